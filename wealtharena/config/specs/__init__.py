@@ -1,0 +1,1 @@
+"""Typed specs, one file a room."""

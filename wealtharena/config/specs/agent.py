@@ -1,0 +1,41 @@
+"""The learner: algorithm, network, compute."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from wealtharena.config.specs.base import Spec
+
+
+class AlgoSpec(Spec):
+    """Base of every algorithm's spec, which stands in wealtharena/agents/<name>.py as `AlgorithmSpec`."""
+
+    name: str
+    learning_rate: float = Field(gt=0, le=1)
+    gamma: float = Field(ge=0, lt=1, description="discount a bar")
+
+
+class ModelSpec(Spec):
+    """The policy and value networks."""
+
+    name: Literal["mlp", "gru", "lstm", "attention"]
+    hidden: tuple[int, ...] = Field(min_length=1)
+    activation: Literal["tanh", "relu", "silu"]
+    initial_log_std: float = Field(ge=-10, le=2, description="of the Gaussian action; small, since weights are traded")
+    recurrent_size: int = Field(ge=1)
+    sequence_bars: int = Field(ge=1, description="recurrent: bars of back-propagation through time")
+    heads: int = Field(ge=1)
+
+
+class ComputeSpec(Spec):
+    """Where rollouts and updates run."""
+
+    name: Literal["local", "workers", "gpu", "cluster"]
+    envs: int = Field(ge=1, description="environments stepped in one batch, on each runner")
+    runners: int = Field(ge=0, description="remote rollout actors; 0 rolls out in the training process")
+    learners: int = Field(ge=0)
+    torch_threads: int = Field(ge=0, description="0 takes the cores this process may use")
+    address: str | None = Field(description="Ray cluster, such as auto or ray://host:10001; null starts a local one where one is needed")
+    num_cpus: int = Field(ge=0, description="of a Ray started here; 0 takes the machine's")

@@ -1,0 +1,96 @@
+"""Where bars come from and what is done to them."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Literal
+
+from pydantic import Field
+
+from wealtharena.config.specs.base import Spec
+
+Action = Literal["repair", "drop", "warn", "refuse"]
+
+
+class MannersSpec(Spec):
+    """How a network provider is talked to."""
+
+    base_url: str | None = Field(description="another server; null is the provider's own")
+    key_env: str | None = Field(description="environment variable that holds the key; the key itself is never configuration")
+    requests_per_second: float = Field(gt=0)
+    requests_per_run: int = Field(ge=1, description="budget of one run")
+    timeout_seconds: float = Field(gt=0)
+    attempts: int = Field(ge=1, le=20)
+    backoff_seconds: float = Field(ge=0)
+
+
+class QualitySpec(Spec):
+    """What happens on each kind of finding, and the limits that define it."""
+
+    duplicates: Action
+    out_of_order: Action
+    ohlc_breaks: Action
+    non_positive: Action
+    missing_values: Action
+    stale: Action
+    spikes: Action
+    splits: Action
+    unit_errors: Action
+    unfinished_bar: Action
+    ticker_reuse: Action
+    missing_sessions: Action
+    leaking_bars: Action
+    stale_bars: int = Field(ge=2, description="equal closes in a row that count as stale")
+    spike_sigmas: float = Field(gt=0, description="deviation, in trailing robust sigmas, that counts as a spike")
+    max_gap_bars: int = Field(ge=1, description="a longer gap than this is ticker reuse or a halt, never filled")
+    leak_correlation: float = Field(gt=0, lt=1, description="|correlation| of a bar's own shape with the next return that no market allows")
+
+
+class SimulatorSpec(Spec):
+    """Market simulator; class parameters stand in conf/data/simulator/<class>.yaml."""
+
+    bars: int = Field(ge=50)
+    end: date
+    predictability: float = Field(ge=0, lt=1, description="R2 of the planted momentum signal for the next bar's return")
+    drift: bool = Field(description="off: every symbol's expected return is zero")
+    annual_volatility: tuple[float, float] = Field(description="range over symbols")
+    annual_drift: float
+    correlation: float = Field(ge=0, lt=1)
+    garch_alpha: float = Field(ge=0, lt=1)
+    garch_beta: float = Field(ge=0, lt=1)
+    tail_dof: float = Field(gt=2, description="degrees of freedom of the t innovations")
+    jump_probability: float = Field(ge=0, lt=1, description="a bar")
+    jump_sigmas: float = Field(ge=0)
+    regime_persistence: float = Field(gt=0, lt=1)
+    regime_volatility_ratio: float = Field(ge=1)
+    overnight_share: float = Field(ge=0, lt=1, description="share of the variance between close and next open")
+    volume: float = Field(ge=0, description="median units a bar; 0 makes no volume")
+    volume_elasticity: float = Field(ge=0, description="exponent of volatility in volume")
+    calibrated_on: str = Field(description="source and date range of the parameters")
+
+
+class MacroSpec(Spec):
+    """FRED series joined by publication date."""
+
+    series: tuple[str, ...]
+    lag_days: dict[str, int] = Field(description="publication lag by series where no vintages are at hand")
+    default_lag_days: int = Field(ge=0)
+
+
+class DataSpec(Spec):
+    """The request: source, interval, dates, and the treatment of what comes back."""
+
+    source: str = Field(description="auto, simulated, or a provider's name")
+    path: str | None = Field(description="data=files: a file or folder")
+    root: str = Field(description="the local store")
+    interval: Literal["1d", "1h"]
+    start: date | None
+    end: date | None
+    symbols: tuple[str, ...] | None = Field(description="instead of the universe's; null takes the universe")
+    max_missing_share: float = Field(ge=0, le=1, description="symbols of the universe that a source may lack before it is an error")
+    max_fill_bars: int = Field(ge=0, description="longest gap over which a mark price is carried")
+    probe_timeout_seconds: float = Field(gt=0, le=5)
+    manners: MannersSpec
+    quality: QualitySpec
+    simulator: SimulatorSpec
+    macro: MacroSpec

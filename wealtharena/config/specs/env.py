@@ -1,0 +1,46 @@
+"""How the market is played: actions, fills, observation, episodes, reward."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from wealtharena.config.specs.asset import CostSpec, InstrumentSpec, LimitSpec
+from wealtharena.config.specs.base import Spec
+
+
+class RewardSpec(Spec):
+    """What the agent is paid for a bar."""
+
+    name: Literal["log_return", "differential_sharpe", "mean_variance", "drawdown"]
+    scale: float = Field(gt=0, description="multiplies the reward; learning rates like rewards near 1")
+    turnover_penalty: float = Field(ge=0, description="subtracted per unit of turnover (traded value over equity)")
+    eta: float = Field(gt=0, lt=1, description="adaptation rate of differential_sharpe's moments (Moody and Saffell 1998)")
+    risk_aversion: float = Field(ge=0, description="lambda of mean_variance")
+    drawdown_penalty: float = Field(ge=0, description="weight of new drawdown in the drawdown reward")
+
+
+class RandomisationSpec(Spec):
+    """Domain randomisation of costs: each episode multiplies them by a factor drawn log-uniformly."""
+
+    enabled: bool
+    cost_low: float = Field(gt=0)
+    cost_high: float = Field(gt=0)
+
+
+class EnvSpec(Spec):
+    """Rules of one portfolio environment; all that the kernel needs beside prices and features."""
+
+    action: Literal["auto", "weights", "allocation"] = Field(description="auto takes what the algorithm can use")
+    fill: Literal["auto", "next_open", "next_close"]
+    window: int = Field(ge=1, le=1024, description="bars of features in the observation")
+    episode_bars: int | None = Field(ge=2, description="length of a training episode; null plays the whole window")
+    random_start: bool
+    initial_cash: float = Field(gt=0, description="in account currency")
+    min_trade_weight: float = Field(ge=0, lt=1, description="a smaller change of weight is not traded")
+    costs: CostSpec
+    limits: LimitSpec
+    instrument: InstrumentSpec
+    reward: RewardSpec
+    randomisation: RandomisationSpec

@@ -1,0 +1,65 @@
+"""The whole of one job."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, SerializeAsAny
+
+from wealtharena.config.specs.agent import AlgoSpec, ComputeSpec, ModelSpec
+from wealtharena.config.specs.asset import AssetSpec
+from wealtharena.config.specs.base import Spec
+from wealtharena.config.specs.data import DataSpec
+from wealtharena.config.specs.env import EnvSpec
+from wealtharena.config.specs.features import FeaturesSpec
+from wealtharena.config.specs.runs import (
+    AuditSpec,
+    BacktestSpec,
+    CollectSpec,
+    CompareSpec,
+    DeploySpec,
+    EvaluationSpec,
+    PaperSpec,
+    PathsSpec,
+    RiskSpec,
+    ServeSpec,
+    TrackingSpec,
+    TrainSpec,
+)
+from wealtharena.config.specs.split import SplitSpec
+from wealtharena.config.specs.sweep import SweepSpec
+
+TaskName = Literal["train", "collect", "backtest", "compare", "deploy", "serve", "paper", "audit"]
+
+
+class ExperimentSpec(Spec):
+    """The parsed configuration: what `config.parse` returns and every task receives.
+
+    `env` is complete: parse fills its `costs`, `limits`, `instrument` from the asset and its `reward` from the
+    group of that name, so an environment needs nothing else.
+    """
+
+    task: TaskName
+    seed: int = Field(ge=0, lt=2**32)
+    resume: str | None = Field(description="run directory to go on from")
+    asset: AssetSpec
+    data: DataSpec
+    features: FeaturesSpec
+    env: EnvSpec
+    split: SplitSpec
+    algo: SerializeAsAny[AlgoSpec]
+    model: ModelSpec
+    compute: ComputeSpec
+    evaluation: EvaluationSpec
+    tracking: TrackingSpec
+    risk: RiskSpec
+    sweep: SweepSpec
+    paths: PathsSpec
+    train: TrainSpec
+    collect: CollectSpec
+    backtest: BacktestSpec
+    compare: CompareSpec
+    deploy: DeploySpec
+    serve: ServeSpec
+    paper: PaperSpec
+    audit: AuditSpec

@@ -1,0 +1,152 @@
+"""What surrounds a run: tracking, evaluation rules, risk, sweep, tasks, paths."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from wealtharena.config.specs.base import Spec
+
+
+class WandbSpec(Spec):
+    """Weights & Biases; `auto` is online with a key in WANDB_API_KEY and offline without."""
+
+    mode: Literal["auto", "online", "offline", "disabled"]
+    project: str
+    entity: str | None
+    group: str | None
+    tags: tuple[str, ...]
+
+
+class TrackingSpec(Spec):
+    """Where figures go while a run is under way."""
+
+    wandb: WandbSpec
+    console: Literal["auto", "rich", "plain", "quiet"]
+    report: bool = Field(description="write report.html and plots/")
+
+
+class VerdictSpec(Spec):
+    """Rules between a result and the words promotable, unproven and rejected."""
+
+    confidence: float = Field(gt=0.5, lt=1)
+    min_dsr: float = Field(ge=0, le=1)
+    max_pbo: float = Field(ge=0, le=1)
+    max_drawdown: float = Field(lt=0, ge=-1, description="worst drawdown allowed, as a negative share")
+    min_seeds: int = Field(ge=1)
+    min_trades: int = Field(ge=0)
+    beats: str = Field(description="baseline that the lower bound of the Sharpe difference must beat")
+    allow_simulated: bool = Field(description="off except in studies of the rules themselves")
+    allow_unadjusted_rolls: bool
+    require_audit: bool
+
+
+class StressSpec(Spec):
+    """The test backtest under worse conditions."""
+
+    cost_factors: tuple[float, ...]
+    delay_bars: int = Field(ge=0)
+    windows: dict[str, tuple[str, str]] = Field(description="name -> first and last date")
+    drop_best_days: int = Field(ge=0)
+
+
+class EvaluationSpec(Spec):
+    """Baselines, bootstrap, verdict and stress."""
+
+    baselines: tuple[str, ...]
+    momentum_bars: int = Field(ge=1)
+    lookback_bars: int = Field(ge=2, description="of inverse_volatility and minimum_variance")
+    rebalance_bars: int = Field(ge=1)
+    bootstrap_draws: int = Field(ge=100)
+    cscv_blocks: int = Field(ge=2, description="S of CSCV; even")
+    verdict: VerdictSpec
+    stress: StressSpec
+
+
+class RiskSpec(Spec):
+    """Limits between a policy's weights and a broker's orders."""
+
+    max_order_weight: float = Field(gt=0, le=1)
+    max_daily_loss: float = Field(gt=0, lt=1)
+    max_drawdown: float = Field(gt=0, lt=1)
+    max_stale_bars: int = Field(ge=1)
+
+
+class PathsSpec(Spec):
+    """Folders; relative ones are resolved against the directory the command was given in."""
+
+    checkpoints: str
+    results: str
+    ledger: str = Field(description="append-only record of every opening of a test window")
+
+
+class TrainSpec(Spec):
+    """How long training goes on, and what it keeps."""
+
+    env_steps: int = Field(ge=1)
+    evaluations: int = Field(ge=1, description="validation backtests over a training")
+    checkpoints: int = Field(ge=1, description="candidates kept")
+    checkpoint_seconds: float = Field(gt=0, description="longest time between resume points")
+    select_by: Literal["sharpe", "total_return", "calmar", "sortino"]
+    patience: int | None = Field(ge=1, description="evaluations without a better candidate before training stops")
+    retrain: str | None = Field(description="agent id whose production configuration is trained again on newer data")
+    warm_start: bool
+
+
+class CollectSpec(Spec):
+    """task=collect."""
+
+    max_failed_share: float = Field(ge=0, le=1)
+    overlap_bars: int = Field(ge=1, description="re-fetched on an update, to see whether history changed")
+
+
+class BacktestSpec(Spec):
+    """task=backtest."""
+
+    checkpoints: tuple[str, ...] = Field(description="checkpoint folders or run directories; several act as their mean")
+    baseline: str | None
+    window: Literal["train", "validation", "test", "all"]
+    start: str | None
+    end: str | None
+
+
+class CompareSpec(Spec):
+    """task=compare."""
+
+    runs: tuple[str, ...] = Field(description="run directories, multirun folders, or nothing for the registry")
+
+
+class DeploySpec(Spec):
+    """task=deploy."""
+
+    agents: tuple[str, ...] = Field(description="none named: all")
+    checkpoint: str | None
+    action: Literal["promote", "rollback", "list"]
+    force_reason: str | None
+
+
+class ServeSpec(Spec):
+    """task=serve."""
+
+    host: str
+    port: int = Field(ge=0, le=65_535)
+    workers: int = Field(ge=1)
+    keys_file: str
+    rate_per_minute: int = Field(ge=1)
+    max_body_bytes: int = Field(ge=1024)
+    max_batch: int = Field(ge=1)
+    max_stale_bars: int = Field(ge=1)
+
+
+class PaperSpec(Spec):
+    """task=paper."""
+
+    broker: str
+    agent: str | None
+
+
+class AuditSpec(Spec):
+    """task=audit."""
+
+    bars: int = Field(ge=1, description="points in time t that are tried")

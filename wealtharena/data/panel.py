@@ -1,0 +1,99 @@
+"""The panel: market data as frozen arrays, aligned over symbols, with its identity."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """Bars of several symbols on one time axis; every array is read-only.
+
+    T bars, A symbols. Prices are quotes in each symbol's own currency, split-adjusted; a price is NaN where the
+    symbol has no bar (before listing, after delisting, halted): nothing is invented. `tradable` is False there,
+    and wherever a bar exists but must not be traded.
+    """
+
+    timestamps: npt.NDArray[np.datetime64]  # [T] datetime64[ns], UTC; a daily bar carries its trade date at 00:00
+    symbols: tuple[str, ...]
+    close: FloatArray  # [T, A]
+    tradable: BoolArray  # [T, A]
+    open: FloatArray | None  # [T, A]; None where the source has closes only
+    high: FloatArray | None
+    low: FloatArray | None
+    volume: FloatArray | None  # [T, A], in `volume_unit`; None where the source has none
+    dividends: FloatArray  # [T, A] cash a unit on the ex-date, quote currency
+    to_account: FloatArray  # [T, A] account currency for one unit of quote currency at the bar's close, never NaN
+    multipliers: FloatArray  # [A] quote units a contract stands for
+    frequency: str  # "1d", "1h"
+    asset: str
+    source: str
+    simulated: bool
+    volume_unit: Literal["units", "account", "none"] = "none"
+    has_dividends: bool = False
+    macro: FloatArray | None = None  # [T, M] values known at the close of each bar
+    macro_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=())  # what a report must say: survivorship, unadjusted rolls, ...
+
+    def __post_init__(self) -> None:
+        t, a = self.close.shape
+        for name in ("timestamps", "tradable", "open", "high", "low", "volume", "dividends", "to_account", "multipliers", "macro", "close"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            expected = {"timestamps": (t,), "multipliers": (a,), "macro": (t, len(self.macro_names))}.get(name, (t, a))
+            if value.shape != expected:
+                raise ValueError(f"panel.{name} has shape {value.shape}, expected {expected}")
+            if value.flags.writeable:
+                value = value.copy()
+                value.flags.writeable = False
+                object.__setattr__(self, name, value)
+
+    @property
+    def bars(self) -> int:
+        return self.close.shape[0]
+
+    @property
+    def bars_per_year(self) -> float:
+        """Return bars a year as the timestamps give them; NaN for fewer than two bars."""
+        if self.bars < 2:
+            return float("nan")
+        years = (self.timestamps[-1] - self.timestamps[0]) / np.timedelta64(1, "D") / 365.25
+        return float((self.bars - 1) / years) if years > 0 else float("nan")
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Return the sha256 of the content: the same for the same bars, whatever file or row order they came from."""
+        digest = hashlib.sha256()
+        order = np.argsort(np.array(self.symbols))
+        digest.update("|".join(self.symbols[i] for i in order).encode())
+        digest.update(f"{self.frequency}|{self.asset}|{self.simulated}|{self.volume_unit}".encode())
+        digest.update(self.timestamps.astype("datetime64[ns]").astype(np.int64).tobytes())
+        for name in ("open", "high", "low", "close", "volume", "dividends", "to_account", "tradable"):
+            value = getattr(self, name)
+            if value is not None:
+                digest.update(name.encode())
+                digest.update(np.ascontiguousarray(value[:, order]).tobytes())
+        digest.update(np.ascontiguousarray(self.multipliers[order]).tobytes())
+        if self.macro is not None:
+            digest.update("|".join(self.macro_names).encode())
+            digest.update(np.ascontiguousarray(self.macro).tobytes())
+        return digest.hexdigest()
+
+    def slice(self, start: int, stop: int) -> Panel:
+        """Return bars [start, stop) as a panel of its own; later bars are copied out, not merely hidden."""
+        changes: dict[str, object] = {}
+        for name in ("timestamps", "close", "tradable", "open", "high", "low", "volume", "dividends", "to_account", "macro"):
+            value = getattr(self, name)
+            if value is not None:
+                changes[name] = value[start:stop].copy()
+        return replace(self, **changes)  # type: ignore[arg-type]  # one dict carries fields of several types

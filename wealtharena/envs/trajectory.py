@@ -1,0 +1,50 @@
+"""What a backtest leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Trades:
+    """Executed orders as columns of equal length, in time order."""
+
+    bar: npt.NDArray[np.int64]  # index into Trajectory.timestamps of the fill
+    symbol: npt.NDArray[np.int64]  # index into Trajectory.symbols
+    units: FloatArray  # signed
+    price: FloatArray  # in account currency, multiplier included
+    value: FloatArray  # signed, account currency
+    cost: FloatArray  # commission, spread and impact, never negative
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """One policy's path through one window of bars, after every cost.
+
+    Index 0 is the bar at whose close the first decision was made; equity[0] is the starting cash.
+    """
+
+    name: str
+    timestamps: npt.NDArray[np.datetime64]  # [n + 1]
+    symbols: tuple[str, ...]
+    equity: FloatArray  # [n + 1] account currency, at each close
+    weights: FloatArray  # [n + 1, A] held after the bar's fills, marked at its close
+    targets: FloatArray  # [n, A] asked for at each decision, after projection
+    traded_value: FloatArray  # [n] sum of absolute traded value in the interval after each decision
+    costs: FloatArray  # [n] commission, spread, impact
+    financing: FloatArray  # [n] borrow, margin interest, carry less cash interest
+    dividends: FloatArray  # [n]
+    trades: Trades
+    fill: str  # next_open or next_close
+    bars_per_year: float
+    liquidated: bool = False
+
+    @property
+    def returns(self) -> FloatArray:
+        """Return net simple returns a bar, shape [n]."""
+        return np.diff(self.equity) / self.equity[:-1]

@@ -1,0 +1,67 @@
+"""Errors of the platform: one small tree, each with a message that says what to do next."""
+
+from __future__ import annotations
+
+
+class WealthArenaError(Exception):
+    """Base of every expected error; `message` says what is wrong and `hint` the way out.
+
+    `exit_code` is what the process returns when the error reaches the top.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+class ConfigError(WealthArenaError):
+    """The configuration names something unknown, out of range or impossible in combination."""
+
+    exit_code = 2
+
+
+class DataError(WealthArenaError):
+    """Market data is missing, malformed or fails a quality rule that refuses it."""
+
+
+class ProviderError(DataError):
+    """A provider refused or failed; the message names provider, symbol, cause and remedy."""
+
+    def __init__(self, provider: str, symbol: str, cause: str, *, hint: str = "", retryable: bool = False) -> None:
+        super().__init__(f"{provider}: {symbol}: {cause}", hint=hint)
+        self.provider = provider
+        self.symbol = symbol
+        self.cause = cause
+        self.retryable = retryable
+
+
+class MarketError(WealthArenaError):
+    """An environment was built or stepped with something that it cannot accept."""
+
+
+class TrainingError(WealthArenaError):
+    """Training cannot go on: a non-finite loss, an unusable checkpoint, an unsupported engine."""
+
+
+class FirewallError(WealthArenaError):
+    """Code tried to read rows of the test window outside the one function that opens it."""
+
+
+class CheckpointError(WealthArenaError):
+    """A checkpoint is missing, corrupted, incompatible or not what its manifest says."""
+
+
+class PromotionError(WealthArenaError):
+    """A checkpoint does not pass the promotion gate."""
+
+
+class Interrupted(WealthArenaError):
+    """The user stopped the run; what was finished is kept."""
+
+    exit_code = 130

@@ -1,0 +1,68 @@
+"""Features as frozen arrays beside the bars that they belong to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from wealtharena.data.panel import Panel
+
+Float32Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class FeaturePanel:
+    """A panel and its features, row by row: `values[t]` uses nothing after the close of bar t.
+
+    Warm-up rows are dropped from both, so the two share one time axis. NaN stands where a symbol has no value
+    (not listed yet); the scaler maps it to 0.
+    """
+
+    panel: Panel
+    values: Float32Array  # [T, A, F]
+    names: tuple[str, ...]  # [F]
+    warmup_bars: int  # rows dropped before the first
+
+    @property
+    def bars(self) -> int:
+        return self.values.shape[0]
+
+    def slice(self, start: int, stop: int) -> FeaturePanel:
+        """Return rows [start, stop), copied."""
+        values = self.values[start:stop].copy()
+        values.flags.writeable = False
+        return replace(self, panel=self.panel.slice(start, stop), values=values)
+
+
+@dataclass(frozen=True, eq=False)
+class Scaler:
+    """Standardise and clip; fitted on the training window only, then frozen.
+
+    `transform(x) = clip((x - mean) / std, -clip, clip)`, NaN -> 0. One mean and std a feature, pooled over symbols, so
+    that a policy treats symbols alike.
+    """
+
+    names: tuple[str, ...]
+    mean: npt.NDArray[np.float64]  # [F]
+    std: npt.NDArray[np.float64]  # [F], never 0
+    clip: float
+
+    @classmethod
+    def fit(cls, features: FeaturePanel, *, clip: float, rows: slice | None = None) -> Scaler:
+        """Return the scaler of the given rows (default all)."""
+        values = features.values[rows] if rows is not None else features.values
+        flat = values.reshape(-1, values.shape[-1]).astype(np.float64)
+        with np.errstate(all="ignore"):
+            count = np.isfinite(flat).sum(axis=0)
+            mean = np.where(count > 0, np.nansum(flat, axis=0) / np.maximum(count, 1), 0.0)
+            variance = np.nansum((flat - mean) ** 2, axis=0) / np.maximum(count - 1, 1)
+        std = np.sqrt(variance)
+        std[~(std > 1e-12)] = 1.0
+        return cls(names=features.names, mean=mean, std=std, clip=float(clip))
+
+    def transform(self, values: Float32Array) -> Float32Array:
+        """Return scaled features of the same shape [..., F]."""
+        scaled = np.clip((values - self.mean) / self.std, -self.clip, self.clip)
+        return np.nan_to_num(scaled, nan=0.0).astype(np.float32)
