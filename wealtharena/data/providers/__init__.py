@@ -1,0 +1,1 @@
+"""Sources of bars, one file each, found by name."""
