@@ -1,0 +1,170 @@
+"""The run directory's own account of itself: run.json, written from the first second and also when a run fails."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import importlib.metadata
+import json
+import math
+import platform
+import secrets
+import shlex
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from wealtharena import files
+from wealtharena.config import config_hash
+from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.errors import Interrupted, WealthArenaError
+
+SCHEMA_VERSION = 1
+_PACKAGES = ("wealtharena", "torch", "ray", "numpy", "pandas", "numba", "gymnasium", "hydra-core", "TA-Lib")
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """Where a job runs and how it was asked for."""
+
+    folder: Path
+    overrides: tuple[str, ...]
+    resumed: bool = False
+
+    @classmethod
+    def current(cls) -> RunContext:
+        """Return the context of the Hydra job under way; outside Hydra, a fresh folder under outputs/."""
+        from hydra.core.hydra_config import HydraConfig
+
+        if HydraConfig.initialized():
+            hydra = HydraConfig.get()
+            folder = Path(hydra.runtime.output_dir)
+            return cls(folder, tuple(hydra.overrides.task), resumed=(folder / "run.json").exists())
+        now = dt.datetime.now()
+        folder = Path("outputs", now.strftime("%Y-%m-%d"), f"{now:%H-%M-%S}-{secrets.token_hex(3)}").resolve()
+        return cls(folder, ())
+
+
+def git_sha() -> str | None:
+    """Return the commit of the checkout the package runs from, with `+` for local changes; None outside one."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        sha = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, timeout=5, check=True)
+        dirty = subprocess.run(
+            ["git", "status", "--porcelain", "-uno"], cwd=root, capture_output=True, text=True, timeout=5, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return sha.stdout.strip() + ("+" if dirty.stdout.strip() else "")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what determines a result."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found
+
+
+def jsonable(value: Any) -> Any:
+    """Return `value` as JSON types; NaN and infinity become null, arrays become lists, tuples become lists."""
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return jsonable(value.tolist())
+    if isinstance(value, np.generic):
+        return jsonable(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [jsonable(item) for item in value]
+    if isinstance(value, Path | dt.date):
+        return str(value)
+    return value
+
+
+def without_home(text: str) -> str:
+    """Return `text` with the home folder and the working folder written as ~ and nothing: no personal path leaves."""
+    cwd, home = str(Path.cwd()), str(Path.home())
+    return text.replace(cwd + "/", "").replace(home + "/", "~/")
+
+
+@dataclass
+class RunRecord:
+    """run.json under construction; every `update` is on disk when it returns."""
+
+    path: Path
+    content: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def begin(cls, spec: ExperimentSpec, context: RunContext) -> RunRecord:
+        """Write the first record: `interrupted`, which is what it is if the process dies before the end."""
+        path = context.folder / "run.json"
+        old = json.loads(path.read_text()) if path.exists() else {}
+        started = dt.datetime.now(dt.UTC)
+        command = "python run.py " + " ".join(shlex.quote(item) for item in context.overrides)
+        record = cls(path)
+        record.update(
+            schema_version=SCHEMA_VERSION,
+            run_id=old.get("run_id") or f"{started:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
+            status="interrupted",
+            task=spec.task,
+            agent=spec.asset.agent,
+            asset=spec.asset.name,
+            algo=spec.algo.name,
+            seed=spec.seed,
+            command=without_home(command.strip()),
+            config_hash=config_hash(spec),
+            git_sha=git_sha(),
+            versions=versions(),
+            started_at=old.get("started_at") or started.isoformat(timespec="seconds"),
+        )
+        return record
+
+    @property
+    def run_id(self) -> str:
+        """Return the run's name: the same after a resume."""
+        return str(self.content["run_id"])
+
+    def update(self, **values: Any) -> None:
+        """Merge `values` and write the whole record."""
+        self.content.update({key: jsonable(value) for key, value in values.items()})
+        files.write_json(self.path, self.content)
+
+    def fail(self, error: BaseException) -> None:
+        """Record what ended the run."""
+        stopped = isinstance(error, KeyboardInterrupt | Interrupted)
+        hint = error.hint if isinstance(error, WealthArenaError) else ""
+        message = error.message if isinstance(error, WealthArenaError) else str(error)
+        self.update(
+            status="interrupted" if stopped else "failed",
+            error={"type": type(error).__name__, "message": without_home(message), "hint": without_home(hint)},
+        )
+
+
+def _raise_interrupt(_signum: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def recorded(spec: ExperimentSpec, context: RunContext) -> Iterator[RunRecord]:
+    """Yield the run's record; whatever ends the block is written to it, and SIGTERM ends it as Ctrl-C does."""
+    record = RunRecord.begin(spec, context)
+    record.content.pop("error", None)
+    previous = signal.signal(signal.SIGTERM, _raise_interrupt)
+    try:
+        yield record
+    except BaseException as error:
+        record.fail(error)
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, previous)

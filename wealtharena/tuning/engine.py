@@ -1,0 +1,319 @@
+"""The search itself: a Ray Tune experiment over one Optuna study."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import filelock
+
+from wealtharena.config.specs.agent import ComputeSpec
+from wealtharena.config.specs.sweep import SweepSpec
+from wealtharena.errors import Interrupted, TrainingError
+from wealtharena.tuning.search import FINISHED_KEY, STEP_KEY, StudySearch, counted, open_study
+
+Report = Callable[[float, Mapping[str, Any]], None]
+
+
+class Objective(Protocol):
+    """What a trial does, on its worker: compose, train, report; raises where it fails."""
+
+    def __call__(self, overrides: Sequence[str], *, number: int, report: Report) -> None:
+        """Train the configuration that the overrides give; call `report(score, extra)` at every evaluation."""
+
+
+class SearchListener(Protocol):
+    """Who watches a search."""
+
+    metric: str
+
+    def on_trial(self, number: int, overrides: Sequence[str], state: str, step: int, score: float | None) -> None:
+        """Called when a trial starts, reports or ends; state is RUNNING, COMPLETE, PRUNED or FAIL."""
+
+    def on_failure(self, number: int, message: str) -> None:
+        """Called with the last line of what a failed trial raised."""
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """One finished trial as the study keeps it."""
+
+    number: int
+    state: str
+    overrides: tuple[str, ...]
+    score: float | None
+    steps: int
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found; `trials` holds every one that counts, in order."""
+
+    trials: tuple[TrialRow, ...]
+    interrupted: bool
+    study_path: Path
+    study_name: str
+
+    @property
+    def completed(self) -> tuple[TrialRow, ...]:
+        return tuple(row for row in self.trials if row.state == "COMPLETE")
+
+
+def search(
+    sweep: SweepSpec,
+    objective: Objective,
+    *,
+    folder: Path,
+    study_path: Path,
+    compute: ComputeSpec,
+    seed: int,
+    steps: int,
+    listener: SearchListener,
+) -> SearchResult:
+    """Run the trials that the study still lacks and return all of them; Ctrl-C keeps what is finished.
+
+    `steps` is the number of evaluations of a whole trial, which the scheduler counts in. Raises TrainingError when
+    more than `sweep.max_failed_share` of the trials fail, and when another search holds the same study.
+    """
+    with _alone(study_path), _ray(compute, sweep):
+        study = open_study(sweep, study_path, seed=seed)
+        rows = _Rows(study_path.with_suffix(".trials"))
+        searcher = StudySearch(study, sweep, finished=rows.write)
+        interrupted = False
+        if counted(study) < sweep.trials:
+            interrupted = _fit(sweep, objective, searcher, folder=folder, steps=steps, listener=listener)
+        if interrupted:
+            _fail_running(study)
+        _judge_failures(sweep, searcher)
+        return SearchResult(_collect(study, rows), interrupted, study_path, study.study_name)
+
+
+def _fit(
+    sweep: SweepSpec, objective: Objective, searcher: StudySearch, *, folder: Path, steps: int, listener: SearchListener
+) -> bool:
+    from ray import tune
+
+    tuner = tune.Tuner(
+        tune.with_resources(_trainable(objective, sweep.metric), {"cpu": sweep.cpus_per_trial, "gpu": sweep.gpus_per_trial}),
+        tune_config=tune.TuneConfig(
+            search_alg=tune.search.ConcurrencyLimiter(searcher, max_concurrent=sweep.concurrency),
+            scheduler=_scheduler(sweep, steps),
+            num_samples=-1,
+            time_budget_s=sweep.time_budget_seconds,
+            reuse_actors=True,
+            trial_dirname_creator=lambda trial: f"trial-{trial.trial_id}",  # no `=`, which Hydra could not read back
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(folder.resolve()),
+            verbose=0,
+            callbacks=[_watch(listener)],
+            stop=_stopper(sweep, searcher),
+            failure_config=tune.FailureConfig(max_failures=0, fail_fast=False),
+        ),
+    )
+    try:
+        tuner.fit()
+    except (KeyboardInterrupt, Interrupted):
+        return True
+    return False
+
+
+def _trainable(objective: Objective, metric: str) -> Callable[[dict[str, Any]], None]:
+    def trial(config: dict[str, Any]) -> None:
+        from ray import tune
+
+        last: dict[str, Any] = {}
+
+        def report(score: float, extra: Mapping[str, Any]) -> None:
+            if not math.isfinite(score):
+                raise TrainingError(f"trial {config['number']} reported a score of {score}", hint="it is counted as failed")
+            last.update({metric: float(score), STEP_KEY: int(last.get(STEP_KEY, 0)) + 1, **extra})
+            tune.report(dict(last))
+
+        objective(config["overrides"], number=int(config["number"]), report=report)
+        if not last:
+            raise TrainingError(f"trial {config['number']} ended without an evaluation", hint="raise train.env_steps")
+        tune.report({**last, FINISHED_KEY: True})
+
+    return trial
+
+
+def _scheduler(sweep: SweepSpec, steps: int) -> Any:
+    from ray.tune import schedulers
+
+    grace = min(sweep.grace_evaluations, steps)
+    if sweep.scheduler == "asha":
+        # one step past the last evaluation is the closing report, which must not look like a stop of the scheduler
+        return schedulers.ASHAScheduler(
+            time_attr=STEP_KEY,
+            metric=sweep.metric,
+            mode=sweep.mode,
+            max_t=steps + 1,
+            grace_period=grace,
+            reduction_factor=sweep.reduction_factor,
+        )
+    if sweep.scheduler == "median":
+        return schedulers.MedianStoppingRule(
+            time_attr=STEP_KEY, metric=sweep.metric, mode=sweep.mode, grace_period=grace, min_samples_required=3
+        )
+    return None
+
+
+def _watch(listener: SearchListener) -> Any:
+    from ray import tune
+
+    class Watch(tune.Callback):
+        """Hand trials' progress to the listener."""
+
+        def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+            listener.on_trial(trial.config["number"], trial.config["overrides"], "RUNNING", 0, None)
+
+        def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any) -> None:
+            listener.on_trial(trial.config["number"], trial.config["overrides"], "RUNNING", result[STEP_KEY], _score(result))
+
+        def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+            result = trial.last_result or {}
+            state = "COMPLETE" if result.get(FINISHED_KEY) else "PRUNED"
+            listener.on_trial(trial.config["number"], trial.config["overrides"], state, result.get(STEP_KEY, 0), _score(result))
+
+        def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+            listener.on_trial(trial.config["number"], trial.config["overrides"], "FAIL", 0, None)
+            listener.on_failure(trial.config["number"], _last_line(trial.error_file))
+
+    def _score(result: Mapping[str, Any]) -> float | None:
+        value = result.get(listener.metric)
+        return None if value is None else float(value)
+
+    return Watch()
+
+
+def _last_line(error_file: str | None) -> str:
+    if error_file is None or not Path(error_file).exists():
+        return "the worker died without a message (out of memory?)"
+    lines = [line for line in Path(error_file).read_text().splitlines() if line.strip()]
+    return lines[-1] if lines else "no message"
+
+
+def _stopper(sweep: SweepSpec, searcher: StudySearch) -> Any:
+    from ray import tune
+
+    class TooManyFailures(tune.Stopper):
+        """Stop the experiment once the failures can no longer be a minority of all that was asked for."""
+
+        def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+            return False
+
+        def stop_all(self) -> bool:
+            return searcher.failed > sweep.max_failed_share * sweep.trials
+
+    return TooManyFailures()
+
+
+def _judge_failures(sweep: SweepSpec, searcher: StudySearch) -> None:
+    if searcher.told and searcher.failed > sweep.max_failed_share * sweep.trials:
+        raise TrainingError(
+            f"{searcher.failed} of {searcher.told} trials failed, more than sweep.max_failed_share={sweep.max_failed_share:g} of {sweep.trials}",
+            hint="the first failures' messages are in the trial folders under tune/; narrow the space or raise the share",
+        )
+
+
+def _fail_running(study: Any) -> None:
+    from optuna.trial import TrialState
+
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.set_user_attr(f"zombie-{trial.number}", True)
+        study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+
+
+class _Rows:
+    """What a trial reported beside its score, one small file a trial, so that a killed driver loses none."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def write(self, number: int, state: str, result: Mapping[str, Any]) -> None:
+        from wealtharena import files
+
+        keep = {key: value for key, value in result.items() if key.startswith("x_")}
+        keep[STEP_KEY] = result.get(STEP_KEY, 0)
+        files.write_json(self._folder / f"{number}.json", keep)
+
+    def read(self, number: int) -> dict[str, Any]:
+        import json
+
+        path = self._folder / f"{number}.json"
+        return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+def _collect(study: Any, rows: _Rows) -> tuple[TrialRow, ...]:
+    from wealtharena.tuning.space import overrides
+
+    found = []
+    for trial in study.get_trials(deepcopy=False):
+        if not trial.state.is_finished() or f"zombie-{trial.number}" in study.user_attrs:
+            continue
+        extra = rows.read(trial.number)
+        score = trial.value if trial.value is not None else (max(trial.intermediate_values.items())[1] if trial.intermediate_values else None)
+        found.append(
+            TrialRow(
+                trial.number,
+                trial.state.name,
+                tuple(overrides(trial.params)),
+                score,
+                int(extra.pop(STEP_KEY, 0)),
+                extra,
+            )
+        )
+    return tuple(found)
+
+
+@contextlib.contextmanager
+def _alone(study_path: Path) -> Iterator[None]:
+    study_path.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(f"{study_path}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise TrainingError(
+            f"another search is running on the study {study_path.name}", hint="wait for it, or give sweep.study=<another name>"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def _ray(compute: ComputeSpec, sweep: SweepSpec) -> Iterator[None]:
+    """Join the named cluster, or start Ray on this machine for the length of the search."""
+    os.environ.update(
+        RAY_CHDIR_TO_TRIAL_DIR="0",
+        TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
+        TUNE_DISABLE_SIGINT_HANDLER="1",
+        RAY_AIR_NEW_OUTPUT="0",
+        TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S="0",
+    )
+    import ray
+
+    for noisy in ("ray.tune", "ray.train", "ray.air"):  # the listener says it in one line each
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
+    if ray.is_initialized():
+        yield
+        return
+    if compute.address:
+        ray.init(address=compute.address, log_to_driver=False)
+    else:
+        cpus = compute.num_cpus or max(1, math.ceil(sweep.concurrency * sweep.cpus_per_trial))
+        ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    try:
+        yield
+    finally:
+        ray.shutdown()

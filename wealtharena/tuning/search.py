@@ -1,0 +1,120 @@
+"""Ray Tune's searcher over an Optuna study that is kept on disk."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+from ray.tune.search import Searcher
+
+from wealtharena.config.specs.sweep import SweepSpec
+from wealtharena.tuning.space import draw, overrides
+
+FINISHED_KEY = "finished"  # a trainable's last report carries it; a trial that ends without was stopped early
+STEP_KEY = "evaluation"
+
+
+def open_study(sweep: SweepSpec, path: Path, *, seed: int) -> optuna.Study:
+    """Return the study of that journal file, made where it is new; trials left RUNNING by a dead search are failed.
+
+    A failed zombie's parameters are queued again, so that nothing is lost and nothing counts twice.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(path)))
+    study = optuna.create_study(
+        storage=storage,
+        study_name=sweep.study or sweep.name,
+        direction="maximize" if sweep.mode == "max" else "minimize",
+        sampler=_sampler(sweep, seed),
+        load_if_exists=True,
+    )
+    for zombie in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(zombie.number, state=TrialState.FAIL, skip_if_finished=True)
+        study.set_user_attr(f"zombie-{zombie.number}", True)
+        study.enqueue_trial(zombie.params, user_attrs={"again_of": zombie.number})
+    return study
+
+
+def counted(study: optuna.Study) -> int:
+    """Return how many trials the study has spent: finished, stopped early or failed by themselves, zombies left out."""
+    return sum(
+        trial.state.is_finished() and f"zombie-{trial.number}" not in study.user_attrs
+        for trial in study.get_trials(deepcopy=False)
+    )
+
+
+def _sampler(sweep: SweepSpec, seed: int) -> optuna.samplers.BaseSampler:
+    if sweep.sampler == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    if sweep.sampler == "cmaes":
+        return optuna.samplers.CmaEsSampler(
+            seed=seed,
+            n_startup_trials=sweep.startup_trials,
+            independent_sampler=optuna.samplers.TPESampler(seed=seed),
+            warn_independent_sampling=False,
+        )
+    return optuna.samplers.TPESampler(
+        seed=seed, n_startup_trials=sweep.startup_trials, multivariate=True, group=True, constant_liar=True
+    )
+
+
+class StudySearch(Searcher):
+    """Ask an Optuna study for overrides and tell it what came of them.
+
+    A trial that the scheduler stopped is told PRUNED with what it had reached, which Tune's own OptunaSearch tells as
+    COMPLETE and so misleads TPE; one that raised or reported a non-finite value is told FAIL.
+    """
+
+    def __init__(self, study: optuna.Study, sweep: SweepSpec, *, finished: Callable[[int, str, Mapping[str, Any]], None]) -> None:
+        super().__init__(metric=sweep.metric, mode=sweep.mode)
+        self._study = study
+        self._sweep = sweep
+        self._finished = finished
+        self._left = sweep.trials - counted(study)
+        self._trials: dict[str, optuna.Trial] = {}
+        self.failed = 0
+        self.told = 0
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """Return the next trial's number and overrides, or FINISHED when the study has all it was asked for."""
+        if self._left <= 0:
+            return str(Searcher.FINISHED)
+        self._left -= 1
+        trial = self._study.ask()
+        self._trials[trial_id] = trial
+        values = draw(trial, self._sweep.space)
+        return {"number": trial.number, "overrides": overrides(values)}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Report an intermediate value, once a step."""
+        trial, value = self._trials.get(trial_id), result.get(self._sweep.metric)
+        if trial is not None and value is not None and math.isfinite(value):
+            trial.report(float(value), step=int(result[STEP_KEY]))
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Tell the study how the trial ended, once."""
+        trial = self._trials.pop(trial_id, None)
+        if trial is None:
+            return
+        result = result or {}
+        value = result.get(self._sweep.metric)
+        sound = not error and value is not None and math.isfinite(value)
+        state = TrialState.FAIL if not sound else (TrialState.COMPLETE if result.get(FINISHED_KEY) else TrialState.PRUNED)
+        if state is TrialState.PRUNED and result:  # the result on which a trial is stopped comes here only
+            trial.report(float(result[self._sweep.metric]), step=int(result[STEP_KEY]))
+        self.told += 1
+        self.failed += state is TrialState.FAIL
+        self._study.tell(trial, float(value) if state is TrialState.COMPLETE else None, state=state)  # type: ignore[arg-type]  # `sound` says it is a number
+        self._finished(trial.number, state.name, result)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Write a marker only: the study on disk is the state."""
+        Path(checkpoint_path).write_text(self._study.study_name)
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Do nothing: a resumed search opens the study again."""

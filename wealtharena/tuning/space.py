@@ -1,0 +1,113 @@
+"""Search spaces: drawn define-by-run, checked whole before the first trial."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.config.specs.sweep import DimensionSpec, SweepSpec
+from wealtharena.errors import ConfigError
+
+if TYPE_CHECKING:
+    import optuna
+
+Compose = Callable[[Sequence[str]], ExperimentSpec]
+
+
+def draw(trial: optuna.Trial, space: Mapping[str, DimensionSpec]) -> dict[str, Any]:
+    """Return one value a dimension, in the order of the space; a dimension whose `when` does not hold is left out."""
+    values: dict[str, Any] = {}
+    for key, dimension in space.items():
+        if not _applies(dimension, values):
+            continue
+        if dimension.type == "categorical":
+            values[key] = trial.suggest_categorical(key, list(dimension.choices or ()))
+        elif dimension.type == "int":
+            low, high = _bounds(key, dimension)
+            values[key] = trial.suggest_int(key, int(low), int(high), step=int(dimension.step or 1), log=dimension.log)
+        else:
+            low, high = _bounds(key, dimension)
+            values[key] = trial.suggest_float(key, low, high, step=dimension.step, log=dimension.log)
+    return values
+
+
+def overrides(values: Mapping[str, Any]) -> list[str]:
+    """Return the values as Hydra overrides, quoted where Hydra's grammar asks for it."""
+    return [f"{key}={_literal(value)}" for key, value in values.items()]
+
+
+def check(sweep: SweepSpec, base: Sequence[str], compose: Compose) -> None:
+    """Compose every end and every choice of the space once; raises ConfigError that names the dimension at fault.
+
+    Finds before the first trial: an unknown key, a key that the algorithm lacks, an empty or reversed range, a value
+    that the spec refuses, a condition on something that is not searched before.
+    """
+    if not sweep.space:
+        raise ConfigError(f"sweep={sweep.name} has an empty space", hint="name at least one override under `space:`")
+    seen: list[str] = []
+    for key, dimension in sweep.space.items():
+        _check_shape(key, dimension, seen)
+        for value in _ends(key, dimension):
+            chosen = {name: allowed[0] for name, allowed in (dimension.when or {}).items()}
+            try:
+                compose([*base, *overrides({**chosen, key: value})])
+            except ConfigError as error:
+                raise ConfigError(f"sweep.space.{key}={value!r} cannot be composed: {error.message}", hint=error.hint) from error
+        seen.append(key)
+
+
+def _applies(dimension: DimensionSpec, values: Mapping[str, Any]) -> bool:
+    return all(values.get(name) in allowed for name, allowed in (dimension.when or {}).items())
+
+
+def _bounds(key: str, dimension: DimensionSpec) -> tuple[float, float]:
+    if dimension.low is None or dimension.high is None:
+        raise ConfigError(f"sweep.space.{key} needs low and high", hint=f"write {{type: {dimension.type}, low: ..., high: ...}}")
+    return dimension.low, dimension.high
+
+
+def _check_shape(key: str, dimension: DimensionSpec, seen: Sequence[str]) -> None:
+    for name in dimension.when or {}:
+        if name not in seen:
+            raise ConfigError(
+                f"sweep.space.{key} depends on {name}, which is not searched before it",
+                hint=f"put {name} above {key} in the space, or drop `when`",
+            )
+    if dimension.type == "categorical":
+        if not dimension.choices:
+            raise ConfigError(f"sweep.space.{key} has no choices", hint="give at least one under `choices:`")
+        return
+    low, high = _bounds(key, dimension)
+    if low > high:
+        raise ConfigError(f"sweep.space.{key} is empty: low={low:g} is above high={high:g}", hint="exchange the two")
+    if dimension.log and low <= 0:
+        raise ConfigError(f"sweep.space.{key} is logarithmic from low={low:g}", hint="low must be above 0, or drop log")
+    if dimension.log and dimension.step is not None:
+        raise ConfigError(f"sweep.space.{key} has both log and step", hint="Optuna takes one of them")
+    if dimension.type == "int" and not (float(low).is_integer() and float(high).is_integer()):
+        raise ConfigError(f"sweep.space.{key} is of integers but runs from {low:g} to {high:g}", hint="use whole numbers")
+
+
+def _ends(key: str, dimension: DimensionSpec) -> list[Any]:
+    if dimension.type == "categorical":
+        return list(dimension.choices or ())
+    low, high = _bounds(key, dimension)
+    return [int(low), int(high)] if dimension.type == "int" else [low, high]
+
+
+def _literal(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ConfigError(f"{value} cannot be an override", hint="use a finite number")
+        return repr(value)
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(_literal(item) for item in value) + "]"
+    if isinstance(value, str) and not value.replace("_", "").replace("-", "").replace(".", "").isalnum():
+        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return str(value)
