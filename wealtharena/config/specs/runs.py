@@ -17,6 +17,7 @@ class WandbSpec(Spec):
     entity: str | None
     group: str | None
     tags: tuple[str, ...]
+    timeout_seconds: float = Field(gt=0, le=600, description="longest wait for its start, and for its end")
 
 
 class TrackingSpec(Spec):

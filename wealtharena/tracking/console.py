@@ -1,0 +1,170 @@
+"""What a person sees while a training runs: a live bar on a terminal, a few plain lines elsewhere, or nothing."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
+
+from wealtharena.tracking.journal import STEP
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+SPEED = "env_steps_per_second"
+SHARPE = "validation/sharpe"
+
+
+class Display(Protocol):
+    """One way to show the state of a training."""
+
+    def show(self, state: State, *, evaluated: bool) -> None:
+        """Show `state`; `evaluated` where a validation backtest has just ended."""
+
+    def close(self) -> None:
+        """Leave the terminal as it was found."""
+
+
+class State:
+    """Where a training stands: steps, speed, validation Sharpe, best so far, time left."""
+
+    def __init__(self, total_steps: int, *, label: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self.total_steps = total_steps
+        self.label = label
+        self.step = 0
+        self.speed: float | None = None
+        self.sharpe: float | None = None
+        self.best: float | None = None
+        self._clock = clock
+        self._mark: tuple[float, int] | None = None
+
+    def advance(self, record: Mapping[str, Any]) -> None:
+        """Take in a record of the journal."""
+        self.step = int(record.get(STEP, self.step))
+        now = self._clock()
+        if self._mark is None:
+            self._mark = now, self.step
+        started, first = self._mark
+        if isinstance(speed := record.get(SPEED), int | float):
+            self.speed = float(speed)
+        elif now > started and self.step > first:
+            self.speed = (self.step - first) / (now - started)
+        if isinstance(sharpe := record.get(SHARPE), int | float):
+            self.sharpe = float(sharpe)
+            self.best = self.sharpe if self.best is None else max(self.best, self.sharpe)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Return the time to the last step at the present speed; None before a speed is known."""
+        return max(self.total_steps - self.step, 0) / self.speed if self.speed else None
+
+    def words(self) -> str:
+        """Return the state as one plain line."""
+        share = 100 * self.step / max(self.total_steps, 1)
+        parts = [f"{self.label}  {self.step:>9,} / {self.total_steps:,} steps ({share:3.0f} %)"]
+        parts.append(f"{self.speed:,.0f} steps/s" if self.speed else "- steps/s")
+        parts.append(f"validation Sharpe {_signed(self.sharpe)}, best {_signed(self.best)}")
+        parts.append(f"{duration(self.seconds_left)} left")
+        return "  ".join(parts)
+
+
+class Plain:
+    """Plain lines: each evaluation, and otherwise at most one each `every_seconds`."""
+
+    def __init__(self, stream: TextIO, *, every_seconds: float = 30.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream
+        self._every_seconds = every_seconds
+        self._clock = clock
+        self._said_at = clock() - every_seconds  # so that the first iteration says that training is under way
+
+    def show(self, state: State, *, evaluated: bool) -> None:
+        """Write a line if there is news or enough time has passed."""
+        now = self._clock()
+        if evaluated or now - self._said_at >= self._every_seconds:
+            self._said_at = now
+            print(state.words(), file=self._stream, flush=True)
+
+    def close(self) -> None:
+        """Do nothing: lines need no cleaning up."""
+
+
+class Rich:
+    """A live bar that redraws in place; what others print appears above it."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+        self._task: Any = None
+
+    def show(self, state: State, *, evaluated: bool) -> None:
+        """Redraw the bar with `state`."""
+        if self._progress is None:
+            self._progress, self._task = _bar(state)
+        self._progress.update(
+            self._task,
+            completed=min(state.step, state.total_steps),
+            speed=f"{state.speed:,.0f} steps/s" if state.speed else "",
+            sharpe=_signed(state.sharpe),
+            best=_signed(state.best),
+            left=duration(state.seconds_left),
+        )
+
+    def close(self) -> None:
+        """Stop redrawing and leave the last state on the screen; a second call does nothing."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+
+class Quiet:
+    """Shows nothing."""
+
+    def show(self, state: State, *, evaluated: bool) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def display(kind: str, *, stream: TextIO | None = None) -> Display:
+    """Return the display called `kind`; `auto` is rich on a terminal and plain elsewhere."""
+    stream = stream or sys.stdout
+    if kind == "quiet":
+        return Quiet()
+    if kind == "rich" or (kind == "auto" and stream.isatty()):
+        return Rich()
+    return Plain(stream)
+
+
+def duration(seconds: float | None) -> str:
+    """Return seconds as people say them: 42 s, 3 min 05 s, 2 h 10 min; a dash where unknown."""
+    if seconds is None:
+        return "-"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.2f}"
+
+
+def _bar(state: State) -> tuple[Progress, Any]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    progress = Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]}"),
+        TextColumn("validation Sharpe {task.fields[sharpe]} (best {task.fields[best]})"),
+        TextColumn("{task.fields[left]} left"),
+        refresh_per_second=2,
+        expand=True,
+    )
+    progress.start()
+    task = progress.add_task(state.label, total=state.total_steps, speed="", sharpe="-", best="-", left="-")
+    return progress, task

@@ -1,0 +1,126 @@
+"""One listener of training that tells the journal, the console and Weights & Biases."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wealtharena.tracking import console
+from wealtharena.tracking.journal import STEP, Journal
+from wealtharena.tracking.privacy import without_paths
+from wealtharena.tracking.wandb_run import Ending, Identity, WandbRun, resolve_mode
+
+if TYPE_CHECKING:
+    from wealtharena.config.specs.experiment import ExperimentSpec
+
+_OWN_KEYS = frozenset({STEP, "iteration", "seconds", "time"})
+
+
+class Tracker:
+    """Training's listener: a record goes to metrics.jsonl first, then to the screen and to W&B.
+
+    Use `start` where there is a spec, `finish` once when the run has ended, however it ended.
+    """
+
+    def __init__(self, journal: Journal, state: console.State, *, display: console.Display, mirror: WandbRun | None) -> None:
+        self._journal = journal
+        self._state = state
+        self._display = display
+        self._mirror = mirror
+
+    @classmethod
+    def start(
+        cls, spec: ExperimentSpec, run_dir: Path, run_record: Mapping[str, Any], resume_step: int | None = None
+    ) -> Tracker:
+        """Return a tracker for the run in `run_dir`; opens metrics.jsonl, starts nothing slow.
+
+        `run_record` is the content of run.json so far: `run_id`, and `data` where it is known. `resume_step` is the
+        environment step that training goes on from; lines of the journal past it are removed. None starts afresh.
+        """
+        tracking = spec.tracking
+        mode = resolve_mode(tracking.wandb)
+        mirror = None
+        if mode != "disabled":
+            identity = Identity(
+                run_id=str(run_record["run_id"]),
+                name=f"{spec.asset.agent} {spec.algo.name} seed {spec.seed}",
+                job=spec.task,
+                tags=tags(run_record, tracking.wandb.tags),
+                config=without_paths(spec.model_dump(mode="json")),
+            )
+            mirror = WandbRun(tracking.wandb, identity, folder=run_dir, mode=mode)
+        return cls(
+            Journal(run_dir / "metrics.jsonl", resume_step=resume_step),
+            console.State(spec.train.env_steps, label=f"{spec.asset.name} {spec.algo.name}"),
+            display=console.display(tracking.console),
+            mirror=mirror,
+        )
+
+    def on_iteration(self, record: Mapping[str, Any]) -> None:
+        """Take the figures of one training iteration; `env_step` is the cumulative count of environment steps."""
+        self._journal.write(record)
+        self._tell(record, evaluated=False)
+
+    def on_evaluation(self, record: Mapping[str, Any]) -> None:
+        """Take the figures of one validation backtest; they join the journal's line of the same `env_step`.
+
+        A figure that has no prefix yet is called `validation/<name>` from here on.
+        """
+        named = {key if key in _OWN_KEYS or "/" in key else f"validation/{key}": value for key, value in record.items()}
+        self._journal.amend(named)
+        self._tell(named, evaluated=True)
+
+    def close_console(self) -> None:
+        """End the live display, so that what follows training is printed below it."""
+        self._display.close()
+
+    def finish(self, run_record: Mapping[str, Any], report_paths: Sequence[Path] = ()) -> None:
+        """Close everything; W&B gets `run_record`'s measures as its summary, and the report and plots.
+
+        `report_paths` may name report.html and PNG files in any order. Waits for W&B, but no longer than
+        `tracking.wandb.timeout_seconds` twice; its failure is a line on standard error, never an exception.
+        """
+        self.close_console()
+        self._journal.close()
+        if self._mirror is None:
+            return
+        self._mirror.finish(
+            Ending(
+                tags=tags(run_record, ()),
+                summary=summary(run_record),
+                plots=[path for path in report_paths if path.suffix == ".png"],
+                report=next((path for path in report_paths if path.suffix == ".html"), None),
+                exit_code=0 if run_record.get("status") == "completed" else 1,
+            )
+        )
+        if self._mirror.trouble is not None:
+            print(f"Weights & Biases: {self._mirror.trouble}", file=sys.stderr)
+
+    def _tell(self, record: Mapping[str, Any], *, evaluated: bool) -> None:
+        self._state.advance(record)
+        self._display.show(self._state, evaluated=evaluated)
+        if self._mirror is not None:
+            self._mirror.log(record)
+
+
+def tags(run_record: Mapping[str, Any], more: Sequence[str]) -> tuple[str, ...]:
+    """Return W&B's tags: asset, algorithm, source where it is known, SIMULATED where it applies, and `more`."""
+    data = run_record.get("data") or {}
+    found = [run_record.get("asset"), run_record.get("algo"), data.get("source")]
+    return (*(str(tag) for tag in found if tag), *(("SIMULATED",) if data.get("simulated") else ()), *more)
+
+
+def summary(run_record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the figures of run.json as W&B's summary, flat: `test/sharpe`, `verdict`, `training/seconds`, ..."""
+    flat: dict[str, Any] = {}
+    for window, measures in (run_record.get("metrics") or {}).items():
+        flat |= {f"{window}/{name}": value for name, value in (measures or {}).items()}
+    for name, measures in (run_record.get("baselines") or {}).items():
+        flat |= {f"baseline/{name}/{key}": (measures or {}).get(key) for key in ("sharpe", "total_return")}
+    flat |= {f"training/{key}": value for key, value in (run_record.get("training") or {}).items()}
+    flat["status"] = run_record.get("status")
+    flat["verdict"] = (run_record.get("verdict") or {}).get("status")
+    flat["data/fingerprint"] = (run_record.get("data") or {}).get("fingerprint")
+    return {key: value for key, value in flat.items() if isinstance(value, int | float | str)}

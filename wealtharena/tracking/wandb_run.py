@@ -1,0 +1,165 @@
+"""Weights & Biases, beside the training and never in its way.
+
+Everything that touches the library runs in one thread of its own: its import and start take seconds, and a network that
+does not answer must cost the training nothing. What goes wrong there is said once, on the console, and ends the mirror,
+not the run; metrics.jsonl has it all.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import shutil
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wealtharena.config.specs.runs import WandbSpec
+from wealtharena.tracking.journal import STEP
+
+if TYPE_CHECKING:
+    import wandb
+
+_MODES = ("online", "offline", "disabled")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What W&B is told about a run before its first figure; without personal paths."""
+
+    run_id: str
+    name: str
+    job: str
+    tags: tuple[str, ...]
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What W&B is told when a run is over."""
+
+    tags: tuple[str, ...]
+    summary: Mapping[str, Any]
+    plots: Sequence[Path]
+    report: Path | None
+    exit_code: int
+
+
+def resolve_mode(spec: WandbSpec, environment: Mapping[str, str] = os.environ) -> str:
+    """Return online, offline or disabled: `auto` obeys WANDB_MODE, else is online where WANDB_API_KEY is set."""
+    if spec.mode != "auto":
+        return spec.mode
+    if (asked := environment.get("WANDB_MODE", "")) in _MODES:
+        return asked
+    return "online" if environment.get("WANDB_API_KEY") else "offline"
+
+
+class WandbRun:
+    """A mirror of one run; every method returns at once except `finish`, which waits `timeout_seconds` at most.
+
+    The library is imported, and its service started, with the first record: after the first update of the learner.
+    """
+
+    def __init__(self, spec: WandbSpec, identity: Identity, *, folder: Path, mode: str) -> None:
+        self._spec = spec
+        self._identity = identity
+        self._folder = folder
+        self._mode = mode
+        self._inbox: queue.SimpleQueue[Mapping[str, Any] | Ending] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self.trouble: str | None = None
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """Hand over one record of the journal."""
+        self._inbox.put(dict(record))
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="wandb", daemon=True)
+            self._thread.start()
+
+    def finish(self, ending: Ending) -> None:
+        """Hand over the summary, plots and report and wait for the end, but no longer than the spec allows."""
+        if self._thread is None:
+            return
+        self._inbox.put(ending)
+        self._thread.join(2 * self._spec.timeout_seconds)
+        if self._thread.is_alive():
+            self.trouble = f"no answer within {2 * self._spec.timeout_seconds:.0f} s"
+
+    def _work(self) -> None:
+        try:
+            run = self._start()
+            while not isinstance(item := self._inbox.get(), Ending):
+                run.log(dict(item))
+            self._end(run, item)
+        except Exception as error:  # noqa: BLE001 - a mirror's failure, whatever it is, must not reach the training
+            self.trouble = f"{type(error).__name__}: {error}".splitlines()[0]
+
+    def _start(self) -> wandb.Run:
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # read when the library is imported
+        os.environ.setdefault("WANDB_SILENT", "true")
+        import wandb
+
+        try:
+            run = self._init(self._mode)
+        except wandb.Error:
+            if self._mode != "online":
+                raise
+            self.trouble = "no answer from the server; recorded offline, `wandb sync` sends it later"
+            run = self._init("offline")
+        run.define_metric(STEP)
+        run.define_metric("*", step_metric=STEP)
+        return run
+
+    def _init(self, mode: str) -> wandb.Run:
+        import wandb
+
+        seconds = self._spec.timeout_seconds
+        settings = wandb.Settings(
+            silent=True,
+            console="off",
+            disable_git=True,
+            disable_code=True,
+            save_code=False,
+            symlink=False,
+            host="-",
+            program="run.py",
+            program_relpath="run.py",
+            x_executable="python",
+            x_disable_meta=True,
+            x_disable_stats=True,
+            x_disable_machine_info=True,
+            x_save_requirements=False,
+            init_timeout=seconds,
+            finish_timeout=seconds,
+            x_service_wait=seconds,
+        )
+        return wandb.init(
+            mode=mode,  # type: ignore[arg-type]  # a Literal there, checked by resolve_mode here
+            project=self._spec.project,
+            entity=self._spec.entity,
+            group=self._spec.group,
+            dir=self._folder,
+            id=self._identity.run_id,
+            resume="allow" if mode == "online" else None,
+            name=self._identity.name,
+            job_type=self._identity.job,
+            tags=self._identity.tags,
+            config=dict(self._identity.config),
+            settings=settings,
+        )
+
+    def _end(self, run: wandb.Run, ending: Ending) -> None:
+        import wandb
+
+        run.tags = tuple(dict.fromkeys((*(run.tags or ()), *ending.tags)))
+        run.summary.update(dict(ending.summary))
+        media: dict[str, Any] = {f"plots/{path.stem}": wandb.Image(str(path)) for path in ending.plots}
+        if ending.report is not None:
+            media["report"] = wandb.Html(str(ending.report))
+        if media:
+            run.log(media)
+        run.finish(exit_code=ending.exit_code)
+        for logs in (self._folder / "wandb").glob("*run-*/logs"):  # the library's own diary names local folders
+            shutil.rmtree(logs, ignore_errors=True)
