@@ -1,0 +1,1 @@
+"""Splits, backtest, measures, significance, verdict: what makes a number believable."""

@@ -1,0 +1,349 @@
+"""Stationary block bootstrap (Politis and Romano 1994) of paired return series, in compiled code.
+
+The same resampled bars are used for every series of a draw, so what the series share cancels in their difference.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+UIntArray = npt.NDArray[np.uint64]
+NAN = float("nan")
+MAX_THREADS = 4
+MAX_LAGS = 64
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its two-sided confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """Agent less baseline, a year; `p_value` is two-sided for the difference in Sharpe being 0."""
+
+    sharpe: Interval
+    sharpe_p_value: float
+    annual_return: Interval  # arithmetic: mean return a bar times bars a year
+    return_p_value: float
+    block_bars: float
+    draws: int
+    studentised: bool
+    confidence: float
+
+
+@dataclass(frozen=True)
+class GroupDifference:
+    """Interquartile mean of several seeds less a baseline: annual Sharpe; both bars and seeds are resampled."""
+
+    sharpe: Interval
+    p_value: float
+    block_bars: float
+    draws: int
+
+
+def optimal_block_bars(series: npt.ArrayLike) -> float:
+    """Return the automatic mean block length of the stationary bootstrap (Politis and White 2004, Patton et al. 2009).
+
+    Never below 1 nor above a third of the series; 1 for a series that never moves.
+    """
+    from arch.bootstrap import optimal_block_length
+
+    values = np.asarray(series, dtype=np.float64)
+    if values.size < 8 or np.ptp(values) == 0.0:
+        return 1.0
+    best = float(optimal_block_length(values)["stationary"].iloc[0])
+    return min(max(best, 1.0), values.size / 3.0) if math.isfinite(best) else 1.0
+
+
+def paired_bootstrap(
+    returns: npt.ArrayLike,
+    baseline: npt.ArrayLike,
+    *,
+    rng: np.random.Generator,
+    bars_per_year: float,
+    draws: int = 10_000,
+    confidence: float = 0.95,
+    block_bars: float | None = None,
+    studentised: bool = True,
+    risk_free: float = 0.0,
+) -> PairedDifference:
+    """Return how far `returns` [n] beat `baseline` [n], with intervals and p-values; never NaN for n >= 8 finite pairs.
+
+    `studentised` divides each draw's deviation by that draw's own standard error (Ledoit and Wolf 2008, with a Bartlett
+    kernel as wide as the mean block) and takes a symmetric interval; otherwise the percentile interval. The block length
+    is automatic unless given. A series that never moves has Sharpe 0. `risk_free` is a rate a bar.
+    """
+    pair = _pair(returns, baseline) - risk_free
+    if block_bars is None:
+        block_bars = optimal_block_bars(influence(pair[0], pair[1]))
+    lags = min(int(math.ceil(block_bars)), MAX_LAGS, pair.shape[1] // 4)
+    observed = _statistics(np.ascontiguousarray(pair.T), np.arange(pair.shape[1]), lags)
+    drawn = _draw(pair, rng=rng, draws=draws, block_bars=block_bars, lags=lags)
+    rules = _studentised if studentised else _percentile
+    sharpe, sharpe_p = rules(observed[0], observed[1], drawn[:, 0], drawn[:, 1], confidence)
+    mean, mean_p = rules(observed[2], observed[3], drawn[:, 2], drawn[:, 3], confidence)
+    return PairedDifference(
+        sharpe=_scaled(sharpe, math.sqrt(bars_per_year)),
+        sharpe_p_value=sharpe_p,
+        annual_return=_scaled(mean, bars_per_year),
+        return_p_value=mean_p,
+        block_bars=block_bars,
+        draws=draws,
+        studentised=studentised,
+        confidence=confidence,
+    )
+
+
+def group_bootstrap(
+    returns: npt.ArrayLike,
+    baseline: npt.ArrayLike,
+    *,
+    rng: np.random.Generator,
+    bars_per_year: float,
+    draws: int = 10_000,
+    confidence: float = 0.95,
+) -> GroupDifference:
+    """Return the interquartile mean Sharpe of seeds `returns` [S, n] less that of `baseline` [n], a year.
+
+    Each draw resamples bars in blocks, the same for all series, and seeds with replacement: the percentile interval
+    covers the luck of the window and the luck of the seed.
+    """
+    seeds = np.atleast_2d(np.asarray(returns, dtype=np.float64))
+    rows = np.ascontiguousarray(np.vstack([seeds, np.asarray(baseline, dtype=np.float64)[None, :]]))
+    if not np.isfinite(rows).all():
+        raise ValueError("returns hold NaN or infinity")
+    block = optimal_block_bars(influence(seeds.mean(axis=0), rows[-1]))
+    picks = rng.integers(0, len(seeds), size=(draws, len(seeds)))
+    sharpes = _draw_sharpes(rows, rng=rng, draws=draws, block_bars=block)
+    drawn = interquartile_mean(np.take_along_axis(sharpes[:, :-1], picks, axis=1), axis=1) - sharpes[:, -1]
+    own = _sharpes(rows, np.arange(rows.shape[1]))
+    value = float(interquartile_mean(own[:-1])) - own[-1]
+    interval, p_value = _percentile(value, 1.0, drawn, np.ones(draws), confidence)
+    return GroupDifference(_scaled(interval, math.sqrt(bars_per_year)), p_value, block, draws)
+
+
+def interquartile_mean(scores: npt.ArrayLike, *, axis: int | None = None) -> FloatArray:
+    """Return the mean of the middle half: a quarter of the scores is cut from each end (Agarwal et al. 2021)."""
+    values = np.sort(np.asarray(scores, dtype=np.float64), axis=axis)
+    if axis is None:
+        values, axis = values.ravel(), 0
+    n = values.shape[axis]
+    cut = int(0.25 * n)
+    middle: FloatArray = np.asarray(np.take(values, np.arange(cut, n - cut), axis=axis).mean(axis=axis))
+    return middle
+
+
+def stratified_interval(
+    scores: npt.ArrayLike, *, rng: np.random.Generator, draws: int = 10_000, confidence: float = 0.95
+) -> Interval:
+    """Return the interquartile mean of `scores` [seeds, strata] with a percentile bootstrap interval.
+
+    Seeds are drawn with replacement inside each stratum (asset class, fold), so every stratum keeps its weight
+    (Agarwal et al. 2021). A single seed has no interval: its bounds are NaN.
+    """
+    values = np.asarray(scores, dtype=np.float64)
+    values = values[:, None] if values.ndim == 1 else values
+    value = float(interquartile_mean(values))
+    if values.shape[0] < 2:
+        return Interval(value, NAN, NAN)
+    picks = rng.integers(0, values.shape[0], size=(draws, *values.shape))
+    drawn = interquartile_mean(np.take_along_axis(values[None], picks, axis=1).reshape(draws, -1), axis=1)
+    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(value, float(low), float(high))
+
+
+def influence(returns: FloatArray, baseline: FloatArray) -> FloatArray:
+    """Return each bar's first-order effect on the Sharpe difference, shape [n]: what dependence must be judged on."""
+    return _influence_of(returns) - _influence_of(baseline)
+
+
+def _influence_of(returns: FloatArray) -> FloatArray:
+    scale = returns.std()
+    if scale <= 1e-15:
+        return np.zeros_like(returns)
+    z = (returns - returns.mean()) / scale
+    effect: FloatArray = z - 0.5 * (returns.mean() / scale) * (z**2 - 1.0)
+    return effect
+
+
+def _pair(returns: npt.ArrayLike, baseline: npt.ArrayLike) -> FloatArray:
+    a, b = np.asarray(returns, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
+    if a.ndim != 1 or a.shape != b.shape:
+        raise ValueError(f"returns {a.shape} and baseline {b.shape} must be two series of one length")
+    if a.size < 8:
+        raise ValueError(f"{a.size} bars are too few to resample, at least 8 are needed")
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise ValueError("returns hold NaN or infinity")
+    return np.vstack([a, b])
+
+
+def _scaled(interval: Interval, factor: float) -> Interval:
+    return Interval(float(interval.value * factor), float(interval.low * factor), float(interval.high * factor))
+
+
+def _studentised(value: float, error: float, drawn: FloatArray, errors: FloatArray, confidence: float) -> tuple[Interval, float]:
+    if error <= 0.0:
+        return Interval(value, value, value), float(value == 0.0)
+    ratio = np.divide(np.abs(drawn - value), errors, out=np.zeros_like(drawn), where=errors > 0.0)
+    width = float(np.quantile(ratio, confidence)) * error
+    return Interval(value, value - width, value + width), float(((ratio >= abs(value) / error).sum() + 1) / (drawn.size + 1))
+
+
+def _percentile(value: float, error: float, drawn: FloatArray, errors: FloatArray, confidence: float) -> tuple[Interval, float]:
+    del error, errors
+    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
+    beyond = (np.abs(drawn - value) >= abs(value)).sum()
+    return Interval(value, float(low), float(high)), float((beyond + 1) / (drawn.size + 1))
+
+
+def _draw(pair: FloatArray, *, rng: np.random.Generator, draws: int, block_bars: float, lags: int) -> FloatArray:
+    """Return [draws, 4]: Sharpe difference, its standard error, mean difference, its standard error; a bar."""
+    seeds = rng.integers(0, 2**63, size=draws, dtype=np.uint64)
+    out = np.empty((draws, 4))
+    columns = np.ascontiguousarray(pair.T)
+    _parallel(draws, lambda part: _draw_pairs(columns, seeds[part], 1.0 / block_bars, lags, out[part]))
+    return out
+
+
+def _draw_sharpes(rows: FloatArray, *, rng: np.random.Generator, draws: int, block_bars: float) -> FloatArray:
+    seeds = rng.integers(0, 2**63, size=draws, dtype=np.uint64)
+    out = np.empty((draws, rows.shape[0]))
+    _parallel(draws, lambda part: _draw_rows(rows, seeds[part], 1.0 / block_bars, out[part]))
+    return out
+
+
+def _parallel(draws: int, work: object) -> None:
+    """Run `work(slice)` over the draws on the cores of this process; each draw has its own seed, so the order is free."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    threads = min(MAX_THREADS, cores, max(draws // 256, 1))
+    edges = np.linspace(0, draws, threads + 1).astype(int)
+    parts = [slice(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    assert callable(work)
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, parts))
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _next(state: np.uint64) -> tuple[np.uint64, np.uint64]:  # pragma: no cover  (compiled)
+    """Return the next state and output of SplitMix64 (Steele, Lea and Flood 2014)."""
+    state = state + np.uint64(0x9E3779B97F4A7C15)
+    z = state
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state, z ^ (z >> np.uint64(31))
+
+
+@numba.njit(cache=True, nogil=True)
+def resample(seed: np.uint64, probability: float, index: npt.NDArray[np.int64]) -> None:  # pragma: no cover  (compiled)
+    """Fill `index` [n] with one draw of the stationary bootstrap; a new block begins with `probability`."""
+    n = index.shape[0]
+    scale = 1.0 / 9007199254740992.0
+    state = seed
+    position = 0
+    for i in range(n):
+        state, word = _next(state)
+        if i == 0 or (word >> np.uint64(11)) * scale < probability:
+            state, word = _next(state)
+            position = int((word >> np.uint64(11)) * scale * n)
+        else:
+            position += 1
+            if position == n:
+                position = 0
+        index[i] = position
+
+
+@numba.njit(cache=True, nogil=True)
+def _statistics(pair: FloatArray, index: npt.NDArray[np.int64], lags: int) -> tuple[float, float, float, float]:  # pragma: no cover
+    """Return Sharpe difference, its error, mean difference, its error of `pair` [n, 2] at `index`, a bar."""
+    n = index.shape[0]
+    a = 0.0
+    b = 0.0
+    for i in range(n):
+        a += pair[index[i], 0]
+        b += pair[index[i], 1]
+    a /= n
+    b /= n
+    aa = 0.0
+    bb = 0.0
+    for i in range(n):
+        aa += (pair[index[i], 0] - a) ** 2
+        bb += (pair[index[i], 1] - b) ** 2
+    sa = math.sqrt(aa / (n - 1))
+    sb = math.sqrt(bb / (n - 1))
+    ka = 1.0 / sa if sa > 1e-15 else 0.0
+    kb = 1.0 / sb if sb > 1e-15 else 0.0
+    ratio_a = a * ka
+    ratio_b = b * kb
+    effect = np.empty(n)
+    gap = np.empty(n)
+    for i in range(n):
+        da = pair[index[i], 0] - a
+        db = pair[index[i], 1] - b
+        za = da * ka
+        zb = db * kb
+        effect[i] = za - zb - 0.5 * (ratio_a * (za * za - 1.0) * (ka > 0.0) - ratio_b * (zb * zb - 1.0) * (kb > 0.0))
+        gap[i] = da - db
+    return ratio_a - ratio_b, _standard_error(effect, lags), a - b, _standard_error(gap, lags)
+
+
+@numba.njit(cache=True, nogil=True, fastmath=True)
+def _standard_error(effect: FloatArray, lags: int) -> float:  # pragma: no cover  (compiled)
+    """Return the standard error of the mean of `effect`, Bartlett kernel over `lags` (Newey and West 1987)."""
+    n = effect.shape[0]
+    total = 0.0
+    for i in range(n):
+        total += effect[i] * effect[i]
+    for lag in range(1, lags):
+        part = 0.0
+        for i in range(lag, n):
+            part += effect[i] * effect[i - lag]
+        total += 2.0 * (1.0 - lag / lags) * part
+    return math.sqrt(max(total, 0.0)) / n
+
+
+@numba.njit(cache=True, nogil=True)
+def _draw_pairs(pair: FloatArray, seeds: UIntArray, probability: float, lags: int, out: FloatArray) -> None:  # pragma: no cover
+    index = np.empty(pair.shape[0], np.int64)
+    for d in range(seeds.shape[0]):
+        resample(seeds[d], probability, index)
+        out[d, 0], out[d, 1], out[d, 2], out[d, 3] = _statistics(pair, index, lags)
+
+
+@numba.njit(cache=True, nogil=True)
+def _sharpes(rows: FloatArray, index: npt.NDArray[np.int64]) -> FloatArray:  # pragma: no cover  (compiled)
+    """Return the Sharpe ratio a bar of each of `rows` [S, n] at `index`; 0 where a row never moves."""
+    out = np.zeros(rows.shape[0])
+    n = index.shape[0]
+    for s in range(rows.shape[0]):
+        total = 0.0
+        for i in range(n):
+            total += rows[s, index[i]]
+        mean = total / n
+        square = 0.0
+        for i in range(n):
+            square += (rows[s, index[i]] - mean) ** 2
+        scale = math.sqrt(square / (n - 1))
+        if scale > 1e-15:
+            out[s] = mean / scale
+    return out
+
+
+@numba.njit(cache=True, nogil=True)
+def _draw_rows(rows: FloatArray, seeds: UIntArray, probability: float, out: FloatArray) -> None:  # pragma: no cover
+    index = np.empty(rows.shape[1], np.int64)
+    for d in range(seeds.shape[0]):
+        resample(seeds[d], probability, index)
+        out[d] = _sharpes(rows, index)

@@ -1,0 +1,195 @@
+"""Measures of a return series and of a backtest, by the names and definitions of the design.
+
+Every function takes net simple returns a bar, shape [n]. `risk_free` is a rate a bar. NaN returns are left out of
+moments and count as bars without a return in compounding, as in empyrical-reloaded, whose numbers these are where it
+defines the same thing. An answer that is not defined (an empty series, a Sharpe ratio without dispersion) is NaN or
+infinite as the limit says, never a warning.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import empyrical
+import numpy as np
+import numpy.typing as npt
+
+from wealtharena.evaluation import significance
+
+if TYPE_CHECKING:
+    from wealtharena.envs.trajectory import Trajectory
+
+FloatArray = npt.NDArray[np.float64]
+NAN = float("nan")
+TAIL = 0.05
+
+
+def total_return(returns: npt.ArrayLike) -> float:
+    """Return `V_n / V_0 - 1`; NaN for an empty series."""
+    return float(empyrical.cum_returns_final(_series(returns)))
+
+
+def annual_return(returns: npt.ArrayLike, *, bars_per_year: float = 252.0) -> float:
+    """Return `(V_n / V_0)^(B / n) - 1`, the compound annual growth rate; -1 once all is lost."""
+    values = _series(returns)
+    if values.size == 0:
+        return NAN
+    return growth_rate(1.0 + total_return(values), years=values.size / bars_per_year)
+
+
+def growth_rate(growth: float, *, years: float) -> float:
+    """Return the yearly rate that compounds to the factor `growth` over `years`; -1 where growth is not positive."""
+    if growth <= 0.0:
+        return -1.0
+    exponent = math.log(growth) / years
+    return math.expm1(exponent) if exponent < 700.0 else math.inf
+
+
+def annual_volatility(returns: npt.ArrayLike, *, bars_per_year: float = 252.0) -> float:
+    """Return `std(r, ddof=1) sqrt(B)`; NaN below two returns."""
+    values = _series(returns)
+    return float(empyrical.annual_volatility(values, annualization=bars_per_year)) if _known(values) > 1 else NAN
+
+
+def sharpe(returns: npt.ArrayLike, *, bars_per_year: float = 252.0, risk_free: float = 0.0) -> float:
+    """Return `mean(r - rf) / std(r - rf, ddof=1) sqrt(B)`; NaN for a series that never moves."""
+    values = _series(returns)
+    if _known(values) < 2:
+        return NAN
+    return float(empyrical.sharpe_ratio(values, risk_free=risk_free, annualization=bars_per_year))
+
+
+def sortino(returns: npt.ArrayLike, *, bars_per_year: float = 252.0, risk_free: float = 0.0) -> float:
+    """Return `mean(r - rf) / sqrt(mean(min(r - rf, 0)^2)) sqrt(B)`; infinite without a losing bar."""
+    values = _series(returns)
+    if _known(values) < 2:
+        return NAN
+    return float(empyrical.sortino_ratio(values, required_return=risk_free, annualization=bars_per_year))
+
+
+def max_drawdown(returns: npt.ArrayLike) -> float:
+    """Return `min(V / cummax(V)) - 1`, never positive."""
+    return float(empyrical.max_drawdown(_series(returns)))
+
+
+def calmar(returns: npt.ArrayLike, *, bars_per_year: float = 252.0) -> float:
+    """Return `annual_return / |max_drawdown|`; NaN without a drawdown."""
+    drawdown = max_drawdown(returns)
+    return annual_return(returns, bars_per_year=bars_per_year) / abs(drawdown) if drawdown < 0.0 else NAN
+
+
+def win_rate(returns: npt.ArrayLike) -> float:
+    """Return the share of bars with a gain among those with a gain or a loss."""
+    values = _series(returns)
+    moved = values[np.isfinite(values) & (values != 0.0)]
+    return float((moved > 0.0).mean()) if moved.size else NAN
+
+
+def profit_factor(returns: npt.ArrayLike) -> float:
+    """Return the sum of gains over the sum of losses; infinite without a loss, NaN without either."""
+    values = _series(returns)
+    gains, losses = float(values[values > 0.0].sum()), float(-values[values < 0.0].sum())
+    if losses == 0.0:
+        return math.inf if gains > 0.0 else NAN
+    return gains / losses
+
+
+def var_95(returns: npt.ArrayLike) -> float:
+    """Return the 5 % quantile of the returns, linear between order statistics."""
+    values = _series(returns)
+    values = values[~np.isnan(values)]
+    return float(empyrical.value_at_risk(values, cutoff=TAIL))
+
+
+def cvar_95(returns: npt.ArrayLike) -> float:
+    """Return the mean of the returns at or below the 5 % quantile."""
+    return float(empyrical.conditional_value_at_risk(_series(returns), cutoff=TAIL))
+
+
+def psr(returns: npt.ArrayLike, *, benchmark: float = 0.0) -> float:
+    """Return the probability that the true Sharpe ratio exceeds `benchmark` (both a bar), given this series' moments."""
+    moments = significance.moments(_series(returns))
+    return significance.probabilistic_sharpe_ratio(
+        moments.sharpe, bars=moments.bars, skewness=moments.skewness, kurtosis=moments.kurtosis, benchmark=benchmark
+    )
+
+
+def min_track_record_length(returns: npt.ArrayLike, *, bars_per_year: float = 252.0, confidence: float = 0.95) -> float:
+    """Return the years of record after which a Sharpe ratio such as this one is above 0 at `confidence`; infinite if it is not positive."""
+    moments = significance.moments(_series(returns))
+    bars = significance.min_track_record_length(
+        moments.sharpe, benchmark=0.0, skewness=moments.skewness, kurtosis=moments.kurtosis, confidence=confidence
+    )
+    return bars / bars_per_year
+
+
+def turnover(trajectory: Trajectory) -> float:
+    """Return traded value over equity, a year."""
+    if trajectory.traded_value.size == 0:
+        return NAN
+    equity = trajectory.equity[:-1]
+    share = np.divide(trajectory.traded_value, equity, out=np.zeros_like(equity), where=equity > 0.0)
+    return float(share.mean() * trajectory.bars_per_year)
+
+
+def exposure(trajectory: Trajectory) -> float:
+    """Return the mean gross weight held over the intervals of the backtest."""
+    held = trajectory.weights[1:]
+    return float(np.abs(held).sum(axis=1).mean()) if held.size else NAN
+
+
+def trades(trajectory: Trajectory) -> int:
+    """Return the number of executed orders."""
+    return int(trajectory.trades.bar.size)
+
+
+def costs_paid(trajectory: Trajectory) -> float:
+    """Return commission, spread and impact paid, in account currency."""
+    return float(trajectory.costs.sum())
+
+
+def of_returns(returns: npt.ArrayLike, *, bars_per_year: float, risk_free: float = 0.0) -> dict[str, float]:
+    """Return every measure that needs returns only, by name."""
+    values = _series(returns)
+    return {
+        "total_return": total_return(values),
+        "annual_return": annual_return(values, bars_per_year=bars_per_year),
+        "annual_volatility": annual_volatility(values, bars_per_year=bars_per_year),
+        "sharpe": sharpe(values, bars_per_year=bars_per_year, risk_free=risk_free),
+        "sortino": sortino(values, bars_per_year=bars_per_year, risk_free=risk_free),
+        "max_drawdown": max_drawdown(values),
+        "calmar": calmar(values, bars_per_year=bars_per_year),
+        "win_rate": win_rate(values),
+        "profit_factor": profit_factor(values),
+        "var_95": var_95(values),
+        "cvar_95": cvar_95(values),
+        "psr": psr(values - risk_free),
+        "min_track_record_length": min_track_record_length(values - risk_free, bars_per_year=bars_per_year),
+    }
+
+
+def summary(trajectory: Trajectory, *, risk_free: float = 0.0) -> dict[str, float]:
+    """Return every measure of a backtest by name; `risk_free` is a rate a bar.
+
+    Units: shares, except `sharpe`, `sortino`, `calmar` (a year), `min_track_record_length` (years), `turnover`
+    (times equity a year), `exposure` (times equity), `trades` (count), `costs_paid` (account currency).
+    """
+    measures = of_returns(trajectory.returns, bars_per_year=trajectory.bars_per_year, risk_free=risk_free)
+    return measures | {
+        "turnover": turnover(trajectory),
+        "exposure": exposure(trajectory),
+        "trades": trades(trajectory),
+        "costs_paid": costs_paid(trajectory),
+    }
+
+
+def _series(returns: npt.ArrayLike) -> FloatArray:
+    values = np.asarray(returns, dtype=np.float64)
+    if values.ndim != 1:
+        raise ValueError(f"returns have {values.ndim} axes, expected one")
+    return values
+
+
+def _known(values: FloatArray) -> int:
+    return int(np.isfinite(values).sum())
