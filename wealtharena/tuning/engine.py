@@ -278,7 +278,7 @@ def _collect(study: Any, rows: _Rows) -> tuple[TrialRow, ...]:
 @contextlib.contextmanager
 def _alone(study_path: Path) -> Iterator[None]:
     study_path.parent.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(f"{study_path}.lock")
+    lock = filelock.FileLock(f"{study_path}.search")  # Optuna owns `<study>.lock`
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout as error:
@@ -309,7 +309,7 @@ def _ray(compute: ComputeSpec, sweep: SweepSpec) -> Iterator[None]:
         yield
         return
     if compute.address:
-        ray.init(address=compute.address, log_to_driver=False)
+        ray.init(address=compute.address, log_to_driver=False, configure_logging=False)
     else:
         cpus = compute.num_cpus or max(1, math.ceil(sweep.concurrency * sweep.cpus_per_trial))
         ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, configure_logging=False)

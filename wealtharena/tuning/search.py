@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -58,9 +59,11 @@ def _sampler(sweep: SweepSpec, seed: int) -> optuna.samplers.BaseSampler:
             independent_sampler=optuna.samplers.TPESampler(seed=seed),
             warn_independent_sampling=False,
         )
-    return optuna.samplers.TPESampler(
-        seed=seed, n_startup_trials=sweep.startup_trials, multivariate=True, group=True, constant_liar=True
-    )
+    with warnings.catch_warnings():  # `group` and `multivariate` are what conditional spaces need
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.TPESampler(
+            seed=seed, n_startup_trials=sweep.startup_trials, multivariate=True, group=True, constant_liar=True
+        )
 
 
 class StudySearch(Searcher):
@@ -93,7 +96,7 @@ class StudySearch(Searcher):
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Report an intermediate value, once a step."""
         trial, value = self._trials.get(trial_id), result.get(self._sweep.metric)
-        if trial is not None and value is not None and math.isfinite(value):
+        if trial is not None and value is not None and math.isfinite(value) and not result.get(FINISHED_KEY):
             trial.report(float(value), step=int(result[STEP_KEY]))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:

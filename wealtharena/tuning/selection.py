@@ -1,0 +1,87 @@
+"""Choose a configuration on validation data, and say how much of the choice is luck."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from wealtharena.evaluation import significance
+from wealtharena.tuning.engine import TrialRow
+
+FloatArray = npt.NDArray[np.float64]
+RETURNS_KEY = "x_validation_returns"
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A configuration trained again over several seeds; `rank_score` is the median score less its spread."""
+
+    overrides: tuple[str, ...]
+    scores: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return float(np.median(self.scores))
+
+    @property
+    def spread(self) -> float:
+        """Return the standard deviation over seeds; 0 for one seed."""
+        return float(np.std(self.scores, ddof=1)) if len(self.scores) > 1 else 0.0
+
+    def rank_score(self, mode: Literal["max", "min"]) -> float:
+        """Return what finalists are ranked by; higher is better in either mode."""
+        return (self.median if mode == "max" else -self.median) - self.spread
+
+
+@dataclass(frozen=True, eq=False)
+class SelectionBias:
+    """What the search's own breadth does to its best result; None where there are too few trials or bars to tell."""
+
+    trials: int  # distinct configurations that were scored
+    pbo: float | None
+    logits: FloatArray
+    sharpe_variance: float | None  # of the trials' validation Sharpe ratios, a bar
+    expected_maximum_sharpe: float | None  # a bar: what the best of so many worthless trials would show
+
+
+def best(trials: Sequence[TrialRow], count: int, *, mode: Literal["max", "min"]) -> tuple[TrialRow, ...]:
+    """Return the best `count` completed trials with distinct overrides, best first."""
+    sign = -1.0 if mode == "max" else 1.0
+    chosen: dict[tuple[str, ...], TrialRow] = {}
+    scored = [row for row in trials if row.state == "COMPLETE" and row.score is not None]
+    for row in sorted(scored, key=lambda row: (sign * float(row.score or 0.0), row.number)):
+        chosen.setdefault(row.overrides, row)
+    return tuple(chosen.values())[:count]
+
+
+def rank(finalists: Sequence[Finalist], *, mode: Literal["max", "min"]) -> tuple[Finalist, ...]:
+    """Return the finalists by median less spread, best first; a lucky seed does not win."""
+    return tuple(sorted(finalists, key=lambda finalist: -finalist.rank_score(mode)))
+
+
+def selection_bias(trials: Sequence[TrialRow], *, blocks: int) -> SelectionBias:
+    """Return PBO and the deflation that the trials' validation returns imply.
+
+    Every trial that reported returns counts, stopped ones too: what was looked at was chosen among. Series are cut to
+    the shortest; blocks are halved until each holds at least two bars.
+    """
+    series = {row.overrides: np.asarray(row.extra[RETURNS_KEY], dtype=np.float64) for row in trials if row.extra.get(RETURNS_KEY)}
+    tried = len({row.overrides for row in trials})
+    empty = np.empty(0)
+    if len(series) < 2:
+        return SelectionBias(tried, None, empty, None, None)
+    bars = min(len(values) for values in series.values())
+    performance = np.column_stack([values[-bars:] for values in series.values()])
+    ratios = np.array([significance.moments(column).sharpe for column in performance.T])
+    variance = float(np.var(np.nan_to_num(ratios), ddof=1))
+    expected = significance.expected_maximum_sharpe(tried, variance=variance)
+    while blocks > 2 and bars < 2 * blocks:
+        blocks -= 2
+    if bars < 2 * blocks:
+        return SelectionBias(tried, None, empty, variance, expected)
+    overfitting = significance.probability_of_backtest_overfitting(performance, blocks=blocks)
+    return SelectionBias(tried, overfitting.probability, overfitting.logits, variance, expected)
