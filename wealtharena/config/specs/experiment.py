@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field, SerializeAsAny
 
 from wealtharena.config.specs.agent import AlgoSpec, ComputeSpec, ModelSpec
@@ -19,7 +17,6 @@ from wealtharena.config.specs.runs import (
     CompareSpec,
     DeploySpec,
     EvaluationSpec,
-    PaperSpec,
     PathsSpec,
     RiskSpec,
     ServeSpec,
@@ -29,8 +26,6 @@ from wealtharena.config.specs.runs import (
 from wealtharena.config.specs.split import SplitSpec
 from wealtharena.config.specs.sweep import SweepSpec
 
-TaskName = Literal["train", "collect", "backtest", "compare", "deploy", "serve", "paper", "audit"]
-
 
 class ExperimentSpec(Spec):
     """The parsed configuration: what `config.parse` returns and every task receives.
@@ -39,7 +34,7 @@ class ExperimentSpec(Spec):
     group of that name, so an environment needs nothing else.
     """
 
-    task: TaskName
+    task: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="verb; the file of that name in wealtharena/tasks/")
     seed: int = Field(ge=0, lt=2**32)
     resume: str | None = Field(description="run directory to go on from")
     asset: AssetSpec
@@ -61,5 +56,4 @@ class ExperimentSpec(Spec):
     compare: CompareSpec
     deploy: DeploySpec
     serve: ServeSpec
-    paper: PaperSpec
     audit: AuditSpec

@@ -140,13 +140,6 @@ class ServeSpec(Spec):
     max_stale_bars: int = Field(ge=1)
 
 
-class PaperSpec(Spec):
-    """task=paper."""
-
-    broker: str
-    agent: str | None
-
-
 class AuditSpec(Spec):
     """task=audit."""
 

@@ -1,0 +1,37 @@
+"""The identity of a configuration: two runs with one hash differ in their seed at most."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from wealtharena.config.specs.experiment import ExperimentSpec
+
+# What cannot change the trained policy or its test backtest: where things are written, how they are watched and
+# judged, what other tasks do.
+_LEFT_OUT: dict[str, Any] = {
+    "task": True,
+    "seed": True,
+    "resume": True,
+    "paths": True,
+    "tracking": True,
+    "risk": True,
+    "evaluation": True,
+    "sweep": True,
+    "collect": True,
+    "backtest": True,
+    "compare": True,
+    "deploy": True,
+    "serve": True,
+    "audit": True,
+    "compute": {"torch_threads", "address", "num_cpus"},
+    "data": {"root": True, "probe_timeout_seconds": True, "manners": True},
+    "train": {"checkpoint_seconds", "retrain"},
+}
+
+
+def config_hash(spec: ExperimentSpec) -> str:
+    """Return the first 16 hex digits of the sha256 of what determines the result, seed left out."""
+    content = spec.model_dump(mode="json", exclude=_LEFT_OUT)
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
