@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import filelock
+import optuna
+import pytest
+
+from tests.tuning.toy import STEPS, Noise, Toy, Watcher, run, sweep_spec
+from wealtharena.errors import TrainingError
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # Ray leaves sockets to its own exit handlers
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_ray() -> Iterator[None]:
+    """Start Ray once for the module: each search would otherwise start and stop its own."""
+    import ray
+
+    os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    yield
+    ray.shutdown()
+
+
+def study(folder: Path) -> optuna.Study:
+    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(folder / "study.journal")))
+    return optuna.load_study(study_name="toy", storage=storage)
+
+
+def test_a_trial_that_raises_or_reports_nan_fails_alone(tmp_path: Path) -> None:
+    watcher = Watcher()
+    result = run(sweep_spec(), Toy(broken=[2], blank=[5]), tmp_path, watcher=watcher)
+    states = {row.number: row.state for row in result.trials}
+    assert len(states) == 12
+    assert {number for number, state in states.items() if state == "FAIL"} == {2, 5}
+    assert watcher.failures[2] == "ValueError: trial 2 is broken on purpose"
+    assert "nan" in watcher.failures[5]
+    assert all(row.steps == STEPS for row in result.completed)
+
+
+def test_too_many_failures_end_the_search_with_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="max_failed_share"):
+        run(sweep_spec(max_failed_share=0.2), Toy(broken=range(12)), tmp_path)
+
+
+def test_what_asha_stops_is_told_pruned_with_its_last_value(tmp_path: Path) -> None:
+    run(sweep_spec(trials=16, scheduler="asha", concurrency=1), Toy(), tmp_path)
+    trials = study(tmp_path).trials
+    counts = Counter(trial.state.name for trial in trials)
+    assert counts["PRUNED"] > 0
+    assert counts["COMPLETE"] > 0
+    for trial in trials:
+        last = max(trial.intermediate_values)
+        expected = -((trial.params["x"] - 0.3) ** 2) * (1 + 1 / last)
+        assert trial.intermediate_values[last] == pytest.approx(expected)
+        assert (last < STEPS) == (trial.state.name == "PRUNED")
+
+
+def test_a_finished_study_is_not_run_again(tmp_path: Path) -> None:
+    first = run(sweep_spec(trials=4), Toy(), tmp_path)
+    again = run(sweep_spec(trials=4), Toy(), tmp_path)
+    more = run(sweep_spec(trials=6), Toy(), tmp_path)
+    assert again.trials == first.trials
+    assert more.trials[:4] == first.trials
+    assert len(more.trials) == 6
+
+
+def test_ctrl_c_keeps_what_is_finished(tmp_path: Path) -> None:
+    result = run(sweep_spec(concurrency=1), Toy(), tmp_path, watcher=Watcher(stop_after=3))
+    assert result.interrupted
+    assert len(result.completed) == 3
+    assert not [trial for trial in study(tmp_path).trials if not trial.state.is_finished()]
+
+
+def test_a_second_search_on_the_same_study_is_refused(tmp_path: Path) -> None:
+    held = filelock.FileLock(f"{tmp_path / 'study.journal'}.search")
+    with held, pytest.raises(TrainingError, match="another search"):
+        run(sweep_spec(), Toy(), tmp_path)
+
+
+def test_what_a_trial_reports_beside_its_score_is_kept(tmp_path: Path) -> None:
+    result = run(sweep_spec(trials=3), Noise(seed=1), tmp_path, steps=1)
+    assert [len(row.extra["x_validation_returns"]) for row in result.trials] == [500] * 3
+
+
+def test_a_search_killed_at_any_moment_goes_on_without_zombies_or_double_counting(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.tuning.toy", str(tmp_path), "8", "0.15"]
+    with (tmp_path / "log").open("w") as log:
+        driver = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        deadline = time.monotonic() + 60
+        while (tmp_path / "log").read_text().count("COMPLETE") < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.kill(driver.pid, signal.SIGKILL)
+        driver.wait()
+    before = {trial.number: trial.state for trial in study(tmp_path).trials}
+    assert not all(state.is_finished() for state in before.values()), "the kill came too late to leave a running trial"
+    result = run(sweep_spec(trials=8), Toy(), tmp_path)
+    assert len(result.trials) == 8
+    assert {row.state for row in result.trials} == {"COMPLETE"}
+    after = study(tmp_path).trials
+    assert all(trial.state.is_finished() for trial in after)
+    assert all(after[number].state is state for number, state in before.items() if state.is_finished())

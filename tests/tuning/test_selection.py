@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from wealtharena.tuning.engine import TrialRow
+from wealtharena.tuning.selection import RETURNS_KEY, Finalist, best, rank, selection_bias
+
+
+def row(number: int, score: float | None, *, state: str = "COMPLETE", x: float | None = None, returns: np.ndarray | None = None) -> TrialRow:
+    extra = {} if returns is None else {RETURNS_KEY: returns.tolist()}
+    return TrialRow(number, state, (f"x={number if x is None else x}",), score, 1, extra)
+
+
+def test_the_best_trials_are_complete_and_distinct() -> None:
+    trials = [row(0, 1.0), row(1, 3.0, x=7), row(2, 2.9, x=7), row(3, 9.0, state="PRUNED"), row(4, None, state="FAIL"), row(5, 2.0)]
+    assert [item.number for item in best(trials, 2, mode="max")] == [1, 5]
+    assert [item.number for item in best(trials, 2, mode="min")] == [0, 5]
+
+
+def test_a_lucky_seed_does_not_win() -> None:
+    lucky, steady = Finalist(("a=1",), (0.9, 1.0, 4.0)), Finalist(("a=2",), (0.9, 0.95, 1.0))
+    assert rank([lucky, steady], mode="max")[0] is steady
+    assert lucky.median > steady.median
+
+
+def test_the_ranking_follows_the_mode() -> None:
+    low, high = Finalist(("a=1",), (1.0, 1.1)), Finalist(("a=2",), (2.0, 2.1))
+    assert rank([low, high], mode="max")[0] is high
+    assert rank([low, high], mode="min")[0] is low
+
+
+def test_a_search_over_noise_shows_its_overfitting_and_one_true_edge_does_not() -> None:
+    rng = np.random.default_rng(3)
+    noise = [rng.normal(0, 0.01, 800) for _ in range(20)]
+    null = selection_bias([row(i, 0.0, returns=series) for i, series in enumerate(noise)], blocks=8)
+    edge = selection_bias([row(i, 0.0, returns=series + (0.002 if i == 7 else 0)) for i, series in enumerate(noise)], blocks=8)
+    assert null.trials == edge.trials == 20
+    assert null.pbo is not None
+    assert null.pbo > 0.2
+    assert edge.pbo is not None
+    assert edge.pbo < 0.05
+
+
+def test_stopped_trials_count_as_tried() -> None:
+    rng = np.random.default_rng(4)
+    trials = [row(i, 0.0, state="PRUNED" if i % 2 else "COMPLETE", returns=rng.normal(0, 1, 40)) for i in range(6)]
+    assert selection_bias([*trials, row(9, None, state="FAIL")], blocks=16).trials == 7
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_too_few_trials_leave_the_bias_unknown(count: int) -> None:
+    bias = selection_bias([row(i, 0.0, returns=np.ones(30)) for i in range(count)], blocks=8)
+    assert bias.pbo is None
+    assert bias.trials == count

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import optuna
+import pytest
+
+from tests.tuning.toy import sweep_spec
+from wealtharena.errors import ConfigError
+from wealtharena.tuning import space
+
+
+class Composer:
+    """Stands in for config.compose: knows two keys and one group."""
+
+    def __init__(self) -> None:
+        self.seen: list[list[str]] = []
+
+    def __call__(self, overrides: Sequence[str]) -> Any:
+        self.seen.append(list(overrides))
+        for item in overrides:
+            key, value = item.split("=")
+            if key not in ("algo.clip", "model", "model.heads", "base"):
+                raise ConfigError(f"{key} is unknown", hint="did you mean algo.clip?")
+            if key == "algo.clip" and float(value) >= 1:
+                raise ConfigError(f"algo.clip={value} must be below 1", hint="try 0.2")
+
+
+def dimensions(**named: dict[str, Any]) -> Any:
+    return sweep_spec(space={key.replace("__", "."): value for key, value in named.items()})
+
+
+def test_every_end_and_choice_is_composed_before_the_first_trial() -> None:
+    composer = Composer()
+    sweep = dimensions(
+        algo__clip={"type": "float", "low": 0.1, "high": 0.3},
+        model={"type": "categorical", "choices": ["mlp", "attention"]},
+        model__heads={"type": "int", "low": 1, "high": 4, "when": {"model": ["attention"]}},
+    )
+    space.check(sweep, ["base=1"], composer)
+    assert composer.seen == [
+        ["base=1", "algo.clip=0.1"],
+        ["base=1", "algo.clip=0.3"],
+        ["base=1", "model=mlp"],
+        ["base=1", "model=attention"],
+        ["base=1", "model=attention", "model.heads=1"],
+        ["base=1", "model=attention", "model.heads=4"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        ({"algo__clipp": {"type": "float", "low": 0.1, "high": 0.3}}, "algo.clipp"),
+        ({"algo__clip": {"type": "float", "low": 0.1, "high": 3.0}}, "must be below 1"),
+        ({"algo__clip": {"type": "float", "low": 0.3, "high": 0.1}}, "is empty"),
+        ({"algo__clip": {"type": "float", "low": 0.0, "high": 0.1, "log": True}}, "logarithmic"),
+        ({"algo__clip": {"type": "float", "low": 0.1}}, "needs low and high"),
+        ({"model": {"type": "categorical", "choices": []}}, "no choices"),
+        ({"model__heads": {"type": "int", "low": 1, "high": 4, "when": {"model": ["attention"]}}}, "not searched before"),
+        ({"model__heads": {"type": "int", "low": 1.5, "high": 4}}, "of integers"),
+        ({}, "empty space"),
+    ],
+)
+def test_a_mistake_in_a_space_is_named_before_the_first_trial(named: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError, match=told.replace(".", r"\.")):
+        space.check(dimensions(**named), [], Composer())
+
+
+def test_a_conditional_dimension_is_drawn_only_where_its_condition_holds() -> None:
+    sweep = dimensions(
+        model={"type": "categorical", "choices": ["mlp", "attention"]},
+        model__heads={"type": "int", "low": 1, "high": 4, "when": {"model": ["attention"]}},
+    )
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    drawn = [space.draw(study.ask(), sweep.space) for _ in range(30)]
+    assert {values["model"] for values in drawn} == {"mlp", "attention"}
+    assert all(("model.heads" in values) == (values["model"] == "attention") for values in drawn)
+
+
+def test_values_become_overrides_that_hydra_reads_back() -> None:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    values = {"a.rate": 1.5e-05, "b": None, "c": True, "d": "a b,c", "e": [64, 64], "f": "log_return", "g": 3}
+    parsed = OverridesParser.create().parse_overrides(space.overrides(values))
+    assert {item.key_or_group: item.value() for item in parsed} == {**values, "d": "a b,c"}
