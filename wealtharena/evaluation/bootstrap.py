@@ -5,8 +5,10 @@ The same resampled bars are used for every series of a draw, so what the series 
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -89,7 +91,7 @@ def paired_bootstrap(
     pair = _pair(returns, baseline) - risk_free
     if block_bars is None:
         block_bars = optimal_block_bars(influence(pair[0], pair[1]))
-    lags = min(int(math.ceil(block_bars)), MAX_LAGS, pair.shape[1] // 4)
+    lags = min(math.ceil(block_bars), MAX_LAGS, pair.shape[1] // 4)
     observed = _statistics(np.ascontiguousarray(pair.T), np.arange(pair.shape[1]), lags)
     drawn = _draw(pair, rng=rng, draws=draws, block_bars=block_bars, lags=lags)
     rules = _studentised if studentised else _percentile
@@ -194,15 +196,21 @@ def _scaled(interval: Interval, factor: float) -> Interval:
     return Interval(float(interval.value * factor), float(interval.low * factor), float(interval.high * factor))
 
 
-def _studentised(value: float, error: float, drawn: FloatArray, errors: FloatArray, confidence: float) -> tuple[Interval, float]:
+def _studentised(
+    value: float, error: float, drawn: FloatArray, errors: FloatArray, confidence: float
+) -> tuple[Interval, float]:
     if error <= 0.0:
         return Interval(value, value, value), float(value == 0.0)
     ratio = np.divide(np.abs(drawn - value), errors, out=np.zeros_like(drawn), where=errors > 0.0)
     width = float(np.quantile(ratio, confidence)) * error
-    return Interval(value, value - width, value + width), float(((ratio >= abs(value) / error).sum() + 1) / (drawn.size + 1))
+    return Interval(value, value - width, value + width), float(
+        ((ratio >= abs(value) / error).sum() + 1) / (drawn.size + 1)
+    )
 
 
-def _percentile(value: float, error: float, drawn: FloatArray, errors: FloatArray, confidence: float) -> tuple[Interval, float]:
+def _percentile(
+    value: float, error: float, drawn: FloatArray, errors: FloatArray, confidence: float
+) -> tuple[Interval, float]:
     del error, errors
     low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
     beyond = (np.abs(drawn - value) >= abs(value)).sum()
@@ -225,13 +233,12 @@ def _draw_sharpes(rows: FloatArray, *, rng: np.random.Generator, draws: int, blo
     return out
 
 
-def _parallel(draws: int, work: object) -> None:
+def _parallel(draws: int, work: Callable[[slice], None]) -> None:
     """Run `work(slice)` over the draws on the cores of this process; each draw has its own seed, so the order is free."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
     threads = min(MAX_THREADS, cores, max(draws // 256, 1))
     edges = np.linspace(0, draws, threads + 1).astype(int)
-    parts = [slice(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
-    assert callable(work)
+    parts = [slice(int(a), int(b)) for a, b in itertools.pairwise(edges)]
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(work, parts))
 
@@ -266,7 +273,9 @@ def resample(seed: np.uint64, probability: float, index: npt.NDArray[np.int64]) 
 
 
 @numba.njit(cache=True, nogil=True)
-def _statistics(pair: FloatArray, index: npt.NDArray[np.int64], lags: int) -> tuple[float, float, float, float]:  # pragma: no cover
+def _statistics(
+    pair: FloatArray, index: npt.NDArray[np.int64], lags: int
+) -> tuple[float, float, float, float]:  # pragma: no cover
     """Return Sharpe difference, its error, mean difference, its error of `pair` [n, 2] at `index`, a bar."""
     n = index.shape[0]
     a = 0.0
@@ -311,11 +320,14 @@ def _standard_error(effect: FloatArray, lags: int) -> float:  # pragma: no cover
         for i in range(lag, n):
             part += effect[i] * effect[i - lag]
         total += 2.0 * (1.0 - lag / lags) * part
-    return math.sqrt(max(total, 0.0)) / n
+    error: float = math.sqrt(max(total, 0.0)) / n
+    return error
 
 
 @numba.njit(cache=True, nogil=True)
-def _draw_pairs(pair: FloatArray, seeds: UIntArray, probability: float, lags: int, out: FloatArray) -> None:  # pragma: no cover
+def _draw_pairs(
+    pair: FloatArray, seeds: UIntArray, probability: float, lags: int, out: FloatArray
+) -> None:  # pragma: no cover
     index = np.empty(pair.shape[0], np.int64)
     for d in range(seeds.shape[0]):
         resample(seeds[d], probability, index)

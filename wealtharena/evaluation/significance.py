@@ -78,7 +78,9 @@ def sharpe_variance(sharpe: float, *, skewness: float, kurtosis: float) -> float
     return 1.0 - skewness * sharpe + (kurtosis - 1.0) / 4.0 * sharpe**2
 
 
-def probabilistic_sharpe_ratio(sharpe: float, *, bars: int, skewness: float, kurtosis: float, benchmark: float = 0.0) -> float:
+def probabilistic_sharpe_ratio(
+    sharpe: float, *, bars: int, skewness: float, kurtosis: float, benchmark: float = 0.0
+) -> float:
     """Return the probability that the true Sharpe ratio exceeds `benchmark` (Bailey and Lopez de Prado 2012).
 
     `PSR = Phi((SR - SR*) sqrt(n - 1) / sqrt(1 - g3 SR + (g4 - 1) / 4 SR^2))`; NaN where the moments are not defined.

@@ -18,7 +18,7 @@ from wealtharena.config.specs.split import SplitSpec
 from wealtharena.errors import ConfigError
 
 MIN_SEGMENT_BARS = 2
-MAX_FOLDS = 1_000
+MAX_FOLDS = 100  # trainings; each keeps its own training rows on disk
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -111,9 +111,13 @@ def _cpcv(spec: SplitSpec, bars: int) -> tuple[Fold, ...]:
     """Every choice of k test groups among n (Lopez de Prado 2018, section 12.4)."""
     n, k = spec.folds, spec.test_folds
     if not 1 <= k < n:
-        raise ConfigError(f"split.test_folds={k} must be below split.folds={n}", hint="try split.folds=6 split.test_folds=2")
+        raise ConfigError(
+            f"split.test_folds={k} must be below split.folds={n}", hint="try split.folds=6 split.test_folds=2"
+        )
     if math.comb(n, k) > MAX_FOLDS:
-        raise ConfigError(f"split.folds={n} and split.test_folds={k} make {math.comb(n, k)} trainings", hint="try split.folds=6")
+        raise ConfigError(
+            f"split.folds={n} and split.test_folds={k} make {math.comb(n, k)} trainings", hint="try split.folds=6"
+        )
     size = bars // n
     if size < MIN_SEGMENT_BARS:
         raise _too_few(bars, f"split.folds={n} cuts groups of {size} bars")
@@ -128,7 +132,9 @@ def _cpcv(spec: SplitSpec, bars: int) -> tuple[Fold, ...]:
     return tuple(folds)
 
 
-def _combinatorial_fold(spec: SplitSpec, bars: int, *, index: int, test: tuple[Segment, ...], paths: tuple[int, ...]) -> Fold:
+def _combinatorial_fold(
+    spec: SplitSpec, bars: int, *, index: int, test: tuple[Segment, ...], paths: tuple[int, ...]
+) -> Fold:
     runs = training_runs(bars, test, purge_bars=spec.purge_bars, embargo_bars=spec.embargo_bars)
     runs = [run for run in runs if run.bars >= MIN_SEGMENT_BARS]
     if not runs:
@@ -138,7 +144,9 @@ def _combinatorial_fold(spec: SplitSpec, bars: int, *, index: int, test: tuple[S
     validation_bars = min(wanted, (host.bars - spec.purge_bars) // 2)
     left = host.bars - validation_bars - spec.purge_bars
     if min(validation_bars, left) < MIN_SEGMENT_BARS:
-        raise _too_few(bars, f"the longest stretch without test rows has {host.bars} bars, too few to train and validate")
+        raise _too_few(
+            bars, f"the longest stretch without test rows has {host.bars} bars, too few to train and validate"
+        )
     train = tuple(Segment(run.start, run.start + left) if run == host else run for run in runs)
     return Fold(index, train, Segment(host.stop - validation_bars, host.stop), test, paths)
 
@@ -168,7 +176,10 @@ def _share(share: float, bars: int, key: str) -> int:
 
 
 def _too_few(bars: int, cause: str) -> ConfigError:
-    return ConfigError(f"{bars} bars cannot be split: {cause}", hint="take a longer history (data.start) or a smaller share, purge or number of folds")
+    return ConfigError(
+        f"{bars} bars cannot be split: {cause}",
+        hint="take a longer history (data.start) or a smaller share, purge or number of folds",
+    )
 
 
 def _check(fold: Fold, bars: int) -> None:

@@ -1,0 +1,219 @@
+import copy
+import gc
+import json
+import multiprocessing
+import os
+import pickle
+import weakref
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from tests.evaluation import worlds
+from wealtharena.config.specs.split import SplitSpec
+from wealtharena.data.panel import Panel
+from wealtharena.errors import FirewallError
+from wealtharena.evaluation import firewall
+from wealtharena.evaluation.ledger import Ledger, RunIdentity
+from wealtharena.evaluation.splits import make_folds
+from wealtharena.features.panel import FeaturePanel
+
+ME = RunIdentity(run_id="r1", config_hash="c1", agent="cryptocurrencies", purpose="train")
+
+
+def folds(name="holdout", bars=120, **changes):
+    values = {
+        "validation_share": 0.2,
+        "test_share": 0.2,
+        "purge_bars": 2,
+        "embargo_bars": 3,
+        "folds": 4,
+        "test_folds": 2,
+        "window": "expanding",
+    }
+    return make_folds(SplitSpec(name=name, **(values | changes)), bars)
+
+
+def arrays(features):
+    yield features.values
+    for field in fields(Panel):
+        value = getattr(features.panel, field.name)
+        if isinstance(value, np.ndarray):
+            yield value
+
+
+@pytest.mark.parametrize("name", ["holdout", "walk_forward", "cpcv"])
+def test_the_training_view_holds_no_test_row_and_owns_its_memory(name):
+    features = worlds.features(120)
+    for fold in folds(name):
+        view = firewall.training_view(features, fold)
+        seen = {float(x) for x in view.features.panel.close[:, 0]}
+        for segment in fold.test:
+            assert not seen & {float(x) for x in features.panel.close[segment.start : segment.stop, 0]}
+        for array in arrays(view.features):
+            assert array.base is None
+            assert not array.flags.writeable
+        for before, after in zip((*fold.train, fold.validation), (*view.train, view.validation), strict=True):
+            assert np.array_equal(
+                features.values[before.start : before.stop], view.features.values[after.start : after.stop]
+            )
+            assert np.array_equal(
+                features.panel.timestamps[before.start : before.stop],
+                view.features.panel.timestamps[after.start : after.stop],
+            )
+
+
+def test_the_training_view_of_a_holdout_ends_where_validation_ends():
+    (fold,) = folds()
+    view = firewall.training_view(worlds.features(120), fold)
+    assert view.features.bars == fold.validation.stop == view.validation.stop
+    assert view.train == fold.train
+
+
+def test_a_cpcv_view_lacks_the_rows_of_the_embargo_too():
+    features = worlds.features(120)
+    fold = folds("cpcv", folds=4, test_folds=1)[1]
+    view = firewall.training_view(features, fold)
+    (test,) = fold.test
+    near = features.panel.timestamps[test.start - 2 : test.stop + 5]
+    assert not np.isin(view.features.panel.timestamps, near).any()
+
+
+@pytest.mark.parametrize("name", ["holdout", "walk_forward", "cpcv"])
+def test_every_public_door_to_a_test_row_is_shut(name):
+    features = worlds.features(120)
+    sealed = firewall.seal(features, folds(name))
+    for door in sorted({f.name for cls in (Panel, FeaturePanel) for f in fields(cls)} - {"timestamps"}):
+        with pytest.raises(FirewallError):
+            getattr(sealed, door)
+    for door in (
+        lambda: sealed[-1],
+        lambda: sealed[0:10],
+        lambda: list(sealed),
+        lambda: sealed.slice(0, 120),
+        lambda: pickle.dumps(sealed),
+        lambda: copy.copy(sealed),
+        lambda: copy.deepcopy(sealed),
+    ):
+        with pytest.raises(FirewallError):
+            door()
+    view = sealed.training(0)
+    end = view.features.bars
+    for door in (
+        lambda: view.features.slice(0, end + 1),
+        lambda: view.features.slice(end, end + 1),
+        lambda: view.features.panel.slice(0, end + 1),
+        lambda: view.features.slice(0, end).slice(0, end + 1),
+        lambda: pickle.loads(pickle.dumps(view)).features.slice(0, end + 1),
+    ):
+        with pytest.raises(FirewallError, match="beyond"):
+            door()
+    with pytest.raises(IndexError):
+        view.features.values[end]
+
+
+def test_sealing_leaves_no_test_row_in_memory():
+    features = worlds.features(120)
+    alive = [weakref.ref(features.values), weakref.ref(features.panel.close)]
+    sealed = firewall.seal(features, folds())
+    secret = float(features.panel.close[-1, 0])
+    del features
+    gc.collect()
+    assert [ref() for ref in alive] == [None, None]
+    held = [
+        a
+        for a in gc.get_objects()
+        if isinstance(a, np.ndarray) and a.dtype == np.float64 and a.size and (a == secret).any()
+    ]
+    assert held == []
+    assert sealed.training(0).features.bars == folds()[0].validation.stop
+
+
+def test_opening_the_test_window_gives_its_rows_and_writes_a_line_first(tmp_path):
+    features = worlds.features(120)
+    (fold,) = folds()
+    sealed = firewall.seal(features, (fold,))
+    ledger = Ledger(tmp_path / "deep" / "ledger.jsonl")
+    opened = sealed.open_test(0, ledger=ledger, identity=ME)
+    assert np.array_equal(opened.features.values, features.values[: fold.test[0].stop])
+    (line,) = (tmp_path / "deep" / "ledger.jsonl").read_text().splitlines()
+    entry = json.loads(line)
+    assert entry["run_id"] == "r1"
+    assert entry["config_hash"] == "c1"
+    assert entry["agent"] == "cryptocurrencies"
+    assert entry["fingerprint"] == features.panel.fingerprint
+    assert entry["kind"] == "open"
+    assert entry["time"].endswith("+00:00")
+    assert entry["window"] == [["2020-04-06", "2020-04-29"]]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_a_ledger_without_write_permission_keeps_the_window_shut(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(FirewallError, match="cannot be written"):
+        firewall.seal(worlds.features(120), folds()).open_test(0, ledger=Ledger(tmp_path / "l.jsonl"), identity=ME)
+
+
+def test_a_ledger_that_is_a_folder_keeps_the_window_shut(tmp_path):
+    with pytest.raises(FirewallError, match="stays closed"):
+        firewall.seal(worlds.features(120), folds()).open_test(0, ledger=Ledger(tmp_path), identity=ME)
+
+
+def test_the_ledger_counts_distinct_configurations_and_openings(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    window = (("2022-01-01", "2022-12-31"),)
+    for config, fingerprint in (("a", "f"), ("a", "f"), ("b", "f"), ("c", "g")):
+        ledger.record_opening(RunIdentity("r", config, "etf", "train"), fingerprint=fingerprint, windows=window, fold=0)
+    ledger.record_trial(RunIdentity("t", "d", "etf", "train"), fingerprint="f", sharpe=0.02)
+    assert ledger.trials("etf", "f") == 3
+    assert ledger.trials("crypto", "f") == 0
+    assert ledger.openings("etf", fingerprint="f") == 3
+    assert ledger.openings("etf") == 4
+    assert ledger.openings("etf", window=("2022-12-31", "2023-05-01")) == 4
+    assert ledger.openings("etf", window=("2023-01-01", "2023-05-01")) == 0
+
+
+def test_the_variance_of_trials_is_over_configurations_not_over_runs(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    assert ledger.trial_statistics("etf", "f", config_hash="a") == firewall_trials(1, None)
+    for config, sharpe in (("a", 0.1), ("a", 0.3), ("b", 0.4)):
+        ledger.record_result(RunIdentity("r", config, "etf", "train"), fingerprint="f", sharpe=sharpe)
+    ledger.record_trial(RunIdentity("r", "b", "etf", "train"), fingerprint="f", sharpe=9.0)
+    ledger.record_trial(RunIdentity("r", "c", "etf", "train"), fingerprint="f", sharpe=float("nan"))
+    found = ledger.trial_statistics("etf", "f", config_hash="a")
+    assert found.count == 3
+    assert found.sharpe_variance == pytest.approx(np.var([0.2, 0.4], ddof=1))
+
+
+def firewall_trials(count, variance):
+    from wealtharena.evaluation.ledger import Trials
+
+    return Trials(count, variance)
+
+
+def test_a_torn_line_is_passed_over_and_the_next_one_starts_afresh(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    ledger = Ledger(path)
+    ledger.record_trial(ME, fingerprint="f")
+    path.write_bytes(path.read_bytes() + b'{"kind": "open", "agent": "crypt')
+    ledger.record_trial(RunIdentity("r", "c2", "cryptocurrencies", "train"), fingerprint="f")
+    assert ledger.trials("cryptocurrencies", "f") == 2
+
+
+def _write_many(path, worker):
+    ledger = Ledger(path)
+    for i in range(50):
+        ledger.record_trial(RunIdentity(f"{worker}", f"{worker}-{i}", "etf", "train"), fingerprint="f" * 200)
+
+
+def test_several_processes_write_whole_lines(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_write_many, args=(path, w)) for w in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(path.read_text().splitlines()) == 100
+    assert Ledger(path).trials("etf", "f" * 200) == 100

@@ -1,0 +1,201 @@
+"""The wall between what an agent may learn from and what it is judged on.
+
+`seal` takes a whole feature panel and gives back a `SealedPanel`. Training, tuning and selection get
+`SealedPanel.training(fold)`, whose arrays end where validation ends (for `cpcv`: lack the rows of the test groups and
+of the purge and embargo beside them) and own their memory. The other rows stand in a file without a name; nothing in
+the process holds them until `SealedPanel.open_test` has written to the ledger.
+"""
+
+from __future__ import annotations
+
+import itertools
+import pickle
+import tempfile
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from wealtharena.data.panel import Panel
+from wealtharena.errors import FirewallError
+from wealtharena.evaluation.ledger import Ledger, RunIdentity
+from wealtharena.evaluation.splits import Fold, Segment
+from wealtharena.features.panel import FeaturePanel
+
+_TIME_AXIS = ("timestamps", "close", "tradable", "open", "high", "low", "volume", "dividends", "to_account", "macro")
+
+
+class TrainingPanel(Panel):
+    """A panel that ends where validation ends; asking it for a later bar raises FirewallError."""
+
+    def slice(self, start: int, stop: int) -> Panel:
+        _guard(stop, self.bars)
+        return super().slice(start, stop)
+
+
+class TrainingFeatures(FeaturePanel):
+    """Features that end where validation ends; asking them for a later row raises FirewallError."""
+
+    def slice(self, start: int, stop: int) -> FeaturePanel:
+        _guard(stop, self.bars)
+        return super().slice(start, stop)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingView:
+    """What the training of one fold may see; segments index into `features`."""
+
+    features: FeaturePanel
+    train: tuple[Segment, ...]
+    validation: Segment
+
+    @property
+    def train_rows(self) -> npt.NDArray[np.int64]:
+        """Return the rows that a scaler may be fitted on."""
+        return np.concatenate([segment.rows() for segment in self.train])
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedView:
+    """What the judgement of one fold may see: all rows up to the last test row, so that windows reach back."""
+
+    features: FeaturePanel
+    test: tuple[Segment, ...]
+
+
+def training_view(features: FeaturePanel, fold: Fold) -> TrainingView:
+    """Return the fold's training rows as arrays of their own; no view of them leads to a later or removed row."""
+    rows = _rows_kept(fold)
+    panel = features.panel
+    changes: dict[str, Any] = {}
+    for name in _TIME_AXIS:
+        value = getattr(panel, name)
+        if value is not None:
+            changes[name] = value[rows].copy()
+    kept = {field.name: changes.get(field.name, getattr(panel, field.name)) for field in fields(Panel)}
+    values = features.values[rows].copy()
+    values.flags.writeable = False
+    view = TrainingFeatures(
+        panel=TrainingPanel(**kept), values=values, names=features.names, warmup_bars=features.warmup_bars
+    )
+    return TrainingView(view, tuple(_moved(s, rows) for s in fold.train), _moved(fold.validation, rows))
+
+
+def _rows_kept(fold: Fold) -> npt.NDArray[np.int64]:
+    """Return training and validation rows and the purged rows between them, never a test row or one near it."""
+    parts = sorted((*fold.train, fold.validation))
+    rows = [parts[0].rows()]
+    for left, right in itertools.pairwise(parts):
+        apart = any(test.start < right.start and left.stop < test.stop for test in fold.test)
+        start = right.start if apart else left.stop
+        rows.append(np.arange(start, right.stop, dtype=np.int64))
+    return np.concatenate(rows)
+
+
+def _moved(segment: Segment, rows: npt.NDArray[np.int64]) -> Segment:
+    start = int(np.searchsorted(rows, segment.start))
+    return Segment(start, start + segment.bars)
+
+
+def seal(features: FeaturePanel, folds: tuple[Fold, ...]) -> SealedPanel:
+    """Return the sealed panel; let go of your own references to `features` and to its panel afterwards.
+
+    The rows are written to a file that has no name and that no other program can open; it vanishes with the process.
+    """
+    if not folds:
+        raise ValueError("no folds to seal")
+    if max(segment.stop for fold in folds for segment in fold.test) > features.bars:
+        raise ValueError(f"a fold reaches beyond the panel's {features.bars} rows")
+    store = tempfile.TemporaryFile(prefix="wealtharena-")  # noqa: SIM115  lives as long as the sealed panel
+    places = []
+    for item in (*(training_view(features, fold) for fold in folds), features):
+        places.append(store.tell())
+        pickle.dump(item, store, protocol=pickle.HIGHEST_PROTOCOL)
+    store.flush()
+
+    def read(item: int) -> Any:
+        store.seek(places[item])
+        return pickle.load(store)  # our own bytes, in a file that nothing else can reach
+
+    panel = features.panel
+    sealed = SealedPanel(folds, read, fingerprint=panel.fingerprint, timestamps=panel.timestamps.copy())
+    weakref.finalize(sealed, store.close)
+    return sealed
+
+
+class SealedPanel:
+    """A feature panel behind the wall: gives training rows freely and test rows through `open_test` only."""
+
+    def __init__(
+        self,
+        folds: tuple[Fold, ...],
+        read: Callable[[int], Any],
+        *,
+        fingerprint: str,
+        timestamps: npt.NDArray[np.datetime64],
+    ) -> None:
+        self.folds = folds
+        self.fingerprint = fingerprint
+        self.timestamps = timestamps
+        self.__read = read
+
+    @property
+    def bars(self) -> int:
+        return int(self.timestamps.shape[0])
+
+    def training(self, fold: int) -> TrainingView:
+        """Return what the training of `folds[fold]` may see."""
+        view = self.__read(self.folds.index(self.folds[fold]))
+        assert isinstance(view, TrainingView)
+        return view
+
+    def dates(self, segments: tuple[Segment, ...]) -> tuple[tuple[str, str], ...]:
+        """Return first and last date of each segment; dates are no secret."""
+        days = self.timestamps.astype("datetime64[D]").astype(str)
+        return tuple((str(days[s.start]), str(days[s.stop - 1])) for s in segments)
+
+    def open_test(self, fold: int, *, ledger: Ledger, identity: RunIdentity) -> OpenedView:
+        """Return the test rows of `folds[fold]`, after a line in the ledger that says so; the only way to them.
+
+        Raises FirewallError where the ledger cannot be written.
+        """
+        chosen = self.folds[fold]
+        ledger.record_opening(
+            identity, fingerprint=self.fingerprint, windows=self.dates(chosen.test), fold=chosen.index
+        )
+        features = self.__read(len(self.folds))
+        assert isinstance(features, FeaturePanel)
+        return OpenedView(features.slice(0, max(s.stop for s in chosen.test)), chosen.test)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name in _CLOSED_NAMES:
+            raise FirewallError(
+                f"`{name}` of a sealed panel would show test rows", hint="use training(fold), or open_test once"
+            )
+        raise AttributeError(f"SealedPanel has no attribute {name!r}")
+
+    def __getitem__(self, rows: object) -> NoReturn:
+        raise FirewallError("a sealed panel gives no rows by index", hint="use training(fold), or open_test once")
+
+    def __iter__(self) -> NoReturn:
+        raise FirewallError("a sealed panel gives no rows by iteration", hint="use training(fold), or open_test once")
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise FirewallError(
+            "a sealed panel is not copied or sent to another process", hint="send training(fold) instead"
+        )
+
+
+_CLOSED_NAMES = frozenset(
+    {field.name for cls in (Panel, FeaturePanel) for field in fields(cls)} | {"slice", "test", "panel", "to_numpy"}
+) - {"timestamps"}
+
+
+def _guard(stop: int, bars: int) -> None:
+    if stop > bars:
+        raise FirewallError(
+            f"row {stop - 1} lies beyond the {bars} rows of the training view", hint="only open_test gives later rows"
+        )
