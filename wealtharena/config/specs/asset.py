@@ -44,6 +44,7 @@ class LimitSpec(Spec):
     liquidation_penalty_bps: float = Field(ge=0, le=10_000, description="extra cost of a forced close")
     participation: float = Field(gt=0, le=1, description="largest share of a bar's volume that an order takes; 1 with no volume means no limit")
     delisting_haircut: float = Field(ge=0, le=1, description="share lost when a delisted position is closed at its last price")
+    delisting_bars: int = Field(ge=1, description="bars in a row without a price after which a symbol counts as delisted")
 
 
 class InstrumentSpec(Spec):
@@ -53,7 +54,7 @@ class InstrumentSpec(Spec):
     lot_sizes: dict[str, float] = Field(description="lot size by symbol")
     multipliers: dict[str, float] = Field(description="account value of one quote unit for one contract, by symbol; default 1")
     currencies: dict[str, str] = Field(description="quote currency by symbol where it differs from the universe's")
-    margin_futures: bool = Field(description="futures: post margin, pay no interest on notional")
+    margin_futures: bool = Field(description="margined contracts (futures, currency pairs): post margin, pay no interest on notional, earn in the quote currency")
     rolls: Literal["none", "unadjusted", "adjusted"] = Field(description="how the series treats contract rolls")
 
 

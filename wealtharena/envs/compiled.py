@@ -1,0 +1,89 @@
+"""Compiled functions and where their machine code is kept between runs."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+from numba import config, njit
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@lru_cache(maxsize=1)
+def cache_folder() -> Path | None:
+    """Return the folder of the compiled kernel, made if need be; None where no place can be written.
+
+    It lies below NUMBA_CACHE_DIR, or XDG_CACHE_HOME, or ~/.cache, or the system's temporary folder, whichever can be
+    written first, and never inside the installed package. Its name carries a digest of every source file of this room
+    and of numba's version, because numba itself looks at one file only and would go on using a kernel whose reward
+    function has changed.
+    """
+    digest = hashlib.sha256(numba.__version__.encode())
+    for source in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(source.read_bytes())
+    name = f"kernel-{digest.hexdigest()[:16]}"
+    for root in _roots():
+        folder = root / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                return folder
+        except OSError:
+            continue
+    return None
+
+
+def _roots() -> Iterator[Path]:
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    if chosen:
+        yield Path(chosen)
+    yield Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "wealtharena"
+    with contextlib.suppress(OSError, KeyError):
+        yield Path(tempfile.gettempdir()) / f"wealtharena-{getpass.getuser()}"
+
+
+def compiled(function: Function) -> Function:
+    """Return the function compiled on first call, without fast-math, releasing the GIL, and kept on disk."""
+    folder = cache_folder()
+    before = config.CACHE_DIR
+    try:
+        if folder is not None:
+            config.CACHE_DIR = str(folder)
+        return cast(Function, njit(cache=folder is not None, nogil=True, error_model="numpy")(function))
+    finally:
+        config.CACHE_DIR = before
+
+
+def is_kept(function: Callable[..., Any]) -> bool:
+    """Return whether machine code of the function is already in memory or on disk."""
+    if getattr(function, "signatures", None):
+        return True
+    folder = cache_folder()
+    name = getattr(function, "__name__", "")
+    return folder is not None and any(folder.rglob(f"*.{name}-*.nbc"))
+
+
+@contextlib.contextmanager
+def compile_status(*functions: Callable[..., Any]) -> Iterator[None]:
+    """Show a status line on standard error while the functions are compiled; silent where they are kept already."""
+    if all(is_kept(function) for function in functions):
+        yield
+        return
+    if not sys.stderr.isatty():
+        print("compiling the market kernel (once on this machine, some 20 seconds)", file=sys.stderr, flush=True)
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("compiling the market kernel (once on this machine, some 20 seconds)"):
+        yield
