@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import io
+
+from wealtharena.tracking.search import SearchDisplay
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_finished_trial_is_one_line_with_best_and_time_left() -> None:
+    stream, clock = io.StringIO(), Clock()
+    display = SearchDisplay("validation.sharpe", mode="max", trials=4, steps=5, kind="plain", stream=stream, clock=clock)
+    display.on_trial(0, ["algo.clip=0.1"], "RUNNING", 0, None)
+    display.on_trial(0, ["algo.clip=0.1"], "RUNNING", 3, 0.5)
+    clock.now = 60.0
+    display.on_trial(0, ["algo.clip=0.1"], "COMPLETE", 6, 0.75)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 2
+    assert "done" in lines[0]
+    assert "algo.clip=0.1" in lines[0]
+    assert lines[1].strip() == "1 of 4 trials, best validation.sharpe +0.750 (trial 0), 3 min 00 s left"
+
+
+def test_a_stopped_trial_is_never_the_best() -> None:
+    display = SearchDisplay("m", mode="max", trials=3, steps=5, kind="quiet")
+    display.on_trial(0, [], "COMPLETE", 5, 0.2)
+    display.on_trial(1, [], "PRUNED", 1, 9.0)
+    assert display.best() == (0, 0.2)
+
+
+def test_the_best_follows_the_mode() -> None:
+    display = SearchDisplay("m", mode="min", trials=3, steps=5, kind="quiet")
+    display.on_trial(0, [], "COMPLETE", 5, 0.2)
+    display.on_trial(1, [], "COMPLETE", 5, -0.3)
+    assert display.best() == (1, -0.3)
+
+
+def test_a_failure_is_told_with_its_reason() -> None:
+    stream = io.StringIO()
+    display = SearchDisplay("m", mode="max", trials=3, steps=5, kind="plain", stream=stream)
+    display.on_failure(7, "ValueError: no bars")
+    assert stream.getvalue() == "trial 7 failed: ValueError: no bars\n"

@@ -1,0 +1,96 @@
+"""From a spec to sealed data: what training, search, backtest and audit have in common."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wealtharena import data, features
+from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.data.panel import Panel
+from wealtharena.errors import DataError
+from wealtharena.evaluation import firewall
+from wealtharena.evaluation.splits import Fold, make_folds
+from wealtharena.features.panel import FeaturePanel
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Data behind the firewall, and what may be said about it."""
+
+    sealed: firewall.SealedPanel
+    about: Mapping[str, Any]  # run.json's `data`
+    fill: str  # next_open or next_close
+    notes: tuple[str, ...]
+    repeat: str  # overrides that ask for the same source again
+
+    @property
+    def folds(self) -> tuple[Fold, ...]:
+        return self.sealed.folds
+
+
+def open_features(spec: ExperimentSpec) -> FeaturePanel:
+    """Return the features of the whole history that the spec asks for; raises DataError where it is too short."""
+    panel = data.load(spec.asset, spec.data, seed=spec.seed)
+    computed = features.compute(panel, spec.features)
+    if computed.bars < 2:
+        raise DataError(
+            f"{panel.bars} bars of {spec.asset.name} are fewer than the features' warm-up needs",
+            hint="take a longer history (data.start, data.end) or fewer slow features",
+        )
+    return computed
+
+
+def prepare(spec: ExperimentSpec) -> Prepared:
+    """Load, compute features, cut into folds and seal; nothing that is returned shows a test row."""
+    computed = open_features(spec)
+    panel = computed.panel
+    folds = make_folds(spec.split, computed.bars)
+    return Prepared(
+        sealed=firewall.seal(computed, folds),
+        about=describe(panel),
+        fill=resolved_fill(spec, panel),
+        notes=notes(spec, panel),
+        repeat=data.repeat_overrides(panel, spec.data),
+    )
+
+
+def describe(panel: Panel) -> dict[str, Any]:
+    """Return run.json's `data` block: what was traded and where it came from."""
+    days = panel.timestamps.astype("datetime64[D]").astype(str)
+    return {
+        "source": panel.source,
+        "simulated": panel.simulated,
+        "fingerprint": panel.fingerprint,
+        "symbols": list(panel.symbols),
+        "start": str(days[0]),
+        "end": str(days[-1]),
+        "bars": panel.bars,
+        "frequency": panel.frequency,
+    }
+
+
+def resolved_fill(spec: ExperimentSpec, panel: Panel) -> str:
+    """Return the fill that `auto` stands for: the next open where the panel has opens, else the next close."""
+    if spec.env.fill != "auto":
+        return spec.env.fill
+    return "next_close" if panel.open is None else "next_open"
+
+
+def notes(spec: ExperimentSpec, panel: Panel) -> tuple[str, ...]:
+    """Return what a reader must be told about the data before believing a figure."""
+    universe = spec.asset.universe
+    found = [*panel.notes]
+    if not panel.simulated:
+        found.append(
+            f"The universe {universe.name} was drawn up on {universe.universe_as_of}: its members are known to have survived until then."
+        )
+    if spec.asset.market in ("stocks", "etf") and not panel.has_dividends and not panel.simulated:
+        found.append("The source has no dividends: returns of shares and funds are understated, the benchmark's too.")
+    if spec.asset.instrument.rolls == "unadjusted" and not panel.simulated:
+        found.append("Futures rolls are not adjusted: the gap at each roll is counted as a gain or loss that nobody could have had.")
+    return tuple(dict.fromkeys(found))

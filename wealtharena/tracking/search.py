@@ -1,0 +1,130 @@
+"""What a person sees while a search runs: a live table of trials on a terminal, a line a finished trial elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TextIO
+
+from wealtharena.tracking.console import duration
+
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.table import Table
+
+_SHOWN = 12
+_ENDED = ("COMPLETE", "PRUNED", "FAIL")
+_STYLE = {"RUNNING": "cyan", "COMPLETE": "green", "PRUNED": "yellow", "FAIL": "red"}
+_WORD = {"RUNNING": "running", "COMPLETE": "done", "PRUNED": "stopped early", "FAIL": "failed"}
+
+
+@dataclass
+class TrialState:
+    """One trial as the table shows it."""
+
+    overrides: tuple[str, ...]
+    state: str = "RUNNING"
+    step: int = 0
+    score: float | None = None
+
+
+class SearchDisplay:
+    """Listener of a search; `metric`, `trials` and `mode` are the sweep's, `steps` the evaluations of a whole trial."""
+
+    def __init__(
+        self,
+        metric: str,
+        *,
+        mode: str,
+        trials: int,
+        steps: int,
+        kind: str = "auto",
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.metric = metric
+        self._sign = 1.0 if mode == "max" else -1.0
+        self._trials, self._steps = trials, steps
+        self._stream = stream or sys.stdout
+        self._kind = kind if kind != "auto" else ("rich" if self._stream.isatty() else "plain")
+        self._clock = clock
+        self._started = clock()
+        self._rows: dict[int, TrialState] = {}
+        self._live: Live | None = None
+
+    def on_trial(self, number: int, overrides: Sequence[str], state: str, step: int, score: float | None) -> None:
+        """Take in a trial's start, report or end."""
+        row = self._rows.setdefault(number, TrialState(tuple(overrides)))
+        row.state, row.step = state, min(step, self._steps)
+        row.score = score if score is not None else row.score
+        if self._kind == "rich":
+            self._redraw()
+        elif self._kind == "plain" and state in _ENDED:
+            self._say(f"trial {number:>3} {_WORD[state]:<13} {_number(row.score):>8}  {' '.join(row.overrides)}")
+            self._say(f"    {self.headline()}")
+
+    def on_failure(self, number: int, message: str) -> None:
+        """Say why a trial failed."""
+        if self._live is not None:
+            self._live.console.print(f"[red]trial {number} failed:[/red] {message}", markup=True, highlight=False)
+        elif self._kind != "quiet":
+            self._say(f"trial {number} failed: {message}")
+
+    def headline(self) -> str:
+        """Return how far the search is: ended trials, best so far, time left."""
+        ended = sum(row.state in _ENDED for row in self._rows.values())
+        spent = self._clock() - self._started
+        left = spent / ended * (self._trials - ended) if ended else None
+        best = self.best()
+        shown = f"best {self.metric} {_number(best[1])} (trial {best[0]})" if best else "no score yet"
+        return f"{ended} of {self._trials} trials, {shown}, {duration(left)} left"
+
+    def best(self) -> tuple[int, float] | None:
+        """Return number and score of the best trial that ran to its end; None before there is one."""
+        scored = [(number, row.score) for number, row in self._rows.items() if row.state == "COMPLETE" and row.score is not None]
+        return max(scored, key=lambda item: self._sign * item[1]) if scored else None
+
+    def close(self) -> None:
+        """Leave the last state on the screen."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _redraw(self) -> None:
+        if self._live is None:
+            from rich.live import Live
+
+            self._live = Live(self._table(), refresh_per_second=4, transient=False)
+            self._live.start()
+        self._live.update(self._table())
+
+    def _table(self) -> Table:
+        from rich.table import Table
+
+        best = self.best()
+        table = Table(title=self.headline(), title_justify="left", title_style="bold", box=None, pad_edge=False)
+        for name, justify in (("trial", "right"), ("state", "left"), ("progress", "right"), (self.metric, "right"), ("overrides", "left")):
+            table.add_column(name, justify=justify)  # type: ignore[arg-type]  # rich's literal type, given as two words here
+        newest = sorted(self._rows.items(), key=lambda item: (item[1].state == "RUNNING", item[0]))[-_SHOWN:]
+        chosen: dict[int, Any] = dict(newest)
+        if best is not None:
+            chosen = {best[0]: self._rows[best[0]], **chosen}
+        for number, row in chosen.items():
+            mark = "*" if best is not None and number == best[0] else ""
+            table.add_row(
+                f"{mark}{number}",
+                f"[{_STYLE[row.state]}]{_WORD[row.state]}[/]",
+                f"{row.step}/{self._steps}",
+                _number(row.score),
+                " ".join(row.overrides),
+            )
+        return table
+
+    def _say(self, words: str) -> None:
+        print(words, file=self._stream, flush=True)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.3f}"
