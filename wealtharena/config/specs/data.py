@@ -50,7 +50,8 @@ class SimulatorSpec(Spec):
     """Market simulator; class parameters stand in conf/data/simulator/<class>.yaml."""
 
     bars: int = Field(ge=50)
-    end: date
+    end: date = Field(description="date of the last bar")
+    seed: int | None = Field(ge=0, description="of the market; null takes the run's, so that every seed of a group sees another market")
     predictability: float = Field(ge=0, lt=1, description="R2 of the planted momentum signal for the next bar's return")
     drift: bool = Field(description="off: every symbol's expected return is zero")
     annual_volatility: tuple[float, float] = Field(description="range over symbols")
@@ -60,11 +61,13 @@ class SimulatorSpec(Spec):
     garch_beta: float = Field(ge=0, lt=1)
     tail_dof: float = Field(gt=2, description="degrees of freedom of the t innovations")
     jump_probability: float = Field(ge=0, lt=1, description="a bar")
-    jump_sigmas: float = Field(ge=0)
-    regime_persistence: float = Field(gt=0, lt=1)
-    regime_volatility_ratio: float = Field(ge=1)
+    jump_sigmas: float = Field(ge=0, description="size of a jump in sigmas of the bar")
+    regime_persistence: float = Field(gt=0, lt=1, description="chance that the turbulent regime lasts another bar")
+    regime_volatility_ratio: float = Field(ge=1, description="volatility of the turbulent regime over the calm one's")
+    turbulent_share: float = Field(gt=0, lt=1, description="share of time in the turbulent regime")
     overnight_share: float = Field(ge=0, lt=1, description="share of the variance between close and next open")
-    volume: float = Field(ge=0, description="median units a bar; 0 makes no volume")
+    start_price: float = Field(gt=0, description="median first price; currencies start at the ECB's latest rates")
+    volume: float = Field(ge=0, description="median volume a bar, in dollars for crypto, else in units; 0 makes none")
     volume_elasticity: float = Field(ge=0, description="exponent of volatility in volume")
     calibrated_on: str = Field(description="source and date range of the parameters")
 

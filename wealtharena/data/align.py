@@ -1,0 +1,207 @@
+"""Symbols with different calendars and listing dates on one time axis, without inventing a price."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from wealtharena.config.specs.asset import AssetSpec
+from wealtharena.config.specs.data import DataSpec
+from wealtharena.data import calendars, currency
+from wealtharena.data.bars import PRICE_COLUMNS, Bars, VolumeUnit
+from wealtharena.data.panel import BoolArray, FloatArray, Panel
+from wealtharena.errors import DataError
+
+IntArray = npt.NDArray[np.int64]
+_COLUMNS = (*PRICE_COLUMNS, "volume", "dividend")
+_SHARED_ROW = 0.5  # a date off the calendar is kept where at least this share of the listed symbols traded
+
+
+@dataclass(frozen=True, eq=False)
+class _Series:
+    """One symbol's bars as arrays, rows without a close removed."""
+
+    bars: Bars
+    stamps: IntArray  # [n] ns since 1970, increasing
+    values: FloatArray  # [n, 6] in the order of _COLUMNS
+    tradable: BoolArray  # [n]
+
+    def keep(self, rows: npt.NDArray[np.bool_] | slice) -> _Series:
+        return replace(self, stamps=self.stamps[rows], values=self.values[rows], tradable=self.tradable[rows])
+
+
+def align(
+    bars: Sequence[Bars],
+    asset: AssetSpec,
+    data: DataSpec,
+    *,
+    source: str,
+    simulated: bool,
+    notes: Sequence[str] = (),
+) -> Panel:
+    """Return the panel of the given symbols, in the given order, on the union of their bars.
+
+    A symbol without a bar at some time has NaN there and is not tradable: nothing is carried, filled or interpolated.
+    Not tradable are also bars without volume where the symbol's source has volume, bars with a non-positive price (it
+    stays as a mark), bars whose open is missing where the panel has opens, and bars that the quality room marked.
+
+    A hole of more than `data.quality.max_gap_bars` rows of the axis separates two instruments (a reused ticker, stray
+    bars before a listing): the longest run of bars is kept. Dates off the calendar on which fewer than half of the
+    listed symbols traded are dropped. Dividends on a date without a bar are paid on the symbol's next bar.
+
+    Raises:
+        DataError: no bar is left, symbols repeat, or currencies cannot be converted.
+    """
+    names = [item.symbol for item in bars]
+    if len(set(names)) != len(names):
+        raise DataError(f"symbols repeat: {', '.join(sorted(names))}", hint="name every symbol once")
+    said = [*notes, *(note for item in bars for note in item.notes)]
+    series = [_series(item) for item in bars]
+    axis, series = _axis(series, asset.universe.calendar, data.interval, said)
+    series = [_longest_run(item, axis, data.quality.max_gap_bars, said) for item in series]
+    axis, series = _axis(series, asset.universe.calendar, data.interval, said)
+    if not len(axis):
+        raise DataError("no bars are left in the window", hint="widen data.start and data.end, or check the source")
+    table = np.full((len(axis), len(series), len(_COLUMNS)), np.nan)
+    tradable = np.zeros(table.shape[:2], dtype=np.bool_)
+    for column, item in enumerate(series):
+        rows = np.searchsorted(axis, item.stamps)
+        table[rows, column] = item.values
+        tradable[rows, column] = item.tradable
+    return _panel(series, axis, table, tradable, asset, data, source, simulated, said)
+
+
+def _series(bars: Bars) -> _Series:
+    table = bars.table
+    values = np.column_stack([table[name].to_numpy(dtype=np.float64) for name in _COLUMNS])
+    values[:, :5][~np.isfinite(values[:, :5])] = np.nan
+    stamps = table["timestamp"].to_numpy(dtype="datetime64[ns]").astype(np.int64)
+    values[:, 5] = np.nan_to_num(values[:, 5])
+    present = np.isfinite(values[:, 3])
+    _carry_dividends(values[:, 5], present)
+    tradable = table["tradable"].to_numpy(dtype=bool) & (values[:, 3] > 0)
+    volume = values[:, 4]
+    if bars.volume_unit != "none" and np.nansum(volume[present]) > 0:
+        tradable &= np.nan_to_num(volume) > 0
+    else:
+        values[:, 4] = np.nan
+    return _Series(bars, stamps[present], values[present], tradable[present])
+
+
+def _carry_dividends(dividends: FloatArray, present: BoolArray) -> None:
+    """Move, in place, cash that falls on a row without a bar to the next row that has one."""
+    for row in np.flatnonzero((dividends != 0) & ~present):
+        later = np.flatnonzero(present[row:])
+        if len(later):
+            dividends[row + later[0]] += dividends[row]
+
+
+def _axis(
+    series: list[_Series], calendar: str, interval: str, notes: list[str]
+) -> tuple[IntArray, list[_Series]]:
+    """Return the sorted union of the timestamps, less stray dates off the calendar, and the series without those."""
+    filled = [item for item in series if len(item.stamps)]
+    if not filled:
+        return np.empty(0, dtype=np.int64), series
+    axis, counts = np.unique(np.concatenate([item.stamps for item in filled]), return_counts=True)
+    if interval != "1d" or calendar == calendars.ALWAYS:
+        return axis, series
+    first = np.sort([item.stamps[0] for item in filled])
+    last = np.sort([item.stamps[-1] for item in filled])
+    listed = np.searchsorted(first, axis, side="right") - np.searchsorted(last, axis, side="left")
+    suspects = counts < _SHARED_ROW * listed
+    if not suspects.any():
+        return axis, series
+    begin, end = (pd.Timestamp(int(value)).date() for value in (axis[0], axis[-1]))
+    known = calendars.sessions(calendar, begin, end).as_unit("ns").asi8
+    stray = suspects & ~np.isin(axis, known)
+    if not stray.any():
+        return axis, series
+    notes.append(f"{int(stray.sum())} dates off the calendar {calendar}, with bars of few symbols, are left out")
+    return axis[~stray], [item.keep(~np.isin(item.stamps, axis[stray])) for item in series]
+
+
+def _longest_run(item: _Series, axis: IntArray, max_gap: int, notes: list[str]) -> _Series:
+    """Return the longest run of bars without a hole of more than `max_gap` rows of the axis."""
+    rows = np.searchsorted(axis, item.stamps)
+    breaks = np.flatnonzero(np.diff(rows) - 1 > max_gap)
+    if not len(breaks):
+        return item
+    starts, stops = np.concatenate([[0], breaks + 1]), np.concatenate([breaks + 1, [len(rows)]])
+    best = int(np.argmax(stops - starts))
+    dropped = len(rows) - (stops[best] - starts[best])
+    begin, end = (pd.Timestamp(int(item.stamps[i])).date() for i in (starts[best], stops[best] - 1))
+    notes.append(
+        f"{item.bars.symbol}: {dropped} bars beyond a hole of more than {max_gap} bars are left out; {begin} to {end} is kept"
+    )
+    return item.keep(slice(int(starts[best]), int(stops[best])))
+
+
+def _panel(
+    series: Sequence[_Series],
+    axis: IntArray,
+    table: FloatArray,
+    tradable: BoolArray,
+    asset: AssetSpec,
+    data: DataSpec,
+    source: str,
+    simulated: bool,
+    notes: list[str],
+) -> Panel:
+    symbols = tuple(item.bars.symbol for item in series)
+    prices = {name: table[:, :, i] for i, name in enumerate(PRICE_COLUMNS)}
+    ohlc = {name: values if np.isfinite(values).any() else None for name, values in prices.items() if name != "close"}
+    opens = ohlc["open"]
+    if opens is not None:
+        tradable &= opens > 0  # NaN compares False
+    close = prices["close"]
+    timestamps = pd.DatetimeIndex(axis.astype("datetime64[ns]")).tz_localize("UTC")
+    volume, unit = _volume(series, table[:, :, 4], close)
+    rates, said = currency.to_account(
+        [item.bars.currency for item in series],
+        asset.account_currency,
+        timestamps=timestamps,
+        pairs={name: close[:, i] for i, name in enumerate(symbols) if currency.split_pair(name)},
+        same_day=calendars.closes_after_fixing(asset.universe.calendar),
+        hourly=data.interval == "1h",
+        simulated=simulated,
+    )
+    dividends = np.nan_to_num(table[:, :, 5])
+    return Panel(
+        timestamps=axis.astype("datetime64[ns]"),
+        symbols=symbols,
+        close=close,
+        tradable=tradable,
+        open=opens,
+        high=ohlc["high"],
+        low=ohlc["low"],
+        volume=volume,
+        dividends=dividends,
+        to_account=rates,
+        multipliers=np.array([asset.instrument.multipliers.get(name, 1.0) for name in symbols]),
+        frequency=data.interval,
+        asset=asset.name,
+        source=source,
+        simulated=simulated,
+        volume_unit=unit,
+        has_dividends=bool((dividends != 0).any()),
+        notes=tuple(dict.fromkeys([*notes, *said])),
+    )
+
+
+def _volume(
+    series: Sequence[_Series], volume: FloatArray, close: FloatArray
+) -> tuple[FloatArray | None, VolumeUnit]:
+    """Return the volume in one unit; where sources mix units and money, units are counted in money at the close."""
+    units = [item.bars.volume_unit if np.isfinite(volume[:, i]).any() else "none" for i, item in enumerate(series)]
+    known = set(units) - {"none"}
+    if not known:
+        return None, "none"
+    if len(known) == 1:
+        return volume, "units" if known == {"units"} else "account"
+    factor = np.where(np.array(units) == "units", np.abs(close), 1.0)
+    return volume * factor, "account"

