@@ -147,7 +147,7 @@ class Store:
                 hint=f"python run.py task=collect data.macro.series=[{series}] with FRED_API_KEY set",
             )
         table, _ = _parse(path, path.read_bytes())
-        frame = table.to_pandas()
+        frame: pd.DataFrame = table.to_pandas()
         for name in ("date", "realtime_start"):
             frame[name] = pd.to_datetime(frame[name]).dt.as_unit("ns")
         return frame[list(MACRO_COLUMNS)]
@@ -353,7 +353,7 @@ def _parse(path: Path, content: bytes) -> tuple[pa.Table, dict[str, Any]]:
 
 
 def _typed(table: pa.Table, columns: tuple[str, ...]) -> pd.DataFrame:
-    frame = table.to_pandas()[list(columns)]
+    frame: pd.DataFrame = table.to_pandas()[list(columns)]
     frame["timestamp"] = frame["timestamp"].astype(TIMESTAMP_DTYPE)
     return frame
 

@@ -1,0 +1,130 @@
+"""From raw bars to clean ones: every check in turn, each finding treated as the configuration says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from wealtharena.config.specs.asset import AssetSpec
+from wealtharena.config.specs.data import Action, QualitySpec
+from wealtharena.data.bars import BAR_COLUMNS, Bars, RawBars
+from wealtharena.data.calendars import ALWAYS, WEEKDAYS
+from wealtharena.data.quality import leaks, levels, rows
+from wealtharena.data.quality.report import Context, Detection, Finding, QualityReport, differences
+from wealtharena.errors import ProviderError
+
+Check = Callable[[pd.DataFrame, Context], Detection | None]
+
+# The order matters: a level is judged on sorted rows, a shape on repaired prices.
+CHECKS: Final[dict[str, Check]] = {
+    "missing_values": rows.missing_values,
+    "out_of_order": rows.out_of_order,
+    "duplicates": rows.duplicates,
+    "unfinished_bar": rows.unfinished_bar,
+    "ticker_reuse": levels.ticker_reuse,
+    "non_positive": rows.non_positive,
+    "unit_errors": levels.unit_errors,
+    "splits": levels.splits,
+    "ohlc_breaks": rows.ohlc_breaks,
+    "spikes": levels.spikes,
+    "stale": rows.stale,
+    "leaking_bars": leaks.leaking_bars,
+    "missing_sessions": rows.missing_sessions,
+}
+
+_OTHER_SOURCE: Final = {
+    "forex": "use data=ecb, or data.quality.leaking_bars=repair, which takes the next open as the close",
+}
+
+
+def inspect(raw: RawBars, asset: AssetSpec, spec: QualitySpec) -> tuple[Bars, QualityReport]:
+    """Return the bars that may be believed, and the account of what was wrong with the others.
+
+    `raw` is not changed. Splits are applied; a bar without volume, in a series that has volume, is not tradable.
+
+    Raises:
+        ProviderError: a finding whose action is `refuse`, or no bar is left.
+    """
+    context = Context(raw=raw, market=asset.market, calendar=calendar_of(raw.symbol, asset), spec=spec)
+    table = raw.table.assign(tradable=True).reset_index(drop=True)
+    findings, notes = [], []
+    for kind, check in CHECKS.items():
+        detection = check(table, context)
+        if detection is None:
+            continue
+        action: Action = getattr(spec, kind)
+        if action == "refuse":
+            raise refusal(context, kind, detection.detail)
+        treated = _treat(table, detection, action)
+        findings.append(_finding(kind, action, table, treated, detection))
+        if detection.note and action == "repair":
+            notes.append(detection.note)
+        table = treated
+    if not len(table):
+        reason = findings[-1].detail if findings else "the provider sent no rows"
+        raise ProviderError(raw.provider, raw.symbol, f"no usable bar is left ({reason})", hint="check the symbol")
+    table = _idle(table, context).reset_index(drop=True)
+    adjusted = "splits" if raw.adjusted == "none" and spec.splits == "repair" else raw.adjusted
+    bars = Bars.from_raw(replace(raw, table=table[list(BAR_COLUMNS)]), tradable=table["tradable"], notes=tuple(notes))
+    report = QualityReport(raw.provider, raw.symbol, raw.interval, len(raw.table), len(table), tuple(findings))
+    return replace(bars, adjusted=adjusted), report
+
+
+def calendar_of(symbol: str, asset: AssetSpec) -> str:
+    """Return the calendar of one symbol: its exchange's where the symbol names one, else the universe's."""
+    if symbol.endswith(".AX"):
+        return "XASX"
+    if symbol.endswith("=F"):
+        return "CMES"
+    if symbol.endswith("=X") or asset.market == "forex":
+        return WEEKDAYS
+    if asset.market == "crypto":
+        return ALWAYS
+    return asset.universe.calendar
+
+
+def refusal(context: Context, kind: str, detail: str) -> ProviderError:
+    """Return the error that names provider, symbol, cause and remedy."""
+    hint = f"use another source, or set data.quality.{kind} to repair, drop or warn"
+    if kind == "leaking_bars":
+        hint = _OTHER_SOURCE.get(context.market, hint)
+    return ProviderError(
+        context.raw.provider, context.raw.symbol, f"refused by data.quality.{kind}: {detail}", hint=hint
+    )
+
+
+def _treat(table: pd.DataFrame, detection: Detection, action: Action) -> pd.DataFrame:
+    if action == "warn":
+        return table
+    if action == "drop":
+        return table[~detection.mask]
+    if detection.repaired is not None:
+        return detection.repaired
+    return table.assign(tradable=table["tradable"] & ~detection.mask)
+
+
+def _finding(kind: str, action: Action, before: pd.DataFrame, after: pd.DataFrame, detection: Detection) -> Finding:
+    touched = before["timestamp"][detection.mask]
+    return Finding(
+        kind=kind,
+        action=action,
+        rows=int(detection.mask.sum()) if detection.count is None else detection.count,
+        first=touched.min().isoformat() if len(touched) else "",
+        last=touched.max().isoformat() if len(touched) else "",
+        detail=detection.detail,
+        changes=differences(before, after, kind),
+    )
+
+
+def _idle(table: pd.DataFrame, context: Context) -> pd.DataFrame:
+    """Mark bars without volume, where the series has volume at all, and bars without a positive price."""
+    volume = table["volume"].to_numpy(dtype=np.float64)
+    has_volume = context.raw.volume_unit != "none" and bool((volume > 0).any())
+    tradable = table["tradable"].to_numpy(dtype=bool) & (table["close"].to_numpy() > 0)
+    if has_volume:
+        tradable &= np.nan_to_num(volume) > 0
+    return table.assign(tradable=tradable)

@@ -1,0 +1,248 @@
+"""Checks on the level of prices: another unit, a split not applied, a spike, another company behind the symbol.
+
+All of them judge a bar by itself and by what came before it. Rescaling the past by a constant changes no return but
+the faulty one.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from wealtharena.data import calendars
+from wealtharena.data.bars import PRICE_COLUMNS
+from wealtharena.data.quality.report import Context, Detection, naive_times
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+_UNIT: Final = 100.0  # pence for pounds, cents for dollars
+_UNIT_BAND: Final = 0.3  # log distance from 100 that still counts; no market moves by 74 to 135 times in a bar
+_RUN: Final = 3  # bars at a new level before it is believed rather than the old one
+_SPLITS: Final = (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50)
+_NEAR_EVENT: Final = 60  # bars before a recorded split in which its adjustment may have been missed
+_SPIKE_FLOOR: Final = 1.5  # whatever sigma says, a smaller ratio is no spike
+_WICK: Final = 4.0  # high or low beyond both open and close by this ratio
+
+
+def trailing_sigma(closes: Array, *, bars: int = 60, least: int = 10) -> Array:
+    """Return the robust standard deviation of log returns before each bar; 0.03 where there are too few."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        moves = np.abs(np.diff(np.log(np.where(closes > 0, closes, np.nan)), prepend=np.nan))
+    median = pd.Series(moves).rolling(bars, min_periods=least).median().shift(1).to_numpy(dtype=np.float64)
+    return np.where(np.isfinite(median), median / 0.6745, 0.03)
+
+
+def ticker_reuse(table: pd.DataFrame, context: Context) -> Detection | None:
+    """Find rows before a long gap that belong to something else (repair: only the rows after it stay).
+
+    A gap longer than `max_gap_bars` with few bars before it, of more than a year, or across which the price changed
+    threefold; after any other gap the same company trades on.
+    """
+    times, closes = naive_times(table), table["close"].to_numpy()
+    gaps = gap_bars(times, context)
+    for place in np.flatnonzero(gaps > context.spec.max_gap_bars)[::-1]:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            jump = abs(np.log(closes[place + 1] / closes[place]))
+        year = 365 if context.calendar == calendars.ALWAYS else 252
+        if place + 1 < context.spec.max_gap_bars or gaps[place] > year or not jump < np.log(3):
+            mask = np.arange(len(table)) <= place
+            detail = (
+                f"{place + 1} bars, then none for {gaps[place]:.0f} until {str(times[place + 1])[:10]}:"
+                " what came before is taken for another listing"
+            )
+            return Detection(mask, detail, table[~mask])
+    return None
+
+
+def gap_bars(times: np.ndarray[Any, np.dtype[Any]], context: Context) -> Array:
+    """Return the number of bars that the calendar's week would have had between neighbours, roughly."""
+    if len(times) < 2:
+        return np.zeros(0)
+    days = times.astype("datetime64[D]")
+    if context.calendar == calendars.ALWAYS:
+        count = (times[1:] - times[:-1]) / np.timedelta64(1, "h") / (1 if context.intraday else 24) - 1
+        return np.asarray(count, dtype=np.float64)
+    between = np.busday_count(days[:-1], days[1:]).astype(np.float64)
+    per_day = 24 if context.calendar == calendars.WEEKDAYS else 7
+    return np.maximum(between - 1, 0) * (per_day if context.intraday else 1)
+
+
+def level_factors(closes: Array, ratio: float, *, band: float, anchor: int) -> Array:
+    """Return what each bar must be multiplied by to stand on the anchor's level.
+
+    Neighbours whose closes differ by about `ratio` (or its inverse), in logs to within `band`, are on different
+    levels; all other moves are the market's.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        steps = np.diff(np.log(np.where(closes > 0, closes, np.nan)))
+        target = np.log(ratio)
+        jumps = (np.abs(steps - target) <= band).astype(int) - (np.abs(steps + target) <= band).astype(int)
+    level = np.r_[0, np.cumsum(jumps)]
+    return np.asarray(ratio ** -(level - level[anchor]).astype(np.float64))
+
+
+def unit_errors(table: pd.DataFrame, context: Context) -> Detection | None:
+    """Find bars, or single prices in a bar, that are 100 times off (repair: divided or multiplied by 100).
+
+    The unit is that of the newest run of at least three bars in which something was traded.
+    """
+    closes = table["close"].to_numpy()
+    if len(closes) < _RUN:
+        return None
+    factors = level_factors(closes, _UNIT, band=_UNIT_BAND, anchor=0)
+    factors = factors / factors[_anchor(factors, table["volume"].to_numpy())]
+    prices = table[list(PRICE_COLUMNS)].to_numpy(dtype=np.float64) * factors[:, None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        off = np.log(prices[:, :3] / prices[:, 3:])
+        single = (np.abs(off - np.log(_UNIT)) <= _UNIT_BAND).astype(float) - (np.abs(off + np.log(_UNIT)) <= _UNIT_BAND)
+    prices[:, :3] *= _UNIT**-single
+    mask = (factors != 1) | (single != 0).any(axis=1)
+    if not mask.any() or np.abs(np.log(factors)).max() > np.log(_UNIT) * 1.5:
+        return None
+    repaired = table.copy()
+    repaired[list(PRICE_COLUMNS)] = prices
+    return Detection(mask, f"{mask.sum()} bars are 100 times off", repaired)
+
+
+def _anchor(factors: Array, volumes: Array) -> int:
+    """Return the newest bar that traded in a run of at least three bars on one level; the last such bar if none did."""
+    starts = np.flatnonzero(np.r_[True, factors[1:] != factors[:-1]])
+    lengths = np.diff(np.r_[starts, len(factors)])
+    long_enough = np.repeat(lengths >= _RUN, lengths)
+    traded = np.flatnonzero(long_enough & (np.nan_to_num(volumes) > 0))
+    if len(traded):
+        return int(traded[-1])
+    steady = np.flatnonzero(long_enough)
+    return int(steady[-1]) if len(steady) else len(factors) - 1
+
+
+def splits(table: pd.DataFrame, context: Context) -> Detection | None:
+    """Find splits that the prices do not have applied (repair: earlier prices and volumes are rescaled).
+
+    Recorded splits of an unadjusted source are applied as recorded. Where the source says that it is adjusted, bars
+    within 60 before a recorded split that missed it are put right. For shares and funds, a split nobody recorded is
+    taken for one if the whole bar stands at a whole ratio of the close before, from the open on, with no rush of
+    trading: a crash falls during the day, or trades many times the usual value.
+    """
+    prices, volumes = table[list(PRICE_COLUMNS)].to_numpy(dtype=np.float64), table["volume"].to_numpy()
+    ratios = table["split"].to_numpy()
+    factors, found = np.ones(len(table)), []
+    events = [int(i) for i in np.flatnonzero((ratios > 0) & (ratios != 1))]
+    if context.raw.adjusted == "none":
+        for event in events:
+            factors[:event] /= ratios[event]
+            found.append(f"{ratios[event]:g}:1 on {table['timestamp'].iloc[event]:%Y-%m-%d} applied")
+    else:
+        for event in events:
+            part = _missed(prices[:, 3] * factors, ratios[event], event)
+            if part is not None:
+                factors *= part
+                found.append(
+                    f"{ratios[event]:g}:1 on {table['timestamp'].iloc[event]:%Y-%m-%d} was not applied throughout"
+                )
+    if context.market in ("stocks", "etf"):
+        for place, ratio in _unrecorded(prices * factors[:, None], volumes / factors, events):
+            factors[:place] /= ratio
+            found.append(f"{ratio:g}:1 on {table['timestamp'].iloc[place]:%Y-%m-%d} that nobody recorded")
+    mask = ~np.isclose(factors, 1.0, rtol=1e-9)
+    if not mask.any():
+        return None
+    repaired = table.copy()
+    repaired[list(PRICE_COLUMNS)] = prices * factors[:, None]
+    repaired["volume"] = volumes / factors
+    repaired["dividend"] = table["dividend"] * factors if context.raw.adjusted == "none" else table["dividend"]
+    return Detection(mask, "; ".join(found), repaired, note="splits: " + "; ".join(found))
+
+
+def _missed(closes: Array, ratio: float, event: int) -> Array | None:
+    """Return factors for bars that missed the adjustment for a split at `event`; None where all have it."""
+    if abs(np.log(ratio)) < np.log(1.25):
+        return None  # too close to a day's move to tell
+    first, last = max(event - _NEAR_EVENT, 0), min(event + 2, len(closes))
+    near = closes[first:last]
+    band = 0.08 * abs(np.log(ratio)) + min(2.5 * float(np.median(trailing_sigma(near))), 0.1)
+    factors = np.ones(len(closes))
+    factors[first:last] = level_factors(near, ratio, band=band, anchor=len(near) - 1)
+    factors[:first] = factors[first]
+    # a level above the anchor's by one split is what a missed adjustment looks like; anything else is the market
+    plausible = np.isclose(factors, 1.0) | np.isclose(factors, 1 / ratio)
+    return factors if plausible.all() and not np.isclose(factors, 1.0).all() else None
+
+
+def _unrecorded(prices: Array, volumes: Array, events: list[int]) -> list[tuple[int, float]]:
+    """Return (bar, ratio) of splits that show in the prices and stand in no record."""
+    closes, found = prices[:, 3], []
+    sigma = trailing_sigma(closes)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        moves = np.log(closes[1:] / closes[:-1])
+    for place in (int(i) + 1 for i in np.flatnonzero(np.abs(moves) > np.log(1.6))):
+        if any(abs(place - event) <= 1 for event in events):
+            continue
+        ratio = _split_ratio(prices[place], closes[place - 1], sigma[place])
+        if ratio and _calm(volumes, closes, place, ratio):
+            found.append((place, ratio))
+    return found
+
+
+def _split_ratio(bar: Array, before: float, sigma: float) -> float | None:
+    if not before > 0 or not bar[3] > 0:
+        return None
+    full = np.isfinite(bar).all() and (bar > 0).all()
+    opened, closed = np.log((bar[0] if full else bar[3]) / before), np.log(bar[3] / before)
+    best = min((r for n in _SPLITS for r in (float(n), 1.0 / n)), key=lambda r: abs(opened + np.log(r)))
+    target = -np.log(best)
+    fits = abs(opened - target) <= max(0.03, min(2.5 * sigma, 0.12)) and abs(closed - target) <= max(
+        0.06, min(5 * sigma, 0.2)
+    )
+    if full:
+        beyond = np.log(bar[1] / before) < target / 2 if target < 0 else np.log(bar[2] / before) > target / 2
+        fits = fits and bool(beyond)
+    return best if fits else None
+
+
+def _calm(volumes: Array, closes: Array, place: int, ratio: float) -> bool:
+    """Return whether the value traded is within five times the usual; a split changes it little, a crash much."""
+    value = (volumes * closes)[max(place - 20, 0) : place]
+    usual = float(np.median(value[value > 0])) if (value > 0).any() else 0.0
+    now = float(volumes[place] * closes[place])
+    return not usual or not now > 0 or 0.2 <= now / usual <= 5
+
+
+def spikes(table: pd.DataFrame, context: Context) -> Detection | None:
+    """Find bars that stand apart from the last good close, judged without what comes after (repair: removed).
+
+    The whole bar must lie beyond `spike_sigmas` trailing robust sigmas and a ratio of 1.5; a second bar at the new
+    level confirms it and stays. A high or low four times beyond both open and close is cut back to them.
+    """
+    prices, times = table[list(PRICE_COLUMNS)].to_numpy(dtype=np.float64), naive_times(table)
+    high, low = np.fmax(prices[:, 1], prices[:, 3]), np.fmin(prices[:, 2], prices[:, 3])
+    limit = np.maximum(context.spec.spike_sigmas * trailing_sigma(prices[:, 3]), np.log(_SPIKE_FLOOR))
+    near = np.r_[False, gap_bars(times, context) <= 5]
+    mask = _apart(prices[:, 3], high, low, limit, near)
+    body_top, body_bottom = np.fmax(prices[:, 0], prices[:, 3]), np.fmin(prices[:, 0], prices[:, 3])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        wick_up = ~mask & (np.log(high / body_top) > np.maximum(limit, np.log(_WICK)))
+        wick_down = ~mask & (low > 0) & (np.log(body_bottom / low) > np.maximum(limit, np.log(_WICK)))
+    touched = mask | wick_up | wick_down
+    if not touched.any():
+        return None
+    repaired = table.copy()
+    repaired["high"] = np.where(wick_up, body_top, table["high"])
+    repaired["low"] = np.where(wick_down, body_bottom, table["low"])
+    detail = f"{mask.sum()} bars apart from the close before, {(wick_up | wick_down).sum()} highs or lows beyond reason"
+    return Detection(touched, detail, repaired[~mask])
+
+
+def _apart(closes: Array, high: Array, low: Array, limit: Array, near: np.ndarray[Any, np.dtype[np.bool_]]) -> Any:
+    mask = np.zeros(len(closes), dtype=bool)
+    good, suspect = closes[0] if len(closes) else np.nan, np.nan
+    for place in range(1, len(closes)):
+        distance = max(np.log(low[place] / good), np.log(good / high[place])) if good > 0 and low[place] > 0 else 0.0
+        confirmed = suspect > 0 and abs(np.log(closes[place] / suspect)) < np.log(_SPIKE_FLOOR)
+        if distance > limit[place] and near[place] and not confirmed:
+            mask[place], suspect = True, closes[place]
+        else:
+            good, suspect = closes[place], np.nan
+    return mask

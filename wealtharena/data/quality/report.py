@@ -1,0 +1,149 @@
+"""What the quality room found, and what it did about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from wealtharena.config.specs.data import Action, QualitySpec
+from wealtharena.data.bars import RawBars
+
+FIELDS: Final = ("open", "high", "low", "close", "volume", "dividend", "split", "tradable")
+_LISTED: Final = 20  # changes that the catalog lists one by one; the file beside the bars has them all
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a check may know about a series besides its rows."""
+
+    raw: RawBars
+    market: str
+    calendar: str
+    spec: QualitySpec
+
+    @property
+    def intraday(self) -> bool:
+        return self.raw.interval != "1d"
+
+
+@dataclass(frozen=True)
+class Detection:
+    """Rows that a check objects to; `repaired` is the whole table put right, None where only marking helps.
+
+    `mask` is a boolean array over the table's rows; the rows of `repaired` keep their index labels.
+    """
+
+    mask: np.ndarray[Any, np.dtype[np.bool_]]
+    detail: str
+    repaired: pd.DataFrame | None = None
+    note: str = ""
+    count: int | None = None  # what is counted where that is not rows of the table
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One kind of fault in one series: how many rows, what was done, and what changed."""
+
+    kind: str
+    action: Action
+    rows: int
+    first: str
+    last: str
+    detail: str
+    changes: pd.DataFrame = field(repr=False)  # timestamp, kind, field, before, after
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the finding as JSON types, with its first changes."""
+        shown = self.changes.head(_LISTED)
+        listed = [
+            {"timestamp": stamp.isoformat(), "field": name, "before": _number(before), "after": _number(after)}
+            for stamp, name, before, after in zip(
+                pd.DatetimeIndex(shown["timestamp"]),
+                shown["field"],
+                shown["before"].to_numpy(dtype=np.float64),
+                shown["after"].to_numpy(dtype=np.float64),
+                strict=True,
+            )
+        ]
+        return {
+            "kind": self.kind,
+            "action": self.action,
+            "rows": self.rows,
+            "first": self.first,
+            "last": self.last,
+            "detail": self.detail,
+            "changed": len(self.changes),
+            "changes": listed,
+        }
+
+
+@dataclass(frozen=True)
+class QualityReport:
+    """The findings on one symbol's bars, in the order in which they were made."""
+
+    provider: str
+    symbol: str
+    interval: str
+    rows_in: int
+    rows_out: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def changes(self) -> pd.DataFrame:
+        """Return every repair with its before and after: timestamp, kind, field, before, after."""
+        parts = [finding.changes for finding in self.findings if len(finding.changes)]
+        return pd.concat(parts, ignore_index=True) if parts else no_changes()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON types, for the catalog."""
+        return {
+            "rows_in": self.rows_in,
+            "rows_out": self.rows_out,
+            "findings": [finding.to_dict() for finding in self.findings],
+        }
+
+    def summary(self) -> str:
+        """Return one line for the console, such as `2 duplicates repaired, 1 spike dropped`; empty if clean."""
+        done = {"repair": "repaired", "drop": "dropped", "warn": "noted", "refuse": "refused"}
+        return ", ".join(f"{item.rows} {item.kind} {done[item.action]}" for item in self.findings)
+
+
+def naive_times(table: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.datetime64]]:
+    """Return the timestamps as datetime64[ns] in UTC."""
+    return np.asarray(pd.DatetimeIndex(table["timestamp"]).tz_convert("UTC").tz_localize(None), dtype="datetime64[ns]")
+
+
+def no_changes() -> pd.DataFrame:
+    """Return an empty table of changes."""
+    return pd.DataFrame(
+        {"timestamp": pd.DatetimeIndex([], tz="UTC"), "kind": [], "field": [], "before": [], "after": []}
+    )
+
+
+def differences(before: pd.DataFrame, after: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """Return what differs between two versions of a table, row by row; a removed row is field `row` with its close."""
+    gone = before.index.difference(after.index)
+    parts = []
+    if len(gone):
+        rows = before.loc[gone]
+        parts.append(_changes(rows["timestamp"], kind, "row", rows["close"], np.nan))
+    kept = before.index.intersection(after.index)
+    old, new = before.loc[kept], after.loc[kept]
+    for name in FIELDS:
+        a, b = old[name].to_numpy(dtype=np.float64), new[name].to_numpy(dtype=np.float64)
+        differ = ~((a == b) | (np.isnan(a) & np.isnan(b)))
+        if differ.any():
+            parts.append(_changes(old["timestamp"][differ], kind, name, a[differ], b[differ]))
+    return pd.concat(parts, ignore_index=True) if parts else no_changes()
+
+
+def _changes(timestamps: pd.Series, kind: str, name: str, before: Any, after: Any) -> pd.DataFrame:
+    values = {"kind": kind, "field": name, "before": np.asarray(before, dtype=np.float64), "after": after}
+    return pd.DataFrame({"timestamp": pd.DatetimeIndex(timestamps), **values})
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

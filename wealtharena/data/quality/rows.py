@@ -1,0 +1,158 @@
+"""Checks on single rows: missing, shuffled, repeated, unfinished, impossible or frozen bars.
+
+Each check takes the table and the context and returns a `Detection`, or None where there is nothing to object to.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from wealtharena.data import calendars
+from wealtharena.data.bars import PRICE_COLUMNS
+from wealtharena.data.quality.report import Context, Detection, naive_times
+
+_TOLERANCE: Final = 0.01  # open or close outside the range by less is how feeds round, not a fault
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+def missing_values(table: pd.DataFrame, context: Context) -> Detection | None:
+    """Find rows without a close (repair: removed) and rows that lack another price (repair: not tradable).
+
+    A column that is missing throughout is how a source with closes only looks, and no fault.
+    """
+    prices = table[list(PRICE_COLUMNS)].to_numpy(dtype=np.float64)
+    absent = ~np.isfinite(prices)
+    no_close = absent[:, 3]
+    partly = absent[:, [i for i in range(3) if not absent[~no_close, i].all()]].any(axis=1) & ~no_close
+    mask = no_close | partly
+    if not mask.any():
+        return None
+    repaired = table.assign(tradable=table["tradable"] & ~partly)[~no_close]
+    return Detection(mask, f"{no_close.sum()} rows without a close, {partly.sum()} with a gap in a bar", repaired)
+
+
+def out_of_order(table: pd.DataFrame, context: Context) -> Detection | None:
+    """Find rows that are earlier than one before them (repair: sorted)."""
+    times = naive_times(table)
+    mask = np.zeros(len(times), dtype=bool)
+    mask[1:] = times[1:] < np.maximum.accumulate(times)[:-1]
+    if not mask.any():
+        return None
+    return Detection(mask, "rows out of order", table.sort_values("timestamp", kind="stable"))
+
+
+def duplicates(table: pd.DataFrame, context: Context) -> Detection | None:
+    """Find repeated timestamps (repair: the first received stays; not tradable where the copies disagree)."""
+    mask = table["timestamp"].duplicated(keep="first").to_numpy()
+    if not mask.any():
+        return None
+    closes = table.groupby("timestamp")["close"]
+    spread = (closes.transform("max") - closes.transform("min")).abs() > 1e-6 * closes.transform("max").abs()
+    repaired = table.assign(tradable=table["tradable"] & ~spread)[~mask]
+    quarrels = int(table["timestamp"][spread].nunique())
+    return Detection(mask, f"{mask.sum()} repeated timestamps, {quarrels} with different closes", repaired)
+
+
+def unfinished_bar(table: pd.DataFrame, context: Context) -> Detection | None:
+    """Find bars that were not over when they were fetched (repair: removed)."""
+    if not len(table):
+        return None
+    fetched = pd.Timestamp(context.raw.fetched_at)
+    recent = (table["timestamp"] > fetched - pd.Timedelta("4D")).to_numpy()
+    mask = np.zeros(len(table), dtype=bool)
+    for place in np.flatnonzero(recent):
+        mask[place] = bar_end(table["timestamp"].iloc[place], context.raw.interval, context.calendar) > fetched
+    if not mask.any():
+        return None
+    return Detection(mask, f"fetched at {fetched:%Y-%m-%d %H:%M} UTC, before the bar's end", table[~mask])
+
+
+def bar_end(start: pd.Timestamp, interval: str, calendar: str) -> pd.Timestamp:
+    """Return when the bar that carries the stamp `start` is over."""
+    if interval != "1d":
+        return start + pd.Timedelta(interval)
+    if calendar in (calendars.ALWAYS, calendars.WEEKDAYS):
+        return start + pd.Timedelta("1D")
+    day = start.tz_localize(None).normalize()
+    schedule = calendars.sessions(calendar, day.date(), day.date())
+    if not len(schedule):
+        return start + pd.Timedelta("1D")
+    zone = calendars.time_zone(calendar)
+    # the regular close and an hour for the auction and for a feed to correct itself
+    close = {"Australia/Sydney": 17, "America/New_York": 17, "America/Chicago": 17}.get(zone, 19)
+    return (day + pd.Timedelta(hours=close)).tz_localize(zone).tz_convert("UTC")
+
+
+def non_positive(table: pd.DataFrame, context: Context) -> Detection | None:
+    """Find prices at or below zero (repair: removed; a coherent futures bar stays as a mark, not tradable)."""
+    prices = table[list(PRICE_COLUMNS)].to_numpy(dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        mask = (prices <= 0).any(axis=1)
+    if not mask.any():
+        return None
+    genuine = mask & (_excess(table) <= 0) if context.market == "commodities" else np.zeros(len(mask), dtype=bool)
+    kept = table.assign(tradable=table["tradable"] & ~genuine)[~mask | genuine]
+    detail = f"{(mask & ~genuine).sum()} impossible, {genuine.sum()} genuine (a mark, never a fill)"
+    return Detection(mask & ~genuine if (mask & ~genuine).any() else mask, detail, kept)
+
+
+def ohlc_breaks(table: pd.DataFrame, context: Context) -> Detection | None:
+    """Find bars whose open or close lies outside low to high (repair: the range of the four prices received).
+
+    An open or close outside by up to 1 % is how auctions are reported, and stays as it is.
+    """
+    mask = _excess(table) > _TOLERANCE
+    if not mask.any():
+        return None
+    prices = table.loc[mask, list(PRICE_COLUMNS)].to_numpy(dtype=np.float64)
+    repaired = table.copy()
+    repaired.loc[mask, "high"] = np.nanmax(prices, axis=1)
+    repaired.loc[mask, "low"] = np.nanmin(prices, axis=1)
+    return Detection(mask, "open or close outside low to high by more than 1 %", repaired)
+
+
+def _excess(table: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return by which share of the price the open or close leaves the range; high below low counts as the whole."""
+    high, low = table["high"].to_numpy(), table["low"].to_numpy()
+    inner = table[["open", "close"]].to_numpy()
+    top = np.fmax(inner[:, 0], inner[:, 1])
+    bottom = np.fmin(inner[:, 0], inner[:, 1])
+    scale = np.maximum(np.abs(inner[:, 1]), 1e-12)
+    with np.errstate(invalid="ignore"):
+        excess = np.fmax(np.fmax(top - high, low - bottom) / scale, 0.0)
+        excess = np.where(high < low * (1 - np.sign(low) * 1e-9), np.inf, excess)
+    return np.nan_to_num(excess, nan=0.0, posinf=np.inf)
+
+
+def stale(table: pd.DataFrame, context: Context) -> Detection | None:
+    """Find closes that have not moved for `stale_bars` bars (repair: not tradable from there on)."""
+    closes = table["close"].to_numpy(dtype=np.float64)
+    if not len(closes):
+        return None
+    fresh = np.flatnonzero(np.r_[True, closes[1:] != closes[:-1]])
+    age = np.arange(len(closes)) - np.repeat(fresh, np.diff(np.r_[fresh, len(closes)]))
+    mask: Mask = np.asarray(age >= context.spec.stale_bars)
+    if not mask.any():
+        return None
+    repaired = table.assign(tradable=table["tradable"] & ~mask)
+    return Detection(mask, f"the same close for up to {age.max() + 1} bars", repaired)
+
+
+def missing_sessions(table: pd.DataFrame, context: Context) -> Detection | None:
+    """Count the calendar's sessions that have no bar; nothing is filled in, the panel leaves them untradable."""
+    if len(table) < 2:
+        return None
+    days = pd.DatetimeIndex(table["timestamp"]).normalize().unique()
+    expected = calendars.sessions(context.calendar, days[0].date(), days[-1].date())
+    lacking = expected.difference(days)
+    extra = days.difference(expected)
+    if not len(lacking):
+        return None
+    detail = (
+        f"{len(lacking)} of {len(expected)} sessions of {context.calendar} have no bar, first {lacking[0]:%Y-%m-%d};"
+        f" {len(extra)} bars outside its sessions"
+    )
+    return Detection(np.zeros(len(table), dtype=bool), detail, table, count=len(lacking))
