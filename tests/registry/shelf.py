@@ -1,0 +1,133 @@
+"""Small checkpoints for tests: real folders, real ONNX, no training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from wealtharena.registry import ModelCheckpoint, Recording
+
+SYMBOLS = ("BTC-USD", "ETH-USD", "SOL-USD")
+FEATURES = ("log_return_1", "log_return_5")
+WINDOW = 2
+AGENT = "cryptocurrencies"
+SPLIT = len(SYMBOLS) * WINDOW * len(FEATURES)
+
+
+def constant_onnx(weights: Sequence[float], *, slope: float = 0.0) -> bytes:
+    """Return a graph whose answer is `weights` plus `slope` times the newest first feature of each symbol."""
+    assets, features = len(weights), len(FEATURES)
+    nodes = [
+        helper.make_node("Slice", ["features", "from", "to", "axes"], ["newest"]),
+        helper.make_node("ReduceSum", ["newest", "last"], ["signal"], keepdims=0),
+        helper.make_node("Mul", ["signal", "slope"], ["tilt"]),
+        helper.make_node("ReduceSum", ["portfolio", "one"], ["held"], keepdims=1),
+        helper.make_node("Mul", ["held", "zero"], ["nothing"]),
+        helper.make_node("Add", ["tilt", "nothing"], ["moved"]),
+        helper.make_node("Add", ["moved", "base"], ["weights"]),
+    ]
+    constants = {
+        "from": np.array([WINDOW - 1, 0]),
+        "to": np.array([WINDOW, 1]),
+        "axes": np.array([2, 3]),
+        "last": np.array([2, 3]),
+        "one": np.array([1]),
+        "slope": np.float32(slope),
+        "zero": np.float32(0),
+        "base": np.array(weights, dtype=np.float32),
+    }
+    graph = helper.make_graph(
+        nodes,
+        "constant",
+        [
+            helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", assets, WINDOW, features]),
+            helper.make_tensor_value_info("portfolio", TensorProto.FLOAT, ["batch", assets + 3]),
+        ],
+        [helper.make_tensor_value_info("weights", TensorProto.FLOAT, ["batch", assets])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    return onnx.helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10).SerializeToString()
+
+
+def recording(weights: Sequence[float], *, slope: float = 0.0, rows: int = 4, seed: int = 0) -> Recording:
+    """Return recorded decisions of `constant_onnx` with the same arguments."""
+    rng = np.random.default_rng(seed)
+    assets = len(weights)
+    features = rng.normal(size=(rows, assets, WINDOW, len(FEATURES))).astype(np.float32)
+    portfolio = np.zeros((rows, assets + 3), dtype=np.float32)
+    portfolio[:, assets] = 1.0
+    answered = np.asarray(weights, dtype=np.float32) + np.float32(slope) * features[:, :, -1, 0]
+    return Recording(features=features, portfolio=portfolio, weights=answered)
+
+
+def metadata(**changes: Any) -> dict[str, Any]:
+    """Return complete metadata of an unproven agent on real data."""
+    simulated = bool(changes.pop("simulated", False))
+    verdict = changes.pop("verdict", "unproven")
+    evidence = changes.pop("evidence", {})
+    symbols = changes.get("symbols", SYMBOLS)
+    base: dict[str, Any] = {
+        "created_at": "2026-01-02T03:04:05.000000Z",
+        "asset": "crypto",
+        "algo": "ppo",
+        "symbols": list(symbols),
+        "feature_names": list(FEATURES),
+        "window": WINDOW,
+        "action": "weights",
+        "observation_shape": [SPLIT + len(SYMBOLS) + 3],
+        "action_shape": [len(symbols)],
+        "min_history_bars": 30,
+        "frequency": "1d",
+        "data": {"source": "simulated" if simulated else "yahoo", "simulated": simulated, "fingerprint": "f" * 64},
+        "simulated": simulated,
+        "config_hash": "0123456789abcdef",
+        "verdict": {"status": verdict, "reasons": [f"it is {verdict}"], "evidence": evidence},
+        "metrics": {"test": {"sharpe": 1.25, "total_return": 0.31, "max_drawdown": -0.12, "annual_return": 0.22}},
+        "baselines": {
+            "buy_and_hold": {"sharpe": 0.8, "total_return": 0.2, "max_drawdown": -0.3, "annual_return": 0.15}
+        },
+        "recorded_at": "2025-12-31",
+        "track_record": {
+            "dates": ["2025-10-01", "2025-11-01", "2025-12-01", "2025-12-31"],
+            "equity": {"agent": [1.0, 1.1, 1.05, 1.31], "buy_and_hold": [1.0, 1.05, 0.97, 1.2]},
+        },
+    }
+    return {**base, **changes}
+
+
+def policy_folder(folder: Path) -> Path:
+    """Write what the agents room's `save_policy` leaves: tensors and a scaler."""
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save({"layer.weight": torch.zeros(2, 2)}, folder / "weights.pt")
+    scaler = {"names": list(FEATURES), "mean": [0.0, 0.0], "std": [1.0, 1.0], "clip": 5.0}
+    (folder / "scaler.json").write_text(json.dumps(scaler), encoding="utf-8")
+    return folder
+
+
+def save(
+    store: ModelCheckpoint,
+    version: str,
+    *,
+    agent: str = AGENT,
+    weights: Sequence[float] = (0.5, 0.25, 0.0),
+    slope: float = 0.0,
+    described: Mapping[str, Any] | None = None,
+    **changes: Any,
+) -> Path:
+    """Save one checkpoint of a constant policy and return its folder."""
+    return store.save_checkpoint(
+        agent,
+        version,
+        policy_folder=policy_folder(store.root / ".policy"),
+        onnx=constant_onnx(weights, slope=slope),
+        recording=recording(weights, slope=slope),
+        metadata={**metadata(**changes), **(described or {})},
+        config="seed: 0\n",
+    )

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.registry.shelf import AGENT, save
+from wealtharena.errors import CheckpointError, PromotionError
+from wealtharena.registry import ModelCheckpoint, history, promote, rollback, withdraw
+from wealtharena.registry.gate import best_first
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ModelCheckpoint:
+    return ModelCheckpoint(tmp_path / "checkpoints")
+
+
+def in_production(store: ModelCheckpoint) -> str | None:
+    pointer = history.read_pointer(store.root, AGENT, "production")
+    return pointer.version if pointer else None
+
+
+def test_promotable_goes_to_production_and_the_rest_to_paper_marked(store: ModelCheckpoint) -> None:
+    save(store, "good", verdict="promotable")
+    save(store, "maybe", verdict="unproven")
+    save(store, "made-up", verdict="promotable", simulated=True)
+    assert promote(store, AGENT, "good")[1].stage == "production"
+    pointer, decision = promote(store, AGENT, "maybe")
+    assert (decision.stage, pointer.verdict, pointer.simulated) == ("paper", "unproven", False)
+    pointer, decision = promote(store, AGENT, "made-up")
+    assert (decision.stage, pointer.simulated) == ("paper", True)
+    assert "SIMULATED" in decision.reasons[0]
+    assert in_production(store) == "good"
+
+
+def test_forcing_an_unproven_one_needs_a_reason_and_records_it(store: ModelCheckpoint) -> None:
+    save(store, "maybe")
+    with pytest.raises(PromotionError, match="the reason is empty"):
+        promote(store, AGENT, "maybe", force_reason="  ")
+    pointer, decision = promote(store, AGENT, "maybe", force_reason="the desk wants to see fills")
+    assert decision.forced
+    assert pointer.forced_reason == "the desk wants to see fills"
+    last = history.read_history(store.root)[-1]
+    assert last["forced_reason"] == "the desk wants to see fills"
+    assert json.loads((store.root / AGENT / "production.json").read_text())["forced_reason"] == last["forced_reason"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"simulated": True}, "SIMULATED"),
+        ({"evidence": {"audit": {"passed": False}}}, "audit failed"),
+        ({"evidence": {"audit": "failed"}}, "audit failed"),
+        ({"verdict": "rejected"}, "rejected"),
+    ],
+)
+def test_what_must_not_be_forced_cannot_be(store: ModelCheckpoint, changes: dict[str, object], why: str) -> None:
+    save(store, "bad", **changes)
+    with pytest.raises(PromotionError, match=why):
+        promote(store, AGENT, "bad", force_reason="I insist")
+    assert in_production(store) is None
+    assert promote(store, AGENT, "bad")[1].stage == "paper"
+
+
+def test_a_failed_audit_keeps_even_a_promotable_verdict_out(store: ModelCheckpoint) -> None:
+    save(store, "leaky", verdict="promotable", evidence={"audit": {"passed": False}})
+    assert promote(store, AGENT, "leaky")[1].stage == "paper"
+
+
+def test_rollback_goes_back_one_and_then_one_more(store: ModelCheckpoint) -> None:
+    for version in ("v1", "v2", "v3"):
+        save(store, version, verdict="promotable")
+        promote(store, AGENT, version)
+    assert rollback(store, AGENT).version == "v2"
+    assert rollback(store, AGENT).version == "v1"
+    with pytest.raises(PromotionError, match="the first"):
+        rollback(store, AGENT)
+    promote(store, AGENT, "v3")
+    assert rollback(store, AGENT).version == "v1"
+    assert in_production(store) == "v1"
+
+
+def test_promoting_the_same_version_twice_is_one_promotion(store: ModelCheckpoint) -> None:
+    for version in ("v1", "v2"):
+        save(store, version, verdict="promotable")
+    for version in ("v1", "v2", "v2"):
+        promote(store, AGENT, version)
+    assert rollback(store, AGENT).version == "v1"
+
+
+def test_a_corrupted_version_is_not_promoted_and_not_rolled_back_to(store: ModelCheckpoint) -> None:
+    for version in ("v1", "v2", "v3"):
+        save(store, version, verdict="promotable")
+    promote(store, AGENT, "v1")
+    promote(store, AGENT, "v2")
+    for version in ("v1", "v3"):
+        path = store.root / AGENT / version / "policy.onnx"
+        path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    with pytest.raises(CheckpointError, match=r"policy\.onnx"):
+        promote(store, AGENT, "v3")
+    with pytest.raises(CheckpointError, match=r"policy\.onnx"):
+        rollback(store, AGENT)
+    assert in_production(store) == "v2"
+
+
+def test_retention_spares_what_was_ever_in_production(store: ModelCheckpoint) -> None:
+    for day, version in enumerate(("served", "old", "paper", "serving", "new"), start=1):
+        save(store, version, verdict="promotable", described={"created_at": f"2026-01-0{day}T00:00:00.000000Z"})
+    promote(store, AGENT, "served")
+    promote(store, AGENT, "serving")
+    promote(store, AGENT, "paper", stage="paper")
+    assert store.prune(AGENT, keep=1) == ["old"]
+    assert {row["version"] for row in store.list_checkpoints(AGENT)} == {"served", "paper", "serving", "new"}
+
+
+def test_deleting_refuses_what_is_on_a_stage_and_asks_twice_for_what_was(store: ModelCheckpoint) -> None:
+    for version in ("v1", "v2"):
+        save(store, version, verdict="promotable")
+        promote(store, AGENT, version)
+    with pytest.raises(CheckpointError, match="on stage production"):
+        store.delete_checkpoint(AGENT, "v2", even_if_served=True)
+    with pytest.raises(CheckpointError, match="was in production"):
+        store.delete_checkpoint(AGENT, "v1")
+    store.delete_checkpoint(AGENT, "v1", even_if_served=True)
+    assert [row["version"] for row in store.list_checkpoints(AGENT)] == ["v2"]
+
+
+def test_withdrawing_leaves_the_stage_empty_and_is_recorded(store: ModelCheckpoint) -> None:
+    save(store, "v1", verdict="promotable")
+    promote(store, AGENT, "v1")
+    withdraw(store, AGENT, reason="odd fills")
+    assert in_production(store) is None
+    assert history.read_history(store.root)[-1]["reason"] == "odd fills"
+    with pytest.raises(PromotionError, match="nothing in production"):
+        rollback(store, AGENT)
+
+
+def test_the_history_survives_a_line_torn_by_a_crash(store: ModelCheckpoint) -> None:
+    for version in ("v1", "v2", "v3"):
+        save(store, version, verdict="promotable")
+    promote(store, AGENT, "v1")
+    path = store.root / "registry.jsonl"
+    path.write_bytes(path.read_bytes() + b'{"event": "promote", "agent": "crypt')
+    promote(store, AGENT, "v2")
+    assert rollback(store, AGENT).version == "v1"
+
+
+def test_a_promotion_recorded_but_not_carried_out_is_passed_over_by_rollback(store: ModelCheckpoint) -> None:
+    for version in ("v1", "v2", "v3"):
+        save(store, version, verdict="promotable")
+    promote(store, AGENT, "v1")
+    promote(store, AGENT, "v2")
+    history.append(store.root, {"event": "promote", "agent": AGENT, "stage": "production", "version": "v3"})
+    assert rollback(store, AGENT).version == "v1"
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"version": "../../x"}', b"\xff\xfe", b"null"])
+def test_a_damaged_promotion_record_is_an_error_with_its_name(store: ModelCheckpoint, content: bytes) -> None:
+    save(store, "v1", verdict="promotable")
+    (store.root / AGENT / "production.json").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"cryptocurrencies/production\.json"):
+        history.read_pointer(store.root, AGENT, "production")
+    assert promote(store, AGENT, "v1")[0].version == "v1"
+    assert in_production(store) == "v1"
+
+
+def test_the_best_is_chosen_by_verdict_then_evidence_never_by_return(store: ModelCheckpoint) -> None:
+    save(store, "rich", verdict="rejected", described={"metrics": {"test": {"sharpe": 9.0}}})
+    save(store, "made-up", verdict="promotable", simulated=True)
+    save(store, "weak", verdict="unproven", evidence={"dsr": 0.4})
+    save(store, "strong", verdict="unproven", evidence={"dsr": 0.9})
+    assert [row["version"] for row in best_first(store.list_checkpoints(AGENT))] == [
+        "strong",
+        "weak",
+        "made-up",
+        "rich",
+    ]

@@ -1,0 +1,227 @@
+"""ProductionModelManager: promoted agents in memory, each one verified version at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from wealtharena.deployment.explain import Explanation, explain
+from wealtharena.deployment.inputs import (
+    InputError,
+    Observations,
+    flat_portfolio,
+    from_array,
+    portfolio_rows,
+    states_of,
+)
+from wealtharena.deployment.prediction import Prediction
+from wealtharena.errors import CheckpointError
+from wealtharena.registry import history
+from wealtharena.registry.checkpoints import ModelCheckpoint
+from wealtharena.registry.history import Pointer, Stage
+from wealtharena.registry.inference import OnnxPolicy
+from wealtharena.registry.metadata import Metadata
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class ServedAgent:
+    """One version on one stage, ready to answer; replaced whole when the stage changes hands."""
+
+    pointer: Pointer
+    policy: OnnxPolicy
+    explanation: Explanation
+
+    @property
+    def metadata(self) -> Metadata:
+        return self.policy.metadata
+
+    def predict(
+        self, given: Observations, state: Mapping[str, Any] | None = None, *, as_of: str | None = None
+    ) -> list[Prediction]:
+        """Return one answer for each of N observations; `state` is [N, ...] by name, or None for a fresh start."""
+        rows = len(given.features)
+        weights, following = self.policy.act(given.features, given.portfolio, states_of(self.policy, state, rows))
+        meta, pointer = self.policy.metadata, self.pointer
+        return [
+            Prediction(
+                agent=pointer.agent,
+                version=pointer.version,
+                stage=pointer.stage,
+                verdict=pointer.verdict,
+                simulated=meta.simulated,
+                symbols=meta.symbols,
+                weights=weights[row],
+                flat_portfolio_assumed=given.flat_assumed,
+                state={name: value[row] for name, value in following.items()},
+                as_of=as_of,
+            )
+            for row in range(rows)
+        ]
+
+
+@dataclass
+class ProductionModelManager:
+    """Load promoted agents and ask them; safe to share between threads, needs neither torch nor ray.
+
+    Agents go by id (`cryptocurrencies`), asset class (`crypto`) or `asset=crypto`. An agent answers from its production
+    version, and from its paper version where it has none; every answer says which.
+    """
+
+    root: str | Path = "checkpoints"
+    problems: dict[str, str] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self.store = ModelCheckpoint(self.root)
+        self._served: dict[str, ServedAgent] = {}
+        self._marks: dict[str, tuple[object, ...]] = {}
+        self._wanted: dict[str, Stage | None] = {}
+        self._lock = threading.Lock()
+
+    def load_agent_model(self, agent: str, *, stage: Stage | None = None) -> ServedAgent:
+        """Return the agent's promoted version after verifying every byte and its recorded answers; keep it loaded.
+
+        CheckpointError names the file that is wrong; what was loaded before goes on answering then.
+        """
+        agent = self.store.resolve(agent)
+        with self._lock:
+            marks = self._mark(agent)
+            served = self._load(agent, stage)
+            self._served = {**self._served, agent: served}
+            self._marks[agent], self._wanted[agent] = marks, stage
+            self.problems.pop(agent, None)
+        return served
+
+    @overload
+    def get_model_prediction(
+        self, agent: str, bars: pd.DataFrame, portfolio: object | None = None, state: Mapping[str, Any] | None = None
+    ) -> Prediction: ...
+    @overload
+    def get_model_prediction(
+        self, agent: str, bars: object, portfolio: object | None = None, state: Mapping[str, Any] | None = None
+    ) -> Prediction | list[Prediction]: ...
+    def get_model_prediction(
+        self, agent: str, bars: object, portfolio: object | None = None, state: Mapping[str, Any] | None = None
+    ) -> Prediction | list[Prediction]:
+        """Return target weights by symbol for recent bars or an observation; a list of answers for a batch.
+
+        `bars` is a DataFrame in long form (timestamp, symbol, open, high, low, close, volume) with at least the
+        checkpoint's `min_history_bars`, or an observation: raw features [A, window, F] ([N, ...] for a batch), or the
+        environment's own flat vector [D] ([N, D]). `portfolio` is weights by symbol, a `Portfolio`, or an array
+        [A + 3]; without one an empty portfolio is assumed and the answer says so. `state` is the last answer's, for a
+        policy with memory. InputError names the field that can't be used.
+        """
+        served = self._served.get(agent) or self._find(agent)
+        if hasattr(bars, "columns"):
+            given, as_of = self._from_bars(served, bars, portfolio)
+            return served.predict(given, state, as_of=as_of)[0]
+        given = from_array(served.policy, bars, portfolio)
+        answers = served.predict(given, state)
+        return answers[0] if np.ndim(bars) in (1, 3) else answers  # type: ignore[arg-type]  # from_array refused all but arrays
+
+    def list_agents(self) -> list[dict[str, Any]]:
+        """Return every agent of the registry: what is on each stage, and whether it is loaded; the configured first."""
+        from wealtharena.registry.names import agents_by_asset
+
+        rows = []
+        assets = {agent: asset for asset, agent in agents_by_asset().items()}
+        for agent in [*assets, *(name for name in self.store.agents() if name not in assets)]:
+            served = self._served.get(agent)
+            row: dict[str, Any] = {"agent": agent, "asset": assets.get(agent), "loaded": served is not None}
+            for stage in history.STAGES:
+                try:
+                    pointer = history.read_pointer(self.store.root, agent, stage)
+                    row[stage] = pointer.version if pointer is not None else None
+                except CheckpointError as error:
+                    row[stage], row["problem"] = None, error.message
+            row["serving"] = served.pointer.to_dict() if served is not None else None
+            row.setdefault("problem", self.problems.get(agent))
+            rows.append(row)
+        return rows
+
+    def unload(self, agent: str) -> None:
+        """Forget a loaded agent; nothing happens where it is not loaded."""
+        agent = self.store.resolve(agent)
+        with self._lock:
+            self._served = {name: served for name, served in self._served.items() if name != agent}
+            self._marks.pop(agent, None)
+
+    def serving(self, agent: str) -> ServedAgent | None:
+        """Return what answers for an agent id at this moment, None where nothing does."""
+        return self._served.get(agent)
+
+    @property
+    def loaded(self) -> Mapping[str, ServedAgent]:
+        """Return the loaded agents by id; the mapping is never changed, only replaced."""
+        return self._served
+
+    def refresh(self) -> list[str]:
+        """Take up promotions, rollbacks and withdrawals of every agent since the last call; return the changed agents.
+
+        A version that fails verification is left out: what was loaded goes on answering, and `problems` says why.
+        """
+        changed = []
+        for agent in self.store.agents():
+            marks = self._mark(agent)
+            if self._marks.get(agent) == marks:
+                continue
+            changed.append(agent)
+            try:
+                served = self._load(agent, self._wanted.get(agent)) if any(marks) else None
+            except CheckpointError as error:
+                self.problems[agent] = str(error)
+                self._marks[agent] = marks
+                continue
+            with self._lock:
+                rest = {name: other for name, other in self._served.items() if name != agent}
+                self._served = {**rest, agent: served} if served is not None else rest
+                self._marks[agent] = marks
+                self.problems.pop(agent, None)
+        return changed
+
+    def _find(self, agent: str) -> ServedAgent:
+        known = self.store.resolve(agent)
+        return self._served.get(known) or self.load_agent_model(known)
+
+    def _load(self, agent: str, stage: Stage | None) -> ServedAgent:
+        for candidate in (stage,) if stage is not None else history.STAGES:
+            pointer = history.read_pointer(self.store.root, agent, candidate)
+            if pointer is not None:
+                current = self._served.get(agent)
+                if current is not None and current.pointer == pointer:
+                    return current
+                loaded = self.store.load_checkpoint(agent, pointer.version, manifest_sha256=pointer.manifest_sha256)
+                loaded.policy.check_probe()
+                return ServedAgent(pointer=pointer, policy=loaded.policy, explanation=explain(loaded.policy))
+        raise CheckpointError(
+            f"{agent} has nothing {'on stage ' + stage if stage else 'in production or on paper'}",
+            hint="promote a version with task=deploy",
+        )
+
+    def _mark(self, agent: str) -> tuple[object, ...]:
+        """Return what changes whenever a stage of the agent changes hands."""
+        marks: list[object] = []
+        for stage in history.STAGES:
+            try:
+                status = history.pointer_path(self.store.root, agent, stage).lstat()
+                marks.append((status.st_mtime_ns, status.st_ino, status.st_size))
+            except FileNotFoundError:
+                marks.append(None)
+        return tuple(marks)
+
+    def _from_bars(self, served: ServedAgent, bars: object, portfolio: object | None) -> tuple[Observations, str]:
+        from wealtharena.deployment.bars import observe
+
+        features, as_of = observe(served.policy.metadata, bars)  # type: ignore[arg-type]  # it has columns, and observe checks them
+        held = flat_portfolio(served.policy, 1) if portfolio is None else portfolio_rows(served.policy, portfolio, 1)
+        return Observations(features, held, flat_assumed=portfolio is None), as_of
+
+
+__all__ = ["InputError", "ProductionModelManager", "ServedAgent"]

@@ -1,0 +1,82 @@
+"""The gate between a checkpoint and a stage, and the order in which candidates stand before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wealtharena.registry.history import Stage
+from wealtharena.registry.metadata import Metadata
+
+_VERDICTS = {"promotable": 3, "unproven": 2, "rejected": 0}
+_SIMULATED = 1  # whatever its verdict: above a rejected one, below any other on real data
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Where a checkpoint may go: a stage, and every reason against the higher one."""
+
+    stage: Stage
+    reasons: tuple[str, ...]
+    forced: bool = False
+
+
+def decide(metadata: Metadata, *, force_reason: str | None = None) -> Decision:
+    """Return the stage that a checkpoint may take: production for `promotable`, paper for anything else.
+
+    `force_reason` puts an unproven one into production. It does not move what must not be moved: a rejected verdict,
+    simulated data, a failed audit.
+    """
+    barred = barriers(metadata)
+    if barred:
+        return Decision("paper", barred)
+    if metadata.verdict.status == "promotable":
+        return Decision("production", ())
+    reasons = (f"verdict is {metadata.verdict.status}", *metadata.verdict.reasons)
+    if force_reason is not None and force_reason.strip():
+        return Decision("production", reasons, forced=True)
+    return Decision("paper", reasons)
+
+
+def barriers(metadata: Metadata) -> tuple[str, ...]:
+    """Return what keeps a checkpoint out of production whatever anyone says; empty where nothing does."""
+    found = []
+    if metadata.simulated:
+        found.append("SIMULATED: trained on simulated data")
+    if audit_failed(metadata.verdict.evidence):
+        found.append("the leak audit failed")
+    if metadata.verdict.status == "rejected":
+        found.append("verdict is rejected")
+    return tuple(found)
+
+
+def audit_failed(evidence: Mapping[str, Any]) -> bool:
+    """Return whether the evidence holds an audit that was made and not passed."""
+    audit = evidence.get("audit")
+    if isinstance(audit, Mapping):
+        audit = audit.get("passed", audit.get("status"))
+    return audit is False or audit in ("failed", "fail")
+
+
+def best_first(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return listed checkpoints, best first: by verdict, one on simulated data after those on real data.
+
+    Among equals the lower bound of the Sharpe difference decides, then deflated Sharpe, then age (newer first): a test
+    window's own return is no reason to choose, since choosing by it would spend the window.
+    """
+    usable = [row for row in rows if "error" not in row]
+    newest_first = sorted(usable, key=lambda row: str(row["created_at"]), reverse=True)
+    return sorted(newest_first, key=_rank, reverse=True)
+
+
+def _rank(row: Mapping[str, Any]) -> tuple[int, float, float]:
+    evidence = row.get("evidence") or {}
+    verdict = _VERDICTS.get(str(row.get("verdict")), -1)
+    if row.get("simulated", True):
+        verdict = min(verdict, _SIMULATED)
+    return verdict, _number(evidence.get("sharpe_difference_low")), _number(evidence.get("dsr"))
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else float("-inf")

@@ -1,0 +1,110 @@
+"""policy.onnx at work: raw features and a portfolio in, weights out. Knows neither torch nor ray."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from wealtharena.errors import CheckpointError
+from wealtharena.registry.integrity import VerifiedFiles
+from wealtharena.registry.metadata import Metadata, parse_metadata
+from wealtharena.registry.recording import Recording
+
+Float32Array = npt.NDArray[np.float32]
+TOLERANCE = 1e-5
+STATE_IN = "state_"
+STATE_OUT = "next_"
+
+
+def open_session(content: bytes, *, where: str) -> onnxruntime.InferenceSession:
+    """Return a single-threaded CPU session; CheckpointError where `content` is no ONNX model."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(content, sess_options=options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors share no base below Exception
+        raise CheckpointError(
+            f"{where}/policy.onnx: cannot be read by onnxruntime", hint="save the checkpoint again"
+        ) from error
+
+
+@dataclass(frozen=True, eq=False)
+class OnnxPolicy:
+    """One verified checkpoint, ready to answer; immutable and safe to share between threads."""
+
+    metadata: Metadata
+    manifest_sha256: str
+    session: onnxruntime.InferenceSession
+    probe: Recording
+    scaler: Mapping[str, object]
+    state_names: tuple[str, ...]
+
+    @classmethod
+    def from_files(cls, files: VerifiedFiles) -> OnnxPolicy:
+        """Return the policy of a verified folder; CheckpointError where graph, metadata and probe disagree."""
+        where = files.folder.name
+        metadata = parse_metadata(files.json("metadata.json"), where=f"{where}/metadata.json")
+        session = open_session(files.content["policy.onnx"], where=where)
+        states = tuple(sorted(metadata.states))
+        _check_graph(session, metadata, where)
+        return cls(
+            metadata=metadata,
+            manifest_sha256=files.manifest_sha256,
+            session=session,
+            probe=Recording.from_bytes(files.content["probe.npz"]),
+            scaler=files.json("scaler.json"),
+            state_names=states,
+        )
+
+    @property
+    def feature_shape(self) -> tuple[int, int, int]:
+        """Return [A, window, F] of one observation's features."""
+        meta = self.metadata
+        return len(meta.symbols), meta.window, len(meta.feature_names)
+
+    def start_states(self, rows: int) -> dict[str, Float32Array]:
+        """Return the zero state that an episode begins with, for `rows` observations."""
+        return {name: np.zeros((rows, *shape), dtype=np.float32) for name, shape in self.metadata.states.items()}
+
+    def act(
+        self, features: Float32Array, portfolio: Float32Array, states: Mapping[str, Float32Array] | None = None
+    ) -> tuple[Float32Array, dict[str, Float32Array]]:
+        """Return weights [N, A] and the next states for raw features [N, A, window, F] and portfolio [N, A + 3]."""
+        feed: dict[str, Float32Array] = {"features": features, "portfolio": portfolio}
+        if not self.state_names:
+            (weights,) = self.session.run(["weights"], feed)
+            return weights, {}
+        carried = states if states is not None else self.start_states(len(features))
+        feed.update({STATE_IN + name: carried[name] for name in self.state_names})
+        weights, *following = self.session.run(["weights", *(STATE_OUT + name for name in self.state_names)], feed)
+        return weights, dict(zip(self.state_names, following, strict=True))
+
+    def check_probe(self) -> float:
+        """Return the largest difference to the recorded weights; CheckpointError where it exceeds 1e-5."""
+        weights, _ = self.act(self.probe.features, self.probe.portfolio, self.probe.states)
+        worst = float(np.max(np.abs(weights - self.probe.weights)))
+        if not worst <= TOLERANCE:
+            raise CheckpointError(
+                f"{self.metadata.model_path}: answers differ from the recorded ones by {worst:.2g}",
+                hint="this machine's onnxruntime does not reproduce the policy; save the checkpoint again",
+            )
+        return worst
+
+
+def _check_graph(session: onnxruntime.InferenceSession, metadata: Metadata, where: str) -> None:
+    assets, window, features = len(metadata.symbols), metadata.window, len(metadata.feature_names)
+    expected = {"features": [assets, window, features], "portfolio": [assets + 3]}
+    expected.update({STATE_IN + name: list(shape) for name, shape in metadata.states.items()})
+    inputs = {entry.name: entry.shape[1:] for entry in session.get_inputs()}
+    outputs = {entry.name for entry in session.get_outputs()}
+    if inputs != expected or outputs != {"weights", *(STATE_OUT + name for name in metadata.states)}:
+        raise CheckpointError(
+            f"{where}/policy.onnx: inputs {inputs} are not the metadata's {expected}", hint="save the checkpoint again"
+        )

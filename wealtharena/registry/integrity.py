@@ -1,0 +1,190 @@
+"""A checkpoint folder is what its manifest says, byte for byte, or it is refused by the name of the file.
+
+Files are opened without following links and read once; what is hashed is what is used. Nothing is unpickled here:
+`weights.pt` is only looked at, so that a pickle with a will of its own is found where it lies.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import json
+import os
+import pickletools
+import stat
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wealtharena.errors import CheckpointError
+
+MANIFEST = "manifest.json"
+REQUIRED = ("config.yaml", "metadata.json", "policy.onnx", "probe.npz", "scaler.json", "weights.pt")
+MAX_FILE_BYTES = 512 * 1024 * 1024
+MAX_MANIFEST_BYTES = 64 * 1024
+SCHEMA_VERSION = 1
+
+# All that a file of plain tensors names (torch.save of a state dict); anything else is code.
+_TENSOR_GLOBALS = frozenset(
+    {"collections OrderedDict", "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter"}
+)
+_STORAGES = (
+    "torch FloatStorage",
+    "torch DoubleStorage",
+    "torch LongStorage",
+    "torch IntStorage",
+    "torch BoolStorage",
+    "torch HalfStorage",
+    "torch BFloat16Storage",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class VerifiedFiles:
+    """The content of a checkpoint folder, read once and equal to its manifest."""
+
+    folder: Path
+    content: Mapping[str, bytes]
+    manifest_sha256: str
+
+    def json(self, name: str) -> dict[str, Any]:
+        """Return a JSON file of the folder as a dict; CheckpointError where it is not one."""
+        return _parse_object(self.content[name], f"{self.folder.name}/{name}")
+
+
+def sha256(content: bytes) -> str:
+    """Return the SHA-256 of `content` in hex."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def write_manifest(folder: Path) -> None:
+    """Write `manifest.json`: size and sha256 of every other file of `folder`."""
+    files = {}
+    for path in sorted(folder.iterdir()):
+        if path.name != MANIFEST:
+            content = path.read_bytes()
+            files[path.name] = {"sha256": sha256(content), "bytes": len(content)}
+    text = json.dumps({"schema_version": SCHEMA_VERSION, "files": files}, indent=2)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+def read_verified(folder: Path, *, manifest_sha256: str | None = None) -> VerifiedFiles:
+    """Return every file of a checkpoint folder, checked against its manifest; never follows a link, unpickles nothing.
+
+    `manifest_sha256` pins the manifest itself (a promotion records it). CheckpointError names the offending file.
+    """
+    where = folder.name
+    if folder.is_symlink() or not folder.is_dir():
+        raise CheckpointError(f"{where}: not a checkpoint folder", hint="a version is a real folder; links are refused")
+    raw = _read_regular(folder / MANIFEST, limit=MAX_MANIFEST_BYTES)
+    found = sha256(raw)
+    if manifest_sha256 is not None and found != manifest_sha256:
+        raise CheckpointError(
+            f"{where}/{MANIFEST}: is not the one that was promoted", hint="restore the folder, or roll back"
+        )
+    entries = _manifest_entries(raw, where)
+    _same_names(folder, entries)
+    content: dict[str, bytes] = {}
+    for name, (size, digest) in entries.items():
+        data = _read_regular(folder / name, limit=min(MAX_FILE_BYTES, size))
+        if len(data) != size or sha256(data) != digest:
+            raise CheckpointError(
+                f"{where}/{name}: content differs from the manifest", hint="restore the file, or roll back"
+            )
+        content[name] = data
+    _check_tensors(content["weights.pt"], where)
+    return VerifiedFiles(folder=folder, content=content, manifest_sha256=found)
+
+
+def _manifest_entries(raw: bytes, where: str) -> dict[str, tuple[int, str]]:
+    manifest = _parse_object(raw, f"{where}/{MANIFEST}")
+    files = manifest.get("files")
+    if manifest.get("schema_version") != SCHEMA_VERSION or not isinstance(files, dict):
+        raise CheckpointError(
+            f"{where}/{MANIFEST}: not a manifest of version {SCHEMA_VERSION}", hint="save the checkpoint again"
+        )
+    entries: dict[str, tuple[int, str]] = {}
+    for name, entry in files.items():
+        size, digest = (entry.get("bytes"), entry.get("sha256")) if isinstance(entry, dict) else (None, None)
+        plain = name == Path(name).name and name not in ("", ".", "..", MANIFEST)
+        if not plain or not isinstance(size, int) or not isinstance(digest, str) or not 0 <= size <= MAX_FILE_BYTES:
+            raise CheckpointError(f"{where}/{MANIFEST}: bad entry {name!r}", hint="save the checkpoint again")
+        entries[name] = (size, digest)
+    for name in REQUIRED:
+        if name not in entries:
+            raise CheckpointError(f"{where}/{MANIFEST}: does not list {name}", hint="save the checkpoint again")
+    return entries
+
+
+def _same_names(folder: Path, entries: Mapping[str, object]) -> None:
+    present = {path.name for path in folder.iterdir()} - {MANIFEST}
+    for name in sorted(present - set(entries)):
+        raise CheckpointError(f"{folder.name}/{name}: is not in the manifest", hint="remove it, or restore the folder")
+    for name in sorted(set(entries) - present):
+        raise CheckpointError(f"{folder.name}/{name}: is missing", hint="restore the file, or roll back")
+
+
+def _read_regular(path: Path, *, limit: int) -> bytes:
+    """Return the content of a regular file of at most `limit` bytes; links, devices and more bytes are refused."""
+    name = f"{path.parent.name}/{path.name}"
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        cause = (
+            "is a link"
+            if error.errno == errno.ELOOP
+            else "is missing"
+            if error.errno == errno.ENOENT
+            else "cannot be read"
+        )
+        raise CheckpointError(f"{name}: {cause}", hint="restore the file, or roll back") from error
+    with os.fdopen(descriptor, "rb") as handle:
+        status = os.fstat(handle.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise CheckpointError(f"{name}: is not a regular file", hint="restore the file, or roll back")
+        content = handle.read(limit + 1)
+    if len(content) > limit:
+        raise CheckpointError(f"{name}: content differs from the manifest", hint="restore the file, or roll back")
+    return content
+
+
+def _parse_object(raw: bytes, name: str) -> dict[str, Any]:
+    try:
+        parsed = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{name}: is not JSON", hint="restore the file, or roll back") from error
+    if not isinstance(parsed, dict):
+        raise CheckpointError(f"{name}: is not a JSON object", hint="restore the file, or roll back")
+    return parsed
+
+
+def _check_tensors(raw: bytes, where: str) -> None:
+    """Refuse a weights.pt that is anything but plain tensors, by reading its opcodes without running one."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            pickles = [archive.read(entry) for entry in archive.namelist() if entry.endswith(".pkl")]
+        names = {name for content in pickles for name in _globals(content)}
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise CheckpointError(
+            f"{where}/weights.pt: is not a file of tensors", hint="save the checkpoint again"
+        ) from error
+    foreign = sorted(names - _TENSOR_GLOBALS - set(_STORAGES))
+    if not pickles or foreign:
+        cause = f"names {foreign[0]}" if foreign else "holds no tensors"
+        raise CheckpointError(
+            f"{where}/weights.pt: {cause}, so it is not plain tensors", hint="do not load it; find out who wrote it"
+        )
+
+
+def _globals(content: bytes) -> list[str]:
+    """Return what a pickle would import, as `module name`; `computed at run time` where it can't be read off."""
+    found = []
+    for opcode, argument, _ in pickletools.genops(content):
+        if opcode.name in ("GLOBAL", "INST"):
+            found.append(str(argument))
+        elif opcode.name in ("STACK_GLOBAL", "EXT1", "EXT2", "EXT4"):
+            found.append("something computed at run time")
+    return found

@@ -1,0 +1,113 @@
+"""What a checkpoint says about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from wealtharena.errors import CheckpointError
+from wealtharena.registry.names import AGENT_PATTERN, VERSION_PATTERN
+
+VerdictStatus = Literal["promotable", "unproven", "rejected"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class VerdictInfo(_Part):
+    """The evaluation room's judgement, as in run.json."""
+
+    status: VerdictStatus
+    reasons: tuple[str, ...] = ()
+    evidence: dict[str, Any] = Field(default_factory=dict)
+
+
+class DataInfo(_Part):
+    """The data that the agent was trained on."""
+
+    source: str
+    simulated: bool
+    fingerprint: str
+    start: str | None = None
+    end: str | None = None
+
+
+class TrackRecord(_Part):
+    """Equity over the test window, agent beside baselines, thinned out for a chart; each starts at 1."""
+
+    dates: tuple[str, ...] = ()
+    equity: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _equal_lengths(self) -> TrackRecord:
+        for name, values in self.equity.items():
+            if len(values) != len(self.dates):
+                raise ValueError(f"track_record.equity[{name}] has {len(values)} values for {len(self.dates)} dates")
+        return self
+
+
+class Recipe(_Part):
+    """How observations are made from bars: the specs of training, as plain dicts."""
+
+    asset: dict[str, Any] = Field(default_factory=dict)
+    features: dict[str, Any] = Field(default_factory=dict)
+    env: dict[str, Any] = Field(default_factory=dict)
+
+
+class Metadata(_Part):
+    """metadata.json of a checkpoint; facts that a caller adds are kept."""
+
+    schema_version: Literal[1] = 1
+    agent: str = Field(pattern=AGENT_PATTERN)
+    version: str = Field(pattern=VERSION_PATTERN)
+    created_at: str
+    asset: str
+    algo: str
+    symbols: tuple[str, ...] = Field(min_length=1)
+    feature_names: tuple[str, ...] = Field(min_length=1)
+    window: int = Field(ge=1)
+    action: str
+    observation_shape: tuple[int, ...]
+    action_shape: tuple[int, ...]
+    states: dict[str, tuple[int, ...]] = Field(
+        default_factory=dict, description="shape of each carried state, without the batch"
+    )
+    min_history_bars: int = Field(ge=1)
+    frequency: str
+    data: DataInfo
+    simulated: bool
+    config_hash: str
+    git_sha: str | None = None
+    seed: int | None = None
+    verdict: VerdictInfo
+    metrics: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    baselines: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    comparison: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    recipe: Recipe = Recipe()
+    recorded_at: str | None = Field(default=None, description="bar of the last recorded observation")
+    track_record: TrackRecord = TrackRecord()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Metadata:
+        if self.simulated != self.data.simulated:
+            raise ValueError("simulated and data.simulated must say the same")
+        if len(set(self.symbols)) != len(self.symbols):
+            raise ValueError("symbols must be distinct")
+        return self
+
+    @property
+    def model_path(self) -> str:
+        return f"{self.agent}/{self.version}"
+
+
+def parse_metadata(content: Mapping[str, Any], *, where: str) -> Metadata:
+    """Return the typed metadata; CheckpointError names `where` and the first wrong field."""
+    try:
+        return Metadata.model_validate(dict(content))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or "metadata"
+        raise CheckpointError(f"{where}: {field}: {first['msg']}", hint="save the checkpoint again") from error

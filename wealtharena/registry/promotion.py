@@ -1,0 +1,120 @@
+"""Promote, roll back, withdraw: the only ways in which a stage changes hands."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from wealtharena.errors import CheckpointError, PromotionError
+from wealtharena.registry import history
+from wealtharena.registry.checkpoints import LoadedCheckpoint, ModelCheckpoint
+from wealtharena.registry.gate import Decision, barriers, decide
+from wealtharena.registry.history import Pointer, Stage
+
+
+def verified(store: ModelCheckpoint, agent: str, version: str) -> LoadedCheckpoint:
+    """Return a version that is whole, and that still answers its recorded observations as the torch policy did."""
+    loaded = store.load_checkpoint(agent, version)
+    loaded.policy.check_probe()
+    return loaded
+
+
+def promote(
+    store: ModelCheckpoint, agent: str, version: str, *, force_reason: str | None = None, stage: Stage | None = None
+) -> tuple[Pointer, Decision]:
+    """Put a version on the stage that the gate allows, and return what was written and why.
+
+    `stage` asks for one: `paper` is open to every verified checkpoint, while `production` raises PromotionError where
+    the gate says no. `force_reason` lets an unproven one through and is recorded.
+    """
+    agent = store.resolve(agent)
+    with history.locked(store.root):
+        loaded = verified(store, agent, version)
+        decision = decide(loaded.metadata, force_reason=force_reason)
+        if force_reason is not None and decision.stage != "production":
+            why = "; ".join(decision.reasons) if force_reason.strip() else "the reason is empty"
+            raise PromotionError(
+                f"{agent}/{version} can't be forced into production: {why}",
+                hint="leave deploy.force_reason out to put it on paper",
+            )
+        if stage == "production" and decision.stage != "production":
+            raise PromotionError(
+                f"{agent}/{version} is not for production: {'; '.join(decision.reasons)}", hint="put it on paper"
+            )
+        if stage == "paper":
+            decision = Decision("paper", decision.reasons)
+        pointer = _pointer(loaded, decision, force_reason)
+        current = _current(store, agent, decision.stage)
+        if current is None or (current.version, current.manifest_sha256) != (pointer.version, pointer.manifest_sha256):
+            history.append(store.root, {"event": "promote", **asdict(pointer), "reasons": list(decision.reasons)})
+            history.write_pointer(store.root, pointer)
+    return pointer, decision
+
+
+def rollback(store: ModelCheckpoint, agent: str, *, stage: Stage = "production") -> Pointer:
+    """Put the version before the present one back on a stage; PromotionError where there was none before.
+
+    The older version is verified again, and refused where it could not be promoted today.
+    """
+    agent = store.resolve(agent)
+    with history.locked(store.root):
+        current = history.read_pointer(store.root, agent, stage)
+        if current is None:
+            raise PromotionError(f"{agent} has nothing in {stage}", hint="promote a version with task=deploy")
+        earlier = history.predecessor(store.root, current)
+        if earlier is None:
+            raise PromotionError(
+                f"{agent}/{current.version} is the first in {stage}",
+                hint="promote another version, or withdraw this one",
+            )
+        loaded = verified(store, agent, str(earlier["version"]))
+        if stage == "production" and barriers(loaded.metadata):
+            raise PromotionError(
+                f"{loaded.metadata.model_path} may not return: {'; '.join(barriers(loaded.metadata))}",
+                hint="promote another version",
+            )
+        forced = earlier.get("forced_reason")
+        pointer = _pointer(loaded, Decision(stage, (), forced=forced is not None), forced)
+        history.append(store.root, {"event": "rollback", **asdict(pointer), "from_version": current.version})
+        history.write_pointer(store.root, pointer)
+    return pointer
+
+
+def withdraw(store: ModelCheckpoint, agent: str, *, stage: Stage = "production", reason: str | None = None) -> None:
+    """Leave a stage empty; PromotionError where it is."""
+    agent = store.resolve(agent)
+    with history.locked(store.root):
+        current = history.read_pointer(store.root, agent, stage)
+        if current is None:
+            raise PromotionError(f"{agent} has nothing in {stage}", hint="there is nothing to withdraw")
+        event: dict[str, Any] = {
+            "event": "withdraw",
+            "agent": agent,
+            "stage": stage,
+            "version": current.version,
+            "reason": reason,
+        }
+        history.append(store.root, event)
+        history.remove_pointer(store.root, agent, stage)
+
+
+def _current(store: ModelCheckpoint, agent: str, stage: Stage) -> Pointer | None:
+    """Return what stands on a stage; an unreadable record counts as nothing, since promoting is what repairs it."""
+    try:
+        return history.read_pointer(store.root, agent, stage)
+    except CheckpointError:
+        return None
+
+
+def _pointer(loaded: LoadedCheckpoint, decision: Decision, force_reason: str | None) -> Pointer:
+    meta = loaded.metadata
+    return Pointer(
+        agent=meta.agent,
+        stage=decision.stage,
+        version=meta.version,
+        manifest_sha256=loaded.files.manifest_sha256,
+        verdict=meta.verdict.status,
+        simulated=meta.simulated,
+        since=history.now(),
+        forced_reason=force_reason.strip() if decision.forced and force_reason else None,
+    )
