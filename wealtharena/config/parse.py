@@ -2,33 +2,104 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from wealtharena.config import plugins
+from wealtharena.config.composition import compose_raw, defaults_for, job_overrides
+from wealtharena.config.problems import Problem, composition_error, describe, problems_error
 from wealtharena.config.specs.agent import AlgoSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import ConfigError
 
+_SHARED = ("costs", "limits", "instrument")  # stand in the asset, are handed to the environment too
+
+
+def compose(overrides: Sequence[str] = ()) -> ExperimentSpec:
+    """Return the spec of `python run.py <overrides>`; works in any process and also inside a Hydra job.
+
+    Raises:
+        ConfigError: an override names something unknown or out of range.
+    """
+    try:
+        cfg = compose_raw(overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise composition_error(error, overrides) from error
+    return parse(cfg, overrides=overrides)
+
 
 def parse(cfg: DictConfig, *, overrides: Sequence[str] | None = None) -> ExperimentSpec:
-    """Return the typed, complete and frozen form of a composed configuration."""
-    tree: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
-    tree.pop("hydra", None)
-    asset = dict(tree["asset"], universe=tree.pop("universe"))
-    env = dict(tree["env"], reward=tree.pop("reward"))
-    for shared in ("costs", "limits", "instrument"):
-        env[shared] = asset[shared]
-    algo: Any = tree["algo"]
+    """Return the typed, complete and frozen form of a composed configuration.
+
+    `env` receives the asset's costs, limits and contract facts and the reward, `asset` its universe. `overrides` are
+    those that the configuration was composed with (default: the running Hydra job's); errors quote conf's values for
+    the same choices.
+
+    Raises:
+        ConfigError: all problems at once, each with key, value and a way out.
+    """
+    given = job_overrides() if overrides is None else tuple(overrides)
+    tree = _container(cfg)
+    _whole(tree)
+    algo_class = _algorithm(tree)
+    found: list[Problem] = []
+    algo: Any = None
     try:
-        if importlib.util.find_spec(f"wealtharena.agents.{algo['name']}") is not None:
-            algo = plugins.load("agents", algo["name"]).AlgorithmSpec.model_validate(algo)
-        else:
-            algo = AlgoSpec.model_validate(algo)
-        return ExperimentSpec.model_validate({**tree, "asset": asset, "env": env, "algo": algo})
+        algo = algo_class.model_validate(tree["algo"])
     except ValidationError as error:
-        raise ConfigError(str(error)) from error
+        found += describe(error, algo_class, prefix="algo.")
+    try:
+        spec = ExperimentSpec.model_validate({**_assembled(tree), "algo": algo})
+        if not found:
+            return spec
+    except ValidationError as error:
+        found += describe(error, ExperimentSpec, skip=() if algo is not None else ("algo",))
+    raise problems_error(found, defaults_for(given))
+
+
+def _container(cfg: DictConfig) -> dict[str, Any]:
+    try:
+        tree = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(
+            f"{error.full_key or 'the configuration'} cannot be resolved: {str(error).splitlines()[0]}",
+            hint="look at it with --cfg job",
+        ) from error
+    return {str(key): value for key, value in cast("dict[Any, Any]", tree).items() if key != "hydra"}
+
+
+def _whole(tree: dict[str, Any]) -> None:
+    expected = [*ExperimentSpec.model_fields, "universe", "reward"]
+    if missing := [name for name in expected if name not in tree]:
+        raise ConfigError(f"{', '.join(missing)} is missing", hint="every part is needed: leave it at its default")
+
+
+def _algorithm(tree: dict[str, Any]) -> type[AlgoSpec]:
+    algo = tree["algo"]
+    if not isinstance(algo, dict) or not isinstance(algo.get("name"), str):
+        raise ConfigError(f"algo={algo} names no algorithm", hint="choose one, such as algo=ppo")
+    spec: type[AlgoSpec] = plugins.load("agents", algo["name"]).AlgorithmSpec
+    return spec
+
+
+def _assembled(tree: dict[str, Any]) -> dict[str, Any]:
+    """Return the tree with the universe in the asset, and the reward and the asset's rules in the environment."""
+    tree = dict(tree)
+    universe, reward = tree.pop("universe"), tree.pop("reward")
+    if isinstance(tree["asset"], dict) and isinstance(tree["env"], dict):
+        shared = {name: tree["asset"][name] for name in _SHARED if name in tree["asset"]}
+        tree["env"] = _merged(tree["env"], "env", {"reward": reward, **shared})
+        tree["asset"] = _merged(tree["asset"], "asset", {"universe": universe})
+    return tree
+
+
+def _merged(node: dict[str, Any], where: str, more: dict[str, Any]) -> dict[str, Any]:
+    for name in sorted(node.keys() & more.keys()):
+        home = name if name in ("universe", "reward") else f"asset.{name}"
+        raise ConfigError(f"unknown key {where}.{name}", hint=f"did you mean {home}?")
+    return {**node, **more}

@@ -37,5 +37,7 @@ class ComputeSpec(Spec):
     runners: int = Field(ge=0, description="remote rollout actors; 0 rolls out in the training process")
     learners: int = Field(ge=0)
     torch_threads: int = Field(ge=0, description="0 takes the cores this process may use")
-    address: str | None = Field(description="Ray cluster, such as auto or ray://host:10001; null starts a local one where one is needed")
+    address: str | None = Field(
+        description="Ray cluster, such as auto or ray://host:10001; null starts a local one where one is needed"
+    )
     num_cpus: int = Field(ge=0, description="of a Ray started here; 0 takes the machine's")

@@ -17,7 +17,9 @@ class UniverseSpec(Spec):
     name: str
     symbols: tuple[str, ...] = Field(min_length=1, description="symbols in the platform's own words, such as BHP.AX")
     calendar: str = Field(description="exchange_calendars code (XASX, XNYS, 24/7, CMES, ...) or weekday24 for FX")
-    currency: str = Field(description="currency that the quotes are in, unless `currencies` says otherwise", min_length=3)
+    currency: str = Field(
+        description="currency that the quotes are in, unless `currencies` says otherwise", min_length=3
+    )
     universe_as_of: str = Field(description="date on which the members were chosen; later winners are survivors")
     max_symbols: int | None = Field(ge=1, description="take only the first so many symbols; null takes all")
 
@@ -31,7 +33,9 @@ class CostSpec(Spec):
     borrow_bps_per_year: float = Field(ge=0, le=100_000, description="on the value of short positions")
     margin_bps_per_year: float = Field(ge=0, le=100_000, description="on negative cash")
     cash_bps_per_year: float = Field(ge=-10_000, le=100_000, description="earned on positive cash")
-    carry_bps_per_year: float = Field(ge=-100_000, le=100_000, description="funding or swap on long value, paid if positive, received by shorts")
+    carry_bps_per_year: float = Field(
+        ge=-100_000, le=100_000, description="funding or swap on long value, paid if positive, received by shorts"
+    )
 
 
 class LimitSpec(Spec):
@@ -40,11 +44,19 @@ class LimitSpec(Spec):
     max_gross: float = Field(gt=0, le=20, description="largest sum of absolute weights")
     max_weight: float = Field(gt=0, le=20, description="largest absolute weight of one symbol")
     long_only: bool
-    maintenance_margin: float = Field(ge=0, lt=1, description="equity over gross value below which positions are closed; 0 switches it off")
+    maintenance_margin: float = Field(
+        ge=0, lt=1, description="equity over gross value below which positions are closed; 0 switches it off"
+    )
     liquidation_penalty_bps: float = Field(ge=0, le=10_000, description="extra cost of a forced close")
-    participation: float = Field(gt=0, le=1, description="largest share of a bar's volume that an order takes; 1 with no volume means no limit")
-    delisting_haircut: float = Field(ge=0, le=1, description="share lost when a delisted position is closed at its last price")
-    delisting_bars: int = Field(ge=1, description="bars in a row without a price after which a symbol counts as delisted")
+    participation: float = Field(
+        gt=0, le=1, description="largest share of a bar's volume that an order takes; 1 with no volume means no limit"
+    )
+    delisting_haircut: float = Field(
+        ge=0, le=1, description="share lost when a delisted position is closed at its last price"
+    )
+    delisting_bars: int = Field(
+        ge=1, description="bars in a row without a price after which a symbol counts as delisted"
+    )
 
 
 class InstrumentSpec(Spec):
@@ -52,9 +64,13 @@ class InstrumentSpec(Spec):
 
     lot_size: float = Field(ge=0, description="units per lot; 0 trades fractions")
     lot_sizes: dict[str, float] = Field(description="lot size by symbol")
-    multipliers: dict[str, float] = Field(description="account value of one quote unit for one contract, by symbol; default 1")
+    multipliers: dict[str, float] = Field(
+        description="account value of one quote unit for one contract, by symbol; default 1"
+    )
     currencies: dict[str, str] = Field(description="quote currency by symbol where it differs from the universe's")
-    margin_futures: bool = Field(description="margined contracts (futures, currency pairs): post margin, pay no interest on notional, earn in the quote currency")
+    margin_futures: bool = Field(
+        description="margined contracts (futures, currency pairs): post margin, pay no interest on notional, earn in the quote currency"
+    )
     rolls: Literal["none", "unadjusted", "adjusted"] = Field(description="how the series treats contract rolls")
 
 
@@ -65,7 +81,9 @@ class AssetSpec(Spec):
     market: AssetClass = Field(description="the class whose conventions (FX conversion, volume, simulator) apply")
     agent: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="agent id in the registry, such as cryptocurrencies")
     account_currency: str = Field(min_length=3)
-    bars_per_year: float = Field(gt=0, description="sessions a year of daily bars; used where a panel is too short to tell")
+    bars_per_year: float = Field(
+        gt=0, description="sessions a year of daily bars; used where a panel is too short to tell"
+    )
     benchmark: str | None = Field(description="symbol of the class's benchmark index, where there is one")
     risk_free_bps_per_year: float = Field(ge=-10_000, le=100_000)
     chain: tuple[str, ...] = Field(min_length=1, description="real sources in the order that data=auto asks them")

@@ -16,12 +16,18 @@ class MannersSpec(Spec):
     """How a network provider is talked to."""
 
     base_url: str | None = Field(description="another server; null is the provider's own")
-    key_env: str | None = Field(description="environment variable that holds the key; the key itself is never configuration")
+    key_env: str | None = Field(
+        description="environment variable that holds the key; the key itself is never configuration"
+    )
     requests_per_second: float = Field(gt=0)
     requests_per_run: int = Field(ge=1, description="budget of one run")
     timeout_seconds: float = Field(gt=0)
     attempts: int = Field(ge=1, le=20)
     backoff_seconds: float = Field(ge=0)
+    longest_wait_seconds: float = Field(ge=0, description="a provider that asks for a longer pause is not waited for")
+    plan: Literal["free", "paid"] = Field(
+        description="what the key is entitled to; a free plan's limits are known beforehand"
+    )
 
 
 class QualitySpec(Spec):
@@ -43,7 +49,9 @@ class QualitySpec(Spec):
     stale_bars: int = Field(ge=2, description="equal closes in a row that count as stale")
     spike_sigmas: float = Field(gt=0, description="deviation, in trailing robust sigmas, that counts as a spike")
     max_gap_bars: int = Field(ge=1, description="a longer gap than this is ticker reuse or a halt, never filled")
-    leak_correlation: float = Field(gt=0, lt=1, description="|correlation| of a bar's own shape with the next return that no market allows")
+    leak_correlation: float = Field(
+        gt=0, lt=1, description="|correlation| of a bar's own shape with the next return that no market allows"
+    )
 
 
 class SimulatorSpec(Spec):
@@ -51,7 +59,9 @@ class SimulatorSpec(Spec):
 
     bars: int = Field(ge=50)
     end: date = Field(description="date of the last bar")
-    seed: int | None = Field(ge=0, description="of the market; null takes the run's, so that every seed of a group sees another market")
+    seed: int | None = Field(
+        ge=0, description="of the market; null takes the run's, so that every seed of a group sees another market"
+    )
     predictability: float = Field(ge=0, lt=1, description="R2 of the planted momentum signal for the next bar's return")
     drift: bool = Field(description="off: every symbol's expected return is zero")
     annual_volatility: tuple[float, float] = Field(description="range over symbols")
@@ -89,8 +99,13 @@ class DataSpec(Spec):
     interval: Literal["1d", "1h"]
     start: date | None
     end: date | None
+    provider_symbols: dict[str, str] = Field(
+        description="symbol -> the provider's own name, where its rules do not give it"
+    )
     symbols: tuple[str, ...] | None = Field(description="instead of the universe's; null takes the universe")
-    max_missing_share: float = Field(ge=0, le=1, description="symbols of the universe that a source may lack before it is an error")
+    max_missing_share: float = Field(
+        ge=0, le=1, description="symbols of the universe that a source may lack before it is an error"
+    )
     max_fill_bars: int = Field(ge=0, description="longest gap over which a mark price is carried")
     probe_timeout_seconds: float = Field(gt=0, le=5)
     manners: MannersSpec

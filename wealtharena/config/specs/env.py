@@ -16,7 +16,9 @@ class RewardSpec(Spec):
     name: Literal["log_return", "differential_sharpe", "mean_variance", "drawdown"]
     scale: float = Field(gt=0, description="multiplies the reward; learning rates like rewards near 1")
     turnover_penalty: float = Field(ge=0, description="subtracted per unit of turnover (traded value over equity)")
-    eta: float = Field(gt=0, lt=1, description="adaptation rate of differential_sharpe's moments (Moody and Saffell 1998)")
+    eta: float = Field(
+        gt=0, lt=1, description="adaptation rate of differential_sharpe's moments (Moody and Saffell 1998)"
+    )
     risk_aversion: float = Field(ge=0, description="lambda of mean_variance")
     drawdown_penalty: float = Field(ge=0, description="weight of new drawdown in the drawdown reward")
 

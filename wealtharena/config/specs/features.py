@@ -10,5 +10,7 @@ from wealtharena.config.specs.base import Spec
 class FeaturesSpec(Spec):
     """Causal indicators a symbol and how they are scaled."""
 
-    names: tuple[str, ...] = Field(min_length=1, description="features by name; one whose inputs the source lacks is absent")
+    names: tuple[str, ...] = Field(
+        min_length=1, description="features by name; one whose inputs the source lacks is absent"
+    )
     clip: float = Field(gt=0, description="scaled features are clipped to +- this")

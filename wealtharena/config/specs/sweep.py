@@ -18,7 +18,9 @@ class DimensionSpec(Spec):
     log: bool = False
     step: float | None = None
     choices: tuple[Any, ...] | None = None
-    when: dict[str, tuple[Any, ...]] | None = Field(default=None, description="only while the named overrides have one of these values")
+    when: dict[str, tuple[Any, ...]] | None = Field(
+        default=None, description="only while the named overrides have one of these values"
+    )
 
 
 class SweepSpec(Spec):

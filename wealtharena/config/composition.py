@@ -1,0 +1,110 @@
+"""Hydra's composition from the packaged conf, with or without its command line around it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, cast
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from wealtharena.config.paths import conf_dir, sweeps_dir
+
+PRIMARY = "config"  # conf/config.yaml
+
+
+def compose_raw(overrides: Sequence[str] = ()) -> DictConfig:
+    """Return the composed, untyped configuration; a running Hydra job is left as it is.
+
+    Raises:
+        HydraException: an override does not fit conf/.
+    """
+    prepare()
+    with _beside_a_job(), hydra.initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="wealtharena"):
+        return hydra.compose(PRIMARY, overrides=list(overrides))
+
+
+@contextmanager
+def _beside_a_job() -> Iterator[None]:
+    """Hide the Hydra that runs this process, if one does: it refuses a second one."""
+    running, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
+    try:
+        yield
+    finally:
+        GlobalHydra.instance().hydra = running
+
+
+@cache
+def prepare() -> None:
+    """Make Hydra ready for conf/: the `run_id` resolver and every file of sweeps/ as a choice of the group `sweep`."""
+    OmegaConf.register_new_resolver("run_id", lambda: secrets.token_hex(3), use_cache=True, replace=True)
+    store = ConfigStore.instance()
+    for path in sorted(sweeps_dir().glob("*.yaml")):
+        store.store(group="sweep", name=path.stem, node=OmegaConf.load(path), provider="sweeps")
+
+
+def job_overrides() -> tuple[str, ...]:
+    """Return the overrides of the Hydra job under way; nothing outside one."""
+    if not HydraConfig.initialized():
+        return ()
+    written = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)  # `${...}` stays as it was typed
+    return tuple(cast("list[str]", written))
+
+
+def groups() -> dict[str, tuple[str, ...]]:
+    """Return the choices of every group of conf/, sweeps/ included."""
+    root = conf_dir()
+    found: dict[str, set[str]] = {}
+    for path in root.rglob("*.yaml"):
+        group = path.parent.relative_to(root).as_posix()
+        if group != "." and not group.startswith(("hydra", "options")):
+            found.setdefault(group, set()).add(path.stem)
+    found.setdefault("sweep", set()).update(path.stem for path in sweeps_dir().glob("*.yaml"))
+    return {group: tuple(sorted(choices)) for group, choices in sorted(found.items())}
+
+
+def defaults_for(overrides: Sequence[str]) -> dict[str, Any]:
+    """Return the dotted keys and values of conf/ for the groups that the overrides choose, their values left out.
+
+    Choices that do not exist are passed over, so that there is something to compare a mistake with.
+    """
+    known = groups()
+    choices = [item for item in overrides if item.partition("=")[2] in known.get(item.partition("=")[0], ())]
+    for attempt in (choices, []):
+        try:
+            return flatten(OmegaConf.to_container(compose_raw(attempt), resolve=True))
+        except (HydraException, OmegaConfBaseException):
+            continue
+    return {}
+
+
+def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Return `{"a.b": value}` of nested mappings; inner nodes stand beside their leaves."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        path = f"{prefix}{key}"
+        flat[path] = value
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{path}.")
+    return flat
+
+
+def literal(value: Any) -> str:
+    """Return a value as one would type it in an override."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{','.join(literal(item) for item in value)}]"
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{literal(item)}" for key, item in value.items()) + "}"
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)

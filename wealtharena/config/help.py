@@ -1,0 +1,74 @@
+"""What --help says: the groups as they stand on disk, and the commands that people need first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from wealtharena.config.composition import groups
+
+_TEXT = """\
+WealthArena: reinforcement-learning trading agents, trained, tested once on held-out data and judged honestly.
+
+usage: {program} [group=choice ...] [key=value ...] [flags]
+
+groups (group=choice)
+{groups}
+
+common keys (key=value)
+  train.env_steps=1000000        how long to train
+  seed=1                         another seed; the same seed gives the same numbers
+  data.start=2018-01-01          first bar; data.end, data.interval=1h
+  universe.max_symbols=5         only the first symbols of the universe
+  asset.costs.commission_bps=2   any cost, limit or contract fact of the asset
+  resume=outputs/<date>/<run>    go on from a run that was stopped
+
+examples
+  {program} asset=crypto algo=ppo
+  {program} asset=forex data=ecb train.env_steps=500000 seed=1
+  {program} asset=crypto data=files data.path=bars.parquet
+  {program} -m asset=stocks,forex,crypto,etf,commodities seed=0,1,2    one job for each combination
+
+flags
+  -m, --multirun                 run every combination of comma-separated values, into multirun/
+  --cfg job [--package algo]     print the composed configuration (or one part) and stop
+  --info [defaults|searchpath]   explain how it is composed
+  --shell-completion install=bash|zsh|fish    print what completes groups and keys on Tab
+  --hydra-help                   all flags of Hydra
+"""
+
+_MEANING = {
+    "task": "what to do",
+    "asset": "what is traded",
+    "universe": "its symbols",
+    "data": "where bars come from",
+    "algo": "the learner",
+    "env": "rules of the portfolio",
+    "reward": "what the learner is paid for",
+    "features": "what it sees",
+    "split": "training, validation, test",
+    "model": "the network",
+    "compute": "where it runs",
+    "tracking": "where figures go",
+    "risk": "limits between agent and broker",
+    "sweep": "search for settings",
+    "evaluation": "baselines and verdict",
+    "experiment": "presets",
+    "debug": "small presets for a quick look",
+    "data/simulator": "parameters of simulated markets; the asset picks its own",
+}
+
+
+def help_text(argv0: str) -> str:
+    """Return the help, with every group and choice that conf/ and sweeps/ hold now."""
+    known = groups()
+    order = [*(name for name in _MEANING if name in known), *(name for name in known if name not in _MEANING)]
+    lines = [f"  {name:<15}{', '.join(known[name]):<62} {_MEANING.get(name, '')}".rstrip() for name in order]
+    return _TEXT.format(program=program(argv0), groups="\n".join(lines))
+
+
+def program(argv0: str) -> str:
+    """Return how the command was called, as one would type it."""
+    name = Path(argv0).name
+    if name == "__main__.py":
+        return "python -m wealtharena"
+    return f"python {name}" if name.endswith(".py") else name

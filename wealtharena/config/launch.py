@@ -1,0 +1,164 @@
+"""The command line around a job: help, resume, Hydra, and errors that people can read."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from wealtharena.config.composition import PRIMARY, prepare
+from wealtharena.config.help import help_text
+from wealtharena.config.paths import conf_dir
+from wealtharena.config.problems import composition_error
+from wealtharena.config.resume import resumed_argv
+from wealtharena.config.threads import set_threads
+from wealtharena.errors import ConfigError, Interrupted, WealthArenaError
+
+Job = Callable[[DictConfig], int]
+
+
+def launch(job: Job) -> Callable[[], int]:
+    """Return the command that runs `job` under Hydra and returns the exit code of the worst of its jobs.
+
+    An expected error is one line on stderr and its exit code, 2 for a wrong configuration; anything else keeps its
+    traceback. With HYDRA_FULL_ERROR=1 every error does.
+    """
+
+    @functools.wraps(job)
+    def command() -> int:
+        argv = sys.argv[1:]
+        if "--help" in argv or "-h" in argv:
+            print(help_text(sys.argv[0]))  # noqa: T201  # help is what stdout is for
+            return 0
+        try:
+            return _run(job, argv)
+        except WealthArenaError as error:
+            if os.environ.get("HYDRA_FULL_ERROR") == "1":
+                raise
+            return show(error)
+        except KeyboardInterrupt:
+            return show(Interrupted("interrupted"))
+
+    return command
+
+
+def show(error: WealthArenaError) -> int:
+    """Print the error to stderr, one line a problem, and return its exit code."""
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    for line in str(error).splitlines():
+        console.print("error: ", style="bold red", end="")
+        console.print(line)
+    return error.exit_code
+
+
+def _run(job: Job, argv: Sequence[str]) -> int:
+    prepare()
+    argv = resumed_argv(argv)
+    _refuse_grid_of_searches(argv)
+    codes: list[int] = []
+    full_error = os.environ.get("HYDRA_FULL_ERROR")
+
+    @hydra.main(config_path=str(conf_dir()), config_name=PRIMARY, version_base="1.3")
+    def run(cfg: DictConfig) -> None:
+        _set_variable("HYDRA_FULL_ERROR", full_error)
+        codes.append(_job(job, cfg, full_error == "1"))
+        _set_variable("HYDRA_FULL_ERROR", "1")
+        if codes[-1] == Interrupted.exit_code:
+            raise SystemExit(codes[-1])  # the jobs that have not begun are left out
+
+    with _arguments(argv), _own_errors(full_error):
+        try:
+            run()
+        except (HydraException, OmegaConfBaseException) as error:
+            if full_error == "1":
+                raise
+            raise composition_error(error, [item for item in argv if not item.startswith("-")]) from error
+        except OSError as error:
+            if codes or not error.filename:
+                raise
+            raise ConfigError(
+                f"cannot write the run directory {error.filename}: {error.strerror}",
+                hint="choose another with hydra.run.dir=<folder>",
+            ) from error
+        except SystemExit as stop:
+            return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    return max(codes, default=0)
+
+
+def _job(job: Job, cfg: DictConfig, full_error: bool) -> int:
+    set_threads(_requested_threads(cfg))
+    try:
+        return job(cfg)
+    except WealthArenaError as error:
+        if full_error:
+            raise
+        if isinstance(error, ConfigError):
+            _forget_run()
+        return show(error)
+    except KeyboardInterrupt:
+        return show(Interrupted("interrupted"))
+
+
+def _forget_run() -> None:
+    """Remove the folder of a job that was refused before it began, which holds nothing but Hydra's record."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    if [entry.name for entry in folder.iterdir()] == [".hydra"] and HydraConfig.get().output_subdir == ".hydra":
+        shutil.rmtree(folder)
+        with suppress(OSError):  # the day's folder, unless other runs stand in it
+            folder.parent.rmdir()
+
+
+def _requested_threads(cfg: DictConfig) -> int:
+    value = OmegaConf.select(cfg, "compute.torch_threads")
+    return value if isinstance(value, int) else 0
+
+
+def _refuse_grid_of_searches(argv: Sequence[str]) -> None:
+    grid = any(item in ("-m", "--multirun") or item == f"hydra.mode={RunMode.MULTIRUN.name}" for item in argv)
+    searches = [item for item in argv if item.startswith("sweep=") and item != "sweep=none"]
+    if grid and searches:
+        rest = " ".join([searches[-1], *(item for item in argv if not item.startswith(("-", "sweep=", "hydra.mode=")))])
+        raise ConfigError(
+            f"-m with {searches[-1]} would start a search for every job of a grid",
+            hint=f"a search is one job that runs its own trials: python run.py {rest}",
+        )
+
+
+@contextmanager
+def _arguments(argv: Sequence[str]) -> Iterator[None]:
+    old = sys.argv
+    sys.argv = [old[0], *argv]
+    try:
+        yield
+    finally:
+        sys.argv = old
+
+
+@contextmanager
+def _own_errors(full_error: str | None) -> Iterator[None]:
+    """Let Hydra raise instead of printing its errors and leaving with exit code 1."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        _set_variable("HYDRA_FULL_ERROR", full_error)
+
+
+def _set_variable(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value

@@ -1,0 +1,47 @@
+"""`resume=<run directory>`: the old run's overrides, then the new ones, in the old folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from wealtharena.errors import ConfigError
+
+
+def resumed_argv(argv: Sequence[str]) -> list[str]:
+    """Return the arguments with `resume=` carried out; others come back as they are.
+
+    The old overrides come first, a new one replaces the old of the same key, `hydra.run.dir` becomes the old folder
+    and its `.hydra/` is not written again.
+
+    Raises:
+        ConfigError: the folder is no run directory.
+    """
+    asked = [item for item in argv if item.startswith("resume=")]
+    value = asked[-1].removeprefix("resume=").strip("'\"") if asked else ""
+    if value in ("", "null"):
+        return list(argv)
+    folder = Path(value).expanduser().resolve()
+    record = folder / ".hydra" / "overrides.yaml"
+    if not record.is_file():
+        raise ConfigError(f"resume={value} is no run directory: it has no .hydra/overrides.yaml", hint=_recent())
+    new = [item for item in argv if not item.startswith("resume=")]
+    replaced = {_key(item) for item in new} | {"resume"}
+    old = [item for item in yaml.safe_load(record.read_text()) or [] if _key(item) not in replaced]
+    return [*old, *new, f"resume={quoted(folder)}", f"hydra.run.dir={quoted(folder)}", "hydra.output_subdir=null"]
+
+
+def quoted(path: Path) -> str:
+    """Return a path as a quoted Hydra value, which survives `=`, commas and spaces."""
+    return "'" + str(path).replace("'", r"\'") + "'"
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~")
+
+
+def _recent() -> str:
+    runs = sorted(Path("outputs").glob("*/*/.hydra/overrides.yaml"), key=lambda path: path.stat().st_mtime)
+    return f"the latest run is {runs[-1].parent.parent}" if runs else "give the folder that holds run.json"
