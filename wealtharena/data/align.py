@@ -100,9 +100,7 @@ def _carry_dividends(dividends: FloatArray, present: BoolArray) -> None:
             dividends[row + later[0]] += dividends[row]
 
 
-def _axis(
-    series: list[_Series], calendar: str, interval: str, notes: list[str]
-) -> tuple[IntArray, list[_Series]]:
+def _axis(series: list[_Series], calendar: str, interval: str, notes: list[str]) -> tuple[IntArray, list[_Series]]:
     """Return the sorted union of the timestamps, less stray dates off the calendar, and the series without those."""
     filled = [item for item in series if len(item.stamps)]
     if not filled:
@@ -193,9 +191,7 @@ def _panel(
     )
 
 
-def _volume(
-    series: Sequence[_Series], volume: FloatArray, close: FloatArray
-) -> tuple[FloatArray | None, VolumeUnit]:
+def _volume(series: Sequence[_Series], volume: FloatArray, close: FloatArray) -> tuple[FloatArray | None, VolumeUnit]:
     """Return the volume in one unit; where sources mix units and money, units are counted in money at the close."""
     units = [item.bars.volume_unit if np.isfinite(volume[:, i]).any() else "none" for i, item in enumerate(series)]
     known = set(units) - {"none"}

@@ -49,7 +49,9 @@ def cross_rate(base: str, quote: str) -> pd.Series:
     rates = ecb_rates()
     for code in (base, quote):
         if code not in rates:
-            raise DataError(f"the ECB publishes no reference rate for {code}", hint="take another pair or another source")
+            raise DataError(
+                f"the ECB publishes no reference rate for {code}", hint="take another pair or another source"
+            )
     return (rates[quote] / rates[base]).dropna()
 
 
@@ -58,9 +60,7 @@ def split_pair(symbol: str) -> tuple[str, str] | None:
     return (symbol[:3], symbol[3:]) if len(symbol) == 6 and symbol.isalpha() and symbol.isupper() else None
 
 
-def from_pairs(
-    quote: str, account: str, *, symbols: Sequence[str], closes: FloatArray
-) -> FloatArray | None:
+def from_pairs(quote: str, account: str, *, symbols: Sequence[str], closes: FloatArray) -> FloatArray | None:
     """Return account currency for one unit of `quote`, [T], by a pair among `symbols` itself; None where there is none.
 
     `closes` is [T, A]. The last known close is carried; bars before the first one are NaN.
@@ -74,9 +74,7 @@ def from_pairs(
     return None
 
 
-def from_ecb(
-    quote: str, account: str, *, timestamps: pd.DatetimeIndex, same_day: bool, hourly: bool
-) -> FloatArray:
+def from_ecb(quote: str, account: str, *, timestamps: pd.DatetimeIndex, same_day: bool, hourly: bool) -> FloatArray:
     """Return account currency for one unit of `quote` at each bar's close, [T], by the latest fixing known by then.
 
     Daily bars use their own date's fixing where `same_day` (the venue closes after it), else the one before; hourly

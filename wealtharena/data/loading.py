@@ -62,7 +62,8 @@ def check_request(data: DataSpec) -> None:
     """Raise DataError where the window of the request is empty."""
     if data.start is not None and data.end is not None and data.start > data.end:
         raise DataError(
-            f"data.start={data.start} is after data.end={data.end}", hint=f"swap them: data.start={data.end} data.end={data.start}"
+            f"data.start={data.start} is after data.end={data.end}",
+            hint=f"swap them: data.start={data.end} data.end={data.start}",
         )
 
 
@@ -79,7 +80,8 @@ def make_provider(source: str, asset: AssetSpec, data: DataSpec, *, seed: int) -
         if error.name != home:
             raise
         raise ConfigError(
-            f"data.source={source} is not a known source", hint="use auto, ecb, files, simulated, yahoo, alpha_vantage or coingecko"
+            f"data.source={source} is not a known source",
+            hint="use auto, ecb, files, simulated, yahoo, alpha_vantage or coingecko",
         ) from error
     return module.Provider(data, asset, seed=seed) if getattr(module, "SEEDED", False) else module.Provider(data, asset)
 
@@ -150,9 +152,13 @@ def source_notes(provider: Any) -> tuple[str, ...]:
 def universe_notes(asset: AssetSpec) -> tuple[str, ...]:
     """Return what a report must say about the universe itself."""
     universe = asset.universe
-    notes = [f"universe {universe.name} was chosen as of {universe.universe_as_of}: before it, its members are survivors"]
+    notes = [
+        f"universe {universe.name} was chosen as of {universe.universe_as_of}: before it, its members are survivors"
+    ]
     if asset.instrument.rolls == "unadjusted":
-        notes.append("futures are front months, not adjusted for rolls: a roll shows as a price move that nobody earned")
+        notes.append(
+            "futures are front months, not adjusted for rolls: a roll shows as a price move that nobody earned"
+        )
     return tuple(notes)
 
 

@@ -68,8 +68,15 @@ def read_file(path: Path, *, zone: str = "UTC", only_symbol: str | None = None) 
     is_csv = ".csv" in path.name.lower()
     frame = _read_csv(path) if is_csv else _read_parquet(path)
     if frame.empty:
-        raise DataError(f"{path.name} has a header and no rows", hint="download it again, or point data.path to another file")
-    return split_symbols(frame, where=path.name, zone=zone, only_symbol=only_symbol or path.name.split(".csv")[0].removesuffix(path.suffix))
+        raise DataError(
+            f"{path.name} has a header and no rows", hint="download it again, or point data.path to another file"
+        )
+    return split_symbols(
+        frame,
+        where=path.name,
+        zone=zone,
+        only_symbol=only_symbol or path.name.split(".csv")[0].removesuffix(path.suffix),
+    )
 
 
 def split_symbols(
@@ -151,7 +158,9 @@ def _long(rows: Sequence[Sequence[str]], body: pd.DataFrame, where: str) -> pd.D
     """Return long form of a table with one column a field and ticker, as yfinance.download(...).to_csv writes it."""
     fields = next((row for row in rows if all(_plain(cell) in _NAMES for cell in row[1:])), None)
     if fields is None:
-        raise DataError(f"{where} has several header rows, and none of them names prices", hint="use long form: one row a bar")
+        raise DataError(
+            f"{where} has several header rows, and none of them names prices", hint="use long form: one row a bar"
+        )
     tickers = next((row for row in rows if row is not fields and any(row[1:])), None)
     names = list(tickers[1:]) if tickers is not None else [None] * (len(fields) - 1)
     parts: list[pd.DataFrame] = []
@@ -182,7 +191,9 @@ def _renamed(frame: pd.DataFrame, where: str) -> pd.DataFrame:
             f"{where} has no column for {' and '.join(missing)}; it has {', '.join(map(str, frame.columns))}",
             hint="name them timestamp, symbol, open, high, low, close, volume",
         )
-    return pd.DataFrame({name: _numbers(values, name, where) if name in _NUMERIC else values for name, values in columns.items()})
+    return pd.DataFrame(
+        {name: _numbers(values, name, where) if name in _NUMERIC else values for name, values in columns.items()}
+    )
 
 
 def _numbers(values: pd.Series, name: str, where: str) -> pd.Series:
@@ -190,10 +201,16 @@ def _numbers(values: pd.Series, name: str, where: str) -> pd.Series:
         return values.astype(np.float64)
     numbers = pd.to_numeric(values, errors="coerce")
     text = values.astype("string").str.strip()
-    bad = numbers.isna() & text.notna() & ~text.str.lower().isin(["", "nan", "na", "n/a", "null", "none", "-"]).fillna(False)
+    bad = (
+        numbers.isna()
+        & text.notna()
+        & ~text.str.lower().isin(["", "nan", "na", "n/a", "null", "none", "-"]).fillna(False)
+    )
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
-        raise DataError(f"{where}: {name} in row {row + 1} is {values.iloc[row]!r}, not a number", hint="correct the file")
+        raise DataError(
+            f"{where}: {name} in row {row + 1} is {values.iloc[row]!r}, not a number", hint="correct the file"
+        )
     return numbers.astype(np.float64)
 
 
@@ -216,9 +233,13 @@ def _instants(values: pd.Series, where: str) -> pd.DatetimeIndex:
         unit = next((u for u, limit in (("s", 1e11), ("ms", 1e14), ("us", 1e17)) if largest < limit), "ns")
         return pd.DatetimeIndex(pd.to_datetime(values, unit=unit, utc=True)).as_unit("ns")
     try:
-        return pd.DatetimeIndex(pd.to_datetime(values, utc=True, format=None if _is_time(values) else "ISO8601")).as_unit("ns")
+        return pd.DatetimeIndex(
+            pd.to_datetime(values, utc=True, format=None if _is_time(values) else "ISO8601")
+        ).as_unit("ns")
     except (ValueError, TypeError) as error:
-        raise DataError(f"{where}: a timestamp cannot be read: {error}", hint="write them like 2024-01-31 or 2024-01-31T15:00:00Z") from error
+        raise DataError(
+            f"{where}: a timestamp cannot be read: {error}", hint="write them like 2024-01-31 or 2024-01-31T15:00:00Z"
+        ) from error
 
 
 def _is_time(values: pd.Series) -> bool:

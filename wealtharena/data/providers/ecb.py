@@ -37,7 +37,9 @@ class Provider:
         """
         pair = currency.split_pair(symbol)
         if pair is None:
-            raise ProviderError(self.name, symbol, "is not a currency pair", hint="name it like EURUSD, or use another data source")
+            raise ProviderError(
+                self.name, symbol, "is not a currency pair", hint="name it like EURUSD, or use another data source"
+            )
         if interval != "1d":
             raise ProviderError(self.name, symbol, f"has daily rates only, not {interval}", hint="set data.interval=1d")
         try:

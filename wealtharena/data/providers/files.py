@@ -24,7 +24,9 @@ class Provider:
 
     def __init__(self, spec: DataSpec, asset: AssetSpec) -> None:
         if spec.path is None:
-            raise DataError("data=files needs to know which file", hint="set data.path=bars.parquet (a file or a folder)")
+            raise DataError(
+                "data=files needs to know which file", hint="set data.path=bars.parquet (a file or a folder)"
+            )
         self._spec = spec
         self._asset = asset
         self._tables: dict[str, pd.DataFrame] | None = None
@@ -50,7 +52,10 @@ class Provider:
         found = self._read()
         if symbol not in found:
             raise ProviderError(
-                self.name, symbol, f"is not in {self._spec.path}", hint=f"it has {_some(sorted(found))}; see data.symbols"
+                self.name,
+                symbol,
+                f"is not in {self._spec.path}",
+                hint=f"it has {_some(sorted(found))}; see data.symbols",
             )
         whole = found[symbol]
         tables.check_interval(whole["timestamp"], interval, where=f"{self._spec.path}: {symbol}")
@@ -76,7 +81,9 @@ class Provider:
 
     def notes(self) -> tuple[str, ...]:
         """Return what a report must say about this source."""
-        return (f"bars come from the file {Path(self._spec.path or '').name}, whose own adjustments are taken as they are",)
+        return (
+            f"bars come from the file {Path(self._spec.path or '').name}, whose own adjustments are taken as they are",
+        )
 
     def _read(self) -> dict[str, pd.DataFrame]:
         if self._tables is None:

@@ -164,7 +164,9 @@ def _paths(assets: int, spec: SimulatorSpec, times: pd.DatetimeIndex, rng: np.ra
 def _shocks(bars: int, assets: int, spec: SimulatorSpec, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
     """Return the overnight and the intraday part, [bars, assets], of shocks whose sum has unit variance."""
     rho, share = spec.correlation, spec.overnight_share
-    normal = np.sqrt(1 - rho) * rng.standard_normal((2, bars, assets)) + np.sqrt(rho) * rng.standard_normal((2, bars, 1))
+    normal = np.sqrt(1 - rho) * rng.standard_normal((2, bars, assets)) + np.sqrt(rho) * rng.standard_normal(
+        (2, bars, 1)
+    )
     chi2 = rng.chisquare(spec.tail_dof, (bars, assets))
     normal *= np.sqrt((spec.tail_dof - 2) / chi2)  # Student's t, scaled to unit variance; one draw for the whole bar
     night, day = np.sqrt(share) * normal[0], np.sqrt(1 - share) * normal[1]
