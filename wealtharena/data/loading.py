@@ -139,9 +139,19 @@ def fetch_all(
 
 
 def clean(raw: RawBars, asset: AssetSpec, data: DataSpec) -> Bars:
-    """Return the bars that the quality room makes of `raw`."""
-    table = raw.table.drop_duplicates("timestamp", keep="last")
-    return Bars.from_raw(RawBars(**{**raw.__dict__, "table": table.reset_index(drop=True)}))
+    """Return the bars that the quality room makes of `raw`, its findings on the log; simulated bars need no judging.
+
+    Raises:
+        ProviderError: a finding that `data.quality` refuses.
+    """
+    if raw.provider == SIMULATED:
+        return Bars.from_raw(raw)
+    from wealtharena.data import quality
+
+    bars, report = quality.inspect(raw, asset, data.quality)
+    if report.findings:
+        logger.info("data: %s: %s", raw.symbol, report.summary())
+    return bars
 
 
 def source_notes(provider: Any) -> tuple[str, ...]:
