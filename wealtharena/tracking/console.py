@@ -72,7 +72,9 @@ class State:
 class Plain:
     """Plain lines: each evaluation, and otherwise at most one each `every_seconds`."""
 
-    def __init__(self, stream: TextIO, *, every_seconds: float = 30.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, stream: TextIO, *, every_seconds: float = 30.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._stream = stream
         self._every_seconds = every_seconds
         self._clock = clock

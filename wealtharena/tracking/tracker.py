@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from wealtharena.tracking.wandb_run import Ending, Identity, WandbRun, resolve_m
 if TYPE_CHECKING:
     from wealtharena.config.specs.experiment import ExperimentSpec
 
+log = logging.getLogger(__name__)
 _OWN_KEYS = frozenset({STEP, "iteration", "seconds", "time"})
 
 
@@ -24,7 +25,9 @@ class Tracker:
     Use `start` where there is a spec, `finish` once when the run has ended, however it ended.
     """
 
-    def __init__(self, journal: Journal, state: console.State, *, display: console.Display, mirror: WandbRun | None) -> None:
+    def __init__(
+        self, journal: Journal, state: console.State, *, display: console.Display, mirror: WandbRun | None
+    ) -> None:
         self._journal = journal
         self._state = state
         self._display = display
@@ -80,7 +83,7 @@ class Tracker:
         """Close everything; W&B gets `run_record`'s measures as its summary, and the report and plots.
 
         `report_paths` may name report.html and PNG files in any order. Waits for W&B, but no longer than
-        `tracking.wandb.timeout_seconds` twice; its failure is a line on standard error, never an exception.
+        `tracking.wandb.timeout_seconds` twice; its failure is a logged warning, never an exception.
         """
         self.close_console()
         self._journal.close()
@@ -96,7 +99,7 @@ class Tracker:
             )
         )
         if self._mirror.trouble is not None:
-            print(f"Weights & Biases: {self._mirror.trouble}", file=sys.stderr)
+            log.warning("Weights & Biases: %s", self._mirror.trouble)
 
     def _tell(self, record: Mapping[str, Any], *, evaluated: bool) -> None:
         self._state.advance(record)

@@ -1,0 +1,59 @@
+"""What the agent's own returns might have given in another order: the band around its equity."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from wealtharena.envs.trajectory import FloatArray, Trajectory
+from wealtharena.reporting.data import Band
+
+
+def equity_band(
+    trajectory: Trajectory,
+    *,
+    rng: np.random.Generator,
+    draws: int = 1000,
+    confidence: float = 0.95,
+    block_bars: float | None = None,
+) -> Band | None:
+    """Return the pointwise range of `draws` paths resampled from the returns in blocks; None below 20 bars.
+
+    Stationary bootstrap (Politis and Romano 1994): blocks of geometric length with mean `block_bars`, which is the cube
+    root of the number of bars unless given. The band shows how much of the result is the luck of these bars; it holds
+    neither the luck of the seed nor a change of the market.
+    """
+    returns = trajectory.returns
+    n = returns.size
+    if n < 20 or not np.isfinite(returns).all():
+        return None
+    mean = block_bars if block_bars is not None else max(round(n ** (1 / 3)), 1)
+    growth = np.log1p(np.maximum(returns, -1 + 1e-9))
+    paths = np.empty((draws, n), dtype=np.float32)
+    for a in range(0, draws, 100):  # a hundred at a time keeps the index arrays small
+        paths[a : a + 100] = np.cumsum(growth[_indices(rng, min(100, draws - a), n, 1.0 / mean)], axis=1)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(paths, [tail, 1 - tail], axis=0)
+    start = trajectory.equity[0]
+    return Band(
+        lower=_from(start, low),
+        upper=_from(start, high),
+        meaning=f"{100 * confidence:.0f} % of {draws:,} paths that the same returns give when blocks of about "
+        f"{mean:.0f} bars are drawn again",
+    )
+
+
+def _from(start: float, log_growth: npt.NDArray[np.floating]) -> FloatArray:
+    result: FloatArray = start * np.exp(np.concatenate([[0.0], log_growth]))
+    return result
+
+
+def _indices(rng: np.random.Generator, draws: int, n: int, probability: float) -> npt.NDArray[np.int64]:
+    """Return bars to take, shape [draws, n]: blocks that begin anywhere and wrap around the end."""
+    begins = rng.random((draws, n)) < probability
+    begins[:, 0] = True
+    position = np.broadcast_to(np.arange(n), (draws, n))
+    block = np.maximum.accumulate(np.where(begins, position, 0), axis=1)
+    first = rng.integers(0, n, size=(draws, n))
+    result: npt.NDArray[np.int64] = (np.take_along_axis(first, block, axis=1) + position - block) % n
+    return result

@@ -1,0 +1,144 @@
+"""What was held and what trading cost: weights, turnover, costs."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from wealtharena.envs.trajectory import Trajectory
+from wealtharena.reporting.charts.paths import time_scale
+from wealtharena.reporting.svg import LINE_HEIGHT, Canvas, FloatArray, Scale, Size, percent_tick, seconds, ticks
+from wealtharena.reporting.words import number, percent
+
+MOST_SYMBOLS = 9  # more than this are summed as "others": nobody tells twenty colours apart
+
+
+def weights(size: Size, path: Trajectory) -> str:
+    """Return weights over time as stacked areas, longs above zero and shorts below; the rest of 100 % is cash."""
+    names, held = largest(path)
+    columns = int((size.width - size.left - size.right) / 2)
+    at, held = _averaged(seconds(path.timestamps), held, columns)
+    up, down = np.cumsum(np.maximum(held, 0), axis=1), np.cumsum(np.minimum(held, 0), axis=1)
+    high, low = max(float(up[:, -1].max()), 1.0), min(float(down[:, -1].min()), 0.0)
+    canvas = Canvas(size, "Weights held over the test window, by symbol")
+    y = Scale(low, high, canvas.y0, canvas.y1)
+    marks = ticks(low, high, 5)
+    canvas.y_axis(y, [(mark, percent_tick(mark, 0.1).lstrip("+")) for mark in marks], zero=0.0)
+    x = time_scale(canvas, path)
+    px = x(at)
+    for k, name in enumerate(names):
+        title = f"{name}, mean weight {percent(float(held[:, k].mean()), signed=low < 0)}"
+        for stack, sign in ((up, 1), (down, -1)):
+            if (sign * held[:, k]).max() <= 1e-9:
+                continue
+            inner = stack[:, k - 1] if k else np.zeros(len(px))
+            canvas.area(px, y(stack[:, k]), y(inner), f"stack s{k}", title)
+    _stack_legend(canvas, names, held)
+    return canvas.render()
+
+
+def largest(path: Trajectory) -> tuple[list[str], FloatArray]:
+    """Return symbols by mean absolute weight, the small ones summed as others, and their weights [n + 1, k]."""
+    order = np.argsort(-np.abs(path.weights).mean(axis=0), kind="stable")
+    if len(order) <= MOST_SYMBOLS + 1:
+        return [path.symbols[i] for i in order], path.weights[:, order]
+    head, tail = order[:MOST_SYMBOLS], order[MOST_SYMBOLS:]
+    held = np.column_stack([path.weights[:, head], path.weights[:, tail].sum(axis=1)])
+    return [*(path.symbols[i] for i in head), f"{len(tail)} others"], held
+
+
+def turnover(size: Size, path: Trajectory) -> str:
+    """Return traded value over equity, summed by month (by day where the record is shorter than two months)."""
+    equity = path.equity[:-1]
+    share = np.divide(path.traded_value, equity, out=np.zeros_like(equity), where=equity > 0)
+    unit, share_of = period(path)
+    whole = path.timestamps[1:].astype(f"datetime64[{unit}]")
+    periods, index = np.unique(whole, return_inverse=True)
+    sums = np.bincount(index, weights=share, minlength=len(periods))
+    canvas = Canvas(size, f"Turnover by {share_of}")
+    high = max(float(sums.max(initial=0.0)), 1e-6)
+    y = Scale(0.0, high * 1.05, canvas.y0, canvas.y1)
+    canvas.y_axis(y, [(mark, _times(mark, high)) for mark in ticks(0.0, high * 1.05, 4)], zero=0.0)
+    x = time_scale(canvas, path)
+    low, stop = seconds(path.timestamps[:1])[0], seconds(path.timestamps[-1:])[0]
+    starts = np.maximum(seconds(periods), low)
+    stops = np.minimum(seconds(periods + 1), stop)
+    for a, b, value, key in zip(x(starts), x(stops), sums, periods, strict=True):
+        if value > 0:
+            canvas.box(
+                a, canvas.y0, max(b - a - 1, 0.8), float(y(value)) - canvas.y0, "bar agent", f"{key}: {number(value)}×"
+            )
+    canvas.text(canvas.x1 + 10, canvas.y1 + 6, "× equity", "note")
+    canvas.text(canvas.x1 + 10, canvas.y1 + 6 + LINE_HEIGHT, f"a {share_of}", "note")
+    return canvas.render()
+
+
+def costs(size: Size, path: Trajectory) -> str:
+    """Return costs, financing and dividends, each summed over time as a share of the starting equity."""
+    start = path.equity[0]
+    lines = [("Trading costs", path.costs, "cost-trade"), ("Financing", path.financing, "cost-finance")]
+    if path.dividends.any():
+        lines.append(("Dividends", path.dividends, "cost-income"))
+    sums = [(name, np.concatenate([[0.0], np.cumsum(values)]) / start, css) for name, values, css in lines]
+    low = min(0.0, *(float(values.min()) for _, values, _ in sums))
+    high = max(1e-5, *(float(values.max()) for _, values, _ in sums))
+    canvas = Canvas(size, "Costs, financing and dividends, summed, as a share of the starting equity")
+    y = Scale(low, high * 1.05, canvas.y0, canvas.y1)
+    marks = ticks(low, high * 1.05, 4)
+    step = marks[1] - marks[0] if len(marks) > 1 else high
+    canvas.y_axis(y, [(mark, percent_tick(mark, step).lstrip("+")) for mark in marks], zero=0.0)
+    x = time_scale(canvas, path)
+    px = x(seconds(path.timestamps))
+    labels = []
+    for name, values, css in sums:
+        figure = percent(float(values[-1]), digits=2 if abs(values[-1]) < 0.1 else 1)
+        canvas.line(px, y(values), css, f"{name} {figure}")
+        labels.append((float(y(values[-1])), name if not size.narrow else name.split()[-1].capitalize(), "", css))
+    canvas.end_labels(labels)
+    return canvas.render()
+
+
+def period(path: Trajectory) -> tuple[str, str]:
+    """Return numpy's unit and the word for the periods that bars are summed over."""
+    days = float((path.timestamps[-1] - path.timestamps[0]) / np.timedelta64(1, "s")) / 86_400
+    return ("M", "month") if days > 62 else ("D", "day")
+
+
+def _averaged(at: FloatArray, values: FloatArray, columns: int) -> tuple[FloatArray, FloatArray]:
+    """Return time and weights averaged into `columns` equal groups of bars, ends kept."""
+    if len(at) <= columns:
+        return at, values
+    edges: npt.NDArray[np.int64] = np.linspace(0, len(at), columns + 1).astype(np.int64)
+    counts = np.diff(edges)
+    means = np.add.reduceat(values, edges[:-1], axis=0) / counts[:, None]
+    middles = np.add.reduceat(at, edges[:-1]) / counts
+    middles[0], middles[-1] = at[0], at[-1]
+    return middles, means
+
+
+def _stack_legend(canvas: Canvas, names: list[str], held: FloatArray) -> None:
+    top = canvas.y1 + 6
+    canvas.text(canvas.x1 + 12, top, "mean weight", "note")
+    for row, k in enumerate(range(len(names)), start=1):
+        y = top + row * (LINE_HEIGHT + 3)
+        canvas.box(canvas.x1 + 12, y - 5, 10, 10, f"stack s{k}")
+        mean = percent(float(held[:, k].mean()), digits=0 if canvas.size.narrow else 1)
+        name = names[k] if len(names[k]) < 11 else names[k][:9] + "…"
+        canvas.parts.append(_legend_row(canvas, y, name, mean))
+    cash = 1.0 - float(held.sum(axis=1).mean())
+    y = top + (len(names) + 1) * (LINE_HEIGHT + 3)
+    canvas.box(canvas.x1 + 12, y - 5, 10, 10, "stack cash")
+    canvas.parts.append(_legend_row(canvas, y, "cash", percent(cash, digits=0 if canvas.size.narrow else 1)))
+
+
+def _legend_row(canvas: Canvas, y: float, name: str, figure: str) -> str:
+    from wealtharena.reporting.words import escape
+
+    return (
+        f'<text class="legend" x="{canvas.x1 + 27:.1f}" y="{y + 4:.1f}">{escape(name)} '
+        f'<tspan class="end-figure">{escape(figure)}</tspan></text>'
+    )
+
+
+def _times(value: float, high: float) -> str:
+    return "0" if value == 0 else f"{number(value, digits=0 if high >= 4 else 1 if high >= 0.4 else 2)}×"

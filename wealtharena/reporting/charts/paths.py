@@ -1,0 +1,189 @@
+"""Equity, drawdown and rolling Sharpe ratio over time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from wealtharena.envs.trajectory import Trajectory
+from wealtharena.reporting.data import Band
+from wealtharena.reporting.svg import (
+    Canvas,
+    FloatArray,
+    Scale,
+    Size,
+    area_path,
+    log_ticks,
+    percent_tick,
+    seconds,
+    thin,
+    ticks,
+)
+from wealtharena.reporting.words import DASH, day, finite, name_of, number, percent
+
+LOG_ABOVE = 4.0  # highest over lowest equity from which a log scale reads better
+
+
+def growth(trajectory: Trajectory) -> FloatArray:
+    """Return equity over starting equity, shape [n + 1]."""
+    result: FloatArray = trajectory.equity / trajectory.equity[0]
+    return result
+
+
+def equity(
+    size: Size,
+    agent: Trajectory,
+    baselines: Sequence[Trajectory],
+    *,
+    band: Band | None,
+    totals: Mapping[str, Any],
+    name: str,
+) -> str:
+    """Return growth of the agent and the baselines with end labels; `totals` holds the total return each label states.
+
+    The scale turns logarithmic where the highest value is more than four times the lowest.
+    """
+    paths = [*((growth(path), path.name) for path in baselines), (growth(agent), "")]
+    ends = [values for values, _ in paths]
+    if band is not None:
+        ends += [band.lower / agent.equity[0], band.upper / agent.equity[0]]
+    low, high = min(float(np.nanmin(v)) for v in ends), max(float(np.nanmax(v)) for v in ends)
+    log = low > 0 and high / low > LOG_ABOVE
+    canvas = Canvas(size, f"Growth of {name} and the baselines over the test window")
+    y = _growth_axis(canvas, low, high, log=log)
+    x = time_scale(canvas, agent)
+    if band is not None:
+        _band(canvas, x(seconds(agent.timestamps)), y, band, agent.equity[0])
+    labels = []
+    for values, key in paths:
+        css = css_of(key) if key else "agent"
+        total = finite(totals.get(key or "agent"))
+        figure = percent(total, signed=True) if total is not None else DASH
+        shown = name_of(key, short=size.narrow) if key else name
+        timestamps = next((b.timestamps for b in baselines if b.name == key), agent.timestamps)
+        canvas.line(x(seconds(timestamps)), y(values), css, f"{shown} {figure}")
+        last = float(y(values[-1]))
+        labels.append((last, shown, figure, css))
+    canvas.end_labels(labels)
+    return canvas.render()
+
+
+def drawdown(size: Size, agent: Trajectory, reference: Trajectory | None, *, name: str) -> str:
+    """Return the share lost since the highest equity so far, with the deepest point marked."""
+    depth = underwater(agent)
+    lines = [depth] + ([underwater(reference)] if reference else [])
+    low = min(*(float(values.min()) for values in lines), -0.001)
+    canvas = Canvas(size, f"Drawdown of {name}")
+    y = Scale(low * 1.08, 0.0, canvas.y0, canvas.y1)
+    marks = ticks(low * 1.08, 0.0, 4)
+    canvas.y_axis(
+        y, [(m, percent_tick(m, abs(marks[0] - marks[-1]) / max(len(marks) - 1, 1))) for m in marks], zero=0.0
+    )
+    x = time_scale(canvas, agent)
+    px = x(seconds(agent.timestamps))
+    tx, ty = thin(px, y(depth), columns=int(canvas.x1 - canvas.x0))
+    canvas.add(f'<path class="fill agent" d="{area_path(tx, np.full_like(tx, float(y(0.0))), ty)}"/>')
+    labels = [(float(y(depth[-1])), name, "", "agent")]
+    if reference is not None:
+        shown = name_of(reference.name, short=size.narrow)
+        canvas.line(x(seconds(reference.timestamps)), y(lines[1]), css_of(reference.name), shown)
+        labels.append((float(y(lines[1][-1])), shown, "", css_of(reference.name)))
+    canvas.line(px, y(depth), "agent", name)
+    worst = int(depth.argmin())
+    if depth[worst] < 0:
+        words = f"{percent(float(depth[worst]))}, {day(agent.timestamps[worst])}"
+        canvas.dot(px[worst], float(y(depth[worst])), "agent", title=words)
+        right = px[worst] < (canvas.x0 + canvas.x1) / 2
+        canvas.text(
+            px[worst] + (8 if right else -8), float(y(depth[worst])), words, "note", "start" if right else "end"
+        )
+    canvas.end_labels(labels)
+    return canvas.render()
+
+
+def rolling_sharpe(
+    size: Size, agent: Trajectory, reference: Trajectory | None, *, name: str, bars: int, risk_free: float = 0.0
+) -> str:
+    """Return the annual Sharpe ratio over the last `bars` returns, for the agent and a baseline."""
+    shown = [(rolling(agent, bars, risk_free), agent, "agent", name)]
+    if reference is not None:
+        words = name_of(reference.name, short=size.narrow)
+        shown.insert(0, (rolling(reference, bars, risk_free), reference, css_of(reference.name), words))
+    known = np.concatenate([values[np.isfinite(values)] for values, *_ in shown] + [np.zeros(1)])
+    low, high = min(float(known.min()), -0.5), max(float(known.max()), 0.5)
+    canvas = Canvas(size, f"Sharpe ratio of {name} over the last {bars} bars")
+    y = Scale(low, high, canvas.y0, canvas.y1)
+    canvas.y_axis(
+        y,
+        [(mark, number(mark, digits=1 if high - low < 4 else 0, signed=True)) for mark in ticks(low, high, 4)],
+        zero=0.0,
+    )
+    x = time_scale(canvas, agent)
+    labels = []
+    for values, path, css, words in shown:
+        canvas.line(x(seconds(path.timestamps[1:])), y(values), css, words)
+        last = values[np.isfinite(values)]
+        if last.size:
+            labels.append((float(y(last[-1])), words, "", css))
+    canvas.end_labels(labels)
+    return canvas.render()
+
+
+def underwater(trajectory: Trajectory) -> FloatArray:
+    """Return `V / cummax(V) - 1`, shape [n + 1]."""
+    result: FloatArray = trajectory.equity / np.maximum.accumulate(trajectory.equity) - 1.0
+    return result
+
+
+def rolling(trajectory: Trajectory, bars: int, risk_free: float) -> FloatArray:
+    """Return the annual Sharpe ratio of the last `bars` returns, shape [n]; NaN before there are so many."""
+    excess = trajectory.returns - risk_free
+    result = np.full(excess.shape, np.nan)
+    if 1 < bars <= excess.size:
+        windows = np.lib.stride_tricks.sliding_window_view(excess, bars)
+        mean, deviation = windows.mean(axis=1), windows.std(axis=1, ddof=1)
+        ratio = np.divide(mean, deviation, out=np.full(mean.shape, np.nan), where=deviation > 1e-12)
+        result[bars - 1 :] = ratio * np.sqrt(trajectory.bars_per_year)
+    return result
+
+
+def rolling_bars(trajectory: Trajectory) -> int:
+    """Return the window of the rolling Sharpe ratio: half a year, or a third of a shorter record."""
+    n = trajectory.returns.size
+    return max(min(round(trajectory.bars_per_year / 2), n // 3), 2)
+
+
+def css_of(baseline: str) -> str:
+    """Return the class that colours a baseline: its own where it has one, else a neutral one."""
+    known = {"buy_and_hold", "equal_weight", "momentum", "inverse_volatility", "minimum_variance", "cash", "random"}
+    return f"base-{baseline}" if baseline in known else "base-other"
+
+
+def time_scale(canvas: Canvas, path: Trajectory) -> Scale:
+    """Return the horizontal scale of a path's time, with its axis drawn."""
+    at = seconds(path.timestamps)
+    scale = Scale(float(at[0]), float(at[-1]), canvas.x0, canvas.x1)
+    canvas.time_axis(scale, path.timestamps)
+    return scale
+
+
+def _growth_axis(canvas: Canvas, low: float, high: float, *, log: bool) -> Scale:
+    if log:
+        y = Scale(low / 1.05, high * 1.05, canvas.y0, canvas.y1, log=True)
+        canvas.y_axis(y, [(mark, f"{mark:g}×") for mark in log_ticks(y.low, y.high, 6)], zero=1.0)
+        return y
+    room = max(0.04 * (high - low), 0.002)
+    y = Scale(low - room, high + room, canvas.y0, canvas.y1)
+    marks = ticks(y.low - 1, y.high - 1, 6)
+    step = marks[1] - marks[0] if len(marks) > 1 else 1.0
+    canvas.y_axis(y, [(1 + mark, percent_tick(mark, step)) for mark in marks], zero=1.0)
+    return y
+
+
+def _band(canvas: Canvas, px: FloatArray, y: Scale, band: Band, start: float) -> None:
+    step = max(len(px) // int(canvas.x1 - canvas.x0), 1)
+    keep = np.unique(np.append(np.arange(0, len(px), step), len(px) - 1))
+    upper, lower = y(band.upper[keep] / start), y(band.lower[keep] / start)
+    canvas.area(px[keep], upper, lower, "band", band.meaning)

@@ -1,0 +1,176 @@
+"""The first screen: what was traded, on what data, over which window, how it went and what to make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from wealtharena.reporting import charts
+from wealtharena.reporting.charts import compare, paths
+from wealtharena.reporting.data import ReportData
+from wealtharena.reporting.page import figure
+from wealtharena.reporting.svg import Size
+from wealtharena.reporting.words import MEASURES, day, escape, finite, measured, name_of, number
+
+_FREQUENCY = {"1d": "daily bars", "1h": "hourly bars"}
+_SOURCES = {
+    "ecb": "ECB reference rates",
+    "yahoo": "Yahoo Finance",
+    "alpha_vantage": "Alpha Vantage",
+    "coingecko": "CoinGecko",
+    "files": "local files",
+    "simulated": "market simulator",
+}
+_STATUS = {"promotable": "✓ Promotable", "unproven": "? Unproven", "rejected": "✕ Rejected"}
+_MEANING = {
+    "promotable": "Every rule for production is met.",
+    "unproven": "Not enough evidence to trade on.",
+    "rejected": "A rule says no.",
+}
+
+
+def top(data: ReportData) -> str:
+    """Return the banners, the title and the facts of the run."""
+    run, source = data.run, data.run.get("data") or {}
+    title = escape(name_of(str(run.get("agent") or run.get("asset") or "Run")))
+    algo = escape(str(run.get("algo", "")).upper())
+    return (
+        f'{_banners(run)}<header class="top"><p class="eyebrow">WealthArena · backtest on data the agent never saw</p>'
+        f"<h1>{title} <small>{algo}, seed {escape(run.get('seed', '—'))}</small></h1>"
+        f'<ul class="meta">{_facts(run, source)}</ul>{_windows(run)}</header>'
+    )
+
+
+def first_screen(data: ReportData) -> str:
+    """Return the key figures, equity against the baselines, and the verdict with its reasons."""
+    return f'<div class="first">{_tiles(data)}<div>{_equity(data)}</div>{_verdict(data.run)}</div>'
+
+
+def test_window(run: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return the first and last date of the test window."""
+    found = spans((run.get("split") or {}).get("test"))
+    return (found[0][0], found[-1][1]) if found else None
+
+
+def spans(value: Any) -> list[tuple[str, str]]:
+    """Return a window of run.json's split as pairs of dates; it may be one pair or a list of pairs."""
+    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) < 1:
+        return []
+    if isinstance(value[0], str):
+        return [(str(value[0]), str(value[-1]))]
+    return [(str(pair[0]), str(pair[-1])) for pair in value if isinstance(pair, Sequence) and len(pair) > 1]
+
+
+def _banners(run: Mapping[str, Any]) -> str:
+    found = []
+    if (run.get("data") or {}).get("simulated"):
+        found.append(
+            '<div class="banner" role="alert">SIMULATED DATA <span>These prices come from a market simulator. '
+            "Nothing here says anything about a real market.</span></div>"
+        )
+    if run.get("status") in ("failed", "interrupted"):
+        message = (run.get("error") or {}).get("message", "")
+        found.append(f'<div class="banner stopped">Run {escape(run["status"])} <span>{escape(message)}</span></div>')
+    return "".join(found)
+
+
+def _facts(run: Mapping[str, Any], source: Mapping[str, Any]) -> str:
+    symbols = [str(symbol) for symbol in source.get("symbols") or ()]
+    listed = ", ".join(symbols[:12]) + (f" and {len(symbols) - 12} more" if len(symbols) > 12 else "")
+    name = str(source.get("source", ""))
+    origin = _SOURCES.get(name, name_of(name) if name else "—")
+    window = test_window(run)
+    facts = [
+        ("full", f"Traded: {len(symbols)} symbol{'s' if len(symbols) != 1 else ''}", escape(listed or "—")),
+        (
+            "",
+            "Data",
+            escape(f"{origin}, {_FREQUENCY.get(str(source.get('frequency')), source.get('frequency') or 'bars')}"),
+        ),
+        ("", "Test window", escape(f"{day(window[0])} – {day(window[1])}") if window else "—"),
+        (
+            "",
+            "Whole record",
+            escape(f"{day(source.get('start', '—'))} – {day(source.get('end', '—'))}, {source.get('bars', '—')} bars"),
+        ),
+    ]
+    return "".join(f'<li class="{css}"><b>{label}</b>{value}</li>' for css, label, value in facts)
+
+
+def _windows(run: Mapping[str, Any]) -> str:
+    split = run.get("split") or {}
+    try:
+        pieces = [
+            (n, np.datetime64(a[:19]), np.datetime64(b[:19]))
+            for n in ("train", "validation", "test")
+            for a, b in spans(split.get(n))
+        ]
+    except ValueError:
+        return ""
+    if not pieces:
+        return ""
+    words = (
+        " · ".join(f"{name} {day(str(a))} – {day(str(b))}" for name, a, b in pieces)
+        if len(pieces) <= 3
+        else f"{len(pieces)} windows"
+    )
+    drawn = compare.windows(Size(1132, 16, left=0, right=0, top=4, bottom=2), pieces)
+    drawn += compare.windows(Size(348, 16, left=0, right=0, top=4, bottom=2), pieces)
+    return f'<div class="windows" title="{escape(words)}">{drawn}</div>'
+
+
+def _tiles(data: ReportData) -> str:
+    test = (data.run.get("metrics") or {}).get("test") or {}
+    hold = (data.run.get("baselines") or {}).get("buy_and_hold") or {}
+    tiles = []
+    for key, beside in (
+        ("total_return", True),
+        ("annual_return", True),
+        ("sharpe", True),
+        ("max_drawdown", True),
+        ("turnover", False),
+        ("costs_paid", False),
+    ):
+        measure = MEASURES[key]
+        note = (
+            f"Buy &amp; hold {measured(f'baselines.buy_and_hold.{key}', hold.get(key), measure)}"
+            if beside and hold
+            else ""
+        )
+        if key == "turnover":
+            note = "× equity"
+        if key == "costs_paid":
+            note = f"{escape(data.currency)} over {number(finite(test.get('trades')) or 0, digits=0)} orders"
+        value = measured(f"metrics.test.{key}", test.get(key), measure)
+        tiles.append(f'<div class="tile"><h3>{escape(measure.label)}</h3>{value}<p>{note}</p></div>')
+    return f'<div class="tiles">{"".join(tiles)}</div>'
+
+
+def _equity(data: ReportData) -> str:
+    if data.agent is None:
+        return ""
+    agent = data.agent
+    totals = {name: (values or {}).get("total_return") for name, values in (data.run.get("baselines") or {}).items()}
+    totals["agent"] = ((data.run.get("metrics") or {}).get("test") or {}).get("total_return")
+    note = "Net of all costs, over the test window."
+    if data.band is not None:
+        note += f" Shaded: {data.band.meaning}."
+    drawn = "".join(
+        paths.equity(size, agent, data.baselines, band=data.band, totals=totals, name="Agent")
+        for size in (charts.WIDE, charts.NARROW)
+    )
+    return figure("Growth of the account", drawn, note=note)
+
+
+def _verdict(run: Mapping[str, Any]) -> str:
+    verdict = run.get("verdict") or {}
+    status = str(verdict.get("status") or "")
+    if not status:
+        return ""
+    reasons = "".join(f"<li>{escape(reason)}</li>" for reason in verdict.get("reasons") or ())
+    return (
+        f'<aside class="verdict"><h2>Verdict</h2><span class="status {escape(status)}" data-metric="verdict.status">'
+        f'{escape(_STATUS.get(status, name_of(status)))}</span><p class="soft">{_MEANING.get(status, "")}</p><ul>{reasons}</ul></aside>'
+    )

@@ -1,0 +1,295 @@
+"""report.html: one run, told to a person who knows finance."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from wealtharena import files
+from wealtharena.envs.trajectory import Trajectory
+from wealtharena.reporting import charts, tables
+from wealtharena.reporting.charts import book, compare, paths, training
+from wealtharena.reporting.data import ReportData
+from wealtharena.reporting.head import first_screen, top
+from wealtharena.reporting.page import figure, page, section
+from wealtharena.reporting.svg import Size
+from wealtharena.reporting.words import MEASURES, escape, finite, name_of, number
+
+_TRIO = Size(360, 190, left=46, right=12)
+_TRIO_NARROW = Size(348, 190, left=46, right=12)
+_SEEDS = Size(820, 132, left=110, right=24)
+_SEEDS_NARROW = Size(348, 132, left=92, right=16)
+
+
+def write(path: Path, data: ReportData) -> None:
+    """Write the report to `path`, whole or not at all: one file that loads nothing, under 2 MB."""
+    files.write_text(path, render(data))
+
+
+def render(data: ReportData) -> str:
+    """Return the report as an HTML document."""
+    sections = [_risk(data), _months(data), _baselines(data), _positions(data), _stress(data), _seeds(data)]
+    sections += [_trades(data), _training(data), _audit(data), _notes(data), _repeat(data)]
+    found = [text for text in sections if text]
+    body = f"{top(data)}<main>{first_screen(data)}{_contents(found)}{''.join(found)}{_foot(data)}</main>"
+    return page(
+        title=f"{name_of(str(data.run.get('agent', 'run')))} {str(data.run.get('algo', '')).upper()}", body=body
+    )
+
+
+def reference(data: ReportData) -> Trajectory | None:
+    """Return the baseline that charts of two lines show: buy and hold, else the first."""
+    return next((path for path in data.baselines if path.name == "buy_and_hold"), next(iter(data.baselines), None))
+
+
+def _risk(data: ReportData) -> str:
+    if data.agent is None:
+        return ""
+    agent, other = data.agent, reference(data)
+    bars = paths.rolling_bars(agent)
+    return section(
+        "risk",
+        "Risk over time",
+        '<div class="pair">',
+        figure(
+            "Drawdown",
+            paths.drawdown(charts.HALF, agent, other, name="Agent")
+            + paths.drawdown(charts.NARROW_LOW, agent, other, name="Agent"),
+            note="Share lost since the highest equity so far.",
+        ),
+        figure(
+            "Rolling Sharpe ratio",
+            "".join(
+                paths.rolling_sharpe(size, agent, other, name="Agent", bars=bars, risk_free=data.risk_free)
+                for size in (charts.HALF, charts.NARROW_LOW)
+            ),
+            note=f"Annual, over the last {bars} bars.",
+        ),
+        "</div>",
+    )
+
+
+def _months(data: ReportData) -> str:
+    if data.agent is None:
+        return ""
+    return section(
+        "months",
+        "Returns by month",
+        tables.monthly(data.agent),
+        lead="In per cent, net of costs; compounded over the year.",
+    )
+
+
+def _baselines(data: ReportData) -> str:
+    parts = []
+    if data.run.get("comparison"):
+        parts.append("<h3>Sharpe ratio against each baseline</h3>" + tables.comparison(data.run))
+        parts.append(
+            '<p class="soft">A paired block bootstrap: agent and baseline keep the same bars in every draw. An interval that '
+            "holds zero means that this window can’t tell the two apart.</p>"
+        )
+    if data.run.get("metrics"):
+        parts.append("<h3>All measures</h3>" + tables.measures(data.run))
+        known = {key for values in data.run["metrics"].values() for key in values or {}}
+        shown = [(m.label, escape(m.meaning)) for m in MEASURES.values() if m.name in known]
+        shown += [(name, escape(text)) for name, text in data.definitions.items()]
+        parts.append(f"<details><summary>How the measures are defined</summary>{tables.facts(shown)}</details>")
+    return section(
+        "baselines",
+        "Against the baselines",
+        *parts,
+        lead="Every baseline went through the same market: same bars, same costs, same fills.",
+    )
+
+
+def _positions(data: ReportData) -> str:
+    if data.agent is None:
+        return ""
+    agent = data.agent
+    high = Size(820, 300, left=52, right=150)
+    low = Size(348, 290, left=42, right=92)
+    return section(
+        "positions",
+        "Positions and costs",
+        figure(
+            "Weights over time",
+            book.weights(high, agent) + book.weights(low, agent),
+            note="Share of equity; longs above zero, shorts below.",
+        ),
+        '<div class="pair">',
+        figure(
+            "Turnover",
+            book.turnover(charts.HALF, agent) + book.turnover(charts.NARROW_LOW, agent),
+            note="Traded value over equity.",
+        ),
+        figure(
+            "Costs so far",
+            book.costs(charts.HALF, agent) + book.costs(charts.NARROW_LOW, agent),
+            note="Summed, as a share of the starting equity. The curves above are net of these.",
+        ),
+        "</div>",
+    )
+
+
+def _stress(data: ReportData) -> str:
+    if not data.stress:
+        return ""
+    base = (data.run.get("metrics") or {}).get("test") or {}
+    return section(
+        "stress",
+        "Under worse conditions",
+        tables.stress(data.stress, base),
+        lead="The same decisions on the same window, made harder.",
+    )
+
+
+def _seeds(data: ReportData) -> str:
+    if len(data.seeds) < 2:
+        return ""
+    groups = []
+    for key in ("total_return", "max_drawdown"):
+        dots = [(str(row.seed), value) for row in data.seeds if (value := finite(row.metrics.get(key))) is not None]
+        groups.append((MEASURES[key].label, dots, _middle([value for _, value in dots])))
+    ratios = [(str(row.seed), value) for row in data.seeds if (value := finite(row.metrics.get("sharpe"))) is not None]
+    sharpes = [("Sharpe ratio", ratios, _middle([value for _, value in ratios]))]
+    drawn = "".join(compare.seeds(size, groups, percents=True) for size in (_SEEDS, _SEEDS_NARROW))
+    flat, flat_narrow = Size(820, 76, left=110, right=24), Size(348, 76, left=92, right=16)
+    drawn_too = "".join(compare.seeds(size, sharpes, percents=False) for size in (flat, flat_narrow))
+    return section(
+        "seeds",
+        "The luck of the seed",
+        figure(
+            "Test results by seed", drawn + drawn_too, note="One dot a seed; the bar is the mean of the middle half."
+        ),
+        tables.seeds(data.seeds),
+        lead=f"The same configuration trained {len(data.seeds)} times. What differs between the dots is chance.",
+    )
+
+
+def _middle(values: list[float]) -> float | None:
+    """Return the interquartile mean."""
+    if not values:
+        return None
+    ordered = sorted(values)
+    cut = len(ordered) // 4
+    kept = ordered[cut : len(ordered) - cut]
+    return sum(kept) / len(kept)
+
+
+def _trades(data: ReportData) -> str:
+    if data.agent is None or data.agent.trades.bar.size == 0:
+        return ""
+    unit = f" in {data.currency}" if data.currency else ""
+    return section(
+        "trades",
+        "Orders",
+        "<h3>The last</h3>",
+        tables.trades(data.agent, largest=False),
+        "<h3>The largest</h3>",
+        tables.trades(data.agent, largest=True),
+        lead=f"{data.agent.trades.bar.size:,} orders over the test window, filled at the {_fill(data)}. Prices, values and costs{unit}.",
+    )
+
+
+def _fill(data: ReportData) -> str:
+    fill = str(data.run.get("fill") or (data.agent.fill if data.agent else ""))
+    return {"next_open": "next bar’s open", "next_close": "next bar’s close"}.get(fill, fill or "next bar")
+
+
+def _training(data: ReportData) -> str:
+    found = training.curves(data.journal)
+    if not found:
+        return ""
+    chosen = finite((data.run.get("checkpoint") or {}).get("step"))
+    drawn = "".join(
+        figure(
+            training.title(name),
+            "".join(training.curve(size, name, x, y, chosen=chosen) for size in (_TRIO, _TRIO_NARROW)),
+        )
+        for name, (x, y) in found.items()
+    )
+    record = data.run.get("training") or {}
+    words = {
+        "env_steps": "Environment steps",
+        "iterations": "Iterations",
+        "seconds": "Seconds",
+        "env_steps_per_second": "Steps a second",
+        "final_reward": "Last reward",
+    }
+    pairs = [
+        (
+            label,
+            f'<data data-metric="training.{key}" value="{value!r}">{number(value, digits=0 if abs(value) >= 100 else 4 if key == "final_reward" else 1)}</data>',
+        )
+        for key, label in words.items()
+        if (value := finite(record.get(key))) is not None
+    ]
+    picked = data.run.get("checkpoint") or {}
+    if picked:
+        pairs.append(
+            (
+                "Checkpoint",
+                f"step {number(finite(picked.get('step')) or 0, digits=0)}, chosen by {escape(picked.get('selected_by', ''))}",
+            )
+        )
+    return section("training", "Training", f'<div class="trio">{drawn}</div>', tables.facts(pairs))
+
+
+def _audit(data: ReportData) -> str:
+    parts = []
+    if data.test_openings is not None:
+        times = "once" if data.test_openings == 1 else f"{data.test_openings:,} times"
+        tried = data.configurations_tried
+        more = (
+            ""
+            if tried is None
+            else f" {tried:,} distinct configuration{'s have' if tried != 1 else ' has'} been tried on it; the Sharpe ratio is deflated by that number."
+        )
+        parts.append(f"<p>This test window has been looked at <b>{times}</b>, this run included.{escape(more)}</p>")
+    if data.audit:
+        parts.append(tables.audit(data.audit))
+    if (data.run.get("verdict") or {}).get("evidence"):
+        parts.append("<h3>Evidence of the verdict</h3>" + tables.evidence(data))
+    return section("audit", "Audit", *parts)
+
+
+def _notes(data: ReportData) -> str:
+    if not data.notes:
+        return ""
+    items = "".join(f"<li>{escape(note)}</li>" for note in data.notes)
+    return section("notes", "What these figures leave out", f'<ul class="notes">{items}</ul>')
+
+
+def _repeat(data: ReportData) -> str:
+    run = data.run
+    source = run.get("data") or {}
+    pairs = [
+        ("Run", escape(run.get("run_id", ""))),
+        ("Configuration hash", escape(run.get("config_hash", ""))),
+        ("Commit", escape(run.get("git_sha") or "")),
+        ("Data fingerprint", escape(source.get("fingerprint", ""))),
+        ("Seed", escape(run.get("seed", ""))),
+        *((name, escape(version)) for name, version in (run.get("versions") or {}).items()),
+    ]
+    config = (
+        f"<details><summary>The whole configuration</summary><pre>{escape(data.config)}</pre></details>"
+        if data.config
+        else ""
+    )
+    return section(
+        "repeat",
+        "How to repeat it",
+        f'<pre class="command"><code>{escape(run.get("command", ""))}</code></pre>' if run.get("command") else "",
+        tables.facts(pairs),
+        config,
+    )
+
+
+def _contents(sections: list[str]) -> str:
+    links = [re.match(r'<section id="(.*?)"><h2>(.*?)</h2>', text) for text in sections]
+    return "<nav>" + "".join(f'<a href="#{link[1]}">{link[2]}</a>' for link in links if link) + "</nav>"
+
+
+def _foot(data: ReportData) -> str:
+    cash = " Simulated data." if (data.run.get("data") or {}).get("simulated") else ""
+    return f"<footer>WealthArena, run {escape(data.run.get('run_id', ''))}.{cash} A backtest is not a promise.</footer>"

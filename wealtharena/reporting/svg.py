@@ -1,0 +1,284 @@
+"""Small hand-written SVG: scales, ticks, lines, areas and labels that keep out of each other's way.
+
+Colours are CSS classes, never values, so that one figure serves light and dark pages. Every chart is drawn at the size
+it is shown at, wide and narrow, because text that shrinks with its picture can't be read on a phone.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from wealtharena.reporting.words import MINUS, escape, number
+
+FloatArray = npt.NDArray[np.float64]
+Times = npt.NDArray[np.datetime64]
+LINE_HEIGHT = 14.0
+
+
+@dataclass(frozen=True)
+class Size:
+    """Width and height in CSS pixels, and the margins that axis and end labels need."""
+
+    width: float
+    height: float
+    left: float = 46
+    right: float = 14
+    top: float = 12
+    bottom: float = 24
+
+    @property
+    def narrow(self) -> bool:
+        """Return whether labels should be short."""
+        return self.width < 400
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A map from values to pixels, linear or logarithmic."""
+
+    low: float
+    high: float
+    start: float
+    stop: float
+    log: bool = False
+
+    def __call__(self, value: npt.ArrayLike) -> FloatArray:
+        """Return pixel positions of `value`, any shape."""
+        values = np.asarray(value, dtype=np.float64)
+        low, high = self.low, self.high
+        if self.log:
+            values, low, high = np.log(np.maximum(values, 1e-12)), math.log(low), math.log(high)
+        span = high - low or 1.0
+        result: FloatArray = self.start + (values - low) / span * (self.stop - self.start)
+        return result
+
+
+def ticks(low: float, high: float, count: int) -> list[float]:
+    """Return about `count` round numbers from `low` to `high`."""
+    span = high - low
+    if not math.isfinite(span) or span <= 0:
+        return [low]
+    raw = span / max(count, 1)
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next((factor * power for factor in (1, 2, 2.5, 5) if factor * power >= raw), 10 * power)
+    first = math.ceil(low / step - 1e-9)
+    return [round(i * step, 12) for i in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def log_ticks(low: float, high: float, count: int) -> list[float]:
+    """Return at most about `count` numbers of the series 1, 2, 5, 10, ... from `low` to `high`."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    every = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
+    inside = [value for value in every if low <= value <= high]
+    return inside if len(inside) <= count + 2 else [value for value in inside if math.log10(value).is_integer()]
+
+
+_STEPS: tuple[tuple[str, int, float], ...] = (
+    *(("h", n, n / 24) for n in (1, 3, 6, 12)),
+    *(("D", n, float(n)) for n in (1, 2, 7, 14)),
+    *(("M", n, 30.4 * n) for n in (1, 2, 3, 6)),
+    *(("Y", n, 365.25 * n) for n in (1, 2, 5, 10, 20)),
+)
+
+
+def time_ticks(start: np.datetime64, stop: np.datetime64, count: int) -> list[tuple[np.datetime64, str]]:
+    """Return at most `count` round moments from `start` to `stop` with their labels."""
+    days = float((stop - start) / np.timedelta64(1, "s")) / 86_400
+    unit, step, _ = next((s for s in _STEPS if days / s[2] <= count), _STEPS[-1])
+    first = start.astype(f"datetime64[{unit}]").astype(np.int64)
+    last = stop.astype(f"datetime64[{unit}]").astype(np.int64)
+    zero = 1970 if unit == "Y" else 0  # counts begin in 1970: let decades be round
+    marks = [n for n in range(int(first), int(last) + 1) if (n + zero) % step == 0]
+    moments = list(np.array(marks, dtype=np.int64).astype(f"datetime64[{unit}]"))
+    inside = [moment for moment in moments if start <= moment <= stop]
+    return [(moment, _moment(moment, unit, first=i == 0)) for i, moment in enumerate(inside)]
+
+
+def _moment(moment: np.datetime64, unit: str, *, first: bool) -> str:
+    when = moment.astype("datetime64[s]").item()
+    if unit == "Y":
+        return f"{when:%Y}"
+    if unit == "M":
+        return f"{when:%Y}" if when.month == 1 else f"{when:%b ’%y}" if first else f"{when:%b}"
+    if unit == "D":
+        return f"{when.day} {when:%b}"
+    return f"{when.day} {when:%b}" if when.hour == 0 else f"{when:%H:%M}"
+
+
+def spread(positions: Sequence[float], *, gap: float, low: float, high: float) -> list[float]:
+    """Return `positions` moved as little as is simple so that any two are `gap` apart, inside [low, high] if they fit."""
+    order = sorted(range(len(positions)), key=lambda i: positions[i])
+    placed: list[float] = []
+    for i in order:
+        placed.append(max(positions[i], placed[-1] + gap if placed else low))
+    limit = high
+    for k in range(len(placed) - 1, -1, -1):
+        placed[k] = min(placed[k], limit)
+        limit = placed[k] - gap
+    result = [0.0] * len(positions)
+    for k, i in enumerate(order):
+        result[i] = placed[k]
+    return result
+
+
+def thin(x: FloatArray, y: FloatArray, *, columns: int) -> tuple[FloatArray, FloatArray]:
+    """Return the points of a line that `columns` pixels can show: the lowest and highest of each column are kept."""
+    if len(x) <= 2 * columns:
+        return x, y
+    edges = np.linspace(0, len(x), columns + 1).astype(int)
+    keep = {0, len(x) - 1}
+    for a, b in itertools.pairwise(edges.tolist()):
+        part = y[a:b]
+        if np.isfinite(part).any():
+            keep |= {a + int(np.nanargmin(part)), a + int(np.nanargmax(part))}
+    index = np.array(sorted(keep))
+    return x[index], y[index]
+
+
+def line_path(x: FloatArray, y: FloatArray) -> str:
+    """Return the path data of a line; a NaN lifts the pen."""
+    parts: list[str] = []
+    pen = "M"
+    for px, py in zip(x.tolist(), y.tolist(), strict=True):
+        if math.isfinite(py):
+            parts.append(f"{pen}{px:.1f} {py:.1f}")
+            pen = "L"
+        else:
+            pen = "M"
+    return "".join(parts)
+
+
+def area_path(x: FloatArray, upper: FloatArray, lower: FloatArray) -> str:
+    """Return the path data of the area between two lines without NaN."""
+    forth = "L".join(f"{a:.1f} {b:.1f}" for a, b in zip(x.tolist(), upper.tolist(), strict=True))
+    back = "L".join(f"{a:.1f} {b:.1f}" for a, b in zip(x[::-1].tolist(), lower[::-1].tolist(), strict=True))
+    return f"M{forth}L{back}Z"
+
+
+@dataclass
+class Canvas:
+    """An SVG under construction, with the plot's frame."""
+
+    size: Size
+    label: str  # what a screen reader says
+    parts: list[str] = field(default_factory=list)
+
+    @property
+    def x0(self) -> float:
+        return self.size.left
+
+    @property
+    def x1(self) -> float:
+        return self.size.width - self.size.right
+
+    @property
+    def y0(self) -> float:
+        return self.size.height - self.size.bottom
+
+    @property
+    def y1(self) -> float:
+        return self.size.top
+
+    def line(self, x: FloatArray, y: FloatArray, css: str, title: str = "") -> None:
+        """Draw a line through pixel positions, thinned to what can be seen."""
+        x, y = thin(x, y, columns=int(self.x1 - self.x0))
+        self.add(f'<path class="line {css}" d="{line_path(x, y)}"/>', title)
+
+    def area(self, x: FloatArray, upper: FloatArray, lower: FloatArray, css: str, title: str = "") -> None:
+        """Fill between two lines of pixel positions."""
+        self.add(f'<path class="{css}" d="{area_path(x, upper, lower)}"/>', title)
+
+    def rule(self, x0: float, y0: float, x1: float, y1: float, css: str) -> None:
+        """Draw a straight line."""
+        self.parts.append(f'<line class="{css}" x1="{x0:.1f}" y1="{y0:.1f}" x2="{x1:.1f}" y2="{y1:.1f}"/>')
+
+    def box(self, x: float, y: float, width: float, height: float, css: str, title: str = "") -> None:
+        """Fill a rectangle; a negative height is drawn upwards from `y`."""
+        top, tall = (y, height) if height >= 0 else (y + height, -height)
+        self.add(
+            f'<rect class="{css}" x="{x:.1f}" y="{top:.1f}" width="{max(width, 0):.1f}" height="{tall:.1f}"/>', title
+        )
+
+    def dot(self, x: float, y: float, css: str, *, radius: float = 3.5, title: str = "") -> None:
+        """Draw a filled circle."""
+        self.add(f'<circle class="{css}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}"/>', title)
+
+    def text(self, x: float, y: float, words: str, css: str = "tick", anchor: str = "start") -> None:
+        """Write text whose middle line is at `y`."""
+        self.parts.append(
+            f'<text class="{css}" x="{x:.1f}" y="{y + 4:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
+        )
+
+    def add(self, element: str, title: str = "") -> None:
+        """Add an element, in a group with its title where it has one."""
+        self.parts.append(f"<g><title>{escape(title)}</title>{element}</g>" if title else element)
+
+    def y_axis(self, scale: Scale, marks: Sequence[tuple[float, str]], *, zero: float | None = None) -> None:
+        """Draw a grid line and a label at each mark; the one at `zero` is stronger."""
+        for value, words in marks:
+            y = float(scale(value))
+            self.rule(self.x0, y, self.x1, y, "zero" if value == zero else "grid")
+            self.text(self.x0 - 6, y, words, anchor="end")
+
+    def time_axis(self, scale: Scale, times: Times) -> None:
+        """Label the moments along the bottom."""
+        count = max(int((self.x1 - self.x0) / 62), 2)
+        for moment, words in time_ticks(times[0], times[-1], count):
+            x = float(scale(seconds(np.array([moment]))[0]))
+            self.rule(x, self.y0, x, self.y0 + 4, "grid")
+            self.text(x, self.y0 + 14, words, anchor="start" if x - self.x0 < 12 else "middle")
+
+    def number_axis(self, scale: Scale, marks: Sequence[float], words: Sequence[str]) -> None:
+        """Label numbers along the bottom."""
+        for mark, text in zip(marks, words, strict=True):
+            x = float(scale(mark))
+            anchor = "start" if x - self.x0 < 12 else "end" if self.x1 - x < 12 else "middle"
+            self.rule(x, self.y0, x, self.y0 + 4, "grid")
+            self.text(x, self.y0 + 14, text, anchor=anchor)
+
+    def end_labels(self, ends: Sequence[tuple[float, str, str, str]]) -> None:
+        """Name lines at their ends: (y of the line's end, name, figure, CSS class), without overlaps."""
+        places = spread([end[0] for end in ends], gap=LINE_HEIGHT, low=self.y1 + 2, high=self.y0 - 2)
+        for (y, name, value, css), place in zip(ends, places, strict=True):
+            self.parts.append(
+                f'<path class="leader {css}" d="M{self.x1 + 1:.1f} {y:.1f}L{self.x1 + 9:.1f} {place:.1f}"/>'
+            )
+            figure = f' <tspan class="end-figure">{escape(value)}</tspan>' if value else ""
+            self.parts.append(
+                f'<text class="end {css}" x="{self.x1 + 12:.1f}" y="{place + 4:.1f}">{escape(name)}{figure}</text>'
+            )
+
+    def render(self) -> str:
+        """Return the SVG element."""
+        w, h = self.size.width, self.size.height
+        css = "chart narrow" if self.size.narrow else "chart wide"
+        return (
+            f'<svg class="{css}" viewBox="0 0 {w:g} {h:g}" width="{w:g}" height="{h:g}" role="img" '
+            f'aria-label="{escape(self.label)}">{"".join(self.parts)}</svg>'
+        )
+
+
+def seconds(times: Times) -> FloatArray:
+    """Return moments as seconds since 1970."""
+    return np.asarray(times, dtype="datetime64[ms]").astype(np.int64).astype(np.float64) / 1000.0
+
+
+def compact(value: float) -> str:
+    """Return a number in as few characters as it needs: 1.5k, 2M, 0.25."""
+    size = abs(value)
+    for limit, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if size >= limit:
+            return f"{value / limit:.3g}{suffix}".replace("-", MINUS)
+    return f"{value:.3g}".replace("-", MINUS) if size >= 1e-3 or size == 0 else f"{value:.0e}".replace("-", MINUS)
+
+
+def percent_tick(value: float, step: float) -> str:
+    """Return an axis label of a share: +10 %, with a decimal where the steps are below one percent."""
+    digits = 0 if step >= 0.01 - 1e-12 else 1 if step >= 0.001 else 2
+    return number(100 * value, digits=digits, signed=True) + " %" if abs(value) > 1e-12 else "0 %"

@@ -1,0 +1,225 @@
+"""Tables of the report as HTML; every piece of text that comes from outside is escaped here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from wealtharena.envs.trajectory import Trajectory
+from wealtharena.reporting.charts import compare
+from wealtharena.reporting.data import AuditRow, ReportData, SeedRow, StressRow
+from wealtharena.reporting.words import (
+    DASH,
+    MEASURES,
+    THIN,
+    day,
+    escape,
+    figure,
+    finite,
+    measured,
+    name_of,
+    number,
+    percent,
+    tone,
+)
+
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+LAST_TRADES = 15
+LARGEST_TRADES = 10
+_STRESS = ("total_return", "sharpe", "max_drawdown", "turnover")
+_SEEDS = ("total_return", "sharpe", "max_drawdown", "turnover", "trades")
+
+
+def table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], *, css: str = "", foot: Sequence[Sequence[str]] = ()
+) -> str:
+    """Return a table in a frame that scrolls sideways; cells are HTML already, the first of a row is its heading."""
+    body = "".join(_row(row) for row in rows)
+    tail = f"<tfoot>{''.join(_row(row) for row in foot)}</tfoot>" if foot else ""
+    heads = "".join(f'<th scope="col">{cell}</th>' for cell in head)
+    return (
+        f'<div class="scroll" tabindex="0"><table class="{css}"><thead><tr>{heads}</tr></thead>'
+        f"<tbody>{body}</tbody>{tail}</table></div>"
+    )
+
+
+def measures(run: Mapping[str, Any]) -> str:
+    """Return every measure of run.json: the agent by window, then the baselines over the test window."""
+    windows = [(name, values) for name, values in (run.get("metrics") or {}).items() if values]
+    windows.sort(
+        key=lambda item: (
+            ("test", "validation", "train").index(item[0]) if item[0] in ("test", "validation", "train") else 9
+        )
+    )
+    baselines = [(name, values) for name, values in (run.get("baselines") or {}).items() if values]
+    known = {key for _, values in [*windows, *baselines] for key in values}
+    rows = []
+    for measure in (m for m in MEASURES.values() if m.name in known):
+        cells = [f'<span title="{escape(measure.meaning)}">{escape(measure.label)}</span>']
+        cells += [
+            measured(f"metrics.{name}.{measure.name}", values.get(measure.name), measure) for name, values in windows
+        ]
+        cells += [
+            measured(f"baselines.{name}.{measure.name}", values.get(measure.name), measure)
+            for name, values in baselines
+        ]
+        rows.append(cells)
+    head = [
+        "Measure",
+        *(escape(name_of(name)) for name, _ in windows),
+        *(escape(name_of(name)) for name, _ in baselines),
+    ]
+    return table(head, rows, css=f"measures lead-{len(windows)}")
+
+
+def comparison(run: Mapping[str, Any]) -> str:
+    """Return the difference in Sharpe ratio to each baseline with interval and p-value, drawn on one axis."""
+    rows = []
+    entries = [(name, entry) for name, entry in (run.get("comparison") or {}).items() if entry]
+    edges = [finite(v) for _, e in entries for v in (e.get("sharpe_difference"), *(e.get("ci95") or ()))]
+    limits = compare.limits(edges)
+    for name, entry in entries:
+        low, high = ([finite(v) for v in entry.get("ci95") or ()] + [None, None])[:2]
+        difference, p_value = finite(entry.get("sharpe_difference")), finite(entry.get("p_value"))
+        own = ((run.get("baselines") or {}).get(name) or {}).get("sharpe")
+        path = f"comparison.{name}"
+        rows.append(
+            [
+                escape(name_of(name)),
+                measured(f"baselines.{name}.sharpe", own, MEASURES["sharpe"]),
+                measured(f"{path}.sharpe_difference", difference, MEASURES["sharpe"]),
+                compare.interval(difference, low, high, limits=limits),
+                f"{_raw(f'{path}.ci95.0', low)} to {_raw(f'{path}.ci95.1', high)}" if low is not None else DASH,
+                _raw(f"{path}.p_value", p_value, signed=False, digits=3),
+            ]
+        )
+    head = ["Baseline", "Its Sharpe", "Agent less baseline", "", "95 % interval", "p"]
+    return table(head, rows, css="comparison")
+
+
+def monthly(path: Trajectory) -> str:
+    """Return net returns by month and year; a month that the window covers in part shows that part."""
+    months, values = month_returns(path)
+    first, last = int(months[0]) // 12, int(months[-1]) // 12
+    by_month = dict(zip(months.tolist(), values.tolist(), strict=True))
+    rows = []
+    for year in range(last, first - 1, -1):
+        inside = [by_month[m] for m in range(year * 12, year * 12 + 12) if m in by_month]
+        cells = [str(1970 + year)]
+        cells += [_heat(by_month.get(year * 12 + m)) for m in range(12)]
+        total = float(np.prod(1 + np.array(inside)) - 1)
+        rows.append([*cells, f'<b class="{tone(total)}">{percent(total, signed=True)}</b>'])
+    return table(["", *MONTHS, "Year"], rows, css="months")
+
+
+def month_returns(path: Trajectory) -> tuple[np.ndarray, np.ndarray]:
+    """Return months since January 1970 and the return over each, compounding to the total return."""
+    months = path.timestamps.astype("datetime64[M]").astype(np.int64)
+    last = np.append(np.flatnonzero(np.diff(months)), len(months) - 1)
+    equity = path.equity[last]
+    before = np.concatenate([[path.equity[0]], equity[:-1]])
+    keep = last > 0  # a window that begins on a month's last bar has no return in that month
+    return months[last][keep], (equity / before - 1.0)[keep]
+
+
+def stress(rows: Sequence[StressRow], base: Mapping[str, Any]) -> str:
+    """Return the stressed backtests under the plain one."""
+    cells = [["<b>As run</b>", *(measured(f"metrics.test.{key}", base.get(key), MEASURES[key]) for key in _STRESS), ""]]
+    cells += [[escape(row.name), *_figures(row.metrics, _STRESS), escape(row.note)] for row in rows]
+    return table(["Condition", *(MEASURES[key].label for key in _STRESS), ""], cells, css="stress")
+
+
+def seeds(rows: Sequence[SeedRow]) -> str:
+    """Return one row a seed."""
+    cells = [[f"seed {row.seed}", *_figures(row.metrics, _SEEDS), escape(row.run_id)] for row in rows]
+    return table(["", *(MEASURES[key].label for key in _SEEDS), "Run"], cells)
+
+
+def audit(rows: Sequence[AuditRow]) -> str:
+    """Return the checks of the look-ahead audit with their results."""
+    words = {
+        True: '<span class="mark pass">passed</span>',
+        False: '<span class="mark fail">failed</span>',
+        None: "not run",
+    }
+    return table(
+        ["Check", "Result", ""], [[escape(r.name), words[r.passed], escape(r.detail)] for r in rows], css="audit"
+    )
+
+
+def trades(path: Trajectory, *, largest: bool) -> str:
+    """Return the last orders, or the largest by value, newest or largest first."""
+    orders = path.trades
+    if largest:
+        picked = np.argsort(-np.abs(orders.value), kind="stable")[:LARGEST_TRADES]
+    else:
+        picked = np.arange(orders.bar.size)[::-1][:LAST_TRADES]
+    rows = []
+    for i in picked:
+        units, side = float(orders.units[i]), "buy" if orders.units[i] > 0 else "sell"
+        rows.append(
+            [
+                escape(day(path.timestamps[orders.bar[i]])),
+                escape(path.symbols[orders.symbol[i]]),
+                side,
+                number(abs(units), digits=0 if abs(units) >= 1000 else 4 if abs(units) < 1 else 2),
+                number(float(orders.price[i]), digits=2 if abs(orders.price[i]) >= 10 else 4),
+                number(abs(float(orders.value[i])), digits=0),
+                number(float(orders.cost[i]), digits=2),
+            ]
+        )
+    return table(["Filled", "Symbol", "Side", "Units", "Price", "Value", "Cost"], rows, css="trades")
+
+
+def facts(pairs: Sequence[tuple[str, str]]) -> str:
+    """Return a list of terms and HTML values; empty values are left out."""
+    shown = "".join(f"<div><dt>{escape(term)}</dt><dd>{value}</dd></div>" for term, value in pairs if value)
+    return f'<dl class="facts">{shown}</dl>'
+
+
+def evidence(data: ReportData) -> str:
+    """Return the figures that the verdict rests on, by the names of run.json."""
+    found = (data.run.get("verdict") or {}).get("evidence") or {}
+    return facts([(name_of(key), _evidence(f"verdict.evidence.{key}", key, value)) for key, value in found.items()])
+
+
+def _evidence(path: str, key: str, value: Any) -> str:
+    known = finite(value)
+    if known is None:
+        return escape(value) if isinstance(value, str | bool) else ""
+    text = number(known, digits=0) if known == int(known) and abs(known) >= 2 else number(known, digits=3)
+    return f'<data data-metric="{escape(path)}" value="{known!r}">{text}</data>'
+
+
+def _figures(metrics: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
+    found = []
+    for key in keys:
+        measure, value = MEASURES[key], metrics.get(key)
+        css = tone(finite(value)) if measure.signed else "plain"
+        found.append(f'<span class="{css}">{figure(measure.kind, value, signed=measure.signed)}</span>')
+    return found
+
+
+def _heat(value: float | None) -> str:
+    if value is None:
+        return ""
+    depth = min(abs(value) / 0.10, 1.0) * 0.55 + (0.06 if value else 0.0)
+    css = "up" if value > 0 else "down" if value < 0 else "flat"
+    text = number(100 * value, digits=1, signed=True)
+    return f'<span class="heat {css}" style="--a:{depth:.2f}">{text}</span>'
+
+
+def _raw(path: str, value: float | None, *, signed: bool = True, digits: int = 2) -> str:
+    if value is None:
+        return DASH
+    text = number(value, digits=digits, signed=signed)
+    if digits == 3 and 0 <= value < 0.001:
+        text = f"<{THIN}0.001"
+    return f'<data data-metric="{escape(path)}" value="{value!r}">{escape(text)}</data>'
+
+
+def _row(cells: Sequence[str]) -> str:
+    first, *rest = cells
+    return f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in rest)}</tr>'

@@ -1,0 +1,143 @@
+"""The look of every page: colours as variables, once for light and once for dark, and nothing loaded from outside.
+
+Series colours keep apart for the common kinds of colour blindness (after Okabe and Ito 2008, and Tol 2021) and are dark
+enough on paper, light enough on black, to be read as text; each baseline also has a dash of its own.
+"""
+
+from __future__ import annotations
+
+_LIGHT = """
+--paper:#fcfcfa;--card:#ffffff;--ink:#1b2026;--soft:#57616b;--rule:#dde1e4;--grid:#e9ecee;--zero:#9aa3ab;
+--agent:#0b57b8;--band:#0b57b820;--fill:#0b57b826;
+--buy_and_hold:#b4500a;--equal_weight:#00765f;--momentum:#8c3f8f;--inverse_volatility:#6f6100;
+--minimum_variance:#a02c52;--cash-line:#6a737c;--random:#7d868f;--other:#4b5563;
+--gain:#0b6b57;--loss:#b03a06;--gain-rgb:0 118 95;--loss-rgb:196 84 16;
+--red:#b00020;--on-red:#ffffff;--amber:#8a5a00;--amber-bg:#fdf3dc;--green:#0b6b57;--green-bg:#e2f3ee;--red-bg:#fbe7e6;
+--s0:#332f87;--s1:#79bfe6;--s2:#3a9d8c;--s3:#117733;--s4:#999933;--s5:#ddc871;--s6:#cc6677;--s7:#882255;--s8:#aa4499;
+--s9:#b9bec4;--stack-cash:#eef0f1;"""
+_DARK = """
+--paper:#12161a;--card:#181d22;--ink:#e4e8eb;--soft:#a0abb5;--rule:#2d353c;--grid:#252c33;--zero:#66717b;
+--agent:#76b0ff;--band:#76b0ff2b;--fill:#76b0ff33;
+--buy_and_hold:#f2a25c;--equal_weight:#4fd0b2;--momentum:#dba0de;--inverse_volatility:#d8c954;
+--minimum_variance:#f08ba9;--cash-line:#a3adb7;--random:#8e99a4;--other:#b8c1ca;
+--gain:#4fd0b2;--loss:#f5a26b;--gain-rgb:79 208 178;--loss-rgb:240 140 70;
+--red:#ff6b6b;--on-red:#1b0507;--amber:#f3c766;--amber-bg:#33290f;--green:#4fd0b2;--green-bg:#10302a;--red-bg:#3a1618;
+--s0:#8f8ae6;--s1:#88ccee;--s2:#44aa99;--s3:#3f9c5a;--s4:#a8a845;--s5:#ddcc77;--s6:#d97a8a;--s7:#a84878;--s8:#c066b0;
+--s9:#6d767f;--stack-cash:#232a30;"""
+
+_PAGE = """
+*{box-sizing:border-box}
+html{-webkit-text-size-adjust:100%;scroll-behavior:smooth}
+body{margin:0;background:var(--paper);color:var(--ink);line-height:1.5;font-size:15px;
+font-family:-apple-system,BlinkMacSystemFont,"Segoe UI",Roboto,"Noto Sans","Liberation Sans",Arial,sans-serif;
+font-variant-numeric:tabular-nums lining-nums}
+main,.top{max-width:1180px;margin:0 auto;padding:0 24px}
+a{color:var(--agent)}
+.top{padding-top:22px}
+.eyebrow{margin:0;color:var(--soft);font-size:13px;letter-spacing:.02em}
+h1{margin:2px 0 2px;font-size:28px;line-height:1.2;font-weight:650;letter-spacing:-.01em}
+h1 small{font-size:17px;font-weight:500;color:var(--soft);letter-spacing:0}
+h2{margin:44px 0 6px;padding-top:14px;border-top:1px solid var(--rule);font-size:19px;font-weight:650}
+h3{margin:22px 0 4px;font-size:15px;font-weight:650}
+p{margin:6px 0;max-width:74ch}
+.soft,.lead{color:var(--soft)}
+.banner{background:var(--red);color:var(--on-red);padding:9px 24px;font-weight:650;text-align:center}
+.banner span{font-weight:450}
+.banner.stopped{background:var(--amber-bg);color:var(--amber)}
+.meta{display:flex;flex-wrap:wrap;gap:4px 26px;margin:10px 0 2px;padding:0;list-style:none;font-size:14px}
+.meta b{display:block;font-weight:500;color:var(--soft);font-size:12px}
+.first{display:grid;grid-template-columns:minmax(0,1fr) 292px;gap:6px 28px;margin-top:14px;align-items:start}
+.tiles{grid-column:1/-1;display:grid;grid-template-columns:repeat(6,minmax(0,1fr));gap:1px;background:var(--rule);
+border:1px solid var(--rule);border-radius:8px;overflow:hidden}
+.tile{background:var(--card);padding:9px 14px 10px}
+.tile h3{margin:0;font-size:12px;font-weight:500;color:var(--soft)}
+.tile data{font-size:22px;font-weight:620;letter-spacing:-.01em}
+.tile p{margin:0;font-size:12px;color:var(--soft)}
+.verdict{margin-top:10px;border:1px solid var(--rule);border-radius:8px;background:var(--card);padding:12px 16px 10px}
+.verdict h2{border:0;margin:0;padding:0;font-size:13px;font-weight:500;color:var(--soft)}
+.status{display:inline-block;margin:4px 0 4px;padding:3px 12px;border-radius:99px;font-weight:650;font-size:16px}
+.promotable{background:var(--green-bg);color:var(--green)}
+.unproven{background:var(--amber-bg);color:var(--amber)}
+.rejected,.failed{background:var(--red-bg);color:var(--red)}
+.verdict ul{margin:4px 0 0;padding-left:17px;font-size:13.5px;line-height:1.42}
+.verdict li{margin:4px 0}
+nav{display:flex;flex-wrap:wrap;gap:4px 16px;margin:18px 0 0;font-size:13.5px}
+nav a{text-decoration:none}nav a:hover{text-decoration:underline}
+figure{margin:12px 0 0;min-width:0}
+figcaption{font-weight:620;font-size:14px}
+figcaption span{display:block;font-weight:400;color:var(--soft);font-size:12.5px;max-width:86ch}
+.pair{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:8px 36px}
+.trio{display:grid;grid-template-columns:repeat(3,minmax(0,1fr));gap:8px 24px}
+.scroll{overflow-x:auto;margin-top:8px;-webkit-overflow-scrolling:touch}
+table{border-collapse:collapse;font-size:13.5px;min-width:100%}
+th,td{padding:4px 10px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--grid)}
+thead th{color:var(--soft);font-weight:500;border-bottom:1px solid var(--rule);vertical-align:bottom}
+th:first-child{text-align:left;padding-left:0}
+tbody th{font-weight:500;position:sticky;left:0;background:var(--paper)}
+td.note,table.stress td:last-child,table.audit td,table.audit th,table.trades td:nth-child(-n+3){text-align:left}
+table.audit td:last-child{white-space:normal}
+table.comparison td:nth-child(4){padding:0 4px;width:230px}table.comparison td svg{width:220px;height:26px;vertical-align:middle}
+table.months{table-layout:fixed}table.months th,table.months td{padding:2px 2px;border:0;text-align:center;min-width:47px}
+table.months th:first-child{min-width:44px;text-align:left}
+.heat{display:block;padding:3px 2px;border-radius:3px}
+.heat.up{background:rgb(var(--gain-rgb)/var(--a))}.heat.down{background:rgb(var(--loss-rgb)/var(--a))}
+.gain{color:var(--gain)}.loss{color:var(--loss)}
+.mark{padding:1px 8px;border-radius:99px;font-size:12.5px}.pass{background:var(--green-bg);color:var(--green)}
+.fail{background:var(--red-bg);color:var(--red)}
+.facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(230px,1fr));gap:6px 28px;margin:10px 0}
+.facts div{min-width:0;border-bottom:1px solid var(--grid);padding-bottom:4px}
+.facts dt{font-size:12px;color:var(--soft)}.facts dd{margin:0;overflow-wrap:anywhere;font-size:13.5px}
+code,pre{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"Liberation Mono",monospace;font-size:13px}
+pre{background:var(--card);border:1px solid var(--rule);border-radius:6px;padding:10px 12px;overflow-x:auto;margin:8px 0}
+pre.command{white-space:pre-wrap;overflow-wrap:anywhere}
+details{margin:10px 0}summary{cursor:pointer;font-weight:500}
+footer{margin:50px auto 30px;color:var(--soft);font-size:12.5px}
+ul.notes li{margin:4px 0;max-width:80ch}
+@media(max-width:1080px){.first{grid-template-columns:minmax(0,1fr)}.verdict{grid-row:1;margin-top:0}}
+@media(max-width:900px){.trio{grid-template-columns:repeat(2,minmax(0,1fr))}}
+@media(max-width:760px){main,.top{padding-left:16px;padding-right:16px}.banner{padding:9px 16px}
+.tiles{grid-template-columns:repeat(2,minmax(0,1fr))}.pair,.trio{grid-template-columns:minmax(0,1fr)}
+h1{font-size:24px}h1 small{display:block}.tile data{font-size:20px}.facts{grid-template-columns:minmax(0,1fr)}
+.meta{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:8px 16px}.meta .full{grid-column:1/-1}
+}
+@media print{nav{display:none}body{font-size:12px}section{break-inside:avoid}}
+"""
+
+_CHART = """
+svg.chart{display:block;width:100%;height:auto;overflow:visible}
+svg.chart.narrow{display:none}
+@media(max-width:760px){svg.chart.wide{display:none}svg.chart.narrow{display:block}
+table svg.chart.narrow{display:inline-block}}
+table svg.chart.narrow{display:inline-block}
+.chart text{font-size:12px;fill:var(--ink)}
+.chart .tick{fill:var(--soft);font-size:11.5px}.chart .note{fill:var(--soft);font-size:11.5px}
+.grid{stroke:var(--grid);stroke-width:1;shape-rendering:crispEdges}
+.zero{stroke:var(--zero);stroke-width:1;shape-rendering:crispEdges}
+.line{fill:none;stroke:var(--c);stroke-width:1.3;stroke-linejoin:round}
+.line.agent{stroke-width:2.2}
+.leader{fill:none;stroke:var(--c);stroke-width:1;opacity:.55}
+.chart text.end{fill:var(--c);font-size:12px}.chart text.end.agent{font-weight:650}
+.end-figure{font-weight:600}
+.agent{--c:var(--agent)}.base-buy_and_hold{--c:var(--buy_and_hold)}
+.base-equal_weight{--c:var(--equal_weight)}.line.base-equal_weight{stroke-dasharray:7 2}
+.base-momentum{--c:var(--momentum)}.line.base-momentum{stroke-dasharray:4 2}
+.base-inverse_volatility{--c:var(--inverse_volatility)}.line.base-inverse_volatility{stroke-dasharray:8 2 2 2}
+.base-minimum_variance{--c:var(--minimum_variance)}.line.base-minimum_variance{stroke-dasharray:2 2}
+.base-cash{--c:var(--cash-line)}.base-random{--c:var(--random)}.line.base-random{stroke-dasharray:1.5 2.5}
+.base-other{--c:var(--other)}.line.base-other{stroke-dasharray:10 3}
+.cost-trade{--c:var(--buy_and_hold)}.cost-finance{--c:var(--momentum)}.cost-income{--c:var(--equal_weight)}
+.band{fill:var(--band)}.fill.agent{fill:var(--fill)}
+circle{fill:var(--c)}circle.see-through{opacity:.72;stroke:var(--paper)}
+circle.chosen{fill:var(--paper);stroke:var(--buy_and_hold);stroke-width:2.5}
+.bar{fill:var(--c);opacity:.75}
+.interval{stroke:var(--zero);stroke-width:3;stroke-linecap:round}.interval.sure{stroke:var(--agent);opacity:.5}
+.middle{stroke:var(--ink);stroke-width:2}
+.stack{stroke:var(--paper);stroke-width:.4}.stack.cash{fill:var(--stack-cash)}
+.window-train{fill:var(--s9)}.window-validation{fill:var(--s1)}.window-test{fill:var(--agent)}
+"""
+_STACK = "".join(f".s{k}{{fill:var(--s{k})}}" for k in range(10))
+
+CSS = (
+    f":root{{color-scheme:light dark;{_LIGHT}}}@media(prefers-color-scheme:dark){{:root{{{_DARK}}}}}"
+    f"{_PAGE}{_CHART}{_STACK}"
+).replace("\n", "")

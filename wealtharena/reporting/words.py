@@ -1,0 +1,150 @@
+"""Figures and names as a reader sees them, escaped for HTML."""
+
+from __future__ import annotations
+
+import datetime as dt
+import html
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+DASH = "—"
+MINUS = "−"
+THIN = " "  # narrow no-break space
+Kind = Literal["percent", "ratio", "count", "money", "years", "share"]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How one measure of run.json is called, written and explained."""
+
+    name: str
+    label: str
+    kind: Kind
+    signed: bool
+    meaning: str
+
+
+_MEASURES = (
+    Measure("total_return", "Total return", "percent", True, "V_n / V_0 − 1"),
+    Measure("annual_return", "Annual return", "percent", True, "(V_n / V_0)^(B/n) − 1, B bars a year, n bars"),
+    Measure("annual_volatility", "Annual volatility", "percent", False, "standard deviation of the returns × √B"),
+    Measure("sharpe", "Sharpe ratio", "ratio", True, "mean(r − rf) / std(r − rf) × √B"),
+    Measure("sortino", "Sortino ratio", "ratio", True, "mean(r − rf) / √mean(min(r − rf, 0)²) × √B"),
+    Measure("max_drawdown", "Worst drawdown", "percent", True, "min(V / highest V so far) − 1"),
+    Measure("calmar", "Calmar ratio", "ratio", True, "annual return / |worst drawdown|"),
+    Measure("win_rate", "Win rate", "share", False, "bars with a gain among those with a gain or a loss"),
+    Measure("profit_factor", "Profit factor", "ratio", False, "sum of gains / sum of losses"),
+    Measure("var_95", "Value at risk, 95 %", "percent", True, "5 % quantile of the returns of a bar"),
+    Measure("cvar_95", "Expected shortfall, 95 %", "percent", True, "mean of the returns at or below that quantile"),
+    Measure("turnover", "Turnover a year", "ratio", False, "traded value / equity, a year; 1 is the account once"),
+    Measure("exposure", "Mean exposure", "share", False, "mean sum of absolute weights"),
+    Measure("trades", "Orders", "count", False, "executed orders"),
+    Measure("costs_paid", "Costs paid", "money", False, "commission, spread and impact, in account currency"),
+    Measure(
+        "psr",
+        "Probabilistic Sharpe",
+        "share",
+        False,
+        "probability that the true Sharpe ratio is above 0, given length, skewness and kurtosis (Bailey and López de Prado 2012)",
+    ),
+    Measure(
+        "min_track_record_length",
+        "Record needed",
+        "years",
+        False,
+        "years of such a record until the Sharpe ratio is above 0 at 95 %",
+    ),
+)
+MEASURES: Mapping[str, Measure] = {measure.name: measure for measure in _MEASURES}
+_NAMES = {
+    "buy_and_hold": "Buy & hold",
+    "equal_weight": "Equal weight",
+    "momentum": "Momentum",
+    "inverse_volatility": "Inverse volatility",
+    "minimum_variance": "Minimum variance",
+    "cash": "Cash",
+    "random": "Random",
+    "benchmark": "Benchmark",
+}
+_SHORT = {"Inverse volatility": "Inv. vol.", "Minimum variance": "Min. var.", "Equal weight": "Equal w."}
+_SMALL = {"ppo", "appo", "impala", "a2c", "dqn", "sac", "tqc", "bc", "marwil", "cql", "iql", "etf"}
+
+
+def escape(value: object) -> str:
+    """Return `value` as text that is safe in HTML, in an element or a quoted attribute."""
+    return html.escape(str(value), quote=True)
+
+
+def name_of(key: str, *, short: bool = False) -> str:
+    """Return a baseline, agent or class by the name that people use; unknown names lose their underscores."""
+    name = _NAMES.get(key) or (key.upper() if key in _SMALL else key.replace("_", " "))
+    name = name[:1].upper() + name[1:]
+    return _SHORT.get(name, name) if short else name
+
+
+def finite(value: Any) -> float | None:
+    """Return `value` as a finite float; None for everything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        return None
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def percent(value: float, *, digits: int = 1, signed: bool = False) -> str:
+    """Return a share as a percentage: 0.123 is 12.3 %."""
+    return f"{number(100.0 * value, digits=digits, signed=signed)}{THIN}%"
+
+
+def number(value: float, *, digits: int = 2, signed: bool = False) -> str:
+    """Return a number with grouped thousands and a true minus sign; never a negative zero."""
+    text = f"{value:{'+' if signed else ''},.{digits}f}"
+    if not any(digit in text for digit in "123456789"):
+        text = text.lstrip("+-")
+    return text.replace("-", MINUS)
+
+
+def figure(kind: Kind, value: Any, *, signed: bool = False) -> str:
+    """Return `value` as its kind is written; a dash where it is not defined."""
+    known = finite(value)
+    if known is None:
+        return DASH
+    if kind == "percent":
+        return percent(known, signed=signed)
+    if kind == "share":
+        return percent(known)
+    if kind == "count":
+        return number(known, digits=0)
+    if kind == "money":
+        return number(known, digits=0 if abs(known) >= 1000 else 2)
+    if kind == "years":
+        return f"{number(known, digits=1)}{THIN}years" if known < 1000 else f">{THIN}1,000{THIN}years"
+    return number(known, signed=signed)
+
+
+def measured(path: str, value: Any, measure: Measure) -> str:
+    """Return a figure of run.json as HTML that carries its path and exact value: `data-metric="test.sharpe"`."""
+    text = figure(measure.kind, value, signed=measure.signed)
+    known = finite(value)
+    raw = "" if known is None else f' value="{known!r}"'
+    return f'<data class="{tone(known) if measure.signed else "plain"}" data-metric="{escape(path)}"{raw}>{text}</data>'
+
+
+def tone(value: float | None) -> str:
+    """Return the CSS class of a signed figure."""
+    if value is None or value == 0:
+        return "plain"
+    return "gain" if value > 0 else "loss"
+
+
+def day(value: Any) -> str:
+    """Return a date or time as 5 Mar 2021, with the hour where it has one; text that is no date is returned as it is."""
+    try:
+        moment = dt.datetime.fromisoformat(str(value).replace("Z", "+00:00")[:26].rstrip("T"))
+    except ValueError:
+        return str(value)
+    text = f"{moment.day} {moment:%b %Y}"
+    return text if (moment.hour, moment.minute) == (0, 0) else f"{text} {moment:%H:%M}"
