@@ -1,0 +1,40 @@
+import math
+
+from wealtharena.evaluation.ranking import composite
+
+FIVE = {
+    "commodities": {"annual_return": -0.4398, "sharpe": -0.647, "win_rate": 0.4928},
+    "currency_pairs": {"annual_return": 0.2252, "sharpe": 1.180, "win_rate": 0.5270},
+    "asx_stocks": {"annual_return": 0.2917, "sharpe": 1.088, "win_rate": 0.5311},
+    "cryptocurrencies": {"annual_return": 0.6624, "sharpe": 1.266, "win_rate": 0.5188},
+    "etf": {"annual_return": 0.2646, "sharpe": 1.757, "win_rate": 0.5537},
+}
+
+
+def test_the_five_agents_are_ranked_etf_first_and_commodities_last():
+    """No agent has a profit factor, so that measure is dropped and the weights are .3, .3, .2 of .8."""
+    ranked = composite(FIVE)
+    assert ranked[0].name == "etf"
+    assert ranked[-1].name == "commodities"
+    assert [r.place for r in ranked] == [1, 2, 3, 4, 5]
+    assert ranked[0].composite == (0.3 * 3 + 0.3 * 5 + 0.2 * 5) / 0.8
+    assert ranked[-1].composite == 1.0
+    assert set(ranked[0].ranks) == {"annual_return", "sharpe", "win_rate"}
+
+
+def test_a_measure_that_one_agent_lacks_is_dropped_for_all():
+    agents = {name: dict(values, profit_factor=1.0 + i) for i, (name, values) in enumerate(FIVE.items())}
+    agents["etf"]["profit_factor"] = math.nan
+    assert all("profit_factor" not in r.ranks for r in composite(agents))
+
+
+def test_equal_values_share_their_rank():
+    ranked = composite({"a": {"sharpe": 1.0}, "b": {"sharpe": 1.0}, "c": {"sharpe": 0.0}})
+    assert [r.composite for r in ranked] == [2.5, 2.5, 1.0]
+
+
+def test_agents_without_any_measure_are_still_listed():
+    ranked = composite({"a": {}, "b": {"sharpe": None}})
+    assert {r.name for r in ranked} == {"a", "b"}
+    assert all(math.isnan(r.composite) for r in ranked)
+    assert composite({}) == ()

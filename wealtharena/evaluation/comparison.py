@@ -1,0 +1,97 @@
+"""The agent against each baseline, bar by bar."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wealtharena.envs.trajectory import Trajectory
+from wealtharena.evaluation.bootstrap import PairedDifference, paired_bootstrap
+
+MIN_BARS = 8
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Agent less one baseline, a year; None where the two could not be compared and `why_not` says so."""
+
+    baseline: str
+    difference: PairedDifference | None
+    years: float
+    why_not: str = ""
+
+    @property
+    def years_needed(self) -> float:
+        """Return the years of record after which a difference of this size would leave 0 outside the interval.
+
+        The half width of an interval shrinks with the root of the record. Infinite where the agent is not ahead.
+        """
+        if self.difference is None:
+            return math.nan
+        ahead = self.difference.sharpe.value
+        half_width = (self.difference.sharpe.high - self.difference.sharpe.low) / 2.0
+        return self.years * (half_width / ahead) ** 2 if ahead > 0.0 else math.inf
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the block of run.json; null where a figure is not defined."""
+        if self.difference is None:
+            return {"sharpe_difference": None, "ci95": None, "p_value": None, "why_not": self.why_not}
+        found = self.difference
+        return {
+            "sharpe_difference": found.sharpe.value,
+            "ci95": [found.sharpe.low, found.sharpe.high],
+            "p_value": found.sharpe_p_value,
+            "return_difference": found.annual_return.value,
+            "return_ci95": [found.annual_return.low, found.annual_return.high],
+            "return_p_value": found.return_p_value,
+            "block_bars": found.block_bars,
+            "years_needed": self.years_needed if math.isfinite(self.years_needed) else None,
+        }
+
+
+def compare(
+    agent: Trajectory, baseline: Trajectory, *, rng: np.random.Generator, draws: int, risk_free: float = 0.0
+) -> Comparison:
+    """Return the paired difference of two backtests over the same bars, with 95 % intervals.
+
+    Raises ValueError where the two do not share their timestamps: a comparison of different dates means nothing.
+    """
+    if not np.array_equal(agent.timestamps, baseline.timestamps):
+        raise ValueError(f"{agent.name} and {baseline.name} were not played over the same bars")
+    left, right = aligned(agent.returns, baseline.returns)
+    years = left.size / agent.bars_per_year
+    if left.size < MIN_BARS:
+        return Comparison(baseline.name, None, years, f"{left.size} bars are too few to compare")
+    found = paired_bootstrap(
+        left, right, rng=rng, bars_per_year=agent.bars_per_year, draws=draws, confidence=0.95, risk_free=risk_free
+    )
+    return Comparison(baseline.name, found, years)
+
+
+def compare_all(
+    agent: Trajectory,
+    baselines: Mapping[str, Trajectory],
+    *,
+    rng: np.random.Generator,
+    draws: int,
+    risk_free: float = 0.0,
+) -> dict[str, Comparison]:
+    """Return the comparison with each baseline; each has its own stream of `rng`, so that a further baseline changes none."""
+    streams = dict(zip(sorted(baselines), rng.spawn(len(baselines)), strict=True))
+    return {
+        name: compare(agent, played, rng=streams[name], draws=draws, risk_free=risk_free)
+        for name, played in baselines.items()
+    }
+
+
+def aligned(
+    left: npt.NDArray[np.float64], right: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the bars for which both returns are finite."""
+    both = np.isfinite(left) & np.isfinite(right)
+    return left[both], right[both]

@@ -1,0 +1,215 @@
+"""From figures to a word: promotable, unproven or rejected, with a reason a rule.
+
+Each rule is one small function of the evidence and of the limits in `conf/evaluation`. The verdict is the worst status
+that any rule gives: one rule can hold back a result that all others like.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from wealtharena.config.specs.runs import VerdictSpec
+
+Status = Literal["promotable", "unproven", "rejected"]
+ORDER: tuple[Status, ...] = ("promotable", "unproven", "rejected")  # best to worst
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the rules look at. Sharpe figures are a year; None means not known."""
+
+    seeds: int
+    years: float  # length of the test record
+    annual_return: float  # interquartile mean over seeds, as the next one
+    sharpe: float
+    sharpe_spread: float | None  # largest less smallest over seeds
+    beats: str  # the baseline of the lower bound
+    sharpe_difference: float | None
+    difference_low: float | None
+    difference_high: float | None
+    years_needed: float | None
+    dsr: float | None
+    trials: int
+    pbo: float | None
+    strategies: int  # behind pbo
+    worst_drawdown: float
+    fewest_trades: int
+    liquidated: bool
+    degenerate: str | None
+    simulated: bool
+    unadjusted_rolls: bool
+    audit_passed: bool | None
+    openings: int  # looks at the test window so far, this one included
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """What one rule says."""
+
+    rule: str
+    status: Status
+    reason: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The worst ruling's status, all rulings, and what they rest on."""
+
+    status: Status
+    rulings: tuple[Ruling, ...]
+    evidence: Evidence
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Return why it is not better, worst first; what speaks for it where nothing speaks against."""
+        against = [r for r in self.rulings if r.status != "promotable"]
+        against.sort(key=lambda r: -ORDER.index(r.status))
+        return tuple(r.reason for r in against) or tuple(r.reason for r in self.rulings)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return run.json's `verdict` block; NaN and infinity become null."""
+        evidence = {k: _finite(v) for k, v in asdict(self.evidence).items()}
+        rules = [asdict(ruling) for ruling in self.rulings]
+        return {"status": self.status, "reasons": list(self.reasons), "rules": rules, "evidence": evidence}
+
+
+def judge(evidence: Evidence, spec: VerdictSpec) -> Verdict:
+    """Return the verdict of all rules."""
+    rulings = tuple(rule(evidence, spec) for rule in RULES)
+    worst = max(rulings, key=lambda r: ORDER.index(r.status))
+    return Verdict(worst.status, rulings, evidence)
+
+
+def lower_bound(evidence: Evidence, spec: VerdictSpec) -> Ruling:
+    """The interval of the Sharpe difference to the baseline must lie above 0; below 0 it rejects."""
+    del spec
+    difference, low, high = evidence.sharpe_difference, evidence.difference_low, evidence.difference_high
+    if difference is None or low is None or high is None:
+        return Ruling("lower_bound", "unproven", f"It could not be compared with {evidence.beats}.")
+    figures = f"Sharpe ratio {difference:+.2f} against {evidence.beats}, interval {low:+.2f} to {high:+.2f}"
+    if low > 0.0:
+        return Ruling("lower_bound", "promotable", f"{figures}: above it.")
+    if high < 0.0:
+        return Ruling("lower_bound", "rejected", f"{figures}: below it, and not by chance.")
+    return Ruling("lower_bound", "unproven", f"{figures}: could be chance. {_patience(evidence)}")
+
+
+def _patience(evidence: Evidence) -> str:
+    needed = evidence.years_needed
+    if needed is None or math.isnan(needed):
+        return f"The record is {evidence.years:.1f} years long."
+    if math.isinf(needed):
+        return "No record would be long enough to show an advantage that is not there."
+    return f"It would take a record of {needed:.1f} years to show a difference of this size; this one has {evidence.years:.1f}."
+
+
+def deflated_sharpe(evidence: Evidence, spec: VerdictSpec) -> Ruling:
+    """The Sharpe ratio must stand after deflation by what was tried."""
+    tried = f"{evidence.trials} configuration{'s' if evidence.trials != 1 else ''} tried"
+    if evidence.dsr is None or math.isnan(evidence.dsr):
+        return Ruling("dsr", "unproven", f"The deflated Sharpe ratio is not defined for this record ({tried}).")
+    passed = evidence.dsr >= spec.min_dsr
+    text = f"Deflated Sharpe ratio {evidence.dsr:.2f} with {tried}; {spec.min_dsr:.2f} is asked."
+    return Ruling("dsr", "promotable" if passed else "unproven", text)
+
+
+def overfitting(evidence: Evidence, spec: VerdictSpec) -> Ruling:
+    """Choosing among strategies must not be what made the result."""
+    if evidence.pbo is None or math.isnan(evidence.pbo):
+        if evidence.trials <= 1:
+            return Ruling("pbo", "promotable", "One configuration was tried: no choice to overfit by.")
+        return Ruling(
+            "pbo",
+            "unproven",
+            f"{evidence.trials} configurations were tried, and their records are not at hand for PBO.",
+        )
+    text = f"Probability of backtest overfitting {evidence.pbo:.2f} over {evidence.strategies} strategies; {spec.max_pbo:.2f} is allowed."
+    if evidence.pbo <= spec.max_pbo:
+        return Ruling("pbo", "promotable", text)
+    return Ruling("pbo", "rejected" if evidence.pbo > 0.5 else "unproven", text)
+
+
+def drawdown(evidence: Evidence, spec: VerdictSpec) -> Ruling:
+    """The worst drawdown of any seed must stay within the limit."""
+    text = f"Worst drawdown {evidence.worst_drawdown:.1%}; {spec.max_drawdown:.0%} is allowed."
+    passed = evidence.worst_drawdown >= spec.max_drawdown and not evidence.liquidated
+    if evidence.liquidated:
+        text = "The account was liquidated. " + text
+    return Ruling("drawdown", "promotable" if passed else "rejected", text)
+
+
+def profit(evidence: Evidence, spec: VerdictSpec) -> Ruling:
+    """Doing nothing must not have been better."""
+    del spec
+    text = f"Annual return {evidence.annual_return:+.1%} on the test window"
+    if not evidence.annual_return < 0.0:
+        return Ruling("profit", "promotable", f"{text}.")
+    return Ruling("profit", "rejected", f"{text}: holding cash was better.")
+
+
+def seeds(evidence: Evidence, spec: VerdictSpec) -> Ruling:
+    """One run is at best unproven: a seed alone can change the sign of a result."""
+    text = f"{evidence.seeds} seed{'s' if evidence.seeds != 1 else ''}; {spec.min_seeds} are asked."
+    return Ruling("seeds", "promotable" if evidence.seeds >= spec.min_seeds else "unproven", text)
+
+
+def activity(evidence: Evidence, spec: VerdictSpec) -> Ruling:
+    """A policy that hardly trades has hardly been tested."""
+    text = f"Fewest trades of a seed: {evidence.fewest_trades}; {spec.min_trades} are asked."
+    return Ruling("trades", "promotable" if evidence.fewest_trades >= spec.min_trades else "unproven", text)
+
+
+def degenerate(evidence: Evidence, spec: VerdictSpec) -> Ruling:
+    """A policy that does not react to what it sees is none."""
+    del spec
+    if evidence.degenerate is None:
+        return Ruling("degenerate", "promotable", "The policy reacts to what it sees.")
+    return Ruling("degenerate", "rejected", f"Degenerate policy: {evidence.degenerate}.")
+
+
+def real_data(evidence: Evidence, spec: VerdictSpec) -> Ruling:
+    """Simulated markets prove nothing about real ones."""
+    if not evidence.simulated:
+        return Ruling("simulated", "promotable", "Real market data.")
+    text = "Simulated data: nothing about a real market is shown."
+    return Ruling("simulated", "promotable" if spec.allow_simulated else "unproven", text)
+
+
+def rolls(evidence: Evidence, spec: VerdictSpec) -> Ruling:
+    """A gap at a contract roll is a gain or loss that nobody could have had."""
+    if not evidence.unadjusted_rolls:
+        return Ruling("rolls", "promotable", "No unadjusted contract rolls.")
+    text = "Contract rolls are not adjusted: part of the return is gaps that nobody could trade."
+    return Ruling("rolls", "promotable" if spec.allow_unadjusted_rolls else "unproven", text)
+
+
+def audit(evidence: Evidence, spec: VerdictSpec) -> Ruling:
+    """No feature, baseline or policy may have looked ahead."""
+    if evidence.audit_passed is None:
+        status: Status = "unproven" if spec.require_audit else "promotable"
+        return Ruling("audit", status, "The look-ahead audit was not run.")
+    if evidence.audit_passed:
+        return Ruling("audit", "promotable", "The look-ahead audit passed.")
+    return Ruling("audit", "rejected", "The look-ahead audit failed: something uses the future.")
+
+
+RULES: Sequence[Callable[[Evidence, VerdictSpec], Ruling]] = (
+    lower_bound,
+    deflated_sharpe,
+    overfitting,
+    profit,
+    drawdown,
+    seeds,
+    activity,
+    degenerate,
+    real_data,
+    rolls,
+    audit,
+)
+
+
+def _finite(value: object) -> object:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
