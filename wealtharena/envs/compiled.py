@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
-from numba import config, njit
+import numba.core.config
+from numba import njit
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+COMPILING = "compiling the market kernel (once on this machine, some 10 seconds)"
 
 
 @lru_cache(maxsize=1)
@@ -55,6 +58,7 @@ def _roots() -> Iterator[Path]:
 def compiled(function: Function) -> Function:
     """Return the function compiled on first call, without fast-math, releasing the GIL, and kept on disk."""
     folder = cache_folder()
+    config: Any = numba.core.config
     before = config.CACHE_DIR
     try:
         if folder is not None:
@@ -80,10 +84,11 @@ def compile_status(*functions: Callable[..., Any]) -> Iterator[None]:
         yield
         return
     if not sys.stderr.isatty():
-        print("compiling the market kernel (once on this machine, some 20 seconds)", file=sys.stderr, flush=True)
+        sys.stderr.write(f"{COMPILING}\n")
+        sys.stderr.flush()
         yield
         return
     from rich.console import Console
 
-    with Console(stderr=True).status("compiling the market kernel (once on this machine, some 20 seconds)"):
+    with Console(stderr=True).status(COMPILING):
         yield

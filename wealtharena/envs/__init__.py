@@ -1,0 +1,1 @@
+"""The market kernel: accounting, costs, rewards, and its Gymnasium faces."""

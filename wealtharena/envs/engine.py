@@ -1,0 +1,146 @@
+"""The arrays that the kernel steps, owned in one place; the Gymnasium faces are thin covers of this."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from wealtharena.config.specs.env import EnvSpec
+from wealtharena.data.panel import Panel
+from wealtharena.envs import kernel
+from wealtharena.envs.compiled import compile_status
+from wealtharena.envs.market import Market
+from wealtharena.envs.rules import rules_of
+from wealtharena.errors import MarketError
+from wealtharena.features.panel import FeaturePanel, Scaler
+
+Segments = Sequence[tuple[int, int]]
+
+
+class Engine:
+    """N accounts in one market: state, clocks and random streams, stepped in place.
+
+    Memory is N (D + A) numbers and does not grow with the number of steps. Nothing is allocated in a step.
+    """
+
+    def __init__(
+        self,
+        market: Market,
+        spec: EnvSpec,
+        *,
+        num_envs: int,
+        segments: Segments | None = None,
+        mode: int = kernel.SAME_STEP,
+    ) -> None:
+        if num_envs < 1:
+            raise MarketError(f"num_envs={num_envs} must be at least 1", hint="try num_envs=1")
+        if market.layout.window != spec.window:
+            raise MarketError(
+                f"the market was built for env.window={market.layout.window}, the spec says {spec.window}",
+                hint="build the market from this spec",
+            )
+        assets = len(market.symbols)
+        rules = rules_of(spec, market.symbols, delisting=market.delisting)
+        self.market = market
+        self.num_envs = num_envs
+        self.units = np.zeros((num_envs, assets))
+        self.state = np.zeros((num_envs, kernel.STATE))
+        self.clock = np.zeros((num_envs, kernel.CLOCK), dtype=np.int64)
+        self.clock[:, kernel.DONE] = 1
+        self.rng = np.zeros(num_envs, dtype=np.uint64)
+        self._scratch = np.zeros((kernel.SCRATCH, assets))
+        self._no_final = np.zeros((0, market.layout.size), dtype=np.float32)
+        self._rules = rules
+        self._starts = episode_starts(market, spec, segments)
+        self._episode = (int(spec.episode_bars or 0), bool(spec.random_start))
+        accounts = (self.units, self.state, self.clock, self.rng)
+        self._before_reset = (
+            market.bars,
+            market.features,
+            market.copies,
+            rules.vector,
+            self._starts,
+            *self._episode,
+            *accounts,
+        )
+        self._before_step = (
+            market.bars, market.features, market.years, rules.lots, rules.vector, market.copies, self._starts,
+            *self._episode, mode, *accounts, self._scratch,
+        )  # fmt: skip
+        self._all = np.ones(num_envs, dtype=np.bool_)
+
+    def seed(self, seeds: Sequence[int] | npt.NDArray[np.uint64]) -> None:
+        """Start the random stream of environment i at `seeds[i]`, and its count of episodes at none."""
+        if len(seeds) != self.num_envs:
+            raise MarketError(
+                f"{len(seeds)} seeds for {self.num_envs} environments", hint="pass one seed an environment"
+            )
+        self.rng[:] = np.array([int(seed) % 2**64 for seed in seeds], dtype=np.uint64)
+        self.clock[:, kernel.EPISODE] = 0
+
+    def reset(self, obs: kernel.Float32, mask: npt.NDArray[np.bool_] | None = None) -> None:
+        """Restart the environments in `mask` (default all) and write their rows of `obs` [N, D]."""
+        with compile_status(kernel.reset_batch, kernel.step_batch):
+            kernel.reset_batch(*self._before_reset, self._all if mask is None else mask, obs)
+
+    def step(
+        self, actions: kernel.Float32, obs: kernel.Float32, reward: kernel.Float32, terminated: kernel.Flags,
+        truncated: kernel.Flags, final_obs: kernel.Float32 | None = None, strict: bool = False,
+    ) -> int:  # fmt: skip
+        """Step all environments with weights [N, A] into the given arrays; see `kernel.step_batch`."""
+        final = self._no_final if final_obs is None else final_obs
+        return kernel.step_batch(*self._before_step, actions, obs, reward, terminated, truncated, final, strict)
+
+
+def episode_starts(market: Market, spec: EnvSpec, segments: Segments | None) -> kernel.Int64:
+    """Return the kernel's table of segments, [S, STARTS]; an observation never reaches before its segment.
+
+    Segments are half-open row ranges; None is the whole market. Raises MarketError where one lies outside the market
+    or is too short for a single step.
+    """
+    rows = []
+    for start, stop in segments if segments is not None else [(0, market.length)]:
+        first = start + spec.window - 1
+        last = stop - 1
+        if start < 0 or stop > market.length or first >= last:
+            raise MarketError(
+                f"segment [{start}, {stop}) of {market.length} bars leaves no step for env.window={spec.window}",
+                hint=f"a segment needs at least {spec.window + 1} bars inside the market",
+            )
+        length = spec.episode_bars or 1
+        rows.append((first, max(1, last - first - length + 1), last))
+    if not rows:
+        raise MarketError("no segments to play in", hint="pass at least one (start, stop)")
+    return np.array(rows, dtype=np.int64)
+
+
+def market_of(
+    market: Market | None,
+    spec: EnvSpec | None,
+    panel: Panel | None,
+    features: FeaturePanel | None,
+    scaler: Scaler | None,
+) -> tuple[Market, EnvSpec]:
+    """Return the market and spec that a face's arguments mean.
+
+    Give a market, or features, or a panel (the default features are computed). Without a scaler, one is fitted on
+    these very features: right for play and for a training window, wrong for anything after it.
+    """
+    if spec is None:
+        raise MarketError("an environment needs spec=", hint="for example wealtharena.config.compose([]).env")
+    if market is not None:
+        return market, spec
+    if features is None:
+        if panel is None:
+            raise MarketError(
+                "an environment needs panel=, features= or market=", hint="wealtharena.data.load_panel makes a panel"
+            )
+        from wealtharena.config import compose
+        from wealtharena.features import compute
+
+        features = compute(panel, compose([]).features)
+    if scaler is None:
+        scaler = Scaler.fit(features, clip=5.0)
+    return Market.build(features, spec, scaler), spec

@@ -1,0 +1,214 @@
+"""A market in the kernel's own form: contiguous arrays in account currency and scaled features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from wealtharena.config.specs.env import EnvSpec
+from wealtharena.data.panel import Panel
+from wealtharena.envs import kernel
+from wealtharena.envs.observation import ObservationLayout
+from wealtharena.errors import MarketError
+from wealtharena.features.panel import FeaturePanel, Scaler
+
+Array = TypeVar("Array", bound="npt.NDArray[Any]")
+
+SIGMA_BARS = 20
+SIGMA_UNKNOWN = 0.02  # volatility a bar before two returns are known
+SECONDS_A_YEAR = 365.25 * 86_400
+
+
+@dataclass(frozen=True, eq=False)
+class Market:
+    """Bars, features and rules of observation, frozen and ready for the kernel; built once, shared by every face.
+
+    T bars are the rows of the FeaturePanel that it was built from. Nothing in row t comes from a later bar.
+    """
+
+    timestamps: npt.NDArray[np.datetime64]  # [T]
+    bars: kernel.Float64  # [T, kernel.ROWS, A], account currency
+    dividends: kernel.Float64  # [T, A] cash a unit, account currency; part of the bars' income
+    years: kernel.Float64  # [T] years since the bar before, 0 for the first
+    features: kernel.Float32  # scaled, flat; [T, A, F] where the window is 1, else [A, T, F]
+    copies: kernel.Int64  # [5] how an observation is copied from `features`; see kernel.observe
+    layout: ObservationLayout
+    fill: Literal["next_open", "next_close"]
+    clip: float  # bound of the scaled features
+    bars_per_year: float
+    delisting: bool  # whether any symbol is struck off within these bars
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return self.layout.symbols
+
+    @property
+    def length(self) -> int:
+        """Return T."""
+        return len(self.timestamps)
+
+    @property
+    def prices(self) -> kernel.Float64:
+        """Return mark prices [T, A] in account currency (a view)."""
+        return self.bars[:, kernel.MARK, :]
+
+    @classmethod
+    def build(cls, features: FeaturePanel, spec: EnvSpec, scaler: Scaler) -> Market:
+        """Return the market of these bars under the spec's fill, window and contract rules.
+
+        Costs, limits, reward and episode rules are not part of it: one market serves every EnvSpec that agrees on
+        `fill`, `window`, `instrument.margin_futures` and `limits.delisting_bars`.
+        Raises MarketError where the panel is empty, has fewer bars than the window + 1, has no opens for
+        `fill=next_open`, or where the scaler was fitted on other features.
+        """
+        panel = features.panel
+        if scaler.names != features.names:
+            raise MarketError(
+                f"the scaler knows {len(scaler.names)} features {scaler.names[:3]}..., the panel has {features.names[:3]}...",
+                hint="fit the scaler on this feature panel",
+            )
+        if panel.bars < spec.window + 1:
+            raise MarketError(
+                f"{panel.bars} bars are too few for env.window={spec.window}",
+                hint=f"give at least {spec.window + 1} bars or a smaller env.window",
+            )
+        fill = resolve_fill(spec.fill, panel)
+        bars = market_bars(
+            panel, fill, margined=spec.instrument.margin_futures, delisting_bars=spec.limits.delisting_bars
+        )
+        flat, copies = _lay_out(scaler.transform(features.values), spec.window)
+        step = np.diff(panel.timestamps).astype("timedelta64[ns]").astype(np.float64) / 1e9 / SECONDS_A_YEAR
+        return cls(
+            timestamps=panel.timestamps,
+            bars=_frozen(bars),
+            dividends=_frozen(cash_dividends(panel)),
+            years=_frozen(np.concatenate([[0.0], step])),
+            features=_frozen(flat),
+            copies=_frozen(copies),
+            layout=ObservationLayout(symbols=panel.symbols, feature_names=features.names, window=spec.window),
+            fill=fill,
+            clip=scaler.clip,
+            bars_per_year=panel.bars_per_year,
+            delisting=bool(bars[:, kernel.DELISTED].any()),
+        )
+
+
+def resolve_fill(fill: str, panel: Panel) -> Literal["next_open", "next_close"]:
+    """Return what `fill` means for this panel: `auto` takes opens where there are any."""
+    if fill == "next_open" and panel.open is None:
+        raise MarketError(
+            "env.fill=next_open needs opens, and this source has closes only", hint="try env.fill=next_close"
+        )
+    if fill == "next_open" or (fill == "auto" and panel.open is not None):
+        return "next_open"
+    return "next_close"
+
+
+def market_bars(panel: Panel, fill: str, *, margined: bool, delisting_bars: int) -> kernel.Float64:
+    """Return `bars` [T, kernel.ROWS, A] in account currency, `p = quote * multiplier * to_account`.
+
+    Row t uses bars up to t only. A margined contract (futures, currency pair) earns in its quote currency: the part
+    of a move of p that comes from the conversion alone, p_{t-1} (to_account_t / to_account_{t-1} - 1), is taken back
+    as income, so that a unit earns (quote_t - quote_{t-1}) * multiplier * to_account_t.
+    """
+    bars_count, assets = panel.close.shape
+    quote = carry_forward(np.where(np.isfinite(panel.close), panel.close, np.nan))
+    listed = np.isfinite(quote)
+    convert = panel.multipliers * panel.to_account
+    mark = np.where(listed, quote, 0.0) * convert
+    bars = np.zeros((bars_count, kernel.ROWS, assets))
+    bars[:, kernel.MARK] = mark
+    gap = bars_without_price(np.isfinite(panel.close))
+    positive = (mark > 0) & (gap < delisting_bars)
+    bars[:, kernel.INVERSE] = np.where(positive, 1.0 / np.where(positive, mark, 1.0), 0.0)
+    price = (panel.close if fill == "next_close" or panel.open is None else panel.open) * convert
+    # The close marks the position, so a bar that lacks it fills nothing either.
+    good = panel.tradable & np.isfinite(panel.close) & np.isfinite(price) & (np.nan_to_num(price) > 0)
+    bars[:, kernel.FILL] = np.where(good, np.nan_to_num(price), 0.0)
+    volume = dollar_volume(panel, convert)
+    sigma = trailing_sigma(quote)
+    root = np.sqrt(np.where(np.isfinite(volume), volume, 1.0))
+    thin = np.where(np.isfinite(volume), 1.0 / root, 0.0)
+    bars[:, kernel.SIZING_IMPACT] = sigma * thin
+    bars[1:, kernel.FILL_IMPACT] = sigma[:-1] * thin[1:]
+    bars[:, kernel.VOLUME] = volume
+    bars[:, kernel.INCOME] = cash_dividends(panel)
+    if margined:
+        bars[1:, kernel.INCOME] -= mark[:-1] * (panel.to_account[1:] / panel.to_account[:-1] - 1.0)
+    bars[:, kernel.DELISTED] = listed & (gap == delisting_bars)
+    return bars
+
+
+def cash_dividends(panel: Panel) -> npt.NDArray[np.float64]:
+    """Return the dividend a unit, [T, A] account currency, on its ex-date."""
+    return np.asarray(np.nan_to_num(panel.dividends) * panel.multipliers * panel.to_account, dtype=np.float64)
+
+
+def carry_forward(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return values [T, A] with each NaN replaced by the last number before it; NaN before the first."""
+    rows = np.arange(len(values))[:, None]
+    last = np.maximum.accumulate(np.where(np.isfinite(values), rows, -1), axis=0)
+    carried: npt.NDArray[np.float64] = np.take_along_axis(values, np.maximum(last, 0), axis=0)
+    return np.where(last >= 0, carried, np.nan)
+
+
+def dollar_volume(panel: Panel, convert: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the value traded in each bar, account currency; infinite where the source does not say."""
+    if panel.volume is None or panel.volume_unit == "none":
+        return np.full(panel.close.shape, np.inf)
+    value = panel.volume if panel.volume_unit == "account" else panel.volume * np.abs(panel.close * convert)
+    return np.where(np.isfinite(value) & (value > 0), value, np.inf)
+
+
+def trailing_sigma(quote: npt.NDArray[np.float64], window: int = SIGMA_BARS) -> npt.NDArray[np.float64]:
+    """Return the root mean square simple return of the last `window` bars, [T, A]; fewer at the start.
+
+    Returns across a price that is not positive are left out; 0.02 stands where fewer than two are known.
+    """
+    before, after = quote[:-1], quote[1:]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        known = (before > 0) & (after > 0)
+        squares = np.where(known, after / np.where(known, before, 1.0) - 1.0, 0.0) ** 2
+    zero = np.zeros((1, quote.shape[1]))
+    total = np.concatenate([zero, _window_sum(squares, window)])
+    count = np.concatenate([zero, _window_sum(known.astype(np.float64), window)])
+    return np.where(count >= 2, np.sqrt(np.maximum(total, 0.0) / np.maximum(count, 1.0)), SIGMA_UNKNOWN)
+
+
+def _window_sum(values: npt.NDArray[np.float64], window: int) -> npt.NDArray[np.float64]:
+    """Return sums over the last `window` rows, each added up anew: a running sum would carry rounding from far back."""
+    padded = np.concatenate([np.zeros((window - 1, values.shape[1])), values])
+    view = np.lib.stride_tricks.sliding_window_view(padded, window, axis=0)
+    total: npt.NDArray[np.float64] = view.sum(axis=-1)
+    return total
+
+
+def bars_without_price(present: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Return how many bars up to and including t have gone by since a symbol's last price, [T, A]; 0 where it has one.
+
+    A symbol counts as struck off at the bar where this reaches `delisting_bars`: known then, without looking ahead. One
+    that is priced again later can be bought again.
+    """
+    rows = np.arange(len(present))[:, None]
+    last = np.maximum.accumulate(np.where(present, rows, -1), axis=0)
+    return np.asarray(rows - last, dtype=np.int64)
+
+
+def _lay_out(scaled: kernel.Float32, window: int) -> tuple[kernel.Float32, kernel.Int64]:
+    """Return the features flat, and the five numbers by which `kernel.observe` copies them."""
+    bars, assets, count = scaled.shape
+    if window == 1:
+        copies = (1, assets * count, 0, assets * count, 1)
+        flat = np.ascontiguousarray(scaled).reshape(-1)
+    else:
+        copies = (assets, window * count, bars * count, count, window)
+        flat = np.ascontiguousarray(scaled.transpose(1, 0, 2)).reshape(-1)
+    return flat, np.array(copies, dtype=np.int64)
+
+
+def _frozen(array: Array) -> Array:
+    array.flags.writeable = False
+    return array

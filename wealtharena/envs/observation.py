@@ -1,0 +1,85 @@
+"""What stands where in an observation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from wealtharena.errors import MarketError
+
+
+@dataclass(frozen=True)
+class ObservationLayout:
+    """Index ranges of an observation: float32 [D], D = A * window * F + A + 3.
+
+    | part | range | meaning |
+    |---|---|---|
+    | features | 0 .. A*window*F | scaled features, symbol by symbol, the oldest bar first: [A, window, F] flattened |
+    | weights | next A | value held over equity, by symbol |
+    | cash | next 1 | cash over equity |
+    | drawdown | next 1 | equity over its peak, less 1; never positive |
+    | leverage | next 1 | gross value over equity |
+
+    Features lie within +- `clip`; the account part within +-100.
+    """
+
+    symbols: tuple[str, ...]
+    feature_names: tuple[str, ...]
+    window: int
+
+    @property
+    def features(self) -> slice:
+        return slice(0, len(self.symbols) * self.window * len(self.feature_names))
+
+    @property
+    def weights(self) -> slice:
+        return slice(self.features.stop, self.features.stop + len(self.symbols))
+
+    @property
+    def cash(self) -> slice:
+        return slice(self.weights.stop, self.weights.stop + 1)
+
+    @property
+    def drawdown(self) -> slice:
+        return slice(self.cash.stop, self.cash.stop + 1)
+
+    @property
+    def leverage(self) -> slice:
+        return slice(self.drawdown.stop, self.drawdown.stop + 1)
+
+    @property
+    def size(self) -> int:
+        """Return D."""
+        return int(self.leverage.stop)
+
+    def split_features(self, observations: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return the features of observations [..., D] as [..., A, window, F], without copying where possible."""
+        shape = (*observations.shape[:-1], len(self.symbols), self.window, len(self.feature_names))
+        return observations[..., self.features].reshape(shape)
+
+    def describe(self, observation: npt.NDArray[np.float32]) -> dict[str, float]:
+        """Return every number of one observation under its name, in order.
+
+        Names read `rsi_14[BTC-USD]` (`rsi_14[BTC-USD,-2]` two bars back), `weight[BTC-USD]`, `cash`, `drawdown`,
+        `leverage`. Raises MarketError where the observation has another size.
+        """
+        if observation.shape != (self.size,):
+            raise MarketError(
+                f"observation has shape {observation.shape}, the layout describes ({self.size},)",
+                hint="pass one observation, not a batch",
+            )
+        return dict(zip(self.names(), observation.tolist(), strict=True))
+
+    def names(self) -> tuple[str, ...]:
+        """Return the name of every number of an observation, in order."""
+        lags = [self.window - 1 - w for w in range(self.window)]
+        features = [
+            f"{name}[{symbol}]" if lag == 0 else f"{name}[{symbol},-{lag}]"
+            for symbol in self.symbols
+            for lag in lags
+            for name in self.feature_names
+        ]
+        weights = [f"weight[{symbol}]" for symbol in self.symbols]
+        return (*features, *weights, "cash", "drawdown", "leverage")

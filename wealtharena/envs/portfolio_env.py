@@ -1,0 +1,94 @@
+"""One portfolio in one market: the Gymnasium face of the kernel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+
+from wealtharena.config.specs.env import EnvSpec
+from wealtharena.data.panel import Panel
+from wealtharena.envs import kernel
+from wealtharena.envs.actions import action_kind, allocation_table, checked_allocations, checked_weights
+from wealtharena.envs.engine import Engine, Segments, market_of
+from wealtharena.envs.market import Market
+from wealtharena.envs.vector_env import INFO, spaces_of
+from wealtharena.errors import MarketError
+from wealtharena.features.panel import FeaturePanel, Scaler
+
+
+class PortfolioEnv(gym.Env[npt.NDArray[np.float32], Any]):
+    """One account; `gym.make("wealtharena/Portfolio-v0", panel=panel, spec=spec)` makes it.
+
+    Actions are target weights, Box [-1, 1]^A, or an allocation, Discrete: cash, long i, short i. An action that is
+    not finite, misshapen or of the wrong kind raises MarketError and changes nothing; finite weights outside the
+    limits are projected. `terminated` means liquidated, `truncated` the end of the episode or of the window.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012
+
+    def __init__(
+        self,
+        market: Market | None = None,
+        spec: EnvSpec | None = None,
+        *,
+        panel: Panel | None = None,
+        features: FeaturePanel | None = None,
+        scaler: Scaler | None = None,
+        segments: Segments | None = None,
+        render_mode: None = None,
+    ) -> None:
+        self.market, self.env_spec = market_of(market, spec, panel, features, scaler)
+        self.engine = Engine(self.market, self.env_spec, num_envs=1, segments=segments, mode=kernel.DISABLED)
+        self.layout = self.market.layout
+        self.render_mode = render_mode
+        self.observation_space, self.action_space = spaces_of(self.market, self.env_spec)
+        self._table = allocation_table(len(self.market.symbols), self.env_spec.limits)
+        self._allocates = action_kind(self.env_spec) == "allocation"
+        self._weights = np.zeros((1, len(self.market.symbols)), dtype=np.float32)
+        self._row = self._weights[0]
+        self._reward = np.zeros(1, dtype=np.float32)
+        self._ended = np.zeros((2, 1), dtype=np.bool_)
+        self._terminated, self._truncated = self._ended[0], self._ended[1]
+        self._report = self.engine.state[0]
+        self._seeded = False
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
+        """Begin an episode; the same seed begins the same sequence of episodes."""
+        super().reset(seed=seed)
+        if seed is not None or not self._seeded:
+            self.engine.seed([int(seed) if seed is not None else int(self.np_random.integers(0, 2**63))])
+            self._seeded = True
+        obs = np.empty((1, self.layout.size), dtype=np.float32)
+        self.engine.reset(obs)
+        return obs[0], self._info()
+
+    def step(self, action: Any) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        """Trade toward the action's weights at the next bar and return what is seen at its close.
+
+        The info carries equity, traded, costs, financing, income (money, of this step), reward_core and
+        reward_penalty (their difference is the reward).
+        """
+        if self._allocates:
+            self._weights[0] = checked_allocations(action, (), self._table)
+        else:
+            self._row[:] = checked_weights(action, self._row.shape)
+        if self.engine.clock[0, kernel.DONE]:
+            raise MarketError("the episode is over or was never begun", hint="call reset() first")
+        obs = np.empty((1, self.layout.size), dtype=np.float32)
+        bad = self.engine.step(self._weights, obs, self._reward, self._terminated, self._truncated, None, True)
+        if bad >= 0:
+            raise MarketError("the action is not finite", hint="check the policy for NaN")
+        return obs[0], float(self._reward[0]), bool(self._terminated[0]), bool(self._truncated[0]), self._info()
+
+    def describe_observation(self, observation: npt.NDArray[np.float32]) -> dict[str, float]:
+        """Return every number of an observation under its name; see ObservationLayout."""
+        return self.layout.describe(observation)
+
+    def _info(self) -> dict[str, Any]:
+        report = self._report.tolist()
+        return {name: report[column] for name, column in INFO.items()}

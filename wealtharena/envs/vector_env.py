@@ -1,0 +1,203 @@
+"""Many portfolios in one market, stepped in one call: the vector face of the kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+from gymnasium.vector import AutoresetMode
+
+from wealtharena.config.specs.env import EnvSpec
+from wealtharena.data.panel import Panel
+from wealtharena.envs import kernel
+from wealtharena.envs.actions import action_kind, allocation_table, checked_allocations, checked_weights
+from wealtharena.envs.engine import Engine, Segments, market_of
+from wealtharena.envs.market import Market
+from wealtharena.envs.observation import ObservationLayout
+from wealtharena.errors import MarketError
+from wealtharena.features.panel import FeaturePanel, Scaler
+
+MODES = {
+    AutoresetMode.DISABLED: kernel.DISABLED,
+    AutoresetMode.NEXT_STEP: kernel.NEXT_STEP,
+    AutoresetMode.SAME_STEP: kernel.SAME_STEP,
+}
+
+
+class PortfolioVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
+    """N independent accounts in one market; equal, bit for bit, to N single environments.
+
+    Two faces. `reset` and `step` are Gymnasium's: they check actions and return fresh arrays. `reset_into` and
+    `step_into` are for rollouts: they write straight into the caller's arrays, check nothing, and allocate nothing.
+
+    Environment i of a batch seeded with s plays what a single environment seeded with s + i plays, resets included.
+    `metadata["autoreset_mode"]` says what happens at the end of an episode; by default the next episode begins within
+    the same step (SAME_STEP) and the last observation of the old one is handed over separately.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
+
+    def __init__(
+        self,
+        market: Market | None = None,
+        spec: EnvSpec | None = None,
+        *,
+        num_envs: int = 1,
+        panel: Panel | None = None,
+        features: FeaturePanel | None = None,
+        scaler: Scaler | None = None,
+        segments: Segments | None = None,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
+        render_mode: None = None,
+    ) -> None:
+        mode = AutoresetMode(autoreset_mode)
+        self.market, self.env_spec = market_of(market, spec, panel, features, scaler)
+        self.engine = Engine(self.market, self.env_spec, num_envs=num_envs, segments=segments, mode=MODES[mode])
+        self.metadata = {**self.metadata, "autoreset_mode": mode}
+        self.render_mode = render_mode
+        self.num_envs = num_envs
+        self.layout: ObservationLayout = self.market.layout
+        self.action_kind = action_kind(self.env_spec)
+        self.table = allocation_table(len(self.market.symbols), self.env_spec.limits)
+        self.single_observation_space, self.single_action_space = spaces_of(self.market, self.env_spec)
+        self.observation_space = gym.vector.utils.batch_space(self.single_observation_space, num_envs)
+        self.action_space = gym.vector.utils.batch_space(self.single_action_space, num_envs)
+        self._weights = np.zeros((num_envs, len(self.market.symbols)), dtype=np.float32)
+        self._seeded = False
+
+    # The fast face.
+
+    def reset_into(self, obs: npt.NDArray[np.float32], *, seed: int | Sequence[int] | None = None) -> None:
+        """Restart every environment and write the first observations into `obs`, float32 [N, D], C-contiguous."""
+        self._seed(seed)
+        self.engine.reset(obs)
+
+    def step_into(
+        self,
+        actions: npt.NDArray[np.float32] | npt.NDArray[np.int64],
+        *,
+        obs: npt.NDArray[np.float32],
+        reward: npt.NDArray[np.float32],
+        terminated: npt.NDArray[np.bool_],
+        truncated: npt.NDArray[np.bool_],
+        final_obs: npt.NDArray[np.float32] | None = None,
+    ) -> None:
+        """Step every environment and write into the caller's arrays; nothing is checked and nothing allocated.
+
+        `actions`: float32 [N, A] target weights (any numbers: they are projected as `kernel.project` says, and one
+        that is not finite counts as 0 and is counted in `rejected`), or int64 [N] allocations (clipped into range). Written: `obs` float32 [N, D], the observation to act on next; `reward` float32 [N];
+        `terminated` (liquidated) and `truncated` (end of the episode or window) bool [N]; and, under SAME_STEP, rows of
+        `final_obs` float32 [N, D] for those environments that ended in this step: the observation to bootstrap from.
+        Other rows of it are left alone. All arrays are C-contiguous.
+        """
+        weights = cast("npt.NDArray[np.float32]", actions)
+        if self.action_kind == "allocation":
+            choices = cast("npt.NDArray[np.int64]", actions)
+            weights = np.take(self.table, choices, axis=0, out=self._weights, mode="clip")
+        self.engine.step(weights, obs, reward, terminated, truncated, final_obs)
+
+    @property
+    def equity(self) -> npt.NDArray[np.float64]:
+        """Return equity at the end of the last step, [N], before any restart (a view)."""
+        return self.engine.state[:, kernel.CLOSING]
+
+    @property
+    def rejected(self) -> npt.NDArray[np.float64]:
+        """Return how many weights of the last action were not finite, [N] (a view)."""
+        return self.engine.state[:, kernel.REJECTED]
+
+    # Gymnasium's face.
+
+    def reset(
+        self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
+        """Restart all environments, or those of `options["reset_mask"]`; return observations [N, D] and infos."""
+        self._seed(seed)
+        obs = np.zeros((self.num_envs, self.layout.size), dtype=np.float32)
+        mask = (options or {}).get("reset_mask")
+        if mask is None:
+            self.engine.reset(obs)
+        else:
+            if self._last is None:
+                raise MarketError("reset_mask before the first reset", hint="call reset() once for all environments")
+            obs[:] = self._last
+            self.engine.reset(obs, np.ascontiguousarray(mask, dtype=np.bool_))
+        self._last = obs
+        return obs.copy(), self._infos()
+
+    def step(
+        self, actions: Any
+    ) -> tuple[
+        npt.NDArray[np.float32], npt.NDArray[np.float64], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]
+    ]:
+        """Step all environments; raise MarketError, with nothing changed, on an action that is not finite or misshapen.
+
+        Infos carry, as arrays [N]: equity, traded, costs, financing, income (money, of this step), reward_core and
+        reward_penalty (their difference is the reward); and under SAME_STEP `final_obs` with its mask `_final_obs`.
+        """
+        if self._last is None:
+            raise MarketError("step() before reset()", hint="call reset() first")
+        if self.action_kind == "allocation":
+            weights = checked_allocations(actions, (self.num_envs,), self.table)
+        else:
+            weights = checked_weights(actions, self._weights.shape)
+        obs = self._last.copy()
+        reward = np.zeros(self.num_envs, dtype=np.float32)
+        ended = np.zeros((2, self.num_envs), dtype=np.bool_)
+        same = self.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP
+        final = np.zeros_like(obs) if same else None
+        bad = self.engine.step(weights, obs, reward, ended[0], ended[1], final, strict=True)
+        if bad >= 0:
+            raise MarketError(f"the action of environment {bad} is not finite", hint="check the policy for NaN")
+        self._last = obs
+        infos = self._infos()
+        over = ended[0] | ended[1]
+        if same and over.any():
+            infos |= {"final_obs": final, "_final_obs": over}
+        return obs.copy(), reward.astype(np.float64), ended[0].copy(), ended[1].copy(), infos
+
+    _last: npt.NDArray[np.float32] | None = None
+
+    def _seed(self, seed: int | Sequence[int] | None) -> None:
+        if seed is None:
+            if self._seeded:
+                return
+            seed = [int(s) for s in self.np_random.integers(0, 2**63, size=self.num_envs)]
+        elif isinstance(seed, int | np.integer):
+            self._np_random, self._np_random_seed = gym.utils.seeding.np_random(int(seed))
+            seed = [int(seed) + i for i in range(self.num_envs)]
+        self.engine.seed(seed)
+        self._seeded = True
+
+    def _infos(self) -> dict[str, Any]:
+        state = self.engine.state
+        return {name: state[:, column].copy() for name, column in INFO.items()}
+
+
+INFO = {
+    "equity": kernel.CLOSING,
+    "traded": kernel.TRADED,
+    "costs": kernel.COSTS,
+    "financing": kernel.FINANCING,
+    "income": kernel.EARNED,
+    "reward_core": kernel.REWARD_CORE,
+    "reward_penalty": kernel.REWARD_PENALTY,
+}
+
+
+def spaces_of(market: Market, spec: EnvSpec) -> tuple[gym.spaces.Box, gym.spaces.Space[Any]]:
+    """Return the observation and action space of one environment."""
+    layout = market.layout
+    bound = np.full(layout.size, kernel.ACCOUNT_CLIP, dtype=np.float32)
+    bound[layout.features] = market.clip
+    low, high = -bound, bound.copy()
+    high[layout.drawdown] = 0.0
+    low[layout.leverage] = 0.0
+    observation = gym.spaces.Box(low, high, dtype=np.float32)
+    assets = len(market.symbols)
+    if action_kind(spec) == "allocation":
+        return observation, gym.spaces.Discrete(len(allocation_table(assets, spec.limits)))
+    return observation, gym.spaces.Box(-1.0, 1.0, shape=(assets,), dtype=np.float32)
