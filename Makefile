@@ -1,0 +1,108 @@
+# Every verb of `python run.py` and of a developer's day. ARGS="..." hands overrides on: make train ARGS="asset=etf seed=1"
+.DEFAULT_GOAL := help
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(BIN)/python run.py
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off -c constraints.txt
+ARGS ?=
+TESTS ?= tests
+SWEEP ?= ppo
+ASSETS := stocks,forex,crypto,etf,commodities
+
+.PHONY: help
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+# --- the environment: made once, renewed when the lock or pyproject.toml changes
+
+$(BIN)/python:
+	@echo "creating $(VENV) with $(PYTHON)"
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "WealthArena needs Python 3.11 or newer; set PYTHON=...")'
+	@"$(PYTHON)" -m venv $(VENV)
+
+# torch first and by its pin alone: pip then takes the build that this machine's index offers, a CPU one where there is one
+$(VENV)/.stamp-torch: constraints.txt | $(BIN)/python
+	@echo "installing $$(grep '^torch==' constraints.txt) (the largest part; some minutes on a slow line)"
+	@$(PIP) "$$(grep '^torch==' constraints.txt)"
+	@touch $@
+
+$(VENV)/.stamp-run: pyproject.toml constraints.txt $(VENV)/.stamp-torch
+	@echo "installing what a run needs, from constraints.txt"
+	@PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(PIP) -e .
+	@touch $@
+
+$(VENV)/.stamp-dev: $(VENV)/.stamp-run
+	@echo "installing what tests and lint need, from constraints.txt"
+	@PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(PIP) -e '.[dev]'
+	@touch $@
+
+$(VENV)/.stamp-bench: $(VENV)/.stamp-dev
+	@PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(PIP) -e '.[bench]'
+	@touch $@
+
+.PHONY: venv
+venv: $(VENV)/.stamp-dev ## create .venv with everything a developer needs
+
+# --- running
+
+.PHONY: run train train-all collect backtest compare audit deploy serve sweep
+run: $(VENV)/.stamp-run ## train, select, backtest and report: currency pairs with PPO, or ARGS
+	$(RUN) $(or $(ARGS),asset=forex algo=ppo)
+
+train: $(VENV)/.stamp-run ## task=train
+	$(RUN) task=train $(ARGS)
+
+train-all: $(VENV)/.stamp-run ## one training for each asset class
+	$(RUN) -m asset=$(ASSETS) $(ARGS)
+
+collect: $(VENV)/.stamp-run ## task=collect: fetch market data into the local store
+	$(RUN) task=collect $(ARGS)
+
+backtest: $(VENV)/.stamp-run ## task=backtest: play checkpoints against the market again
+	$(RUN) task=backtest $(ARGS)
+
+compare: $(VENV)/.stamp-run ## task=compare: leaderboard and verdict over runs
+	$(RUN) task=compare $(ARGS)
+
+audit: $(VENV)/.stamp-run ## task=audit: look for look-ahead
+	$(RUN) task=audit $(ARGS)
+
+deploy: $(VENV)/.stamp-run ## task=deploy: promote a checkpoint that passes the gate
+	$(RUN) task=deploy $(ARGS)
+
+serve: $(VENV)/.stamp-run ## task=serve: REST service for the models in production
+	$(RUN) task=serve $(ARGS)
+
+sweep: $(VENV)/.stamp-run ## search for settings: SWEEP=ppo ARGS="asset=crypto"
+	$(RUN) sweep=$(SWEEP) $(or $(ARGS),asset=crypto)
+
+# --- developing
+
+.PHONY: test lint format bench wheel clean clean-data
+test: $(VENV)/.stamp-dev ## run the tests (TESTS=tests/config for a part)
+	$(BIN)/python -m pytest -q $(TESTS) $(ARGS)
+
+lint: $(VENV)/.stamp-dev ## format, lint, types and layers, nothing changed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(VENV)/.stamp-dev ## format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.stamp-bench ## run every script of benchmarks/
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+wheel: $(VENV)/.stamp-dev ## build dist/wealtharena-*.whl
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
+
+clean: ## remove caches and builds; runs, data and checkpoints stay
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+clean-data: ## delete the local store of market data; asks first
+	@printf 'Delete data/, the local store of market data? [y/N] '; read answer; \
+	case "$$answer" in y|Y|yes) rm -rf data && echo 'deleted';; *) echo 'kept';; esac
