@@ -1,0 +1,94 @@
+"""The W&B workspace of the project: panels for training, validation, comparison and sweeps.
+
+For people with an account: `python -m wealtharena.tracking.workspace --entity <you> --project wealtharena` after
+`wandb login` and `pip install "wealtharena[workspace]"`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from wealtharena.errors import ConfigError
+
+_TEST = ("test/sharpe", "test/total_return", "test/max_drawdown", "test/turnover")
+_BASELINES = ("buy_and_hold", "equal_weight", "momentum")
+
+
+def build(*, entity: str, project: str) -> Any:
+    """Return the workspace, not saved yet; raises ConfigError where the package for it is not installed."""
+    try:
+        import wandb_workspaces.reports.v2 as panels
+        import wandb_workspaces.workspaces as ws
+    except ModuleNotFoundError as error:
+        raise ConfigError("wandb-workspaces is not installed", hint='pip install "wealtharena[workspace]"') from error
+
+    def line(title: str, *metrics: str) -> Any:
+        return panels.LinePlot(title=title, x="env_step", y=list(metrics))
+
+    sections = [
+        ws.Section(
+            name="Training",
+            is_open=True,
+            panels=[
+                line("Episode return", "episode_return"),
+                line("Policy loss", "policy_loss"),
+                line("Value loss", "value_loss"),
+                line("Entropy", "entropy"),
+                line("Steps a second", "env_steps_per_second"),
+            ],
+        ),
+        ws.Section(
+            name="Validation",
+            is_open=True,
+            panels=[
+                line("Sharpe", "validation/sharpe"),
+                line("Total return", "validation/total_return"),
+                line("Drawdown", "validation/max_drawdown"),
+                line("Turnover", "validation/turnover"),
+            ],
+        ),
+        ws.Section(
+            name="Comparison",
+            is_open=True,
+            panels=[
+                *(panels.BarPlot(title=name.removeprefix("test/"), metrics=[name], groupby="asset") for name in _TEST),
+                panels.BarPlot(title="Sharpe against baselines", metrics=["test/sharpe", *(f"baseline/{b}/sharpe" for b in _BASELINES)]),
+            ],
+        ),
+        ws.Section(
+            name="Sweeps",
+            panels=[
+                panels.ParallelCoordinatesPlot(
+                    columns=[
+                        panels.ParallelCoordinatesPlotColumn(metric=f"c::{key}")
+                        for key in ("algo.learning_rate", "algo.gamma", "model.name", "env.reward.name")
+                    ]
+                    + [panels.ParallelCoordinatesPlotColumn(metric="validation/sharpe")]
+                ),
+                panels.ParameterImportancePlot(with_respect_to="validation/sharpe"),
+            ],
+        ),
+    ]
+    return ws.Workspace(name="WealthArena", entity=entity, project=project, sections=sections)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Create the workspace in the account that `wandb login` knows."""
+    parser = argparse.ArgumentParser(prog="python -m wealtharena.tracking.workspace", description=main.__doc__)
+    parser.add_argument("--entity", required=True, help="your W&B user or team")
+    parser.add_argument("--project", default="wealtharena")
+    asked = parser.parse_args(arguments)
+    try:
+        saved = build(entity=asked.entity, project=asked.project).save()
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    sys.stdout.write(f"{saved.url}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
