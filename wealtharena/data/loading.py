@@ -5,19 +5,26 @@ from __future__ import annotations
 import importlib
 import logging
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
+from wealtharena.data import cache, macro
 from wealtharena.data.align import align
 from wealtharena.data.bars import Bars, RawBars
 from wealtharena.data.panel import Panel
+from wealtharena.data.store import Store
 from wealtharena.errors import ConfigError, DataError, ProviderError
 
+if TYPE_CHECKING:
+    from wealtharena.data.quality import Finding
+
 logger = logging.getLogger(__name__)
-SIMULATED = "simulated"
+SIMULATED: Final = "simulated"
+PANEL_VERSION: Final = 1  # raise it when the same bars make another panel
 
 
 def load(asset: AssetSpec, data: DataSpec, *, seed: int) -> Panel:
@@ -28,23 +35,18 @@ def load(asset: AssetSpec, data: DataSpec, *, seed: int) -> Panel:
         DataError: the request is impossible, or what came back is not usable; the message says what to do.
     """
     check_request(data)
-    source = data.source
+    source, reasons = data.source, ()
     if source == "auto":
         from wealtharena.data import auto
 
-        source = auto.resolve(asset, data)
-    provider = make_provider(source, asset, data, seed=seed)
-    symbols, notes = wanted_symbols(provider, asset, data)
-    bars, missing = fetch_all(provider, symbols, asset, data)
-    notes += missing
-    panel = align(
-        bars,
-        asset,
-        data,
-        source=source,
-        simulated=source == SIMULATED,
-        notes=(*source_notes(provider), *notes, *universe_notes(asset)),
-    )
+        resolution = auto.resolve(asset, data)
+        source, reasons = resolution.source, (f"data=auto took {resolution.source}, since {resolution.reason}",)
+    place = cache_path(source, asset, data)
+    panel = cache.load_panel(place) if place else None
+    if panel is None:
+        panel = _fresh(source, asset, data, seed=seed, reasons=reasons)
+        if place:
+            cache.save_panel(place, panel)
     logger.info(
         "data: %s, %d symbols, %d bars of %s from %s to %s%s",
         source,
@@ -56,6 +58,31 @@ def load(asset: AssetSpec, data: DataSpec, *, seed: int) -> Panel:
         " SIMULATED" if panel.simulated else "",
     )
     return panel
+
+
+def _fresh(source: str, asset: AssetSpec, data: DataSpec, *, seed: int, reasons: tuple[str, ...]) -> Panel:
+    provider = make_provider(source, asset, data, seed=seed)
+    symbols, chosen = wanted_symbols(provider, asset, data)
+    bars, lacking = fetch_all(provider, symbols, asset, data)
+    simulated = any(item.provider == SIMULATED for item in bars)
+    notes = (*reasons, *source_notes(provider), *chosen, *lacking, *universe_notes(asset))
+    panel = align(bars, asset, data, source=source, simulated=simulated, notes=notes)
+    return macro.join(panel, data) if data.macro.series else panel
+
+
+def cache_path(source: str, asset: AssetSpec, data: DataSpec) -> Path | None:
+    """Return where the aligned panel of a request to the store is kept; None for other sources.
+
+    The name is a hash of the request, of the stored files' checksums and of the form of the panel, so that an entry
+    is never out of date: a changed store or request has another name.
+    """
+    if source != "store":
+        return None
+    catalog = Store(data.root).catalog()
+    entries = {key: entry["sha256"] for key, entry in catalog["bars"].items() if key.startswith(f"{asset.name}/")}
+    series = {name: catalog["macro"].get(name, {}).get("sha256") for name in data.macro.series}
+    request = [PANEL_VERSION, asset.model_dump(mode="json"), data.model_dump(mode="json"), entries, series]
+    return Path(data.root) / "cache" / f"{cache.key_of(request)}.panel.npz"
 
 
 def check_request(data: DataSpec) -> None:
@@ -113,20 +140,29 @@ def wanted_symbols(provider: Any, asset: AssetSpec, data: DataSpec) -> tuple[tup
 def fetch_all(
     provider: Any, symbols: Sequence[str], asset: AssetSpec, data: DataSpec
 ) -> tuple[list[Bars], tuple[str, ...]]:
-    """Return clean bars of the symbols that the source has, and a note on those that it lacks.
+    """Return clean bars of the symbols that the source has, and notes on their quality and on those that it lacks.
 
     Raises:
         DataError: more than `data.max_missing_share` of the symbols are lacking, or all are.
     """
     found: list[Bars] = []
     failures: list[ProviderError] = []
+    findings: list[Finding] = []
     for symbol in symbols:
         try:
-            found.append(clean(provider.fetch(symbol, data.start, data.end, data.interval), asset, data))
+            if hasattr(provider, "bars"):  # judged when it was collected
+                found.append(provider.bars(symbol, data.start, data.end, data.interval))
+            else:
+                bars, judged = clean(provider.fetch(symbol, data.start, data.end, data.interval), asset, data)
+                found.append(bars)
+                findings.extend(judged)
         except ProviderError as error:
             failures.append(error)
+    notes = finding_notes(findings)
+    for note in notes:
+        logger.info("data: %s", note)
     if not failures:
-        return found, ()
+        return found, notes
     lacking = ", ".join(error.symbol for error in failures)
     if not found or len(failures) > data.max_missing_share * len(symbols):
         raise DataError(
@@ -135,23 +171,32 @@ def fetch_all(
         )
     note = f"{provider.name} lacks {lacking}: {failures[0].cause}"
     logger.warning("data: %s", note)
-    return found, (note,)
+    return found, (*notes, note)
 
 
-def clean(raw: RawBars, asset: AssetSpec, data: DataSpec) -> Bars:
-    """Return the bars that the quality room makes of `raw`, its findings on the log; simulated bars need no judging.
+def clean(raw: RawBars, asset: AssetSpec, data: DataSpec) -> tuple[Bars, tuple[Finding, ...]]:
+    """Return the bars that the quality room makes of `raw`, and its findings; simulated bars need no judging.
 
     Raises:
         ProviderError: a finding that `data.quality` refuses.
     """
     if raw.provider == SIMULATED:
-        return Bars.from_raw(raw)
+        return Bars.from_raw(raw), ()
     from wealtharena.data import quality
 
     bars, report = quality.inspect(raw, asset, data.quality)
-    if report.findings:
-        logger.info("data: %s: %s", raw.symbol, report.summary())
-    return bars
+    return bars, report.findings
+
+
+def finding_notes(findings: Sequence[Finding]) -> tuple[str, ...]:
+    """Return one sentence on what the quality room found in all symbols together; nothing where nothing was found."""
+    rows: dict[tuple[str, str], list[int]] = {}
+    for item in findings:
+        rows.setdefault((item.kind, item.action), []).append(item.rows)
+    said = [
+        f"{kind}: {sum(counts)} rows of {len(counts)} symbols ({action})" for (kind, action), counts in rows.items()
+    ]
+    return (f"quality of the bars: {'; '.join(said)}",) if said else ()
 
 
 def source_notes(provider: Any) -> tuple[str, ...]:
@@ -178,6 +223,8 @@ def repeat_overrides(panel: Panel, data: DataSpec) -> str:
     if data.path is not None and panel.source == "files":
         parts.append(f"data.path={data.path}")
     first, last = (str(stamp)[:10] for stamp in (panel.timestamps[0], panel.timestamps[-1]))
+    if panel.source == "store" and data.root != "data":
+        parts.append(f"data.root={data.root}")
     if panel.source != SIMULATED:
         parts += [f"data.start={data.start or first}", f"data.end={data.end or last}"]
     return " ".join(parts)

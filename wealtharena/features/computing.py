@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from wealtharena.config.specs.features import FeaturesSpec
+from wealtharena.data import cache
 from wealtharena.data.panel import FloatArray, Panel
 from wealtharena.errors import ConfigError, DataError
 from wealtharena.features import context, registry
@@ -17,16 +19,17 @@ from wealtharena.features.panel import FeaturePanel, Float32Array
 from wealtharena.features.registry import Feature, SymbolBars
 
 logger = logging.getLogger(__name__)
+FEATURES_VERSION: Final = 1  # raise it when the same bars make other features
 _NONE: Final = np.empty(0)
 
 
-def compute(panel: Panel, spec: FeaturesSpec) -> FeaturePanel:
+def compute(panel: Panel, spec: FeaturesSpec, *, folder: Path | None = None) -> FeaturePanel:
     """Return the panel's features; row t uses nothing after the close of bar t.
 
     Each symbol's indicators see its own bars only, one after the other: holes, halts and non-positive prices are left
     out before and are NaN after, so that they poison no later value. A symbol's rows are NaN until its own warm-up is
     over; rows on which no symbol is warm are dropped from panel and features. Features whose inputs the source lacks
-    are absent; nothing is back-filled.
+    are absent; nothing is back-filled. With `folder`, features made before of the same content are read from there.
 
     Raises:
         ConfigError: a name is unknown or repeats.
@@ -41,6 +44,24 @@ def compute(panel: Panel, spec: FeaturesSpec) -> FeaturePanel:
         )
     if lacking:
         logger.info("features: %s absent, since the source lacks their inputs", ", ".join(lacking))
+    place = folder / f"{cache.key_of([FEATURES_VERSION, panel.fingerprint, names])}.features.npz" if folder else None
+    stored = cache.load_arrays(place) if place else None
+    if stored is not None:
+        return _feature_panel(panel, stored[0]["values"], names, int(stored[1]["first"]))
+    values, first = _values(panel, names)
+    if place:
+        cache.save_arrays(place, {"values": values}, {"first": first})
+    return _feature_panel(panel, values, names, first)
+
+
+def _feature_panel(panel: Panel, values: Float32Array, names: tuple[str, ...], first: int) -> FeaturePanel:
+    values.flags.writeable = False
+    kept = panel.slice(first, panel.bars) if first else panel
+    return FeaturePanel(panel=kept, values=values, names=names, warmup_bars=first)
+
+
+def _values(panel: Panel, names: tuple[str, ...]) -> tuple[Float32Array, int]:
+    """Return the features [T - first, A, F] and the first warm row."""
     own = [registry.find(name) for name in names if not context.is_context(name)]
     values = np.full((panel.bars, len(panel.symbols), len(names)), np.nan, dtype=np.float32)
     for column in range(len(panel.symbols)):
@@ -59,11 +80,7 @@ def compute(panel: Panel, spec: FeaturesSpec) -> FeaturePanel:
             hint="widen data.start and data.end, or take features with a shorter lookback",
         )
     first = int(rows[0])
-    kept: Float32Array = values[first:].copy()
-    kept.flags.writeable = False
-    return FeaturePanel(
-        panel=panel.slice(first, panel.bars) if first else panel, values=kept, names=names, warmup_bars=first
-    )
+    return values[first:].copy(), first
 
 
 def names_available(panel: Panel, spec: FeaturesSpec) -> tuple[str, ...]:

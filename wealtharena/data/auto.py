@@ -1,0 +1,114 @@
+"""data=auto: the local store, else the asset's own real sources, else, without any network, the simulator."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from wealtharena.config.specs.asset import AssetSpec
+from wealtharena.config.specs.data import DataSpec
+from wealtharena.data.store import Store
+from wealtharena.errors import ConfigError, DataError
+
+logger = logging.getLogger(__name__)
+
+HOSTS: Final = {
+    "yahoo": "https://query2.finance.yahoo.com",
+    "alpha_vantage": "https://www.alphavantage.co",
+    "coingecko": "https://api.coingecko.com",
+}
+CONTROL: Final = "https://www.ecb.europa.eu"  # tells a provider that is down from a machine without a network
+
+Probe = Callable[[Sequence[str], float], frozenset[str]]
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """The source that data=auto came to, and why, in words for the log and the report."""
+
+    source: str
+    reason: str
+
+
+def resolve(asset: AssetSpec, data: DataSpec, *, probe: Probe | None = None) -> Resolution:
+    """Return the source for the request: the store if it covers it, else the first of the chain that can be reached.
+
+    The network is probed only where the chain needs it, once, for at most `data.probe_timeout_seconds`. The simulator
+    is the answer only when neither a provider nor anything else answers; a provider that refuses is not asked here, and
+    its refusal later is an error.
+
+    Raises:
+        DataError: there is a network, but none of the chain's providers answers on it.
+        ConfigError: the chain names an unknown source.
+    """
+    symbols = data.symbols or asset.universe.symbols[: asset.universe.max_symbols]
+    lacking = Store(data.root).missing(asset.name, symbols, data.interval, data.start, data.end)
+    if not lacking:
+        return _log(Resolution("store", "the local store covers the request"))
+    stored = f"the local store lacks {len(lacking)} of {len(symbols)} symbols"
+    hosts = {name: data.manners.base_url or HOSTS.get(name, "") for name in asset.chain if not _offline(name)}
+    answered: frozenset[str] | None = None
+    for name in asset.chain:
+        if name not in hosts:
+            return _log(Resolution(name, f"{stored}; {name} needs no network"))
+        if answered is None:
+            answered = (probe or reachable)([*hosts.values(), CONTROL], data.probe_timeout_seconds)
+        if hosts[name] in answered:
+            return _log(Resolution(name, f"{stored}; {name} answers"))
+    if answered:
+        raise DataError(
+            f"there is a network, but {', '.join(hosts)} did not answer within {data.probe_timeout_seconds:g} s",
+            hint="try again later, name another source (data=...), or use data=simulated on purpose",
+        )
+    return _log(Resolution("simulated", f"{stored}, and no network is reachable ({', '.join(hosts)}): SIMULATED data"))
+
+
+def reachable(urls: Sequence[str], timeout_seconds: float) -> frozenset[str]:
+    """Return the URLs at which something answers HTTP, whatever it says, within `timeout_seconds` altogether.
+
+    Every URL is tried in a thread of its own that is given up, not waited for: a name server that never answers can
+    hold the lookup for longer than any time-out of the connection.
+    """
+    answered: set[str] = set()
+    threads = [
+        threading.Thread(target=_try, args=(url, timeout_seconds, answered), daemon=True) for url in dict.fromkeys(urls)
+    ]
+    deadline = time.monotonic() + timeout_seconds
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(deadline - time.monotonic(), 0.0))
+    return frozenset(answered)
+
+
+def _try(url: str, timeout_seconds: float, answered: set[str]) -> None:
+    import httpx
+
+    try:
+        httpx.head(url, timeout=timeout_seconds)
+    except (httpx.HTTPError, httpx.InvalidURL, OSError):
+        return
+    answered.add(url)
+
+
+def _offline(name: str) -> bool:
+    try:
+        module = importlib.import_module(f"wealtharena.data.providers.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"wealtharena.data.providers.{name}":
+            raise
+        raise ConfigError(
+            f"asset.chain names {name}, which is no source", hint="use yahoo, ecb, coingecko, ..."
+        ) from error
+    return bool(getattr(module, "OFFLINE", False))
+
+
+def _log(resolution: Resolution) -> Resolution:
+    level = logging.WARNING if resolution.source == "simulated" else logging.INFO
+    logger.log(level, "data=auto: %s, since %s", resolution.source, resolution.reason)
+    return resolution

@@ -1,0 +1,121 @@
+"""Macro series on the panel's axis, each value from the moment at which it was published, not the month it describes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from wealtharena.config.specs.data import DataSpec, MacroSpec
+from wealtharena.data.panel import FloatArray, Panel
+from wealtharena.data.store import Store
+from wealtharena.errors import DataError
+
+COLUMNS: Final = ("series", "date", "realtime_start", "value")
+
+
+class Source(Protocol):
+    """Where macro series come from."""
+
+    def read_macro(self, series: str) -> pd.DataFrame:
+        """Return the columns series, date, realtime_start (NaT where unknown) and value; all vintages, any order."""
+        ...
+
+
+class FileSource:
+    """Macro series of one file in long form: timestamp (or date), series, value and, where known, realtime_start."""
+
+    def __init__(self, path: str | Path) -> None:
+        path = Path(path)
+        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+        frame = frame.rename(columns={"timestamp": "date"})
+        missing = [name for name in ("date", "series", "value") if name not in frame]
+        if missing:
+            raise DataError(
+                f"{path.name} has no column {' and '.join(missing)}",
+                hint="name them date, series, value, realtime_start",
+            )
+        if "realtime_start" not in frame:
+            frame["realtime_start"] = pd.NaT
+        self._frame = frame[list(COLUMNS)]
+        self._name = path.name
+
+    def read_macro(self, series: str) -> pd.DataFrame:
+        """Return one series.
+
+        Raises:
+            DataError: the file lacks it.
+        """
+        found = self._frame[self._frame["series"] == series]
+        if found.empty:
+            raise DataError(f"{self._name} has no series {series}", hint="see data.macro.series")
+        return found
+
+
+def join(panel: Panel, data: DataSpec, *, source: Source | None = None) -> Panel:
+    """Return the panel with `data.macro.series` as `macro` [T, M]: at each bar the latest value published by then.
+
+    With vintages, a value counts from the day after its `realtime_start`, and a later revision replaces it only from
+    its own; without, from `lag_days` (or `default_lag_days`) after the date that it describes. NaN before the first
+    value. The panel's notes say which of the two was used for each series.
+
+    Raises:
+        DataError: the source (by default the store in `data.root`) lacks a series.
+    """
+    source = source or Store(data.root)
+    columns, notes = [], []
+    for series in data.macro.series:
+        values, note = known_values(source.read_macro(series), panel.timestamps, data.macro, series)
+        columns.append(values)
+        notes.append(note)
+    return replace(
+        panel,
+        macro=np.column_stack(columns) if columns else None,
+        macro_names=data.macro.series if columns else (),
+        notes=(*panel.notes, *notes),
+    )
+
+
+def known_values(
+    frame: pd.DataFrame, timestamps: npt.NDArray[np.datetime64], spec: MacroSpec, series: str
+) -> tuple[FloatArray, str]:
+    """Return the value of `series` known at each bar, [T], and how that was told.
+
+    The value known is that of the latest date described among all published by then, in its latest vintage by then. A
+    bar knows what was published on a day before the one it begins on, so that the hour of publication does not matter.
+    """
+    rows = frame.dropna(subset=["value", "date"])
+    dates = _days(rows["date"])
+    if rows["realtime_start"].notna().all() and len(rows):
+        published = _days(rows["realtime_start"])
+        note = f"macro {series}: joined by release vintages"
+    else:
+        lag = spec.lag_days.get(series, spec.default_lag_days)
+        published = dates + np.timedelta64(lag, "D")
+        note = f"macro {series}: no release vintages, taken as known {lag} days after the date it describes; revised values"
+    order = np.lexsort((dates, published))
+    dates, published, values = dates[order], published[order], rows["value"].to_numpy(dtype=np.float64)[order]
+    days = timestamps.astype("datetime64[D]")
+    known = np.searchsorted(published, days, side="left")  # published strictly before the bar's day
+    latest = _latest_row(dates)
+    result = np.full(len(days), np.nan)
+    some = known > 0
+    result[some] = values[latest[known[some] - 1]]
+    return result, note
+
+
+def _latest_row(dates: npt.NDArray[np.datetime64]) -> npt.NDArray[np.intp]:
+    """Return for each row the row up to it with the latest date; among equals the last, which is the newest vintage."""
+    best = np.zeros(len(dates), dtype=np.intp)
+    for row in range(1, len(dates)):
+        best[row] = row if dates[row] >= dates[best[row - 1]] else best[row - 1]
+    return best
+
+
+def _days(values: pd.Series) -> npt.NDArray[np.datetime64]:
+    stamps = pd.DatetimeIndex(pd.to_datetime(values, utc=True)).tz_localize(None)
+    return stamps.to_numpy().astype("datetime64[D]")
