@@ -1,0 +1,159 @@
+"""From recent bars to the features that training would have computed from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wealtharena.deployment.inputs import InputError
+from wealtharena.registry.metadata import Metadata
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PRICES = ("open", "high", "low", "close")
+COLUMNS = (*PRICES, "volume")
+_DAY = 86_400_000_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class BarTable:
+    """Bars in long form as columns of n rows, in any order; a column that is all NaN is one that the source lacks."""
+
+    stamps: npt.NDArray[np.int64]  # [n] ns since 1970, UTC
+    symbols: npt.NDArray[np.str_]  # [n]
+    values: Mapping[str, npt.NDArray[np.float64]]  # column -> [n]
+
+    @classmethod
+    def from_frame(cls, frame: pd.DataFrame) -> BarTable:
+        """Return the bars of a DataFrame with columns timestamp, symbol, close and, where at hand, the others."""
+        import pandas as pd
+
+        for column in ("timestamp", "symbol", "close"):
+            if column not in frame.columns:
+                raise InputError(f"bars.{column}", "column is missing", hint=f"long form: timestamp, symbol, {', '.join(COLUMNS)}")
+        try:
+            stamps = pd.to_datetime(frame["timestamp"], utc=True).dt.as_unit("ns").astype("int64").to_numpy()
+        except (ValueError, TypeError) as error:
+            raise InputError("bars.timestamp", "is not a column of dates") from error
+        values = {name: _numbers(frame[name], name) for name in COLUMNS if name in frame.columns}
+        return cls(stamps=stamps, symbols=frame["symbol"].astype(str).to_numpy(dtype=np.str_), values=values)
+
+
+def observe(
+    metadata: Metadata, bars: BarTable | pd.DataFrame, *, max_stale_bars: int | None = None, now: datetime | None = None
+) -> tuple[npt.NDArray[np.float32], str]:
+    """Return raw features [1, A, window, F] at the last bar, and that bar's time.
+
+    The same code as in training computes them, each symbol on its own bars. InputError names the symbol or column that
+    is unknown, missing, repeated, not finite, too short, or older than `max_stale_bars` at the moment `now`.
+    """
+    from wealtharena.config.specs.features import FeaturesSpec
+    from wealtharena.data.panel import Panel
+    from wealtharena.features import compute
+
+    table = bars if isinstance(bars, BarTable) else BarTable.from_frame(bars)
+    axis, grid = _grid(metadata, table)
+    _check_history(metadata, axis, grid["close"])
+    if max_stale_bars is not None:
+        _check_fresh(metadata, axis, grid["close"], max_stale_bars, now or datetime.now(UTC))
+    optional = {name: grid[name] if np.isfinite(grid[name]).any() else None for name in COLUMNS if name != "close"}
+    assets = len(metadata.symbols)
+    panel = Panel(
+        timestamps=axis.astype("datetime64[ns]"),
+        symbols=metadata.symbols,
+        close=grid["close"],
+        tradable=grid["close"] > 0,
+        **optional,
+        dividends=np.zeros((len(axis), assets)),
+        to_account=np.ones((len(axis), assets)),
+        multipliers=np.ones(assets),
+        frequency=metadata.frequency,
+        asset=metadata.asset,
+        source="request",
+        simulated=metadata.simulated,
+        volume_unit="none" if optional["volume"] is None else "units",
+    )
+    spec = FeaturesSpec(names=metadata.feature_names, clip=float(metadata.recipe.features.get("clip", 5.0)))
+    computed = compute(panel, spec)
+    lacking = [name for name in metadata.feature_names if name not in computed.names]
+    if lacking:
+        raise InputError("bars", f"lack what {', '.join(lacking)} needs", hint="give open, high, low and volume, or pass features")
+    if computed.bars < metadata.window:
+        raise InputError("bars", f"give {computed.bars} bars of features, the agent looks at {metadata.window}", hint="send a longer history")
+    features = np.ascontiguousarray(computed.values[-metadata.window :].transpose(1, 0, 2))[None]
+    return features, str(panel.timestamps[-1].astype("datetime64[s]"))
+
+
+def _numbers(column: Any, name: str) -> npt.NDArray[np.float64]:
+    try:
+        values = np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"bars.{name}", "is not a column of numbers") from error
+    if np.isinf(values).any():
+        raise InputError(f"bars.{name}", "holds an infinite value")
+    return values
+
+
+def _grid(metadata: Metadata, table: BarTable) -> tuple[npt.NDArray[np.int64], dict[str, npt.NDArray[np.float64]]]:
+    """Return the time axis [T] and each column [T, A], NaN where a symbol has no bar."""
+    order = {symbol: position for position, symbol in enumerate(metadata.symbols)}
+    given = np.unique(table.symbols)
+    for symbol in given:
+        if str(symbol) not in order:
+            raise InputError(f"bars.{symbol}", "unknown symbol", hint=f"the agent trades {', '.join(metadata.symbols)}")
+    for symbol in metadata.symbols:
+        if symbol not in given:
+            raise InputError(f"bars.{symbol}", "has no bars", hint="send bars of every symbol that the agent trades")
+    stamps = table.stamps // _DAY * _DAY if metadata.frequency == "1d" else table.stamps
+    axis, rows = np.unique(stamps, return_inverse=True)
+    columns = np.array([order[str(symbol)] for symbol in given])[np.searchsorted(given, table.symbols)]
+    cells, counts = np.unique(rows * len(order) + columns, return_counts=True)
+    if (counts > 1).any():
+        row, column = divmod(int(cells[np.argmax(counts > 1)]), len(order))
+        when = np.datetime64(int(axis[row]), "ns").astype("datetime64[s]")
+        raise InputError(f"bars.{metadata.symbols[column]}", f"has two bars at {when}", hint="send one bar a symbol and time")
+    grid = {name: np.full((len(axis), len(order)), np.nan) for name in COLUMNS}
+    for name, values in table.values.items():
+        grid[name][rows, columns] = values
+    return axis, grid
+
+
+def _check_history(metadata: Metadata, axis: npt.NDArray[np.int64], close: npt.NDArray[np.float64]) -> None:
+    counts = (close > 0).sum(axis=0)
+    for symbol, count in zip(metadata.symbols, counts, strict=True):
+        if count < metadata.min_history_bars:
+            raise InputError(
+                f"bars.{symbol}", f"has {count} bars, the agent needs {metadata.min_history_bars}", hint="send a longer history"
+            )
+
+
+def _check_fresh(
+    metadata: Metadata, axis: npt.NDArray[np.int64], close: npt.NDArray[np.float64], limit: int, now: datetime
+) -> None:
+    moment = np.datetime64(now.astimezone(UTC).replace(tzinfo=None), "ns")
+    if axis[-1] > moment.astype(np.int64) + _DAY:
+        raise InputError("bars.timestamp", "lies in the future", hint="timestamps are UTC")
+    for column, symbol in enumerate(metadata.symbols):
+        last = np.datetime64(int(axis[np.flatnonzero(close[:, column] > 0)[-1]]), "ns")
+        age = _bars_between(metadata, last, moment)
+        if age > limit:
+            day = last.astype("datetime64[s]")
+            raise InputError(f"bars.{symbol}", f"is stale: its last bar is of {day}, {age} bars ago", hint=f"at most {limit} bars may be missing")
+
+
+def _bars_between(metadata: Metadata, last: np.datetime64, now: np.datetime64) -> int:
+    """Return the bars that could have come since `last`; weekends count only where the asset trades through them."""
+    always = dict(metadata.recipe.asset.get("universe") or {}).get("calendar") == "24/7"
+    days = last.astype("datetime64[D]"), now.astype("datetime64[D]")
+    between = int((days[1] - days[0]).astype(int)) if always else int(np.busday_count(*days))
+    if metadata.frequency == "1d":
+        return between
+    hours = int((now - last).astype("timedelta64[h]").astype(int))
+    return hours if always else min(hours, 24 * between + 24)
+
