@@ -122,22 +122,29 @@ class DeploySpec(Spec):
     """task=deploy."""
 
     agents: tuple[str, ...] = Field(description="none named: all")
-    checkpoint: str | None
-    action: Literal["promote", "rollback", "list"]
-    force_reason: str | None
+    checkpoint: str | None = Field(description="version to promote; null takes each agent's best")
+    action: Literal["promote", "rollback", "withdraw", "list"]
+    stage: Literal["production", "paper"] | None = Field(description="null: promote as the gate says, else production")
+    force_reason: str | None = Field(description="puts an unproven checkpoint into production; recorded")
+    keep: int | None = Field(ge=0, description="afterwards delete all but so many checkpoints an agent; null deletes none")
 
 
 class ServeSpec(Spec):
     """task=serve."""
 
+    action: Literal["run", "create_key", "list_keys", "revoke_key"]
     host: str
     port: int = Field(ge=0, le=65_535)
-    workers: int = Field(ge=1)
-    keys_file: str
-    rate_per_minute: int = Field(ge=1)
+    workers: int = Field(ge=1, le=64)
+    keys_file: str = Field(description="hashed API keys; without one the server binds loopback only")
+    key_name: str | None = Field(description="of the key to create or revoke", pattern=r"^[A-Za-z0-9._@-]{1,64}$")
+    rate_per_minute: int = Field(ge=1, description="requests a key; a minute's worth may come at once")
     max_body_bytes: int = Field(ge=1024)
-    max_batch: int = Field(ge=1)
-    max_stale_bars: int = Field(ge=1)
+    max_batch: int = Field(ge=1, le=65_536, description="observations in one request")
+    max_stale_bars: int = Field(ge=1, description="bars that may be missing at the end of a request's history")
+    poll_seconds: float = Field(gt=0, le=60, description="between looks for promotions")
+    shutdown_seconds: float = Field(gt=0, description="given to requests under way when the server is told to stop")
+    audit_file: str | None = Field(description="one JSON line a request; null writes them to standard output")
 
 
 class AuditSpec(Spec):
