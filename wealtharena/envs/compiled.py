@@ -56,14 +56,28 @@ def _roots() -> Iterator[Path]:
 
 
 def compiled(function: Function) -> Function:
-    """Return the function compiled on first call, without fast-math, releasing the GIL, and kept on disk."""
+    """Return the function compiled on first call, in strict IEEE arithmetic, releasing the GIL, and kept on disk."""
+    return _compile(function, False)
+
+
+def compiled_sums(function: Function) -> Function:
+    """Return the function compiled like `compiled`, except that sums may be added in another order.
+
+    That lets several symbols be handled by one instruction. The order is fixed when it is compiled: the same machine
+    gives the same digits. NaN, infinity and signed zero keep their meaning.
+    """
+    return _compile(function, {"reassoc"})
+
+
+def _compile(function: Function, fastmath: bool | set[str]) -> Function:
     folder = cache_folder()
     config: Any = numba.core.config
     before = config.CACHE_DIR
     try:
         if folder is not None:
             config.CACHE_DIR = str(folder)
-        return cast(Function, njit(cache=folder is not None, nogil=True, error_model="numpy")(function))
+        make = njit(cache=folder is not None, nogil=True, error_model="numpy", fastmath=fastmath)
+        return cast(Function, make(function))
     finally:
         config.CACHE_DIR = before
 

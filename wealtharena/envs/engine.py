@@ -50,7 +50,7 @@ class Engine:
         self.clock = np.zeros((num_envs, kernel.CLOCK), dtype=np.int64)
         self.clock[:, kernel.DONE] = 1
         self.rng = np.zeros(num_envs, dtype=np.uint64)
-        self._scratch = np.zeros((kernel.SCRATCH, assets))
+        self._scratch = (np.zeros(assets), np.zeros((2, assets)))
         self._no_final = np.zeros((0, market.layout.size), dtype=np.float32)
         self._rules = rules
         self._starts = episode_starts(market, spec, segments)
@@ -67,7 +67,7 @@ class Engine:
         )
         self._before_step = (
             market.bars, market.features, market.years, rules.lots, rules.vector, market.copies, self._starts,
-            *self._episode, mode, *accounts, self._scratch,
+            *self._episode, mode, *accounts, *self._scratch,
         )  # fmt: skip
         self._all = np.ones(num_envs, dtype=np.bool_)
 

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from wealtharena.envs.compiled import compiled
+from wealtharena.envs.compiled import compiled, compiled_sums
 from wealtharena.envs.rewards.differential_sharpe import differential_sharpe
 from wealtharena.envs.rewards.drawdown import drawdown
 from wealtharena.envs.rewards.log_return import log_return
@@ -35,7 +35,7 @@ SIZING_IMPACT: Final = 2  # sigma_t / sqrt(dollar volume of bar t): impact as it
 FILL: Final = 3  # price at which this bar fills an order; 0 where it must not
 FILL_IMPACT: Final = 4  # sigma_{t-1} / sqrt(dollar volume of bar t)
 INCOME: Final = 5  # paid a unit held at the close before: dividend, and conversion of a margined contract
-VOLUME: Final = 6  # dollar volume; infinite where the source has none
+VOLUME: Final = 6  # dollar volume over the fill price: what an order could buy at most; infinite where unknown
 DELISTED: Final = 7  # 1 at the bar on which the symbol is struck off, else 0
 ROWS: Final = 8
 
@@ -99,16 +99,6 @@ CHOICES: Final = 1  # number of bars, from FIRST on, at which an episode may beg
 STOP: Final = 2  # last bar that may be reached
 STARTS: Final = 3
 
-# Rows of `scratch[SCRATCH, A]`: one account's step, reused for the next account.
-KEPT: Final = 0  # units that no order changes
-MOVED: Final = 1  # target units of the symbols that trade
-FILLED: Final = 2  # units filled, signed
-FEE: Final = 3  # their cost
-CLOSED: Final = 4  # units closed by force: liquidation, delisting
-CLOSED_FEE: Final = 5
-WISH: Final = 6  # target weights
-SCRATCH: Final = 7
-
 DISABLED: Final = 0  # autoreset modes, as in gymnasium.vector.AutoresetMode
 NEXT_STEP: Final = 1
 SAME_STEP: Final = 2
@@ -117,9 +107,9 @@ ACCOUNT_CLIP: Final = 100.0  # bound of the account part of an observation
 RATIO_FLOOR: Final = 1e-6  # least V' / V that a reward sees: ruin costs log(1e-6), not minus infinity
 
 
-@compiled
-def project(rules: Float64, scratch: Float64) -> int:
-    """Make the weights in `scratch[WISH]` allowed, in place, and return how many were not finite (they become 0).
+@compiled_sums
+def project(rules: Float64, wish: Float64) -> int:
+    """Make the weights `wish` [A] allowed, in place, and return how many were not finite (they become 0).
 
     Each is clipped to +-max_weight (to [0, max_weight] when long only); if their absolute sum is above `max_gross`,
     all are scaled down to it.
@@ -128,35 +118,38 @@ def project(rules: Float64, scratch: Float64) -> int:
     low = 0.0 if rules[LONG_ONLY] > 0.0 else -high
     gross = 0.0
     rejected = 0
-    for a in range(scratch.shape[1]):
-        w = scratch[WISH, a]
-        if not abs(w) < math.inf:
-            w = 0.0
-            rejected += 1
-        w = min(max(w, low), high)
-        scratch[WISH, a] = w
+    for a in range(wish.shape[0]):
+        w = wish[a]
+        finite = abs(w) < math.inf
+        w = min(max(w, low), high) if finite else 0.0
+        rejected += 0 if finite else 1
+        wish[a] = w
         gross += abs(w)
     if gross > rules[MAX_GROSS]:
         scale = rules[MAX_GROSS] / gross
-        for a in range(scratch.shape[1]):
-            scratch[WISH, a] *= scale
+        for a in range(wish.shape[0]):
+            wish[a] *= scale
     return rejected
 
 
-@compiled
+@compiled_sums
 def size(
-    bars: Float64, rules: Float64, units: Float64, t: int, i: int, equity: float, factor: float, scratch: Float64,
-) -> tuple[float, float, float]:  # fmt: skip
-    """Size orders at the close of bar t; the target is `kept + scale * moved` units. Return (scale, short, net).
+    bars: Float64, rules: Float64, units: Float64, t: int, i: int, equity: float, factor: float, wish: Float64,
+) -> tuple[float, float, float, float]:  # fmt: skip
+    """Size orders at the close of bar t and return (scale, keep, short, net).
 
-    With the target value x = w V of each symbol that trades, G = sum |x|, K the gross value that is kept (below
-    `min_trade_weight`, or without a positive price) and c(s) the estimated cost of reaching s x, the largest s with
-    K + s G + L c(s) <= L V is sought. c is convex, so the chord of f(s) = K + s G + L (c(s) - V) between 0 and 1 lies
-    above f and its root is on the safe side. c(0) is bounded from above by taking every impact at the whole gross.
-    `short` and `net` are the value of the short positions and of all positions at the close of t.
+    A symbol trades where it has a positive price and its change of weight reaches `min_trade_weight`; its target is
+    `scale * w V / p` units. Others keep `keep` times their units. `short` and `net` are the value of the short
+    positions and of all positions at the close of t.
+
+    With G = sum |w V| of the symbols that trade, K the gross value of the others and c(s) the estimated cost of
+    reaching s w V, the largest s with f(s) = K + s G + L (c(s) - V) <= 0 is sought. c is convex, so the chord of f
+    between 0 and 1 lies above it and its root is on the safe side. c(0) is bounded from above by taking every impact
+    at the whole gross. Where K alone leaves no room, the symbols below `min_trade_weight` are scaled too.
     """
     rate = rules[RATE] * factor
     impact = rules[IMPACT] * factor
+    limit = rules[MAX_GROSS]
     least = rules[MIN_TRADE] * equity
     kept_gross = 0.0
     target_gross = 0.0
@@ -166,138 +159,143 @@ def size(
     short = 0.0
     net = 0.0
     for a in range(units.shape[1]):
-        u = units[i, a]
-        inverse = bars[t, INVERSE, a]
-        value = u * bars[t, MARK, a]
-        x = scratch[WISH, a] * equity
+        value = units[i, a] * bars[t, MARK, a]
+        x = wish[a] * equity
         d = abs(x - value)
+        k = impact * bars[t, SIZING_IMPACT, a]
+        size_now = abs(value)
+        trades = (bars[t, INVERSE, a] > 0.0) & (d >= least)
         net += value
         short += max(-value, 0.0)
-        if inverse > 0.0 and d >= least:
-            k = impact * bars[t, SIZING_IMPACT, a]
-            scratch[KEPT, a] = 0.0
-            scratch[MOVED, a] = x * inverse
-            target_gross += abs(x)
-            cost += d * (rate + k * math.sqrt(d))
-            gross += abs(value)
-            pressure += k * abs(value)
-        else:
-            scratch[KEPT, a] = u
-            scratch[MOVED, a] = 0.0
-            kept_gross += abs(value)
-    limit = rules[MAX_GROSS]
-    room = limit * equity - kept_gross
-    scale = 1.0
-    if target_gross + limit * cost > room:
-        closing = rate * gross + pressure * math.sqrt(gross)
-        numerator = room - limit * closing
-        if numerator >= 0.0:
-            scale = numerator / (target_gross + limit * (cost - closing))
-        else:  # what is kept leaves no room: give up the smallest trade and scale everything
-            scale = _fold(bars, rules, units, t, i, factor, target_gross + kept_gross, cost, equity, scratch)
-    return scale, short, net
-
-
-@compiled
-def _fold(
-    bars: Float64, rules: Float64, units: Float64, t: int, i: int, factor: float, gross: float, cost: float,
-    equity: float, scratch: Float64,
-) -> float:  # fmt: skip
-    """Move what can be traded from `kept` to `moved` and return the scale of the chord over all of it."""
-    held = 0.0
+        target_gross += abs(x) if trades else 0.0
+        cost += d * (rate + k * math.sqrt(d)) if trades else 0.0
+        gross += size_now if trades else 0.0
+        pressure += k * size_now if trades else 0.0
+        kept_gross += 0.0 if trades else size_now
+    if target_gross + kept_gross + limit * (cost - equity) <= 0.0:
+        return 1.0, 1.0, short, net
+    closing = rate * gross + pressure * math.sqrt(gross)
+    room = limit * (equity - closing) - kept_gross
+    if room > 0.0:
+        return room / (target_gross + limit * (cost - closing)), 1.0, short, net
+    fixed = 0.0  # without a price: no order can change it
+    gross = 0.0
     pressure = 0.0
-    fixed = 0.0
     for a in range(units.shape[1]):
         value = abs(units[i, a] * bars[t, MARK, a])
-        if bars[t, INVERSE, a] > 0.0:
-            scratch[MOVED, a] += scratch[KEPT, a]
-            scratch[KEPT, a] = 0.0
-            held += value
-            pressure += rules[IMPACT] * factor * bars[t, SIZING_IMPACT, a] * value
-        else:
-            fixed += value
-    limit = rules[MAX_GROSS]
-    closing = rules[RATE] * factor * held + pressure * math.sqrt(held)
-    numerator = limit * (equity - closing) - fixed
-    if numerator <= 0.0:
-        return 0.0
-    return float(min(1.0, numerator / (gross - fixed + limit * (cost - closing))))
+        trades = bars[t, INVERSE, a] > 0.0
+        fixed += 0.0 if trades else value
+        gross += value if trades else 0.0
+        pressure += impact * bars[t, SIZING_IMPACT, a] * value if trades else 0.0
+    closing = rate * gross + pressure * math.sqrt(gross)
+    room = max(0.0, limit * (equity - closing) - fixed)
+    whole = target_gross + kept_gross - fixed + limit * (cost - closing)
+    scale = min(1.0, room / whole) if whole > 0.0 else 0.0
+    return scale, scale, short, net
+
+
+@compiled_sums
+def fill(
+    bars: Float64, rules: Float64, lots: Float64, units: Float64, t: int, i: int, equity: float, factor: float,
+    wish: Float64, scale: float, keep: float,
+) -> tuple[float, float, float, float, float, float]:  # fmt: skip
+    """Fill the orders sized at the close of t within bar t + 1 and move the units.
+
+    Return (paid, costs, traded, income, value, gross): what the units cost, what trading them cost, their absolute
+    value, income of the units held before, and the net and gross value of the new units at the close of t + 1.
+    An order that bar t + 1 cannot fill lapses; none takes more than `participation` of the bar's volume.
+    """
+    rate = rules[RATE] * factor
+    impact = rules[IMPACT] * factor
+    share = rules[PARTICIPATION]
+    least = rules[MIN_TRADE] * equity
+    whole_lots = rules[HAS_LOTS] > 0.0
+    paid = 0.0
+    costs = 0.0
+    traded = 0.0
+    income = 0.0
+    value_after = 0.0
+    gross_after = 0.0
+    for a in range(units.shape[1]):
+        before = units[i, a]
+        inverse = bars[t, INVERSE, a]
+        x = wish[a] * equity
+        trades = abs(x - before * bars[t, MARK, a]) >= least
+        target = scale * x * inverse if trades else keep * before
+        if whole_lots and (trades or keep < 1.0):
+            target = _whole(target, lots[a])
+        price = bars[t + 1, FILL, a]
+        most = share * bars[t + 1, VOLUME, a]
+        du = min(max(target - before, -most), most)
+        if whole_lots and abs(du) == most:
+            du = _whole(du, lots[a])
+        du = du if (price > 0.0) & (inverse > 0.0) else 0.0
+        value = du * price
+        order = abs(value)
+        after = before + du
+        mark = after * bars[t + 1, MARK, a]
+        income += before * bars[t + 1, INCOME, a]
+        paid += value
+        costs += order * (rate + impact * bars[t + 1, FILL_IMPACT, a] * math.sqrt(order))
+        traded += order
+        value_after += mark
+        gross_after += abs(mark)
+        units[i, a] = after
+    return paid, costs, traded, income, value_after, gross_after
+
+
+@compiled_sums
+def keep_all(bars: Float64, units: Float64, t: int, i: int) -> tuple[float, float, float, float, float]:
+    """Return (short, net, income, value, gross) of an account that gives no order at bar t."""
+    short = 0.0
+    net = 0.0
+    income = 0.0
+    value_after = 0.0
+    gross_after = 0.0
+    for a in range(units.shape[1]):
+        u = units[i, a]
+        value = u * bars[t, MARK, a]
+        mark = u * bars[t + 1, MARK, a]
+        net += value
+        short += max(-value, 0.0)
+        income += u * bars[t + 1, INCOME, a]
+        value_after += mark
+        gross_after += abs(mark)
+    return short, net, income, value_after, gross_after
 
 
 @compiled
 def trade(
     bars: Float64, years: Float64, rules: Float64, lots: Float64, units: Float64, state: Float64, t: int, i: int,
-    hold: bool, scratch: Float64,
+    hold: bool, wish: Float64, closed: Float64,
 ) -> bool:  # fmt: skip
     """Carry account i from the close of bar t to the close of bar t + 1 and return whether it was liquidated.
 
-    The weights in `scratch[WISH]` are projected already; with `hold` no order is given. `scratch` receives the units
-    filled and their cost, and the units closed by force and theirs. The account satisfies
+    `wish` [A] are target weights, projected already; with `hold` no order is given. `closed` [2, A] receives units that
+    were closed by force and what that cost, and is not touched where there were none. The account satisfies
     V' - V = sum(u dp) + income - costs - financing, where dp runs from mark to fill to mark.
     """
-    assets = units.shape[1]
     equity = state[i, EQUITY]
     factor = state[i, COST_FACTOR]
-    scale = 0.0
     if hold:
-        short = 0.0
-        net = 0.0
-        for a in range(assets):
-            value = units[i, a] * bars[t, MARK, a]
-            scratch[KEPT, a] = units[i, a]
-            scratch[MOVED, a] = 0.0
-            net += value
-            short += max(-value, 0.0)
+        paid, costs, traded = 0.0, 0.0, 0.0
+        short, net, income, value_after, gross_after = keep_all(bars, units, t, i)
     else:
-        scale, short, net = size(bars, rules, units, t, i, equity, factor, scratch)
+        scale, keep, short, net = size(bars, rules, units, t, i, equity, factor, wish)
+        paid, costs, traded, income, value_after, gross_after = fill(
+            bars, rules, lots, units, t, i, equity, factor, wish, scale, keep
+        )
     financing = _financing(rules, years[t + 1], state[i, CASH], equity, short, net, factor)
-
-    rate = rules[RATE] * factor
-    impact = rules[IMPACT] * factor
-    share = rules[PARTICIPATION]
-    cash = state[i, CASH] - financing
-    income = 0.0
-    traded = 0.0
-    costs = 0.0
-    value_after = 0.0
-    gross_after = 0.0
-    for a in range(assets):
-        before = units[i, a]
-        target = scratch[KEPT, a] + scale * scratch[MOVED, a]
-        if rules[HAS_LOTS] > 0.0 and lots[a] > 0.0 and scratch[MOVED, a] != 0.0:
-            target = _whole(target, lots[a])
-        price = bars[t + 1, FILL, a]
-        du = target - before if price > 0.0 and bars[t, INVERSE, a] > 0.0 else 0.0
-        most = share * bars[t + 1, VOLUME, a]
-        if abs(du) * price > most:
-            du = math.copysign(most / price, du)
-            if rules[HAS_LOTS] > 0.0 and lots[a] > 0.0:
-                du = _whole(du, lots[a])
-        value = du * price
-        order = abs(value)
-        cost = order * (rate + impact * bars[t + 1, FILL_IMPACT, a] * math.sqrt(order))
-        after = before + du
-        mark = after * bars[t + 1, MARK, a]
-        income += before * bars[t + 1, INCOME, a]
-        cash -= value
-        costs += cost
-        traded += order
-        value_after += mark
-        gross_after += abs(mark)
-        units[i, a] = after
-        scratch[FILLED, a] = du
-        scratch[FEE, a] = cost
-    cash += income - costs
-    dead = False
+    cash = state[i, CASH] - financing - paid + income - costs
     if rules[HAS_DELISTING] > 0.0:
         cash, costs, value_after, gross_after = _strike_off(
-            bars, rules, units, t + 1, i, scratch, cash, costs, value_after, gross_after
+            bars, rules, units, t + 1, i, closed, cash, costs, value_after, gross_after
         )
     value = cash + value_after
-    if value < rules[MAINTENANCE] * gross_after or value <= 0.0:
-        dead = True
+    dead = value < rules[MAINTENANCE] * gross_after or value <= 0.0
+    if dead:
         cash, costs, traded, value_after, gross_after = _liquidate(
-            bars, rules, units, t + 1, i, scratch, factor, cash, costs, traded
+            bars, rules, units, t + 1, i, closed, factor, cash, costs, traded
         )
         value = cash + value_after
     state[i, CASH] = cash
@@ -313,6 +311,8 @@ def trade(
 @compiled
 def _whole(target: float, lot: float) -> float:
     """Return the target rounded toward zero to whole lots; a billionth of a lot short counts as a whole one."""
+    if lot <= 0.0:
+        return target
     count = target / lot
     return math.trunc(count + math.copysign(1e-9, count)) * lot
 
@@ -335,18 +335,16 @@ def _financing(
 
 @compiled
 def _strike_off(
-    bars: Float64, rules: Float64, units: Float64, t: int, i: int, scratch: Float64, cash: float, costs: float,
+    bars: Float64, rules: Float64, units: Float64, t: int, i: int, closed: Float64, cash: float, costs: float,
     value: float, gross: float,
 ) -> tuple[float, float, float, float]:  # fmt: skip
     """Close positions in symbols that are struck off at bar t, at the last price less the haircut."""
     for a in range(units.shape[1]):
-        scratch[CLOSED, a] = 0.0
-        scratch[CLOSED_FEE, a] = 0.0
         if bars[t, DELISTED, a] > 0.0 and units[i, a] != 0.0:
             mark = units[i, a] * bars[t, MARK, a]
             loss = abs(mark) * rules[HAIRCUT]
-            scratch[CLOSED, a] = -units[i, a]
-            scratch[CLOSED_FEE, a] = loss
+            closed[0, a] = -units[i, a]
+            closed[1, a] = loss
             cash += mark - loss
             costs += loss
             value -= mark
@@ -357,7 +355,7 @@ def _strike_off(
 
 @compiled
 def _liquidate(
-    bars: Float64, rules: Float64, units: Float64, t: int, i: int, scratch: Float64, factor: float, cash: float,
+    bars: Float64, rules: Float64, units: Float64, t: int, i: int, closed: Float64, factor: float, cash: float,
     costs: float, traded: float,
 ) -> tuple[float, float, float, float, float]:  # fmt: skip
     """Close every position that bar t lets trade, at its close, for the usual rate and the liquidation fee."""
@@ -367,8 +365,8 @@ def _liquidate(
         mark = units[i, a] * bars[t, MARK, a]
         if bars[t, FILL, a] > 0.0 and bars[t, MARK, a] > 0.0:
             fee = abs(mark) * (rules[RATE] * factor + rules[LIQUIDATION_FEE])
-            scratch[CLOSED, a] = -units[i, a]
-            scratch[CLOSED_FEE, a] = fee
+            closed[0, a] = -units[i, a]
+            closed[1, a] = fee
             cash += mark - fee
             costs += fee
             traded += abs(mark)
@@ -526,7 +524,7 @@ def reset_batch(
 def step_batch(
     bars: Float64, features: Float32, years: Float64, lots: Float64, rules: Float64, copies: Int64, starts: Int64,
     length: int, anywhere: bool, mode: int, units: Float64, state: Float64, clock: Int64, rng: UInt64,
-    scratch: Float64, actions: Float32, obs: Float32, reward: Float32, terminated: Flags, truncated: Flags,
+    wish: Float64, closed: Float64, actions: Float32, obs: Float32, reward: Float32, terminated: Flags, truncated: Flags,
     final_obs: Float32, strict: bool,
 ) -> int:  # fmt: skip
     """Step every environment by one bar, in place; see `PortfolioVectorEnv.step_into` for what is written where.
@@ -551,10 +549,10 @@ def step_batch(
             continue
         t = clock[i, BAR]
         for a in range(assets):
-            scratch[WISH, a] = actions[i, a]
-        state[i, REJECTED] = project(rules, scratch)
+            wish[a] = actions[i, a]
+        state[i, REJECTED] = project(rules, wish)
         before = state[i, EQUITY]
-        dead = trade(bars, years, rules, lots, units, state, t, i, False, scratch)
+        dead = trade(bars, years, rules, lots, units, state, t, i, False, wish, closed)
         reward[i] = evaluate(rules, state, i, before)
         state[i, CLOSING] = state[i, EQUITY]
         t += 1
@@ -576,17 +574,20 @@ def step_batch(
 @compiled
 def walk(
     bars: Float64, years: Float64, lots: Float64, rules: Float64, targets: Float64, hold: Flags, offset: int,
-    start: int, first: int, last: int, units: Float64, state: Float64, scratch: Float64, alive: Flags, equity: Float64, weights: Float64,
-    projected: Float64, ledger: Float64, fills: Float64,
+    start: int, first: int, last: int, units: Float64, state: Float64, wish: Float64, closed: Float64,
+    before: Float64, alive: Flags, equity: Float64, weights: Float64, projected: Float64, ledger: Float64,
+    fills: Float64,
 ) -> None:  # fmt: skip
     """Walk every path from the close of bar `first` to the close of bar `last`, following `targets`.
 
     `targets[P or 1, rows, A]`, `hold[P or 1, rows]`: row t - offset is the decision at the close of bar t; one entry
-    serves all paths. Bar `start` is the window's first, whose equity is written at index 0. Written: `equity[P, n + 1]`, and, where their first length is P and not 0, `weights[P, n + 1, A]`,
-    `projected[P, n, A]`, `ledger[P, n, 4]` (traded, costs, financing, income) and `fills[P, n, 4, A]` (units filled,
-    cost, units closed by force, cost). A path that was liquidated asks for nothing but zero from then on.
+    serves all paths. Bar `start` is the window's first, whose equity is written at index 0. Written:
+    `equity[P, n + 1]`, and, unless their first length is 0, `weights[P, n + 1, A]`, `projected[P, n, A]`,
+    `ledger[P, n, 4]` (traded, costs, financing, income) and `fills[P, n, 4, A]` (units filled, cost, units closed by
+    force, cost). A path that was liquidated asks for nothing but zero from then on.
     """
     assets = units.shape[1]
+    kept = ledger.shape[0] > 0
     for p in range(units.shape[0]):
         source = p if targets.shape[0] > 1 else 0
         held = p if hold.shape[0] > 1 else 0
@@ -594,26 +595,32 @@ def walk(
         for t in range(first, last):
             n = t - start
             for a in range(assets):
-                scratch[WISH, a] = targets[source, t - offset, a] if alive[p] else 0.0
-                scratch[CLOSED, a] = 0.0
-                scratch[CLOSED_FEE, a] = 0.0
-            keep = hold[held, t - offset] and alive[p]
-            if not keep:
-                state[p, REJECTED] += project(rules, scratch)
-            dead = trade(bars, years, rules, lots, units, state, t, p, keep, scratch)
-            if dead:
+                wish[a] = targets[source, t - offset, a] if alive[p] else 0.0
+                closed[0, a] = 0.0
+                closed[1, a] = 0.0
+                if kept:
+                    before[a] = units[p, a]
+            still = hold[held, t - offset] and alive[p]
+            if not still:
+                state[p, REJECTED] += project(rules, wish)
+            if trade(bars, years, rules, lots, units, state, t, p, still, wish, closed):
                 alive[p] = False
             state[p, PEAK] = max(state[p, PEAK], state[p, EQUITY])
             equity[p, n + 1] = state[p, EQUITY]
-            if ledger.shape[0] > 0:
+            if kept:
                 ledger[p, n, 0] = state[p, TRADED]
                 ledger[p, n, 1] = state[p, COSTS]
                 ledger[p, n, 2] = state[p, FINANCING]
                 ledger[p, n, 3] = state[p, EARNED]
-            if weights.shape[0] > 0:
+                rate = rules[RATE] * state[p, COST_FACTOR]
+                impact = rules[IMPACT] * state[p, COST_FACTOR]
                 inverse = 1.0 / state[p, EQUITY] if state[p, EQUITY] > 0.0 else 0.0
                 for a in range(assets):
+                    filled = units[p, a] - before[a] - closed[0, a]
+                    order = abs(filled * bars[t + 1, FILL, a])
+                    fills[p, n, 0, a] = filled
+                    fills[p, n, 1, a] = order * (rate + impact * bars[t + 1, FILL_IMPACT, a] * math.sqrt(order))
+                    fills[p, n, 2, a] = closed[0, a]
+                    fills[p, n, 3, a] = closed[1, a]
                     weights[p, n + 1, a] = units[p, a] * bars[t + 1, MARK, a] * inverse
-                    projected[p, n, a] = weights[p, n, a] if keep else scratch[WISH, a]
-                    for c in range(4):
-                        fills[p, n, c, a] = scratch[FILLED + c, a]
+                    projected[p, n, a] = weights[p, n, a] if still else wish[a]

@@ -134,7 +134,7 @@ def market_bars(panel: Panel, fill: str, *, margined: bool, delisting_bars: int)
     thin = np.where(np.isfinite(volume), 1.0 / root, 0.0)
     bars[:, kernel.SIZING_IMPACT] = sigma * thin
     bars[1:, kernel.FILL_IMPACT] = sigma[:-1] * thin[1:]
-    bars[:, kernel.VOLUME] = volume
+    bars[:, kernel.VOLUME] = np.where(good, volume / np.where(good, price, 1.0), np.inf)
     bars[:, kernel.INCOME] = cash_dividends(panel)
     if margined:
         bars[1:, kernel.INCOME] -= mark[:-1] * (panel.to_account[1:] / panel.to_account[:-1] - 1.0)

@@ -146,7 +146,7 @@ class _Walker:
         self.market, self.rules, self.start = market, rules, start
         self.units = np.zeros((paths, assets))
         self.state = np.zeros((paths, kernel.STATE))
-        self.scratch = np.zeros((kernel.SCRATCH, assets))
+        self.scratch = (np.zeros(assets), np.zeros((2, assets)), np.zeros(assets))
         self.alive = np.ones(paths, dtype=np.bool_)
         self.equity = np.zeros((paths, steps + 1))
         self.weights = np.zeros((kept, steps + 1, assets))
@@ -161,7 +161,7 @@ class _Walker:
         market = self.market
         kernel.walk(
             market.bars, market.years, self.rules.lots, self.rules.vector, targets, hold, offset, self.start, first, last,
-            self.units, self.state, self.scratch, self.alive, self.equity, self.weights, self.projected, self.ledger,
+            self.units, self.state, *self.scratch, self.alive, self.equity, self.weights, self.projected, self.ledger,
             self.fills,
         )  # fmt: skip
 
