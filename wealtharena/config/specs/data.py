@@ -88,6 +88,7 @@ class MacroSpec(Spec):
     series: tuple[str, ...]
     lag_days: dict[str, int] = Field(description="publication lag by series where no vintages are at hand")
     default_lag_days: int = Field(ge=0)
+    manners: MannersSpec = Field(description="how FRED is talked to")
 
 
 class DataSpec(Spec):

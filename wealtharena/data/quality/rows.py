@@ -90,7 +90,7 @@ def non_positive(table: pd.DataFrame, context: Context) -> Detection | None:
     """Find prices at or below zero (repair: removed; a coherent futures bar stays as a mark, not tradable)."""
     prices = table[list(PRICE_COLUMNS)].to_numpy(dtype=np.float64)
     with np.errstate(invalid="ignore"):
-        mask = (prices <= 0).any(axis=1)
+        mask: Mask = np.asarray((prices <= 0).any(axis=1))
     if not mask.any():
         return None
     genuine = mask & (_excess(table) <= 0) if context.market == "commodities" else np.zeros(len(mask), dtype=bool)
@@ -130,7 +130,7 @@ def _excess(table: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.float64]]:
 def stale(table: pd.DataFrame, context: Context) -> Detection | None:
     """Find closes that have not moved for `stale_bars` bars (repair: not tradable from there on)."""
     closes = table["close"].to_numpy(dtype=np.float64)
-    if not len(closes):
+    if not len(table):
         return None
     fresh = np.flatnonzero(np.r_[True, closes[1:] != closes[:-1]])
     age = np.arange(len(closes)) - np.repeat(fresh, np.diff(np.r_[fresh, len(closes)]))

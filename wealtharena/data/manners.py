@@ -1,0 +1,201 @@
+"""How a network provider is talked to: slowly, within a budget, again only where it can help, and without telling keys.
+
+Every request passes `Manners.admit`; every attempt runs inside `Manners.call`. Errors are raised outside the handlers
+of the libraries' own exceptions, which carry URLs with keys: nothing of them is chained.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import tenacity
+from pyrate_limiter import InMemoryBucket, Limiter, Rate
+from pyrate_limiter.limiter import SingleBucketFactory
+
+from wealtharena.config.specs.data import MannersSpec
+from wealtharena.errors import ProviderError
+
+T = TypeVar("T")
+
+_TALKATIVE: Final = ("httpx", "httpcore", "yfinance", "curl_cffi", "urllib3", "peewee")
+_PARAMETERS: Final = re.compile(
+    r"(?i)\b(api_?key|x_cg_\w+_api_key|crumb|token|secret|cookie|set-cookie|a3)\s*[=:]\s*[^&\s'\"<>]+"
+)
+_LONGEST: Final = 240
+
+
+class BusyError(ProviderError):
+    """The provider did not answer, or asked to come back later; trying again can help."""
+
+    def __init__(
+        self, provider: str, symbol: str, cause: str, *, hint: str = "", retry_after: float | None = None
+    ) -> None:
+        super().__init__(provider, symbol, cause, hint=hint, retryable=True)
+        self.retry_after = retry_after
+
+
+class RefusalError(ProviderError):
+    """The provider refuses this run as a whole (bad key, daily limit, budget spent); no other symbol will do better."""
+
+
+class UnknownSymbolError(ProviderError):
+    """The provider does not carry the symbol; another one may."""
+
+
+class Manners:
+    """One provider's limits over one run: pace, budget, retries and the key that no message may show."""
+
+    def __init__(self, provider: str, spec: MannersSpec, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        self.provider = provider
+        self.spec = spec
+        self.requests = 0
+        self._sleep = sleep
+        rate = Rate(1, max(round(1000 / spec.requests_per_second), 1))
+        self._limiter = Limiter(SingleBucketFactory(InMemoryBucket([rate]), schedule_leak=False), buffer_ms=1)
+        silence_libraries()
+
+    @property
+    def key(self) -> str | None:
+        """Return the key from the environment, if there is one."""
+        return os.environ.get(self.spec.key_env) or None if self.spec.key_env else None
+
+    def require_key(self, symbol: str, *, where: str) -> str:
+        """Return the key.
+
+        Raises:
+            RefusalError: there is none.
+        """
+        if self.key is None:
+            name = self.spec.key_env or "data.manners.key_env"
+            raise RefusalError(
+                self.provider, symbol, "needs a key", hint=f"set the environment variable {name} ({where})"
+            )
+        return self.key
+
+    def admit(self, symbol: str) -> None:
+        """Wait for this request's turn and count it.
+
+        Raises:
+            RefusalError: the run's budget of requests is spent.
+        """
+        if self.requests >= self.spec.requests_per_run:
+            raise RefusalError(
+                self.provider,
+                symbol,
+                f"the budget of {self.spec.requests_per_run} requests a run is spent",
+                hint="run it again, which fetches only what is missing, or raise data.manners.requests_per_run",
+            )
+        self.requests += 1
+        self._limiter.try_acquire(self.provider)
+
+    def call(self, attempt: Callable[[], T]) -> T:
+        """Return what `attempt` returns; call it again while it raises `BusyError`, up to `attempts` times.
+
+        Waits for as long as the provider asks, or `backoff_seconds` doubled each time; a provider that asks for more
+        than `longest_wait_seconds` is not waited for.
+        """
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(self._worthwhile),
+            stop=tenacity.stop_after_attempt(self.spec.attempts),
+            wait=self._pause,
+            sleep=self._sleep,
+            reraise=True,
+        )
+        return retrying(attempt)
+
+    def get(self, symbol: str, url: str, *, params: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Any:
+        """Return the httpx response to a GET with a status below 500 other than 429.
+
+        Raises:
+            BusyError: no answer, 429 or 5xx.
+            RefusalError: the budget is spent.
+        """
+        import httpx
+
+        self.admit(symbol)
+        failure, response = "", None
+        try:
+            with httpx.Client(timeout=self.spec.timeout_seconds) as client:
+                response = client.get(url, params=dict(params), headers=dict(headers or {}))
+        except httpx.TimeoutException:
+            failure = f"no answer within {self.spec.timeout_seconds:g} s"
+        except httpx.TransportError as error:
+            failure = f"the connection failed ({type(error).__name__})"
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            failure = f"the answer was not readable ({type(error).__name__})"
+        if response is None:
+            raise BusyError(self.provider, symbol, failure, hint="check the network, then run it again")
+        raise_for_busy(self.provider, symbol, response.status_code, response.headers)
+        return response
+
+    def clean(self, text: str) -> str:
+        """Return `text` on one line, without the key, anything that looks like one, and personal paths."""
+        return redact(text, [self.key] if self.key else [])
+
+    def _worthwhile(self, error: BaseException) -> bool:
+        if not isinstance(error, BusyError):
+            return False
+        return error.retry_after is None or error.retry_after <= self.spec.longest_wait_seconds
+
+    def _pause(self, state: tenacity.RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.retry_after if isinstance(error, BusyError) else None
+        backoff = self.spec.backoff_seconds * 2 ** (state.attempt_number - 1)
+        return float(min(max(asked or 0.0, backoff), self.spec.longest_wait_seconds))
+
+
+def raise_for_busy(provider: str, symbol: str, status: int, headers: Mapping[str, str]) -> None:
+    """Raise BusyError for a status that another attempt may cure: 429 and 5xx."""
+    if status == 429:
+        wait = retry_after(headers)
+        asked = f", asks to wait {wait:.0f} s" if wait is not None else ""
+        raise BusyError(
+            provider,
+            symbol,
+            f"too many requests (HTTP 429{asked})",
+            hint="run it again later, or lower data.manners.requests_per_second",
+            retry_after=wait,
+        )
+    if status >= 500:
+        raise BusyError(provider, symbol, f"server error (HTTP {status})", hint="run it again later")
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that a Retry-After header asks for, given as a number or a date; None without one."""
+    value = {name.lower(): text for name, text in headers.items()}.get("retry-after")
+    if value is None:
+        return None
+    try:
+        return max(float(value), 0.0)
+    except ValueError:
+        pass
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max((moment - datetime.now(UTC)).total_seconds(), 0.0)
+
+
+def redact(text: str, secrets: Iterable[str] = ()) -> str:
+    """Return `text` on one line of at most 240 characters, without secrets, key-like parameters and the home folder."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    text = _PARAMETERS.sub(lambda match: f"{match.group(1)}=***", text)
+    text = " ".join(text.replace(str(Path.home()), "~").split())
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
+
+
+def silence_libraries() -> None:
+    """Keep the HTTP libraries from logging URLs, headers and cookies, whatever the root logger's level is."""
+    for name in _TALKATIVE:
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.CRITICAL)
+        logger.propagate = False

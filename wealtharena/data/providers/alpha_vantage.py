@@ -1,0 +1,229 @@
+"""Alpha Vantage over HTTP: daily bars of shares, currency pairs and coins. Hourly bars are a paid service and not served.
+
+Errors arrive as HTTP 200 with a notice in the body; each is told apart from the others by its words.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
+
+import pandas as pd
+
+from wealtharena.config.specs.asset import AssetSpec
+from wealtharena.config.specs.data import DataSpec
+from wealtharena.data.bars import RawBars, VolumeUnit, raw_table, window_mask
+from wealtharena.data.manners import Manners, BusyError, RefusalError, UnknownSymbolError
+from wealtharena.errors import ProviderError
+
+BASE_URL: Final = "https://www.alphavantage.co/query"
+COMPACT_BARS: Final = 100  # what outputsize=compact, all that a free key gets of a share, contains
+_NOT_A_NUMBER: Final = {"", "None", "null", "."}
+_FIELDS: Final = {
+    "open": "open",
+    "high": "high",
+    "low": "low",
+    "close": "close",
+    "volume": "volume",
+    "dividend amount": "dividend",
+    "split coefficient": "split",
+}
+
+
+class Provider:
+    """Daily bars as traded: a free key gets no splits and no dividends, which the quality room then has to find."""
+
+    name = "alpha_vantage"
+
+    def __init__(
+        self, spec: DataSpec, asset: AssetSpec, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._spec = spec
+        self._asset = asset
+        self._clock = clock
+        self.manners = Manners(self.name, spec.manners)
+
+    def fetch(self, symbol: str, start: date | None, end: date | None, interval: str) -> RawBars:
+        """Return the symbol's daily bars from `start` to `end`; the running UTC day of a coin or pair is left out.
+
+        Raises:
+            ProviderError: no key, a notice instead of data, an unknown symbol, a malformed number, or no rows.
+        """
+        if interval != "1d":
+            raise ProviderError(
+                self.name,
+                symbol,
+                f"{interval} bars are a paid service and not served here",
+                hint="use data=yahoo for data.interval=1h",
+            )
+        key = self.manners.require_key(symbol, where="a free one: https://www.alphavantage.co/support/#api-key")
+        query = self._query(symbol, start)
+        content = self.manners.call(lambda: self._attempt(symbol, {**query, "apikey": key}))
+        table, adjusted = self._table(symbol, content, query)
+        if self._asset.market in ("forex", "crypto"):
+            table = table[(table["timestamp"] < pd.Timestamp(self._clock().date(), tz="UTC")).to_numpy()]
+        self._check_reach(symbol, table, start, query)
+        table = table[window_mask(table["timestamp"], start, end)].reset_index(drop=True)
+        if table.empty:
+            raise ProviderError(
+                self.name, symbol, f"has no rows between {start} and {end}", hint="check data.start and data.end"
+            )
+        return RawBars(
+            provider=self.name,
+            symbol=symbol,
+            interval=interval,
+            table=table,
+            currency=self._currency(symbol),
+            volume_unit=self._volume_unit(),
+            adjusted=adjusted,
+            fetched_at=self._clock(),
+        )
+
+    def _query(self, symbol: str, start: date | None) -> dict[str, str]:
+        market = self._asset.market
+        name = self._spec.provider_symbols.get(symbol, symbol)
+        if market == "forex":
+            return {"function": "FX_DAILY", "from_symbol": name[:3], "to_symbol": name[3:6], "outputsize": "full"}
+        if market == "crypto":
+            coin, _, quote = name.partition("-")
+            return {"function": "DIGITAL_CURRENCY_DAILY", "symbol": coin, "market": quote or "USD"}
+        if market == "commodities":
+            raise UnknownSymbolError(self.name, symbol, "has no futures", hint="use data=yahoo for commodities")
+        if name.endswith((".L", ".LON")):
+            raise UnknownSymbolError(
+                self.name, symbol, "does not say whether London prices are pounds or pence", hint="use data=yahoo"
+            )
+        if self._spec.manners.plan == "paid":
+            return {"function": "TIME_SERIES_DAILY_ADJUSTED", "symbol": name, "outputsize": "full"}
+        recent = start is not None and start >= self._compact_start()
+        return {"function": "TIME_SERIES_DAILY", "symbol": name, "outputsize": "compact" if recent else "full"}
+
+    def _compact_start(self) -> date:
+        """Return the date from which the last 100 bars surely reach back to."""
+        return self._clock().date() - timedelta(days=int(COMPACT_BARS * 1.35))
+
+    def _attempt(self, symbol: str, query: dict[str, str]) -> dict[str, Any]:
+        response = self.manners.get(symbol, self._spec.manners.base_url or BASE_URL, params=query)
+        text = response.text
+        if response.status_code >= 400:
+            cause = f"refused the request (HTTP {response.status_code}: {self.manners.clean(text)})"
+            raise RefusalError(self.name, symbol, cause, hint="check the key and the plan")
+        if text.lstrip()[:1] == "<":
+            raise ProviderError(
+                self.name, symbol, "answered with a web page instead of data", hint="a proxy or a block: try later"
+            )
+        content: Any = None
+        with contextlib.suppress(ValueError):
+            content = json.loads(text, object_pairs_hook=_keep_repeated)
+        if not isinstance(content, dict):
+            raise BusyError(self.name, symbol, f"sent a broken answer ({len(text)} bytes of JSON)", hint="run it again")
+        for word in ("Information", "Note", "Error Message"):
+            if word in content:
+                raise self._notice(symbol, str(content[word]), query["function"])
+        return content
+
+    def _notice(self, symbol: str, text: str, function: str) -> ProviderError:
+        told = self.manners.clean(text)
+        lower = text.lower()
+        if "spreading out" in lower or "call frequency" in lower:
+            return BusyError(
+                self.name, symbol, f"asks for fewer requests a second ({told})", hint="run it again in a minute"
+            )
+        if "premium endpoint" in lower or "premium feature" in lower:
+            return ProviderError(
+                self.name,
+                symbol,
+                f"{function} in full is a paid service ({told})",
+                hint=f"a free key gets the last {COMPACT_BARS} bars: data.start={self._compact_start()}; or use data=yahoo",
+            )
+        if "requests per day" in lower or "rate limit" in lower:
+            return RefusalError(
+                self.name,
+                symbol,
+                f"the key's requests of the day are spent ({told})",
+                hint="run it again tomorrow: only what is missing is fetched",
+            )
+        if "apikey" in lower or "api key" in lower:
+            return RefusalError(
+                self.name,
+                symbol,
+                f"does not accept the key ({told})",
+                hint=f"check the environment variable {self._spec.manners.key_env}",
+            )
+        return UnknownSymbolError(
+            self.name,
+            symbol,
+            f"does not know the symbol ({told})",
+            hint="it carries few exchanges outside the US; use data=yahoo, or name its own symbol in data.provider_symbols",
+        )
+
+    def _table(self, symbol: str, content: dict[str, Any], query: dict[str, str]) -> tuple[pd.DataFrame, Any]:
+        series = next((value for name, value in content.items() if name.startswith("Time Series")), None)
+        if not series:
+            raise ProviderError(
+                self.name, symbol, "answered without rows", hint="check the symbol, or run it again later"
+            )
+        market = query.get("market", "")
+        rows = [{"timestamp": day, **self._row(symbol, day, values, market)} for day, values in series]
+        frame = pd.DataFrame(rows)
+        stamps = pd.to_datetime(frame["timestamp"], format="%Y-%m-%d", errors="coerce", utc=True)
+        if stamps.isna().any():
+            raise ProviderError(self.name, symbol, "sent dates that are none", hint="run it again later")
+        has_events = "split" in frame
+        if has_events:
+            frame["split"] = frame["split"].where(frame["split"] != 1.0, 0.0)
+        return raw_table(frame.assign(timestamp=stamps)), "none"
+
+    def _row(self, symbol: str, day: str, values: Any, market: str) -> dict[str, float]:
+        """Return one bar's numbers; names are like `1. open`, or `1a. open (CNY)` beside `1b. open (USD)`."""
+        row: dict[str, float] = {}
+        for name, text in values:
+            label = name.split(". ", 1)[-1]
+            label, _, quoted = label.partition(" (")
+            if label not in _FIELDS or (quoted and quoted.rstrip(")") != market):
+                continue
+            row[_FIELDS[label]] = self._number(symbol, day, text)
+        return row
+
+    def _number(self, symbol: str, day: str, text: Any) -> float:
+        if str(text) in _NOT_A_NUMBER:
+            return float("nan")
+        try:
+            return float(text)
+        except ValueError:
+            pass
+        cause = f"sent {self.manners.clean(str(text))!r} for a number on {day}"
+        raise ProviderError(self.name, symbol, cause, hint="the stored bars stay as they are; run it again later")
+
+    def _check_reach(self, symbol: str, table: pd.DataFrame, start: date | None, query: dict[str, str]) -> None:
+        """Refuse a compact answer that does not reach back to `start`: a gap would be glued over."""
+        if query.get("outputsize") != "compact" or start is None or len(table) < COMPACT_BARS:
+            return
+        first = table["timestamp"].min().date()
+        if first > start:
+            raise ProviderError(
+                self.name,
+                symbol,
+                f"a free key reaches back to {first} only",
+                hint=f"set data.start={first}, or use data=yahoo",
+            )
+
+    def _currency(self, symbol: str) -> str:
+        if self._asset.market == "forex":
+            return symbol[3:6]
+        if self._asset.market == "crypto":
+            return symbol.partition("-")[2] or "USD"
+        named = self._asset.instrument.currencies.get(symbol)
+        return named or ("AUD" if symbol.endswith(".AX") else self._asset.universe.currency)
+
+    def _volume_unit(self) -> VolumeUnit:
+        return "none" if self._asset.market == "forex" else "units"
+
+
+def _keep_repeated(pairs: list[tuple[str, Any]]) -> Any:
+    """Return bars and series as lists of pairs, so that a repeated date is seen; other objects as dicts."""
+    dated = bool(pairs) and (pairs[0][0][:4].isdigit() or pairs[0][0].split(".")[0].rstrip("ab").isdigit())
+    return pairs if dated else dict(pairs)

@@ -1,0 +1,194 @@
+"""FRED through fredapi: macro series with their vintages, so that a value is known from the day it was published.
+
+As a source of bars, a series is its newest published value by the date of publication.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
+
+import numpy as np
+import pandas as pd
+
+from wealtharena.config.specs.asset import AssetSpec
+from wealtharena.config.specs.data import DataSpec, MannersSpec
+from wealtharena.data.bars import RawBars, raw_table, window_mask
+from wealtharena.data.manners import Manners, BusyError, RefusalError, UnknownSymbolError
+from wealtharena.errors import ProviderError
+
+BASE_URL: Final = "https://api.stlouisfed.org/fred"
+_VINTAGES: Final = 1000  # publication dates asked for at once; FRED refuses more than 2000
+_KEY_PAGE: Final = "a free one: https://fred.stlouisfed.org/docs/api/api_key.html"
+
+
+class Provider:
+    """Macro series of the Federal Reserve Bank of St. Louis."""
+
+    name = "fred"
+
+    def __init__(
+        self, spec: DataSpec, asset: AssetSpec, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        manners = spec.manners if spec.source == self.name else spec.macro.manners
+        self._clock = clock
+        self._manners_spec: MannersSpec = manners
+        self._names = spec.provider_symbols
+        self.manners = Manners(self.name, manners)
+
+    def fetch(self, symbol: str, start: date | None, end: date | None, interval: str) -> RawBars:
+        """Return the newest published value by publication date, as closes; nothing is known before it was out.
+
+        Raises:
+            ProviderError: see `releases`; an interval other than 1d; or nothing was published in the window.
+        """
+        if interval != "1d":
+            raise ProviderError(self.name, symbol, f"has no {interval} values", hint="set data.interval=1d")
+        table = published(self.releases(symbol))
+        table = table[window_mask(table["timestamp"], start, end)].reset_index(drop=True)
+        if table.empty:
+            raise ProviderError(
+                self.name, symbol, f"published nothing between {start} and {end}", hint="widen data.start and data.end"
+            )
+        return RawBars(
+            provider=self.name,
+            symbol=symbol,
+            interval=interval,
+            table=table,
+            currency="none",
+            volume_unit="none",
+            adjusted="splits",
+            fetched_at=self._clock(),
+        )
+
+    def releases(self, series: str) -> pd.DataFrame:
+        """Return every value that was ever published: columns series, date, realtime_start, value, in that order.
+
+        `date` is the day or month described, `realtime_start` the day on which the value was out. A value that was
+        taken back is NaN.
+
+        Raises:
+            ProviderError: no key, the key is refused, the series is unknown, or the service failed.
+        """
+        key = self.manners.require_key(series, where=_KEY_PAGE)
+        named = self._names.get(series, series)
+        client = _client(self, series, key)
+        try:
+            frame = self._all(client, named)
+        except ValueError as error:  # fredapi turns texts into numbers without looking
+            frame, failure = None, self.manners.clean(str(error))
+        if frame is None:
+            raise ProviderError(
+                self.name,
+                series,
+                f"sent values that are no numbers ({failure})",
+                hint="the stored series stays as it is",
+            )
+        if not len(frame):
+            raise ProviderError(self.name, series, "has no observations", hint="check the series id")
+        return _tidy(frame, series)
+
+    def _all(self, client: Any, named: str) -> Any:
+        try:
+            return client.get_series_all_releases(named)
+        except _TooManyVintagesError:
+            pass
+        dates = [stamp.date() for stamp in client.get_series_vintage_dates(named)]
+        parts = [
+            client.get_series_all_releases(named, str(chunk[0]), str(chunk[-1]))
+            for chunk in (dates[i : i + _VINTAGES] for i in range(0, len(dates), _VINTAGES))
+        ]
+        return pd.concat([part for part in parts if len(part)], ignore_index=True)
+
+    def _request(self, series: str, key: str, url: str) -> ET.Element:
+        return self.manners.call(lambda: self._attempt(series, key, url))
+
+    def _attempt(self, series: str, key: str, url: str) -> ET.Element:
+        parts = urlsplit(url)
+        params = {**dict(parse_qsl(parts.query)), "api_key": key}
+        response = self.manners.get(series, f"{parts.scheme}://{parts.netloc}{parts.path}", params=params)
+        text = response.text
+        if "<html" in text[:500].lower():
+            raise ProviderError(
+                self.name, series, "answered with a web page instead of data", hint="a proxy or a block: try later"
+            )
+        root: ET.Element | None = None
+        with contextlib.suppress(ET.ParseError):
+            root = ET.fromstring(text)
+        if root is None:
+            raise BusyError(self.name, series, f"sent a broken answer ({len(text)} bytes of XML)", hint="run it again")
+        if response.status_code >= 400 or root.tag == "error":
+            self._refused(series, response.status_code, root.get("message") or "")
+        return root
+
+    def _refused(self, series: str, status: int, message: str) -> None:
+        told = self.manners.clean(message)
+        if "vintage dates" in message.lower() and "exceed" in message.lower():
+            raise _TooManyVintagesError(self.name, series, told)
+        if "does not exist" in message:
+            raise UnknownSymbolError(
+                self.name,
+                series,
+                f"does not know the series (HTTP {status}: {told})",
+                hint="check it on fred.stlouisfed.org",
+            )
+        if "api_key" in message or status in (401, 403):
+            raise RefusalError(
+                self.name,
+                series,
+                f"does not accept the key (HTTP {status}: {told})",
+                hint=f"check the environment variable {self._manners_spec.key_env}",
+            )
+        raise ProviderError(
+            self.name, series, f"refused the request (HTTP {status}: {told})", hint="see the reason it gives"
+        )
+
+
+class _TooManyVintagesError(ProviderError):
+    """The series was published more often than one answer may hold."""
+
+
+def published(releases: pd.DataFrame) -> pd.DataFrame:
+    """Return bars of the newest observation's value by publication date (closes only)."""
+    ordered = releases.dropna(subset=["value"]).sort_values(["realtime_start", "date"], kind="stable")
+    newest = ordered["date"].cummax()
+    current = ordered[ordered["date"] >= newest]  # a revision of an older observation does not change the newest
+    current = current.drop_duplicates("realtime_start", keep="last")
+    stamps = pd.DatetimeIndex(current["realtime_start"]).tz_localize("UTC")
+    return raw_table(pd.DataFrame({"timestamp": stamps, "close": current["value"].to_numpy()}))
+
+
+def _tidy(frame: Any, series: str) -> pd.DataFrame:
+    table = pd.DataFrame(
+        {
+            "series": series,
+            "date": pd.to_datetime(frame["date"]).dt.as_unit("ns"),
+            "realtime_start": pd.to_datetime(frame["realtime_start"]).dt.as_unit("ns"),
+            "value": np.array([math.nan if pd.isna(value) else float(value) for value in frame["value"]]),
+        }
+    )
+    table = table.sort_values(["date", "realtime_start"], kind="stable", ignore_index=True)
+    table = table.drop_duplicates(["date", "realtime_start"], keep="last")
+    before = table.groupby("date")["value"].shift()
+    first = ~table.duplicated("date")
+    same = (table["value"] == before) | (table["value"].isna() & before.isna() & ~first)
+    missing = first & table["value"].isna()  # announced without a value: nothing was published yet
+    return table[~(same | missing)].reset_index(drop=True)
+
+
+def _client(provider: Provider, series: str, key: str) -> Any:
+    """Return a fredapi client whose requests go through the provider's manners, with a timeout."""
+    import fredapi
+
+    class Client(fredapi.Fred):  # type: ignore[misc]  # fredapi has no types
+        root_url = (provider._manners_spec.base_url or BASE_URL).rstrip("/")
+
+        def _Fred__fetch_data(self, url: str) -> ET.Element:  # noqa: N802 - the name that fredapi calls
+            return provider._request(series, key, url)
+
+    return Client(api_key=key)

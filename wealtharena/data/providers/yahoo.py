@@ -1,0 +1,332 @@
+"""Yahoo Finance through yfinance: daily bars with dividends and splits, hourly bars for the last 730 days.
+
+yfinance hides most failures behind empty frames and "possibly delisted"; here each symbol is asked for by itself, over
+a session that keeps what really came back, and that evidence decides what an error says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import pandas as pd
+
+from wealtharena.config.specs.asset import AssetSpec
+from wealtharena.config.specs.data import DataSpec
+from wealtharena.data.bars import RawBars, VolumeUnit, raw_table
+from wealtharena.data.manners import Manners, BusyError, RefusalError, UnknownSymbolError, raise_for_busy
+from wealtharena.errors import ProviderError
+
+HOURLY_DAYS: Final = 730
+_MINOR_UNITS: Final = {"GBp": ("GBP", 100.0), "GBX": ("GBP", 100.0), "ZAc": ("ZAR", 100.0), "ILA": ("ILS", 100.0)}
+_COLUMNS: Final = {
+    "Open": "open",
+    "High": "high",
+    "Low": "low",
+    "Close": "close",
+    "Volume": "volume",
+    "Dividends": "dividend",
+    "Stock Splits": "split",
+}
+
+
+@dataclass
+class Answers:
+    """What Yahoo's servers sent during one attempt; the evidence behind an error message."""
+
+    charts: list[Any] = field(default_factory=list)
+
+    @property
+    def last(self) -> Any:
+        """Return the last answer of the chart service, None if there was none."""
+        return self.charts[-1] if self.charts else None
+
+
+class Provider:
+    """Bars of one symbol at a time; prices are split-adjusted by Yahoo, dividends come beside them."""
+
+    name = "yahoo"
+
+    def __init__(
+        self, spec: DataSpec, asset: AssetSpec, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._spec = spec
+        self._asset = asset
+        self._clock = clock
+        self.manners = Manners(self.name, spec.manners)
+        self._answers = Answers()
+        self._session: Any = None
+
+    def fetch(self, symbol: str, start: date | None, end: date | None, interval: str) -> RawBars:
+        """Return the symbol's bars from `start` to `end`, both included; a bar that is not over is left out.
+
+        Raises:
+            ProviderError: Yahoo refused or failed, does not know the symbol, or has no rows in the window.
+        """
+        self._check_window(symbol, start, interval)
+        frame, about = self.manners.call(lambda: self._attempt(symbol, start, end, interval))
+        table, currency = self._table(symbol, frame, about, interval)
+        table = self._finished(table, about, interval)
+        if table.empty:
+            raise ProviderError(
+                self.name,
+                symbol,
+                f"has no finished bars between {start or 'the first'} and {end or 'now'}",
+                hint="widen the dates",
+            )
+        return RawBars(
+            provider=self.name,
+            symbol=symbol,
+            interval=interval,
+            table=table,
+            currency=currency,
+            volume_unit=self._volume_unit(),
+            adjusted="splits",
+            fetched_at=self._clock(),
+        )
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what a report must say about this source."""
+        return ("Yahoo Finance: prices are split-adjusted by the source, dividends are cash on the ex-date",)
+
+    def provider_symbol(self, symbol: str) -> str:
+        """Return Yahoo's word for a symbol: EURUSD=X for EURUSD in forex; shares, coins and futures are the same."""
+        if symbol in self._spec.provider_symbols:
+            return self._spec.provider_symbols[symbol]
+        if self._asset.market == "forex" and len(symbol) == 6 and symbol.isalpha():
+            return f"{symbol.upper()}=X"
+        return symbol
+
+    def _check_window(self, symbol: str, start: date | None, interval: str) -> None:
+        if interval not in ("1d", "1h"):
+            raise ProviderError(self.name, symbol, f"{interval} bars are not served", hint="set data.interval=1d or 1h")
+        earliest = self._clock().date() - timedelta(days=HOURLY_DAYS - 1)
+        if interval == "1h" and start is not None and start < earliest:
+            raise ProviderError(
+                self.name,
+                symbol,
+                f"hourly bars reach back {HOURLY_DAYS} days only, not to {start}",
+                hint=f"set data.start={earliest} or later, or data.interval=1d",
+            )
+
+    def _attempt(self, symbol: str, start: date | None, end: date | None, interval: str) -> tuple[pd.DataFrame, Any]:
+        """Return yfinance's frame and the metadata beside it; every failure is classified by what came over the wire."""
+        import yfinance
+        from yfinance.data import YfData
+
+        self._prepare(symbol)
+        window: dict[str, Any] = {"period": "max"} if start is None else {"start": start.isoformat()}
+        if end is not None:
+            window["end"] = (end + timedelta(days=1)).isoformat()
+        failure = ""
+        frame, about = pd.DataFrame(), {}
+        YfData.cache_get.cache_clear()  # else a failed answer to a past window is repeated for ever
+        with _quiet():
+            try:
+                ticker = yfinance.Ticker(self.provider_symbol(symbol), session=self._session)
+                frame = ticker.history(
+                    interval=interval,
+                    auto_adjust=False,
+                    actions=True,
+                    keepna=True,
+                    timeout=self._spec.manners.timeout_seconds,
+                    **window,
+                )
+                about = ticker.history_metadata
+            except ProviderError as error:
+                error.__context__ = error.__cause__ = None
+                raise
+            except Exception as error:  # noqa: BLE001 - yfinance raises whatever its parts raise; the wire decides what it was
+                failure = f"{type(error).__name__}: {error}"
+        self._judge(symbol, failure, empty=frame.empty)
+        return frame, about
+
+    def _prepare(self, symbol: str) -> None:
+        import yfinance
+
+        yfinance.config.debug.hide_exceptions = False
+        yfinance.config.network.retries = 0
+        cache = Path(self._spec.root) / ".cache" / "yfinance"
+        cache.mkdir(parents=True, exist_ok=True)
+        yfinance.set_tz_cache_location(str(cache))
+        self._answers = Answers()
+        if self._session is None:
+            self._session = _make_session(self)
+        self._session.symbol = symbol
+
+    def _judge(self, symbol: str, failure: str, *, empty: bool) -> None:
+        """Raise what the answers on the wire amount to; return if they are bars."""
+        answer = self._answers.last
+        if self.manners.requests >= self.manners.spec.requests_per_run and (failure or empty):
+            self.manners.admit(symbol)
+        if answer is None:
+            if failure:
+                raise BusyError(
+                    self.name, symbol, self._no_answer(failure), hint="check the network, then run it again"
+                )
+            raise ProviderError(self.name, symbol, "sent nothing", hint="run it again")
+        raise_for_busy(self.name, symbol, answer.status_code, answer.headers)
+        text = answer.text
+        if "consent" in urlsplit(str(answer.url)).path or "collectConsent" in text[:2000]:
+            raise RefusalError(
+                self.name,
+                symbol,
+                "answered with its cookie-consent page instead of data",
+                hint="open finance.yahoo.com once from this network and accept, or use another data source",
+            )
+        if "Will be right back" in text[:2000]:
+            raise BusyError(self.name, symbol, "is down ('Will be right back')", hint="run it again later")
+        reason = _chart_error(text)
+        if reason is not None:
+            self._refused(symbol, answer.status_code, reason)
+        if text.lstrip()[:1] == "<":
+            raise ProviderError(
+                self.name,
+                symbol,
+                "answered with a web page instead of data",
+                hint="a proxy or a block: try from another network",
+            )
+        if answer.status_code in (401, 403):
+            raise RefusalError(
+                self.name, symbol, f"refused access (HTTP {answer.status_code})", hint="wait, then run it again"
+            )
+        if not failure and not empty:
+            return
+        if not _is_json(text):
+            raise BusyError(self.name, symbol, f"sent a broken answer ({len(text)} bytes of JSON)", hint="run it again")
+        if failure and not _no_rows(text):
+            cause = f"sent values that are no numbers or no bars ({self.manners.clean(failure)})"
+            raise ProviderError(self.name, symbol, cause, hint="the stored bars stay as they are; run it again later")
+        raise ProviderError(
+            self.name,
+            symbol,
+            "answered without rows for the window",
+            hint="check data.start and data.end, or try again later",
+        )
+
+    def _refused(self, symbol: str, status: int, reason: str) -> None:
+        told = self.manners.clean(reason)
+        if status == 404:
+            raise UnknownSymbolError(
+                self.name,
+                symbol,
+                f"does not know {self.provider_symbol(symbol)} (HTTP 404: {told})",
+                hint="check the symbol, or name Yahoo's own in data.provider_symbols",
+            )
+        if "Crumb" in reason or status in (401, 403):
+            raise BusyError(self.name, symbol, f"refused the session's crumb (HTTP {status})", hint="run it again")
+        if "doesn't exist for startDate" in reason:
+            raise ProviderError(
+                self.name, symbol, f"has no bars in the window ({told})", hint="widen data.start and data.end"
+            )
+        raise ProviderError(
+            self.name, symbol, f"refused the request (HTTP {status}: {told})", hint="see the reason it gives"
+        )
+
+    def _no_answer(self, failure: str) -> str:
+        kind = failure.split(":", 1)[0]
+        limit = f" within {self._spec.manners.timeout_seconds:g} s" if "imeout" in kind else ""
+        return f"no answer{limit} ({kind})"
+
+    def _table(self, symbol: str, frame: pd.DataFrame, about: Any, interval: str) -> tuple[pd.DataFrame, str]:
+        index = pd.DatetimeIndex(frame.index).as_unit("ns")
+        # a daily bar is stamped with the session's open: its date is the one in the venue's own time zone
+        daily = interval == "1d"
+        stamps = index.tz_localize(None).normalize().tz_localize("UTC") if daily else index.tz_convert("UTC")
+        named = frame.rename(columns=_COLUMNS).reset_index(drop=True)
+        table = raw_table(named.assign(timestamp=stamps))
+        currency = str(about.get("currency") or self._asset.universe.currency)
+        if currency in _MINOR_UNITS:
+            currency, parts = _MINOR_UNITS[currency]
+            columns = ["open", "high", "low", "close", "dividend"]
+            table[columns] = table[columns] / parts
+        return table, currency
+
+    def _finished(self, table: pd.DataFrame, about: Any, interval: str) -> pd.DataFrame:
+        """Return the table without bars that were not over when they were fetched."""
+        now = pd.Timestamp(self._clock())
+        if interval != "1d":
+            return table[(table["timestamp"] + pd.Timedelta(interval) <= now).to_numpy()]
+        zone = str(about.get("exchangeTimezoneName") or "UTC")
+        today = now.tz_convert(zone)
+        close = _session_end(about)
+        over = close is not None and close.date() == today.date() and close <= now
+        last_day = today.date() if over else today.date() - timedelta(days=1)
+        return table[(table["timestamp"] <= pd.Timestamp(last_day, tz="UTC")).to_numpy()]
+
+    def _volume_unit(self) -> VolumeUnit:
+        if self._asset.market == "forex":
+            return "none"
+        return "account" if self._asset.market == "crypto" else "units"
+
+
+def _session_end(about: Any) -> pd.Timestamp | None:
+    """Return when the trading day that Yahoo calls current ends, in the venue's time zone."""
+    try:
+        end = about["currentTradingPeriod"]["regular"]["end"]
+    except (KeyError, TypeError):
+        return None
+    if hasattr(end, "tzinfo") and pd.Timestamp(end).tzinfo is not None:
+        return pd.Timestamp(end)
+    return pd.Timestamp(end, unit="s", tz="UTC").tz_convert(str(about.get("exchangeTimezoneName") or "UTC"))
+
+
+def _chart_error(text: str) -> str | None:
+    with contextlib.suppress(ValueError, AttributeError, TypeError):
+        content = json.loads(text)
+        error = (content.get("chart") or content.get("finance") or {}).get("error")
+        if error:
+            return str(error.get("description") or error.get("code"))
+    return None
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _no_rows(text: str) -> bool:
+    with contextlib.suppress(ValueError, AttributeError, TypeError, KeyError, IndexError):
+        return not json.loads(text)["chart"]["result"][0].get("timestamp")
+    return False
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence yfinance's warnings about pandas and about itself; none is about our request."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _make_session(provider: Provider) -> Any:
+    """Return a curl_cffi session that paces and counts every request, keeps chart answers, and may use another base URL."""
+    from curl_cffi import requests
+
+    base_url = provider.manners.spec.base_url
+
+    class Session(requests.Session):  # type: ignore[type-arg]  # generic in its response, which stays the library's
+        symbol = ""
+
+        def request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> Any:
+            parts = urlsplit(str(url))
+            if base_url is not None and (parts.hostname or "").endswith("yahoo.com"):
+                url = base_url.rstrip("/") + parts.path + (f"?{parts.query}" if parts.query else "")
+            provider.manners.admit(self.symbol)
+            kwargs["timeout"] = provider.manners.spec.timeout_seconds
+            response = super().request(method, url, *args, **kwargs)
+            if "/finance/chart/" in parts.path:
+                provider._answers.charts.append(response)
+            return response
+
+    return Session() if base_url is not None else Session(impersonate="chrome")
