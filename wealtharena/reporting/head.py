@@ -12,7 +12,7 @@ from wealtharena.reporting.charts import compare, paths
 from wealtharena.reporting.data import ReportData
 from wealtharena.reporting.page import figure
 from wealtharena.reporting.svg import Size
-from wealtharena.reporting.words import MEASURES, day, escape, finite, measured, name_of, number
+from wealtharena.reporting.words import MEASURES, day, escape, finite, measured, name_of, number, prose
 
 _FREQUENCY = {"1d": "daily bars", "1h": "hourly bars"}
 _SOURCES = {
@@ -116,8 +116,8 @@ def _windows(run: Mapping[str, Any]) -> str:
         if len(pieces) <= 3
         else f"{len(pieces)} windows"
     )
-    drawn = compare.windows(Size(1132, 16, left=0, right=0, top=4, bottom=2), pieces)
-    drawn += compare.windows(Size(348, 16, left=0, right=0, top=4, bottom=2), pieces)
+    drawn = compare.windows(Size(1132, 34, left=0, right=0, top=4, bottom=2), pieces)
+    drawn += compare.windows(Size(348, 34, left=0, right=0, top=4, bottom=2), pieces)
     return f'<div class="windows" title="{escape(words)}">{drawn}</div>'
 
 
@@ -169,7 +169,7 @@ def _verdict(run: Mapping[str, Any]) -> str:
     status = str(verdict.get("status") or "")
     if not status:
         return ""
-    reasons = "".join(f"<li>{escape(reason)}</li>" for reason in verdict.get("reasons") or ())
+    reasons = "".join(f"<li>{prose(reason)}</li>" for reason in verdict.get("reasons") or ())
     return (
         f'<aside class="verdict"><h2>Verdict</h2><span class="status {escape(status)}" data-metric="verdict.status">'
         f'{escape(_STATUS.get(status, name_of(status)))}</span><p class="soft">{_MEANING.get(status, "")}</p><ul>{reasons}</ul></aside>'

@@ -12,12 +12,13 @@ from wealtharena.reporting.charts import book, compare, paths, training
 from wealtharena.reporting.data import ReportData
 from wealtharena.reporting.head import first_screen, top
 from wealtharena.reporting.page import figure, page, section
+from wealtharena.reporting.pointer import SCRIPT
 from wealtharena.reporting.svg import Size
 from wealtharena.reporting.words import MEASURES, escape, finite, name_of, number
 
-_TRIO = Size(360, 190, left=46, right=12)
+_TRIO = Size(364, 190, left=46, right=12)
 _TRIO_NARROW = Size(348, 190, left=46, right=12)
-_SEEDS = Size(820, 132, left=110, right=24)
+_SEEDS = Size(900, 112, left=110, right=24)
 _SEEDS_NARROW = Size(348, 132, left=92, right=16)
 
 
@@ -32,9 +33,8 @@ def render(data: ReportData) -> str:
     sections += [_trades(data), _training(data), _audit(data), _notes(data), _repeat(data)]
     found = [text for text in sections if text]
     body = f"{top(data)}<main>{first_screen(data)}{_contents(found)}{''.join(found)}{_foot(data)}</main>"
-    return page(
-        title=f"{name_of(str(data.run.get('agent', 'run')))} {str(data.run.get('algo', '')).upper()}", body=body
-    )
+    title = f"{name_of(str(data.run.get('agent', 'run')))} {str(data.run.get('algo', '')).upper()}"
+    return page(title=title, body=body, script=SCRIPT)
 
 
 def reference(data: ReportData) -> Trajectory | None:
@@ -106,14 +106,13 @@ def _positions(data: ReportData) -> str:
     if data.agent is None:
         return ""
     agent = data.agent
-    high = Size(820, 300, left=52, right=150)
-    low = Size(348, 290, left=42, right=92)
+    low = Size(348, 290, left=42, right=108)
     return section(
         "positions",
         "Positions and costs",
         figure(
             "Weights over time",
-            book.weights(high, agent) + book.weights(low, agent),
+            book.weights(charts.FULL, agent) + book.weights(low, agent),
             note="Share of equity; longs above zero, shorts below.",
         ),
         '<div class="pair">',
@@ -153,7 +152,7 @@ def _seeds(data: ReportData) -> str:
     ratios = [(str(row.seed), value) for row in data.seeds if (value := finite(row.metrics.get("sharpe"))) is not None]
     sharpes = [("Sharpe ratio", ratios, _middle([value for _, value in ratios]))]
     drawn = "".join(compare.seeds(size, groups, percents=True) for size in (_SEEDS, _SEEDS_NARROW))
-    flat, flat_narrow = Size(820, 76, left=110, right=24), Size(348, 76, left=92, right=16)
+    flat, flat_narrow = Size(900, 66, left=110, right=24), Size(348, 76, left=92, right=16)
     drawn_too = "".join(compare.seeds(size, sharpes, percents=False) for size in (flat, flat_narrow))
     return section(
         "seeds",
@@ -216,10 +215,11 @@ def _training(data: ReportData) -> str:
         "env_steps_per_second": "Steps a second",
         "final_reward": "Last reward",
     }
+    digits = {"seconds": 1, "final_reward": 4}
     pairs = [
         (
             label,
-            f'<data data-metric="training.{key}" value="{value!r}">{number(value, digits=0 if abs(value) >= 100 else 4 if key == "final_reward" else 1)}</data>',
+            f'<data data-metric="training.{key}" value="{value!r}">{number(value, digits=digits.get(key, 0))}</data>',
         )
         for key, label in words.items()
         if (value := finite(record.get(key))) is not None
@@ -248,6 +248,8 @@ def _audit(data: ReportData) -> str:
         parts.append(f"<p>This test window has been looked at <b>{times}</b>, this run included.{escape(more)}</p>")
     if data.audit:
         parts.append(tables.audit(data.audit))
+    if found := tables.rules(data.run):
+        parts.append("<h3>Rules of the verdict</h3>" + found)
     if (data.run.get("verdict") or {}).get("evidence"):
         parts.append("<h3>Evidence of the verdict</h3>" + tables.evidence(data))
     return section("audit", "Audit", *parts)

@@ -7,6 +7,7 @@ it is shown at, wide and narrow, because text that shrinks with its picture can'
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from wealtharena.reporting.words import MINUS, escape, number
+from wealtharena.reporting.words import MINUS, day, escape, number
 
 FloatArray = npt.NDArray[np.float64]
 Times = npt.NDArray[np.datetime64]
@@ -35,7 +36,7 @@ class Size:
     @property
     def narrow(self) -> bool:
         """Return whether labels should be short."""
-        return self.width < 400
+        return self.width < 350
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,7 @@ class Canvas:
     size: Size
     label: str  # what a screen reader says
     parts: list[str] = field(default_factory=list)
+    hover: str = ""
 
     @property
     def x0(self) -> float:
@@ -254,12 +256,27 @@ class Canvas:
                 f'<text class="end {css}" x="{self.x1 + 12:.1f}" y="{place + 4:.1f}">{escape(name)}{figure}</text>'
             )
 
+    def read_out(
+        self, x: FloatArray, times: Times, series: Sequence[tuple[str, str, FloatArray]], *, kind: str
+    ) -> None:
+        """Let a pointer read values: (name, CSS class, values at `times`); kind is percent or ratio."""
+        keep = np.unique(np.linspace(0, len(x) - 1, min(len(x), int(self.x1 - self.x0) // 3)).astype(int))
+        digits = 4 if kind == "percent" else 2
+        found = {
+            "x": [round(float(value), 1) for value in x[keep]],
+            "t": [day(moment) for moment in times[keep]],
+            "s": [[name, css, [_rounded(v, digits) for v in values[keep]]] for name, css, values in series],
+            "k": kind,
+            "y": [self.y1, self.y0],
+        }
+        self.hover = f' data-hover="{escape(json.dumps(found, separators=(",", ":"), ensure_ascii=False))}"'
+
     def render(self) -> str:
         """Return the SVG element."""
         w, h = self.size.width, self.size.height
         css = "chart narrow" if self.size.narrow else "chart wide"
         return (
-            f'<svg class="{css}" viewBox="0 0 {w:g} {h:g}" width="{w:g}" height="{h:g}" role="img" '
+            f'<svg class="{css}" viewBox="0 0 {w:g} {h:g}" width="{w:g}" height="{h:g}" role="img" style="max-width:{w * 1.12:.0f}px"{self.hover} '
             f'aria-label="{escape(self.label)}">{"".join(self.parts)}</svg>'
         )
 
@@ -267,6 +284,10 @@ class Canvas:
 def seconds(times: Times) -> FloatArray:
     """Return moments as seconds since 1970."""
     return np.asarray(times, dtype="datetime64[ms]").astype(np.int64).astype(np.float64) / 1000.0
+
+
+def _rounded(value: float, digits: int) -> float | None:
+    return round(float(value), digits) if math.isfinite(value) else None
 
 
 def compact(value: float) -> str:

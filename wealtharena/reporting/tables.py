@@ -22,6 +22,7 @@ from wealtharena.reporting.words import (
     name_of,
     number,
     percent,
+    prose,
     tone,
 )
 
@@ -71,7 +72,7 @@ def measures(run: Mapping[str, Any]) -> str:
         *(escape(name_of(name)) for name, _ in windows),
         *(escape(name_of(name)) for name, _ in baselines),
     ]
-    return table(head, rows, css=f"measures lead-{len(windows)}")
+    return table(head, rows, css="measures")
 
 
 def comparison(run: Mapping[str, Any]) -> str:
@@ -88,14 +89,14 @@ def comparison(run: Mapping[str, Any]) -> str:
         rows.append(
             [
                 escape(name_of(name)),
-                measured(f"baselines.{name}.sharpe", own, MEASURES["sharpe"]),
                 measured(f"{path}.sharpe_difference", difference, MEASURES["sharpe"]),
                 compare.interval(difference, low, high, limits=limits),
                 f"{_raw(f'{path}.ci95.0', low)} to {_raw(f'{path}.ci95.1', high)}" if low is not None else DASH,
                 _raw(f"{path}.p_value", p_value, signed=False, digits=3),
+                measured(f"baselines.{name}.sharpe", own, MEASURES["sharpe"]),
             ]
         )
-    head = ["Baseline", "Its Sharpe", "Agent less baseline", "", "95 % interval", "p"]
+    head = ["Baseline", "Difference", "", "95 % interval", "p", "Its own Sharpe"]
     return table(head, rows, css="comparison")
 
 
@@ -149,6 +150,17 @@ def audit(rows: Sequence[AuditRow]) -> str:
     )
 
 
+def rules(run: Mapping[str, Any]) -> str:
+    """Return every rule of the verdict with what it says; nothing where run.json has none."""
+    words = {"promotable": ("pass", "met"), "unproven": ("open", "open"), "rejected": ("fail", "broken")}
+    rows = []
+    for entry in (run.get("verdict") or {}).get("rules") or ():
+        css, word = words.get(str(entry.get("status")), ("open", str(entry.get("status"))))
+        name = name_of(str(entry.get("rule") or entry.get("name") or ""))
+        rows.append([escape(name), f'<span class="mark {css}">{escape(word)}</span>', prose(entry.get("reason", ""))])
+    return table(["Rule", "Result", ""], rows, css="audit") if rows else ""
+
+
 def trades(path: Trajectory, *, largest: bool) -> str:
     """Return the last orders, or the largest by value, newest or largest first."""
     orders = path.trades
@@ -188,8 +200,8 @@ def evidence(data: ReportData) -> str:
 def _evidence(path: str, key: str, value: Any) -> str:
     known = finite(value)
     if known is None:
-        return escape(value) if isinstance(value, str | bool) else ""
-    text = number(known, digits=0) if known == int(known) and abs(known) >= 2 else number(known, digits=3)
+        return escape(name_of(str(value))) if isinstance(value, str | bool) else ""
+    text = number(known, digits=0 if isinstance(value, int) else 3)
     return f'<data data-metric="{escape(path)}" value="{known!r}">{text}</data>'
 
 
@@ -197,7 +209,7 @@ def _figures(metrics: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
     found = []
     for key in keys:
         measure, value = MEASURES[key], metrics.get(key)
-        css = tone(finite(value)) if measure.signed else "plain"
+        css = tone(finite(value)) if key in ("total_return", "sharpe") else "plain"
         found.append(f'<span class="{css}">{figure(measure.kind, value, signed=measure.signed)}</span>')
     return found
 

@@ -7,7 +7,7 @@ enough on paper, light enough on black, to be read as text; each baseline also h
 from __future__ import annotations
 
 _LIGHT = """
---paper:#fcfcfa;--card:#ffffff;--ink:#1b2026;--soft:#57616b;--rule:#dde1e4;--grid:#e9ecee;--zero:#9aa3ab;
+--paper:#fcfcfa;--card:#ffffff;--ink:#1b2026;--soft:#57616b;--rule:#dde1e4;--grid:#e9ecee;--zero:#9aa3ab;--shade:#1b202626;
 --agent:#0b57b8;--band:#0b57b820;--fill:#0b57b826;
 --buy_and_hold:#b4500a;--equal_weight:#00765f;--momentum:#8c3f8f;--inverse_volatility:#6f6100;
 --minimum_variance:#a02c52;--cash-line:#6a737c;--random:#7d868f;--other:#4b5563;
@@ -16,7 +16,7 @@ _LIGHT = """
 --s0:#332f87;--s1:#79bfe6;--s2:#3a9d8c;--s3:#117733;--s4:#999933;--s5:#ddc871;--s6:#cc6677;--s7:#882255;--s8:#aa4499;
 --s9:#b9bec4;--stack-cash:#eef0f1;"""
 _DARK = """
---paper:#12161a;--card:#181d22;--ink:#e4e8eb;--soft:#a0abb5;--rule:#2d353c;--grid:#252c33;--zero:#66717b;
+--paper:#12161a;--card:#181d22;--ink:#e4e8eb;--soft:#a0abb5;--rule:#2d353c;--grid:#252c33;--zero:#66717b;--shade:#00000090;
 --agent:#76b0ff;--band:#76b0ff2b;--fill:#76b0ff33;
 --buy_and_hold:#f2a25c;--equal_weight:#4fd0b2;--momentum:#dba0de;--inverse_volatility:#d8c954;
 --minimum_variance:#f08ba9;--cash-line:#a3adb7;--random:#8e99a4;--other:#b8c1ca;
@@ -51,7 +51,7 @@ p{margin:6px 0;max-width:74ch}
 border:1px solid var(--rule);border-radius:8px;overflow:hidden}
 .tile{background:var(--card);padding:9px 14px 10px}
 .tile h3{margin:0;font-size:12px;font-weight:500;color:var(--soft)}
-.tile data{font-size:22px;font-weight:620;letter-spacing:-.01em}
+.tile>data{font-size:22px;font-weight:620;letter-spacing:-.01em}
 .tile p{margin:0;font-size:12px;color:var(--soft)}
 .verdict{margin-top:10px;border:1px solid var(--rule);border-radius:8px;background:var(--card);padding:12px 16px 10px}
 .verdict h2{border:0;margin:0;padding:0;font-size:13px;font-weight:500;color:var(--soft)}
@@ -60,30 +60,35 @@ border:1px solid var(--rule);border-radius:8px;overflow:hidden}
 .unproven{background:var(--amber-bg);color:var(--amber)}
 .rejected,.failed{background:var(--red-bg);color:var(--red)}
 .verdict ul{margin:4px 0 0;padding-left:17px;font-size:13.5px;line-height:1.42}
-.verdict li{margin:4px 0}
+.verdict li{margin:4px 0}.verdict p{margin:2px 0 4px;font-size:13.5px}
 nav{display:flex;flex-wrap:wrap;gap:4px 16px;margin:18px 0 0;font-size:13.5px}
 nav a{text-decoration:none}nav a:hover{text-decoration:underline}
-figure{margin:12px 0 0;min-width:0}
+figure{margin:12px 0 0;min-width:0;position:relative}
 figcaption{font-weight:620;font-size:14px}
 figcaption span{display:block;font-weight:400;color:var(--soft);font-size:12.5px;max-width:86ch}
 .pair{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:8px 36px}
-.trio{display:grid;grid-template-columns:repeat(3,minmax(0,1fr));gap:8px 24px}
-.scroll{overflow-x:auto;margin-top:8px;-webkit-overflow-scrolling:touch}
+.trio{display:grid;grid-template-columns:repeat(auto-fill,minmax(320px,1fr));gap:8px 20px}
+.scroll{overflow-x:auto;margin-top:8px;-webkit-overflow-scrolling:touch;
+background:linear-gradient(90deg,var(--paper) 30%,transparent) left,linear-gradient(270deg,var(--paper) 30%,transparent) right,
+linear-gradient(90deg,var(--shade),transparent) left,linear-gradient(270deg,var(--shade),transparent) right;
+background-repeat:no-repeat;background-size:36px 100%,36px 100%,12px 100%,12px 100%;
+background-attachment:local,local,scroll,scroll}
 table{border-collapse:collapse;font-size:13.5px;min-width:100%}
 th,td{padding:4px 10px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--grid)}
 thead th{color:var(--soft);font-weight:500;border-bottom:1px solid var(--rule);vertical-align:bottom}
 th:first-child{text-align:left;padding-left:0}
 tbody th{font-weight:500;position:sticky;left:0;background:var(--paper)}
-td.note,table.stress td:last-child,table.audit td,table.audit th,table.trades td:nth-child(-n+3){text-align:left}
+td.note,table.stress td:last-child,table.audit td,table.audit th,table.trades :is(td,th):nth-child(-n+3){text-align:left}
+.measures td:nth-child(2){font-weight:620}
 table.audit td:last-child{white-space:normal}
-table.comparison td:nth-child(4){padding:0 4px;width:230px}table.comparison td svg{width:220px;height:26px;vertical-align:middle}
+table.comparison td:nth-child(3){padding:0 4px;width:230px}table.comparison td svg{width:220px;height:26px;vertical-align:middle}
 table.months{table-layout:fixed}table.months th,table.months td{padding:2px 2px;border:0;text-align:center;min-width:47px}
 table.months th:first-child{min-width:44px;text-align:left}
 .heat{display:block;padding:3px 2px;border-radius:3px}
 .heat.up{background:rgb(var(--gain-rgb)/var(--a))}.heat.down{background:rgb(var(--loss-rgb)/var(--a))}
-.gain{color:var(--gain)}.loss{color:var(--loss)}
+.loss{color:var(--loss)}
 .mark{padding:1px 8px;border-radius:99px;font-size:12.5px}.pass{background:var(--green-bg);color:var(--green)}
-.fail{background:var(--red-bg);color:var(--red)}
+.fail{background:var(--red-bg);color:var(--red)}.open{background:var(--amber-bg);color:var(--amber)}
 .facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(230px,1fr));gap:6px 28px;margin:10px 0}
 .facts div{min-width:0;border-bottom:1px solid var(--grid);padding-bottom:4px}
 .facts dt{font-size:12px;color:var(--soft)}.facts dd{margin:0;overflow-wrap:anywhere;font-size:13.5px}
@@ -94,12 +99,17 @@ details{margin:10px 0}summary{cursor:pointer;font-weight:500}
 footer{margin:50px auto 30px;color:var(--soft);font-size:12.5px}
 ul.notes li{margin:4px 0;max-width:80ch}
 @media(max-width:1080px){.first{grid-template-columns:minmax(0,1fr)}.verdict{grid-row:1;margin-top:0}}
-@media(max-width:900px){.trio{grid-template-columns:repeat(2,minmax(0,1fr))}}
+@media(max-width:1000px){.pair{grid-template-columns:minmax(0,1fr)}}
 @media(max-width:760px){main,.top{padding-left:16px;padding-right:16px}.banner{padding:9px 16px}
 .tiles{grid-template-columns:repeat(2,minmax(0,1fr))}.pair,.trio{grid-template-columns:minmax(0,1fr)}
-h1{font-size:24px}h1 small{display:block}.tile data{font-size:20px}.facts{grid-template-columns:minmax(0,1fr)}
+h1{font-size:24px}h1 small{display:block}.tile>data{font-size:20px}.facts{grid-template-columns:minmax(0,1fr)}
 .meta{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:8px 16px}.meta .full{grid-column:1/-1}
+table.comparison td:nth-child(3){width:140px}table.comparison td svg{width:132px}
 }
+.tip{position:absolute;pointer-events:none;background:var(--card);border:1px solid var(--rule);border-radius:6px;padding:6px 10px;
+font-size:12px;line-height:1.45;box-shadow:0 2px 10px var(--shade);z-index:2;white-space:nowrap}
+.tip b{font-weight:600}.tip div{display:flex;justify-content:space-between;gap:14px;color:var(--c)}
+svg[data-hover]{touch-action:pan-y}.cursor{stroke:var(--zero);stroke-width:1;pointer-events:none}
 @media print{nav{display:none}body{font-size:12px}section{break-inside:avoid}}
 """
 
@@ -110,7 +120,7 @@ svg.chart.narrow{display:none}
 table svg.chart.narrow{display:inline-block}}
 table svg.chart.narrow{display:inline-block}
 .chart text{font-size:12px;fill:var(--ink)}
-.chart .tick{fill:var(--soft);font-size:11.5px}.chart .note{fill:var(--soft);font-size:11.5px}
+.chart .tick{fill:var(--soft);font-size:11.5px}.chart .note{fill:var(--soft);font-size:11.5px;paint-order:stroke;stroke:var(--paper);stroke-width:4px;stroke-linejoin:round}
 .grid{stroke:var(--grid);stroke-width:1;shape-rendering:crispEdges}
 .zero{stroke:var(--zero);stroke-width:1;shape-rendering:crispEdges}
 .line{fill:none;stroke:var(--c);stroke-width:1.3;stroke-linejoin:round}

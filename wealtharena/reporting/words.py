@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import html
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -60,6 +61,7 @@ _MEASURES = (
     ),
 )
 MEASURES: Mapping[str, Measure] = {measure.name: measure for measure in _MEASURES}
+_TONED = {"total_return", "annual_return", "sharpe", "sortino", "calmar"}  # a drawdown is always below zero
 _NAMES = {
     "buy_and_hold": "Buy & hold",
     "equal_weight": "Equal weight",
@@ -69,6 +71,11 @@ _NAMES = {
     "cash": "Cash",
     "random": "Random",
     "benchmark": "Benchmark",
+    "dsr": "Deflated Sharpe ratio (DSR)",
+    "pbo": "Probability of overfitting (PBO)",
+    "psr": "Probabilistic Sharpe ratio",
+    "trials": "Configurations tried",
+    "beats": "Baseline to beat",
 }
 _SHORT = {"Inverse volatility": "Inv. vol.", "Minimum variance": "Min. var.", "Equal weight": "Equal w."}
 _SMALL = {"ppo", "appo", "impala", "a2c", "dqn", "sac", "tqc", "bc", "marwil", "cql", "iql", "etf"}
@@ -84,6 +91,13 @@ def name_of(key: str, *, short: bool = False) -> str:
     name = _NAMES.get(key) or (key.upper() if key in _SMALL else key.replace("_", " "))
     name = name[:1].upper() + name[1:]
     return _SHORT.get(name, name) if short else name
+
+
+def prose(text: object) -> str:
+    """Return a sentence of run.json, escaped, with baselines by name and true minus signs."""
+    words = re.sub(r"(?<![\w-])-(?=\d)", MINUS, str(text))
+    words = re.sub(r"\b[a-z]+_[a-z_]+\b", lambda m: _NAMES.get(m[0], m[0]).lower(), words)
+    return escape(words)
 
 
 def finite(value: Any) -> float | None:
@@ -130,7 +144,8 @@ def measured(path: str, value: Any, measure: Measure) -> str:
     text = figure(measure.kind, value, signed=measure.signed)
     known = finite(value)
     raw = "" if known is None else f' value="{known!r}"'
-    return f'<data class="{tone(known) if measure.signed else "plain"}" data-metric="{escape(path)}"{raw}>{text}</data>'
+    css = tone(known) if measure.name in _TONED else "plain"
+    return f'<data class="{css}" data-metric="{escape(path)}"{raw}>{text}</data>'
 
 
 def tone(value: float | None) -> str:

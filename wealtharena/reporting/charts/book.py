@@ -8,7 +8,7 @@ import numpy.typing as npt
 from wealtharena.envs.trajectory import Trajectory
 from wealtharena.reporting.charts.paths import time_scale
 from wealtharena.reporting.svg import LINE_HEIGHT, Canvas, FloatArray, Scale, Size, percent_tick, seconds, ticks
-from wealtharena.reporting.words import number, percent
+from wealtharena.reporting.words import escape, number, percent
 
 MOST_SYMBOLS = 9  # more than this are summed as "others": nobody tells twenty colours apart
 
@@ -93,7 +93,8 @@ def costs(size: Size, path: Trajectory) -> str:
     for name, values, css in sums:
         figure = percent(float(values[-1]), digits=2 if abs(values[-1]) < 0.1 else 1)
         canvas.line(px, y(values), css, f"{name} {figure}")
-        labels.append((float(y(values[-1])), name if not size.narrow else name.split()[-1].capitalize(), "", css))
+        short = name.split()[-1].capitalize() if size.narrow else name
+        labels.append((float(y(values[-1])), short, "" if size.narrow else figure, css))
     canvas.end_labels(labels)
     return canvas.render()
 
@@ -132,8 +133,6 @@ def _stack_legend(canvas: Canvas, names: list[str], held: FloatArray) -> None:
 
 
 def _legend_row(canvas: Canvas, y: float, name: str, figure: str) -> str:
-    from wealtharena.reporting.words import escape
-
     return (
         f'<text class="legend" x="{canvas.x1 + 27:.1f}" y="{y + 4:.1f}">{escape(name)} '
         f'<tspan class="end-figure">{escape(figure)}</tspan></text>'

@@ -77,5 +77,7 @@ def windows(size: Size, spans: Sequence[Span]) -> str:
     x = Scale(float(at[0]), float(at[1]), canvas.x0, canvas.x1)
     for name, first, last in spans:
         a, b = (float(v) for v in x(seconds(np.array([first, last]))))
-        canvas.box(a, canvas.y1, max(b - a - 1.5, 1.5), 9, f"window-{name}", f"{name}: {day(first)} to {day(last)}")
+        canvas.box(a, canvas.y1, max(b - a - 1.5, 1.5), 8, f"window-{name}", f"{name}: {day(first)} to {day(last)}")
+        if len(spans) <= 3 and b - a > 8.0 * len(name):
+            canvas.text(a, canvas.y1 + 18, name, "tick")
     return canvas.render()

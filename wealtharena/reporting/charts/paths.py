@@ -60,14 +60,21 @@ def equity(
     for values, key in paths:
         css = css_of(key) if key else "agent"
         total = finite(totals.get(key or "agent"))
-        figure = percent(total, signed=True) if total is not None else DASH
+        figure = _label(total, short=size.narrow) if total is not None else DASH
         shown = name_of(key, short=size.narrow) if key else name
         timestamps = next((b.timestamps for b in baselines if b.name == key), agent.timestamps)
         canvas.line(x(seconds(timestamps)), y(values), css, f"{shown} {figure}")
         last = float(y(values[-1]))
         labels.append((last, shown, figure, css))
     canvas.end_labels(labels)
+    same = [b for b in baselines if b.timestamps.shape == agent.timestamps.shape]
+    series = [("Agent", "agent", growth(agent) - 1), *((name_of(b.name), css_of(b.name), growth(b) - 1) for b in same)]
+    canvas.read_out(x(seconds(agent.timestamps)), agent.timestamps, series, kind="percent")
     return canvas.render()
+
+
+def _label(value: float, *, short: bool) -> str:
+    return percent(value, signed=True, digits=0 if short and abs(value) >= 0.1 else 1)
 
 
 def drawdown(size: Size, agent: Trajectory, reference: Trajectory | None, *, name: str) -> str:
@@ -97,9 +104,13 @@ def drawdown(size: Size, agent: Trajectory, reference: Trajectory | None, *, nam
         canvas.dot(px[worst], float(y(depth[worst])), "agent", title=words)
         right = px[worst] < (canvas.x0 + canvas.x1) / 2
         canvas.text(
-            px[worst] + (8 if right else -8), float(y(depth[worst])), words, "note", "start" if right else "end"
+            px[worst] + (8 if right else -8), float(y(depth[worst])) + 3, words, "note", "start" if right else "end"
         )
     canvas.end_labels(labels)
+    series = [("Agent", "agent", depth)]
+    if reference is not None and reference.timestamps.shape == agent.timestamps.shape:
+        series.append((name_of(reference.name), css_of(reference.name), lines[1]))
+    canvas.read_out(px, agent.timestamps, series, kind="percent")
     return canvas.render()
 
 
@@ -128,6 +139,8 @@ def rolling_sharpe(
         if last.size:
             labels.append((float(y(last[-1])), words, "", css))
     canvas.end_labels(labels)
+    series = [(words, css, values) for values, _, css, words in reversed(shown) if len(values) == len(agent.returns)]
+    canvas.read_out(x(seconds(agent.timestamps[1:])), agent.timestamps[1:], series, kind="ratio")
     return canvas.render()
 
 
@@ -176,7 +189,7 @@ def _growth_axis(canvas: Canvas, low: float, high: float, *, log: bool) -> Scale
         return y
     room = max(0.04 * (high - low), 0.002)
     y = Scale(low - room, high + room, canvas.y0, canvas.y1)
-    marks = ticks(y.low - 1, y.high - 1, 6)
+    marks = ticks(y.low - 1, y.high - 1, 7)
     step = marks[1] - marks[0] if len(marks) > 1 else 1.0
     canvas.y_axis(y, [(1 + mark, percent_tick(mark, step)) for mark in marks], zero=1.0)
     return y

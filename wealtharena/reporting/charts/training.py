@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from wealtharena.reporting.svg import Canvas, FloatArray, Scale, Size, compact, ticks
-from wealtharena.reporting.words import finite, name_of, number
+from wealtharena.reporting.words import MEASURES, finite, name_of, number
 
 STEP = "env_step"
 VALIDATION = "validation/sharpe"
@@ -68,8 +68,10 @@ def curve(size: Size, name: str, steps: FloatArray, values: FloatArray, *, chose
 
 def title(name: str) -> str:
     """Return a figure of the journal by a name that reads well."""
-    words = name.replace("/", " ").replace("kl", "KL") if name == "kl" else name.replace("/", " ")
-    return name_of(words)
+    *window, last = name.split("/")
+    measure = MEASURES.get(last)
+    words = {"kl": "KL divergence"}.get(last) or (measure.label if measure else name_of(last))
+    return ", ".join([words, *window])
 
 
 def _range(values: FloatArray) -> tuple[float, float]:
