@@ -23,7 +23,7 @@ class Toy:
     def __init__(self, *, broken: Sequence[int] = (), blank: Sequence[int] = (), delay_seconds: float = 0.0) -> None:
         self.broken, self.blank, self.delay_seconds = tuple(broken), tuple(blank), delay_seconds
 
-    def __call__(self, overrides: Sequence[str], *, number: int, report: Report) -> None:
+    def __call__(self, overrides: Sequence[str], *, number: int, report: Report, shared: Any) -> None:
         x = float(dict(item.split("=") for item in overrides)["x"])
         if number in self.broken:
             raise ValueError(f"trial {number} is broken on purpose")
@@ -39,7 +39,7 @@ class Noise:
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
-    def __call__(self, overrides: Sequence[str], *, number: int, report: Report) -> None:
+    def __call__(self, overrides: Sequence[str], *, number: int, report: Report, shared: Any) -> None:
         returns = np.random.default_rng([self.seed, number]).normal(0, 0.01, 500)
         report(float(returns.mean() / returns.std(ddof=1) * np.sqrt(252)), {"x_validation_returns": returns.tolist()})
 

@@ -83,12 +83,7 @@ def resolved_fill(spec: ExperimentSpec, panel: Panel) -> str:
 
 def notes(spec: ExperimentSpec, panel: Panel) -> tuple[str, ...]:
     """Return what a reader must be told about the data before believing a figure."""
-    universe = spec.asset.universe
     found = [*panel.notes]
-    if not panel.simulated:
-        found.append(
-            f"The universe {universe.name} was drawn up on {universe.universe_as_of}: its members are known to have survived until then."
-        )
     if spec.asset.market in ("stocks", "etf") and not panel.has_dividends and not panel.simulated:
         found.append("The source has no dividends: returns of shares and funds are understated, the benchmark's too.")
     if spec.asset.instrument.rolls == "unadjusted" and not panel.simulated:

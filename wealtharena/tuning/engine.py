@@ -24,8 +24,11 @@ Report = Callable[[float, Mapping[str, Any]], None]
 class Objective(Protocol):
     """What a trial does, on its worker: compose, train, report; raises where it fails."""
 
-    def __call__(self, overrides: Sequence[str], *, number: int, report: Report) -> None:
-        """Train the configuration that the overrides give; call `report(score, extra)` at every evaluation."""
+    def __call__(self, overrides: Sequence[str], *, number: int, report: Report, shared: Any) -> None:
+        """Train the configuration that the overrides give; call `report(score, extra)` at every evaluation.
+
+        `shared` is what the search was given for all trials, read-only, from Ray's object store.
+        """
 
 
 class SearchListener(Protocol):
@@ -76,10 +79,12 @@ def search(
     seed: int,
     steps: int,
     listener: SearchListener,
+    shared: Any = None,
 ) -> SearchResult:
     """Run the trials that the study still lacks and return all of them; Ctrl-C keeps what is finished.
 
-    `steps` is the number of evaluations of a whole trial, which the scheduler counts in. Raises TrainingError when
+    `steps` is the number of evaluations of a whole trial, which the scheduler counts in; `shared` goes into Ray's object
+    store once and to every trial, so that a panel is not copied with each. Raises TrainingError when
     more than `sweep.max_failed_share` of the trials fail, and when another search holds the same study.
     """
     with _alone(study_path), _ray(compute, sweep):
@@ -88,7 +93,7 @@ def search(
         searcher = StudySearch(study, sweep, finished=rows.write)
         interrupted = False
         if counted(study) < sweep.trials:
-            interrupted = _fit(sweep, objective, searcher, folder=folder, steps=steps, listener=listener)
+            interrupted = _fit(sweep, objective, searcher, folder=folder, steps=steps, listener=listener, shared=shared)
         if interrupted:
             _fail_running(study)
         _judge_failures(sweep, searcher)
@@ -96,12 +101,20 @@ def search(
 
 
 def _fit(
-    sweep: SweepSpec, objective: Objective, searcher: StudySearch, *, folder: Path, steps: int, listener: SearchListener
+    sweep: SweepSpec,
+    objective: Objective,
+    searcher: StudySearch,
+    *,
+    folder: Path,
+    steps: int,
+    listener: SearchListener,
+    shared: Any,
 ) -> bool:
     from ray import tune
 
+    trainable = tune.with_parameters(_trainable(objective, sweep.metric), shared=shared)
     tuner = tune.Tuner(
-        tune.with_resources(_trainable(objective, sweep.metric), {"cpu": sweep.cpus_per_trial, "gpu": sweep.gpus_per_trial}),
+        tune.with_resources(trainable, {"cpu": sweep.cpus_per_trial, "gpu": sweep.gpus_per_trial}),
         tune_config=tune.TuneConfig(
             search_alg=tune.search.ConcurrencyLimiter(searcher, max_concurrent=sweep.concurrency),
             scheduler=_scheduler(sweep, steps),
@@ -126,8 +139,8 @@ def _fit(
     return False
 
 
-def _trainable(objective: Objective, metric: str) -> Callable[[dict[str, Any]], None]:
-    def trial(config: dict[str, Any]) -> None:
+def _trainable(objective: Objective, metric: str) -> Callable[..., None]:
+    def trial(config: dict[str, Any], shared: Any) -> None:
         from ray import tune
 
         last: dict[str, Any] = {}
@@ -138,7 +151,7 @@ def _trainable(objective: Objective, metric: str) -> Callable[[dict[str, Any]], 
             last.update({metric: float(score), STEP_KEY: int(last.get(STEP_KEY, 0)) + 1, **extra})
             tune.report(dict(last))
 
-        objective(config["overrides"], number=int(config["number"]), report=report)
+        objective(config["overrides"], number=int(config["number"]), report=report, shared=shared)
         if not last:
             raise TrainingError(f"trial {config['number']} ended without an evaluation", hint="raise train.env_steps")
         tune.report({**last, FINISHED_KEY: True})

@@ -1,0 +1,92 @@
+"""What a run says on the terminal before and after its work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+_MEASURES = (
+    ("total_return", "return", "{:+.1%}"),
+    ("annual_return", "a year", "{:+.1%}"),
+    ("sharpe", "Sharpe", "{:+.2f}"),
+    ("max_drawdown", "drawdown", "{:.1%}"),
+    ("turnover", "turnover", "{:.1f}"),
+    ("trades", "trades", "{:,.0f}"),
+)
+_STYLE = {"promotable": "bold green", "unproven": "bold yellow", "rejected": "bold red"}
+
+
+def screen() -> Console:
+    """Return the console that a person reads; numbers are not coloured for their own sake."""
+    return Console(highlight=False, soft_wrap=True)
+
+
+def header(record: Mapping[str, Any], *, notes: Sequence[str] = ()) -> None:
+    """Say what is about to be trained, on what data, and what a reader should know about that data."""
+    data, split = record["data"], record["split"]
+    out = screen()
+    if data["simulated"]:
+        out.print("[bold white on red] SIMULATED DATA [/] these prices come from a market simulator, not from a market.")
+    out.print(
+        f"[bold]{record['agent']}[/]  {record['algo']} seed {record['seed']}  "
+        f"{len(data['symbols'])} symbols from [bold]{data['source']}[/], {data['start']} to {data['end']}, "
+        f"{data['bars']:,} bars of {data['frequency']}"
+    )
+    spans = "  ".join(f"{name} {_span(split[name])}" for name in ("train", "validation", "test"))
+    out.print(f"{spans}  fills at the {record['fill'].replace('_', ' ')}")
+    for note in notes:
+        out.print(f"[dim]- {note}[/]")
+
+
+def interrupted(folder: Path) -> None:
+    """Say how to go on."""
+    screen().print(f"[yellow]Interrupted; the last checkpoint is kept.[/] Go on with: python run.py resume={relative(folder)}")
+
+
+def result(record: Mapping[str, Any], folder: Path) -> None:
+    """Say what the test window showed, beside the baselines, with the verdict and where the report is."""
+    out = screen()
+    out.print(comparison_table(record))
+    verdict = record.get("verdict") or {}
+    status = verdict.get("status", "unproven")
+    out.print(f"Verdict: [{_STYLE.get(status, 'bold')}]{status}[/]")
+    for reason in verdict.get("reasons", ()):
+        out.print(f"  - {reason}")
+    if record["data"]["simulated"]:
+        out.print("[bold white on red] SIMULATED DATA [/] nothing above says anything about a real market.")
+    out.print(f"Report: {relative(folder / 'report.html')}")
+
+
+def comparison_table(record: Mapping[str, Any]) -> Table:
+    """Return the agent's and the baselines' measures over the test window."""
+    table = Table(title="Test window, after costs", title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table.add_column("")
+    for _, name, _ in _MEASURES:
+        table.add_column(name, justify="right")
+    rows = {record["algo"]: record["metrics"]["test"], **(record.get("baselines") or {})}
+    for position, (name, measures) in enumerate(rows.items()):
+        cells = [_cell(measures.get(key), form) for key, _, form in _MEASURES]
+        table.add_row(name.replace("_", " "), *cells, style="bold" if position == 0 else "")
+    return table
+
+
+def relative(path: Path) -> str:
+    """Return the path as seen from the working folder where it lies below it."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _cell(value: float | None, form: str) -> str:
+    return "-" if value is None else form.format(value)
+
+
+def _span(dates: Any) -> str:
+    first = dates[0] if isinstance(dates[0], str) else dates[0][0]
+    last = dates[-1] if isinstance(dates[-1], str) else dates[-1][-1]
+    return f"{first}..{last}"

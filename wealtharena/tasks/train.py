@@ -1,0 +1,190 @@
+"""task=train: learn on the training window, choose on validation, open the test window once, and say what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.errors import TrainingError
+from wealtharena.evaluation.firewall import TrainingView
+from wealtharena.tasks import console
+from wealtharena.tasks.pipeline import Prepared, prepare
+from wealtharena.tasks.record import RunContext, RunRecord, recorded
+from wealtharena.training.job import TrainingJob, TrainingResult
+from wealtharena.training.trainer import train
+
+if TYPE_CHECKING:
+    from wealtharena.tracking.tracker import Tracker
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedFold:
+    """One fold's training and where its candidates are."""
+
+    index: int
+    folder: Path
+    result: TrainingResult
+
+
+def run(spec: ExperimentSpec) -> int:
+    """Train, select, backtest and report in the job's run directory; return the exit code."""
+    context = RunContext.current()
+    with recorded(spec, context) as record:
+        prepared = prepare(spec)
+        describe(record, spec, prepared)
+        console.header(record.content, notes=prepared.notes)
+        code = _train_and_judge(spec, context, record, prepared)
+    return code
+
+
+def describe(record: RunRecord, spec: ExperimentSpec, prepared: Prepared) -> None:
+    """Write what is known before the first step: data, split, fill, and the command that repeats the run exactly."""
+    sealed = prepared.sealed
+    last = prepared.folds[-1]
+    record.update(
+        command=repeatable(str(record.content["command"]), prepared.repeat),
+        data=prepared.about,
+        split={
+            "name": spec.split.name,
+            "train": list(sealed.dates(last.train)[0]) if len(last.train) == 1 else sealed.dates(last.train),
+            "validation": list(sealed.dates((last.validation,))[0]),
+            "test": [sealed.dates(prepared.folds[0].test)[0][0], sealed.dates(last.test)[-1][1]],
+        },
+        fill=prepared.fill,
+        notes=list(prepared.notes),
+    )
+
+
+def repeatable(command: str, source: str) -> str:
+    """Return the command with the data source that `auto` resolved to in its place; what was typed otherwise stays."""
+    named = {item.split("=", 1)[0] for item in source.split()}
+    typed = [word for word in command.split() if word.split("=", 1)[0] not in named]
+    return " ".join([*typed, *source.split()])
+
+
+def _train_and_judge(spec: ExperimentSpec, context: RunContext, record: RunRecord, prepared: Prepared) -> int:
+    from wealtharena.tracking.tracker import Tracker
+
+    resume_step = saved_step(spec, context.folder, prepared) if context.resumed else None
+    tracker = Tracker.start(spec, context.folder, record.content, resume_step)
+    outputs: list[Path] = []
+    try:
+        folds = train_folds(spec, context.folder, prepared, tracker, resume=context.resumed)
+        record.update(**training_block(spec, folds, context.folder))
+        if any(fold.result.status == "interrupted" for fold in folds):
+            record.update(status="interrupted")
+            console.interrupted(context.folder)
+            return 130
+        tracker.close_console()
+        outputs = _judge(spec, context, record, prepared, folds)
+        record.update(status="completed")
+    finally:
+        tracker.finish(record.content, outputs)
+    console.result(record.content, context.folder)
+    return 0
+
+
+def train_folds(
+    spec: ExperimentSpec, folder: Path, prepared: Prepared, tracker: Tracker, *, resume: bool
+) -> tuple[TrainedFold, ...]:
+    """Train every fold of the split on its own view; later folds wait for earlier ones and stop after an interrupt."""
+    trained: list[TrainedFold] = []
+    for position, fold in enumerate(prepared.folds):
+        place = folder if len(prepared.folds) == 1 else folder / "folds" / str(fold.index)
+        place.mkdir(parents=True, exist_ok=True)
+        listener = FoldListener(tracker, fold=position, offset=position * spec.train.env_steps) if len(prepared.folds) > 1 else tracker
+        result = train_view(spec, prepared.sealed.training(position), place, listener, resume=resume)
+        trained.append(TrainedFold(fold.index, place, result))
+        if result.status == "interrupted":
+            break
+    return tuple(trained)
+
+
+@dataclass(frozen=True, eq=False)
+class FoldListener:
+    """Puts the folds of a split one after another on the run's axis of environment steps."""
+
+    tracker: Any
+    fold: int
+    offset: int
+
+    def on_iteration(self, record: Mapping[str, Any]) -> None:
+        """Pass an iteration on, with its fold."""
+        self.tracker.on_iteration(self._placed(record))
+
+    def on_evaluation(self, record: Mapping[str, Any]) -> None:
+        """Pass a validation backtest on, with its fold."""
+        self.tracker.on_evaluation(self._placed(record))
+
+    def _placed(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        return {**record, "fold": self.fold, "env_step": int(record["env_step"]) + self.offset}
+
+
+def saved_step(spec: ExperimentSpec, folder: Path, prepared: Prepared) -> int:
+    """Return the environment step, on the run's axis, that a resumed run goes on from."""
+    from wealtharena.training.checkpoints import load_state
+
+    step = 0
+    for position, fold in enumerate(prepared.folds):
+        place = folder if len(prepared.folds) == 1 else folder / "folds" / str(fold.index)
+        state = load_state(place)
+        if state is None:
+            break
+        step = position * spec.train.env_steps + int(state["engine"]["env_steps"])
+    return step
+
+
+def train_view(spec: ExperimentSpec, view: TrainingView, folder: Path, listener: Any, *, resume: bool) -> TrainingResult:
+    """Train on one training view; raises TrainingError where not one candidate came of it."""
+    job = TrainingJob(spec, view.features, view.train, view.validation, folder, resume=resume)
+    result = train(job, listener=listener)
+    if result.best is None and result.status == "completed":
+        raise TrainingError(
+            "training ended without a candidate: no validation backtest was reached",
+            hint="raise train.env_steps, or lower train.evaluations",
+        )
+    return result
+
+
+def training_block(spec: ExperimentSpec, folds: tuple[TrainedFold, ...], root: Path) -> dict[str, Any]:
+    """Return run.json's `training`, `checkpoint` and, where there are several, `folds`."""
+    results = [fold.result for fold in folds]
+    steps, seconds = sum(r.env_steps for r in results), sum(r.seconds for r in results)
+    block: dict[str, Any] = {
+        "training": {
+            "env_steps": steps,
+            "seconds": seconds,
+            "env_steps_per_second": steps / seconds if seconds > 0 else None,
+            "iterations": sum(r.iterations for r in results),
+            "final_reward": results[-1].final_reward,
+            "degenerate": next((r.degenerate for r in results if r.degenerate), None),
+        }
+    }
+    blocks = [checkpoint_block(spec, fold, root) for fold in folds]
+    block["checkpoint"] = blocks[-1]
+    if len(folds) > 1:
+        block["folds"] = [
+            {"index": fold.index, "checkpoint": found, "env_steps": fold.result.env_steps}
+            for fold, found in zip(folds, blocks, strict=True)
+        ]
+    return block
+
+
+def checkpoint_block(spec: ExperimentSpec, fold: TrainedFold, root: Path) -> Mapping[str, Any] | None:
+    """Return where the chosen candidate lies, relative to the run directory, and what it was chosen by."""
+    best = fold.result.best
+    if best is None:
+        return None
+    path = (fold.folder / best.path).resolve().relative_to(root.resolve())
+    return {"path": str(path), "step": best.env_step, "selected_by": f"validation.{spec.train.select_by}", "score": best.score}
+
+
+def _judge(
+    spec: ExperimentSpec, context: RunContext, record: RunRecord, prepared: Prepared, folds: tuple[TrainedFold, ...]
+) -> list[Path]:
+    from wealtharena.tasks import judging
+
+    return judging.judge(spec, context, record, prepared, folds)
