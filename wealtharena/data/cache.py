@@ -65,4 +65,5 @@ def load_panel(path: Path) -> Panel | None:
     facts.update({name: tuple(facts[name]) for name in _TUPLES})
     for values in arrays.values():
         values.flags.writeable = False
-    return Panel(**arrays, **facts)
+    fields: dict[str, Any] = {**arrays, **facts}
+    return Panel(**fields)

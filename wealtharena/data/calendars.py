@@ -28,14 +28,15 @@ def sessions(calendar: str, start: date, end: date) -> pd.DatetimeIndex:
     """
     first, last = pd.Timestamp(start), pd.Timestamp(end)
     if calendar == ALWAYS:
-        return pd.date_range(first, last, freq="D", tz="UTC", unit="ns")
+        return _every("D", first, last)
     if calendar == WEEKDAYS:
-        return pd.bdate_range(first, last, tz="UTC", unit="ns")
-    older = pd.bdate_range(first, min(last, _EXCHANGE_RULES_FROM - pd.Timedelta(days=1)), tz="UTC", unit="ns")
+        return _every("B", first, last)
+    older = _every("B", first, min(last, _EXCHANGE_RULES_FROM - pd.Timedelta(days=1)))
     if last < _EXCHANGE_RULES_FROM:
         return older
     schedule = _schedule(calendar, max(first, _EXCHANGE_RULES_FROM), last)
-    return older.append(schedule.index.tz_localize("UTC").as_unit("ns"))
+    recent = pd.DatetimeIndex(schedule.index).tz_localize("UTC").as_unit("ns")
+    return pd.DatetimeIndex(older.append(recent)) if len(older) else recent
 
 
 def hours(calendar: str, start: date, end: date) -> pd.DatetimeIndex:
@@ -95,6 +96,10 @@ def validate(calendar: str) -> None:
     """Raise ConfigError where the calendar's code is unknown."""
     if calendar not in (ALWAYS, WEEKDAYS):
         _exchange(calendar)
+
+
+def _every(step: str, first: pd.Timestamp, last: pd.Timestamp) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(pd.date_range(first, last, freq=step, tz="UTC")).as_unit("ns")
 
 
 @lru_cache(maxsize=16)

@@ -70,7 +70,7 @@ def from_pairs(quote: str, account: str, *, symbols: Sequence[str], closes: Floa
             column = pd.Series(closes[:, list(symbols).index(name)])
             column = column.where(column > 0).ffill()
             values = column.to_numpy(dtype=np.float64)
-            return 1.0 / values if inverse else values
+            return np.asarray(1.0 / values if inverse else values, dtype=np.float64)
     return None
 
 
@@ -127,13 +127,16 @@ def to_account(
             continue
         own = from_pairs(quote, account, symbols=names, closes=closes)
         if simulated:
-            made[quote] = np.ones(len(timestamps)) if own is None else pd.Series(own).bfill().to_numpy(dtype=np.float64)
             if own is None:
                 notes.append(f"{quote} counts as one {account}: the simulation has no such pair")
+            made[quote] = np.ones(len(timestamps)) if own is None else own  # a simulated pair has no holes
             continue
         if own is None or np.isnan(own).any():
             rates = from_ecb(quote, account, timestamps=timestamps, same_day=same_day, hourly=hourly)
             notes.append(f"{quote} is converted to {account} at ECB reference rates")
-            own = rates if own is None else np.where(np.isnan(own), rates, own)
+            if own is None:
+                own = rates
+            else:
+                own[np.isnan(own)] = rates[np.isnan(own)]
         made[quote] = own
     return np.column_stack([made[quote] for quote in currencies]), tuple(notes)

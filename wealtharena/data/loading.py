@@ -35,7 +35,8 @@ def load(asset: AssetSpec, data: DataSpec, *, seed: int) -> Panel:
         DataError: the request is impossible, or what came back is not usable; the message says what to do.
     """
     check_request(data)
-    source, reasons = data.source, ()
+    source = data.source
+    reasons: tuple[str, ...] = ()
     if source == "auto":
         from wealtharena.data import auto
 

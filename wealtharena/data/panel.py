@@ -46,7 +46,19 @@ class Panel:
 
     def __post_init__(self) -> None:
         t, a = self.close.shape
-        for name in ("timestamps", "tradable", "open", "high", "low", "volume", "dividends", "to_account", "multipliers", "macro", "close"):
+        for name in (
+            "timestamps",
+            "tradable",
+            "open",
+            "high",
+            "low",
+            "volume",
+            "dividends",
+            "to_account",
+            "multipliers",
+            "macro",
+            "close",
+        ):
             value = getattr(self, name)
             if value is None:
                 continue
@@ -60,7 +72,8 @@ class Panel:
 
     @property
     def bars(self) -> int:
-        return self.close.shape[0]
+        """Return T."""
+        return int(self.close.shape[0])
 
     @property
     def bars_per_year(self) -> float:
@@ -92,7 +105,18 @@ class Panel:
     def slice(self, start: int, stop: int) -> Panel:
         """Return bars [start, stop) as a panel of its own; later bars are copied out, not merely hidden."""
         changes: dict[str, object] = {}
-        for name in ("timestamps", "close", "tradable", "open", "high", "low", "volume", "dividends", "to_account", "macro"):
+        for name in (
+            "timestamps",
+            "close",
+            "tradable",
+            "open",
+            "high",
+            "low",
+            "volume",
+            "dividends",
+            "to_account",
+            "macro",
+        ):
             value = getattr(self, name)
             if value is not None:
                 changes[name] = value[start:stop].copy()

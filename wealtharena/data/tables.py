@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -142,9 +142,9 @@ def _header_rows(path: Path) -> list[list[str]]:
     """Return the rows above the first one that begins with a date, three at most."""
     import gzip
 
-    opened = gzip.open(path, "rt", newline="") if path.suffix == ".gz" else path.open(newline="", encoding="utf-8-sig")
+    opener = gzip.open if path.suffix == ".gz" else open
     rows: list[list[str]] = []
-    with opened as handle:
+    with opener(path, "rt", newline="", encoding="utf-8-sig") as handle:
         for row in csv.reader(handle):
             first = row[0].strip() if row else ""
             if len(rows) == 3 or (first[:1].isdigit() and rows):
@@ -223,19 +223,20 @@ def _timestamps(values: pd.Series, zone: str, where: str) -> pd.Series:
     steps = instants.drop_duplicates().sort_values().diff().dropna()
     if len(steps) and steps.median() < 20 * _DAY / 24:
         return instants
-    dates = pd.Series(pd.DatetimeIndex(list(_dates(values, instants, zone))), index=values.index)
-    return dates.dt.tz_localize("UTC").astype(TIMESTAMP_DTYPE)
+    dates: pd.Series = _dates(values, instants, zone).dt.tz_localize("UTC").astype(TIMESTAMP_DTYPE)
+    return dates
 
 
 def _instants(values: pd.Series, where: str) -> pd.DatetimeIndex:
     if pd.api.types.is_numeric_dtype(values):
         largest = float(values.abs().max())
         unit = next((u for u, limit in (("s", 1e11), ("ms", 1e14), ("us", 1e17)) if largest < limit), "ns")
-        return pd.DatetimeIndex(pd.to_datetime(values, unit=unit, utc=True)).as_unit("ns")
+        return pd.DatetimeIndex(values.to_numpy(dtype=f"datetime64[{unit}]")).tz_localize("UTC").as_unit("ns")
     try:
-        return pd.DatetimeIndex(
-            pd.to_datetime(values, utc=True, format=None if _is_time(values) else "ISO8601")
-        ).as_unit("ns")
+        read = (
+            pd.to_datetime(values, utc=True) if _is_time(values) else pd.to_datetime(values, utc=True, format="ISO8601")
+        )
+        return pd.DatetimeIndex(read).as_unit("ns")
     except (ValueError, TypeError) as error:
         raise DataError(
             f"{where}: a timestamp cannot be read: {error}", hint="write them like 2024-01-31 or 2024-01-31T15:00:00Z"
@@ -246,14 +247,14 @@ def _is_time(values: pd.Series) -> bool:
     return pd.api.types.is_datetime64_any_dtype(values)
 
 
-def _dates(values: pd.Series, instants: pd.Series, zone: str) -> Iterator[pd.Timestamp]:
-    """Yield each daily bar's date: as written where an offset or no zone is given; at the venue where it is in UTC."""
+def _dates(values: pd.Series, instants: pd.Series, zone: str) -> pd.Series:
+    """Return each daily bar's date: as written where an offset or no zone is given; at the venue where it is in UTC."""
     if _is_time(values) and (values.dt.tz is None or str(values.dt.tz) != "UTC"):
-        yield from values.dt.tz_localize(None).dt.normalize()
-        return
+        written: pd.Series = values.dt.tz_localize(None).dt.normalize()
+        return written
     if not _is_time(values) and not pd.api.types.is_numeric_dtype(values):
-        yield from pd.to_datetime(values.astype("string").str.slice(0, 10), format="ISO8601")
-        return
+        return pd.to_datetime(values.astype("string").str.slice(0, 10), format="ISO8601")
     at_midnight = (instants.dt.normalize() == instants).all()
     local = instants if at_midnight else instants.dt.tz_convert(zone)
-    yield from local.dt.tz_localize(None).dt.normalize()
+    dates: pd.Series = local.dt.tz_localize(None).dt.normalize()
+    return dates

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +29,8 @@ class FeaturePanel:
 
     @property
     def bars(self) -> int:
-        return self.values.shape[0]
+        """Return T."""
+        return int(self.values.shape[0])
 
     def slice(self, start: int, stop: int) -> FeaturePanel:
         """Return rows [start, stop), copied."""
@@ -66,3 +69,13 @@ class Scaler:
         """Return scaled features of the same shape [..., F]."""
         scaled = np.clip((values - self.mean) / self.std, -self.clip, self.clip)
         return np.nan_to_num(scaled, nan=0.0).astype(np.float32)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain values for JSON; `from_dict` gives the same scaler back, to the last digit."""
+        return {"names": list(self.names), "mean": self.mean.tolist(), "std": self.std.tolist(), "clip": self.clip}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Scaler:
+        """Return the scaler that `to_dict` wrote."""
+        mean, std = (np.asarray(content[name], dtype=np.float64) for name in ("mean", "std"))
+        return cls(names=tuple(content["names"]), mean=mean, std=std, clip=float(content["clip"]))

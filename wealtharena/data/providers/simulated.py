@@ -205,7 +205,8 @@ def _regimes(bars: int, spec: SimulatorSpec, rng: np.random.Generator) -> FloatA
         lengths.append(int(rng.geometric(min(leave_turbulent if state else leave_calm, 1.0))))
         state = not state
     states = np.repeat((np.arange(len(lengths)) % 2 == 0) == start, lengths)[:bars]
-    return np.where(states, calm * spec.regime_volatility_ratio, calm)
+    factor: FloatArray = np.where(states, calm * spec.regime_volatility_ratio, calm)
+    return factor
 
 
 def _signal_weight(r_squared: float) -> float:
@@ -277,7 +278,8 @@ def _volume(spec: SimulatorSpec, sigma: FloatArray, shock: FloatArray, rng: np.r
     level = np.log(spec.volume) + rng.normal(0.0, 1.0, sigma.shape[1])
     typical = np.exp(np.log(sigma).mean(axis=0))
     activity = np.log(sigma / typical) + 0.3 * (np.minimum(np.abs(shock), 5.0) - 0.8)
-    return np.maximum(np.round(np.exp(level + spec.volume_elasticity * activity + noise)), 1.0)
+    volume: FloatArray = np.maximum(np.round(np.exp(level + spec.volume_elasticity * activity + noise)), 1.0)
+    return volume
 
 
 class Provider:
