@@ -202,7 +202,8 @@ def shrunk_covariance(returns: FloatArray) -> FloatArray:
     distance = float(((sample - target) ** 2).sum()) / assets
     noise = float(((centred**2).T @ (centred**2) / n - sample**2).sum()) / assets / n
     intensity = min(noise, distance) / distance if distance > 0.0 else 0.0
-    return intensity * target + (1.0 - intensity) * sample
+    shrunk: FloatArray = intensity * target + (1.0 - intensity) * sample
+    return shrunk
 
 
 def least_variance(covariance: FloatArray) -> FloatArray:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from wealtharena.envs.trajectory import Trajectory
-from wealtharena.evaluation.bootstrap import PairedDifference, paired_bootstrap
+from wealtharena.evaluation.bootstrap import PairedDifference, group_bootstrap, paired_bootstrap
 
 MIN_BARS = 8
 
@@ -61,8 +61,7 @@ def compare(
 
     Raises ValueError where the two do not share their timestamps: a comparison of different dates means nothing.
     """
-    if not np.array_equal(agent.timestamps, baseline.timestamps):
-        raise ValueError(f"{agent.name} and {baseline.name} were not played over the same bars")
+    _check_dates(agent, baseline)
     left, right = aligned(agent.returns, baseline.returns)
     years = left.size / agent.bars_per_year
     if left.size < MIN_BARS:
@@ -73,20 +72,49 @@ def compare(
     return Comparison(baseline.name, found, years)
 
 
-def compare_all(
-    agent: Trajectory,
+def compare_group(
+    agents: Sequence[Trajectory],
     baselines: Mapping[str, Trajectory],
     *,
     rng: np.random.Generator,
     draws: int,
     risk_free: float = 0.0,
 ) -> dict[str, Comparison]:
-    """Return the comparison with each baseline; each has its own stream of `rng`, so that a further baseline changes none."""
+    """Return the comparison of one agent, or of several seeds of it, with each baseline.
+
+    Of several seeds the interquartile mean Sharpe ratio is compared, bars and seeds both resampled, and the mean of
+    their returns. Each baseline has its own stream of `rng`, so that a further one changes no other's figures.
+    """
     streams = dict(zip(sorted(baselines), rng.spawn(len(baselines)), strict=True))
-    return {
-        name: compare(agent, played, rng=streams[name], draws=draws, risk_free=risk_free)
-        for name, played in baselines.items()
-    }
+    found = {}
+    for name, played in baselines.items():
+        if len(agents) == 1:
+            found[name] = compare(agents[0], played, rng=streams[name], draws=draws, risk_free=risk_free)
+        else:
+            found[name] = _of_group(agents, played, rng=streams[name], draws=draws, risk_free=risk_free)
+    return found
+
+
+def _of_group(
+    agents: Sequence[Trajectory], baseline: Trajectory, *, rng: np.random.Generator, draws: int, risk_free: float
+) -> Comparison:
+    for agent in agents:
+        _check_dates(agent, baseline)
+    rows = np.stack([*(agent.returns for agent in agents), baseline.returns]) - risk_free
+    rows = rows[:, np.isfinite(rows).all(axis=0)]
+    per_year = baseline.bars_per_year
+    years = rows.shape[1] / per_year
+    if rows.shape[1] < MIN_BARS:
+        return Comparison(baseline.name, None, years, f"{rows.shape[1]} bars are too few to compare")
+    sharpe = group_bootstrap(rows[:-1], rows[-1], rng=rng, bars_per_year=per_year, draws=draws)
+    mean = paired_bootstrap(rows[:-1].mean(axis=0), rows[-1], rng=rng, bars_per_year=per_year, draws=draws)
+    found = replace(mean, sharpe=sharpe.sharpe, sharpe_p_value=sharpe.p_value, block_bars=sharpe.block_bars)
+    return Comparison(baseline.name, found, years)
+
+
+def _check_dates(agent: Trajectory, baseline: Trajectory) -> None:
+    if not np.array_equal(agent.timestamps, baseline.timestamps):
+        raise ValueError(f"{agent.name} and {baseline.name} were not played over the same bars")
 
 
 def aligned(

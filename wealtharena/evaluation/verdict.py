@@ -28,8 +28,8 @@ class Evidence:
     sharpe_spread: float | None  # largest less smallest over seeds
     beats: str  # the baseline of the lower bound
     sharpe_difference: float | None
-    difference_low: float | None
-    difference_high: float | None
+    sharpe_difference_low: float | None
+    sharpe_difference_high: float | None
     years_needed: float | None
     dsr: float | None
     trials: int
@@ -41,7 +41,7 @@ class Evidence:
     degenerate: str | None
     simulated: bool
     unadjusted_rolls: bool
-    audit_passed: bool | None
+    audit: Literal["passed", "failed"] | None  # None: not made
     openings: int  # looks at the test window so far, this one included
 
 
@@ -86,7 +86,7 @@ def judge(evidence: Evidence, spec: VerdictSpec) -> Verdict:
 def lower_bound(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     """The interval of the Sharpe difference to the baseline must lie above 0; below 0 it rejects."""
     del spec
-    difference, low, high = evidence.sharpe_difference, evidence.difference_low, evidence.difference_high
+    difference, low, high = evidence.sharpe_difference, evidence.sharpe_difference_low, evidence.sharpe_difference_high
     if difference is None or low is None or high is None:
         return Ruling("lower_bound", "unproven", f"It could not be compared with {evidence.beats}.")
     figures = f"Sharpe ratio {difference:+.2f} against {evidence.beats}, interval {low:+.2f} to {high:+.2f}"
@@ -188,10 +188,10 @@ def rolls(evidence: Evidence, spec: VerdictSpec) -> Ruling:
 
 def audit(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     """No feature, baseline or policy may have looked ahead."""
-    if evidence.audit_passed is None:
+    if evidence.audit is None:
         status: Status = "unproven" if spec.require_audit else "promotable"
         return Ruling("audit", status, "The look-ahead audit was not run.")
-    if evidence.audit_passed:
+    if evidence.audit == "passed":
         return Ruling("audit", "promotable", "The look-ahead audit passed.")
     return Ruling("audit", "rejected", "The look-ahead audit failed: something uses the future.")
 

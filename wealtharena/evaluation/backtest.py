@@ -1,0 +1,244 @@
+"""Playing policies and baselines over windows of bars, all through the one kernel."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from wealtharena.agents import baselines
+from wealtharena.agents.policy import Policy
+from wealtharena.config.specs.env import EnvSpec
+from wealtharena.config.specs.runs import EvaluationSpec
+from wealtharena.envs.market import Market
+from wealtharena.envs.simulate import simulate
+from wealtharena.envs.trajectory import Trades, Trajectory
+from wealtharena.errors import FirewallError
+from wealtharena.evaluation.splits import Segment
+from wealtharena.features.panel import FeaturePanel, Scaler
+
+FloatArray = npt.NDArray[np.float64]
+Decide = Callable[[npt.NDArray[np.float32]], FloatArray]
+
+
+def run(
+    policy: Policy,
+    features: FeaturePanel,
+    scaler: Scaler,
+    env: EnvSpec,
+    segment: Segment,
+    *,
+    name: str = "agent",
+    cost_factor: float = 1.0,
+    delay_bars: int = 0,
+) -> Trajectory:
+    """Return the policy's path through one segment, from cash; its first decision is made at the close of `segment.start`.
+
+    `delay_bars` carries each decision out that many bars later than the market would. Raises FirewallError where the
+    segment reaches beyond the rows that the features hold.
+    """
+    piece = Piece(policy, scaler, segment)
+    return Player(name, features, env, (piece,)).play(cost_factor=cost_factor, delay_bars=delay_bars)
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """A policy and the out-of-sample segment that it is responsible for."""
+
+    policy: Policy
+    scaler: Scaler
+    segment: Segment
+
+
+@dataclass(frozen=True, eq=False)
+class Player:
+    """An agent ready to be played: one policy, or one a fold whose segments follow each other without a gap."""
+
+    name: str
+    features: FeaturePanel
+    env: EnvSpec
+    pieces: tuple[Piece, ...]
+
+    def __post_init__(self) -> None:
+        if not self.pieces:
+            raise ValueError("a player needs at least one piece")
+        for left, right in zip(self.pieces[:-1], self.pieces[1:], strict=True):
+            if left.segment.stop != right.segment.start:
+                raise ValueError(f"segments {left.segment} and {right.segment} do not follow each other")
+        if self.window.stop > self.features.bars:
+            raise FirewallError(
+                f"segment {self.window} reaches beyond the {self.features.bars} rows at hand",
+                hint="open the test window first, or choose an earlier one",
+            )
+
+    @property
+    def window(self) -> Segment:
+        """Return all the bars that the pieces cover."""
+        return Segment(self.pieces[0].segment.start, self.pieces[-1].segment.stop)
+
+    @cached_property
+    def markets(self) -> tuple[Market, ...]:
+        """Return the market that each piece sees, features scaled with its own scaler."""
+        known: dict[int, Market] = {}
+        for piece in self.pieces:
+            if id(piece.scaler) not in known:
+                known[id(piece.scaler)] = Market.build(self.features, self.env, piece.scaler)
+        return tuple(known[id(piece.scaler)] for piece in self.pieces)
+
+    def play(self, *, cost_factor: float = 1.0, delay_bars: int = 0, window: Segment | None = None) -> Trajectory:
+        """Return the path through all pieces as one track record, or through `window` with the policy that owns its start.
+
+        Each later piece begins in cash at the last close of the piece before: changing the policy costs what buying
+        its positions costs.
+        """
+        if window is not None:
+            return self._piece(self._owner(window), window, cost_factor, delay_bars)
+        parts = []
+        for i, piece in enumerate(self.pieces):
+            start = piece.segment.start - (1 if i else 0)
+            parts.append(self._piece(i, Segment(start, piece.segment.stop), cost_factor, delay_bars))
+        return replace(join(parts), name=self.name)
+
+    def _owner(self, window: Segment) -> int:
+        owners = [i for i, piece in enumerate(self.pieces) if piece.segment.start <= window.start]
+        return owners[-1] if owners else 0
+
+    def _piece(self, index: int, segment: Segment, cost_factor: float, delay_bars: int) -> Trajectory:
+        policy, market = self.pieces[index].policy, self.markets[index]
+        policy.reset()
+        decide: Decide = policy.act if delay_bars == 0 else Delayed(policy.act, bars=delay_bars)
+        return simulate(
+            market,
+            decide,
+            spec=self.env,
+            start=segment.start,
+            stop=segment.stop,
+            name=self.name,
+            cost_factor=cost_factor,
+        )
+
+
+class Delayed:
+    """Answers with the decision of `bars` bars ago, and with cash before there was one."""
+
+    def __init__(self, decide: Decide, *, bars: int) -> None:
+        self.decide = decide
+        self.bars = bars
+        self.waiting: list[FloatArray] = []
+
+    def __call__(self, observation: npt.NDArray[np.float32]) -> FloatArray:
+        self.waiting.append(np.array(self.decide(observation), dtype=np.float64))
+        if len(self.waiting) <= self.bars:
+            return np.zeros_like(self.waiting[0])
+        return self.waiting.pop(0)
+
+
+def play_baselines(
+    features: FeaturePanel,
+    env: EnvSpec,
+    window: Segment,
+    *,
+    evaluation: EvaluationSpec,
+    rng: np.random.Generator,
+    benchmark: str | None = None,
+    names: Sequence[str] | None = None,
+    market: Market | None = None,
+    cost_factor: float = 1.0,
+    delay_bars: int = 0,
+) -> dict[str, Trajectory]:
+    """Return the paths of the baselines over `window`, same kernel, costs and dates; one the panel has no data for is left out.
+
+    `random` draws from its own stream of `rng`, so that it does not depend on which others are played.
+    """
+    market = market or Market.build(features, env, plain_scaler(features))
+    wanted = tuple(names) if names is not None else evaluation.baselines
+    played = {}
+    for name in wanted:
+        if not baselines.available(name, features.panel, benchmark=benchmark):
+            continue
+        stream = np.random.default_rng(np.random.SeedSequence(rng_key(rng), spawn_key=(sum(name.encode()),)))
+        path = baselines.path(
+            name, features.panel, evaluation=evaluation, env=env, rng=stream, start=window.start, benchmark=benchmark
+        )
+        path = delayed(path, bars=delay_bars, start=window.start)
+        played[name] = simulate(
+            market,
+            path.targets,
+            spec=env,
+            start=window.start,
+            stop=window.stop,
+            hold=path.hold,
+            name=name,
+            cost_factor=cost_factor,
+        )
+    return played
+
+
+def delayed(path: baselines.TargetPath, *, bars: int, start: int) -> baselines.TargetPath:
+    """Return the same targets, each `bars` rows later; nothing is done from `start` until the first arrives."""
+    if bars == 0:
+        return path
+    targets, hold = np.roll(path.targets, bars, axis=0), np.roll(path.hold, bars)
+    hold[: start + bars] = True
+    return baselines.TargetPath(targets, hold)
+
+
+def rng_key(rng: np.random.Generator) -> int:
+    """Return a number that identifies the generator's state without moving it."""
+    seed = rng.bit_generator.seed_seq
+    assert isinstance(seed, np.random.SeedSequence)
+    return int(seed.generate_state(1, np.uint64)[0])
+
+
+def plain_scaler(features: FeaturePanel) -> Scaler:
+    """Return the scaler that changes nothing: baselines look at prices, not at features."""
+    count = len(features.names)
+    return Scaler(names=features.names, mean=np.zeros(count), std=np.ones(count), clip=1e6)
+
+
+def join(parts: Sequence[Trajectory]) -> Trajectory:
+    """Return several backtests as one track record: each begins with the equity that the one before left.
+
+    The first bar of each part must be the last of the part before. Money of later parts is scaled to their equity.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    for left, right in itertools.pairwise(parts):
+        if left.timestamps[-1] != right.timestamps[0]:
+            raise ValueError(
+                f"{right.name} begins at {right.timestamps[0]}, the part before ends at {left.timestamps[-1]}"
+            )
+    scales = [1.0]
+    for left, right in itertools.pairwise(parts):
+        scales.append(scales[-1] * float(left.equity[-1]) / float(right.equity[0]))
+    offsets = np.cumsum([0, *(len(part.equity) - 1 for part in parts[:-1])])
+
+    def money(values: Sequence[FloatArray]) -> FloatArray:
+        return np.concatenate([v * scale for v, scale in zip(values, scales, strict=True)])
+
+    marks = [parts[0].equity, *(part.equity[1:] for part in parts[1:])]
+    trades = Trades(
+        bar=np.concatenate([p.trades.bar + offset for p, offset in zip(parts, offsets, strict=True)]),
+        symbol=np.concatenate([p.trades.symbol for p in parts]),
+        units=money([p.trades.units for p in parts]),
+        price=np.concatenate([p.trades.price for p in parts]),
+        value=money([p.trades.value for p in parts]),
+        cost=money([p.trades.cost for p in parts]),
+    )
+    return replace(
+        parts[0],
+        timestamps=np.concatenate([parts[0].timestamps, *(p.timestamps[1:] for p in parts[1:])]),
+        equity=money(marks),
+        weights=np.concatenate([parts[0].weights, *(p.weights[1:] for p in parts[1:])]),
+        targets=np.concatenate([p.targets for p in parts]),
+        traded_value=money([p.traded_value for p in parts]),
+        costs=money([p.costs for p in parts]),
+        financing=money([p.financing for p in parts]),
+        dividends=money([p.dividends for p in parts]),
+        trades=trades,
+        liquidated=any(p.liquidated for p in parts),
+    )

@@ -1,0 +1,257 @@
+"""The whole judgement of an agent on a window that was opened for it: measures, baselines, intervals, stress, verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from wealtharena.config.specs.runs import EvaluationSpec
+from wealtharena.envs.trajectory import Trajectory
+from wealtharena.evaluation import backtest, bootstrap, comparison, metrics, significance, stress, verdict
+from wealtharena.evaluation.ledger import Trials
+
+FloatArray = npt.NDArray[np.float64]
+CONSTANT_TARGET = 1e-4  # targets that move less than this over a whole window are one and the same
+EMPTY_EXPOSURE = 0.01
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the judgement has to know beside the backtests."""
+
+    simulated: bool
+    unadjusted_rolls: bool
+    trials: Trials  # from Ledger.trial_statistics, after this run was written to it
+    openings: int  # from Ledger.openings
+    benchmark: str | None = None
+    risk_free_per_year: float = 0.0  # a share
+    degenerate: str | None = None  # what training found
+    audit: Literal["passed", "failed"] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Everything that run.json and a report say about a test; several `agents` are seeds or paths of one configuration."""
+
+    agents: tuple[Trajectory, ...]
+    agent: Trajectory  # the one with the median Sharpe ratio
+    baselines: Mapping[str, Trajectory]
+    metrics: Mapping[str, float]  # of `agent`
+    agent_metrics: tuple[Mapping[str, float], ...]  # of each of `agents`
+    baseline_metrics: Mapping[str, Mapping[str, float]]
+    comparisons: Mapping[str, comparison.Comparison]
+    sharpe: bootstrap.Interval  # interquartile mean over `agents`, with its interval over them
+    stress: tuple[stress.StressResult, ...]
+    verdict: verdict.Verdict
+    risk_free: float  # a bar
+
+    def to_json(self) -> dict[str, Any]:
+        """Return run.json's blocks `metrics` (of the test), `baselines`, `comparison`, `stress`, `seeds`, `verdict`."""
+        blocks = {
+            "metrics": dict(self.metrics),
+            "baselines": {name: dict(values) for name, values in self.baseline_metrics.items()},
+            "comparison": {name: found.to_json() for name, found in self.comparisons.items()},
+            "stress": [row.to_json() for row in self.stress],
+            "seeds": {
+                "count": len(self.agents),
+                "sharpe_interquartile_mean": self.sharpe.value,
+                "ci95": [self.sharpe.low, self.sharpe.high],
+                "metrics": [dict(values) for values in self.agent_metrics],
+            },
+            "verdict": self.verdict.to_json(),
+        }
+        cleaned: dict[str, Any] = json_numbers(blocks)
+        return cleaned
+
+
+def evaluate(
+    players: Sequence[backtest.Player],
+    *,
+    evaluation: EvaluationSpec,
+    facts: Facts,
+    rng: np.random.Generator,
+    strategies: FloatArray | None = None,
+) -> Evaluation:
+    """Return the judgement of `players` (one a seed, all over the same window of the same bars).
+
+    `strategies` [T, N] are returns of the configurations that were chosen among, for PBO; without them PBO is not known.
+    Every random draw comes from `rng`; the same generator state gives the same figures.
+    """
+    first = players[0]
+    if any(player.window != first.window for player in players):
+        raise ValueError("players must be judged over one window")
+    agents = tuple(player.play() for player in players)
+    names = _with(evaluation.baselines, evaluation.verdict.beats)
+    streams = rng.spawn(4)
+    played = backtest.play_baselines(
+        first.features,
+        first.env,
+        first.window,
+        evaluation=evaluation,
+        rng=streams[0],
+        benchmark=facts.benchmark,
+        names=names,
+        market=first.markets[0],
+    )
+    judged = judge(agents, played, evaluation=evaluation, facts=facts, rng=streams[1], strategies=strategies)
+    harder = stress.run(
+        players,
+        agents,
+        evaluation=evaluation,
+        baseline=evaluation.verdict.beats,
+        rng=streams[0],
+        benchmark=facts.benchmark,
+        risk_free=judged.risk_free,
+    )
+    return Evaluation(**{**vars(judged), "stress": harder})
+
+
+def judge(
+    agents: Sequence[Trajectory],
+    baselines: Mapping[str, Trajectory],
+    *,
+    evaluation: EvaluationSpec,
+    facts: Facts,
+    rng: np.random.Generator,
+    strategies: FloatArray | None = None,
+) -> Evaluation:
+    """Return the judgement of backtests that were played already, without a stress table."""
+    risk_free = facts.risk_free_per_year / agents[0].bars_per_year
+    of_agents = tuple(metrics.summary(agent, risk_free=risk_free) for agent in agents)
+    middle = median_index([values["sharpe"] for values in of_agents])
+    streams = rng.spawn(2)
+    compared = comparison.compare_group(
+        agents, baselines, rng=streams[0], draws=evaluation.bootstrap_draws, risk_free=risk_free
+    )
+    ratios = np.array([values["sharpe"] if math.isfinite(values["sharpe"]) else 0.0 for values in of_agents])
+    evidence = gather(
+        agents,
+        of_agents,
+        middle,
+        compared,
+        evaluation=evaluation,
+        facts=facts,
+        strategies=strategies,
+        risk_free=risk_free,
+    )
+    return Evaluation(
+        agents=tuple(agents),
+        agent=agents[middle],
+        baselines=dict(baselines),
+        metrics=of_agents[middle],
+        agent_metrics=of_agents,
+        baseline_metrics={name: metrics.summary(path, risk_free=risk_free) for name, path in baselines.items()},
+        comparisons=compared,
+        sharpe=bootstrap.stratified_interval(ratios, rng=streams[1], draws=evaluation.bootstrap_draws),
+        stress=(),
+        verdict=verdict.judge(evidence, evaluation.verdict),
+        risk_free=risk_free,
+    )
+
+
+def gather(
+    agents: Sequence[Trajectory],
+    of_agents: Sequence[Mapping[str, float]],
+    middle: int,
+    compared: Mapping[str, comparison.Comparison],
+    *,
+    evaluation: EvaluationSpec,
+    facts: Facts,
+    strategies: FloatArray | None,
+    risk_free: float,
+) -> verdict.Evidence:
+    """Return what the rules of the verdict look at."""
+    beats = evaluation.verdict.beats
+    against = compared.get(beats)
+    difference = against.difference if against is not None else None
+    ratios = [values["sharpe"] for values in of_agents]
+    known = [value for value in ratios if math.isfinite(value)]
+    pbo = overfitting(strategies, blocks=evaluation.cscv_blocks)
+    return verdict.Evidence(
+        seeds=len(agents),
+        years=agents[middle].returns.size / agents[middle].bars_per_year,
+        annual_return=float(bootstrap.interquartile_mean([v["annual_return"] for v in of_agents])),
+        sharpe=float(bootstrap.interquartile_mean(known)) if known else math.nan,
+        sharpe_spread=max(known) - min(known) if len(known) > 1 else None,
+        beats=beats,
+        sharpe_difference=difference.sharpe.value if difference else None,
+        sharpe_difference_low=difference.sharpe.low if difference else None,
+        sharpe_difference_high=difference.sharpe.high if difference else None,
+        years_needed=against.years_needed if against is not None and difference else None,
+        dsr=deflated(agents[middle].returns - risk_free, facts.trials),
+        trials=facts.trials.count,
+        pbo=pbo,
+        strategies=strategies.shape[1] if strategies is not None and pbo is not None else 0,
+        worst_drawdown=min(values["max_drawdown"] for values in of_agents),
+        fewest_trades=min(int(values["trades"]) for values in of_agents),
+        liquidated=any(agent.liquidated for agent in agents),
+        degenerate=facts.degenerate or next((why for agent in agents if (why := degenerate(agent))), None),
+        simulated=facts.simulated,
+        unadjusted_rolls=facts.unadjusted_rolls,
+        audit=facts.audit,
+        openings=facts.openings,
+    )
+
+
+def deflated(returns: FloatArray, trials: Trials) -> float:
+    """Return the deflated Sharpe ratio of a record after everything that was tried.
+
+    Where fewer than two trials left a Sharpe ratio, its sampling variance under no skill, 1 / (n - 1), stands in.
+    """
+    found = significance.moments(returns)
+    variance = trials.sharpe_variance if trials.sharpe_variance is not None else 1.0 / max(found.bars - 1, 1)
+    return significance.deflated_sharpe_ratio(
+        found.sharpe,
+        bars=found.bars,
+        skewness=found.skewness,
+        kurtosis=found.kurtosis,
+        trials=max(trials.count, 1),
+        trials_variance=variance,
+    )
+
+
+def overfitting(strategies: FloatArray | None, *, blocks: int) -> float | None:
+    """Return PBO, with fewer blocks where the record is short; None where there is nothing to choose among."""
+    if strategies is None or strategies.ndim != 2 or strategies.shape[1] < 2:
+        return None
+    usable = min(blocks, strategies.shape[0] // 4 // 2 * 2)
+    if usable < 4 or not np.isfinite(strategies).all():
+        return None
+    return significance.probability_of_backtest_overfitting(strategies, blocks=usable).probability
+
+
+def degenerate(played: Trajectory) -> str | None:
+    """Return why a policy is none, in words; None for one that reacts to what it sees."""
+    if metrics.trades(played) == 0:
+        return "it never trades"
+    if metrics.exposure(played) < EMPTY_EXPOSURE:
+        return f"it holds {metrics.exposure(played):.2%} of its equity on average"
+    if played.targets.shape[0] > 1 and float(np.ptp(played.targets, axis=0).max()) < CONSTANT_TARGET:
+        return "it asks for the same weights on every bar"
+    return None
+
+
+def median_index(values: Sequence[float]) -> int:
+    """Return the position of the (lower) median; NaN counts as least."""
+    order = sorted(range(len(values)), key=lambda i: values[i] if not math.isnan(values[i]) else -math.inf)
+    return order[(len(order) - 1) // 2]
+
+
+def json_numbers(value: Any) -> Any:
+    """Return `value` with NaN and infinity as None, numpy numbers as Python's, tuples as lists."""
+    if isinstance(value, Mapping):
+        return {str(key): json_numbers(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_numbers(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _with(names: tuple[str, ...], needed: str) -> tuple[str, ...]:
+    return names if needed in names else (*names, needed)

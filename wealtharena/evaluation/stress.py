@@ -1,0 +1,149 @@
+"""The test backtest again, made harder: dearer, later, in a crisis, without its best days."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wealtharena.config.specs.runs import EvaluationSpec
+from wealtharena.envs.trajectory import Trajectory
+from wealtharena.evaluation import backtest, metrics
+from wealtharena.evaluation.bootstrap import interquartile_mean
+from wealtharena.evaluation.splits import Segment
+
+FloatArray = npt.NDArray[np.float64]
+SHOWN = ("total_return", "annual_return", "annual_volatility", "sharpe", "max_drawdown")
+MIN_BARS = 5
+
+
+@dataclass(frozen=True)
+class StressResult:
+    """One worse condition: the agent's measures (interquartile mean over seeds) and the baseline's under the same."""
+
+    name: str
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    baseline: Mapping[str, float] = field(default_factory=dict)
+    in_sample: bool = False  # training or selection saw these bars
+    note: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object; figures that are not defined are left to the writer to turn into null."""
+        return {
+            "name": self.name,
+            "metrics": dict(self.metrics),
+            "baseline": dict(self.baseline),
+            "in_sample": self.in_sample,
+            "note": self.note,
+        }
+
+
+def run(
+    players: Sequence[backtest.Player],
+    agents: Sequence[Trajectory],
+    *,
+    evaluation: EvaluationSpec,
+    baseline: str,
+    rng: np.random.Generator,
+    benchmark: str | None = None,
+    risk_free: float = 0.0,
+) -> tuple[StressResult, ...]:
+    """Return the stress table of `players`, whose plain backtests are `agents`."""
+    spec = evaluation.stress
+    scene = _Scene(players, evaluation, baseline, rng, benchmark, risk_free)
+    found = [scene.harder(f"{factor:g} times the costs", cost_factor=factor) for factor in spec.cost_factors]
+    if spec.delay_bars:
+        bars = "bar" if spec.delay_bars == 1 else "bars"
+        found.append(scene.harder(f"{spec.delay_bars} {bars} later", delay_bars=spec.delay_bars))
+    found += [scene.crisis(name, first, last) for name, (first, last) in spec.windows.items()]
+    if spec.drop_best_days:
+        found.append(scene.without_best(agents, spec.drop_best_days))
+    return tuple(found)
+
+
+@dataclass(frozen=True, eq=False)
+class _Scene:
+    players: Sequence[backtest.Player]
+    evaluation: EvaluationSpec
+    baseline: str
+    rng: np.random.Generator
+    benchmark: str | None
+    risk_free: float
+
+    def harder(self, name: str, *, cost_factor: float = 1.0, delay_bars: int = 0) -> StressResult:
+        played = [player.play(cost_factor=cost_factor, delay_bars=delay_bars) for player in self.players]
+        beside = self._beside(self.players[0].window, cost_factor=cost_factor, delay_bars=delay_bars)
+        return StressResult(name, self._middle(played), self._measures(beside))
+
+    def crisis(self, name: str, first: str, last: str) -> StressResult:
+        """Play the bars of these dates; the first decision is made at the close before them, where there is one."""
+        label = name.replace("_", " ")
+        player = self.players[0]
+        days = player.features.panel.timestamps.astype("datetime64[D]")
+        rows = np.flatnonzero((days >= np.datetime64(first)) & (days <= np.datetime64(last)))
+        earliest = player.env.window - 1
+        rows = rows[rows > earliest]
+        if rows.size < MIN_BARS:
+            return StressResult(label, note="the data has no bars there")
+        window = Segment(int(rows[0]) - 1, int(rows[-1]) + 1)
+        played = [p.play(window=window) for p in self.players]
+        seen = rows[0] < player.window.start
+        note = "training or selection saw these bars" if seen else ""
+        return StressResult(label, self._middle(played), self._measures(self._beside(window)), bool(seen), note)
+
+    def without_best(self, agents: Sequence[Trajectory], days: int) -> StressResult:
+        name = f"without the {days} best days"
+        beside = self._beside(self.players[0].window)
+        own = [self._of_returns(without_best_days(agent, days), agent.bars_per_year) for agent in agents]
+        base = self._of_returns(without_best_days(beside, days), beside.bars_per_year)
+        return StressResult(name, _middle(own), base)
+
+    def _beside(self, window: Segment, *, cost_factor: float = 1.0, delay_bars: int = 0) -> Trajectory:
+        player = self.players[0]
+        played = backtest.play_baselines(
+            player.features,
+            player.env,
+            window,
+            evaluation=self.evaluation,
+            rng=self.rng,
+            benchmark=self.benchmark,
+            names=(self.baseline,),
+            market=player.markets[0],
+            cost_factor=cost_factor,
+            delay_bars=delay_bars,
+        )
+        return played[self.baseline]
+
+    def _middle(self, played: Sequence[Trajectory]) -> dict[str, float]:
+        return _middle([self._measures(trajectory) for trajectory in played])
+
+    def _measures(self, played: Trajectory) -> dict[str, float]:
+        return self._of_returns(played.returns, played.bars_per_year)
+
+    def _of_returns(self, returns: FloatArray, bars_per_year: float) -> dict[str, float]:
+        found = metrics.of_returns(returns, bars_per_year=bars_per_year, risk_free=self.risk_free)
+        return {name: found[name] for name in SHOWN}
+
+
+def without_best_days(played: Trajectory, days: int) -> FloatArray:
+    """Return the returns a bar without those of the `days` calendar days that gained most; fewer where there are fewer."""
+    stamps = played.timestamps[1:].astype("datetime64[D]")
+    returns = played.returns
+    unique, inverse = np.unique(stamps, return_inverse=True)
+    gains = np.zeros(unique.size)
+    np.add.at(gains, inverse, np.log1p(np.maximum(np.nan_to_num(returns), -1.0 + 1e-12)))
+    best = np.argsort(-gains, kind="stable")[: min(days, unique.size)]
+    kept: FloatArray = returns[~np.isin(inverse, best)]
+    return kept
+
+
+def _middle(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the interquartile mean of each measure over seeds, and of drawdowns the worst."""
+    found = {}
+    for name in rows[0]:
+        values = np.array([row[name] for row in rows])
+        found[name] = float(values.min()) if name == "max_drawdown" else float(interquartile_mean(values))
+    return found
