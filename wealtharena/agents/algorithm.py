@@ -1,0 +1,247 @@
+"""Our PPO as RLlib sees it: module, configuration, algorithm, and the two ways to drive them.
+
+`LocalDriver` holds RLlib's runner and learner in this process and starts no Ray runtime, since a runtime costs seconds
+and hundreds of megabytes and would carry nothing. `RemoteDriver` runs the whole RLlib algorithm: remote env runners that
+are restarted when they die, and a learner here, on a GPU, or in actors of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from ray.rllib.algorithms.ppo import PPO, PPOConfig
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.distribution.torch.torch_distribution import TorchCategorical, TorchDiagGaussian
+from ray.rllib.core.rl_module.apis.value_function_api import ValueFunctionAPI
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.core.rl_module.torch import TorchRLModule
+from torch import Tensor
+
+from wealtharena.agents.engine import Workbench
+from wealtharena.agents.learner import BatchedPPOLearner, PPOSettings
+from wealtharena.agents.networks import Network
+from wealtharena.agents.on_policy import runner_setup
+from wealtharena.agents.rollout import BatchedEnvRunner, RunnerSetup
+from wealtharena.errors import TrainingError
+
+
+class PolicyModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]  # ray ships no types
+    """Our `Network` as an RLModule, so that RLlib's own learners can train it too (networks without memory)."""
+
+    def setup(self) -> None:
+        """Build the network that `model_config["make_network"]` makes."""
+        self.network: Network = self.model_config["make_network"]()
+        self.action_dist_cls = TorchDiagGaussian if self.network.action == "weights" else TorchCategorical
+
+    def _forward(self, batch: dict[str, Any], **_: Any) -> dict[str, Any]:
+        parameters = self.network.parameters_of(batch[Columns.OBS])
+        if self.network.log_std is not None:
+            spread = self.network.log_std.expand(parameters.shape)
+            parameters = torch.cat([parameters, spread], dim=-1)
+        return {Columns.ACTION_DIST_INPUTS: parameters}
+
+    def compute_values(self, batch: dict[str, Any], embeddings: Any = None) -> Tensor:
+        """Return V of the batch's observations."""
+        return self.network.value_of(batch[Columns.OBS])
+
+
+class BatchedPPOConfig(PPOConfig):  # type: ignore[misc]
+    """PPOConfig whose runner and learner work on arrays."""
+
+    def __init__(self, algo_class: Any = None) -> None:
+        super().__init__(algo_class=algo_class or BatchedPPO)
+        self.api_stack(enable_rl_module_and_learner=True, enable_env_runner_and_connector_v2=True)
+        self.framework("torch")
+        self.learners(learner_class=BatchedPPOLearner)
+
+
+class BatchedPPO(PPO):  # type: ignore[misc]
+    """RLlib's PPO with one training step on arrays."""
+
+    @classmethod
+    def get_default_config(cls) -> BatchedPPOConfig:
+        """Return the configuration class of this algorithm."""
+        return BatchedPPOConfig()
+
+    def training_step(self) -> None:
+        """Sample from every healthy runner at once, learn, and send the new weights back."""
+        self.figures: dict[str, float] = {}
+        results = self.env_runner_group.foreach_env_runner(
+            lambda runner: runner.sample_with_metrics(),
+            local_env_runner=False,
+            timeout_seconds=self.config.sample_timeout_s,
+        )
+        if not results:
+            return
+        rollouts = [rollout for rollout, _ in results]
+        env_steps = self.steps_before
+        learned = self.learner_group.foreach_learner(
+            lambda learner, **kwargs: learner.update_rollouts(**kwargs), rollouts=rollouts, env_steps=env_steps
+        )
+        for result in learned:
+            if not result.ok:
+                raise result.get()
+        self.figures = {**merged([figures for _, figures in results]), **next(iter(learned)).get()}
+        self.figures["steps"] = float(sum(rollout.steps for rollout in rollouts))
+        self.send_weights()
+
+    steps_before: int = 0
+
+    def send_weights(self) -> None:
+        """Give every runner the learner's parameters."""
+        weights = self.weights()
+        self.env_runner_group.foreach_env_runner(
+            "set_state", kwargs={"state": {"weights": weights}}, local_env_runner=False
+        )
+
+    def weights(self) -> dict[str, Any]:
+        """Return the learner's parameters as numpy arrays."""
+        results = self.learner_group.foreach_learner(
+            lambda learner: {name: value.detach().cpu().numpy() for name, value in learner.network.state_dict().items()}
+        )
+        taken: dict[str, Any] = next(iter(results)).get()
+        return taken
+
+
+def merged(records: list[dict[str, float]]) -> dict[str, float]:
+    """Return means over runners; counts are summed."""
+    names = sorted({name for record in records for name in record})
+    return {
+        name: float((np.sum if name == "episodes" else np.mean)([r[name] for r in records if name in r]))
+        for name in names
+    }
+
+
+def configure(bench: Workbench, settings: PPOSettings, setup: RunnerSetup) -> BatchedPPOConfig:
+    """Return RLlib's configuration of a job."""
+    compute = bench.spec.compute
+    probe = setup.make_env(1)
+    config = BatchedPPOConfig()
+    config.environment(
+        observation_space=probe.single_observation_space,
+        action_space=probe.single_action_space,
+        env_config={"setup": setup, "learner": settings},
+        disable_env_checking=True,
+    )
+    config.env_runners(
+        env_runner_cls=BatchedEnvRunner,
+        num_env_runners=compute.runners,
+        num_envs_per_env_runner=setup.envs,
+        rollout_fragment_length=setup.bars,
+        sample_timeout_s=600.0,
+    )
+    config.fault_tolerance(restart_failed_env_runners=True, max_num_env_runner_restarts=1000)
+    config.learners(num_learners=compute.learners, num_gpus_per_learner=1 if compute.name == "gpu" else 0)
+    config.training(
+        lr=settings.learning_rate,
+        gamma=settings.gamma,
+        lambda_=settings.lambda_,
+        num_epochs=settings.epochs,
+        train_batch_size_per_learner=setup.envs * setup.bars * max(1, compute.runners),
+        use_kl_loss=False,
+        kl_coeff=0.0,
+        vf_loss_coeff=settings.value_coefficient,
+        entropy_coeff=settings.entropy_coefficient,
+        grad_clip=settings.max_grad_norm,
+        grad_clip_by="global_norm",
+    )
+    config.rl_module(
+        rl_module_spec=RLModuleSpec(
+            module_class=PolicyModule,
+            observation_space=probe.single_observation_space,
+            action_space=probe.single_action_space,
+            model_config={"make_network": setup.make_network},
+        )
+    )
+    return config
+
+
+class LocalDriver:
+    """Runner and learner in this process, over the same parameters."""
+
+    def __init__(self, bench: Workbench, settings: PPOSettings, *, rollout_steps: int) -> None:
+        setup = runner_setup(bench, market=bench.market, rollout_steps=rollout_steps)
+        config = configure(bench, settings, setup)
+        spaces = {"default_policy": (config.observation_space, config.action_space)}
+        self._group = config.build_learner_group(spaces=spaces)
+        self._learner: BatchedPPOLearner = next(iter(self._group.foreach_learner(lambda learner: learner))).get()
+        self._runner = BatchedEnvRunner(config=config, worker_index=0)
+        self._runner.share(self._learner.network)
+
+    def iterate(self, env_steps: int) -> tuple[int, dict[str, float]]:
+        """Return the steps taken and the figures of one iteration."""
+        rollout, figures = self._runner.sample_with_metrics()
+        learned = self._learner.update_rollouts([rollout], env_steps=env_steps)
+        return rollout.steps, {**figures, **learned}
+
+    def network(self) -> Network:
+        """Return the learner's network."""
+        return self._learner.network
+
+    def get_state(self) -> dict[str, Any]:
+        """Return learner and runner."""
+        return {"learner": self._learner.batched.get_state(), "runner": self._runner.get_state()}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from `get_state()`; the environments start on new episodes."""
+        self._learner.batched.set_state(state["learner"])
+        self._runner.set_state(state["runner"])
+
+    def close(self) -> None:
+        """Let environments and learner go."""
+        self._runner.stop()
+        self._group.shutdown()
+
+
+class RemoteDriver:
+    """The whole RLlib algorithm with remote runners."""
+
+    def __init__(self, bench: Workbench, settings: PPOSettings, *, rollout_steps: int) -> None:
+        from wealtharena.agents import cluster
+
+        cluster.connect(bench.spec.compute)
+        setup = runner_setup(bench, market=cluster.share(bench.market), rollout_steps=rollout_steps)
+        self._config = configure(bench, settings, setup)
+        self._make_network = setup.make_network
+        self._algorithm = cluster.build(self._config)
+        self._algorithm.send_weights()
+
+    def iterate(self, env_steps: int) -> tuple[int, dict[str, float]]:
+        """Return the steps taken and the figures of one iteration; runners that died are restarted first."""
+        for _ in range(20):
+            self._algorithm.steps_before = env_steps
+            self._algorithm.step()
+            if self._algorithm.figures:
+                figures = dict(self._algorithm.figures)
+                return int(figures.pop("steps")), figures
+        raise TrainingError(
+            "no rollout runner answers", hint="look at the Ray cluster; resume=<run dir> goes on from here"
+        )
+
+    def network(self) -> Network:
+        """Return a network with the learner's parameters."""
+        network = self._make_network()
+        network.load_state_dict({name: torch.as_tensor(value) for name, value in self._algorithm.weights().items()})
+        return network
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the learner's state."""
+        results = self._algorithm.learner_group.foreach_learner(lambda learner: learner.batched.get_state())
+        return {"learner": next(iter(results)).get()}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from `get_state()`."""
+        self._algorithm.learner_group.foreach_learner(
+            lambda learner, **kwargs: learner.batched.set_state(**kwargs), state=state["learner"]
+        )
+        self._algorithm.send_weights()
+
+    def close(self) -> None:
+        """Stop all actors; a cluster that was there before stays."""
+        from wealtharena.agents import cluster
+
+        self._algorithm.stop()
+        cluster.disconnect()

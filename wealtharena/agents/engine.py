@@ -1,0 +1,133 @@
+"""What every algorithm is to the training loop: an engine that can go on, stop, and come back.
+
+`Workbench` is what an algorithm gets; `Engine` is what it gives. An algorithm's file has `AlgorithmSpec`, `ACTIONS`
+(kinds of action that it can use, the preferred one first) and `build(bench) -> Engine`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, Protocol
+
+from wealtharena.config.specs.env import EnvSpec
+from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.errors import ConfigError, TrainingError
+from wealtharena.features.panel import Scaler
+
+if TYPE_CHECKING:
+    from wealtharena.agents.networks import Network
+    from wealtharena.envs.market import Market
+    from wealtharena.envs.vector_env import PortfolioVectorEnv
+
+TESTED_RAY = ((2, 60), (2, 61))  # from, below
+
+
+def require_tested_ray_version() -> None:
+    """Raise TrainingError where the installed Ray is not one that the batched path was tested with."""
+    installed = metadata.version("ray")
+    parts = tuple(int(part) for part in installed.split(".")[:2])
+    if not TESTED_RAY[0] <= parts < TESTED_RAY[1]:
+        raise TrainingError(
+            f"ray {installed} is installed, the training engine was tested with >=2.60,<2.61",
+            hint='install it with pip install "ray[tune,rllib]>=2.60,<2.61"',
+        )
+
+
+def check_action(spec: ExperimentSpec) -> str:
+    """Return the kind of action that the run uses: `env.action`, or what the algorithm prefers where that is auto.
+
+    ConfigError names what to choose where the algorithm cannot use the kind that was asked for.
+    """
+    name = spec.algo.name
+    usable: tuple[str, ...] = importlib.import_module(f"wealtharena.agents.{name}").ACTIONS
+    if spec.env.action == "auto":
+        return usable[0]
+    if spec.env.action not in usable:
+        others = " or ".join(f"env.action={kind}" for kind in (*usable, "auto"))
+        fitting = "algo=ppo" if spec.env.action == "weights" else "algo=dqn"
+        raise ConfigError(f"algo={name} cannot use env.action={spec.env.action}", hint=f"choose {others}, or {fitting}")
+    return spec.env.action
+
+
+@dataclass(frozen=True, eq=False)
+class EnvFactory:
+    """Makes vector environments over one market; picklable, and shares the market where it stands in Ray's store."""
+
+    market: Any  # Market, or a ray.ObjectRef of one
+    spec: EnvSpec
+    segments: tuple[tuple[int, int], ...]
+
+    def __call__(self, num_envs: int) -> PortfolioVectorEnv:
+        """Return `num_envs` environments that play the training segments only."""
+        from wealtharena.envs.market import Market
+        from wealtharena.envs.vector_env import PortfolioVectorEnv
+
+        market = self.market
+        if not isinstance(market, Market):
+            import ray
+
+            market = ray.get(market)
+        return PortfolioVectorEnv(market, self.spec, num_envs=num_envs, segments=self.segments)
+
+
+@dataclass(frozen=True, eq=False)
+class Workbench:
+    """All that an algorithm needs: the job's spec, its market, the rows to learn from and the frozen scaler."""
+
+    spec: ExperimentSpec
+    env: EnvSpec  # with the action kind settled
+    action: str
+    market: Market
+    segments: tuple[tuple[int, int], ...]
+    scaler: Scaler
+    env_steps: int
+
+    def network_factory(self, *, critic: bool = True) -> NetworkFactory:
+        """Return what builds this job's network, the same weights for the same seed."""
+        return NetworkFactory(self.spec, self.market.layout, self.action, critic)
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkFactory:
+    """Builds the network of a job; picklable."""
+
+    spec: ExperimentSpec
+    layout: Any
+    action: str
+    critic: bool
+
+    def __call__(self) -> Network:
+        """Return a fresh network."""
+        from wealtharena.agents.networks import build_network
+
+        limits = self.spec.env.limits
+        return build_network(
+            self.spec.model, self.layout, limits, action=self.action, seed=self.spec.seed, critic=self.critic
+        )
+
+
+class Engine(Protocol):
+    """A training under way."""
+
+    env_steps: int  # taken so far
+
+    def iterate(self) -> dict[str, float]:
+        """Collect and learn once; return figures of the iteration.
+
+        TrainingError where the loss or a parameter is no longer finite.
+        """
+
+    def network(self) -> Network:
+        """Return the network as it is now; it is the engine's own and goes on changing."""
+
+    def get_state(self) -> dict[str, Any]:
+        """Return tensors and plain values that `set_state` goes on from."""
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Take over a state of the same job."""
+
+    def close(self) -> None:
+        """Let actors and environments go."""

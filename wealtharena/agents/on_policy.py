@@ -1,0 +1,104 @@
+"""The on-policy engine: sample a rollout, learn from it, in this process or with RLlib's remote runners."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from wealtharena.agents.engine import EnvFactory, Workbench, require_tested_ray_version
+from wealtharena.agents.learner import PPOSettings
+from wealtharena.agents.networks import Network
+from wealtharena.agents.rollout import RunnerSetup
+
+if TYPE_CHECKING:
+    from wealtharena.agents.ppo import AlgorithmSpec
+
+
+def ppo_settings(bench: Workbench, algo: AlgorithmSpec) -> PPOSettings:
+    """Return the update's settings for a job."""
+    return PPOSettings(
+        learning_rate=algo.learning_rate,
+        final_learning_rate=algo.final_learning_rate,
+        env_steps=bench.env_steps,
+        gamma=algo.gamma,
+        lambda_=algo.gae_lambda,
+        clip=algo.clip,
+        epochs=algo.epochs,
+        minibatch=algo.minibatch,
+        value_coefficient=algo.value_coefficient,
+        value_clip=algo.value_clip,
+        entropy_coefficient=algo.entropy_coefficient,
+        max_grad_norm=algo.max_grad_norm,
+        target_kl=algo.target_kl,
+        stretch=bench.spec.model.sequence_bars,
+        seed=bench.spec.seed,
+    )
+
+
+def runner_setup(bench: Workbench, *, market: Any, rollout_steps: int, critic: bool = True) -> RunnerSetup:
+    """Return what runners build themselves from; each plays its share of `rollout_steps` in whole stretches."""
+    compute, stretch = bench.spec.compute, bench.spec.model.sequence_bars
+    envs = max(1, min(compute.envs, rollout_steps // 2))
+    bars = max(1, -(-rollout_steps // (envs * max(1, compute.runners))))
+    if bench.spec.model.name in ("gru", "lstm"):
+        bars = -(-bars // stretch) * stretch
+    return RunnerSetup(
+        make_env=EnvFactory(market, bench.env, bench.segments),
+        make_network=bench.network_factory(critic=critic),
+        envs=envs,
+        bars=bars,
+        stretch=stretch,
+        seed=bench.spec.seed,
+        threads=1,
+    )
+
+
+class OnPolicyEngine:
+    """PPO and its relatives; with `compute.runners: 0` nothing of Ray's runtime is started."""
+
+    def __init__(self, bench: Workbench, algo: AlgorithmSpec) -> None:
+        require_tested_ray_version()
+        from wealtharena.agents.algorithm import LocalDriver, RemoteDriver
+
+        self.env_steps = 0
+        settings = ppo_settings(bench, algo)
+        driver = RemoteDriver if bench.spec.compute.runners else LocalDriver
+        self._driver = driver(bench, settings, rollout_steps=algo.rollout_steps)
+
+    def iterate(self) -> dict[str, float]:
+        """Collect one rollout and learn from it."""
+        steps, record = self._driver.iterate(self.env_steps)
+        self.env_steps += steps
+        return record
+
+    def network(self) -> Network:
+        """Return the learner's network."""
+        return self._driver.network()
+
+    def get_state(self) -> dict[str, Any]:
+        """Return learner, runner and step count."""
+        return {"env_steps": self.env_steps, **self._driver.get_state()}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from `get_state()`."""
+        self.env_steps = int(state["env_steps"])
+        self._driver.set_state(state)
+
+    def close(self) -> None:
+        """Stop runners and learner."""
+        self._driver.close()
+
+
+def set_threads(threads: int) -> int:
+    """Set torch's threads on purpose (0: the cores this process may use) and return their number.
+
+    Torch's own default counts the machine's cores, and on a shared one the threads spend their time waiting.
+    """
+    import os
+
+    count = threads or len(os.sched_getaffinity(0))
+    if torch.get_num_threads() != count:
+        torch.set_num_threads(count)
+    return count

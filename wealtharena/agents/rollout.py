@@ -1,0 +1,367 @@
+"""Rollouts in arrays: an RLlib EnvRunner that steps all environments at once and makes no Python object a step.
+
+Read from top to bottom: `Rollout` is what is collected, `RolloutBuffers` is where, `collect` is how, and
+`BatchedEnvRunner` puts it behind RLlib's interface, so that the same code runs in the training process and in remote
+actors. T bars, N environments, D numbers an observation, A symbols.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from ray.rllib.env.env_runner import EnvRunner
+from torch import Tensor
+
+from wealtharena.agents.networks import Network
+from wealtharena.envs.vector_env import PortfolioVectorEnv
+
+Float32Array = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+ACCOUNTS = ("units", "state", "clock", "rng")  # of the environments' engine
+
+
+class RolloutEnv(Protocol):
+    """The raw face of a vector environment, as `envs.vector_env` has it: it writes into the caller's arrays."""
+
+    num_envs: int
+
+    def reset_into(self, obs: Float32Array, *, seed: int | Sequence[int] | None = None) -> None: ...
+
+    def step_into(
+        self,
+        actions: npt.NDArray[Any],
+        *,
+        obs: Float32Array,
+        reward: Float32Array,
+        terminated: BoolArray,
+        truncated: BoolArray,
+        final_obs: Float32Array | None = None,
+    ) -> None: ...
+
+
+@dataclass(eq=False)
+class Rollout:
+    """T bars of N environments. The arrays belong to the runner and are overwritten by its next rollout.
+
+    `observations[t + 1]` follows `observations[t]`, or is the first of a new episode where one ended at t. What an
+    ended episode saw last stands in `final_observations`, row k for the flat index `final_index[k] = t * N + n`.
+    """
+
+    observations: Float32Array  # [T + 1, N, D]
+    actions: npt.NDArray[Any]  # [T, N, A] float32, or [T, N] int64
+    log_probs: Float32Array  # [T, N]
+    rewards: Float32Array  # [T, N]
+    terminated: BoolArray  # [T, N]
+    truncated: BoolArray  # [T, N]
+    final_index: npt.NDArray[np.int64]  # [K]
+    final_observations: Float32Array  # [K, D]
+    starts: Float32Array  # [T + 1, N] 1 where the bar is the first of an episode
+    states: tuple[Float32Array, ...] = ()  # each [T / L, N, S]: memory before the first bar of every stretch of L
+    final_states: tuple[Float32Array, ...] = ()  # each [K, S], before the last observation
+    last_states: tuple[Float32Array, ...] = ()  # each [N, S], before observations[T]
+
+    @property
+    def steps(self) -> int:
+        """Return T * N."""
+        return self.rewards.size
+
+
+class RolloutBuffers:
+    """Preallocated arrays of one runner, as numpy for the environment and as torch views of the same memory."""
+
+    def __init__(self, bars: int, envs: int, size: int, assets: int, action: str) -> None:
+        self.bars, self.envs = bars, envs
+        self.observations = np.zeros((bars + 1, envs, size), np.float32)
+        discrete = action == "allocation"
+        self.actions = np.zeros((bars, envs), np.int64) if discrete else np.zeros((bars, envs, assets), np.float32)
+        self.log_probs = np.zeros((bars, envs), np.float32)
+        self.rewards = np.zeros((bars, envs), np.float32)
+        self.terminated = np.zeros((bars, envs), np.bool_)
+        self.truncated = np.zeros((bars, envs), np.bool_)
+        self.starts = np.zeros((bars + 1, envs), np.float32)
+        self.starts[-1] = 1.0  # before anything was collected, every bar is a first one
+        self.final = np.zeros((envs, size), np.float32)
+        self.observation_views = [torch.from_numpy(row) for row in self.observations]
+        self.action_views = [torch.from_numpy(row) for row in self.actions]
+        self.start_views = [torch.from_numpy(row) for row in self.starts]
+
+
+@dataclass
+class EpisodeTally:
+    """Running returns of the environments and what finished since the last look."""
+
+    running: npt.NDArray[np.float64]
+    length: npt.NDArray[np.int64]
+    returns: list[float]
+    lengths: list[int]
+
+    @classmethod
+    def of(cls, envs: int) -> EpisodeTally:
+        return cls(np.zeros(envs), np.zeros(envs, np.int64), [], [])
+
+    def add(self, rewards: Float32Array, ended: npt.NDArray[np.int64]) -> None:
+        self.running += rewards
+        self.length += 1
+        if ended.size:
+            self.returns.extend(self.running[ended].tolist())
+            self.lengths.extend(self.length[ended].tolist())
+            self.running[ended] = 0.0
+            self.length[ended] = 0
+
+    def take(self) -> dict[str, float]:
+        """Return means over the episodes that ended since the last call; nothing where none ended."""
+        if not self.returns:
+            return {}
+        taken = {"episode_return": float(np.mean(self.returns)), "episode_bars": float(np.mean(self.lengths))}
+        taken["episodes"] = float(len(self.returns))
+        self.returns, self.lengths = [], []
+        return taken
+
+
+def gaussian_log_prob(noise: Tensor, log_std: Tensor, assets: int) -> Tensor:
+    """Return log N(mean + std * noise; mean, std) summed over the last axis: it needs the noise only."""
+    scale = log_std.sum() if log_std.numel() == assets else log_std.sum() * assets
+    return -0.5 * (noise * noise).sum(dim=-1) - scale - 0.5 * assets * math.log(2.0 * math.pi)
+
+
+class Sampler:
+    """Draws actions for a whole rollout from noise made in bulk; the draws depend on the generator only."""
+
+    def __init__(self, network: Network, buffers: RolloutBuffers) -> None:
+        self.network, self.buffers = network, buffers
+        self.continuous = network.action == "weights"
+
+    def prepare(self, rng: np.random.Generator) -> None:
+        """Draw the noise of all bars."""
+        if self.continuous:
+            assert self.network.log_std is not None
+            self.noise = torch.from_numpy(rng.standard_normal(self.buffers.actions.shape, dtype=np.float32))
+            self.std = self.network.log_std.exp()
+            self.scaled = self.noise * self.std
+            return
+        uniform = rng.random((*self.buffers.actions.shape, self.network.outputs), dtype=np.float32)
+        self.noise = -torch.log(-torch.log(torch.from_numpy(np.clip(uniform, 1e-7, 1 - 1e-7))))
+
+    def act(self, bar: int, embedding: Tensor) -> None:
+        """Write the actions of one bar; for logits the Gumbel trick makes a draw of an argmax."""
+        parameters = self.network.parameters_of(embedding)
+        if self.continuous:
+            torch.add(parameters, self.scaled[bar], out=self.buffers.action_views[bar])
+            return
+        choice = (parameters + self.noise[bar]).argmax(dim=-1)
+        self.buffers.action_views[bar].copy_(choice)
+        chosen = torch.log_softmax(parameters, dim=-1).gather(-1, choice.unsqueeze(-1)).squeeze(-1)
+        self.buffers.log_probs[bar] = chosen.numpy()
+
+    def finish(self) -> None:
+        """Compute the log-probabilities of all bars at once."""
+        if self.continuous:
+            assert self.network.log_std is not None
+            log_probs = gaussian_log_prob(self.noise, self.network.log_std, self.network.assets)
+            torch.from_numpy(self.buffers.log_probs).copy_(log_probs)
+
+
+@torch.no_grad()
+def collect(
+    env: RolloutEnv,
+    network: Network,
+    buffers: RolloutBuffers,
+    *,
+    states: tuple[Tensor, ...],
+    stretch: int,
+    rng: np.random.Generator,
+    tally: EpisodeTally,
+) -> tuple[Rollout, tuple[Tensor, ...]]:
+    """Play `buffers.bars` bars on from where the last rollout ended; return it and the memory to go on with.
+
+    `stretch` is the length L of back-propagation through time: memory is recorded before every L-th bar.
+    """
+    b = buffers
+    b.observations[0] = b.observations[-1]
+    b.starts[0] = b.starts[-1]
+    sampler = Sampler(network, b)
+    sampler.prepare(rng)
+    recorded: list[tuple[Tensor, ...]] = []
+    finals: list[tuple[npt.NDArray[np.int64], Float32Array, tuple[Float32Array, ...]]] = []
+    for t in range(b.bars):
+        if states:
+            keep = (1.0 - b.start_views[t]).unsqueeze(-1)
+            states = tuple(state * keep for state in states)
+            if t % stretch == 0:
+                recorded.append(states)
+        embedding, states = network.step(b.observation_views[t], states)
+        sampler.act(t, embedding)
+        env.step_into(
+            b.actions[t],
+            obs=b.observations[t + 1],
+            reward=b.rewards[t],
+            terminated=b.terminated[t],
+            truncated=b.truncated[t],
+            final_obs=b.final,
+        )
+        done = b.terminated[t] | b.truncated[t]
+        ended = np.flatnonzero(done)
+        if ended.size:
+            finals.append((ended + t * b.envs, b.final[ended], tuple(state.numpy()[ended] for state in states)))
+        b.starts[t + 1] = done
+        tally.add(b.rewards[t], ended)
+    sampler.finish()
+    return _package(b, recorded, finals, states), states
+
+
+def _package(
+    b: RolloutBuffers,
+    recorded: list[tuple[Tensor, ...]],
+    finals: list[tuple[npt.NDArray[np.int64], Float32Array, tuple[Float32Array, ...]]],
+    states: tuple[Tensor, ...],
+) -> Rollout:
+    return Rollout(
+        observations=b.observations,
+        actions=b.actions,
+        log_probs=b.log_probs,
+        rewards=b.rewards,
+        terminated=b.terminated,
+        truncated=b.truncated,
+        final_index=np.concatenate([index for index, _, _ in finals]) if finals else np.zeros(0, np.int64),
+        final_observations=np.concatenate([rows for _, rows, _ in finals])
+        if finals
+        else np.zeros((0, b.observations.shape[-1]), np.float32),
+        starts=b.starts,
+        states=tuple(np.stack([row[i].numpy() for row in recorded]) for i in range(len(states))),
+        final_states=tuple(
+            np.concatenate([rows[i] for _, _, rows in finals]) if finals else np.zeros((0, state.shape[-1]), np.float32)
+            for i, state in enumerate(states)
+        ),
+        last_states=tuple(state.numpy() for state in states),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class RunnerSetup:
+    """What a runner builds itself from; it travels to remote actors inside RLlib's `env_config`.
+
+    `make_env(num_envs)` and `make_network()` are picklable; the market behind the first one is shared.
+    """
+
+    make_env: Callable[[int], PortfolioVectorEnv]
+    make_network: Callable[[], Network]
+    envs: int
+    bars: int
+    stretch: int
+    seed: int
+    threads: int
+
+    def __deepcopy__(self, memo: Mapping[int, Any]) -> RunnerSetup:
+        return self  # RLlib copies configurations; the market in here is read-only and large
+
+
+class BatchedEnvRunner(EnvRunner):  # type: ignore[misc]  # ray ships no types
+    """RLlib's EnvRunner over one vector environment; `sample()` returns a `Rollout`, not episodes.
+
+    It draws from its own generator, seeded by (seed, worker_index). `share(network)` makes it act with a learner's own
+    parameters, which saves the copying where both live in one process.
+    """
+
+    def __init__(self, *, config: Any, **kwargs: Any) -> None:
+        super().__init__(config=config, **kwargs)
+        setup: RunnerSetup = config.env_config["setup"]
+        self.setup = setup
+        self.worker = int(self.worker_index or 0)
+        if self.worker > 0:
+            torch.set_num_threads(max(1, setup.threads))
+        self.rng = np.random.default_rng([setup.seed, self.worker, 17])
+        self.module = setup.make_network()
+        self._version = 0
+        self.make_env()
+
+    def make_env(self) -> None:
+        """Build the environments and start every one of them on an episode of its own."""
+        setup = self.setup
+        seed = int(self.rng.integers(2**31))
+        self.env: PortfolioVectorEnv | None = setup.make_env(setup.envs)
+        self.num_envs = setup.envs
+        network = self.module
+        size = self.env.layout.size
+        self.buffers = RolloutBuffers(setup.bars, setup.envs, size, network.assets, network.action)
+        self.states = network.initial_states(setup.envs)
+        self.tally = EpisodeTally.of(setup.envs)
+        self.env.reset_into(self.buffers.observations[-1], seed=seed)
+
+    def share(self, network: Network) -> None:
+        """Act with this very network from now on."""
+        self.module = network
+
+    def sample(self, **_: Any) -> Rollout:
+        """Return the next rollout, with the parameters as they are now."""
+        assert self.env is not None
+        rollout, self.states = collect(
+            self.env,
+            self.module,
+            self.buffers,
+            states=self.states,
+            stretch=self.setup.stretch,
+            rng=self.rng,
+            tally=self.tally,
+        )
+        self.num_env_steps_sampled_lifetime += rollout.steps
+        return rollout
+
+    def sample_with_metrics(self) -> tuple[Rollout, dict[str, float]]:
+        """Return a rollout and what `get_metrics` says after it, in one remote call."""
+        return self.sample(), self.get_metrics()
+
+    def get_metrics(self) -> dict[str, float]:
+        """Return mean reward a bar of the last rollout, and means over the episodes that ended in it."""
+        return {"reward": float(self.buffers.rewards.mean()), **self.tally.take()}
+
+    def get_spaces(self) -> dict[str, tuple[Any, Any]]:
+        """Return RLlib's map of module ids to (observation space, action space)."""
+        assert self.env is not None
+        spaces = (self.env.single_observation_space, self.env.single_action_space)
+        return {"__env__": spaces, "__env_single__": spaces, "default_policy": spaces}
+
+    def get_state(self, *_: Any, **__: Any) -> dict[str, Any]:
+        """Return what it takes to go on exactly: random state, accounts, clocks, last observations and memory."""
+        assert self.env is not None
+        accounts = {name: torch.from_numpy(getattr(self.env.engine, name).copy()) for name in ACCOUNTS}
+        return {
+            "worker": self.worker,
+            "rng": json.dumps(self.rng.bit_generator.state),
+            "accounts": accounts,
+            "observation": torch.from_numpy(self.buffers.observations[-1].copy()),
+            "starts": torch.from_numpy(self.buffers.starts[-1].copy()),
+            "memory": [state.clone() for state in self.states],
+            "running": torch.from_numpy(self.tally.running.copy()),
+            "length": torch.from_numpy(self.tally.length.copy()),
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Take over weights, or go on from `get_state()` where that was this runner's."""
+        if "weights" in state:
+            self.module.load_state_dict({name: torch.as_tensor(value) for name, value in state["weights"].items()})
+        if state.get("worker") != self.worker or "accounts" not in state:
+            return
+        assert self.env is not None
+        self.rng.bit_generator.state = json.loads(state["rng"])
+        for name in ACCOUNTS:
+            getattr(self.env.engine, name)[:] = state["accounts"][name].numpy()
+        self.buffers.observations[-1] = state["observation"].numpy()
+        self.buffers.starts[-1] = state["starts"].numpy()
+        self.states = tuple(state["memory"])
+        self.tally.running[:] = state["running"].numpy()
+        self.tally.length[:] = state["length"].numpy()
+
+    def assert_healthy(self) -> None:
+        """Raise where the environments are gone."""
+        assert self.env is not None, "the runner has no environments"
+
+    def stop(self) -> None:
+        """Let the environments go."""
+        self.env = None

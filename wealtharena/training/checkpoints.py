@@ -1,0 +1,150 @@
+"""Candidates and the state for resume, on disk: whole or absent, and never lost for a newer one that failed.
+
+```
+<run>/checkpoints/<env step>/   policy.json weights.pt scaler.json metrics.json
+<run>/checkpoints/best.json     names the best of them
+<run>/trainer/state.pt          everything that a resumed training goes on from
+```
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import pickle
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from wealtharena.agents.policy import NetworkPolicy, save_policy
+from wealtharena.errors import CheckpointError, TrainingError
+from wealtharena.files import atomic_path, write_json
+from wealtharena.training.job import Candidate
+
+CHECKPOINTS, TRAINER = "checkpoints", "trainer"
+STATE_FORMAT = 1
+
+
+class CandidateStore:
+    """The best policies of a training so far."""
+
+    def __init__(self, folder: Path, *, keep: int) -> None:
+        self.folder, self.keep = folder, keep
+        self.candidates: list[Candidate] = []
+        self._root = folder / CHECKPOINTS
+        self._root.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def best(self) -> Candidate | None:
+        """Return the candidate with the highest score, the earlier one of equals; None before the first."""
+        return self.candidates[0] if self.candidates else None
+
+    def offer(self, policy: NetworkPolicy, *, env_step: int, score: float, metrics: Mapping[str, float]) -> bool:
+        """Keep the policy where it belongs to the best; return whether it is the very best.
+
+        TrainingError where it cannot be written; the candidates that were there stay.
+        """
+        value = score if math.isfinite(score) else -math.inf
+        ranked = sorted(self.candidates, key=lambda c: (-c.score, c.env_step))
+        if len(ranked) >= self.keep and value <= ranked[self.keep - 1].score:
+            return False
+        candidate = Candidate(f"{CHECKPOINTS}/{env_step:09d}", env_step, value, dict(metrics))
+        try:
+            self._write(candidate, policy)
+            ranked = sorted([*ranked, candidate], key=lambda c: (-c.score, c.env_step))
+            self.candidates = ranked[: self.keep]
+            self._mark_best()
+        except OSError as error:
+            raise unwritable(self._root, error) from error
+        for dropped in ranked[self.keep :]:
+            shutil.rmtree(self.folder / dropped.path, ignore_errors=True)
+        return self.candidates[0] is candidate
+
+    def _write(self, candidate: Candidate, policy: NetworkPolicy) -> None:
+        require_folder(self._root)
+        target = self.folder / candidate.path
+        temporary = target.with_name(f".{target.name}.tmp")
+        shutil.rmtree(temporary, ignore_errors=True)
+        save_policy(temporary, policy)
+        finite = {name: value for name, value in candidate.metrics.items() if math.isfinite(value)}
+        write_json(temporary / "metrics.json", {"env_step": candidate.env_step, "validation": finite})
+        shutil.rmtree(target, ignore_errors=True)
+        temporary.rename(target)
+
+    def _mark_best(self) -> None:
+        best = self.candidates[0]
+        score = best.score if math.isfinite(best.score) else None
+        write_json(self._root / "best.json", {"path": best.path, "env_step": best.env_step, "score": score})
+
+    def get_state(self) -> list[dict[str, Any]]:
+        """Return the candidates as plain values."""
+        return [asdict(candidate) for candidate in self.candidates]
+
+    def set_state(self, state: list[dict[str, Any]]) -> None:
+        """Take over candidates, forget those whose folder is gone and remove folders that are in no state."""
+        known = [Candidate(**entry) for entry in state]
+        self.candidates = [c for c in known if (self.folder / c.path / "policy.json").is_file()]
+        kept = {Path(c.path).name for c in self.candidates}
+        for entry in self._root.iterdir():
+            if entry.is_dir() and entry.name not in kept:
+                shutil.rmtree(entry, ignore_errors=True)
+        if self.candidates:
+            self._mark_best()
+
+
+def save_state(folder: Path, state: Mapping[str, Any]) -> None:
+    """Replace trainer/state.pt; TrainingError where that cannot be done, with the old file left as it was."""
+    import torch
+
+    target = folder / TRAINER / "state.pt"
+    require_folder(target.parent)
+    try:
+        with atomic_path(target) as temporary:
+            torch.save({"format": STATE_FORMAT, **state}, temporary)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+        raise unwritable(target, error) from error
+
+
+def load_state(folder: Path) -> dict[str, Any] | None:
+    """Return what `save_state` wrote, None where nothing was; CheckpointError where it is damaged."""
+    import torch
+
+    path = folder / TRAINER / "state.pt"
+    if not path.exists():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise CheckpointError(
+            f"{path}: cannot be read", hint="start a new run; this one's candidates are intact"
+        ) from error
+    if state.get("format") != STATE_FORMAT:
+        raise CheckpointError(f"{path}: format {state.get('format')} is not {STATE_FORMAT}", hint="start a new run")
+    return state
+
+
+def best_path(folder: Path) -> Path:
+    """Return the folder of the best candidate of a run directory; CheckpointError where there is none."""
+    marker = folder / CHECKPOINTS / "best.json"
+    try:
+        return folder / str(json.loads(marker.read_text())["path"])
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(
+            f"{marker}: names no best candidate", hint="name a run that has finished a validation"
+        ) from error
+
+
+def require_folder(folder: Path) -> None:
+    """Raise TrainingError where a folder of this run is no longer there."""
+    if not folder.is_dir():
+        raise TrainingError(f"{folder} has vanished during training", hint="put it back, or start a new run")
+
+
+def unwritable(path: Path, error: Exception) -> TrainingError:
+    """Return the error for something that could not be written."""
+    cause = getattr(error, "strerror", None) or str(error).splitlines()[0][:200]
+    return TrainingError(
+        f"{path}: cannot be written: {cause}", hint="make room or permission; the last good checkpoint is kept"
+    )

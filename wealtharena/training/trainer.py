@@ -1,0 +1,216 @@
+"""The training loop: iterate, evaluate on validation now and then, keep the best, be ready to be killed."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wealtharena.agents.engine import Engine, Workbench, check_action
+from wealtharena.agents.policy import NetworkPolicy
+from wealtharena.config import plugins
+from wealtharena.envs.market import Market
+from wealtharena.envs.simulate import simulate
+from wealtharena.envs.trajectory import Trajectory
+from wealtharena.errors import TrainingError
+from wealtharena.evaluation import metrics
+from wealtharena.evaluation.splits import Segment
+from wealtharena.features.panel import FeaturePanel, Scaler
+from wealtharena.training.behaviour import degenerate
+from wealtharena.training.checkpoints import CHECKPOINTS, TRAINER, CandidateStore, load_state, save_state
+from wealtharena.training.interrupts import StopRequest
+from wealtharena.training.job import Figure, Listener, TrainingJob, TrainingResult
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+
+def train(job: TrainingJob, *, listener: Listener) -> TrainingResult:
+    """Return the candidates of a training; it ends early where it is interrupted or patience runs out.
+
+    A job with `resume` goes on from trainer/state.pt, or begins where there is none. TrainingError where the loss is no
+    longer finite or nothing can be written; candidates and the last state stay as they were.
+    """
+    return _Training(job, listener).run()
+
+
+def fit_scaler(features: FeaturePanel, segments: tuple[Segment, ...], *, clip: float) -> Scaler:
+    """Return the scaler of the training rows; it has seen no other row."""
+    rows = np.concatenate([features.values[segment.start : segment.stop] for segment in segments])
+    return Scaler.fit(replace(features, values=rows), clip=clip)
+
+
+class _Training:
+    def __init__(self, job: TrainingJob, listener: Listener) -> None:
+        self.job, self.listener, self.spec = job, listener, job.spec
+        action = check_action(job.spec)
+        self.env = job.spec.env.model_copy(update={"action": action})
+        self.state = load_state(job.folder) if job.resume else None
+        self.scaler = (
+            Scaler.from_dict(self.state["scaler"])
+            if self.state is not None
+            else fit_scaler(job.features, job.train, clip=job.spec.features.clip)
+        )
+        self.market = Market.build(job.features, self.env, self.scaler)
+        (job.folder / TRAINER).mkdir(parents=True, exist_ok=True)
+        (job.folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+        self.store = CandidateStore(job.folder, keep=job.spec.train.checkpoints)
+        self.iterations, self.evaluations, self.stale = 0, 0, 0
+        self.seconds, self.reward = 0.0, float("nan")
+        self.degenerate: dict[str, str | None] = {}
+
+    def run(self) -> TrainingResult:
+        engine = self._open_engine()
+        status: Literal["completed", "interrupted"] = "completed"
+        try:
+            with StopRequest() as stop:
+                self._started = self._saved = time.monotonic()
+                while engine.env_steps < self.spec.train.env_steps and not self._out_of_patience():
+                    if stop.requested:
+                        status = "interrupted"
+                        if self.store.best is None and self.iterations:
+                            self._evaluate(engine)
+                        break
+                    self._iterate(engine)
+                self.seconds += time.monotonic() - self._started
+                self._save(engine, self.seconds)
+            return self._result(engine, status)
+        finally:
+            engine.close()
+
+    def _open_engine(self) -> Engine:
+        from wealtharena.agents.on_policy import set_threads
+
+        set_threads(self.spec.compute.torch_threads)
+        bench = Workbench(
+            spec=self.spec,
+            env=self.env,
+            action=self.env.action,
+            market=self.market,
+            segments=tuple((segment.start, segment.stop) for segment in self.job.train),
+            scaler=self.scaler,
+            env_steps=self.spec.train.env_steps,
+        )
+        engine: Engine = plugins.load("agents", self.spec.algo.name).build(bench)
+        if self.state is not None:
+            self._restore(engine, self.state)
+        return engine
+
+    def _iterate(self, engine: Engine) -> None:
+        began, before = time.monotonic(), engine.env_steps
+        figures = engine.iterate()
+        self.iterations += 1
+        self.reward = figures.get("reward", self.reward)
+        took = max(time.monotonic() - began, 1e-9)
+        self.listener.on_iteration(
+            {**self._clock(engine), **figures, "env_steps_per_second": (engine.env_steps - before) / took}
+        )
+        if engine.env_steps >= self._next_evaluation():
+            self._evaluate(engine)
+        now = time.monotonic()
+        if now - self._saved >= self.spec.train.checkpoint_seconds:
+            self._save(engine, self.seconds + now - self._started)
+
+    def _clock(self, engine: Engine) -> dict[str, Figure]:
+        return {"iteration": self.iterations, "env_step": engine.env_steps}
+
+    def _next_evaluation(self) -> float:
+        return (self.evaluations + 1) * self.spec.train.env_steps / self.spec.train.evaluations
+
+    def _out_of_patience(self) -> bool:
+        return self.spec.train.patience is not None and self.stale >= self.spec.train.patience
+
+    def _evaluate(self, engine: Engine) -> None:
+        every = self.spec.train.env_steps / self.spec.train.evaluations
+        self.evaluations = int(engine.env_steps / every + 1e-9)
+        policy = self.policy(engine)
+        trajectory = self._play(policy)
+        measured = metrics.summary(trajectory, risk_free=self._risk_free(trajectory))
+        finding = degenerate(trajectory)
+        score = measured[self.spec.train.select_by]
+        best = self.store.offer(policy, env_step=engine.env_steps, score=score, metrics=measured)
+        self.stale = 0 if best else self.stale + 1
+        self.degenerate[str(engine.env_steps)] = finding
+        record: dict[str, Figure] = {**self._clock(engine), **measured}
+        self.listener.on_evaluation(record if finding is None else {**record, "degenerate": finding})
+        self._save(engine, self.seconds + time.monotonic() - self._started)
+
+    def _play(self, policy: NetworkPolicy) -> Trajectory:
+        segment = self.job.validation
+        policy.reset()
+        return simulate(
+            self.market, policy.act, spec=self.env, start=segment.start, stop=segment.stop, name=policy.name
+        )
+
+    def _risk_free(self, trajectory: Trajectory) -> float:
+        return self.spec.asset.risk_free_bps_per_year / 1e4 / trajectory.bars_per_year
+
+    def policy(self, engine: Engine) -> NetworkPolicy:
+        """Return the engine's network as it is now, as a policy of its own."""
+        import copy
+
+        return NetworkPolicy(
+            network=copy.deepcopy(engine.network()),
+            model=self.spec.model,
+            layout=self.market.layout,
+            action=self.env.action,
+            limits=self.env.limits,
+            scaler=self.scaler,
+            name=self.spec.algo.name,
+        )
+
+    def _save(self, engine: Engine, seconds: float) -> None:
+        save_state(
+            self.job.folder,
+            {
+                "engine": engine.get_state(),
+                "scaler": self.scaler.to_dict(),
+                "candidates": self.store.get_state(),
+                "progress": {
+                    "iterations": self.iterations,
+                    "evaluations": self.evaluations,
+                    "stale": self.stale,
+                    "seconds": seconds,
+                    "reward": self.reward,
+                },
+                "degenerate": self.degenerate,
+                "job": {
+                    "algo": self.spec.algo.name,
+                    "model": self.spec.model.name,
+                    "symbols": list(self.market.symbols),
+                },
+            },
+        )
+        self._saved = time.monotonic()
+
+    def _restore(self, engine: Engine, state: Mapping[str, Any]) -> None:
+        job = {"algo": self.spec.algo.name, "model": self.spec.model.name, "symbols": list(self.market.symbols)}
+        if state["job"] != job:
+            raise TrainingError(
+                f"{self.job.folder} was trained as {state['job']}, not as {job}",
+                hint="resume with the run's own configuration, or start a new run",
+            )
+        engine.set_state(state["engine"])
+        self.store.set_state(state["candidates"])
+        progress = state["progress"]
+        self.iterations, self.evaluations = progress["iterations"], progress["evaluations"]
+        self.stale, self.seconds, self.reward = progress["stale"], progress["seconds"], progress["reward"]
+        self.degenerate = dict(state["degenerate"])
+
+    def _result(self, engine: Engine, status: Literal["completed", "interrupted"]) -> TrainingResult:
+        best = self.store.best
+        return TrainingResult(
+            candidates=tuple(self.store.candidates),
+            best=best,
+            env_steps=engine.env_steps,
+            seconds=self.seconds,
+            env_steps_per_second=engine.env_steps / self.seconds if self.seconds > 0 else math.nan,
+            iterations=self.iterations,
+            final_reward=self.reward,
+            status=status,
+            degenerate=self.degenerate.get(str(best.env_step)) if best else None,
+        )
