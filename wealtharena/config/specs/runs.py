@@ -100,6 +100,8 @@ class CollectSpec(Spec):
 
     max_failed_share: float = Field(ge=0, le=1)
     overlap_bars: int = Field(ge=1, description="re-fetched on an update, to see whether history changed")
+    refresh: bool = Field(description="fetch everything again, whatever is stored")
+    give_up_after: int = Field(ge=1, description="symbols in a row without an answer after which a source is left alone")
 
 
 class BacktestSpec(Spec):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -106,9 +107,14 @@ class QualityReport:
         }
 
     def summary(self) -> str:
-        """Return one line for the console, such as `2 duplicates repaired, 1 spike dropped`; empty if clean."""
-        done = {"repair": "repaired", "drop": "dropped", "warn": "noted", "refuse": "refused"}
-        return ", ".join(f"{item.rows} {item.kind} {done[item.action]}" for item in self.findings)
+        """Return one line for the console, such as `2 duplicates repaired, 1 spikes dropped`; empty if clean."""
+        return summary_of(self.to_dict())
+
+
+def summary_of(report: Mapping[str, Any]) -> str:
+    """Return the line of a report that was stored as JSON types."""
+    done = {"repair": "repaired", "drop": "dropped", "warn": "noted", "refuse": "refused"}
+    return ", ".join(f"{item['rows']} {item['kind']} {done[item['action']]}" for item in report["findings"])
 
 
 def naive_times(table: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.datetime64]]:

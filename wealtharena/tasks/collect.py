@@ -1,0 +1,143 @@
+"""task=collect: fill the local store that training reads, and say what failed and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.data.collecting import Collector, Outcome
+from wealtharena.errors import Interrupted
+from wealtharena.tasks.record import RunContext, recorded
+
+_WIDTH = 150  # of the table where no terminal says how wide it is
+_STYLE = {"failed": "red", "new": "green", "updated": "green", "refetched": "yellow", "current": "dim"}
+
+
+def run(spec: ExperimentSpec) -> int:
+    """Collect every symbol and macro series of the request; return 1 if too many failed, 130 if interrupted.
+
+    What was finished stays: running it again fetches only what is missing.
+    """
+    context = RunContext.current()
+    screen = Console(highlight=False, soft_wrap=True)
+    if not screen.is_terminal:
+        screen = Console(highlight=False, soft_wrap=True, width=_WIDTH)
+    with recorded(spec, context) as record:
+        collector = Collector(spec.asset, spec.data, spec.collect)
+        healed = collector.store.heal()
+        if healed:
+            screen.print(f"[dim]the catalog was brought up to the files: {len(healed)} entries[/]")
+        jobs: list[tuple[str, Callable[[str], Outcome]]] = [(name, collector.collect) for name in collector.symbols]
+        jobs += [(name, collector.collect_series) for name in spec.data.macro.series]
+        outcomes: list[Outcome] = []
+        interrupted = False
+        try:
+            with _progress(spec, screen, len(jobs)) as tell:
+                for name, job in jobs:
+                    outcomes.append(job(name))
+                    tell(outcomes[-1])
+        except KeyboardInterrupt:
+            interrupted = True
+        summarise(screen, spec, outcomes, total=len(jobs))
+        record.update(
+            status="interrupted" if interrupted else "completed",
+            data={"source": ",".join(collector.chain), "simulated": False, "symbols": list(collector.symbols)},
+            collect=_content(outcomes),
+        )
+        if interrupted:
+            screen.print("[yellow]Interrupted; what is finished is kept.[/] The same command goes on with the rest.")
+            return Interrupted.exit_code
+        return verdict(screen, spec, outcomes)
+
+
+def verdict(screen: Console, spec: ExperimentSpec, outcomes: Sequence[Outcome]) -> int:
+    """Return 0, or 1 where more than `collect.max_failed_share` of the symbols failed."""
+    failed = sum(outcome.status == "failed" for outcome in outcomes)
+    if failed <= spec.collect.max_failed_share * len(outcomes):
+        return 0
+    share = failed / len(outcomes)
+    screen.print(
+        f"[red]{share:.0%} failed[/], more than collect.max_failed_share={spec.collect.max_failed_share:g} allows"
+    )
+    return 1
+
+
+def summarise(screen: Console, spec: ExperimentSpec, outcomes: Sequence[Outcome], *, total: int) -> None:
+    """Print a row a symbol with its quality, then each failure with its cause and remedy."""
+    counts = {status: sum(outcome.status == status for outcome in outcomes) for status in _STYLE}
+    told = ", ".join(f"{count} {status}" for status, count in counts.items() if count) or "nothing done"
+    left = f", {total - len(outcomes)} not reached" if len(outcomes) < total else ""
+    table = Table(
+        title=f"{spec.asset.name}: {told}{left}", title_justify="left", title_style="bold", box=None, pad_edge=False
+    )
+    for name, justify in (("symbol", "left"), ("source", "left"), ("", "left"), ("bars", "right"), ("new", "right")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]  # the two literals are what it takes
+    for name in ("from", "to", "quality"):
+        table.add_column(name)
+    for outcome in outcomes:
+        row = (outcome.name, outcome.provider, f"[{_STYLE[outcome.status]}]{outcome.status}[/]")
+        numbers = (f"{outcome.bars:,}", f"{outcome.added:+,}") if outcome.bars else ("-", "-")
+        table.add_row(*row, *numbers, outcome.start or "-", outcome.end or "-", outcome.quality)
+    if spec.tracking.console != "quiet":
+        screen.print(table)
+    for outcome in outcomes:
+        if outcome.status == "failed":
+            screen.print(f"[red]{outcome.provider}: {outcome.name}:[/] {_plain(outcome.cause)}")
+            if outcome.remedy:
+                screen.print(f"  -> {_plain(outcome.remedy)}")
+
+
+@contextmanager
+def _progress(spec: ExperimentSpec, screen: Console, total: int) -> Iterator[Callable[[Outcome], None]]:
+    """Yield a function that shows one more outcome: a bar on a terminal, a line elsewhere."""
+    wanted = spec.tracking.console
+    if wanted == "quiet":
+        yield lambda outcome: None
+        return
+    if wanted == "plain" or (wanted == "auto" and not screen.is_terminal):
+        done = 0
+
+        def line(outcome: Outcome) -> None:
+            nonlocal done
+            done += 1
+            what = f"{outcome.bars:,} bars" if outcome.bars else _plain(outcome.cause)
+            screen.print(f"{spec.asset.name} {done}/{total} {outcome.name} {outcome.status} {what}")
+
+        yield line
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[last]}"),
+    )
+    with Progress(*columns, console=screen, transient=True) as bar:
+        job = bar.add_task(spec.asset.name, total=total, last="")
+        yield lambda outcome: bar.update(job, advance=1, last=f"{outcome.name} {outcome.status}")
+
+
+def _content(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    return [
+        {
+            "symbol": outcome.name,
+            "status": outcome.status,
+            "provider": outcome.provider,
+            "bars": outcome.bars,
+            "start": outcome.start,
+            "end": outcome.end,
+            "quality": outcome.quality,
+            "cause": outcome.cause,
+        }
+        for outcome in outcomes
+    ]
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")
