@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.registry.trained import World, frame_until, world
+
+from wealtharena.deployment.manager import ProductionModelManager
+from wealtharena.deployment.prediction import Prediction
+from wealtharena.envs.market import Market
+from wealtharena.envs.simulate import simulate
+from wealtharena.registry import ModelCheckpoint, promote
+from wealtharena.registry.publish import publish, record
+
+CASES = [("crypto", "mlp", "weights"), ("forex", "gru", "weights"), ("crypto", "lstm", "weights"), ("etf", "attention", "weights"), ("stocks", "mlp", "allocation")]
+
+
+def put_on_paper(root: Path, made: World) -> ProductionModelManager:
+    store = ModelCheckpoint(root)
+    bars = made.features.bars
+    publish(store, made.policy, version="run-1", spec=made.spec, features=made.features, start=0, stop=bars, facts=made.facts)
+    promote(store, made.spec.asset.agent, "run-1")
+    return ProductionModelManager(root)
+
+
+@pytest.mark.parametrize(("asset", "model", "action"), CASES)
+def test_bars_give_the_weights_of_the_backtest_again(tmp_path: Path, asset: str, model: str, action: str) -> None:
+    made = world(asset, model, action)
+    manager = put_on_paper(tmp_path / "checkpoints", made)
+    served = manager.load_agent_model(asset)
+    layout, features = made.policy.layout, made.features
+    history = served.metadata.min_history_bars
+    start = history - 1
+    stop = start + 8
+    seen = []
+
+    def decide(observation: np.ndarray) -> np.ndarray:
+        seen.append(observation.copy())
+        return made.policy.act(observation)
+
+    made.policy.reset()
+    market = Market.build(features, made.spec.env, made.policy.scaler)
+    path = simulate(market, decide, spec=made.spec.env, start=start, stop=stop)
+    made.policy.reset()
+    assert np.abs(path.targets).max() > 0.01
+
+    state = None
+    for step, observation in enumerate(seen):
+        frame = frame_until(features, start + step, history=history)
+        answer = manager.get_model_prediction(asset, frame, portfolio=observation[0, layout.weights.start :], state=state)
+        assert isinstance(answer, Prediction)
+        np.testing.assert_allclose(answer.weights, path.targets[step], atol=1e-6)
+        assert not answer.flat_portfolio_assumed
+        state = answer.state or None
+        flat = manager.get_model_prediction(asset, observation[0], state=None if step == 0 else previous)
+        np.testing.assert_allclose(flat.weights, path.targets[step], atol=2e-6)
+        previous = state
+
+
+def test_the_recording_is_of_the_market_and_of_torch(tmp_path: Path) -> None:
+    made = world("crypto", "lstm", "weights")
+    recorded = record(made.policy, made.features, made.spec.env, start=0, stop=made.features.bars, rows=5)
+    assert recorded.features.shape == (5, len(made.policy.layout.symbols), 3, len(made.features.names))
+    np.testing.assert_array_equal(recorded.features[-1, :, -1], made.features.values[made.features.bars - 2])
+    assert np.abs(recorded.states["hidden"]).max() > 0
+    limits = made.spec.env.limits
+    assert recorded.weights.min() >= (0.0 if limits.long_only else -limits.max_weight)
+    assert np.abs(recorded.weights).sum(axis=1).max() <= limits.max_gross + 1e-6
