@@ -10,7 +10,18 @@ from wealtharena.envs.trajectory import Trades, Trajectory
 from wealtharena.reporting.band import equity_band
 from wealtharena.reporting.data import AuditRow, ReportData, SeedRow, StressRow
 
-SYMBOLS = ("BTC-USD", "ETH-USD", "BNB-USD", "XRP-USD", "ADA-USD", "SOL-USD", "DOGE-USD", "DOT-USD", "AVAX-USD", "LTC-USD")
+SYMBOLS = (
+    "BTC-USD",
+    "ETH-USD",
+    "BNB-USD",
+    "XRP-USD",
+    "ADA-USD",
+    "SOL-USD",
+    "DOGE-USD",
+    "DOT-USD",
+    "AVAX-USD",
+    "LTC-USD",
+)
 BASELINES = ("buy_and_hold", "equal_weight", "momentum", "inverse_volatility", "minimum_variance", "cash", "random")
 
 
@@ -118,9 +129,19 @@ def record(agent: Trajectory, baselines: list[Trajectory], *, simulated: bool = 
             "test": [str(agent.timestamps[0])[:10], str(agent.timestamps[-1])[:10]],
         },
         "fill": agent.fill,
-        "training": {"env_steps": 400_000, "seconds": 61.5, "env_steps_per_second": 6504.1, "iterations": 50, "final_reward": 0.0123},
+        "training": {
+            "env_steps": 400_000,
+            "seconds": 61.5,
+            "env_steps_per_second": 6504.1,
+            "iterations": 50,
+            "final_reward": 0.0123,
+        },
         "checkpoint": {"path": "checkpoints/step-240000", "step": 240_000, "selected_by": "sharpe"},
-        "metrics": {"train": figures(walk("train", seed=3)), "validation": figures(walk("validation", seed=4)), "test": test},
+        "metrics": {
+            "train": figures(walk("train", seed=3)),
+            "validation": figures(walk("validation", seed=4)),
+            "test": test,
+        },
         "baselines": {path.name: figures(path) for path in baselines},
         "comparison": {
             path.name: {
@@ -142,7 +163,14 @@ def record(agent: Trajectory, baselines: list[Trajectory], *, simulated: bool = 
                 {"rule": "drawdown", "status": "promotable", "reason": "Worst drawdown -21.0%; -35% is allowed."},
                 {"rule": "degenerate", "status": "rejected", "reason": "Degenerate policy."},
             ],
-            "evidence": {"dsr": 0.41, "pbo": None, "trials": 12, "seeds": 1, "worst_drawdown": -0.21, "beats": "buy_and_hold"},
+            "evidence": {
+                "dsr": 0.41,
+                "pbo": None,
+                "trials": 12,
+                "seeds": 1,
+                "worst_drawdown": -0.21,
+                "beats": "buy_and_hold",
+            },
         },
     }
 
@@ -170,11 +198,17 @@ def journal(lines: int = 50) -> list[dict[str, Any]]:
 
 def report_data(*, simulated: bool = False, seeds: int = 5, **changes: Any) -> ReportData:
     """Return made-up data for a whole report."""
-    shape = {key: changes.pop(key) for key in ("bars", "unit", "symbols", "shorts", "drift", "volatility") if key in changes}
+    shape = {
+        key: changes.pop(key) for key in ("bars", "unit", "symbols", "shorts", "drift", "volatility") if key in changes
+    }
     agent = walk("agent", seed=5, **({"drift": 0.0009} | shape))
     scale = {"cash": 0.0, "minimum_variance": 0.008, "random": 0.012}
     baselines = [
-        walk(name, seed=2, **(shape | {"volatility": scale.get(name, 0.016)} | ({"drift": 0.0} if name == "cash" else {})))
+        walk(
+            name,
+            seed=2,
+            **(shape | {"volatility": scale.get(name, 0.016)} | ({"drift": 0.0} if name == "cash" else {})),
+        )
         for name in BASELINES
     ]
     test = figures(agent)
@@ -185,7 +219,7 @@ def report_data(*, simulated: bool = False, seeds: int = 5, **changes: Any) -> R
         "band": equity_band(agent, rng=np.random.default_rng(0)),
         "journal": journal(),
         "stress": (
-            StressRow("2 times the costs", test | {"total_return": 0.04, "sharpe": 0.31}),
+            StressRow("2 times the costs", test | {"total_return": 0.04, "sharpe": 0.31}, {"sharpe": 0.85}),
             StressRow("5 times the costs", test | {"total_return": -0.21, "sharpe": -0.6}),
             StressRow("One bar later", test),
             StressRow("2008-09 to 2009-03", {}, note="no data there"),

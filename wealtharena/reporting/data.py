@@ -29,6 +29,7 @@ class StressRow:
 
     name: str  # as a person reads it: "2 times the costs", "March 2020"
     metrics: Mapping[str, float | None]  # names of run.json's metrics; what is missing shows as a dash
+    baseline: Mapping[str, float | None] = field(default_factory=dict)  # the baseline's under the same condition
     note: str = ""  # why a row has no figures, such as "the window has no data there"
 
 
@@ -70,6 +71,7 @@ class ReportData:
     test_openings: int | None = None  # lines of the ledger for this test window, this one included
     configurations_tried: int | None = None  # distinct configurations that were tried on it
     notes: Sequence[str] = ()  # survivorship, unadjusted rolls, missing dividends, ...
+    beside: str = "buy_and_hold"  # the baseline of the stress table
     config: str = ""  # the composed configuration as YAML
     currency: str = ""  # of the account
     risk_free: float = 0.0  # a bar; for the rolling Sharpe ratio

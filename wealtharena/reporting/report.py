@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from wealtharena import files
 from wealtharena.envs.trajectory import Trajectory
@@ -133,11 +135,10 @@ def _positions(data: ReportData) -> str:
 def _stress(data: ReportData) -> str:
     if not data.stress:
         return ""
-    base = (data.run.get("metrics") or {}).get("test") or {}
     return section(
         "stress",
         "Under worse conditions",
-        tables.stress(data.stress, base),
+        tables.stress(data.stress, data.run, beside=data.beside),
         lead="The same decisions on the same window, made harder.",
     )
 
@@ -229,10 +230,16 @@ def _training(data: ReportData) -> str:
         pairs.append(
             (
                 "Checkpoint",
-                f"step {number(finite(picked.get('step')) or 0, digits=0)}, chosen by {escape(picked.get('selected_by', ''))}",
+                f"step {number(finite(picked.get('step')) or 0, digits=0)}, chosen by {escape(_chooser(picked))}",
             )
         )
     return section("training", "Training", f'<div class="trio">{drawn}</div>', tables.facts(pairs))
+
+
+def _chooser(picked: Mapping[str, Any]) -> str:
+    window, _, measure = str(picked.get("selected_by", "")).rpartition(".")
+    label = MEASURES[measure].label if measure in MEASURES else measure
+    return f"{window} {label}".strip()
 
 
 def _audit(data: ReportData) -> str:

@@ -29,7 +29,7 @@ from wealtharena.reporting.words import (
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 LAST_TRADES = 15
 LARGEST_TRADES = 10
-_STRESS = ("total_return", "sharpe", "max_drawdown", "turnover")
+_STRESS = ("total_return", "sharpe", "max_drawdown")
 _SEEDS = ("total_return", "sharpe", "max_drawdown", "turnover", "trades")
 
 
@@ -125,11 +125,17 @@ def month_returns(path: Trajectory) -> tuple[np.ndarray, np.ndarray]:
     return months[last][keep], (equity / before - 1.0)[keep]
 
 
-def stress(rows: Sequence[StressRow], base: Mapping[str, Any]) -> str:
-    """Return the stressed backtests under the plain one."""
-    cells = [["<b>As run</b>", *(measured(f"metrics.test.{key}", base.get(key), MEASURES[key]) for key in _STRESS), ""]]
-    cells += [[escape(row.name), *_figures(row.metrics, _STRESS), escape(row.note)] for row in rows]
-    return table(["Condition", *(MEASURES[key].label for key in _STRESS), ""], cells, css="stress")
+def stress(rows: Sequence[StressRow], run: Mapping[str, Any], *, beside: str) -> str:
+    """Return the stressed backtests under the plain one, with the baseline `beside` under the same conditions."""
+    base = (run.get("metrics") or {}).get("test") or {}
+    other = ((run.get("baselines") or {}).get(beside) or {}).get("sharpe")
+    plain = [measured(f"metrics.test.{key}", base.get(key), MEASURES[key]) for key in _STRESS]
+    cells = [["<b>As run</b>", *plain, measured(f"baselines.{beside}.sharpe", other, MEASURES["sharpe"]), ""]]
+    for row in rows:
+        figures = [*_figures(row.metrics, _STRESS), *_figures(row.baseline, ("sharpe",))]
+        cells.append([escape(row.name[:1].upper() + row.name[1:]), *figures, escape(row.note)])
+    head = ["Condition", *(MEASURES[key].label for key in _STRESS), f"{escape(name_of(beside))}, Sharpe", ""]
+    return table(head, cells, css="stress")
 
 
 def seeds(rows: Sequence[SeedRow]) -> str:

@@ -82,6 +82,11 @@ td.note,table.stress td:last-child,table.audit td,table.audit th,table.trades :i
 .measures td:nth-child(2){font-weight:620}
 table.audit td:last-child{white-space:normal}
 table.comparison td:nth-child(3){padding:0 4px;width:230px}table.comparison td svg{width:220px;height:26px;vertical-align:middle}
+table.board td:nth-child(2),table.board td:nth-child(3){text-align:left}table.board small{color:var(--soft)}
+table.board th:first-child{padding-right:4px}table.board td:nth-child(6){width:200px}table.board td:nth-child(6) svg{width:190px;height:26px}
+table.board td{padding-top:8px;padding-bottom:8px}
+.meter{display:inline-block;width:64px;height:7px;border-radius:4px;background:var(--grid);vertical-align:middle;margin-right:6px}
+.meter i{display:block;height:7px;border-radius:4px;background:var(--agent)}
 table.months{table-layout:fixed}table.months th,table.months td{padding:2px 2px;border:0;text-align:center;min-width:47px}
 table.months th:first-child{min-width:44px;text-align:left}
 .heat{display:block;padding:3px 2px;border-radius:3px}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from wealtharena.config.specs.experiment import ExperimentSpec
 
 log = logging.getLogger(__name__)
-_OWN_KEYS = frozenset({STEP, "iteration", "seconds", "time"})
+_OWN_KEYS = frozenset({STEP, "iteration", "seconds", "time", "fold"})
 
 
 class Tracker:

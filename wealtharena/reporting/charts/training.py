@@ -23,7 +23,7 @@ _PREFERRED = (
     "entropy",
     "kl",
 )
-_UNINTERESTING = {STEP, "iteration", "seconds", "time", "seed", "env_steps"}
+_UNINTERESTING = {STEP, "iteration", "seconds", "time", "seed", "env_steps", "fold"}
 
 
 def curves(journal: Sequence[Mapping[str, Any]]) -> dict[str, tuple[FloatArray, FloatArray]]:

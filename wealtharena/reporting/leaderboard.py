@@ -1,0 +1,196 @@
+"""leaderboard.html: several agents in one order, with how sure that order is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from wealtharena import files
+from wealtharena.reporting import tables
+from wealtharena.reporting.charts import compare
+from wealtharena.reporting.page import page, section
+from wealtharena.reporting.words import DASH, MEASURES, day, escape, finite, measured, name_of, number, prose
+
+_SHOWN = ("annual_return", "sharpe", "max_drawdown", "win_rate", "profit_factor", "turnover")
+_WORDS = {"promotable": "Promotable", "unproven": "Unproven", "rejected": "Rejected"}
+
+
+def write(path: Path, leaderboard: Mapping[str, Any]) -> None:
+    """Write the page to `path`, whole or not at all.
+
+    `leaderboard` holds `rows`, and may hold `generated_at` and `weights` (measure -> share of the composite). A row is
+    `agent, asset, algo, seeds` (a count, or the seeds), `metrics{}`, `composite`, `rank`, `verdict{status, reasons}`,
+    `status`, `simulated`, `source`, `run_ids`, and may hold `intervals{sharpe: [low, high]}`,
+    `comparison{sharpe_difference, ci95}` against buy and hold, `window` [first, last] and `error{message}`.
+    """
+    files.write_text(path, render(leaderboard))
+
+
+def render(leaderboard: Mapping[str, Any]) -> str:
+    """Return the leaderboard as an HTML document; rows that failed stand below those that are ranked."""
+    rows = list(leaderboard.get("rows") or ())
+    ranked = sorted((row for row in rows if not _failed(row)), key=lambda row: finite(row.get("rank")) or 1e9)
+    failed = [row for row in rows if _failed(row)]
+    body = (
+        f"{_banner(ranked)}{_head(leaderboard, rows)}<main>"
+        f"{_ranking(ranked)}{_reasons(ranked)}{_failures(failed)}{_method(leaderboard, ranked)}</main>"
+    )
+    return page(title="WealthArena leaderboard", body=body)
+
+
+def _failed(row: Mapping[str, Any]) -> bool:
+    return row.get("status") not in (None, "completed") or not row.get("metrics")
+
+
+def _banner(rows: Sequence[Mapping[str, Any]]) -> str:
+    marked = [row for row in rows if row.get("simulated")]
+    if not marked:
+        return ""
+    which = "All of it" if len(marked) == len(rows) else f"{len(marked)} of {len(rows)} rows, marked"
+    return (
+        f'<div class="banner" role="alert">SIMULATED DATA <span>{which}: those prices come from a market simulator and '
+        "say nothing about a real market.</span></div>"
+    )
+
+
+def _head(leaderboard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
+    made = leaderboard.get("generated_at")
+    when = f", {escape(day(made))}" if made else ""
+    agents = f"{len(rows)} row{'s' if len(rows) != 1 else ''}{when}"
+    return (
+        '<header class="top"><p class="eyebrow">WealthArena · test results side by side</p>'
+        f"<h1>Leaderboard <small>{agents}</small></h1></header>"
+    )
+
+
+def _ranking(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return "<p>No run finished, so there is nothing to rank.</p>"
+    limits = compare.limits([value for row in rows for value in (_sharpe(row), *_interval(row))])
+    best = max((finite(row.get("composite")) or 0.0 for row in rows), default=0.0) or 1.0
+    head = [
+        "",
+        "Agent",
+        "Verdict",
+        "Composite",
+        "Sharpe, 95 %",
+        "",
+        *(MEASURES[key].label for key in _SHOWN if key != "sharpe"),
+    ]
+    lines = []
+    for i, row in enumerate(rows):
+        place = finite(row.get("rank"))
+        figures = row.get("metrics") or {}
+        low, high = _interval(row)
+        bounds = (
+            ""
+            if low is None or high is None
+            else f"<br><small>{number(low, signed=True)} to {number(high, signed=True)}</small>"
+        )
+        lines.append(
+            [
+                f"<b>{number(place, digits=0) if place is not None else DASH}</b>",
+                _who(row),
+                _verdict(row),
+                _composite(finite(row.get("composite")), best),
+                measured(f"rows.{i}.metrics.sharpe", figures.get("sharpe"), MEASURES["sharpe"]) + bounds,
+                compare.interval(_sharpe(row), low, high, limits=limits),
+                *(
+                    measured(f"rows.{i}.metrics.{key}", figures.get(key), MEASURES[key])
+                    for key in _SHOWN
+                    if key != "sharpe"
+                ),
+            ]
+        )
+    return tables.table(head, lines, css="board")
+
+
+def _who(row: Mapping[str, Any]) -> str:
+    seeds = row.get("seeds")
+    count = len(seeds) if isinstance(seeds, Sequence) and not isinstance(seeds, str) else seeds
+    beside = [
+        str(row.get("algo", "")).upper(),
+        str(row.get("source", "")),
+        f"{count} seed{'s' if count != 1 else ''}" if count else "",
+    ]
+    mark = ' <span class="mark fail">SIMULATED</span>' if row.get("simulated") else ""
+    window = row.get("window")
+    if isinstance(window, Sequence) and len(window) == 2:
+        beside.append(f"{day(window[0])} – {day(window[1])}")
+    small = " · ".join(escape(words) for words in beside if words)
+    return f'<div class="who"><b>{escape(name_of(str(row.get("agent", ""))))}</b>{mark}<br><small>{small}</small></div>'
+
+
+def _verdict(row: Mapping[str, Any]) -> str:
+    status = str((row.get("verdict") or {}).get("status") or "")
+    return f'<span class="mark {escape(status)}">{escape(_WORDS.get(status, status))}</span>' if status else DASH
+
+
+def _composite(value: float | None, best: float) -> str:
+    if value is None:
+        return DASH
+    share = max(min(100 * value / best, 100.0), 0.0)
+    return f'<div class="meter"><i style="width:{share:.0f}%"></i></div> {number(value)}'
+
+
+def _sharpe(row: Mapping[str, Any]) -> float | None:
+    return finite((row.get("metrics") or {}).get("sharpe"))
+
+
+def _interval(row: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    found = (row.get("intervals") or {}).get("sharpe") or ()
+    low, high = ([finite(value) for value in found] + [None, None])[:2]
+    return low, high
+
+
+def _reasons(rows: Sequence[Mapping[str, Any]]) -> str:
+    parts = []
+    for row in rows:
+        reasons = (row.get("verdict") or {}).get("reasons") or ()
+        if reasons:
+            items = "".join(f"<li>{prose(reason)}</li>" for reason in reasons)
+            parts.append(
+                f"<h3>{escape(name_of(str(row.get('agent', ''))))} {_verdict(row)}</h3><ul class='notes'>{items}</ul>"
+            )
+    return section("verdicts", "Why these verdicts", *parts)
+
+
+def _failures(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return ""
+    lines = []
+    for row in rows:
+        error = row.get("error") or {}
+        message = " ".join(str(error.get(key) or "") for key in ("message", "hint")).strip()
+        status = str(row.get("status") or "no result")
+        lines.append([_who(row), f'<span class="mark fail">{escape(status)}</span>', escape(message)])
+    return section(
+        "failed",
+        "Not ranked",
+        tables.table(["Agent", "Status", ""], lines, css="audit"),
+        lead="These jobs left no result.",
+    )
+
+
+def _method(leaderboard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
+    weights = leaderboard.get("weights") or {}
+    parts = []
+    if weights:
+        sum_of = " + ".join(
+            f"{number(float(share), digits=2)} × rank({MEASURES[key].label.lower() if key in MEASURES else key})"
+            for key, share in weights.items()
+        )
+        parts.append(
+            f"<p>Composite = {escape(sum_of)}. The best of {len(rows)} has rank {len(rows)} on a measure, so that higher is "
+            "better. A measure that a row lacks is dropped for all.</p>"
+        )
+    parts.append(
+        "<p>The order says who did better on the test window, not who will. Intervals that overlap mean that it could "
+        "have come out the other way; the verdict is what counts before anything is traded.</p>"
+    )
+    runs = [
+        (name_of(str(row.get("agent", ""))), escape(", ".join(str(r) for r in row.get("run_ids") or ())))
+        for row in rows
+    ]
+    return section("method", "How to read it", *parts, tables.facts(runs))
