@@ -12,7 +12,7 @@ from wealtharena.reporting.charts import compare
 from wealtharena.reporting.page import page, section
 from wealtharena.reporting.words import DASH, MEASURES, day, escape, finite, measured, name_of, number, prose
 
-_SHOWN = ("annual_return", "sharpe", "max_drawdown", "win_rate", "profit_factor", "turnover")
+_SHOWN = ("annual_return", "sharpe", "max_drawdown", "win_rate", "profit_factor")
 _WORDS = {"promotable": "Promotable", "unproven": "Unproven", "rejected": "Rejected"}
 
 
@@ -115,11 +115,11 @@ def _who(row: Mapping[str, Any]) -> str:
         f"{count} seed{'s' if count != 1 else ''}" if count else "",
     ]
     mark = ' <span class="mark fail">SIMULATED</span>' if row.get("simulated") else ""
-    window = row.get("window")
+    window, dates = row.get("window"), ""
     if isinstance(window, Sequence) and len(window) == 2:
-        beside.append(f"{day(window[0])} – {day(window[1])}")
+        dates = f"<br><small>{escape(day(window[0]))} – {escape(day(window[1]))}</small>"
     small = " · ".join(escape(words) for words in beside if words)
-    return f'<div class="who"><b>{escape(name_of(str(row.get("agent", ""))))}</b>{mark}<br><small>{small}</small></div>'
+    return f'<div class="who"><b>{escape(name_of(str(row.get("agent", ""))))}</b>{mark}<br><small>{small}</small>{dates}</div>'
 
 
 def _verdict(row: Mapping[str, Any]) -> str:
@@ -150,10 +150,10 @@ def _reasons(rows: Sequence[Mapping[str, Any]]) -> str:
         reasons = (row.get("verdict") or {}).get("reasons") or ()
         if reasons:
             items = "".join(f"<li>{prose(reason)}</li>" for reason in reasons)
-            parts.append(
-                f"<h3>{escape(name_of(str(row.get('agent', ''))))} {_verdict(row)}</h3><ul class='notes'>{items}</ul>"
-            )
-    return section("verdicts", "Why these verdicts", *parts)
+            name = escape(name_of(str(row.get("agent", ""))))
+            parts.append(f"<div><h3>{name} {_verdict(row)}</h3><ul>{items}</ul></div>")
+    grid = f'<div class="why">{"".join(parts)}</div>' if parts else ""
+    return section("verdicts", "Why these verdicts", grid)
 
 
 def _failures(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -82,8 +82,9 @@ td.note,table.stress td:last-child,table.audit td,table.audit th,table.trades :i
 .measures td:nth-child(2){font-weight:620}
 table.audit td:last-child{white-space:normal}
 table.comparison td:nth-child(3){padding:0 4px;width:230px}table.comparison td svg{width:220px;height:26px;vertical-align:middle}
-table.board td:nth-child(2),table.board td:nth-child(3){text-align:left}table.board small{color:var(--soft)}
-table.board th:first-child{padding-right:4px}table.board td:nth-child(6){width:200px}table.board td:nth-child(6) svg{width:190px;height:26px}
+table.board :is(td,th):nth-child(-n+3){text-align:left}table.board :is(td,th){padding-left:7px;padding-right:7px}table.board th:first-child{padding-left:0}
+.why{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:4px 32px}.why ul{margin:4px 0;padding-left:18px;font-size:13.5px}table.board small{color:var(--soft)}
+table.board th:first-child{padding-right:4px}table.board td:nth-child(6) svg{width:150px;height:20px;vertical-align:middle}
 table.board td{padding-top:8px;padding-bottom:8px}
 .meter{display:inline-block;width:64px;height:7px;border-radius:4px;background:var(--grid);vertical-align:middle;margin-right:6px}
 .meter i{display:block;height:7px;border-radius:4px;background:var(--agent)}

@@ -70,6 +70,8 @@ _NAMES = {
     "minimum_variance": "Minimum variance",
     "cash": "Cash",
     "random": "Random",
+    "asx_stocks": "ASX stocks",
+    "etf": "ETF",
     "benchmark": "Benchmark",
     "dsr": "Deflated Sharpe ratio (DSR)",
     "pbo": "Probability of overfitting (PBO)",
