@@ -32,6 +32,7 @@ class Facts:
     risk_free_per_year: float = 0.0  # a share
     degenerate: str | None = None  # what training found
     audit: Literal["passed", "failed"] | None = None
+    seeds: int | None = None  # behind the agents, where several are paths of one training (cpcv); None: one each
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +174,7 @@ def gather(
     known = [value for value in ratios if math.isfinite(value)]
     pbo = overfitting(strategies, blocks=evaluation.cscv_blocks)
     return verdict.Evidence(
-        seeds=len(agents),
+        seeds=facts.seeds or len(agents),
         years=agents[middle].returns.size / agents[middle].bars_per_year,
         annual_return=float(bootstrap.interquartile_mean([v["annual_return"] for v in of_agents])),
         sharpe=float(bootstrap.interquartile_mean(known)) if known else math.nan,

@@ -170,6 +170,11 @@ class SealedPanel:
         assert isinstance(features, FeaturePanel)
         return OpenedView(features.slice(0, max(s.stop for s in chosen.test)), chosen.test)
 
+    def open_all(self, *, ledger: Ledger, identity: RunIdentity) -> FeaturePanel:
+        """Open the test of every fold, a line of the ledger each, and return all rows up to the last of them."""
+        views = [self.open_test(fold, ledger=ledger, identity=identity) for fold in range(len(self.folds))]
+        return max((view.features for view in views), key=lambda features: features.bars)
+
     def __getattr__(self, name: str) -> NoReturn:
         if name in _CLOSED_NAMES:
             raise FirewallError(

@@ -1,0 +1,8 @@
+import pytest
+
+from wealtharena.config import compose
+
+
+@pytest.fixture(scope="session")
+def spec():
+    return compose(["asset=crypto"])

@@ -1,0 +1,298 @@
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.evaluation import worlds
+from wealtharena.evaluation import backtest, comparison, evaluate, stress, tables
+from wealtharena.evaluation.ledger import Trials
+from wealtharena.evaluation.splits import Segment
+
+DESIGN_NAMES = [
+    "total_return",
+    "annual_return",
+    "annual_volatility",
+    "sharpe",
+    "sortino",
+    "max_drawdown",
+    "calmar",
+    "win_rate",
+    "profit_factor",
+    "var_95",
+    "cvar_95",
+    "turnover",
+    "exposure",
+    "trades",
+    "costs_paid",
+    "psr",
+    "min_track_record_length",
+]
+
+
+class Follower:
+    """Holds the symbol that rose most on the last bar; its seed tilts it."""
+
+    name = "follower"
+
+    def __init__(self, assets, seed):
+        self.assets = assets
+        self.tilt = np.random.default_rng(seed).normal(0, 0.2, assets)
+
+    def reset(self, batch=1):
+        pass
+
+    def act(self, observation):
+        last = observation[:, : self.assets * 2].reshape(len(observation), self.assets, 2)[:, :, 0]
+        weights = np.maximum(last * 30 + self.tilt, 0.0)
+        return weights / np.maximum(weights.sum(axis=1, keepdims=True), 1.0)
+
+
+def facts(**changes):
+    values = {
+        "simulated": False,
+        "unadjusted_rolls": False,
+        "trials": Trials(1, None),
+        "openings": 1,
+        "benchmark": "S0",
+        "audit": "passed",
+    }
+    return evaluate.Facts(**(values | changes))
+
+
+@pytest.fixture(scope="module")
+def settings(spec):
+    env = spec.env.model_copy(update={"window": 1})
+    return env, spec.evaluation.model_copy(update={"bootstrap_draws": 500})
+
+
+def players(env, seeds=1, bars=400, **changes):
+    features = worlds.features(bars, 4, start="2019-10-01", **changes)
+    scaler = backtest.plain_scaler(features)
+    return [
+        backtest.Player(f"seed {i}", features, env, (backtest.Piece(Follower(4, i), scaler, Segment(250, bars)),))
+        for i in range(seeds)
+    ]
+
+
+@pytest.fixture(scope="module")
+def single(settings):
+    env, evaluation = settings
+    return evaluate.evaluate(players(env), evaluation=evaluation, facts=facts(), rng=np.random.default_rng(0))
+
+
+def test_the_blocks_of_run_json_are_complete_and_are_json(single, settings):
+    blocks = single.to_json()
+    json.dumps(blocks, allow_nan=False)
+    assert set(DESIGN_NAMES) <= set(blocks["metrics"])
+    assert set(blocks["baselines"]) == set(settings[1].baselines)
+    for name in blocks["baselines"]:
+        assert set(DESIGN_NAMES) <= set(blocks["baselines"][name])
+        found = blocks["comparison"][name]
+        assert found["ci95"][0] <= found["sharpe_difference"] <= found["ci95"][1]
+        assert 0 < found["p_value"] <= 1
+    assert blocks["verdict"]["status"] in ("unproven", "rejected")
+    assert {"dsr", "pbo", "trials", "openings", "years_needed"} <= set(blocks["verdict"]["evidence"])
+
+
+def test_one_run_is_never_promotable_whatever_it_earned(settings):
+    """A policy with the future in its features beats everything, and still is one run."""
+    env, evaluation = settings
+    (player,) = players(env)
+    close = player.features.panel.close
+
+    class Oracle(Follower):
+        bar = 249
+
+        def act(self, observation):
+            self.bar += 1
+            best = int(np.argmax(close[min(self.bar + 1, 399)] / close[self.bar]))
+            return np.eye(4)[[best]]
+
+    seer = backtest.Player(
+        "seer", player.features, env, (backtest.Piece(Oracle(4, 0), player.pieces[0].scaler, Segment(250, 400)),)
+    )
+    found = evaluate.judge(
+        [seer.play()],
+        backtest.play_baselines(
+            player.features, env, Segment(250, 400), evaluation=evaluation, rng=np.random.default_rng(0)
+        ),
+        evaluation=evaluation,
+        facts=facts(),
+        rng=np.random.default_rng(0),
+    )
+    assert found.metrics["sharpe"] > 5
+    assert [r.rule for r in found.verdict.rulings if r.status != "promotable"] == ["seeds"]
+    assert found.verdict.status == "unproven"
+
+
+def test_the_same_generator_gives_the_same_figures(single, settings):
+    env, evaluation = settings
+    again = evaluate.evaluate(players(env), evaluation=evaluation, facts=facts(), rng=np.random.default_rng(0))
+    assert again.to_json() == single.to_json()
+
+
+def test_another_baseline_changes_no_figure_of_the_others(settings):
+    env, evaluation = settings
+
+    def of(names):
+        fewer = evaluation.model_copy(update={"baselines": names})
+        return evaluate.evaluate(players(env), evaluation=fewer, facts=facts(), rng=np.random.default_rng(3)).to_json()
+
+    few, more = of(("buy_and_hold", "random")), of(("buy_and_hold", "momentum", "random"))
+    assert few["baselines"]["random"] == more["baselines"]["random"]
+    assert few["verdict"] == more["verdict"]
+    assert few["metrics"] == more["metrics"]
+
+
+def test_several_seeds_are_judged_as_one_configuration(settings):
+    env, evaluation = settings
+    found = evaluate.evaluate(players(env, seeds=5), evaluation=evaluation, facts=facts(), rng=np.random.default_rng(0))
+    ratios = sorted(values["sharpe"] for values in found.agent_metrics)
+    assert found.metrics["sharpe"] == ratios[2]
+    assert found.sharpe.value == pytest.approx(np.mean(ratios[1:4]))
+    assert found.sharpe.low <= found.sharpe.value <= found.sharpe.high
+    evidence = found.verdict.evidence
+    assert evidence.seeds == 5
+    assert evidence.sharpe_spread == pytest.approx(ratios[-1] - ratios[0])
+    assert evidence.worst_drawdown == min(values["max_drawdown"] for values in found.agent_metrics)
+
+
+def test_trials_deflate_the_sharpe_ratio(settings):
+    env, _evaluation = settings
+    (player,) = players(env)
+    returns = player.play().returns
+    one = evaluate.deflated(returns, Trials(1, None))
+    many = evaluate.deflated(returns, Trials(50, 0.002))
+    unknown = evaluate.deflated(returns, Trials(50, None))
+    assert one > unknown
+    assert one > many
+    assert one == pytest.approx(player_psr(returns))
+
+
+def player_psr(returns):
+    from wealtharena.evaluation import metrics
+
+    return metrics.psr(returns)
+
+
+def test_pbo_is_part_of_the_evidence_where_strategies_are_known(settings):
+    env, evaluation = settings
+    noise = np.random.default_rng(0).normal(0, 0.01, (300, 6))
+    found = evaluate.evaluate(
+        players(env),
+        evaluation=evaluation,
+        facts=facts(trials=Trials(6, 0.001)),
+        rng=np.random.default_rng(0),
+        strategies=noise,
+    )
+    assert found.verdict.evidence.strategies == 6
+    assert 0 <= found.verdict.evidence.pbo <= 1
+    assert evaluate.overfitting(noise[:, :1], blocks=16) is None
+    assert evaluate.overfitting(noise[:10], blocks=16) is None
+    assert evaluate.overfitting(None, blocks=16) is None
+
+
+def test_the_stress_table_is_dearer_later_in_crisis_and_without_its_best_days(single, settings):
+    rows = {row.name: row for row in single.stress}
+    assert list(rows) == [
+        "2 times the costs",
+        "5 times the costs",
+        "1 bar later",
+        "crisis 2008 09",
+        "crash 2020 03",
+        "crypto 2022 05",
+        "without the 5 best days",
+    ]
+    plain = single.metrics["total_return"]
+    assert plain > rows["2 times the costs"].metrics["total_return"] > rows["5 times the costs"].metrics["total_return"]
+    assert rows["without the 5 best days"].metrics["total_return"] < plain
+    assert rows["crisis 2008 09"].note == "the data has no bars there"
+    assert not rows["crisis 2008 09"].metrics
+    crash = rows["crash 2020 03"]
+    assert crash.in_sample
+    assert "saw these bars" in crash.note
+    assert set(crash.baseline) == {"total_return", "annual_return", "annual_volatility", "sharpe", "max_drawdown"}
+
+
+def test_a_crisis_inside_the_test_window_is_not_called_in_sample(settings):
+    env, evaluation = settings
+    windows = {"late": ("2020-08-01", "2020-08-31")}
+    only = evaluation.model_copy(
+        update={
+            "stress": evaluation.stress.model_copy(update={"windows": windows, "cost_factors": (), "delay_bars": 0})
+        }
+    )
+    agents = players(env)
+    rows = stress.run(
+        agents, [a.play() for a in agents], evaluation=only, baseline="buy_and_hold", rng=np.random.default_rng(0)
+    )
+    assert rows[0].name == "late"
+    assert not rows[0].in_sample
+    assert rows[0].note == ""
+
+
+def test_the_best_days_are_days_not_bars():
+    """Two bars a day: the day that gained most over both its bars goes, not the bars that gained most."""
+    returns = np.array([0.05, -0.05, 0.03, 0.03, 0.0, 0.0])
+    stamps = np.datetime64("2024-01-01T00", "ns") + np.array([0, 6, 18, 30, 42, 54, 66]) * np.timedelta64(1, "h")
+    from dataclasses import replace
+
+    played = replace(worlds.trajectory(returns), timestamps=stamps)
+    assert stress.without_best_days(played, 1).tolist() == pytest.approx([0.05, -0.05, 0.0, 0.0])
+    assert stress.without_best_days(played, 99).size == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [({"trades": 0}, "never trades"), ({"exposure": 0.001}, "holds"), ({"targets": 0.25}, "same weights")],
+)
+def test_a_degenerate_policy_is_recognised(change, word):
+    from dataclasses import replace
+
+    rng = np.random.default_rng(0)
+    played = worlds.trajectory(rng.normal(0, 0.01, 100), trades=change.get("trades", 40))
+    varied = rng.uniform(0, 0.5, (100, 2)) if "targets" not in change else np.full((100, 2), change["targets"])
+    played = replace(played, targets=varied, weights=np.full((101, 2), change.get("exposure", 0.4)))
+    assert word in evaluate.degenerate(played)
+
+
+def test_a_policy_that_reacts_is_not_called_degenerate(single):
+    assert evaluate.degenerate(single.agent) is None
+
+
+def test_the_years_needed_grow_with_the_square_of_the_interval(single):
+    found = comparison.Comparison("x", difference(value=0.5, low=-0.5, high=1.5), years=2.0)
+    assert found.years_needed == pytest.approx(8.0)
+    assert comparison.Comparison("x", difference(value=-0.5, low=-1.5, high=0.5), years=2.0).years_needed == math.inf
+
+
+def difference(value, low, high):
+    from wealtharena.evaluation.bootstrap import Interval, PairedDifference
+
+    return PairedDifference(Interval(value, low, high), 0.3, Interval(0, 0, 0), 1.0, 1.0, 100, True, 0.95)
+
+
+def test_backtests_of_different_dates_are_not_compared():
+    left, right = worlds.trajectory(np.zeros(20)), worlds.trajectory(np.zeros(20), start="2022-02-01")
+    with pytest.raises(ValueError, match="same bars"):
+        comparison.compare(left, right, rng=np.random.default_rng(0), draws=100)
+
+
+def test_a_window_too_short_to_compare_says_so():
+    short = worlds.trajectory(np.zeros(4))
+    found = comparison.compare(short, short, rng=np.random.default_rng(0), draws=100)
+    assert found.to_json()["why_not"] == "4 bars are too few to compare"
+
+
+def test_the_tables_hold_the_backtest_bar_by_bar(single, tmp_path):
+    tables.write(tmp_path, single.agent, baselines=single.baselines, seeds=single.agents)
+    equity = pd.read_parquet(tmp_path / "equity.parquet")
+    assert np.array_equal(equity["equity"], single.agent.equity)
+    assert np.array_equal(equity["baseline/buy_and_hold"], single.baselines["buy_and_hold"].equity)
+    assert equity["return"].iloc[1:].to_numpy() == pytest.approx(single.agent.returns)
+    assert str(equity["timestamp"].dt.tz) == "UTC"
+    orders = pd.read_parquet(tmp_path / "trades.parquet")
+    assert len(orders) == single.metrics["trades"]
+    assert orders["cost"].sum() == pytest.approx(single.metrics["costs_paid"])

@@ -1,0 +1,116 @@
+import math
+from dataclasses import replace
+
+import pytest
+
+from wealtharena.evaluation import verdict
+from wealtharena.evaluation.verdict import Evidence, judge
+
+GOOD = Evidence(
+    seeds=5,
+    years=3.0,
+    annual_return=0.2,
+    sharpe=2.0,
+    sharpe_spread=0.3,
+    beats="buy_and_hold",
+    sharpe_difference=1.4,
+    sharpe_difference_low=0.4,
+    sharpe_difference_high=2.4,
+    years_needed=1.0,
+    dsr=0.99,
+    trials=3,
+    pbo=0.05,
+    strategies=3,
+    worst_drawdown=-0.2,
+    fewest_trades=100,
+    liquidated=False,
+    degenerate=None,
+    simulated=False,
+    unadjusted_rolls=False,
+    audit="passed",
+    openings=1,
+)
+
+
+@pytest.fixture
+def rules(spec):
+    return spec.evaluation.verdict
+
+
+def test_evidence_that_satisfies_every_rule_is_promotable(rules):
+    found = judge(GOOD, rules)
+    assert found.status == "promotable"
+    assert {ruling.status for ruling in found.rulings} == {"promotable"}
+    assert len(found.reasons) == len(verdict.RULES)
+
+
+@pytest.mark.parametrize(
+    ("change", "rule", "status"),
+    [
+        ({"sharpe_difference_low": -0.1}, "lower_bound", "unproven"),
+        (
+            {"sharpe_difference": -1.0, "sharpe_difference_low": -2.0, "sharpe_difference_high": -0.1},
+            "lower_bound",
+            "rejected",
+        ),
+        ({"sharpe_difference": None}, "lower_bound", "unproven"),
+        ({"dsr": 0.94}, "dsr", "unproven"),
+        ({"dsr": None}, "dsr", "unproven"),
+        ({"dsr": math.nan}, "dsr", "unproven"),
+        ({"pbo": 0.3}, "pbo", "unproven"),
+        ({"pbo": 0.6}, "pbo", "rejected"),
+        ({"pbo": None}, "pbo", "unproven"),
+        ({"annual_return": -0.01}, "profit", "rejected"),
+        ({"worst_drawdown": -0.36}, "drawdown", "rejected"),
+        ({"liquidated": True}, "drawdown", "rejected"),
+        ({"seeds": 1}, "seeds", "unproven"),
+        ({"fewest_trades": 3}, "trades", "unproven"),
+        ({"degenerate": "it never trades"}, "degenerate", "rejected"),
+        ({"simulated": True}, "simulated", "unproven"),
+        ({"unadjusted_rolls": True}, "rolls", "unproven"),
+        ({"audit": None}, "audit", "unproven"),
+        ({"audit": "failed"}, "audit", "rejected"),
+    ],
+)
+def test_each_rule_alone_can_hold_a_result_back(rules, change, rule, status):
+    found = judge(replace(GOOD, **change), rules)
+    assert found.status == status
+    (ruling,) = [r for r in found.rulings if r.status != "promotable"]
+    assert ruling.rule == rule
+    assert found.reasons == (ruling.reason,)
+
+
+def test_the_worst_rule_decides_and_its_reason_comes_first(rules):
+    found = judge(replace(GOOD, seeds=1, annual_return=-0.44), rules)
+    assert found.status == "rejected"
+    assert "holding cash was better" in found.reasons[0]
+    assert "1 seed;" in found.reasons[1]
+
+
+def test_the_rules_take_their_limits_from_the_configuration(rules):
+    assert judge(replace(GOOD, seeds=1), rules.model_copy(update={"min_seeds": 1})).status == "promotable"
+    assert (
+        judge(replace(GOOD, simulated=True), rules.model_copy(update={"allow_simulated": True})).status == "promotable"
+    )
+    assert judge(replace(GOOD, audit=None), rules.model_copy(update={"require_audit": False})).status == "promotable"
+
+
+def test_one_configuration_has_no_choice_to_overfit_by(rules):
+    assert judge(replace(GOOD, trials=1, pbo=None), rules).status == "promotable"
+
+
+def test_the_reason_says_how_long_a_record_it_would_take(rules):
+    short = replace(GOOD, sharpe_difference_low=-0.2, years_needed=7.25)
+    assert "record of 7.2 years" in judge(short, rules).reasons[0]
+    behind = replace(
+        GOOD, sharpe_difference=-0.5, sharpe_difference_low=-1.2, sharpe_difference_high=0.2, years_needed=math.inf
+    )
+    assert "No record would be long enough" in judge(behind, rules).reasons[0]
+
+
+def test_the_block_of_run_json_holds_no_nan(rules):
+    block = judge(replace(GOOD, years_needed=math.inf, dsr=math.nan), rules).to_json()
+    assert block["evidence"]["years_needed"] is None
+    assert block["evidence"]["dsr"] is None
+    assert block["status"] == "unproven"
+    assert {"rule", "status", "reason"} == set(block["rules"][0])
