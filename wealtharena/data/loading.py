@@ -245,14 +245,15 @@ def load_panel(frame: pd.DataFrame, *, asset: str | AssetSpec, data: DataSpec | 
     from wealtharena.data import calendars, tables
     from wealtharena.data.providers import files
 
-    if isinstance(asset, str):
-        spec = compose([f"asset={asset}", "data=files"])
-        asset, data = spec.asset, data or spec.data
-    if data is None:
-        data = compose(["data=files"]).data
     if frame.empty:
         raise DataError("the table has no rows", hint="pass one row a bar and symbol")
+    if isinstance(asset, str):
+        asset = compose([f"asset={asset}", "data=files"]).asset
     found = tables.split_symbols(frame, where="the table", zone=calendars.time_zone(asset.universe.calendar))
+    if data is None:
+        longest = max(found.values(), key=len)
+        interval = tables.found_interval(longest["timestamp"]) or "1d"
+        data = compose([f"data.interval={interval}", "data=files"]).data
     provider = files.Provider.of(found, data, asset)
     bars, notes = fetch_all(provider, provider.symbols(), asset, data)
     return align(bars, asset, data, source="files", simulated=False, notes=(*notes, *universe_notes(asset)))

@@ -99,18 +99,27 @@ def split_symbols(
     return result
 
 
+def found_interval(timestamps: pd.Series) -> str | None:
+    """Return `1d` or `1h`, whichever the bars are apart by their median; None for neither, or for a single bar."""
+    typical = _typical_step(timestamps)
+    if typical is None:
+        return None
+    return "1d" if 20 * _DAY / 24 <= typical <= 4 * _DAY else "1h" if typical == _DAY / 24 else None
+
+
 def check_interval(timestamps: pd.Series, interval: str, *, where: str) -> None:
     """Raise DataError where bars are plainly not `interval` apart; one bar tells nothing."""
-    steps = np.diff(np.unique(timestamps.to_numpy(dtype="datetime64[ns]").astype(np.int64)))
-    if not len(steps):
-        return
-    typical = pd.Timedelta(int(np.median(steps)), unit="ns")
-    found = "1d" if 20 * _DAY / 24 <= typical <= 4 * _DAY else "1h" if typical == _DAY / 24 else None
-    if found == interval:
+    typical, found = _typical_step(timestamps), found_interval(timestamps)
+    if typical is None or found == interval:
         return
     apart = f"{typical / _DAY:g} days" if typical >= _DAY else f"{typical / pd.Timedelta(minutes=1):g} minutes"
     hint = f"set data.interval={found}" if found else "resample the file to hourly or daily bars"
     raise DataError(f"{where}: bars are {apart} apart, not {interval}", hint=hint)
+
+
+def _typical_step(timestamps: pd.Series) -> pd.Timedelta | None:
+    steps = np.diff(np.unique(timestamps.to_numpy(dtype="datetime64[ns]").astype(np.int64)))
+    return pd.Timedelta(int(np.median(steps)), unit="ns") if len(steps) else None
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
@@ -133,7 +142,9 @@ def _read_csv(path: Path) -> pd.DataFrame:
         if len(rows) <= 1:
             return pd.read_csv(path, skipinitialspace=True, low_memory=False)
         body = pd.read_csv(path, skiprows=len(rows), header=None, low_memory=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, csv.Error) as error:
+    except pd.errors.EmptyDataError:
+        return pd.DataFrame()
+    except (pd.errors.ParserError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path.name} is not a readable CSV file: {error}", hint="open it in an editor") from error
     return _long(rows, body, path.name)
 

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from datetime import date
+
+import pandas as pd
+import pytest
+
+from wealtharena.data import calendars
+from wealtharena.errors import ConfigError
+
+
+def test_an_exchange_rests_on_its_holidays_and_crypto_never() -> None:
+    week = (date(2024, 12, 23), date(2024, 12, 29))
+    assert [day.day for day in calendars.sessions("XNYS", *week)] == [23, 24, 26, 27]
+    assert [day.day for day in calendars.sessions("XASX", *week)] == [23, 24, 27]
+    assert [day.day for day in calendars.sessions("weekday24", *week)] == [23, 24, 25, 26, 27]
+    assert len(calendars.sessions("24/7", *week)) == 7
+
+
+@pytest.mark.parametrize("calendar", ["XASX", "XNYS", "CMES", "24/7", "weekday24"])
+@pytest.mark.parametrize("interval", ["1d", "1h"])
+def test_the_last_bars_are_as_many_as_asked_for_in_order_and_utc(calendar: str, interval: str) -> None:
+    times = calendars.last_bar_times(calendar, interval, 3000, date(2024, 6, 28))
+    assert len(times) == 3000
+    assert times.is_monotonic_increasing
+    assert times.is_unique
+    assert str(times.dtype) == "datetime64[ns, UTC]"
+    assert times[-1].date() == date(2024, 6, 28)
+
+
+def test_daily_sessions_older_than_the_holiday_rules_are_weekdays() -> None:
+    times = calendars.last_bar_times("XNYS", "1d", 20_000, date(2024, 6, 28))
+    assert len(times) == 20_000
+    assert times[0] < pd.Timestamp("1950-01-01", tz="UTC")
+    assert set(times.day_of_week) == {0, 1, 2, 3, 4}
+
+
+def test_hours_of_a_session_lie_inside_it() -> None:
+    hours = calendars.hours("XNYS", date(2024, 7, 3), date(2024, 7, 5))  # the 3rd closes at 17:00 UTC, the 4th is off
+    assert [(hour.day, hour.hour) for hour in hours] == [(3, h) for h in (13, 14, 15, 16)] + [
+        (5, h) for h in range(13, 20)
+    ]
+
+
+def test_an_unknown_calendar_is_named_with_a_way_out() -> None:
+    with pytest.raises(ConfigError, match="XYZ.*XASX"):
+        calendars.sessions("XYZ", date(2024, 1, 1), date(2024, 2, 1))
+
+
+def test_more_bars_than_time_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"data\.simulator\.bars=200000"):
+        calendars.last_bar_times("XNYS", "1d", 200_000, date(2024, 6, 28))

