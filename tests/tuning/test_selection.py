@@ -7,13 +7,27 @@ from wealtharena.tuning.engine import TrialRow
 from wealtharena.tuning.selection import RETURNS_KEY, Finalist, best, rank, selection_bias
 
 
-def row(number: int, score: float | None, *, state: str = "COMPLETE", x: float | None = None, returns: np.ndarray | None = None) -> TrialRow:
+def row(
+    number: int,
+    score: float | None,
+    *,
+    state: str = "COMPLETE",
+    x: float | None = None,
+    returns: np.ndarray | None = None,
+) -> TrialRow:
     extra = {} if returns is None else {RETURNS_KEY: returns.tolist()}
     return TrialRow(number, state, (f"x={number if x is None else x}",), score, 1, extra)
 
 
 def test_the_best_trials_are_complete_and_distinct() -> None:
-    trials = [row(0, 1.0), row(1, 3.0, x=7), row(2, 2.9, x=7), row(3, 9.0, state="PRUNED"), row(4, None, state="FAIL"), row(5, 2.0)]
+    trials = [
+        row(0, 1.0),
+        row(1, 3.0, x=7),
+        row(2, 2.9, x=7),
+        row(3, 9.0, state="PRUNED"),
+        row(4, None, state="FAIL"),
+        row(5, 2.0),
+    ]
     assert [item.number for item in best(trials, 2, mode="max")] == [1, 5]
     assert [item.number for item in best(trials, 2, mode="min")] == [0, 5]
 
@@ -34,7 +48,9 @@ def test_a_search_over_noise_shows_its_overfitting_and_one_true_edge_does_not() 
     rng = np.random.default_rng(3)
     noise = [rng.normal(0, 0.01, 800) for _ in range(20)]
     null = selection_bias([row(i, 0.0, returns=series) for i, series in enumerate(noise)], blocks=8)
-    edge = selection_bias([row(i, 0.0, returns=series + (0.002 if i == 7 else 0)) for i, series in enumerate(noise)], blocks=8)
+    edge = selection_bias(
+        [row(i, 0.0, returns=series + (0.002 if i == 7 else 0)) for i, series in enumerate(noise)], blocks=8
+    )
     assert null.trials == edge.trials == 20
     assert null.pbo is not None
     assert null.pbo > 0.2

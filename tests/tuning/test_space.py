@@ -58,7 +58,10 @@ def test_every_end_and_choice_is_composed_before_the_first_trial() -> None:
         ({"algo__clip": {"type": "float", "low": 0.0, "high": 0.1, "log": True}}, "logarithmic"),
         ({"algo__clip": {"type": "float", "low": 0.1}}, "needs low and high"),
         ({"model": {"type": "categorical", "choices": []}}, "no choices"),
-        ({"model__heads": {"type": "int", "low": 1, "high": 4, "when": {"model": ["attention"]}}}, "not searched before"),
+        (
+            {"model__heads": {"type": "int", "low": 1, "high": 4, "when": {"model": ["attention"]}}},
+            "not searched before",
+        ),
         ({"model__heads": {"type": "int", "low": 1.5, "high": 4}}, "of integers"),
         ({}, "empty space"),
     ],

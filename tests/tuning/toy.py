@@ -57,7 +57,10 @@ class Watcher:
     def on_trial(self, number: int, overrides: Sequence[str], state: str, step: int, score: float | None) -> None:
         self.events.append((number, state, step, score))
         print(number, state, step, score, flush=True)
-        if self.stop_after is not None and sum(event[1] in ("COMPLETE", "PRUNED") for event in self.events) >= self.stop_after:
+        if (
+            self.stop_after is not None
+            and sum(event[1] in ("COMPLETE", "PRUNED") for event in self.events) >= self.stop_after
+        ):
             raise KeyboardInterrupt
 
     def on_failure(self, number: int, message: str) -> None:
@@ -94,7 +97,9 @@ def compute_spec() -> ComputeSpec:
     return ComputeSpec(name="local", envs=1, runners=0, learners=0, torch_threads=1, address=None, num_cpus=2)
 
 
-def run(sweep: SweepSpec, objective: Any, folder: Path, *, watcher: Watcher | None = None, steps: int = STEPS) -> SearchResult:
+def run(
+    sweep: SweepSpec, objective: Any, folder: Path, *, watcher: Watcher | None = None, steps: int = STEPS
+) -> SearchResult:
     return search(
         sweep,
         objective,

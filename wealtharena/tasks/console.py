@@ -30,7 +30,9 @@ def header(record: Mapping[str, Any], *, notes: Sequence[str] = ()) -> None:
     data, split = record["data"], record["split"]
     out = screen()
     if data["simulated"]:
-        out.print("[bold white on red] SIMULATED DATA [/] these prices come from a market simulator, not from a market.")
+        out.print(
+            "[bold white on red] SIMULATED DATA [/] these prices come from a market simulator, not from a market."
+        )
     out.print(
         f"[bold]{record['agent']}[/]  {record['algo']} seed {record['seed']}  "
         f"{len(data['symbols'])} symbols from [bold]{data['source']}[/], {data['start']} to {data['end']}, "
@@ -44,7 +46,9 @@ def header(record: Mapping[str, Any], *, notes: Sequence[str] = ()) -> None:
 
 def interrupted(folder: Path) -> None:
     """Say how to go on."""
-    screen().print(f"[yellow]Interrupted; the last checkpoint is kept.[/] Go on with: python run.py resume={relative(folder)}")
+    screen().print(
+        f"[yellow]Interrupted; the last checkpoint is kept.[/] Go on with: python run.py resume={relative(folder)}"
+    )
 
 
 def result(record: Mapping[str, Any], folder: Path) -> None:

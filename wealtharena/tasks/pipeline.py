@@ -87,5 +87,7 @@ def notes(spec: ExperimentSpec, panel: Panel) -> tuple[str, ...]:
     if spec.asset.market in ("stocks", "etf") and not panel.has_dividends and not panel.simulated:
         found.append("The source has no dividends: returns of shares and funds are understated, the benchmark's too.")
     if spec.asset.instrument.rolls == "unadjusted" and not panel.simulated:
-        found.append("Futures rolls are not adjusted: the gap at each roll is counted as a gain or loss that nobody could have had.")
+        found.append(
+            "Futures rolls are not adjusted: the gap at each roll is counted as a gain or loss that nobody could have had."
+        )
     return tuple(dict.fromkeys(found))

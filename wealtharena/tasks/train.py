@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import TrainingError
 from wealtharena.evaluation.firewall import TrainingView
-from wealtharena.tasks import console
+from wealtharena.tasks import console, judging
+from wealtharena.tasks.judging import FoldPolicy
 from wealtharena.tasks.pipeline import Prepared, prepare
 from wealtharena.tasks.record import RunContext, RunRecord, recorded
 from wealtharena.training.job import TrainingJob, TrainingResult
@@ -20,15 +21,6 @@ if TYPE_CHECKING:
     from wealtharena.tracking.tracker import Tracker
 
 
-@dataclass(frozen=True, eq=False)
-class TrainedFold:
-    """One fold's training and where its candidates are."""
-
-    index: int
-    folder: Path
-    result: TrainingResult
-
-
 def run(spec: ExperimentSpec) -> int:
     """Train, select, backtest and report in the job's run directory; return the exit code."""
     context = RunContext.current()
@@ -36,8 +28,7 @@ def run(spec: ExperimentSpec) -> int:
         prepared = prepare(spec)
         describe(record, spec, prepared)
         console.header(record.content, notes=prepared.notes)
-        code = _train_and_judge(spec, context, record, prepared)
-    return code
+        return _train_and_judge(spec, context, record, prepared)
 
 
 def describe(record: RunRecord, spec: ExperimentSpec, prepared: Prepared) -> None:
@@ -89,15 +80,19 @@ def _train_and_judge(spec: ExperimentSpec, context: RunContext, record: RunRecor
 
 def train_folds(
     spec: ExperimentSpec, folder: Path, prepared: Prepared, tracker: Tracker, *, resume: bool
-) -> tuple[TrainedFold, ...]:
+) -> tuple[FoldPolicy, ...]:
     """Train every fold of the split on its own view; later folds wait for earlier ones and stop after an interrupt."""
-    trained: list[TrainedFold] = []
+    trained: list[FoldPolicy] = []
     for position, fold in enumerate(prepared.folds):
         place = folder if len(prepared.folds) == 1 else folder / "folds" / str(fold.index)
         place.mkdir(parents=True, exist_ok=True)
-        listener = FoldListener(tracker, fold=position, offset=position * spec.train.env_steps) if len(prepared.folds) > 1 else tracker
+        listener = (
+            FoldListener(tracker, fold=position, offset=position * spec.train.env_steps)
+            if len(prepared.folds) > 1
+            else tracker
+        )
         result = train_view(spec, prepared.sealed.training(position), place, listener, resume=resume)
-        trained.append(TrainedFold(fold.index, place, result))
+        trained.append(FoldPolicy(fold.index, place, result))
         if result.status == "interrupted":
             break
     return tuple(trained)
@@ -137,7 +132,9 @@ def saved_step(spec: ExperimentSpec, folder: Path, prepared: Prepared) -> int:
     return step
 
 
-def train_view(spec: ExperimentSpec, view: TrainingView, folder: Path, listener: Any, *, resume: bool) -> TrainingResult:
+def train_view(
+    spec: ExperimentSpec, view: TrainingView, folder: Path, listener: Any, *, resume: bool
+) -> TrainingResult:
     """Train on one training view; raises TrainingError where not one candidate came of it."""
     job = TrainingJob(spec, view.features, view.train, view.validation, folder, resume=resume)
     result = train(job, listener=listener)
@@ -149,7 +146,7 @@ def train_view(spec: ExperimentSpec, view: TrainingView, folder: Path, listener:
     return result
 
 
-def training_block(spec: ExperimentSpec, folds: tuple[TrainedFold, ...], root: Path) -> dict[str, Any]:
+def training_block(spec: ExperimentSpec, folds: tuple[FoldPolicy, ...], root: Path) -> dict[str, Any]:
     """Return run.json's `training`, `checkpoint` and, where there are several, `folds`."""
     results = [fold.result for fold in folds]
     steps, seconds = sum(r.env_steps for r in results), sum(r.seconds for r in results)
@@ -173,18 +170,21 @@ def training_block(spec: ExperimentSpec, folds: tuple[TrainedFold, ...], root: P
     return block
 
 
-def checkpoint_block(spec: ExperimentSpec, fold: TrainedFold, root: Path) -> Mapping[str, Any] | None:
+def checkpoint_block(spec: ExperimentSpec, fold: FoldPolicy, root: Path) -> Mapping[str, Any] | None:
     """Return where the chosen candidate lies, relative to the run directory, and what it was chosen by."""
     best = fold.result.best
     if best is None:
         return None
     path = (fold.folder / best.path).resolve().relative_to(root.resolve())
-    return {"path": str(path), "step": best.env_step, "selected_by": f"validation.{spec.train.select_by}", "score": best.score}
+    return {
+        "path": str(path),
+        "step": best.env_step,
+        "selected_by": f"validation.{spec.train.select_by}",
+        "score": best.score,
+    }
 
 
 def _judge(
-    spec: ExperimentSpec, context: RunContext, record: RunRecord, prepared: Prepared, folds: tuple[TrainedFold, ...]
+    spec: ExperimentSpec, context: RunContext, record: RunRecord, prepared: Prepared, folds: tuple[FoldPolicy, ...]
 ) -> list[Path]:
-    from wealtharena.tasks import judging
-
-    return judging.judge(spec, context, record, prepared, folds)
+    return judging.judge(spec, context, record, prepared, folds, audit=None)

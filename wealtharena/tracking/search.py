@@ -83,7 +83,11 @@ class SearchDisplay:
 
     def best(self) -> tuple[int, float] | None:
         """Return number and score of the best trial that ran to its end; None before there is one."""
-        scored = [(number, row.score) for number, row in self._rows.items() if row.state == "COMPLETE" and row.score is not None]
+        scored = [
+            (number, row.score)
+            for number, row in self._rows.items()
+            if row.state == "COMPLETE" and row.score is not None
+        ]
         return max(scored, key=lambda item: self._sign * item[1]) if scored else None
 
     def close(self) -> None:
@@ -105,7 +109,13 @@ class SearchDisplay:
 
         best = self.best()
         table = Table(title=self.headline(), title_justify="left", title_style="bold", box=None, pad_edge=False)
-        for name, justify in (("trial", "right"), ("state", "left"), ("progress", "right"), (self.metric, "right"), ("overrides", "left")):
+        for name, justify in (
+            ("trial", "right"),
+            ("state", "left"),
+            ("progress", "right"),
+            (self.metric, "right"),
+            ("overrides", "left"),
+        ):
             table.add_column(name, justify=justify)  # type: ignore[arg-type]  # rich's literal type, given as two words here
         newest = sorted(self._rows.items(), key=lambda item: (item[1].state == "RUNNING", item[0]))[-_SHOWN:]
         chosen: dict[int, Any] = dict(newest)

@@ -55,7 +55,10 @@ def build(*, entity: str, project: str) -> Any:
             is_open=True,
             panels=[
                 *(panels.BarPlot(title=name.removeprefix("test/"), metrics=[name], groupby="asset") for name in _TEST),
-                panels.BarPlot(title="Sharpe against baselines", metrics=["test/sharpe", *(f"baseline/{b}/sharpe" for b in _BASELINES)]),
+                panels.BarPlot(
+                    title="Sharpe against baselines",
+                    metrics=["test/sharpe", *(f"baseline/{b}/sharpe" for b in _BASELINES)],
+                ),
             ],
         ),
         ws.Section(

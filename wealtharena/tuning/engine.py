@@ -147,7 +147,9 @@ def _trainable(objective: Objective, metric: str) -> Callable[..., None]:
 
         def report(score: float, extra: Mapping[str, Any]) -> None:
             if not math.isfinite(score):
-                raise TrainingError(f"trial {config['number']} reported a score of {score}", hint="it is counted as failed")
+                raise TrainingError(
+                    f"trial {config['number']} reported a score of {score}", hint="it is counted as failed"
+                )
             last.update({metric: float(score), STEP_KEY: int(last.get(STEP_KEY, 0)) + 1, **extra})
             tune.report(dict(last))
 
@@ -189,13 +191,19 @@ def _watch(listener: SearchListener) -> Any:
         def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
             listener.on_trial(trial.config["number"], trial.config["overrides"], "RUNNING", 0, None)
 
-        def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any) -> None:
-            listener.on_trial(trial.config["number"], trial.config["overrides"], "RUNNING", result[STEP_KEY], _score(result))
+        def on_trial_result(
+            self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any
+        ) -> None:
+            listener.on_trial(
+                trial.config["number"], trial.config["overrides"], "RUNNING", result[STEP_KEY], _score(result)
+            )
 
         def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
             result = trial.last_result or {}
             state = "COMPLETE" if result.get(FINISHED_KEY) else "PRUNED"
-            listener.on_trial(trial.config["number"], trial.config["overrides"], state, result.get(STEP_KEY, 0), _score(result))
+            listener.on_trial(
+                trial.config["number"], trial.config["overrides"], state, result.get(STEP_KEY, 0), _score(result)
+            )
 
         def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
             listener.on_trial(trial.config["number"], trial.config["overrides"], "FAIL", 0, None)
@@ -274,7 +282,11 @@ def _collect(study: Any, rows: _Rows) -> tuple[TrialRow, ...]:
         if not trial.state.is_finished() or f"zombie-{trial.number}" in study.user_attrs:
             continue
         extra = rows.read(trial.number)
-        score = trial.value if trial.value is not None else (max(trial.intermediate_values.items())[1] if trial.intermediate_values else None)
+        score = (
+            trial.value
+            if trial.value is not None
+            else (max(trial.intermediate_values.items())[1] if trial.intermediate_values else None)
+        )
         found.append(
             TrialRow(
                 trial.number,
@@ -296,7 +308,8 @@ def _alone(study_path: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except filelock.Timeout as error:
         raise TrainingError(
-            f"another search is running on the study {study_path.name}", hint="wait for it, or give sweep.study=<another name>"
+            f"another search is running on the study {study_path.name}",
+            hint="wait for it, or give sweep.study=<another name>",
         ) from error
     try:
         yield

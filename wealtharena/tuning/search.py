@@ -73,7 +73,9 @@ class StudySearch(Searcher):
     COMPLETE and so misleads TPE; one that raised or reported a non-finite value is told FAIL.
     """
 
-    def __init__(self, study: optuna.Study, sweep: SweepSpec, *, finished: Callable[[int, str, Mapping[str, Any]], None]) -> None:
+    def __init__(
+        self, study: optuna.Study, sweep: SweepSpec, *, finished: Callable[[int, str, Mapping[str, Any]], None]
+    ) -> None:
         super().__init__(metric=sweep.metric, mode=sweep.mode)
         self._study = study
         self._sweep = sweep
@@ -107,7 +109,9 @@ class StudySearch(Searcher):
         result = result or {}
         value = result.get(self._sweep.metric)
         sound = not error and value is not None and math.isfinite(value)
-        state = TrialState.FAIL if not sound else (TrialState.COMPLETE if result.get(FINISHED_KEY) else TrialState.PRUNED)
+        state = (
+            TrialState.FAIL if not sound else (TrialState.COMPLETE if result.get(FINISHED_KEY) else TrialState.PRUNED)
+        )
         if state is TrialState.PRUNED and result:  # the result on which a trial is stopped comes here only
             trial.report(float(result[self._sweep.metric]), step=int(result[STEP_KEY]))
         self.told += 1

@@ -69,7 +69,11 @@ def selection_bias(trials: Sequence[TrialRow], *, blocks: int) -> SelectionBias:
     Every trial that reported returns counts, stopped ones too: what was looked at was chosen among. Series are cut to
     the shortest; blocks are halved until each holds at least two bars.
     """
-    series = {row.overrides: np.asarray(row.extra[RETURNS_KEY], dtype=np.float64) for row in trials if row.extra.get(RETURNS_KEY)}
+    series = {
+        row.overrides: np.asarray(row.extra[RETURNS_KEY], dtype=np.float64)
+        for row in trials
+        if row.extra.get(RETURNS_KEY)
+    }
     tried = len({row.overrides for row in trials})
     empty = np.empty(0)
     if len(series) < 2:

@@ -54,7 +54,9 @@ def check(sweep: SweepSpec, base: Sequence[str], compose: Compose) -> None:
             try:
                 compose([*base, *overrides({**chosen, key: value})])
             except ConfigError as error:
-                raise ConfigError(f"sweep.space.{key}={value!r} cannot be composed: {error.message}", hint=error.hint) from error
+                raise ConfigError(
+                    f"sweep.space.{key}={value!r} cannot be composed: {error.message}", hint=error.hint
+                ) from error
         seen.append(key)
 
 
@@ -64,7 +66,9 @@ def _applies(dimension: DimensionSpec, values: Mapping[str, Any]) -> bool:
 
 def _bounds(key: str, dimension: DimensionSpec) -> tuple[float, float]:
     if dimension.low is None or dimension.high is None:
-        raise ConfigError(f"sweep.space.{key} needs low and high", hint=f"write {{type: {dimension.type}, low: ..., high: ...}}")
+        raise ConfigError(
+            f"sweep.space.{key} needs low and high", hint=f"write {{type: {dimension.type}, low: ..., high: ...}}"
+        )
     return dimension.low, dimension.high
 
 
@@ -87,7 +91,9 @@ def _check_shape(key: str, dimension: DimensionSpec, seen: Sequence[str]) -> Non
     if dimension.log and dimension.step is not None:
         raise ConfigError(f"sweep.space.{key} has both log and step", hint="Optuna takes one of them")
     if dimension.type == "int" and not (float(low).is_integer() and float(high).is_integer()):
-        raise ConfigError(f"sweep.space.{key} is of integers but runs from {low:g} to {high:g}", hint="use whole numbers")
+        raise ConfigError(
+            f"sweep.space.{key} is of integers but runs from {low:g} to {high:g}", hint="use whole numbers"
+        )
 
 
 def _ends(key: str, dimension: DimensionSpec) -> list[Any]:

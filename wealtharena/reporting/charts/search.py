@@ -37,7 +37,7 @@ def history(size: Size, trials: Sequence[TrialPoint], *, mode: str, metric: str)
     marks = [mark for mark in ticks(0, max(last, 1), 6) if mark == int(mark)]
     canvas.number_axis(x, marks, [str(int(mark)) for mark in marks])
     for trial in scored:
-        css = "dot-done" if trial.state == "COMPLETE" else "dot-stopped"
+        css = "agent" if trial.state == "COMPLETE" else "base-other see-through"
         canvas.dot(float(x(trial.number)), float(y(trial.score)), css, radius=3.2, title=_title(trial, metric))
     done = [trial for trial in scored if trial.state == "COMPLETE"]
     if done:
@@ -67,14 +67,18 @@ def parallel(size: Size, trials: Sequence[TrialPoint], *, mode: str, metric: str
         trial = scored[i]
         row = [trial.params.get(key) for key in keys] + [trial.score]
         heights = np.array([axis.place(value) for axis, value in zip(axes.values(), row, strict=True)])
-        css = "line agent" if i in strong else "line faint"
-        canvas.add(f'<path class="{css}" d="{line_path(columns, bottom - heights * (bottom - top))}"/>', _title(trial, metric))
+        css = "line agent" if i in strong else "line base-cash thin"
+        canvas.add(
+            f'<path class="{css}" d="{line_path(columns, bottom - heights * (bottom - top))}"/>', _title(trial, metric)
+        )
     for k, (key, axis) in enumerate(axes.items()):
         canvas.rule(columns[k], top, columns[k], bottom, "grid")
         anchor = "start" if k == 0 else "end" if k == len(axes) - 1 else "middle"
         canvas.text(columns[k], canvas.y1 + (0 if k % 2 else 10), key.rsplit(".", 1)[-1], "tick", anchor)
         for share, words in axis.labels():
-            canvas.text(columns[k] + 4, bottom - share * (bottom - top), words, "tick", "start" if k < len(axes) - 1 else "end")
+            canvas.text(
+                columns[k] + 4, bottom - share * (bottom - top), words, "tick", "start" if k < len(axes) - 1 else "end"
+            )
     return canvas.render()
 
 
@@ -116,10 +120,15 @@ def contour(size: Size, trials: Sequence[TrialPoint], keys: tuple[str, str], *, 
                 f'y="{canvas.y0 - (j + 1) * tall:.1f}" width="{wide + 0.3:.1f}" height="{tall + 0.3:.1f}"/>'
             )
     for trial, (a, b) in zip(scored, at, strict=True):
-        css = "dot-done" if trial.state == "COMPLETE" else "dot-stopped"
+        css = "agent" if trial.state == "COMPLETE" else "base-other see-through"
         canvas.dot(float(x(a)), float(y(b)), css, radius=3, title=_title(trial, metric))
     for share, words in first.labels():
-        canvas.text(float(x(share)), canvas.y0 + 14, words, anchor="start" if share < 0.1 else "end" if share > 0.9 else "middle")
+        canvas.text(
+            float(x(share)),
+            canvas.y0 + 14,
+            words,
+            anchor="start" if share < 0.1 else "end" if share > 0.9 else "middle",
+        )
     canvas.text((canvas.x0 + canvas.x1) / 2, canvas.y0 + 14, keys[0], "note", "middle")
     for share, words in second.labels():
         canvas.text(canvas.x0 - 6, float(y(share)), words, anchor="end")
@@ -139,7 +148,7 @@ def seeds(size: Size, finalists: Sequence[tuple[str, Sequence[float]]], *, metri
         middle = float(np.median(scores))
         canvas.rule(x - 16, float(y(middle)), x + 16, float(y(middle)), "line agent")
         for seed, score in enumerate(scores):
-            canvas.dot(x, float(y(score)), "dot-done", radius=3.5, title=f"{name}, seed {seed}: {score:+.3f}")
+            canvas.dot(x, float(y(score)), "agent", radius=3.5, title=f"{name}, seed {seed}: {score:+.3f}")
         canvas.text(x, canvas.y0 + 14, name, anchor="middle")
     return canvas.render()
 
@@ -156,9 +165,11 @@ def logits(size: Size, values: FloatArray, *, probability: float | None) -> str:
     y = Scale(0, counts.max() * 1.08 / values.size, canvas.y0, canvas.y1)
     canvas.y_axis(y, [(mark, f"{mark:.0%}") for mark in ticks(0, counts.max() / values.size, 4)], zero=0.0)
     for count, left, right in zip(counts, bins[:-1], bins[1:], strict=True):
-        css = "bar loss" if right <= 1e-9 else "bar agent"
+        css = "bar base-buy_and_hold" if right <= 1e-9 else "bar agent"
         height = float(y(count / values.size)) - canvas.y0
-        canvas.box(float(x(left)) + 0.5, canvas.y0, float(x(right) - x(left)) - 1, height, css, f"{count / values.size:.1%}")
+        canvas.box(
+            float(x(left)) + 0.5, canvas.y0, float(x(right) - x(left)) - 1, height, css, f"{count / values.size:.1%}"
+        )
     canvas.number_axis(x, [-edge, 0.0, edge], [f"{-edge:.1f}", "0", f"{edge:.1f}"])
     canvas.text(canvas.x0 + 4, canvas.y1 + 4, f"at or below 0: {probability:.0%}", "note")
     return canvas.render()
@@ -205,7 +216,9 @@ def _score_axis(canvas: Canvas, values: FloatArray) -> Scale:
     low, high = float(values.min()), float(values.max())
     margin = (high - low or 1.0) * 0.06
     scale = Scale(low - margin, high + margin, canvas.y0, canvas.y1)
-    canvas.y_axis(scale, [(mark, f"{mark:+.2g}" if mark else "0") for mark in ticks(low - margin, high + margin, 5)], zero=0.0)
+    canvas.y_axis(
+        scale, [(mark, f"{mark:+.2g}" if mark else "0") for mark in ticks(low - margin, high + margin, 5)], zero=0.0
+    )
     return scale
 
 

@@ -1,0 +1,206 @@
+"""The end of a training: open the test window, play the agent and the baselines, judge, write it all down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from wealtharena.agents.policy import NetworkPolicy, load_policy
+from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.evaluation import backtest, metrics, tables
+from wealtharena.evaluation.evaluate import Evaluation, Facts, evaluate
+from wealtharena.evaluation.firewall import OpenedView
+from wealtharena.evaluation.ledger import Ledger, RunIdentity
+from wealtharena.evaluation.splits import track_records
+from wealtharena.reporting import build, plots, report
+from wealtharena.reporting.data import AuditRow
+from wealtharena.tasks.pipeline import Prepared
+from wealtharena.tasks.record import RunContext, RunRecord, jsonable
+from wealtharena.tracking.journal import read
+from wealtharena.training.job import TrainingResult
+
+EQUITY_POINTS = 400  # of the track record that a checkpoint carries
+
+
+@dataclass(frozen=True, eq=False)
+class FoldPolicy:
+    """The chosen policy of one fold, and the run directory's part it came from."""
+
+    index: int
+    folder: Path
+    result: TrainingResult
+
+    def load(self) -> NetworkPolicy:
+        """Return the chosen candidate."""
+        assert self.result.best is not None
+        return load_policy(self.folder / self.result.best.path)
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """What came of the one look at the test window."""
+
+    evaluation: Evaluation
+    features: OpenedView
+    policies: tuple[NetworkPolicy, ...]  # one a fold
+
+
+def judge(
+    spec: ExperimentSpec,
+    context: RunContext,
+    record: RunRecord,
+    prepared: Prepared,
+    folds: Sequence[FoldPolicy],
+    *,
+    audit: Any,
+) -> list[Path]:
+    """Open the test window once, write run.json, tables, report and checkpoint; return the report's files."""
+    found = open_and_evaluate(spec, record, prepared, [folds], purpose=spec.task, audit=audit)
+    blocks = found.evaluation.to_json()
+    inside = {
+        "train": on_train(spec, prepared, len(folds) - 1, found.policies[-1], found.evaluation.risk_free),
+        "validation": folds[-1].result.best.metrics if folds[-1].result.best else {},
+    }
+    record.update(
+        metrics={**inside, "test": blocks.pop("metrics")},
+        **{key: blocks[key] for key in ("baselines", "comparison", "stress", "verdict")},
+        **({"paths": blocks["seeds"]} if len(found.evaluation.agents) > 1 else {}),
+        audit=audit.to_json() if audit else None,
+    )
+    tables.write(context.folder, found.evaluation.agent, baselines=found.evaluation.baselines)
+    path = publish(spec, record, found)
+    record.update(registry=path)
+    return write_report(spec, context.folder, record.content, found, audit=audit)
+
+
+def open_and_evaluate(
+    spec: ExperimentSpec,
+    record: RunRecord,
+    prepared: Prepared,
+    seeds: Sequence[Sequence[FoldPolicy]],
+    *,
+    purpose: str,
+    audit: Any,
+    strategies: np.ndarray[Any, np.dtype[np.float64]] | None = None,
+) -> Judgement:
+    """Open every fold's test window, once each, and judge the seeds of one configuration together.
+
+    `seeds` holds, a seed, the folds' policies. The ledger knows of it before a row is read.
+    """
+    ledger = Ledger(spec.paths.ledger)
+    content = record.content
+    identity = RunIdentity(record.run_id, str(content["config_hash"]), spec.asset.agent, purpose)
+    opened = [prepared.sealed.open_test(k, ledger=ledger, identity=identity) for k in range(len(prepared.folds))]
+    widest = max(opened, key=lambda view: view.features.bars)
+    loaded = [tuple(fold.load() for fold in folds) for folds in seeds]
+    players = [player for policies in loaded for player in _players(spec, prepared, widest, policies)]
+    fingerprint = prepared.sealed.fingerprint
+    statistics = ledger.trial_statistics(spec.asset.agent, fingerprint, config_hash=identity.config_hash)
+    facts = Facts(
+        simulated=bool(prepared.about["simulated"]),
+        unadjusted_rolls=spec.asset.instrument.rolls == "unadjusted" and not prepared.about["simulated"],
+        trials=statistics,
+        openings=ledger.openings(spec.asset.agent, fingerprint=fingerprint),
+        benchmark=spec.asset.benchmark,
+        risk_free_per_year=spec.asset.risk_free_bps_per_year / 1e4,
+        degenerate=next((fold.result.degenerate for folds in seeds for fold in folds if fold.result.degenerate), None),
+        audit=None if audit is None else "passed" if audit.passed else "failed",
+        seeds=len(seeds),
+    )
+    rng = np.random.default_rng([spec.seed, 20_260_101])
+    found = evaluate(players, evaluation=spec.evaluation, facts=facts, rng=rng, strategies=strategies)
+    a_bar = found.metrics["sharpe"] / np.sqrt(found.agent.bars_per_year)
+    ledger.record_result(identity, fingerprint=fingerprint, sharpe=float(a_bar))
+    return Judgement(found, widest, loaded[0])
+
+
+def _players(
+    spec: ExperimentSpec, prepared: Prepared, view: OpenedView, policies: Sequence[NetworkPolicy]
+) -> list[backtest.Player]:
+    """Return one player a track record: one for holdout and walk-forward, several for cpcv."""
+    by_fold = {fold.index: policy for fold, policy in zip(prepared.folds, policies, strict=True)}
+    players = []
+    for pieces in track_records(prepared.folds):
+        played = tuple(backtest.Piece(by_fold[index], by_fold[index].scaler, segment) for index, segment in pieces)
+        players.append(backtest.Player(spec.algo.name, view.features, env_of(spec, policies[0]), played))
+    return players
+
+
+def env_of(spec: ExperimentSpec, policy: NetworkPolicy) -> Any:
+    """Return the market's rules with the kind of action that the policy was trained with."""
+    return spec.env.model_copy(update={"action": policy.action})
+
+
+def on_train(
+    spec: ExperimentSpec, prepared: Prepared, position: int, policy: NetworkPolicy, risk_free: float
+) -> Mapping[str, float]:
+    """Return the measures over the longest training segment: what the agent looks like where it has learnt."""
+    view = prepared.sealed.training(position)
+    segment = max(view.train, key=lambda item: item.bars)
+    played = backtest.run(policy, view.features, policy.scaler, env_of(spec, policy), segment, name=spec.algo.name)
+    return metrics.summary(played, risk_free=risk_free)
+
+
+def publish(spec: ExperimentSpec, record: RunRecord, found: Judgement) -> str:
+    """Copy the chosen policy to the registry, proven there, and return its folder as `<agent>/<version>`."""
+    from wealtharena.registry.checkpoints import ModelCheckpoint
+    from wealtharena.registry.publish import publish as save
+
+    window = found.features.test[-1]
+    facts = {**record.content, "track_record": track_record(found.evaluation)}
+    folder = save(
+        ModelCheckpoint(spec.paths.checkpoints),
+        found.policies[-1],
+        version=record.run_id,
+        spec=spec,
+        features=found.features.features,
+        start=window.start,
+        stop=window.stop,
+        facts=facts,
+    )
+    return f"{folder.parent.name}/{folder.name}"
+
+
+def track_record(found: Evaluation) -> dict[str, Any]:
+    """Return equity over the test window, agent and baselines, thinned out, each starting at 1."""
+    agent = found.agent
+    rows = np.unique(np.linspace(0, len(agent.equity) - 1, min(EQUITY_POINTS, len(agent.equity))).astype(int))
+    paths = {"agent": agent, **found.baselines}
+    return {
+        "dates": [str(day) for day in agent.timestamps[rows].astype("datetime64[D]")],
+        "equity": {
+            name: [round(float(v), 6) for v in path.equity[rows] / path.equity[0]] for name, path in paths.items()
+        },
+    }
+
+
+def write_report(
+    spec: ExperimentSpec,
+    folder: Path,
+    content: Mapping[str, Any],
+    found: Judgement,
+    *,
+    audit: Any,
+    seeds: Sequence[int] = (),
+) -> list[Path]:
+    """Write report.html, where tracking.report asks for it, and return the files to show."""
+    if not spec.tracking.report:
+        return []
+    data = build.from_evaluation(
+        jsonable(content),
+        found.evaluation,
+        rng=np.random.default_rng([spec.seed, 7]),
+        journal=read(folder / "metrics.jsonl"),
+        seeds=seeds,
+        audit=[AuditRow(check.name, check.passed, check.detail) for check in audit.checks] if audit else (),
+        config=yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False),
+        currency=spec.asset.account_currency,
+    )
+    path = folder / "report.html"
+    report.write(path, data)
+    return [path, *plots.write(folder / "plots", data)]
