@@ -76,7 +76,7 @@ def _compile(function: Function, fastmath: bool | set[str]) -> Function:
     try:
         if folder is not None:
             config.CACHE_DIR = str(folder)
-        make = njit(cache=folder is not None, nogil=True, error_model="numpy", fastmath=fastmath)
+        make = njit(cache=folder is not None, nogil=True, error_model="numpy", fastmath=fastmath, forceinline=True)
         return cast(Function, make(function))
     finally:
         config.CACHE_DIR = before

@@ -422,18 +422,22 @@ def observe(
     source = (t - window + 1) * stride
     at = 0
     for _ in range(blocks):
+        # Slices, because an index that may be negative costs a test for every number copied.
+        seen = features[source : source + length]
+        written = out[row, at : at + length]
         for j in range(length):
-            out[row, at + j] = features[source + j]
+            written[j] = seen[j]
         at += length
         source += apart
+    assets = units.shape[1]
+    account = out[row, at : at + assets + 3]
     equity = state[i, EQUITY]
     inverse = 1.0 / equity if equity > 0.0 else 0.0
-    for a in range(units.shape[1]):
-        out[row, at + a] = _bound(units[i, a] * bars[t, MARK, a] * inverse)
-    at += units.shape[1]
-    out[row, at] = _bound(state[i, CASH] * inverse)
-    out[row, at + 1] = _bound(min(equity / state[i, PEAK] - 1.0, 0.0))
-    out[row, at + 2] = _bound(state[i, GROSS] * inverse)
+    for a in range(assets):
+        account[a] = _bound(units[i, a] * bars[t, MARK, a] * inverse)
+    account[assets] = _bound(state[i, CASH] * inverse)
+    account[assets + 1] = _bound(min(equity / state[i, PEAK] - 1.0, 0.0))
+    account[assets + 2] = _bound(state[i, GROSS] * inverse)
 
 
 @compiled
