@@ -77,8 +77,13 @@ def defaults_for(overrides: Sequence[str]) -> dict[str, Any]:
     Choices that do not exist are passed over, so that there is something to compare a mistake with.
     """
     known = groups()
-    choices = [item for item in overrides if item.partition("=")[2] in known.get(item.partition("=")[0], ())]
-    for attempt in (choices, []):
+    choices = tuple(item for item in overrides if item.partition("=")[2] in known.get(item.partition("=")[0], ()))
+    return _defaults(choices)
+
+
+@cache
+def _defaults(choices: tuple[str, ...]) -> dict[str, Any]:
+    for attempt in (choices, ()):
         try:
             return flatten(OmegaConf.to_container(compose_raw(attempt), resolve=True))
         except (HydraException, OmegaConfBaseException):

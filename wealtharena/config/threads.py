@@ -22,7 +22,7 @@ def usable_cores(cgroup: Path = _CGROUP) -> int:
 
 
 def set_threads(requested: int, environment: MutableMapping[str, str] = os.environ) -> int:
-    """Set the thread variables before numpy and torch are loaded and return the number; 0 takes `usable_cores`.
+    """Set the thread variables before torch is loaded and return the number; 0 takes `usable_cores`.
 
     A variable that the user has set stays. Waiting threads sleep instead of spinning, since on a busy machine spinning
     takes the core from the thread that is waited for.

@@ -1,0 +1,170 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from omegaconf import OmegaConf
+from pydantic import ValidationError
+
+from wealtharena.config import compose, parse
+from wealtharena.config.composition import compose_raw, groups
+from wealtharena.config.paths import conf_dir, sweeps_dir
+
+GROUPS = {
+    *("task", "asset", "universe", "data", "algo", "env", "reward", "features", "split", "model", "compute"),
+    *("tracking", "risk", "sweep", "evaluation", "experiment", "debug"),
+}
+CHOICES = [(group, choice) for group, choices in groups().items() for choice in choices]
+AGENTS = {
+    "stocks": "asx_stocks",
+    "forex": "currency_pairs",
+    "crypto": "cryptocurrencies",
+    "etf": "etf",
+    "commodities": "commodities",
+}
+
+
+def test_every_group_of_the_design_has_a_choice() -> None:
+    assert set(groups()) >= GROUPS
+    assert all(groups()[name] for name in GROUPS)
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES, ids=lambda value: value)
+def test_every_file_of_conf_and_sweeps_composes_and_parses(group: str, choice: str) -> None:
+    assert compose([f"{group}={choice}"]).asset.universe.symbols
+
+
+@pytest.mark.parametrize("asset", AGENTS)
+def test_each_asset_brings_its_own_universe_simulator_and_agent(asset: str) -> None:
+    raw = compose_raw([f"asset={asset}"])
+    spec = parse(raw, overrides=())
+    simulator = OmegaConf.load(conf_dir() / "data" / "simulator" / f"{asset}.yaml")
+    assert spec.asset.name == spec.asset.market == asset
+    assert spec.asset.agent == AGENTS[asset]
+    assert 10 <= len(spec.asset.universe.symbols) <= 20
+    assert raw.data.simulator.calibrated_on == simulator.calibrated_on
+    assert list(spec.data.simulator.annual_volatility) == list(simulator.annual_volatility)
+    assert spec.asset.account_currency == ("AUD" if asset == "stocks" else "USD")
+    assert spec.asset.limits.long_only == (asset not in ("forex", "commodities"))
+
+
+@pytest.mark.parametrize(
+    ("asset", "bps"), [("stocks", 10), ("forex", 1), ("crypto", 10), ("etf", 5), ("commodities", 8)]
+)
+def test_commission_and_half_spread_add_up_to_the_class_s_cost(asset: str, bps: float) -> None:
+    costs = compose([f"asset={asset}"]).asset.costs
+    assert costs.commission_bps + costs.half_spread_bps == pytest.approx(bps)
+
+
+def test_a_contract_moves_equity_by_its_size_in_dollars() -> None:
+    asset = compose(["asset=commodities"]).asset
+    multipliers = asset.instrument.multipliers
+    assert multipliers["GC=F"] * 1.0 == 100  # 100 oz quoted in dollars
+    assert multipliers["ZC=F"] * 450 == pytest.approx(5000 * 4.50)  # 5000 bushels quoted in cents
+    assert multipliers["KC=F"] * 200 == pytest.approx(37_500 * 2.00)  # 37500 lb quoted in cents
+    assert set(multipliers) == set(asset.universe.symbols)
+
+
+def test_a_universe_of_choice_replaces_the_asset_s_own_and_sets_the_account() -> None:
+    spec = compose(["asset=stocks", "universe=nyse"])
+    assert spec.asset.universe.name == "nyse"
+    assert spec.asset.account_currency == "USD"
+
+
+def test_the_environment_is_handed_the_asset_s_rules_and_the_reward() -> None:
+    spec = compose(["asset=etf", "asset.costs.commission_bps=9", "asset.limits.max_weight=0.3", "reward.scale=7"])
+    assert spec.env.costs == spec.asset.costs
+    assert spec.env.costs.commission_bps == 9
+    assert spec.env.limits.max_weight == 0.3
+    assert spec.env.instrument == spec.asset.instrument
+    assert spec.env.reward.scale == 7
+
+
+def test_a_simulator_parameter_can_be_set_beside_the_class_s_own() -> None:
+    spec = compose(["asset=crypto", "data=simulated", "data.simulator.predictability=0.01"])
+    assert spec.data.source == "simulated"
+    assert spec.data.simulator.predictability == 0.01
+
+
+def test_presets_win_over_groups_and_the_command_line_wins_over_presets() -> None:
+    assert compose(["experiment=us_stocks"]).asset.agent == "us_stocks"
+    assert compose(["experiment=us_stocks"]).asset.universe.name == "nyse"
+    assert compose(["experiment=us_stocks", "universe=asx_large"]).asset.universe.name == "asx_large"
+    assert compose(["experiment=frictionless"]).env.costs.commission_bps == 0
+    assert compose(["experiment=frictionless", "asset.costs.commission_bps=3"]).env.costs.commission_bps == 3
+
+
+def test_a_new_asset_class_is_one_yaml_and_no_code(tmp_path, monkeypatch) -> None:
+    import shutil
+
+    from wealtharena.config import composition
+
+    shutil.copytree(conf_dir(), tmp_path / "conf")
+    (tmp_path / "conf" / "asset" / "bonds.yaml").write_text(
+        "defaults:\n  - etf\n  - override /universe@_global_.universe: bonds\n\nname: bonds\nagent: bonds\n"
+    )
+    (tmp_path / "conf" / "universe" / "bonds.yaml").write_text(
+        "name: bonds\nsymbols: [TLT, IEF]\ncalendar: XNYS\ncurrency: USD\nuniverse_as_of: '2025-01-02'\nmax_symbols: null\n"
+    )
+    monkeypatch.setattr(composition, "conf_dir", lambda: tmp_path / "conf")
+    spec = compose(["asset=bonds"])
+    assert (spec.asset.name, spec.asset.market, spec.asset.agent) == ("bonds", "etf", "bonds")
+    assert spec.asset.universe.symbols == ("TLT", "IEF")
+
+
+def test_specs_are_frozen() -> None:
+    spec = compose()
+    with pytest.raises(ValidationError):
+        spec.seed = 3  # type: ignore[misc]
+
+
+def test_a_spec_survives_json() -> None:
+    spec = compose(["asset=forex"])
+    assert json.loads(spec.model_dump_json())["algo"]["name"] == "ppo"
+
+
+def test_every_search_space_is_a_choice_from_any_directory(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in sweeps_dir().glob("*.yaml"):
+        assert compose([f"sweep={path.stem}"]).sweep.name != "none"
+    assert compose(["sweep=none"]).sweep.name == "none"
+
+
+def test_no_default_value_stands_in_a_spec() -> None:
+    """A default in Python would hide a value that conf/ forgot; parts of a search space are optional by nature."""
+    from wealtharena.config.specs.experiment import ExperimentSpec
+    from wealtharena.config.specs.sweep import DimensionSpec
+
+    seen: list[str] = []
+
+    def walk(model, path) -> None:
+        for name, field in model.model_fields.items():
+            if not field.is_required():
+                seen.append(f"{path}{name}")
+            if hasattr(field.annotation, "model_fields"):
+                walk(field.annotation, f"{path}{name}.")
+
+    walk(ExperimentSpec, "")
+    assert seen == []
+    assert not all(field.is_required() for field in DimensionSpec.model_fields.values())
+
+
+def test_composing_leaves_a_running_hydra_job_alone() -> None:
+    from hydra.core.global_hydra import GlobalHydra
+
+    before = GlobalHydra.instance().hydra
+    compose(["asset=etf"])
+    assert GlobalHydra.instance().hydra is before
+
+
+def test_parse_takes_what_hydra_composed() -> None:
+    assert parse(compose_raw(["seed=5"]), overrides=["seed=5"]).seed == 5
+
+
+def test_configuration_loads_no_heavy_library() -> None:
+    code = (
+        "import sys; from wealtharena.config import compose; compose(['asset=crypto']); import wealtharena;"
+        "print([name for name in ('torch', 'ray', 'wandb', 'pandas', 'matplotlib') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

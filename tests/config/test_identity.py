@@ -1,0 +1,45 @@
+import pytest
+
+from tests.config.variants import variant
+from wealtharena.config import config_hash
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "seed=7",
+        "paths.checkpoints=elsewhere",
+        "tracking.console=plain",
+        "tracking.wandb.tags=[a]",
+        "compute.torch_threads=1",
+        "evaluation.verdict.min_seeds=9",
+        "data.root=elsewhere",
+        "train.checkpoint_seconds=7",
+    ],
+)
+def test_what_cannot_change_the_result_leaves_the_hash(override: str) -> None:
+    assert config_hash(variant(override)) == config_hash(variant())
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "algo.learning_rate=0.00011",
+        "asset.costs.commission_bps=5",
+        "universe.max_symbols=3",
+        "env.window=2",
+        "data.start=2015-01-01",
+        "split.test_share=0.3",
+        "features.clip=4",
+        "train.env_steps=12345",
+        "model.hidden=[32]",
+        "compute.envs=8",
+    ],
+)
+def test_what_changes_the_result_changes_the_hash(override: str) -> None:
+    assert config_hash(variant(override)) != config_hash(variant())
+
+
+def test_the_hash_is_sixteen_hex_digits() -> None:
+    assert int(config_hash(variant()), 16) >= 0
+    assert len(config_hash(variant())) == 16

@@ -1,0 +1,183 @@
+"""The command line as a process sees it; one probe job stands in for the tasks."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PROBE = """
+import json, os, sys
+from hydra.core.hydra_config import HydraConfig
+from wealtharena.config import parse
+from wealtharena.config.launch import launch
+from wealtharena.errors import DataError
+
+@launch
+def main(cfg):
+    early = {"omp": os.environ.get("OMP_NUM_THREADS"), "torch": "torch" in sys.modules}
+    spec = parse(cfg)
+    if spec.seed == 99:
+        raise DataError("no rows", hint="ask for more")
+    if spec.seed == 98:
+        raise RuntimeError("a bug")
+    if spec.seed == 97:
+        raise KeyboardInterrupt
+    print(json.dumps({"seed": spec.seed, "asset": spec.asset.name, "steps": spec.train.env_steps, "cwd": os.getcwd(),
+        "folder": HydraConfig.get().runtime.output_dir,
+        "full": os.environ.get("HYDRA_FULL_ERROR"), **early}))
+    return 0
+
+sys.exit(main())
+"""
+
+
+@pytest.fixture
+def probe(tmp_path: Path):
+    script = tmp_path / "probe.py"
+    script.write_text(PROBE)
+
+    def call(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        environment = {
+            key: value for key, value in os.environ.items() if key not in ("OMP_NUM_THREADS", "HYDRA_FULL_ERROR")
+        }
+        return subprocess.run(
+            [sys.executable, str(script), *arguments],
+            cwd=tmp_path,
+            env=environment | (env or {}),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return call
+
+
+def test_a_job_runs_where_it_was_called_and_gets_a_folder_of_its_own(probe, tmp_path: Path) -> None:
+    done = probe("asset=etf", "compute.torch_threads=2")
+    said = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert said["cwd"] == str(tmp_path)
+    assert said["omp"] == "2"
+    assert said["full"] is None
+    assert Path(said["folder"]).relative_to(tmp_path).parts[0] == "outputs"
+    assert sorted(path.name for path in Path(said["folder"]).iterdir()) == [".hydra"]
+
+
+def test_threads_are_set_before_torch_is_loaded(probe) -> None:
+    said = json.loads(probe().stdout)
+    assert said["omp"] is not None
+    assert said["torch"] is False
+
+
+def test_a_wrong_configuration_is_one_line_exit_code_2_and_leaves_nothing(probe, tmp_path: Path) -> None:
+    done = probe("algo.gamma=3")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: algo.gamma=3 must be between 0 and 1; try algo.gamma=")
+    assert len(done.stderr.splitlines()) == 1
+    assert list(tmp_path.glob("outputs/*/*")) == []
+
+
+def test_hydra_s_own_errors_look_the_same(probe) -> None:
+    done = probe("asset=crpto")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: asset=crpto is not a choice; did you mean asset=crypto?")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_expected_error_is_a_line_and_its_exit_code(probe) -> None:
+    done = probe("seed=99")
+    assert done.returncode == 1
+    assert done.stderr == "error: no rows; ask for more\n"
+
+
+def test_a_bug_keeps_its_traceback(probe) -> None:
+    done = probe("seed=98")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "RuntimeError: a bug" in done.stderr
+
+
+def test_hydra_full_error_shows_all_of_any_error(probe) -> None:
+    done = probe("asset=crpto", env={"HYDRA_FULL_ERROR": "1"})
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "MissingConfigException" in done.stderr
+
+
+def test_ctrl_c_is_exit_code_130_and_ends_a_grid(probe) -> None:
+    done = probe("-m", "seed=97,1")
+    assert done.returncode == 130
+    assert '"seed": 1' not in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_grid_goes_on_after_a_failure_and_returns_the_worst_code(probe, tmp_path: Path) -> None:
+    done = probe("-m", "seed=99,1", "asset=forex")
+    jobs = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert done.returncode == 1
+    assert [job["seed"] for job in jobs] == [1]
+    assert Path(jobs[0]["folder"]).relative_to(tmp_path).parts[0] == "multirun"
+    assert Path(jobs[0]["folder"]).name == "1"
+
+
+def test_a_grid_of_searches_is_refused_with_the_right_form(probe) -> None:
+    done = probe("-m", "asset=crypto", "sweep=ppo")
+    assert done.returncode == 2
+    assert "python run.py sweep=ppo asset=crypto" in done.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(probe, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = probe(f"hydra.run.dir={tmp_path}/file/run")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: cannot write the run directory")
+
+
+def test_a_resumed_job_stands_in_the_old_folder(probe) -> None:
+    first = json.loads(probe("asset=forex", "train.env_steps=123").stdout)
+    again = json.loads(probe(f"resume={first['folder']}", "seed=5").stdout)
+    assert again["folder"] == first["folder"]
+    assert (again["asset"], again["steps"], again["seed"]) == ("forex", 123, 5)
+    recorded = Path(first["folder"], ".hydra", "overrides.yaml").read_text()
+    assert "seed=5" not in recorded
+
+
+def test_help_lists_groups_and_choices_in_two_seconds(probe) -> None:
+    began = time.perf_counter()
+    done = probe("--help")
+    assert time.perf_counter() - began < 2
+    assert done.returncode == 0
+    assert "commodities, crypto, etf, forex, stocks" in done.stdout
+    assert "python probe.py asset=crypto algo=ppo" in done.stdout
+
+
+def test_the_composed_configuration_can_be_printed(probe) -> None:
+    done = probe("--cfg", "job", "--package", "universe", "asset=forex")
+    assert done.returncode == 0
+    assert "EURUSD" in done.stdout
+
+
+def test_info_explains_the_composition(probe) -> None:
+    done = probe("--info", "defaults")
+    assert done.returncode == 0
+    assert "asset/crypto" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("asset=cr", "asset=crypto"), ("train.env_s", "train.env_steps="), ("universe=asx", "universe=asx_large")],
+)
+def test_tab_completes_groups_and_keys(probe, typed: str, offered: str) -> None:
+    line = f"python probe.py {typed}"
+    done = probe(
+        "--shell-completion", "query=bash", env={"COMP_LINE": line, "COMP_POINT": str(len(line)), "COMP_CWORD": "2"}
+    )
+    assert offered in done.stdout.split()
+    assert "complete" in probe("--shell-completion", "install=bash").stdout

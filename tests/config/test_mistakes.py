@@ -1,0 +1,103 @@
+import pytest
+
+from wealtharena.config import compose
+from wealtharena.config.suggest import did_you_mean, nearest
+from wealtharena.errors import ConfigError
+
+
+def complaint(*overrides: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        compose(overrides)
+    return str(caught.value)
+
+
+def test_a_value_out_of_range_names_key_value_range_and_a_fix() -> None:
+    assert complaint("algo.clip=3") == f"algo.clip=3 must be between 0 and 1; try algo.clip={compose().algo.clip:g}"
+
+
+def test_an_excluded_bound_is_said_to_be_excluded() -> None:
+    assert complaint("algo.gamma=1").startswith("algo.gamma=1 must be between 0 and 1, 1 excluded; try algo.gamma=")
+
+
+def test_one_sided_ranges_are_said_as_such() -> None:
+    assert complaint("train.env_steps=0").startswith("train.env_steps=0 must be at least 1; try train.env_steps=")
+    assert "reward.scale=0 must be above 0" in complaint("reward.scale=0")
+
+
+def test_the_fix_is_the_value_of_the_chosen_files() -> None:
+    assert complaint("asset=etf", "asset.costs.commission_bps=-1").endswith("try asset.costs.commission_bps=3")
+    assert complaint("asset=stocks", "asset.costs.commission_bps=-1").endswith("try asset.costs.commission_bps=7")
+
+
+def test_all_problems_are_named_at_once_and_each_once() -> None:
+    lines = complaint(
+        "algo.gamma=3", "train.env_steps=abc", "reward.name=foo", "asset.costs.commission_bps=-1"
+    ).splitlines()
+    assert len(lines) == 4
+    assert [line.partition("=")[0] for line in lines] == [
+        "algo.gamma",
+        "asset.costs.commission_bps",
+        "reward.name",
+        "train.env_steps",
+    ]
+    assert all("; try " in line for line in lines)
+
+
+def test_wrong_types_say_what_is_wanted() -> None:
+    assert "seed=abc must be a whole number" in complaint("seed=abc")
+    assert "asset.chain=yahoo must be a list" in complaint("asset.chain=yahoo")
+    assert "data.end=soon must be a date" in complaint("data.end=soon")
+    assert "env.random_start=perhaps must be true or false" in complaint("env.random_start=perhaps")
+    assert "train=5 stands for several keys" in complaint("train=5")
+
+
+@pytest.mark.parametrize("value", [".nan", ".inf", "-.inf", "nan"])
+def test_no_number_that_is_no_number_gets_through(value: str) -> None:
+    assert "algo.learning_rate" in complaint(f"algo.learning_rate={value}")
+
+
+def test_a_misspelt_choice_names_the_near_one_and_all_there_are() -> None:
+    said = complaint("asset=crpto")
+    assert "asset=crpto is not a choice; did you mean asset=crypto?" in said
+    assert "commodities, crypto, etf, forex, stocks" in said
+    assert "did you mean algo=ppo?" in complaint("algo=pppo")
+
+
+def test_a_misspelt_group_or_key_names_the_near_one() -> None:
+    assert complaint("aset=crypto") == "unknown key aset; did you mean asset?"
+    assert complaint("train.env_step=10") == "unknown key train.env_step; did you mean train.env_steps?"
+    assert "did you mean train.env_steps" in complaint("env_steps=10")
+
+
+def test_a_key_added_with_a_plus_is_refused_not_dropped() -> None:
+    assert complaint("+unknown.key=1").startswith("unknown key unknown")
+    assert complaint("+algo.clpi=0.1") == "unknown key algo.clpi; did you mean algo.clip?"
+    assert complaint("+env.costs.commission_bps=1") == "unknown key env.costs; did you mean asset.costs?"
+    assert complaint("+algo.gamma=0.9") == "algo.gamma exists already; leave out the +"
+
+
+def test_a_part_that_is_taken_out_is_missed() -> None:
+    assert complaint("~asset").startswith("asset is missing")
+    assert complaint("~algo.gamma") == "algo.gamma is missing; set algo.gamma=..."
+
+
+def test_several_values_point_to_a_multirun() -> None:
+    assert "-m asset=crypto,forex" in complaint("asset=crypto,forex")
+
+
+def test_an_override_that_cannot_be_read_is_quoted() -> None:
+    assert complaint("data.path=[a").startswith("cannot read the override 'data.path=[a'")
+
+
+def test_an_interpolation_that_leads_nowhere_is_named() -> None:
+    assert complaint("universe.currency=${nowhere}").startswith("universe.currency cannot be resolved")
+
+
+def test_an_algorithm_without_a_module_is_an_error() -> None:
+    assert "did you mean ppo" in complaint("algo.name=ppoo")
+
+
+def test_nearest_ignores_case_and_gives_nothing_for_nonsense() -> None:
+    assert nearest("PPO", ["ppo", "sac"]) == ["ppo"]
+    assert nearest("zzzz", ["ppo", "sac"]) == []
+    assert did_you_mean("zzzz", ["ppo", "sac"]) == "known: ppo, sac"

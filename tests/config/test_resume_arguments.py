@@ -1,0 +1,39 @@
+from pathlib import Path
+
+import pytest
+
+from wealtharena.config.resume import resumed_argv
+from wealtharena.errors import ConfigError
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    folder = tmp_path / "out, puts=1" / "run"
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra" / "overrides.yaml").write_text("- asset=forex\n- train.env_steps=100\n- +debug=fast\n")
+    return folder
+
+
+def test_arguments_without_resume_stay_as_they_are() -> None:
+    assert resumed_argv(["asset=crypto", "-m"]) == ["asset=crypto", "-m"]
+    assert resumed_argv(["resume=null", "seed=1"]) == ["resume=null", "seed=1"]
+
+
+def test_old_overrides_come_first_and_new_ones_replace_them(run: Path) -> None:
+    argv = resumed_argv([f"resume={run}", "train.env_steps=200"])
+    assert argv[:3] == ["asset=forex", "+debug=fast", "train.env_steps=200"]
+
+
+def test_the_run_goes_on_in_its_own_folder_and_keeps_its_hydra(run: Path) -> None:
+    from wealtharena.config import compose
+
+    argv = resumed_argv([f"resume={run}"])
+    assert "hydra.output_subdir=null" in argv
+    composed = compose([item for item in argv if not item.startswith(("hydra.", "+"))])
+    assert composed.resume == str(run)
+    assert composed.train.env_steps == 100
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no run directory"):
+        resumed_argv([f"resume={tmp_path}"])

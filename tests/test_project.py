@@ -1,0 +1,165 @@
+"""The house: packaging, layers, and that a name is one name everywhere."""
+
+import importlib
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from wealtharena.config import plugins
+from wealtharena.config.composition import groups
+from wealtharena.config.paths import conf_dir
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of an installed wheel, as `pip install` leaves it, away from the checkout."""
+    pytest.importorskip("hatchling")
+    work = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(work), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True, timeout=120)
+    wheel = next(work.glob("*.whl"))
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--target",
+        str(work / "site"),
+        str(wheel),
+    ]
+    subprocess.run(pip, check=True, capture_output=True, timeout=120)
+    return work / "site"
+
+
+def away(installed: Path, folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command outside the checkout on the installed wheel alone."""
+    code = f"import wealtharena; assert wealtharena.__file__.startswith({str(installed)!r}), wealtharena.__file__"
+    environment = os.environ | {"PYTHONPATH": str(installed)}
+    subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, check=True)
+    return subprocess.run(
+        [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_the_wheel_carries_conf_and_sweeps_and_the_command_works_anywhere(installed: Path, tmp_path: Path) -> None:
+    shipped = {
+        path.relative_to(installed / "wealtharena" / "_conf")
+        for path in (installed / "wealtharena" / "_conf").rglob("*.yaml")
+    }
+    assert shipped == {path.relative_to(conf_dir()) for path in conf_dir().rglob("*.yaml")}
+    done = away(installed, tmp_path, "-m", "wealtharena", "--help")
+    assert done.returncode == 0, done.stderr
+    assert "python -m wealtharena asset=crypto algo=ppo" in done.stdout
+    for name in groups()["sweep"]:
+        assert name in done.stdout
+    done = away(
+        installed,
+        tmp_path,
+        str(installed / "bin" / "wealtharena"),
+        "--cfg",
+        "job",
+        "--package",
+        "universe",
+        "asset=forex",
+    )
+    assert "EURUSD" in done.stdout, done.stderr
+
+
+def test_the_wheel_explains_mistakes_too(installed: Path, tmp_path: Path) -> None:
+    done = away(installed, tmp_path, "-m", "wealtharena", "asset=crpto")
+    assert done.returncode == 2
+    assert "did you mean asset=crypto?" in done.stderr
+
+
+def test_the_entry_point_fits_on_one_screen() -> None:
+    lines = (ROOT / "run.py").read_text().splitlines()
+    assert len(lines) < 30
+    assert any("return dispatch(parse(cfg))" in line for line in lines)
+
+
+def test_the_layers_are_those_of_the_design() -> None:
+    layers = PROJECT["tool"]["importlinter"]["contracts"][0]["layers"]
+    names = [name.strip().removeprefix("wealtharena.") for layer in reversed(layers) for name in layer.split("|")]
+    rooms = "errors config data features envs agents evaluation training tuning registry deployment reporting tracking tasks"
+    order = {name: index for index, name in enumerate(names)}
+    expected = [room for room in rooms.split() if room not in ("reporting", "tracking")]
+    assert sorted(expected, key=order.__getitem__) == expected
+    assert {"reporting", "tracking"} <= order.keys()
+
+
+def test_imports_only_point_up() -> None:
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "lint-imports"), "--no-logo"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_lock_pins_every_dependency_and_torch_without_a_build_suffix() -> None:
+    pinned = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
+    names = {name.lower().replace("_", "-") for name in pinned}
+    asked = PROJECT["project"]["dependencies"] + [
+        item for extra in PROJECT["project"]["optional-dependencies"].values() for item in extra
+    ]
+    wanted = {
+        item.split("[")[0].split(">")[0].split("=")[0].split("<")[0].strip().lower().replace("_", "-") for item in asked
+    }
+    assert wanted <= names
+    assert pinned["torch"] == "2.13.0"
+    assert not [version for version in pinned.values() if "+" in version]
+
+
+@pytest.mark.parametrize("algo", groups()["algo"])
+def test_an_algorithm_is_one_name_in_conf_and_code_and_its_keys_are_its_fields(algo: str) -> None:
+    written = yaml.safe_load((conf_dir() / "algo" / f"{algo}.yaml").read_text())
+    assert written["name"] == algo
+    module = plugins.load("agents", algo)
+    assert module.ACTIONS
+    if "defaults" not in written:
+        assert set(written) == set(module.AlgorithmSpec.model_fields)
+
+
+@pytest.mark.parametrize("task", groups()["task"])
+def test_a_task_that_can_be_chosen_can_be_run(task: str) -> None:
+    assert yaml.safe_load((conf_dir() / "task" / f"{task}.yaml").read_text())["task"] == task
+    assert callable(plugins.load("tasks", task).run)
+
+
+def test_every_make_target_of_a_verb_names_a_task_that_exists() -> None:
+    verbs = {word.removeprefix("task=") for word in (ROOT / "Makefile").read_text().split() if word.startswith("task=")}
+    assert {verb.rstrip(":") for verb in verbs} <= set(groups()["task"])
+
+
+def test_gymnasium_finds_the_environment_whichever_is_imported_first() -> None:
+    for order in ("import wealtharena, gymnasium", "import gymnasium, wealtharena"):
+        code = (
+            f"{order}; from gymnasium.envs.registration import registry; print('wealtharena/Portfolio-v0' in registry)"
+        )
+        done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == "True"
+
+
+def test_the_public_names_are_imported_late_and_exist() -> None:
+    import wealtharena
+
+    assert set(wealtharena.__all__) <= set(dir(wealtharena))
+    with pytest.raises(AttributeError, match="nothing_like_it"):
+        _ = wealtharena.nothing_like_it
+    for name in wealtharena.__all__:
+        assert callable(getattr(wealtharena, name))
+    importlib.reload(wealtharena)  # registering twice is no error
