@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -50,7 +51,11 @@ class State:
             self.speed = float(speed)
         elif now > started and self.step > first:
             self.speed = (self.step - first) / (now - started)
-        if isinstance(sharpe := record.get(SHARPE), int | float):
+        self.remember(record)
+
+    def remember(self, record: Mapping[str, Any]) -> None:
+        """Take in the validation Sharpe ratio of a record, of this process or of the one before a resume."""
+        if isinstance(sharpe := record.get(SHARPE), int | float) and not math.isnan(sharpe):
             self.sharpe = float(sharpe)
             self.best = self.sharpe if self.best is None else max(self.best, self.sharpe)
 

@@ -27,6 +27,7 @@ class Journal:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         kept = [] if resume_step is None else [line for line in read(path) if line.get(STEP, 0) <= resume_step]
+        self.kept = tuple(kept)
         files.write_text(path, "".join(_line(record) for record in kept))
         self._file = path.open("ab")
         self._last: dict[str, Any] = kept[-1] if kept else {}

@@ -54,9 +54,13 @@ class Tracker:
                 config=without_paths(spec.model_dump(mode="json")),
             )
             mirror = WandbRun(tracking.wandb, identity, folder=run_dir, mode=mode)
+        journal = Journal(run_dir / "metrics.jsonl", resume_step=resume_step)
+        state = console.State(spec.train.env_steps, label=f"{spec.asset.name} {spec.algo.name}")
+        for record in journal.kept:  # the best so far is the whole run's, not this process's
+            state.remember(record)
         return cls(
-            Journal(run_dir / "metrics.jsonl", resume_step=resume_step),
-            console.State(spec.train.env_steps, label=f"{spec.asset.name} {spec.algo.name}"),
+            journal,
+            state,
             display=console.display(tracking.console),
             mirror=mirror,
         )

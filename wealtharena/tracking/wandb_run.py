@@ -95,6 +95,8 @@ class WandbRun:
             self._end(run, item)
         except Exception as error:  # noqa: BLE001 - a mirror's failure, whatever it is, must not reach the training
             self.trouble = f"{type(error).__name__}: {error}".splitlines()[0]
+        finally:
+            self._forget()
 
     def _start(self) -> wandb.Run:
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # read when the library is imported
@@ -107,6 +109,7 @@ class WandbRun:
             if self._mode != "online":
                 raise
             self.trouble = "no answer from the server; recorded offline, `wandb sync` sends it later"
+            wandb.teardown(exit_code=1)  # the failed start still holds the run's id
             run = self._init("offline")
         run.define_metric(STEP)
         run.define_metric("*", step_metric=STEP)
@@ -161,5 +164,8 @@ class WandbRun:
         if media:
             run.log(media)
         run.finish(exit_code=ending.exit_code)
-        for logs in (self._folder / "wandb").glob("*run-*/logs"):  # the library's own diary names local folders
+
+    def _forget(self) -> None:
+        """Remove the library's own diary, which names local folders."""
+        for logs in (self._folder / "wandb").glob("*run-*/logs"):
             shutil.rmtree(logs, ignore_errors=True)

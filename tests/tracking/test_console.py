@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from wealtharena.tracking import console
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def played(stream: io.StringIO, *, iterations: int, seconds_each: float) -> console.State:
+    clock = Clock()
+    state = console.State(iterations * 100, label="crypto ppo", clock=clock)
+    shown = console.Plain(stream, every_seconds=30.0, clock=clock)
+    for i in range(1, iterations + 1):
+        clock.now += seconds_each
+        state.advance({"env_step": i * 100})
+        shown.show(state, evaluated=False)
+        if i % 100 == 0:
+            state.advance({"env_step": i * 100, "validation/sharpe": 0.5 - i / 1000})
+            shown.show(state, evaluated=True)
+    return state
+
+
+def test_plain_lines_are_few_and_tell_every_evaluation() -> None:
+    stream = io.StringIO()
+    played(stream, iterations=1000, seconds_each=0.1)
+    lines = stream.getvalue().splitlines()
+    assert sum("validation Sharpe +" in line or "validation Sharpe -0" in line for line in lines) >= 10
+    assert len(lines) <= 15
+
+
+def test_the_best_so_far_stays_when_later_ones_are_worse() -> None:
+    state = played(io.StringIO(), iterations=1000, seconds_each=0.1)
+    assert state.best == pytest.approx(0.4)
+    assert state.sharpe == pytest.approx(-0.5)
+    assert "best +0.40" in state.words()
+
+
+def test_time_left_follows_from_steps_and_speed() -> None:
+    clock = Clock()
+    state = console.State(1000, label="x", clock=clock)
+    state.advance({"env_step": 100})
+    assert state.seconds_left is None
+    clock.now = 10.0
+    state.advance({"env_step": 200})
+    assert state.seconds_left == pytest.approx(80.0)
+    state.advance({"env_step": 500, "env_steps_per_second": 50.0})
+    assert state.seconds_left == pytest.approx(10.0)
+
+
+def test_auto_is_plain_where_there_is_no_terminal() -> None:
+    assert isinstance(console.display("auto", stream=io.StringIO()), console.Plain)
+
+
+def test_auto_is_live_on_a_terminal() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    assert isinstance(console.display("auto", stream=Terminal()), console.Rich)
+
+
+def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = console.display("quiet")
+    shown.show(console.State(10, label="x"), evaluated=True)
+    shown.close()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_live_display_gives_the_terminal_back() -> None:
+    before = sys.stdout, sys.stderr
+    shown = console.Rich()
+    state = console.State(1000, label="crypto ppo")
+    state.advance({"env_step": 500, "validation/sharpe": 1.25})
+    shown.show(state, evaluated=True)
+    shown.close()
+    shown.close()
+    assert (sys.stdout, sys.stderr) == before
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(None, "-"), (0.4, "0 s"), (59.4, "59 s"), (185, "3 min 05 s"), (7805, "2 h 10 min")]
+)
+def test_durations_read_well(seconds: float | None, words: str) -> None:
+    assert console.duration(seconds) == words

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wealtharena.config import compose
+from wealtharena.tracking import Tracker, wandb_run
+from wealtharena.tracking.journal import read
+from wealtharena.tracking.tracker import summary, tags
+
+RECORD: dict[str, Any] = {
+    "run_id": "20260101-000000-abcdef",
+    "asset": "forex",
+    "algo": "ppo",
+    "data": {"source": "ecb"},
+}
+
+
+def test_figures_reach_the_journal_under_telling_names(tmp_path: Path) -> None:
+    tracker = Tracker.start(compose(["tracking=none"]), tmp_path, RECORD)
+    tracker.on_iteration({"env_step": 100, "iteration": 1, "reward": 0.1})
+    tracker.on_evaluation({"env_step": 100, "iteration": 1, "fold": 0, "sharpe": 0.4, "calmar": math.nan})
+    tracker.finish(RECORD | {"status": "completed"})
+    assert read(tmp_path / "metrics.jsonl") == [
+        {"env_step": 100, "iteration": 1, "reward": 0.1, "fold": 0, "validation/sharpe": 0.4, "validation/calmar": None}
+    ]
+
+
+def test_a_resumed_tracker_goes_on_where_training_does(tmp_path: Path) -> None:
+    spec = compose(["tracking=none"])
+    first = Tracker.start(spec, tmp_path, RECORD)
+    for step in (100, 200, 300):
+        first.on_iteration({"env_step": step})
+    first.finish(RECORD | {"status": "interrupted"})
+    second = Tracker.start(spec, tmp_path, RECORD, 200)
+    second.on_iteration({"env_step": 300})
+    second.finish(RECORD)
+    assert [line["env_step"] for line in read(tmp_path / "metrics.jsonl")] == [100, 200, 300]
+
+
+def test_the_console_tells_how_training_goes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = compose(["tracking=default", "tracking.wandb.mode=disabled", "tracking.console=plain"])
+    tracker = Tracker.start(spec, tmp_path, RECORD)
+    tracker.on_iteration({"env_step": 1000})
+    tracker.on_evaluation({"env_step": 1000, "sharpe": 0.37})
+    tracker.finish(RECORD)
+    assert "validation Sharpe +0.37" in capsys.readouterr().out
+
+
+def test_the_best_so_far_outlives_an_interruption(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = compose(["tracking.wandb.mode=disabled", "tracking.console=plain"])
+    first = Tracker.start(spec, tmp_path, RECORD)
+    first.on_evaluation({"env_step": 100, "sharpe": 0.9})
+    first.finish(RECORD | {"status": "interrupted"})
+    second = Tracker.start(spec, tmp_path, RECORD, 100)
+    second.on_evaluation({"env_step": 200, "sharpe": 0.2})
+    second.finish(RECORD)
+    assert "validation Sharpe +0.20, best +0.90" in capsys.readouterr().out
+
+
+def test_a_disabled_mirror_imports_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wandb_run.WandbRun, "log", lambda *_: pytest.fail("the mirror was used"))
+    tracker = Tracker.start(compose(["tracking=none"]), tmp_path, RECORD)
+    tracker.on_iteration({"env_step": 1})
+    tracker.finish(RECORD)
+
+
+def test_simulated_data_is_a_tag() -> None:
+    record = RECORD | {"data": {"source": "simulated", "simulated": True}}
+    assert tags(record, ("mine",)) == ("forex", "ppo", "simulated", "SIMULATED", "mine")
+    assert "SIMULATED" not in tags(RECORD, ())
+
+
+def test_the_summary_is_flat_and_holds_what_is_known() -> None:
+    found = summary(
+        RECORD
+        | {
+            "status": "completed",
+            "metrics": {"test": {"sharpe": 1.5, "calmar": None}, "train": {"sharpe": 2.0}},
+            "baselines": {"cash": {"sharpe": None, "total_return": 0.0}},
+            "training": {"seconds": 60.0},
+            "verdict": {"status": "unproven"},
+        }
+    )
+    assert found == {
+        "test/sharpe": 1.5,
+        "train/sharpe": 2.0,
+        "baseline/cash/total_return": 0.0,
+        "training/seconds": 60.0,
+        "status": "completed",
+        "verdict": "unproven",
+    }

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import types
+from pathlib import Path
+
+import pytest
+
+from wealtharena.config.specs.runs import WandbSpec
+from wealtharena.tracking.wandb_run import Ending, Identity, WandbRun, resolve_mode
+
+ROOT = Path(__file__).parents[2]
+NOBODY = Identity("id1", "name", "train", ("forex",), {"seed": 1})
+END = Ending(("forex",), {}, [], None, 0)
+
+
+def spec(mode: str = "auto", *, timeout_seconds: float = 30.0) -> WandbSpec:
+    return WandbSpec(
+        mode=mode, project="wealtharena", entity=None, group=None, tags=(), timeout_seconds=timeout_seconds
+    )
+
+
+@pytest.mark.parametrize(
+    ("mode", "environment", "resolved"),
+    [
+        ("auto", {}, "offline"),
+        ("auto", {"WANDB_API_KEY": "k"}, "online"),
+        ("auto", {"WANDB_API_KEY": "k", "WANDB_MODE": "offline"}, "offline"),
+        ("auto", {"WANDB_MODE": "disabled"}, "disabled"),
+        ("offline", {"WANDB_API_KEY": "k"}, "offline"),
+        ("online", {}, "online"),
+    ],
+)
+def test_a_key_decides_whether_a_run_is_online(mode: str, environment: dict[str, str], resolved: str) -> None:
+    assert resolve_mode(spec(mode), environment) == resolved
+
+
+def test_a_library_that_cannot_be_imported_costs_the_run_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    mirror = WandbRun(spec(), NOBODY, folder=tmp_path, mode="offline")
+    mirror.log({"env_step": 1})
+    mirror.finish(END)
+    assert mirror.trouble is not None
+    assert "wandb" in mirror.trouble
+
+
+def test_a_library_that_hangs_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forever = threading.Event()
+    fake = types.ModuleType("wandb")
+    fake.Error = RuntimeError  # type: ignore[attr-defined]
+    fake.Settings = lambda **_: None  # type: ignore[attr-defined]
+    fake.init = lambda **_: forever.wait(20)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    mirror = WandbRun(spec(timeout_seconds=0.2), NOBODY, folder=tmp_path, mode="online")
+    began = time.monotonic()
+    mirror.log({"env_step": 1})
+    assert time.monotonic() - began < 0.2
+    mirror.finish(END)
+    assert time.monotonic() - began < 5.0
+    assert mirror.trouble is not None
+    forever.set()
+
+
+def test_a_run_without_a_figure_starts_nothing(tmp_path: Path) -> None:
+    mirror = WandbRun(spec(), NOBODY, folder=tmp_path, mode="offline")
+    mirror.finish(END)
+    assert list(tmp_path.iterdir()) == []
+
+
+CHILD = """
+import json, socket, sys
+from pathlib import Path
+contacted = []
+def watch(event, args):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
+        address = args[1] if event != "socket.getaddrinfo" else args[0]
+        local = isinstance(address, (str, bytes)) and event != "socket.getaddrinfo"
+        if not local and "127.0.0.1" not in str(address) and "localhost" not in str(address) and "::1" not in str(address):
+            contacted.append([event, str(address)])
+sys.addaudithook(watch)
+from wealtharena.config import compose
+from wealtharena.tracking import Tracker
+folder = Path(sys.argv[1])
+record = {"run_id": "20260101-000000-abcdef", "asset": "forex", "algo": "ppo",
+          "data": {"source": "simulated", "simulated": True}}
+spec = compose(["asset=forex", f"data.path={Path.home()}/private/bars.parquet", "tracking.console=quiet"])
+tracker = Tracker.start(spec, folder, record)
+for step in (100, 200):
+    tracker.on_iteration({"env_step": step, "reward": 0.125})
+(folder / "report.html").write_text("<p>report</p>")
+record |= {"status": "completed", "metrics": {"test": {"sharpe": 1.375}}}
+tracker.finish(record, [folder / "report.html"])
+print(json.dumps({"contacted": contacted, "trouble": tracker._mirror.trouble}))
+"""
+
+
+@pytest.fixture(scope="module")
+def offline(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object], list[bytes]]:
+    """Return the folder of an offline run made by another process, what it said, and what reached a proxy."""
+    folder = tmp_path_factory.mktemp("run")
+    trap = socket.create_server(("127.0.0.1", 0))
+    caught: list[bytes] = []
+
+    def listen() -> None:
+        while True:
+            try:
+                connection, _ = trap.accept()
+            except OSError:
+                return
+            caught.append(connection.recv(200))
+            connection.close()
+
+    threading.Thread(target=listen, daemon=True).start()
+    proxy = f"http://127.0.0.1:{trap.getsockname()[1]}"
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
+    environment |= {name: proxy for name in ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy", "ALL_PROXY")}
+    environment |= {"NO_PROXY": "", "no_proxy": "", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, str(folder)],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    trap.close()
+    return folder, json.loads(done.stdout.splitlines()[-1]), caught
+
+
+def content(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted((folder / "wandb").rglob("*")) if path.is_file())
+
+
+def test_an_offline_run_speaks_to_nobody(offline: tuple[Path, dict[str, object], list[bytes]]) -> None:
+    _, said, caught = offline
+    assert said == {"contacted": [], "trouble": None}
+    assert caught == []
+
+
+def test_an_offline_run_holds_tags_configuration_figures_and_summary(
+    offline: tuple[Path, dict[str, object], list[bytes]],
+) -> None:
+    folder, _, _ = offline
+    (run,) = (folder / "wandb").glob("offline-run-*-20260101-000000-abcdef")
+    found = (run / "run-20260101-000000-abcdef.wandb").read_bytes()
+    for expected in (b"SIMULATED", b"forex", b"learning_rate", b"0.125", b"test/sharpe", b"1.375", b"report"):
+        assert expected in found
+
+
+def test_nothing_personal_is_written(offline: tuple[Path, dict[str, object], list[bytes]]) -> None:
+    folder, _, _ = offline
+    names = [path.relative_to(folder).as_posix() for path in (folder / "wandb").rglob("*")]
+    written = content(folder) + "\n".join(names).encode()
+    assert b"bars.parquet" in written  # the last part of a path stays
+    for private in (str(Path.home()), str(ROOT), str(folder), sys.executable):
+        assert private.encode() not in written
+    for word in (socket.gethostname(), getpass.getuser()):
+        if len(word) > 4:  # shorter ones occur by chance
+            assert word.encode() not in written
+    assert not list((folder / "wandb").rglob("*.log"))
+
+
+def test_a_server_that_never_answers_leaves_an_offline_record(tmp_path: Path) -> None:
+    server = socket.create_server(("127.0.0.1", 0))
+    code = (
+        "import sys; from pathlib import Path; from wealtharena.tracking.wandb_run import *\n"
+        "spec = WandbSpec(mode='online', project='p', entity=None, group=None, tags=(), timeout_seconds=1.5)\n"
+        "mirror = WandbRun(spec, Identity('id1', 'n', 'train', (), {}), folder=Path(sys.argv[1]), mode='online')\n"
+        "mirror.log({'env_step': 1, 'reward': 0.125}); mirror.finish(Ending((), {}, [], None, 0)); print(mirror.trouble)"
+    )
+    key = "k" * 40
+    environment = os.environ | {
+        "WANDB_BASE_URL": f"http://127.0.0.1:{server.getsockname()[1]}",
+        "WANDB_API_KEY": key,
+        "PYTHONPATH": str(ROOT),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    server.close()
+    assert done.returncode == 0, done.stderr
+    assert "recorded offline" in done.stdout
+    assert b"0.125" in next((tmp_path / "wandb").glob("offline-run-*-id1/*.wandb")).read_bytes()
+    assert key.encode() not in content(tmp_path)
