@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.registry.trained import World, frame_until, world
 
+from tests.registry.trained import World, frame_until, world
 from wealtharena.deployment.manager import ProductionModelManager
 from wealtharena.deployment.prediction import Prediction
 from wealtharena.envs.market import Market
@@ -13,13 +13,28 @@ from wealtharena.envs.simulate import simulate
 from wealtharena.registry import ModelCheckpoint, promote
 from wealtharena.registry.publish import publish, record
 
-CASES = [("crypto", "mlp", "weights"), ("forex", "gru", "weights"), ("crypto", "lstm", "weights"), ("etf", "attention", "weights"), ("stocks", "mlp", "allocation")]
+CASES = [
+    ("crypto", "mlp", "weights"),
+    ("forex", "gru", "weights"),
+    ("crypto", "lstm", "weights"),
+    ("etf", "attention", "weights"),
+    ("stocks", "mlp", "allocation"),
+]
 
 
 def put_on_paper(root: Path, made: World) -> ProductionModelManager:
     store = ModelCheckpoint(root)
     bars = made.features.bars
-    publish(store, made.policy, version="run-1", spec=made.spec, features=made.features, start=0, stop=bars, facts=made.facts)
+    publish(
+        store,
+        made.policy,
+        version="run-1",
+        spec=made.spec,
+        features=made.features,
+        start=0,
+        stop=bars,
+        facts=made.facts,
+    )
     promote(store, made.spec.asset.agent, "run-1")
     return ProductionModelManager(root)
 
@@ -47,15 +62,16 @@ def test_bars_give_the_weights_of_the_backtest_again(tmp_path: Path, asset: str,
 
     state = None
     for step, observation in enumerate(seen):
-        frame = frame_until(features, start + step, history=history)
-        answer = manager.get_model_prediction(asset, frame, portfolio=observation[0, layout.weights.start :], state=state)
-        assert isinstance(answer, Prediction)
-        np.testing.assert_allclose(answer.weights, path.targets[step], atol=1e-6)
-        assert not answer.flat_portfolio_assumed
-        state = answer.state or None
-        flat = manager.get_model_prediction(asset, observation[0], state=None if step == 0 else previous)
-        np.testing.assert_allclose(flat.weights, path.targets[step], atol=2e-6)
-        previous = state
+        held = observation[0, layout.weights.start :]
+        from_bars = manager.get_model_prediction(
+            asset, frame_until(features, start + step, history=history), portfolio=held, state=state
+        )
+        assert isinstance(from_bars, Prediction)
+        assert not from_bars.flat_portfolio_assumed
+        np.testing.assert_allclose(from_bars.weights, path.targets[step], atol=1e-6)
+        seen_by_agent = manager.get_model_prediction(asset, observation[0], state=state)
+        np.testing.assert_allclose(seen_by_agent.weights, path.targets[step], atol=2e-6)
+        state = from_bars.state or None
 
 
 def test_the_recording_is_of_the_market_and_of_torch(tmp_path: Path) -> None:

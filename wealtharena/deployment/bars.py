@@ -36,9 +36,11 @@ class BarTable:
 
         for column in ("timestamp", "symbol", "close"):
             if column not in frame.columns:
-                raise InputError(f"bars.{column}", "column is missing", hint=f"long form: timestamp, symbol, {', '.join(COLUMNS)}")
+                raise InputError(
+                    f"bars.{column}", "column is missing", hint=f"long form: timestamp, symbol, {', '.join(COLUMNS)}"
+                )
         try:
-            stamps = pd.to_datetime(frame["timestamp"], utc=True).dt.as_unit("ns").astype("int64").to_numpy()
+            stamps = pd.to_datetime(frame["timestamp"], utc=True).dt.as_unit("ns").astype("int64").to_numpy(dtype=np.int64)
         except (ValueError, TypeError) as error:
             raise InputError("bars.timestamp", "is not a column of dates") from error
         values = {name: _numbers(frame[name], name) for name in COLUMNS if name in frame.columns}
@@ -69,7 +71,10 @@ def observe(
         symbols=metadata.symbols,
         close=grid["close"],
         tradable=grid["close"] > 0,
-        **optional,
+        open=optional["open"],
+        high=optional["high"],
+        low=optional["low"],
+        volume=optional["volume"],
         dividends=np.zeros((len(axis), assets)),
         to_account=np.ones((len(axis), assets)),
         multipliers=np.ones(assets),
@@ -83,9 +88,15 @@ def observe(
     computed = compute(panel, spec)
     lacking = [name for name in metadata.feature_names if name not in computed.names]
     if lacking:
-        raise InputError("bars", f"lack what {', '.join(lacking)} needs", hint="give open, high, low and volume, or pass features")
+        raise InputError(
+            "bars", f"lack what {', '.join(lacking)} needs", hint="give open, high, low and volume, or pass features"
+        )
     if computed.bars < metadata.window:
-        raise InputError("bars", f"give {computed.bars} bars of features, the agent looks at {metadata.window}", hint="send a longer history")
+        raise InputError(
+            "bars",
+            f"give {computed.bars} bars of features, the agent looks at {metadata.window}",
+            hint="send a longer history",
+        )
     features = np.ascontiguousarray(computed.values[-metadata.window :].transpose(1, 0, 2))[None]
     return features, str(panel.timestamps[-1].astype("datetime64[s]"))
 
@@ -117,7 +128,9 @@ def _grid(metadata: Metadata, table: BarTable) -> tuple[npt.NDArray[np.int64], d
     if (counts > 1).any():
         row, column = divmod(int(cells[np.argmax(counts > 1)]), len(order))
         when = np.datetime64(int(axis[row]), "ns").astype("datetime64[s]")
-        raise InputError(f"bars.{metadata.symbols[column]}", f"has two bars at {when}", hint="send one bar a symbol and time")
+        raise InputError(
+            f"bars.{metadata.symbols[column]}", f"has two bars at {when}", hint="send one bar a symbol and time"
+        )
     grid = {name: np.full((len(axis), len(order)), np.nan) for name in COLUMNS}
     for name, values in table.values.items():
         grid[name][rows, columns] = values
@@ -129,7 +142,9 @@ def _check_history(metadata: Metadata, axis: npt.NDArray[np.int64], close: npt.N
     for symbol, count in zip(metadata.symbols, counts, strict=True):
         if count < metadata.min_history_bars:
             raise InputError(
-                f"bars.{symbol}", f"has {count} bars, the agent needs {metadata.min_history_bars}", hint="send a longer history"
+                f"bars.{symbol}",
+                f"has {count} bars, the agent needs {metadata.min_history_bars}",
+                hint="send a longer history",
             )
 
 
@@ -144,7 +159,11 @@ def _check_fresh(
         age = _bars_between(metadata, last, moment)
         if age > limit:
             day = last.astype("datetime64[s]")
-            raise InputError(f"bars.{symbol}", f"is stale: its last bar is of {day}, {age} bars ago", hint=f"at most {limit} bars may be missing")
+            raise InputError(
+                f"bars.{symbol}",
+                f"is stale: its last bar is of {day}, {age} bars ago",
+                hint=f"at most {limit} bars may be missing",
+            )
 
 
 def _bars_between(metadata: Metadata, last: np.datetime64, now: np.datetime64) -> int:
@@ -156,4 +175,3 @@ def _bars_between(metadata: Metadata, last: np.datetime64, now: np.datetime64) -
         return between
     hours = int((now - last).astype("timedelta64[h]").astype(int))
     return hours if always else min(hours, 24 * between + 24)
-

@@ -1,0 +1,244 @@
+"""The REST service: verified agents behind HTTP. Imports neither torch nor ray."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Path, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, Response
+from pydantic import ValidationError
+from pydantic_core import to_json
+from starlette.exceptions import HTTPException
+
+from wealtharena.deployment import answers, openapi
+from wealtharena.deployment.guard import Audit, BodyTooLargeError, Guard, Keys
+from wealtharena.deployment.inputs import InputError
+from wealtharena.deployment.limits import RateLimiter
+from wealtharena.deployment.manager import ProductionModelManager, ServedAgent
+from wealtharena.deployment.meters import CONTENT_TYPE, Meters
+from wealtharena.deployment.page import front_page
+from wealtharena.deployment.schemas import AgentDetail, AgentList, Health, PredictAnswer, PredictBody, Ready
+from wealtharena.deployment.settings import Settings
+from wealtharena.errors import CheckpointError, DataError
+
+logger = logging.getLogger("wealtharena.deployment")
+AgentId = Annotated[
+    str, Path(max_length=64, description="agent id such as `cryptocurrencies`, or an asset class such as `crypto`")
+]
+_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 415: "unsupported_media_type"}
+
+
+def create() -> Guard:
+    """Return the application of a worker process, as its environment tells it to be; uvicorn calls this."""
+    return build(Settings.from_environment())
+
+
+def build(settings: Settings) -> Guard:
+    """Return the guarded application."""
+    service = Service(settings)
+    api = FastAPI(
+        title="WealthArena", version="1", lifespan=service.lifespan, docs_url=None, redoc_url=None, openapi_url=None
+    )
+    service.add_routes(api)
+    _add_errors(api)
+    return Guard(
+        api, service.keys, service.limiter, service.meters, Audit(settings.audit_file), settings.max_body_bytes
+    )
+
+
+class Service:
+    """The routes and what they share."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.manager = ProductionModelManager(settings.checkpoints)
+        self.keys = Keys(settings.keys_file)
+        self.limiter = RateLimiter(settings.runtime, settings.rate_per_minute)
+        self.meters = Meters()
+        self.slow = asyncio.Semaphore(2)  # predictions from bars take milliseconds of computing: two at a time
+        self.keys.refresh()
+        self.manager.refresh()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        """Watch for promotions while the application lives."""
+        watcher = asyncio.create_task(self._watch())
+        warming = asyncio.create_task(asyncio.to_thread(_import_features))
+        try:
+            yield
+        finally:
+            watcher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watcher
+            await warming
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.poll_seconds)
+            try:
+                self.keys.refresh()
+                changed = await asyncio.to_thread(self.manager.refresh)
+            except OSError as error:
+                logger.warning("the registry cannot be read: %s", error.strerror)
+                continue
+            for agent in changed:
+                problem = self.manager.problems.get(agent)
+                self.meters.reloaded(agent, failed=problem is not None)
+                if problem is not None:
+                    logger.error("%s goes on with what it had: %s", agent, problem)
+
+    def add_routes(self, api: FastAPI) -> None:
+        """Register every route."""
+        api.get("/health", response_model=Health, tags=["service"], summary="Does the process live?")(self.health)
+        api.get(
+            "/ready", response_model=Ready, tags=["service"], summary="Do agents answer?", responses=openapi.NOT_READY
+        )(self.ready)
+        api.get("/agents", response_model=AgentList, tags=["agents"], summary="All agents", responses=openapi.ERRORS)(
+            self.agents
+        )
+        api.get(
+            "/agents/{agent_id}",
+            response_model=AgentDetail,
+            tags=["agents"],
+            summary="One agent",
+            responses=openapi.ERRORS,
+        )(self.agent)
+        api.post(
+            "/agents/{agent_id}/predict",
+            response_model=PredictAnswer,
+            tags=["agents"],
+            summary="Target weights",
+            openapi_extra=openapi.request_body(PredictBody),
+            responses=openapi.ERRORS,
+        )(self.predict)
+        api.get("/metrics", response_class=Response, tags=["service"], summary="Prometheus", responses=openapi.TEXT)(
+            self.metrics
+        )
+        api.get("/", response_class=HTMLResponse, include_in_schema=False)(self.page)
+        api.get("/docs", response_class=HTMLResponse, include_in_schema=False)(self.docs)
+        api.get("/openapi.json", include_in_schema=False)(self.schema)
+        self.api = api
+
+    async def health(self) -> Response:
+        """Return 200 as long as the process answers at all."""
+        return _json(Health(status="ok"))
+
+    async def ready(self) -> Response:
+        """Return 200 once at least one agent answers, 503 before."""
+        loaded = {agent: served.pointer.version for agent, served in self.manager.loaded.items()}
+        body = Ready(
+            status="ready" if loaded else "no agent is promoted", agents=loaded, problems=dict(self.manager.problems)
+        )
+        return _json(body, status=200 if loaded else 503)
+
+    async def agents(self) -> Response:
+        """Return every agent: what is on its stages, and what answers for it."""
+        return _json(answers.agent_list(self.manager))
+
+    async def agent(self, agent_id: AgentId) -> Response:
+        """Return what an agent takes, what it holds and why, and its record against the baselines."""
+        return _json(answers.detail(self._served(agent_id)))
+
+    async def predict(self, agent_id: AgentId, request: Request) -> Response:
+        """Return target weights for one observation or a batch; every prediction of an answer is of one version."""
+        served = self._served(agent_id)
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            raise HTTPException(415, "the body must be application/json")
+        body = PredictBody.model_validate_json(await request.body())
+        if answers.size(body) > self.settings.max_batch:
+            raise InputError(
+                "batch", f"has {answers.size(body)} observations, at most {self.settings.max_batch} are taken"
+            )
+        if answers.has_bars(body):
+            async with self.slow:
+                answer = await asyncio.to_thread(
+                    answers.predict, served, body, max_stale_bars=self.settings.max_stale_bars
+                )
+        else:
+            answer = answers.predict(served, body, max_stale_bars=None)
+        self.meters.predictions(served.pointer.agent, served.pointer.version, len(answer["predictions"]))
+        request.state.audit = {
+            "agent": served.pointer.agent,
+            "version": served.pointer.version,
+            "predictions": len(answer["predictions"]),
+        }
+        return Response(to_json(answer), media_type="application/json")
+
+    async def metrics(self) -> Response:
+        """Return the counters of all workers."""
+        return Response(self.meters.page(self.manager.loaded), media_type=CONTENT_TYPE)
+
+    async def page(self) -> Response:
+        """Return the page for a person."""
+        return HTMLResponse(front_page(self.manager))
+
+    async def docs(self) -> Response:
+        """Return the API's documentation as a page that loads nothing from elsewhere."""
+        return HTMLResponse(openapi.docs_page(self._document()))
+
+    async def schema(self) -> Response:
+        """Return the OpenAPI document, with examples that work on the agents of this moment."""
+        return Response(to_json(self._document()), media_type="application/json")
+
+    def _document(self) -> dict[str, Any]:
+        return openapi.document(self.api, self.manager, keyed=len(self.keys.ring) > 0)
+
+    def _served(self, agent_id: str) -> ServedAgent:
+        served = self.manager.serving(agent_id)
+        if served is not None:
+            return served
+        try:
+            served = self.manager.serving(self.manager.store.resolve(agent_id))
+        except CheckpointError:
+            raise HTTPException(404, "there is no such agent; GET /agents lists them") from None
+        if served is None:
+            raise HTTPException(404, "this agent has nothing in production or on paper")
+        return served
+
+
+def _import_features() -> None:
+    """Import what predictions from bars need, so that the first of them does not pay for it."""
+    import wealtharena.features.computing  # noqa: F401
+
+
+def _json(model: Any, *, status: int = 200) -> Response:
+    return Response(to_json(model), status_code=status, media_type="application/json")
+
+
+def _error(request: Request, status: int, message: str, problems: list[dict[str, str]] | None = None) -> Response:
+    code = _CODES.get(status, "invalid_input" if status == 422 else "error")
+    body = {"code": code, "message": message, "request_id": request.state.request_id, "problems": problems or []}
+    return Response(to_json(body), status_code=status, media_type="application/json")
+
+
+def _add_errors(api: FastAPI) -> None:
+    """Turn every error into the one shape that all errors have."""
+
+    @api.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> Response:
+        response = _error(request, error.status_code, str(error.detail))
+        response.headers.update(error.headers or {})
+        return response
+
+    @api.exception_handler(InputError)
+    async def _input(request: Request, error: InputError) -> Response:
+        text = f"{error.reason}; {error.hint}" if error.hint else error.reason
+        return _error(request, 422, "the request can't be used", [{"field": error.field, "message": text}])
+
+    @api.exception_handler(DataError)
+    async def _data(request: Request, error: DataError) -> Response:
+        return _error(request, 422, "the request can't be used", [{"field": "bars", "message": str(error)}])
+
+    @api.exception_handler(ValidationError)
+    @api.exception_handler(RequestValidationError)
+    async def _validation(request: Request, error: ValidationError | RequestValidationError) -> Response:
+        return _error(request, 422, "the request can't be used", openapi.problems(error))
+
+    @api.exception_handler(BodyTooLargeError)
+    async def _large(_: Request, error: BodyTooLargeError) -> Response:
+        raise error

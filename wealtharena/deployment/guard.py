@@ -1,0 +1,237 @@
+"""The door of the service: who may come in, how often, with how much; and what every answer carries.
+
+One plain ASGI layer around the application. It authenticates, limits, counts, writes one audit line a request, sets
+the security headers, and turns whatever goes wrong inside into an answer without a stack trace or a path.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import sys
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wealtharena.deployment.keys import ApiKey, KeyRing, read_keys, secret_of
+from wealtharena.deployment.limits import RateLimiter
+from wealtharena.deployment.meters import Meters
+from wealtharena.deployment.style import STYLE_HASH
+from wealtharena.errors import ConfigError
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+logger = logging.getLogger("wealtharena.deployment")
+OPEN = frozenset({"/health", "/ready"})
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+PAGE_POLICY = f"default-src 'none'; style-src '{STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'".encode()
+HEADERS = (
+    (b"content-security-policy", PAGE_POLICY),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+)
+
+
+SHUT = KeyRing((ApiKey(id="none", name="none", sha256="opened by nothing", created_at=""),))
+
+
+class BodyTooLargeError(Exception):
+    """The client sent more than it may."""
+
+
+@dataclass
+class Keys:
+    """The key ring, read again whenever its file changes; an unreadable file keeps the last good ring."""
+
+    path: Path
+    ring: KeyRing = field(default_factory=KeyRing)
+    _mark: tuple[int, int] | None = None
+
+    def refresh(self) -> None:
+        """Take up created and revoked keys. Once there were keys, having none left shuts the door; it never opens it."""
+        try:
+            status = self.path.stat()
+            mark = status.st_mtime_ns, status.st_ino
+        except FileNotFoundError:
+            mark = None
+        except OSError:
+            return
+        if mark == self._mark:
+            return
+        try:
+            ring = read_keys(self.path)
+        except ConfigError as error:
+            logger.error("%s", error)
+            return
+        self._mark = mark
+        self.ring = ring if len(ring) or not len(self.ring) else SHUT
+
+
+@dataclass
+class Audit:
+    """One JSON line a request, appended in one write; no key, no body, no query."""
+
+    path: Path | None
+    _descriptor: int | None = None
+
+    def write(self, **facts: Any) -> None:
+        """Append one line."""
+        line = json.dumps(facts, ensure_ascii=True).encode() + b"\n"
+        if self._descriptor is None:
+            if self.path is None:
+                self._descriptor = sys.stdout.fileno()
+            else:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        os.write(self._descriptor, line)
+
+
+@dataclass
+class Guard:
+    """The ASGI layer."""
+
+    app: App
+    keys: Keys
+    limiter: RateLimiter
+    meters: Meters
+    audit: Audit
+    max_body_bytes: int
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        exchange = _Exchange(scope, receive, send, self.max_body_bytes)
+        try:
+            refusal = self._refusal(exchange)
+            if refusal is not None:
+                await exchange.refuse(*refusal)
+            else:
+                await self.app(scope, exchange.receive, exchange.send)
+        except BodyTooLargeError:
+            await exchange.refuse(413, "too_large", f"the body is larger than {self.max_body_bytes} bytes")
+        except Exception:
+            logger.exception("request %s failed", exchange.id)
+            await exchange.refuse(500, "internal", "the service failed; its log has the request id")
+        finally:
+            self._account(exchange)
+
+    def _refusal(self, exchange: _Exchange) -> tuple[int, str, str] | None:
+        """Return why a request may not come in, None where it may."""
+        if exchange.path in OPEN:
+            return None
+        if len(self.keys.ring):
+            owner = self.keys.ring.owner(secret_of(exchange.headers))
+            if owner is None:
+                wait = self.limiter.take("strangers")
+                if wait:
+                    return self._later(exchange, wait)
+                exchange.extra.append((b"www-authenticate", b'Basic realm="wealtharena", charset="UTF-8"'))
+                return 401, "unauthorized", "an API key is needed: Authorization: Bearer <key>"
+            exchange.key = owner.name
+            bucket = owner.id
+        else:
+            client = (exchange.scope.get("client") or ("", 0))[0]
+            if client not in LOOPBACK and client not in ("", "testclient"):
+                return 403, "forbidden", "without API keys the service answers this machine only"
+            if exchange.host not in LOOPBACK and exchange.host != "testserver":
+                return 421, "wrong_host", "without API keys the service answers to localhost only"
+            bucket = "loopback"
+        wait = self.limiter.take(bucket)
+        if wait:
+            return self._later(exchange, wait)
+        length = exchange.headers.get(b"content-length", b"0")
+        if not length.isdigit() or int(length) > self.max_body_bytes:
+            return 413, "too_large", f"the body is larger than {self.max_body_bytes} bytes"
+        return None
+
+    @staticmethod
+    def _later(exchange: _Exchange, wait: float) -> tuple[int, str, str]:
+        exchange.extra.append((b"retry-after", str(int(wait) + 1).encode()))
+        return 429, "too_many_requests", "this key has used up its requests for now"
+
+    def _account(self, exchange: _Exchange) -> None:
+        seconds = time.perf_counter() - exchange.began
+        route = exchange.scope.get("route")
+        template = str(getattr(route, "path", "")) or (
+            "refused" if exchange.status in (401, 403, 413, 421, 429) else "unknown"
+        )
+        method = exchange.method if exchange.method in ("GET", "POST", "HEAD", "OPTIONS") else "other"
+        self.meters.request(template, method, exchange.status, seconds)
+        self.audit.write(
+            time=round(time.time(), 3),
+            request_id=exchange.id,
+            key=exchange.key,
+            client=(exchange.scope.get("client") or ("", 0))[0],
+            method=exchange.method[:16],
+            path=exchange.path[:256],
+            status=exchange.status,
+            ms=round(seconds * 1000, 2),
+            bytes=exchange.received,
+            **exchange.scope.get("state", {}).get("audit", {}),
+        )
+
+
+class _Exchange:
+    """One request and its answer as they pass the door."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
+        self.scope, self._receive, self._send, self._limit = scope, receive, send, limit
+        self.began = time.perf_counter()
+        self.id = secrets.token_hex(8)
+        self.key: str | None = None
+        self.status = 0
+        self.received = 0
+        self.started = False
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.headers = dict(scope["headers"])
+        self.extra: list[tuple[bytes, bytes]] = [(b"x-request-id", self.id.encode())]
+        scope.setdefault("state", {})["request_id"] = self.id
+
+    @property
+    def host(self) -> str:
+        """Return the Host header without its port."""
+        host: str = self.headers.get(b"host", b"").decode("latin-1").lower()
+        if host.startswith("["):
+            return host[1:].partition("]")[0]
+        return host.partition(":")[0]
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self.received += len(message.get("body", b""))
+        if self.received > self._limit:
+            raise BodyTooLargeError
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", ()), *HEADERS, *self.extra]
+        await self._send(message)
+
+    async def refuse(self, status: int, code: str, text: str) -> None:
+        """Answer with an error, unless an answer is under way already: then its connection is all that is left to cut."""
+        if self.started:
+            self.status = status
+            return
+        body = json.dumps({"code": code, "message": text, "request_id": self.id, "problems": []}).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        if status == 413:
+            headers.append((b"connection", b"close"))
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body})

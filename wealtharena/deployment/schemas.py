@@ -1,0 +1,204 @@
+"""What the REST service takes and gives, as the OpenAPI document shows it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+
+Text = Annotated[str, Field(max_length=64)]
+MAX_BARS = 100_000
+
+
+class Strict(BaseModel):
+    """A request's part: unknown keys, NaN, infinity and numbers in quotes are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
+
+
+class Bar(Strict):
+    """One bar of one symbol; a daily bar carries its trade date. Prices are split-adjusted."""
+
+    timestamp: Annotated[datetime, Field(strict=False)]
+    symbol: Text
+    open: FiniteFloat | None = None
+    high: FiniteFloat | None = None
+    low: FiniteFloat | None = None
+    close: FiniteFloat
+    volume: FiniteFloat | None = Field(default=None, ge=0)
+
+
+class PortfolioBody(Strict):
+    """What is held: weights by symbol as shares of equity. Absent numbers are derived from the weights."""
+
+    weights: dict[Text, FiniteFloat] = Field(default_factory=dict, max_length=1000)
+    cash: FiniteFloat | None = Field(default=None, description="cash over equity; default 1 less the sum of weights")
+    drawdown: FiniteFloat = Field(default=0.0, ge=-1, le=0, description="equity over its highest, less 1")
+    leverage: FiniteFloat | None = Field(default=None, ge=0, description="gross value over equity")
+
+
+class Observation(Strict):
+    """One decision to make: either raw `features` [symbols][window][features], oldest bar first, or recent `bars`."""
+
+    features: list[list[list[FiniteFloat]]] | None = Field(default=None, max_length=1000)
+    bars: list[Bar] | None = Field(default=None, min_length=1, max_length=MAX_BARS)
+    portfolio: PortfolioBody | None = Field(
+        default=None, description="absent: an empty one is assumed, and the answer says so"
+    )
+    state: dict[Text, list[FiniteFloat]] | None = Field(
+        default=None, max_length=16, description="of the last answer, for an agent with memory"
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Observation:
+        if (self.features is None) == (self.bars is None):
+            raise ValueError("give either features or bars")
+        return self
+
+
+class PredictBody(Strict):
+    """A request for target weights: one observation, or several as `batch`."""
+
+    features: list[list[list[FiniteFloat]]] | None = Field(default=None, max_length=1000)
+    bars: list[Bar] | None = Field(default=None, min_length=1, max_length=MAX_BARS)
+    portfolio: PortfolioBody | None = Field(
+        default=None, description="absent: an empty one is assumed, and the answer says so"
+    )
+    state: dict[Text, list[FiniteFloat]] | None = Field(
+        default=None, max_length=16, description="of the last answer, for an agent with memory"
+    )
+    batch: list[Observation] | None = Field(
+        default=None, min_length=1, description="several observations, instead of the fields above"
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> PredictBody:
+        given = sum(value is not None for value in (self.features, self.bars, self.batch))
+        if given != 1:
+            raise ValueError("give exactly one of features, bars and batch")
+        if self.batch is not None and (self.portfolio is not None or self.state is not None):
+            raise ValueError("in a batch, portfolio and state stand beside each observation")
+        return self
+
+
+class Answer(BaseModel):
+    """Target weights for one observation."""
+
+    weights: dict[str, float] = Field(description="share of equity by symbol, after projection onto the agent's limits")
+    cash: float
+    flat_portfolio_assumed: bool
+    as_of: str | None = Field(description="last bar, where bars were given")
+    state: dict[str, list[float]] = Field(
+        description="hand it back with the next bar; empty for an agent without memory"
+    )
+
+
+class PredictAnswer(BaseModel):
+    """Answers in the order of the request, all of one version."""
+
+    agent: str
+    version: str
+    stage: str
+    verdict: str
+    simulated: bool
+    predictions: list[Answer]
+
+
+class Serving(BaseModel):
+    """What answers for an agent."""
+
+    version: str
+    stage: str
+    verdict: str
+    simulated: bool
+    since: str
+    forced_reason: str | None
+
+
+class AgentRow(BaseModel):
+    """One agent in the list."""
+
+    agent: str
+    asset: str | None
+    production: str | None = Field(description="version in production")
+    paper: str | None = Field(description="version on paper")
+    serving: Serving | None
+    problem: str | None = Field(description="why the newest promotion is not served")
+
+
+class AgentList(BaseModel):
+    """All agents."""
+
+    agents: list[AgentRow]
+
+
+class SignalBody(BaseModel):
+    """One signal at the last recorded bar; `effect` is what the symbol's weight owes to it."""
+
+    feature: str
+    value: float
+    score: float = Field(description="in standard deviations of training")
+    effect: float
+
+
+class HoldingBody(BaseModel):
+    """A symbol's weight at the last recorded bar, and its most telling signals."""
+
+    symbol: str
+    weight: float
+    signals: list[SignalBody]
+
+
+class AgentDetail(BaseModel):
+    """One agent: what it takes, what it holds and why, what it achieved."""
+
+    agent: str
+    asset: str
+    algo: str
+    serving: Serving
+    symbols: list[str]
+    features: list[str]
+    window: int
+    min_history_bars: int
+    frequency: str
+    states: dict[str, list[int]] = Field(description="numbers carried from answer to answer, by name")
+    data: dict[str, Any]
+    config_hash: str
+    verdict_reasons: list[str]
+    metrics: dict[str, Any] = Field(description="of the test window, after costs")
+    baselines: dict[str, Any]
+    comparison: dict[str, Any]
+    recorded_at: str | None
+    holdings: list[HoldingBody]
+    cash: float
+
+
+class Problem(BaseModel):
+    """One thing that is wrong with a request."""
+
+    field: str
+    message: str
+
+
+class ErrorBody(BaseModel):
+    """Every error: a code, a sentence, and, where a field is wrong, its name."""
+
+    code: str
+    message: str
+    request_id: str
+    problems: list[Problem] = Field(default_factory=list)
+
+
+class Health(BaseModel):
+    """The process lives."""
+
+    status: str
+
+
+class Ready(BaseModel):
+    """Agents are loaded and answering."""
+
+    status: str
+    agents: dict[str, str] = Field(description="agent -> version")
+    problems: dict[str, str]

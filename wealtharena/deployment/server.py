@@ -1,0 +1,100 @@
+"""Start the REST service: bind, share a runtime folder between workers, serve until told to stop."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from wealtharena.config.specs.runs import PathsSpec, ServeSpec
+from wealtharena.deployment.keys import read_keys
+from wealtharena.deployment.settings import VARIABLE, Settings
+from wealtharena.errors import ConfigError
+
+APPLICATION = "wealtharena.deployment.app:create"
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a server on `host` is reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_host(spec: ServeSpec, keys: int) -> str:
+    """Return what to tell the operator about who may come in; ConfigError for an open door."""
+    if keys:
+        return f"{keys} API key{'s' if keys > 1 else ''} in force, binding {spec.host}"
+    if not is_loopback(spec.host):
+        raise ConfigError(
+            f"serve.host={spec.host} would answer anyone who can reach it, since there are no API keys",
+            hint="create one: python run.py task=serve serve.action=create_key serve.key_name=<who>; or keep serve.host=127.0.0.1",
+        )
+    return f"no API keys, so only this machine is answered: binding {spec.host}"
+
+
+@contextmanager
+def prepared(spec: ServeSpec, paths: PathsSpec) -> Iterator[Settings]:
+    """Yield the settings of the workers, with a runtime folder that lives as long; put them into the environment."""
+    runtime = Path(tempfile.mkdtemp(prefix="wealtharena-serve-"))
+    metrics = runtime / "metrics"
+    metrics.mkdir()
+    settings = Settings(
+        checkpoints=Path(paths.checkpoints).absolute(),
+        keys_file=Path(spec.keys_file).absolute(),
+        runtime=runtime,
+        rate_per_minute=spec.rate_per_minute,
+        max_body_bytes=spec.max_body_bytes,
+        max_batch=spec.max_batch,
+        max_stale_bars=spec.max_stale_bars,
+        poll_seconds=spec.poll_seconds,
+        audit_file=Path(spec.audit_file).absolute() if spec.audit_file else None,
+    )
+    before = {name: os.environ.get(name) for name in (VARIABLE, "PROMETHEUS_MULTIPROC_DIR")}
+    os.environ[VARIABLE] = settings.model_dump_json()
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
+    try:
+        yield settings
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        shutil.rmtree(runtime, ignore_errors=True)
+
+
+def serve(spec: ServeSpec, paths: PathsSpec, *, say: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM; requests under way then get `shutdown_seconds` to finish.
+
+    `say` receives what an operator should read. ConfigError where the host is open to others and there are no keys.
+    """
+    import uvicorn
+
+    say(check_host(spec, len(read_keys(Path(spec.keys_file)))))
+    with prepared(spec, paths):
+        uvicorn.run(
+            APPLICATION,
+            factory=True,
+            host=spec.host,
+            port=spec.port,
+            workers=spec.workers,
+            loop="auto",
+            http="auto",
+            access_log=False,  # the audit line says more, and never a key
+            server_header=False,
+            date_header=True,
+            proxy_headers=False,
+            log_level="warning",
+            timeout_keep_alive=15,
+            timeout_graceful_shutdown=int(spec.shutdown_seconds),
+            limit_concurrency=1024,
+            h11_max_incomplete_event_size=16_384,
+        )

@@ -1,0 +1,166 @@
+"""task=deploy: look at every agent's checkpoints, check the best, and put it on the stage that the gate allows."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.config.specs.runs import DeploySpec
+from wealtharena.errors import CheckpointError, ConfigError, PromotionError
+from wealtharena.registry import ModelCheckpoint, promote, rollback, withdraw
+from wealtharena.registry.gate import Decision, best_first
+from wealtharena.registry.history import Pointer
+from wealtharena.registry.names import agents_by_asset
+from wealtharena.tasks.console import screen
+
+logger = logging.getLogger(__name__)
+_COLOURS = {"promotable": "bold green", "unproven": "bold yellow", "rejected": "bold red"}
+
+
+def run(spec: ExperimentSpec) -> int:
+    """Promote, roll back, withdraw or list; return 1 where an agent that was asked for could not be served."""
+    store, wish = ModelCheckpoint(spec.paths.checkpoints), spec.deploy
+    agents = _agents(store, wish)
+    if wish.action == "list":
+        _show(store, agents)
+        return 0
+    if wish.action == "promote":
+        _show(store, agents)
+    done = [_one(store, agent, wish, spec) for agent in agents]
+    if wish.keep is not None:
+        for agent in agents:
+            deleted = store.prune(agent, keep=wish.keep)
+            if deleted:
+                _say(f"{agent}: deleted {', '.join(deleted)}")
+    return 0 if all(done) else 1
+
+
+def _agents(store: ModelCheckpoint, wish: DeploySpec) -> list[str]:
+    named = [store.resolve(agent) for agent in wish.agents]
+    if wish.action in ("rollback", "withdraw") and not named:
+        raise ConfigError(f"deploy.action={wish.action} needs an agent", hint="try 'deploy.agents=[cryptocurrencies]'")
+    if (wish.checkpoint is not None or wish.force_reason is not None) and len(named) != 1:
+        raise ConfigError(
+            "deploy.checkpoint and deploy.force_reason are about one agent",
+            hint="try 'deploy.agents=[cryptocurrencies]'",
+        )
+    return named or list(dict.fromkeys([*agents_by_asset().values(), *store.agents()]))
+
+
+def _one(store: ModelCheckpoint, agent: str, wish: DeploySpec, spec: ExperimentSpec) -> bool:
+    """Do what was asked for one agent; say what came of it and return whether it worked."""
+    try:
+        if wish.action == "rollback":
+            pointer = rollback(store, agent, stage=wish.stage or "production")
+            _say(f"{agent}: {pointer.stage} is back at {pointer.version}")
+        elif wish.action == "withdraw":
+            withdraw(store, agent, stage=wish.stage or "production", reason=wish.force_reason)
+            _say(f"{agent}: {wish.stage or 'production'} is empty now")
+        else:
+            return _promote(store, agent, wish, spec)
+    except (CheckpointError, PromotionError) as error:
+        _say(f"{agent}: {error}", style="red")
+        return False
+    return True
+
+
+def _promote(store: ModelCheckpoint, agent: str, wish: DeploySpec, spec: ExperimentSpec) -> bool:
+    """Promote the named checkpoint, or the best one that is whole; an agent without any is no failure."""
+    candidates = (
+        [wish.checkpoint]
+        if wish.checkpoint
+        else [str(row["version"]) for row in best_first(store.list_checkpoints(agent))]
+    )
+    if not candidates:
+        _say(f"{agent}: no checkpoints")
+        return not wish.agents
+    for version in candidates:
+        try:
+            pointer, decision = promote(store, agent, version, force_reason=wish.force_reason, stage=wish.stage)
+        except CheckpointError as error:
+            _say(f"{agent}: {error}", style="red")
+            continue
+        _say_promoted(pointer, decision)
+        _log_artifact(spec, store.root / agent / version, pointer)
+        return True
+    return False
+
+
+def _say_promoted(pointer: Pointer, decision: Decision) -> None:
+    mark = " SIMULATED" if pointer.simulated else ""
+    forced = f" FORCED ({pointer.forced_reason})" if decision.forced else ""
+    _say(
+        f"{pointer.agent}: {pointer.version} is in {pointer.stage}, verdict {pointer.verdict}{mark}{forced}",
+        style="bold",
+    )
+    for reason in decision.reasons:
+        _say(f"  - {reason}")
+
+
+def _show(store: ModelCheckpoint, agents: Sequence[str]) -> None:
+    """Print every checkpoint, the best of each agent first."""
+    table = Table(title="Checkpoints", title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for name in ("agent", "version", "algo", "verdict", "data", "Sharpe", "return a year", "stage"):
+        table.add_column(name, justify="right" if name in ("Sharpe", "return a year") else "left")
+    for agent in agents:
+        rows = store.list_checkpoints(agent)
+        for row in [*best_first(rows), *(row for row in rows if "error" in row)]:
+            table.add_row(*_cells(agent, row))
+        if not rows:
+            table.add_row(agent, "[dim]none[/]")
+    screen().print(table)
+
+
+def _cells(agent: str, row: Mapping[str, Any]) -> list[str]:
+    stages = ", ".join(row["stages"])
+    if "error" in row:
+        return [agent, str(row["version"]), "", "[red]unreadable[/]", "", "", "", stages]
+    verdict = f"[{_COLOURS[row['verdict']]}]{row['verdict']}[/]"
+    data = "[bold magenta]SIMULATED[/]" if row["simulated"] else str(row["source"])
+    figures = row["metrics"]
+    return [
+        agent,
+        str(row["version"]),
+        str(row["algo"]),
+        verdict,
+        data,
+        _figure(figures.get("sharpe"), ".2f"),
+        _figure(figures.get("annual_return"), "+.1%"),
+        stages,
+    ]
+
+
+def _figure(value: Any, form: str) -> str:
+    return format(value, form) if isinstance(value, int | float) else "-"
+
+
+def _log_artifact(spec: ExperimentSpec, folder: Path, pointer: Pointer) -> None:
+    """Store the checkpoint as a W&B artifact with the aliases `best` and its stage, where W&B is on."""
+    wandb_spec = spec.tracking.wandb
+    online = wandb_spec.mode == "online" or (wandb_spec.mode == "auto" and bool(os.environ.get("WANDB_API_KEY")))
+    if not online:
+        logger.info("W&B is %s: no artifact for %s", wandb_spec.mode, pointer.version)
+        return
+    import wandb
+
+    facts = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
+    aliases = ["best", pointer.stage]
+    try:
+        with wandb.init(project=wandb_spec.project, entity=wandb_spec.entity, job_type="deploy") as session:
+            kept = {key: facts[key] for key in ("agent", "version", "algo", "config_hash", "simulated", "verdict")}
+            artifact = wandb.Artifact(f"policy-{pointer.agent}", type="model", metadata=kept)
+            artifact.add_dir(str(folder))
+            session.log_artifact(artifact, aliases=aliases)
+    except (wandb.errors.Error, OSError) as error:
+        logger.warning("W&B took no artifact: %s", error)
+
+
+def _say(text: str, *, style: str | None = None) -> None:
+    screen().print(text, markup=False, style=style)
