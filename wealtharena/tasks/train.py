@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import TrainingError
@@ -17,8 +17,6 @@ from wealtharena.tasks.record import RunContext, RunRecord, recorded
 from wealtharena.training.job import TrainingJob, TrainingResult
 from wealtharena.training.trainer import train
 
-if TYPE_CHECKING:
-    from wealtharena.tracking.tracker import Tracker
 
 
 def run(spec: ExperimentSpec) -> int:
@@ -79,12 +77,12 @@ def _train_and_judge(spec: ExperimentSpec, context: RunContext, record: RunRecor
 
 
 def train_folds(
-    spec: ExperimentSpec, folder: Path, prepared: Prepared, tracker: Tracker, *, resume: bool
+    spec: ExperimentSpec, folder: Path, prepared: Prepared, tracker: Any, *, resume: bool
 ) -> tuple[FoldPolicy, ...]:
     """Train every fold of the split on its own view; later folds wait for earlier ones and stop after an interrupt."""
     trained: list[FoldPolicy] = []
     for position, fold in enumerate(prepared.folds):
-        place = folder if len(prepared.folds) == 1 else folder / "folds" / str(fold.index)
+        place = fold_folder(folder, prepared, position)
         place.mkdir(parents=True, exist_ok=True)
         listener = (
             FoldListener(tracker, fold=position, offset=position * spec.train.env_steps)
@@ -96,6 +94,11 @@ def train_folds(
         if result.status == "interrupted":
             break
     return tuple(trained)
+
+
+def fold_folder(folder: Path, prepared: Prepared, position: int) -> Path:
+    """Return where a fold's candidates and state go: the run directory itself where there is one fold only."""
+    return folder if len(prepared.folds) == 1 else folder / "folds" / str(prepared.folds[position].index)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,9 +126,8 @@ def saved_step(spec: ExperimentSpec, folder: Path, prepared: Prepared) -> int:
     from wealtharena.training.checkpoints import load_state
 
     step = 0
-    for position, fold in enumerate(prepared.folds):
-        place = folder if len(prepared.folds) == 1 else folder / "folds" / str(fold.index)
-        state = load_state(place)
+    for position in range(len(prepared.folds)):
+        state = load_state(fold_folder(folder, prepared, position))
         if state is None:
             break
         step = position * spec.train.env_steps + int(state["engine"]["env_steps"])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
@@ -26,9 +27,8 @@ def open_study(sweep: SweepSpec, path: Path, *, seed: int) -> optuna.Study:
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     path.parent.mkdir(parents=True, exist_ok=True)
-    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(path)))
     study = optuna.create_study(
-        storage=storage,
+        storage=storage_of(path),
         study_name=sweep.study or sweep.name,
         direction="maximize" if sweep.mode == "max" else "minimize",
         sampler=_sampler(sweep, seed),
@@ -39,6 +39,11 @@ def open_study(sweep: SweepSpec, path: Path, *, seed: int) -> optuna.Study:
         study.set_user_attr(f"zombie-{zombie.number}", True)
         study.enqueue_trial(zombie.params, user_attrs={"again_of": zombie.number})
     return study
+
+
+def storage_of(path: Path) -> optuna.storages.JournalStorage:
+    """Return Optuna's storage over a journal file."""
+    return optuna.storages.JournalStorage(JournalFileBackend(str(path)))
 
 
 def counted(study: optuna.Study) -> int:
@@ -85,7 +90,7 @@ class StudySearch(Searcher):
         self.failed = 0
         self.told = 0
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> Any:
         """Return the next trial's number and overrides, or FINISHED when the study has all it was asked for."""
         if self._left <= 0:
             return str(Searcher.FINISHED)

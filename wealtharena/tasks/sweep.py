@@ -1,0 +1,332 @@
+"""task=train with a sweep: search on validation data, train the finalists again, open the test window once for the winner."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from wealtharena import files
+from wealtharena.config import compose, config_hash
+from wealtharena.config.composition import groups, job_overrides
+from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.errors import ConfigError, Interrupted, TrainingError
+from wealtharena.evaluation.firewall import TrainingView
+from wealtharena.evaluation.ledger import Ledger, RunIdentity
+from wealtharena.evaluation.significance import moments
+from wealtharena.reporting import sweep as page
+from wealtharena.tasks import console, judging
+from wealtharena.tasks.judging import FoldPolicy
+from wealtharena.tasks.pipeline import Prepared, prepare
+from wealtharena.tasks.record import RunContext, RunRecord, jsonable, recorded, without_home
+from wealtharena.tasks.train import describe, fold_folder, train_folds, train_view
+from wealtharena.tasks.trial import VALIDATION, TrainingObjective, data_key
+from wealtharena.tracking.search import SearchDisplay
+from wealtharena.training.job import Silent
+from wealtharena.tuning import space
+from wealtharena.tuning.engine import SearchResult, TrialRow, search
+from wealtharena.tuning.search import storage_of
+from wealtharena.tuning.selection import RETURNS_KEY, Finalist, SelectionBias, best, rank, selection_bias
+
+_NOT_A_TRIALS = ("sweep", "hydra", "resume", "task", "tracking")
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """One search under way: what it was asked, and the data behind the wall."""
+
+    spec: ExperimentSpec
+    base: tuple[str, ...]  # overrides of every trial
+    prepared: Prepared
+    folder: Path
+    study_path: Path
+
+
+def run(spec: ExperimentSpec) -> int:
+    """Search, select, test the winner once and report in the job's run directory; return the exit code."""
+    if spec.split.name == "cpcv":
+        raise ConfigError(
+            "a search with split=cpcv would tune on rows that other folds test on",
+            hint="search with split=holdout or walk_forward, then run the best configuration with split=cpcv",
+        )
+    context = RunContext.current()
+    with recorded(spec, context) as record:
+        base = trial_overrides(spec, job_overrides())
+        space.check(spec.sweep, base, compose)
+        prepared = prepare(spec)
+        describe(record, spec, prepared)
+        console.header(record.content, notes=prepared.notes)
+        job = Search(spec, base, prepared, context.folder, study_path(spec, context.folder))
+        return _search_and_judge(job, record)
+
+
+def trial_overrides(spec: ExperimentSpec, typed: Sequence[str]) -> tuple[str, ...]:
+    """Return what every trial is composed from: what was typed for the search, without what concerns the search itself."""
+    kept = [item for item in typed if item.lstrip("+~").partition("=")[0].partition(".")[0] not in _NOT_A_TRIALS]
+    threads = max(1, int(spec.sweep.cpus_per_trial))
+    steps = [] if spec.sweep.env_steps is None else [f"train.env_steps={spec.sweep.env_steps}"]
+    return (*kept, *steps, f"compute.torch_threads={threads}", "tracking=none")
+
+
+def study_path(spec: ExperimentSpec, folder: Path) -> Path:
+    """Return the study's journal: in the run directory, or by its name under results/ where it has one to come back to."""
+    if spec.sweep.study is None:
+        return folder / "study.journal"
+    return Path(spec.paths.results).resolve() / "studies" / f"{spec.sweep.study}.journal"
+
+
+def _search_and_judge(job: Search, record: RunRecord) -> int:
+    began = time.monotonic()
+    found = _run_search(job)
+    seconds = time.monotonic() - began
+    record_trials(job, record, found.trials)
+    bias = selection_bias(found.trials, blocks=job.spec.evaluation.cscv_blocks)
+    result = describe_search(job, record, found, bias, seconds=seconds)
+    if found.interrupted:
+        write(job.folder, {**result, "status": "interrupted"})
+        record.update(status="interrupted")
+        say_best(job, found)
+        console.interrupted(job.folder)
+        return Interrupted.exit_code
+    write(job.folder, result)
+    finalists = train_finalists(job, best(found.trials, job.spec.sweep.finalists, mode=job.spec.sweep.mode))
+    winner = finalists[0]
+    write_preset(job, winner)
+    result |= {"finalists": [describe_finalist(item) for item in finalists], "winner": describe_finalist(winner)}
+    write(job.folder, result)
+    judged = judge_winner(job, record, winner, found.trials)
+    write(job.folder, {**result, "status": "completed", **judged})
+    console.result(record.content, job.folder)
+    console.screen().print(f"Search: {console.relative(job.folder / 'sweep.html')}")
+    console.screen().print(f"Repeat the winner with: {result['repeat']}")
+    return 0
+
+
+def _run_search(job: Search) -> SearchResult:
+    sweep, spec = job.spec.sweep, job.spec
+    steps = spec.train.evaluations * sweep.seeds_per_trial
+    objective = TrainingObjective(
+        job.base, sweep.metric, sweep.mode, sweep.seeds_per_trial, data_key(compose(job.base))
+    )
+    display = SearchDisplay(sweep.metric, mode=sweep.mode, trials=sweep.trials, steps=steps, kind=spec.tracking.console)
+    try:
+        return search(
+            sweep,
+            objective,
+            folder=job.folder,
+            study_path=job.study_path,
+            compute=spec.compute,
+            seed=spec.seed,
+            steps=steps,
+            listener=display,
+            shared=job.prepared.sealed.training(0),
+        )
+    finally:
+        display.close()
+
+
+def record_trials(job: Search, record: RunRecord, trials: Sequence[TrialRow]) -> None:
+    """Write every configuration that was scored to the ledger: it deflates the agent's Sharpe ratios from now on."""
+    ledger = Ledger(job.spec.paths.ledger)
+    known = {(e["config_hash"], e["kind"]) for e in ledger.entries() if e["run_id"] == record.run_id}
+    for row in trials:
+        spec = compose([*job.base, *row.overrides])
+        returns = np.asarray(row.extra.get(RETURNS_KEY, ()), dtype=np.float64)
+        if returns.size < 2 or (config_hash(spec), "trial") in known:
+            continue
+        identity = RunIdentity(record.run_id, config_hash(spec), spec.asset.agent, "sweep")
+        ledger.record_trial(identity, fingerprint=job.prepared.sealed.fingerprint, sharpe=moments(returns).sharpe)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedFinalist:
+    """A finalist with its spec a seed and where each was trained."""
+
+    score: Finalist
+    specs: tuple[ExperimentSpec, ...]
+    folders: tuple[Path, ...]
+    prepared: Prepared
+
+
+def train_finalists(job: Search, rows: Sequence[TrialRow]) -> tuple[TrainedFinalist, ...]:
+    """Train the best configurations again over fresh seeds and return them best first; a resumed search goes on here too."""
+    if not rows:
+        raise TrainingError("no trial ran to its end, so there is nothing to choose", hint="raise sweep.trials")
+    trained = []
+    for place, row in enumerate(rows):
+        specs, folders, scores = [], [], []
+        prepared: Prepared | None = None
+        for seed in range(job.spec.sweep.finalist_seeds):
+            spec = compose([*_typed(job), *row.overrides, f"seed={job.spec.seed + 1_000 + seed}"])
+            same = data_key(spec.model_copy(update={"seed": job.spec.seed})) == data_key(compose(job.base))
+            prepared = prepared or (job.prepared if same else prepare(spec))
+            folder = job.folder / "finalists" / str(place + 1) / f"seed-{seed}"
+            score = _train_again(job, spec, prepared.sealed.training(0), fold_folder(folder, prepared, 0))
+            specs.append(spec)
+            folders.append(folder)
+            scores.append(score)
+            console.screen().print(
+                f"finalist {place + 1}, seed {seed}: {job.spec.sweep.metric} {score:+.3f}  {' '.join(row.overrides)}"
+            )
+        assert prepared is not None
+        trained.append(TrainedFinalist(Finalist(row.overrides, tuple(scores)), tuple(specs), tuple(folders), prepared))
+    order = rank([item.score for item in trained], mode=job.spec.sweep.mode)
+    return tuple(sorted(trained, key=lambda item: order.index(item.score)))
+
+
+def _typed(job: Search) -> tuple[str, ...]:
+    """Return the trials' overrides without the thread limit of a trial: finalists have the machine to themselves."""
+    return tuple(item for item in job.base if not item.startswith("compute.torch_threads="))
+
+
+def _train_again(job: Search, spec: ExperimentSpec, view: TrainingView, folder: Path) -> float:
+    folder.mkdir(parents=True, exist_ok=True)
+    result = train_view(spec, view, folder, Silent(), resume=(folder / "trainer").exists())
+    if result.status == "interrupted":
+        raise Interrupted(
+            "interrupted while the finalists were trained again",
+            hint=f"go on with: python run.py resume={console.relative(job.folder)}",
+        )
+    assert result.best is not None
+    return float(result.best.metrics[job.spec.sweep.metric.removeprefix(VALIDATION)])
+
+
+def judge_winner(job: Search, record: RunRecord, winner: TrainedFinalist, trials: Sequence[TrialRow]) -> dict[str, Any]:
+    """Open the test window once for all seeds of the winner; return the blocks that sweep.json adds to run.json's."""
+    spec = winner.specs[0].model_copy(update={"tracking": job.spec.tracking})
+    prepared = winner.prepared
+    seeds: list[tuple[FoldPolicy, ...]] = []
+    for seeded, folder in zip(winner.specs, winner.folders, strict=True):
+        folds = train_folds(seeded, folder, prepared, Silent(), resume=True)
+        seeds.append(folds)
+    record.update(config_hash=config_hash(spec), algo=spec.algo.name)
+    audit = judging.run_audit(spec, prepared)
+    found = judging.open_and_evaluate(
+        spec, record, prepared, seeds, purpose="sweep", audit=audit, strategies=strategies(trials)
+    )
+    judging.write_down(
+        spec, job.folder, record, prepared, seeds[0], found, audit=audit, seeds=[s.seed for s in winner.specs]
+    )
+    record.update(status="completed")
+    return {"verdict": record.content["verdict"], "test": record.content["metrics"]["test"]}
+
+
+def strategies(trials: Sequence[TrialRow]) -> np.ndarray[Any, np.dtype[np.float64]] | None:
+    """Return the trials' validation returns [T, N], cut to the shortest; None for fewer than two."""
+    series = [np.asarray(row.extra[RETURNS_KEY]) for row in trials if row.extra.get(RETURNS_KEY)]
+    if len(series) < 2:
+        return None
+    bars = min(len(values) for values in series)
+    return np.column_stack([values[-bars:] for values in series])
+
+
+def describe_search(
+    job: Search, record: RunRecord, found: SearchResult, bias: SelectionBias, *, seconds: float
+) -> dict[str, Any]:
+    """Return sweep.json without what comes after the search."""
+    sweep = job.spec.sweep
+    content = record.content
+    years = _bars_per_year(job)
+    return {
+        "schema_version": 1,
+        "status": "running",
+        "sweep": sweep.name,
+        "study": {"name": found.study_name, "path": without_home(str(found.study_path))},
+        "agent": content["agent"],
+        "metric": sweep.metric,
+        "mode": sweep.mode,
+        "data": content["data"],
+        "seconds": seconds,
+        "trials": [
+            {
+                "number": row.number,
+                "state": row.state,
+                "score": row.score,
+                "steps": row.steps,
+                "overrides": _pairs(row.overrides),
+            }
+            for row in found.trials
+        ],
+        "importance": importance(found),
+        "bias": {
+            **{key: value for key, value in asdict(bias).items() if key != "logits"},
+            "logits": bias.logits,
+            "expected_maximum_sharpe_annual": None
+            if bias.expected_maximum_sharpe is None
+            else bias.expected_maximum_sharpe * years**0.5,
+        },
+        "command": content["command"],
+        "repeat": f"python run.py experiment={console.relative(job.folder / 'best.yaml')}",
+    }
+
+
+def _bars_per_year(job: Search) -> float:
+    return job.prepared.sealed.training(0).features.panel.bars_per_year
+
+
+def importance(found: SearchResult) -> dict[str, float]:
+    """Return the share of the score's variation that each parameter explains (PED-ANOVA, Watanabe et al. 2023)."""
+    import optuna
+
+    if len(found.completed) < 4:
+        return {}
+    study = optuna.load_study(study_name=found.study_name, storage=storage_of(found.study_path))
+    try:
+        return dict(
+            optuna.importance.get_param_importances(study, evaluator=optuna.importance.PedAnovaImportanceEvaluator())
+        )
+    except (ValueError, RuntimeError):  # conditional spaces may leave no parameter that all trials share
+        return {}
+
+
+def describe_finalist(item: TrainedFinalist) -> dict[str, Any]:
+    """Return a finalist's block of sweep.json."""
+    score = item.score
+    return {
+        "overrides": list(score.overrides),
+        "scores": list(score.scores),
+        "median": score.median,
+        "spread": score.spread,
+    }
+
+
+def write(folder: Path, result: Mapping[str, Any]) -> None:
+    """Write sweep.json and sweep.html."""
+    content = jsonable(result)
+    files.write_json(folder / "sweep.json", content)
+    page.write(folder / "sweep.html", content)
+
+
+def write_preset(job: Search, winner: TrainedFinalist) -> None:
+    """Write best.yaml: an experiment preset that repeats the winner's configuration."""
+    known = groups()
+    pairs = [
+        item.partition("=")[::2] for item in (*_typed(job), *winner.score.overrides) if not item.startswith("tracking=")
+    ]
+    chosen = [{f"override /{key}": value} for key, value in pairs if key in known]
+    values: dict[str, Any] = {}
+    for key, value in pairs:
+        if key not in known:
+            node = values
+            *parents, leaf = key.lstrip("+").split(".")
+            for parent in parents:
+                node = node.setdefault(parent, {})
+            node[leaf] = yaml.safe_load(value)
+    content = {**({"defaults": [*chosen, "_self_"]} if chosen else {}), **values}
+    head = f"# @package _global_\n# The winner of a search over sweeps/{job.spec.sweep.name}.yaml; validation {winner.score.median:+.3f}.\n"
+    files.write_text(job.folder / "best.yaml", head + yaml.safe_dump(content, sort_keys=False))
+
+
+def say_best(job: Search, found: SearchResult) -> None:
+    """Print the best configuration so far."""
+    for row in best(found.trials, 1, mode=job.spec.sweep.mode):
+        console.screen().print(f"Best so far: {job.spec.sweep.metric} {row.score:+.3f} with {' '.join(row.overrides)}")
+
+
+def _pairs(items: Sequence[str]) -> dict[str, Any]:
+    return {key: yaml.safe_load(value) for key, value in (item.split("=", 1) for item in items)}

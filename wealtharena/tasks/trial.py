@@ -1,0 +1,97 @@
+"""One trial of a search, on whatever worker it lands: compose, train on the training view, score on validation."""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from wealtharena.agents.policy import load_policy
+from wealtharena.config import compose
+from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.evaluation import backtest
+from wealtharena.evaluation.firewall import TrainingView
+from wealtharena.training.checkpoints import best_path
+from wealtharena.training.job import TrainingJob
+from wealtharena.training.trainer import train
+from wealtharena.tuning.engine import Report
+from wealtharena.tuning.selection import RETURNS_KEY
+
+VALIDATION = "validation."
+
+
+@dataclass(frozen=True)
+class TrainingObjective:
+    """Trains what the overrides say and reports the best validation score so far at every evaluation.
+
+    `base` are the search's own overrides without those of the sweep; `view_key` says which data the shared view holds,
+    so that a trial that searches over data or features makes its own, behind the same wall.
+    """
+
+    base: tuple[str, ...]
+    metric: str  # a measure of the validation window, `validation.` in front or not
+    mode: Literal["max", "min"]
+    seeds: int
+    view_key: str
+
+    def __call__(self, overrides: Sequence[str], *, number: int, report: Report, shared: Any) -> None:
+        """Train once a seed; the score reported is the mean over seeds begun of each one's best so far."""
+        spec = compose([*self.base, *overrides])
+        view = shared if data_key(spec) == self.view_key else own_view(spec)
+        done: list[float] = []
+        for offset in range(self.seeds):
+            seeded = spec.model_copy(update={"seed": spec.seed + offset})
+            with tempfile.TemporaryDirectory(prefix="wealtharena-trial-") as folder:
+                watch = _Watch(self, seeded, view, Path(folder), report, tuple(done))
+                job = TrainingJob(seeded, view.features, view.train, view.validation, Path(folder))
+                train(job, listener=watch)
+                done.append(watch.best)
+
+
+def data_key(spec: ExperimentSpec) -> str:
+    """Return a text that is the same for specs whose training views hold the same rows and features."""
+    parts = (spec.asset, spec.data, spec.features, spec.split)
+    return json.dumps([part.model_dump(mode="json") for part in parts], sort_keys=True)
+
+
+def own_view(spec: ExperimentSpec) -> TrainingView:
+    """Return the training view of the first fold of the spec's own data."""
+    from wealtharena.tasks.pipeline import prepare
+
+    return prepare(spec).sealed.training(0)
+
+
+@dataclass
+class _Watch:
+    """Listener of a trial's training."""
+
+    objective: TrainingObjective
+    spec: ExperimentSpec
+    view: TrainingView
+    folder: Path
+    report: Report
+    done: tuple[float, ...]
+    best: float = field(default=math.nan)
+
+    def on_iteration(self, record: Mapping[str, Any]) -> None:
+        """Do nothing: only evaluations count."""
+
+    def on_evaluation(self, record: Mapping[str, Any]) -> None:
+        """Report the best score so far, with the chosen candidate's validation returns."""
+        score = float(record[self.objective.metric.removeprefix(VALIDATION)])
+        better = max if self.objective.mode == "max" else min
+        self.best = score if math.isnan(self.best) else better(self.best, score)
+        returns = np.round(self._returns(), 10).tolist()
+        self.report(float(np.mean([*self.done, self.best])), {RETURNS_KEY: returns, "x_env_step": record["env_step"]})
+
+    def _returns(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+        policy = load_policy(best_path(self.folder))
+        env = self.spec.env.model_copy(update={"action": policy.action})
+        played = backtest.run(policy, self.view.features, policy.scaler, env, self.view.validation)
+        return played.returns
