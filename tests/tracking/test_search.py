@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
-from wealtharena.tracking.search import SearchDisplay
+from wealtharena.tracking.search import SearchDisplay, mirror
 
 
 class Clock:
@@ -15,7 +16,9 @@ class Clock:
 
 def test_a_finished_trial_is_one_line_with_best_and_time_left() -> None:
     stream, clock = io.StringIO(), Clock()
-    display = SearchDisplay("validation.sharpe", mode="max", trials=4, steps=5, kind="plain", stream=stream, clock=clock)
+    display = SearchDisplay(
+        "validation.sharpe", mode="max", trials=4, steps=5, kind="plain", stream=stream, clock=clock
+    )
     display.on_trial(0, ["algo.clip=0.1"], "RUNNING", 0, None)
     display.on_trial(0, ["algo.clip=0.1"], "RUNNING", 3, 0.5)
     clock.now = 60.0
@@ -46,3 +49,19 @@ def test_a_failure_is_told_with_its_reason() -> None:
     display = SearchDisplay("m", mode="max", trials=3, steps=5, kind="plain", stream=stream)
     display.on_failure(7, "ValueError: no bars")
     assert stream.getvalue() == "trial 7 failed: ValueError: no bars\n"
+
+
+def test_each_trial_and_the_search_become_runs_of_one_group(tmp_path: Path) -> None:
+    from wealtharena.config import compose
+
+    spec = compose(["asset=forex", "tracking.wandb.mode=offline"])
+    trials = [
+        {"number": k, "state": "COMPLETE", "score": 0.1 * k, "steps": 3, "overrides": {"algo.gamma": 0.9}}
+        for k in range(2)
+    ]
+    result = {"trials": trials, "metric": "validation.sharpe", "sweep": "ppo"}
+    assert mirror(spec, tmp_path, {"run_id": "20260102-abc", "asset": "forex", "algo": "ppo"}, result) is None
+    folders = sorted(path.name.rsplit("-", 3)[-1] for path in (tmp_path / "wandb").glob("offline-run-*"))
+    assert len(folders) == 3
+    content = b"".join(path.read_bytes() for path in (tmp_path / "wandb").rglob("*.wandb"))
+    assert content.count(b"20260102-abc") >= 3

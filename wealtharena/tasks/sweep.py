@@ -26,7 +26,7 @@ from wealtharena.tasks.pipeline import Prepared, prepare
 from wealtharena.tasks.record import RunContext, RunRecord, jsonable, recorded, without_home
 from wealtharena.tasks.train import describe, fold_folder, train_folds, train_view
 from wealtharena.tasks.trial import VALIDATION, TrainingObjective, data_key
-from wealtharena.tracking.search import SearchDisplay
+from wealtharena.tracking.search import SearchDisplay, mirror
 from wealtharena.training.job import Silent
 from wealtharena.tuning import space
 from wealtharena.tuning.engine import SearchResult, TrialRow, search
@@ -101,6 +101,9 @@ def _search_and_judge(job: Search, record: RunRecord) -> int:
     write(job.folder, result)
     judged = judge_winner(job, record, winner, found.trials)
     write(job.folder, {**result, "status": "completed", **judged})
+    trouble = mirror(job.spec, job.folder, record.content, jsonable(result), [job.folder / "sweep.html"])
+    if trouble is not None:
+        console.screen().print(f"Weights & Biases: {trouble}")
     console.result(record.content, job.folder)
     console.screen().print(f"Search: {console.relative(job.folder / 'sweep.html')}")
     console.screen().print(f"Repeat the winner with: {result['repeat']}")

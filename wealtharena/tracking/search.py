@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from wealtharena.tracking.console import duration
+from wealtharena.tracking.privacy import without_paths
+from wealtharena.tracking.tracker import summary, tags
+from wealtharena.tracking.wandb_run import Ending, Identity, WandbRun, resolve_mode
 
 if TYPE_CHECKING:
     from rich.live import Live
     from rich.table import Table
+
+    from wealtharena.config.specs.experiment import ExperimentSpec
 
 _SHOWN = 12
 _ENDED = ("COMPLETE", "PRUNED", "FAIL")
@@ -138,3 +144,39 @@ class SearchDisplay:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:+.3f}"
+
+
+def mirror(
+    spec: ExperimentSpec,
+    folder: Path,
+    run_record: Mapping[str, Any],
+    result: Mapping[str, Any],
+    files: Sequence[Path] = (),
+) -> str | None:
+    """Write a search to Weights & Biases: one run a trial and one for the search, in the group of the search's run id.
+
+    `result` is sweep.json. Does nothing where W&B is disabled; returns what went wrong, in words, or None.
+    """
+    mode = resolve_mode(spec.tracking.wandb)
+    if mode == "disabled":
+        return None
+    run_id = str(run_record["run_id"])
+    settings = spec.tracking.wandb.model_copy(update={"group": spec.tracking.wandb.group or run_id})
+    labels = tags(run_record, settings.tags)
+    for trial in result["trials"]:
+        name = f"trial {trial['number']}"
+        identity = Identity(f"{run_id}-{trial['number']}", name, "trial", labels, dict(trial["overrides"]))
+        run = WandbRun(settings, identity, folder=folder, mode=mode)
+        score = {} if trial["score"] is None else {str(result["metric"]).replace(".", "/"): trial["score"]}
+        run.log({"env_step": trial["steps"], **score})
+        run.finish(Ending((), {**score, "state": trial["state"]}, (), None, int(trial["state"] == "FAIL")))
+        if run.trouble is not None:
+            return run.trouble
+    identity = Identity(
+        run_id, f"search {result['sweep']}", "sweep", labels, without_paths(spec.model_dump(mode="json"))
+    )
+    whole = WandbRun(settings, identity, folder=folder, mode=mode)
+    whole.log({"env_step": 0, "trials": len(result["trials"])})
+    report = next((path for path in files if path.suffix == ".html"), None)
+    whole.finish(Ending((), summary(run_record), [path for path in files if path.suffix == ".png"], report, 0))
+    return whole.trouble

@@ -111,7 +111,7 @@ def _literal(value: Any) -> str:
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ConfigError(f"{value} cannot be an override", hint="use a finite number")
-        return repr(value)
+        return repr(float(f"{value:.6g}"))  # six digits say all that a search knows, and can be read
     if isinstance(value, list | tuple):
         return "[" + ",".join(_literal(item) for item in value) + "]"
     if isinstance(value, str) and not value.replace("_", "").replace("-", "").replace(".", "").isalnum():
