@@ -511,6 +511,14 @@ def open_account(rules: Float64, units: Float64, state: Float64, i: int, factor:
 
 
 @compiled
+def forget_step(state: Float64, i: int) -> None:
+    """Clear what the last step left in the report of environment i."""
+    for c in range(TRADED, STATE):
+        state[i, c] = 0.0
+    state[i, CLOSING] = state[i, EQUITY]
+
+
+@compiled
 def reset_batch(
     bars: Float64, features: Float32, copies: Int64, rules: Float64, starts: Int64, length: int, anywhere: bool,
     units: Float64, state: Float64, clock: Int64, rng: UInt64, mask: Flags, obs: Float32,
@@ -519,8 +527,7 @@ def reset_batch(
     for i in range(clock.shape[0]):
         if mask[i]:
             restart(rules, starts, length, anywhere, units, state, clock, rng, i)
-            state[i, TRADED:] = 0.0
-            state[i, CLOSING] = state[i, EQUITY]
+            forget_step(state, i)
             observe(bars, features, copies, units, state, clock[i, BAR], i, obs, i)
 
 
@@ -547,6 +554,7 @@ def step_batch(
             reward[i] = 0.0
             if mode == NEXT_STEP:
                 restart(rules, starts, length, anywhere, units, state, clock, rng, i)
+                forget_step(state, i)
                 observe(bars, features, copies, units, state, clock[i, BAR], i, obs, i)
                 terminated[i] = False
                 truncated[i] = False

@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+
+from tests.envs.markets import EVERY_COST, market_of, random_panel, random_targets, spec_of
+from wealtharena.envs.simulate import equity_paths, simulate, simulate_many
+from wealtharena.errors import MarketError
+
+PANEL = random_panel(np.random.default_rng(1), bars=50, assets=3)
+SPEC = spec_of(costs=EVERY_COST, window=2)
+MARKET = market_of(PANEL, SPEC)
+TARGETS = random_targets(np.random.default_rng(2), 50, 3)
+
+
+def test_a_callable_is_asked_with_the_training_observation_and_walks_the_array_path():
+    seen = []
+
+    def decide(observation):
+        seen.append(observation.copy())
+        return TARGETS[len(seen) + 4][None]
+
+    asked = simulate(MARKET, decide, spec=SPEC, start=5, stop=40)
+    given = simulate(MARKET, TARGETS, spec=SPEC, start=5, stop=40)
+    assert (asked.equity == given.equity).all()
+    assert (asked.weights == given.weights).all()
+    assert (asked.trades.cost == given.trades.cost).all()
+    assert len(seen) == 34
+    assert seen[0].shape == (1, MARKET.layout.size)
+    assert seen[3][0, MARKET.layout.weights] == pytest.approx(given.weights[3], abs=1e-6)
+
+
+def test_the_window_begins_with_the_cash_and_ends_at_its_last_mark():
+    path = simulate(MARKET, TARGETS, spec=SPEC, start=5, stop=40, name="mine")
+    assert path.name == "mine"
+    assert path.equity[0] == SPEC.initial_cash
+    assert len(path.equity) == len(path.timestamps) == 35
+    assert path.targets.shape == (34, 3)
+    assert path.timestamps[0] == PANEL.timestamps[5]
+    assert path.timestamps[-1] == PANEL.timestamps[39]
+    assert path.returns.shape == (34,)
+
+
+def test_nothing_after_the_window_matters():
+    short = market_of(PANEL.slice(0, 40), SPEC)
+    assert (
+        simulate(short, TARGETS[:40], spec=SPEC, start=5).equity
+        == simulate(MARKET, TARGETS, spec=SPEC, start=5, stop=40).equity
+    ).all()
+
+
+def test_many_paths_equal_single_ones():
+    factors = np.array([1.0, 2.0, 0.0])
+    paths = equity_paths(MARKET, TARGETS[None], spec=SPEC, start=3, cost_factors=factors)
+    for path, factor in zip(paths, factors, strict=True):
+        assert (path == simulate(MARKET, TARGETS, spec=SPEC, start=3, cost_factor=factor).equity).all()
+    both = simulate_many(MARKET, [TARGETS, -TARGETS], spec=SPEC, start=3, names=["a", "b"])
+    assert (equity_paths(MARKET, np.stack([TARGETS, -TARGETS]), spec=SPEC, start=3) == [p.equity for p in both]).all()
+
+
+def test_trades_are_what_moved_the_weights():
+    path = simulate(MARKET, TARGETS, spec=SPEC, start=1)
+    assert (np.diff(path.trades.bar) >= 0).all()
+    assert np.bincount(path.trades.bar, weights=np.abs(path.trades.value), minlength=49)[1:] == pytest.approx(
+        path.traded_value
+    )
+    assert np.bincount(path.trades.bar, weights=path.trades.cost, minlength=49)[1:] == pytest.approx(path.costs)
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 50), (5, 6), (5, 51)])
+def test_a_window_that_cannot_be_played_is_refused(start, stop):
+    with pytest.raises(MarketError, match="bars"):
+        simulate(MARKET, TARGETS, spec=SPEC, start=start, stop=stop)
+
+
+def test_a_policy_that_returns_nonsense_is_refused():
+    with pytest.raises(MarketError, match="not finite"):
+        simulate(MARKET, lambda _: np.full((1, 3), np.nan), spec=SPEC, start=5)
+    with pytest.raises(MarketError, match="shape"):
+        simulate(MARKET, lambda _: np.zeros(3), spec=SPEC, start=5)
+    with pytest.raises(MarketError, match="shape"):
+        simulate(MARKET, TARGETS[:10], spec=SPEC, start=5)
