@@ -74,7 +74,7 @@ def figures(path: Trajectory) -> dict[str, float | None]:
     """Return made-up measures; the total return is that of the path, since the chart states it."""
     r = path.returns
     total = float(path.equity[-1] / path.equity[0] - 1)
-    deviation = float(r.std(ddof=1))
+    deviation = float(r.std(ddof=1)) if r.size > 1 else 0.0
     sharpe = float(r.mean() / deviation * path.bars_per_year**0.5) if deviation else None
     return {
         "total_return": total,

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from wealtharena.reporting import charts
-from wealtharena.reporting.charts import compare, paths
+from wealtharena.reporting.charts import paths
 from wealtharena.reporting.data import ReportData
 from wealtharena.reporting.page import figure
-from wealtharena.reporting.svg import Size
 from wealtharena.reporting.words import MEASURES, day, escape, finite, measured, name_of, number, prose
 
 _FREQUENCY = {"1d": "daily bars", "1h": "hourly bars"}
@@ -100,25 +99,29 @@ def _facts(run: Mapping[str, Any], source: Mapping[str, Any]) -> str:
 
 
 def _windows(run: Mapping[str, Any]) -> str:
+    """Return training, validation and test as pieces of one bar of time; nothing where their dates are not known."""
     split = run.get("split") or {}
     try:
         pieces = [
-            (n, np.datetime64(a[:19]), np.datetime64(b[:19]))
-            for n in ("train", "validation", "test")
-            for a, b in spans(split.get(n))
+            (name, np.datetime64(first[:10], "D").astype(int), np.datetime64(last[:10], "D").astype(int), first, last)
+            for name in ("train", "validation", "test")
+            for first, last in spans(split.get(name))
         ]
     except ValueError:
         return ""
     if not pieces:
         return ""
-    words = (
-        " · ".join(f"{name} {day(str(a))} – {day(str(b))}" for name, a, b in pieces)
-        if len(pieces) <= 3
-        else f"{len(pieces)} windows"
-    )
-    drawn = compare.windows(Size(1132, 34, left=0, right=0, top=4, bottom=2), pieces)
-    drawn += compare.windows(Size(348, 34, left=0, right=0, top=4, bottom=2), pieces)
-    return f'<div class="windows" title="{escape(words)}">{drawn}</div>'
+    start, stop = min(piece[1] for piece in pieces), max(piece[2] for piece in pieces)
+    whole = max(stop - start, 1)
+    drawn = []
+    for name, first, last, *dates in pieces:
+        left, width = 100 * (first - start) / whole, max(100 * (last - first) / whole, 0.3)
+        title = f"{name}: {day(dates[0])} to {day(dates[1])}"
+        words = f"<span>{name}</span>" if len(pieces) <= 3 else ""
+        drawn.append(
+            f'<i class="{name}" style="left:{left:.2f}%;width:{width:.2f}%" title="{escape(title)}">{words}</i>'
+        )
+    return f'<div class="windows" role="img" aria-label="training, validation and test windows">{"".join(drawn)}</div>'
 
 
 def _tiles(data: ReportData) -> str:

@@ -20,7 +20,7 @@ from wealtharena.reporting.words import MEASURES, escape, finite, name_of, numbe
 
 _TRIO = Size(364, 190, left=46, right=12)
 _TRIO_NARROW = Size(348, 190, left=46, right=12)
-_SEEDS = Size(900, 112, left=110, right=24)
+_SEEDS = Size(860, 112, left=110, right=24)
 _SEEDS_NARROW = Size(348, 132, left=92, right=16)
 
 
@@ -153,7 +153,7 @@ def _seeds(data: ReportData) -> str:
     ratios = [(str(row.seed), value) for row in data.seeds if (value := finite(row.metrics.get("sharpe"))) is not None]
     sharpes = [("Sharpe ratio", ratios, _middle([value for _, value in ratios]))]
     drawn = "".join(compare.seeds(size, groups, percents=True) for size in (_SEEDS, _SEEDS_NARROW))
-    flat, flat_narrow = Size(900, 66, left=110, right=24), Size(348, 76, left=92, right=16)
+    flat, flat_narrow = Size(860, 66, left=110, right=24), Size(348, 76, left=92, right=16)
     drawn_too = "".join(compare.seeds(size, sharpes, percents=False) for size in (flat, flat_narrow))
     return section(
         "seeds",

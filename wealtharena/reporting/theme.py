@@ -46,6 +46,9 @@ p{margin:6px 0;max-width:74ch}
 .banner.stopped{background:var(--amber-bg);color:var(--amber)}
 .meta{display:flex;flex-wrap:wrap;gap:4px 26px;margin:10px 0 2px;padding:0;list-style:none;font-size:14px}
 .meta b{display:block;font-weight:500;color:var(--soft);font-size:12px}
+.windows{position:relative;height:26px;margin-top:10px}
+.windows i{position:absolute;top:0;height:8px;border-right:1.5px solid var(--paper);font-style:normal;font-size:12px;color:var(--soft)}
+.windows span{position:absolute;top:8px;left:0}.windows .train{background:var(--s9)}.windows .validation{background:var(--s1)}.windows .test{background:var(--agent)}
 .first{display:grid;grid-template-columns:minmax(0,1fr) 292px;gap:6px 28px;margin-top:14px;align-items:start}
 .tiles{grid-column:1/-1;display:grid;grid-template-columns:repeat(6,minmax(0,1fr));gap:1px;background:var(--rule);
 border:1px solid var(--rule);border-radius:8px;overflow:hidden}
@@ -126,7 +129,7 @@ svg.chart.narrow{display:none}
 table svg.chart.narrow{display:inline-block}}
 table svg.chart.narrow{display:inline-block}
 .chart text{font-size:12px;fill:var(--ink)}
-.chart .tick{fill:var(--soft);font-size:11.5px}.chart .note{fill:var(--soft);font-size:11.5px;paint-order:stroke;stroke:var(--paper);stroke-width:4px;stroke-linejoin:round}
+.chart .tick{fill:var(--soft)}.chart .note{fill:var(--soft);paint-order:stroke;stroke:var(--paper);stroke-width:4px;stroke-linejoin:round}
 .grid{stroke:var(--grid);stroke-width:1;shape-rendering:crispEdges}
 .zero{stroke:var(--zero);stroke-width:1;shape-rendering:crispEdges}
 .line{fill:none;stroke:var(--c);stroke-width:1.3;stroke-linejoin:round}
@@ -149,7 +152,6 @@ circle.chosen{fill:var(--paper);stroke:var(--buy_and_hold);stroke-width:2.5}
 .interval{stroke:var(--zero);stroke-width:3;stroke-linecap:round}.interval.sure{stroke:var(--agent);opacity:.5}
 .middle{stroke:var(--ink);stroke-width:2}
 .stack{stroke:var(--paper);stroke-width:.4}.stack.cash{fill:var(--stack-cash)}
-.window-train{fill:var(--s9)}.window-validation{fill:var(--s1)}.window-test{fill:var(--agent)}
 """
 _STACK = "".join(f".s{k}{{fill:var(--s{k})}}" for k in range(10))
 

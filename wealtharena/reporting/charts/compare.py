@@ -1,13 +1,11 @@
-"""Intervals, seeds and the windows of a split, as strips that fit into a table or a line of text."""
+"""Intervals and seeds, as strips that fit into a table or under one another."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from wealtharena.reporting.svg import Canvas, Scale, Size, percent_tick, seconds, ticks
-from wealtharena.reporting.words import day, number, percent
+from wealtharena.reporting.svg import Canvas, Scale, Size, percent_tick, ticks
+from wealtharena.reporting.words import number, percent
 
 _ROW = Size(220, 26, left=4, right=4, top=4, bottom=4)
 
@@ -63,21 +61,4 @@ def seeds(
             canvas.dot(float(x(value)), y, "agent see-through", radius=5, title=f"seed {seed}: {figure}")
         if middle is not None:
             canvas.rule(float(x(middle)), y - 10, float(x(middle)), y + 10, "middle")
-    return canvas.render()
-
-
-Span = tuple[str, np.datetime64, np.datetime64]
-
-
-def windows(size: Size, spans: Sequence[Span]) -> str:
-    """Return training, validation and test as pieces of one bar of time."""
-    canvas = Canvas(size, "Training, validation and test windows")
-    start, stop = min(span[1] for span in spans), max(span[2] for span in spans)
-    at = seconds(np.array([start, stop]))
-    x = Scale(float(at[0]), float(at[1]), canvas.x0, canvas.x1)
-    for name, first, last in spans:
-        a, b = (float(v) for v in x(seconds(np.array([first, last]))))
-        canvas.box(a, canvas.y1, max(b - a - 1.5, 1.5), 8, f"window-{name}", f"{name}: {day(first)} to {day(last)}")
-        if len(spans) <= 3 and b - a > 8.0 * len(name):
-            canvas.text(a, canvas.y1 + 18, name, "tick")
     return canvas.render()

@@ -1,0 +1,157 @@
+"""The pages in a real browser; skipped where Debian's chromium and its driver are not installed."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.reporting.made_up import report_data
+from tests.reporting.test_leaderboard import row
+from wealtharena.reporting import leaderboard, report
+from wealtharena.reporting.words import MEASURES, figure, finite
+
+webdriver = pytest.importorskip("selenium.webdriver")
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed")
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("pages")
+    report.write(folder / "report.html", report_data())
+    report.write(folder / "simulated.html", report_data(simulated=True, shorts=True, bars=3000, unit="h"))
+    rows = [row("etf", 1), row("commodities", 2, simulated=True), row("x", None, status="failed", metrics={})]
+    leaderboard.write(folder / "leaderboard.html", {"rows": rows})
+    return {path.stem: path for path in folder.iterdir()}
+
+
+def visit(browser: Any, page: Path, *, width: int = 1280, dark: bool = False) -> None:
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    scheme = {"features": [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", scheme)
+    browser.get("about:blank")
+    for kind in ("browser", "performance"):
+        browser.get_log(kind)
+    browser.get(page.as_uri())
+
+
+@pytest.mark.parametrize("name", ["report", "simulated", "leaderboard"])
+def test_a_page_asks_for_nothing_and_complains_of_nothing(browser: Any, pages: dict[str, Path], name: str) -> None:
+    visit(browser, pages[name])
+    assert browser.get_log("browser") == []
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    assert [url for url in asked if not url.startswith("data:")] == [pages[name].as_uri()]
+
+
+def test_shown_figures_are_those_of_run_json(browser: Any, pages: dict[str, Path]) -> None:
+    run: Any = report_data().run
+    visit(browser, pages["report"])
+    script = (
+        "return [...document.querySelectorAll('data[data-metric]')].map(d => [d.dataset.metric, d.value, d.innerText])"
+    )
+    shown = browser.execute_script(script)
+    assert len(shown) > 150
+    for path, value, text in shown:
+        expected = run
+        for key in path.split("."):
+            expected = expected[int(key)] if isinstance(expected, list) else expected[key]
+        assert (float(value) if value else None) == finite(expected), path
+        if path.startswith("metrics.test."):
+            measure = MEASURES[path.rsplit(".", 1)[1]]
+            assert text == figure(measure.kind, expected, signed=measure.signed)
+
+
+@pytest.mark.parametrize("name", ["report", "simulated", "leaderboard"])
+@pytest.mark.parametrize("width", [390, 820, 1280])
+def test_a_page_is_no_wider_than_the_screen(browser: Any, pages: dict[str, Path], name: str, width: int) -> None:
+    visit(browser, pages[name], width=width)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def test_the_first_screen_tells_what_where_when_and_the_verdict(browser: Any, pages: dict[str, Path]) -> None:
+    visit(browser, pages["report"])
+    bottom = browser.execute_script(
+        "return Object.fromEntries(['h1', '.meta', '.tiles', '.verdict', '.first svg.wide'].map("
+        "s => [s, document.querySelector(s).getBoundingClientRect().bottom]))"
+    )
+    assert max(bottom.values()) <= 900, bottom
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_labels_at_line_ends_do_not_overlap(browser: Any, pages: dict[str, Path], width: int) -> None:
+    visit(browser, pages["report"], width=width)
+    script = """return [...document.querySelectorAll('svg.chart')].filter(s => s.getClientRects().length).map(
+      s => [...s.querySelectorAll('text.end')].map(t => { const b = t.getBoundingClientRect(); return [b.top, b.right]; }))"""
+    for labels in browser.execute_script(script):
+        tops = sorted(top for top, _ in labels)
+        assert all(b - a > 11 for a, b in itertools.pairwise(tops)), labels
+        assert all(right <= width for _, right in labels), labels
+
+
+def test_text_can_be_read_at_every_width(browser: Any, pages: dict[str, Path]) -> None:
+    for width in (390, 820, 1280):
+        visit(browser, pages["report"], width=width)
+        smallest = browser.execute_script(
+            "return Math.min(...[...document.querySelectorAll('svg.chart text')].filter(t => t.getClientRects().length)"
+            ".map(t => parseFloat(getComputedStyle(t).fontSize) * t.getScreenCTM().a))"
+        )
+        assert smallest >= 9.5, width
+
+
+def test_a_dark_page_is_dark_and_its_lines_are_light(browser: Any, pages: dict[str, Path]) -> None:
+    colours = {}
+    for dark in (False, True):
+        visit(browser, pages["report"], dark=dark)
+        colours[dark] = [
+            brightness(browser.execute_script(f"return getComputedStyle(document.querySelector('{where}')).{what}"))
+            for where, what in (("body", "backgroundColor"), ("body", "color"), ("path.line.agent", "stroke"))
+        ]
+    light, night = colours[False], colours[True]
+    assert light[0] > 240
+    assert max(light[1:]) < 110
+    assert night[0] < 40
+    assert min(night[1:]) > 150
+
+
+def brightness(colour: str) -> float:
+    red, green, blue = (int(part) for part in re.findall(r"\d+", colour)[:3])
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_the_pointer_reads_values_off_a_chart(browser: Any, pages: dict[str, Path]) -> None:
+    visit(browser, pages["report"])
+    box = browser.execute_script(
+        "const b = document.querySelector('.first svg.wide').getBoundingClientRect(); return [b.left, b.top, b.width, b.height]"
+    )
+    at = {"type": "mouseMoved", "x": box[0] + box[2] * 0.4, "y": box[1] + box[3] / 2}
+    browser.execute_cdp_cmd("Input.dispatchMouseEvent", at)
+    shown = browser.execute_script("return document.querySelector('.first figure .tip:not([hidden])').innerText")
+    assert "Agent" in shown
+    assert "Buy & hold" in shown
+    assert "2022" in shown
+    assert browser.get_log("browser") == []

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from tests.reporting.made_up import figures, walk
+from wealtharena.reporting import leaderboard
+
+
+def row(agent: str, rank: int | None, **changes: Any) -> dict[str, Any]:
+    made = {
+        "agent": agent,
+        "asset": agent,
+        "algo": "ppo",
+        "seeds": [0, 1, 2],
+        "metrics": figures(walk(agent)),
+        "composite": None if rank is None else 5.0 - rank,
+        "rank": rank,
+        "verdict": {"status": "unproven", "reasons": ["3 seeds; 5 are asked."]},
+        "status": "completed",
+        "simulated": False,
+        "source": "files",
+        "run_ids": ["a", "b"],
+        "intervals": {"sharpe": [-0.2, 1.4]},
+    }
+    return made | changes
+
+
+def test_agents_stand_in_the_order_of_their_rank(tmp_path: Path) -> None:
+    rows = [row("commodities", 3), row("etf", 1), row("cryptocurrencies", 2)]
+    leaderboard.write(tmp_path / "leaderboard.html", {"rows": rows, "weights": {"sharpe": 1.0}})
+    html = (tmp_path / "leaderboard.html").read_text()
+    assert re.findall(r'<div class="who"><b>(.*?)</b>', html) == ["ETF", "Cryptocurrencies", "Commodities"]
+
+
+def test_a_failed_job_is_a_row_with_its_reason_and_no_rank() -> None:
+    failed = row("commodities", None, status="failed", metrics={}, error={"message": "no bars", "hint": "look again"})
+    html = leaderboard.render({"rows": [failed, row("etf", 1)]})
+    assert html.index("ETF") < html.index('id="failed"') < html.index("no bars look again")
+
+
+def test_simulated_rows_are_marked_one_by_one() -> None:
+    html = leaderboard.render({"rows": [row("etf", 1), row("commodities", 2, simulated=True)]})
+    assert html.count('<span class="mark fail">SIMULATED</span>') == 1
+    assert "1 of 2 rows" in html
+    assert "SIMULATED" not in leaderboard.render({"rows": [row("etf", 1)]})
+
+
+def test_a_board_without_results_says_so() -> None:
+    assert "nothing to rank" in leaderboard.render({"rows": []})
+    assert "nothing to rank" in leaderboard.render({"rows": [row("etf", None, status="failed")]})
+
+
+def test_no_text_from_outside_becomes_markup() -> None:
+    bad = "<script>alert(1)</script>"
+    rows = [
+        row(bad, 1, algo=bad, source=bad, run_ids=[bad], verdict={"status": bad, "reasons": [bad]}, window=[bad, bad]),
+        row(bad, None, status=bad, error={"message": bad}),
+    ]
+    html = leaderboard.render({"rows": rows, "weights": {bad: 0.3}, "generated_at": bad})
+    assert "<script" not in html

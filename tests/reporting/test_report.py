@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.reporting.made_up import figures, record, report_data, walk
+from wealtharena.reporting import report, tables
+from wealtharena.reporting.data import ReportData
+from wealtharena.reporting.words import finite
+
+
+def look_up(run: Any, path: str) -> Any:
+    for key in path.split("."):
+        run = run[int(key)] if isinstance(run, list) else run[key]
+    return run
+
+
+def test_every_key_figure_is_the_one_of_run_json() -> None:
+    data = report_data()
+    html = report.render(data)
+    found = re.findall(r'<data [^>]*?data-metric="([^"]+)"(?: value="([^"]+)")?', html)
+    assert len(found) > 150
+    for path, value in found:
+        expected = finite(look_up(data.run, path))
+        assert (float(value) if value else None) == expected, path
+    shown = {path for path, _ in found}
+    assert {
+        "metrics.test.sharpe",
+        "comparison.buy_and_hold.ci95.0",
+        "training.env_steps",
+        "verdict.evidence.dsr",
+    } <= shown
+
+
+def test_the_chart_states_the_total_returns_of_run_json() -> None:
+    data = report_data()
+    run = json.loads(json.dumps(data.run))
+    run["metrics"]["test"]["total_return"] = 0.98765
+    html = report.render(dataclasses.replace(data, run=run))
+    assert re.search(r'<text class="end agent"[^>]*>Agent <tspan class="end-figure">\+98\.8', html)
+
+
+def test_the_page_asks_for_nothing_and_stays_small(tmp_path: Path) -> None:
+    report.write(tmp_path / "report.html", report_data(bars=8760, unit="h"))
+    html = (tmp_path / "report.html").read_text()
+    assert len(html.encode()) < 2_000_000
+    assert all(target.startswith(("#", "data:,")) for target in re.findall(r'(?:src|href)="([^"]*)"', html))
+    assert "url(" not in html
+    assert "@import" not in html
+    assert "http" not in html.replace("http-equiv", "").replace("http://www.w3.org/2000/svg", "")
+    assert "default-src 'none'" in html
+
+
+def test_simulated_data_is_said_in_red_before_anything_else() -> None:
+    html = report.render(report_data(simulated=True))
+    assert html.index('<div class="banner" role="alert">SIMULATED DATA') < html.index("<h1>")
+    assert "SIMULATED" not in report.render(report_data(simulated=False))
+
+
+def test_every_section_that_was_asked_for_is_there() -> None:
+    html = report.render(report_data())
+    sections = re.findall(r'<section id="(\w+)">', html)
+    assert sections == [
+        "risk", "months", "baselines", "positions", "stress", "seeds", "trades", "training", "audit", "notes", "repeat",
+    ]  # fmt: skip
+    assert re.findall(r"<nav>.*?</nav>", html)[0].count("<a ") == len(sections)
+    for words in ("looked at <b>3 times</b>", "12 distinct configurations", "python run.py asset=crypto", "ab" * 32):
+        assert words in html
+
+
+def test_one_seed_has_no_section_on_the_luck_of_seeds() -> None:
+    assert 'id="seeds"' not in report.render(report_data(seeds=1))
+
+
+HOSTILE = """<script>alert('x')</script>"&<img src=x onerror=alert(1)>"""
+
+
+def poisoned(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {f"{key}": poisoned(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [poisoned(item) for item in value]
+    return HOSTILE if isinstance(value, str) else value
+
+
+def test_no_text_from_outside_becomes_markup() -> None:
+    data = report_data()
+    symbols = (HOSTILE, *data.run["data"]["symbols"][1:])
+    run = poisoned(data.run) | {"status": "failed", "error": {"message": HOSTILE}}
+    run["baselines"] |= {HOSTILE: figures(walk("x"))}
+    run["comparison"] |= {HOSTILE: {"sharpe_difference": 1.0, "ci95": [0.0, 2.0], "p_value": 0.1}}
+    run["verdict"]["evidence"][HOSTILE] = 3
+    run["versions"][HOSTILE] = HOSTILE
+    bad = dataclasses.replace(
+        data,
+        run=run,
+        agent=dataclasses.replace(data.agent, symbols=symbols),  # type: ignore[type-var]
+        baselines=[*data.baselines, dataclasses.replace(walk(HOSTILE), name=HOSTILE)],
+        journal=[{**line, HOSTILE: i} for i, line in enumerate(data.journal)],
+        stress=[dataclasses.replace(data.stress[0], name=HOSTILE, note=HOSTILE)],
+        seeds=[dataclasses.replace(row, run_id=HOSTILE) for row in data.seeds],
+        audit=[dataclasses.replace(data.audit[0], name=HOSTILE, detail=HOSTILE)],
+        notes=(HOSTILE,),
+        config=HOSTILE,
+        currency=HOSTILE,
+        definitions={HOSTILE: HOSTILE},
+    )
+    html = report.render(bad)
+    assert html.count("<script>") == 1  # the page's own
+    assert "<img" not in html
+    assert "&lt;script&gt;" in html
+
+
+EDGES: dict[str, dict[str, Any]] = {
+    "two bars": {"bars": 2},
+    "one bar": {"bars": 1},
+    "one symbol": {"symbols": ("GC=F",)},
+    "forty symbols": {"symbols": tuple(f"SYM{i}.AX" for i in range(40))},
+    "shorts": {"shorts": True},
+    "hours": {"bars": 500, "unit": "h"},
+    "ten years": {"bars": 3650},
+    "a boom": {"drift": 0.02},
+    "a bust": {"drift": -0.02},
+    "flat": {"drift": 0.0, "volatility": 0.0},
+}
+
+
+@pytest.mark.parametrize("edge", EDGES)
+def test_unusual_records_are_still_told(edge: str) -> None:
+    html = report.render(report_data(**EDGES[edge]))
+    assert "NaN" not in html.replace("isNaN", "")
+    assert "nan" not in re.findall(r'[ "(](nan)[ ",)]', html)
+    assert 'id="months"' in html
+
+
+def test_a_run_that_left_nothing_but_its_record_is_still_told() -> None:
+    html = report.render(
+        ReportData(
+            run={"run_id": "x", "status": "failed", "error": {"message": "no bars"}, "metrics": {}, "data": None}
+        )
+    )
+    assert "no bars" in html
+    assert "<section" in html
+
+
+def test_months_compound_to_the_total_return() -> None:
+    for bars, unit in ((420, "D"), (20, "D"), (3000, "h")):
+        path = walk("agent", seed=4, bars=bars, unit=unit)
+        months, values = tables.month_returns(path)
+        assert np.prod(1 + values) == pytest.approx(path.equity[-1] / path.equity[0], rel=1e-12)
+        assert len(set(months.tolist())) == len(months)
+
+
+def test_a_window_that_starts_on_the_last_bar_of_a_month_has_no_return_in_it() -> None:
+    path = walk("agent", bars=40, start="2022-01-31")
+    months, _ = tables.month_returns(path)
+    assert months.tolist() == [(2022 - 1970) * 12 + 1, (2022 - 1970) * 12 + 2]
+
+
+def test_the_selected_checkpoint_is_marked_on_the_validation_curve() -> None:
+    assert "selected at 240k steps" in report.render(report_data())
+
+
+def test_a_walk_forward_split_shows_its_test_windows() -> None:
+    data = report_data()
+    run = record(data.agent, list(data.baselines))  # type: ignore[arg-type]
+    run["split"]["test"] = [["2022-01-03", "2022-06-30"], ["2022-07-01", "2023-02-27"]]
+    html = report.render(dataclasses.replace(data, run=run))
+    assert "3 Jan 2022 – 27 Feb 2023" in html

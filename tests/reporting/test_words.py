@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from wealtharena.reporting import words
+from wealtharena.reporting.words import MEASURES, THIN
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "signed", "text"),
+    [
+        ("percent", 0.1234, True, f"+12.3{THIN}%"),
+        ("percent", -0.5, True, f"−50.0{THIN}%"),
+        ("percent", -0.0001, True, f"0.0{THIN}%"),
+        ("share", 0.51234, False, f"51.2{THIN}%"),
+        ("ratio", -0.644, True, "−0.64"),
+        ("ratio", 1234.5, False, "1,234.50"),
+        ("count", 1234.0, False, "1,234"),
+        ("money", 12345.678, False, "12,346"),
+        ("money", 3.456, False, "3.46"),
+        ("years", 14.24, False, f"14.2{THIN}years"),
+        ("ratio", None, True, "—"),
+        ("ratio", math.nan, True, "—"),
+        ("percent", math.inf, True, "—"),
+        ("count", True, False, "—"),
+    ],
+)
+def test_figures_are_written_as_people_read_them(kind: words.Kind, value: object, signed: bool, text: str) -> None:
+    assert words.figure(kind, value, signed=signed) == text
+
+
+def test_a_figure_carries_its_path_and_exact_value() -> None:
+    found = words.measured("metrics.test.sharpe", np.float64(1.23456789), MEASURES["sharpe"])
+    assert 'data-metric="metrics.test.sharpe"' in found
+    assert 'value="1.23456789"' in found
+    assert ">+1.23<" in found
+
+
+def test_an_undefined_figure_is_a_dash_without_a_value() -> None:
+    found = words.measured("metrics.test.calmar", None, MEASURES["calmar"])
+    assert "value=" not in found
+    assert ">—<" in found
+
+
+def test_prose_gets_names_and_minus_signs_and_is_escaped() -> None:
+    found = words.prose("<b>-0.79 against buy_and_hold & co-2 on 2021-03-05")
+    assert found == "&lt;b&gt;−0.79 against buy &amp; hold &amp; co-2 on 2021-03-05"
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("buy_and_hold", "Buy & hold"),
+        ("ppo", "PPO"),
+        ("currency_pairs", "Currency pairs"),
+        ("asx_stocks", "ASX stocks"),
+    ],
+)
+def test_keys_are_shown_by_name(key: str, name: str) -> None:
+    assert words.name_of(key) == name
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("2021-03-05", "5 Mar 2021"),
+        (np.datetime64("2021-03-05T13:00:00.000000000"), "5 Mar 2021 13:00"),
+        ("2021-03-05T00:00:00+00:00", "5 Mar 2021"),
+        ("—", "—"),
+    ],
+)
+def test_dates_are_unambiguous(value: object, text: str) -> None:
+    assert words.day(value) == text
