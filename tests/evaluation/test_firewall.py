@@ -162,16 +162,56 @@ def test_a_ledger_that_is_a_folder_keeps_the_window_shut(tmp_path):
 
 def test_the_ledger_counts_distinct_configurations_and_openings(tmp_path):
     ledger = Ledger(tmp_path / "ledger.jsonl")
-    window = (("2022-01-01", "2022-12-31"),)
-    for config, fingerprint in (("a", "f"), ("a", "f"), ("b", "f"), ("c", "g")):
-        ledger.record_opening(RunIdentity("r", config, "etf", "train"), fingerprint=fingerprint, windows=window, fold=0)
+    for run, config, fingerprint, year in (
+        ("1", "a", "f", 2022),
+        ("2", "a", "f", 2022),
+        ("3", "b", "f", 2022),
+        ("4", "c", "g", 2019),
+    ):
+        ledger.record_opening(
+            RunIdentity(run, config, "etf", "train"),
+            fingerprint=fingerprint,
+            windows=((f"{year}-01-01", f"{year}-12-31"),),
+            fold=0,
+            simulated=False,
+        )
     ledger.record_trial(RunIdentity("t", "d", "etf", "train"), fingerprint="f", sharpe=0.02)
     assert ledger.trials("etf", "f") == 3
     assert ledger.trials("crypto", "f") == 0
     assert ledger.openings("etf", fingerprint="f") == 3
     assert ledger.openings("etf") == 4
-    assert ledger.openings("etf", window=("2022-12-31", "2023-05-01")) == 4
+    assert ledger.openings("etf", window=("2022-12-31", "2023-05-01")) == 3
     assert ledger.openings("etf", window=("2023-01-01", "2023-05-01")) == 0
+
+
+@pytest.mark.parametrize(("simulated", "trials"), [(False, 2), (True, 1)])
+def test_other_features_or_a_longer_download_do_not_make_a_real_window_unseen(tmp_path, simulated, trials):
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    for config, fingerprint, last in (("a", "f", "2022-12-31"), ("b", "longer", "2023-01-01")):
+        ledger.record_opening(
+            RunIdentity(config, config, "etf", "train"),
+            fingerprint=fingerprint,
+            windows=(("2022-01-01", last),),
+            fold=0,
+            simulated=simulated,
+        )
+        ledger.record_result(RunIdentity(config, config, "etf", "train"), fingerprint=fingerprint, sharpe=0.1)
+    assert ledger.trials("etf", "f") == ledger.trials("etf", "longer") == trials
+    assert ledger.openings("etf", fingerprint="f") == trials
+
+
+def test_a_look_without_a_configuration_is_a_look_and_no_trial(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    ledger.record_opening(
+        RunIdentity("r", "", "etf", "backtest"),
+        fingerprint="f",
+        windows=(("2022-01-01", "2022-02-01"),),
+        fold=0,
+        simulated=False,
+    )
+    assert ledger.trials("etf", "f") == 0
+    assert ledger.openings("etf", fingerprint="f") == 1
+    assert ledger.trial_statistics("etf", "f", config_hash="a").count == 1
 
 
 def test_the_variance_of_trials_is_over_configurations_not_over_runs(tmp_path):

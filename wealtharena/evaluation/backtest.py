@@ -77,8 +77,8 @@ class Player:
 
     @property
     def window(self) -> Segment:
-        """Return all the bars that the pieces cover."""
-        return Segment(self.pieces[0].segment.start, self.pieces[-1].segment.stop)
+        """Return all the bars that the pieces cover, from the first that has a whole window of observation behind it."""
+        return Segment(max(self.pieces[0].segment.start, self.env.window - 1), self.pieces[-1].segment.stop)
 
     @cached_property
     def markets(self) -> tuple[Market, ...]:
@@ -99,7 +99,7 @@ class Player:
             return self._piece(self._owner(window), window, cost_factor, delay_bars)
         parts = []
         for i, piece in enumerate(self.pieces):
-            start = piece.segment.start - (1 if i else 0)
+            start = piece.segment.start - 1 if i else self.window.start
             parts.append(self._piece(i, Segment(start, piece.segment.stop), cost_factor, delay_bars))
         return replace(join(parts), name=self.name)
 
@@ -127,17 +127,15 @@ def assemble(
 ) -> tuple[Player, ...]:
     """Return one player a track record of the split; `policies` holds each fold's policy and scaler, in order of `folds`.
 
-    `holdout` and `walk_forward` make one player, `cpcv` one a path, each over the same bars. A path of `cpcv` begins at
-    the first bar that the policy's window allows.
+    `holdout` and `walk_forward` make one player, `cpcv` one a path, each over the same bars.
     """
     trained = {fold.index: pair for fold, pair in zip(folds, policies, strict=True)}
     players = []
     for record in track_records(folds):
         pieces = []
         for index, segment in record:
-            start = max(segment.start, env.window - 1)
             policy, scaler = trained[index]
-            pieces.append(Piece(policy, scaler, Segment(start, segment.stop)))
+            pieces.append(Piece(policy, scaler, segment))
         players.append(Player(name, features, env, tuple(pieces)))
     return tuple(players)
 

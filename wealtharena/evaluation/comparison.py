@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wealtharena.envs.trajectory import Trajectory
-from wealtharena.evaluation.bootstrap import PairedDifference, group_bootstrap, paired_bootstrap
+from wealtharena.evaluation.bootstrap import Interval, PairedDifference, group_bootstrap, paired_bootstrap
 
 MIN_BARS = 8
 
@@ -110,6 +110,21 @@ def _of_group(
     mean = paired_bootstrap(rows[:-1].mean(axis=0), rows[-1], rng=rng, bars_per_year=per_year, draws=draws)
     found = replace(mean, sharpe=sharpe.sharpe, sharpe_p_value=sharpe.p_value, block_bars=sharpe.block_bars)
     return Comparison(baseline.name, found, years)
+
+
+def sharpe_interval(
+    agents: Sequence[Trajectory], *, rng: np.random.Generator, draws: int, risk_free: float = 0.0
+) -> Interval:
+    """Return the annual Sharpe ratio (of several seeds the interquartile mean) with its 95 % interval; NaN bounds if too short."""
+    rows = np.stack([agent.returns for agent in agents]) - risk_free
+    rows = rows[:, np.isfinite(rows).all(axis=0)]
+    per_year = agents[0].bars_per_year
+    if rows.shape[1] < MIN_BARS:
+        return Interval(math.nan, math.nan, math.nan)
+    nothing = np.zeros(rows.shape[1])
+    if len(agents) > 1:
+        return group_bootstrap(rows, nothing, rng=rng, bars_per_year=per_year, draws=draws).sharpe
+    return paired_bootstrap(rows[0], nothing, rng=rng, bars_per_year=per_year, draws=draws).sharpe
 
 
 def _check_dates(agent: Trajectory, baseline: Trajectory) -> None:

@@ -196,6 +196,7 @@ def gather(
         unadjusted_rolls=facts.unadjusted_rolls,
         audit=facts.audit,
         openings=facts.openings,
+        risk_free_per_year=facts.risk_free_per_year,
     )
 
 

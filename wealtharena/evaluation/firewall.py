@@ -121,7 +121,9 @@ def seal(features: FeaturePanel, folds: tuple[Fold, ...]) -> SealedPanel:
         return pickle.load(store)  # our own bytes, in a file that nothing else can reach
 
     panel = features.panel
-    sealed = SealedPanel(folds, read, fingerprint=panel.fingerprint, timestamps=panel.timestamps.copy())
+    sealed = SealedPanel(
+        folds, read, fingerprint=panel.fingerprint, simulated=panel.simulated, timestamps=panel.timestamps.copy()
+    )
     weakref.finalize(sealed, store.close)
     return sealed
 
@@ -135,10 +137,12 @@ class SealedPanel:
         read: Callable[[int], Any],
         *,
         fingerprint: str,
+        simulated: bool,
         timestamps: npt.NDArray[np.datetime64],
     ) -> None:
         self.folds = folds
         self.fingerprint = fingerprint
+        self._simulated = simulated
         self.timestamps = timestamps
         self.__read = read
 
@@ -164,7 +168,11 @@ class SealedPanel:
         """
         chosen = self.folds[fold]
         ledger.record_opening(
-            identity, fingerprint=self.fingerprint, windows=self.dates(chosen.test), fold=chosen.index
+            identity,
+            fingerprint=self.fingerprint,
+            windows=self.dates(chosen.test),
+            fold=chosen.index,
+            simulated=self._simulated,
         )
         features = self.__read(len(self.folds))
         assert isinstance(features, FeaturePanel)

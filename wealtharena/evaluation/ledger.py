@@ -12,7 +12,7 @@ import fcntl
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,10 +47,17 @@ class Ledger:
         self.path = Path(path)
 
     def record_opening(
-        self, identity: RunIdentity, *, fingerprint: str, windows: tuple[tuple[str, str], ...], fold: int
+        self,
+        identity: RunIdentity,
+        *,
+        fingerprint: str,
+        windows: tuple[tuple[str, str], ...],
+        fold: int,
+        simulated: bool,
     ) -> None:
         """Write that a test window is about to be read; raises FirewallError where that cannot be written."""
-        self._append({"kind": "open", **_named(identity), "fingerprint": fingerprint, "fold": fold, "window": windows})
+        known = {"fingerprint": fingerprint, "simulated": simulated, "fold": fold, "window": windows}
+        self._append({"kind": "open", **_named(identity), **known})
 
     def record_result(self, identity: RunIdentity, *, fingerprint: str, sharpe: float) -> None:
         """Write the Sharpe ratio a bar that a test window showed."""
@@ -63,7 +70,7 @@ class Ledger:
 
     def trials(self, agent: str, fingerprint: str) -> int:
         """Return the number of distinct configurations that `agent` tried on this data."""
-        return len({entry["config_hash"] for entry in self._of(agent, fingerprint)})
+        return len({entry["config_hash"] for entry in self._of(agent, fingerprint)} - {""})
 
     def trial_statistics(self, agent: str, fingerprint: str, *, config_hash: str | None = None) -> Trials:
         """Return number and variance of the configurations tried, `config_hash` counted among them.
@@ -72,6 +79,8 @@ class Ledger:
         """
         shown: dict[str, dict[str, list[float]]] = {}
         for entry in self._of(agent, fingerprint):
+            if not entry["config_hash"]:
+                continue  # a baseline's backtest is a look, not a trial
             values = shown.setdefault(entry["config_hash"], {"result": [], "trial": []})
             if isinstance(entry.get("sharpe"), int | float) and entry["kind"] in values:
                 values[entry["kind"]].append(float(entry["sharpe"]))
@@ -80,21 +89,25 @@ class Ledger:
         return Trials(max(len(hashes), 1), float(np.var(known, ddof=1)) if len(known) > 1 else None)
 
     def openings(
-        self, agent: str | None = None, *, fingerprint: str | None = None, window: tuple[str, str] | None = None
+        self,
+        agent: str | None = None,
+        *,
+        fingerprint: str | None = None,
+        window: tuple[str, str] | None = None,
     ) -> int:
-        """Return how often a test window was looked at: by `agent`, on data `fingerprint`, overlapping `window` dates.
+        """Return how often a test window was looked at: by `agent`, on the data `fingerprint`, overlapping `window` dates.
 
-        What is None does not narrow the count. Windows are compared by date, so that a longer download of the same
-        market does not make an old look unseen: leave `fingerprint` out for that.
+        What is None does not narrow the count. With `agent` and `fingerprint` looks at the same dates of the same real
+        market under another fingerprint count too: other features or a longer download do not make a window unseen.
         """
+        known = self.entries() if agent is None or fingerprint is None else self._of(agent, fingerprint)
         found = 0
-        for entry in self.entries():
+        for entry in known:
             if entry["kind"] != "open" or (agent is not None and entry["agent"] != agent):
                 continue
-            if fingerprint is not None and entry["fingerprint"] != fingerprint:
+            if fingerprint is not None and agent is None and entry["fingerprint"] != fingerprint:
                 continue
-            if window is None or any(first <= window[1] and window[0] <= last for first, last in entry["window"]):
-                found += 1
+            found += window is None or _overlap(entry["window"], [window])
         return found
 
     def entries(self) -> Iterator[dict[str, Any]]:
@@ -111,8 +124,12 @@ class Ledger:
             if isinstance(entry, dict) and {"kind", "agent", "config_hash", "fingerprint"} <= entry.keys():
                 yield entry
 
-    def _of(self, agent: str, fingerprint: str) -> Iterator[dict[str, Any]]:
-        return (e for e in self.entries() if e["agent"] == agent and e["fingerprint"] == fingerprint)
+    def _of(self, agent: str, fingerprint: str) -> list[dict[str, Any]]:
+        """Return the agent's entries on this data, and those of runs that looked at the same dates of a real market."""
+        own = [entry for entry in self.entries() if entry["agent"] == agent]
+        windows = [w for e in own if _opens_real(e) and e["fingerprint"] == fingerprint for w in e["window"]]
+        beside = {e.get("run_id") for e in own if _opens_real(e) and _overlap(e["window"], windows)}
+        return [e for e in own if e["fingerprint"] == fingerprint or e.get("run_id") in beside]
 
     def _append(self, entry: Mapping[str, Any]) -> None:
         stamped = {"time": dt.datetime.now(dt.UTC).isoformat(timespec="microseconds"), **entry}
@@ -140,6 +157,14 @@ def _named(identity: RunIdentity) -> dict[str, str]:
         "agent": identity.agent,
         "purpose": identity.purpose,
     }
+
+
+def _opens_real(entry: Mapping[str, Any]) -> bool:
+    return entry["kind"] == "open" and not entry.get("simulated", False)
+
+
+def _overlap(windows: Iterable[Sequence[str]], others: Sequence[Sequence[str]]) -> bool:
+    return any(first <= end and start <= last for first, last in windows for start, end in others)
 
 
 def _finite(value: float) -> float | None:

@@ -43,6 +43,7 @@ class Evidence:
     unadjusted_rolls: bool
     audit: Literal["passed", "failed"] | None  # None: not made
     openings: int  # looks at the test window so far, this one included
+    risk_free_per_year: float = 0.0  # a share
 
 
 @dataclass(frozen=True)

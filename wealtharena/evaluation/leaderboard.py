@@ -1,0 +1,256 @@
+"""Several runs in one order: seeds of one configuration judged together, configurations ranked, failures shown."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wealtharena.config.specs.runs import EvaluationSpec
+from wealtharena.envs.trajectory import Trajectory
+from wealtharena.errors import CheckpointError
+from wealtharena.evaluation import comparison, tables
+from wealtharena.evaluation.bootstrap import interquartile_mean, stratified_interval
+from wealtharena.evaluation.evaluate import Facts, json_numbers, judge
+from wealtharena.evaluation.ledger import Ledger, Trials
+from wealtharena.evaluation.ranking import WEIGHTS, composite
+from wealtharena.evaluation.records import RunResult
+from wealtharena.evaluation.verdict import ORDER
+
+SCHEMA_VERSION = 1
+SPREAD = ("annual_return", "sharpe", "max_drawdown", "total_return")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Completed runs of one configuration on one data set, one a seed."""
+
+    runs: tuple[RunResult, ...]
+
+    @property
+    def newest(self) -> RunResult:
+        return self.runs[-1]
+
+    @property
+    def key(self) -> str:
+        """Return a name that no other group has."""
+        return f"{self.newest.agent}/{self.newest.config_hash}/{self.newest.fingerprint[:8]}"
+
+
+@dataclass(frozen=True, eq=False)
+class Paths:
+    """The backtests of a group, all over the same bars."""
+
+    agents: tuple[Trajectory, ...]
+    baselines: Mapping[str, Trajectory]
+
+
+def build(
+    runs: Sequence[RunResult], *, evaluation: EvaluationSpec, ledger: Ledger | None, rng: np.random.Generator
+) -> dict[str, Any]:
+    """Return the leaderboard as JSON types: `rows` best first, failed runs after them, `weights`, `generated_at`.
+
+    A row is `agent, asset, algo, seeds[], metrics{}` (interquartile mean over seeds), `spread{}, intervals{sharpe},
+    comparison{}` against the baseline of the verdict, `comparisons{}` against all, `composite, rank, ranks{}, verdict{},
+    status, simulated, source, window, run_ids[], config_hash`.
+    """
+    groups = group(runs)
+    loaded = {g.key: load(g) for g in groups}
+    rows = {}
+    for found, stream in zip(groups, rng.spawn(len(groups)), strict=True):
+        strategies = alternatives(found, groups, loaded)
+        rows[found.key] = row(found, loaded[found.key], strategies, evaluation=evaluation, ledger=ledger, rng=stream)
+    ranked = composite({key: line["metrics"] for key, line in rows.items()})
+    ordered = []
+    for place in ranked:
+        line = rows[place.name]
+        line |= {"composite": place.composite, "rank": place.place, "ranks": dict(place.ranks)}
+        ordered.append(line)
+    broken = [failure(run) for run in runs if run.status != "completed"]
+    board = {
+        "schema_version": SCHEMA_VERSION,
+        "generated_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "weights": dict(WEIGHTS),
+        "rows": [*ordered, *broken],
+    }
+    cleaned: dict[str, Any] = json_numbers(board)
+    return cleaned
+
+
+def group(runs: Iterable[RunResult]) -> tuple[Group, ...]:
+    """Return completed runs by agent, configuration and data; of two runs with one seed the newer counts."""
+    found: dict[tuple[str, str, str], dict[object, RunResult]] = {}
+    for run in runs:
+        if run.status == "completed":
+            seeds = found.setdefault((run.agent, run.config_hash, run.fingerprint), {})
+            seeds[run.run_id if run.seed is None else run.seed] = run
+    return tuple(Group(tuple(seeds.values())) for seeds in found.values())
+
+
+def load(found: Group) -> Paths | None:
+    """Return the group's backtests; None where one is missing or they do not share their bars and baselines."""
+    try:
+        read = [tables.read(run.folder) for run in found.runs]
+    except CheckpointError:
+        return None
+    agents = tuple(agent for agent, _ in read)
+    if any(not np.array_equal(agent.timestamps, agents[0].timestamps) for agent in agents):
+        return None
+    shared = set.intersection(*(set(baselines) for _, baselines in read))
+    return Paths(agents, {name: path for name, path in read[0][1].items() if name in shared and name != "random"})
+
+
+def alternatives(
+    found: Group, groups: Sequence[Group], loaded: Mapping[str, Paths | None]
+) -> npt.NDArray[np.float64] | None:
+    """Return the returns [T, N] of all configurations of this agent on this data over the same bars; None below two."""
+    own = loaded[found.key]
+    if own is None:
+        return None
+    columns = []
+    for other in groups:
+        paths = loaded[other.key]
+        same = (other.newest.agent, other.newest.fingerprint) == (found.newest.agent, found.newest.fingerprint)
+        if same and paths is not None and np.array_equal(paths.agents[0].timestamps, own.agents[0].timestamps):
+            columns.append(np.mean([agent.returns for agent in paths.agents], axis=0))
+    return np.column_stack(columns) if len(columns) > 1 else None
+
+
+def row(
+    found: Group,
+    paths: Paths | None,
+    strategies: npt.NDArray[np.float64] | None,
+    *,
+    evaluation: EvaluationSpec,
+    ledger: Ledger | None,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """Return a group's line, without its place."""
+    newest = found.newest
+    ratios = [_number(run.test.get("sharpe")) for run in found.runs]
+    line: dict[str, Any] = {
+        **identity(newest),
+        "status": "completed",
+        "seeds": [run.seed for run in found.runs],
+        "run_ids": [run.run_id for run in found.runs],
+        "metrics": middle([run.test for run in found.runs]),
+        "spread": {name: _range([_number(run.test.get(name)) for run in found.runs]) for name in SPREAD},
+    }
+    if paths is None:
+        interval = stratified_interval(np.nan_to_num(ratios), rng=rng, draws=evaluation.bootstrap_draws)
+        blocks = [run.block("comparison") for run in found.runs]
+        return line | {
+            "intervals": {"sharpe": [interval.low, interval.high]},
+            "comparison": dict(blocks[-1].get(evaluation.verdict.beats) or {}) if len(blocks) == 1 else {},
+            "comparisons": dict(blocks[-1]) if len(blocks) == 1 else {},
+            "verdict": from_records(found),
+        }
+    facts = facts_of(found, ledger)
+    streams = rng.spawn(2)
+    judged = judge(
+        paths.agents, paths.baselines, evaluation=evaluation, facts=facts, rng=streams[0], strategies=strategies
+    )
+    interval = comparison.sharpe_interval(
+        paths.agents, rng=streams[1], draws=evaluation.bootstrap_draws, risk_free=judged.risk_free
+    )
+    compared = {name: entry.to_json() for name, entry in judged.comparisons.items()}
+    return line | {
+        "intervals": {"sharpe": [interval.low, interval.high]},
+        "comparison": compared.get(evaluation.verdict.beats, {}),
+        "comparisons": compared,
+        "verdict": judged.verdict.to_json(),
+    }
+
+
+def identity(run: RunResult) -> dict[str, Any]:
+    """Return who a line is about."""
+    data = run.block("data")
+    return {
+        "agent": run.agent,
+        "asset": run.content.get("asset"),
+        "algo": run.content.get("algo"),
+        "config_hash": run.config_hash,
+        "simulated": run.simulated,
+        "source": data.get("source"),
+        "symbols": data.get("symbols"),
+        "window": run.window,
+    }
+
+
+def failure(run: RunResult) -> dict[str, Any]:
+    """Return the line of a run that left no result."""
+    error = run.content.get("error")
+    why = {"message": error.get("message"), "hint": error.get("hint")} if isinstance(error, Mapping) else {}
+    if not why:
+        why = {
+            "message": "the run was stopped before its end"
+            if run.status == "interrupted"
+            else "the run left no test result"
+        }
+    return {
+        **identity(run),
+        "status": run.status,
+        "seeds": [run.seed],
+        "run_ids": [run.run_id],
+        "error": why,
+        "metrics": {},
+    }
+
+
+def facts_of(found: Group, ledger: Ledger | None) -> Facts:
+    """Return what the runs say about themselves, the gravest answer of any; the ledger knows the trials best."""
+    newest = found.newest
+    evidence = [run.evidence for run in found.runs]
+    audits = [entry.get("audit") for entry in evidence]
+    recorded = max((int(_number(entry.get("trials"), 1.0)) for entry in evidence), default=1)
+    looks = max((int(_number(entry.get("openings"), 1.0)) for entry in evidence), default=1)
+    trials = Trials(recorded, None)
+    if ledger is not None:
+        written = ledger.trial_statistics(newest.agent, newest.fingerprint, config_hash=newest.config_hash)
+        trials = replace(written, count=max(written.count, recorded))
+        looks = max(ledger.openings(newest.agent, fingerprint=newest.fingerprint), looks)
+    return Facts(
+        simulated=any(run.simulated for run in found.runs),
+        unadjusted_rolls=any(bool(entry.get("unadjusted_rolls")) for entry in evidence),
+        trials=trials,
+        openings=looks,
+        risk_free_per_year=_number(evidence[-1].get("risk_free_per_year"), 0.0),
+        degenerate=next((str(entry["degenerate"]) for entry in evidence if entry.get("degenerate")), None),
+        audit="failed" if "failed" in audits else "passed" if all(a == "passed" for a in audits) else None,
+        seeds=len(found.runs),
+    )
+
+
+def from_records(found: Group) -> dict[str, Any]:
+    """Return the gravest verdict that the runs gave themselves: without their paths the seeds cannot be judged together."""
+    known = [run.verdict for run in found.runs if run.verdict.get("status") in ORDER]
+    if not known:
+        return {"status": "unproven", "reasons": ["The runs carry no verdict."], "evidence": {}}
+    gravest = max(known, key=lambda verdict: ORDER.index(verdict["status"]))
+    reasons = list(gravest.get("reasons") or ())
+    if len(found.runs) > 1:
+        reasons.append("The seeds were not judged together: their paths are not at hand.")
+    return {"status": gravest["status"], "reasons": reasons, "evidence": dict(gravest.get("evidence") or {})}
+
+
+def middle(tests: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the interquartile mean over seeds of every measure that all of them have."""
+    names = [name for name in tests[0] if all(_known(test.get(name)) for test in tests)]
+    return {name: float(interquartile_mean([_number(test[name]) for test in tests])) for name in names}
+
+
+def _known(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
+
+
+def _number(value: object, default: float = float("nan")) -> float:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else default
+
+
+def _range(values: Sequence[float]) -> list[float]:
+    known = [value for value in values if np.isfinite(value)]
+    return [min(known), max(known)] if known else []

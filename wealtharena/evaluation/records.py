@@ -1,0 +1,154 @@
+"""Finished runs as they lie on disk, read with patience: what a run.json lacks is None, not an error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from wealtharena.errors import ConfigError
+
+RUN_FILE = "run.json"
+JUDGED_TASKS = ("train", "sweep", "backtest")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One run directory's record."""
+
+    folder: Path
+    content: Mapping[str, Any]
+
+    @property
+    def run_id(self) -> str:
+        return str(self.content.get("run_id") or self.folder.name)
+
+    @property
+    def agent(self) -> str:
+        return str(self.content.get("agent") or "unknown")
+
+    @property
+    def seed(self) -> int | None:
+        value = self.content.get("seed")
+        return value if isinstance(value, int) else None
+
+    @property
+    def config_hash(self) -> str:
+        return str(self.content.get("config_hash") or self.run_id)
+
+    @property
+    def fingerprint(self) -> str:
+        return str(self.block("data").get("fingerprint") or "")
+
+    @property
+    def status(self) -> str:
+        """Return completed, failed or interrupted; a completed run without test measures counts as failed."""
+        status = str(self.content.get("status") or "failed")
+        return "failed" if status == "completed" and not self.test else status
+
+    @property
+    def test(self) -> Mapping[str, Any]:
+        """Return the measures of the test window."""
+        found = self.block("metrics").get("test")
+        return found if isinstance(found, Mapping) else {}
+
+    @property
+    def verdict(self) -> Mapping[str, Any]:
+        return self.block("verdict")
+
+    @property
+    def evidence(self) -> Mapping[str, Any]:
+        found = self.verdict.get("evidence")
+        return found if isinstance(found, Mapping) else {}
+
+    @property
+    def simulated(self) -> bool:
+        """Return whether the data was simulated; a record that does not say so is not trusted to be real."""
+        return bool(self.block("data").get("simulated", True))
+
+    @property
+    def window(self) -> tuple[str, str] | None:
+        """Return first and last date of the test window."""
+        dates = _flat(self.block("split").get("test") or ())
+        return (dates[0], dates[-1]) if dates else None
+
+    def block(self, name: str) -> Mapping[str, Any]:
+        """Return a block of the record, empty where there is none."""
+        found = self.content.get(name)
+        return found if isinstance(found, Mapping) else {}
+
+
+def find(places: Iterable[str | Path]) -> tuple[RunResult, ...]:
+    """Return the runs in the given run directories and in folders of them, oldest first.
+
+    A Hydra job that left no readable run.json shows as a failed run. Raises ConfigError for a place that does not exist
+    or that holds no run.
+    """
+    found: dict[Path, RunResult] = {}
+    for place in places:
+        root = Path(place)
+        if not root.exists():
+            raise ConfigError(f"compare.runs: {place} does not exist", hint="name run directories or multirun folders")
+        here = list(_below(root))
+        if not here:
+            raise ConfigError(f"compare.runs: {place} holds no run", hint="a run directory has a run.json in it")
+        found |= {run.folder.resolve(): run for run in here}
+    return tuple(sorted(found.values(), key=lambda run: (str(run.content.get("started_at") or ""), str(run.folder))))
+
+
+def _below(root: Path) -> Iterable[RunResult]:
+    if (root / RUN_FILE).exists() or (root / ".hydra").is_dir():
+        yield read(root)
+        return
+    for path in sorted(root.iterdir()):
+        if path.is_dir() and not path.name.startswith("."):
+            for run in _below(path):
+                if run.content.get("task", "train") in JUDGED_TASKS:
+                    yield run
+
+
+def read(folder: Path) -> RunResult:
+    """Return the record of a run directory; one without a readable run.json is a failed run that says why."""
+    try:
+        content = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return _without_record(folder, "the job left no run.json")
+    except (OSError, ValueError) as error:
+        return _without_record(folder, f"run.json cannot be read: {error}")
+    if not isinstance(content, dict):
+        return _without_record(folder, "run.json is not an object")
+    return RunResult(folder, content)
+
+
+def _without_record(folder: Path, why: str) -> RunResult:
+    config = _yaml(folder / ".hydra" / "config.yaml")
+    asset = config.get("asset")
+    known = {
+        "run_id": folder.name,
+        "status": "failed",
+        "task": config.get("task", "train"),
+        "agent": asset.get("agent") if isinstance(asset, dict) else None,
+        "asset": asset.get("name") if isinstance(asset, dict) else None,
+        "algo": (config.get("algo") or {}).get("name") if isinstance(config.get("algo"), dict) else None,
+        "seed": config.get("seed"),
+        "error": {"message": why, "hint": ""},
+    }
+    return RunResult(folder, known)
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _flat(dates: Any) -> list[str]:
+    if isinstance(dates, str):
+        return [dates]
+    return [day for item in dates for day in _flat(item)] if isinstance(dates, list | tuple) else []

@@ -1,0 +1,275 @@
+"""task=backtest: checkpoints, the mean of several, or a baseline, over any window; test rows only through the ledger."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wealtharena.agents import baselines
+from wealtharena.agents.policy import EnsemblePolicy, NetworkPolicy, Policy, load_policy
+from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.errors import CheckpointError, ConfigError
+from wealtharena.evaluation import backtest, records, tables
+from wealtharena.evaluation.evaluate import Evaluation, Facts, evaluate, judge
+from wealtharena.evaluation.ledger import Ledger, RunIdentity, Trials
+from wealtharena.evaluation.splits import Segment
+from wealtharena.features.panel import FeaturePanel, Scaler
+from wealtharena.tasks import console
+from wealtharena.tasks.pipeline import Prepared, prepare
+from wealtharena.tasks.record import RunContext, RunRecord, recorded
+
+if TYPE_CHECKING:
+    from wealtharena.envs.trajectory import Trajectory
+
+
+@dataclass(frozen=True, eq=False)
+class Contestant:
+    """What is to be played: a policy with its scaler, or a baseline's name."""
+
+    name: str
+    config_hash: str  # of the training; empty for a baseline, whose backtest is no trial
+    policy: Policy | None = None
+    scaler: Scaler | None = None
+    layout_of: NetworkPolicy | None = None
+
+
+def run(spec: ExperimentSpec) -> int:
+    """Play the contestant over the window, print it beside the baselines, and leave run.json and the paths."""
+    context = RunContext.current()
+    with recorded(spec, context) as record:
+        contestant = choose(spec)
+        spec = fitted(spec, contestant)
+        prepared = prepare(spec)
+        window = window_rows(spec, prepared)
+        first, last = prepared.sealed.dates((window,))[0]
+        record.update(
+            data=prepared.about,
+            split={"train": [], "validation": [], "test": [first, last]},
+            fill=prepared.fill,
+            notes=list(prepared.notes),
+            backtest={"of": contestant.name, "window": spec.backtest.window, "start": first, "end": last},
+        )
+        features, seen = open_rows(spec, record, prepared, window, contestant)
+        found = play(spec, prepared, features, window, contestant)
+        blocks = found.to_json()
+        verdict = not_a_verdict(spec, blocks["verdict"], seen=seen)
+        record.update(
+            metrics={"test": blocks["metrics"]},
+            baselines=blocks["baselines"],
+            comparison=blocks["comparison"],
+            stress=blocks["stress"],
+            verdict=verdict,
+            algo=contestant.name,
+            config_hash=contestant.config_hash,
+        )
+        tables.write(context.folder, found.agent, baselines=found.baselines)
+        record.update(status="completed")
+    show(record.content, context.folder)
+    return 0
+
+
+def choose(spec: ExperimentSpec) -> Contestant:
+    """Return what `backtest.checkpoints` or `backtest.baseline` names; raises ConfigError unless it is one of the two."""
+    request = spec.backtest
+    if (request.baseline is None) == (not request.checkpoints):
+        raise ConfigError(
+            "backtest needs either backtest.checkpoints or backtest.baseline",
+            hint="try backtest.baseline=buy_and_hold, or backtest.checkpoints=[checkpoints/<agent>/<run id>]",
+        )
+    if request.baseline is not None:
+        if request.baseline not in baselines.BASELINES:
+            known = ", ".join(sorted(baselines.BASELINES))
+            raise ConfigError(f"backtest.baseline={request.baseline} is not a baseline", hint=f"choose from {known}")
+        return Contestant(request.baseline, "")
+    loaded = [load(Path(place), spec) for place in request.checkpoints]
+    if len(loaded) == 1:
+        return loaded[0]
+    return ensemble(loaded)
+
+
+def load(place: Path, spec: ExperimentSpec) -> Contestant:
+    """Return the policy of a registry folder, a run directory or a candidate's folder."""
+    folder, facts = place, _json(place / "metadata.json")
+    if (place / records.RUN_FILE).exists():
+        facts = dict(records.read(place).content)
+        chosen = (facts.get("checkpoint") or {}).get("path")
+        if not chosen:
+            raise CheckpointError(f"{place}: the run left no checkpoint", hint="name a completed run")
+        folder = place / str(chosen)
+    if not folder.is_dir():
+        raise CheckpointError(f"{place}: no such checkpoint folder", hint="name a folder of checkpoints/ or outputs/")
+    agent = facts.get("agent")
+    if agent is not None and agent != spec.asset.agent:
+        raise ConfigError(
+            f"{place.name} was trained as {agent}, this command plays {spec.asset.agent}",
+            hint=f"add asset={facts.get('asset', '<its asset class>')}",
+        )
+    policy = load_policy(folder)
+    name = str(facts.get("algo") or policy.name)
+    return Contestant(name, str(facts.get("config_hash") or ""), policy, policy.scaler, policy)
+
+
+def ensemble(members: Sequence[Contestant]) -> Contestant:
+    """Return the mean of several policies, which must see the market in the same way."""
+    first = members[0]
+    assert first.scaler is not None
+    assert first.layout_of is not None
+    for other in members[1:]:
+        assert other.scaler is not None
+        assert other.layout_of is not None
+        alike = other.layout_of.layout == first.layout_of.layout and other.scaler.clip == first.scaler.clip
+        if not (
+            alike
+            and np.allclose(other.scaler.mean, first.scaler.mean)
+            and np.allclose(other.scaler.std, first.scaler.std)
+        ):
+            raise CheckpointError(
+                "the checkpoints of an ensemble do not see the market alike",
+                hint="take checkpoints trained on the same symbols, features and training window",
+            )
+    policies = [member.policy for member in members if member.policy is not None]
+    hashes = sorted({member.config_hash for member in members})
+    return Contestant(
+        f"ensemble of {len(members)}", "+".join(hashes), EnsemblePolicy(policies), first.scaler, first.layout_of
+    )
+
+
+def fitted(spec: ExperimentSpec, contestant: Contestant) -> ExperimentSpec:
+    """Return the spec with the symbols, features, window and limits that the policy was trained with."""
+    trained = contestant.layout_of
+    if trained is None:
+        return spec
+    layout = trained.layout
+    env = spec.env.model_copy(update={"window": layout.window, "limits": trained.limits, "action": trained.action})
+    data = spec.data.model_copy(update={"symbols": layout.symbols})
+    features = spec.features.model_copy(update={"names": layout.feature_names})
+    return spec.model_copy(update={"env": env, "data": data, "features": features})
+
+
+def window_rows(spec: ExperimentSpec, prepared: Prepared) -> Segment:
+    """Return the rows that `backtest.window`, or `backtest.start` and `backtest.end`, name."""
+    first, folds = prepared.folds[0], prepared.folds
+    tests = [segment for fold in folds for segment in fold.test]
+    bars = prepared.sealed.bars
+    named = {
+        "train": Segment(first.train[0].start, first.train[-1].stop),
+        "validation": first.validation,
+        "test": Segment(min(s.start for s in tests), max(s.stop for s in tests)),
+        "all": Segment(0, bars),
+    }[spec.backtest.window]
+    start, stop = named.start, named.stop
+    days = prepared.sealed.timestamps.astype("datetime64[D]")
+    if spec.backtest.start is not None or spec.backtest.end is not None:
+        start = int(np.searchsorted(days, _day(spec.backtest.start, "start"))) if spec.backtest.start else 0
+        stop = int(np.searchsorted(days, _day(spec.backtest.end, "end"), side="right")) if spec.backtest.end else bars
+    start = max(start, spec.env.window - 1)
+    if stop - start < 2:
+        raise ConfigError(
+            f"backtest.start={spec.backtest.start} and backtest.end={spec.backtest.end} leave {max(stop - start, 0)} bars",
+            hint=f"the data has bars from {days[0]} to {days[-1]}",
+        )
+    return Segment(start, stop)
+
+
+def _day(text: str | None, key: str) -> np.datetime64:
+    try:
+        return np.datetime64(str(text), "D")
+    except ValueError:
+        raise ConfigError(f"backtest.{key}={text} is not a date", hint="write it as 2024-01-31") from None
+
+
+def open_rows(
+    spec: ExperimentSpec, record: RunRecord, prepared: Prepared, window: Segment, contestant: Contestant
+) -> tuple[FeaturePanel, bool]:
+    """Return rows that reach to the window's end, and whether training or selection saw any of it.
+
+    Rows of a test window are opened, with a line in the ledger; a window that touches none is played on the training view.
+    """
+    sealed = prepared.sealed
+    touched = any(s.start < window.stop and window.start < s.stop for fold in prepared.folds for s in fold.test)
+    view = None if touched else sealed.training(0).features
+    if view is not None and view.bars >= window.stop:
+        return view, True
+    identity = RunIdentity(record.run_id, contestant.config_hash, spec.asset.agent, spec.task)
+    features = sealed.open_all(ledger=Ledger(spec.paths.ledger), identity=identity)
+    unseen = min(s.start for fold in prepared.folds for s in fold.test)
+    return features, window.start < unseen
+
+
+def play(
+    spec: ExperimentSpec, prepared: Prepared, features: FeaturePanel, window: Segment, contestant: Contestant
+) -> Evaluation:
+    """Return the judgement of the contestant over the window."""
+    ledger, fingerprint, agent = Ledger(spec.paths.ledger), prepared.sealed.fingerprint, spec.asset.agent
+    simulated = bool(prepared.about["simulated"])
+    trials = (
+        ledger.trial_statistics(agent, fingerprint, config_hash=contestant.config_hash)
+        if contestant.config_hash
+        else Trials(1, None)
+    )
+    facts = Facts(
+        simulated=simulated,
+        unadjusted_rolls=spec.asset.instrument.rolls == "unadjusted" and not simulated,
+        trials=trials,
+        openings=ledger.openings(agent, fingerprint=fingerprint),
+        benchmark=spec.asset.benchmark,
+        risk_free_per_year=spec.asset.risk_free_bps_per_year / 1e4,
+        seeds=1,
+    )
+    rng = np.random.default_rng([spec.seed, 20_260_101])
+    if contestant.policy is not None and contestant.scaler is not None:
+        piece = backtest.Piece(contestant.policy, contestant.scaler, window)
+        player = backtest.Player(contestant.name, features, spec.env, (piece,))
+        return evaluate([player], evaluation=spec.evaluation, facts=facts, rng=rng)
+    played = _all_baselines(spec, features, window, contestant.name, rng)
+    return judge([played[contestant.name]], played, evaluation=spec.evaluation, facts=facts, rng=rng)
+
+
+def _all_baselines(
+    spec: ExperimentSpec, features: FeaturePanel, window: Segment, name: str, rng: np.random.Generator
+) -> dict[str, Trajectory]:
+    names = tuple(dict.fromkeys((name, *spec.evaluation.baselines, spec.evaluation.verdict.beats)))
+    played = backtest.play_baselines(
+        features, spec.env, window, evaluation=spec.evaluation, rng=rng, benchmark=spec.asset.benchmark, names=names
+    )
+    if name not in played:
+        raise ConfigError(
+            f"backtest.baseline={name}: the panel has no bars of {spec.asset.benchmark}", hint="try buy_and_hold"
+        )
+    return played
+
+
+def not_a_verdict(spec: ExperimentSpec, verdict: Mapping[str, Any], *, seen: bool) -> dict[str, Any]:
+    """Return the verdict, held at `unproven` where the window is not one that the agent had never seen."""
+    found = dict(verdict)
+    if seen and found["status"] != "rejected":
+        found["status"] = "unproven"
+    if seen:
+        why = "Part of this window was seen in training or selection: its figures prove nothing."
+        found["reasons"] = [why, *found["reasons"]]
+    return found
+
+
+def show(content: Mapping[str, Any], folder: Path) -> None:
+    """Print the table of measures and where the files are."""
+    out = console.screen()
+    out.print(
+        f"{content['backtest']['of']} over {content['backtest']['start']} to {content['backtest']['end']}, {content['data']['source']}"
+    )
+    out.print(console.comparison_table(content))
+    for reason in content["verdict"]["reasons"][:3]:
+        out.print(f"[dim]- {reason}[/]")
+    out.print(f"Paths: {console.relative(folder / tables.EQUITY_FILE)}")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

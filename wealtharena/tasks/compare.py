@@ -1,0 +1,193 @@
+"""task=compare: finished runs in one order, seeds judged together, with verdicts; also what a multirun ends with."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.table import Table
+
+from wealtharena import files
+from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.config.specs.runs import EvaluationSpec
+from wealtharena.errors import ConfigError
+from wealtharena.evaluation import leaderboard, records
+from wealtharena.evaluation.evaluate import json_numbers
+from wealtharena.evaluation.ledger import Ledger
+from wealtharena.evaluation.ranking import composite
+from wealtharena.evaluation.verdict import ORDER
+from wealtharena.registry.checkpoints import ModelCheckpoint
+from wealtharena.registry.names import agents_by_asset
+from wealtharena.reporting import leaderboard as page
+from wealtharena.tasks.console import relative, screen
+from wealtharena.tasks.record import RunContext, recorded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+log = logging.getLogger(__name__)
+BOARD = "leaderboard.json"
+REPORT = Path("master_comparison", "comparison_report.json")
+_STYLE = {"promotable": "bold green", "unproven": "bold yellow", "rejected": "bold red"}
+_SHOWN = (("annual_return", "{:+.1%}"), ("sharpe", "{:+.2f}"), ("max_drawdown", "{:.1%}"), ("win_rate", "{:.1%}"))
+
+
+def run(spec: ExperimentSpec) -> int:
+    """Rank the runs that `compare.runs` names, or the registry's checkpoints; return 1 where none has a result.
+
+    Writes leaderboard.json and leaderboard.html into the job's run directory and, from two agents on,
+    `results/master_comparison/comparison_report.json`.
+    """
+    context = RunContext.current()
+    with recorded(spec, context) as record:
+        places = spec.compare.runs
+        runs = records.find(places) if places else from_registry(Path(spec.paths.checkpoints))
+        board = write(context.folder, runs, spec=spec)
+        record.update(status="completed", compare={"runs": len(runs), "leaderboard": BOARD})
+    return 0 if any(row["status"] == "completed" for row in board["rows"]) else 1
+
+
+def write(folder: Path, runs: Sequence[records.RunResult], *, spec: ExperimentSpec) -> dict[str, Any]:
+    """Write leaderboard.json and .html of `runs` into `folder`, print the table and return the leaderboard."""
+    board = build(runs, evaluation=spec.evaluation, ledger=Ledger(spec.paths.ledger), seed=spec.seed)
+    files.write_json(folder / BOARD, board)
+    page.write(folder / "leaderboard.html", board)
+    out = screen()
+    out.print(table(board))
+    for row in board["rows"]:
+        if row["status"] != "completed":
+            continue
+        out.print(f"{title(row)}: {row['verdict']['status']}")
+        for reason in row["verdict"].get("reasons", ())[:4]:
+            out.print(f"[dim]  - {reason}[/]")
+    if any(row["simulated"] and row["status"] == "completed" for row in board["rows"]):
+        out.print("[bold white on red] SIMULATED DATA [/] rows marked so say nothing about a real market.")
+    report = comparison_report(board)
+    if len(report["agents"]) > 1:
+        place = Path(spec.paths.results) / REPORT
+        files.write_json(place, report)
+        out.print(f"Comparison of the agents: {relative(place)}")
+    out.print(f"Leaderboard: {relative(folder / 'leaderboard.html')}")
+    return board
+
+
+def build(
+    runs: Sequence[records.RunResult], *, evaluation: EvaluationSpec, ledger: Ledger | None, seed: int
+) -> dict[str, Any]:
+    """Return the leaderboard of `runs`, the same for the same seed."""
+    return leaderboard.build(runs, evaluation=evaluation, ledger=ledger, rng=np.random.default_rng([seed, 20_260_606]))
+
+
+def from_registry(root: Path) -> tuple[records.RunResult, ...]:
+    """Return the registry's checkpoints as finished runs, oldest first; raises ConfigError where there are none."""
+    found = []
+    store = ModelCheckpoint(root)
+    for agent in sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []:
+        for listed in reversed(store.list_checkpoints(agent)):
+            folder = Path(str(listed["model_path"]))
+            if "error" in listed:
+                content: dict[str, Any] = {"status": "failed", "agent": agent, "error": {"message": listed["error"]}}
+            else:
+                content = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
+                content |= {"status": "completed", "run_id": content["version"], "started_at": content["created_at"]}
+            found.append(records.RunResult(folder, content))
+    if not found:
+        raise ConfigError(
+            "compare.runs is empty and the registry has no checkpoints",
+            hint="name run directories or a multirun folder: compare.runs=[outputs/<date>]",
+        )
+    return tuple(found)
+
+
+def comparison_report(board: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one line an agent, ranked among themselves, and which of the configured agents have none.
+
+    Of several configurations of one agent the line is the one with the best verdict, then with the most seeds, then
+    the newest: never the one with the best test result, which would be chosen by luck.
+    """
+    chosen: dict[str, Mapping[str, Any]] = {}
+    for row in sorted((r for r in board["rows"] if r["status"] == "completed"), key=_standing):
+        chosen[row["agent"]] = row
+    ranked = composite({agent: row["metrics"] for agent, row in chosen.items()})
+    agents = {
+        place.name: {
+            **chosen[place.name],
+            "composite": place.composite,
+            "rank": place.place,
+            "ranks": dict(place.ranks),
+        }
+        for place in ranked
+    }
+    failed = [row for row in board["rows"] if row["status"] != "completed" and row["agent"] not in chosen]
+    report: dict[str, Any] = json_numbers(
+        {
+            "schema_version": leaderboard.SCHEMA_VERSION,
+            "generated_at": board["generated_at"],
+            "weights": board["weights"],
+            "ranking": [place.name for place in ranked],
+            "agents": agents,
+            "failed": failed,
+            "missing": sorted(set(agents_by_asset().values()) - set(chosen)),
+        }
+    )
+    return report
+
+
+def _standing(row: Mapping[str, Any]) -> tuple[int, int, str]:
+    return -ORDER.index(row["verdict"]["status"]), len(row["seeds"]), max(row["run_ids"], default="")
+
+
+def table(board: Mapping[str, Any]) -> Table:
+    """Return the leaderboard for the terminal."""
+    found = Table(title="Leaderboard", title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for heading in ("#", "agent", "algo", "seeds", "composite"):
+        found.add_column(heading, justify="left" if heading in ("agent", "algo") else "right")
+    for name, _ in _SHOWN:
+        found.add_column(name.replace("_", " "), justify="right")
+    found.add_column("Sharpe, 95 %", justify="right")
+    found.add_column("verdict")
+    for row in board["rows"]:
+        found.add_row(*_cells(row))
+    return found
+
+
+def _cells(row: Mapping[str, Any]) -> Iterable[str]:
+    who = [title(row), str(row.get("algo") or "-")]
+    if row["status"] != "completed":
+        why = str((row.get("error") or {}).get("message") or "")
+        return [
+            "-",
+            *who,
+            str(len(row["seeds"])),
+            "-",
+            *("-" for _ in _SHOWN),
+            "-",
+            f"[red]{row['status']}[/] {why[:80]}",
+        ]
+    status = row["verdict"]["status"]
+    return [
+        str(row["rank"]),
+        *who,
+        str(len(row["seeds"])),
+        _number(row["composite"], "{:.2f}"),
+        *(_number(row["metrics"].get(name), form) for name, form in _SHOWN),
+        " to ".join(_number(bound, "{:+.2f}") for bound in row["intervals"]["sharpe"]),
+        f"[{_STYLE[status]}]{status}[/]",
+    ]
+
+
+def title(row: Mapping[str, Any]) -> str:
+    """Return an agent's name, marked where its data was simulated."""
+    return (
+        f"{row['agent']} [bold red](SIMULATED)[/]"
+        if row["simulated"] and row["status"] == "completed"
+        else str(row["agent"])
+    )
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else form.format(value)

@@ -1,0 +1,41 @@
+"""What happens when the last job of a multirun has ended: its leaderboard is written."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from wealtharena.errors import WealthArenaError
+
+log = logging.getLogger(__name__)
+
+
+class Leaderboard(Callback):
+    """Hydra's callback that ranks the jobs of a multirun of trainings; failed jobs show as failed rows."""
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Write leaderboard.json and leaderboard.html into the multirun folder."""
+        from wealtharena.config import compose
+        from wealtharena.evaluation import records
+        from wealtharena.tasks import compare
+
+        folder = Path(config.hydra.sweep.dir)
+        try:
+            runs = [run for run in records.find([folder]) if run.content.get("task", "train") == "train"]
+            if runs:
+                compare.write(folder, runs, spec=compose(["task=compare", *shared_overrides(runs[0].folder)]))
+        except WealthArenaError as error:
+            log.warning("no leaderboard: %s", error)
+
+
+def shared_overrides(job: Path) -> list[str]:
+    """Return the overrides of a job that also say how its results are judged and where they go."""
+    try:
+        overrides = OmegaConf.load(job / ".hydra" / "overrides.yaml")
+    except OSError:
+        return []
+    return [str(item) for item in overrides if str(item).startswith(("evaluation.", "evaluation=", "paths."))]
