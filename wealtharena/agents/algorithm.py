@@ -7,6 +7,7 @@ are restarted when they die, and a learner here, on a GPU, or in actors of its o
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,13 +28,16 @@ from wealtharena.agents.on_policy import runner_setup
 from wealtharena.agents.rollout import BatchedEnvRunner, RunnerSetup
 from wealtharena.errors import TrainingError
 
+SAMPLE_SECONDS = 600.0  # a rollout that takes longer is given up
 
-class PolicyModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]  # ray ships no types
+
+class PolicyModule(TorchRLModule, ValueFunctionAPI):
     """Our `Network` as an RLModule, so that RLlib's own learners can train it too (networks without memory)."""
 
     def setup(self) -> None:
         """Build the network that `model_config["make_network"]` makes."""
-        self.network: Network = self.model_config["make_network"]()
+        model_config: Any = self.model_config
+        self.network: Network = model_config["make_network"]()
         self.action_dist_cls = TorchDiagGaussian if self.network.action == "weights" else TorchCategorical
 
     def _forward(self, batch: dict[str, Any], **_: Any) -> dict[str, Any]:
@@ -48,17 +52,17 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]  # ra
         return self.network.value_of(batch[Columns.OBS])
 
 
-class BatchedPPOConfig(PPOConfig):  # type: ignore[misc]
+class BatchedPPOConfig(PPOConfig):
     """PPOConfig whose runner and learner work on arrays."""
 
     def __init__(self, algo_class: Any = None) -> None:
-        super().__init__(algo_class=algo_class or BatchedPPO)
+        super().__init__(algo_class=algo_class or BatchedPPO)  # type: ignore[no-untyped-call]  # ray types in part
         self.api_stack(enable_rl_module_and_learner=True, enable_env_runner_and_connector_v2=True)
         self.framework("torch")
         self.learners(learner_class=BatchedPPOLearner)
 
 
-class BatchedPPO(PPO):  # type: ignore[misc]
+class BatchedPPO(PPO):
     """RLlib's PPO with one training step on arrays."""
 
     @classmethod
@@ -69,16 +73,18 @@ class BatchedPPO(PPO):  # type: ignore[misc]
     def training_step(self) -> None:
         """Sample from every healthy runner at once, learn, and send the new weights back."""
         self.figures: dict[str, float] = {}
-        results = self.env_runner_group.foreach_env_runner(
+        runners: Any = self.env_runner_group
+        results = runners.foreach_env_runner(
             lambda runner: runner.sample_with_metrics(),
             local_env_runner=False,
-            timeout_seconds=self.config.sample_timeout_s,
+            timeout_seconds=SAMPLE_SECONDS,
         )
         if not results:
             return
         rollouts = [rollout for rollout, _ in results]
         env_steps = self.steps_before
-        learned = self.learner_group.foreach_learner(
+        learners: Any = self.learner_group
+        learned = learners.foreach_learner(
             lambda learner, **kwargs: learner.update_rollouts(**kwargs), rollouts=rollouts, env_steps=env_steps
         )
         for result in learned:
@@ -93,13 +99,13 @@ class BatchedPPO(PPO):  # type: ignore[misc]
     def send_weights(self) -> None:
         """Give every runner the learner's parameters."""
         weights = self.weights()
-        self.env_runner_group.foreach_env_runner(
-            "set_state", kwargs={"state": {"weights": weights}}, local_env_runner=False
-        )
+        runners: Any = self.env_runner_group
+        runners.foreach_env_runner("set_state", kwargs={"state": {"weights": weights}}, local_env_runner=False)
 
     def weights(self) -> dict[str, Any]:
         """Return the learner's parameters as numpy arrays."""
-        results = self.learner_group.foreach_learner(
+        learners: Any = self.learner_group
+        results = learners.foreach_learner(
             lambda learner: {name: value.detach().cpu().numpy() for name, value in learner.network.state_dict().items()}
         )
         taken: dict[str, Any] = next(iter(results)).get()
@@ -118,6 +124,7 @@ def merged(records: list[dict[str, float]]) -> dict[str, float]:
 def configure(bench: Workbench, settings: PPOSettings, setup: RunnerSetup) -> BatchedPPOConfig:
     """Return RLlib's configuration of a job."""
     compute = bench.spec.compute
+    logging.getLogger("ray._common.deprecation").setLevel(logging.ERROR)  # RLlib warns of its own constructors
     probe = setup.make_env(1)
     config = BatchedPPOConfig()
     config.environment(
@@ -131,7 +138,7 @@ def configure(bench: Workbench, settings: PPOSettings, setup: RunnerSetup) -> Ba
         num_env_runners=compute.runners,
         num_envs_per_env_runner=setup.envs,
         rollout_fragment_length=setup.bars,
-        sample_timeout_s=600.0,
+        sample_timeout_s=SAMPLE_SECONDS,
     )
     config.fault_tolerance(restart_failed_env_runners=True, max_num_env_runner_restarts=1000)
     config.learners(num_learners=compute.learners, num_gpus_per_learner=1 if compute.name == "gpu" else 0)
@@ -165,9 +172,10 @@ class LocalDriver:
     def __init__(self, bench: Workbench, settings: PPOSettings, *, rollout_steps: int) -> None:
         setup = runner_setup(bench, market=bench.market, rollout_steps=rollout_steps)
         config = configure(bench, settings, setup)
-        spaces = {"default_policy": (config.observation_space, config.action_space)}
-        self._group = config.build_learner_group(spaces=spaces)
-        self._learner: BatchedPPOLearner = next(iter(self._group.foreach_learner(lambda learner: learner))).get()
+        spaces: Any = {"default_policy": (config.observation_space, config.action_space)}
+        self._group: Any = config.build_learner_group(spaces=spaces)
+        found: Any = self._group.foreach_learner(lambda learner, *_: learner)
+        self._learner: BatchedPPOLearner = next(iter(found)).get()
         self._runner = BatchedEnvRunner(config=config, worker_index=0)
         self._runner.share(self._learner.network)
 
@@ -206,7 +214,7 @@ class RemoteDriver:
         setup = runner_setup(bench, market=cluster.share(bench.market), rollout_steps=rollout_steps)
         self._config = configure(bench, settings, setup)
         self._make_network = setup.make_network
-        self._algorithm = cluster.build(self._config)
+        self._algorithm: Any = cluster.build(self._config)
         self._algorithm.send_weights()
 
     def iterate(self, env_steps: int) -> tuple[int, dict[str, float]]:

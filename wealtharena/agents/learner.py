@@ -99,7 +99,7 @@ def rollout_values(network: Network, rollout: Rollout, *, stretch: int) -> tuple
         )
     else:
         flat = observations.reshape((bars + 1) * envs, -1)
-        values = torch.cat([network.value_of(rows) for rows in flat.split(VALUE_ROWS)]).reshape(bars + 1, envs)
+        values = torch.cat([network.value_of(rows) for rows in torch.split(flat, VALUE_ROWS)]).reshape(bars + 1, envs)
         final = torch.from_numpy(rollout.final_observations)
     following = values[1:].clone().reshape(-1)
     if rollout.final_index.size:
@@ -146,11 +146,12 @@ def make_batch(network: Network, rollouts: Sequence[Rollout], settings: PPOSetti
 
 def _rows(network: Network, rollout: Rollout, advantages: Float32Array, targets: Float32Array, stretch: int) -> Batch:
     arrays = (rollout.observations[:-1], rollout.actions, rollout.log_probs, advantages, targets)
-    tensors = [torch.from_numpy(array) for array in arrays]
+    names = ("observations", "actions", "log_probs", "advantages", "targets")
+    tensors: dict[str, Any] = {name: torch.from_numpy(array) for name, array in zip(names, arrays, strict=True)}
     if not network.recurrent:
-        return Batch(*(tensor.reshape(-1, *tensor.shape[2:]) for tensor in tensors))
+        return Batch(**{name: tensor.reshape(-1, *tensor.shape[2:]) for name, tensor in tensors.items()})
     return Batch(
-        *(_stretches(tensor, stretch) for tensor in tensors),
+        **{name: _stretches(tensor, stretch) for name, tensor in tensors.items()},
         starts=_stretches(torch.from_numpy(rollout.starts[:-1]), stretch),
         states=tuple(torch.from_numpy(state).reshape(-1, state.shape[-1]) for state in rollout.states),
     )
@@ -160,7 +161,7 @@ def _concatenate(parts: Sequence[Batch]) -> Batch:
     axis = 0 if parts[0].starts is None else 1
     columns = ("observations", "actions", "log_probs", "advantages", "targets")
     return Batch(
-        *(torch.cat([getattr(part, name) for part in parts], dim=axis) for name in columns),
+        **{name: torch.cat([getattr(part, name) for part in parts], dim=axis) for name in columns},
         starts=None if parts[0].starts is None else torch.cat([p.starts for p in parts if p.starts is not None], dim=1),
         states=tuple(torch.cat([part.states[i] for part in parts]) for i in range(len(parts[0].states))),
     )
@@ -307,7 +308,7 @@ def check_finite(loss: Tensor, parameters: Sequence[Tensor], *, updates: int) ->
         )
 
 
-class BatchedPPOLearner(PPOTorchLearner):  # type: ignore[misc]  # ray ships no types
+class BatchedPPOLearner(PPOTorchLearner):
     """RLlib's PPO learner with a second door: `update_rollouts` takes arrays instead of episodes."""
 
     def build(self) -> None:
@@ -319,7 +320,8 @@ class BatchedPPOLearner(PPOTorchLearner):  # type: ignore[misc]  # ray ships no 
     @property
     def network(self) -> Network:
         """The network inside the RLModule."""
-        network: Network = self.module["default_policy"].unwrapped().network
+        module: Any = self.module["default_policy"].unwrapped()
+        network: Network = module.network
         return network
 
     def update_rollouts(self, rollouts: Sequence[Rollout], *, env_steps: int) -> dict[str, float]:

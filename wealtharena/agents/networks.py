@@ -14,7 +14,6 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from wealtharena.config.specs.agent import ModelSpec
 from wealtharena.config.specs.asset import LimitSpec
@@ -97,8 +96,9 @@ class SymbolAttention(nn.Module):
         batch, assets, width = tokens.shape
         joined = self.project(self.norm(tokens)).reshape(batch, assets, 3, self.heads, width // self.heads)
         query, key, value = joined.permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(query, key, value)
-        return tokens + self.merge(mixed.transpose(1, 2).reshape(batch, assets, width))
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value)
+        merged: Tensor = self.merge(mixed.transpose(1, 2).reshape(batch, assets, width))
+        return tokens + merged
 
 
 class SymbolActor(nn.Module):

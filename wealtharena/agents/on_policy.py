@@ -37,7 +37,9 @@ def ppo_settings(bench: Workbench, algo: AlgorithmSpec) -> PPOSettings:
     )
 
 
-def runner_setup(bench: Workbench, *, market: Any, rollout_steps: int, critic: bool = True) -> RunnerSetup:
+def runner_setup(
+    bench: Workbench, *, market: Any, rollout_steps: int, critic: bool = True, explore: str = "distribution"
+) -> RunnerSetup:
     """Return what runners build themselves from; each plays its share of `rollout_steps` in whole stretches."""
     compute, stretch = bench.spec.compute, bench.spec.model.sequence_bars
     envs = max(1, min(compute.envs, rollout_steps // 2))
@@ -52,6 +54,7 @@ def runner_setup(bench: Workbench, *, market: Any, rollout_steps: int, critic: b
         stretch=stretch,
         seed=bench.spec.seed,
         threads=1,
+        explore=explore,
     )
 
 

@@ -132,37 +132,49 @@ def gaussian_log_prob(noise: Tensor, log_std: Tensor, assets: int) -> Tensor:
 
 
 class Sampler:
-    """Draws actions for a whole rollout from noise made in bulk; the draws depend on the generator only."""
+    """Draws actions for a whole rollout from noise made in bulk; the draws depend on the generator only.
 
-    def __init__(self, network: Network, buffers: RolloutBuffers) -> None:
-        self.network, self.buffers = network, buffers
-        self.continuous = network.action == "weights"
+    `explore` is how: `distribution` draws from the Gaussian or the logits, `squashed` from tanh of a Gaussian (SAC),
+    `epsilon` takes a random allocation with that probability and the best one otherwise (DQN), `none` the mode.
+    """
+
+    def __init__(self, network: Network, buffers: RolloutBuffers, *, explore: str, epsilon: float) -> None:
+        self.network, self.buffers, self.explore, self.epsilon = network, buffers, explore, epsilon
 
     def prepare(self, rng: np.random.Generator) -> None:
         """Draw the noise of all bars."""
-        if self.continuous:
+        shape = self.buffers.actions.shape
+        if self.explore == "epsilon":
+            self.random = torch.from_numpy(rng.integers(0, self.network.outputs, shape))
+            self.greedy = torch.from_numpy(rng.random(shape) >= self.epsilon)
+        elif self.network.action == "weights":
             assert self.network.log_std is not None
-            self.noise = torch.from_numpy(rng.standard_normal(self.buffers.actions.shape, dtype=np.float32))
-            self.std = self.network.log_std.exp()
-            self.scaled = self.noise * self.std
-            return
-        uniform = rng.random((*self.buffers.actions.shape, self.network.outputs), dtype=np.float32)
-        self.noise = -torch.log(-torch.log(torch.from_numpy(np.clip(uniform, 1e-7, 1 - 1e-7))))
+            self.noise = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
+            self.scaled = self.noise * self.network.log_std.exp()
+        else:
+            uniform = rng.random((*shape, self.network.outputs), dtype=np.float32)
+            self.noise = -torch.log(-torch.log(torch.from_numpy(np.clip(uniform, 1e-7, 1 - 1e-7))))
 
     def act(self, bar: int, embedding: Tensor) -> None:
         """Write the actions of one bar; for logits the Gumbel trick makes a draw of an argmax."""
-        parameters = self.network.parameters_of(embedding)
-        if self.continuous:
-            torch.add(parameters, self.scaled[bar], out=self.buffers.action_views[bar])
-            return
-        choice = (parameters + self.noise[bar]).argmax(dim=-1)
-        self.buffers.action_views[bar].copy_(choice)
-        chosen = torch.log_softmax(parameters, dim=-1).gather(-1, choice.unsqueeze(-1)).squeeze(-1)
-        self.buffers.log_probs[bar] = chosen.numpy()
+        network, out = self.network, self.buffers.action_views[bar]
+        if self.explore == "epsilon":
+            best = network.parameters_of(embedding).argmax(dim=-1)
+            out.copy_(torch.where(self.greedy[bar], best, self.random[bar]))
+        elif self.explore == "squashed":
+            torch.tanh(network.actor(embedding) + self.scaled[bar], out=out)
+        elif network.action == "weights":
+            torch.add(network.parameters_of(embedding), self.scaled[bar], out=out)
+        else:
+            logits = network.parameters_of(embedding)
+            choice = (logits + self.noise[bar]).argmax(dim=-1)
+            out.copy_(choice)
+            chosen = torch.log_softmax(logits, dim=-1).gather(-1, choice.unsqueeze(-1)).squeeze(-1)
+            self.buffers.log_probs[bar] = chosen.numpy()
 
     def finish(self) -> None:
-        """Compute the log-probabilities of all bars at once."""
-        if self.continuous:
+        """Compute the log-probabilities of all bars at once, where an update asks for them."""
+        if self.explore == "distribution" and self.network.action == "weights":
             assert self.network.log_std is not None
             log_probs = gaussian_log_prob(self.noise, self.network.log_std, self.network.assets)
             torch.from_numpy(self.buffers.log_probs).copy_(log_probs)
@@ -178,6 +190,8 @@ def collect(
     stretch: int,
     rng: np.random.Generator,
     tally: EpisodeTally,
+    explore: str = "distribution",
+    epsilon: float = 0.0,
 ) -> tuple[Rollout, tuple[Tensor, ...]]:
     """Play `buffers.bars` bars on from where the last rollout ended; return it and the memory to go on with.
 
@@ -186,7 +200,7 @@ def collect(
     b = buffers
     b.observations[0] = b.observations[-1]
     b.starts[0] = b.starts[-1]
-    sampler = Sampler(network, b)
+    sampler = Sampler(network, b, explore=explore, epsilon=epsilon)
     sampler.prepare(rng)
     recorded: list[tuple[Tensor, ...]] = []
     finals: list[tuple[npt.NDArray[np.int64], Float32Array, tuple[Float32Array, ...]]] = []
@@ -257,12 +271,13 @@ class RunnerSetup:
     stretch: int
     seed: int
     threads: int
+    explore: str = "distribution"  # see `Sampler`
 
     def __deepcopy__(self, memo: Mapping[int, Any]) -> RunnerSetup:
         return self  # RLlib copies configurations; the market in here is read-only and large
 
 
-class BatchedEnvRunner(EnvRunner):  # type: ignore[misc]  # ray ships no types
+class BatchedEnvRunner(EnvRunner):
     """RLlib's EnvRunner over one vector environment; `sample()` returns a `Rollout`, not episodes.
 
     It draws from its own generator, seeded by (seed, worker_index). `share(network)` makes it act with a learner's own
@@ -278,14 +293,14 @@ class BatchedEnvRunner(EnvRunner):  # type: ignore[misc]  # ray ships no types
             torch.set_num_threads(max(1, setup.threads))
         self.rng = np.random.default_rng([setup.seed, self.worker, 17])
         self.module = setup.make_network()
-        self._version = 0
+        self.epsilon = 1.0
         self.make_env()
 
     def make_env(self) -> None:
         """Build the environments and start every one of them on an episode of its own."""
         setup = self.setup
         seed = int(self.rng.integers(2**31))
-        self.env: PortfolioVectorEnv | None = setup.make_env(setup.envs)
+        self.env: PortfolioVectorEnv | None = setup.make_env(setup.envs)  # type: ignore[assignment]  # ray says None
         self.num_envs = setup.envs
         network = self.module
         size = self.env.layout.size
@@ -309,6 +324,8 @@ class BatchedEnvRunner(EnvRunner):  # type: ignore[misc]  # ray ships no types
             stretch=self.setup.stretch,
             rng=self.rng,
             tally=self.tally,
+            explore=self.setup.explore,
+            epsilon=self.epsilon,
         )
         self.num_env_steps_sampled_lifetime += rollout.steps
         return rollout

@@ -1,0 +1,82 @@
+"""Ray for a training: one started here or one that is there already, the market shared once a node, code shipped along."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from wealtharena.config.paths import conf_dir
+from wealtharena.config.specs.agent import ComputeSpec
+from wealtharena.errors import TrainingError
+
+EXCLUDED = ("outputs", "multirun", "data", "checkpoints", "wandb", ".git", ".venv", ".mypy_cache", "results", "tests")
+
+
+def connect(compute: ComputeSpec) -> None:
+    """Connect to the cluster at `compute.address`, or start a Ray on this machine where that is null.
+
+    A Ray that this process is connected to already is used as it is. TrainingError where the address does not answer.
+    """
+    import ray
+
+    if ray.is_initialized():
+        return
+    quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False, "logging_level": "ERROR"}
+    if compute.address is None:
+        cpus = compute.num_cpus or max(len(os.sched_getaffinity(0)), compute.runners + compute.learners + 1)
+        ray.init(num_cpus=cpus, include_dashboard=False, **quiet)
+        return
+    try:
+        ray.init(address=compute.address, runtime_env=shipped(), **quiet)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise TrainingError(
+            f"compute.address={compute.address}: no Ray cluster answers",
+            hint="start one with `ray start --head` and give its address, or choose compute=workers",
+        ) from error
+
+
+def shipped() -> dict[str, Any]:
+    """Return the runtime environment that carries the package and its configuration, without data, outputs or .git.
+
+    Nothing is shipped where the package is installed as a wheel: the nodes have it installed as well.
+    """
+    root = conf_dir().parent
+    if not (root / "wealtharena").is_dir() or root.name == "wealtharena":
+        return {}
+    return {"working_dir": str(root), "excludes": [f"/{name}/" for name in EXCLUDED]}
+
+
+def share(value: Any) -> Any:
+    """Return a reference to `value` in Ray's store; each node holds one copy, which its runners read in place."""
+    import ray
+
+    return ray.put(value)
+
+
+def build(config: Any) -> Any:
+    """Return RLlib's algorithm of a configuration, with nothing written outside a temporary folder."""
+    with _quiet_folder() as folder:
+        from ray.tune.logger.noop import NoopLogger
+
+        return config.build_algo(logger_creator=lambda c: NoopLogger(c, folder))
+
+
+@contextlib.contextmanager
+def _quiet_folder() -> Iterator[str]:
+    folder = Path(tempfile.mkdtemp(prefix="wealtharena-"))
+    try:
+        yield str(folder)
+    finally:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def disconnect() -> None:
+    """Leave Ray; one that was started here ends."""
+    import ray
+
+    ray.shutdown()

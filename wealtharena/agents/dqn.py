@@ -1,0 +1,31 @@
+"""Deep Q-learning with a double estimator (Mnih et al. 2015; van Hasselt et al. 2016) over allocations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from wealtharena.agents.replay_spec import OffPolicySpec
+
+if TYPE_CHECKING:
+    from wealtharena.agents.engine import Engine, Workbench
+
+ACTIONS: tuple[str, ...] = ("allocation",)
+
+
+class AlgorithmSpec(OffPolicySpec):
+    """DQN; the best allocation is taken, a random one with probability epsilon while training."""
+
+    name: Literal["dqn"]
+    epsilon_start: float = Field(ge=0, le=1)
+    epsilon_end: float = Field(ge=0, le=1)
+    epsilon_share: float = Field(gt=0, le=1, description="share of the training over which epsilon falls")
+
+
+def build(bench: Workbench) -> Engine:
+    """Return the engine that trains this algorithm on the bench's market."""
+    from wealtharena.agents.q_learning import DQNEngine
+
+    assert isinstance(bench.spec.algo, AlgorithmSpec)
+    return DQNEngine(bench, bench.spec.algo)

@@ -1,0 +1,164 @@
+"""The off-policy engine: collect in bulk, remember, and make as many updates a step as asked for.
+
+SAC, TQC, DQN and the offline algorithms differ in one object, their `Update`, and share everything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from wealtharena.agents.engine import Workbench, require_tested_ray_version
+from wealtharena.agents.learner import check_finite
+from wealtharena.agents.networks import Network
+from wealtharena.agents.on_policy import runner_setup
+from wealtharena.agents.replay import Replay, Transitions
+from wealtharena.agents.replay_spec import OffPolicySpec
+from wealtharena.errors import ConfigError
+
+
+class Update(Protocol):
+    """One algorithm's gradient step over a batch."""
+
+    network: Network
+
+    def step(self, batch: Transitions) -> Tensor:
+        """Make one update; return its figures, the loss first."""
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of what `step` returns."""
+
+    def modules(self) -> Mapping[str, torch.nn.Module]:
+        """Return everything with parameters or buffers to be saved."""
+
+    def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
+        """Return all optimisers."""
+
+
+def require_memoryless(bench: Workbench) -> None:
+    """Raise ConfigError where the model has memory, which replayed single steps cannot train."""
+    if bench.spec.model.name in ("gru", "lstm"):
+        name = bench.spec.algo.name
+        raise ConfigError(
+            f"algo={name} cannot train model={bench.spec.model.name}",
+            hint="choose model=mlp or model=attention, or algo=ppo",
+        )
+
+
+def require_local(bench: Workbench) -> None:
+    """Raise ConfigError where remote runners are asked for."""
+    if bench.spec.compute.runners:
+        raise ConfigError(
+            f"algo={bench.spec.algo.name} rolls out in the training process only",
+            hint="choose compute=local, or algo=ppo with remote runners",
+        )
+
+
+def polyak(target: torch.nn.Module, online: torch.nn.Module, tau: float) -> None:
+    """Move the target's parameters the share `tau` towards the online ones."""
+    with torch.no_grad():
+        torch._foreach_lerp_(list(target.parameters()), list(online.parameters()), tau)
+
+
+def clip(parameters: list[torch.nn.Parameter], max_norm: float | None) -> None:
+    """Clip the global gradient norm where a limit is set."""
+    if max_norm is not None:
+        torch.nn.utils.clip_grad_norm_(parameters, max_norm)
+
+
+class UpdateState:
+    """What off-policy and offline engines save of an update."""
+
+    def __init__(self, update: Update) -> None:
+        self.update = update
+
+    def get(self) -> dict[str, Any]:
+        """Return tensors of all modules and optimisers."""
+        return {
+            "modules": {name: module.state_dict() for name, module in self.update.modules().items()},
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.update.optimizers().items()},
+        }
+
+    def set(self, state: Mapping[str, Any]) -> None:
+        """Go on from `get()`."""
+        for name, module in self.update.modules().items():
+            module.load_state_dict(state["modules"][name])
+        for name, optimizer in self.update.optimizers().items():
+            optimizer.load_state_dict(state["optimizers"][name])
+
+    def check(self, loss: Tensor, count: int) -> None:
+        """Raise TrainingError where something is no longer finite."""
+        check_finite(loss, list(self.update.network.parameters()), updates=count)
+
+
+class OffPolicyEngine:
+    """Collects with the current network and learns from what is remembered."""
+
+    def __init__(self, bench: Workbench, algo: OffPolicySpec, update: Update, *, explore: str) -> None:
+        require_tested_ray_version()
+        require_local(bench)
+        from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+
+        from wealtharena.agents.rollout import BatchedEnvRunner
+
+        self.algo, self.update = algo, update
+        setup = runner_setup(
+            bench, market=bench.market, rollout_steps=algo.rollout_steps, critic=False, explore=explore
+        )
+        config = AlgorithmConfig().environment(env_config={"setup": setup}, disable_env_checking=True)
+        self.runner = BatchedEnvRunner(config=config, worker_index=0)
+        self.runner.share(update.network)
+        layout = bench.market.layout
+        self.replay = Replay(algo.buffer, layout.size, len(layout.symbols), bench.action)
+        self.generator = torch.Generator().manual_seed(bench.spec.seed)
+        self.env_steps, self.updates, self._owed, self._fresh = 0, 0, 0.0, 0
+        self._state = UpdateState(update)
+
+    def iterate(self) -> dict[str, float]:
+        """Collect one rollout and make the updates that it is worth."""
+        rollout, figures = self.runner.sample_with_metrics()
+        self.replay.add(rollout)
+        self.env_steps += rollout.steps
+        self._fresh += rollout.steps
+        if self._fresh < self.algo.learning_starts:
+            return figures
+        self._owed += rollout.steps * self.algo.updates_per_step
+        count, self._owed = int(self._owed), self._owed % 1.0
+        if not count:
+            return figures
+        rows = torch.randint(self.replay.count, (count, self.algo.batch), generator=self.generator)
+        total = torch.zeros(len(self.update.names()))
+        for row in rows:
+            total += self.update.step(self.replay.sample(row))
+        self.updates += count
+        self._state.check(total[0], self.updates)
+        means = {name: float(value) / count for name, value in zip(self.update.names(), total, strict=True)}
+        return {**figures, **means, "updates": float(self.updates)}
+
+    def network(self) -> Network:
+        """Return the network that acts."""
+        return self.update.network
+
+    def get_state(self) -> dict[str, Any]:
+        """Return everything but the remembered steps, which are collected anew."""
+        return {
+            "env_steps": self.env_steps,
+            "updates": self.updates,
+            "generator": self.generator.get_state(),
+            "runner": self.runner.get_state(),
+            **self._state.get(),
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from `get_state()`; the first updates wait until `learning_starts` steps are remembered again."""
+        self.env_steps, self.updates = int(state["env_steps"]), int(state["updates"])
+        self.generator.set_state(state["generator"])
+        self.runner.set_state(state["runner"])
+        self._state.set(state)
+
+    def close(self) -> None:
+        """Let the environments go."""
+        self.runner.stop()

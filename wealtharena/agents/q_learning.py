@@ -1,0 +1,85 @@
+"""The update of DQN."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from wealtharena.agents.engine import Workbench
+from wealtharena.agents.networks import Network
+from wealtharena.agents.off_policy import OffPolicyEngine, clip, polyak, require_memoryless
+from wealtharena.agents.replay import Transitions
+
+if TYPE_CHECKING:
+    from wealtharena.agents.dqn import AlgorithmSpec
+
+
+class DQNUpdate:
+    """Q(s, .) are the network's logits; the target is r + gamma Q'(s', argmax Q(s', .))."""
+
+    def __init__(
+        self, network: Network, *, learning_rate: float, gamma: float, tau: float, max_grad_norm: float | None
+    ) -> None:
+        self.network = network
+        self.target = copy.deepcopy(network).requires_grad_(False)
+        self.gamma, self.tau, self.max_grad_norm = gamma, tau, max_grad_norm
+        self.parameters = [p for p in network.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.Adam(self.parameters, lr=learning_rate, fused=True)
+
+    def names(self) -> tuple[str, ...]:
+        """Return the figures' names."""
+        return ("loss", "q_mean")
+
+    def modules(self) -> Mapping[str, torch.nn.Module]:
+        """Return the online and the target network."""
+        return {"network": self.network, "target": self.target}
+
+    def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
+        """Return the optimiser."""
+        return {"q": self.optimizer}
+
+    def loss(self, batch: Transitions) -> tuple[Tensor, Tensor]:
+        """Return the Huber loss and the mean of Q."""
+        with torch.no_grad():
+            best = self.network.parameters_of(batch.following).argmax(dim=-1, keepdim=True)
+            following = self.target.parameters_of(batch.following).gather(-1, best).squeeze(-1)
+            targets = batch.rewards + self.gamma * batch.alive * following
+        values = self.network.parameters_of(batch.observations).gather(-1, batch.actions.unsqueeze(-1)).squeeze(-1)
+        return torch.nn.functional.smooth_l1_loss(values, targets), values.detach().mean()
+
+    def step(self, batch: Transitions) -> Tensor:
+        """Make one update."""
+        self.optimizer.zero_grad(set_to_none=True)
+        loss, mean = self.loss(batch)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        clip(self.parameters, self.max_grad_norm)
+        self.optimizer.step()
+        polyak(self.target, self.network, self.tau)
+        return torch.stack([loss.detach(), mean])
+
+
+class DQNEngine(OffPolicyEngine):
+    """Collects with a falling share of random allocations."""
+
+    def __init__(self, bench: Workbench, algo: AlgorithmSpec) -> None:
+        require_memoryless(bench)
+        network = bench.network_factory(critic=False)()
+        update = DQNUpdate(
+            network,
+            learning_rate=algo.learning_rate,
+            gamma=algo.gamma,
+            tau=algo.tau,
+            max_grad_norm=algo.max_grad_norm,
+        )
+        super().__init__(bench, algo, update, explore="epsilon")
+        self._epsilon = (algo.epsilon_start, algo.epsilon_end, algo.epsilon_share * bench.env_steps)
+
+    def iterate(self) -> dict[str, float]:
+        """Collect and learn with epsilon as the schedule has it."""
+        start, end, steps = self._epsilon
+        self.runner.epsilon = start + min(1.0, self.env_steps / steps) * (end - start)
+        return {**super().iterate(), "epsilon": self.runner.epsilon}
