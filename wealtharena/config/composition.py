@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any, cast
 
 import hydra
@@ -17,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from wealtharena.config.paths import conf_dir, sweeps_dir
+from wealtharena.errors import ConfigError
 
 PRIMARY = "config"  # conf/config.yaml
 
@@ -28,8 +30,38 @@ def compose_raw(overrides: Sequence[str] = ()) -> DictConfig:
         HydraException: an override does not fit conf/.
     """
     prepare()
+    overrides = with_preset_files(overrides)
     with _beside_a_job(), hydra.initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="wealtharena"):
         return hydra.compose(PRIMARY, overrides=list(overrides))
+
+
+def with_preset_files(overrides: Sequence[str]) -> list[str]:
+    """Return the overrides with `experiment=<file>.yaml` made a choice of the group `experiment`.
+
+    The file is a preset like those of conf/experiment, such as the best.yaml that a search leaves.
+
+    Raises:
+        ConfigError: there is no such file.
+    """
+    return [
+        _preset(item) if item.startswith("experiment=") and item.endswith((".yaml", ".yaml'")) else item
+        for item in overrides
+    ]
+
+
+def _preset(override: str) -> str:
+    value = override.partition("=")[2].strip("'\"")
+    path = next((found for found in (Path(value), Path("/", value)) if found.is_file()), None)
+    if path is None:
+        raise ConfigError(
+            f"experiment={value}: there is no such file", hint="give a preset's name, or the path of its YAML file"
+        )
+    group, name = path.parent.as_posix().strip("/"), path.stem
+    place = f"experiment/{group}" if group not in ("", ".") else "experiment"
+    ConfigStore.instance().store(
+        group=place, name=name, node=OmegaConf.load(path), package="_global_", provider="preset"
+    )
+    return f"experiment={group}/{name}.yaml" if group not in ("", ".") else f"experiment={name}.yaml"
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from wealtharena.config.composition import PRIMARY, prepare
+from wealtharena.config.composition import PRIMARY, prepare, with_preset_files
 from wealtharena.config.help import help_text
 from wealtharena.config.paths import conf_dir
 from wealtharena.config.problems import composition_error
@@ -66,7 +66,7 @@ def show(error: WealthArenaError) -> int:
 
 def _run(job: Job, argv: Sequence[str]) -> int:
     prepare()
-    argv = resumed_argv(argv)
+    argv = with_preset_files(resumed_argv(argv))
     _refuse_grid_of_searches(argv)
     codes: list[int] = []
     full_error = os.environ.get("HYDRA_FULL_ERROR")
