@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse, Response
 from pydantic import ValidationError
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from wealtharena.deployment import answers, openapi
 from wealtharena.deployment.guard import Audit, BodyTooLargeError, Guard, Keys
@@ -30,7 +31,14 @@ logger = logging.getLogger("wealtharena.deployment")
 AgentId = Annotated[
     str, Path(max_length=64, description="agent id such as `cryptocurrencies`, or an asset class such as `crypto`")
 ]
-_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 415: "unsupported_media_type"}
+_CODES = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "unsupported_media_type",
+    500: "internal",
+}
 
 
 def create() -> Guard:
@@ -240,5 +248,15 @@ def _add_errors(api: FastAPI) -> None:
         return _error(request, 422, "the request can't be used", openapi.problems(error))
 
     @api.exception_handler(BodyTooLargeError)
-    async def _large(_: Request, error: BodyTooLargeError) -> Response:
-        raise error
+    async def _large(request: Request, error: BodyTooLargeError) -> Response:
+        response = _error(request, 413, str(error))
+        response.headers["connection"] = "close"
+        return response
+
+    @api.exception_handler(ClientDisconnect)
+    async def _gone(request: Request, _: ClientDisconnect) -> Response:
+        return _error(request, 400, "the client went away before its request was whole")
+
+    @api.exception_handler(Exception)
+    async def _failure(request: Request, _: Exception) -> Response:
+        return _error(request, 500, "the service failed; its log has the request id")

@@ -40,7 +40,12 @@ class BarTable:
                     f"bars.{column}", "column is missing", hint=f"long form: timestamp, symbol, {', '.join(COLUMNS)}"
                 )
         try:
-            stamps = pd.to_datetime(frame["timestamp"], utc=True).dt.as_unit("ns").astype("int64").to_numpy(dtype=np.int64)
+            stamps = (
+                pd.to_datetime(frame["timestamp"], utc=True)
+                .dt.as_unit("ns")
+                .to_numpy(dtype="datetime64[ns]")
+                .astype(np.int64)
+            )
         except (ValueError, TypeError) as error:
             raise InputError("bars.timestamp", "is not a column of dates") from error
         values = {name: _numbers(frame[name], name) for name in COLUMNS if name in frame.columns}

@@ -121,8 +121,6 @@ class Guard:
                 await exchange.refuse(*refusal)
             else:
                 await self.app(scope, exchange.receive, exchange.send)
-        except BodyTooLargeError:
-            await exchange.refuse(413, "too_large", f"the body is larger than {self.max_body_bytes} bytes")
         except Exception:
             logger.exception("request %s failed", exchange.id)
             await exchange.refuse(500, "internal", "the service failed; its log has the request id")
@@ -214,7 +212,7 @@ class _Exchange:
         message = await self._receive()
         self.received += len(message.get("body", b""))
         if self.received > self._limit:
-            raise BodyTooLargeError
+            raise BodyTooLargeError(f"the body is larger than {self._limit} bytes")
         return message
 
     async def send(self, message: Message) -> None:

@@ -1,0 +1,143 @@
+"""A service over small checkpoints, in this process or in one of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+
+from tests.registry.shelf import AGENT, save
+from wealtharena.deployment.app import build
+from wealtharena.deployment.guard import Guard
+from wealtharena.deployment.settings import Settings
+from wealtharena.registry import ModelCheckpoint, promote
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+FEATURES = np.zeros((3, 2, 2)).tolist()
+
+
+def settings(folder: Path, **changes: Any) -> Settings:
+    runtime = folder / "runtime"
+    runtime.mkdir(parents=True, exist_ok=True)
+    base: dict[str, Any] = {
+        "checkpoints": folder / "checkpoints",
+        "keys_file": folder / "keys.json",
+        "runtime": runtime,
+        "rate_per_minute": 100_000,
+        "max_body_bytes": 200_000,
+        "max_batch": 16,
+        "max_stale_bars": 3,
+        "poll_seconds": 0.05,
+        "audit_file": folder / "audit.jsonl",
+    }
+    return Settings(**{**base, **changes})
+
+
+def stocked(folder: Path) -> ModelCheckpoint:
+    """Return a registry with a production agent, a simulated one on paper and one with nothing promoted."""
+    store = ModelCheckpoint(folder / "checkpoints")
+    save(store, "v1", verdict="promotable", weights=(0.5, 0.2, 0.1), slope=0.05)
+    promote(store, AGENT, "v1")
+    save(store, "s1", agent="etf", simulated=True)
+    promote(store, "etf", "s1")
+    save(store, "c1", agent="commodities")
+    return store
+
+
+@dataclass
+class Client:
+    """A synchronous client of a service in this process."""
+
+    guard: Guard
+    headers: dict[str, str]
+    client: tuple[str, int] = ("127.0.0.1", 5000)
+    base: str = "http://localhost"
+
+    def request(self, method: str, path: str, **given: Any) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(app=self.guard, raise_app_exceptions=True, client=self.client)
+            async with httpx.AsyncClient(transport=transport, base_url=self.base, headers=self.headers) as client:
+                return await client.request(method, path, **given)
+
+        return asyncio.run(ask())
+
+    def get(self, path: str, **given: Any) -> httpx.Response:
+        return self.request("GET", path, **given)
+
+    def predict(self, agent: str = AGENT, **body: Any) -> httpx.Response:
+        return self.request("POST", f"/agents/{agent}/predict", json=body)
+
+    def raw(self, content: str | bytes, agent: str = AGENT) -> httpx.Response:
+        kind = {"content-type": "application/json"}
+        return self.request("POST", f"/agents/{agent}/predict", content=content, headers=kind)
+
+    @property
+    def audit(self) -> list[dict[str, Any]]:
+        path = self.guard.audit.path
+        assert path is not None
+        return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def client(folder: Path, **changes: Any) -> Client:
+    return Client(build(settings(folder, **changes)), {})
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def live(
+    folder: Path, *, workers: int = 1, overrides: tuple[str, ...] = ()
+) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Yield the address and the process of a server started by the command line; stop it at the end."""
+    port = free_port()
+    log = (folder / "server.log").open("w")
+    command = [
+        sys.executable, str(REPOSITORY / "run.py"), "task=serve", f"serve.port={port}", f"serve.workers={workers}",
+        f"paths.checkpoints={folder / 'checkpoints'}", f"serve.keys_file={folder / 'keys.json'}",
+        f"serve.audit_file={folder / 'audit.jsonl'}", "serve.poll_seconds=0.05", "serve.rate_per_minute=10000000", *overrides,
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        _wait(address, process, folder / "server.log")
+        yield address, process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        log.close()
+
+
+def _wait(address: str, process: subprocess.Popen[str], log: Path) -> None:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            raise AssertionError(f"the server stopped with {process.returncode}: {log.read_text()}")
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(f"{address}/health", timeout=5).status_code == 200:
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"the server does not answer: {log.read_text()}")
