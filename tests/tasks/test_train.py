@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tasks.conftest import record
+from wealtharena.errors import ConfigError, DataError, WealthArenaError
+from wealtharena.evaluation import metrics
+
+Small = Callable[..., tuple[int, Path]]
+
+NAMES = {
+    "total_return",
+    "annual_return",
+    "annual_volatility",
+    "sharpe",
+    "sortino",
+    "max_drawdown",
+    "calmar",
+    "win_rate",
+    "profit_factor",
+    "var_95",
+    "cvar_95",
+    "turnover",
+    "exposure",
+    "trades",
+    "costs_paid",
+    "psr",
+    "min_track_record_length",
+}
+
+
+def test_a_run_leaves_what_the_design_promises(small: Small) -> None:
+    code, folder = small()
+    run = record(folder)
+    assert code == 0
+    for key in (
+        "run_id",
+        "agent",
+        "asset",
+        "algo",
+        "seed",
+        "command",
+        "config_hash",
+        "versions",
+        "data",
+        "split",
+        "fill",
+    ):
+        assert run[key] is not None, key
+    assert run["status"] == "completed"
+    assert run["schema_version"] == 1
+    assert set(run["metrics"]) == {"train", "validation", "test"}
+    assert set(run["metrics"]["test"]) >= NAMES
+    assert {"buy_and_hold", "equal_weight", "momentum", "cash", "random"} <= set(run["baselines"])
+    assert {"sharpe_difference", "ci95", "p_value"} <= set(run["comparison"]["buy_and_hold"])
+    assert run["verdict"]["status"] in ("unproven", "rejected")
+    assert run["data"]["simulated"] is True
+    assert (folder / run["checkpoint"]["path"] / "weights.pt").is_file()
+    assert "SIMULATED" in (folder / "report.html").read_text()
+    for name in ("equity.parquet", "trades.parquet", "metrics.jsonl", "plots/equity.png"):
+        assert (folder / name).stat().st_size > 0, name
+    saved = folder.parents[2] / "checkpoints" / run["registry"]
+    assert {path.name for path in saved.iterdir()} >= {
+        "weights.pt",
+        "policy.onnx",
+        "config.yaml",
+        "scaler.json",
+        "metadata.json",
+        "manifest.json",
+    }
+    assert json.loads((saved / "metadata.json").read_text())["simulated"] is True
+
+
+def test_the_figures_of_run_json_are_those_of_the_equity_on_disk(small: Small) -> None:
+    import pandas as pd
+
+    _, folder = small()
+    run, equity = record(folder), pd.read_parquet(folder / "equity.parquet")
+    returns = equity["equity"].pct_change().to_numpy()[1:]
+    assert run["metrics"]["test"]["total_return"] == pytest.approx(metrics.total_return(returns), abs=1e-12)
+    assert run["metrics"]["test"]["max_drawdown"] == pytest.approx(metrics.max_drawdown(returns), abs=1e-12)
+
+
+def test_the_same_seed_gives_the_same_metrics_and_another_seed_does_not(small: Small) -> None:
+    first, again, other = (record(small(f"seed={seed}")[1]) for seed in (3, 3, 4))
+    assert first["metrics"] == again["metrics"]
+    assert first["run_id"] != again["run_id"]
+    assert first["config_hash"] == other["config_hash"]
+    assert first["metrics"] != other["metrics"]
+
+
+def test_walk_forward_trains_a_fold_at_a_time_and_joins_one_record(small: Small) -> None:
+    code, folder = small("split=walk_forward", "split.folds=2", "train.env_steps=2048")
+    run = record(folder)
+    assert code == 0
+    assert [fold["index"] for fold in run["folds"]] == [0, 1]
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    steps = [line["env_step"] for line in lines]
+    assert steps == sorted(set(steps))
+    assert {line["fold"] for line in lines} == {0, 1}
+
+
+def test_an_interrupt_keeps_a_checkpoint_and_opens_no_test_window(small: Small, tmp_path: Path) -> None:
+    def stop() -> None:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("outputs/*/*/trainer/state.pt")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    killer = threading.Thread(target=stop)
+    killer.start()
+    code, folder = small("train.env_steps=100000000", "train.checkpoint_seconds=0.1")
+    killer.join()
+    run = record(folder)
+    assert code == 130
+    assert run["status"] == "interrupted"
+    assert "test" not in run.get("metrics", {})
+    assert (folder / run["checkpoint"]["path"] / "weights.pt").is_file()
+    assert not (tmp_path / "results" / "ledger.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["data.start=2024-01-01", "data.end=2020-01-01"], "start"),
+        (["data.simulator.bars=60"], "bars"),
+    ],
+)
+def test_bad_input_fails_with_a_hint_and_says_so_in_run_json(
+    small: Small, tmp_path: Path, overrides: list[str], told: str
+) -> None:
+    with pytest.raises(WealthArenaError, match=told) as caught:
+        small(*overrides)
+    assert isinstance(caught.value, DataError | ConfigError)
+    assert caught.value.hint
+    for path in tmp_path.glob("outputs/*/*/run.json"):
+        run: dict[str, Any] = json.loads(path.read_text())
+        assert run["status"] == "failed"
+        assert run["error"]["hint"]
+        assert {entry.name for entry in path.parent.iterdir()} == {"run.json"}
