@@ -9,10 +9,12 @@ from __future__ import annotations
 import logging
 import os
 import re
+import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -25,7 +27,16 @@ from wealtharena.errors import ProviderError
 
 T = TypeVar("T")
 
-_TALKATIVE: Final = ("httpx", "httpcore", "yfinance", "curl_cffi", "urllib3", "peewee")
+_TALKATIVE: Final = (
+    "httpx",
+    "httpcore",
+    "yfinance",
+    "curl_cffi",
+    "urllib3",
+    "peewee",
+    "filelock",
+    "charset_normalizer",
+)
 _PARAMETERS: Final = re.compile(
     r"(?i)\b(api_?key|x_cg_\w+_api_key|crumb|token|secret|cookie|set-cookie|a3)\s*[=:]\s*[^&\s'\"<>]+"
 )
@@ -123,7 +134,7 @@ class Manners:
         self.admit(symbol)
         failure, response = "", None
         try:
-            with httpx.Client(timeout=self.spec.timeout_seconds) as client:
+            with httpx.Client(timeout=self.spec.timeout_seconds, verify=_tls()) as client:
                 response = client.get(url, params=dict(params), headers=dict(headers or {}))
         except httpx.TimeoutException:
             failure = f"no answer within {self.spec.timeout_seconds:g} s"
@@ -150,6 +161,14 @@ class Manners:
         asked = error.retry_after if isinstance(error, BusyError) else None
         backoff = self.spec.backoff_seconds * 2 ** (state.attempt_number - 1)
         return float(min(max(asked or 0.0, backoff), self.spec.longest_wait_seconds))
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Return the one TLS context of the process: reading the certificates takes longer than a request on loopback."""
+    import httpx
+
+    return httpx.create_ssl_context()
 
 
 def raise_for_busy(provider: str, symbol: str, status: int, headers: Mapping[str, str]) -> None:

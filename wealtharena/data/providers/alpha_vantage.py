@@ -16,7 +16,7 @@ import pandas as pd
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.data.bars import RawBars, VolumeUnit, raw_table, window_mask
-from wealtharena.data.manners import Manners, BusyError, RefusalError, UnknownSymbolError
+from wealtharena.data.manners import BusyError, Manners, RefusalError, UnknownSymbolError
 from wealtharena.errors import ProviderError
 
 BASE_URL: Final = "https://www.alphavantage.co/query"

@@ -18,7 +18,7 @@ import pandas as pd
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.data.bars import RawBars, raw_table, window_mask
-from wealtharena.data.manners import Manners, BusyError, RefusalError, UnknownSymbolError
+from wealtharena.data.manners import BusyError, Manners, RefusalError, UnknownSymbolError
 from wealtharena.errors import ProviderError
 
 BASE_URL: Final = "https://api.coingecko.com/api/v3"
@@ -199,6 +199,8 @@ class Provider:
                 if abs(at - round(at / step) * step) < 300_000
             ]
             closes = [(at, value) for at, value in closes if at <= prices[-1][0] + 300_000]
+        now = int(self._clock().timestamp() * 1000)
+        closes = [(at, value) for at, value in closes if at <= now]
         ends = np.array([at for at, _ in closes], dtype=np.int64)
         frame = pd.DataFrame(
             {

@@ -19,11 +19,12 @@ import pandas as pd
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec, MannersSpec
 from wealtharena.data.bars import RawBars, raw_table, window_mask
-from wealtharena.data.manners import Manners, BusyError, RefusalError, UnknownSymbolError
+from wealtharena.data.manners import BusyError, Manners, RefusalError, UnknownSymbolError
 from wealtharena.errors import ProviderError
 
 BASE_URL: Final = "https://api.stlouisfed.org/fred"
 _VINTAGES: Final = 1000  # publication dates asked for at once; FRED refuses more than 2000
+_ROWS: Final = 100_000  # the most that one answer holds; fredapi does not turn pages
 _KEY_PAGE: Final = "a free one: https://fred.stlouisfed.org/docs/api/api_key.html"
 
 
@@ -94,10 +95,10 @@ class Provider:
         return _tidy(frame, series)
 
     def _all(self, client: Any, named: str) -> Any:
-        try:
-            return client.get_series_all_releases(named)
-        except _TooManyVintagesError:
-            pass
+        with contextlib.suppress(_TooManyVintagesError):
+            frame = client.get_series_all_releases(named)
+            if len(frame) < _ROWS:
+                return frame
         dates = [stamp.date() for stamp in client.get_series_vintage_dates(named)]
         parts = [
             client.get_series_all_releases(named, str(chunk[0]), str(chunk[-1]))

@@ -21,7 +21,7 @@ import pandas as pd
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.data.bars import RawBars, VolumeUnit, raw_table
-from wealtharena.data.manners import Manners, BusyError, RefusalError, UnknownSymbolError, raise_for_busy
+from wealtharena.data.manners import BusyError, Manners, RefusalError, UnknownSymbolError, raise_for_busy
 from wealtharena.errors import ProviderError
 
 HOURLY_DAYS: Final = 730

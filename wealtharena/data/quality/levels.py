@@ -22,6 +22,7 @@ _UNIT_BAND: Final = 0.3  # log distance from 100 that still counts; no market mo
 _RUN: Final = 3  # bars at a new level before it is believed rather than the old one
 _SPLITS: Final = (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50)
 _NEAR_EVENT: Final = 60  # bars before a recorded split in which its adjustment may have been missed
+_STEADY: Final = 0.3  # log distance within which prices count as one level over a few bars
 _SPIKE_FLOOR: Final = 1.5  # whatever sigma says, a smaller ratio is no spike
 _WICK: Final = 4.0  # high or low beyond both open and close by this ratio
 
@@ -124,7 +125,7 @@ def splits(table: pd.DataFrame, context: Context) -> Detection | None:
     Recorded splits of an unadjusted source are applied as recorded. Where the source says that it is adjusted, bars
     within 60 before a recorded split that missed it are put right. For shares and funds, a split nobody recorded is
     taken for one if the whole bar stands at a whole ratio of the close before, from the open on, with no rush of
-    trading: a crash falls during the day, or trades many times the usual value.
+    trading, between two levels that last: a crash falls during the day, or trades many times the usual value.
     """
     prices, volumes = table[list(PRICE_COLUMNS)].to_numpy(dtype=np.float64), table["volume"].to_numpy()
     ratios = table["split"].to_numpy()
@@ -181,7 +182,7 @@ def _unrecorded(prices: Array, volumes: Array, events: list[int]) -> list[tuple[
         if any(abs(place - event) <= 1 for event in events):
             continue
         ratio = _split_ratio(prices[place], closes[place - 1], sigma[place])
-        if ratio and _calm(volumes, closes, place, ratio):
+        if ratio and _between_levels(closes, place) and _calm(volumes, closes, place, ratio):
             found.append((place, ratio))
     return found
 
@@ -200,6 +201,15 @@ def _split_ratio(bar: Array, before: float, sigma: float) -> float | None:
         beyond = np.log(bar[1] / before) < target / 2 if target < 0 else np.log(bar[2] / before) > target / 2
         fits = fits and bool(beyond)
     return best if fits else None
+
+
+def _between_levels(closes: Array, place: int) -> bool:
+    """Return whether prices stood near the level before, and stay near the new one; else it is a spike or its end."""
+    before, after = closes[max(place - 5, 0) : place], closes[place + 1 : place + 4]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        stood = abs(np.log(np.median(before) / closes[place - 1])) < _STEADY
+        stays = len(after) > 0 and abs(np.log(np.median(after) / closes[place])) < _STEADY
+    return bool(stood and stays)
 
 
 def _calm(volumes: Array, closes: Array, place: int, ratio: float) -> bool:

@@ -77,9 +77,6 @@ def bar_end(start: pd.Timestamp, interval: str, calendar: str) -> pd.Timestamp:
     if calendar in (calendars.ALWAYS, calendars.WEEKDAYS):
         return start + pd.Timedelta("1D")
     day = start.tz_localize(None).normalize()
-    schedule = calendars.sessions(calendar, day.date(), day.date())
-    if not len(schedule):
-        return start + pd.Timedelta("1D")
     zone = calendars.time_zone(calendar)
     # the regular close and an hour for the auction and for a feed to correct itself
     close = {"Australia/Sydney": 17, "America/New_York": 17, "America/Chicago": 17}.get(zone, 19)

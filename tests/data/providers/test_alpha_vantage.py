@@ -1,0 +1,136 @@
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.data.market_stub import sample
+from wealtharena.data.manners import BusyError, RefusalError, UnknownSymbolError
+from wealtharena.data.providers.alpha_vantage import Provider
+from wealtharena.errors import ProviderError
+
+PAYLOADS = Path(__file__).parents[4] / "shared" / "market_stub" / "payloads"
+LATER = datetime(2024, 11, 22, 12, tzinfo=UTC)
+RECENT = date(2024, 7, 15)
+
+
+def provider_for(make_spec, asset="stocks", plan="free"):
+    spec = make_spec(asset, "alpha_vantage")
+    data = spec.data.model_copy(update={"manners": spec.data.manners.model_copy(update={"plan": plan})})
+    return Provider(data, spec.asset, clock=lambda: LATER)
+
+
+def wanted(symbol):
+    frame = sample.bars()
+    return frame[frame["symbol"] == symbol].set_index("timestamp")
+
+
+def test_shares_arrive_as_traded(make_spec):
+    raw = provider_for(make_spec).fetch("ACME", RECENT, None, "1d")
+    table = raw.table.set_index("timestamp").sort_index()
+    np.testing.assert_allclose(table["close"], wanted("ACME")["close"].reindex(table.index), atol=1e-4)
+    assert raw.adjusted == "none"
+    assert table.index[0] == pd.Timestamp(RECENT, tz="UTC")
+
+
+def test_a_paid_key_gets_splits_and_dividends(make_spec, stub):
+    stub.stub.cfg["av_premium"] = True
+    table = provider_for(make_spec, plan="paid").fetch("ACME", None, None, "1d").table
+    assert table["dividend"].sum() == 0.5
+    assert (table["split"] == 0).all()
+    assert len(table) == sample.DAYS
+
+
+@pytest.mark.parametrize(
+    ("asset", "symbol", "known", "unit"),
+    [("forex", "EURUSD", "EURUSD=X", "none"), ("crypto", "BTC-USD", "BTC-USD", "units")],
+)
+def test_pairs_and_coins_have_their_own_services(make_spec, asset, symbol, known, unit):
+    raw = provider_for(make_spec, asset).fetch(symbol, None, None, "1d")
+    table = raw.table.set_index("timestamp").sort_index()
+    np.testing.assert_allclose(table["close"], wanted(known)["close"].reindex(table.index), rtol=1e-4)
+    assert raw.volume_unit == unit
+
+
+def test_the_running_day_of_a_coin_is_left_out(make_spec):
+    spec = make_spec("crypto", "alpha_vantage")
+    last = wanted("BTC-USD").index[-1]
+    raw = Provider(spec.data, spec.asset, clock=lambda: last.to_pydatetime()).fetch("BTC-USD", None, None, "1d")
+    assert raw.table["timestamp"].max() == last - pd.Timedelta(days=1)
+
+
+def test_without_a_key_nothing_is_asked(make_spec, stub, monkeypatch):
+    monkeypatch.delenv("ALPHAVANTAGE_API_KEY")
+    with pytest.raises(RefusalError, match="needs a key") as raised:
+        provider_for(make_spec).fetch("ACME", RECENT, None, "1d")
+    assert "ALPHAVANTAGE_API_KEY" in raised.value.hint
+    assert not stub.log()
+
+
+def test_hours_are_not_served_and_it_says_so(make_spec, stub):
+    with pytest.raises(ProviderError, match="paid service"):
+        provider_for(make_spec).fetch("ACME", RECENT, None, "1h")
+    assert not stub.log()
+
+
+def test_full_history_of_a_share_needs_a_paid_key(make_spec, stub):
+    with pytest.raises(ProviderError, match="paid service") as raised:
+        provider_for(make_spec).fetch("ACME", date(2023, 10, 2), None, "1d")
+    assert "data.start=" in raised.value.hint
+    assert len(stub.log()) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "words", "requests"),
+    [
+        ("av_information", RefusalError, "of the day are spent", 1),
+        ("av_premium", ProviderError, "paid service", 1),
+        ("av_error", UnknownSymbolError, "does not know", 1),
+        ("av_burst", BusyError, "fewer requests", 3),
+        ("av_note", BusyError, "fewer requests", 3),
+        ("malformed", ProviderError, "'N/A' for a number on 2024-", 1),
+        ("html", ProviderError, "web page", 1),
+        ("empty_result", ProviderError, "without rows", 1),
+        ("http_429", BusyError, "429", 3),
+        ("truncate", BusyError, "broken answer", 3),
+    ],
+)
+def test_a_notice_under_200_is_told_from_data(make_spec, stub, kind, error, words, requests):
+    stub.fault("alphavantage", kind)
+    with pytest.raises(error, match=words) as raised:
+        provider_for(make_spec).fetch("ACME", RECENT, None, "1d")
+    assert raised.value.message.startswith("alpha_vantage: ACME: ")
+    assert raised.value.hint
+    assert len(stub.log()) == requests
+
+
+def test_a_repeated_date_is_kept_for_the_quality_room(make_spec, stub):
+    stub.fault("alphavantage", "dup_ts", n=2)
+    table = provider_for(make_spec).fetch("ACME", RECENT, None, "1d").table
+    assert table["timestamp"].duplicated().sum() == 2
+
+
+@pytest.mark.skipif(not PAYLOADS.exists(), reason="recorded payloads are not part of the project")
+@pytest.mark.parametrize(
+    ("asset", "symbol", "file", "close"),
+    [
+        ("stocks", "TSLA", "time_series_daily.json", 729.4),
+        ("stocks", "TSLA", "time_series_daily_adjusted.json", 729.4),
+        ("forex", "EURUSD", "forex_daily.json", 1.20965),
+    ],
+)
+def test_recorded_payloads_parse_to_their_dates(make_spec, stub, asset, symbol, file, close):
+    name = f"{symbol}=X" if asset == "forex" else symbol
+    stub.stub.cfg["replay"] = {f"alphavantage:{name}": str(PAYLOADS / "alphavantage" / file)}
+    table = provider_for(make_spec, asset).fetch(symbol, None, None, "1d").table
+    assert table["timestamp"].dt.date.tolist() == [date(2021, 4, 23), date(2021, 4, 22)]
+    assert table["close"].iloc[0] == close
+
+
+@pytest.mark.skipif(not PAYLOADS.exists(), reason="recorded payloads are not part of the project")
+def test_of_two_quote_currencies_the_one_asked_for_is_taken(make_spec, stub):
+    stub.stub.cfg["replay"] = {"alphavantage:BTC-CNY": str(PAYLOADS / "alphavantage" / "crypto_daily.json")}
+    raw = provider_for(make_spec, "crypto").fetch("BTC-CNY", None, None, "1d")
+    assert raw.table["close"].iloc[0] == 325812.480818
+    assert raw.currency == "CNY"

@@ -1,0 +1,100 @@
+from datetime import UTC, date, datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.data.market_stub import sample
+from wealtharena.data.manners import BusyError, RefusalError, UnknownSymbolError
+from wealtharena.data.providers.coingecko import Provider
+from wealtharena.errors import ProviderError
+
+COIN = sample.bars()[sample.bars()["symbol"] == "BTC-USD"].set_index("timestamp")
+NOW = datetime(2024, 7, 17, 9, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def same_clock(stub):
+    stub.stub.cfg["now"] = int(NOW.timestamp())
+
+
+def provider_for(make_spec, plan="free"):
+    spec = make_spec("crypto", "coingecko")
+    data = spec.data.model_copy(update={"manners": spec.data.manners.model_copy(update={"plan": plan})})
+    return Provider(data, spec.asset, clock=lambda: NOW)
+
+
+def test_a_point_at_midnight_is_the_close_of_the_day_before(make_spec):
+    raw = provider_for(make_spec).fetch("BTC-USD", None, None, "1d")
+    table = raw.table.set_index("timestamp")
+    shared = table.index.intersection(COIN.index)
+    assert len(shared) > 300
+    np.testing.assert_allclose(table.loc[shared, "close"], COIN.loc[shared, "close"], rtol=1e-9)
+
+
+def test_there_are_closes_only_and_the_running_point_is_left_out(make_spec):
+    raw = provider_for(make_spec).fetch("BTC-USD", None, None, "1d")
+    assert raw.table[["open", "high", "low"]].isna().all().all()
+    assert raw.table["timestamp"].iloc[-1] == COIN.index[-1]
+    assert raw.volume_unit == "account"
+
+
+def test_hourly_closes_carry_the_start_of_their_hour_and_no_volume(make_spec, stub):
+    raw = provider_for(make_spec).fetch("BTC-USD", date(2024, 7, 1), date(2024, 7, 10), "1h")
+    steps = raw.table["timestamp"].diff().dropna().unique()
+    assert list(steps) == [pd.Timedelta(hours=1)]
+    assert raw.volume_unit == "none"
+    day_close = raw.table.set_index("timestamp").loc[pd.Timestamp("2024-07-05 23:00", tz="UTC"), "close"]
+    assert day_close == pytest.approx(COIN.loc[pd.Timestamp("2024-07-05", tz="UTC"), "close"])
+
+
+def test_more_than_the_free_year_is_refused_before_asking(make_spec, stub):
+    with pytest.raises(ProviderError, match="365 days") as raised:
+        provider_for(make_spec).fetch("BTC-USD", date(2020, 1, 1), None, "1d")
+    assert "data.start=" in raised.value.hint
+    assert not stub.log()
+
+
+def test_the_services_own_365_day_refusal_is_understood(make_spec, stub):
+    stub.fault("coingecko", "cg_365")
+    with pytest.raises(ProviderError, match="365 days") as raised:
+        provider_for(make_spec).fetch("BTC-USD", date(2024, 6, 1), None, "1d")
+    assert not isinstance(raised.value, RefusalError)
+    assert len(stub.log()) == 1
+
+
+def test_a_coin_without_a_known_id_is_told_how_to_be_named(make_spec, stub):
+    with pytest.raises(UnknownSymbolError, match="id is not known") as raised:
+        provider_for(make_spec).fetch("FOO-USD", None, None, "1d")
+    assert "data.provider_symbols.FOO-USD" in raised.value.hint
+    assert not stub.log()
+
+
+def test_the_key_travels_in_a_header(make_spec, stub):
+    provider_for(make_spec).fetch("BTC-USD", None, None, "1d")
+    row = stub.log()[-1]
+    assert row["headers"]["x-cg-demo-api-key"]
+    assert not any("key" in name for name in row["query"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "words", "requests"),
+    [
+        ("http_429", BusyError, "429", 3),
+        ("http_500", BusyError, "500", 3),
+        ("http_401", RefusalError, "does not accept the key", 1),
+        ("unknown_symbol", UnknownSymbolError, "does not know", 1),
+        ("malformed", ProviderError, "for a point", 1),
+        ("html", ProviderError, "web page", 1),
+        ("empty_result", ProviderError, "no rows", 1),
+        ("truncate", BusyError, "broken answer", 3),
+        ("short_read", BusyError, "connection failed", 3),
+    ],
+)
+def test_failures_are_told_by_their_cause(make_spec, stub, kind, error, words, requests):
+    stub.fault("coingecko", kind)
+    with pytest.raises(error, match=words) as raised:
+        provider_for(make_spec).fetch("BTC-USD", None, None, "1d")
+    assert raised.value.message.startswith("coingecko: BTC-USD: ")
+    assert raised.value.hint
+    assert len(stub.log()) == requests

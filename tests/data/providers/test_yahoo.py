@@ -1,0 +1,170 @@
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.data.market_stub import sample
+from wealtharena.data.manners import BusyError, RefusalError, UnknownSymbolError
+from wealtharena.data.providers.yahoo import Provider
+from wealtharena.errors import ProviderError
+
+PAYLOADS = Path(__file__).parents[4] / "shared" / "market_stub" / "payloads" / "yahoo"
+
+
+def wanted(symbol):
+    frame = sample.bars()
+    return frame[frame["symbol"] == symbol].reset_index(drop=True)
+
+
+def test_daily_bars_arrive_whole_with_the_trade_date_of_the_venue(make_spec):
+    spec = make_spec("stocks", "yahoo")
+    raw = Provider(spec.data, spec.asset).fetch("BHP.AX", None, None, "1d")
+    expected = wanted("BHP.AX")
+    # in Sydney's summer the session opens at 23:00 UTC of the day before
+    assert raw.table["timestamp"].tolist() == expected["timestamp"].tolist()
+    np.testing.assert_allclose(raw.table["close"], expected["close"], rtol=1e-6)
+    assert raw.currency == "AUD"
+    assert raw.adjusted == "splits"
+    assert raw.volume_unit == "units"
+
+
+def test_dividends_stand_on_their_ex_date(make_spec):
+    spec = make_spec("stocks", "yahoo")
+    table = Provider(spec.data, spec.asset).fetch("ACME", None, None, "1d").table
+    assert table.loc[table["dividend"] > 0, ["dividend"]].to_numpy().tolist() == [[0.5]]
+    assert table["timestamp"][table["dividend"] > 0].iloc[0] == wanted("ACME")["timestamp"][100]
+
+
+def test_the_window_includes_both_ends(make_spec):
+    spec = make_spec("crypto", "yahoo")
+    raw = Provider(spec.data, spec.asset).fetch("BTC-USD", date(2023, 10, 1), date(2023, 10, 31), "1d")
+    assert raw.table["timestamp"].iloc[0] == pd.Timestamp("2023-10-01", tz="UTC")
+    assert raw.table["timestamp"].iloc[-1] == pd.Timestamp("2023-10-31", tz="UTC")
+    assert raw.volume_unit == "account"
+
+
+def test_pairs_are_asked_for_in_yahoos_words_and_have_no_volume(make_spec, stub):
+    spec = make_spec("forex", "yahoo")
+    raw = Provider(spec.data, spec.asset).fetch("EURUSD", None, None, "1d")
+    assert stub.log("yahoo")[-1]["path"].endswith("/EURUSD=X")
+    assert raw.symbol == "EURUSD"
+    assert raw.volume_unit == "none"
+
+
+def test_pence_become_pounds(make_spec):
+    spec = make_spec("stocks", "yahoo")
+    raw = Provider(spec.data, spec.asset).fetch("OCDO.L", None, None, "1d")
+    assert raw.currency == "GBP"
+    np.testing.assert_allclose(raw.table["close"], wanted("OCDO.L")["close"] / 100, rtol=1e-6)
+
+
+def test_hourly_bars_carry_the_start_of_their_hour(make_spec, server):
+    now = datetime(2023, 11, 1, tzinfo=UTC)
+    spec = make_spec("stocks", "yahoo")
+    raw = Provider(spec.data, spec.asset, clock=lambda: now).fetch("HOURLY", date(2023, 9, 4), date(2023, 9, 8), "1h")
+    assert raw.table["timestamp"].iloc[0] == pd.Timestamp("2023-09-04 13:30", tz="UTC")
+    assert len(raw.table) == 35
+
+
+def test_hourly_bars_older_than_the_service_keeps_are_refused_before_asking(make_spec, stub):
+    spec = make_spec("stocks", "yahoo")
+    with pytest.raises(ProviderError, match="730 days") as refused:
+        Provider(spec.data, spec.asset).fetch("HOURLY", date(2010, 1, 1), None, "1h")
+    assert "data.start=" in refused.value.hint
+    assert not stub.log("yahoo")
+
+
+def test_a_session_that_has_ended_today_is_kept(make_spec):
+    spec = make_spec("stocks", "yahoo")
+    after_close, during = datetime(2024, 11, 21, 22, 0, tzinfo=UTC), datetime(2024, 11, 21, 16, 0, tzinfo=UTC)
+    ended = Provider(spec.data, spec.asset, clock=lambda: after_close).fetch("ACME", None, None, "1d")
+    running = Provider(spec.data, spec.asset, clock=lambda: during).fetch("ACME", None, None, "1d")
+    assert ended.table["timestamp"].iloc[-1] == pd.Timestamp("2024-11-21", tz="UTC")
+    assert running.table["timestamp"].iloc[-1] == pd.Timestamp("2024-11-20", tz="UTC")
+
+
+@pytest.mark.parametrize("kind", ["http_429", "http_500", "truncate", "short_read", "empty_body", "down_page", "slow"])
+def test_what_passes_is_tried_again(make_spec, stub, kind):
+    spec = make_spec("stocks", "yahoo")
+    provider = Provider(spec.data, spec.asset)
+    provider.fetch("ACME", None, None, "1d")  # the time zone is known from here on
+    stub.fault("yahoo", kind, times=1, **({"delay": 0.8} if kind == "slow" else {}))
+    assert len(provider.fetch("ACME", date(2023, 9, 4), date(2024, 2, 1), "1d").table) > 90
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "words"),
+    [
+        ("http_429", BusyError, "too many requests"),
+        ("http_500", BusyError, "HTTP 500"),
+        ("truncate", BusyError, "broken answer"),
+        ("short_read", BusyError, "no answer"),
+        ("down_page", BusyError, "Will be right back"),
+        ("html", ProviderError, "web page"),
+        ("unknown_symbol", UnknownSymbolError, "does not know"),
+        ("empty_result", ProviderError, "without rows"),
+        ("malformed", ProviderError, "no numbers"),
+        ("consent", RefusalError, "consent"),
+        ("http_403", RefusalError, "refused access"),
+    ],
+)
+def test_what_does_not_pass_is_told_by_its_cause(make_spec, stub, kind, error, words):
+    spec = make_spec("stocks", "yahoo")
+    provider = Provider(spec.data, spec.asset)
+    provider.fetch("ACME", None, None, "1d")
+    stub.clear()
+    stub.fault("yahoo", kind)
+    with pytest.raises(error, match=words) as raised:
+        provider.fetch("ACME", date(2023, 9, 4), date(2024, 2, 1), "1d")
+    assert raised.value.message.startswith("yahoo: ACME: ")
+    assert raised.value.hint
+    assert "delisted" not in raised.value.message or kind == "unknown_symbol"
+    if not isinstance(raised.value, BusyError):
+        assert len([row for row in stub.log("yahoo") if "/chart/" in row["path"]]) <= 2  # yfinance repeats a 4xx once
+
+
+def test_a_long_retry_after_is_not_waited_for(make_spec, stub):
+    spec = make_spec("stocks", "yahoo")
+    stub.fault("yahoo", "http_429", retry_after=3600)
+    with pytest.raises(BusyError, match="3600 s"):
+        Provider(spec.data, spec.asset).fetch("ACME", None, None, "1d")
+
+
+def test_the_budget_of_a_run_is_never_exceeded(make_spec, stub):
+    spec = make_spec("stocks", "yahoo")
+    data = spec.data.model_copy(update={"manners": spec.data.manners.model_copy(update={"requests_per_run": 4})})
+    provider = Provider(data, spec.asset)
+    with pytest.raises(RefusalError, match="budget of 4 requests"):
+        for symbol in ("ACME", "BETA", "BHP.AX", "ACME"):
+            provider.fetch(symbol, None, None, "1d")
+    assert len(stub.log()) <= 4
+
+
+@pytest.mark.skipif(not PAYLOADS.exists(), reason="recorded payloads are not part of the project")
+@pytest.mark.parametrize(
+    ("asset", "symbol", "file", "first", "rows", "currency"),
+    [
+        ("crypto", "BTC-USD", "chart_crypto_BTC-USD.body.json", "2020-01-01", 3, "USD"),
+        ("forex", "EURUSD", "chart_fx_EURUSDX.body.json", "2020-01-01", 3, "USD"),
+        ("stocks", "OCDO.L", "chart_equity_OCDO.L_GBp.body.json", "2020-01-02", 1, "GBP"),
+        ("commodities", "GC=F", "chart_future_GCF.body.json", "2020-01-02", 1, "USD"),
+        ("stocks", "NVDA", "chart_equity_NVDA_split_1y.body.json", "2021-02-01", 252, "USD"),
+    ],
+)
+def test_recorded_payloads_parse_to_their_dates(make_spec, stub, asset, symbol, file, first, rows, currency):
+    name = f"{symbol}=X" if asset == "forex" else symbol
+    stub.stub.cfg["replay"] = {f"yahoo:{name}": str(PAYLOADS / file)}
+    spec = make_spec(asset, "yahoo")
+    raw = Provider(spec.data, spec.asset).fetch(symbol, date(2019, 12, 1), date(2023, 1, 1), "1d")
+    assert raw.table["timestamp"].iloc[0] == pd.Timestamp(first, tz="UTC")
+    assert (len(raw.table), raw.currency) == (rows, currency)
+
+
+@pytest.mark.skipif(not PAYLOADS.exists(), reason="recorded payloads are not part of the project")
+def test_a_closed_market_is_no_evidence_of_delisting(make_spec, stub):
+    stub.stub.cfg["replay"] = {"yahoo:ACME": str(PAYLOADS / "chart_equity_AAPL_1m_weekend_no_timestamps.body.json")}
+    spec = make_spec("stocks", "yahoo")
+    with pytest.raises(ProviderError, match="without rows"):
+        Provider(spec.data, spec.asset).fetch("ACME", date(2025, 2, 15), date(2025, 2, 16), "1d")
