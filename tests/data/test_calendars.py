@@ -43,7 +43,7 @@ def test_hours_of_a_session_lie_inside_it() -> None:
 
 
 def test_an_unknown_calendar_is_named_with_a_way_out() -> None:
-    with pytest.raises(ConfigError, match="XYZ.*XASX"):
+    with pytest.raises(ConfigError, match=r"XYZ.*XASX"):
         calendars.sessions("XYZ", date(2024, 1, 1), date(2024, 2, 1))
 
 

@@ -57,7 +57,7 @@ def resolve(asset: AssetSpec, data: DataSpec, *, probe: Probe | None = None) -> 
         if name not in hosts:
             return _log(Resolution(name, f"{stored}; {name} needs no network"))
         if answered is None:
-            answered = (probe or reachable)([*hosts.values(), CONTROL], data.probe_timeout_seconds)
+            answered = (reachable if probe is None else probe)([*hosts.values(), CONTROL], data.probe_timeout_seconds)
         if hosts[name] in answered:
             return _log(Resolution(name, f"{stored}; {name} answers"))
     if answered:

@@ -35,7 +35,7 @@ def save_arrays(path: Path, arrays: dict[str, np.ndarray[Any, Any]], facts: dict
 def load_arrays(path: Path) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]] | None:
     """Return what `save_arrays` wrote, or None where there is no such file or it is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
     except (FileNotFoundError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         return None

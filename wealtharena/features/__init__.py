@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wealtharena.features.computing import compute, min_history_bars, names_available
+    from wealtharena.features.loading import load
     from wealtharena.features.panel import FeaturePanel, Scaler
 
 _HOMES = {
     "compute": "computing",
     "min_history_bars": "computing",
     "names_available": "computing",
+    "load": "loading",
     "FeaturePanel": "panel",
     "Scaler": "panel",
 }
 
-__all__ = ["FeaturePanel", "Scaler", "compute", "min_history_bars", "names_available"]
+__all__ = ["FeaturePanel", "Scaler", "compute", "load", "min_history_bars", "names_available"]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,11 +3,11 @@
 Returns are simple returns. Bar t of a symbol has the return `sigma_t x_t`, where
 
     sigma_t = base * regime_t * sqrt(h_t),      h_{t+1} = (1 - a - b) + (a e_t^2 + b) h_t      (GARCH(1,1), Bollerslev 1986)
-    x_t     = k (x_{t-1} + ... + x_{t-L}) + sqrt(1 - R2) e_t
+    x_t     = sqrt(R2) sign(x_{t-1} + ... + x_{t-L}) + sqrt(1 - R2) e_t
     e_t     = Student's t of a one-factor Gaussian, plus jumps, scaled to unit variance
 
-`sigma_t` is known at the close of bar t-1. `k` follows from the `predictability` R2 by the Yule-Walker equations; with
-R2 = 0 and without drift, prices are martingales. Highs and lows are those of a Brownian bridge from open to close.
+`sigma_t` is known at the close of bar t-1, and R2 is `predictability`: the share of the next return's variance that the
+trend of the last L = 5 bars tells. With R2 = 0 and without drift, prices are martingales. Highs and lows are those of a Brownian bridge from open to close.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FloatArray = npt.NDArray[np.float64]
 
 OFFLINE: Final = True
 SEEDED: Final = True
-SIGNAL_BARS: Final = 5  # L: the planted signal is the sum of the last five standardised returns
+SIGNAL_BARS: Final = 5  # L: the planted signal is the trend of so many standardised returns
 _BURN_IN_BARS: Final = 300
 _BRIDGE_STEPS: Final = 8
 _LARGEST_MOVE: Final = 0.5  # a symmetric bound on a bar's unexpected return: prices stay positive, martingales stay so
@@ -143,21 +143,20 @@ def _paths(assets: int, spec: SimulatorSpec, times: pd.DatetimeIndex, rng: np.ra
     night, day = _shocks(bars + _BURN_IN_BARS, assets, spec, rng)
     shock = night + day
     h = _garch(shock, spec)
-    weight = _signal_weight(spec.predictability)
-    x, mean = _momentum(shock, weight, np.sqrt(1 - spec.predictability))
+    _, mean = _momentum(shock, spec.predictability)
     keep = slice(_BURN_IN_BARS, None)
     sigma = np.minimum((base * np.sqrt(h)) * _regimes(len(shock), spec, rng)[:, None], _LARGEST_MOVE)[keep]
     drift = spec.annual_drift / per_year if spec.drift else 0.0
-    mean_return = sigma * mean[keep] + drift  # of bar t, known at the close of bar t-1
+    mean = mean[_BURN_IN_BARS:]
+    mean_return = sigma * mean[:-1] + drift  # of bar t, known at the close of bar t-1
     scale = np.sqrt(1 - spec.predictability)
     total = mean_return + np.clip(sigma * scale * shock[keep], -_LARGEST_MOVE, _LARGEST_MOVE)
     gap = spec.overnight_share * mean_return + np.clip(sigma * scale * night[keep], -_LARGEST_MOVE, _LARGEST_MOVE)
     total, gap = np.maximum(total, -0.9), np.maximum(gap, -0.9)
     close = np.cumprod(1 + total, axis=0)
     previous = np.vstack([np.ones(assets), close[:-1]])
-    next_mean = np.vstack([mean_return[1:], np.full(assets, drift)])
-    if weight > 0:  # of the bar after the last one: only its volatility is not simulated, take the last
-        next_mean[-1] += sigma[-1] * weight * x[-SIGNAL_BARS:].sum(axis=0)
+    after_last = sigma[-1] * mean[-1] + drift  # the volatility of the bar after the last one is not simulated
+    next_mean = np.vstack([mean_return[1:], after_last])
     return _Paths(previous * (1 + gap), close, sigma, shock[keep], next_mean)
 
 
@@ -209,38 +208,23 @@ def _regimes(bars: int, spec: SimulatorSpec, rng: np.random.Generator) -> FloatA
     return factor
 
 
-def _signal_weight(r_squared: float) -> float:
-    """Return k such that x_t = k (x_{t-1} + ... + x_{t-L}) + noise is explained by its past to the share `r_squared`.
+def _momentum(shock: FloatArray, r_squared: float) -> tuple[FloatArray, FloatArray]:
+    """Return the standardised returns x, [bars, assets], and their expectation given the past, [bars + 1, assets].
 
-    Yule-Walker: rho_j = k sum_i rho_|j-i| for j = 1..L, and R2 = k sum_j rho_j; solved by bisection, since R2 rises
-    from 0 to 1 as k goes from 0 to 1/L.
+    The expectation has one size and the sign of the last bars' sum, so that it explains the share `r_squared` of the
+    variance in quiet and in wild times alike.
     """
-    low, high = 0.0, 1.0 / SIGNAL_BARS
-    lags = np.arange(1, SIGNAL_BARS + 1)
-    for _ in range(60):
-        k = (low + high) / 2
-        matrix, right = np.eye(SIGNAL_BARS), np.zeros(SIGNAL_BARS)
-        for j in lags:
-            for i in lags:
-                distance = abs(j - i)
-                if distance == 0:
-                    right[j - 1] += k
-                else:
-                    matrix[j - 1, distance - 1] -= k
-        explained = k * np.linalg.solve(matrix, right).sum()
-        low, high = (k, high) if explained < r_squared else (low, k)
-    return 0.0 if r_squared == 0 else (low + high) / 2
-
-
-def _momentum(shock: FloatArray, weight: float, scale: float) -> tuple[FloatArray, FloatArray]:
-    """Return the standardised returns x and their expectation given the past, both [bars, assets]."""
-    mean = np.zeros_like(shock)
-    if weight == 0:
+    mean = np.zeros((len(shock) + 1, shock.shape[1]))
+    if r_squared == 0:
         return shock, mean
-    x = scale * shock
+    x = np.sqrt(1 - r_squared) * shock
+    size = np.sqrt(r_squared)
+    trend = x[:SIGNAL_BARS].sum(axis=0)
     for t in range(SIGNAL_BARS, len(x)):
-        mean[t] = weight * x[t - SIGNAL_BARS : t].sum(axis=0)
+        np.multiply(np.sign(trend), size, out=mean[t])
         x[t] += mean[t]
+        trend += x[t] - x[t - SIGNAL_BARS]
+    mean[-1] = size * np.sign(trend)
     return x, mean
 
 

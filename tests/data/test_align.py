@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wealtharena.config import compose
+from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.data.align import align
+from wealtharena.data.bars import Bars, raw_table
+from wealtharena.data.panel import Panel
+from wealtharena.errors import DataError
+
+CRYPTO = compose(["asset=crypto", "data=files"])
+DAYS = pd.date_range("2024-01-01", periods=60, freq="D")
+
+
+def _panel(spec: ExperimentSpec, *bars: Bars) -> Panel:
+    return align(bars, spec.asset, spec.data, source="test", simulated=False)
+
+
+@st.composite
+def _markets(draw: st.DrawFn) -> list[Bars]:
+    """Two to four symbols with listing dates, delistings, holes, missing volume and non-positive prices of their own."""
+    made = []
+    for name in "ABCD"[: draw(st.integers(2, 4))]:
+        rows = sorted(draw(st.sets(st.integers(0, 59), min_size=1, max_size=60)))
+        close = draw(st.lists(st.floats(-5, 1e6, allow_nan=False), min_size=len(rows), max_size=len(rows)))
+        volume = draw(st.lists(st.sampled_from([0.0, 10.0, np.nan]), min_size=len(rows), max_size=len(rows)))
+        table = raw_table(pd.DataFrame({"timestamp": DAYS[rows].tz_localize("UTC"), "close": close, "volume": volume}))
+        table["tradable"] = draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows)))
+        made.append(Bars("test", name, "1d", table, "USD", "units", "splits", datetime(2024, 6, 1, tzinfo=UTC)))
+    return made
+
+
+@settings(max_examples=60, deadline=None)
+@given(bars=_markets(), order=st.randoms(use_true_random=False))
+def test_the_order_of_symbols_and_rows_changes_nothing_but_the_order(bars: list[Bars], order: object) -> None:
+    panel = _panel(CRYPTO, *bars)
+    shuffled = list(bars)
+    order.shuffle(shuffled)  # type: ignore[attr-defined]  # hypothesis' random.Random
+    other = _panel(CRYPTO, *shuffled)
+    assert other.symbols == tuple(item.symbol for item in shuffled)
+    assert other.fingerprint == panel.fingerprint
+    for name in panel.symbols:
+        np.testing.assert_array_equal(
+            panel.close[:, panel.symbols.index(name)], other.close[:, other.symbols.index(name)]
+        )
+
+
+@settings(max_examples=60, deadline=None)
+@given(bars=_markets())
+def test_no_price_is_invented_and_none_is_lost(bars: list[Bars]) -> None:
+    panel = _panel(CRYPTO, *bars)
+    for column, item in enumerate(bars):
+        seen = dict(zip(panel.timestamps, panel.close[:, column], strict=True))
+        given_prices = dict(
+            zip(item.table["timestamp"].dt.tz_localize(None).to_numpy(), item.table["close"], strict=True)
+        )
+        kept = {stamp: price for stamp, price in seen.items() if np.isfinite(price)}
+        assert all(given_prices[stamp] == price for stamp, price in kept.items())
+        holes = np.diff(
+            np.flatnonzero(np.isin(DAYS.to_numpy(), item.table["timestamp"].dt.tz_localize(None).to_numpy()))
+        )
+        if (holes - 1 <= CRYPTO.data.quality.max_gap_bars).all():
+            assert len(kept) == len(given_prices)
+
+
+@settings(max_examples=60, deadline=None)
+@given(bars=_markets())
+def test_only_a_real_bar_with_a_positive_price_and_volume_is_tradable(bars: list[Bars]) -> None:
+    panel = _panel(CRYPTO, *bars)
+    assert (panel.close[panel.tradable] > 0).all()
+    for column, item in enumerate(bars):
+        marked = dict(zip(item.table["timestamp"].dt.tz_localize(None).to_numpy(), item.table["tradable"], strict=True))
+        assert all(marked[stamp] for stamp in panel.timestamps[panel.tradable[:, column]])
+        if panel.volume is not None and np.isfinite(panel.volume[:, column]).any():
+            assert (panel.volume[panel.tradable[:, column], column] > 0).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(bars=_markets(), data=st.data())
+def test_the_past_of_a_panel_does_not_depend_on_its_future(bars: list[Bars], data: st.DataObject) -> None:
+    for item in bars:  # volume that begins later would change which bars of the past count as without volume
+        item.table["volume"] = 10.0
+    panel = _panel(CRYPTO, *bars)
+    cut = data.draw(st.integers(1, panel.bars))
+    last = pd.Timestamp(panel.timestamps[cut - 1]).date()
+    parts = [item.between(None, last) for item in bars]
+    holes = any(
+        (np.diff(item.table["timestamp"].dt.day_of_year) > CRYPTO.data.quality.max_gap_bars).any() for item in bars
+    )
+    if holes:
+        return
+    early = _panel(CRYPTO, *parts)
+    np.testing.assert_array_equal(early.close, panel.close[:cut])
+    np.testing.assert_array_equal(early.tradable, panel.tradable[:cut])
+
+
+def test_young_and_delisted_symbols_are_nan_outside_their_life(make_bars: Callable[..., Bars]) -> None:
+    young = make_bars("YOUNG", DAYS[20:], np.arange(1.0, 41.0))
+    gone = make_bars("GONE", DAYS[:30], np.arange(1.0, 31.0))
+    panel = _panel(CRYPTO, young, gone)
+    assert panel.bars == 60
+    assert np.isnan(panel.close[:20, 0]).all()
+    assert np.isnan(panel.close[30:, 1]).all()
+    assert not panel.tradable[:20, 0].any()
+    assert not panel.tradable[30:, 1].any()
+    assert panel.tradable[20:30].all()
+
+
+def test_stray_bars_before_a_long_hole_are_left_out_and_said(make_bars: Callable[..., Bars]) -> None:
+    days = pd.date_range("2020-07-13", periods=300, freq="D")
+    whole = make_bars("BTC-USD", days, np.linspace(100, 200, 300))
+    stray = make_bars("AVAX-USD", days[[0, 1, *range(71, 300)]], np.linspace(5, 10, 231))
+    panel = _panel(CRYPTO, whole, stray)
+    assert np.isnan(panel.close[:71, 1]).all()
+    assert np.isfinite(panel.close[71:, 1]).all()
+    assert any("AVAX-USD: 2 bars" in note for note in panel.notes)
+
+
+def test_a_halt_within_the_limit_keeps_both_sides_and_fills_nothing(make_bars: Callable[..., Bars]) -> None:
+    gap = CRYPTO.data.quality.max_gap_bars
+    days = pd.date_range("2024-01-01", periods=200, freq="D")
+    whole = make_bars("BTC-USD", days, np.linspace(100, 200, 200))
+    halted = make_bars("XRP-USD", days[[*range(50), *range(50 + gap, 200)]], np.linspace(5, 10, 200 - gap))
+    panel = _panel(CRYPTO, whole, halted)
+    assert np.isnan(panel.close[50 : 50 + gap, 1]).all()
+    assert np.isfinite(panel.close[[49, 50 + gap], 1]).all()
+
+
+def test_a_weekend_bar_of_one_share_is_no_session() -> None:
+    spec = compose(["asset=etf", "data=files"])
+    days = pd.bdate_range("2024-01-02", "2024-02-29")
+    sessions = days[~days.isin(pd.DatetimeIndex(["2024-01-15", "2024-02-19"]))]
+    with_sunday = sessions.union(pd.DatetimeIndex(["2024-01-07"]))
+
+    def bars(name: str, stamps: pd.DatetimeIndex) -> Bars:
+        table = raw_table(
+            pd.DataFrame({"timestamp": stamps.tz_localize("UTC"), "close": np.linspace(1, 2, len(stamps))})
+        )
+        return Bars("test", name, "1d", table.assign(tradable=True), "USD", "none", "splits", datetime.now(UTC))
+
+    panel = _panel(spec, bars("SPY", sessions), bars("QQQ", sessions), bars("TLT", with_sunday))
+    assert panel.bars == len(sessions)
+    assert any("off the calendar XNYS" in note for note in panel.notes)
+    assert _panel(spec, bars("TLT", with_sunday)).bars == len(with_sunday)  # alone, its dates are the market's
+
+
+def test_volume_of_zero_stops_trading_only_where_the_source_has_volume(make_bars: Callable[..., Bars]) -> None:
+    volume = np.full(60, 10.0)
+    volume[5] = 0
+    panel = _panel(
+        CRYPTO, make_bars("A", DAYS, np.ones(60), volume=volume), make_bars("B", DAYS, np.ones(60), volume=0.0)
+    )
+    assert not panel.tradable[5, 0]
+    assert panel.tradable[:, 1].all()
+    assert panel.volume is not None
+    assert np.isnan(panel.volume[:, 1]).all()
+    none = _panel(CRYPTO, make_bars("B", DAYS, np.ones(60), volume=0.0))
+    assert none.volume is None
+    assert none.volume_unit == "none"
+
+
+def test_volume_in_units_and_in_money_is_brought_to_money(make_bars: Callable[..., Bars]) -> None:
+    money, units = make_bars("A", DAYS, np.full(60, 5.0)), make_bars("B", DAYS, np.full(60, 5.0), unit="units")
+    panel = _panel(CRYPTO, money, units)
+    assert panel.volume_unit == "account"
+    assert panel.volume is not None
+    np.testing.assert_array_equal(panel.volume[0], [1000.0, 5000.0])
+
+
+def test_a_bar_without_an_open_cannot_be_filled_at_one(make_bars: Callable[..., Bars]) -> None:
+    opens = np.ones(60)
+    opens[7] = np.nan
+    panel = _panel(CRYPTO, make_bars("A", DAYS, np.ones(60), open=opens))
+    assert not panel.tradable[7, 0]
+    assert panel.close[7, 0] == 1
+
+
+def test_dividends_are_paid_once_on_the_ex_date_or_the_next_bar(make_bars: Callable[..., Bars]) -> None:
+    cash, close = np.zeros(60), np.ones(60)
+    cash[[3, 10]] = 0.5, 0.25
+    close[10] = np.nan
+    panel = _panel(CRYPTO, make_bars("A", DAYS, close, dividend=cash), make_bars("B", DAYS, np.ones(60)))
+    assert panel.has_dividends
+    assert panel.dividends[3, 0] == 0.5
+    assert panel.dividends[11, 0] == 0.25
+    assert panel.dividends.sum() == 0.75
+    assert not _panel(CRYPTO, make_bars("B", DAYS, np.ones(60))).has_dividends
+
+
+def test_contract_multipliers_come_from_the_instrument(make_bars: Callable[..., Bars]) -> None:
+    spec = compose(["asset=commodities", "data=files"])
+    instrument = spec.asset.instrument.model_copy(update={"multipliers": {"GC=F": 100.0}})
+    spec = spec.model_copy(update={"asset": spec.asset.model_copy(update={"instrument": instrument})})
+    panel = _panel(spec, make_bars("GC=F", DAYS[:5], np.ones(5)), make_bars("HG=F", DAYS[:5], np.ones(5)))
+    np.testing.assert_array_equal(panel.multipliers, [100.0, 1.0])
+
+
+def test_repeated_symbols_and_an_empty_window_are_errors(make_bars: Callable[..., Bars]) -> None:
+    with pytest.raises(DataError, match="symbols repeat: A"):
+        _panel(CRYPTO, make_bars("A", DAYS, np.ones(60)), make_bars("A", DAYS, np.ones(60)))
+    with pytest.raises(DataError, match="no bars are left"):
+        _panel(CRYPTO, make_bars("A", DAYS, np.full(60, np.nan)))
+
+
+def test_a_panel_cannot_be_written_to(make_bars: Callable[..., Bars]) -> None:
+    panel = _panel(CRYPTO, make_bars("A", DAYS, np.ones(60)))
+    with pytest.raises(ValueError, match="read-only"):
+        panel.close[0, 0] = 2.0

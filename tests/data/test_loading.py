@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from wealtharena import features
+from wealtharena.config import compose
+from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.data import align, cache, load, loading, repeat_overrides
+from wealtharena.data.bars import Bars, RawBars, raw_table
+from wealtharena.data.store import Store, Window
+from wealtharena.errors import ConfigError, DataError
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> ExperimentSpec:
+    spec = compose(["asset=crypto", "data=store", f"data.root={tmp_path}", "data.symbols=[BTC-USD,ETH-USD]"])
+    _write(spec, "BTC-USD", 1)
+    _write(spec, "ETH-USD", 2)
+    return spec
+
+
+def _write(spec: ExperimentSpec, symbol: str, seed: int) -> None:
+    close = 100 * np.exp(np.cumsum(np.random.default_rng(seed).normal(0, 0.02, 300)))
+    days = pd.date_range("2023-01-01", periods=300, freq="D", tz="UTC")
+    table = raw_table(pd.DataFrame({"timestamp": days, "close": close, "volume": 1e6}))
+    raw = RawBars("yahoo", symbol, "1d", table, "USD", "account", "splits", datetime(2024, 1, 1, tzinfo=UTC))
+    Store(spec.data.root).write(spec.asset.name, Bars.from_raw(raw), raw=raw, asked=Window(None, None), quality={})
+
+
+def test_an_unchanged_request_is_answered_from_disk_with_the_same_panel(
+    stored: ExperimentSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = load(stored.asset, stored.data, seed=0)
+    monkeypatch.setattr(loading, "align", None)  # would fail if it were asked again
+    second = load(stored.asset, stored.data, seed=0)
+    assert second.fingerprint == first.fingerprint
+    assert second.notes == first.notes
+    assert second.symbols == first.symbols
+    with pytest.raises(ValueError, match="read-only"):
+        second.close[0, 0] = 1.0
+
+
+def test_a_changed_store_or_request_is_never_answered_from_disk(stored: ExperimentSpec) -> None:
+    first = load(stored.asset, stored.data, seed=0)
+    _write(stored, "ETH-USD", 3)
+    changed = load(stored.asset, stored.data, seed=0)
+    assert changed.fingerprint != first.fingerprint
+    np.testing.assert_array_equal(changed.close[:, 0], first.close[:, 0])
+    window = stored.data.model_copy(update={"start": datetime(2023, 3, 1).date()})
+    assert load(stored.asset, window, seed=0).bars == first.bars - 59
+
+
+def test_a_damaged_cache_is_made_again(stored: ExperimentSpec) -> None:
+    first = load(stored.asset, stored.data, seed=0)
+    place = loading.cache_path("store", stored.asset, stored.data)
+    assert place is not None
+    place.write_bytes(place.read_bytes()[:1000])
+    assert load(stored.asset, stored.data, seed=0).fingerprint == first.fingerprint
+
+
+def test_features_are_kept_under_the_content_that_they_were_made_of(stored: ExperimentSpec, tmp_path: Path) -> None:
+    panel = load(stored.asset, stored.data, seed=0)
+    folder = tmp_path / "cache"
+    first = features.compute(panel, stored.features, folder=folder)
+    again = features.compute(panel, stored.features, folder=folder)
+    np.testing.assert_array_equal(first.values, again.values)
+    assert first.names == again.names
+    assert first.panel.fingerprint == again.panel.fingerprint
+    assert len(list(folder.glob("*.features.npz"))) == 1
+    shorter = stored.features.model_copy(update={"names": ("log_return_1",)})
+    assert features.compute(panel, shorter, folder=folder).values.shape[-1] == 1
+
+
+def test_only_the_newest_entries_of_a_cache_are_kept(tmp_path: Path) -> None:
+    for i in range(30):
+        cache.save_arrays(tmp_path / f"{i}.panel.npz", {"a": np.arange(i)}, {"i": i})
+    assert len(list(tmp_path.iterdir())) <= 12
+    assert cache.load_arrays(tmp_path / "29.panel.npz") is not None
+
+
+def test_bars_of_the_simulator_in_a_store_stay_marked_as_simulated(stored: ExperimentSpec) -> None:
+    bars = Store(stored.data.root).read("crypto", "BTC-USD", "1d")
+    made = Bars(**{**bars.__dict__, "provider": "simulated"})
+    raw = RawBars(
+        **{k: v for k, v in made.__dict__.items() if k != "notes"} | {"table": made.table.drop(columns="tradable")}
+    )
+    Store(stored.data.root).write("crypto", made, raw=raw, asked=Window(None, None), quality={})
+    assert load(stored.asset, stored.data, seed=0).simulated
+
+
+def test_a_symbol_that_the_store_lacks_is_named_with_the_command(stored: ExperimentSpec) -> None:
+    data = stored.data.model_copy(update={"symbols": ("BTC-USD", "XRP-USD")})
+    with pytest.raises(DataError, match=r"XRP-USD.*task=collect asset=crypto"):
+        load(stored.asset, data, seed=0)
+    shutil.rmtree(stored.data.root)
+    with pytest.raises(DataError, match="lacks 2 of 2"):
+        load(stored.asset, stored.data, seed=0)
+
+
+def test_an_unknown_source_is_a_configuration_error(stored: ExperimentSpec) -> None:
+    with pytest.raises(ConfigError, match=r"data\.source=bloomberg"):
+        load(stored.asset, stored.data.model_copy(update={"source": "bloomberg"}), seed=0)
+
+
+def test_the_repeating_command_names_the_file_and_the_dates(tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    days = pd.date_range("2023-01-01", periods=50, freq="D")
+    pd.DataFrame({"date": days, "symbol": "BTC-USD", "close": np.linspace(1, 2, 50)}).to_csv(path, index=False)
+    spec = compose(["asset=crypto", "data=files", f"data.path={path}"])
+    panel = load(spec.asset, spec.data, seed=0)
+    assert (
+        repeat_overrides(panel, spec.data) == f"data=files data.path={path} data.start=2023-01-01 data.end=2023-02-19"
+    )
+
+
+def test_the_universe_says_when_it_was_chosen_and_unadjusted_rolls_are_said(forex: ExperimentSpec) -> None:
+    assert any("survivors" in note for note in load(forex.asset, forex.data, seed=0).notes)
+    rolls = compose(["asset=commodities", "data=simulated", "data.simulator.bars=60"])
+    assert any("not adjusted for rolls" in note for note in load(rolls.asset, rolls.data, seed=0).notes)
+
+
+def test_findings_of_the_quality_room_reach_the_panel(tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    days = pd.date_range("2023-01-01", periods=80, freq="D")
+    frame = pd.DataFrame({"date": days, "symbol": "BTC-USD", "close": np.linspace(1, 2, 80)})
+    pd.concat([frame, frame.iloc[[5]]]).to_csv(path, index=False)
+    spec = compose(["asset=crypto", "data=files", f"data.path={path}"])
+    panel = load(spec.asset, spec.data, seed=0)
+    assert panel.bars == 80
+    assert any("duplicates: 1 rows of 1 symbols (repair)" in note for note in panel.notes)
+
+
+def test_the_room_costs_nothing_to_import() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, wealtharena.data, wealtharena.features, wealtharena.data.panel; print('pandas' in sys.modules, 'talib' in sys.modules)"
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert made.stdout.split() == ["False", "False"]
+    assert callable(align.align)

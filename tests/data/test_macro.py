@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from wealtharena.config import compose
+from wealtharena.config.specs.data import DataSpec
+from wealtharena.data import Panel, load_panel, macro
+from wealtharena.errors import DataError
+
+
+class _Source:
+    def __init__(self, **series: pd.DataFrame) -> None:
+        self._series = series
+
+    def read_macro(self, series: str) -> pd.DataFrame:
+        return self._series[series]
+
+
+def _data(*series: str, **lags: int) -> DataSpec:
+    data = compose(["data=files"]).data
+    spec = data.macro.model_copy(update={"series": series, "lag_days": lags, "default_lag_days": 45})
+    return data.model_copy(update={"macro": spec})
+
+
+def _frame(*rows: tuple[str, str | None, float]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=["date", "realtime_start", "value"])
+    return frame.assign(date=pd.to_datetime(frame["date"]), realtime_start=pd.to_datetime(frame["realtime_start"]))
+
+
+@pytest.fixture
+def panel() -> Panel:
+    days = pd.date_range("2020-04-01", "2020-09-30", tz="UTC")
+    return load_panel(
+        pd.DataFrame({"timestamp": days, "symbol": "A", "close": 1.0 + np.arange(len(days))}), asset="crypto"
+    )
+
+
+def _known(panel: Panel, day: str) -> float:
+    assert panel.macro is not None
+    return float(panel.macro[list(panel.timestamps.astype("datetime64[D]").astype(str)).index(day), 0])
+
+
+# unemployment of April 2020: first said on 8 May, revised on 5 June; of May: said on 5 June
+REVISED = _frame(
+    ("2020-04-01", "2020-05-08", 14.7), ("2020-04-01", "2020-06-05", 14.4), ("2020-05-01", "2020-06-05", 13.3)
+)
+
+
+def test_a_value_counts_from_the_day_after_its_release_and_a_revision_from_its_own(panel: Panel) -> None:
+    joined = macro.join(panel, _data("UNRATE"), source=_Source(UNRATE=REVISED))
+    assert np.isnan(_known(joined, "2020-05-08"))  # the hour of the release is not known
+    assert _known(joined, "2020-05-09") == 14.7
+    assert _known(joined, "2020-06-05") == 14.7  # never the later revision
+    assert _known(joined, "2020-06-06") == 13.3
+    assert joined.macro_names == ("UNRATE",)
+    assert any("UNRATE: joined by release vintages" in note for note in joined.notes)
+
+
+def test_a_late_revision_of_an_old_month_does_not_hide_the_newer_month(panel: Panel) -> None:
+    late = pd.concat([REVISED, _frame(("2020-04-01", "2020-07-02", 14.8))])
+    joined = macro.join(panel, _data("UNRATE"), source=_Source(UNRATE=late))
+    assert _known(joined, "2020-07-03") == 13.3
+
+
+def test_without_vintages_the_configured_lag_is_used_and_said(panel: Panel) -> None:
+    plain = _frame(("2020-04-01", None, 14.4), ("2020-05-01", None, 13.3))
+    joined = macro.join(panel, _data("UNRATE", UNRATE=35), source=_Source(UNRATE=plain))
+    assert np.isnan(_known(joined, "2020-05-06"))
+    assert _known(joined, "2020-05-07") == 14.4
+    assert _known(joined, "2020-06-06") == 13.3
+    assert any("35 days after the date it describes; revised values" in note for note in joined.notes)
+    default = macro.join(panel, _data("UNRATE"), source=_Source(UNRATE=plain))
+    assert np.isnan(_known(default, "2020-05-16"))
+    assert _known(default, "2020-05-17") == 14.4
+
+
+def test_row_order_does_not_matter_and_the_future_does_not_show(panel: Panel) -> None:
+    joined = macro.join(panel, _data("UNRATE"), source=_Source(UNRATE=REVISED))
+    shuffled = macro.join(panel, _data("UNRATE"), source=_Source(UNRATE=REVISED.iloc[::-1]))
+    assert joined.fingerprint == shuffled.fingerprint
+    assert joined.fingerprint != panel.fingerprint
+    before = REVISED[REVISED["realtime_start"] < "2020-06-01"]
+    early = macro.join(panel, _data("UNRATE"), source=_Source(UNRATE=before))
+    cut = list(panel.timestamps.astype("datetime64[D]").astype(str)).index("2020-06-05")
+    assert joined.macro is not None
+    assert early.macro is not None
+    np.testing.assert_array_equal(early.macro[: cut + 1], joined.macro[: cut + 1])
+
+
+def test_a_file_of_series_without_vintages_can_be_the_source(panel: Panel, tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {"timestamp": pd.to_datetime(["2020-04-01", "2020-05-01"], utc=True), "series": "CPI", "value": [1.0, 2.0]}
+    )
+    frame.to_parquet(tmp_path / "macro.parquet")
+    joined = macro.join(panel, _data("CPI", CPI=0), source=macro.FileSource(tmp_path / "macro.parquet"))
+    assert _known(joined, "2020-05-02") == 2.0
+    with pytest.raises(DataError, match="no series GDP"):
+        macro.join(panel, _data("GDP"), source=macro.FileSource(tmp_path / "macro.parquet"))
+    frame.drop(columns="value").to_csv(tmp_path / "bad.csv")
+    with pytest.raises(DataError, match="no column value"):
+        macro.FileSource(tmp_path / "bad.csv")
+
+
+def test_a_series_that_the_store_lacks_is_named_with_the_command_that_fetches_it(panel: Panel, tmp_path: Path) -> None:
+    data = _data("UNRATE").model_copy(update={"root": str(tmp_path)})
+    with pytest.raises(DataError, match=r"UNRATE.*task=collect"):
+        macro.join(panel, data)
