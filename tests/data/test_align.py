@@ -67,7 +67,7 @@ def test_no_price_is_invented_and_none_is_lost(bars: list[Bars]) -> None:
         holes = np.diff(
             np.flatnonzero(np.isin(DAYS.to_numpy(), item.table["timestamp"].dt.tz_localize(None).to_numpy()))
         )
-        if (holes - 1 <= CRYPTO.data.quality.max_gap_bars).all():
+        if (holes - 1 <= CRYPTO.data.quality.max_gap_bars).all() or len(given_prices) == 1:
             assert len(kept) == len(given_prices)
 
 
@@ -121,7 +121,16 @@ def test_stray_bars_before_a_long_hole_are_left_out_and_said(make_bars: Callable
     panel = _panel(CRYPTO, whole, stray)
     assert np.isnan(panel.close[:71, 1]).all()
     assert np.isfinite(panel.close[71:, 1]).all()
-    assert any("AVAX-USD: 2 bars" in note for note in panel.notes)
+    assert any("AVAX-USD: 2 stray bars" in note for note in panel.notes)
+
+
+def test_a_long_halt_between_two_long_lives_loses_neither(make_bars: Callable[..., Bars]) -> None:
+    days = pd.date_range("2024-01-01", periods=300, freq="D")
+    whole = make_bars("BTC-USD", days, np.linspace(100, 200, 300))
+    halted = make_bars("XRP-USD", days[[*range(100), *range(180, 300)]], np.linspace(5, 10, 220))
+    panel = _panel(CRYPTO, whole, halted)
+    assert np.isfinite(panel.close[[*range(100), *range(180, 300)], 1]).all()
+    assert np.isnan(panel.close[100:180, 1]).all()
 
 
 def test_a_halt_within_the_limit_keeps_both_sides_and_fills_nothing(make_bars: Callable[..., Bars]) -> None:

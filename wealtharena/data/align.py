@@ -49,8 +49,9 @@ def align(
     Not tradable are also bars without volume where the symbol's source has volume, bars with a non-positive price (it
     stays as a mark), bars whose open is missing where the panel has opens, and bars that the quality room marked.
 
-    A hole of more than `data.quality.max_gap_bars` rows of the axis separates two instruments (a reused ticker, stray
-    bars before a listing): the longest run of bars is kept. Dates off the calendar on which fewer than half of the
+    Fewer than `data.quality.max_gap_bars` bars beyond a hole of more than that many rows are strays (AVAX-USD has two,
+    ten weeks before its listing) and dropped; a longer run on the far side of a hole stays, with NaN between, and how
+    long a position is marked over it is the environment's rule. Dates off the calendar on which fewer than half of the
     listed symbols traded are dropped. Dividends on a date without a bar are paid on the symbol's next bar.
 
     Raises:
@@ -62,7 +63,7 @@ def align(
     said = [*notes, *(note for item in bars for note in item.notes)]
     series = [_series(item) for item in bars]
     axis, series = _axis(series, asset.universe.calendar, data.interval, said)
-    series = [_longest_run(item, axis, data.quality.max_gap_bars, said) for item in series]
+    series = [_without_strays(item, axis, data.quality.max_gap_bars, said) for item in series]
     axis, series = _axis(series, asset.universe.calendar, data.interval, said)
     if not len(axis):
         raise DataError("no bars are left in the window", hint="widen data.start and data.end, or check the source")
@@ -123,20 +124,25 @@ def _axis(series: list[_Series], calendar: str, interval: str, notes: list[str])
     return axis[~stray], [item.keep(~np.isin(item.stamps, axis[stray])) for item in series]
 
 
-def _longest_run(item: _Series, axis: IntArray, max_gap: int, notes: list[str]) -> _Series:
-    """Return the longest run of bars without a hole of more than `max_gap` rows of the axis."""
+def _without_strays(item: _Series, axis: IntArray, max_gap: int, notes: list[str]) -> _Series:
+    """Return the series without runs of fewer than `max_gap` bars beyond a hole of more than `max_gap` rows."""
     rows = np.searchsorted(axis, item.stamps)
     breaks = np.flatnonzero(np.diff(rows) - 1 > max_gap)
     if not len(breaks):
         return item
-    starts, stops = np.concatenate([[0], breaks + 1]), np.concatenate([breaks + 1, [len(rows)]])
-    best = int(np.argmax(stops - starts))
-    dropped = len(rows) - (stops[best] - starts[best])
-    begin, end = (pd.Timestamp(int(item.stamps[i])).date() for i in (starts[best], stops[best] - 1))
+    runs = np.split(np.arange(len(rows)), breaks + 1)
+    longest = max(len(run) for run in runs)
+    stray = [run for run in runs if len(run) < min(max_gap, longest)]
+    if not stray:
+        return item
+    dropped = np.concatenate(stray)
+    begin, end = (pd.Timestamp(int(item.stamps[i])).date() for i in (dropped[0], dropped[-1]))
     notes.append(
-        f"{item.bars.symbol}: {dropped} bars beyond a hole of more than {max_gap} bars are left out; {begin} to {end} is kept"
+        f"{item.bars.symbol}: {len(dropped)} stray bars beyond a hole of more than {max_gap} bars are left out ({begin} to {end})"
     )
-    return item.keep(slice(int(starts[best]), int(stops[best])))
+    keep = np.ones(len(rows), dtype=np.bool_)
+    keep[dropped] = False
+    return item.keep(keep)
 
 
 def _panel(

@@ -107,7 +107,6 @@ class DataSpec(Spec):
     max_missing_share: float = Field(
         ge=0, le=1, description="symbols of the universe that a source may lack before it is an error"
     )
-    max_fill_bars: int = Field(ge=0, description="longest gap over which a mark price is carried")
     probe_timeout_seconds: float = Field(gt=0, le=5)
     manners: MannersSpec
     quality: QualitySpec
