@@ -204,8 +204,8 @@ class Collector:
         return self._providers[name]
 
     def _spec_for(self, name: str) -> DataSpec:
-        """Return the request with the manners of a provider that `data=auto` chose."""
-        if self.data.source in (name, "files") or name in ("fred", "ecb"):
+        """Return the request with the manners of a provider that `data=auto` chose, unless it names a server itself."""
+        if self.data.source == name or name in ("fred", "ecb") or self.data.manners.base_url is not None:
             return self.data
         from wealtharena.config import compose
 

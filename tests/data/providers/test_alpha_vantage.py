@@ -56,7 +56,7 @@ def test_pairs_and_coins_have_their_own_services(make_spec, asset, symbol, known
 def test_the_running_day_of_a_coin_is_left_out(make_spec):
     spec = make_spec("crypto", "alpha_vantage")
     last = wanted("BTC-USD").index[-1]
-    raw = Provider(spec.data, spec.asset, clock=lambda: last.to_pydatetime()).fetch("BTC-USD", None, None, "1d")
+    raw = Provider(spec.data, spec.asset, clock=last.to_pydatetime).fetch("BTC-USD", None, None, "1d")
     assert raw.table["timestamp"].max() == last - pd.Timedelta(days=1)
 
 

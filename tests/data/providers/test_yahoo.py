@@ -136,9 +136,13 @@ def test_the_budget_of_a_run_is_never_exceeded(make_spec, stub):
     spec = make_spec("stocks", "yahoo")
     data = spec.data.model_copy(update={"manners": spec.data.manners.model_copy(update={"requests_per_run": 4})})
     provider = Provider(data, spec.asset)
-    with pytest.raises(RefusalError, match="budget of 4 requests"):
-        for symbol in ("ACME", "BETA", "BHP.AX", "ACME"):
+    refusals = 0
+    for symbol in ("ACME", "BETA", "BHP.AX", "ACME"):
+        try:
             provider.fetch(symbol, None, None, "1d")
+        except RefusalError as error:
+            refusals += "budget of 4 requests" in error.message
+    assert refusals >= 2
     assert len(stub.log()) <= 4
 
 

@@ -1,0 +1,145 @@
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.data.market_stub import sample
+from tests.data.market_stub.fixtures import make_spec, server, stub  # noqa: F401 - fixtures
+from wealtharena.data.collecting import Collector
+from wealtharena.data.store import Store
+from wealtharena.tasks import collect
+
+ROOT = Path(__file__).parents[2]
+COINS = ("BTC-USD", "ETH-USD", "SOL-USD")
+
+
+@pytest.fixture
+def request_coins(make_spec, tmp_path, monkeypatch):  # noqa: F811
+    """Return `request(**collect options)`: the spec of a collection of three coins, in a working folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def request(symbols=COINS, series=(), **options):
+        spec = make_spec("crypto", "yahoo")
+        macro = spec.data.macro.model_copy(update={"series": series})
+        data = spec.data.model_copy(update={"symbols": symbols, "macro": macro})
+        chosen = spec.collect.model_copy(update=options)
+        return spec.model_copy(update={"task": "collect", "data": data, "collect": chosen})
+
+    return request
+
+
+def record(folder):
+    return json.loads(next(folder.glob("outputs/*/*/run.json")).read_text())
+
+
+def test_it_fills_the_store_and_says_so(request_coins, tmp_path, capsys):
+    assert collect.run(request_coins(series=("CPI",))) == 0
+    store = Store(tmp_path / "data")
+    assert store.covers("crypto", COINS, "1d", None, None)
+    assert len(store.read_macro("CPI")) == 24
+    out = capsys.readouterr().out
+    assert "crypto: 4 new" in out
+    assert f"crypto 1/4 BTC-USD new {sample.DAYS} bars" in out  # no terminal: plain lines
+    content = record(tmp_path)
+    assert (content["status"], content["task"]) == ("completed", "collect")
+    assert [item["status"] for item in content["collect"]] == ["new"] * 4
+
+
+@pytest.mark.parametrize(("allowed", "code"), [(0.0, 1), (0.3, 1), (0.34, 0), (1.0, 0)])
+def test_the_exit_code_tells_more_failures_than_allowed(request_coins, stub, capsys, allowed, code):  # noqa: F811
+    stub.fault("yahoo", "unknown_symbol", match="ETH-USD")
+    assert collect.run(request_coins(max_failed_share=allowed)) == code
+    out = capsys.readouterr().out
+    assert "2 new" in out
+    assert "1 failed" in out
+    assert "yahoo: ETH-USD: does not know ETH-USD" in out
+    assert "-> check the symbol" in out
+
+
+def test_quality_is_reported_on_the_console_and_in_the_catalog(request_coins, stub, capsys, tmp_path):  # noqa: F811
+    stub.fault("yahoo", "spike", factor=100.0, match="SOL-USD")
+    collect.run(request_coins())
+    assert "1 unit_errors repaired" in capsys.readouterr().out
+    entry = Store(tmp_path / "data").catalog()["bars"]["crypto/SOL-USD/1d"]
+    change = entry["quality"]["findings"][0]["changes"][0]
+    assert change["before"] == pytest.approx(change["after"] * 100, rel=1e-5)
+    assert (tmp_path / "data/processed/crypto/SOL-USD.changes.csv").exists()
+
+
+def test_an_interruption_keeps_what_is_finished_and_goes_on_next_time(
+    request_coins, stub, monkeypatch, capsys, tmp_path  # noqa: F811
+):
+    whole = Collector.collect
+
+    def interrupted(self, symbol):
+        if symbol == "ETH-USD":
+            raise KeyboardInterrupt
+        return whole(self, symbol)
+
+    monkeypatch.setattr(Collector, "collect", interrupted)
+    assert collect.run(request_coins()) == 130
+    out = capsys.readouterr().out
+    assert "2 not reached" in out
+    assert record(tmp_path)["status"] == "interrupted"
+    monkeypatch.setattr(Collector, "collect", whole)
+    stub.clear()
+    assert collect.run(request_coins()) == 0
+    assert "1 current" in capsys.readouterr().out
+    assert {row["symbol"] for row in stub.log("yahoo") if row["symbol"]} == {"ETH-USD", "SOL-USD"}
+
+
+def command(stub, tmp_path, *more):  # noqa: F811
+    return [
+        sys.executable,
+        str(ROOT / "run.py"),
+        "task=collect",
+        "asset=crypto",
+        "data=yahoo",
+        f"data.manners.base_url={stub.url('yahoo')}",
+        "data.manners.requests_per_second=100",
+        "data.symbols=[BTC-USD,ETH-USD,SOL-USD]",
+        *more,
+    ]
+
+
+def wait_for(path, process, seconds=40):
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert process.poll() is None, "ended too early"
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_the_command_survives_kill_9_and_ctrl_c_and_fetches_only_what_is_missing(stub, tmp_path):  # noqa: F811
+    stub.fault("yahoo", "slow", delay=0.3)
+    processed = tmp_path / "data" / "processed" / "crypto"
+    first = subprocess.Popen(
+        command(stub, tmp_path), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    wait_for(processed / "BTC-USD.parquet", first)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    assert len(Store(tmp_path / "data").read("crypto", "BTC-USD", "1d").table) == sample.DAYS
+    second = subprocess.Popen(
+        command(stub, tmp_path), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    wait_for(processed / "ETH-USD.parquet", second)
+    second.send_signal(signal.SIGINT)
+    out, _ = second.communicate(timeout=30)
+    assert second.returncode == 130, out
+    assert "Interrupted" in out
+    stub.clear()
+    third = subprocess.run(
+        command(stub, tmp_path), cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert third.returncode == 0, third.stdout + third.stderr
+    asked = {row["symbol"] for row in stub.log("yahoo") if row["symbol"]}
+    assert asked == {"SOL-USD"}
+    store = Store(tmp_path / "data")
+    assert store.heal() == ()
+    for symbol in COINS:
+        assert len(store.read("crypto", symbol, "1d").table) == sample.DAYS
