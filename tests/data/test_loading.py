@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data import align, cache, load, loading, repeat_overrides
 from wealtharena.data.bars import Bars, RawBars, raw_table
 from wealtharena.data.store import Store, Window
-from wealtharena.errors import ConfigError, DataError
+from wealtharena.errors import ConfigError, DataError, ProviderError
 
 
 @pytest.fixture
@@ -114,9 +115,7 @@ def test_the_repeating_command_names_the_file_and_the_dates(tmp_path: Path) -> N
     pd.DataFrame({"date": days, "symbol": "BTC-USD", "close": np.linspace(1, 2, 50)}).to_csv(path, index=False)
     spec = compose(["asset=crypto", "data=files", f"data.path={path}"])
     panel = load(spec.asset, spec.data, seed=0)
-    assert (
-        repeat_overrides(panel, spec.data) == f"data=files data.path={path} data.start=2023-01-01 data.end=2023-02-19"
-    )
+    assert repeat_overrides(panel, spec.data) == f"data=files data.path={path} data.end=2023-02-19"
 
 
 def test_the_universe_says_when_it_was_chosen_and_unadjusted_rolls_are_said(forex: ExperimentSpec) -> None:
@@ -144,3 +143,39 @@ def test_the_room_costs_nothing_to_import() -> None:
     made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert made.stdout.split() == ["False", "False"]
     assert callable(align.align)
+
+
+def test_the_repeating_command_gives_the_same_panel_from_a_panel_without_its_warm_up(forex: ExperimentSpec) -> None:
+    auto = compose(["asset=forex", "data=auto", "data.root=nowhere", "data.end=2010-12-31"])
+    made = features.compute(load(auto.asset, auto.data, seed=0), auto.features)
+    command = repeat_overrides(made.panel, auto.data)
+    assert command == "data=ecb data.end=2010-12-31"
+    again = compose(["asset=forex", *command.split()])
+    repeated = features.compute(load(again.asset, again.data, seed=0), again.features)
+    assert repeated.panel.fingerprint == made.panel.fingerprint
+
+
+def test_a_refusal_of_the_whole_run_is_raised_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = compose(["asset=crypto", "data=alpha_vantage"])  # no key is set in tests
+    asked: list[str] = []
+    real = loading.make_provider
+
+    def watched(source: str, *arguments: Any, **names: Any) -> Any:
+        provider = real(source, *arguments, **names)
+        fetch = provider.fetch
+        monkeypatch.setattr(provider, "fetch", lambda symbol, *rest: (asked.append(symbol), fetch(symbol, *rest))[1])
+        return provider
+
+    monkeypatch.setattr(loading, "make_provider", watched)
+    with pytest.raises(ProviderError, match="key"):
+        load(spec.asset, spec.data, seed=0)
+    assert asked == ["BTC-USD"]
+
+
+def test_auto_takes_the_manners_of_the_provider_it_chose() -> None:
+    spec = compose(["asset=crypto", "data=auto"])
+    own = compose(["data=coingecko"]).data.manners
+    assert loading.data_for("coingecko", spec.data).manners == own
+    assert loading.data_for("ecb", spec.data) is spec.data
+    server = compose(["asset=crypto", "data=auto", "data.manners.base_url=http://127.0.0.1:1"])
+    assert loading.data_for("coingecko", server.data) is server.data

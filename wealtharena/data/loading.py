@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 SIMULATED: Final = "simulated"
+NETWORK: Final = ("yahoo", "alpha_vantage", "coingecko")
 PANEL_VERSION: Final = 1  # raise it when the same bars make another panel
 
 
@@ -62,7 +63,7 @@ def load(asset: AssetSpec, data: DataSpec, *, seed: int) -> Panel:
 
 
 def _fresh(source: str, asset: AssetSpec, data: DataSpec, *, seed: int, reasons: tuple[str, ...]) -> Panel:
-    provider = make_provider(source, asset, data, seed=seed)
+    provider = make_provider(source, asset, data_for(source, data), seed=seed)
     symbols, chosen = wanted_symbols(provider, asset, data)
     bars, lacking = fetch_all(provider, symbols, asset, data)
     simulated = any(item.provider == SIMULATED for item in bars)
@@ -114,6 +115,15 @@ def make_provider(source: str, asset: AssetSpec, data: DataSpec, *, seed: int) -
     return module.Provider(data, asset, seed=seed) if getattr(module, "SEEDED", False) else module.Provider(data, asset)
 
 
+def data_for(source: str, data: DataSpec) -> DataSpec:
+    """Return the request with the manners of the network provider that data=auto chose, unless it names a server."""
+    if data.source != "auto" or source not in NETWORK or data.manners.base_url is not None:
+        return data
+    from wealtharena.config import compose
+
+    return data.model_copy(update={"manners": compose([f"data={source}"]).data.manners})
+
+
 def wanted_symbols(provider: Any, asset: AssetSpec, data: DataSpec) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the symbols to fetch and notes on how they were chosen.
 
@@ -158,6 +168,8 @@ def fetch_all(
                 found.append(bars)
                 findings.extend(judged)
         except ProviderError as error:
+            if provider.name in NETWORK and _is_refusal(error):
+                raise
             failures.append(error)
     notes = finding_notes(findings)
     for note in notes:
@@ -173,6 +185,13 @@ def fetch_all(
     note = f"{provider.name} lacks {lacking}: {failures[0].cause}"
     logger.warning("data: %s", note)
     return found, (*notes, note)
+
+
+def _is_refusal(error: ProviderError) -> bool:
+    """Return whether the provider refuses the whole run (bad key, budget spent): no other symbol need be asked."""
+    from wealtharena.data.manners import RefusalError
+
+    return isinstance(error, RefusalError)
 
 
 def clean(raw: RawBars, asset: AssetSpec, data: DataSpec) -> tuple[Bars, tuple[Finding, ...]]:
@@ -219,15 +238,19 @@ def universe_notes(asset: AssetSpec) -> tuple[str, ...]:
 
 
 def repeat_overrides(panel: Panel, data: DataSpec) -> str:
-    """Return the overrides that repeat the panel's resolved source exactly, such as `data=ecb`."""
+    """Return the overrides that ask for the panel's source again, such as `data=ecb data.end=2026-10-30`.
+
+    The end is pinned, since sources grow; the start only where the request set one, since histories begin where they
+    do and `panel` may have lost its warm-up rows.
+    """
     parts = [f"data={panel.source}"]
     if data.path is not None and panel.source == "files":
         parts.append(f"data.path={data.path}")
-    first, last = (str(stamp)[:10] for stamp in (panel.timestamps[0], panel.timestamps[-1]))
     if panel.source == "store" and data.root != "data":
         parts.append(f"data.root={data.root}")
     if panel.source != SIMULATED:
-        parts += [f"data.start={data.start or first}", f"data.end={data.end or last}"]
+        parts += [f"data.start={data.start}"] if data.start else []
+        parts.append(f"data.end={data.end or str(panel.timestamps[-1])[:10]}")
     return " ".join(parts)
 
 
