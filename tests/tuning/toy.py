@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,8 @@ class Watcher:
 
     def on_trial(self, number: int, overrides: Sequence[str], state: str, step: int, score: float | None) -> None:
         self.events.append((number, state, step, score))
-        print(number, state, step, score, flush=True)
+        sys.stdout.write(f"{number} {state} {step} {score}\n")
+        sys.stdout.flush()
         if (
             self.stop_after is not None
             and sum(event[1] in ("COMPLETE", "PRUNED") for event in self.events) >= self.stop_after

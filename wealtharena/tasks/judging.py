@@ -12,7 +12,9 @@ import yaml
 
 from wealtharena.agents.policy import NetworkPolicy, load_policy
 from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.evaluation import audit as audit_room
 from wealtharena.evaluation import backtest, metrics, tables
+from wealtharena.evaluation.audit import AuditReport
 from wealtharena.evaluation.evaluate import Evaluation, Facts, evaluate
 from wealtharena.evaluation.firewall import OpenedView
 from wealtharena.evaluation.ledger import Ledger, RunIdentity
@@ -24,6 +26,7 @@ from wealtharena.tasks.record import RunContext, RunRecord, jsonable
 from wealtharena.tracking.journal import read
 from wealtharena.training.job import TrainingResult
 
+AUDIT_POINTS = 4  # of time that a training's own audit tries, so that it costs seconds
 EQUITY_POINTS = 400  # of the track record that a checkpoint carries
 
 
@@ -56,10 +59,9 @@ def judge(
     record: RunRecord,
     prepared: Prepared,
     folds: Sequence[FoldPolicy],
-    *,
-    audit: Any,
 ) -> list[Path]:
-    """Open the test window once, write run.json, tables, report and checkpoint; return the report's files."""
+    """Audit, open the test window once, write run.json, tables, report and checkpoint; return the report's files."""
+    audit = run_audit(spec, prepared)
     found = open_and_evaluate(spec, record, prepared, [folds], purpose=spec.task, audit=audit)
     return write_down(spec, context.folder, record, prepared, folds, found, audit=audit)
 
@@ -72,7 +74,7 @@ def write_down(
     folds: Sequence[FoldPolicy],
     found: Judgement,
     *,
-    audit: Any,
+    audit: AuditReport | None,
     seeds: Sequence[int] = (),
 ) -> list[Path]:
     """Write run.json's figures, tables, checkpoint and report of a judgement; `folds` are those of the first seed."""
@@ -93,9 +95,19 @@ def write_down(
     return write_report(spec, folder, content, found, audit=audit, seeds=seeds)
 
 
-def run_audit(spec: ExperimentSpec, prepared: Prepared) -> Any:
-    """Return the look-ahead audit of this run's own features, scaler, observation, reward and fill."""
-    return None
+def run_audit(spec: ExperimentSpec, prepared: Prepared) -> AuditReport:
+    """Return the look-ahead audit of this run's own features, scaler, observation, reward and fill.
+
+    It is made on the training view, before the test window is opened; `task=audit` tries more points and the repairs.
+    """
+    return audit_room.audit(
+        prepared.sealed.training(0).features.panel,
+        spec.features,
+        spec.env,
+        points=min(spec.audit.bars, AUDIT_POINTS),
+        rng=np.random.default_rng([spec.seed, 11]),
+        leak_correlation=spec.data.quality.leak_correlation,
+    )
 
 
 def open_and_evaluate(
@@ -105,7 +117,7 @@ def open_and_evaluate(
     seeds: Sequence[Sequence[FoldPolicy]],
     *,
     purpose: str,
-    audit: Any,
+    audit: AuditReport | None,
     strategies: np.ndarray[Any, np.dtype[np.float64]] | None = None,
 ) -> Judgement:
     """Open every fold's test window, once each, and judge the seeds of one configuration together.
@@ -205,7 +217,7 @@ def write_report(
     content: Mapping[str, Any],
     found: Judgement,
     *,
-    audit: Any,
+    audit: AuditReport | None,
     seeds: Sequence[int] = (),
 ) -> list[Path]:
     """Write report.html, where tracking.report asks for it, and return the files to show."""

@@ -18,7 +18,6 @@ from wealtharena.training.job import TrainingJob, TrainingResult
 from wealtharena.training.trainer import train
 
 
-
 def run(spec: ExperimentSpec) -> int:
     """Train, select, backtest and report in the job's run directory; return the exit code."""
     context = RunContext.current()
@@ -189,4 +188,4 @@ def checkpoint_block(spec: ExperimentSpec, fold: FoldPolicy, root: Path) -> Mapp
 def _judge(
     spec: ExperimentSpec, context: RunContext, record: RunRecord, prepared: Prepared, folds: tuple[FoldPolicy, ...]
 ) -> list[Path]:
-    return judging.judge(spec, context, record, prepared, folds, audit=None)
+    return judging.judge(spec, context, record, prepared, folds)

@@ -38,7 +38,7 @@ def history(size: Size, trials: Sequence[TrialPoint], *, mode: str, metric: str)
     canvas.number_axis(x, marks, [str(int(mark)) for mark in marks])
     for trial in scored:
         css = "agent" if trial.state == "COMPLETE" else "base-other see-through"
-        canvas.dot(float(x(trial.number)), float(y(trial.score)), css, radius=3.2, title=_title(trial, metric))
+        canvas.dot(float(x(trial.number)), float(y(trial.score or 0.0)), css, radius=3.2, title=_title(trial, metric))
     done = [trial for trial in scored if trial.state == "COMPLETE"]
     if done:
         best = np.maximum.accumulate if mode == "max" else np.minimum.accumulate
