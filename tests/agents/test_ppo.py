@@ -88,7 +88,9 @@ def test_advantages_targets_loss_and_gradient_are_rllib_s_own(action: str) -> No
     lengths = [len(e) for e in episodes]
     real = np.concatenate([[True] * (n - 1) + [False] for n in lengths])
     ended = np.concatenate([[False] * (n - 2) + [True, True] for n in lengths])
-    by_env = np.concatenate([[bool(rollout.terminated[stop - 1, env])] * (stop - first + 1) for env, first, stop in chunks(rollout)])
+    by_env = np.concatenate(
+        [[bool(rollout.terminated[stop - 1, env])] * (stop - first + 1) for env, first, stop in chunks(rollout)]
+    )
     rows[Columns.TERMINATEDS], rows[Columns.TRUNCATEDS] = ended & by_env, ended & ~by_env
     batch = {"default_policy": dict(rows)}
     connector = GeneralAdvantageEstimation(gamma=settings.gamma, lambda_=settings.lambda_)
@@ -218,7 +220,9 @@ def test_a_reward_that_is_not_a_number_is_caught_in_the_same_iteration() -> None
 
 
 def test_without_clipping_and_with_one_epoch_the_gradient_is_that_of_a2c() -> None:
-    network, rollout, settings = parts("algo.clip=null", "algo.epochs=1", "algo.minibatch=null", "algo.value_coefficient=0")
+    network, rollout, settings = parts(
+        "algo.clip=null", "algo.epochs=1", "algo.minibatch=null", "algo.value_coefficient=0"
+    )
     batch = make_batch(network, [rollout], settings)
     loss, _ = ppo_loss(network, batch, settings)
     loss.backward()
@@ -255,5 +259,5 @@ def test_another_ray_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from importlib import metadata
 
     monkeypatch.setattr(metadata, "version", lambda name: "2.61.0")
-    with pytest.raises(TrainingError, match="2.61.0 is installed"):
+    with pytest.raises(TrainingError, match=r"2\.61\.0 is installed"):
         ppo.build(worlds.bench(worlds.spec(*PPO)))

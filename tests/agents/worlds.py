@@ -67,4 +67,4 @@ def bench(job: ExperimentSpec, panel: FeaturePanel | None = None, *, env_steps: 
     env = job.env.model_copy(update={"action": action})
     scaler = Scaler.fit(panel, clip=job.features.clip)
     market = Market.build(panel, env, scaler)
-    return Workbench(job, env, action, market, ((0, market.length),), scaler, env_steps)
+    return Workbench(job, env, action, market, ((0, market.length),), scaler, panel.panel, env_steps)

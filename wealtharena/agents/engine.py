@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.data.panel import Panel
 from wealtharena.errors import ConfigError, TrainingError
 from wealtharena.features.panel import Scaler
 
@@ -83,6 +84,7 @@ class Workbench:
     market: Market
     segments: tuple[tuple[int, int], ...]
     scaler: Scaler
+    panel: Panel  # the bars behind the market, for baselines
     env_steps: int
 
     def network_factory(self, *, critic: bool = True) -> NetworkFactory:

@@ -13,10 +13,10 @@ from wealtharena.agents.networks import Network
 from wealtharena.agents.rollout import RunnerSetup
 
 if TYPE_CHECKING:
-    from wealtharena.agents.ppo import AlgorithmSpec
+    from wealtharena.agents.on_policy_spec import OnPolicySpec
 
 
-def ppo_settings(bench: Workbench, algo: AlgorithmSpec) -> PPOSettings:
+def ppo_settings(bench: Workbench, algo: OnPolicySpec) -> PPOSettings:
     """Return the update's settings for a job."""
     return PPOSettings(
         learning_rate=algo.learning_rate,
@@ -61,7 +61,7 @@ def runner_setup(
 class OnPolicyEngine:
     """PPO and its relatives; with `compute.runners: 0` nothing of Ray's runtime is started."""
 
-    def __init__(self, bench: Workbench, algo: AlgorithmSpec) -> None:
+    def __init__(self, bench: Workbench, algo: OnPolicySpec) -> None:
         require_tested_ray_version()
         from wealtharena.agents.algorithm import LocalDriver, RemoteDriver
 

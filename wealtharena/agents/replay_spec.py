@@ -19,3 +19,11 @@ class OffPolicySpec(AlgoSpec):
         gt=0, le=1, description="share of the online network that the target network takes over at each update"
     )
     max_grad_norm: float | None = Field(gt=0)
+
+
+class SoftSpec(OffPolicySpec):
+    """What actors with a temperature are asked for beside that."""
+
+    initial_alpha: float = Field(gt=0, description="temperature: what a unit of entropy is worth in reward")
+    alpha_learning_rate: float = Field(ge=0, le=1, description="0 keeps the temperature")
+    target_entropy: float = Field(description="of the action, for each symbol; -1 is a spread of about 0.09 in weight")

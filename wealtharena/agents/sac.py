@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
-
-from wealtharena.agents.replay_spec import OffPolicySpec
+from wealtharena.agents.replay_spec import SoftSpec
 
 if TYPE_CHECKING:
     from wealtharena.agents.engine import Engine, Workbench
@@ -14,13 +12,10 @@ if TYPE_CHECKING:
 ACTIONS: tuple[str, ...] = ("weights",)
 
 
-class AlgorithmSpec(OffPolicySpec):
+class AlgorithmSpec(SoftSpec):
     """SAC with twin critics and a temperature that follows a target entropy."""
 
     name: Literal["sac"]
-    initial_alpha: float = Field(gt=0, description="temperature: what a unit of entropy is worth in reward")
-    alpha_learning_rate: float = Field(ge=0, le=1, description="0 keeps the temperature")
-    target_entropy: float = Field(description="of the action, for each symbol; -1 is a spread of about 0.09 in weight")
 
 
 def build(bench: Workbench) -> Engine:

@@ -93,6 +93,7 @@ class _Training:
             market=self.market,
             segments=tuple((segment.start, segment.stop) for segment in self.job.train),
             scaler=self.scaler,
+            panel=self.job.features.panel,
             env_steps=self.spec.train.env_steps,
         )
         engine: Engine = plugins.load("agents", self.spec.algo.name).build(bench)

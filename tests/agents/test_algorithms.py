@@ -1,0 +1,103 @@
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.agents import worlds
+from wealtharena.agents import check_action
+from wealtharena.agents.policy import NetworkPolicy, load_policy, save_policy
+from wealtharena.config import plugins
+from wealtharena.config.paths import conf_dir
+from wealtharena.errors import ConfigError
+
+NAMES = sorted(path.stem for path in (conf_dir() / "algo").glob("*.yaml"))
+ON_POLICY = ("algo.rollout_steps=128",)
+OFF_POLICY = ("algo.rollout_steps=64", "algo.learning_starts=64", "algo.batch=16", "algo.buffer=1000")
+OFFLINE = ("algo.passes=2", "algo.batch=16", "algo.updates=4")
+SMALLER = {
+    "ppo": ON_POLICY,
+    "a2c": ON_POLICY,
+    "sac": OFF_POLICY,
+    "tqc": (*OFF_POLICY, "algo.quantiles=5", "algo.dropped=1"),
+    "dqn": OFF_POLICY,
+    "bc": OFFLINE,
+    "marwil": OFFLINE,
+    "cql": OFFLINE,
+    "iql": OFFLINE,
+}
+LOCAL = [name for name in NAMES if name in SMALLER]
+
+
+def built(name: str, *overrides: str):
+    """Return the engine of an algorithm on a small market."""
+    bench = worlds.bench(worlds.spec(f"algo={name}", *SMALLER[name], *overrides))
+    return bench, plugins.load("agents", name).build(bench)
+
+
+@pytest.mark.parametrize("name", LOCAL)
+def test_training_changes_the_policy_and_a_state_goes_on_exactly(name: str) -> None:
+    _, engine = built(name)
+    before = {key: value.clone() for key, value in engine.network().state_dict().items()}
+    for _ in range(2):
+        figures = engine.iterate()
+    assert all(np.isfinite(value) for value in figures.values())
+    after = engine.network().state_dict()
+    assert any(not torch.equal(before[key], after[key]) for key in before if key != "table")
+    memory = io.BytesIO()
+    torch.save(engine.get_state(), memory)
+    memory.seek(0)
+    _, resumed = built(name)
+    resumed.set_state(torch.load(memory, weights_only=True))
+    assert resumed.env_steps == engine.env_steps
+    for key, value in resumed.network().state_dict().items():
+        assert torch.equal(value, after[key])
+    engine.close()
+
+
+@pytest.mark.parametrize("name", LOCAL)
+def test_one_seed_gives_one_policy(name: str) -> None:
+    trained = []
+    for _ in range(2):
+        _, engine = built(name, "seed=5")
+        for _ in range(2):
+            engine.iterate()
+        trained.append(engine.network().state_dict())
+    assert all(torch.equal(trained[0][key], trained[1][key]) for key in trained[0])
+
+
+@pytest.mark.parametrize("name", LOCAL)
+def test_a_trained_policy_survives_the_disk(name: str, tmp_path: Path) -> None:
+    bench, engine = built(name)
+    layout, limits = bench.market.layout, bench.env.limits
+    policy = NetworkPolicy(engine.network(), bench.spec.model, layout, bench.action, limits, bench.scaler, name=name)
+    save_policy(tmp_path, policy)
+    again = load_policy(tmp_path)
+    rows = np.random.default_rng(0).standard_normal((5, layout.size)).astype(np.float32)
+    assert np.array_equal(policy.act(rows), again.act(rows))
+    assert policy.act(rows).shape == (5, 3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_algorithm_says_which_actions_it_can_use(name: str) -> None:
+    usable = plugins.load("agents", name).ACTIONS
+    for kind in ("weights", "allocation"):
+        job = worlds.spec(f"algo={name}", f"env.action={kind}")
+        if kind in usable:
+            assert check_action(job) == kind
+        else:
+            with pytest.raises(ConfigError, match=rf"algo={name} cannot use env\.action={kind}; choose env\.action={usable[0]}"):
+                check_action(job)
+    assert check_action(worlds.spec(f"algo={name}")) == usable[0]
+
+
+@pytest.mark.parametrize("name", ["sac", "dqn", "bc"])
+def test_replayed_steps_cannot_train_a_network_with_memory(name: str) -> None:
+    with pytest.raises(ConfigError, match="choose model=mlp"):
+        built(name, "model=gru")
+
+
+def test_remote_runners_are_refused_where_they_are_not_used() -> None:
+    with pytest.raises(ConfigError, match="choose compute=local"):
+        built("sac", "compute.runners=2")

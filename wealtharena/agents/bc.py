@@ -1,0 +1,27 @@
+"""Behaviour cloning: imitate a recording."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from wealtharena.agents.offline_spec import OfflineSpec
+
+if TYPE_CHECKING:
+    from wealtharena.agents.engine import Engine, Workbench
+
+ACTIONS: tuple[str, ...] = ("weights",)
+
+
+class AlgorithmSpec(OfflineSpec):
+    """Maximum likelihood of the recorded actions."""
+
+    name: Literal["bc"]
+
+
+def build(bench: Workbench) -> Engine:
+    """Return the engine that trains this algorithm on the bench's market."""
+    from wealtharena.agents.offline import ImitationUpdate, OfflineEngine
+
+    algo = bench.spec.algo
+    assert isinstance(algo, AlgorithmSpec)
+    return OfflineEngine(bench, algo, lambda: ImitationUpdate(bench, algo, beta=0.0, value_coefficient=0.0))

@@ -1,0 +1,38 @@
+"""Conservative Q-learning (Kumar et al. 2020) from a recording."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from wealtharena.agents.offline_spec import OfflineSpec
+
+if TYPE_CHECKING:
+    from wealtharena.agents.engine import Engine, Workbench
+
+ACTIONS: tuple[str, ...] = ("weights",)
+
+
+class AlgorithmSpec(OfflineSpec):
+    """CQL over a soft actor-critic."""
+
+    name: Literal["cql"]
+    initial_alpha: float = Field(gt=0, description="temperature: what a unit of entropy is worth in reward")
+    alpha_learning_rate: float = Field(ge=0, le=1, description="0 keeps the temperature")
+    target_entropy: float = Field(description="of the action, for each symbol")
+    conservatism: float = Field(ge=0, description="weight of the penalty on actions that the recording lacks")
+    samples: int = Field(ge=1, le=64, description="actions drawn for the penalty, of each kind")
+
+
+def build(bench: Workbench) -> Engine:
+    """Return the engine that trains this algorithm on the bench's market."""
+    from wealtharena.agents.offline import CQLUpdate, OfflineEngine
+    from wealtharena.agents.soft_actor_critic import sac_settings
+
+    algo = bench.spec.algo
+    assert isinstance(algo, AlgorithmSpec)
+    settings = sac_settings(algo)
+    return OfflineEngine(
+        bench, algo, lambda: CQLUpdate(bench, settings, weight=algo.conservatism, samples=algo.samples)
+    )

@@ -1,0 +1,33 @@
+"""Implicit Q-learning (Kostrikov et al. 2022) from a recording."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from wealtharena.agents.offline_spec import OfflineSpec
+
+if TYPE_CHECKING:
+    from wealtharena.agents.engine import Engine, Workbench
+
+ACTIONS: tuple[str, ...] = ("weights",)
+
+
+class AlgorithmSpec(OfflineSpec):
+    """IQL."""
+
+    name: Literal["iql"]
+    expectile: float = Field(
+        gt=0, lt=1, description="of Q that the value follows; above 0.5 leans to the better actions"
+    )
+    beta: float = Field(ge=0, description="how strongly the actor follows the advantage; 0 imitates")
+
+
+def build(bench: Workbench) -> Engine:
+    """Return the engine that trains this algorithm on the bench's market."""
+    from wealtharena.agents.offline import IQLUpdate, OfflineEngine
+
+    algo = bench.spec.algo
+    assert isinstance(algo, AlgorithmSpec)
+    return OfflineEngine(bench, algo, lambda: IQLUpdate(bench, algo))

@@ -1,0 +1,33 @@
+"""Monotonic advantage re-weighted imitation learning (Wang et al. 2018): imitate what turned out well."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from wealtharena.agents.offline_spec import OfflineSpec
+
+if TYPE_CHECKING:
+    from wealtharena.agents.engine import Engine, Workbench
+
+ACTIONS: tuple[str, ...] = ("weights",)
+
+
+class AlgorithmSpec(OfflineSpec):
+    """MARWIL."""
+
+    name: Literal["marwil"]
+    beta: float = Field(gt=0, description="0 would imitate everything alike; larger follows the better steps more")
+    value_coefficient: float = Field(ge=0)
+
+
+def build(bench: Workbench) -> Engine:
+    """Return the engine that trains this algorithm on the bench's market."""
+    from wealtharena.agents.offline import ImitationUpdate, OfflineEngine
+
+    algo = bench.spec.algo
+    assert isinstance(algo, AlgorithmSpec)
+    return OfflineEngine(
+        bench, algo, lambda: ImitationUpdate(bench, algo, beta=algo.beta, value_coefficient=algo.value_coefficient)
+    )

@@ -1,0 +1,33 @@
+"""Truncated quantile critics (Kuznetsov et al. 2020) on the batched path: SAC with distributional critics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from wealtharena.agents.replay_spec import SoftSpec
+
+if TYPE_CHECKING:
+    from wealtharena.agents.engine import Engine, Workbench
+
+ACTIONS: tuple[str, ...] = ("weights",)
+
+
+class AlgorithmSpec(SoftSpec):
+    """TQC; of the pooled quantiles of both critics the largest are dropped, against overestimation."""
+
+    name: Literal["tqc"]
+    quantiles: int = Field(ge=2, le=200, description="of each critic")
+    dropped: int = Field(ge=0, description="largest quantiles dropped, for each critic")
+
+
+def build(bench: Workbench) -> Engine:
+    """Return the engine that trains this algorithm on the bench's market."""
+    from wealtharena.agents.off_policy import OffPolicyEngine, require_memoryless
+    from wealtharena.agents.soft_actor_critic import SACUpdate, sac_settings
+
+    algo = bench.spec.algo
+    assert isinstance(algo, AlgorithmSpec)
+    require_memoryless(bench)
+    return OffPolicyEngine(bench, algo, SACUpdate(bench, sac_settings(algo)), explore="squashed")
