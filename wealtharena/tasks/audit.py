@@ -1,0 +1,87 @@
+"""task=audit: prove on this very data that nothing the agent sees, earns or trades at knows the future."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+
+from wealtharena import data
+from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.data import loading
+from wealtharena.data.bars import RawBars
+from wealtharena.data.panel import Panel
+from wealtharena.data.store import Store
+from wealtharena.errors import ProviderError
+from wealtharena.evaluation import audit
+from wealtharena.tasks.pipeline import describe, resolved_fill
+from wealtharena.tasks.record import RunContext, recorded
+
+_WORDS = {True: "[green]passed[/]", False: "[bold red]FOUND[/]", None: "[dim]not made[/]"}
+
+
+def run(spec: ExperimentSpec) -> int:
+    """Audit the asset's data, features, environment and repairs; return 1 on a finding, after naming the first of each."""
+    context = RunContext.current()
+    with recorded(spec, context) as record:
+        panel = data.load(spec.asset, spec.data, seed=spec.seed)
+        record.update(data=describe(panel), fill=resolved_fill(spec, panel))
+        report = audit.audit(
+            panel,
+            spec.features,
+            spec.env,
+            points=spec.audit.bars,
+            rng=np.random.default_rng(spec.seed),
+            raw=raw_bars(spec, panel),
+            leak_correlation=spec.data.quality.leak_correlation,
+            subject=audit.Subject(repair=lambda raw: loading.clean(raw, spec.asset, spec.data)[0]),
+        )
+        record.update(audit=report.to_json(), status="completed")
+    show(report, panel)
+    return 0 if report.passed else 1
+
+
+def raw_bars(spec: ExperimentSpec, panel: Panel) -> Sequence[RawBars]:
+    """Return what the panel's source sent, before any repair; nothing for simulated data or a source that is away."""
+    if panel.simulated:
+        return ()
+    if panel.source == "store":
+        return _stored(spec, panel)
+    provider = loading.make_provider(panel.source, spec.asset, spec.data, seed=spec.seed)
+    found = []
+    for symbol in panel.symbols:
+        try:
+            found.append(provider.fetch(symbol, spec.data.start, spec.data.end, spec.data.interval))
+        except ProviderError:
+            continue
+    return found
+
+
+def _stored(spec: ExperimentSpec, panel: Panel) -> Sequence[RawBars]:
+    store = Store(spec.data.root)
+    catalog = store.catalog()["bars"]
+    keys = {entry_symbol: key for key, entry in catalog.items() if (entry_symbol := entry.get("symbol"))}
+    found = []
+    for symbol in panel.symbols:
+        entry = catalog.get(keys.get(symbol, ""))
+        raw = store.read_raw(spec.asset.name, entry["provider"], symbol, spec.data.interval) if entry else None
+        if raw is not None:
+            found.append(raw)
+    return found
+
+
+def show(report: audit.AuditReport, panel: Panel) -> None:
+    """Print every check with its answer."""
+    screen = Console(highlight=False, soft_wrap=True)
+    stamp = " [bold white on red] SIMULATED DATA [/]" if panel.simulated else ""
+    days = panel.timestamps.astype("datetime64[D]")
+    screen.print(
+        f"Look-ahead audit of {panel.asset}, {panel.source}, {len(panel.symbols)} symbols, {days[0]} to {days[-1]}{stamp}"
+    )
+    for check in report.checks:
+        screen.print(f"  {_WORDS[check.passed]:<28} {check.name:<12} {escape(check.detail)}")
+    screen.print(
+        "No look-ahead found." if report.passed else f"[bold red]{len(report.findings)} checks found look-ahead.[/]"
+    )
