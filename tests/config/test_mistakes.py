@@ -54,6 +54,7 @@ def test_wrong_types_say_what_is_wanted() -> None:
 @pytest.mark.parametrize("value", [".nan", ".inf", "-.inf", "nan"])
 def test_no_number_that_is_no_number_gets_through(value: str) -> None:
     assert "algo.learning_rate" in complaint(f"algo.learning_rate={value}")
+    assert "reward.scale" in complaint(f"reward.scale={value}")  # no upper bound would stop it
 
 
 def test_a_misspelt_choice_names_the_near_one_and_all_there_are() -> None:
