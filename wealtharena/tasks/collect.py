@@ -45,27 +45,29 @@ def run(spec: ExperimentSpec) -> int:
         except KeyboardInterrupt:
             interrupted = True
         summarise(screen, spec, outcomes, total=len(jobs))
+        code = Interrupted.exit_code if interrupted else int(too_many_failed(spec, outcomes))
         record.update(
-            status="interrupted" if interrupted else "completed",
+            status={0: "completed", 1: "failed"}.get(code, "interrupted"),
             data={"source": ",".join(collector.chain), "simulated": False, "symbols": list(collector.symbols)},
             collect=_content(outcomes),
         )
         if interrupted:
             screen.print("[yellow]Interrupted; what is finished is kept.[/] The same command goes on with the rest.")
-            return Interrupted.exit_code
-        return verdict(screen, spec, outcomes)
+        elif code:
+            message = f"{_failed(outcomes)} of {len(outcomes)} failed"
+            hint = f"collect.max_failed_share={spec.collect.max_failed_share:g} allows fewer; what came is kept"
+            record.update(error={"type": "DataError", "message": message, "hint": hint})
+            screen.print(f"[red]{message}[/], {hint}")
+        return code
 
 
-def verdict(screen: Console, spec: ExperimentSpec, outcomes: Sequence[Outcome]) -> int:
-    """Return 0, or 1 where more than `collect.max_failed_share` of the symbols failed."""
-    failed = sum(outcome.status == "failed" for outcome in outcomes)
-    if failed <= spec.collect.max_failed_share * len(outcomes):
-        return 0
-    share = failed / len(outcomes)
-    screen.print(
-        f"[red]{share:.0%} failed[/], more than collect.max_failed_share={spec.collect.max_failed_share:g} allows"
-    )
-    return 1
+def too_many_failed(spec: ExperimentSpec, outcomes: Sequence[Outcome]) -> bool:
+    """Return whether more than `collect.max_failed_share` of the symbols failed."""
+    return _failed(outcomes) > spec.collect.max_failed_share * len(outcomes)
+
+
+def _failed(outcomes: Sequence[Outcome]) -> int:
+    return sum(outcome.status == "failed" for outcome in outcomes)
 
 
 def summarise(screen: Console, spec: ExperimentSpec, outcomes: Sequence[Outcome], *, total: int) -> None:

@@ -120,7 +120,7 @@ def test_what_does_not_pass_is_told_by_its_cause(make_spec, stub, kind, error, w
         provider.fetch("ACME", date(2023, 9, 4), date(2024, 2, 1), "1d")
     assert raised.value.message.startswith("yahoo: ACME: ")
     assert raised.value.hint
-    assert "delisted" not in raised.value.message or kind == "unknown_symbol"
+    assert "delisted" not in raised.value.message  # which Yahoo says of any symbol that it has no rows of
     if not isinstance(raised.value, BusyError):
         assert len([row for row in stub.log("yahoo") if "/chart/" in row["path"]]) <= 2  # yfinance repeats a 4xx once
 

@@ -217,7 +217,7 @@ class Provider:
             raise UnknownSymbolError(
                 self.name,
                 symbol,
-                f"does not know {self.provider_symbol(symbol)} (HTTP 404: {told})",
+                f"does not know {self.provider_symbol(symbol)} (HTTP 404)",
                 hint="check the symbol, or name Yahoo's own in data.provider_symbols",
             )
         if "Crumb" in reason or status in (401, 403):
