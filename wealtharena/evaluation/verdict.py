@@ -104,7 +104,10 @@ def _patience(evidence: Evidence) -> str:
         return f"The record is {evidence.years:.1f} years long."
     if math.isinf(needed):
         return "No record would be long enough to show an advantage that is not there."
-    return f"It would take a record of {needed:.1f} years to show a difference of this size; this one has {evidence.years:.1f}."
+    years = f"{needed:.1f}" if needed < 100 else f"{needed:,.0f}" if needed < 1000 else "more than 1,000"
+    return (
+        f"It would take a record of {years} years to show a difference of this size; this one has {evidence.years:.1f}."
+    )
 
 
 def deflated_sharpe(evidence: Evidence, spec: VerdictSpec) -> Ruling:

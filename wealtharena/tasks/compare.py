@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 BOARD = "leaderboard.json"
+WIDTH = 140  # of the table where no terminal says how wide it is
 REPORT = Path("master_comparison", "comparison_report.json")
 _STYLE = {"promotable": "bold green", "unproven": "bold yellow", "rejected": "bold red"}
 _SHOWN = (("annual_return", "{:+.1%}"), ("sharpe", "{:+.2f}"), ("max_drawdown", "{:.1%}"), ("win_rate", "{:.1%}"))
@@ -57,6 +58,8 @@ def write(folder: Path, runs: Sequence[records.RunResult], *, spec: ExperimentSp
     files.write_json(folder / BOARD, board)
     page.write(folder / "leaderboard.html", board)
     out = screen()
+    if not out.is_terminal:
+        out.width = WIDTH
     out.print(table(board))
     for row in board["rows"]:
         if row["status"] != "completed":
