@@ -11,6 +11,7 @@ import pytest
 
 from tests.reporting.made_up import figures, record, report_data, walk
 from wealtharena.reporting import report, tables
+from wealtharena.reporting.charts import paths
 from wealtharena.reporting.data import ReportData
 from wealtharena.reporting.words import finite
 
@@ -173,3 +174,12 @@ def test_a_walk_forward_split_shows_its_test_windows() -> None:
     run["split"]["test"] = [["2022-01-03", "2022-06-30"], ["2022-07-01", "2023-02-27"]]
     html = report.render(dataclasses.replace(data, run=run))
     assert "3 Jan 2022 – 27 Feb 2023" in html
+
+
+def test_the_rolling_sharpe_ratio_is_that_of_each_window() -> None:
+    path = walk("agent", seed=8, bars=300)
+    found = paths.rolling(path, 60, 0.0001)
+    assert np.isnan(found[:59]).all()
+    for end in (60, 150, 300):
+        window = path.returns[end - 60 : end] - 0.0001
+        assert found[end - 1] == pytest.approx(window.mean() / window.std(ddof=1) * 365**0.5, rel=1e-9)

@@ -8,6 +8,8 @@ import numpy.typing as npt
 from wealtharena.envs.trajectory import FloatArray, Trajectory
 from wealtharena.reporting.data import Band
 
+POINTS = 800  # bars at which a long band is computed; between them it is a straight line
+
 
 def equity_band(
     trajectory: Trajectory,
@@ -29,11 +31,14 @@ def equity_band(
         return None
     mean = block_bars if block_bars is not None else max(round(n ** (1 / 3)), 1)
     growth = np.log1p(np.maximum(returns, -1 + 1e-9))
-    paths = np.empty((draws, n), dtype=np.float32)
+    at = np.unique(np.linspace(0, n - 1, min(n, POINTS)).astype(np.int64))
+    paths = np.empty((draws, at.size))
     for a in range(0, draws, 100):  # a hundred at a time keeps the index arrays small
-        paths[a : a + 100] = np.cumsum(growth[_indices(rng, min(100, draws - a), n, 1.0 / mean)], axis=1)
+        drawn = np.cumsum(growth[_indices(rng, min(100, draws - a), n, 1.0 / mean)], axis=1)
+        paths[a : a + 100] = drawn[:, at]
     tail = (1 - confidence) / 2
-    low, high = np.quantile(paths, [tail, 1 - tail], axis=0)
+    edges = np.quantile(paths, [tail, 1 - tail], axis=0)
+    low, high = (np.interp(np.arange(n), at, edge) for edge in edges)
     start = trajectory.equity[0]
     return Band(
         lower=_from(start, low),

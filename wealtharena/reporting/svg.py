@@ -6,7 +6,6 @@ it is shown at, wide and narrow, because text that shrinks with its picture can'
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 from collections.abc import Sequence
@@ -132,13 +131,15 @@ def thin(x: FloatArray, y: FloatArray, *, columns: int) -> tuple[FloatArray, Flo
     """Return the points of a line that `columns` pixels can show: the lowest and highest of each column are kept."""
     if len(x) <= 2 * columns:
         return x, y
-    edges = np.linspace(0, len(x), columns + 1).astype(int)
-    keep = {0, len(x) - 1}
-    for a, b in itertools.pairwise(edges.tolist()):
-        part = y[a:b]
-        if np.isfinite(part).any():
-            keep |= {a + int(np.nanargmin(part)), a + int(np.nanargmax(part))}
-    index = np.array(sorted(keep))
+    each = -(-len(x) // columns)
+    rows = np.full(columns * each, np.nan)
+    rows[: len(y)] = y
+    rows = rows.reshape(columns, each)
+    starts = np.arange(columns) * each
+    lowest = starts + np.where(np.isnan(rows), np.inf, rows).argmin(axis=1)
+    highest = starts + np.where(np.isnan(rows), -np.inf, rows).argmax(axis=1)
+    index = np.unique(np.concatenate([[0, len(x) - 1], lowest, highest]))
+    index = index[index < len(x)]
     return x[index], y[index]
 
 

@@ -155,10 +155,18 @@ def rolling(trajectory: Trajectory, bars: int, risk_free: float) -> FloatArray:
     excess = trajectory.returns - risk_free
     result = np.full(excess.shape, np.nan)
     if 1 < bars <= excess.size:
-        windows = np.lib.stride_tricks.sliding_window_view(excess, bars)
-        mean, deviation = windows.mean(axis=1), windows.std(axis=1, ddof=1)
-        ratio = np.divide(mean, deviation, out=np.full(mean.shape, np.nan), where=deviation > 1e-12)
+        centre = excess.mean()  # keeps the differences of sums accurate
+        mean = _window_sums(excess - centre, bars) / bars
+        variance = (_window_sums((excess - centre) ** 2, bars) - bars * mean**2) / (bars - 1)
+        deviation = np.sqrt(np.maximum(variance, 0.0))
+        ratio = np.divide(mean + centre, deviation, out=np.full(mean.shape, np.nan), where=deviation > 1e-9)
         result[bars - 1 :] = ratio * np.sqrt(trajectory.bars_per_year)
+    return result
+
+
+def _window_sums(values: FloatArray, bars: int) -> FloatArray:
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    result: FloatArray = sums[bars:] - sums[:-bars]
     return result
 
 
