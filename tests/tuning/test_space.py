@@ -40,12 +40,9 @@ def test_every_end_and_choice_is_composed_before_the_first_trial() -> None:
     )
     space.check(sweep, ["base=1"], composer)
     assert composer.seen == [
-        ["base=1", "algo.clip=0.1"],
-        ["base=1", "algo.clip=0.3"],
-        ["base=1", "model=mlp"],
-        ["base=1", "model=attention"],
+        ["base=1", "algo.clip=0.1", "model=mlp"],
+        ["base=1", "algo.clip=0.3", "model=attention", "model.heads=4"],
         ["base=1", "model=attention", "model.heads=1"],
-        ["base=1", "model=attention", "model.heads=4"],
     ]
 
 

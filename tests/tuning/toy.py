@@ -72,6 +72,7 @@ def sweep_spec(**changes: Any) -> SweepSpec:
     values: dict[str, Any] = {
         "name": "toy",
         "study": None,
+        "fixed": (),
         "space": {"x": {"type": "float", "low": 0.0, "high": 1.0}},
         "metric": "score",
         "mode": "max",

@@ -54,15 +54,23 @@ def run(spec: ExperimentSpec) -> int:
             "a search with split=cpcv would tune on rows that other folds test on",
             hint="search with split=holdout or walk_forward, then run the best configuration with split=cpcv",
         )
+    typed = with_fixed(spec, job_overrides())
+    spec = compose(typed) if spec.sweep.fixed else spec
     context = RunContext.current()
     with recorded(spec, context) as record:
-        base = trial_overrides(spec, job_overrides())
+        base = trial_overrides(spec, typed)
         space.check(spec.sweep, base, compose)
         prepared = prepare(spec)
         describe(record, spec, prepared)
         console.header(record.content, notes=prepared.notes)
         job = Search(spec, base, prepared, context.folder, study_path(spec, context.folder))
         return _search_and_judge(job, record)
+
+
+def with_fixed(spec: ExperimentSpec, typed: Sequence[str]) -> tuple[str, ...]:
+    """Return the overrides with those that the sweep brings along, unless the same key was typed."""
+    said = {item.lstrip("+~").partition("=")[0] for item in typed}
+    return (*typed, *(item for item in spec.sweep.fixed if item.partition("=")[0] not in said))
 
 
 def trial_overrides(spec: ExperimentSpec, typed: Sequence[str]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from wealtharena.config.specs.experiment import ExperimentSpec
@@ -49,15 +49,46 @@ def check(sweep: SweepSpec, base: Sequence[str], compose: Compose) -> None:
     seen: list[str] = []
     for key, dimension in sweep.space.items():
         _check_shape(key, dimension, seen)
-        for value in _ends(key, dimension):
-            chosen = {name: allowed[0] for name, allowed in (dimension.when or {}).items()}
-            try:
-                compose([*base, *overrides({**chosen, key: value})])
-            except ConfigError as error:
-                raise ConfigError(
-                    f"sweep.space.{key}={value!r} cannot be composed: {error.message}", hint=error.hint
-                ) from error
         seen.append(key)
+    open_ends = {
+        (key, place): value
+        for key, dimension in sweep.space.items()
+        for place, value in enumerate(_ends(key, dimension))
+    }
+    for values, covered in _rounds(sweep.space):
+        if _composes([*base, *overrides(values)], compose):
+            for end in covered:
+                open_ends.pop(end, None)
+    for (key, _), value in open_ends.items():  # one by one, to name the one at fault
+        chosen = {name: allowed[0] for name, allowed in (sweep.space[key].when or {}).items()}
+        try:
+            compose([*base, *overrides({**chosen, key: value})])
+        except ConfigError as error:
+            raise ConfigError(
+                f"sweep.space.{key}={value!r} cannot be composed: {error.message}", hint=error.hint
+            ) from error
+
+
+def _rounds(space: Mapping[str, DimensionSpec]) -> Iterator[tuple[dict[str, Any], list[tuple[str, int]]]]:
+    """Yield values that put many ends to the test at once, with the ends that they cover: composing takes a while."""
+    longest = max(len(_ends(key, dimension)) for key, dimension in space.items())
+    for place in range(longest):
+        values: dict[str, Any] = {}
+        covered = []
+        for key, dimension in space.items():
+            ends = _ends(key, dimension)
+            if _applies(dimension, values):
+                values[key] = ends[min(place, len(ends) - 1)]
+                covered.append((key, min(place, len(ends) - 1)))
+        yield values, covered
+
+
+def _composes(items: Sequence[str], compose: Compose) -> bool:
+    try:
+        compose(items)
+    except ConfigError:
+        return False
+    return True
 
 
 def _applies(dimension: DimensionSpec, values: Mapping[str, Any]) -> bool:

@@ -28,6 +28,7 @@ class SweepSpec(Spec):
 
     name: str
     study: str | None = Field(description="name of the Optuna study; the same name resumes it")
+    fixed: tuple[str, ...] = Field(description="overrides of every trial, such as algo=sac; what is typed wins")
     space: dict[str, DimensionSpec] = Field(description="override key -> dimension")
     metric: str
     mode: Literal["max", "min"]
