@@ -26,7 +26,7 @@ def decide(metadata: Metadata, *, force_reason: str | None = None) -> Decision:
     """Return the stage that a checkpoint may take: production for `promotable`, paper for anything else.
 
     `force_reason` puts an unproven one into production. It does not move what must not be moved: a rejected verdict,
-    simulated data, a failed audit.
+    simulated data, a failed audit, a retraining that does not beat its incumbent.
     """
     barred = barriers(metadata)
     if barred:
@@ -48,6 +48,10 @@ def barriers(metadata: Metadata) -> tuple[str, ...]:
         found.append("the leak audit failed")
     if metadata.verdict.status == "rejected":
         found.append("verdict is rejected")
+    if metadata.challenge is not None and not metadata.challenge.get("beats"):
+        found.append(
+            f"it does not beat the incumbent {metadata.challenge.get('incumbent')} on data that neither has seen"
+        )
     return tuple(found)
 
 

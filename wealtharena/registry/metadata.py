@@ -86,6 +86,9 @@ class Metadata(_Part):
     metrics: dict[str, dict[str, Any]] = Field(default_factory=dict)
     baselines: dict[str, dict[str, Any]] = Field(default_factory=dict)
     comparison: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    challenge: dict[str, Any] | None = Field(
+        default=None, description="a retraining against its incumbent, see retrain.Challenge"
+    )
     recipe: Recipe = Recipe()
     recorded_at: str | None = Field(default=None, description="bar of the last recorded observation")
     track_record: TrackRecord = TrackRecord()

@@ -96,7 +96,9 @@ def served(policy: NetworkPolicy) -> ServedPolicy:
     return ServedPolicy(core, export_shape(policy), mean=scaler.mean, std=scaler.std, clip=scaler.clip)
 
 
-def record(policy: NetworkPolicy, features: FeaturePanel, env: EnvSpec, *, start: int, stop: int, rows: int = RECORDED) -> Recording:
+def record(
+    policy: NetworkPolicy, features: FeaturePanel, env: EnvSpec, *, start: int, stop: int, rows: int = RECORDED
+) -> Recording:
     """Return the policy's last `rows` decisions of bars [start, stop), traded through the market's own kernel.
 
     The observation is the environment's and the answer torch's: neither saw policy.onnx or its scaling.
@@ -119,7 +121,9 @@ def record(policy: NetworkPolicy, features: FeaturePanel, env: EnvSpec, *, start
     windows = np.stack([_window(features, first + i, policy.layout.window) for i in kept])
     portfolio = np.concatenate([seen[i][:, policy.layout.weights.start :] for i in kept])
     chosen = {name: np.concatenate([states[i][k] for i in kept]) for k, name in enumerate(policy.state_shapes)}
-    return Recording(features=windows, portfolio=portfolio, weights=np.concatenate([weights[i] for i in kept]), states=chosen)
+    return Recording(
+        features=windows, portfolio=portfolio, weights=np.concatenate([weights[i] for i in kept]), states=chosen
+    )
 
 
 def _answers(
@@ -144,7 +148,20 @@ def _window(features: FeaturePanel, row: int, window: int) -> npt.NDArray[np.flo
 
 
 def _facts(facts: Mapping[str, Any]) -> dict[str, Any]:
-    kept = ("data", "metrics", "baselines", "comparison", "verdict", "config_hash", "git_sha", "seed", "algo", "track_record", "training")
+    kept = (
+        "data",
+        "metrics",
+        "baselines",
+        "comparison",
+        "verdict",
+        "config_hash",
+        "git_sha",
+        "seed",
+        "algo",
+        "track_record",
+        "training",
+        "challenge",
+    )
     return {key: facts[key] for key in kept if facts.get(key) is not None}
 
 

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.registry.shelf import AGENT, save
+from tests.registry.trained import World, world
+from wealtharena.config import compose
+from wealtharena.errors import PromotionError
+from wealtharena.evaluation.splits import Segment
+from wealtharena.registry import ModelCheckpoint, promote, retrain
+from wealtharena.registry.history import Pointer, now, write_pointer
+from wealtharena.registry.publish import publish
+
+
+@pytest.fixture(scope="module")
+def production(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelCheckpoint, World]:
+    """A version in production whose data ended at feature row 400."""
+    made = world("crypto", "mlp", "weights")
+    store = ModelCheckpoint(tmp_path_factory.mktemp("shelf") / "checkpoints")
+    days = made.features.panel.timestamps.astype("datetime64[D]").astype(str)
+    facts = {**made.facts, "data": {**made.facts["data"], "start": str(days[0]), "end": str(days[400])}}
+    publish(store, made.policy, version="v1", spec=made.spec, features=made.features, start=0, stop=401, facts=facts)
+    manifest = store.load_checkpoint(AGENT, "v1").files.manifest_sha256
+    write_pointer(
+        store.root, Pointer(AGENT, "production", "v1", manifest, "promotable", False, now())
+    )  # the gate keeps simulated data out
+    return store, made
+
+
+class Foresight:
+    """Holds what gains most between its own fill and the next one, at the opens; or, with sign -1, least."""
+
+    name = "foresight"
+
+    def __init__(self, made: World, segment: Segment, sign: float) -> None:
+        opens = made.features.panel.open
+        assert opens is not None
+        self.moves, self.at = sign * np.log(opens[2:] / opens[1:-1]), segment.start
+
+    def reset(self, batch: int = 1) -> None:
+        pass
+
+    def act(self, observation: np.ndarray) -> np.ndarray:
+        chosen = np.zeros((1, self.moves.shape[1]))
+        chosen[0, self.moves[min(self.at, len(self.moves) - 1)].argmax()] = 1.0
+        self.at += 1
+        return chosen
+
+
+def test_the_production_configuration_comes_back_with_newer_data(production: tuple[ModelCheckpoint, World]) -> None:
+    store, made = production
+    asked = compose(["asset=etf", "seed=9", "data.end=2026-05-01", "train.env_steps=77"])
+    spec = retrain.production_spec(retrain.incumbent(store, "crypto"), asked)
+    assert spec.asset == made.spec.asset
+    assert (spec.env, spec.features, spec.model, spec.algo) == (
+        made.spec.env,
+        made.spec.features,
+        made.spec.model,
+        made.spec.algo,
+    )
+    assert spec.data.source == "simulated"
+    assert (spec.data.end, spec.seed, spec.train.env_steps) == (asked.data.end, 9, 77)
+
+
+def test_only_rows_later_than_the_incumbents_data_count(production: tuple[ModelCheckpoint, World]) -> None:
+    store, made = production
+    old = retrain.incumbent(store, "crypto")
+    assert retrain.unseen(old, made.features, Segment(300, 500)) == Segment(401, 500)
+    assert retrain.unseen(old, made.features, Segment(450, 500)) == Segment(450, 500)
+    with pytest.raises(PromotionError, match="only 4 bars are later"):
+        retrain.unseen(old, made.features, Segment(300, 405))
+
+
+@pytest.mark.parametrize(("sign", "beats"), [(1.0, True), (-1.0, False)])
+def test_a_newcomer_must_beat_the_incumbent_beyond_chance(
+    production: tuple[ModelCheckpoint, World], sign: float, beats: bool
+) -> None:
+    store, made = production
+    old = retrain.incumbent(store, "crypto")
+    segment = retrain.unseen(old, made.features, Segment(380, made.features.bars))
+    outcome = retrain.challenge(
+        Foresight(made, segment, sign), made.policy.scaler, old, retrain.incumbent_policy(store, old),
+        features=made.features, env=made.spec.env, segment=segment, rng=np.random.default_rng(0), draws=500,
+    )  # fmt: skip
+    assert outcome.beats is beats
+    assert outcome.ci95 is not None
+    assert (outcome.ci95[0] > 0) is beats
+    assert outcome.to_json()["incumbent"] == "v1"
+
+
+def test_the_incumbent_does_not_beat_itself(production: tuple[ModelCheckpoint, World]) -> None:
+    store, made = production
+    old = retrain.incumbent(store, "crypto")
+    policy = retrain.incumbent_policy(store, old)
+    segment = Segment(420, made.features.bars)
+    outcome = retrain.challenge(
+        policy, made.policy.scaler, old, retrain.incumbent_policy(store, old),
+        features=made.features, env=made.spec.env, segment=segment, rng=np.random.default_rng(0), draws=200,
+    )  # fmt: skip
+    assert not outcome.beats
+
+
+@pytest.mark.parametrize(
+    ("challenge", "stage"),
+    [({"incumbent": "v0", "beats": True}, "production"), ({"incumbent": "v0", "beats": False}, "paper")],
+)
+def test_the_gate_heeds_the_challenge_and_no_force_moves_it(
+    tmp_path: Path, challenge: dict[str, Any], stage: str
+) -> None:
+    store = ModelCheckpoint(tmp_path / "checkpoints")
+    save(store, "v1", verdict="promotable", described={"challenge": challenge})
+    assert promote(store, AGENT, "v1")[1].stage == stage
+    if stage == "paper":
+        with pytest.raises(PromotionError, match="does not beat the incumbent v0"):
+            promote(store, AGENT, "v1", force_reason="it is newer")
+
+
+def test_without_a_production_version_there_is_nothing_to_retrain(tmp_path: Path) -> None:
+    with pytest.raises(PromotionError, match="nothing is in production"):
+        retrain.incumbent(ModelCheckpoint(tmp_path), "crypto")
