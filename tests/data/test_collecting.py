@@ -42,13 +42,13 @@ class Clock:
 
 
 @pytest.fixture
-def collector(make_spec, monkeypatch):
+def collector(make_spec):
     """Return `make(provider, asset, clock=, **collect options)`: a collector whose providers share its clock."""
 
-    def make(provider, asset, *, clock=None, start=None, end=None, **options):
+    def make(provider, asset, *, clock=None, start=None, end=None, interval="1d", **options):
         spec = make_spec(asset, provider)
         clock = clock or Clock()
-        data = spec.data.model_copy(update={"start": start, "end": end})
+        data = spec.data.model_copy(update={"start": start, "end": end, "interval": interval})
         made = Collector(spec.asset, data, spec.collect.model_copy(update=options), clock=clock)
         module = MODULES[provider]
         made._providers[provider] = module.Provider(data, spec.asset, clock=clock)
@@ -170,6 +170,21 @@ def test_a_history_that_shrank_is_refused(collector, stub, monkeypatch):
     assert "bars that are stored" in outcome.cause
     assert "collect.refresh=true" in outcome.remedy
     assert len(stored(collector("yahoo", "stocks"), "ACME")) > 290
+
+
+def test_hourly_bars_stand_beside_the_daily_ones_and_go_on(collector):
+    hours = {"interval": "1h", "start": date(2023, 9, 1)}
+    first = collector("yahoo", "stocks", clock=Clock(datetime(2023, 9, 20, 16, tzinfo=UTC)), **hours)
+    assert first.collect("HOURLY").status == "new"
+    before = first.store.read("stocks", "HOURLY", "1h").table
+    assert before["timestamp"].iloc[-1] == pd.Timestamp("2023-09-20 14:30", tz="UTC")  # the running hour is left out
+    later = collector("yahoo", "stocks", clock=Clock(datetime(2023, 10, 2, 22, tzinfo=UTC)), **hours)
+    outcome = later.collect("HOURLY")
+    assert outcome.status == "updated"
+    closes = later.store.read("stocks", "HOURLY", "1h").table.set_index("timestamp")["close"]
+    np.testing.assert_allclose(closes, truth("HOURLY").reindex(closes.index), rtol=1e-6)
+    assert len(closes) == outcome.bars == (truth("HOURLY").index < pd.Timestamp("2023-10-02 21:00", tz="UTC")).sum()
+    assert later.store.processed_path("stocks", "HOURLY", "1h").name == "HOURLY.1h.parquet"
 
 
 def test_another_source_replaces_a_history_as_a_whole(collector):

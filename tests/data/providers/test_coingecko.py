@@ -66,7 +66,7 @@ def test_the_services_own_365_day_refusal_is_understood(make_spec, stub):
 def test_a_coin_without_a_known_id_is_told_how_to_be_named(make_spec, stub):
     with pytest.raises(UnknownSymbolError, match="id is not known") as raised:
         provider_for(make_spec).fetch("FOO-USD", None, None, "1d")
-    assert "data.provider_symbols.FOO-USD" in raised.value.hint
+    assert "+data.provider_symbols={FOO-USD: <id>}" in raised.value.hint
     assert not stub.log()
 
 

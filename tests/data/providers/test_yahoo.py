@@ -137,12 +137,12 @@ def test_the_budget_of_a_run_is_never_exceeded(make_spec, stub):
     data = spec.data.model_copy(update={"manners": spec.data.manners.model_copy(update={"requests_per_run": 4})})
     provider = Provider(data, spec.asset)
     refusals = 0
-    for symbol in ("ACME", "BETA", "BHP.AX", "ACME"):
+    for symbol in ("ACME", "BETA", "BHP.AX", "OCDO.L", "ACME", "BETA"):
         try:
             provider.fetch(symbol, None, None, "1d")
         except RefusalError as error:
             refusals += "budget of 4 requests" in error.message
-    assert refusals >= 2
+    assert refusals >= 2  # how many a symbol takes depends on the cookie and crumb that are kept
     assert len(stub.log()) <= 4
 
 

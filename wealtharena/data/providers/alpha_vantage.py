@@ -157,7 +157,7 @@ class Provider:
             self.name,
             symbol,
             f"does not know the symbol ({told})",
-            hint="it carries few exchanges outside the US; use data=yahoo, or name its own symbol in data.provider_symbols",
+            hint=f"it carries few exchanges outside the US; use data=yahoo, or say '+data.provider_symbols={{{symbol}: <name>}}'",
         )
 
     def _table(self, symbol: str, content: dict[str, Any], query: dict[str, str]) -> tuple[pd.DataFrame, Any]:

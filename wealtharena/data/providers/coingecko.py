@@ -107,7 +107,7 @@ class Provider:
                 self.name,
                 symbol,
                 "its coin id is not known",
-                hint=f"look it up on coingecko.com and set data.provider_symbols.{symbol}=<id>",
+                hint=f"look it up on coingecko.com and say '+data.provider_symbols={{{symbol}: <id>}}'",
             )
         return named, quote.upper()
 
@@ -171,7 +171,7 @@ class Provider:
                 self.name,
                 symbol,
                 f"does not know the coin {coin}",
-                hint=f"set data.provider_symbols.{symbol}=<id on coingecko.com>",
+                hint=f"say '+data.provider_symbols={{{symbol}: <id on coingecko.com>}}'",
             )
         if status in (401, 403) or code in (10002, 10010, 10011):
             raise RefusalError(

@@ -218,7 +218,7 @@ class Provider:
                 self.name,
                 symbol,
                 f"does not know {self.provider_symbol(symbol)} (HTTP 404)",
-                hint="check the symbol, or name Yahoo's own in data.provider_symbols",
+                hint=f"check the symbol, or name Yahoo's own: '+data.provider_symbols={{{symbol}: <name>}}'",
             )
         if "Crumb" in reason or status in (401, 403):
             raise BusyError(self.name, symbol, f"refused the session's crumb (HTTP {status})", hint="run it again")
