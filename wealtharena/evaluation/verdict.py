@@ -111,13 +111,14 @@ def _patience(evidence: Evidence) -> str:
 
 
 def deflated_sharpe(evidence: Evidence, spec: VerdictSpec) -> Ruling:
-    """The Sharpe ratio must stand after deflation by what was tried."""
+    """The Sharpe ratio must stand after deflation by what was tried; one more likely luck than skill is rejected."""
     tried = f"{evidence.trials} configuration{'s' if evidence.trials != 1 else ''} tried"
     if evidence.dsr is None or math.isnan(evidence.dsr):
         return Ruling("dsr", "unproven", f"The deflated Sharpe ratio is not defined for this record ({tried}).")
-    passed = evidence.dsr >= spec.min_dsr
     text = f"Deflated Sharpe ratio {evidence.dsr:.2f} with {tried}; {spec.min_dsr:.2f} is asked."
-    return Ruling("dsr", "promotable" if passed else "unproven", text)
+    if evidence.dsr < spec.reject_dsr:
+        return Ruling("dsr", "rejected", f"{text} Luck explains it better than skill.")
+    return Ruling("dsr", "promotable" if evidence.dsr >= spec.min_dsr else "unproven", text)
 
 
 def overfitting(evidence: Evidence, spec: VerdictSpec) -> Ruling:

@@ -33,6 +33,7 @@ class VerdictSpec(Spec):
 
     confidence: float = Field(gt=0.5, lt=1)
     min_dsr: float = Field(ge=0, le=1)
+    reject_dsr: float = Field(ge=0, le=1, description="a deflated Sharpe ratio below this is more likely luck than skill")
     max_pbo: float = Field(ge=0, le=1)
     max_drawdown: float = Field(lt=0, ge=-1, description="worst drawdown allowed, as a negative share")
     min_seeds: int = Field(ge=1)
@@ -101,7 +102,9 @@ class CollectSpec(Spec):
     max_failed_share: float = Field(ge=0, le=1)
     overlap_bars: int = Field(ge=1, description="re-fetched on an update, to see whether history changed")
     refresh: bool = Field(description="fetch everything again, whatever is stored")
-    give_up_after: int = Field(ge=1, description="symbols in a row without an answer after which a source is left alone")
+    give_up_after: int = Field(
+        ge=1, description="symbols in a row without an answer after which a source is left alone"
+    )
 
 
 class BacktestSpec(Spec):
@@ -128,7 +131,9 @@ class DeploySpec(Spec):
     action: Literal["promote", "rollback", "withdraw", "list"]
     stage: Literal["production", "paper"] | None = Field(description="null: promote as the gate says, else production")
     force_reason: str | None = Field(description="puts an unproven checkpoint into production; recorded")
-    keep: int | None = Field(ge=0, description="afterwards delete all but so many checkpoints an agent; null deletes none")
+    keep: int | None = Field(
+        ge=0, description="afterwards delete all but so many checkpoints an agent; null deletes none"
+    )
 
 
 class ServeSpec(Spec):
