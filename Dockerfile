@@ -1,0 +1,31 @@
+# The REST service: promoted agents behind HTTP, without torch or ray.
+#   docker build -t wealtharena-serve .
+# See docs/serving.md for keys and volumes, compose.yaml for a setting with a read-only file system.
+FROM python:3.11.14-slim-bookworm AS build
+
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /opt/wealtharena && /opt/wealtharena/bin/pip install pip==25.3
+WORKDIR /src
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+RUN /opt/wealtharena/bin/pip install --constraint constraints.txt --group serve
+COPY conf ./conf
+COPY sweeps ./sweeps
+COPY wealtharena ./wealtharena
+RUN /opt/wealtharena/bin/pip install --no-deps .
+
+FROM python:3.11.14-slim-bookworm
+
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin serve \
+    && install -d -o 10001 -g 10001 /srv/wealtharena /srv/keys
+COPY --from=build /opt/wealtharena /opt/wealtharena
+ENV PATH=/opt/wealtharena/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 OMP_NUM_THREADS=1 HOME=/tmp
+WORKDIR /tmp
+USER 10001:10001
+EXPOSE 8000
+VOLUME ["/srv/wealtharena", "/srv/keys"]
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
+    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/health', timeout=2)"]
+STOPSIGNAL SIGTERM
+# Hydra writes nothing; what follows `docker run <image>` is added to these.
+ENTRYPOINT ["wealtharena", "hydra.output_subdir=null", "hydra.run.dir=.", "task=serve", "serve.host=0.0.0.0", "paths.checkpoints=/srv/wealtharena", "serve.keys_file=/srv/keys/keys.json"]
+CMD ["serve.workers=2"]
