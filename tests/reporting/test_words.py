@@ -14,7 +14,8 @@ from wealtharena.reporting.words import MEASURES, THIN
     [
         ("percent", 0.1234, True, f"+12.3{THIN}%"),
         ("percent", -0.5, True, f"−50.0{THIN}%"),
-        ("percent", -0.0001, True, f"0.0{THIN}%"),
+        ("percent", -0.0012, True, f"−0.12{THIN}%"),
+        ("percent", -0.00001, True, f"0.00{THIN}%"),
         ("share", 0.51234, False, f"51.2{THIN}%"),
         ("ratio", -0.644, True, "−0.64"),
         ("ratio", 1234.5, False, "1,234.50"),

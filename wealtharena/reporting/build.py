@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +31,8 @@ def from_evaluation(
 ) -> ReportData:
     """Return the report of `evaluation`, whose figures stand in `run`, the content of run.json.
 
-    `rng` draws the band around the equity. `seeds` and `run_ids` name the evaluation's agents where there are several.
+    `rng` draws the band around the equity. `seeds` and `run_ids` name the evaluation's agents where there are several;
+    several agents without `seeds` are the paths of a combinatorial split.
     `notes` are run.json's own unless given. How often the test window was opened, and how many configurations were
     tried on it, is taken from the verdict's evidence.
     """
@@ -50,12 +52,13 @@ def from_evaluation(
             )
             for i, figures in enumerate(evaluation.agent_metrics)
         ),
+        several="seed" if seeds else "path",
         audit=audit,
         test_openings=evidence.openings,
         configurations_tried=evidence.trials,
         notes=tuple(run.get("notes") or ()) if notes is None else tuple(notes),
         beside=evidence.beats,
-        config=config,
+        config=config.replace(f"{Path.cwd()}/", "").replace(str(Path.home()), "~"),  # a report is shown to others
         currency=currency,
         risk_free=evaluation.risk_free,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +35,7 @@ class StressRow:
 
 @dataclass(frozen=True)
 class SeedRow:
-    """The same configuration with another seed."""
+    """The same configuration with another seed, or on another path of a combinatorial split."""
 
     seed: int
     metrics: Mapping[str, float | None]
@@ -67,6 +67,7 @@ class ReportData:
     journal: Sequence[Mapping[str, Any]] = ()  # lines of metrics.jsonl
     stress: Sequence[StressRow] = ()
     seeds: Sequence[SeedRow] = ()
+    several: Literal["seed", "path"] = "seed"  # what the rows of `seeds` differ in
     audit: Sequence[AuditRow] = ()
     test_openings: int | None = None  # lines of the ledger for this test window, this one included
     configurations_tried: int | None = None  # distinct configurations that were tried on it

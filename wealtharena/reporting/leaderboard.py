@@ -67,43 +67,31 @@ def _head(leaderboard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> 
 def _ranking(rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows:
         return "<p>No run finished, so there is nothing to rank.</p>"
-    limits = compare.limits([value for row in rows for value in (_sharpe(row), *_interval(row))])
+    rivals = {str(((row.get("verdict") or {}).get("evidence") or {}).get("beats") or "buy_and_hold") for row in rows}
+    rival = f"Less {name_of(min(rivals)).lower()}" if len(rivals) == 1 else "Less its baseline"
+    edges = [value for row in rows for value in (_difference(row), *_bounds(row, "comparison"))]
+    limits = compare.limits(edges)
     best = max((finite(row.get("composite")) or 0.0 for row in rows), default=0.0) or 1.0
-    head = [
-        "",
-        "Agent",
-        "Verdict",
-        "Composite",
-        "Sharpe, 95 %",
-        "",
-        *(MEASURES[key].label for key in _SHOWN if key != "sharpe"),
-    ]
+    rest = [key for key in _SHOWN if key != "sharpe"]
     lines = []
     for i, row in enumerate(rows):
-        place = finite(row.get("rank"))
-        figures = row.get("metrics") or {}
-        low, high = _interval(row)
-        bounds = (
-            ""
-            if low is None or high is None
-            else f"<br><small>{number(low, signed=True)} to {number(high, signed=True)}</small>"
-        )
+        place, figures = finite(row.get("rank")), row.get("metrics") or {}
+        sharpe = measured(f"rows.{i}.metrics.sharpe", figures.get("sharpe"), MEASURES["sharpe"])
+        less = measured(f"rows.{i}.comparison.sharpe_difference", _difference(row), MEASURES["sharpe"])
         lines.append(
             [
                 f"<b>{number(place, digits=0) if place is not None else DASH}</b>",
                 _who(row),
                 _verdict(row),
                 _composite(finite(row.get("composite")), best),
-                measured(f"rows.{i}.metrics.sharpe", figures.get("sharpe"), MEASURES["sharpe"]) + bounds,
-                compare.interval(_sharpe(row), low, high, limits=limits),
-                *(
-                    measured(f"rows.{i}.metrics.{key}", figures.get(key), MEASURES[key])
-                    for key in _SHOWN
-                    if key != "sharpe"
-                ),
+                sharpe + _range(*_bounds(row, "intervals")),
+                less + _range(*_bounds(row, "comparison")),
+                compare.interval(_difference(row), *_bounds(row, "comparison"), limits=limits),
+                *(measured(f"rows.{i}.metrics.{key}", figures.get(key), MEASURES[key]) for key in rest),
             ]
         )
-    return tables.table(head, lines, css="board")
+    head = ["", "Agent", "Verdict", "Composite", "Sharpe", escape(rival), "", *(MEASURES[key].label for key in rest)]
+    return tables.table(head, lines, css="board") + '<p class="soft">Small figures are 95 % intervals.</p>'
 
 
 def _who(row: Mapping[str, Any]) -> str:
@@ -134,14 +122,20 @@ def _composite(value: float | None, best: float) -> str:
     return f'<div class="meter"><i style="width:{share:.0f}%"></i></div> {number(value)}'
 
 
-def _sharpe(row: Mapping[str, Any]) -> float | None:
-    return finite((row.get("metrics") or {}).get("sharpe"))
+def _difference(row: Mapping[str, Any]) -> float | None:
+    return finite((row.get("comparison") or {}).get("sharpe_difference"))
 
 
-def _interval(row: Mapping[str, Any]) -> tuple[float | None, float | None]:
-    found = (row.get("intervals") or {}).get("sharpe") or ()
+def _bounds(row: Mapping[str, Any], block: str) -> tuple[float | None, float | None]:
+    found = (row.get(block) or {}).get("ci95" if block == "comparison" else "sharpe") or ()
     low, high = ([finite(value) for value in found] + [None, None])[:2]
     return low, high
+
+
+def _range(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return ""
+    return f"<br><small>{number(low, signed=True)} to {number(high, signed=True)}</small>"
 
 
 def _reasons(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -20,6 +20,10 @@ from wealtharena.reporting.words import MEASURES, escape, finite, name_of, numbe
 
 _TRIO = Size(364, 190, left=46, right=12)
 _TRIO_NARROW = Size(348, 190, left=46, right=12)
+_SEVERAL = {
+    "seed": "The same configuration trained {count} times. What differs between the dots is chance.",
+    "path": "The same configuration on {count} paths through the same bars, each put together from other folds.",
+}
 _SEEDS = Size(860, 112, left=110, right=24)
 _SEEDS_NARROW = Size(348, 132, left=92, right=16)
 
@@ -139,7 +143,7 @@ def _stress(data: ReportData) -> str:
         "stress",
         "Under worse conditions",
         tables.stress(data.stress, data.run, beside=data.beside),
-        lead="The same decisions on the same window, made harder.",
+        lead="The same policy: dearer, later, in a crisis, without its best days.",
     )
 
 
@@ -157,12 +161,14 @@ def _seeds(data: ReportData) -> str:
     drawn_too = "".join(compare.seeds(size, sharpes, percents=False) for size in (flat, flat_narrow))
     return section(
         "seeds",
-        "The luck of the seed",
+        f"The luck of the {data.several}",
         figure(
-            "Test results by seed", drawn + drawn_too, note="One dot a seed; the bar is the mean of the middle half."
+            f"Test results by {data.several}",
+            drawn + drawn_too,
+            note=f"One dot a {data.several}; the bar is the mean of the middle half.",
         ),
-        tables.seeds(data.seeds),
-        lead=f"The same configuration trained {len(data.seeds)} times. What differs between the dots is chance.",
+        tables.seeds(data.seeds, word=data.several),
+        lead=_SEVERAL[data.several].format(count=len(data.seeds)),
     )
 
 

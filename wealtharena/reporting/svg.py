@@ -132,9 +132,9 @@ def thin(x: FloatArray, y: FloatArray, *, columns: int) -> tuple[FloatArray, Flo
     if len(x) <= 2 * columns:
         return x, y
     each = -(-len(x) // columns)
-    rows = np.full(columns * each, np.nan)
-    rows[: len(y)] = y
-    rows = rows.reshape(columns, each)
+    padded = np.full(columns * each, np.nan)
+    padded[: len(y)] = y
+    rows = padded.reshape(columns, each)
     starts = np.arange(columns) * each
     lowest = starts + np.where(np.isnan(rows), np.inf, rows).argmin(axis=1)
     highest = starts + np.where(np.isnan(rows), -np.inf, rows).argmax(axis=1)

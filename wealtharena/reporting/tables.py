@@ -13,6 +13,7 @@ from wealtharena.reporting.data import AuditRow, ReportData, SeedRow, StressRow
 from wealtharena.reporting.words import (
     DASH,
     MEASURES,
+    SMALL,
     THIN,
     day,
     escape,
@@ -105,11 +106,12 @@ def monthly(path: Trajectory) -> str:
     months, values = month_returns(path)
     first, last = int(months[0]) // 12, int(months[-1]) // 12
     by_month = dict(zip(months.tolist(), values.tolist(), strict=True))
+    largest = float(np.abs(values).max(initial=0.0))
     rows = []
     for year in range(last, first - 1, -1):
         inside = [by_month[m] for m in range(year * 12, year * 12 + 12) if m in by_month]
         cells = [str(1970 + year)]
-        cells += [_heat(by_month.get(year * 12 + m)) for m in range(12)]
+        cells += [_heat(by_month.get(year * 12 + m), largest) for m in range(12)]
         total = float(np.prod(1 + np.array(inside)) - 1)
         rows.append([*cells, f'<b class="{tone(total)}">{percent(total, signed=True)}</b>'])
     return table(["", *MONTHS, "Year"], rows, css="months")
@@ -138,9 +140,9 @@ def stress(rows: Sequence[StressRow], run: Mapping[str, Any], *, beside: str) ->
     return table(head, cells, css="stress")
 
 
-def seeds(rows: Sequence[SeedRow]) -> str:
-    """Return one row a seed."""
-    cells = [[f"seed {row.seed}", *_figures(row.metrics, _SEEDS), escape(row.run_id)] for row in rows]
+def seeds(rows: Sequence[SeedRow], *, word: str) -> str:
+    """Return one row a seed (or a path, as `word` says)."""
+    cells = [[f"{escape(word)} {row.seed}", *_figures(row.metrics, _SEEDS), escape(row.run_id)] for row in rows]
     return table(["", *(MEASURES[key].label for key in _SEEDS), "Run"], cells)
 
 
@@ -220,12 +222,14 @@ def _figures(metrics: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
     return found
 
 
-def _heat(value: float | None) -> str:
+def _heat(value: float | None, largest: float) -> str:
+    """Return a month's cell; full colour is 10 %, or the largest month of a record that never moved so far."""
     if value is None:
         return ""
-    depth = min(abs(value) / 0.10, 1.0) * 0.55 + (0.06 if value else 0.0)
+    full = min(max(largest, 0.01), 0.10)
+    depth = min(abs(value) / full, 1.0) * 0.55 + (0.06 if value else 0.0)
     css = "up" if value > 0 else "down" if value < 0 else "flat"
-    text = number(100 * value, digits=1, signed=True)
+    text = number(100 * value, digits=2 if largest < 2 * SMALL else 1, signed=True)
     return f'<span class="heat {css}" style="--a:{depth:.2f}">{text}</span>'
 
 

@@ -45,6 +45,7 @@ p{margin:6px 0;max-width:74ch}
 .banner span{font-weight:450}
 .banner.stopped{background:var(--amber-bg);color:var(--amber)}
 .meta{display:flex;flex-wrap:wrap;gap:4px 26px;margin:10px 0 2px;padding:0;list-style:none;font-size:14px}
+.meta .full{flex-basis:100%}
 .meta b{display:block;font-weight:500;color:var(--soft);font-size:12px}
 .windows{position:relative;height:26px;margin-top:10px}
 .windows i{position:absolute;top:0;height:8px;border-right:1.5px solid var(--paper);font-style:normal;font-size:12px;color:var(--soft)}
@@ -87,9 +88,9 @@ table.audit td:last-child{white-space:normal}
 table.comparison td:nth-child(3){padding:0 4px;width:230px}table.comparison td svg{width:220px;height:26px;vertical-align:middle}
 table.board :is(td,th):nth-child(-n+3){text-align:left}table.board :is(td,th){padding-left:7px;padding-right:7px}table.board th:first-child{padding-left:0}
 .why{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:4px 32px}.why ul{margin:4px 0;padding-left:18px;font-size:13.5px}table.board small{color:var(--soft)}
-table.board th:first-child{padding-right:4px}table.board td:nth-child(6) svg{width:150px;height:20px;vertical-align:middle}
+table.board th:first-child{padding-right:4px}table.board td:nth-child(7) svg{width:130px;height:18px;vertical-align:middle}
 table.board td{padding-top:8px;padding-bottom:8px}
-.meter{display:inline-block;width:64px;height:7px;border-radius:4px;background:var(--grid);vertical-align:middle;margin-right:6px}
+.meter{display:inline-block;width:44px;height:7px;border-radius:4px;background:var(--grid);vertical-align:middle;margin-right:6px}
 .meter i{display:block;height:7px;border-radius:4px;background:var(--agent)}
 table.months{table-layout:fixed}table.months th,table.months td{padding:2px 2px;border:0;text-align:center;min-width:47px}
 table.months th:first-child{min-width:44px;text-align:left}

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+SMALL = 0.01  # shares below this are written with two decimals
 DASH = "—"
 MINUS = "−"
 THIN = " "  # narrow no-break space
@@ -129,7 +130,7 @@ def figure(kind: Kind, value: Any, *, signed: bool = False) -> str:
     if known is None:
         return DASH
     if kind == "percent":
-        return percent(known, signed=signed)
+        return percent(known, digits=2 if abs(known) < SMALL else 1, signed=signed)
     if kind == "share":
         return percent(known)
     if kind == "count":

@@ -66,7 +66,7 @@ class State:
 
     def words(self) -> str:
         """Return the state as one plain line."""
-        share = 100 * self.step / max(self.total_steps, 1)
+        share = min(100 * self.step / max(self.total_steps, 1), 100)
         parts = [f"{self.label}  {self.step:>9,} / {self.total_steps:,} steps ({share:3.0f} %)"]
         parts.append(f"{self.speed:,.0f} steps/s" if self.speed else "- steps/s")
         parts.append(f"validation Sharpe {_signed(self.sharpe)}, best {_signed(self.best)}")

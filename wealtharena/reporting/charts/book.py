@@ -10,6 +10,7 @@ from wealtharena.reporting.charts.paths import time_scale
 from wealtharena.reporting.svg import LINE_HEIGHT, Canvas, FloatArray, Scale, Size, percent_tick, seconds, ticks
 from wealtharena.reporting.words import escape, number, percent
 
+MOSTLY_INVESTED = 0.6  # below this the axis ends at what is held: a line along zero tells nothing
 MOST_SYMBOLS = 9  # more than this are summed as "others": nobody tells twenty colours apart
 
 
@@ -19,11 +20,14 @@ def weights(size: Size, path: Trajectory) -> str:
     columns = int((size.width - size.left - size.right) / 2)
     at, held = _averaged(seconds(path.timestamps), held, columns)
     up, down = np.cumsum(np.maximum(held, 0), axis=1), np.cumsum(np.minimum(held, 0), axis=1)
-    high, low = max(float(up[:, -1].max()), 1.0), min(float(down[:, -1].min()), 0.0)
+    high, low = float(up[:, -1].max()), min(float(down[:, -1].min()), 0.0)
+    high = max(high, 1.0) if high > MOSTLY_INVESTED else max(1.1 * high, 0.02)
+    low *= 1.0 if low < -MOSTLY_INVESTED else 1.1
     canvas = Canvas(size, "Weights held over the test window, by symbol")
     y = Scale(low, high, canvas.y0, canvas.y1)
     marks = ticks(low, high, 5)
-    canvas.y_axis(y, [(mark, percent_tick(mark, 0.1).lstrip("+")) for mark in marks], zero=0.0)
+    step = marks[1] - marks[0] if len(marks) > 1 else 1.0
+    canvas.y_axis(y, [(mark, percent_tick(mark, step).lstrip("+")) for mark in marks], zero=0.0)
     x = time_scale(canvas, path)
     px = x(at)
     for k, name in enumerate(names):
