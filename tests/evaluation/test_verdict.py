@@ -55,6 +55,7 @@ def test_evidence_that_satisfies_every_rule_is_promotable(rules):
         ),
         ({"sharpe_difference": None}, "lower_bound", "unproven"),
         ({"dsr": 0.94}, "dsr", "unproven"),
+        ({"dsr": 0.49}, "dsr", "rejected"),
         ({"dsr": None}, "dsr", "unproven"),
         ({"dsr": math.nan}, "dsr", "unproven"),
         ({"pbo": 0.3}, "pbo", "unproven"),

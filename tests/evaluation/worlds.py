@@ -54,7 +54,7 @@ def trajectory(returns, *, name="agent", start="2022-01-01", assets=2, trades=40
         timestamps=np.datetime64(start, "ns") + np.arange(n + 1) * np.timedelta64(1, "D"),
         symbols=tuple(f"S{i}" for i in range(assets)),
         equity=equity,
-        weights=np.full((n + 1, assets), 0.4),
+        weights=0.4 + 0.05 * np.outer(np.sin(np.arange(n + 1)), (-1.0) ** np.arange(assets)),
         targets=np.full((n, assets), 0.4),
         traded_value=np.full(n, 1e4),
         costs=np.full(n, 10.0),

@@ -1,0 +1,143 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from wealtharena.agents.networks import build_network
+from wealtharena.agents.policy import NetworkPolicy, save_policy
+from wealtharena.config import compose
+from wealtharena.envs.observation import ObservationLayout
+from wealtharena.errors import CheckpointError, ConfigError
+from wealtharena.features.panel import Scaler
+from wealtharena.tasks import backtest
+
+MARKET = (
+    "asset=crypto",
+    "data=simulated",
+    "data.simulator.bars=500",
+    "data.symbols=[BTC-USD,ETH-USD]",
+    "features.names=[log_return_1,rsi_14]",
+    "evaluation.bootstrap_draws=200",
+)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def spec(*overrides):
+    return compose(["task=backtest", *MARKET, *overrides])
+
+
+def checkpoint(folder, *, seed=0, symbols=("BTC-USD", "ETH-USD"), std=1.0):
+    wanted = compose(MARKET)
+    layout = ObservationLayout(symbols=symbols, feature_names=("log_return_1", "rsi_14"), window=wanted.env.window)
+    network = build_network(wanted.model, layout, wanted.env.limits, action="weights", seed=seed)
+    scaler = Scaler(names=layout.feature_names, mean=np.zeros(2), std=np.full(2, std), clip=5.0)
+    save_policy(folder, NetworkPolicy(network, wanted.model, layout, "weights", wanted.env.limits, scaler))
+    return folder
+
+
+def record(root):
+    (path,) = root.glob("outputs/*/*/run.json")
+    return json.loads(path.read_text()), path.parent
+
+
+def looks():
+    path = Path("results/ledger.jsonl")
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def test_a_baseline_over_the_test_window_is_a_look_and_no_trial(here, capsys):
+    assert backtest.run(spec("backtest.baseline=momentum")) == 0
+    content, folder = record(here)
+    assert content["status"] == "completed"
+    assert content["metrics"]["test"]["trades"] > 0
+    assert set(content["baselines"]) >= {"buy_and_hold", "cash", "momentum"}
+    (look,) = looks()
+    assert look["purpose"] == "backtest"
+    assert look["config_hash"] == ""
+    assert len(pd.read_parquet(folder / "equity.parquet")) == round(0.2 * content["data"]["bars"])
+    assert "momentum over" in capsys.readouterr().out
+
+
+def test_a_window_of_training_is_played_without_a_look(here):
+    backtest.run(spec("backtest.baseline=equal_weight", "backtest.window=train"))
+    content, _ = record(here)
+    assert looks() == []
+    assert content["verdict"]["status"] in ("unproven", "rejected")
+    assert "prove nothing" in content["verdict"]["reasons"][0]
+
+
+def test_dates_that_touch_the_test_window_are_a_look(here):
+    backtest.run(spec("backtest.baseline=cash", "backtest.window=all"))
+    content, _ = record(here)
+    assert len(looks()) == 1
+    assert content["backtest"]["end"] == content["data"]["end"]
+
+
+def test_a_checkpoint_folder_is_played(here):
+    folder = checkpoint(here / "mine")
+    backtest.run(spec(f"backtest.checkpoints=[{folder}]"))
+    content, _ = record(here)
+    assert content["metrics"]["test"]["total_return"] is not None
+    assert len(content["stress"]) == 7
+    assert content["comparison"]["buy_and_hold"]["ci95"][0] <= content["comparison"]["buy_and_hold"]["ci95"][1]
+
+
+def test_a_run_directory_is_played_by_its_chosen_candidate_and_counts_as_its_own_configuration(here):
+    checkpoint(here / "run" / "checkpoints" / "best")
+    (here / "run" / "run.json").write_text(
+        json.dumps(
+            {
+                "agent": "cryptocurrencies",
+                "algo": "ppo",
+                "config_hash": "abc",
+                "checkpoint": {"path": "checkpoints/best"},
+            }
+        )
+    )
+    backtest.run(spec("backtest.checkpoints=[run]"))
+    assert looks()[0]["config_hash"] == "abc"
+
+
+def test_an_ensemble_is_the_mean_of_its_members(here):
+    folders = [checkpoint(here / f"c{i}", seed=i) for i in range(2)]
+    backtest.run(spec(f"backtest.checkpoints=[{folders[0]},{folders[1]}]"))
+    content, _ = record(here)
+    assert content["backtest"]["of"] == "ensemble of 2"
+
+
+def test_members_that_see_the_market_differently_make_no_ensemble(here):
+    folders = [checkpoint(here / "a"), checkpoint(here / "b", std=2.0)]
+    with pytest.raises(CheckpointError, match="alike"):
+        backtest.run(spec(f"backtest.checkpoints=[{folders[0]},{folders[1]}]"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "word"),
+    [
+        ((), "either"),
+        (("backtest.baseline=cash", "backtest.checkpoints=[x]"), "either"),
+        (("backtest.baseline=hodl",), "not a baseline"),
+        (("backtest.baseline=cash", "backtest.start=2031-01-01"), "leave 0 bars"),
+        (("backtest.baseline=cash", "backtest.start=soon"), "not a date"),
+        (("backtest.checkpoints=[nowhere]",), "no such checkpoint"),
+    ],
+)
+def test_a_request_that_cannot_be_met_says_why(here, overrides, word):
+    with pytest.raises((ConfigError, CheckpointError), match=word):
+        backtest.run(spec(*overrides))
+    content, _ = record(here)
+    assert content["status"] == "failed"
+
+
+def test_another_agents_checkpoint_names_the_missing_override(here):
+    checkpoint(here / "mine")
+    (here / "mine" / "metadata.json").write_text(json.dumps({"agent": "etf", "asset": "etf"}))
+    with pytest.raises(ConfigError, match="asset=etf"):
+        backtest.run(spec("backtest.checkpoints=[mine]"))

@@ -1,0 +1,119 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+
+from tests.evaluation.test_leaderboard import run_dir
+from wealtharena.config import compose
+from wealtharena.errors import ConfigError
+from wealtharena.tasks import compare
+from wealtharena.tasks.multirun import Leaderboard, shared_overrides
+
+AGENTS = ("asx_stocks", "currency_pairs", "cryptocurrencies", "etf", "commodities")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def spec(*overrides):
+    return compose(["task=compare", "evaluation.bootstrap_draws=200", *overrides])
+
+
+def boards(root):
+    return sorted(root.glob("outputs/*/*/leaderboard.json"))
+
+
+def test_a_folder_of_runs_becomes_json_page_table_and_comparison_report(here, capsys):
+    for i, agent in enumerate(AGENTS):
+        for seed in range(2):
+            run_dir(here / "multirun", f"{agent}-{seed}", agent=agent, seed=seed, drift=0.0002 * i)
+    run_dir(here / "multirun", "broken", agent="etf", seed=9, status="failed")
+    assert compare.run(spec("compare.runs=[multirun]")) == 0
+    (path,) = boards(here)
+    board = json.loads(path.read_text())
+    assert [row["status"] for row in board["rows"]] == ["completed"] * 5 + ["failed"]
+    assert path.with_suffix(".html").stat().st_size > 1_000
+    report = json.loads(Path("results/master_comparison/comparison_report.json").read_text())
+    assert set(report["agents"]) == set(AGENTS)
+    assert report["ranking"][0] == "commodities"
+    assert report["missing"] == []
+    shown = capsys.readouterr().out
+    assert "no bars" in shown
+    assert all(agent in shown for agent in AGENTS)
+    assert json.loads((path.parent / "run.json").read_text())["status"] == "completed"
+
+
+def test_one_agent_alone_leaves_the_comparison_of_agents_as_it_was(here):
+    run_dir(here / "runs", "a")
+    compare.run(spec("compare.runs=[runs/a]"))
+    assert not Path("results").exists()
+
+
+def test_only_failed_runs_end_with_an_error_code(here):
+    run_dir(here / "runs", "a", status="failed")
+    assert compare.run(spec("compare.runs=[runs]")) == 1
+
+
+def test_nothing_to_compare_says_what_to_name(here):
+    with pytest.raises(ConfigError, match="compare.runs"):
+        compare.run(spec())
+    (record,) = here.glob("outputs/*/*/run.json")
+    assert json.loads(record.read_text())["error"]["hint"].startswith("name run directories")
+
+
+def test_the_line_of_an_agent_is_never_chosen_by_its_test_result():
+    def row(config, seeds, sharpe, status="unproven"):
+        return {
+            "agent": "etf", "config_hash": config, "seeds": seeds, "run_ids": [config], "status": "completed",
+            "metrics": {"sharpe": sharpe}, "verdict": {"status": status}, "simulated": False,
+        }  # fmt: skip
+
+    board = {"rows": [row("lucky", [0], 9.0), row("solid", [0, 1, 2], 0.5)], "generated_at": "", "weights": {}}
+    assert compare.comparison_report(board)["agents"]["etf"]["config_hash"] == "solid"
+    board["rows"].append(row("proven", [0], 0.1, status="promotable"))
+    assert compare.comparison_report(board)["agents"]["etf"]["config_hash"] == "proven"
+
+
+def test_a_multirun_ends_with_its_leaderboard(here):
+    folder = here / "multirun" / "day" / "time"
+    for seed in range(2):
+        run_dir(folder, str(seed), seed=seed)
+    (folder / "0" / ".hydra").mkdir()
+    (folder / "0" / ".hydra" / "overrides.yaml").write_text(
+        "- asset=etf\n- evaluation.bootstrap_draws=150\n- paths.ledger=mine.jsonl\n- seed=0\n"
+    )
+    assert shared_overrides(folder / "0") == ["evaluation.bootstrap_draws=150", "paths.ledger=mine.jsonl"]
+    Leaderboard().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(folder)}}}))
+    board = json.loads((folder / "leaderboard.json").read_text())
+    assert board["rows"][0]["seeds"] == [0, 1]
+
+
+def test_a_multirun_without_results_ends_quietly(here, caplog):
+    (here / "empty").mkdir()
+    Leaderboard().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(here / "empty")}}}))
+    assert "no leaderboard" in caplog.text
+
+
+def test_the_registry_is_compared_by_what_its_checkpoints_say(here, monkeypatch):
+    folder = here / "checkpoints" / "etf" / "v1"
+    folder.mkdir(parents=True)
+    test = {"sharpe": 1.0, "annual_return": 0.1, "win_rate": 0.5, "profit_factor": 1.1}
+    metadata = {
+        "version": "v1", "created_at": "2026-01-01", "agent": "etf", "asset": "etf", "algo": "ppo", "seed": 0,
+        "config_hash": "c", "data": {"simulated": False, "source": "files", "fingerprint": "f"},
+        "metrics": {"test": test}, "verdict": {"status": "unproven", "reasons": ["One seed."], "evidence": {}},
+    }  # fmt: skip
+    (folder / "metadata.json").write_text(json.dumps(metadata))
+    listed = [{"model_path": str(folder), "version": "v1"}, {"model_path": str(folder / "x"), "error": "corrupted"}]
+    monkeypatch.setattr(compare.ModelCheckpoint, "list_checkpoints", lambda self, agent: listed)
+    found = compare.from_registry(here / "checkpoints")
+    assert [run.status for run in found] == ["failed", "completed"]
+    board = compare.build(found, evaluation=spec().evaluation, ledger=None, seed=0)
+    assert board["rows"][0]["verdict"]["reasons"] == ["One seed."]
+    assert board["rows"][0]["metrics"] == test
+    assert np.isfinite(board["rows"][0]["composite"])
