@@ -44,7 +44,8 @@ def _picture(data: ReportData, draw: Callable[[Axes, ReportData], bool]) -> byte
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 4.2), dpi=110, layout="constrained")
+    figure = Figure(figsize=(8, 4.2), dpi=110)
+    figure.subplots_adjust(left=0.07, right=0.985 if draw is not _weights else 0.84, top=0.92, bottom=0.11)
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     if not draw(axes, data):
