@@ -1,0 +1,1 @@
+"""Plots, the report and the leaderboard: what a person looks at."""
