@@ -51,12 +51,13 @@ FREE = tuple(
 WORLD = (
     "asset=crypto",
     "data=simulated",
+    "data.simulator.volume=0",  # no volume, no limit: thousands of compounding bars would outgrow any market
     "split.validation_share=0.1",
     "split.test_share=0.45",
     "asset.limits.long_only=false",
     "asset.limits.maintenance_margin=0",
     "model=attention",
-    "model.hidden=[32,32]",
+    "model.hidden=[16,16]",
     "env.episode_bars=128",
 )
 LEARNERS = {
@@ -65,18 +66,21 @@ LEARNERS = {
         "algo.gamma=0.5",
         "algo.gae_lambda=0.5",
         "algo.learning_rate=0.001",
-        "algo.rollout_steps=32768",
-        "algo.minibatch=4096",
-        "compute.envs=256",
-        "train.env_steps=2000000",
+        "algo.final_learning_rate=0.0002",
+        "algo.rollout_steps=8192",
+        "algo.minibatch=1024",
+        "algo.target_kl=null",
+        "compute.envs=128",
+        "train.env_steps=327680",
     ),
     "sac": (
         "algo=sac",
         "algo.gamma=0.5",
         "algo.learning_rate=0.001",
-        "algo.batch=1024",
-        "algo.updates_per_step=0.03125",
-        "train.env_steps=250000",
+        "algo.batch=512",
+        "algo.updates_per_step=0.02",
+        "algo.buffer=200000",
+        "train.env_steps=204800",
     ),
 }
 

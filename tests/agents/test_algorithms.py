@@ -87,7 +87,9 @@ def test_every_algorithm_says_which_actions_it_can_use(name: str) -> None:
         if kind in usable:
             assert check_action(job) == kind
         else:
-            with pytest.raises(ConfigError, match=rf"algo={name} cannot use env\.action={kind}; choose env\.action={usable[0]}"):
+            with pytest.raises(
+                ConfigError, match=rf"algo={name} cannot use env\.action={kind}; choose env\.action={usable[0]}"
+            ):
                 check_action(job)
     assert check_action(worlds.spec(f"algo={name}")) == usable[0]
 

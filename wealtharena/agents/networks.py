@@ -60,25 +60,37 @@ class SymbolEncoder(nn.Module):
     """One encoder for every symbol: observation [B, D] (and a number a symbol) -> tokens [B, A, H].
 
     A token sees its own features, its own weight and the portfolio's cash, drawdown and leverage; so the result does
-    not depend on the order in which symbols stand.
+    not depend on the order in which symbols stand. The first layer is written as a sum of its parts, since laying the
+    shared numbers beside every symbol's would cost more than the product itself.
     """
 
     def __init__(self, model: ModelSpec, layout: Layout, *, extra: int = 0) -> None:
         super().__init__()
         self.assets = len(layout.symbols)
         self.per_symbol = layout.window * len(layout.feature_names)
-        self.body = mlp(self.per_symbol + 4 + extra, model.hidden, model.activation, None)
+        own = 1 + extra
+        first = linear(self.per_symbol + own + 3, model.hidden[0], gain=math.sqrt(2.0))
+        weight = first.weight.detach()
+        self.features = nn.Linear(self.per_symbol, model.hidden[0])
+        self.features.weight.data.copy_(weight[:, : self.per_symbol])
+        self.features.bias.data.zero_()
+        self.own = nn.Parameter(weight[:, self.per_symbol : self.per_symbol + own].t().contiguous())
+        self.shared = nn.Linear(3, model.hidden[0], bias=False)
+        self.shared.weight.data.copy_(weight[:, self.per_symbol + own :])
+        self.rest = nn.Sequential(
+            ACTIVATIONS[model.activation](), *mlp(model.hidden[0], model.hidden[1:], model.activation, None)
+        )
         self.width = model.hidden[-1]
 
     def forward(self, observation: Tensor, extra: Tensor | None = None) -> Tensor:
         split = self.assets * self.per_symbol
         features = observation[:, :split].reshape(-1, self.assets, self.per_symbol)
-        weights = observation[:, split : split + self.assets].unsqueeze(-1)
-        shared = observation[:, split + self.assets :].unsqueeze(1).expand(-1, self.assets, -1)
-        parts = [features, weights, shared]
+        held = observation[:, split : split + self.assets].unsqueeze(-1)
+        shared = self.shared(observation[:, split + self.assets :]).unsqueeze(1)
+        summed = self.features(features) + held * self.own[0] + shared
         if extra is not None:
-            parts.append(extra.unsqueeze(-1))
-        tokens: Tensor = self.body(torch.cat(parts, dim=-1))
+            summed = summed + extra.unsqueeze(-1) * self.own[1]
+        tokens: Tensor = self.rest(summed)
         return tokens
 
 
@@ -88,13 +100,12 @@ class SymbolAttention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.norm = nn.LayerNorm(width)
         self.project = linear(width, 3 * width, gain=1.0)
         self.merge = linear(width, width, gain=0.1)
 
     def forward(self, tokens: Tensor) -> Tensor:
         batch, assets, width = tokens.shape
-        joined = self.project(self.norm(tokens)).reshape(batch, assets, 3, self.heads, width // self.heads)
+        joined = self.project(tokens).reshape(batch, assets, 3, self.heads, width // self.heads)
         query, key, value = joined.permute(2, 0, 3, 1, 4)
         mixed = nn.functional.scaled_dot_product_attention(query, key, value)
         merged: Tensor = self.merge(mixed.transpose(1, 2).reshape(batch, assets, width))

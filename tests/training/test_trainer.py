@@ -1,0 +1,279 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.agents import worlds
+from wealtharena.agents.learner import PPOUpdate
+from wealtharena.agents.networks import Network
+from wealtharena.agents.policy import load_policy
+from wealtharena.envs.trajectory import Trades, Trajectory
+from wealtharena.errors import TrainingError
+from wealtharena.evaluation.splits import Segment
+from wealtharena.training import TrainingJob, train
+from wealtharena.training.behaviour import degenerate
+from wealtharena.training.checkpoints import best_path, load_state
+from wealtharena.training.trainer import fit_scaler
+
+QUICK = (
+    "algo=ppo",
+    "algo.rollout_steps=256",
+    "algo.minibatch=128",
+    "algo.epochs=1",
+    "train.env_steps=1024",
+    "train.evaluations=2",
+    "train.checkpoints=2",
+)
+
+
+class Told:
+    """A listener that remembers."""
+
+    def __init__(self) -> None:
+        self.iterations: list[dict] = []
+        self.evaluations: list[dict] = []
+
+    def on_iteration(self, record: Mapping) -> None:
+        self.iterations.append(dict(record))
+
+    def on_evaluation(self, record: Mapping) -> None:
+        self.evaluations.append(dict(record))
+
+
+def job(folder: Path, *overrides: str, resume: bool = False, bars: int = 240) -> TrainingJob:
+    features = worlds.features(bars=bars)
+    train_rows, validation = (Segment(0, 80), Segment(82, 160)), Segment(162, bars)
+    return TrainingJob(worlds.spec(*QUICK, *overrides), features, train_rows, validation, folder, resume)
+
+
+def test_a_training_keeps_its_best_candidates_and_marks_the_best(tmp_path: Path) -> None:
+    told = Told()
+    result = train(job(tmp_path, "train.evaluations=4"), listener=told)
+    assert result.status == "completed"
+    assert result.env_steps == 1024
+    assert [record["env_step"] for record in told.iterations] == [256, 512, 768, 1024]
+    assert [record["iteration"] for record in told.evaluations] == [1, 2, 3, 4]
+    assert len(result.candidates) == 2
+    assert result.best is result.candidates[0]
+    scores = sorted((record["sharpe"] for record in told.evaluations), reverse=True)
+    assert [candidate.score for candidate in result.candidates] == scores[:2]
+    assert best_path(tmp_path) == tmp_path / result.best.path
+    folders = {path.name for path in (tmp_path / "checkpoints").iterdir() if path.is_dir()}
+    assert folders == {Path(candidate.path).name for candidate in result.candidates}
+    policy = load_policy(tmp_path / result.best.path)
+    assert policy.act(np.zeros((2, policy.layout.size), np.float32)).shape == (2, 3)
+
+
+def test_the_scaler_has_seen_training_rows_only(tmp_path: Path) -> None:
+    features = worlds.features(bars=240)
+    segments = (Segment(0, 80), Segment(82, 160))
+    scaler = fit_scaler(features, segments, clip=5.0)
+    rows = np.concatenate([features.values[0:80], features.values[82:160]]).reshape(-1, 2)
+    assert np.allclose(scaler.mean, rows.mean(axis=0))
+    assert np.allclose(scaler.std, rows.std(axis=0, ddof=1))
+
+
+def test_the_same_seed_writes_the_same_bytes(tmp_path: Path) -> None:
+    first = train(job(tmp_path / "a"), listener=Told())
+    second = train(job(tmp_path / "b"), listener=Told())
+    assert first.best is not None
+    assert second.best is not None
+    assert first.best.path == second.best.path
+    for name in ("weights.pt", "policy.json", "scaler.json"):
+        assert (tmp_path / "a" / first.best.path / name).read_bytes() == (
+            tmp_path / "b" / second.best.path / name
+        ).read_bytes()
+
+
+def test_patience_ends_a_training_without_progress(tmp_path: Path) -> None:
+    quick = (
+        "train.env_steps=25600",
+        "train.evaluations=100",
+        "train.patience=2",
+        "algo.learning_rate=1e-9",
+        "algo.final_learning_rate=0",
+    )
+    result = train(job(tmp_path, *quick), listener=Told())
+    assert result.env_steps == 3 * 256
+    assert result.status == "completed"
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run_and_keeps_the_last_good_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, calls = PPOUpdate.update, []
+
+    def poisoned(self: PPOUpdate, rollouts, *, env_steps: int):  # type: ignore[no-untyped-def]
+        calls.append(env_steps)
+        if len(calls) == 3:
+            rollouts[0].rewards[0, 0] = np.nan
+        return original(self, rollouts, env_steps=env_steps)
+
+    monkeypatch.setattr(PPOUpdate, "update", poisoned)
+    with pytest.raises(TrainingError, match="no longer finite"):
+        train(job(tmp_path), listener=Told())
+    assert len(calls) == 3
+    state = load_state(tmp_path)
+    assert state is not None
+    assert state["engine"]["env_steps"] == 512
+    assert all(torch.isfinite(value).all() for value in state["engine"]["learner"]["network"].values())
+    assert load_policy(best_path(tmp_path)) is not None
+
+
+def test_a_full_disk_is_a_clear_error_and_the_old_state_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(job(tmp_path), listener=Told())
+    before = (tmp_path / "trainer" / "state.pt").read_bytes()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(TrainingError, match="No space left on device; make room"):
+        train(job(tmp_path, "train.env_steps=2048", resume=True), listener=Told())
+    assert (tmp_path / "trainer" / "state.pt").read_bytes() == before
+    assert load_policy(best_path(tmp_path)) is not None
+
+
+def test_a_vanished_folder_is_a_clear_error(tmp_path: Path) -> None:
+    import shutil
+
+    class Vandal(Told):
+        def on_iteration(self, record: Mapping) -> None:
+            shutil.rmtree(tmp_path / "checkpoints", ignore_errors=True)
+
+    with pytest.raises(TrainingError, match="checkpoints has vanished"):
+        train(job(tmp_path), listener=Vandal())
+
+
+def test_a_signal_ends_the_run_with_a_state_and_a_candidate_and_resume_finishes_it(tmp_path: Path) -> None:
+    class Impatient(Told):
+        def on_iteration(self, record: Mapping) -> None:
+            super().on_iteration(record)
+            if len(self.iterations) == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    stopped = train(job(tmp_path), listener=Impatient())
+    assert stopped.status == "interrupted"
+    assert stopped.env_steps == 256
+    assert load_policy(best_path(tmp_path)) is not None
+    told = Told()
+    finished = train(job(tmp_path, resume=True), listener=told)
+    assert finished.status == "completed"
+    assert [record["env_step"] for record in told.iterations] == [512, 768, 1024]
+    assert [record["iteration"] for record in told.iterations] == [2, 3, 4]
+
+
+def test_an_interrupted_and_resumed_run_ends_in_the_weights_of_an_undisturbed_one(tmp_path: Path) -> None:
+    straight = train(job(tmp_path / "a"), listener=Told())
+
+    class Impatient(Told):
+        def on_evaluation(self, record: Mapping) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    train(job(tmp_path / "b"), listener=Impatient())
+    resumed = train(job(tmp_path / "b", resume=True), listener=Told())
+    assert straight.candidates == resumed.candidates
+    for candidate in straight.candidates:
+        left, right = (tmp_path / side / candidate.path / "weights.pt" for side in ("a", "b"))
+        assert left.read_bytes() == right.read_bytes()
+
+
+SCRIPT = """
+    import sys, time
+    from pathlib import Path
+    sys.path.insert(0, {root!r})
+    from tests.training.test_trainer import job, Told
+    from wealtharena.training import train
+    class Slow(Told):
+        def on_iteration(self, record):
+            print(record["env_step"], flush=True)
+            time.sleep(0.02)
+    train(job(Path({folder!r}), "train.env_steps=1000000", "train.checkpoint_seconds=0.05", resume=True), listener=Slow())
+"""
+
+
+def test_kill_minus_nine_at_any_moment_leaves_something_to_go_on_from(tmp_path: Path) -> None:
+    root = str(Path(__file__).parents[2])
+    code = textwrap.dedent(SCRIPT).format(root=root, folder=str(tmp_path))
+    reached = 0
+    for number in range(2):
+        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        guard = threading.Timer(120, process.kill)
+        guard.start()
+        lines = [int(process.stdout.readline() or -1) for _ in range(12)]
+        guard.cancel()
+        if number == 1:
+            assert lines[0] > 256  # gone on, not begun again
+        time.sleep(0.013 * (number + 1))
+        process.kill()
+        rest, _ = process.communicate()
+        said = [int(line) for line in rest.split()]
+        assert lines[-1] > 0
+        state = load_state(tmp_path)
+        assert state is not None
+        assert state["engine"]["env_steps"] > reached
+        assert state["engine"]["env_steps"] <= (said[-1] if said else lines[-1]) + 256
+        reached = state["engine"]["env_steps"]
+
+
+def path(targets: np.ndarray, *, cost: float = 0.0) -> Trajectory:
+    n, assets = targets.shape
+    weights = np.vstack([np.zeros((1, assets)), targets])
+    traded = np.abs(np.diff(weights, axis=0)).sum(axis=1)
+    none = np.zeros(0)
+    return Trajectory(
+        name="agent",
+        timestamps=np.datetime64("2020-01-01", "ns") + np.arange(n + 1) * np.timedelta64(1, "D"),
+        symbols=tuple(f"S{i}" for i in range(assets)),
+        equity=np.full(n + 1, 1.0),
+        weights=weights,
+        targets=targets,
+        traded_value=traded,
+        costs=traded * cost,
+        financing=np.zeros(n),
+        dividends=np.zeros(n),
+        trades=Trades(none.astype(int), none.astype(int), none, none, none, none),
+        fill="next_close",
+        bars_per_year=252.0,
+    )
+
+
+def test_a_policy_that_does_nothing_or_only_trades_is_named() -> None:
+    rng = np.random.default_rng(0)
+    sides = np.sign(rng.standard_normal((200, 3))) / 3
+    assert degenerate(path(np.zeros((200, 3)))) == "never trades"
+    assert degenerate(path(np.full((200, 3), 0.2))) == "constant weights"
+    assert degenerate(path(sides, cost=0.01)) == "churns"
+    assert degenerate(path(sides, cost=0.0)) is None
+    assert degenerate(path(np.cumsum(sides, axis=0) * 0.02, cost=0.001)) is None
+
+
+def test_a_constant_policy_is_named_in_the_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Network, "mode", lambda self, parameters: torch.full_like(parameters, 0.2))
+    told = Told()
+    result = train(job(tmp_path), listener=told)
+    assert result.degenerate == "constant weights"
+    assert told.evaluations[0]["degenerate"] == "constant weights"
+
+
+def test_a_state_of_another_algorithm_is_refused(tmp_path: Path) -> None:
+    train(job(tmp_path), listener=Told())
+    with pytest.raises(TrainingError, match="was trained as"):
+        train(job(tmp_path, "model=gru", resume=True), listener=Told())
+
+
+def test_best_json_is_plain(tmp_path: Path) -> None:
+    train(job(tmp_path), listener=Told())
+    content = json.loads((tmp_path / "checkpoints" / "best.json").read_text())
+    assert set(content) == {"path", "env_step", "score"}
