@@ -33,6 +33,7 @@ def front_page(manager: ProductionModelManager) -> str:
     """Return the HTML of `/`; every text that comes from a checkpoint is escaped."""
     rows = manager.list_agents()
     served = {row["agent"]: manager.serving(row["agent"]) for row in rows}
+    rows.sort(key=lambda row: served[row["agent"]] is None)  # what answers stands before what does not
     count = {stage: sum(s is not None and s.pointer.stage == stage for s in served.values()) for stage in _STAGES}
     simulated = sum(s is not None and s.pointer.simulated for s in served.values())
     lead = f"{len(rows)} agents: {count['production']} in production, {count['paper']} on paper"
@@ -134,7 +135,7 @@ def _measures(name: str, text: str, figures: Mapping[str, Any], order: Mapping[s
 def _number(value: object, *, share: bool) -> str:
     if not isinstance(value, int | float) or not math.isfinite(value):
         return "–"
-    return f"{100 * value:+.1f} %".replace("-", "−") if share else f"{value:.2f}".replace("-", "−")
+    return f"{100 * value:+.1f}\N{NO-BREAK SPACE}%".replace("-", "−") if share else f"{value:.2f}".replace("-", "−")
 
 
 def _chart(dates: Sequence[str], equity: Mapping[str, Sequence[float]]) -> str:
@@ -211,7 +212,7 @@ def _holding(item: Holding, widest: float) -> str:
 
 
 def _weight(value: float) -> str:
-    return f"{100 * value:.1f} %".replace("-", "−")
+    return f"{100 * value:.1f}\N{NO-BREAK SPACE}%".replace("-", "−")
 
 
 def _bar(value: float, widest: float, kind: str) -> str:

@@ -34,13 +34,13 @@ main.docs{grid-template-columns:minmax(0,1fr)}
 .promotable,.production{background:var(--good-bg);color:var(--good);border-color:transparent}
 .unproven,.paper{background:var(--warn-bg);color:var(--warn);border-color:transparent}
 .rejected,.problem{background:var(--bad-bg);color:var(--bad);border-color:transparent}
-.simulated{background:var(--sim-bg);color:var(--sim);border-color:var(--sim);letter-spacing:.06em}
+.simulated{background:var(--sim-bg);color:var(--sim);border-color:var(--sim)}.badge.simulated{letter-spacing:.06em}
 .facts{color:var(--soft);font-size:.86rem;overflow-wrap:anywhere}
 .note{border-radius:8px;padding:8px 12px;font-size:.88rem;margin-top:10px;overflow-wrap:anywhere}
 table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}
 th,td{text-align:right;padding:6px 0 6px 10px;border-bottom:1px solid var(--line);font-weight:400}
 th{color:var(--soft);font-size:.8rem}
-th:first-child,td:first-child{text-align:left;padding-left:0}
+td{white-space:nowrap}th:first-child,td:first-child{text-align:left;padding-left:0}
 tr.agent td{font-weight:650}tr:last-child td{border-bottom:0}
 .key{display:inline-block;vertical-align:middle;margin-right:8px}
 svg{display:block;max-width:100%}.chart{width:100%;height:auto;margin-top:4px}
@@ -65,6 +65,7 @@ ul{padding-left:18px;margin:6px 0}li{margin:2px 0;font-size:.9rem}
 pre{overflow-x:auto;background:var(--bg);border:1px solid var(--line);border-radius:8px;padding:10px 12px;font-size:.82rem;margin:8px 0}
 code{font-family:ui-monospace,SFMono-Regular,Menlo,monospace;font-size:.88em;overflow-wrap:anywhere}
 .method{font-size:.75rem;color:var(--accent);border:1px solid var(--accent);border-radius:6px;padding:1px 7px;margin-right:6px;vertical-align:2px}
+@media(max-width:520px){th,td{padding-left:6px}table{font-size:.86rem}.key{margin-right:5px;width:14px}.chart text{font-size:17px}.row{gap:8px}}
 footer{color:var(--soft);font-size:.85rem;padding-bottom:40px}
 """
 

@@ -1,0 +1,104 @@
+"""The service's page in a real browser; skipped where Debian's chromium and its driver are not installed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.deployment.rooms import live, stocked
+from tests.registry.shelf import AGENT, save
+from wealtharena.registry import promote
+
+webdriver = pytest.importorskip("selenium.webdriver")
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed")
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("service")
+    store = stocked(folder)
+    save(store, "f1", agent="currency_pairs", weights=(0.6, -0.4, 0.2))
+    promote(store, "forex", "f1")
+    with live(folder) as (found, _):
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
+    yield driver
+    driver.quit()
+
+
+def visit(browser: Any, address: str, *, width: int = 1280, dark: bool = False) -> None:
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    scheme = {"features": [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", scheme)
+    for kind in ("browser", "performance"):
+        browser.get_log(kind)
+    browser.get(address)
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_a_page_asks_for_nothing_else_and_its_policy_lets_its_style_in(browser: Any, address: str, path: str) -> None:
+    visit(browser, address + path)
+    assert browser.get_log("browser") == []
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    asked = {e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"}
+    assert asked == {address + path}
+    radius = browser.execute_script("return getComputedStyle(document.querySelector('.card')).borderTopLeftRadius")
+    assert radius == "14px"
+
+
+def test_the_page_fits_a_phone_in_light_and_dark(browser: Any, address: str) -> None:
+    backgrounds = set()
+    for dark in (False, True):
+        visit(browser, address + "/", width=360, dark=dark)
+        wide = browser.execute_script("return document.documentElement.scrollWidth")
+        assert wide <= 360
+        small = browser.execute_script(
+            "return Math.min(...[...document.querySelectorAll('summary')].map(e => e.offsetHeight))"
+        )
+        assert small >= 44, "rows must be tall enough for a thumb"
+        backgrounds.add(browser.execute_script("return getComputedStyle(document.body).backgroundColor"))
+    assert len(backgrounds) == 2
+
+
+def test_a_person_sees_what_an_agent_holds_and_opens_why(browser: Any, address: str) -> None:
+    visit(browser, address + "/")
+    card = browser.find_element("id", AGENT)
+    assert "In production" in card.text
+    assert "Promotable" in card.text
+    assert "Buy and hold" in card.text
+    summary = card.find_element("css selector", "summary")
+    assert summary.text.startswith("BTC-USD")
+    assert "log_return_1" not in card.text
+    summary.click()
+    assert "log_return_1" in card.text
+    marked = browser.find_element("id", "etf")
+    assert "SIMULATED" in marked.text
+    assert "ETH-USD" in browser.find_element("id", "currency_pairs").text
+    assert browser.find_elements("css selector", "#currency_pairs rect.short"), "a short position is drawn as one"
+    assert "Nothing promoted" in browser.find_element("id", "asx_stocks").text
+
+
+def test_the_chart_has_a_line_each_and_says_so_in_words(browser: Any, address: str) -> None:
+    visit(browser, address + "/")
+    chart = browser.find_element("css selector", f"#{AGENT} svg.chart")
+    assert chart.get_attribute("aria-label") == "Growth of 1 over the test window: agent, buy and hold"
+    assert len(chart.find_elements("css selector", "polyline")) == 2
