@@ -6,6 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from tests.evaluation.test_leaderboard import run_dir
+from tests.registry import shelf
 from wealtharena.config import compose
 from wealtharena.errors import ConfigError
 from wealtharena.tasks import compare
@@ -60,7 +61,7 @@ def test_only_failed_runs_end_with_an_error_code(here):
 
 
 def test_nothing_to_compare_says_what_to_name(here):
-    with pytest.raises(ConfigError, match="compare.runs"):
+    with pytest.raises(ConfigError, match=r"compare\.runs"):
         compare.run(spec())
     (record,) = here.glob("outputs/*/*/run.json")
     assert json.loads(record.read_text())["error"]["hint"].startswith("name run directories")
@@ -76,6 +77,8 @@ def test_the_line_of_an_agent_is_never_chosen_by_its_test_result():
     board = {"rows": [row("lucky", [0], 9.0), row("solid", [0, 1, 2], 0.5)], "generated_at": "", "weights": {}}
     assert compare.comparison_report(board)["agents"]["etf"]["config_hash"] == "solid"
     board["rows"].append(row("proven", [0], 0.1, status="promotable"))
+    assert compare.comparison_report(board)["agents"]["etf"]["config_hash"] == "proven"
+    board["rows"].append(row("made_up", [0, 1, 2], 9.0, status="promotable") | {"simulated": True})
     assert compare.comparison_report(board)["agents"]["etf"]["config_hash"] == "proven"
 
 
@@ -117,3 +120,26 @@ def test_the_registry_is_compared_by_what_its_checkpoints_say(here, monkeypatch)
     assert board["rows"][0]["verdict"]["reasons"] == ["One seed."]
     assert board["rows"][0]["metrics"] == test
     assert np.isfinite(board["rows"][0]["composite"])
+
+
+def test_a_promotable_group_puts_its_middle_seed_into_the_registry_under_its_verdict(here):
+    store = shelf.ModelCheckpoint(Path("checkpoints"))
+    for seed in range(3):
+        run_dir(here / "runs", f"r{seed}", agent=shelf.AGENT, seed=seed, drift=0.004 + 0.001 * seed)
+        shelf.save(store, f"r{seed}")
+    compare.run(spec("compare.runs=[runs]"))
+    listed = {row["version"]: row for row in store.list_checkpoints(shelf.AGENT)}
+    assert set(listed) == {"r0", "r1", "r2", "r1-judged"}
+    assert listed["r1-judged"]["verdict"] == "promotable"
+    assert listed["r1"]["verdict"] == "unproven"
+    assert store.load_checkpoint(shelf.AGENT, "r1-judged").metadata.model_dump()["judged_with"] == ["r0", "r1", "r2"]
+    compare.run(spec("compare.runs=[runs]"))
+    assert len(store.list_checkpoints(shelf.AGENT)) == 4
+
+
+def test_an_unproven_group_changes_nothing_in_the_registry(here):
+    store = shelf.ModelCheckpoint(Path("checkpoints"))
+    run_dir(here / "runs", "r0", agent=shelf.AGENT, drift=0.004)
+    shelf.save(store, "r0")
+    compare.run(spec("compare.runs=[runs]"))
+    assert [row["version"] for row in store.list_checkpoints(shelf.AGENT)] == ["r0"]

@@ -15,7 +15,7 @@ from wealtharena.envs.trajectory import Trajectory
 from wealtharena.errors import CheckpointError
 from wealtharena.evaluation import comparison, tables
 from wealtharena.evaluation.bootstrap import interquartile_mean, stratified_interval
-from wealtharena.evaluation.evaluate import Facts, json_numbers, judge
+from wealtharena.evaluation.evaluate import Facts, json_numbers, judge, median_index
 from wealtharena.evaluation.ledger import Ledger, Trials
 from wealtharena.evaluation.ranking import WEIGHTS, composite
 from wealtharena.evaluation.records import RunResult
@@ -54,7 +54,7 @@ def build(
 ) -> dict[str, Any]:
     """Return the leaderboard as JSON types: `rows` best first, failed runs after them, `weights`, `generated_at`.
 
-    A row is `agent, asset, algo, seeds[], metrics{}` (interquartile mean over seeds), `spread{}, intervals{sharpe},
+    A row is `agent, asset, algo, seeds[], middle_run, metrics{}` (interquartile mean over seeds), `spread{}, intervals{sharpe},
     comparison{}` against the baseline of the verdict, `comparisons{}` against all, `composite, rank, ranks{}, verdict{},
     status, simulated, source, window, run_ids[], config_hash`.
     """
@@ -137,10 +137,11 @@ def row(
         "status": "completed",
         "seeds": [run.seed for run in found.runs],
         "run_ids": [run.run_id for run in found.runs],
+        "middle_run": found.runs[median_index(ratios)].run_id,
         "metrics": middle([run.test for run in found.runs]),
         "spread": {name: _range([_number(run.test.get(name)) for run in found.runs]) for name in SPREAD},
     }
-    if paths is None:
+    if paths is None or judged_together(found):
         interval = stratified_interval(np.nan_to_num(ratios), rng=rng, draws=evaluation.bootstrap_draws)
         blocks = [run.block("comparison") for run in found.runs]
         return line | {
@@ -164,6 +165,12 @@ def row(
         "comparisons": compared,
         "verdict": judged.verdict.to_json(),
     }
+
+
+def judged_together(found: Group) -> bool:
+    """Return whether this is one record of several seeds, as a search leaves it: its verdict is the group's already."""
+    count = found.newest.block("seeds").get("count")
+    return len(found.runs) == 1 and isinstance(count, int) and count > 1
 
 
 def identity(run: RunResult) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from wealtharena.registry.checkpoints import ModelCheckpoint
 from wealtharena.registry.names import agents_by_asset
 from wealtharena.reporting import leaderboard as page
 from wealtharena.tasks.console import relative, screen
+from wealtharena.tasks.endorse import endorse
 from wealtharena.tasks.record import RunContext, recorded
 
 if TYPE_CHECKING:
@@ -53,7 +54,10 @@ def run(spec: ExperimentSpec) -> int:
 
 
 def write(folder: Path, runs: Sequence[records.RunResult], *, spec: ExperimentSpec) -> dict[str, Any]:
-    """Write leaderboard.json and .html of `runs` into `folder`, print the table and return the leaderboard."""
+    """Write leaderboard.json and .html of `runs` into `folder`, print the table and return the leaderboard.
+
+    A promotable group's middle checkpoint enters the registry once more, under the group's verdict.
+    """
     board = build(runs, evaluation=spec.evaluation, ledger=Ledger(spec.paths.ledger), seed=spec.seed)
     files.write_json(folder / BOARD, board)
     page.write(folder / "leaderboard.html", board)
@@ -67,6 +71,9 @@ def write(folder: Path, runs: Sequence[records.RunResult], *, spec: ExperimentSp
         out.print(f"{title(row)}: {row['verdict']['status']}")
         for reason in row["verdict"].get("reasons", ())[:4]:
             out.print(f"[dim]  - {reason}[/]")
+        endorsed = endorse(ModelCheckpoint(spec.paths.checkpoints), row)
+        if endorsed is not None:
+            out.print(f"  registered with this verdict: {endorsed}")
     if any(row["simulated"] and row["status"] == "completed" for row in board["rows"]):
         out.print("[bold white on red] SIMULATED DATA [/] rows marked so say nothing about a real market.")
     report = comparison_report(board)
@@ -109,8 +116,8 @@ def from_registry(root: Path) -> tuple[records.RunResult, ...]:
 def comparison_report(board: Mapping[str, Any]) -> dict[str, Any]:
     """Return one line an agent, ranked among themselves, and which of the configured agents have none.
 
-    Of several configurations of one agent the line is the one with the best verdict, then with the most seeds, then
-    the newest: never the one with the best test result, which would be chosen by luck.
+    Of several configurations of one agent the line is one on real data, then the one with the best verdict, then with
+    the most seeds, then the newest: never the one with the best test result, which would be chosen by luck.
     """
     chosen: dict[str, Mapping[str, Any]] = {}
     for row in sorted((r for r in board["rows"] if r["status"] == "completed"), key=_standing):
@@ -140,8 +147,13 @@ def comparison_report(board: Mapping[str, Any]) -> dict[str, Any]:
     return report
 
 
-def _standing(row: Mapping[str, Any]) -> tuple[int, int, str]:
-    return -ORDER.index(row["verdict"]["status"]), len(row["seeds"]), max(row["run_ids"], default="")
+def _standing(row: Mapping[str, Any]) -> tuple[bool, int, int, str]:
+    return (
+        not row["simulated"],
+        -ORDER.index(row["verdict"]["status"]),
+        len(row["seeds"]),
+        max(row["run_ids"], default=""),
+    )
 
 
 def table(board: Mapping[str, Any]) -> Table:
