@@ -56,27 +56,17 @@ def _roots() -> Iterator[Path]:
 
 
 def compiled(function: Function) -> Function:
-    """Return the function compiled on first call, in strict IEEE arithmetic, releasing the GIL, and kept on disk."""
-    return _compile(function, False)
+    """Return the function compiled on first call, inlined where it is called, and kept on disk.
 
-
-def compiled_sums(function: Function) -> Function:
-    """Return the function compiled like `compiled`, except that sums may be added in another order.
-
-    That lets several symbols be handled by one instruction. The order is fixed when it is compiled: the same machine
-    gives the same digits. NaN, infinity and signed zero keep their meaning.
+    Arithmetic is strict IEEE, nothing is reordered, and the GIL is released.
     """
-    return _compile(function, {"reassoc"})
-
-
-def _compile(function: Function, fastmath: bool | set[str]) -> Function:
     folder = cache_folder()
     config: Any = numba.core.config
     before = config.CACHE_DIR
     try:
         if folder is not None:
             config.CACHE_DIR = str(folder)
-        make = njit(cache=folder is not None, nogil=True, error_model="numpy", fastmath=fastmath, forceinline=True)
+        make = njit(cache=folder is not None, nogil=True, error_model="numpy", forceinline=True)
         return cast(Function, make(function))
     finally:
         config.CACHE_DIR = before

@@ -50,7 +50,7 @@ class Engine:
         self.clock = np.zeros((num_envs, kernel.CLOCK), dtype=np.int64)
         self.clock[:, kernel.DONE] = 1
         self.rng = np.zeros(num_envs, dtype=np.uint64)
-        self._scratch = (np.zeros(assets), np.zeros((2, assets)))
+        self._scratch = kernel_scratch(assets)
         self._no_final = np.zeros((0, market.layout.size), dtype=np.float32)
         self._rules = rules
         self._starts = episode_starts(market, spec, segments)
@@ -92,6 +92,12 @@ class Engine:
         """Step all environments with weights [N, A] into the given arrays; see `kernel.step_batch`."""
         final = self._no_final if final_obs is None else final_obs
         return kernel.step_batch(*self._before_step, actions, obs, reward, terminated, truncated, final, strict)
+
+
+def kernel_scratch(assets: int) -> tuple[kernel.Float64, kernel.Float64, kernel.Float64, kernel.Int64, kernel.Int64]:
+    """Return the arrays that the kernel works in: cells, desk, closed, who and when."""
+    lanes = np.zeros((2, kernel.LANES), dtype=np.int64)
+    return np.zeros(assets * kernel.CELL), np.zeros(kernel.DESK), np.zeros((2, assets)), lanes[0], lanes[1]
 
 
 def episode_starts(market: Market, spec: EnvSpec, segments: Segments | None) -> kernel.Int64:

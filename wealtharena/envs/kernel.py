@@ -1,8 +1,9 @@
 """The market kernel: every trading rule, once, compiled. Training, backtest and paper trading all step through it.
 
-Read it from top to bottom: `project` (actions to allowed weights), `trade` (sizing at the close of bar t, fill at bar
-t + 1, holding costs of the night between, liquidation), `evaluate` (the reward), `observe`, `restart`, and the two
-loops over them, `step_batch` (many environments, one bar) and `walk` (many paths, many bars).
+Read it from top to bottom: `load` (accounts side by side), `project` (actions to allowed weights), `size` (orders at
+the close of bar t), `fill` (at bar t + 1), `settle` (the night between), `store` (delisting, liquidation), `evaluate`
+(the reward), `observe`, `restart`, and the two loops over them: `step_batch` (many environments, one bar) and `walk`
+(many paths, many bars).
 
 Symbols: V equity, u units, p mark price in account currency, L `max_gross`, k cost rate a unit of traded value.
 Arrays: T bars, A symbols, N environments, D floats an observation. Money is float64, observations are float32.
@@ -16,7 +17,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from wealtharena.envs.compiled import compiled, compiled_sums
+from wealtharena.envs.compiled import compiled
 from wealtharena.envs.rewards.differential_sharpe import differential_sharpe
 from wealtharena.envs.rewards.drawdown import drawdown
 from wealtharena.envs.rewards.log_return import log_return
@@ -99,6 +100,53 @@ CHOICES: Final = 1  # number of bars, from FIRST on, at which an episode may beg
 STOP: Final = 2  # last bar that may be reached
 STARTS: Final = 3
 
+# Accounts are traded LANES at a time, side by side, so that one instruction serves several of them; each lane is
+# computed in the same order whatever stands in the others. Rows of `cells` [A * CELL], a block a symbol:
+LANES: Final = 16
+UNITS: Final = 0 * LANES
+WISH: Final = 1 * LANES  # target weight
+MARK_NOW: Final = 2 * LANES  # of bar t, where the order is sized
+INVERSE_NOW: Final = 3 * LANES
+IMPACT_NOW: Final = 4 * LANES
+PRICE: Final = 5 * LANES  # of bar t + 1, where it is filled
+IMPACT_THEN: Final = 6 * LANES
+INCOME_THEN: Final = 7 * LANES
+VOLUME_THEN: Final = 8 * LANES
+MARK_THEN: Final = 9 * LANES
+GOAL: Final = 10 * LANES  # target units
+MOST: Final = 11 * LANES  # most units that the bar's volume lets trade
+FILLED: Final = 12 * LANES  # units traded, signed
+FEE: Final = 13 * LANES  # what that cost
+CELL: Final = 14 * LANES
+
+# Rows of `desk` [DESK], one for all symbols of an account.
+D_EQUITY: Final = 0 * LANES
+D_CASH: Final = 1 * LANES
+D_FACTOR: Final = 2 * LANES
+D_YEARS: Final = 3 * LANES
+D_HOLD: Final = 4 * LANES  # 1: no order
+D_SHRINK: Final = 5 * LANES
+D_SCALE: Final = 6 * LANES
+D_KEEP: Final = 7 * LANES
+D_FINANCING: Final = 8 * LANES
+D_SUMS: Final = 9 * LANES  # all below are sums over symbols
+D_ASKED: Final = 9 * LANES
+D_REJECTED: Final = 10 * LANES
+D_NET: Final = 11 * LANES
+D_SHORT: Final = 12 * LANES
+D_TARGET: Final = 13 * LANES
+D_ESTIMATE: Final = 14 * LANES
+D_HELD: Final = 15 * LANES
+D_PRESSURE: Final = 16 * LANES
+D_KEPT: Final = 17 * LANES
+D_EARNED: Final = 18 * LANES
+D_PAID: Final = 19 * LANES
+D_COSTS: Final = 20 * LANES
+D_TRADED: Final = 21 * LANES
+D_VALUE: Final = 22 * LANES
+D_GROSS: Final = 23 * LANES
+DESK: Final = 24 * LANES
+
 DISABLED: Final = 0  # autoreset modes, as in gymnasium.vector.AutoresetMode
 NEXT_STEP: Final = 1
 SAME_STEP: Final = 2
@@ -107,230 +155,253 @@ ACCOUNT_CLIP: Final = 100.0  # bound of the account part of an observation
 RATIO_FLOOR: Final = 1e-6  # least V' / V that a reward sees: ruin costs log(1e-6), not minus infinity
 
 
-@compiled_sums
-def project(rules: Float64, wish: Float64) -> int:
-    """Make the weights `wish` [A] allowed, in place, and return how many were not finite (they become 0).
+@compiled
+def load(
+    bars: Float64, years: Float64, units: Float64, state: Float64, who: Int64, when: Int64, count: int,
+    cells: Float64, desk: Float64,
+) -> None:  # fmt: skip
+    """Lay `count` accounts side by side: account `who[e]`, deciding at the close of bar `when[e]`, in lane e."""
+    symbols = cells.reshape(units.shape[1], CELL // LANES, LANES)
+    for e in range(count):
+        i = who[e]
+        now = bars[when[e]]
+        then = bars[when[e] + 1]
+        for a in range(units.shape[1]):
+            symbols[a, UNITS // LANES, e] = units[i, a]
+            symbols[a, MARK_NOW // LANES, e] = now[MARK, a]
+            symbols[a, INVERSE_NOW // LANES, e] = now[INVERSE, a]
+            symbols[a, IMPACT_NOW // LANES, e] = now[SIZING_IMPACT, a]
+            symbols[a, PRICE // LANES, e] = then[FILL, a]
+            symbols[a, IMPACT_THEN // LANES, e] = then[FILL_IMPACT, a]
+            symbols[a, INCOME_THEN // LANES, e] = then[INCOME, a]
+            symbols[a, VOLUME_THEN // LANES, e] = then[VOLUME, a]
+            symbols[a, MARK_THEN // LANES, e] = then[MARK, a]
+        desk[D_EQUITY + e] = state[i, EQUITY]
+        desk[D_CASH + e] = state[i, CASH]
+        desk[D_FACTOR + e] = state[i, COST_FACTOR]
+        desk[D_YEARS + e] = years[when[e] + 1]
+        desk[D_HOLD + e] = 0.0
+    for n in range(D_SUMS, DESK):
+        desk[n] = 0.0
+
+
+@compiled
+def project(rules: Float64, cells: Float64, desk: Float64, assets: int) -> None:
+    """Make the weights in WISH allowed, and count in D_REJECTED those that were not finite (they become 0).
 
     Each is clipped to +-max_weight (to [0, max_weight] when long only); if their absolute sum is above `max_gross`,
     all are scaled down to it.
     """
+    limit = rules[MAX_GROSS]
     high = rules[MAX_WEIGHT]
     low = 0.0 if rules[LONG_ONLY] > 0.0 else -high
-    gross = 0.0
-    rejected = 0
-    for a in range(wish.shape[0]):
-        w = wish[a]
-        finite = abs(w) < math.inf
-        w = min(max(w, low), high) if finite else 0.0
-        rejected += 0 if finite else 1
-        wish[a] = w
-        gross += abs(w)
-    if gross > rules[MAX_GROSS]:
-        scale = rules[MAX_GROSS] / gross
-        for a in range(wish.shape[0]):
-            wish[a] *= scale
-    return rejected
+    for a in range(assets):
+        c = cells[a * CELL : (a + 1) * CELL]
+        for e in range(LANES):
+            w = c[WISH + e]
+            finite = abs(w) < math.inf
+            w = min(max(w, low), high) if finite else 0.0
+            c[WISH + e] = w
+            desk[D_ASKED + e] += abs(w)
+            desk[D_REJECTED + e] += 0.0 if finite else 1.0
+    for e in range(LANES):
+        gross = desk[D_ASKED + e]
+        desk[D_SHRINK + e] = limit / gross if gross > limit else 1.0
+    for a in range(assets):
+        c = cells[a * CELL : (a + 1) * CELL]
+        for e in range(LANES):
+            c[WISH + e] *= desk[D_SHRINK + e]
 
 
-@compiled_sums
-def size(
-    bars: Float64, rules: Float64, units: Float64, t: int, i: int, equity: float, factor: float, wish: Float64,
-) -> tuple[float, float, float, float]:  # fmt: skip
-    """Size orders at the close of bar t and return (scale, keep, short, net).
+@compiled
+def size(rules: Float64, cells: Float64, desk: Float64, assets: int, count: int) -> None:
+    """Size orders at the close of bar t: find the D_SCALE of what trades and the D_KEEP of what does not.
 
     A symbol trades where it has a positive price and its change of weight reaches `min_trade_weight`; its target is
-    `scale * w V / p` units. Others keep `keep` times their units. `short` and `net` are the value of the short
-    positions and of all positions at the close of t.
+    `scale * w V / p` units. Others keep `keep` times their units, usually all.
 
     With G = sum |w V| of the symbols that trade, K the gross value of the others and c(s) the estimated cost of
     reaching s w V, the largest s with f(s) = K + s G + L (c(s) - V) <= 0 is sought. c is convex, so the chord of f
     between 0 and 1 lies above it and its root is on the safe side. c(0) is bounded from above by taking every impact
-    at the whole gross. Where K alone leaves no room, the symbols below `min_trade_weight` are scaled too.
+    at the whole gross. Where K alone leaves no room, `_fold` scales the symbols below `min_trade_weight` too.
     """
-    rate = rules[RATE] * factor
-    impact = rules[IMPACT] * factor
     limit = rules[MAX_GROSS]
-    least = rules[MIN_TRADE] * equity
-    kept_gross = 0.0
-    target_gross = 0.0
-    cost = 0.0
-    gross = 0.0
-    pressure = 0.0
-    short = 0.0
-    net = 0.0
-    for a in range(units.shape[1]):
-        value = units[i, a] * bars[t, MARK, a]
-        x = wish[a] * equity
-        d = abs(x - value)
-        k = impact * bars[t, SIZING_IMPACT, a]
-        size_now = abs(value)
-        trades = (bars[t, INVERSE, a] > 0.0) & (d >= least)
-        net += value
-        short += max(-value, 0.0)
-        target_gross += abs(x) if trades else 0.0
-        cost += d * (rate + k * math.sqrt(d)) if trades else 0.0
-        gross += size_now if trades else 0.0
-        pressure += k * size_now if trades else 0.0
-        kept_gross += 0.0 if trades else size_now
-    if target_gross + kept_gross + limit * (cost - equity) <= 0.0:
-        return 1.0, 1.0, short, net
-    closing = rate * gross + pressure * math.sqrt(gross)
-    room = limit * (equity - closing) - kept_gross
-    if room > 0.0:
-        return room / (target_gross + limit * (cost - closing)), 1.0, short, net
-    fixed = 0.0  # without a price: no order can change it
-    gross = 0.0
-    pressure = 0.0
-    for a in range(units.shape[1]):
-        value = abs(units[i, a] * bars[t, MARK, a])
-        trades = bars[t, INVERSE, a] > 0.0
-        fixed += 0.0 if trades else value
-        gross += value if trades else 0.0
-        pressure += impact * bars[t, SIZING_IMPACT, a] * value if trades else 0.0
-    closing = rate * gross + pressure * math.sqrt(gross)
-    room = max(0.0, limit * (equity - closing) - fixed)
-    whole = target_gross + kept_gross - fixed + limit * (cost - closing)
-    scale = min(1.0, room / whole) if whole > 0.0 else 0.0
-    return scale, scale, short, net
-
-
-@compiled_sums
-def fill(
-    bars: Float64, rules: Float64, lots: Float64, units: Float64, t: int, i: int, equity: float, factor: float,
-    wish: Float64, scale: float, keep: float,
-) -> tuple[float, float, float, float, float, float]:  # fmt: skip
-    """Fill the orders sized at the close of t within bar t + 1 and move the units.
-
-    Return (paid, costs, traded, income, value, gross): what the units cost, what trading them cost, their absolute
-    value, income of the units held before, and the net and gross value of the new units at the close of t + 1.
-    An order that bar t + 1 cannot fill lapses; none takes more than `participation` of the bar's volume.
-    """
-    rate = rules[RATE] * factor
-    impact = rules[IMPACT] * factor
-    share = rules[PARTICIPATION]
-    least = rules[MIN_TRADE] * equity
-    whole_lots = rules[HAS_LOTS] > 0.0
-    paid = 0.0
-    costs = 0.0
-    traded = 0.0
-    income = 0.0
-    value_after = 0.0
-    gross_after = 0.0
-    for a in range(units.shape[1]):
-        before = units[i, a]
-        inverse = bars[t, INVERSE, a]
-        x = wish[a] * equity
-        trades = abs(x - before * bars[t, MARK, a]) >= least
-        target = scale * x * inverse if trades else keep * before
-        if whole_lots and (trades or keep < 1.0):
-            target = _whole(target, lots[a])
-        price = bars[t + 1, FILL, a]
-        most = share * bars[t + 1, VOLUME, a]
-        du = min(max(target - before, -most), most)
-        if whole_lots and abs(du) == most:
-            du = _whole(du, lots[a])
-        du = du if (price > 0.0) & (inverse > 0.0) else 0.0
-        value = du * price
-        order = abs(value)
-        after = before + du
-        mark = after * bars[t + 1, MARK, a]
-        income += before * bars[t + 1, INCOME, a]
-        paid += value
-        costs += order * (rate + impact * bars[t + 1, FILL_IMPACT, a] * math.sqrt(order))
-        traded += order
-        value_after += mark
-        gross_after += abs(mark)
-        units[i, a] = after
-    return paid, costs, traded, income, value_after, gross_after
-
-
-@compiled_sums
-def keep_all(bars: Float64, units: Float64, t: int, i: int) -> tuple[float, float, float, float, float]:
-    """Return (short, net, income, value, gross) of an account that gives no order at bar t."""
-    short = 0.0
-    net = 0.0
-    income = 0.0
-    value_after = 0.0
-    gross_after = 0.0
-    for a in range(units.shape[1]):
-        u = units[i, a]
-        value = u * bars[t, MARK, a]
-        mark = u * bars[t + 1, MARK, a]
-        net += value
-        short += max(-value, 0.0)
-        income += u * bars[t + 1, INCOME, a]
-        value_after += mark
-        gross_after += abs(mark)
-    return short, net, income, value_after, gross_after
+    rate = rules[RATE]
+    impact = rules[IMPACT]
+    least = rules[MIN_TRADE]
+    for a in range(assets):
+        c = cells[a * CELL : (a + 1) * CELL]
+        for e in range(LANES):
+            value = c[UNITS + e] * c[MARK_NOW + e]
+            x = c[WISH + e] * desk[D_EQUITY + e]
+            d = abs(x - value)
+            k = impact * desk[D_FACTOR + e] * c[IMPACT_NOW + e]
+            held = abs(value)
+            trades = (c[INVERSE_NOW + e] > 0.0) & (d >= least * desk[D_EQUITY + e])
+            desk[D_NET + e] += value
+            desk[D_SHORT + e] += max(-value, 0.0)
+            desk[D_TARGET + e] += abs(x) if trades else 0.0
+            desk[D_ESTIMATE + e] += d * (rate * desk[D_FACTOR + e] + k * math.sqrt(d)) if trades else 0.0
+            desk[D_HELD + e] += held if trades else 0.0
+            desk[D_PRESSURE + e] += k * held if trades else 0.0
+            desk[D_KEPT + e] += 0.0 if trades else held
+    for e in range(LANES):
+        closing = rate * desk[D_FACTOR + e] * desk[D_HELD + e] + desk[D_PRESSURE + e] * math.sqrt(desk[D_HELD + e])
+        room = limit * (desk[D_EQUITY + e] - closing) - desk[D_KEPT + e]
+        whole = desk[D_TARGET + e] + limit * (desk[D_ESTIMATE + e] - closing)
+        fits = whole <= room
+        desk[D_SCALE + e] = 1.0 if fits else room / whole
+        desk[D_KEEP + e] = 1.0
+    for e in range(count):
+        if desk[D_HOLD + e] == 0.0 and not desk[D_SCALE + e] > 0.0:
+            _fold(rules, cells, desk, assets, e)
 
 
 @compiled
-def trade(
-    bars: Float64, years: Float64, rules: Float64, lots: Float64, units: Float64, state: Float64, t: int, i: int,
-    hold: bool, wish: Float64, closed: Float64,
-) -> bool:  # fmt: skip
-    """Carry account i from the close of bar t to the close of bar t + 1 and return whether it was liquidated.
+def _fold(rules: Float64, cells: Float64, desk: Float64, assets: int, e: int) -> None:
+    """Scale lane e as one: what is kept leaves no room for what trades. Only what has no price stays as it is."""
+    limit = rules[MAX_GROSS]
+    fixed = 0.0
+    held = 0.0
+    pressure = 0.0
+    for a in range(assets):
+        c = cells[a * CELL : (a + 1) * CELL]
+        value = abs(c[UNITS + e] * c[MARK_NOW + e])
+        if c[INVERSE_NOW + e] > 0.0:
+            held += value
+            pressure += rules[IMPACT] * desk[D_FACTOR + e] * c[IMPACT_NOW + e] * value
+        else:
+            fixed += value
+    closing = rules[RATE] * desk[D_FACTOR + e] * held + pressure * math.sqrt(held)
+    room = max(0.0, limit * (desk[D_EQUITY + e] - closing) - fixed)
+    whole = desk[D_TARGET + e] + desk[D_KEPT + e] - fixed + limit * (desk[D_ESTIMATE + e] - closing)
+    scale = min(1.0, room / whole) if whole > 0.0 else 0.0
+    desk[D_SCALE + e] = scale
+    desk[D_KEEP + e] = scale
 
-    `wish` [A] are target weights, projected already; with `hold` no order is given. `closed` [2, A] receives units that
-    were closed by force and what that cost, and is not touched where there were none. The account satisfies
-    V' - V = sum(u dp) + income - costs - financing, where dp runs from mark to fill to mark.
+
+@compiled
+def fill(rules: Float64, lots: Float64, cells: Float64, desk: Float64, assets: int) -> None:
+    """Fill the orders within bar t + 1, move the units and add up what that cost.
+
+    An order that bar t + 1 cannot fill lapses; none takes more than `participation` of the bar's volume; targets are
+    rounded toward zero to whole lots where the symbol has them.
     """
-    equity = state[i, EQUITY]
-    factor = state[i, COST_FACTOR]
-    if hold:
-        paid, costs, traded = 0.0, 0.0, 0.0
-        short, net, income, value_after, gross_after = keep_all(bars, units, t, i)
-    else:
-        scale, keep, short, net = size(bars, rules, units, t, i, equity, factor, wish)
-        paid, costs, traded, income, value_after, gross_after = fill(
-            bars, rules, lots, units, t, i, equity, factor, wish, scale, keep
-        )
-    financing = _financing(rules, years[t + 1], state[i, CASH], equity, short, net, factor)
-    cash = state[i, CASH] - financing - paid + income - costs
+    rate = rules[RATE]
+    impact = rules[IMPACT]
+    share = rules[PARTICIPATION]
+    least = rules[MIN_TRADE]
+    for a in range(assets):
+        c = cells[a * CELL : (a + 1) * CELL]
+        lot = lots[a]
+        for e in range(LANES):
+            before = c[UNITS + e]
+            x = c[WISH + e] * desk[D_EQUITY + e]
+            trades = (abs(x - before * c[MARK_NOW + e]) >= least * desk[D_EQUITY + e]) & (desk[D_HOLD + e] == 0.0)
+            c[GOAL + e] = desk[D_SCALE + e] * x * c[INVERSE_NOW + e] if trades else desk[D_KEEP + e] * before
+            c[MOST + e] = share * c[VOLUME_THEN + e]
+        if lot > 0.0:
+            for e in range(LANES):
+                goal = c[GOAL + e]
+                c[GOAL + e] = goal if goal == c[UNITS + e] else _whole(goal, lot)
+                c[MOST + e] = _whole(c[MOST + e], lot)
+        for e in range(LANES):
+            before = c[UNITS + e]
+            price = c[PRICE + e]
+            du = min(max(c[GOAL + e] - before, -c[MOST + e]), c[MOST + e])
+            du = du if (price > 0.0) & (c[INVERSE_NOW + e] > 0.0) else 0.0
+            value = du * price
+            order = abs(value)
+            after = before + du
+            mark = after * c[MARK_THEN + e]
+            cost = order * (rate + impact * c[IMPACT_THEN + e] * math.sqrt(order)) * desk[D_FACTOR + e]
+            c[UNITS + e] = after
+            c[FILLED + e] = du
+            c[FEE + e] = cost
+            desk[D_EARNED + e] += before * c[INCOME_THEN + e]
+            desk[D_PAID + e] += value
+            desk[D_COSTS + e] += cost
+            desk[D_TRADED + e] += order
+            desk[D_VALUE + e] += mark
+            desk[D_GROSS + e] += abs(mark)
+
+
+@compiled
+def _whole(units: float, lot: float) -> float:
+    """Return the units rounded toward zero to whole lots; a billionth of a lot short counts as a whole one."""
+    count = units / lot
+    return float(np.trunc(count + math.copysign(1e-9, count)) * lot)
+
+
+@compiled
+def settle(rules: Float64, desk: Float64) -> None:
+    """Charge the night after bar t and bring cash and equity to the close of t + 1.
+
+    The night costs carry on the net value, and either borrow, margin interest and cash interest, or, for a margined
+    account, nothing but the interest that its whole equity earns.
+    """
+    margined = rules[MARGINED] > 0.0
+    for e in range(LANES):
+        cash = desk[D_CASH + e]
+        factor = desk[D_FACTOR + e]
+        interest = rules[MARGIN] * factor * max(-cash, 0.0) - rules[CASH_RATE] * max(cash, 0.0)
+        own = rules[BORROW] * factor * desk[D_SHORT + e] + interest
+        posted = -rules[CASH_RATE] * max(desk[D_EQUITY + e], 0.0)
+        night = (rules[CARRY] * desk[D_NET + e] + (posted if margined else own)) * desk[D_YEARS + e]
+        cash = cash - night - desk[D_PAID + e] + desk[D_EARNED + e] - desk[D_COSTS + e]
+        desk[D_FINANCING + e] = night
+        desk[D_CASH + e] = cash
+        desk[D_VALUE + e] += cash
+
+
+@compiled
+def trade(rules: Float64, lots: Float64, cells: Float64, desk: Float64, assets: int, count: int) -> None:
+    """Carry the accounts in all lanes from the close of bar t to the close of bar t + 1.
+
+    Every account satisfies V' - V = sum(u dp) + income - costs - financing, with dp from mark to fill to mark.
+    """
+    project(rules, cells, desk, assets)
+    size(rules, cells, desk, assets, count)
+    fill(rules, lots, cells, desk, assets)
+    settle(rules, desk)
+
+
+@compiled
+def store(
+    bars: Float64, rules: Float64, units: Float64, state: Float64, t: int, i: int, e: int, cells: Float64,
+    desk: Float64, closed: Float64,
+) -> bool:  # fmt: skip
+    """Take account i out of lane e at the close of bar t + 1 and return whether it was liquidated.
+
+    `closed` [2, A] receives units that were closed by force and what that cost, and is not touched where there were
+    none: symbols that were struck off, and every position of an account below its maintenance margin.
+    """
+    symbols = cells.reshape(units.shape[1], CELL // LANES, LANES)
+    for a in range(units.shape[1]):
+        units[i, a] = symbols[a, UNITS // LANES, e]
+    cash = desk[D_CASH + e]
+    value = desk[D_VALUE + e]
+    gross = desk[D_GROSS + e]
+    costs = desk[D_COSTS + e]
+    traded = desk[D_TRADED + e]
     if rules[HAS_DELISTING] > 0.0:
-        cash, costs, value_after, gross_after = _strike_off(
-            bars, rules, units, t + 1, i, closed, cash, costs, value_after, gross_after
-        )
-    value = cash + value_after
-    dead = value < rules[MAINTENANCE] * gross_after or value <= 0.0
+        held = value - cash
+        cash, costs, held, gross = _strike_off(bars, rules, units, t + 1, i, closed, cash, costs, held, gross)
+        value = cash + held
+    dead = value < rules[MAINTENANCE] * gross or value <= 0.0
     if dead:
-        cash, costs, traded, value_after, gross_after = _liquidate(
-            bars, rules, units, t + 1, i, closed, factor, cash, costs, traded
+        cash, costs, traded, held, gross = _liquidate(
+            bars, rules, units, t + 1, i, closed, desk[D_FACTOR + e], cash, costs, traded
         )
-        value = cash + value_after
+        value = cash + held
     state[i, CASH] = cash
     state[i, EQUITY] = value
-    state[i, GROSS] = gross_after
+    state[i, GROSS] = gross
     state[i, TRADED] = traded
     state[i, COSTS] = costs
-    state[i, FINANCING] = financing
-    state[i, EARNED] = income
+    state[i, FINANCING] = desk[D_FINANCING + e]
+    state[i, EARNED] = desk[D_EARNED + e]
     return dead
-
-
-@compiled
-def _whole(target: float, lot: float) -> float:
-    """Return the target rounded toward zero to whole lots; a billionth of a lot short counts as a whole one."""
-    if lot <= 0.0:
-        return target
-    count = target / lot
-    return math.trunc(count + math.copysign(1e-9, count)) * lot
-
-
-@compiled
-def _financing(
-    rules: Float64, years: float, cash: float, equity: float, short: float, net: float, factor: float
-) -> float:
-    """Return what the night after bar t costs: carry, and either interest on a margin account's equity or
-    borrow, margin interest and cash interest of a cash account. Negative where interest earned is larger.
-    """
-    cost = rules[CARRY] * net
-    if rules[MARGINED] > 0.0:
-        cost -= rules[CASH_RATE] * max(equity, 0.0)
-    else:
-        cost += rules[BORROW] * factor * short
-        cost += rules[MARGIN] * factor * max(-cash, 0.0) - rules[CASH_RATE] * max(cash, 0.0)
-    return float(cost * years)
 
 
 @compiled
@@ -534,9 +605,9 @@ def reset_batch(
 @compiled
 def step_batch(
     bars: Float64, features: Float32, years: Float64, lots: Float64, rules: Float64, copies: Int64, starts: Int64,
-    length: int, anywhere: bool, mode: int, units: Float64, state: Float64, clock: Int64, rng: UInt64,
-    wish: Float64, closed: Float64, actions: Float32, obs: Float32, reward: Float32, terminated: Flags, truncated: Flags,
-    final_obs: Float32, strict: bool,
+    length: int, anywhere: bool, mode: int, units: Float64, state: Float64, clock: Int64, rng: UInt64, cells: Float64,
+    desk: Float64, closed: Float64, who: Int64, when: Int64, actions: Float32, obs: Float32, reward: Float32,
+    terminated: Flags, truncated: Flags, final_obs: Float32, strict: bool,
 ) -> int:  # fmt: skip
     """Step every environment by one bar, in place; see `PortfolioVectorEnv.step_into` for what is written where.
 
@@ -549,45 +620,56 @@ def step_batch(
             for a in range(assets):
                 if not abs(actions[i, a]) < math.inf:
                     return i
-    for i in range(clock.shape[0]):
-        if clock[i, DONE] == 1:
-            reward[i] = 0.0
-            if mode == NEXT_STEP:
-                restart(rules, starts, length, anywhere, units, state, clock, rng, i)
-                forget_step(state, i)
-                observe(bars, features, copies, units, state, clock[i, BAR], i, obs, i)
-                terminated[i] = False
-                truncated[i] = False
-            continue
-        t = clock[i, BAR]
-        for a in range(assets):
-            wish[a] = actions[i, a]
-        state[i, REJECTED] = project(rules, wish)
-        before = state[i, EQUITY]
-        dead = trade(bars, years, rules, lots, units, state, t, i, False, wish, closed)
-        reward[i] = evaluate(rules, state, i, before)
-        state[i, CLOSING] = state[i, EQUITY]
-        t += 1
-        clock[i, BAR] = t
-        ended = t >= clock[i, LAST]
-        terminated[i] = dead
-        truncated[i] = ended and not dead
-        if dead or ended:
-            clock[i, DONE] = 1
-            if mode == SAME_STEP:
-                if final_obs.shape[0] > 0:
-                    observe(bars, features, copies, units, state, t, i, final_obs, i)
-                restart(rules, starts, length, anywhere, units, state, clock, rng, i)
-                t = clock[i, BAR]
-        observe(bars, features, copies, units, state, t, i, obs, i)
+    symbols = cells.reshape(assets, CELL // LANES, LANES)
+    i = 0
+    while i < clock.shape[0]:
+        count = 0
+        while count < LANES and i < clock.shape[0]:
+            if clock[i, DONE] == 0:
+                who[count] = i
+                when[count] = clock[i, BAR]
+                count += 1
+            else:
+                reward[i] = 0.0
+                if mode == NEXT_STEP:
+                    restart(rules, starts, length, anywhere, units, state, clock, rng, i)
+                    forget_step(state, i)
+                    observe(bars, features, copies, units, state, clock[i, BAR], i, obs, i)
+                    terminated[i] = False
+                    truncated[i] = False
+            i += 1
+        load(bars, years, units, state, who, when, count, cells, desk)
+        for e in range(count):
+            for a in range(assets):
+                symbols[a, WISH // LANES, e] = actions[who[e], a]
+        trade(rules, lots, cells, desk, assets, count)
+        for e in range(count):
+            n = who[e]
+            t = when[e] + 1
+            before = state[n, EQUITY]
+            dead = store(bars, rules, units, state, t - 1, n, e, cells, desk, closed)
+            state[n, REJECTED] = desk[D_REJECTED + e]
+            state[n, CLOSING] = state[n, EQUITY]
+            reward[n] = evaluate(rules, state, n, before)
+            ended = t >= clock[n, LAST]
+            clock[n, BAR] = t
+            terminated[n] = dead
+            truncated[n] = ended and not dead
+            if dead or ended:
+                clock[n, DONE] = 1
+                if mode == SAME_STEP:
+                    if final_obs.shape[0] > 0:
+                        observe(bars, features, copies, units, state, t, n, final_obs, n)
+                    restart(rules, starts, length, anywhere, units, state, clock, rng, n)
+            observe(bars, features, copies, units, state, clock[n, BAR], n, obs, n)
     return -1
 
 
 @compiled
 def walk(
     bars: Float64, years: Float64, lots: Float64, rules: Float64, targets: Float64, hold: Flags, offset: int,
-    start: int, first: int, last: int, units: Float64, state: Float64, wish: Float64, closed: Float64,
-    before: Float64, alive: Flags, equity: Float64, weights: Float64, projected: Float64, ledger: Float64,
+    start: int, first: int, last: int, units: Float64, state: Float64, cells: Float64, desk: Float64, closed: Float64,
+    who: Int64, when: Int64, alive: Flags, equity: Float64, weights: Float64, projected: Float64, ledger: Float64,
     fills: Float64,
 ) -> None:  # fmt: skip
     """Walk every path from the close of bar `first` to the close of bar `last`, following `targets`.
@@ -600,39 +682,45 @@ def walk(
     """
     assets = units.shape[1]
     kept = ledger.shape[0] > 0
-    for p in range(units.shape[0]):
-        source = p if targets.shape[0] > 1 else 0
-        held = p if hold.shape[0] > 1 else 0
-        equity[p, first - start] = state[p, EQUITY]
+    symbols = cells.reshape(assets, CELL // LANES, LANES)
+    for base in range(0, units.shape[0], LANES):
+        count = min(LANES, units.shape[0] - base)
+        for e in range(count):
+            equity[base + e, first - start] = state[base + e, EQUITY]
         for t in range(first, last):
             n = t - start
-            for a in range(assets):
-                wish[a] = targets[source, t - offset, a] if alive[p] else 0.0
-                closed[0, a] = 0.0
-                closed[1, a] = 0.0
-                if kept:
-                    before[a] = units[p, a]
-            still = hold[held, t - offset] and alive[p]
-            if not still:
-                state[p, REJECTED] += project(rules, wish)
-            if trade(bars, years, rules, lots, units, state, t, p, still, wish, closed):
-                alive[p] = False
-            state[p, PEAK] = max(state[p, PEAK], state[p, EQUITY])
-            equity[p, n + 1] = state[p, EQUITY]
-            if kept:
-                ledger[p, n, 0] = state[p, TRADED]
-                ledger[p, n, 1] = state[p, COSTS]
-                ledger[p, n, 2] = state[p, FINANCING]
-                ledger[p, n, 3] = state[p, EARNED]
-                rate = rules[RATE] * state[p, COST_FACTOR]
-                impact = rules[IMPACT] * state[p, COST_FACTOR]
-                inverse = 1.0 / state[p, EQUITY] if state[p, EQUITY] > 0.0 else 0.0
+            for e in range(count):
+                who[e] = base + e
+                when[e] = t
+            load(bars, years, units, state, who, when, count, cells, desk)
+            for e in range(count):
+                p = base + e
+                source = p if targets.shape[0] > 1 else 0
+                still = alive[p] and hold[p if hold.shape[0] > 1 else 0, t - offset]
+                desk[D_HOLD + e] = 1.0 if still else 0.0
                 for a in range(assets):
-                    filled = units[p, a] - before[a] - closed[0, a]
-                    order = abs(filled * bars[t + 1, FILL, a])
-                    fills[p, n, 0, a] = filled
-                    fills[p, n, 1, a] = order * (rate + impact * bars[t + 1, FILL_IMPACT, a] * math.sqrt(order))
-                    fills[p, n, 2, a] = closed[0, a]
-                    fills[p, n, 3, a] = closed[1, a]
-                    weights[p, n + 1, a] = units[p, a] * bars[t + 1, MARK, a] * inverse
-                    projected[p, n, a] = weights[p, n, a] if still else wish[a]
+                    symbols[a, WISH // LANES, e] = targets[source, t - offset, a] if alive[p] and not still else 0.0
+            trade(rules, lots, cells, desk, assets, count)
+            for e in range(count):
+                p = base + e
+                for a in range(assets):
+                    closed[0, a] = 0.0
+                    closed[1, a] = 0.0
+                if store(bars, rules, units, state, t, p, e, cells, desk, closed):
+                    alive[p] = False
+                state[p, PEAK] = max(state[p, PEAK], state[p, EQUITY])
+                equity[p, n + 1] = state[p, EQUITY]
+                if kept:
+                    ledger[p, n, 0] = state[p, TRADED]
+                    ledger[p, n, 1] = state[p, COSTS]
+                    ledger[p, n, 2] = state[p, FINANCING]
+                    ledger[p, n, 3] = state[p, EARNED]
+                    inverse = 1.0 / state[p, EQUITY] if state[p, EQUITY] > 0.0 else 0.0
+                    for a in range(assets):
+                        fills[p, n, 0, a] = symbols[a, FILLED // LANES, e]
+                        fills[p, n, 1, a] = symbols[a, FEE // LANES, e]
+                        fills[p, n, 2, a] = closed[0, a]
+                        fills[p, n, 3, a] = closed[1, a]
+                        weights[p, n + 1, a] = units[p, a] * bars[t + 1, MARK, a] * inverse
+                        held = desk[D_HOLD + e] > 0.0
+                        projected[p, n, a] = weights[p, n, a] if held else symbols[a, WISH // LANES, e]

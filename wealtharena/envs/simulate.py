@@ -11,6 +11,7 @@ import numpy.typing as npt
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.envs import kernel
 from wealtharena.envs.compiled import compile_status
+from wealtharena.envs.engine import kernel_scratch
 from wealtharena.envs.market import Market
 from wealtharena.envs.rules import Rules, rules_of
 from wealtharena.envs.trajectory import Trades, Trajectory
@@ -146,7 +147,7 @@ class _Walker:
         self.market, self.rules, self.start = market, rules, start
         self.units = np.zeros((paths, assets))
         self.state = np.zeros((paths, kernel.STATE))
-        self.scratch = (np.zeros(assets), np.zeros((2, assets)), np.zeros(assets))
+        self.scratch = kernel_scratch(assets)
         self.alive = np.ones(paths, dtype=np.bool_)
         self.equity = np.zeros((paths, steps + 1))
         self.weights = np.zeros((kept, steps + 1, assets))
