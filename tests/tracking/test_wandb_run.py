@@ -96,7 +96,7 @@ spec = compose(["asset=forex", f"data.path={Path.home()}/private/bars.parquet", 
 tracker = Tracker.start(spec, folder, record)
 for step in (100, 200):
     tracker.on_iteration({"env_step": step, "reward": 0.125})
-(folder / "report.html").write_text("<p>report</p>")
+(folder / "report.html").write_text(f"<p>report of data.path={Path.home()}/private/bars.parquet</p>")
 record |= {"status": "completed", "metrics": {"test": {"sharpe": 1.375}}}
 tracker.finish(record, [folder / "report.html"])
 print(json.dumps({"contacted": contacted, "trouble": tracker._mirror.trouble}))
@@ -122,7 +122,7 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, o
     threading.Thread(target=listen, daemon=True).start()
     proxy = f"http://127.0.0.1:{trap.getsockname()[1]}"
     environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
-    environment |= {name: proxy for name in ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy", "ALL_PROXY")}
+    environment |= dict.fromkeys(("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy", "ALL_PROXY"), proxy)
     environment |= {"NO_PROXY": "", "no_proxy": "", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-c", CHILD, str(folder)],
@@ -173,10 +173,13 @@ def test_nothing_personal_is_written(offline: tuple[Path, dict[str, object], lis
 def test_a_server_that_never_answers_leaves_an_offline_record(tmp_path: Path) -> None:
     server = socket.create_server(("127.0.0.1", 0))
     code = (
-        "import sys; from pathlib import Path; from wealtharena.tracking.wandb_run import *\n"
-        "spec = WandbSpec(mode='online', project='p', entity=None, group=None, tags=(), timeout_seconds=1.5)\n"
+        "import sys, time; from pathlib import Path; from wealtharena.tracking.wandb_run import *\n"
+        "spec = WandbSpec(mode='online', project='p', entity=None, group=None, tags=(), timeout_seconds=3)\n"
         "mirror = WandbRun(spec, Identity('id1', 'n', 'train', (), {}), folder=Path(sys.argv[1]), mode='online')\n"
-        "mirror.log({'env_step': 1, 'reward': 0.125}); mirror.finish(Ending((), {}, [], None, 0)); print(mirror.trouble)"
+        "mirror.log({'env_step': 1, 'reward': 0.125})\n"
+        "until = time.monotonic() + 60\n"  # a busy machine takes its time to import the library
+        "while mirror.trouble is None and time.monotonic() < until: time.sleep(0.1)\n"
+        "time.sleep(1); mirror.finish(Ending((), {}, [], None, 0)); print(mirror.trouble)"
     )
     key = "k" * 40
     environment = os.environ | {
@@ -189,7 +192,7 @@ def test_a_server_that_never_answers_leaves_an_offline_record(tmp_path: Path) ->
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     server.close()

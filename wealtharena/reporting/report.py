@@ -264,15 +264,15 @@ def _audit(data: ReportData) -> str:
     if found := tables.rules(data.run):
         parts.append("<h3>Rules of the verdict</h3>" + found)
     if (data.run.get("verdict") or {}).get("evidence"):
-        parts.append("<h3>Evidence of the verdict</h3>" + tables.evidence(data))
+        parts.append(f"<details><summary>Evidence of the verdict</summary>{tables.evidence(data)}</details>")
     return section("audit", "Audit", *parts)
 
 
 def _notes(data: ReportData) -> str:
     if not data.notes:
         return ""
-    items = "".join(f"<li>{escape(note)}</li>" for note in data.notes)
-    return section("notes", "What these figures leave out", f'<ul class="notes">{items}</ul>')
+    items = "".join(f"<li>{escape(note[:1].upper() + note[1:])}</li>" for note in data.notes)
+    return section("notes", "What to know about these figures", f'<ul class="notes">{items}</ul>')
 
 
 def _repeat(data: ReportData) -> str:

@@ -30,6 +30,7 @@ from wealtharena.reporting.words import (
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 LAST_TRADES = 15
 LARGEST_TRADES = 10
+_SHARES = ("annual_return", "worst_drawdown", "risk_free_per_year")  # of the verdict's evidence
 _STRESS = ("total_return", "sharpe", "max_drawdown")
 _SEEDS = ("total_return", "sharpe", "max_drawdown", "turnover", "trades")
 
@@ -154,7 +155,9 @@ def audit(rows: Sequence[AuditRow]) -> str:
         None: "not run",
     }
     return table(
-        ["Check", "Result", ""], [[escape(r.name), words[r.passed], escape(r.detail)] for r in rows], css="audit"
+        ["Check", "Result", ""],
+        [[escape(r.name[:1].upper() + r.name[1:]), words[r.passed], escape(r.detail)] for r in rows],
+        css="audit",
     )
 
 
@@ -206,10 +209,15 @@ def evidence(data: ReportData) -> str:
 
 
 def _evidence(path: str, key: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     known = finite(value)
     if known is None:
-        return escape(name_of(str(value))) if isinstance(value, str | bool) else ""
-    text = number(known, digits=0 if isinstance(value, int) else 3)
+        return escape(name_of(value)) if isinstance(value, str) else ""
+    if key in _SHARES:
+        text = figure("percent", known, signed=True)
+    else:
+        text = number(known, digits=0 if isinstance(value, int) else 3)
     return f'<data data-metric="{escape(path)}" value="{known!r}">{text}</data>'
 
 

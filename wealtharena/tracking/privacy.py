@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,6 +23,26 @@ def without_paths(value: Any) -> Any:
     if isinstance(value, Sequence):
         return [without_paths(item) for item in value]
     return value
+
+
+def private_texts(value: Any) -> dict[str, str]:
+    """Return the strings within `value` that `without_paths` changes, with what it makes of them."""
+    if isinstance(value, str):
+        cut = _text(value)
+        return {} if cut == value else {value: cut}
+    found: dict[str, str] = {}
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, Sequence) else ()
+    for part in parts:
+        found |= private_texts(part)
+    return found
+
+
+def cut_texts(document: str, texts: Mapping[str, str]) -> str:
+    """Return an HTML document with each of `texts` replaced, longer ones first, also where it stands escaped."""
+    for private in sorted(texts, key=len, reverse=True):
+        document = document.replace(private, texts[private])
+        document = document.replace(html.escape(private), html.escape(texts[private]))
+    return document
 
 
 def _text(text: str) -> str:

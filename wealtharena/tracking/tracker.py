@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from wealtharena.tracking import console
 from wealtharena.tracking.journal import STEP, Journal
-from wealtharena.tracking.privacy import without_paths
+from wealtharena.tracking.privacy import cut_texts, private_texts, without_paths
 from wealtharena.tracking.wandb_run import Ending, Identity, WandbRun, resolve_mode
 
 if TYPE_CHECKING:
@@ -26,12 +26,19 @@ class Tracker:
     """
 
     def __init__(
-        self, journal: Journal, state: console.State, *, display: console.Display, mirror: WandbRun | None
+        self,
+        journal: Journal,
+        state: console.State,
+        *,
+        display: console.Display,
+        mirror: WandbRun | None,
+        private: Mapping[str, str] | None = None,
     ) -> None:
         self._journal = journal
         self._state = state
         self._display = display
         self._mirror = mirror
+        self._private = dict(private or {})
 
     @classmethod
     def start(
@@ -45,13 +52,14 @@ class Tracker:
         tracking = spec.tracking
         mode = resolve_mode(tracking.wandb)
         mirror = None
+        composed = spec.model_dump(mode="json")
         if mode != "disabled":
             identity = Identity(
                 run_id=str(run_record["run_id"]),
                 name=f"{spec.asset.agent} {spec.algo.name} seed {spec.seed}",
                 job=spec.task,
                 tags=tags(run_record, tracking.wandb.tags),
-                config=without_paths(spec.model_dump(mode="json")),
+                config=without_paths(composed),
             )
             mirror = WandbRun(tracking.wandb, identity, folder=run_dir, mode=mode)
         journal = Journal(run_dir / "metrics.jsonl", resume_step=resume_step)
@@ -63,6 +71,7 @@ class Tracker:
             state,
             display=console.display(tracking.console),
             mirror=mirror,
+            private=private_texts(composed),
         )
 
     def on_iteration(self, record: Mapping[str, Any]) -> None:
@@ -98,12 +107,17 @@ class Tracker:
                 tags=tags(run_record, ()),
                 summary=summary(run_record),
                 plots=[path for path in report_paths if path.suffix == ".png"],
-                report=next((path for path in report_paths if path.suffix == ".html"), None),
+                report=self._shareable(report_paths),
                 exit_code=0 if run_record.get("status") == "completed" else 1,
             )
         )
         if self._mirror.trouble is not None:
             log.warning("Weights & Biases: %s", self._mirror.trouble)
+
+    def _shareable(self, paths: Sequence[Path]) -> str | None:
+        """Return the report for W&B: a path that stood in the configuration is cut to its last part."""
+        page = next((path for path in paths if path.suffix == ".html"), None)
+        return None if page is None else cut_texts(page.read_text(encoding="utf-8"), self._private)
 
     def _tell(self, record: Mapping[str, Any], *, evaluated: bool) -> None:
         self._state.advance(record)

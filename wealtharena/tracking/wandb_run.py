@@ -43,7 +43,7 @@ class Ending:
     tags: tuple[str, ...]
     summary: Mapping[str, Any]
     plots: Sequence[Path]
-    report: Path | None
+    report: Path | str | None  # a file, or HTML
     exit_code: int
 
 
@@ -160,7 +160,8 @@ class WandbRun:
         run.summary.update(dict(ending.summary))
         media: dict[str, Any] = {f"plots/{path.stem}": wandb.Image(str(path)) for path in ending.plots}
         if ending.report is not None:
-            media["report"] = wandb.Html(str(ending.report))
+            text = ending.report if isinstance(ending.report, str) else ending.report.read_text(encoding="utf-8")
+            media["report"] = wandb.Html(text, inject=False)
         if media:
             run.log(media)
         run.finish(exit_code=ending.exit_code)
