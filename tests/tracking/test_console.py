@@ -4,6 +4,7 @@ import io
 import sys
 
 import pytest
+from rich.console import Console
 
 from wealtharena.tracking import console
 
@@ -67,6 +68,17 @@ def test_auto_is_live_on_a_terminal() -> None:
             return True
 
     assert isinstance(console.display("auto", stream=Terminal()), console.Rich)
+
+
+def test_the_live_line_tells_everything_on_a_terminal_of_80_columns() -> None:
+    stream = io.StringIO()
+    shown = console.Rich(Console(file=stream, width=80, force_terminal=True, color_system=None))
+    state = console.State(300_000, label="commodities ppo")
+    state.advance({"env_step": 120_000, "env_steps_per_second": 12_345.6, "validation/sharpe": 0.4})
+    shown.show(state, evaluated=True)
+    shown.close()
+    for words in ("commodities ppo", "120k/300k", "12.3k/s", "val. Sharpe +0.40", "best +0.40", "15 s left"):
+        assert words in stream.getvalue()
 
 
 def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -172,7 +172,7 @@ def _method(leaderboard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -
     parts = []
     if weights:
         sum_of = " + ".join(
-            f"{number(float(share), digits=2)} × rank({MEASURES[key].label.lower() if key in MEASURES else key})"
+            f"{number(float(share), digits=2)} × rank({MEASURES[key].label if key in MEASURES else key})"
             for key, share in weights.items()
         )
         parts.append(

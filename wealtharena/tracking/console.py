@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 from wealtharena.tracking.journal import STEP
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress
 
 SPEED = "env_steps_per_second"
@@ -99,18 +100,20 @@ class Plain:
 class Rich:
     """A live bar that redraws in place; what others print appears above it."""
 
-    def __init__(self) -> None:
+    def __init__(self, terminal: Console | None = None) -> None:
+        self._terminal = terminal
         self._progress: Progress | None = None
         self._task: Any = None
 
     def show(self, state: State, *, evaluated: bool) -> None:
         """Redraw the bar with `state`."""
         if self._progress is None:
-            self._progress, self._task = _bar(state)
+            self._progress, self._task = _bar(state, self._terminal)
         self._progress.update(
             self._task,
             completed=min(state.step, state.total_steps),
-            speed=f"{state.speed:,.0f} steps/s" if state.speed else "",
+            steps=f"{_short(state.step)}/{_short(state.total_steps)}",
+            speed=f"{_short(state.speed)}/s" if state.speed else "-/s",
             sharpe=_signed(state.sharpe),
             best=_signed(state.best),
             left=duration(state.seconds_left),
@@ -155,23 +158,32 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def _short(value: float) -> str:
+    """Return a count in at most four characters or so: 950, 8.2k, 120k, 1.5M."""
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.0f}{letter}" if value >= 100 * size else f"{value / size:.3g}{letter}"
+    return f"{value:.0f}"
+
+
 def _signed(value: float | None) -> str:
     return "-" if value is None else f"{value:+.2f}"
 
 
-def _bar(state: State) -> tuple[Progress, Any]:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+def _bar(state: State, terminal: Console | None) -> tuple[Progress, Any]:
+    from rich.progress import BarColumn, Progress, TextColumn
 
     progress = Progress(
         TextColumn("[bold]{task.description}"),
         BarColumn(bar_width=None),
-        MofNCompleteColumn(),
+        TextColumn("{task.fields[steps]}"),
         TextColumn("{task.fields[speed]}"),
-        TextColumn("validation Sharpe {task.fields[sharpe]} (best {task.fields[best]})"),
+        TextColumn("val. Sharpe {task.fields[sharpe]}, best {task.fields[best]}"),
         TextColumn("{task.fields[left]} left"),
+        console=terminal,
         refresh_per_second=2,
         expand=True,
     )
     progress.start()
-    task = progress.add_task(state.label, total=state.total_steps, speed="", sharpe="-", best="-", left="-")
+    task = progress.add_task(state.label, total=state.total_steps, steps="", speed="", sharpe="-", best="-", left="-")
     return progress, task
