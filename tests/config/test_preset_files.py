@@ -33,5 +33,5 @@ def test_what_is_typed_wins_over_a_preset_file(tmp_path: Path) -> None:
 
 
 def test_a_missing_preset_file_is_named() -> None:
-    with pytest.raises(ConfigError, match="nowhere/best.yaml: there is no such file"):
+    with pytest.raises(ConfigError, match=r"nowhere/best\.yaml: there is no such file"):
         compose(["experiment=nowhere/best.yaml"])
