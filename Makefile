@@ -9,6 +9,7 @@ ARGS ?=
 TESTS ?= tests
 SWEEP ?= ppo
 ASSETS := stocks,forex,crypto,etf,commodities
+SEEDS ?= 0,1,2
 
 .PHONY: help
 help: ## show this list
@@ -53,8 +54,8 @@ run: $(VENV)/.stamp-run ## train, select, backtest and report: currency pairs wi
 train: $(VENV)/.stamp-run ## task=train
 	$(RUN) task=train $(ARGS)
 
-train-all: $(VENV)/.stamp-run ## one training for each asset class
-	$(RUN) -m asset=$(ASSETS) $(ARGS)
+train-all: $(VENV)/.stamp-run ## the five agents over SEEDS (0,1,2), then their leaderboard
+	$(RUN) -m asset=$(ASSETS) seed=$(SEEDS) $(ARGS)
 
 collect: $(VENV)/.stamp-run ## task=collect: fetch market data into the local store
 	$(RUN) task=collect $(ARGS)
