@@ -26,9 +26,11 @@ from wealtharena.agents.learner import BatchedPPOLearner, PPOSettings
 from wealtharena.agents.networks import Network
 from wealtharena.agents.on_policy import runner_setup
 from wealtharena.agents.rollout import BatchedEnvRunner, RunnerSetup
+from wealtharena.config.specs.agent import ComputeSpec
 from wealtharena.errors import TrainingError
 
 SAMPLE_SECONDS = 600.0  # a rollout that takes longer is given up
+PROBE_SECONDS = 10.0  # a runner that died is asked so long whether it is back
 
 
 class PolicyModule(TorchRLModule, ValueFunctionAPI):
@@ -112,6 +114,15 @@ class BatchedPPO(PPO):
         return taken
 
 
+def require_gpu(compute: ComputeSpec) -> None:
+    """Raise TrainingError where `compute=gpu` is asked for and torch sees no GPU."""
+    if compute.name == "gpu" and not torch.cuda.is_available():
+        raise TrainingError(
+            "compute=gpu: torch sees no GPU here",
+            hint="choose compute=local or compute=workers, or install a CUDA build of torch and its driver",
+        )
+
+
 def merged(records: list[dict[str, float]]) -> dict[str, float]:
     """Return means over runners; counts are summed."""
     names = sorted({name for record in records for name in record})
@@ -139,8 +150,16 @@ def configure(bench: Workbench, settings: PPOSettings, setup: RunnerSetup) -> Ba
         num_envs_per_env_runner=setup.envs,
         rollout_fragment_length=setup.bars,
         sample_timeout_s=SAMPLE_SECONDS,
+        merge_env_runner_states=False,
+        broadcast_env_runner_states=False,
     )
-    config.fault_tolerance(restart_failed_env_runners=True, max_num_env_runner_restarts=1000)
+    config.fault_tolerance(
+        restart_failed_env_runners=True,
+        max_num_env_runner_restarts=1000,
+        delay_between_env_runner_restarts_s=1.0,
+        env_runner_health_probe_timeout_s=PROBE_SECONDS,
+        env_runner_restore_timeout_s=PROBE_SECONDS,
+    )
     config.learners(num_learners=compute.learners, num_gpus_per_learner=1 if compute.name == "gpu" else 0)
     config.training(
         lr=settings.learning_rate,
@@ -191,7 +210,7 @@ class LocalDriver:
 
     def get_state(self) -> dict[str, Any]:
         """Return learner and runner."""
-        return {"learner": self._learner.batched.get_state(), "runner": self._runner.get_state()}
+        return {"learner": self._learner.batched.get_state(), "runner": self._runner.position()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Go on from `get_state()`; the environments start on new episodes."""
@@ -210,7 +229,8 @@ class RemoteDriver:
     def __init__(self, bench: Workbench, settings: PPOSettings, *, rollout_steps: int) -> None:
         from wealtharena.agents import cluster
 
-        cluster.connect(bench.spec.compute)
+        require_gpu(bench.spec.compute)
+        self._connected = cluster.connect(bench.spec.compute)
         setup = runner_setup(bench, market=cluster.share(bench.market), rollout_steps=rollout_steps)
         self._config = configure(bench, settings, setup)
         self._make_network = setup.make_network
@@ -252,4 +272,5 @@ class RemoteDriver:
         from wealtharena.agents import cluster
 
         self._algorithm.stop()
-        cluster.disconnect()
+        if self._connected:
+            cluster.disconnect()

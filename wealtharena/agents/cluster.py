@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +14,21 @@ from wealtharena.errors import TrainingError
 EXCLUDED = ("outputs", "multirun", "data", "checkpoints", "wandb", ".git", ".venv", ".mypy_cache", "results", "tests")
 
 
-def connect(compute: ComputeSpec) -> None:
+def connect(compute: ComputeSpec) -> bool:
     """Connect to the cluster at `compute.address`, or start a Ray on this machine where that is null.
 
-    A Ray that this process is connected to already is used as it is. TrainingError where the address does not answer.
+    Returns False where this process was connected already: that Ray is used as it is, and not left afterwards.
+    TrainingError where the address does not answer.
     """
     import ray
 
     if ray.is_initialized():
-        return
+        return False
     quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False, "logging_level": "ERROR"}
     if compute.address is None:
         cpus = compute.num_cpus or max(len(os.sched_getaffinity(0)), compute.runners + compute.learners + 1)
         ray.init(num_cpus=cpus, include_dashboard=False, **quiet)
-        return
+        return True
     try:
         ray.init(address=compute.address, runtime_env=shipped(), **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
@@ -37,6 +36,7 @@ def connect(compute: ComputeSpec) -> None:
             f"compute.address={compute.address}: no Ray cluster answers",
             hint="start one with `ray start --head` and give its address, or choose compute=workers",
         ) from error
+    return True
 
 
 def shipped() -> dict[str, Any]:
@@ -58,21 +58,11 @@ def share(value: Any) -> Any:
 
 
 def build(config: Any) -> Any:
-    """Return RLlib's algorithm of a configuration, with nothing written outside a temporary folder."""
-    with _quiet_folder() as folder:
-        from ray.tune.logger.noop import NoopLogger
-
-        return config.build_algo(logger_creator=lambda c: NoopLogger(c, folder))
-
-
-@contextlib.contextmanager
-def _quiet_folder() -> Iterator[str]:
-    folder = Path(tempfile.mkdtemp(prefix="wealtharena-"))
-    try:
-        yield str(folder)
-    finally:
-        with contextlib.suppress(OSError):
-            folder.rmdir()
+    """Return RLlib's algorithm of a configuration; the empty folder that it makes in the user's home is removed."""
+    algorithm = config.build_algo()
+    with contextlib.suppress(OSError):
+        Path(algorithm.logdir).rmdir()
+    return algorithm
 
 
 def disconnect() -> None:

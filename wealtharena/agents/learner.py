@@ -87,37 +87,42 @@ def gae(
     return advantages, advantages + values
 
 
+def on_device(network: Network, array: npt.NDArray[Any]) -> Tensor:
+    """Return the array as a tensor where the network is; on a CPU it is the same memory."""
+    return torch.from_numpy(array).to(next(network.parameters()).device)
+
+
 @torch.no_grad()
 def rollout_values(network: Network, rollout: Rollout, *, stretch: int) -> tuple[Float32Array, Float32Array]:
     """Return V of every bar and V of what followed it, each [T, N], in one batched pass."""
     bars, envs = rollout.rewards.shape
-    observations = torch.from_numpy(rollout.observations)
+    observations = on_device(network, rollout.observations)
     if network.recurrent:
         values = _recurrent_values(network, rollout, stretch)
         final, _ = network.step(
-            torch.from_numpy(rollout.final_observations), tuple(torch.from_numpy(s) for s in rollout.final_states)
+            on_device(network, rollout.final_observations), tuple(on_device(network, s) for s in rollout.final_states)
         )
     else:
         flat = observations.reshape((bars + 1) * envs, -1)
         values = torch.cat([network.value_of(rows) for rows in torch.split(flat, VALUE_ROWS)]).reshape(bars + 1, envs)
-        final = torch.from_numpy(rollout.final_observations)
+        final = on_device(network, rollout.final_observations)
     following = values[1:].clone().reshape(-1)
     if rollout.final_index.size:
-        following[torch.from_numpy(rollout.final_index)] = network.value_of(final)
-    return values[:-1].numpy(), following.reshape(bars, envs).numpy()
+        following[on_device(network, rollout.final_index)] = network.value_of(final)
+    return values[:-1].cpu().numpy(), following.reshape(bars, envs).cpu().numpy()
 
 
 def _recurrent_values(network: Network, rollout: Rollout, stretch: int) -> Tensor:
     """Return V [T + 1, N]: all stretches side by side, then the one bar after the last."""
     bars, envs = rollout.rewards.shape
-    batch = _stretches(torch.from_numpy(rollout.observations[:-1]), stretch)
-    starts = _stretches(torch.from_numpy(rollout.starts[:-1]), stretch)
-    states = tuple(torch.from_numpy(state).reshape(-1, state.shape[-1]) for state in rollout.states)
+    batch = _stretches(on_device(network, rollout.observations[:-1]), stretch)
+    starts = _stretches(on_device(network, rollout.starts[:-1]), stretch)
+    states = tuple(on_device(network, state).reshape(-1, state.shape[-1]) for state in rollout.states)
     values = network.value_of(network.unroll(batch, states, starts))
     ordered = values.reshape(stretch, bars // stretch, envs).transpose(0, 1).reshape(bars, envs)
-    keep = 1.0 - torch.from_numpy(rollout.starts[-1]).unsqueeze(-1)
-    last = tuple(torch.from_numpy(state) * keep for state in rollout.last_states)
-    embedding, _ = network.step(torch.from_numpy(rollout.observations[-1]), last)
+    keep = 1.0 - on_device(network, rollout.starts[-1]).unsqueeze(-1)
+    last = tuple(on_device(network, state) * keep for state in rollout.last_states)
+    embedding, _ = network.step(on_device(network, rollout.observations[-1]), last)
     return torch.cat([ordered, network.value_of(embedding).unsqueeze(0)])
 
 
@@ -147,13 +152,13 @@ def make_batch(network: Network, rollouts: Sequence[Rollout], settings: PPOSetti
 def _rows(network: Network, rollout: Rollout, advantages: Float32Array, targets: Float32Array, stretch: int) -> Batch:
     arrays = (rollout.observations[:-1], rollout.actions, rollout.log_probs, advantages, targets)
     names = ("observations", "actions", "log_probs", "advantages", "targets")
-    tensors: dict[str, Any] = {name: torch.from_numpy(array) for name, array in zip(names, arrays, strict=True)}
+    tensors: dict[str, Any] = {name: on_device(network, array) for name, array in zip(names, arrays, strict=True)}
     if not network.recurrent:
         return Batch(**{name: tensor.reshape(-1, *tensor.shape[2:]) for name, tensor in tensors.items()})
     return Batch(
         **{name: _stretches(tensor, stretch) for name, tensor in tensors.items()},
-        starts=_stretches(torch.from_numpy(rollout.starts[:-1]), stretch),
-        states=tuple(torch.from_numpy(state).reshape(-1, state.shape[-1]) for state in rollout.states),
+        starts=_stretches(on_device(network, rollout.starts[:-1]), stretch),
+        states=tuple(on_device(network, state).reshape(-1, state.shape[-1]) for state in rollout.states),
     )
 
 
@@ -245,11 +250,11 @@ class PPOUpdate:
         rows = batch.advantages.shape[axis]
         per_row = 1 if batch.starts is None else batch.starts.shape[0]
         size = rows if settings.minibatch is None else max(1, min(rows, settings.minibatch // per_row))
-        totals = torch.zeros(6)
+        totals = torch.zeros(6, device=batch.advantages.device)
         count = 0
         for _ in range(settings.epochs):
-            order = torch.randperm(rows, generator=self.generator)
-            kl = torch.zeros(())
+            order = torch.randperm(rows, generator=self.generator).to(totals.device)
+            kl = torch.zeros((), device=totals.device)
             for start in range(0, rows - size + 1, size):
                 detail = self._minibatch(batch if size == rows else take(batch, order[start : start + size]))
                 totals += detail

@@ -148,7 +148,7 @@ class OffPolicyEngine:
             "env_steps": self.env_steps,
             "updates": self.updates,
             "generator": self.generator.get_state(),
-            "runner": self.runner.get_state(),
+            "runner": self.runner.position(),
             **self._state.get(),
         }
 

@@ -186,7 +186,7 @@ class IQLUpdate:
         actor_loss = -(weight * log_prob).mean()
         loss = value_loss + critic_loss + actor_loss
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        loss.backward()
         clip(self.parameters, self.max_grad_norm)
         self.optimizer.step()
         polyak(self.target, self.critics, self.tau)

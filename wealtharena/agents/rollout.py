@@ -345,6 +345,10 @@ class BatchedEnvRunner(EnvRunner):
         return {"__env__": spaces, "__env_single__": spaces, "default_policy": spaces}
 
     def get_state(self, *_: Any, **__: Any) -> dict[str, Any]:
+        """Return what RLlib merges over runners: nothing, since no connector here has a state."""
+        return {}
+
+    def position(self) -> dict[str, Any]:
         """Return what it takes to go on exactly: random state, accounts, clocks, last observations and memory."""
         assert self.env is not None
         accounts = {name: torch.from_numpy(getattr(self.env.engine, name).copy()) for name in ACCOUNTS}
@@ -360,7 +364,7 @@ class BatchedEnvRunner(EnvRunner):
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Take over weights, or go on from `get_state()` where that was this runner's."""
+        """Take over weights, or go on from `position()` where that was this runner's."""
         if "weights" in state:
             self.module.load_state_dict({name: torch.as_tensor(value) for name, value in state["weights"].items()})
         if state.get("worker") != self.worker or "accounts" not in state:
