@@ -52,6 +52,10 @@ def test_without_drift_and_signal_returns_are_a_martingale(fair: SimulatedMarket
         correlation = (unit[lag:] * unit[:-lag]).mean(axis=0) / unit.var(axis=0)
         assert abs(correlation.mean()) * np.sqrt(len(unit)) < 4, lag
     np.testing.assert_array_equal(fair.expected_returns, 0.0)
+    gapping = _simulate(7, drift=False, overnight_share=0.4)
+    for returns in (gapping.open[1:] / gapping.close[:-1] - 1, gapping.close / gapping.open - 1):
+        mean_t = returns.mean(axis=0) / returns.std(axis=0) * np.sqrt(len(returns))
+        assert np.abs(mean_t).max() < 3.5  # neither the night nor the day pays
 
 
 def test_the_planted_signal_explains_its_stated_share(planted: SimulatedMarket) -> None:
