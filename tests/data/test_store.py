@@ -182,28 +182,50 @@ def test_macro_series_keep_their_vintages(tmp_path):
 
 
 WRITER = """
-import sys, itertools
+import sys, itertools, pathlib, time
 sys.path.insert(0, {root!r})
+
+def slowly(path, content):
+    # a file takes a while, so that the kill falls into the writing of one
+    with path.open("wb") as handle:
+        for k in range(0, len(content), len(content) // 8 + 1):
+            handle.write(content[k : k + len(content) // 8 + 1])
+            handle.flush()
+            time.sleep(0.002)
+
+pathlib.Path.write_bytes = slowly
 from datetime import UTC, datetime, timedelta
 from tests.data.test_store import THEN, put, raw_bars
 from wealtharena.data.store import Store
-store, tag, rounds = Store(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
+store, price, symbols = Store(sys.argv[1]), float(sys.argv[2]), sys.argv[3].split(",")
 print("READY", flush=True)
-for k in itertools.count() if rounds < 0 else range(rounds):
-    price = tag + k % 7
-    put(store, raw_bars(f"S{{k % 5}}", price=price, days=400, fetched_at=datetime.now(UTC)))
+sys.stdin.readline()
+for symbol in itertools.cycle(symbols) if sys.argv[4] == "for ever" else symbols:
+    put(store, raw_bars(symbol, price=price, days=400, fetched_at=datetime.now(UTC)))
 """
 
 
-def writer(folder, tag, rounds):
-    command = [sys.executable, "-c", WRITER.format(root=str(ROOT)), str(folder), str(tag), str(rounds)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+def writer(folder, price, symbols, how="once"):
+    command = [sys.executable, "-c", WRITER.format(root=str(ROOT)), str(folder), str(price), ",".join(symbols), how]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
 
 
-def assert_whole(folder):
-    """Every processed file reads, is from one write, and agrees with the catalog after healing."""
+def begin(process):
+    """Let a writer that is ready begin."""
+    if process.stdout.readline() != "READY\n":
+        raise AssertionError("the writer did not start")
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def assert_whole(folder, *, heal=True):
+    """Every processed file reads, is from one write, and agrees with the catalog (after healing)."""
     store = Store(folder)
-    store.heal()
+    assert store.catalog()["bars"]
+    for path in Path(folder).rglob("[!.]*.parquet"):
+        assert len(pd.read_parquet(path)) == 400
+    if heal:
+        store.heal()
     assert not list(Path(folder).rglob("*.tmp"))
     for entry in store.catalog()["bars"].values():
         table = store.read("crypto", entry["symbol"], "1d").table
@@ -216,24 +238,30 @@ def assert_whole(folder):
 
 
 def test_kill_9_at_any_moment_leaves_a_readable_store(tmp_path):
-    for k in range(5):
-        put(Store(tmp_path), raw_bars(f"S{k}", days=400))
+    symbols = [f"S{k}" for k in range(5)]
+    for symbol in symbols:
+        put(Store(tmp_path), raw_bars(symbol, days=400))
     for pause in (0.0, 0.013, 0.031):
-        process = writer(tmp_path, 100.0, -1)
-        assert process.stdout.readline() == "READY\n"
+        process = writer(tmp_path, 200.0, symbols, "for ever")
+        begin(process)
         time.sleep(0.08 + pause)
         process.send_signal(signal.SIGKILL)
         process.wait()
+        process.stdin.close()
         process.stdout.close()
         assert len(assert_whole(tmp_path).catalog()["bars"]) == 5
 
 
 def test_two_processes_at_once_do_not_corrupt_it(tmp_path):
-    processes = [writer(tmp_path, tag, 15) for tag in (100.0, 200.0)]
+    ours = [[*(f"{name}{k}" for k in range(8)), "SHARED", f"{name}8", "SHARED"] for name in "AB"]
+    processes = [writer(tmp_path, 100.0 * (k + 1), symbols) for k, symbols in enumerate(ours)]
+    for process in processes:
+        begin(process)
     for process in processes:
         process.communicate(timeout=60)
         assert process.returncode == 0
-    store = assert_whole(tmp_path)
-    assert sorted(entry["symbol"] for entry in store.catalog()["bars"].values()) == ["S0", "S1", "S2", "S3", "S4"]
+    store = assert_whole(tmp_path, heal=False)
+    assert store.heal() == ()
+    assert {entry["symbol"] for entry in store.catalog()["bars"].values()} == {*ours[0], *ours[1]}
     for entry in store.catalog()["bars"].values():
         assert store.read_raw("crypto", "yahoo", entry["symbol"], "1d") is not None

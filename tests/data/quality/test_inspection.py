@@ -291,6 +291,13 @@ def test_bars_without_volume_are_not_traded_where_the_source_has_volume(judge, g
     assert judge(idle, "forex")[0].table["tradable"].all()
 
 
+def test_a_coin_that_moved_within_the_bar_was_traded_whatever_its_volume_says(judge, good):
+    idle = good.copy()
+    idle.loc[30:90, "volume"] = 0
+    idle.loc[80, ["open", "high", "low"]] = idle.loc[80, "close"]
+    assert judge(idle, "crypto")[0].table["tradable"].sum() == 299
+
+
 def leaking(table):
     """Return bars whose close is nearly their own open, while high and low span the day after it."""
     return table.assign(close=table["open"] * 1.0001)

@@ -153,11 +153,11 @@ class Provider:
 
         yfinance.config.debug.hide_exceptions = False
         yfinance.config.network.retries = 0
-        cache = Path(self._spec.root) / ".cache" / "yfinance"
-        cache.mkdir(parents=True, exist_ok=True)
-        yfinance.set_tz_cache_location(str(cache))
         self._answers = Answers()
         if self._session is None:
+            cache = Path(self._spec.root) / ".cache" / "yfinance"
+            cache.mkdir(parents=True, exist_ok=True)
+            yfinance.set_tz_cache_location(str(cache))
             self._session = _make_session(self)
         self._session.symbol = symbol
 

@@ -121,10 +121,13 @@ def _finding(kind: str, action: Action, before: pd.DataFrame, after: pd.DataFram
 
 
 def _idle(table: pd.DataFrame, context: Context) -> pd.DataFrame:
-    """Mark bars without volume, where the series has volume at all, and bars without a positive price."""
-    volume = table["volume"].to_numpy(dtype=np.float64)
-    has_volume = context.raw.volume_unit != "none" and bool((volume > 0).any())
-    tradable = table["tradable"].to_numpy(dtype=bool) & (table["close"].to_numpy() > 0)
-    if has_volume:
-        tradable &= np.nan_to_num(volume) > 0
+    """Mark bars without volume, where the series has volume at all, and bars without a positive price.
+
+    A coin whose price moved within the bar was traded, whatever the volume says: feeds leave out that of many hours.
+    """
+    volume, high, low, close = (table[name].to_numpy(dtype=np.float64) for name in ("volume", "high", "low", "close"))
+    tradable = table["tradable"].to_numpy(dtype=bool) & (close > 0)
+    if context.raw.volume_unit != "none" and bool((volume > 0).any()):
+        moved = (high > low) if context.market == "crypto" else np.zeros(len(table), dtype=bool)
+        tradable &= (np.nan_to_num(volume) > 0) | moved
     return table.assign(tradable=tradable)
