@@ -1,0 +1,97 @@
+"""The service as a process: promotions under load, several workers, shutdown, fuzzing."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from benchmarks.serve_fuzz import cases, fuzz
+from tests.deployment.rooms import FEATURES, live, stocked
+from tests.registry.shelf import AGENT, save
+from wealtharena.registry import promote, rollback
+
+WEIGHTS = {"v1": 0.5, "v2": 0.9}
+
+
+def test_promotions_drop_no_request_and_mix_no_versions(tmp_path: Path) -> None:
+    store = stocked(tmp_path)
+    save(store, "v2", verdict="promotable", weights=(WEIGHTS["v2"], 0.0, 0.0))
+    seen: list[tuple[int, str, float]] = []
+    stop = threading.Event()
+
+    def ask(address: str) -> None:
+        with httpx.Client(base_url=address, timeout=20) as client:
+            while not stop.is_set():
+                reply = client.post(f"/agents/{AGENT}/predict", json={"features": FEATURES})
+                answer = reply.json()
+                seen.append((reply.status_code, answer["version"], answer["predictions"][0]["weights"]["BTC-USD"]))
+
+    with live(tmp_path, workers=2) as (address, process):
+        askers = [threading.Thread(target=ask, args=(address,)) for _ in range(3)]
+        for asker in askers:
+            asker.start()
+        for _ in range(4):
+            promote(store, AGENT, "v2")
+            _until(lambda: seen[-1][1] == "v2")
+            rollback(store, AGENT)
+            _until(lambda: seen[-1][1] == "v1")
+        stop.set()
+        for asker in askers:
+            asker.join()
+        total = _metric(address, f'wealtharena_predictions_total{{agent="{AGENT}"')
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    assert {status for status, _, _ in seen} == {200}
+    assert {version for _, version, _ in seen} == {"v1", "v2"}
+    for _, version, weight in seen:
+        assert weight == pytest.approx(WEIGHTS[version], abs=1e-6)
+    assert total == len(seen), "the counters of both workers meet on one page"
+
+
+def _until(true: object, *, seconds: float = 20.0) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            if true():  # type: ignore[operator]
+                return
+        except IndexError:
+            pass
+        time.sleep(0.01)
+    raise AssertionError("it did not happen")
+
+
+def _metric(address: str, prefix: str) -> float:
+    lines = httpx.get(f"{address}/metrics").text.splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(prefix))
+
+
+def test_a_request_under_way_is_answered_before_the_server_stops(tmp_path: Path) -> None:
+    stocked(tmp_path)
+    with live(tmp_path) as (address, process):
+        host, port = address.removeprefix("http://").split(":")
+        import json
+        import socket
+
+        body = json.dumps({"features": FEATURES}).encode()
+        head = f"POST /agents/{AGENT}/predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        with socket.create_connection((host, int(port)), timeout=20) as line:
+            line.sendall(head.encode() + body[:10])
+            time.sleep(0.3)
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.3)
+            line.sendall(body[10:])
+            assert line.recv(65_536).startswith(b"HTTP/1.1 200")
+        assert process.wait(20) in (0, -signal.SIGTERM)
+
+
+def test_the_service_holds_its_openapi_document_under_fuzzing(tmp_path: Path) -> None:
+    stocked(tmp_path)
+    with live(tmp_path) as (address, _):
+        code, printed = fuzz(address, examples=20, seed=1, phases="examples,fuzzing")
+    assert code == 0, printed
+    assert cases(printed) >= 40

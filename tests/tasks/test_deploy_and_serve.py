@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.registry.shelf import AGENT, save
+from wealtharena.config import compose
+from wealtharena.errors import CheckpointError, ConfigError
+from wealtharena.registry import ModelCheckpoint, history
+from wealtharena.tasks import deploy, serve
+
+Run = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run one of the two tasks over the test's own folder; return its exit code and what it printed."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+
+    def go(task: str, *overrides: str) -> tuple[int, str]:
+        spec = compose([f"task={task}", "tracking=none", *overrides])
+        code = {"deploy": deploy, "serve": serve}[task].run(spec)
+        return code, capsys.readouterr().out
+
+    return go
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ModelCheckpoint:
+    store = ModelCheckpoint(tmp_path / "checkpoints")
+    save(store, "weak", verdict="unproven")
+    save(store, "good", verdict="promotable")
+    save(store, "made-up", agent="etf", simulated=True)
+    return store
+
+
+def test_deploy_promotes_the_best_of_every_agent(run: Run, store: ModelCheckpoint) -> None:
+    code, said = run("deploy")
+    assert code == 0
+    assert "cryptocurrencies: good is in production, verdict promotable" in said
+    assert "etf: made-up is in paper, verdict unproven SIMULATED" in said
+    assert "commodities: no checkpoints" in said
+
+
+def test_deploy_passes_over_a_corrupted_best(run: Run, store: ModelCheckpoint) -> None:
+    path = store.root / AGENT / "good" / "policy.onnx"
+    path.write_bytes(path.read_bytes()[:100])
+    code, said = run("deploy", "deploy.agents=[crypto]")
+    assert code == 0
+    assert "good/policy.onnx: content differs" in said
+    assert "weak is in paper" in said
+
+
+def test_forcing_is_said_and_rolling_back_goes_back(run: Run, store: ModelCheckpoint) -> None:
+    run("deploy")
+    code, said = run(
+        "deploy", "deploy.agents=[crypto]", "deploy.checkpoint=weak", "deploy.force_reason='two weeks of fills'"
+    )
+    assert code == 0
+    assert "FORCED (two weeks of fills)" in said
+    code, said = run("deploy", "deploy.action=rollback", "deploy.agents=[crypto]")
+    assert (code, "production is back at good" in said) == (0, True)
+    code, said = run("deploy", "deploy.action=withdraw", "deploy.agents=[crypto]", "deploy.force_reason='odd fills'")
+    assert code == 0
+    assert history.read_pointer(store.root, AGENT, "production") is None
+
+
+def test_what_cannot_be_forced_is_a_failure(run: Run, store: ModelCheckpoint) -> None:
+    code, said = run("deploy", "deploy.agents=[etf]", "deploy.force_reason=please")
+    assert code == 1
+    assert "SIMULATED" in said
+    assert history.read_pointer(store.root, "etf", "production") is None
+
+
+def test_a_retention_spares_what_was_served(run: Run, store: ModelCheckpoint) -> None:
+    for day in range(1, 4):
+        save(store, f"old-{day}", described={"created_at": f"2025-01-0{day}T00:00:00.000000Z"})
+    run("deploy")
+    code, said = run("deploy", "deploy.agents=[crypto]", "deploy.keep=1")
+    assert code == 0
+    assert "deleted" in said
+    left = {row["version"] for row in store.list_checkpoints(AGENT)}
+    assert "good" in left
+    assert not left & {"old-1", "old-2", "old-3"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("deploy.action=rollback",), ("deploy.checkpoint=x",), ("deploy.force_reason=x",), ("deploy.action=withdraw",)],
+)
+def test_what_is_about_one_agent_needs_its_name(run: Run, store: ModelCheckpoint, words: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigError, match=r"deploy\.agents"):
+        run("deploy", *words)
+
+
+def test_an_unknown_agent_is_an_error_with_a_suggestion(run: Run, store: ModelCheckpoint) -> None:
+    with pytest.raises(CheckpointError, match="did you mean"):
+        run("deploy", "deploy.agents=[cryptocurency]")
+
+
+def test_the_list_changes_nothing(run: Run, store: ModelCheckpoint) -> None:
+    before = history.read_history(store.root)
+    code, said = run("deploy", "deploy.action=list")
+    assert code == 0
+    assert "made-up" in said
+    assert history.read_history(store.root) == before
+
+
+def test_a_key_is_made_by_a_command_shown_once_and_kept_as_a_hash(run: Run, tmp_path: Path) -> None:
+    named = ("serve.key_name=alice", "serve.keys_file=keys.json")
+    code, said = run("serve", "serve.action=create_key", *named)
+    secret = said.split()[0]
+    assert (code, secret.startswith("wa_")) == (0, True)
+    _, listed = run("serve", "serve.action=list_keys", *named)
+    assert "alice" in listed
+    assert secret not in listed + (tmp_path / "keys.json").read_text()
+    with pytest.raises(ConfigError, match="has a key already"):
+        run("serve", "serve.action=create_key", *named)
+    run("serve", "serve.action=revoke_key", *named)
+    _, listed = run("serve", "serve.action=list_keys", *named)
+    assert "alice" not in listed
+    with pytest.raises(ConfigError, match="needs a name"):
+        run("serve", "serve.action=create_key")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
+def test_without_keys_the_server_refuses_to_answer_others(run: Run, host: str) -> None:
+    with pytest.raises(ConfigError, match=r"there are no API keys.*serve\.action=create_key"):
+        run("serve", f"serve.host='{host}'", "serve.keys_file=keys.json")
