@@ -47,7 +47,7 @@ venv: $(VENV)/.stamp-dev ## create .venv with everything a developer needs
 
 # --- running
 
-.PHONY: run train train-all collect backtest compare audit deploy serve sweep
+.PHONY: run train train-all collect backtest compare audit deploy serve sweep dashboard
 run: $(VENV)/.stamp-run ## train, select, backtest and report: currency pairs with PPO, or ARGS
 	$(RUN) $(or $(ARGS),asset=forex algo=ppo)
 
@@ -77,6 +77,9 @@ serve: $(VENV)/.stamp-run ## task=serve: REST service for the models in producti
 
 sweep: $(VENV)/.stamp-run ## search for settings: SWEEP=ppo ARGS="asset=crypto"
 	$(RUN) sweep=$(SWEEP) $(or $(ARGS),asset=crypto)
+
+dashboard: $(VENV)/.stamp-dev ## optuna-dashboard on a study: STUDY=outputs/<date>/<run>/study.journal
+	$(BIN)/optuna-dashboard $(or $(STUDY),$$(ls -t outputs/*/*/study.journal results/studies/*.journal 2>/dev/null | head -n 1))
 
 # --- developing
 

@@ -70,6 +70,7 @@ def test_a_finished_study_is_not_run_again(tmp_path: Path) -> None:
     more = run(sweep_spec(trials=6), Toy(), tmp_path)
     assert again.trials == first.trials
     assert more.trials[:4] == first.trials
+    assert len({row.overrides for row in more.trials}) == 6, "a resumed search draws new points"
     assert len(more.trials) == 6
 
 

@@ -31,9 +31,9 @@ def open_study(sweep: SweepSpec, path: Path, *, seed: int) -> optuna.Study:
         storage=storage_of(path),
         study_name=sweep.study or sweep.name,
         direction="maximize" if sweep.mode == "max" else "minimize",
-        sampler=_sampler(sweep, seed),
         load_if_exists=True,
     )
+    study.sampler = _sampler(sweep, seed + len(study.get_trials(deepcopy=False)))  # a resumed search draws new points
     for zombie in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.tell(zombie.number, state=TrialState.FAIL, skip_if_finished=True)
         study.set_user_attr(f"zombie-{zombie.number}", True)

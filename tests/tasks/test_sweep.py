@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.tasks.conftest import SMALL, record
+from wealtharena.config import compose
+
+ROOT = Path(__file__).resolve().parents[2]
+SEARCH = (
+    *SMALL,
+    "sweep=ppo",
+    "sweep.trials=4",
+    "sweep.env_steps=2048",
+    "sweep.finalists=2",
+    "sweep.finalist_seeds=2",
+    "evaluation.verdict.min_trades=0",
+)
+
+
+def test_a_killed_search_goes_on_selects_on_validation_and_opens_the_test_window_once(tmp_path: Path) -> None:
+    folder = tmp_path / "search"
+    command = [sys.executable, str(ROOT / "run.py"), *SEARCH, "tracking.console=plain", f"hydra.run.dir={folder}"]
+    with (tmp_path / "log").open("w") as log:
+        job = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        _wait(tmp_path / "log", "trial   1 ", job)
+        os.killpg(job.pid, signal.SIGKILL)
+        job.wait()
+    assert record(folder)["status"] == "interrupted"
+    ended = len(list((folder / "study.trials").glob("*.json")))
+    again = subprocess.run(
+        [sys.executable, str(ROOT / "run.py"), f"resume={folder}"], cwd=tmp_path, capture_output=True, text=True, timeout=200
+    )
+    assert again.returncode == 0, again.stderr + again.stdout
+    run, sweep = record(folder), json.loads((folder / "sweep.json").read_text())
+    assert run["status"] == sweep["status"] == "completed"
+    assert len(sweep["trials"]) == 4
+    assert sweep["trials"][ended - 1]["number"] == ended - 1
+    assert len(sweep["finalists"]) == 2
+    assert all(len(item["scores"]) == 2 for item in sweep["finalists"])
+    assert run["verdict"]["evidence"]["seeds"] == 2
+    assert run["verdict"]["status"] != "promotable"
+    _one_look(tmp_path)
+    best = compose([f"experiment={folder / 'best.yaml'}"])
+    typed = compose([*(item for item in SMALL if item != "tracking=quiet"), *sweep["winner"]["overrides"], "train.env_steps=2048"])
+    assert best.algo == typed.algo
+    assert best.data == typed.data
+    assert best.train == typed.train
+    page = (folder / "sweep.html").read_text()
+    assert "SIMULATED" in page
+    assert page.count("<svg") >= 6
+
+
+def _one_look(folder: Path) -> None:
+    lines = [json.loads(line) for line in (folder / "results" / "ledger.jsonl").read_text().splitlines()]
+    assert [line["kind"] for line in lines].count("open") == 1
+    tried = [line["config_hash"] for line in lines if line["kind"] == "trial"]
+    assert len(tried) == len(set(tried)) == 4
+
+
+def _wait(log: Path, words: str, job: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 150
+    while words not in log.read_text():
+        assert job.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.1)
