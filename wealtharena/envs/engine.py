@@ -94,10 +94,11 @@ class Engine:
         return kernel.step_batch(*self._before_step, actions, obs, reward, terminated, truncated, final, strict)
 
 
-def kernel_scratch(assets: int) -> tuple[kernel.Float64, kernel.Float64, kernel.Float64, kernel.Int64, kernel.Int64]:
-    """Return the arrays that the kernel works in: cells, desk, closed, who and when."""
-    lanes = np.zeros((2, kernel.LANES), dtype=np.int64)
-    return np.zeros(assets * kernel.CELL), np.zeros(kernel.DESK), np.zeros((2, assets)), lanes[0], lanes[1]
+def kernel_scratch(assets: int) -> tuple[npt.NDArray[np.float64] | npt.NDArray[np.int64], ...]:
+    """Return the arrays that the kernel works in: cells, symbols (a view of them), desk, closed, who and when."""
+    cells, lanes = np.zeros(assets * kernel.CELL), np.zeros((2, kernel.LANES), dtype=np.int64)
+    symbols = cells.reshape(assets, kernel.CELL // kernel.LANES, kernel.LANES)
+    return cells, symbols, np.zeros(kernel.DESK), np.zeros((2, assets)), lanes[0], lanes[1]
 
 
 def episode_starts(market: Market, spec: EnvSpec, segments: Segments | None) -> kernel.Int64:

@@ -101,7 +101,8 @@ STOP: Final = 2  # last bar that may be reached
 STARTS: Final = 3
 
 # Accounts are traded LANES at a time, side by side, so that one instruction serves several of them; each lane is
-# computed in the same order whatever stands in the others. Rows of `cells` [A * CELL], a block a symbol:
+# computed in the same order whatever stands in the others. Rows of `cells` [A * CELL], a block a symbol; `symbols`
+# [A, CELL / LANES, LANES] is the same memory:
 LANES: Final = 16
 UNITS: Final = 0 * LANES
 WISH: Final = 1 * LANES  # target weight
@@ -158,28 +159,26 @@ RATIO_FLOOR: Final = 1e-6  # least V' / V that a reward sees: ruin costs log(1e-
 @compiled
 def load(
     bars: Float64, years: Float64, units: Float64, state: Float64, who: Int64, when: Int64, count: int,
-    cells: Float64, desk: Float64,
+    symbols: Float64, desk: Float64,
 ) -> None:  # fmt: skip
     """Lay `count` accounts side by side: account `who[e]`, deciding at the close of bar `when[e]`, in lane e."""
-    symbols = cells.reshape(units.shape[1], CELL // LANES, LANES)
     for e in range(count):
         i = who[e]
-        now = bars[when[e]]
-        then = bars[when[e] + 1]
+        t = when[e]
         for a in range(units.shape[1]):
             symbols[a, UNITS // LANES, e] = units[i, a]
-            symbols[a, MARK_NOW // LANES, e] = now[MARK, a]
-            symbols[a, INVERSE_NOW // LANES, e] = now[INVERSE, a]
-            symbols[a, IMPACT_NOW // LANES, e] = now[SIZING_IMPACT, a]
-            symbols[a, PRICE // LANES, e] = then[FILL, a]
-            symbols[a, IMPACT_THEN // LANES, e] = then[FILL_IMPACT, a]
-            symbols[a, INCOME_THEN // LANES, e] = then[INCOME, a]
-            symbols[a, VOLUME_THEN // LANES, e] = then[VOLUME, a]
-            symbols[a, MARK_THEN // LANES, e] = then[MARK, a]
+            symbols[a, MARK_NOW // LANES, e] = bars[t, MARK, a]
+            symbols[a, INVERSE_NOW // LANES, e] = bars[t, INVERSE, a]
+            symbols[a, IMPACT_NOW // LANES, e] = bars[t, SIZING_IMPACT, a]
+            symbols[a, PRICE // LANES, e] = bars[t + 1, FILL, a]
+            symbols[a, IMPACT_THEN // LANES, e] = bars[t + 1, FILL_IMPACT, a]
+            symbols[a, INCOME_THEN // LANES, e] = bars[t + 1, INCOME, a]
+            symbols[a, VOLUME_THEN // LANES, e] = bars[t + 1, VOLUME, a]
+            symbols[a, MARK_THEN // LANES, e] = bars[t + 1, MARK, a]
         desk[D_EQUITY + e] = state[i, EQUITY]
         desk[D_CASH + e] = state[i, CASH]
         desk[D_FACTOR + e] = state[i, COST_FACTOR]
-        desk[D_YEARS + e] = years[when[e] + 1]
+        desk[D_YEARS + e] = years[t + 1]
         desk[D_HOLD + e] = 0.0
     for n in range(D_SUMS, DESK):
         desk[n] = 0.0
@@ -368,7 +367,7 @@ def trade(rules: Float64, lots: Float64, cells: Float64, desk: Float64, assets: 
 
 @compiled
 def store(
-    bars: Float64, rules: Float64, units: Float64, state: Float64, t: int, i: int, e: int, cells: Float64,
+    bars: Float64, rules: Float64, units: Float64, state: Float64, t: int, i: int, e: int, symbols: Float64,
     desk: Float64, closed: Float64,
 ) -> bool:  # fmt: skip
     """Take account i out of lane e at the close of bar t + 1 and return whether it was liquidated.
@@ -376,7 +375,6 @@ def store(
     `closed` [2, A] receives units that were closed by force and what that cost, and is not touched where there were
     none: symbols that were struck off, and every position of an account below its maintenance margin.
     """
-    symbols = cells.reshape(units.shape[1], CELL // LANES, LANES)
     for a in range(units.shape[1]):
         units[i, a] = symbols[a, UNITS // LANES, e]
     cash = desk[D_CASH + e]
@@ -401,7 +399,7 @@ def store(
     state[i, COSTS] = costs
     state[i, FINANCING] = desk[D_FINANCING + e]
     state[i, EARNED] = desk[D_EARNED + e]
-    return dead
+    return bool(dead)
 
 
 @compiled
@@ -606,7 +604,7 @@ def reset_batch(
 def step_batch(
     bars: Float64, features: Float32, years: Float64, lots: Float64, rules: Float64, copies: Int64, starts: Int64,
     length: int, anywhere: bool, mode: int, units: Float64, state: Float64, clock: Int64, rng: UInt64, cells: Float64,
-    desk: Float64, closed: Float64, who: Int64, when: Int64, actions: Float32, obs: Float32, reward: Float32,
+    symbols: Float64, desk: Float64, closed: Float64, who: Int64, when: Int64, actions: Float32, obs: Float32, reward: Float32,
     terminated: Flags, truncated: Flags, final_obs: Float32, strict: bool,
 ) -> int:  # fmt: skip
     """Step every environment by one bar, in place; see `PortfolioVectorEnv.step_into` for what is written where.
@@ -620,7 +618,6 @@ def step_batch(
             for a in range(assets):
                 if not abs(actions[i, a]) < math.inf:
                     return i
-    symbols = cells.reshape(assets, CELL // LANES, LANES)
     i = 0
     while i < clock.shape[0]:
         count = 0
@@ -638,7 +635,7 @@ def step_batch(
                     terminated[i] = False
                     truncated[i] = False
             i += 1
-        load(bars, years, units, state, who, when, count, cells, desk)
+        load(bars, years, units, state, who, when, count, symbols, desk)
         for e in range(count):
             for a in range(assets):
                 symbols[a, WISH // LANES, e] = actions[who[e], a]
@@ -647,7 +644,7 @@ def step_batch(
             n = who[e]
             t = when[e] + 1
             before = state[n, EQUITY]
-            dead = store(bars, rules, units, state, t - 1, n, e, cells, desk, closed)
+            dead = store(bars, rules, units, state, t - 1, n, e, symbols, desk, closed)
             state[n, REJECTED] = desk[D_REJECTED + e]
             state[n, CLOSING] = state[n, EQUITY]
             reward[n] = evaluate(rules, state, n, before)
@@ -668,8 +665,8 @@ def step_batch(
 @compiled
 def walk(
     bars: Float64, years: Float64, lots: Float64, rules: Float64, targets: Float64, hold: Flags, offset: int,
-    start: int, first: int, last: int, units: Float64, state: Float64, cells: Float64, desk: Float64, closed: Float64,
-    who: Int64, when: Int64, alive: Flags, equity: Float64, weights: Float64, projected: Float64, ledger: Float64,
+    start: int, first: int, last: int, units: Float64, state: Float64, cells: Float64, symbols: Float64, desk: Float64,
+    closed: Float64, who: Int64, when: Int64, alive: Flags, equity: Float64, weights: Float64, projected: Float64, ledger: Float64,
     fills: Float64,
 ) -> None:  # fmt: skip
     """Walk every path from the close of bar `first` to the close of bar `last`, following `targets`.
@@ -682,7 +679,6 @@ def walk(
     """
     assets = units.shape[1]
     kept = ledger.shape[0] > 0
-    symbols = cells.reshape(assets, CELL // LANES, LANES)
     for base in range(0, units.shape[0], LANES):
         count = min(LANES, units.shape[0] - base)
         for e in range(count):
@@ -692,7 +688,7 @@ def walk(
             for e in range(count):
                 who[e] = base + e
                 when[e] = t
-            load(bars, years, units, state, who, when, count, cells, desk)
+            load(bars, years, units, state, who, when, count, symbols, desk)
             for e in range(count):
                 p = base + e
                 source = p if targets.shape[0] > 1 else 0
@@ -706,7 +702,7 @@ def walk(
                 for a in range(assets):
                     closed[0, a] = 0.0
                     closed[1, a] = 0.0
-                if store(bars, rules, units, state, t, p, e, cells, desk, closed):
+                if store(bars, rules, units, state, t, p, e, symbols, desk, closed):
                     alive[p] = False
                 state[p, PEAK] = max(state[p, PEAK], state[p, EQUITY])
                 equity[p, n + 1] = state[p, EQUITY]
