@@ -10,7 +10,7 @@ _LIGHT = """
 --paper:#fcfcfa;--card:#ffffff;--ink:#1b2026;--soft:#57616b;--rule:#dde1e4;--grid:#e9ecee;--zero:#9aa3ab;--shade:#1b202626;
 --agent:#0b57b8;--band:#0b57b820;--fill:#0b57b826;
 --buy_and_hold:#b4500a;--equal_weight:#00765f;--momentum:#8c3f8f;--inverse_volatility:#6f6100;
---minimum_variance:#a02c52;--cash-line:#6a737c;--random:#7d868f;--other:#4b5563;
+--minimum_variance:#a02c52;--cash-line:#6a737c;--random:#6f7881;--other:#4b5563;
 --gain:#0b6b57;--loss:#b03a06;--gain-rgb:0 118 95;--loss-rgb:196 84 16;
 --red:#b00020;--on-red:#ffffff;--amber:#8a5a00;--amber-bg:#fdf3dc;--green:#0b6b57;--green-bg:#e2f3ee;--red-bg:#fbe7e6;
 --s0:#332f87;--s1:#79bfe6;--s2:#3a9d8c;--s3:#117733;--s4:#999933;--s5:#ddc871;--s6:#cc6677;--s7:#882255;--s8:#aa4499;
