@@ -33,6 +33,14 @@ OWN_FAULTS = {
 }
 
 
+MATRIX = [
+    (name, kind)
+    for name in CASES
+    for kind in [*FAULTS, *OWN_FAULTS[name]]
+    if (name, kind) != ("coingecko", "unadjusted_split")  # coins do not split, and a fall to a quarter has happened
+]
+
+
 class Clock:
     def __init__(self, now=NOW):
         self.now = now
@@ -74,12 +82,8 @@ def truth(symbol):
     return frame[frame["symbol"] == symbol].set_index("timestamp")["close"]
 
 
-@pytest.mark.parametrize(
-    ("provider", "kind"), [(name, kind) for name in CASES for kind in [*FAULTS, *OWN_FAULTS[name]]]
-)
+@pytest.mark.parametrize(("provider", "kind"), MATRIX)
 def test_after_any_fault_the_store_holds_the_right_bars_or_the_old_ones(collector, stub, provider, kind):
-    if (provider, kind) == ("coingecko", "unadjusted_split"):
-        pytest.skip("coins do not split, and a fall to a quarter in a day has happened")
     asset, symbol, start = CASES[provider]
     clock = Clock(NOON if asset == "crypto" else NOW)
     stub.stub.cfg["now"] = int(clock.now.timestamp())
@@ -113,6 +117,20 @@ def test_a_second_run_asks_for_nothing_that_is_there(collector, stub):
     outcome = collector("yahoo", "stocks").collect("ACME")
     assert (outcome.status, outcome.bars) == ("current", sample.DAYS)
     assert not stub.log()
+
+
+def test_changed_rules_judge_the_stored_bars_anew_without_asking(collector, stub):
+    stub.fault("yahoo", "spike", factor=7.0)
+    assert "spikes repaired" in collector("yahoo", "stocks").collect("ACME").quality
+    stub.clear()
+    made = collector("yahoo", "stocks")
+    made.data = made.data.model_copy(update={"quality": made.data.quality.model_copy(update={"spikes": "warn"})})
+    made._rules = "changed"
+    outcome = made.collect("ACME")
+    assert (outcome.status, outcome.bars) == ("rejudged", sample.DAYS)
+    assert "spikes noted" in outcome.quality
+    assert not stub.log()
+    assert made.collect("ACME").status == "current"
 
 
 def test_a_later_run_fetches_the_overlap_and_the_new_bars_only(collector, stub):

@@ -71,7 +71,11 @@ def test_quality_is_reported_on_the_console_and_in_the_catalog(request_coins, st
 
 
 def test_an_interruption_keeps_what_is_finished_and_goes_on_next_time(
-    request_coins, stub, monkeypatch, capsys, tmp_path  # noqa: F811
+    request_coins,
+    stub,
+    monkeypatch,
+    capsys,
+    tmp_path,  # noqa: F811
 ):
     whole = Collector.collect
 
@@ -106,7 +110,7 @@ def command(stub, tmp_path, *more):  # noqa: F811
     ]
 
 
-def wait_for(path, process, seconds=40):
+def wait_for(path, process, seconds=90):
     end = time.monotonic() + seconds
     while not path.exists():
         assert process.poll() is None, "ended too early"
@@ -129,12 +133,12 @@ def test_the_command_survives_kill_9_and_ctrl_c_and_fetches_only_what_is_missing
     )
     wait_for(processed / "ETH-USD.parquet", second)
     second.send_signal(signal.SIGINT)
-    out, _ = second.communicate(timeout=30)
+    out, _ = second.communicate(timeout=90)
     assert second.returncode == 130, out
     assert "Interrupted" in out
     stub.clear()
     third = subprocess.run(
-        command(stub, tmp_path), cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        command(stub, tmp_path), cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
     )
     assert third.returncode == 0, third.stdout + third.stderr
     asked = {row["symbol"] for row in stub.log("yahoo") if row["symbol"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from wealtharena.data.quality.rows import bar_end
 from wealtharena.data.store import Store, Window
 from wealtharena.errors import ConfigError, DataError, ProviderError
 
-Status = Literal["new", "updated", "refetched", "current", "failed"]
+Status = Literal["new", "updated", "refetched", "rejudged", "current", "failed"]
 NOT_COLLECTED: Final = ("files", "simulated", "store")
 _SAME: Final = 1e-5  # relative difference of prices up to which history counts as unchanged
 _KEPT_SHARE: Final = 0.9  # of the stored bars, that a history fetched anew must still have
@@ -66,6 +67,7 @@ class Collector:
                 raise ConfigError(
                     f"data={name} is not collected", hint="use auto, yahoo, alpha_vantage, coingecko or ecb"
                 )
+        self._rules = hashlib.sha256(data.quality.model_dump_json().encode()).hexdigest()[:16]
         self._clock = clock
         self._providers: dict[str, Any] = {}
         self._closed: dict[str, ProviderError] = {}
@@ -123,8 +125,16 @@ class Collector:
         if entry and entry["provider"] != name:
             entry = None  # another source's history is replaced as a whole, never continued
         if entry and not self.options.refresh and self._is_current(entry, symbol):
-            quality = summary_of(entry["quality"])
-            return Outcome(symbol, "current", name, entry["rows"], 0, entry["start"][:10], entry["end"][:10], quality)
+            if entry["quality"].get("rules") == self._rules:
+                quality = summary_of(entry["quality"])
+                return Outcome(
+                    symbol, "current", name, entry["rows"], 0, entry["start"][:10], entry["end"][:10], quality
+                )
+            raw = self.store.read_raw(self.asset.name, name, symbol, self.data.interval)
+            if raw is not None:  # the rules changed, the bars did not: no request is needed
+                stored = entry["asked_start"]
+                asked = Window(date.fromisoformat(stored) if stored else None, date.fromisoformat(entry["asked_end"]))
+                return self._keep(raw, asked, "rejudged", entry)
         self._check_open(name, symbol)
         provider = self._provider(name)
         try:
@@ -133,19 +143,22 @@ class Collector:
             self._note(error)
             raise
         self._busy[name] = 0
+        return self._keep(raw, asked, status, entry)
+
+    def _keep(self, raw: RawBars, asked: Window, status: Status, entry: dict[str, Any] | None) -> Outcome:
+        """Judge raw bars and store both versions."""
         bars, report = inspect(raw, self.asset, self.data.quality)
-        written = self.store.write(
-            self.asset.name, bars, raw=raw, asked=asked, quality=report.to_dict(), changes=report.changes
-        )
+        quality = {"rules": self._rules, **report.to_dict()}
+        written = self.store.write(self.asset.name, bars, raw=raw, asked=asked, quality=quality, changes=report.changes)
         return Outcome(
-            symbol,
+            raw.symbol,
             status,
-            name,
+            raw.provider,
             written["rows"],
             written["rows"] - (entry["rows"] if entry else 0),
             written["start"][:10],
             written["end"][:10],
-            summary_of(written["quality"]),
+            summary_of(quality),
         )
 
     def _fetch(self, provider: Any, symbol: str, entry: dict[str, Any] | None) -> tuple[RawBars, Window, Status]:

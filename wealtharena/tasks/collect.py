@@ -16,7 +16,14 @@ from wealtharena.errors import Interrupted
 from wealtharena.tasks.record import RunContext, recorded
 
 _WIDTH = 150  # of the table where no terminal says how wide it is
-_STYLE = {"failed": "red", "new": "green", "updated": "green", "refetched": "yellow", "current": "dim"}
+_STYLE = {
+    "failed": "red",
+    "new": "green",
+    "updated": "green",
+    "refetched": "yellow",
+    "rejudged": "yellow",
+    "current": "dim",
+}
 
 
 def run(spec: ExperimentSpec) -> int:
