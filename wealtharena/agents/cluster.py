@@ -27,7 +27,7 @@ def connect(compute: ComputeSpec) -> bool:
     quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False, "logging_level": "ERROR"}
     if compute.address is None:
         cpus = compute.num_cpus or max(len(os.sched_getaffinity(0)), compute.runners + compute.learners + 1)
-        ray.init(num_cpus=cpus, include_dashboard=False, **quiet)
+        ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
         return True
     try:
         ray.init(address=compute.address, runtime_env=shipped(), **quiet)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gymnasium.vector import AutoresetMode
+
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data.panel import Panel
@@ -61,7 +63,10 @@ class EnvFactory:
     spec: EnvSpec
     segments: tuple[tuple[int, int], ...]
 
-    def __call__(self, num_envs: int) -> PortfolioVectorEnv:
+    def __deepcopy__(self, memo: Mapping[int, Any]) -> EnvFactory:
+        return self  # RLlib copies configurations; the market in here is read-only and large
+
+    def __call__(self, num_envs: int, autoreset: AutoresetMode = AutoresetMode.SAME_STEP) -> PortfolioVectorEnv:
         """Return `num_envs` environments that play the training segments only."""
         from wealtharena.envs.market import Market
         from wealtharena.envs.vector_env import PortfolioVectorEnv
@@ -71,7 +76,9 @@ class EnvFactory:
             import ray
 
             market = ray.get(market)
-        return PortfolioVectorEnv(market, self.spec, num_envs=num_envs, segments=self.segments)
+        return PortfolioVectorEnv(
+            market, self.spec, num_envs=num_envs, segments=self.segments, autoreset_mode=autoreset
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,119 @@
+"""Runners in actors of their own: on this machine, and over two nodes of which one dies."""
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.agents import worlds
+from wealtharena.agents import algorithm, cluster, ppo
+from wealtharena.config import plugins
+from wealtharena.errors import TrainingError
+from wealtharena.evaluation.splits import Segment
+from wealtharena.training import TrainingJob, train
+
+REMOTE = (
+    "algo=ppo",
+    "algo.rollout_steps=256",
+    "algo.minibatch=128",
+    "algo.epochs=1",
+    "compute=cluster",
+    "compute.envs=8",
+    "compute.runners=2",
+    "train.evaluations=2",
+)
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[tuple[object, object]]:
+    """A cluster of two nodes with one processor each; the driver is on the head."""
+    warnings.simplefilter("ignore")  # ray's own, in its own start-up
+    import ray
+    from ray.cluster_utils import Cluster
+
+    two = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 80 * 2**20})
+    second = two.add_node(num_cpus=1, object_store_memory=80 * 2**20)
+    ray.init(address=two.address, log_to_driver=False, logging_level=logging.ERROR)
+    yield two, second
+    ray.shutdown()
+    two.shutdown()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_run_over_two_nodes_survives_the_death_of_one(
+    nodes: tuple[object, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    monkeypatch.setattr(algorithm, "PROBE_SECONDS", 1.0)
+    two, second = nodes
+    where: list[set[str]] = []
+
+    class Killer:
+        def on_iteration(self, record: Mapping) -> None:
+            if not where:
+                actors = ray._private.state.actors().values()
+                where.append({actor["Address"]["NodeID"] for actor in actors if actor["State"] == "ALIVE"})
+                two.remove_node(second, allow_graceful=False)  # type: ignore[attr-defined]
+
+        def on_evaluation(self, record: Mapping) -> None:
+            pass
+
+    job = TrainingJob(
+        worlds.spec(*REMOTE, "train.env_steps=768"),
+        worlds.features(bars=160),
+        (Segment(0, 110),),
+        Segment(112, 160),
+        tmp_path,
+    )
+    result = train(job, listener=Killer())
+    assert len(where[0]) == 2  # it ran on both
+    assert result.status == "completed"
+    assert result.env_steps >= 768
+    assert result.best is not None
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["impala", "appo"])
+def test_rllib_s_own_algorithms_train_our_network_over_our_environment(nodes: tuple[object, object], name: str) -> None:
+    small = ("algo.rollout_steps=128", "algo.fragment_bars=16", "compute.envs=8")
+    bench = worlds.bench(worlds.spec(f"algo={name}", *small))
+    engine = plugins.load("agents", name).build(bench)
+    before = {key: value.clone() for key, value in engine.network().state_dict().items()}
+    for _ in range(3):
+        figures = engine.iterate()
+    assert engine.env_steps >= 128
+    assert np.isfinite(figures["loss"])
+    state = engine.get_state()
+    assert any(not torch.equal(before[key], state["network"][key]) for key in before)
+    engine.set_state(state)
+    after = engine.network().state_dict()
+    assert all(torch.equal(after[key], state["network"][key]) for key in after)
+    engine.close()
+
+
+def test_a_gpu_that_is_not_there_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(TrainingError, match="torch sees no GPU here; choose compute=local"):
+        ppo.build(worlds.bench(worlds.spec("compute=gpu")))
+
+
+def test_what_is_shipped_to_a_cluster_leaves_data_and_history_behind() -> None:
+    shipped = cluster.shipped()
+    assert (Path(shipped["working_dir"]) / "conf").is_dir()
+    for name in ("outputs", "data", ".git", "checkpoints"):
+        assert f"/{name}/" in shipped["excludes"]
+
+
+def test_figures_of_several_runners_are_means_and_episodes_are_counted() -> None:
+    from wealtharena.agents.algorithm import merged
+
+    assert merged([{"reward": 1.0, "episodes": 2.0}, {"reward": 3.0, "episodes": 1.0}]) == {
+        "reward": 2.0,
+        "episodes": 3.0,
+    }
+    assert np.isfinite(list(merged([{"reward": 1.0}, {}]).values())).all()

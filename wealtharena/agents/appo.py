@@ -1,0 +1,29 @@
+"""Asynchronous PPO, RLlib's own, over our vector environment: IMPALA with a clipped ratio to a target network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from wealtharena.agents.async_spec import AsyncSpec
+
+if TYPE_CHECKING:
+    from wealtharena.agents.engine import Engine, Workbench
+
+ACTIONS: tuple[str, ...] = ("weights", "allocation")
+
+
+class AlgorithmSpec(AsyncSpec):
+    """APPO."""
+
+    name: Literal["appo"]
+    clip: float = Field(gt=0, lt=1, description="largest change of the probability ratio, as a share")
+
+
+def build(bench: Workbench) -> Engine:
+    """Return the engine that trains this algorithm on the bench's market."""
+    from wealtharena.agents.asynchronous import AsyncEngine
+
+    assert isinstance(bench.spec.algo, AlgorithmSpec)
+    return AsyncEngine(bench, bench.spec.algo)

@@ -1,0 +1,26 @@
+"""Importance-weighted actor-learner (Espeholt et al. 2018), RLlib's own, over our vector environment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from wealtharena.agents.async_spec import AsyncSpec
+
+if TYPE_CHECKING:
+    from wealtharena.agents.engine import Engine, Workbench
+
+ACTIONS: tuple[str, ...] = ("weights", "allocation")
+
+
+class AlgorithmSpec(AsyncSpec):
+    """IMPALA."""
+
+    name: Literal["impala"]
+
+
+def build(bench: Workbench) -> Engine:
+    """Return the engine that trains this algorithm on the bench's market."""
+    from wealtharena.agents.asynchronous import AsyncEngine
+
+    assert isinstance(bench.spec.algo, AlgorithmSpec)
+    return AsyncEngine(bench, bench.spec.algo)
