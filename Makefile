@@ -47,7 +47,7 @@ venv: $(VENV)/.stamp-dev ## create .venv with everything a developer needs
 
 # --- running
 
-.PHONY: run train train-all collect backtest compare audit deploy serve sweep dashboard
+.PHONY: run train train-all collect backtest compare audit deploy serve sweep dashboard results
 run: $(VENV)/.stamp-run ## train, select, backtest and report: currency pairs with PPO, or ARGS
 	$(RUN) $(or $(ARGS),asset=forex algo=ppo)
 
@@ -80,6 +80,9 @@ sweep: $(VENV)/.stamp-run ## search for settings: SWEEP=ppo ARGS="asset=crypto"
 
 dashboard: $(VENV)/.stamp-dev ## optuna-dashboard on a study: STUDY=outputs/<date>/<run>/study.journal
 	$(BIN)/optuna-dashboard $(or $(STUDY),$$(ls -t outputs/*/*/study.journal results/studies/*.journal 2>/dev/null | head -n 1))
+
+results: $(VENV)/.stamp-run ## the five agents over five seeds on recorded bars, as docs/results.md: MARKET=<folder>
+	$(BIN)/python benchmarks/real_markets.py $(or $(MARKET),../shared/market)
 
 # --- developing
 

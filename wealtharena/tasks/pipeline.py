@@ -35,11 +35,10 @@ class Prepared:
 
 def open_features(spec: ExperimentSpec) -> FeaturePanel:
     """Return the features of the whole history that the spec asks for; raises DataError where it is too short."""
-    panel = data.load(spec.asset, spec.data, seed=spec.seed)
-    computed = features.compute(panel, spec.features)
+    computed = features.load(spec.asset, spec.data, spec.features, seed=spec.seed)
     if computed.bars < 2:
         raise DataError(
-            f"{panel.bars} bars of {spec.asset.name} are fewer than the features' warm-up needs",
+            f"{computed.bars} bars after warm-up of {spec.asset.name} are fewer than the features' warm-up needs",
             hint="take a longer history (data.start, data.end) or fewer slow features",
         )
     return computed
