@@ -1,3 +1,4 @@
+# ruff: noqa: F811 - the fixtures of the loopback services are imported by name
 import json
 import signal
 import subprocess
@@ -18,7 +19,7 @@ COINS = ("BTC-USD", "ETH-USD", "SOL-USD")
 
 
 @pytest.fixture
-def request_coins(make_spec, tmp_path, monkeypatch):  # noqa: F811
+def request_coins(make_spec, tmp_path, monkeypatch):
     """Return `request(**collect options)`: the spec of a collection of three coins, in a working folder of its own."""
     monkeypatch.chdir(tmp_path)
 
@@ -50,7 +51,7 @@ def test_it_fills_the_store_and_says_so(request_coins, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("allowed", "code"), [(0.0, 1), (0.3, 1), (0.34, 0), (1.0, 0)])
-def test_the_exit_code_tells_more_failures_than_allowed(request_coins, stub, capsys, allowed, code):  # noqa: F811
+def test_the_exit_code_tells_more_failures_than_allowed(request_coins, stub, capsys, allowed, code):
     stub.fault("yahoo", "unknown_symbol", match="ETH-USD")
     assert collect.run(request_coins(max_failed_share=allowed)) == code
     out = capsys.readouterr().out
@@ -60,7 +61,7 @@ def test_the_exit_code_tells_more_failures_than_allowed(request_coins, stub, cap
     assert "-> check the symbol" in out
 
 
-def test_quality_is_reported_on_the_console_and_in_the_catalog(request_coins, stub, capsys, tmp_path):  # noqa: F811
+def test_quality_is_reported_on_the_console_and_in_the_catalog(request_coins, stub, capsys, tmp_path):
     stub.fault("yahoo", "spike", factor=100.0, match="SOL-USD")
     collect.run(request_coins())
     assert "1 unit_errors repaired" in capsys.readouterr().out
@@ -75,7 +76,7 @@ def test_an_interruption_keeps_what_is_finished_and_goes_on_next_time(
     stub,
     monkeypatch,
     capsys,
-    tmp_path,  # noqa: F811
+    tmp_path,
 ):
     whole = Collector.collect
 
@@ -96,7 +97,7 @@ def test_an_interruption_keeps_what_is_finished_and_goes_on_next_time(
     assert {row["symbol"] for row in stub.log("yahoo") if row["symbol"]} == {"ETH-USD", "SOL-USD"}
 
 
-def command(stub, tmp_path, *more):  # noqa: F811
+def command(stub, tmp_path, *more):
     return [
         sys.executable,
         str(ROOT / "run.py"),
@@ -118,7 +119,7 @@ def wait_for(path, process, seconds=90):
         time.sleep(0.02)
 
 
-def test_the_command_survives_kill_9_and_ctrl_c_and_fetches_only_what_is_missing(stub, tmp_path):  # noqa: F811
+def test_the_command_survives_kill_9_and_ctrl_c_and_fetches_only_what_is_missing(stub, tmp_path):
     stub.fault("yahoo", "slow", delay=0.3)
     processed = tmp_path / "data" / "processed" / "crypto"
     first = subprocess.Popen(
