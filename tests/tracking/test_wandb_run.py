@@ -174,11 +174,11 @@ def test_a_server_that_never_answers_leaves_an_offline_record(tmp_path: Path) ->
     server = socket.create_server(("127.0.0.1", 0))
     code = (
         "import sys, time; from pathlib import Path; from wealtharena.tracking.wandb_run import *\n"
-        "spec = WandbSpec(mode='online', project='p', entity=None, group=None, tags=(), timeout_seconds=3)\n"
+        "spec = WandbSpec(mode='online', project='p', entity=None, group=None, tags=(), timeout_seconds=4)\n"
         "mirror = WandbRun(spec, Identity('id1', 'n', 'train', (), {}), folder=Path(sys.argv[1]), mode='online')\n"
         "mirror.log({'env_step': 1, 'reward': 0.125})\n"
         "until = time.monotonic() + 60\n"  # a busy machine takes its time to import the library
-        "while mirror.trouble is None and time.monotonic() < until: time.sleep(0.1)\n"
+        "while time.monotonic() < until and not list(Path(sys.argv[1]).glob('wandb/offline-run-*/*.wandb')): time.sleep(0.1)\n"
         "time.sleep(1); mirror.finish(Ending((), {}, [], None, 0)); print(mirror.trouble)"
     )
     key = "k" * 40

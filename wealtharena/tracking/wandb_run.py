@@ -22,6 +22,7 @@ from wealtharena.tracking.journal import STEP
 if TYPE_CHECKING:
     import wandb
 
+LOCAL_SECONDS = 30.0  # a busy machine may take this long to start the library's own process; nobody waits for it
 _MODES = ("online", "offline", "disabled")
 
 
@@ -134,9 +135,9 @@ class WandbRun:
             x_disable_stats=True,
             x_disable_machine_info=True,
             x_save_requirements=False,
-            init_timeout=seconds,
+            init_timeout=seconds if mode == "online" else max(seconds, LOCAL_SECONDS),
             finish_timeout=seconds,
-            x_service_wait=seconds,
+            x_service_wait=max(seconds, LOCAL_SECONDS),
         )
         return wandb.init(
             mode=mode,  # type: ignore[arg-type]  # a Literal there, checked by resolve_mode here
