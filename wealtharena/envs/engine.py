@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,9 @@ from wealtharena.envs.rules import rules_of
 from wealtharena.errors import MarketError
 from wealtharena.features.panel import FeaturePanel, Scaler
 
+# The arguments come as prepared tuples, which a type checker cannot count.
+_RESET: Any = kernel.reset_batch
+_STEP: Any = kernel.step_batch
 Segments = Sequence[tuple[int, int]]
 
 
@@ -56,7 +60,7 @@ class Engine:
         self._starts = episode_starts(market, spec, segments)
         self._episode = (int(spec.episode_bars or 0), bool(spec.random_start))
         accounts = (self.units, self.state, self.clock, self.rng)
-        self._before_reset = (
+        self._before_reset: tuple[Any, ...] = (
             market.bars,
             market.features,
             market.copies,
@@ -65,7 +69,7 @@ class Engine:
             *self._episode,
             *accounts,
         )
-        self._before_step = (
+        self._before_step: tuple[Any, ...] = (
             market.bars, market.features, market.years, rules.lots, rules.vector, market.copies, self._starts,
             *self._episode, mode, *accounts, *self._scratch,
         )  # fmt: skip
@@ -83,7 +87,7 @@ class Engine:
     def reset(self, obs: kernel.Float32, mask: npt.NDArray[np.bool_] | None = None) -> None:
         """Restart the environments in `mask` (default all) and write their rows of `obs` [N, D]."""
         with compile_status(kernel.reset_batch, kernel.step_batch):
-            kernel.reset_batch(*self._before_reset, self._all if mask is None else mask, obs)
+            _RESET(*self._before_reset, self._all if mask is None else mask, obs)
 
     def step(
         self, actions: kernel.Float32, obs: kernel.Float32, reward: kernel.Float32, terminated: kernel.Flags,
@@ -91,10 +95,10 @@ class Engine:
     ) -> int:  # fmt: skip
         """Step all environments with weights [N, A] into the given arrays; see `kernel.step_batch`."""
         final = self._no_final if final_obs is None else final_obs
-        return kernel.step_batch(*self._before_step, actions, obs, reward, terminated, truncated, final, strict)
+        return int(_STEP(*self._before_step, actions, obs, reward, terminated, truncated, final, strict))
 
 
-def kernel_scratch(assets: int) -> tuple[npt.NDArray[np.float64] | npt.NDArray[np.int64], ...]:
+def kernel_scratch(assets: int) -> tuple[Any, ...]:
     """Return the arrays that the kernel works in: cells, symbols (a view of them), desk, closed, who and when."""
     cells, lanes = np.zeros(assets * kernel.CELL), np.zeros((2, kernel.LANES), dtype=np.int64)
     symbols = cells.reshape(assets, kernel.CELL // kernel.LANES, kernel.LANES)

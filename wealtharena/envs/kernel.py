@@ -83,8 +83,8 @@ FINANCING: Final = 9
 EARNED: Final = 10
 REWARD_CORE: Final = 11
 REWARD_PENALTY: Final = 12
-REJECTED: Final = 13  # weights that were not finite
-CLOSING: Final = 14  # equity at the end of the last step, kept over a restart
+CLOSING: Final = 13  # equity at the end of the last step, kept over a restart
+REJECTED: Final = 14  # weights that were not finite
 STATE: Final = 15
 
 # Columns of `clock[N, CLOCK]`.

@@ -52,7 +52,9 @@ class PortfolioEnv(gym.Env[npt.NDArray[np.float32], Any]):
         self._reward = np.zeros(1, dtype=np.float32)
         self._ended = np.zeros((2, 1), dtype=np.bool_)
         self._terminated, self._truncated = self._ended[0], self._ended[1]
-        self._report = self.engine.state[0]
+        self._report = self.engine.state[0, kernel.TRADED :]
+        self._done = self.engine.clock[0]
+        self._shape = (1, self.layout.size)
         self._seeded = False
 
     def reset(
@@ -63,7 +65,7 @@ class PortfolioEnv(gym.Env[npt.NDArray[np.float32], Any]):
         if seed is not None or not self._seeded:
             self.engine.seed([int(seed) if seed is not None else int(self.np_random.integers(0, 2**63))])
             self._seeded = True
-        obs = np.empty((1, self.layout.size), dtype=np.float32)
+        obs = np.empty(self._shape, dtype=np.float32)
         self.engine.reset(obs)
         return obs[0], self._info()
 
@@ -77,18 +79,17 @@ class PortfolioEnv(gym.Env[npt.NDArray[np.float32], Any]):
             self._weights[0] = checked_allocations(action, (), self._table)
         else:
             self._row[:] = checked_weights(action, self._row.shape)
-        if self.engine.clock[0, kernel.DONE]:
+        if self._done.item(kernel.DONE):
             raise MarketError("the episode is over or was never begun", hint="call reset() first")
-        obs = np.empty((1, self.layout.size), dtype=np.float32)
+        obs = np.empty(self._shape, dtype=np.float32)
         bad = self.engine.step(self._weights, obs, self._reward, self._terminated, self._truncated, None, True)
         if bad >= 0:
             raise MarketError("the action is not finite", hint="check the policy for NaN")
-        return obs[0], float(self._reward[0]), bool(self._terminated[0]), bool(self._truncated[0]), self._info()
+        return obs[0], self._reward.item(), self._terminated.item(), self._truncated.item(), self._info()
 
     def describe_observation(self, observation: npt.NDArray[np.float32]) -> dict[str, float]:
         """Return every number of an observation under its name; see ObservationLayout."""
         return self.layout.describe(observation)
 
     def _info(self) -> dict[str, Any]:
-        report = self._report.tolist()
-        return {name: report[column] for name, column in INFO.items()}
+        return dict(zip(INFO, self._report.tolist(), strict=True))

@@ -18,6 +18,7 @@ from wealtharena.envs.trajectory import Trades, Trajectory
 from wealtharena.errors import MarketError
 
 Decide = Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
+_WALK: Any = kernel.walk  # its arguments come as prepared tuples, which a type checker cannot count
 Targets = npt.NDArray[np.float64] | Decide
 
 
@@ -160,7 +161,7 @@ class _Walker:
     def walk(self, targets: kernel.Float64, hold: kernel.Flags, first: int, last: int, *, offset: int = 0) -> None:
         """Follow targets [P or 1, rows, A], whose row 0 belongs to bar `offset`, from the close of `first` to `last`."""
         market = self.market
-        kernel.walk(
+        _WALK(
             market.bars, market.years, self.rules.lots, self.rules.vector, targets, hold, offset, self.start, first, last,
             self.units, self.state, *self.scratch, self.alive, self.equity, self.weights, self.projected, self.ledger,
             self.fills,

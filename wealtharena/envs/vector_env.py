@@ -136,7 +136,7 @@ class PortfolioVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         """Step all environments; raise MarketError, with nothing changed, on an action that is not finite or misshapen.
 
         Infos carry, as arrays [N]: equity, traded, costs, financing, income (money, of this step), reward_core and
-        reward_penalty (their difference is the reward); and under SAME_STEP `final_obs` with its mask `_final_obs`.
+        reward_penalty (their difference is the reward), rejected (weights that were not finite); and under SAME_STEP `final_obs` with its mask `_final_obs`.
         """
         if self._last is None:
             raise MarketError("step() before reset()", hint="call reset() first")
@@ -174,18 +174,11 @@ class PortfolioVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
 
     def _infos(self) -> dict[str, Any]:
         state = self.engine.state
-        return {name: state[:, column].copy() for name, column in INFO.items()}
+        return {name: state[:, kernel.TRADED + n].copy() for n, name in enumerate(INFO)}
 
 
-INFO = {
-    "equity": kernel.CLOSING,
-    "traded": kernel.TRADED,
-    "costs": kernel.COSTS,
-    "financing": kernel.FINANCING,
-    "income": kernel.EARNED,
-    "reward_core": kernel.REWARD_CORE,
-    "reward_penalty": kernel.REWARD_PENALTY,
-}
+# Names of the columns of the kernel's state from TRADED on, in their order.
+INFO = ("traded", "costs", "financing", "income", "reward_core", "reward_penalty", "equity", "rejected")
 
 
 def spaces_of(market: Market, spec: EnvSpec) -> tuple[gym.spaces.Box, gym.spaces.Space[Any]]:
