@@ -1,0 +1,118 @@
+import numpy as np
+import pytest
+import torch
+
+from tests.agents import worlds
+from wealtharena.agents import sac
+from wealtharena.agents.recording import recording
+from wealtharena.agents.replay import Replay, Transitions
+from wealtharena.agents.rollout import Rollout
+from wealtharena.agents.soft_actor_critic import squashed
+from wealtharena.errors import ConfigError, TrainingError
+
+
+def rollout(bars: int, envs: int, *, first: int = 0, ends: tuple[int, ...] = ()) -> Rollout:
+    """Return a rollout whose observations count up, so that every step is recognised."""
+    steps = bars * envs
+    count = (np.arange(steps + envs, dtype=np.float32) + first).reshape(bars + 1, envs, 1)
+    truncated = np.zeros(steps, bool)
+    truncated[list(ends)] = True
+    return Rollout(
+        observations=count,
+        actions=count[:-1].copy(),
+        log_probs=np.zeros((bars, envs), np.float32),
+        rewards=count[:-1, :, 0].copy(),
+        terminated=np.zeros((bars, envs), bool),
+        truncated=truncated.reshape(bars, envs),
+        final_index=np.array(ends, np.int64),
+        final_observations=np.array([[1000.0 + end] for end in ends], np.float32).reshape(-1, 1),
+        starts=np.zeros((bars + 1, envs), np.float32),
+    )
+
+
+def test_a_step_is_followed_by_its_own_next_bar_and_an_end_by_what_it_last_saw() -> None:
+    replay = Replay(100, 1, 1, "weights")
+    replay.add(rollout(3, 2, ends=(3,)))
+    steps = replay.sample(torch.arange(6))
+    assert steps.observations[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
+    assert steps.following[:, 0].tolist() == [2, 3, 4, 1003, 6, 7]
+    assert steps.alive.tolist() == [1] * 6  # cut off by time: what follows counts
+
+
+def test_the_ring_keeps_the_latest_steps_in_whatever_pieces_they_come() -> None:
+    replay = Replay(10, 1, 1, "weights")
+    for k in range(5):
+        replay.add(rollout(3, 1, first=3 * k, ends=(2,)))
+    assert replay.count == 10
+    kept = replay.sample(torch.arange(10))
+    order = kept.observations[:, 0].argsort()
+    assert kept.observations[order, 0].tolist() == list(range(5, 15))
+    assert kept.rewards[order].tolist() == list(range(5, 15))
+    assert kept.following[order, 0].tolist() == [1002, 7, 8, 1002, 10, 11, 1002, 13, 14, 1002]
+    replay.add(rollout(25, 1, first=100, ends=(3, 24)))  # larger than the ring
+    assert sorted(replay.observations[:, 0].tolist()) == list(range(115, 125))
+    assert float(replay.following[np.argmax(replay.observations[:, 0]), 0]) == 1024.0
+
+
+def test_the_squashed_density_integrates_to_one() -> None:
+    network = worlds.bench(worlds.spec("algo=sac"), worlds.features(assets=1)).network_factory(critic=False)()
+    seen = torch.zeros(1, 7)[:, : 1 * 2 + 1 + 3]
+    grid = torch.linspace(-0.9999, 0.9999, 20_001)
+    with torch.no_grad():
+        before = torch.atanh(grid)
+        noise = (before - network.actor(seen).squeeze()) / network.log_std.exp()
+        action, log_prob = squashed(network, seen.expand(len(grid), -1), noise.unsqueeze(-1))
+    assert torch.allclose(action.squeeze(-1), grid, atol=1e-4)
+    assert float(torch.trapezoid(log_prob.exp(), grid)) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_a_liquidated_account_has_no_future_in_the_targets() -> None:
+    bench = worlds.bench(worlds.spec("algo=sac"))
+    update = sac.build(bench).update  # type: ignore[attr-defined]
+    seen = torch.randn(4, bench.market.layout.size)
+    batch = Transitions(seen, torch.zeros(4, 3), torch.arange(4.0), seen, torch.zeros(4))
+    assert update.targets(batch, torch.tensor(0.1)).squeeze(-1).tolist() == [0.0, 1.0, 2.0, 3.0]
+
+
+def test_a_recording_is_the_baseline_on_the_training_rows_and_survives_the_disk(tmp_path) -> None:
+    target = tmp_path / "momentum.npz"
+    job = worlds.spec("algo=bc", "algo.passes=2", "algo.record=equal_weight", f"algo.dataset={target}")
+    bench = worlds.bench(job)
+    made = recording(bench, job.algo)
+    bars = bench.market.length - bench.env.window
+    assert len(made.rewards) == 2 * bars
+    assert np.allclose(made.actions.reshape(bars, 2, 3)[0, 0], 1 / 3)  # the first pass has no noise
+    assert not np.allclose(made.actions.reshape(bars, 2, 3)[0, 1], 1 / 3)
+    gamma, rewards = job.algo.gamma, made.rewards.reshape(bars, 2)
+    assert np.isclose(made.returns[-4], rewards[-2, 0] + gamma * rewards[-1, 0], atol=1e-5)
+    again = recording(bench, job.algo)
+    assert all(
+        np.array_equal(getattr(made, name), getattr(again, name)) for name in ("observations", "actions", "returns")
+    )
+    target.write_bytes(b"not a recording")
+    with pytest.raises(TrainingError, match="is no recording"):
+        recording(bench, job.algo)
+    unknown = worlds.spec("algo=bc", "algo.record=wishes")
+    with pytest.raises(ConfigError, match=r"algo\.record=wishes is no baseline; choose one of .*momentum"):
+        recording(worlds.bench(unknown), unknown.algo)
+
+
+def test_behaviour_cloning_comes_close_to_what_it_imitates() -> None:
+    from wealtharena.agents import bc
+
+    job = worlds.spec(
+        "algo=bc",
+        "algo.record=equal_weight",
+        "algo.passes=4",
+        "algo.noise=0.05",
+        "algo.updates=100",
+        "algo.learning_rate=0.01",
+    )
+    engine = bc.build(worlds.bench(job))
+    for _ in range(3):
+        figures = engine.iterate()
+    columns = engine._columns  # type: ignore[attr-defined]
+    with torch.no_grad():
+        said = engine.network().parameters_of(columns[0])
+    assert (said.mean(dim=0) - columns[1].mean(dim=0)).abs().max() < 0.05
+    assert figures["log_prob"] > 2.0
