@@ -49,12 +49,12 @@ _MEANING = {
     "model": "the network",
     "compute": "where it runs",
     "tracking": "where figures go",
-    "risk": "limits between agent and broker",
+    "risk": "between agent and broker",
     "sweep": "search for settings",
     "evaluation": "baselines and verdict",
     "experiment": "presets",
-    "debug": "small presets for a quick look",
-    "data/simulator": "parameters of simulated markets; the asset picks its own",
+    "debug": "presets for a quick look",
+    "data/simulator": "simulated markets, by asset class",
 }
 
 
@@ -62,7 +62,7 @@ def help_text(argv0: str) -> str:
     """Return the help, with every group and choice that conf/ and sweeps/ hold now."""
     known = groups()
     order = [*(name for name in _MEANING if name in known), *(name for name in known if name not in _MEANING)]
-    lines = [f"  {name:<15}{', '.join(known[name]):<62} {_MEANING.get(name, '')}".rstrip() for name in order]
+    lines = [f"  {name:<15} {_MEANING.get(name, ''):<32} {', '.join(known[name])}" for name in order]
     return _TEXT.format(program=program(argv0), groups="\n".join(lines))
 
 
