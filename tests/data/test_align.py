@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from wealtharena.config import compose
 from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.data import currency, load_panel
 from wealtharena.data.align import align
 from wealtharena.data.bars import Bars, raw_table
 from wealtharena.data.panel import Panel
@@ -202,6 +203,19 @@ def test_dividends_are_paid_once_on_the_ex_date_or_the_next_bar(make_bars: Calla
     assert panel.dividends[11, 0] == 0.25
     assert panel.dividends.sum() == 0.75
     assert not _panel(CRYPTO, make_bars("B", DAYS, np.ones(60))).has_dividends
+
+
+def test_a_share_of_another_exchange_is_worth_its_own_money_at_a_fixing_it_knew() -> None:
+    spec = compose(["asset=etf", "data=files"])
+    days = pd.bdate_range("2024-02-05", "2024-02-16")
+    frame = pd.concat(pd.DataFrame({"date": days, "symbol": name, "close": 10.0}) for name in ("SPY", "NDQ.AX"))
+    panel = load_panel(frame, asset=spec.asset, data=spec.data.model_copy(update={"interval": "1d"}))
+    rates = currency.cross_rate("AUD", "USD")
+    sydney = panel.symbols.index("NDQ.AX")
+    assert (panel.to_account[:, 1 - sydney] == 1.0).all()
+    np.testing.assert_array_equal(panel.to_account[1:, sydney], rates[days[:-1].tz_localize("UTC")].to_numpy())
+    account = spec.asset.model_copy(update={"account_currency": "AUD"})
+    assert (load_panel(frame, asset=account, data=spec.data).to_account[:, sydney] == 1.0).all()
 
 
 def test_contract_multipliers_come_from_the_instrument(make_bars: Callable[..., Bars]) -> None:

@@ -11,6 +11,7 @@ from wealtharena.config import compose
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data import Panel, load, load_panel, tables
+from wealtharena.data.providers.files import quote_currency
 from wealtharena.errors import DataError
 
 
@@ -226,6 +227,20 @@ def test_load_panel_takes_a_table_at_hand() -> None:
     np.testing.assert_array_equal(panel.close[:, 0], frame.loc[frame["symbol"] == "BTC-USD", "close"].to_numpy())
     with pytest.raises(DataError, match="no rows"):
         load_panel(frame.iloc[:0], asset="crypto")
+
+
+@pytest.mark.parametrize(
+    ("asset", "symbol", "currency"),
+    [
+        ("etf", "T", "USD"),
+        ("etf", "NDQ.AX", "AUD"),
+        ("etf", "BRK.B", "USD"),
+        ("forex", "EURGBP", "GBP"),
+        ("forex", "USDJPY", "JPY"),
+    ],
+)
+def test_a_symbol_is_quoted_in_the_money_of_its_exchange(asset: str, symbol: str, currency: str) -> None:
+    assert quote_currency(symbol, compose([f"asset={asset}"]).asset) == currency
 
 
 def test_load_panel_finds_the_interval_in_the_timestamps() -> None:

@@ -14,6 +14,7 @@ from wealtharena.config.specs.data import DataSpec
 from wealtharena.data import calendars, currency
 from wealtharena.data.bars import PRICE_COLUMNS, Bars, VolumeUnit
 from wealtharena.data.panel import BoolArray, FloatArray, Panel
+from wealtharena.data.quality import calendar_of
 from wealtharena.errors import DataError
 
 IntArray = npt.NDArray[np.int64]
@@ -170,7 +171,7 @@ def _panel(
         asset.account_currency,
         timestamps=timestamps,
         pairs={name: close[:, i] for i, name in enumerate(symbols) if currency.split_pair(name)},
-        same_day=calendars.closes_after_fixing(asset.universe.calendar),
+        same_day=[calendars.closes_after_fixing(calendar_of(name, asset)) for name in symbols],
         hourly=data.interval == "1h",
         simulated=simulated,
     )

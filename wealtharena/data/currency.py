@@ -109,7 +109,7 @@ def to_account(
     *,
     timestamps: pd.DatetimeIndex,
     pairs: Mapping[str, FloatArray],
-    same_day: bool,
+    same_day: Sequence[bool],
     hourly: bool,
     simulated: bool,
 ) -> tuple[FloatArray, tuple[str, ...]]:
@@ -117,26 +117,30 @@ def to_account(
 
     `pairs` maps currency pairs of the panel itself to their closes [T]: they are used first, so that a cross is
     converted at prices of its own source; the ECB's rates come second. Simulated prices never meet real rates: without
-    a simulated pair they convert at 1. Never NaN: bars before a pair's first close take the ECB's rate.
+    a simulated pair they convert at 1. `same_day` says of each symbol whether its venue closes after the ECB's fixing. Never NaN: bars before a pair's first close take the ECB's rate.
     """
-    made: dict[str, FloatArray] = {account: np.ones(len(timestamps))}
+    made: dict[tuple[str, bool], FloatArray] = {}
     notes: list[str] = []
     names, closes = tuple(pairs), np.column_stack(list(pairs.values())) if pairs else np.empty((len(timestamps), 0))
-    for quote in dict.fromkeys(currencies):
-        if quote in made:
+    wanted = list(zip(currencies, same_day, strict=True))
+    for quote, after_fixing in dict.fromkeys(wanted):
+        if quote == account:
+            made[quote, after_fixing] = np.ones(len(timestamps))
             continue
         own = from_pairs(quote, account, symbols=names, closes=closes)
         if simulated:
             if own is None:
                 notes.append(f"{quote} counts as one {account}: the simulation has no such pair")
-            made[quote] = np.ones(len(timestamps)) if own is None else own  # a simulated pair has no holes
+            made[quote, after_fixing] = (
+                np.ones(len(timestamps)) if own is None else own
+            )  # a simulated pair has no holes
             continue
         if own is None or np.isnan(own).any():
-            rates = from_ecb(quote, account, timestamps=timestamps, same_day=same_day, hourly=hourly)
+            rates = from_ecb(quote, account, timestamps=timestamps, same_day=after_fixing, hourly=hourly)
             notes.append(f"{quote} is converted to {account} at ECB reference rates")
             if own is None:
                 own = rates
             else:
                 own[np.isnan(own)] = rates[np.isnan(own)]
-        made[quote] = own
-    return np.column_stack([made[quote] for quote in currencies]), tuple(notes)
+        made[quote, after_fixing] = own
+    return np.column_stack([made[key] for key in wanted]), tuple(notes)

@@ -15,6 +15,10 @@ from wealtharena.data.bars import RawBars, VolumeUnit, raw_table, window_mask
 from wealtharena.errors import DataError, ProviderError
 
 OFFLINE: Final = True
+_CURRENCY_OF_SUFFIX: Final = {
+    "AX": "AUD", "TO": "CAD", "HK": "HKD", "T": "JPY", "NZ": "NZD", "SW": "CHF", "ST": "SEK",
+    "PA": "EUR", "DE": "EUR", "AS": "EUR", "MI": "EUR", "MC": "EUR",
+}  # fmt: skip
 
 
 class Provider:
@@ -95,9 +99,14 @@ class Provider:
 
 
 def quote_currency(symbol: str, asset: AssetSpec) -> str:
-    """Return the currency in which a symbol is quoted: the one configured for it, a pair's own, the universe's."""
-    pair = currency.split_pair(symbol) if asset.market == "forex" else None
-    return asset.instrument.currencies.get(symbol, pair[1] if pair else asset.universe.currency)
+    """Return the currency in which a symbol is quoted: as configured, a pair's own, its exchange's, the universe's."""
+    if symbol in asset.instrument.currencies:
+        return asset.instrument.currencies[symbol]
+    if asset.market == "forex":
+        pair = currency.split_pair(symbol)
+        return pair[1] if pair else asset.universe.currency
+    name, _, suffix = symbol.rpartition(".")
+    return _CURRENCY_OF_SUFFIX.get(suffix, asset.universe.currency) if name else asset.universe.currency
 
 
 def volume_unit(table: pd.DataFrame, asset: AssetSpec) -> VolumeUnit:
