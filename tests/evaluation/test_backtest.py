@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.evaluation import worlds
+from wealtharena.agents import baselines
 from wealtharena.config.specs.split import SplitSpec
 from wealtharena.errors import FirewallError
 from wealtharena.evaluation import backtest, firewall, metrics
@@ -119,6 +120,16 @@ def test_a_delayed_baseline_waits_too(env, spec):
     assert late.trades.bar.min() == plain.trades.bar.min() + 2
 
 
+def test_a_delay_brings_no_order_from_the_end_of_the_panel_to_its_start():
+    targets = np.arange(10.0)[:, None]
+    path = baselines.TargetPath(targets, np.zeros(10, dtype=bool))
+    late = backtest.delayed(path, bars=2, start=0)
+    assert late.hold[:2].all()
+    assert not late.hold[2:].any()
+    assert late.targets[2:, 0].tolist() == targets[:-2, 0].tolist()
+    assert backtest.delayed(path, bars=0, start=0) is path
+
+
 def test_higher_costs_cost_more(env):
     features = worlds.features(120)
     agent = player(features, env, (Alternating([1.0, 0, 0]), Segment(60, 120)))
@@ -141,6 +152,9 @@ def test_pieces_are_joined_to_one_track_record_that_conserves_money(env):
     assert metrics.trades(whole) == metrics.trades(first) + metrics.trades(second)
     late = whole.trades.bar >= 40
     assert np.array_equal(whole.timestamps[whole.trades.bar[late]], second.timestamps[second.trades.bar])
+    assert np.allclose(whole.trades.units[late], second.trades.units * first.equity[-1] / second.equity[0])
+    assert np.allclose(whole.trades.value, whole.trades.units * whole.trades.price)
+    assert whole.trades.cost.sum() == pytest.approx(whole.costs.sum())
     filled = features.panel.open[40:120][whole.trades.bar, whole.trades.symbol]
     assert np.allclose(whole.trades.price, filled)
 

@@ -96,6 +96,22 @@ def test_the_blocks_of_run_json_are_complete_and_are_json(single, settings):
     assert {"dsr", "pbo", "trials", "openings", "years_needed"} <= set(blocks["verdict"]["evidence"])
 
 
+def test_the_verdict_rests_on_the_baseline_that_the_rules_name(single, settings):
+    env, evaluation = settings
+    evidence = single.verdict.evidence
+    against = single.comparisons["buy_and_hold"].difference.sharpe
+    assert (evidence.sharpe_difference, evidence.sharpe_difference_low) == (against.value, against.low)
+    rules = evaluation.verdict.model_copy(update={"beats": "momentum"})
+    other = evaluate.evaluate(
+        players(env),
+        evaluation=evaluation.model_copy(update={"verdict": rules}),
+        facts=facts(),
+        rng=np.random.default_rng(0),
+    )
+    assert other.verdict.evidence.sharpe_difference == other.comparisons["momentum"].difference.sharpe.value
+    assert "momentum" in other.verdict.rulings[0].reason
+
+
 def test_one_run_is_never_promotable_whatever_it_earned(settings):
     """A policy with the future in its features beats everything, and still is one run."""
     env, evaluation = settings

@@ -132,6 +132,18 @@ def test_the_interval_covers_the_truth_in_93_to_97_percent_of_pairs(studentised)
     assert 0.905 <= np.mean(covered) <= 0.985
 
 
+def test_the_studentised_interval_of_independent_returns_is_as_wide_as_theory_says():
+    """Half width 1.96 standard errors, the standard error that of the influence of each bar (delta method)."""
+    rng = np.random.default_rng(13)
+    a, b = pair(rng, 2000)
+    found = significance.paired_bootstrap(a, b, rng=rng, bars_per_year=252, draws=20_000, block_bars=1.0)
+    error = bootstrap.influence(a, b).std() / math.sqrt(2000) * math.sqrt(252)
+    assert (found.sharpe.high - found.sharpe.low) / 2 == pytest.approx(1.96 * error, rel=0.03)
+    assert found.sharpe.high - found.sharpe.value == pytest.approx(found.sharpe.value - found.sharpe.low)
+    mean_error = (a - b).std() / math.sqrt(2000) * 252
+    assert (found.annual_return.high - found.annual_return.low) / 2 == pytest.approx(1.96 * mean_error, rel=0.03)
+
+
 def test_the_bootstrap_agrees_with_arch():
     from arch.bootstrap import StationaryBootstrap
 
