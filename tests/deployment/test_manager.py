@@ -247,3 +247,14 @@ def test_serving_imports_neither_torch_nor_ray(tmp_path: Path) -> None:
         check=True,
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_large_batch_is_the_same_as_its_rows(manager: ProductionModelManager) -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(1025, 3, 2, 2)).astype(np.float32)
+    together = manager.get_model_prediction("crypto", features)
+    assert isinstance(together, list)
+    assert len(together) == 1025
+    for row in (0, 1, 512, 1024):
+        alone = manager.get_model_prediction("crypto", features[row])
+        np.testing.assert_allclose(together[row].weights, alone.weights, atol=1e-6)  # type: ignore[union-attr]

@@ -115,7 +115,7 @@ def _show(store: ModelCheckpoint, agents: Sequence[str]) -> None:
             table.add_row(*_cells(agent, row))
         if not rows:
             table.add_row(agent, "[dim]none[/]")
-    screen().print(table)
+    screen().print(table, width=max(100, screen().width), crop=False)
 
 
 def _cells(agent: str, row: Mapping[str, Any]) -> list[str]:
