@@ -65,6 +65,13 @@ def test_a_damaged_cache_is_made_again(stored: ExperimentSpec) -> None:
     assert load(stored.asset, stored.data, seed=0).fingerprint == first.fingerprint
 
 
+def test_a_cache_that_cannot_be_written_stops_nothing(stored: ExperimentSpec) -> None:
+    (Path(stored.data.root) / "cache").write_text("a file where the folder should be")
+    panel = load(stored.asset, stored.data, seed=0)
+    made = features.load(stored.asset, stored.data, stored.features, seed=0)
+    assert made.panel.fingerprint == features.compute(panel, stored.features).panel.fingerprint
+
+
 def test_features_are_kept_under_the_content_that_they_were_made_of(stored: ExperimentSpec, tmp_path: Path) -> None:
     panel = load(stored.asset, stored.data, seed=0)
     folder = tmp_path / "cache"

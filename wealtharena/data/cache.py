@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import logging
 import zipfile
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,7 @@ import numpy as np
 from wealtharena import files
 from wealtharena.data.panel import Panel
 
+logger = logging.getLogger(__name__)
 _KEPT: Final = 12  # newest entries of a folder; the others are removed
 _TUPLES: Final = ("symbols", "macro_names", "notes")
 
@@ -24,7 +26,17 @@ def key_of(content: Any) -> str:
 
 
 def save_arrays(path: Path, arrays: dict[str, np.ndarray[Any, Any]], facts: dict[str, Any]) -> None:
-    """Write arrays and JSON facts to `path` atomically, and remove the oldest entries beside it."""
+    """Write arrays and JSON facts to `path` atomically, and remove the oldest entries beside it.
+
+    A folder that cannot be written to keeps nothing: what is cached can be made again.
+    """
+    try:
+        _write(path, arrays, facts)
+    except OSError as error:
+        logger.info("nothing is kept in %s (%s)", path.parent.name, type(error).__name__)
+
+
+def _write(path: Path, arrays: dict[str, np.ndarray[Any, Any]], facts: dict[str, Any]) -> None:
     with files.atomic_path(path) as temporary, temporary.open("wb") as handle:
         np.savez(handle, __facts__=np.frombuffer(json.dumps(facts).encode(), dtype=np.uint8), **arrays)  # type: ignore[arg-type]  # numpy's stub takes a keyword for a flag
     entries = sorted(path.parent.glob(f"*{path.suffix}"), key=lambda item: item.stat().st_mtime_ns, reverse=True)
@@ -37,7 +49,7 @@ def load_arrays(path: Path) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, 
     try:
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
-    except (FileNotFoundError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         return None
     facts: dict[str, Any] = json.loads(arrays.pop("__facts__").tobytes())
     return arrays, facts
