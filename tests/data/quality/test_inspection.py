@@ -238,6 +238,7 @@ def test_a_jump_that_stays_costs_one_bar_and_no_more(judge, good):
     bars, findings = judge(scaled(good, good.index[200:], 1.8, volume=5))
     assert findings["spikes"].rows == 1
     assert len(bars.table) == 299
+    assert any("jumped and stayed" in note and "by 1." in note for note in bars.notes)
 
 
 def test_spikes_are_judged_by_what_came_before(judge, good):

@@ -22,6 +22,8 @@ _UNIT_BAND: Final = 0.3  # log distance from 100 that still counts; no market mo
 _RUN: Final = 3  # bars at a new level before it is believed rather than the old one
 _SPLITS: Final = (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50)
 _NEAR_EVENT: Final = 60  # bars before a recorded split in which its adjustment may have been missed
+_RUSH: Final = 5.0  # times the usual value traded: a split changes it little, a crash much
+_RUSH_FAR: Final = 20.0  # the same for ratios of three and more, at which shares of any size hardly crash overnight
 _STEADY: Final = 0.3  # log distance within which prices count as one level over a few bars
 _SPIKE_FLOOR: Final = 1.5  # whatever sigma says, a smaller ratio is no spike
 _WICK: Final = 4.0  # high or low beyond both open and close by this ratio
@@ -181,22 +183,30 @@ def _unrecorded(prices: Array, volumes: Array, events: list[int]) -> list[tuple[
     for place in (int(i) + 1 for i in np.flatnonzero(np.abs(moves) > np.log(1.6))):
         if any(abs(place - event) <= 1 for event in events):
             continue
-        ratio = _split_ratio(prices[place], closes[place - 1], sigma[place])
-        if ratio and _between_levels(closes, place) and _calm(volumes, closes, place, ratio):
+        worth = _value_traded(volumes, closes, place)
+        ratio = _split_ratio(prices[place], closes[place - 1], sigma[place], judged_by_volume=worth is not None)
+        if ratio is None or not _between_levels(closes, place):
+            continue
+        rush = _RUSH if 1 / 3 < ratio < 3 else _RUSH_FAR
+        if worth is None or 1 / rush <= worth <= rush:
             found.append((place, ratio))
     return found
 
 
-def _split_ratio(bar: Array, before: float, sigma: float) -> float | None:
+def _split_ratio(bar: Array, before: float, sigma: float, *, judged_by_volume: bool) -> float | None:
+    """Return the whole ratio at which the whole bar stands to the close before; None if it stands at none.
+
+    Where the value traded can tell a split from a crash, the open may be 12 % and the close 20 % off; else they must
+    fit as an ordinary day's would.
+    """
     if not before > 0 or not bar[3] > 0:
         return None
     full = np.isfinite(bar).all() and (bar > 0).all()
     opened, closed = np.log((bar[0] if full else bar[3]) / before), np.log(bar[3] / before)
     best = min((r for n in _SPLITS for r in (float(n), 1.0 / n)), key=lambda r: abs(opened + np.log(r)))
     target = -np.log(best)
-    fits = abs(opened - target) <= max(0.03, min(2.5 * sigma, 0.12)) and abs(closed - target) <= max(
-        0.06, min(5 * sigma, 0.2)
-    )
+    room = (0.12, 0.2) if judged_by_volume else (max(0.03, min(2.5 * sigma, 0.12)), max(0.06, min(5 * sigma, 0.2)))
+    fits = abs(opened - target) <= room[0] and abs(closed - target) <= room[1]
     if full:
         beyond = np.log(bar[1] / before) < target / 2 if target < 0 else np.log(bar[2] / before) > target / 2
         fits = fits and bool(beyond)
@@ -212,12 +222,12 @@ def _between_levels(closes: Array, place: int) -> bool:
     return bool(stood and stays)
 
 
-def _calm(volumes: Array, closes: Array, place: int, ratio: float) -> bool:
-    """Return whether the value traded is within five times the usual; a split changes it little, a crash much."""
+def _value_traded(volumes: Array, closes: Array, place: int) -> float | None:
+    """Return the value traded as a multiple of the usual; None where the source has no volume."""
     value = (volumes * closes)[max(place - 20, 0) : place]
     usual = float(np.median(value[value > 0])) if (value > 0).any() else 0.0
     now = float(volumes[place] * closes[place])
-    return not usual or not now > 0 or 0.2 <= now / usual <= 5
+    return now / usual if usual and now > 0 else None
 
 
 def spikes(table: pd.DataFrame, context: Context) -> Detection | None:
@@ -230,7 +240,7 @@ def spikes(table: pd.DataFrame, context: Context) -> Detection | None:
     high, low = np.fmax(prices[:, 1], prices[:, 3]), np.fmin(prices[:, 2], prices[:, 3])
     limit = np.maximum(context.spec.spike_sigmas * trailing_sigma(prices[:, 3]), np.log(_SPIKE_FLOOR))
     near = np.r_[False, gap_bars(times, context) <= 5]
-    mask = _apart(prices[:, 3], high, low, limit, near)
+    mask, confirmed = _apart(prices[:, 3], high, low, limit, near)
     body_top, body_bottom = np.fmax(prices[:, 0], prices[:, 3]), np.fmin(prices[:, 0], prices[:, 3])
     with np.errstate(invalid="ignore", divide="ignore"):
         wick_up = ~mask & (np.log(high / body_top) > np.maximum(limit, np.log(_WICK)))
@@ -242,17 +252,24 @@ def spikes(table: pd.DataFrame, context: Context) -> Detection | None:
     repaired["high"] = np.where(wick_up, body_top, table["high"])
     repaired["low"] = np.where(wick_down, body_bottom, table["low"])
     detail = f"{mask.sum()} bars apart from the close before, {(wick_up | wick_down).sum()} highs or lows beyond reason"
-    return Detection(touched, detail, repaired[~mask])
+    stayed = ", ".join(f"{table['timestamp'].iloc[place]:%Y-%m-%d} by {ratio:.3g}" for place, ratio in confirmed)
+    note = f"prices jumped and stayed (a split that was missed, or news): {stayed}" if stayed else ""
+    return Detection(touched, "; ".join(filter(None, (detail, note))), repaired[~mask], note=note)
 
 
-def _apart(closes: Array, high: Array, low: Array, limit: Array, near: np.ndarray[Any, np.dtype[np.bool_]]) -> Any:
-    mask = np.zeros(len(closes), dtype=bool)
+def _apart(
+    closes: Array, high: Array, low: Array, limit: Array, near: np.ndarray[Any, np.dtype[np.bool_]]
+) -> tuple[np.ndarray[Any, np.dtype[np.bool_]], list[tuple[int, float]]]:
+    """Return the bars apart from the last good close, and (bar, ratio) of those that a second bar confirmed."""
+    mask, confirmed = np.zeros(len(closes), dtype=bool), []
     good, suspect = closes[0] if len(closes) else np.nan, np.nan
     for place in range(1, len(closes)):
         distance = max(np.log(low[place] / good), np.log(good / high[place])) if good > 0 and low[place] > 0 else 0.0
-        confirmed = suspect > 0 and abs(np.log(closes[place] / suspect)) < np.log(_SPIKE_FLOOR)
-        if distance > limit[place] and near[place] and not confirmed:
+        agrees = suspect > 0 and abs(np.log(closes[place] / suspect)) < np.log(_SPIKE_FLOOR)
+        if distance > limit[place] and near[place] and not agrees:
             mask[place], suspect = True, closes[place]
-        else:
-            good, suspect = closes[place], np.nan
-    return mask
+            continue
+        if agrees and distance > np.log(_SPIKE_FLOOR):
+            confirmed.append((place, float(closes[place] / good)))
+        good, suspect = closes[place], np.nan
+    return mask, confirmed
