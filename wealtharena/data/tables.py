@@ -42,14 +42,15 @@ def read_path(path: Path, *, zone: str = "UTC", only_symbol: str | None = None) 
         DataError: naming the file, what is wrong with it and a way out.
     """
     if not path.exists():
-        raise DataError(f"{path} does not exist", hint="set data.path to a Parquet or CSV file, or a folder of them")
+        shown = str(path).replace(str(Path.home()), "~")
+        raise DataError(f"{shown} does not exist", hint="set data.path to a Parquet or CSV file, or a folder of them")
     if path.is_file():
         return read_file(path, zone=zone, only_symbol=only_symbol)
     found: dict[str, pd.DataFrame] = {}
     homes: dict[str, str] = {}
     members = sorted(item for item in path.iterdir() if item.is_file() and item.name.lower().endswith(_SUFFIXES))
     if not members:
-        raise DataError(f"{path} holds no Parquet or CSV file", hint=f"files end in {', '.join(_SUFFIXES)}")
+        raise DataError(f"{path.name} holds no Parquet or CSV file", hint=f"files end in {', '.join(_SUFFIXES)}")
     for member in members:
         for symbol, table in read_file(member, zone=zone).items():
             if symbol in found:

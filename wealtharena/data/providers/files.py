@@ -33,6 +33,7 @@ class Provider:
             )
         self._spec = spec
         self._asset = asset
+        self._file = Path(spec.path).name
         self._tables: dict[str, pd.DataFrame] | None = None
 
     @classmethod
@@ -58,11 +59,11 @@ class Provider:
             raise ProviderError(
                 self.name,
                 symbol,
-                f"is not in {self._spec.path}",
+                f"is not in {self._file}",
                 hint=f"it has {_some(sorted(found))}; see data.symbols",
             )
         whole = found[symbol]
-        tables.check_interval(whole["timestamp"], interval, where=f"{self._spec.path}: {symbol}")
+        tables.check_interval(whole["timestamp"], interval, where=f"{self._file}: {symbol}")
         table = raw_table(whole[window_mask(whole["timestamp"], start, end)])
         if table.empty:
             first, last = whole["timestamp"].min(), whole["timestamp"].max()
@@ -85,9 +86,7 @@ class Provider:
 
     def notes(self) -> tuple[str, ...]:
         """Return what a report must say about this source."""
-        return (
-            f"bars come from the file {Path(self._spec.path or '').name}, whose own adjustments are taken as they are",
-        )
+        return (f"bars come from the file {self._file}, whose own adjustments are taken as they are",)
 
     def _read(self) -> dict[str, pd.DataFrame]:
         if self._tables is None:
