@@ -10,6 +10,7 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gymnasium.vector import AutoresetMode
@@ -93,10 +94,11 @@ class Workbench:
     scaler: Scaler
     panel: Panel  # the bars behind the market, for baselines
     env_steps: int
+    warm: Path | None = None  # folder of a saved policy whose weights the network begins with
 
     def network_factory(self, *, critic: bool = True) -> NetworkFactory:
         """Return what builds this job's network, the same weights for the same seed."""
-        return NetworkFactory(self.spec, self.market.layout, self.action, critic)
+        return NetworkFactory(self.spec, self.market.layout, self.action, critic, self.warm)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,15 +109,37 @@ class NetworkFactory:
     layout: Any
     action: str
     critic: bool
+    warm: Path | None = None
 
     def __call__(self) -> Network:
-        """Return a fresh network."""
+        """Return a fresh network, or one that begins with the weights of a saved policy."""
         from wealtharena.agents.networks import build_network
 
         limits = self.spec.env.limits
-        return build_network(
+        network = build_network(
             self.spec.model, self.layout, limits, action=self.action, seed=self.spec.seed, critic=self.critic
         )
+        if self.warm is not None:
+            warm_up(network, self.warm)
+        return network
+
+
+def warm_up(network: Network, folder: Path) -> None:
+    """Give `network` the weights of the policy saved in `folder`; a part that the policy lacks (a critic) stays fresh.
+
+    TrainingError where a part that both have is of another shape: other symbols, features or model.
+    """
+    import torch
+
+    own = network.state_dict()
+    saved = torch.load(folder / "weights.pt", weights_only=True, map_location="cpu")
+    for name in own.keys() & saved.keys():
+        if own[name].shape != saved[name].shape:
+            raise TrainingError(
+                f"train.warm_start: {name} is {list(saved[name].shape)} in {folder.name} and {list(own[name].shape)} here",
+                hint="retrain with train.warm_start=false",
+            )
+    network.load_state_dict({**own, **{name: saved[name] for name in own.keys() & saved.keys()}})
 
 
 class Engine(Protocol):

@@ -21,6 +21,7 @@ from wealtharena.evaluation.ledger import Ledger, RunIdentity
 from wealtharena.evaluation.splits import track_records
 from wealtharena.reporting import build, plots, report
 from wealtharena.reporting.data import AuditRow
+from wealtharena.tasks import retraining
 from wealtharena.tasks.pipeline import Prepared
 from wealtharena.tasks.record import RunContext, RunRecord, jsonable
 from wealtharena.tracking.journal import read
@@ -184,7 +185,7 @@ def publish(spec: ExperimentSpec, record: RunRecord, found: Judgement) -> str:
     from wealtharena.registry.publish import publish as save
 
     window = found.features.test[-1]
-    facts = {**record.content, "track_record": track_record(found.evaluation)}
+    facts = {**record.content, "track_record": track_record(found.evaluation), **retraining.challenge(spec, found)}
     folder = save(
         ModelCheckpoint(spec.paths.checkpoints),
         found.policies[-1],

@@ -10,9 +10,9 @@ from typing import Any
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import TrainingError
 from wealtharena.evaluation.firewall import TrainingView
-from wealtharena.tasks import console, judging
+from wealtharena.tasks import console, judging, retraining
 from wealtharena.tasks.judging import FoldPolicy
-from wealtharena.tasks.pipeline import Prepared, prepare
+from wealtharena.tasks.pipeline import Prepared, identity, prepare
 from wealtharena.tasks.record import RunContext, RunRecord, recorded
 from wealtharena.training.job import TrainingJob, TrainingResult
 from wealtharena.training.trainer import train
@@ -21,6 +21,7 @@ from wealtharena.training.trainer import train
 def run(spec: ExperimentSpec) -> int:
     """Train, select, backtest and report in the job's run directory; return the exit code."""
     context = RunContext.current()
+    spec = retraining.configured(spec)
     with recorded(spec, context) as record:
         prepared = prepare(spec)
         describe(record, spec, prepared)
@@ -33,6 +34,7 @@ def describe(record: RunRecord, spec: ExperimentSpec, prepared: Prepared) -> Non
     sealed = prepared.sealed
     last = prepared.folds[-1]
     record.update(
+        config_hash=identity(spec, prepared),
         command=repeatable(str(record.content["command"]), prepared.repeat),
         data=prepared.about,
         split={
@@ -137,7 +139,8 @@ def train_view(
     spec: ExperimentSpec, view: TrainingView, folder: Path, listener: Any, *, resume: bool
 ) -> TrainingResult:
     """Train on one training view; raises TrainingError where not one candidate came of it."""
-    job = TrainingJob(spec, view.features, view.train, view.validation, folder, resume=resume)
+    warm = retraining.warm_start(spec)
+    job = TrainingJob(spec, view.features, view.train, view.validation, folder, resume=resume, warm=warm)
     result = train(job, listener=listener)
     if result.best is None and result.status == "completed":
         raise TrainingError(

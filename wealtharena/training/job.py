@@ -48,6 +48,7 @@ class TrainingJob:
     validation: Segment
     folder: Path
     resume: bool = False
+    warm: Path | None = None  # folder of a saved policy whose weights training begins with
 
 
 @dataclass(frozen=True)

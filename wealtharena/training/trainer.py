@@ -95,6 +95,7 @@ class _Training:
             scaler=self.scaler,
             panel=self.job.features.panel,
             env_steps=self.spec.train.env_steps,
+            warm=self.job.warm,
         )
         engine: Engine = plugins.load("agents", self.spec.algo.name).build(bench)
         if self.state is not None:

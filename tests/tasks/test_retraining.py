@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from tests.tasks.conftest import record
+from wealtharena.config import compose
+from wealtharena.errors import PromotionError
+from wealtharena.registry import ModelCheckpoint
+from wealtharena.registry.history import Pointer, now, write_pointer
+from wealtharena.tasks import retraining
+
+Small = Callable[..., tuple[int, Path]]
+OLD = ("data=ecb", "data.start=2016-01-01", "data.end=2022-12-30", "train.env_steps=1024", "train.evaluations=1")
+
+
+def test_a_retraining_repeats_production_on_newer_data_and_must_beat_it(small: Small) -> None:
+    store = ModelCheckpoint("checkpoints")
+    _, first = small(*OLD, "model.hidden=[8]", "evaluation.bootstrap_draws=300")
+    old = store.load_checkpoint("forex", record(first)["run_id"])
+    write_pointer(
+        store.root,
+        Pointer(
+            "currency_pairs", "production", old.metadata.version, old.files.manifest_sha256, "promotable", False, now()
+        ),
+    )
+    code, second = small(
+        "asset=crypto",
+        "data=ecb",
+        "train.retrain=forex",
+        "train.warm_start=true",
+        "train.env_steps=1024",
+        "train.evaluations=1",
+    )
+    assert code == 0
+    run = record(second)
+    assert (run["agent"], run["data"]["source"], run["data"]["symbols"]) == (
+        "currency_pairs",
+        "ecb",
+        list(old.metadata.symbols),
+    )
+    assert run["data"]["start"] == old.metadata.data.start
+    assert run["data"]["end"] > "2026"
+    new = store.load_checkpoint("forex", run["run_id"])
+    config = yaml.safe_load(new.files.content["config.yaml"])
+    assert config["model"]["hidden"] == [8]
+    challenge = json.loads(new.files.content["metadata.json"])["challenge"]
+    assert challenge["incumbent"] == old.metadata.version
+    assert challenge["start"] > "2022-12-30"
+    assert challenge["bars"] > 100
+    assert challenge["ci95"][0] < challenge["sharpe_difference"] < challenge["ci95"][1]
+    assert challenge["beats"] is (challenge["ci95"][0] > 0)
+
+
+def test_a_warm_start_begins_with_the_incumbents_weights(small: Small) -> None:
+    from wealtharena.agents.engine import warm_up
+    from wealtharena.agents.policy import load_policy
+
+    store = ModelCheckpoint("checkpoints")
+    _, first = small(*OLD)
+    loaded = store.load_checkpoint("forex", record(first)["run_id"])
+    policy = load_policy(loaded.files.folder)
+    for parameter in policy.network.parameters():
+        torch.nn.init.zeros_(parameter)
+    warm_up(policy.network, loaded.files.folder)
+    saved = torch.load(loaded.files.folder / "weights.pt", weights_only=True)
+    for name, value in policy.network.state_dict().items():
+        torch.testing.assert_close(value, saved[name])
+
+
+def test_without_production_there_is_nothing_to_retrain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PromotionError, match="nothing is in production"):
+        retraining.configured(compose(["train.retrain=crypto"]))

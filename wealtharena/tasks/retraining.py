@@ -1,0 +1,65 @@
+"""task=train train.retrain=<agent>: production's configuration on newer data, and the challenge that decides its way back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.errors import PromotionError
+
+if TYPE_CHECKING:
+    from wealtharena.tasks.judging import Judgement
+
+
+def configured(spec: ExperimentSpec) -> ExperimentSpec:
+    """Return the spec to train: as it is, or with `train.retrain` the production configuration over newer data.
+
+    PromotionError where nothing is in production, CheckpointError where its folder is damaged.
+    """
+    if spec.train.retrain is None:
+        return spec
+    from wealtharena.registry import ModelCheckpoint, retrain
+
+    return retrain.production_spec(retrain.incumbent(ModelCheckpoint(spec.paths.checkpoints), spec.train.retrain), spec)
+
+
+def warm_start(spec: ExperimentSpec) -> Path | None:
+    """Return the verified folder whose weights training begins with, None where it begins afresh."""
+    if spec.train.retrain is None or not spec.train.warm_start:
+        return None
+    from wealtharena.registry import ModelCheckpoint, retrain
+
+    store = ModelCheckpoint(spec.paths.checkpoints)
+    found = retrain.incumbent(store, spec.train.retrain).metadata
+    return (store.root / found.agent / found.version).absolute()
+
+
+def challenge(spec: ExperimentSpec, found: Judgement) -> dict[str, Any]:
+    """Return `challenge` for metadata.json: newcomer against incumbent where neither has looked; empty in any other run."""
+    if spec.train.retrain is None:
+        return {}
+    from wealtharena.registry import ModelCheckpoint, retrain
+
+    store = ModelCheckpoint(spec.paths.checkpoints)
+    production = retrain.incumbent(store, spec.train.retrain)
+    newcomer, view = found.policies[-1], found.features
+    try:
+        segment = retrain.unseen(production, view.features, view.test[-1])
+    except PromotionError as error:
+        outcome = retrain.Challenge(production.metadata.version, False, 0, None, None, None, None, why_not=str(error))
+        return {"challenge": outcome.to_json()}
+    outcome = retrain.challenge(
+        newcomer,
+        newcomer.scaler,
+        production,
+        retrain.incumbent_policy(store, production),
+        features=view.features,
+        env=spec.env.model_copy(update={"action": newcomer.action}),
+        segment=segment,
+        rng=np.random.default_rng([spec.seed, 11]),
+        draws=spec.evaluation.bootstrap_draws,
+    )
+    return {"challenge": outcome.to_json()}
