@@ -167,7 +167,9 @@ class Provider:
                 self.name, symbol, "answered without rows", hint="check the symbol, or run it again later"
             )
         market = query.get("market", "")
-        rows = [{"timestamp": day, **self._row(symbol, day, values, market)} for day, values in series]
+        rows = [
+            {"timestamp": day, **self._row(symbol, day, values, market)} for day, values in reversed(series)
+        ]  # newest first
         frame = pd.DataFrame(rows)
         stamps = pd.to_datetime(frame["timestamp"], format="%Y-%m-%d", errors="coerce", utc=True)
         if stamps.isna().any():
