@@ -185,7 +185,7 @@ def load(
 
 
 @compiled
-def project(rules: Float64, cells: Float64, desk: Float64, assets: int) -> None:
+def project(rules: Float64, cells: Float64, desk: Float64, assets: int, width: int) -> None:
     """Make the weights in WISH allowed, and count in D_REJECTED those that were not finite (they become 0).
 
     Each is clipped to +-max_weight (to [0, max_weight] when long only); if their absolute sum is above `max_gross`,
@@ -196,24 +196,24 @@ def project(rules: Float64, cells: Float64, desk: Float64, assets: int) -> None:
     low = 0.0 if rules[LONG_ONLY] > 0.0 else -high
     for a in range(assets):
         c = cells[a * CELL : (a + 1) * CELL]
-        for e in range(LANES):
+        for e in range(width):
             w = c[WISH + e]
             finite = abs(w) < math.inf
             w = min(max(w, low), high) if finite else 0.0
             c[WISH + e] = w
             desk[D_ASKED + e] += abs(w)
             desk[D_REJECTED + e] += 0.0 if finite else 1.0
-    for e in range(LANES):
+    for e in range(width):
         gross = desk[D_ASKED + e]
         desk[D_SHRINK + e] = limit / gross if gross > limit else 1.0
     for a in range(assets):
         c = cells[a * CELL : (a + 1) * CELL]
-        for e in range(LANES):
+        for e in range(width):
             c[WISH + e] *= desk[D_SHRINK + e]
 
 
 @compiled
-def size(rules: Float64, cells: Float64, desk: Float64, assets: int, count: int) -> None:
+def size(rules: Float64, cells: Float64, desk: Float64, assets: int, count: int, width: int) -> None:
     """Size orders at the close of bar t: find the D_SCALE of what trades and the D_KEEP of what does not.
 
     A symbol trades where it has a positive price and its change of weight reaches `min_trade_weight`; its target is
@@ -230,7 +230,7 @@ def size(rules: Float64, cells: Float64, desk: Float64, assets: int, count: int)
     least = rules[MIN_TRADE]
     for a in range(assets):
         c = cells[a * CELL : (a + 1) * CELL]
-        for e in range(LANES):
+        for e in range(width):
             value = c[UNITS + e] * c[MARK_NOW + e]
             x = c[WISH + e] * desk[D_EQUITY + e]
             d = abs(x - value)
@@ -244,7 +244,7 @@ def size(rules: Float64, cells: Float64, desk: Float64, assets: int, count: int)
             desk[D_HELD + e] += held if trades else 0.0
             desk[D_PRESSURE + e] += k * held if trades else 0.0
             desk[D_KEPT + e] += 0.0 if trades else held
-    for e in range(LANES):
+    for e in range(width):
         closing = rate * desk[D_FACTOR + e] * desk[D_HELD + e] + desk[D_PRESSURE + e] * math.sqrt(desk[D_HELD + e])
         room = limit * (desk[D_EQUITY + e] - closing) - desk[D_KEPT + e]
         whole = desk[D_TARGET + e] + limit * (desk[D_ESTIMATE + e] - closing)
@@ -280,7 +280,7 @@ def _fold(rules: Float64, cells: Float64, desk: Float64, assets: int, e: int) ->
 
 
 @compiled
-def fill(rules: Float64, lots: Float64, cells: Float64, desk: Float64, assets: int) -> None:
+def fill(rules: Float64, lots: Float64, cells: Float64, desk: Float64, assets: int, width: int) -> None:
     """Fill the orders within bar t + 1, move the units and add up what that cost.
 
     An order that bar t + 1 cannot fill lapses; none takes more than `participation` of the bar's volume; targets are
@@ -293,18 +293,18 @@ def fill(rules: Float64, lots: Float64, cells: Float64, desk: Float64, assets: i
     for a in range(assets):
         c = cells[a * CELL : (a + 1) * CELL]
         lot = lots[a]
-        for e in range(LANES):
+        for e in range(width):
             before = c[UNITS + e]
             x = c[WISH + e] * desk[D_EQUITY + e]
             trades = (abs(x - before * c[MARK_NOW + e]) >= least * desk[D_EQUITY + e]) & (desk[D_HOLD + e] == 0.0)
             c[GOAL + e] = desk[D_SCALE + e] * x * c[INVERSE_NOW + e] if trades else desk[D_KEEP + e] * before
             c[MOST + e] = share * c[VOLUME_THEN + e]
         if lot > 0.0:
-            for e in range(LANES):
+            for e in range(width):
                 goal = c[GOAL + e]
                 c[GOAL + e] = goal if goal == c[UNITS + e] else _whole(goal, lot)
                 c[MOST + e] = _whole(c[MOST + e], lot)
-        for e in range(LANES):
+        for e in range(width):
             before = c[UNITS + e]
             price = c[PRICE + e]
             du = min(max(c[GOAL + e] - before, -c[MOST + e]), c[MOST + e])
@@ -333,14 +333,14 @@ def _whole(units: float, lot: float) -> float:
 
 
 @compiled
-def settle(rules: Float64, desk: Float64) -> None:
+def settle(rules: Float64, desk: Float64, width: int) -> None:
     """Charge the night after bar t and bring cash and equity to the close of t + 1.
 
     The night costs carry on the net value, and either borrow, margin interest and cash interest, or, for a margined
     account, nothing but the interest that its whole equity earns.
     """
     margined = rules[MARGINED] > 0.0
-    for e in range(LANES):
+    for e in range(width):
         cash = desk[D_CASH + e]
         factor = desk[D_FACTOR + e]
         interest = rules[MARGIN] * factor * max(-cash, 0.0) - rules[CASH_RATE] * max(cash, 0.0)
@@ -355,14 +355,23 @@ def settle(rules: Float64, desk: Float64) -> None:
 
 @compiled
 def trade(rules: Float64, lots: Float64, cells: Float64, desk: Float64, assets: int, count: int) -> None:
-    """Carry the accounts in all lanes from the close of bar t to the close of bar t + 1.
+    """Carry the accounts in the first `count` lanes from the close of bar t to the close of bar t + 1.
 
-    Every account satisfies V' - V = sum(u dp) + income - costs - financing, with dp from mark to fill to mark.
+    Every account satisfies V' - V = sum(u dp) + income - costs - financing, with dp from mark to fill to mark. A
+    constant width lets the compiler handle eight lanes in one instruction, and one account alone pay for one.
     """
-    project(rules, cells, desk, assets)
-    size(rules, cells, desk, assets, count)
-    fill(rules, lots, cells, desk, assets)
-    settle(rules, desk)
+    if count == 1:
+        _trade(rules, lots, cells, desk, assets, count, 1)
+    else:
+        _trade(rules, lots, cells, desk, assets, count, LANES)
+
+
+@compiled
+def _trade(rules: Float64, lots: Float64, cells: Float64, desk: Float64, assets: int, count: int, width: int) -> None:
+    project(rules, cells, desk, assets, width)
+    size(rules, cells, desk, assets, count, width)
+    fill(rules, lots, cells, desk, assets, width)
+    settle(rules, desk, width)
 
 
 @compiled
@@ -704,6 +713,7 @@ def walk(
                     closed[1, a] = 0.0
                 if store(bars, rules, units, state, t, p, e, symbols, desk, closed):
                     alive[p] = False
+                state[p, REJECTED] = desk[D_REJECTED + e]
                 state[p, PEAK] = max(state[p, PEAK], state[p, EQUITY])
                 equity[p, n + 1] = state[p, EQUITY]
                 if kept:

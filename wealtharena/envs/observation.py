@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -29,27 +30,27 @@ class ObservationLayout:
     feature_names: tuple[str, ...]
     window: int
 
-    @property
+    @cached_property
     def features(self) -> slice:
         return slice(0, len(self.symbols) * self.window * len(self.feature_names))
 
-    @property
+    @cached_property
     def weights(self) -> slice:
         return slice(self.features.stop, self.features.stop + len(self.symbols))
 
-    @property
+    @cached_property
     def cash(self) -> slice:
         return slice(self.weights.stop, self.weights.stop + 1)
 
-    @property
+    @cached_property
     def drawdown(self) -> slice:
         return slice(self.cash.stop, self.cash.stop + 1)
 
-    @property
+    @cached_property
     def leverage(self) -> slice:
         return slice(self.drawdown.stop, self.drawdown.stop + 1)
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Return D."""
         return int(self.leverage.stop)

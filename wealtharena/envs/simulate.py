@@ -169,21 +169,25 @@ class _Walker:
 
     def follow(self, decide: Decide, hold: kernel.Flags, first: int, last: int) -> None:
         """Ask `decide` at every bar with the observation that training would show, and follow."""
-        market = self.market
+        market, shape = self.market, (1, len(self.market.symbols))
         observation = np.empty((1, market.layout.size), dtype=np.float32)
+        wanted = np.zeros((1, *shape))
+        still = np.zeros((1, 1), dtype=np.bool_)
+        seen = (market.bars, market.features, market.copies, self.units, self.state)
         for t in range(first, last):
-            kernel.observe(market.bars, market.features, market.copies, self.units, self.state, t, 0, observation, 0)
-            weights = np.asarray(decide(observation), dtype=np.float64)
-            if weights.shape != (1, len(market.symbols)):
+            kernel.observe(*seen, t, 0, observation, 0)
+            weights = np.asarray(decide(observation))
+            if weights.shape != shape:
                 raise MarketError(
-                    f"the policy returned shape {weights.shape}, expected (1, {len(market.symbols)})",
-                    hint="one weight a symbol",
+                    f"the policy returned shape {weights.shape}, expected {shape}", hint="one weight a symbol"
                 )
-            if not np.isfinite(weights).all():
+            wanted[0] = weights
+            still[0, 0] = hold[0, t]
+            self.walk(wanted, still, t, t + 1, offset=t)
+            if self.state[0, kernel.REJECTED]:
                 raise MarketError(
                     f"the policy returned a weight that is not finite at bar {t}", hint="check the policy for NaN"
                 )
-            self.walk(np.ascontiguousarray(weights[None]), hold[:, t : t + 1].copy(), t, t + 1, offset=t)
 
     def trajectory(self, name: str) -> Trajectory:
         """Return the first path as a Trajectory."""
@@ -221,18 +225,21 @@ class _Walker:
 
 def _trades(fills: kernel.Float64, bars: kernel.Float64) -> Trades:
     """Return ordinary fills at the fill price and forced closes at the mark, in time order; bar 0 is the window's first."""
-    columns = []
-    for units, fee, price in (
-        (fills[:, 0], fills[:, 1], bars[1:, kernel.FILL]),
-        (fills[:, 2], fills[:, 3], bars[1:, kernel.MARK]),
-    ):
-        step, symbol = np.nonzero(units)
-        at = (step, symbol)
-        columns.append((step + 1, symbol, units[at], price[at], units[at] * price[at], fee[at]))
-    merged = [np.concatenate(pair) for pair in zip(*columns, strict=True)]
-    order = np.lexsort((merged[1], merged[0]))
-    bar, symbol, traded, paid, value, cost = (column[order] for column in merged)
-    return Trades(bar=bar, symbol=symbol, units=traded, price=paid, value=value, cost=cost)
+    trades = _columns(fills[:, 0], fills[:, 1], bars[1:, kernel.FILL])
+    if fills[:, 2].any():
+        forced = _columns(fills[:, 2], fills[:, 3], bars[1:, kernel.MARK])
+        both = [np.concatenate(pair) for pair in zip(trades, forced, strict=True)]
+        order = np.lexsort((both[1], both[0]))
+        trades = tuple(column[order] for column in both)
+    bar, symbol, units, price, value, cost = trades
+    return Trades(bar=bar, symbol=symbol, units=units, price=price, value=value, cost=cost)
+
+
+def _columns(units: kernel.Float64, fee: kernel.Float64, price: kernel.Float64) -> tuple[npt.NDArray[Any], ...]:
+    """Return bar, symbol, units, price, value and cost of every trade, in time order."""
+    step, symbol = np.nonzero(units)
+    traded, paid = units[step, symbol], price[step, symbol]
+    return step + 1, symbol, traded, paid, traded * paid, fee[step, symbol]
 
 
 def _finite(targets: npt.NDArray[np.float64], start: int, stop: int) -> npt.NDArray[np.float64]:
