@@ -57,8 +57,8 @@ train: $(VENV)/.stamp-run ## task=train
 train-all: $(VENV)/.stamp-run ## the five agents over SEEDS (0,1,2), then their leaderboard
 	$(RUN) -m asset=$(ASSETS) seed=$(SEEDS) $(ARGS)
 
-collect: $(VENV)/.stamp-run ## task=collect: fetch market data into the local store
-	$(RUN) task=collect $(ARGS)
+collect: $(VENV)/.stamp-run ## task=collect: fetch market data of all five classes into the local store, or ARGS
+	$(RUN) $(if $(ARGS),task=collect $(ARGS),-m task=collect asset=$(ASSETS))
 
 backtest: $(VENV)/.stamp-run ## task=backtest: play checkpoints against the market again
 	$(RUN) task=backtest $(ARGS)

@@ -34,7 +34,12 @@ def test_a_killed_search_goes_on_selects_on_validation_and_opens_the_test_window
     assert record(folder)["status"] == "interrupted"
     ended = len(list((folder / "study.trials").glob("*.json")))
     again = subprocess.run(
-        [sys.executable, str(ROOT / "run.py"), f"resume={folder}"], cwd=tmp_path, capture_output=True, text=True, timeout=200
+        [sys.executable, str(ROOT / "run.py"), f"resume={folder}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
     )
     assert again.returncode == 0, again.stderr + again.stdout
     run, sweep = record(folder), json.loads((folder / "sweep.json").read_text())
@@ -47,7 +52,9 @@ def test_a_killed_search_goes_on_selects_on_validation_and_opens_the_test_window
     assert run["verdict"]["status"] != "promotable"
     _one_look(tmp_path)
     best = compose([f"experiment={folder / 'best.yaml'}"])
-    typed = compose([*(item for item in SMALL if item != "tracking=quiet"), *sweep["winner"]["overrides"], "train.env_steps=2048"])
+    typed = compose(
+        [*(item for item in SMALL if item != "tracking=quiet"), *sweep["winner"]["overrides"], "train.env_steps=2048"]
+    )
     assert best.algo == typed.algo
     assert best.data == typed.data
     assert best.train == typed.train

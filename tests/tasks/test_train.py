@@ -147,3 +147,13 @@ def test_bad_input_fails_with_a_hint_and_says_so_in_run_json(
         assert run["status"] == "failed"
         assert run["error"]["hint"]
         assert {entry.name for entry in path.parent.iterdir()} == {"run.json"}
+
+
+def test_the_printed_command_is_the_same_configuration_and_gives_the_same_figures(small: Small) -> None:
+    _, folder = small()
+    run = record(folder)
+    source = [word for word in run["command"].split() if word.startswith("data")]
+    _, again = small(*source)
+    assert record(again)["config_hash"] == run["config_hash"]
+    assert record(again)["metrics"] == run["metrics"]
+    assert record(again)["verdict"]["evidence"]["trials"] == 1

@@ -125,6 +125,6 @@ def _make(calendar: str, **window: pd.Timestamp) -> Any:
             return exchange_calendars.get_calendar(calendar, **window)
         except exchange_calendars.errors.InvalidCalendarName as error:
             raise ConfigError(
-                f"asset.universe.calendar={calendar} is not a known calendar",
+                f"universe.calendar={calendar} is not a known calendar",
                 hint=f"use {ALWAYS}, {WEEKDAYS} or an exchange_calendars code such as XASX, XNYS or CMES",
             ) from error

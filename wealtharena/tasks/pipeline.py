@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from wealtharena import data, features
+from wealtharena.config import config_hash
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data.panel import Panel
 from wealtharena.errors import DataError
@@ -56,6 +58,15 @@ def prepare(spec: ExperimentSpec) -> Prepared:
         notes=notes(spec, panel),
         repeat=data.repeat_overrides(panel, spec.data),
     )
+
+
+def identity(spec: ExperimentSpec, prepared: Prepared) -> str:
+    """Return the configuration's hash with the source and the end that `auto` and `today` came to.
+
+    So the command that repeats a run is the same configuration as the one that was typed, and no further trial.
+    """
+    found = {"source": prepared.about["source"], "end": dt.date.fromisoformat(prepared.about["end"])}
+    return config_hash(spec.model_copy(update={"data": spec.data.model_copy(update=found)}))
 
 
 def describe(panel: Panel) -> dict[str, Any]:

@@ -22,6 +22,7 @@ import numpy as np
 
 from wealtharena import files
 from wealtharena.config import config_hash
+from wealtharena.config.composition import job_overrides
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import Interrupted, WealthArenaError
 
@@ -45,7 +46,7 @@ class RunContext:
         if HydraConfig.initialized():
             hydra = HydraConfig.get()
             folder = Path(hydra.runtime.output_dir)
-            return cls(folder, tuple(hydra.overrides.task), resumed=(folder / "run.json").exists())
+            return cls(folder, job_overrides(), resumed=(folder / "run.json").exists())
         now = dt.datetime.now()
         folder = Path("outputs", now.strftime("%Y-%m-%d"), f"{now:%H-%M-%S}-{secrets.token_hex(3)}").resolve()
         return cls(folder, ())

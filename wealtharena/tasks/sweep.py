@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 
 from wealtharena import files
-from wealtharena.config import compose, config_hash
+from wealtharena.config import compose
 from wealtharena.config.composition import groups, job_overrides
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import ConfigError, Interrupted, TrainingError
@@ -22,7 +22,7 @@ from wealtharena.evaluation.significance import moments
 from wealtharena.reporting import sweep as page
 from wealtharena.tasks import console, judging
 from wealtharena.tasks.judging import FoldPolicy
-from wealtharena.tasks.pipeline import Prepared, prepare
+from wealtharena.tasks.pipeline import Prepared, identity, prepare
 from wealtharena.tasks.record import RunContext, RunRecord, jsonable, recorded, without_home
 from wealtharena.tasks.train import describe, fold_folder, train_folds, train_view
 from wealtharena.tasks.trial import VALIDATION, TrainingObjective, data_key
@@ -147,11 +147,12 @@ def record_trials(job: Search, record: RunRecord, trials: Sequence[TrialRow]) ->
     known = {(e["config_hash"], e["kind"]) for e in ledger.entries() if e["run_id"] == record.run_id}
     for row in trials:
         spec = compose([*job.base, *row.overrides])
+        config = identity(spec, job.prepared)
         returns = np.asarray(row.extra.get(RETURNS_KEY, ()), dtype=np.float64)
-        if returns.size < 2 or (config_hash(spec), "trial") in known:
+        if returns.size < 2 or (config, "trial") in known:
             continue
-        identity = RunIdentity(record.run_id, config_hash(spec), spec.asset.agent, "sweep")
-        ledger.record_trial(identity, fingerprint=job.prepared.sealed.fingerprint, sharpe=moments(returns).sharpe)
+        who = RunIdentity(record.run_id, config, spec.asset.agent, "sweep")
+        ledger.record_trial(who, fingerprint=job.prepared.sealed.fingerprint, sharpe=moments(returns).sharpe)
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,7 +216,7 @@ def judge_winner(job: Search, record: RunRecord, winner: TrainedFinalist, trials
     for seeded, folder in zip(winner.specs, winner.folders, strict=True):
         folds = train_folds(seeded, folder, prepared, Silent(), resume=True)
         seeds.append(folds)
-    record.update(config_hash=config_hash(spec), algo=spec.algo.name)
+    record.update(config_hash=identity(spec, prepared), algo=spec.algo.name)
     audit = judging.run_audit(spec, prepared)
     found = judging.open_and_evaluate(
         spec, record, prepared, seeds, purpose="sweep", audit=audit, strategies=strategies(trials)

@@ -33,7 +33,9 @@ class VerdictSpec(Spec):
 
     confidence: float = Field(gt=0.5, lt=1)
     min_dsr: float = Field(ge=0, le=1)
-    reject_dsr: float = Field(ge=0, le=1, description="a deflated Sharpe ratio below this is more likely luck than skill")
+    reject_dsr: float = Field(
+        ge=0, le=1, description="a deflated Sharpe ratio below this is more likely luck than skill"
+    )
     max_pbo: float = Field(ge=0, le=1)
     max_drawdown: float = Field(lt=0, ge=-1, description="worst drawdown allowed, as a negative share")
     min_seeds: int = Field(ge=1)
