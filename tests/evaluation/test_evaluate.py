@@ -112,6 +112,22 @@ def test_the_verdict_rests_on_the_baseline_that_the_rules_name(single, settings)
     assert "momentum" in other.verdict.rulings[0].reason
 
 
+def test_the_confidence_of_the_rules_widens_their_interval_and_not_that_of_run_json(single, settings):
+    env, evaluation = settings
+    rules = evaluation.verdict.model_copy(update={"confidence": 0.99})
+    strict = evaluate.evaluate(
+        players(env),
+        evaluation=evaluation.model_copy(update={"verdict": rules}),
+        facts=facts(),
+        rng=np.random.default_rng(0),
+    )
+    assert strict.comparisons["buy_and_hold"] == single.comparisons["buy_and_hold"]
+    plain, wide = single.verdict.evidence, strict.verdict.evidence
+    assert wide.sharpe_difference == plain.sharpe_difference
+    assert wide.sharpe_difference_low < plain.sharpe_difference_low
+    assert wide.sharpe_difference_high > plain.sharpe_difference_high
+
+
 def test_one_run_is_never_promotable_whatever_it_earned(settings):
     """A policy with the future in its features beats everything, and still is one run."""
     env, evaluation = settings
@@ -156,8 +172,9 @@ def test_another_baseline_changes_no_figure_of_the_others(settings):
         fewer = evaluation.model_copy(update={"baselines": names})
         return evaluate.evaluate(players(env), evaluation=fewer, facts=facts(), rng=np.random.default_rng(3)).to_json()
 
-    few, more = of(("buy_and_hold", "random")), of(("buy_and_hold", "momentum", "random"))
+    few, more = of(("buy_and_hold", "random")), of(("benchmark", "buy_and_hold", "momentum", "random"))
     assert few["baselines"]["random"] == more["baselines"]["random"]
+    assert few["comparison"]["random"] == more["comparison"]["random"]
     assert few["verdict"] == more["verdict"]
     assert few["metrics"] == more["metrics"]
 

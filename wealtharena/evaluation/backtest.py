@@ -19,6 +19,7 @@ from wealtharena.envs.simulate import simulate
 from wealtharena.envs.trajectory import Trades, Trajectory
 from wealtharena.errors import FirewallError
 from wealtharena.evaluation.splits import Fold, Segment, track_records
+from wealtharena.evaluation.streams import named
 from wealtharena.features.panel import FeaturePanel, Scaler
 
 FloatArray = npt.NDArray[np.float64]
@@ -178,9 +179,14 @@ def play_baselines(
     for name in wanted:
         if not baselines.available(name, features.panel, benchmark=benchmark):
             continue
-        stream = np.random.default_rng(np.random.SeedSequence(rng_key(rng), spawn_key=(sum(name.encode()),)))
         path = baselines.path(
-            name, features.panel, evaluation=evaluation, env=env, rng=stream, start=window.start, benchmark=benchmark
+            name,
+            features.panel,
+            evaluation=evaluation,
+            env=env,
+            rng=named(rng, name),
+            start=window.start,
+            benchmark=benchmark,
         )
         path = delayed(path, bars=delay_bars, start=window.start)
         played[name] = simulate(
@@ -203,13 +209,6 @@ def delayed(path: baselines.TargetPath, *, bars: int, start: int) -> baselines.T
     targets, hold = np.roll(path.targets, bars, axis=0), np.roll(path.hold, bars)
     hold[: start + bars] = True
     return baselines.TargetPath(targets, hold)
-
-
-def rng_key(rng: np.random.Generator) -> int:
-    """Return a number that identifies the generator's state without moving it."""
-    seed = rng.bit_generator.seed_seq
-    assert isinstance(seed, np.random.SeedSequence)
-    return int(seed.generate_state(1, np.uint64)[0])
 
 
 def plain_scaler(features: FeaturePanel) -> Scaler:

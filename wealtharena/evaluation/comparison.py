@@ -12,8 +12,10 @@ import numpy.typing as npt
 
 from wealtharena.envs.trajectory import Trajectory
 from wealtharena.evaluation.bootstrap import Interval, PairedDifference, group_bootstrap, paired_bootstrap
+from wealtharena.evaluation.streams import named
 
 MIN_BARS = 8
+CONFIDENCE = 0.95  # of the intervals in run.json
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,15 @@ class Comparison:
 
 
 def compare(
-    agent: Trajectory, baseline: Trajectory, *, rng: np.random.Generator, draws: int, risk_free: float = 0.0
+    agent: Trajectory,
+    baseline: Trajectory,
+    *,
+    rng: np.random.Generator,
+    draws: int,
+    risk_free: float = 0.0,
+    confidence: float = CONFIDENCE,
 ) -> Comparison:
-    """Return the paired difference of two backtests over the same bars, with 95 % intervals.
+    """Return the paired difference of two backtests over the same bars, with intervals at `confidence`.
 
     Raises ValueError where the two do not share their timestamps: a comparison of different dates means nothing.
     """
@@ -67,7 +75,13 @@ def compare(
     if left.size < MIN_BARS:
         return Comparison(baseline.name, None, years, f"{left.size} bars are too few to compare")
     found = paired_bootstrap(
-        left, right, rng=rng, bars_per_year=agent.bars_per_year, draws=draws, confidence=0.95, risk_free=risk_free
+        left,
+        right,
+        rng=rng,
+        bars_per_year=agent.bars_per_year,
+        draws=draws,
+        confidence=confidence,
+        risk_free=risk_free,
     )
     return Comparison(baseline.name, found, years)
 
@@ -79,35 +93,46 @@ def compare_group(
     rng: np.random.Generator,
     draws: int,
     risk_free: float = 0.0,
+    confidence: float = CONFIDENCE,
 ) -> dict[str, Comparison]:
     """Return the comparison of one agent, or of several seeds of it, with each baseline.
 
     Of several seeds the interquartile mean Sharpe ratio is compared, bars and seeds both resampled, and the mean of
     their returns. Each baseline has its own stream of `rng`, so that a further one changes no other's figures.
     """
-    streams = dict(zip(sorted(baselines), rng.spawn(len(baselines)), strict=True))
     found = {}
     for name, played in baselines.items():
+        stream = named(rng, name)
         if len(agents) == 1:
-            found[name] = compare(agents[0], played, rng=streams[name], draws=draws, risk_free=risk_free)
+            found[name] = compare(
+                agents[0], played, rng=stream, draws=draws, risk_free=risk_free, confidence=confidence
+            )
         else:
-            found[name] = _of_group(agents, played, rng=streams[name], draws=draws, risk_free=risk_free)
+            found[name] = _of_group(agents, played, rng=stream, draws=draws, risk_free=risk_free, confidence=confidence)
     return found
 
 
 def _of_group(
-    agents: Sequence[Trajectory], baseline: Trajectory, *, rng: np.random.Generator, draws: int, risk_free: float
+    agents: Sequence[Trajectory],
+    baseline: Trajectory,
+    *,
+    rng: np.random.Generator,
+    draws: int,
+    risk_free: float,
+    confidence: float,
 ) -> Comparison:
     for agent in agents:
         _check_dates(agent, baseline)
     rows = np.stack([*(agent.returns for agent in agents), baseline.returns]) - risk_free
     rows = rows[:, np.isfinite(rows).all(axis=0)]
-    per_year = baseline.bars_per_year
-    years = rows.shape[1] / per_year
+    years = rows.shape[1] / baseline.bars_per_year
     if rows.shape[1] < MIN_BARS:
         return Comparison(baseline.name, None, years, f"{rows.shape[1]} bars are too few to compare")
-    sharpe = group_bootstrap(rows[:-1], rows[-1], rng=rng, bars_per_year=per_year, draws=draws)
-    mean = paired_bootstrap(rows[:-1].mean(axis=0), rows[-1], rng=rng, bars_per_year=per_year, draws=draws)
+    agents_rows, beside, per_year = rows[:-1], rows[-1], baseline.bars_per_year
+    sharpe = group_bootstrap(agents_rows, beside, rng=rng, bars_per_year=per_year, draws=draws, confidence=confidence)
+    mean = paired_bootstrap(
+        agents_rows.mean(axis=0), beside, rng=rng, bars_per_year=per_year, draws=draws, confidence=confidence
+    )
     found = replace(mean, sharpe=sharpe.sharpe, sharpe_p_value=sharpe.p_value, block_bars=sharpe.block_bars)
     return Comparison(baseline.name, found, years)
 

@@ -129,12 +129,24 @@ def judge(
     compared = comparison.compare_group(
         agents, baselines, rng=streams[0], draws=evaluation.bootstrap_draws, risk_free=risk_free
     )
+    rules = evaluation.verdict
+    decisive = compared.get(rules.beats)
+    if decisive is not None and rules.confidence != comparison.CONFIDENCE:
+        only = {rules.beats: baselines[rules.beats]}
+        decisive = comparison.compare_group(
+            agents,
+            only,
+            rng=streams[0],
+            draws=evaluation.bootstrap_draws,
+            risk_free=risk_free,
+            confidence=rules.confidence,
+        )[rules.beats]
     ratios = np.array([values["sharpe"] if math.isfinite(values["sharpe"]) else 0.0 for values in of_agents])
     evidence = gather(
         agents,
         of_agents,
         middle,
-        compared,
+        decisive,
         evaluation=evaluation,
         facts=facts,
         strategies=strategies,
@@ -159,16 +171,15 @@ def gather(
     agents: Sequence[Trajectory],
     of_agents: Sequence[Mapping[str, float]],
     middle: int,
-    compared: Mapping[str, comparison.Comparison],
+    against: comparison.Comparison | None,
     *,
     evaluation: EvaluationSpec,
     facts: Facts,
     strategies: FloatArray | None,
     risk_free: float,
 ) -> verdict.Evidence:
-    """Return what the rules of the verdict look at."""
+    """Return what the rules of the verdict look at; `against` compares with the baseline that is to be beaten."""
     beats = evaluation.verdict.beats
-    against = compared.get(beats)
     difference = against.difference if against is not None else None
     ratios = [values["sharpe"] for values in of_agents]
     known = [value for value in ratios if math.isfinite(value)]
