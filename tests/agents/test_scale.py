@@ -91,8 +91,8 @@ def test_rllib_s_own_algorithms_train_our_network_over_our_environment(nodes: tu
     state = engine.get_state()
     assert any(not torch.equal(before[key], state["network"][key]) for key in before)
     engine.set_state(state)
-    after = engine.network().state_dict()
-    assert all(torch.equal(after[key], state["network"][key]) for key in after)
+    engine.iterate()
+    assert engine.env_steps > state["env_steps"]
     engine.close()
 
 
