@@ -28,6 +28,7 @@ from wealtharena.deployment.settings import Settings
 from wealtharena.errors import CheckpointError, DataError
 
 logger = logging.getLogger("wealtharena.deployment")
+BODY_SECONDS = 20
 AgentId = Annotated[
     str, Path(max_length=64, description="agent id such as `cryptocurrencies`, or an asset class such as `crypto`")
 ]
@@ -35,6 +36,7 @@ _CODES = {
     400: "bad_request",
     404: "not_found",
     405: "method_not_allowed",
+    408: "too_slow",
     413: "too_large",
     415: "unsupported_media_type",
     500: "internal",
@@ -157,7 +159,12 @@ class Service:
         served = self._served(agent_id)
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise HTTPException(415, "the body must be application/json")
-        body = PredictBody.model_validate_json(await request.body())
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                raw = await request.body()
+        except TimeoutError:
+            raise HTTPException(408, f"the body did not arrive within {BODY_SECONDS} seconds") from None
+        body = PredictBody.model_validate_json(raw)
         if answers.size(body) > self.settings.max_batch:
             raise InputError(
                 "batch", f"has {answers.size(body)} observations, at most {self.settings.max_batch} are taken"
@@ -185,9 +192,9 @@ class Service:
         """Return the page for a person."""
         return HTMLResponse(front_page(self.manager))
 
-    async def docs(self) -> Response:
+    async def docs(self, request: Request) -> Response:
         """Return the API's documentation as a page that loads nothing from elsewhere."""
-        return HTMLResponse(openapi.docs_page(self._document()))
+        return HTMLResponse(openapi.docs_page(self._document(), str(request.base_url).rstrip("/")))
 
     async def schema(self) -> Response:
         """Return the OpenAPI document, with examples that work on the agents of this moment."""

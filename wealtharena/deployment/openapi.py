@@ -23,6 +23,7 @@ _REASONS = {
     403: "not from this machine, while there are no keys",
     404: "no such agent, or it is not promoted",
     405: "the path has no such method",
+    408: "the body did not arrive in time",
     413: "the body is too large",
     415: "the body is not application/json",
     421: "not addressed to localhost, while there are no keys",
@@ -119,12 +120,12 @@ def example(served: ServedAgent) -> dict[str, Any]:
     }
 
 
-def docs_page(made: dict[str, Any]) -> str:
-    """Return the document as a page for a person."""
+def docs_page(made: dict[str, Any], address: str) -> str:
+    """Return the document as a page for a person, with commands that reach the service at `address`."""
     parts = []
     for path, operations in made["paths"].items():
         for method, operation in operations.items():
-            parts.append(_operation(path, method.upper(), operation))
+            parts.append(_operation(address, path, method.upper(), operation))
     return (
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width,initial-scale=1'>"
         f"<title>WealthArena API</title><style>{STYLE}</style><body><header><h1>WealthArena API</h1>"
@@ -133,13 +134,14 @@ def docs_page(made: dict[str, Any]) -> str:
     )
 
 
-def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
+def _operation(address: str, path: str, method: str, operation: dict[str, Any]) -> str:
     statuses = "".join(
         f"<li><code>{code}</code> {escape(reply['description'])}</li>" for code, reply in operation["responses"].items()
     )
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
-    shown = path.replace("{agent_id}", next(iter(body.get("examples", {})), "cryptocurrencies"))
-    command = f"curl -s http://localhost:8000{shown}"
+    agents = next((one.get("examples") for one in operation.get("parameters", ())), None) or {"cryptocurrencies": {}}
+    shown = path.replace("{agent_id}", next(iter(agents)))
+    command = f"curl -s {address}{shown}"
     extra = ""
     if method == "POST":
         first = next(iter(body.get("examples", {}).values()), None)
@@ -149,5 +151,5 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
     description = escape(operation.get("description", ""))
     return (
         f"<section class=card><h2><span class=method>{method}</span> <code>{escape(path)}</code></h2><p>{description}</p>"
-        f"<pre>{escape(command)}</pre>{extra}<details><summary>answers</summary><ul>{statuses}</ul></details></section>"
+        f"<pre>{escape(command)}</pre>{extra}<details><summary>Answers</summary><ul>{statuses}</ul></details></section>"
     )

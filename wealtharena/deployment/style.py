@@ -61,6 +61,7 @@ details[open] summary .row b::before{content:"\\25BE"}
 .still b::before{content:"";display:inline-block;width:1em}.still{padding:7px 0;min-height:44px}
 .why{padding:0 0 12px 1em}.why td,.why th{padding-top:4px;padding-bottom:4px;font-size:.84rem}
 .up{color:var(--good)}.down{color:var(--bad)}
+.docs summary::before{content:"\\25B8";color:var(--soft);width:1em}.docs details[open] summary::before{content:"\\25BE"}
 ul{padding-left:18px;margin:6px 0}li{margin:2px 0;font-size:.9rem}
 pre{overflow-x:auto;background:var(--bg);border:1px solid var(--line);border-radius:8px;padding:10px 12px;font-size:.82rem;margin:8px 0}
 code{font-family:ui-monospace,SFMono-Regular,Menlo,monospace;font-size:.88em;overflow-wrap:anywhere}
