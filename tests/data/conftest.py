@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.data.market_stub.fixtures import make_spec, server, stub  # noqa: F401 - fixtures of the loopback services
-from wealtharena.config import compose
+from tests.data.specs import compose
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data.bars import Bars, raw_table
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wealtharena.config import compose
+from tests.data.specs import compose
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data import currency, load_panel
 from wealtharena.data.align import align
@@ -39,7 +39,7 @@ def _markets(draw: st.DrawFn) -> list[Bars]:
     return made
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(bars=_markets(), order=st.randoms(use_true_random=False))
 def test_the_order_of_symbols_and_rows_changes_nothing_but_the_order(bars: list[Bars], order: object) -> None:
     panel = _panel(CRYPTO, *bars)
@@ -54,7 +54,7 @@ def test_the_order_of_symbols_and_rows_changes_nothing_but_the_order(bars: list[
         )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(bars=_markets())
 def test_no_price_is_invented_and_none_is_lost(bars: list[Bars]) -> None:
     panel = _panel(CRYPTO, *bars)
@@ -72,7 +72,7 @@ def test_no_price_is_invented_and_none_is_lost(bars: list[Bars]) -> None:
             assert len(kept) == len(given_prices)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(bars=_markets())
 def test_only_a_real_bar_with_a_positive_price_and_volume_is_tradable(bars: list[Bars]) -> None:
     panel = _panel(CRYPTO, *bars)
@@ -84,7 +84,7 @@ def test_only_a_real_bar_with_a_positive_price_and_volume_is_tradable(bars: list
             assert (panel.volume[panel.tradable[:, column], column] > 0).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(bars=_markets(), data=st.data())
 def test_the_past_of_a_panel_does_not_depend_on_its_future(bars: list[Bars], data: st.DataObject) -> None:
     for item in bars:  # volume that begins later would change which bars of the past count as without volume

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from wealtharena.config import compose
+from tests.data.specs import compose
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data import auto, load, repeat_overrides
 from wealtharena.data.bars import Bars, RawBars, raw_table

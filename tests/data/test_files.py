@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from wealtharena.config import compose
+from tests.data.specs import compose
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data import Panel, load, load_panel, tables

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.data.specs import compose
 from wealtharena import features
-from wealtharena.config import compose
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data import align, cache, load, loading, repeat_overrides
 from wealtharena.data.bars import Bars, RawBars, raw_table
@@ -86,10 +86,10 @@ def test_features_are_kept_under_the_content_that_they_were_made_of(stored: Expe
 
 
 def test_only_the_newest_entries_of_a_cache_are_kept(tmp_path: Path) -> None:
-    for i in range(30):
+    for i in range(15):
         cache.save_arrays(tmp_path / f"{i}.panel.npz", {"a": np.arange(i)}, {"i": i})
     assert len(list(tmp_path.iterdir())) <= 12
-    assert cache.load_arrays(tmp_path / "29.panel.npz") is not None
+    assert cache.load_arrays(tmp_path / "14.panel.npz") is not None
 
 
 def test_bars_of_the_simulator_in_a_store_stay_marked_as_simulated(stored: ExperimentSpec) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from wealtharena.config import compose
+from tests.data.specs import compose
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.data import Panel, load_panel, macro
 from wealtharena.errors import DataError

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.data.specs import compose
 from wealtharena import features
-from wealtharena.config import compose
 from wealtharena.data import Panel, load
 from wealtharena.errors import DataError
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from wealtharena.config import compose
+from tests.data.specs import compose
 from wealtharena.config.specs.data import SimulatorSpec
 from wealtharena.data import SimulatedMarket, load, simulate_market
 from wealtharena.errors import DataError

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.data.specs import compose
 from wealtharena import features
-from wealtharena.config import compose
 from wealtharena.config.specs.features import FeaturesSpec
 from wealtharena.data import Panel, load, load_panel
 from wealtharena.errors import ConfigError, DataError
