@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.data.specs import compose
+from tests.data.specs import compose, with_data
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data import auto, load, repeat_overrides
 from wealtharena.data.bars import Bars, RawBars, raw_table
@@ -34,7 +34,7 @@ class _Asked(list[Sequence[str]]):
 
 
 def _spec(asset: str, root: Path, *overrides: str) -> ExperimentSpec:
-    return compose([f"asset={asset}", "data=auto", f"data.root={root}", *overrides])
+    return with_data(compose([f"asset={asset}", "data=auto", *overrides]), root=str(root))
 
 
 def _fill(spec: ExperimentSpec, *symbols: str, provider: str = "yahoo") -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.data.specs import compose
+from tests.data.specs import compose, with_data
 from wealtharena import features
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data import align, cache, load, loading, repeat_overrides
@@ -20,7 +20,7 @@ from wealtharena.errors import ConfigError, DataError, ProviderError
 
 @pytest.fixture
 def stored(tmp_path: Path) -> ExperimentSpec:
-    spec = compose(["asset=crypto", "data=store", f"data.root={tmp_path}", "data.symbols=[BTC-USD,ETH-USD]"])
+    spec = with_data(compose(["asset=crypto", "data=store"]), root=str(tmp_path), symbols=("BTC-USD", "ETH-USD"))
     _write(spec, "BTC-USD", 1)
     _write(spec, "ETH-USD", 2)
     return spec
@@ -120,7 +120,7 @@ def test_the_repeating_command_names_the_file_and_the_dates(tmp_path: Path) -> N
     path = tmp_path / "bars.csv"
     days = pd.date_range("2023-01-01", periods=50, freq="D")
     pd.DataFrame({"date": days, "symbol": "BTC-USD", "close": np.linspace(1, 2, 50)}).to_csv(path, index=False)
-    spec = compose(["asset=crypto", "data=files", f"data.path={path}"])
+    spec = with_data(compose(["asset=crypto", "data=files"]), path=str(path))
     panel = load(spec.asset, spec.data, seed=0)
     assert repeat_overrides(panel, spec.data) == f"data=files data.path={path} data.end=2023-02-19"
 
@@ -136,7 +136,7 @@ def test_findings_of_the_quality_room_reach_the_panel(tmp_path: Path) -> None:
     days = pd.date_range("2023-01-01", periods=80, freq="D")
     frame = pd.DataFrame({"date": days, "symbol": "BTC-USD", "close": np.linspace(1, 2, 80)})
     pd.concat([frame, frame.iloc[[5]]]).to_csv(path, index=False)
-    spec = compose(["asset=crypto", "data=files", f"data.path={path}"])
+    spec = with_data(compose(["asset=crypto", "data=files"]), path=str(path))
     panel = load(spec.asset, spec.data, seed=0)
     assert panel.bars == 80
     assert any("duplicates: 1 rows of 1 symbols (repair)" in note for note in panel.notes)
@@ -184,5 +184,5 @@ def test_auto_takes_the_manners_of_the_provider_it_chose() -> None:
     own = compose(["data=coingecko"]).data.manners
     assert loading.data_for("coingecko", spec.data).manners == own
     assert loading.data_for("ecb", spec.data) is spec.data
-    server = compose(["asset=crypto", "data=auto", "data.manners.base_url=http://127.0.0.1:1"])
+    server = with_data(spec, manners=spec.data.manners.model_copy(update={"base_url": "http://127.0.0.1:1"}))
     assert loading.data_for("coingecko", server.data) is server.data

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.data.specs import compose
+from tests.data.specs import compose, with_data
 from wealtharena import features
 from wealtharena.data import Panel, load
 from wealtharena.errors import DataError
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not MARKET.exists(), reason="the folder of real 
 
 
 def _load(asset: str, file: str, *overrides: str) -> Panel:
-    spec = compose([f"asset={asset}", "data=files", f"data.path='{MARKET / file}'", *overrides])
+    spec = with_data(compose([f"asset={asset}", "data=files", *overrides]), path=str(MARKET / file))
     return load(spec.asset, spec.data, seed=0)
 
 
@@ -50,7 +50,7 @@ def test_every_file_loads_with_its_class_and_has_features(
         ours = pd.Series(panel.close[:, column], pd.DatetimeIndex(panel.timestamps).tz_localize("UTC")).dropna()
         assert len(ours) >= len(truth) - 2
         np.testing.assert_array_equal(ours.to_numpy(), truth.reindex(ours.index).to_numpy())
-    made = features.compute(panel, compose([f"asset={asset}"]).features)
+    made = features.compute(panel, compose([f"asset={asset}", "data=files"]).features)
     last = made.values[-1]
     assert np.isfinite(last).all()
 
@@ -71,7 +71,7 @@ def test_the_day_of_negative_oil_is_a_mark_and_poisons_nothing() -> None:
     row = int(np.flatnonzero(panel.timestamps == np.datetime64("2020-04-20"))[0])
     assert panel.close[row, oil] == pytest.approx(-37.63, abs=1e-5)
     assert not panel.tradable[row, oil]
-    made = features.compute(panel, compose(["asset=commodities"]).features)
+    made = features.compute(panel, compose(["asset=commodities", "data=files"]).features)
     after = made.values[row - made.warmup_bars :, oil]
     assert np.isnan(after[0]).all()
     assert np.isfinite(after[2:]).all(axis=1).mean() > 0.95
