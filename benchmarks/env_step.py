@@ -1,6 +1,6 @@
 """Steps a second of the market kernel, beside the bare loop that writes the same observation, in the same run.
 
-    python benchmarks/env_step.py            # one core; pip install gym-anytrading adds its row
+python benchmarks/env_step.py            # one core; pip install gym-anytrading adds its row
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def write_only(features: np.ndarray, bar: np.ndarray, obs: np.ndarray) -> None:
         bar[i] = t + 1 if t + 1 < features.shape[0] else 0
 
 
-def bare_loop(market: Market, envs: int, *, batches: int = 20) -> float:
+def bare_loop(market: Market, envs: int, *, batches: int = 8) -> float:
     features = np.asarray(market.features).reshape(market.length, -1)
     obs = np.zeros((envs, market.layout.size), dtype=np.float32)
     bar = np.random.default_rng(0).integers(0, market.length, envs)
@@ -60,7 +60,7 @@ def bare_loop(market: Market, envs: int, *, batches: int = 20) -> float:
     return rate(run, envs * batches)
 
 
-def batch(market: Market, spec, envs: int, *, batches: int = 20) -> float:
+def batch(market: Market, spec, envs: int, *, batches: int = 2) -> float:
     env = PortfolioVectorEnv(market, spec, num_envs=envs)
     rng = np.random.default_rng(0)
     actions = [rng.uniform(-1, 1, (envs, len(market.symbols))).astype(np.float32) for _ in range(8)]
@@ -132,7 +132,15 @@ def main() -> None:
     if other is not None:
         print(f"  kernel over gym-anytrading: {ours / other:.0f}; over the bare loop: {ours / bare:.3f}")
     print("cost of a step, nanoseconds (symbols x window x features)")
-    for assets, window, count in ((5, 1, 20), (10, 1, 20), (20, 1, 20), (40, 1, 20), (10, 1, 40), (10, 4, 20), (10, 8, 20)):
+    for assets, window, count in (
+        (5, 1, 20),
+        (10, 1, 20),
+        (20, 1, 20),
+        (40, 1, 20),
+        (10, 1, 40),
+        (10, 4, 20),
+        (10, 8, 20),
+    ):
         many = features_of(assets=assets, count=count)
         wide = spec_of(f"env.window={window}")
         ns = 1e9 / batch(market_of(many, wide), wide, 256, batches=10)

@@ -114,11 +114,11 @@ IMPACT_THEN: Final = 6 * LANES
 INCOME_THEN: Final = 7 * LANES
 VOLUME_THEN: Final = 8 * LANES
 MARK_THEN: Final = 9 * LANES
-GOAL: Final = 10 * LANES  # target units
-MOST: Final = 11 * LANES  # most units that the bar's volume lets trade
-FILLED: Final = 12 * LANES  # units traded, signed
-FEE: Final = 13 * LANES  # what that cost
-CELL: Final = 14 * LANES
+CELL: Final = 10 * LANES
+GOAL: Final = INVERSE_NOW  # target units; this and the next three take the place of what is no longer needed
+MOST: Final = VOLUME_THEN  # most units that the bar's volume lets trade
+FILLED: Final = MARK_NOW  # units traded, signed
+FEE: Final = IMPACT_NOW  # what that cost
 
 # Rows of `desk` [DESK], one for all symbols of an account.
 D_EQUITY: Final = 0 * LANES
@@ -296,8 +296,10 @@ def fill(rules: Float64, lots: Float64, cells: Float64, desk: Float64, assets: i
         for e in range(width):
             before = c[UNITS + e]
             x = c[WISH + e] * desk[D_EQUITY + e]
-            trades = (abs(x - before * c[MARK_NOW + e]) >= least * desk[D_EQUITY + e]) & (desk[D_HOLD + e] == 0.0)
-            c[GOAL + e] = desk[D_SCALE + e] * x * c[INVERSE_NOW + e] if trades else desk[D_KEEP + e] * before
+            moves = (abs(x - before * c[MARK_NOW + e]) >= least * desk[D_EQUITY + e]) & (desk[D_HOLD + e] == 0.0)
+            inverse = c[INVERSE_NOW + e]
+            goal = desk[D_SCALE + e] * x * inverse if moves else desk[D_KEEP + e] * before
+            c[GOAL + e] = goal if (inverse > 0.0) & (c[PRICE + e] > 0.0) else before
             c[MOST + e] = share * c[VOLUME_THEN + e]
         if lot > 0.0:
             for e in range(width):
@@ -308,7 +310,6 @@ def fill(rules: Float64, lots: Float64, cells: Float64, desk: Float64, assets: i
             before = c[UNITS + e]
             price = c[PRICE + e]
             du = min(max(c[GOAL + e] - before, -c[MOST + e]), c[MOST + e])
-            du = du if (price > 0.0) & (c[INVERSE_NOW + e] > 0.0) else 0.0
             value = du * price
             order = abs(value)
             after = before + du
