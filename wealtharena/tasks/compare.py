@@ -183,14 +183,14 @@ def _cells(row: Mapping[str, Any]) -> Iterable[str]:
             "-",
             f"[red]{row['status']}[/] {why[:80]}",
         ]
-    status = row["verdict"]["status"]
+    status, bounds = row["verdict"]["status"], row["intervals"]["sharpe"]
     return [
         str(row["rank"]),
         *who,
         str(len(row["seeds"])),
         _number(row["composite"], "{:.2f}"),
         *(_number(row["metrics"].get(name), form) for name, form in _SHOWN),
-        " to ".join(_number(bound, "{:+.2f}") for bound in row["intervals"]["sharpe"]),
+        "-" if None in bounds else " to ".join(_number(bound, "{:+.2f}") for bound in bounds),
         f"[{_STYLE[status]}]{status}[/]",
     ]
 
