@@ -146,6 +146,7 @@ class _Walker:
         paths, assets, steps = len(factors), len(market.symbols), stop - 1 - start
         kept = paths if keep else 0
         self.market, self.rules, self.start = market, rules, start
+        self.margined = bool(rules.vector[kernel.MARGINED])
         self.units = np.zeros((paths, assets))
         self.state = np.zeros((paths, kernel.STATE))
         self.scratch = kernel_scratch(assets)
@@ -216,6 +217,8 @@ class _Walker:
         paid = self.market.dividends[first + 1 : first + steps + 1]
         if not paid.any():
             return np.zeros(steps)
+        if not self.margined:
+            return self.ledger[0, :, 3]
         held = np.concatenate(
             [np.zeros((1, paid.shape[1])), np.cumsum(self.fills[0, :, 0] + self.fills[0, :, 2], axis=0)]
         )
@@ -237,9 +240,11 @@ def _trades(fills: kernel.Float64, bars: kernel.Float64) -> Trades:
 
 def _columns(units: kernel.Float64, fee: kernel.Float64, price: kernel.Float64) -> tuple[npt.NDArray[Any], ...]:
     """Return bar, symbol, units, price, value and cost of every trade, in time order."""
-    step, symbol = np.nonzero(units)
-    traded, paid = units[step, symbol], price[step, symbol]
-    return step + 1, symbol, traded, paid, traded * paid, fee[step, symbol]
+    flat = np.ascontiguousarray(units).reshape(-1)
+    places = np.flatnonzero(flat)
+    step, symbol = np.divmod(places, units.shape[1])
+    traded, paid, cost = (np.ascontiguousarray(column).reshape(-1)[places] for column in (units, price, fee))
+    return step + 1, symbol, traded, paid, traded * paid, cost
 
 
 def _finite(targets: npt.NDArray[np.float64], start: int, stop: int) -> npt.NDArray[np.float64]:
