@@ -88,7 +88,7 @@ results: $(VENV)/.stamp-run ## the five agents over five seeds on recorded bars,
 
 .PHONY: test lint format bench wheel clean clean-data
 test: $(VENV)/.stamp-dev ## run the tests (TESTS=tests/config for a part)
-	$(BIN)/python -m pytest -q $(TESTS) $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(TESTS) $(ARGS)
 
 lint: $(VENV)/.stamp-dev ## format, lint, types and layers, nothing changed
 	$(BIN)/ruff format --check .
