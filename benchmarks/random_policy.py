@@ -13,7 +13,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.worlds import market_of
-from wealtharena.config import compose
+from wealtharena.config import ExperimentSpec, compose
 from wealtharena.data import loading
 from wealtharena.envs.simulate import simulate
 from wealtharena.features.panel import FeaturePanel
@@ -31,15 +31,8 @@ FREE = [
 ]
 
 
-def returns(asset: str, seed: int, overrides: list[str]) -> tuple[float, float]:
-    """Return the mean return over cash and the mean cost a bar."""
-    data = [
-        "data=simulated",
-        "data.simulator.bars=250",
-        "data.simulator.drift=false",
-        "data.simulator.predictability=0",
-    ]
-    spec = compose([f"asset={asset}", *data, "universe.max_symbols=4", "asset.limits.participation=1.0", *overrides])
+def returns(spec: ExperimentSpec, seed: int) -> tuple[float, float]:
+    """Return the mean return and the mean of all that is paid a bar."""
     panel = loading.load(spec.asset, spec.data, seed=seed)
     none = np.zeros((*panel.close.shape, 1), dtype=np.float32)
     market = market_of(FeaturePanel(panel=panel, values=none, names=("none",), warmup_bars=0), spec.env)
@@ -49,12 +42,19 @@ def returns(asset: str, seed: int, overrides: list[str]) -> tuple[float, float]:
 
 
 def main() -> None:
+    data = [
+        "data=simulated",
+        "data.simulator.bars=250",
+        "data.simulator.drift=false",
+        "data.simulator.predictability=0",
+    ]
     print(f"mean return a bar of random weights, {SEEDS} seeds, basis points (95 % interval)")
     for asset in ("forex", "stocks"):
         for name, overrides in (("no cost", FREE), ("the class's costs", [])):
-            gained, paid = np.array([returns(asset, seed, overrides) for seed in range(SEEDS)]).T * 1e4
+            spec = compose([f"asset={asset}", *data, "universe.max_symbols=4", *overrides])
+            gained, paid = np.array([returns(spec, seed) for seed in range(SEEDS)]).T * 1e4
             half = 1.96 * gained.std(ddof=1) / np.sqrt(SEEDS)
-            print(f"  {asset:<8} {name:<18} {gained.mean():>8.3f} +- {half:.3f}   paid {paid.mean():.3f}")
+            print(f"  {asset:<8} {name:<18} {gained.mean():>8.3f} +- {half:.3f}   paid {paid.mean():.3f}", flush=True)
 
 
 if __name__ == "__main__":
