@@ -69,10 +69,13 @@ def ours(algo: str, steps: int, clock: Any) -> float:
 def stock(algo: str, steps: int, clock: Any) -> float:
     """Return environment steps a second of RLlib's own algorithm over the same vector environment."""
     import gymnasium as gym
+    import ray
     from ray.rllib.algorithms.dqn import DQNConfig
     from ray.rllib.algorithms.sac import SACConfig
     from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
 
+    if not ray.is_initialized():  # a Ray of its own, whatever else runs on this machine
+        ray.init(address="local", include_dashboard=False, log_to_driver=False)
     bench = workbench(algo)
     config: Any = DQNConfig() if algo == "dqn" else SACConfig()
     config.environment("wealtharena/Portfolio-v0", env_config={"market": bench.market, "spec": bench.env})

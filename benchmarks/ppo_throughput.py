@@ -144,11 +144,14 @@ def bound(steps: int, *, envs: int, rollout: int, minibatch: int, epochs: int) -
 def stock_rllib(steps: int, *, envs: int, rollout: int, minibatch: int, epochs: int) -> float:
     """Return steps a second of RLlib's own PPO over the same vector environment."""
     import gymnasium as gym
+    import ray
     from ray.rllib.algorithms.ppo import PPOConfig
     from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
 
     import wealtharena  # noqa: F401  # registers the environment
 
+    if not ray.is_initialized():  # a Ray of its own, whatever else runs on this machine
+        ray.init(address="local", include_dashboard=False, log_to_driver=False)
     bench = workbench(envs=envs, rollout=rollout, minibatch=minibatch, epochs=epochs)
     name = "wealtharena/Portfolio-v0"
     config = (
