@@ -75,8 +75,10 @@ def test_higher_costs_never_raise_final_equity_under_fixed_weights(seed, opens, 
     panel = random_panel(rng, opens=opens)
     market = market_of(panel, spec)
     weights = np.tile(rng.normal(0, 0.5, 3), (panel.bars, 1))
-    cheap = simulate(market, weights, spec=spec).equity[-1]
-    assert simulate(market, weights, spec=spec, cost_factor=factor).equity[-1] <= cheap * (1 + 1e-12)
+    cheap = simulate(market, weights, spec=spec)
+    dear = simulate(market, weights, spec=spec, cost_factor=factor)
+    assert dear.equity[-1] <= cheap.equity[-1] * (1 + 1e-12)
+    assert dear.costs.sum() > cheap.costs.sum()
 
 
 @settings(max_examples=40, deadline=None)
