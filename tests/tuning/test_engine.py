@@ -25,7 +25,7 @@ def one_ray() -> Iterator[None]:
     import ray
 
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
     yield
     ray.shutdown()
 
@@ -60,7 +60,7 @@ def test_what_asha_stops_is_told_pruned_with_its_last_value(tmp_path: Path) -> N
     for trial in trials:
         last = max(trial.intermediate_values)
         expected = -((trial.params["x"] - 0.3) ** 2) * (1 + 1 / last)
-        assert trial.intermediate_values[last] == pytest.approx(expected)
+        assert trial.intermediate_values[last] == pytest.approx(expected, rel=1e-4)  # overrides carry six digits
         assert (last < STEPS) == (trial.state.name == "PRUNED")
 
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import filelock
 
+from wealtharena.agents import cluster
 from wealtharena.config.specs.agent import ComputeSpec
 from wealtharena.config.specs.sweep import SweepSpec
 from wealtharena.errors import Interrupted, TrainingError
@@ -327,19 +328,12 @@ def _ray(compute: ComputeSpec, sweep: SweepSpec) -> Iterator[None]:
         RAY_AIR_NEW_OUTPUT="0",
         TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S="0",
     )
-    import ray
-
     for noisy in ("ray.tune", "ray.train", "ray.air"):  # the listener says it in one line each
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
-    if ray.is_initialized():
-        yield
-        return
-    if compute.address:
-        ray.init(address=compute.address, log_to_driver=False, configure_logging=False)
-    else:
-        cpus = compute.num_cpus or max(1, math.ceil(sweep.concurrency * sweep.cpus_per_trial))
-        ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    cpus = compute.num_cpus or max(1, math.ceil(sweep.concurrency * sweep.cpus_per_trial))
+    ours = cluster.connect(compute.model_copy(update={"num_cpus": cpus}))
     try:
         yield
     finally:
-        ray.shutdown()
+        if ours:
+            cluster.disconnect()
