@@ -298,6 +298,7 @@ def _played(state: _Audit, market: Market, whole: Played, other: Played, t: int,
     first = state.env.window - 1
     upto = t - first
     (seen, paid), (other_seen, other_paid) = whole, other
+    upto = min(upto, len(paid), len(other_paid))  # a liquidated account has no more to compare
     found: dict[str, Finding] = {}
     moved = _first(_differs(seen[: upto + 1], other_seen[: upto + 1]))
     if moved:
