@@ -61,7 +61,7 @@ def test_a_misspelt_choice_names_the_near_one_and_all_there_are() -> None:
     said = complaint("asset=crpto")
     assert "asset=crpto is not a choice; did you mean asset=crypto?" in said
     assert "commodities, crypto, etf, forex, stocks" in said
-    assert "did you mean algo=ppo?" in complaint("algo=pppo")
+    assert "did you mean algo=sac?" in complaint("algo=saac")
 
 
 def test_a_misspelt_group_or_key_names_the_near_one() -> None:
