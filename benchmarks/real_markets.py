@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[1]
 FILES = {
     "stocks": "stocks_asx_daily.parquet",
@@ -26,8 +28,8 @@ FILES = {
 }
 HEAD = """# What the defaults achieve on recorded real markets
 
-Made by `make results MARKET=<folder of recorded bars>`; nothing here is written by hand. Each row is `algo=ppo` with the
-default settings over {seeds} seeds, tested once on the last fifth of the record. `return` and `Sharpe` are interquartile
+Made by `make results MARKET=<folder of recorded bars>`; nothing here is written by hand. Each row is `algo=ppo` with
+`train.env_steps={steps}` over {seeds} seeds, tested once on the last fifth of the record. `return` and `Sharpe` are interquartile
 means over seeds, after costs; the interval is that of the Sharpe ratio over seeds; the difference is to buy-and-hold over
 the same bars, with its 95 % interval from a paired block bootstrap over bars and seeds.
 
@@ -52,7 +54,9 @@ def main() -> int:
             rows.append(table_row(row, baseline_sharpe(out / asset)))
             details.append(detail(row))
         print(f"{asset}: {time.monotonic() - started:.0f} s", flush=True)
-    text = HEAD.format(seeds=asked.seeds) + "\n".join(rows) + "\n\n## Why\n\n" + "\n".join(details)
+    text = (
+        HEAD.format(seeds=asked.seeds, steps=asked_steps(out)) + "\n".join(rows) + "\n\n## Why\n\n" + "\n".join(details)
+    )
     asked.docs.write_text(text)
     print(text)
     return 0
@@ -99,6 +103,14 @@ def baseline_sharpe(folder: Path) -> str:
         if value is not None:
             return f"{value:+.2f}"
     return "-"
+
+
+def asked_steps(out: Path) -> str:
+    """Return the training length that the runs were asked for, as their records keep it."""
+    found = set()
+    for path in out.glob("*/*/.hydra/config.yaml"):
+        found.add(str(yaml.safe_load(path.read_text())["train"]["env_steps"]))
+    return " or ".join(sorted(found))
 
 
 def detail(row: dict[str, Any]) -> str:
