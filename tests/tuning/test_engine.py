@@ -60,7 +60,7 @@ def test_what_asha_stops_is_told_pruned_with_its_last_value(tmp_path: Path) -> N
     for trial in trials:
         last = max(trial.intermediate_values)
         expected = -((trial.params["x"] - 0.3) ** 2) * (1 + 1 / last)
-        assert trial.intermediate_values[last] == pytest.approx(expected, rel=1e-4, abs=1e-6)  # overrides carry six digits
+        assert trial.intermediate_values[last] == pytest.approx(expected, rel=1e-4, abs=1e-6)
         assert (last < STEPS) == (trial.state.name == "PRUNED")
 
 
