@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -289,9 +290,10 @@ def importance(found: SearchResult) -> dict[str, float]:
         return {}
     study = optuna.load_study(study_name=found.study_name, storage=storage_of(found.study_path))
     try:
-        return dict(
-            optuna.importance.get_param_importances(study, evaluator=optuna.importance.PedAnovaImportanceEvaluator())
-        )
+        with warnings.catch_warnings():  # it warns where a condition held for few trials; those it leaves out
+            warnings.simplefilter("ignore", UserWarning)
+            evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+            return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
     except (ValueError, RuntimeError):  # conditional spaces may leave no parameter that all trials share
         return {}
 
