@@ -22,13 +22,13 @@ PARSER.add_argument(
     "--cpu-clock", action="store_true", help="processor time instead of wall time, for a machine that is shared"
 )
 
-import torch  # noqa: E402
+import torch  # noqa: E402  # after the thread settings
 
-from benchmarks.ppo_throughput import market  # noqa: E402
-from wealtharena.agents.engine import Workbench, check_action  # noqa: E402
-from wealtharena.config import compose, plugins  # noqa: E402
-from wealtharena.envs.market import Market  # noqa: E402
-from wealtharena.features.panel import Scaler  # noqa: E402
+from benchmarks.ppo_throughput import market  # noqa: E402  # after the thread settings
+from wealtharena.agents.engine import Workbench, check_action  # noqa: E402  # after the thread settings
+from wealtharena.config import compose, plugins  # noqa: E402  # after the thread settings
+from wealtharena.envs.market import Market  # noqa: E402  # after the thread settings
+from wealtharena.features.panel import Scaler  # noqa: E402  # after the thread settings
 
 ENVS, BATCH, RATIO, STARTS = 16, 256, 1 / 16, 1024
 

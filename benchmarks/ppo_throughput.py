@@ -27,16 +27,16 @@ PARSER.add_argument(
     "--cpu-clock", action="store_true", help="processor time instead of wall time, for a machine that is shared"
 )
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from torch import nn  # noqa: E402
+import numpy as np  # noqa: E402  # after the thread settings
+import torch  # noqa: E402  # after the thread settings
+from torch import nn  # noqa: E402  # after the thread settings
 
-from wealtharena.agents import ppo  # noqa: E402
-from wealtharena.agents.engine import Workbench  # noqa: E402
-from wealtharena.config import compose  # noqa: E402
-from wealtharena.data.panel import Panel  # noqa: E402
-from wealtharena.envs.market import Market  # noqa: E402
-from wealtharena.features.panel import FeaturePanel, Scaler  # noqa: E402
+from wealtharena.agents import ppo  # noqa: E402  # after the thread settings
+from wealtharena.agents.engine import Workbench  # noqa: E402  # after the thread settings
+from wealtharena.config import compose  # noqa: E402  # after the thread settings
+from wealtharena.data.panel import Panel  # noqa: E402  # after the thread settings
+from wealtharena.envs.market import Market  # noqa: E402  # after the thread settings
+from wealtharena.features.panel import FeaturePanel, Scaler  # noqa: E402  # after the thread settings
 
 ENVS, BARS, ASSETS, FEATURES = 256, 128, 10, 20
 

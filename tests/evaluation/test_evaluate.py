@@ -10,26 +10,6 @@ from wealtharena.evaluation import backtest, comparison, evaluate, stress, table
 from wealtharena.evaluation.ledger import Trials
 from wealtharena.evaluation.splits import Segment
 
-DESIGN_NAMES = [
-    "total_return",
-    "annual_return",
-    "annual_volatility",
-    "sharpe",
-    "sortino",
-    "max_drawdown",
-    "calmar",
-    "win_rate",
-    "profit_factor",
-    "var_95",
-    "cvar_95",
-    "turnover",
-    "exposure",
-    "trades",
-    "costs_paid",
-    "psr",
-    "min_track_record_length",
-]
-
 
 class Follower:
     """Holds the symbol that rose most on the last bar; its seed tilts it."""
@@ -85,10 +65,10 @@ def single(settings):
 def test_the_blocks_of_run_json_are_complete_and_are_json(single, settings):
     blocks = single.to_json()
     json.dumps(blocks, allow_nan=False)
-    assert set(DESIGN_NAMES) <= set(blocks["metrics"])
+    assert set(worlds.DESIGN_NAMES) <= set(blocks["metrics"])
     assert set(blocks["baselines"]) == set(settings[1].baselines)
     for name in blocks["baselines"]:
-        assert set(DESIGN_NAMES) <= set(blocks["baselines"][name])
+        assert set(worlds.DESIGN_NAMES) <= set(blocks["baselines"][name])
         found = blocks["comparison"][name]
         assert found["ci95"][0] <= found["sharpe_difference"] <= found["ci95"][1]
         assert 0 < found["p_value"] <= 1

@@ -8,6 +8,26 @@ from wealtharena.data.panel import Panel
 from wealtharena.envs.trajectory import Trades, Trajectory
 from wealtharena.features.panel import FeaturePanel
 
+DESIGN_NAMES = [
+    "total_return",
+    "annual_return",
+    "annual_volatility",
+    "sharpe",
+    "sortino",
+    "max_drawdown",
+    "calmar",
+    "win_rate",
+    "profit_factor",
+    "var_95",
+    "cvar_95",
+    "turnover",
+    "exposure",
+    "trades",
+    "costs_paid",
+    "psr",
+    "min_track_record_length",
+]
+
 
 def panel(bars=120, assets=3, *, seed=0, drift=0.0003, volatility=0.01, start="2020-01-01", opens=True, **changes):
     rng = np.random.default_rng(seed)

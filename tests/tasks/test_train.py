@@ -11,31 +11,12 @@ from typing import Any
 
 import pytest
 
+from tests.evaluation.worlds import DESIGN_NAMES
 from tests.tasks.conftest import record
 from wealtharena.errors import ConfigError, DataError, WealthArenaError
 from wealtharena.evaluation import metrics
 
 Small = Callable[..., tuple[int, Path]]
-
-NAMES = {
-    "total_return",
-    "annual_return",
-    "annual_volatility",
-    "sharpe",
-    "sortino",
-    "max_drawdown",
-    "calmar",
-    "win_rate",
-    "profit_factor",
-    "var_95",
-    "cvar_95",
-    "turnover",
-    "exposure",
-    "trades",
-    "costs_paid",
-    "psr",
-    "min_track_record_length",
-}
 
 
 def test_a_run_leaves_what_the_design_promises(small: Small) -> None:
@@ -59,7 +40,7 @@ def test_a_run_leaves_what_the_design_promises(small: Small) -> None:
     assert run["status"] == "completed"
     assert run["schema_version"] == 1
     assert set(run["metrics"]) == {"train", "validation", "test"}
-    assert set(run["metrics"]["test"]) >= NAMES
+    assert set(run["metrics"]["test"]) >= set(DESIGN_NAMES)
     assert {"buy_and_hold", "equal_weight", "momentum", "cash", "random"} <= set(run["baselines"])
     assert {"sharpe_difference", "ci95", "p_value"} <= set(run["comparison"]["buy_and_hold"])
     assert run["verdict"]["status"] in ("unproven", "rejected")

@@ -8,9 +8,8 @@ from tests.evaluation.worlds import trajectory
 from wealtharena.config import compose
 from wealtharena.evaluation.evaluate import Facts, judge
 from wealtharena.evaluation.ledger import Trials
-from wealtharena.tasks.sweep import strategies
 from wealtharena.tuning.engine import TrialRow
-from wealtharena.tuning.selection import RETURNS_KEY, best, selection_bias
+from wealtharena.tuning.selection import RETURNS_KEY, best, selection_bias, strategies
 
 SEARCHES, TRIALS, BARS, SEEDS = 20, 20, 500, 3
 

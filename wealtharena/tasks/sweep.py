@@ -32,7 +32,7 @@ from wealtharena.training.job import Silent
 from wealtharena.tuning import space
 from wealtharena.tuning.engine import SearchResult, TrialRow, search
 from wealtharena.tuning.search import storage_of
-from wealtharena.tuning.selection import RETURNS_KEY, Finalist, SelectionBias, best, rank, selection_bias
+from wealtharena.tuning.selection import RETURNS_KEY, Finalist, SelectionBias, best, rank, selection_bias, strategies
 
 _NOT_A_TRIALS = ("sweep", "hydra", "resume", "task", "tracking")
 
@@ -227,15 +227,6 @@ def judge_winner(job: Search, record: RunRecord, winner: TrainedFinalist, trials
     )
     record.update(status="completed")
     return {"verdict": record.content["verdict"], "test": record.content["metrics"]["test"]}
-
-
-def strategies(trials: Sequence[TrialRow]) -> np.ndarray[Any, np.dtype[np.float64]] | None:
-    """Return the trials' validation returns [T, N], cut to the shortest; None for fewer than two."""
-    series = [np.asarray(row.extra[RETURNS_KEY]) for row in trials if row.extra.get(RETURNS_KEY)]
-    if len(series) < 2:
-        return None
-    bars = min(len(values) for values in series)
-    return np.column_stack([values[-bars:] for values in series])
 
 
 def describe_search(

@@ -63,23 +63,31 @@ def rank(finalists: Sequence[Finalist], *, mode: Literal["max", "min"]) -> tuple
     return tuple(sorted(finalists, key=lambda finalist: -finalist.rank_score(mode)))
 
 
+def strategies(trials: Sequence[TrialRow]) -> FloatArray | None:
+    """Return the validation returns [T, N] of the distinct configurations, cut to the shortest; None for fewer than two."""
+    series = {
+        row.overrides: np.asarray(row.extra[RETURNS_KEY], dtype=np.float64)
+        for row in trials
+        if row.extra.get(RETURNS_KEY)
+    }
+    if len(series) < 2:
+        return None
+    bars = min(len(values) for values in series.values())
+    return np.column_stack([values[-bars:] for values in series.values()])
+
+
 def selection_bias(trials: Sequence[TrialRow], *, blocks: int) -> SelectionBias:
     """Return PBO and the deflation that the trials' validation returns imply.
 
     Every trial that reported returns counts, stopped ones too: what was looked at was chosen among. Series are cut to
     the shortest; blocks are halved until each holds at least two bars.
     """
-    series = {
-        row.overrides: np.asarray(row.extra[RETURNS_KEY], dtype=np.float64)
-        for row in trials
-        if row.extra.get(RETURNS_KEY)
-    }
     tried = len({row.overrides for row in trials})
     empty = np.empty(0)
-    if len(series) < 2:
+    performance = strategies(trials)
+    if performance is None:
         return SelectionBias(tried, None, empty, None, None)
-    bars = min(len(values) for values in series.values())
-    performance = np.column_stack([values[-bars:] for values in series.values()])
+    bars = performance.shape[0]
     ratios = np.array([significance.moments(column).sharpe for column in performance.T])
     variance = float(np.var(np.nan_to_num(ratios), ddof=1))
     expected = significance.expected_maximum_sharpe(tried, variance=variance)
