@@ -63,6 +63,7 @@ PLAIN: dict[str, Any] = {
         "eta": 0.1,
         "risk_aversion": 2.0,
         "drawdown_penalty": 0.5,
+        "parameter": 0.0,
     },
     "randomisation": {"enabled": False, "cost_low": 0.5, "cost_high": 2.0},
 }

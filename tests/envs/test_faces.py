@@ -30,20 +30,20 @@ def test_the_environment_keeps_gymnasiums_contract(action, reward):
 
 
 @pytest.mark.parametrize("reward", REWARDS)
-@pytest.mark.parametrize("window", [1, 3])
-def test_a_batch_equals_single_environments_bit_for_bit_resets_included(window, reward):
+@pytest.mark.parametrize(("window", "count"), [(1, 5), (3, 5), (1, 70), (3, 70)])  # 70: whole lanes and some over
+def test_a_batch_equals_single_environments_bit_for_bit_resets_included(window, count, reward):
     spec = spec_of(window=window, reward={"name": reward, "turnover_penalty": 0.1}, **WILD)
     market = market_of(PANEL, spec)
     segments = [(0, 25), (30, 60)]
-    batch = PortfolioVectorEnv(market, spec, num_envs=5, segments=segments)
-    singles = [PortfolioEnv(market, spec, segments=segments) for _ in range(5)]
+    batch = PortfolioVectorEnv(market, spec, num_envs=count, segments=segments)
+    singles = [PortfolioEnv(market, spec, segments=segments) for _ in range(count)]
     seen, _ = batch.reset(seed=11)
     for i, single in enumerate(singles):
         assert (single.reset(seed=11 + i)[0] == seen[i]).all()
     rng = np.random.default_rng(0)
     ends = {"terminated": 0, "truncated": 0}
     for _ in range(120):
-        actions = rng.uniform(-1, 1, (5, 3)).astype(np.float32) * np.float32(3)
+        actions = rng.uniform(-1, 1, (count, 3)).astype(np.float32) * np.float32(3)
         seen, reward_batch, terminated, truncated, infos = batch.step(actions)
         for i, single in enumerate(singles):
             obs, value, dead, over, info = single.step(actions[i])
@@ -118,7 +118,7 @@ def test_an_episode_never_crosses_the_end_of_its_segment(length):
     visited = set()
     for _ in range(200):
         env.step(np.zeros((8, 1), dtype=np.float32))
-        visited |= set(env.engine.clock[:, 0].tolist())
+        visited |= set(env.engine.clock[0].tolist())
     assert visited <= set(range(1, 10)) | set(range(21, 33))
     assert {8, 31} & visited  # the bars before the last ones, which are seen in final_obs only
 
@@ -127,7 +127,7 @@ def test_every_first_bar_of_every_segment_is_drawn():
     spec = spec_of(episode_bars=4)
     env = PortfolioVectorEnv(market_of(panel_of(np.ones(40)), spec), spec, num_envs=500, segments=[(0, 8), (20, 30)])
     env.reset(seed=0)
-    bars, counts = np.unique(env.engine.clock[:, 0], return_counts=True)
+    bars, counts = np.unique(env.engine.clock[0], return_counts=True)
     assert bars.tolist() == [0, 1, 2, 3, 20, 21, 22, 23, 24, 25]
     assert counts.min() > 20
 
@@ -173,6 +173,31 @@ def test_disabled_autoreset_waits_for_a_masked_reset():
     after, _ = env.reset(options={"reset_mask": np.array([True, False])})
     assert (after[1] == before[1]).all()
     assert not (after[0] == before[0]).all()
+
+
+def test_environments_that_are_over_stand_still_beside_those_that_go_on():
+    spec = spec_of(**{**WILD, "episode_bars": None})
+    market = market_of(PANEL, spec)
+    batch = PortfolioVectorEnv(market, spec, num_envs=64, segments=[(0, 25), (30, 60)], autoreset_mode="Disabled")
+    singles = [PortfolioEnv(market, spec, segments=[(0, 25), (30, 60)]) for _ in range(64)]
+    seen, _ = batch.reset(seed=4)
+    last = [single.reset(seed=4 + i)[0] for i, single in enumerate(singles)]
+    equity = np.full(64, spec.initial_cash)
+    over = np.zeros(64, dtype=bool)
+    mixed = 0
+    rng = np.random.default_rng(2)
+    for _ in range(32):
+        actions = rng.uniform(-3, 3, (64, 3)).astype(np.float32)
+        seen, _, terminated, truncated, infos = batch.step(actions)
+        mixed += bool(over.any() and not over.all())
+        for i in np.flatnonzero(~over):
+            last[i], _, dead, ended, info = singles[i].step(actions[i])
+            assert (dead, ended) == (terminated[i], truncated[i])
+            equity[i] = info["equity"]
+            over[i] = dead or ended
+        assert (seen == np.array(last)).all()
+        assert (infos["equity"] == equity).all()
+    assert mixed > 2
 
 
 @pytest.mark.parametrize(

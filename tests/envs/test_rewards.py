@@ -1,10 +1,17 @@
 import math
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.envs.markets import EVERY_COST, market_of, random_panel, spec_of
+from wealtharena.envs import rewards
 from wealtharena.envs.portfolio_env import PortfolioEnv
+from wealtharena.errors import ConfigError
 
 PANEL = random_panel(np.random.default_rng(3), bars=40, assets=2)
 
@@ -78,3 +85,42 @@ def test_ruin_costs_a_finite_amount():
     assert not truncated
     assert reward == pytest.approx(math.log(1e-6))
     assert env.observation_space.contains(obs)
+
+
+def test_every_reward_is_found_by_the_name_of_its_file_and_has_a_preset():
+    here = Path(rewards.__file__).parent
+    assert set(rewards.NAMES) == {file.stem for file in here.glob("[!_]*.py")}
+    presets = {file.stem for file in (Path(__file__).parents[2] / "conf" / "reward").glob("*.yaml")}
+    assert set(rewards.NAMES) == presets
+
+
+def test_a_reward_that_does_not_exist_names_those_that_do():
+    with pytest.raises(ConfigError, match="reward=profit") as refused:
+        play(name="profit")
+    assert "log_return" in str(refused.value.hint)
+
+
+def test_a_reward_is_added_with_one_file(tmp_path):
+    """A copy of the package with one more file under rewards/ pays what that file says."""
+    package = tmp_path / "wealtharena"
+    shutil.copytree(Path(rewards.__file__).parents[2], package, ignore=shutil.ignore_patterns("__pycache__"))
+    (package / "envs" / "rewards" / "constant.py").write_text(
+        "from wealtharena.envs.compiled import Float64, compiled\n"
+        "from wealtharena.envs.vector import PARAMETER\n\n\n"
+        "@compiled\n"
+        "def constant(ratio, before, after, first, second, rules):\n"
+        "    return rules[PARAMETER] + first, first + 1.0, second\n"
+    )
+    script = (
+        "from tests.envs.test_rewards import play\n"
+        "paid, _, _ = play(name='constant', parameter=0.5)\n"
+        "print(paid[:3].tolist())\n"
+    )
+    tests = Path(__file__).parents[2]
+    (tmp_path / "tests").symlink_to(tests / "tests")
+    (tmp_path / "conf").symlink_to(tests / "conf")
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")},
+    )  # fmt: skip
+    assert done.stdout.split("\n")[0] == "[0.5, 1.5, 2.5]"

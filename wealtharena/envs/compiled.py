@@ -8,6 +8,7 @@ import hashlib
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -15,9 +16,17 @@ from typing import Any, TypeVar, cast
 
 import numba
 import numba.core.config
+import numpy as np
+import numpy.typing as npt
 from numba import njit
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.errors import NumbaExperimentalFeatureWarning
+from numba.extending import intrinsic
 
+Float64 = npt.NDArray[np.float64]
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+machine: Callable[[Callable[..., Any]], Any] = intrinsic  # a function that emits machine code where it is called
 
 COMPILING = "compiling the market kernel (once on this machine, some 10 seconds)"
 
@@ -55,6 +64,20 @@ def _roots() -> Iterator[Path]:
         yield Path(tempfile.gettempdir()) / f"wealtharena-{getpass.getuser()}"
 
 
+class Apart(CompilerBase):
+    """Numba's own pipeline, told that no two array arguments overlap: none of the kernel's ever do."""
+
+    def define_pipelines(self) -> list[Any]:
+        """Return numba's default pipeline."""
+        self.state.flags.noalias = True
+        passes: Any = DefaultPassBuilder
+        return [passes.define_nopython_pipeline(self.state)]
+
+
+# Rewards are a tuple of functions, which numba types through its newest machinery and inlines all the same.
+warnings.filterwarnings("ignore", "First-class function type feature", NumbaExperimentalFeatureWarning)
+
+
 def compiled(function: Function) -> Function:
     """Return the function compiled on first call, inlined where it is called, and kept on disk.
 
@@ -66,7 +89,7 @@ def compiled(function: Function) -> Function:
     try:
         if folder is not None:
             config.CACHE_DIR = str(folder)
-        make = njit(cache=folder is not None, nogil=True, error_model="numpy", forceinline=True)
+        make = njit(cache=folder is not None, nogil=True, error_model="numpy", forceinline=True, pipeline_class=Apart)
         return cast(Function, make(function))
     finally:
         config.CACHE_DIR = before

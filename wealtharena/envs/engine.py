@@ -14,6 +14,7 @@ from wealtharena.envs import kernel
 from wealtharena.envs.compiled import compile_status
 from wealtharena.envs.market import Market
 from wealtharena.envs.rules import rules_of
+from wealtharena.envs.tiles import aligned
 from wealtharena.errors import MarketError
 from wealtharena.features.panel import FeaturePanel, Scaler
 
@@ -49,10 +50,9 @@ class Engine:
         rules = rules_of(spec, market.symbols, delisting=market.delisting)
         self.market = market
         self.num_envs = num_envs
-        self.units = np.zeros((num_envs, assets))
-        self.state = np.zeros((num_envs, kernel.STATE))
-        self.clock = np.zeros((num_envs, kernel.CLOCK), dtype=np.int64)
-        self.clock[:, kernel.DONE] = 1
+        self.units, self.state = kernel_accounts(assets, num_envs)
+        self.clock = aligned((kernel.CLOCK, num_envs), np.int64)
+        self.clock[kernel.DONE] = 1
         self.rng = np.zeros(num_envs, dtype=np.uint64)
         self._scratch = kernel_scratch(assets)
         self._no_final = np.zeros((0, market.layout.size), dtype=np.float32)
@@ -70,7 +70,7 @@ class Engine:
             *accounts,
         )
         self._before_step: tuple[Any, ...] = (
-            market.bars, market.features, market.years, rules.lots, rules.vector, market.copies, self._starts,
+            market.bars, market.records, market.features, market.years, rules.lots, rules.vector, market.copies, self._starts,
             *self._episode, mode, *accounts, *self._scratch,
         )  # fmt: skip
         self._all = np.ones(num_envs, dtype=np.bool_)
@@ -82,7 +82,7 @@ class Engine:
                 f"{len(seeds)} seeds for {self.num_envs} environments", hint="pass one seed an environment"
             )
         self.rng[:] = np.array([int(seed) % 2**64 for seed in seeds], dtype=np.uint64)
-        self.clock[:, kernel.EPISODE] = 0
+        self.clock[kernel.EPISODE] = 0
 
     def reset(self, obs: kernel.Float32, mask: npt.NDArray[np.bool_] | None = None) -> None:
         """Restart the environments in `mask` (default all) and write their rows of `obs` [N, D]."""
@@ -98,11 +98,24 @@ class Engine:
         return int(_STEP(*self._before_step, actions, obs, reward, terminated, truncated, final, strict))
 
 
+def kernel_accounts(assets: int, count: int) -> tuple[kernel.Float64, kernel.Float64]:
+    """Return units [A, M] and state [kernel.STATE, M] of `count` accounts, M >= count.
+
+    M makes a row an odd number of cache lines: rows a power of two apart would fight for the same few lines of the cache.
+    """
+    line = 8  # numbers
+    length = (-(-count // line) | 1) * line
+    return aligned((assets, length), np.float64), aligned((kernel.STATE, length), np.float64)
+
+
 def kernel_scratch(assets: int) -> tuple[Any, ...]:
-    """Return the arrays that the kernel works in: cells, symbols (a view of them), desk, closed, who and when."""
-    cells, lanes = np.zeros(assets * kernel.CELL), np.zeros((2, kernel.LANES), dtype=np.int64)
-    symbols = cells.reshape(assets, kernel.CELL // kernel.LANES, kernel.LANES)
-    return cells, symbols, np.zeros(kernel.DESK), np.zeros((2, assets)), lanes[0], lanes[1]
+    """Return the arrays that the kernel works in: cells, desk, pad, seen, closed, when, places and idle."""
+    rows = -(-(assets + 3) // kernel.FIELDS) * kernel.FIELDS  # whole tiles
+    cells, desk = aligned((rows * kernel.CELL,), np.float64), aligned((kernel.DESK,), np.float64)
+    pad, seen = aligned((2, rows * kernel.LANES + kernel.FIELDS), np.float64)
+    when, places = aligned((2, kernel.LANES), np.int64)
+    closed, idle = np.zeros((2, assets, kernel.LANES)), np.zeros(kernel.LANES, dtype=np.bool_)
+    return cells, desk, pad, seen, closed, when, places, idle
 
 
 def episode_starts(market: Market, spec: EnvSpec, segments: Segments | None) -> kernel.Int64:

@@ -16,12 +16,35 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from numba import literal_unroll
 
+from wealtharena.envs import tiles
 from wealtharena.envs.compiled import compiled
-from wealtharena.envs.rewards.differential_sharpe import differential_sharpe
-from wealtharena.envs.rewards.drawdown import drawdown
-from wealtharena.envs.rewards.log_return import log_return
-from wealtharena.envs.rewards.mean_variance import mean_variance
+from wealtharena.envs.rewards import CHOICES as REWARDS
+from wealtharena.envs.vector import (
+    BORROW,
+    CARRY,
+    CASH_RATE,
+    HAIRCUT,
+    HAS_DELISTING,
+    IMPACT,
+    INITIAL_CASH,
+    LIQUIDATION_FEE,
+    LOG_FACTOR_HIGH,
+    LOG_FACTOR_LOW,
+    LONG_ONLY,
+    MAINTENANCE,
+    MARGIN,
+    MARGINED,
+    MAX_GROSS,
+    MAX_WEIGHT,
+    MIN_TRADE,
+    PARTICIPATION,
+    RATE,
+    REWARD,
+    REWARD_SCALE,
+    TURNOVER_PENALTY,
+)
 
 Float64 = npt.NDArray[np.float64]
 Float32 = npt.NDArray[np.float32]
@@ -40,36 +63,7 @@ VOLUME: Final = 6  # dollar volume over the fill price: what an order could buy 
 DELISTED: Final = 7  # 1 at the bar on which the symbol is struck off, else 0
 ROWS: Final = 8
 
-# `rules`: the EnvSpec as one vector of float64.
-RATE: Final = 0  # commission and half spread, a unit of traded value
-IMPACT: Final = 1
-BORROW: Final = 2  # a year, as are the next three
-MARGIN: Final = 3
-CASH_RATE: Final = 4
-CARRY: Final = 5
-MAX_GROSS: Final = 6
-MAX_WEIGHT: Final = 7
-LONG_ONLY: Final = 8
-MAINTENANCE: Final = 9
-LIQUIDATION_FEE: Final = 10
-PARTICIPATION: Final = 11  # infinite: no limit
-HAIRCUT: Final = 12
-MIN_TRADE: Final = 13
-MARGINED: Final = 14
-HAS_LOTS: Final = 15
-HAS_DELISTING: Final = 16
-REWARD: Final = 17  # code of envs/rewards
-REWARD_SCALE: Final = 18
-TURNOVER_PENALTY: Final = 19
-ETA: Final = 20
-RISK_AVERSION: Final = 21
-DRAWDOWN_PENALTY: Final = 22
-INITIAL_CASH: Final = 23
-LOG_FACTOR_LOW: Final = 24  # range of the logarithm of the cost factor
-LOG_FACTOR_HIGH: Final = 25
-RULES: Final = 26
-
-# Columns of `state[N, STATE]`.
+# Rows of `state[STATE, N]`.
 CASH: Final = 0
 EQUITY: Final = 1
 PEAK: Final = 2
@@ -87,7 +81,7 @@ CLOSING: Final = 13  # equity at the end of the last step, kept over a restart
 REJECTED: Final = 14  # weights that were not finite
 STATE: Final = 15
 
-# Columns of `clock[N, CLOCK]`.
+# Rows of `clock[CLOCK, N]`.
 BAR: Final = 0  # the observed bar
 LAST: Final = 1  # bar whose close ends the episode
 DONE: Final = 2  # 1 after the last step of an episode
@@ -100,13 +94,18 @@ CHOICES: Final = 1  # number of bars, from FIRST on, at which an episode may beg
 STOP: Final = 2  # last bar that may be reached
 STARTS: Final = 3
 
+# Numbers of `records[(T - 1) * A * FIELDS]`: what the step from bar t to t + 1 needs of a symbol, side by side.
+FIELDS: Final = tiles.TILE
+RECORD: Final = (  # (row of `bars`, 0 at bar t or 1 at t + 1), in the order of the rows of `cells` from MARK_NOW on
+    (MARK, 0), (INVERSE, 0), (SIZING_IMPACT, 0), (FILL, 1), (FILL_IMPACT, 1), (INCOME, 1), (VOLUME, 1), (MARK, 1),
+)  # fmt: skip
+
 # Accounts are traded LANES at a time, side by side, so that one instruction serves several of them; each lane is
-# computed in the same order whatever stands in the others. Rows of `cells` [A * CELL], a block a symbol; `symbols`
-# [A, CELL / LANES, LANES] is the same memory:
-LANES: Final = 16
+# computed in the same order whatever stands in the others. Rows of `cells` [A * CELL], a block a symbol:
+LANES: Final = 64
 UNITS: Final = 0 * LANES
 WISH: Final = 1 * LANES  # target weight
-MARK_NOW: Final = 2 * LANES  # of bar t, where the order is sized
+MARK_NOW: Final = 2 * LANES  # of bar t, where the order is sized; from here on a record
 INVERSE_NOW: Final = 3 * LANES
 IMPACT_NOW: Final = 4 * LANES
 PRICE: Final = 5 * LANES  # of bar t + 1, where it is filled
@@ -120,33 +119,44 @@ MOST: Final = VOLUME_THEN  # most units that the bar's volume lets trade
 FILLED: Final = MARK_NOW  # units traded, signed
 FEE: Final = IMPACT_NOW  # what that cost
 
-# Rows of `desk` [DESK], one for all symbols of an account.
-D_EQUITY: Final = 0 * LANES
-D_CASH: Final = 1 * LANES
-D_FACTOR: Final = 2 * LANES
-D_YEARS: Final = 3 * LANES
-D_HOLD: Final = 4 * LANES  # 1: no order
-D_SHRINK: Final = 5 * LANES
-D_SCALE: Final = 6 * LANES
-D_KEEP: Final = 7 * LANES
-D_FINANCING: Final = 8 * LANES
-D_SUMS: Final = 9 * LANES  # all below are sums over symbols
-D_ASKED: Final = 9 * LANES
-D_REJECTED: Final = 10 * LANES
-D_NET: Final = 11 * LANES
-D_SHORT: Final = 12 * LANES
-D_TARGET: Final = 13 * LANES
-D_ESTIMATE: Final = 14 * LANES
-D_HELD: Final = 15 * LANES
-D_PRESSURE: Final = 16 * LANES
-D_KEPT: Final = 17 * LANES
-D_EARNED: Final = 18 * LANES
-D_PAID: Final = 19 * LANES
-D_COSTS: Final = 20 * LANES
-D_TRADED: Final = 21 * LANES
-D_VALUE: Final = 22 * LANES
-D_GROSS: Final = 23 * LANES
-DESK: Final = 24 * LANES
+# Rows of `desk` [DESK], one for all symbols of an account. The first are the rows of `state`, under their names there.
+D_CASH: Final = CASH * LANES
+D_EQUITY: Final = EQUITY * LANES  # V at bar t until `settle`, then at t + 1
+D_PEAK: Final = PEAK * LANES
+D_GROSS: Final = GROSS * LANES  # likewise
+D_FIRST: Final = FIRST_MOMENT * LANES
+D_SECOND: Final = SECOND_MOMENT * LANES
+D_FACTOR: Final = COST_FACTOR * LANES
+D_TRADED: Final = TRADED * LANES
+D_COSTS: Final = COSTS * LANES
+D_FINANCING: Final = FINANCING * LANES
+D_EARNED: Final = EARNED * LANES
+D_CORE: Final = REWARD_CORE * LANES
+D_PENALTY: Final = REWARD_PENALTY * LANES
+D_CLOSING: Final = CLOSING * LANES
+D_REJECTED: Final = REJECTED * LANES
+D_YEARS: Final = (STATE + 0) * LANES
+D_HOLD: Final = (STATE + 1) * LANES  # 1: no order
+D_SHRINK: Final = (STATE + 2) * LANES
+D_SCALE: Final = (STATE + 3) * LANES
+D_KEEP: Final = (STATE + 4) * LANES
+D_BEFORE: Final = (STATE + 5) * LANES  # V at bar t
+D_DEAD: Final = (STATE + 6) * LANES  # 1: to be liquidated
+D_RATIO: Final = (STATE + 7) * LANES  # V' / V as a reward sees it
+D_INVERSE: Final = (STATE + 8) * LANES  # 1 / V at bar t + 1
+D_DEPTH: Final = (STATE + 9) * LANES  # V / peak - 1 at bar t
+D_DEEPER: Final = (STATE + 10) * LANES  # V' over the same peak, less 1, never positive
+D_SUMS: Final = (STATE + 11) * LANES  # all below are sums over symbols
+D_ASKED: Final = (STATE + 11) * LANES
+D_TARGET: Final = (STATE + 12) * LANES
+D_ESTIMATE: Final = (STATE + 13) * LANES
+D_HELD: Final = (STATE + 14) * LANES
+D_PRESSURE: Final = (STATE + 15) * LANES
+D_KEPT: Final = (STATE + 16) * LANES
+D_PAID: Final = (STATE + 17) * LANES
+D_VALUE: Final = (STATE + 18) * LANES
+D_MARKED: Final = (STATE + 19) * LANES  # gross value at bar t + 1
+DESK: Final = (STATE + 20) * LANES
 
 DISABLED: Final = 0  # autoreset modes, as in gymnasium.vector.AutoresetMode
 NEXT_STEP: Final = 1
@@ -158,30 +168,56 @@ RATIO_FLOOR: Final = 1e-6  # least V' / V that a reward sees: ruin costs log(1e-
 
 @compiled
 def load(
-    bars: Float64, years: Float64, units: Float64, state: Float64, who: Int64, when: Int64, count: int,
-    symbols: Float64, desk: Float64,
+    records: Float64, years: Float64, units: Float64, state: Float64, first: int, count: int, when: Int64,
+    places: Int64, cells: Float64, desk: Float64,
 ) -> None:  # fmt: skip
-    """Lay `count` accounts side by side: account `who[e]`, deciding at the close of bar `when[e]`, in lane e."""
+    """Lay `count` accounts side by side: account `first + e`, deciding at the close of bar `when[e]`, in lane e."""
+    assets = units.shape[0]
     for e in range(count):
-        i = who[e]
-        t = when[e]
-        for a in range(units.shape[1]):
-            symbols[a, UNITS // LANES, e] = units[i, a]
-            symbols[a, MARK_NOW // LANES, e] = bars[t, MARK, a]
-            symbols[a, INVERSE_NOW // LANES, e] = bars[t, INVERSE, a]
-            symbols[a, IMPACT_NOW // LANES, e] = bars[t, SIZING_IMPACT, a]
-            symbols[a, PRICE // LANES, e] = bars[t + 1, FILL, a]
-            symbols[a, IMPACT_THEN // LANES, e] = bars[t + 1, FILL_IMPACT, a]
-            symbols[a, INCOME_THEN // LANES, e] = bars[t + 1, INCOME, a]
-            symbols[a, VOLUME_THEN // LANES, e] = bars[t + 1, VOLUME, a]
-            symbols[a, MARK_THEN // LANES, e] = bars[t + 1, MARK, a]
-        desk[D_EQUITY + e] = state[i, EQUITY]
-        desk[D_CASH + e] = state[i, CASH]
-        desk[D_FACTOR + e] = state[i, COST_FACTOR]
-        desk[D_YEARS + e] = years[t + 1]
+        places[e] = when[e] * assets * FIELDS
+        desk[D_YEARS + e] = years[when[e] + 1]
         desk[D_HOLD + e] = 0.0
+    for n in range(D_TRADED, D_YEARS):
+        desk[n] = 0.0
     for n in range(D_SUMS, DESK):
         desk[n] = 0.0
+    row_length = units.shape[1]
+    if count == LANES:
+        for row in range(COST_FACTOR + 1):
+            tiles.move(state, row * row_length + first, desk, row * LANES, LANES)
+        for a in range(assets):
+            tiles.move(units, a * row_length + first, cells, a * CELL + UNITS, LANES)
+            for e in range(0, LANES, tiles.TILE):
+                tiles.gather(records, places, e, a * FIELDS, cells, a * CELL + MARK_NOW + e, LANES)
+    else:
+        for e in range(count):
+            i = first + e
+            for row in range(COST_FACTOR + 1):
+                desk[row * LANES + e] = state[row, i]
+            for a in range(assets):
+                cells[a * CELL + UNITS + e] = units[a, i]
+                record = records[places[e] + a * FIELDS : places[e] + (a + 1) * FIELDS]
+                for n in range(FIELDS):
+                    cells[a * CELL + MARK_NOW + n * LANES + e] = record[n]
+
+
+@compiled
+def ask(actions: Float32, first: int, count: int, cells: Float64, pad: Float64) -> None:
+    """Lay the target weights `actions[first + e]` into lane e."""
+    assets = actions.shape[1]
+    if count == LANES:
+        for e in range(LANES):
+            wish = actions[first + e]
+            for a in range(assets):
+                pad[e * assets + a] = wish[a]
+        for a in range(0, assets, tiles.TILE):
+            for e in range(0, LANES, tiles.TILE):
+                tiles.turn(pad, e * assets + a, assets, cells, a * CELL + WISH + e, CELL)
+    else:
+        for e in range(count):
+            wish = actions[first + e]
+            for a in range(assets):
+                cells[a * CELL + WISH + e] = wish[a]
 
 
 @compiled
@@ -237,8 +273,6 @@ def size(rules: Float64, cells: Float64, desk: Float64, assets: int, count: int,
             k = impact * desk[D_FACTOR + e] * c[IMPACT_NOW + e]
             held = abs(value)
             trades = (c[INVERSE_NOW + e] > 0.0) & (d >= least * desk[D_EQUITY + e])
-            desk[D_NET + e] += value
-            desk[D_SHORT + e] += max(-value, 0.0)
             desk[D_TARGET + e] += abs(x) if trades else 0.0
             desk[D_ESTIMATE + e] += d * (rate * desk[D_FACTOR + e] + k * math.sqrt(d)) if trades else 0.0
             desk[D_HELD + e] += held if trades else 0.0
@@ -323,7 +357,7 @@ def fill(rules: Float64, lots: Float64, cells: Float64, desk: Float64, assets: i
             desk[D_COSTS + e] += cost
             desk[D_TRADED + e] += order
             desk[D_VALUE + e] += mark
-            desk[D_GROSS + e] += abs(mark)
+            desk[D_MARKED + e] += abs(mark)
 
 
 @compiled
@@ -335,7 +369,7 @@ def _whole(units: float, lot: float) -> float:
 
 @compiled
 def settle(rules: Float64, desk: Float64, width: int) -> None:
-    """Charge the night after bar t and bring cash and equity to the close of t + 1.
+    """Charge the night after bar t and bring cash, equity and gross value to the close of t + 1.
 
     The night costs carry on the net value, and either borrow, margin interest and cash interest, or, for a margined
     account, nothing but the interest that its whole equity earns.
@@ -343,180 +377,247 @@ def settle(rules: Float64, desk: Float64, width: int) -> None:
     margined = rules[MARGINED] > 0.0
     for e in range(width):
         cash = desk[D_CASH + e]
+        equity = desk[D_EQUITY + e]
         factor = desk[D_FACTOR + e]
+        net = equity - cash
+        short = max(0.5 * (desk[D_GROSS + e] - net), 0.0)
         interest = rules[MARGIN] * factor * max(-cash, 0.0) - rules[CASH_RATE] * max(cash, 0.0)
-        own = rules[BORROW] * factor * desk[D_SHORT + e] + interest
-        posted = -rules[CASH_RATE] * max(desk[D_EQUITY + e], 0.0)
-        night = (rules[CARRY] * desk[D_NET + e] + (posted if margined else own)) * desk[D_YEARS + e]
+        own = rules[BORROW] * factor * short + interest
+        posted = -rules[CASH_RATE] * max(equity, 0.0)
+        night = (rules[CARRY] * net + (posted if margined else own)) * desk[D_YEARS + e]
         cash = cash - night - desk[D_PAID + e] + desk[D_EARNED + e] - desk[D_COSTS + e]
+        desk[D_BEFORE + e] = equity
         desk[D_FINANCING + e] = night
         desk[D_CASH + e] = cash
-        desk[D_VALUE + e] += cash
+        desk[D_EQUITY + e] = desk[D_VALUE + e] + cash
+        desk[D_GROSS + e] = desk[D_MARKED + e]
 
 
 @compiled
-def trade(rules: Float64, lots: Float64, cells: Float64, desk: Float64, assets: int, count: int) -> None:
+def trade(
+    bars: Float64,
+    rules: Float64,
+    lots: Float64,
+    when: Int64,
+    count: int,
+    cells: Float64,
+    desk: Float64,
+    closed: Float64,
+) -> None:
     """Carry the accounts in the first `count` lanes from the close of bar t to the close of bar t + 1.
 
     Every account satisfies V' - V = sum(u dp) + income - costs - financing, with dp from mark to fill to mark. A
     constant width lets the compiler handle eight lanes in one instruction, and one account alone pay for one.
     """
     if count == 1:
-        _trade(rules, lots, cells, desk, assets, count, 1)
+        _trade(bars, rules, lots, when, count, 1, cells, desk, closed)
     else:
-        _trade(rules, lots, cells, desk, assets, count, LANES)
+        _trade(bars, rules, lots, when, count, LANES, cells, desk, closed)
 
 
 @compiled
-def _trade(rules: Float64, lots: Float64, cells: Float64, desk: Float64, assets: int, count: int, width: int) -> None:
+def _trade(
+    bars: Float64, rules: Float64, lots: Float64, when: Int64, count: int, width: int, cells: Float64, desk: Float64,
+    closed: Float64,
+) -> None:  # fmt: skip
+    assets = lots.shape[0]
     project(rules, cells, desk, assets, width)
     size(rules, cells, desk, assets, count, width)
     fill(rules, lots, cells, desk, assets, width)
     settle(rules, desk, width)
+    force(bars, rules, when, cells, desk, assets, count, width, closed)
 
 
 @compiled
-def store(
-    bars: Float64, rules: Float64, units: Float64, state: Float64, t: int, i: int, e: int, symbols: Float64,
-    desk: Float64, closed: Float64,
-) -> bool:  # fmt: skip
-    """Take account i out of lane e at the close of bar t + 1 and return whether it was liquidated.
+def force(
+    bars: Float64, rules: Float64, when: Int64, cells: Float64, desk: Float64, assets: int, count: int, width: int,
+    closed: Float64,
+) -> None:  # fmt: skip
+    """Close what the rules close by force at the close of t + 1, and mark in D_DEAD the accounts that it ends.
 
-    `closed` [2, A] receives units that were closed by force and what that cost, and is not touched where there were
-    none: symbols that were struck off, and every position of an account below its maintenance margin.
+    Symbols that are struck off; then every position of an account below its maintenance margin. `closed` [2, A, LANES]
+    receives the units and what closing them cost, and is not touched where there were none.
     """
-    for a in range(units.shape[1]):
-        units[i, a] = symbols[a, UNITS // LANES, e]
-    cash = desk[D_CASH + e]
-    value = desk[D_VALUE + e]
-    gross = desk[D_GROSS + e]
-    costs = desk[D_COSTS + e]
-    traded = desk[D_TRADED + e]
     if rules[HAS_DELISTING] > 0.0:
-        held = value - cash
-        cash, costs, held, gross = _strike_off(bars, rules, units, t + 1, i, closed, cash, costs, held, gross)
-        value = cash + held
-    dead = value < rules[MAINTENANCE] * gross or value <= 0.0
-    if dead:
-        cash, costs, traded, held, gross = _liquidate(
-            bars, rules, units, t + 1, i, closed, desk[D_FACTOR + e], cash, costs, traded
-        )
-        value = cash + held
-    state[i, CASH] = cash
-    state[i, EQUITY] = value
-    state[i, GROSS] = gross
-    state[i, TRADED] = traded
-    state[i, COSTS] = costs
-    state[i, FINANCING] = desk[D_FINANCING + e]
-    state[i, EARNED] = desk[D_EARNED + e]
-    return bool(dead)
+        for e in range(count):
+            _strike_off(bars, rules, when[e] + 1, e, cells, desk, assets, closed)
+    for e in range(width):
+        equity = desk[D_EQUITY + e]
+        ends = (equity < rules[MAINTENANCE] * desk[D_GROSS + e]) | (equity <= 0.0)
+        desk[D_DEAD + e] = 1.0 if ends else 0.0
+    for e in range(count):
+        if desk[D_DEAD + e] > 0.0:
+            _liquidate(rules, e, cells, desk, assets, closed)
 
 
 @compiled
 def _strike_off(
-    bars: Float64, rules: Float64, units: Float64, t: int, i: int, closed: Float64, cash: float, costs: float,
-    value: float, gross: float,
-) -> tuple[float, float, float, float]:  # fmt: skip
-    """Close positions in symbols that are struck off at bar t, at the last price less the haircut."""
-    for a in range(units.shape[1]):
-        if bars[t, DELISTED, a] > 0.0 and units[i, a] != 0.0:
-            mark = units[i, a] * bars[t, MARK, a]
+    bars: Float64, rules: Float64, t: int, e: int, cells: Float64, desk: Float64, assets: int, closed: Float64
+) -> None:
+    """Close the positions of lane e in symbols that are struck off at bar t, at the last price less the haircut."""
+    for a in range(assets):
+        c = cells[a * CELL : (a + 1) * CELL]
+        if bars[t, DELISTED, a] > 0.0 and c[UNITS + e] != 0.0:
+            mark = c[UNITS + e] * c[MARK_THEN + e]
             loss = abs(mark) * rules[HAIRCUT]
-            closed[0, a] = -units[i, a]
-            closed[1, a] = loss
-            cash += mark - loss
-            costs += loss
-            value -= mark
-            gross -= abs(mark)
-            units[i, a] = 0.0
-    return cash, costs, value, max(gross, 0.0)
+            closed[0, a, e] = -c[UNITS + e]
+            closed[1, a, e] = loss
+            desk[D_CASH + e] += mark - loss
+            desk[D_COSTS + e] += loss
+            desk[D_EQUITY + e] -= loss
+            desk[D_GROSS + e] = max(desk[D_GROSS + e] - abs(mark), 0.0)
+            c[UNITS + e] = 0.0
 
 
 @compiled
-def _liquidate(
-    bars: Float64, rules: Float64, units: Float64, t: int, i: int, closed: Float64, factor: float, cash: float,
-    costs: float, traded: float,
-) -> tuple[float, float, float, float, float]:  # fmt: skip
-    """Close every position that bar t lets trade, at its close, for the usual rate and the liquidation fee."""
+def _liquidate(rules: Float64, e: int, cells: Float64, desk: Float64, assets: int, closed: Float64) -> None:
+    """Close every position of lane e that bar t + 1 lets trade, at its close, for the usual rate and the penalty."""
     value = 0.0
     gross = 0.0
-    for a in range(units.shape[1]):
-        mark = units[i, a] * bars[t, MARK, a]
-        if bars[t, FILL, a] > 0.0 and bars[t, MARK, a] > 0.0:
-            fee = abs(mark) * (rules[RATE] * factor + rules[LIQUIDATION_FEE])
-            closed[0, a] = -units[i, a]
-            closed[1, a] = fee
-            cash += mark - fee
-            costs += fee
-            traded += abs(mark)
-            units[i, a] = 0.0
+    for a in range(assets):
+        c = cells[a * CELL : (a + 1) * CELL]
+        mark = c[UNITS + e] * c[MARK_THEN + e]
+        if c[PRICE + e] > 0.0 and c[MARK_THEN + e] > 0.0:
+            fee = abs(mark) * (rules[RATE] * desk[D_FACTOR + e] + rules[LIQUIDATION_FEE])
+            closed[0, a, e] = -c[UNITS + e]
+            closed[1, a, e] = fee
+            desk[D_CASH + e] += mark - fee
+            desk[D_COSTS + e] += fee
+            desk[D_TRADED + e] += abs(mark)
+            c[UNITS + e] = 0.0
         else:
             value += mark
             gross += abs(mark)
-    return cash, costs, traded, value, gross
+    desk[D_EQUITY + e] = desk[D_CASH + e] + value
+    desk[D_GROSS + e] = gross
 
 
 @compiled
-def evaluate(rules: Float64, state: Float64, i: int, before: float) -> float:
-    """Return the reward of the step that took equity from `before` to the state's, and note its components."""
-    after = state[i, EQUITY]
-    safe = max(before, 1e-300)
-    ratio = max(after / safe, RATIO_FLOOR)
-    peak = state[i, PEAK]
-    code = rules[REWARD]
-    if code == 0.0:
-        core = log_return(ratio)
-    elif code == 1.0:
-        core, first, second = differential_sharpe(ratio, state[i, FIRST_MOMENT], state[i, SECOND_MOMENT], rules[ETA])
-        state[i, FIRST_MOMENT] = first
-        state[i, SECOND_MOMENT] = second
-    elif code == 2.0:
-        core = mean_variance(ratio, rules[RISK_AVERSION])
+def evaluate(rules: Float64, desk: Float64, width: int) -> None:
+    """Reward the step from D_BEFORE to D_EQUITY: write D_CORE and D_PENALTY, their difference is the reward."""
+    for e in range(width):
+        peak = desk[D_PEAK + e]
+        desk[D_RATIO + e] = max(desk[D_EQUITY + e] / max(desk[D_BEFORE + e], 1e-300), RATIO_FLOOR)
+        desk[D_DEPTH + e] = desk[D_BEFORE + e] / peak - 1.0
+        desk[D_DEEPER + e] = min(desk[D_EQUITY + e] / peak - 1.0, 0.0)
+    for choice in literal_unroll(REWARDS):
+        place, reward = choice
+        if place == rules[REWARD]:
+            for e in range(width):
+                desk[D_CORE + e], desk[D_FIRST + e], desk[D_SECOND + e] = reward(
+                    desk[D_RATIO + e], desk[D_DEPTH + e], desk[D_DEEPER + e], desk[D_FIRST + e], desk[D_SECOND + e], rules
+                )  # fmt: skip
+    for e in range(width):
+        equity = desk[D_EQUITY + e]
+        penalty = rules[TURNOVER_PENALTY] * desk[D_TRADED + e] / max(desk[D_BEFORE + e], 1e-300)
+        desk[D_CORE + e] *= rules[REWARD_SCALE]
+        desk[D_PENALTY + e] = penalty * rules[REWARD_SCALE]
+        desk[D_PEAK + e] = max(desk[D_PEAK + e], equity)
+        desk[D_CLOSING + e] = equity
+
+
+@compiled
+def store(units: Float64, state: Float64, first: int, count: int, idle: Flags, cells: Float64, desk: Float64) -> None:
+    """Take the accounts out of their lanes, but for those that are idle: the other way of `load`."""
+    assets, row_length = units.shape
+    whole = count == LANES
+    for e in range(count):
+        whole = whole and not idle[e]
+    if whole:
+        for row in range(STATE):
+            tiles.move(desk, row * LANES, state, row * row_length + first, LANES)
+        for a in range(assets):
+            tiles.move(cells, a * CELL + UNITS, units, a * row_length + first, LANES)
     else:
-        core = drawdown(ratio, before / peak - 1.0, min(after / peak - 1.0, 0.0), rules[DRAWDOWN_PENALTY])
-    state[i, PEAK] = max(peak, after)
-    penalty = rules[TURNOVER_PENALTY] * state[i, TRADED] / safe
-    state[i, REWARD_CORE] = core * rules[REWARD_SCALE]
-    state[i, REWARD_PENALTY] = penalty * rules[REWARD_SCALE]
-    return float(state[i, REWARD_CORE] - state[i, REWARD_PENALTY])
+        for e in range(count):
+            if not idle[e]:
+                for row in range(STATE):
+                    state[row, first + e] = desk[row * LANES + e]
+                for a in range(assets):
+                    units[a, first + e] = cells[a * CELL + UNITS + e]
+
+
+@compiled
+def picture(cells: Float64, desk: Float64, assets: int, width: int, pad: Float64, seen: Float64) -> None:
+    """Write the account part of the lanes' observations at the close of t + 1: lane e from `seen[e * row]` on.
+
+    `row` is A + 3, rounded up to whole tiles.
+    """
+    row = padded(assets + 3)
+    for e in range(width):
+        equity = desk[D_EQUITY + e]
+        desk[D_INVERSE + e] = 1.0 / equity if equity > 0.0 else 0.0
+    for a in range(assets):
+        c = cells[a * CELL : (a + 1) * CELL]
+        p = pad[a * LANES : (a + 1) * LANES]
+        for e in range(width):
+            p[e] = _bound(c[UNITS + e] * c[MARK_THEN + e] * desk[D_INVERSE + e])
+    p = pad[assets * LANES : (assets + 3) * LANES]
+    for e in range(width):
+        p[e] = _bound(desk[D_CASH + e] * desk[D_INVERSE + e])
+        p[LANES + e] = _bound(min(desk[D_EQUITY + e] / desk[D_PEAK + e] - 1.0, 0.0))
+        p[2 * LANES + e] = _bound(desk[D_GROSS + e] * desk[D_INVERSE + e])
+    if width == 1:
+        for j in range(assets + 3):
+            seen[j] = pad[j * LANES]
+    else:
+        for j in range(0, row, tiles.TILE):
+            for e in range(0, LANES, tiles.TILE):
+                tiles.turn(pad, j * LANES + e, LANES, seen, e * row + j, row)
+
+
+@compiled
+def recall(seen: Float64, first: int, obs: Float32, at: int, count: int) -> None:
+    """Copy the account part of one observation into its place, the last tile over the end of the one before it."""
+    if count < tiles.TILE:
+        for j in range(count):
+            obs[at // obs.shape[1], at % obs.shape[1] + j] = seen[first + j]
+    else:
+        for j in range(0, count - tiles.TILE, tiles.TILE):
+            tiles.narrow(seen, first + j, obs, at + j)
+        last = count - tiles.TILE
+        tiles.narrow(seen, first + last, obs, at + last)
+
+
+@compiled
+def padded(count: int) -> int:
+    """Return the count rounded up to whole tiles."""
+    return (count + tiles.TILE - 1) // tiles.TILE * tiles.TILE
 
 
 @compiled
 def observe(
-    bars: Float64,
-    features: Float32,
-    copies: Int64,
-    units: Float64,
-    state: Float64,
-    t: int,
-    i: int,
-    out: Float32,
+    bars: Float64, features: Float32, copies: Int64, units: Float64, state: Float64, t: int, i: int, out: Float32,
     row: int,
-) -> None:
-    """Write the observation at the close of bar t: features, then weights, cash share, drawdown, leverage.
+) -> None:  # fmt: skip
+    """Write the observation at the close of bar t: features, then weights, cash share, drawdown, leverage."""
+    at = show(features, copies, t, out, row)
+    assets = units.shape[0]
+    account = out[row, at : at + assets + 3]
+    equity = state[EQUITY, i]
+    inverse = 1.0 / equity if equity > 0.0 else 0.0
+    for a in range(assets):
+        account[a] = _bound(units[a, i] * bars[t, MARK, a] * inverse)
+    account[assets] = _bound(state[CASH, i] * inverse)
+    account[assets + 1] = _bound(min(equity / state[PEAK, i] - 1.0, 0.0))
+    account[assets + 2] = _bound(state[GROSS, i] * inverse)
+
+
+@compiled
+def show(features: Float32, copies: Int64, t: int, out: Float32, row: int) -> int:
+    """Write the features that are seen at bar t and return how many.
 
     `features` is flat; `copies` = (blocks, block length, distance between blocks, distance between bars, window).
     """
     blocks, length, apart, stride, window = copies[0], copies[1], copies[2], copies[3], copies[4]
     source = (t - window + 1) * stride
     at = 0
+    begin = row * out.shape[1]
     for _ in range(blocks):
-        # Slices, because an index that may be negative costs a test for every number copied.
-        seen = features[source : source + length]
-        written = out[row, at : at + length]
-        for j in range(length):
-            written[j] = seen[j]
+        tiles.move(features, source, out, begin + at, length)
         at += length
         source += apart
-    assets = units.shape[1]
-    account = out[row, at : at + assets + 3]
-    equity = state[i, EQUITY]
-    inverse = 1.0 / equity if equity > 0.0 else 0.0
-    for a in range(assets):
-        account[a] = _bound(units[i, a] * bars[t, MARK, a] * inverse)
-    account[assets] = _bound(state[i, CASH] * inverse)
-    account[assets + 1] = _bound(min(equity / state[i, PEAK] - 1.0, 0.0))
-    account[assets + 2] = _bound(state[i, GROSS] * inverse)
+    return at
 
 
 @compiled
@@ -557,7 +658,7 @@ def restart(
             row += 1
         first = starts[row, FIRST] + pick
     else:
-        row = clock[i, EPISODE] % starts.shape[0]
+        row = clock[EPISODE, i] % starts.shape[0]
         first = starts[row, FIRST]
     last = starts[row, STOP]
     if length > 0:
@@ -568,33 +669,33 @@ def restart(
         factor = math.exp(rules[LOG_FACTOR_LOW] + span * uniform(rng, i))
     elif rules[LOG_FACTOR_LOW] != 0.0:
         factor = math.exp(rules[LOG_FACTOR_LOW])
-    clock[i, BAR] = first
-    clock[i, LAST] = last
-    clock[i, DONE] = 0
-    clock[i, EPISODE] += 1
+    clock[BAR, i] = first
+    clock[LAST, i] = last
+    clock[DONE, i] = 0
+    clock[EPISODE, i] += 1
     open_account(rules, units, state, i, factor)
 
 
 @compiled
 def open_account(rules: Float64, units: Float64, state: Float64, i: int, factor: float) -> None:
     """Put account i in its first state: the initial cash and nothing else."""
-    for a in range(units.shape[1]):
-        units[i, a] = 0.0
-    state[i, GROSS] = 0.0
-    state[i, FIRST_MOMENT] = 0.0
-    state[i, SECOND_MOMENT] = 0.0
-    state[i, CASH] = rules[INITIAL_CASH]
-    state[i, EQUITY] = rules[INITIAL_CASH]
-    state[i, PEAK] = rules[INITIAL_CASH]
-    state[i, COST_FACTOR] = factor
+    for a in range(units.shape[0]):
+        units[a, i] = 0.0
+    state[GROSS, i] = 0.0
+    state[FIRST_MOMENT, i] = 0.0
+    state[SECOND_MOMENT, i] = 0.0
+    state[CASH, i] = rules[INITIAL_CASH]
+    state[EQUITY, i] = rules[INITIAL_CASH]
+    state[PEAK, i] = rules[INITIAL_CASH]
+    state[COST_FACTOR, i] = factor
 
 
 @compiled
 def forget_step(state: Float64, i: int) -> None:
     """Clear what the last step left in the report of environment i."""
-    for c in range(TRADED, STATE):
-        state[i, c] = 0.0
-    state[i, CLOSING] = state[i, EQUITY]
+    for row in range(TRADED, STATE):
+        state[row, i] = 0.0
+    state[CLOSING, i] = state[EQUITY, i]
 
 
 @compiled
@@ -603,81 +704,123 @@ def reset_batch(
     units: Float64, state: Float64, clock: Int64, rng: UInt64, mask: Flags, obs: Float32,
 ) -> None:  # fmt: skip
     """Restart every environment whose mask is set and write its first observation."""
-    for i in range(clock.shape[0]):
+    for i in range(clock.shape[1]):
         if mask[i]:
             restart(rules, starts, length, anywhere, units, state, clock, rng, i)
             forget_step(state, i)
-            observe(bars, features, copies, units, state, clock[i, BAR], i, obs, i)
+            observe(bars, features, copies, units, state, clock[BAR, i], i, obs, i)
 
 
 @compiled
 def step_batch(
-    bars: Float64, features: Float32, years: Float64, lots: Float64, rules: Float64, copies: Int64, starts: Int64,
-    length: int, anywhere: bool, mode: int, units: Float64, state: Float64, clock: Int64, rng: UInt64, cells: Float64,
-    symbols: Float64, desk: Float64, closed: Float64, who: Int64, when: Int64, actions: Float32, obs: Float32, reward: Float32,
-    terminated: Flags, truncated: Flags, final_obs: Float32, strict: bool,
+    bars: Float64, records: Float64, features: Float32, years: Float64, lots: Float64, rules: Float64, copies: Int64,
+    starts: Int64, length: int, anywhere: bool, mode: int, units: Float64, state: Float64, clock: Int64, rng: UInt64,
+    cells: Float64, desk: Float64, pad: Float64, seen: Float64, closed: Float64, when: Int64, places: Int64, idle: Flags,
+    actions: Float32, obs: Float32, reward: Float32, terminated: Flags, truncated: Flags, final_obs: Float32,
+    strict: bool,
 ) -> int:  # fmt: skip
     """Step every environment by one bar, in place; see `PortfolioVectorEnv.step_into` for what is written where.
 
     With `strict`, return the index of the first environment whose action is not finite, having changed nothing;
     otherwise return -1.
     """
-    assets = units.shape[1]
+    bars = tiles.bare(bars)
+    records = tiles.bare(records)
+    features = tiles.bare(features)
+    years = tiles.bare(years)
+    lots = tiles.bare(lots)
+    rules = tiles.bare(rules)
+    copies = tiles.bare(copies)
+    starts = tiles.bare(starts)
+    units = tiles.bare(units)
+    state = tiles.bare(state)
+    clock = tiles.bare(clock)
+    rng = tiles.bare(rng)
+    cells = tiles.bare(cells)
+    desk = tiles.bare(desk)
+    pad = tiles.bare(pad)
+    seen = tiles.bare(seen)
+    closed = tiles.bare(closed)
+    idle = tiles.bare(idle)
+    when = tiles.bare(when)
+    places = tiles.bare(places)
+    actions = tiles.bare(actions)
+    obs = tiles.bare(obs)
+    reward = tiles.bare(reward)
+    terminated = tiles.bare(terminated)
+    truncated = tiles.bare(truncated)
+    final_obs = tiles.bare(final_obs)
+    assets = units.shape[0]
+    row = padded(assets + 3)
+    envs = clock.shape[1]
     if strict:
-        for i in range(clock.shape[0]):
+        for i in range(envs):
             for a in range(assets):
                 if not abs(actions[i, a]) < math.inf:
                     return i
-    i = 0
-    while i < clock.shape[0]:
-        count = 0
-        while count < LANES and i < clock.shape[0]:
-            if clock[i, DONE] == 0:
-                who[count] = i
-                when[count] = clock[i, BAR]
-                count += 1
-            else:
-                reward[i] = 0.0
-                if mode == NEXT_STEP:
-                    restart(rules, starts, length, anywhere, units, state, clock, rng, i)
-                    forget_step(state, i)
-                    observe(bars, features, copies, units, state, clock[i, BAR], i, obs, i)
-                    terminated[i] = False
-                    truncated[i] = False
-            i += 1
-        load(bars, years, units, state, who, when, count, symbols, desk)
+    for base in range(0, envs, LANES):
+        count = min(LANES, envs - base)
+        resting = 0
         for e in range(count):
-            for a in range(assets):
-                symbols[a, WISH // LANES, e] = actions[who[e], a]
-        trade(rules, lots, cells, desk, assets, count)
+            resting += clock[DONE, base + e]
         for e in range(count):
-            n = who[e]
+            when[e] = clock[BAR, base + e]
+            idle[e] = False
+        if resting > 0:
+            for e in range(count):
+                n = base + e
+                if clock[DONE, n] > 0:
+                    idle[e] = True
+                    when[e] = max(clock[BAR, n] - 1, 0)  # no step begins at the last bar; this one is not kept
+                    reward[n] = 0.0
+                    if mode == NEXT_STEP:
+                        restart(rules, starts, length, anywhere, units, state, clock, rng, n)
+                        forget_step(state, n)
+                        observe(bars, features, copies, units, state, clock[BAR, n], n, obs, n)
+                        terminated[n] = False
+                        truncated[n] = False
+        if resting == count:
+            continue
+        load(records, years, units, state, base, count, when, places, cells, desk)
+        ask(actions, base, count, cells, pad)
+        trade(bars, rules, lots, when, count, cells, desk, closed)
+        if count == 1:
+            evaluate(rules, desk, 1)
+            picture(cells, desk, assets, 1, pad, seen)
+        else:
+            evaluate(rules, desk, LANES)
+            picture(cells, desk, assets, LANES, pad, seen)
+        store(units, state, base, count, idle, cells, desk)
+        for e in range(count):
+            if idle[e]:
+                continue
+            n = base + e
             t = when[e] + 1
-            before = state[n, EQUITY]
-            dead = store(bars, rules, units, state, t - 1, n, e, symbols, desk, closed)
-            state[n, REJECTED] = desk[D_REJECTED + e]
-            state[n, CLOSING] = state[n, EQUITY]
-            reward[n] = evaluate(rules, state, n, before)
-            ended = t >= clock[n, LAST]
-            clock[n, BAR] = t
+            dead = desk[D_DEAD + e] > 0.0
+            ended = t >= clock[LAST, n]
+            reward[n] = desk[D_CORE + e] - desk[D_PENALTY + e]
+            clock[BAR, n] = t
             terminated[n] = dead
             truncated[n] = ended and not dead
             if dead or ended:
-                clock[n, DONE] = 1
+                clock[DONE, n] = 1
                 if mode == SAME_STEP:
                     if final_obs.shape[0] > 0:
                         observe(bars, features, copies, units, state, t, n, final_obs, n)
                     restart(rules, starts, length, anywhere, units, state, clock, rng, n)
-            observe(bars, features, copies, units, state, clock[n, BAR], n, obs, n)
+                observe(bars, features, copies, units, state, clock[BAR, n], n, obs, n)
+            else:
+                at = show(features, copies, t, obs, n)
+                recall(seen, e * row, obs, n * obs.shape[1] + at, assets + 3)
     return -1
 
 
 @compiled
 def walk(
-    bars: Float64, years: Float64, lots: Float64, rules: Float64, targets: Float64, hold: Flags, offset: int,
-    start: int, first: int, last: int, units: Float64, state: Float64, cells: Float64, symbols: Float64, desk: Float64,
-    closed: Float64, who: Int64, when: Int64, alive: Flags, equity: Float64, weights: Float64, projected: Float64, ledger: Float64,
-    fills: Float64,
+    bars: Float64, records: Float64, years: Float64, lots: Float64, rules: Float64, targets: Float64, hold: Flags,
+    offset: int, start: int, first: int, last: int, units: Float64, state: Float64, cells: Float64, desk: Float64,
+    pad: Float64, seen: Float64, closed: Float64, when: Int64, places: Int64, idle: Flags, alive: Flags, equity: Float64,
+    weights: Float64, projected: Float64, ledger: Float64, fills: Float64,
 ) -> None:  # fmt: skip
     """Walk every path from the close of bar `first` to the close of bar `last`, following `targets`.
 
@@ -687,47 +830,52 @@ def walk(
     `ledger[P, n, 4]` (traded, costs, financing, income) and `fills[P, n, 4, A]` (units filled, cost, units closed by
     force, cost). A path that was liquidated asks for nothing but zero from then on.
     """
-    assets = units.shape[1]
+    assets = units.shape[0]
+    paths = equity.shape[0]
     kept = ledger.shape[0] > 0
-    for base in range(0, units.shape[0], LANES):
-        count = min(LANES, units.shape[0] - base)
+    for base in range(0, paths, LANES):
+        count = min(LANES, paths - base)
         for e in range(count):
-            equity[base + e, first - start] = state[base + e, EQUITY]
+            idle[e] = False
+            equity[base + e, first - start] = state[EQUITY, base + e]
         for t in range(first, last):
             n = t - start
             for e in range(count):
-                who[e] = base + e
                 when[e] = t
-            load(bars, years, units, state, who, when, count, symbols, desk)
+            load(records, years, units, state, base, count, when, places, cells, desk)
             for e in range(count):
                 p = base + e
                 source = p if targets.shape[0] > 1 else 0
                 still = alive[p] and hold[p if hold.shape[0] > 1 else 0, t - offset]
                 desk[D_HOLD + e] = 1.0 if still else 0.0
                 for a in range(assets):
-                    symbols[a, WISH // LANES, e] = targets[source, t - offset, a] if alive[p] and not still else 0.0
-            trade(rules, lots, cells, desk, assets, count)
+                    cells[a * CELL + WISH + e] = targets[source, t - offset, a] if alive[p] and not still else 0.0
+            if kept:
+                for a in range(assets):
+                    for e in range(count):
+                        closed[0, a, e] = 0.0
+                        closed[1, a, e] = 0.0
+            trade(bars, rules, lots, when, count, cells, desk, closed)
             for e in range(count):
                 p = base + e
-                for a in range(assets):
-                    closed[0, a] = 0.0
-                    closed[1, a] = 0.0
-                if store(bars, rules, units, state, t, p, e, symbols, desk, closed):
+                value = desk[D_EQUITY + e]
+                if desk[D_DEAD + e] > 0.0:
                     alive[p] = False
-                state[p, REJECTED] = desk[D_REJECTED + e]
-                state[p, PEAK] = max(state[p, PEAK], state[p, EQUITY])
-                equity[p, n + 1] = state[p, EQUITY]
+                desk[D_PEAK + e] = max(desk[D_PEAK + e], value)
+                equity[p, n + 1] = value
                 if kept:
-                    ledger[p, n, 0] = state[p, TRADED]
-                    ledger[p, n, 1] = state[p, COSTS]
-                    ledger[p, n, 2] = state[p, FINANCING]
-                    ledger[p, n, 3] = state[p, EARNED]
-                    inverse = 1.0 / state[p, EQUITY] if state[p, EQUITY] > 0.0 else 0.0
+                    ledger[p, n, 0] = desk[D_TRADED + e]
+                    ledger[p, n, 1] = desk[D_COSTS + e]
+                    ledger[p, n, 2] = desk[D_FINANCING + e]
+                    ledger[p, n, 3] = desk[D_EARNED + e]
+                    inverse = 1.0 / value if value > 0.0 else 0.0
+                    held = desk[D_HOLD + e] > 0.0
                     for a in range(assets):
-                        fills[p, n, 0, a] = symbols[a, FILLED // LANES, e]
-                        fills[p, n, 1, a] = symbols[a, FEE // LANES, e]
-                        fills[p, n, 2, a] = closed[0, a]
-                        fills[p, n, 3, a] = closed[1, a]
-                        weights[p, n + 1, a] = units[p, a] * bars[t + 1, MARK, a] * inverse
-                        held = desk[D_HOLD + e] > 0.0
-                        projected[p, n, a] = weights[p, n, a] if held else symbols[a, WISH // LANES, e]
+                        c = cells[a * CELL : (a + 1) * CELL]
+                        fills[p, n, 0, a] = c[FILLED + e]
+                        fills[p, n, 1, a] = c[FEE + e]
+                        fills[p, n, 2, a] = closed[0, a, e]
+                        fills[p, n, 3, a] = closed[1, a, e]
+                        weights[p, n + 1, a] = c[UNITS + e] * c[MARK_THEN + e] * inverse
+                        projected[p, n, a] = weights[p, n, a] if held else c[WISH + e]
+            store(units, state, base, count, idle, cells, desk)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -12,6 +13,7 @@ from wealtharena.config.specs.env import EnvSpec
 from wealtharena.data.panel import Panel
 from wealtharena.envs import kernel
 from wealtharena.envs.observation import ObservationLayout
+from wealtharena.envs.tiles import line_up
 from wealtharena.errors import MarketError
 from wealtharena.features.panel import FeaturePanel, Scaler
 
@@ -55,6 +57,12 @@ class Market:
         """Return mark prices [T, A] in account currency (a view)."""
         return self.bars[:, kernel.MARK, :]
 
+    @cached_property
+    def records(self) -> kernel.Float64:
+        """Return what every step needs of every symbol, flat [(T - 1) * A * kernel.FIELDS], the step from bar 0 first."""
+        columns = [self.bars[at : at + self.length - 1, row] for row, at in kernel.RECORD]
+        return _frozen(line_up(np.stack(columns, axis=-1).reshape(-1)))
+
     @classmethod
     def build(cls, features: FeaturePanel, spec: EnvSpec, scaler: Scaler) -> Market:
         """Return the market of these bars under the spec's fill, window and contract rules.
@@ -86,7 +94,7 @@ class Market:
             bars=_frozen(bars),
             dividends=_frozen(cash_dividends(panel)),
             years=_frozen(np.concatenate([[0.0], step])),
-            features=_frozen(flat),
+            features=_frozen(line_up(flat)),
             copies=_frozen(copies),
             layout=ObservationLayout(symbols=panel.symbols, feature_names=features.names, window=spec.window),
             fill=fill,

@@ -52,8 +52,8 @@ class PortfolioEnv(gym.Env[npt.NDArray[np.float32], Any]):
         self._reward = np.zeros(1, dtype=np.float32)
         self._ended = np.zeros((2, 1), dtype=np.bool_)
         self._terminated, self._truncated = self._ended[0], self._ended[1]
-        self._report = self.engine.state[0, kernel.TRADED :]
-        self._done = self.engine.clock[0]
+        self._report = self.engine.state[kernel.TRADED :, 0]
+        self._done = self.engine.clock[:, 0]
         self._shape = (1, self.layout.size)
         self._seeded = False
 

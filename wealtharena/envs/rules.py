@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wealtharena.config.specs.env import EnvSpec
-from wealtharena.envs import kernel, rewards
+from wealtharena.envs import kernel, rewards, vector
 from wealtharena.errors import ConfigError
 
 BPS = 1e-4
@@ -18,41 +18,42 @@ BPS = 1e-4
 class Rules:
     """Costs, limits, reward and episode rules in the kernel's own form."""
 
-    vector: kernel.Float64  # [kernel.RULES]
+    vector: kernel.Float64  # [vector.RULES]
     lots: kernel.Float64  # [A] units a lot; 0 trades fractions
 
 
 def rules_of(spec: EnvSpec, symbols: tuple[str, ...], *, delisting: bool) -> Rules:
     """Return the rules for these symbols; `delisting` says whether any of them is ever struck off."""
     costs, limits, instrument, reward = spec.costs, spec.limits, spec.instrument, spec.reward
-    if reward.name not in rewards.CODES:
-        raise ConfigError(f"reward={reward.name} is unknown", hint=f"try one of {', '.join(rewards.CODES)}")
+    if reward.name not in rewards.NAMES:
+        raise ConfigError(f"reward={reward.name} is unknown", hint=f"try one of {', '.join(rewards.NAMES)}")
     lots = np.array([instrument.lot_sizes.get(symbol, instrument.lot_size) for symbol in symbols], dtype=np.float64)
-    v = np.zeros(kernel.RULES)
-    v[kernel.RATE] = (costs.commission_bps + costs.half_spread_bps) * BPS
-    v[kernel.IMPACT] = costs.impact_coefficient
-    v[kernel.BORROW] = costs.borrow_bps_per_year * BPS
-    v[kernel.MARGIN] = costs.margin_bps_per_year * BPS
-    v[kernel.CASH_RATE] = costs.cash_bps_per_year * BPS
-    v[kernel.CARRY] = costs.carry_bps_per_year * BPS
-    v[kernel.MAX_GROSS] = limits.max_gross
-    v[kernel.MAX_WEIGHT] = limits.max_weight
-    v[kernel.LONG_ONLY] = limits.long_only
-    v[kernel.MAINTENANCE] = limits.maintenance_margin
-    v[kernel.LIQUIDATION_FEE] = limits.liquidation_penalty_bps * BPS
-    v[kernel.PARTICIPATION] = limits.participation
-    v[kernel.HAIRCUT] = limits.delisting_haircut
-    v[kernel.MIN_TRADE] = spec.min_trade_weight
-    v[kernel.MARGINED] = instrument.margin_futures
-    v[kernel.HAS_LOTS] = bool((lots > 0).any())
-    v[kernel.HAS_DELISTING] = delisting
-    v[kernel.REWARD] = rewards.CODES[reward.name]
-    v[kernel.REWARD_SCALE] = reward.scale
-    v[kernel.TURNOVER_PENALTY] = reward.turnover_penalty
-    v[kernel.ETA] = reward.eta
-    v[kernel.RISK_AVERSION] = reward.risk_aversion
-    v[kernel.DRAWDOWN_PENALTY] = reward.drawdown_penalty
-    v[kernel.INITIAL_CASH] = spec.initial_cash
+    v = np.zeros(vector.RULES)
+    v[vector.RATE] = (costs.commission_bps + costs.half_spread_bps) * BPS
+    v[vector.IMPACT] = costs.impact_coefficient
+    v[vector.BORROW] = costs.borrow_bps_per_year * BPS
+    v[vector.MARGIN] = costs.margin_bps_per_year * BPS
+    v[vector.CASH_RATE] = costs.cash_bps_per_year * BPS
+    v[vector.CARRY] = costs.carry_bps_per_year * BPS
+    v[vector.MAX_GROSS] = limits.max_gross
+    v[vector.MAX_WEIGHT] = limits.max_weight
+    v[vector.LONG_ONLY] = limits.long_only
+    v[vector.MAINTENANCE] = limits.maintenance_margin
+    v[vector.LIQUIDATION_FEE] = limits.liquidation_penalty_bps * BPS
+    v[vector.PARTICIPATION] = limits.participation
+    v[vector.HAIRCUT] = limits.delisting_haircut
+    v[vector.MIN_TRADE] = spec.min_trade_weight
+    v[vector.MARGINED] = instrument.margin_futures
+    v[vector.HAS_LOTS] = bool((lots > 0).any())
+    v[vector.HAS_DELISTING] = delisting
+    v[vector.REWARD] = rewards.NAMES.index(reward.name)
+    v[vector.REWARD_SCALE] = reward.scale
+    v[vector.TURNOVER_PENALTY] = reward.turnover_penalty
+    v[vector.ETA] = reward.eta
+    v[vector.RISK_AVERSION] = reward.risk_aversion
+    v[vector.DRAWDOWN_PENALTY] = reward.drawdown_penalty
+    v[vector.PARAMETER] = reward.parameter
+    v[vector.INITIAL_CASH] = spec.initial_cash
     if spec.randomisation.enabled:
         low, high = spec.randomisation.cost_low, spec.randomisation.cost_high
         if low > high:
@@ -60,7 +61,7 @@ def rules_of(spec: EnvSpec, symbols: tuple[str, ...], *, delisting: bool) -> Rul
                 f"env.randomisation.cost_low={low:g} is above cost_high={high:g}",
                 hint=f"try env.randomisation.cost_low={high:g}",
             )
-        v[kernel.LOG_FACTOR_LOW], v[kernel.LOG_FACTOR_HIGH] = math.log(low), math.log(high)
+        v[vector.LOG_FACTOR_LOW], v[vector.LOG_FACTOR_HIGH] = math.log(low), math.log(high)
     v.flags.writeable = False
     lots.flags.writeable = False
     return Rules(vector=v, lots=lots)

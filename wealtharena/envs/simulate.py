@@ -11,10 +11,11 @@ import numpy.typing as npt
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.envs import kernel
 from wealtharena.envs.compiled import compile_status
-from wealtharena.envs.engine import kernel_scratch
+from wealtharena.envs.engine import kernel_accounts, kernel_scratch
 from wealtharena.envs.market import Market
 from wealtharena.envs.rules import Rules, rules_of
 from wealtharena.envs.trajectory import Trades, Trajectory
+from wealtharena.envs.vector import MARGINED
 from wealtharena.errors import MarketError
 
 Decide = Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
@@ -146,9 +147,8 @@ class _Walker:
         paths, assets, steps = len(factors), len(market.symbols), stop - 1 - start
         kept = paths if keep else 0
         self.market, self.rules, self.start = market, rules, start
-        self.margined = bool(rules.vector[kernel.MARGINED])
-        self.units = np.zeros((paths, assets))
-        self.state = np.zeros((paths, kernel.STATE))
+        self.margined = bool(rules.vector[MARGINED])
+        self.units, self.state = kernel_accounts(assets, paths)
         self.scratch = kernel_scratch(assets)
         self.alive = np.ones(paths, dtype=np.bool_)
         self.equity = np.zeros((paths, steps + 1))
@@ -163,7 +163,7 @@ class _Walker:
         """Follow targets [P or 1, rows, A], whose row 0 belongs to bar `offset`, from the close of `first` to `last`."""
         market = self.market
         _WALK(
-            market.bars, market.years, self.rules.lots, self.rules.vector, targets, hold, offset, self.start, first, last,
+            market.bars, market.records, market.years, self.rules.lots, self.rules.vector, targets, hold, offset, self.start, first, last,
             self.units, self.state, *self.scratch, self.alive, self.equity, self.weights, self.projected, self.ledger,
             self.fills,
         )  # fmt: skip
@@ -185,7 +185,7 @@ class _Walker:
             wanted[0] = weights
             still[0, 0] = hold[0, t]
             self.walk(wanted, still, t, t + 1, offset=t)
-            if self.state[0, kernel.REJECTED]:
+            if self.state[kernel.REJECTED, 0]:
                 raise MarketError(
                     f"the policy returned a weight that is not finite at bar {t}", hint="check the policy for NaN"
                 )

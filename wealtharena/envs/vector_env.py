@@ -102,12 +102,12 @@ class PortfolioVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     @property
     def equity(self) -> npt.NDArray[np.float64]:
         """Return equity at the end of the last step, [N], before any restart (a view)."""
-        return self.engine.state[:, kernel.CLOSING]
+        return self.engine.state[kernel.CLOSING, : self.num_envs]
 
     @property
     def rejected(self) -> npt.NDArray[np.float64]:
         """Return how many weights of the last action were not finite, [N] (a view)."""
-        return self.engine.state[:, kernel.REJECTED]
+        return self.engine.state[kernel.REJECTED, : self.num_envs]
 
     # Gymnasium's face.
 
@@ -174,7 +174,7 @@ class PortfolioVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
 
     def _infos(self) -> dict[str, Any]:
         state = self.engine.state
-        return {name: state[:, kernel.TRADED + n].copy() for n, name in enumerate(INFO)}
+        return {name: state[kernel.TRADED + n, : self.num_envs].copy() for n, name in enumerate(INFO)}
 
 
 # Names of the columns of the kernel's state from TRADED on, in their order.

@@ -13,7 +13,7 @@ from wealtharena.config.specs.base import Spec
 class RewardSpec(Spec):
     """What the agent is paid for a bar."""
 
-    name: Literal["log_return", "differential_sharpe", "mean_variance", "drawdown"]
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="a file of wealtharena/envs/rewards")
     scale: float = Field(gt=0, description="multiplies the reward; learning rates like rewards near 1")
     turnover_penalty: float = Field(ge=0, description="subtracted per unit of turnover (traded value over equity)")
     eta: float = Field(
@@ -21,6 +21,7 @@ class RewardSpec(Spec):
     )
     risk_aversion: float = Field(ge=0, description="lambda of mean_variance")
     drawdown_penalty: float = Field(ge=0, description="weight of new drawdown in the drawdown reward")
+    parameter: float = Field(description="for a reward that is added and needs a number of its own")
 
 
 class RandomisationSpec(Spec):

@@ -1,20 +1,19 @@
-"""Rewards by name: one small compiled function a file.
+"""Rewards by name: one small compiled function a file, found by the file's name.
 
-A new reward is its file here, its line in `CODES` and in `evaluate` of `envs/kernel.py`, and `conf/reward/<name>.yaml`.
+A new reward is `<name>.py` here, with a function of that name, and `conf/reward/<name>.yaml`. The function is called
+once a bar, after costs, as `<name>(ratio, before, after, first, second, rules)` and returns `(value, first, second)`:
+`ratio` is V' / V, at least 1e-6; `before` and `after` are V / peak - 1 at the two closes, never positive; `first` and
+`second` are two numbers of its own, kept over an episode and 0 at its begin; `rules` is the kernel's vector, of which
+`rules[PARAMETER]` is `reward.parameter`, free for a reward that needs a number.
 """
 
 from __future__ import annotations
 
-from typing import Final
+import pkgutil
+from importlib import import_module
+from typing import Any, Final
 
-LOG_RETURN: Final = 0
-DIFFERENTIAL_SHARPE: Final = 1
-MEAN_VARIANCE: Final = 2
-DRAWDOWN: Final = 3
-
-CODES: Final = {
-    "log_return": LOG_RETURN,
-    "differential_sharpe": DIFFERENTIAL_SHARPE,
-    "mean_variance": MEAN_VARIANCE,
-    "drawdown": DRAWDOWN,
-}
+NAMES: Final = tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+CHOICES: Final[tuple[tuple[int, Any], ...]] = tuple(  # place in NAMES, function
+    (place, getattr(import_module(f"{__name__}.{name}"), name)) for place, name in enumerate(NAMES)
+)

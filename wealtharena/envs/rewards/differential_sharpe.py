@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 
-from wealtharena.envs.compiled import compiled
+from wealtharena.envs.compiled import Float64, compiled
+from wealtharena.envs.vector import ETA
 
 
 @compiled
-def differential_sharpe(ratio: float, first: float, second: float, eta: float) -> tuple[float, float, float]:
+def differential_sharpe(
+    ratio: float, before: float, after: float, first: float, second: float, rules: Float64
+) -> tuple[float, float, float]:
     """Return the differential Sharpe ratio D and the updated moments A and B.
 
     With R = ratio - 1, dA = R - A and dB = R^2 - B:  D = (B dA - A dB / 2) / (B - A^2)^(3/2), and A, B move by eta times
     dA, dB (Moody and Saffell 1998, equation 8). D is 0 while B - A^2 is below 1e-12, and clipped to +-10: the moments
     of the first bars of an episode are near zero, where the formula diverges.
     """
+    eta = rules[ETA]
     gain = ratio - 1.0
     d_first = gain - first
     d_second = gain * gain - second

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
-from wealtharena.envs.compiled import compiled
+from wealtharena.envs.compiled import Float64, compiled
+from wealtharena.envs.logarithm import log
+from wealtharena.envs.vector import DRAWDOWN_PENALTY
 
 
 @compiled
-def drawdown(ratio: float, before: float, after: float, penalty: float) -> float:
-    """Return log(ratio) - penalty * max(0, before - after); `before` and `after` are V / peak - 1, never positive."""
-    return math.log(ratio) - penalty * max(0.0, before - after)
+def drawdown(
+    ratio: float, before: float, after: float, first: float, second: float, rules: Float64
+) -> tuple[float, float, float]:
+    """Return log(ratio) - penalty * max(0, before - after): what deepens the drawdown costs, what lasts does not."""
+    return log(ratio) - rules[DRAWDOWN_PENALTY] * max(0.0, before - after), first, second

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
-from wealtharena.envs.compiled import compiled
+from wealtharena.envs.compiled import Float64, compiled
+from wealtharena.envs.logarithm import log
 
 
 @compiled
-def log_return(ratio: float) -> float:
-    """Return log(V' / V); `ratio` is V' / V, at least 1e-6."""
-    return math.log(ratio)
+def log_return(
+    ratio: float, before: float, after: float, first: float, second: float, rules: Float64
+) -> tuple[float, float, float]:
+    """Return log(V' / V)."""
+    return log(ratio), first, second
