@@ -127,6 +127,9 @@ def test_the_repeating_command_names_the_file_and_the_dates(tmp_path: Path) -> N
 
 def test_the_universe_says_when_it_was_chosen_and_unadjusted_rolls_are_said(forex: ExperimentSpec) -> None:
     assert any("survivors" in note for note in load(forex.asset, forex.data, seed=0).notes)
+    assert any("carry" in note and "left out" in note for note in load(forex.asset, forex.data, seed=0).notes)
+    flat = compose(["asset=forex", "data=simulated", "asset.costs.carry_bps_per_year=25"])
+    assert any("flat 25 bps" in note for note in load(flat.asset, flat.data, seed=0).notes)
     rolls = compose(["asset=commodities", "data=simulated", "data.simulator.bars=60"])
     assert any("not adjusted for rolls" in note for note in load(rolls.asset, rolls.data, seed=0).notes)
 

@@ -234,6 +234,13 @@ def universe_notes(asset: AssetSpec) -> tuple[str, ...]:
         notes.append(
             "futures are front months, not adjusted for rolls: a roll shows as a price move that nobody earned"
         )
+    if asset.market == "forex":
+        flat = asset.costs.carry_bps_per_year
+        notes.append(
+            f"carry is a flat {flat:g} bps a year of a pair's value, not its dated rate differential"
+            if flat
+            else "carry, the difference of two currencies' interest rates, is left out"
+        )
     return tuple(notes)
 
 
