@@ -59,6 +59,29 @@ def nodes() -> Iterator[tuple[object, object]]:
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_a_learner_in_an_actor_of_its_own_learns_what_one_in_this_process_learns(
+    nodes: tuple[object, object], tmp_path: Path
+) -> None:
+    found = []
+    for learners in (0, 1):
+        bench = worlds.bench(worlds.spec(*REMOTE, "compute.runners=1", f"compute.learners={learners}"))
+        engine = ppo.build(bench)
+        for _ in range(2):
+            engine.iterate()
+        found.append({name: value.clone() for name, value in engine.network().state_dict().items()})
+        engine.close()
+    here, there = found
+    for name, value in here.items():
+        torch.testing.assert_close(there[name], value, rtol=1e-6, atol=1e-7)
+
+
+def test_two_learners_are_refused_where_they_would_do_the_same_work_twice() -> None:
+    with pytest.raises(TrainingError, match=r"compute\.learners=2") as refused:
+        ppo.build(worlds.bench(worlds.spec(*REMOTE, "compute.learners=2")))
+    assert "impala" in str(refused.value.hint)
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_a_run_over_two_nodes_survives_the_death_of_one(
     nodes: tuple[object, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

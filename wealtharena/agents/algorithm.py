@@ -123,6 +123,15 @@ def require_gpu(compute: ComputeSpec) -> None:
         )
 
 
+def check_learners(compute: ComputeSpec) -> None:
+    """Raise TrainingError for more than one learner: each would make the same updates from the same rollouts."""
+    if compute.learners > 1:
+        raise TrainingError(
+            f"compute.learners={compute.learners}: PPO and A2C update on the whole rollout at once, in one learner",
+            hint="try compute.learners=1 and more compute.runners, or algo=impala or algo=appo, which share the work",
+        )
+
+
 def merged(records: list[dict[str, float]]) -> dict[str, float]:
     """Return means over runners; counts are summed."""
     names = sorted({name for record in records for name in record})
@@ -230,6 +239,7 @@ class RemoteDriver:
         from wealtharena.agents import cluster
 
         require_gpu(bench.spec.compute)
+        check_learners(bench.spec.compute)
         self._connected = cluster.connect(bench.spec.compute)
         setup = runner_setup(bench, market=cluster.share(bench.market), rollout_steps=rollout_steps)
         self._config = configure(bench, settings, setup)

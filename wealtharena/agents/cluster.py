@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ def connect(compute: ComputeSpec) -> bool:
 
     if ray.is_initialized():
         return False
+    for chatty in ("ray.rllib", "ray.tune"):  # they warn of their own defaults
+        logging.getLogger(chatty).setLevel(logging.ERROR)
     quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False, "logging_level": "ERROR"}
     if compute.address is None:
         cpus = compute.num_cpus or max(len(os.sched_getaffinity(0)), compute.runners + compute.learners + 1)

@@ -88,8 +88,11 @@ def gae(
 
 
 def on_device(network: Network, array: npt.NDArray[Any]) -> Tensor:
-    """Return the array as a tensor where the network is; on a CPU it is the same memory."""
-    return torch.from_numpy(array).to(next(network.parameters()).device)
+    """Return the array as a tensor where the network is; on a CPU it is the same memory, unless that is read-only.
+
+    What a remote runner sent lies in Ray's store and may not be written.
+    """
+    return torch.from_numpy(np.require(array, requirements="W")).to(next(network.parameters()).device)
 
 
 @torch.no_grad()
