@@ -11,6 +11,7 @@ from wealtharena.deployment.prediction import Prediction
 from wealtharena.envs.market import Market
 from wealtharena.envs.simulate import simulate
 from wealtharena.registry import ModelCheckpoint, promote
+from wealtharena.registry.inference import PIECE
 from wealtharena.registry.publish import publish, record
 
 CASES = [
@@ -83,3 +84,23 @@ def test_the_recording_is_of_the_market_and_of_torch(tmp_path: Path) -> None:
     limits = made.spec.env.limits
     assert recorded.weights.min() >= (0.0 if limits.long_only else -limits.max_weight)
     assert np.abs(recorded.weights).sum(axis=1).max() <= limits.max_gross + 1e-6
+
+
+@pytest.mark.parametrize("model", ["mlp", "gru", "attention"])
+def test_a_large_batch_is_answered_as_its_rows_are(tmp_path: Path, model: str) -> None:
+    made = world("crypto", model, "weights")
+    policy = put_on_paper(tmp_path / "checkpoints", made).load_agent_model("crypto").policy
+    rng = np.random.default_rng(0)
+    rows = 2 * PIECE + 77
+    features = rng.standard_normal((rows, *policy.feature_shape)).astype(np.float32)
+    portfolio = rng.uniform(0, 0.1, (rows, policy.feature_shape[0] + 3)).astype(np.float32)
+    states = {
+        name: rng.standard_normal(state.shape).astype(np.float32) for name, state in policy.start_states(rows).items()
+    }
+    weights, following = policy.act(features, portfolio, states)
+    for n in (0, PIECE - 1, PIECE, 2 * PIECE, rows - 1):
+        row = slice(n, n + 1)
+        alone, after = policy.act(features[row], portfolio[row], {name: state[row] for name, state in states.items()})
+        np.testing.assert_allclose(weights[row], alone, atol=1e-6)
+        for name, state in after.items():
+            np.testing.assert_allclose(following[name][row], state, atol=1e-6)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ipaddress
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 from wealtharena.config.specs.runs import PathsSpec, ServeSpec
 from wealtharena.deployment.keys import read_keys
@@ -71,6 +73,20 @@ def prepared(spec: ServeSpec, paths: PathsSpec) -> Iterator[Settings]:
         shutil.rmtree(runtime, ignore_errors=True)
 
 
+@contextmanager
+def nothing_to_import_again() -> Iterator[None]:
+    """Keep workers from importing the program that started them: each would spend half a second on the composition.
+
+    A spawned process imports its parent's `__main__` again, where that has a file; the application needs nothing of it.
+    """
+    program = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = program
+
+
 def serve(spec: ServeSpec, paths: PathsSpec, *, say: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM; requests under way then get `shutdown_seconds` to finish.
 
@@ -79,7 +95,7 @@ def serve(spec: ServeSpec, paths: PathsSpec, *, say: Callable[[str], None]) -> N
     import uvicorn
 
     say(check_host(spec, len(read_keys(Path(spec.keys_file)))))
-    with prepared(spec, paths):
+    with prepared(spec, paths), nothing_to_import_again():
         uvicorn.run(
             APPLICATION,
             factory=True,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +21,13 @@ Float32Array = npt.NDArray[np.float32]
 TOLERANCE = 1e-5
 STATE_IN = "state_"
 STATE_OUT = "next_"
+PIECE = 128  # rows of a large batch that one thread takes at a time
+
+
+@lru_cache(maxsize=1)
+def _pool() -> ThreadPoolExecutor:
+    """Return the threads that share large batches; sessions are single-threaded, so that small ones never wait."""
+    return ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="policy")
 
 
 def open_session(content: bytes, *, where: str) -> onnxruntime.InferenceSession:
@@ -77,14 +87,23 @@ class OnnxPolicy:
         self, features: Float32Array, portfolio: Float32Array, states: Mapping[str, Float32Array] | None = None
     ) -> tuple[Float32Array, dict[str, Float32Array]]:
         """Return weights [N, A] and the next states for raw features [N, A, window, F] and portfolio [N, A + 3]."""
-        feed: dict[str, Float32Array] = {"features": features, "portfolio": portfolio}
-        if not self.state_names:
-            (weights,) = self.session.run(["weights"], feed)
-            return weights, {}
-        carried = states if states is not None else self.start_states(len(features))
-        feed.update({STATE_IN + name: carried[name] for name in self.state_names})
-        weights, *following = self.session.run(["weights", *(STATE_OUT + name for name in self.state_names)], feed)
+        carried = {}
+        if self.state_names:
+            carried = dict(states if states is not None else self.start_states(len(features)))
+        feed = {"features": features, "portfolio": portfolio, **{STATE_IN + name: carried[name] for name in carried}}
+        if len(features) < 2 * PIECE:
+            weights, *following = self._run(feed)
+        else:
+            pieces = [slice(at, at + PIECE) for at in range(0, len(features), PIECE)]
+            parts = _pool().map(lambda piece: self._run({name: rows[piece] for name, rows in feed.items()}), pieces)
+            weights, *following = (np.concatenate(column) for column in zip(*parts, strict=True))
         return weights, dict(zip(self.state_names, following, strict=True))
+
+    def _run(self, feed: Mapping[str, Float32Array]) -> list[Float32Array]:
+        """Return weights and next states of some rows."""
+        names = ["weights", *(STATE_OUT + name for name in self.state_names)]
+        found: list[Float32Array] = self.session.run(names, dict(feed))
+        return found
 
     def check_probe(self) -> float:
         """Return the largest difference to the recorded weights; CheckpointError where it exceeds 1e-5."""
