@@ -19,7 +19,7 @@ from wealtharena.deployment.inputs import (
     portfolio_rows,
     states_of,
 )
-from wealtharena.deployment.prediction import Prediction
+from wealtharena.deployment.prediction import Origin, Prediction
 from wealtharena.errors import CheckpointError
 from wealtharena.registry import history
 from wealtharena.registry.checkpoints import ModelCheckpoint
@@ -50,20 +50,21 @@ class ServedAgent:
         rows = len(given.features)
         weights, following = self.policy.act(given.features, given.portfolio, states_of(self.policy, state, rows))
         meta, pointer = self.policy.metadata, self.pointer
+        origin = Origin(
+            agent=pointer.agent,
+            version=pointer.version,
+            stage=pointer.stage,
+            verdict=pointer.verdict,
+            simulated=meta.simulated,
+            symbols=meta.symbols,
+            flat_portfolio_assumed=given.flat_assumed,
+            as_of=as_of,
+        )
+        if not following:
+            return [Prediction(origin, row, {}) for row in weights]
         return [
-            Prediction(
-                agent=pointer.agent,
-                version=pointer.version,
-                stage=pointer.stage,
-                verdict=pointer.verdict,
-                simulated=meta.simulated,
-                symbols=meta.symbols,
-                weights=weights[row],
-                flat_portfolio_assumed=given.flat_assumed,
-                state={name: value[row] for name, value in following.items()},
-                as_of=as_of,
-            )
-            for row in range(rows)
+            Prediction(origin, row, {name: value[n] for name, value in following.items()})
+            for n, row in enumerate(weights)
         ]
 
 

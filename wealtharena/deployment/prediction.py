@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 
-@dataclass(frozen=True, eq=False)
-class Prediction(Mapping[str, float]):
-    """Target weights by symbol, as shares of equity: `answer["BTC-USD"]`, `dict(answer)`.
+@dataclass(frozen=True)
+class Origin:
+    """Where an answer comes from, the same for all rows of a batch.
 
-    All of it comes from one version. `state` is what a policy with memory wants back with the next bar;
     `flat_portfolio_assumed` says that no portfolio was given and an empty one was taken; `as_of` is the bar decided on.
     """
 
@@ -24,10 +23,53 @@ class Prediction(Mapping[str, float]):
     verdict: str
     simulated: bool
     symbols: tuple[str, ...]
-    weights: npt.NDArray[np.float32]  # [A]
     flat_portfolio_assumed: bool
+    as_of: str | None
+
+
+@dataclass(eq=False, slots=True)
+class Prediction(Mapping[str, float]):
+    """Target weights by symbol, as shares of equity: `answer["BTC-USD"]`, `dict(answer)`.
+
+    All of it comes from one version. `state` is what a policy with memory wants back with the next bar. The facts of
+    its origin are at hand by their own names.
+    """
+
+    origin: Origin
+    weights: npt.NDArray[np.float32]  # [A]
     state: Mapping[str, npt.NDArray[np.float32]]
-    as_of: str | None = None
+
+    @property
+    def agent(self) -> str:
+        return self.origin.agent
+
+    @property
+    def version(self) -> str:
+        return self.origin.version
+
+    @property
+    def stage(self) -> str:
+        return self.origin.stage
+
+    @property
+    def verdict(self) -> str:
+        return self.origin.verdict
+
+    @property
+    def simulated(self) -> bool:
+        return self.origin.simulated
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return self.origin.symbols
+
+    @property
+    def flat_portfolio_assumed(self) -> bool:
+        return self.origin.flat_portfolio_assumed
+
+    @property
+    def as_of(self) -> str | None:
+        return self.origin.as_of
 
     def __getitem__(self, symbol: str) -> float:
         try:

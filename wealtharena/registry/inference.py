@@ -21,7 +21,7 @@ Float32Array = npt.NDArray[np.float32]
 TOLERANCE = 1e-5
 STATE_IN = "state_"
 STATE_OUT = "next_"
-PIECE = 128  # rows of a large batch that one thread takes at a time
+PIECE = 64  # rows of a large batch that one thread takes at a time
 
 
 @lru_cache(maxsize=1)
