@@ -15,6 +15,7 @@ import argparse
 import os
 import time
 import warnings
+from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 PARSER = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -178,18 +179,24 @@ def stock_rllib(steps: int, *, envs: int, rollout: int, minibatch: int, epochs: 
     return speed
 
 
-def stable_baselines(steps: int, *, envs: int, rollout: int, minibatch: int, epochs: int) -> float:
-    """Return steps a second of Stable-Baselines3's PPO over the same vector environment."""
-    from stable_baselines3 import PPO
-    from stable_baselines3.common.callbacks import BaseCallback
+def own_face(bench: Workbench, envs: int) -> Any:
+    """Return Stable-Baselines3's own vector environment over single environments, as its documentation does it."""
+    from stable_baselines3.common.vec_env import DummyVecEnv
+
+    from wealtharena.envs.portfolio_env import PortfolioEnv
+
+    return DummyVecEnv([lambda: PortfolioEnv(bench.market, bench.env)] * envs)
+
+
+def thin_face(bench: Workbench, envs: int) -> Any:
+    """Return the thinnest cover of our vector environment that Stable-Baselines3 accepts."""
     from stable_baselines3.common.vec_env import VecEnv
 
     from wealtharena.envs.vector_env import PortfolioVectorEnv
 
-    bench = workbench(envs=envs, rollout=rollout, minibatch=minibatch, epochs=epochs)
     inner = PortfolioVectorEnv(bench.market, bench.env, num_envs=envs)
 
-    class Face(VecEnv):  # the thinnest cover that Stable-Baselines3 accepts
+    class Face(VecEnv):
         def __init__(self) -> None:
             super().__init__(envs, inner.single_observation_space, inner.single_action_space)
 
@@ -222,6 +229,17 @@ def stable_baselines(steps: int, *, envs: int, rollout: int, minibatch: int, epo
         def env_is_wrapped(self, wrapper_class, indices=None):  # type: ignore[no-untyped-def]
             return [False] * envs
 
+    return Face()
+
+
+def stable_baselines(steps: int, *, envs: int, rollout: int, minibatch: int, epochs: int, own: bool = False) -> float:
+    """Return steps a second of Stable-Baselines3's PPO over our vector environment, or over its `own` of our single ones."""
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.callbacks import BaseCallback
+
+    bench = workbench(envs=envs, rollout=rollout, minibatch=minibatch, epochs=epochs)
+    face = own_face(bench, envs) if own else thin_face(bench, envs)
+
     class Clock(BaseCallback):
         began = 0.0
 
@@ -234,7 +252,7 @@ def stable_baselines(steps: int, *, envs: int, rollout: int, minibatch: int, epo
 
     model = PPO(
         "MlpPolicy",
-        Face(),
+        face,
         n_steps=max(1, rollout // envs),
         batch_size=minibatch,
         n_epochs=epochs,
@@ -263,20 +281,21 @@ def main() -> None:
     if options.stock:
         lines.append(("stock RLlib", stock_rllib(options.steps // 4, **large)))
     if options.sb3:
-        lines.append(("Stable-Baselines3", stable_baselines(options.steps // 2, **large)))
+        lines.append(("Stable-Baselines3, our envs", stable_baselines(options.steps // 2, **large)))
+        lines.append(("Stable-Baselines3, its own", stable_baselines(options.steps // 2, **large, own=True)))
     print(
         f"rollout 32,768, minibatch 4,096, 4 epochs, {options.threads} threads, {CLOCK[0].__name__}, load {os.getloadavg()[0]:.1f}"
     )
     for name, speed in lines:
-        print(f"  {name:24} {speed:10,.0f} steps/s   ours / it = {mine / speed:5.2f}")
+        print(f"  {name:28} {speed:10,.0f} steps/s   ours / it = {mine / speed:5.2f}")
     print("rollout 2,048, minibatch 64, 10 epochs (Stable-Baselines3's defaults)")
     quick = options.steps // 16
     mine_small = ours(quick, **small)
-    print(f"  {'wealtharena, 1 env':24} {mine_small:10,.0f} steps/s")
-    print(f"  {'wealtharena, 64 envs':24} {ours(quick, **wide):10,.0f} steps/s")
+    print(f"  {'wealtharena, 1 env':28} {mine_small:10,.0f} steps/s")
+    print(f"  {'wealtharena, 64 envs':28} {ours(quick, **wide):10,.0f} steps/s")
     if options.sb3:
         theirs = stable_baselines(quick, **small)
-        print(f"  {'Stable-Baselines3, 1 env':24} {theirs:10,.0f} steps/s   ours / it = {mine_small / theirs:5.2f}")
+        print(f"  {'Stable-Baselines3, 1 env':28} {theirs:10,.0f} steps/s   ours / it = {mine_small / theirs:5.2f}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """The market kernel: every trading rule, once, compiled. Training, backtest and paper trading all step through it.
 
-Read it from top to bottom: `load` (accounts side by side), `project` (actions to allowed weights), `size` (orders at
-the close of bar t), `fill` (at bar t + 1), `settle` (the night between), `store` (delisting, liquidation), `evaluate`
-(the reward), `observe`, `restart`, and the two loops over them: `step_batch` (many environments, one bar) and `walk`
-(many paths, many bars).
+Read it from top to bottom: `load` (accounts side by side), `ask` and `project` (actions to allowed weights), `size`
+(orders at the close of bar t), `fill` (at bar t + 1), `settle` (the night between), `force` (delisting, liquidation),
+`evaluate` (the reward), `store`, `picture` and `observe` (what is seen next), `restart`, and the two loops over them:
+`step_batch` (many environments, one bar) and `walk` (many paths, many bars).
 
 Symbols: V equity, u units, p mark price in account currency, L `max_gross`, k cost rate a unit of traded value.
 Arrays: T bars, A symbols, N environments, D floats an observation. Money is float64, observations are float32.
@@ -168,10 +168,13 @@ RATIO_FLOOR: Final = 1e-6  # least V' / V that a reward sees: ruin costs log(1e-
 
 @compiled
 def load(
-    records: Float64, years: Float64, units: Float64, state: Float64, first: int, count: int, when: Int64,
-    places: Int64, cells: Float64, desk: Float64,
+    years: Float64, units: Float64, state: Float64, first: int, count: int, when: Int64, places: Int64,
+    cells: Float64, desk: Float64,
 ) -> None:  # fmt: skip
-    """Lay `count` accounts side by side: account `first + e`, deciding at the close of bar `when[e]`, in lane e."""
+    """Lay `count` accounts side by side: account `first + e`, deciding at the close of bar `when[e]`, in lane e.
+
+    `places[e]` receives where the lane's records of that bar begin.
+    """
     assets = units.shape[0]
     for e in range(count):
         places[e] = when[e] * assets * FIELDS
@@ -187,8 +190,6 @@ def load(
             tiles.move(state, row * row_length + first, desk, row * LANES, LANES)
         for a in range(assets):
             tiles.move(units, a * row_length + first, cells, a * CELL + UNITS, LANES)
-            for e in range(0, LANES, tiles.TILE):
-                tiles.gather(records, places, e, a * FIELDS, cells, a * CELL + MARK_NOW + e, LANES)
     else:
         for e in range(count):
             i = first + e
@@ -196,9 +197,6 @@ def load(
                 desk[row * LANES + e] = state[row, i]
             for a in range(assets):
                 cells[a * CELL + UNITS + e] = units[a, i]
-                record = records[places[e] + a * FIELDS : places[e] + (a + 1) * FIELDS]
-                for n in range(FIELDS):
-                    cells[a * CELL + MARK_NOW + n * LANES + e] = record[n]
 
 
 @compiled
@@ -249,7 +247,22 @@ def project(rules: Float64, cells: Float64, desk: Float64, assets: int, width: i
 
 
 @compiled
-def size(rules: Float64, cells: Float64, desk: Float64, assets: int, count: int, width: int) -> None:
+def lay(records: Float64, places: Int64, a: int, count: int, cells: Float64) -> None:
+    """Lay what the step needs of symbol a into the lanes."""
+    if count == LANES:
+        for e in range(0, LANES, tiles.TILE):
+            tiles.gather(records, places, e, a * FIELDS, cells, a * CELL + MARK_NOW + e, LANES)
+    else:
+        for e in range(count):
+            record = records[places[e] + a * FIELDS : places[e] + (a + 1) * FIELDS]
+            for n in range(FIELDS):
+                cells[a * CELL + MARK_NOW + n * LANES + e] = record[n]
+
+
+@compiled
+def size(
+    records: Float64, places: Int64, rules: Float64, cells: Float64, desk: Float64, assets: int, count: int, width: int
+) -> None:
     """Size orders at the close of bar t: find the D_SCALE of what trades and the D_KEEP of what does not.
 
     A symbol trades where it has a positive price and its change of weight reaches `min_trade_weight`; its target is
@@ -259,12 +272,15 @@ def size(rules: Float64, cells: Float64, desk: Float64, assets: int, count: int,
     reaching s w V, the largest s with f(s) = K + s G + L (c(s) - V) <= 0 is sought. c is convex, so the chord of f
     between 0 and 1 lies above it and its root is on the safe side. c(0) is bounded from above by taking every impact
     at the whole gross. Where K alone leaves no room, `_fold` scales the symbols below `min_trade_weight` too.
+
+    A symbol's records are laid just before they are read, while they are near.
     """
     limit = rules[MAX_GROSS]
     rate = rules[RATE]
     impact = rules[IMPACT]
     least = rules[MIN_TRADE]
     for a in range(assets):
+        lay(records, places, a, count, cells)
         c = cells[a * CELL : (a + 1) * CELL]
         for e in range(width):
             value = c[UNITS + e] * c[MARK_NOW + e]
@@ -395,34 +411,28 @@ def settle(rules: Float64, desk: Float64, width: int) -> None:
 
 @compiled
 def trade(
-    bars: Float64,
-    rules: Float64,
-    lots: Float64,
-    when: Int64,
-    count: int,
-    cells: Float64,
-    desk: Float64,
-    closed: Float64,
-) -> None:
+    bars: Float64, records: Float64, rules: Float64, lots: Float64, when: Int64, places: Int64, count: int,
+    cells: Float64, desk: Float64, closed: Float64,
+) -> None:  # fmt: skip
     """Carry the accounts in the first `count` lanes from the close of bar t to the close of bar t + 1.
 
     Every account satisfies V' - V = sum(u dp) + income - costs - financing, with dp from mark to fill to mark. A
     constant width lets the compiler handle eight lanes in one instruction, and one account alone pay for one.
     """
     if count == 1:
-        _trade(bars, rules, lots, when, count, 1, cells, desk, closed)
+        _trade(bars, records, rules, lots, when, places, count, 1, cells, desk, closed)
     else:
-        _trade(bars, rules, lots, when, count, LANES, cells, desk, closed)
+        _trade(bars, records, rules, lots, when, places, count, LANES, cells, desk, closed)
 
 
 @compiled
 def _trade(
-    bars: Float64, rules: Float64, lots: Float64, when: Int64, count: int, width: int, cells: Float64, desk: Float64,
-    closed: Float64,
+    bars: Float64, records: Float64, rules: Float64, lots: Float64, when: Int64, places: Int64, count: int, width: int,
+    cells: Float64, desk: Float64, closed: Float64,
 ) -> None:  # fmt: skip
     assets = lots.shape[0]
     project(rules, cells, desk, assets, width)
-    size(rules, cells, desk, assets, count, width)
+    size(records, places, rules, cells, desk, assets, count, width)
     fill(rules, lots, cells, desk, assets, width)
     settle(rules, desk, width)
     force(bars, rules, when, cells, desk, assets, count, width, closed)
@@ -781,9 +791,9 @@ def step_batch(
                         truncated[n] = False
         if resting == count:
             continue
-        load(records, years, units, state, base, count, when, places, cells, desk)
+        load(years, units, state, base, count, when, places, cells, desk)
         ask(actions, base, count, cells, pad)
-        trade(bars, rules, lots, when, count, cells, desk, closed)
+        trade(bars, records, rules, lots, when, places, count, cells, desk, closed)
         if count == 1:
             evaluate(rules, desk, 1)
             picture(cells, desk, assets, 1, pad, seen)
@@ -842,7 +852,7 @@ def walk(
             n = t - start
             for e in range(count):
                 when[e] = t
-            load(records, years, units, state, base, count, when, places, cells, desk)
+            load(years, units, state, base, count, when, places, cells, desk)
             for e in range(count):
                 p = base + e
                 source = p if targets.shape[0] > 1 else 0
@@ -855,7 +865,7 @@ def walk(
                     for e in range(count):
                         closed[0, a, e] = 0.0
                         closed[1, a, e] = 0.0
-            trade(bars, rules, lots, when, count, cells, desk, closed)
+            trade(bars, records, rules, lots, when, places, count, cells, desk, closed)
             for e in range(count):
                 p = base + e
                 value = desk[D_EQUITY + e]
