@@ -28,7 +28,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 machine: Callable[[Callable[..., Any]], Any] = intrinsic  # a function that emits machine code where it is called
 
-COMPILING = "compiling the market kernel (once on this machine, some 10 seconds)"
+COMPILING = "compiling the market kernel (once on this machine, some 20 seconds)"
 
 
 @lru_cache(maxsize=1)
