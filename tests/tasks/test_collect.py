@@ -120,7 +120,7 @@ def wait_for(path, process, seconds=90):
 
 
 def test_the_command_survives_kill_9_and_ctrl_c_and_fetches_only_what_is_missing(stub, tmp_path):
-    stub.fault("yahoo", "slow", delay=0.3)
+    stub.fault("yahoo", "slow", delay=1.5)  # long enough for a busy machine to interrupt in time
     processed = tmp_path / "data" / "processed" / "crypto"
     first = subprocess.Popen(
         command(stub, tmp_path), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

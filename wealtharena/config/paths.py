@@ -17,6 +17,11 @@ def sweeps_dir() -> Path:
     return _resource("sweeps")
 
 
+def reward_names() -> tuple[str, ...]:
+    """Return the names of the rewards: the files of envs/rewards, without importing any."""
+    return tuple(sorted(file.stem for file in (_PACKAGE / "envs" / "rewards").glob("[!_]*.py")))
+
+
 def _resource(name: str) -> Path:
     packaged = _PACKAGE / f"_{name}"
     return packaged if packaged.is_dir() else _PACKAGE.parent / name

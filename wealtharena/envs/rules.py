@@ -25,8 +25,6 @@ class Rules:
 def rules_of(spec: EnvSpec, symbols: tuple[str, ...], *, delisting: bool) -> Rules:
     """Return the rules for these symbols; `delisting` says whether any of them is ever struck off."""
     costs, limits, instrument, reward = spec.costs, spec.limits, spec.instrument, spec.reward
-    if reward.name not in rewards.NAMES:
-        raise ConfigError(f"reward={reward.name} is unknown", hint=f"try one of {', '.join(rewards.NAMES)}")
     lots = np.array([instrument.lot_sizes.get(symbol, instrument.lot_size) for symbol in symbols], dtype=np.float64)
     v = np.zeros(vector.RULES)
     v[vector.RATE] = (costs.commission_bps + costs.half_spread_bps) * BPS

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 
+from wealtharena.config.paths import reward_names
 from wealtharena.config.specs.asset import CostSpec, InstrumentSpec, LimitSpec
 from wealtharena.config.specs.base import Spec
 
@@ -13,7 +15,7 @@ from wealtharena.config.specs.base import Spec
 class RewardSpec(Spec):
     """What the agent is paid for a bar."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="a file of wealtharena/envs/rewards")
+    name: str = Field(description="a file of wealtharena/envs/rewards")
     scale: float = Field(gt=0, description="multiplies the reward; learning rates like rewards near 1")
     turnover_penalty: float = Field(ge=0, description="subtracted per unit of turnover (traded value over equity)")
     eta: float = Field(
@@ -22,6 +24,16 @@ class RewardSpec(Spec):
     risk_aversion: float = Field(ge=0, description="lambda of mean_variance")
     drawdown_penalty: float = Field(ge=0, description="weight of new drawdown in the drawdown reward")
     parameter: float = Field(description="for a reward that is added and needs a number of its own")
+
+    @field_validator("name")
+    @classmethod
+    def _is_there(cls, name: str) -> str:
+        known = reward_names()
+        if name not in known:
+            raise PydanticCustomError(
+                "literal_error", "Input should be {expected}", {"expected": ", ".join(map(repr, known))}
+            )
+        return name
 
 
 class RandomisationSpec(Spec):
