@@ -121,7 +121,7 @@ class Guard:
                 await exchange.refuse(*refusal)
             else:
                 await self.app(scope, exchange.receive, exchange.send)
-        except Exception:
+        except Exception:  # the outermost door: whatever it was goes to the log, and only its id to the client
             logger.exception("request %s failed", exchange.id)
             await exchange.refuse(500, "internal", "the service failed; its log has the request id")
         finally:

@@ -60,8 +60,6 @@ class ServedAgent:
             flat_portfolio_assumed=given.flat_assumed,
             as_of=as_of,
         )
-        if not following:
-            return [Prediction(origin, row, {}) for row in weights]
         return [
             Prediction(origin, row, {name: value[n] for name, value in following.items()})
             for n, row in enumerate(weights)

@@ -27,7 +27,7 @@ class Origin:
     as_of: str | None
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Prediction(Mapping[str, float]):
     """Target weights by symbol, as shares of equity: `answer["BTC-USD"]`, `dict(answer)`.
 

@@ -87,10 +87,9 @@ class OnnxPolicy:
         self, features: Float32Array, portfolio: Float32Array, states: Mapping[str, Float32Array] | None = None
     ) -> tuple[Float32Array, dict[str, Float32Array]]:
         """Return weights [N, A] and the next states for raw features [N, A, window, F] and portfolio [N, A + 3]."""
-        carried = {}
-        if self.state_names:
-            carried = dict(states if states is not None else self.start_states(len(features)))
-        feed = {"features": features, "portfolio": portfolio, **{STATE_IN + name: carried[name] for name in carried}}
+        carried = states if states is not None else self.start_states(len(features))
+        feed = {"features": features, "portfolio": portfolio}
+        feed.update({STATE_IN + name: carried[name] for name in self.state_names})
         if len(features) < 2 * PIECE:
             weights, *following = self._run(feed)
         else:
@@ -99,10 +98,10 @@ class OnnxPolicy:
             weights, *following = (np.concatenate(column) for column in zip(*parts, strict=True))
         return weights, dict(zip(self.state_names, following, strict=True))
 
-    def _run(self, feed: Mapping[str, Float32Array]) -> list[Float32Array]:
+    def _run(self, feed: dict[str, Float32Array]) -> list[Float32Array]:
         """Return weights and next states of some rows."""
         names = ["weights", *(STATE_OUT + name for name in self.state_names)]
-        found: list[Float32Array] = self.session.run(names, dict(feed))
+        found: list[Float32Array] = self.session.run(names, feed)
         return found
 
     def check_probe(self) -> float:
