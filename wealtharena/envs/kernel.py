@@ -812,12 +812,15 @@ def step_batch(
             clock[BAR, n] = t
             terminated[n] = dead
             truncated[n] = ended and not dead
+            begins = False
             if dead or ended:
                 clock[DONE, n] = 1
-                if mode == SAME_STEP:
-                    if final_obs.shape[0] > 0:
-                        observe(bars, features, copies, units, state, t, n, final_obs, n)
-                    restart(rules, starts, length, anywhere, units, state, clock, rng, n)
+                begins = mode == SAME_STEP
+            if begins:
+                if final_obs.shape[0] > 0:
+                    at = show(features, copies, t, final_obs, n)
+                    recall(seen, e * row, final_obs, n * final_obs.shape[1] + at, assets + 3)
+                restart(rules, starts, length, anywhere, units, state, clock, rng, n)
                 observe(bars, features, copies, units, state, clock[BAR, n], n, obs, n)
             else:
                 at = show(features, copies, t, obs, n)

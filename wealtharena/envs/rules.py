@@ -42,7 +42,6 @@ def rules_of(spec: EnvSpec, symbols: tuple[str, ...], *, delisting: bool) -> Rul
     v[vector.HAIRCUT] = limits.delisting_haircut
     v[vector.MIN_TRADE] = spec.min_trade_weight
     v[vector.MARGINED] = instrument.margin_futures
-    v[vector.HAS_LOTS] = bool((lots > 0).any())
     v[vector.HAS_DELISTING] = delisting
     v[vector.REWARD] = rewards.NAMES.index(reward.name)
     v[vector.REWARD_SCALE] = reward.scale

@@ -9,11 +9,12 @@ once a bar, after costs, as `<name>(ratio, before, after, first, second, rules)`
 
 from __future__ import annotations
 
-import pkgutil
-from importlib import import_module
 from typing import Any, Final
 
-NAMES: Final = tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+from wealtharena.config import plugins
+from wealtharena.config.paths import reward_names
+
+NAMES: Final = reward_names()
 CHOICES: Final[tuple[tuple[int, Any], ...]] = tuple(  # place in NAMES, function
-    (place, getattr(import_module(f"{__name__}.{name}"), name)) for place, name in enumerate(NAMES)
+    (place, getattr(plugins.load("envs.rewards", name), name)) for place, name in enumerate(NAMES)
 )
