@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+import wandb
 
 from tests.registry.shelf import AGENT, save
 from wealtharena.config import compose
@@ -43,6 +45,25 @@ def test_deploy_promotes_the_best_of_every_agent(run: Run, store: ModelCheckpoin
     assert "cryptocurrencies: good is in production, verdict promotable" in said
     assert "etf: made-up is in paper, verdict unproven SIMULATED" in said
     assert "commodities: no checkpoints" in said
+
+
+def test_a_promotion_is_an_artifact_named_best_and_by_its_stage_where_wandb_is_on(
+    run: Run, store: ModelCheckpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W&B's own artifact; only the connection, somebody's paid service, is replaced."""
+    logged: list[tuple[wandb.Artifact, list[str]]] = []
+
+    class Session:
+        def log_artifact(self, artifact: wandb.Artifact, aliases: list[str]) -> None:
+            logged.append((artifact, aliases))
+
+    monkeypatch.setattr(wandb, "init", lambda **_: nullcontext(Session()))
+    code, _ = run("deploy", "deploy.agents=[crypto]", "tracking.wandb.mode=online")
+    assert code == 0
+    ((artifact, aliases),) = logged
+    assert (artifact.name, artifact.type, aliases) == (f"policy-{AGENT}", "model", ["best", "production"])
+    assert {"policy.onnx", "manifest.json", "metadata.json"} <= set(artifact.manifest.entries)
+    assert artifact.metadata["version"] == "good"
 
 
 def test_deploy_passes_over_a_corrupted_best(run: Run, store: ModelCheckpoint) -> None:
