@@ -151,7 +151,7 @@ def answers_by_version(root: Path, agent: str, body: bytes) -> dict[str, list[fl
 
         assert parsed.portfolio is not None
         held = portfolio_rows(policy, Portfolio(**parsed.portfolio.model_dump()), 1)
-        found[version] = policy.act(features, held)[0][0].tolist()
+        found[version] = policy.act(features, held).weights[0].tolist()
     assert max(abs(a - b) for a, b in zip(found["v1"], found["v2"], strict=True)) > 1e-3
     return found
 

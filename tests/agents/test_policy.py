@@ -102,10 +102,42 @@ def test_an_ensemble_is_the_mean_and_knows_its_spread() -> None:
     seen = rows(members[0])
     answers = np.stack([member.act(seen) for member in members])
     assert np.allclose(together.act(seen), answers.mean(axis=0))
-    assert together.spread == pytest.approx(answers.std(axis=0).sum(axis=1).mean())
+    np.testing.assert_allclose(together.spreads, [answers.std(axis=0).sum(axis=1)])
+    together.reset()
+    assert together.spreads == []
     assert isinstance(together, Policy)
     with pytest.raises(CheckpointError, match="at least one policy"):
         EnsemblePolicy([])
+
+
+@pytest.mark.parametrize("kinds", [("mlp", "mlp"), ("lstm", "mlp", "gru")])
+def test_an_ensemble_is_saved_and_exported_as_what_it_is(kinds: tuple[str, ...], tmp_path: Path) -> None:
+    together = EnsemblePolicy([policy(kind, seed=seed) for seed, kind in enumerate(kinds)])
+    save_policy(tmp_path, together)
+    again = load_policy(tmp_path)
+    assert isinstance(again, EnsemblePolicy)
+    assert again.name == "ensemble"
+    assert [member.model.name for member in again.members] == list(kinds)
+    seen = rows(together.members[0])
+    together.reset(len(seen))
+    again.reset(len(seen))
+    states = together.initial_states(len(seen))
+    assert [tuple(state.shape[1:]) for state in states] == [
+        together.state_shapes[k] for k in sorted(together.state_shapes)
+    ]
+    for _ in range(2):
+        weights = together.act(seen)
+        assert np.array_equal(again.act(seen), weights)
+        with torch.no_grad():
+            traced, spread, *states = together.core(torch.from_numpy(seen), *states)
+        np.testing.assert_allclose(traced.numpy(), weights, atol=1e-6)
+        np.testing.assert_allclose(spread.numpy(), together.spreads[-1], atol=1e-6)
+
+
+@pytest.mark.parametrize("other", ["asset.limits.max_weight=0.11", "env.window=2"])
+def test_members_with_other_eyes_or_limits_make_no_ensemble(other: str) -> None:
+    with pytest.raises(CheckpointError, match="alike"):
+        EnsemblePolicy([policy("mlp"), policy("mlp", other)])
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "foreign", "format"])

@@ -26,7 +26,7 @@ def test_a_saved_folder_stands_alone_and_answers(store: ModelCheckpoint) -> None
     loaded = store.load_checkpoint("crypto", "run-1")
     assert loaded.metadata.agent == AGENT
     assert loaded.policy.check_probe() < 1e-6
-    weights, states = loaded.policy.act(loaded.policy.probe.features, loaded.policy.probe.portfolio)
+    weights, states, _ = loaded.policy.act(loaded.policy.probe.features, loaded.policy.probe.portfolio)
     np.testing.assert_allclose(weights, loaded.policy.probe.weights, atol=1e-6)
     assert states == {}
 

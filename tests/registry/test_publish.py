@@ -97,10 +97,12 @@ def test_a_large_batch_is_answered_as_its_rows_are(tmp_path: Path, model: str) -
     states = {
         name: rng.standard_normal(state.shape).astype(np.float32) for name, state in policy.start_states(rows).items()
     }
-    weights, following = policy.act(features, portfolio, states)
+    weights, following, _ = policy.act(features, portfolio, states)
     for n in (0, PIECE - 1, PIECE, 2 * PIECE, rows - 1):
         row = slice(n, n + 1)
-        alone, after = policy.act(features[row], portfolio[row], {name: state[row] for name, state in states.items()})
+        alone, after, _ = policy.act(
+            features[row], portfolio[row], {name: state[row] for name, state in states.items()}
+        )
         np.testing.assert_allclose(weights[row], alone, atol=1e-6)
         for name, state in after.items():
             np.testing.assert_allclose(following[name][row], state, atol=1e-6)

@@ -10,6 +10,7 @@ from wealtharena.agents.policy import NetworkPolicy, save_policy
 from wealtharena.config import compose
 from wealtharena.envs.observation import ObservationLayout
 from wealtharena.errors import CheckpointError, ConfigError
+from wealtharena.evaluation.splits import make_folds
 from wealtharena.features.panel import Scaler
 from wealtharena.tasks import backtest
 
@@ -105,11 +106,24 @@ def test_a_run_directory_is_played_by_its_chosen_candidate_and_counts_as_its_own
     assert looks()[0]["config_hash"] == "abc"
 
 
-def test_an_ensemble_is_the_mean_of_its_members(here):
+def test_an_ensemble_is_the_mean_of_its_members(here, capsys):
     folders = [checkpoint(here / f"c{i}", seed=i) for i in range(2)]
     backtest.run(spec(f"backtest.checkpoints=[{folders[0]},{folders[1]}]"))
     content, _ = record(here)
     assert content["backtest"]["of"] == "ensemble of 2"
+    assert content["ensemble"]["members"] == 2
+    assert 0 < content["ensemble"]["mean_spread"] <= content["ensemble"]["max_spread"]
+    assert "Spread of the 2 members" in capsys.readouterr().out
+
+
+def test_a_checkpoint_is_tested_where_the_last_fold_was(here):
+    """It has learnt from the tests of the folds before."""
+    folder = checkpoint(here / "mine")
+    backtest.run(spec(f"backtest.checkpoints=[{folder}]", "split=walk_forward"))
+    content, played = record(here)
+    last = make_folds(spec("split=walk_forward").split, content["data"]["bars"])[-1].test[0]
+    assert len(pd.read_parquet(played / "equity.parquet")) == last.bars
+    assert "prove nothing" not in content["verdict"]["reasons"][0]
 
 
 def test_members_that_see_the_market_differently_make_no_ensemble(here):

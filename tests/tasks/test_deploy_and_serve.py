@@ -78,7 +78,7 @@ def test_deploy_passes_over_a_corrupted_best(run: Run, store: ModelCheckpoint) -
 def test_forcing_is_said_and_rolling_back_goes_back(run: Run, store: ModelCheckpoint) -> None:
     run("deploy")
     code, said = run(
-        "deploy", "deploy.agents=[crypto]", "deploy.checkpoint=weak", "deploy.force_reason='two weeks of fills'"
+        "deploy", "deploy.agents=[crypto]", "deploy.checkpoints=[weak]", "deploy.force_reason='two weeks of fills'"
     )
     assert code == 0
     assert "FORCED (two weeks of fills)" in said
@@ -110,7 +110,7 @@ def test_a_retention_spares_what_was_served(run: Run, store: ModelCheckpoint) ->
 
 @pytest.mark.parametrize(
     "words",
-    [("deploy.action=rollback",), ("deploy.checkpoint=x",), ("deploy.force_reason=x",), ("deploy.action=withdraw",)],
+    [("deploy.action=rollback",), ("deploy.checkpoints=[x]",), ("deploy.force_reason=x",), ("deploy.action=withdraw",)],
 )
 def test_what_is_about_one_agent_needs_its_name(run: Run, store: ModelCheckpoint, words: tuple[str, ...]) -> None:
     with pytest.raises(ConfigError, match=r"deploy\.agents"):

@@ -1,10 +1,17 @@
-"""The decision of a network as one traceable module, for export."""
+"""The decision of a network, or of several, as one traceable module, for export."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
 from torch import Tensor, nn
 
 from wealtharena.agents.networks import Network
+
+if TYPE_CHECKING:
+    from wealtharena.agents.policy import NetworkPolicy
 
 
 class PolicyCore(nn.Module):
@@ -18,3 +25,29 @@ class PolicyCore(nn.Module):
         """Return weights and what is carried to the next bar, states in name order."""
         embedding, following = self.network.step(observation, states)
         return (self.network.mode(self.network.parameters_of(embedding)), *following)
+
+
+class EnsembleCore(nn.Module):
+    """The mean of several cores over the same observation; states are those of the members, one after another.
+
+    `core(observation [N, D], *states)` returns `(weights [N, A], spread [N], *next states)`, the spread being the L1
+    norm of the members' standard deviation.
+    """
+
+    def __init__(self, members: Sequence[NetworkPolicy]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(member.core for member in members)
+        self.carried = [len(member.state_shapes) for member in members]
+
+    def forward(self, observation: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        """Return the mean weights, their spread, and what each member carries to the next bar."""
+        answers, following, at = [], [], 0
+        for member, count in zip(self.members, self.carried, strict=True):
+            weights, *after = member(observation, *states[at : at + count])
+            answers.append(weights)
+            following += after
+            at += count
+        stacked = torch.stack(answers)
+        mean = stacked.mean(dim=0)
+        spread = (stacked - mean).square().mean(dim=0).sqrt().sum(dim=-1)
+        return (mean, spread, *following)

@@ -133,6 +133,11 @@ def warm_up(network: Network, folder: Path) -> None:
 
     own = network.state_dict()
     saved = torch.load(folder / "weights.pt", weights_only=True, map_location="cpu")
+    if not own.keys() & saved.keys():
+        raise TrainingError(
+            f"train.warm_start: {folder.name} holds no weights of this network (an ensemble has one for each member)",
+            hint="retrain with train.warm_start=false",
+        )
     for name in own.keys() & saved.keys():
         if own[name].shape != saved[name].shape:
             raise TrainingError(

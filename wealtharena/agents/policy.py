@@ -95,6 +95,10 @@ class NetworkPolicy:
         """Names and shapes (without the batch) of what `core` carries, in name order; empty without memory."""
         return dict(sorted(self.network.state_shapes.items()))
 
+    def initial_states(self, batch: int) -> tuple[Tensor, ...]:
+        """Return what `core` starts with, in the order of `state_shapes`."""
+        return self.network.initial_states(batch)
+
     def for_symbols(self, symbols: Sequence[str]) -> NetworkPolicy:
         """Return this policy over the same symbols in another order, or over others where the model treats symbols alike.
 
@@ -129,59 +133,127 @@ def _rebuilt(
 
 @dataclass(eq=False)
 class EnsemblePolicy:
-    """Several policies as one: the mean of their weights; `spread` is their last disagreement."""
+    """Several networks as one policy: the mean of their weights, and how far they were apart."""
 
-    policies: Sequence[Policy]
+    members: Sequence[NetworkPolicy]
     name: str = "ensemble"
-    spread: float = float("nan")
 
     def __post_init__(self) -> None:
-        if not self.policies:
+        if not self.members:
             raise CheckpointError("an ensemble needs at least one policy", hint="name a checkpoint")
+        for other in self.members[1:]:
+            if not _alike(self.members[0], other):
+                raise CheckpointError(
+                    "the checkpoints of an ensemble do not see the market alike",
+                    hint="take checkpoints trained on the same symbols, features, limits and training window",
+                )
+        self.reset()
 
     def reset(self, batch: int = 1) -> None:
         """Forget what was seen, in every member."""
-        for policy in self.policies:
-            policy.reset(batch)
+        self.spreads: list[npt.NDArray[np.float64]] = []
+        for member in self.members:
+            member.reset(batch)
 
     def act(self, observation: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Return the mean of the members' weights [N, A].
 
-        `spread` becomes the mean over rows of the L1 norm of the members' standard deviation, in weight.
+        `spreads` gets [N] more: the L1 norm of the members' standard deviation, in weight.
         """
-        answers = np.stack([policy.act(observation) for policy in self.policies])
-        self.spread = float(answers.std(axis=0).sum(axis=-1).mean())
+        answers = np.stack([member.act(observation) for member in self.members])
+        self.spreads.append(answers.std(axis=0).sum(axis=-1))
         mean: npt.NDArray[np.float64] = answers.mean(axis=0)
         return mean
 
+    @property
+    def layout(self) -> ObservationLayout:
+        return self.members[0].layout
 
-def save_policy(folder: Path, policy: NetworkPolicy) -> None:
-    """Write weights.pt (plain tensors), policy.json and scaler.json into `folder`, each whole or not at all."""
+    @property
+    def action(self) -> str:
+        return self.members[0].action
+
+    @property
+    def limits(self) -> LimitSpec:
+        return self.members[0].limits
+
+    @property
+    def scaler(self) -> Scaler:
+        return self.members[0].scaler
+
+    @property
+    def core(self) -> torch.nn.Module:
+        """`core(observation [N, D], *states)` -> `(weights [N, A], spread [N], *next states)`."""
+        from wealtharena.agents.core import EnsembleCore
+
+        return EnsembleCore(self.members)
+
+    @property
+    def state_shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Names and shapes (without the batch) of what the members carry, in member and then name order."""
+        digits = len(str(len(self.members) - 1))
+        return {
+            f"m{i:0{digits}d}_{name}": shape
+            for i, member in enumerate(self.members)
+            for name, shape in member.state_shapes.items()
+        }
+
+    def initial_states(self, batch: int) -> tuple[Tensor, ...]:
+        """Return what `core` starts with, in the order of `state_shapes`."""
+        return tuple(state for member in self.members for state in member.initial_states(batch))
+
+
+Trained = NetworkPolicy | EnsemblePolicy
+
+
+def _alike(one: NetworkPolicy, other: NetworkPolicy) -> bool:
+    """Return whether two policies read the same observation and answer within the same limits."""
+    same_scale = (
+        one.scaler.clip == other.scaler.clip
+        and np.allclose(one.scaler.mean, other.scaler.mean)
+        and np.allclose(one.scaler.std, other.scaler.std)
+    )
+    return one.layout == other.layout and one.limits == other.limits and same_scale
+
+
+def save_policy(folder: Path, policy: Trained) -> None:
+    """Write weights.pt (plain tensors), policy.json and scaler.json into `folder`, each whole or not at all.
+
+    An ensemble's tensors carry their member's number before their name, `0.actor...`.
+    """
     import torch
 
+    members = policy.members if isinstance(policy, EnsemblePolicy) else (policy,)
+    prefixes = [f"{i}." for i in range(len(members))] if isinstance(policy, EnsemblePolicy) else [""]
+    tensors = {
+        prefix + name: value.detach().cpu().clone()
+        for prefix, member in zip(prefixes, members, strict=True)
+        for name, value in member.network.state_dict().items()
+    }
     folder.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()  # a file's name would become part of its bytes
-    torch.save({name: value.detach().cpu().clone() for name, value in policy.network.state_dict().items()}, content)
+    torch.save(tensors, content)
     write_bytes(folder / WEIGHTS_FILE, content.getvalue())
     write_json(folder / SCALER_FILE, policy.scaler.to_dict())
-    write_json(
-        folder / POLICY_FILE,
+    described = [
         {
-            "format": FORMAT,
-            "name": policy.name,
-            "model": policy.model.model_dump(mode="json"),
-            "action": policy.action,
-            "limits": policy.limits.model_dump(mode="json"),
-            "layout": {
-                "symbols": list(policy.layout.symbols),
-                "feature_names": list(policy.layout.feature_names),
-                "window": policy.layout.window,
-            },
-        },
-    )
+            "name": member.name,
+            "model": member.model.model_dump(mode="json"),
+            "action": member.action,
+            "limits": member.limits.model_dump(mode="json"),
+        }
+        for member in members
+    ]
+    layout = {
+        "symbols": list(policy.layout.symbols),
+        "feature_names": list(policy.layout.feature_names),
+        "window": policy.layout.window,
+    }
+    single = described[0] if isinstance(policy, NetworkPolicy) else {"name": policy.name, "members": described}
+    write_json(folder / POLICY_FILE, {"format": FORMAT, **single, "layout": layout})
 
 
-def load_policy(folder: Path) -> NetworkPolicy:
+def load_policy(folder: Path) -> Trained:
     """Return the policy that `save_policy` wrote; loads no pickle.
 
     CheckpointError names the file that is missing, damaged or of another format.
@@ -201,18 +273,31 @@ def load_policy(folder: Path) -> NetworkPolicy:
             feature_names=tuple(record["layout"]["feature_names"]),
             window=int(record["layout"]["window"]),
         )
-        model = ModelSpec.model_validate(record["model"])
-        limits = LimitSpec.model_validate(record["limits"])
-        network = _rebuilt(state, model, layout, limits, record["action"])
+        if "members" not in record:
+            return _member(record, state, layout, scaler)
+        parts = [
+            {name.removeprefix(f"{i}."): value for name, value in state.items() if name.startswith(f"{i}.")}
+            for i in range(len(record["members"]))
+        ]
+        members = [_member(one, part, layout, scaler) for one, part in zip(record["members"], parts, strict=True)]
     except FileNotFoundError as error:
         raise CheckpointError(
             f"{folder / WEIGHTS_FILE}: missing", hint="the checkpoint is incomplete; train again"
         ) from error
-    except (OSError, RuntimeError, ValueError, KeyError, EOFError, UnpicklingError) as error:
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, UnpicklingError) as error:
         cause = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise CheckpointError(
             f"{folder}: the policy cannot be loaded: {cause}", hint="restore or train it again"
         ) from error
+    return EnsemblePolicy(members, name=str(record["name"]))
+
+
+def _member(
+    record: Mapping[str, Any], state: Mapping[str, Any], layout: ObservationLayout, scaler: Scaler
+) -> NetworkPolicy:
+    model = ModelSpec.model_validate(record["model"])
+    limits = LimitSpec.model_validate(record["limits"])
+    network = _rebuilt(state, model, layout, limits, record["action"])
     return NetworkPolicy(network, model, layout, str(record["action"]), limits, scaler, name=str(record["name"]))
 
 

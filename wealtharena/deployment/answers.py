@@ -41,9 +41,10 @@ def predict(served: ServedAgent, body: PredictBody, *, max_stale_bars: int | Non
         if item.portfolio is not None:
             held[row] = portfolio_rows(policy, Portfolio(**item.portfolio.model_dump()), 1, field=f"{at}portfolio")[0]
     states = _states(policy, items, fields)
-    weights, following = policy.act(features, held, states)
-    cash = (1.0 - weights.sum(axis=1)).tolist()
-    carried = {name: value.reshape(len(items), -1).tolist() for name, value in following.items()}
+    found = policy.act(features, held, states)
+    cash = (1.0 - found.weights.sum(axis=1)).tolist()
+    carried = {name: value.reshape(len(items), -1).tolist() for name, value in found.states.items()}
+    spread = [None] * len(items) if found.spread is None else found.spread.tolist()
     symbols = policy.metadata.symbols
     pointer = served.pointer
     return {
@@ -56,11 +57,12 @@ def predict(served: ServedAgent, body: PredictBody, *, max_stale_bars: int | Non
             {
                 "weights": dict(zip(symbols, row, strict=True)),
                 "cash": cash[i],
+                "spread": spread[i],
                 "flat_portfolio_assumed": items[i].portfolio is None,
                 "as_of": as_of[i],
                 "state": {name: value[i] for name, value in carried.items()},
             }
-            for i, row in enumerate(weights.tolist())
+            for i, row in enumerate(found.weights.tolist())
         ],
     }
 
@@ -180,6 +182,7 @@ def detail(served: ServedAgent) -> dict[str, Any]:
         "agent": meta.agent,
         "asset": meta.asset,
         "algo": meta.algo,
+        "members": meta.members,
         "serving": serving(served),
         "symbols": meta.symbols,
         "features": meta.feature_names,

@@ -177,10 +177,12 @@ class Service:
         else:
             answer = answers.predict(served, body, max_stale_bars=None)
         self.meters.predictions(served.pointer.agent, served.pointer.version, len(answer["predictions"]))
+        spreads = [item["spread"] for item in answer["predictions"] if item["spread"] is not None]
         request.state.audit = {
             "agent": served.pointer.agent,
             "version": served.pointer.version,
             "predictions": len(answer["predictions"]),
+            **({"spread": round(max(spreads), 6)} if spreads else {}),
         }
         return Response(to_json(answer), media_type="application/json")
 

@@ -50,7 +50,7 @@ def explain(policy: OnnxPolicy) -> Explanation:
     features, portfolio = probe.features[-1:], probe.portfolio[-1:]
     states = {name: value[-1:] for name, value in probe.states.items()}
     mean, std = (np.asarray(policy.scaler[key], dtype=np.float64) for key in ("mean", "std"))
-    weights = policy.act(features, portfolio, states or None)[0][0]
+    weights = policy.act(features, portfolio, states or None).weights[0]
     assets, _, count = policy.feature_shape
     effects = (
         _effects(policy, features, portfolio, states, mean.astype(np.float32))
@@ -91,5 +91,5 @@ def _effects(
     rows = len(changed)
     held = np.repeat(portfolio, rows, axis=0)
     carried = {name: np.repeat(value, rows, axis=0) for name, value in states.items()}
-    weights = policy.act(changed, held, carried or None)[0].reshape(assets, count, assets)
+    weights = policy.act(changed, held, carried or None).weights.reshape(assets, count, assets)
     return weights[np.arange(assets), :, np.arange(assets)]

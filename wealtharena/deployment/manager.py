@@ -48,7 +48,7 @@ class ServedAgent:
     ) -> list[Prediction]:
         """Return one answer for each of N observations; `state` is [N, ...] by name, or None for a fresh start."""
         rows = len(given.features)
-        weights, following = self.policy.act(given.features, given.portfolio, states_of(self.policy, state, rows))
+        found = self.policy.act(given.features, given.portfolio, states_of(self.policy, state, rows))
         meta, pointer = self.policy.metadata, self.pointer
         origin = Origin(
             agent=pointer.agent,
@@ -61,8 +61,13 @@ class ServedAgent:
             as_of=as_of,
         )
         return [
-            Prediction(origin, row, {name: value[n] for name, value in following.items()})
-            for n, row in enumerate(weights)
+            Prediction(
+                origin,
+                row,
+                {name: value[n] for name, value in found.states.items()},
+                None if found.spread is None else float(found.spread[n]),
+            )
+            for n, row in enumerate(found.weights)
         ]
 
 

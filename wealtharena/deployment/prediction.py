@@ -31,13 +31,14 @@ class Origin:
 class Prediction(Mapping[str, float]):
     """Target weights by symbol, as shares of equity: `answer["BTC-USD"]`, `dict(answer)`.
 
-    All of it comes from one version. `state` is what a policy with memory wants back with the next bar. The facts of
-    its origin are at hand by their own names.
+    All of it comes from one version. `state` is what a policy with memory wants back with the next bar; `spread` is how
+    far an ensemble's members are apart, in weight. The facts of its origin are at hand by their own names.
     """
 
     origin: Origin
     weights: npt.NDArray[np.float32]  # [A]
     state: Mapping[str, npt.NDArray[np.float32]]
+    spread: float | None = None
 
     @property
     def agent(self) -> str:
@@ -100,5 +101,6 @@ class Prediction(Mapping[str, float]):
             "as_of": self.as_of,
             "weights": dict(zip(self.symbols, self.weights.tolist(), strict=True)),
             "cash": self.cash,
+            "spread": self.spread,
             "state": {name: value.tolist() for name, value in self.state.items()},
         }

@@ -87,6 +87,7 @@ class Answer(BaseModel):
 
     weights: dict[str, float] = Field(description="share of equity by symbol, after projection onto the agent's limits")
     cash: float
+    spread: float | None = Field(description="an ensemble's: how far its members are apart, in weight; else null")
     flat_portfolio_assumed: bool
     as_of: str | None = Field(description="last bar, where bars were given")
     state: dict[str, list[float]] = Field(
@@ -156,6 +157,7 @@ class AgentDetail(BaseModel):
     agent: str
     asset: str
     algo: str
+    members: list[str] = Field(description="versions that an ensemble is the mean of; else empty")
     serving: Serving
     symbols: list[str]
     features: list[str]

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from wealtharena.errors import CheckpointError
-from wealtharena.registry.inference import STATE_IN, STATE_OUT
+from wealtharena.registry.inference import SPREAD, STATE_IN, STATE_OUT
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -31,10 +31,13 @@ class ExportShape:
     window: int
     features: int
     states: Mapping[str, tuple[int, ...]]
+    spread: bool = False  # an ensemble also answers how far its members are apart
 
 
 class ServedPolicy(nn.Module):
     """A decision from raw features; `core(observation [N, D], *states)` returns `(weights [N, A], *next states)`.
+
+    An ensemble's core puts its spread [N] between the two, and so does this.
 
     Scaling agrees with the scaler's double precision at the cost of single: the mean is kept as the sum of two floats,
     since the difference of a feature and a mean far from zero would lose its digits. Mean and std are laid out over the
@@ -82,7 +85,7 @@ def export_onnx(module: nn.Module, shape: ExportShape) -> bytes:
     example = [torch.zeros(3, shape.assets, shape.window, shape.features), torch.zeros(3, shape.assets + 3)]
     example += [torch.zeros(3, *shape.states[name]) for name in names]
     inputs = ["features", "portfolio", *(STATE_IN + name for name in names)]
-    outputs = ["weights", *(STATE_OUT + name for name in names)]
+    outputs = ["weights", *([SPREAD] if shape.spread else []), *(STATE_OUT + name for name in names)]
     proto = _trace(module, tuple(example), inputs, outputs)
     return _plain(proto)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ Float32Array = npt.NDArray[np.float32]
 TOLERANCE = 1e-5
 STATE_IN = "state_"
 STATE_OUT = "next_"
+SPREAD = "spread"  # output of an ensemble: the L1 norm of its members' standard deviation, in weight
 PIECE = 64  # rows of a large batch that one thread takes at a time
 
 
@@ -43,6 +45,14 @@ def open_session(content: bytes, *, where: str) -> onnxruntime.InferenceSession:
         raise CheckpointError(
             f"{where}/policy.onnx: cannot be read by onnxruntime", hint="save the checkpoint again"
         ) from error
+
+
+class Decisions(NamedTuple):
+    """What a policy decides for N observations."""
+
+    weights: Float32Array  # [N, A]
+    states: dict[str, Float32Array]  # what the next bar takes, [N, ...] by name
+    spread: Float32Array | None  # [N], of an ensemble only
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,28 +95,29 @@ class OnnxPolicy:
 
     def act(
         self, features: Float32Array, portfolio: Float32Array, states: Mapping[str, Float32Array] | None = None
-    ) -> tuple[Float32Array, dict[str, Float32Array]]:
-        """Return weights [N, A] and the next states for raw features [N, A, window, F] and portfolio [N, A + 3]."""
+    ) -> Decisions:
+        """Return the decisions on raw features [N, A, window, F] and portfolio [N, A + 3]."""
         carried = states if states is not None else self.start_states(len(features))
         feed = {"features": features, "portfolio": portfolio}
         feed.update({STATE_IN + name: carried[name] for name in self.state_names})
         if len(features) < 2 * PIECE:
-            weights, *following = self._run(feed)
+            found = self._run(feed)
         else:
             pieces = [slice(at, at + PIECE) for at in range(0, len(features), PIECE)]
             parts = _pool().map(lambda piece: self._run({name: rows[piece] for name, rows in feed.items()}), pieces)
-            weights, *following = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return weights, dict(zip(self.state_names, following, strict=True))
+            found = [np.concatenate(column) for column in zip(*parts, strict=True)]
+        spread = found.pop(1) if self.metadata.members else None
+        return Decisions(found[0], dict(zip(self.state_names, found[1:], strict=True)), spread)
 
     def _run(self, feed: dict[str, Float32Array]) -> list[Float32Array]:
-        """Return weights and next states of some rows."""
-        names = ["weights", *(STATE_OUT + name for name in self.state_names)]
+        """Return the graph's outputs for some rows: weights, an ensemble's spread, next states."""
+        names = [*_decided(self.metadata), *(STATE_OUT + name for name in self.state_names)]
         found: list[Float32Array] = self.session.run(names, feed)
         return found
 
     def check_probe(self) -> float:
         """Return the largest difference to the recorded weights; CheckpointError where it exceeds 1e-5."""
-        weights, _ = self.act(self.probe.features, self.probe.portfolio, self.probe.states)
+        weights = self.act(self.probe.features, self.probe.portfolio, self.probe.states).weights
         worst = float(np.max(np.abs(weights - self.probe.weights)))
         if not worst <= TOLERANCE:
             raise CheckpointError(
@@ -116,13 +127,18 @@ class OnnxPolicy:
         return worst
 
 
+def _decided(metadata: Metadata) -> list[str]:
+    """Return the names of the graph's outputs before the states."""
+    return ["weights", SPREAD] if metadata.members else ["weights"]
+
+
 def _check_graph(session: onnxruntime.InferenceSession, metadata: Metadata, where: str) -> None:
     assets, window, features = len(metadata.symbols), metadata.window, len(metadata.feature_names)
     expected = {"features": [assets, window, features], "portfolio": [assets + 3]}
     expected.update({STATE_IN + name: list(shape) for name, shape in metadata.states.items()})
     inputs = {entry.name: entry.shape[1:] for entry in session.get_inputs()}
     outputs = {entry.name for entry in session.get_outputs()}
-    if inputs != expected or outputs != {"weights", *(STATE_OUT + name for name in metadata.states)}:
+    if inputs != expected or outputs != {*_decided(metadata), *(STATE_OUT + name for name in metadata.states)}:
         raise CheckpointError(
             f"{where}/policy.onnx: inputs {inputs} are not the metadata's {expected}", hint="save the checkpoint again"
         )

@@ -66,6 +66,7 @@ class Metadata(_Part):
     created_at: str
     asset: str
     algo: str
+    members: tuple[str, ...] = Field(default=(), description="versions that an ensemble is the mean of")
     symbols: tuple[str, ...] = Field(min_length=1)
     feature_names: tuple[str, ...] = Field(min_length=1)
     window: int = Field(ge=1)

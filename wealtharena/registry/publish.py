@@ -13,7 +13,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from wealtharena.agents.policy import NetworkPolicy, save_policy
+from wealtharena.agents.policy import EnsemblePolicy, Trained, save_policy
 from wealtharena.config.specs.asset import LimitSpec
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
@@ -51,7 +51,7 @@ class Decision(nn.Module):
 
 def publish(
     store: ModelCheckpoint,
-    policy: NetworkPolicy,
+    policy: Trained,
     *,
     version: str,
     spec: ExperimentSpec,
@@ -78,18 +78,24 @@ def publish(
             policy_folder=Path(folder),
             onnx=export_onnx(served(policy), shape),
             recording=recording,
-            metadata={**_facts(facts), **_description(policy, spec, features, stop)},
+            metadata={"algo": spec.algo.name, **_facts(facts), **_description(policy, spec, features, stop)},
             config=config if config is not None else yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False),
         )
 
 
-def export_shape(policy: NetworkPolicy) -> ExportShape:
+def export_shape(policy: Trained) -> ExportShape:
     """Return the sizes of a policy's inputs."""
     layout = policy.layout
-    return ExportShape(len(layout.symbols), layout.window, len(layout.feature_names), policy.state_shapes)
+    return ExportShape(
+        len(layout.symbols),
+        layout.window,
+        len(layout.feature_names),
+        policy.state_shapes,
+        spread=isinstance(policy, EnsemblePolicy),
+    )
 
 
-def served(policy: NetworkPolicy) -> ServedPolicy:
+def served(policy: Trained) -> ServedPolicy:
     """Return the whole decision of a policy as one module: scaling, network, mode, projection."""
     scaler = policy.scaler
     core = Decision(policy.core, policy.limits)
@@ -97,7 +103,7 @@ def served(policy: NetworkPolicy) -> ServedPolicy:
 
 
 def record(
-    policy: NetworkPolicy, features: FeaturePanel, env: EnvSpec, *, start: int, stop: int, rows: int = RECORDED
+    policy: Trained, features: FeaturePanel, env: EnvSpec, *, start: int, stop: int, rows: int = RECORDED
 ) -> Recording:
     """Return the policy's last `rows` decisions of bars [start, stop), traded through the market's own kernel.
 
@@ -127,17 +133,17 @@ def record(
 
 
 def _answers(
-    policy: NetworkPolicy, seen: list[npt.NDArray[np.float32]]
+    policy: Trained, seen: list[npt.NDArray[np.float32]]
 ) -> tuple[list[npt.NDArray[np.float32]], list[tuple[npt.NDArray[np.float32], ...]]]:
     """Return the projected weights [1, A] at every observation, and the states before it."""
     decision = Decision(policy.core, policy.limits).eval()
-    states = policy.network.initial_states(1)
+    states = policy.initial_states(1)
     weights, before = [], []
     with torch.inference_mode():
         for observation in seen:
             before.append(tuple(state.numpy().copy() for state in states))
             answer, *following = decision(torch.from_numpy(observation), *states)
-            states = tuple(following)
+            states = tuple(following[len(following) - len(states) :])
             weights.append(answer.numpy().astype(np.float32))
     return weights, before
 
@@ -161,16 +167,16 @@ def _facts(facts: Mapping[str, Any]) -> dict[str, Any]:
         "track_record",
         "training",
         "challenge",
+        "members",
     )
     return {key: facts[key] for key in kept if facts.get(key) is not None}
 
 
-def _description(policy: NetworkPolicy, spec: ExperimentSpec, features: FeaturePanel, stop: int) -> dict[str, Any]:
+def _description(policy: Trained, spec: ExperimentSpec, features: FeaturePanel, stop: int) -> dict[str, Any]:
     layout, panel = policy.layout, features.panel
     return {
         "created_at": history.now(),
         "asset": spec.asset.name,
-        "algo": spec.algo.name,
         "symbols": list(layout.symbols),
         "feature_names": list(layout.feature_names),
         "window": layout.window,

@@ -10,7 +10,7 @@ import numpy as np
 import yaml
 from omegaconf import OmegaConf
 
-from wealtharena.agents.policy import NetworkPolicy, Policy, load_policy
+from wealtharena.agents.policy import Policy, Trained, load_policy
 from wealtharena.config import parse
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
@@ -22,7 +22,7 @@ from wealtharena.features.panel import FeaturePanel, Scaler
 from wealtharena.registry import history
 from wealtharena.registry.checkpoints import LoadedCheckpoint, ModelCheckpoint
 
-_FROM_PRODUCTION = ("asset", "features", "env", "split", "algo", "model", "evaluation")
+CONFIGURATION = ("asset", "features", "env", "split", "algo", "model", "evaluation")
 
 
 @dataclass(frozen=True)
@@ -60,18 +60,21 @@ def production_spec(production: LoadedCheckpoint, asked: ExperimentSpec) -> Expe
     Asset, features, environment, split, algorithm, model and evaluation are production's, and so is the data request but
     for its last date; seed, budget, compute, tracking and paths are those of `asked`.
     """
-    where = f"{production.metadata.model_path}/config.yaml"
-    content = yaml.safe_load(production.files.content["config.yaml"])
-    if not isinstance(content, Mapping):
-        raise CheckpointError(f"{where}: is not a configuration", hint="train anew without train.retrain")
-    try:
-        old = _spec_of(content)
-    except (WealthArenaError, ValueError) as error:
-        raise CheckpointError(
-            f"{where}: no longer fits this version: {error}", hint="train anew without train.retrain"
-        ) from error
-    kept = {name: getattr(old, name) for name in _FROM_PRODUCTION}
+    old = trained_spec(production)
+    kept = {name: getattr(old, name) for name in CONFIGURATION}
     return asked.model_copy(update={**kept, "data": old.data.model_copy(update={"end": asked.data.end})})
+
+
+def trained_spec(loaded: LoadedCheckpoint) -> ExperimentSpec:
+    """Return the configuration that made a checkpoint; CheckpointError where this version can't read it."""
+    where = f"{loaded.metadata.model_path}/config.yaml"
+    content = yaml.safe_load(loaded.files.content["config.yaml"])
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f"{where}: is not a configuration", hint="train it anew")
+    try:
+        return _spec_of(content)
+    except (WealthArenaError, ValueError) as error:
+        raise CheckpointError(f"{where}: no longer fits this version: {error}", hint="train it anew") from error
 
 
 def _spec_of(content: Mapping[str, Any]) -> ExperimentSpec:
@@ -86,7 +89,7 @@ def _spec_of(content: Mapping[str, Any]) -> ExperimentSpec:
     return parse(OmegaConf.create(tree))
 
 
-def incumbent_policy(store: ModelCheckpoint, production: LoadedCheckpoint) -> NetworkPolicy:
+def incumbent_policy(store: ModelCheckpoint, production: LoadedCheckpoint) -> Trained:
     """Return the incumbent as a torch policy, for a warm start or a backtest; its folder has just been verified."""
     return load_policy(store.root / production.metadata.agent / production.metadata.version)
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from wealtharena.agents import baselines
-from wealtharena.agents.policy import EnsemblePolicy, NetworkPolicy, Policy, load_policy
+from wealtharena.agents.policy import EnsemblePolicy, NetworkPolicy, Trained, load_policy
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import CheckpointError, ConfigError
 from wealtharena.evaluation import backtest, records, tables
 from wealtharena.evaluation.evaluate import Evaluation, Facts, evaluate, judge
 from wealtharena.evaluation.ledger import Ledger, RunIdentity, Trials
 from wealtharena.evaluation.splits import Segment
-from wealtharena.features.panel import FeaturePanel, Scaler
+from wealtharena.features.panel import FeaturePanel
 from wealtharena.tasks import console
 from wealtharena.tasks.pipeline import Prepared, prepare
 from wealtharena.tasks.record import RunContext, RunRecord, recorded
@@ -26,16 +28,16 @@ from wealtharena.tasks.record import RunContext, RunRecord, recorded
 if TYPE_CHECKING:
     from wealtharena.envs.trajectory import Trajectory
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, eq=False)
 class Contestant:
-    """What is to be played: a policy with its scaler, or a baseline's name."""
+    """What is to be played: a policy, or a baseline's name."""
 
     name: str
     config_hash: str  # of the training; empty for a baseline, whose backtest is no trial
-    policy: Policy | None = None
-    scaler: Scaler | None = None
-    layout_of: NetworkPolicy | None = None
+    policy: Trained | None = None
 
 
 def run(spec: ExperimentSpec) -> int:
@@ -45,7 +47,7 @@ def run(spec: ExperimentSpec) -> int:
         contestant = choose(spec)
         spec = fitted(spec, contestant)
         prepared = prepare(spec)
-        window = window_rows(spec, prepared)
+        window = window_rows(spec, prepared, trained=contestant.policy is not None)
         first, last = prepared.sealed.dates((window,))[0]
         record.update(
             data=prepared.about,
@@ -56,6 +58,7 @@ def run(spec: ExperimentSpec) -> int:
         )
         features, seen = open_rows(spec, record, prepared, window, contestant)
         found = play(spec, prepared, features, window, contestant)
+        record.update(ensemble=spread_over(spec, features, window, contestant))
         blocks = found.to_json()
         verdict = not_a_verdict(spec, blocks["verdict"], seen=seen)
         record.update(
@@ -111,37 +114,24 @@ def load(place: Path, spec: ExperimentSpec) -> Contestant:
         )
     policy = load_policy(folder)
     name = str(facts.get("algo") or policy.name)
-    return Contestant(name, str(facts.get("config_hash") or ""), policy, policy.scaler, policy)
+    return Contestant(name, str(facts.get("config_hash") or ""), policy)
 
 
 def ensemble(members: Sequence[Contestant]) -> Contestant:
-    """Return the mean of several policies, which must see the market in the same way."""
-    first = members[0]
-    assert first.scaler is not None
-    assert first.layout_of is not None
-    for other in members[1:]:
-        assert other.scaler is not None
-        assert other.layout_of is not None
-        alike = other.layout_of.layout == first.layout_of.layout and other.scaler.clip == first.scaler.clip
-        if not (
-            alike
-            and np.allclose(other.scaler.mean, first.scaler.mean)
-            and np.allclose(other.scaler.std, first.scaler.std)
-        ):
-            raise CheckpointError(
-                "the checkpoints of an ensemble do not see the market alike",
-                hint="take checkpoints trained on the same symbols, features and training window",
-            )
-    policies = [member.policy for member in members if member.policy is not None]
-    hashes = sorted({member.config_hash for member in members})
-    return Contestant(
-        f"ensemble of {len(members)}", "+".join(hashes), EnsemblePolicy(policies), first.scaler, first.layout_of
-    )
+    """Return the mean of several policies; CheckpointError unless they see the market in the same way."""
+    networks: list[NetworkPolicy] = []
+    for member in members:
+        if not isinstance(member.policy, NetworkPolicy):
+            raise CheckpointError(f"{member.name} can't be part of an ensemble", hint="name its members themselves")
+        networks.append(member.policy)
+    together = "+".join(sorted(member.config_hash for member in members))
+    digest = hashlib.sha256(f"ensemble {together}".encode()).hexdigest()[:16]
+    return Contestant(f"ensemble of {len(members)}", digest, EnsemblePolicy(networks))
 
 
 def fitted(spec: ExperimentSpec, contestant: Contestant) -> ExperimentSpec:
     """Return the spec with the symbols, features, window and limits that the policy was trained with."""
-    trained = contestant.layout_of
+    trained = contestant.policy
     if trained is None:
         return spec
     layout = trained.layout
@@ -151,10 +141,14 @@ def fitted(spec: ExperimentSpec, contestant: Contestant) -> ExperimentSpec:
     return spec.model_copy(update={"env": env, "data": data, "features": features})
 
 
-def window_rows(spec: ExperimentSpec, prepared: Prepared) -> Segment:
-    """Return the rows that `backtest.window`, or `backtest.start` and `backtest.end`, name."""
-    first, folds = prepared.folds[0], prepared.folds
-    tests = [segment for fold in folds for segment in fold.test]
+def window_rows(spec: ExperimentSpec, prepared: Prepared, *, trained: bool) -> Segment:
+    """Return the rows that `backtest.window`, or `backtest.start` and `backtest.end`, name.
+
+    Where something `trained` is played, the test window is the last fold's: a checkpoint comes from there, and has
+    learnt from the windows before.
+    """
+    first = prepared.folds[-1] if trained else prepared.folds[0]
+    tests = _tests(prepared, trained=trained)
     bars = prepared.sealed.bars
     named = {
         "train": Segment(first.train[0].start, first.train[-1].stop),
@@ -174,6 +168,10 @@ def window_rows(spec: ExperimentSpec, prepared: Prepared) -> Segment:
             hint=f"the data has bars from {days[0]} to {days[-1]}",
         )
     return Segment(start, stop)
+
+
+def _tests(prepared: Prepared, *, trained: bool) -> list[Segment]:
+    return [segment for fold in prepared.folds[-1 if trained else 0 :] for segment in fold.test]
 
 
 def _day(text: str | None, key: str) -> np.datetime64:
@@ -197,14 +195,20 @@ def open_rows(
         return view, True
     identity = RunIdentity(record.run_id, contestant.config_hash, spec.asset.agent, spec.task)
     features = sealed.open_all(ledger=Ledger(spec.paths.ledger), identity=identity)
-    unseen = min(s.start for fold in prepared.folds for s in fold.test)
+    unseen = min(s.start for s in _tests(prepared, trained=contestant.policy is not None))
     return features, window.start < unseen
 
 
 def play(
-    spec: ExperimentSpec, prepared: Prepared, features: FeaturePanel, window: Segment, contestant: Contestant
+    spec: ExperimentSpec,
+    prepared: Prepared,
+    features: FeaturePanel,
+    window: Segment,
+    contestant: Contestant,
+    *,
+    audit: Literal["passed", "failed"] | None = None,
 ) -> Evaluation:
-    """Return the judgement of the contestant over the window."""
+    """Return the judgement of the contestant over the window; `audit` is `passed`, `failed`, or None for none made."""
     ledger, fingerprint, agent = Ledger(spec.paths.ledger), prepared.sealed.fingerprint, spec.asset.agent
     simulated = bool(prepared.about["simulated"])
     trials = (
@@ -219,15 +223,29 @@ def play(
         openings=ledger.openings(agent, fingerprint=fingerprint),
         benchmark=spec.asset.benchmark,
         risk_free_per_year=spec.asset.risk_free_bps_per_year / 1e4,
+        audit=audit,
         seeds=1,
     )
     rng = np.random.default_rng([spec.seed, 20_260_101])
-    if contestant.policy is not None and contestant.scaler is not None:
-        piece = backtest.Piece(contestant.policy, contestant.scaler, window)
+    if contestant.policy is not None:
+        piece = backtest.Piece(contestant.policy, contestant.policy.scaler, window)
         player = backtest.Player(contestant.name, features, spec.env, (piece,))
         return evaluate([player], evaluation=spec.evaluation, facts=facts, rng=rng)
     played = _all_baselines(spec, features, window, contestant.name, rng)
     return judge([played[contestant.name]], played, evaluation=spec.evaluation, facts=facts, rng=rng)
+
+
+def spread_over(
+    spec: ExperimentSpec, features: FeaturePanel, window: Segment, contestant: Contestant
+) -> dict[str, float] | None:
+    """Return how far an ensemble's members are apart over the window, in weight; None for anything else."""
+    policy = contestant.policy
+    if not isinstance(policy, EnsemblePolicy):
+        return None
+    backtest.run(policy, features, policy.scaler, spec.env, window, name=contestant.name)
+    spreads = np.concatenate(policy.spreads)
+    log.info("%s: spread %.4f a bar, %.4f at most", contestant.name, spreads.mean(), spreads.max())
+    return {"members": len(policy.members), "mean_spread": float(spreads.mean()), "max_spread": float(spreads.max())}
 
 
 def _all_baselines(
@@ -262,9 +280,19 @@ def show(content: Mapping[str, Any], folder: Path) -> None:
         f"{content['backtest']['of']} over {content['backtest']['start']} to {content['backtest']['end']}, {content['data']['source']}"
     )
     out.print(console.comparison_table(content))
+    if content.get("ensemble"):
+        out.print(spread_line(content["ensemble"]))
     for reason in content["verdict"]["reasons"][:3]:
         out.print(f"[dim]- {reason}[/]")
     out.print(f"Paths: {console.relative(folder / tables.EQUITY_FILE)}")
+
+
+def spread_line(found: Mapping[str, Any]) -> str:
+    """Return what `spread_over` found as a sentence."""
+    return (
+        f"Spread of the {found['members']} members: {found['mean_spread']:.1%} of equity on average, "
+        f"{found['max_spread']:.1%} at most"
+    )
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -46,9 +46,9 @@ def _agents(store: ModelCheckpoint, wish: DeploySpec) -> list[str]:
     named = [store.resolve(agent) for agent in wish.agents]
     if wish.action in ("rollback", "withdraw") and not named:
         raise ConfigError(f"deploy.action={wish.action} needs an agent", hint="try 'deploy.agents=[cryptocurrencies]'")
-    if (wish.checkpoint is not None or wish.force_reason is not None) and len(named) != 1:
+    if (wish.checkpoints or wish.force_reason is not None) and len(named) != 1:
         raise ConfigError(
-            "deploy.checkpoint and deploy.force_reason are about one agent",
+            "deploy.checkpoints and deploy.force_reason are about one agent",
             hint="try 'deploy.agents=[cryptocurrencies]'",
         )
     return named or list(dict.fromkeys([*agents_by_asset().values(), *store.agents()]))
@@ -72,12 +72,12 @@ def _one(store: ModelCheckpoint, agent: str, wish: DeploySpec, spec: ExperimentS
 
 
 def _promote(store: ModelCheckpoint, agent: str, wish: DeploySpec, spec: ExperimentSpec) -> bool:
-    """Promote the named checkpoint, or the best one that is whole; an agent without any is no failure."""
-    candidates = (
-        [wish.checkpoint]
-        if wish.checkpoint
-        else [str(row["version"]) for row in best_first(store.list_checkpoints(agent))]
-    )
+    """Promote what was named, several as their mean, or the best that is whole; an agent without any is no failure."""
+    if wish.checkpoints:
+        named = [_version(store, agent, place) for place in wish.checkpoints]
+        candidates = named if len(named) == 1 else [_ensemble(spec, store, agent, named)]
+    else:
+        candidates = [str(row["version"]) for row in best_first(store.list_checkpoints(agent))]
     if not candidates:
         _say(f"{agent}: no checkpoints")
         return not wish.agents
@@ -91,6 +91,24 @@ def _promote(store: ModelCheckpoint, agent: str, wish: DeploySpec, spec: Experim
         _log_artifact(spec, store.root / agent / version, pointer)
         return True
     return False
+
+
+def _version(store: ModelCheckpoint, agent: str, place: str) -> str:
+    """Return the version that `place` names: itself, or the last part of its folder in the registry."""
+    path = Path(place)
+    if path.parent == Path():
+        return place
+    if path.parent.resolve() != (store.root / agent).resolve():
+        raise CheckpointError(
+            f"{place} is no checkpoint of {agent}", hint=f"name a version or a folder of {store.root / agent}"
+        )
+    return path.name
+
+
+def _ensemble(spec: ExperimentSpec, store: ModelCheckpoint, agent: str, versions: Sequence[str]) -> str:
+    from wealtharena.tasks.ensemble import combine  # it trains nothing, but it plays, which needs torch
+
+    return combine(spec, store, agent, versions)
 
 
 def _say_promoted(pointer: Pointer, decision: Decision) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from wealtharena.agents.policy import NetworkPolicy, load_policy
+from wealtharena.agents.policy import Trained, load_policy
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.evaluation import audit as audit_room
 from wealtharena.evaluation import backtest, metrics, tables
@@ -39,7 +39,7 @@ class FoldPolicy:
     folder: Path
     result: TrainingResult
 
-    def load(self) -> NetworkPolicy:
+    def load(self) -> Trained:
         """Return the chosen candidate."""
         assert self.result.best is not None
         return load_policy(self.folder / self.result.best.path)
@@ -51,7 +51,7 @@ class Judgement:
 
     evaluation: Evaluation
     features: OpenedView
-    policies: tuple[NetworkPolicy, ...]  # one a fold
+    policies: tuple[Trained, ...]  # one a fold
 
 
 def judge(
@@ -153,7 +153,7 @@ def open_and_evaluate(
 
 
 def _players(
-    spec: ExperimentSpec, prepared: Prepared, view: OpenedView, policies: Sequence[NetworkPolicy]
+    spec: ExperimentSpec, prepared: Prepared, view: OpenedView, policies: Sequence[Trained]
 ) -> list[backtest.Player]:
     """Return one player a track record: one for holdout and walk-forward, several for cpcv."""
     by_fold = {fold.index: policy for fold, policy in zip(prepared.folds, policies, strict=True)}
@@ -164,13 +164,13 @@ def _players(
     return players
 
 
-def env_of(spec: ExperimentSpec, policy: NetworkPolicy) -> Any:
+def env_of(spec: ExperimentSpec, policy: Trained) -> Any:
     """Return the market's rules with the kind of action that the policy was trained with."""
     return spec.env.model_copy(update={"action": policy.action})
 
 
 def on_train(
-    spec: ExperimentSpec, prepared: Prepared, position: int, policy: NetworkPolicy, risk_free: float
+    spec: ExperimentSpec, prepared: Prepared, position: int, policy: Trained, risk_free: float
 ) -> Mapping[str, float]:
     """Return the measures over the longest training segment: what the agent looks like where it has learnt."""
     view = prepared.sealed.training(position)

@@ -129,7 +129,9 @@ class DeploySpec(Spec):
     """task=deploy."""
 
     agents: tuple[str, ...] = Field(description="none named: all")
-    checkpoint: str | None = Field(description="version to promote; null takes each agent's best")
+    checkpoints: tuple[str, ...] = Field(
+        description="version to promote; several become one, their mean; none takes each agent's best"
+    )
     action: Literal["promote", "rollback", "withdraw", "list"]
     stage: Literal["production", "paper"] | None = Field(description="null: promote as the gate says, else production")
     force_reason: str | None = Field(description="puts an unproven checkpoint into production; recorded")

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.deployment.rooms import Client, settings
+from tests.tasks.conftest import record
+from wealtharena.agents.engine import warm_up
+from wealtharena.agents.policy import NetworkPolicy, load_policy
+from wealtharena.config import compose
+from wealtharena.data import load
+from wealtharena.deployment.app import build
+from wealtharena.deployment.manager import ProductionModelManager
+from wealtharena.errors import ConfigError, TrainingError
+from wealtharena.registry import ModelCheckpoint
+from wealtharena.registry.history import read_pointer
+from wealtharena.tasks import dispatch
+
+Small = Callable[..., tuple[int, Path]]
+DATA = ("data=ecb", "data.start=2016-01-01", "data.end=2022-12-30", "train.env_steps=1024", "train.evaluations=1")
+
+
+@pytest.fixture
+def members(small: Small) -> list[str]:
+    """Return two versions of one agent: two seeds, two kinds of network."""
+    runs = [small(*DATA, "seed=1", "model=mlp"), small(*DATA, "seed=2", "model=gru")]
+    return [str(record(folder)["run_id"]) for _, folder in runs]
+
+
+def deploy(*versions: str) -> int:
+    return dispatch(
+        compose(
+            ["task=deploy", "deploy.agents=[forex]", f"deploy.checkpoints=[{','.join(versions)}]", "tracking=quiet"]
+        )
+    )
+
+
+def looks() -> list[dict[str, object]]:
+    return [json.loads(line) for line in Path("results/ledger.jsonl").read_text().splitlines()]
+
+
+def test_several_checkpoints_are_deployed_as_one(
+    small: Small, members: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = len(looks())
+    places = f"{members[0]},checkpoints/currency_pairs/{members[1]}"
+    code, folder = small("task=deploy", "deploy.agents=[forex]", f"deploy.checkpoints=[{places}]")
+    assert code == 0
+    run, store = record(folder), ModelCheckpoint("checkpoints")
+    assert (run["status"], run["task"], run["members"]) == ("completed", "deploy", members)
+
+    # a look at the test window of its own, and a verdict of its own
+    added = looks()[before:]
+    assert [line["kind"] for line in added] == ["open", "result"]
+    assert {line["config_hash"] for line in added} == {run["config_hash"]}
+    meta = store.load_checkpoint("forex", run["run_id"]).metadata
+    assert (meta.members, meta.algo, meta.verdict.status) == (tuple(members), "ensemble of 2", run["verdict"]["status"])
+    assert meta.config_hash not in {store.load_checkpoint("forex", version).metadata.config_hash for version in members}
+    assert meta.verdict.status != "promotable"
+    assert run["audit"]["passed"] is True
+    assert 0 < run["ensemble"]["mean_spread"] <= run["ensemble"]["max_spread"]
+    pointer = read_pointer(store.root, "currency_pairs", "paper")
+    assert pointer is not None
+    assert pointer.version == run["run_id"]
+    assert "Spread of the 2 members" in capsys.readouterr().out
+
+    # what is served is the mean of what the members would answer, and says how far they are apart
+    rng = np.random.default_rng(0)
+    whole = ProductionModelManager("checkpoints").load_agent_model("forex").policy
+    single = [store.load_checkpoint("forex", version).policy for version in members]
+    rows = rng.standard_normal((300, *whole.feature_shape)).astype(np.float32)
+    held = np.zeros((300, whole.feature_shape[0] + 3), np.float32)
+    held[:, whole.feature_shape[0]] = 1.0  # all cash
+    found, apart = whole.act(rows, held), np.stack([one.act(rows, held).weights for one in single])
+    np.testing.assert_allclose(found.weights, apart.mean(axis=0), atol=1e-5)
+    assert found.spread is not None
+    np.testing.assert_allclose(found.spread, apart.std(axis=0).sum(axis=1), atol=1e-5)
+    assert set(found.states) == {"m1_hidden"}
+
+    service = Client(build(settings(tmp_path)), {})
+    for row in range(2):
+        answer = service.predict("forex", features=rows[row].tolist()).json()["predictions"][0]
+        assert answer["spread"] == pytest.approx(float(found.spread[row]), abs=1e-5)
+    lines = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    assert lines[-1]["spread"] == pytest.approx(float(found.spread[1]), abs=1e-5)
+    assert service.get("/agents/forex").json()["members"] == members
+
+    member, saved = (
+        load_policy(store.root / "currency_pairs" / members[0]),
+        store.root / "currency_pairs" / meta.version,
+    )
+    assert isinstance(member, NetworkPolicy)
+    with pytest.raises(TrainingError, match="an ensemble has one for each member"):
+        warm_up(member.network, saved)
+
+    # and it can be played again like any other checkpoint
+    code, again = small("task=backtest", *DATA, f"backtest.checkpoints=[checkpoints/currency_pairs/{run['run_id']}]")
+    assert code == 0
+    assert record(again)["metrics"]["test"]["sharpe"] == pytest.approx(run["metrics"]["test"]["sharpe"], abs=1e-9)
+    assert record(again)["ensemble"] == run["ensemble"]
+
+
+def test_what_cannot_be_a_member_is_named(small: Small, members: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    first = members[0]
+    other = str(record(small(*DATA, "data.end=2021-12-30")[1])["run_id"])
+    cases = {
+        first: "names " + first + " twice",
+        "nothing": "does not exist",
+        "etf/x": "no checkpoint of currency_pairs",
+        other: "trained on other data than",
+    }
+    for second, said in cases.items():
+        assert deploy(first, second) == 1
+        assert said in " ".join(capsys.readouterr().out.split())
+    with pytest.raises(ConfigError, match="one agent"):
+        dispatch(compose(["task=deploy", f"deploy.checkpoints=[{first},nothing]"]))
+    assert len(ModelCheckpoint("checkpoints").list_checkpoints("forex")) == 3
+
+
+def test_data_that_changed_since_the_training_are_refused(
+    small: Small, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = compose([*DATA, "asset=forex"])
+    made = load(spec.asset, spec.data, seed=0)
+    bars = pd.concat(
+        pd.DataFrame({"timestamp": made.timestamps, "symbol": symbol, "close": made.close[:, column]})
+        for column, symbol in enumerate(made.symbols)
+    )
+    bars.to_parquet(tmp_path / "bars.parquet")
+    kept = [item for item in DATA if not item.startswith("data=")]
+    runs = [small(*kept, "data=files", "data.path=bars.parquet", f"seed={seed}") for seed in (1, 2)]
+    bars.assign(close=bars["close"] * 1.0001).to_parquet(tmp_path / "bars.parquet")
+    assert deploy(*(record(folder)["run_id"] for _, folder in runs)) == 1
+    assert "than files gives now" in capsys.readouterr().out
+    assert len(ModelCheckpoint("checkpoints").list_checkpoints("forex")) == 2

@@ -1,0 +1,110 @@
+"""Several checkpoints of one agent as one: judged by its own look at the test window, then a version like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.errors import CheckpointError
+from wealtharena.evaluation import tables
+from wealtharena.evaluation.ledger import Ledger, RunIdentity
+from wealtharena.registry import ModelCheckpoint
+from wealtharena.registry.checkpoints import LoadedCheckpoint
+from wealtharena.registry.promotion import verified
+from wealtharena.tasks import backtest, console
+from wealtharena.tasks.backtest import Contestant
+from wealtharena.tasks.judging import run_audit, track_record
+from wealtharena.tasks.pipeline import Prepared, prepare
+from wealtharena.tasks.record import RunContext, RunRecord, recorded
+
+
+def combine(spec: ExperimentSpec, store: ModelCheckpoint, agent: str, versions: Sequence[str]) -> str:
+    """Save the mean of several versions as a version of its own and return its name, the id of this run.
+
+    The members must have been trained on the same data, as their fingerprint says, and must see the market alike:
+    CheckpointError otherwise, and where a member is damaged. The ensemble is played over the members' test window, which
+    is one more look in the ledger, and carries its own verdict, not theirs.
+    """
+    twice = sorted({version for version in versions if list(versions).count(version) > 1})
+    if twice:
+        raise CheckpointError(f"deploy.checkpoints names {twice[0]} twice", hint="name each member once")
+    members = [verified(store, agent, version) for version in versions]
+    _same_data(members, members[0].metadata.data.fingerprint, f"than {members[0].metadata.version}")
+    spec = _configured(spec, members)
+    with recorded(spec, RunContext.current()) as record:
+        console.screen().print(f"{agent}: ensemble of {', '.join(versions)}", markup=False)
+        whole = backtest.ensemble([backtest.load(member.files.folder, spec) for member in members])
+        prepared = prepare(spec)
+        _same_data(members, prepared.sealed.fingerprint, f"than {prepared.about['source']} gives now")
+        record.update(data=prepared.about, fill=prepared.fill, notes=list(prepared.notes), members=list(versions))
+        _judge_and_save(spec, store, record, prepared, whole)
+        record.update(status="completed")
+        return record.run_id
+
+
+def _configured(asked: ExperimentSpec, members: Sequence[LoadedCheckpoint]) -> ExperimentSpec:
+    """Return the first member's configuration over exactly the data that it saw; paths and tracking stay as asked."""
+    from wealtharena.registry import retrain
+
+    meta, trained = members[0].metadata, retrain.trained_spec(members[0])
+    kept = {name: getattr(trained, name) for name in retrain.CONFIGURATION}
+    pinned = trained.data.model_dump() | {"source": meta.data.source, "end": meta.data.end}
+    data = type(trained.data).model_validate(pinned)
+    return asked.model_copy(update={**kept, "data": data, "seed": trained.seed})
+
+
+def _same_data(members: Sequence[LoadedCheckpoint], fingerprint: str, what: str) -> None:
+    """Refuse members of other data: there would be no window that all of them have not seen."""
+    for member in members:
+        if member.metadata.data.fingerprint != fingerprint:
+            raise CheckpointError(
+                f"{member.metadata.model_path} was trained on other data {what}",
+                hint="take members trained on the same data, and keep those data in place",
+            )
+
+
+def _judge_and_save(
+    spec: ExperimentSpec, store: ModelCheckpoint, record: RunRecord, prepared: Prepared, whole: Contestant
+) -> None:
+    from wealtharena.registry.publish import publish
+
+    assert whole.policy is not None
+    spec = backtest.fitted(spec, whole)
+    audit = run_audit(spec, prepared)
+    window = backtest.window_rows(spec, prepared, trained=True)
+    first, last = prepared.sealed.dates((window,))[0]
+    ledger, fingerprint = Ledger(spec.paths.ledger), prepared.sealed.fingerprint
+    identity = RunIdentity(record.run_id, whole.config_hash, spec.asset.agent, spec.task)
+    features = prepared.sealed.open_all(ledger=ledger, identity=identity)
+    outcome: Literal["passed", "failed"] = "passed" if audit.passed else "failed"
+    found = backtest.play(spec, prepared, features, window, whole, audit=outcome)
+    sharpe = found.metrics["sharpe"] / np.sqrt(found.agent.bars_per_year)
+    ledger.record_result(identity, fingerprint=fingerprint, sharpe=float(sharpe))
+    blocks = found.to_json()
+    spread = backtest.spread_over(spec, features, window, whole)
+    assert spread is not None
+    record.update(
+        algo=whole.name,
+        config_hash=whole.config_hash,
+        split={"train": [], "validation": [], "test": [first, last]},
+        metrics={"test": blocks["metrics"]},
+        **{key: blocks[key] for key in ("baselines", "comparison", "stress", "verdict")},
+        audit=audit.to_json(),
+        ensemble=spread,
+    )
+    tables.write(record.path.parent, found.agent, baselines=found.baselines)
+    folder = publish(
+        store,
+        whole.policy,
+        version=record.run_id,
+        spec=spec,
+        features=features,
+        start=window.start,
+        stop=window.stop,
+        facts={**record.content, "track_record": track_record(found)},
+    )
+    record.update(registry=f"{folder.parent.name}/{folder.name}")
+    console.screen().print(backtest.spread_line(spread))
