@@ -20,6 +20,7 @@ from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
 from torch import Tensor
 
 from wealtharena.agents.networks import Network
+from wealtharena.agents.optimizer import Adam
 from wealtharena.agents.rollout import Rollout
 from wealtharena.errors import TrainingError
 
@@ -234,7 +235,7 @@ class PPOUpdate:
     def __init__(self, network: Network, settings: PPOSettings) -> None:
         self.network, self.settings = network, settings
         self.parameters = [p for p in network.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(self.parameters, lr=settings.learning_rate, eps=1e-5, fused=True)
+        self.optimizer = Adam(self.parameters, lr=settings.learning_rate, eps=1e-5)
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.updates = 0
 
@@ -324,6 +325,13 @@ class BatchedPPOLearner(PPOTorchLearner):
         super().build()
         setup = self.config.env_config["learner"]
         self.batched = PPOUpdate(self.network, setup)
+
+    def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
+        """Register RLlib's optimiser as it does itself, but one that starts at once."""
+        parameters = self.get_parameters(self.module[module_id])
+        self.register_optimizer(
+            module_id=module_id, optimizer=Adam(parameters), params=parameters, lr_or_lr_schedule=config.lr
+        )
 
     @property
     def network(self) -> Network:

@@ -16,6 +16,7 @@ from wealtharena.agents.learner import log_prob_and_entropy
 from wealtharena.agents.networks import Network
 from wealtharena.agents.off_policy import Update, UpdateState, clip, polyak, require_memoryless
 from wealtharena.agents.offline_spec import OfflineSpec
+from wealtharena.agents.optimizer import Adam
 from wealtharena.agents.recording import recording
 from wealtharena.agents.replay import Transitions
 from wealtharena.agents.soft_actor_critic import SACSettings, SACUpdate, build_critics, squashed
@@ -81,7 +82,7 @@ class ImitationUpdate:
     def __init__(self, bench: Workbench, algo: OfflineSpec, *, beta: float, value_coefficient: float) -> None:
         self.network = bench.network_factory(critic=beta > 0)()
         self.parameters = list(self.network.parameters())
-        self.optimizer = torch.optim.Adam(self.parameters, lr=algo.learning_rate, fused=True)
+        self.optimizer = Adam(self.parameters, lr=algo.learning_rate)
         self.beta, self.value_coefficient, self.max_grad_norm = beta, value_coefficient, algo.max_grad_norm
         self.scale = nn.ParameterList(
             [nn.Parameter(torch.ones(()), requires_grad=False)]
@@ -153,7 +154,7 @@ class IQLUpdate:
         self.critics = build_critics(bench, quantiles=1)
         self.target = copy.deepcopy(self.critics).requires_grad_(False)
         self.parameters = [*self.network.parameters(), *self.critics.parameters()]
-        self.optimizer = torch.optim.Adam(self.parameters, lr=algo.learning_rate, fused=True)
+        self.optimizer = Adam(self.parameters, lr=algo.learning_rate)
         self.gamma, self.tau, self.max_grad_norm = algo.gamma, algo.tau, algo.max_grad_norm
         self.expectile, self.beta = algo.expectile, algo.beta
 

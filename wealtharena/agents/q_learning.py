@@ -12,6 +12,7 @@ from torch import Tensor
 from wealtharena.agents.engine import Workbench
 from wealtharena.agents.networks import Network
 from wealtharena.agents.off_policy import OffPolicyEngine, clip, polyak, require_memoryless
+from wealtharena.agents.optimizer import Adam
 from wealtharena.agents.replay import Transitions
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class DQNUpdate:
         self.target = copy.deepcopy(network).requires_grad_(False)
         self.gamma, self.tau, self.max_grad_norm = gamma, tau, max_grad_norm
         self.parameters = [p for p in network.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(self.parameters, lr=learning_rate, fused=True)
+        self.optimizer = Adam(self.parameters, lr=learning_rate)
 
     def names(self) -> tuple[str, ...]:
         """Return the figures' names."""

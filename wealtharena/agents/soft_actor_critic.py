@@ -15,6 +15,7 @@ from torch.nn import functional
 from wealtharena.agents.engine import Workbench
 from wealtharena.agents.networks import FlatCritic, Network, SymbolCritic
 from wealtharena.agents.off_policy import clip, polyak
+from wealtharena.agents.optimizer import Adam
 from wealtharena.agents.replay import Transitions
 
 
@@ -88,9 +89,9 @@ class SACUpdate:
         self.log_alpha = nn.ParameterList([nn.Parameter(torch.tensor(math.log(settings.initial_alpha)))])
         self.actor_parameters = list(self.network.parameters())
         self.critic_parameters = list(self.critics.parameters())
-        self.actor_optimizer = torch.optim.Adam(self.actor_parameters, lr=settings.learning_rate, fused=True)
-        self.critic_optimizer = torch.optim.Adam(self.critic_parameters, lr=settings.learning_rate, fused=True)
-        self.alpha_optimizer = torch.optim.Adam(self.log_alpha.parameters(), lr=settings.alpha_learning_rate or 1e-3)
+        self.actor_optimizer = Adam(self.actor_parameters, lr=settings.learning_rate)
+        self.critic_optimizer = Adam(self.critic_parameters, lr=settings.learning_rate)
+        self.alpha_optimizer = Adam(self.log_alpha.parameters(), lr=settings.alpha_learning_rate or 1e-3)
         self.entropy = settings.target_entropy * self.network.assets
         self.generator = torch.Generator().manual_seed(bench.spec.seed + 2)
         self.levels = (torch.arange(settings.quantiles) + 0.5) / settings.quantiles

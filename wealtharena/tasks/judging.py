@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from wealtharena.agents.policy import Trained, load_policy
+from wealtharena.agents.policy import Trained
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.evaluation import audit as audit_room
 from wealtharena.evaluation import backtest, metrics, tables
@@ -22,27 +22,13 @@ from wealtharena.evaluation.splits import track_records
 from wealtharena.reporting import build, plots, report
 from wealtharena.reporting.data import AuditRow
 from wealtharena.tasks import retraining
+from wealtharena.tasks.folds import FoldPolicy
 from wealtharena.tasks.pipeline import Prepared
 from wealtharena.tasks.record import RunContext, RunRecord, jsonable
 from wealtharena.tracking.journal import read
-from wealtharena.training.job import TrainingResult
 
 AUDIT_POINTS = 4  # of time that a training's own audit tries, so that it costs seconds
 EQUITY_POINTS = 400  # of the track record that a checkpoint carries
-
-
-@dataclass(frozen=True, eq=False)
-class FoldPolicy:
-    """The chosen policy of one fold, and the run directory's part it came from."""
-
-    index: int
-    folder: Path
-    result: TrainingResult
-
-    def load(self) -> Trained:
-        """Return the chosen candidate."""
-        assert self.result.best is not None
-        return load_policy(self.folder / self.result.best.path)
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ from wealtharena.evaluation.ledger import Ledger, RunIdentity
 from wealtharena.evaluation.significance import moments
 from wealtharena.reporting import sweep as page
 from wealtharena.tasks import console, judging
-from wealtharena.tasks.judging import FoldPolicy
+from wealtharena.tasks.folds import FoldPolicy
 from wealtharena.tasks.pipeline import Prepared, identity, prepare
 from wealtharena.tasks.record import RunContext, RunRecord, jsonable, recorded, without_home
 from wealtharena.tasks.train import describe, fold_folder, train_folds, train_view

@@ -10,8 +10,8 @@ from typing import Any
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import TrainingError
 from wealtharena.evaluation.firewall import TrainingView
-from wealtharena.tasks import console, judging, retraining
-from wealtharena.tasks.judging import FoldPolicy
+from wealtharena.tasks import console, retraining
+from wealtharena.tasks.folds import FoldPolicy
 from wealtharena.tasks.pipeline import Prepared, identity, prepare
 from wealtharena.tasks.record import RunContext, RunRecord, recorded
 from wealtharena.training.job import TrainingJob, TrainingResult
@@ -191,4 +191,6 @@ def checkpoint_block(spec: ExperimentSpec, fold: FoldPolicy, root: Path) -> Mapp
 def _judge(
     spec: ExperimentSpec, context: RunContext, record: RunRecord, prepared: Prepared, folds: tuple[FoldPolicy, ...]
 ) -> list[Path]:
+    from wealtharena.tasks import judging  # not before the training: it would delay the first update by a second
+
     return judging.judge(spec, context, record, prepared, folds)

@@ -17,7 +17,6 @@ from wealtharena.envs.market import Market
 from wealtharena.envs.simulate import simulate
 from wealtharena.envs.trajectory import Trajectory
 from wealtharena.errors import TrainingError
-from wealtharena.evaluation import metrics
 from wealtharena.evaluation.splits import Segment
 from wealtharena.features.panel import FeaturePanel, Scaler
 from wealtharena.training.behaviour import degenerate
@@ -127,6 +126,8 @@ class _Training:
         return self.spec.train.patience is not None and self.stale >= self.spec.train.patience
 
     def _evaluate(self, engine: Engine) -> None:
+        from wealtharena.evaluation import metrics  # a second, which the first update need not wait for
+
         every = self.spec.train.env_steps / self.spec.train.evaluations
         self.evaluations = int(engine.env_steps / every + 1e-9)
         policy = self.policy(engine)
