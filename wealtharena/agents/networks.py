@@ -15,11 +15,12 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from wealtharena.agents.tanh import FastTanh
 from wealtharena.config.specs.agent import ModelSpec
 from wealtharena.config.specs.asset import LimitSpec
 from wealtharena.envs.actions import allocation_table
 
-ACTIVATIONS: Mapping[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "silu": nn.SiLU}
+ACTIVATIONS: Mapping[str, type[nn.Module]] = {"tanh": FastTanh, "relu": nn.ReLU, "silu": nn.SiLU}
 
 
 class Layout(Protocol):
