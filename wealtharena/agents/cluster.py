@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,10 @@ def connect(compute: ComputeSpec) -> bool:
     """
     import ray
 
+    for chatty in ("ray.rllib", "ray.tune", "ray._common.deprecation"):  # they warn of their own defaults
+        logging.getLogger(chatty).setLevel(logging.ERROR)
     if ray.is_initialized():
         return False
-    for chatty in ("ray.rllib", "ray.tune"):  # they warn of their own defaults
-        logging.getLogger(chatty).setLevel(logging.ERROR)
     quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False, "logging_level": "ERROR"}
     if compute.address is None:
         cpus = compute.num_cpus or max(len(os.sched_getaffinity(0)), compute.runners + compute.learners + 1)
@@ -62,7 +63,9 @@ def share(value: Any) -> Any:
 
 def build(config: Any) -> Any:
     """Return RLlib's algorithm of a configuration; the empty folder that it makes in the user's home is removed."""
-    algorithm = config.build_algo()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "(?s).*Overriding environment rllib", UserWarning)  # at the second build
+        algorithm = config.build_algo()
     with contextlib.suppress(OSError):
         Path(algorithm.logdir).rmdir()
     return algorithm
