@@ -241,3 +241,47 @@ def report_data(*, simulated: bool = False, seeds: int = 5, **changes: Any) -> R
         "currency": "USD",
     }
     return ReportData(**(made | changes))
+
+
+def search_result(*, trials: int = 40) -> dict[str, Any]:
+    """Return the content of a made-up search's sweep.json."""
+    rng = np.random.default_rng(5)
+    drawn = [
+        {
+            "number": number,
+            "state": ("COMPLETE", "COMPLETE", "PRUNED", "FAIL")[number % 4],
+            "score": None if number % 4 == 3 else float(rng.normal(0, 0.3)),
+            "overrides": {
+                "algo.learning_rate": float(10 ** rng.uniform(-4.5, -2.5)),
+                "algo.gamma": float(rng.uniform(0.5, 0.99)),
+                "algo.entropy_coefficient": float(10 ** rng.uniform(-5, -2)),
+                "reward": ("log_return", "mean_variance", "differential_sharpe")[number % 3],
+            },
+        }
+        for number in range(trials)
+    ]
+    words = ["algo.learning_rate=0.0005", "algo.gamma=0.95", "reward=log_return"]
+    finalists = [
+        {"overrides": words, "scores": [0.1 + 0.02 * k, 0.2, 0.05], "median": 0.1, "spread": 0.06} for k in range(3)
+    ]
+    return {
+        "status": "completed",
+        "sweep": "ppo",
+        "agent": "currency_pairs",
+        "metric": "validation.sharpe",
+        "mode": "max",
+        "data": {"source": "ecb", "simulated": False},
+        "trials": drawn,
+        "importance": {"algo.learning_rate": 0.5, "algo.gamma": 0.3, "algo.entropy_coefficient": 0.12, "reward": 0.08},
+        "finalists": finalists,
+        "winner": finalists[0],
+        "verdict": {"status": "rejected", "reasons": ["Made up."]},
+        "bias": {
+            "trials": trials,
+            "pbo": 0.41,
+            "logits": rng.normal(0.2, 0.8, 200).tolist(),
+            "expected_maximum_sharpe_annual": 0.6,
+        },
+        "command": "python run.py sweep=ppo asset=forex",
+        "repeat": "python run.py experiment=outputs/2026-01-01/search/best.yaml",
+    }

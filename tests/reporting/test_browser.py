@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.reporting.made_up import report_data
+from tests.reporting.made_up import report_data, search_result
 from tests.reporting.test_leaderboard import row
-from wealtharena.reporting import leaderboard, report
+from wealtharena.reporting import leaderboard, report, sweep
 from wealtharena.reporting.words import MEASURES, figure, finite
 
 webdriver = pytest.importorskip("selenium.webdriver")
@@ -45,6 +45,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     report.write(folder / "simulated.html", report_data(simulated=True, shorts=True, bars=3000, unit="h"))
     rows = [row("etf", 1), row("commodities", 2, simulated=True), row("x", None, status="failed", metrics={})]
     leaderboard.write(folder / "leaderboard.html", {"rows": rows})
+    sweep.write(folder / "search.html", search_result())
     return {path.stem: path for path in folder.iterdir()}
 
 
@@ -59,7 +60,7 @@ def visit(browser: Any, page: Path, *, width: int = 1280, dark: bool = False) ->
     browser.get(page.as_uri())
 
 
-@pytest.mark.parametrize("name", ["report", "simulated", "leaderboard"])
+@pytest.mark.parametrize("name", ["report", "simulated", "leaderboard", "search"])
 def test_a_page_asks_for_nothing_and_complains_of_nothing(browser: Any, pages: dict[str, Path], name: str) -> None:
     visit(browser, pages[name])
     assert browser.get_log("browser") == []
@@ -86,7 +87,7 @@ def test_shown_figures_are_those_of_run_json(browser: Any, pages: dict[str, Path
             assert text == figure(measure.kind, expected, signed=measure.signed)
 
 
-@pytest.mark.parametrize("name", ["report", "simulated", "leaderboard"])
+@pytest.mark.parametrize("name", ["report", "simulated", "leaderboard", "search"])
 @pytest.mark.parametrize("width", [390, 820, 1280])
 def test_a_page_is_no_wider_than_the_screen(browser: Any, pages: dict[str, Path], name: str, width: int) -> None:
     visit(browser, pages[name], width=width)
@@ -103,8 +104,20 @@ def test_the_first_screen_tells_what_where_when_and_the_verdict(browser: Any, pa
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_labels_at_line_ends_do_not_overlap(browser: Any, pages: dict[str, Path], width: int) -> None:
-    visit(browser, pages["report"], width=width)
+def test_no_figure_is_empty_or_drawn_twice(browser: Any, pages: dict[str, Path], width: int) -> None:
+    script = """return [...document.querySelectorAll('figure')].map(
+      f => [...f.querySelectorAll('svg.chart')].filter(s => s.getClientRects().length).length)"""
+    for name, most in (("report", 2), ("search", 1)):  # a figure of the report may hold two that belong together
+        visit(browser, pages[name], width=width)
+        shown = browser.execute_script(script)
+        assert len(shown) > 5, name
+        assert 1 <= min(shown) <= max(shown) <= most, (name, shown)
+
+
+@pytest.mark.parametrize("name", ["report", "search"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_labels_at_line_ends_do_not_overlap(browser: Any, pages: dict[str, Path], name: str, width: int) -> None:
+    visit(browser, pages[name], width=width)
     script = """return [...document.querySelectorAll('svg.chart')].filter(s => s.getClientRects().length).map(
       s => [...s.querySelectorAll('text.end')].map(t => { const b = t.getBoundingClientRect(); return [b.top, b.right]; }))"""
     for labels in browser.execute_script(script):
@@ -113,9 +126,10 @@ def test_labels_at_line_ends_do_not_overlap(browser: Any, pages: dict[str, Path]
         assert all(right <= width for _, right in labels), labels
 
 
-def test_text_can_be_read_at_every_width(browser: Any, pages: dict[str, Path]) -> None:
+@pytest.mark.parametrize("name", ["report", "search"])
+def test_text_can_be_read_at_every_width(browser: Any, pages: dict[str, Path], name: str) -> None:
     for width in (390, 820, 1280):
-        visit(browser, pages["report"], width=width)
+        visit(browser, pages[name], width=width)
         smallest = browser.execute_script(
             "return Math.min(...[...document.querySelectorAll('svg.chart text')].filter(t => t.getClientRects().length)"
             ".map(t => parseFloat(getComputedStyle(t).fontSize) * t.getScreenCTM().a))"

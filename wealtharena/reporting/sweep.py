@@ -16,7 +16,11 @@ from wealtharena.reporting.svg import Size
 from wealtharena.reporting.words import escape, finite, name_of, number, percent
 
 _WIDE, _NARROW = Size(820, 300, left=56, right=110), Size(348, 240, left=46, right=20)
-_HALF = Size(520, 260, left=64, right=20, top=24, bottom=28)
+_COURSE_NARROW = Size(348, 240, left=46, right=84)  # the best so far is written behind its line
+_HALF, _HALF_NARROW = (
+    Size(520, 260, left=64, right=20, top=24, bottom=28),
+    Size(348, 240, left=64, right=10, top=24, bottom=28),
+)
 _BARS, _BARS_NARROW = Size(520, 230, left=190, right=54), Size(348, 230, left=150, right=46)
 _CSS = ".thin{opacity:.35;stroke-width:.9}rect.heat{fill:var(--agent)}"
 
@@ -63,7 +67,9 @@ def _answer(result: Mapping[str, Any]) -> str:
     overrides = " ".join(winner["overrides"]) or "the defaults"
     status = str(verdict.get("status", "unproven"))
     reasons = "".join(f"<li>{escape(reason)}</li>" for reason in verdict.get("reasons", ()))
-    scores = f"median {number(winner['median'], signed=True)} over {len(winner['scores'])} seeds, spread {number(winner['spread'])}"
+    count = len(winner["scores"])
+    seeds = f"{count} seed{'s' if count != 1 else ''}"
+    scores = f"median {number(winner['median'], signed=True)} over {seeds}, spread {number(winner['spread'])}"
     return section(
         "answer",
         "What it found",
@@ -80,7 +86,9 @@ def _course(result: Mapping[str, Any], trials: Sequence[TrialPoint]) -> str:
         "history",
         "The course of the search",
         _both(
-            "Score by trial", lambda size: search.history(size, trials, mode=result["mode"], metric=result["metric"])
+            "Score by trial",
+            lambda size: search.history(size, trials, mode=result["mode"], metric=result["metric"]),
+            narrow=_COURSE_NARROW,
         ),
         figure(
             "Parallel coordinates",
@@ -100,17 +108,25 @@ def _parameters(result: Mapping[str, Any], trials: Sequence[TrialPoint]) -> str:
     shares = {key: float(value) for key, value in (result.get("importance") or {}).items()}
     top = tuple(sorted(shares, key=lambda key: -shares[key])[:2])
     parts = [
-        figure(
+        _both(
             "Importance",
-            search.importance(_BARS, shares).replace("chart wide", "chart wide")
-            + search.importance(_BARS_NARROW, shares),
+            lambda size: search.importance(size, shares),
+            wide=_BARS,
+            narrow=_BARS_NARROW,
             note="Share of the score's variation that each parameter explains (PED-ANOVA).",
         )
     ]
     if len(top) == 2:
-        drawing = search.contour(_HALF, trials, (top[0], top[1]), mode=result["mode"], metric=result["metric"])
         parts.append(
-            figure("The two that matter most", drawing, note="Shaded by nearby trials' rank; darker is better.")
+            _both(
+                "The two that matter most",
+                lambda size: search.contour(
+                    size, trials, (top[0], top[1]), mode=result["mode"], metric=result["metric"]
+                ),
+                wide=_HALF,
+                narrow=_HALF_NARROW,
+                note="Shaded by nearby trials' rank; darker is better.",
+            )
         )
     return section("parameters", "What mattered", '<div class="pair">', *parts, "</div>")
 
@@ -176,5 +192,7 @@ def _repeat(result: Mapping[str, Any]) -> str:
     return section("repeat", "How to repeat it", f"<pre>{escape(lines)}</pre>")
 
 
-def _both(caption: str, draw: Callable[[Size], str]) -> str:
-    return figure(caption, draw(_WIDE) + draw(_NARROW))
+def _both(
+    caption: str, draw: Callable[[Size], str], *, wide: Size = _WIDE, narrow: Size = _NARROW, note: str = ""
+) -> str:
+    return figure(caption, draw(wide) + draw(narrow), note=note)

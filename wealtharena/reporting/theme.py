@@ -127,6 +127,7 @@ _CHART = """
 svg.chart{display:block;width:100%;height:auto;overflow:visible}
 svg.chart.narrow{display:none}
 @media(max-width:760px){svg.chart.wide{display:none}svg.chart.narrow{display:block}
+figure.scroll svg.chart.wide{display:block;min-width:720px}
 table svg.chart.narrow{display:inline-block}}
 table svg.chart.narrow{display:inline-block}
 .chart text{font-size:12px;fill:var(--ink)}

@@ -45,7 +45,9 @@ def history(size: Size, trials: Sequence[TrialPoint], *, mode: str, metric: str)
         running = best(np.array([trial.score for trial in done], dtype=np.float64))
         px = np.repeat([float(x(trial.number)) for trial in done] + [float(x(last))], 2)[1:-1]
         canvas.add(f'<path class="line agent" d="{line_path(px, np.repeat(y(running), 2))}"/>', "best so far")
-        canvas.end_labels([(float(y(running[-1])), "best so far", f"{running[-1]:+.3f}", "agent")])
+        canvas.end_labels(
+            [(float(y(running[-1])), "best" if size.narrow else "best so far", f"{running[-1]:+.3f}", "agent")]
+        )
     return canvas.render()
 
 
@@ -216,9 +218,9 @@ def _score_axis(canvas: Canvas, values: FloatArray) -> Scale:
     low, high = float(values.min()), float(values.max())
     margin = (high - low or 1.0) * 0.06
     scale = Scale(low - margin, high + margin, canvas.y0, canvas.y1)
-    canvas.y_axis(
-        scale, [(mark, f"{mark:+.2g}" if mark else "0") for mark in ticks(low - margin, high + margin, 5)], zero=0.0
-    )
+    marks = ticks(low - margin, high + margin, 5)
+    digits = next((n for n in range(6) if all(round(mark, n) == mark for mark in marks)), 6)
+    canvas.y_axis(scale, [(mark, f"{mark:+.{digits}f}" if mark else "0") for mark in marks], zero=0.0)
     return scale
 
 
