@@ -123,10 +123,12 @@ def test_an_unknown_agent_is_an_error_with_a_suggestion(run: Run, store: ModelCh
 
 
 def test_the_list_changes_nothing(run: Run, store: ModelCheckpoint) -> None:
+    long = save(store, "20260102-030405-abcdef-judged").name
     before = history.read_history(store.root)
     code, said = run("deploy", "deploy.action=list")
     assert code == 0
     assert "made-up" in said
+    assert f"{AGENT}  {long} " in said, "a version is there to be typed again"
     assert history.read_history(store.root) == before
 
 

@@ -20,9 +20,13 @@ _MEASURES = (
 _STYLE = {"promotable": "bold green", "unproven": "bold yellow", "rejected": "bold red"}
 
 
-def screen() -> Console:
-    """Return the console that a person reads; numbers are not coloured for their own sake."""
-    return Console(highlight=False, soft_wrap=True)
+def screen(*, at_least: int = 0) -> Console:
+    """Return the console that a person reads; numbers are not coloured for their own sake.
+
+    A table whose cells will be typed again is written `at_least` so many columns wide, however narrow the terminal.
+    """
+    found = Console(highlight=False, soft_wrap=True)
+    return found if found.width >= at_least else Console(highlight=False, soft_wrap=True, width=at_least)
 
 
 def header(record: Mapping[str, Any], *, notes: Sequence[str] = ()) -> None:

@@ -126,14 +126,14 @@ def _show(store: ModelCheckpoint, agents: Sequence[str]) -> None:
     """Print every checkpoint, the best of each agent first."""
     table = Table(title="Checkpoints", title_justify="left", title_style="bold", box=None, pad_edge=False)
     for name in ("agent", "version", "algo", "verdict", "data", "Sharpe", "return a year", "stage"):
-        table.add_column(name, justify="right" if name in ("Sharpe", "return a year") else "left")
+        table.add_column(name, justify="right" if name in ("Sharpe", "return a year") else "left", no_wrap=True)
     for agent in agents:
         rows = store.list_checkpoints(agent)
         for row in [*best_first(rows), *(row for row in rows if "error" in row)]:
             table.add_row(*_cells(agent, row))
         if not rows:
             table.add_row(agent, "[dim]none[/]")
-    screen().print(table, width=max(100, screen().width), crop=False)
+    screen(at_least=110).print(table, crop=False)
 
 
 def _cells(agent: str, row: Mapping[str, Any]) -> list[str]:
