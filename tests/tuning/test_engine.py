@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import filelock
 import optuna
@@ -35,6 +37,10 @@ def study(folder: Path) -> optuna.Study:
     return optuna.load_study(study_name="toy", storage=storage)
 
 
+def toy_command(folder: Path, changes: dict[str, Any], toy: dict[str, Any]) -> list[str]:
+    return [sys.executable, "-m", "tests.tuning.toy", str(folder), json.dumps(changes), json.dumps(toy)]
+
+
 def test_a_trial_that_raises_or_reports_nan_fails_alone(tmp_path: Path) -> None:
     watcher = Watcher()
     result = run(sweep_spec(), Toy(broken=[2], blank=[5]), tmp_path, watcher=watcher)
@@ -44,6 +50,35 @@ def test_a_trial_that_raises_or_reports_nan_fails_alone(tmp_path: Path) -> None:
     assert watcher.failures[2] == "ValueError: trial 2 is broken on purpose"
     assert "nan" in watcher.failures[5]
     assert all(row.steps == STEPS for row in result.completed)
+
+
+def test_a_trial_whose_worker_the_system_kills_fails_alone_and_says_why(tmp_path: Path) -> None:
+    watcher = Watcher()
+    result = run(sweep_spec(trials=6), Toy(killed=[2]), tmp_path, watcher=watcher)
+    assert {row.number: row.state for row in result.trials} == {n: "FAIL" if n == 2 else "COMPLETE" for n in range(6)}
+    assert all(trial.state.is_finished() for trial in study(tmp_path).trials)
+    assert "killed" in watcher.failures[2]
+    assert "memory; lower sweep.concurrency" in watcher.failures[2]
+    assert result.trials[2].failure == watcher.failures[2] == study(tmp_path).user_attrs["failure-2"]
+    assert result.trials[1].failure is None
+
+
+def test_killed_workers_count_towards_the_share_of_failures(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"trials failed, more than sweep\.max_failed_share=0\.25 of 4"):
+        run(sweep_spec(trials=4, concurrency=1, max_failed_share=0.25), Toy(killed=range(4)), tmp_path)
+
+
+def test_a_trial_that_ray_kills_for_memory_fails_alone(tmp_path: Path) -> None:
+    # any use of memory is too much for this Ray, which looks every five seconds: only the endless trial must be caught
+    small = os.environ | {"RAY_memory_usage_threshold": "0.001", "RAY_memory_monitor_refresh_ms": "5000"}
+    command = toy_command(tmp_path, {"trials": 4, "concurrency": 1, "max_failed_share": 1.0}, {"endless": [1]})
+    driver = subprocess.run(command, env=small, capture_output=True, text=True, timeout=120, check=False)
+    assert driver.returncode == 0, driver.stderr
+    trials = study(tmp_path).trials
+    assert len(trials) == 4
+    assert all(trial.state.is_finished() for trial in trials)
+    assert trials[1].state.name == "FAIL"
+    assert "ran low on memory; lower sweep.concurrency" in study(tmp_path).user_attrs["failure-1"]
 
 
 def test_too_many_failures_end_the_search_with_an_error(tmp_path: Path) -> None:
@@ -93,7 +128,7 @@ def test_what_a_trial_reports_beside_its_score_is_kept(tmp_path: Path) -> None:
 
 
 def test_a_search_killed_at_any_moment_goes_on_without_zombies_or_double_counting(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.tuning.toy", str(tmp_path), "8", "0.15"]
+    command = toy_command(tmp_path, {"trials": 8}, {"delay_seconds": 0.15})
     with (tmp_path / "log").open("w") as log:
         driver = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         deadline = time.monotonic() + 60

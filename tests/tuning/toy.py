@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -18,10 +21,23 @@ STEPS = 4
 
 
 class Toy:
-    """Reports `-(x - 0.3)^2`, better with every step; trial numbers in `broken` raise, those in `blank` report NaN."""
+    """Reports `-(x - 0.3)^2`, better with every step.
 
-    def __init__(self, *, broken: Sequence[int] = (), blank: Sequence[int] = (), delay_seconds: float = 0.0) -> None:
-        self.broken, self.blank, self.delay_seconds = tuple(broken), tuple(blank), delay_seconds
+    Trial numbers in `broken` raise, those in `blank` report NaN, those in `killed` end as the system's OOM killer ends a
+    process, and those in `endless` wait to be ended.
+    """
+
+    def __init__(
+        self,
+        *,
+        broken: Sequence[int] = (),
+        blank: Sequence[int] = (),
+        killed: Sequence[int] = (),
+        endless: Sequence[int] = (),
+        delay_seconds: float = 0.0,
+    ) -> None:
+        self.broken, self.blank, self.killed = tuple(broken), tuple(blank), tuple(killed)
+        self.endless, self.delay_seconds = tuple(endless), delay_seconds
 
     def __call__(self, overrides: Sequence[str], *, number: int, report: Report, shared: Any) -> None:
         x = float(dict(item.split("=") for item in overrides)["x"])
@@ -31,6 +47,10 @@ class Toy:
             time.sleep(self.delay_seconds)
             score = float("nan") if number in self.blank else -((x - 0.3) ** 2) * (1 + 1 / (step + 1))
             report(score, {})
+            if number in self.killed:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if number in self.endless:
+                time.sleep(60)
 
 
 class Noise:
@@ -115,4 +135,5 @@ def run(
 
 
 if __name__ == "__main__":
-    run(sweep_spec(trials=int(sys.argv[2])), Toy(delay_seconds=float(sys.argv[3])), Path(sys.argv[1]))
+    changes, toy = map(json.loads, sys.argv[2:4])
+    run(sweep_spec(**changes), Toy(**toy), Path(sys.argv[1]))

@@ -27,6 +27,7 @@ from wealtharena.tasks.pipeline import Prepared, identity, prepare
 from wealtharena.tasks.record import RunContext, RunRecord, jsonable, recorded, without_home
 from wealtharena.tasks.train import describe, fold_folder, train_folds, train_view
 from wealtharena.tasks.trial import VALIDATION, TrainingObjective, data_key
+from wealtharena.tracking.privacy import without_paths
 from wealtharena.tracking.search import SearchDisplay, mirror
 from wealtharena.training.job import Silent
 from wealtharena.tuning import space
@@ -253,6 +254,7 @@ def describe_search(
                 "score": row.score,
                 "steps": row.steps,
                 "overrides": _pairs(row.overrides),
+                **({} if row.failure is None else {"failure": without_paths(row.failure)}),
             }
             for row in found.trials
         ],

@@ -17,7 +17,8 @@ from wealtharena.agents import cluster
 from wealtharena.config.specs.agent import ComputeSpec
 from wealtharena.config.specs.sweep import SweepSpec
 from wealtharena.errors import Interrupted, TrainingError
-from wealtharena.tuning.search import FINISHED_KEY, STEP_KEY, StudySearch, counted, open_study
+from wealtharena.tuning import deaths
+from wealtharena.tuning.search import FINISHED_KEY, STEP_KEY, StudySearch, counted, failure_of, open_study
 
 Report = Callable[[float, Mapping[str, Any]], None]
 
@@ -41,7 +42,7 @@ class SearchListener(Protocol):
         """Called when a trial starts, reports or ends; state is RUNNING, COMPLETE, PRUNED or FAIL."""
 
     def on_failure(self, number: int, message: str) -> None:
-        """Called with the last line of what a failed trial raised."""
+        """Called with one line: what a failed trial raised, or what its worker died of."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class TrialRow:
     score: float | None
     steps: int
     extra: Mapping[str, Any] = field(default_factory=dict)
+    failure: str | None = None  # why a failed one failed
 
 
 @dataclass(frozen=True)
@@ -128,13 +130,14 @@ def _fit(
             name="tune",
             storage_path=str(folder.resolve()),
             verbose=0,
-            callbacks=[_watch(listener)],
+            callbacks=[_watch(listener, searcher)],
             stop=_stopper(sweep, searcher),
             failure_config=tune.FailureConfig(max_failures=0, fail_fast=False),
         ),
     )
     try:
-        tuner.fit()
+        with deaths.survived():
+            tuner.fit()
     except (KeyboardInterrupt, Interrupted):
         return True
     return False
@@ -183,7 +186,7 @@ def _scheduler(sweep: SweepSpec, steps: int) -> Any:
     return None
 
 
-def _watch(listener: SearchListener) -> Any:
+def _watch(listener: SearchListener, searcher: StudySearch) -> Any:
     from ray import tune
 
     class Watch(tune.Callback):
@@ -208,20 +211,15 @@ def _watch(listener: SearchListener) -> Any:
 
         def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
             listener.on_trial(trial.config["number"], trial.config["overrides"], "FAIL", 0, None)
-            listener.on_failure(trial.config["number"], _last_line(trial.error_file))
+            why = deaths.reason(trial.error_file)
+            searcher.explain(trial.config["number"], why)
+            listener.on_failure(trial.config["number"], why)
 
     def _score(result: Mapping[str, Any]) -> float | None:
         value = result.get(listener.metric)
         return None if value is None else float(value)
 
     return Watch()
-
-
-def _last_line(error_file: str | None) -> str:
-    if error_file is None or not Path(error_file).exists():
-        return "the worker died without a message (out of memory?)"
-    lines = [line for line in Path(error_file).read_text().splitlines() if line.strip()]
-    return lines[-1] if lines else "no message"
 
 
 def _stopper(sweep: SweepSpec, searcher: StudySearch) -> Any:
@@ -296,6 +294,7 @@ def _collect(study: Any, rows: _Rows) -> tuple[TrialRow, ...]:
                 score,
                 int(extra.pop(STEP_KEY, 0)),
                 extra,
+                failure_of(study, trial.number),
             )
         )
     return tuple(found)

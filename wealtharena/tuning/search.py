@@ -54,6 +54,11 @@ def counted(study: optuna.Study) -> int:
     )
 
 
+def failure_of(study: optuna.Study, number: int) -> str | None:
+    """Return why that trial failed, as `StudySearch.explain` wrote it down; None where it did not."""
+    return study.user_attrs.get(f"failure-{number}")
+
+
 def _sampler(sweep: SweepSpec, seed: int) -> optuna.samplers.BaseSampler:
     if sweep.sampler == "random":
         return optuna.samplers.RandomSampler(seed=seed)
@@ -123,6 +128,10 @@ class StudySearch(Searcher):
         self.failed += state is TrialState.FAIL
         self._study.tell(trial, float(value) if state is TrialState.COMPLETE else None, state=state)  # type: ignore[arg-type]  # `sound` says it is a number
         self._finished(trial.number, state.name, result)
+
+    def explain(self, number: int, why: str) -> None:
+        """Write into the study why a trial failed; Tune knows only after the trial was told."""
+        self._study.set_user_attr(f"failure-{number}", why)
 
     def save(self, checkpoint_path: str) -> None:
         """Write a marker only: the study on disk is the state."""
