@@ -4,13 +4,13 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from tests.agents import worlds
+from tests.nodes import two_nodes
 from wealtharena.agents import algorithm, cluster, ppo
 from wealtharena.config import plugins
 from wealtharena.errors import TrainingError
@@ -29,29 +29,13 @@ REMOTE = (
 )
 
 
-def started() -> tuple[Any, Any]:
-    """Return two nodes; ray gives a node 30 seconds to start, which a busy machine may not keep."""
-    from ray.cluster_utils import Cluster
-
-    for attempt in range(3):
-        two = Cluster()
-        try:
-            two.add_node(num_cpus=1, object_store_memory=80 * 2**20)
-            return two, two.add_node(num_cpus=1, object_store_memory=80 * 2**20)
-        except Exception as error:
-            two.shutdown()
-            if "timed out" not in str(error) or attempt == 2:
-                raise
-    raise AssertionError("unreachable")
-
-
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[tuple[object, object]]:
     """A cluster of two nodes with one processor each; the driver is on the head."""
     warnings.simplefilter("ignore")  # ray's own, in its own start-up
     import ray
 
-    two, second = started()
+    two, second = two_nodes()
     ray.init(address=two.address, log_to_driver=False, logging_level=logging.ERROR)
     yield two, second
     ray.shutdown()

@@ -56,6 +56,11 @@ def run(spec: ExperimentSpec) -> int:
             "a search with split=cpcv would tune on rows that other folds test on",
             hint="search with split=holdout or walk_forward, then run the best configuration with split=cpcv",
         )
+    if (spec.compute.address or "").startswith("ray://"):
+        raise ConfigError(
+            f"compute.address={spec.compute.address}: Tune would run the search on the cluster's head, away from its study",
+            hint="start it on a machine of the cluster: compute.address=auto, or <head>:6379",
+        )
     typed = with_fixed(spec, job_overrides())
     spec = compose(typed) if spec.sweep.fixed else spec
     context = RunContext.current()
@@ -76,11 +81,16 @@ def with_fixed(spec: ExperimentSpec, typed: Sequence[str]) -> tuple[str, ...]:
 
 
 def trial_overrides(spec: ExperimentSpec, typed: Sequence[str]) -> tuple[str, ...]:
-    """Return what every trial is composed from: what was typed for the search, without what concerns the search itself."""
+    """Return what every trial is composed from: what was typed for the search, without what concerns the search itself.
+
+    A trial rolls out and learns in its own process, also where `compute` names remote runners: the processors that it was
+    given leave no room for them, and it is the trials that are spread.
+    """
     kept = [item for item in typed if item.lstrip("+~").partition("=")[0].partition(".")[0] not in _NOT_A_TRIALS]
     threads = max(1, int(spec.sweep.cpus_per_trial))
     steps = [] if spec.sweep.env_steps is None else [f"train.env_steps={spec.sweep.env_steps}"]
-    return (*kept, *steps, f"compute.torch_threads={threads}", "tracking=none")
+    alone = ["compute.runners=0", "compute.learners=0"] if spec.compute.runners or spec.compute.learners else []
+    return (*kept, *steps, *alone, f"compute.torch_threads={threads}", "tracking=none")
 
 
 def study_path(spec: ExperimentSpec, folder: Path) -> Path:

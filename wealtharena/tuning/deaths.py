@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 _FEWER = "lower sweep.concurrency, or what one trial holds (algo.rollout_steps, compute.envs)"
+_GONE = "the machine that it ran on left the cluster, or does not answer"
 _WORDS = {  # what Ray writes -> what a person reads
     "running low on memory": f"its worker was killed because the machine ran low on memory; {_FEWER}",
     "worker process has died": f"its worker was killed without a word, most likely by the system for want of memory; {_FEWER}",
-    "node has died": "the machine that it ran on left the cluster",
+    "node has died": _GONE,
+    "actor is temporarily unavailable": _GONE,
 }
 
 
