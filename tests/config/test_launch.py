@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+PARALLEL = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 PROBE = """
-import json, os, sys
+import json, os, sys, time
 from hydra.core.hydra_config import HydraConfig
 from wealtharena.config import parse
 from wealtharena.config.launch import launch
@@ -25,6 +27,11 @@ def main(cfg):
         raise RuntimeError("a bug")
     if spec.seed == 97:
         raise KeyboardInterrupt
+    if spec.seed == 96:
+        os.kill(os.getpid(), 9)
+    if spec.seed == 95:
+        print("begun", os.getpid(), flush=True)
+        time.sleep(60)
     print(json.dumps({"seed": spec.seed, "asset": spec.asset.name, "steps": spec.train.env_steps, "cwd": os.getcwd(),
         "folder": HydraConfig.get().runtime.output_dir,
         "full": os.environ.get("HYDRA_FULL_ERROR"), **early}))
@@ -130,6 +137,56 @@ def test_a_grid_of_searches_is_refused_with_the_right_form(probe) -> None:
     done = probe("-m", "asset=crypto", "sweep=ppo")
     assert done.returncode == 2
     assert "python run.py sweep=ppo asset=crypto" in done.stderr
+
+
+def test_a_grid_of_searches_is_refused_under_another_launcher_too(probe) -> None:
+    done = probe("-m", *PARALLEL, "asset=crypto", "sweep=ppo")
+    assert done.returncode == 2
+    assert done.stderr.rstrip().endswith("python run.py sweep=ppo asset=crypto")
+
+
+def test_an_unknown_launcher_is_answered_with_the_choices(probe) -> None:
+    done = probe("-m", "hydra/launcher=nope", "seed=1,2")
+    assert done.returncode == 2
+    assert "choices: basic, joblib" in done.stderr
+
+
+def test_jobs_in_processes_of_their_own_keep_folders_threads_and_the_worst_code(probe, tmp_path: Path) -> None:
+    done = probe("-m", *PARALLEL, "seed=99,1,2", "compute.torch_threads=7")
+    jobs = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert done.returncode == 1
+    assert "error: no rows; ask for more" in done.stderr
+    assert {(job["seed"], Path(job["folder"]).name) for job in jobs} == {(1, "1"), (2, "2")}
+    assert {job["omp"] for job in jobs} == {"7"}
+    assert not any(job["torch"] for job in jobs)
+
+
+def test_a_killed_process_of_a_grid_is_one_line(probe) -> None:
+    done = probe("-m", *PARALLEL, "seed=96,1")
+    assert done.returncode == 1
+    assert "error: the process of a job was killed" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_no_process_of_a_grid_outlives_sigterm(tmp_path: Path) -> None:
+    (tmp_path / "probe.py").write_text(PROBE)
+    command = [sys.executable, str(tmp_path / "probe.py"), "-m", *PARALLEL, "seed=95", "asset=etf,forex"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as grid:
+        assert grid.stdout is not None
+        job = next(int(line.split()[1]) for line in grid.stdout if line.startswith("begun"))
+        grid.terminate()
+        assert grid.wait(timeout=30) == 130
+    deadline = time.monotonic() + 10
+    while _runs(job):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())  # a zombie has none
+    except OSError:
+        return False
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(probe, tmp_path: Path) -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -22,7 +26,7 @@ from wealtharena.config.help import help_text
 from wealtharena.config.paths import conf_dir
 from wealtharena.config.problems import composition_error
 from wealtharena.config.resume import resumed_argv
-from wealtharena.config.threads import set_threads
+from wealtharena.config.threads import set_threads, thread_variables
 from wealtharena.errors import ConfigError, Interrupted, WealthArenaError
 
 Job = Callable[[DictConfig], int]
@@ -67,17 +71,32 @@ def show(error: WealthArenaError) -> int:
 def _run(job: Job, argv: Sequence[str]) -> int:
     prepare()
     argv = with_preset_files(resumed_argv(argv))
+    if not _is_grid(argv):
+        return _run_jobs(job, argv)
     _refuse_grid_of_searches(argv)
-    codes: list[int] = []
+    with _sigterm_as_ctrl_c():
+        return _run_jobs(job, argv)
+
+
+def _run_jobs(job: Job, argv: Sequence[str]) -> int:
+    with tempfile.TemporaryDirectory(prefix="wealtharena-codes-") as folder:
+        return _run_hydra(job, argv, _Codes(Path(folder, "codes")))
+
+
+def _run_hydra(job: Job, argv: Sequence[str], codes: _Codes) -> int:
+    threads = thread_variables()
     full_error = os.environ.get("HYDRA_FULL_ERROR")
 
     @hydra.main(config_path=str(conf_dir()), config_name=PRIMARY, version_base="1.3")
     def run(cfg: DictConfig) -> None:
         _set_variable("HYDRA_FULL_ERROR", full_error)
-        codes.append(_job(job, cfg, full_error == "1"))
+        for name, value in threads.items():  # a launcher sets its own
+            _set_variable(name, value)
+        code = _job(job, cfg, full_error == "1")
+        codes.add(code)
         _set_variable("HYDRA_FULL_ERROR", "1")
-        if codes[-1] == Interrupted.exit_code:
-            raise SystemExit(codes[-1])  # the jobs that have not begun are left out
+        if code == Interrupted.exit_code:
+            raise SystemExit(code)  # the jobs that have not begun are left out
 
     with _arguments(argv), _own_errors(full_error):
         try:
@@ -87,15 +106,34 @@ def _run(job: Job, argv: Sequence[str]) -> int:
                 raise
             raise composition_error(error, [item for item in argv if not item.startswith("-")]) from error
         except OSError as error:
-            if codes or not error.filename:
+            if codes.all() or not error.filename:
                 raise
             raise ConfigError(
                 f"cannot write the run directory {error.filename}: {error.strerror}",
                 hint="choose another with hydra.run.dir=<folder>",
             ) from error
+        except BrokenProcessPool as error:
+            raise WealthArenaError(
+                "the process of a job was killed, most likely by the system for want of memory; the others were stopped",
+                hint="lower hydra.launcher.n_jobs",
+            ) from error
         except SystemExit as stop:
             return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    return max(codes, default=0)
+    return max(codes.all(), default=0)
+
+
+class _Codes:
+    """Exit codes of the jobs, in a file: a launcher may run each in a process of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def add(self, code: int) -> None:
+        with self._path.open("a") as file:
+            file.write(f"{code}\n")
+
+    def all(self) -> list[int]:
+        return [int(line) for line in self._path.read_text().splitlines()] if self._path.exists() else []
 
 
 def _job(job: Job, cfg: DictConfig, full_error: bool) -> int:
@@ -126,15 +164,33 @@ def _requested_threads(cfg: DictConfig) -> int:
     return value if isinstance(value, int) else 0
 
 
+def _is_grid(argv: Sequence[str]) -> bool:
+    return any(item in ("-m", "--multirun") or item == f"hydra.mode={RunMode.MULTIRUN.name}" for item in argv)
+
+
 def _refuse_grid_of_searches(argv: Sequence[str]) -> None:
-    grid = any(item in ("-m", "--multirun") or item == f"hydra.mode={RunMode.MULTIRUN.name}" for item in argv)
     searches = [item for item in argv if item.startswith("sweep=") and item != "sweep=none"]
-    if grid and searches:
-        rest = " ".join([searches[-1], *(item for item in argv if not item.startswith(("-", "sweep=", "hydra.mode=")))])
+    if searches:
+        of_grids = ("-", "sweep=", "hydra.mode=", "hydra/launcher=", "hydra.launcher.")
+        rest = " ".join([searches[-1], *(item for item in argv if not item.startswith(of_grids))])
         raise ConfigError(
             f"-m with {searches[-1]} would start a search for every job of a grid",
             hint=f"a search is one job that runs its own trials: python run.py {rest}",
         )
+
+
+@contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM end a grid as Ctrl-C does, so that a launcher's processes do not outlive this one."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 @contextmanager
