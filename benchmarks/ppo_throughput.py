@@ -34,6 +34,7 @@ from torch import nn  # noqa: E402  # after the thread settings
 
 from wealtharena.agents import ppo  # noqa: E402  # after the thread settings
 from wealtharena.agents.engine import Workbench  # noqa: E402  # after the thread settings
+from wealtharena.agents.process import keep_freed_memory  # noqa: E402  # after the thread settings
 from wealtharena.config import compose  # noqa: E402  # after the thread settings
 from wealtharena.data.panel import Panel  # noqa: E402  # after the thread settings
 from wealtharena.envs.market import Market  # noqa: E402  # after the thread settings
@@ -269,6 +270,7 @@ def main() -> None:
     options = PARSER.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(options.threads)
+    keep_freed_memory()  # as a training does; here it serves all contenders
     if options.cpu_clock:
         CLOCK[0] = time.process_time
     large = {"envs": ENVS, "rollout": ENVS * BARS, "minibatch": 4096, "epochs": 4}

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from wealtharena.agents.engine import EnvFactory, Workbench, require_tested_ray_version
 from wealtharena.agents.learner import PPOSettings
 from wealtharena.agents.networks import Network
@@ -92,16 +90,3 @@ class OnPolicyEngine:
     def close(self) -> None:
         """Stop runners and learner."""
         self._driver.close()
-
-
-def set_threads(threads: int) -> int:
-    """Set torch's threads on purpose (0: the cores this process may use) and return their number.
-
-    Torch's own default counts the machine's cores, and on a shared one the threads spend their time waiting.
-    """
-    import os
-
-    count = threads or len(os.sched_getaffinity(0))
-    if torch.get_num_threads() != count:
-        torch.set_num_threads(count)
-    return count

@@ -82,9 +82,10 @@ class _Training:
             engine.close()
 
     def _open_engine(self) -> Engine:
-        from wealtharena.agents.on_policy import set_threads
+        from wealtharena.agents.process import keep_freed_memory, set_threads
 
         set_threads(self.spec.compute.torch_threads)
+        keep_freed_memory()
         bench = Workbench(
             spec=self.spec,
             env=self.env,
