@@ -47,7 +47,7 @@ def make_spec(stub: StubServer, tmp_path: Path) -> MakeSpec:
             asset, provider, tuple(sorted((key.replace("__", "."), str(v)) for key, v in overrides.items()))
         )
         base = {"base_url": stub.url(FACES[provider]), "requests_per_second": 1000.0, "backoff_seconds": 0.01}
-        manners = {**base, "timeout_seconds": 0.4, "requests_per_run": 100_000, "attempts": 3}
+        manners = {**base, "timeout_seconds": 1.5, "requests_per_run": 100_000, "attempts": 3}
         data = spec.data.model_copy(
             update={
                 "root": str(tmp_path / "data"),

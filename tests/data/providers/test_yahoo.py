@@ -90,7 +90,7 @@ def test_what_passes_is_tried_again(make_spec, stub, kind):
     spec = make_spec("stocks", "yahoo")
     provider = Provider(spec.data, spec.asset)
     provider.fetch("ACME", None, None, "1d")  # the time zone is known from here on
-    stub.fault("yahoo", kind, times=1, **({"delay": 0.8} if kind == "slow" else {}))
+    stub.fault("yahoo", kind, times=1, **({"delay": 2.5} if kind == "slow" else {}))
     assert len(provider.fetch("ACME", date(2023, 9, 4), date(2024, 2, 1), "1d").table) > 90
 
 
