@@ -13,9 +13,10 @@ def faults():
 def work():
     parts = [torch.ones(2**19) for _ in range(8)]
     del parts
-work()
+for _ in range(5):
+    work()
 before = faults()
-for _ in range(20):
+for _ in range(100):
     work()
 print(faults() - before)
 """
@@ -27,4 +28,4 @@ def test_kept_memory_is_used_again_without_page_faults() -> None:
         mode: int(subprocess.run([sys.executable, "-c", CODE, mode], capture_output=True, text=True, check=True).stdout)
         for mode in ("give", "keep")
     }
-    assert counts["keep"] * 10 < counts["give"]
+    assert counts["keep"] * 5 < counts["give"]
