@@ -114,7 +114,11 @@ def _search_and_judge(job: Search, record: RunRecord) -> int:
         console.interrupted(job.folder)
         return Interrupted.exit_code
     write(job.folder, result)
-    finalists = train_finalists(job, best(found.trials, job.spec.sweep.finalists, mode=job.spec.sweep.mode))
+    try:
+        finalists = train_finalists(job, best(found.trials, job.spec.sweep.finalists, mode=job.spec.sweep.mode))
+    except (KeyboardInterrupt, Interrupted):
+        write(job.folder, {**result, "status": "interrupted"})
+        raise
     winner = finalists[0]
     write_preset(job, winner)
     result |= {"finalists": [describe_finalist(item) for item in finalists], "winner": describe_finalist(winner)}
