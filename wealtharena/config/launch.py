@@ -74,7 +74,7 @@ def _run(job: Job, argv: Sequence[str]) -> int:
     if not _is_grid(argv):
         return _run_jobs(job, argv)
     _refuse_grid_of_searches(argv)
-    with _sigterm_as_ctrl_c():
+    with sigterm_as_ctrl_c():
         return _run_jobs(job, argv)
 
 
@@ -180,8 +180,8 @@ def _refuse_grid_of_searches(argv: Sequence[str]) -> None:
 
 
 @contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM end a grid as Ctrl-C does, so that a launcher's processes do not outlive this one."""
+def sigterm_as_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does: a run says how it ended, and a launcher's processes do not outlive it."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt

@@ -51,6 +51,11 @@ class Evaluation:
     verdict: verdict.Verdict
     risk_free: float  # a bar
 
+    @property
+    def sharpe_a_bar(self) -> float:
+        """Return the agent's Sharpe ratio a bar, as the ledger keeps it."""
+        return float(self.metrics["sharpe"] / np.sqrt(self.agent.bars_per_year))
+
     def to_json(self) -> dict[str, Any]:
         """Return run.json's blocks `metrics` (of the test), `baselines`, `comparison`, `stress`, `seeds`, `verdict`."""
         blocks = {

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-import numpy as np
-
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import CheckpointError
 from wealtharena.evaluation import tables
@@ -76,13 +74,13 @@ def _judge_and_save(
     audit = run_audit(spec, prepared)
     window = backtest.window_rows(spec, prepared, trained=True)
     first, last = prepared.sealed.dates((window,))[0]
-    ledger, fingerprint = Ledger(spec.paths.ledger), prepared.sealed.fingerprint
-    identity = RunIdentity(record.run_id, whole.config_hash, spec.asset.agent, spec.task)
-    features = prepared.sealed.open_all(ledger=ledger, identity=identity)
+    features, _ = backtest.open_rows(spec, record, prepared, window, whole)
     outcome: Literal["passed", "failed"] = "passed" if audit.passed else "failed"
     found = backtest.play(spec, prepared, features, window, whole, audit=outcome)
-    sharpe = found.metrics["sharpe"] / np.sqrt(found.agent.bars_per_year)
-    ledger.record_result(identity, fingerprint=fingerprint, sharpe=float(sharpe))
+    identity = RunIdentity(record.run_id, whole.config_hash, spec.asset.agent, spec.task)
+    Ledger(spec.paths.ledger).record_result(
+        identity, fingerprint=prepared.sealed.fingerprint, sharpe=found.sharpe_a_bar
+    )
     blocks = found.to_json()
     spread = backtest.spread_over(spec, features, window, whole)
     assert spread is not None

@@ -133,8 +133,7 @@ def open_and_evaluate(
     )
     rng = np.random.default_rng([spec.seed, 20_260_101])
     found = evaluate(players, evaluation=spec.evaluation, facts=facts, rng=rng, strategies=strategies)
-    a_bar = found.metrics["sharpe"] / np.sqrt(found.agent.bars_per_year)
-    ledger.record_result(identity, fingerprint=fingerprint, sharpe=float(a_bar))
+    ledger.record_result(identity, fingerprint=fingerprint, sharpe=found.sharpe_a_bar)
     return Judgement(found, widest, loaded[0])
 
 

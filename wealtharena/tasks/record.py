@@ -10,12 +10,10 @@ import math
 import platform
 import secrets
 import shlex
-import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -23,6 +21,7 @@ import numpy as np
 from wealtharena import files
 from wealtharena.config import config_hash
 from wealtharena.config.composition import job_overrides
+from wealtharena.config.launch import sigterm_as_ctrl_c
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import Interrupted, WealthArenaError
 
@@ -154,20 +153,14 @@ class RunRecord:
         )
 
 
-def _raise_interrupt(_signum: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 @contextlib.contextmanager
 def recorded(spec: ExperimentSpec, context: RunContext) -> Iterator[RunRecord]:
     """Yield the run's record; whatever ends the block is written to it, and SIGTERM ends it as Ctrl-C does."""
     record = RunRecord.begin(spec, context)
     record.content.pop("error", None)
-    previous = signal.signal(signal.SIGTERM, _raise_interrupt)
-    try:
-        yield record
-    except BaseException as error:
-        record.fail(error)
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+    with sigterm_as_ctrl_c():
+        try:
+            yield record
+        except BaseException as error:
+            record.fail(error)
+            raise
