@@ -126,6 +126,27 @@ def test_labels_at_line_ends_do_not_overlap(browser: Any, pages: dict[str, Path]
         assert all(right <= width for _, right in labels), labels
 
 
+@pytest.mark.parametrize("family", ["sans-serif", "serif", "monospace"])
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("name", ["report", "simulated", "search"])
+def test_no_text_leaves_its_chart_in_any_font(
+    browser: Any, pages: dict[str, Path], name: str, width: int, family: str
+) -> None:
+    visit(browser, pages[name], width=width)
+    browser.execute_script(
+        "const s = document.createElement('style'); s.textContent = '.chart text{font-family:' + arguments[0] + ' !important}';"
+        "document.head.append(s)",
+        family,
+    )
+    script = """return [...document.querySelectorAll('svg.chart')].filter(s => s.getClientRects().length).flatMap(s => {
+      const box = s.getBoundingClientRect();
+      return [...s.querySelectorAll('text')].map(t => [t.textContent, t.getBoundingClientRect()]).filter(
+        ([, t]) => t.left < box.left - 1 || t.right > box.right + 1).map(([words, t]) => [words, t.left - box.left, t.right - box.right]);
+    })"""
+    assert browser.execute_script(script) == []
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+
+
 @pytest.mark.parametrize("name", ["report", "search"])
 def test_text_can_be_read_at_every_width(browser: Any, pages: dict[str, Path], name: str) -> None:
     for width in (390, 820, 1280):

@@ -9,16 +9,19 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from wealtharena.reporting.lettering import cut, width_of
 from wealtharena.reporting.words import MINUS, day, escape, number
 
 FloatArray = npt.NDArray[np.float64]
 Times = npt.NDArray[np.datetime64]
 LINE_HEIGHT = 14.0
+_TO_LABEL, _TO_EDGE = 12.0, 4.0  # pixels between a line's end and its label, and between the label and the edge
+_WIDEST_MARGIN = 0.5  # of the chart: labels longer than this are cut
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,18 @@ class Size:
     def narrow(self) -> bool:
         """Return whether labels should be short."""
         return self.width < 350
+
+    def behind(self, labels: Sequence[str]) -> Size:
+        """Return this size with a right margin that holds each of the labels, up to half of the width."""
+        return replace(self, right=max(self.right, self._margin(labels, _TO_LABEL)))
+
+    def before(self, labels: Sequence[str]) -> Size:
+        """Return this size with a left margin that holds each of the labels, up to half of the width."""
+        return replace(self, left=max(self.left, self._margin(labels, 6.0)))
+
+    def _margin(self, labels: Sequence[str], gap: float) -> float:
+        widest = max((width_of(words) for words in labels), default=0.0)
+        return min(widest + gap + _TO_EDGE, _WIDEST_MARGIN * self.width)
 
 
 @dataclass(frozen=True)
@@ -213,9 +228,13 @@ class Canvas:
         self.add(f'<circle class="{css}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}"/>', title)
 
     def text(self, x: float, y: float, words: str, css: str = "tick", anchor: str = "start") -> None:
-        """Write text whose middle line is at `y`."""
+        """Write text whose middle line is at `y`, moved or cut where it would leave the chart."""
+        shown = cut(words, self.size.width - 2)
+        wide = width_of(shown)
+        before = {"start": 0.0, "middle": wide / 2, "end": wide}[anchor]
+        x = min(max(x, 1 + before), self.size.width - 1 - wide + before)
         self.parts.append(
-            f'<text class="{css}" x="{x:.1f}" y="{y + 4:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
+            f'<text class="{css}" x="{x:.1f}" y="{y + 4:.1f}" text-anchor="{anchor}">{escape(shown)}</text>'
         )
 
     def add(self, element: str, title: str = "") -> None:
@@ -252,10 +271,14 @@ class Canvas:
             self.parts.append(
                 f'<path class="leader {css}" d="M{self.x1 + 1:.1f} {y:.1f}L{self.x1 + 9:.1f} {place:.1f}"/>'
             )
-            figure = f' <tspan class="end-figure">{escape(value)}</tspan>' if value else ""
-            self.parts.append(
-                f'<text class="end {css}" x="{self.x1 + 12:.1f}" y="{place + 4:.1f}">{escape(name)}{figure}</text>'
-            )
+            self.legend(self.x1 + _TO_LABEL, place, name, value, f"end {css}")
+
+    def legend(self, x: float, y: float, name: str, figure: str, css: str = "legend") -> None:
+        """Write a name, cut where it must be, and its figure, which is always whole."""
+        behind = f" {figure}" if figure else ""
+        name = cut(name, self.size.width - 1 - x - width_of(behind))
+        strong = f' <tspan class="end-figure">{escape(figure)}</tspan>' if figure else ""
+        self.parts.append(f'<text class="{css}" x="{x:.1f}" y="{y + 4:.1f}">{escape(name)}{strong}</text>')
 
     def read_out(
         self, x: FloatArray, times: Times, series: Sequence[tuple[str, str, FloatArray]], *, kind: str

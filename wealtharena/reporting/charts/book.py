@@ -8,7 +8,7 @@ import numpy.typing as npt
 from wealtharena.envs.trajectory import Trajectory
 from wealtharena.reporting.charts.paths import time_scale
 from wealtharena.reporting.svg import LINE_HEIGHT, Canvas, FloatArray, Scale, Size, percent_tick, seconds, ticks
-from wealtharena.reporting.words import escape, number, percent
+from wealtharena.reporting.words import number, percent
 
 MOSTLY_INVESTED = 0.6  # below this the axis ends at what is held: a line along zero tells nothing
 MOST_SYMBOLS = 9  # more than this are summed as "others": nobody tells twenty colours apart
@@ -17,6 +17,7 @@ MOST_SYMBOLS = 9  # more than this are summed as "others": nobody tells twenty c
 def weights(size: Size, path: Trajectory) -> str:
     """Return weights over time as stacked areas, longs above zero and shorts below; the rest of 100 % is cash."""
     names, held = largest(path)
+    size = size.behind(["  mean weight", *(f"__{_short(name)} −100.0 %" for name in names)])
     columns = int((size.width - size.left - size.right) / 2)
     at, held = _averaged(seconds(path.timestamps), held, columns)
     up, down = np.cumsum(np.maximum(held, 0), axis=1), np.cumsum(np.minimum(held, 0), axis=1)
@@ -59,6 +60,8 @@ def turnover(size: Size, path: Trajectory) -> str:
     whole = path.timestamps[1:].astype(f"datetime64[{unit}]")
     periods, index = np.unique(whole, return_inverse=True)
     sums = np.bincount(index, weights=share, minlength=len(periods))
+    notes = ("× equity", f"a {share_of}")
+    size = size.behind(notes)
     canvas = Canvas(size, f"Turnover by {share_of}")
     high = max(float(sums.max(initial=0.0)), 1e-6)
     y = Scale(0.0, high * 1.05, canvas.y0, canvas.y1)
@@ -72,8 +75,8 @@ def turnover(size: Size, path: Trajectory) -> str:
             canvas.box(
                 a, canvas.y0, max(b - a - 1, 0.8), float(y(value)) - canvas.y0, "bar agent", f"{key}: {number(value)}×"
             )
-    canvas.text(canvas.x1 + 10, canvas.y1 + 6, "× equity", "note")
-    canvas.text(canvas.x1 + 10, canvas.y1 + 6 + LINE_HEIGHT, f"a {share_of}", "note")
+    for row, words in enumerate(notes):
+        canvas.text(canvas.x1 + 10, canvas.y1 + 6 + row * LINE_HEIGHT, words, "note")
     return canvas.render()
 
 
@@ -86,6 +89,8 @@ def costs(size: Size, path: Trajectory) -> str:
     sums = [(name, np.concatenate([[0.0], np.cumsum(values)]) / start, css) for name, values, css in lines]
     low = min(0.0, *(float(values.min()) for _, values, _ in sums))
     high = max(1e-5, *(float(values.max()) for _, values, _ in sums))
+    words = [(_cost_name(name, size), "" if size.narrow else _cost_figure(values)) for name, values, _ in sums]
+    size = size.behind([f"{name} {figure}" for name, figure in words])
     canvas = Canvas(size, "Costs, financing and dividends, summed, as a share of the starting equity")
     y = Scale(low, high * 1.05, canvas.y0, canvas.y1)
     marks = ticks(low, high * 1.05, 4)
@@ -94,13 +99,19 @@ def costs(size: Size, path: Trajectory) -> str:
     x = time_scale(canvas, path)
     px = x(seconds(path.timestamps))
     labels = []
-    for name, values, css in sums:
-        figure = percent(float(values[-1]), digits=2 if abs(values[-1]) < 0.1 else 1)
-        canvas.line(px, y(values), css, f"{name} {figure}")
-        short = name.split()[-1].capitalize() if size.narrow else name
-        labels.append((float(y(values[-1])), short, "" if size.narrow else figure, css))
+    for (name, values, css), (shown, figure) in zip(sums, words, strict=True):
+        canvas.line(px, y(values), css, f"{name} {_cost_figure(values)}")
+        labels.append((float(y(values[-1])), shown, figure, css))
     canvas.end_labels(labels)
     return canvas.render()
+
+
+def _cost_name(name: str, size: Size) -> str:
+    return name.split()[-1].capitalize() if size.narrow else name
+
+
+def _cost_figure(values: FloatArray) -> str:
+    return percent(float(values[-1]), digits=2 if abs(values[-1]) < 0.1 else 1)
 
 
 def period(path: Trajectory) -> tuple[str, str]:
@@ -128,19 +139,15 @@ def _stack_legend(canvas: Canvas, names: list[str], held: FloatArray) -> None:
         y = top + row * (LINE_HEIGHT + 3)
         canvas.box(canvas.x1 + 12, y - 5, 10, 10, f"stack s{k}")
         mean = percent(float(held[:, k].mean()), digits=0 if canvas.size.narrow else 1)
-        name = names[k] if len(names[k]) < 11 else names[k][:9] + "…"
-        canvas.parts.append(_legend_row(canvas, y, name, mean))
+        canvas.legend(canvas.x1 + 27, y, _short(names[k]), mean)
     cash = 1.0 - float(held.sum(axis=1).mean())
     y = top + (len(names) + 1) * (LINE_HEIGHT + 3)
     canvas.box(canvas.x1 + 12, y - 5, 10, 10, "stack cash")
-    canvas.parts.append(_legend_row(canvas, y, "cash", percent(cash, digits=0 if canvas.size.narrow else 1)))
+    canvas.legend(canvas.x1 + 27, y, "cash", percent(cash, digits=0 if canvas.size.narrow else 1))
 
 
-def _legend_row(canvas: Canvas, y: float, name: str, figure: str) -> str:
-    return (
-        f'<text class="legend" x="{canvas.x1 + 27:.1f}" y="{y + 4:.1f}">{escape(name)} '
-        f'<tspan class="end-figure">{escape(figure)}</tspan></text>'
-    )
+def _short(name: str) -> str:
+    return name if len(name) < 11 else name[:9] + "…"
 
 
 def _times(value: float, high: float) -> str:

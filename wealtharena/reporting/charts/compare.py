@@ -41,7 +41,7 @@ def seeds(
     size: Size, groups: Sequence[tuple[str, Sequence[tuple[str, float]], float | None]], *, percents: bool
 ) -> str:
     """Return one row of dots a measure: (name, [(seed, value)], middle); the middle is a bar."""
-    canvas = Canvas(size, "Results by seed")
+    canvas = Canvas(size.before([name for name, *_ in groups]), "Results by seed")
     low, high = limits([value for _, dots, _ in groups for _, value in dots])
     x = Scale(low, high, canvas.x0, canvas.x1)
     marks = ticks(low, high, 5)

@@ -51,21 +51,23 @@ def equity(
         ends += [band.lower / agent.equity[0], band.upper / agent.equity[0]]
     low, high = min(float(np.nanmin(v)) for v in ends), max(float(np.nanmax(v)) for v in ends)
     log = low > 0 and high / low > LOG_ABOVE
+    words = []
+    for _, key in paths:
+        total = finite(totals.get(key or "agent"))
+        figure = _label(total, short=size.narrow) if total is not None else DASH
+        words.append((name_of(key, short=size.narrow) if key else name, figure))
+    size = size.behind([f"{shown} {figure}" for shown, figure in words])
     canvas = Canvas(size, f"Growth of {name} and the baselines over the test window")
     y = _growth_axis(canvas, low, high, log=log)
     x = time_scale(canvas, agent)
     if band is not None:
         _band(canvas, x(seconds(agent.timestamps)), y, band, agent.equity[0])
     labels = []
-    for values, key in paths:
+    for (values, key), (shown, figure) in zip(paths, words, strict=True):
         css = css_of(key) if key else "agent"
-        total = finite(totals.get(key or "agent"))
-        figure = _label(total, short=size.narrow) if total is not None else DASH
-        shown = name_of(key, short=size.narrow) if key else name
         timestamps = next((b.timestamps for b in baselines if b.name == key), agent.timestamps)
         canvas.line(x(seconds(timestamps)), y(values), css, f"{shown} {figure}")
-        last = float(y(values[-1]))
-        labels.append((last, shown, figure, css))
+        labels.append((float(y(values[-1])), shown, figure, css))
     canvas.end_labels(labels)
     same = [b for b in baselines if b.timestamps.shape == agent.timestamps.shape]
     series = [("Agent", "agent", growth(agent) - 1), *((name_of(b.name), css_of(b.name), growth(b) - 1) for b in same)]
@@ -82,6 +84,8 @@ def drawdown(size: Size, agent: Trajectory, reference: Trajectory | None, *, nam
     depth = underwater(agent)
     lines = [depth] + ([underwater(reference)] if reference else [])
     low = min(*(float(values.min()) for values in lines), -0.001)
+    compared = [name_of(reference.name, short=size.narrow)] if reference is not None else []
+    size = size.behind([name, *compared])
     canvas = Canvas(size, f"Drawdown of {name}")
     y = Scale(low * 1.08, 0.0, canvas.y0, canvas.y1)
     marks = ticks(low * 1.08, 0.0, 4)
@@ -124,6 +128,7 @@ def rolling_sharpe(
         shown.insert(0, (rolling(reference, bars, risk_free), reference, css_of(reference.name), words))
     known = np.concatenate([values[np.isfinite(values)] for values, *_ in shown] + [np.zeros(1)])
     low, high = min(float(known.min()), -0.5), max(float(known.max()), 0.5)
+    size = size.behind([words for *_, words in shown])
     canvas = Canvas(size, f"Sharpe ratio of {name} over the last {bars} bars")
     y = Scale(low, high, canvas.y0, canvas.y1)
     canvas.y_axis(

@@ -27,7 +27,8 @@ class TrialPoint:
 def history(size: Size, trials: Sequence[TrialPoint], *, mode: str, metric: str) -> str:
     """Return score by trial, with the best so far as a step line; stopped trials are hollow."""
     scored = [trial for trial in trials if trial.score is not None]
-    canvas = Canvas(size, f"{metric} by trial")
+    best_words = "best" if size.narrow else "best so far"
+    canvas = Canvas(size.behind([f"{best_words} +0.000"]), f"{metric} by trial")
     if not scored:
         return _nothing(canvas, "no trial was scored")
     values = np.array([trial.score for trial in scored], dtype=np.float64)
@@ -45,9 +46,7 @@ def history(size: Size, trials: Sequence[TrialPoint], *, mode: str, metric: str)
         running = best(np.array([trial.score for trial in done], dtype=np.float64))
         px = np.repeat([float(x(trial.number)) for trial in done] + [float(x(last))], 2)[1:-1]
         canvas.add(f'<path class="line agent" d="{line_path(px, np.repeat(y(running), 2))}"/>', "best so far")
-        canvas.end_labels(
-            [(float(y(running[-1])), "best" if size.narrow else "best so far", f"{running[-1]:+.3f}", "agent")]
-        )
+        canvas.end_labels([(float(y(running[-1])), best_words, f"{running[-1]:+.3f}", "agent")])
     return canvas.render()
 
 
@@ -86,10 +85,10 @@ def parallel(size: Size, trials: Sequence[TrialPoint], *, mode: str, metric: str
 
 def importance(size: Size, shares: Mapping[str, float]) -> str:
     """Return a bar a parameter: the share of the score's variation that it explains."""
-    canvas = Canvas(size, "Importance of the parameters")
+    ranked = sorted(shares.items(), key=lambda item: -item[1])[:10]
+    canvas = Canvas(size.before([key for key, _ in ranked]), "Importance of the parameters")
     if not shares:
         return _nothing(canvas, "too few finished trials to tell")
-    ranked = sorted(shares.items(), key=lambda item: -item[1])[:10]
     step = (canvas.y0 - canvas.y1) / len(ranked)
     x = Scale(0.0, max(value for _, value in ranked) or 1.0, canvas.x0, canvas.x1 - 8)
     for row, (key, value) in enumerate(ranked):
