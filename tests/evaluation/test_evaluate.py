@@ -135,7 +135,7 @@ def test_one_run_is_never_promotable_whatever_it_earned(settings):
         rng=np.random.default_rng(0),
     )
     assert found.metrics["sharpe"] > 5
-    assert [r.rule for r in found.verdict.rulings if r.status != "promotable"] == ["seeds"]
+    assert [r.rule for r in found.verdict.rulings if r.status != "promotable"] == ["seeds", "plausible"]
     assert found.verdict.status == "unproven"
 
 

@@ -72,7 +72,8 @@ def run_dir(
 
 @pytest.fixture(scope="module")
 def evaluation(spec):
-    return spec.evaluation.model_copy(update={"bootstrap_draws": 500})
+    rules = spec.evaluation.verdict.model_copy(update={"implausible": 50.0})  # short records need a strong edge
+    return spec.evaluation.model_copy(update={"bootstrap_draws": 500, "verdict": rules})
 
 
 def board(root, evaluation, ledger=None):
@@ -102,7 +103,7 @@ def test_one_seed_of_the_same_is_unproven(tmp_path, evaluation):
 @pytest.mark.parametrize(
     ("evidence", "status"),
     [({"audit": None}, "unproven"), ({"audit": "failed"}, "rejected"), ({"degenerate": "it never trades"}, "rejected"),
-     ({"unadjusted_rolls": True}, "unproven")],
+     ({"unadjusted_rolls": True}, "unproven"), ({"leaks": ["close of A"]}, "unproven"), ({"hindsight": "late"}, "unproven")],
 )  # fmt: skip
 def test_the_gravest_fact_of_any_seed_counts_for_all(tmp_path, evaluation, evidence, status):
     for seed in range(3):

@@ -69,6 +69,9 @@ def test_evidence_that_satisfies_every_rule_is_promotable(rules):
         ({"degenerate": "it never trades"}, "degenerate", "rejected"),
         ({"simulated": True}, "simulated", "unproven"),
         ({"unadjusted_rolls": True}, "rolls", "unproven"),
+        ({"hindsight": "its members are those of 2025-01-02"}, "universe", "unproven"),
+        ({"leaks": ("close of A knows the next bar",)}, "leaks", "unproven"),
+        ({"sharpe": 4.01, "sharpe_difference_low": 3.9}, "plausible", "unproven"),
         ({"audit": None}, "audit", "unproven"),
         ({"audit": "failed"}, "audit", "rejected"),
     ],
@@ -94,6 +97,17 @@ def test_the_rules_take_their_limits_from_the_configuration(rules):
         judge(replace(GOOD, simulated=True), rules.model_copy(update={"allow_simulated": True})).status == "promotable"
     )
     assert judge(replace(GOOD, audit=None), rules.model_copy(update={"require_audit": False})).status == "promotable"
+
+
+def test_the_reason_names_the_leak_the_universe_and_the_survivors(rules):
+    two = replace(
+        GOOD, leaks=("close of A knows the next bar", "volume of B does"), hindsight="chosen late", survivors=0.8
+    )
+    reasons = judge(two, rules).reasons
+    assert any("close of A knows the next bar (and 1 more)" in reason for reason in reasons)
+    assert any("chosen late; 80% of its symbols trade to the end" in reason for reason in reasons)
+    assert "look for a leak" in judge(replace(GOOD, sharpe=6.0), rules).reasons[0]
+    assert judge(two, rules.model_copy(update={"allow_hindsight": True})).rulings[-4].status == "promotable"
 
 
 def test_one_configuration_has_no_choice_to_overfit_by(rules):

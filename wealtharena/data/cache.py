@@ -17,7 +17,7 @@ from wealtharena.data.panel import Panel
 
 logger = logging.getLogger(__name__)
 _KEPT: Final = 12  # newest entries of a folder; the others are removed
-_TUPLES: Final = ("symbols", "macro_names", "notes")
+_TUPLES: Final = ("symbols", "macro_names", "notes", "leaks")
 
 
 def key_of(content: Any) -> str:

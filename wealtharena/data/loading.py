@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 SIMULATED: Final = "simulated"
 NETWORK: Final = ("yahoo", "alpha_vantage", "coingecko")
-PANEL_VERSION: Final = 1  # raise it when the same bars make another panel
+PANEL_VERSION: Final = 2  # raise it when the same bars make another panel
 
 
 def load(asset: AssetSpec, data: DataSpec, *, seed: int) -> Panel:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
+LAST_BARS: Final = 20  # without a close in so many, a symbol no longer trades
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +44,7 @@ class Panel:
     macro: FloatArray | None = None  # [T, M] values known at the close of each bar
     macro_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())  # what a report must say: survivorship, unadjusted rolls, ...
+    leaks: tuple[str, ...] = ()  # numbers that seem to know a return that can still be traded, in words
 
     def __post_init__(self) -> None:
         t, a = self.close.shape
@@ -82,6 +84,11 @@ class Panel:
             return float("nan")
         years = (self.timestamps[-1] - self.timestamps[0]) / np.timedelta64(1, "D") / 365.25
         return float((self.bars - 1) / years) if years > 0 else float("nan")
+
+    @property
+    def survivors(self) -> float:
+        """Return the share of symbols with a close among the last `LAST_BARS` bars: the others were struck off."""
+        return float(np.isfinite(self.close[-LAST_BARS:]).any(axis=0).mean())
 
     @cached_property
     def fingerprint(self) -> str:

@@ -79,6 +79,7 @@ class AuditReport:
 
     checks: tuple[Check, ...]
     findings: tuple[Finding, ...]
+    suspicions: tuple[str, ...] = ()  # not proven, but to be looked at before a result is believed
 
     @property
     def passed(self) -> bool:

@@ -32,6 +32,9 @@ class Facts:
     risk_free_per_year: float = 0.0  # a share
     degenerate: str | None = None  # what training found
     audit: Literal["passed", "failed"] | None = None
+    leaks: tuple[str, ...] = ()  # what the leak test of the data named
+    hindsight: str | None = None  # how the universe was chosen, where that was after the window began
+    survivors: float | None = None
     seeds: int | None = None  # behind the agents, where several are paths of one training (cpcv); None: one each
 
 
@@ -213,6 +216,9 @@ def gather(
         audit=facts.audit,
         openings=facts.openings,
         risk_free_per_year=facts.risk_free_per_year,
+        leaks=facts.leaks,
+        hindsight=facts.hindsight,
+        survivors=facts.survivors,
     )
 
 

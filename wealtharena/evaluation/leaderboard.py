@@ -228,6 +228,9 @@ def facts_of(found: Group, ledger: Ledger | None) -> Facts:
         risk_free_per_year=_number(evidence[-1].get("risk_free_per_year"), 0.0),
         degenerate=next((str(entry["degenerate"]) for entry in evidence if entry.get("degenerate")), None),
         audit="failed" if "failed" in audits else "passed" if all(a == "passed" for a in audits) else None,
+        leaks=tuple(dict.fromkeys(name for entry in evidence for name in entry.get("leaks") or ())),
+        hindsight=next((str(entry["hindsight"]) for entry in evidence if entry.get("hindsight")), None),
+        survivors=next((entry["survivors"] for entry in evidence if entry.get("survivors") is not None), None),
         seeds=len(found.runs),
     )
 

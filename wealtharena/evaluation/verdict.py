@@ -44,6 +44,9 @@ class Evidence:
     audit: Literal["passed", "failed"] | None  # None: not made
     openings: int  # looks at the test window so far, this one included
     risk_free_per_year: float = 0.0  # a share
+    leaks: tuple[str, ...] = ()  # numbers of the data that seem to know the next tradable return, in words
+    hindsight: str | None = None  # how the universe was chosen, where that was after the test window began
+    survivors: float | None = None  # share of the symbols that still trade at the end of the data
 
 
 @dataclass(frozen=True)
@@ -191,6 +194,32 @@ def rolls(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     return Ruling("rolls", "promotable" if spec.allow_unadjusted_rolls else "unproven", text)
 
 
+def universe(evidence: Evidence, spec: VerdictSpec) -> Ruling:
+    """Members chosen after the window began are its survivors: nobody could have held this list."""
+    if evidence.hindsight is None:
+        return Ruling("universe", "promotable", "The universe holds nothing that was chosen with hindsight.")
+    share = "" if evidence.survivors is None else f"; {evidence.survivors:.0%} of its symbols trade to the end"
+    text = f"The universe was chosen with hindsight: {evidence.hindsight}{share}."
+    return Ruling("universe", "promotable" if spec.allow_hindsight else "unproven", text)
+
+
+def leaks(evidence: Evidence, spec: VerdictSpec) -> Ruling:
+    """No number of the data may tell a return that could still be traded."""
+    del spec
+    if not evidence.leaks:
+        return Ruling("leaks", "promotable", "No number of the data tells the next tradable return.")
+    more = f" (and {len(evidence.leaks) - 1} more)" if len(evidence.leaks) > 1 else ""
+    return Ruling("leaks", "unproven", f"The data may know the future: {evidence.leaks[0]}{more}.")
+
+
+def plausible(evidence: Evidence, spec: VerdictSpec) -> Ruling:
+    """A Sharpe ratio that no fund has is a fault of the data or of the account until shown otherwise."""
+    if not evidence.sharpe > spec.implausible:
+        return Ruling("plausible", "promotable", f"Its net Sharpe ratio is not above {spec.implausible:g}.")
+    text = f"A net Sharpe ratio of {evidence.sharpe:.2f} is above {spec.implausible:g}: look for a leak."
+    return Ruling("plausible", "unproven", text)
+
+
 def audit(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     """No feature, baseline or policy may have looked ahead."""
     if evidence.audit is None:
@@ -212,6 +241,9 @@ RULES: Sequence[Callable[[Evidence, VerdictSpec], Ruling]] = (
     degenerate,
     real_data,
     rolls,
+    universe,
+    leaks,
+    plausible,
     audit,
 )
 

@@ -22,7 +22,7 @@ from wealtharena.evaluation.ledger import Ledger, RunIdentity, Trials
 from wealtharena.evaluation.splits import Segment
 from wealtharena.features.panel import FeaturePanel
 from wealtharena.tasks import console
-from wealtharena.tasks.pipeline import Prepared, prepare
+from wealtharena.tasks.pipeline import Prepared, doubts, prepare
 from wealtharena.tasks.record import RunContext, RunRecord, recorded
 
 if TYPE_CHECKING:
@@ -225,6 +225,7 @@ def play(
         risk_free_per_year=spec.asset.risk_free_bps_per_year / 1e4,
         audit=audit,
         seeds=1,
+        **doubts(spec, prepared, first_row=window.start),
     )
     rng = np.random.default_rng([spec.seed, 20_260_101])
     if contestant.policy is not None:

@@ -23,7 +23,7 @@ from wealtharena.reporting import build, plots, report
 from wealtharena.reporting.data import AuditRow
 from wealtharena.tasks import retraining
 from wealtharena.tasks.folds import FoldPolicy
-from wealtharena.tasks.pipeline import Prepared
+from wealtharena.tasks.pipeline import Prepared, doubts
 from wealtharena.tasks.record import RunContext, RunRecord, jsonable
 from wealtharena.tracking.journal import read
 
@@ -130,6 +130,7 @@ def open_and_evaluate(
         degenerate=next((fold.result.degenerate for folds in seeds for fold in folds if fold.result.degenerate), None),
         audit=None if audit is None else "passed" if audit.passed else "failed",
         seeds=len(seeds),
+        **doubts(spec, prepared, first_row=min(s.start for fold in prepared.folds for s in fold.test), audit=audit),
     )
     rng = np.random.default_rng([spec.seed, 20_260_101])
     found = evaluate(players, evaluation=spec.evaluation, facts=facts, rng=rng, strategies=strategies)

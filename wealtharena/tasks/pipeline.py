@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wealtharena import data, features
 from wealtharena.config import config_hash
+from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data.panel import Panel
 from wealtharena.errors import DataError
 from wealtharena.evaluation import firewall
 from wealtharena.evaluation.splits import Fold, make_folds
 from wealtharena.features.panel import FeaturePanel
+
+if TYPE_CHECKING:
+    from wealtharena.evaluation.audit import AuditReport
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +85,37 @@ def describe(panel: Panel) -> dict[str, Any]:
         "end": str(days[-1]),
         "bars": panel.bars,
         "frequency": panel.frequency,
+        "leaks": list(panel.leaks),
+        "survivors": panel.survivors,
     }
+
+
+def doubts(
+    spec: ExperimentSpec, prepared: Prepared, *, first_row: int, audit: AuditReport | None = None
+) -> dict[str, Any]:
+    """Return what speaks against believing a judgement of the rows from `first_row` on, as fields of `Facts`."""
+    about = prepared.about
+    begins = str(prepared.sealed.timestamps[first_row])[:10]
+    return {
+        "leaks": (*about["leaks"], *(audit.suspicions if audit else ())),
+        "hindsight": None if about["simulated"] else hindsight(spec.asset, about["symbols"], begins),
+        "survivors": about["survivors"],
+    }
+
+
+def hindsight(asset: AssetSpec, symbols: Sequence[str], begins: str) -> str | None:
+    """Return how the symbols were chosen where that was after `begins` (a date) or is not known, else None.
+
+    Currencies and futures are exempt: their lists are short and old, and a member does not vanish by losing.
+    """
+    if asset.market in ("forex", "commodities"):
+        return None
+    others = sorted(set(symbols) - set(asset.universe.symbols))
+    if others:
+        return f"{others[0]} is no member of universe {asset.universe.name}, and nothing says when it was chosen"
+    if asset.universe.universe_as_of <= begins:
+        return None
+    return f"its members are those of {asset.universe.universe_as_of}, the window begins on {begins}"
 
 
 def resolved_fill(spec: ExperimentSpec, panel: Panel) -> str:

@@ -43,6 +43,8 @@ class VerdictSpec(Spec):
     beats: str = Field(description="baseline that the lower bound of the Sharpe difference must beat")
     allow_simulated: bool = Field(description="off except in studies of the rules themselves")
     allow_unadjusted_rolls: bool
+    allow_hindsight: bool = Field(description="a universe whose members were chosen after the test window began")
+    implausible: float = Field(gt=0, description="a net annual Sharpe ratio above this asks for a leak, not for money")
     require_audit: bool
 
 
