@@ -57,7 +57,7 @@ def workbench(algo: str) -> Workbench:
 
 def ours(algo: str, steps: int, clock: Any) -> float:
     """Return environment steps a second of this platform."""
-    engine = plugins.load("agents", algo).build(workbench(algo))
+    engine = plugins.load("agents.algorithms", algo).build(workbench(algo))
     while engine.env_steps < 2 * STARTS:
         engine.iterate()
     began, before = clock(), engine.env_steps

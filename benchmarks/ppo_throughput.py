@@ -32,7 +32,7 @@ import numpy as np  # noqa: E402  # after the thread settings
 import torch  # noqa: E402  # after the thread settings
 from torch import nn  # noqa: E402  # after the thread settings
 
-from wealtharena.agents import ppo  # noqa: E402  # after the thread settings
+from wealtharena.agents.algorithms import ppo  # noqa: E402  # after the thread settings
 from wealtharena.agents.engine import Workbench  # noqa: E402  # after the thread settings
 from wealtharena.agents.process import keep_freed_memory  # noqa: E402  # after the thread settings
 from wealtharena.config import compose  # noqa: E402  # after the thread settings

@@ -1,5 +1,6 @@
 """The house: packaging, layers, and that a name is one name everywhere."""
 
+import graphlib
 import importlib
 import os
 import re
@@ -8,6 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import grimp
 import pytest
 import yaml
 
@@ -117,6 +119,16 @@ def test_imports_only_point_up() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_no_module_reaches_itself_through_its_imports() -> None:
+    """Imports within functions count, those for types alone do not."""
+    graph = grimp.build_graph("wealtharena", exclude_type_checking_imports=True, cache_dir=None)
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    try:
+        graphlib.TopologicalSorter(imports).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(" <- ".join(error.args[1]))
+
+
 def test_the_lock_pins_every_dependency_and_torch_without_a_build_suffix() -> None:
     pinned = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
     names = {name.lower().replace("_", "-") for name in pinned}
@@ -135,10 +147,14 @@ def test_the_lock_pins_every_dependency_and_torch_without_a_build_suffix() -> No
 def test_an_algorithm_is_one_name_in_conf_and_code_and_its_keys_are_its_fields(algo: str) -> None:
     written = yaml.safe_load((conf_dir() / "algo" / f"{algo}.yaml").read_text())
     assert written["name"] == algo
-    module = plugins.load("agents", algo)
+    module = plugins.load("agents.algorithms", algo)
     assert module.ACTIONS
     if "defaults" not in written:
         assert set(written) == set(module.AlgorithmSpec.model_fields)
+
+
+def test_the_folder_of_algorithms_holds_algorithms_and_nothing_else() -> None:
+    assert list(plugins.available("agents.algorithms")) == sorted(groups()["algo"])
 
 
 @pytest.mark.parametrize("task", groups()["task"])

@@ -33,7 +33,7 @@ LOCAL = [name for name in NAMES if name in SMALLER]
 def built(name: str, *overrides: str):
     """Return the engine of an algorithm on a small market."""
     bench = worlds.bench(worlds.spec(f"algo={name}", *SMALLER[name], *overrides))
-    return bench, plugins.load("agents", name).build(bench)
+    return bench, plugins.load("agents.algorithms", name).build(bench)
 
 
 @pytest.mark.parametrize("name", LOCAL)
@@ -81,7 +81,7 @@ def test_a_trained_policy_survives_the_disk(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_algorithm_says_which_actions_it_can_use(name: str) -> None:
-    usable = plugins.load("agents", name).ACTIONS
+    usable = plugins.load("agents.algorithms", name).ACTIONS
     for kind in ("weights", "allocation"):
         job = worlds.spec(f"algo={name}", f"env.action={kind}")
         if kind in usable:

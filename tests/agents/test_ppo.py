@@ -3,10 +3,11 @@ import pytest
 import torch
 
 from tests.agents import worlds
-from wealtharena.agents import ppo
-from wealtharena.agents.learner import PPOSettings, PPOUpdate, gae, make_batch, ppo_loss, rollout_values
+from wealtharena.agents.algorithms import ppo
 from wealtharena.agents.networks import Network
-from wealtharena.agents.rollout import BatchedEnvRunner, Rollout
+from wealtharena.agents.on_policy.learner import PPOSettings, PPOUpdate, gae, make_batch, ppo_loss, rollout_values
+from wealtharena.agents.rollout import Rollout
+from wealtharena.agents.runner import BatchedEnvRunner
 from wealtharena.errors import ConfigError, TrainingError
 
 PPO = ("algo=ppo", "algo.rollout_steps=256", "algo.minibatch=64", "algo.epochs=2")

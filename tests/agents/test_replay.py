@@ -3,11 +3,11 @@ import pytest
 import torch
 
 from tests.agents import worlds
-from wealtharena.agents import sac
-from wealtharena.agents.recording import recording
-from wealtharena.agents.replay import Replay, Transitions
+from wealtharena.agents.algorithms import sac
+from wealtharena.agents.off_policy.recording import recording
+from wealtharena.agents.off_policy.replay import Replay, Transitions
+from wealtharena.agents.off_policy.soft_actor_critic import squashed
 from wealtharena.agents.rollout import Rollout
-from wealtharena.agents.soft_actor_critic import squashed
 from wealtharena.errors import ConfigError, TrainingError
 
 
@@ -98,7 +98,7 @@ def test_a_recording_is_the_baseline_on_the_training_rows_and_survives_the_disk(
 
 
 def test_behaviour_cloning_comes_close_to_what_it_imitates() -> None:
-    from wealtharena.agents import bc
+    from wealtharena.agents.algorithms import bc
 
     job = worlds.spec(
         "algo=bc",

@@ -11,7 +11,9 @@ import torch
 
 from tests.agents import worlds
 from tests.nodes import two_nodes
-from wealtharena.agents import algorithm, cluster, ppo
+from wealtharena.agents import cluster
+from wealtharena.agents.algorithms import ppo
+from wealtharena.agents.on_policy import rllib
 from wealtharena.config import plugins
 from wealtharena.errors import TrainingError
 from wealtharena.evaluation.splits import Segment
@@ -71,7 +73,7 @@ def test_a_run_over_two_nodes_survives_the_death_of_one(
 ) -> None:
     import ray
 
-    monkeypatch.setattr(algorithm, "PROBE_SECONDS", 1.0)
+    monkeypatch.setattr(rllib, "PROBE_SECONDS", 1.0)
     two, second = nodes
     where: list[set[str]] = []
 
@@ -104,7 +106,7 @@ def test_a_run_over_two_nodes_survives_the_death_of_one(
 def test_rllib_s_own_algorithms_train_our_network_over_our_environment(nodes: tuple[object, object], name: str) -> None:
     small = ("algo.rollout_steps=128", "algo.fragment_bars=16", "compute.envs=8")
     bench = worlds.bench(worlds.spec(f"algo={name}", *small))
-    engine = plugins.load("agents", name).build(bench)
+    engine = plugins.load("agents.algorithms", name).build(bench)
     before = {key: value.clone() for key, value in engine.network().state_dict().items()}
     for _ in range(3):
         figures = engine.iterate()
@@ -132,7 +134,7 @@ def test_what_is_shipped_to_a_cluster_leaves_data_and_history_behind() -> None:
 
 
 def test_figures_of_several_runners_are_means_and_episodes_are_counted() -> None:
-    from wealtharena.agents.algorithm import merged
+    from wealtharena.agents.on_policy.rllib import merged
 
     assert merged([{"reward": 1.0, "episodes": 2.0}, {"reward": 3.0, "episodes": 1.0}]) == {
         "reward": 2.0,

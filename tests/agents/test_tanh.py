@@ -2,7 +2,7 @@ import copy
 
 import torch
 
-from wealtharena.agents.tanh import FastTanh
+from wealtharena.agents.networks.tanh import FastTanh
 
 
 def test_value_and_gradient_are_torchs_to_a_few_units_in_the_last_place() -> None:

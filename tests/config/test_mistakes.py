@@ -57,6 +57,13 @@ def test_no_number_that_is_no_number_gets_through(value: str) -> None:
     assert "reward.scale" in complaint(f"reward.scale={value}")  # no upper bound would stop it
 
 
+@pytest.mark.parametrize("name", ["learner", "engine", "baselines", "__init__", "on_policy.engine", "../ppo"])
+def test_only_an_algorithm_is_an_algorithm(name: str) -> None:
+    said = complaint(f"algo.name='{name}'")
+    assert said.startswith(f"there is no {name!r} in wealtharena/agents/algorithms/; ")
+    assert len(said.splitlines()) == 1
+
+
 def test_a_misspelt_choice_names_the_near_one_and_all_there_are() -> None:
     said = complaint("asset=crpto")
     assert "asset=crpto is not a choice; did you mean asset=crypto?" in said

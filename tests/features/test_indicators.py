@@ -193,7 +193,7 @@ def test_a_collapse_of_the_price_leaves_no_rounding_behind() -> None:
 
 def test_a_misspelt_feature_is_corrected() -> None:
     with pytest.raises(ConfigError, match=r"rsi_41.*did you mean rsi_14"):
-        registry.find("rsi_41")
+        indicators.find("rsi_41")
 
 
 def test_a_new_feature_is_one_function_and_its_name() -> None:
@@ -202,7 +202,7 @@ def test_a_new_feature_is_one_function_and_its_name() -> None:
 
     try:
         registry.feature("close", lookback=0)(last_digit)
-        assert registry.find("last_digit").inputs == ("close",)
+        assert indicators.find("last_digit").inputs == ("close",)
         with pytest.raises(ValueError, match="registered twice"):
             registry.feature("close", lookback=0)(last_digit)
     finally:

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from tests.agents import worlds
-from wealtharena.agents.learner import PPOUpdate
 from wealtharena.agents.networks import Network
+from wealtharena.agents.on_policy.learner import PPOUpdate
 from wealtharena.agents.policy import load_policy
 from wealtharena.envs.trajectory import Trades, Trajectory
 from wealtharena.errors import TrainingError

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gymnasium.vector import AutoresetMode
 
+from wealtharena.config import plugins
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data.panel import Panel
@@ -46,7 +46,7 @@ def check_action(spec: ExperimentSpec) -> str:
     ConfigError names what to choose where the algorithm cannot use the kind that was asked for.
     """
     name = spec.algo.name
-    usable: tuple[str, ...] = importlib.import_module(f"wealtharena.agents.{name}").ACTIONS
+    usable: tuple[str, ...] = plugins.load("agents.algorithms", name).ACTIONS
     if spec.env.action == "auto":
         return usable[0]
     if spec.env.action not in usable:

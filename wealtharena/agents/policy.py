@@ -86,7 +86,7 @@ class NetworkPolicy:
     @property
     def core(self) -> torch.nn.Module:
         """The decision as a plain module: `core(observation [N, D], *states)` -> `(weights [N, A], *next states)`."""
-        from wealtharena.agents.core import PolicyCore
+        from wealtharena.agents.networks.core import PolicyCore
 
         return PolicyCore(self.network)
 
@@ -184,9 +184,9 @@ class EnsemblePolicy:
     @property
     def core(self) -> torch.nn.Module:
         """`core(observation [N, D], *states)` -> `(weights [N, A], spread [N], *next states)`."""
-        from wealtharena.agents.core import EnsembleCore
+        from wealtharena.agents.networks.core import EnsembleCore
 
-        return EnsembleCore(self.members)
+        return EnsembleCore([one.core for one in self.members], [len(one.state_shapes) for one in self.members])
 
     @property
     def state_shapes(self) -> Mapping[str, tuple[int, ...]]:

@@ -83,7 +83,7 @@ def _algorithm(tree: dict[str, Any]) -> type[AlgoSpec]:
     algo = tree["algo"]
     if not isinstance(algo, dict) or not isinstance(algo.get("name"), str):
         raise ConfigError(f"algo={algo} names no algorithm", hint="choose one, such as algo=ppo")
-    spec: type[AlgoSpec] = plugins.load("agents", algo["name"]).AlgorithmSpec
+    spec: type[AlgoSpec] = plugins.load("agents.algorithms", algo["name"]).AlgorithmSpec
     return spec
 
 

@@ -14,7 +14,7 @@ from wealtharena.config.specs.features import FeaturesSpec
 from wealtharena.data import cache
 from wealtharena.data.panel import FloatArray, Panel
 from wealtharena.errors import ConfigError, DataError
-from wealtharena.features import context, registry
+from wealtharena.features import context, indicators
 from wealtharena.features.panel import FeaturePanel, Float32Array
 from wealtharena.features.registry import Feature, SymbolBars
 
@@ -62,7 +62,7 @@ def _feature_panel(panel: Panel, values: Float32Array, names: tuple[str, ...], f
 
 def _values(panel: Panel, names: tuple[str, ...]) -> tuple[Float32Array, int]:
     """Return the features [T - first, A, F] and the first warm row."""
-    own = [registry.find(name) for name in names if not context.is_context(name)]
+    own = [indicators.find(name) for name in names if not context.is_context(name)]
     values = np.full((panel.bars, len(panel.symbols), len(names)), np.nan, dtype=np.float32)
     for column in range(len(panel.symbols)):
         _fill_symbol(values[:, column], panel, column, own, [names.index(item.name) for item in own])
@@ -98,14 +98,15 @@ def names_available(panel: Panel, spec: FeaturesSpec) -> tuple[str, ...]:
 def min_history_bars(names: Sequence[str]) -> int:
     """Return how many bars give the same last feature row, to 1e-6, as a history of any length."""
     return max(
-        (context.memory(name) if context.is_context(name) else registry.find(name).memory for name in names), default=1
+        (context.memory(name) if context.is_context(name) else indicators.find(name).memory for name in names),
+        default=1,
     )
 
 
 def warmup_bars(names: Sequence[str]) -> int:
     """Return how many of a symbol's bars pass before the slowest of the features has a value."""
     return max(
-        (context.lookback(name) if context.is_context(name) else registry.find(name).lookback for name in names),
+        (context.lookback(name) if context.is_context(name) else indicators.find(name).lookback for name in names),
         default=0,
     )
 
@@ -119,7 +120,7 @@ def warm_rows(panel: Panel, lookback: int) -> npt.NDArray[np.bool_]:
 def _is_available(name: str, panel: Panel) -> bool:
     if context.is_context(name):
         return context.is_available(name, panel)
-    return all(getattr(panel, item) is not None for item in registry.find(name).inputs)
+    return all(getattr(panel, item) is not None for item in indicators.find(name).inputs)
 
 
 def _present(panel: Panel) -> npt.NDArray[np.bool_]:

@@ -12,9 +12,30 @@ import numpy as np
 import talib
 from numpy.lib.stride_tricks import sliding_window_view
 
-from wealtharena.features.registry import FloatArray, SymbolBars, ema_memory, feature, wilder_memory
+from wealtharena.config.suggest import did_you_mean
+from wealtharena.errors import ConfigError
+from wealtharena.features.registry import (
+    FEATURES,
+    Feature,
+    FloatArray,
+    SymbolBars,
+    ema_memory,
+    feature,
+    wilder_memory,
+)
 
 _SMALLEST_VOLATILITY: Final = 1e-6  # floor under a logarithm
+
+
+def find(name: str) -> Feature:
+    """Return the feature called `name`.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name not in FEATURES:
+        raise ConfigError(f"features.names: {name} is not a feature", hint=did_you_mean(name, FEATURES))
+    return FEATURES[name]
 
 
 @feature("close", lookback=1)

@@ -10,9 +10,6 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from wealtharena.config.suggest import did_you_mean
-from wealtharena.errors import ConfigError
-
 FloatArray = npt.NDArray[np.float64]
 Input = Literal["open", "high", "low", "close", "volume"]
 FORGOTTEN: Final = 1e-8  # what is left of an indicator's start after its memory; features then agree to 1e-6
@@ -73,16 +70,3 @@ def wilder_memory(bars: int) -> int:
 def ema_memory(bars: int) -> int:
     """Return the bars after which an exponential mean (weight 2/(bars+1)) has forgotten its start."""
     return math.ceil(math.log(FORGOTTEN) / math.log(1 - 2 / (bars + 1)))
-
-
-def find(name: str) -> Feature:
-    """Return the feature called `name`.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    from wealtharena.features import indicators  # noqa: F401  # registers its functions
-
-    if name not in FEATURES:
-        raise ConfigError(f"features.names: {name} is not a feature", hint=did_you_mean(name, FEATURES))
-    return FEATURES[name]

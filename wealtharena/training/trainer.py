@@ -97,7 +97,7 @@ class _Training:
             env_steps=self.spec.train.env_steps,
             warm=self.job.warm,
         )
-        engine: Engine = plugins.load("agents", self.spec.algo.name).build(bench)
+        engine: Engine = plugins.load("agents.algorithms", self.spec.algo.name).build(bench)
         if self.state is not None:
             self._restore(engine, self.state)
         return engine

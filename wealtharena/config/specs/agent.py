@@ -10,7 +10,7 @@ from wealtharena.config.specs.base import Spec
 
 
 class AlgoSpec(Spec):
-    """Base of every algorithm's spec, which stands in wealtharena/agents/<name>.py as `AlgorithmSpec`."""
+    """Base of every algorithm's spec, which stands in wealtharena/agents/algorithms/<name>.py as `AlgorithmSpec`."""
 
     name: str
     learning_rate: float = Field(gt=0, le=1)

@@ -1,10 +1,10 @@
-"""Proximal policy optimisation (Schulman et al. 2017) on the batched path."""
+"""Importance-weighted actor-learner (Espeholt et al. 2018), RLlib's own, over our vector environment."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from wealtharena.agents.on_policy_spec import OnPolicySpec
+from wealtharena.agents.specs import AsyncSpec
 
 if TYPE_CHECKING:
     from wealtharena.agents.engine import Engine, Workbench
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 ACTIONS: tuple[str, ...] = ("weights", "allocation")
 
 
-class AlgorithmSpec(OnPolicySpec):
-    """PPO with a clipped ratio."""
+class AlgorithmSpec(AsyncSpec):
+    """IMPALA."""
 
-    name: Literal["ppo"]
+    name: Literal["impala"]
 
 
 def build(bench: Workbench) -> Engine:
     """Return the engine that trains this algorithm on the bench's market."""
-    from wealtharena.agents.on_policy import OnPolicyEngine
+    from wealtharena.agents.on_policy.asynchronous import AsyncEngine
 
     assert isinstance(bench.spec.algo, AlgorithmSpec)
-    return OnPolicyEngine(bench, bench.spec.algo)
+    return AsyncEngine(bench, bench.spec.algo)

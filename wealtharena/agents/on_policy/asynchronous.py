@@ -12,12 +12,12 @@ from ray.rllib.core.rl_module.apis import TARGET_NETWORK_ACTION_DIST_INPUTS, Tar
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
 from wealtharena.agents import cluster
-from wealtharena.agents.algorithm import PolicyModule, require_gpu
-from wealtharena.agents.async_spec import AsyncSpec
 from wealtharena.agents.engine import EnvFactory, Workbench, require_tested_ray_version
-from wealtharena.agents.learner import check_finite
 from wealtharena.agents.networks import Network
-from wealtharena.agents.off_policy import require_memoryless
+from wealtharena.agents.off_policy.engine import require_memoryless
+from wealtharena.agents.on_policy.rllib import PolicyModule, require_gpu
+from wealtharena.agents.optimizer import check_finite
+from wealtharena.agents.specs import AsyncSpec
 
 ENV_NAME = "wealtharena-portfolio"
 

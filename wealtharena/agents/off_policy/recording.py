@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from wealtharena.agents import baselines
 from wealtharena.agents.engine import Workbench
-from wealtharena.agents.offline_spec import OfflineSpec
+from wealtharena.agents.specs import OfflineSpec
 from wealtharena.envs.vector_env import PortfolioVectorEnv
 from wealtharena.errors import ConfigError, TrainingError
 from wealtharena.files import atomic_path

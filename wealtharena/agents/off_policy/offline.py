@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wealtharena.agents.engine import Workbench
-from wealtharena.agents.learner import log_prob_and_entropy
 from wealtharena.agents.networks import Network
-from wealtharena.agents.off_policy import Update, UpdateState, clip, polyak, require_memoryless
-from wealtharena.agents.offline_spec import OfflineSpec
-from wealtharena.agents.optimizer import Adam
-from wealtharena.agents.recording import recording
-from wealtharena.agents.replay import Transitions
-from wealtharena.agents.soft_actor_critic import SACSettings, SACUpdate, build_critics, squashed
+from wealtharena.agents.off_policy.engine import Update, UpdateState, require_memoryless
+from wealtharena.agents.off_policy.recording import recording
+from wealtharena.agents.off_policy.replay import Transitions
+from wealtharena.agents.off_policy.soft_actor_critic import SACSettings, SACUpdate, build_critics, squashed
+from wealtharena.agents.on_policy.learner import log_prob_and_entropy
+from wealtharena.agents.optimizer import Adam, clip, polyak
+from wealtharena.agents.specs import OfflineSpec
 
 SMALLEST_LOG_STD = -4.0  # a recording without noise would drive the likelihood to infinity
 

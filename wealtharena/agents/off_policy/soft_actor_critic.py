@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wealtharena.agents.engine import Workbench
-from wealtharena.agents.networks import FlatCritic, Network, SymbolCritic
-from wealtharena.agents.off_policy import clip, polyak
-from wealtharena.agents.optimizer import Adam
-from wealtharena.agents.replay import Transitions
+from wealtharena.agents.networks import Network
+from wealtharena.agents.networks.layers import FlatCritic, SymbolCritic
+from wealtharena.agents.off_policy.replay import Transitions
+from wealtharena.agents.optimizer import Adam, clip, polyak
 
 
 @dataclass(frozen=True)

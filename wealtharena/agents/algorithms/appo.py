@@ -1,10 +1,12 @@
-"""Importance-weighted actor-learner (Espeholt et al. 2018), RLlib's own, over our vector environment."""
+"""Asynchronous PPO, RLlib's own, over our vector environment: IMPALA with a clipped ratio to a target network."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from wealtharena.agents.async_spec import AsyncSpec
+from pydantic import Field
+
+from wealtharena.agents.specs import AsyncSpec
 
 if TYPE_CHECKING:
     from wealtharena.agents.engine import Engine, Workbench
@@ -13,14 +15,15 @@ ACTIONS: tuple[str, ...] = ("weights", "allocation")
 
 
 class AlgorithmSpec(AsyncSpec):
-    """IMPALA."""
+    """APPO."""
 
-    name: Literal["impala"]
+    name: Literal["appo"]
+    clip: float = Field(gt=0, lt=1, description="largest change of the probability ratio, as a share")
 
 
 def build(bench: Workbench) -> Engine:
     """Return the engine that trains this algorithm on the bench's market."""
-    from wealtharena.agents.asynchronous import AsyncEngine
+    from wealtharena.agents.on_policy.asynchronous import AsyncEngine
 
     assert isinstance(bench.spec.algo, AlgorithmSpec)
     return AsyncEngine(bench, bench.spec.algo)

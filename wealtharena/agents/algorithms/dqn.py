@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from wealtharena.agents.replay_spec import OffPolicySpec
+from wealtharena.agents.specs import OffPolicySpec
 
 if TYPE_CHECKING:
     from wealtharena.agents.engine import Engine, Workbench
@@ -25,7 +25,13 @@ class AlgorithmSpec(OffPolicySpec):
 
 def build(bench: Workbench) -> Engine:
     """Return the engine that trains this algorithm on the bench's market."""
-    from wealtharena.agents.q_learning import DQNEngine
+    from wealtharena.agents.off_policy.q_learning import DQNEngine
 
-    assert isinstance(bench.spec.algo, AlgorithmSpec)
-    return DQNEngine(bench, bench.spec.algo)
+    algo = bench.spec.algo
+    assert isinstance(algo, AlgorithmSpec)
+
+    def epsilon(env_steps: int) -> float:
+        fallen = min(1.0, env_steps / (algo.epsilon_share * bench.env_steps))
+        return algo.epsilon_start + fallen * (algo.epsilon_end - algo.epsilon_start)
+
+    return DQNEngine(bench, algo, epsilon=epsilon)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from wealtharena.agents.offline_spec import OfflineSpec
+from wealtharena.agents.specs import OfflineSpec
 
 if TYPE_CHECKING:
     from wealtharena.agents.engine import Engine, Workbench
@@ -27,8 +27,8 @@ class AlgorithmSpec(OfflineSpec):
 
 def build(bench: Workbench) -> Engine:
     """Return the engine that trains this algorithm on the bench's market."""
-    from wealtharena.agents.offline import CQLUpdate, OfflineEngine
-    from wealtharena.agents.soft_actor_critic import sac_settings
+    from wealtharena.agents.off_policy.offline import CQLUpdate, OfflineEngine
+    from wealtharena.agents.off_policy.soft_actor_critic import sac_settings
 
     algo = bench.spec.algo
     assert isinstance(algo, AlgorithmSpec)

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from wealtharena.agents.networks import Network
-
-if TYPE_CHECKING:
-    from wealtharena.agents.policy import NetworkPolicy
+from wealtharena.agents.networks.network import Network
 
 
 class PolicyCore(nn.Module):
@@ -34,10 +30,10 @@ class EnsembleCore(nn.Module):
     norm of the members' standard deviation.
     """
 
-    def __init__(self, members: Sequence[NetworkPolicy]) -> None:
+    def __init__(self, cores: Sequence[nn.Module], counts: Sequence[int]) -> None:
         super().__init__()
-        self.members = nn.ModuleList(member.core for member in members)
-        self.carried = [len(member.state_shapes) for member in members]
+        self.members = nn.ModuleList(cores)
+        self.carried = tuple(counts)  # states of each
 
     def forward(self, observation: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         """Return the mean weights, their spread, and what each member carries to the next bar."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from wealtharena.agents.offline_spec import OfflineSpec
+from wealtharena.agents.specs import OfflineSpec
 
 if TYPE_CHECKING:
     from wealtharena.agents.engine import Engine, Workbench
@@ -24,7 +24,7 @@ class AlgorithmSpec(OfflineSpec):
 
 def build(bench: Workbench) -> Engine:
     """Return the engine that trains this algorithm on the bench's market."""
-    from wealtharena.agents.offline import ImitationUpdate, OfflineEngine
+    from wealtharena.agents.off_policy.offline import ImitationUpdate, OfflineEngine
 
     algo = bench.spec.algo
     assert isinstance(algo, AlgorithmSpec)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from wealtharena.agents.on_policy_spec import OnPolicySpec
+from wealtharena.agents.specs import OnPolicySpec
 
 if TYPE_CHECKING:
     from wealtharena.agents.engine import Engine, Workbench
@@ -20,7 +20,7 @@ class AlgorithmSpec(OnPolicySpec):
 
 def build(bench: Workbench) -> Engine:
     """Return the engine that trains this algorithm on the bench's market."""
-    from wealtharena.agents.on_policy import OnPolicyEngine
+    from wealtharena.agents.on_policy.engine import OnPolicyEngine
 
     assert isinstance(bench.spec.algo, AlgorithmSpec)
     return OnPolicyEngine(bench, bench.spec.algo)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from wealtharena.agents.offline_spec import OfflineSpec
+from wealtharena.agents.specs import OfflineSpec
 
 if TYPE_CHECKING:
     from wealtharena.agents.engine import Engine, Workbench
@@ -20,7 +20,7 @@ class AlgorithmSpec(OfflineSpec):
 
 def build(bench: Workbench) -> Engine:
     """Return the engine that trains this algorithm on the bench's market."""
-    from wealtharena.agents.offline import ImitationUpdate, OfflineEngine
+    from wealtharena.agents.off_policy.offline import ImitationUpdate, OfflineEngine
 
     algo = bench.spec.algo
     assert isinstance(algo, AlgorithmSpec)

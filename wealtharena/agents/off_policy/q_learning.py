@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
 from wealtharena.agents.engine import Workbench
 from wealtharena.agents.networks import Network
-from wealtharena.agents.off_policy import OffPolicyEngine, clip, polyak, require_memoryless
-from wealtharena.agents.optimizer import Adam
-from wealtharena.agents.replay import Transitions
-
-if TYPE_CHECKING:
-    from wealtharena.agents.dqn import AlgorithmSpec
+from wealtharena.agents.off_policy.engine import OffPolicyEngine, require_memoryless
+from wealtharena.agents.off_policy.replay import Transitions
+from wealtharena.agents.optimizer import Adam, clip, polyak
+from wealtharena.agents.specs import OffPolicySpec
 
 
 class DQNUpdate:
@@ -64,9 +61,9 @@ class DQNUpdate:
 
 
 class DQNEngine(OffPolicyEngine):
-    """Collects with a falling share of random allocations."""
+    """Collects with a share of random allocations, `epsilon(env_steps)`."""
 
-    def __init__(self, bench: Workbench, algo: AlgorithmSpec) -> None:
+    def __init__(self, bench: Workbench, algo: OffPolicySpec, *, epsilon: Callable[[int], float]) -> None:
         require_memoryless(bench)
         network = bench.network_factory(critic=False)()
         update = DQNUpdate(
@@ -77,10 +74,9 @@ class DQNEngine(OffPolicyEngine):
             max_grad_norm=algo.max_grad_norm,
         )
         super().__init__(bench, algo, update, explore="epsilon")
-        self._epsilon = (algo.epsilon_start, algo.epsilon_end, algo.epsilon_share * bench.env_steps)
+        self._epsilon = epsilon
 
     def iterate(self) -> dict[str, float]:
         """Collect and learn with epsilon as the schedule has it."""
-        start, end, steps = self._epsilon
-        self.runner.epsilon = start + min(1.0, self.env_steps / steps) * (end - start)
+        self.runner.epsilon = self._epsilon(self.env_steps)
         return {**super().iterate(), "epsilon": self.runner.epsilon}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from wealtharena.agents.replay_spec import SoftSpec
+from wealtharena.agents.specs import SoftSpec
 
 if TYPE_CHECKING:
     from wealtharena.agents.engine import Engine, Workbench
@@ -20,8 +20,8 @@ class AlgorithmSpec(SoftSpec):
 
 def build(bench: Workbench) -> Engine:
     """Return the engine that trains this algorithm on the bench's market."""
-    from wealtharena.agents.off_policy import OffPolicyEngine, require_memoryless
-    from wealtharena.agents.soft_actor_critic import SACUpdate, sac_settings
+    from wealtharena.agents.off_policy.engine import OffPolicyEngine, require_memoryless
+    from wealtharena.agents.off_policy.soft_actor_critic import SACUpdate, sac_settings
 
     algo = bench.spec.algo
     assert isinstance(algo, AlgorithmSpec)

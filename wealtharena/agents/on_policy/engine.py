@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from wealtharena.agents.engine import EnvFactory, Workbench, require_tested_ray_version
-from wealtharena.agents.learner import PPOSettings
+from wealtharena.agents.engine import Workbench, require_tested_ray_version
 from wealtharena.agents.networks import Network
-from wealtharena.agents.rollout import RunnerSetup
+from wealtharena.agents.on_policy.learner import PPOSettings
 
 if TYPE_CHECKING:
-    from wealtharena.agents.on_policy_spec import OnPolicySpec
+    from wealtharena.agents.specs import OnPolicySpec
 
 
 def ppo_settings(bench: Workbench, algo: OnPolicySpec) -> PPOSettings:
@@ -35,33 +34,12 @@ def ppo_settings(bench: Workbench, algo: OnPolicySpec) -> PPOSettings:
     )
 
 
-def runner_setup(
-    bench: Workbench, *, market: Any, rollout_steps: int, critic: bool = True, explore: str = "distribution"
-) -> RunnerSetup:
-    """Return what runners build themselves from; each plays its share of `rollout_steps` in whole stretches."""
-    compute, stretch = bench.spec.compute, bench.spec.model.sequence_bars
-    envs = max(1, min(compute.envs, rollout_steps // 2))
-    bars = max(1, -(-rollout_steps // (envs * max(1, compute.runners))))
-    if bench.spec.model.name in ("gru", "lstm"):
-        bars = -(-bars // stretch) * stretch
-    return RunnerSetup(
-        make_env=EnvFactory(market, bench.env, bench.segments),
-        make_network=bench.network_factory(critic=critic),
-        envs=envs,
-        bars=bars,
-        stretch=stretch,
-        seed=bench.spec.seed,
-        threads=1,
-        explore=explore,
-    )
-
-
 class OnPolicyEngine:
     """PPO and its relatives; with `compute.runners: 0` nothing of Ray's runtime is started."""
 
     def __init__(self, bench: Workbench, algo: OnPolicySpec) -> None:
         require_tested_ray_version()
-        from wealtharena.agents.algorithm import LocalDriver, RemoteDriver
+        from wealtharena.agents.on_policy.rllib import LocalDriver, RemoteDriver
 
         self.env_steps = 0
         settings = ppo_settings(bench, algo)

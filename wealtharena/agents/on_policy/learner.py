@@ -20,9 +20,8 @@ from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
 from torch import Tensor
 
 from wealtharena.agents.networks import Network
-from wealtharena.agents.optimizer import Adam
+from wealtharena.agents.optimizer import Adam, check_finite
 from wealtharena.agents.rollout import Rollout
-from wealtharena.errors import TrainingError
 
 Float32Array = npt.NDArray[np.float32]
 VALUE_ROWS = 16_384  # rows of one value pass: large enough for the matrix product, small enough for the cache
@@ -304,17 +303,6 @@ class PPOUpdate:
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"])
         self.updates = int(state["updates"])
-
-
-def check_finite(loss: Tensor, parameters: Sequence[Tensor], *, updates: int) -> None:
-    """Raise TrainingError where the loss or any parameter is NaN or infinite."""
-    with torch.no_grad():
-        total = loss + torch.stack([parameter.sum() for parameter in parameters]).sum()
-    if not math.isfinite(float(total)):
-        raise TrainingError(
-            f"the loss is no longer finite (update {updates})",
-            hint="the last good checkpoint is kept; try a smaller algo.learning_rate or check the rewards",
-        )
 
 
 class BatchedPPOLearner(PPOTorchLearner):

@@ -22,10 +22,9 @@ from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
 from wealtharena.agents.engine import Workbench
-from wealtharena.agents.learner import BatchedPPOLearner, PPOSettings
 from wealtharena.agents.networks import Network
-from wealtharena.agents.on_policy import runner_setup
-from wealtharena.agents.rollout import BatchedEnvRunner, RunnerSetup
+from wealtharena.agents.on_policy.learner import BatchedPPOLearner, PPOSettings
+from wealtharena.agents.runner import BatchedEnvRunner, RunnerSetup, runner_setup
 from wealtharena.config.specs.agent import ComputeSpec
 from wealtharena.errors import TrainingError
 

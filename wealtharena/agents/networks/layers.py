@@ -1,10 +1,4 @@
-"""Policy and value networks: `mlp`, `gru`, `lstm` and `attention`, all behind one small interface.
-
-A network turns an observation (laid out as `ObservationLayout` says) into the parameters of an action distribution and
-into a value. What it remembers between bars, if anything, goes in and out explicitly: `step(obs, states)` gives an
-embedding and the next states, `unroll` does it for a stretch of bars, and the heads read the embedding. A network
-without memory hands the observation through as its own embedding.
-"""
+"""Layers that networks are made of: perceptrons, and encoders that treat every symbol alike."""
 
 from __future__ import annotations
 
@@ -15,10 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from wealtharena.agents.tanh import FastTanh
+from wealtharena.agents.networks.tanh import FastTanh
 from wealtharena.config.specs.agent import ModelSpec
-from wealtharena.config.specs.asset import LimitSpec
-from wealtharena.envs.actions import allocation_table
 
 ACTIVATIONS: Mapping[str, type[nn.Module]] = {"tanh": FastTanh, "relu": nn.ReLU, "silu": nn.SiLU}
 
@@ -155,110 +147,3 @@ class FlatCritic(nn.Module):
     def forward(self, observation: Tensor, action: Tensor | None = None) -> Tensor:
         values: Tensor = self.body(observation if action is None else torch.cat([observation, action], dim=-1))
         return values
-
-
-class Network(nn.Module):
-    """Actor and critic over one observation layout; see the module's words for the interface.
-
-    `state_shapes` names what is carried from bar to bar (without the batch), empty for a network without memory.
-    `log_std` is the state-independent spread of a Gaussian action; None for an allocation.
-    """
-
-    log_std: nn.Parameter | None
-    table: Tensor
-
-    def __init__(
-        self, model: ModelSpec, layout: Layout, limits: LimitSpec, *, action: str, critic: bool = True
-    ) -> None:
-        super().__init__()
-        self.action = action
-        self.assets = len(layout.symbols)
-        table = torch.from_numpy(allocation_table(self.assets, limits))
-        self.register_buffer("table", table, persistent=False)
-        self.outputs = self.assets if action == "weights" else len(table)
-        self.model_name = model.name
-        self.state_shapes: dict[str, tuple[int, ...]] = {}
-        self._build(model, layout, critic=critic)
-        if action == "weights":
-            shape = 1 if model.name == "attention" else self.assets
-            self.log_std = nn.Parameter(torch.full((shape,), float(model.initial_log_std)))
-        else:
-            self.register_parameter("log_std", None)
-
-    def _build(self, model: ModelSpec, layout: Layout, *, critic: bool) -> None:
-        self.cell: nn.GRUCell | nn.LSTMCell | None = None
-        if model.name == "attention":
-            self.actor: nn.Module = SymbolActor(
-                model, layout, action=self.action, long_only=len(self.table) == self.assets + 1
-            )
-            self.critic: nn.Module | None = SymbolCritic(model, layout) if critic else None
-            return
-        inputs = layout.size
-        if model.name in ("gru", "lstm"):
-            size = model.recurrent_size
-            self.encoder = mlp(layout.size, model.hidden[:1], model.activation, None)
-            self.cell = (nn.GRUCell if model.name == "gru" else nn.LSTMCell)(model.hidden[0], size)
-            names = ("hidden",) if model.name == "gru" else ("hidden", "memory")
-            self.state_shapes = dict.fromkeys(names, (size,))
-            inputs = size
-            hidden: Sequence[int] = model.hidden[1:]
-        else:
-            hidden = model.hidden
-        self.actor = mlp(inputs, hidden, model.activation, self.outputs, gain=0.01)
-        self.critic = mlp(inputs, hidden, model.activation, 1) if critic else None
-
-    @property
-    def recurrent(self) -> bool:
-        return bool(self.state_shapes)
-
-    def initial_states(self, batch: int) -> tuple[Tensor, ...]:
-        """Return what is remembered before the first bar: zeros [batch, ...]."""
-        return tuple(torch.zeros(batch, *shape) for _, shape in sorted(self.state_shapes.items()))
-
-    def step(self, observation: Tensor, states: tuple[Tensor, ...] = ()) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Return the embedding of one bar [B, E] and the next states."""
-        if self.cell is None:
-            return observation, ()
-        encoded = self.encoder(observation)
-        if len(states) == 1:
-            hidden = self.cell(encoded, states[0])
-            return hidden, (hidden,)
-        hidden, memory = self.cell(encoded, (states[0], states[1]))
-        return hidden, (hidden, memory)
-
-    def unroll(self, observations: Tensor, states: tuple[Tensor, ...], starts: Tensor) -> Tensor:
-        """Return embeddings [L, B, E] of a stretch; memory is wiped before every bar where `starts` [L, B] is 1."""
-        if self.cell is None:
-            return observations
-        embeddings = []
-        for observation, start in zip(observations, starts, strict=True):
-            keep = (1.0 - start).unsqueeze(-1)
-            embedding, states = self.step(observation, tuple(state * keep for state in states))
-            embeddings.append(embedding)
-        return torch.stack(embeddings)
-
-    def parameters_of(self, embedding: Tensor) -> Tensor:
-        """Return means in (-1, 1) [B, A], or the logits of the allocations [B, K], for embeddings [B, E]."""
-        raw: Tensor = self.actor(embedding)
-        return torch.tanh(raw) if self.action == "weights" else raw
-
-    def value_of(self, embedding: Tensor) -> Tensor:
-        """Return values [B] for embeddings [B, E]."""
-        assert self.critic is not None, "this network was built without a critic"
-        values: Tensor = self.critic(embedding)
-        return values.squeeze(-1)
-
-    def mode(self, parameters: Tensor) -> Tensor:
-        """Return the most likely action as weights [B, A]."""
-        if self.action == "weights":
-            return parameters
-        return self.table[parameters.argmax(dim=-1)]
-
-
-def build_network(
-    model: ModelSpec, layout: Layout, limits: LimitSpec, *, action: str, seed: int, critic: bool = True
-) -> Network:
-    """Return a fresh network; the same seed gives the same weights, and torch's own generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return Network(model, layout, limits, action=action, critic=critic)

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from wealtharena.agents.engine import Workbench, require_tested_ray_version
-from wealtharena.agents.learner import check_finite
 from wealtharena.agents.networks import Network
-from wealtharena.agents.on_policy import runner_setup
-from wealtharena.agents.replay import Replay, Transitions
-from wealtharena.agents.replay_spec import OffPolicySpec
+from wealtharena.agents.off_policy.replay import Replay, Transitions
+from wealtharena.agents.optimizer import check_finite
+from wealtharena.agents.runner import BatchedEnvRunner, runner_setup
+from wealtharena.agents.specs import OffPolicySpec
 from wealtharena.errors import ConfigError
 
 
@@ -57,18 +57,6 @@ def require_local(bench: Workbench) -> None:
         )
 
 
-def polyak(target: torch.nn.Module, online: torch.nn.Module, tau: float) -> None:
-    """Move the target's parameters the share `tau` towards the online ones."""
-    with torch.no_grad():
-        torch._foreach_lerp_(list(target.parameters()), list(online.parameters()), tau)
-
-
-def clip(parameters: list[torch.nn.Parameter], max_norm: float | None) -> None:
-    """Clip the global gradient norm where a limit is set."""
-    if max_norm is not None:
-        torch.nn.utils.clip_grad_norm_(parameters, max_norm)
-
-
 class UpdateState:
     """What off-policy and offline engines save of an update."""
 
@@ -101,8 +89,6 @@ class OffPolicyEngine:
         require_tested_ray_version()
         require_local(bench)
         from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
-
-        from wealtharena.agents.rollout import BatchedEnvRunner
 
         self.algo, self.update = algo, update
         setup = runner_setup(

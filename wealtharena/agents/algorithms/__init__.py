@@ -1,0 +1,1 @@
+"""Algorithms, one file each and nothing else: `conf/algo/<name>.yaml` names the file."""

@@ -1,0 +1,1 @@
+"""Learning from remembered or recorded steps: replay, updates, recordings."""
