@@ -43,7 +43,8 @@ def main() -> int:
     parser.add_argument("--examples", type=int, default=400)
     parser.add_argument("--seed", type=int, default=1)
     wish = parser.parse_args()
-    from tests.deployment.rooms import live, stocked
+    from tests.deployment.rooms import live
+    from tests.registry.shelf import stocked
 
     with tempfile.TemporaryDirectory() as folder:
         stocked(Path(folder))

@@ -21,7 +21,7 @@ _CHILD = r"""
 import json, os, re, sys, time
 import numpy as np
 began = time.perf_counter()
-from wealtharena.deployment.manager import ProductionModelManager
+from wealtharena.prediction.manager import ProductionModelManager
 manager = ProductionModelManager(sys.argv[1])
 manager.refresh()
 started = time.perf_counter() - began

@@ -137,21 +137,18 @@ async def soak(address: str, root: Path, *, seconds: int, rate: int, connections
 
 def answers_by_version(root: Path, agent: str, body: bytes) -> dict[str, list[float]]:
     """Return the weights that each version gives for the request."""
-    from wealtharena.deployment import answers
-    from wealtharena.deployment.schemas import PredictBody
+    from wealtharena.prediction.inputs import Portfolio
+    from wealtharena.prediction.observations import Question, from_questions
     from wealtharena.registry import ModelCheckpoint
 
-    store = ModelCheckpoint(root)
+    store, asked = ModelCheckpoint(root), json.loads(body)
     found = {}
     for version in ("v1", "v2"):
         policy = store.load_checkpoint(agent, version).policy
-        parsed = PredictBody.model_validate_json(body)
-        features = answers._array(policy, parsed.features or [], "features")[None]
-        from wealtharena.deployment.inputs import Portfolio, portfolio_rows
-
-        assert parsed.portfolio is not None
-        held = portfolio_rows(policy, Portfolio(**parsed.portfolio.model_dump()), 1)
-        found[version] = policy.act(features, held).weights[0].tolist()
+        given = from_questions(
+            policy, [Question(features=asked["features"], portfolio=Portfolio(**asked["portfolio"]))]
+        )
+        found[version] = policy.act(given.features, given.portfolio).weights[0].tolist()
     assert max(abs(a - b) for a, b in zip(found["v1"], found["v2"], strict=True)) > 1e-3
     return found
 

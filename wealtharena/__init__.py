@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from gymnasium.envs.registration import register, registry
 
 if TYPE_CHECKING:
-    from wealtharena.deployment import ProductionModelManager
+    from wealtharena.prediction import ProductionModelManager
     from wealtharena.registry import ModelCheckpoint
 
 __all__ = ["ModelCheckpoint", "ProductionModelManager"]
 
-_LATE = {"ModelCheckpoint": "wealtharena.registry", "ProductionModelManager": "wealtharena.deployment"}
+_LATE = {"ModelCheckpoint": "wealtharena.registry", "ProductionModelManager": "wealtharena.prediction"}
 _ENV_ID = "wealtharena/Portfolio-v0"
 
 if _ENV_ID not in registry:

@@ -19,11 +19,10 @@ from typing import Any
 import httpx
 import numpy as np
 
-from tests.registry.shelf import AGENT, save
+from tests.registry.shelf import AGENT
 from wealtharena.deployment.app import build
 from wealtharena.deployment.guard import Guard
 from wealtharena.deployment.settings import Settings
-from wealtharena.registry import ModelCheckpoint, promote
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FEATURES = np.zeros((3, 2, 2)).tolist()
@@ -44,17 +43,6 @@ def settings(folder: Path, **changes: Any) -> Settings:
         "audit_file": folder / "audit.jsonl",
     }
     return Settings(**{**base, **changes})
-
-
-def stocked(folder: Path) -> ModelCheckpoint:
-    """Return a registry with a production agent, a simulated one on paper and one with nothing promoted."""
-    store = ModelCheckpoint(folder / "checkpoints")
-    save(store, "v1", verdict="promotable", weights=(0.5, 0.2, 0.1), slope=0.05)
-    promote(store, AGENT, "v1")
-    save(store, "s1", agent="etf", simulated=True)
-    promote(store, "etf", "s1")
-    save(store, "c1", agent="commodities")
-    return store
 
 
 @dataclass

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.deployment.rooms import live, stocked
-from tests.registry.shelf import AGENT, save
+from tests.deployment.rooms import live
+from tests.registry.shelf import AGENT, save, stocked
 from wealtharena.registry import promote
 
 webdriver = pytest.importorskip("selenium.webdriver")

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from benchmarks.serve_fuzz import cases, fuzz
-from tests.deployment.rooms import FEATURES, live, stocked
-from tests.registry.shelf import AGENT, save
+from tests.deployment.rooms import FEATURES, live
+from tests.registry.shelf import AGENT, save, stocked
 from wealtharena.registry import promote, rollback
 
 WEIGHTS = {"v1": 0.5, "v2": 0.9}

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.deployment.rooms import FEATURES, Client, client, stocked
-from tests.registry.shelf import AGENT, SYMBOLS, save
+from tests.deployment.rooms import FEATURES, Client, client
+from tests.registry.shelf import AGENT, SYMBOLS, save, stocked
 from wealtharena.deployment import keys
 from wealtharena.registry import promote
 

@@ -12,7 +12,7 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from wealtharena.registry import ModelCheckpoint, Recording
+from wealtharena.registry import ModelCheckpoint, Recording, promote
 
 SYMBOLS = ("BTC-USD", "ETH-USD", "SOL-USD")
 FEATURES = ("log_return_1", "log_return_5")
@@ -131,3 +131,14 @@ def save(
         metadata={**metadata(**changes), **(described or {})},
         config="seed: 0\n",
     )
+
+
+def stocked(folder: Path) -> ModelCheckpoint:
+    """Return a registry with a production agent, a simulated one on paper and one with nothing promoted."""
+    store = ModelCheckpoint(folder / "checkpoints")
+    save(store, "v1", verdict="promotable", weights=(0.5, 0.2, 0.1), slope=0.05)
+    promote(store, AGENT, "v1")
+    save(store, "s1", agent="etf", simulated=True)
+    promote(store, "etf", "s1")
+    save(store, "c1", agent="commodities")
+    return store

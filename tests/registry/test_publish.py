@@ -5,14 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.registry.trained import World, frame_until, world
-from wealtharena.deployment.manager import ProductionModelManager
-from wealtharena.deployment.prediction import Prediction
+from tests.registry.trained import frame_until, put_on_paper, world
 from wealtharena.envs.market import Market
 from wealtharena.envs.simulate import simulate
-from wealtharena.registry import ModelCheckpoint, promote
+from wealtharena.prediction.answers import Prediction
 from wealtharena.registry.inference import PIECE
-from wealtharena.registry.publish import publish, record
+from wealtharena.registry.publish import record
 
 CASES = [
     ("crypto", "mlp", "weights"),
@@ -21,23 +19,6 @@ CASES = [
     ("etf", "attention", "weights"),
     ("stocks", "mlp", "allocation"),
 ]
-
-
-def put_on_paper(root: Path, made: World) -> ProductionModelManager:
-    store = ModelCheckpoint(root)
-    bars = made.features.bars
-    publish(
-        store,
-        made.policy,
-        version="run-1",
-        spec=made.spec,
-        features=made.features,
-        start=0,
-        stop=bars,
-        facts=made.facts,
-    )
-    promote(store, made.spec.asset.agent, "run-1")
-    return ProductionModelManager(root)
 
 
 @pytest.mark.parametrize(("asset", "model", "action"), CASES)

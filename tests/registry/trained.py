@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from wealtharena.config import ExperimentSpec, compose
 from wealtharena.data import load
 from wealtharena.envs.observation import ObservationLayout
 from wealtharena.features import FeaturePanel, Scaler, compute
+from wealtharena.prediction.manager import ProductionModelManager
+from wealtharena.registry import ModelCheckpoint, promote
+from wealtharena.registry.publish import publish
 
 BARS = 640  # warm-up, the slowest indicator, and some to trade
 
@@ -68,3 +72,21 @@ def frame_until(features: FeaturePanel, row: int, *, history: int) -> pd.DataFra
                 part[name] = values[rows, column]
         parts.append(pd.DataFrame(part))
     return pd.concat(parts).sample(frac=1.0, random_state=np.random.RandomState(0))
+
+
+def put_on_paper(root: Path, made: World) -> ProductionModelManager:
+    """Publish a world's policy as `run-1`, put it on paper and return who answers from it."""
+    store = ModelCheckpoint(root)
+    bars = made.features.bars
+    publish(
+        store,
+        made.policy,
+        version="run-1",
+        spec=made.spec,
+        features=made.features,
+        start=0,
+        stop=bars,
+        facts=made.facts,
+    )
+    promote(store, made.spec.asset.agent, "run-1")
+    return ProductionModelManager(root)

@@ -15,8 +15,8 @@ from wealtharena.agents.policy import NetworkPolicy, load_policy
 from wealtharena.config import compose
 from wealtharena.data import load
 from wealtharena.deployment.app import build
-from wealtharena.deployment.manager import ProductionModelManager
 from wealtharena.errors import ConfigError, TrainingError
+from wealtharena.prediction.manager import ProductionModelManager
 from wealtharena.registry import ModelCheckpoint
 from wealtharena.registry.history import read_pointer
 from wealtharena.tasks import dispatch

@@ -18,14 +18,15 @@ from starlette.requests import ClientDisconnect
 
 from wealtharena.deployment import answers, openapi
 from wealtharena.deployment.guard import Audit, BodyTooLargeError, Guard, Keys
-from wealtharena.deployment.inputs import InputError
 from wealtharena.deployment.limits import RateLimiter
-from wealtharena.deployment.manager import ProductionModelManager, ServedAgent
 from wealtharena.deployment.meters import CONTENT_TYPE, Meters
 from wealtharena.deployment.page import front_page
 from wealtharena.deployment.schemas import AgentDetail, AgentList, Health, PredictAnswer, PredictBody, Ready
 from wealtharena.deployment.settings import Settings
 from wealtharena.errors import CheckpointError, DataError
+from wealtharena.prediction.agent import ServedAgent
+from wealtharena.prediction.inputs import InputError
+from wealtharena.prediction.manager import ProductionModelManager
 
 logger = logging.getLogger("wealtharena.deployment")
 BODY_SECONDS = 20

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from wealtharena.deployment.manager import ServedAgent
+from wealtharena.prediction.agent import ServedAgent
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's own name for the folder, read when it is imported
 CONTENT_TYPE = CONTENT_TYPE_LATEST

@@ -12,9 +12,10 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ValidationError
 
 from wealtharena.deployment import answers
-from wealtharena.deployment.manager import ProductionModelManager, ServedAgent
 from wealtharena.deployment.schemas import ErrorBody, PredictBody, Ready
 from wealtharena.deployment.style import STYLE
+from wealtharena.prediction.agent import ServedAgent
+from wealtharena.prediction.manager import ProductionModelManager
 
 MAX_PROBLEMS = 20
 _REASONS = {

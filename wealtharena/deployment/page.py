@@ -8,9 +8,10 @@ from html import escape
 from typing import Any
 
 from wealtharena.deployment.answers import SIGNALS_SHOWN
-from wealtharena.deployment.explain import Holding
-from wealtharena.deployment.manager import ProductionModelManager, ServedAgent
 from wealtharena.deployment.style import STYLE
+from wealtharena.prediction.agent import ServedAgent
+from wealtharena.prediction.explain import Holding
+from wealtharena.prediction.manager import ProductionModelManager
 
 _TITLES = {
     "asx_stocks": "ASX stocks",

@@ -10,65 +10,17 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from wealtharena.deployment.explain import Explanation, explain
-from wealtharena.deployment.inputs import (
-    InputError,
-    Observations,
-    flat_portfolio,
-    from_array,
-    portfolio_rows,
-    states_of,
-)
-from wealtharena.deployment.prediction import Origin, Prediction
 from wealtharena.errors import CheckpointError
+from wealtharena.prediction.agent import ServedAgent, origin_of
+from wealtharena.prediction.answers import Prediction
+from wealtharena.prediction.explain import explain
+from wealtharena.prediction.observations import Question, from_array, from_questions
 from wealtharena.registry import history
 from wealtharena.registry.checkpoints import ModelCheckpoint
-from wealtharena.registry.history import Pointer, Stage
-from wealtharena.registry.inference import OnnxPolicy
-from wealtharena.registry.metadata import Metadata
+from wealtharena.registry.history import Stage
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-@dataclass(frozen=True, eq=False)
-class ServedAgent:
-    """One version on one stage, ready to answer; replaced whole when the stage changes hands."""
-
-    pointer: Pointer
-    policy: OnnxPolicy
-    explanation: Explanation
-
-    @property
-    def metadata(self) -> Metadata:
-        return self.policy.metadata
-
-    def predict(
-        self, given: Observations, state: Mapping[str, Any] | None = None, *, as_of: str | None = None
-    ) -> list[Prediction]:
-        """Return one answer for each of N observations; `state` is [N, ...] by name, or None for a fresh start."""
-        rows = len(given.features)
-        found = self.policy.act(given.features, given.portfolio, states_of(self.policy, state, rows))
-        meta, pointer = self.policy.metadata, self.pointer
-        origin = Origin(
-            agent=pointer.agent,
-            version=pointer.version,
-            stage=pointer.stage,
-            verdict=pointer.verdict,
-            simulated=meta.simulated,
-            symbols=meta.symbols,
-            flat_portfolio_assumed=given.flat_assumed,
-            as_of=as_of,
-        )
-        return [
-            Prediction(
-                origin,
-                row,
-                {name: value[n] for name, value in found.states.items()},
-                None if found.spread is None else float(found.spread[n]),
-            )
-            for n, row in enumerate(found.weights)
-        ]
 
 
 @dataclass
@@ -124,11 +76,10 @@ class ProductionModelManager:
         """
         served = self._served.get(agent) or self._find(agent)
         if hasattr(bars, "columns"):
-            given, as_of = self._from_bars(served, bars, portfolio)
-            return served.predict(given, state, as_of=as_of)[0]
-        given = from_array(served.policy, bars, portfolio)
-        answers = served.predict(given, state)
-        return answers[0] if np.ndim(bars) in (1, 3) else answers  # type: ignore[arg-type]  # from_array refused all but arrays
+            asked = Question(bars=bars, portfolio=portfolio, state=state)  # type: ignore[arg-type]  # checked by those who read them
+            return served.predict(from_questions(served.policy, [asked]))[0]
+        answers = served.predict(from_array(served.policy, bars, portfolio, state))
+        return answers[0] if np.ndim(bars) in (1, 3) else list(answers)  # type: ignore[arg-type]  # from_array refused all but arrays
 
     def list_agents(self) -> list[dict[str, Any]]:
         """Return every agent of the registry: what is on each stage, and whether it is loaded; the configured first."""
@@ -203,7 +154,7 @@ class ProductionModelManager:
                     return current
                 loaded = self.store.load_checkpoint(agent, pointer.version, manifest_sha256=pointer.manifest_sha256)
                 loaded.policy.check_probe()
-                return ServedAgent(pointer=pointer, policy=loaded.policy, explanation=explain(loaded.policy))
+                return ServedAgent(pointer, loaded.policy, explain(loaded.policy), origin_of(pointer, loaded.metadata))
         raise CheckpointError(
             f"{agent} has nothing {'on stage ' + stage if stage else 'in production or on paper'}",
             hint="promote a version with task=deploy",
@@ -219,13 +170,3 @@ class ProductionModelManager:
             except FileNotFoundError:
                 marks.append(None)
         return tuple(marks)
-
-    def _from_bars(self, served: ServedAgent, bars: object, portfolio: object | None) -> tuple[Observations, str]:
-        from wealtharena.deployment.bars import observe
-
-        features, as_of = observe(served.policy.metadata, bars)  # type: ignore[arg-type]  # it has columns, and observe checks them
-        held = flat_portfolio(served.policy, 1) if portfolio is None else portfolio_rows(served.policy, portfolio, 1)
-        return Observations(features, held, flat_assumed=portfolio is None), as_of
-
-
-__all__ = ["InputError", "ProductionModelManager", "ServedAgent"]

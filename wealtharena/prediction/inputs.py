@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from wealtharena.registry.inference import OnnxPolicy
 
 Float32Array = npt.NDArray[np.float32]
 MAX_ABS_WEIGHT = 100.0
+MAX_NUMBER = 1e30  # of a feature or a carried state
 
 
 class InputError(DataError):
@@ -37,15 +38,6 @@ class Portfolio:
     cash: float | None = None
     drawdown: float = 0.0
     leverage: float | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Observations:
-    """Inputs of N decisions, as the graph takes them."""
-
-    features: Float32Array  # [N, A, window, F] raw
-    portfolio: Float32Array  # [N, A + 3]
-    flat_assumed: bool
 
 
 def flat_portfolio(policy: OnnxPolicy, rows: int) -> Float32Array:
@@ -101,69 +93,60 @@ def _portfolio_row(policy: OnnxPolicy, portfolio: Portfolio, field: str) -> Floa
     return row
 
 
-def from_array(
-    policy: OnnxPolicy, observation: object, portfolio: object | None, *, field: str = "observation"
-) -> Observations:
-    """Return the inputs of an observation array.
-
-    [A, window, F] or [N, A, window, F] are raw features; [D] or [N, D] is what the environment shows its agent: scaled
-    features and the portfolio, which then must not be given besides. InputError names `field` or `portfolio`.
-    """
-    array = np.asarray(observation, dtype=np.float32)
-    if array.ndim in (1, 2):
-        if portfolio is not None:
-            raise InputError(
-                "portfolio", "is part of a flat observation already", hint="leave it out, or pass features"
-            )
-        return _from_flat(policy, finite_array(array, field).reshape(-1, array.shape[-1]), field)
-    shape = policy.feature_shape
-    if array.shape[-3:] != shape or array.ndim > 4 or array.size == 0:
-        raise InputError(field, f"has shape {list(array.shape)}, expected [symbols, window, features] = {list(shape)}")
-    if np.isinf(array).any():
-        raise InputError(field, "holds an infinite value", hint="NaN stands for a symbol that has no value")
-    features = np.ascontiguousarray(array.reshape(-1, *shape))
-    rows = len(features)
-    held = flat_portfolio(policy, rows) if portfolio is None else portfolio_rows(policy, portfolio, rows)
-    return Observations(features, held, flat_assumed=portfolio is None)
-
-
-def _from_flat(policy: OnnxPolicy, flat: Float32Array, field: str) -> Observations:
+def features_row(policy: OnnxPolicy, values: Sequence[Sequence[Sequence[float]]], *, field: str) -> Float32Array:
+    """Return features [A, window, F]; InputError names the first part of another length, and what is too large."""
     assets, window, features = policy.feature_shape
-    size = assets * window * features
-    if flat.shape[1] != size + assets + 3:
+    if len(values) != assets:
         raise InputError(
             field,
-            f"has {flat.shape[1]} numbers, expected {size + assets + 3}",
-            hint="as ObservationLayout lays them out",
+            f"has {len(values)} symbols, expected {assets}",
+            hint=f"in this order: {', '.join(policy.metadata.symbols)}",
         )
-    mean, std = (np.asarray(policy.scaler[key], dtype=np.float64) for key in ("mean", "std"))
-    raw = flat[:, :size].reshape(-1, assets, window, features).astype(np.float64) * std + mean
-    return Observations(raw.astype(np.float32), np.ascontiguousarray(flat[:, size:]), flat_assumed=False)
+    for i, bars in enumerate(values):
+        if len(bars) != window:
+            raise InputError(f"{field}.{i}", f"has {len(bars)} bars, expected {window}", hint="oldest first")
+        for j, numbers in enumerate(bars):
+            if len(numbers) != features:
+                raise InputError(
+                    f"{field}.{i}.{j}",
+                    f"has {len(numbers)} features, expected {features}",
+                    hint="GET /agents/{id} names them",
+                )
+    array = np.array(values, dtype=np.float64)
+    if array.size and np.abs(array).max() > MAX_NUMBER:
+        raise InputError(field, "holds a number beyond 1e30")
+    return array.astype(np.float32)
 
 
 def states_of(
-    policy: OnnxPolicy, state: Mapping[str, Any] | None, rows: int, *, field: str = "state"
+    policy: OnnxPolicy, given: Sequence[Mapping[str, Any] | None], fields: Sequence[str]
 ) -> dict[str, Float32Array] | None:
-    """Return the carried states [N, ...] by name, None where none is given; InputError names what doesn't fit."""
-    if state is None:
+    """Return the carried states [N, ...] by name, None where no decision has one; a decision without one begins afresh.
+
+    A state is given in its own shape or as its numbers in a row. InputError names what is unknown, missing or unfit.
+    """
+    if not any(given):
         return None
-    shapes = policy.metadata.states
-    for name in state:
-        if name not in shapes:
-            raise InputError(
-                f"{field}.{name}", "unknown state", hint=f"the agent carries {', '.join(shapes) or 'none'}"
-            )
-    states = {}
-    for name, shape in shapes.items():
-        if name not in state:
-            raise InputError(f"{field}.{name}", "is missing", hint="hand back the state of the last answer")
-        array = finite_array(state[name], f"{field}.{name}")
-        if array.shape == shape and rows == 1:
-            array = array[None]
-        if array.shape != (rows, *shape):
-            raise InputError(f"{field}.{name}", f"has shape {list(array.shape)}, expected {list(shape)}")
-        states[name] = np.ascontiguousarray(array)
+    states = policy.start_states(len(given))
+    for row, (own, field) in enumerate(zip(given, fields, strict=True)):
+        for name in (*(own or ()), *(states if own else ())):
+            if name not in states:
+                raise InputError(
+                    f"{field}.{name}", "unknown state", hint=f"the agent carries {', '.join(states) or 'none'}"
+                )
+            if name not in own:  # type: ignore[operator]  # there are names only where there is a state
+                raise InputError(f"{field}.{name}", "is missing", hint="hand back the state of the last answer")
+            _fill(states[name][row], own[name], f"{field}.{name}")  # type: ignore[index]  # as above
     return states
+
+
+def _fill(target: Float32Array, values: object, field: str) -> None:
+    array = finite_array(values, field)
+    if array.size != target.size:
+        raise InputError(field, f"has {array.size} numbers, expected {target.size}")
+    if array.size and np.abs(array).max() > MAX_NUMBER:
+        raise InputError(field, "holds a number beyond 1e30")
+    target[...] = array.reshape(target.shape)
 
 
 def finite_array(values: object, field: str) -> Float32Array:

@@ -1,25 +1,16 @@
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-import tomllib
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
-from tests.deployment.rooms import REPOSITORY, stocked
-from tests.registry.shelf import AGENT, FEATURES, SPLIT, SYMBOLS, save
-from wealtharena.deployment.bars import observe
-from wealtharena.deployment.inputs import InputError, Portfolio
-from wealtharena.deployment.manager import ProductionModelManager
-from wealtharena.deployment.prediction import Prediction
+from tests.registry.shelf import AGENT, FEATURES, SPLIT, save, stocked
+from tests.registry.trained import put_on_paper, world
 from wealtharena.errors import CheckpointError
+from wealtharena.prediction.answers import Prediction
+from wealtharena.prediction.inputs import InputError, Portfolio
+from wealtharena.prediction.manager import ProductionModelManager
 from wealtharena.registry import ModelCheckpoint, promote, rollback, withdraw
 
 ZEROS = np.zeros((3, 2, 2), dtype=np.float32)
@@ -98,64 +89,6 @@ def test_a_state_that_the_agent_does_not_carry_is_refused(manager: ProductionMod
         manager.get_model_prediction("crypto", ZEROS, state={"hidden": [0.0]})
 
 
-def frame(bars: int = 40, symbols: tuple[str, ...] = SYMBOLS, end: str = "2026-03-01") -> pd.DataFrame:
-    rng = np.random.default_rng(1)
-    days = pd.date_range(end=end, periods=bars, tz="UTC")
-    close = 100 * np.exp(np.cumsum(rng.normal(0, 0.01, (bars, len(symbols))), axis=0))
-    parts = [pd.DataFrame({"timestamp": days, "symbol": name, "close": close[:, i]}) for i, name in enumerate(symbols)]
-    return pd.concat(parts, ignore_index=True)
-
-
-def test_bars_become_the_newest_features(manager: ProductionModelManager) -> None:
-    bars = frame()
-    answer = manager.get_model_prediction("crypto", bars)
-    assert isinstance(answer, Prediction)
-    last = np.log(bars[bars.symbol == "ETH-USD"].close.to_numpy())
-    assert answer["ETH-USD"] == pytest.approx(0.2 + 0.05 * (last[-1] - last[-2]), abs=1e-6)
-    assert answer.as_of == "2026-03-01T00:00:00"
-
-
-@pytest.mark.parametrize(
-    ("change", "field"),
-    [
-        (lambda f: f.drop(columns="close"), "bars.close"),
-        (lambda f: f.assign(timestamp="yesterday-ish"), "bars.timestamp"),
-        (lambda f: f.assign(close="dear"), "bars.close"),
-        (lambda f: f.assign(close=np.inf), "bars.close"),
-        (lambda f: f[f.symbol != "SOL-USD"], "bars.SOL-USD"),
-        (lambda f: pd.concat([f, f.assign(symbol="DOGE")]), "bars.DOGE"),
-        (lambda f: pd.concat([f, f.iloc[[3]]]), "bars.BTC-USD"),
-        (lambda f: f.groupby("symbol").tail(29), "bars.BTC-USD"),
-        (lambda f: f.assign(close=f.close.where(f.symbol != "ETH-USD", -1.0)), "bars.ETH-USD"),
-    ],
-)
-def test_bars_that_cannot_be_used_are_refused_by_their_name(
-    manager: ProductionModelManager, change: object, field: str
-) -> None:
-    with pytest.raises(InputError) as caught:
-        manager.get_model_prediction("crypto", change(frame()))  # type: ignore[operator]
-    assert caught.value.field == field
-
-
-def test_stale_bars_are_refused_where_a_limit_is_given(manager: ProductionModelManager) -> None:
-    meta = manager.load_agent_model("crypto").metadata
-    meta = meta.model_copy(
-        update={"recipe": meta.recipe.model_copy(update={"asset": {"universe": {"calendar": "24/7"}}})}
-    )
-    now = pd.Timestamp("2026-03-04T12:00", tz="UTC").to_pydatetime()
-    observe(meta, frame(), max_stale_bars=3, now=now)
-    with pytest.raises(InputError, match=r"bars\.BTC-USD: is stale: its last bar is of 2026-03-01"):
-        observe(meta, frame(), max_stale_bars=2, now=now)
-    with pytest.raises(InputError, match="lies in the future"):
-        observe(meta, frame(end="2026-03-06"), max_stale_bars=3, now=now)
-
-
-def test_weekends_make_no_stale_bars_where_nothing_trades(manager: ProductionModelManager) -> None:
-    meta = manager.load_agent_model("crypto").metadata
-    monday = pd.Timestamp("2026-03-02T08:00", tz="UTC").to_pydatetime()
-    observe(meta, frame(end="2026-02-27"), max_stale_bars=1, now=monday)  # the last bar is Friday's
-
-
 def test_promotions_and_rollbacks_are_taken_up(store: ModelCheckpoint, manager: ProductionModelManager) -> None:
     manager.load_agent_model("crypto")
     save(store, "v2", verdict="promotable", weights=(0.0, 0.0, 0.9))
@@ -232,28 +165,6 @@ def test_why_an_agent_holds_what_it_holds_is_measured(manager: ProductionModelMa
         assert holding.signals[1].effect == pytest.approx(0.0, abs=1e-7)
 
 
-def test_serving_imports_neither_torch_nor_ray(tmp_path: Path) -> None:
-    stocked(tmp_path)
-    code = (
-        "import sys, numpy as np\n"
-        "from wealtharena.deployment.app import build\n"
-        "from wealtharena.deployment import server\n"
-        "import wealtharena.tasks.serve, wealtharena.features.computing\n"
-        "from wealtharena.deployment.manager import ProductionModelManager\n"
-        "manager = ProductionModelManager(sys.argv[1])\n"
-        "manager.get_model_prediction('crypto', np.zeros((3, 2, 2)))\n"
-        "print(sorted({name.partition('.')[0] for name in sys.modules} & {'torch', 'ray', 'wandb', 'onnx', 'onnxscript', 'numba'}))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "checkpoints")],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.strip() == "[]"
-
-
 def test_a_large_batch_is_the_same_as_its_rows(manager: ProductionModelManager) -> None:
     rng = np.random.default_rng(0)
     features = rng.normal(size=(1025, 3, 2, 2)).astype(np.float32)
@@ -265,50 +176,23 @@ def test_a_large_batch_is_the_same_as_its_rows(manager: ProductionModelManager) 
         np.testing.assert_allclose(together[row].weights, alone.weights, atol=1e-6)  # type: ignore[union-attr]
 
 
-def test_the_container_holds_all_that_serving_imports(tmp_path: Path) -> None:
-    """The Dockerfile installs `[dependency-groups] serve`; with everything else out of reach, bars are answered."""
-    stocked(tmp_path)
-    owners = metadata.packages_distributions()
-    held = serving_distributions() | {"wealtharena"}
-    absent = [module for module, names in owners.items() if not held & {canonicalize_name(name) for name in names}]
-    code = (
-        "import json, sys\n"
-        "class Absent:\n"
-        "    names = frozenset(json.loads(sys.argv[2]))\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.partition('.')[0] in self.names:\n"
-        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
-        "sys.meta_path.insert(0, Absent())\n"
-        "import numpy as np, pandas as pd, uvicorn\n"
-        "import wealtharena.cli, wealtharena.tasks.serve\n"
-        "from wealtharena.config import compose\n"
-        "from wealtharena.deployment import app, server\n"
-        "from wealtharena.deployment.manager import ProductionModelManager\n"
-        "compose(['task=serve'])\n"
-        "days = pd.date_range('2026-01-01', periods=40, tz='UTC')\n"
-        "bars = pd.concat([pd.DataFrame({'timestamp': days, 'symbol': s, 'close': 1.0 + np.arange(40)}) "
-        "for s in ('BTC-USD', 'ETH-USD', 'SOL-USD')])\n"
-        "print(ProductionModelManager(sys.argv[1]).get_model_prediction('crypto', bars).version)"
-    )
-    line = [sys.executable, "-c", code, str(tmp_path / "checkpoints"), json.dumps(absent)]
-    done = subprocess.run(line, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "v1", done.stderr
-    assert {"torch", "ray", "wandb", "numba", "scipy"} <= set(absent)
-
-
-def serving_distributions() -> set[str]:
-    """Return the distributions that the group `serve` brings along."""
-    groups = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["dependency-groups"]
-    wanted = [Requirement(text) for text in groups["serve"]]
-    known: set[str] = set()
-    while wanted:
-        requirement = wanted.pop()
-        name = canonicalize_name(requirement.name)
-        if name in known:
-            continue
-        known.add(name)
-        for needed in map(Requirement, metadata.requires(name) or ()):
-            asked = ("", *requirement.extras)
-            if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in asked):
-                wanted.append(needed)
-    return known
+def test_a_state_is_taken_row_by_row_in_its_shape_or_flat(tmp_path: Path) -> None:
+    manager = put_on_paper(tmp_path / "checkpoints", world("forex", "gru", window=1))
+    served = manager.load_agent_model("forex")
+    probe = served.policy.probe
+    name, carried = next(iter(probe.states.items()))
+    together = manager.get_model_prediction("forex", probe.features, portfolio=probe.portfolio, state=probe.states)
+    assert isinstance(together, list)
+    for row in (0, len(probe) - 1):
+        for shaped in (carried[row], carried[row].ravel(), carried[row : row + 1]):
+            held = probe.portfolio[row]
+            alone = manager.get_model_prediction("forex", probe.features[row], portfolio=held, state={name: shaped})
+            assert isinstance(alone, Prediction)
+            np.testing.assert_allclose(alone.weights, together[row].weights, atol=1e-6)
+            np.testing.assert_allclose(alone.weights, probe.weights[row], atol=1e-5)
+    with pytest.raises(InputError, match=rf"state\.{name}: is not one of each of"):
+        manager.get_model_prediction("forex", probe.features, state={name: carried[:-1]})
+    with pytest.raises(InputError, match=rf"state\.{name}: has 2 numbers, expected"):
+        manager.get_model_prediction("forex", probe.features[0], state={name: [0.0, 0.0]})
+    with pytest.raises(InputError, match=rf"state\.{name}: holds a number beyond 1e30"):
+        manager.get_model_prediction("forex", probe.features[0], state={name: np.full_like(carried[0], 1e31)})

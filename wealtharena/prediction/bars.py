@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from wealtharena.deployment.inputs import InputError
+from wealtharena.prediction.inputs import InputError
 from wealtharena.registry.metadata import Metadata
 
 if TYPE_CHECKING:

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.registry.shelf import SYMBOLS, stocked
+from wealtharena.prediction.answers import Prediction
+from wealtharena.prediction.bars import observe
+from wealtharena.prediction.inputs import InputError
+from wealtharena.prediction.manager import ProductionModelManager
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> ProductionModelManager:
+    return ProductionModelManager(stocked(tmp_path).root)
+
+
+def frame(bars: int = 40, symbols: tuple[str, ...] = SYMBOLS, end: str = "2026-03-01") -> pd.DataFrame:
+    rng = np.random.default_rng(1)
+    days = pd.date_range(end=end, periods=bars, tz="UTC")
+    close = 100 * np.exp(np.cumsum(rng.normal(0, 0.01, (bars, len(symbols))), axis=0))
+    parts = [pd.DataFrame({"timestamp": days, "symbol": name, "close": close[:, i]}) for i, name in enumerate(symbols)]
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_bars_become_the_newest_features(manager: ProductionModelManager) -> None:
+    bars = frame()
+    answer = manager.get_model_prediction("crypto", bars)
+    assert isinstance(answer, Prediction)
+    last = np.log(bars[bars.symbol == "ETH-USD"].close.to_numpy())
+    assert answer["ETH-USD"] == pytest.approx(0.2 + 0.05 * (last[-1] - last[-2]), abs=1e-6)
+    assert answer.as_of == "2026-03-01T00:00:00"
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (lambda f: f.drop(columns="close"), "bars.close"),
+        (lambda f: f.assign(timestamp="yesterday-ish"), "bars.timestamp"),
+        (lambda f: f.assign(close="dear"), "bars.close"),
+        (lambda f: f.assign(close=np.inf), "bars.close"),
+        (lambda f: f[f.symbol != "SOL-USD"], "bars.SOL-USD"),
+        (lambda f: pd.concat([f, f.assign(symbol="DOGE")]), "bars.DOGE"),
+        (lambda f: pd.concat([f, f.iloc[[3]]]), "bars.BTC-USD"),
+        (lambda f: f.groupby("symbol").tail(29), "bars.BTC-USD"),
+        (lambda f: f.assign(close=f.close.where(f.symbol != "ETH-USD", -1.0)), "bars.ETH-USD"),
+    ],
+)
+def test_bars_that_cannot_be_used_are_refused_by_their_name(
+    manager: ProductionModelManager, change: object, field: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        manager.get_model_prediction("crypto", change(frame()))  # type: ignore[operator]
+    assert caught.value.field == field
+
+
+def test_stale_bars_are_refused_where_a_limit_is_given(manager: ProductionModelManager) -> None:
+    meta = manager.load_agent_model("crypto").metadata
+    meta = meta.model_copy(
+        update={"recipe": meta.recipe.model_copy(update={"asset": {"universe": {"calendar": "24/7"}}})}
+    )
+    now = pd.Timestamp("2026-03-04T12:00", tz="UTC").to_pydatetime()
+    observe(meta, frame(), max_stale_bars=3, now=now)
+    with pytest.raises(InputError, match=r"bars\.BTC-USD: is stale: its last bar is of 2026-03-01"):
+        observe(meta, frame(), max_stale_bars=2, now=now)
+    with pytest.raises(InputError, match="lies in the future"):
+        observe(meta, frame(end="2026-03-06"), max_stale_bars=3, now=now)
+
+
+def test_weekends_make_no_stale_bars_where_nothing_trades(manager: ProductionModelManager) -> None:
+    meta = manager.load_agent_model("crypto").metadata
+    monday = pd.Timestamp("2026-03-02T08:00", tz="UTC").to_pydatetime()
+    observe(meta, frame(end="2026-02-27"), max_stale_bars=1, now=monday)  # the last bar is Friday's
