@@ -17,14 +17,17 @@ from tests.data.specs import compose, with_data
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data import auto, load, repeat_overrides
 from wealtharena.data.bars import Bars, RawBars, raw_table
+from wealtharena.data.provider import find
 from wealtharena.data.store import Store, Window
 from wealtharena.errors import ConfigError, DataError
+
+yahoo, coingecko = find("yahoo"), find("coingecko")
 
 
 class _Asked(list[Sequence[str]]):
     """A probe that answers for the given hosts and remembers being asked."""
 
-    def __init__(self, *answering: str) -> None:
+    def __init__(self, *answering: str | None) -> None:
         super().__init__()
         self._answering = answering
 
@@ -54,7 +57,7 @@ def test_the_chain_of_forex_needs_no_network_and_asks_none(tmp_path: Path) -> No
 
 
 def test_a_store_that_covers_the_request_comes_first_and_asks_no_network(tmp_path: Path) -> None:
-    spec, probe = _spec("crypto", tmp_path), _Asked(auto.HOSTS["yahoo"])
+    spec, probe = _spec("crypto", tmp_path), _Asked(yahoo.host)
     _fill(spec, *spec.asset.universe.symbols)
     assert auto.resolve(spec.asset, spec.data, probe=probe).source == "store"
     assert probe == []
@@ -69,7 +72,7 @@ def test_a_store_that_covers_the_request_comes_first_and_asks_no_network(tmp_pat
 def test_a_store_that_lacks_a_symbol_does_not_cover_the_request(tmp_path: Path) -> None:
     spec = _spec("crypto", tmp_path)
     _fill(spec, *spec.asset.universe.symbols[1:])
-    resolution = auto.resolve(spec.asset, spec.data, probe=_Asked(auto.HOSTS["yahoo"]))
+    resolution = auto.resolve(spec.asset, spec.data, probe=_Asked(yahoo.host))
     assert resolution.source == "yahoo"
     assert "lacks 1 of 10" in resolution.reason
 
@@ -92,9 +95,9 @@ def test_a_provider_that_is_down_on_a_working_network_is_an_error_not_a_simulati
 
 def test_the_chain_is_asked_in_its_order(tmp_path: Path) -> None:
     spec = _spec("crypto", tmp_path, "asset.chain=[coingecko,yahoo]")
-    both = _Asked(auto.HOSTS["yahoo"], auto.HOSTS["coingecko"])
+    both = _Asked(yahoo.host, coingecko.host)
     assert auto.resolve(spec.asset, spec.data, probe=both).source == "coingecko"
-    assert auto.resolve(spec.asset, spec.data, probe=_Asked(auto.HOSTS["yahoo"])).source == "yahoo"
+    assert auto.resolve(spec.asset, spec.data, probe=_Asked(yahoo.host)).source == "yahoo"
     assert len(both) == 1
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.data.specs import compose, with_data
 from wealtharena import features
 from wealtharena.config.specs.experiment import ExperimentSpec
-from wealtharena.data import align, cache, load, loading, repeat_overrides
+from wealtharena.data import align, cache, load, loading, provider, repeat_overrides
 from wealtharena.data.bars import Bars, RawBars, raw_table
 from wealtharena.data.store import Store, Window
 from wealtharena.errors import ConfigError, DataError, ProviderError
@@ -171,10 +171,10 @@ def test_a_refusal_of_the_whole_run_is_raised_at_once(monkeypatch: pytest.Monkey
     real = loading.make_provider
 
     def watched(source: str, *arguments: Any, **names: Any) -> Any:
-        provider = real(source, *arguments, **names)
-        fetch = provider.fetch
-        monkeypatch.setattr(provider, "fetch", lambda symbol, *rest: (asked.append(symbol), fetch(symbol, *rest))[1])
-        return provider
+        made = real(source, *arguments, **names)
+        fetch = made.fetch
+        monkeypatch.setattr(made, "fetch", lambda symbol, *rest: (asked.append(symbol), fetch(symbol, *rest))[1])
+        return made
 
     monkeypatch.setattr(loading, "make_provider", watched)
     with pytest.raises(ProviderError, match="key"):
@@ -185,7 +185,8 @@ def test_a_refusal_of_the_whole_run_is_raised_at_once(monkeypatch: pytest.Monkey
 def test_auto_takes_the_manners_of_the_provider_it_chose() -> None:
     spec = compose(["asset=crypto", "data=auto"])
     own = compose(["data=coingecko"]).data.manners
-    assert loading.data_for("coingecko", spec.data).manners == own
-    assert loading.data_for("ecb", spec.data) is spec.data
+    coingecko = provider.find("coingecko")
+    assert provider.with_manners(coingecko, spec.data).manners == own
+    assert provider.with_manners(provider.find("ecb"), spec.data) is spec.data
     server = with_data(spec, manners=spec.data.manners.model_copy(update={"base_url": "http://127.0.0.1:1"}))
-    assert loading.data_for("coingecko", server.data) is server.data
+    assert provider.with_manners(coingecko, server.data) is server.data

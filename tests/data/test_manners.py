@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from wealtharena.config import compose
-from wealtharena.data.manners import BusyError, Manners, RefusalError, redact, retry_after
+from wealtharena.data.manners import Manners, redact, retry_after
+from wealtharena.data.provider import BusyError, RefusalError
 from wealtharena.errors import ProviderError
 
 

@@ -10,14 +10,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wealtharena.data.bars import Bars, Provider, RawBars
+    from wealtharena.data.bars import Bars, RawBars
     from wealtharena.data.loading import load, load_panel, repeat_overrides
     from wealtharena.data.panel import Panel
+    from wealtharena.data.provider import Provider
     from wealtharena.data.providers.simulated import SimulatedMarket, simulate_market
 
 _HOMES = {
     "Bars": "bars",
-    "Provider": "bars",
+    "Provider": "provider",
     "RawBars": "bars",
     "load": "loading",
     "load_panel": "loading",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import threading
 import time
@@ -12,16 +11,12 @@ from typing import Final
 
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
+from wealtharena.data import provider
 from wealtharena.data.store import Store
-from wealtharena.errors import ConfigError, DataError
+from wealtharena.errors import DataError
 
 logger = logging.getLogger(__name__)
 
-HOSTS: Final = {
-    "yahoo": "https://query2.finance.yahoo.com",
-    "alpha_vantage": "https://www.alphavantage.co",
-    "coingecko": "https://api.coingecko.com",
-}
 CONTROL: Final = "https://www.ecb.europa.eu"  # tells a provider that is down from a machine without a network
 
 Probe = Callable[[Sequence[str], float], frozenset[str]]
@@ -44,22 +39,23 @@ def resolve(asset: AssetSpec, data: DataSpec, *, probe: Probe | None = None) -> 
 
     Raises:
         DataError: there is a network, but none of the chain's providers answers on it.
-        ConfigError: the chain names an unknown source.
+        ConfigError: the chain names an unknown source, or none that has bars of this interval.
     """
     symbols = data.symbols or asset.universe.symbols[: asset.universe.max_symbols]
     lacking = Store(data.root).missing(asset.name, symbols, data.interval, data.start, data.end)
     if not lacking:
         return _log(Resolution("store", "the local store covers the request"))
     stored = f"the local store lacks {len(lacking)} of {len(symbols)} symbols"
-    hosts = {name: data.manners.base_url or HOSTS.get(name, "") for name in asset.chain if not _offline(name)}
+    sources = [provider.find(name, key="asset.chain") for name in provider.serving(asset, data.interval)]
+    hosts = {source.name: data.manners.base_url or source.host for source in sources if source.host}
     answered: frozenset[str] | None = None
-    for name in asset.chain:
-        if name not in hosts:
-            return _log(Resolution(name, f"{stored}; {name} needs no network"))
+    for source in sources:
+        if source.name not in hosts:
+            return _log(Resolution(source.name, f"{stored}; {source.name} needs no network"))
         if answered is None:
             answered = (reachable if probe is None else probe)([*hosts.values(), CONTROL], data.probe_timeout_seconds)
-        if hosts[name] in answered:
-            return _log(Resolution(name, f"{stored}; {name} answers"))
+        if hosts[source.name] in answered:
+            return _log(Resolution(source.name, f"{stored}; {source.name} answers"))
     if answered:
         raise DataError(
             f"there is a network, but {', '.join(hosts)} did not answer within {data.probe_timeout_seconds:g} s",
@@ -94,18 +90,6 @@ def _try(url: str, timeout_seconds: float, answered: set[str]) -> None:
     except (httpx.HTTPError, httpx.InvalidURL, OSError):
         return
     answered.add(url)
-
-
-def _offline(name: str) -> bool:
-    try:
-        module = importlib.import_module(f"wealtharena.data.providers.{name}")
-    except ModuleNotFoundError as error:
-        if error.name != f"wealtharena.data.providers.{name}":
-            raise
-        raise ConfigError(
-            f"asset.chain names {name}, which is no source", hint="use yahoo, ecb, coingecko, ..."
-        ) from error
-    return bool(getattr(module, "OFFLINE", False))
 
 
 def _log(resolution: Resolution) -> Resolution:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Final, Literal, Protocol, runtime_checkable
+from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -78,24 +78,6 @@ class Bars:
         """Return the bars from `start` to `end`, both included."""
         keep = window_mask(self.table["timestamp"], start, end)
         return self if keep.all() else replace(self, table=self.table[keep].reset_index(drop=True))
-
-
-@runtime_checkable
-class Provider(Protocol):
-    """One source of bars; stands as class `Provider` in wealtharena/data/providers/<name>.py.
-
-    The constructor takes `(spec: DataSpec, asset: AssetSpec)`.
-    """
-
-    name: str
-
-    def fetch(self, symbol: str, start: date | None, end: date | None, interval: str) -> RawBars:
-        """Return the symbol's bars from `start` to `end`, both included; None asks for all there is.
-
-        Raises:
-            ProviderError: the provider refused, failed, does not know the symbol or has no rows in the window.
-        """
-        ...
 
 
 def raw_table(frame: pd.DataFrame) -> pd.DataFrame:

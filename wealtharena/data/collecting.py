@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -15,9 +14,11 @@ import pandas as pd
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.config.specs.runs import CollectSpec
-from wealtharena.data import calendars
-from wealtharena.data.bars import PRICE_COLUMNS, RawBars
-from wealtharena.data.manners import BusyError, RefusalError, UnknownSymbolError, redact
+from wealtharena.data import calendars, provider
+from wealtharena.data.bars import PRICE_COLUMNS, Bars, RawBars
+from wealtharena.data.manners import redact
+from wealtharena.data.provider import BusyError, Provider, RefusalError, UnknownSymbolError
+from wealtharena.data.providers import fred
 from wealtharena.data.quality import calendar_of, inspect
 from wealtharena.data.quality.report import summary_of
 from wealtharena.data.quality.rows import bar_end
@@ -25,7 +26,6 @@ from wealtharena.data.store import Store, Window
 from wealtharena.errors import ConfigError, DataError, ProviderError
 
 Status = Literal["new", "updated", "refetched", "rejudged", "current", "failed"]
-NOT_COLLECTED: Final = ("files", "simulated", "store")
 _SAME: Final = 1e-5  # relative difference of prices up to which history counts as unchanged
 _KEPT_SHARE: Final = 0.9  # of the stored bars, that a history fetched anew must still have
 
@@ -61,15 +61,10 @@ class Collector:
         self.data = data
         self.options = collect
         self.store = Store(data.root)
-        self.chain = asset.chain if data.source == "auto" else (data.source,)
-        for name in self.chain:
-            if name in NOT_COLLECTED:
-                raise ConfigError(
-                    f"data={name} is not collected", hint="use auto, yahoo, alpha_vantage, coingecko or ecb"
-                )
+        self.chain = _chain(asset, data)
         self._rules = hashlib.sha256(data.quality.model_dump_json().encode()).hexdigest()[:16]
         self._clock = clock
-        self._providers: dict[str, Any] = {}
+        self._providers: dict[str, Provider] = {}
         self._closed: dict[str, ProviderError] = {}
         self._busy: dict[str, int] = {}
 
@@ -108,7 +103,7 @@ class Collector:
             return Outcome(series, "current", "fred", entry["rows"], 0, entry["start"], entry["end"])
         try:
             self._check_open("fred", series)
-            frame = self._provider("fred").releases(series)
+            frame = self._macro().releases(series)
         except ProviderError as error:
             self._note(error)
             return self._failed(series, error, note=False)
@@ -136,9 +131,8 @@ class Collector:
                 asked = Window(date.fromisoformat(stored) if stored else None, date.fromisoformat(entry["asked_end"]))
                 return self._keep(raw, asked, "rejudged", entry)
         self._check_open(name, symbol)
-        provider = self._provider(name)
         try:
-            raw, asked, status = self._fetch(provider, symbol, entry)
+            raw, asked, status = self._update_raw(self._provider(name), symbol, entry)
         except ProviderError as error:
             self._note(error)
             raise
@@ -161,21 +155,29 @@ class Collector:
             summary_of(quality),
         )
 
-    def _fetch(self, provider: Any, symbol: str, entry: dict[str, Any] | None) -> tuple[RawBars, Window, Status]:
+    def _update_raw(
+        self, origin: Provider, symbol: str, entry: dict[str, Any] | None
+    ) -> tuple[RawBars, Window, Status]:
         """Return the raw history up to date: the stored one continued where it has not changed, else all of it."""
         asked = self._asked(entry)
-        old = self.store.read_raw(self.asset.name, provider.name, symbol, self.data.interval) if entry else None
+        old = self.store.read_raw(self.asset.name, origin.name, symbol, self.data.interval) if entry else None
         if entry and old is not None and not self.options.refresh and _starts_within(entry, asked):
             first = _overlap_start(old, self.options.overlap_bars)
-            new = provider.fetch(symbol, first, asked.end, self.data.interval)
+            new = self._fetch(origin, symbol, Window(first, asked.end))
             if _continues(old, new, first):
                 kept = old.table[old.table["timestamp"] < pd.Timestamp(first, tz="UTC")]
                 table = pd.concat([kept, new.table], ignore_index=True)
                 return replace(new, table=table), asked, "updated"
-        raw = provider.fetch(symbol, asked.start, asked.end, self.data.interval)
+        raw = self._fetch(origin, symbol, asked)
         if old is not None and not self.options.refresh:
             _check_not_shrunk(old, raw)
         return raw, asked, "refetched" if entry else "new"
+
+    def _fetch(self, origin: Provider, symbol: str, window: Window) -> RawBars:
+        fetched = origin.fetch(symbol, window.start, window.end, self.data.interval)
+        if isinstance(fetched, Bars):
+            raise TypeError(f"{origin.name} is collected, so that its fetch must return RawBars")
+        return fetched
 
     def _asked(self, entry: dict[str, Any] | None) -> Window:
         """Return the window to ask for: the request's, never less than what is stored."""
@@ -202,27 +204,16 @@ class Collector:
         )
 
     # -- providers
-    def _provider(self, name: str) -> Any:
+    def _provider(self, name: str) -> Provider:
         if name not in self._providers:
-            home = f"wealtharena.data.providers.{name}"
-            try:
-                module = importlib.import_module(home)
-            except ModuleNotFoundError as error:
-                if error.name != home:
-                    raise
-                raise ConfigError(
-                    f"data.source={name} is not a known source", hint="use yahoo, alpha_vantage, ..."
-                ) from error
-            self._providers[name] = module.Provider(self._spec_for(name), self.asset)
+            kind = provider.find(name)
+            self._providers[name] = kind(provider.with_manners(kind, self.data), self.asset)
         return self._providers[name]
 
-    def _spec_for(self, name: str) -> DataSpec:
-        """Return the request with the manners of a provider that `data=auto` chose, unless it names a server itself."""
-        if self.data.source == name or name in ("fred", "ecb") or self.data.manners.base_url is not None:
-            return self.data
-        from wealtharena.config import compose
-
-        return self.data.model_copy(update={"manners": compose([f"data={name}"]).data.manners})
+    def _macro(self) -> fred.Provider:
+        if "fred" not in self._providers:
+            self._providers["fred"] = fred.Provider(self.data, self.asset)
+        return cast(fred.Provider, self._providers["fred"])
 
     def _check_open(self, name: str, symbol: str) -> None:
         closed = self._closed.get(name)
@@ -252,6 +243,20 @@ class Collector:
                 at=self._clock(),
             )
         return Outcome(symbol, "failed", error.provider, cause=error.cause, remedy=error.hint)
+
+
+def _chain(asset: AssetSpec, data: DataSpec) -> tuple[str, ...]:
+    """Return the sources to ask, in their order; refuse those that nothing is collected from."""
+    if data.source == "auto":
+        chain = provider.serving(asset, data.interval)
+    else:
+        provider.check_serves(provider.find(data.source), asset.market, data.interval)
+        chain = (data.source,)
+    for name in chain:
+        if not provider.find(name).collected:
+            kept = [known for known in provider.names() if provider.find(known).collected]
+            raise ConfigError(f"data={name} is not collected", hint=f"use auto, {', '.join(kept)}")
+    return chain
 
 
 def bar_ended_between(calendar: str, interval: str, since: pd.Timestamp, now: pd.Timestamp) -> bool:

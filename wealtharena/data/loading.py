@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
-from wealtharena.data import cache, macro
+from wealtharena.data import cache, macro, provider
 from wealtharena.data.align import align
 from wealtharena.data.bars import Bars, RawBars
 from wealtharena.data.panel import Panel
+from wealtharena.data.provider import Provider, RefusalError
 from wealtharena.data.store import Store
-from wealtharena.errors import ConfigError, DataError, ProviderError
+from wealtharena.errors import DataError, ProviderError
 
 if TYPE_CHECKING:
     from wealtharena.data.quality import Finding
 
 logger = logging.getLogger(__name__)
-SIMULATED: Final = "simulated"
-NETWORK: Final = ("yahoo", "alpha_vantage", "coingecko")
 PANEL_VERSION: Final = 2  # raise it when the same bars make another panel
 
 
@@ -63,11 +61,11 @@ def load(asset: AssetSpec, data: DataSpec, *, seed: int) -> Panel:
 
 
 def _fresh(source: str, asset: AssetSpec, data: DataSpec, *, seed: int, reasons: tuple[str, ...]) -> Panel:
-    provider = make_provider(source, asset, data_for(source, data), seed=seed)
-    symbols, chosen = wanted_symbols(provider, asset, data)
-    bars, lacking = fetch_all(provider, symbols, asset, data)
-    simulated = any(item.provider == SIMULATED for item in bars)
-    notes = (*reasons, *source_notes(provider), *chosen, *lacking, *universe_notes(asset))
+    origin = make_provider(source, asset, data, seed=seed)
+    symbols, chosen = wanted_symbols(origin, asset, data)
+    bars, lacking = fetch_all(origin, symbols, asset, data)
+    simulated = any(is_simulated(name) for name in {item.provider for item in bars})
+    notes = (*reasons, *origin.notes(), *chosen, *lacking, *universe_notes(asset))
     panel = align(bars, asset, data, source=source, simulated=simulated, notes=notes)
     return macro.join(panel, data) if data.macro.series else panel
 
@@ -96,46 +94,30 @@ def check_request(data: DataSpec) -> None:
         )
 
 
-def make_provider(source: str, asset: AssetSpec, data: DataSpec, *, seed: int) -> Any:
-    """Return the provider of that name, from wealtharena/data/providers/<name>.py.
+def make_provider(source: str, asset: AssetSpec, data: DataSpec, *, seed: int) -> Provider:
+    """Return the provider of that name, with its own manners where data=auto chose it.
 
     Raises:
-        ConfigError: there is no such provider.
+        ConfigError: there is no such provider, or it has nothing of the market or the interval.
     """
-    home = f"wealtharena.data.providers.{source}"
-    try:
-        module = importlib.import_module(home)
-    except ModuleNotFoundError as error:
-        if error.name != home:
-            raise
-        raise ConfigError(
-            f"data.source={source} is not a known source",
-            hint="use auto, ecb, files, simulated, yahoo, alpha_vantage or coingecko",
-        ) from error
-    return module.Provider(data, asset, seed=seed) if getattr(module, "SEEDED", False) else module.Provider(data, asset)
+    kind: Callable[..., Provider] = (found := provider.find(source))
+    provider.check_serves(found, asset.market, data.interval)
+    named = provider.with_manners(found, data)
+    return kind(named, asset, seed=seed) if found.seeded else kind(named, asset)
 
 
-def data_for(source: str, data: DataSpec) -> DataSpec:
-    """Return the request with the manners of the network provider that data=auto chose, unless it names a server."""
-    if data.source != "auto" or source not in NETWORK or data.manners.base_url is not None:
-        return data
-    from wealtharena.config import compose
-
-    return data.model_copy(update={"manners": compose([f"data={source}"]).data.manners})
-
-
-def wanted_symbols(provider: Any, asset: AssetSpec, data: DataSpec) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def wanted_symbols(origin: Provider, asset: AssetSpec, data: DataSpec) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the symbols to fetch and notes on how they were chosen.
 
-    `data.symbols` where set, else the universe's. A file is asked what it has: the universe's symbols that are in it,
-    or, where none is, all of them.
+    `data.symbols` where set, else the universe's. A source that can tell is asked what it has: the universe's symbols
+    that are in it, or, where none is, all of its own.
     """
     if data.symbols is not None:
         return data.symbols, ()
     universe = asset.universe.symbols[: asset.universe.max_symbols]
-    if provider.name != "files":
+    available = origin.symbols()
+    if available is None:
         return universe, ()
-    available = provider.symbols()
     common = tuple(symbol for symbol in universe if symbol in available)
     if len(common) == len(universe):
         return universe, ()
@@ -149,7 +131,7 @@ def wanted_symbols(provider: Any, asset: AssetSpec, data: DataSpec) -> tuple[tup
 
 
 def fetch_all(
-    provider: Any, symbols: Sequence[str], asset: AssetSpec, data: DataSpec
+    origin: Provider, symbols: Sequence[str], asset: AssetSpec, data: DataSpec
 ) -> tuple[list[Bars], tuple[str, ...]]:
     """Return clean bars of the symbols that the source has, and notes on their quality and on those that it lacks.
 
@@ -161,15 +143,12 @@ def fetch_all(
     findings: list[Finding] = []
     for symbol in symbols:
         try:
-            if hasattr(provider, "bars"):  # judged when it was collected
-                found.append(provider.bars(symbol, data.start, data.end, data.interval))
-            else:
-                bars, judged = clean(provider.fetch(symbol, data.start, data.end, data.interval), asset, data)
-                found.append(bars)
-                findings.extend(judged)
+            bars, judged = clean(origin.fetch(symbol, data.start, data.end, data.interval), asset, data)
+            found.append(bars)
+            findings.extend(judged)
+        except RefusalError:
+            raise
         except ProviderError as error:
-            if provider.name in NETWORK and _is_refusal(error):
-                raise
             failures.append(error)
     notes = finding_notes(findings)
     for note in notes:
@@ -179,32 +158,25 @@ def fetch_all(
     lacking = ", ".join(error.symbol for error in failures)
     if not found or len(failures) > data.max_missing_share * len(symbols):
         raise DataError(
-            f"{provider.name} lacks {len(failures)} of {len(symbols)} symbols ({lacking}): {failures[0].message}",
+            f"{origin.name} lacks {len(failures)} of {len(symbols)} symbols ({lacking}): {failures[0].message}",
             hint=failures[0].hint or "leave them out of data.symbols, or raise data.max_missing_share",
         )
-    note = f"{provider.name} lacks {lacking}: {failures[0].cause}"
+    note = f"{origin.name} lacks {lacking}: {failures[0].cause}"
     logger.warning("data: %s", note)
     return found, (*notes, note)
 
 
-def _is_refusal(error: ProviderError) -> bool:
-    """Return whether the provider refuses the whole run (bad key, budget spent): no other symbol need be asked."""
-    from wealtharena.data.manners import RefusalError
-
-    return isinstance(error, RefusalError)
-
-
-def clean(raw: RawBars, asset: AssetSpec, data: DataSpec) -> tuple[Bars, tuple[Finding, ...]]:
-    """Return the bars that the quality room makes of `raw`, and its findings; simulated bars need no judging.
+def clean(fetched: RawBars | Bars, asset: AssetSpec, data: DataSpec) -> tuple[Bars, tuple[Finding, ...]]:
+    """Return the bars that the quality room makes of raw ones, and its findings; Bars have been judged.
 
     Raises:
         ProviderError: a finding that `data.quality` refuses.
     """
-    if raw.provider == SIMULATED:
-        return Bars.from_raw(raw), ()
+    if isinstance(fetched, Bars):
+        return fetched, ()
     from wealtharena.data import quality
 
-    bars, report = quality.inspect(raw, asset, data.quality)
+    bars, report = quality.inspect(fetched, asset, data.quality)
     return bars, report.findings
 
 
@@ -219,9 +191,10 @@ def finding_notes(findings: Sequence[Finding]) -> tuple[str, ...]:
     return (f"quality of the bars: {'; '.join(said)}",) if said else ()
 
 
-def source_notes(provider: Any) -> tuple[str, ...]:
-    """Return what a provider wants a report to say, where it says anything."""
-    return tuple(provider.notes()) if hasattr(provider, "notes") else ()
+def is_simulated(source: str) -> bool:
+    """Return whether bars of this source were drawn from a seed; also those that have lain in the store since."""
+    kind = provider.found(source)
+    return kind is not None and kind.seeded
 
 
 def universe_notes(asset: AssetSpec) -> tuple[str, ...]:
@@ -255,7 +228,7 @@ def repeat_overrides(panel: Panel, data: DataSpec) -> str:
         parts.append(f"data.path={data.path}")
     if panel.source == "store" and data.root != "data":
         parts.append(f"data.root={data.root}")
-    if panel.source != SIMULATED:
+    if not is_simulated(panel.source):
         parts += [f"data.start={data.start}"] if data.start else []
         parts.append(f"data.end={data.end or str(panel.timestamps[-1])[:10]}")
     return " ".join(parts)
@@ -284,6 +257,6 @@ def load_panel(frame: pd.DataFrame, *, asset: str | AssetSpec, data: DataSpec | 
         longest = max(found.values(), key=len)
         interval = tables.found_interval(longest["timestamp"]) or "1d"
         data = compose([f"data.interval={interval}", "data=files"]).data
-    provider = files.Provider.of(found, data, asset)
-    bars, notes = fetch_all(provider, provider.symbols(), asset, data)
+    origin = files.Provider.of(found, data, asset)
+    bars, notes = fetch_all(origin, origin.symbols(), asset, data)
     return align(bars, asset, data, source="files", simulated=False, notes=(*notes, *universe_notes(asset)))

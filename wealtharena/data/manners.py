@@ -23,7 +23,7 @@ from pyrate_limiter import InMemoryBucket, Limiter, Rate
 from pyrate_limiter.limiter import SingleBucketFactory
 
 from wealtharena.config.specs.data import MannersSpec
-from wealtharena.errors import ProviderError
+from wealtharena.data.provider import BusyError, RefusalError
 
 T = TypeVar("T")
 
@@ -41,24 +41,6 @@ _PARAMETERS: Final = re.compile(
     r"(?i)\b(api_?key|x_cg_\w+_api_key|crumb|token|secret|cookie|set-cookie|a3)\s*[=:]\s*[^&\s'\"<>]+"
 )
 _LONGEST: Final = 240
-
-
-class BusyError(ProviderError):
-    """The provider did not answer, or asked to come back later; trying again can help."""
-
-    def __init__(
-        self, provider: str, symbol: str, cause: str, *, hint: str = "", retry_after: float | None = None
-    ) -> None:
-        super().__init__(provider, symbol, cause, hint=hint, retryable=True)
-        self.retry_after = retry_after
-
-
-class RefusalError(ProviderError):
-    """The provider refuses this run as a whole (bad key, daily limit, budget spent); no other symbol will do better."""
-
-
-class UnknownSymbolError(ProviderError):
-    """The provider does not carry the symbol; another one may."""
 
 
 class Manners:

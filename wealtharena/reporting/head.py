@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from wealtharena.data import provider
 from wealtharena.reporting import charts
 from wealtharena.reporting.charts import paths
 from wealtharena.reporting.data import ReportData
@@ -14,14 +15,6 @@ from wealtharena.reporting.page import figure
 from wealtharena.reporting.words import MEASURES, day, escape, finite, measured, name_of, number, prose
 
 _FREQUENCY = {"1d": "daily bars", "1h": "hourly bars"}
-_SOURCES = {
-    "ecb": "ECB reference rates",
-    "yahoo": "Yahoo Finance",
-    "alpha_vantage": "Alpha Vantage",
-    "coingecko": "CoinGecko",
-    "files": "local files",
-    "simulated": "market simulator",
-}
 _STATUS = {"promotable": "✓ Promotable", "unproven": "? Unproven", "rejected": "✕ Rejected"}
 _MEANING = {
     "promotable": "Every rule for production is met.",
@@ -79,7 +72,8 @@ def _facts(run: Mapping[str, Any], source: Mapping[str, Any]) -> str:
     symbols = [str(symbol) for symbol in source.get("symbols") or ()]
     listed = ", ".join(symbols[:12]) + (f" and {len(symbols) - 12} more" if len(symbols) > 12 else "")
     name = str(source.get("source", ""))
-    origin = _SOURCES.get(name, name_of(name) if name else "—")
+    known = provider.found(name)
+    origin = known.title if known else name_of(name) if name else "—"
     window = test_window(run)
     facts = [
         ("full", f"Traded: {len(symbols)} symbol{'s' if len(symbols) != 1 else ''}", escape(listed or "—")),

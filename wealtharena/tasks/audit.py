@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 from rich.console import Console
@@ -52,10 +53,10 @@ def raw_bars(spec: ExperimentSpec, panel: Panel) -> Sequence[RawBars]:
     provider = loading.make_provider(panel.source, spec.asset, spec.data, seed=spec.seed)
     found = []
     for symbol in panel.symbols:
-        try:
-            found.append(provider.fetch(symbol, spec.data.start, spec.data.end, spec.data.interval))
-        except ProviderError:
-            continue
+        with suppress(ProviderError):
+            fetched = provider.fetch(symbol, spec.data.start, spec.data.end, spec.data.interval)
+            if isinstance(fetched, RawBars):
+                found.append(fetched)
     return found
 
 

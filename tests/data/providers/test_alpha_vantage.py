@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from tests.data.market_stub import sample
-from wealtharena.data.manners import BusyError, RefusalError, UnknownSymbolError
+from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError
 from wealtharena.data.providers.alpha_vantage import Provider
 from wealtharena.errors import ProviderError
 
@@ -66,12 +66,6 @@ def test_without_a_key_nothing_is_asked(make_spec, stub, monkeypatch):
     with pytest.raises(RefusalError, match="needs a key") as raised:
         provider_for(make_spec).fetch("ACME", RECENT, None, "1d")
     assert "ALPHAVANTAGE_API_KEY" in raised.value.hint
-    assert not stub.log()
-
-
-def test_hours_are_not_served_and_it_says_so(make_spec, stub):
-    with pytest.raises(ProviderError, match="paid service"):
-        provider_for(make_spec).fetch("ACME", RECENT, None, "1h")
     assert not stub.log()
 
 

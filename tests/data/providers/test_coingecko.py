@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from tests.data.market_stub import sample
-from wealtharena.data.manners import BusyError, RefusalError, UnknownSymbolError
+from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError
 from wealtharena.data.providers.coingecko import Provider
 from wealtharena.errors import ProviderError
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from tests.data.market_stub import sample
-from wealtharena.data.manners import BusyError, RefusalError, UnknownSymbolError
+from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError
 from wealtharena.data.providers.yahoo import Provider
 from wealtharena.errors import ProviderError
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 import pandas as pd
 
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
+from wealtharena.data import provider
 from wealtharena.data.bars import RawBars, VolumeUnit, raw_table, window_mask
-from wealtharena.data.manners import BusyError, Manners, RefusalError, UnknownSymbolError
+from wealtharena.data.manners import Manners
+from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError, now
 from wealtharena.errors import ProviderError
 
 BASE_URL: Final = "https://www.alphavantage.co/query"
@@ -33,17 +35,16 @@ _FIELDS: Final = {
 }
 
 
-class Provider:
+class Provider(provider.Provider):
     """Daily bars as traded: a free key gets no splits and no dividends, which the quality room then has to find."""
 
     name = "alpha_vantage"
+    title = "Alpha Vantage"
+    host = "https://www.alphavantage.co"
+    markets = frozenset({"stocks", "etf", "forex", "crypto"})
 
-    def __init__(
-        self, spec: DataSpec, asset: AssetSpec, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
-        self._spec = spec
-        self._asset = asset
-        self._clock = clock
+    def __init__(self, spec: DataSpec, asset: AssetSpec, *, clock: Callable[[], datetime] = now) -> None:
+        super().__init__(spec, asset, clock=clock)
         self.manners = Manners(self.name, spec.manners)
 
     def fetch(self, symbol: str, start: date | None, end: date | None, interval: str) -> RawBars:
@@ -52,13 +53,6 @@ class Provider:
         Raises:
             ProviderError: no key, a notice instead of data, an unknown symbol, a malformed number, or no rows.
         """
-        if interval != "1d":
-            raise ProviderError(
-                self.name,
-                symbol,
-                f"{interval} bars are a paid service and not served here",
-                hint="use data=yahoo for data.interval=1h",
-            )
         key = self.manners.require_key(symbol, where="a free one: https://www.alphavantage.co/support/#api-key")
         query = self._query(symbol, start)
         content = self.manners.call(lambda: self._attempt(symbol, {**query, "apikey": key}))
@@ -90,8 +84,6 @@ class Provider:
         if market == "crypto":
             coin, _, quote = name.partition("-")
             return {"function": "DIGITAL_CURRENCY_DAILY", "symbol": coin, "market": quote or "USD"}
-        if market == "commodities":
-            raise UnknownSymbolError(self.name, symbol, "has no futures", hint="use data=yahoo for commodities")
         if name.endswith((".L", ".LON")):
             raise UnknownSymbolError(
                 self.name, symbol, "does not say whether London prices are pounds or pence", hint="use data=yahoo"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 import numpy as np
@@ -17,8 +17,10 @@ import pandas as pd
 
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
+from wealtharena.data import provider
 from wealtharena.data.bars import RawBars, raw_table, window_mask
-from wealtharena.data.manners import BusyError, Manners, RefusalError, UnknownSymbolError
+from wealtharena.data.manners import Manners
+from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError, now
 from wealtharena.errors import ProviderError
 
 BASE_URL: Final = "https://api.coingecko.com/api/v3"
@@ -54,17 +56,18 @@ _COINS: Final = {
 }
 
 
-class Provider:
+class Provider(provider.Provider):
     """Closes only: open, high and low are absent, so that orders fill at the next close."""
 
     name = "coingecko"
+    title = "CoinGecko"
+    host = "https://api.coingecko.com"
+    intervals = frozenset({"1d", "1h"})
+    markets = frozenset({"crypto"})
+    caveats = ("CoinGecko prices are averages over exchanges: closes only, no open, high or low",)
 
-    def __init__(
-        self, spec: DataSpec, asset: AssetSpec, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
-        self._spec = spec
-        self._asset = asset
-        self._clock = clock
+    def __init__(self, spec: DataSpec, asset: AssetSpec, *, clock: Callable[[], datetime] = now) -> None:
+        super().__init__(spec, asset, clock=clock)
         self.manners = Manners(self.name, spec.manners)
 
     def fetch(self, symbol: str, start: date | None, end: date | None, interval: str) -> RawBars:
@@ -94,10 +97,6 @@ class Provider:
             adjusted="splits",
             fetched_at=self._clock(),
         )
-
-    def notes(self) -> tuple[str, ...]:
-        """Return what a report must say about this source."""
-        return ("CoinGecko prices are averages over exchanges: closes only, no open, high or low",)
 
     def _coin(self, symbol: str) -> tuple[str, str]:
         coin, _, quote = symbol.partition("-")

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
-from typing import Final
+from datetime import date
 
 import pandas as pd
 
-from wealtharena.config.specs.asset import AssetSpec
-from wealtharena.config.specs.data import DataSpec
-from wealtharena.data import currency
+from wealtharena.data import currency, provider
 from wealtharena.data.bars import RawBars, raw_table, window_mask
 from wealtharena.errors import DataError, ProviderError
 
-OFFLINE: Final = True
 
-
-class Provider:
+class Provider(provider.Provider):
     """Daily crosses of the ECB's reference rates since 1999; needs no network.
 
     A rate is fixed once a day at about 14:15 in Frankfurt, so that there is no open, high, low or volume, and a price
@@ -24,24 +19,23 @@ class Provider:
     """
 
     name = "ecb"
-
-    def __init__(self, spec: DataSpec, asset: AssetSpec) -> None:
-        self._asset = asset
+    title = "ECB reference rates"
+    markets = frozenset({"forex"})
+    caveats = (
+        "prices are ECB reference rates, one fixing a day: no open, high, low or volume, and not dealable quotes",
+    )
 
     def fetch(self, symbol: str, start: date | None, end: date | None, interval: str) -> RawBars:
         """Return the pair's fixings from `start` to `end`; days on which one side was not fixed are absent.
 
         Raises:
-            ProviderError: the symbol is no pair, the ECB does not fix it, the interval is not daily, or no fixing lies
-                in the window.
+            ProviderError: the symbol is no pair, the ECB does not fix it, or no fixing lies in the window.
         """
         pair = currency.split_pair(symbol)
         if pair is None:
             raise ProviderError(
                 self.name, symbol, "is not a currency pair", hint="name it like EURUSD, or use another data source"
             )
-        if interval != "1d":
-            raise ProviderError(self.name, symbol, f"has daily rates only, not {interval}", hint="set data.interval=1d")
         try:
             rates = currency.cross_rate(*pair)
         except DataError as error:
@@ -64,13 +58,13 @@ class Provider:
             currency=pair[1],
             volume_unit="none",
             adjusted="none",
-            fetched_at=datetime.now(UTC),
+            fetched_at=self._clock(),
         )
 
     def notes(self) -> tuple[str, ...]:
         """Return what a report must say about this source."""
         rates = currency.ecb_rates()
         return (
-            "prices are ECB reference rates, one fixing a day: no open, high, low or volume, and not dealable quotes",
+            *self.caveats,
             f"the ECB rates in this installation run from {rates.index[0]:%Y-%m-%d} to {rates.index[-1]:%Y-%m-%d}",
         )

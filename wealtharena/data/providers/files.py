@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from collections.abc import Callable
+from datetime import date, datetime
 from pathlib import Path
 from typing import Final
 
@@ -10,29 +11,30 @@ import pandas as pd
 
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
-from wealtharena.data import calendars, currency, tables
+from wealtharena.data import calendars, currency, provider, tables
 from wealtharena.data.bars import RawBars, VolumeUnit, raw_table, window_mask
 from wealtharena.errors import DataError, ProviderError
 
-OFFLINE: Final = True
 _CURRENCY_OF_SUFFIX: Final = {
     "AX": "AUD", "TO": "CAD", "HK": "HKD", "T": "JPY", "NZ": "NZD", "SW": "CHF", "ST": "SEK",
     "PA": "EUR", "DE": "EUR", "AS": "EUR", "MI": "EUR", "MC": "EUR",
 }  # fmt: skip
 
 
-class Provider:
+class Provider(provider.Provider):
     """Bars from `data.path`; the file is read once, whatever the number of symbols."""
 
     name = "files"
+    title = "local files"
+    collected = False
+    intervals = None
 
-    def __init__(self, spec: DataSpec, asset: AssetSpec) -> None:
+    def __init__(self, spec: DataSpec, asset: AssetSpec, *, clock: Callable[[], datetime] = provider.now) -> None:
+        super().__init__(spec, asset, clock=clock)
         if spec.path is None:
             raise DataError(
                 "data=files needs to know which file", hint="set data.path=bars.parquet (a file or a folder)"
             )
-        self._spec = spec
-        self._asset = asset
         self._file = Path(spec.path).name
         self._tables: dict[str, pd.DataFrame] | None = None
 
@@ -81,7 +83,7 @@ class Provider:
             currency=quote_currency(symbol, self._asset),
             volume_unit=volume_unit(table, self._asset),
             adjusted="splits",
-            fetched_at=datetime.now(UTC),
+            fetched_at=self._clock(),
         )
 
     def notes(self) -> tuple[str, ...]:

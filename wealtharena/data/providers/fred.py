@@ -9,7 +9,7 @@ import contextlib
 import math
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -18,8 +18,10 @@ import pandas as pd
 
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec, MannersSpec
+from wealtharena.data import provider
 from wealtharena.data.bars import RawBars, raw_table, window_mask
-from wealtharena.data.manners import BusyError, Manners, RefusalError, UnknownSymbolError
+from wealtharena.data.manners import Manners
+from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError, now
 from wealtharena.errors import ProviderError
 
 BASE_URL: Final = "https://api.stlouisfed.org/fred"
@@ -28,16 +30,16 @@ _ROWS: Final = 100_000  # the most that one answer holds; fredapi does not turn 
 _KEY_PAGE: Final = "a free one: https://fred.stlouisfed.org/docs/api/api_key.html"
 
 
-class Provider:
+class Provider(provider.Provider):
     """Macro series of the Federal Reserve Bank of St. Louis."""
 
     name = "fred"
+    title = "FRED"
+    host = "https://api.stlouisfed.org"
 
-    def __init__(
-        self, spec: DataSpec, asset: AssetSpec, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
+    def __init__(self, spec: DataSpec, asset: AssetSpec, *, clock: Callable[[], datetime] = now) -> None:
+        super().__init__(spec, asset, clock=clock)
         manners = spec.manners if spec.source == self.name else spec.macro.manners
-        self._clock = clock
         self._manners_spec: MannersSpec = manners
         self._names = spec.provider_symbols
         self.manners = Manners(self.name, manners)
@@ -46,10 +48,8 @@ class Provider:
         """Return the newest published value by publication date, as closes; nothing is known before it was out.
 
         Raises:
-            ProviderError: see `releases`; an interval other than 1d; or nothing was published in the window.
+            ProviderError: see `releases`, or nothing was published in the window.
         """
-        if interval != "1d":
-            raise ProviderError(self.name, symbol, f"has no {interval} values", hint="set data.interval=1d")
         table = published(self.releases(symbol))
         table = table[window_mask(table["timestamp"], start, end)].reset_index(drop=True)
         if table.empty:
@@ -182,14 +182,14 @@ def _tidy(frame: Any, series: str) -> pd.DataFrame:
     return table[~(same | missing)].reset_index(drop=True)
 
 
-def _client(provider: Provider, series: str, key: str) -> Any:
+def _client(source: Provider, series: str, key: str) -> Any:
     """Return a fredapi client whose requests go through the provider's manners, with a timeout."""
     import fredapi
 
     class Client(fredapi.Fred):  # type: ignore[misc]  # fredapi has no types
-        root_url = (provider._manners_spec.base_url or BASE_URL).rstrip("/")
+        root_url = (source._manners_spec.base_url or BASE_URL).rstrip("/")
 
         def _Fred__fetch_data(self, url: str) -> ET.Element:  # noqa: N802 - the name that fredapi calls
-            return provider._request(series, key, url)
+            return source._request(series, key, url)
 
     return Client(api_key=key)

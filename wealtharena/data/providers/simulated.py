@@ -12,8 +12,9 @@ trend of the last L = 5 bars tells. With R2 = 0 and without drift, prices are ma
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Final
 
 import numpy as np
@@ -22,14 +23,12 @@ import pandas as pd
 
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec, SimulatorSpec
-from wealtharena.data import calendars, currency
-from wealtharena.data.bars import RawBars, VolumeUnit, raw_table, window_mask
+from wealtharena.data import calendars, currency, provider
+from wealtharena.data.bars import Bars, RawBars, VolumeUnit, raw_table, window_mask
 from wealtharena.errors import DataError, ProviderError
 
 FloatArray = npt.NDArray[np.float64]
 
-OFFLINE: Final = True
-SEEDED: Final = True
 SIGNAL_BARS: Final = 5  # L: the planted signal is the trend of so many standardised returns
 _BURN_IN_BARS: Final = 300
 _BRIDGE_STEPS: Final = 8
@@ -266,14 +265,19 @@ def _volume(spec: SimulatorSpec, sigma: FloatArray, shock: FloatArray, rng: np.r
     return volume
 
 
-class Provider:
+class Provider(provider.Provider):
     """The simulator as a source: every symbol of the request comes from one market, drawn once."""
 
     name = "simulated"
+    title = "market simulator"
+    seeded = True
+    collected = False
+    intervals = frozenset({"1d", "1h"})
 
-    def __init__(self, spec: DataSpec, asset: AssetSpec, *, seed: int = 0) -> None:
-        self._spec = spec
-        self._asset = asset
+    def __init__(
+        self, spec: DataSpec, asset: AssetSpec, *, seed: int = 0, clock: Callable[[], datetime] = provider.now
+    ) -> None:
+        super().__init__(spec, asset, clock=clock)
         self._seed = spec.simulator.seed if spec.simulator.seed is not None else seed
         self._market: SimulatedMarket | None = None
 
@@ -292,8 +296,8 @@ class Provider:
             self._market = simulate_market(self.symbols(), simulator, times=times, rng=rng, account=account)
         return self._market
 
-    def fetch(self, symbol: str, start: date | None, end: date | None, interval: str) -> RawBars:
-        """Return one symbol's simulated bars.
+    def fetch(self, symbol: str, start: date | None, end: date | None, interval: str) -> Bars:
+        """Return one symbol's simulated bars, which need no judging.
 
         Raises:
             ProviderError: the symbol is not part of the request, or nothing is simulated in the window.
@@ -314,7 +318,7 @@ class Provider:
         pair = currency.split_pair(symbol) if self._asset.market == "forex" else None
         universe = self._asset.universe
         unit: VolumeUnit = "none" if market.volume is None else "account" if self._asset.market == "crypto" else "units"
-        return RawBars(
+        raw = RawBars(
             provider=self.name,
             symbol=symbol,
             interval=interval,
@@ -322,8 +326,9 @@ class Provider:
             currency=pair[1] if pair else self._asset.instrument.currencies.get(symbol, universe.currency),
             volume_unit=unit,
             adjusted="splits",
-            fetched_at=datetime.now(UTC),
+            fetched_at=self._clock(),
         )
+        return Bars.from_raw(raw)
 
     def notes(self) -> tuple[str, ...]:
         """Return what a report must say about this source."""

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from datetime import date
-from typing import Final
+from collections.abc import Callable
+from datetime import date, datetime
 
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
+from wealtharena.data import provider
 from wealtharena.data.bars import Bars
 from wealtharena.data.store import Store
 from wealtharena.errors import DataError, ProviderError
 
-OFFLINE: Final = True
 
-
-class Provider:
+class Provider(provider.Provider):
     """Processed bars of the store in `data.root`; nothing is fetched and nothing judged again."""
 
     name = "store"
+    title = "local store"
+    collected = False
+    intervals = None
 
-    def __init__(self, spec: DataSpec, asset: AssetSpec) -> None:
-        self._spec = spec
-        self._asset = asset
+    def __init__(self, spec: DataSpec, asset: AssetSpec, *, clock: Callable[[], datetime] = provider.now) -> None:
+        super().__init__(spec, asset, clock=clock)
         self._store = Store(spec.root)
-        self._origins: dict[str, str] = {}
+        self._origins: dict[str, str] = {}  # of each symbol: the source, and when it was asked
+        self._caveats: dict[str, None] = {}
 
-    def bars(self, symbol: str, start: date | None, end: date | None, interval: str) -> Bars:
+    def fetch(self, symbol: str, start: date | None, end: date | None, interval: str) -> Bars:
         """Return the stored bars from `start` to `end`.
 
         Raises:
@@ -44,8 +46,11 @@ class Provider:
                 hint="collect them, or change data.start and data.end",
             )
         self._origins[symbol] = f"{whole.provider}, fetched {whole.fetched_at:%Y-%m-%d}"
+        origin = provider.found(whole.provider)
+        self._caveats |= dict.fromkeys(origin.caveats if origin else ())
         return kept
 
     def notes(self) -> tuple[str, ...]:
-        """Return which provider the bars came from, and when."""
-        return (f"bars come from the local store ({'; '.join(dict.fromkeys(self._origins.values()))})",)
+        """Return which provider the bars came from and when, and that provider's own caveats."""
+        origins = "; ".join(dict.fromkeys(self._origins.values()))
+        return (f"bars come from the local store ({origins})", *self._caveats)

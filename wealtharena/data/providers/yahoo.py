@@ -11,7 +11,7 @@ import json
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -20,8 +20,10 @@ import pandas as pd
 
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
+from wealtharena.data import provider
 from wealtharena.data.bars import RawBars, VolumeUnit, raw_table
-from wealtharena.data.manners import BusyError, Manners, RefusalError, UnknownSymbolError, raise_for_busy
+from wealtharena.data.manners import Manners, raise_for_busy
+from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError, now
 from wealtharena.errors import ProviderError
 
 HOURLY_DAYS: Final = 730
@@ -49,17 +51,17 @@ class Answers:
         return self.charts[-1] if self.charts else None
 
 
-class Provider:
+class Provider(provider.Provider):
     """Bars of one symbol at a time; prices are split-adjusted by Yahoo, dividends come beside them."""
 
     name = "yahoo"
+    title = "Yahoo Finance"
+    host = "https://query2.finance.yahoo.com"
+    intervals = frozenset({"1d", "1h"})
+    caveats = ("Yahoo Finance: prices are split-adjusted by the source, dividends are cash on the ex-date",)
 
-    def __init__(
-        self, spec: DataSpec, asset: AssetSpec, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
-        self._spec = spec
-        self._asset = asset
-        self._clock = clock
+    def __init__(self, spec: DataSpec, asset: AssetSpec, *, clock: Callable[[], datetime] = now) -> None:
+        super().__init__(spec, asset, clock=clock)
         self.manners = Manners(self.name, spec.manners)
         self._answers = Answers()
         self._session: Any = None
@@ -92,10 +94,6 @@ class Provider:
             fetched_at=self._clock(),
         )
 
-    def notes(self) -> tuple[str, ...]:
-        """Return what a report must say about this source."""
-        return ("Yahoo Finance: prices are split-adjusted by the source, dividends are cash on the ex-date",)
-
     def provider_symbol(self, symbol: str) -> str:
         """Return Yahoo's word for a symbol: EURUSD=X for EURUSD in forex; shares, coins and futures are the same."""
         if symbol in self._spec.provider_symbols:
@@ -105,8 +103,6 @@ class Provider:
         return symbol
 
     def _check_window(self, symbol: str, start: date | None, interval: str) -> None:
-        if interval not in ("1d", "1h"):
-            raise ProviderError(self.name, symbol, f"{interval} bars are not served", hint="set data.interval=1d or 1h")
         earliest = self._clock().date() - timedelta(days=HOURLY_DAYS - 1)
         if interval == "1h" and start is not None and start < earliest:
             raise ProviderError(

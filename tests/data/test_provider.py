@@ -1,0 +1,102 @@
+"""The contract of a source: what its class says of itself, and that nobody asks for what it does not serve."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from tests.data.specs import compose, with_data
+from wealtharena.config.paths import conf_dir
+from wealtharena.data import auto, load, provider
+from wealtharena.data.bars import Bars, RawBars, raw_table
+from wealtharena.data.collecting import Collector
+from wealtharena.data.store import Store, Window
+from wealtharena.errors import ConfigError
+
+MARKETS = {"stocks", "forex", "crypto", "etf", "commodities"}
+
+
+@pytest.mark.parametrize("name", provider.names())
+def test_a_source_is_one_name_in_code_and_conf(name: str) -> None:
+    source = provider.find(name)
+    assert issubclass(source, provider.Provider)
+    assert source.name == name
+    assert source.title
+    assert source.host is None or source.host.startswith("https://")
+    assert source.markets is None or source.markets <= MARKETS
+    assert yaml.safe_load((conf_dir() / "data" / f"{name}.yaml").read_text())["source"] == name
+
+
+def test_every_choice_of_data_is_a_source_or_auto() -> None:
+    choices = {path.stem for path in (conf_dir() / "data").glob("*.yaml")}
+    assert choices == {*provider.names(), "auto"}
+
+
+def test_no_code_but_its_own_names_a_source_as_a_list_would() -> None:
+    package = Path(provider.__file__).parents[1]
+    lists = [
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if path.parent.name != "providers"
+        and sum(f'"{name}"' in path.read_text() for name in ("yahoo", "alpha_vantage", "coingecko", "ecb")) > 1
+    ]
+    assert lists == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["asset=crypto", "data=ecb"], r"data=ecb has no crypto; it has forex, or take data=.*coingecko.*yahoo"),
+        (["asset=forex", "data=coingecko"], "data=coingecko has no forex"),
+        (["asset=commodities", "data=alpha_vantage"], "data=alpha_vantage has no commodities"),
+        (["asset=forex", "data=ecb", "data.interval=1h"], "data=ecb has no bars of 1h; set data.interval=1d"),
+        (["asset=stocks", "data=alpha_vantage", "data.interval=1h"], "no bars of 1h.*yahoo"),
+        (["asset=forex", "data=auto", "data.interval=1h"], r"none of asset.chain \(ecb\) has 1h bars of forex"),
+    ],
+)
+def test_what_a_source_does_not_serve_is_refused_before_anything_is_asked(
+    overrides: list[str], words: str, tmp_path: Path
+) -> None:
+    spec = with_data(compose(overrides), root=str(tmp_path))
+    with pytest.raises(ConfigError, match=words):
+        load(spec.asset, spec.data, seed=0)
+    with pytest.raises(ConfigError, match=words):
+        Collector(spec.asset, spec.data, spec.collect)
+
+
+@pytest.mark.parametrize("name", ["files", "simulated", "store"])
+def test_what_lies_on_this_machine_already_is_not_collected(name: str, tmp_path: Path) -> None:
+    spec = with_data(compose(["asset=crypto", f"data={name}"]), root=str(tmp_path))
+    with pytest.raises(ConfigError, match=f"data={name} is not collected; use auto, .*yahoo"):
+        Collector(spec.asset, spec.data, spec.collect)
+
+
+def test_a_source_of_the_chain_that_does_not_serve_the_interval_is_passed_over(tmp_path: Path) -> None:
+    spec = with_data(
+        compose(["asset=stocks", "data=auto", "data.interval=1h", "asset.chain=[alpha_vantage,yahoo]"]),
+        root=str(tmp_path),
+    )
+    everywhere = auto.resolve(spec.asset, spec.data, probe=lambda urls, seconds: frozenset(urls))
+    assert everywhere.source == "yahoo"
+    assert Collector(spec.asset, spec.data, spec.collect).chain == ("yahoo",)
+
+
+def test_a_misspelt_source_is_named_with_the_near_one() -> None:
+    with pytest.raises(ConfigError, match=r"asset.chain=yaho is not a known source; did you mean yahoo"):
+        provider.find("yaho", key="asset.chain")
+
+
+def test_the_caveats_of_a_source_do_not_vanish_in_the_store(tmp_path: Path) -> None:
+    spec = with_data(compose(["asset=forex", "data=store"]), root=str(tmp_path), symbols=("EURUSD", "GBPUSD"))
+    for symbol, origin in (("EURUSD", "ecb"), ("GBPUSD", "a source of another installation")):
+        days = pd.date_range("2015-01-01", periods=200, freq="B", tz="UTC")
+        table = raw_table(pd.DataFrame({"timestamp": days, "close": 1.1}))
+        raw = RawBars(origin, symbol, "1d", table, "USD", "none", "none", datetime(2024, 1, 1, tzinfo=UTC))
+        Store(tmp_path).write("forex", Bars.from_raw(raw), raw=raw, asked=Window(None, None), quality={})
+    notes = load(spec.asset, spec.data, seed=0).notes
+    assert sum("ECB reference rates, one fixing a day" in note for note in notes) == 1
+    assert any("bars come from the local store (ecb, fetched 2024-01-01" in note for note in notes)

@@ -1,0 +1,146 @@
+"""What it takes to add something: each draft is written into a copy of the house, which must then run it.
+
+A draft is new files and nothing else: whatever another file would have to learn shows up here as a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+House = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    """Return `run(files, *command)`: write the files into a fresh copy of the package, then run the command there."""
+    for name in ("wealtharena", "conf"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "run.py", tmp_path)
+
+    def run(files: dict[str, str], *command: str) -> subprocess.CompletedProcess[str]:
+        for name, text in files.items():
+            target = tmp_path / name
+            assert not target.exists(), f"{name} exists: a draft adds files and changes none"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(dedent(text).lstrip())
+        return subprocess.run(
+            [sys.executable, *command],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+
+    return run
+
+
+PROVIDER = {
+    "wealtharena/data/providers/clockwork.py": '''
+        """A market that rises and falls like clockwork."""
+
+        from datetime import date
+
+        import numpy as np
+        import pandas as pd
+
+        from wealtharena.data import provider
+        from wealtharena.data.bars import RawBars, raw_table, window_mask
+        from wealtharena.data.provider import UnknownSymbolError
+
+
+        class Provider(provider.Provider):
+            """Two coins, 600 days."""
+
+            name = "clockwork"
+            title = "Clockwork Exchange"
+            markets = frozenset({"crypto"})
+            caveats = ("clockwork runs too well to be true",)
+
+            def fetch(self, symbol: str, start: date | None, end: date | None, interval: str) -> RawBars:
+                if symbol not in ("TICK-USD", "TOCK-USD"):
+                    raise UnknownSymbolError(self.name, symbol, "is not listed", hint="take TICK-USD or TOCK-USD")
+                days = pd.date_range("2020-01-01", periods=600, tz="UTC")
+                rng = np.random.default_rng(len(symbol) + ord(symbol[1]))
+                close = 100 * np.exp(np.cumsum(rng.normal(0, 0.02, 600)))
+                table = raw_table(pd.DataFrame({"timestamp": days, "close": close}))
+                table = table[window_mask(table["timestamp"], start, end)].reset_index(drop=True)
+                return RawBars(self.name, symbol, interval, table, "USD", "none", "splits", self._clock())
+        ''',
+    "conf/data/clockwork.yaml": """
+        # Two coins that run like clockwork.
+        defaults:
+          - auto
+
+        source: clockwork
+        """,
+    "tests/data/providers/test_clockwork.py": """
+        import pytest
+
+        from wealtharena.config import compose
+        from wealtharena.data import load, provider
+        from wealtharena.data.collecting import Collector
+        from wealtharena.errors import ConfigError
+
+        COINS = "data.symbols=[TICK-USD,TOCK-USD]"
+
+
+        def test_bars_become_a_panel_that_says_where_they_are_from():
+            spec = compose(["asset=crypto", "data=clockwork", COINS])
+            panel = load(spec.asset, spec.data, seed=0)
+            assert panel.symbols == ("TICK-USD", "TOCK-USD")
+            assert "clockwork runs too well to be true" in panel.notes
+            assert not panel.simulated
+
+
+        def test_auto_takes_it_from_the_chain_and_collecting_fills_the_store(tmp_path):
+            spec = compose(["asset=crypto", "asset.chain=[clockwork]", COINS, f"data.root={tmp_path}"])
+            assert load(spec.asset, spec.data, seed=0).source == "clockwork"
+            collector = Collector(spec.asset, spec.data, spec.collect)
+            assert [collector.collect(name).status for name in collector.symbols] == ["new", "new"]
+            stored = load(spec.asset, spec.data, seed=0)
+            assert stored.source == "store"
+            assert "clockwork runs too well to be true" in stored.notes
+
+
+        def test_what_it_does_not_serve_is_refused():
+            spec = compose(["asset=forex", "data=clockwork"])
+            with pytest.raises(ConfigError, match="data=clockwork has no forex"):
+                load(spec.asset, spec.data, seed=0)
+
+
+        def test_a_report_calls_it_by_its_title():
+            from wealtharena.reporting.head import top
+            from wealtharena.reporting.data import ReportData
+
+            run = {"data": {"source": "clockwork", "symbols": ["TICK-USD"]}, "agent": "coins"}
+            assert "Clockwork Exchange" in top(ReportData(run=run))
+        """,
+}
+
+
+def test_a_provider_is_one_file_one_yaml_and_one_test(house: House) -> None:
+    done = house(
+        PROVIDER,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir=.",
+        "tests/data/providers/test_clockwork.py",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "4 passed" in done.stdout
+    choices = house({}, "run.py", "--help")
+    assert "clockwork" in choices.stdout, choices.stdout + choices.stderr

@@ -1,0 +1,165 @@
+"""The contract between a source of bars and those who ask it, and how a source is found by its name."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import ClassVar
+
+from wealtharena.config import plugins
+from wealtharena.config.specs.asset import AssetSpec
+from wealtharena.config.specs.data import DataSpec
+from wealtharena.config.suggest import did_you_mean
+from wealtharena.data.bars import Bars, RawBars
+from wealtharena.errors import ConfigError, ProviderError
+
+ROOM = "data.providers"
+
+
+def now() -> datetime:
+    """Return the time, in UTC."""
+    return datetime.now(UTC)
+
+
+class Provider(ABC):
+    """One source of bars: class `Provider` of wealtharena/data/providers/<name>.py, chosen by conf/data/<name>.yaml.
+
+    What an implementer must hold:
+
+    - `name` is the file's name. Everything that differs between sources and that somebody else must know is said by the
+      attributes below: no code outside the file names the source.
+    - The constructor asks nothing of the network and reads no large file; the first `fetch` may.
+    - `fetch` returns what the source said, nothing repaired, dropped or filled in, from `start` to `end`, both included
+      (None: as far as there is), without a bar that was not over when it was asked.
+    - A failure is a `ProviderError` with symbol, cause and a way out: `UnknownSymbolError` where the source does not
+      carry the symbol, `RefusalError` where no other symbol would fare better, `BusyError` where a later try can help.
+      No message carries a key or a personal path.
+    - A source that is asked over the network sets `host` and asks through `Manners`, made of the request's own.
+
+    What the caller may assume, and holds in return: `fetch` is asked for markets and intervals that the class names,
+    one symbol at a time, from one thread, in any order and repeatedly; `notes` is read after the last fetch.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    """What a report calls the source."""
+    host: ClassVar[str | None] = None
+    """URL at which data=auto looks whether the source can be reached; None: it needs no network."""
+    seeded: ClassVar[bool] = False
+    """Its prices are drawn with the run's seed, passed as `seed=`; everything made of them is stamped SIMULATED."""
+    collected: ClassVar[bool] = True
+    """task=collect may fill the store from it; `fetch` then returns RawBars."""
+    intervals: ClassVar[frozenset[str] | None] = frozenset({"1d"})
+    """Bar lengths that it serves; None: whatever its own bars are."""
+    markets: ClassVar[frozenset[str] | None] = None
+    """Values of `asset.market` that it carries; None: any."""
+    caveats: ClassVar[tuple[str, ...]] = ()
+    """What a report on its bars must say, wherever they have lain since they were fetched."""
+
+    def __init__(self, spec: DataSpec, asset: AssetSpec, *, clock: Callable[[], datetime] = now) -> None:
+        self._spec = spec
+        self._asset = asset
+        self._clock = clock
+
+    @abstractmethod
+    def fetch(self, symbol: str, start: date | None, end: date | None, interval: str) -> RawBars | Bars:
+        """Return the symbol's bars from `start` to `end`, both included; None asks for all there is.
+
+        RawBars are judged by the quality room; Bars are those that have been, or that need no judging.
+
+        Raises:
+            ProviderError: the source refused, failed, does not know the symbol or has no rows in the window.
+        """
+
+    def symbols(self) -> tuple[str, ...] | None:
+        """Return the symbols that the source has; None where it cannot tell, and the universe is asked for as it is."""
+        return None
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what a report must say about these bars: the caveats, and what only this run knows."""
+        return self.caveats
+
+    @classmethod
+    def serves(cls, market: str, interval: str) -> bool:
+        """Return whether the source has bars of this length for the market."""
+        return (cls.markets is None or market in cls.markets) and (cls.intervals is None or interval in cls.intervals)
+
+
+class BusyError(ProviderError):
+    """The provider did not answer, or asked to come back later; trying again can help."""
+
+    def __init__(
+        self, provider: str, symbol: str, cause: str, *, hint: str = "", retry_after: float | None = None
+    ) -> None:
+        super().__init__(provider, symbol, cause, hint=hint, retryable=True)
+        self.retry_after = retry_after
+
+
+class RefusalError(ProviderError):
+    """The provider refuses this run as a whole (bad key, daily limit, budget spent); no other symbol will do better."""
+
+
+class UnknownSymbolError(ProviderError):
+    """The provider does not carry the symbol; another one may."""
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all sources, sorted."""
+    return plugins.available(ROOM)
+
+
+def find(name: str, *, key: str = "data.source") -> type[Provider]:
+    """Return the class of the source of that name; `key` is where the name was written.
+
+    Raises:
+        ConfigError: there is no such source.
+    """
+    if name not in names():
+        raise ConfigError(f"{key}={name} is not a known source", hint=did_you_mean(name, names()))
+    found: type[Provider] = plugins.load(ROOM, name).Provider
+    return found
+
+
+def found(name: str) -> type[Provider] | None:
+    """Return the class of a source that a file names, which may be of another installation; None where unknown."""
+    return find(name) if name in names() else None
+
+
+def with_manners(source: type[Provider], data: DataSpec) -> DataSpec:
+    """Return the request with the source's own manners where data=auto chose it, unless the request names a server."""
+    if data.source == source.name or source.host is None or data.manners.base_url is not None:
+        return data
+    from wealtharena.config import compose
+
+    return data.model_copy(update={"manners": compose([f"data={source.name}"]).data.manners})
+
+
+def serving(asset: AssetSpec, interval: str) -> tuple[str, ...]:
+    """Return the sources of the asset's chain that serve it at this interval, in their order.
+
+    Raises:
+        ConfigError: there is none, or the chain names an unknown source.
+    """
+    fit = tuple(name for name in asset.chain if find(name, key="asset.chain").serves(asset.market, interval))
+    if not fit:
+        named = f"none of asset.chain ({', '.join(asset.chain)}) has {interval} bars of {asset.market}"
+        raise ConfigError(named, hint=_others(asset.market, interval))
+    return fit
+
+
+def check_serves(provider: type[Provider], market: str, interval: str) -> None:
+    """Raise ConfigError where the source, named on purpose, has nothing of what is asked for."""
+    if provider.serves(market, interval):
+        return
+    if provider.markets is not None and market not in provider.markets:
+        told = f"data={provider.name} has no {market}"
+        hint = f"it has {' and '.join(sorted(provider.markets))}" if provider.markets else "it has nothing to trade"
+    else:
+        told = f"data={provider.name} has no bars of {interval}"
+        hint = f"set data.interval={' or '.join(sorted(provider.intervals or ()))}"
+    raise ConfigError(told, hint=f"{hint}, or {_others(market, interval)}")
+
+
+def _others(market: str, interval: str) -> str:
+    return f"take data={', '.join(name for name in names() if find(name).serves(market, interval))}"
