@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import json
+import math
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,21 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, content: str) -> None:
     """Replace `path` by UTF-8 `content`, atomically."""
     write_bytes(path, content.encode())
+
+
+def jsonable(value: Any) -> Any:
+    """Return `value` as JSON can hold it: NaN and infinity as null, arrays and tuples as lists, paths and dates as text."""
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if hasattr(value, "tolist"):  # an array, or a number of numpy or torch
+        return jsonable(value.tolist())
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [jsonable(item) for item in value]
+    if isinstance(value, Path | dt.date):
+        return str(value)
+    return value
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from tests.evaluation import worlds
-from wealtharena.evaluation import backtest, comparison, evaluate, stress, tables
+from wealtharena.evaluation import backtest, comparison, evaluate, significance, stress, tables
 from wealtharena.evaluation.ledger import Trials
 from wealtharena.evaluation.splits import Segment
 
@@ -202,9 +202,9 @@ def test_pbo_is_part_of_the_evidence_where_strategies_are_known(settings):
     )
     assert found.verdict.evidence.strategies == 6
     assert 0 <= found.verdict.evidence.pbo <= 1
-    assert evaluate.overfitting(noise[:, :1], blocks=16) is None
-    assert evaluate.overfitting(noise[:10], blocks=16) is None
-    assert evaluate.overfitting(None, blocks=16) is None
+    assert significance.overfitting(noise[:, :1], blocks=16) is None
+    assert significance.overfitting(noise[:10], blocks=16) is None
+    assert significance.overfitting(None, blocks=16) is None
 
 
 def test_the_stress_table_is_dearer_later_in_crisis_and_without_its_best_days(single, settings):
@@ -255,24 +255,6 @@ def test_the_best_days_are_days_not_bars():
     played = replace(worlds.trajectory(returns), timestamps=stamps)
     assert stress.without_best_days(played, 1).tolist() == pytest.approx([0.05, -0.05, 0.0, 0.0])
     assert stress.without_best_days(played, 99).size == 0
-
-
-@pytest.mark.parametrize(
-    ("change", "word"),
-    [({"trades": 0}, "never trades"), ({"exposure": 0.001}, "holds"), ({"targets": 0.25}, "same weights")],
-)
-def test_a_degenerate_policy_is_recognised(change, word):
-    from dataclasses import replace
-
-    rng = np.random.default_rng(0)
-    played = worlds.trajectory(rng.normal(0, 0.01, 100), trades=change.get("trades", 40))
-    varied = rng.uniform(0, 0.5, (100, 2)) if "targets" not in change else np.full((100, 2), change["targets"])
-    played = replace(played, targets=varied, weights=np.full((101, 2), change.get("exposure", 0.4)))
-    assert word in evaluate.degenerate(played)
-
-
-def test_a_policy_that_reacts_is_not_called_degenerate(single):
-    assert evaluate.degenerate(single.agent) is None
 
 
 def test_the_years_needed_grow_with_the_square_of_the_interval(single):

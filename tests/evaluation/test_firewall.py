@@ -84,7 +84,7 @@ def test_a_cpcv_view_lacks_the_rows_of_the_embargo_too():
 def test_every_public_door_to_a_test_row_is_shut(name):
     features = worlds.features(120)
     sealed = firewall.seal(features, folds(name))
-    for door in sorted({f.name for cls in (Panel, FeaturePanel) for f in fields(cls)} - {"timestamps"}):
+    for door in sorted({f.name for cls in (Panel, FeaturePanel) for f in fields(cls)} - firewall.OPEN_NAMES):
         with pytest.raises(FirewallError):
             getattr(sealed, door)
     for door in (
@@ -92,6 +92,7 @@ def test_every_public_door_to_a_test_row_is_shut(name):
         lambda: sealed[0:10],
         lambda: list(sealed),
         lambda: sealed.slice(0, 120),
+        lambda: sealed.take(np.arange(120)),
         lambda: pickle.dumps(sealed),
         lambda: copy.copy(sealed),
         lambda: copy.deepcopy(sealed),
@@ -103,6 +104,8 @@ def test_every_public_door_to_a_test_row_is_shut(name):
     for door in (
         lambda: view.features.slice(0, end + 1),
         lambda: view.features.slice(end, end + 1),
+        lambda: view.features.take(np.array([0, end])),
+        lambda: view.features.panel.take(np.array([end])),
         lambda: view.features.panel.slice(0, end + 1),
         lambda: view.features.slice(0, end).slice(0, end + 1),
         lambda: pickle.loads(pickle.dumps(view)).features.slice(0, end + 1),
@@ -128,7 +131,12 @@ def reachable(thing, depth=6):
 def test_the_search_for_arrays_would_find_one():
     features = worlds.features(120)
     keeper = firewall.SealedPanel(
-        folds(), lambda item: features, fingerprint="", simulated=False, timestamps=features.panel.timestamps
+        folds(),
+        lambda item: features,
+        fingerprint="",
+        simulated=False,
+        frequency="1d",
+        timestamps=features.panel.timestamps,
     )
     assert any(array is features.panel.close for array in reachable(keeper))
 

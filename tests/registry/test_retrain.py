@@ -10,6 +10,7 @@ from tests.registry.shelf import AGENT, save
 from tests.registry.trained import World, world
 from wealtharena.config import compose
 from wealtharena.errors import PromotionError
+from wealtharena.evaluation import challenge
 from wealtharena.evaluation.splits import Segment
 from wealtharena.registry import ModelCheckpoint, promote, retrain
 from wealtharena.registry.history import Pointer, now, write_pointer
@@ -69,10 +70,13 @@ def test_the_production_configuration_comes_back_with_newer_data(production: tup
 def test_only_rows_later_than_the_incumbents_data_count(production: tuple[ModelCheckpoint, World]) -> None:
     store, made = production
     old = retrain.incumbent(store, "crypto")
-    assert retrain.unseen(old, made.features, Segment(300, 500)) == Segment(401, 500)
-    assert retrain.unseen(old, made.features, Segment(450, 500)) == Segment(450, 500)
+    last = old.metadata.data.end
+    assert challenge.unseen(made.features, Segment(300, 500), last=last, incumbent="v1") == Segment(401, 500)
+    assert challenge.unseen(made.features, Segment(450, 500), last=last, incumbent="v1") == Segment(450, 500)
     with pytest.raises(PromotionError, match="only 4 bars are later"):
-        retrain.unseen(old, made.features, Segment(300, 405))
+        challenge.unseen(made.features, Segment(300, 405), last=last, incumbent="v1")
+    with pytest.raises(PromotionError, match="v1 does not say where"):
+        challenge.unseen(made.features, Segment(300, 500), last=None, incumbent="v1")
 
 
 @pytest.mark.parametrize(("sign", "beats"), [(1.0, True), (-1.0, False)])
@@ -81,9 +85,11 @@ def test_a_newcomer_must_beat_the_incumbent_beyond_chance(
 ) -> None:
     store, made = production
     old = retrain.incumbent(store, "crypto")
-    segment = retrain.unseen(old, made.features, Segment(380, made.features.bars))
-    outcome = retrain.challenge(
-        Foresight(made, segment, sign), made.policy.scaler, old, retrain.incumbent_policy(store, old),
+    test = Segment(380, made.features.bars)
+    segment = challenge.unseen(made.features, test, last=old.metadata.data.end, incumbent="v1")
+    outcome = challenge.challenge(
+        (Foresight(made, segment, sign), made.policy.scaler),
+        (retrain.incumbent_policy(store, old), made.policy.scaler), name="v1",
         features=made.features, env=made.spec.env, segment=segment, rng=np.random.default_rng(0), draws=500,
     )  # fmt: skip
     assert outcome.beats is beats
@@ -97,22 +103,22 @@ def test_the_incumbent_does_not_beat_itself(production: tuple[ModelCheckpoint, W
     old = retrain.incumbent(store, "crypto")
     policy = retrain.incumbent_policy(store, old)
     segment = Segment(420, made.features.bars)
-    outcome = retrain.challenge(
-        policy, made.policy.scaler, old, retrain.incumbent_policy(store, old),
+    outcome = challenge.challenge(
+        (policy, made.policy.scaler), (retrain.incumbent_policy(store, old), made.policy.scaler), name="v1",
         features=made.features, env=made.spec.env, segment=segment, rng=np.random.default_rng(0), draws=200,
     )  # fmt: skip
     assert not outcome.beats
 
 
 @pytest.mark.parametrize(
-    ("challenge", "stage"),
+    ("outcome", "stage"),
     [({"incumbent": "v0", "beats": True}, "production"), ({"incumbent": "v0", "beats": False}, "paper")],
 )
 def test_the_gate_heeds_the_challenge_and_no_force_moves_it(
-    tmp_path: Path, challenge: dict[str, Any], stage: str
+    tmp_path: Path, outcome: dict[str, Any], stage: str
 ) -> None:
     store = ModelCheckpoint(tmp_path / "checkpoints")
-    save(store, "v1", verdict="promotable", described={"challenge": challenge})
+    save(store, "v1", verdict="promotable", described={"challenge": outcome})
     assert promote(store, AGENT, "v1")[1].stage == stage
     if stage == "paper":
         with pytest.raises(PromotionError, match="does not beat the incumbent v0"):

@@ -17,11 +17,9 @@ from tests.agents import worlds
 from wealtharena.agents.networks import Network
 from wealtharena.agents.on_policy.learner import PPOUpdate
 from wealtharena.agents.policy import load_policy
-from wealtharena.envs.trajectory import Trades, Trajectory
 from wealtharena.errors import TrainingError
 from wealtharena.evaluation.splits import Segment
 from wealtharena.training import TrainingJob, train
-from wealtharena.training.behaviour import degenerate
 from wealtharena.training.checkpoints import best_path, load_state
 from wealtharena.training.trainer import fit_scaler
 
@@ -221,44 +219,12 @@ def test_kill_minus_nine_at_any_moment_leaves_something_to_go_on_from(tmp_path: 
         reached = state["engine"]["env_steps"]
 
 
-def path(targets: np.ndarray, *, cost: float = 0.0) -> Trajectory:
-    n, assets = targets.shape
-    weights = np.vstack([np.zeros((1, assets)), targets])
-    traded = np.abs(np.diff(weights, axis=0)).sum(axis=1)
-    none = np.zeros(0)
-    return Trajectory(
-        name="agent",
-        timestamps=np.datetime64("2020-01-01", "ns") + np.arange(n + 1) * np.timedelta64(1, "D"),
-        symbols=tuple(f"S{i}" for i in range(assets)),
-        equity=np.full(n + 1, 1.0),
-        weights=weights,
-        targets=targets,
-        traded_value=traded,
-        costs=traded * cost,
-        financing=np.zeros(n),
-        dividends=np.zeros(n),
-        trades=Trades(none.astype(int), none.astype(int), none, none, none, none),
-        fill="next_close",
-        bars_per_year=252.0,
-    )
-
-
-def test_a_policy_that_does_nothing_or_only_trades_is_named() -> None:
-    rng = np.random.default_rng(0)
-    sides = np.sign(rng.standard_normal((200, 3))) / 3
-    assert degenerate(path(np.zeros((200, 3)))) == "never trades"
-    assert degenerate(path(np.full((200, 3), 0.2))) == "constant weights"
-    assert degenerate(path(sides, cost=0.01)) == "churns"
-    assert degenerate(path(sides, cost=0.0)) is None
-    assert degenerate(path(np.cumsum(sides, axis=0) * 0.02, cost=0.001)) is None
-
-
 def test_a_constant_policy_is_named_in_the_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Network, "mode", lambda self, parameters: torch.full_like(parameters, 0.2))
     told = Told()
     result = train(job(tmp_path), listener=told)
-    assert result.degenerate == "constant weights"
-    assert told.evaluations[0]["degenerate"] == "constant weights"
+    assert result.degenerate == "it asks for the same weights on every bar"
+    assert told.evaluations[0]["degenerate"] == result.degenerate
 
 
 def test_a_state_of_another_algorithm_is_refused(tmp_path: Path) -> None:

@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from wealtharena.evaluation import significance
 from wealtharena.tuning.engine import TrialRow
-from wealtharena.tuning.selection import RETURNS_KEY, Finalist, best, rank, selection_bias
+from wealtharena.tuning.selection import RETURNS_KEY, Finalist, best, rank, selection_bias, strategies
 
 
 def row(
@@ -62,6 +63,16 @@ def test_stopped_trials_count_as_tried() -> None:
     rng = np.random.default_rng(4)
     trials = [row(i, 0.0, state="PRUNED" if i % 2 else "COMPLETE", returns=rng.normal(0, 1, 40)) for i in range(6)]
     assert selection_bias([*trials, row(9, None, state="FAIL")], blocks=16).trials == 7
+
+
+@pytest.mark.parametrize("bars", [10, 17, 40, 200])
+def test_a_search_has_one_probability_of_overfitting(bars: int) -> None:
+    """The one in sweep.json and the one in the verdict, also where the record is short."""
+    rng = np.random.default_rng(5)
+    trials = [row(i, 0.0, returns=rng.normal(0, 1, bars)) for i in range(6)]
+    judged = significance.overfitting(strategies(trials), blocks=16)
+    assert selection_bias(trials, blocks=16).pbo == (judged.probability if judged is not None else None)
+    assert (judged is None) is (bars < 16)
 
 
 @pytest.mark.parametrize("count", [0, 1])

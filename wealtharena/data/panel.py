@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Final, Literal
 
@@ -13,6 +14,23 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 LAST_BARS: Final = 20  # without a close in so many, a symbol no longer trades
+Rows = npt.NDArray[np.int64] | slice
+
+# Every array of a panel by its axes: T bars, A symbols, M macro series. `take` cuts what has a T; the order is that of
+# the fingerprint. An array that is missing here is refused, so that none can hand later bars to training.
+COLUMNS: Mapping[str, str] = {
+    "timestamps": "T",
+    "open": "TA",
+    "high": "TA",
+    "low": "TA",
+    "close": "TA",
+    "volume": "TA",
+    "dividends": "TA",
+    "to_account": "TA",
+    "tradable": "TA",
+    "multipliers": "A",
+    "macro": "TM",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,24 +65,14 @@ class Panel:
     leaks: tuple[str, ...] = ()  # numbers that seem to know a return that can still be traded, in words
 
     def __post_init__(self) -> None:
-        t, a = self.close.shape
-        for name in (
-            "timestamps",
-            "tradable",
-            "open",
-            "high",
-            "low",
-            "volume",
-            "dividends",
-            "to_account",
-            "multipliers",
-            "macro",
-            "close",
-        ):
+        sizes = dict(zip("TAM", (*self.close.shape, len(self.macro_names)), strict=True))
+        for name in (item.name for item in fields(self)):
             value = getattr(self, name)
-            if value is None:
+            if not isinstance(value, np.ndarray):
                 continue
-            expected = {"timestamps": (t,), "multipliers": (a,), "macro": (t, len(self.macro_names))}.get(name, (t, a))
+            if name not in COLUMNS:
+                raise ValueError(f"panel.{name} is an array that panel.COLUMNS does not name")
+            expected = tuple(sizes[axis] for axis in COLUMNS[name])
             if value.shape != expected:
                 raise ValueError(f"panel.{name} has shape {value.shape}, expected {expected}")
             if value.flags.writeable:
@@ -98,7 +106,7 @@ class Panel:
         digest.update("|".join(self.symbols[i] for i in order).encode())
         digest.update(f"{self.frequency}|{self.asset}|{self.simulated}|{self.volume_unit}".encode())
         digest.update(self.timestamps.astype("datetime64[ns]").astype(np.int64).tobytes())
-        for name in ("open", "high", "low", "close", "volume", "dividends", "to_account", "tradable"):
+        for name in (name for name, axes in COLUMNS.items() if axes == "TA"):
             value = getattr(self, name)
             if value is not None:
                 digest.update(name.encode())
@@ -109,22 +117,15 @@ class Panel:
             digest.update(np.ascontiguousarray(self.macro).tobytes())
         return digest.hexdigest()
 
-    def slice(self, start: int, stop: int) -> Panel:
-        """Return bars [start, stop) as a panel of its own; later bars are copied out, not merely hidden."""
+    def take(self, rows: Rows) -> Panel:
+        """Return the bars `rows`, in that order, as a panel of its own; the others are left out, not merely hidden."""
         changes: dict[str, object] = {}
-        for name in (
-            "timestamps",
-            "close",
-            "tradable",
-            "open",
-            "high",
-            "low",
-            "volume",
-            "dividends",
-            "to_account",
-            "macro",
-        ):
+        for name in (name for name, axes in COLUMNS.items() if axes.startswith("T")):
             value = getattr(self, name)
             if value is not None:
-                changes[name] = value[start:stop].copy()
+                changes[name] = value[rows].copy()
         return replace(self, **changes)  # type: ignore[arg-type]  # one dict carries fields of several types
+
+    def slice(self, start: int, stop: int) -> Panel:
+        """Return bars [start, stop) as a panel of its own."""
+        return self.take(slice(start, stop))

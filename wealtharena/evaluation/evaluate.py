@@ -13,11 +13,11 @@ import numpy.typing as npt
 from wealtharena.config.specs.runs import EvaluationSpec
 from wealtharena.envs.trajectory import Trajectory
 from wealtharena.evaluation import backtest, bootstrap, comparison, metrics, significance, stress, verdict
+from wealtharena.evaluation.behaviour import degenerate
 from wealtharena.evaluation.ledger import Trials
+from wealtharena.files import jsonable
 
 FloatArray = npt.NDArray[np.float64]
-CONSTANT_TARGET = 1e-4  # targets that move less than this over a whole window are one and the same
-EMPTY_EXPOSURE = 0.01
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Evaluation:
             },
             "verdict": self.verdict.to_json(),
         }
-        cleaned: dict[str, Any] = json_numbers(blocks)
+        cleaned: dict[str, Any] = jsonable(blocks)
         return cleaned
 
 
@@ -191,7 +191,7 @@ def gather(
     difference = against.difference if against is not None else None
     ratios = [values["sharpe"] for values in of_agents]
     known = [value for value in ratios if math.isfinite(value)]
-    pbo = overfitting(strategies, blocks=evaluation.cscv_blocks)
+    overfit = significance.overfitting(strategies, blocks=evaluation.cscv_blocks)
     return verdict.Evidence(
         seeds=facts.seeds or len(agents),
         years=agents[middle].returns.size / agents[middle].bars_per_year,
@@ -205,8 +205,8 @@ def gather(
         years_needed=against.years_needed if against is not None and difference else None,
         dsr=deflated(agents[middle].returns - risk_free, facts.trials),
         trials=facts.trials.count,
-        pbo=pbo,
-        strategies=strategies.shape[1] if strategies is not None and pbo is not None else 0,
+        pbo=overfit.probability if overfit is not None else None,
+        strategies=strategies.shape[1] if strategies is not None and overfit is not None else 0,
         worst_drawdown=min(values["max_drawdown"] for values in of_agents),
         fewest_trades=min(int(values["trades"]) for values in of_agents),
         liquidated=any(agent.liquidated for agent in agents),
@@ -239,42 +239,10 @@ def deflated(returns: FloatArray, trials: Trials) -> float:
     )
 
 
-def overfitting(strategies: FloatArray | None, *, blocks: int) -> float | None:
-    """Return PBO, with fewer blocks where the record is short; None where there is nothing to choose among."""
-    if strategies is None or strategies.ndim != 2 or strategies.shape[1] < 2:
-        return None
-    usable = min(blocks, strategies.shape[0] // 4 // 2 * 2)
-    if usable < 4 or not np.isfinite(strategies).all():
-        return None
-    return significance.probability_of_backtest_overfitting(strategies, blocks=usable).probability
-
-
-def degenerate(played: Trajectory) -> str | None:
-    """Return why a policy is none, in words; None for one that reacts to what it sees."""
-    if metrics.trades(played) == 0:
-        return "it never trades"
-    if metrics.exposure(played) < EMPTY_EXPOSURE:
-        return f"it holds {metrics.exposure(played):.2%} of its equity on average"
-    if played.targets.shape[0] > 1 and float(np.ptp(played.targets, axis=0).max()) < CONSTANT_TARGET:
-        return "it asks for the same weights on every bar"
-    return None
-
-
 def median_index(values: Sequence[float]) -> int:
     """Return the position of the (lower) median; NaN counts as least."""
     order = sorted(range(len(values)), key=lambda i: values[i] if not math.isnan(values[i]) else -math.inf)
     return order[(len(order) - 1) // 2]
-
-
-def json_numbers(value: Any) -> Any:
-    """Return `value` with NaN and infinity as None, numpy numbers as Python's, tuples as lists."""
-    if isinstance(value, Mapping):
-        return {str(key): json_numbers(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [json_numbers(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _with(names: tuple[str, ...], needed: str) -> tuple[str, ...]:

@@ -19,29 +19,29 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from wealtharena.data.panel import Panel
+from wealtharena.data.panel import Panel, Rows
 from wealtharena.errors import FirewallError
 from wealtharena.evaluation.ledger import Ledger, RunIdentity
 from wealtharena.evaluation.splits import Fold, Segment
 from wealtharena.features.panel import FeaturePanel
 
-_TIME_AXIS = ("timestamps", "close", "tradable", "open", "high", "low", "volume", "dividends", "to_account", "macro")
+OPEN_NAMES = frozenset({"timestamps", "simulated", "frequency"})  # of a panel's fields: no secret behind the wall
 
 
 class TrainingPanel(Panel):
     """A panel that ends where validation ends; asking it for a later bar raises FirewallError."""
 
-    def slice(self, start: int, stop: int) -> Panel:
-        _guard(stop, self.bars)
-        return super().slice(start, stop)
+    def take(self, rows: Rows) -> Panel:
+        _guard(rows, self.bars)
+        return super().take(rows)
 
 
 class TrainingFeatures(FeaturePanel):
     """Features that end where validation ends; asking them for a later row raises FirewallError."""
 
-    def slice(self, start: int, stop: int) -> FeaturePanel:
-        _guard(stop, self.bars)
-        return super().slice(start, stop)
+    def take(self, rows: Rows) -> FeaturePanel:
+        _guard(rows, self.bars)
+        return super().take(rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,18 +69,9 @@ class OpenedView:
 def training_view(features: FeaturePanel, fold: Fold) -> TrainingView:
     """Return the fold's training rows as arrays of their own; no view of them leads to a later or removed row."""
     rows = _rows_kept(fold)
-    panel = features.panel
-    changes: dict[str, Any] = {}
-    for name in _TIME_AXIS:
-        value = getattr(panel, name)
-        if value is not None:
-            changes[name] = value[rows].copy()
-    kept = {field.name: changes.get(field.name, getattr(panel, field.name)) for field in fields(Panel)}
-    values = features.values[rows].copy()
-    values.flags.writeable = False
-    view = TrainingFeatures(
-        panel=TrainingPanel(**kept), values=values, names=features.names, warmup_bars=features.warmup_bars
-    )
+    kept = features.take(rows)
+    panel = TrainingPanel(**{item.name: getattr(kept.panel, item.name) for item in fields(Panel)})
+    view = TrainingFeatures(panel=panel, values=kept.values, names=kept.names, warmup_bars=kept.warmup_bars)
     return TrainingView(view, tuple(_moved(s, rows) for s in fold.train), _moved(fold.validation, rows))
 
 
@@ -122,7 +113,12 @@ def seal(features: FeaturePanel, folds: tuple[Fold, ...]) -> SealedPanel:
 
     panel = features.panel
     sealed = SealedPanel(
-        folds, read, fingerprint=panel.fingerprint, simulated=panel.simulated, timestamps=panel.timestamps.copy()
+        folds,
+        read,
+        fingerprint=panel.fingerprint,
+        simulated=panel.simulated,
+        frequency=panel.frequency,
+        timestamps=panel.timestamps.copy(),
     )
     weakref.finalize(sealed, store.close)
     return sealed
@@ -138,11 +134,13 @@ class SealedPanel:
         *,
         fingerprint: str,
         simulated: bool,
+        frequency: str,
         timestamps: npt.NDArray[np.datetime64],
     ) -> None:
         self.folds = folds
         self.fingerprint = fingerprint
-        self._simulated = simulated
+        self.simulated = simulated
+        self.frequency = frequency
         self.timestamps = timestamps
         self.__read = read
 
@@ -172,16 +170,11 @@ class SealedPanel:
             fingerprint=self.fingerprint,
             windows=self.dates(chosen.test),
             fold=chosen.index,
-            simulated=self._simulated,
+            simulated=self.simulated,
         )
         features = self.__read(len(self.folds))
         assert isinstance(features, FeaturePanel)
         return OpenedView(features.slice(0, max(s.stop for s in chosen.test)), chosen.test)
-
-    def open_all(self, *, ledger: Ledger, identity: RunIdentity) -> FeaturePanel:
-        """Open the test of every fold, a line of the ledger each, and return all rows up to the last of them."""
-        views = [self.open_test(fold, ledger=ledger, identity=identity) for fold in range(len(self.folds))]
-        return max((view.features for view in views), key=lambda features: features.bars)
 
     def __getattr__(self, name: str) -> NoReturn:
         if name in _CLOSED_NAMES:
@@ -202,13 +195,18 @@ class SealedPanel:
         )
 
 
-_CLOSED_NAMES = frozenset(
-    {field.name for cls in (Panel, FeaturePanel) for field in fields(cls)} | {"slice", "test", "panel", "to_numpy"}
-) - {"timestamps"}
+_CLOSED_NAMES = (
+    frozenset(
+        {field.name for cls in (Panel, FeaturePanel) for field in fields(cls)}
+        | {"take", "slice", "test", "panel", "to_numpy"}
+    )
+    - OPEN_NAMES
+)
 
 
-def _guard(stop: int, bars: int) -> None:
-    if stop > bars:
+def _guard(rows: Rows, bars: int) -> None:
+    last = (rows.stop or bars) - 1 if isinstance(rows, slice) else int(np.max(rows, initial=0))
+    if last >= bars:
         raise FirewallError(
-            f"row {stop - 1} lies beyond the {bars} rows of the training view", hint="only open_test gives later rows"
+            f"row {last} lies beyond the {bars} rows of the training view", hint="only open_test gives later rows"
         )

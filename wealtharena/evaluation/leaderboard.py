@@ -15,11 +15,12 @@ from wealtharena.envs.trajectory import Trajectory
 from wealtharena.errors import CheckpointError
 from wealtharena.evaluation import comparison, tables
 from wealtharena.evaluation.bootstrap import interquartile_mean, stratified_interval
-from wealtharena.evaluation.evaluate import Facts, json_numbers, judge, median_index
+from wealtharena.evaluation.evaluate import Facts, judge, median_index
 from wealtharena.evaluation.ledger import Ledger, Trials
 from wealtharena.evaluation.ranking import WEIGHTS, composite
 from wealtharena.evaluation.records import RunResult
 from wealtharena.evaluation.verdict import ORDER
+from wealtharena.files import jsonable
 
 SCHEMA_VERSION = 1
 SPREAD = ("annual_return", "sharpe", "max_drawdown", "total_return")
@@ -77,7 +78,7 @@ def build(
         "weights": dict(WEIGHTS),
         "rows": [*ordered, *broken],
     }
-    cleaned: dict[str, Any] = json_numbers(board)
+    cleaned: dict[str, Any] = jsonable(board)
     return cleaned
 
 

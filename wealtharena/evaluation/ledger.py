@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime as dt
 import fcntl
 import json
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from wealtharena.errors import FirewallError
+from wealtharena.files import jsonable
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,11 @@ class Ledger:
 
     def record_result(self, identity: RunIdentity, *, fingerprint: str, sharpe: float) -> None:
         """Write the Sharpe ratio a bar that a test window showed."""
-        self._append({"kind": "result", **_named(identity), "fingerprint": fingerprint, "sharpe": _finite(sharpe)})
+        self._append({"kind": "result", **_named(identity), "fingerprint": fingerprint, "sharpe": jsonable(sharpe)})
 
     def record_trial(self, identity: RunIdentity, *, fingerprint: str, sharpe: float | None = None) -> None:
         """Write a configuration that was tried, with its Sharpe ratio a bar on validation data where one is known."""
-        value = None if sharpe is None else _finite(sharpe)
-        self._append({"kind": "trial", **_named(identity), "fingerprint": fingerprint, "sharpe": value})
+        self._append({"kind": "trial", **_named(identity), "fingerprint": fingerprint, "sharpe": jsonable(sharpe)})
 
     def trials(self, agent: str, fingerprint: str) -> int:
         """Return the number of distinct configurations that `agent` tried on this data."""
@@ -165,10 +164,6 @@ def _opens_real(entry: Mapping[str, Any]) -> bool:
 
 def _overlap(windows: Iterable[Sequence[str]], others: Sequence[Sequence[str]]) -> bool:
     return any(first <= end and start <= last for first, last in windows for start, end in others)
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
 
 
 def _unwritable(path: Path, error: OSError) -> FirewallError:

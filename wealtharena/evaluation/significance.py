@@ -37,6 +37,7 @@ __all__ = [
     "min_track_record_length",
     "moments",
     "optimal_block_bars",
+    "overfitting",
     "paired_bootstrap",
     "probabilistic_sharpe_ratio",
     "probability_of_backtest_overfitting",
@@ -46,6 +47,7 @@ __all__ = [
 FloatArray = npt.NDArray[np.float64]
 NAN = float("nan")
 EULER_GAMMA = 0.5772156649015329
+MIN_BLOCK_BARS, MIN_BLOCKS = 4, 4  # of CSCV
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,19 @@ class OverfittingProbability:
     logits: FloatArray  # [C(S, S/2)] of the in-sample winner's out-of-sample rank
     degradation: float  # slope of out-of-sample on in-sample Sharpe of the winners
     loss_probability: float  # share of splits in which the winner lost out of sample
+
+
+def overfitting(strategies: npt.ArrayLike | None, *, blocks: int) -> OverfittingProbability | None:
+    """Return CSCV over `blocks` blocks, fewer where the record is short; None where it would say nothing.
+
+    A block holds at least four bars and there are at least four blocks: a Sharpe ratio of fewer bars, or six halves to
+    average over, is no figure. None too for fewer than two strategies and for a record with a gap.
+    """
+    matrix = None if strategies is None else np.asarray(strategies, dtype=np.float64)
+    if matrix is None or matrix.ndim != 2 or matrix.shape[1] < 2 or not np.isfinite(matrix).all():
+        return None
+    usable = min(blocks, matrix.shape[0] // MIN_BLOCK_BARS // 2 * 2)
+    return probability_of_backtest_overfitting(matrix, blocks=usable) if usable >= MIN_BLOCKS else None
 
 
 def probability_of_backtest_overfitting(performance: npt.ArrayLike, *, blocks: int) -> OverfittingProbability:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from wealtharena.config.specs.runs import VerdictSpec
+from wealtharena.files import jsonable
 
 Status = Literal["promotable", "unproven", "rejected"]
 ORDER: tuple[Status, ...] = ("promotable", "unproven", "rejected")  # best to worst
@@ -75,9 +76,10 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         """Return run.json's `verdict` block; NaN and infinity become null."""
-        evidence = {k: _finite(v) for k, v in asdict(self.evidence).items()}
         rules = [asdict(ruling) for ruling in self.rulings]
-        return {"status": self.status, "reasons": list(self.reasons), "rules": rules, "evidence": evidence}
+        block = {"status": self.status, "reasons": self.reasons, "rules": rules, "evidence": asdict(self.evidence)}
+        found: dict[str, Any] = jsonable(block)
+        return found
 
 
 def judge(evidence: Evidence, spec: VerdictSpec) -> Verdict:
@@ -246,7 +248,3 @@ RULES: Sequence[Callable[[Evidence, VerdictSpec], Ruling]] = (
     plausible,
     audit,
 )
-
-
-def _finite(value: object) -> object:
-    return None if isinstance(value, float) and not math.isfinite(value) else value

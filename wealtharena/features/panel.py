@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wealtharena.data.panel import Panel
+from wealtharena.data.panel import Panel, Rows
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -32,11 +32,15 @@ class FeaturePanel:
         """Return T."""
         return int(self.values.shape[0])
 
+    def take(self, rows: Rows) -> FeaturePanel:
+        """Return the given rows, in that order, copied."""
+        values = self.values[rows].copy()
+        values.flags.writeable = False
+        return replace(self, panel=self.panel.take(rows), values=values)
+
     def slice(self, start: int, stop: int) -> FeaturePanel:
         """Return rows [start, stop), copied."""
-        values = self.values[start:stop].copy()
-        values.flags.writeable = False
-        return replace(self, panel=self.panel.slice(start, stop), values=values)
+        return self.take(slice(start, stop))
 
 
 @dataclass(frozen=True, eq=False)

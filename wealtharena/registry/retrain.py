@@ -1,46 +1,21 @@
-"""Training a promoted agent again on newer data, and whether the newcomer beats it on data that neither has seen."""
+"""What is in production and what made it, for training it again on newer data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import yaml
 from omegaconf import OmegaConf
 
-from wealtharena.agents.policy import Policy, Trained, load_policy
+from wealtharena.agents.policy import Trained, load_policy
 from wealtharena.config import parse
-from wealtharena.config.specs.env import EnvSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import CheckpointError, PromotionError, WealthArenaError
-from wealtharena.evaluation import backtest
-from wealtharena.evaluation.comparison import MIN_BARS, compare
-from wealtharena.evaluation.splits import Segment
-from wealtharena.features.panel import FeaturePanel, Scaler
 from wealtharena.registry import history
 from wealtharena.registry.checkpoints import LoadedCheckpoint, ModelCheckpoint
 
 CONFIGURATION = ("asset", "features", "env", "split", "algo", "model", "evaluation")
-
-
-@dataclass(frozen=True)
-class Challenge:
-    """A newcomer against the incumbent: `beats` where the lower bound of the Sharpe difference is above 0."""
-
-    incumbent: str
-    beats: bool
-    bars: int
-    start: str | None
-    end: str | None
-    sharpe_difference: float | None
-    ci95: tuple[float, float] | None
-    why_not: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the block `challenge` of metadata.json, which the promotion gate reads."""
-        return {**vars(self), "ci95": list(self.ci95) if self.ci95 is not None else None}
 
 
 def incumbent(store: ModelCheckpoint, agent: str) -> LoadedCheckpoint:
@@ -92,57 +67,3 @@ def _spec_of(content: Mapping[str, Any]) -> ExperimentSpec:
 def incumbent_policy(store: ModelCheckpoint, production: LoadedCheckpoint) -> Trained:
     """Return the incumbent as a torch policy, for a warm start or a backtest; its folder has just been verified."""
     return load_policy(store.root / production.metadata.agent / production.metadata.version)
-
-
-def unseen(production: LoadedCheckpoint, features: FeaturePanel, test: Segment) -> Segment:
-    """Return the rows of the newcomer's test window that are later than all data of the incumbent.
-
-    PromotionError where fewer than 8 bars are left: there is nothing to compare on yet.
-    """
-    last = production.metadata.data.end
-    if last is None:
-        raise PromotionError(
-            f"{production.metadata.model_path} does not say where its data ended", hint="promote by hand"
-        )
-    later = int(np.searchsorted(features.panel.timestamps, np.datetime64(last[:10], "D") + 1))
-    start = max(test.start, later)
-    if test.stop - start <= MIN_BARS:
-        raise PromotionError(
-            f"only {max(0, test.stop - start)} bars are later than {last[:10]}, where the incumbent's data ended",
-            hint="wait for newer data, or set data.end later",
-        )
-    return Segment(start, test.stop)
-
-
-def challenge(
-    newcomer: Policy,
-    scaler: Scaler,
-    production: LoadedCheckpoint,
-    old: Policy,
-    *,
-    features: FeaturePanel,
-    env: EnvSpec,
-    segment: Segment,
-    rng: np.random.Generator,
-    draws: int,
-) -> Challenge:
-    """Return how the newcomer fares against the incumbent over rows that neither has seen, both from cash.
-
-    Paired stationary bootstrap of the evaluation room (Ledoit and Wolf 2008), 95 % interval of the Sharpe difference.
-    """
-    old_scaler = Scaler.from_dict(production.files.json("scaler.json"))
-    ours = backtest.run(newcomer, features, scaler, env, segment, name="newcomer")
-    theirs = backtest.run(old, features, old_scaler, env, segment, name="incumbent")
-    found = compare(ours, theirs, rng=rng, draws=draws)
-    days = features.panel.timestamps[[segment.start, segment.stop - 1]].astype("datetime64[D]").astype(str)
-    sharpe = found.difference.sharpe if found.difference is not None else None
-    return Challenge(
-        incumbent=production.metadata.version,
-        beats=sharpe is not None and sharpe.low > 0.0,
-        bars=segment.stop - segment.start,
-        start=str(days[0]),
-        end=str(days[1]),
-        sharpe_difference=sharpe.value if sharpe is not None else None,
-        ci95=(sharpe.low, sharpe.high) if sharpe is not None else None,
-        why_not=found.why_not,
-    )

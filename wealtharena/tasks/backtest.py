@@ -17,8 +17,9 @@ from wealtharena.agents.policy import EnsemblePolicy, NetworkPolicy, Trained, lo
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import CheckpointError, ConfigError
 from wealtharena.evaluation import backtest, records, tables
-from wealtharena.evaluation.evaluate import Evaluation, Facts, evaluate, judge
-from wealtharena.evaluation.ledger import Ledger, RunIdentity, Trials
+from wealtharena.evaluation.evaluate import Evaluation, evaluate, judge
+from wealtharena.evaluation.ledger import RunIdentity
+from wealtharena.evaluation.look import Look
 from wealtharena.evaluation.splits import Segment
 from wealtharena.features.panel import FeaturePanel
 from wealtharena.tasks import console
@@ -57,7 +58,7 @@ def run(spec: ExperimentSpec) -> int:
             backtest={"of": contestant.name, "window": spec.backtest.window, "start": first, "end": last},
         )
         features, seen = open_rows(spec, record, prepared, window, contestant)
-        found = play(spec, prepared, features, window, contestant)
+        found = play(look_of(spec, record, prepared, contestant), prepared, features, window, contestant)
         record.update(ensemble=spread_over(spec, features, window, contestant))
         blocks = found.to_json()
         verdict = not_a_verdict(spec, blocks["verdict"], seen=seen)
@@ -193,14 +194,19 @@ def open_rows(
     view = None if touched else sealed.training(0).features
     if view is not None and view.bars >= window.stop:
         return view, True
-    identity = RunIdentity(record.run_id, contestant.config_hash, spec.asset.agent, spec.task)
-    features = sealed.open_all(ledger=Ledger(spec.paths.ledger), identity=identity)
+    features = look_of(spec, record, prepared, contestant).open_all()
     unseen = min(s.start for s in _tests(prepared, trained=contestant.policy is not None))
     return features, window.start < unseen
 
 
+def look_of(spec: ExperimentSpec, record: RunRecord, prepared: Prepared, contestant: Contestant) -> Look:
+    """Return the contestant's look at the test window."""
+    identity = RunIdentity(record.run_id, contestant.config_hash, spec.asset.agent, spec.task)
+    return Look(spec, prepared.sealed, identity)
+
+
 def play(
-    spec: ExperimentSpec,
+    look: Look,
     prepared: Prepared,
     features: FeaturePanel,
     window: Segment,
@@ -209,25 +215,8 @@ def play(
     audit: Literal["passed", "failed"] | None = None,
 ) -> Evaluation:
     """Return the judgement of the contestant over the window; `audit` is `passed`, `failed`, or None for none made."""
-    ledger, fingerprint, agent = Ledger(spec.paths.ledger), prepared.sealed.fingerprint, spec.asset.agent
-    simulated = bool(prepared.about["simulated"])
-    trials = (
-        ledger.trial_statistics(agent, fingerprint, config_hash=contestant.config_hash)
-        if contestant.config_hash
-        else Trials(1, None)
-    )
-    facts = Facts(
-        simulated=simulated,
-        unadjusted_rolls=spec.asset.instrument.rolls == "unadjusted" and not simulated,
-        trials=trials,
-        openings=ledger.openings(agent, fingerprint=fingerprint),
-        benchmark=spec.asset.benchmark,
-        risk_free_per_year=spec.asset.risk_free_bps_per_year / 1e4,
-        audit=audit,
-        seeds=1,
-        **doubts(spec, prepared, first_row=window.start),
-    )
-    rng = np.random.default_rng([spec.seed, 20_260_101])
+    spec, rng = look.spec, look.rng()
+    facts = look.facts(audit=audit, **doubts(spec, prepared, first_row=window.start))
     if contestant.policy is not None:
         piece = backtest.Piece(contestant.policy, contestant.policy.scaler, window)
         player = backtest.Player(contestant.name, features, spec.env, (piece,))

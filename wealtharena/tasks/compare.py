@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from rich.table import Table
 
 from wealtharena import files
@@ -16,8 +15,8 @@ from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.specs.runs import EvaluationSpec
 from wealtharena.errors import ConfigError
 from wealtharena.evaluation import leaderboard, records
-from wealtharena.evaluation.evaluate import json_numbers
 from wealtharena.evaluation.ledger import Ledger
+from wealtharena.evaluation.look import stream
 from wealtharena.evaluation.ranking import composite
 from wealtharena.evaluation.verdict import ORDER
 from wealtharena.registry.checkpoints import ModelCheckpoint
@@ -89,7 +88,7 @@ def build(
     runs: Sequence[records.RunResult], *, evaluation: EvaluationSpec, ledger: Ledger | None, seed: int
 ) -> dict[str, Any]:
     """Return the leaderboard of `runs`, the same for the same seed."""
-    return leaderboard.build(runs, evaluation=evaluation, ledger=ledger, rng=np.random.default_rng([seed, 20_260_606]))
+    return leaderboard.build(runs, evaluation=evaluation, ledger=ledger, rng=stream(seed, "leaderboard"))
 
 
 def from_registry(root: Path) -> tuple[records.RunResult, ...]:
@@ -133,7 +132,7 @@ def comparison_report(board: Mapping[str, Any]) -> dict[str, Any]:
         for place in ranked
     }
     failed = [row for row in board["rows"] if row["status"] != "completed" and row["agent"] not in chosen]
-    report: dict[str, Any] = json_numbers(
+    report: dict[str, Any] = files.jsonable(
         {
             "schema_version": leaderboard.SCHEMA_VERSION,
             "generated_at": board["generated_at"],

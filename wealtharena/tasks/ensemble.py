@@ -8,7 +8,6 @@ from typing import Literal
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import CheckpointError
 from wealtharena.evaluation import tables
-from wealtharena.evaluation.ledger import Ledger, RunIdentity
 from wealtharena.registry import ModelCheckpoint
 from wealtharena.registry.checkpoints import LoadedCheckpoint
 from wealtharena.registry.promotion import verified
@@ -76,11 +75,9 @@ def _judge_and_save(
     first, last = prepared.sealed.dates((window,))[0]
     features, _ = backtest.open_rows(spec, record, prepared, window, whole)
     outcome: Literal["passed", "failed"] = "passed" if audit.passed else "failed"
-    found = backtest.play(spec, prepared, features, window, whole, audit=outcome)
-    identity = RunIdentity(record.run_id, whole.config_hash, spec.asset.agent, spec.task)
-    Ledger(spec.paths.ledger).record_result(
-        identity, fingerprint=prepared.sealed.fingerprint, sharpe=found.sharpe_a_bar
-    )
+    look = backtest.look_of(spec, record, prepared, whole)
+    found = backtest.play(look, prepared, features, window, whole, audit=outcome)
+    look.showed(found)
     blocks = found.to_json()
     spread = backtest.spread_over(spec, features, window, whole)
     assert spread is not None

@@ -10,21 +10,23 @@ from typing import Any
 import numpy as np
 import yaml
 
+from wealtharena import files
 from wealtharena.agents.policy import Trained
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.evaluation import audit as audit_room
 from wealtharena.evaluation import backtest, metrics, tables
 from wealtharena.evaluation.audit import AuditReport
-from wealtharena.evaluation.evaluate import Evaluation, Facts, evaluate
+from wealtharena.evaluation.evaluate import Evaluation, evaluate
 from wealtharena.evaluation.firewall import OpenedView
-from wealtharena.evaluation.ledger import Ledger, RunIdentity
+from wealtharena.evaluation.ledger import RunIdentity
+from wealtharena.evaluation.look import Look, stream
 from wealtharena.evaluation.splits import track_records
 from wealtharena.reporting import build, plots, report
 from wealtharena.reporting.data import AuditRow
 from wealtharena.tasks import retraining
 from wealtharena.tasks.folds import FoldPolicy
 from wealtharena.tasks.pipeline import Prepared, doubts
-from wealtharena.tasks.record import RunContext, RunRecord, jsonable
+from wealtharena.tasks.record import RunContext, RunRecord
 from wealtharena.tracking.journal import read
 
 AUDIT_POINTS = 4  # of time that a training's own audit tries, so that it costs seconds
@@ -92,7 +94,7 @@ def run_audit(spec: ExperimentSpec, prepared: Prepared) -> AuditReport:
         spec.features,
         spec.env,
         points=min(spec.audit.bars, AUDIT_POINTS),
-        rng=np.random.default_rng([spec.seed, 11]),
+        rng=stream(spec.seed, "audit"),
         leak_correlation=spec.data.quality.leak_correlation,
     )
 
@@ -111,30 +113,19 @@ def open_and_evaluate(
 
     `seeds` holds, a seed, the folds' policies. The ledger knows of it before a row is read.
     """
-    ledger = Ledger(spec.paths.ledger)
-    content = record.content
-    identity = RunIdentity(record.run_id, str(content["config_hash"]), spec.asset.agent, purpose)
-    opened = [prepared.sealed.open_test(k, ledger=ledger, identity=identity) for k in range(len(prepared.folds))]
-    widest = max(opened, key=lambda view: view.features.bars)
+    identity = RunIdentity(record.run_id, str(record.content["config_hash"]), spec.asset.agent, purpose)
+    look = Look(spec, prepared.sealed, identity)
+    widest = max(look.open(), key=lambda view: view.features.bars)
     loaded = [tuple(fold.load() for fold in folds) for folds in seeds]
     players = [player for policies in loaded for player in _players(spec, prepared, widest, policies)]
-    fingerprint = prepared.sealed.fingerprint
-    statistics = ledger.trial_statistics(spec.asset.agent, fingerprint, config_hash=identity.config_hash)
-    facts = Facts(
-        simulated=bool(prepared.about["simulated"]),
-        unadjusted_rolls=spec.asset.instrument.rolls == "unadjusted" and not prepared.about["simulated"],
-        trials=statistics,
-        openings=ledger.openings(spec.asset.agent, fingerprint=fingerprint),
-        benchmark=spec.asset.benchmark,
-        risk_free_per_year=spec.asset.risk_free_bps_per_year / 1e4,
-        degenerate=next((fold.result.degenerate for folds in seeds for fold in folds if fold.result.degenerate), None),
+    facts = look.facts(
         audit=None if audit is None else "passed" if audit.passed else "failed",
+        degenerate=next((fold.result.degenerate for folds in seeds for fold in folds if fold.result.degenerate), None),
         seeds=len(seeds),
         **doubts(spec, prepared, first_row=min(s.start for fold in prepared.folds for s in fold.test), audit=audit),
     )
-    rng = np.random.default_rng([spec.seed, 20_260_101])
-    found = evaluate(players, evaluation=spec.evaluation, facts=facts, rng=rng, strategies=strategies)
-    ledger.record_result(identity, fingerprint=fingerprint, sharpe=found.sharpe_a_bar)
+    found = evaluate(players, evaluation=spec.evaluation, facts=facts, rng=look.rng(), strategies=strategies)
+    look.showed(found)
     return Judgement(found, widest, loaded[0])
 
 
@@ -171,7 +162,11 @@ def publish(spec: ExperimentSpec, record: RunRecord, found: Judgement) -> str:
     from wealtharena.registry.publish import publish as save
 
     window = found.features.test[-1]
-    facts = {**record.content, "track_record": track_record(found.evaluation), **retraining.challenge(spec, found)}
+    facts = {
+        **record.content,
+        "track_record": track_record(found.evaluation),
+        **retraining.challenge(spec, found.policies[-1], found.features),
+    }
     folder = save(
         ModelCheckpoint(spec.paths.checkpoints),
         found.policies[-1],
@@ -211,9 +206,9 @@ def write_report(
     if not spec.tracking.report:
         return []
     data = build.from_evaluation(
-        jsonable(content),
+        files.jsonable(content),
         found.evaluation,
-        rng=np.random.default_rng([spec.seed, 7]),
+        rng=stream(spec.seed, "report"),
         journal=read(folder / "metrics.jsonl"),
         seeds=seeds,
         audit=[AuditRow(check.name, check.passed, check.detail) for check in audit.checks] if audit else (),

@@ -6,17 +6,14 @@ import contextlib
 import datetime as dt
 import importlib.metadata
 import json
-import math
 import platform
 import secrets
 import shlex
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from wealtharena import files
 from wealtharena.config import config_hash
@@ -77,23 +74,6 @@ def versions() -> dict[str, str]:
     return found
 
 
-def jsonable(value: Any) -> Any:
-    """Return `value` as JSON types; NaN and infinity become null, arrays become lists, tuples become lists."""
-    if isinstance(value, Mapping):
-        return {str(key): jsonable(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return jsonable(value.tolist())
-    if isinstance(value, np.generic):
-        return jsonable(value.item())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return [jsonable(item) for item in value]
-    if isinstance(value, Path | dt.date):
-        return str(value)
-    return value
-
-
 def without_home(text: str) -> str:
     """Return `text` with the home folder and the working folder written as ~ and nothing: no personal path leaves."""
     cwd, home = str(Path.cwd()), str(Path.home())
@@ -139,7 +119,7 @@ class RunRecord:
 
     def update(self, **values: Any) -> None:
         """Merge `values` and write the whole record."""
-        self.content.update({key: jsonable(value) for key, value in values.items()})
+        self.content.update({key: files.jsonable(value) for key, value in values.items()})
         files.write_json(self.path, self.content)
 
     def fail(self, error: BaseException) -> None:

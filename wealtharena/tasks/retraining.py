@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-
+from wealtharena.agents.policy import Trained
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import PromotionError
-
-if TYPE_CHECKING:
-    from wealtharena.tasks.judging import Judgement
+from wealtharena.evaluation import challenge as room
+from wealtharena.evaluation.firewall import OpenedView
+from wealtharena.evaluation.look import stream
+from wealtharena.features.panel import Scaler
 
 
 def configured(spec: ExperimentSpec) -> ExperimentSpec:
@@ -37,7 +37,7 @@ def warm_start(spec: ExperimentSpec) -> Path | None:
     return (store.root / found.agent / found.version).absolute()
 
 
-def challenge(spec: ExperimentSpec, found: Judgement) -> dict[str, Any]:
+def challenge(spec: ExperimentSpec, newcomer: Trained, view: OpenedView) -> dict[str, Any]:
     """Return `challenge` for metadata.json: newcomer against incumbent where neither has looked; empty in any other run."""
     if spec.train.retrain is None:
         return {}
@@ -45,21 +45,20 @@ def challenge(spec: ExperimentSpec, found: Judgement) -> dict[str, Any]:
 
     store = ModelCheckpoint(spec.paths.checkpoints)
     production = retrain.incumbent(store, spec.train.retrain)
-    newcomer, view = found.policies[-1], found.features
+    known = production.metadata
     try:
-        segment = retrain.unseen(production, view.features, view.test[-1])
+        segment = room.unseen(view.features, view.test[-1], last=known.data.end, incumbent=known.model_path)
     except PromotionError as error:
-        outcome = retrain.Challenge(production.metadata.version, False, 0, None, None, None, None, why_not=str(error))
+        outcome = room.Challenge(known.version, False, 0, None, None, None, None, why_not=str(error))
         return {"challenge": outcome.to_json()}
-    outcome = retrain.challenge(
-        newcomer,
-        newcomer.scaler,
-        production,
-        retrain.incumbent_policy(store, production),
+    outcome = room.challenge(
+        (newcomer, newcomer.scaler),
+        (retrain.incumbent_policy(store, production), Scaler.from_dict(production.files.json("scaler.json"))),
+        name=known.version,
         features=view.features,
         env=spec.env.model_copy(update={"action": newcomer.action}),
         segment=segment,
-        rng=np.random.default_rng([spec.seed, 11]),
+        rng=stream(spec.seed, "challenge"),
         draws=spec.evaluation.bootstrap_draws,
     )
     return {"challenge": outcome.to_json()}

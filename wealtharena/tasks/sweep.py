@@ -24,7 +24,7 @@ from wealtharena.reporting import sweep as page
 from wealtharena.tasks import console, judging
 from wealtharena.tasks.folds import FoldPolicy
 from wealtharena.tasks.pipeline import Prepared, identity, prepare
-from wealtharena.tasks.record import RunContext, RunRecord, jsonable, recorded, without_home
+from wealtharena.tasks.record import RunContext, RunRecord, recorded, without_home
 from wealtharena.tasks.train import describe, fold_folder, train_folds, train_view
 from wealtharena.tasks.trial import VALIDATION, TrainingObjective, data_key
 from wealtharena.tracking.privacy import without_paths
@@ -125,7 +125,7 @@ def _search_and_judge(job: Search, record: RunRecord) -> int:
     write(job.folder, result)
     judged = judge_winner(job, record, winner, found.trials)
     write(job.folder, {**result, "status": "completed", **judged})
-    trouble = mirror(job.spec, job.folder, record.content, jsonable(result), [job.folder / "sweep.html"])
+    trouble = mirror(job.spec, job.folder, record.content, files.jsonable(result), [job.folder / "sweep.html"])
     if trouble is not None:
         console.screen().print(f"Weights & Biases: {trouble}")
     console.result(record.content, job.folder)
@@ -318,7 +318,7 @@ def describe_finalist(item: TrainedFinalist) -> dict[str, Any]:
 
 def write(folder: Path, result: Mapping[str, Any]) -> None:
     """Write sweep.json and sweep.html."""
-    content = jsonable(result)
+    content = files.jsonable(result)
     files.write_json(folder / "sweep.json", content)
     page.write(folder / "sweep.html", content)
 

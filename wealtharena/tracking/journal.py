@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -82,10 +81,4 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _line(record: Mapping[str, Any]) -> str:
-    return json.dumps({key: _finite(value) for key, value in record.items()}, allow_nan=False) + "\n"
-
-
-def _finite(value: Any) -> Any:
-    """Return `value` as JSON can hold it: numpy scalars as Python's, no NaN, no infinity."""
-    value = value.item() if hasattr(value, "item") else value
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return json.dumps(files.jsonable(record), allow_nan=False) + "\n"

@@ -17,9 +17,9 @@ from wealtharena.envs.market import Market
 from wealtharena.envs.simulate import simulate
 from wealtharena.envs.trajectory import Trajectory
 from wealtharena.errors import TrainingError
+from wealtharena.evaluation.behaviour import degenerate
 from wealtharena.evaluation.splits import Segment
 from wealtharena.features.panel import FeaturePanel, Scaler
-from wealtharena.training.behaviour import degenerate
 from wealtharena.training.checkpoints import CHECKPOINTS, TRAINER, CandidateStore, load_state, save_state
 from wealtharena.training.interrupts import StopRequest
 from wealtharena.training.job import Figure, Listener, TrainingJob, TrainingResult

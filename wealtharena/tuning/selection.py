@@ -80,20 +80,17 @@ def selection_bias(trials: Sequence[TrialRow], *, blocks: int) -> SelectionBias:
     """Return PBO and the deflation that the trials' validation returns imply.
 
     Every trial that reported returns counts, stopped ones too: what was looked at was chosen among. Series are cut to
-    the shortest; blocks are halved until each holds at least two bars.
+    the shortest. PBO is that of the verdict, by the same rule for short records.
     """
     tried = len({row.overrides for row in trials})
     empty = np.empty(0)
     performance = strategies(trials)
     if performance is None:
         return SelectionBias(tried, None, empty, None, None)
-    bars = performance.shape[0]
     ratios = np.array([significance.moments(column).sharpe for column in performance.T])
     variance = float(np.var(np.nan_to_num(ratios), ddof=1))
     expected = significance.expected_maximum_sharpe(tried, variance=variance)
-    while blocks > 2 and bars < 2 * blocks:
-        blocks -= 2
-    if bars < 2 * blocks:
+    found = significance.overfitting(performance, blocks=blocks)
+    if found is None:
         return SelectionBias(tried, None, empty, variance, expected)
-    overfitting = significance.probability_of_backtest_overfitting(performance, blocks=blocks)
-    return SelectionBias(tried, overfitting.probability, overfitting.logits, variance, expected)
+    return SelectionBias(tried, found.probability, found.logits, variance, expected)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from wealtharena.config.specs.data import Action, QualitySpec
 from wealtharena.data.bars import RawBars
+from wealtharena.files import jsonable
 
 FIELDS: Final = ("open", "high", "low", "close", "volume", "dividend", "split", "tradable")
 _LISTED: Final = 20  # changes that the catalog lists one by one; the file beside the bars has them all
@@ -60,7 +61,7 @@ class Finding:
         """Return the finding as JSON types, with its first changes."""
         shown = self.changes.head(_LISTED)
         listed = [
-            {"timestamp": stamp.isoformat(), "field": name, "before": _number(before), "after": _number(after)}
+            {"timestamp": stamp.isoformat(), "field": name, "before": jsonable(before), "after": jsonable(after)}
             for stamp, name, before, after in zip(
                 pd.DatetimeIndex(shown["timestamp"]),
                 shown["field"],
@@ -149,7 +150,3 @@ def differences(before: pd.DataFrame, after: pd.DataFrame, kind: str) -> pd.Data
 def _changes(timestamps: pd.Series, kind: str, name: str, before: Any, after: Any) -> pd.DataFrame:
     values = {"kind": kind, "field": name, "before": np.asarray(before, dtype=np.float64), "after": after}
     return pd.DataFrame({"timestamp": pd.DatetimeIndex(timestamps), **values})
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import pytest
+
+from tests.evaluation import worlds
+from wealtharena.data.panel import COLUMNS, Panel
+
+
+def full(bars: int = 40) -> Panel:
+    """Return a panel in which every array that a panel can have is there."""
+    bare = worlds.panel(bars)
+    grid = np.arange(bars * 3, dtype=np.float64).reshape(bars, 3) + 1.0
+    return replace(
+        bare, high=grid + 2.0, low=grid, volume=grid * 10.0, macro=grid[:, :2].copy(), macro_names=("rate", "gap")
+    )
+
+
+def test_the_columns_are_all_the_arrays_of_a_panel() -> None:
+    """By the annotations, so that a new field is found whether or not a test's panel fills it."""
+    arrays = {item.name for item in fields(Panel) if "Array" in str(item.type)}
+    assert arrays == set(COLUMNS)
+    panel = full()
+    assert {item.name for item in fields(Panel) if isinstance(getattr(panel, item.name), np.ndarray)} == arrays
+
+
+def test_taking_rows_leaves_no_other_row_behind() -> None:
+    panel = full()
+    rows = np.array([3, 4, 9, 10, 11])
+    taken = panel.take(rows)
+    for name, axes in COLUMNS.items():
+        value, whole = getattr(taken, name), getattr(panel, name)
+        assert not np.shares_memory(value, whole) or not axes.startswith("T")
+        assert np.array_equal(value, whole[rows] if axes.startswith("T") else whole), name
+    assert taken.bars == 5
+    assert panel.slice(3, 5).fingerprint == panel.take(rows[:2]).fingerprint
+
+
+def test_an_array_that_no_list_names_is_refused() -> None:
+    """A time column that `take` does not know would hand test rows to training."""
+
+    @dataclass(frozen=True, eq=False)
+    class Wider(Panel):
+        spread: np.ndarray | None = None
+
+    known = {item.name: getattr(full(), item.name) for item in fields(Panel)}
+    with pytest.raises(ValueError, match=r"panel\.spread is an array"):
+        Wider(**known, spread=np.zeros(40))
+
+
+@pytest.mark.parametrize("name", sorted(COLUMNS))
+def test_a_column_of_another_shape_is_refused(name: str) -> None:
+    panel = full()
+    with pytest.raises(ValueError, match="shape"):
+        replace(panel, **{name: getattr(panel, name)[:-1]})

@@ -1,0 +1,80 @@
+import ast
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import wealtharena
+from tests.evaluation import worlds
+from wealtharena.config import compose
+from wealtharena.errors import FirewallError
+from wealtharena.evaluation import evaluate, firewall, look
+from wealtharena.evaluation.ledger import Ledger, RunIdentity
+from wealtharena.evaluation.splits import make_folds
+
+
+def a_look(tmp_path, *, config_hash="c1", asset="crypto", extra=()):
+    spec = compose([f"asset={asset}", f"paths.ledger={tmp_path}/ledger.jsonl", *extra])
+    features = worlds.features(300)
+    sealed = firewall.seal(features, make_folds(spec.split.model_copy(update={"purge_bars": 2}), features.bars))
+    return look.Look(spec, sealed, RunIdentity("r1", config_hash, spec.asset.agent, "train"))
+
+
+def test_every_stream_has_its_own_salt():
+    salts = list(look.STREAMS.values())
+    assert len(set(salts)) == len(salts)
+    assert look.stream(3, "audit").random() == look.stream(3, "audit").random()
+    assert look.stream(3, "audit").random() != look.stream(3, "challenge").random()
+
+
+def test_no_task_makes_its_random_numbers_from_a_number_of_its_own():
+    """A salt that stands in a task is one that a second task can use again without anybody seeing it."""
+    for file in (Path(wealtharena.__file__).parent / "tasks").glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "default_rng":
+                assert not isinstance(node.args[0], ast.List), f"{file.name}:{node.lineno}: use evaluation.look.stream"
+
+
+def test_a_look_writes_before_it_shows_and_says_what_it_showed(tmp_path):
+    seen = a_look(tmp_path)
+    (view,) = seen.open()
+    entries = [json.loads(line) for line in Path(tmp_path, "ledger.jsonl").read_text().splitlines()]
+    assert [entry["kind"] for entry in entries] == ["open"]
+    facts = seen.facts(audit="passed", degenerate="it churns", seeds=3)
+    assert (facts.openings, facts.trials.count, facts.seeds, facts.audit) == (1, 1, 3, "passed")
+    assert facts.degenerate == "it churns"
+    assert facts.simulated is False
+    assert view.test == seen.sealed.folds[0].test
+    assert seen.open_all().bars == view.features.bars
+    assert seen.facts(audit=None).openings == 2
+
+
+def test_a_look_that_cannot_be_written_down_shows_nothing(tmp_path):
+    (tmp_path / "ledger.jsonl").mkdir()
+    with pytest.raises(FirewallError, match="cannot be written"):
+        a_look(tmp_path).open()
+
+
+def test_what_has_no_configuration_is_no_trial(tmp_path):
+    Ledger(tmp_path / "ledger.jsonl").record_trial(
+        RunIdentity("r0", "other", "crypto", "train"), fingerprint=a_look(tmp_path).sealed.fingerprint, sharpe=0.1
+    )
+    assert a_look(tmp_path, config_hash="").facts(audit=None).trials.count == 1
+
+
+def test_the_result_of_a_look_is_in_the_ledger(tmp_path):
+    seen = a_look(tmp_path)
+    seen.open()
+    played = worlds.trajectory(np.random.default_rng(0).normal(0.001, 0.01, 60))
+    found = evaluate.judge(
+        [played],
+        {"buy_and_hold": played},
+        evaluation=seen.spec.evaluation,
+        facts=seen.facts(audit=None),
+        rng=seen.rng(),
+    )
+    seen.showed(found)
+    last = json.loads(Path(tmp_path, "ledger.jsonl").read_text().splitlines()[-1])
+    assert (last["kind"], last["config_hash"]) == ("result", "c1")
+    assert last["sharpe"] == pytest.approx(found.sharpe_a_bar)

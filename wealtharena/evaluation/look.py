@@ -1,0 +1,92 @@
+"""One look at a test window, from the line in the ledger that opens it to the one that says what it showed.
+
+Whoever judges (training, search, backtest, ensemble) asks for the window, the facts that a judgement needs and the
+random streams here, so that two tasks cannot judge one agent by different facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.evaluation.evaluate import Evaluation, Facts
+from wealtharena.evaluation.firewall import OpenedView, SealedPanel
+from wealtharena.evaluation.ledger import Ledger, RunIdentity, Trials
+from wealtharena.features.panel import FeaturePanel
+
+Audit = Literal["passed", "failed"]
+
+# The seed of a run and one of these make a stream of random numbers. Each use has its own: no two share their draws.
+STREAMS: Mapping[str, int] = {
+    "report": 7,
+    "audit": 11,
+    "judgement": 20_260_101,
+    "leaderboard": 20_260_606,
+    "challenge": 20_261_126,
+}
+
+
+def stream(seed: int, name: str) -> np.random.Generator:
+    """Return the random numbers that the run with this seed uses for `name`; the same pair, the same numbers."""
+    return np.random.default_rng([seed, STREAMS[name]])
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """Who looks at the test window of what, and what may be known of it before and after."""
+
+    spec: ExperimentSpec
+    sealed: SealedPanel
+    identity: RunIdentity
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Return the ledger that this look is written to."""
+        return Ledger(self.spec.paths.ledger)
+
+    def open(self) -> tuple[OpenedView, ...]:
+        """Open the test window of every fold, once each, after a line of the ledger each; FirewallError without it."""
+        folds = range(len(self.sealed.folds))
+        return tuple(self.sealed.open_test(fold, ledger=self.ledger, identity=self.identity) for fold in folds)
+
+    def open_all(self) -> FeaturePanel:
+        """Open every fold and return all rows up to the last test row of any."""
+        return max((view.features for view in self.open()), key=lambda features: features.bars)
+
+    def facts(self, *, audit: Audit | None, degenerate: str | None = None, seeds: int = 1, **doubts: Any) -> Facts:
+        """Return what the judgement has to know beside the backtests; to be asked after the window was opened.
+
+        `doubts` are further fields of `Facts` that only the task knows. What has no configuration hash, a baseline, is no
+        trial of anything.
+        """
+        asset, fingerprint = self.spec.asset, self.sealed.fingerprint
+        trials = (
+            self.ledger.trial_statistics(asset.agent, fingerprint, config_hash=self.identity.config_hash)
+            if self.identity.config_hash
+            else Trials(1, None)
+        )
+        return Facts(
+            simulated=self.sealed.simulated,
+            unadjusted_rolls=asset.instrument.rolls == "unadjusted" and not self.sealed.simulated,
+            trials=trials,
+            openings=self.ledger.openings(asset.agent, fingerprint=fingerprint),
+            benchmark=asset.benchmark,
+            risk_free_per_year=asset.risk_free_bps_per_year / 1e4,
+            degenerate=degenerate,
+            audit=audit,
+            seeds=seeds,
+            **doubts,
+        )
+
+    def rng(self) -> np.random.Generator:
+        """Return the random numbers of the judgement."""
+        return stream(self.spec.seed, "judgement")
+
+    def showed(self, found: Evaluation) -> None:
+        """Write to the ledger what the window showed."""
+        self.ledger.record_result(self.identity, fingerprint=self.sealed.fingerprint, sharpe=found.sharpe_a_bar)
