@@ -13,7 +13,7 @@ from wealtharena.config import compose
 from wealtharena.config.specs.features import FeaturesSpec
 from wealtharena.data import loading
 from wealtharena.data.bars import Bars, RawBars
-from wealtharena.envs import kernel
+from wealtharena.envs.kernel.rows import BAR
 from wealtharena.envs.market import Market
 from wealtharena.envs.simulate import simulate
 from wealtharena.evaluation import audit
@@ -101,7 +101,7 @@ def test_a_fill_at_the_close_that_was_observed_is_caught():
     def same_close(features, spec, scaler):
         market = Market.build(features, spec, scaler)
         bars = market.bars.copy()
-        bars[1:, kernel.FILL] = np.where(bars[1:, kernel.FILL] > 0, bars[:-1, kernel.MARK], 0.0)
+        bars[1:, BAR.fill] = np.where(bars[1:, BAR.fill] > 0, bars[:-1, BAR.mark], 0.0)
         bars.flags.writeable = False
         return replace(market, bars=bars)
 
@@ -124,7 +124,7 @@ def test_a_market_that_peeks_at_volatility_is_caught():
     def peeking(features, spec, scaler):
         market = Market.build(features, spec, scaler)
         bars = market.bars.copy()
-        bars[:-1, kernel.SIZING_IMPACT] = bars[1:, kernel.SIZING_IMPACT]
+        bars[:-1, BAR.sizing_impact] = bars[1:, BAR.sizing_impact]
         bars.flags.writeable = False
         return replace(market, bars=bars)
 

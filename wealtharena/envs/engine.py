@@ -12,6 +12,8 @@ from wealtharena.config.specs.env import EnvSpec
 from wealtharena.data.panel import Panel
 from wealtharena.envs import kernel
 from wealtharena.envs.compiled import compile_status
+from wealtharena.envs.kernel.arguments import ResetArguments, Scratch, StepArguments, accounts
+from wealtharena.envs.kernel.rows import CLOCK, CLOCK_ROWS, SAME_STEP, Flags, Float32, Int64
 from wealtharena.envs.market import Market
 from wealtharena.envs.rules import rules_of
 from wealtharena.envs.tiles import aligned
@@ -37,7 +39,7 @@ class Engine:
         *,
         num_envs: int,
         segments: Segments | None = None,
-        mode: int = kernel.SAME_STEP,
+        mode: int = SAME_STEP,
     ) -> None:
         if num_envs < 1:
             raise MarketError(f"num_envs={num_envs} must be at least 1", hint="try num_envs=1")
@@ -50,29 +52,36 @@ class Engine:
         rules = rules_of(spec, market.symbols, delisting=market.delisting)
         self.market = market
         self.num_envs = num_envs
-        self.units, self.state = kernel_accounts(assets, num_envs)
-        self.clock = aligned((kernel.CLOCK, num_envs), np.int64)
-        self.clock[kernel.DONE] = 1
+        self.units, self.state = accounts(assets, num_envs)
+        self.clock = aligned((CLOCK_ROWS, num_envs), np.int64)
+        self.clock[CLOCK.done] = 1
         self.rng = np.zeros(num_envs, dtype=np.uint64)
-        self._scratch = kernel_scratch(assets)
         self._no_final = np.zeros((0, market.layout.size), dtype=np.float32)
-        self._rules = rules
-        self._starts = episode_starts(market, spec, segments)
-        self._episode = (int(spec.episode_bars or 0), bool(spec.random_start))
-        accounts = (self.units, self.state, self.clock, self.rng)
-        self._before_reset: tuple[Any, ...] = (
-            market.bars,
-            market.features,
-            market.copies,
-            rules.vector,
-            self._starts,
-            *self._episode,
-            *accounts,
+        shared: dict[str, Any] = {
+            "bars": market.bars,
+            "features": market.features,
+            "copies": market.copies,
+            "rules": rules.vector,
+            "starts": episode_starts(market, spec, segments),
+            "length": int(spec.episode_bars or 0),
+            "anywhere": bool(spec.random_start),
+            "units": self.units,
+            "state": self.state,
+            "clock": self.clock,
+            "rng": self.rng,
+        }
+        # Plain tuples, since they are unpacked faster than named ones.
+        self._reset: tuple[Any, ...] = tuple(ResetArguments(**shared))
+        self._step: tuple[Any, ...] = tuple(
+            StepArguments(
+                **shared,
+                **Scratch.of(assets)._asdict(),
+                records=market.records,
+                years=market.years,
+                lots=rules.lots,
+                mode=mode,
+            )
         )
-        self._before_step: tuple[Any, ...] = (
-            market.bars, market.records, market.features, market.years, rules.lots, rules.vector, market.copies, self._starts,
-            *self._episode, mode, *accounts, *self._scratch,
-        )  # fmt: skip
         self._all = np.ones(num_envs, dtype=np.bool_)
 
     def seed(self, seeds: Sequence[int] | npt.NDArray[np.uint64]) -> None:
@@ -82,43 +91,23 @@ class Engine:
                 f"{len(seeds)} seeds for {self.num_envs} environments", hint="pass one seed an environment"
             )
         self.rng[:] = np.array([int(seed) % 2**64 for seed in seeds], dtype=np.uint64)
-        self.clock[kernel.EPISODE] = 0
+        self.clock[CLOCK.episode] = 0
 
-    def reset(self, obs: kernel.Float32, mask: npt.NDArray[np.bool_] | None = None) -> None:
+    def reset(self, obs: Float32, mask: npt.NDArray[np.bool_] | None = None) -> None:
         """Restart the environments in `mask` (default all) and write their rows of `obs` [N, D]."""
         with compile_status(kernel.reset_batch, kernel.step_batch):
-            _RESET(*self._before_reset, self._all if mask is None else mask, obs)
+            _RESET(*self._reset, self._all if mask is None else mask, obs)
 
     def step(
-        self, actions: kernel.Float32, obs: kernel.Float32, reward: kernel.Float32, terminated: kernel.Flags,
-        truncated: kernel.Flags, final_obs: kernel.Float32 | None = None, strict: bool = False,
+        self, actions: Float32, obs: Float32, reward: Float32, terminated: Flags,
+        truncated: Flags, final_obs: Float32 | None = None, strict: bool = False,
     ) -> int:  # fmt: skip
         """Step all environments with weights [N, A] into the given arrays; see `kernel.step_batch`."""
         final = self._no_final if final_obs is None else final_obs
-        return int(_STEP(*self._before_step, actions, obs, reward, terminated, truncated, final, strict))
+        return int(_STEP(*self._step, actions, obs, reward, terminated, truncated, final, strict))
 
 
-def kernel_accounts(assets: int, count: int) -> tuple[kernel.Float64, kernel.Float64]:
-    """Return units [A, M] and state [kernel.STATE, M] of `count` accounts, M >= count.
-
-    M makes a row an odd number of cache lines: rows a power of two apart would fight for the same few lines of the cache.
-    """
-    line = 8  # numbers
-    length = (-(-count // line) | 1) * line
-    return aligned((assets, length), np.float64), aligned((kernel.STATE, length), np.float64)
-
-
-def kernel_scratch(assets: int) -> tuple[Any, ...]:
-    """Return the arrays that the kernel works in: cells, desk, pad, seen, closed, when, places and idle."""
-    rows = -(-(assets + 3) // kernel.FIELDS) * kernel.FIELDS  # whole tiles
-    cells, desk = aligned((rows * kernel.CELL,), np.float64), aligned((kernel.DESK,), np.float64)
-    pad, seen = aligned((2, rows * kernel.LANES + kernel.FIELDS), np.float64)
-    when, places = aligned((2, kernel.LANES), np.int64)
-    closed, idle = np.zeros((2, assets, kernel.LANES)), np.zeros(kernel.LANES, dtype=np.bool_)
-    return cells, desk, pad, seen, closed, when, places, idle
-
-
-def episode_starts(market: Market, spec: EnvSpec, segments: Segments | None) -> kernel.Int64:
+def episode_starts(market: Market, spec: EnvSpec, segments: Segments | None) -> Int64:
     """Return the kernel's table of segments, [S, STARTS]; an observation never reaches before its segment.
 
     Segments are half-open row ranges; None is the whole market. Raises MarketError where one lies outside the market

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.data.panel import Panel
-from wealtharena.envs import kernel
+from wealtharena.envs.kernel.rows import BAR, BAR_ROWS, RECORD, Float32, Float64, Int64
 from wealtharena.envs.observation import ObservationLayout
 from wealtharena.envs.tiles import line_up
 from wealtharena.errors import MarketError
@@ -32,11 +32,11 @@ class Market:
     """
 
     timestamps: npt.NDArray[np.datetime64]  # [T]
-    bars: kernel.Float64  # [T, kernel.ROWS, A], account currency
-    dividends: kernel.Float64  # [T, A] cash a unit, account currency; part of the bars' income
-    years: kernel.Float64  # [T] years since the bar before, 0 for the first
-    features: kernel.Float32  # scaled, flat; [T, A, F] where the window is 1, else [A, T, F]
-    copies: kernel.Int64  # [5] how an observation is copied from `features`; see kernel.observe
+    bars: Float64  # [T, BAR_ROWS, A], account currency
+    dividends: Float64  # [T, A] cash a unit, account currency; part of the bars' income
+    years: Float64  # [T] years since the bar before, 0 for the first
+    features: Float32  # scaled, flat; [T, A, F] where the window is 1, else [A, T, F]
+    copies: Int64  # [5] how an observation is copied from `features`; see kernel.observe
     layout: ObservationLayout
     fill: Literal["next_open", "next_close"]
     clip: float  # bound of the scaled features
@@ -53,14 +53,14 @@ class Market:
         return len(self.timestamps)
 
     @property
-    def prices(self) -> kernel.Float64:
+    def prices(self) -> Float64:
         """Return mark prices [T, A] in account currency (a view)."""
-        return self.bars[:, kernel.MARK, :]
+        return self.bars[:, BAR.mark, :]
 
     @cached_property
-    def records(self) -> kernel.Float64:
-        """Return what every step needs of every symbol, flat [(T - 1) * A * kernel.FIELDS], the step from bar 0 first."""
-        columns = [self.bars[at : at + self.length - 1, row] for row, at in kernel.RECORD]
+    def records(self) -> Float64:
+        """Return what every step needs of every symbol, flat [(T - 1) * A * FIELDS], the step from bar 0 first."""
+        columns = [self.bars[at : at + self.length - 1, row] for row, at in RECORD]
         return _frozen(line_up(np.stack(columns, axis=-1).reshape(-1)))
 
     @classmethod
@@ -100,7 +100,7 @@ class Market:
             fill=fill,
             clip=scaler.clip,
             bars_per_year=panel.bars_per_year,
-            delisting=bool(bars[:, kernel.DELISTED].any()),
+            delisting=bool(bars[:, BAR.delisted].any()),
         )
 
 
@@ -115,8 +115,8 @@ def resolve_fill(fill: str, panel: Panel) -> Literal["next_open", "next_close"]:
     return "next_close"
 
 
-def market_bars(panel: Panel, fill: str, *, margined: bool, delisting_bars: int) -> kernel.Float64:
-    """Return `bars` [T, kernel.ROWS, A] in account currency, `p = quote * multiplier * to_account`.
+def market_bars(panel: Panel, fill: str, *, margined: bool, delisting_bars: int) -> Float64:
+    """Return `bars` [T, BAR_ROWS, A] in account currency, `p = quote * multiplier * to_account`.
 
     Row t uses bars up to t only. A margined contract (futures, currency pair) earns in its quote currency: the part
     of a move of p that comes from the conversion alone, p_{t-1} (to_account_t / to_account_{t-1} - 1), is taken back
@@ -127,26 +127,26 @@ def market_bars(panel: Panel, fill: str, *, margined: bool, delisting_bars: int)
     listed = np.isfinite(quote)
     convert = panel.multipliers * panel.to_account
     mark = np.where(listed, quote, 0.0) * convert
-    bars = np.zeros((bars_count, kernel.ROWS, assets))
-    bars[:, kernel.MARK] = mark
+    bars = np.zeros((bars_count, BAR_ROWS, assets))
+    bars[:, BAR.mark] = mark
     gap = bars_without_price(np.isfinite(panel.close))
     positive = (mark > 0) & (gap < delisting_bars)
-    bars[:, kernel.INVERSE] = np.where(positive, 1.0 / np.where(positive, mark, 1.0), 0.0)
+    bars[:, BAR.inverse] = np.where(positive, 1.0 / np.where(positive, mark, 1.0), 0.0)
     price = (panel.close if fill == "next_close" or panel.open is None else panel.open) * convert
     # The close marks the position, so a bar that lacks it fills nothing either.
     good = panel.tradable & np.isfinite(panel.close) & np.isfinite(price) & (np.nan_to_num(price) > 0)
-    bars[:, kernel.FILL] = np.where(good, np.nan_to_num(price), 0.0)
+    bars[:, BAR.fill] = np.where(good, np.nan_to_num(price), 0.0)
     volume = dollar_volume(panel, convert)
     sigma = trailing_sigma(quote)
     root = np.sqrt(np.where(np.isfinite(volume), volume, 1.0))
     thin = np.where(np.isfinite(volume), 1.0 / root, 0.0)
-    bars[:, kernel.SIZING_IMPACT] = sigma * thin
-    bars[1:, kernel.FILL_IMPACT] = sigma[:-1] * thin[1:]
-    bars[:, kernel.VOLUME] = np.where(good, volume / np.where(good, price, 1.0), np.inf)
-    bars[:, kernel.INCOME] = cash_dividends(panel)
+    bars[:, BAR.sizing_impact] = sigma * thin
+    bars[1:, BAR.fill_impact] = sigma[:-1] * thin[1:]
+    bars[:, BAR.volume] = np.where(good, volume / np.where(good, price, 1.0), np.inf)
+    bars[:, BAR.income] = cash_dividends(panel)
     if margined:
-        bars[1:, kernel.INCOME] -= mark[:-1] * (panel.to_account[1:] / panel.to_account[:-1] - 1.0)
-    bars[:, kernel.DELISTED] = listed & (gap == delisting_bars)
+        bars[1:, BAR.income] -= mark[:-1] * (panel.to_account[1:] / panel.to_account[:-1] - 1.0)
+    bars[:, BAR.delisted] = listed & (gap == delisting_bars)
     return bars
 
 
@@ -205,7 +205,7 @@ def bars_without_price(present: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     return np.asarray(rows - last, dtype=np.int64)
 
 
-def _lay_out(scaled: kernel.Float32, window: int) -> tuple[kernel.Float32, kernel.Int64]:
+def _lay_out(scaled: Float32, window: int) -> tuple[Float32, Int64]:
     """Return the features flat, and the five numbers by which `kernel.observe` copies them."""
     bars, assets, count = scaled.shape
     if window == 1:

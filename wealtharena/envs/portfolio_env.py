@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.data.panel import Panel
-from wealtharena.envs import kernel
 from wealtharena.envs.actions import action_kind, allocation_table, checked_allocations, checked_weights
 from wealtharena.envs.engine import Engine, Segments, market_of
+from wealtharena.envs.kernel.rows import ACCOUNT, CLOCK, DISABLED
 from wealtharena.envs.market import Market
 from wealtharena.envs.vector_env import INFO, spaces_of
 from wealtharena.errors import MarketError
@@ -27,7 +27,7 @@ class PortfolioEnv(gym.Env[npt.NDArray[np.float32], Any]):
     limits are projected. `terminated` means liquidated, `truncated` the end of the episode or of the window.
     """
 
-    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012  # Gymnasium declares it so, on the instance
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class PortfolioEnv(gym.Env[npt.NDArray[np.float32], Any]):
         render_mode: None = None,
     ) -> None:
         self.market, self.env_spec = market_of(market, spec, panel, features, scaler)
-        self.engine = Engine(self.market, self.env_spec, num_envs=1, segments=segments, mode=kernel.DISABLED)
+        self.engine = Engine(self.market, self.env_spec, num_envs=1, segments=segments, mode=DISABLED)
         self.layout = self.market.layout
         self.render_mode = render_mode
         self.observation_space, self.action_space = spaces_of(self.market, self.env_spec)
@@ -52,7 +52,7 @@ class PortfolioEnv(gym.Env[npt.NDArray[np.float32], Any]):
         self._reward = np.zeros(1, dtype=np.float32)
         self._ended = np.zeros((2, 1), dtype=np.bool_)
         self._terminated, self._truncated = self._ended[0], self._ended[1]
-        self._report = self.engine.state[kernel.TRADED :, 0]
+        self._report = self.engine.state[ACCOUNT.traded :, 0]
         self._done = self.engine.clock[:, 0]
         self._shape = (1, self.layout.size)
         self._seeded = False
@@ -79,7 +79,7 @@ class PortfolioEnv(gym.Env[npt.NDArray[np.float32], Any]):
             self._weights[0] = checked_allocations(action, (), self._table)
         else:
             self._row[:] = checked_weights(action, self._row.shape)
-        if self._done.item(kernel.DONE):
+        if self._done.item(CLOCK.done):
             raise MarketError("the episode is over or was never begun", hint="call reset() first")
         obs = np.empty(self._shape, dtype=np.float32)
         bad = self.engine.step(self._weights, obs, self._reward, self._terminated, self._truncated, None, True)

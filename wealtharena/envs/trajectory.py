@@ -46,5 +46,6 @@ class Trajectory:
 
     @property
     def returns(self) -> FloatArray:
-        """Return net simple returns a bar, shape [n]."""
-        return np.diff(self.equity) / self.equity[:-1]
+        """Return net simple returns a bar, shape [n]: below -1 where a gap took more than all, and 0 ever after."""
+        before = self.equity[:-1]
+        return np.divide(np.diff(self.equity), before, out=np.zeros(len(before)), where=before > 0)

@@ -12,18 +12,18 @@ from gymnasium.vector import AutoresetMode
 
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.data.panel import Panel
-from wealtharena.envs import kernel
 from wealtharena.envs.actions import action_kind, allocation_table, checked_allocations, checked_weights
 from wealtharena.envs.engine import Engine, Segments, market_of
+from wealtharena.envs.kernel.rows import ACCOUNT, ACCOUNT_CLIP, DISABLED, NEXT_STEP, SAME_STEP
 from wealtharena.envs.market import Market
 from wealtharena.envs.observation import ObservationLayout
 from wealtharena.errors import MarketError
 from wealtharena.features.panel import FeaturePanel, Scaler
 
 MODES = {
-    AutoresetMode.DISABLED: kernel.DISABLED,
-    AutoresetMode.NEXT_STEP: kernel.NEXT_STEP,
-    AutoresetMode.SAME_STEP: kernel.SAME_STEP,
+    AutoresetMode.DISABLED: DISABLED,
+    AutoresetMode.NEXT_STEP: NEXT_STEP,
+    AutoresetMode.SAME_STEP: SAME_STEP,
 }
 
 
@@ -38,7 +38,7 @@ class PortfolioVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     the same step (SAME_STEP) and the last observation of the old one is handed over separately.
     """
 
-    metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
+    metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012  # Gymnasium declares it so, on the instance
 
     def __init__(
         self,
@@ -102,12 +102,12 @@ class PortfolioVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     @property
     def equity(self) -> npt.NDArray[np.float64]:
         """Return equity at the end of the last step, [N], before any restart (a view)."""
-        return self.engine.state[kernel.CLOSING, : self.num_envs]
+        return self.engine.state[ACCOUNT.closing, : self.num_envs]
 
     @property
     def rejected(self) -> npt.NDArray[np.float64]:
         """Return how many weights of the last action were not finite, [N] (a view)."""
-        return self.engine.state[kernel.REJECTED, : self.num_envs]
+        return self.engine.state[ACCOUNT.rejected, : self.num_envs]
 
     # Gymnasium's face.
 
@@ -174,7 +174,7 @@ class PortfolioVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
 
     def _infos(self) -> dict[str, Any]:
         state = self.engine.state
-        return {name: state[kernel.TRADED + n, : self.num_envs].copy() for n, name in enumerate(INFO)}
+        return {name: state[ACCOUNT.traded + n, : self.num_envs].copy() for n, name in enumerate(INFO)}
 
 
 # Names of the columns of the kernel's state from TRADED on, in their order.
@@ -184,7 +184,7 @@ INFO = ("traded", "costs", "financing", "income", "reward_core", "reward_penalty
 def spaces_of(market: Market, spec: EnvSpec) -> tuple[gym.spaces.Box, gym.spaces.Space[Any]]:
     """Return the observation and action space of one environment."""
     layout = market.layout
-    bound = np.full(layout.size, kernel.ACCOUNT_CLIP, dtype=np.float32)
+    bound = np.full(layout.size, ACCOUNT_CLIP, dtype=np.float32)
     bound[layout.features] = market.clip
     low, high = -bound, bound.copy()
     high[layout.drawdown] = 0.0

@@ -20,7 +20,7 @@ from wealtharena.config.specs.features import FeaturesSpec
 from wealtharena.data.bars import Bars, RawBars
 from wealtharena.data.panel import Panel
 from wealtharena.data.quality import leaks
-from wealtharena.envs import kernel
+from wealtharena.envs.kernel.rows import BAR
 from wealtharena.envs.market import Market
 from wealtharena.envs.simulate import simulate
 from wealtharena.envs.trajectory import Trajectory
@@ -33,14 +33,14 @@ Played = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]  # observations
 TOLERANCE: Final = 1e-6  # relative; features are float32
 TRAIN_SHARE: Final = 0.6  # of the rows, on which the audited scaler is fitted
 ROW_NAMES: Final = {
-    kernel.MARK: "mark price",
-    kernel.INVERSE: "sizing price",
-    kernel.SIZING_IMPACT: "volatility at sizing",
-    kernel.FILL: "fill price",
-    kernel.FILL_IMPACT: "volatility at the fill",
-    kernel.INCOME: "income",
-    kernel.VOLUME: "volume",
-    kernel.DELISTED: "delisting",
+    BAR.mark: "mark price",
+    BAR.inverse: "sizing price",
+    BAR.sizing_impact: "volatility at sizing",
+    BAR.fill: "fill price",
+    BAR.fill_impact: "volatility at the fill",
+    BAR.income: "income",
+    BAR.volume: "volume",
+    BAR.delisted: "delisting",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from wealtharena.envs.compiled import Float64, compiled
-from wealtharena.envs.vector import ETA
+from wealtharena.envs.vector import RULE
 
 
 @compiled
@@ -18,7 +18,7 @@ def differential_sharpe(
     dA, dB (Moody and Saffell 1998, equation 8). D is 0 while B - A^2 is below 1e-12, and clipped to +-10: the moments
     of the first bars of an episode are near zero, where the formula diverges.
     """
-    eta = rules[ETA]
+    eta = rules[RULE.eta]
     gain = ratio - 1.0
     d_first = gain - first
     d_second = gain * gain - second

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wealtharena.envs.compiled import Float64, compiled
-from wealtharena.envs.vector import RISK_AVERSION
+from wealtharena.envs.vector import RULE
 
 
 @compiled
@@ -12,4 +12,4 @@ def mean_variance(
 ) -> tuple[float, float, float]:
     """Return R - lambda / 2 R^2 with R = ratio - 1 (Ritter 2017, with a mean of zero a bar)."""
     gain = ratio - 1.0
-    return gain - 0.5 * rules[RISK_AVERSION] * gain * gain, first, second
+    return gain - 0.5 * rules[RULE.risk_aversion] * gain * gain, first, second
