@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from tests.envs.markets import market_of, panel_of, spec_of
-from wealtharena.envs.simulate import simulate
+from tests.envs.markets import FREE, market_of, panel_of, spec_of
+from wealtharena.envs.simulate import equity_paths, simulate
 from wealtharena.errors import MarketError
 
 ONCE = np.array([False, True, True, True, True, True])
@@ -50,10 +50,10 @@ def test_a_missing_bar_is_marked_at_the_last_price():
 
 
 def test_a_negative_price_is_a_mark_but_never_a_fill():
-    path = run(panel_of([20, 20, -37.63, 10]), [[0.5], [0.5], [0.0], [0.0]])
+    path = run(panel_of([20, 20, -37.63, 10]), [[0.1], [0.1], [0.0], [0.0]])
     assert path.trades.bar.tolist() == [1]  # sized at 20; the sale at bar 3 has no price to be sized at
-    assert path.equity[2] == pytest.approx(1e6 - 25_000 * (20 + 37.63))
-    later = run(panel_of([20, 20, -37.63, 10, 11]), [[0.5], [0.5], [0.0], [0.0], [0.0]])
+    assert path.equity[2] == pytest.approx(1e6 - 5_000 * (20 + 37.63))
+    later = run(panel_of([20, 20, -37.63, 10, 11]), [[0.1], [0.1], [0.0], [0.0], [0.0]])
     assert later.trades.bar.tolist() == [1, 4]
 
 
@@ -167,6 +167,42 @@ def test_ruin_ends_the_account_and_leaves_the_debt():
     assert path.liquidated
     assert path.equity[2] == pytest.approx(1e6 - 2.5e6)
     assert (path.equity[2:] == path.equity[2]).all()
+
+
+def test_a_debt_stays_the_arithmetic_loss_whatever_comes_after():
+    """No interest runs on it, a position that could not be closed raises nobody from the dead, and returns are 0."""
+    interest = {"margin_bps_per_year": 600, "borrow_bps_per_year": 100, "carry_bps_per_year": 50}
+    for panel, weight, loss in (
+        (panel_of([100, 100, 350.0, 20.0, 20.0]), -1.0, 2.5e6),
+        (panel_of([20, 20, -37.63, 10, 11.0]), 0.5, 25_000 * 57.63),  # a negative price closes nothing
+    ):
+        free = run(panel, weight, limits={"liquidation_penalty_bps": 0})
+        assert free.equity[2:].tolist() == pytest.approx([1e6 - loss] * 3)
+        path = run(panel, weight, costs={**FREE, **interest}, limits={"liquidation_penalty_bps": 0})
+        assert path.liquidated
+        assert path.equity[2] < 1e6 - loss
+        assert (path.equity[2:] == path.equity[2]).all()
+        assert path.returns[1] == pytest.approx(path.equity[2] / path.equity[1] - 1.0)
+        assert path.returns[2:].tolist() == [0.0, 0.0]
+        assert (path.weights[2:] == 0).all()
+        assert path.trades.bar.max() <= 2
+        assert not path.financing[2:].any()
+        assert not path.costs[2:].any()
+
+
+def test_equity_of_exactly_nothing_has_returns():
+    path = run(panel_of([100, 100, 200.0, 50.0]), -1.0, limits={"liquidation_penalty_bps": 0})
+    assert path.equity.tolist() == [1e6, 1e6, 0.0, 0.0]
+    assert path.returns.tolist() == [0.0, -1.0, 0.0]
+
+
+def test_the_ruin_of_one_path_leaves_those_beside_it_alone():
+    market = market_of(panel_of([100, 100, 350.0, 20.0, 20.0]), spec_of())
+    targets = np.array([-1.0, 0.2, 1.0])[:, None, None] * np.ones((3, 5, 1))
+    paths = equity_paths(market, targets, spec=spec_of())
+    alone = [simulate(market, target, spec=spec_of()).equity for target in targets]
+    assert (paths == alone).all()
+    assert paths[0, -1] < 0.0 < paths[1, -1]
 
 
 def test_a_pair_earns_in_its_quote_currency_and_is_converted():
