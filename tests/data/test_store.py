@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from wealtharena.data.bars import Bars, RawBars, raw_table
-from wealtharena.data.store import Store, Window
+from wealtharena.data.store import Healing, Store, Window
 from wealtharena.errors import DataError
 
 ROOT = Path(__file__).parents[2]
@@ -92,16 +92,15 @@ def test_the_catalog_says_what_is_stored(tmp_path):
 def test_it_covers_what_was_asked_for_not_merely_what_came(tmp_path, asked, start, end, covered):
     store = Store(tmp_path)
     put(store, raw_bars(), asked=asked)
-    assert store.covers("crypto", ["BTC-USD"], "1d", start, end) is covered
+    assert (store.missing("crypto", ["BTC-USD"], "1d", start, end) == ()) is covered
 
 
 def test_one_lacking_symbol_is_not_covered_and_is_named(tmp_path):
     store = Store(tmp_path)
     put(store, raw_bars())
-    assert not store.covers("crypto", ["BTC-USD", "ETH-USD"], "1d", None, None)
     assert store.missing("crypto", ["BTC-USD", "ETH-USD"], "1d", None, None) == ("ETH-USD",)
     store.processed_path("crypto", "BTC-USD", "1d").unlink()
-    assert not store.covers("crypto", ["BTC-USD"], "1d", None, None)
+    assert store.missing("crypto", ["BTC-USD"], "1d", None, None) == ("BTC-USD",)
 
 
 def test_what_is_not_there_is_said_with_the_command_that_fetches_it(tmp_path):
@@ -133,8 +132,8 @@ def test_a_crash_between_file_and_catalog_loses_nothing(tmp_path):
     (tmp_path / "raw" / ".left.parquet.1-ab.tmp").write_bytes(b"half a file")
     fresh = Store(tmp_path)
     assert fresh.read("crypto", "BTC-USD", "1d").table["close"].iloc[0] == 200.0
-    assert fresh.heal() == ("crypto/BTC-USD/1d",)
-    assert fresh.heal() == ()
+    assert fresh.heal().changed == ("crypto/BTC-USD/1d",)
+    assert fresh.heal() == Healing()
     assert fresh.read_raw("crypto", "yahoo", "BTC-USD", "1d").table["close"].iloc[0] == 200.0
     assert not list(tmp_path.rglob("*.tmp"))
 
@@ -155,7 +154,7 @@ def test_a_lost_catalog_is_rebuilt_from_the_files(tmp_path):
     put(store, raw_bars())
     entry = store.catalog()["bars"]["crypto/BTC-USD/1d"]
     (tmp_path / "catalog.json").write_text("{ not json")
-    assert Store(tmp_path).heal() == ("crypto/BTC-USD/1d",)
+    assert Store(tmp_path).heal().changed == ("crypto/BTC-USD/1d",)
     assert Store(tmp_path).catalog()["bars"]["crypto/BTC-USD/1d"] == entry
 
 
@@ -261,7 +260,7 @@ def test_two_processes_at_once_do_not_corrupt_it(tmp_path):
         process.communicate(timeout=60)
         assert process.returncode == 0
     store = assert_whole(tmp_path, heal=False)
-    assert store.heal() == ()
+    assert store.heal() == Healing()
     assert {entry["symbol"] for entry in store.catalog()["bars"].values()} == {*ours[0], *ours[1]}
     for entry in store.catalog()["bars"].values():
         assert store.read_raw("crypto", "yahoo", entry["symbol"], "1d") is not None

@@ -11,7 +11,7 @@ import pytest
 from tests.data.market_stub import sample
 from tests.data.market_stub.fixtures import make_spec, server, stub  # noqa: F401 - fixtures
 from wealtharena.data.collecting import Collector
-from wealtharena.data.store import Store
+from wealtharena.data.store import Healing, Store
 from wealtharena.tasks import collect
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +40,7 @@ def record(folder):
 def test_it_fills_the_store_and_says_so(request_coins, tmp_path, capsys):
     assert collect.run(request_coins(series=("CPI",))) == 0
     store = Store(tmp_path / "data")
-    assert store.covers("crypto", COINS, "1d", None, None)
+    assert store.missing("crypto", COINS, "1d", None, None) == ()
     assert len(store.read_macro("CPI")) == 24
     out = capsys.readouterr().out
     assert "crypto: 4 new" in out
@@ -158,6 +158,6 @@ def test_the_command_survives_kill_9_and_ctrl_c_and_fetches_only_what_is_missing
     asked = {row["symbol"] for row in stub.log("yahoo") if row["symbol"]}
     assert asked == {"SOL-USD"}
     store = Store(tmp_path / "data")
-    assert store.heal() == ()
+    assert store.heal() == Healing()
     for symbol in COINS:
         assert len(store.read("crypto", symbol, "1d").table) == sample.DAYS

@@ -25,7 +25,7 @@ from wealtharena.data.quality.rows import bar_end
 from wealtharena.data.store import Store, Window
 from wealtharena.errors import ConfigError, DataError, ProviderError
 
-Status = Literal["new", "updated", "refetched", "rejudged", "current", "failed"]
+Status = Literal["new", "updated", "refetched", "rejudged", "restored", "current", "failed"]
 _SAME: Final = 1e-5  # relative difference of prices up to which history counts as unchanged
 _KEPT_SHARE: Final = 0.9  # of the stored bars, that a history fetched anew must still have
 
@@ -99,7 +99,7 @@ class Collector:
         now = self._clock()
         entry = self.store.catalog()["macro"].get(series)
         fresh = entry is not None and datetime.fromisoformat(entry["fetched_at"]).date() == now.date()
-        if entry and fresh and not self.options.refresh and self.store.macro_path(series).exists():
+        if entry and fresh and not self.options.refresh and self._has_series(series):
             return Outcome(series, "current", "fred", entry["rows"], 0, entry["start"], entry["end"])
         try:
             self._check_open("fred", series)
@@ -114,22 +114,32 @@ class Collector:
             series, status, "fred", written["rows"], written["rows"] - before, written["start"], written["end"]
         )
 
+    def _has_series(self, series: str) -> bool:
+        try:
+            self.store.read_macro(series)
+        except DataError:
+            return False
+        return True
+
     # -- one symbol
     def _update(self, name: str, symbol: str) -> Outcome:
         entry = self.store.catalog()["bars"].get(f"{self.asset.name}/{symbol}/{self.data.interval}")
         if entry and entry["provider"] != name:
             entry = None  # another source's history is replaced as a whole, never continued
         if entry and not self.options.refresh and self._is_current(entry, symbol):
-            if entry["quality"].get("rules") == self._rules:
+            whole = self.store.is_whole(self.asset.name, symbol, self.data.interval)
+            if whole and entry["quality"].get("rules") == self._rules:
                 quality = summary_of(entry["quality"])
                 return Outcome(
                     symbol, "current", name, entry["rows"], 0, entry["start"][:10], entry["end"][:10], quality
                 )
             raw = self.store.read_raw(self.asset.name, name, symbol, self.data.interval)
-            if raw is not None:  # the rules changed, the bars did not: no request is needed
+            if (
+                raw is not None
+            ):  # the rules changed or the clean bars are damaged, the raw ones are not: nothing is asked
                 stored = entry["asked_start"]
                 asked = Window(date.fromisoformat(stored) if stored else None, date.fromisoformat(entry["asked_end"]))
-                return self._keep(raw, asked, "rejudged", entry)
+                return self._keep(raw, asked, "rejudged" if whole else "restored", entry)
         self._check_open(name, symbol)
         try:
             raw, asked, status = self._update_raw(self._provider(name), symbol, entry)
@@ -242,7 +252,11 @@ class Collector:
                 reason=error.cause,
                 at=self._clock(),
             )
-        return Outcome(symbol, "failed", error.provider, cause=error.cause, remedy=error.hint)
+        cause = error.cause
+        stored = self.store.processed_path(self.asset.name, symbol, self.data.interval).exists()
+        if note and stored and not self.store.is_whole(self.asset.name, symbol, self.data.interval):
+            cause += "; its stored bars are damaged, and lost until it is fetched"
+        return Outcome(symbol, "failed", error.provider, cause=cause, remedy=error.hint)
 
 
 def _chain(asset: AssetSpec, data: DataSpec) -> tuple[str, ...]:

@@ -1,16 +1,15 @@
 """The local store: raw and processed bars as Parquet, and the catalog that says what they are.
 
-Every file is written beside its name and renamed, and every processed file carries its own description, so that the
-catalog is an index which can be rebuilt: a process that dies at any moment leaves a store that reads. Writers take
-one file lock; readers take none.
+Every file is written beside its name and renamed, and carries its own description and a digest of its content, so that
+the catalog is an index which can be rebuilt, and damage is never taken for bars: a process that dies at any moment
+leaves a store that reads, a changed byte one that says so. Writers take one file lock; readers take none.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -19,17 +18,14 @@ from urllib.parse import quote
 
 import filelock
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from wealtharena import files
-from wealtharena.data.bars import BAR_COLUMNS, RAW_COLUMNS, TIMESTAMP_DTYPE, Bars, RawBars
+from wealtharena.data import catalog, stored
+from wealtharena.data.bars import BAR_COLUMNS, RAW_COLUMNS, Bars, RawBars
+from wealtharena.data.stored import MACRO_COLUMNS, BarFacts, Facts, MacroFacts, Stored
 from wealtharena.errors import DataError
 
-SCHEMA_VERSION: Final = 1
-_KEY: Final = b"wealtharena"
-_EMPTY: Final[dict[str, Any]] = {"schema_version": SCHEMA_VERSION, "bars": {}, "macro": {}, "refused": {}}
-MACRO_COLUMNS: Final = ("series", "date", "realtime_start", "value")
+_LOCK_SECONDS: Final = 120.0  # a writer holds the lock for one file; a longer wait means one that hangs
 
 
 @dataclass(frozen=True)
@@ -38,6 +34,14 @@ class Window:
 
     start: date | None
     end: date | None
+
+
+@dataclass(frozen=True)
+class Healing:
+    """What came of bringing the catalog up to the files: keys that changed, and those whose file is damaged."""
+
+    changed: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
 
 
 class Store:
@@ -71,28 +75,20 @@ class Store:
         try:
             status = path.stat()
         except FileNotFoundError:
-            return json.loads(json.dumps(_EMPTY))  # type: ignore[no-any-return]  # a fresh copy of a dict
+            return catalog.empty()
         stamp = (status.st_mtime_ns, status.st_ino)
         if self._cached is None or self._cached[0] != stamp:
-            try:
-                content = json.loads(path.read_text())
-            except ValueError:
-                content = None
-            if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
-                raise DataError(
-                    f"{path.name} of the store is damaged or of another version",
-                    hint="delete it: the next task=collect rebuilds it from the files",
-                )
-            self._cached = (stamp, content)
+            self._cached = (stamp, catalog.read(path))
         return self._cached[1]
 
     def read(self, asset_class: str, symbol: str, interval: str) -> Bars:
-        """Return a symbol's clean bars; never a mixture of two writes.
+        """Return a symbol's clean bars; never a mixture of two writes, never others than were written.
 
         Raises:
-            DataError: the store has no such bars, or the file is not what the catalog says.
+            DataError: the store has no such bars, or the file is not what was written.
         """
         path = self.processed_path(asset_class, symbol, interval)
+        key = catalog.key(asset_class, symbol, interval)
         for attempt in range(2):
             try:
                 content = path.read_bytes()
@@ -101,44 +97,41 @@ class Store:
                     f"the store has no {interval} bars of {symbol} ({asset_class})",
                     hint=f"python run.py task=collect asset={asset_class}",
                 ) from None
-            table, about = _parse(path, content)
-            entry = self.catalog()["bars"].get(_key(asset_class, symbol, interval))
-            if entry is None or entry["sha256"] == _sha(content) or about["fetched_at"] > entry["fetched_at"]:
-                return _bars(table, about)
+            found = self._parse_bars(path, content)
+            if self._is_the_one(found, content, self.catalog()["bars"].get(key)):
+                return stored.as_bars(found)
             self._cached = None  # a writer may have been between its two renames; look again
             if attempt:
                 break
         raise DataError(
             f"the stored bars of {symbol} ({asset_class}, {interval}) differ from the catalog's checksum",
-            hint=f"fetch them again: python run.py task=collect asset={asset_class} collect.refresh=true",
+            hint=f"python run.py task=collect asset={asset_class} makes or fetches them again",
         )
+
+    def is_whole(self, asset_class: str, symbol: str, interval: str) -> bool:
+        """Return whether `read` would return the symbol's bars."""
+        try:
+            self.read(asset_class, symbol, interval)
+        except DataError:
+            return False
+        return True
 
     def read_raw(self, asset_class: str, provider: str, symbol: str, interval: str) -> RawBars | None:
         """Return a symbol's bars as `provider` gave them, if they are those the processed bars were made from."""
-        entry = self.catalog()["bars"].get(_key(asset_class, symbol, interval))
+        entry = self.catalog()["bars"].get(catalog.key(asset_class, symbol, interval))
         path = self.raw_path(asset_class, provider, symbol, interval)
         if entry is None or entry["provider"] != provider or not path.exists():
             return None
         content = path.read_bytes()
-        if _sha(content) != entry["raw_sha256"]:
+        if stored.sha256(content) != entry["raw_sha256"]:
             return None
-        table, about = _parse(path, content)
-        return RawBars(
-            provider=provider,
-            symbol=symbol,
-            interval=interval,
-            table=_typed(table, RAW_COLUMNS),
-            currency=about["currency"],
-            volume_unit=about["volume_unit"],
-            adjusted=about["adjusted"],
-            fetched_at=datetime.fromisoformat(about["fetched_at"]),
-        )
+        return stored.as_raw(stored.parse(_label(path), content, RAW_COLUMNS, Facts))
 
     def read_macro(self, series: str) -> pd.DataFrame:
         """Return a macro series with its vintages: columns series, date, realtime_start (both datetime64[ns]), value.
 
         Raises:
-            DataError: the store has no such series, or its file is damaged.
+            DataError: the store has no such series, or its file is not what was written.
         """
         path = self.macro_path(series)
         if not path.exists():
@@ -146,11 +139,12 @@ class Store:
                 f"the store has no macro series {series}",
                 hint=f"python run.py task=collect data.macro.series=[{series}] with FRED_API_KEY set",
             )
-        table, _ = _parse(path, path.read_bytes())
-        frame: pd.DataFrame = table.to_pandas()
-        for name in ("date", "realtime_start"):
-            frame[name] = pd.to_datetime(frame[name]).dt.as_unit("ns")
-        return frame[list(MACRO_COLUMNS)]
+        content = path.read_bytes()
+        found = self._parse_macro(path, content)
+        entry = self.catalog()["macro"].get(series)
+        if not found.proven and (entry is None or entry["sha256"] != stored.sha256(content)):
+            raise stored.damaged(_label(path))
+        return found.table
 
     def missing(
         self, asset_class: str, symbols: Iterable[str], interval: str, start: date | None, end: date | None
@@ -160,15 +154,9 @@ class Store:
         return tuple(
             symbol
             for symbol in symbols
-            if not _reaches(bars.get(_key(asset_class, symbol, interval)), start, end)
+            if not catalog.reaches(bars.get(catalog.key(asset_class, symbol, interval)), start, end)
             or not self.processed_path(asset_class, symbol, interval).exists()
         )
-
-    def covers(
-        self, asset_class: str, symbols: Iterable[str], interval: str, start: date | None, end: date | None
-    ) -> bool:
-        """Return True if every symbol is stored as far as [start, end] reaches; end None takes what the store has."""
-        return not self.missing(asset_class, symbols, interval, start, end)
 
     # -- writing
     def write(
@@ -188,10 +176,10 @@ class Store:
         """
         with self.lock():
             raw_file = self.raw_path(asset_class, raw.provider, raw.symbol, raw.interval)
-            raw_sha = _write(raw_file, raw.table[list(RAW_COLUMNS)], _facts(raw))
+            raw_sha = stored.write(raw_file, raw.table[list(RAW_COLUMNS)], stored.facts_of(raw))
             times = bars.table["timestamp"]
             about = {
-                **_facts(bars),
+                **stored.facts_of(bars),
                 "asset_class": asset_class,
                 "start": times.iloc[0].isoformat() if len(times) else None,
                 "end": times.iloc[-1].isoformat() if len(times) else None,
@@ -208,8 +196,8 @@ class Store:
                 files.write_text(log, changes.to_csv(index=False))
             else:
                 log.unlink(missing_ok=True)
-            sha = _write(path, bars.table[list(BAR_COLUMNS)], about)
-            return self._enter(_key(asset_class, bars.symbol, bars.interval), self._entry(about, sha))
+            sha = stored.write(path, bars.table[list(BAR_COLUMNS)], about)
+            return self._enter(catalog.key(asset_class, bars.symbol, bars.interval), self._entry(about, sha))
 
     def write_macro(self, series: str, frame: pd.DataFrame, *, fetched_at: datetime) -> dict[str, Any]:
         """Replace a macro series; `frame` has `MACRO_COLUMNS`."""
@@ -223,59 +211,130 @@ class Store:
                 "fetched_at": fetched_at.isoformat(),
             }
             path = self.macro_path(series)
-            sha = _write(path, frame[list(MACRO_COLUMNS)], about)
-            catalog = self._fresh()
-            catalog["macro"][series] = {**about, "path": self._relative(path), "sha256": sha}
-            self._save(catalog)
-            return dict(catalog["macro"][series])
+            sha = stored.write(path, frame[list(MACRO_COLUMNS)], about)
+            content = self._fresh()
+            content["macro"][series] = {**about, "path": self._relative(path), "sha256": sha}
+            self._save(content)
+            return dict(content["macro"][series])
 
     def refuse(self, asset_class: str, symbol: str, interval: str, *, provider: str, reason: str, at: datetime) -> None:
         """Note in the catalog that a symbol's new bars were refused; the bars already stored stay as they are."""
         with self.lock():
-            catalog = self._fresh()
-            catalog["refused"][_key(asset_class, symbol, interval)] = {
+            content = self._fresh()
+            content["refused"][catalog.key(asset_class, symbol, interval)] = {
                 "provider": provider,
                 "reason": reason,
                 "at": at.isoformat(),
             }
-            self._save(catalog)
+            self._save(content)
 
-    def heal(self) -> tuple[str, ...]:
-        """Bring the catalog up to the files after a crash; return the keys that changed.
+    def heal(self) -> Healing:
+        """Bring the catalog up to the files after a crash, and name the files that are not what was written.
 
-        Left-over temporary files go; an entry whose file was replaced or removed is rewritten or removed.
+        Left-over temporary files go; an entry whose file was replaced or removed is rewritten or removed. A damaged
+        file never becomes an entry; one that has an entry keeps it, so that it goes on being refused and the collector
+        knows what to bring back.
         """
         if not self.root.exists():
-            return ()
+            return Healing()
         with self.lock():
             for left in self.root.rglob(".*.tmp"):
                 left.unlink(missing_ok=True)
             try:
-                catalog = self._fresh()
+                known = self._fresh()
             except DataError:
-                catalog = json.loads(json.dumps(_EMPTY))
-            found, changed = {}, []
-            for path in sorted((self.root / "processed").glob("*/*.parquet")):
-                content = path.read_bytes()
-                try:
-                    _, about = _parse(path, content)
-                except DataError:
-                    continue  # a damaged file is left out of the catalog, so that it is fetched again
-                key = _key(about["asset_class"], about["symbol"], about["interval"])
-                found[key] = self._entry(about, _sha(content))
-                if catalog["bars"].get(key) != found[key]:
-                    changed.append(key)
-            changed += [key for key in catalog["bars"] if key not in found]
-            if changed:
-                self._save({**catalog, "bars": found})
-            return tuple(changed)
+                known = catalog.empty()
+            bars, spoilt = self._found_bars(known["bars"])
+            macro, lost = self._found_macro(known["macro"])
+            changed = [key for key in {**bars, **known["bars"]} if bars.get(key) != known["bars"].get(key)]
+            changed += [name for name in {**macro, **known["macro"]} if macro.get(name) != known["macro"].get(name)]
+            if changed or not (self.root / "catalog.json").exists():
+                self._save({**known, "bars": bars, "macro": macro})
+            return Healing(tuple(changed), (*spoilt, *lost))
 
-    def lock(self) -> filelock.BaseFileLock:
-        """Return the lock that writers hold; a process that dies gives it back."""
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the lock of the writers; a process that dies gives it back.
+
+        Raises:
+            DataError: another process has held it for two minutes.
+        """
         self.root.mkdir(parents=True, exist_ok=True)
-        return filelock.FileLock(self.root / ".lock", is_singleton=True)
+        held = filelock.FileLock(self.root / ".lock", is_singleton=True)
+        try:
+            held.acquire(timeout=_LOCK_SECONDS)
+        except filelock.Timeout:
+            raise DataError(
+                f"another process has held the lock of the store for {_LOCK_SECONDS:g} s",
+                hint=f"see what holds {self.root.name}/.lock, end it and run the command again",
+            ) from None
+        try:
+            yield
+        finally:
+            held.release()
 
     # -- inside
+    def _parse_bars(self, path: Path, content: bytes) -> Stored:
+        """Return the bars of a file, which must stand where bars of that name stand."""
+        found = stored.parse(_label(path), content, BAR_COLUMNS, BarFacts)
+        about = found.about
+        if path != self.processed_path(about["asset_class"], about["symbol"], about["interval"]):
+            raise stored.damaged(_label(path))
+        return found
+
+    def _parse_macro(self, path: Path, content: bytes) -> Stored:
+        found = stored.parse(_label(path), content, MACRO_COLUMNS, MacroFacts)
+        if path != self.macro_path(found.about["series"]):
+            raise stored.damaged(_label(path))
+        return found
+
+    def _is_the_one(self, found: Stored, content: bytes, entry: Mapping[str, Any] | None) -> bool:
+        """Return whether a file is the catalog's, or one that proves itself and is newer than the catalog."""
+        if entry is not None and entry["sha256"] == stored.sha256(content):
+            return True
+        return found.proven and (entry is None or found.about["fetched_at"] > entry["fetched_at"])
+
+    def _found_bars(self, known: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """Return the entries of the processed files as they are, and the names of those that are damaged."""
+        by_path = {entry["path"]: key for key, entry in known.items()}
+        found: dict[str, Any] = {}
+        damaged: list[str] = []
+        for path in sorted((self.root / "processed").glob("*/*.parquet")):
+            key = by_path.get(self._relative(path))
+            entry = known.get(key or "")
+            content = path.read_bytes()
+            try:
+                bars = self._parse_bars(path, content)
+            except DataError:
+                bars = None
+            if bars is not None and (bars.proven or (entry and entry["sha256"] == stored.sha256(content))):
+                about = bars.about
+                name = catalog.key(about["asset_class"], about["symbol"], about["interval"])
+                found[name] = self._entry(about, stored.sha256(content))
+            else:
+                damaged.append(key or self._relative(path))
+                if key:
+                    found[key] = entry
+        return found, damaged
+
+    def _found_macro(self, known: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """Return the entries of the macro files as they are, and the names of those that are damaged."""
+        found: dict[str, Any] = {}
+        damaged: list[str] = []
+        for path in sorted((self.root / "raw" / "macro" / "fred").glob("*.parquet")):
+            content = path.read_bytes()
+            try:
+                series = self._parse_macro(path, content)
+            except DataError:
+                series = None
+            sums = {entry["sha256"] for entry in known.values()}
+            if series is not None and (series.proven or stored.sha256(content) in sums):
+                about = series.about
+                found[about["series"]] = {**about, "path": self._relative(path), "sha256": stored.sha256(content)}
+            else:
+                damaged.append(self._relative(path))  # without an entry, it is fetched again
+        return found, damaged
+
     def _entry(self, about: dict[str, Any], sha: str) -> dict[str, Any]:
         where = (about["asset_class"], about["symbol"], about["interval"])
         raw = self.raw_path(about["asset_class"], about["provider"], about["symbol"], about["interval"])
@@ -283,22 +342,26 @@ class Store:
         return {**about, **paths, "sha256": sha}
 
     def _enter(self, key: str, entry: dict[str, Any]) -> dict[str, Any]:
-        catalog = self._fresh()
-        catalog["bars"][key] = entry
-        catalog["refused"].pop(key, None)
-        self._save(catalog)
+        content = self._fresh()
+        content["bars"][key] = entry
+        content["refused"].pop(key, None)
+        self._save(content)
         return entry
 
     def _fresh(self) -> dict[str, Any]:
         self._cached = None
         return json.loads(json.dumps(self.catalog()))  # type: ignore[no-any-return]  # a deep copy of a dict
 
-    def _save(self, catalog: dict[str, Any]) -> None:
-        files.write_json(self.root / "catalog.json", catalog)
+    def _save(self, content: dict[str, Any]) -> None:
+        files.write_json(self.root / "catalog.json", content)
         self._cached = None
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()
+
+
+def _label(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
 
 
 def _safe(name: str) -> str:
@@ -309,73 +372,3 @@ def _safe(name: str) -> str:
 
 def _file_name(symbol: str, interval: str) -> str:
     return f"{_safe(symbol)}.parquet" if interval == "1d" else f"{_safe(symbol)}.{_safe(interval)}.parquet"
-
-
-def _key(asset_class: str, symbol: str, interval: str) -> str:
-    return f"{asset_class}/{symbol}/{interval}"
-
-
-def _sha(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _facts(bars: RawBars | Bars) -> dict[str, Any]:
-    return {
-        "provider": bars.provider,
-        "symbol": bars.symbol,
-        "interval": bars.interval,
-        "currency": bars.currency,
-        "volume_unit": bars.volume_unit,
-        "adjusted": bars.adjusted,
-        "fetched_at": bars.fetched_at.isoformat(),
-    }
-
-
-def _write(path: Path, frame: pd.DataFrame, about: Mapping[str, Any]) -> str:
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    table = table.replace_schema_metadata({_KEY: json.dumps(about, allow_nan=False).encode()})
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer)
-    content = buffer.getvalue()
-    files.write_bytes(path, content)
-    return _sha(content)
-
-
-def _parse(path: Path, content: bytes) -> tuple[pa.Table, dict[str, Any]]:
-    try:
-        table = pq.ParquetFile(io.BytesIO(content)).read()
-        return table, json.loads(table.schema.metadata[_KEY])
-    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
-        raise DataError(
-            f"{path.parent.name}/{path.name} of the store is damaged",
-            hint="delete it and run task=collect again",
-        ) from None
-
-
-def _typed(table: pa.Table, columns: tuple[str, ...]) -> pd.DataFrame:
-    frame: pd.DataFrame = table.to_pandas()[list(columns)]
-    frame["timestamp"] = frame["timestamp"].astype(TIMESTAMP_DTYPE)
-    return frame
-
-
-def _bars(table: pa.Table, about: Mapping[str, Any]) -> Bars:
-    return Bars(
-        provider=about["provider"],
-        symbol=about["symbol"],
-        interval=about["interval"],
-        table=_typed(table, BAR_COLUMNS),
-        currency=about["currency"],
-        volume_unit=about["volume_unit"],
-        adjusted=about["adjusted"],
-        fetched_at=datetime.fromisoformat(about["fetched_at"]),
-        notes=tuple(about["notes"]),
-    )
-
-
-def _reaches(entry: Mapping[str, Any] | None, start: date | None, end: date | None) -> bool:
-    if entry is None:
-        return False
-    asked_start = entry["asked_start"]
-    early = asked_start is None or (start is not None and date.fromisoformat(asked_start) <= start)
-    late = end is None or date.fromisoformat(entry["asked_end"]) >= end
-    return early and late

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -22,6 +23,7 @@ _STYLE = {
     "updated": "green",
     "refetched": "yellow",
     "rejudged": "yellow",
+    "restored": "yellow",
     "current": "dim",
 }
 
@@ -38,8 +40,11 @@ def run(spec: ExperimentSpec) -> int:
     with recorded(spec, context) as record:
         collector = Collector(spec.asset, spec.data, spec.collect)
         healed = collector.store.heal()
-        if healed:
-            screen.print(f"[dim]the catalog was brought up to the files: {len(healed)} entries[/]")
+        if healed.changed:
+            screen.print(f"[dim]the catalog was brought up to the files: {len(healed.changed)} entries[/]")
+        if healed.damaged:
+            named = escape(", ".join(healed.damaged))
+            screen.print(f"[yellow]damaged files: {named}[/]; what this request names is made again or fetched")
         jobs: list[tuple[str, Callable[[str], Outcome]]] = [(name, collector.collect) for name in collector.symbols]
         jobs += [(name, collector.collect_series) for name in spec.data.macro.series]
         outcomes: list[Outcome] = []
@@ -90,16 +95,16 @@ def summarise(screen: Console, spec: ExperimentSpec, outcomes: Sequence[Outcome]
     for name in ("from", "to", "quality"):
         table.add_column(name)
     for outcome in outcomes:
-        row = (outcome.name, outcome.provider, f"[{_STYLE[outcome.status]}]{outcome.status}[/]")
+        row = (escape(outcome.name), outcome.provider, f"[{_STYLE[outcome.status]}]{outcome.status}[/]")
         numbers = (f"{outcome.bars:,}", f"{outcome.added:+,}") if outcome.bars else ("-", "-")
-        table.add_row(*row, *numbers, outcome.start or "-", outcome.end or "-", outcome.quality)
+        table.add_row(*row, *numbers, outcome.start or "-", outcome.end or "-", escape(outcome.quality))
     if spec.tracking.console != "quiet":
         screen.print(table)
     for outcome in outcomes:
         if outcome.status == "failed":
-            screen.print(f"[red]{outcome.provider}: {outcome.name}:[/] {_plain(outcome.cause)}")
+            screen.print(f"[red]{outcome.provider}: {escape(outcome.name)}:[/] {escape(outcome.cause)}")
             if outcome.remedy:
-                screen.print(f"  -> {_plain(outcome.remedy)}")
+                screen.print(f"  -> {escape(outcome.remedy)}")
 
 
 @contextmanager
@@ -115,8 +120,8 @@ def _progress(spec: ExperimentSpec, screen: Console, total: int) -> Iterator[Cal
         def line(outcome: Outcome) -> None:
             nonlocal done
             done += 1
-            what = f"{outcome.bars:,} bars" if outcome.bars else _plain(outcome.cause)
-            screen.print(f"{spec.asset.name} {done}/{total} {outcome.name} {outcome.status} {what}")
+            what = f"{outcome.bars:,} bars" if outcome.bars else escape(outcome.cause)
+            screen.print(f"{spec.asset.name} {done}/{total} {escape(outcome.name)} {outcome.status} {what}")
 
         yield line
         return
@@ -129,7 +134,7 @@ def _progress(spec: ExperimentSpec, screen: Console, total: int) -> Iterator[Cal
     )
     with Progress(*columns, console=screen, transient=True) as bar:
         job = bar.add_task(spec.asset.name, total=total, last="")
-        yield lambda outcome: bar.update(job, advance=1, last=f"{outcome.name} {outcome.status}")
+        yield lambda outcome: bar.update(job, advance=1, last=f"{escape(outcome.name)} {outcome.status}")
 
 
 def _content(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
@@ -146,7 +151,3 @@ def _content(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
         }
         for outcome in outcomes
     ]
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")

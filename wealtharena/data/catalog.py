@@ -1,0 +1,88 @@
+"""The catalog of the store: an index of its files that can be made again from them, and is checked when it is read."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from wealtharena.data.stored import BarFacts, MacroFacts
+from wealtharena.errors import DataError
+
+SCHEMA_VERSION: Final = 1
+
+
+class _BarEntry(BarFacts):
+    path: str
+    raw_path: str
+    sha256: str
+
+    @field_validator("asked_start", "asked_end")
+    @classmethod
+    def _is_date(cls, value: str | None) -> str | None:
+        if value is not None:
+            date.fromisoformat(value)
+        return value
+
+
+class _MacroEntry(MacroFacts):
+    path: str
+    sha256: str
+
+
+class _Refusal(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    provider: str
+    reason: str
+    at: str
+
+
+class _Catalog(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    schema_version: Literal[1]
+    bars: dict[str, _BarEntry]
+    macro: dict[str, _MacroEntry]
+    refused: dict[str, _Refusal]
+
+
+def empty() -> dict[str, Any]:
+    """Return the catalog of a store without files."""
+    return {"schema_version": SCHEMA_VERSION, "bars": {}, "macro": {}, "refused": {}}
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return the catalog, of which every entry has what an entry has.
+
+    Raises:
+        DataError: the file is not a catalog, or of another version.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        _Catalog.model_validate_json(text)
+        content: dict[str, Any] = json.loads(text)
+    except (ValidationError, OSError, ValueError, RecursionError):
+        raise DataError(
+            f"{path.name} of the store is damaged or of another version",
+            hint="the next task=collect makes it again from the files",
+        ) from None
+    return content
+
+
+def key(asset_class: str, symbol: str, interval: str) -> str:
+    """Return the name of a symbol's bars in the catalog."""
+    return f"{asset_class}/{symbol}/{interval}"
+
+
+def reaches(entry: dict[str, Any] | None, start: date | None, end: date | None) -> bool:
+    """Return whether an entry's bars were asked for as far as [start, end] reaches."""
+    if entry is None:
+        return False
+    asked_start = entry["asked_start"]
+    early = asked_start is None or (start is not None and date.fromisoformat(asked_start) <= start)
+    late = end is None or date.fromisoformat(entry["asked_end"]) >= end
+    return early and late
