@@ -62,6 +62,7 @@ def run_search(spec: ExperimentSpec, objective: Any, folder: Path, *, watch: Wat
         objective,
         folder=folder,
         study_path=folder / "study.journal",
+        identity={"data.bars": "benchmark"},
         compute=spec.compute,
         seed=0,
         steps=spec.train.evaluations,

@@ -197,12 +197,54 @@ def test_a_folder_that_cannot_be_written_is_one_line(probe, tmp_path: Path) -> N
 
 
 def test_a_resumed_job_stands_in_the_old_folder(probe) -> None:
-    first = json.loads(probe("asset=forex", "train.env_steps=123").stdout)
-    again = json.loads(probe(f"resume={first['folder']}", "seed=5").stdout)
+    first = json.loads(probe("asset=forex", "seed=5").stdout)
+    again = json.loads(probe(f"resume={first['folder']}", "train.env_steps=123").stdout)
     assert again["folder"] == first["folder"]
     assert (again["asset"], again["steps"], again["seed"]) == ("forex", 123, 5)
     recorded = Path(first["folder"], ".hydra", "overrides.yaml").read_text()
-    assert "seed=5" not in recorded
+    assert "train.env_steps" not in recorded
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ("seed=5", "seed was 0, is 5"),
+        ("algo.gamma=0.5", "algo.gamma was"),
+        ("data.end=2020-12-31", "data.end was None, is 2020-12-31"),
+        ("model.hidden=[8]", "model.hidden was"),
+        ("compute.envs=7", "compute.envs was"),
+        ("reward=drawdown", "reward.name was"),
+        ("asset=etf", "asset.name was"),
+    ],
+)
+def test_a_resumed_job_may_change_its_budget_only(probe, changed: str, told: str) -> None:
+    first = json.loads(probe("asset=forex").stdout)
+    done = probe(f"resume={first['folder']}", changed)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: resume=")
+    assert told in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_folder_that_holds_a_run_is_refused_before_a_file_is_written(probe, tmp_path: Path) -> None:
+    folder = tmp_path / "used"
+    probe("asset=forex", f"hydra.run.dir={folder}")
+    (folder / "run.json").write_text("{}")
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    done = probe("asset=etf", "seed=1", f"hydra.run.dir={folder}")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: hydra.run.dir={folder} already holds a run")
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_a_folder_that_holds_a_grid_is_refused(probe, tmp_path: Path) -> None:
+    folder = tmp_path / "grid"
+    (folder / "0").mkdir(parents=True)
+    (folder / "0" / "run.json").write_text("{}")
+    done = probe("-m", "seed=0,1", f"hydra.sweep.dir={folder}")
+    assert done.returncode == 2
+    assert "already holds 1 jobs of a grid" in done.stderr
+    assert sorted(path.name for path in folder.iterdir()) == ["0"]
 
 
 def test_help_lists_groups_and_choices_in_two_seconds(probe) -> None:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -12,9 +14,12 @@ from typing import Any
 import pytest
 
 from tests.evaluation.worlds import DESIGN_NAMES
-from tests.tasks.conftest import record
+from tests.tasks.conftest import SMALL, record
+from wealtharena.config import compose
 from wealtharena.errors import ConfigError, DataError, WealthArenaError
 from wealtharena.evaluation import metrics
+from wealtharena.tasks import dispatch
+from wealtharena.tasks.record import RunContext, recorded
 
 Small = Callable[..., tuple[int, Path]]
 
@@ -79,6 +84,35 @@ def test_the_same_seed_gives_the_same_metrics_and_another_seed_does_not(small: S
     assert first["metrics"] != other["metrics"]
 
 
+def test_a_completed_run_is_left_alone_when_it_is_resumed(small: Small, capsys: pytest.CaptureFixture[str]) -> None:
+    _, folder = small()
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    ledger = folder.parents[2] / "results" / "ledger.jsonl"
+    looks = ledger.read_text()
+    code = dispatch(compose([*SMALL, f"resume={folder}"]))
+    assert code == 0
+    assert "Nothing to do" in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert ledger.read_text() == looks
+
+
+def test_two_processes_never_work_in_one_folder(tmp_path: Path) -> None:
+    spec, context = compose(SMALL), RunContext(tmp_path, ())
+    holder = "import sys; from pathlib import Path; import filelock; lock = filelock.FileLock(Path(sys.argv[1]) / '.lock'); lock.acquire(); print('held', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", holder, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(ConfigError, match="another process is at work"), recorded(spec, context):
+            pass
+        assert not (tmp_path / "run.json").exists()
+        other.kill()
+        other.wait(timeout=10)
+    with recorded(spec, context) as record_of_this:
+        record_of_this.update(status="completed")
+
+
 def test_walk_forward_trains_a_fold_at_a_time_and_joins_one_record(small: Small) -> None:
     code, folder = small("split=walk_forward", "split.folds=2", "train.env_steps=2048")
     run = record(folder)
@@ -127,7 +161,7 @@ def test_bad_input_fails_with_a_hint_and_says_so_in_run_json(
         run: dict[str, Any] = json.loads(path.read_text())
         assert run["status"] == "failed"
         assert run["error"]["hint"]
-        assert {entry.name for entry in path.parent.iterdir()} == {"run.json"}
+        assert {entry.name for entry in path.parent.iterdir()} == {".lock", "run.json"}
 
 
 def test_the_printed_command_is_the_same_configuration_and_gives_the_same_figures(small: Small) -> None:

@@ -7,6 +7,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -227,10 +228,37 @@ def test_a_constant_policy_is_named_in_the_result(tmp_path: Path, monkeypatch: p
     assert told.evaluations[0]["degenerate"] == result.degenerate
 
 
-def test_a_state_of_another_algorithm_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("model=gru", "model was mlp, is gru"),
+        ("seed=7", "seed was 0, is 7"),
+        ("algo.gamma=0.5", r"algo\.gamma was .*, is 0\.5"),
+        ("env.window=2", r"env\.window was 1, is 2"),
+        ("reward.turnover_penalty=0.5", r"env\.reward\.turnover_penalty"),
+        ("compute.envs=3", r"compute\.envs was .*, is 3"),
+    ],
+)
+def test_a_state_of_another_job_is_refused(tmp_path: Path, change: str, told: str) -> None:
     train(job(tmp_path), listener=Told())
-    with pytest.raises(TrainingError, match="was trained as"):
-        train(job(tmp_path, "model=gru", resume=True), listener=Told())
+    with pytest.raises(TrainingError, match=told):
+        train(job(tmp_path, change, resume=True), listener=Told())
+
+
+def test_a_state_of_other_bars_or_windows_is_refused(tmp_path: Path) -> None:
+    train(job(tmp_path), listener=Told())
+    with pytest.raises(TrainingError, match="bars was"):
+        train(job(tmp_path, resume=True, bars=260), listener=Told())
+    moved = job(tmp_path, resume=True)
+    shifted = replace(moved, validation=Segment(moved.validation.start, moved.validation.stop - 1))
+    with pytest.raises(TrainingError, match="validation was"):
+        train(shifted, listener=Told())
+
+
+def test_a_longer_budget_is_the_same_job(tmp_path: Path) -> None:
+    first = train(job(tmp_path), listener=Told())
+    longer = train(job(tmp_path, "train.env_steps=2048", resume=True), listener=Told())
+    assert longer.env_steps > first.env_steps
 
 
 def test_best_json_is_plain(tmp_path: Path) -> None:

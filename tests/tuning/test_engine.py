@@ -16,7 +16,7 @@ import optuna
 import pytest
 
 from tests.tuning.toy import STEPS, Noise, Toy, Watcher, run, sweep_spec
-from wealtharena.errors import TrainingError
+from wealtharena.errors import ConfigError, TrainingError
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # Ray leaves sockets to its own exit handlers
 
@@ -107,6 +107,20 @@ def test_a_finished_study_is_not_run_again(tmp_path: Path) -> None:
     assert more.trials[:4] == first.trials
     assert len({row.overrides for row in more.trials}) == 6, "a resumed search draws new points"
     assert len(more.trials) == 6
+
+
+def test_a_study_of_something_else_is_refused_before_a_trial_runs(tmp_path: Path) -> None:
+    run(sweep_spec(trials=2), Toy(), tmp_path, identity={"data.bars": "etf", "sweep.mode": "max"})
+    watcher = Watcher()
+    with pytest.raises(
+        ConfigError, match=r"another search's: data\.bars was etf, is crypto; sweep\.mode was max, is min"
+    ):
+        run(
+            sweep_spec(trials=4, mode="min"), Toy(), tmp_path, watcher=watcher,
+            identity={"data.bars": "crypto", "sweep.mode": "min"},
+        )  # fmt: skip
+    assert not watcher.events
+    assert len(study(tmp_path).trials) == 2
 
 
 def test_ctrl_c_keeps_what_is_finished(tmp_path: Path) -> None:

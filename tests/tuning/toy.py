@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +120,13 @@ def compute_spec() -> ComputeSpec:
 
 
 def run(
-    sweep: SweepSpec, objective: Any, folder: Path, *, watcher: Watcher | None = None, steps: int = STEPS
+    sweep: SweepSpec,
+    objective: Any,
+    folder: Path,
+    *,
+    watcher: Watcher | None = None,
+    steps: int = STEPS,
+    identity: Mapping[str, Any] | None = None,
 ) -> SearchResult:
     return search(
         sweep,
@@ -131,6 +137,7 @@ def run(
         seed=0,
         steps=steps,
         listener=watcher or Watcher(),
+        identity=identity or {"data.bars": "toy"},
     )
 
 

@@ -22,7 +22,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from wealtharena.config.composition import PRIMARY, prepare, with_preset_files
+from wealtharena.config.folders import Refused
 from wealtharena.config.help import help_text
+from wealtharena.config.identity import refuse_other_settings
 from wealtharena.config.paths import conf_dir
 from wealtharena.config.problems import composition_error
 from wealtharena.config.resume import resumed_argv
@@ -101,6 +103,8 @@ def _run_hydra(job: Job, argv: Sequence[str], codes: _Codes) -> int:
     with _arguments(argv), _own_errors(full_error):
         try:
             run()
+        except Refused as refused:
+            raise refused.error from None
         except (HydraException, OmegaConfBaseException) as error:
             if full_error == "1":
                 raise
@@ -139,6 +143,8 @@ class _Codes:
 def _job(job: Job, cfg: DictConfig, full_error: bool) -> int:
     set_threads(_requested_threads(cfg))
     try:
+        if cfg.resume is not None:
+            refuse_other_settings(cfg, Path(cfg.resume))
         return job(cfg)
     except WealthArenaError as error:
         if full_error:

@@ -2,11 +2,37 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 from wealtharena.config import ExperimentSpec, plugins
+from wealtharena.errors import ConfigError
 
 
 def dispatch(spec: ExperimentSpec) -> int:
-    """Run the task of the spec and return its exit code; a spec with a search trains through tasks/sweep.py."""
+    """Run the task of the spec and return its exit code; a spec with a search trains through tasks/sweep.py.
+
+    A run that is to go on but has come to its end is left as it is.
+    """
+    if spec.resume is not None and _ended(Path(spec.resume)):
+        return 0
     searching = spec.task == "train" and spec.sweep.name != "none"
     code: int = plugins.load("tasks", "sweep" if searching else spec.task).run(spec)
     return code
+
+
+def _ended(folder: Path) -> bool:
+    """Return whether the run of that folder is completed, and say so."""
+    from wealtharena.tasks import console
+
+    record = folder / "run.json"
+    try:
+        content = json.loads(record.read_text())
+    except FileNotFoundError:
+        return False  # killed before its first line
+    except ValueError as error:
+        raise ConfigError(f"{record} is damaged: {error}", hint="its checkpoints are kept; start a new run") from error
+    if content.get("status") != "completed":
+        return False
+    console.nothing_to_do(folder)
+    return True

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 _MEASURES = (
@@ -53,6 +54,13 @@ def interrupted(folder: Path) -> None:
     screen().print(
         f"[yellow]Interrupted; the last checkpoint is kept.[/] Go on with: python run.py resume={relative(folder)}"
     )
+
+
+def nothing_to_do(folder: Path) -> None:
+    """Say that a run which was to go on has ended, and where its results are."""
+    out = screen()
+    out.print(f"Nothing to do: the run in {escape(relative(folder))} is completed.")
+    out.print("To train another one longer or otherwise, leave resume= out.")
 
 
 def result(record: Mapping[str, Any], folder: Path) -> None:

@@ -15,12 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import filelock
+
 from wealtharena import files
 from wealtharena.config import config_hash
 from wealtharena.config.composition import job_overrides
 from wealtharena.config.launch import sigterm_as_ctrl_c
 from wealtharena.config.specs.experiment import ExperimentSpec
-from wealtharena.errors import Interrupted, WealthArenaError
+from wealtharena.errors import ConfigError, Interrupted, WealthArenaError
 
 SCHEMA_VERSION = 1
 _PACKAGES = ("wealtharena", "torch", "ray", "numpy", "pandas", "numba", "gymnasium", "hydra-core", "TA-Lib")
@@ -135,12 +137,33 @@ class RunRecord:
 
 @contextlib.contextmanager
 def recorded(spec: ExperimentSpec, context: RunContext) -> Iterator[RunRecord]:
-    """Yield the run's record; whatever ends the block is written to it, and SIGTERM ends it as Ctrl-C does."""
-    record = RunRecord.begin(spec, context)
-    record.content.pop("error", None)
-    with sigterm_as_ctrl_c():
-        try:
-            yield record
-        except BaseException as error:
-            record.fail(error)
-            raise
+    """Yield the run's record; whatever ends the block is written to it, and SIGTERM ends it as Ctrl-C does.
+
+    ConfigError where another process is at work in the same folder.
+    """
+    with _alone(context.folder):
+        record = RunRecord.begin(spec, context)
+        record.content.pop("error", None)
+        with sigterm_as_ctrl_c():
+            try:
+                yield record
+            except BaseException as error:
+                record.fail(error)
+                raise
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the run directory for this process; the hold ends with the process, however that ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise ConfigError(
+            f"another process is at work in {folder}", hint="wait until it has ended, or choose another folder"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()

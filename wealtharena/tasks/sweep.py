@@ -15,6 +15,7 @@ import yaml
 from wealtharena import files
 from wealtharena.config import compose
 from wealtharena.config.composition import groups, job_overrides
+from wealtharena.config.identity import settings
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import ConfigError, Interrupted, TrainingError
 from wealtharena.evaluation.firewall import TrainingView
@@ -151,10 +152,22 @@ def _run_search(job: Search) -> SearchResult:
             seed=spec.seed,
             steps=steps,
             listener=display,
+            identity=study_identity(job),
             shared=job.prepared.sealed.training(0),
         )
     finally:
         display.close()
+
+
+def study_identity(job: Search) -> dict[str, Any]:
+    """Return what the trials are drawn for, flat: market, windows, base configuration, measure and space."""
+    sweep, sealed = job.spec.sweep.model_dump(mode="json"), job.prepared.sealed
+    asked = {f"sweep.{key}": sweep[key] for key in ("metric", "mode", "seeds_per_trial")}
+    space_of = {f"sweep.space.{key}": str(value) for key, value in sweep["space"].items()}
+    fold = sealed.folds[0]
+    windows = {"split.train": str(sealed.dates(fold.train)), "split.validation": str(sealed.dates((fold.validation,)))}
+    missing = {"sweep.space": sorted(sweep["space"])}  # a key that only one of two spaces has
+    return {"data.bars": sealed.fingerprint, **windows, **asked, **space_of, **missing, **settings(compose(job.base))}
 
 
 def record_trials(job: Search, record: RunRecord, trials: Sequence[TrialRow]) -> None:

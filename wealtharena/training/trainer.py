@@ -13,6 +13,7 @@ import numpy as np
 from wealtharena.agents.engine import Engine, Workbench, check_action
 from wealtharena.agents.policy import NetworkPolicy
 from wealtharena.config import plugins
+from wealtharena.config.identity import differences, listed, settings
 from wealtharena.envs.market import Market
 from wealtharena.envs.simulate import simulate
 from wealtharena.envs.trajectory import Trajectory
@@ -182,22 +183,33 @@ class _Training:
                     "reward": self.reward,
                 },
                 "degenerate": self.degenerate,
-                "job": {
-                    "algo": self.spec.algo.name,
-                    "model": self.spec.model.name,
-                    "symbols": list(self.market.symbols),
-                },
+                "job": self._identity(),
             },
         )
         self._saved = time.monotonic()
 
-    def _restore(self, engine: Engine, state: Mapping[str, Any]) -> None:
-        job = {"algo": self.spec.algo.name, "model": self.spec.model.name, "symbols": list(self.market.symbols)}
-        if state["job"] != job:
+    def _identity(self) -> dict[str, Any]:
+        """Return what a state belongs to: the settings, the bars and the windows that it has learnt from."""
+        rows = {
+            "train": [[segment.start, segment.stop] for segment in self.job.train],
+            "validation": [self.job.validation.start, self.job.validation.stop],
+        }
+        names = {"algo": self.spec.algo.name, "model": self.spec.model.name, "symbols": list(self.market.symbols)}
+        return {**names, "bars": self.job.features.panel.fingerprint, **rows, "settings": settings(self.spec)}
+
+    def _refuse_another(self, old: Mapping[str, Any]) -> None:
+        """Raise TrainingError where the state belongs to another job; one from before has fewer things to compare."""
+        new = self._identity()
+        found = differences(old, {**new, "settings": old.get("settings")})
+        found += differences(old.get("settings", {}), new["settings"])
+        if found:
             raise TrainingError(
-                f"{self.job.folder} was trained as {state['job']}, not as {job}",
-                hint="resume with the run's own configuration, or start a new run",
+                f"{self.job.folder} was trained as another job: {listed(found)}",
+                hint="resume with the run's own data and configuration, or start a new run",
             )
+
+    def _restore(self, engine: Engine, state: Mapping[str, Any]) -> None:
+        self._refuse_another(state["job"])
         engine.set_state(state["engine"])
         self.store.set_state(state["candidates"])
         progress = state["progress"]

@@ -82,16 +82,19 @@ def search(
     seed: int,
     steps: int,
     listener: SearchListener,
+    identity: Mapping[str, Any],
     shared: Any = None,
 ) -> SearchResult:
     """Run the trials that the study still lacks and return all of them; Ctrl-C keeps what is finished.
 
     `steps` is the number of evaluations of a whole trial, which the scheduler counts in; `shared` goes into Ray's object
-    store once and to every trial, so that a panel is not copied with each. Raises TrainingError when
-    more than `sweep.max_failed_share` of the trials fail, and when another search holds the same study.
+    store once and to every trial, so that a panel is not copied with each; `identity` says what the trials are drawn
+    for. Raises TrainingError when more than `sweep.max_failed_share` of the trials fail, and when another search holds
+    the same study; ConfigError where the study was begun for another identity.
     """
-    with _alone(study_path), _ray(compute, sweep):
-        study = open_study(sweep, study_path, seed=seed)
+    with _alone(study_path), contextlib.ExitStack() as cluster_of_the_search:
+        study = open_study(sweep, study_path, seed=seed, identity=identity)
+        cluster_of_the_search.enter_context(_ray(compute, sweep))
         rows = _Rows(study_path.with_suffix(".trials"))
         searcher = StudySearch(study, sweep, finished=rows.write)
         interrupted = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import warnings
 from collections.abc import Callable, Mapping
@@ -13,17 +14,21 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
+from wealtharena.config.identity import differences, listed
 from wealtharena.config.specs.sweep import SweepSpec
+from wealtharena.errors import ConfigError
 from wealtharena.tuning.space import draw, overrides
 
 FINISHED_KEY = "finished"  # a trainable's last report carries it; a trial that ends without was stopped early
 STEP_KEY = "evaluation"
+IDENTITY_KEY = "identity"
 
 
-def open_study(sweep: SweepSpec, path: Path, *, seed: int) -> optuna.Study:
+def open_study(sweep: SweepSpec, path: Path, *, seed: int, identity: Mapping[str, Any]) -> optuna.Study:
     """Return the study of that journal file, made where it is new; trials left RUNNING by a dead search are failed.
 
-    A failed zombie's parameters are queued again, so that nothing is lost and nothing counts twice.
+    A failed zombie's parameters are queued again, so that nothing is lost and nothing counts twice. ConfigError where
+    the study's trials were drawn for something else than `identity`, flat settings by key.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,12 +38,28 @@ def open_study(sweep: SweepSpec, path: Path, *, seed: int) -> optuna.Study:
         direction="maximize" if sweep.mode == "max" else "minimize",
         load_if_exists=True,
     )
+    _claim(study, identity, path)
     study.sampler = _sampler(sweep, seed + len(study.get_trials(deepcopy=False)))  # a resumed search draws new points
     for zombie in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.tell(zombie.number, state=TrialState.FAIL, skip_if_finished=True)
         study.set_user_attr(f"zombie-{zombie.number}", True)
         study.enqueue_trial(zombie.params, user_attrs={"again_of": zombie.number})
     return study
+
+
+def _claim(study: optuna.Study, identity: Mapping[str, Any], path: Path) -> None:
+    """Write into a new study what its trials are drawn for; ConfigError where an old one's were for something else."""
+    new: dict[str, Any] = json.loads(json.dumps(identity))
+    old = study.user_attrs.get(IDENTITY_KEY)
+    if old is None and not study.get_trials(deepcopy=False):
+        study.set_user_attr(IDENTITY_KEY, new)
+        return
+    found = ["it does not say what its trials were drawn for"] if old is None else differences(old, new)
+    if found:
+        raise ConfigError(
+            f"the study {study.study_name} in {path.name} is another search's: {listed(found)}",
+            hint="choose a new name with sweep.study=<name>, or search for what the study was begun for",
+        )
 
 
 def storage_of(path: Path) -> optuna.storages.JournalStorage:
