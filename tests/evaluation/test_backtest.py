@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from tests.evaluation import worlds
-from wealtharena.agents import baselines
 from wealtharena.config.specs.split import SplitSpec
 from wealtharena.errors import FirewallError
 from wealtharena.evaluation import backtest, firewall, metrics
@@ -118,16 +117,6 @@ def test_a_delayed_baseline_waits_too(env, spec):
     plain = backtest.play_baselines(features, env, Segment(60, 120), **arguments)["equal_weight"]
     late = backtest.play_baselines(features, env, Segment(60, 120), delay_bars=2, **arguments)["equal_weight"]
     assert late.trades.bar.min() == plain.trades.bar.min() + 2
-
-
-def test_a_delay_brings_no_order_from_the_end_of_the_panel_to_its_start():
-    targets = np.arange(10.0)[:, None]
-    path = baselines.TargetPath(targets, np.zeros(10, dtype=bool))
-    late = backtest.delayed(path, bars=2, start=0)
-    assert late.hold[:2].all()
-    assert not late.hold[2:].any()
-    assert late.targets[2:, 0].tolist() == targets[:-2, 0].tolist()
-    assert backtest.delayed(path, bars=0, start=0) is path
 
 
 def test_higher_costs_cost_more(env):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from wealtharena.config.specs.agent import AlgoSpec
+from wealtharena.config.specs.baseline import BaselineName
 
 
 class OnPolicySpec(AlgoSpec):
@@ -63,7 +64,7 @@ class OfflineSpec(AlgoSpec):
     dataset: str | None = Field(
         description="recording (.npz): read where it exists, else written; null keeps it in memory"
     )
-    record: str = Field(description="baseline that is recorded, such as momentum")
+    record: BaselineName = Field(description="baseline that is recorded, such as momentum")
     passes: int = Field(ge=1, description="times that the baseline plays the training rows")
     noise: float = Field(
         ge=0, le=1, description="spread added to the recorded weights, so that other actions are seen too"

@@ -22,6 +22,11 @@ def reward_names() -> tuple[str, ...]:
     return tuple(sorted(file.stem for file in (_PACKAGE / "envs" / "rewards").glob("[!_]*.py")))
 
 
+def baseline_names() -> tuple[str, ...]:
+    """Return the names of the baselines: the files of envs/baselines, without importing any."""
+    return tuple(sorted(file.stem for file in (_PACKAGE / "envs" / "baselines").glob("[!_]*.py")))
+
+
 def _resource(name: str) -> Path:
     packaged = _PACKAGE / f"_{name}"
     return packaged if packaged.is_dir() else _PACKAGE.parent / name

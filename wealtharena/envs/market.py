@@ -143,11 +143,17 @@ def market_bars(panel: Panel, fill: str, *, margined: bool, delisting_bars: int)
     bars[:, BAR.sizing_impact] = sigma * thin
     bars[1:, BAR.fill_impact] = sigma[:-1] * thin[1:]
     bars[:, BAR.volume] = np.where(good, volume / np.where(good, price, 1.0), np.inf)
-    bars[:, BAR.income] = cash_dividends(panel)
-    if margined:
-        bars[1:, BAR.income] -= mark[:-1] * (panel.to_account[1:] / panel.to_account[:-1] - 1.0)
+    bars[:, BAR.income] = unit_income(panel, mark, margined=margined)
     bars[:, BAR.delisted] = listed & (gap == delisting_bars)
     return bars
+
+
+def unit_income(panel: Panel, mark: npt.NDArray[np.float64], *, margined: bool) -> npt.NDArray[np.float64]:
+    """Return what a unit held at the close before is paid at each bar beside the move of its mark, [T, A]."""
+    income = cash_dividends(panel)
+    if margined:
+        income[1:] -= mark[:-1] * (panel.to_account[1:] / panel.to_account[:-1] - 1.0)
+    return income
 
 
 def cash_dividends(panel: Panel) -> npt.NDArray[np.float64]:

@@ -46,14 +46,14 @@ class Paths:
             kernel.open_account(rules.vector, self.units, self.state, path, float(factor))
         self.enter(market, rules)
 
-    def enter(self, market: Market, rules: Rules) -> None:
-        """Go on in this market."""
+    def enter(self, market: Market, rules: Rules, *, records: Float64 | None = None) -> None:
+        """Go on in this market, sizing and filling orders by `records` where its own are not to be used."""
         self.market = market
         self.margined = bool(rules.vector[RULE.margined])
         self._prepared: tuple[Any, ...] = tuple(
             WalkArguments(
                 bars=market.bars,
-                records=market.records,
+                records=market.records if records is None else records,
                 years=market.years,
                 lots=rules.lots,
                 rules=rules.vector,

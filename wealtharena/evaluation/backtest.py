@@ -10,10 +10,11 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from wealtharena.agents import baselines
 from wealtharena.agents.policy import Policy
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.config.specs.runs import EvaluationSpec
+from wealtharena.envs import baselines
+from wealtharena.envs.execution import execute
 from wealtharena.envs.market import Market
 from wealtharena.envs.simulate import simulate
 from wealtharena.envs.trajectory import Trades, Trajectory
@@ -179,36 +180,20 @@ def play_baselines(
     for name in wanted:
         if not baselines.available(name, features.panel, benchmark=benchmark):
             continue
-        path = baselines.path(
-            name,
-            features.panel,
-            evaluation=evaluation,
-            env=env,
-            rng=named(rng, name),
-            start=window.start,
-            benchmark=benchmark,
-        )
-        path = delayed(path, bars=delay_bars, start=window.start)
-        played[name] = simulate(
+        seed = int(named(rng, name).integers(2**63))
+        spec = baselines.spec_of(name, evaluation=evaluation, env=env, benchmark=benchmark, seed=seed)
+        played[name] = execute(
+            baselines.Baseline(spec),
             market,
-            path.targets,
+            features.panel,
             spec=env,
             start=window.start,
             stop=window.stop,
-            hold=path.hold,
-            name=name,
+            every=evaluation.rebalance_bars,
+            delay_bars=delay_bars,
             cost_factor=cost_factor,
         )
     return played
-
-
-def delayed(path: baselines.TargetPath, *, bars: int, start: int) -> baselines.TargetPath:
-    """Return the same targets, each `bars` rows later; nothing is done from `start` until the first arrives."""
-    if bars == 0:
-        return path
-    targets, hold = np.roll(path.targets, bars, axis=0), np.roll(path.hold, bars)
-    hold[: start + bars] = True
-    return baselines.TargetPath(targets, hold)
 
 
 def plain_scaler(features: FeaturePanel) -> Scaler:

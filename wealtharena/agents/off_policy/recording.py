@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from wealtharena.agents import baselines
 from wealtharena.agents.engine import Workbench
 from wealtharena.agents.specs import OfflineSpec
+from wealtharena.config.specs.env import EnvSpec
+from wealtharena.envs.baselines import Baseline, spec_of
+from wealtharena.envs.execution import Schedule
 from wealtharena.envs.vector_env import PortfolioVectorEnv
-from wealtharena.errors import ConfigError, TrainingError
+from wealtharena.errors import TrainingError
 from wealtharena.files import atomic_path
 
 COLUMNS = ("observations", "actions", "rewards", "following", "alive", "returns")
@@ -35,9 +37,6 @@ def recording(bench: Workbench, algo: OfflineSpec) -> Recording:
     """Return the recording that the algorithm asks for: read from `dataset`, or played and, where named, written there."""
     if algo.dataset is not None and Path(algo.dataset).exists():
         return _read(Path(algo.dataset), bench)
-    if algo.record not in baselines.BASELINES:
-        names = ", ".join(baselines.BASELINES)
-        raise ConfigError(f"algo.record={algo.record} is no baseline", hint=f"choose one of {names}")
     rng = np.random.default_rng([bench.spec.seed, 23])
     parts = [_play(bench, algo, segment, rng) for segment in bench.segments]
     made = Recording(*(np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS))
@@ -52,15 +51,7 @@ def _play(bench: Workbench, algo: OfflineSpec, segment: tuple[int, int], rng: np
     spec = bench.env.model_copy(update={"episode_bars": None, "random_start": False, "action": "weights"})
     env = PortfolioVectorEnv(bench.market, spec, num_envs=algo.passes, segments=(segment,))
     first = segment[0] + spec.window - 1
-    path = baselines.path(
-        algo.record,
-        bench.panel,
-        evaluation=bench.spec.evaluation,
-        env=spec,
-        rng=rng,
-        start=first,
-        benchmark=bench.spec.asset.benchmark,
-    )
+    schedule = _schedule(bench, algo, spec, first, seed=int(rng.integers(2**63)))
     bars, envs, size, assets = segment[1] - 1 - first, algo.passes, env.layout.size, len(env.layout.symbols)
     observations = np.zeros((bars + 1, envs, size), np.float32)
     following = np.zeros((bars, envs, size), np.float32)
@@ -70,7 +61,10 @@ def _play(bench: Workbench, algo: OfflineSpec, segment: tuple[int, int], rng: np
     env.reset_into(observations[0], seed=int(rng.integers(2**31)))
     for t in range(bars):
         held = observations[t][:, env.layout.weights]
-        wanted = held if path.hold[first + t] else path.targets[first + t].astype(np.float32)
+        order = schedule.order(first + t, held.any(axis=0))
+        wanted = held if order is None else np.where(order.ready, order.targets.astype(np.float32), held)
+        if order is not None:
+            schedule.done(order.ready & schedule.trades[first + t + 1])
         noise = rng.standard_normal((envs, assets), dtype=np.float32) * np.float32(algo.noise)
         noise[0] = 0.0  # one pass is the baseline itself
         actions[t] = np.clip(wanted + noise, -1.0, 1.0)
@@ -85,6 +79,13 @@ def _play(bench: Workbench, algo: OfflineSpec, segment: tuple[int, int], rng: np
         over = ended[0, t] | ended[1, t]
         following[t][~over] = observations[t + 1][~over]
     return _recorded(observations[:-1], actions, rewards, following, ended, gamma=bench.spec.algo.gamma)
+
+
+def _schedule(bench: Workbench, algo: OfflineSpec, env: EnvSpec, first: int, *, seed: int) -> Schedule:
+    """Return when the recorded baseline trades from bar `first` on; what a bar's volume cuts is not made up here."""
+    evaluation = bench.spec.evaluation
+    spec = spec_of(algo.record, evaluation=evaluation, env=env, benchmark=bench.spec.asset.benchmark, seed=seed)
+    return Schedule(Baseline(spec), bench.panel, start=first, every=evaluation.rebalance_bars)
 
 
 def _recorded(

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from wealtharena.config.specs.base import Spec
+from wealtharena.config.specs.baseline import BaselineName
 
 
 class WandbSpec(Spec):
@@ -40,7 +41,7 @@ class VerdictSpec(Spec):
     max_drawdown: float = Field(lt=0, ge=-1, description="worst drawdown allowed, as a negative share")
     min_seeds: int = Field(ge=1)
     min_trades: int = Field(ge=0)
-    beats: str = Field(description="baseline that the lower bound of the Sharpe difference must beat")
+    beats: BaselineName = Field(description="baseline that the lower bound of the Sharpe difference must beat")
     allow_simulated: bool = Field(description="off except in studies of the rules themselves")
     allow_unadjusted_rolls: bool
     allow_hindsight: bool = Field(description="a universe whose members were chosen after the test window began")
@@ -60,7 +61,7 @@ class StressSpec(Spec):
 class EvaluationSpec(Spec):
     """Baselines, bootstrap, verdict and stress."""
 
-    baselines: tuple[str, ...]
+    baselines: tuple[BaselineName, ...]
     momentum_bars: int = Field(ge=1)
     lookback_bars: int = Field(ge=2, description="of inverse_volatility and minimum_variance")
     rebalance_bars: int = Field(ge=1)
@@ -115,7 +116,7 @@ class BacktestSpec(Spec):
     """task=backtest."""
 
     checkpoints: tuple[str, ...] = Field(description="checkpoint folders or run directories; several act as their mean")
-    baseline: str | None
+    baseline: BaselineName | None
     window: Literal["train", "validation", "test", "all"]
     start: str | None
     end: str | None
