@@ -185,3 +185,9 @@ def test_the_benchmark_needs_its_symbol(spec):
     assert not available("benchmark", worlds.panel(150), benchmark="^GSPC")
     with pytest.raises(ConfigError, match="no bars"):
         weights("benchmark", worlds.panel(150), spec, benchmark=None)
+
+
+@pytest.mark.parametrize("key", ["backtest.baseline", "evaluation.verdict.beats", "algo.record"])
+def test_a_misspelt_baseline_is_refused_before_anything_runs(key):
+    with pytest.raises(ConfigError, match=rf"{key}=buy_and_hodl must be one of .*; try {key}=buy_and_hold"):
+        compose(["algo=bc", f"{key}=buy_and_hodl"])
