@@ -65,11 +65,11 @@ def prepare(spec: ExperimentSpec) -> Prepared:
 
 
 def identity(spec: ExperimentSpec, prepared: Prepared) -> str:
-    """Return the configuration's hash with the source and the end that `auto` and `today` came to.
+    """Return the configuration's hash with the end that `today` came to.
 
     So the command that repeats a run is the same configuration as the one that was typed, and no further trial.
     """
-    found = {"source": prepared.about["source"], "end": dt.date.fromisoformat(prepared.about["end"])}
+    found = {"end": dt.date.fromisoformat(prepared.about["end"])}
     return config_hash(spec.model_copy(update={"data": spec.data.model_copy(update=found)}))
 
 
