@@ -42,7 +42,7 @@ def main() -> None:
     targets = rng.uniform(0, 2 / ASSETS, (BARS, ASSETS))
 
     def one_row_of_coefficients(observation: np.ndarray) -> np.ndarray:
-        return layout.split_features(observation)[:, :, 0] @ shared / ASSETS
+        return observation[:, layout.features].reshape(1, ASSETS, FEATURES) @ shared / ASSETS
 
     def dense_matrix(observation: np.ndarray) -> np.ndarray:
         return observation @ dense

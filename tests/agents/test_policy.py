@@ -34,7 +34,8 @@ def test_attention_answers_the_same_in_any_order_of_symbols(action: str) -> None
     seen, order = rows(agent), [2, 0, 1]
     layout = agent.layout
     shuffled = seen.copy()
-    shuffled[:, layout.features] = layout.split_features(seen)[:, order].reshape(len(seen), -1)
+    features = seen[:, layout.features].reshape(len(seen), len(order), -1)
+    shuffled[:, layout.features] = features[:, order].reshape(len(seen), -1)
     shuffled[:, layout.weights] = seen[:, layout.weights][:, order]
     other = agent.for_symbols([layout.symbols[i] for i in order])
     assert np.allclose(other.act(shuffled), agent.act(seen)[:, order], atol=1e-6)

@@ -20,7 +20,7 @@ def test_features_stand_symbol_by_symbol_the_oldest_bar_first(window):
     scaled = scaler.transform(features.values)
     for t in range(window - 1, 12):
         expected = scaled[t - window + 1 : t + 1].transpose(1, 0, 2)
-        assert (env.layout.split_features(obs) == expected).all()
+        assert (obs[env.layout.features].reshape(expected.shape) == expected).all()
         assert env.observation_space.contains(obs)
         obs = env.step(np.array([0.2, 0.3, -0.4], dtype=np.float32))[0]
 

@@ -55,11 +55,6 @@ class ObservationLayout:
         """Return D."""
         return int(self.leverage.stop)
 
-    def split_features(self, observations: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return the features of observations [..., D] as [..., A, window, F], without copying where possible."""
-        shape = (*observations.shape[:-1], len(self.symbols), self.window, len(self.feature_names))
-        return observations[..., self.features].reshape(shape)
-
     def describe(self, observation: npt.NDArray[np.float32]) -> dict[str, float]:
         """Return every number of one observation under its name, in order.
 
