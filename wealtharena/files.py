@@ -1,13 +1,15 @@
-"""Files that are whole or absent: written beside their name, flushed to disk, then renamed."""
+"""Files that are whole or absent: written beside their name, flushed to disk, then renamed; and foreign ones, read with care."""
 
 from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import errno
 import json
 import math
 import os
 import secrets
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,3 +71,30 @@ def jsonable(value: Any) -> Any:
 def write_json(path: Path, content: Any) -> None:
     """Replace `path` by indented JSON, atomically; NaN and infinity are refused, since JSON has neither."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+class UnfitFileError(OSError):
+    """What lies under a name is no plain file of a fitting size; its text says what it is, without the path."""
+
+
+def read_regular(path: Path, *, limit: int) -> bytes:
+    """Return the content of a regular file of at most `limit` bytes, decided by kind and size before a byte is read.
+
+    Follows no link, waits at no pipe or device. FileNotFoundError where nothing is there, UnfitFileError for the rest.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UnfitFileError("is a link" if error.errno == errno.ELOOP else "cannot be read") from error
+    with os.fdopen(descriptor, "rb") as handle:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise UnfitFileError("is not a regular file")
+        if status.st_size > limit:
+            raise UnfitFileError(f"has {status.st_size} bytes, more than {limit}")
+        content = handle.read(limit + 1)
+    if len(content) > limit:
+        raise UnfitFileError(f"has more than {limit} bytes")
+    return content

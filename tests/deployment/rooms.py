@@ -34,6 +34,7 @@ def settings(folder: Path, **changes: Any) -> Settings:
     base: dict[str, Any] = {
         "checkpoints": folder / "checkpoints",
         "keys_file": folder / "keys.json",
+        "keyed": False,
         "runtime": runtime,
         "rate_per_minute": 100_000,
         "max_body_bytes": 200_000,

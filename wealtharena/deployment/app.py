@@ -17,12 +17,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from wealtharena.deployment import answers, openapi
-from wealtharena.deployment.guard import Audit, BodyTooLargeError, Guard, Keys
+from wealtharena.deployment.guard import Audit, BodyTooLargeError, Guard
+from wealtharena.deployment.keys import Keys
 from wealtharena.deployment.limits import RateLimiter
 from wealtharena.deployment.meters import CONTENT_TYPE, Meters
 from wealtharena.deployment.page import front_page
 from wealtharena.deployment.schemas import AgentDetail, AgentList, Health, PredictAnswer, PredictBody, Ready
 from wealtharena.deployment.settings import Settings
+from wealtharena.deployment.watching import Watch, mark_of, oldest_age
 from wealtharena.errors import CheckpointError, DataError
 from wealtharena.prediction.agent import ServedAgent
 from wealtharena.prediction.inputs import InputError
@@ -68,40 +70,43 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.manager = ProductionModelManager(settings.checkpoints)
-        self.keys = Keys(settings.keys_file)
+        self.keys = Keys(settings.keys_file, settings.keyed, settings.runtime / "keyed")
         self.limiter = RateLimiter(settings.runtime, settings.rate_per_minute)
         self.meters = Meters()
         self.slow = asyncio.Semaphore(2)  # predictions from bars take milliseconds of computing: two at a time
         self.keys.refresh()
-        self.manager.refresh()
+        self.watches = (
+            Watch("key", self.keys.refresh, settings.poll_seconds),
+            Watch("registry", self._take_up, settings.poll_seconds, mark_of(settings.runtime)),
+        )
+        try:
+            self._take_up()
+        except OSError as error:
+            logger.error("the registry cannot be read: %s", error.strerror)
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
-        """Watch for promotions while the application lives."""
-        watcher = asyncio.create_task(self._watch())
-        warming = asyncio.create_task(asyncio.to_thread(_import_features))
+        """Watch for promotions, and for keys, while the application lives."""
+        tasks = [asyncio.create_task(watch.run()) for watch in self.watches]
+        tasks.append(asyncio.create_task(asyncio.to_thread(_import_features)))
         try:
             yield
         finally:
-            watcher.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watcher
-            await warming
+            for task in tasks[:-1]:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(self.settings.poll_seconds)
-            try:
-                self.keys.refresh()
-                changed = await asyncio.to_thread(self.manager.refresh)
-            except OSError as error:
-                logger.warning("the registry cannot be read: %s", error.strerror)
-                continue
-            for agent in changed:
-                problem = self.manager.problems.get(agent)
-                self.meters.reloaded(agent, failed=problem is not None)
-                if problem is not None:
-                    logger.error("%s goes on with what it had: %s", agent, problem)
+    def _take_up(self) -> None:
+        """Serve what the registry says now, and log what of it can't be served."""
+        for agent in self.manager.refresh():
+            problem = self.manager.problems.get(agent)
+            self.meters.reloaded(agent, failed=problem is not None)
+            if problem is not None:
+                logger.error("%s goes on with what it had: %s", agent, problem)
+
+    def watched(self) -> float:
+        """Return the seconds since this worker last got through looking at registry and keys."""
+        return max(watch.age() for watch in self.watches)
 
     def add_routes(self, api: FastAPI) -> None:
         """Register every route."""
@@ -139,11 +144,15 @@ class Service:
         """Return 200 as long as the process answers at all."""
         return _json(Health(status="ok"))
 
-    async def ready(self) -> Response:
-        """Return 200 once at least one agent answers, 503 before."""
+    async def ready(self, request: Request) -> Response:
+        """Return 200 once at least one agent answers, 503 before. Only who may ask the agents is told their names."""
         loaded = {agent: served.pointer.version for agent, served in self.manager.loaded.items()}
+        known: bool = request.state.known
         body = Ready(
-            status="ready" if loaded else "no agent is promoted", agents=loaded, problems=dict(self.manager.problems)
+            status="ready" if loaded else "no agent is promoted",
+            watched_seconds_ago=round(self.watched(), 3),
+            agents=loaded if known else None,
+            problems=dict(self.manager.problems) if known else None,
         )
         return _json(body, status=200 if loaded else 503)
 
@@ -189,7 +198,10 @@ class Service:
 
     async def metrics(self) -> Response:
         """Return the counters of all workers."""
-        return Response(self.meters.page(self.manager.loaded), media_type=CONTENT_TYPE)
+        return Response(
+            self.meters.page(self.manager.loaded, watched=max(self.watched(), oldest_age(self.settings.runtime))),
+            media_type=CONTENT_TYPE,
+        )
 
     async def page(self) -> Response:
         """Return the page for a person."""
@@ -204,7 +216,7 @@ class Service:
         return Response(to_json(self._document()), media_type="application/json")
 
     def _document(self) -> dict[str, Any]:
-        return openapi.document(self.api, self.manager, keyed=len(self.keys.ring) > 0)
+        return openapi.document(self.api, self.manager, keyed=self.keys.ring.keyed)
 
     def _served(self, agent_id: str) -> ServedAgent:
         served = self.manager.serving(agent_id)

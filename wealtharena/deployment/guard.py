@@ -6,6 +6,7 @@ the security headers, and turns whatever goes wrong inside into an answer withou
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import logging
 import os
@@ -13,15 +14,14 @@ import secrets
 import sys
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wealtharena.deployment.keys import ApiKey, KeyRing, read_keys, secret_of
+from wealtharena.deployment.keys import Keys, secret_of
 from wealtharena.deployment.limits import RateLimiter
 from wealtharena.deployment.meters import Meters
 from wealtharena.deployment.style import STYLE_HASH
-from wealtharena.errors import ConfigError
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -31,7 +31,6 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 logger = logging.getLogger("wealtharena.deployment")
 OPEN = frozenset({"/health", "/ready"})
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 PAGE_POLICY = f"default-src 'none'; style-src '{STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'".encode()
 HEADERS = (
     (b"content-security-policy", PAGE_POLICY),
@@ -45,39 +44,20 @@ HEADERS = (
 )
 
 
-SHUT = KeyRing((ApiKey(id="none", name="none", sha256="opened by nothing", created_at=""),))
+def is_loopback(host: str) -> bool:
+    """Return whether a host name or address is this machine's own, reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    inner = getattr(address, "ipv4_mapped", None)
+    return (inner or address).is_loopback
 
 
 class BodyTooLargeError(Exception):
     """The client sent more than it may."""
-
-
-@dataclass
-class Keys:
-    """The key ring, read again whenever its file changes; an unreadable file keeps the last good ring."""
-
-    path: Path
-    ring: KeyRing = field(default_factory=KeyRing)
-    _mark: tuple[int, int] | None = None
-
-    def refresh(self) -> None:
-        """Take up created and revoked keys. Once there were keys, having none left shuts the door; it never opens it."""
-        try:
-            status = self.path.stat()
-            mark = status.st_mtime_ns, status.st_ino
-        except FileNotFoundError:
-            mark = None
-        except OSError:
-            return
-        if mark == self._mark:
-            return
-        try:
-            ring = read_keys(self.path)
-        except ConfigError as error:
-            logger.error("%s", error)
-            return
-        self._mark = mark
-        self.ring = ring if len(ring) or not len(self.ring) else SHUT
 
 
 @dataclass
@@ -129,31 +109,38 @@ class Guard:
 
     def _refusal(self, exchange: _Exchange) -> tuple[int, str, str] | None:
         """Return why a request may not come in, None where it may."""
+        stranger = self._stranger(exchange)
         if exchange.path in OPEN:
+            exchange.scope["state"]["known"] = stranger is None
             return None
-        if len(self.keys.ring):
-            owner = self.keys.ring.owner(secret_of(exchange.headers))
-            if owner is None:
+        if stranger is not None:
+            if stranger[0] == 401:
                 wait = self.limiter.take("strangers")
                 if wait:
                     return self._later(exchange, wait)
                 exchange.extra.append((b"www-authenticate", b'Basic realm="wealtharena", charset="UTF-8"'))
-                return 401, "unauthorized", "an API key is needed: Authorization: Bearer <key>"
-            exchange.key = owner.name
-            bucket = owner.id
-        else:
-            client = (exchange.scope.get("client") or ("", 0))[0]
-            if client not in LOOPBACK and client not in ("", "testclient"):
-                return 403, "forbidden", "without API keys the service answers this machine only"
-            if exchange.host not in LOOPBACK and exchange.host != "testserver":
-                return 421, "wrong_host", "without API keys the service answers to localhost only"
-            bucket = "loopback"
-        wait = self.limiter.take(bucket)
+            return stranger
+        wait = self.limiter.take(exchange.owner)
         if wait:
             return self._later(exchange, wait)
         length = exchange.headers.get(b"content-length", b"0")
-        if not length.isdigit() or int(length) > self.max_body_bytes:
+        if not length.isdigit() or len(length) > 18 or int(length) > self.max_body_bytes:
             return 413, "too_large", f"the body is larger than {self.max_body_bytes} bytes"
+        return None
+
+    def _stranger(self, exchange: _Exchange) -> tuple[int, str, str] | None:
+        """Return why the client is nobody that the service knows, None where it is; name the owner of what it spends."""
+        ring = self.keys.ring
+        if not ring.keyed:
+            if not is_loopback((exchange.scope.get("client") or ("", 0))[0]):
+                return 403, "forbidden", "without API keys the service answers this machine only"
+            if not is_loopback(exchange.host):
+                return 421, "wrong_host", "without API keys the service answers to localhost only"
+            return None
+        owner = ring.owner(secret_of(exchange.headers))
+        if owner is None:
+            return 401, "unauthorized", "an API key is needed: Authorization: Bearer <key>"
+        exchange.key, exchange.owner = owner.name, owner.id
         return None
 
     @staticmethod
@@ -191,6 +178,7 @@ class _Exchange:
         self.began = time.perf_counter()
         self.id = secrets.token_hex(8)
         self.key: str | None = None
+        self.owner = "loopback"  # whose requests these are: a key, or all of this machine
         self.status = 0
         self.received = 0
         self.started = False

@@ -6,35 +6,49 @@ import base64
 import binascii
 import hashlib
 import hmac
-import json
+import logging
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wealtharena.errors import ConfigError
-from wealtharena.files import write_json
+from wealtharena.files import read_regular, write_json
 from wealtharena.registry.history import now
 
+logger = logging.getLogger("wealtharena.deployment")
 _PREFIX = "wa"
+_MAX_BYTES = 4 * 1024 * 1024
 _NOBODY = hashlib.sha256(b"nobody").hexdigest()
 
 
-@dataclass(frozen=True)
-class ApiKey:
+class ApiKey(BaseModel):
     """One key as it is kept: `sha256` of the whole key. A key has 256 random bits, so a fast hash gives nothing away."""
 
-    id: str
-    name: str
-    sha256: str
-    created_at: str
+    model_config = ConfigDict(frozen=True)
+
+    id: str = Field(pattern=r"^[0-9a-f]{1,64}$", description="names its bucket of requests, a file")
+    name: str = Field(max_length=64)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    created_at: str = Field(max_length=64)
+
+
+class KeyFile(BaseModel):
+    """serve_keys.json."""
+
+    schema_version: Literal[1]
+    keys: tuple[ApiKey, ...]
 
 
 @dataclass(frozen=True)
 class KeyRing:
-    """The keys that open the service; empty means that none is needed, which only a loopback server may allow."""
+    """The keys that open the service; without `keyed` none is needed, which only a loopback server may allow."""
 
     keys: tuple[ApiKey, ...] = ()
+    keyed: bool = True
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -51,24 +65,67 @@ class KeyRing:
         return found
 
 
+OPEN = KeyRing(keyed=False)
+SHUT = KeyRing()
+
+
 def read_keys(path: Path) -> KeyRing:
-    """Return the keys of a file, none where it does not exist; ConfigError for a file that is not one."""
+    """Return the keys of a file; where it does not exist no key is needed. ConfigError for a file that is not one.
+
+    A file without a key is not the same as no file: it says that all keys were revoked, and opens to nobody.
+    """
+    hint = "delete it and create a key with serve.action=create_key"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = KeyFile.model_validate_json(read_regular(path, limit=_MAX_BYTES))
     except FileNotFoundError:
-        return KeyRing()
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"serve.keys_file={path.name} cannot be read as keys", hint="create a key with serve.action=create_key"
-        ) from error
-    try:
-        return KeyRing(
-            tuple(ApiKey(**{name: str(entry[name]) for name in ApiKey.__annotations__}) for entry in content["keys"])
-        )
-    except (KeyError, TypeError) as error:
-        raise ConfigError(
-            f"serve.keys_file={path.name} is not a file of keys", hint="create a key with serve.action=create_key"
-        ) from error
+        return OPEN
+    except OSError as error:
+        raise ConfigError(f"serve.keys_file={path.name} {error}", hint=hint) from error
+    except ValidationError as error:
+        raise ConfigError(f"serve.keys_file={path.name} is not a file of keys", hint=hint) from error
+    return KeyRing(content.keys)
+
+
+@dataclass
+class Keys:
+    """The key ring of a worker, read again whenever its file changes.
+
+    That keys are needed is a property of the service and not of a worker: it holds from the first key that any worker
+    saw until the server ends. A file that is gone or cannot be read then opens to nobody.
+    """
+
+    path: Path
+    keyed: bool
+    seen: Path  # exists from the first key on; shared by the workers
+    ring: KeyRing = SHUT
+    _mark: tuple[int, ...] = ()
+
+    def refresh(self) -> None:
+        """Take up created and revoked keys; never opens what was shut."""
+        mark = self._look()
+        if mark == self._mark:
+            return
+        try:
+            ring = read_keys(self.path)
+        except ConfigError as error:
+            logger.error("nobody is answered: %s", error)
+            ring = SHUT
+        if ring.keyed and not self.keyed:
+            self.seen.touch(mode=0o600)
+            self.keyed = True
+        self.ring = SHUT if self.keyed and not ring.keyed else ring
+        self._mark = mark
+
+    def _look(self) -> tuple[int, ...]:
+        """Return what changes with the file, and with another worker's having seen a key."""
+        self.keyed = self.keyed or self.seen.exists()
+        try:
+            status = self.path.lstat()
+        except FileNotFoundError:
+            return (self.keyed,)
+        except OSError as error:
+            return (self.keyed, error.errno or -1)
+        return (self.keyed, status.st_mtime_ns, status.st_ino, status.st_size, status.st_mode)
 
 
 def create_key(path: Path, name: str) -> str:
@@ -81,7 +138,8 @@ def create_key(path: Path, name: str) -> str:
         raise ConfigError(f"serve.key_name={name} has a key already", hint="revoke it first, or take another name")
     identity = secrets.token_hex(4)
     secret = f"{_PREFIX}_{identity}_{secrets.token_urlsafe(32)}"
-    key = ApiKey(identity, name, hashlib.sha256(secret.encode()).hexdigest(), now())
+    digest = hashlib.sha256(secret.encode()).hexdigest()
+    key = ApiKey(id=identity, name=name, sha256=digest, created_at=now())
     _write(path, (*ring.keys, key))
     return secret
 
@@ -96,7 +154,7 @@ def revoke_key(path: Path, name: str) -> None:
 
 
 def _write(path: Path, keys: Iterable[ApiKey]) -> None:
-    write_json(path, {"schema_version": 1, "keys": [asdict(key) for key in keys]})
+    write_json(path, {"schema_version": 1, "keys": [key.model_dump() for key in keys]})
     path.chmod(0o600)
 
 

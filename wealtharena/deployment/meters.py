@@ -59,13 +59,21 @@ class Meters:
         """Count a promotion taken up, or refused."""
         (self._failed if failed else self._reloads).labels(agent).inc()
 
-    def page(self, loaded: Mapping[str, ServedAgent]) -> bytes:
-        """Return the exposition text, with a line of facts for every agent that this worker answers for."""
+    def page(self, loaded: Mapping[str, ServedAgent], *, watched: float) -> bytes:
+        """Return the exposition text, with a line of facts for every agent that this worker answers for.
+
+        `watched` is the age of the last look at registry and keys, in seconds, of the worker that is furthest behind.
+        """
         registry = self._registry
         if os.environ.get(MULTIPROCESS):
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # prometheus_client types it nowhere
-        lines = ["# HELP wealtharena_agent_info What answers for an agent", "# TYPE wealtharena_agent_info gauge"]
+        lines = [
+            "# HELP wealtharena_watcher_age_seconds Time since registry and keys were last looked at, of the slowest worker",
+            "# TYPE wealtharena_watcher_age_seconds gauge",
+            f"wealtharena_watcher_age_seconds {watched:.3f}",
+        ]
+        lines += ["# HELP wealtharena_agent_info What answers for an agent", "# TYPE wealtharena_agent_info gauge"]
         for agent, served in loaded.items():
             pointer = served.pointer
             facts = {"agent": agent, "version": pointer.version, "stage": pointer.stage, "verdict": pointer.verdict}

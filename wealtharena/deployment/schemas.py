@@ -199,8 +199,11 @@ class Health(BaseModel):
 
 
 class Ready(BaseModel):
-    """Agents are loaded and answering."""
+    """Agents are loaded and answering; which, is told with a key."""
 
     status: str
-    agents: dict[str, str] = Field(description="agent -> version")
-    problems: dict[str, str]
+    watched_seconds_ago: float = Field(description="since promotions, withdrawals and revoked keys were last taken up")
+    agents: dict[str, str] | None = Field(description="agent -> version; null without a key")
+    problems: dict[str, str] | None = Field(
+        description="agent -> why its newest promotion is not served; null without a key"
+    )

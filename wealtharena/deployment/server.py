@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import shutil
 import sys
@@ -13,27 +12,20 @@ from pathlib import Path
 from types import ModuleType
 
 from wealtharena.config.specs.runs import PathsSpec, ServeSpec
-from wealtharena.deployment.keys import read_keys
+from wealtharena.deployment.guard import is_loopback
+from wealtharena.deployment.keys import KeyRing, read_keys
 from wealtharena.deployment.settings import VARIABLE, Settings
 from wealtharena.errors import ConfigError
 
 APPLICATION = "wealtharena.deployment.app:create"
 
 
-def is_loopback(host: str) -> bool:
-    """Return whether a server on `host` is reached from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def check_host(spec: ServeSpec, keys: int) -> str:
+def check_host(spec: ServeSpec, ring: KeyRing) -> str:
     """Return what to tell the operator about who may come in; ConfigError for an open door."""
-    if keys:
-        return f"{keys} API key{'s' if keys > 1 else ''} in force, binding {spec.host}"
+    if len(ring):
+        return f"{len(ring)} API key{'s' if len(ring) > 1 else ''} in force, binding {spec.host}"
+    if ring.keyed:
+        return f"all keys of {spec.keys_file} are revoked, so nobody is answered: create one, or delete the file"
     if not is_loopback(spec.host):
         raise ConfigError(
             f"serve.host={spec.host} would answer anyone who can reach it, since there are no API keys",
@@ -43,7 +35,7 @@ def check_host(spec: ServeSpec, keys: int) -> str:
 
 
 @contextmanager
-def prepared(spec: ServeSpec, paths: PathsSpec) -> Iterator[Settings]:
+def prepared(spec: ServeSpec, paths: PathsSpec, *, keyed: bool) -> Iterator[Settings]:
     """Yield the settings of the workers, with a runtime folder that lives as long; put them into the environment."""
     runtime = Path(tempfile.mkdtemp(prefix="wealtharena-serve-"))
     metrics = runtime / "metrics"
@@ -51,6 +43,7 @@ def prepared(spec: ServeSpec, paths: PathsSpec) -> Iterator[Settings]:
     settings = Settings(
         checkpoints=Path(paths.checkpoints).absolute(),
         keys_file=Path(spec.keys_file).absolute(),
+        keyed=keyed,
         runtime=runtime,
         rate_per_minute=spec.rate_per_minute,
         max_body_bytes=spec.max_body_bytes,
@@ -94,8 +87,9 @@ def serve(spec: ServeSpec, paths: PathsSpec, *, say: Callable[[str], None]) -> N
     """
     import uvicorn
 
-    say(check_host(spec, len(read_keys(Path(spec.keys_file)))))
-    with prepared(spec, paths), nothing_to_import_again():
+    ring = read_keys(Path(spec.keys_file))
+    say(check_host(spec, ring))
+    with prepared(spec, paths, keyed=ring.keyed), nothing_to_import_again():
         uvicorn.run(
             APPLICATION,
             factory=True,

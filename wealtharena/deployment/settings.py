@@ -19,6 +19,7 @@ class Settings(BaseModel):
 
     checkpoints: Path
     keys_file: Path
+    keyed: bool  # keys were in force when the server started
     runtime: Path  # a folder that the workers share while the server lives
     rate_per_minute: int
     max_body_bytes: int

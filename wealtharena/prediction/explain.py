@@ -49,7 +49,7 @@ def explain(policy: OnnxPolicy) -> Explanation:
     meta, probe = policy.metadata, policy.probe
     features, portfolio = probe.features[-1:], probe.portfolio[-1:]
     states = {name: value[-1:] for name, value in probe.states.items()}
-    mean, std = (np.asarray(policy.scaler[key], dtype=np.float64) for key in ("mean", "std"))
+    mean, std = policy.scaling.mean, policy.scaling.std
     weights = policy.act(features, portfolio, states or None).weights[0]
     assets, _, count = policy.feature_shape
     effects = (

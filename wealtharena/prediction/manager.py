@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,9 @@ from wealtharena.registry.history import Stage
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+logger = logging.getLogger("wealtharena.prediction")
 
 
 @dataclass
@@ -50,9 +54,14 @@ class ProductionModelManager:
         with self._lock:
             marks = self._mark(agent)
             served = self._load(agent, stage)
+            if served is None:
+                raise CheckpointError(
+                    f"{agent} has nothing {'on stage ' + stage if stage else 'in production or on paper'}",
+                    hint="promote a version with task=deploy",
+                )
             self._served = {**self._served, agent: served}
             self._marks[agent], self._wanted[agent] = marks, stage
-            self.problems.pop(agent, None)
+            self.problems = {name: text for name, text in self.problems.items() if name != agent}
         return served
 
     @overload
@@ -120,32 +129,46 @@ class ProductionModelManager:
     def refresh(self) -> list[str]:
         """Take up promotions, rollbacks and withdrawals of every agent since the last call; return the changed agents.
 
-        A version that fails verification is left out: what was loaded goes on answering, and `problems` says why.
+        A version that fails verification is left out: what was loaded goes on answering, and `problems` says why. What
+        is wrong with one agent, whatever it is, keeps none of the others back.
         """
-        changed = []
-        for agent in self.store.agents():
+        agents = dict.fromkeys([*self.store.agents(), *self._served])
+        return [agent for agent in agents if self._take_up(agent)]
+
+    def _take_up(self, agent: str) -> bool:
+        """Serve what stands on the agent's stages now; return whether that changed since the last call."""
+        try:
             marks = self._mark(agent)
-            if self._marks.get(agent) == marks:
-                continue
-            changed.append(agent)
-            try:
-                served = self._load(agent, self._wanted.get(agent)) if any(marks) else None
-            except CheckpointError as error:
-                self.problems[agent] = str(error)
-                self._marks[agent] = marks
-                continue
-            with self._lock:
-                rest = {name: other for name, other in self._served.items() if name != agent}
-                self._served = {**rest, agent: served} if served is not None else rest
-                self._marks[agent] = marks
-                self.problems.pop(agent, None)
-        return changed
+        except OSError as error:
+            return self._note(agent, f"{agent}: its stages cannot be read: {error.strerror}")
+        if self._marks.get(agent) == marks:
+            return False
+        self._marks[agent] = marks
+        try:
+            served = self._load(agent, self._wanted.get(agent))
+        except CheckpointError as error:
+            return self._note(agent, str(error))
+        except Exception as error:
+            logger.exception("%s cannot be taken up", agent)
+            return self._note(agent, f"{agent} cannot be taken up: {type(error).__name__}")
+        with self._lock:
+            rest = {name: other for name, other in self._served.items() if name != agent}
+            self._served = {**rest, agent: served} if served is not None else rest
+            self.problems = {name: text for name, text in self.problems.items() if name != agent}
+        return True
+
+    def _note(self, agent: str, problem: str) -> bool:
+        """Keep what is wrong with an agent; return whether that is news."""
+        news = self.problems.get(agent) != problem
+        self.problems = {**self.problems, agent: problem}
+        return news
 
     def _find(self, agent: str) -> ServedAgent:
         known = self.store.resolve(agent)
         return self._served.get(known) or self.load_agent_model(known)
 
-    def _load(self, agent: str, stage: Stage | None) -> ServedAgent:
+    def _load(self, agent: str, stage: Stage | None) -> ServedAgent | None:
+        """Return what stands on the stage, verified, or on the first that has something; None where nothing does."""
         for candidate in (stage,) if stage is not None else history.STAGES:
             pointer = history.read_pointer(self.store.root, agent, candidate)
             if pointer is not None:
@@ -154,11 +177,9 @@ class ProductionModelManager:
                     return current
                 loaded = self.store.load_checkpoint(agent, pointer.version, manifest_sha256=pointer.manifest_sha256)
                 loaded.policy.check_probe()
-                return ServedAgent(pointer, loaded.policy, explain(loaded.policy), origin_of(pointer, loaded.metadata))
-        raise CheckpointError(
-            f"{agent} has nothing {'on stage ' + stage if stage else 'in production or on paper'}",
-            hint="promote a version with task=deploy",
-        )
+                origin = origin_of(pointer, loaded.metadata)
+                return ServedAgent(pointer, loaded.policy, explain(loaded.policy), origin)
+        return None
 
     def _mark(self, agent: str) -> tuple[object, ...]:
         """Return what changes whenever a stage of the agent changes hands."""

@@ -129,8 +129,8 @@ def _from_flat(policy: OnnxPolicy, flat: Float32Array) -> tuple[Float32Array, Fl
             f"has {flat.shape[1]} numbers, expected {size + assets + 3}",
             hint="as ObservationLayout lays them out",
         )
-    mean, std = (np.asarray(policy.scaler[key], dtype=np.float64) for key in ("mean", "std"))
-    raw = flat[:, :size].reshape(-1, assets, window, features).astype(np.float64) * std + mean
+    scaled = flat[:, :size].reshape(-1, assets, window, features).astype(np.float64)
+    raw = scaled * policy.scaling.std + policy.scaling.mean
     return raw.astype(np.float32), np.ascontiguousarray(flat[:, size:])
 
 

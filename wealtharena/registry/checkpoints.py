@@ -17,7 +17,7 @@ from wealtharena.registry import history
 from wealtharena.registry.inference import OnnxPolicy
 from wealtharena.registry.integrity import MANIFEST, VerifiedFiles, read_verified, write_manifest
 from wealtharena.registry.metadata import Metadata, parse_metadata
-from wealtharena.registry.names import check_agent, check_version, resolve_agent
+from wealtharena.registry.names import check_agent, check_version, is_agent, resolve_agent
 from wealtharena.registry.recording import Recording
 
 _FROM_POLICY = ("weights.pt", "scaler.json", "policy.json")
@@ -45,12 +45,10 @@ class ModelCheckpoint:
         self.root = Path(root)
 
     def agents(self) -> list[str]:
-        """Return the agents that have a folder here, in alphabetical order."""
+        """Return the agents that have a folder here, in alphabetical order; what is no agent's name is passed over."""
         if not self.root.is_dir():
             return []
-        return sorted(
-            p.name for p in self.root.iterdir() if p.is_dir() and not p.is_symlink() and not p.name.startswith(".")
-        )
+        return sorted(p.name for p in self.root.iterdir() if is_agent(p.name) and p.is_dir() and not p.is_symlink())
 
     def resolve(self, agent: str) -> str:
         """Return the agent id that `agent` means; CheckpointError for an unknown one."""
@@ -128,7 +126,10 @@ class ModelCheckpoint:
         folder = self.root / agent
         if not folder.is_dir():
             return []
-        stages = self._stages(agent)
+        try:
+            stages = self._stages(agent)
+        except CheckpointError:  # a damaged record hides no checkpoint; whoever asks for the stage itself is told
+            stages = {}
         rows = [
             _row(path, stages.get(path.name, []))
             for path in folder.iterdir()

@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from wealtharena.errors import CheckpointError
-from wealtharena.files import sync_folder, write_json
+from wealtharena.files import read_regular, sync_folder, write_json
+from wealtharena.registry.metadata import VerdictStatus
 from wealtharena.registry.names import check_agent, check_version
 
 Stage = Literal["production", "paper"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 HISTORY = "registry.jsonl"
+MEND = "task=deploy deploy.action=mend restores it from the history; or promote a version again"
 _MAX_POINTER_BYTES = 64 * 1024
 
 
@@ -60,31 +62,43 @@ def read_pointer(root: Path, agent: str, stage: Stage) -> Pointer | None:
     path = pointer_path(root, agent, stage)
     where = f"{agent}/{path.name}"
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        raw = read_regular(path, limit=_MAX_POINTER_BYTES)
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise CheckpointError(f"{where}: cannot be read as a regular file", hint="promote a version again") from error
-    with os.fdopen(descriptor, "rb") as handle:
-        raw = handle.read(_MAX_POINTER_BYTES)
+        raise CheckpointError(f"{where}: {error}", hint=MEND) from error
     try:
         content = json.loads(raw)
         pointer = Pointer(
             agent=agent,
             stage=stage,
-            version=check_version(str(content["version"])),
-            manifest_sha256=str(content["manifest_sha256"]),
-            verdict=str(content["verdict"]),
-            simulated=bool(content["simulated"]),
-            since=str(content["since"]),
-            forced_reason=content.get("forced_reason"),
+            version=check_version(_text(content["version"])),
+            manifest_sha256=_text(content["manifest_sha256"]),
+            verdict=_one_of(content["verdict"], get_args(VerdictStatus)),
+            simulated=_one_of(content["simulated"], (True, False)),
+            since=_text(content["since"]),
+            forced_reason=None if content.get("forced_reason") is None else _text(content["forced_reason"]),
         )
         named = content["agent"], content["stage"]
-    except (ValueError, KeyError, TypeError, AttributeError, CheckpointError) as error:
-        raise CheckpointError(f"{where}: is not a promotion record", hint="promote a version again") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, CheckpointError) as error:
+        raise CheckpointError(f"{where}: is not a promotion record", hint=MEND) from error
     if named != (agent, stage):
-        raise CheckpointError(f"{where}: speaks of {named[0]} {named[1]}", hint="promote a version again")
+        raise CheckpointError(f"{where}: speaks of another agent or stage", hint=MEND)
     return pointer
+
+
+def _text(value: object) -> str:
+    """Return `value`, a text that can be written anywhere; ValueError for anything else."""
+    if not isinstance(value, str):
+        raise ValueError("not a text")
+    value.encode()
+    return value
+
+
+def _one_of(value: Any, known: tuple[Any, ...]) -> Any:
+    if not any(value is one or (isinstance(value, str) and value == one) for one in known):
+        raise ValueError("not one of the known values")
+    return value
 
 
 def write_pointer(root: Path, pointer: Pointer) -> None:

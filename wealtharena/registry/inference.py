@@ -17,6 +17,7 @@ from wealtharena.errors import CheckpointError
 from wealtharena.registry.integrity import VerifiedFiles
 from wealtharena.registry.metadata import Metadata, parse_metadata
 from wealtharena.registry.recording import Recording
+from wealtharena.registry.scaling import Scaling
 
 Float32Array = npt.NDArray[np.float32]
 TOLERANCE = 1e-5
@@ -63,7 +64,7 @@ class OnnxPolicy:
     manifest_sha256: str
     session: onnxruntime.InferenceSession
     probe: Recording
-    scaler: Mapping[str, object]
+    scaling: Scaling
     state_names: tuple[str, ...]
 
     @classmethod
@@ -79,7 +80,7 @@ class OnnxPolicy:
             manifest_sha256=files.manifest_sha256,
             session=session,
             probe=Recording.from_bytes(files.content["probe.npz"]),
-            scaler=files.json("scaler.json"),
+            scaling=Scaling.of(files.json("scaler.json"), metadata.feature_names, where=f"{where}/scaler.json"),
             state_names=states,
         )
 

@@ -6,13 +6,10 @@ Files are opened without following links and read once; what is hashed is what i
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import json
-import os
 import pickletools
-import stat
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from wealtharena.errors import CheckpointError
+from wealtharena.files import read_regular
 
 MANIFEST = "manifest.json"
+RESTORE = "restore the file, or roll back"
 REQUIRED = ("config.yaml", "metadata.json", "policy.onnx", "probe.npz", "scaler.json", "weights.pt")
 MAX_FILE_BYTES = 512 * 1024 * 1024
 MAX_MANIFEST_BYTES = 64 * 1024
@@ -79,7 +78,7 @@ def read_verified(folder: Path, *, manifest_sha256: str | None = None) -> Verifi
     where = folder.name
     if folder.is_symlink() or not folder.is_dir():
         raise CheckpointError(f"{where}: not a checkpoint folder", hint="a version is a real folder; links are refused")
-    raw = _read_regular(folder / MANIFEST, limit=MAX_MANIFEST_BYTES)
+    raw = _read(folder / MANIFEST, limit=MAX_MANIFEST_BYTES)
     found = sha256(raw)
     if manifest_sha256 is not None and found != manifest_sha256:
         raise CheckpointError(
@@ -89,11 +88,9 @@ def read_verified(folder: Path, *, manifest_sha256: str | None = None) -> Verifi
     _same_names(folder, entries)
     content: dict[str, bytes] = {}
     for name, (size, digest) in entries.items():
-        data = _read_regular(folder / name, limit=min(MAX_FILE_BYTES, size))
+        data = _read(folder / name, limit=min(MAX_FILE_BYTES, size))
         if len(data) != size or sha256(data) != digest:
-            raise CheckpointError(
-                f"{where}/{name}: content differs from the manifest", hint="restore the file, or roll back"
-            )
+            raise CheckpointError(f"{where}/{name}: content differs from the manifest", hint=RESTORE)
         content[name] = data
     _check_tensors(content["weights.pt"], where)
     return VerifiedFiles(folder=folder, content=content, manifest_sha256=found)
@@ -124,40 +121,27 @@ def _same_names(folder: Path, entries: Mapping[str, object]) -> None:
     for name in sorted(present - set(entries)):
         raise CheckpointError(f"{folder.name}/{name}: is not in the manifest", hint="remove it, or restore the folder")
     for name in sorted(set(entries) - present):
-        raise CheckpointError(f"{folder.name}/{name}: is missing", hint="restore the file, or roll back")
+        raise CheckpointError(f"{folder.name}/{name}: is missing", hint=RESTORE)
 
 
-def _read_regular(path: Path, *, limit: int) -> bytes:
-    """Return the content of a regular file of at most `limit` bytes; links, devices and more bytes are refused."""
+def _read(path: Path, *, limit: int) -> bytes:
+    """Return the content of a regular file of at most `limit` bytes; links, devices and larger ones are refused."""
     name = f"{path.parent.name}/{path.name}"
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        return read_regular(path, limit=limit)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{name}: is missing", hint=RESTORE) from error
     except OSError as error:
-        cause = (
-            "is a link"
-            if error.errno == errno.ELOOP
-            else "is missing"
-            if error.errno == errno.ENOENT
-            else "cannot be read"
-        )
-        raise CheckpointError(f"{name}: {cause}", hint="restore the file, or roll back") from error
-    with os.fdopen(descriptor, "rb") as handle:
-        status = os.fstat(handle.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise CheckpointError(f"{name}: is not a regular file", hint="restore the file, or roll back")
-        content = handle.read(limit + 1)
-    if len(content) > limit:
-        raise CheckpointError(f"{name}: content differs from the manifest", hint="restore the file, or roll back")
-    return content
+        raise CheckpointError(f"{name}: {error}", hint=RESTORE) from error
 
 
 def _parse_object(raw: bytes, name: str) -> dict[str, Any]:
     try:
         parsed = json.loads(raw)
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{name}: is not JSON", hint="restore the file, or roll back") from error
+        raise CheckpointError(f"{name}: is not JSON", hint=RESTORE) from error
     if not isinstance(parsed, dict):
-        raise CheckpointError(f"{name}: is not a JSON object", hint="restore the file, or roll back")
+        raise CheckpointError(f"{name}: is not a JSON object", hint=RESTORE)
     return parsed
 
 

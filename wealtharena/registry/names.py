@@ -16,9 +16,14 @@ AGENT_PATTERN = r"^[a-z][a-z0-9_]{0,63}$"
 VERSION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 
 
+def is_agent(name: str) -> bool:
+    """Return whether `name` can be an agent's id."""
+    return re.fullmatch(AGENT_PATTERN[1:-1], name) is not None
+
+
 def check_agent(agent: str) -> str:
     """Return `agent`, which is safe as a folder name; raise CheckpointError otherwise."""
-    if re.fullmatch(AGENT_PATTERN[1:-1], agent) is None:
+    if not is_agent(agent):
         raise CheckpointError(f"agent={agent!r} is not an agent id", hint="an id has lower-case letters, digits and _")
     return agent
 

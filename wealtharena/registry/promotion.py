@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from typing import Any
 
@@ -81,17 +82,17 @@ def rollback(store: ModelCheckpoint, agent: str, *, stage: Stage = "production")
 
 
 def withdraw(store: ModelCheckpoint, agent: str, *, stage: Stage = "production", reason: str | None = None) -> None:
-    """Leave a stage empty; PromotionError where it is."""
+    """Leave a stage empty, also one whose record is damaged; PromotionError where it is empty already."""
     agent = store.resolve(agent)
     with history.locked(store.root):
-        current = history.read_pointer(store.root, agent, stage)
-        if current is None:
+        current = _current(store, agent, stage)
+        if current is None and not os.path.lexists(history.pointer_path(store.root, agent, stage)):
             raise PromotionError(f"{agent} has nothing in {stage}", hint="there is nothing to withdraw")
         event: dict[str, Any] = {
             "event": "withdraw",
             "agent": agent,
             "stage": stage,
-            "version": current.version,
+            "version": current.version if current is not None else None,
             "reason": reason,
         }
         history.append(store.root, event)

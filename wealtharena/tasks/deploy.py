@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from wealtharena.config.specs.experiment import ExperimentSpec
@@ -16,7 +17,8 @@ from wealtharena.config.specs.runs import DeploySpec
 from wealtharena.errors import CheckpointError, ConfigError, PromotionError
 from wealtharena.registry import ModelCheckpoint, promote, rollback, withdraw
 from wealtharena.registry.gate import Decision, best_first
-from wealtharena.registry.history import Pointer
+from wealtharena.registry.history import STAGES, Pointer, read_pointer
+from wealtharena.registry.mending import mend
 from wealtharena.registry.names import agents_by_asset
 from wealtharena.tasks.console import screen
 
@@ -63,6 +65,9 @@ def _one(store: ModelCheckpoint, agent: str, wish: DeploySpec, spec: ExperimentS
         elif wish.action == "withdraw":
             withdraw(store, agent, stage=wish.stage or "production", reason=wish.force_reason)
             _say(f"{agent}: {wish.stage or 'production'} is empty now")
+        elif wish.action == "mend":
+            for text in mend(store, agent) or ["nothing to mend"]:
+                _say(f"{agent}: {text}")
         else:
             return _promote(store, agent, wish, spec)
     except (CheckpointError, PromotionError) as error:
@@ -134,19 +139,25 @@ def _show(store: ModelCheckpoint, agents: Sequence[str]) -> None:
         if not rows:
             table.add_row(agent, "[dim]none[/]")
     screen(at_least=110).print(table, crop=False)
+    for agent in agents:
+        for stage in STAGES:
+            try:
+                read_pointer(store.root, agent, stage)
+            except CheckpointError as error:
+                _say(str(error), style="red")
 
 
 def _cells(agent: str, row: Mapping[str, Any]) -> list[str]:
     stages = ", ".join(row["stages"])
     if "error" in row:
-        return [agent, str(row["version"]), "", "[red]unreadable[/]", "", "", "", stages]
+        return [agent, escape(str(row["version"])), "", "[red]unreadable[/]", "", "", "", stages]
     verdict = f"[{_COLOURS[row['verdict']]}]{row['verdict']}[/]"
-    data = "[bold magenta]SIMULATED[/]" if row["simulated"] else str(row["source"])
+    data = "[bold magenta]SIMULATED[/]" if row["simulated"] else escape(str(row["source"]))
     figures = row["metrics"]
     return [
         agent,
-        str(row["version"]),
-        str(row["algo"]),
+        escape(str(row["version"])),
+        escape(str(row["algo"])),
         verdict,
         data,
         _figure(figures.get("sharpe"), ".2f"),

@@ -1,0 +1,93 @@
+"""One bad folder harms itself alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.registry.shelf import AGENT, save, stocked
+from wealtharena.errors import CheckpointError
+from wealtharena.prediction.manager import ProductionModelManager
+from wealtharena.registry import ModelCheckpoint, promote, withdraw
+from wealtharena.registry.integrity import sha256, write_manifest
+
+ZEROS = np.zeros((3, 2, 2), dtype=np.float32)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ModelCheckpoint:
+    return stocked(tmp_path)
+
+
+def test_foreign_names_in_the_registry_are_passed_over(store: ModelCheckpoint) -> None:
+    for name in ("lost+found", "Backup", ".hidden", "a b", "x" * 80):
+        (store.root / name).mkdir()
+    (store.root / "notes").write_text("")
+    manager = ProductionModelManager(store.root)
+    assert set(manager.refresh()) == {AGENT, "etf", "commodities"}
+    assert set(manager.loaded) == {AGENT, "etf"}
+
+
+def test_whatever_one_agent_holds_the_others_are_taken_up(
+    store: ModelCheckpoint, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = save(store, "c2", agent="commodities")
+    promote(store, "commodities", "c2", stage="paper")
+    manager = ProductionModelManager(store.root)
+    whole = ModelCheckpoint.load_checkpoint
+
+    def load(self: ModelCheckpoint, agent: str, *given: object, **named: object) -> object:
+        if agent == "commodities":
+            raise KeyError(str(folder))
+        return whole(self, agent, *given, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ModelCheckpoint, "load_checkpoint", load)
+    manager.refresh()
+    assert set(manager.loaded) == {AGENT, "etf"}
+    assert manager.problems == {"commodities": "commodities cannot be taken up: KeyError"}
+    assert "commodities cannot be taken up" in caplog.text
+    assert manager.refresh() == []
+
+
+def test_an_agent_whose_folder_is_gone_answers_no_longer(store: ModelCheckpoint) -> None:
+    manager = ProductionModelManager(store.root)
+    manager.refresh()
+    shutil.rmtree(store.root / AGENT)
+    assert manager.refresh() == [AGENT]
+    assert set(manager.loaded) == {"etf"}
+
+
+def test_an_agent_withdrawn_from_the_stage_that_was_asked_for_answers_no_longer(store: ModelCheckpoint) -> None:
+    manager = ProductionModelManager(store.root)
+    manager.load_agent_model(AGENT, stage="production")
+    promote(store, AGENT, "v1", stage="paper")
+    withdraw(store, AGENT)
+    manager.refresh()
+    with pytest.raises(CheckpointError, match="has nothing on stage production"):
+        manager.load_agent_model(AGENT, stage="production")
+    assert manager.serving(AGENT) is None
+
+
+def rewrite(folder: Path, name: str, content: bytes) -> None:
+    """Put other content into a version, with a manifest and a promotion that fit it."""
+    (folder / name).write_bytes(content)
+    (folder / "manifest.json").unlink()
+    write_manifest(folder)
+
+
+@pytest.mark.parametrize("content", [{}, [], {"mean": "x"}, {"mean": [0.0], "std": [0.0]}])
+def test_a_scaler_that_is_none_leaves_the_old_version_answering(store: ModelCheckpoint, content: object) -> None:
+    manager = ProductionModelManager(store.root)
+    manager.refresh()
+    folder = save(store, "v2", verdict="promotable", weights=(0.0, 0.0, 0.9))
+    rewrite(folder, "scaler.json", json.dumps(content).encode())
+    pointer = json.loads((store.root / AGENT / "production.json").read_text())
+    pointer |= {"version": "v2", "manifest_sha256": sha256((folder / "manifest.json").read_bytes())}
+    (store.root / AGENT / "production.json").write_text(json.dumps(pointer))
+    assert manager.refresh() == [AGENT]
+    assert manager.get_model_prediction(AGENT, ZEROS).version == "v1"  # type: ignore[union-attr]
+    assert "scaler.json" in manager.problems[AGENT]
