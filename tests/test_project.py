@@ -13,6 +13,7 @@ import grimp
 import pytest
 import yaml
 
+from tests import reading
 from wealtharena.config import plugins
 from wealtharena.config.composition import groups
 from wealtharena.config.paths import conf_dir
@@ -197,3 +198,34 @@ def test_links_between_pages_lead_somewhere() -> None:
         if "://" not in target and not (page.parent / target).exists()
     ]
     assert broken == []
+
+
+PUBLIC = {
+    "agents.policy.NetworkPolicy.for_symbols": "what a reader of the paper tries first with an attention model",
+    "envs.portfolio_env.PortfolioEnv.describe_observation": "for people who train with another library",
+    "prediction.manager.ProductionModelManager.get_model_prediction": "the Python face of serving",
+    "prediction.manager.ProductionModelManager.unload": "the Python face of serving",
+    "registry.checkpoints.ModelCheckpoint.delete_checkpoint": "the Python face of the registry",
+}
+
+
+def test_nothing_public_is_there_for_tests_alone() -> None:
+    assert reading.called_by_nobody() <= set(PUBLIC)
+    assert PUBLIC.keys() <= reading.called_by_nobody(), "it has a caller now: take it off the list"
+
+
+def test_every_key_of_the_configuration_is_read_by_some_code() -> None:
+    elsewhere = {"ExperimentSpec.resume"}  # read from the command line, before there is a spec
+    waiting = {f"RiskSpec.{name}" for name in ("max_daily_loss", "max_drawdown", "max_order_weight", "max_stale_bars")}
+    assert reading.read_by_nobody() == elsewhere | waiting  # the risk rules wait for trading, which will read them
+
+
+def test_every_suppression_says_why() -> None:
+    silent = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in (ROOT / "wealtharena").rglob("*.py")
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if re.search(r"#\s*(type: ignore|noqa)(\[[^]]*\]|:\s*[A-Z]+\d+(,\s*[A-Z]+\d+)*)?\s*$", line)
+        or re.search(r"#\s*(type: ignore|noqa)\b(?!\[|:)", line)
+    ]
+    assert silent == []

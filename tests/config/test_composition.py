@@ -115,7 +115,7 @@ def test_a_new_asset_class_is_one_yaml_and_no_code(tmp_path, monkeypatch) -> Non
 def test_specs_are_frozen() -> None:
     spec = compose()
     with pytest.raises(ValidationError):
-        spec.seed = 3  # type: ignore[misc]
+        spec.seed = 3
 
 
 def test_a_spec_survives_json() -> None:

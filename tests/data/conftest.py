@@ -36,6 +36,6 @@ def make_bars() -> Callable[..., Bars]:
         frame = {"timestamp": stamps, "open": closes, "high": closes * 1.01, "low": closes * 0.99, "close": closes}
         table = raw_table(pd.DataFrame(frame | {"volume": np.full(len(closes), 1000.0)} | columns))
         table["tradable"] = True
-        return Bars("test", symbol, "1d", table, currency, unit, "splits", datetime.now(UTC))  # type: ignore[arg-type]
+        return Bars("test", symbol, "1d", table, currency, unit, "splits", datetime.now(UTC))
 
     return make

@@ -44,7 +44,7 @@ def _markets(draw: st.DrawFn) -> list[Bars]:
 def test_the_order_of_symbols_and_rows_changes_nothing_but_the_order(bars: list[Bars], order: object) -> None:
     panel = _panel(CRYPTO, *bars)
     shuffled = list(bars)
-    order.shuffle(shuffled)  # type: ignore[attr-defined]  # hypothesis' random.Random
+    order.shuffle(shuffled)
     other = _panel(CRYPTO, *shuffled)
     assert other.symbols == tuple(item.symbol for item in shuffled)
     assert other.fingerprint == panel.fingerprint

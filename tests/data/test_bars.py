@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pandas as pd
 
-from wealtharena.data.bars import BAR_COLUMNS, RAW_COLUMNS, Bars, RawBars, empty_table, raw_table, window_mask
+from wealtharena.data.bars import BAR_COLUMNS, RAW_COLUMNS, Bars, RawBars, raw_table, window_mask
 
 
 def _raw(freq: str) -> RawBars:
@@ -30,9 +30,6 @@ def test_a_table_has_exactly_its_columns_and_lacking_ones_say_so() -> None:
     assert table["volume"].isna().all()
     assert (table[["dividend", "split"]] == 0).all(axis=None)
     assert str(table["timestamp"].dtype) == "datetime64[ns, UTC]"
-    assert {name: str(kind) for name, kind in empty_table().dtypes.items()} == {
-        n: str(k) for n, k in table.dtypes.items()
-    }
 
 
 def test_bars_made_of_raw_ones_are_in_order_and_keep_their_mask() -> None:

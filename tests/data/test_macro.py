@@ -91,20 +91,6 @@ def test_row_order_does_not_matter_and_the_future_does_not_show(panel: Panel) ->
     np.testing.assert_array_equal(early.macro[: cut + 1], joined.macro[: cut + 1])
 
 
-def test_a_file_of_series_without_vintages_can_be_the_source(panel: Panel, tmp_path: Path) -> None:
-    frame = pd.DataFrame(
-        {"timestamp": pd.to_datetime(["2020-04-01", "2020-05-01"], utc=True), "series": "CPI", "value": [1.0, 2.0]}
-    )
-    frame.to_parquet(tmp_path / "macro.parquet")
-    joined = macro.join(panel, _data("CPI", CPI=0), source=macro.FileSource(tmp_path / "macro.parquet"))
-    assert _known(joined, "2020-05-02") == 2.0
-    with pytest.raises(DataError, match="no series GDP"):
-        macro.join(panel, _data("GDP"), source=macro.FileSource(tmp_path / "macro.parquet"))
-    frame.drop(columns="value").to_csv(tmp_path / "bad.csv")
-    with pytest.raises(DataError, match="no column value"):
-        macro.FileSource(tmp_path / "bad.csv")
-
-
 def test_a_series_that_the_store_lacks_is_named_with_the_command_that_fetches_it(panel: Panel, tmp_path: Path) -> None:
     data = _data("UNRATE").model_copy(update={"root": str(tmp_path)})
     with pytest.raises(DataError, match=r"UNRATE.*task=collect"):

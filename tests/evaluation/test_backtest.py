@@ -7,7 +7,7 @@ from tests.evaluation import worlds
 from wealtharena.config.specs.split import SplitSpec
 from wealtharena.errors import FirewallError
 from wealtharena.evaluation import backtest, firewall, metrics
-from wealtharena.evaluation.splits import Segment, make_folds
+from wealtharena.evaluation.splits import Segment, make_folds, track_records
 
 
 class Fixed:
@@ -178,8 +178,10 @@ def test_the_folds_of_a_split_become_one_player_a_track_record(env, name, count)
         ),
         160,
     )  # fmt: skip
-    pair = (Fixed([0.5, 0.5, 0]), backtest.plain_scaler(features))
-    players = backtest.assemble("agent", features, env, folds, [pair] * len(folds))
+    players = [
+        player(features, env, *((Fixed([0.5, 0.5, 0]), segment) for _, segment in record))
+        for record in track_records(folds)
+    ]
     assert len(players) == count
     played = [p.play() for p in players]
     assert all(np.array_equal(path.timestamps, played[0].timestamps) for path in played)

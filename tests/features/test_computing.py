@@ -97,8 +97,8 @@ def test_a_young_symbol_is_nan_until_its_own_warm_up_is_done(panel: Panel) -> No
 
 
 def test_holes_and_negative_prices_poison_no_later_value(panel: Panel, made: FeaturePanel) -> None:
-    close, opens = panel.close.copy(), panel.open.copy()  # type: ignore[union-attr]  # the simulation has opens
-    high, low, volume = panel.high.copy(), panel.low.copy(), panel.volume.copy()  # type: ignore[union-attr]  # and all else
+    close, opens = panel.close.copy(), panel.open.copy()
+    high, low, volume = panel.high.copy(), panel.low.copy(), panel.volume.copy()
     for values in (close, opens, high, low, volume):
         values[100:103, 0] = np.nan
     close[200, 1] = -37.63

@@ -128,3 +128,12 @@ def test_the_gate_heeds_the_challenge_and_no_force_moves_it(
 def test_without_a_production_version_there_is_nothing_to_retrain(tmp_path: Path) -> None:
     with pytest.raises(PromotionError, match="nothing is in production"):
         retrain.incumbent(ModelCheckpoint(tmp_path), "crypto")
+
+
+def test_a_configuration_with_the_bars_a_year_that_nothing_read_still_comes_back(
+    production: tuple[ModelCheckpoint, World],
+) -> None:
+    _, made = production
+    written = made.spec.model_dump(mode="json")
+    written["asset"]["bars_per_year"] = 365.0
+    assert retrain._spec_of(written) == made.spec

@@ -98,11 +98,6 @@ def raw_table(frame: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def empty_table() -> pd.DataFrame:
-    """Return a table of `RAW_COLUMNS` with no rows."""
-    return raw_table(pd.DataFrame({"timestamp": pd.DatetimeIndex([], tz="UTC")}))
-
-
 def window_mask(timestamps: pd.Series, start: date | None, end: date | None) -> pd.Series:
     """Return True where a UTC timestamp's date lies in [start, end]; None leaves that side open."""
     keep = pd.Series(True, index=timestamps.index)

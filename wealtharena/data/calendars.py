@@ -92,12 +92,6 @@ def closes_after_fixing(calendar: str) -> bool:
     return not zone.startswith(("Australia/", "Asia/", "Pacific/"))
 
 
-def validate(calendar: str) -> None:
-    """Raise ConfigError where the calendar's code is unknown."""
-    if calendar not in (ALWAYS, WEEKDAYS):
-        _exchange(calendar)
-
-
 def _every(step: str, first: pd.Timestamp, last: pd.Timestamp) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(pd.date_range(first, last, freq=step, tz="UTC")).as_unit("ns")
 

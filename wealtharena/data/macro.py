@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +12,6 @@ import pandas as pd
 from wealtharena.config.specs.data import DataSpec, MacroSpec
 from wealtharena.data.panel import FloatArray, Panel
 from wealtharena.data.store import Store
-from wealtharena.errors import DataError
-
-COLUMNS: Final = ("series", "date", "realtime_start", "value")
 
 
 class Source(Protocol):
@@ -24,36 +20,6 @@ class Source(Protocol):
     def read_macro(self, series: str) -> pd.DataFrame:
         """Return the columns series, date, realtime_start (NaT where unknown) and value; all vintages, any order."""
         ...
-
-
-class FileSource:
-    """Macro series of one file in long form: timestamp (or date), series, value and, where known, realtime_start."""
-
-    def __init__(self, path: str | Path) -> None:
-        path = Path(path)
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-        frame = frame.rename(columns={"timestamp": "date"})
-        missing = [name for name in ("date", "series", "value") if name not in frame]
-        if missing:
-            raise DataError(
-                f"{path.name} has no column {' and '.join(missing)}",
-                hint="name them date, series, value, realtime_start",
-            )
-        if "realtime_start" not in frame:
-            frame["realtime_start"] = pd.NaT
-        self._frame = frame[list(COLUMNS)]
-        self._name = path.name
-
-    def read_macro(self, series: str) -> pd.DataFrame:
-        """Return one series.
-
-        Raises:
-            DataError: the file lacks it.
-        """
-        found = self._frame[self._frame["series"] == series]
-        if found.empty:
-            raise DataError(f"{self._name} has no series {series}", hint="see data.macro.series")
-        return found
 
 
 def join(panel: Panel, data: DataSpec, *, source: Source | None = None) -> Panel:

@@ -233,7 +233,7 @@ class Service:
 
 def _import_features() -> None:
     """Import what predictions from bars need, so that the first of them does not pay for it."""
-    import wealtharena.features.computing  # noqa: F401
+    import wealtharena.features.computing  # noqa: F401 - for its effect: the next import of it is free
 
 
 def _json(model: Any, *, status: int = 200) -> Response:

@@ -19,7 +19,7 @@ from wealtharena.envs.market import Market
 from wealtharena.envs.simulate import simulate
 from wealtharena.envs.trajectory import Trades, Trajectory
 from wealtharena.errors import FirewallError
-from wealtharena.evaluation.splits import Fold, Segment, track_records
+from wealtharena.evaluation.splits import Segment
 from wealtharena.evaluation.streams import named
 from wealtharena.features.panel import FeaturePanel, Scaler
 
@@ -122,24 +122,6 @@ class Player:
             name=self.name,
             cost_factor=cost_factor,
         )
-
-
-def assemble(
-    name: str, features: FeaturePanel, env: EnvSpec, folds: tuple[Fold, ...], policies: Sequence[tuple[Policy, Scaler]]
-) -> tuple[Player, ...]:
-    """Return one player a track record of the split; `policies` holds each fold's policy and scaler, in order of `folds`.
-
-    `holdout` and `walk_forward` make one player, `cpcv` one a path, each over the same bars.
-    """
-    trained = {fold.index: pair for fold, pair in zip(folds, policies, strict=True)}
-    players = []
-    for record in track_records(folds):
-        pieces = []
-        for index, segment in record:
-            policy, scaler = trained[index]
-            pieces.append(Piece(policy, scaler, segment))
-        players.append(Player(name, features, env, tuple(pieces)))
-    return tuple(players)
 
 
 class Delayed:

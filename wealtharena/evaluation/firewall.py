@@ -52,11 +52,6 @@ class TrainingView:
     train: tuple[Segment, ...]
     validation: Segment
 
-    @property
-    def train_rows(self) -> npt.NDArray[np.int64]:
-        """Return the rows that a scaler may be fitted on."""
-        return np.concatenate([segment.rows() for segment in self.train])
-
 
 @dataclass(frozen=True, eq=False)
 class OpenedView:

@@ -81,9 +81,6 @@ class AssetSpec(Spec):
     market: AssetClass = Field(description="the class whose conventions (FX conversion, volume, simulator) apply")
     agent: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="agent id in the registry, such as cryptocurrencies")
     account_currency: str = Field(min_length=3)
-    bars_per_year: float = Field(
-        gt=0, description="sessions a year of daily bars; used where a panel is too short to tell"
-    )
     benchmark: str | None = Field(description="symbol of the class's benchmark index, where there is one")
     risk_free_bps_per_year: float = Field(ge=-10_000, le=100_000)
     chain: tuple[str, ...] = Field(min_length=1, description="real sources in the order that data=auto asks them")

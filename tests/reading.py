@@ -1,0 +1,187 @@
+"""Who reads what: names in the source text of the package, for tests that look for what nobody reads."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from wealtharena.config import plugins
+from wealtharena.config.specs.base import Spec
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "wealtharena"
+_PLAIN = {"property", "staticmethod", "classmethod", "cached_property", "dataclass", "cache", "lru_cache"}
+
+
+@cache
+def trees() -> dict[Path, ast.Module]:
+    """Return the syntax tree of each file of the package, of benchmarks and of run.py."""
+    files = [*PACKAGE.rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py"), ROOT / "run.py"]
+    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(files)}
+
+
+def called_by_nobody() -> set[str]:
+    """Return `module.name` of public functions, classes and methods that only their definition names.
+
+    What a decorator hands on (a route, a feature) is called through it, and what a base class names, through that.
+    """
+    used: set[str] = set()
+    for tree in trees().values():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+                used.add(node.id)
+            elif isinstance(node, ast.Attribute):
+                used.add(node.attr)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                used.update(node.value.rpartition(":")[2].split("."))
+    found = set()
+    for path, tree in _package().items():
+        module = _module(path)
+        for owner, node in _definitions(tree):
+            if node.name.startswith("_") or node.name in used or _is_handed_on(node):
+                continue
+            if owner and _names_from_a_base(module, owner, node.name):
+                continue
+            found.add(".".join((module.removeprefix("wealtharena."), *owner, node.name)))
+    return found
+
+
+def _definitions(node: ast.AST, owner: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield owner, child
+            if isinstance(child, ast.ClassDef):
+                yield from _definitions(child, (*owner, child.name))
+
+
+def _is_handed_on(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bool:
+    names = {ast.unparse(item).partition("(")[0].rpartition(".")[2] for item in node.decorator_list}
+    return bool(names - _PLAIN)
+
+
+def _names_from_a_base(module: str, owner: tuple[str, ...], name: str) -> bool:
+    found: Any = importlib.import_module(module)
+    for part in owner:
+        found = getattr(found, part)
+    return any(hasattr(base, name) for base in inspect.getmro(found)[1:])
+
+
+def read_by_nobody() -> set[str]:
+    """Return `Spec.field` of the configuration's keys that no code reads from anything that is called like that spec."""
+    reads: dict[str, set[str]] = defaultdict(set)  # of a name: what it is read from
+    chosen: set[str] = set()  # the specs of which `getattr(x, name)` reads any field
+    anything: set[str] = set()  # the words of those that have no type of their own there
+    own: dict[str, set[str]] = defaultdict(set)  # of a module: what its classes read from themselves
+    for path, tree in _package().items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+                reads[node.attr].add(_last(node.value))
+                if _last(node.value) == "self":
+                    own[_module(path)].add(node.attr)
+            elif (
+                isinstance(node, ast.Call)
+                and _last(node.func) == "getattr"
+                and not isinstance(node.args[1], ast.Constant)
+            ):
+                kinds = {_last(kind) for name, kind in _annotations(tree) if name == _last(node.args[0])}
+                chosen |= kinds - {"Any"}
+                if kinds == {"Any"}:
+                    anything.add(_last(node.args[0]))
+    return {
+        f"{spec.__name__}.{name}"
+        for spec, words in _specs().items()
+        for name, field in spec.model_fields.items()
+        if not (
+            list(_specs_in(field.annotation))
+            or reads[name] & words
+            or spec.__name__ in chosen
+            or words & anything
+            or name in own[spec.__module__]
+        )
+    }
+
+
+def _specs() -> dict[type[Spec], set[str]]:
+    """Return each spec of the configuration and of the plugins, and the words that it goes by in code.
+
+    The words are the fields that hold it, the names annotated with it, and the names that such a word is handed to; a
+    leading underscore counts for nothing.
+    """
+    for room in ("agents.algorithms", "envs.rewards"):
+        for name in plugins.available(room):
+            plugins.load(room, name)
+    words: dict[type[Spec], set[str]] = {spec: set() for spec in _below(Spec)}
+    by_name: dict[str, list[type[Spec]]] = defaultdict(list)
+    for spec in words:
+        by_name[spec.__name__].append(spec)
+        for name, field in spec.model_fields.items():
+            for inner in _specs_in(field.annotation):
+                words[inner].add(name)
+    handed: set[tuple[str, str]] = set()
+    for tree in _package().values():
+        for name, annotation in _annotations(tree):
+            for part in ast.walk(annotation):
+                for spec in by_name.get(_last(part), ()):
+                    words[spec].add(name)
+        handed |= set(_handed(tree))
+    for known in words.values():
+        known |= {target for target, value in handed if value in known}
+    family = {spec: [kin for kin in words if issubclass(kin, spec) or issubclass(spec, kin)] for spec in words}
+    return {spec: set().union(*(words[kin] for kin in family[spec])) - {"", "self"} for spec in words}
+
+
+def _annotations(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg) and node.annotation:
+            yield node.arg.lstrip("_"), node.annotation
+        elif isinstance(node, ast.AnnAssign):
+            yield _last(node.target), node.annotation
+
+
+def _handed(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Yield (name, value) of what is given another name: `options = spec.collect`, `f(rules=spec.verdict)`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name | ast.Attribute):
+            yield from ((_last(target), _last(node.value)) for target in node.targets)
+        elif (
+            isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Tuple)
+            and isinstance(node.value, ast.Tuple)
+        ):
+            yield from ((_last(a), _last(b)) for a, b in zip(node.targets[0].elts, node.value.elts, strict=False))
+        elif isinstance(node, ast.keyword) and node.arg and isinstance(node.value, ast.Name | ast.Attribute):
+            yield node.arg, _last(node.value)
+
+
+def _last(node: ast.AST) -> str:
+    """Return the last part of a dotted name, without a leading underscore; nothing for anything else."""
+    found = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+    return found.lstrip("_")
+
+
+def _below(spec: type[Spec]) -> Iterator[type[Spec]]:
+    for inner in spec.__subclasses__():
+        if inner.__module__.startswith("wealtharena."):
+            yield inner
+        yield from _below(inner)
+
+
+def _specs_in(annotation: Any) -> Iterator[type[Spec]]:
+    if inspect.isclass(annotation) and issubclass(annotation, Spec):
+        yield annotation
+    for inner in getattr(annotation, "__args__", ()):
+        yield from _specs_in(inner)
+
+
+def _package() -> dict[Path, ast.Module]:
+    return {path: tree for path, tree in trees().items() if PACKAGE in path.parents}
+
+
+def _module(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
