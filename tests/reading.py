@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
@@ -40,6 +41,8 @@ def called_by_nobody() -> set[str]:
                 used.add(node.attr)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 used.update(node.value.rpartition(":")[2].split("."))
+    for path in (ROOT / "conf").rglob("*.yaml"):
+        used.update(re.findall(r"_target_: \S+\.(\w+)", path.read_text(encoding="utf-8")))
     found = set()
     for path, tree in _package().items():
         module = _module(path)
