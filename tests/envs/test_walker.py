@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.envs.markets import EVERY_COST, features_of, market_of, panel_of, random_panel, random_targets, spec_of
+from wealtharena.envs.kernel.rows import BAR
 from wealtharena.envs.market import SIGMA_BARS, Market
 from wealtharena.envs.simulate import simulate
 from wealtharena.envs.walker import Walker
@@ -109,6 +110,30 @@ def test_an_account_opened_from_what_another_holds_walks_beside_it(world, at):
     assert other.equity == pytest.approx(walker.equity, rel=1e-12)
     ours, theirs = (go(one, targets, hold, until=BARS - 1) for one in (walker, other))
     assert [s.equity for s in theirs] == pytest.approx([s.equity for s in ours], rel=1e-6)
+
+
+@settings(max_examples=30, deadline=None)
+@given(world=worlds())
+def test_orders_are_what_the_next_bar_is_asked_for(world):
+    """It fills them to the last bit where it trades and has the volume, and never more."""
+    panel, spec, targets, _ = world
+    market = market_of(panel, spec)
+    walker = Walker.open(market, spec, bar=0)
+    while walker.bar < 30:
+        before = walker.save()
+        orders = walker.orders(targets[walker.bar])
+        assert walker.save() == before
+        step = walker.step(targets[walker.bar])
+        if step.liquidated:
+            break
+        filled = np.zeros(len(market.symbols))
+        filled[step.trades.symbol] = step.trades.units
+        bar = market.bars[step.bar]
+        most = spec.limits.participation * bar[BAR.volume] - spec.instrument.lot_size
+        free = (bar[BAR.fill] > 0) & (np.abs(orders) < most)
+        assert (filled[free] == orders[free]).all()
+        assert (np.abs(filled) <= np.abs(orders)).all()
+        assert not filled[bar[BAR.fill] == 0].any()
 
 
 PANEL = random_panel(np.random.default_rng(3), bars=30, assets=2)

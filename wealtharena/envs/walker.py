@@ -13,10 +13,11 @@ import numpy.typing as npt
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.envs import kernel
 from wealtharena.envs.compiled import compile_status
-from wealtharena.envs.kernel.rows import ACCOUNT, AccountRows, Float64
+from wealtharena.envs.kernel.rows import ACCOUNT, BAR, RECORD, AccountRows, Float64
 from wealtharena.envs.market import Market
 from wealtharena.envs.paths import Paths, check_window, trades_of
 from wealtharena.envs.rules import rules_of
+from wealtharena.envs.tiles import line_up
 from wealtharena.envs.trajectory import Trades
 from wealtharena.errors import MarketError
 
@@ -194,6 +195,20 @@ class Walker:
             liquidated=self.liquidated,
         )
 
+    def orders(self, weights: npt.NDArray[Any]) -> Float64:
+        """Return the units [A], signed, that `step(weights)` would ask the next bar for, as the kernel sizes them here.
+
+        The bar fills less where its volume is too small, and nothing where it must not. Nothing is changed.
+        """
+        paths, market = self._paths, self._paths.market
+        rules = rules_of(self.spec, market.symbols, delisting=market.delisting)
+        probe = Paths(market, rules, np.ones(1), start=0, steps=1, keep=True)
+        probe.units[:], probe.state[:], probe.alive[:] = paths.units, paths.state, paths.alive
+        probe.enter(market, rules, records=_obliging(market.bars[self.bar]))
+        probe.walk(self._checked(weights)[None, None], np.zeros((1, 1), dtype=np.bool_), 0, 1)
+        orders: Float64 = probe.fills[0, 0, 0]
+        return orders
+
     def observe(self) -> npt.NDArray[np.float32]:
         """Return what a policy sees here, [1, D], as training would show it."""
         observation = np.empty((1, self._paths.market.layout.size), dtype=np.float32)
@@ -261,6 +276,15 @@ class Walker:
         self._marks = marks
         if moved.any():
             self._put(units, self.cash, float(self._paths.state[ACCOUNT.peak, 0]))
+
+
+def _obliging(bar: Float64) -> Float64:
+    """Return the record of a step from this bar [BAR_ROWS, A] to one that fills every order at its mark, whatever its size."""
+    after = np.zeros_like(bar)
+    after[BAR.mark] = bar[BAR.mark]
+    after[BAR.fill] = np.where(bar[BAR.inverse] > 0.0, bar[BAR.mark], 0.0)
+    after[BAR.volume] = np.inf
+    return line_up(np.stack([(bar, after)[at][row] for row, at in RECORD], axis=-1).reshape(-1))
 
 
 def _check_same(market: Market, symbols: Sequence[str], fill: str) -> None:
