@@ -10,8 +10,8 @@ import pytest
 from tests.data.specs import compose
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
-from wealtharena.data import Panel, load, load_panel, tables
-from wealtharena.data.providers.files import quote_currency
+from wealtharena.data import Panel, load, load_panel, reading
+from wealtharena.data.reading.venues import quote_of
 from wealtharena.errors import DataError
 
 
@@ -106,7 +106,9 @@ def test_the_headers_that_yfinance_writes_are_read(crypto: ExperimentSpec, tmp_p
 def test_a_daily_bar_carries_its_date_at_the_venue(texts: list[str], expected: list[str]) -> None:
     stamps = pd.Series(texts) if "Z" not in texts[0] else pd.Series(pd.to_datetime(texts, utc=True))
     frame = pd.DataFrame({"date": stamps, "close": [1.0, 2.0]})
-    read = tables.split_symbols(frame, where="x", zone="Australia/Sydney", only_symbol="BHP.AX")["BHP.AX"]
+    read = reading.split_symbols(
+        frame, where="x", venue=lambda _: ("Australia/Sydney", True), only_symbol="BHP.AX"
+    ).tables["BHP.AX"]
     assert [str(stamp)[:10] for stamp in read["timestamp"]] == expected
     assert all(stamp.hour == 0 for stamp in read["timestamp"])
 
@@ -119,7 +121,7 @@ def test_hours_keep_their_instant_across_a_change_of_offset() -> None:
         "2021-10-31 02:00:00+00:00",
     ]
     frame = pd.DataFrame({"Datetime": texts, "Close": [1.0, 2.0, 3.0, 4.0]})
-    read = tables.split_symbols(frame, where="x", only_symbol="A")["A"]
+    read = reading.split_symbols(frame, where="x", only_symbol="A").tables["A"]
     assert [stamp.hour for stamp in read["timestamp"]] == [23, 0, 1, 2]
 
 
@@ -240,7 +242,7 @@ def test_load_panel_takes_a_table_at_hand() -> None:
     ],
 )
 def test_a_symbol_is_quoted_in_the_money_of_its_exchange(asset: str, symbol: str, currency: str) -> None:
-    assert quote_currency(symbol, compose([f"asset={asset}"]).asset) == currency
+    assert quote_of(symbol, compose([f"asset={asset}"]).asset).currency == currency
 
 
 def test_load_panel_finds_the_interval_in_the_timestamps() -> None:

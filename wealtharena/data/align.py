@@ -11,7 +11,7 @@ import pandas as pd
 
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
-from wealtharena.data import calendars, currency
+from wealtharena.data import calendars, currency, intervals
 from wealtharena.data.bars import PRICE_COLUMNS, Bars, VolumeUnit
 from wealtharena.data.panel import BoolArray, FloatArray, Panel
 from wealtharena.data.quality import calendar_of
@@ -172,7 +172,7 @@ def _panel(
         timestamps=timestamps,
         pairs={name: close[:, i] for i, name in enumerate(symbols) if currency.split_pair(name)},
         same_day=[calendars.closes_after_fixing(calendar_of(name, asset)) for name in symbols],
-        hourly=data.interval == "1h",
+        hourly=data.interval not in intervals.DATED,
         simulated=simulated,
     )
     dividends = np.nan_to_num(table[:, :, 5])

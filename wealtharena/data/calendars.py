@@ -21,7 +21,8 @@ _EXCHANGE_RULES_FROM: Final = pd.Timestamp("1960-01-01")  # older sessions are t
 def sessions(calendar: str, start: date, end: date) -> pd.DatetimeIndex:
     """Return the session dates from `start` to `end`, both included, at 00:00 UTC.
 
-    Before 1960 an exchange's sessions are its weekdays: holiday rules that old are not kept.
+    Where its holidays are not known (before 1960 of any, before 1997 of Tokyo, in years not yet decreed of Shanghai) an
+    exchange's sessions are the days of its week.
 
     Raises:
         ConfigError: the calendar is unknown.
@@ -31,21 +32,33 @@ def sessions(calendar: str, start: date, end: date) -> pd.DatetimeIndex:
         return _every("D", first, last)
     if calendar == WEEKDAYS:
         return _every("B", first, last)
-    older = _every("B", first, min(last, _EXCHANGE_RULES_FROM - pd.Timedelta(days=1)))
-    if last < _EXCHANGE_RULES_FROM:
-        return older
-    schedule = _schedule(calendar, max(first, _EXCHANGE_RULES_FROM), last)
-    recent = pd.DatetimeIndex(schedule.index).tz_localize("UTC").as_unit("ns")
-    return pd.DatetimeIndex(older.append(recent)) if len(older) else recent
+    known_from, known_to, weekmask = _known(calendar)
+    day = pd.Timedelta(days=1)
+    parts = [
+        _weekdays(weekmask, first, min(last, known_from - day)),
+        _known_sessions(calendar, max(first, known_from), min(last, known_to)),
+        _weekdays(weekmask, max(first, known_to + day), last),
+    ]
+    filled = [part for part in parts if len(part)]
+    if len(filled) < 2:
+        return filled[0] if filled else parts[1]
+    return pd.DatetimeIndex(filled[0].append(filled[1:]))
 
 
 def hours(calendar: str, start: date, end: date) -> pd.DatetimeIndex:
-    """Return the start times (UTC) of the hourly bars from `start` to `end`; a session's bars begin on full hours."""
+    """Return the start times (UTC) of the hourly bars from `start` to `end`; a session's bars begin on full hours.
+
+    Outside the years whose holidays are known there are none.
+    """
     first, last = pd.Timestamp(start, tz="UTC"), pd.Timestamp(end, tz="UTC") + pd.Timedelta(hours=23)
     if calendar in (ALWAYS, WEEKDAYS):
         grid = pd.date_range(first, last, freq=_HOUR, unit="ns")
         return grid if calendar == ALWAYS else grid[grid.day_of_week < 5]
-    schedule = _schedule(calendar, max(pd.Timestamp(start), _EXCHANGE_RULES_FROM), pd.Timestamp(end))
+    known_from, known_to, _ = _known(calendar)
+    begin, stop = max(pd.Timestamp(start), known_from), min(pd.Timestamp(end), known_to)
+    if begin > stop:
+        return pd.DatetimeIndex([], tz="UTC").as_unit("ns")
+    schedule = _schedule(calendar, begin, stop)
     opens = schedule["open"].dt.tz_convert(None).dt.floor("h").to_numpy()
     closes = schedule["close"].dt.tz_convert(None).to_numpy()
     counts = np.maximum(np.ceil((closes - opens) / np.timedelta64(1, "h")).astype(np.int64), 1)
@@ -96,6 +109,27 @@ def _every(step: str, first: pd.Timestamp, last: pd.Timestamp) -> pd.DatetimeInd
     return pd.DatetimeIndex(pd.date_range(first, last, freq=step, tz="UTC")).as_unit("ns")
 
 
+def _weekdays(weekmask: str, first: pd.Timestamp, last: pd.Timestamp) -> pd.DatetimeIndex:
+    days = pd.date_range(first, last, freq="D", tz="UTC").as_unit("ns")
+    open_days = np.array([letter == "1" for letter in weekmask])
+    return pd.DatetimeIndex(days[open_days[days.day_of_week]])
+
+
+def _known_sessions(calendar: str, first: pd.Timestamp, last: pd.Timestamp) -> pd.DatetimeIndex:
+    if first > last:
+        return pd.DatetimeIndex([], tz="UTC").as_unit("ns")
+    return pd.DatetimeIndex(_schedule(calendar, first, last).index).tz_localize("UTC").as_unit("ns")
+
+
+@lru_cache(maxsize=16)
+def _known(calendar: str) -> tuple[pd.Timestamp, pd.Timestamp, str]:
+    """Return the first and last date whose sessions the library knows, and the exchange's week as 1111100."""
+    found = _exchange(calendar)
+    first, last = found.bound_min(), found.bound_max()
+    begin = _EXCHANGE_RULES_FROM if first is None else max(first, _EXCHANGE_RULES_FROM)
+    return begin, pd.Timestamp("2200-01-01") if last is None else last, str(found.weekmask)
+
+
 @lru_cache(maxsize=16)
 def _exchange(calendar: str) -> Any:
     return _make(calendar)
@@ -104,7 +138,9 @@ def _exchange(calendar: str) -> Any:
 @lru_cache(maxsize=32)
 def _schedule(calendar: str, first: pd.Timestamp, last: pd.Timestamp) -> pd.DataFrame:
     week = pd.Timedelta(days=7)
-    schedule: pd.DataFrame = _make(calendar, start=first - week, end=max(last, first) + week).schedule
+    known_from, known_to, _ = _known(calendar)
+    begin, stop = max(first - week, known_from), min(max(last, first) + week, known_to)
+    schedule: pd.DataFrame = _make(calendar, start=begin, end=stop).schedule
     return schedule.loc[first:last, ["open", "close"]]
 
 

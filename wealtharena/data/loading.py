@@ -245,18 +245,20 @@ def load_panel(frame: pd.DataFrame, *, asset: str | AssetSpec, data: DataSpec | 
         DataError: the table is empty, lacks a column or fails a quality rule that refuses it.
     """
     from wealtharena.config import compose
-    from wealtharena.data import calendars, tables
+    from wealtharena.data import intervals, reading
     from wealtharena.data.providers import files
 
     if frame.empty:
         raise DataError("the table has no rows", hint="pass one row a bar and symbol")
     if isinstance(asset, str):
         asset = compose([f"asset={asset}", "data=files"]).asset
-    found = tables.split_symbols(frame, where="the table", zone=calendars.time_zone(asset.universe.calendar))
+    market = asset
+    found = reading.split_symbols(frame, where="the table", venue=lambda symbol: files.venue_of(symbol, market))
     if data is None:
-        longest = max(found.values(), key=len)
-        interval = tables.found_interval(longest["timestamp"]) or "1d"
+        longest = max(found.tables.values(), key=len)
+        interval = intervals.found_interval(longest["timestamp"]) or "1d"
         data = compose([f"data.interval={interval}", "data=files"]).data
     origin = files.Provider.of(found, data, asset)
     bars, notes = fetch_all(origin, origin.symbols(), asset, data)
-    return align(bars, asset, data, source="files", simulated=False, notes=(*notes, *universe_notes(asset)))
+    said = (*origin.content().notes(), *notes, *universe_notes(asset))
+    return align(bars, asset, data, source="files", simulated=False, notes=said)

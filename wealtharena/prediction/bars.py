@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 PRICES = ("open", "high", "low", "close")
 COLUMNS = (*PRICES, "volume")
 _DAY = 86_400_000_000_000
+_DATED = {"1d": (1, 1), "1w": (5, 7), "1mo": (21, 30)}  # bars that carry a date: weekdays and days that one covers
+_MINUTES = {"1m": 1, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "4h": 240}
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +128,7 @@ def _grid(metadata: Metadata, table: BarTable) -> tuple[npt.NDArray[np.int64], d
     for symbol in metadata.symbols:
         if symbol not in given:
             raise InputError(f"bars.{symbol}", "has no bars", hint="send bars of every symbol that the agent trades")
-    stamps = table.stamps // _DAY * _DAY if metadata.frequency == "1d" else table.stamps
+    stamps = table.stamps // _DAY * _DAY if metadata.frequency in _DATED else table.stamps
     axis, rows = np.unique(stamps, return_inverse=True)
     columns = np.array([order[str(symbol)] for symbol in given])[np.searchsorted(given, table.symbols)]
     cells, counts = np.unique(rows * len(order) + columns, return_counts=True)
@@ -176,7 +178,8 @@ def _bars_between(metadata: Metadata, last: np.datetime64, now: np.datetime64) -
     always = dict(metadata.recipe.asset.get("universe") or {}).get("calendar") == "24/7"
     days = last.astype("datetime64[D]"), now.astype("datetime64[D]")
     between = int((days[1] - days[0]).astype(int)) if always else int(np.busday_count(*days))
-    if metadata.frequency == "1d":
-        return between
-    hours = int((now - last).astype("timedelta64[h]").astype(int))
-    return hours if always else min(hours, 24 * between + 24)
+    if metadata.frequency in _DATED:
+        return between // _DATED[metadata.frequency][1 if always else 0]
+    minutes = int((now - last).astype("timedelta64[m]").astype(int))
+    open_minutes = minutes if always else min(minutes, 1440 * (between + 1))
+    return open_minutes // _MINUTES[metadata.frequency]

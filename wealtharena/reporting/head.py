@@ -14,7 +14,16 @@ from wealtharena.reporting.data import ReportData
 from wealtharena.reporting.page import figure
 from wealtharena.reporting.words import MEASURES, day, escape, finite, measured, name_of, number, prose
 
-_FREQUENCY = {"1d": "daily bars", "1h": "hourly bars"}
+_FREQUENCY = {"1h": "hourly bars", "1d": "daily bars", "1w": "weekly bars", "1mo": "monthly bars"} | {
+    f"{n}{unit}": f"bars of {n} {words}"
+    for n, unit, words in (
+        (1, "m", "minute"),
+        (5, "m", "minutes"),
+        (15, "m", "minutes"),
+        (30, "m", "minutes"),
+        (4, "h", "hours"),
+    )
+}
 _STATUS = {"promotable": "✓ Promotable", "unproven": "? Unproven", "rejected": "✕ Rejected"}
 _MEANING = {
     "promotable": "Every rule for production is met.",

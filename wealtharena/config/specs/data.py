@@ -10,6 +10,7 @@ from pydantic import Field
 from wealtharena.config.specs.base import Spec
 
 Action = Literal["repair", "drop", "warn", "refuse"]
+Interval = Literal["1m", "5m", "15m", "30m", "1h", "4h", "1d", "1w", "1mo"]
 
 
 class MannersSpec(Spec):
@@ -97,7 +98,9 @@ class DataSpec(Spec):
     source: str = Field(description="auto, simulated, or a provider's name")
     path: str | None = Field(description="data=files: a file or folder")
     root: str = Field(description="the local store")
-    interval: Literal["1d", "1h"]
+    interval: Interval = Field(
+        description="how far apart bars are; files have any of them, other sources 1d and some 1h"
+    )
     start: date | None
     end: date | None
     provider_symbols: dict[str, str] = Field(
@@ -106,6 +109,15 @@ class DataSpec(Spec):
     symbols: tuple[str, ...] | None = Field(description="instead of the universe's; null takes the universe")
     max_missing_share: float = Field(
         ge=0, le=1, description="symbols of the universe that a source may lack before it is an error"
+    )
+    volume_unit: Literal["auto", "units", "account", "none"] = Field(
+        description="data=files: what volume counts, units (shares, coins) or money; auto goes by what is plausible"
+    )
+    adjusted: Literal["auto", "none", "splits", "all"] = Field(
+        description="data=files: what prices are adjusted for; all contain dividends, which are then never paid again"
+    )
+    max_repaired_share: float = Field(
+        ge=0, le=1, description="data=files: rows left out or repaired before it is an error"
     )
     probe_timeout_seconds: float = Field(gt=0, le=5)
     manners: MannersSpec

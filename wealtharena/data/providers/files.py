@@ -1,24 +1,21 @@
-"""Your own bars: Parquet or CSV, one file or a folder, in long form or as yfinance writes them."""
+"""Your own bars: Parquet or CSV, one file or a folder, in any layout that the reading room knows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
-from typing import Final
 
 import pandas as pd
 
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
-from wealtharena.data import calendars, currency, provider, tables
-from wealtharena.data.bars import RawBars, VolumeUnit, raw_table, window_mask
+from wealtharena.data import intervals, provider
+from wealtharena.data.bars import PRICE_COLUMNS, RawBars, raw_table, window_mask
+from wealtharena.data.reading import Reading, read_path, units
+from wealtharena.data.reading.identifiers import canonical, canonical_symbol, dollar_pairs
+from wealtharena.data.reading.venues import Quote, quote_of, zone_of
 from wealtharena.errors import DataError, ProviderError
-
-_CURRENCY_OF_SUFFIX: Final = {
-    "AX": "AUD", "TO": "CAD", "HK": "HKD", "T": "JPY", "NZ": "NZD", "SW": "CHF", "ST": "SEK",
-    "PA": "EUR", "DE": "EUR", "AS": "EUR", "MI": "EUR", "MC": "EUR",
-}  # fmt: skip
 
 
 class Provider(provider.Provider):
@@ -36,36 +33,37 @@ class Provider(provider.Provider):
                 "data=files needs to know which file", hint="set data.path=bars.parquet (a file or a folder)"
             )
         self._file = Path(spec.path).name
-        self._tables: dict[str, pd.DataFrame] | None = None
+        self._content: Content | None = None
 
     @classmethod
-    def of(cls, tables_by_symbol: dict[str, pd.DataFrame], spec: DataSpec, asset: AssetSpec) -> Provider:
-        """Return a provider of tables that are at hand, as `tables.split_symbols` makes them."""
+    def of(cls, reading: Reading, spec: DataSpec, asset: AssetSpec) -> Provider:
+        """Return a provider of tables that are at hand, as `reading.split_symbols` makes them."""
         made = cls(spec.model_copy(update={"path": spec.path or "the table"}), asset)
-        made._tables = _canonical(tables_by_symbol, asset.market)
+        made._content = Content(reading, made._spec, asset)
         return made
 
     def symbols(self) -> tuple[str, ...]:
         """Return the symbols of the file, in the platform's words, sorted."""
-        return tuple(sorted(self._read()))
+        return tuple(sorted(self.content().tables))
 
     def fetch(self, symbol: str, start: date | None, end: date | None, interval: str) -> RawBars:
-        """Return the symbol's rows from `start` to `end` as they stand in the file.
+        """Return the symbol's rows from `start` to `end` as they stand in the file; it may be named as the file names it.
 
         Raises:
             DataError: the file is missing, empty, has no rows, lacks a column, or its bars are not of `interval`.
             ProviderError: the file lacks the symbol, or has no rows of it in the window.
         """
-        found = self._read()
-        if symbol not in found:
+        found = self.content()
+        name = found.name_of(symbol)
+        if name is None:
             raise ProviderError(
                 self.name,
                 symbol,
                 f"is not in {self._file}",
-                hint=f"it has {_some(sorted(found))}; see data.symbols",
+                hint=f"it has {_some(sorted(found.tables))}; see data.symbols",
             )
-        whole = found[symbol]
-        tables.check_interval(whole["timestamp"], interval, where=f"{self._file}: {symbol}")
+        whole = found.tables[name]
+        intervals.check_interval(whole["timestamp"], interval, where=f"{self._file}: {name}")
         table = raw_table(whole[window_mask(whole["timestamp"], start, end)])
         if table.empty:
             first, last = whole["timestamp"].min(), whole["timestamp"].max()
@@ -75,65 +73,88 @@ class Provider(provider.Provider):
                 f"has no rows between {start or 'the first'} and {end or 'the last'}",
                 hint=f"its rows run from {first:%Y-%m-%d} to {last:%Y-%m-%d}; set data.start and data.end",
             )
+        adjusted = units.adjusted_as(found.adjustment)
+        quote = found.quotes[name]
         return RawBars(
             provider=self.name,
-            symbol=symbol,
+            symbol=name,
             interval=interval,
-            table=table,
-            currency=quote_currency(symbol, self._asset),
-            volume_unit=volume_unit(table, self._asset),
-            adjusted="splits",
+            table=_in_currency(table if adjusted != "all" else table.assign(dividend=0.0), quote),
+            currency=quote.currency,
+            volume_unit=units.as_unit(found.volumes[name]),
+            adjusted=adjusted,
             fetched_at=self._clock(),
         )
 
     def notes(self) -> tuple[str, ...]:
         """Return what a report must say about this source."""
-        return (f"bars come from the file {self._file}, whose own adjustments are taken as they are",)
+        return (f"bars come from the file {self._file}", *self.content().notes())
 
-    def _read(self) -> dict[str, pd.DataFrame]:
-        if self._tables is None:
-            zone = calendars.time_zone(self._asset.universe.calendar)
-            named = self._spec.symbols[0] if self._spec.symbols and len(self._spec.symbols) == 1 else None
-            raw = tables.read_path(Path(self._spec.path or ""), zone=zone, only_symbol=named)
-            self._tables = _canonical(raw, self._asset.market)
-        return self._tables
-
-
-def quote_currency(symbol: str, asset: AssetSpec) -> str:
-    """Return the currency in which a symbol is quoted: as configured, a pair's own, its exchange's, the universe's."""
-    if symbol in asset.instrument.currencies:
-        return asset.instrument.currencies[symbol]
-    if asset.market == "forex":
-        pair = currency.split_pair(symbol)
-        return pair[1] if pair else asset.universe.currency
-    name, _, suffix = symbol.rpartition(".")
-    return _CURRENCY_OF_SUFFIX.get(suffix, asset.universe.currency) if name else asset.universe.currency
+    def content(self) -> Content:
+        """Return what the file holds and what was settled about it; it is read at the first call."""
+        if self._content is None:
+            spec = self._spec
+            reading = read_path(
+                Path(spec.path or ""),
+                venue=lambda symbol: venue_of(symbol, self._asset),
+                only_symbol=spec.symbols[0] if spec.symbols and len(spec.symbols) == 1 else None,
+                max_dropped_share=spec.max_repaired_share,
+            )
+            self._content = Content(reading, spec, self._asset)
+        return self._content
 
 
-def volume_unit(table: pd.DataFrame, asset: AssetSpec) -> VolumeUnit:
-    """Return what volume is counted in: nothing where a table has none; dollars for crypto, as every public source does."""
-    if not (table["volume"] > 0).any():
-        return "none"
-    return "account" if asset.market == "crypto" else "units"
+class Content:
+    """A file's tables under the platform's names, and what its figures mean."""
+
+    def __init__(self, reading: Reading, spec: DataSpec, asset: AssetSpec) -> None:
+        self.reading = reading
+        self._market = asset.market
+        self.names = canonical(reading.tables, asset.market)
+        self.stand_ins: dict[str, str] = {}
+        if asset.market == "crypto":
+            own = {canonical_symbol(name, "crypto") for name in spec.symbols or ()}
+            wanted = [*(spec.symbols or ()), *asset.universe.symbols]
+            self.stand_ins = dollar_pairs((name for name in self.names.values() if name not in own), wanted)
+        self.names = {name: self.stand_ins.get(symbol, symbol) for name, symbol in self.names.items()}
+        self.tables = {self.names[name]: table for name, table in reading.tables.items()}
+        self.quotes: dict[str, Quote] = {name: quote_of(name, asset) for name in self.tables}
+        kinds = {self.names[name]: kind for name, kind in reading.volume_kind.items()}
+        self.volumes = units.volume_unit(self.tables, asset.market, setting=spec.volume_unit, kinds=kinds)
+        self.adjustment = units.adjustment(self.tables, setting=spec.adjusted, known=reading.adjusted)
+
+    def name_of(self, symbol: str) -> str | None:
+        """Return the platform's name of a symbol that may be written as the file writes it; None where it is absent."""
+        for name in (symbol, self.names.get(symbol, ""), canonical_symbol(symbol, self._market)):
+            if name in self.tables:
+                return name
+        return self.stand_ins.get(canonical_symbol(symbol, self._market))
+
+    def notes(self) -> tuple[str, ...]:
+        """Return every sentence that a report must carry on what was settled."""
+        said = list(self.reading.notes)
+        said += [
+            f"{name} stands for {symbol}: a dollar coin counts as a dollar" if "USD-" not in f"{name}-" or "USDT" in name
+            else f"{name} is read as {symbol}"
+            for name, symbol in self.stand_ins.items()
+        ]  # fmt: skip
+        said += [quote.said for quote in self.quotes.values() if quote.said]
+        said += [answer.words for answer in self.volumes.values() if answer.note]
+        said += [self.adjustment.words] if self.adjustment.note else []
+        return tuple(dict.fromkeys(said))
 
 
-def canonical_symbol(name: str, market: str) -> str:
-    """Return a source's symbol in the platform's words: EURUSD for EURUSD=X or EUR/USD, BTC-USD for BTC/USD."""
-    text = name.strip()
-    if market == "forex":
-        bare = text.upper().removesuffix("=X").replace("/", "").replace("_", "").replace("-", "")
-        return f"USD{bare}" if len(bare) == 3 and text.upper().endswith("=X") else bare
-    return text.replace("/", "-") if market == "crypto" else text
+def venue_of(symbol: str, asset: AssetSpec) -> tuple[str, bool]:
+    """Return the time zone of a symbol's dates, and whether its venue keeps weekends."""
+    return zone_of(symbol, asset), asset.market != "crypto"
 
 
-def _canonical(raw: dict[str, pd.DataFrame], market: str) -> dict[str, pd.DataFrame]:
-    named: dict[str, pd.DataFrame] = {}
-    for name, table in raw.items():
-        symbol = canonical_symbol(name, market)
-        if symbol in named:
-            raise DataError(f"two symbols of the file are both {symbol}", hint=f"rename or remove {name}")
-        named[symbol] = table
-    return named
+def _in_currency(table: pd.DataFrame, quote: Quote) -> pd.DataFrame:
+    """Return the table with prices and dividends in whole units of the quote's currency."""
+    if quote.scale == 1.0:
+        return table
+    columns = [*PRICE_COLUMNS, "dividend"]
+    return table.assign(**{name: table[name] * quote.scale for name in columns})
 
 
 def _some(names: list[str]) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from wealtharena.data import calendars
+from wealtharena.data import calendars, intervals
 from wealtharena.data.bars import PRICE_COLUMNS
 from wealtharena.data.quality.report import Context, Detection, naive_times
 
@@ -65,11 +65,14 @@ def gap_bars(times: np.ndarray[Any, np.dtype[Any]], context: Context) -> Array:
         return np.zeros(0)
     days = times.astype("datetime64[D]")
     if context.calendar == calendars.ALWAYS:
-        count = (times[1:] - times[:-1]) / np.timedelta64(1, "h") / (1 if context.intraday else 24) - 1
+        count = (times[1:] - times[:-1]) / intervals.length(context.raw.interval).to_timedelta64() - 1
         return np.asarray(count, dtype=np.float64)
     between = np.busday_count(days[:-1], days[1:]).astype(np.float64)
-    per_day = 24 if context.calendar == calendars.WEEKDAYS else 7
-    return np.maximum(between - 1, 0) * (per_day if context.intraday else 1)
+    step = intervals.length(context.raw.interval)
+    if context.intraday:
+        hours = 24 if context.calendar == calendars.WEEKDAYS else 7
+        return np.maximum(between - 1, 0) * (hours * pd.Timedelta(hours=1) / step)
+    return np.maximum(between / max(step / pd.Timedelta(days=1) * 5 / 7, 1.0) - 1, 0)
 
 
 def level_factors(closes: Array, ratio: float, *, band: float, anchor: int) -> Array:

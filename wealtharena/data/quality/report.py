@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from wealtharena.config.specs.data import Action, QualitySpec
+from wealtharena.data import intervals
 from wealtharena.data.bars import RawBars
 from wealtharena.files import jsonable
 
@@ -28,7 +29,7 @@ class Context:
 
     @property
     def intraday(self) -> bool:
-        return self.raw.interval != "1d"
+        return self.raw.interval not in intervals.DATED
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from wealtharena.data import calendars
+from wealtharena.data import calendars, intervals
 from wealtharena.data.bars import PRICE_COLUMNS
 from wealtharena.data.quality.report import Context, Detection, naive_times
 
@@ -73,7 +73,7 @@ def unfinished_bar(table: pd.DataFrame, context: Context) -> Detection | None:
 def bar_end(start: pd.Timestamp, interval: str, calendar: str) -> pd.Timestamp:
     """Return when the bar that carries the stamp `start` is over."""
     if interval != "1d":
-        return start + pd.Timedelta(interval)
+        return start + intervals.length(interval)
     if calendar in (calendars.ALWAYS, calendars.WEEKDAYS):
         return start + pd.Timedelta("1D")
     day = start.tz_localize(None).normalize()
@@ -84,15 +84,29 @@ def bar_end(start: pd.Timestamp, interval: str, calendar: str) -> pd.Timestamp:
 
 
 def non_positive(table: pd.DataFrame, context: Context) -> Detection | None:
-    """Find prices at or below zero (repair: removed; a coherent futures bar stays as a mark, not tradable)."""
+    """Find prices at or below zero (repair: a bar without a close is removed, a bad open, high or low costs itself).
+
+    A bar that lost a price is not tradable, unless no bar has that price. A coherent futures bar below zero stays as a
+    mark, not tradable.
+    """
     prices = table[list(PRICE_COLUMNS)].to_numpy(dtype=np.float64)
     with np.errstate(invalid="ignore"):
         mask: Mask = np.asarray((prices <= 0).any(axis=1))
     if not mask.any():
         return None
     genuine = mask & (_excess(table) <= 0) if context.market == "commodities" else np.zeros(len(mask), dtype=bool)
-    kept = table.assign(tradable=table["tradable"] & ~genuine)[~mask | genuine]
-    detail = f"{(mask & ~genuine).sum()} impossible, {genuine.sum()} genuine (a mark, never a fill)"
+    faulty = mask & ~genuine
+    with np.errstate(invalid="ignore"):
+        bad = (prices <= 0) & faulty[:, None]
+    closeless = bad[:, 3]
+    partly = bad[:, [i for i in range(3) if (prices[:, i] > 0).any()]].any(axis=1) & ~closeless
+    kept = table.assign(tradable=table["tradable"] & ~genuine & ~partly)
+    kept[list(PRICE_COLUMNS)] = np.where(bad, np.nan, prices)
+    kept = kept[~closeless]
+    detail = (
+        f"{closeless.sum()} bars without a possible close, {(faulty & ~closeless).sum()} that keep their close,"
+        f" {genuine.sum()} genuine (a mark, never a fill)"
+    )
     return Detection(mask & ~genuine if (mask & ~genuine).any() else mask, detail, kept)
 
 
@@ -140,7 +154,7 @@ def stale(table: pd.DataFrame, context: Context) -> Detection | None:
 
 def missing_sessions(table: pd.DataFrame, context: Context) -> Detection | None:
     """Count the calendar's sessions that have no bar; nothing is filled in, the panel leaves them untradable."""
-    if len(table) < 2:
+    if len(table) < 2 or context.raw.interval in ("1w", "1mo"):
         return None
     days = pd.DatetimeIndex(table["timestamp"]).normalize().unique()
     expected = calendars.sessions(context.calendar, days[0].date(), days[-1].date())

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.data.reading import honest
+from tests.data.specs import compose, with_data
+from wealtharena.data import Panel, load
+
+_INTERVALS = ("1d", "1h")
+
+
+def _load(path: Path, interval: str) -> Panel:
+    spec = with_data(compose(["asset=crypto", "data=files", f"data.interval={interval}"]), path=str(path))
+    return load(spec.asset, spec.data, seed=0)
+
+
+@pytest.fixture(scope="module")
+def fingerprints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    found = {}
+    for interval in _INTERVALS:
+        path = tmp_path_factory.mktemp(interval) / "bars.parquet"
+        honest.honest_bars(interval=interval).to_parquet(path)
+        panel = _load(path, interval)
+        assert panel.symbols == honest.SYMBOLS
+        assert panel.volume_unit == "units"
+        found[interval] = panel.fingerprint
+    return found
+
+
+@pytest.mark.parametrize("interval", _INTERVALS)
+@pytest.mark.parametrize("layout", [*honest.ANY, *honest.TEXT])
+def test_the_same_bars_are_the_same_panel_in_any_layout_and_any_spelling_of_time(
+    fingerprints: dict[str, str], tmp_path: Path, layout: str, interval: str
+) -> None:
+    frame = honest.honest_bars(interval=interval)
+    different = []
+    for spelling, spell in honest.SPELLINGS.items():
+        for suffix in (".csv", ".parquet") if layout in honest.ANY else (".csv",):
+            if layout == "compressed":
+                suffix = ".csv.gz"
+            path = tmp_path / f"{spelling}{suffix}"
+            (honest.ANY | honest.TEXT)[layout](frame, spell(frame["timestamp"]), path)
+            if _load(path, interval).fingerprint != fingerprints[interval]:
+                different.append(path.name)
+    assert different == []
+
+
+@pytest.mark.parametrize("exporter", honest.OWN)
+def test_the_usual_exports_give_that_panel_too(fingerprints: dict[str, str], tmp_path: Path, exporter: str) -> None:
+    honest.OWN[exporter](honest.honest_bars(), tmp_path / "export")
+    panel = _load(honest.written(tmp_path / "export"), "1d")
+    assert panel.symbols == honest.SYMBOLS
+    assert panel.fingerprint == fingerprints["1d"]

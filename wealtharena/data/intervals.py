@@ -1,0 +1,130 @@
+"""How far apart bars are: the intervals that are known, and which of them a series of timestamps shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, get_args
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from wealtharena.config.specs.data import Interval
+from wealtharena.errors import DataError
+
+INTERVALS: Final[tuple[str, ...]] = get_args(Interval)
+DATED: Final = ("1d", "1w", "1mo")  # their bars carry a date, the others a time
+MAX_FOREIGN_SHARE: Final = 0.05  # of steps that do not belong to the interval
+
+_LENGTH: Final = {
+    "1m": pd.Timedelta(minutes=1),
+    "5m": pd.Timedelta(minutes=5),
+    "15m": pd.Timedelta(minutes=15),
+    "30m": pd.Timedelta(minutes=30),
+    "1h": pd.Timedelta(hours=1),
+    "4h": pd.Timedelta(hours=4),
+    "1d": pd.Timedelta(days=1),
+    "1w": pd.Timedelta(days=7),
+    "1mo": pd.Timedelta(days=30),
+}
+_HOUR: Final = 3_600_000_000_000
+_DAY: Final = 24 * _HOUR
+_BANDS: Final = {"1d": (20 * _HOUR, 108 * _HOUR), "1w": (5 * _DAY, 9 * _DAY), "1mo": (26 * _DAY, 33 * _DAY)}
+_SHORTEST_DAY: Final = 20 * _HOUR
+_USUAL: Final = 0.2  # the smallest step that makes up this share of all is the interval: nights and weekends are longer
+_RUN: Final = 10  # equal longer steps in a row: no market pauses like that, another interval was written there
+
+
+@dataclass(frozen=True)
+class Spacing:
+    """What the steps of one series show: `interval` is None where they fit none; `foreign` steps break it."""
+
+    interval: str | None
+    typical: pd.Timedelta
+    foreign: int
+    steps: int
+    other: str | None  # a second interval that a whole stretch of the series has
+
+    @property
+    def mixed(self) -> bool:
+        """Return whether bars of several intervals stand in one series."""
+        return self.other is not None or self.foreign > MAX_FOREIGN_SHARE * self.steps
+
+
+def length(interval: str) -> pd.Timedelta:
+    """Return how long a bar lasts; a month counts as thirty days."""
+    return _LENGTH[interval]
+
+
+def spacing(timestamps: pd.Series | pd.DatetimeIndex) -> Spacing | None:
+    """Return what all steps between neighbouring timestamps show; None for fewer than two of them."""
+    stamps = np.unique(pd.DatetimeIndex(timestamps).as_unit("ns").asi8)
+    steps = np.diff(stamps)
+    if not len(steps):
+        return None
+    classes = np.select([(steps >= low) & (steps < high) for low, high in _BANDS.values()], [1, 2, 3], default=0)
+    sizes = np.where(classes == 0, steps, np.array([0, _DAY, 7 * _DAY, 30 * _DAY])[classes])
+    values, counts = np.unique(sizes, return_counts=True)
+    usual = values[counts >= _USUAL * len(steps)]
+    smallest = int(usual.min()) if len(usual) else int(np.median(steps))
+    found = next((name for name, value in _LENGTH.items() if value.value == smallest), None)
+    typical = pd.Timedelta(int(np.median(steps[sizes == smallest])) if (sizes == smallest).any() else smallest)
+    foreign = int(_foreign(steps, found).sum()) if found else 0
+    return Spacing(found, typical, foreign, len(steps), _second(sizes, smallest))
+
+
+def found_interval(timestamps: pd.Series) -> str | None:
+    """Return the interval that the bars show; None where it is none of those known, or for a single bar."""
+    shown = spacing(timestamps)
+    return shown.interval if shown else None
+
+
+def check_interval(timestamps: pd.Series, interval: str, *, where: str) -> None:
+    """Raise DataError where the bars are not all `interval` apart; one bar tells nothing."""
+    shown = spacing(timestamps)
+    if shown is None:
+        return
+    if shown.interval is not None and shown.mixed:
+        beside = f"a stretch of {shown.other} among bars of {shown.interval}"
+        odd = f"{shown.foreign} of {shown.steps} steps do not belong to {shown.interval}"
+        raise DataError(
+            f"{where}: bars of several intervals stand in one series ({beside if shown.other else odd})",
+            hint="split the file, one interval each, and set data.interval",
+        )
+    if shown.interval == interval:
+        return
+    typical = shown.typical
+    day = pd.Timedelta(days=1)
+    apart = f"{typical / day:g} days" if typical >= day else f"{typical / pd.Timedelta(minutes=1):g} minutes"
+    known = f"set data.interval={shown.interval}" if shown.interval else ""
+    raise DataError(
+        f"{where}: bars are {apart} apart, not {interval}",
+        hint=known or f"resample the file to one of {', '.join(INTERVALS)}",
+    )
+
+
+def is_dated(timestamps: pd.Series | pd.DatetimeIndex) -> bool | None:
+    """Return whether bars are a day or more apart, as nearly all steps say; None for a single bar."""
+    stamps = np.unique(pd.DatetimeIndex(timestamps).as_unit("ns").asi8)
+    steps = np.diff(stamps)
+    return None if not len(steps) else bool((steps < _SHORTEST_DAY).mean() <= MAX_FOREIGN_SHARE)
+
+
+def _foreign(steps: npt.NDArray[np.int64], interval: str) -> npt.NDArray[np.bool_]:
+    """Return True where a step cannot stand between two bars of the interval, however many are missing between."""
+    if interval in DATED:
+        return np.asarray(steps < _BANDS[interval][0])
+    return np.asarray(steps % _LENGTH[interval].value != 0)
+
+
+def _second(sizes: npt.NDArray[np.int64], smallest: int) -> str | None:
+    """Return another known interval that ten or more neighbouring steps have, all equal; None where there is none."""
+    edges = np.flatnonzero(np.diff(sizes)) + 1
+    starts, ends = np.r_[0, edges], np.r_[edges, len(sizes)]
+    for begin, end in zip(starts.tolist(), ends.tolist(), strict=True):
+        size = int(sizes[begin])
+        if end - begin >= _RUN and size != smallest:
+            name = next((name for name, value in _LENGTH.items() if value.value == size), None)
+            if name is not None:
+                return name
+    return None

@@ -1,0 +1,240 @@
+"""From a path to settled tables: read, name the columns, then times, identifiers and numbers, one symbol at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from wealtharena.data import intervals
+from wealtharena.data.reading.columns import columns_by_role
+from wealtharena.data.reading.identifiers import check_spellings, symbol_of_file, symbols_of
+from wealtharena.data.reading.moments import bar_times, time_of_rows
+from wealtharena.data.reading.numbers import to_numbers
+from wealtharena.data.reading.parquet import flattened, read_parquet
+from wealtharena.data.reading.settled import Ledger, Reading, Settled
+from wealtharena.data.reading.stamps import IntArray, Stamps
+from wealtharena.data.reading.textfile import read_text
+from wealtharena.errors import DataError
+
+_SUFFIXES: Final = (".parquet", ".pq", ".csv", ".csv.gz")
+_NUMERIC: Final = ("open", "high", "low", "close", "adjclose", "volume", "quote_volume", "base_volume", "dividend",
+                   "split", "factor")  # fmt: skip
+Venue = Callable[[str], tuple[str, bool]]  # symbol -> time zone of its dates, whether it keeps weekends
+
+
+def utc(symbol: str) -> tuple[str, bool]:
+    """Return the venue of a market that never closes."""
+    return "UTC", False
+
+
+def read_path(
+    path: Path, *, venue: Venue = utc, only_symbol: str | None = None, max_dropped_share: float = 0.05
+) -> Reading:
+    """Return one table a symbol of a Parquet or CSV file, or of all such files of a folder; hidden ones are passed over.
+
+    A file without symbols is one symbol's: `only_symbol`, or the file's stem. Files of one symbol whose times do not
+    overlap are joined.
+
+    Raises:
+        DataError: naming the file, what is wrong with it and a way out; or more than `max_dropped_share` of a file's
+            rows had to be left out.
+    """
+    if not path.exists():
+        shown = str(path).replace(str(Path.home()), "~")
+        raise DataError(f"{shown} does not exist", hint="set data.path to a Parquet or CSV file, or a folder of them")
+    if path.is_file():
+        return _read_file(path, venue, only_symbol, max_dropped_share)
+    items = sorted(item for item in path.iterdir() if item.is_file() and item.name.lower().endswith(_SUFFIXES))
+    members = [item for item in items if not item.name.startswith((".", "_", "~"))]
+    if not members:
+        raise DataError(f"{path.name} holds no Parquet or CSV file", hint=f"files end in {', '.join(_SUFFIXES)}")
+    return _joined([(item.name, _read_file(item, venue, None, max_dropped_share)) for item in members], path.name)
+
+
+def split_symbols(
+    frame: pd.DataFrame, *, where: str, venue: Venue = utc, only_symbol: str | None = None, ledger: Ledger | None = None
+) -> Reading:
+    """Return one table a symbol of a frame, its columns under any of their usual names.
+
+    Raises:
+        DataError: a column is missing or ambiguous, or a cell is no number or no date.
+    """
+    if ledger is None:
+        ledger = Ledger(where, rows=len(frame))
+        frame = flattened(frame, ledger)
+    found = columns_by_role(frame, ledger)
+    symbols = symbols_of(found["symbol"][0][1], ledger) if "symbol" in found else None
+    keep = symbols.notna().to_numpy() if symbols is not None else np.ones(len(frame), dtype=bool)
+    ledger.drop("no symbol", int((~keep).sum()))
+    times = [(name, values[keep].reset_index(drop=True)) for name, values in found["timestamp"]]
+    numeric = {role: columns[0][1][keep].reset_index(drop=True) for role, columns in found.items() if role in _NUMERIC}
+    names = symbols[keep].reset_index(drop=True) if symbols is not None else None
+    read = time_of_rows(times, ledger)
+    numbers = pd.DataFrame(to_numbers(numeric, ledger))
+    kinds = _volumes(numbers, found, ledger)
+    adjusted = _adjusted(numbers, found, ledger)
+    if "split" in numbers:
+        numbers["split"] = numbers["split"].where(numbers["split"] != 1.0, 0.0)
+    groups = _groups(names, only_symbol or "UNNAMED", len(numbers), ledger)
+    tables = _tables(numbers, read, groups, venue, ledger)
+    return Reading(
+        tables,
+        (ledger.close(),),
+        {name: kinds for name in tables if kinds},
+        {name: adjusted for name in tables if adjusted},
+    )
+
+
+def _read_file(path: Path, venue: Venue, only_symbol: str | None, max_dropped_share: float) -> Reading:
+    if path.stat().st_size == 0:
+        raise DataError(f"{path.name} is empty", hint="download it again, or point data.path to another file")
+    ledger = Ledger(path.name)
+    is_parquet = path.suffix.lower() in (".parquet", ".pq")
+    ledger.settle("format", "Parquet" if is_parquet else "CSV")
+    frame = read_parquet(path, ledger) if is_parquet else read_text(path, ledger)
+    if frame.empty:
+        raise DataError(
+            f"{path.name} has a header and no rows", hint="download it again, or point data.path to another file"
+        )
+    stem = path.name.lower().partition(".csv")[0] if ".csv" in path.name.lower() else path.stem
+    named = only_symbol or symbol_of_file(path.name[: len(stem)])
+    made = split_symbols(frame, where=path.name, venue=venue, only_symbol=named, ledger=ledger)
+    dropped = sum(ledger.dropped.values())
+    if dropped > max_dropped_share * max(ledger.rows, 1):
+        causes = "; ".join(f"{count} {cause}" for cause, count in ledger.dropped.items())
+        raise DataError(
+            f"{path.name}: {dropped} of {ledger.rows} rows had to be left out ({causes})",
+            hint="correct the file, or raise data.max_repaired_share",
+        )
+    return made
+
+
+def _groups(names: pd.Series | None, only: str, rows: int, ledger: Ledger) -> dict[str, IntArray]:
+    if names is None:
+        ledger.settle("symbol", f"{only} (the file has no column of symbols)")
+        return {only: np.arange(rows)}
+    found = {str(name): np.asarray(places) for name, places in names.groupby(names, sort=True).indices.items()}
+    ledger.settle("symbol", f"{len(found)} as written: {', '.join(list(found)[:8])}{' ...' if len(found) > 8 else ''}")
+    return found
+
+
+def _tables(
+    numbers: pd.DataFrame,
+    read: Stamps,
+    groups: dict[str, IntArray],
+    venue: Venue,
+    ledger: Ledger,
+) -> dict[str, pd.DataFrame]:
+    tables: dict[str, pd.DataFrame] = {}
+    votes = {name: intervals.is_dated(pd.DatetimeIndex(read.instants[rows])) for name, rows in groups.items()}
+    spoken = [vote for vote in votes.values() if vote is not None]
+    usual = sum(spoken) * 2 >= len(spoken) if spoken else read.whole_days
+    empty = 0
+    for name, rows in groups.items():
+        vote = votes[name]
+        dated = usual if vote is None else vote
+        zone, weekdays = venue(name)
+        own = replace(read, wall=read.wall[rows], instants=read.instants[rows])
+        table = numbers.iloc[rows].reset_index(drop=True)
+        where = f"{ledger.name}: {name}"
+        table.insert(0, "timestamp", bar_times(own, dated=dated, zone=zone, weekdays=weekdays, where=where))
+        there = table[[c for c in ("open", "high", "low", "close") if c in table]].notna().any(axis=1)
+        empty += int((~there).sum())
+        tables[name] = table
+    if empty:
+        ledger.note(f"{empty} rows hold no price; they are no bars")
+    shown = {(intervals.spacing(table["timestamp"]) or _NONE).interval or "?" for table in tables.values()}
+    ledger.settle("interval", ", ".join(sorted(shown)))
+    return tables
+
+
+_NONE: Final = intervals.Spacing("unknown: single bars", pd.Timedelta(0), 0, 0, None)
+
+
+def _volumes(numbers: pd.DataFrame, found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> str:
+    """Leave one column `volume` and return what it counts: units, account, or nothing where it does not say.
+
+    Units are taken where the file has them, since they are exact whatever the quote currency; which column they are is
+    checked against the money column and the close.
+    """
+    quote = numbers.pop("quote_volume") if "quote_volume" in numbers else None
+    base = numbers.pop("base_volume") if "base_volume" in numbers else None
+    bare = numbers.get("volume")
+    if base is not None:
+        numbers["volume"] = base
+        ledger.settle("volume", f"{found['base_volume'][0][0]}: units")
+        return "units"
+    if quote is None:
+        if bare is not None:
+            ledger.settle("volume", found["volume"][0][0])
+        return ""
+    if bare is None:
+        numbers["volume"] = quote
+        ledger.settle("volume", f"{found['quote_volume'][0][0]}: money")
+        return "account"
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = (quote / (bare * numbers["close"])).replace([np.inf, -np.inf], np.nan).median()
+    if not 0.5 < ratio < 2.0:
+        raise DataError(
+            f"{ledger.name}: {found['quote_volume'][0][0]} is not {found['volume'][0][0]} times the price",
+            hint="remove one of the two columns, and set data.volume_unit",
+        )
+    ledger.settle("volume", f"{found['volume'][0][0]}: units, as {found['quote_volume'][0][0]} shows")
+    return "units"
+
+
+def _adjusted(numbers: pd.DataFrame, found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> str:
+    """Return how prices are adjusted where the columns say so, and remove those that only served to tell."""
+    adjclose = numbers.pop("adjclose") if "adjclose" in numbers else None
+    factor = numbers.pop("factor") if "factor" in numbers else None
+    if factor is not None and found["factor"][0][0].startswith("$"):
+        ledger.note("qlib's prices are adjusted by their factor for splits and dividends")
+        return "all"
+    if any(columns[0][0].lower().startswith("adj") for role, columns in found.items() if role == "close"):
+        return "all"
+    paid = "dividend" in numbers and (numbers["dividend"].fillna(0) > 0).any()
+    if adjclose is None or not paid:
+        return ""
+    same = np.isclose(adjclose, numbers["close"], rtol=1e-6, equal_nan=True).all()
+    ledger.settle(
+        "adjustment", "closes contain dividends" if same else "closes as traded, since an adjusted one stands beside"
+    )
+    return "all" if same else "splits"
+
+
+def _joined(parts: list[tuple[str, Reading]], folder: str) -> Reading:
+    """Return the symbols of several files; parts of one symbol are put together where their times do not overlap."""
+    pieces: dict[str, list[tuple[str, pd.DataFrame]]] = {}
+    kinds: dict[str, str] = {}
+    adjusted: dict[str, str] = {}
+    settled: list[Settled] = []
+    for name, reading in parts:
+        for symbol, table in reading.tables.items():
+            pieces.setdefault(symbol, []).append((name, table))
+        kinds |= reading.volume_kind
+        adjusted |= reading.adjusted
+        settled += reading.settled
+    check_spellings(pieces, where=folder)
+    tables: dict[str, pd.DataFrame] = {}
+    joined: list[str] = []
+    for symbol, found in pieces.items():
+        found.sort(key=lambda item: item[1]["timestamp"].min())
+        for (before, early), (after, late) in pairwise(found):
+            if late["timestamp"].min() <= early["timestamp"].max():
+                raise DataError(
+                    f"{symbol} stands in {before} and in {after}",
+                    hint="keep each symbol in one file, or set data.path to one of them",
+                )
+        tables[symbol] = pd.concat([table for _, table in found], ignore_index=True)
+        if len(found) > 1:
+            joined.append(f"{symbol} of {len(found)} files")
+    if joined:
+        facts = (("joined", ", ".join(joined)),)
+        settled.append(Settled(folder, 0, facts, (f"{folder}: joined in time: {', '.join(joined)}",), ()))
+    return Reading(tables, tuple(settled), kinds, adjusted)

@@ -1,0 +1,117 @@
+"""Symbols exactly as they are written: never numbers, truth values or missing cells, whatever they look like."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from wealtharena.data.reading.columns import MONEY
+from wealtharena.data.reading.settled import Ledger
+from wealtharena.errors import DataError
+
+_KRAKEN: Final = {"XBT": "BTC", "XDG": "DOGE"}
+_OF_A_STEM: Final = re.compile(
+    r"[-_ ]("
+    r"(1m|3m|5m|15m|30m|1h|2h|4h|6h|12h|1d|1w|1mo|d|h|w|m|daily|hourly|minute|60|1440)([-_]\d{4}(-\d{2}){0,2})?"
+    r"|\d{4}-\d{2}(-\d{2})?)$",
+    re.IGNORECASE,
+)
+
+
+def symbols_of(values: pd.Series, ledger: Ledger) -> pd.Series:
+    """Return the symbol of each row as text, <NA> where the cell is empty.
+
+    Raises:
+        DataError: the column holds truth values or broken numbers, or two spellings differ in case only.
+    """
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(values.cat.categories.dtype)
+    if pd.api.types.is_bool_dtype(values):
+        raise DataError(
+            f"{ledger.name}: its column of symbols holds true and false, not text", hint="write the symbols as text"
+        )
+    if pd.api.types.is_float_dtype(values):
+        present = values.dropna()
+        if (present != np.trunc(present)).any():
+            raise DataError(f"{ledger.name}: symbol {present.iloc[0]} is a number", hint="write the symbols as text")
+        values = values.astype("Int64")
+        ledger.note("symbols stand as numbers; zeros at their beginning may have been lost")
+    text: pd.Series = values.astype("string").str.strip()
+    text = text.mask(text == "")
+    check_spellings(text.dropna().unique(), where=ledger.name)
+    return text
+
+
+def check_spellings(names: Iterable[str], *, where: str) -> None:
+    """Raise DataError where two names are one but for case or spaces."""
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(name.upper().strip(), name)
+        if other != name:
+            raise DataError(f"{where}: {other} and {name} are two spellings of one symbol", hint="write one of them")
+
+
+def symbol_of_file(stem: str) -> str:
+    """Return the symbol that a file is named by, without the interval and month that exporters append."""
+    shorter = _OF_A_STEM.sub("", stem)
+    while shorter != stem:
+        stem, shorter = shorter, _OF_A_STEM.sub("", shorter)
+    return stem
+
+
+def canonical_symbol(name: str, market: str) -> str:
+    """Return a source's symbol in the platform's words: EURUSD for EURUSD=X or EUR/USD, BTC-USD for BTC/USD."""
+    text = name.strip()
+    if market == "forex":
+        bare = text.upper().removesuffix("=X").replace("/", "").replace("_", "").replace("-", "")
+        return f"USD{bare}" if len(bare) == 3 and text.upper().endswith("=X") else bare
+    return text.replace("/", "-") if market == "crypto" else text
+
+
+def canonical(raw: Mapping[str, pd.DataFrame], market: str) -> dict[str, str]:
+    """Return the platform's word for each symbol of a file.
+
+    Raises:
+        DataError: two of them become one.
+    """
+    named: dict[str, str] = {}
+    for name in raw:
+        symbol = canonical_symbol(name, market)
+        if symbol in named.values():
+            raise DataError(f"two symbols of the file are both {symbol}", hint=f"rename or remove {name}")
+        named[name] = symbol
+    return named
+
+
+def dollar_pairs(names: Iterable[str], wanted: Iterable[str]) -> dict[str, str]:
+    """Return which coins of a file stand for wanted ones: BTCUSDT for BTC-USD, where that is not there itself.
+
+    Only where one symbol alone can stand for it: with BTCUSDT and BTCUSDC in a file neither is taken.
+    """
+    known = set(names)
+    stand_ins: dict[str, list[str]] = {}
+    for name in sorted(known):
+        for symbol in {f"{coin}-USD" for coin in coins_of(name)} & set(wanted):
+            stand_ins.setdefault(symbol, []).append(name)
+    return {found[0]: symbol for symbol, found in stand_ins.items() if symbol not in known and len(found) == 1}
+
+
+def coins_of(name: str) -> set[str]:
+    """Return which coins a pair may be of, against the dollar or a dollar coin: DOTUSD is DOT in USD, or DO in TUSD.
+
+    None for anything else, a perpetual included.
+    """
+    text = name.upper()
+    found: set[str] = set()
+    if ":" in text:
+        return found
+    for money in MONEY:
+        coin = text.removesuffix(money)
+        bare = coin.rstrip("-/_")
+        if coin != text and bare.isalnum() and 2 <= len(bare) <= 10:
+            found.add(_KRAKEN.get(bare, bare))
+    return found

@@ -1,0 +1,116 @@
+"""Text that stands for numbers: one decimal mark a file, settled by what is written, never by the machine's locale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from wealtharena.data.reading.settled import Ledger
+from wealtharena.errors import DataError
+
+FloatArray = npt.NDArray[np.float64]
+_ABSENT: Final = ("", "nan", "na", "n/a", "#n/a", "<na>", "null", "none", "-", "--")
+_PLAIN: Final = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+_SIZES: Final = {"K": 1e3, "M": 1e6, "B": 1e9}
+
+
+def to_numbers(columns: Mapping[str, pd.Series], ledger: Ledger) -> dict[str, pd.Series]:
+    """Return the columns as float64, NaN where a cell says that there is nothing.
+
+    Raises:
+        DataError: a cell is no number, or the file does not show which mark is the decimal one.
+    """
+    texts = {name: _text(values) for name, values in columns.items() if not _is_number(values)}
+    mark = _decimal_mark(texts, ledger.name) if texts else "."
+    if texts:
+        ledger.settle("decimal mark", "comma" if mark == "," else "point")
+    made: dict[str, pd.Series] = {}
+    for name, values in columns.items():
+        if name in texts:
+            numbers = _parse(texts[name], mark, name, ledger.name)
+        elif pd.api.types.is_bool_dtype(values):
+            raise DataError(f"{ledger.name}: {name} holds true and false, not numbers", hint="correct the file")
+        else:
+            numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
+        made[name] = pd.Series(numbers, index=values.index)
+    return made
+
+
+def _is_number(values: pd.Series) -> bool:
+    return bool(pd.api.types.is_numeric_dtype(values))
+
+
+def _text(values: pd.Series) -> pd.Series:
+    text: pd.Series = values.astype("string").fillna("").str.strip()
+    return (
+        text.str.replace(r"^([+-]?)[$€£]", r"\1", regex=True) if text.str.contains(r"[$€£]", regex=True).any() else text
+    )
+
+
+def _decimal_mark(texts: Mapping[str, pd.Series], where: str) -> str:
+    """Return the decimal mark that all cells together show.
+
+    Raises:
+        DataError: cells contradict each other, or `1,234` might be either number.
+    """
+    point, comma, unsure = False, False, ""
+    for values in texts.values():
+        marked = values[values.str.contains(",", regex=False)]
+        if len(marked):
+            both = marked.str.contains(".", regex=False)
+            last_comma = marked.str.rfind(",") > marked.str.rfind(".")
+            comma |= bool((both & last_comma).any())
+            point |= bool((both & ~last_comma).any())
+            alone = marked[~both]
+            grouped = alone.str.fullmatch(r"[+-]?\d{1,3}(,\d{3})+")
+            point |= bool(alone.str.fullmatch(r"[+-]?\d{1,3}(,\d{3}){2,}").any())
+            comma |= bool((~grouped & (alone.str.count(",") == 1)).any())
+            unsure = unsure or (str(alone[grouped].iloc[0]) if grouped.any() else "")
+        dotted = values[values.str.contains(".", regex=False) & ~values.str.contains(",", regex=False)]
+        if len(dotted):
+            several = dotted.str.count(r"\.") > 1
+            comma |= bool(several.any())
+            point |= bool((~several & ~dotted.str.fullmatch(r"[+-]?[1-9]\d{0,2}\.\d{3}")).any())
+    if point and comma:
+        raise DataError(
+            f"{where}: some numbers have a decimal point and others a decimal comma", hint="write all with a point"
+        )
+    if unsure and not point and not comma:
+        raise DataError(
+            f"{where}: {unsure} may be {unsure.replace(',', '')} or {unsure.replace(',', '.')}",
+            hint="write numbers with a decimal point and no thousands mark",
+        )
+    return "," if comma else "."
+
+
+def _parse(text: pd.Series, mark: str, name: str, where: str) -> FloatArray:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    thousands = "." if mark == "," else ","
+    clean = text
+    if clean.str.contains(rf"[{thousands}' \u00a0\u202f]", regex=True).any():
+        grouped = clean.str.fullmatch(rf"[+-]?\d{{1,3}}([{thousands}' \u00a0\u202f]\d{{3}})+([{mark}]\d*)?")
+        clean = clean.where(~grouped, clean.str.replace(rf"[{thousands}' \u00a0\u202f]", "", regex=True))
+    if mark == ",":
+        clean = clean.where(clean.str.contains(".", regex=False), clean.str.replace(",", ".", regex=False))
+    factor: FloatArray = np.ones(len(clean))
+    if name.endswith("volume") and clean.str.fullmatch(r"[\d.]+[KMBkmb]").any():
+        letter = clean.str.extract(r"([KMBkmb])$")[0].str.upper()
+        factor = np.asarray(letter.map(_SIZES).fillna(1.0), dtype=np.float64)
+        clean = clean.str.replace(r"[KMBkmb]$", "", regex=True)
+    cells = pa.array(clean.to_numpy(dtype=object), type=pa.string())
+    good = pc.match_substring_regex(cells, _PLAIN)
+    absent = pc.is_in(pc.utf8_lower(cells), value_set=pa.array(_ABSENT))
+    bad = pc.invert(pc.or_(good, absent)).to_numpy(zero_copy_only=False)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise DataError(
+            f"{where}: {name} in row {row + 1} is {text.iloc[row]!r}, not a number", hint="correct the file"
+        )
+    numbers = pc.cast(pc.if_else(good, cells, None), pa.float64()).to_numpy(zero_copy_only=False)
+    return np.asarray(numbers, dtype=np.float64) * factor

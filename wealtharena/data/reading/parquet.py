@@ -1,0 +1,56 @@
+"""A Parquet file as a table of columns: index levels and several header rows are columns too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from wealtharena.data.reading.layouts import wide_to_long
+from wealtharena.data.reading.settled import Ledger
+from wealtharena.errors import DataError
+
+
+def read_parquet(path: Path, ledger: Ledger) -> pd.DataFrame:
+    """Return the file's table, its index levels among the columns where they hold more than a count of rows.
+
+    Raises:
+        DataError: the file is no Parquet file.
+    """
+    import pyarrow as pa
+
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise DataError(f"{path.name} is not a readable Parquet file", hint="write it again, or use CSV") from error
+    ledger.rows = len(frame)
+    return flattened(frame, ledger)
+
+
+def flattened(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
+    """Return a table without index and with one row of names, from any that pandas can hold."""
+    if isinstance(frame.columns, pd.MultiIndex):
+        rows = [[""] + [str(key[level]) for key in frame.columns] for level in range(frame.columns.nlevels)]
+        body = frame.reset_index()
+        return wide_to_long(rows, body.set_axis(range(body.shape[1]), axis=1), ledger)
+    index = frame.index
+    if isinstance(index, pd.MultiIndex):
+        names = [_level_name(index.get_level_values(i), index.names[i], i) for i in range(index.nlevels)]
+        frame = frame.drop(columns=[name for name in names if name in frame.columns])
+        ledger.settle("index levels", ", ".join(names))
+        return frame.set_axis(index.set_names(names), axis=0).reset_index()
+    if isinstance(index, pd.RangeIndex) or (index.name is None and pd.api.types.is_integer_dtype(index)):
+        return frame.reset_index(drop=True)
+    name = _level_name(index, index.name, 0)
+    if name in frame.columns:
+        return frame.reset_index(drop=True)
+    ledger.settle("index levels", name)
+    return frame.rename_axis(name).reset_index()
+
+
+def _level_name(values: pd.Index, name: object, place: int) -> str:
+    if name is not None:
+        return str(name)
+    if isinstance(values, pd.DatetimeIndex):
+        return "timestamp"
+    return "symbol" if pd.api.types.is_string_dtype(values) and place < 2 else f"level_{place}"

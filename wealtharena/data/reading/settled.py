@@ -1,0 +1,72 @@
+"""What reading a file settled, what it noticed and what it had to leave out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Settled:
+    """One file's answers, in the order in which they were found.
+
+    `facts` are (topic, answer) for a table; `notes` are the sentences that a report must carry; `dropped` counts rows
+    that were left out, by cause.
+    """
+
+    name: str
+    rows: int
+    facts: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+    dropped: tuple[tuple[str, int], ...]
+
+
+@dataclass
+class Ledger:
+    """Where the steps of reading one file write down what they settle."""
+
+    name: str
+    rows: int = 0
+    facts: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    dropped: dict[str, int] = field(default_factory=dict)
+
+    def settle(self, topic: str, answer: str) -> None:
+        """Write down the answer to one question."""
+        self.facts[topic] = answer
+
+    def note(self, sentence: str) -> None:
+        """Keep a sentence that the report must carry."""
+        self.notes.append(f"{self.name}: {sentence}")
+
+    def drop(self, cause: str, rows: int) -> None:
+        """Count rows that were left out."""
+        if rows:
+            self.dropped[cause] = self.dropped.get(cause, 0) + rows
+
+    def close(self) -> Settled:
+        """Return what was settled."""
+        said = [f"{self.name}: {count} of {self.rows} rows left out: {cause}" for cause, count in self.dropped.items()]
+        facts = tuple(self.facts.items())
+        return Settled(self.name, self.rows, facts, (*self.notes, *said), tuple(self.dropped.items()))
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """One table a symbol, and what was settled file by file.
+
+    A table has `timestamp` (UTC; a bar of a day or longer at 00:00 of its date at the venue), `close` and those of open,
+    high, low, volume, dividend, split and adjclose that the file has. `volume_kind` says by symbol what the column
+    itself tells of its volume: units, account (money), or unknown.
+    """
+
+    tables: dict[str, pd.DataFrame]
+    settled: tuple[Settled, ...]
+    volume_kind: dict[str, str] = field(default_factory=dict)
+    adjusted: dict[str, str] = field(default_factory=dict)  # symbols whose layout itself says how prices are adjusted
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return every sentence for the report."""
+        return tuple(note for item in self.settled for note in item.notes)

@@ -1,0 +1,247 @@
+"""When a bar was: text, dates, datetimes and epochs read to the instant, each by its own form and size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from wealtharena.errors import DataError
+
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+_CLOCK: Final = (
+    r"(?:[T ,]+(?P<hour>\d{1,2})(?:[:.](?P<minute>\d{2}))?(?::(?P<second>\d{2}))?(?:[.,](?P<fraction>\d{1,9}))?"
+    r"(?:[ -]?(?P<half>[AaPp])\.?[Mm]\.?)?)?"
+)
+_ZONE: Final = r"(?: ?(?P<zone>Z|z|(?:UTC|GMT)?[+-]\d{2}:?\d{2}(?::00)?|(?:UTC|GMT)?[+-]\d{2}|UTC|GMT))?"
+_MONTHS: Final = {
+    name: place + 1
+    for place, name in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"])
+}
+_FORMS: Final = {
+    "year first": rf"^(?P<year>\d{{4}})[-/.](?P<month>\d{{1,2}})[-/.](?P<day>\d{{1,2}}){_CLOCK}{_ZONE}$",
+    "day or month first": rf"^(?P<first>\d{{1,2}})[-/.](?P<next>\d{{1,2}})[-/.](?P<year>\d{{4}}){_CLOCK}{_ZONE}$",
+    "day and month's name": rf"^(?P<day>\d{{1,2}})[- ](?P<name>[A-Za-z]{{3,9}})\.?,?[- ](?P<year>\d{{4}}){_CLOCK}{_ZONE}$",
+    "month's name and day": rf"^(?P<name>[A-Za-z]{{3,9}})\.? (?P<day>\d{{1,2}}),? (?P<year>\d{{4}}){_CLOCK}{_ZONE}$",
+    "digits": rf"^(?P<year>\d{{4}})(?P<month>\d{{2}})(?P<day>\d{{2}})[T ](?P<hour>\d{{2}}):?(?P<minute>\d{{2}}):?"
+    rf"(?P<second>\d{{2}})?{_ZONE}$",
+}
+_UNITS: Final = (("s", 10**9), ("ms", 10**6), ("us", 10**3), ("ns", 1))  # unit, nanoseconds
+_EARLIEST, _LATEST = 10**17, 4_260_000_000 * 10**9  # 1973 to 2104 in ns: where one unit's stamps end, the next begin
+_DAY_NS: Final = 86_400 * 10**9
+_HINT: Final = "write them like 2024-01-31 or 2024-01-31T15:00:00Z"
+
+
+@dataclass(frozen=True, eq=False)
+class Stamps:
+    """Times as written and as instants, in ns since 1970; where no zone is written both are the same.
+
+    `zoned` says whether instants are known, `offset` whether that is by a written offset other than UTC's.
+    """
+
+    wall: IntArray
+    instants: IntArray
+    zoned: bool
+    offset: bool
+    form: str
+
+    @property
+    def whole_days(self) -> bool:
+        """Return whether no stamp has a time of day."""
+        return bool((self.wall % _DAY_NS == 0).all())
+
+
+def parse(values: pd.Series, where: str) -> Stamps:
+    """Return the stamps of a column.
+
+    Raises:
+        DataError: a cell is empty, is no time, or might be two different ones; the first such row is named.
+    """
+    if pd.api.types.is_bool_dtype(values):
+        raise DataError(f"{where}: a timestamp cannot be read: it is true or false", hint=_HINT)
+    if isinstance(values.dtype, pd.PeriodDtype):
+        values = values.dt.to_timestamp()
+    if pd.api.types.is_datetime64_any_dtype(values):
+        return _typed(values, where)
+    if pd.api.types.is_numeric_dtype(values):
+        return _numeric(values.to_numpy(dtype=np.float64, na_value=np.nan), values, where)
+    codes, unique = pd.factorize(values.astype("string").str.strip().fillna(""))
+    text = pd.Series(unique, dtype="string")
+    empty = np.asarray(text.str.lower().isin(["", "nan", "nat", "none", "null", "<na>"]), dtype=bool)
+    if empty.any():
+        raise _no_stamp(np.flatnonzero(empty[codes]), where)
+    if text.str.fullmatch(r"-?\d+(\.\d*)?").all():
+        read = _numeric(text.to_numpy(dtype=np.float64), text, where)
+    else:
+        read = _written(text, codes, where)
+    return Stamps(read.wall[codes], read.instants[codes], read.zoned, read.offset, read.form)
+
+
+def clock(values: pd.Series) -> IntArray | None:
+    """Return times of day in ns where a column holds nothing else (09:30, 9:30:00 PM, 093000); None otherwise."""
+    text = values.astype("string").str.strip().fillna("")
+    if pd.api.types.is_float_dtype(values):
+        text = text.str.removesuffix(".0")
+    if text.str.fullmatch(r"\d{1,6}").all():
+        width = 6 if text.str.len().max() > 4 else 4
+        digits = text.str.zfill(width)
+        parts = pd.DataFrame({0: digits.str[:2], 1: digits.str[2:4], 2: digits.str[4:6], 3: "", 4: ""})
+    else:
+        pattern = r"^(\d{1,2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)? ?([AaPp]?)[Mm]?$"
+        parts = text.str.extract(pattern)
+        if parts[0].isna().any():
+            return None
+    half = parts[4].fillna("").str.lower()
+    hour = _whole(parts[0])
+    hour = np.where(half == "p", hour % 12 + 12, np.where(half == "a", hour % 12, hour))
+    minute, second = _whole(parts[1]), _whole(parts[2])
+    if (hour > 23).any() or (minute > 59).any() or (second > 59).any():
+        return None
+    return np.asarray((hour * 3600 + minute * 60 + second) * 10**9, dtype=np.int64)
+
+
+def _typed(values: pd.Series, where: str) -> Stamps:
+    missing = values.isna().to_numpy()
+    if missing.any():
+        raise _no_stamp(np.flatnonzero(missing), where)
+    zone = values.dt.tz
+    index = pd.DatetimeIndex(values).as_unit("ns")
+    if zone is None:
+        return Stamps(index.asi8, index.asi8, False, False, "datetimes without a zone")
+    instants, wall = index.tz_convert("UTC").asi8, index.tz_localize(None).asi8
+    return Stamps(wall, instants, True, bool((instants != wall).any()), f"datetimes in {zone}")
+
+
+def _numeric(numbers: npt.NDArray[np.float64], cells: pd.Series, where: str) -> Stamps:
+    if np.isnan(numbers).any():
+        raise _no_stamp(np.flatnonzero(np.isnan(numbers)), where)
+    compact = _compact(numbers)
+    if compact is not None:
+        return Stamps(compact, compact, False, False, "dates of digits (20240131)")
+    whole: IntArray = np.trunc(numbers).astype(np.int64)
+    if pd.api.types.is_integer_dtype(cells):
+        whole = np.asarray(cells, dtype=np.int64)
+    elif not pd.api.types.is_numeric_dtype(cells):
+        whole = np.asarray(cells.str.split(".").str[0], dtype=np.int64)
+    instants = np.zeros(len(whole), dtype=np.int64)
+    unit_of = np.full(len(whole), "", dtype="U2")
+    for unit, scale in _UNITS:
+        inside = (whole >= _EARLIEST // scale) & (whole < _LATEST // scale)
+        instants[inside] = whole[inside] * scale + _part(numbers[inside], scale)
+        unit_of[inside] = unit
+    known = set(unit_of) - {""}
+    odd = unit_of == ""
+    if odd.any():
+        only = dict(_UNITS).get(next(iter(known))) if len(known) == 1 else None
+        if only is None or (np.abs(whole[odd]) >= _EARLIEST // only).any() or odd.mean() > 0.9:
+            row = int(np.flatnonzero(odd)[0])
+            raise DataError(f"{where}: {cells.iloc[row]} in row {row + 1} is no date and no epoch", hint=_HINT)
+        instants[odd] = whole[odd] * only
+    form = "epochs in " + " and ".join(unit for unit, _ in _UNITS if unit in known)
+    return Stamps(instants, instants, True, False, form)
+
+
+def _part(numbers: npt.NDArray[np.float64], scale: int) -> IntArray:
+    """Return what stands behind the point of an epoch in seconds, in ns; finer ones have no part worth keeping."""
+    if scale != 10**9:
+        return np.zeros(len(numbers), dtype=np.int64)
+    return np.round((numbers - np.trunc(numbers)) * 1e6).astype(np.int64) * 1000
+
+
+def _compact(numbers: npt.NDArray[np.float64]) -> IntArray | None:
+    """Return the times where all numbers are dates such as 20240131, 202401311530 or 20240131153000; else None."""
+    if not len(numbers) or (numbers != np.trunc(numbers)).any():
+        return None
+    for digits, low in ((8, 1e7), (12, 1e11), (14, 1e13)):
+        if ((numbers >= low) & (numbers < 10 * low)).all():
+            whole = numbers.astype(np.int64)
+            date, time = whole // 10 ** (digits - 8), whole % 10 ** (digits - 8)
+            if ((date < 18_000_101) | (date > 21_001_231)).any():
+                return None
+            time = time * (100 if digits == 12 else 1)
+            hour, minute, second = time // 10_000, time // 100 % 100, time % 100
+            days = _days(date // 10_000, date // 100 % 100, date % 100)
+            if days is None or (hour > 23).any() or (minute > 59).any() or (second > 59).any():
+                return None
+            return np.asarray(days * _DAY_NS + (hour * 3600 + minute * 60 + second) * 10**9, dtype=np.int64)
+    return None
+
+
+def _days(year: IntArray, month: IntArray, day: IntArray) -> IntArray | None:
+    """Return days since 1970, or None where one is not on the calendar."""
+    if ((month < 1) | (month > 12) | (day < 1) | (day > 31) | (year < 1678) | (year > 2261)).any():
+        return None
+    months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
+    dates = months.astype("datetime64[D]") + (day - 1).astype("timedelta64[D]")
+    if (dates.astype("datetime64[M]") != months).any():
+        return None
+    return np.asarray(dates.astype(np.int64))
+
+
+def _written(text: pd.Series, codes: IntArray, where: str) -> Stamps:
+    """Return times written out: all in one form, with an offset or without."""
+    found = [(form, text.str.extract(pattern)) for form, pattern in _FORMS.items()]
+    form, parts = max(found, key=lambda item: int(item[1]["year"].notna().sum()))
+    lost = parts["year"].isna().to_numpy()
+    if lost.any():
+        row = int(np.flatnonzero(lost[codes])[0])
+        shown = text.iloc[int(codes[row])]
+        raise DataError(f"{where}: a timestamp cannot be read: {shown!r} in row {row + 1}", hint=_HINT)
+    year = _whole(parts["year"])
+    month, day = _month_and_day(parts, where)
+    days = _days(year, month, day)
+    hour, minute, second = (_whole(parts[name]) for name in ("hour", "minute", "second"))
+    if "half" in parts:
+        half = parts["half"].fillna("").str.lower().to_numpy()
+        hour = np.where(half == "p", hour % 12 + 12, np.where(half == "a", hour % 12, hour))
+    if days is None or (hour > 23).any() or (minute > 59).any() or (second > 59).any():
+        raise DataError(f"{where}: a timestamp cannot be read: one is not on the calendar", hint=_HINT)
+    wall = days * _DAY_NS + (hour * 3600 + minute * 60 + second) * 10**9
+    if "fraction" in parts:
+        wall = wall + _whole(parts["fraction"].fillna("").str.ljust(9, "0"))
+    zone = parts["zone"].fillna("")
+    zoned = (zone != "").to_numpy()
+    if zoned.any() and not zoned.all():
+        raise DataError(f"{where}: some timestamps have a zone and others have none", hint="write all in one zone")
+    shift = _offsets(zone)
+    return Stamps(wall, wall - shift, bool(zoned.all()), bool((shift != 0).any()), f"text, {form}")
+
+
+def _month_and_day(parts: pd.DataFrame, where: str) -> tuple[IntArray, IntArray]:
+    if "name" in parts:
+        month = parts["name"].str[:3].str.lower().map(_MONTHS)
+        if month.isna().any():
+            name = parts["name"][month.isna()].iloc[0]
+            raise DataError(f"{where}: a timestamp cannot be read: {name!r} is no month", hint=_HINT)
+        return np.asarray(month, dtype=np.int64), _whole(parts["day"])
+    if "first" not in parts:
+        return _whole(parts["month"]), _whole(parts["day"])
+    first, second = _whole(parts["first"]), _whole(parts["next"])
+    if (first > 12).any() and not (second > 12).any():
+        return second, first
+    if (second > 12).any() and not (first > 12).any():
+        return first, second
+    if (first == second).all():
+        return first, second
+    shown = f"{parts['first'].iloc[0]}/{parts['next'].iloc[0]}"
+    raise DataError(f"{where}: dates like {shown} may mean day or month first", hint="write them like 2024-01-31")
+
+
+def _offsets(zone: pd.Series) -> IntArray:
+    """Return written offsets from UTC in ns."""
+    parts = zone.str.extract(r"([+-])(\d{2}):?(\d{2})?")
+    sign = np.where(parts[0].fillna("+").to_numpy() == "-", -1, 1)
+    return np.asarray(sign * (_whole(parts[1]) * 3600 + _whole(parts[2]) * 60) * 10**9, dtype=np.int64)
+
+
+def _whole(text: pd.Series) -> IntArray:
+    return np.asarray(pd.to_numeric(text.fillna("0").replace("", "0")).to_numpy(dtype=np.int64))
+
+
+def _no_stamp(rows: npt.NDArray[np.intp], where: str) -> DataError:
+    return DataError(f"{where}: row {int(rows[0]) + 1} has no timestamp", hint="correct the file or drop the row")

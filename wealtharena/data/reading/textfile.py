@@ -1,0 +1,217 @@
+"""A text file as a sheet of text cells: encoding, separator, preamble and header are settled, nothing is a number yet."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+
+from wealtharena.data.reading.columns import role_of
+from wealtharena.data.reading.layouts import headless_names, wide_to_long
+from wealtharena.data.reading.settled import Ledger
+from wealtharena.errors import DataError
+
+_SEPARATORS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+_PEEK: Final = 60  # lines that are looked at to find the header
+_BOMS: Final = (
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+
+
+@dataclass(frozen=True)
+class _Head:
+    """Where the table begins: `rows` are its header rows, `start` the offset of the first row of data."""
+
+    separator: str
+    rows: list[list[str]]
+    start: int
+    preamble: int
+
+
+def read_text(path: Path, ledger: Ledger) -> pd.DataFrame:
+    """Return the file's table with every cell as text; a file with a header and no rows gives an empty one.
+
+    Raises:
+        DataError: the bytes are no text, no separator makes a table of it, or its rows do not fit its header.
+    """
+    text = _decode(path, ledger)
+    head = _head(text, ledger)
+    ledger.settle("separator", _SEPARATORS[head.separator])
+    if head.preamble:
+        ledger.settle("preamble", f"{head.preamble} lines above the header are passed over")
+    if not head.rows:
+        return _headless(text, head, ledger)
+    ledger.settle("header", f"line {head.preamble + 1}" + (f", {len(head.rows)} rows" if len(head.rows) > 1 else ""))
+    body, names = _body(text[head.start :], head, ledger)
+    if len(head.rows) > 1:
+        return wide_to_long(head.rows, body.set_axis(range(body.shape[1]), axis=1), ledger)
+    return body.set_axis(names, axis=1)
+
+
+def _decode(path: Path, ledger: Ledger) -> str:
+    content = path.read_bytes()
+    if content[:2] == b"\x1f\x8b":
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError) as error:
+            raise _unreadable(path, "its compression is broken") from error
+    encoding = next((name for mark, name in _BOMS if content.startswith(mark)), None)
+    if encoding is None and b"\x00" in content[:2000]:
+        zeros = content[:2000].count(b"\x00", 0)
+        if zeros < 0.3 * min(len(content), 2000):
+            raise _unreadable(path, "it holds bytes that are no text")
+        encoding = "utf-16-le" if content[1:2] == b"\x00" else "utf-16-be"
+    for attempt in [encoding] if encoding else ["utf-8", "cp1252"]:
+        try:
+            text = content.decode(attempt)
+        except UnicodeDecodeError:
+            continue
+        ledger.settle("encoding", attempt.removesuffix("-sig"))
+        return text.replace("\r\n", "\n").replace("\r", "\n")
+    raise _unreadable(path, "its encoding is unknown")
+
+
+def _unreadable(path: Path, why: str) -> DataError:
+    return DataError(f"{path.name} is not a readable CSV file: {why}", hint="save it as CSV in UTF-8")
+
+
+def _head(text: str, ledger: Ledger) -> _Head:
+    """Return the separator and header rows under which most columns have a name that is known."""
+    lines = text[: 1 << 18].split("\n")[:_PEEK]
+    best = (0, 0, "", 0)
+    for separator in _SEPARATORS:
+        for place, cells in enumerate(_cells(lines, separator)):
+            roles = len({role_of(cell) for cell in cells} - {None})
+            best = max(best, (roles, -place, separator, len(cells)), key=lambda item: item[:2])
+    roles, place, separator, width = best[0], -best[1], best[2], best[3]
+    if roles < 2:
+        return _no_names(lines, ledger)
+    grid = _cells(lines, separator)
+    data = next((i for i in range(place + 1, len(grid)) if _is_data(grid[i])), len(grid))
+    first = place
+    while first > 0 and len(grid[first - 1]) == width and any(grid[first - 1]):
+        first -= 1
+    rows = [row for row in grid[first:data] if len(row) == width and any(row)]
+    rows = _header_rows(rows, grid[place], ledger.name)
+    start = sum(len(line) + 1 for line in lines[:data])
+    return _Head(separator, rows, min(start, len(text)), place if len(rows) == 1 else first)
+
+
+def _header_rows(rows: list[list[str]], names: list[str], where: str) -> list[list[str]]:
+    """Return the rows that make up the header: one, or those of a table with a column a field and ticker."""
+    roles = [role_of(cell) for cell in names]
+    corners = [row[0].lower() for row in rows if row is not names]
+    wide = "symbol" not in roles[1:] and any(
+        corner in ("", "ticker", "tickers", "symbol", "price") for corner in corners
+    )
+    others = [row for row in rows if row is not names and any(row[1:])]
+    if len(rows) == 1 or not (others or len(roles) != len(set(roles))):
+        return [names]
+    if wide or (len(rows) > 1 and corners and role_of(corners[0]) == "timestamp"):
+        return rows
+    if all(len([cell for cell in row if cell]) <= 1 for row in others):
+        return [names]  # a title in a row of its own
+    raise DataError(
+        f"{where} has several header rows, and none of them names prices",
+        hint="use long form: one row a bar and symbol",
+    )
+
+
+def _no_names(lines: list[str], ledger: Ledger) -> _Head:
+    """Return the head of a file whose first row holds data already; its columns are known by their number alone."""
+    for separator in _SEPARATORS:
+        cells = [row for row in _cells(lines, separator) if any(row)]
+        if len(cells) >= 2 and len(cells[0]) >= 6 and all(_is_data(row) for row in cells[:2]):
+            return _Head(separator, [], 0, 0)
+    shown = lines[0][:80] if lines else ""
+    raise DataError(
+        f"{ledger.name} has no column for timestamp and close; it has {shown.replace(',', ', ') or 'nothing'}",
+        hint="name them timestamp, symbol, open, high, low, close, volume",
+    )
+
+
+def _cells(lines: list[str], separator: str) -> list[list[str]]:
+    try:
+        return [
+            [cell.strip() for cell in row]
+            for line in lines
+            for row in (list(csv.reader([line], delimiter=separator)) or [[]])
+        ]
+    except csv.Error:
+        return [[] for _ in lines]
+
+
+def _is_data(cells: list[str]) -> bool:
+    """Return whether a row holds figures: at least one cell besides the first begins with a digit."""
+    return any(cell.lstrip("+-$.")[:1].isdigit() for cell in cells[1:]) and any(cells[:1] + cells[1:2])
+
+
+def _headless(text: str, head: _Head, ledger: Ledger) -> pd.DataFrame:
+    width = Counter(len(row) for row in _cells(text[: 1 << 16].split("\n")[:_PEEK], head.separator) if any(row))
+    count = width.most_common(1)[0][0]
+    body, _ = _body(text, _Head(head.separator, [[""] * count], 0, 0), ledger)
+    return body.set_axis(headless_names(body, ledger), axis=1)
+
+
+def _body(text: str, head: _Head, ledger: Ledger) -> tuple[pd.DataFrame, list[str]]:
+    """Return the rows as text, and the names of their columns; rows of another width are counted and left out."""
+    names = list(head.rows[-1] if len(head.rows) > 1 else head.rows[0])
+    frame, odd = _parse(text, head.separator, len(names))
+    wider = [row for row in odd if row == len(names) + 1]
+    if not len(frame) and len(wider) == len(odd) and odd:
+        frame, odd = _parse(text, head.separator, len(names) + 1)
+        if (frame.iloc[:, -1].str.strip() == "").all():
+            frame = frame.iloc[:, :-1]
+        elif frame.iloc[:, 0].str.fullmatch(r"\d{1,9}").all():
+            names = ["", *names]
+        else:
+            raise DataError(
+                f"{ledger.name}: every row has {len(names) + 1} cells and the header {len(names)}",
+                hint="name every column; a decimal comma needs another separator, or quotes",
+            )
+    total = len(frame) + len(odd)
+    if not len(frame) and odd:
+        raise DataError(
+            f"{ledger.name}: its rows have {odd[0]} cells and its header {len(names)}",
+            hint="a decimal comma needs another separator, or quotes",
+        )
+    ledger.rows = total
+    ledger.drop("another number of cells than the header has", len(odd))
+    again = (frame == names).all(axis=1).to_numpy() if len(frame) and any(names) else None
+    if again is not None and again.any():
+        ledger.drop("the header once more", int(again.sum()))
+        frame = frame[~again].reset_index(drop=True)
+    return frame, names
+
+
+def _parse(text: str, separator: str, width: int) -> tuple[pd.DataFrame, list[int]]:
+    import pyarrow as pa
+    from pyarrow import csv as table_csv
+
+    odd: list[int] = []
+
+    def skip(row: object) -> str:
+        odd.append(int(row.actual_columns))  # type: ignore[attr-defined]  # pyarrow's InvalidRow has no types
+        return "skip"
+
+    names = [f"c{i}" for i in range(width)]
+    if not text.strip():
+        return pd.DataFrame({name: pd.Series(dtype="str") for name in names}), odd
+    made = table_csv.read_csv(
+        io.BytesIO(text.encode()),
+        read_options=table_csv.ReadOptions(column_names=names, use_threads=False, block_size=1 << 26),
+        parse_options=table_csv.ParseOptions(delimiter=separator, invalid_row_handler=skip),
+        convert_options=table_csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, quoted_strings_can_be_null=False
+        ),
+    )
+    return made.to_pandas().astype("str"), odd

@@ -1,0 +1,91 @@
+"""What a symbol's suffix says of its venue: currency, whether quotes are in hundredths of it, and the time zone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from wealtharena.config.specs.asset import AssetSpec
+from wealtharena.data import calendars, currency
+
+
+@dataclass(frozen=True)
+class Quote:
+    """How a symbol is quoted: `scale` turns a quote into `currency`; `said` is what a report must say about it."""
+
+    currency: str
+    scale: float = 1.0
+    said: str = ""
+
+
+# suffix -> currency, hundredths of it or not, time zone
+_VENUES: Final = {
+    "AX": "AUD Australia/Sydney", "NZ": "NZD Pacific/Auckland", "T": "JPY Asia/Tokyo", "JP": "JPY Asia/Tokyo",
+    "HK": "HKD Asia/Hong_Kong", "SS": "CNY Asia/Shanghai", "SH": "CNY Asia/Shanghai", "SZ": "CNY Asia/Shanghai",
+    "BJ": "CNY Asia/Shanghai", "KS": "KRW Asia/Seoul", "KQ": "KRW Asia/Seoul", "TW": "TWD Asia/Taipei",
+    "TWO": "TWD Asia/Taipei", "NS": "INR Asia/Kolkata", "BO": "INR Asia/Kolkata", "SI": "SGD Asia/Singapore",
+    "KL": "MYR Asia/Kuala_Lumpur", "JK": "IDR Asia/Jakarta", "BK": "THB Asia/Bangkok", "SR": "SAR Asia/Riyadh",
+    "TA": "ILS/100 Asia/Jerusalem", "IS": "TRY Europe/Istanbul", "JO": "ZAR/100 Africa/Johannesburg",
+    "L": "GBP/100 Europe/London", "UK": "GBP/100 Europe/London", "IR": "EUR Europe/Dublin", "PA": "EUR Europe/Paris",
+    "DE": "EUR Europe/Berlin", "F": "EUR Europe/Berlin", "SG": "EUR Europe/Berlin", "MU": "EUR Europe/Berlin",
+    "AS": "EUR Europe/Amsterdam", "BR": "EUR Europe/Brussels", "LS": "EUR Europe/Lisbon", "MI": "EUR Europe/Rome",
+    "MC": "EUR Europe/Madrid", "HE": "EUR Europe/Helsinki", "VI": "EUR Europe/Vienna", "AT": "EUR Europe/Athens",
+    "SW": "CHF Europe/Zurich", "ST": "SEK Europe/Stockholm", "OL": "NOK Europe/Oslo", "CO": "DKK Europe/Copenhagen",
+    "IC": "ISK Atlantic/Reykjavik", "WA": "PLN Europe/Warsaw", "PR": "CZK Europe/Prague", "BD": "HUF Europe/Budapest",
+    "RO": "RON Europe/Bucharest", "TO": "CAD America/Toronto", "V": "CAD America/Toronto", "NE": "CAD America/Toronto",
+    "CN": "CAD America/Toronto", "MX": "MXN America/Mexico_City", "SA": "BRL America/Sao_Paulo",
+    "BA": "ARS America/Argentina/Buenos_Aires", "SN": "CLP America/Santiago", "US": "USD America/New_York",
+}  # fmt: skip
+_PREFIXES: Final = {"SH": "SS", "SZ": "SZ"}  # qlib's SH600000
+_CLASSES: Final = frozenset({"A", "B", "C", "D", "K", "U", "W", "WS", "UN", "RT", "P"})  # BRK.B: a class of share
+_SMALL: Final = {"GBX": "GBP", "GBP_PENCE": "GBP", "GBp": "GBP", "ZAc": "ZAR", "ZAC": "ZAR", "ILA": "ILS"}
+
+
+def quote_of(symbol: str, asset: AssetSpec) -> Quote:
+    """Return how a symbol is quoted: as configured, a pair's own currency, its venue's, the universe's."""
+    configured = asset.instrument.currencies.get(symbol)
+    if configured is not None:
+        return Quote(_SMALL[configured], 0.01) if configured in _SMALL else Quote(configured)
+    if asset.market == "forex":
+        pair = currency.split_pair(symbol)
+        return Quote(pair[1] if pair else asset.universe.currency)
+    if asset.market == "crypto":
+        return Quote(asset.universe.currency)
+    suffix = suffix_of(symbol)
+    if suffix is None:
+        return Quote(asset.universe.currency)
+    if suffix not in _VENUES:
+        own = asset.universe.currency
+        return Quote(
+            own,
+            said=f"{symbol}: the venue .{suffix} is not known, its quotes are taken as {own};"
+            f" if they are not, set asset.instrument.currencies",
+        )
+    money, hundredths, _ = _VENUES[suffix].split()[0].partition("/")
+    if not hundredths:
+        return Quote(money)
+    return Quote(
+        money,
+        0.01,
+        f"{symbol}: quotes of .{suffix} are taken as hundredths of {money} and divided by 100;"
+        f" if they are whole, set asset.instrument.currencies to {money}",
+    )
+
+
+def zone_of(symbol: str, asset: AssetSpec) -> str:
+    """Return the time zone in which a symbol's dates are meant: its venue's, else the universe's."""
+    suffix = suffix_of(symbol) if asset.market in ("stocks", "etf") else None
+    known = _VENUES.get(suffix or "")
+    return known.split()[1] if known else calendars.time_zone(asset.universe.calendar)
+
+
+def suffix_of(symbol: str) -> str | None:
+    """Return what stands for the venue: AX of BHP.AX, SS of SH600000; None where nothing does, as for BRK.B."""
+    name, _, suffix = symbol.rpartition(".")
+    if name:
+        if name.upper() in _PREFIXES and suffix.isdigit():  # baostock's sh.600000
+            return _PREFIXES[name.upper()]
+        return None if suffix.upper() in _CLASSES and suffix.upper() not in _VENUES else suffix.upper()
+    if len(symbol) == 8 and symbol[:2].upper() in _PREFIXES and symbol[2:].isdigit():
+        return _PREFIXES[symbol[:2].upper()]
+    return None
