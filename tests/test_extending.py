@@ -144,3 +144,40 @@ def test_a_provider_is_one_file_one_yaml_and_one_test(house: House) -> None:
     assert "4 passed" in done.stdout
     choices = house({}, "run.py", "--help")
     assert "clockwork" in choices.stdout, choices.stdout + choices.stderr
+
+
+BASELINE = {
+    "wealtharena/envs/baselines/last_shall_be_first.py": '''
+        """Everything in what fell most over the last bar."""
+
+        import numpy as np
+
+        from wealtharena.config.specs.baseline import BaselineSpec
+        from wealtharena.data.panel import Panel
+
+
+        def weights(panel: Panel, row: int, spec: BaselineSpec) -> np.ndarray:
+            """Return all of equity in one symbol."""
+            result = np.zeros(len(panel.symbols))
+            result[np.nanargmin(panel.close[row] / panel.close[max(row - 1, 0)])] = spec.gross
+            return result
+        ''',
+}
+
+
+def test_a_baseline_is_one_file_and_its_name_in_a_list(house: House) -> None:
+    """The line of YAML is an entry of `evaluation.baselines`; here it is typed instead."""
+    done = house(
+        BASELINE,
+        "run.py",
+        "task=backtest",
+        "data=simulated",
+        "asset=etf",
+        "backtest.baseline=last_shall_be_first",
+        "evaluation.baselines=[cash,last_shall_be_first]",
+        "evaluation.verdict.beats=[buy_and_hold,last_shall_be_first]",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "last shall be first" in done.stdout
+    refused = house({}, "run.py", "task=backtest", "backtest.baseline=last_shall_be")
+    assert "try backtest.baseline=last_shall_be_first" in refused.stdout + refused.stderr

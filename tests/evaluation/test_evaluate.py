@@ -1,12 +1,15 @@
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests.evaluation import worlds
+from wealtharena.config import compose
 from wealtharena.evaluation import backtest, comparison, evaluate, significance, stress, tables
+from wealtharena.evaluation.bootstrap import Interval
 from wealtharena.evaluation.ledger import Trials
 from wealtharena.evaluation.splits import Segment
 
@@ -81,7 +84,7 @@ def test_the_verdict_rests_on_the_baseline_that_the_rules_name(single, settings)
     evidence = single.verdict.evidence
     against = single.comparisons["buy_and_hold"].difference.sharpe
     assert (evidence.sharpe_difference, evidence.sharpe_difference_low) == (against.value, against.low)
-    rules = evaluation.verdict.model_copy(update={"beats": "momentum"})
+    rules = evaluation.verdict.model_copy(update={"beats": ("momentum",)})
     other = evaluate.evaluate(
         players(env),
         evaluation=evaluation.model_copy(update={"verdict": rules}),
@@ -90,6 +93,47 @@ def test_the_verdict_rests_on_the_baseline_that_the_rules_name(single, settings)
     )
     assert other.verdict.evidence.sharpe_difference == other.comparisons["momentum"].difference.sharpe.value
     assert "momentum" in other.verdict.rulings[0].reason
+
+
+def test_of_several_baselines_to_beat_the_hardest_decides(single, settings):
+    """Promotable only above each: one that it lost to, then one that is missing, then the least lower bound."""
+    env, evaluation = settings
+    names = ("cash", "momentum", "buy_and_hold")
+    rules = evaluation.verdict.model_copy(update={"beats": names})
+    several = evaluate.evaluate(
+        players(env),
+        evaluation=evaluation.model_copy(update={"verdict": rules, "baselines": ("cash",)}),
+        facts=facts(),
+        rng=np.random.default_rng(0),
+    )
+    assert set(several.comparisons) == set(names), "what is to be beaten is played"
+    known = {name: single.comparisons[name] for name in names}
+    assert several.verdict.evidence.beats == comparison.hardest(names, known).baseline
+    assert several.verdict.evidence.rivals == names
+    assert "the hardest of 3 to beat" in several.verdict.rulings[0].reason
+
+
+def test_the_hardest_is_lost_to_then_unknown_then_nearest():
+    def against(name, low, high):
+        difference = SimpleNamespace(sharpe=Interval((low + high) / 2, low, high))
+        return comparison.Comparison(name, difference, 1.0)
+
+    won = {"a": against("a", 0.1, 0.9), "b": against("b", 0.2, 0.5), "c": against("c", -0.3, 0.4)}
+    assert comparison.hardest(("a", "b"), won).baseline == "a"
+    assert comparison.hardest(("a", "b", "c"), won).baseline == "c"
+    assert comparison.hardest(("c", "unplayed"), won).baseline == "unplayed"
+    assert comparison.hardest(("c", "unplayed"), won).difference is None
+    lost = won | {"d": against("d", -0.5, -0.1)}
+    assert comparison.hardest(("c", "unplayed", "d"), lost).baseline == "d"
+
+
+def test_a_single_name_from_an_older_configuration_is_a_list_of_one(settings):
+    _, evaluation = settings
+    stored = evaluation.model_dump()
+    stored["verdict"]["beats"] = "momentum"
+    assert type(evaluation).model_validate(stored).verdict.beats == ("momentum",)
+    assert compose(["evaluation.verdict.beats=cash"]).evaluation.verdict.beats == ("cash",)
+    assert compose(["evaluation.verdict.beats=[cash,momentum]"]).evaluation.verdict.beats == ("cash", "momentum")
 
 
 def test_the_confidence_of_the_rules_widens_their_interval_and_not_that_of_run_json(single, settings):

@@ -112,6 +112,23 @@ def compare_group(
     return found
 
 
+def hardest(names: Sequence[str], compared: Mapping[str, Comparison]) -> Comparison:
+    """Return the comparison with that baseline of `names` that speaks most against the agent.
+
+    First one that it lost to (its upper bound below 0), then one it could not be compared with, then the one with the
+    least lower bound: where that lies above 0, so do all.
+    """
+
+    def ease(found: Comparison) -> tuple[int, float]:
+        if found.difference is None:
+            return 1, 0.0
+        low, high = found.difference.sharpe.low, found.difference.sharpe.high
+        return (0, high) if high < 0.0 else (2, low)
+
+    missing = {name: Comparison(name, None, 0.0, f"{name} was not played") for name in names}
+    return min((compared.get(name, missing[name]) for name in names), key=ease)
+
+
 def _of_group(
     agents: Sequence[Trajectory],
     baseline: Trajectory,

@@ -95,7 +95,7 @@ def evaluate(
     if any(player.window != first.window for player in players):
         raise ValueError("players must be judged over one window")
     agents = tuple(player.play() for player in players)
-    names = _with(evaluation.baselines, evaluation.verdict.beats)
+    names = tuple(dict.fromkeys((*evaluation.baselines, *evaluation.verdict.beats)))
     streams = rng.spawn(4)
     played = backtest.play_baselines(
         first.features,
@@ -112,7 +112,7 @@ def evaluate(
         players,
         agents,
         evaluation=evaluation,
-        baseline=evaluation.verdict.beats,
+        baseline=evaluation.verdict.beats[0],
         rng=streams[0],
         benchmark=facts.benchmark,
         risk_free=judged.risk_free,
@@ -138,23 +138,22 @@ def judge(
         agents, baselines, rng=streams[0], draws=evaluation.bootstrap_draws, risk_free=risk_free
     )
     rules = evaluation.verdict
-    decisive = compared.get(rules.beats)
-    if decisive is not None and rules.confidence != comparison.CONFIDENCE:
-        only = {rules.beats: baselines[rules.beats]}
-        decisive = comparison.compare_group(
+    rivals = compared
+    if rules.confidence != comparison.CONFIDENCE:
+        rivals = comparison.compare_group(
             agents,
-            only,
+            {name: baselines[name] for name in rules.beats if name in baselines},
             rng=streams[0],
             draws=evaluation.bootstrap_draws,
             risk_free=risk_free,
             confidence=rules.confidence,
-        )[rules.beats]
+        )
     ratios = np.array([values["sharpe"] if math.isfinite(values["sharpe"]) else 0.0 for values in of_agents])
     evidence = gather(
         agents,
         of_agents,
         middle,
-        decisive,
+        comparison.hardest(rules.beats, rivals),
         evaluation=evaluation,
         facts=facts,
         strategies=strategies,
@@ -179,16 +178,15 @@ def gather(
     agents: Sequence[Trajectory],
     of_agents: Sequence[Mapping[str, float]],
     middle: int,
-    against: comparison.Comparison | None,
+    against: comparison.Comparison,
     *,
     evaluation: EvaluationSpec,
     facts: Facts,
     strategies: FloatArray | None,
     risk_free: float,
 ) -> verdict.Evidence:
-    """Return what the rules of the verdict look at; `against` compares with the baseline that is to be beaten."""
-    beats = evaluation.verdict.beats
-    difference = against.difference if against is not None else None
+    """Return what the rules of the verdict look at; `against` compares with the hardest of the baselines to be beaten."""
+    difference = against.difference
     ratios = [values["sharpe"] for values in of_agents]
     known = [value for value in ratios if math.isfinite(value)]
     overfit = significance.overfitting(strategies, blocks=evaluation.cscv_blocks)
@@ -198,11 +196,12 @@ def gather(
         annual_return=float(bootstrap.interquartile_mean([v["annual_return"] for v in of_agents])),
         sharpe=float(bootstrap.interquartile_mean(known)) if known else math.nan,
         sharpe_spread=max(known) - min(known) if len(known) > 1 else None,
-        beats=beats,
+        beats=against.baseline,
+        rivals=evaluation.verdict.beats,
         sharpe_difference=difference.sharpe.value if difference else None,
         sharpe_difference_low=difference.sharpe.low if difference else None,
         sharpe_difference_high=difference.sharpe.high if difference else None,
-        years_needed=against.years_needed if against is not None and difference else None,
+        years_needed=against.years_needed if difference else None,
         dsr=deflated(agents[middle].returns - risk_free, facts.trials),
         trials=facts.trials.count,
         pbo=overfit.probability if overfit is not None else None,
@@ -243,7 +242,3 @@ def median_index(values: Sequence[float]) -> int:
     """Return the position of the (lower) median; NaN counts as least."""
     order = sorted(range(len(values)), key=lambda i: values[i] if not math.isnan(values[i]) else -math.inf)
     return order[(len(order) - 1) // 2]
-
-
-def _with(names: tuple[str, ...], needed: str) -> tuple[str, ...]:
-    return names if needed in names else (*names, needed)

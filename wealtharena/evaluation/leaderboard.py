@@ -145,9 +145,10 @@ def row(
     if paths is None or judged_together(found):
         interval = stratified_interval(np.nan_to_num(ratios), rng=rng, draws=evaluation.bootstrap_draws)
         blocks = [run.block("comparison") for run in found.runs]
+        hardest = newest.evidence.get("beats") or evaluation.verdict.beats[0]
         return line | {
             "intervals": {"sharpe": [interval.low, interval.high]},
-            "comparison": dict(blocks[-1].get(evaluation.verdict.beats) or {}) if len(blocks) == 1 else {},
+            "comparison": dict(blocks[-1].get(hardest) or {}) if len(blocks) == 1 else {},
             "comparisons": dict(blocks[-1]) if len(blocks) == 1 else {},
             "verdict": from_records(found),
         }
@@ -162,7 +163,7 @@ def row(
     compared = {name: entry.to_json() for name, entry in judged.comparisons.items()}
     return line | {
         "intervals": {"sharpe": [interval.low, interval.high]},
-        "comparison": compared.get(evaluation.verdict.beats, {}),
+        "comparison": compared.get(judged.verdict.evidence.beats, {}),
         "comparisons": compared,
         "verdict": judged.verdict.to_json(),
     }

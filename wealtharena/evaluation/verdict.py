@@ -27,7 +27,7 @@ class Evidence:
     annual_return: float  # interquartile mean over seeds, as the next one
     sharpe: float
     sharpe_spread: float | None  # largest less smallest over seeds
-    beats: str  # the baseline of the lower bound
+    beats: str  # the baseline of the lower bound, the hardest of `rivals`
     sharpe_difference: float | None
     sharpe_difference_low: float | None
     sharpe_difference_high: float | None
@@ -45,6 +45,7 @@ class Evidence:
     audit: Literal["passed", "failed"] | None  # None: not made
     openings: int  # looks at the test window so far, this one included
     risk_free_per_year: float = 0.0  # a share
+    rivals: tuple[str, ...] = ()  # all that are to be beaten
     leaks: tuple[str, ...] = ()  # numbers of the data that seem to know the next tradable return, in words
     hindsight: str | None = None  # how the universe was chosen, where that was after the test window began
     survivors: float | None = None  # share of the symbols that still trade at the end of the data
@@ -90,12 +91,13 @@ def judge(evidence: Evidence, spec: VerdictSpec) -> Verdict:
 
 
 def lower_bound(evidence: Evidence, spec: VerdictSpec) -> Ruling:
-    """The interval of the Sharpe difference to the baseline must lie above 0; below 0 it rejects."""
+    """The interval of the Sharpe difference to each baseline to beat must lie above 0; below 0 it rejects."""
     del spec
     difference, low, high = evidence.sharpe_difference, evidence.sharpe_difference_low, evidence.sharpe_difference_high
     if difference is None or low is None or high is None:
         return Ruling("lower_bound", "unproven", f"It could not be compared with {evidence.beats}.")
-    figures = f"Sharpe ratio {difference:+.2f} against {evidence.beats}, interval {low:+.2f} to {high:+.2f}"
+    among = f", the hardest of {len(evidence.rivals)} to beat," if len(evidence.rivals) > 1 else ","
+    figures = f"Sharpe ratio {difference:+.2f} against {evidence.beats}{among} interval {low:+.2f} to {high:+.2f}"
     if low > 0.0:
         return Ruling("lower_bound", "promotable", f"{figures}: above it.")
     if high < 0.0:

@@ -237,7 +237,7 @@ def spread_over(
 def _all_baselines(
     spec: ExperimentSpec, features: FeaturePanel, window: Segment, name: str, rng: np.random.Generator
 ) -> dict[str, Trajectory]:
-    names = tuple(dict.fromkeys((name, *spec.evaluation.baselines, spec.evaluation.verdict.beats)))
+    names = tuple(dict.fromkeys((name, *spec.evaluation.baselines, *spec.evaluation.verdict.beats)))
     played = backtest.play_baselines(
         features, spec.env, window, evaluation=spec.evaluation, rng=rng, benchmark=spec.asset.benchmark, names=names
     )

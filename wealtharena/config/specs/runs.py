@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from wealtharena.config.specs.base import Spec
 from wealtharena.config.specs.baseline import BaselineName
@@ -41,12 +41,20 @@ class VerdictSpec(Spec):
     max_drawdown: float = Field(lt=0, ge=-1, description="worst drawdown allowed, as a negative share")
     min_seeds: int = Field(ge=1)
     min_trades: int = Field(ge=0)
-    beats: BaselineName = Field(description="baseline that the lower bound of the Sharpe difference must beat")
+    beats: tuple[BaselineName, ...] = Field(
+        min_length=1, description="baselines; the lower bound of the Sharpe difference must lie above each"
+    )
     allow_simulated: bool = Field(description="off except in studies of the rules themselves")
     allow_unadjusted_rolls: bool
     allow_hindsight: bool = Field(description="a universe whose members were chosen after the test window began")
     implausible: float = Field(gt=0, description="a net annual Sharpe ratio above this asks for a leak, not for money")
     require_audit: bool
+
+    @field_validator("beats", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, beats: object) -> object:
+        """Take a single name for a list of one, as configurations from before have it."""
+        return (beats,) if isinstance(beats, str) else beats
 
 
 class StressSpec(Spec):
