@@ -78,3 +78,13 @@ def test_a_policy_that_returns_nonsense_is_refused():
         simulate(MARKET, lambda _: np.zeros(3), spec=SPEC, start=5)
     with pytest.raises(MarketError, match="shape"):
         simulate(MARKET, TARGETS[:10], spec=SPEC, start=5)
+
+
+@pytest.mark.parametrize("fill", ["next_open", "next_close"])
+def test_an_order_carries_the_price_as_the_market_quotes_it_beside_its_worth_in_the_account(fill):
+    spec = spec_of(costs=EVERY_COST, window=2, fill=fill)
+    path = simulate(market_of(PANEL, spec), TARGETS, spec=spec, start=5, stop=40)
+    quoted = (PANEL.open if fill == "next_open" else PANEL.close)[5 + path.trades.bar, path.trades.symbol]
+    assert path.trades.bar.size > 50
+    np.testing.assert_allclose(path.trades.quote, quoted, rtol=1e-12)
+    assert not np.allclose(path.trades.quote, path.trades.price, rtol=0.1)

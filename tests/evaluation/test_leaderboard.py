@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -225,6 +226,10 @@ def test_written_paths_are_read_back(tmp_path):
         assert np.array_equal(getattr(back, name), getattr(agent, name)), name
     assert np.array_equal(back.trades.bar, agent.trades.bar)
     assert np.array_equal(back.trades.value, agent.trades.value)
+    assert back.trades.quote is None  # as in files from before quotes were kept
+    quoted = replace(agent, trades=replace(agent.trades, quote=agent.trades.price * 156.0))
+    tables.write(tmp_path, quoted, baselines={})
+    assert np.array_equal(tables.read(tmp_path)[0].trades.quote, quoted.trades.quote)
     assert metrics.summary(back) == metrics.summary(agent)
     assert np.ptp(beside["cash"].equity) == 0
     (tmp_path / "trades.parquet").unlink()

@@ -183,3 +183,13 @@ def test_the_rolling_sharpe_ratio_is_that_of_each_window() -> None:
     for end in (60, 150, 300):
         window = path.returns[end - 60 : end] - 0.0001
         assert found[end - 1] == pytest.approx(window.mean() / window.std(ddof=1) * 365**0.5, rel=1e-9)
+
+
+def test_an_order_shows_the_quote_not_what_a_unit_is_worth() -> None:
+    agent = report_data().agent
+    assert agent is not None
+    quoted = dataclasses.replace(
+        agent, trades=dataclasses.replace(agent.trades, quote=np.full(len(agent.trades.bar), 156.25))
+    )
+    assert "156.25" in tables.trades(quoted, largest=False)
+    assert "156.25" not in tables.trades(agent, largest=False)

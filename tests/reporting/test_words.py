@@ -75,3 +75,22 @@ def test_keys_are_shown_by_name(key: str, name: str) -> None:
 )
 def test_dates_are_unambiguous(value: object, text: str) -> None:
     assert words.day(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (43_210.987, "43,210.99"),
+        (156.1234, "156.12"),
+        (1.08534, "1.0853"),
+        (0.65432, "0.6543"),
+        (0.0123456, "0.01235"),
+        (1.234e-6, "0.000001234"),
+        (9.99999e-6, "0.000010000"),
+        (-37.63, "−37.63"),
+        (0.0, "0.00"),
+        (math.nan, "—"),
+    ],
+)
+def test_a_price_is_legible_however_small(value: float, text: str) -> None:
+    assert words.price(value) == text

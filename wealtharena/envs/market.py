@@ -33,6 +33,7 @@ class Market:
 
     timestamps: npt.NDArray[np.datetime64]  # [T]
     bars: Float64  # [T, BAR_ROWS, A], account currency
+    worth: Float64  # [T, A] what 1 of a symbol's quote is in the account's currency, multiplier included
     dividends: Float64  # [T, A] cash a unit, account currency; part of the bars' income
     years: Float64  # [T] years since the bar before, 0 for the first
     features: Float32  # scaled, flat; [T, A, F] where the window is 1, else [A, T, F]
@@ -92,6 +93,7 @@ class Market:
         return cls(
             timestamps=panel.timestamps,
             bars=_frozen(bars),
+            worth=_frozen(panel.multipliers * panel.to_account),
             dividends=_frozen(cash_dividends(panel)),
             years=_frozen(np.concatenate([[0.0], step])),
             features=_frozen(line_up(flat)),

@@ -115,7 +115,7 @@ class Paths:
             costs=self.ledger[0, :, 1],
             financing=self.ledger[0, :, 2],
             dividends=self._dividends(),
-            trades=trades_of(fills, market.bars[window]),
+            trades=trades_of(fills, market.bars[window], market.worth[window]),
             fill=market.fill,
             bars_per_year=market.bars_per_year,
             liquidated=not bool(self.alive[0]),
@@ -136,7 +136,7 @@ class Paths:
         return total
 
 
-def trades_of(fills: Float64, bars: Float64) -> Trades:
+def trades_of(fills: Float64, bars: Float64, worth: Float64) -> Trades:
     """Return ordinary fills at the fill price and forced closes at the mark, in time order; bar 0 is the window's first."""
     trades = _columns(fills[:, 0], fills[:, 1], bars[1:, BAR.fill])
     if fills[:, 2].any():
@@ -145,7 +145,8 @@ def trades_of(fills: Float64, bars: Float64) -> Trades:
         order = np.lexsort((both[1], both[0]))
         trades = tuple(column[order] for column in both)
     bar, symbol, units, price, value, cost = trades
-    return Trades(bar=bar, symbol=symbol, units=units, price=price, value=value, cost=cost)
+    quote = price / worth[bar, symbol]
+    return Trades(bar=bar, symbol=symbol, units=units, price=price, value=value, cost=cost, quote=quote)
 
 
 def _columns(units: Float64, fee: Float64, price: Float64) -> tuple[npt.NDArray[Any], ...]:

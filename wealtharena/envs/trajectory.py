@@ -20,6 +20,7 @@ class Trades:
     price: FloatArray  # in account currency, multiplier included
     value: FloatArray  # signed, account currency
     cost: FloatArray  # commission, spread and impact, never negative
+    quote: FloatArray | None = None  # the price as the market quotes it; None in what was written before it was kept
 
 
 @dataclass(frozen=True, eq=False)

@@ -191,7 +191,7 @@ class Walker:
             costs=costs,
             financing=financing,
             dividends=dividends,
-            trades=trades_of(paths.fills[0], market.bars[t : t + 2]),
+            trades=trades_of(paths.fills[0], market.bars[t : t + 2], market.worth[t : t + 2]),
             liquidated=self.liquidated,
         )
 

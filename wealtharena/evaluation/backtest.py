@@ -205,6 +205,7 @@ def join(parts: Sequence[Trajectory]) -> Trajectory:
         return np.concatenate([v * scale for v, scale in zip(values, scales, strict=True)])
 
     marks = [parts[0].equity, *(part.equity[1:] for part in parts[1:])]
+    quotes = [p.trades.quote for p in parts]
     trades = Trades(
         bar=np.concatenate([p.trades.bar + offset for p, offset in zip(parts, offsets, strict=True)]),
         symbol=np.concatenate([p.trades.symbol for p in parts]),
@@ -212,6 +213,7 @@ def join(parts: Sequence[Trajectory]) -> Trajectory:
         price=np.concatenate([p.trades.price for p in parts]),
         value=money([p.trades.value for p in parts]),
         cost=money([p.trades.cost for p in parts]),
+        quote=None if any(q is None for q in quotes) else np.concatenate([q for q in quotes if q is not None]),
     )
     return replace(
         parts[0],

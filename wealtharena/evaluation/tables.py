@@ -3,7 +3,7 @@
 equity.parquet, one row a bar, the first being that of the first decision: `timestamp`, `equity`, `return`, `drawdown`,
 `gross`, `traded_value`, `costs`, `financing`, `dividends`, then `baseline/<name>` (equity), `weight/<symbol>` and, of
 several seeds, `seed/<number>` (equity). Money is in account currency. trades.parquet, one row an order: `timestamp`,
-`symbol`, `units`, `price`, `value`, `cost`.
+`symbol`, `units`, `price` (in account currency, what a unit is worth), `value`, `cost`, and `quote`, the market's own.
 """
 
 from __future__ import annotations
@@ -82,6 +82,7 @@ def trades_table(agent: Trajectory) -> pd.DataFrame:
     import pandas as pd
 
     trades = agent.trades
+    quoted = {} if trades.quote is None else {"quote": trades.quote}
     return pd.DataFrame(
         {
             "timestamp": pd.to_datetime(agent.timestamps[trades.bar], utc=True),
@@ -90,6 +91,7 @@ def trades_table(agent: Trajectory) -> pd.DataFrame:
             "price": trades.price,
             "value": trades.value,
             "cost": trades.cost,
+            **quoted,
         }
     )
 
@@ -131,6 +133,7 @@ def _agent(table: pd.DataFrame, orders: pd.DataFrame) -> Trajectory:
         bar=bars.astype(np.int64),
         symbol=np.array([place[s] for s in orders["symbol"]], dtype=np.int64),
         **{name: orders[name].to_numpy(dtype=np.float64) for name in ("units", "price", "value", "cost")},
+        quote=orders["quote"].to_numpy(dtype=np.float64) if "quote" in orders else None,
     )
     flows = {
         name: table[name].to_numpy(dtype=np.float64)[1:] for name in ("traded_value", "costs", "financing", "dividends")

@@ -23,6 +23,7 @@ from wealtharena.reporting.words import (
     name_of,
     number,
     percent,
+    price,
     prose,
     tone,
 )
@@ -179,6 +180,7 @@ def trades(path: Trajectory, *, largest: bool) -> str:
         picked = np.argsort(-np.abs(orders.value), kind="stable")[:LARGEST_TRADES]
     else:
         picked = np.arange(orders.bar.size)[::-1][:LAST_TRADES]
+    quotes = orders.price if orders.quote is None else orders.quote
     rows = []
     for i in picked:
         units, side = float(orders.units[i]), "buy" if orders.units[i] > 0 else "sell"
@@ -188,7 +190,7 @@ def trades(path: Trajectory, *, largest: bool) -> str:
                 escape(path.symbols[orders.symbol[i]]),
                 side,
                 number(abs(units), digits=0 if abs(units) >= 1000 else 4 if abs(units) < 1 else 2),
-                number(float(orders.price[i]), digits=2 if abs(orders.price[i]) >= 10 else 4),
+                price(float(quotes[i])),
                 number(abs(float(orders.value[i])), digits=0),
                 number(float(orders.cost[i]), digits=2),
             ]

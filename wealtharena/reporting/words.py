@@ -124,6 +124,16 @@ def number(value: float, *, digits: int = 2, signed: bool = False) -> str:
     return text.replace("-", MINUS)
 
 
+def price(value: float) -> str:
+    """Return a price with as many digits as it takes to tell it from its neighbours, however small it is."""
+    if not math.isfinite(value):
+        return DASH
+    size = abs(value)
+    if size >= 10 or size == 0:
+        return number(value, digits=2)
+    return number(value, digits=4 if size >= 0.1 else 4 - math.floor(math.log10(size)) - 1)
+
+
 def figure(kind: Kind, value: Any, *, signed: bool = False) -> str:
     """Return `value` as its kind is written; a dash where it is not defined."""
     known = finite(value)
