@@ -29,10 +29,17 @@ def compose_raw(overrides: Sequence[str] = ()) -> DictConfig:
     Raises:
         HydraException: an override does not fit conf/.
     """
+    with composing(overrides) as prepared:
+        return hydra.compose(PRIMARY, overrides=prepared)
+
+
+@contextmanager
+def composing(overrides: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the overrides as Hydra can take them, with Hydra ready to compose conf/ beside a running job."""
     prepare()
-    overrides = with_preset_files(overrides)
+    prepared = with_preset_files(overrides)
     with _beside_a_job(), hydra.initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="wealtharena"):
-        return hydra.compose(PRIMARY, overrides=list(overrides))
+        yield prepared
 
 
 def with_preset_files(overrides: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -10,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from wealtharena import files
-from wealtharena.config import compose
-from wealtharena.config.composition import groups, job_overrides
+from wealtharena.config import compose, config_hash
+from wealtharena.config.composition import job_overrides
 from wealtharena.config.identity import settings
+from wealtharena.config.preset import preset, read_override
+from wealtharena.config.resume import quoted
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import ConfigError, Interrupted, TrainingError
 from wealtharena.evaluation.firewall import TrainingView
@@ -337,23 +339,20 @@ def write(folder: Path, result: Mapping[str, Any]) -> None:
 
 
 def write_preset(job: Search, winner: TrainedFinalist) -> None:
-    """Write best.yaml: an experiment preset that repeats the winner's configuration."""
-    known = groups()
-    pairs = [
-        item.partition("=")[::2] for item in (*_typed(job), *winner.score.overrides) if not item.startswith("tracking=")
-    ]
-    chosen = [{f"override /{key}": value} for key, value in pairs if key in known]
-    values: dict[str, Any] = {}
-    for key, value in pairs:
-        if key not in known:
-            node = values
-            *parents, leaf = key.lstrip("+").split(".")
-            for parent in parents:
-                node = node.setdefault(parent, {})
-            node[leaf] = yaml.safe_load(value)
-    content = {**({"defaults": [*chosen, "_self_"]} if chosen else {}), **values}
+    """Write best.yaml: an experiment preset that repeats the winner's configuration.
+
+    TrainingError where it would compose to another one: then no command is better than a wrong one.
+    """
+    overrides = [*_typed(job), *winner.score.overrides]
     head = f"# @package _global_\n# The winner of a search over sweeps/{job.spec.sweep.name}.yaml; validation {winner.score.median:+.3f}.\n"
-    files.write_text(job.folder / "best.yaml", head + yaml.safe_dump(content, sort_keys=False))
+    path = job.folder / "best.yaml"
+    files.write_text(path, head + preset(overrides))
+    if config_hash(compose([f"experiment={quoted(path)}"])) != config_hash(compose(overrides)):
+        path.unlink()
+        raise TrainingError(
+            "best.yaml would not compose to the winner's configuration, so it was not written",
+            hint=f"repeat the winner with: python run.py {' '.join(shlex.quote(item) for item in overrides)}",
+        )
 
 
 def say_best(job: Search, found: SearchResult) -> None:
@@ -363,4 +362,4 @@ def say_best(job: Search, found: SearchResult) -> None:
 
 
 def _pairs(items: Sequence[str]) -> dict[str, Any]:
-    return {key: yaml.safe_load(value) for key, value in (item.split("=", 1) for item in items)}
+    return dict(read_override(item) for item in items)
