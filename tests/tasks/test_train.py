@@ -113,6 +113,20 @@ def test_two_processes_never_work_in_one_folder(tmp_path: Path) -> None:
         record_of_this.update(status="completed")
 
 
+def test_a_report_that_cannot_be_drawn_does_not_end_the_run(
+    small: Small, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise ValueError("min() arg is an empty sequence")
+
+    monkeypatch.setattr("wealtharena.reporting.report.render", broken)
+    code, folder = small()
+    assert code == 0
+    assert record(folder)["status"] == "completed"
+    assert "the report could not be drawn: ValueError: min() arg" in capsys.readouterr().out.replace("\n", " ")
+    assert "Traceback" in (folder / "not-drawn.txt").read_text()
+
+
 def test_walk_forward_trains_a_fold_at_a_time_and_joins_one_record(small: Small) -> None:
     code, folder = small("split=walk_forward", "split.folds=2", "train.env_steps=2048")
     run = record(folder)

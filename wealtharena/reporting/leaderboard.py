@@ -16,8 +16,8 @@ _SHOWN = ("annual_return", "sharpe", "max_drawdown", "win_rate", "profit_factor"
 _WORDS = {"promotable": "Promotable", "unproven": "Unproven", "rejected": "Rejected"}
 
 
-def write(path: Path, leaderboard: Mapping[str, Any]) -> None:
-    """Write the page to `path`, whole or not at all.
+def write(path: Path, leaderboard: Mapping[str, Any]) -> Path:
+    """Write the page to `path`, whole or not at all, and return the path.
 
     `leaderboard` holds `rows`, and may hold `generated_at` and `weights` (measure -> share of the composite). A row is
     `agent, asset, algo, seeds` (a count, or the seeds), `metrics{}`, `composite`, `rank`, `verdict{status, reasons}`,
@@ -25,6 +25,7 @@ def write(path: Path, leaderboard: Mapping[str, Any]) -> None:
     `comparison{sharpe_difference, ci95}` against buy and hold, `window` [first, last] and `error{message}`.
     """
     files.write_text(path, render(leaderboard))
+    return path
 
 
 def render(leaderboard: Mapping[str, Any]) -> str:

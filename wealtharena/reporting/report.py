@@ -28,9 +28,10 @@ _SEEDS = Size(860, 112, left=110, right=24)
 _SEEDS_NARROW = Size(348, 132, left=92, right=16)
 
 
-def write(path: Path, data: ReportData) -> None:
-    """Write the report to `path`, whole or not at all: one file that loads nothing, under 2 MB."""
+def write(path: Path, data: ReportData) -> Path:
+    """Write the report to `path`, whole or not at all: one file that loads nothing, under 2 MB. Return the path."""
     files.write_text(path, render(data))
+    return path
 
 
 def render(data: ReportData) -> str:

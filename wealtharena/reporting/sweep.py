@@ -25,9 +25,10 @@ _BARS, _BARS_NARROW = Size(520, 230, left=190, right=54), Size(348, 230, left=15
 _CSS = ".thin{opacity:.35;stroke-width:.9}rect.heat{fill:var(--agent)}"
 
 
-def write(path: Path, result: Mapping[str, Any]) -> None:
-    """Write the page of `result`, the content of sweep.json, whole or not at all."""
+def write(path: Path, result: Mapping[str, Any]) -> Path:
+    """Write the page of `result`, the content of sweep.json, whole or not at all, and return the path."""
     files.write_text(path, render(result))
+    return path
 
 
 def render(result: Mapping[str, Any]) -> str:

@@ -24,6 +24,7 @@ from wealtharena.registry.names import agents_by_asset
 from wealtharena.reporting import leaderboard as page
 from wealtharena.tasks.console import relative, screen
 from wealtharena.tasks.endorse import endorse
+from wealtharena.tasks.pages import drawn
 from wealtharena.tasks.record import RunContext, recorded
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def write(folder: Path, runs: Sequence[records.RunResult], *, spec: ExperimentSp
     """
     board = build(runs, evaluation=spec.evaluation, ledger=Ledger(spec.paths.ledger), seed=spec.seed)
     files.write_json(folder / BOARD, board)
-    page.write(folder / "leaderboard.html", board)
+    drawn(folder, "the leaderboard", lambda: [page.write(folder / "leaderboard.html", board)])
     out = screen()
     if not out.is_terminal:
         out.width = WIDTH

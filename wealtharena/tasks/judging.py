@@ -22,9 +22,10 @@ from wealtharena.evaluation.ledger import RunIdentity
 from wealtharena.evaluation.look import Look, stream
 from wealtharena.evaluation.splits import track_records
 from wealtharena.reporting import build, plots, report
-from wealtharena.reporting.data import AuditRow
+from wealtharena.reporting.data import AuditRow, ReportData
 from wealtharena.tasks import retraining
 from wealtharena.tasks.folds import FoldPolicy
+from wealtharena.tasks.pages import drawn
 from wealtharena.tasks.pipeline import Prepared, doubts
 from wealtharena.tasks.record import RunContext, RunRecord
 from wealtharena.tracking.journal import read
@@ -205,7 +206,25 @@ def write_report(
     """Write report.html, where tracking.report asks for it, and return the files to show."""
     if not spec.tracking.report:
         return []
-    data = build.from_evaluation(
+
+    def write() -> list[Path]:
+        data = _report_data(spec, folder, content, found, audit=audit, seeds=seeds)
+        page = report.write(folder / "report.html", data)
+        return [page, *drawn(folder, "the plots", lambda: plots.write(folder / "plots", data))]
+
+    return drawn(folder, "the report", write)
+
+
+def _report_data(
+    spec: ExperimentSpec,
+    folder: Path,
+    content: Mapping[str, Any],
+    found: Judgement,
+    *,
+    audit: AuditReport | None,
+    seeds: Sequence[int],
+) -> ReportData:
+    return build.from_evaluation(
         files.jsonable(content),
         found.evaluation,
         rng=stream(spec.seed, "report"),
@@ -215,6 +234,3 @@ def write_report(
         config=yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False),
         currency=spec.asset.account_currency,
     )
-    path = folder / "report.html"
-    report.write(path, data)
-    return [path, *plots.write(folder / "plots", data)]

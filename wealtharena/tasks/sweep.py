@@ -26,6 +26,7 @@ from wealtharena.evaluation.significance import moments
 from wealtharena.reporting import sweep as page
 from wealtharena.tasks import console, judging
 from wealtharena.tasks.folds import FoldPolicy
+from wealtharena.tasks.pages import drawn
 from wealtharena.tasks.pipeline import Prepared, identity, prepare
 from wealtharena.tasks.record import RunContext, RunRecord, recorded, without_home
 from wealtharena.tasks.train import describe, fold_folder, train_folds, train_view
@@ -335,7 +336,7 @@ def write(folder: Path, result: Mapping[str, Any]) -> None:
     """Write sweep.json and sweep.html."""
     content = files.jsonable(result)
     files.write_json(folder / "sweep.json", content)
-    page.write(folder / "sweep.html", content)
+    drawn(folder, "the page of the search", lambda: [page.write(folder / "sweep.html", content)])
 
 
 def write_preset(job: Search, winner: TrainedFinalist) -> None:

@@ -52,8 +52,8 @@ def history(size: Size, trials: Sequence[TrialPoint], *, mode: str, metric: str)
 
 def parallel(size: Size, trials: Sequence[TrialPoint], *, mode: str, metric: str) -> str:
     """Return parallel coordinates: an axis a parameter, the score last; the best tenth is drawn strong."""
-    keys = _keys(trials)
     scored = [trial for trial in trials if trial.score is not None]
+    keys = _keys(scored)
     canvas = Canvas(size, f"Parameters of every trial against {metric}")
     if not scored or not keys:
         return _nothing(canvas, "no trial was scored")
@@ -69,9 +69,9 @@ def parallel(size: Size, trials: Sequence[TrialPoint], *, mode: str, metric: str
         row = [trial.params.get(key) for key in keys] + [trial.score]
         heights = np.array([axis.place(value) for axis, value in zip(axes.values(), row, strict=True)])
         css = "line agent" if i in strong else "line base-cash thin"
-        canvas.add(
-            f'<path class="{css}" d="{line_path(columns, bottom - heights * (bottom - top))}"/>', _title(trial, metric)
-        )
+        drawn = np.isfinite(heights)  # a line passes an axis that its trial did not draw from
+        path = line_path(columns[drawn], bottom - heights[drawn] * (bottom - top))
+        canvas.add(f'<path class="{css}" d="{path}"/>', _title(trial, metric))
     for k, (key, axis) in enumerate(axes.items()):
         canvas.rule(columns[k], top, columns[k], bottom, "grid")
         anchor = "start" if k == 0 else "end" if k == len(axes) - 1 else "middle"
