@@ -123,6 +123,12 @@ def test_a_study_of_something_else_is_refused_before_a_trial_runs(tmp_path: Path
     assert len(study(tmp_path).trials) == 2
 
 
+@pytest.mark.parametrize("key", ["gpus_per_trial", "cpus_per_trial"])
+def test_what_no_machine_has_is_refused_at_once(tmp_path: Path, key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"sweep\.{key}=64: no machine of this Ray has so many"):
+        run(sweep_spec(**{key: 64}), Toy(), tmp_path)
+
+
 def test_ctrl_c_keeps_what_is_finished(tmp_path: Path) -> None:
     result = run(sweep_spec(concurrency=1), Toy(), tmp_path, watcher=Watcher(stop_after=3))
     assert result.interrupted

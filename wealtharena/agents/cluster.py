@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
 
 from wealtharena.config.paths import conf_dir
 from wealtharena.config.specs.agent import ComputeSpec
-from wealtharena.errors import TrainingError
+from wealtharena.errors import ConfigError, TrainingError
 
 EXCLUDED = ("outputs", "multirun", "data", "checkpoints", "wandb", ".git", ".venv", ".mypy_cache", "results", "tests")
 
@@ -31,7 +32,10 @@ def connect(compute: ComputeSpec) -> bool:
     quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False, "logging_level": "ERROR"}
     if compute.address is None:
         cpus = compute.num_cpus or max(len(os.sched_getaffinity(0)), compute.runners + compute.learners + 1)
-        ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
+        try:
+            ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise _not_started(error) from error
         return True
     try:
         ray.init(address=compute.address, runtime_env=shipped(), **quiet)
@@ -41,6 +45,35 @@ def connect(compute: ComputeSpec) -> bool:
             hint="start one with `ray start --head` and give its address, or choose compute=workers",
         ) from error
     return True
+
+
+def require(*, cpus: float = 0.0, gpus: float = 0.0, key: str) -> None:
+    """Raise ConfigError where no node of the connected Ray has what one piece of work asks for: it would wait for ever.
+
+    `key` names the setting that asks.
+    """
+    import ray
+
+    runtime: Any = ray
+    nodes = [node["Resources"] for node in runtime.nodes() if node["Alive"]]
+    for kind, asked in (("CPU", cpus), ("GPU", gpus)):
+        most = max((float(node.get(kind, 0.0)) for node in nodes), default=0.0)
+        if asked > most:
+            raise ConfigError(
+                f"{key}={asked:g}: no machine of this Ray has so many {kind}s, the largest has {most:g}",
+                hint=f"lower {key}, or choose compute=cluster with the address of one that has them",
+            )
+
+
+def _not_started(error: Exception) -> TrainingError:
+    if "AF_UNIX" in str(error):
+        return TrainingError(
+            f"Ray cannot start: the folder of temporary files is too deep for its sockets: {tempfile.gettempdir()}",
+            hint="give a short one, such as TMPDIR=/tmp",
+        )
+    return TrainingError(
+        f"Ray cannot start: {str(error).splitlines()[0]}", hint="choose compute=local, which needs none"
+    )
 
 
 def shipped() -> dict[str, Any]:

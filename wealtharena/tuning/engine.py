@@ -335,6 +335,8 @@ def _ray(compute: ComputeSpec, sweep: SweepSpec) -> Iterator[None]:
     cpus = compute.num_cpus or max(1, math.ceil(sweep.concurrency * sweep.cpus_per_trial))
     ours = cluster.connect(compute.model_copy(update={"num_cpus": cpus}))
     try:
+        cluster.require(gpus=sweep.gpus_per_trial, key="sweep.gpus_per_trial")
+        cluster.require(cpus=sweep.cpus_per_trial, key="sweep.cpus_per_trial")
         yield
     finally:
         if ours:
