@@ -39,6 +39,7 @@ _LEFT_OUT: dict[str, Any] = {
         "probe_timeout_seconds": True,
         "manners": True,
         "macro": {"manners"},
+        "quality": {"leak_floor", "leak_ceiling"},
     },
     "train": {"checkpoint_seconds", "retrain"},
 }

@@ -67,7 +67,18 @@ def _fresh(source: str, asset: AssetSpec, data: DataSpec, *, seed: int, reasons:
     simulated = any(is_simulated(name) for name in {item.provider for item in bars})
     notes = (*reasons, *origin.notes(), *chosen, *lacking, *universe_notes(asset))
     panel = align(bars, asset, data, source=source, simulated=simulated, notes=notes)
-    return macro.join(panel, data) if data.macro.series else panel
+    panel = macro.join(panel, data) if data.macro.series else panel
+    return _tested(panel, data)
+
+
+def _tested(panel: Panel, data: DataSpec) -> Panel:
+    """Return the panel after the leak test, which names what it suspects and refuses what is sure."""
+    from wealtharena.data.quality import leaks
+
+    tested = leaks.checked(panel, data.quality)
+    for leak in tested.leaks:
+        logger.warning("data: this may know the future: %s", leak)
+    return tested
 
 
 def cache_path(source: str, asset: AssetSpec, data: DataSpec) -> Path | None:
@@ -261,4 +272,4 @@ def load_panel(frame: pd.DataFrame, *, asset: str | AssetSpec, data: DataSpec | 
     origin = files.Provider.of(found, data, asset)
     bars, notes = fetch_all(origin, origin.symbols(), asset, data)
     said = (*origin.content().notes(), *notes, *universe_notes(asset))
-    return align(bars, asset, data, source="files", simulated=False, notes=said)
+    return _tested(align(bars, asset, data, source="files", simulated=False, notes=said), data)

@@ -53,6 +53,12 @@ class QualitySpec(Spec):
     leak_correlation: float = Field(
         gt=0, lt=1, description="|correlation| of a bar's own shape with the next return that no market allows"
     )
+    leak_floor: float = Field(
+        gt=0, lt=1, description="|rank correlation| of a number with a tradable return up to which none is named"
+    )
+    leak_ceiling: float = Field(
+        gt=0, lt=1, description="|rank correlation| that is refused where it stands two standard errors above this"
+    )
 
 
 class SimulatorSpec(Spec):

@@ -56,7 +56,7 @@ def inspect(raw: RawBars, asset: AssetSpec, spec: QualitySpec) -> tuple[Bars, Qu
         detection = check(table, context)
         if detection is None:
             continue
-        action: Action = getattr(spec, kind)
+        action: Action = "warn" if detection.named else getattr(spec, kind)
         if action == "refuse":
             raise refusal(context, kind, detection.detail)
         treated = _treat(table, detection, action)

@@ -1,41 +1,160 @@
-"""Leaking bars: a bar whose own shape tells the next return contains prices from after its close."""
+"""Leaking bars: numbers that tell a return which is still to come, in one series and in a whole panel."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
+from wealtharena.config.specs.data import QualitySpec
+from wealtharena.data.panel import Panel
+from wealtharena.data.quality import foresight
+from wealtharena.data.quality.foresight import Float32, Float64, Number, Sighting
 from wealtharena.data.quality.report import Context, Detection
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
+from wealtharena.errors import DataError
 
 LEAST_BARS: Final = 60
 WINDOW: Final = 250
+NAMED: Final = 10  # sightings that a panel keeps
+PRICES: Final = ("open", "high", "low", "close", "volume")
+Numbers = tuple[Sequence[Number], Float32]  # names and surprises [T, N]
 
 
 def leaking_bars(table: pd.DataFrame, context: Context) -> Detection | None:
     """Find series whose bars tell the next return (repair: the next open becomes the close, opens go).
 
-    After the repair no open is left, since it would be the close that was just observed: orders fill at the next
-    close. The last bar, whose next open is not known, is removed.
+    Two questions: does the shape of a bar tell the next close-to-close return (`leak_correlation`), and does what is new
+    in any column tell a return that can still be traded (`leak_floor`: named; `leak_ceiling`: refused)? After the repair
+    no open is left, since it would be the close that was just observed: orders fill at the next close. The last bar,
+    whose next open is not known, is removed.
     """
-    strength, shape = leak(table)
-    if not strength > context.spec.leak_correlation:
-        return None
-    detail = (
-        f"a bar's own {shape} correlates {strength:.2f} with the next close-to-close return;"
-        f" markets stay below {context.spec.leak_correlation:g}, so the bar holds prices from after its close"
-    )
+    spec, everything = context.spec, np.ones(len(table), dtype=bool)
+    found = _fault(table, spec)
+    if found is None:
+        sightings = series_sightings(table, spec)
+        if not sightings:
+            return None
+        return Detection(everything, sightings[0].text(_times(table)), named=True)
     repaired = table.assign(close=table["open"].shift(-1), open=np.nan).iloc[:-1]
     repaired = repaired.assign(
         high=np.fmax(repaired["high"], repaired["close"]), low=np.fmin(repaired["low"], repaired["close"])
     )
-    if leak(repaired)[0] > context.spec.leak_correlation:
-        return Detection(np.ones(len(table), dtype=bool), detail)
+    if _fault(repaired, spec) is not None:
+        return Detection(everything, found)
     note = "leaking bars repaired: each close is the next bar's open, and orders fill at the next close"
-    return Detection(np.ones(len(table), dtype=bool), detail, repaired, note=note)
+    return Detection(everything, found, repaired, note=note)
+
+
+def _fault(table: pd.DataFrame, spec: QualitySpec) -> str | None:
+    """Return why the bars of one series must be refused, else None."""
+    strength, shape = leak(table)
+    if strength > spec.leak_correlation:
+        return (
+            f"a bar's own {shape} correlates {strength:.2f} with the next close-to-close return;"
+            f" markets stay below {spec.leak_correlation:g}, so the bar holds prices from after its close"
+        )
+    worst = next((item for item in series_sightings(table, spec) if item.sure > spec.leak_ceiling), None)
+    return None if worst is None else worst.text(_times(table))
+
+
+def series_sightings(table: pd.DataFrame, spec: QualitySpec) -> tuple[Sighting, ...]:
+    """Return the columns and shapes of one series' bars that tell its next tradable return, strongest first."""
+    columns = {name: table[name].to_numpy(dtype=np.float64)[:, None] for name in PRICES}
+    numbers, values = observed(columns, ("",))
+    return foresight.search(
+        numbers, values, _fills(columns), symbols=("",), floor=spec.leak_floor, rng=np.random.default_rng(0)
+    )
+
+
+def checked(panel: Panel, spec: QualitySpec) -> Panel:
+    """Return the panel with `leaks`: each number of it, macro too, that tells a tradable return of any symbol.
+
+    Simulated bars are not tested: what foretells their returns was planted on purpose, and is configured.
+
+    Raises:
+        DataError: one tells it by more than `leak_ceiling`, and `leaking_bars` is `refuse`.
+    """
+    if panel.simulated:
+        return panel
+    found = panel_sightings(panel, spec)
+    worst = next((item for item in found if item.sure > spec.leak_ceiling), None)
+    if worst is not None and spec.leaking_bars == "refuse":
+        raise DataError(
+            f"refused by data.quality.leaking_bars: {worst.text(panel.timestamps)}",
+            hint=f"look at {worst.number} in the source: is its bar over when it says so? Take another source,"
+            " leave the symbol out of data.symbols, or set data.quality.leaking_bars=warn to look into it",
+        )
+    return replace(panel, leaks=tuple(item.text(panel.timestamps) for item in found[:NAMED]))
+
+
+def panel_sightings(panel: Panel, spec: QualitySpec, *, more: Numbers | None = None) -> tuple[Sighting, ...]:
+    """Return the numbers of a panel, and `more` of the same bars, that tell a tradable return, strongest first."""
+    columns = {name: getattr(panel, name) for name in PRICES if getattr(panel, name) is not None}
+    parts = [observed(columns, panel.symbols), _beside(panel)]
+    parts += [more] if more is not None else []
+    numbers = [number for part in parts for number in part[0]]
+    return foresight.search(
+        numbers,
+        np.hstack([part[1] for part in parts]),
+        _fills(columns),
+        symbols=panel.symbols,
+        floor=spec.leak_floor,
+        rng=np.random.default_rng(0),
+    )
+
+
+def observed(columns: Mapping[str, Float64], symbols: Sequence[str]) -> Numbers:
+    """Return what is new in each column and in the shape of each bar; `columns` are arrays [T, A]."""
+    found = {f"change of {name}": foresight.change(values) for name, values in columns.items()}
+    if "high" in columns and "low" in columns:
+        found |= shapes(columns["high"], columns["low"], columns["close"])
+    numbers = [Number(name, symbol) for name in found for symbol in symbols]
+    return _known(numbers, foresight.surprise(np.hstack(list(found.values()))))
+
+
+def shapes(high: Float64, low: Float64, close: Float64) -> dict[str, Float64]:
+    """Return four shapes of a bar, by name; NaN where a price is not positive or the bar has no range."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        price = np.where(close > 0, close, np.nan)
+        return {
+            "middle of high and low against close": (high + low) / 2 / price - 1,
+            "place of the close between low and high": (close - low) / np.where(high > low, high - low, np.nan),
+            "high against close": high / price - 1,
+            "low against close": low / price - 1,
+        }
+
+
+def _beside(panel: Panel) -> Numbers:
+    """Return what is new in what stands beside the prices: macro series, conversion rates, dividends; only where it is."""
+    numbers: list[Number] = []
+    arrays = [np.empty((panel.bars, 0))]
+    if panel.macro is not None:
+        moved = np.full(panel.macro.shape, np.nan)
+        moved[1:] = np.diff(panel.macro, axis=0)
+        arrays.append(np.where(moved != 0, moved, np.nan))
+        numbers += [Number(name) for name in panel.macro_names]
+    rate = foresight.change(panel.to_account)
+    arrays += [np.where(rate != 0, rate, np.nan), np.where(panel.dividends > 0, panel.dividends, np.nan)]
+    numbers += [Number(name, symbol) for name in ("conversion rate", "dividend") for symbol in panel.symbols]
+    return _known(numbers, np.hstack(arrays).astype(np.float32))
+
+
+def _known(numbers: Sequence[Number], values: Float32) -> Numbers:
+    """Return the numbers that have values enough to be looked at."""
+    kept = np.isfinite(values).sum(axis=0) >= foresight.LEAST
+    return list(itertools.compress(numbers, kept)), values[:, kept]
+
+
+def _fills(columns: Mapping[str, Float64]) -> dict[str, Float64]:
+    return {name: columns[name] for name in ("open", "close") if name in columns}
+
+
+def _times(table: pd.DataFrame) -> Any:
+    return pd.DatetimeIndex(table["timestamp"]).tz_localize(None).to_numpy()
 
 
 def leak(table: pd.DataFrame) -> tuple[float, str]:
@@ -50,14 +169,8 @@ def leak(table: pd.DataFrame) -> tuple[float, str]:
         return best
     with np.errstate(invalid="ignore", divide="ignore"):
         following = np.r_[close[1:] / close[:-1] - 1, np.nan]
-        shapes = {
-            "middle of high and low against close": (high + low) / 2 / close - 1,
-            "place of the close between low and high": (close - low) / np.where(high > low, high - low, np.nan),
-            "high against close": high / close - 1,
-            "low against close": low / close - 1,
-        }
     windows = [slice(None)] + [slice(i, i + WINDOW) for i in range(0, len(close) - WINDOW + 1, WINDOW)]
-    for name, shape in shapes.items():
+    for name, shape in shapes(high, low, close).items():
         for window in windows:
             strength = abs(_correlation(shape[window], following[window]))
             if strength > best[0]:
@@ -65,7 +178,7 @@ def leak(table: pd.DataFrame) -> tuple[float, str]:
     return best
 
 
-def _correlation(a: Array, b: Array) -> float:
+def _correlation(a: Float64, b: Float64) -> float:
     usable = np.isfinite(a) & np.isfinite(b) & (b != 0)
     a, b = a[usable], b[usable]
     if len(a) < LEAST_BARS // 2 or np.ptp(a) == 0 or np.ptp(b) == 0:

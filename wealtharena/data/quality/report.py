@@ -44,6 +44,7 @@ class Detection:
     repaired: pd.DataFrame | None = None
     note: str = ""
     count: int | None = None  # what is counted where that is not rows of the table
+    named: bool = False  # a suspicion: said, whatever the configured action
 
 
 @dataclass(frozen=True)
