@@ -21,6 +21,7 @@ from wealtharena.features import compute
 from wealtharena.features.panel import Scaler
 
 NAMES = FeaturesSpec(names=("log_return_1", "rsi_14", "volatility_20"), clip=5.0)
+QUALITY = compose([]).data.quality.model_copy(update={"leak_correlation": 0.35})
 ENV = spec_of(costs=EVERY_COST, window=2, limits={"long_only": True, "participation": 0.2})
 LEAKY = Path(__file__).parents[3] / "shared" / "market" / "forex_yahoo_leaky_daily.parquet"
 
@@ -29,12 +30,19 @@ def panel_(seed=0):
     panel = random_panel(np.random.default_rng(seed), bars=150, assets=3)
     noise = np.random.default_rng(1).uniform(0, 0.02, (2, 150, 3))
     top, bottom = np.fmax(panel.open, panel.close), np.fmin(panel.open, panel.close)
-    return replace(panel, high=top * (1 + noise[0]), low=bottom * (1 - noise[1]))
+    return replace(panel, high=top * (1 + noise[0]), low=bottom * (1 - noise[1]), simulated=False)
 
 
 def ask(panel=None, *, raw=(), **subject):
     return audit.audit(
-        panel or panel_(), NAMES, ENV, points=5, rng=np.random.default_rng(0), raw=raw, subject=audit.Subject(**subject)
+        panel or panel_(),
+        NAMES,
+        ENV,
+        quality=QUALITY,
+        points=5,
+        rng=np.random.default_rng(0),
+        raw=raw,
+        subject=audit.Subject(**subject),
     )
 
 
@@ -57,7 +65,7 @@ def test_the_platforms_own_functions_pass():
     report = ask(raw=[raw_()], repair=lambda raw: loading.clean(raw, spec.asset, spec.data)[0])
     assert report.passed, [str(finding) for finding in report.findings]
     assert [check.name for check in report.checks] == [
-        "features", "market", "observation", "reward", "scaler", "fill", "repair", "bar shape",
+        "features", "market", "observation", "reward", "scaler", "fill", "repair", "bar shape", "tradable",
     ]  # fmt: skip
     assert all(check.passed for check in report.checks)
     assert report.to_json()["passed"] is True
@@ -172,6 +180,6 @@ def test_yahoos_currency_bars_are_caught_where_their_repair_is_switched_off():
     kinds = ("data=files", f"data.path={LEAKY}", "data.quality.leaking_bars=warn", "data.symbols=[EURUSD]")
     spec = compose(["asset=forex", *kinds, "data.start=2018-01-01"])
     panel = loading.load(spec.asset, spec.data, seed=0)
-    report = audit.audit(panel, NAMES, ENV, points=3, rng=np.random.default_rng(0))
+    report = audit.audit(panel, NAMES, ENV, quality=QUALITY, points=3, rng=np.random.default_rng(0))
     assert "bar shape" in failed(report)
     assert report.findings[-1].symbol == "EURUSD"

@@ -33,10 +33,10 @@ def run(spec: ExperimentSpec) -> int:
             panel,
             spec.features,
             spec.env,
+            quality=spec.data.quality,
             points=spec.audit.bars,
             rng=np.random.default_rng(spec.seed),
             raw=raw_bars(spec, panel),
-            leak_correlation=spec.data.quality.leak_correlation,
             subject=audit.Subject(repair=lambda raw: loading.clean(raw, spec.asset, spec.data)[0]),
         )
         record.update(audit=report.to_json(), status="completed")
@@ -83,6 +83,8 @@ def show(report: audit.AuditReport, panel: Panel) -> None:
     )
     for check in report.checks:
         screen.print(f"  {_WORDS[check.passed]:<28} {check.name:<12} {escape(check.detail)}")
+    for suspicion in report.suspicions:
+        screen.print(f"  [yellow]to be looked at[/] {escape(suspicion)}")
     screen.print(
         "No look-ahead found." if report.passed else f"[bold red]{len(report.findings)} checks found look-ahead.[/]"
     )

@@ -94,9 +94,9 @@ def run_audit(spec: ExperimentSpec, prepared: Prepared) -> AuditReport:
         prepared.sealed.training(0).features.panel,
         spec.features,
         spec.env,
+        quality=spec.data.quality,
         points=min(spec.audit.bars, AUDIT_POINTS),
         rng=stream(spec.seed, "audit"),
-        leak_correlation=spec.data.quality.leak_correlation,
     )
 
 

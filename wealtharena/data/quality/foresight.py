@@ -25,6 +25,7 @@ LEAST: Final = 60  # pairs below which a window is not looked at
 ROLLING: Final = 250  # bars of a rolling window, more where there would be over `MOST_WINDOWS`
 MOST_WINDOWS: Final = 20
 FALSE_ALARMS: Final = 1e-4  # chance that a number of a panel without any dependence stands above the null
+SILENT: Final = 0.9  # a limit above this is that of numbers which move too smoothly to say anything about
 SHIFTS: Final = 6  # circular shifts that the null is measured with
 SAMPLED: Final = 400  # numbers and
 SAMPLED_RETURNS: Final = 40  # returns of the null
@@ -83,9 +84,10 @@ def change(values: Float64) -> Float64:
 def surprise(values: npt.NDArray[Any]) -> Float32:
     """Return what is new in each number [T, N]: the residual of an autoregression of order one, NaN where unknown."""
     x = values.astype(np.float32)
-    x = x - np.nan_to_num(np.nanmean(np.where(np.isfinite(x), x, np.nan), axis=0)) if len(x) else x
+    known = np.isfinite(x)
+    x = x - np.where(known, x, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1).astype(np.float32)
     before, now = x[:-1], x[1:]
-    both = np.isfinite(before) & np.isfinite(now)
+    both = known[:-1] & known[1:]
     a, b = np.where(both, before, 0), np.where(both, now, 0)
     power = np.einsum("tn,tn->n", a, a)
     slope = np.einsum("tn,tn->n", a, b) / np.where(power > 0, power, 1)
@@ -127,7 +129,7 @@ def search(
                 rows, columns = np.nonzero(np.abs(found) > floor)
                 limits = np.tanh(quantile * wide[span][rows] / np.sqrt(np.maximum(pairs[rows, columns] - 3, 1)))
                 strength = np.abs(found[rows, columns])
-                for i in np.flatnonzero(strength > limits):
+                for i in np.flatnonzero((strength > limits) & (limits < SILENT)):
                     row, excess = int(rows[i]), float(strength[i] / max(limits[i], floor))
                     if row not in best or excess > best[row][0]:
                         sighting = Sighting(

@@ -1,0 +1,78 @@
+"""The audit itself: every question in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from wealtharena.config.specs.data import QualitySpec
+from wealtharena.config.specs.env import EnvSpec
+from wealtharena.config.specs.features import FeaturesSpec
+from wealtharena.data.bars import RawBars
+from wealtharena.data.panel import Panel
+from wealtharena.errors import DataError
+from wealtharena.evaluation.audit import foreknowledge, futures
+from wealtharena.evaluation.audit.fills import fills
+from wealtharena.evaluation.audit.findings import AuditReport, Check
+from wealtharena.evaluation.audit.repairs import repair
+from wealtharena.evaluation.audit.subject import Asking, Subject
+
+
+def audit(
+    panel: Panel,
+    features: FeaturesSpec,
+    env: EnvSpec,
+    *,
+    quality: QualitySpec,
+    points: int,
+    rng: np.random.Generator,
+    raw: Sequence[RawBars] = (),
+    subject: Subject | None = None,
+) -> AuditReport:
+    """Return what the future could be seen in, at `points` times t drawn over the panel.
+
+    Features, scaler, market arrays, observations, rewards and fills up to t must be the same, to 1e-6, when every bar
+    after t is cut off or replaced by noise; an order decided at t must change nothing before bar t + 1 and fill at that
+    bar's price; the clean bars of `raw` must keep their returns up to t; no bar's own shape may tell the next return
+    (the sign of bars stamped wrongly); and no number that is seen, features of any symbol too, may tell a return that
+    can still be traded, by the limits of `quality`: above its floor it is a suspicion, above its ceiling a finding.
+    """
+    subject = subject or Subject()
+    whole = subject.features(panel, features)
+    low, high = env.window + 1, whole.bars - 3
+    if high <= low:
+        raise DataError(
+            f"{whole.bars} bars after warm-up are too few to audit", hint=f"give at least {env.window + 6} more"
+        )
+    drawn = np.sort(rng.choice(np.arange(low, high), size=min(points, high - low), replace=False))
+    state = Asking(panel, features, env, subject, tuple(int(t) for t in drawn), rng, whole)
+    many = f"at {len(drawn)} bars, future cut off and changed"
+    _other_futures(state, many)
+    state.run(
+        "scaler",
+        f"fitted on the first {futures.TRAIN_SHARE:.0%}, the rest changed",
+        lambda name: futures.scaler(state, name),
+    )
+    state.run(
+        "fill", "an order moves nothing before the next bar, and fills at its price", lambda name: fills(state, name)
+    )
+    if subject.repair is not None and raw:
+        state.run("repair", f"clean bars of {len(raw)} series {many}", lambda name: repair(state, name, raw))
+    else:
+        state.checks.append(Check("repair", None, "no raw bars at hand"))
+    foreknowledge.shape(state, quality)
+    foreknowledge.tradable(state, quality)
+    return AuditReport(tuple(state.checks), tuple(state.findings), tuple(state.suspicions))
+
+
+def _other_futures(state: Asking, many: str) -> None:
+    asked = {
+        "features": f"{len(state.whole.names)} features of {len(state.panel.symbols)} symbols {many}",
+        "market": f"prices, volatility, volume, income {many}",
+        "observation": f"every number {many}",
+        "reward": f"every reward earned before {many}",
+    }
+    found = futures.other_futures(state)
+    for name, question in asked.items():
+        state.note(name, question, found.get(name))
