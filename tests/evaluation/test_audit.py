@@ -171,7 +171,7 @@ def test_bars_stamped_a_day_late_are_caught():
     high[:-1] = np.fmax(panel.close[:-1], panel.high[ahead])  # the range of the day after the close
     low[:-1] = np.fmin(panel.close[:-1], panel.low[ahead])
     report = ask(replace(panel, high=high, low=low))
-    assert failed(report) == {"bar shape"}
+    assert "bar shape" in failed(report)
     assert "correlates" in str(report.findings[0])
 
 

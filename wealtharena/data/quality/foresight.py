@@ -163,10 +163,11 @@ class Windows:
 
 @dataclass(frozen=True)
 class Ranked:
-    """Centred ranks [T, N] in -0.5 to 0.5, 0 where there is no value, and where there is one."""
+    """Centred ranks [T, N] in -0.5 to 0.5, 0 where there is no value; and where there is one, a pattern of gaps each."""
 
     ranks: Float32
-    known: npt.NDArray[np.bool_]
+    patterns: Float32  # [T, K] 1 where there is a value
+    pattern_of: npt.NDArray[np.int64]  # [N]
 
     @classmethod
     def of(cls, values: Float32) -> Ranked:
@@ -183,21 +184,24 @@ class Ranked:
         np.put_along_axis(ranks, order, places, axis=1)
         total = np.maximum(known.sum(axis=1, keepdims=True), 1).astype(np.float32)
         ranks = np.where(known, (ranks + np.float32(0.5)) / total - np.float32(0.5), np.float32(0))
-        return cls(np.ascontiguousarray(ranks.T), np.ascontiguousarray(known.T))
+        seen: dict[bytes, int] = {}
+        pattern_of = np.array([seen.setdefault(row.tobytes(), len(seen)) for row in np.packbits(known, axis=1)])
+        first = np.unique(pattern_of, return_index=True)[1]
+        return cls(np.ascontiguousarray(ranks.T), known[first].T.astype(np.float32), pattern_of)
 
     def ahead(self, bars: int) -> Ranked:
         """Return what stands `bars` rows later, at each row; nothing at the end."""
-        ranks, known = np.zeros_like(self.ranks), np.zeros_like(self.known)
-        ranks[:-bars], known[:-bars] = self.ranks[bars:], self.known[bars:]
-        return Ranked(ranks, known)
+        ranks, patterns = np.zeros_like(self.ranks), np.zeros_like(self.patterns)
+        ranks[:-bars], patterns[:-bars] = self.ranks[bars:], self.patterns[bars:]
+        return Ranked(ranks, patterns, self.pattern_of)
 
     def rolled(self, bars: int) -> Ranked:
         """Return the columns shifted in a circle."""
-        return Ranked(np.roll(self.ranks, bars, axis=0), np.roll(self.known, bars, axis=0))
+        return Ranked(np.roll(self.ranks, bars, axis=0), np.roll(self.patterns, bars, axis=0), self.pattern_of)
 
     def some(self, columns: npt.NDArray[np.int64]) -> Ranked:
         """Return a choice of columns."""
-        return Ranked(np.ascontiguousarray(self.ranks[:, columns]), np.ascontiguousarray(self.known[:, columns]))
+        return Ranked(np.ascontiguousarray(self.ranks[:, columns]), self.patterns, self.pattern_of[columns])
 
 
 def _mean_places(ordered: Float32) -> Float32:
@@ -218,10 +222,10 @@ def _correlations(x: Ranked, y: Ranked, windows: Windows) -> Iterator[tuple[int,
     edges = windows.edges
     blocks = [slice(a, b) for a, b in itertools.pairwise(edges)]
     products = np.stack([x.ranks[block].T @ y.ranks[block] for block in blocks])
-    joint = np.stack([_pairs(x.known[block], y.known[block]) for block in blocks])
+    joint = np.stack([x.patterns[block].T @ y.patterns[block] for block in blocks])  # counted once a pair of patterns
     of_x, of_y = _moments(x, blocks), _moments(y, blocks)
     for position, member in enumerate(windows.members):
-        pairs = joint[member].sum(axis=0)
+        pairs = joint[member].sum(axis=0)[x.pattern_of][:, y.pattern_of]
         mean_x, deviation_x = _spread(of_x, member)
         mean_y, deviation_y = _spread(of_y, member)
         together = products[member].sum(axis=0) / np.maximum(pairs, 1) - np.outer(mean_x, mean_y)
@@ -230,24 +234,8 @@ def _correlations(x: Ranked, y: Ranked, windows: Windows) -> Iterator[tuple[int,
         yield position, np.where(usable, together / np.where(usable, scale, 1), 0).astype(np.float32), pairs
 
 
-def _pairs(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> Float32:
-    """Return how many rows both have [N, A]; columns with one pattern of gaps are counted once."""
-    kinds_a, of_a = _patterns(a)
-    kinds_b, of_b = _patterns(b)
-    found: Float32 = (kinds_a.astype(np.float32).T @ kinds_b.astype(np.float32))[of_a][:, of_b]
-    return found
-
-
-def _patterns(known: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
-    packed = np.packbits(known, axis=0).T
-    seen: dict[bytes, int] = {}
-    of = np.array([seen.setdefault(row.tobytes(), len(seen)) for row in packed], dtype=np.int64)
-    first = np.unique(of, return_index=True)[1]
-    return known[:, first], of
-
-
 def _moments(ranked: Ranked, blocks: Sequence[slice]) -> tuple[Float32, Float32, Float32]:
-    known = np.stack([ranked.known[block].sum(axis=0) for block in blocks]).astype(np.float32)
+    known = np.stack([ranked.patterns[block].sum(axis=0) for block in blocks])[:, ranked.pattern_of]
     sums = np.stack([ranked.ranks[block].sum(axis=0) for block in blocks])
     squares = np.stack([np.einsum("tn,tn->n", ranked.ranks[block], ranked.ranks[block]) for block in blocks])
     return known, sums, squares
