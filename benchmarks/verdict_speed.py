@@ -15,8 +15,8 @@ from wealtharena.config import compose
 from wealtharena.data.panel import Panel
 from wealtharena.evaluation import backtest
 from wealtharena.evaluation.evaluate import Facts, evaluate
-from wealtharena.evaluation.ledger import Trials
 from wealtharena.evaluation.splits import Segment
+from wealtharena.evaluation.trials import Trials
 from wealtharena.features.panel import FeaturePanel
 
 BARS, SYMBOLS, FEATURES, TEST = 2_500, 10, 20, 500
@@ -78,7 +78,7 @@ def main() -> None:
     features = world(0)
     scaler = backtest.plain_scaler(features)
     size = SYMBOLS * FEATURES * spec.env.window + SYMBOLS + 3
-    facts = Facts(simulated=True, unadjusted_rolls=False, trials=Trials(20, 1e-3), openings=1, benchmark="S0")
+    facts = Facts(simulated=True, unadjusted_rolls=False, trials=Trials(20, 0.25), openings=1, benchmark="S0")
     strategies = np.random.default_rng(1).normal(0, 0.01, (TEST, 20))
     print(
         f"{TEST} bars, {SYMBOLS} symbols, {len(evaluation.baselines)} baselines, {evaluation.bootstrap_draws:,} draws, S=16"

@@ -10,8 +10,8 @@ from tests.evaluation import worlds
 from wealtharena.config import compose
 from wealtharena.evaluation import backtest, comparison, evaluate, significance, stress, tables
 from wealtharena.evaluation.bootstrap import Interval
-from wealtharena.evaluation.ledger import Trials
 from wealtharena.evaluation.splits import Segment
+from wealtharena.evaluation.trials import Trials
 
 
 class Follower:
@@ -220,9 +220,10 @@ def test_trials_deflate_the_sharpe_ratio(settings):
     env, _evaluation = settings
     (player,) = players(env)
     returns = player.play().returns
-    one = evaluate.deflated(returns, Trials(1, None))
-    many = evaluate.deflated(returns, Trials(50, 0.002))
-    unknown = evaluate.deflated(returns, Trials(50, None))
+    one, many, unknown = (
+        evaluate.deflated(returns, trials, bars_per_year=252.0)
+        for trials in (Trials(1, None), Trials(50, 0.5), Trials(50, None))
+    )
     assert one > unknown
     assert one > many
     assert one == pytest.approx(player_psr(returns))
@@ -240,7 +241,7 @@ def test_pbo_is_part_of_the_evidence_where_strategies_are_known(settings):
     found = evaluate.evaluate(
         players(env),
         evaluation=evaluation,
-        facts=facts(trials=Trials(6, 0.001)),
+        facts=facts(trials=Trials(6, 0.25)),
         rng=np.random.default_rng(0),
         strategies=noise,
     )

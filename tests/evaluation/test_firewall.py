@@ -15,10 +15,12 @@ from wealtharena.config.specs.split import SplitSpec
 from wealtharena.data.panel import Panel
 from wealtharena.errors import FirewallError
 from wealtharena.evaluation import firewall
-from wealtharena.evaluation.ledger import Ledger, RunIdentity
+from wealtharena.evaluation.ledger import Ledger, RunIdentity, Window
 from wealtharena.evaluation.splits import make_folds
+from wealtharena.evaluation.trials import History
 from wealtharena.features.panel import FeaturePanel
 
+HERE = Window("f" * 200, (("2022-01-01", "2022-12-31"),), ("A", "B"), "1d", simulated=False)
 ME = RunIdentity(run_id="r1", config_hash="c1", agent="cryptocurrencies", purpose="train")
 
 
@@ -130,14 +132,7 @@ def reachable(thing, depth=6):
 
 def test_the_search_for_arrays_would_find_one():
     features = worlds.features(120)
-    keeper = firewall.SealedPanel(
-        folds(),
-        lambda item: features,
-        fingerprint="",
-        simulated=False,
-        frequency="1d",
-        timestamps=features.panel.timestamps,
-    )
+    keeper = firewall.SealedPanel(folds(), lambda item: features, market=HERE, timestamps=features.panel.timestamps)
     assert any(array is features.panel.close for array in reachable(keeper))
 
 
@@ -211,91 +206,19 @@ def test_a_ledger_that_is_a_folder_keeps_the_window_shut(tmp_path):
         firewall.seal(worlds.features(120), folds()).open_test(0, ledger=Ledger(tmp_path), identity=ME)
 
 
-def test_the_ledger_counts_distinct_configurations_and_openings(tmp_path):
-    ledger = Ledger(tmp_path / "ledger.jsonl")
-    for run, config, fingerprint, year in (
-        ("1", "a", "f", 2022),
-        ("2", "a", "f", 2022),
-        ("3", "b", "f", 2022),
-        ("4", "c", "g", 2019),
-    ):
-        ledger.record_opening(
-            RunIdentity(run, config, "etf", "train"),
-            fingerprint=fingerprint,
-            windows=((f"{year}-01-01", f"{year}-12-31"),),
-            fold=0,
-            simulated=False,
-        )
-    ledger.record_trial(RunIdentity("t", "d", "etf", "train"), fingerprint="f", sharpe=0.02)
-    assert ledger.trials("etf", "f") == 3
-    assert ledger.trials("crypto", "f") == 0
-    assert ledger.openings("etf", fingerprint="f") == 3
-    assert ledger.openings("etf") == 4
-    assert ledger.openings("etf", window=("2022-12-31", "2023-05-01")) == 3
-    assert ledger.openings("etf", window=("2023-01-01", "2023-05-01")) == 0
-
-
-@pytest.mark.parametrize(("simulated", "trials"), [(False, 2), (True, 1)])
-def test_other_features_or_a_longer_download_do_not_make_a_real_window_unseen(tmp_path, simulated, trials):
-    ledger = Ledger(tmp_path / "ledger.jsonl")
-    for config, fingerprint, last in (("a", "f", "2022-12-31"), ("b", "longer", "2023-01-01")):
-        ledger.record_opening(
-            RunIdentity(config, config, "etf", "train"),
-            fingerprint=fingerprint,
-            windows=(("2022-01-01", last),),
-            fold=0,
-            simulated=simulated,
-        )
-        ledger.record_result(RunIdentity(config, config, "etf", "train"), fingerprint=fingerprint, sharpe=0.1)
-    assert ledger.trials("etf", "f") == ledger.trials("etf", "longer") == trials
-    assert ledger.openings("etf", fingerprint="f") == trials
-
-
-def test_a_look_without_a_configuration_is_a_look_and_no_trial(tmp_path):
-    ledger = Ledger(tmp_path / "ledger.jsonl")
-    ledger.record_opening(
-        RunIdentity("r", "", "etf", "backtest"),
-        fingerprint="f",
-        windows=(("2022-01-01", "2022-02-01"),),
-        fold=0,
-        simulated=False,
-    )
-    assert ledger.trials("etf", "f") == 0
-    assert ledger.openings("etf", fingerprint="f") == 1
-    assert ledger.trial_statistics("etf", "f", config_hash="a").count == 1
-
-
-def test_the_variance_of_trials_is_over_configurations_not_over_runs(tmp_path):
-    ledger = Ledger(tmp_path / "ledger.jsonl")
-    assert ledger.trial_statistics("etf", "f", config_hash="a") == firewall_trials(1, None)
-    for config, sharpe in (("a", 0.1), ("a", 0.3), ("b", 0.4)):
-        ledger.record_result(RunIdentity("r", config, "etf", "train"), fingerprint="f", sharpe=sharpe)
-    ledger.record_trial(RunIdentity("r", "b", "etf", "train"), fingerprint="f", sharpe=9.0)
-    ledger.record_trial(RunIdentity("r", "c", "etf", "train"), fingerprint="f", sharpe=float("nan"))
-    found = ledger.trial_statistics("etf", "f", config_hash="a")
-    assert found.count == 3
-    assert found.sharpe_variance == pytest.approx(np.var([0.2, 0.4], ddof=1))
-
-
-def firewall_trials(count, variance):
-    from wealtharena.evaluation.ledger import Trials
-
-    return Trials(count, variance)
-
-
 def test_a_torn_line_is_passed_over_and_the_next_one_starts_afresh(tmp_path):
     path = tmp_path / "ledger.jsonl"
     ledger = Ledger(path)
-    ledger.record_trial(ME, fingerprint="f")
+    ledger.record_trial(ME, window=HERE)
     path.write_bytes(path.read_bytes() + b'{"kind": "open", "agent": "crypt')
-    ledger.record_trial(RunIdentity("r", "c2", "cryptocurrencies", "train"), fingerprint="f")
-    assert ledger.trials("cryptocurrencies", "f") == 2
+    ledger.record_trial(RunIdentity("r", "c2", "cryptocurrencies", "train"), window=HERE)
+    assert History.of(ledger, "cryptocurrencies", HERE).trials("c1").count == 2
 
 
 def _write_many(path, worker):
     ledger = Ledger(path)
     for i in range(50):
-        ledger.record_trial(RunIdentity(f"{worker}", f"{worker}-{i}", "etf", "train"), fingerprint="f" * 200)
+        ledger.record_trial(RunIdentity(f"{worker}", f"{worker}-{i}", "etf", "train"), window=HERE)
 
 
 def test_several_processes_write_whole_lines(tmp_path):
@@ -307,4 +230,4 @@ def test_several_processes_write_whole_lines(tmp_path):
     for worker in workers:
         worker.join()
     assert len(path.read_text().splitlines()) == 100
-    assert Ledger(path).trials("etf", "f" * 200) == 100
+    assert History.of(Ledger(path), "etf", HERE).trials("0-0").count == 100

@@ -7,7 +7,7 @@ import pytest
 from tests.evaluation import worlds
 from wealtharena.errors import CheckpointError, ConfigError
 from wealtharena.evaluation import leaderboard, metrics, records, tables
-from wealtharena.evaluation.ledger import Ledger, RunIdentity
+from wealtharena.evaluation.ledger import Ledger, RunIdentity, Window
 
 
 def run_dir(
@@ -176,7 +176,8 @@ def test_several_configurations_of_one_agent_have_a_probability_of_overfitting(t
 def test_the_ledger_says_how_many_configurations_were_tried(tmp_path, evaluation):
     ledger = Ledger(tmp_path / "ledger.jsonl")
     for i in range(9):
-        ledger.record_result(RunIdentity(f"x{i}", f"h{i}", "etf", "train"), fingerprint="f" * 16, sharpe=0.1 * i)
+        window = Window("f" * 16, (("2022-01-01", "2023-02-05"),), ("A", "B"), "1d", simulated=False)
+        ledger.record_result(RunIdentity(f"x{i}", f"h{i}", "etf", "train"), window=window, sharpe=0.5 * i)
     run_dir(tmp_path / "runs", "r0", drift=0.002)
     plain = board(tmp_path / "runs", evaluation)["rows"][0]["verdict"]["evidence"]
     deflated = board(tmp_path / "runs", evaluation, ledger)["rows"][0]["verdict"]["evidence"]
@@ -198,7 +199,7 @@ def test_runs_whose_paths_are_gone_keep_their_own_verdict(tmp_path, evaluation):
         run_dir(tmp_path, f"r{seed}", seed=seed, drift=0.004, paths=False)
     (row,) = board(tmp_path, evaluation)["rows"]
     assert row["verdict"]["status"] == "unproven"
-    assert "not judged together" in row["verdict"]["reasons"][-1]
+    assert "3 seeds were not judged together" in row["verdict"]["reasons"][0]
     assert row["metrics"]["sharpe"] > 0
 
 
@@ -238,3 +239,90 @@ def test_written_paths_are_read_back(tmp_path):
     (tmp_path / "equity.parquet").write_bytes(b"no parquet")
     with pytest.raises(CheckpointError):
         tables.read(tmp_path)
+
+
+def noise_runs(tmp_path, count, *, ledger=None):
+    """Write runs of one configuration over noise, each a look in the ledger; return them best first."""
+    window = Window("f" * 16, (("2022-01-01", "2023-02-05"),), ("A", "B"), "1d", simulated=False)
+    found = []
+    for seed in range(count):
+        folder = run_dir(tmp_path / f"r{seed:03d}", f"r{seed:03d}", seed=seed, drift=0.0)
+        run = records.read(folder)
+        found.append(run)
+        if ledger is not None:
+            who = RunIdentity(run.run_id, run.config_hash, run.agent, "train", seed)
+            ledger.record_opening(who, window=window, fold=0)
+            ledger.record_result(who, window=window, sharpe=run.test["sharpe"])
+    return sorted(found, key=lambda run: -run.test["sharpe"])
+
+
+def judged(runs, evaluation, ledger):
+    built = leaderboard.build(runs, evaluation=evaluation, ledger=ledger, rng=np.random.default_rng(0))
+    return built["rows"][0]["verdict"]
+
+
+def test_the_three_best_of_many_seeds_are_a_choice_and_named_as_one(tmp_path, evaluation):
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    runs = noise_runs(tmp_path, 40, ledger=ledger)
+    blind = judged(runs[:3], evaluation, None)
+    seen = judged(runs[:3], evaluation, ledger)
+    everything = judged(runs, evaluation, ledger)
+    assert blind["evidence"]["trials"] == 1
+    assert seen["evidence"]["trials"] == 38
+    assert seen["evidence"]["configurations"] == 1
+    assert seen["evidence"]["dsr"] < 0.95
+    assert seen["evidence"]["dsr"] < blind["evidence"]["dsr"]
+    assert seen["status"] != "promotable"
+    assert any("37 completed runs" in reason and runs[3].run_id[:1] in reason for reason in seen["reasons"])
+    assert everything["evidence"]["left_out"] == []
+    assert everything["evidence"]["trials"] == 1
+    assert everything["status"] != "promotable"
+
+
+def test_a_good_group_that_leaves_a_run_out_is_unproven_and_names_it(tmp_path, evaluation):
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    folders = [run_dir(tmp_path / "runs", f"r{seed}", seed=seed, drift=0.004) for seed in range(4)]
+    window = Window("f" * 16, (("2022-01-01", "2023-02-05"),), ("A", "B"), "1d", simulated=False)
+    runs = [records.read(folder) for folder in folders]
+    for run in runs:
+        who = RunIdentity(run.run_id, run.config_hash, run.agent, "train", run.seed)
+        ledger.record_result(who, window=window, sharpe=run.test["sharpe"])
+    assert judged(runs, evaluation, ledger)["status"] == "promotable"
+    without = judged(runs[:3], evaluation, ledger)
+    assert without["status"] == "unproven"
+    assert "1 completed run of this configuration on this window left out: r3." in without["reasons"]
+    without_paths = [replace_folder(run, tmp_path) for run in runs[:3]]
+    assert "left out: r3." in judged(without_paths, evaluation, ledger)["reasons"][-1]
+
+
+def replace_folder(run, folder):
+    return records.RunResult(folder / "nowhere", run.content)
+
+
+def test_a_seed_that_was_run_again_until_it_was_good_leaves_the_first_run_out(tmp_path, evaluation):
+    run_dir(tmp_path, "old", seed=0, drift=-0.01, started="2026-01-01")
+    run_dir(tmp_path, "new", seed=0, drift=0.01, started="2026-01-02")
+    (row,) = board(tmp_path, evaluation)["rows"]
+    assert row["verdict"]["evidence"]["left_out"] == ["old"]
+
+
+def test_a_window_that_was_opened_often_is_no_longer_unseen(tmp_path, evaluation):
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    for seed in range(3):
+        run_dir(tmp_path / "runs", f"r{seed}", seed=seed, drift=0.004)
+    window = Window("f" * 16, (("2022-01-01", "2023-02-05"),), ("A", "B"), "1d", simulated=False)
+    for look in range(evaluation.verdict.max_openings + 1):
+        ledger.record_opening(RunIdentity(f"b{look}", "", "etf", "backtest"), window=window, fold=0)
+    (row,) = board(tmp_path / "runs", evaluation, ledger)["rows"]
+    assert row["verdict"]["status"] == "unproven"
+    assert any("opened 101 times" in reason for reason in row["verdict"]["reasons"])
+
+
+def test_a_row_does_not_depend_on_what_else_is_on_the_board(tmp_path, evaluation):
+    for seed in range(3):
+        run_dir(tmp_path / "a", f"r{seed}", seed=seed)
+    run_dir(tmp_path / "b", "z", agent="crypto", config="z")
+    (alone,) = board(tmp_path / "a", evaluation)["rows"]
+    beside = next(row for row in board(tmp_path, evaluation)["rows"] if row["agent"] == "etf")
+    for key in ("intervals", "comparisons", "verdict", "metrics", "spread"):
+        assert alone[key] == beside[key], key

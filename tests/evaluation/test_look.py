@@ -58,7 +58,7 @@ def test_a_look_that_cannot_be_written_down_shows_nothing(tmp_path):
 
 def test_what_has_no_configuration_is_no_trial(tmp_path):
     Ledger(tmp_path / "ledger.jsonl").record_trial(
-        RunIdentity("r0", "other", "crypto", "train"), fingerprint=a_look(tmp_path).sealed.fingerprint, sharpe=0.1
+        RunIdentity("r0", "other", "crypto", "train"), window=a_look(tmp_path).sealed.window, sharpe=0.1
     )
     assert a_look(tmp_path, config_hash="").facts(audit=None).trials.count == 1
 
@@ -77,4 +77,5 @@ def test_the_result_of_a_look_is_in_the_ledger(tmp_path):
     seen.showed(found)
     last = json.loads(Path(tmp_path, "ledger.jsonl").read_text().splitlines()[-1])
     assert (last["kind"], last["config_hash"]) == ("result", "c1")
-    assert last["sharpe"] == pytest.approx(found.sharpe_a_bar)
+    assert last["sharpe_annual"] == pytest.approx(found.metrics["sharpe"])
+    assert (last["frequency"], last["symbols"]) == ("1d", ["S0", "S1", "S2"])

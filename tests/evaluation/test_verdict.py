@@ -19,6 +19,7 @@ GOOD = Evidence(
     years_needed=1.0,
     dsr=0.99,
     trials=3,
+    configurations=3,
     pbo=0.05,
     strategies=3,
     worst_drawdown=-0.2,
@@ -67,6 +68,8 @@ def test_evidence_that_satisfies_every_rule_is_promotable(rules):
         ({"seeds": 1}, "seeds", "unproven"),
         ({"fewest_trades": 3}, "trades", "unproven"),
         ({"degenerate": "it never trades"}, "degenerate", "rejected"),
+        ({"left_out": ("r3", "r4")}, "selection", "unproven"),
+        ({"openings": 101}, "openings", "unproven"),
         ({"simulated": True}, "simulated", "unproven"),
         ({"unadjusted_rolls": True}, "rolls", "unproven"),
         ({"hindsight": "its members are those of 2025-01-02"}, "universe", "unproven"),
@@ -111,7 +114,7 @@ def test_the_reason_names_the_leak_the_universe_and_the_survivors(rules):
 
 
 def test_one_configuration_has_no_choice_to_overfit_by(rules):
-    assert judge(replace(GOOD, trials=1, pbo=None), rules).status == "promotable"
+    assert judge(replace(GOOD, configurations=1, pbo=None), rules).status == "promotable"
 
 
 def test_the_reason_says_how_long_a_record_it_would_take(rules):

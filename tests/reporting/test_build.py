@@ -7,7 +7,7 @@ import numpy as np
 from tests.reporting.made_up import walk
 from wealtharena.config import compose
 from wealtharena.evaluation.evaluate import Evaluation, Facts, judge
-from wealtharena.evaluation.ledger import Trials
+from wealtharena.evaluation.trials import Trials
 from wealtharena.reporting import build, report
 
 
@@ -18,7 +18,7 @@ def judged(agents: int) -> Evaluation:
         [walk("agent", seed=seed, bars=200) for seed in range(agents)],
         {name: walk(name, bars=200, volatility=0.0 if name == "cash" else 0.01, drift=0.0) for name in names},
         evaluation=spec.evaluation,
-        facts=Facts(simulated=False, unadjusted_rolls=False, trials=Trials(7, 0.001), openings=3),
+        facts=Facts(simulated=False, unadjusted_rolls=False, trials=Trials(7, 0.25), openings=3),
         rng=np.random.default_rng(0),
     )
 

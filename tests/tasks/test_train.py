@@ -78,6 +78,9 @@ def test_the_figures_of_run_json_are_those_of_the_equity_on_disk(small: Small) -
 
 def test_the_same_seed_gives_the_same_metrics_and_another_seed_does_not(small: Small) -> None:
     first, again, other = (record(small(f"seed={seed}")[1]) for seed in (3, 3, 4))
+    told = [[note for note in run["notes"] if "looked at this test window" in note] for run in (first, again, other)]
+    assert [len(notes) for notes in told[:2]] == [0, 1]
+    assert "1 time before" in told[1][0]
     assert first["metrics"] == again["metrics"]
     assert first["run_id"] != again["run_id"]
     assert first["config_hash"] == other["config_hash"]

@@ -7,7 +7,7 @@ import numpy as np
 from tests.evaluation.worlds import trajectory
 from wealtharena.config import compose
 from wealtharena.evaluation.evaluate import Facts, judge
-from wealtharena.evaluation.ledger import Trials
+from wealtharena.evaluation.trials import Trials
 from wealtharena.tuning.engine import TrialRow
 from wealtharena.tuning.selection import RETURNS_KEY, best, selection_bias, strategies
 
@@ -33,7 +33,12 @@ def noise_search(number: int) -> str:
     assert best(rows, 1, mode="max")[0].score > 0.5, "the winner of twenty always looks good"
     agents = [trajectory(rng.normal(0, 0.01, BARS)) for _ in range(SEEDS)]
     hold = trajectory(rng.normal(0, 0.01, BARS), name="buy_and_hold")
-    facts = Facts(simulated=True, unadjusted_rolls=False, trials=Trials(bias.trials, bias.sharpe_variance), openings=1)
+    facts = Facts(
+        simulated=True,
+        unadjusted_rolls=False,
+        trials=Trials(bias.trials, 252 * (bias.sharpe_variance or 0.0)),
+        openings=1,
+    )
     judged = judge(
         agents, {"buy_and_hold": hold}, evaluation=spec.evaluation, facts=facts, rng=rng, strategies=strategies(rows)
     )

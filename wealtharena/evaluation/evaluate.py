@@ -14,7 +14,7 @@ from wealtharena.config.specs.runs import EvaluationSpec
 from wealtharena.envs.trajectory import Trajectory
 from wealtharena.evaluation import backtest, bootstrap, comparison, metrics, significance, stress, verdict
 from wealtharena.evaluation.behaviour import degenerate
-from wealtharena.evaluation.ledger import Trials
+from wealtharena.evaluation.trials import Trials
 from wealtharena.files import jsonable
 
 FloatArray = npt.NDArray[np.float64]
@@ -26,8 +26,9 @@ class Facts:
 
     simulated: bool
     unadjusted_rolls: bool
-    trials: Trials  # from Ledger.trial_statistics, after this run was written to it
-    openings: int  # from Ledger.openings
+    trials: Trials  # from History.trials, after this run was written to the ledger
+    openings: int  # of the window, by anyone
+    own_openings: int = 1  # by this configuration
     benchmark: str | None = None
     risk_free_per_year: float = 0.0  # a share
     degenerate: str | None = None  # what training found
@@ -53,11 +54,6 @@ class Evaluation:
     stress: tuple[stress.StressResult, ...]
     verdict: verdict.Verdict
     risk_free: float  # a bar
-
-    @property
-    def sharpe_a_bar(self) -> float:
-        """Return the agent's Sharpe ratio a bar, as the ledger keeps it."""
-        return float(self.metrics["sharpe"] / np.sqrt(self.agent.bars_per_year))
 
     def to_json(self) -> dict[str, Any]:
         """Return run.json's blocks `metrics` (of the test), `baselines`, `comparison`, `stress`, `seeds`, `verdict`."""
@@ -202,8 +198,10 @@ def gather(
         sharpe_difference_low=difference.sharpe.low if difference else None,
         sharpe_difference_high=difference.sharpe.high if difference else None,
         years_needed=against.years_needed if difference else None,
-        dsr=deflated(agents[middle].returns - risk_free, facts.trials),
+        dsr=deflated(agents[middle].returns - risk_free, facts.trials, bars_per_year=agents[middle].bars_per_year),
         trials=facts.trials.count,
+        configurations=facts.trials.configurations,
+        left_out=facts.trials.left_out,
         pbo=overfit.probability if overfit is not None else None,
         strategies=strategies.shape[1] if strategies is not None and overfit is not None else 0,
         worst_drawdown=min(values["max_drawdown"] for values in of_agents),
@@ -214,6 +212,7 @@ def gather(
         unadjusted_rolls=facts.unadjusted_rolls,
         audit=facts.audit,
         openings=facts.openings,
+        own_openings=facts.own_openings,
         risk_free_per_year=facts.risk_free_per_year,
         leaks=facts.leaks,
         hindsight=facts.hindsight,
@@ -221,13 +220,16 @@ def gather(
     )
 
 
-def deflated(returns: FloatArray, trials: Trials) -> float:
+def deflated(returns: FloatArray, trials: Trials, *, bars_per_year: float) -> float:
     """Return the deflated Sharpe ratio of a record after everything that was tried.
 
-    Where fewer than two trials left a Sharpe ratio, its sampling variance under no skill, 1 / (n - 1), stands in.
+    The trials' variance is of annual figures and is brought to the record's bars, so that hourly trials deflate a daily
+    record by what they showed. Where fewer than two trials left a Sharpe ratio, its sampling variance under no skill,
+    1 / (n - 1), stands in.
     """
     found = significance.moments(returns)
-    variance = trials.sharpe_variance if trials.sharpe_variance is not None else 1.0 / max(found.bars - 1, 1)
+    annual = trials.sharpe_variance
+    variance = annual / bars_per_year if annual is not None else 1.0 / max(found.bars - 1, 1)
     return significance.deflated_sharpe_ratio(
         found.sharpe,
         bars=found.bars,

@@ -12,8 +12,8 @@ import itertools
 import pickle
 import tempfile
 import weakref
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -21,11 +21,11 @@ import numpy.typing as npt
 
 from wealtharena.data.panel import Panel, Rows
 from wealtharena.errors import FirewallError
-from wealtharena.evaluation.ledger import Ledger, RunIdentity
+from wealtharena.evaluation.ledger import Ledger, RunIdentity, Window
 from wealtharena.evaluation.splits import Fold, Segment
 from wealtharena.features.panel import FeaturePanel
 
-OPEN_NAMES = frozenset({"timestamps", "simulated", "frequency"})  # of a panel's fields: no secret behind the wall
+OPEN_NAMES = frozenset({"timestamps", "simulated"})  # of a panel's fields: no secret behind the wall
 
 
 class TrainingPanel(Panel):
@@ -107,14 +107,8 @@ def seal(features: FeaturePanel, folds: tuple[Fold, ...]) -> SealedPanel:
         return pickle.load(store)  # our own bytes, in a file that nothing else can reach
 
     panel = features.panel
-    sealed = SealedPanel(
-        folds,
-        read,
-        fingerprint=panel.fingerprint,
-        simulated=panel.simulated,
-        frequency=panel.frequency,
-        timestamps=panel.timestamps.copy(),
-    )
+    identity = Window(panel.fingerprint, (), panel.symbols, panel.frequency, panel.simulated)
+    sealed = SealedPanel(folds, read, market=identity, timestamps=panel.timestamps.copy())
     weakref.finalize(sealed, store.close)
     return sealed
 
@@ -127,21 +121,33 @@ class SealedPanel:
         folds: tuple[Fold, ...],
         read: Callable[[int], Any],
         *,
-        fingerprint: str,
-        simulated: bool,
-        frequency: str,
+        market: Window,
         timestamps: npt.NDArray[np.datetime64],
     ) -> None:
         self.folds = folds
-        self.fingerprint = fingerprint
-        self.simulated = simulated
-        self.frequency = frequency
+        self._market = market
         self.timestamps = timestamps
         self.__read = read
 
     @property
     def bars(self) -> int:
         return int(self.timestamps.shape[0])
+
+    @property
+    def fingerprint(self) -> str:
+        return self._market.fingerprint
+
+    @property
+    def simulated(self) -> bool:
+        return self._market.simulated
+
+    @property
+    def window(self) -> Window:
+        """Return the test window of all folds, as the ledger knows it."""
+        return self._window([segment for fold in self.folds for segment in fold.test])
+
+    def _window(self, segments: Sequence[Segment]) -> Window:
+        return replace(self._market, dates=self.dates(tuple(segments)))
 
     def training(self, fold: int) -> TrainingView:
         """Return what the training of `folds[fold]` may see."""
@@ -160,13 +166,7 @@ class SealedPanel:
         Raises FirewallError where the ledger cannot be written.
         """
         chosen = self.folds[fold]
-        ledger.record_opening(
-            identity,
-            fingerprint=self.fingerprint,
-            windows=self.dates(chosen.test),
-            fold=chosen.index,
-            simulated=self.simulated,
-        )
+        ledger.record_opening(identity, window=self._window(chosen.test), fold=chosen.index)
         features = self.__read(len(self.folds))
         assert isinstance(features, FeaturePanel)
         return OpenedView(features.slice(0, max(s.stop for s in chosen.test)), chosen.test)

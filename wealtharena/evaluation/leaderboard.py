@@ -16,10 +16,12 @@ from wealtharena.errors import CheckpointError
 from wealtharena.evaluation import comparison, tables
 from wealtharena.evaluation.bootstrap import interquartile_mean, stratified_interval
 from wealtharena.evaluation.evaluate import Facts, judge, median_index
-from wealtharena.evaluation.ledger import Ledger, Trials
+from wealtharena.evaluation.ledger import Ledger, Window
 from wealtharena.evaluation.ranking import WEIGHTS, composite
 from wealtharena.evaluation.records import RunResult
-from wealtharena.evaluation.verdict import ORDER
+from wealtharena.evaluation.streams import named
+from wealtharena.evaluation.trials import Completed, History, Trials
+from wealtharena.evaluation.verdict import ORDER, left_out_reason
 from wealtharena.files import jsonable
 
 SCHEMA_VERSION = 1
@@ -28,9 +30,10 @@ SPREAD = ("annual_return", "sharpe", "max_drawdown", "total_return")
 
 @dataclass(frozen=True)
 class Group:
-    """Completed runs of one configuration on one data set, one a seed."""
+    """Completed runs of one configuration on one data set, one a seed; `older` are runs that a newer one replaced."""
 
     runs: tuple[RunResult, ...]
+    older: tuple[RunResult, ...] = ()
 
     @property
     def newest(self) -> RunResult:
@@ -62,8 +65,8 @@ def build(
     groups = group(runs)
     loaded = {g.key: load(g) for g in groups}
     rows = {}
-    for found, stream in zip(groups, rng.spawn(len(groups)), strict=True):
-        strategies = alternatives(found, groups, loaded)
+    for found in groups:
+        strategies, stream = alternatives(found, groups, loaded), named(rng, found.key)
         rows[found.key] = row(found, loaded[found.key], strategies, evaluation=evaluation, ledger=ledger, rng=stream)
     ranked = composite({key: line["metrics"] for key, line in rows.items()})
     ordered = []
@@ -84,12 +87,15 @@ def build(
 
 def group(runs: Iterable[RunResult]) -> tuple[Group, ...]:
     """Return completed runs by agent, configuration and data; of two runs with one seed the newer counts."""
-    found: dict[tuple[str, str, str], dict[object, RunResult]] = {}
+    found: dict[tuple[str, str, str], dict[object, list[RunResult]]] = {}
     for run in runs:
         if run.status == "completed":
             seeds = found.setdefault((run.agent, run.config_hash, run.fingerprint), {})
-            seeds[run.run_id if run.seed is None else run.seed] = run
-    return tuple(Group(tuple(seeds.values())) for seeds in found.values())
+            seeds.setdefault(run.run_id if run.seed is None else run.seed, []).append(run)
+    return tuple(
+        Group(tuple(runs[-1] for runs in seeds.values()), tuple(run for runs in seeds.values() for run in runs[:-1]))
+        for seeds in found.values()
+    )
 
 
 def load(found: Group) -> Paths | None:
@@ -150,7 +156,7 @@ def row(
             "intervals": {"sharpe": [interval.low, interval.high]},
             "comparison": dict(blocks[-1].get(hardest) or {}) if len(blocks) == 1 else {},
             "comparisons": dict(blocks[-1]) if len(blocks) == 1 else {},
-            "verdict": from_records(found),
+            "verdict": from_records(found, ledger),
         }
     facts = facts_of(found, ledger)
     streams = rng.spawn(2)
@@ -212,21 +218,15 @@ def failure(run: RunResult) -> dict[str, Any]:
 
 def facts_of(found: Group, ledger: Ledger | None) -> Facts:
     """Return what the runs say about themselves, the gravest answer of any; the ledger knows the trials best."""
-    newest = found.newest
     evidence = [run.evidence for run in found.runs]
     audits = [entry.get("audit") for entry in evidence]
-    recorded = max((int(_number(entry.get("trials"), 1.0)) for entry in evidence), default=1)
-    looks = max((int(_number(entry.get("openings"), 1.0)) for entry in evidence), default=1)
-    trials = Trials(recorded, None)
-    if ledger is not None:
-        written = ledger.trial_statistics(newest.agent, newest.fingerprint, config_hash=newest.config_hash)
-        trials = replace(written, count=max(written.count, recorded))
-        looks = max(ledger.openings(newest.agent, fingerprint=newest.fingerprint), looks)
+    trials, looks, own = counted(found, ledger)
     return Facts(
         simulated=any(run.simulated for run in found.runs),
         unadjusted_rolls=any(bool(entry.get("unadjusted_rolls")) for entry in evidence),
         trials=trials,
         openings=looks,
+        own_openings=own,
         risk_free_per_year=_number(evidence[-1].get("risk_free_per_year"), 0.0),
         degenerate=next((str(entry["degenerate"]) for entry in evidence if entry.get("degenerate")), None),
         audit="failed" if "failed" in audits else "passed" if all(a == "passed" for a in audits) else None,
@@ -237,16 +237,60 @@ def facts_of(found: Group, ledger: Ledger | None) -> Facts:
     )
 
 
-def from_records(found: Group) -> dict[str, Any]:
-    """Return the gravest verdict that the runs gave themselves: without their paths the seeds cannot be judged together."""
+def counted(found: Group, ledger: Ledger | None) -> tuple[Trials, int, int]:
+    """Return what the group may have been chosen from, and the looks at its window: all, and its configuration's.
+
+    The ledger knows best; where a run was made beside another ledger its own count is the least that is known.
+    """
+    newest = found.newest
+    recorded = max(
+        int(_number(run.evidence.get("configurations", run.evidence.get("trials")), 1.0)) for run in found.runs
+    )
+    looks = max(int(_number(run.evidence.get("openings"), 1.0)) for run in found.runs)
+    judged = [Completed(run.run_id, run.seed, _number(run.test.get("sharpe"))) for run in found.runs]
+    older = [Completed(run.run_id, run.seed, _number(run.test.get("sharpe"))) for run in found.older]
+    dropped = [run.run_id for run in older if not any(run.repeats(other) for other in judged)]
+    if ledger is None:
+        return Trials(recorded, None, tuple(dropped)), looks, len(judged)
+    history = History.of(ledger, newest.agent, window_of(newest), run_ids=[run.run_id for run in found.runs])
+    left_out = tuple(dict.fromkeys([*history.left_out(newest.config_hash, judged), *dropped]))
+    trials = history.trials(newest.config_hash, left_out=left_out)
+    known = replace(trials, configurations=max(trials.configurations, recorded))
+    return known, max(history.openings(), looks), max(history.openings(newest.config_hash), len(judged))
+
+
+def window_of(run: RunResult) -> Window:
+    """Return the test window of a finished run as the ledger knows it."""
+    data = run.block("data")
+    return Window(
+        fingerprint=run.fingerprint,
+        dates=(run.window,) if run.window else (),
+        symbols=tuple(data.get("symbols") or ()),
+        frequency=str(data.get("frequency") or ""),
+        simulated=run.simulated,
+    )
+
+
+def from_records(found: Group, ledger: Ledger | None) -> dict[str, Any]:
+    """Return the gravest verdict that the runs gave themselves: without their paths the seeds cannot be judged together.
+
+    What a run said of its own seed is no word about several, and several that were not judged together prove nothing.
+    """
     known = [run.verdict for run in found.runs if run.verdict.get("status") in ORDER]
     if not known:
         return {"status": "unproven", "reasons": ["The runs carry no verdict."], "evidence": {}}
     gravest = max(known, key=lambda verdict: ORDER.index(verdict["status"]))
-    reasons = list(gravest.get("reasons") or ())
+    status, reasons = gravest["status"], list(gravest.get("reasons") or ())
     if len(found.runs) > 1:
-        reasons.append("The seeds were not judged together: their paths are not at hand.")
-    return {"status": gravest["status"], "reasons": reasons, "evidence": dict(gravest.get("evidence") or {})}
+        of_one = {rule["reason"] for rule in gravest.get("rules") or () if rule.get("rule") == "seeds"}
+        together = f"The {len(found.runs)} seeds were not judged together: their paths are not at hand."
+        reasons = [together, *(reason for reason in reasons if reason not in of_one)]
+        status = max(status, "unproven", key=ORDER.index)
+    trials, _, _ = counted(found, ledger)
+    if trials.left_out:
+        reasons.append(left_out_reason(trials.left_out))
+        status = max(status, "unproven", key=ORDER.index)
+    return {"status": status, "reasons": reasons, "evidence": dict(gravest.get("evidence") or {})}
 
 
 def middle(tests: Sequence[Mapping[str, Any]]) -> dict[str, float]:

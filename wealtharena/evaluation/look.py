@@ -16,7 +16,8 @@ import numpy as np
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.evaluation.evaluate import Evaluation, Facts
 from wealtharena.evaluation.firewall import OpenedView, SealedPanel
-from wealtharena.evaluation.ledger import Ledger, RunIdentity, Trials
+from wealtharena.evaluation.ledger import Ledger, RunIdentity
+from wealtharena.evaluation.trials import History, Trials
 from wealtharena.features.panel import FeaturePanel
 
 Audit = Literal["passed", "failed"]
@@ -58,23 +59,25 @@ class Look:
         """Open every fold and return all rows up to the last test row of any."""
         return max((view.features for view in self.open()), key=lambda features: features.bars)
 
+    def history(self) -> History:
+        """Return what the ledger knows that bears on this window."""
+        run_ids = (self.identity.run_id,)
+        return History.of(self.ledger, self.identity.agent, self.sealed.window, run_ids=run_ids)
+
     def facts(self, *, audit: Audit | None, degenerate: str | None = None, seeds: int = 1, **doubts: Any) -> Facts:
         """Return what the judgement has to know beside the backtests; to be asked after the window was opened.
 
         `doubts` are further fields of `Facts` that only the task knows. What has no configuration hash, a baseline, is no
         trial of anything.
         """
-        asset, fingerprint = self.spec.asset, self.sealed.fingerprint
-        trials = (
-            self.ledger.trial_statistics(asset.agent, fingerprint, config_hash=self.identity.config_hash)
-            if self.identity.config_hash
-            else Trials(1, None)
-        )
+        asset = self.spec.asset
+        who, history = self.identity.config_hash, self.history()
         return Facts(
             simulated=self.sealed.simulated,
             unadjusted_rolls=asset.instrument.rolls == "unadjusted" and not self.sealed.simulated,
-            trials=trials,
-            openings=self.ledger.openings(asset.agent, fingerprint=fingerprint),
+            trials=history.trials(who) if who else Trials(1),
+            openings=history.openings(),
+            own_openings=history.openings(who) if who else 0,
             benchmark=asset.benchmark,
             risk_free_per_year=asset.risk_free_bps_per_year / 1e4,
             degenerate=degenerate,
@@ -89,4 +92,4 @@ class Look:
 
     def showed(self, found: Evaluation) -> None:
         """Write to the ledger what the window showed."""
-        self.ledger.record_result(self.identity, fingerprint=self.sealed.fingerprint, sharpe=found.sharpe_a_bar)
+        self.ledger.record_result(self.identity, window=self.sealed.window, sharpe=found.metrics["sharpe"])

@@ -15,6 +15,7 @@ from wealtharena.config.specs.runs import VerdictSpec
 from wealtharena.files import jsonable
 
 Status = Literal["promotable", "unproven", "rejected"]
+NAMED = 5  # runs left out that a reason names
 ORDER: tuple[Status, ...] = ("promotable", "unproven", "rejected")  # best to worst
 
 
@@ -46,6 +47,9 @@ class Evidence:
     openings: int  # looks at the test window so far, this one included
     risk_free_per_year: float = 0.0  # a share
     rivals: tuple[str, ...] = ()  # all that are to be beaten
+    own_openings: int = 1  # of them by this configuration
+    configurations: int = 1  # of `trials`; the others are runs left out
+    left_out: tuple[str, ...] = ()  # completed runs of this configuration that were not judged with it
     leaks: tuple[str, ...] = ()  # numbers of the data that seem to know the next tradable return, in words
     hindsight: str | None = None  # how the universe was chosen, where that was after the test window began
     survivors: float | None = None  # share of the symbols that still trade at the end of the data
@@ -119,7 +123,9 @@ def _patience(evidence: Evidence) -> str:
 
 def deflated_sharpe(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     """The Sharpe ratio must stand after deflation by what was tried; one more likely luck than skill is rejected."""
-    tried = f"{evidence.trials} configuration{'s' if evidence.trials != 1 else ''} tried"
+    tried = f"{evidence.configurations} configuration{'s' if evidence.configurations != 1 else ''} tried"
+    if evidence.left_out:
+        tried += f" and {len(evidence.left_out)} run{'s' if len(evidence.left_out) != 1 else ''} left out"
     if evidence.dsr is None or math.isnan(evidence.dsr):
         return Ruling("dsr", "unproven", f"The deflated Sharpe ratio is not defined for this record ({tried}).")
     text = f"Deflated Sharpe ratio {evidence.dsr:.2f} with {tried}; {spec.min_dsr:.2f} is asked."
@@ -131,12 +137,12 @@ def deflated_sharpe(evidence: Evidence, spec: VerdictSpec) -> Ruling:
 def overfitting(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     """Choosing among strategies must not be what made the result."""
     if evidence.pbo is None or math.isnan(evidence.pbo):
-        if evidence.trials <= 1:
+        if evidence.configurations <= 1:
             return Ruling("pbo", "promotable", "One configuration was tried: no choice to overfit by.")
         return Ruling(
             "pbo",
             "unproven",
-            f"{evidence.trials} configurations were tried, and their records are not at hand for PBO.",
+            f"{evidence.configurations} configurations were tried, and their records are not at hand for PBO.",
         )
     text = f"Probability of backtest overfitting {evidence.pbo:.2f} over {evidence.strategies} strategies; {spec.max_pbo:.2f} is allowed."
     if evidence.pbo <= spec.max_pbo:
@@ -166,6 +172,32 @@ def seeds(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     """One run is at best unproven: a seed alone can change the sign of a result."""
     text = f"{evidence.seeds} seed{'s' if evidence.seeds != 1 else ''}; {spec.min_seeds} are asked."
     return Ruling("seeds", "promotable" if evidence.seeds >= spec.min_seeds else "unproven", text)
+
+
+def selection(evidence: Evidence, spec: VerdictSpec) -> Ruling:
+    """Reporting every run of a configuration is no selection; leaving one out is."""
+    del spec
+    if not evidence.left_out:
+        return Ruling("selection", "promotable", "No completed run of this configuration on this window is left out.")
+    return Ruling("selection", "unproven", left_out_reason(evidence.left_out))
+
+
+def left_out_reason(run_ids: Sequence[str]) -> str:
+    """Return which completed runs a judged group lacks, in words."""
+    named, more = ", ".join(run_ids[:NAMED]), len(run_ids) - NAMED
+    runs = f"{len(run_ids)} completed run{'s' if len(run_ids) != 1 else ''}"
+    return f"{runs} of this configuration on this window left out: {named}{f' and {more} more' if more > 0 else ''}."
+
+
+def openings(evidence: Evidence, spec: VerdictSpec) -> Ruling:
+    """A window that was looked at often is no longer unseen, whatever each look was for."""
+    times = f"{evidence.openings} time{'s' if evidence.openings != 1 else ''}"
+    text = f"The test window was opened {times}, {evidence.own_openings} of them by this configuration"
+    if evidence.openings <= spec.max_openings:
+        return Ruling("openings", "promotable", f"{text}; {spec.max_openings} are allowed.")
+    return Ruling(
+        "openings", "unproven", f"{text}; after {spec.max_openings} it is no longer unseen: take a later one."
+    )
 
 
 def activity(evidence: Evidence, spec: VerdictSpec) -> Ruling:
@@ -241,6 +273,8 @@ RULES: Sequence[Callable[[Evidence, VerdictSpec], Ruling]] = (
     profit,
     drawdown,
     seeds,
+    selection,
+    openings,
     activity,
     degenerate,
     real_data,

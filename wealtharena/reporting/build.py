@@ -55,7 +55,7 @@ def from_evaluation(
         several="seed" if seeds else "path",
         audit=audit,
         test_openings=evidence.openings,
-        configurations_tried=evidence.trials,
+        configurations_tried=evidence.configurations,
         notes=tuple(run.get("notes") or ()) if notes is None else tuple(notes),
         beside=evidence.beats,
         config=config.replace(f"{Path.cwd()}/", "").replace(str(Path.home()), "~"),  # a report is shown to others

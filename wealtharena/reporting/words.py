@@ -77,7 +77,11 @@ _NAMES = {
     "dsr": "Deflated Sharpe ratio (DSR)",
     "pbo": "Probability of overfitting (PBO)",
     "psr": "Probabilistic Sharpe ratio",
-    "trials": "Configurations tried",
+    "trials": "Results it may be chosen from",
+    "configurations": "Configurations tried",
+    "left_out": "Completed runs left out",
+    "openings": "Looks at the test window",
+    "own_openings": "Looks by this configuration",
     "beats": "Baseline to beat",
 }
 _SHORT = {"Inverse volatility": "Inv. vol.", "Minimum variance": "Min. var.", "Equal weight": "Equal w."}

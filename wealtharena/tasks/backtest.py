@@ -197,7 +197,7 @@ def open_rows(
 
 def look_of(spec: ExperimentSpec, record: RunRecord, prepared: Prepared, contestant: Contestant) -> Look:
     """Return the contestant's look at the test window."""
-    identity = RunIdentity(record.run_id, contestant.config_hash, spec.asset.agent, spec.task)
+    identity = RunIdentity(record.run_id, contestant.config_hash, spec.asset.agent, spec.task, spec.seed)
     return Look(spec, prepared.sealed, identity)
 
 

@@ -114,7 +114,7 @@ def open_and_evaluate(
 
     `seeds` holds, a seed, the folds' policies. The ledger knows of it before a row is read.
     """
-    identity = RunIdentity(record.run_id, str(record.content["config_hash"]), spec.asset.agent, purpose)
+    identity = RunIdentity(record.run_id, str(record.content["config_hash"]), spec.asset.agent, purpose, spec.seed)
     look = Look(spec, prepared.sealed, identity)
     widest = max(look.open(), key=lambda view: view.features.bars)
     loaded = [tuple(fold.load() for fold in folds) for folds in seeds]

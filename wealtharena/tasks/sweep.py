@@ -37,7 +37,16 @@ from wealtharena.training.job import Silent
 from wealtharena.tuning import space
 from wealtharena.tuning.engine import SearchResult, TrialRow, search
 from wealtharena.tuning.search import storage_of
-from wealtharena.tuning.selection import RETURNS_KEY, Finalist, SelectionBias, best, rank, selection_bias, strategies
+from wealtharena.tuning.selection import (
+    BARS_KEY,
+    RETURNS_KEY,
+    Finalist,
+    SelectionBias,
+    best,
+    rank,
+    selection_bias,
+    strategies,
+)
 
 _NOT_A_TRIALS = ("sweep", "hydra", "resume", "task", "tracking")
 
@@ -73,7 +82,7 @@ def run(spec: ExperimentSpec) -> int:
         space.check(spec.sweep, base, compose)
         prepared = prepare(spec)
         describe(record, spec, prepared)
-        console.header(record.content, notes=prepared.notes)
+        console.header(record.content, notes=record.content["notes"])
         job = Search(spec, base, prepared, context.folder, study_path(spec, context.folder))
         return _search_and_judge(job, record)
 
@@ -183,8 +192,9 @@ def record_trials(job: Search, record: RunRecord, trials: Sequence[TrialRow]) ->
         returns = np.asarray(row.extra.get(RETURNS_KEY, ()), dtype=np.float64)
         if returns.size < 2 or (config, "trial") in known:
             continue
-        who = RunIdentity(record.run_id, config, spec.asset.agent, "sweep")
-        ledger.record_trial(who, fingerprint=job.prepared.sealed.fingerprint, sharpe=moments(returns).sharpe)
+        who = RunIdentity(record.run_id, config, spec.asset.agent, "sweep", spec.seed)
+        annual = moments(returns).sharpe * float(row.extra.get(BARS_KEY) or _bars_per_year(job)) ** 0.5
+        ledger.record_trial(who, window=job.prepared.sealed.window, sharpe=annual)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,8 @@ from typing import Any
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import TrainingError
 from wealtharena.evaluation.firewall import TrainingView
+from wealtharena.evaluation.ledger import Ledger
+from wealtharena.evaluation.trials import History
 from wealtharena.tasks import console, retraining
 from wealtharena.tasks.folds import FoldPolicy
 from wealtharena.tasks.pipeline import Prepared, identity, prepare
@@ -25,16 +27,17 @@ def run(spec: ExperimentSpec) -> int:
     with recorded(spec, context) as record:
         prepared = prepare(spec)
         describe(record, spec, prepared)
-        console.header(record.content, notes=prepared.notes)
+        console.header(record.content, notes=record.content["notes"])
         return _train_and_judge(spec, context, record, prepared)
 
 
 def describe(record: RunRecord, spec: ExperimentSpec, prepared: Prepared) -> None:
     """Write what is known before the first step: data, split, fill, and the command that repeats the run exactly."""
     sealed = prepared.sealed
-    last = prepared.folds[-1]
+    last, hashed = prepared.folds[-1], identity(spec, prepared)
+    told = History.of(Ledger(spec.paths.ledger), spec.asset.agent, sealed.window).told(hashed)
     record.update(
-        config_hash=identity(spec, prepared),
+        config_hash=hashed,
         command=repeatable(str(record.content["command"]), prepared.repeat),
         data=prepared.about,
         split={
@@ -44,7 +47,7 @@ def describe(record: RunRecord, spec: ExperimentSpec, prepared: Prepared) -> Non
             "test": [sealed.dates(prepared.folds[0].test)[0][0], sealed.dates(last.test)[-1][1]],
         },
         fill=prepared.fill,
-        notes=list(prepared.notes),
+        notes=[*prepared.notes, *([told] if told else [])],
     )
 
 

@@ -21,7 +21,7 @@ from wealtharena.training.checkpoints import best_path
 from wealtharena.training.job import TrainingJob
 from wealtharena.training.trainer import train
 from wealtharena.tuning.engine import Report
-from wealtharena.tuning.selection import RETURNS_KEY
+from wealtharena.tuning.selection import BARS_KEY, RETURNS_KEY
 
 VALIDATION = "validation."
 
@@ -88,7 +88,11 @@ class _Watch:
         better = max if self.objective.mode == "max" else min
         self.best = score if math.isnan(self.best) else better(self.best, score)
         returns = np.round(self._returns(), 10).tolist()
-        self.report(float(np.mean([*self.done, self.best])), {RETURNS_KEY: returns, "x_env_step": record["env_step"]})
+        per_year = self.view.features.panel.bars_per_year
+        self.report(
+            float(np.mean([*self.done, self.best])),
+            {RETURNS_KEY: returns, BARS_KEY: per_year, "x_env_step": record["env_step"]},
+        )
 
     def _returns(self) -> np.ndarray[Any, np.dtype[np.float64]]:
         policy = load_policy(best_path(self.folder))

@@ -14,6 +14,7 @@ from wealtharena.tuning.engine import TrialRow
 
 FloatArray = npt.NDArray[np.float64]
 RETURNS_KEY = "x_validation_returns"
+BARS_KEY = "x_bars_per_year"  # of those returns
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ class VerdictSpec(Spec):
     max_drawdown: float = Field(lt=0, ge=-1, description="worst drawdown allowed, as a negative share")
     min_seeds: int = Field(ge=1)
     min_trades: int = Field(ge=0)
+    max_openings: int = Field(ge=1, description="looks at a test window after which it counts as seen")
     beats: tuple[BaselineName, ...] = Field(
         min_length=1, description="baselines; the lower bound of the Sharpe difference must lie above each"
     )

@@ -1,0 +1,144 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from wealtharena.evaluation import evaluate
+from wealtharena.evaluation.ledger import Ledger, RunIdentity, Window
+from wealtharena.evaluation.trials import Completed, History, Trials
+
+YEAR = Window("f", (("2022-01-01", "2022-12-31"),), ("A", "B"), "1d", simulated=False)
+
+
+def look(ledger, run, config, window=YEAR, *, sharpe=None, agent="etf", seed=None):
+    """Write a whole look: its opening and, where it has one, its result."""
+    identity = RunIdentity(run, config, agent, "train", seed)
+    ledger.record_opening(identity, window=window, fold=0)
+    if sharpe is not None:
+        ledger.record_result(identity, window=window, sharpe=sharpe)
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    return Ledger(tmp_path / "ledger.jsonl")
+
+
+def known(ledger, window=YEAR, agent="etf", **changes):
+    return History.of(ledger, agent, window, **changes)
+
+
+def test_configurations_are_counted_once_and_looks_each_time(ledger):
+    for run, config in (("1", "a"), ("2", "a"), ("3", "b")):
+        look(ledger, run, config)
+    look(ledger, "4", "c", replace(YEAR, dates=(("2019-01-01", "2019-12-31"),)))
+    look(ledger, "5", "d", agent="crypto")
+    ledger.record_trial(RunIdentity("t", "e", "etf", "sweep"), window=YEAR, sharpe=0.02)
+    history = known(ledger)
+    assert history.trials("a").count == 3
+    assert history.openings() == 3
+    assert history.openings("a") == 2
+    assert known(ledger, replace(YEAR, dates=(("2022-12-31", "2023-05-01"),))).openings() == 3
+    assert known(ledger, replace(YEAR, dates=(("2023-01-01", "2023-05-01"),))).openings() == 0
+
+
+@pytest.mark.parametrize(
+    ("other", "counts"),
+    [
+        ({"fingerprint": "longer", "dates": (("2022-01-01", "2023-01-01"),)}, True),
+        ({"fingerprint": "another", "symbols": ("B", "C")}, True),
+        ({"fingerprint": "another", "symbols": ("C", "D")}, False),
+        ({"fingerprint": "hourly", "frequency": "1h"}, True),
+        ({"fingerprint": "made up", "simulated": True}, False),
+        ({"dates": (("2015-01-01", "2015-12-31"),)}, False),
+        ({"fingerprint": "before", "dates": (("2021-01-01", "2021-12-31"),)}, False),
+    ],
+)
+def test_what_counts_is_of_the_same_market_over_a_shared_date(ledger, other, counts):
+    look(ledger, "1", "a")
+    look(ledger, "2", "b", replace(YEAR, **other))
+    assert known(ledger).trials("a").count == 1 + counts
+
+
+def test_the_trials_of_a_judged_run_count_wherever_they_were_made(ledger):
+    """A search over universes or over history chose for this window."""
+    elsewhere = replace(YEAR, fingerprint="g", symbols=("X",), dates=(("2010-01-01", "2010-12-31"),))
+    for config in ("b", "c"):
+        ledger.record_trial(RunIdentity("search", config, "etf", "sweep"), window=elsewhere, sharpe=1.0)
+    look(ledger, "search", "a")
+    assert known(ledger).trials("a").count == 1
+    assert known(ledger, run_ids=["search"]).trials("a").count == 3
+
+
+def test_a_simulated_market_is_the_same_by_its_fingerprint_only(ledger):
+    made = replace(YEAR, simulated=True)
+    look(ledger, "1", "a", made)
+    look(ledger, "2", "b", replace(made, fingerprint="another seed"))
+    look(ledger, "3", "c", made)
+    assert known(ledger, made).trials("a").count == 2
+
+
+def test_a_look_without_a_configuration_is_a_look_and_no_trial(ledger):
+    look(ledger, "1", "", sharpe=0.4)
+    assert known(ledger).trials("a") == Trials(1, None)
+    assert known(ledger).openings() == 1
+
+
+def test_the_variance_of_trials_is_over_configurations_not_over_runs(ledger):
+    for run, config, sharpe in (("1", "a", 0.1), ("2", "a", 0.3), ("3", "b", 0.4)):
+        look(ledger, run, config, sharpe=sharpe)
+    ledger.record_trial(RunIdentity("3", "b", "etf", "train"), window=YEAR, sharpe=9.0)
+    ledger.record_trial(RunIdentity("4", "c", "etf", "train"), window=YEAR, sharpe=float("nan"))
+    found = known(ledger).trials("a")
+    assert found.count == 3
+    assert found.sharpe_variance == pytest.approx(np.var([0.2, 0.4], ddof=1))
+
+
+def test_runs_that_are_left_out_are_trials_with_their_own_variance(ledger):
+    for seed, sharpe in enumerate((1.5, 1.4, 0.1, -0.9, -0.2)):
+        look(ledger, f"r{seed}", "a", sharpe=sharpe, seed=seed)
+    group = [Completed("r0", 0, 1.5), Completed("r1", 1, 1.4)]
+    left_out = known(ledger).left_out("a", group)
+    assert left_out == ("r2", "r3", "r4")
+    found = known(ledger).trials("a", left_out=left_out)
+    assert (found.configurations, found.count) == (1, 4)
+    assert found.sharpe_variance == pytest.approx(np.var([1.45, 0.1, -0.9, -0.2], ddof=1))
+
+
+def test_a_run_that_repeats_a_seed_to_the_digit_is_not_left_out_one_that_differs_is(ledger):
+    look(ledger, "again", "a", sharpe=1.5, seed=0)
+    look(ledger, "other", "a", sharpe=1.1, seed=0)
+    look(ledger, "undefined", "a", sharpe=float("nan"), seed=3)
+    group = [Completed("r0", 0, 1.5), Completed("r3", 3, float("nan"))]
+    assert known(ledger).left_out("a", group) == ("other",)
+    assert known(ledger).left_out("", group) == ()
+
+
+@pytest.mark.parametrize(("bars_per_year", "frequency"), [(252.0, "1d"), (252.0 * 6.5, "1h")])
+def test_hourly_trials_deflate_a_daily_record_as_daily_ones_do_and_the_reverse(ledger, bars_per_year, frequency):
+    """The figures of the ledger are a year's: what a bar of the trials was long does not matter."""
+    rng = np.random.default_rng(0)
+    returns = rng.normal(1.6 / np.sqrt(bars_per_year) * 0.01, 0.01, round(2 * bars_per_year))
+    sharpes = rng.normal(0.0, 0.5, 20)
+    found = {}
+    for kind in ("1d", "1h"):
+        shown = Ledger(ledger.path.with_name(f"{kind}.jsonl"))
+        for i, sharpe in enumerate(sharpes):
+            look(shown, f"r{i}", f"c{i}", replace(YEAR, fingerprint=kind, frequency=kind), sharpe=sharpe)
+        here = replace(YEAR, frequency=frequency)
+        found[kind] = evaluate.deflated(returns, known(shown, here).trials("c0"), bars_per_year=bars_per_year)
+    assert found["1d"] == found["1h"]
+    alone = evaluate.deflated(returns, Trials(1), bars_per_year=bars_per_year)
+    assert 0.2 < found["1d"] < alone - 0.1
+
+
+def test_figures_from_before_they_had_a_unit_count_as_trials_and_are_not_read(ledger):
+    look(ledger, "1", "a", sharpe=0.5)
+    old = (
+        '{"kind": "open", "run_id": "0", "config_hash": "b", "agent": "etf", "fingerprint": "g", "simulated": false, '
+        '"fold": 0, "window": [["2022-06-01", "2023-01-01"]]}\n'
+        '{"kind": "result", "run_id": "0", "config_hash": "b", "agent": "etf", "fingerprint": "g", "sharpe": 0.09}\n'
+        '{"kind": "trial", "run_id": "x", "config_hash": "c", "agent": "etf", "fingerprint": "f", "sharpe": 0.05}\n'
+    )
+    ledger.path.write_text(ledger.path.read_text() + old)
+    assert known(ledger).trials("a") == Trials(3, None)
+    assert known(ledger).openings() == 2
