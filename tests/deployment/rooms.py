@@ -37,6 +37,7 @@ def settings(folder: Path, **changes: Any) -> Settings:
         "keyed": False,
         "runtime": runtime,
         "rate_per_minute": 100_000,
+        "connections_per_address": 256,
         "max_body_bytes": 200_000,
         "max_batch": 16,
         "max_stale_bars": 3,
@@ -76,6 +77,7 @@ class Client:
     @property
     def audit(self) -> list[dict[str, Any]]:
         path = self.guard.audit.path
+        assert self.guard.audit.lines.flush(seconds=20)
         assert path is not None
         return [json.loads(line) for line in path.read_text().splitlines()]
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from html import escape
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Path, Request
@@ -17,11 +21,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from wealtharena.deployment import answers, openapi
+from wealtharena.deployment.fairness import BusyError, Lane
 from wealtharena.deployment.guard import Audit, BodyTooLargeError, Guard
 from wealtharena.deployment.keys import Keys
 from wealtharena.deployment.limits import RateLimiter
+from wealtharena.deployment.lines import log_without_waiting
 from wealtharena.deployment.meters import CONTENT_TYPE, Meters
 from wealtharena.deployment.page import front_page
+from wealtharena.deployment.parsing import SMALL, FaultError, PartsLimit, parse_large
+from wealtharena.deployment.protocol import LOBBY
 from wealtharena.deployment.schemas import AgentDetail, AgentList, Health, PredictAnswer, PredictBody, Ready
 from wealtharena.deployment.settings import Settings
 from wealtharena.deployment.watching import Watch, mark_of, oldest_age
@@ -32,6 +40,7 @@ from wealtharena.prediction.manager import ProductionModelManager
 
 logger = logging.getLogger("wealtharena.deployment")
 BODY_SECONDS = 20
+SWITCH_SECONDS = 0.002  # after which a thread that computes lets the others answer
 AgentId = Annotated[
     str, Path(max_length=64, description="agent id such as `cryptocurrencies`, or an asset class such as `crypto`")
 ]
@@ -42,13 +51,22 @@ _CODES = {
     408: "too_slow",
     413: "too_large",
     415: "unsupported_media_type",
+    429: "too_many_requests",
     500: "internal",
+    503: "unavailable",
 }
 
 
 def create() -> Guard:
     """Return the application of a worker process, as its environment tells it to be; uvicorn calls this."""
-    return build(Settings.from_environment())
+    settings = Settings.from_environment()
+    log_without_waiting()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    LOBBY.per_address = settings.connections_per_address
+    service = build(settings)
+    gc.collect()
+    gc.freeze()  # what lives as long as the process is not looked through again and again
+    return service
 
 
 def build(settings: Settings) -> Guard:
@@ -59,9 +77,28 @@ def build(settings: Settings) -> Guard:
     )
     service.add_routes(api)
     _add_errors(api)
-    return Guard(
-        api, service.keys, service.limiter, service.meters, Audit(settings.audit_file), settings.max_body_bytes
-    )
+    return Guard(api, service.keys, service.limiter, service.meters, service.audit, settings.max_body_bytes)
+
+
+@dataclass
+class Pages:
+    """Pages that are made once for what `state` returns, however often they are asked for.
+
+    What they show changes with it and with nothing else: each part is replaced when anything in it changes.
+    """
+
+    state: Callable[[], tuple[object, ...]]
+    _of: tuple[object, ...] = ()
+    _made: dict[str, bytes] = field(default_factory=dict)
+
+    def get(self, name: str, make: Callable[[], bytes]) -> bytes:
+        """Return a page, made now where it is not that of the present state."""
+        state = self.state()
+        if len(state) != len(self._of) or any(a is not b for a, b in zip(state, self._of, strict=True)):
+            self._of, self._made = state, {}
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]
 
 
 class Service:
@@ -73,7 +110,9 @@ class Service:
         self.keys = Keys(settings.keys_file, settings.keyed, settings.runtime / "keyed")
         self.limiter = RateLimiter(settings.runtime, settings.rate_per_minute)
         self.meters = Meters()
-        self.slow = asyncio.Semaphore(2)  # predictions from bars take milliseconds of computing: two at a time
+        self.audit = Audit(settings.audit_file)
+        self.lane = Lane()
+        self.pages = Pages(lambda: (self.manager.loaded, self.manager.problems, self.keys.ring))
         self.keys.refresh()
         self.watches = (
             Watch("key", self.keys.refresh, settings.poll_seconds),
@@ -95,6 +134,7 @@ class Service:
             for task in tasks[:-1]:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.to_thread(self.audit.lines.flush, seconds=2.0)
 
     def _take_up(self) -> None:
         """Serve what the registry says now, and log what of it can't be served."""
@@ -158,7 +198,8 @@ class Service:
 
     async def agents(self) -> Response:
         """Return every agent: what is on its stages, and what answers for it."""
-        return _json(answers.agent_list(self.manager))
+        content = self.pages.get("agents", lambda: to_json(answers.agent_list(self.manager)))
+        return Response(content, media_type="application/json")
 
     async def agent(self, agent_id: AgentId) -> Response:
         """Return what an agent takes, what it holds and why, and its record against the baselines."""
@@ -169,23 +210,19 @@ class Service:
         served = self._served(agent_id)
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise HTTPException(415, "the body must be application/json")
-        try:
-            async with asyncio.timeout(BODY_SECONDS):
-                raw = await request.body()
-        except TimeoutError:
-            raise HTTPException(408, f"the body did not arrive within {BODY_SECONDS} seconds") from None
-        body = PredictBody.model_validate_json(raw)
-        if answers.size(body) > self.settings.max_batch:
-            raise InputError(
-                "batch", f"has {answers.size(body)} observations, at most {self.settings.max_batch} are taken"
-            )
-        if answers.has_bars(body):
-            async with self.slow:
-                answer = await asyncio.to_thread(
-                    answers.predict, served, body, max_stale_bars=self.settings.max_stale_bars
-                )
+        length = request.headers.get("content-length", "")
+        if length.isdigit() and int(length) <= SMALL:
+            body = PredictBody.model_validate_json(await _whole(request))
+            self._check_size(body)
+            if answers.has_bars(body):
+                with self.lane.seat(request.state.owner):
+                    answer = await self._in_turn(request, lambda: self._answer(served, body))
+            else:
+                answer = self._answer(served, body)
         else:
-            answer = answers.predict(served, body, max_stale_bars=None)
+            with self.lane.seat(request.state.owner):
+                raw = await _whole(request)
+                answer = await self._in_turn(request, lambda: self._answer(served, self._parse(served, raw)))
         self.meters.predictions(served.pointer.agent, served.pointer.version, len(answer["predictions"]))
         spreads = [item["spread"] for item in answer["predictions"] if item["spread"] is not None]
         request.state.audit = {
@@ -196,24 +233,46 @@ class Service:
         }
         return Response(to_json(answer), media_type="application/json")
 
+    async def _in_turn(self, request: Request, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Return what `work` makes in a thread, when it is the turn of the request's owner."""
+        async with self.lane.turn(request.state.owner):
+            return await asyncio.to_thread(work)
+
+    def _parse(self, served: ServedAgent, raw: bytes) -> PredictBody:
+        meta, most = served.metadata, self.settings.max_batch
+        PartsLimit.of(batch=most, assets=len(meta.symbols), window=meta.window, states=len(meta.states)).check(raw)
+        body = parse_large(raw, max_batch=most)
+        self._check_size(body)
+        return body
+
+    def _check_size(self, body: PredictBody) -> None:
+        found, most = answers.size(body), self.settings.max_batch
+        if found > most:
+            raise InputError("batch", f"has {found} observations, at most {most} are taken")
+
+    def _answer(self, served: ServedAgent, body: PredictBody) -> dict[str, Any]:
+        return answers.predict(served, body, max_stale_bars=self.settings.max_stale_bars)
+
     async def metrics(self) -> Response:
         """Return the counters of all workers."""
-        return Response(
-            self.meters.page(self.manager.loaded, watched=max(self.watched(), oldest_age(self.settings.runtime))),
-            media_type=CONTENT_TYPE,
-        )
+        watched = max(self.watched(), oldest_age(self.settings.runtime))
+        content = await asyncio.to_thread(self.meters.page, self.manager.loaded, watched=watched)
+        return Response(content, media_type=CONTENT_TYPE)
 
     async def page(self) -> Response:
         """Return the page for a person."""
-        return HTMLResponse(front_page(self.manager))
+        return HTMLResponse(self.pages.get("page", lambda: front_page(self.manager).encode()))
 
     async def docs(self, request: Request) -> Response:
         """Return the API's documentation as a page that loads nothing from elsewhere."""
-        return HTMLResponse(openapi.docs_page(self._document(), str(request.base_url).rstrip("/")))
+        address = str(request.base_url).rstrip("/")
+        made = self.pages.get("docs", lambda: openapi.docs_page(self._document(), openapi.ADDRESS).encode())
+        return HTMLResponse(made.replace(openapi.ADDRESS.encode(), escape(address).encode()))
 
     async def schema(self) -> Response:
         """Return the OpenAPI document, with examples that work on the agents of this moment."""
-        return Response(to_json(self._document()), media_type="application/json")
+        content = self.pages.get("schema", lambda: to_json(self._document()))
+        return Response(content, media_type="application/json")
 
     def _document(self) -> dict[str, Any]:
         return openapi.document(self.api, self.manager, keyed=self.keys.ring.keyed)
@@ -229,6 +288,15 @@ class Service:
         if served is None:
             raise HTTPException(404, "this agent has nothing in production or on paper")
         return served
+
+
+async def _whole(request: Request) -> bytes:
+    """Return the body; HTTPException where it does not arrive in time."""
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await request.body()
+    except TimeoutError:
+        raise HTTPException(408, f"the body did not arrive within {BODY_SECONDS} seconds") from None
 
 
 def _import_features() -> None:
@@ -257,8 +325,9 @@ def _add_errors(api: FastAPI) -> None:
 
     @api.exception_handler(InputError)
     async def _input(request: Request, error: InputError) -> Response:
-        text = f"{error.reason}; {error.hint}" if error.hint else error.reason
-        return _error(request, 422, "the request can't be used", [{"field": error.field, "message": text}])
+        text = openapi.printable(f"{error.reason}; {error.hint}" if error.hint else error.reason)
+        field = openapi.printable(error.field)[:256]
+        return _error(request, 422, "the request can't be used", [{"field": field, "message": text}])
 
     @api.exception_handler(DataError)
     async def _data(request: Request, error: DataError) -> Response:
@@ -268,6 +337,17 @@ def _add_errors(api: FastAPI) -> None:
     @api.exception_handler(RequestValidationError)
     async def _validation(request: Request, error: ValidationError | RequestValidationError) -> Response:
         return _error(request, 422, "the request can't be used", openapi.problems(error))
+
+    @api.exception_handler(FaultError)
+    async def _fault(request: Request, error: FaultError) -> Response:
+        found = openapi.problems(error.error, place=error.place, offset=error.offset)
+        return _error(request, 422, "the request can't be used", found)
+
+    @api.exception_handler(BusyError)
+    async def _busy(request: Request, error: BusyError) -> Response:
+        response = _error(request, 429 if error.own else 503, str(error))
+        response.headers.update({"retry-after": "1", "connection": "close"})
+        return response
 
     @api.exception_handler(BodyTooLargeError)
     async def _large(request: Request, error: BodyTooLargeError) -> Response:

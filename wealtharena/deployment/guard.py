@@ -20,6 +20,7 @@ from typing import Any
 
 from wealtharena.deployment.keys import Keys, secret_of
 from wealtharena.deployment.limits import RateLimiter
+from wealtharena.deployment.lines import Lines
 from wealtharena.deployment.meters import Meters
 from wealtharena.deployment.style import STYLE_HASH
 
@@ -60,23 +61,24 @@ class BodyTooLargeError(Exception):
     """The client sent more than it may."""
 
 
-@dataclass
 class Audit:
-    """One JSON line a request, appended in one write; no key, no body, no query."""
+    """One JSON line a request, appended in order and without waiting; no key, no body, no query."""
 
-    path: Path | None
-    _descriptor: int | None = None
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.lines = Lines(
+            self._open, lambda count: json.dumps({"time": round(time.time(), 3), "lost_lines": count}).encode() + b"\n"
+        )
 
     def write(self, **facts: Any) -> None:
-        """Append one line."""
-        line = json.dumps(facts, ensure_ascii=True).encode() + b"\n"
-        if self._descriptor is None:
-            if self.path is None:
-                self._descriptor = sys.stdout.fileno()
-            else:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        os.write(self._descriptor, line)
+        """Hand over one line."""
+        self.lines.put(json.dumps(facts, ensure_ascii=True).encode() + b"\n")
+
+    def _open(self) -> int:
+        if self.path is None:
+            return sys.stdout.fileno()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
 
 
 @dataclass
@@ -141,6 +143,7 @@ class Guard:
         if owner is None:
             return 401, "unauthorized", "an API key is needed: Authorization: Bearer <key>"
         exchange.key, exchange.owner = owner.name, owner.id
+        exchange.scope["state"]["owner"] = owner.id
         return None
 
     @staticmethod
@@ -186,7 +189,7 @@ class _Exchange:
         self.path: str = scope["path"]
         self.headers = dict(scope["headers"])
         self.extra: list[tuple[bytes, bytes]] = [(b"x-request-id", self.id.encode())]
-        scope.setdefault("state", {})["request_id"] = self.id
+        scope.setdefault("state", {}).update(request_id=self.id, owner=self.owner)
 
     @property
     def host(self) -> str:

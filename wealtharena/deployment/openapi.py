@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -18,6 +19,7 @@ from wealtharena.prediction.agent import ServedAgent
 from wealtharena.prediction.manager import ProductionModelManager
 
 MAX_PROBLEMS = 20
+ADDRESS = "http://address-of-this-service"  # stands in the page until it is known how it was asked for
 _REASONS = {
     400: "the request is not HTTP that can be read",
     401: "no API key, or an unknown one",
@@ -30,6 +32,7 @@ _REASONS = {
     421: "not addressed to localhost, while there are no keys",
     422: "a field can't be used; `problems` names it",
     429: "too many requests of this key; Retry-After says when",
+    503: "too many requests of all at once, or the agent is set aside",
     500: "the service failed",
 }
 ERRORS: dict[int | str, dict[str, Any]] = {
@@ -52,14 +55,29 @@ def request_body(model: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-def problems(error: ValidationError | RequestValidationError) -> list[dict[str, str]]:
-    """Return each wrong field by its path, without the value that the client sent."""
+def problems(
+    error: ValidationError | RequestValidationError, *, place: Sequence[str | int] = (), offset: int | None = None
+) -> list[dict[str, str]]:
+    """Return each wrong field by its path, without the value that the client sent.
+
+    `place` is where the part stands that the error is of; with `offset` it is a list of which a piece was looked at.
+    """
     found = []
-    for entry in list(error.errors())[:MAX_PROBLEMS]:
-        field = ".".join(str(part)[:64] for part in entry["loc"]) or "body"
+    for entry in list(error.errors(include_url=False) if isinstance(error, ValidationError) else error.errors())[
+        :MAX_PROBLEMS
+    ]:
+        path = list(entry["loc"])
+        if offset is not None and path and isinstance(path[0], int):
+            path[0] += offset
+        field = ".".join(printable(str(part)[:64]) for part in (*place, *path)) or "body"
         message = entry["msg"].removeprefix("Value error, ")
         found.append({"field": field[:256], "message": "is not JSON" if entry["type"] == "json_invalid" else message})
     return found
+
+
+def printable(text: str) -> str:
+    """Return a client's text so that it can be written: without halves of surrogate pairs."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def document(api: FastAPI, manager: ProductionModelManager, *, keyed: bool) -> dict[str, Any]:

@@ -5,10 +5,22 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import BaseModel, ConfigDict, FailFast, Field, FiniteFloat, model_validator
 
 Text = Annotated[str, Field(max_length=64)]
 MAX_BARS = 100_000
+
+
+class _FirstFault(FailFast):
+    """Ends a list's validation at its first fault; hashable, as a type's annotation has to be."""
+
+    def __hash__(self) -> int:
+        return hash(self.fail_fast)
+
+
+FIRST_FAULT = _FirstFault()
+Numbers = Annotated[list[FiniteFloat], FIRST_FAULT]
+Features = Annotated[list[Annotated[list[Numbers], FIRST_FAULT]], FIRST_FAULT]
 
 
 class Strict(BaseModel):
@@ -41,12 +53,12 @@ class PortfolioBody(Strict):
 class Observation(Strict):
     """One decision to make: either raw `features` [symbols][window][features], oldest bar first, or recent `bars`."""
 
-    features: list[list[list[FiniteFloat]]] | None = Field(default=None, max_length=1000)
-    bars: list[Bar] | None = Field(default=None, min_length=1, max_length=MAX_BARS)
+    features: Features | None = Field(default=None, max_length=1000)
+    bars: Annotated[list[Bar], FIRST_FAULT] | None = Field(default=None, min_length=1, max_length=MAX_BARS)
     portfolio: PortfolioBody | None = Field(
         default=None, description="absent: an empty one is assumed, and the answer says so"
     )
-    state: dict[Text, list[FiniteFloat]] | None = Field(
+    state: dict[Text, Numbers] | None = Field(
         default=None, max_length=16, description="of the last answer, for an agent with memory"
     )
 
@@ -60,15 +72,15 @@ class Observation(Strict):
 class PredictBody(Strict):
     """A request for target weights: one observation, or several as `batch`."""
 
-    features: list[list[list[FiniteFloat]]] | None = Field(default=None, max_length=1000)
-    bars: list[Bar] | None = Field(default=None, min_length=1, max_length=MAX_BARS)
+    features: Features | None = Field(default=None, max_length=1000)
+    bars: Annotated[list[Bar], FIRST_FAULT] | None = Field(default=None, min_length=1, max_length=MAX_BARS)
     portfolio: PortfolioBody | None = Field(
         default=None, description="absent: an empty one is assumed, and the answer says so"
     )
-    state: dict[Text, list[FiniteFloat]] | None = Field(
+    state: dict[Text, Numbers] | None = Field(
         default=None, max_length=16, description="of the last answer, for an agent with memory"
     )
-    batch: list[Observation] | None = Field(
+    batch: Annotated[list[Observation], FIRST_FAULT] | None = Field(
         default=None, min_length=1, description="several observations, instead of the fields above"
     )
 

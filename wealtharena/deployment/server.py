@@ -46,6 +46,7 @@ def prepared(spec: ServeSpec, paths: PathsSpec, *, keyed: bool) -> Iterator[Sett
         keyed=keyed,
         runtime=runtime,
         rate_per_minute=spec.rate_per_minute,
+        connections_per_address=spec.connections_per_address,
         max_body_bytes=spec.max_body_bytes,
         max_batch=spec.max_batch,
         max_stale_bars=spec.max_stale_bars,
@@ -87,6 +88,8 @@ def serve(spec: ServeSpec, paths: PathsSpec, *, say: Callable[[str], None]) -> N
     """
     import uvicorn
 
+    from wealtharena.deployment.protocol import BoundedProtocol
+
     ring = read_keys(Path(spec.keys_file))
     say(check_host(spec, ring))
     with prepared(spec, paths, keyed=ring.keyed), nothing_to_import_again():
@@ -97,7 +100,9 @@ def serve(spec: ServeSpec, paths: PathsSpec, *, say: Callable[[str], None]) -> N
             port=spec.port,
             workers=spec.workers,
             loop="auto",
-            http="auto",
+            http=BoundedProtocol,
+            ws="none",
+            log_config=None,  # the workers have their own, which never waits
             access_log=False,  # the audit line says more, and never a key
             server_header=False,
             date_header=True,
@@ -105,6 +110,4 @@ def serve(spec: ServeSpec, paths: PathsSpec, *, say: Callable[[str], None]) -> N
             log_level="warning",
             timeout_keep_alive=15,
             timeout_graceful_shutdown=int(spec.shutdown_seconds),
-            limit_concurrency=1024,
-            h11_max_incomplete_event_size=16_384,
         )

@@ -22,6 +22,7 @@ class Settings(BaseModel):
     keyed: bool  # keys were in force when the server started
     runtime: Path  # a folder that the workers share while the server lives
     rate_per_minute: int
+    connections_per_address: int
     max_body_bytes: int
     max_batch: int
     max_stale_bars: int

@@ -162,6 +162,9 @@ class ServeSpec(Spec):
     keys_file: str = Field(description="hashed API keys; without one the server binds loopback only")
     key_name: str | None = Field(description="of the key to create or revoke", pattern=r"^[A-Za-z0-9._@-]{1,64}$")
     rate_per_minute: int = Field(ge=1, description="requests a key; a minute's worth may come at once")
+    connections_per_address: int = Field(
+        ge=1, le=1024, description="open at once to one worker; a proxy is one address"
+    )
     max_body_bytes: int = Field(ge=1024)
     max_batch: int = Field(ge=1, le=65_536, description="observations in one request")
     max_stale_bars: int = Field(ge=1, description="bars that may be missing at the end of a request's history")
