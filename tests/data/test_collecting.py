@@ -238,6 +238,20 @@ def test_a_source_that_answers_nobody_is_left_alone(collector, stub):
     assert len(stub.log()) == 6
 
 
+@pytest.mark.parametrize("provider", ["alpha_vantage", "coingecko", "yahoo"])
+def test_without_a_network_one_symbol_is_enough_to_know(make_spec, stub, provider):
+    asset, first, start = CASES[provider]
+    spec = make_spec(asset, provider)
+    nowhere = {"base_url": "http://127.0.0.1:9", "backoff_seconds": 0.01, "attempts": 9}
+    manners = spec.data.manners.model_copy(update=nowhere)
+    data = spec.data.model_copy(update={"manners": manners, "start": start})
+    made = Collector(spec.asset, data, spec.collect.model_copy(update={"give_up_after": 3}), clock=Clock())
+    outcomes = [made.collect(symbol) for symbol in (first, "ETH-USD", "SOL-USD")]
+    assert made._providers[provider].manners.requests <= 6  # two attempts; Yahoo asks for a cookie and a crumb too
+    assert [f"not asked, since {first} met" in outcome.cause for outcome in outcomes] == [False, True, True]
+    assert outcomes[0].remedy == "check the network, then run it again"
+
+
 def test_the_chain_goes_on_only_where_a_symbol_is_not_carried(make_spec, stub, monkeypatch):
     spec = make_spec("crypto", "yahoo")
     data = spec.data.model_copy(update={"source": "auto"})

@@ -130,8 +130,9 @@ def test_the_universe_says_when_it_was_chosen_and_unadjusted_rolls_are_said(fore
     assert any("carry" in note and "left out" in note for note in load(forex.asset, forex.data, seed=0).notes)
     flat = compose(["asset=forex", "data=simulated", "asset.costs.carry_bps_per_year=25"])
     assert any("flat 25 bps" in note for note in load(flat.asset, flat.data, seed=0).notes)
-    rolls = compose(["asset=commodities", "data=simulated", "data.simulator.bars=60"])
-    assert any("not adjusted for rolls" in note for note in load(rolls.asset, rolls.data, seed=0).notes)
+    rolls = compose(["asset=commodities"]).asset
+    notes = loading.asset_notes(rolls, rolls.universe.symbols, simulated=False)
+    assert any("not adjusted for rolls" in note for note in notes)
 
 
 def test_findings_of_the_quality_room_reach_the_panel(tmp_path: Path) -> None:
@@ -190,3 +191,24 @@ def test_auto_takes_the_manners_of_the_provider_it_chose() -> None:
     assert provider.with_manners(provider.find("ecb"), spec.data) is spec.data
     server = with_data(spec, manners=spec.data.manners.model_copy(update={"base_url": "http://127.0.0.1:1"}))
     assert provider.with_manners(coingecko, server.data) is server.data
+
+
+@pytest.mark.parametrize(
+    ("overrides", "chosen"),
+    [
+        (["asset=etf", "data=simulated"], ""),
+        (["asset=commodities", "data=simulated"], ""),
+        (["asset=forex", "data=ecb", "data.start=2020-01-01"], "universe fx_majors was chosen as of"),
+        (
+            ["asset=forex", "data=ecb", "data.start=2020-01-01", "data.symbols=[EURUSD,EURSEK]"],
+            "universe fx_majors (EURUSD) was chosen as of",
+        ),
+        (["asset=forex", "data=ecb", "data.start=2020-01-01", "data.symbols=[EURSEK,EURNOK]"], ""),
+    ],
+)
+def test_the_universes_date_is_said_of_its_members_alone(overrides: list[str], chosen: str) -> None:
+    spec = compose(overrides)
+    notes = load(spec.asset, spec.data, seed=0).notes
+    said = [note for note in notes if "was chosen as of" in note]
+    assert [note.startswith(chosen) for note in said] == ([True] if chosen else [])
+    assert not any("rolls" in note for note in notes)

@@ -6,7 +6,7 @@ import pytest
 
 from wealtharena.config import compose
 from wealtharena.data.manners import Manners, redact, retry_after
-from wealtharena.data.provider import BusyError, RefusalError
+from wealtharena.data.provider import BusyError, RefusalError, UnreachableError
 from wealtharena.errors import ProviderError
 
 
@@ -44,6 +44,24 @@ def test_attempts_end(spec):
     with pytest.raises(BusyError):
         Manners("yahoo", spec, sleep=lambda _: None).call(attempt)
     assert attempt.calls == 4
+
+
+def away():
+    return UnreachableError("yahoo", "X", "the connection failed (ConnectError)")
+
+
+def test_a_provider_that_cannot_be_reached_at_all_is_tried_once_more_and_soon(spec):
+    slow = spec.model_copy(update={"backoff_seconds": 10.0})
+    waits, attempt = [], Failing(*[away() for _ in range(9)])
+    with pytest.raises(UnreachableError):
+        Manners("yahoo", slow, sleep=waits.append).call(attempt)
+    assert (attempt.calls, waits) == (2, [1.0])
+    waits, attempt = [], Failing(*[away() for _ in range(9)])
+    manners = Manners("yahoo", slow, sleep=waits.append)
+    manners.answers = 1  # it has answered before: the network is there, and comes back
+    with pytest.raises(UnreachableError):
+        manners.call(attempt)
+    assert (attempt.calls, waits) == (4, [10.0, 20.0, 40.0])
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tests.data.market_stub import sample
 from tests.data.market_stub.fixtures import make_spec, server, stub  # noqa: F401 - fixtures
 from wealtharena.data.collecting import Collector
 from wealtharena.data.store import Healing, Store
-from wealtharena.tasks import collect
+from wealtharena.tasks import collect, multirun
 
 ROOT = Path(__file__).parents[2]
 COINS = ("BTC-USD", "ETH-USD", "SOL-USD")
@@ -59,6 +59,26 @@ def test_the_exit_code_tells_more_failures_than_allowed(request_coins, stub, cap
     assert "1 failed" in out
     assert "yahoo: ETH-USD: does not know ETH-USD" in out
     assert "-> check the symbol" in out
+
+
+def test_one_cause_of_many_failures_is_said_once(request_coins, stub, capsys):
+    stub.fault("yahoo", "http_401")
+    symbols = (*COINS, *(f"C{i}-USD" for i in range(20)))
+    assert collect.run(request_coins(symbols=symbols)) == 1
+    out = capsys.readouterr().out
+    assert out.count("not asked, since BTC-USD met") == 2  # as it happens, and in the summary
+    assert "C5-USD and 14 more: not asked" in out
+    assert out.count("refused access") == 4
+    assert out.count("(as before)") == 21
+
+
+def test_a_multirun_of_collections_misses_no_leaderboard(tmp_path):
+    for number, tasks in enumerate((["collect", "collect"], ["collect", "train"], [])):
+        folder = tmp_path / str(number)
+        for job, task in enumerate(tasks):
+            (folder / str(job)).mkdir(parents=True)
+            (folder / str(job) / "run.json").write_text(json.dumps({"task": task}))
+        assert multirun.trained(folder) is ("train" in tasks)
 
 
 def test_quality_is_reported_on_the_console_and_in_the_catalog(request_coins, stub, capsys, tmp_path):

@@ -17,7 +17,7 @@ from wealtharena.config.specs.runs import CollectSpec
 from wealtharena.data import calendars, provider
 from wealtharena.data.bars import PRICE_COLUMNS, Bars, RawBars
 from wealtharena.data.manners import redact
-from wealtharena.data.provider import BusyError, Provider, RefusalError, UnknownSymbolError
+from wealtharena.data.provider import BusyError, Provider, RefusalError, UnknownSymbolError, UnreachableError
 from wealtharena.data.providers import fred
 from wealtharena.data.quality import calendar_of, inspect
 from wealtharena.data.quality.report import summary_of
@@ -67,6 +67,7 @@ class Collector:
         self._providers: dict[str, Provider] = {}
         self._closed: dict[str, ProviderError] = {}
         self._busy: dict[str, int] = {}
+        self._answered: set[str] = set()
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -147,6 +148,7 @@ class Collector:
             self._note(error)
             raise
         self._busy[name] = 0
+        self._answered.add(name)
         return self._keep(raw, asked, status, entry)
 
     def _keep(self, raw: RawBars, asked: Window, status: Status, entry: dict[str, Any] | None) -> Outcome:
@@ -231,9 +233,11 @@ class Collector:
             raise ProviderError(name, symbol, f"not asked, since {closed.symbol} met: {closed.cause}", hint=closed.hint)
 
     def _note(self, error: ProviderError) -> None:
-        """Close a provider that refuses the run as a whole, or that did not answer for several symbols in a row."""
+        """Close a provider that refuses the run, cannot be reached at all, or gave several symbols in a row no answer."""
         name = error.provider
-        if isinstance(error, BusyError):
+        if isinstance(error, UnreachableError) and name not in self._answered:
+            self._closed.setdefault(name, error)
+        elif isinstance(error, BusyError):
             self._busy[name] = self._busy.get(name, 0) + 1
             if self._busy[name] >= self.options.give_up_after:
                 self._closed.setdefault(name, error)

@@ -65,7 +65,7 @@ def _fresh(source: str, asset: AssetSpec, data: DataSpec, *, seed: int, reasons:
     symbols, chosen = wanted_symbols(origin, asset, data)
     bars, lacking = fetch_all(origin, symbols, asset, data)
     simulated = any(is_simulated(name) for name in {item.provider for item in bars})
-    notes = (*reasons, *origin.notes(), *chosen, *lacking, *universe_notes(asset))
+    notes = (*reasons, *origin.notes(), *chosen, *lacking, *asset_notes(asset, symbols, simulated=simulated))
     panel = align(bars, asset, data, source=source, simulated=simulated, notes=notes)
     panel = macro.join(panel, data) if data.macro.series else panel
     return _tested(panel, data)
@@ -208,13 +208,20 @@ def is_simulated(source: str) -> bool:
     return kind is not None and kind.seeded
 
 
-def universe_notes(asset: AssetSpec) -> tuple[str, ...]:
-    """Return what a report must say about the universe itself."""
+def asset_notes(asset: AssetSpec, symbols: Sequence[str], *, simulated: bool) -> tuple[str, ...]:
+    """Return what a report must say about what is traded, where it is true of these symbols.
+
+    Symbols of one's own have no date of the universe, and simulated ones neither survived anything nor roll.
+    """
     universe = asset.universe
-    notes = [
-        f"universe {universe.name} was chosen as of {universe.universe_as_of}: before it, its members are survivors"
-    ]
-    if asset.instrument.rolls == "unadjusted":
+    members, others = [s for s in symbols if s in universe.symbols], [s for s in symbols if s not in universe.symbols]
+    notes = []
+    if members and not simulated:
+        of = f" ({', '.join(members)})" if others else ""
+        notes.append(
+            f"universe {universe.name}{of} was chosen as of {universe.universe_as_of}: before it, its members are survivors"
+        )
+    if asset.instrument.rolls == "unadjusted" and not simulated:
         notes.append(
             "futures are front months, not adjusted for rolls: a roll shows as a price move that nobody earned"
         )
@@ -271,5 +278,5 @@ def load_panel(frame: pd.DataFrame, *, asset: str | AssetSpec, data: DataSpec | 
         data = compose([f"data.interval={interval}", "data=files"]).data
     origin = files.Provider.of(found, data, asset)
     bars, notes = fetch_all(origin, origin.symbols(), asset, data)
-    said = (*origin.content().notes(), *notes, *universe_notes(asset))
+    said = (*origin.content().notes(), *notes, *asset_notes(asset, origin.symbols(), simulated=False))
     return _tested(align(bars, asset, data, source="files", simulated=False, notes=said), data)

@@ -23,7 +23,7 @@ from pyrate_limiter import InMemoryBucket, Limiter, Rate
 from pyrate_limiter.limiter import SingleBucketFactory
 
 from wealtharena.config.specs.data import MannersSpec
-from wealtharena.data.provider import BusyError, RefusalError
+from wealtharena.data.provider import BusyError, RefusalError, UnreachableError
 
 T = TypeVar("T")
 
@@ -41,6 +41,7 @@ _PARAMETERS: Final = re.compile(
     r"(?i)\b(api_?key|x_cg_\w+_api_key|crumb|token|secret|cookie|set-cookie|a3)\s*[=:]\s*[^&\s'\"<>]+"
 )
 _LONGEST: Final = 240
+_SOON_SECONDS: Final = 1.0
 
 
 class Manners:
@@ -50,6 +51,7 @@ class Manners:
         self.provider = provider
         self.spec = spec
         self.requests = 0
+        self.answers = 0
         self._sleep = sleep
         rate = Rate(1, max(round(1000 / spec.requests_per_second), 1))
         self._limiter = Limiter(SingleBucketFactory(InMemoryBucket([rate]), schedule_leak=False), buffer_ms=1)
@@ -93,10 +95,11 @@ class Manners:
         """Return what `attempt` returns; call it again while it raises `BusyError`, up to `attempts` times.
 
         Waits for as long as the provider asks, or `backoff_seconds` doubled each time; a provider that asks for more
-        than `longest_wait_seconds` is not waited for.
+        than `longest_wait_seconds` is not waited for. One that cannot be reached and never has been in this run, as
+        without a network, is tried once more, soon.
         """
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(self._worthwhile),
+            retry=self._worthwhile,
             stop=tenacity.stop_after_attempt(self.spec.attempts),
             wait=self._pause,
             sleep=self._sleep,
@@ -114,7 +117,7 @@ class Manners:
         import httpx
 
         self.admit(symbol)
-        failure, response = "", None
+        failure, response, unreachable = "", None, False
         try:
             with httpx.Client(timeout=self.spec.timeout_seconds, verify=_tls()) as client:
                 response = client.get(url, params=dict(params), headers=dict(headers or {}))
@@ -122,10 +125,13 @@ class Manners:
             failure = f"no answer within {self.spec.timeout_seconds:g} s"
         except httpx.TransportError as error:
             failure = f"the connection failed ({type(error).__name__})"
+            unreachable = isinstance(error, httpx.ConnectError)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             failure = f"the answer was not readable ({type(error).__name__})"
         if response is None:
-            raise BusyError(self.provider, symbol, failure, hint="check the network, then run it again")
+            kind = UnreachableError if unreachable else BusyError
+            raise kind(self.provider, symbol, failure, hint="check the network, then run it again")
+        self.answers += 1
         raise_for_busy(self.provider, symbol, response.status_code, response.headers)
         return response
 
@@ -133,13 +139,21 @@ class Manners:
         """Return `text` on one line, without the key, anything that looks like one, and personal paths."""
         return redact(text, [self.key] if self.key else [])
 
-    def _worthwhile(self, error: BaseException) -> bool:
+    def _worthwhile(self, state: tenacity.RetryCallState) -> bool:
+        error = state.outcome.exception() if state.outcome else None
         if not isinstance(error, BusyError):
+            return False
+        if self._is_away(error) and state.attempt_number > 1:
             return False
         return error.retry_after is None or error.retry_after <= self.spec.longest_wait_seconds
 
+    def _is_away(self, error: BaseException | None) -> bool:
+        return isinstance(error, UnreachableError) and not self.answers
+
     def _pause(self, state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
+        if self._is_away(error):
+            return min(self.spec.backoff_seconds, _SOON_SECONDS)
         asked = error.retry_after if isinstance(error, BusyError) else None
         backoff = self.spec.backoff_seconds * 2 ** (state.attempt_number - 1)
         return float(min(max(asked or 0.0, backoff), self.spec.longest_wait_seconds))

@@ -96,6 +96,10 @@ class BusyError(ProviderError):
         self.retry_after = retry_after
 
 
+class UnreachableError(BusyError):
+    """No connection came about at all, as without a network."""
+
+
 class RefusalError(ProviderError):
     """The provider refuses this run as a whole (bad key, daily limit, budget spent); no other symbol will do better."""
 

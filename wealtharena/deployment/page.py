@@ -192,8 +192,8 @@ def _holdings(served: ServedAgent) -> str:
     rows = "".join(_holding(item, widest) for item in held)
     cash = f"<div class='row still'><b>Cash</b>{_bar(why.cash, widest, 'cash')}<span>{_weight(why.cash)}</span></div>"
     rest = f"<p class=facts>Not held: {escape(', '.join(idle))}</p>" if idle else ""
-    when = f" at {escape(why.recorded_at[:10])}" if why.recorded_at else ""
-    return f"<h3>Holds{when}, and why</h3>{rows}{cash}{rest}"
+    when = f" of {escape(why.recorded_at[:10])}" if why.recorded_at else ""
+    return f"<h3>The last recorded decision{when}, and why</h3>{rows}{cash}{rest}"
 
 
 def _holding(item: Holding, widest: float) -> str:

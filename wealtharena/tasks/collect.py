@@ -16,6 +16,7 @@ from wealtharena.data.collecting import Collector, Outcome
 from wealtharena.errors import Interrupted
 from wealtharena.tasks.record import RunContext, recorded
 
+_NAMED = 8  # symbols that share a failure and are called by name
 _WIDTH = 150  # of the table where no terminal says how wide it is
 _STYLE = {
     "failed": "red",
@@ -100,11 +101,23 @@ def summarise(screen: Console, spec: ExperimentSpec, outcomes: Sequence[Outcome]
         table.add_row(*row, *numbers, outcome.start or "-", outcome.end or "-", escape(outcome.quality))
     if spec.tracking.console != "quiet":
         screen.print(table)
+    for (source, cause, remedy), names in failures(outcomes).items():
+        screen.print(f"[red]{source}: {escape(_some(names))}:[/] {escape(cause)}")
+        if remedy:
+            screen.print(f"  -> {escape(remedy)}")
+
+
+def failures(outcomes: Sequence[Outcome]) -> dict[tuple[str, str, str], list[str]]:
+    """Return the failed symbols by source, cause and remedy, so that one cause is said once."""
+    found: dict[tuple[str, str, str], list[str]] = {}
     for outcome in outcomes:
         if outcome.status == "failed":
-            screen.print(f"[red]{outcome.provider}: {escape(outcome.name)}:[/] {escape(outcome.cause)}")
-            if outcome.remedy:
-                screen.print(f"  -> {escape(outcome.remedy)}")
+            found.setdefault((outcome.provider, outcome.cause, outcome.remedy), []).append(outcome.name)
+    return found
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
 @contextmanager
@@ -115,12 +128,13 @@ def _progress(spec: ExperimentSpec, screen: Console, total: int) -> Iterator[Cal
         yield lambda outcome: None
         return
     if wanted == "plain" or (wanted == "auto" and not screen.is_terminal):
-        done = 0
+        done, last = 0, ""
 
         def line(outcome: Outcome) -> None:
-            nonlocal done
+            nonlocal done, last
             done += 1
             what = f"{outcome.bars:,} bars" if outcome.bars else escape(outcome.cause)
+            what, last = ("(as before)" if what == last and not outcome.bars else what), what
             screen.print(f"{spec.asset.name} {done}/{total} {escape(outcome.name)} {outcome.status} {what}")
 
         yield line

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,27 @@ class Leaderboard(Callback):
         from wealtharena.tasks import compare
 
         folder = Path(config.hydra.sweep.dir)
+        if not trained(folder):
+            return
         try:
             runs = [run for run in records.find([folder]) if run.content.get("task", "train") == "train"]
             if runs:
                 compare.write(folder, runs, spec=compose(["task=compare", *shared_overrides(runs[0].folder)]))
         except WealthArenaError as error:
             log.warning("no leaderboard: %s", error)
+
+
+def trained(folder: Path) -> bool:
+    """Return whether any job of the multirun was a training: the others have no leaderboard, and nobody misses it."""
+    return any(_task(path) == "train" for path in folder.rglob("run.json"))
+
+
+def _task(path: Path) -> str:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "train"  # what cannot be read is for the leaderboard to name
+    return str(content.get("task", "train")) if isinstance(content, dict) else "train"
 
 
 def shared_overrides(job: Path) -> list[str]:

@@ -23,10 +23,11 @@ from wealtharena.config.specs.data import DataSpec
 from wealtharena.data import provider
 from wealtharena.data.bars import RawBars, VolumeUnit, raw_table
 from wealtharena.data.manners import Manners, raise_for_busy
-from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError, now
+from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError, UnreachableError, now
 from wealtharena.errors import ProviderError
 
 HOURLY_DAYS: Final = 730
+_NO_CONNECTION: Final = ("ConnectionError", "DNSError", "ConnectError", "ProxyError")  # as curl_cffi names them
 _MINOR_UNITS: Final = {"GBp": ("GBP", 100.0), "GBX": ("GBP", 100.0), "ZAc": ("ZAR", 100.0), "ILA": ("ILS", 100.0)}
 _COLUMNS: Final = {
     "Open": "open",
@@ -164,9 +165,9 @@ class Provider(provider.Provider):
             self.manners.admit(symbol)
         if answer is None:
             if failure:
-                raise BusyError(
-                    self.name, symbol, self._no_answer(failure), hint="check the network, then run it again"
-                )
+                away = failure.startswith(_NO_CONNECTION)
+                kind = UnreachableError if away else BusyError
+                raise kind(self.name, symbol, self._no_answer(failure), hint="check the network, then run it again")
             raise ProviderError(self.name, symbol, "sent nothing", hint="run it again")
         raise_for_busy(self.name, symbol, answer.status_code, answer.headers)
         text = answer.text
@@ -321,6 +322,7 @@ def _make_session(provider: Provider) -> Any:
             provider.manners.admit(self.symbol)
             kwargs["timeout"] = provider.manners.spec.timeout_seconds
             response = super().request(method, url, *args, **kwargs)
+            provider.manners.answers += 1
             if "/finance/chart/" in parts.path:
                 provider._answers.charts.append(response)
             return response
