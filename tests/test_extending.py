@@ -5,6 +5,7 @@ A draft is new files and nothing else: whatever another file would have to learn
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -12,17 +13,31 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 House = Callable[..., subprocess.CompletedProcess[str]]
+SMALL = (  # a whole job in seconds
+    "asset=forex",
+    "data=simulated",
+    "data.simulator.bars=700",
+    "universe.max_symbols=3",
+    "train.env_steps=2048",
+    "train.evaluations=1",
+    "algo.rollout_steps=1024",
+    "compute.envs=16",
+    "compute.torch_threads=1",
+    "evaluation.bootstrap_draws=200",
+    "tracking=quiet",
+)
 
 
 @pytest.fixture
 def house(tmp_path: Path) -> House:
     """Return `run(files, *command)`: write the files into a fresh copy of the package, then run the command there."""
-    for name in ("wealtharena", "conf"):
+    for name in ("wealtharena", "conf", "sweeps"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "run.py", tmp_path)
 
@@ -35,7 +50,7 @@ def house(tmp_path: Path) -> House:
         return subprocess.run(
             [sys.executable, *command],
             cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(tmp_path)},
+            env=os.environ | {"PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "machine_code")},
             capture_output=True,
             text=True,
             timeout=240,
@@ -181,3 +196,44 @@ def test_a_baseline_is_one_file_and_its_name_in_a_list(house: House) -> None:
     assert "last shall be first" in done.stdout
     refused = house({}, "run.py", "task=backtest", "backtest.baseline=last_shall_be")
     assert "try backtest.baseline=last_shall_be_first" in refused.stdout + refused.stderr
+
+
+def job(house: House, files: dict[str, str], folder: Path, *overrides: str) -> tuple[dict[str, Any], list[Any]]:
+    """Run a small job on the house with these files, and return its run.json and its journal."""
+    done = house(files, "run.py", *SMALL, *overrides, f"hydra.run.dir={folder}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    journal = (folder / "metrics.jsonl").read_text().splitlines()
+    return json.loads((folder / "run.json").read_text()), [json.loads(line) for line in journal]
+
+
+REWARD = {
+    "wealtharena/envs/rewards/alive.py": '''
+        """The same for every bar."""
+
+        from wealtharena.envs.compiled import Float64, compiled
+        from wealtharena.envs.vector import PARAMETER
+
+
+        @compiled
+        def alive(
+            ratio: float, before: float, after: float, first: float, second: float, rules: Float64
+        ) -> tuple[float, float, float]:
+            """Return reward.parameter."""
+            return rules[PARAMETER], first, second
+        ''',
+    "conf/reward/alive.yaml": """
+        name: alive
+        scale: 2.0
+        turnover_penalty: 0.0
+        eta: 0.01
+        risk_aversion: 1.0
+        drawdown_penalty: 1.0
+        parameter: 0.25
+        """,
+}
+
+
+def test_a_reward_is_one_file_and_one_yaml(house: House, tmp_path: Path) -> None:
+    run, journal = job(house, REWARD, tmp_path / "run", "reward=alive")
+    assert run["status"] == "completed"
+    assert {line["reward"] for line in journal if "reward" in line} == {0.5}
