@@ -91,8 +91,8 @@ def test_the_core_gives_the_policy_s_weights_and_the_next_states(model: str) -> 
 def test_a_long_only_allocation_has_no_shorts() -> None:
     both = policy("mlp", "env.action=allocation")
     long_only = policy("mlp", "env.action=allocation", "asset.limits.long_only=true")
-    assert both.network.outputs == 7
-    assert long_only.network.outputs == 4
+    assert both.network.head.outputs == 7
+    assert long_only.network.head.outputs == 4
     assert (long_only.act(rows(long_only, 200)) >= 0).all()
     assert (both.act(rows(both, 200)) < 0).any()
 

@@ -8,7 +8,10 @@ from wealtharena.agents.off_policy.recording import recording
 from wealtharena.agents.off_policy.replay import Replay, Transitions
 from wealtharena.agents.off_policy.soft_actor_critic import squashed
 from wealtharena.agents.rollout import Rollout
+from wealtharena.envs.actions import Weights
 from wealtharena.errors import ConfigError, TrainingError
+
+NO_LIMITS = worlds.spec().env.limits
 
 
 def rollout(bars: int, envs: int, *, first: int = 0, ends: tuple[int, ...] = ()) -> Rollout:
@@ -31,7 +34,7 @@ def rollout(bars: int, envs: int, *, first: int = 0, ends: tuple[int, ...] = ())
 
 
 def test_a_step_is_followed_by_its_own_next_bar_and_an_end_by_what_it_last_saw() -> None:
-    replay = Replay(100, 1, 1, "weights")
+    replay = Replay(100, 1, Weights(1, NO_LIMITS))
     replay.add(rollout(3, 2, ends=(3,)))
     steps = replay.sample(torch.arange(6))
     assert steps.observations[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
@@ -40,7 +43,7 @@ def test_a_step_is_followed_by_its_own_next_bar_and_an_end_by_what_it_last_saw()
 
 
 def test_the_ring_keeps_the_latest_steps_in_whatever_pieces_they_come() -> None:
-    replay = Replay(10, 1, 1, "weights")
+    replay = Replay(10, 1, Weights(1, NO_LIMITS))
     for k in range(5):
         replay.add(rollout(3, 1, first=3 * k, ends=(2,)))
     assert replay.count == 10

@@ -18,6 +18,7 @@ from wealtharena.config import plugins
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data.panel import Panel
+from wealtharena.envs.actions import Actions, actions_of
 from wealtharena.errors import ConfigError, TrainingError
 from wealtharena.features.panel import Scaler
 
@@ -51,8 +52,7 @@ def check_action(spec: ExperimentSpec) -> str:
         return usable[0]
     if spec.env.action not in usable:
         others = " or ".join(f"env.action={kind}" for kind in (*usable, "auto"))
-        fitting = "algo=ppo" if spec.env.action == "weights" else "algo=dqn"
-        raise ConfigError(f"algo={name} cannot use env.action={spec.env.action}", hint=f"choose {others}, or {fitting}")
+        raise ConfigError(f"algo={name} cannot use env.action={spec.env.action}", hint=f"choose {others}, or algo=ppo")
     return spec.env.action
 
 
@@ -95,6 +95,11 @@ class Workbench:
     panel: Panel  # the bars behind the market, for baselines
     env_steps: int
     warm: Path | None = None  # folder of a saved policy whose weights the network begins with
+
+    @property
+    def actions(self) -> Actions:
+        """Return the kind of action over the market's symbols."""
+        return actions_of(self.action, len(self.market.symbols), self.env.limits)
 
     def network_factory(self, *, critic: bool = True) -> NetworkFactory:
         """Return what builds this job's network, the same weights for the same seed."""

@@ -78,8 +78,7 @@ class NetworkPolicy:
             self.reset(observation.shape[0])
         with torch.inference_mode():
             rows = torch.from_numpy(np.ascontiguousarray(observation, dtype=np.float32))
-            embedding, self._states = self.network.step(rows, self._states)
-            weights = self.network.mode(self.network.parameters_of(embedding))
+            weights, self._states = self.network.decide(rows, self._states)
             answer: npt.NDArray[np.float64] = weights.to(torch.float64).numpy()
         return answer
 

@@ -6,7 +6,6 @@ behind RLlib's interface. T bars, N environments, D numbers an observation, A sy
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor
 
 from wealtharena.agents.networks import Network
+from wealtharena.envs.actions import Actions
 
 Float32Array = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -71,11 +71,10 @@ class Rollout:
 class RolloutBuffers:
     """Preallocated arrays of one runner, as numpy for the environment and as torch views of the same memory."""
 
-    def __init__(self, bars: int, envs: int, size: int, assets: int, action: str) -> None:
+    def __init__(self, bars: int, envs: int, size: int, actions: Actions) -> None:
         self.bars, self.envs = bars, envs
         self.observations = np.zeros((bars + 1, envs, size), np.float32)
-        discrete = action == "allocation"
-        self.actions = np.zeros((bars, envs), np.int64) if discrete else np.zeros((bars, envs, assets), np.float32)
+        self.actions = actions.empty(bars, envs)
         self.log_probs = np.zeros((bars, envs), np.float32)
         self.rewards = np.zeros((bars, envs), np.float32)
         self.terminated = np.zeros((bars, envs), np.bool_)
@@ -120,59 +119,17 @@ class EpisodeTally:
         return taken
 
 
-def gaussian_log_prob(noise: Tensor, log_std: Tensor, assets: int) -> Tensor:
-    """Return log N(mean + std * noise; mean, std) summed over the last axis: it needs the noise only."""
-    scale = log_std.sum() if log_std.numel() == assets else log_std.sum() * assets
-    return -0.5 * (noise * noise).sum(dim=-1) - scale - 0.5 * assets * math.log(2.0 * math.pi)
+class Explorer(Protocol):
+    """How actions are chosen while rolling out; one object a runner, drawing from the runner's generator only."""
 
-
-class Sampler:
-    """Draws actions for a whole rollout from noise made in bulk; the draws depend on the generator only.
-
-    `explore` is how: `distribution` draws from the Gaussian or the logits, `squashed` from tanh of a Gaussian (SAC),
-    `epsilon` takes a random allocation with that probability and the best one otherwise (DQN), `none` the mode.
-    """
-
-    def __init__(self, network: Network, buffers: RolloutBuffers, *, explore: str, epsilon: float) -> None:
-        self.network, self.buffers, self.explore, self.epsilon = network, buffers, explore, epsilon
-
-    def prepare(self, rng: np.random.Generator) -> None:
-        """Draw the noise of all bars."""
-        shape = self.buffers.actions.shape
-        if self.explore == "epsilon":
-            self.random = torch.from_numpy(rng.integers(0, self.network.outputs, shape))
-            self.greedy = torch.from_numpy(rng.random(shape) >= self.epsilon)
-        elif self.network.action == "weights":
-            assert self.network.log_std is not None
-            self.noise = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
-            self.scaled = self.noise * self.network.log_std.exp()
-        else:
-            uniform = rng.random((*shape, self.network.outputs), dtype=np.float32)
-            self.noise = -torch.log(-torch.log(torch.from_numpy(np.clip(uniform, 1e-7, 1 - 1e-7))))
+    def begin(self, network: Network, buffers: RolloutBuffers, rng: np.random.Generator) -> None:
+        """Draw the noise of a whole rollout."""
 
     def act(self, bar: int, embedding: Tensor) -> None:
-        """Write the actions of one bar; for logits the Gumbel trick makes a draw of an argmax."""
-        network, out = self.network, self.buffers.action_views[bar]
-        if self.explore == "epsilon":
-            best = network.parameters_of(embedding).argmax(dim=-1)
-            out.copy_(torch.where(self.greedy[bar], best, self.random[bar]))
-        elif self.explore == "squashed":
-            torch.tanh(network.actor(embedding) + self.scaled[bar], out=out)
-        elif network.action == "weights":
-            torch.add(network.parameters_of(embedding), self.scaled[bar], out=out)
-        else:
-            logits = network.parameters_of(embedding)
-            choice = (logits + self.noise[bar]).argmax(dim=-1)
-            out.copy_(choice)
-            chosen = torch.log_softmax(logits, dim=-1).gather(-1, choice.unsqueeze(-1)).squeeze(-1)
-            self.buffers.log_probs[bar] = chosen.numpy()
+        """Write the actions of one bar into the buffers."""
 
     def finish(self) -> None:
-        """Compute the log-probabilities of all bars at once, where an update asks for them."""
-        if self.explore == "distribution" and self.network.action == "weights":
-            assert self.network.log_std is not None
-            log_probs = gaussian_log_prob(self.noise, self.network.log_std, self.network.assets)
-            torch.from_numpy(self.buffers.log_probs).copy_(log_probs)
+        """Complete the log-probabilities of all bars, where an update asks for them."""
 
 
 @torch.no_grad()
@@ -185,8 +142,7 @@ def collect(
     stretch: int,
     rng: np.random.Generator,
     tally: EpisodeTally,
-    explore: str = "distribution",
-    epsilon: float = 0.0,
+    explorer: Explorer,
 ) -> tuple[Rollout, tuple[Tensor, ...]]:
     """Play `buffers.bars` bars on from where the last rollout ended; return it and the memory to go on with.
 
@@ -195,8 +151,7 @@ def collect(
     b = buffers
     b.observations[0] = b.observations[-1]
     b.starts[0] = b.starts[-1]
-    sampler = Sampler(network, b, explore=explore, epsilon=epsilon)
-    sampler.prepare(rng)
+    explorer.begin(network, b, rng)
     recorded: list[tuple[Tensor, ...]] = []
     finals: list[tuple[npt.NDArray[np.int64], Float32Array, tuple[Float32Array, ...]]] = []
     for t in range(b.bars):
@@ -206,7 +161,7 @@ def collect(
             if t % stretch == 0:
                 recorded.append(states)
         embedding, states = network.step(b.observation_views[t], states)
-        sampler.act(t, embedding)
+        explorer.act(t, embedding)
         env.step_into(
             b.actions[t],
             obs=b.observations[t + 1],
@@ -221,7 +176,7 @@ def collect(
             finals.append((ended + t * b.envs, b.final[ended], tuple(state.numpy()[ended] for state in states)))
         b.starts[t + 1] = done
         tally.add(b.rewards[t], ended)
-    sampler.finish()
+    explorer.finish()
     return _package(b, recorded, finals, states), states
 
 

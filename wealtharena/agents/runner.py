@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,9 @@ import torch
 from ray.rllib.env.env_runner import EnvRunner
 
 from wealtharena.agents.engine import EnvFactory, Workbench
+from wealtharena.agents.exploring import Drawn
 from wealtharena.agents.networks import Network
-from wealtharena.agents.rollout import EpisodeTally, Rollout, RolloutBuffers, collect
+from wealtharena.agents.rollout import EpisodeTally, Explorer, Rollout, RolloutBuffers, collect
 from wealtharena.envs.vector_env import PortfolioVectorEnv
 
 ACCOUNTS = ("units", "state", "clock", "rng")  # of the environments' engine
@@ -33,14 +34,14 @@ class RunnerSetup:
     stretch: int
     seed: int
     threads: int
-    explore: str = "distribution"  # see `Sampler`
+    explorer: Explorer = field(default_factory=Drawn)
 
     def __deepcopy__(self, memo: Mapping[int, Any]) -> RunnerSetup:
         return self  # RLlib copies configurations; the market in here is read-only and large
 
 
 def runner_setup(
-    bench: Workbench, *, market: Any, rollout_steps: int, critic: bool = True, explore: str = "distribution"
+    bench: Workbench, *, market: Any, rollout_steps: int, critic: bool = True, explorer: Explorer | None = None
 ) -> RunnerSetup:
     """Return what runners build themselves from; each plays its share of `rollout_steps` in whole stretches."""
     compute, stretch = bench.spec.compute, bench.spec.model.sequence_bars
@@ -56,7 +57,7 @@ def runner_setup(
         stretch=stretch,
         seed=bench.spec.seed,
         threads=1,
-        explore=explore,
+        explorer=explorer or Drawn(),
     )
 
 
@@ -76,7 +77,7 @@ class BatchedEnvRunner(EnvRunner):
             torch.set_num_threads(max(1, setup.threads))
         self.rng = np.random.default_rng([setup.seed, self.worker, 17])
         self.module = setup.make_network()
-        self.epsilon = 1.0
+        self.explorer = setup.explorer
         self.make_env()
 
     def make_env(self) -> None:
@@ -85,10 +86,8 @@ class BatchedEnvRunner(EnvRunner):
         seed = int(self.rng.integers(2**31))
         self.env: PortfolioVectorEnv | None = setup.make_env(setup.envs)  # type: ignore[assignment]  # ray says None
         self.num_envs = setup.envs
-        network = self.module
-        size = self.env.layout.size
-        self.buffers = RolloutBuffers(setup.bars, setup.envs, size, network.assets, network.action)
-        self.states = network.initial_states(setup.envs)
+        self.buffers = RolloutBuffers(setup.bars, setup.envs, self.env.layout.size, self.env.actions)
+        self.states = self.module.initial_states(setup.envs)
         self.tally = EpisodeTally.of(setup.envs)
         self.env.reset_into(self.buffers.observations[-1], seed=seed)
 
@@ -107,8 +106,7 @@ class BatchedEnvRunner(EnvRunner):
             stretch=self.setup.stretch,
             rng=self.rng,
             tally=self.tally,
-            explore=self.setup.explore,
-            epsilon=self.epsilon,
+            explorer=self.explorer,
         )
         self.num_env_steps_sampled_lifetime += rollout.steps
         return rollout

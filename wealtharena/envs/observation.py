@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from wealtharena.errors import MarketError
 
+SHARED: Final = 3  # numbers of the account part that are of no symbol: cash, drawdown, leverage
+
+
+def account_width(assets: int) -> int:
+    """Return how many numbers of an observation tell of the account: a weight a symbol, and what is of no symbol."""
+    return assets + SHARED
+
 
 @dataclass(frozen=True)
 class ObservationLayout:
-    """Index ranges of an observation: float32 [D], D = A * window * F + A + 3.
+    """Index ranges of an observation: float32 [D], D = A * window * F + account_width(A).
 
     | part | range | meaning |
     |---|---|---|
@@ -51,9 +59,14 @@ class ObservationLayout:
         return slice(self.drawdown.stop, self.drawdown.stop + 1)
 
     @cached_property
+    def shared(self) -> slice:
+        """What is of no symbol: cash, drawdown and leverage."""
+        return slice(self.cash.start, self.leverage.stop)
+
+    @cached_property
     def size(self) -> int:
         """Return D."""
-        return int(self.leverage.stop)
+        return int(self.features.stop) + account_width(len(self.symbols))
 
     def describe(self, observation: npt.NDArray[np.float32]) -> dict[str, float]:
         """Return every number of one observation under its name, in order.

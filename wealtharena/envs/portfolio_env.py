@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.data.panel import Panel
-from wealtharena.envs.actions import action_kind, allocation_table, checked_allocations, checked_weights
+from wealtharena.envs.actions import actions_of
 from wealtharena.envs.engine import Engine, Segments, market_of
 from wealtharena.envs.kernel.rows import ACCOUNT, CLOCK, DISABLED
 from wealtharena.envs.market import Market
-from wealtharena.envs.vector_env import INFO, spaces_of
+from wealtharena.envs.vector_env import INFO, observation_space
 from wealtharena.errors import MarketError
 from wealtharena.features.panel import FeaturePanel, Scaler
 
@@ -44,11 +44,9 @@ class PortfolioEnv(gym.Env[npt.NDArray[np.float32], Any]):
         self.engine = Engine(self.market, self.env_spec, num_envs=1, segments=segments, mode=DISABLED)
         self.layout = self.market.layout
         self.render_mode = render_mode
-        self.observation_space, self.action_space = spaces_of(self.market, self.env_spec)
-        self._table = allocation_table(len(self.market.symbols), self.env_spec.limits)
-        self._allocates = action_kind(self.env_spec) == "allocation"
+        self.actions = actions_of(self.env_spec.action, len(self.market.symbols), self.env_spec.limits)
+        self.observation_space, self.action_space = observation_space(self.market), self.actions.space()
         self._weights = np.zeros((1, len(self.market.symbols)), dtype=np.float32)
-        self._row = self._weights[0]
         self._reward = np.zeros(1, dtype=np.float32)
         self._ended = np.zeros((2, 1), dtype=np.bool_)
         self._terminated, self._truncated = self._ended[0], self._ended[1]
@@ -56,6 +54,7 @@ class PortfolioEnv(gym.Env[npt.NDArray[np.float32], Any]):
         self._done = self.engine.clock[:, 0]
         self._shape = (1, self.layout.size)
         self._seeded = False
+        self._seen: npt.NDArray[np.float32] | None = None
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -67,6 +66,7 @@ class PortfolioEnv(gym.Env[npt.NDArray[np.float32], Any]):
             self._seeded = True
         obs = np.empty(self._shape, dtype=np.float32)
         self.engine.reset(obs)
+        self._seen = obs
         return obs[0], self._info()
 
     def step(self, action: Any) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
@@ -75,16 +75,15 @@ class PortfolioEnv(gym.Env[npt.NDArray[np.float32], Any]):
         The info carries equity, traded, costs, financing, income (money, of this step), reward_core and
         reward_penalty (their difference is the reward).
         """
-        if self._allocates:
-            self._weights[0] = checked_allocations(action, (), self._table)
-        else:
-            self._row[:] = checked_weights(action, self._row.shape)
+        checked = self.actions.checked(action, ())
         if self._done.item(CLOCK.done):
             raise MarketError("the episode is over or was never begun", hint="call reset() first")
+        weights = self.actions.weights(checked[np.newaxis], self._seen, self._weights)
         obs = np.empty(self._shape, dtype=np.float32)
-        bad = self.engine.step(self._weights, obs, self._reward, self._terminated, self._truncated, None, True)
+        bad = self.engine.step(weights, obs, self._reward, self._terminated, self._truncated, None, True)
         if bad >= 0:
             raise MarketError("the action is not finite", hint="check the policy for NaN")
+        self._seen = obs
         return obs[0], self._reward.item(), self._terminated.item(), self._truncated.item(), self._info()
 
     def describe_observation(self, observation: npt.NDArray[np.float32]) -> dict[str, float]:

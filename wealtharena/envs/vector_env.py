@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode
 
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.data.panel import Panel
-from wealtharena.envs.actions import action_kind, allocation_table, checked_allocations, checked_weights
+from wealtharena.envs.actions import actions_of
 from wealtharena.envs.engine import Engine, Segments, market_of
 from wealtharena.envs.kernel.rows import ACCOUNT, ACCOUNT_CLIP, DISABLED, NEXT_STEP, SAME_STEP
 from wealtharena.envs.market import Market
@@ -60,9 +60,8 @@ class PortfolioVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         self.render_mode = render_mode
         self.num_envs = num_envs
         self.layout: ObservationLayout = self.market.layout
-        self.action_kind = action_kind(self.env_spec)
-        self.table = allocation_table(len(self.market.symbols), self.env_spec.limits)
-        self.single_observation_space, self.single_action_space = spaces_of(self.market, self.env_spec)
+        self.actions = actions_of(self.env_spec.action, len(self.market.symbols), self.env_spec.limits)
+        self.single_observation_space, self.single_action_space = observation_space(self.market), self.actions.space()
         self.observation_space = gym.vector.utils.batch_space(self.single_observation_space, num_envs)
         self.action_space = gym.vector.utils.batch_space(self.single_action_space, num_envs)
         self._weights = np.zeros((num_envs, len(self.market.symbols)), dtype=np.float32)
@@ -74,6 +73,7 @@ class PortfolioVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         """Restart every environment and write the first observations into `obs`, float32 [N, D], C-contiguous."""
         self._seed(seed)
         self.engine.reset(obs)
+        self._seen = obs
 
     def step_into(
         self,
@@ -91,13 +91,12 @@ class PortfolioVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         that is not finite counts as 0 and is counted in `rejected`), or int64 [N] allocations (clipped into range). Written: `obs` float32 [N, D], the observation to act on next; `reward` float32 [N];
         `terminated` (liquidated) and `truncated` (end of the episode or window) bool [N]; and, under SAME_STEP, rows of
         `final_obs` float32 [N, D] for those environments that ended in this step: the observation to bootstrap from.
-        Other rows of it are left alone. All arrays are C-contiguous.
+        Other rows of it are left alone. All arrays are C-contiguous. `obs` is read again by the next call, as what its
+        actions answer, and is to be left alone until then.
         """
-        weights = cast("npt.NDArray[np.float32]", actions)
-        if self.action_kind == "allocation":
-            choices = cast("npt.NDArray[np.int64]", actions)
-            weights = np.take(self.table, choices, axis=0, out=self._weights, mode="clip")
+        weights = self.actions.weights(actions, self._seen, self._weights)
         self.engine.step(weights, obs, reward, terminated, truncated, final_obs)
+        self._seen = obs
 
     @property
     def equity(self) -> npt.NDArray[np.float64]:
@@ -140,10 +139,7 @@ class PortfolioVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         """
         if self._last is None:
             raise MarketError("step() before reset()", hint="call reset() first")
-        if self.action_kind == "allocation":
-            weights = checked_allocations(actions, (self.num_envs,), self.table)
-        else:
-            weights = checked_weights(actions, self._weights.shape)
+        weights = self.actions.weights(self.actions.checked(actions, (self.num_envs,)), self._last, self._weights)
         obs = self._last.copy()
         reward = np.zeros(self.num_envs, dtype=np.float32)
         ended = np.zeros((2, self.num_envs), dtype=np.bool_)
@@ -159,7 +155,8 @@ class PortfolioVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             infos |= {"final_obs": final, "_final_obs": over}
         return obs.copy(), reward.astype(np.float64), ended[0].copy(), ended[1].copy(), infos
 
-    _last: npt.NDArray[np.float32] | None = None
+    _last: npt.NDArray[np.float32] | None = None  # of Gymnasium's face
+    _seen: npt.NDArray[np.float32] | None = None  # of the fast one, the caller's own array
 
     def _seed(self, seed: int | Sequence[int] | None) -> None:
         if seed is None:
@@ -181,16 +178,12 @@ class PortfolioVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
 INFO = ("traded", "costs", "financing", "income", "reward_core", "reward_penalty", "equity", "rejected")
 
 
-def spaces_of(market: Market, spec: EnvSpec) -> tuple[gym.spaces.Box, gym.spaces.Space[Any]]:
-    """Return the observation and action space of one environment."""
+def observation_space(market: Market) -> gym.spaces.Box:
+    """Return the space of one environment's observations."""
     layout = market.layout
     bound = np.full(layout.size, ACCOUNT_CLIP, dtype=np.float32)
     bound[layout.features] = market.clip
     low, high = -bound, bound.copy()
     high[layout.drawdown] = 0.0
     low[layout.leverage] = 0.0
-    observation = gym.spaces.Box(low, high, dtype=np.float32)
-    assets = len(market.symbols)
-    if action_kind(spec) == "allocation":
-        return observation, gym.spaces.Discrete(len(allocation_table(assets, spec.limits)))
-    return observation, gym.spaces.Box(-1.0, 1.0, shape=(assets,), dtype=np.float32)
+    return gym.spaces.Box(low, high, dtype=np.float32)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from wealtharena.envs.observation import account_width
 from wealtharena.errors import DataError
 from wealtharena.registry.inference import OnnxPolicy
 
@@ -43,7 +44,7 @@ class Portfolio:
 def flat_portfolio(policy: OnnxPolicy, rows: int) -> Float32Array:
     """Return N portfolios that hold nothing but cash, [N, A + 3]."""
     assets = len(policy.metadata.symbols)
-    flat = np.zeros((rows, assets + 3), dtype=np.float32)
+    flat = np.zeros((rows, account_width(assets)), dtype=np.float32)
     flat[:, assets] = 1.0
     return flat
 
@@ -58,10 +59,10 @@ def portfolio_rows(policy: OnnxPolicy, portfolio: object, rows: int, *, field: s
     array = finite_array(portfolio, field)
     if array.ndim == 1:
         array = np.broadcast_to(array, (rows, *array.shape))
-    if array.shape != (rows, assets + 3):
+    if array.shape != (rows, account_width(assets)):
         raise InputError(
             field,
-            f"has shape {list(array.shape)}, expected {[rows, assets + 3]}",
+            f"has shape {list(array.shape)}, expected {[rows, account_width(assets)]}",
             hint="weights, cash share, drawdown, leverage",
         )
     return np.ascontiguousarray(array)
@@ -69,7 +70,7 @@ def portfolio_rows(policy: OnnxPolicy, portfolio: object, rows: int, *, field: s
 
 def _portfolio_row(policy: OnnxPolicy, portfolio: Portfolio, field: str) -> Float32Array:
     symbols = policy.metadata.symbols
-    row = np.zeros((1, len(symbols) + 3), dtype=np.float32)
+    row = np.zeros((1, account_width(len(symbols))), dtype=np.float32)
     total = gross = 0.0
     for symbol, weight in portfolio.weights.items():
         if symbol not in symbols:

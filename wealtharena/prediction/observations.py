@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wealtharena.envs.observation import account_width
 from wealtharena.prediction.bars import BarTable, observe
 from wealtharena.prediction.inputs import (
     Float32Array,
@@ -123,10 +124,10 @@ def _from_flat(policy: OnnxPolicy, flat: Float32Array) -> tuple[Float32Array, Fl
     """Return raw features and portfolio of the environment's own observations [N, D]."""
     assets, window, features = policy.feature_shape
     size = assets * window * features
-    if flat.shape[1] != size + assets + 3:
+    if flat.shape[1] != size + account_width(assets):
         raise InputError(
             "observation",
-            f"has {flat.shape[1]} numbers, expected {size + assets + 3}",
+            f"has {flat.shape[1]} numbers, expected {size + account_width(assets)}",
             hint="as ObservationLayout lays them out",
         )
     scaled = flat[:, :size].reshape(-1, assets, window, features).astype(np.float64)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from wealtharena.envs.observation import account_width
 from wealtharena.errors import CheckpointError
 from wealtharena.registry.inference import SPREAD, STATE_IN, STATE_OUT
 
@@ -82,7 +83,7 @@ def export_onnx(module: nn.Module, shape: ExportShape) -> bytes:
     """
     module = module.eval().cpu()
     names = sorted(shape.states)
-    example = [torch.zeros(3, shape.assets, shape.window, shape.features), torch.zeros(3, shape.assets + 3)]
+    example = [torch.zeros(3, shape.assets, shape.window, shape.features), torch.zeros(3, account_width(shape.assets))]
     example += [torch.zeros(3, *shape.states[name]) for name in names]
     inputs = ["features", "portfolio", *(STATE_IN + name for name in names)]
     outputs = ["weights", *([SPREAD] if shape.spread else []), *(STATE_OUT + name for name in names)]

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from wealtharena.envs.observation import account_width
 from wealtharena.errors import CheckpointError
 from wealtharena.registry.integrity import VerifiedFiles
 from wealtharena.registry.metadata import Metadata, parse_metadata
@@ -135,7 +136,7 @@ def _decided(metadata: Metadata) -> list[str]:
 
 def _check_graph(session: onnxruntime.InferenceSession, metadata: Metadata, where: str) -> None:
     assets, window, features = len(metadata.symbols), metadata.window, len(metadata.feature_names)
-    expected = {"features": [assets, window, features], "portfolio": [assets + 3]}
+    expected = {"features": [assets, window, features], "portfolio": [account_width(assets)]}
     expected.update({STATE_IN + name: list(shape) for name, shape in metadata.states.items()})
     inputs = {entry.name: entry.shape[1:] for entry in session.get_inputs()}
     outputs = {entry.name for entry in session.get_outputs()}

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from wealtharena.envs.observation import account_width
 from wealtharena.errors import CheckpointError
 
 Float32Array = npt.NDArray[np.float32]
@@ -33,7 +34,7 @@ class Recording:
         if self.features.ndim != 4:
             raise CheckpointError(f"recording.features has shape {self.features.shape}, expected [N, A, window, F]")
         rows, assets = self.features.shape[:2]
-        expected = {"portfolio": (rows, assets + 3), "weights": (rows, assets)}
+        expected = {"portfolio": (rows, account_width(assets)), "weights": (rows, assets)}
         for name, shape in expected.items():
             if getattr(self, name).shape != shape:
                 raise CheckpointError(f"recording.{name} has shape {getattr(self, name).shape}, expected {shape}")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from wealtharena.agents.specs import OnPolicySpec
+from wealtharena.envs.actions import CONTINUOUS, DISCRETE
 
 if TYPE_CHECKING:
     from wealtharena.agents.engine import Engine, Workbench
 
-ACTIONS: tuple[str, ...] = ("weights", "allocation")
+ACTIONS = (*CONTINUOUS, *DISCRETE)
 
 
 class AlgorithmSpec(OnPolicySpec):

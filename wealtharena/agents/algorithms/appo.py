@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from wealtharena.agents.specs import AsyncSpec
+from wealtharena.envs.actions import CONTINUOUS, DISCRETE
 
 if TYPE_CHECKING:
     from wealtharena.agents.engine import Engine, Workbench
 
-ACTIONS: tuple[str, ...] = ("weights", "allocation")
+ACTIONS = (*CONTINUOUS, *DISCRETE)
 
 
 class AlgorithmSpec(AsyncSpec):

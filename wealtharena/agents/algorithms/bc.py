@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from wealtharena.agents.specs import OfflineSpec
+from wealtharena.envs.actions import Weights
 
 if TYPE_CHECKING:
     from wealtharena.agents.engine import Engine, Workbench
 
-ACTIONS: tuple[str, ...] = ("weights",)
+ACTIONS = (Weights.name,)  # which a recording holds
 
 
 class AlgorithmSpec(OfflineSpec):

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from wealtharena.agents.specs import OffPolicySpec
+from wealtharena.envs.actions import DISCRETE
 
 if TYPE_CHECKING:
     from wealtharena.agents.engine import Engine, Workbench
 
-ACTIONS: tuple[str, ...] = ("allocation",)
+ACTIONS = DISCRETE
 
 
 class AlgorithmSpec(OffPolicySpec):

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from wealtharena.agents.specs import SoftSpec
+from wealtharena.envs.actions import CONTINUOUS
 
 if TYPE_CHECKING:
     from wealtharena.agents.engine import Engine, Workbench
 
-ACTIONS: tuple[str, ...] = ("weights",)
+ACTIONS = CONTINUOUS
 
 
 class AlgorithmSpec(SoftSpec):
@@ -24,10 +25,11 @@ class AlgorithmSpec(SoftSpec):
 
 def build(bench: Workbench) -> Engine:
     """Return the engine that trains this algorithm on the bench's market."""
+    from wealtharena.agents.exploring import Squashed
     from wealtharena.agents.off_policy.engine import OffPolicyEngine, require_memoryless
     from wealtharena.agents.off_policy.soft_actor_critic import SACUpdate, sac_settings
 
     algo = bench.spec.algo
     assert isinstance(algo, AlgorithmSpec)
     require_memoryless(bench)
-    return OffPolicyEngine(bench, algo, SACUpdate(bench, sac_settings(algo)), explore="squashed")
+    return OffPolicyEngine(bench, algo, SACUpdate(bench, sac_settings(algo)), explorer=Squashed())

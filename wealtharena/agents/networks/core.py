@@ -19,8 +19,8 @@ class PolicyCore(nn.Module):
 
     def forward(self, observation: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         """Return weights and what is carried to the next bar, states in name order."""
-        embedding, following = self.network.step(observation, states)
-        return (self.network.mode(self.network.parameters_of(embedding)), *following)
+        weights, following = self.network.decide(observation, states)
+        return (weights, *following)
 
 
 class EnsembleCore(nn.Module):

@@ -4,28 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from wealtharena.agents.networks.tanh import FastTanh
 from wealtharena.config.specs.agent import ModelSpec
+from wealtharena.envs.observation import ObservationLayout
 
 ACTIVATIONS: Mapping[str, type[nn.Module]] = {"tanh": FastTanh, "relu": nn.ReLU, "silu": nn.SiLU}
-
-
-class Layout(Protocol):
-    """What a network must know of an observation: `envs.observation.ObservationLayout` has it."""
-
-    @property
-    def symbols(self) -> tuple[str, ...]: ...
-    @property
-    def feature_names(self) -> tuple[str, ...]: ...
-    @property
-    def window(self) -> int: ...
-    @property
-    def size(self) -> int: ...
 
 
 def linear(inputs: int, outputs: int, *, gain: float) -> nn.Linear:
@@ -57,18 +44,19 @@ class SymbolEncoder(nn.Module):
     shared numbers beside every symbol's would cost more than the product itself.
     """
 
-    def __init__(self, model: ModelSpec, layout: Layout, *, extra: int = 0) -> None:
+    def __init__(self, model: ModelSpec, layout: ObservationLayout, *, extra: int = 0) -> None:
         super().__init__()
         self.assets = len(layout.symbols)
         self.per_symbol = layout.window * len(layout.feature_names)
-        own = 1 + extra
-        first = linear(self.per_symbol + own + 3, model.hidden[0], gain=math.sqrt(2.0))
+        self.parts = (layout.features, layout.weights, layout.shared)
+        own, common = 1 + extra, layout.size - layout.shared.start
+        first = linear(self.per_symbol + own + common, model.hidden[0], gain=math.sqrt(2.0))
         weight = first.weight.detach()
         self.features = nn.Linear(self.per_symbol, model.hidden[0])
         self.features.weight.data.copy_(weight[:, : self.per_symbol])
         self.features.bias.data.zero_()
         self.own = nn.Parameter(weight[:, self.per_symbol : self.per_symbol + own].t().contiguous())
-        self.shared = nn.Linear(3, model.hidden[0], bias=False)
+        self.shared = nn.Linear(common, model.hidden[0], bias=False)
         self.shared.weight.data.copy_(weight[:, self.per_symbol + own :])
         self.rest = nn.Sequential(
             ACTIVATIONS[model.activation](), *mlp(model.hidden[0], model.hidden[1:], model.activation, None)
@@ -76,11 +64,9 @@ class SymbolEncoder(nn.Module):
         self.width = model.hidden[-1]
 
     def forward(self, observation: Tensor, extra: Tensor | None = None) -> Tensor:
-        split = self.assets * self.per_symbol
-        features = observation[:, :split].reshape(-1, self.assets, self.per_symbol)
-        held = observation[:, split : split + self.assets].unsqueeze(-1)
-        shared = self.shared(observation[:, split + self.assets :]).unsqueeze(1)
-        summed = self.features(features) + held * self.own[0] + shared
+        features, held, shared = (observation[:, part] for part in self.parts)
+        summed = self.features(features.reshape(-1, self.assets, self.per_symbol))
+        summed = summed + held.unsqueeze(-1) * self.own[0] + self.shared(shared).unsqueeze(1)
         if extra is not None:
             summed = summed + extra.unsqueeze(-1) * self.own[1]
         tokens: Tensor = self.rest(summed)
@@ -106,28 +92,28 @@ class SymbolAttention(nn.Module):
 
 
 class SymbolActor(nn.Module):
-    """Action parameters from tokens: one mean a symbol, or the logits of cash, long i and, where allowed, short i."""
+    """Action parameters from tokens, as a head wants them: common ones, then those of each symbol."""
 
-    def __init__(self, model: ModelSpec, layout: Layout, *, action: str, long_only: bool) -> None:
+    def __init__(self, model: ModelSpec, layout: ObservationLayout, *, per_symbol: int, common: int) -> None:
         super().__init__()
         self.encoder = SymbolEncoder(model, layout)
         self.attention = SymbolAttention(self.encoder.width, model.heads)
-        self.head = linear(self.encoder.width, 1 if action == "weights" or long_only else 2, gain=0.01)
-        self.cash = linear(self.encoder.width, 1, gain=0.01) if action == "allocation" else None
+        self.head = linear(self.encoder.width, per_symbol, gain=0.01)
+        self.cash = linear(self.encoder.width, common, gain=0.01) if common else None
 
     def forward(self, observation: Tensor) -> Tensor:
         tokens = self.attention(self.encoder(observation))
         scores = self.head(tokens)
-        if self.cash is None:
-            means: Tensor = scores.squeeze(-1)
-            return means
-        return torch.cat([self.cash(tokens.mean(dim=1)), scores.transpose(1, 2).flatten(1)], dim=-1)
+        own = scores.transpose(1, 2).flatten(1)
+        return own if self.cash is None else torch.cat([self.cash(tokens.mean(dim=1)), own], dim=-1)
 
 
 class SymbolCritic(nn.Module):
     """A value from the mean over symbols of their tokens (Zaheer et al. 2017); order does not matter."""
 
-    def __init__(self, model: ModelSpec, layout: Layout, *, with_action: bool = False, outputs: int = 1) -> None:
+    def __init__(
+        self, model: ModelSpec, layout: ObservationLayout, *, with_action: bool = False, outputs: int = 1
+    ) -> None:
         super().__init__()
         self.encoder = SymbolEncoder(model, layout, extra=1 if with_action else 0)
         self.head = mlp(self.encoder.width, (self.encoder.width,), model.activation, outputs)

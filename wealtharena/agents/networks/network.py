@@ -13,46 +13,39 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from wealtharena.agents.networks.layers import Layout, SymbolActor, SymbolCritic, mlp
+from wealtharena.agents.networks.heads import head_of
+from wealtharena.agents.networks.layers import SymbolActor, SymbolCritic, mlp
 from wealtharena.config.specs.agent import ModelSpec
 from wealtharena.config.specs.asset import LimitSpec
-from wealtharena.envs.actions import allocation_table
+from wealtharena.envs.observation import ObservationLayout
 
 
 class Network(nn.Module):
     """Actor and critic over one observation layout; see the module's words for the interface.
 
     `state_shapes` names what is carried from bar to bar (without the batch), empty for a network without memory.
-    `log_std` is the state-independent spread of a Gaussian action; None for an allocation.
+    `head` says what the actor's outputs mean; `log_std` is the state-independent log spread of a Gaussian action, None
+    for a choice from a list.
     """
 
     log_std: nn.Parameter | None
-    table: Tensor
 
     def __init__(
-        self, model: ModelSpec, layout: Layout, limits: LimitSpec, *, action: str, critic: bool = True
+        self, model: ModelSpec, layout: ObservationLayout, limits: LimitSpec, *, action: str, critic: bool = True
     ) -> None:
         super().__init__()
-        self.action = action
         self.assets = len(layout.symbols)
-        table = torch.from_numpy(allocation_table(self.assets, limits))
-        self.register_buffer("table", table, persistent=False)
-        self.outputs = self.assets if action == "weights" else len(table)
-        self.model_name = model.name
+        self.head = head_of(action, self.assets, limits)
         self.state_shapes: dict[str, tuple[int, ...]] = {}
         self._build(model, layout, critic=critic)
-        if action == "weights":
-            shape = 1 if model.name == "attention" else self.assets
-            self.log_std = nn.Parameter(torch.full((shape,), float(model.initial_log_std)))
-        else:
-            self.register_parameter("log_std", None)
+        shape = 1 if model.name == "attention" else self.assets
+        spread = None if self.head.discrete else nn.Parameter(torch.full((shape,), float(model.initial_log_std)))
+        self.register_parameter("log_std", spread)
 
-    def _build(self, model: ModelSpec, layout: Layout, *, critic: bool) -> None:
+    def _build(self, model: ModelSpec, layout: ObservationLayout, *, critic: bool) -> None:
         self.cell: nn.GRUCell | nn.LSTMCell | None = None
         if model.name == "attention":
-            self.actor: nn.Module = SymbolActor(
-                model, layout, action=self.action, long_only=len(self.table) == self.assets + 1
-            )
+            self.actor: nn.Module = SymbolActor(model, layout, per_symbol=self.head.per_symbol, common=self.head.common)
             self.critic: nn.Module | None = SymbolCritic(model, layout) if critic else None
             return
         inputs = layout.size
@@ -66,7 +59,7 @@ class Network(nn.Module):
             hidden: Sequence[int] = model.hidden[1:]
         else:
             hidden = model.hidden
-        self.actor = mlp(inputs, hidden, model.activation, self.outputs, gain=0.01)
+        self.actor = mlp(inputs, hidden, model.activation, self.head.outputs, gain=0.01)
         self.critic = mlp(inputs, hidden, model.activation, 1) if critic else None
 
     @property
@@ -100,9 +93,12 @@ class Network(nn.Module):
         return torch.stack(embeddings)
 
     def parameters_of(self, embedding: Tensor) -> Tensor:
-        """Return means in (-1, 1) [B, A], or the logits of the allocations [B, K], for embeddings [B, E]."""
-        raw: Tensor = self.actor(embedding)
-        return torch.tanh(raw) if self.action == "weights" else raw
+        """Return the parameters of the distributions over actions [B, P] for embeddings [B, E]."""
+        return self.head.parameters_of(self.actor(embedding))
+
+    def log_prob_and_entropy(self, parameters: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """Return log pi(a | s) and the entropy of pi(. | s) for distribution parameters [..., P]."""
+        return self.head.log_prob_and_entropy(parameters, self.log_std, actions)
 
     def value_of(self, embedding: Tensor) -> Tensor:
         """Return values [B] for embeddings [B, E]."""
@@ -110,15 +106,14 @@ class Network(nn.Module):
         values: Tensor = self.critic(embedding)
         return values.squeeze(-1)
 
-    def mode(self, parameters: Tensor) -> Tensor:
-        """Return the most likely action as weights [B, A]."""
-        if self.action == "weights":
-            return parameters
-        return self.table[parameters.argmax(dim=-1)]
+    def decide(self, observation: Tensor, states: tuple[Tensor, ...] = ()) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return the target weights [B, A] of the most likely actions of one bar, and the next states."""
+        embedding, following = self.step(observation, states)
+        return self.head.weights(self.head.mode(self.parameters_of(embedding)), observation), following
 
 
 def build_network(
-    model: ModelSpec, layout: Layout, limits: LimitSpec, *, action: str, seed: int, critic: bool = True
+    model: ModelSpec, layout: ObservationLayout, limits: LimitSpec, *, action: str, seed: int, critic: bool = True
 ) -> Network:
     """Return a fresh network; the same seed gives the same weights, and torch's own generator is left as it was."""
     with torch.random.fork_rng(devices=[]):

@@ -15,6 +15,7 @@ from wealtharena.agents.engine import Workbench, require_tested_ray_version
 from wealtharena.agents.networks import Network
 from wealtharena.agents.off_policy.replay import Replay, Transitions
 from wealtharena.agents.optimizer import check_finite
+from wealtharena.agents.rollout import Explorer
 from wealtharena.agents.runner import BatchedEnvRunner, runner_setup
 from wealtharena.agents.specs import OffPolicySpec
 from wealtharena.errors import ConfigError
@@ -85,20 +86,19 @@ class UpdateState:
 class OffPolicyEngine:
     """Collects with the current network and learns from what is remembered."""
 
-    def __init__(self, bench: Workbench, algo: OffPolicySpec, update: Update, *, explore: str) -> None:
+    def __init__(self, bench: Workbench, algo: OffPolicySpec, update: Update, *, explorer: Explorer) -> None:
         require_tested_ray_version()
         require_local(bench)
         from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
         self.algo, self.update = algo, update
         setup = runner_setup(
-            bench, market=bench.market, rollout_steps=algo.rollout_steps, critic=False, explore=explore
+            bench, market=bench.market, rollout_steps=algo.rollout_steps, critic=False, explorer=explorer
         )
         config = AlgorithmConfig().environment(env_config={"setup": setup}, disable_env_checking=True)
         self.runner = BatchedEnvRunner(config=config, worker_index=0)
         self.runner.share(update.network)
-        layout = bench.market.layout
-        self.replay = Replay(algo.buffer, layout.size, len(layout.symbols), bench.action)
+        self.replay = Replay(algo.buffer, bench.market.layout.size, bench.actions)
         self.generator = torch.Generator().manual_seed(bench.spec.seed)
         self.env_steps, self.updates, self._owed, self._fresh = 0, 0, 0.0, 0
         self._state = UpdateState(update)

@@ -17,7 +17,6 @@ from wealtharena.agents.off_policy.engine import Update, UpdateState, require_me
 from wealtharena.agents.off_policy.recording import recording
 from wealtharena.agents.off_policy.replay import Transitions
 from wealtharena.agents.off_policy.soft_actor_critic import SACSettings, SACUpdate, build_critics, squashed
-from wealtharena.agents.on_policy.learner import log_prob_and_entropy
 from wealtharena.agents.optimizer import Adam, clip, polyak
 from wealtharena.agents.specs import OfflineSpec
 
@@ -103,7 +102,7 @@ class ImitationUpdate:
     def step(self, batch: Transitions) -> Tensor:
         """Make one update."""
         assert isinstance(batch, Recorded)
-        log_prob, _ = log_prob_and_entropy(self.network, self.network.parameters_of(batch.observations), batch.actions)
+        log_prob, _ = self.network.log_prob_and_entropy(self.network.parameters_of(batch.observations), batch.actions)
         weight, value_loss = torch.ones(()), torch.zeros(())
         if self.beta > 0:
             advantage = batch.returns - self.network.value_of(batch.observations)
@@ -183,7 +182,7 @@ class IQLUpdate:
         values = self.critics(batch.observations, batch.actions).squeeze(-1)
         critic_loss = functional.mse_loss(values, targets.expand_as(values))
         weight = torch.exp(torch.clamp(self.beta * advantage.detach(), max=4.6))
-        log_prob, _ = log_prob_and_entropy(self.network, self.network.parameters_of(batch.observations), batch.actions)
+        log_prob, _ = self.network.log_prob_and_entropy(self.network.parameters_of(batch.observations), batch.actions)
         actor_loss = -(weight * log_prob).mean()
         loss = value_loss + critic_loss + actor_loss
         self.optimizer.zero_grad(set_to_none=True)

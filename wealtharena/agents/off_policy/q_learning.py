@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from wealtharena.agents.engine import Workbench
+from wealtharena.agents.exploring import EpsilonGreedy
 from wealtharena.agents.networks import Network
 from wealtharena.agents.off_policy.engine import OffPolicyEngine, require_memoryless
 from wealtharena.agents.off_policy.replay import Transitions
@@ -65,6 +66,7 @@ class DQNEngine(OffPolicyEngine):
 
     def __init__(self, bench: Workbench, algo: OffPolicySpec, *, epsilon: Callable[[int], float]) -> None:
         require_memoryless(bench)
+        self._epsilon, self.greedy = epsilon, EpsilonGreedy()
         network = bench.network_factory(critic=False)()
         update = DQNUpdate(
             network,
@@ -73,10 +75,9 @@ class DQNEngine(OffPolicyEngine):
             tau=algo.tau,
             max_grad_norm=algo.max_grad_norm,
         )
-        super().__init__(bench, algo, update, explore="epsilon")
-        self._epsilon = epsilon
+        super().__init__(bench, algo, update, explorer=self.greedy)
 
     def iterate(self) -> dict[str, float]:
         """Collect and learn with epsilon as the schedule has it."""
-        self.runner.epsilon = self._epsilon(self.env_steps)
-        return {**super().iterate(), "epsilon": self.runner.epsilon}
+        self.greedy.epsilon = self._epsilon(self.env_steps)
+        return {**super().iterate(), "epsilon": self.greedy.epsilon}

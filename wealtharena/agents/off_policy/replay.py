@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from wealtharena.agents.rollout import Rollout
+from wealtharena.envs.actions import Actions
 
 
 @dataclass(eq=False)
@@ -25,11 +26,11 @@ class Transitions:
 class Replay:
     """The last `capacity` steps. An episode cut off by time is followed by its own last observation, so that it bootstraps."""
 
-    def __init__(self, capacity: int, size: int, assets: int, action: str) -> None:
+    def __init__(self, capacity: int, size: int, actions: Actions) -> None:
         self.capacity = capacity
         self.observations = np.zeros((capacity, size), np.float32)
         self.following = np.zeros((capacity, size), np.float32)
-        self.actions = np.zeros((capacity, assets), np.float32) if action == "weights" else np.zeros(capacity, np.int64)
+        self.actions = actions.empty(capacity)
         self.rewards = np.zeros(capacity, np.float32)
         self.alive = np.ones(capacity, np.float32)
         self.count, self.position = 0, 0

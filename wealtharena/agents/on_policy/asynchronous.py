@@ -15,7 +15,7 @@ from wealtharena.agents import cluster
 from wealtharena.agents.engine import EnvFactory, Workbench, require_tested_ray_version
 from wealtharena.agents.networks import Network
 from wealtharena.agents.off_policy.engine import require_memoryless
-from wealtharena.agents.on_policy.rllib import PolicyModule, require_gpu
+from wealtharena.agents.on_policy.rllib import PolicyModule, distribution_inputs, require_gpu
 from wealtharena.agents.optimizer import check_finite
 from wealtharena.agents.specs import AsyncSpec
 
@@ -38,14 +38,6 @@ class AsyncModule(PolicyModule, TargetNetworkAPI):
     def forward_target(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Return the lagging copy's distribution."""
         return {TARGET_NETWORK_ACTION_DIST_INPUTS: distribution_inputs(self.lagging, batch["obs"])}
-
-
-def distribution_inputs(network: Network, observation: torch.Tensor) -> torch.Tensor:
-    """Return what RLlib's distributions are made from: means and log spreads, or logits."""
-    parameters = network.parameters_of(observation)
-    if network.log_std is None:
-        return parameters
-    return torch.cat([parameters, network.log_std.expand(parameters.shape)], dim=-1)
 
 
 def make_env(context: Any) -> Any:

@@ -189,27 +189,11 @@ def take(batch: Batch, rows: Tensor) -> Batch:
     )
 
 
-def log_prob_and_entropy(network: Network, parameters: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-    """Return log pi(a | s) and the entropy of pi(. | s) for distribution parameters [..., P]."""
-    if network.action == "weights":
-        log_std = network.log_std
-        assert log_std is not None
-        spread = log_std.sum() if log_std.numel() == network.assets else log_std.sum() * network.assets
-        distance = (actions - parameters) * torch.exp(-log_std)
-        constant = 0.5 * network.assets * math.log(2.0 * math.pi)
-        return (distance * distance).sum(dim=-1).mul(-0.5) - (
-            spread + constant
-        ), spread + constant + 0.5 * network.assets
-    log_probs = torch.log_softmax(parameters, dim=-1)
-    entropy = -(log_probs.exp() * log_probs).sum(dim=-1).mean()
-    return log_probs.gather(-1, actions.unsqueeze(-1)).squeeze(-1), entropy
-
-
 def ppo_loss(network: Network, batch: Batch, settings: PPOSettings) -> tuple[Tensor, Tensor]:
     """Return the loss and, detached, [policy loss, value loss, entropy, KL estimate, clipped share]."""
     starts = batch.starts if batch.starts is not None else batch.advantages
     embedding = network.unroll(batch.observations, batch.states, starts)
-    log_probs, entropy = log_prob_and_entropy(network, network.parameters_of(embedding), batch.actions)
+    log_probs, entropy = network.log_prob_and_entropy(network.parameters_of(embedding), batch.actions)
     log_ratio = log_probs - batch.log_probs
     ratio = torch.exp(log_ratio)
     surrogate = batch.advantages * ratio

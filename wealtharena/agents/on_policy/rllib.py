@@ -39,18 +39,19 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         """Build the network that `model_config["make_network"]` makes."""
         model_config: Any = self.model_config
         self.network: Network = model_config["make_network"]()
-        self.action_dist_cls = TorchDiagGaussian if self.network.action == "weights" else TorchCategorical
+        self.action_dist_cls = TorchCategorical if self.network.head.discrete else TorchDiagGaussian
 
     def _forward(self, batch: dict[str, Any], **_: Any) -> dict[str, Any]:
-        parameters = self.network.parameters_of(batch[Columns.OBS])
-        if self.network.log_std is not None:
-            spread = self.network.log_std.expand(parameters.shape)
-            parameters = torch.cat([parameters, spread], dim=-1)
-        return {Columns.ACTION_DIST_INPUTS: parameters}
+        return {Columns.ACTION_DIST_INPUTS: distribution_inputs(self.network, batch[Columns.OBS])}
 
     def compute_values(self, batch: dict[str, Any], embeddings: Any = None) -> Tensor:
         """Return V of the batch's observations."""
         return self.network.value_of(batch[Columns.OBS])
+
+
+def distribution_inputs(network: Network, observation: Tensor) -> Tensor:
+    """Return what RLlib's distributions are made from: means and log spreads, or logits."""
+    return network.head.distribution_inputs(network.parameters_of(observation), network.log_std)
 
 
 class BatchedPPOConfig(PPOConfig):

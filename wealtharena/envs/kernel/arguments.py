@@ -22,6 +22,7 @@ from wealtharena.envs.kernel.rows import (
     Int64,
     UInt64,
 )
+from wealtharena.envs.observation import SHARED
 from wealtharena.envs.tiles import aligned
 
 
@@ -40,7 +41,7 @@ class Scratch(NamedTuple):
     @classmethod
     def of(cls, assets: int) -> Scratch:
         """Return the scratch for this many symbols."""
-        rows = -(-(assets + 3) // FIELDS) * FIELDS  # whole tiles
+        rows = -(-(assets + SHARED) // FIELDS) * FIELDS  # whole tiles
         pad, seen = aligned((2, rows * LANES + FIELDS), np.float64)
         when, places = aligned((2, LANES), np.int64)
         return cls(

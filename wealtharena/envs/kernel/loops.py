@@ -29,6 +29,7 @@ from wealtharena.envs.kernel.rows import (
     Int64,
     UInt64,
 )
+from wealtharena.envs.observation import SHARED
 
 
 @compiled
@@ -113,7 +114,7 @@ def step_batch(
     truncated = tiles.bare(truncated)
     final_obs = tiles.bare(final_obs)
     assets = units.shape[0]
-    row = padded(assets + 3)
+    row = padded(assets + SHARED)
     envs = clock.shape[1]
     if strict:
         for i in range(envs):
@@ -171,12 +172,12 @@ def step_batch(
             if begins:
                 if final_obs.shape[0] > 0:
                     at = show(features, copies, t, final_obs, n)
-                    recall(seen, e * row, final_obs, n * final_obs.shape[1] + at, assets + 3)
+                    recall(seen, e * row, final_obs, n * final_obs.shape[1] + at, assets + SHARED)
                 restart(rules, starts, length, anywhere, units, state, clock, rng, n)
                 observe(bars, features, copies, units, state, clock[CLOCK.bar, n], n, obs, n)
             else:
                 at = show(features, copies, t, obs, n)
-                recall(seen, e * row, obs, n * obs.shape[1] + at, assets + 3)
+                recall(seen, e * row, obs, n * obs.shape[1] + at, assets + SHARED)
     return -1
 
 

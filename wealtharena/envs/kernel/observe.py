@@ -17,6 +17,7 @@ from wealtharena.envs.kernel.rows import (
     Float64,
     Int64,
 )
+from wealtharena.envs.observation import SHARED
 
 
 @compiled
@@ -25,7 +26,7 @@ def picture(cells: Float64, desk: Float64, assets: int, width: int, pad: Float64
 
     `row` is A + 3, rounded up to whole tiles.
     """
-    row = padded(assets + 3)
+    row = padded(assets + SHARED)
     for e in range(width):
         equity = desk[DESK.equity + e]
         desk[WORK.inverse + e] = 1.0 / equity if equity > 0.0 else 0.0
@@ -34,13 +35,13 @@ def picture(cells: Float64, desk: Float64, assets: int, width: int, pad: Float64
         p = pad[a * LANES : (a + 1) * LANES]
         for e in range(width):
             p[e] = _bound(c[CELL.units + e] * c[CELL.mark_then + e] * desk[WORK.inverse + e])
-    p = pad[assets * LANES : (assets + 3) * LANES]
+    p = pad[assets * LANES : (assets + SHARED) * LANES]
     for e in range(width):
         p[e] = _bound(desk[DESK.cash + e] * desk[WORK.inverse + e])
         p[LANES + e] = _bound(min(desk[DESK.equity + e] / desk[DESK.peak + e] - 1.0, 0.0))
         p[2 * LANES + e] = _bound(desk[DESK.gross + e] * desk[WORK.inverse + e])
     if width == 1:
-        for j in range(assets + 3):
+        for j in range(assets + SHARED):
             seen[j] = pad[j * LANES]
     else:
         for j in range(0, row, tiles.TILE):
@@ -75,7 +76,7 @@ def observe(
     """Write the observation at the close of bar t: features, then weights, cash share, drawdown, leverage."""
     at = show(features, copies, t, out, row)
     assets = units.shape[0]
-    account = out[row, at : at + assets + 3]
+    account = out[row, at : at + assets + SHARED]
     equity = state[ACCOUNT.equity, i]
     inverse = 1.0 / equity if equity > 0.0 else 0.0
     for a in range(assets):

@@ -1,0 +1,228 @@
+"""What a network's outputs mean: the torch twin of each kind of action in envs/actions.py, under the same name.
+
+A head says how many numbers describe a distribution over actions, draws from it, takes its mode, gives the terms of a
+loss, and turns an action into target weights as the environment does, so that an exported policy is the whole decision.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import ClassVar, Final, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from wealtharena.config.specs.asset import LimitSpec
+from wealtharena.envs.actions import Allocation, Weights
+
+
+class Draws(Protocol):
+    """Actions of a whole rollout [T, N, ...], drawn from noise that was made in bulk."""
+
+    def act(self, bar: int, parameters: Tensor, out: Tensor) -> None:
+        """Write the actions of one bar, drawn from the distributions that `parameters` [N, P] describe."""
+
+    def finish(self) -> None:
+        """Complete the log-probabilities of all bars."""
+
+
+class Head(nn.Module, ABC):
+    """Distributions over one kind of action of A symbols.
+
+    A network gives `per_symbol` numbers for every symbol and `common` ones of no symbol, the common ones first.
+    """
+
+    name: ClassVar[str]
+    discrete: ClassVar[bool]
+    per_symbol: int
+    common: int
+
+    def __init__(self, assets: int, limits: LimitSpec) -> None:
+        super().__init__()
+        self.assets, self.limits = assets, limits
+
+    @property
+    def outputs(self) -> int:
+        """Return P, how many numbers describe a distribution."""
+        return self.common + self.per_symbol * self.assets
+
+    @abstractmethod
+    def parameters_of(self, raw: Tensor) -> Tensor:
+        """Return the parameters [..., P] of distributions for what a network's last layer gives [..., P]."""
+
+    @abstractmethod
+    def mode(self, parameters: Tensor) -> Tensor:
+        """Return the most likely actions [N, ...]."""
+
+    @abstractmethod
+    def weights(self, actions: Tensor, seen: Tensor) -> Tensor:
+        """Return target weights [N, A] for actions [N, ...] that answer the observations `seen` [N, D]."""
+
+    @abstractmethod
+    def log_prob_and_entropy(
+        self, parameters: Tensor, log_std: Tensor | None, actions: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return log pi(a | s) [...] and the entropy of pi(. | s), a scalar, for parameters [..., P]."""
+
+    @abstractmethod
+    def draws(
+        self, shape: tuple[int, ...], log_std: Tensor | None, log_probs: Tensor, rng: np.random.Generator
+    ) -> Draws:
+        """Return draws for actions of this shape, [T, N, ...]; log-probabilities [T, N] go into `log_probs`."""
+
+    @abstractmethod
+    def distribution_inputs(self, parameters: Tensor, log_std: Tensor | None) -> Tensor:
+        """Return what RLlib's distributions are made from: logits, or means and log spreads."""
+
+
+class Gaussian(Head):
+    """Numbers by symbol with a normal distribution each, whose log spread the network keeps beside its outputs."""
+
+    discrete = False
+    per_symbol, common = 1, 0
+
+    def mode(self, parameters: Tensor) -> Tensor:
+        """Return the means."""
+        return parameters
+
+    def log_prob_and_entropy(
+        self, parameters: Tensor, log_std: Tensor | None, actions: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return both, summed over symbols."""
+        assert log_std is not None
+        spread = _total(log_std, self.assets)
+        distance = (actions - parameters) * torch.exp(-log_std)
+        constant = 0.5 * self.assets * math.log(2.0 * math.pi)
+        log_probs = (distance * distance).sum(dim=-1).mul(-0.5) - (spread + constant)
+        return log_probs, spread + constant + 0.5 * self.assets
+
+    def draws(
+        self, shape: tuple[int, ...], log_std: Tensor | None, log_probs: Tensor, rng: np.random.Generator
+    ) -> GaussianDraws:
+        """Return mean + std * noise; the log-probabilities need the noise only."""
+        assert log_std is not None
+        return GaussianDraws(shape, log_std, log_probs, rng)
+
+    def distribution_inputs(self, parameters: Tensor, log_std: Tensor | None) -> Tensor:
+        """Return means and log spreads [..., 2 A]."""
+        assert log_std is not None
+        return torch.cat([parameters, log_std.expand(parameters.shape)], dim=-1)
+
+
+class GaussianDraws:
+    """Draws of independent normal numbers."""
+
+    def __init__(self, shape: tuple[int, ...], log_std: Tensor, log_probs: Tensor, rng: np.random.Generator) -> None:
+        self.log_std, self.log_probs = log_std, log_probs
+        self.noise = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
+        self.scaled = self.noise * log_std.exp()
+
+    def act(self, bar: int, parameters: Tensor, out: Tensor) -> None:
+        """Write mean + std * noise."""
+        torch.add(parameters, self.scaled[bar], out=out)
+
+    def finish(self) -> None:
+        """Compute all log-probabilities at once: log N(mean + std * noise; mean, std) has no mean in it."""
+        assets = self.noise.shape[-1]
+        scale = _total(self.log_std, assets)
+        found = -0.5 * (self.noise * self.noise).sum(dim=-1) - scale - 0.5 * assets * math.log(2.0 * math.pi)
+        self.log_probs.copy_(found)
+
+
+def _total(log_std: Tensor, assets: int) -> Tensor:
+    """Return the sum of log spreads over symbols, which may share one."""
+    return log_std.sum() if log_std.numel() == assets else log_std.sum() * assets
+
+
+class WeightsHead(Gaussian):
+    """Target weights; means within (-1, 1)."""
+
+    name = Weights.name
+
+    def parameters_of(self, raw: Tensor) -> Tensor:
+        """Return means within (-1, 1)."""
+        return torch.tanh(raw)
+
+    def weights(self, actions: Tensor, seen: Tensor) -> Tensor:
+        """Return the actions themselves."""
+        return actions
+
+
+class Categorical(Head):
+    """A choice from a list, by logits."""
+
+    discrete = True
+
+    def parameters_of(self, raw: Tensor) -> Tensor:
+        """Return logits."""
+        return raw
+
+    def mode(self, parameters: Tensor) -> Tensor:
+        """Return the choice with the largest logit."""
+        return parameters.argmax(dim=-1)
+
+    def log_prob_and_entropy(
+        self, parameters: Tensor, log_std: Tensor | None, actions: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return both; the entropy is the mean over all distributions."""
+        log_probs = torch.log_softmax(parameters, dim=-1)
+        entropy = -(log_probs.exp() * log_probs).sum(dim=-1).mean()
+        return log_probs.gather(-1, actions.unsqueeze(-1)).squeeze(-1), entropy
+
+    def draws(
+        self, shape: tuple[int, ...], log_std: Tensor | None, log_probs: Tensor, rng: np.random.Generator
+    ) -> CategoricalDraws:
+        """Return draws by the Gumbel trick, which makes a draw of an argmax."""
+        return CategoricalDraws((*shape, self.outputs), log_probs, rng)
+
+    def distribution_inputs(self, parameters: Tensor, log_std: Tensor | None) -> Tensor:
+        """Return the logits."""
+        return parameters
+
+
+class CategoricalDraws:
+    """Draws from logits: the largest of logit + Gumbel noise."""
+
+    def __init__(self, shape: tuple[int, ...], log_probs: Tensor, rng: np.random.Generator) -> None:
+        self.log_probs = log_probs
+        uniform = rng.random(shape, dtype=np.float32)
+        self.noise = -torch.log(-torch.log(torch.from_numpy(np.clip(uniform, 1e-7, 1 - 1e-7))))
+
+    def act(self, bar: int, parameters: Tensor, out: Tensor) -> None:
+        """Write choices, and at once their log-probabilities."""
+        choice = (parameters + self.noise[bar]).argmax(dim=-1)
+        out.copy_(choice)
+        chosen = torch.log_softmax(parameters, dim=-1).gather(-1, choice.unsqueeze(-1)).squeeze(-1)
+        self.log_probs[bar].copy_(chosen)
+
+    def finish(self) -> None:
+        """Nothing is left to be done."""
+
+
+class AllocationHead(Categorical):
+    """Cash, all in symbol i, short symbol i: a logit each."""
+
+    name = Allocation.name
+    common = 1
+    table: Tensor
+
+    def __init__(self, assets: int, limits: LimitSpec) -> None:
+        super().__init__(assets, limits)
+        self.per_symbol = 1 if limits.long_only else 2
+        self.register_buffer("table", torch.from_numpy(Allocation(assets, limits).table), persistent=False)
+
+    def weights(self, actions: Tensor, seen: Tensor) -> Tensor:
+        """Return the table's rows."""
+        return self.table[actions]
+
+
+HEADS: Final[Mapping[str, type[Head]]] = MappingProxyType({head.name: head for head in (WeightsHead, AllocationHead)})
+
+
+def head_of(name: str, assets: int, limits: LimitSpec) -> Head:
+    """Return the head of a kind of action over A symbols."""
+    return HEADS[name](assets, limits)
