@@ -1,6 +1,7 @@
 """Runners in actors of their own: on this machine, and over two nodes of which one dies."""
 
 import logging
+import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -118,6 +119,59 @@ def test_rllib_s_own_algorithms_train_our_network_over_our_environment(nodes: tu
     engine.iterate()
     assert engine.env_steps > state["env_steps"]
     engine.close()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("name", ["impala", "appo"])
+def test_a_learner_thread_that_dies_ends_the_run_with_what_it_died_of(
+    nodes: tuple[object, object], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from wealtharena.agents.on_policy import watching
+
+    small = ("algo.rollout_steps=128", "algo.fragment_bars=16", "compute.envs=8")
+    engine = plugins.load("agents.algorithms", name).build(worlds.bench(worlds.spec(f"algo={name}", *small)))
+    engine.iterate()
+    learner = watching.WatchedAPPO if name == "appo" else watching.WatchedIMPALA
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("no batch divides by none")
+
+    monkeypatch.setattr(learner, "before_gradient_based_update", broken)
+    with pytest.raises(
+        TrainingError, match="the learner has died: ZeroDivisionError: no batch divides by none"
+    ) as died:
+        [engine.iterate() for _ in range(50)]
+    assert "resume=" in str(died.value.hint)
+    assert engine.get_state()["optimizers"]  # what it had learned can still be saved
+    engine.close()
+
+
+def test_a_learner_that_makes_no_update_is_not_waited_for_endlessly(monkeypatch: pytest.MonkeyPatch) -> None:
+    from wealtharena.agents.on_policy import watching
+
+    class Idle(watching.WatchedThread):
+        def __init__(self) -> None:
+            threading.Thread.__init__(self, daemon=True)
+            self.over = threading.Event()
+
+        def run(self) -> None:
+            self.over.wait(60.0)
+
+    monkeypatch.setattr(watching, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(watching, "UPDATE_SECONDS", 0.05)
+    idle = Idle()
+    idle.start()
+    queue = watching.LearnerQueue(maxsize=1)
+    queue.thread = idle
+    queue.put("a batch")
+    for wait in (watching.Finished(idle).wait, lambda: queue.put("another")):
+        with pytest.raises(TrainingError, match="the learner has made no update"):
+            wait()
+    idle.over.set()
+    idle.join()
+    with pytest.raises(TrainingError, match="the learner has died"):
+        queue.put("another")
 
 
 def test_a_gpu_that_is_not_there_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from wealtharena.agents.engine import EnvFactory, Workbench, require_tested_ray_
 from wealtharena.agents.networks import Network
 from wealtharena.agents.off_policy.engine import require_memoryless
 from wealtharena.agents.on_policy.rllib import PolicyModule, distribution_inputs, require_gpu
+from wealtharena.agents.on_policy.watching import Watched, WatchedAPPO, WatchedIMPALA
 from wealtharena.agents.optimizer import check_finite
 from wealtharena.agents.specs import AsyncSpec
 
@@ -61,10 +62,12 @@ def configuration(bench: Workbench, algo: AsyncSpec, factory: EnvFactory) -> Any
         from ray.rllib.algorithms.appo import APPOConfig
 
         config = APPOConfig()  # type: ignore[no-untyped-call]  # ray types in part
+        learner: type[Watched] = WatchedAPPO
         extra = {"clip_param": getattr(algo, "clip"), "use_kl_loss": False}  # noqa: B009  # only APPO's spec has it
     else:
         from ray.rllib.algorithms.impala import IMPALAConfig
 
+        learner = WatchedIMPALA
         config = IMPALAConfig()  # type: ignore[no-untyped-call]  # ray types in part
     spaces = {"observation_space": probe.single_observation_space, "action_space": probe.single_action_space}
     config.environment(ENV_NAME, env_config={"factory": factory}, disable_env_checking=True, **spaces)
@@ -75,6 +78,7 @@ def configuration(bench: Workbench, algo: AsyncSpec, factory: EnvFactory) -> Any
         rollout_fragment_length=algo.fragment_bars,
     )
     config.learners(
+        learner_class=learner,
         num_learners=compute.learners,
         num_gpus_per_learner=1 if compute.name == "gpu" else 0,
         num_aggregator_actors_per_learner=0,
