@@ -237,3 +237,45 @@ def test_a_reward_is_one_file_and_one_yaml(house: House, tmp_path: Path) -> None
     run, journal = job(house, REWARD, tmp_path / "run", "reward=alive")
     assert run["status"] == "completed"
     assert {line["reward"] for line in journal if "reward" in line} == {0.5}
+
+
+ALGORITHM = {
+    "wealtharena/agents/algorithms/spo.py": '''
+        """Simple policy optimisation (Xie et al. 2024): a ratio away from 1 is penalised and not clipped."""
+
+        from typing import Literal
+
+        from wealtharena.agents.families import EVERY_KIND as ACTIONS
+        from wealtharena.agents.families import on_policy
+        from wealtharena.agents.specs import OnPolicySpec
+
+
+        class AlgorithmSpec(OnPolicySpec):
+            """SPO; `clip` is where the penalty turns the gradient."""
+
+            name: Literal["spo"]
+
+
+        def objective(ratio, advantages, clip):
+            print("penalised")
+            return advantages * ratio - advantages.abs() / (2.0 * clip) * (ratio - 1.0) ** 2
+
+
+        def build(bench):
+            return on_policy(bench, objective=objective)
+        ''',
+    "conf/algo/spo.yaml": """
+        defaults:
+          - ppo
+
+        name: spo
+        """,
+}
+
+
+def test_an_on_policy_algorithm_is_one_file_of_what_differs_and_one_yaml(house: House, tmp_path: Path) -> None:
+    done = house(ALGORITHM, "run.py", *SMALL, "algo=spo", f"hydra.run.dir={tmp_path / 'run'}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "penalised" in done.stdout  # its own objective was asked
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (run["algo"], run["status"]) == ("spo", "completed")

@@ -6,33 +6,34 @@ import pytest
 import torch
 
 from tests.agents import worlds
-from wealtharena.agents import check_action
+from wealtharena.agents import check_action, specs
 from wealtharena.agents.policy import NetworkPolicy, load_policy, save_policy
 from wealtharena.config import plugins
 from wealtharena.config.paths import conf_dir
 from wealtharena.errors import ConfigError
 
 NAMES = sorted(path.stem for path in (conf_dir() / "algo").glob("*.yaml"))
-ON_POLICY = ("algo.rollout_steps=128",)
-OFF_POLICY = ("algo.rollout_steps=64", "algo.learning_starts=64", "algo.batch=16", "algo.buffer=1000")
-OFFLINE = ("algo.passes=2", "algo.batch=16", "algo.updates=4")
-SMALLER = {
-    "ppo": ON_POLICY,
-    "a2c": ON_POLICY,
-    "sac": OFF_POLICY,
-    "tqc": (*OFF_POLICY, "algo.quantiles=5", "algo.dropped=1"),
-    "dqn": OFF_POLICY,
-    "bc": OFFLINE,
-    "marwil": OFFLINE,
-    "cql": OFFLINE,
-    "iql": OFFLINE,
+FAMILIES = {  # what makes a job small; RLlib's asynchronous algorithms need a cluster: test_scale.py has them
+    specs.OnPolicySpec: ("algo.rollout_steps=128",),
+    specs.OffPolicySpec: ("algo.rollout_steps=64", "algo.learning_starts=64", "algo.batch=16", "algo.buffer=1000"),
+    specs.OfflineSpec: ("algo.passes=2", "algo.batch=16", "algo.updates=4"),
+    specs.AsyncSpec: None,
 }
-LOCAL = [name for name in NAMES if name in SMALLER]
+
+
+def smaller(name: str) -> tuple[str, ...] | None:
+    """Return the overrides of an algorithm's family; an algorithm of none is a mistake of this test."""
+    spec = plugins.load("agents.algorithms", name).AlgorithmSpec
+    (found,) = [overrides for family, overrides in FAMILIES.items() if issubclass(spec, family)]
+    return found
+
+
+LOCAL = [name for name in NAMES if smaller(name) is not None]
 
 
 def built(name: str, *overrides: str):
     """Return the engine of an algorithm on a small market."""
-    bench = worlds.bench(worlds.spec(f"algo={name}", *SMALLER[name], *overrides))
+    bench = worlds.bench(worlds.spec(f"algo={name}", *(smaller(name) or ()), *overrides))
     return bench, plugins.load("agents.algorithms", name).build(bench)
 
 

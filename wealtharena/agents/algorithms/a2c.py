@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from wealtharena.agents.families import EVERY_KIND as ACTIONS
+from wealtharena.agents.families import on_policy as build
 from wealtharena.agents.specs import OnPolicySpec
-from wealtharena.envs.actions import CONTINUOUS, DISCRETE
 
-if TYPE_CHECKING:
-    from wealtharena.agents.engine import Engine, Workbench
-
-ACTIONS = (*CONTINUOUS, *DISCRETE)
+__all__ = ["ACTIONS", "AlgorithmSpec", "build"]
 
 
 class AlgorithmSpec(OnPolicySpec):
     """A2C: PPO whose ratio is never clipped; one epoch over one batch makes it the plain policy gradient."""
 
     name: Literal["a2c"]
-
-
-def build(bench: Workbench) -> Engine:
-    """Return the engine that trains this algorithm on the bench's market."""
-    from wealtharena.agents.on_policy.engine import OnPolicyEngine
-
-    assert isinstance(bench.spec.algo, AlgorithmSpec)
-    return OnPolicyEngine(bench, bench.spec.algo)

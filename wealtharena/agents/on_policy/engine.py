@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from wealtharena.agents.engine import Workbench, require_tested_ray_version
 from wealtharena.agents.networks import Network
-from wealtharena.agents.on_policy.learner import PPOSettings
+from wealtharena.agents.on_policy.learner import Objective, PPOSettings, clipped
 
 if TYPE_CHECKING:
     from wealtharena.agents.specs import OnPolicySpec
 
 
-def ppo_settings(bench: Workbench, algo: OnPolicySpec) -> PPOSettings:
+def ppo_settings(bench: Workbench, algo: OnPolicySpec, objective: Objective | None) -> PPOSettings:
     """Return the update's settings for a job."""
     return PPOSettings(
         learning_rate=algo.learning_rate,
@@ -31,18 +31,19 @@ def ppo_settings(bench: Workbench, algo: OnPolicySpec) -> PPOSettings:
         target_kl=algo.target_kl,
         stretch=bench.spec.model.sequence_bars,
         seed=bench.spec.seed,
+        objective=objective or clipped,
     )
 
 
 class OnPolicyEngine:
     """PPO and its relatives; with `compute.runners: 0` nothing of Ray's runtime is started."""
 
-    def __init__(self, bench: Workbench, algo: OnPolicySpec) -> None:
+    def __init__(self, bench: Workbench, algo: OnPolicySpec, *, objective: Objective | None = None) -> None:
         require_tested_ray_version()
         from wealtharena.agents.on_policy.rllib import LocalDriver, RemoteDriver
 
         self.env_steps = 0
-        settings = ppo_settings(bench, algo)
+        settings = ppo_settings(bench, algo, objective)
         driver = RemoteDriver if bench.spec.compute.runners else LocalDriver
         self._driver = driver(bench, settings, rollout_steps=algo.rollout_steps)
 

@@ -9,7 +9,7 @@ artificial step that it appends to every episode chunk.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,17 @@ from wealtharena.agents.rollout import Rollout
 
 Float32Array = npt.NDArray[np.float32]
 VALUE_ROWS = 16_384  # rows of one value pass: large enough for the matrix product, small enough for the cache
+
+
+Objective = Callable[[Tensor, Tensor, float | None], Tensor]  # ratios, advantages, clip -> what is to be large
+
+
+def clipped(ratio: Tensor, advantages: Tensor, clip: float | None) -> Tensor:
+    """Return PPO's clipped surrogate of every row (Schulman et al. 2017, eq. 7); the plain one without a clip."""
+    surrogate = advantages * ratio
+    if clip is None:
+        return surrogate
+    return torch.minimum(surrogate, advantages * torch.clamp(ratio, 1.0 - clip, 1.0 + clip))
 
 
 @dataclass(frozen=True)
@@ -46,6 +57,7 @@ class PPOSettings:
     target_kl: float | None  # no further epoch once the mean KL estimate has passed it
     stretch: int
     seed: int
+    objective: Objective = clipped
 
 
 @dataclass(eq=False)
@@ -196,10 +208,7 @@ def ppo_loss(network: Network, batch: Batch, settings: PPOSettings) -> tuple[Ten
     log_probs, entropy = network.log_prob_and_entropy(network.parameters_of(embedding), batch.actions)
     log_ratio = log_probs - batch.log_probs
     ratio = torch.exp(log_ratio)
-    surrogate = batch.advantages * ratio
-    if settings.clip is not None:
-        clipped = torch.clamp(ratio, 1.0 - settings.clip, 1.0 + settings.clip)
-        surrogate = torch.minimum(surrogate, batch.advantages * clipped)
+    surrogate = settings.objective(ratio, batch.advantages, settings.clip)
     error = torch.square(network.value_of(embedding) - batch.targets)
     if settings.value_clip is not None:
         error = torch.clamp(error, max=settings.value_clip)
