@@ -245,9 +245,10 @@ ALGORITHM = {
 
         from typing import Literal
 
-        from wealtharena.agents.families import EVERY_KIND as ACTIONS
-        from wealtharena.agents.families import on_policy
+        from wealtharena.agents import families
         from wealtharena.agents.specs import OnPolicySpec
+
+        ACTIONS = families.EVERY_KIND
 
 
         class AlgorithmSpec(OnPolicySpec):
@@ -262,7 +263,7 @@ ALGORITHM = {
 
 
         def build(bench):
-            return on_policy(bench, objective=objective)
+            return families.on_policy(bench, objective=objective)
         ''',
     "conf/algo/spo.yaml": """
         defaults:

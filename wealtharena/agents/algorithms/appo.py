@@ -6,11 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from wealtharena.agents.families import EVERY_KIND as ACTIONS
-from wealtharena.agents.families import asynchronous as build
+from wealtharena.agents import families
 from wealtharena.agents.specs import AsyncSpec
 
-__all__ = ["ACTIONS", "AlgorithmSpec", "build"]
+ACTIONS, build = families.EVERY_KIND, families.asynchronous
 
 
 class AlgorithmSpec(AsyncSpec):

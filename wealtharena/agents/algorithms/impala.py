@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from wealtharena.agents.families import EVERY_KIND as ACTIONS
-from wealtharena.agents.families import asynchronous as build
+from wealtharena.agents import families
 from wealtharena.agents.specs import AsyncSpec
 
-__all__ = ["ACTIONS", "AlgorithmSpec", "build"]
+ACTIONS, build = families.EVERY_KIND, families.asynchronous
 
 
 class AlgorithmSpec(AsyncSpec):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from wealtharena.agents.families import EVERY_KIND as ACTIONS
-from wealtharena.agents.families import on_policy as build
+from wealtharena.agents import families
 from wealtharena.agents.specs import OnPolicySpec
 
-__all__ = ["ACTIONS", "AlgorithmSpec", "build"]
+ACTIONS, build = families.EVERY_KIND, families.on_policy
 
 
 class AlgorithmSpec(OnPolicySpec):
