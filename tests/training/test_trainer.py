@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from tests.agents import worlds
-from wealtharena.agents.networks import Network
+from wealtharena.agents.networks.heads import WeightsHead
 from wealtharena.agents.on_policy.learner import PPOUpdate
 from wealtharena.agents.policy import load_policy
 from wealtharena.errors import TrainingError
@@ -95,7 +95,7 @@ def test_the_same_seed_writes_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_patience_ends_a_training_without_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Network, "mode", lambda self, parameters: torch.full_like(parameters, 0.2))
+    monkeypatch.setattr(WeightsHead, "mode", lambda self, parameters: torch.full_like(parameters, 0.2))
     result = train(job(tmp_path, "train.env_steps=25600", "train.evaluations=100", "train.patience=2"), listener=Told())
     assert result.env_steps == 3 * 256
     assert result.status == "completed"
@@ -221,7 +221,7 @@ def test_kill_minus_nine_at_any_moment_leaves_something_to_go_on_from(tmp_path: 
 
 
 def test_a_constant_policy_is_named_in_the_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Network, "mode", lambda self, parameters: torch.full_like(parameters, 0.2))
+    monkeypatch.setattr(WeightsHead, "mode", lambda self, parameters: torch.full_like(parameters, 0.2))
     told = Told()
     result = train(job(tmp_path), listener=told)
     assert result.degenerate == "it asks for the same weights on every bar"
