@@ -195,3 +195,36 @@ def test_a_player_plays_another_window_with_the_policy_that_owns_its_start(env):
     assert agent.play(window=Segment(90, 110)).targets[0].tolist() == [0, 1, 0]
     with pytest.raises(ValueError, match="follow each other"):
         replace(agent, pieces=agent.pieces[::-1])
+
+
+def test_a_drawn_baseline_is_a_mean_with_a_band_and_one_bought_once_says_how_much_of_it_was(env, spec):
+    features = worlds.features(200)
+    arguments = {"evaluation": spec.evaluation, "rng": np.random.default_rng(0), "names": ["random", "buy_and_hold"]}
+    played = backtest.play_baselines(features, env, Segment(100, 200), **arguments)
+    assert len(played.draws["random"]) == spec.evaluation.random_seeds == 32
+    figures = backtest.measures(played, risk_free=0.0)
+    ratios = [metrics.summary(path)["sharpe"] for path in played.draws["random"]]
+    assert len(set(ratios)) == 32
+    assert figures["random"]["sharpe"] == pytest.approx(np.mean(ratios))
+    assert figures["random"]["sharpe_low"] == pytest.approx(np.quantile(ratios, 0.05))
+    assert figures["random"]["seeds"] == 32
+    nearest = metrics.summary(played["random"])["sharpe"]
+    assert abs(nearest - np.mean(ratios)) == min(abs(ratio - np.mean(ratios)) for ratio in ratios)
+    assert figures["buy_and_hold"]["invested"] == pytest.approx(1.0, abs=0.01)
+    assert "invested" not in figures["random"]
+
+
+@pytest.mark.parametrize("never", [False, True])
+def test_a_buy_and_hold_that_could_not_buy_says_so(env, spec, never):
+    features = worlds.features(200)
+    volume = np.full((200, 3), 1e4)
+    thin = replace(features.panel, volume=volume, volume_unit="account", tradable=np.full((200, 3), not never))
+    played = backtest.play_baselines(
+        replace(features, panel=thin), env, Segment(100, 200), evaluation=spec.evaluation,
+        rng=np.random.default_rng(0), names=["buy_and_hold", "equal_weight"],
+    )  # fmt: skip
+    share = backtest.measures(played, risk_free=0.0)["buy_and_hold"]["invested"]
+    assert share == 0.0 if never else 0.05 < share < 0.5
+    if not never:
+        assert played.shortfalls["equal_weight"].cause == "volume"
+        assert played.shortfalls["equal_weight"].share > 0.5

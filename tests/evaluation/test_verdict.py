@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from wealtharena.evaluation import verdict
-from wealtharena.evaluation.verdict import Evidence, judge
+from wealtharena.evaluation.verdict import Evidence, Unfilled, judge
 
 GOOD = Evidence(
     seeds=5,
@@ -132,3 +132,24 @@ def test_the_block_of_run_json_holds_no_nan(rules):
     assert block["evidence"]["dsr"] is None
     assert block["status"] == "unproven"
     assert {"rule", "status", "reason"} == set(block["rules"][0])
+
+
+@pytest.mark.parametrize(
+    ("change", "rule", "words"),
+    [
+        ({"unfilled": (Unfilled("the agent", 0.4, "volume"),)}, "fills", ("40%", "the agent", "env.initial_cash")),
+        (
+            {"unfilled": (Unfilled("momentum", 0.9, "lots"), Unfilled("the agent", 0.2, "no trading"))},
+            "fills",
+            ("20%", "also momentum", "data.volume_unit"),
+        ),
+        ({"invested": {"buy_and_hold": 0.83}}, "invested", ("buy_and_hold held 83%", "90%", "participation")),
+    ],
+)
+def test_where_orders_did_not_go_through_nothing_is_proven(change, rule, words, rules):
+    found = judge(replace(GOOD, **change), rules)
+    assert found.status == "unproven"
+    (ruling,) = [r for r in found.rulings if r.status != "promotable"]
+    assert ruling.rule == rule
+    assert all(word in ruling.reason for word in words)
+    assert judge(replace(GOOD, invested={"buy_and_hold": 0.95}), rules).status == "promotable"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -16,9 +16,11 @@ from wealtharena.config.specs.runs import EvaluationSpec
 from wealtharena.envs import baselines
 from wealtharena.envs.execution import execute
 from wealtharena.envs.market import Market
+from wealtharena.envs.shortfall import Shortfall, bought, shortfall
 from wealtharena.envs.simulate import simulate
 from wealtharena.envs.trajectory import Trades, Trajectory
 from wealtharena.errors import FirewallError
+from wealtharena.evaluation import metrics
 from wealtharena.evaluation.splits import Segment
 from wealtharena.evaluation.streams import named
 from wealtharena.features.panel import FeaturePanel, Scaler
@@ -151,21 +153,22 @@ def play_baselines(
     market: Market | None = None,
     cost_factor: float = 1.0,
     delay_bars: int = 0,
-) -> dict[str, Trajectory]:
+) -> Baselines:
     """Return the paths of the baselines over `window`, same kernel, costs and dates; one the panel has no data for is left out.
 
-    `random` draws from its own stream of `rng`, so that it does not depend on which others are played.
+    `random` draws from its own stream of `rng`, so that it does not depend on which others are played. It is played
+    `evaluation.random_seeds` times; its path is the one whose Sharpe ratio is nearest their mean.
     """
     market = market or Market.build(features, env, plain_scaler(features))
     wanted = tuple(names) if names is not None else evaluation.baselines
-    played = {}
-    for name in wanted:
-        if not baselines.available(name, features.panel, benchmark=benchmark):
-            continue
-        seed = int(named(rng, name).integers(2**63))
+
+    def rule(name: str, seed: int = 0) -> baselines.Baseline:
         spec = baselines.spec_of(name, evaluation=evaluation, env=env, benchmark=benchmark, seed=seed)
-        played[name] = execute(
-            baselines.Baseline(spec),
+        return baselines.Baseline(spec)
+
+    def play(chosen: baselines.Baseline) -> Trajectory:
+        return execute(
+            chosen,
             market,
             features.panel,
             spec=env,
@@ -175,7 +178,88 @@ def play_baselines(
             delay_bars=delay_bars,
             cost_factor=cost_factor,
         )
-    return played
+
+    paths, draws = {}, {}
+    wanted = tuple(name for name in wanted if baselines.available(name, features.panel, benchmark=benchmark))
+    for name in wanted:
+        if rule(name).drawn:
+            seeds = named(rng, name).integers(2**63, size=evaluation.random_seeds)
+            draws[name] = tuple(play(rule(name, int(seed))) for seed in seeds)
+            paths[name] = typical(draws[name])
+        else:
+            paths[name] = play(rule(name))
+    once = tuple(name for name in wanted if rule(name).holds)
+    return Baselines.of(paths, draws, market, env, once=once)
+
+
+def typical(paths: Sequence[Trajectory]) -> Trajectory:
+    """Return the path whose Sharpe ratio is nearest the mean of all; the first where none has any."""
+    ratios = np.array([metrics.sharpe(path.returns, bars_per_year=path.bars_per_year) for path in paths])
+    if not np.isfinite(ratios).any():
+        return paths[0]
+    return paths[int(np.nanargmin(np.abs(ratios - np.nanmean(ratios))))]
+
+
+@dataclass(frozen=True, eq=False)
+class Baselines(Mapping[str, Trajectory]):
+    """The baselines' paths by name, and what is to be known of how they were played."""
+
+    paths: Mapping[str, Trajectory]
+    draws: Mapping[str, tuple[Trajectory, ...]]  # every path of a baseline that is drawn
+    invested: Mapping[str, float]  # of those bought once: how much of what they may hold was bought, on average
+    shortfalls: Mapping[str, Shortfall]
+
+    @classmethod
+    def of(
+        cls,
+        paths: Mapping[str, Trajectory],
+        draws: Mapping[str, tuple[Trajectory, ...]],
+        market: Market,
+        env: EnvSpec,
+        *,
+        once: Sequence[str] = (),
+    ) -> Baselines:
+        """Return the paths with what their orders met in `market`; those in `once` are bought once."""
+        most = min(1.0, env.limits.max_gross)
+        invested = {name: float(np.minimum(bought(paths[name]) / most, 1.0).mean()) for name in once}
+        return cls(paths, draws, invested, {name: shortfall(market, path, spec=env) for name, path in paths.items()})
+
+    def __getitem__(self, name: str) -> Trajectory:
+        return self.paths[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+def measures(played: Mapping[str, Trajectory], *, risk_free: float) -> dict[str, dict[str, float]]:
+    """Return the measures of each baseline; of one that is drawn their means, with `seeds` and a band.
+
+    The band is the 5 % and the 95 % quantile over the draws, as `<measure>_low` and `<measure>_high`. One that is bought
+    once has `invested`.
+    """
+    found = {name: dict(metrics.summary(path, risk_free=risk_free)) for name, path in played.items()}
+    if isinstance(played, Baselines):
+        for name, draws in played.draws.items():
+            found[name] = _band([metrics.summary(path, risk_free=risk_free) for path in draws])
+        for name, share in played.invested.items():
+            found[name]["invested"] = share
+    return found
+
+
+def _band(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    found: dict[str, float] = {"seeds": len(rows)}
+    for name in rows[0]:
+        values = np.array([row[name] for row in rows], dtype=np.float64)
+        known = values[np.isfinite(values)]
+        if known.size == 0:
+            found[name] = float("nan")
+            continue
+        found[name] = float(known.mean())
+        found[f"{name}_low"], found[f"{name}_high"] = (float(q) for q in np.quantile(known, [0.05, 0.95]))
+    return found
 
 
 def plain_scaler(features: FeaturePanel) -> Scaler:

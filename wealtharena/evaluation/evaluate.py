@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from wealtharena.config.specs.runs import EvaluationSpec
+from wealtharena.envs.shortfall import shortfall
 from wealtharena.envs.trajectory import Trajectory
 from wealtharena.evaluation import backtest, bootstrap, comparison, metrics, significance, stress, verdict
 from wealtharena.evaluation.behaviour import degenerate
@@ -36,6 +37,8 @@ class Facts:
     leaks: tuple[str, ...] = ()  # what the leak test of the data named
     hindsight: str | None = None  # how the universe was chosen, where that was after the window began
     survivors: float | None = None
+    unfilled: tuple[verdict.Unfilled, ...] = ()  # what the orders of agent and baselines met
+    invested: Mapping[str, float] = field(default_factory=dict)  # share of a baseline bought once that was bought
     seeds: int | None = None  # behind the agents, where several are paths of one training (cpcv); None: one each
 
 
@@ -103,6 +106,8 @@ def evaluate(
         names=names,
         market=first.markets[0],
     )
+    met = [shortfall(p.markets[0], path, spec=p.env) for p, path in zip(players, agents, strict=True)]
+    facts = replace(facts, unfilled=(verdict.Unfilled.of("the agent", max(met, key=lambda found: found.share)),))
     judged = judge(agents, played, evaluation=evaluation, facts=facts, rng=streams[1], strategies=strategies)
     harder = stress.run(
         players,
@@ -126,6 +131,9 @@ def judge(
     strategies: FloatArray | None = None,
 ) -> Evaluation:
     """Return the judgement of backtests that were played already, without a stress table."""
+    if isinstance(baselines, backtest.Baselines):
+        beside = tuple(verdict.Unfilled.of(name, found) for name, found in baselines.shortfalls.items())
+        facts = replace(facts, unfilled=(*facts.unfilled, *beside), invested=baselines.invested)
     risk_free = facts.risk_free_per_year / agents[0].bars_per_year
     of_agents = tuple(metrics.summary(agent, risk_free=risk_free) for agent in agents)
     middle = median_index([values["sharpe"] for values in of_agents])
@@ -161,7 +169,7 @@ def judge(
         baselines=dict(baselines),
         metrics=of_agents[middle],
         agent_metrics=of_agents,
-        baseline_metrics={name: metrics.summary(path, risk_free=risk_free) for name, path in baselines.items()},
+        baseline_metrics=backtest.measures(baselines, risk_free=risk_free),
         comparisons=compared,
         sharpe=bootstrap.stratified_interval(ratios, rng=streams[1], draws=evaluation.bootstrap_draws),
         stress=(),
@@ -217,6 +225,8 @@ def gather(
         leaks=facts.leaks,
         hindsight=facts.hindsight,
         survivors=facts.survivors,
+        unfilled=tuple(u for u in facts.unfilled if u.share > evaluation.verdict.max_unfilled),
+        invested={name: share for name, share in facts.invested.items() if name in evaluation.verdict.beats},
     )
 
 

@@ -21,7 +21,7 @@ from wealtharena.evaluation.ranking import WEIGHTS, composite
 from wealtharena.evaluation.records import RunResult
 from wealtharena.evaluation.streams import named
 from wealtharena.evaluation.trials import Completed, History, Trials
-from wealtharena.evaluation.verdict import ORDER, left_out_reason
+from wealtharena.evaluation.verdict import ORDER, Unfilled, left_out_reason
 from wealtharena.files import jsonable
 
 SCHEMA_VERSION = 1
@@ -233,8 +233,26 @@ def facts_of(found: Group, ledger: Ledger | None) -> Facts:
         leaks=tuple(dict.fromkeys(name for entry in evidence for name in entry.get("leaks") or ())),
         hindsight=next((str(entry["hindsight"]) for entry in evidence if entry.get("hindsight")), None),
         survivors=next((entry["survivors"] for entry in evidence if entry.get("survivors") is not None), None),
+        unfilled=unfilled_of(evidence),
+        invested=_least([entry.get("invested") or {} for entry in evidence]),
         seeds=len(found.runs),
     )
+
+
+def unfilled_of(evidence: Sequence[Mapping[str, Any]]) -> tuple[Unfilled, ...]:
+    """Return what the runs say of orders that did not go through, the most of any run for each."""
+    worst: dict[str, Unfilled] = {}
+    for entry in evidence:
+        for found in entry.get("unfilled") or ():
+            told = Unfilled(str(found["who"]), _number(found["share"], 0.0), str(found["cause"]))
+            if told.who not in worst or worst[told.who].share < told.share:
+                worst[told.who] = told
+    return tuple(worst.values())
+
+
+def _least(shares: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    names = {name for entry in shares for name in entry}
+    return {name: min(_number(entry[name], 0.0) for entry in shares if name in entry) for name in sorted(names)}
 
 
 def counted(found: Group, ledger: Ledger | None) -> tuple[Trials, int, int]:

@@ -7,16 +7,30 @@ that any rule gives: one rule can hold back a result that all others like.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from wealtharena.config.specs.runs import VerdictSpec
+from wealtharena.envs.shortfall import REMEDIES, Shortfall
 from wealtharena.files import jsonable
 
 Status = Literal["promotable", "unproven", "rejected"]
 NAMED = 5  # runs left out that a reason names
 ORDER: tuple[Status, ...] = ("promotable", "unproven", "rejected")  # best to worst
+
+
+@dataclass(frozen=True)
+class Unfilled:
+    """How much of what `who` asked for lapsed or was cut, and why most of it did."""
+
+    who: str
+    share: float
+    cause: str
+
+    @classmethod
+    def of(cls, who: str, found: Shortfall) -> Unfilled:
+        return cls(who, found.share, found.cause)
 
 
 @dataclass(frozen=True)
@@ -52,6 +66,8 @@ class Evidence:
     left_out: tuple[str, ...] = ()  # completed runs of this configuration that were not judged with it
     leaks: tuple[str, ...] = ()  # numbers of the data that seem to know the next tradable return, in words
     hindsight: str | None = None  # how the universe was chosen, where that was after the test window began
+    unfilled: tuple[Unfilled, ...] = ()  # those above the limit, agent and baselines
+    invested: Mapping[str, float] = field(default_factory=dict)  # of the rivals that are bought once
     survivors: float | None = None  # share of the symbols that still trade at the end of the data
 
 
@@ -266,6 +282,37 @@ def audit(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     return Ruling("audit", "rejected", "The look-ahead audit failed: something uses the future.")
 
 
+def fills(evidence: Evidence, spec: VerdictSpec) -> Ruling:
+    """Orders that lapsed or were cut make the test one of another strategy than that asked for."""
+    if not evidence.unfilled:
+        text = f"Of what agent and baselines asked for at most {spec.max_unfilled:.0%} lapsed or was cut."
+        return Ruling("fills", "promotable", text)
+    worst = max(evidence.unfilled, key=lambda found: (found.who == "the agent", found.share))
+    others = [found.who for found in evidence.unfilled if found is not worst]
+    also = f" (also {', '.join(others)})" if others else ""
+    return Ruling(
+        "fills",
+        "unproven",
+        f"{worst.share:.0%} of the order value that {worst.who} asked for lapsed or was cut{also}, "
+        f"most of it by {worst.cause}: {REMEDIES.get(worst.cause, 'look at the trades')}.",
+    )
+
+
+def invested(evidence: Evidence, spec: VerdictSpec) -> Ruling:
+    """A baseline that could not be bought is no hurdle."""
+    if not evidence.invested:
+        return Ruling("invested", "promotable", "No baseline to beat is bought once.")
+    name, share = min(evidence.invested.items(), key=lambda item: item[1])
+    if share >= spec.min_invested:
+        return Ruling("invested", "promotable", f"{name} held {share:.0%} of what it was to hold, over the window.")
+    return Ruling(
+        "invested",
+        "unproven",
+        f"{name} held {share:.0%} of what it was to hold, {spec.min_invested:.0%} is asked: a comparison with it proves "
+        f"nothing; {REMEDIES['volume']}, or see whether the bars can be traded (data.volume_unit).",
+    )
+
+
 RULES: Sequence[Callable[[Evidence, VerdictSpec], Ruling]] = (
     lower_bound,
     deflated_sharpe,
@@ -276,6 +323,8 @@ RULES: Sequence[Callable[[Evidence, VerdictSpec], Ruling]] = (
     selection,
     openings,
     activity,
+    fills,
+    invested,
     degenerate,
     real_data,
     rolls,

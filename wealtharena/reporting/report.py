@@ -96,7 +96,7 @@ def _baselines(data: ReportData) -> str:
             "holds zero means that this window can’t tell the two apart.</p>"
         )
     if data.run.get("metrics"):
-        parts.append("<h3>All measures</h3>" + tables.measures(data.run))
+        parts.append("<h3>All measures</h3>" + tables.measures(data.run) + tables.baseline_notes(data.run))
         known = {key for values in data.run["metrics"].values() for key in values or {}}
         shown = [(m.label, escape(m.meaning)) for m in MEASURES.values() if m.name in known]
         shown += [(name, escape(text)) for name, text in data.definitions.items()]

@@ -78,6 +78,23 @@ def measures(run: Mapping[str, Any]) -> str:
     return table(head, rows, css="measures")
 
 
+def baseline_notes(run: Mapping[str, Any]) -> str:
+    """Return what the measures of a baseline do not say: how much of it was bought, how far its draws lie apart."""
+    notes = []
+    for name, values in (run.get("baselines") or {}).items():
+        label, share, draws = escape(name_of(name)), finite(values.get("invested")), finite(values.get("seeds"))
+        if share is not None:
+            notes.append(f"{label} held {percent(share)} of what it was to hold, over the window.")
+        if draws is not None:
+            low = _raw(f"baselines.{name}.sharpe_low", finite(values.get("sharpe_low")))
+            high = _raw(f"baselines.{name}.sharpe_high", finite(values.get("sharpe_high")))
+            notes.append(
+                f"{label} is the mean of {draws:.0f} draws; nine in ten have a Sharpe ratio from {low} to {high}. "
+                "Its path is the one nearest the mean."
+            )
+    return f'<p class="soft">{" ".join(notes)}</p>' if notes else ""
+
+
 def comparison(run: Mapping[str, Any]) -> str:
     """Return the difference in Sharpe ratio to each baseline with interval and p-value, drawn on one axis."""
     rows = []

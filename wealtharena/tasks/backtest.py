@@ -236,7 +236,7 @@ def spread_over(
 
 def _all_baselines(
     spec: ExperimentSpec, features: FeaturePanel, window: Segment, name: str, rng: np.random.Generator
-) -> dict[str, Trajectory]:
+) -> Mapping[str, Trajectory]:
     names = tuple(dict.fromkeys((name, *spec.evaluation.baselines, *spec.evaluation.verdict.beats)))
     played = backtest.play_baselines(
         features, spec.env, window, evaluation=spec.evaluation, rng=rng, benchmark=spec.asset.benchmark, names=names
@@ -266,6 +266,8 @@ def show(content: Mapping[str, Any], folder: Path) -> None:
         f"{content['backtest']['of']} over {content['backtest']['start']} to {content['backtest']['end']}, {content['data']['source']}"
     )
     out.print(console.comparison_table(content))
+    for line in console.baseline_notes(content):
+        out.print(f"[dim]{line}[/]")
     if content.get("ensemble"):
         out.print(spread_line(content["ensemble"]))
     for reason in content["verdict"]["reasons"][:3]:

@@ -67,6 +67,8 @@ def result(record: Mapping[str, Any], folder: Path) -> None:
     """Say what the test window showed, beside the baselines, with the verdict and where the report is."""
     out = screen()
     out.print(comparison_table(record))
+    for line in baseline_notes(record):
+        out.print(f"[dim]{line}[/]")
     verdict = record.get("verdict") or {}
     status = verdict.get("status", "unproven")
     out.print(f"Verdict: [{_STYLE.get(status, 'bold')}]{status}[/]")
@@ -86,8 +88,24 @@ def comparison_table(record: Mapping[str, Any]) -> Table:
     rows = {record["algo"]: record["metrics"]["test"], **(record.get("baselines") or {})}
     for position, (name, measures) in enumerate(rows.items()):
         cells = [_cell(measures.get(key), form) for key, _, form in _MEASURES]
-        table.add_row(name.replace("_", " "), *cells, style="bold" if position == 0 else "")
+        several = f" (mean of {measures['seeds']})" if measures.get("seeds") else ""
+        table.add_row(name.replace("_", " ") + several, *cells, style="bold" if position == 0 else "")
     return table
+
+
+def baseline_notes(record: Mapping[str, Any]) -> list[str]:
+    """Return what the figures of a baseline do not say: how much of it was bought, how far its draws lie apart."""
+    notes = []
+    for name, measures in (record.get("baselines") or {}).items():
+        label = name.replace("_", " ").capitalize()
+        if measures.get("invested") is not None:
+            notes.append(f"{label} held {measures['invested']:.0%} of what it was to hold, over the window.")
+        if measures.get("sharpe_low") is not None:
+            low, high = measures["sharpe_low"], measures["sharpe_high"]
+            notes.append(
+                f"{label}: nine in ten of {measures['seeds']} draws have a Sharpe from {low:+.2f} to {high:+.2f}."
+            )
+    return notes
 
 
 def relative(path: Path) -> str:

@@ -42,8 +42,12 @@ class VerdictSpec(Spec):
     min_seeds: int = Field(ge=1)
     min_trades: int = Field(ge=0)
     max_openings: int = Field(ge=1, description="looks at a test window after which it counts as seen")
+    max_unfilled: float = Field(ge=0, le=1, description="share of the orders' value that may lapse or be cut")
+    min_invested: float = Field(
+        ge=0, le=1, description="share that a baseline bought once must hold to be compared with"
+    )
     beats: tuple[BaselineName, ...] = Field(
-        min_length=1, description="baselines; the lower bound of the Sharpe difference must lie above each"
+        description="baselines; the lower bound of the Sharpe difference must lie above each"
     )
     allow_simulated: bool = Field(description="off except in studies of the rules themselves")
     allow_unadjusted_rolls: bool
@@ -56,6 +60,13 @@ class VerdictSpec(Spec):
     def _one_is_a_list(cls, beats: object) -> object:
         """Take a single name for a list of one, as configurations from before have it."""
         return (beats,) if isinstance(beats, str) else beats
+
+    @field_validator("beats")
+    @classmethod
+    def _one_at_least(cls, beats: tuple[str, ...]) -> tuple[str, ...]:
+        if not beats:
+            raise ValueError("must name at least one baseline")
+        return beats
 
 
 class StressSpec(Spec):
@@ -74,6 +85,7 @@ class EvaluationSpec(Spec):
     momentum_bars: int = Field(ge=1)
     lookback_bars: int = Field(ge=2, description="of inverse_volatility and minimum_variance")
     rebalance_bars: int = Field(ge=1)
+    random_seeds: int = Field(ge=1, le=1000, description="portfolios behind the mean and band of `random`")
     bootstrap_draws: int = Field(ge=100)
     cscv_blocks: int = Field(ge=2, description="S of CSCV; even")
     verdict: VerdictSpec

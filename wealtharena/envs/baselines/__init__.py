@@ -8,7 +8,8 @@ which returns the target weights [A] at the close of bar `row`. It may look at b
 them than `history_bars(spec)`: so it answers alike in a backtest and in a server that is given recent bars. It keeps no
 state, and knows neither a window's start nor what is held: when to rebalance, what waits and what is made up belongs to
 who executes it (`envs/execution.py`). What is no part of the portfolio has weight 0, what is listed but does not trade
-at `row` has its weight. A file with `HOLDS = True` is bought once and left alone.
+at `row` has its weight. A file with `HOLDS = True` is bought once and left alone; one with `DRAWN = True` draws by
+`spec.seed`, and is judged by many seeds.
 """
 
 from __future__ import annotations
@@ -47,6 +48,11 @@ class Baseline:
     def holds(self) -> bool:
         """Return whether the portfolio is bought once and then left alone."""
         return bool(getattr(self._rule, "HOLDS", False))
+
+    @property
+    def drawn(self) -> bool:
+        """Return whether the weights are drawn by the seed."""
+        return bool(getattr(self._rule, "DRAWN", False))
 
     @property
     def history_bars(self) -> int:

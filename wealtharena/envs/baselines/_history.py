@@ -41,6 +41,18 @@ def unit_profits(panel: Panel, row: int, bars: int, *, margined: bool) -> tuple[
     return profit[-bars:], mark[:-1][-bars:]
 
 
+def unit_gain(panel: Panel, row: int, bars: int, *, margined: bool) -> FloatArray:
+    """Return what a unit bought `bars` bars before `row` and sold at `row` earned, [A]; NaN without a price then.
+
+    Of a margined contract the move of the quote, settled at the rate of `row`.
+    """
+    profit, before = unit_profits(panel, row, bars, margined=margined)
+    if margined:
+        rate = panel.to_account[row] / panel.to_account[row + 1 - len(profit) : row + 1]
+        return np.asarray((profit * rate).sum(axis=0))
+    return np.asarray(np.where(np.isfinite(before[0]), profit.sum(axis=0), np.nan))
+
+
 def known_returns(panel: Panel, row: int, spec: BaselineSpec) -> tuple[FloatArray, BoolArray]:
     """Return a unit's returns [n, A] over the lookback, and the listed symbols [A] for which all of them are known."""
     profit, before = unit_profits(panel, row, spec.lookback_bars, margined=spec.margined)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 import numpy.typing as npt
 
 from wealtharena.config.specs.baseline import BaselineSpec
 from wealtharena.data.panel import Panel
-
-HOLDS: Final = True
 
 
 def weights(panel: Panel, row: int, spec: BaselineSpec) -> npt.NDArray[np.float64]:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from wealtharena.config.specs.baseline import BaselineSpec
 from wealtharena.data.panel import Panel
-from wealtharena.envs.baselines._history import listed, unit_profits
+from wealtharena.envs.baselines._history import listed, unit_gain
 
 
 def weights(panel: Panel, row: int, spec: BaselineSpec) -> npt.NDArray[np.float64]:
@@ -16,10 +16,10 @@ def weights(panel: Panel, row: int, spec: BaselineSpec) -> npt.NDArray[np.float6
     Where shorts are not allowed, what lost has weight 0, and so has what has no price `momentum_bars` ago.
     """
     chosen = listed(panel, row, spec)
-    profit, _ = unit_profits(panel, row, spec.momentum_bars, margined=spec.margined)
-    if len(profit) < spec.momentum_bars:
+    if row < spec.momentum_bars:
         return np.zeros(len(panel.symbols))
-    sign = np.nan_to_num(np.sign(profit.sum(axis=0))) * chosen
+    gain = unit_gain(panel, row, spec.momentum_bars, margined=spec.margined)
+    sign = np.nan_to_num(np.sign(gain)) * chosen
     if spec.long_only:
         sign = np.maximum(sign, 0.0)
     return np.asarray(sign * min(spec.gross / max(int(chosen.sum()), 1), spec.max_weight), dtype=np.float64)
