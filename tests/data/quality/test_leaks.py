@@ -1,0 +1,117 @@
+"""The leak test names what knows a tradable return, and leaves honest markets alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.data.quality import planted
+from wealtharena.config import compose
+from wealtharena.data.panel import Panel
+from wealtharena.data.quality import leaks
+from wealtharena.data.quality.foresight import Ranked, Sighting, surprise
+from wealtharena.errors import DataError
+
+QUALITY = compose([]).data.quality
+
+
+@pytest.fixture(scope="module")
+def daily() -> Panel:
+    return planted.market(bars=1600)
+
+
+@pytest.fixture(scope="module")
+def hourly() -> Panel:
+    return planted.market(bars=4000, interval="1h")
+
+
+def named(panel: Panel, **more: object) -> tuple[Sighting, ...]:
+    return leaks.panel_sightings(panel, QUALITY, **more)  # type: ignore[arg-type]  # `more` alone
+
+
+def kinds(daily: Panel, hourly: Panel, share: float) -> dict[str, tuple[Sighting, ...]]:
+    """Return what is named of each of the ten kinds."""
+    found = {name: named(make(daily, share)) for name, make in planted.DAILY.items()}
+    found |= {name: named(make(hourly, share)) for name, make in planted.HOURLY.items()}
+    return {**found, "a centred window": named(daily, more=planted.centred(daily, share))}
+
+
+def test_ten_kinds_of_leak_are_each_named_or_refused(daily: Panel, hourly: Panel) -> None:
+    found = kinds(daily, hourly, 1.0)
+    assert len(found) == 10
+    assert all(found.values()), {name: len(seen) for name, seen in found.items()}
+    refused = [name for name, seen in found.items() if seen[0].sure > QUALITY.leak_ceiling]
+    assert len(refused) >= 8, refused
+
+
+def test_at_half_the_strength_seven_of_ten_are_still_named(daily: Panel, hourly: Panel) -> None:
+    found = kinds(daily, hourly, 0.5)
+    assert sum(bool(seen) for seen in found.values()) >= 7, {name: len(seen) for name, seen in found.items()}
+
+
+def test_what_is_named_is_what_was_planted(daily: Panel) -> None:
+    assert {str(item.number) for item in named(planted.volume(daily, 1.0))} == {
+        f"change of volume of {symbol}" for symbol in daily.symbols
+    }
+    (macro,) = named(planted.early_macro(daily, 1.0))
+    assert (str(macro.number), macro.fill, macro.lag) == ("NEWS", "open", 1)
+    assert {item.number.symbol for item in named(planted.one_symbol(daily, 1.0))} == {"S4"}
+    late = named(planted.late_closes(daily, 1.0))[0]
+    assert late.stop == daily.bars
+    assert late.start >= daily.bars // 2
+    assert {item.number.name for item in named(daily, more=planted.centred(daily, 1.0))} == {"centred"}
+    assert {str(item.number) for item in named(planted.early_index(daily, 1.0))} == {"NEWS"}
+
+
+@pytest.mark.parametrize("asset", ["stocks", "forex", "crypto", "etf", "commodities"])
+def test_honest_markets_of_every_class_are_left_alone(asset: str) -> None:
+    for seed in range(3):
+        panel = planted.market(asset, seed=seed, bars=900)
+        assert leaks.checked(panel, QUALITY).leaks == ()
+
+
+def test_a_weak_signal_that_can_be_learnt_is_no_leak() -> None:
+    assert named(planted.market(bars=1500, predictability=0.02)) == ()
+
+
+def test_a_sure_leak_is_refused_with_number_symbol_lag_and_bars(daily: Panel) -> None:
+    leaking = planted.closes(daily, 1.0)
+    with pytest.raises(
+        DataError, match=r"leaking_bars: .* of S\d correlates \+0\.\d\d .* 1 bar later .*bars 0 to 1599"
+    ):
+        leaks.checked(leaking, QUALITY)
+    warned = leaks.checked(leaking, QUALITY.model_copy(update={"leaking_bars": "warn"}))
+    assert 1 <= len(warned.leaks) <= leaks.NAMED
+    assert warned.fingerprint == leaking.fingerprint
+
+
+def test_a_weaker_one_is_named_and_loaded(daily: Panel) -> None:
+    found = leaks.checked(planted.one_symbol(daily, 0.6), QUALITY)
+    assert found.leaks
+    assert all(" of S4 " in text for text in found.leaks)
+
+
+def test_simulated_markets_are_not_tested(daily: Panel) -> None:
+    assert leaks.checked(replace(planted.closes(daily, 1.0), simulated=True), QUALITY).leaks == ()
+
+
+def test_what_moves_too_smoothly_says_nothing(daily: Panel) -> None:
+    line = np.repeat(1.0 + np.arange(daily.bars)[:, None], len(daily.symbols), axis=1)
+    assert named(replace(daily, open=line, high=line, low=line, close=line)) == ()
+
+
+def test_equal_values_share_a_rank_and_gaps_have_none() -> None:
+    ranked = Ranked.of(np.array([[1.0], [3.0], [1.0], [np.nan], [2.0]], dtype=np.float32))
+    np.testing.assert_allclose(ranked.ranks[:, 0], [-0.25, 0.375, -0.25, 0.0, 0.125])
+    assert ranked.patterns[:, 0].tolist() == [1, 1, 1, 0, 1]
+
+
+def test_a_surprise_is_what_the_value_before_does_not_tell() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(5000, 1))
+    slow = np.zeros_like(noise)
+    for t in range(1, len(noise)):
+        slow[t] = 0.9 * slow[t - 1] + noise[t]
+    assert np.corrcoef(surprise(slow)[1:, 0], noise[1:, 0])[0, 1] > 0.99
