@@ -78,6 +78,25 @@ def test_without_vintages_the_configured_lag_is_used_and_said(panel: Panel) -> N
     assert _known(default, "2020-05-17") == 14.4
 
 
+def test_without_vintages_a_series_waits_for_its_latest_release_ever(panel: Panel) -> None:
+    spec = compose(["data=files"]).data
+    assert spec.macro.lag_days["GDP"] >= 175  # the third quarter of 2025 came out on 23 December
+    data = spec.model_copy(update={"macro": spec.macro.model_copy(update={"series": ("GDP",)})})
+    joined = macro.join(panel, data, source=_Source(GDP=_frame(("2020-04-01", None, -31.2), ("2019-07-01", None, 2.6))))
+    assert _known(joined, "2020-09-30") == 2.6  # the second quarter of 2020 came out on 30 July; until then nobody knew
+
+
+def test_without_vintages_and_without_a_lag_a_series_is_refused(panel: Panel) -> None:
+    spec = compose(["data=files"]).data
+    data = spec.model_copy(update={"macro": spec.macro.model_copy(update={"series": ("OBSCURE",)})})
+    plain = _frame(("2020-04-01", None, 14.4))
+    with pytest.raises(DataError, match=r"OBSCURE has no release vintages") as raised:
+        macro.join(panel, data, source=_Source(OBSCURE=plain))
+    assert "data.macro.lag_days.OBSCURE" in str(raised.value.hint)
+    vintages = _frame(("2020-04-01", "2020-05-08", 14.7))
+    assert _known(macro.join(panel, data, source=_Source(OBSCURE=vintages)), "2020-05-09") == 14.7
+
+
 def test_row_order_does_not_matter_and_the_future_does_not_show(panel: Panel) -> None:
     joined = macro.join(panel, _data("UNRATE"), source=_Source(UNRATE=REVISED))
     shuffled = macro.join(panel, _data("UNRATE"), source=_Source(UNRATE=REVISED.iloc[::-1]))

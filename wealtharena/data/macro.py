@@ -12,6 +12,7 @@ import pandas as pd
 from wealtharena.config.specs.data import DataSpec, MacroSpec
 from wealtharena.data.panel import FloatArray, Panel
 from wealtharena.data.store import Store
+from wealtharena.errors import DataError
 
 
 class Source(Protocol):
@@ -30,7 +31,8 @@ def join(panel: Panel, data: DataSpec, *, source: Source | None = None) -> Panel
     value. The panel's notes say which of the two was used for each series.
 
     Raises:
-        DataError: the source (by default the store in `data.root`) lacks a series.
+        DataError: the source (by default the store in `data.root`) lacks a series, or nothing says when its values were
+            published.
     """
     source = source or Store(data.root)
     columns, notes = [], []
@@ -61,6 +63,12 @@ def known_values(
         note = f"macro {series}: joined by release vintages"
     else:
         lag = spec.lag_days.get(series, spec.default_lag_days)
+        if lag is None:
+            raise DataError(
+                f"macro {series} has no release vintages, and data.macro.lag_days does not say how late it is published",
+                hint=f"collect it with its vintages (task=collect), or set +data.macro.lag_days.{series}=DAYS, from the first"
+                " day that a value describes to its latest release ever",
+            )
         published = dates + np.timedelta64(lag, "D")
         note = f"macro {series}: no release vintages, taken as known {lag} days after the date it describes; revised values"
     order = np.lexsort((dates, published))

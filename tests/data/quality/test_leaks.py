@@ -11,7 +11,7 @@ from tests.data.quality import planted
 from wealtharena.config import compose
 from wealtharena.data.panel import Panel
 from wealtharena.data.quality import leaks
-from wealtharena.data.quality.foresight import Ranked, Sighting, surprise
+from wealtharena.data.quality.foresight import LEAST, Ranked, Sighting, Windows, correlations, surprise
 from wealtharena.errors import DataError
 
 QUALITY = compose([]).data.quality
@@ -100,6 +100,23 @@ def test_simulated_markets_are_not_tested(daily: Panel) -> None:
 def test_what_moves_too_smoothly_says_nothing(daily: Panel) -> None:
     line = np.repeat(1.0 + np.arange(daily.bars)[:, None], len(daily.symbols), axis=1)
     assert named(replace(daily, open=line, high=line, low=line, close=line)) == ()
+
+
+def test_a_sparse_number_is_compared_with_the_returns_of_its_own_days() -> None:
+    rng = np.random.default_rng(3)
+    values = rng.normal(size=(600, 2)).astype(np.float32)
+    values[rng.random(values.shape) < 0.6] = np.nan
+    returns = rng.normal(size=(600, 1)).astype(np.float32)
+    returns[:, 0] *= np.where(np.isfinite(values[:, 0]), 5, 1)  # wilder on the days of the first number
+    returns[::7] = np.nan
+    x, y = Ranked.of(values), Ranked.of(returns)
+    for position, found, pairs in correlations(x, y, Windows.over(600)):
+        start, stop = Windows.over(600).spans[position]
+        for n in range(2):
+            both = np.isfinite(values[start:stop, n]) & np.isfinite(returns[start:stop, 0])
+            exact = np.corrcoef(x.ranks[start:stop, n][both], y.ranks[start:stop, 0][both])[0, 1]
+            assert pairs[n, 0] == both.sum()
+            assert found[n, 0] == pytest.approx(exact if both.sum() >= LEAST else 0, abs=1e-5)
 
 
 def test_equal_values_share_a_rank_and_gaps_have_none() -> None:

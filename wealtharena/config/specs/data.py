@@ -93,8 +93,10 @@ class MacroSpec(Spec):
     """FRED series joined by publication date."""
 
     series: tuple[str, ...]
-    lag_days: dict[str, int] = Field(description="publication lag by series where no vintages are at hand")
-    default_lag_days: int = Field(ge=0)
+    lag_days: dict[str, int] = Field(
+        description="days from the date described to the latest release of it ever, by series, where no vintages are at hand"
+    )
+    default_lag_days: int | None = Field(ge=0, description="of series without a lag of their own; null refuses them")
     manners: MannersSpec = Field(description="how FRED is talked to")
 
 

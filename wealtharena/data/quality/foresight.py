@@ -125,7 +125,7 @@ def search(
     best: dict[int, tuple[float, Sighting]] = {}
     for fill, ranked in returns.items():
         for lag in LAGS:
-            for span, found, pairs in _correlations(x, ranked.ahead(lag + 1), windows):
+            for span, found, pairs in correlations(x, ranked.ahead(lag + 1), windows):
                 rows, columns = np.nonzero(np.abs(found) > floor)
                 limits = np.tanh(quantile * wide[span][rows] / np.sqrt(np.maximum(pairs[rows, columns] - 3, 1)))
                 strength = np.abs(found[rows, columns])
@@ -217,35 +217,33 @@ def _mean_places(ordered: Float32) -> Float32:
     return ((begins + ends) / 2).astype(np.float32)
 
 
-def _correlations(x: Ranked, y: Ranked, windows: Windows) -> Iterator[tuple[int, Float32, Float32]]:
+def correlations(x: Ranked, y: Ranked, windows: Windows) -> Iterator[tuple[int, Float32, Float32]]:
     """Yield, a window, its position, the correlations [N, A] and the pairs behind each [N, A]; 0 for too few pairs."""
     edges = windows.edges
     blocks = [slice(a, b) for a, b in itertools.pairwise(edges)]
     products = np.stack([x.ranks[block].T @ y.ranks[block] for block in blocks])
     joint = np.stack([x.patterns[block].T @ y.patterns[block] for block in blocks])  # counted once a pair of patterns
-    of_x, of_y = _moments(x, blocks), _moments(y, blocks)
+    of_x = _joint(x.ranks, y.patterns, blocks)
+    of_y = tuple(item.transpose(0, 2, 1) for item in _joint(y.ranks, x.patterns, blocks))
     for position, member in enumerate(windows.members):
         pairs = joint[member].sum(axis=0)[x.pattern_of][:, y.pattern_of]
-        mean_x, deviation_x = _spread(of_x, member)
-        mean_y, deviation_y = _spread(of_y, member)
-        together = products[member].sum(axis=0) / np.maximum(pairs, 1) - np.outer(mean_x, mean_y)
-        scale = np.outer(deviation_x, deviation_y)
-        usable = (pairs >= LEAST) & (scale > 0)
-        yield position, np.where(usable, together / np.where(usable, scale, 1), 0).astype(np.float32), pairs
+        count = np.maximum(pairs, 1)
+        sum_x, square_x = (item[member].sum(axis=0)[:, y.pattern_of] for item in of_x)
+        sum_y, square_y = (item[member].sum(axis=0)[x.pattern_of] for item in of_y)
+        together = products[member].sum(axis=0) - sum_x * sum_y / count
+        scale = (square_x - sum_x**2 / count) * (square_y - sum_y**2 / count)
+        usable = (pairs >= LEAST) & (scale > 1e-6)
+        yield position, np.where(usable, together / np.sqrt(np.where(usable, scale, 1)), 0).astype(np.float32), pairs
 
 
-def _moments(ranked: Ranked, blocks: Sequence[slice]) -> tuple[Float32, Float32, Float32]:
-    known = np.stack([ranked.patterns[block].sum(axis=0) for block in blocks])[:, ranked.pattern_of]
-    sums = np.stack([ranked.ranks[block].sum(axis=0) for block in blocks])
-    squares = np.stack([np.einsum("tn,tn->n", ranked.ranks[block], ranked.ranks[block]) for block in blocks])
-    return known, sums, squares
+def _joint(ranks: Float32, patterns: Float32, blocks: Sequence[slice]) -> tuple[Float32, Float32]:
+    """Return sums and sums of squares of ranks a block over the rows that each pattern has: [blocks, N, K] each.
 
-
-def _spread(moments: tuple[Float32, Float32, Float32], member: slice) -> tuple[Float32, Float32]:
-    known, sums, squares = (item[member].sum(axis=0) for item in moments)
-    known = np.maximum(known, 1)
-    mean = sums / known
-    return mean, np.sqrt(np.maximum(squares / known - mean**2, 0))
+    A series with few values must be compared with what the other did on those days alone.
+    """
+    sums = np.stack([ranks[block].T @ patterns[block] for block in blocks])
+    squares = np.stack([(ranks[block] ** 2).T @ patterns[block] for block in blocks])
+    return sums, squares
 
 
 def _dependence(
@@ -270,7 +268,7 @@ def _dependence(
     for shift in rng.integers(11, farthest, SHIFTS) * rng.choice([-1, 1], SHIFTS):
         for ranked in returns.values():
             columns = np.sort(rng.choice(assets, size=min(assets, SAMPLED_RETURNS), replace=False))
-            for position, found, pairs in _correlations(some, ranked.some(columns).rolled(int(shift)), windows):
+            for position, found, pairs in correlations(some, ranked.some(columns).rolled(int(shift)), windows):
                 squares, usable = found**2 * pairs, pairs >= LEAST
                 total, seen = squares.sum(axis=1), usable.sum(axis=1)
                 by_length[min(position, 2)].append(float(total.sum() / max(seen.sum(), 1)))
