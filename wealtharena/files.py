@@ -15,6 +15,20 @@ from pathlib import Path
 from typing import Any
 
 
+def home() -> Path | None:
+    """Return the user's home folder; None where the machine knows none: HOME unset and a user without a name."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
+
+
+def without_home(text: str) -> str:
+    """Return `text` with the home folder written as ~: what is shown or sent says nothing of whose machine it is."""
+    own = home()
+    return text if own is None or own == own.parent else text.replace(str(own), "~")
+
+
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path` to write to; on success it replaces `path`, on an error it is removed.

@@ -237,6 +237,17 @@ def test_a_folder_that_holds_a_run_is_refused_before_a_file_is_written(probe, tm
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
+def test_a_machine_without_a_home_folder_runs(tmp_path: Path) -> None:
+    script = "import os; os.environ.pop('HOME', None); import pwd; pwd.getpwuid = lambda n: (_ for _ in ()).throw(KeyError(n))\n"
+    script += "from wealtharena import files; from wealtharena.envs import compiled\n"
+    script += (
+        "assert files.home() is None and files.without_home('/root/x') == '/root/x'; print(compiled.cache_folder())"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "kernel-" in done.stdout
+
+
 def test_a_folder_that_holds_a_grid_is_refused(probe, tmp_path: Path) -> None:
     folder = tmp_path / "grid"
     (folder / "0").mkdir(parents=True)

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import tenacity
@@ -24,6 +23,7 @@ from pyrate_limiter.limiter import SingleBucketFactory
 
 from wealtharena.config.specs.data import MannersSpec
 from wealtharena.data.provider import BusyError, RefusalError, UnreachableError
+from wealtharena.files import without_home
 
 T = TypeVar("T")
 
@@ -204,7 +204,7 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     for secret in secrets:
         text = text.replace(secret, "***")
     text = _PARAMETERS.sub(lambda match: f"{match.group(1)}=***", text)
-    text = " ".join(text.replace(str(Path.home()), "~").split())
+    text = " ".join(without_home(text).split())
     return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
 

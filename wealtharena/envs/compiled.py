@@ -23,6 +23,8 @@ from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.errors import NumbaExperimentalFeatureWarning
 from numba.extending import intrinsic
 
+from wealtharena import files
+
 Float64 = npt.NDArray[np.float64]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -59,9 +61,14 @@ def _roots() -> Iterator[Path]:
     chosen = os.environ.get("NUMBA_CACHE_DIR")
     if chosen:
         yield Path(chosen)
-    yield Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "wealtharena"
-    with contextlib.suppress(OSError, KeyError):
-        yield Path(tempfile.gettempdir()) / f"wealtharena-{getpass.getuser()}"
+    own, caches = files.home(), os.environ.get("XDG_CACHE_HOME")
+    if caches or own:
+        yield (Path(caches) if caches else Path(own or "", ".cache")) / "wealtharena"
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a number that no list of users names
+        user = str(os.getuid())
+    yield Path(tempfile.gettempdir()) / f"wealtharena-{user}"
 
 
 class Apart(CompilerBase):

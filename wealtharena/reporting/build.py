@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wealtharena import files
 from wealtharena.reporting.band import equity_band
 from wealtharena.reporting.data import AuditRow, ReportData, SeedRow, StressRow
 from wealtharena.reporting.words import finite
@@ -58,7 +59,7 @@ def from_evaluation(
         configurations_tried=evidence.configurations,
         notes=tuple(run.get("notes") or ()) if notes is None else tuple(notes),
         beside=evidence.beats,
-        config=config.replace(f"{Path.cwd()}/", "").replace(str(Path.home()), "~"),  # a report is shown to others
+        config=files.without_home(config.replace(f"{Path.cwd()}/", "")),  # a report is shown to others
         currency=currency,
         risk_free=evaluation.risk_free,
     )

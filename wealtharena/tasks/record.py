@@ -78,8 +78,7 @@ def versions() -> dict[str, str]:
 
 def without_home(text: str) -> str:
     """Return `text` with the home folder and the working folder written as ~ and nothing: no personal path leaves."""
-    cwd, home = str(Path.cwd()), str(Path.home())
-    return text.replace(cwd + "/", "").replace(home + "/", "~/")
+    return files.without_home(text.replace(f"{Path.cwd()}/", ""))
 
 
 @dataclass

@@ -21,6 +21,7 @@ from wealtharena.data.reading.settled import Ledger, Reading, Settled
 from wealtharena.data.reading.stamps import IntArray, Stamps
 from wealtharena.data.reading.textfile import read_text
 from wealtharena.errors import DataError
+from wealtharena.files import without_home
 
 _SUFFIXES: Final = (".parquet", ".pq", ".csv", ".csv.gz")
 _NUMERIC: Final = ("open", "high", "low", "close", "adjclose", "volume", "quote_volume", "base_volume", "dividend",
@@ -46,8 +47,10 @@ def read_path(
             rows had to be left out.
     """
     if not path.exists():
-        shown = str(path).replace(str(Path.home()), "~")
-        raise DataError(f"{shown} does not exist", hint="set data.path to a Parquet or CSV file, or a folder of them")
+        raise DataError(
+            f"{without_home(str(path))} does not exist",
+            hint="set data.path to a Parquet or CSV file, or a folder of them",
+        )
     if path.is_file():
         return _read_file(path, venue, only_symbol, max_dropped_share)
     items = sorted(item for item in path.iterdir() if item.is_file() and item.name.lower().endswith(_SUFFIXES))
