@@ -21,12 +21,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from wealtharena.config import grid
 from wealtharena.config.composition import PRIMARY, prepare, with_preset_files
 from wealtharena.config.folders import Refused
 from wealtharena.config.help import help_text
 from wealtharena.config.identity import refuse_other_settings
 from wealtharena.config.paths import conf_dir
-from wealtharena.config.problems import composition_error
+from wealtharena.config.problems import UNREADABLE, composition_error
 from wealtharena.config.resume import resumed_argv
 from wealtharena.config.threads import set_threads, thread_variables
 from wealtharena.errors import ConfigError, Interrupted, WealthArenaError
@@ -76,6 +77,7 @@ def _run(job: Job, argv: Sequence[str]) -> int:
     if not _is_grid(argv):
         return _run_jobs(job, argv)
     _refuse_grid_of_searches(argv)
+    grid.check(argv)
     with sigterm_as_ctrl_c():
         return _run_jobs(job, argv)
 
@@ -88,9 +90,12 @@ def _run_jobs(job: Job, argv: Sequence[str]) -> int:
 def _run_hydra(job: Job, argv: Sequence[str], codes: _Codes) -> int:
     threads = thread_variables()
     full_error = os.environ.get("HYDRA_FULL_ERROR")
+    begun = False
 
     @hydra.main(config_path=str(conf_dir()), config_name=PRIMARY, version_base="1.3")
     def run(cfg: DictConfig) -> None:
+        nonlocal begun
+        begun = True
         _set_variable("HYDRA_FULL_ERROR", full_error)
         for name, value in threads.items():  # a launcher sets its own
             _set_variable(name, value)
@@ -105,8 +110,8 @@ def _run_hydra(job: Job, argv: Sequence[str], codes: _Codes) -> int:
             run()
         except Refused as refused:
             raise refused.error from None
-        except (HydraException, OmegaConfBaseException) as error:
-            if full_error == "1":
+        except (HydraException, OmegaConfBaseException, *UNREADABLE) as error:
+            if full_error == "1" or (begun and isinstance(error, UNREADABLE)):
                 raise
             raise composition_error(error, [item for item in argv if not item.startswith("-")]) from error
         except OSError as error:

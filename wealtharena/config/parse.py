@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from wealtharena.config import plugins
 from wealtharena.config.composition import compose_raw, defaults_for, job_overrides
-from wealtharena.config.problems import Problem, composition_error, describe, problems_error
+from wealtharena.config.problems import UNREADABLE, Problem, composition_error, describe, problems_error
 from wealtharena.config.specs.agent import AlgoSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import ConfigError
@@ -28,7 +28,7 @@ def compose(overrides: Sequence[str] = ()) -> ExperimentSpec:
     """
     try:
         cfg = compose_raw(overrides)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, *UNREADABLE) as error:
         raise composition_error(error, overrides) from error
     return parse(cfg, overrides=overrides)
 

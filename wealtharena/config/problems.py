@@ -43,6 +43,9 @@ _TYPES = {
 }
 
 
+UNREADABLE = (ValueError, TypeError)  # what Hydra's and OmegaConf's own code stumbles over while it composes
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong: `text` says what; the way out is `hint`, or conf's own value of `key`."""
@@ -94,6 +97,8 @@ def composition_error(error: BaseException, overrides: Sequence[str]) -> ConfigE
         return ConfigError(
             f"{match[1]} lists several values", hint=f"for one job each: -m {match[1]}; for one list: key=[a,b]"
         )
+    if text.startswith("Config group override must be"):
+        return _no_group(overrides)
     if match := re.match(r"Multiple values for ([\w/]+)", text):
         return ConfigError(f"{match[1]} is chosen twice", hint="give each group once")
     if match := re.match(r"Override (\S+) looks like a config group", text):
@@ -111,6 +116,16 @@ def _no_choice(error: MissingConfigException) -> ConfigError:
     near = nearest(choice, choices)
     hint = f"did you mean {' or '.join(f'{group}={name}' for name in near)}? " if near else ""
     return ConfigError(f"{group}={choice} is not a choice", hint=f"{hint}choices: {', '.join(choices)}")
+
+
+def _no_group(overrides: Sequence[str]) -> ConfigError:
+    """Return what to say of a group whose choice is no name, such as algo=null or algo=[a,b]."""
+    known = groups()
+    for item in overrides:
+        group, _, choice = item.partition("=")
+        if group in known and choice not in known[group]:
+            return ConfigError(f"{item} is not a choice", hint=f"choices: {', '.join(known[group])}")
+    return ConfigError("a group is given something that is no choice", hint="see --help for the choices")
 
 
 def _unknown_key(key: str, overrides: Sequence[str]) -> ConfigError:

@@ -1,0 +1,67 @@
+"""Command lines that are wrong in some way or other: each ends in one line with a way out, never in a traceback."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from wealtharena.config import compose, grid
+from wealtharena.config.composition import defaults_for, groups
+from wealtharena.errors import ConfigError
+
+LINES = 200
+VALUES = (
+    "abc", "-1", "1e400", "nan", "null", "[]", "{}", "[1,2", "'", "true", "99999999999999999999", "-0.5", "2024-13-45",
+    "${oc.env:NO_SUCH_VARIABLE}", "${nope}", "", "a=b", "[null]", "{a:1}", "0x10", "1_000", "ünï", "é*", "(1)", "~",
+    "!", "a b", "???", "${",
+)  # fmt: skip
+CHOICES = ("nope", "ppoo", "null", "[a,b]", "../x", "/etc/passwd", "")
+
+
+def wrong_lines(seed: int) -> list[str]:
+    """Return command-line words made from the tree of the configuration, most of them wrong."""
+    rng = random.Random(seed)
+    keys = sorted(key for key, value in defaults_for(()).items() if not isinstance(value, dict))
+    rooms = sorted(groups())
+    made: dict[str, None] = {}
+    while len(made) < LINES:
+        key, value, group = rng.choice(keys), rng.choice(VALUES), rng.choice(rooms)
+        at = rng.randrange(len(key))
+        shapes = (
+            f"{key[:at]}{rng.choice('xyz_.')}{key[at + 1 :]}=1", f"{key}={value}", f"{group}={rng.choice(CHOICES)}",
+            f"{rng.choice(('+', '~', '++'))}{key}={value}", key, f"={key}", f"{key}==1", f"{key}.x.y=1", f"~{key}.zz",
+            f"{key}@{key}=1", f"~{key}", group,
+        )  # fmt: skip
+        made[rng.choice(shapes)] = None
+    return list(made)
+
+
+def refusal(line: str) -> ConfigError | None:
+    try:
+        compose([line])
+    except ConfigError as error:
+        return error
+    return None
+
+
+def test_wrong_lines_are_refused_in_words() -> None:
+    refused = {line: error for line in wrong_lines(seed=0) if (error := refusal(line)) is not None}
+    assert len(refused) > 0.9 * LINES
+    for line, error in refused.items():
+        assert error.exit_code == 2, line
+        assert all("; " in text for text in str(error).splitlines()), (line, str(error))  # each with a way out
+
+
+@pytest.mark.parametrize("group", ["algo", "asset", "data", "experiment", "task"])
+def test_a_group_of_nothing_is_no_choice(group: str) -> None:
+    with pytest.raises(ConfigError, match=rf"{group}=null is not a choice; choices: "):
+        compose([f"{group}=null"])
+
+
+def test_a_grid_is_refused_before_its_first_job_begins() -> None:
+    with pytest.raises(ConfigError, match=r"the job asset=etf algo\.clip=3: algo\.clip=3 must be"):
+        grid.check(["-m", "asset=etf", "algo.clip=0.1,3", "seed=0,1,2"])
+    with pytest.raises(ConfigError, match="the job seed=-1"):
+        grid.check(["-m", "seed=0,-1"])
+    grid.check(["-m", "asset=etf,crypto", "algo.clip=0.1,0.2", "seed=0,1,2", "hydra.sweep.dir=x"])
