@@ -1,16 +1,19 @@
-"""Files that are whole or absent: written beside their name, flushed to disk, then renamed; and foreign ones, read with care."""
+"""Files that are whole or absent, logs that grow by whole lines, and foreign files that are read with care."""
 
 from __future__ import annotations
 
 import contextlib
 import datetime as dt
 import errno
+import fcntl
 import json
 import math
 import os
 import secrets
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +88,162 @@ def jsonable(value: Any) -> Any:
 def write_json(path: Path, content: Any) -> None:
     """Replace `path` by indented JSON, atomically; NaN and infinity are refused, since JSON has neither."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+LOCK_SECONDS = 30.0  # a writer holds a file for milliseconds; longer, and it hangs or is stopped
+_PAUSE_SECONDS = 0.02
+NO_ROOM = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+)  # what a full disk, a quota or a limit on file sizes answers
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, each entered on disk before this returns."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for place in missing:
+        sync_folder(place.parent)
+
+
+@contextlib.contextmanager
+def held(path: Path, *, seconds: float = LOCK_SECONDS) -> Iterator[int]:
+    """Yield a descriptor to append to `path`, made where it is absent, while no other process that asks here has it.
+
+    TimeoutError after `seconds` of waiting for another holder, OSError for what is no regular file or cannot be written.
+    """
+    make_folder(path.parent)
+    fresh = not path.exists()
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "is not a regular file", str(path))
+        if fresh:
+            sync_folder(path.parent)
+        _wait_for(descriptor, path, seconds)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _wait_for(descriptor: int, path: Path, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise TimeoutError(
+                    errno.ETIMEDOUT, f"another process has held it for {seconds:g} seconds", str(path)
+                ) from None
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return
+
+
+def append_line(path: Path, line: Callable[[bytes], bytes | None], *, seconds: float = LOCK_SECONDS) -> None:
+    """Append one line to a log, the whole of it, on disk when this returns; OSError otherwise, and the log is as it was.
+
+    `line` is asked for the new line while no other writer can come between, and is given all that stands, lines that each
+    end in a newline; None adds nothing. A last line without one, which a crash cut short and nobody was told of, goes first, unless it is
+    whole JSON, which then gets its newline.
+    """
+    with held(path, seconds=seconds) as descriptor:
+        size = os.fstat(descriptor).st_size
+        before = os.pread(descriptor, size, 0)
+        standing = _mended(before)
+        content = line(standing)
+        if content is None:
+            return
+        if b"\n" in content:
+            raise ValueError("a line holds no newline")
+        whole = min(len(before), len(standing))
+        try:
+            if whole < size:
+                os.ftruncate(descriptor, whole)
+            _write_all(descriptor, standing[whole:] + content + b"\n")
+            os.fsync(descriptor)
+        except OSError:
+            os.ftruncate(descriptor, whole)  # our own bytes only; what stood before them stands
+            raise
+
+
+def _mended(content: bytes) -> bytes:
+    """Return the whole lines of a log; a last one without a newline is kept, with it, where it is JSON."""
+    end = content.rfind(b"\n") + 1
+    if end == len(content):
+        return content
+    try:
+        json.loads(content[end:])
+    except ValueError:
+        return content[:end]
+    return content + b"\n"
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    left = memoryview(content)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a log: its number from 1, its bytes, and the JSON object that it holds."""
+
+    number: int
+    raw: bytes
+    content: Mapping[str, Any]
+
+
+class BadLineError(ValueError):
+    """A line of a log is not what it should be; `number` counts from 1, the text says what is wrong."""
+
+    def __init__(self, number: int, problem: str) -> None:
+        super().__init__(f"line {number} {problem}")
+        self.number = number
+
+
+def read_lines(content: bytes) -> Iterator[Line]:
+    """Yield the lines of a log of JSON objects, split at newlines and nothing else; BadLineError for any other line.
+
+    A last line without a newline is one that a crash cut short: it was never said to be kept, and is passed over.
+    """
+    for number, raw in enumerate(_mended(content).split(b"\n")[:-1], start=1):
+        try:
+            found = json.loads(raw.decode())
+        except UnicodeDecodeError as error:
+            raise BadLineError(number, "is not UTF-8") from error
+        except (ValueError, RecursionError) as error:
+            raise BadLineError(number, "is not JSON") from error
+        if not isinstance(found, dict):
+            raise BadLineError(number, "is not a JSON object")
+        yield Line(number, raw, found)
+
+
+def read_log(path: Path) -> bytes:
+    """Return the content of a log, nothing where there is none."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def require_appendable(path: Path) -> None:
+    """Raise the OSError that appending to `path` would meet; leaves the log as it is, or makes an empty one."""
+    with held(path):
+        require_writable(path.parent)
+
+
+def require_writable(folder: Path, *, room: int = 1 << 20) -> None:
+    """Raise the OSError that writing a file of `room` bytes into `folder` would meet; leaves nothing behind but the folder."""
+    make_folder(folder)
+    probe = folder / f".room.{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    try:
+        with probe.open("wb") as handle:
+            handle.write(bytes(room))
+            handle.flush()
+            os.fsync(handle.fileno())
+    finally:
+        probe.unlink(missing_ok=True)
 
 
 class UnfitFileError(OSError):

@@ -1,11 +1,12 @@
 import copy
+import errno
 import gc
 import json
 import multiprocessing
 import os
 import pickle
 import weakref
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -231,3 +232,67 @@ def test_several_processes_write_whole_lines(tmp_path):
         worker.join()
     assert len(path.read_text().splitlines()) == 100
     assert History.of(Ledger(path), "etf", HERE).trials("0-0").count == 100
+
+
+def test_a_run_that_goes_on_after_its_opening_takes_up_that_look(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    sealed = firewall.seal(worlds.features(120), folds())
+    for identity in (ME, ME, replace(ME, run_id="r2"), replace(ME, config_hash="more steps")):
+        sealed.open_test(0, ledger=ledger, identity=identity)
+        ledger.record_result(identity, window=sealed.window, sharpe=float("nan"))
+    assert [(entry["kind"], entry["run_id"], entry["config_hash"]) for entry in ledger.entries()] == [
+        (kind, run, config)
+        for run, config in (("r1", "c1"), ("r2", "c1"), ("r1", "more steps"))
+        for kind in ("open", "result")
+    ]
+
+
+OPENING = {
+    "kind": "open",
+    "agent": "etf",
+    "config_hash": "c",
+    "fingerprint": "f",
+    "window": [["2022-01-01", "2022-02-01"]],
+}
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (b"\xff", "is not UTF-8"),
+        (b'{"kind": "open", "agent', "is not JSON"),
+        *((json.dumps({k: v for k, v in OPENING.items() if k != name}).encode(), f"has no {name}") for name in OPENING),
+        (json.dumps({**OPENING, "agent": None}).encode(), "has agent that is no text"),
+        (json.dumps({**OPENING, "window": [["2022-01-01"]]}).encode(), "has a window that is none"),
+    ],
+)
+def test_a_line_that_would_go_uncounted_is_told_by_its_number_and_nothing_is_opened(tmp_path, line, problem):
+    path = tmp_path / "ledger.jsonl"
+    path.write_bytes(json.dumps(OPENING).encode() + b"\n" + line + b"\n" + json.dumps(OPENING).encode() + b"\n")
+    before = path.read_bytes()
+    for ask in (Ledger(path).check, lambda: list(Ledger(path).entries()), lambda: look(Ledger(path))):
+        with pytest.raises(FirewallError, match=f"line 2 {problem}"):
+            ask()
+    assert path.read_bytes() == before
+
+
+def look(ledger):
+    firewall.seal(worlds.features(120), folds()).open_test(0, ledger=ledger, identity=ME)
+
+
+def test_the_window_stays_shut_while_its_line_does_not_stand(tmp_path, monkeypatch):
+    """A disk that takes a part of the line only."""
+    real = os.write
+    taken = []
+
+    def full(descriptor, content):
+        if taken:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        taken.append(real(descriptor, bytes(content)[:20]))
+        return taken[0]
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(FirewallError, match=r"No space left.*stays closed"):
+        look(Ledger(tmp_path / "ledger.jsonl"))
+    monkeypatch.undo()
+    assert list(Ledger(tmp_path / "ledger.jsonl").entries()) == []

@@ -9,16 +9,17 @@ a year's, whatever the length of a bar. `evaluation.trials` says which lines cou
 from __future__ import annotations
 
 import datetime as dt
-import fcntl
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from wealtharena.errors import FirewallError
-from wealtharena.files import jsonable
+from wealtharena.files import BadLineError, Line, append_line, jsonable, read_lines, read_log, require_appendable
+
+_FIELDS = ("kind", "agent", "config_hash", "fingerprint")
+_HINT = "set paths.ledger to a writable file"
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,14 @@ class Ledger:
         self.path = Path(path)
 
     def record_opening(self, identity: RunIdentity, *, window: Window, fold: int) -> None:
-        """Write that a test window is about to be read; raises FirewallError where that cannot be written."""
+        """Write that a test window is about to be read; raises FirewallError where that cannot be written.
+
+        A run that was killed after its opening and goes on with the same configuration takes up that look: one run, one line.
+        """
         self._append({"kind": "open", **asdict(identity), "fold": fold, **window.to_json()})
 
     def record_result(self, identity: RunIdentity, *, window: Window, sharpe: float) -> None:
-        """Write the annual Sharpe ratio that a test window showed."""
+        """Write the annual Sharpe ratio that a test window showed, once a run and figure."""
         self._append({"kind": "result", **asdict(identity), **window.to_json(), "sharpe_annual": sharpe})
 
     def record_trial(self, identity: RunIdentity, *, window: Window, sharpe: float | None = None) -> None:
@@ -72,40 +76,71 @@ class Ledger:
         self._append({"kind": "trial", **asdict(identity), **window.to_json(), "sharpe_annual": sharpe})
 
     def entries(self) -> Iterator[dict[str, Any]]:
-        """Yield the entries, oldest first; a line that a crash cut short is passed over."""
+        """Yield the entries, oldest first; a last line that a crash cut short is passed over, since it opened nothing.
+
+        FirewallError names any other line that cannot be read: what it counted would be missing from every judgement.
+        """
         try:
-            lines = self.path.read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            return
-        for line in lines:
-            try:
-                entry = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            if isinstance(entry, dict) and {"kind", "agent", "config_hash", "fingerprint"} <= entry.keys():
-                yield entry
+            content = read_log(self.path)
+        except OSError as error:
+            raise FirewallError(f"the ledger {self.path} cannot be read ({error.strerror})", hint=_HINT) from error
+        return self._entries(content)
+
+    def check(self) -> None:
+        """Raise FirewallError where a line of the ledger cannot be read, or where no line can be added."""
+        for _ in self.entries():
+            pass
+        try:
+            require_appendable(self.path)
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+
+    def _entries(self, content: bytes) -> Iterator[dict[str, Any]]:
+        try:
+            for line in read_lines(content):
+                _check(line)
+                yield dict(line.content)
+        except BadLineError as error:
+            raise FirewallError(
+                f"the ledger {self.path}: {error}, so nobody can say how often a window was looked at",
+                hint="restore it from a copy, or correct that line",
+            ) from error
 
     def _append(self, entry: Mapping[str, Any]) -> None:
-        stamped = jsonable({"time": dt.datetime.now(dt.UTC).isoformat(timespec="microseconds"), **entry})
+        """Add an entry, unless its run wrote the same one before it was interrupted."""
+        plain = json.loads(json.dumps(jsonable(entry), allow_nan=False))
+        stamped = {"time": dt.datetime.now(dt.UTC).isoformat(timespec="microseconds"), **plain}
+
+        def line(standing: bytes) -> bytes | None:
+            known = any({**old, "time": None} == {**plain, "time": None} for old in self._entries(standing))
+            return None if known else json.dumps(stamped).encode()
+
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+            append_line(self.path, line)
         except OSError as error:
             raise _unwritable(self.path, error) from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            size = os.fstat(descriptor).st_size
-            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-            os.write(descriptor, (b"\n" if torn else b"") + json.dumps(stamped, allow_nan=False).encode() + b"\n")
-            os.fsync(descriptor)
-        except OSError as error:
-            raise _unwritable(self.path, error) from error
-        finally:
-            os.close(descriptor)
+
+
+def _check(line: Line) -> None:
+    """Refuse a line without what the counts read of it."""
+    wanted = (*_FIELDS, "window") if line.content.get("kind") == "open" else _FIELDS
+    for name in wanted:
+        if name not in line.content:
+            raise BadLineError(line.number, f"has no {name}")
+        if name != "window" and not isinstance(line.content[name], str):
+            raise BadLineError(line.number, f"has {name} that is no text")
+    if not _are_pairs(line.content.get("window", [])):
+        raise BadLineError(line.number, "has a window that is none")
+
+
+def _are_pairs(window: object) -> bool:
+    """Return whether a window is a list of first and last dates."""
+    pairs = window if isinstance(window, list) else [window]
+    return all(isinstance(p, list) and len(p) == 2 and all(isinstance(day, str) for day in p) for p in pairs)
 
 
 def _unwritable(path: Path, error: OSError) -> FirewallError:
     return FirewallError(
         f"the ledger {path} cannot be written ({error.strerror}), so the test window stays closed",
-        hint="set paths.ledger to a writable file",
+        hint=_HINT,
     )

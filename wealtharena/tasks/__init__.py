@@ -8,14 +8,21 @@ from pathlib import Path
 from wealtharena.config import ExperimentSpec, plugins
 from wealtharena.errors import ConfigError
 
+_KEEPING = ("train", "compare", "deploy", "backtest")  # tasks that look at a test window or keep a version
+
 
 def dispatch(spec: ExperimentSpec) -> int:
     """Run the task of the spec and return its exit code; a spec with a search trains through tasks/sweep.py.
 
-    A run that is to go on but has come to its end is left as it is.
+    A run that is to go on but has come to its end is left as it is. What a task must be able to write at its end, and to
+    read, is tried before its first step.
     """
     if spec.resume is not None and _ended(Path(spec.resume)):
         return 0
+    if spec.task in _KEEPING:
+        from wealtharena.tasks import keeping
+
+        keeping.check(spec)
     searching = spec.task == "train" and spec.sweep.name != "none"
     code: int = plugins.load("tasks", "sweep" if searching else spec.task).run(spec)
     return code

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wealtharena import files
+from wealtharena.files import BadLineError, append_line, read_lines, read_log, require_appendable, require_writable
+
+TEXTS = st.dictionaries(st.text(max_size=6), st.text(max_size=20), max_size=3)
+
+
+def add(path: Path, content: Any, **options: float) -> None:
+    append_line(path, lambda _: json.dumps(content, ensure_ascii=False).encode(), **options)
+
+
+def held_by(path: Path) -> list[Any]:
+    return [line.content for line in read_lines(read_log(path))]
+
+
+@given(records=st.lists(TEXTS, max_size=6), cut=st.integers(0, 400))
+@settings(max_examples=80, deadline=None)
+def test_after_a_cut_at_any_byte_whole_lines_stand_and_the_next_one_is_added(
+    tmp_path_factory: pytest.TempPathFactory, records: list[dict[str, str]], cut: int
+) -> None:
+    path = tmp_path_factory.mktemp("log") / "log.jsonl"
+    for record in records:
+        add(path, record)
+    whole = read_log(path)
+    path.write_bytes(whole[:cut])
+    standing = held_by(path)
+    assert standing == records[: len(standing)]
+    assert len(standing) >= whole[:cut].count(b"\n")
+    add(path, {"last": "one"})
+    assert held_by(path) == [*standing, {"last": "one"}]
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\r"])
+def test_only_a_newline_ends_a_line(tmp_path: Path, mark: str) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text(json.dumps({"why": f"a{mark}b"}, ensure_ascii=mark == "\r" or ord(mark) < 32) + "\n", newline="\n")
+    assert held_by(path) == [{"why": f"a{mark}b"}]
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [(b"\xff\xfe", "not UTF-8"), (b"{", "not JSON"), (b"[1]", "not a JSON object"), (b"", "not JSON")],
+)
+def test_a_bad_line_is_told_by_its_number(line: bytes, problem: str) -> None:
+    with pytest.raises(BadLineError, match=f"line 2 is {problem}"):
+        list(read_lines(b'{"a": 1}\n' + line + b'\n{"b": 2}\n'))
+
+
+@pytest.mark.parametrize("room", [0, 1, 10, 29, 4096])
+def test_on_a_full_disk_nothing_is_added_and_it_is_said(
+    tmp_path: Path, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log.jsonl"
+    add(path, {"first": 1})
+    before, real, left = path.read_bytes(), os.write, room
+
+    def full(descriptor: int, content: Any) -> int:
+        nonlocal left
+        if left == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written = real(descriptor, bytes(content)[:left])
+        left -= written
+        return written
+
+    monkeypatch.setattr(files.os, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        add(path, {"second": "x" * 5000})
+    assert path.read_bytes() == before
+
+
+def test_short_writes_are_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.write
+    monkeypatch.setattr(files.os, "write", lambda descriptor, content: real(descriptor, bytes(content)[:3]))
+    add(tmp_path / "log.jsonl", {"long": "enough"})
+    assert held_by(tmp_path / "log.jsonl") == [{"long": "enough"}]
+
+
+def test_a_holder_that_does_not_let_go_is_told_and_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    add(path, {"first": 1})
+    with path.open() as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(TimeoutError, match=r"another process has held it for 0\.1 seconds"):
+            add(path, {"second": 2}, seconds=0.1)
+    add(path, {"second": 2}, seconds=0.1)
+    assert held_by(path) == [{"first": 1}, {"second": 2}]
+
+
+def test_every_new_folder_and_the_new_file_are_entered_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(files, "sync_folder", synced.append)
+    add(tmp_path / "a" / "b" / "log.jsonl", {})
+    assert set(synced) == {tmp_path, tmp_path / "a", tmp_path / "a" / "b"}
+
+
+MISFITS: dict[str, Callable[[Path], object]] = {"pipe": os.mkfifo, "folder": os.mkdir}
+
+
+@pytest.mark.parametrize("make", MISFITS.values(), ids=MISFITS)
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path, make: Callable[[Path], object]) -> None:
+    make(tmp_path / "log.jsonl")
+    began = time.monotonic()
+    for ask in (require_appendable, lambda path: add(path, {})):
+        with pytest.raises(OSError, match=r"regular file|directory"):
+            ask(tmp_path / "log.jsonl")
+    assert time.monotonic() - began < files.LOCK_SECONDS
+
+
+def test_asking_whether_there_is_room_leaves_nothing_behind(tmp_path: Path) -> None:
+    require_writable(tmp_path / "new")
+    require_appendable(tmp_path / "log.jsonl")
+    assert {path.name for path in tmp_path.rglob("*")} == {"new", "log.jsonl"}
+    assert (tmp_path / "log.jsonl").read_bytes() == b""
+
+
+def test_too_little_room_is_found_before_it_is_needed(tmp_path: Path) -> None:
+    code = (
+        "import resource, sys; from pathlib import Path; from wealtharena.files import require_writable\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); require_writable(Path(sys.argv[1]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "File too large" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 1000
