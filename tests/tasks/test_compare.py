@@ -9,6 +9,7 @@ from tests.evaluation.test_leaderboard import run_dir
 from tests.registry import shelf
 from wealtharena.config import compose
 from wealtharena.errors import ConfigError
+from wealtharena.evaluation import records
 from wealtharena.tasks import compare
 from wealtharena.tasks.multirun import Leaderboard, shared_overrides
 
@@ -99,7 +100,8 @@ def test_a_multirun_ends_with_its_leaderboard(here):
 def test_a_multirun_without_results_ends_quietly(here, caplog):
     (here / "empty").mkdir()
     Leaderboard().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(here / "empty")}}}))
-    assert "no leaderboard" in caplog.text
+    assert caplog.text == ""
+    assert not list((here / "empty").iterdir())
 
 
 def test_the_registry_is_compared_by_what_its_checkpoints_say(here, monkeypatch):
@@ -143,3 +145,44 @@ def test_an_unproven_group_changes_nothing_in_the_registry(here):
     shelf.save(store, "r0")
     compare.run(spec("compare.runs=[runs]", "evaluation.verdict.implausible=50"))
     assert [row["version"] for row in store.list_checkpoints(shelf.AGENT)] == ["r0"]
+
+
+def test_a_multirun_and_the_registry_give_the_same_runs_the_same_row(here):
+    """Same function, same result: what a multirun says of three seeds is what `make compare` says of them later."""
+    store = shelf.ModelCheckpoint(Path("checkpoints"))
+    for seed in range(3):
+        run_dir(here / "multirun" / "x", f"r{seed}", agent=shelf.AGENT, seed=seed, drift=0.001)
+        shelf.save(store, f"r{seed}")
+    rules = spec().evaluation
+    of_multirun = compare.build(records.find([here / "multirun"]), evaluation=rules, ledger=None, seed=0)
+    of_registry = compare.build(compare.from_registry(Path("checkpoints")), evaluation=rules, ledger=None, seed=0)
+    assert of_multirun["rows"] == of_registry["rows"]
+    assert of_registry["rows"][0]["judged"] == "together"
+    assert not any("1 seed;" in reason for reason in of_registry["rows"][0]["verdict"]["reasons"])
+    assert compare.title_of(of_multirun) == compare.title_of(of_registry)
+
+
+def test_boards_that_were_judged_by_other_rules_say_so_in_their_titles(here):
+    run_dir(here / "runs", "r0")
+    titles = set()
+    for changes, seed in (
+        ((), 0),
+        ((), 1),
+        (("evaluation.bootstrap_draws=300",), 0),
+        (("evaluation.verdict.confidence=0.9",), 0),
+    ):
+        rules = spec(*changes).evaluation
+        titles.add(
+            compare.title_of(compare.build(records.find([here / "runs"]), evaluation=rules, ledger=None, seed=seed))
+        )
+    assert len(titles) == 4
+
+
+def test_without_its_run_directories_a_group_is_judged_apart_and_says_so(here, capsys):
+    for seed in range(3):
+        run_dir(here / "runs", f"r{seed}", seed=seed, drift=0.004, paths=False)
+    compare.run(spec("compare.runs=[runs]"))
+    (board,) = boards(here)
+    (row,) = json.loads(board.read_text())["rows"]
+    assert (row["judged"], row["intervals"]["sharpe"], row["verdict"]["status"]) == ("apart", [None, None], "unproven")
+    assert "each run by itself" in capsys.readouterr().out

@@ -14,7 +14,7 @@ from wealtharena.config.specs.runs import EvaluationSpec
 from wealtharena.envs.trajectory import Trajectory
 from wealtharena.errors import CheckpointError
 from wealtharena.evaluation import comparison, tables
-from wealtharena.evaluation.bootstrap import interquartile_mean, stratified_interval
+from wealtharena.evaluation.bootstrap import interquartile_mean
 from wealtharena.evaluation.evaluate import Facts, judge, median_index
 from wealtharena.evaluation.ledger import Ledger, Window
 from wealtharena.evaluation.ranking import WEIGHTS, composite
@@ -58,8 +58,9 @@ def build(
 ) -> dict[str, Any]:
     """Return the leaderboard as JSON types: `rows` best first, failed runs after them, `weights`, `generated_at`.
 
-    A row is `agent, asset, algo, seeds[], middle_run, metrics{}` (interquartile mean over seeds), `spread{}, intervals{sharpe},
-    comparison{}` against the baseline of the verdict, `comparisons{}` against all, `composite, rank, ranks{}, verdict{},
+    A row is `agent, asset, algo, seeds[], middle_run, metrics{}` (interquartile mean over seeds), `spread{}, judged`
+    (together, or apart: each run by itself), `intervals{sharpe}` (over bars and seeds; null where the paths are not at hand),
+    `comparison{}` against the baseline of the verdict, `comparisons{}` against all, `composite, rank, ranks{}, verdict{},
     status, simulated, source, window, run_ids[], config_hash`.
     """
     groups = group(runs)
@@ -149,11 +150,11 @@ def row(
         "spread": {name: _range([_number(run.test.get(name)) for run in found.runs]) for name in SPREAD},
     }
     if paths is None or judged_together(found):
-        interval = stratified_interval(np.nan_to_num(ratios), rng=rng, draws=evaluation.bootstrap_draws)
         blocks = [run.block("comparison") for run in found.runs]
         hardest = newest.evidence.get("beats") or evaluation.verdict.beats[0]
         return line | {
-            "intervals": {"sharpe": [interval.low, interval.high]},
+            "judged": "together" if judged_together(found) or len(found.runs) == 1 else "apart",
+            "intervals": {"sharpe": [None, None]},
             "comparison": dict(blocks[-1].get(hardest) or {}) if len(blocks) == 1 else {},
             "comparisons": dict(blocks[-1]) if len(blocks) == 1 else {},
             "verdict": from_records(found, ledger),
@@ -168,6 +169,7 @@ def row(
     )
     compared = {name: entry.to_json() for name, entry in judged.comparisons.items()}
     return line | {
+        "judged": "together",
         "intervals": {"sharpe": [interval.low, interval.high]},
         "comparison": compared.get(judged.verdict.evidence.beats, {}),
         "comparisons": compared,

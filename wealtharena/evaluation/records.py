@@ -100,6 +100,13 @@ def find(places: Iterable[str | Path]) -> tuple[RunResult, ...]:
     return tuple(sorted(found.values(), key=lambda run: (str(run.content.get("started_at") or ""), str(run.folder))))
 
 
+def by_id(places: Iterable[Path]) -> dict[str, RunResult]:
+    """Return the runs below the given folders by their id; of two directories with one id the newer record counts."""
+    found = [run for place in places if place.is_dir() for run in _below(place)]
+    ordered = sorted(found, key=lambda run: (str(run.content.get("started_at") or ""), str(run.folder)))
+    return {run.run_id: run for run in ordered if run.status == "completed"}
+
+
 def _below(root: Path) -> Iterable[RunResult]:
     if (root / RUN_FILE).exists() or (root / ".hydra").is_dir():
         yield read(root)

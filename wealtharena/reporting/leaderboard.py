@@ -35,7 +35,7 @@ def render(leaderboard: Mapping[str, Any]) -> str:
     failed = [row for row in rows if _failed(row)]
     body = (
         f"{_banner(ranked)}{_head(leaderboard, rows)}<main>"
-        f"{_ranking(ranked)}{_reasons(ranked)}{_failures(failed)}{_method(leaderboard, ranked)}</main>"
+        f"{_ranking(leaderboard, ranked)}{_reasons(ranked)}{_failures(failed)}{_method(leaderboard, ranked)}</main>"
     )
     return page(title="WealthArena leaderboard", body=body)
 
@@ -65,7 +65,7 @@ def _head(leaderboard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> 
     )
 
 
-def _ranking(rows: Sequence[Mapping[str, Any]]) -> str:
+def _ranking(leaderboard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows:
         return "<p>No run finished, so there is nothing to rank.</p>"
     rivals = {str(((row.get("verdict") or {}).get("evidence") or {}).get("beats") or "buy_and_hold") for row in rows}
@@ -92,7 +92,19 @@ def _ranking(rows: Sequence[Mapping[str, Any]]) -> str:
             ]
         )
     head = ["", "Agent", "Verdict", "Composite", "Sharpe", escape(rival), "", *(MEASURES[key].label for key in rest)]
-    return tables.table(head, lines, css="board") + '<p class="soft">Small figures are 95 % intervals.</p>'
+    note = "Small figures are 95 % intervals over bars and seeds; where there is none the paths were not at hand."
+    return tables.table(head, lines, css="board") + f'<p class="soft">{note}{_rules(leaderboard)}</p>'
+
+
+def _rules(leaderboard: Mapping[str, Any]) -> str:
+    """Return by what the rows were judged, so that two pages that differ say in what."""
+    rules = leaderboard.get("judged_by") or {}
+    if not rules:
+        return ""
+    rivals = ", ".join(name_of(str(name)).lower() for name in rules["beats"])
+    return escape(
+        f" Judged with {rules['draws']:,} draws at {rules['confidence']:.0%} against {rivals}, seed {rules['seed']}."
+    )
 
 
 def _who(row: Mapping[str, Any]) -> str:

@@ -23,7 +23,7 @@ from wealtharena.registry.checkpoints import ModelCheckpoint
 from wealtharena.registry.names import agents_by_asset
 from wealtharena.reporting import leaderboard as page
 from wealtharena.tasks.console import relative, screen
-from wealtharena.tasks.endorse import endorse
+from wealtharena.tasks.endorse import SUFFIX, endorse
 from wealtharena.tasks.pages import drawn
 from wealtharena.tasks.record import RunContext, recorded
 
@@ -32,9 +32,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 BOARD = "leaderboard.json"
+RUN_PLACES = (Path("outputs"), Path("multirun"))  # where conf/config.yaml puts run directories
 WIDTH = 140  # of the table where no terminal says how wide it is
 REPORT = Path("master_comparison", "comparison_report.json")
 _STYLE = {"promotable": "bold green", "unproven": "bold yellow", "rejected": "bold red"}
+_JUDGED = {"apart": " [dim](each run by itself)[/]"}
 _SHOWN = (("annual_return", "{:+.1%}"), ("sharpe", "{:+.2f}"), ("max_drawdown", "{:.1%}"), ("win_rate", "{:.1%}"))
 
 
@@ -89,16 +91,37 @@ def build(
     runs: Sequence[records.RunResult], *, evaluation: EvaluationSpec, ledger: Ledger | None, seed: int
 ) -> dict[str, Any]:
     """Return the leaderboard of `runs`, the same for the same seed."""
-    return leaderboard.build(runs, evaluation=evaluation, ledger=ledger, rng=stream(seed, "leaderboard"))
+    board = leaderboard.build(runs, evaluation=evaluation, ledger=ledger, rng=stream(seed, "leaderboard"))
+    rules = evaluation.verdict
+    return board | {
+        "judged_by": {
+            "draws": evaluation.bootstrap_draws,
+            "confidence": rules.confidence,
+            "beats": list(rules.beats),
+            "seed": seed,
+        }
+    }
 
 
-def from_registry(root: Path) -> tuple[records.RunResult, ...]:
-    """Return the registry's checkpoints as finished runs, oldest first; raises ConfigError where there are none."""
-    found = []
+def from_registry(root: Path, *, places: Sequence[Path] = RUN_PLACES) -> tuple[records.RunResult, ...]:
+    """Return the runs of the registry's checkpoints, oldest first; raises ConfigError where there are none.
+
+    A run whose directory is still in `places` is read from there, paths and all, so that it is judged exactly as the
+    multirun that made it judged it; of others the registry knows what they said of themselves. A group's own version is
+    no run.
+    """
+    found: list[records.RunResult] = []
+    known = records.by_id(places)
     store = ModelCheckpoint(root)
-    for agent in sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []:
+    folders = [path.name for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
+    for agent in sorted(name for name in folders if not name.startswith(".")):
         for listed in reversed(store.list_checkpoints(agent)):
             folder = Path(str(listed["model_path"]))
+            if folder.name.endswith(SUFFIX):
+                continue
+            if folder.name in known:
+                found.append(known[folder.name])
+                continue
             if "error" in listed:
                 content: dict[str, Any] = {"status": "failed", "agent": agent, "error": {"message": listed["error"]}}
             else:
@@ -158,16 +181,25 @@ def _standing(row: Mapping[str, Any]) -> tuple[bool, int, int, str]:
 
 def table(board: Mapping[str, Any]) -> Table:
     """Return the leaderboard for the terminal."""
-    found = Table(title="Leaderboard", title_justify="left", title_style="bold", box=None, pad_edge=False)
+    found = Table(title=title_of(board), title_justify="left", title_style="bold", box=None, pad_edge=False)
     for heading in ("#", "agent", "algo", "seeds", "composite"):
         found.add_column(heading, justify="left" if heading in ("agent", "algo") else "right")
     for name, _ in _SHOWN:
         found.add_column(name.replace("_", " "), justify="right")
-    found.add_column("Sharpe, 95 %", justify="right")
+    found.add_column("Sharpe, 95 % over bars and seeds", justify="right")
     found.add_column("verdict")
     for row in board["rows"]:
         found.add_row(*_cells(row))
     return found
+
+
+def title_of(board: Mapping[str, Any]) -> str:
+    """Return the table's title: by which rules it was judged, so that two tables that differ say in what."""
+    rules = board.get("judged_by") or {}
+    if not rules:
+        return "Leaderboard"
+    rivals = ", ".join(rules["beats"])
+    return f"Leaderboard: {rules['draws']:,} draws, {rules['confidence']:.0%} against {rivals}, seed {rules['seed']}"
 
 
 def _cells(row: Mapping[str, Any]) -> Iterable[str]:
@@ -191,7 +223,7 @@ def _cells(row: Mapping[str, Any]) -> Iterable[str]:
         _number(row["composite"], "{:.2f}"),
         *(_number(row["metrics"].get(name), form) for name, form in _SHOWN),
         "-" if None in bounds else " to ".join(_number(bound, "{:+.2f}") for bound in bounds),
-        f"[{_STYLE[status]}]{status}[/]",
+        f"[{_STYLE[status]}]{status}[/]{_JUDGED.get(str(row.get('judged')), '')}",
     ]
 
 
