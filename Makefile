@@ -47,7 +47,7 @@ venv: $(VENV)/.stamp-dev ## create .venv with everything a developer needs
 
 # --- running
 
-.PHONY: run train train-all collect backtest compare audit deploy serve sweep dashboard results
+.PHONY: run train train-all collect backtest compare inspect audit deploy serve sweep dashboard results
 run: $(VENV)/.stamp-run ## train, select, backtest and report: currency pairs with PPO, or ARGS
 	$(RUN) $(or $(ARGS),asset=forex algo=ppo)
 
@@ -65,6 +65,9 @@ backtest: $(VENV)/.stamp-run ## task=backtest: play checkpoints against the mark
 
 compare: $(VENV)/.stamp-run ## task=compare: leaderboard and verdict over runs
 	$(RUN) task=compare $(ARGS)
+
+inspect: $(VENV)/.stamp-run ## task=inspect: what is read from a file and what is made of it: ARGS="data=files data.path=..."
+	$(RUN) task=inspect $(ARGS)
 
 audit: $(VENV)/.stamp-run ## task=audit: look for look-ahead
 	$(RUN) task=audit $(ARGS)

@@ -26,6 +26,7 @@ examples
   {program} asset=crypto algo=ppo
   {program} asset=forex data=ecb train.env_steps=500000 seed=1
   {program} asset=crypto data=files data.path=bars.parquet
+  {program} task=inspect asset=crypto data=files data.path=bars.csv    what a file's bars are taken for
   {program} -m asset=stocks,forex,crypto,etf,commodities seed=0,1,2    one job for each combination
 
 flags

@@ -61,12 +61,20 @@ def load(asset: AssetSpec, data: DataSpec, *, seed: int) -> Panel:
 
 
 def _fresh(source: str, asset: AssetSpec, data: DataSpec, *, seed: int, reasons: tuple[str, ...]) -> Panel:
-    origin = make_provider(source, asset, data, seed=seed)
+    return panel_of(make_provider(source, asset, data, seed=seed), asset, data, reasons=reasons)
+
+
+def panel_of(origin: Provider, asset: AssetSpec, data: DataSpec, *, reasons: tuple[str, ...] = ()) -> Panel:
+    """Return the panel of what a provider has of the request; `reasons` are notes on why it was asked.
+
+    Raises:
+        DataError: see `fetch_all` and `align`.
+    """
     symbols, chosen = wanted_symbols(origin, asset, data)
     bars, lacking = fetch_all(origin, symbols, asset, data)
     simulated = any(is_simulated(name) for name in {item.provider for item in bars})
     notes = (*reasons, *origin.notes(), *chosen, *lacking, *asset_notes(asset, symbols, simulated=simulated))
-    panel = align(bars, asset, data, source=source, simulated=simulated, notes=notes)
+    panel = align(bars, asset, data, source=origin.name, simulated=simulated, notes=notes)
     panel = macro.join(panel, data) if data.macro.series else panel
     return _tested(panel, data)
 
@@ -154,7 +162,10 @@ def fetch_all(
     findings: list[Finding] = []
     for symbol in symbols:
         try:
-            bars, judged = clean(origin.fetch(symbol, data.start, data.end, data.interval), asset, data)
+            fetched = origin.fetch(symbol, data.start, data.end, data.interval)
+            bars, judged = clean(fetched, asset, data)
+            if origin.name == "files":
+                _check_repaired(bars.symbol, len(fetched.table), judged, data)
             found.append(bars)
             findings.extend(judged)
         except RefusalError:
@@ -175,6 +186,20 @@ def fetch_all(
     note = f"{origin.name} lacks {lacking}: {failures[0].cause}"
     logger.warning("data: %s", note)
     return found, (*notes, note)
+
+
+def _check_repaired(symbol: str, rows: int, findings: Sequence[Finding], data: DataSpec) -> None:
+    """Raise DataError where more of a file's rows had to be repaired or left out than `data.max_repaired_share`."""
+    from wealtharena.data.quality.report import repaired_rows
+
+    causes = repaired_rows(findings)
+    total = sum(causes.values())
+    if total > data.max_repaired_share * rows:
+        listed = ", ".join(f"{count} {kind}" for kind, count in causes.items())
+        raise DataError(
+            f"{symbol}: {total} of {rows} rows would have to be repaired or left out ({listed})",
+            hint="correct the file, or raise data.max_repaired_share",
+        )
 
 
 def clean(fetched: RawBars | Bars, asset: AssetSpec, data: DataSpec) -> tuple[Bars, tuple[Finding, ...]]:

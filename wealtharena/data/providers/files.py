@@ -88,7 +88,8 @@ class Provider(provider.Provider):
 
     def notes(self) -> tuple[str, ...]:
         """Return what a report must say about this source."""
-        return (f"bars come from the file {self._file}", *self.content().notes())
+        content = self.content()
+        return (f"bars come from the file {self._file}{content.summary()}", *content.notes())
 
     def content(self) -> Content:
         """Return what the file holds and what was settled about it; it is read at the first call."""
@@ -129,6 +130,33 @@ class Content:
             if name in self.tables:
                 return name
         return self.stand_ins.get(canonical_symbol(symbol, self._market))
+
+    def summary(self) -> str:
+        """Return in brackets what was settled of the first file, and how many more there are; nothing for a table."""
+        settled = self.reading.settled
+        facts = [f"{topic}: {answer}" for topic, answer in settled[0].facts if topic not in ("passed over", "symbol")]
+        more = f", and {len(settled) - 1} more" if len(settled) > 1 else ""
+        return f" ({'; '.join(facts)}{more})" if facts else ""
+
+    def meanings(self) -> tuple[tuple[str, str], ...]:
+        """Return what the figures mean: volume's unit, adjustment, currency, and symbols under another name."""
+        volumes: dict[str, list[str]] = {}
+        for name, answer in self.volumes.items():
+            volumes.setdefault(f"{answer.value} ({answer.words})", []).append(name)
+        money: dict[str, list[str]] = {}
+        for name, quote in self.quotes.items():
+            unit = quote.currency if quote.scale == 1.0 else f"hundredths of {quote.currency}"
+            money.setdefault(unit, []).append(name)
+        renamed = [f"{name} as {symbol}" for name, symbol in self.names.items() if name != symbol]
+        facts = [
+            ("volume counts", unit if len(volumes) == 1 else f"{_some(names)}: {unit}")
+            for unit, names in volumes.items()
+        ]
+        facts.append(("adjustment", f"{self.adjustment.value} ({self.adjustment.words})"))
+        facts += [
+            ("quoted in", unit if len(money) == 1 else f"{unit}: {_some(names)}") for unit, names in money.items()
+        ]
+        return (*facts, *((("renamed", _some(renamed)),) if renamed else ()))
 
     def notes(self) -> tuple[str, ...]:
         """Return every sentence that a report must carry on what was settled."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ import pandas as pd
 
 from wealtharena.config.specs.data import Action, QualitySpec
 from wealtharena.data import intervals
-from wealtharena.data.bars import RawBars
+from wealtharena.data.bars import PRICE_COLUMNS, RawBars
 from wealtharena.files import jsonable
 
 FIELDS: Final = ("open", "high", "low", "close", "volume", "dividend", "split", "tradable")
@@ -112,6 +112,24 @@ class QualityReport:
     def summary(self) -> str:
         """Return one line for the console, such as `2 duplicates repaired, 1 spikes dropped`; empty if clean."""
         return summary_of(self.to_dict())
+
+
+def repaired_rows(findings: Sequence[Finding]) -> dict[str, int]:
+    """Return how many rows were left out or given another price, by cause; what only lost its fill does not count.
+
+    Bars that were not over yet, another listing's bars and splits are no faults of a file.
+    """
+    found: dict[str, int] = {}
+    for item in findings:
+        if item.kind in ("unfinished_bar", "ticker_reuse", "splits") or item.action not in ("repair", "drop"):
+            continue
+        changes = item.changes
+        gone = int((changes["field"] == "row").sum())
+        priced = changes["field"].isin(PRICE_COLUMNS) & changes["after"].astype(np.float64).notna()
+        rows = gone + int(changes["timestamp"][priced].nunique())
+        if rows:
+            found[item.kind] = found.get(item.kind, 0) + rows
+    return found
 
 
 def summary_of(report: Mapping[str, Any]) -> str:

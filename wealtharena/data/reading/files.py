@@ -149,7 +149,8 @@ def _tables(
         table.insert(0, "timestamp", bar_times(own, dated=dated, zone=zone, weekdays=weekdays, where=where))
         there = table[[c for c in ("open", "high", "low", "close") if c in table]].notna().any(axis=1)
         empty += int((~there).sum())
-        tables[name] = table
+        cash = table[[c for c in ("dividend", "split") if c in table]].fillna(0).ne(0).any(axis=1)
+        tables[name] = table[there | cash].reset_index(drop=True)
     if empty:
         ledger.note(f"{empty} rows hold no price; they are no bars")
     shown = {(intervals.spacing(table["timestamp"]) or _NONE).interval or "?" for table in tables.values()}

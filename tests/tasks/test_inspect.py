@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.data.reading import honest
+from wealtharena import config
+from wealtharena.reporting import inspection
+from wealtharena.tasks import inspect
+
+
+def test_it_prints_what_was_settled_and_draws_every_symbol(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    frame = honest.honest_bars(bars=60)
+    frame.loc[10, "close"] = None  # a fault that must be counted
+    honest.TEXT["semicolon, decimal comma"](frame, honest.SPELLINGS["dotted"](frame["timestamp"]), tmp_path / "b.csv")
+    spec = config.compose(["task=inspect", "asset=crypto", "data=files", "data.path=b.csv"])
+    assert inspect.run(spec) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    for words in ("separator semicolon", "decimal mark comma", "stamps text, day or month first", "interval 1d",
+                  "volume counts units", "quoted in USD", "missing_values: 1 rows of 1 symbols"):  # fmt: skip
+        assert words in said
+    page = next(tmp_path.rglob("inspection.html")).read_text()
+    assert page.count("<figure>") == 2
+    assert "semicolon" in page
+    assert "NaN" not in page
+
+
+def test_symbols_and_file_names_are_escaped_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    frame = honest.honest_bars(bars=30)
+    frame.assign(symbol=frame["symbol"].replace("ETH-USD", "<b>X")).to_csv("a<i>.csv", index=False)
+    spec = config.compose(["task=inspect", "asset=crypto", "data=files", "data.path='a<i>.csv'"])
+    assert inspect.run(spec) == 0
+    page = next(tmp_path.rglob("inspection.html")).read_text()
+    assert "<b>X" not in page
+    assert "a<i>" not in page
+
+
+def test_simulated_bars_are_inspected_too_and_stamped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    spec = config.compose(["task=inspect", "data=simulated", "data.simulator.bars=60", "universe.max_symbols=2"])
+    assert inspect.run(spec) == 0
+    assert "SIMULATED DATA" in next(tmp_path.rglob("inspection.html")).read_text()
+    assert inspection.DRAWN > 2
