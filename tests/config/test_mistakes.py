@@ -109,3 +109,18 @@ def test_nearest_ignores_case_and_gives_nothing_for_nonsense() -> None:
     assert nearest("PPO", ["ppo", "sac"]) == ["ppo"]
     assert nearest("zzzz", ["ppo", "sac"]) == []
     assert did_you_mean("zzzz", ["ppo", "sac"]) == "known: ppo, sac"
+
+
+@pytest.mark.parametrize(
+    ("typed", "way_out"),
+    [
+        ("data.start=20240101", "try data.start=2024-01-01"),
+        ("data.symbols=[600519]", "'data.symbols=[\"600519\"]'"),
+        ("data.symbols=[true]", "'data.symbols=[\"TRUE\"]'"),
+    ],
+)
+def test_what_yaml_took_for_something_else_is_answered_with_how_to_write_it(typed: str, way_out: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose([typed])
+    assert way_out in str(caught.value)
+    assert "datetime" not in str(caught.value)

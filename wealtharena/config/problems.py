@@ -37,6 +37,7 @@ _TYPES = {
     "string_type": "text",
     "tuple_type": "a list, such as [a,b]",
     "dict_type": "a mapping, such as {a: 1}",
+    "date_from_datetime_inexact": "a date, such as 2024-12-31",
     "date_from_datetime_parsing": "a date, such as 2024-12-31",
     "date_parsing": "a date, such as 2024-12-31",
     "date_type": "a date, such as 2024-12-31",
@@ -161,11 +162,23 @@ def _problem(key: str, detail: Any, field: FieldInfo | None) -> Problem:
     if kind in ("model_type", "model_attributes_type"):
         return Problem(key, f"{said} stands for several keys", hint=f"set one of them, as {key}.<name>=<value>")
     if kind in _TYPES:
-        return Problem(key, f"{said} must be {_TYPES[kind]}", value)
+        return Problem(key, f"{said} must be {_TYPES[kind]}", value, hint=_as_text(key, value, kind))
     if kind.startswith(("greater_than", "less_than")):
         return Problem(key, f"{said} must be {_range(field, detail)}", value)
     message = detail["msg"].removeprefix("Value error, ")
     return Problem(key, f"{said}: {message[:1].lower()}{message[1:]}", value)
+
+
+def _as_text(key: str, value: Any, kind: str) -> str:
+    """Return how to write what YAML took for a number or a truth value: a date of digits, a symbol such as 600519."""
+    digits = str(value)
+    if kind.startswith("date") and len(digits) == 8 and digits.isdigit():
+        return f"try {key}={digits[:4]}-{digits[4:6]}-{digits[6:]}"
+    parent, _, place = key.rpartition(".")
+    if kind != "string_type" or not place.isdigit() or isinstance(value, list | dict):
+        return ""
+    written = {True: "TRUE", False: "FALSE"}.get(value, literal(value)) if isinstance(value, bool) else literal(value)
+    return f"put it in quotes of its own, as in '{parent}=[\"{written}\"]'"
 
 
 def _range(field: FieldInfo | None, detail: Any) -> str:

@@ -87,6 +87,10 @@ def columns_by_role(frame: pd.DataFrame, ledger: Ledger) -> dict[str, list[tuple
             f"{ledger.name} has no column for {' and '.join(missing)}; it has {', '.join(map(str, frame.columns))}",
             hint="name them timestamp, symbol, open, high, low, close, volume",
         )
+    volumes = {"volume", "base_volume", "quote_volume"} & set(found)
+    lacking = [role for role in ("open", "high", "low") if role not in found] + ([] if volumes else ["volume"])
+    if lacking:
+        ledger.note(f"the file has no column for {', '.join(lacking)}")
     if passed:
         ledger.settle("passed over", ", ".join(passed))
     return found

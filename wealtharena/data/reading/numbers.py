@@ -15,7 +15,7 @@ from wealtharena.errors import DataError
 FloatArray = npt.NDArray[np.float64]
 _ABSENT: Final = ("", "nan", "na", "n/a", "#n/a", "<na>", "null", "none", "-", "--")
 _PLAIN: Final = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-_SIZES: Final = {"K": 1e3, "M": 1e6, "B": 1e9}
+_SIZES: Final = {"K": 3, "M": 6, "B": 9}  # powers of ten
 
 
 def to_numbers(columns: Mapping[str, pd.Series], ledger: Ledger) -> dict[str, pd.Series]:
@@ -98,11 +98,9 @@ def _parse(text: pd.Series, mark: str, name: str, where: str) -> FloatArray:
         clean = clean.where(~grouped, clean.str.replace(rf"[{thousands}' \u00a0\u202f]", "", regex=True))
     if mark == ",":
         clean = clean.where(clean.str.contains(".", regex=False), clean.str.replace(",", ".", regex=False))
-    factor: FloatArray = np.ones(len(clean))
     if name.endswith("volume") and clean.str.fullmatch(r"[\d.]+[KMBkmb]").any():
-        letter = clean.str.extract(r"([KMBkmb])$")[0].str.upper()
-        factor = np.asarray(letter.map(_SIZES).fillna(1.0), dtype=np.float64)
-        clean = clean.str.replace(r"[KMBkmb]$", "", regex=True)
+        for letter, power in _SIZES.items():
+            clean = clean.str.replace(rf"(?i){letter}$", f"e{power}", regex=True)  # exact, unlike a product
     cells = pa.array(clean.to_numpy(dtype=object), type=pa.string())
     good = pc.match_substring_regex(cells, _PLAIN)
     absent = pc.is_in(pc.utf8_lower(cells), value_set=pa.array(_ABSENT))
@@ -113,4 +111,4 @@ def _parse(text: pd.Series, mark: str, name: str, where: str) -> FloatArray:
             f"{where}: {name} in row {row + 1} is {text.iloc[row]!r}, not a number", hint="correct the file"
         )
     numbers = pc.cast(pc.if_else(good, cells, None), pa.float64()).to_numpy(zero_copy_only=False)
-    return np.asarray(numbers, dtype=np.float64) * factor
+    return np.asarray(numbers, dtype=np.float64)
