@@ -33,6 +33,7 @@ _FORMS: Final = {
 }
 _UNITS: Final = (("s", 10**9), ("ms", 10**6), ("us", 10**3), ("ns", 1))  # unit, nanoseconds
 _EARLIEST, _LATEST = 10**17, 4_260_000_000 * 10**9  # 1973 to 2104 in ns: where one unit's stamps end, the next begin
+_OLDEST: Final = -5_364_662_400 * 10**9  # 1800 in ns
 _DAY_NS: Final = 86_400 * 10**9
 _HINT: Final = "write them like 2024-01-31 or 2024-01-31T15:00:00Z"
 
@@ -141,6 +142,9 @@ def _numeric(numbers: npt.NDArray[np.float64], cells: pd.Series, where: str) -> 
         if only is None or (np.abs(whole[odd]) >= _EARLIEST // only).any() or odd.mean() > 0.9:
             row = int(np.flatnonzero(odd)[0])
             raise DataError(f"{where}: {cells.iloc[row]} in row {row + 1} is no date and no epoch", hint=_HINT)
+        if (whole[odd] < _OLDEST // only).any():
+            row = int(np.flatnonzero(whole < _OLDEST // only)[0])
+            raise DataError(f"{where}: {cells.iloc[row]} in row {row + 1} lies before 1800", hint=_HINT)
         instants[odd] = whole[odd] * only
     form = "epochs in " + " and ".join(unit for unit, _ in _UNITS if unit in known)
     return Stamps(instants, instants, True, False, form)
