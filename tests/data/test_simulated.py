@@ -7,6 +7,7 @@ import pytest
 from tests.data.specs import compose
 from wealtharena.config.specs.data import SimulatorSpec
 from wealtharena.data import SimulatedMarket, load, simulate_market
+from wealtharena.data.providers.simulated import Provider
 from wealtharena.errors import DataError
 
 SYMBOLS = tuple(f"S{i}" for i in range(10))
@@ -177,3 +178,17 @@ def test_specs_carry_the_dates_that_they_were_calibrated_on() -> None:
     for asset in ("stocks", "forex", "crypto", "etf", "commodities"):
         simulator: SimulatorSpec = compose([f"asset={asset}"]).data.simulator
         assert " to 20" in simulator.calibrated_on
+
+
+@pytest.mark.parametrize("asset", ["stocks", "forex", "crypto", "etf", "commodities"])
+def test_the_default_market_is_an_ordinary_one_of_its_class(asset: str) -> None:
+    spec = compose([f"asset={asset}", "data=simulated"])
+
+    def growth(seed: int | None) -> float:
+        changed = {} if seed is None else {"seed": seed}
+        simulator = spec.data.simulator.model_copy(update=changed)
+        market = Provider(spec.data.model_copy(update={"simulator": simulator}), spec.asset).market()
+        return float((market.close[-1] / market.close[0]).mean())
+
+    others = [growth(seed) for seed in range(15)]
+    assert np.quantile(others, 0.25) < growth(None) < np.quantile(others, 0.75)
