@@ -269,6 +269,8 @@ def repeat_overrides(panel: Panel, data: DataSpec) -> str:
     parts = [f"data={panel.source}"]
     if data.path is not None and panel.source == "files":
         parts.append(f"data.path={data.path}")
+        parts += [f"data.volume_unit={data.volume_unit}"] if data.volume_unit != "auto" else []
+        parts += [f"data.adjusted={data.adjusted}"] if data.adjusted != "auto" else []
     if panel.source == "store" and data.root != "data":
         parts.append(f"data.root={data.root}")
     if not is_simulated(panel.source):

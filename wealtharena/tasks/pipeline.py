@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from wealtharena import data, features
 from wealtharena.config import config_hash
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data.panel import Panel
+from wealtharena.data.reading import units
 from wealtharena.errors import DataError
 from wealtharena.evaluation import firewall
 from wealtharena.evaluation.splits import Fold, make_folds
@@ -59,7 +62,7 @@ def prepare(spec: ExperimentSpec) -> Prepared:
         sealed=firewall.seal(computed, folds),
         about=describe(panel),
         fill=resolved_fill(spec, panel),
-        notes=notes(spec, panel),
+        notes=(*notes(spec, panel), *untrained(panel, folds)),
         repeat=data.repeat_overrides(panel, spec.data),
     )
 
@@ -125,10 +128,25 @@ def resolved_fill(spec: ExperimentSpec, panel: Panel) -> str:
     return "next_close" if panel.open is None else "next_open"
 
 
+def untrained(panel: Panel, folds: Sequence[Fold]) -> tuple[str, ...]:
+    """Return a note on symbols that have bars in a test window and none in the training before it."""
+    there = np.isfinite(panel.close)
+    missing: set[str] = set()
+    for fold in folds:
+        seen, asked = (
+            np.any([there[piece.start : piece.stop].any(axis=0) for piece in pieces], axis=0)
+            for pieces in (fold.train, fold.test)
+        )
+        missing |= {symbol for symbol, unseen in zip(panel.symbols, asked & ~seen, strict=True) if unseen}
+    listed = ", ".join(symbol for symbol in panel.symbols if symbol in missing)
+    return (f"The agent was never trained on {listed}: no bar of it lies in the training window.",) if missing else ()
+
+
 def notes(spec: ExperimentSpec, panel: Panel) -> tuple[str, ...]:
     """Return what a reader must be told about the data before believing a figure."""
     found = [*panel.notes]
-    if spec.asset.market in ("stocks", "etf") and not panel.has_dividends and not panel.simulated:
+    contained = units.CONTAINED in panel.notes
+    if spec.asset.market in ("stocks", "etf") and not (panel.has_dividends or contained or panel.simulated):
         found.append("The source has no dividends: returns of shares and funds are understated, the benchmark's too.")
     if spec.asset.instrument.rolls == "unadjusted" and not panel.simulated:
         found.append(

@@ -12,8 +12,10 @@ import pytest
 
 from tests.data.reading import honest
 from tests.data.specs import compose, with_data
-from wealtharena.data import Panel, calendars, intervals, load
+from wealtharena.data import Panel, calendars, intervals, load, repeat_overrides
 from wealtharena.errors import DataError
+from wealtharena.evaluation.splits import make_folds
+from wealtharena.tasks import pipeline
 
 Shares = Callable[..., pd.DataFrame]
 
@@ -121,6 +123,8 @@ def test_dividends_that_the_prices_contain_are_not_paid_again(tmp_path: Path) ->
     assert any("contain the dividends" in note for note in adjusted.notes)
     traded = _load(_with_dividends(contained=False), tmp_path / "traded.csv")
     assert traded.dividends.sum() > 10
+    spec = with_data(compose(["data=files", "asset=etf"]), path=str(tmp_path / "history.csv"))
+    assert not any("returns of shares and funds are understated" in note for note in pipeline.notes(spec, adjusted))
     said = _load(_with_dividends(contained=True), tmp_path / "history.csv", adjusted="splits")
     assert said.dividends.sum() > 10
 
@@ -284,3 +288,27 @@ def test_splits_that_the_prices_show_are_applied(tmp_path: Path) -> None:
     closes = [_load(f, tmp_path / f"{i}.csv").close[:, 0] for i, f in enumerate((raw, done))]
     np.testing.assert_allclose(closes[0], frame["close"], rtol=1e-9)
     np.testing.assert_allclose(closes[1], frame["close"], rtol=1e-9)
+
+
+def test_a_symbol_that_only_the_test_window_has_is_said_to_be_untrained(tmp_path: Path) -> None:
+    early, late = shares("OLD", bars=600), shares("NEW", bars=150, start="2023-04-03")
+    panel = _load(pd.concat([early, late]), tmp_path / "bars.csv")
+    folds = make_folds(compose(["asset=etf"]).split, panel.bars)
+    assert "never trained on NEW:" in " ".join(pipeline.untrained(panel, folds))
+    assert pipeline.untrained(_load(early, tmp_path / "early.csv"), folds) == ()
+
+
+def test_times_of_day_without_a_zone_are_said_to_be_taken_as_utc(tmp_path: Path) -> None:
+    frame = honest.honest_bars(interval="1h")
+    said = []
+    for stamps in (frame["timestamp"].dt.tz_localize(None), frame["timestamp"]):
+        panel = _load(frame.assign(timestamp=stamps), tmp_path / "bars.parquet", "asset=crypto", "data.interval=1h")
+        said.append(any("taken as UTC" in note for note in panel.notes))
+    assert said == [True, False]
+
+
+def test_the_repeating_command_names_what_was_said_of_the_figures(tmp_path: Path) -> None:
+    frame = honest.honest_bars()
+    panel = _load(frame, tmp_path / "bars.csv", "asset=crypto", volume_unit="account")
+    spec = with_data(compose(["data=files", "asset=crypto"]), path="bars.csv", volume_unit="account")
+    assert "data.volume_unit=account" in repeat_overrides(panel, spec.data)

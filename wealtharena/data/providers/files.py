@@ -96,7 +96,7 @@ class Provider(provider.Provider):
         if self._content is None:
             spec = self._spec
             reading = read_path(
-                Path(spec.path or ""),
+                Path(spec.path or "").expanduser(),
                 venue=lambda symbol: venue_of(symbol, self._asset),
                 only_symbol=spec.symbols[0] if spec.symbols and len(spec.symbols) == 1 else None,
                 max_dropped_share=spec.max_repaired_share,
@@ -169,6 +169,7 @@ class Content:
         said += [quote.said for quote in self.quotes.values() if quote.said]
         said += [answer.words for answer in self.volumes.values() if answer.note]
         said += [self.adjustment.words] if self.adjustment.note else []
+        said += [units.CONTAINED] if self.adjustment.value == "all" else []
         return tuple(dict.fromkeys(said))
 
 

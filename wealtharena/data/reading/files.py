@@ -151,6 +151,8 @@ def _tables(
         empty += int((~there).sum())
         cash = table[[c for c in ("dividend", "split") if c in table]].fillna(0).ne(0).any(axis=1)
         tables[name] = table[there | cash].reset_index(drop=True)
+    if not read.zoned and not read.whole_days and not all(vote or vote is None for vote in votes.values()):
+        ledger.note("its times have no zone and are taken as UTC; write an offset if they are of another")
     if empty:
         ledger.note(f"{empty} rows hold no price; they are no bars")
     shown = {(intervals.spacing(table["timestamp"]) or _NONE).interval or "?" for table in tables.values()}

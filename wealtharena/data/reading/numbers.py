@@ -24,7 +24,15 @@ def to_numbers(columns: Mapping[str, pd.Series], ledger: Ledger) -> dict[str, pd
     Raises:
         DataError: a cell is no number, or the file does not show which mark is the decimal one.
     """
-    texts = {name: _text(values) for name, values in columns.items() if not _is_number(values)}
+    written = {name: values for name, values in columns.items() if not _is_number(values)}
+    quick = {name: _quick(values) for name, values in written.items()}
+    if quick and all(numbers is not None for numbers in quick.values()):
+        ledger.settle("decimal mark", "point")
+        return {
+            name: pd.Series(quick[name] if name in quick else values.to_numpy(dtype=np.float64, na_value=np.nan))
+            for name, values in columns.items()
+        }
+    texts = {name: _text(values) for name, values in written.items()}
     mark = _decimal_mark(texts, ledger.name) if texts else "."
     if texts:
         ledger.settle("decimal mark", "comma" if mark == "," else "point")
@@ -42,6 +50,20 @@ def to_numbers(columns: Mapping[str, pd.Series], ledger: Ledger) -> dict[str, pd
 
 def _is_number(values: pd.Series) -> bool:
     return bool(pd.api.types.is_numeric_dtype(values))
+
+
+def _quick(values: pd.Series) -> FloatArray | None:
+    """Return the numbers of a column that is nothing but plain ones and empty cells; None for any other."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not isinstance(values.dtype, pd.StringDtype):
+        return None
+    cells = pa.array(values.array, type=pa.large_string())
+    if not pc.all(pc.match_substring_regex(cells, f"^$|{_PLAIN}")).as_py():
+        return None
+    numbers = pc.cast(pc.if_else(pc.equal(cells, ""), None, cells), pa.float64())
+    return np.asarray(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
 def _text(values: pd.Series) -> pd.Series:

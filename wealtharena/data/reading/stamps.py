@@ -189,8 +189,14 @@ def _days(year: IntArray, month: IntArray, day: IntArray) -> IntArray | None:
 
 def _written(text: pd.Series, codes: IntArray, where: str) -> Stamps:
     """Return times written out: all in one form, with an offset or without."""
-    found = [(form, text.str.extract(pattern)) for form, pattern in _FORMS.items()]
-    form, parts = max(found, key=lambda item: int(item[1]["year"].notna().sum()))
+    form, parts, most = "", pd.DataFrame({"year": [None] * len(text)}), -1
+    for name, pattern in _FORMS.items():
+        read = text.str.extract(pattern)
+        count = int(read["year"].notna().sum())
+        if count > most:
+            form, parts, most = name, read, count
+        if count == len(text):
+            break
     lost = parts["year"].isna().to_numpy()
     if lost.any():
         row = int(np.flatnonzero(lost[codes])[0])

@@ -20,6 +20,9 @@ _SURE: Final = 4.0  # log likelihood ratio from which ex-dates decide; even odds
 _SLIGHT: Final = 0.002  # dividends of less than this share of the price over the whole file change no figure
 
 
+CONTAINED: Final = "prices contain the dividends, which are not paid again"
+
+
 @dataclass(frozen=True)
 class Answer:
     """What was decided, and the words for it; `note` where a report must carry them."""
@@ -120,7 +123,7 @@ def adjustment(tables: Mapping[str, pd.DataFrame], *, setting: str, known: Mappi
     if evidence >= _SURE:
         return Answer("splits", f"prices fall on {dates} ex-dates: dividends are paid in cash")
     if evidence <= -_SURE:
-        words = f"prices do not fall on {dates} ex-dates: they contain the dividends, which are not paid again"
+        words = f"prices do not fall on {dates} ex-dates"
         return Answer("all", words, note=True)
     if size < _SLIGHT:
         return Answer("splits", f"{dates} small dividends, paid in cash")
