@@ -234,7 +234,7 @@ class Baselines(Mapping[str, Trajectory]):
         return len(self.paths)
 
 
-def measures(played: Mapping[str, Trajectory], *, risk_free: float) -> dict[str, dict[str, float]]:
+def measures(played: Mapping[str, Trajectory], *, risk_free: float | FloatArray) -> dict[str, dict[str, float]]:
     """Return the measures of each baseline; of one that is drawn their means, with `seeds` and a band.
 
     The band is the 5 % and the 95 % quantile over the draws, as `<measure>_low` and `<measure>_high`. One that is bought

@@ -10,7 +10,7 @@ import numpy as np
 from wealtharena.agents.policy import Policy
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.errors import PromotionError
-from wealtharena.evaluation import backtest
+from wealtharena.evaluation import backtest, metrics
 from wealtharena.evaluation.comparison import MIN_BARS, compare
 from wealtharena.evaluation.splits import Segment
 from wealtharena.features.panel import FeaturePanel, Scaler
@@ -70,7 +70,8 @@ def challenge(
         backtest.run(policy, features, scaler, env, segment, name=who)
         for who, (policy, scaler) in (("newcomer", newcomer), ("incumbent", incumbent))
     )
-    found = compare(ours, theirs, rng=rng, draws=draws)
+    cash = metrics.cash_returns(ours.timestamps, env.costs.cash_bps_per_year / 1e4)
+    found = compare(ours, theirs, rng=rng, draws=draws, risk_free=cash)
     days = features.panel.timestamps[[segment.start, segment.stop - 1]].astype("datetime64[D]").astype(str)
     sharpe = found.difference.sharpe if found.difference is not None else None
     return Challenge(

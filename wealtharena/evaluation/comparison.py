@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wealtharena.envs.trajectory import Trajectory
+from wealtharena.evaluation import metrics
 from wealtharena.evaluation.bootstrap import Interval, PairedDifference, group_bootstrap, paired_bootstrap
 from wealtharena.evaluation.streams import named
 
@@ -62,7 +63,7 @@ def compare(
     *,
     rng: np.random.Generator,
     draws: int,
-    risk_free: float = 0.0,
+    risk_free: float | npt.NDArray[np.float64] = 0.0,
     confidence: float = CONFIDENCE,
 ) -> Comparison:
     """Return the paired difference of two backtests over the same bars, with intervals at `confidence`.
@@ -70,7 +71,7 @@ def compare(
     Raises ValueError where the two do not share their timestamps: a comparison of different dates means nothing.
     """
     _check_dates(agent, baseline)
-    left, right = aligned(agent.returns, baseline.returns)
+    left, right = aligned(metrics.excess(agent.returns, risk_free), metrics.excess(baseline.returns, risk_free))
     years = left.size / agent.bars_per_year
     if left.size < MIN_BARS:
         return Comparison(baseline.name, None, years, f"{left.size} bars are too few to compare")
@@ -81,7 +82,6 @@ def compare(
         bars_per_year=agent.bars_per_year,
         draws=draws,
         confidence=confidence,
-        risk_free=risk_free,
     )
     return Comparison(baseline.name, found, years)
 
@@ -92,7 +92,7 @@ def compare_group(
     *,
     rng: np.random.Generator,
     draws: int,
-    risk_free: float = 0.0,
+    risk_free: float | npt.NDArray[np.float64] = 0.0,
     confidence: float = CONFIDENCE,
 ) -> dict[str, Comparison]:
     """Return the comparison of one agent, or of several seeds of it, with each baseline.
@@ -135,12 +135,12 @@ def _of_group(
     *,
     rng: np.random.Generator,
     draws: int,
-    risk_free: float,
+    risk_free: float | npt.NDArray[np.float64],
     confidence: float,
 ) -> Comparison:
     for agent in agents:
         _check_dates(agent, baseline)
-    rows = np.stack([*(agent.returns for agent in agents), baseline.returns]) - risk_free
+    rows = np.stack([metrics.excess(path.returns, risk_free) for path in (*agents, baseline)])
     rows = rows[:, np.isfinite(rows).all(axis=0)]
     years = rows.shape[1] / baseline.bars_per_year
     if rows.shape[1] < MIN_BARS:
@@ -155,10 +155,14 @@ def _of_group(
 
 
 def sharpe_interval(
-    agents: Sequence[Trajectory], *, rng: np.random.Generator, draws: int, risk_free: float = 0.0
+    agents: Sequence[Trajectory],
+    *,
+    rng: np.random.Generator,
+    draws: int,
+    risk_free: float | npt.NDArray[np.float64] = 0.0,
 ) -> Interval:
     """Return the annual Sharpe ratio (of several seeds the interquartile mean) with its 95 % interval; NaN bounds if too short."""
-    rows = np.stack([agent.returns for agent in agents]) - risk_free
+    rows = np.stack([metrics.excess(agent.returns, risk_free) for agent in agents])
     rows = rows[:, np.isfinite(rows).all(axis=0)]
     per_year = agents[0].bars_per_year
     if rows.shape[1] < MIN_BARS:

@@ -32,6 +32,7 @@ class Facts:
     own_openings: int = 1  # by this configuration
     benchmark: str | None = None
     risk_free_per_year: float = 0.0  # a share
+    max_gross: float | None = None  # largest gross weight that the agent may hold
     degenerate: str | None = None  # what training found
     audit: Literal["passed", "failed"] | None = None
     leaks: tuple[str, ...] = ()  # what the leak test of the data named
@@ -56,7 +57,7 @@ class Evaluation:
     sharpe: bootstrap.Interval  # interquartile mean over `agents`, with its interval over them
     stress: tuple[stress.StressResult, ...]
     verdict: verdict.Verdict
-    risk_free: float  # a bar
+    risk_free: FloatArray  # each bar: what cash earned in it
 
     def to_json(self) -> dict[str, Any]:
         """Return run.json's blocks `metrics` (of the test), `baselines`, `comparison`, `stress`, `seeds`, `verdict`."""
@@ -116,7 +117,7 @@ def evaluate(
         baseline=evaluation.verdict.beats[0],
         rng=streams[0],
         benchmark=facts.benchmark,
-        risk_free=judged.risk_free,
+        risk_free_per_year=facts.risk_free_per_year,
     )
     return Evaluation(**{**vars(judged), "stress": harder})
 
@@ -134,7 +135,7 @@ def judge(
     if isinstance(baselines, backtest.Baselines):
         beside = tuple(verdict.Unfilled.of(name, found) for name, found in baselines.shortfalls.items())
         facts = replace(facts, unfilled=(*facts.unfilled, *beside), invested=baselines.invested)
-    risk_free = facts.risk_free_per_year / agents[0].bars_per_year
+    risk_free = metrics.cash_returns(agents[0].timestamps, facts.risk_free_per_year)
     of_agents = tuple(metrics.summary(agent, risk_free=risk_free) for agent in agents)
     middle = median_index([values["sharpe"] for values in of_agents])
     streams = rng.spawn(2)
@@ -187,7 +188,7 @@ def gather(
     evaluation: EvaluationSpec,
     facts: Facts,
     strategies: FloatArray | None,
-    risk_free: float,
+    risk_free: FloatArray,
 ) -> verdict.Evidence:
     """Return what the rules of the verdict look at; `against` compares with the hardest of the baselines to be beaten."""
     difference = against.difference
@@ -197,6 +198,9 @@ def gather(
     return verdict.Evidence(
         seeds=facts.seeds or len(agents),
         years=agents[middle].returns.size / agents[middle].bars_per_year,
+        cash_return=metrics.annual_return(risk_free, bars_per_year=agents[middle].bars_per_year),
+        exposure=min(values["exposure"] for values in of_agents),
+        max_gross=facts.max_gross,
         annual_return=float(bootstrap.interquartile_mean([v["annual_return"] for v in of_agents])),
         sharpe=float(bootstrap.interquartile_mean(known)) if known else math.nan,
         sharpe_spread=max(known) - min(known) if len(known) > 1 else None,
@@ -206,7 +210,9 @@ def gather(
         sharpe_difference_low=difference.sharpe.low if difference else None,
         sharpe_difference_high=difference.sharpe.high if difference else None,
         years_needed=against.years_needed if difference else None,
-        dsr=deflated(agents[middle].returns - risk_free, facts.trials, bars_per_year=agents[middle].bars_per_year),
+        dsr=deflated(
+            metrics.excess(agents[middle].returns, risk_free), facts.trials, bars_per_year=agents[middle].bars_per_year
+        ),
         trials=facts.trials.count,
         configurations=facts.trials.configurations,
         left_out=facts.trials.left_out,

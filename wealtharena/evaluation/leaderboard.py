@@ -13,7 +13,7 @@ import numpy.typing as npt
 from wealtharena.config.specs.runs import EvaluationSpec
 from wealtharena.envs.trajectory import Trajectory
 from wealtharena.errors import CheckpointError
-from wealtharena.evaluation import comparison, tables
+from wealtharena.evaluation import comparison, metrics, tables
 from wealtharena.evaluation.bootstrap import interquartile_mean
 from wealtharena.evaluation.evaluate import Facts, judge, median_index
 from wealtharena.evaluation.ledger import Ledger, Window
@@ -124,7 +124,9 @@ def alternatives(
         paths = loaded[other.key]
         same = (other.newest.agent, other.newest.fingerprint) == (found.newest.agent, found.newest.fingerprint)
         if same and paths is not None and np.array_equal(paths.agents[0].timestamps, own.agents[0].timestamps):
-            columns.append(np.mean([agent.returns for agent in paths.agents], axis=0))
+            rate = _number(other.newest.evidence.get("risk_free_per_year"), 0.0)
+            cash = metrics.cash_returns(paths.agents[0].timestamps, rate)
+            columns.append(np.mean([metrics.excess(agent.returns, cash) for agent in paths.agents], axis=0))
     return np.column_stack(columns) if len(columns) > 1 else None
 
 
@@ -230,6 +232,7 @@ def facts_of(found: Group, ledger: Ledger | None) -> Facts:
         openings=looks,
         own_openings=own,
         risk_free_per_year=_number(evidence[-1].get("risk_free_per_year"), 0.0),
+        max_gross=next((entry["max_gross"] for entry in evidence if entry.get("max_gross") is not None), None),
         degenerate=next((str(entry["degenerate"]) for entry in evidence if entry.get("degenerate")), None),
         audit="failed" if "failed" in audits else "passed" if all(a == "passed" for a in audits) else None,
         leaks=tuple(dict.fromkeys(name for entry in evidence for name in entry.get("leaks") or ())),

@@ -1,6 +1,6 @@
 """Measures of a return series and of a backtest, by the names and definitions of the design.
 
-Every function takes net simple returns a bar, shape [n]. `risk_free` is a rate a bar. NaN returns are left out of
+Every function takes net simple returns a bar, shape [n]. `risk_free` is a rate a bar, or one for each bar. NaN returns are left out of
 moments and count as bars without a return in compounding, as in empyrical-reloaded, whose numbers these are where it
 defines the same thing. An answer that is not defined (an empty series, a Sharpe ratio without dispersion) is NaN or
 infinite as the limit says, never a warning.
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 NAN = float("nan")
 TAIL = 0.05
+ROUNDING = 1e-13  # of a return: money is kept in doubles
 
 
 def total_return(returns: npt.ArrayLike) -> float:
@@ -52,20 +53,38 @@ def annual_volatility(returns: npt.ArrayLike, *, bars_per_year: float = 252.0) -
     return float(empyrical.annual_volatility(values, annualization=bars_per_year)) if _known(values) > 1 else NAN
 
 
-def sharpe(returns: npt.ArrayLike, *, bars_per_year: float = 252.0, risk_free: float = 0.0) -> float:
+def cash_returns(timestamps: npt.NDArray[np.datetime64], rate_per_year: float) -> FloatArray:
+    """Return what an all-cash account earns a bar, shape [n], for timestamps [n + 1]: the kernel's calendar accrual.
+
+    A year has 365.25 days and a weekend three nights (decision 035); `rate_per_year` is a share.
+    """
+    days: FloatArray = np.diff(timestamps) / np.timedelta64(1, "D")
+    return rate_per_year * days / 365.25
+
+
+def excess(returns: npt.ArrayLike, risk_free: float | FloatArray) -> FloatArray:
+    """Return what `returns` earned above `risk_free`, a rate a bar or one for each bar; rounding of cash itself is 0."""
+    values = _series(returns)
+    if not np.any(risk_free):
+        return values
+    above = values - risk_free
+    return np.where(np.abs(above) < ROUNDING, 0.0, above)
+
+
+def sharpe(returns: npt.ArrayLike, *, bars_per_year: float = 252.0, risk_free: float | FloatArray = 0.0) -> float:
     """Return `mean(r - rf) / std(r - rf, ddof=1) sqrt(B)`; NaN for a series that never moves."""
-    values = _series(returns)
+    values = excess(returns, risk_free)
     if _known(values) < 2:
         return NAN
-    return float(empyrical.sharpe_ratio(values, risk_free=risk_free, annualization=bars_per_year))
+    return float(empyrical.sharpe_ratio(values, annualization=bars_per_year))
 
 
-def sortino(returns: npt.ArrayLike, *, bars_per_year: float = 252.0, risk_free: float = 0.0) -> float:
+def sortino(returns: npt.ArrayLike, *, bars_per_year: float = 252.0, risk_free: float | FloatArray = 0.0) -> float:
     """Return `mean(r - rf) / sqrt(mean(min(r - rf, 0)^2)) sqrt(B)`; infinite without a losing bar."""
-    values = _series(returns)
+    values = excess(returns, risk_free)
     if _known(values) < 2:
         return NAN
-    return float(empyrical.sortino_ratio(values, required_return=risk_free, annualization=bars_per_year))
+    return float(empyrical.sortino_ratio(values, annualization=bars_per_year))
 
 
 def max_drawdown(returns: npt.ArrayLike) -> float:
@@ -149,7 +168,9 @@ def costs_paid(trajectory: Trajectory) -> float:
     return float(trajectory.costs.sum())
 
 
-def of_returns(returns: npt.ArrayLike, *, bars_per_year: float, risk_free: float = 0.0) -> dict[str, float]:
+def of_returns(
+    returns: npt.ArrayLike, *, bars_per_year: float, risk_free: float | FloatArray = 0.0
+) -> dict[str, float]:
     """Return every measure that needs returns only, by name."""
     values = _series(returns)
     return {
@@ -164,12 +185,12 @@ def of_returns(returns: npt.ArrayLike, *, bars_per_year: float, risk_free: float
         "profit_factor": profit_factor(values),
         "var_95": var_95(values),
         "cvar_95": cvar_95(values),
-        "psr": psr(values - risk_free),
-        "min_track_record_length": min_track_record_length(values - risk_free, bars_per_year=bars_per_year),
+        "psr": psr(excess(values, risk_free)),
+        "min_track_record_length": min_track_record_length(excess(values, risk_free), bars_per_year=bars_per_year),
     }
 
 
-def summary(trajectory: Trajectory, *, risk_free: float = 0.0) -> dict[str, float]:
+def summary(trajectory: Trajectory, *, risk_free: float | FloatArray = 0.0) -> dict[str, float]:
     """Return every measure of a backtest by name; `risk_free` is a rate a bar.
 
     Units: shares, except `sharpe`, `sortino`, `calmar` (a year), `min_track_record_length` (years), `turnover`

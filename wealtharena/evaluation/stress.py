@@ -49,11 +49,11 @@ def run(
     baseline: str,
     rng: np.random.Generator,
     benchmark: str | None = None,
-    risk_free: float = 0.0,
+    risk_free_per_year: float = 0.0,
 ) -> tuple[StressResult, ...]:
     """Return the stress table of `players`, whose plain backtests are `agents`."""
     spec = evaluation.stress
-    scene = _Scene(players, evaluation, baseline, rng, benchmark, risk_free)
+    scene = _Scene(players, evaluation, baseline, rng, benchmark, risk_free_per_year)
     found = [scene.harder(f"{factor:g} times the costs", cost_factor=factor) for factor in spec.cost_factors]
     if spec.delay_bars:
         bars = "bar" if spec.delay_bars == 1 else "bars"
@@ -71,7 +71,7 @@ class _Scene:
     baseline: str
     rng: np.random.Generator
     benchmark: str | None
-    risk_free: float
+    risk_free_per_year: float
 
     def harder(self, name: str, *, cost_factor: float = 1.0, delay_bars: int = 0) -> StressResult:
         played = [player.play(cost_factor=cost_factor, delay_bars=delay_bars) for player in self.players]
@@ -97,9 +97,8 @@ class _Scene:
     def without_best(self, agents: Sequence[Trajectory], days: int) -> StressResult:
         name = f"without the {days} best days"
         beside = self._beside(self.players[0].window)
-        own = [self._of_returns(without_best_days(agent, days), agent.bars_per_year) for agent in agents]
-        base = self._of_returns(without_best_days(beside, days), beside.bars_per_year)
-        return StressResult(name, _middle(own), base)
+        own = [self._measures(agent, not_best_days(agent, days)) for agent in agents]
+        return StressResult(name, _middle(own), self._measures(beside, not_best_days(beside, days)))
 
     def _beside(self, window: Segment, *, cost_factor: float = 1.0, delay_bars: int = 0) -> Trajectory:
         player = self.players[0]
@@ -120,24 +119,22 @@ class _Scene:
     def _middle(self, played: Sequence[Trajectory]) -> dict[str, float]:
         return _middle([self._measures(trajectory) for trajectory in played])
 
-    def _measures(self, played: Trajectory) -> dict[str, float]:
-        return self._of_returns(played.returns, played.bars_per_year)
-
-    def _of_returns(self, returns: FloatArray, bars_per_year: float) -> dict[str, float]:
-        found = metrics.of_returns(returns, bars_per_year=bars_per_year, risk_free=self.risk_free)
+    def _measures(self, played: Trajectory, kept: npt.NDArray[np.bool_] | None = None) -> dict[str, float]:
+        rows = np.ones(played.returns.size, dtype=np.bool_) if kept is None else kept
+        cash = metrics.cash_returns(played.timestamps, self.risk_free_per_year)[rows]
+        found = metrics.of_returns(played.returns[rows], bars_per_year=played.bars_per_year, risk_free=cash)
         return {name: found[name] for name in SHOWN}
 
 
-def without_best_days(played: Trajectory, days: int) -> FloatArray:
-    """Return the returns a bar without those of the `days` calendar days that gained most; fewer where there are fewer."""
+def not_best_days(played: Trajectory, days: int) -> npt.NDArray[np.bool_]:
+    """Return the bars outside the `days` calendar days that gained most; fewer days where there are fewer."""
     stamps = played.timestamps[1:].astype("datetime64[D]")
     returns = played.returns
     unique, inverse = np.unique(stamps, return_inverse=True)
     gains = np.zeros(unique.size)
     np.add.at(gains, inverse, np.log1p(np.maximum(np.nan_to_num(returns), -1.0 + 1e-12)))
     best = np.argsort(-gains, kind="stable")[: min(days, unique.size)]
-    kept: FloatArray = returns[~np.isin(inverse, best)]
-    return kept
+    return ~np.isin(inverse, best)
 
 
 def _middle(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -16,6 +16,7 @@ from wealtharena.envs.shortfall import REMEDIES, Shortfall
 from wealtharena.files import jsonable
 
 Status = Literal["promotable", "unproven", "rejected"]
+INVESTED = 0.1  # share of its limit below which an agent is hardly invested
 NAMED = 5  # runs left out that a reason names
 ORDER: tuple[Status, ...] = ("promotable", "unproven", "rejected")  # best to worst
 
@@ -61,6 +62,9 @@ class Evidence:
     openings: int  # looks at the test window so far, this one included
     risk_free_per_year: float = 0.0  # a share
     rivals: tuple[str, ...] = ()  # all that are to be beaten
+    cash_return: float = 0.0  # a year, what an all-cash account earned over the window
+    exposure: float | None = None  # mean gross weight of the seed that held least
+    max_gross: float | None = None  # what it may hold
     own_openings: int = 1  # of them by this configuration
     configurations: int = 1  # of `trials`; the others are runs left out
     left_out: tuple[str, ...] = ()  # completed runs of this configuration that were not judged with it
@@ -179,7 +183,9 @@ def profit(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     """Doing nothing must not have been better."""
     del spec
     text = f"Annual return {evidence.annual_return:+.1%} on the test window"
-    if not evidence.annual_return < 0.0:
+    if evidence.cash_return:
+        text += f", cash {evidence.cash_return:+.1%}"
+    if not evidence.annual_return < evidence.cash_return:
         return Ruling("profit", "promotable", f"{text}.")
     return Ruling("profit", "rejected", f"{text}: holding cash was better.")
 
@@ -220,6 +226,17 @@ def activity(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     """A policy that hardly trades has hardly been tested."""
     text = f"Fewest trades of a seed: {evidence.fewest_trades}; {spec.min_trades} are asked."
     return Ruling("trades", "promotable" if evidence.fewest_trades >= spec.min_trades else "unproven", text)
+
+
+def hardly_invested(evidence: Evidence, spec: VerdictSpec) -> Ruling:
+    """Interest is not skill: who holds next to nothing shows what cash earns."""
+    del spec
+    if evidence.exposure is None or evidence.max_gross is None:
+        return Ruling("hardly_invested", "promotable", "How much it held is not known.")
+    text = f"It holds {evidence.exposure:.1%} of its equity on average, {evidence.max_gross:.0%} is its limit"
+    if evidence.exposure >= INVESTED * evidence.max_gross:
+        return Ruling("hardly_invested", "promotable", f"{text}.")
+    return Ruling("hardly_invested", "unproven", f"Hardly invested: {text[0].lower()}{text[1:]}.")
 
 
 def degenerate(evidence: Evidence, spec: VerdictSpec) -> Ruling:
@@ -324,6 +341,7 @@ RULES: Sequence[Callable[[Evidence, VerdictSpec], Ruling]] = (
     openings,
     activity,
     fills,
+    hardly_invested,
     invested,
     degenerate,
     real_data,

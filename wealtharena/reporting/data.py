@@ -75,5 +75,5 @@ class ReportData:
     beside: str = "buy_and_hold"  # the baseline of the stress table
     config: str = ""  # the composed configuration as YAML
     currency: str = ""  # of the account
-    risk_free: float = 0.0  # a bar; for the rolling Sharpe ratio
+    risk_free: float | FloatArray = 0.0  # a bar, or of each bar; for the rolling Sharpe ratio
     definitions: Mapping[str, str] = field(default_factory=dict)  # measure -> formula, beside the built-in ones

@@ -31,7 +31,14 @@ from wealtharena.reporting.words import (
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 LAST_TRADES = 15
 LARGEST_TRADES = 10
-_SHARES = ("annual_return", "worst_drawdown", "risk_free_per_year")  # of the verdict's evidence
+_SHARES = (
+    "annual_return",
+    "worst_drawdown",
+    "risk_free_per_year",
+    "cash_return",
+    "exposure",
+    "max_gross",
+)  # of the verdict's evidence
 _STRESS = ("total_return", "sharpe", "max_drawdown")
 _SEEDS = ("total_return", "sharpe", "max_drawdown", "turnover", "trades")
 

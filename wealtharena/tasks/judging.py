@@ -70,7 +70,7 @@ def write_down(
     """Write run.json's figures, tables, checkpoint and report of a judgement; `folds` are those of the first seed."""
     blocks = found.evaluation.to_json()
     inside = {
-        "train": on_train(spec, prepared, len(folds) - 1, found.policies[-1], found.evaluation.risk_free),
+        "train": on_train(spec, prepared, len(folds) - 1, found.policies[-1]),
         "validation": folds[-1].result.best.metrics if folds[-1].result.best else {},
     }
     record.update(
@@ -147,14 +147,13 @@ def env_of(spec: ExperimentSpec, policy: Trained) -> Any:
     return spec.env.model_copy(update={"action": policy.action})
 
 
-def on_train(
-    spec: ExperimentSpec, prepared: Prepared, position: int, policy: Trained, risk_free: float
-) -> Mapping[str, float]:
+def on_train(spec: ExperimentSpec, prepared: Prepared, position: int, policy: Trained) -> Mapping[str, float]:
     """Return the measures over the longest training segment: what the agent looks like where it has learnt."""
     view = prepared.sealed.training(position)
     segment = max(view.train, key=lambda item: item.bars)
     played = backtest.run(policy, view.features, policy.scaler, env_of(spec, policy), segment, name=spec.algo.name)
-    return metrics.summary(played, risk_free=risk_free)
+    cash = metrics.cash_returns(played.timestamps, spec.asset.risk_free_per_year)
+    return metrics.summary(played, risk_free=cash)
 
 
 def publish(spec: ExperimentSpec, record: RunRecord, found: Judgement) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from wealtharena.agents.policy import load_policy
 from wealtharena.config import compose
 from wealtharena.config.specs.experiment import ExperimentSpec
-from wealtharena.evaluation import backtest
+from wealtharena.evaluation import backtest, metrics
 from wealtharena.evaluation.firewall import TrainingView
 from wealtharena.training.checkpoints import best_path
 from wealtharena.training.job import TrainingJob
@@ -98,4 +98,5 @@ class _Watch:
         policy = load_policy(best_path(self.folder))
         env = self.spec.env.model_copy(update={"action": policy.action})
         played = backtest.run(policy, self.view.features, policy.scaler, env, self.view.validation)
-        return played.returns
+        cash = metrics.cash_returns(played.timestamps, self.spec.asset.risk_free_per_year)
+        return metrics.excess(played.returns, cash)

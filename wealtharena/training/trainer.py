@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from wealtharena.agents.engine import Engine, Workbench, check_action
 from wealtharena.agents.policy import NetworkPolicy
@@ -151,8 +152,10 @@ class _Training:
             self.market, policy.act, spec=self.env, start=segment.start, stop=segment.stop, name=policy.name
         )
 
-    def _risk_free(self, trajectory: Trajectory) -> float:
-        return self.spec.asset.risk_free_bps_per_year / 1e4 / trajectory.bars_per_year
+    def _risk_free(self, trajectory: Trajectory) -> npt.NDArray[np.float64]:
+        from wealtharena.evaluation import metrics
+
+        return metrics.cash_returns(trajectory.timestamps, self.spec.asset.risk_free_per_year)
 
     def policy(self, engine: Engine) -> NetworkPolicy:
         """Return the engine's network as it is now, as a policy of its own."""

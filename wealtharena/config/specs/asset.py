@@ -82,9 +82,19 @@ class AssetSpec(Spec):
     agent: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="agent id in the registry, such as cryptocurrencies")
     account_currency: str = Field(min_length=3)
     benchmark: str | None = Field(description="symbol of the class's benchmark index, where there is one")
-    risk_free_bps_per_year: float = Field(ge=-10_000, le=100_000)
+    risk_free_bps_per_year: float = Field(
+        ge=-10_000,
+        le=100_000,
+        description="hurdle of the measures; never below what cash earns (costs.cash_bps_per_year)",
+    )
     chain: tuple[str, ...] = Field(min_length=1, description="real sources in the order that data=auto asks them")
     costs: CostSpec
     limits: LimitSpec
     instrument: InstrumentSpec
     universe: UniverseSpec
+
+    @property
+    def risk_free_per_year(self) -> float:
+        """Return the hurdle of every measure, a share: what cash earns, or `risk_free_bps_per_year` where that is more."""
+        cash, named = self.costs.cash_bps_per_year, self.risk_free_bps_per_year
+        return (max(cash, named) if named else cash) / 1e4

@@ -119,7 +119,13 @@ def drawdown(size: Size, agent: Trajectory, reference: Trajectory | None, *, nam
 
 
 def rolling_sharpe(
-    size: Size, agent: Trajectory, reference: Trajectory | None, *, name: str, bars: int, risk_free: float = 0.0
+    size: Size,
+    agent: Trajectory,
+    reference: Trajectory | None,
+    *,
+    name: str,
+    bars: int,
+    risk_free: float | FloatArray = 0.0,
 ) -> str:
     """Return the annual Sharpe ratio over the last `bars` returns, for the agent and a baseline."""
     shown = [(rolling(agent, bars, risk_free), agent, "agent", name)]
@@ -155,7 +161,7 @@ def underwater(trajectory: Trajectory) -> FloatArray:
     return result
 
 
-def rolling(trajectory: Trajectory, bars: int, risk_free: float) -> FloatArray:
+def rolling(trajectory: Trajectory, bars: int, risk_free: float | FloatArray) -> FloatArray:
     """Return the annual Sharpe ratio of the last `bars` returns, shape [n]; NaN before there are so many."""
     excess = trajectory.returns - risk_free
     result = np.full(excess.shape, np.nan)
