@@ -47,7 +47,7 @@ venv: $(VENV)/.stamp-dev ## create .venv with everything a developer needs
 
 # --- running
 
-.PHONY: run train train-all collect backtest compare inspect audit deploy serve sweep dashboard results
+.PHONY: run train train-all collect backtest compare inspect audit deploy verify serve sweep dashboard results
 run: $(VENV)/.stamp-run ## train, select, backtest and report: currency pairs with PPO, or ARGS
 	$(RUN) $(or $(ARGS),asset=forex algo=ppo)
 
@@ -74,6 +74,9 @@ audit: $(VENV)/.stamp-run ## task=audit: look for look-ahead
 
 deploy: $(VENV)/.stamp-run ## task=deploy: promote a checkpoint that passes the gate
 	$(RUN) task=deploy $(ARGS)
+
+verify: $(VENV)/.stamp-run ## check that every checkpoint and stage is what the registry's history says
+	$(RUN) task=deploy deploy.action=verify $(ARGS)
 
 serve: $(VENV)/.stamp-run ## task=serve: REST service for the models in production
 	$(RUN) task=serve $(ARGS)

@@ -195,11 +195,16 @@ class Line:
 
 
 class BadLineError(ValueError):
-    """A line of a log is not what it should be; `number` counts from 1, the text says what is wrong."""
+    """A line of a log, counted from 1, is not what it should be."""
 
     def __init__(self, number: int, problem: str) -> None:
         super().__init__(f"line {number} {problem}")
-        self.number = number
+        self.number, self.problem = number, problem
+
+
+def whole_lines(content: bytes) -> list[bytes]:
+    """Return the lines of a log without their newlines; one that a crash cut short is left out."""
+    return _mended(content).split(b"\n")[:-1]
 
 
 def read_lines(content: bytes) -> Iterator[Line]:
@@ -207,7 +212,7 @@ def read_lines(content: bytes) -> Iterator[Line]:
 
     A last line without a newline is one that a crash cut short: it was never said to be kept, and is passed over.
     """
-    for number, raw in enumerate(_mended(content).split(b"\n")[:-1], start=1):
+    for number, raw in enumerate(whole_lines(content), start=1):
         try:
             found = json.loads(raw.decode())
         except UnicodeDecodeError as error:

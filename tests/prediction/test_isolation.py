@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.registry.shelf import AGENT, save, stocked
+from tests.registry.shelf import AGENT, place, save, seal, stocked
 from wealtharena.errors import CheckpointError
 from wealtharena.prediction.manager import ProductionModelManager
-from wealtharena.registry import ModelCheckpoint, promote, withdraw
-from wealtharena.registry.integrity import sha256, write_manifest
+from wealtharena.registry import ModelCheckpoint, history, promote, withdraw
 
 ZEROS = np.zeros((3, 2, 2), dtype=np.float32)
 
@@ -72,22 +72,15 @@ def test_an_agent_withdrawn_from_the_stage_that_was_asked_for_answers_no_longer(
     assert manager.serving(AGENT) is None
 
 
-def rewrite(folder: Path, name: str, content: bytes) -> None:
-    """Put other content into a version, with a manifest and a promotion that fit it."""
-    (folder / name).write_bytes(content)
-    (folder / "manifest.json").unlink()
-    write_manifest(folder)
-
-
 @pytest.mark.parametrize("content", [{}, [], {"mean": "x"}, {"mean": [0.0], "std": [0.0]}])
 def test_a_scaler_that_is_none_leaves_the_old_version_answering(store: ModelCheckpoint, content: object) -> None:
     manager = ProductionModelManager(store.root)
     manager.refresh()
     folder = save(store, "v2", verdict="promotable", weights=(0.0, 0.0, 0.9))
-    rewrite(folder, "scaler.json", json.dumps(content).encode())
-    pointer = json.loads((store.root / AGENT / "production.json").read_text())
-    pointer |= {"version": "v2", "manifest_sha256": sha256((folder / "manifest.json").read_bytes())}
-    (store.root / AGENT / "production.json").write_text(json.dumps(pointer))
+    (folder / "scaler.json").write_text(json.dumps(content))
+    pointer = history.read_pointer(store.root, AGENT, "production")
+    assert pointer is not None
+    place(store.root, replace(pointer, version="v2", manifest_sha256=seal(folder)))
     assert manager.refresh() == [AGENT]
     assert manager.get_model_prediction(AGENT, ZEROS).version == "v1"  # type: ignore[union-attr]
     assert "scaler.json" in manager.problems[AGENT]

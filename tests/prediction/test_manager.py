@@ -141,7 +141,7 @@ def test_a_version_changed_after_its_promotion_is_refused(store: ModelCheckpoint
     folder = store.root / AGENT / "v1"
     for path in (other.root / AGENT / "v1").iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
-    with pytest.raises(CheckpointError, match=r"manifest\.json: is not the one that was promoted"):
+    with pytest.raises(CheckpointError, match=r"manifest\.json: is not the one that was saved"):
         ProductionModelManager(store.root).load_agent_model("crypto")
 
 

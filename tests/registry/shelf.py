@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from wealtharena.registry import ModelCheckpoint, Recording, promote
+from wealtharena.registry import ModelCheckpoint, Recording, history, promote
+from wealtharena.registry.integrity import MANIFEST, sha256, write_manifest
 
 SYMBOLS = ("BTC-USD", "ETH-USD", "SOL-USD")
 FEATURES = ("log_return_1", "log_return_5")
@@ -102,10 +104,10 @@ def metadata(**changes: Any) -> dict[str, Any]:
     return {**base, **changes}
 
 
-def policy_folder(folder: Path) -> Path:
+def policy_folder(folder: Path, *, scale: float = 0.0) -> Path:
     """Write what the agents room's `save_policy` leaves: tensors and a scaler."""
     folder.mkdir(parents=True, exist_ok=True)
-    torch.save({"layer.weight": torch.zeros(2, 2)}, folder / "weights.pt")
+    torch.save({"layer.weight": torch.full((2, 2), scale)}, folder / "weights.pt")
     scaler = {"names": list(FEATURES), "mean": [0.0, 0.0], "std": [1.0, 1.0], "clip": 5.0}
     (folder / "scaler.json").write_text(json.dumps(scaler), encoding="utf-8")
     return folder
@@ -118,6 +120,7 @@ def save(
     agent: str = AGENT,
     weights: Sequence[float] = (0.5, 0.25, 0.0),
     slope: float = 0.0,
+    scale: float = 0.0,
     described: Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> Path:
@@ -125,12 +128,37 @@ def save(
     return store.save_checkpoint(
         agent,
         version,
-        policy_folder=policy_folder(store.root / ".policy"),
+        policy_folder=policy_folder(store.root / ".policy", scale=scale),
         onnx=constant_onnx(weights, slope=slope),
         recording=recording(weights, slope=slope),
         metadata={**metadata(**changes), **(described or {})},
         config="seed: 0\n",
     )
+
+
+def seal(folder: Path) -> str:
+    """Write the manifest of whatever a folder holds, and let the history say so; return the manifest's hash."""
+    write_manifest(folder)
+    digest = sha256((folder / MANIFEST).read_bytes())
+    event = {"event": "adopt", "agent": folder.parent.name, "version": folder.name, "manifest_sha256": digest}
+    history.append(folder.parent.parent, event)
+    return digest
+
+
+def place(root: Path, pointer: history.Pointer) -> None:
+    """Put a version on a stage past the gate, as a promotion writes it down."""
+    history.append(root, {"event": "promote", **asdict(pointer), "from_version": None})
+    history.write_pointer(root, pointer)
+
+
+def rewrite(folder: Path, change: Callable[[dict[str, Any]], object]) -> str:
+    """Change metadata.json as a thief of verdicts would, manifest included, and return the new manifest's hash."""
+    path = folder / "metadata.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    write_manifest(folder)
+    return sha256((folder / MANIFEST).read_bytes())
 
 
 def stocked(folder: Path) -> ModelCheckpoint:

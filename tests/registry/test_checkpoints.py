@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.registry.shelf import AGENT, constant_onnx, metadata, policy_folder, recording, save
+from tests.registry.shelf import AGENT, constant_onnx, metadata, policy_folder, recording, rewrite, save, seal
 from wealtharena.errors import CheckpointError
-from wealtharena.registry import ModelCheckpoint, Recording
-from wealtharena.registry.integrity import REQUIRED, sha256, write_manifest
+from wealtharena.registry import ModelCheckpoint, Recording, checkpoints, history
+from wealtharena.registry.integrity import REQUIRED, read_verified, sha256
+from wealtharena.registry.verifying import verify
 
 
 @pytest.fixture
@@ -56,8 +57,60 @@ def test_a_graph_that_differs_from_the_recording_is_never_saved(store: ModelChec
 
 
 def test_a_version_is_never_overwritten(store: ModelCheckpoint) -> None:
-    save(store, "run-1")
+    folder = save(store, "run-1")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for changes in ({"config_hash": "another"}, {"data": {**metadata()["data"], "fingerprint": "other bars"}}):
+        with pytest.raises(CheckpointError, match="exists already"):
+            save(store, "run-1", described=changes)
     with pytest.raises(CheckpointError, match="exists already"):
+        save(store, "run-1", scale=2.0)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_saving_the_same_again_keeps_what_was_judged_first(store: ModelCheckpoint) -> None:
+    """A run that was killed between its publishing and its end comes this way again."""
+    folder = save(store, "run-1")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert save(store, "run-1", described={"created_at": "2026-02-02T00:00:00.000000Z"}) == folder
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert [event["event"] for event in history.read_history(store.root)] == ["save"]
+
+
+@pytest.mark.parametrize("moment", ["append", "rename", "sync"])
+def test_a_save_that_was_killed_at_any_moment_is_done_again(
+    store: ModelCheckpoint, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """As kill -9 leaves it: nothing after the moment is carried out, no cleaning up either."""
+
+    class Killed(BaseException):
+        pass
+
+    def dies(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints.shutil, "rmtree", lambda *_, **__: None)
+        if moment == "append":
+            patch.setattr(history, "append", dies)
+        elif moment == "rename":
+            patch.setattr(Path, "rename", dies)
+        else:
+            real = checkpoints.sync_folder
+            patch.setattr(checkpoints, "sync_folder", lambda folder: dies() if folder.name == AGENT else real(folder))
+        with pytest.raises(Killed):
+            save(store, "run-1")
+    save(store, "run-1")
+    assert store.load_checkpoint(AGENT, "run-1").metadata.version == "run-1"
+    assert [path.name for path in (store.root / AGENT).iterdir()] == ["run-1"]
+    assert verify(store).problems == ()
+
+
+def test_a_folder_that_an_interrupted_run_left_and_somebody_changed_is_not_taken_for_its_own(
+    store: ModelCheckpoint,
+) -> None:
+    folder = save(store, "run-1")
+    rewrite(folder, lambda described: described["verdict"].update(status="promotable"))
+    with pytest.raises(CheckpointError, match=r"manifest\.json: is not the one that was saved"):
         save(store, "run-1")
 
 
@@ -154,13 +207,11 @@ def test_a_pickle_in_place_of_weights_is_refused_unread_even_with_a_fitting_mani
 
     folder = save(store, "run-1")
     torch.save(_Bomb(tmp_path / "ran"), folder / "weights.pt", pickle_protocol=protocol)
-    (folder / "manifest.json").unlink()
-    write_manifest(folder)
+    seal(folder)
     with pytest.raises(CheckpointError, match=r"weights\.pt: names .*so it is not plain tensors"):
         store.load_checkpoint(AGENT, "run-1")
     (folder / "weights.pt").write_bytes(pickle.dumps(_Bomb(tmp_path / "ran")))
-    (folder / "manifest.json").unlink()
-    write_manifest(folder)
+    seal(folder)
     with pytest.raises(CheckpointError, match=r"weights\.pt: is not a file of tensors"):
         store.load_checkpoint(AGENT, "run-1")
     assert not (tmp_path / "ran").exists()
@@ -172,8 +223,7 @@ def test_a_truncated_onnx_is_refused_even_with_a_fitting_manifest(store: ModelCh
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(CheckpointError, match=r"policy\.onnx: content differs"):
         store.load_checkpoint(AGENT, "run-1")
-    (folder / "manifest.json").unlink()
-    write_manifest(folder)
+    seal(folder)
     with pytest.raises(CheckpointError, match=r"policy\.onnx"):
         store.load_checkpoint(AGENT, "run-1")
 
@@ -185,7 +235,7 @@ def test_a_manifest_that_names_a_path_is_refused(store: ModelCheckpoint, name: s
     manifest["files"][name] = {"sha256": "0" * 64, "bytes": 1}
     path.write_text(json.dumps(manifest))
     with pytest.raises(CheckpointError, match=r"manifest\.json: bad entry"):
-        store.load_checkpoint(AGENT, "run-1")
+        read_verified(path.parent)
 
 
 def test_a_probe_with_objects_is_never_unpickled(tmp_path: Path) -> None:

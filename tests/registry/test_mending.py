@@ -62,7 +62,7 @@ def test_a_changed_version_does_not_come_back(store: ModelCheckpoint) -> None:
     (store.root / AGENT / "production.json").write_text("{")
     manifest = store.root / AGENT / "v1" / "manifest.json"
     manifest.write_text(manifest.read_text() + " ")
-    with pytest.raises(CheckpointError, match="not the one that was promoted"):
+    with pytest.raises(CheckpointError, match="not the one that was saved"):
         mend(store, AGENT)
     withdraw(store, AGENT)
     assert not (store.root / AGENT / "production.json").exists()

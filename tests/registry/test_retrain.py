@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.registry.shelf import AGENT, save
+from tests.registry.shelf import AGENT, place, save
 from tests.registry.trained import World, world
 from wealtharena.config import compose
 from wealtharena.errors import PromotionError
 from wealtharena.evaluation import challenge
 from wealtharena.evaluation.splits import Segment
 from wealtharena.registry import ModelCheckpoint, promote, retrain
-from wealtharena.registry.history import Pointer, now, write_pointer
+from wealtharena.registry.history import Pointer, now
 from wealtharena.registry.publish import publish
 
 
@@ -26,7 +26,7 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelCheckpoin
     facts = {**made.facts, "data": {**made.facts["data"], "start": str(days[0]), "end": str(days[400])}}
     publish(store, made.policy, version="v1", spec=made.spec, features=made.features, start=0, stop=401, facts=facts)
     manifest = store.load_checkpoint(AGENT, "v1").files.manifest_sha256
-    write_pointer(
+    place(
         store.root, Pointer(AGENT, "production", "v1", manifest, "promotable", False, now())
     )  # the gate keeps simulated data out
     return store, made

@@ -8,11 +8,12 @@ import pytest
 import torch
 import yaml
 
+from tests.registry.shelf import place
 from tests.tasks.conftest import record
 from wealtharena.config import compose
 from wealtharena.errors import PromotionError
 from wealtharena.registry import ModelCheckpoint
-from wealtharena.registry.history import Pointer, now, write_pointer
+from wealtharena.registry.history import Pointer, now
 from wealtharena.tasks import retraining
 
 Small = Callable[..., tuple[int, Path]]
@@ -23,7 +24,7 @@ def test_a_retraining_repeats_production_on_newer_data_and_must_beat_it(small: S
     store = ModelCheckpoint("checkpoints")
     _, first = small(*OLD, "model.hidden=[8]", "evaluation.bootstrap_draws=300")
     old = store.load_checkpoint("forex", record(first)["run_id"])
-    write_pointer(
+    place(
         store.root,
         Pointer(
             "currency_pairs", "production", old.metadata.version, old.files.manifest_sha256, "promotable", False, now()

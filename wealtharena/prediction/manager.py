@@ -170,7 +170,7 @@ class ProductionModelManager:
     def _load(self, agent: str, stage: Stage | None) -> ServedAgent | None:
         """Return what stands on the stage, verified, or on the first that has something; None where nothing does."""
         for candidate in (stage,) if stage is not None else history.STAGES:
-            pointer = history.read_pointer(self.store.root, agent, candidate)
+            pointer = history.standing(self.store.root, agent, candidate)
             if pointer is not None:
                 current = self._served.get(agent)
                 if current is not None and current.pointer == pointer:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wealtharena.errors import CheckpointError
-from wealtharena.files import sync_folder, write_json
+from wealtharena.files import make_folder, require_appendable, require_writable, sync_folder, write_json
 from wealtharena.registry import history
 from wealtharena.registry.inference import OnnxPolicy
-from wealtharena.registry.integrity import MANIFEST, VerifiedFiles, read_verified, write_manifest
+from wealtharena.registry.integrity import MANIFEST, VerifiedFiles, read_described, read_verified, write_manifest
 from wealtharena.registry.metadata import Metadata, parse_metadata
 from wealtharena.registry.names import check_agent, check_version, is_agent, resolve_agent
 from wealtharena.registry.recording import Recording
@@ -69,17 +70,16 @@ class ModelCheckpoint:
 
         `policy_folder` is what the agents room's `save_policy` wrote, `recording` the torch policy's own answers.
         The finished folder is read back, verified and asked for the recorded decisions before it gets its name:
-        CheckpointError where any weight differs by more than 1e-5, or where the version exists already.
+        CheckpointError where any weight differs by more than 1e-5, or where the version exists already; but one with the
+        same policy from the same configuration and data is what an interrupted run left here: it is kept as it was judged.
         """
         final = self.root / check_agent(agent) / check_version(version)
-        if final.exists() or final.is_symlink():
-            raise CheckpointError(
-                f"{agent}/{version} exists already", hint="a version is never overwritten; delete it first"
-            )
         described = parse_metadata(
             {**metadata, "agent": agent, "version": version}, where=f"{agent}/{version}/metadata.json"
         )
-        with _folder_in_the_making(final) as folder:
+        if os.path.lexists(final):
+            return self._same(final, described, policy_folder)
+        with history.told(self.root), _folder_in_the_making(final) as folder:
             for name in _FROM_POLICY:
                 if (policy_folder / name).is_file():
                     shutil.copyfile(policy_folder / name, folder / name)
@@ -88,16 +88,57 @@ class ModelCheckpoint:
             (folder / "config.yaml").write_text(config, encoding="utf-8")
             write_json(folder / "metadata.json", described.model_dump(mode="json"))
             write_manifest(folder)
-            OnnxPolicy.from_files(read_verified(folder)).check_probe()
-        event = {"event": "save", "agent": agent, "version": version, "verdict": described.verdict.status}
-        history.append(self.root, {**event, "simulated": described.simulated})
+            files = read_verified(folder)
+            OnnxPolicy.from_files(files).check_probe()
+            _flush(folder)
+            self._name(folder, final, files, described)
         return final
+
+    def _name(self, folder: Path, final: Path, files: VerifiedFiles, described: Metadata) -> None:
+        """Give a finished folder its name, after a line of the history that says what it holds."""
+        event = {"event": "save", "agent": described.agent, "version": described.version}
+        facts = {"verdict": described.verdict.status, "simulated": described.simulated}
+        with history.locked(self.root):
+            if os.path.lexists(final):
+                raise _exists(final)
+            history.append(self.root, {**event, **facts, "manifest_sha256": files.manifest_sha256})
+            folder.rename(final)
+            sync_folder(final.parent)
+
+    def _same(self, final: Path, described: Metadata, policy_folder: Path) -> Path:
+        """Return the folder of a version that exists where it holds this policy, made from the same; else CheckpointError."""
+        there = read_verified(final, manifest_sha256=self._recorded(described.agent, described.version))
+        old = parse_metadata(there.json("metadata.json"), where=f"{final.name}/metadata.json")
+        ours = {name: (policy_folder / name) for name in _FROM_POLICY if (policy_folder / name).is_file()}
+        policy = all(there.content.get(name) == path.read_bytes() for name, path in ours.items())
+        if not policy or (old.config_hash, old.data) != (described.config_hash, described.data):
+            raise _exists(final)
+        return final
+
+    def _recorded(self, agent: str, version: str) -> str:
+        """Return the manifest's hash that the history has of a version; CheckpointError where it has none."""
+        found = history.saved(history.read_history(self.root, agent=agent), version)
+        if found is None:
+            raise CheckpointError(
+                f"{agent}/{version}: the history does not say what was saved there",
+                hint=f"{history.ADOPT} 'deploy.agents=[{agent}]'",
+            )
+        return found
+
+    def check(self) -> None:
+        """Raise the CheckpointError that saving a version would meet later: a damaged history, or no room or right to write."""
+        history.read_history(self.root)
+        with history.told(self.root):
+            require_appendable(self.root / history.HISTORY)
+            for agent in self.agents():
+                require_writable(self.root / agent, room=1)
 
     def load_checkpoint(
         self, agent: str, version: str | None = None, *, manifest_sha256: str | None = None
     ) -> LoadedCheckpoint:
         """Return a version (default: the newest) after verifying every byte; unpickles nothing, needs no torch.
 
+        The manifest must be the one that the history says was saved, and `manifest_sha256` where that is given.
         CheckpointError names the file that is missing, corrupted, foreign or a link.
         """
         agent = self.resolve(agent)
@@ -108,7 +149,15 @@ class ModelCheckpoint:
                     f"{agent} has no checkpoints in {self.root.name}", hint=f"train it: task=train for {agent}"
                 )
             version = str(newest[0]["version"])
-        files = read_verified(self._folder(agent, version), manifest_sha256=manifest_sha256)
+        folder, recorded = self.folder(agent, version), self._recorded(agent, version)
+        if manifest_sha256 is not None and manifest_sha256 != recorded:
+            raise CheckpointError(
+                f"{version}/{MANIFEST}: is not the one that was promoted", hint="restore the folder, or roll back"
+            )
+        return self.proven(read_verified(folder, manifest_sha256=recorded), agent, version)
+
+    def proven(self, files: VerifiedFiles, agent: str, version: str) -> LoadedCheckpoint:
+        """Return the policy of verified files, which must speak of the version whose folder they are of."""
         policy = OnnxPolicy.from_files(files)
         if (policy.metadata.agent, policy.metadata.version) != (agent, version):
             raise CheckpointError(
@@ -117,24 +166,28 @@ class ModelCheckpoint:
             )
         return LoadedCheckpoint(files=files, policy=policy)
 
+    def folders(self, agent: str) -> list[Path]:
+        """Return the folders of an agent's versions; hidden ones, in the making or on the way out, are none."""
+        place = self.root / agent
+        return (
+            [p for p in sorted(place.iterdir()) if p.is_dir() and not p.name.startswith(".")] if place.is_dir() else []
+        )
+
     def list_checkpoints(self, agent: str) -> list[dict[str, Any]]:
         """Return an agent's checkpoints newest first, as dicts with `model_path`, version, verdict, stages and figures.
 
         Reads metadata only; one whose metadata cannot be read is listed with its `error`, after the others.
         """
         agent = self.resolve(agent)
-        folder = self.root / agent
-        if not folder.is_dir():
-            return []
         try:
             stages = self._stages(agent)
         except CheckpointError:  # a damaged record hides no checkpoint; whoever asks for the stage itself is told
             stages = {}
-        rows = [
-            _row(path, stages.get(path.name, []))
-            for path in folder.iterdir()
-            if path.is_dir() and not path.name.startswith(".")
-        ]
+        try:
+            events: list[dict[str, Any]] | None = history.read_history(self.root, agent=agent)
+        except CheckpointError:  # a list shows what is there; whoever takes something from it is told
+            events = None
+        rows = [_row(path, stages.get(path.name, []), events) for path in self.folders(agent)]
         return sorted(rows, key=lambda row: (str(row["created_at"]), str(row["version"])), reverse=True)
 
     def delete_checkpoint(self, agent: str, version: str, *, even_if_served: bool = False) -> None:
@@ -161,7 +214,7 @@ class ModelCheckpoint:
         return deleted
 
     def _delete(self, agent: str, version: str, *, even_if_served: bool) -> None:
-        folder = self._folder(agent, version)
+        folder = self.folder(agent, version)
         stages = self._stages(agent).get(version, [])
         if stages:
             raise CheckpointError(
@@ -177,7 +230,8 @@ class ModelCheckpoint:
         sync_folder(folder.parent)
         shutil.rmtree(doomed)
 
-    def _folder(self, agent: str, version: str) -> Path:
+    def folder(self, agent: str, version: str) -> Path:
+        """Return the folder of a version; CheckpointError where there is none."""
         folder = self.root / agent / check_version(version)
         if not folder.exists() and not folder.is_symlink():
             raise CheckpointError(
@@ -196,23 +250,40 @@ class ModelCheckpoint:
 
 @contextlib.contextmanager
 def _folder_in_the_making(final: Path) -> Iterator[Path]:
-    """Yield a hidden sibling to fill; flush it and give it its name, or remove it on an error."""
-    final.parent.mkdir(parents=True, exist_ok=True)
+    """Yield a hidden sibling to fill and to rename; what is left of it, or of one that a crash left, is removed."""
+    make_folder(final.parent)
+    remains = re.compile(rf"\.{re.escape(final.name)}\.\d+-[0-9a-f]{{8}}\.tmp")
+    for left in final.parent.iterdir():
+        if remains.fullmatch(left.name):
+            shutil.rmtree(left, ignore_errors=True)
     folder = final.with_name(f".{final.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     folder.mkdir()
     try:
         yield folder
-        for path in folder.iterdir():
-            with path.open("rb+") as handle:
-                os.fsync(handle.fileno())
-        sync_folder(folder)
-        folder.rename(final)
-        sync_folder(final.parent)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _row(folder: Path, stages: list[str]) -> dict[str, Any]:
+def _flush(folder: Path) -> None:
+    """Flush a folder and its files to disk."""
+    for path in folder.iterdir():
+        with path.open("rb+") as handle:
+            os.fsync(handle.fileno())
+    sync_folder(folder)
+
+
+def _hash_of(folder: Path, events: Sequence[Mapping[str, Any]] | None) -> str | None:
+    """Return the recorded hash of a listed folder; None where the history cannot be read, "" where it says nothing."""
+    return None if events is None else history.saved(events, folder.name) or ""
+
+
+def _exists(final: Path) -> CheckpointError:
+    return CheckpointError(
+        f"{final.parent.name}/{final.name} exists already", hint="a version is never overwritten; delete it first"
+    )
+
+
+def _row(folder: Path, stages: list[str], events: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]:
     row: dict[str, Any] = {
         "model_path": str(folder),
         "agent": folder.parent.name,
@@ -224,9 +295,7 @@ def _row(folder: Path, stages: list[str]) -> dict[str, Any]:
     try:
         if folder.is_symlink() or path.is_symlink() or not (folder / MANIFEST).is_file():
             raise CheckpointError(f"{folder.name}: not a checkpoint folder", hint="links and half folders are refused")
-        meta = parse_metadata(
-            VerifiedFiles(folder, {path.name: path.read_bytes()}, "").json(path.name), where=path.name
-        )
+        meta = parse_metadata(read_described(folder, recorded=_hash_of(folder, events)), where=path.name)
     except (CheckpointError, OSError) as error:
         return {**row, "error": str(error)}
     row.update(created_at=meta.created_at, algo=meta.algo, asset=meta.asset, symbols=list(meta.symbols), seed=meta.seed)

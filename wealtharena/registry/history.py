@@ -1,24 +1,24 @@
 """Which version stands on which stage, and how it came to stand there.
 
 `<agent>/production.json` and `<agent>/paper.json` are the truth of the moment, replaced atomically;
-`registry.jsonl` is the history, only ever appended to. The history is written first, so that no change of a stage
-goes unrecorded; a crash between the two leaves a recorded attempt and the old stage.
+`registry.jsonl` is the history, a chain that is only ever appended to. The history is written first, so that no change of
+a stage goes unrecorded; a crash between the two leaves a recorded attempt and the old stage. What stands on a stage, and
+what a version holds, count only as the history says them too.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from wealtharena.errors import CheckpointError
-from wealtharena.files import read_regular, sync_folder, write_json
+from wealtharena.files import BadLineError, append_line, held, read_log, read_regular, sync_folder, write_json
+from wealtharena.registry import chain
 from wealtharena.registry.metadata import VerdictStatus
 from wealtharena.registry.names import check_agent, check_version
 
@@ -26,6 +26,8 @@ Stage = Literal["production", "paper"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 HISTORY = "registry.jsonl"
 MEND = "task=deploy deploy.action=mend restores it from the history; or promote a version again"
+ADOPT = "look at it, then accept it with: task=deploy deploy.action=adopt"
+PLACED = ("promote", "rollback")
 _MAX_POINTER_BYTES = 64 * 1024
 
 
@@ -68,18 +70,18 @@ def read_pointer(root: Path, agent: str, stage: Stage) -> Pointer | None:
     except OSError as error:
         raise CheckpointError(f"{where}: {error}", hint=MEND) from error
     try:
-        content = json.loads(raw)
+        found = json.loads(raw)
         pointer = Pointer(
             agent=agent,
             stage=stage,
-            version=check_version(_text(content["version"])),
-            manifest_sha256=_text(content["manifest_sha256"]),
-            verdict=_one_of(content["verdict"], get_args(VerdictStatus)),
-            simulated=_one_of(content["simulated"], (True, False)),
-            since=_text(content["since"]),
-            forced_reason=None if content.get("forced_reason") is None else _text(content["forced_reason"]),
+            version=check_version(_text(found["version"])),
+            manifest_sha256=_text(found["manifest_sha256"]),
+            verdict=_one_of(found["verdict"], get_args(VerdictStatus)),
+            simulated=_one_of(found["simulated"], (True, False)),
+            since=_text(found["since"]),
+            forced_reason=None if found.get("forced_reason") is None else _text(found["forced_reason"]),
         )
-        named = content["agent"], content["stage"]
+        named = found["agent"], found["stage"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, CheckpointError) as error:
         raise CheckpointError(f"{where}: is not a promotion record", hint=MEND) from error
     if named != (agent, stage):
@@ -103,55 +105,118 @@ def _one_of(value: Any, known: tuple[Any, ...]) -> Any:
 
 def write_pointer(root: Path, pointer: Pointer) -> None:
     """Put a version on a stage, atomically."""
-    write_json(pointer_path(root, pointer.agent, pointer.stage), pointer.to_dict())
+    with told(root):
+        write_json(pointer_path(root, pointer.agent, pointer.stage), pointer.to_dict())
 
 
 def remove_pointer(root: Path, agent: str, stage: Stage) -> None:
     """Leave a stage empty."""
     path = pointer_path(root, agent, stage)
-    path.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    with told(root):
+        path.unlink(missing_ok=True)
+        sync_folder(path.parent)
 
 
 @contextlib.contextmanager
 def locked(root: Path) -> Iterator[None]:
-    """Hold the registry's lock: one process at a time changes stages or deletes versions."""
-    root.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    """Hold the registry's lock: one process at a time changes stages, names versions or deletes them.
+
+    CheckpointError where the registry cannot be written, or where another process does not let go of it.
+    """
+    with told(root):
+        stack = contextlib.ExitStack()
+        stack.enter_context(held(root / ".lock"))
+    with stack:
         yield
-    finally:
-        os.close(descriptor)
 
 
-def append(root: Path, event: Mapping[str, Any]) -> None:
-    """Append one line to the history and flush it to disk; a torn last line of a crash is closed off first."""
-    line = json.dumps({"time": now(), **event}, allow_nan=False, ensure_ascii=False).encode() + b"\n"
-    path = root / HISTORY
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+@contextlib.contextmanager
+def told(root: Path) -> Iterator[None]:
+    """Turn the system's refusal to write in the block into a CheckpointError that says what and why."""
     try:
-        size = os.fstat(descriptor).st_size
-        if size and os.pread(descriptor, 1, size - 1) != b"\n":
-            line = b"\n" + line
-        os.write(descriptor, line)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        yield
+    except OSError as error:
+        raise CheckpointError(
+            f"the registry {root} cannot be written: {error.strerror or error}",
+            hint="make room or permission, or set paths.checkpoints to another folder, and do it again",
+        ) from error
+
+
+def append(root: Path, event: Mapping[str, Any], *, anew: bool = False) -> None:
+    """Append one line to the history, on disk when this returns; CheckpointError where that cannot be.
+
+    The line is chained to what stands before it, and signed where there is a key. `anew` accepts what stands as it is.
+    """
+    key = chain.signing_key()
+    stamped = {"time": now(), **event}
+    with told(root):
+        append_line(root / HISTORY, lambda standing: chain.link(standing, stamped, key=key, anew=anew))
+
+
+def content(root: Path) -> bytes:
+    """Return the history as it stands, unread; CheckpointError where the system does not give it."""
+    try:
+        return read_log(root / HISTORY)
+    except OSError as error:
+        raise CheckpointError(f"{root / HISTORY} cannot be read: {error.strerror}", hint="give it back") from error
 
 
 def read_history(root: Path, *, agent: str | None = None) -> list[dict[str, Any]]:
-    """Return the history oldest first; a line torn by a crash is passed over."""
-    path = root / HISTORY
-    if not path.exists():
-        return []
-    events = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        with contextlib.suppress(ValueError):
-            event = json.loads(line)
-            if isinstance(event, dict) and (agent is None or event.get("agent") == agent):
-                events.append(event)
-    return events
+    """Return the history oldest first; a last line torn by a crash is passed over.
+
+    CheckpointError names the first line that is not as it was written: then nothing of it counts until somebody has looked.
+    """
+    try:
+        events = chain.verified(content(root), key=chain.signing_key())
+    except BadLineError as error:
+        raise CheckpointError(f"{root / HISTORY}: {error}", hint=f"restore it from a copy; or {ADOPT}") from error
+    return [event for event in events if agent is None or event.get("agent") == agent]
+
+
+def saved(events: Sequence[Mapping[str, Any]], version: str) -> str | None:
+    """Return the manifest's hash of an agent's version as its history has it, None where it doesn't say.
+
+    Where nothing says what was saved, as in lines from before they did, the first promotion does.
+    """
+    found: str | None = None
+    for event in events:
+        if event.get("version") != version:
+            continue
+        kind, digest = event.get("event"), event.get("manifest_sha256")
+        if kind == "delete":
+            found = None
+        elif isinstance(digest, str) and (kind in ("save", "adopt") or (kind in PLACED and found is None)):
+            found = digest
+    return found
+
+
+def standing(root: Path, agent: str, stage: Stage) -> Pointer | None:
+    """Return what stands on a stage by its record and by the history; CheckpointError where the two differ.
+
+    A promotion that a crash kept from being carried out leaves what stood there before; a rollback or a withdrawal is
+    meant to end something, so what it ended does not stand any longer, carried out or not.
+    """
+    pointer = read_pointer(root, agent, stage)
+    if pointer is None:
+        return None
+    events = on_stage(read_history(root, agent=agent), stage)
+    last = events[-1] if events else {}
+    if _places(last, pointer):
+        return pointer
+    unfinished = last.get("event") == "promote" and last.get("from_version", pointer.version) == pointer.version
+    if unfinished and any(_places(event, pointer) for event in events):
+        return pointer
+    raise CheckpointError(f"{agent}/{stage}.json: is not what the history says", hint=MEND)
+
+
+def on_stage(events: Sequence[dict[str, Any]], stage: Stage) -> list[dict[str, Any]]:
+    """Return the events that decided what stands on a stage."""
+    return [e for e in events if e.get("stage") == stage and e.get("event") in (*PLACED, "withdraw")]
+
+
+def _places(event: Mapping[str, Any], pointer: Pointer) -> bool:
+    known = event.get("event") in PLACED
+    return known and all(event.get(name) == value for name, value in asdict(pointer).items())
 
 
 def once_in_production(root: Path, agent: str) -> frozenset[str]:

@@ -73,7 +73,7 @@ def write_manifest(folder: Path) -> None:
 def read_verified(folder: Path, *, manifest_sha256: str | None = None) -> VerifiedFiles:
     """Return every file of a checkpoint folder, checked against its manifest; never follows a link, unpickles nothing.
 
-    `manifest_sha256` pins the manifest itself (a promotion records it). CheckpointError names the offending file.
+    `manifest_sha256` pins the manifest itself (the history records it). CheckpointError names the offending file.
     """
     where = folder.name
     if folder.is_symlink() or not folder.is_dir():
@@ -82,7 +82,7 @@ def read_verified(folder: Path, *, manifest_sha256: str | None = None) -> Verifi
     found = sha256(raw)
     if manifest_sha256 is not None and found != manifest_sha256:
         raise CheckpointError(
-            f"{where}/{MANIFEST}: is not the one that was promoted", hint="restore the folder, or roll back"
+            f"{where}/{MANIFEST}: is not the one that was saved", hint="restore the folder, or take another version"
         )
     entries = _manifest_entries(raw, where)
     _same_names(folder, entries)
@@ -94,6 +94,23 @@ def read_verified(folder: Path, *, manifest_sha256: str | None = None) -> Verifi
         content[name] = data
     _check_tensors(content["weights.pt"], where)
     return VerifiedFiles(folder=folder, content=content, manifest_sha256=found)
+
+
+def read_described(folder: Path, *, recorded: str | None) -> dict[str, Any]:
+    """Return metadata.json of a folder, checked against its manifest and that against the `recorded` hash, but no other file.
+
+    `recorded` is None where nobody can say. CheckpointError names the file that differs.
+    """
+    name, where = "metadata.json", folder.name
+    raw = _read(folder / MANIFEST, limit=MAX_MANIFEST_BYTES)
+    if recorded is not None and sha256(raw) != recorded:
+        cause = "is not the one that was saved" if recorded else "is in no line of the history"
+        raise CheckpointError(f"{where}/{MANIFEST}: {cause}", hint="task=deploy deploy.action=verify tells more")
+    size, digest = _manifest_entries(raw, where)[name]
+    data = _read(folder / name, limit=size)
+    if sha256(data) != digest:
+        raise CheckpointError(f"{where}/{name}: content differs from the manifest", hint=RESTORE)
+    return _parse_object(data, f"{where}/{name}")
 
 
 def _manifest_entries(raw: bytes, where: str) -> dict[str, tuple[int, str]]:

@@ -7,8 +7,6 @@ from wealtharena.registry import history
 from wealtharena.registry.checkpoints import ModelCheckpoint
 from wealtharena.registry.history import Pointer, Stage
 
-_PLACED = ("promote", "rollback")
-
 
 def mend(store: ModelCheckpoint, agent: str) -> list[str]:
     """Write every damaged stage record of an agent again, as its last line of the history says, and return what was done.
@@ -21,18 +19,14 @@ def mend(store: ModelCheckpoint, agent: str) -> list[str]:
     with history.locked(store.root):
         for stage in history.STAGES:
             try:
-                history.read_pointer(store.root, agent, stage)
+                history.standing(store.root, agent, stage)
             except CheckpointError:
                 done.append(_mend(store, agent, stage))
     return done
 
 
 def _mend(store: ModelCheckpoint, agent: str, stage: Stage) -> str:
-    events = [
-        event
-        for event in history.read_history(store.root, agent=agent)
-        if event.get("stage") == stage and event.get("event") in (*_PLACED, "withdraw")
-    ]
+    events = history.on_stage(history.read_history(store.root, agent=agent), stage)
     if not events:
         raise CheckpointError(
             f"{agent}/{stage}.json: the history does not say what stood there", hint="promote a version again"
@@ -51,5 +45,5 @@ def _mend(store: ModelCheckpoint, agent: str, stage: Stage) -> str:
         ) from error
     history.append(store.root, {"event": "mend", "agent": agent, "stage": stage, "to": pointer.version})
     history.write_pointer(store.root, pointer)
-    history.read_pointer(store.root, agent, stage)
+    history.standing(store.root, agent, stage)
     return f"{stage} is {pointer.version} again"

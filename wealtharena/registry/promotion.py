@@ -13,9 +13,9 @@ from wealtharena.registry.gate import Decision, barriers, decide
 from wealtharena.registry.history import Pointer, Stage
 
 
-def verified(store: ModelCheckpoint, agent: str, version: str) -> LoadedCheckpoint:
+def opened(store: ModelCheckpoint, agent: str, version: str, *, manifest_sha256: str | None = None) -> LoadedCheckpoint:
     """Return a version that is whole, and that still answers its recorded observations as the torch policy did."""
-    loaded = store.load_checkpoint(agent, version)
+    loaded = store.load_checkpoint(agent, version, manifest_sha256=manifest_sha256)
     loaded.policy.check_probe()
     return loaded
 
@@ -30,7 +30,7 @@ def promote(
     """
     agent = store.resolve(agent)
     with history.locked(store.root):
-        loaded = verified(store, agent, version)
+        loaded = opened(store, agent, version)
         decision = decide(loaded.metadata, force_reason=force_reason)
         if force_reason is not None and decision.stage != "production":
             why = "; ".join(decision.reasons) if force_reason.strip() else "the reason is empty"
@@ -45,9 +45,11 @@ def promote(
         if stage == "paper":
             decision = Decision("paper", decision.reasons)
         pointer = _pointer(loaded, decision, force_reason)
-        current = _current(store, agent, decision.stage)
+        current = _current(store, agent, decision.stage)  # only what the history bears out counts as standing there
         if current is None or (current.version, current.manifest_sha256) != (pointer.version, pointer.manifest_sha256):
-            history.append(store.root, {"event": "promote", **asdict(pointer), "reasons": list(decision.reasons)})
+            before = current.version if current is not None else None
+            event = {"event": "promote", **asdict(pointer), "reasons": list(decision.reasons), "from_version": before}
+            history.append(store.root, event)
             history.write_pointer(store.root, pointer)
     return pointer, decision
 
@@ -59,7 +61,7 @@ def rollback(store: ModelCheckpoint, agent: str, *, stage: Stage = "production")
     """
     agent = store.resolve(agent)
     with history.locked(store.root):
-        current = history.read_pointer(store.root, agent, stage)
+        current = history.standing(store.root, agent, stage)
         if current is None:
             raise PromotionError(f"{agent} has nothing in {stage}", hint="promote a version with task=deploy")
         earlier = history.predecessor(store.root, current)
@@ -68,7 +70,7 @@ def rollback(store: ModelCheckpoint, agent: str, *, stage: Stage = "production")
                 f"{agent}/{current.version} is the first in {stage}",
                 hint="promote another version, or withdraw this one",
             )
-        loaded = verified(store, agent, str(earlier["version"]))
+        loaded = opened(store, agent, str(earlier["version"]), manifest_sha256=earlier.get("manifest_sha256"))
         if stage == "production" and barriers(loaded.metadata):
             raise PromotionError(
                 f"{loaded.metadata.model_path} may not return: {'; '.join(barriers(loaded.metadata))}",
@@ -100,9 +102,9 @@ def withdraw(store: ModelCheckpoint, agent: str, *, stage: Stage = "production",
 
 
 def _current(store: ModelCheckpoint, agent: str, stage: Stage) -> Pointer | None:
-    """Return what stands on a stage; an unreadable record counts as nothing, since promoting is what repairs it."""
+    """Return what stands on a stage; a record that is damaged or foreign is nothing, since promoting is what repairs it."""
     try:
-        return history.read_pointer(store.root, agent, stage)
+        return history.standing(store.root, agent, stage)
     except CheckpointError:
         return None
 

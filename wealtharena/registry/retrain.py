@@ -21,7 +21,7 @@ CONFIGURATION = ("asset", "features", "env", "split", "algo", "model", "evaluati
 def incumbent(store: ModelCheckpoint, agent: str) -> LoadedCheckpoint:
     """Return the verified checkpoint in production; PromotionError where there is none to train again."""
     agent = store.resolve(agent)
-    pointer = history.read_pointer(store.root, agent, "production")
+    pointer = history.standing(store.root, agent, "production")
     if pointer is None:
         raise PromotionError(
             f"train.retrain={agent}: nothing is in production", hint="train and promote a first version"

@@ -20,6 +20,7 @@ from wealtharena.registry.gate import Decision, best_first
 from wealtharena.registry.history import STAGES, Pointer, read_pointer
 from wealtharena.registry.mending import mend
 from wealtharena.registry.names import agents_by_asset
+from wealtharena.registry.verifying import adopt, verify
 from wealtharena.tasks.console import screen
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,8 @@ def run(spec: ExperimentSpec) -> int:
     if wish.action == "list":
         _show(store, agents)
         return 0
+    if wish.action == "verify":
+        return _verify(store)
     if wish.action == "promote":
         _show(store, agents)
     done = [_one(store, agent, wish, spec) for agent in agents]
@@ -48,7 +51,8 @@ def _agents(store: ModelCheckpoint, wish: DeploySpec) -> list[str]:
     named = [store.resolve(agent) for agent in wish.agents]
     if wish.action in ("rollback", "withdraw") and not named:
         raise ConfigError(f"deploy.action={wish.action} needs an agent", hint="try 'deploy.agents=[cryptocurrencies]'")
-    if (wish.checkpoints or wish.force_reason is not None) and len(named) != 1:
+    about_one = bool(wish.checkpoints) or (wish.force_reason is not None and wish.action != "adopt")
+    if about_one and len(named) != 1:
         raise ConfigError(
             "deploy.checkpoints and deploy.force_reason are about one agent",
             hint="try 'deploy.agents=[cryptocurrencies]'",
@@ -65,6 +69,9 @@ def _one(store: ModelCheckpoint, agent: str, wish: DeploySpec, spec: ExperimentS
         elif wish.action == "withdraw":
             withdraw(store, agent, stage=wish.stage or "production", reason=wish.force_reason)
             _say(f"{agent}: {wish.stage or 'production'} is empty now")
+        elif wish.action == "adopt":
+            adopted = adopt(store, agent, versions=wish.checkpoints, reason=wish.force_reason)
+            _say(f"{agent}: {', '.join(adopted) or 'nothing'} adopted")
         elif wish.action == "mend":
             for text in mend(store, agent) or ["nothing to mend"]:
                 _say(f"{agent}: {text}")
@@ -74,6 +81,19 @@ def _one(store: ModelCheckpoint, agent: str, wish: DeploySpec, spec: ExperimentS
         _say(f"{agent}: {error}", style="red")
         return False
     return True
+
+
+def _verify(store: ModelCheckpoint) -> int:
+    """Say whether folders, stages and history agree; return 1 where they don't."""
+    found = verify(store)
+    for problem in found.problems:
+        _say(problem, style="red")
+    for version in found.gone:
+        _say(f"{version}: was saved and is not here; it was removed by hand, or its run was killed while it saved")
+    if not found.problems:
+        signed = "signed with the key" if found.signed else "chained, and not checked against a key"
+        _say(f"{found.versions} versions are what {found.lines} lines of history say, {signed}", style="bold")
+    return 1 if found.problems else 0
 
 
 def _promote(store: ModelCheckpoint, agent: str, wish: DeploySpec, spec: ExperimentSpec) -> bool:

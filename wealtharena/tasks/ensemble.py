@@ -10,7 +10,7 @@ from wealtharena.errors import CheckpointError
 from wealtharena.evaluation import tables
 from wealtharena.registry import ModelCheckpoint
 from wealtharena.registry.checkpoints import LoadedCheckpoint
-from wealtharena.registry.promotion import verified
+from wealtharena.registry.promotion import opened
 from wealtharena.tasks import backtest, console
 from wealtharena.tasks.backtest import Contestant
 from wealtharena.tasks.judging import run_audit, track_record
@@ -28,7 +28,7 @@ def combine(spec: ExperimentSpec, store: ModelCheckpoint, agent: str, versions: 
     twice = sorted({version for version in versions if list(versions).count(version) > 1})
     if twice:
         raise CheckpointError(f"deploy.checkpoints names {twice[0]} twice", hint="name each member once")
-    members = [verified(store, agent, version) for version in versions]
+    members = [opened(store, agent, version) for version in versions]
     _same_data(members, members[0].metadata.data.fingerprint, f"than {members[0].metadata.version}")
     spec = _configured(spec, members)
     with recorded(spec, RunContext.current()) as record:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.evaluation.ledger import Ledger
+from wealtharena.registry import ModelCheckpoint
 
 
 def check(spec: ExperimentSpec) -> None:
-    """Raise the error that the ledger would meet later, with its line or its cause; changes nothing."""
-    Ledger(spec.paths.ledger).check()
+    """Raise the error that ledger or registry would meet later, with its line or its cause; adds nothing to either."""
+    if spec.task != "deploy" or len(spec.deploy.checkpoints) > 1:  # only an ensemble is judged by deploy
+        Ledger(spec.paths.ledger).check()
+    if spec.task in ("train", "compare") or (spec.task == "deploy" and spec.deploy.action == "promote"):
+        ModelCheckpoint(spec.paths.checkpoints).check()

@@ -156,7 +156,7 @@ class DeploySpec(Spec):
     checkpoints: tuple[str, ...] = Field(
         description="version to promote; several become one, their mean; none takes each agent's best"
     )
-    action: Literal["promote", "rollback", "withdraw", "list", "mend"]
+    action: Literal["promote", "rollback", "withdraw", "list", "mend", "verify", "adopt"]
     stage: Literal["production", "paper"] | None = Field(description="null: promote as the gate says, else production")
     force_reason: str | None = Field(description="puts an unproven checkpoint into production; recorded")
     keep: int | None = Field(
