@@ -312,3 +312,12 @@ def test_the_repeating_command_names_what_was_said_of_the_figures(tmp_path: Path
     panel = _load(frame, tmp_path / "bars.csv", "asset=crypto", volume_unit="account")
     spec = with_data(compose(["data=files", "asset=crypto"]), path="bars.csv", volume_unit="account")
     assert "data.volume_unit=account" in repeat_overrides(panel, spec.data)
+
+
+def test_a_pairs_day_that_begins_the_evening_before_is_the_date_that_most_of_it_has(tmp_path: Path) -> None:
+    frame = shares("EURUSD", bars=100).assign(volume=0)
+    evening = pd.DatetimeIndex(frame["date"]).tz_localize("UTC") - pd.Timedelta(hours=2)  # 22:00, Sunday to Thursday
+    plain = _load(frame, tmp_path / "plain.csv", "asset=forex")
+    for stamps in (evening.as_unit("s").asi8, evening.strftime("%Y-%m-%dT%H:%M:%SZ")):
+        panel = _load(frame.assign(date=stamps), tmp_path / "evening.csv", "asset=forex")
+        assert panel.fingerprint == plain.fingerprint
