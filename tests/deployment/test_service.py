@@ -300,3 +300,18 @@ def test_the_page_shows_each_agent_with_its_marks(tmp_path: Path) -> None:
     assert "<script" not in page
     assert "src=" not in page
     assert "Currency pairs" in page
+
+
+def test_an_agent_whose_answer_is_no_portfolio_is_503_and_the_others_answer(tmp_path: Path) -> None:
+    store = stocked(tmp_path)
+    save(store, "v2", verdict="promotable", weights=(0.5, 0.2, 0.1), slope=1e3)
+    promote(store, AGENT, "v2")
+    service = client(tmp_path)
+    assert service.predict(features=FEATURES).status_code == 200
+    large = np.full((3, 2, 2), 1e3).tolist()
+    for features in (large, FEATURES):
+        reply = service.predict(features=features)
+        assert reply.status_code == 503
+        assert set(reply.json()) == {"code", "message", "request_id", "problems"}
+    assert service.predict("etf", features=FEATURES).status_code == 200
+    assert "set aside" in service.get("/").text

@@ -28,7 +28,9 @@ def constant_onnx(weights: Sequence[float], *, slope: float = 0.0) -> bytes:
     assets, features = len(weights), len(FEATURES)
     nodes = [
         helper.make_node("Slice", ["features", "from", "to", "axes"], ["newest"]),
-        helper.make_node("ReduceSum", ["newest", "last"], ["signal"], keepdims=0),
+        helper.make_node("ReduceSum", ["newest", "last"], ["seen"], keepdims=0),
+        helper.make_node("IsNaN", ["seen"], ["unseen"]),
+        helper.make_node("Where", ["unseen", "zero", "seen"], ["signal"]),
         helper.make_node("Mul", ["signal", "slope"], ["tilt"]),
         helper.make_node("ReduceSum", ["portfolio", "one"], ["held"], keepdims=1),
         helper.make_node("Mul", ["held", "zero"], ["nothing"]),

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from tests.registry.shelf import AGENT, place, save
 from tests.registry.trained import World, world
 from wealtharena.config import compose
-from wealtharena.errors import PromotionError
+from wealtharena.errors import ConfigError, PromotionError
 from wealtharena.evaluation import challenge
 from wealtharena.evaluation.splits import Segment
 from wealtharena.registry import ModelCheckpoint, promote, retrain
@@ -137,3 +138,19 @@ def test_a_configuration_with_the_bars_a_year_that_nothing_read_still_comes_back
     written = made.spec.model_dump(mode="json")
     written["asset"]["bars_per_year"] = 365.0
     assert retrain._spec_of(written) == made.spec
+
+
+def test_nothing_in_a_foreign_configuration_is_filled_in_from_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_OF_THIS_MACHINE", "hush")
+    made = world("crypto", "mlp")
+    store = ModelCheckpoint(tmp_path)
+    text = yaml.safe_dump(made.spec.model_dump(mode="json")) + "\nnotes: ${oc.env:SECRET_OF_THIS_MACHINE}\n"
+    publish(
+        store, made.policy, version="run-1", spec=made.spec, features=made.features, start=0,
+        stop=made.features.bars, facts=made.facts, config=text,
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match=r"config\.yaml: holds") as caught:
+        retrain.trained_spec(store.load_checkpoint("crypto", "run-1"))
+    assert "hush" not in str(caught.value)

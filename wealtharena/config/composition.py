@@ -17,6 +17,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from wealtharena.config.foreign import check_preset
 from wealtharena.config.paths import conf_dir, sweeps_dir
 from wealtharena.errors import ConfigError
 
@@ -65,9 +66,9 @@ def _preset(override: str) -> str:
         )
     group, name = path.parent.as_posix().strip("/"), path.stem
     place = f"experiment/{group}" if group not in ("", ".") else "experiment"
-    ConfigStore.instance().store(
-        group=place, name=name, node=OmegaConf.load(path), package="_global_", provider="preset"
-    )
+    node = OmegaConf.load(path)
+    check_preset(OmegaConf.to_container(node, resolve=False), where=str(path))
+    ConfigStore.instance().store(group=place, name=name, node=node, package="_global_", provider="preset")
     return f"experiment={group}/{name}.yaml" if group not in ("", ".") else f"experiment={name}.yaml"
 
 

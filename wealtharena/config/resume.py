@@ -7,7 +7,11 @@ from pathlib import Path
 
 import yaml
 
+from wealtharena.config.foreign import check_overrides
 from wealtharena.errors import ConfigError
+from wealtharena.files import read_regular
+
+_MAX_BYTES = 1024 * 1024
 
 
 def resumed_argv(argv: Sequence[str]) -> list[str]:
@@ -16,8 +20,11 @@ def resumed_argv(argv: Sequence[str]) -> list[str]:
     The old overrides come first, a new one replaces the old of the same key, `hydra.run.dir` becomes the old folder
     and its `.hydra/` is not written again.
 
+    Resume is for runs of one's own: what their record holds is done again. It is refused where it would do more than
+    set this package's keys.
+
     Raises:
-        ConfigError: the folder is no run directory.
+        ConfigError: the folder is no run directory, or its record holds what runs code.
     """
     asked = [item for item in argv if item.startswith("resume=")]
     value = asked[-1].removeprefix("resume=").strip("'\"") if asked else ""
@@ -29,7 +36,13 @@ def resumed_argv(argv: Sequence[str]) -> list[str]:
         raise ConfigError(f"resume={value} is no run directory: it has no .hydra/overrides.yaml", hint=_recent())
     new = [item for item in argv if not item.startswith("resume=")]
     replaced = {_key(item) for item in new} | {"resume"}
-    old = [item for item in yaml.safe_load(record.read_text()) or [] if _key(item) not in replaced]
+    try:
+        written = yaml.safe_load(read_regular(record, limit=_MAX_BYTES)) or []
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"resume={value}: .hydra/overrides.yaml cannot be read", hint=_recent()) from error
+    if not isinstance(written, list):
+        raise ConfigError(f"resume={value}: .hydra/overrides.yaml is not a list", hint=_recent())
+    old = [item for item in check_overrides(written, where=str(record)) if _key(item) not in replaced]
     return [*old, *new, f"resume={quoted(folder)}", f"hydra.run.dir={quoted(folder)}", "hydra.output_subdir=null"]
 
 

@@ -29,13 +29,15 @@ def has_bars(body: PredictBody) -> bool:
     return body.bars is not None or any(item.bars is not None for item in body.batch or ())
 
 
-def predict(served: ServedAgent, body: PredictBody, *, max_stale_bars: int | None) -> dict[str, Any]:
+def predict(
+    manager: ProductionModelManager, served: ServedAgent, body: PredictBody, *, max_stale_bars: int | None
+) -> dict[str, Any]:
     """Return the answer to a request, all of it from `served`; InputError names the field that can't be used."""
     items: Sequence[PredictBody | Observation] = body.batch if body.batch is not None else (body,)
     fields = [f"batch.{i}." for i in range(len(items))] if body.batch is not None else [""]
     asked = [_question(item, at) for item, at in zip(items, fields, strict=True)]
     given = from_questions(served.policy, asked, fields=fields, max_stale_bars=max_stale_bars)
-    return served.predict(given).to_dict()
+    return manager.answer(served, given).to_dict()
 
 
 def _question(item: PredictBody | Observation, field: str) -> Question:

@@ -34,7 +34,7 @@ from wealtharena.deployment.schemas import AgentDetail, AgentList, Health, Predi
 from wealtharena.deployment.settings import Settings
 from wealtharena.deployment.watching import Watch, mark_of, oldest_age
 from wealtharena.errors import CheckpointError, DataError
-from wealtharena.prediction.agent import ServedAgent
+from wealtharena.prediction.agent import ServedAgent, UnfitAnswerError
 from wealtharena.prediction.inputs import InputError
 from wealtharena.prediction.manager import ProductionModelManager
 
@@ -251,7 +251,7 @@ class Service:
             raise InputError("batch", f"has {found} observations, at most {most} are taken")
 
     def _answer(self, served: ServedAgent, body: PredictBody) -> dict[str, Any]:
-        return answers.predict(served, body, max_stale_bars=self.settings.max_stale_bars)
+        return answers.predict(self.manager, served, body, max_stale_bars=self.settings.max_stale_bars)
 
     async def metrics(self) -> Response:
         """Return the counters of all workers."""
@@ -285,6 +285,10 @@ class Service:
             served = self.manager.serving(self.manager.store.resolve(agent_id))
         except CheckpointError:
             raise HTTPException(404, "there is no such agent; GET /agents lists them") from None
+        if served is None and self.manager.problems:
+            known = self.manager.store.resolve(agent_id)
+            if known in self.manager.problems:
+                raise HTTPException(503, "this agent is set aside, or its version can't be taken up")
         if served is None:
             raise HTTPException(404, "this agent has nothing in production or on paper")
         return served
@@ -337,6 +341,10 @@ def _add_errors(api: FastAPI) -> None:
     @api.exception_handler(RequestValidationError)
     async def _validation(request: Request, error: ValidationError | RequestValidationError) -> Response:
         return _error(request, 422, "the request can't be used", openapi.problems(error))
+
+    @api.exception_handler(UnfitAnswerError)
+    async def _unfit(request: Request, _: UnfitAnswerError) -> Response:
+        return _error(request, 503, "the agent's answer is no portfolio within its limits; it is set aside")
 
     @api.exception_handler(FaultError)
     async def _fault(request: Request, error: FaultError) -> Response:

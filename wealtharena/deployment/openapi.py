@@ -96,7 +96,7 @@ def document(api: FastAPI, manager: ProductionModelManager, *, keyed: bool) -> d
         for agent, served in loaded.items():
             request = example(served)
             requests[agent] = {"summary": f"one observation of {agent}", "value": request}
-            reply = answers.predict(served, PredictBody.model_validate(request), max_stale_bars=None)
+            reply = answers.predict(manager, served, PredictBody.model_validate(request), max_stale_bars=None)
             replies[agent] = {"summary": f"{agent} {served.pointer.version}", "value": json.loads(json.dumps(reply))}
             batch = {"batch": [request, {"features": request["features"]}]}
             requests[f"{agent}_batch"] = {"summary": f"two observations of {agent}", "value": batch}

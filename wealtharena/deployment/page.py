@@ -134,7 +134,7 @@ def _measures(name: str, text: str, figures: Mapping[str, Any], order: Mapping[s
 
 
 def _number(value: object, *, share: bool) -> str:
-    if not isinstance(value, int | float) or not math.isfinite(value):
+    if not isinstance(value, int | float) or not abs(value) < 1e15:
         return "–"
     return f"{100 * value:+.1f}\N{NO-BREAK SPACE}%".replace("-", "−") if share else f"{value:.2f}".replace("-", "−")
 

@@ -4,12 +4,49 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from pydantic import ValidationError
+
+from wealtharena.config.specs.asset import LimitSpec
+from wealtharena.errors import CheckpointError, WealthArenaError
 from wealtharena.prediction.answers import Origin, Predictions
 from wealtharena.prediction.explain import Explanation
+from wealtharena.prediction.inputs import MAX_ABS_WEIGHT, InputError
 from wealtharena.prediction.observations import Observations
 from wealtharena.registry.history import Pointer
-from wealtharena.registry.inference import OnnxPolicy
+from wealtharena.registry.inference import Decisions, OnnxPolicy
 from wealtharena.registry.metadata import Metadata
+
+_ROUNDING = 1e-4  # of single precision, over many symbols
+
+
+class UnfitAnswerError(WealthArenaError):
+    """A graph answered with weights that are not finite or beyond the agent's own limits."""
+
+
+@dataclass(frozen=True)
+class AnswerLimits:
+    """Between what every weight lies, and the sum of their sizes at most."""
+
+    low: float
+    high: float
+    gross: float
+
+    @classmethod
+    def of(cls, metadata: Metadata) -> AnswerLimits:
+        """Return the limits that the agent was trained under, wide ones where it does not say; CheckpointError if damaged."""
+        stated = metadata.recipe.env.get("limits")
+        if stated is None:
+            return cls(-MAX_ABS_WEIGHT, MAX_ABS_WEIGHT, MAX_ABS_WEIGHT)
+        try:
+            spec = LimitSpec.model_validate(stated)
+        except ValidationError as error:
+            raise CheckpointError(
+                f"{metadata.model_path}/metadata.json: recipe.env.limits are not limits",
+                hint="save the checkpoint again",
+            ) from error
+        high = spec.max_weight + _ROUNDING
+        return cls(-_ROUNDING if spec.long_only else -high, high, spec.max_gross + _ROUNDING)
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,16 +57,33 @@ class ServedAgent:
     policy: OnnxPolicy
     explanation: Explanation
     origin: Origin
+    limits: AnswerLimits
 
     @property
     def metadata(self) -> Metadata:
         return self.policy.metadata
 
     def predict(self, given: Observations) -> Predictions:
-        """Return one answer for each of N observations."""
+        """Return one answer for each of N observations; UnfitAnswerError where one is not finite or beyond the limits."""
         found = self.policy.act(given.features, given.portfolio, given.states)
+        if not self._fit(found):
+            if given.states is not None:  # it came from the caller, and a graph can't help what it does to it
+                raise InputError("state", "leads to no usable answer", hint="hand back the state of the last answer")
+            raise UnfitAnswerError(
+                f"{self.origin.agent}/{self.origin.version}: answers with what is no portfolio within its limits",
+                hint="roll back, or promote another version",
+            )
         return Predictions(
             self.origin, found.weights, found.states, found.spread, given.flat_portfolio_assumed, given.as_of
+        )
+
+    def _fit(self, found: Decisions) -> bool:
+        weights, limits = found.weights, self.limits
+        return (
+            bool((np.abs(weights).sum(axis=1) <= limits.gross).all())  # NaN compares as False
+            and bool(weights.min() >= limits.low)
+            and bool(weights.max() <= limits.high)
+            and all(bool(np.isfinite(state).all()) for state in found.states.values())
         )
 
 

@@ -65,6 +65,8 @@ def portfolio_rows(policy: OnnxPolicy, portfolio: object, rows: int, *, field: s
             f"has shape {list(array.shape)}, expected {[rows, account_width(assets)]}",
             hint="weights, cash share, drawdown, leverage",
         )
+    if array.size and np.abs(array).max() > MAX_ABS_WEIGHT:
+        raise InputError(field, f"holds a number beyond {MAX_ABS_WEIGHT:g}", hint="shares of equity, such as 0.25")
     return np.ascontiguousarray(array)
 
 

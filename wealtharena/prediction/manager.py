@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from wealtharena.errors import CheckpointError
-from wealtharena.prediction.agent import ServedAgent, origin_of
-from wealtharena.prediction.answers import Prediction
+from wealtharena.prediction.agent import AnswerLimits, ServedAgent, UnfitAnswerError, origin_of
+from wealtharena.prediction.answers import Prediction, Predictions
 from wealtharena.prediction.explain import explain
-from wealtharena.prediction.observations import Question, from_array, from_questions
+from wealtharena.prediction.observations import Observations, Question, from_array, from_questions
 from wealtharena.registry import history
 from wealtharena.registry.checkpoints import ModelCheckpoint
 from wealtharena.registry.history import Stage
@@ -86,9 +86,25 @@ class ProductionModelManager:
         served = self._served.get(agent) or self._find(agent)
         if hasattr(bars, "columns"):
             asked = Question(bars=bars, portfolio=portfolio, state=state)  # type: ignore[arg-type]  # checked by those who read them
-            return served.predict(from_questions(served.policy, [asked]))[0]
-        answers = served.predict(from_array(served.policy, bars, portfolio, state))
+            return self.answer(served, from_questions(served.policy, [asked]))[0]
+        answers = self.answer(served, from_array(served.policy, bars, portfolio, state))
         return answers[0] if np.ndim(bars) in (1, 3) else list(answers)  # type: ignore[arg-type]  # from_array refused all but arrays
+
+    def answer(self, served: ServedAgent, given: Observations) -> Predictions:
+        """Return the agent's answers; one that answers with no portfolio is set aside until its stage changes hands.
+
+        UnfitAnswerError then, and CheckpointError for whoever asks it next.
+        """
+        try:
+            return served.predict(given)
+        except UnfitAnswerError as error:
+            agent = served.pointer.agent
+            with self._lock:
+                if self._served.get(agent) is served:
+                    self._served = {name: other for name, other in self._served.items() if name != agent}
+                    self.problems = {**self.problems, agent: f"set aside: {error}"}
+            logger.error("%s is set aside: %s", agent, error)
+            raise
 
     def list_agents(self) -> list[dict[str, Any]]:
         """Return every agent of the registry: what is on each stage, and whether it is loaded; the configured first."""
@@ -165,6 +181,8 @@ class ProductionModelManager:
 
     def _find(self, agent: str) -> ServedAgent:
         known = self.store.resolve(agent)
+        if known not in self._served and self.problems.get(known, "").startswith("set aside"):
+            raise CheckpointError(self.problems[known])
         return self._served.get(known) or self.load_agent_model(known)
 
     def _load(self, agent: str, stage: Stage | None) -> ServedAgent | None:
@@ -178,7 +196,8 @@ class ProductionModelManager:
                 loaded = self.store.load_checkpoint(agent, pointer.version, manifest_sha256=pointer.manifest_sha256)
                 loaded.policy.check_probe()
                 origin = origin_of(pointer, loaded.metadata)
-                return ServedAgent(pointer, loaded.policy, explain(loaded.policy), origin)
+                limits = AnswerLimits.of(loaded.metadata)
+                return ServedAgent(pointer, loaded.policy, explain(loaded.policy), origin, limits)
         return None
 
     def _mark(self, agent: str) -> tuple[object, ...]:

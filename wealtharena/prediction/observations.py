@@ -132,7 +132,7 @@ def _from_flat(policy: OnnxPolicy, flat: Float32Array) -> tuple[Float32Array, Fl
         )
     scaled = flat[:, :size].reshape(-1, assets, window, features).astype(np.float64)
     raw = scaled * policy.scaling.std + policy.scaling.mean
-    return raw.astype(np.float32), np.ascontiguousarray(flat[:, size:])
+    return raw.astype(np.float32), portfolio_rows(policy, flat[:, size:], len(flat), field="observation")
 
 
 def _by_row(state: Mapping[str, Any] | None, rows: int) -> Sequence[Mapping[str, Any] | None]:

@@ -89,7 +89,7 @@ class ModelCheckpoint:
             write_json(folder / "metadata.json", described.model_dump(mode="json"))
             write_manifest(folder)
             files = read_verified(folder)
-            OnnxPolicy.from_files(files).check_probe()
+            OnnxPolicy.from_files(files, made_here=True).check_probe()
             _flush(folder)
             self._name(folder, final, files, described)
         return final

@@ -17,6 +17,8 @@ from wealtharena.envs.observation import account_width
 from wealtharena.errors import CheckpointError
 from wealtharena.registry.integrity import VerifiedFiles
 from wealtharena.registry.metadata import Metadata, parse_metadata
+from wealtharena.registry.onnx_format import check_onnx
+from wealtharena.registry.onnx_trial import try_out
 from wealtharena.registry.recording import Recording
 from wealtharena.registry.scaling import Scaling
 
@@ -69,18 +71,27 @@ class OnnxPolicy:
     state_names: tuple[str, ...]
 
     @classmethod
-    def from_files(cls, files: VerifiedFiles) -> OnnxPolicy:
-        """Return the policy of a verified folder; CheckpointError where graph, metadata and probe disagree."""
+    def from_files(cls, files: VerifiedFiles, *, made_here: bool = False) -> OnnxPolicy:
+        """Return the policy of a verified folder; CheckpointError where graph, metadata and probe disagree.
+
+        A graph is data from outside: it is looked at, then tried in a process of its own, before this one opens it. One
+        that this process has just exported (`made_here`) is looked at only.
+        """
         where = files.folder.name
         metadata = parse_metadata(files.json("metadata.json"), where=f"{where}/metadata.json")
-        session = open_session(files.content["policy.onnx"], where=where)
+        graph = files.content["policy.onnx"]
+        check_onnx(graph, where=f"{where}/policy.onnx")
+        problem = None if made_here else try_out(graph, _input_shapes(metadata), 2 * PIECE - 1)
+        if problem is not None:
+            raise CheckpointError(f"{where}/policy.onnx: {problem}", hint="do not serve it; find out who wrote it")
+        session = open_session(graph, where=where)
         states = tuple(sorted(metadata.states))
         _check_graph(session, metadata, where)
         return cls(
             metadata=metadata,
             manifest_sha256=files.manifest_sha256,
             session=session,
-            probe=Recording.from_bytes(files.content["probe.npz"]),
+            probe=_probe(files, metadata, where),
             scaling=Scaling.of(files.json("scaler.json"), metadata.feature_names, where=f"{where}/scaler.json"),
             state_names=states,
         )
@@ -129,15 +140,29 @@ class OnnxPolicy:
         return worst
 
 
+def _probe(files: VerifiedFiles, metadata: Metadata, where: str) -> Recording:
+    probe = Recording.from_bytes(files.content["probe.npz"])
+    shapes = {"features": probe.features.shape[1:], "portfolio": probe.portfolio.shape[1:]}
+    shapes.update({STATE_IN + name: state.shape[1:] for name, state in probe.states.items()})
+    if {name: list(shape) for name, shape in shapes.items()} != _input_shapes(metadata):
+        raise CheckpointError(f"{where}/probe.npz: is not of the agent's shapes", hint="save the checkpoint again")
+    return probe
+
+
 def _decided(metadata: Metadata) -> list[str]:
     """Return the names of the graph's outputs before the states."""
     return ["weights", SPREAD] if metadata.members else ["weights"]
 
 
-def _check_graph(session: onnxruntime.InferenceSession, metadata: Metadata, where: str) -> None:
+def _input_shapes(metadata: Metadata) -> dict[str, list[int]]:
+    """Return the shapes of the graph's inputs, without the batch."""
     assets, window, features = len(metadata.symbols), metadata.window, len(metadata.feature_names)
-    expected = {"features": [assets, window, features], "portfolio": [account_width(assets)]}
-    expected.update({STATE_IN + name: list(shape) for name, shape in metadata.states.items()})
+    shapes = {"features": [assets, window, features], "portfolio": [account_width(assets)]}
+    return {**shapes, **{STATE_IN + name: list(shape) for name, shape in metadata.states.items()}}
+
+
+def _check_graph(session: onnxruntime.InferenceSession, metadata: Metadata, where: str) -> None:
+    expected = _input_shapes(metadata)
     inputs = {entry.name: entry.shape[1:] for entry in session.get_inputs()}
     outputs = {entry.name for entry in session.get_outputs()}
     if inputs != expected or outputs != {*_decided(metadata), *(STATE_OUT + name for name in metadata.states)}:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from wealtharena.errors import CheckpointError
 from wealtharena.registry.names import AGENT_PATTERN, VERSION_PATTERN
 
+MAX_STATE = 1 << 20
+Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
 VerdictStatus = Literal["promotable", "unproven", "rejected"]
 
 
@@ -67,9 +70,9 @@ class Metadata(_Part):
     asset: str
     algo: str
     members: tuple[str, ...] = Field(default=(), description="versions that an ensemble is the mean of")
-    symbols: tuple[str, ...] = Field(min_length=1)
-    feature_names: tuple[str, ...] = Field(min_length=1)
-    window: int = Field(ge=1)
+    symbols: tuple[Name, ...] = Field(min_length=1, max_length=2000)
+    feature_names: tuple[Name, ...] = Field(min_length=1, max_length=500)
+    window: int = Field(ge=1, le=10_000)
     action: str
     observation_shape: tuple[int, ...]
     action_shape: tuple[int, ...]
@@ -98,6 +101,10 @@ class Metadata(_Part):
     def _consistent(self) -> Metadata:
         if self.simulated != self.data.simulated:
             raise ValueError("simulated and data.simulated must say the same")
+        if len(self.states) > 16 or any(
+            math.prod(shape) > MAX_STATE or min((1, *shape)) < 1 for shape in self.states.values()
+        ):
+            raise ValueError(f"states must be at most 16 of at most {MAX_STATE} numbers each")
         if len(set(self.symbols)) != len(self.symbols):
             raise ValueError("symbols must be distinct")
         return self

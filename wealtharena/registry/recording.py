@@ -15,6 +15,7 @@ from wealtharena.errors import CheckpointError
 
 Float32Array = npt.NDArray[np.float32]
 _STATE = "state_"
+MAX_BYTES = 256 * 1024 * 1024  # unpacked
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,8 @@ class Recording:
         for name, state in self.states.items():
             if state.shape[:1] != (rows,):
                 raise CheckpointError(f"recording.states[{name}] has {state.shape[:1]} rows, expected {rows}")
+        if any(not np.isfinite(state).all() for state in self.states.values()) or np.isinf(self.features).any():
+            raise CheckpointError("a recording has finite states, and features that are finite or missing")
         if rows == 0 or not np.isfinite(self.weights).all() or not np.isfinite(self.portfolio).all():
             raise CheckpointError("a recording needs at least one decision, with finite weights and portfolio")
 
@@ -58,11 +61,16 @@ class Recording:
     def from_bytes(cls, content: bytes) -> Recording:
         """Return what `to_bytes` wrote; reads no object arrays. CheckpointError for anything else."""
         try:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
+                    raise ValueError("it would unpack to more than a recording is")
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
                 loaded = {name: np.asarray(arrays[name], dtype=np.float32) for name in arrays.files}
             states = {name.removeprefix(_STATE): value for name, value in loaded.items() if name.startswith(_STATE)}
             return cls(
                 features=loaded["features"], portfolio=loaded["portfolio"], weights=loaded["weights"], states=states
             )
-        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+        except CheckpointError as error:
+            raise CheckpointError(f"probe.npz: {error.message}", hint="save the checkpoint again") from error
+        except Exception as error:  # bytes from outside: zip, zlib and numpy fail in more ways than they name
             raise CheckpointError("probe.npz: is not a recording", hint="save the checkpoint again") from error

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from wealtharena.agents.policy import Trained, load_policy
 from wealtharena.config import parse
+from wealtharena.config.foreign import check_foreign
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import CheckpointError, PromotionError, WealthArenaError
 from wealtharena.registry import history
@@ -43,7 +44,11 @@ def production_spec(production: LoadedCheckpoint, asked: ExperimentSpec) -> Expe
 def trained_spec(loaded: LoadedCheckpoint) -> ExperimentSpec:
     """Return the configuration that made a checkpoint; CheckpointError where this version can't read it."""
     where = f"{loaded.metadata.model_path}/config.yaml"
-    content = yaml.safe_load(loaded.files.content["config.yaml"])
+    try:
+        content = yaml.safe_load(loaded.files.content["config.yaml"])
+        check_foreign(content, where=where)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise CheckpointError(f"{where}: is not a configuration", hint="train it anew") from error
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{where}: is not a configuration", hint="train it anew")
     try:

@@ -85,6 +85,12 @@ class CandidateStore:
     def set_state(self, state: list[dict[str, Any]]) -> None:
         """Take over candidates, forget those whose folder is gone and remove folders that are in no state."""
         known = [Candidate(**entry) for entry in state]
+        for candidate in known:
+            if not _is_own(candidate.path):
+                raise CheckpointError(
+                    f"{self.folder / TRAINER / 'state.pt'}: names {candidate.path!r}, which is no candidate of this run",
+                    hint="start a new run; resume is for runs of one's own",
+                )
         self.candidates = [c for c in known if (self.folder / c.path / "policy.json").is_file()]
         kept = {Path(c.path).name for c in self.candidates}
         for entry in self._root.iterdir():
@@ -125,12 +131,21 @@ def load_state(folder: Path) -> dict[str, Any] | None:
     return state
 
 
+def _is_own(path: str) -> bool:
+    """Return whether a candidate's path is a folder right below the run's checkpoints."""
+    parts = Path(path).parts
+    return len(parts) == 2 and parts[0] == CHECKPOINTS and parts[1] not in ("..", ".")
+
+
 def best_path(folder: Path) -> Path:
     """Return the folder of the best candidate of a run directory; CheckpointError where there is none."""
     marker = folder / CHECKPOINTS / "best.json"
     try:
-        return folder / str(json.loads(marker.read_text())["path"])
-    except (OSError, ValueError, KeyError) as error:
+        path = str(json.loads(marker.read_text())["path"])
+        if not _is_own(path):
+            raise ValueError("a path out of the run")
+        return folder / path
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"{marker}: names no best candidate", hint="name a run that has finished a validation"
         ) from error

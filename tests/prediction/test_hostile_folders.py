@@ -1,0 +1,80 @@
+"""Sixty folders that are no checkpoints: each is refused by the name of its file, and the agent in production answers on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.attacks.folders import MUTATIONS, spoil
+from tests.registry.shelf import AGENT, save, stocked
+from wealtharena.errors import CheckpointError
+from wealtharena.prediction.agent import UnfitAnswerError
+from wealtharena.prediction.inputs import InputError
+from wealtharena.prediction.manager import ProductionModelManager
+from wealtharena.registry.integrity import sha256
+
+ZEROS = np.zeros((3, 2, 2), dtype=np.float32)
+
+
+def test_there_are_sixty() -> None:
+    assert len(MUTATIONS) >= 60
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_hostile_folder_is_refused_by_its_file_and_the_old_version_answers(tmp_path: Path, name: str) -> None:
+    store = stocked(tmp_path)
+    manager = ProductionModelManager(store.root)
+    manager.refresh()
+    folder = save(store, "v2", verdict="promotable", weights=(0.0, 0.0, 0.9))
+    named = spoil(folder, name)
+    record = store.root / AGENT / "production.json"
+    manifest = folder / "manifest.json"
+    pinned = sha256(manifest.read_bytes()) if manifest.is_file() and not manifest.is_symlink() else "0" * 64
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"version": "v2", "manifest_sha256": pinned}))
+    assert manager.refresh() == [AGENT]
+    answer = manager.get_model_prediction(AGENT, ZEROS)
+    assert (answer.version, answer["BTC-USD"]) == ("v1", 0.5)  # type: ignore[union-attr]
+    if named == "weights":
+        assert "answers differ" in manager.problems[AGENT]
+    else:
+        assert named in manager.problems[AGENT]
+    assert manager.get_model_prediction("etf", ZEROS)
+    assert manager.refresh() == []
+
+
+def test_an_agent_that_answers_beyond_its_limits_is_set_aside_until_its_stage_changes(tmp_path: Path) -> None:
+    limits = {
+        "max_gross": 1.0, "max_weight": 0.6, "long_only": True, "maintenance_margin": 0.0, "liquidation_penalty_bps": 0.0,
+        "participation": 1.0, "delisting_haircut": 0.0, "delisting_bars": 5,
+    }  # fmt: skip
+    store = stocked(tmp_path)
+    from wealtharena.registry import promote, rollback
+
+    described = {"recipe": {"env": {"limits": limits}}}
+    save(store, "v2", verdict="promotable", weights=(0.5, 0.2, 0.1), slope=0.05, described=described)
+    promote(store, AGENT, "v2")
+    manager = ProductionModelManager(store.root)
+    manager.refresh()
+    assert manager.get_model_prediction(AGENT, ZEROS)["BTC-USD"] == pytest.approx(0.5)  # type: ignore[index]
+    large = ZEROS.copy()
+    large[0, -1, 0] = 4.0
+    with pytest.raises(UnfitAnswerError, match="no portfolio within its limits"):
+        manager.get_model_prediction(AGENT, large)
+    with pytest.raises(CheckpointError, match="set aside"):
+        manager.get_model_prediction(AGENT, ZEROS)
+    assert manager.refresh() == []
+    assert manager.get_model_prediction("etf", ZEROS)
+    rollback(store, AGENT)
+    manager.refresh()
+    assert manager.get_model_prediction(AGENT, large)["BTC-USD"] == pytest.approx(0.7)  # type: ignore[index]
+
+
+@pytest.mark.parametrize("portfolio", [np.full(6, 1e6), np.full(6, np.inf)])
+def test_a_portfolio_that_is_none_sets_no_agent_aside(tmp_path: Path, portfolio: np.ndarray) -> None:
+    manager = ProductionModelManager(stocked(tmp_path).root)
+    with pytest.raises(InputError, match="portfolio"):
+        manager.get_model_prediction(AGENT, ZEROS, portfolio=portfolio)
+    assert manager.get_model_prediction(AGENT, ZEROS)
