@@ -180,3 +180,23 @@ def spoil(folder: Path, name: str) -> str:
         before["files"]["sitecustomize.py"] = {"sha256": sha256(content), "bytes": len(content)}
     (folder / MANIFEST).write_text(json.dumps(before))
     return named
+
+
+def hand_over(root: Path, agent: str, version: str) -> None:
+    """Put a spoilt version into production as one who may write everything would: record and history fit it."""
+    from dataclasses import asdict, replace
+
+    from wealtharena.registry import history
+    from wealtharena.registry.integrity import sha256
+
+    manifest = root / agent / version / MANIFEST
+    pinned = sha256(manifest.read_bytes()) if manifest.is_file() and not manifest.is_symlink() else "0" * 64
+    before = history.read_pointer(root, agent, "production")
+    if before is None:
+        raise AssertionError(f"{agent} has nothing in production")
+    pointer = replace(before, version=version, manifest_sha256=pinned)
+    facts = {"agent": agent, "version": version, "verdict": "promotable", "simulated": False}
+    with history.locked(root):
+        history.append(root, {"event": "save", **facts, "manifest_sha256": pinned})
+        history.append(root, {"event": "promote", **asdict(pointer), "reasons": []})
+        history.write_pointer(root, pointer)

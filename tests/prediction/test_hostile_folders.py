@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.attacks.folders import MUTATIONS, spoil
+from benchmarks.attacks.folders import MUTATIONS, hand_over, spoil
 from tests.registry.shelf import AGENT, save, stocked
 from wealtharena.errors import CheckpointError
 from wealtharena.prediction.agent import UnfitAnswerError
 from wealtharena.prediction.inputs import InputError
 from wealtharena.prediction.manager import ProductionModelManager
-from wealtharena.registry.integrity import sha256
 
 ZEROS = np.zeros((3, 2, 2), dtype=np.float32)
 
@@ -30,10 +28,7 @@ def test_a_hostile_folder_is_refused_by_its_file_and_the_old_version_answers(tmp
     manager.refresh()
     folder = save(store, "v2", verdict="promotable", weights=(0.0, 0.0, 0.9))
     named = spoil(folder, name)
-    record = store.root / AGENT / "production.json"
-    manifest = folder / "manifest.json"
-    pinned = sha256(manifest.read_bytes()) if manifest.is_file() and not manifest.is_symlink() else "0" * 64
-    record.write_text(json.dumps(json.loads(record.read_text()) | {"version": "v2", "manifest_sha256": pinned}))
+    hand_over(store.root, AGENT, "v2")
     assert manager.refresh() == [AGENT]
     answer = manager.get_model_prediction(AGENT, ZEROS)
     assert (answer.version, answer["BTC-USD"]) == ("v1", 0.5)  # type: ignore[union-attr]
