@@ -64,4 +64,11 @@ def test_a_grid_is_refused_before_its_first_job_begins() -> None:
         grid.check(["-m", "asset=etf", "algo.clip=0.1,3", "seed=0,1,2"])
     with pytest.raises(ConfigError, match="the job seed=-1"):
         grid.check(["-m", "seed=0,-1"])
-    grid.check(["-m", "asset=etf,crypto", "algo.clip=0.1,0.2", "seed=0,1,2", "hydra.sweep.dir=x"])
+
+
+def test_a_grid_that_chooses_among_configurations_keeps_the_test_window_closed() -> None:
+    closing = "train.test=false"
+    assert grid.check(["-m", "asset=etf,crypto", "algo.clip=0.1,0.2", "seed=0,1", "hydra.sweep.dir=x"])[-1] == closing
+    assert closing not in grid.check(["-m", "asset=etf,crypto", "seed=0,1,2"])
+    assert closing not in grid.check(["-m", "asset=etf", "algo.clip=0.1,0.2", "train.test=true"])
+    assert closing not in grid.check(["-m", "asset=etf", "algo.clip=0.1,0.2", "task=backtest"])

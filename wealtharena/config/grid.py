@@ -9,22 +9,31 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
+from wealtharena.config.hashing import config_hash
 from wealtharena.config.parse import compose
 from wealtharena.errors import ConfigError
 
 MOST_CHECKED = 200  # jobs; a larger grid is checked to here, and further by each job itself
 
 
-def check(argv: Sequence[str]) -> None:
-    """Raise ConfigError where a job of the grid that `argv` asks for has a wrong configuration.
+def check(argv: Sequence[str]) -> list[str]:
+    """Return the arguments of a grid whose jobs are all well configured, with `train.test=false` where they are a choice.
 
-    Otherwise the jobs before it would be trained first.
+    Several configurations of one agent are a choice among them: if each opened the test window, the best would have been
+    chosen on it. Whoever types `train.test=true` has it so. Raises ConfigError where a job is wrong: otherwise those
+    before it would be trained first.
     """
+    known: dict[str, set[str]] = {}
     for job in _jobs([item for item in argv if not item.startswith(("-", "hydra.", "hydra/"))])[:MOST_CHECKED]:
         try:
-            compose(job)
+            spec = compose(job)
         except ConfigError as error:
             raise ConfigError(f"the job {' '.join(job)}: {error.message}", hint=error.hint) from error
+        if spec.task == "train":
+            known.setdefault(spec.asset.agent, set()).add(config_hash(spec))
+    chosen = any(len(hashes) > 1 for hashes in known.values())
+    said = any(item.lstrip("+~").startswith("train.test=") for item in argv)
+    return [*argv, "train.test=false"] if chosen and not said else list(argv)
 
 
 def _jobs(overrides: Sequence[str]) -> list[tuple[str, ...]]:

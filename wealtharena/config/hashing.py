@@ -44,7 +44,7 @@ _LEFT_OUT: dict[str, Any] = {
         "macro": {"manners"},
         "quality": {"leak_floor", "leak_ceiling"},
     },
-    "train": {"checkpoint_seconds", "retrain"},
+    "train": {"checkpoint_seconds", "retrain", "test", "publish"},
 }
 
 

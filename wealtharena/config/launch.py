@@ -77,7 +77,7 @@ def _run(job: Job, argv: Sequence[str]) -> int:
     if not _is_grid(argv):
         return _run_jobs(job, argv)
     _refuse_grid_of_searches(argv)
-    grid.check(argv)
+    argv = grid.check(argv)
     with sigterm_as_ctrl_c():
         return _run_jobs(job, argv)
 

@@ -201,8 +201,10 @@ def _way_out(problem: Problem, defaults: Mapping[str, Any]) -> str:
         return problem.hint
     if problem.unknown:
         return _similar(problem.key, defaults)
-    default = defaults.get(problem.key, problem.value)
-    return "" if default == problem.value else f"try {problem.key}={literal(default)}"
+    parent, _, last = problem.key.rpartition(".")
+    key = parent if last.isdecimal() else problem.key  # of an element of a list the list is what one types
+    default = defaults.get(key, problem.value)
+    return f"leave {key} out" if default == problem.value else f"try {key}={literal(default)}"
 
 
 def _home(key: str) -> str:

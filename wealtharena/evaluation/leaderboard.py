@@ -53,6 +53,9 @@ class Paths:
     baselines: Mapping[str, Trajectory]
 
 
+_WHY = {"interrupted": "the run was stopped before its end", "closed": "the test window is closed"}
+
+
 def build(
     runs: Sequence[RunResult], *, evaluation: EvaluationSpec, ledger: Ledger | None, rng: np.random.Generator
 ) -> dict[str, Any]:
@@ -205,11 +208,7 @@ def failure(run: RunResult) -> dict[str, Any]:
     error = run.content.get("error")
     why = {"message": error.get("message"), "hint": error.get("hint")} if isinstance(error, Mapping) else {}
     if not why:
-        why = {
-            "message": "the run was stopped before its end"
-            if run.status == "interrupted"
-            else "the run left no test result"
-        }
+        why = {"message": _WHY.get(run.status, "the run left no test result")}
     return {
         **identity(run),
         "status": run.status,

@@ -46,8 +46,13 @@ class RunResult:
 
     @property
     def status(self) -> str:
-        """Return completed, failed or interrupted; a completed run without test measures counts as failed."""
+        """Return completed, failed, interrupted or closed; a completed run without test measures counts as failed.
+
+        Closed is a run that was trained and never tested, on purpose.
+        """
         status = str(self.content.get("status") or "failed")
+        if status == "completed" and self.content.get("test_window") == "closed":
+            return "closed"
         return "failed" if status == "completed" and not self.test else status
 
     @property

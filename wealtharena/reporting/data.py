@@ -72,6 +72,7 @@ class ReportData:
     test_openings: int | None = None  # lines of the ledger for this test window, this one included
     configurations_tried: int | None = None  # distinct configurations that were tried on it
     notes: Sequence[str] = ()  # survivorship, unadjusted rolls, missing dividends, ...
+    window: Literal["test", "validation"] = "test"  # what the paths and the first screen's figures are of
     beside: str = "buy_and_hold"  # the baseline of the stress table
     config: str = ""  # the composed configuration as YAML
     currency: str = ""  # of the account

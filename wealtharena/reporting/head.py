@@ -24,6 +24,10 @@ _FREQUENCY = {"1h": "hourly bars", "1d": "daily bars", "1w": "weekly bars", "1mo
         (4, "h", "hours"),
     )
 }
+_EYEBROW = {
+    "test": "backtest on data the agent never saw",
+    "validation": "test window closed: figures of the validation window, on which the checkpoint was chosen",
+}
 _STATUS = {"promotable": "✓ Promotable", "unproven": "? Unproven", "rejected": "✕ Rejected"}
 _MEANING = {
     "promotable": "Every rule for production is met.",
@@ -38,7 +42,7 @@ def top(data: ReportData) -> str:
     title = escape(name_of(str(run.get("agent") or run.get("asset") or "Run")))
     algo = escape(str(run.get("algo", "")).upper())
     return (
-        f'{_banners(run)}<header class="top"><p class="eyebrow">WealthArena · backtest on data the agent never saw</p>'
+        f'{_banners(run)}<header class="top"><p class="eyebrow">WealthArena · {_EYEBROW[data.window]}</p>'
         f"<h1>{title} <small>{algo}, seed {escape(run.get('seed', '—'))}</small></h1>"
         f'<ul class="meta">{_facts(run, source)}</ul>{_windows(run)}</header>'
     )
@@ -70,6 +74,11 @@ def _banners(run: Mapping[str, Any]) -> str:
         found.append(
             '<div class="banner" role="alert">SIMULATED DATA <span>These prices come from a market simulator. '
             "Nothing here says anything about a real market.</span></div>"
+        )
+    if run.get("test_window") == "closed":
+        found.append(
+            '<div class="banner stopped">Test window closed <span>Nothing here was measured on data that the agent was '
+            "not chosen by.</span></div>"
         )
     if run.get("status") in ("failed", "interrupted"):
         message = (run.get("error") or {}).get("message", "")
@@ -128,7 +137,7 @@ def _windows(run: Mapping[str, Any]) -> str:
 
 
 def _tiles(data: ReportData) -> str:
-    test = (data.run.get("metrics") or {}).get("test") or {}
+    test = (data.run.get("metrics") or {}).get(data.window) or {}
     hold = (data.run.get("baselines") or {}).get("buy_and_hold") or {}
     tiles = []
     for key, beside in (
@@ -149,9 +158,35 @@ def _tiles(data: ReportData) -> str:
             note = "× equity"
         if key == "costs_paid":
             note = f"{escape(data.currency)} over {number(finite(test.get('trades')) or 0, digits=0)} orders"
-        value = measured(f"metrics.test.{key}", test.get(key), measure)
+        value = measured(f"metrics.{data.window}.{key}", test.get(key), measure)
         tiles.append(f'<div class="tile"><h3>{escape(measure.label)}</h3>{value}<p>{note}</p></div>')
-    return f'<div class="tiles">{"".join(tiles)}</div>'
+    return f'<div class="tiles">{"".join(tiles)}</div>{_gap(data.run)}'
+
+
+def _gap(run: Mapping[str, Any]) -> str:
+    """Return the Sharpe ratio by window in one line, and whether what was learnt stayed in the training window."""
+    found = {name: finite((values or {}).get("sharpe")) for name, values in (run.get("metrics") or {}).items()}
+    shown = [(name, found[name]) for name in ("train", "validation", "test") if found.get(name) is not None]
+    if len(shown) < 2:
+        return ""
+    parts = [f"{name} {measured(f'metrics.{name}.sharpe', value, MEASURES['sharpe'])}" for name, value in shown]
+    words = "Memorised: " if memorised(found) else ""
+    picked = run.get("selection") or {}
+    after = finite(picked.get("validation_sharpe_deflated"))
+    more = (
+        f" Validation is the best of {picked.get('checkpoints')} checkpoints; less what luck gives, "
+        f"{number(after, signed=True)}."
+        if after is not None
+        else ""
+    )
+    return f'<p class="gap"><b>{words}Sharpe ratio</b> {", ".join(parts)}.{more}</p>'
+
+
+def memorised(sharpe: Mapping[str, float | None]) -> bool:
+    """Return whether a Sharpe ratio above 1 in training left less than a quarter of itself in the last window shown."""
+    inside = sharpe.get("train")
+    outside = sharpe.get("test") if sharpe.get("test") is not None else sharpe.get("validation")
+    return inside is not None and outside is not None and inside > 1.0 and outside < inside / 4
 
 
 def _equity(data: ReportData) -> str:
@@ -159,8 +194,8 @@ def _equity(data: ReportData) -> str:
         return ""
     agent = data.agent
     totals = {name: (values or {}).get("total_return") for name, values in (data.run.get("baselines") or {}).items()}
-    totals["agent"] = ((data.run.get("metrics") or {}).get("test") or {}).get("total_return")
-    note = "Net of all costs, over the test window."
+    totals["agent"] = ((data.run.get("metrics") or {}).get(data.window) or {}).get("total_return")
+    note = f"Net of all costs, over the {data.window} window."
     if data.band is not None:
         note += f" Shaded: {data.band.meaning}."
     drawn = "".join(

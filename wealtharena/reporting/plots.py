@@ -82,7 +82,7 @@ def _equity(axes: Axes, data: ReportData) -> bool:
         )
     axes.plot(data.agent.timestamps, paths.growth(data.agent), lw=2, color=_AGENT, label="Agent")
     axes.legend(fontsize=8, frameon=False, ncols=2, loc="upper left")
-    axes.set_title("growth over the test window")
+    axes.set_title(f"growth over the {data.window} window")
     return True
 
 

@@ -194,7 +194,7 @@ def _trades(data: ReportData) -> str:
         tables.trades(data.agent, largest=False),
         "<h3>The largest</h3>",
         tables.trades(data.agent, largest=True),
-        lead=f"{data.agent.trades.bar.size:,} orders over the test window, filled at the {_fill(data)}. Prices as the market quotes them; values and costs{unit}.",
+        lead=f"{data.agent.trades.bar.size:,} orders over the {data.window} window, filled at the {_fill(data)}. Prices as the market quotes them; values and costs{unit}.",
     )
 
 

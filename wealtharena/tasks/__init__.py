@@ -17,7 +17,7 @@ def dispatch(spec: ExperimentSpec) -> int:
     A run that is to go on but has come to its end is left as it is. What a task must be able to write at its end, and to
     read, is tried before its first step.
     """
-    if spec.resume is not None and _ended(Path(spec.resume)):
+    if spec.resume is not None and _ended(Path(spec.resume), opening=spec.train.test):
         return 0
     if spec.task in _KEEPING:
         from wealtharena.tasks import keeping
@@ -28,8 +28,8 @@ def dispatch(spec: ExperimentSpec) -> int:
     return code
 
 
-def _ended(folder: Path) -> bool:
-    """Return whether the run of that folder is completed, and say so."""
+def _ended(folder: Path, *, opening: bool) -> bool:
+    """Return whether the run of that folder is completed, and say so; one that was never tested may be, by `opening`."""
     from wealtharena.tasks import console
 
     record = folder / "run.json"
@@ -39,7 +39,7 @@ def _ended(folder: Path) -> bool:
         return False  # killed before its first line
     except ValueError as error:
         raise ConfigError(f"{record} is damaged: {error}", hint="its checkpoints are kept; start a new run") from error
-    if content.get("status") != "completed":
+    if content.get("status") != "completed" or (opening and content.get("test_window") == "closed"):
         return False
     console.nothing_to_do(folder)
     return True

@@ -8,9 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from omegaconf import OmegaConf
 from rich.table import Table
 
 from wealtharena import files
+from wealtharena.config import compose
+from wealtharena.config.resume import quoted
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.specs.runs import EvaluationSpec
 from wealtharena.errors import ConfigError
@@ -22,6 +25,7 @@ from wealtharena.evaluation.verdict import ORDER
 from wealtharena.registry.checkpoints import ModelCheckpoint
 from wealtharena.registry.names import agents_by_asset
 from wealtharena.reporting import leaderboard as page
+from wealtharena.tasks import closed, train
 from wealtharena.tasks.console import relative, screen
 from wealtharena.tasks.endorse import SUFFIX, endorse
 from wealtharena.tasks.pages import drawn
@@ -50,9 +54,24 @@ def run(spec: ExperimentSpec) -> int:
     with recorded(spec, context) as record:
         places = spec.compare.runs
         runs = records.find(places) if places else from_registry(Path(spec.paths.checkpoints))
+        if spec.compare.open:
+            for found in runs:
+                open_window(found)
+            runs = records.find(places) if places else runs
         board = write(context.folder, runs, spec=spec)
         record.update(status="completed", compare={"runs": len(runs), "leaderboard": BOARD})
     return 0 if any(row["status"] == "completed" for row in board["rows"]) else 1
+
+
+def open_window(run: records.RunResult) -> None:
+    """Open the test window of a run that was trained with it closed; any other run is left as it is."""
+    if run.status != closed.CLOSED:
+        return
+    written = OmegaConf.load(run.folder / ".hydra" / "overrides.yaml")
+    typed = [item for item in map(str, written) if not item.startswith(("train.test=", "resume="))]
+    folder = run.folder.resolve()
+    overrides = (*typed, "train.test=true", f"resume={quoted(folder)}")
+    train.run_in(RunContext(folder, overrides, resumed=True), compose(overrides))
 
 
 def write(folder: Path, runs: Sequence[records.RunResult], *, spec: ExperimentSpec) -> dict[str, Any]:
@@ -60,6 +79,8 @@ def write(folder: Path, runs: Sequence[records.RunResult], *, spec: ExperimentSp
 
     A promotable group's middle checkpoint enters the registry once more, under the group's verdict.
     """
+    if all(run.status == "closed" for run in runs):
+        return closed.ranking(folder, runs)
     board = build(runs, evaluation=spec.evaluation, ledger=Ledger(spec.paths.ledger), seed=spec.seed)
     files.write_json(folder / BOARD, board)
     drawn(folder, "the leaderboard", lambda: [page.write(folder / "leaderboard.html", board)])

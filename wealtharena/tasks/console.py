@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,13 +80,14 @@ def result(record: Mapping[str, Any], folder: Path) -> None:
     out.print(f"Report: {relative(folder / 'report.html')}")
 
 
-def comparison_table(record: Mapping[str, Any]) -> Table:
-    """Return the agent's and the baselines' measures over the test window."""
-    table = Table(title="Test window, after costs", title_justify="left", title_style="bold", box=None, pad_edge=False)
+def comparison_table(record: Mapping[str, Any], *, window: str = "test") -> Table:
+    """Return the agent's and the baselines' measures over the test window, or the validation window."""
+    title = f"{window.capitalize()} window, after costs"
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     table.add_column("")
     for _, name, _ in _MEASURES:
         table.add_column(name, justify="right")
-    rows = {record["algo"]: record["metrics"]["test"], **(record.get("baselines") or {})}
+    rows = {record["algo"]: record["metrics"][window], **(record.get("baselines") or {})}
     for position, (name, measures) in enumerate(rows.items()):
         cells = [_cell(measures.get(key), form) for key, _, form in _MEASURES]
         several = f" (mean of {measures['seeds']})" if measures.get("seeds") else ""
@@ -114,6 +116,11 @@ def relative(path: Path) -> str:
         return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:
         return str(path)
+
+
+def quoted(folder: Path) -> str:
+    """Return a run directory as it can be typed behind `resume=`."""
+    return shlex.quote(relative(folder))
 
 
 def _cell(value: float | None, form: str) -> str:

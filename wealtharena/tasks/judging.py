@@ -14,7 +14,7 @@ from wealtharena import files
 from wealtharena.agents.policy import Trained
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.evaluation import audit as audit_room
-from wealtharena.evaluation import backtest, metrics, tables
+from wealtharena.evaluation import backtest, metrics, significance, tables
 from wealtharena.evaluation.audit import AuditReport
 from wealtharena.evaluation.evaluate import Evaluation, evaluate
 from wealtharena.evaluation.firewall import OpenedView
@@ -78,9 +78,11 @@ def write_down(
         **{key: blocks[key] for key in ("baselines", "comparison", "stress", "verdict")},
         **({"paths" if not seeds else "seeds": blocks["seeds"]} if len(found.evaluation.agents) > 1 else {}),
         audit=audit.to_json() if audit else None,
+        selection=selection(folder, folds[-1]),
     )
     tables.write(folder, found.evaluation.agent, baselines=found.evaluation.baselines)
-    record.update(registry=publish(spec, record, found))
+    if spec.train.publish:
+        record.update(registry=publish(spec, record, found))
     content = {**record.content, "status": "completed"}  # what run.json says once the report stands
     return write_report(spec, folder, content, found, audit=audit, seeds=seeds)
 
@@ -154,6 +156,29 @@ def on_train(spec: ExperimentSpec, prepared: Prepared, position: int, policy: Tr
     played = backtest.run(policy, view.features, policy.scaler, env_of(spec, policy), segment, name=spec.algo.name)
     cash = metrics.cash_returns(played.timestamps, spec.asset.risk_free_per_year)
     return metrics.summary(played, risk_free=cash)
+
+
+def selection(folder: Path, fold: FoldPolicy) -> dict[str, Any] | None:
+    """Return run.json's `selection`: how many checkpoints the chosen one is the best of, and its deflated Sharpe ratio.
+
+    The best of n figures is what luck gives at least: of the validation Sharpe ratio the expected maximum of n draws of
+    no skill is taken off, with the variance that the n showed (Bailey and Lopez de Prado 2014). None where fewer than
+    two were measured.
+    """
+    lines = read(folder / "metrics.jsonl")
+    shown = [line for line in lines if "validation/sharpe" in line and line.get("fold", fold.index) == fold.index]
+    ratios = np.array([float(line["validation/sharpe"]) for line in shown if line["validation/sharpe"] is not None])
+    best = fold.result.best
+    if ratios.size < 2 or best is None:
+        return None
+    expected = significance.expected_maximum_sharpe(ratios.size, variance=float(ratios.var(ddof=1)))
+    ratio = float(best.metrics["sharpe"])
+    return {
+        "checkpoints": int(ratios.size),
+        "validation_sharpe": ratio,
+        "expected_of_luck": expected,
+        "validation_sharpe_deflated": ratio - expected,
+    }
 
 
 def publish(spec: ExperimentSpec, record: RunRecord, found: Judgement) -> str:

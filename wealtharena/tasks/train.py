@@ -22,7 +22,11 @@ from wealtharena.training.trainer import train
 
 def run(spec: ExperimentSpec) -> int:
     """Train, select, backtest and report in the job's run directory; return the exit code."""
-    context = RunContext.current()
+    return run_in(RunContext.current(), spec)
+
+
+def run_in(context: RunContext, spec: ExperimentSpec) -> int:
+    """Train, select, backtest and report in the folder of `context`; return the exit code."""
     spec = retraining.configured(spec)
     with recorded(spec, context) as record:
         prepared = prepare(spec)
@@ -76,7 +80,7 @@ def _train_and_judge(spec: ExperimentSpec, context: RunContext, record: RunRecor
         record.update(status="completed")
     finally:
         tracker.finish(record.content, outputs)
-    console.result(record.content, context.folder)
+    _say(spec, record, context.folder)
     return 0
 
 
@@ -194,6 +198,18 @@ def checkpoint_block(spec: ExperimentSpec, fold: FoldPolicy, root: Path) -> Mapp
 def _judge(
     spec: ExperimentSpec, context: RunContext, record: RunRecord, prepared: Prepared, folds: tuple[FoldPolicy, ...]
 ) -> list[Path]:
-    from wealtharena.tasks import judging  # not before the training: it would delay the first update by a second
+    from wealtharena.tasks import closed, judging  # not before the training: they would delay the first update
 
+    if not spec.train.test:
+        return closed.show(spec, context.folder, record, prepared, folds)
+    record.content.pop("test_window", None)
     return judging.judge(spec, context, record, prepared, folds)
+
+
+def _say(spec: ExperimentSpec, record: RunRecord, folder: Path) -> None:
+    from wealtharena.tasks import closed
+
+    if spec.train.test:
+        console.result(record.content, folder)
+    else:
+        closed.say(record.content, folder)

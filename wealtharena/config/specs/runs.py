@@ -118,6 +118,8 @@ class TrainSpec(Spec):
     checkpoint_seconds: float = Field(gt=0, description="longest time between resume points")
     select_by: Literal["sharpe", "total_return", "calmar", "sortino"]
     patience: int | None = Field(ge=1, description="evaluations without a better candidate before training stops")
+    test: bool = Field(description="open the test window at the end, once; false trains and validates only")
+    publish: bool = Field(description="copy the chosen checkpoint to the registry once the test window was opened")
     retrain: str | None = Field(description="agent id whose production configuration is trained again on newer data")
     warm_start: bool
 
@@ -147,6 +149,7 @@ class CompareSpec(Spec):
     """task=compare."""
 
     runs: tuple[str, ...] = Field(description="run directories, multirun folders, or nothing for the registry")
+    open: bool = Field(description="open the test window of those runs that were trained with it closed, once each")
 
 
 class DeploySpec(Spec):

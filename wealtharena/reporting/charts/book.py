@@ -24,7 +24,7 @@ def weights(size: Size, path: Trajectory) -> str:
     high, low = float(up[:, -1].max()), min(float(down[:, -1].min()), 0.0)
     high = max(high, 1.0) if high > MOSTLY_INVESTED else max(1.1 * high, 0.02)
     low *= 1.0 if low < -MOSTLY_INVESTED else 1.1
-    canvas = Canvas(size, "Weights held over the test window, by symbol")
+    canvas = Canvas(size, "Weights held over the window, by symbol")
     y = Scale(low, high, canvas.y0, canvas.y1)
     marks = ticks(low, high, 5)
     step = marks[1] - marks[0] if len(marks) > 1 else 1.0

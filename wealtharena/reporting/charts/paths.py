@@ -57,7 +57,7 @@ def equity(
         figure = _label(total, short=size.narrow) if total is not None else DASH
         words.append((name_of(key, short=size.narrow) if key else name, figure))
     size = size.behind([f"{shown} {figure}" for shown, figure in words])
-    canvas = Canvas(size, f"Growth of {name} and the baselines over the test window")
+    canvas = Canvas(size, f"Growth of {name} and the baselines over the window")
     y = _growth_axis(canvas, low, high, log=log)
     x = time_scale(canvas, agent)
     if band is not None:

@@ -1,0 +1,99 @@
+"""Looking without opening: a training whose test window stays closed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.tasks.conftest import SMALL, record
+from wealtharena.config import compose
+from wealtharena.evaluation.records import RunResult
+from wealtharena.tasks import compare
+from wealtharena.tasks.record import RunContext
+from wealtharena.tasks.train import run_in
+
+ROOT = Path(__file__).resolve().parents[2]
+Small = Callable[..., tuple[int, Path]]
+
+
+def kinds(folder: Path) -> list[str]:
+    ledger = folder / "results" / "ledger.jsonl"
+    return [json.loads(line)["kind"] for line in ledger.read_text().splitlines()] if ledger.exists() else []
+
+
+def test_a_closed_window_is_no_line_in_the_ledger_and_no_version(
+    small: Small, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, folder = small("train.test=false")
+    run, root = record(folder), folder.parents[2]
+    assert code == 0
+    assert (run["status"], run["test_window"], run["metrics"]["test"]) == ("completed", "closed", None)
+    assert run["verdict"]["status"] == "unproven"
+    assert kinds(root) == []
+    assert not (root / "checkpoints").exists()
+    assert run["metrics"]["validation"]["sharpe"] is not None
+    page = (folder / "report.html").read_text()
+    assert "Test window closed" in page
+    assert "backtest on data the agent never saw" not in page
+    out = capsys.readouterr().out.replace("\n", " ")
+    assert "train.test=true" in out
+    assert RunResult(folder, run).status == "closed"
+
+
+def test_the_window_is_opened_once_and_shows_what_an_open_run_shows(tmp_path: Path) -> None:
+    outcomes = {}
+    for name, first in (("open", ()), ("closed", ("train.test=false",))):
+        place = tmp_path / name
+        paths = (
+            f"paths.results={place}/results",
+            f"paths.ledger={place}/results/ledger.jsonl",
+            f"paths.checkpoints={place}/checkpoints",
+        )
+        context = RunContext(place / "run", (*SMALL, *paths, *first))
+        assert run_in(context, compose([*SMALL, *paths, *first])) == 0
+        if first:
+            (place / "run" / ".hydra").mkdir()
+            (place / "run" / ".hydra" / "overrides.yaml").write_text(json.dumps([*SMALL, *paths, *first]))
+            compare.open_window(RunResult(place / "run", record(place / "run")))
+        outcomes[name] = record(place / "run")
+        assert kinds(place).count("open") == 1
+    shown, later = outcomes["open"], outcomes["closed"]
+    assert later["metrics"] == shown["metrics"]
+    assert later["verdict"]["status"] == shown["verdict"]["status"]
+    assert "test_window" not in later
+    assert later["registry"]
+
+
+def test_debug_registers_nothing(small: Small) -> None:
+    _, folder = small("debug=fast", "train.test=true", "train.env_steps=4096")
+    assert "registry" not in record(folder)
+    assert kinds(folder.parents[2]).count("open") == 1
+    assert compose(["debug=fast"]).train.test is False
+    assert compose(["debug=oracle"]).train.test is False
+
+
+def test_a_grid_of_configurations_names_the_command_that_opens_the_window_for_the_best(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "run.py"), "-m", *SMALL, "algo.gamma=0.5,0.9", "hydra.sweep.dir=grid"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=250, check=False)
+    assert done.returncode == 0, done.stderr
+    assert kinds(tmp_path) == []
+    board = json.loads((tmp_path / "grid" / "validation.json").read_text())
+    scores = [row["score"] for row in board["rows"]]
+    assert scores == sorted(scores, reverse=True)
+    assert board["rows"][0]["open"] in done.stdout.replace("\n", " ").replace("  ", " ")
+    assert "open" not in board["rows"][1]
+
+
+def test_what_luck_gives_is_taken_off_the_figure_that_chose_a_checkpoint(small: Small) -> None:
+    _, folder = small("train.test=false")
+    picked = record(folder)["selection"]
+    assert picked["checkpoints"] == 2
+    assert picked["validation_sharpe_deflated"] == pytest.approx(
+        picked["validation_sharpe"] - picked["expected_of_luck"]
+    )
+    assert picked["expected_of_luck"] >= 0

@@ -1,0 +1,150 @@
+"""A training whose test window stays closed: what it did on training and validation data, marked as that and no more."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.markup import escape
+from rich.table import Table
+
+from wealtharena import files
+from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.evaluation import backtest, metrics
+from wealtharena.evaluation.look import stream
+from wealtharena.evaluation.records import RunResult
+from wealtharena.reporting import plots, report
+from wealtharena.reporting.data import ReportData
+from wealtharena.tasks import console, judging
+from wealtharena.tasks.folds import FoldPolicy
+from wealtharena.tasks.pages import drawn
+from wealtharena.tasks.pipeline import Prepared
+from wealtharena.tasks.record import RunRecord
+from wealtharena.tracking.journal import read
+
+CLOSED = "closed"
+
+
+def show(
+    spec: ExperimentSpec, folder: Path, record: RunRecord, prepared: Prepared, folds: Sequence[FoldPolicy]
+) -> list[Path]:
+    """Write run.json's measures and the report of the last fold's validation window; no line in the ledger, no version.
+
+    Returns the report's files. The checkpoint was chosen on that window, so that its figures flatter it.
+    """
+    fold, policy = folds[-1], folds[-1].load()
+    view = prepared.sealed.training(len(folds) - 1)
+    env = judging.env_of(spec, policy)
+    piece = backtest.Piece(policy, policy.scaler, view.validation)
+    player = backtest.Player(spec.algo.name, view.features, env, (piece,))
+    agent = player.play()
+    baselines = backtest.play_baselines(
+        view.features,
+        env,
+        player.window,
+        evaluation=spec.evaluation,
+        rng=stream(spec.seed, "judgement"),
+        benchmark=spec.asset.benchmark,
+        market=player.markets[0],
+    )
+    risk_free = metrics.cash_returns(agent.timestamps, spec.asset.risk_free_per_year)
+    inside = judging.on_train(spec, prepared, len(folds) - 1, policy)
+    assert fold.result.best is not None
+    record.update(
+        test_window=CLOSED,
+        metrics={"train": inside, "validation": metrics.summary(agent, risk_free=risk_free), "test": None},
+        baselines=backtest.measures(baselines, risk_free=risk_free),
+        selection=judging.selection(folder, fold),
+        verdict={
+            "status": "unproven",
+            "reasons": ["The test window is closed: nothing was judged."],
+            "evidence": {},
+        },
+    )
+    if not spec.tracking.report:
+        return []
+    content: Mapping[str, Any] = {**record.content, "status": "completed"}
+    data = ReportData(
+        run=content,
+        agent=agent,
+        baselines=tuple(baselines.values()),
+        journal=read(folder / "metrics.jsonl"),
+        notes=tuple(content.get("notes") or ()),
+        config=yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False),
+        currency=spec.asset.account_currency,
+        risk_free=risk_free,
+        window="validation",
+    )
+
+    def write() -> list[Path]:
+        page = report.write(folder / "report.html", data)
+        return [page, *drawn(folder, "the plots", lambda: plots.write(folder / "plots", data))]
+
+    return drawn(folder, "the report", write)
+
+
+def say(record: Mapping[str, Any], folder: Path) -> None:
+    """Print the validation measures, and the command that opens the test window."""
+    out = console.screen()
+    out.print(console.comparison_table(record, window="validation"))
+    out.print("The test window is closed: nothing above was measured on data that the agent has not been chosen by.")
+    out.print(f"Open it, once, with: {opening(folder)}", markup=False)
+
+
+def ranking(folder: Path, runs: Sequence[RunResult]) -> dict[str, Any]:
+    """Rank configurations by their validation figure, over seeds; print and write them with the command that opens the best.
+
+    Written to validation.json: it is no leaderboard, since each figure chose its own checkpoint.
+    """
+    groups: dict[tuple[str, str], list[RunResult]] = {}
+    for run in runs:
+        groups.setdefault((run.agent, run.config_hash), []).append(run)
+    rows = [_row(group) for group in groups.values()]
+    rows.sort(key=lambda row: (row["agent"], -row["score"]))
+    out = console.screen()
+    table = Table(
+        title="Validation window; the test window is closed", title_justify="left", title_style="bold", box=None
+    )
+    for heading in ("agent", "score", "seeds", "runs"):
+        table.add_column(heading, justify="right" if heading in ("score", "seeds") else "left")
+    for row in rows:
+        table.add_row(
+            escape(row["agent"]), f"{row['score']:+.3f}", str(len(row["runs"])), escape(" ".join(row["runs"]))
+        )
+    out.print(table)
+    best = {row["agent"]: row for row in reversed(rows)}
+    for row in best.values():
+        row["open"] = (
+            f"python run.py task=compare compare.open=true {shlex.quote('compare.runs=' + listed(row['runs']))}"
+        )
+        out.print(f"Open the test window for the best of {row['agent']}: {row['open']}", markup=False)
+    board: dict[str, Any] = {"schema_version": 1, "window": "validation", "rows": rows}
+    files.write_json(folder / "validation.json", files.jsonable(board))
+    return board
+
+
+def _row(group: Sequence[RunResult]) -> dict[str, Any]:
+    scores = [float((run.block("checkpoint").get("score")) or -math.inf) for run in group]
+    places = [console.relative(run.folder) for run in group]
+    return {
+        "agent": group[0].agent,
+        "config_hash": group[0].config_hash,
+        "status": CLOSED,
+        "score": sum(scores) / len(scores),
+        "seeds": [run.seed for run in group],
+        "runs": places,
+    }
+
+
+def listed(places: Sequence[str]) -> str:
+    """Return paths as one Hydra list."""
+    return "[" + ",".join("'" + place.replace("'", r"\'") + "'" for place in places) + "]"
+
+
+def opening(folder: Path) -> str:
+    """Return the command that opens the test window for a run that was trained with it closed."""
+    return f"python run.py resume={console.quoted(folder)} train.test=true"
