@@ -13,7 +13,7 @@ import grimp
 import pytest
 import yaml
 
-from tests import reading
+from tests import reading, waits
 from wealtharena.config import plugins
 from wealtharena.config.composition import groups
 from wealtharena.config.paths import conf_dir
@@ -229,3 +229,29 @@ def test_every_suppression_says_why() -> None:
         or re.search(r"#\s*(type: ignore|noqa)\b(?!\[|:)", line)
     ]
     assert silent == []
+
+
+WAITS = {  # what may wait without a limit, and why
+    "wealtharena/tracking/wandb_run.py: self._inbox.get()": "a thread of its own waits for work, and nobody for it",
+    "wealtharena/deployment/lines.py: self._some.wait()": "a thread of its own waits for work, and nobody for it",
+    "wealtharena/deployment/limits.py: fcntl.flock(descriptor, fcntl.LOCK_EX)": "held for two reads of shared memory; the kernel frees it with its holder",
+}
+
+
+def test_no_wait_for_another_thread_or_process_is_without_a_limit() -> None:
+    found = {
+        f"{path.relative_to(ROOT)}: {call}"
+        for path in sorted((ROOT / "wealtharena").rglob("*.py"))
+        for _, call in waits.endless(path)
+    }
+    assert found == WAITS.keys(), "give it a limit and an error (agents/patience.py), or a reason above"
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["ray.get(x)", "thread.join()", "self._queue.get()", "process.wait()", "lock.acquire()", "future.result()",
+     "group.foreach_learner(f, x=1)", "subprocess.run(command, check=True)", "fcntl.flock(f, fcntl.LOCK_EX)"],
+)  # fmt: skip
+def test_a_wait_without_a_limit_is_found(tmp_path: Path, call: str) -> None:
+    (tmp_path / "code.py").write_text(f"def f():\n    return {call}\n")
+    assert [text for _, text in waits.endless(tmp_path / "code.py")] == [call]

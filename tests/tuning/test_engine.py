@@ -164,3 +164,29 @@ def test_a_search_killed_at_any_moment_goes_on_without_zombies_or_double_countin
     after = study(tmp_path).trials
     assert all(trial.state.is_finished() for trial in after)
     assert all(after[number].state is state for number, state in before.items() if state.is_finished())
+
+
+def test_a_ray_without_room_for_a_trial_is_not_waited_for_endlessly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import ray
+
+    from wealtharena.agents import patience
+
+    @ray.remote(num_cpus=2)
+    class Busy:
+        def ready(self) -> bool:
+            return True
+
+    busy = Busy.remote()
+    assert ray.get(busy.ready.remote(), timeout=120)
+    monkeypatch.setattr(patience, "LINE_SECONDS", 0.5)
+    monkeypatch.setattr(patience, "START_SECONDS", 2.0)
+    try:
+        with pytest.raises(TrainingError, match=r"no trial has run for .* s: Ray has no room for one"):
+            run(sweep_spec(trials=2), Toy(), tmp_path)
+    finally:
+        ray.kill(busy)
+    assert [record.getMessage() for record in caplog.records].count("waiting for Ray to have room for a trial") == 1
+    monkeypatch.setattr(patience, "START_SECONDS", 300.0)
+    assert len(run(sweep_spec(trials=2), Toy(), tmp_path).completed) == 2

@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from wealtharena.agents.patience import told, within
 from wealtharena.config.paths import conf_dir
 from wealtharena.config.specs.agent import ComputeSpec
 from wealtharena.errors import ConfigError, TrainingError
@@ -33,12 +34,17 @@ def connect(compute: ComputeSpec) -> bool:
     if compute.address is None:
         cpus = compute.num_cpus or max(len(os.sched_getaffinity(0)), compute.runners + compute.learners + 1)
         try:
-            ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
+            with told("Ray to start"):  # no thread may start it: its processes die with the thread that began them
+                ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
         except (OSError, ValueError, RuntimeError) as error:
             raise _not_started(error) from error
         return True
     try:
-        ray.init(address=compute.address, runtime_env=shipped(), **quiet)
+        within(
+            lambda: ray.init(address=compute.address, runtime_env=shipped(), **quiet),
+            what=f"the Ray cluster at {compute.address}",
+            hint="start one with `ray start --head` and give its address, or choose compute=workers",
+        )
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise TrainingError(
             f"compute.address={compute.address}: no Ray cluster answers",
@@ -95,10 +101,17 @@ def share(value: Any) -> Any:
 
 
 def build(config: Any) -> Any:
-    """Return RLlib's algorithm of a configuration; the empty folder that it makes in the user's home is removed."""
+    """Return RLlib's algorithm of a configuration; the empty folder that it makes in the user's home is removed.
+
+    TrainingError where its actors are not all there after START_SECONDS: RLlib itself would wait for ever.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "(?s).*Overriding environment rllib", UserWarning)  # at the second build
-        algorithm = config.build_algo()
+        algorithm = within(
+            config.build_algo,
+            what="Ray to place and start the runners and learners",
+            hint="lower compute.runners or compute.learners, or look at what else this Ray is busy with: `ray status`",
+        )
     with contextlib.suppress(OSError):
         Path(algorithm.logdir).rmdir()
     return algorithm

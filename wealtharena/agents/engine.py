@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gymnasium.vector import AutoresetMode
 
+from wealtharena.agents.patience import ANSWER_SECONDS
 from wealtharena.config import plugins
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
@@ -76,7 +77,13 @@ class EnvFactory:
         if not isinstance(market, Market):
             import ray
 
-            market = ray.get(market)
+            try:
+                market = ray.get(market, timeout=ANSWER_SECONDS)
+            except ray.exceptions.GetTimeoutError as error:
+                raise TrainingError(
+                    f"Ray's store has not handed over the market within {ANSWER_SECONDS:g} s",
+                    hint="look at the network between the nodes of the cluster",
+                ) from error
         return PortfolioVectorEnv(
             market, self.spec, num_envs=num_envs, segments=self.segments, autoreset_mode=autoreset
         )

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import math
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +14,14 @@ from typing import Any, Protocol
 
 import filelock
 
-from wealtharena.agents import cluster
+from wealtharena.agents import cluster, patience
 from wealtharena.config.specs.agent import ComputeSpec
 from wealtharena.config.specs.sweep import SweepSpec
 from wealtharena.errors import Interrupted, TrainingError
 from wealtharena.tuning import deaths
 from wealtharena.tuning.search import FINISHED_KEY, STEP_KEY, StudySearch, counted, failure_of, open_study
+
+log = logging.getLogger(__name__)
 
 Report = Callable[[float, Mapping[str, Any]], None]
 
@@ -43,6 +46,37 @@ class SearchListener(Protocol):
 
     def on_failure(self, number: int, message: str) -> None:
         """Called with one line: what a failed trial raised, or what its worker died of."""
+
+
+class Pulse:
+    """Whether trials run at all: a cluster that has no room for one would be waited for without an end."""
+
+    def __init__(self) -> None:
+        self._running: set[str] = set()
+        self._since = time.monotonic()  # when a trial last ran
+        self._told = False
+        self.lost = False
+
+    def begins(self, trial: str) -> None:
+        """Take note of a trial that runs."""
+        self._running.add(trial)
+
+    def ends(self, trial: str) -> None:
+        """Take note of one that has ended."""
+        self._running.discard(trial)
+        self._since, self._told = time.monotonic(), False
+
+    def silent(self) -> float:
+        """Return the seconds since a trial last ran, 0 while one does."""
+        return 0.0 if self._running else time.monotonic() - self._since
+
+    def is_lost(self) -> bool:
+        """Return whether none has run for too long; log a line once that begins to be felt."""
+        self.lost = self.silent() > patience.START_SECONDS
+        if self.silent() > patience.LINE_SECONDS and not self._told:
+            self._told = True
+            log.warning("waiting for Ray to have room for a trial")
+        return self.lost
 
 
 @dataclass(frozen=True)
@@ -118,6 +152,7 @@ def _fit(
 ) -> bool:
     from ray import tune
 
+    pulse = Pulse()
     trainable = tune.with_parameters(_trainable(objective, sweep.metric), shared=shared)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": sweep.cpus_per_trial, "gpu": sweep.gpus_per_trial}),
@@ -133,8 +168,8 @@ def _fit(
             name="tune",
             storage_path=str(folder.resolve()),
             verbose=0,
-            callbacks=[_watch(listener, searcher)],
-            stop=_stopper(sweep, searcher),
+            callbacks=[_watch(listener, searcher, pulse)],
+            stop=_stopper(sweep, searcher, pulse),
             failure_config=tune.FailureConfig(max_failures=0, fail_fast=False),
         ),
     )
@@ -143,6 +178,11 @@ def _fit(
             tuner.fit()
     except (KeyboardInterrupt, Interrupted):
         return True
+    if pulse.lost:
+        raise TrainingError(
+            f"no trial has run for {pulse.silent():.0f} s: Ray has no room for one",
+            hint="look at what else this Ray is busy with (`ray status`); the same command goes on with this study",
+        )
     return False
 
 
@@ -189,13 +229,14 @@ def _scheduler(sweep: SweepSpec, steps: int) -> Any:
     return None
 
 
-def _watch(listener: SearchListener, searcher: StudySearch) -> Any:
+def _watch(listener: SearchListener, searcher: StudySearch, pulse: Pulse) -> Any:
     from ray import tune
 
     class Watch(tune.Callback):
         """Hand trials' progress to the listener."""
 
         def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+            pulse.begins(trial.trial_id)
             listener.on_trial(trial.config["number"], trial.config["overrides"], "RUNNING", 0, None)
 
         def on_trial_result(
@@ -206,6 +247,7 @@ def _watch(listener: SearchListener, searcher: StudySearch) -> Any:
             )
 
         def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+            pulse.ends(trial.trial_id)
             result = trial.last_result or {}
             state = "COMPLETE" if result.get(FINISHED_KEY) else "PRUNED"
             listener.on_trial(
@@ -213,6 +255,7 @@ def _watch(listener: SearchListener, searcher: StudySearch) -> Any:
             )
 
         def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+            pulse.ends(trial.trial_id)
             listener.on_trial(trial.config["number"], trial.config["overrides"], "FAIL", 0, None)
             why = deaths.reason(trial.error_file)
             searcher.explain(trial.config["number"], why)
@@ -225,19 +268,19 @@ def _watch(listener: SearchListener, searcher: StudySearch) -> Any:
     return Watch()
 
 
-def _stopper(sweep: SweepSpec, searcher: StudySearch) -> Any:
+def _stopper(sweep: SweepSpec, searcher: StudySearch, pulse: Pulse) -> Any:
     from ray import tune
 
-    class TooManyFailures(tune.Stopper):
-        """Stop the experiment once the failures can no longer be a minority of all that was asked for."""
+    class Hopeless(tune.Stopper):
+        """Stop the experiment once too many trials of all that were asked for have failed, or none can run."""
 
         def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
             return False
 
         def stop_all(self) -> bool:
-            return searcher.failed > sweep.max_failed_share * sweep.trials
+            return searcher.failed > sweep.max_failed_share * sweep.trials or pulse.is_lost()
 
-    return TooManyFailures()
+    return Hopeless()
 
 
 def _judge_failures(sweep: SweepSpec, searcher: StudySearch) -> None:

@@ -15,9 +15,10 @@ from wealtharena.agents import cluster
 from wealtharena.agents.engine import EnvFactory, Workbench, require_tested_ray_version
 from wealtharena.agents.networks import Network
 from wealtharena.agents.off_policy.engine import require_memoryless
-from wealtharena.agents.on_policy.rllib import PolicyModule, distribution_inputs, require_gpu
-from wealtharena.agents.on_policy.watching import Watched, WatchedAPPO, WatchedIMPALA
+from wealtharena.agents.on_policy.rllib import PROBE_SECONDS, PolicyModule, distribution_inputs, require_gpu
+from wealtharena.agents.on_policy.watching import AnsweredAPPO, AnsweredIMPALA, Watched, WatchedAPPO, WatchedIMPALA
 from wealtharena.agents.optimizer import check_finite
+from wealtharena.agents.patience import ask_learners
 from wealtharena.agents.specs import AsyncSpec
 
 ENV_NAME = "wealtharena-portfolio"
@@ -61,14 +62,14 @@ def configuration(bench: Workbench, algo: AsyncSpec, factory: EnvFactory) -> Any
     if algo.name == "appo":
         from ray.rllib.algorithms.appo import APPOConfig
 
-        config = APPOConfig()  # type: ignore[no-untyped-call]  # ray types in part
+        config = APPOConfig(algo_class=AnsweredAPPO)  # type: ignore[no-untyped-call]  # ray types in part
         learner: type[Watched] = WatchedAPPO
         extra = {"clip_param": getattr(algo, "clip"), "use_kl_loss": False}  # noqa: B009  # only APPO's spec has it
     else:
         from ray.rllib.algorithms.impala import IMPALAConfig
 
         learner = WatchedIMPALA
-        config = IMPALAConfig()  # type: ignore[no-untyped-call]  # ray types in part
+        config = IMPALAConfig(algo_class=AnsweredIMPALA)  # type: ignore[no-untyped-call]  # ray types in part
     spaces = {"observation_space": probe.single_observation_space, "action_space": probe.single_action_space}
     config.environment(ENV_NAME, env_config={"factory": factory}, disable_env_checking=True, **spaces)
     config.env_runners(
@@ -83,7 +84,11 @@ def configuration(bench: Workbench, algo: AsyncSpec, factory: EnvFactory) -> Any
         num_gpus_per_learner=1 if compute.name == "gpu" else 0,
         num_aggregator_actors_per_learner=0,
     )
-    config.fault_tolerance(restart_failed_env_runners=True)
+    config.fault_tolerance(
+        restart_failed_env_runners=True,
+        env_runner_health_probe_timeout_s=PROBE_SECONDS,
+        env_runner_restore_timeout_s=PROBE_SECONDS,
+    )
     config.training(
         lr=algo.learning_rate,
         gamma=algo.gamma,
@@ -138,7 +143,7 @@ class AsyncEngine:
         return network
 
     def _learner(self, function: Any, **arguments: Any) -> Any:
-        return next(iter(self._algorithm.learner_group.foreach_learner(function, **arguments))).get()
+        return ask_learners(self._algorithm.learner_group, function, **arguments)[0]
 
     def get_state(self) -> dict[str, Any]:
         """Return parameters and optimiser of the learner."""

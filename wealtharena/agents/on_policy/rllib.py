@@ -8,6 +8,7 @@ are restarted when they die, and a learner here, on a GPU, or in actors of its o
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +25,7 @@ from torch import Tensor
 from wealtharena.agents.engine import Workbench
 from wealtharena.agents.networks import Network
 from wealtharena.agents.on_policy.learner import BatchedPPOLearner, PPOSettings
+from wealtharena.agents.patience import ask_learners, told
 from wealtharena.agents.runner import BatchedEnvRunner, RunnerSetup, runner_setup
 from wealtharena.config.specs.agent import ComputeSpec
 from wealtharena.errors import TrainingError
@@ -76,23 +78,23 @@ class BatchedPPO(PPO):
         """Sample from every healthy runner at once, learn, and send the new weights back."""
         self.figures: dict[str, float] = {}
         runners: Any = self.env_runner_group
-        results = runners.foreach_env_runner(
-            lambda runner: runner.sample_with_metrics(),
-            local_env_runner=False,
-            timeout_seconds=SAMPLE_SECONDS,
-        )
+        with told("the rollout runners"):
+            results = runners.foreach_env_runner(
+                lambda runner: runner.sample_with_metrics(),
+                local_env_runner=False,
+                timeout_seconds=SAMPLE_SECONDS,
+            )
         if not results:
             return
         rollouts = [rollout for rollout, _ in results]
         env_steps = self.steps_before
-        learners: Any = self.learner_group
-        learned = learners.foreach_learner(
-            lambda learner, **kwargs: learner.update_rollouts(**kwargs), rollouts=rollouts, env_steps=env_steps
+        learned = ask_learners(
+            self.learner_group,
+            lambda learner, **kwargs: learner.update_rollouts(**kwargs),
+            rollouts=rollouts,
+            env_steps=env_steps,
         )
-        for result in learned:
-            if not result.ok:
-                raise result.get()
-        self.figures = {**merged([figures for _, figures in results]), **next(iter(learned)).get()}
+        self.figures = {**merged([figures for _, figures in results]), **learned[0]}
         self.figures["steps"] = float(sum(rollout.steps for rollout in rollouts))
         self.send_weights()
 
@@ -102,16 +104,23 @@ class BatchedPPO(PPO):
         """Give every runner the learner's parameters."""
         weights = self.weights()
         runners: Any = self.env_runner_group
-        runners.foreach_env_runner("set_state", kwargs={"state": {"weights": weights}}, local_env_runner=False)
+        with told("the rollout runners"):
+            runners.foreach_env_runner(
+                "set_state",
+                kwargs={"state": {"weights": weights}},
+                local_env_runner=False,
+                timeout_seconds=SAMPLE_SECONDS,
+            )
 
     def weights(self) -> dict[str, Any]:
         """Return the learner's parameters as numpy arrays."""
-        learners: Any = self.learner_group
-        results = learners.foreach_learner(
-            lambda learner: {name: value.detach().cpu().numpy() for name, value in learner.network.state_dict().items()}
-        )
-        taken: dict[str, Any] = next(iter(results)).get()
+        taken: dict[str, Any] = ask_learners(self.learner_group, parameters)[0]
         return taken
+
+
+def parameters(learner: BatchedPPOLearner) -> dict[str, Any]:
+    """Return a learner's parameters as numpy arrays."""
+    return {name: value.detach().cpu().numpy() for name, value in learner.network.state_dict().items()}
 
 
 def require_gpu(compute: ComputeSpec) -> None:
@@ -202,8 +211,7 @@ class LocalDriver:
         config = configure(bench, settings, setup)
         spaces: Any = {"default_policy": (config.observation_space, config.action_space)}
         self._group: Any = config.build_learner_group(spaces=spaces)
-        found: Any = self._group.foreach_learner(lambda learner, *_: learner)
-        self._learner: BatchedPPOLearner = next(iter(found)).get()
+        self._learner: BatchedPPOLearner = ask_learners(self._group, lambda learner, **_: learner)[0]
         self._runner = BatchedEnvRunner(config=config, worker_index=0)
         self._runner.share(self._learner.network)
 
@@ -249,12 +257,15 @@ class RemoteDriver:
 
     def iterate(self, env_steps: int) -> tuple[int, dict[str, float]]:
         """Return the steps taken and the figures of one iteration; runners that died are restarted first."""
+        until = time.monotonic() + SAMPLE_SECONDS
         for _ in range(20):
             self._algorithm.steps_before = env_steps
             self._algorithm.step()
             if self._algorithm.figures:
                 figures = dict(self._algorithm.figures)
                 return int(figures.pop("steps")), figures
+            if time.monotonic() > until:  # runners that hang, each attempt as long as SAMPLE_SECONDS
+                break
         raise TrainingError(
             "no rollout runner answers", hint="look at the Ray cluster; resume=<run dir> goes on from here"
         )
@@ -267,13 +278,14 @@ class RemoteDriver:
 
     def get_state(self) -> dict[str, Any]:
         """Return the learner's state."""
-        results = self._algorithm.learner_group.foreach_learner(lambda learner: learner.batched.get_state())
-        return {"learner": next(iter(results)).get()}
+        return {"learner": ask_learners(self._algorithm.learner_group, lambda learner: learner.batched.get_state())[0]}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Go on from `get_state()`."""
-        self._algorithm.learner_group.foreach_learner(
-            lambda learner, **kwargs: learner.batched.set_state(**kwargs), state=state["learner"]
+        ask_learners(
+            self._algorithm.learner_group,
+            lambda learner, **kwargs: learner.batched.set_state(**kwargs),
+            state=state["learner"],
         )
         self._algorithm.send_weights()
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
 from typing import Any
 
+from ray.rllib.algorithms.appo import APPO
 from ray.rllib.algorithms.appo.torch.appo_torch_learner import APPOTorchLearner
-from ray.rllib.algorithms.impala import impala_learner
+from ray.rllib.algorithms.impala import IMPALA, impala_learner
 from ray.rllib.algorithms.impala.torch.impala_torch_learner import IMPALATorchLearner
+from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
 
+from wealtharena.agents.patience import ANSWER_SECONDS, LINE_SECONDS, RESUMABLE
 from wealtharena.errors import TrainingError
 
-UPDATE_SECONDS = 600.0  # an update that takes longer is given up
+UPDATE_SECONDS = ANSWER_SECONDS  # an update that takes longer is given up
+SAMPLE_SECONDS = ANSWER_SECONDS  # runners that send nothing for longer are given up
 POLL_SECONDS = 0.5
-RESUMABLE = "the last saved state is kept: resume=<run dir> goes on from there"
+SAMPLED = (ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME)
+
+log = logging.getLogger(__name__)
 
 
 class WatchedThread(impala_learner._LearnerThread):
@@ -75,27 +82,61 @@ class Watched:
 
     _learner_thread: Any
     _agg_event: Any
+    _gpu_loader_in_queue: Any
+    _learner_state_queue: Any
+    _learner_thread_in_queue: Any
 
     def build(self) -> None:
         """Build RLlib's learner around a thread and an event of ours."""
         module: Any = impala_learner
         original, module._LearnerThread = module._LearnerThread, WatchedThread
+        original_queue, module.Queue = module.Queue, LearnerQueue
         try:
             super().build()  # type: ignore[misc]  # RLlib's learner stands behind this class
         finally:
-            module._LearnerThread = original
+            module._LearnerThread, module.Queue = original, original_queue
         self._agg_event = Finished(self._learner_thread)
+        for bounded in (self._gpu_loader_in_queue, self._learner_state_queue, self._learner_thread_in_queue):
+            bounded.thread = self._learner_thread
+
+
+class Answered:
+    """What makes an RLlib algorithm one that does not wait for its runners endlessly."""
+
+    metrics: Any
+    _since: float  # when they last sent something
+    _sampled: int = -1
+    _told: bool = False
+
+    def step(self) -> Any:
+        """Make one iteration; the time between iterations is not counted."""
+        self._since, self._told = time.monotonic(), False
+        return super().step()  # type: ignore[misc]  # RLlib's algorithm stands behind this class
+
+    def training_step(self) -> Any:
+        """Sample and learn; TrainingError once the runners have sent nothing for SAMPLE_SECONDS."""
+        result = super().training_step()  # type: ignore[misc]  # as above
+        sampled, now = int(self.metrics.peek(SAMPLED, default=0)), time.monotonic()
+        if sampled != self._sampled:
+            self._sampled, self._since = sampled, now
+        elif now - self._since > SAMPLE_SECONDS:
+            raise TrainingError(f"no rollout runner has answered for {SAMPLE_SECONDS:g} s", hint=RESUMABLE)
+        elif now - self._since > LINE_SECONDS and not self._told:
+            self._told = True
+            log.warning("waiting for the rollout runners")
+        return result
+
+
+class AnsweredIMPALA(Answered, IMPALA):
+    """IMPALA, whose runners must answer."""
+
+
+class AnsweredAPPO(Answered, APPO):
+    """APPO, whose runners must answer."""
 
 
 class WatchedIMPALA(Watched, IMPALATorchLearner):  # type: ignore[misc]  # RLlib's own classes do not agree
     """IMPALA's learner, watched."""
-
-    def build(self) -> None:
-        """Build it with a queue of ours."""
-        config: Any = self.config
-        self._learner_thread_in_queue = LearnerQueue(maxsize=config.learner_queue_size)
-        super().build()
-        self._learner_thread_in_queue.thread = self._learner_thread
 
 
 class WatchedAPPO(Watched, APPOTorchLearner):  # type: ignore[misc]  # as above
