@@ -115,15 +115,15 @@ def live(
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
             try:
-                process.wait(20)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait()
+                process.wait(60)
         log.close()
 
 
 def _wait(address: str, process: subprocess.Popen[str], log: Path) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + 240
     while time.monotonic() < until:
         if process.poll() is not None:
             raise AssertionError(f"the server stopped with {process.returncode}: {log.read_text()}")

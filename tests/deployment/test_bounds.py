@@ -152,12 +152,12 @@ def test_a_turn_that_is_given_up_is_passed_on() -> None:
         return "had it"
 
     async def play() -> str:
-        first, second, third = (asyncio.create_task(hold(seconds)) for seconds in (10, 10, 0))
+        first, second, third = (asyncio.create_task(hold(seconds)) for seconds in (600, 600, 0))
         await asyncio.sleep(0)
         second.cancel()
         await asyncio.sleep(0)
         first.cancel()
-        return await asyncio.wait_for(third, 5)
+        return await asyncio.wait_for(third, 60)
 
     assert asyncio.run(play()) == "had it"
 
@@ -187,7 +187,7 @@ def test_lines_never_wait_for_their_reader_and_tell_what_was_lost() -> None:
     began = time.monotonic()
     for _ in range(count):
         lines.put(line)
-    assert time.monotonic() - began < 5.0
+    assert time.monotonic() - began < 60.0
     assert not lines.flush(seconds=0.1)
     held: list[bytes] = []
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import socket
 import threading
 import time
 from pathlib import Path
@@ -25,7 +27,7 @@ def test_promotions_drop_no_request_and_mix_no_versions(tmp_path: Path) -> None:
     stop = threading.Event()
 
     def ask(address: str) -> None:
-        with httpx.Client(base_url=address, timeout=20) as client:
+        with httpx.Client(base_url=address, timeout=120) as client:
             while not stop.is_set():
                 reply = client.post(f"/agents/{AGENT}/predict", json={"features": FEATURES})
                 answer = reply.json()
@@ -45,7 +47,7 @@ def test_promotions_drop_no_request_and_mix_no_versions(tmp_path: Path) -> None:
             asker.join()
         total = _metric(address, f'wealtharena_predictions_total{{agent="{AGENT}"')
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(120) == 0
     assert {status for status, _, _ in seen} == {200}
     assert {version for _, version, _ in seen} == {"v1", "v2"}
     for _, version, weight in seen:
@@ -53,7 +55,7 @@ def test_promotions_drop_no_request_and_mix_no_versions(tmp_path: Path) -> None:
     assert total == len(seen), "the counters of both workers meet on one page"
 
 
-def _until(true: object, *, seconds: float = 20.0) -> None:
+def _until(true: object, *, seconds: float = 120.0) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         try:
@@ -74,19 +76,25 @@ def test_a_request_under_way_is_answered_before_the_server_stops(tmp_path: Path)
     stocked(tmp_path)
     with live(tmp_path) as (address, process):
         host, port = address.removeprefix("http://").split(":")
-        import json
-        import socket
-
         body = json.dumps({"features": FEATURES}).encode()
-        head = f"POST /agents/{AGENT}/predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-        with socket.create_connection((host, int(port)), timeout=20) as line:
-            line.sendall(head.encode() + body[:10])
-            time.sleep(0.3)
+        head = f"POST /agents/{AGENT}/predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\nexpect: 100-continue\r\n\r\n"
+        with socket.create_connection((host, int(port)), timeout=120) as line:
+            line.sendall(head.encode())
+            assert line.recv(65_536).startswith(b"HTTP/1.1 100"), "it is under way"
+            line.sendall(body[:10])
             process.send_signal(signal.SIGTERM)
-            time.sleep(0.3)
+            _until(lambda: _refuses(host, int(port)))  # the server stops: it takes no new connection
             line.sendall(body[10:])
             assert line.recv(65_536).startswith(b"HTTP/1.1 200")
-        assert process.wait(20) in (0, -signal.SIGTERM)
+        assert process.wait(120) in (0, -signal.SIGTERM)
+
+
+def _refuses(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=5).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def test_the_service_holds_its_openapi_document_under_fuzzing(tmp_path: Path) -> None:

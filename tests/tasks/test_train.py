@@ -111,7 +111,7 @@ def test_two_processes_never_work_in_one_folder(tmp_path: Path) -> None:
             pass
         assert not (tmp_path / "run.json").exists()
         other.kill()
-        other.wait(timeout=10)
+        other.wait(timeout=120)
     with recorded(spec, context) as record_of_this:
         record_of_this.update(status="completed")
 
@@ -143,7 +143,7 @@ def test_walk_forward_trains_a_fold_at_a_time_and_joins_one_record(small: Small)
 
 def test_an_interrupt_keeps_a_checkpoint_and_opens_no_test_window(small: Small, tmp_path: Path) -> None:
     def stop() -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while not list(tmp_path.glob("outputs/*/*/trainer/state.pt")) and time.monotonic() < deadline:
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)

@@ -58,14 +58,13 @@ def test_a_library_that_hangs_is_left_behind(tmp_path: Path, monkeypatch: pytest
     fake = types.ModuleType("wandb")
     fake.Error = RuntimeError  # type: ignore[attr-defined]
     fake.Settings = lambda **_: None  # type: ignore[attr-defined]
-    fake.init = lambda **_: forever.wait(20)  # type: ignore[attr-defined]
+    fake.init = lambda **_: forever.wait(240)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "wandb", fake)
     mirror = WandbRun(spec(timeout_seconds=0.2), NOBODY, folder=tmp_path, mode="online")
     began = time.monotonic()
     mirror.log({"env_step": 1})
-    assert time.monotonic() - began < 0.2
     mirror.finish(END)
-    assert time.monotonic() - began < 5.0
+    assert time.monotonic() - began < 60.0, "neither of the two waits for it"
     assert mirror.trouble is not None
     forever.set()
 
