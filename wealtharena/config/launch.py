@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -31,6 +32,7 @@ from wealtharena.config.problems import UNREADABLE, composition_error
 from wealtharena.config.resume import resumed_argv
 from wealtharena.config.threads import set_threads, thread_variables
 from wealtharena.errors import ConfigError, Interrupted, WealthArenaError
+from wealtharena.files import NO_ROOM
 
 Job = Callable[[DictConfig], int]
 
@@ -115,6 +117,8 @@ def _run_hydra(job: Job, argv: Sequence[str], codes: _Codes) -> int:
                 raise
             raise composition_error(error, [item for item in argv if not item.startswith("-")]) from error
         except OSError as error:
+            if error.errno in NO_ROOM:
+                raise no_room(error) from error
             if codes.all() or not error.filename:
                 raise
             raise ConfigError(
@@ -157,8 +161,21 @@ def _job(job: Job, cfg: DictConfig, full_error: bool) -> int:
         if isinstance(error, ConfigError):
             _forget_run()
         return show(error)
+    except OSError as error:
+        if full_error or error.errno not in NO_ROOM:
+            raise
+        return show(no_room(error))
     except KeyboardInterrupt:
         return show(Interrupted("interrupted"))
+
+
+def no_room(error: OSError) -> WealthArenaError:
+    """Return the error for a write that met a full disk, a quota or a limit on the size of files."""
+    what = error.filename or "a file"
+    return WealthArenaError(
+        f"cannot write {what}: {error.strerror}",
+        hint="make room, then go on with resume=<run directory>; what was said to be kept is there",
+    )
 
 
 def _forget_run() -> None:
@@ -190,16 +207,28 @@ def _refuse_grid_of_searches(argv: Sequence[str]) -> None:
         )
 
 
+@dataclass
+class Stop:
+    """Whether SIGTERM has come."""
+
+    told: bool = False
+
+
 @contextmanager
-def sigterm_as_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does: a run says how it ended, and a launcher's processes do not outlive it."""
+def sigterm_as_ctrl_c() -> Iterator[Stop]:
+    """Let SIGTERM end the block as Ctrl-C does: a run says how it ended, and a launcher's processes do not outlive it.
+
+    What is yielded knows of it even where some library turns the KeyboardInterrupt into an error of its own.
+    """
+    stop = Stop()
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
+        stop.told = True
         raise KeyboardInterrupt
 
     previous = signal.signal(signal.SIGTERM, interrupt)
     try:
-        yield
+        yield stop
     finally:
         signal.signal(signal.SIGTERM, previous)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +24,13 @@ from wealtharena.evaluation.look import Look, stream
 from wealtharena.evaluation.splits import track_records
 from wealtharena.reporting import build, plots, report
 from wealtharena.reporting.data import AuditRow, ReportData
-from wealtharena.tasks import retraining
+from wealtharena.tasks import keeping, retraining
 from wealtharena.tasks.folds import FoldPolicy
 from wealtharena.tasks.pages import drawn
 from wealtharena.tasks.pipeline import Prepared, doubts
 from wealtharena.tasks.record import RunContext, RunRecord
 from wealtharena.tracking.journal import read
+from wealtharena.training.interrupts import StopRequest
 
 AUDIT_POINTS = 4  # of time that a training's own audit tries, so that it costs seconds
 EQUITY_POINTS = 400  # of the track record that a checkpoint carries
@@ -117,6 +119,7 @@ def open_and_evaluate(
     `seeds` holds, a seed, the folds' policies. The ledger knows of it before a row is read.
     """
     identity = RunIdentity(record.run_id, str(record.content["config_hash"]), spec.asset.agent, purpose, spec.seed)
+    keeping.check(spec)  # once more, hours after the task's start: a window that was opened cannot be shut again
     look = Look(spec, prepared.sealed, identity)
     widest = max(look.open(), key=lambda view: view.features.bars)
     loaded = [tuple(fold.load() for fold in folds) for folds in seeds]
@@ -182,7 +185,11 @@ def selection(folder: Path, fold: FoldPolicy) -> dict[str, Any] | None:
 
 
 def publish(spec: ExperimentSpec, record: RunRecord, found: Judgement) -> str:
-    """Copy the chosen policy to the registry, proven there, and return its folder as `<agent>/<version>`."""
+    """Copy the chosen policy to the registry, proven there, and return its folder as `<agent>/<version>`.
+
+    A signal waits until the version is whole, which takes seconds. Where this run published it before it was killed, the
+    verdict of then stands, in run.json too.
+    """
     from wealtharena.registry.checkpoints import ModelCheckpoint
     from wealtharena.registry.publish import publish as save
 
@@ -192,17 +199,32 @@ def publish(spec: ExperimentSpec, record: RunRecord, found: Judgement) -> str:
         "track_record": track_record(found.evaluation),
         **retraining.challenge(spec, found.policies[-1], found.features),
     }
-    folder = save(
-        ModelCheckpoint(spec.paths.checkpoints),
-        found.policies[-1],
-        version=record.run_id,
-        spec=spec,
-        features=found.features.features,
-        start=window.start,
-        stop=window.stop,
-        facts=facts,
-    )
+    with StopRequest() as stop:
+        folder = save(
+            ModelCheckpoint(spec.paths.checkpoints),
+            found.policies[-1],
+            version=record.run_id,
+            spec=spec,
+            features=found.features.features,
+            start=window.start,
+            stop=window.stop,
+            facts=facts,
+        )
+    if stop.requested:
+        raise KeyboardInterrupt
+    _let_stand(record, folder)
     return f"{folder.parent.name}/{folder.name}"
+
+
+def _let_stand(record: RunRecord, folder: Path) -> None:
+    """Take over the verdict of a version that was there already, and say so where this judgement came out otherwise."""
+    published = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))["verdict"]
+    ours = record.content["verdict"]
+    if (published["status"], published["reasons"]) != (ours["status"], ours["reasons"]):
+        note = (
+            f"This run was interrupted after its version was published as {published['status']}; that verdict stands."
+        )
+        record.update(verdict=published, notes=[*record.content.get("notes", ()), note])
 
 
 def track_record(found: Evaluation) -> dict[str, Any]:

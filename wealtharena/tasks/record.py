@@ -143,12 +143,21 @@ def recorded(spec: ExperimentSpec, context: RunContext) -> Iterator[RunRecord]:
     with _alone(context.folder):
         record = RunRecord.begin(spec, context)
         record.content.pop("error", None)
-        with sigterm_as_ctrl_c():
+        with sigterm_as_ctrl_c() as stop:
             try:
                 yield record
             except BaseException as error:
-                record.fail(error)
+                _fail(record, KeyboardInterrupt() if stop.told else error)
                 raise
+
+
+def _fail(record: RunRecord, error: BaseException) -> None:
+    """Record what ended the run; where even that has no room, run.json goes on saying `interrupted`, as from its beginning."""
+    try:
+        record.fail(error)
+    except OSError as full:
+        if full.errno not in files.NO_ROOM:
+            raise
 
 
 @contextlib.contextmanager

@@ -1,0 +1,166 @@
+"""Jobs that are killed, or that find no room, at a chosen moment of their work on the disk.
+
+A moment is an entry into the kernel that changes the run's folder: a file opened for writing, a rename, a removal, a flush.
+Between two of them nothing on disk changes but the bytes of an open file, so the moments are all the ends that kill -9 has
+to tell apart. A job runs in a fork of a process that has imported everything, so that each costs seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import mmap
+import os
+import resource
+import signal
+import struct
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SMALL = (
+    "asset=forex",
+    "data=simulated",
+    "data.simulator.bars=500",
+    "universe.max_symbols=3",
+    "train.env_steps=2048",
+    "train.evaluations=2",
+    "algo.rollout_steps=1024",
+    "algo.minibatch=512",
+    "model.hidden=[8]",
+    "compute.envs=16",
+    "compute.torch_threads=1",
+    "evaluation.bootstrap_draws=100",
+    "tracking=quiet",
+)
+_CHANGES = frozenset({"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate"})
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+
+
+@dataclass(frozen=True)
+class Played:
+    """How a job ended: its exit code, or the negative number of the signal that killed it; what it said; its moments."""
+
+    code: int
+    said: str
+    moments: int
+
+
+def ready() -> None:
+    """Import what the jobs need, once for all forks."""
+    import importlib
+
+    for name in ("cli", "tasks.train", "tasks.judging", "tasks.deploy", "tasks.keeping", "registry.publish"):
+        importlib.import_module(f"wealtharena.{name}")
+    for name in ("agents.algorithms.ppo", "tracking.tracker", "reporting.plots"):
+        importlib.import_module(f"wealtharena.{name}")
+
+
+def play(folder: Path, words: Sequence[str], *, kill_at: int | None = None, room: int | None = None) -> Played:
+    """Run `python run.py <words>` in a folder of its own; kill it before moment `kill_at`, or let no file outgrow `room` bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    count = mmap.mmap(-1, 8)
+    reader, writer = os.pipe()  # a file would have no more room than the job's own
+    child = os.fork()
+    if child == 0:
+        code = 70
+        try:
+            os.dup2(writer, 1)
+            os.dup2(writer, 2)
+            code = _job(folder, words, count, kill_at=kill_at, room=room)
+        finally:
+            os._exit(code)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        said = pipe.read().decode(errors="replace")
+    _, status = os.waitpid(child, 0)
+    (moments,) = struct.unpack("q", count[:8])
+    return Played(os.waitstatus_to_exitcode(status), said, moments)
+
+
+def _job(folder: Path, words: Sequence[str], count: mmap.mmap, *, kill_at: int | None, room: int | None) -> int:
+    os.chdir(folder)
+    sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
+    _count_moments(count, str(folder), kill_at)
+    if room is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+    from wealtharena.cli import main
+
+    sys.argv = ["run.py", *words]
+    code = int(main())
+    sys.stdout.flush()
+    return code
+
+
+def _count_moments(count: mmap.mmap, folder: str, kill_at: int | None) -> None:
+    def moment() -> None:
+        (seen,) = struct.unpack("q", count[:8])
+        if kill_at is not None and seen == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        count[:8] = struct.pack("q", seen + 1)
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        opens = event == "open" and isinstance(arguments[2], int) and bool(arguments[2] & _WRITING)
+        named = isinstance(arguments[0], str | Path) if opens or event in _CHANGES else False
+        if named and str(Path(arguments[0]).absolute()).startswith(folder):
+            moment()
+
+    flush = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        moment()
+        flush(descriptor)
+        moment()
+
+    sys.addaudithook(hook)
+    os.fsync = fsync
+
+
+def finish(folder: Path, words: Sequence[str]) -> Played:
+    """Go on with the newest run of a folder, as its owner would: by resume=, or by the command again where nothing began."""
+    runs = sorted(folder.glob("outputs/*/*/.hydra/overrides.yaml"))
+    begun = runs[-1].parent.parent if runs and (runs[-1].parent.parent / "run.json").exists() else None
+    return play(folder, words if begun is None else [f"resume={begun}"])
+
+
+def end_of(folder: Path) -> dict[str, Any]:
+    """Return what must be the same however often a job was interrupted: figures, verdict, versions, looks, stages."""
+    from wealtharena.evaluation.ledger import Ledger
+    from wealtharena.registry import ModelCheckpoint, history
+    from wealtharena.registry.verifying import verify
+
+    runs = [json.loads(path.read_text()) for path in sorted(folder.glob("outputs/*/*/run.json"))]
+    done = [run for run in runs if run["status"] == "completed" and run["task"] == "train"]
+    store = ModelCheckpoint(folder / "checkpoints")
+    found = verify(store)
+    left = [path.name for agent in store.agents() for path in (store.root / agent).iterdir() if path.is_dir()]
+    return {
+        "metrics": [run["metrics"] for run in done],
+        "verdict": [(run["verdict"]["status"], run["verdict"]["reasons"]) for run in done],
+        "statuses": [run["status"] for run in runs],
+        "registered": [run["registry"].split("/")[1] == run["run_id"] for run in done],
+        "versions": (found.versions, len(left)),
+        "problems": found.problems,
+        "gone": len(found.gone),
+        "looks": [entry["kind"] for entry in Ledger(folder / "results" / "ledger.jsonl").entries()],
+        "stages": [
+            (stage, history.standing(store.root, agent, stage) is not None)
+            for agent in store.agents()
+            for stage in history.STAGES
+        ],
+    }
+
+
+@contextlib.contextmanager
+def quiet_environment() -> Iterator[None]:
+    """Keep the jobs of the block offline and on one numerical thread."""
+    wanted = {"WANDB_MODE": "offline", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
