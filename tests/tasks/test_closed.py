@@ -13,7 +13,7 @@ import pytest
 from tests.tasks.conftest import SMALL, record
 from wealtharena.config import compose
 from wealtharena.evaluation.records import RunResult
-from wealtharena.tasks import compare
+from wealtharena.tasks import compare, dispatch
 from wealtharena.tasks.record import RunContext
 from wealtharena.tasks.train import run_in
 
@@ -67,6 +67,23 @@ def test_the_window_is_opened_once_and_shows_what_an_open_run_shows(tmp_path: Pa
     assert later["verdict"]["status"] == shown["verdict"]["status"]
     assert "test_window" not in later
     assert later["registry"]
+
+
+def test_a_completed_run_goes_on_as_another_with_the_window_closed(small: Small) -> None:
+    _, first = small()
+    before = {path: path.read_bytes() for path in first.rglob("*") if path.is_file()}
+    overrides = [*SMALL, "train.env_steps=8192"]
+    assert dispatch(compose([*overrides, f"resume='{first}'"])) == 0
+    (second,) = (folder for folder in first.parent.iterdir() if folder != first)
+    old, new = record(first), record(second)
+    assert new["parent"] == old["run_id"] != new["run_id"]
+    assert new["training"]["env_steps"] == 8192
+    assert new["test_window"] == "closed"
+    assert kinds(first.parents[2]).count("open") == 1
+    assert {path: path.read_bytes() for path in first.rglob("*") if path.is_file()} == before
+    steps = [json.loads(line)["env_step"] for line in (second / "metrics.jsonl").read_text().splitlines()]
+    assert steps == sorted(steps)
+    assert steps[-1] == 8192
 
 
 def test_debug_registers_nothing(small: Small) -> None:

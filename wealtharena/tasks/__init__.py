@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from wealtharena.config import ExperimentSpec, plugins
 from wealtharena.errors import ConfigError
@@ -14,11 +16,12 @@ _KEEPING = ("train", "compare", "deploy", "backtest")  # tasks that look at a te
 def dispatch(spec: ExperimentSpec) -> int:
     """Run the task of the spec and return its exit code; a spec with a search trains through tasks/sweep.py.
 
-    A run that is to go on but has come to its end is left as it is. What a task must be able to write at its end, and to
+    A run that is to go on but has come to its end is left as it is; with a larger budget another goes on from it. What a task must be able to write at its end, and to
     read, is tried before its first step.
     """
-    if spec.resume is not None and _ended(Path(spec.resume), opening=spec.train.test):
-        return 0
+    old = _completed(Path(spec.resume), opening=spec.train.test) if spec.resume is not None else None
+    if old is not None:
+        return _after_the_end(spec, Path(str(spec.resume)), old)
     if spec.task in _KEEPING:
         from wealtharena.tasks import keeping
 
@@ -28,18 +31,24 @@ def dispatch(spec: ExperimentSpec) -> int:
     return code
 
 
-def _ended(folder: Path, *, opening: bool) -> bool:
-    """Return whether the run of that folder is completed, and say so; one that was never tested may be, by `opening`."""
-    from wealtharena.tasks import console
-
+def _completed(folder: Path, *, opening: bool) -> Mapping[str, Any] | None:
+    """Return run.json of a run that has come to its end; None of any other, and of one whose test window is to be opened."""
     record = folder / "run.json"
     try:
-        content = json.loads(record.read_text())
+        content: dict[str, Any] = json.loads(record.read_text())
     except FileNotFoundError:
-        return False  # killed before its first line
+        return None  # killed before its first line
     except ValueError as error:
         raise ConfigError(f"{record} is damaged: {error}", hint="its checkpoints are kept; start a new run") from error
-    if content.get("status") != "completed" or (opening and content.get("test_window") == "closed"):
-        return False
+    closed = opening and content.get("test_window") == "closed"
+    return content if content.get("status") == "completed" and not closed else None
+
+
+def _after_the_end(spec: ExperimentSpec, folder: Path, old: Mapping[str, Any]) -> int:
+    """Go on with a larger budget as another run; else leave the run as it is, and say so."""
+    from wealtharena.tasks import console, continuing
+
+    if continuing.longer(spec, old):
+        return continuing.run(spec, folder, old)
     console.nothing_to_do(folder)
-    return True
+    return 0

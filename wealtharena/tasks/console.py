@@ -61,7 +61,7 @@ def nothing_to_do(folder: Path) -> None:
     """Say that a run which was to go on has ended, and where its results are."""
     out = screen()
     out.print(f"Nothing to do: the run in {escape(relative(folder))} is completed.")
-    out.print("To train another one longer or otherwise, leave resume= out.")
+    out.print("With a larger train.env_steps another run goes on from it; to train otherwise, leave resume= out.")
 
 
 def result(record: Mapping[str, Any], folder: Path) -> None:

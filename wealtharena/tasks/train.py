@@ -25,10 +25,15 @@ def run(spec: ExperimentSpec) -> int:
     return run_in(RunContext.current(), spec)
 
 
-def run_in(context: RunContext, spec: ExperimentSpec) -> int:
-    """Train, select, backtest and report in the folder of `context`; return the exit code."""
+def run_in(context: RunContext, spec: ExperimentSpec, *, parent: str | None = None) -> int:
+    """Train, select, backtest and report in the folder of `context`; return the exit code.
+
+    `parent` is the id of the run that this one goes on from.
+    """
     spec = retraining.configured(spec)
     with recorded(spec, context) as record:
+        if parent is not None:
+            record.update(parent=parent)
         prepared = prepare(spec)
         describe(record, spec, prepared)
         console.header(record.content, notes=record.content["notes"])

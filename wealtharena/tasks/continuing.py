@@ -1,0 +1,57 @@
+"""A completed training that goes on with a larger budget: as another run, in a folder of its own, that names its parent."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import secrets
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from wealtharena import files
+from wealtharena.config.composition import job_overrides
+from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.tasks import console, train
+from wealtharena.tasks.record import RunContext
+
+_STATE = ("trainer", "checkpoints", "folds", "metrics.jsonl")  # all that a training goes on from
+
+
+def longer(spec: ExperimentSpec, old: Mapping[str, Any]) -> bool:
+    """Return whether `spec` asks the completed training of run.json's content `old` to go on beyond its budget."""
+    taken = (old.get("training") or {}).get("env_steps")
+    plain = spec.task == "train" and spec.sweep.name == "none" and old.get("task") == "train"
+    return plain and isinstance(taken, int) and spec.train.env_steps > taken
+
+
+def run(spec: ExperimentSpec, folder: Path, old: Mapping[str, Any]) -> int:
+    """Train on in a new folder beside `folder`, which stays as it is; return the exit code.
+
+    The test window has been opened for what was trained so far, so that it stays closed unless `train.test=true` is typed:
+    to look again after each stretch of training would be to choose on it.
+    """
+    typed = job_overrides()
+    if not any(item.startswith("train.test=") for item in typed):
+        spec = spec.model_copy(update={"train": spec.train.model_copy(update={"test": False})})
+        typed = (*typed, "train.test=false")
+    overrides = tuple(item for item in typed if not item.startswith("resume="))
+    new = folder.parent / f"{dt.datetime.now():%H-%M-%S}-{secrets.token_hex(3)}"
+    _copied(folder, new, overrides)
+    out = console.screen()
+    out.print(f"{console.relative(folder)} is completed; training goes on in {console.relative(new)}", markup=False)
+    return train.run_in(RunContext(new.resolve(), overrides, resumed=True), spec, parent=str(old["run_id"]))
+
+
+def _copied(folder: Path, new: Path, overrides: Sequence[str]) -> None:
+    """Copy what the training goes on from, and write the record of the composition that `resume=` reads."""
+    for name in _STATE:
+        if (folder / name).is_dir():
+            shutil.copytree(folder / name, new / name)
+        elif (folder / name).is_file():
+            new.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(folder / name, new / name)
+    if (folder / ".hydra").is_dir():
+        shutil.copytree(folder / ".hydra", new / ".hydra")
+        files.write_text(new / ".hydra" / "overrides.yaml", json.dumps(list(overrides)) + "\n")
