@@ -10,15 +10,23 @@ from wealtharena.agents.algorithms import ppo
 from wealtharena.agents.networks import core, heads
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.envs import actions
+from wealtharena.envs.observation import ANCHOR_COLUMNS, ObservationLayout
 
 LIMITS = worlds.spec().env.limits
 LONG_ONLY = LIMITS.model_copy(update={"long_only": True, "max_weight": 0.4})
 KINDS = sorted(actions.KINDS)
 
 
+def layout_of(limits) -> ObservationLayout:
+    """Return a layout that any kind can read: one signal of three symbols, and their anchor."""
+    env = worlds.spec("env.action=tilt").env.model_copy(update={"limits": limits})
+    return ObservationLayout(("A", "B", "C"), ("signal", *ANCHOR_COLUMNS), 1, env.tilt)
+
+
 def drawn(name: str, limits=LIMITS, *, bars: int = 7, envs: int = 5):
     """Return a head, parameters [T, N, P], actions drawn from them and their log-probabilities [T, N]."""
-    kind, head = actions.actions_of(name, 3, limits), heads.head_of(name, 3, limits)
+    layout = layout_of(limits)
+    kind, head = actions.actions_of(name, 3, limits, layout), heads.head_of(name, 3, limits, layout)
     log_std = None if head.discrete else torch.linspace(-2.0, -1.0, 3)
     parameters = head.parameters_of(torch.randn(bars, envs, head.outputs, generator=torch.Generator().manual_seed(0)))
     made = torch.from_numpy(kind.empty(bars, envs))
@@ -43,8 +51,9 @@ def test_environment_and_network_make_the_same_weights_of_an_action(name: str, l
     kind, head, _, parameters, made, _ = drawn(name, limits)
     for chosen in (*made, head.mode(parameters[0])):
         checked = kind.checked(chosen.numpy(), (5,))
-        ours = kind.weights(checked, None, np.zeros((5, 3), np.float32))
-        np.testing.assert_array_equal(head.weights(chosen, torch.zeros(5, 1)).numpy(), ours)
+        seen = observations(layout_of(limits), rows=5)
+        ours = kind.weights(checked, seen, np.zeros((5, 3), np.float32))
+        np.testing.assert_allclose(head.weights(chosen, torch.from_numpy(seen)).numpy(), ours, rtol=0, atol=3e-7)
     assert kind.space().shape == tuple(made.shape[2:])
 
 
@@ -54,6 +63,17 @@ def test_what_a_rollout_notes_is_the_log_probability_that_the_loss_computes(name
     computed, entropy = head.log_prob_and_entropy(parameters, log_std, made)
     torch.testing.assert_close(noted, computed, rtol=1e-4, atol=1e-5)
     assert torch.isfinite(entropy)
+
+
+def observations(layout: ObservationLayout, *, rows: int):
+    """Return observations in which symbols have anchors, volatilities and weights, and one of four does not trade."""
+    rng = np.random.default_rng(0)
+    seen = rng.normal(size=(rows, layout.size)).astype(np.float32)
+    shape = (rows, len(layout.symbols))
+    seen[:, layout.anchor] = rng.dirichlet(np.ones(shape[1]), rows) * (rng.random(shape) > 0.25)
+    seen[:, layout.sigma] = rng.uniform(0.001, 0.05, shape) * (rng.random(shape) > 0.25)
+    seen[:, layout.weights] = rng.uniform(0.0, 0.4, shape)
+    return seen
 
 
 class Leaning(actions.Weights):

@@ -28,7 +28,7 @@ def rows(agent: NetworkPolicy, count: int = 4) -> np.ndarray:
     return np.random.default_rng(0).standard_normal((count, agent.layout.size)).astype(np.float32)
 
 
-@pytest.mark.parametrize("action", ["weights", "allocation"])
+@pytest.mark.parametrize("action", ["weights", "allocation", "tilt"])
 def test_attention_answers_the_same_in_any_order_of_symbols(action: str) -> None:
     agent = policy("attention", f"env.action={action}")
     seen, order = rows(agent), [2, 0, 1]

@@ -6,6 +6,7 @@ from wealtharena.agents.engine import Workbench, check_action
 from wealtharena.config import compose
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data.panel import Panel
+from wealtharena.envs.anchors import beside
 from wealtharena.envs.market import Market
 from wealtharena.features.panel import FeaturePanel, Scaler
 
@@ -66,5 +67,7 @@ def bench(job: ExperimentSpec, panel: FeaturePanel | None = None, *, env_steps: 
     action = check_action(job)
     env = job.env.model_copy(update={"action": action})
     scaler = Scaler.fit(panel, clip=job.features.clip)
+    if env.tilt is not None:
+        scaler = beside(scaler)
     market = Market.build(panel, env, scaler)
     return Workbench(job, env, action, market, ((0, market.length),), scaler, panel.panel, env_steps)

@@ -31,6 +31,11 @@ EVERY_COST: dict[str, Any] = {
 }
 PLAIN: dict[str, Any] = {
     "action": "weights",
+    "anchor": "inverse_volatility",
+    "anchor_bars": 12,
+    "tilt_scale": 2.0,
+    "trade_rate": 0.5,
+    "no_trade_band": 0.1,
     "fill": "auto",
     "window": 1,
     "episode_bars": 16,

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from tests.envs.markets import EVERY_COST, features_of, market_of, panel_of, random_panel, random_targets, spec_of
 from wealtharena.envs.kernel.rows import BAR
-from wealtharena.envs.market import SIGMA_BARS, Market
+from wealtharena.envs.market import Market
+from wealtharena.envs.quotes import SIGMA_BARS
 from wealtharena.envs.simulate import simulate
 from wealtharena.envs.walker import Walker
 from wealtharena.errors import MarketError

@@ -18,6 +18,10 @@ CASES = [
     ("crypto", "lstm", "weights"),
     ("etf", "attention", "weights"),
     ("stocks", "mlp", "allocation"),
+    ("crypto", "mlp", "tilt"),
+    ("forex", "gru", "tilt"),
+    ("commodities", "lstm", "tilt"),
+    ("etf", "attention", "tilt"),
 ]
 
 

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from wealtharena.agents.networks import build_network
 from wealtharena.agents.policy import NetworkPolicy
 from wealtharena.config import ExperimentSpec, compose
 from wealtharena.data import load
+from wealtharena.envs.anchors import beside
 from wealtharena.envs.observation import ObservationLayout
 from wealtharena.features import FeaturePanel, Scaler, compute
 from wealtharena.prediction.manager import ProductionModelManager
@@ -47,14 +49,18 @@ class World:
 def world(asset: str = "crypto", model: str = "mlp", action: str = "weights", window: int = 3) -> World:
     """Return a policy of the given architecture; it answers with weights of the size of a trained one's."""
     overrides = ["data=simulated", f"data.simulator.bars={BARS}", f"env.window={window}"]
-    spec = compose([f"asset={asset}", *overrides, f"model.name={model}"])
+    spec = compose([f"asset={asset}", *overrides, f"model.name={model}", f"env.action={action}"])
     panel = load(spec.asset, spec.data, seed=3)
     features = compute(panel, spec.features)
-    layout = ObservationLayout(symbols=panel.symbols, feature_names=features.names, window=window)
+    scaler = Scaler.fit(features, clip=spec.features.clip)
+    if spec.env.tilt is not None:
+        scaler = beside(scaler)
+    layout = ObservationLayout(panel.symbols, scaler.names, window, spec.env.tilt)
     network = build_network(spec.model, layout, action=action, limits=spec.env.limits, seed=7, critic=False)
     last = [module for module in network.actor.modules() if hasattr(module, "weight")][-1]
+    if action == "tilt":  # a fresh one answers with nothing at all
+        last.weight.data.normal_(0.0, 0.05, generator=torch.Generator().manual_seed(7))
     last.weight.data.mul_(50.0)  # a fresh head answers with next to nothing
-    scaler = Scaler.fit(features, clip=spec.features.clip)
     policy = NetworkPolicy(network, spec.model, layout, action, spec.env.limits, scaler)
     return World(spec, features, policy)
 

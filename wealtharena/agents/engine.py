@@ -106,7 +106,7 @@ class Workbench:
     @property
     def actions(self) -> Actions:
         """Return the kind of action over the market's symbols."""
-        return actions_of(self.action, len(self.market.symbols), self.env.limits)
+        return actions_of(self.action, len(self.market.symbols), self.env.limits, self.market.layout)
 
     def network_factory(self, *, critic: bool = True) -> NetworkFactory:
         """Return what builds this job's network, the same weights for the same seed."""

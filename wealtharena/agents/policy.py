@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from wealtharena.config.specs.agent import ModelSpec
 from wealtharena.config.specs.asset import LimitSpec
+from wealtharena.config.specs.tilt import TiltSpec
 from wealtharena.envs.observation import ObservationLayout
 from wealtharena.errors import CheckpointError
 from wealtharena.features.panel import Scaler
@@ -247,6 +248,7 @@ def save_policy(folder: Path, policy: Trained) -> None:
         "symbols": list(policy.layout.symbols),
         "feature_names": list(policy.layout.feature_names),
         "window": policy.layout.window,
+        **({"tilt": policy.layout.tilt.model_dump(mode="json")} if policy.layout.tilt else {}),
     }
     single = described[0] if isinstance(policy, NetworkPolicy) else {"name": policy.name, "members": described}
     write_json(folder / POLICY_FILE, {"format": FORMAT, **single, "layout": layout})
@@ -271,6 +273,7 @@ def load_policy(folder: Path) -> Trained:
             symbols=tuple(record["layout"]["symbols"]),
             feature_names=tuple(record["layout"]["feature_names"]),
             window=int(record["layout"]["window"]),
+            tilt=TiltSpec.model_validate(record["layout"]["tilt"]) if "tilt" in record["layout"] else None,
         )
         if "members" not in record:
             return _member(record, state, layout, scaler)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import Any, Final
 
+from wealtharena.config import plugins
 from wealtharena.config.specs.experiment import ExperimentSpec
 
 # Raise it when the same configuration over the same data gives other figures (features, scaling, kernel, rewards), and
@@ -46,9 +47,22 @@ _LEFT_OUT: dict[str, Any] = {
     },
     "train": {"checkpoint_seconds", "retrain", "test", "publish"},
 }
+# Read where actions are tilts, and nowhere else.
+_OF_TILTS: Final = {"anchor", "anchor_bars", "tilt_scale", "trade_rate", "no_trade_band"}
 
 
 def config_hash(spec: ExperimentSpec) -> str:
     """Return the first 16 hex digits of the sha256 of what determines the result, seed and data source left out."""
-    content = {"numbers": NUMBERS, **spec.model_dump(mode="json", exclude=_LEFT_OUT)}
+    left_out = {**_LEFT_OUT, "asset": {"anchor"}}  # env.anchor is what it came to
+    if not _tilts(spec):
+        left_out["env"] = _OF_TILTS
+    content = {"numbers": NUMBERS, **spec.model_dump(mode="json", exclude=left_out)}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _tilts(spec: ExperimentSpec) -> bool:
+    """Return whether actions are tilts, be it by the algorithm's own choice."""
+    if spec.env.action != "auto":
+        return spec.env.action == "tilt"
+    preferred: str = plugins.load("agents.algorithms", spec.algo.name).ACTIONS[0]
+    return preferred == "tilt"

@@ -16,12 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from wealtharena.config.specs.asset import LimitSpec
+from wealtharena.envs.observation import ObservationLayout
 from wealtharena.errors import MarketError
 
 if TYPE_CHECKING:
     import gymnasium as gym
 
 Float32Array = npt.NDArray[np.float32]
+TINY: Final = 1e-12  # below any sum of weights that counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +32,7 @@ class Actions(ABC):
 
     assets: int
     limits: LimitSpec
+    layout: ObservationLayout | None = None  # for a kind that reads what was seen
 
     name: ClassVar[str]
     discrete: ClassVar[bool]  # a choice from a list; else numbers, one a symbol
@@ -48,7 +51,7 @@ class Actions(ABC):
 
     @abstractmethod
     def weights(self, actions: npt.NDArray[Any], seen: Float32Array | None, out: Float32Array) -> Float32Array:
-        """Return the target weights [N, A] of actions [N, ...], in `out` or elsewhere; checks and allocates nothing.
+        """Return the target weights [N, A] of actions [N, ...], in `out` or elsewhere; checks nothing.
 
         `seen` are the observations [N, D] that the actions answer: all that a kind may know beside the action, so that
         an exported policy can make the same of it.
@@ -138,11 +141,91 @@ class Allocation(Actions):
         return np.take(self.table, actions, axis=0, out=out, mode="clip")
 
 
-KINDS: Final[Mapping[str, type[Actions]]] = MappingProxyType({kind.name: kind for kind in (Weights, Allocation)})
+class Tilt(Weights):
+    """Changes of an anchor, Box [-1, 1]^A: 0 asks for the anchor itself, +-1 for as much more or less as is allowed.
+
+    With u the action, b the anchor, G the gross limit, A the number of symbols and h what is held:
+
+    - long only: b' = (cash, b) / G, v = (0, u) and a = G (b' + softmax(log max(b', eps) + scale v) -
+      softmax(log max(b', eps))), cut at 0 and shared out anew. The difference of the two makes u = 0 the anchor to the
+      last digits, also where b is 0, and eps > 0 lets cash and such a symbol be reached.
+    - long and short: a_i = b_i + (G / A) (H / sigma_i) u_i, H the harmonic mean of sigma: the same risk for the same u.
+    - a is clipped and scaled to the limits as the kernel does it; what does not trade at this bar keeps h, and the
+      others have the room that it leaves.
+    - orders go a part of the way: w = h + rate S(a - h), S the soft threshold at band max(|b_i|, 1 / A).
+    """
+
+    name = "tilt"
+
+    def weights(self, actions: npt.NDArray[Any], seen: Float32Array | None, out: Float32Array) -> Float32Array:
+        """Return the weights that are ordered, in `out`."""
+        layout = self._layout
+        assert seen is not None, "a tilt answers an observation"
+        anchor, sigma, held = seen[:, layout.anchor], seen[:, layout.sigma], seen[:, layout.weights]
+        assert layout.tilt is not None
+        wanted = self.wanted(actions, anchor=anchor, sigma=sigma, held=held)
+        apart = wanted - held
+        idle = layout.tilt.band * np.maximum(np.abs(anchor), 1.0 / self.assets)
+        np.copysign(np.maximum(np.abs(apart) - idle, 0.0), apart, out=out)
+        out *= layout.tilt.rate
+        out += held
+        return out
+
+    def wanted(
+        self, actions: npt.NDArray[Any], *, anchor: Float32Array, sigma: Float32Array, held: Float32Array
+    ) -> Float32Array:
+        """Return the weights a [N, A] that the account is led to; within the limits where the held ones are."""
+        gross = np.float32(self.limits.max_gross)
+        trades = sigma > 0.0
+        tilts = np.where(trades, np.clip(actions, -1.0, 1.0), np.float32(0.0))
+        asked = self._long(tilts, anchor) if self.limits.long_only else self._spread(tilts, anchor, sigma)
+        asked = np.where(trades, np.clip(asked, *bounds(self.limits)), np.float32(0.0))
+        kept = np.where(trades, np.float32(0.0), held)
+        room = np.maximum(gross - np.abs(kept).sum(axis=-1, keepdims=True), 0.0)
+        asked *= room / np.maximum(np.abs(asked).sum(axis=-1, keepdims=True), np.maximum(room, TINY))
+        asked += kept
+        return asked
+
+    def _long(self, tilts: Float32Array, anchor: Float32Array) -> Float32Array:
+        assert self._layout.tilt is not None
+        gross = np.float32(self.limits.max_gross)
+        shares = np.empty((len(anchor), self.assets + 1), np.float32)
+        np.divide(anchor, gross, out=shares[:, 1:])
+        np.subtract(1.0, shares[:, 1:].sum(axis=-1), out=shares[:, 0])
+        base = np.maximum(shares, np.float32(least_share(self.assets)))
+        grown = base.copy()
+        grown[:, 1:] *= np.exp(tilts * np.float32(self._layout.tilt.scale))
+        shares += grown / grown.sum(axis=-1, keepdims=True) - base / base.sum(axis=-1, keepdims=True)
+        np.maximum(shares, 0.0, out=shares)
+        return np.asarray(shares[:, 1:] * (gross / shares.sum(axis=-1, keepdims=True)))
+
+    def _spread(self, tilts: Float32Array, anchor: Float32Array, sigma: Float32Array) -> Float32Array:
+        inverse = np.where(sigma > 0.0, 1.0 / np.maximum(sigma, np.float32(TINY)), np.float32(0.0))
+        count = (sigma > 0.0).sum(axis=-1, keepdims=True)
+        mean = count / np.maximum(inverse.sum(axis=-1, keepdims=True), TINY)
+        return np.asarray(anchor + (self.limits.max_gross / self.assets) * mean * inverse * tilts, dtype=np.float32)
+
+    @property
+    def _layout(self) -> ObservationLayout:
+        assert self.layout is not None, "a tilt needs the layout of what it answers"
+        return self.layout
+
+
+def bounds(limits: LimitSpec) -> tuple[float, float]:
+    """Return the least and the largest weight of a symbol."""
+    return (0.0 if limits.long_only else -limits.max_weight), limits.max_weight
+
+
+def least_share(assets: int) -> float:
+    """Return the share that a tilt takes for what the anchor holds less of: a quarter of an equal share, cash counted in."""
+    return 0.25 / (assets + 1)
+
+
+KINDS: Final[Mapping[str, type[Actions]]] = MappingProxyType({kind.name: kind for kind in (Weights, Tilt, Allocation)})
 CONTINUOUS: Final = tuple(name for name, kind in KINDS.items() if not kind.discrete)
 DISCRETE: Final = tuple(name for name, kind in KINDS.items() if kind.discrete)
 
 
-def actions_of(name: str, assets: int, limits: LimitSpec) -> Actions:
+def actions_of(name: str, assets: int, limits: LimitSpec, layout: ObservationLayout | None = None) -> Actions:
     """Return the kind of that name over A symbols; `auto` that no algorithm has resolved means weights."""
-    return (Weights if name == "auto" else KINDS[name])(assets, limits)
+    return (Weights if name == "auto" else KINDS[name])(assets, limits, layout)

@@ -11,16 +11,16 @@ import numpy.typing as npt
 
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.data.panel import Panel
+from wealtharena.envs.anchors import anchored, beside
 from wealtharena.envs.kernel.rows import BAR, BAR_ROWS, RECORD, Float32, Float64, Int64
 from wealtharena.envs.observation import ObservationLayout
+from wealtharena.envs.quotes import carry_forward, cash_dividends, trailing_sigma, unit_income
 from wealtharena.envs.tiles import line_up
 from wealtharena.errors import MarketError
 from wealtharena.features.panel import FeaturePanel, Scaler
 
 Array = TypeVar("Array", bound="npt.NDArray[Any]")
 
-SIGMA_BARS = 20
-SIGMA_UNKNOWN = 0.02  # volatility a bar before two returns are known
 SECONDS_A_YEAR = 365.25 * 86_400
 
 
@@ -69,11 +69,14 @@ class Market:
         """Return the market of these bars under the spec's fill, window and contract rules.
 
         Costs, limits, reward and episode rules are not part of it: one market serves every EnvSpec that agrees on
-        `fill`, `window`, `instrument.margin_futures` and `limits.delisting_bars`.
+        `fill`, `window`, `instrument.margin_futures` and `limits.delisting_bars`. Where actions are tilts, what they are
+        measured from stands beside the features, and the specs must agree on `tilt` too.
         Raises MarketError where the panel is empty, has fewer bars than the window + 1, has no opens for
         `fill=next_open`, or where the scaler was fitted on other features.
         """
-        panel = features.panel
+        panel, tilt = features.panel, spec.tilt
+        if tilt is not None:
+            features, scaler = anchored(features, tilt), beside(scaler)
         if scaler.names != features.names:
             raise MarketError(
                 f"the scaler knows {len(scaler.names)} features {scaler.names[:3]}..., the panel has {features.names[:3]}...",
@@ -98,7 +101,7 @@ class Market:
             years=_frozen(np.concatenate([[0.0], step])),
             features=_frozen(line_up(flat)),
             copies=_frozen(copies),
-            layout=ObservationLayout(symbols=panel.symbols, feature_names=features.names, window=spec.window),
+            layout=ObservationLayout(panel.symbols, features.names, spec.window, tilt),
             fill=fill,
             clip=scaler.clip,
             bars_per_year=panel.bars_per_year,
@@ -150,56 +153,12 @@ def market_bars(panel: Panel, fill: str, *, margined: bool, delisting_bars: int)
     return bars
 
 
-def unit_income(panel: Panel, mark: npt.NDArray[np.float64], *, margined: bool) -> npt.NDArray[np.float64]:
-    """Return what a unit held at the close before is paid at each bar beside the move of its mark, [T, A]."""
-    income = cash_dividends(panel)
-    if margined:
-        income[1:] -= mark[:-1] * (panel.to_account[1:] / panel.to_account[:-1] - 1.0)
-    return income
-
-
-def cash_dividends(panel: Panel) -> npt.NDArray[np.float64]:
-    """Return the dividend a unit, [T, A] account currency, on its ex-date."""
-    return np.asarray(np.nan_to_num(panel.dividends) * panel.multipliers * panel.to_account, dtype=np.float64)
-
-
-def carry_forward(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return values [T, A] with each NaN replaced by the last number before it; NaN before the first."""
-    rows = np.arange(len(values))[:, None]
-    last = np.maximum.accumulate(np.where(np.isfinite(values), rows, -1), axis=0)
-    carried: npt.NDArray[np.float64] = np.take_along_axis(values, np.maximum(last, 0), axis=0)
-    return np.where(last >= 0, carried, np.nan)
-
-
 def dollar_volume(panel: Panel, convert: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return the value traded in each bar, account currency; infinite where the source does not say."""
     if panel.volume is None or panel.volume_unit == "none":
         return np.full(panel.close.shape, np.inf)
     value = panel.volume if panel.volume_unit == "account" else panel.volume * np.abs(panel.close * convert)
     return np.where(np.isfinite(value) & (value > 0), value, np.inf)
-
-
-def trailing_sigma(quote: npt.NDArray[np.float64], window: int = SIGMA_BARS) -> npt.NDArray[np.float64]:
-    """Return the root mean square simple return of the last `window` bars, [T, A]; fewer at the start.
-
-    Returns across a price that is not positive are left out; 0.02 stands where fewer than two are known.
-    """
-    before, after = quote[:-1], quote[1:]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        known = (before > 0) & (after > 0)
-        squares = np.where(known, after / np.where(known, before, 1.0) - 1.0, 0.0) ** 2
-    zero = np.zeros((1, quote.shape[1]))
-    total = np.concatenate([zero, _window_sum(squares, window)])
-    count = np.concatenate([zero, _window_sum(known.astype(np.float64), window)])
-    return np.where(count >= 2, np.sqrt(np.maximum(total, 0.0) / np.maximum(count, 1.0)), SIGMA_UNKNOWN)
-
-
-def _window_sum(values: npt.NDArray[np.float64], window: int) -> npt.NDArray[np.float64]:
-    """Return sums over the last `window` rows, each added up anew: a running sum would carry rounding from far back."""
-    padded = np.concatenate([np.zeros((window - 1, values.shape[1])), values])
-    view = np.lib.stride_tricks.sliding_window_view(padded, window, axis=0)
-    total: npt.NDArray[np.float64] = view.sum(axis=-1)
-    return total
 
 
 def bars_without_price(present: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:

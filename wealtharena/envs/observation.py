@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -9,14 +10,21 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from wealtharena.config.specs.tilt import TiltSpec
 from wealtharena.errors import MarketError
 
+ANCHOR_COLUMNS: Final = ("anchor", "sigma")  # the last two features of a layout with a tilt
 SHARED: Final = 3  # numbers of the account part that are of no symbol: cash, drawdown, leverage
 
 
 def account_width(assets: int) -> int:
     """Return how many numbers of an observation tell of the account: a weight a symbol, and what is of no symbol."""
     return assets + SHARED
+
+
+def signals(feature_names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the features that are computed from the bars alone: all but the anchor's columns."""
+    return tuple(name for name in feature_names if name not in ANCHOR_COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -31,12 +39,37 @@ class ObservationLayout:
     | drawdown | next 1 | equity over its peak, less 1; never positive |
     | leverage | next 1 | gross value over equity |
 
-    Features lie within +- `clip`; the account part within +-100.
+    Features lie within +- `clip`; the account part within +-100. Where actions are tilts, the last two features of
+    each symbol are its weight in the anchor and the root mean square of its last returns, 0 where it has no trade at
+    that bar; both stand as they are, unscaled.
     """
 
     symbols: tuple[str, ...]
     feature_names: tuple[str, ...]
     window: int
+    tilt: TiltSpec | None = None
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """Return the names of the features that are computed from the bars alone."""
+        return signals(self.feature_names)
+
+    @cached_property
+    def anchor(self) -> slice:
+        """Where the anchor's weights [A] stand, at the last bar of the window; MarketError without a tilt."""
+        return self._column(ANCHOR_COLUMNS[0])
+
+    @cached_property
+    def sigma(self) -> slice:
+        """Where the symbols' volatilities [A] stand, 0 for one that does not trade; MarketError without a tilt."""
+        return self._column(ANCHOR_COLUMNS[1])
+
+    def _column(self, name: str) -> slice:
+        if self.tilt is None:
+            raise MarketError(f"this observation has no {name}", hint="build the market with env.action=tilt")
+        count = len(self.feature_names)
+        first = (self.window - 1) * count + self.feature_names.index(name)
+        return slice(first, int(self.features.stop), self.window * count)
 
     @cached_property
     def features(self) -> slice:

@@ -44,7 +44,7 @@ class PortfolioEnv(gym.Env[npt.NDArray[np.float32], Any]):
         self.engine = Engine(self.market, self.env_spec, num_envs=1, segments=segments, mode=DISABLED)
         self.layout = self.market.layout
         self.render_mode = render_mode
-        self.actions = actions_of(self.env_spec.action, len(self.market.symbols), self.env_spec.limits)
+        self.actions = actions_of(self.env_spec.action, len(self.market.symbols), self.env_spec.limits, self.layout)
         self.observation_space, self.action_space = observation_space(self.market), self.actions.space()
         self._weights = np.zeros((1, len(self.market.symbols)), dtype=np.float32)
         self._reward = np.zeros(1, dtype=np.float32)

@@ -60,7 +60,7 @@ class PortfolioVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         self.render_mode = render_mode
         self.num_envs = num_envs
         self.layout: ObservationLayout = self.market.layout
-        self.actions = actions_of(self.env_spec.action, len(self.market.symbols), self.env_spec.limits)
+        self.actions = actions_of(self.env_spec.action, len(self.market.symbols), self.env_spec.limits, self.layout)
         self.single_observation_space, self.single_action_space = observation_space(self.market), self.actions.space()
         self.observation_space = gym.vector.utils.batch_space(self.single_observation_space, num_envs)
         self.action_space = gym.vector.utils.batch_space(self.single_action_space, num_envs)

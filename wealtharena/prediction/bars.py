@@ -63,7 +63,10 @@ def observe(
     is unknown, missing, repeated, not finite, too short, or older than `max_stale_bars` at the moment `now`.
     """
     from wealtharena.config.specs.features import FeaturesSpec
+    from wealtharena.config.specs.tilt import TiltSpec
     from wealtharena.data.panel import Panel
+    from wealtharena.envs.anchors import columns
+    from wealtharena.envs.observation import signals
     from wealtharena.features import compute
 
     table = bars if isinstance(bars, BarTable) else BarTable.from_frame(bars)
@@ -91,9 +94,9 @@ def observe(
         simulated=metadata.simulated,
         volume_unit="none" if optional["volume"] is None else "units",
     )
-    spec = FeaturesSpec(names=metadata.feature_names, clip=float(metadata.recipe.features.get("clip", 5.0)))
-    computed = compute(panel, spec)
-    lacking = [name for name in metadata.feature_names if name not in computed.names]
+    wanted = signals(metadata.feature_names)
+    computed = compute(panel, FeaturesSpec(names=wanted, clip=float(metadata.recipe.features.get("clip", 5.0))))
+    lacking = [name for name in wanted if name not in computed.names]
     if lacking:
         raise InputError(
             "bars", f"lack what {', '.join(lacking)} needs", hint="give open, high, low and volume, or pass features"
@@ -104,7 +107,11 @@ def observe(
             f"give {computed.bars} bars of features, the agent looks at {metadata.window}",
             hint="send a longer history",
         )
-    features = np.ascontiguousarray(computed.values[-metadata.window :].transpose(1, 0, 2))[None]
+    values = computed.values[-metadata.window :]
+    if metadata.recipe.tilt is not None:
+        beside = columns(panel, TiltSpec.model_validate(metadata.recipe.tilt))[-metadata.window :]
+        values = np.concatenate([values, beside], axis=-1)
+    features = np.ascontiguousarray(values.transpose(1, 0, 2))[None]
     return features, str(panel.timestamps[-1].astype("datetime64[s]"))
 
 

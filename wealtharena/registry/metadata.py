@@ -58,6 +58,7 @@ class Recipe(_Part):
     asset: dict[str, Any] = Field(default_factory=dict)
     features: dict[str, Any] = Field(default_factory=dict)
     env: dict[str, Any] = Field(default_factory=dict)
+    tilt: dict[str, Any] | None = Field(default=None, description="TiltSpec of an agent that tilts an anchor")
 
 
 class Metadata(_Part):

@@ -17,7 +17,10 @@ from wealtharena.agents.policy import EnsemblePolicy, Trained, save_policy
 from wealtharena.config.specs.asset import LimitSpec
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.envs import anchors
+from wealtharena.envs.anchors import anchored
 from wealtharena.envs.market import Market
+from wealtharena.envs.observation import ObservationLayout
 from wealtharena.envs.simulate import simulate
 from wealtharena.errors import CheckpointError
 from wealtharena.features import min_history_bars
@@ -68,7 +71,10 @@ def publish(
     (run.json's keys: data, metrics, baselines, comparison, verdict, config_hash, git_sha, seed, ... and, if at hand,
     `track_record{dates[], equity{name: []}}`); `config` is config.yaml, by default the typed spec.
     """
-    recording = record(policy, features, spec.env, start=start, stop=stop)
+    if policy.layout.tilt is not None:
+        features = anchored(features, policy.layout.tilt)
+    env = spec.env.model_copy(update={"action": policy.action})
+    recording = record(policy, features, env, start=start, stop=stop)
     shape = export_shape(policy)
     with tempfile.TemporaryDirectory() as folder:
         save_policy(Path(folder), policy)
@@ -172,6 +178,12 @@ def _facts(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {key: facts[key] for key in kept if facts.get(key) is not None}
 
 
+def history_bars(layout: ObservationLayout) -> int:
+    """Return how many bars a caller must send for the same observation as a history of any length gives."""
+    anchor = anchors.history_bars(layout.tilt) if layout.tilt is not None else 1
+    return max(min_history_bars(layout.signals), anchor) + layout.window - 1
+
+
 def _description(policy: Trained, spec: ExperimentSpec, features: FeaturePanel, stop: int) -> dict[str, Any]:
     layout, panel = policy.layout, features.panel
     return {
@@ -184,13 +196,14 @@ def _description(policy: Trained, spec: ExperimentSpec, features: FeaturePanel, 
         "observation_shape": [layout.size],
         "action_shape": [len(layout.symbols)],
         "states": {name: list(shape) for name, shape in policy.state_shapes.items()},
-        "min_history_bars": min_history_bars(layout.feature_names) + layout.window - 1,
+        "min_history_bars": history_bars(layout),
         "frequency": panel.frequency,
         "simulated": panel.simulated,
         "recipe": {
             "asset": spec.asset.model_dump(mode="json"),
             "features": spec.features.model_dump(mode="json"),
             "env": spec.env.model_dump(mode="json"),
+            **({"tilt": layout.tilt.model_dump(mode="json")} if layout.tilt is not None else {}),
         },
         "recorded_at": str(panel.timestamps[stop - 2].astype("datetime64[s]")),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import yaml
 from omegaconf import OmegaConf
@@ -16,6 +16,10 @@ from wealtharena.errors import CheckpointError, PromotionError, WealthArenaError
 from wealtharena.registry import history
 from wealtharena.registry.checkpoints import LoadedCheckpoint, ModelCheckpoint
 
+_LATER: Final[Mapping[str, Mapping[str, Any]]] = {
+    "asset": {"anchor": "cash"},
+    "env": {"anchor": "cash", "anchor_bars": 60, "tilt_scale": 1.0, "trade_rate": 1.0, "no_trade_band": 0.0},
+}
 CONFIGURATION = ("asset", "features", "env", "split", "algo", "model", "evaluation")
 
 
@@ -67,6 +71,8 @@ def _spec_of(content: Mapping[str, Any]) -> ExperimentSpec:
         for shared in ("costs", "limits", "instrument"):
             env.pop(shared)
         tree.update(asset=asset, env=env)
+    for part, keys in _LATER.items():  # of a checkpoint from before them: they change nothing where actions are no tilts
+        tree[part] = {**keys, **tree[part]}
     return parse(OmegaConf.create(tree))
 
 

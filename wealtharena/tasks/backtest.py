@@ -14,6 +14,7 @@ import numpy as np
 
 from wealtharena.agents.policy import EnsemblePolicy, NetworkPolicy, Trained, load_policy
 from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.config.specs.tilt import TiltSpec
 from wealtharena.errors import CheckpointError, ConfigError
 from wealtharena.evaluation import backtest, records, tables
 from wealtharena.evaluation.evaluate import Evaluation, evaluate, judge
@@ -132,10 +133,24 @@ def fitted(spec: ExperimentSpec, contestant: Contestant) -> ExperimentSpec:
     if trained is None:
         return spec
     layout = trained.layout
-    env = spec.env.model_copy(update={"window": layout.window, "limits": trained.limits, "action": trained.action})
+    kept = {"window": layout.window, "limits": trained.limits, "action": trained.action, **_tilted(layout.tilt)}
+    env = spec.env.model_copy(update=kept)
     data = spec.data.model_copy(update={"symbols": layout.symbols})
-    features = spec.features.model_copy(update={"names": layout.feature_names})
+    features = spec.features.model_copy(update={"names": layout.signals})
     return spec.model_copy(update={"env": env, "data": data, "features": features})
+
+
+def _tilted(tilt: TiltSpec | None) -> dict[str, Any]:
+    """Return the environment's keys that the tilt of a policy was made from."""
+    if tilt is None:
+        return {}
+    return {
+        "anchor": tilt.anchor.name,
+        "anchor_bars": tilt.anchor.lookback_bars,
+        "tilt_scale": tilt.scale,
+        "trade_rate": tilt.rate,
+        "no_trade_band": tilt.band,
+    }
 
 
 def window_rows(spec: ExperimentSpec, prepared: Prepared, *, trained: bool) -> Segment:

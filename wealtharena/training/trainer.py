@@ -15,6 +15,7 @@ from wealtharena.agents.engine import Engine, Workbench, check_action
 from wealtharena.agents.policy import NetworkPolicy
 from wealtharena.config import plugins
 from wealtharena.config.identity import differences, listed, settings
+from wealtharena.envs.anchors import beside
 from wealtharena.envs.market import Market
 from wealtharena.envs.simulate import simulate
 from wealtharena.envs.trajectory import Trajectory
@@ -56,6 +57,8 @@ class _Training:
             if self.state is not None
             else fit_scaler(job.features, job.train, clip=job.spec.features.clip)
         )
+        if self.env.tilt is not None:
+            self.scaler = beside(self.scaler)
         self.market = Market.build(job.features, self.env, self.scaler)
         (job.folder / TRAINER).mkdir(parents=True, exist_ok=True)
         (job.folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from wealtharena.config.specs.asset import LimitSpec
-from wealtharena.envs.actions import Allocation, Weights
+from wealtharena.config.specs.tilt import TiltSpec
+from wealtharena.envs.actions import TINY, Allocation, Tilt, Weights, bounds, least_share
+from wealtharena.envs.observation import ObservationLayout
 
 
 class Draws(Protocol):
@@ -41,9 +43,11 @@ class Head(nn.Module, ABC):
     per_symbol: int
     common: int
 
-    def __init__(self, assets: int, limits: LimitSpec) -> None:
+    gain: ClassVar[float] = 0.01  # of the last layer's weights at the begin
+
+    def __init__(self, assets: int, limits: LimitSpec, layout: ObservationLayout | None = None) -> None:
         super().__init__()
-        self.assets, self.limits = assets, limits
+        self.assets, self.limits, self.layout = assets, limits, layout
 
     @property
     def outputs(self) -> int:
@@ -152,6 +156,63 @@ class WeightsHead(Gaussian):
         return actions
 
 
+class TiltHead(WeightsHead):
+    """Tilts around an anchor, means within (-1, 1); the last layer begins at zero, so that an untrained agent is its anchor.
+
+    `wanted` and `ordered` are the formulas of `envs.actions.Tilt` on tensors [..., A] of any number of axes, with
+    gradients, so that a learner may go through an account with them.
+    """
+
+    name = Tilt.name
+    gain = 0.0
+
+    def weights(self, actions: Tensor, seen: Tensor) -> Tensor:
+        """Return the weights that are ordered."""
+        assert self.layout is not None, "a tilt needs the layout of what it answers"
+        layout = self.layout
+        anchor, sigma, held = seen[..., layout.anchor], seen[..., layout.sigma], seen[..., layout.weights]
+        return self.ordered(self.wanted(actions, anchor, sigma=sigma, held=held), anchor, held=held)
+
+    def wanted(self, tilts: Tensor, anchor: Tensor, *, sigma: Tensor, held: Tensor) -> Tensor:
+        """Return the weights that the account is led to; what does not trade (sigma 0) keeps what is held."""
+        trades = sigma > 0.0
+        tilts = torch.where(trades, torch.clamp(tilts, -1.0, 1.0), 0.0)
+        asked = self._long(tilts, anchor) if self.limits.long_only else self._spread(tilts, anchor, sigma)
+        asked = torch.where(trades, torch.clamp(asked, *bounds(self.limits)), 0.0)
+        kept = torch.where(trades, 0.0, held)
+        room = torch.clamp(self.limits.max_gross - kept.abs().sum(dim=-1, keepdim=True), min=0.0)
+        gross = torch.maximum(asked.abs().sum(dim=-1, keepdim=True), torch.clamp(room, min=TINY))
+        return asked * (room / gross) + kept
+
+    def ordered(self, wanted: Tensor, anchor: Tensor, *, held: Tensor) -> Tensor:
+        """Return the target weights of one bar's order: a part of the way from what is held to what is wanted."""
+        tilt = self._tilt
+        apart = wanted - held
+        idle = tilt.band * torch.clamp(anchor.abs(), min=1.0 / self.assets)
+        return held + tilt.rate * torch.sign(apart) * torch.relu(apart.abs() - idle)
+
+    def _long(self, tilts: Tensor, anchor: Tensor) -> Tensor:
+        own = anchor / self.limits.max_gross
+        shares = torch.cat([1.0 - own.sum(dim=-1, keepdim=True), own], dim=-1)
+        base = torch.clamp(shares, min=least_share(self.assets))
+        grown = torch.cat([base[..., :1], base[..., 1:] * torch.exp(tilts * self._tilt.scale)], dim=-1)
+        moved = grown / grown.sum(dim=-1, keepdim=True) - base / base.sum(dim=-1, keepdim=True)
+        shares = torch.relu(shares + moved)
+        return shares[..., 1:] * (self.limits.max_gross / shares.sum(dim=-1, keepdim=True))
+
+    def _spread(self, tilts: Tensor, anchor: Tensor, sigma: Tensor) -> Tensor:
+        trades = sigma > 0.0
+        inverse = torch.where(trades, 1.0 / torch.clamp(sigma, min=TINY), 0.0)
+        count = trades.to(sigma.dtype).sum(dim=-1, keepdim=True)
+        mean = count / torch.clamp(inverse.sum(dim=-1, keepdim=True), min=TINY)
+        return anchor + (self.limits.max_gross / self.assets) * mean * inverse * tilts
+
+    @property
+    def _tilt(self) -> TiltSpec:
+        assert self.layout is not None, "a tilt needs a layout"
+        return self.layout.tilt
+
+
 class Categorical(Head):
     """A choice from a list, by logits."""
 
@@ -210,8 +271,8 @@ class AllocationHead(Categorical):
     common = 1
     table: Tensor
 
-    def __init__(self, assets: int, limits: LimitSpec) -> None:
-        super().__init__(assets, limits)
+    def __init__(self, assets: int, limits: LimitSpec, layout: ObservationLayout | None = None) -> None:
+        super().__init__(assets, limits, layout)
         self.per_symbol = 1 if limits.long_only else 2
         self.register_buffer("table", torch.from_numpy(Allocation(assets, limits).table), persistent=False)
 
@@ -220,9 +281,9 @@ class AllocationHead(Categorical):
         return self.table[actions]
 
 
-HEADS: Final[Mapping[str, type[Head]]] = MappingProxyType({head.name: head for head in (WeightsHead, AllocationHead)})
+HEADS: Final[Mapping[str, type[Head]]] = MappingProxyType({head.name: head for head in (WeightsHead, TiltHead, AllocationHead)})
 
 
-def head_of(name: str, assets: int, limits: LimitSpec) -> Head:
+def head_of(name: str, assets: int, limits: LimitSpec, layout: ObservationLayout | None = None) -> Head:
     """Return the head of a kind of action over A symbols."""
-    return HEADS[name](assets, limits)
+    return HEADS[name](assets, limits, layout)

@@ -94,12 +94,12 @@ class SymbolAttention(nn.Module):
 class SymbolActor(nn.Module):
     """Action parameters from tokens, as a head wants them: common ones, then those of each symbol."""
 
-    def __init__(self, model: ModelSpec, layout: ObservationLayout, *, per_symbol: int, common: int) -> None:
+    def __init__(self, model: ModelSpec, layout: ObservationLayout, *, per_symbol: int, common: int, gain: float) -> None:
         super().__init__()
         self.encoder = SymbolEncoder(model, layout)
         self.attention = SymbolAttention(self.encoder.width, model.heads)
-        self.head = linear(self.encoder.width, per_symbol, gain=0.01)
-        self.cash = linear(self.encoder.width, common, gain=0.01) if common else None
+        self.head = linear(self.encoder.width, per_symbol, gain=gain)
+        self.cash = linear(self.encoder.width, common, gain=gain) if common else None
 
     def forward(self, observation: Tensor) -> Tensor:
         tokens = self.attention(self.encoder(observation))

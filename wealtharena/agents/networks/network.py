@@ -35,7 +35,7 @@ class Network(nn.Module):
     ) -> None:
         super().__init__()
         self.assets = len(layout.symbols)
-        self.head = head_of(action, self.assets, limits)
+        self.head = head_of(action, self.assets, limits, layout)
         self.state_shapes: dict[str, tuple[int, ...]] = {}
         self._build(model, layout, critic=critic)
         shape = 1 if model.name == "attention" else self.assets
@@ -45,7 +45,9 @@ class Network(nn.Module):
     def _build(self, model: ModelSpec, layout: ObservationLayout, *, critic: bool) -> None:
         self.cell: nn.GRUCell | nn.LSTMCell | None = None
         if model.name == "attention":
-            self.actor: nn.Module = SymbolActor(model, layout, per_symbol=self.head.per_symbol, common=self.head.common)
+            self.actor: nn.Module = SymbolActor(
+                model, layout, per_symbol=self.head.per_symbol, common=self.head.common, gain=self.head.gain
+            )
             self.critic: nn.Module | None = SymbolCritic(model, layout) if critic else None
             return
         inputs = layout.size
@@ -59,7 +61,7 @@ class Network(nn.Module):
             hidden: Sequence[int] = model.hidden[1:]
         else:
             hidden = model.hidden
-        self.actor = mlp(inputs, hidden, model.activation, self.head.outputs, gain=0.01)
+        self.actor = mlp(inputs, hidden, model.activation, self.head.outputs, gain=self.head.gain)
         self.critic = mlp(inputs, hidden, model.activation, 1) if critic else None
 
     @property

@@ -10,6 +10,8 @@ from pydantic_core import PydanticCustomError
 from wealtharena.config.paths import reward_names
 from wealtharena.config.specs.asset import CostSpec, InstrumentSpec, LimitSpec
 from wealtharena.config.specs.base import Spec
+from wealtharena.config.specs.baseline import BaselineSpec
+from wealtharena.config.specs.tilt import TiltSpec
 
 
 class RewardSpec(Spec):
@@ -47,7 +49,22 @@ class RandomisationSpec(Spec):
 class EnvSpec(Spec):
     """Rules of one portfolio environment; all that the kernel needs beside prices and features."""
 
-    action: Literal["auto", "weights", "allocation"] = Field(description="auto takes what the algorithm can use")
+    action: Literal["auto", "weights", "allocation", "tilt"] = Field(
+        description="auto takes what the algorithm can use"
+    )
+    anchor: Literal["inverse_volatility", "equal_weight", "cash", "momentum"] = Field(
+        description="tilt: the baseline that is tilted; an agent that says nothing holds it"
+    )
+    anchor_bars: int = Field(ge=2, le=2048, description="tilt: bars that the anchor's volatility or momentum looks back")
+    tilt_scale: float = Field(gt=0, le=10, description="tilt, long only: largest change of a symbol's log share")
+    trade_rate: float = Field(
+        gt=0, le=1, description="tilt: share of the way from what is held to what is wanted that one bar's order goes"
+    )
+    no_trade_band: float = Field(
+        ge=0,
+        lt=1,
+        description="tilt: a change smaller than this part of the symbol's anchor, or of an equal share, is not traded",
+    )
     fill: Literal["auto", "next_open", "next_close"]
     window: int = Field(ge=1, le=1024, description="bars of features in the observation")
     episode_bars: int | None = Field(ge=2, description="length of a training episode; null plays the whole window")
@@ -59,3 +76,25 @@ class EnvSpec(Spec):
     instrument: InstrumentSpec
     reward: RewardSpec
     randomisation: RandomisationSpec
+
+    @property
+    def tilt(self) -> TiltSpec | None:
+        """Return what a tilt needs, None where actions are of another kind."""
+        return self.tilted if self.action == "tilt" else None
+
+    @property
+    def tilted(self) -> TiltSpec:
+        """Return what a tilt would need under these rules, whatever the actions are."""
+        rule = BaselineSpec(
+            name=self.anchor,
+            momentum_bars=self.anchor_bars,
+            lookback_bars=self.anchor_bars,
+            listed_bars=self.limits.delisting_bars,
+            gross=min(1.0, self.limits.max_gross),
+            max_weight=self.limits.max_weight,
+            long_only=self.limits.long_only,
+            margined=self.instrument.margin_futures,
+            benchmark=None,
+            seed=0,
+        )
+        return TiltSpec(anchor=rule, scale=self.tilt_scale, rate=self.trade_rate, band=self.no_trade_band)

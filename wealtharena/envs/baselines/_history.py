@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from wealtharena.config.specs.baseline import BaselineSpec
 from wealtharena.data.panel import Panel
-from wealtharena.envs.market import carry_forward, unit_income
+from wealtharena.envs.quotes import carry_forward, unit_income
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]

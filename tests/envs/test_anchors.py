@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.envs.markets import features_of, market_of, panel_of, spec_of
+from wealtharena.data.panel import Panel
+from wealtharena.envs.anchors import RULES, anchored, columns, history_bars
+from wealtharena.envs.baselines import Baseline
+from wealtharena.envs.quotes import SIGMA_UNKNOWN
+from wealtharena.errors import MarketError
+from wealtharena.features.panel import Scaler
+
+LONG = {"long_only": True, "max_weight": 0.3}
+
+
+def holey(*, bars: int = 90, assets: int = 4, seed: int = 0) -> Panel:
+    """Return walks with halts, a late listing, a delisting, and bars on which nothing trades."""
+    rng = np.random.default_rng(seed)
+    close = 50 * np.exp(np.cumsum(rng.normal(0, [0.001, 0.01, 0.03, 0.02][:assets], (bars, assets)), axis=0))
+    close[rng.random((bars, assets)) < 0.1] = np.nan
+    close[:30, 1] = np.nan
+    close[60:, 2] = np.nan
+    close[rng.random(bars) < 0.05] = np.nan
+    return panel_of(close)
+
+
+@pytest.mark.parametrize("limits", [LONG, {"long_only": False}])
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_every_row_is_the_baseline_of_that_row_over_the_bars_that_trade(name: str, limits: dict[str, object]) -> None:
+    tilt = spec_of(action="tilt", anchor=name, limits=limits).tilted
+    panel = holey()
+    found = columns(panel, tilt)
+    rows = np.flatnonzero(np.isfinite(panel.close).any(axis=1))
+    traded, rule = panel.take(rows), Baseline(tilt.anchor)
+    for position, row in enumerate(rows):
+        np.testing.assert_allclose(found[row, :, 0], rule.weights(traded, position), atol=1e-7, err_msg=f"row {row}")
+    for row in range(int(rows[0]) + 1, panel.bars):
+        if row not in rows:
+            np.testing.assert_array_equal(found[row, :, 0], found[row - 1, :, 0])
+    if name != "cash":
+        assert (np.abs(found[..., 0]).sum(axis=1) > 0).mean() > 0.6
+
+
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_recent_bars_give_the_row_that_all_bars_give_whatever_only_a_backtest_knows(name: str) -> None:
+    tilt = spec_of(action="tilt", anchor=name, limits=LONG).tilted
+    full = holey(bars=120)
+    known = replace(
+        full,
+        dividends=np.full(full.close.shape, 0.5),
+        to_account=np.exp(np.cumsum(np.full(full.close.shape, 0.02), axis=0)),
+        multipliers=np.array([1.0, 5.0, 50.0, 1000.0]),
+    )
+    wanted = columns(known, tilt)
+    for row in range(history_bars(tilt) + 20, 120):
+        recent = full.slice(row + 1 - history_bars(tilt) - 15, row + 1)  # some bars trade nothing
+        np.testing.assert_array_equal(columns(recent, tilt)[-1], wanted[row])
+
+
+def test_what_does_not_trade_has_no_volatility_and_what_never_moves_a_tiny_one() -> None:
+    close = np.full((40, 3), 100.0)
+    close[:, 1] = 100 * np.exp(np.cumsum(np.random.default_rng(0).normal(0, 0.01, 40)))
+    close[30:, 2] = np.nan
+    volume = np.ones((40, 3))
+    volume[35, 1] = 0.0
+    panel = panel_of(close, volume=volume, volume_unit="units")
+    sigma = columns(panel, spec_of(action="tilt").tilted)[..., 1]
+    assert np.isnan(sigma[30:, 2]).all() and np.isnan(sigma[35, 1])
+    assert 0.0 < sigma[-1, 0] < 1e-5
+    assert 0.005 < sigma[-1, 1] < 0.02
+    assert sigma[0, 1] == np.float32(SIGMA_UNKNOWN)
+
+
+def test_only_a_market_of_tilts_shows_an_anchor_and_shows_it_unscaled() -> None:
+    panel = holey(bars=60)
+    plain, tilted = (market_of(panel, spec_of(action=action, window=3)) for action in ("weights", "tilt"))
+    assert plain.layout.tilt is None and tilted.layout.size == plain.layout.size + 2 * 3 * len(panel.symbols)
+    with pytest.raises(MarketError, match="has no anchor"):
+        _ = plain.layout.anchor
+    row, layout = 50, tilted.layout
+    shown = tilted.features.reshape(4, 60, 4)[:, row - 2 : row + 1].reshape(1, -1)
+    found = columns(panel, spec_of(action="tilt").tilted)[row]
+    np.testing.assert_array_equal(shown[:, layout.anchor][0], found[:, 0])
+    np.testing.assert_array_equal(shown[:, layout.sigma][0], np.nan_to_num(found[:, 1]))
+
+
+def test_columns_are_added_once_and_a_clip_that_would_cut_them_is_refused() -> None:
+    features, spec = features_of(holey(bars=60)), spec_of(action="tilt")
+    once = anchored(features, spec.tilted)
+    assert anchored(once, spec.tilted) is once
+    from wealtharena.envs.market import Market
+
+    with pytest.raises(MarketError, match="cuts the weights of an anchor"):
+        Market.build(features, spec, Scaler.fit(features, clip=0.5))

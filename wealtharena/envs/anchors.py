@@ -1,0 +1,153 @@
+"""What a tilt is measured from, at every bar: the weights of its anchor and the volatility of each symbol.
+
+The rules are those of `envs/baselines`, for all rows at once. They look at quotes alone, so that a server that is given
+recent bars finds what the backtest found: dividends, conversion rates and multipliers are left out, bars on which no
+symbol trades are passed over, and a symbol trades where it has a positive close and volume, if its volume is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from wealtharena.config.specs.baseline import BaselineSpec
+from wealtharena.config.specs.tilt import TiltSpec
+from wealtharena.data.panel import Panel
+from wealtharena.envs.baselines import Baseline
+from wealtharena.envs.baselines._history import CARRY_BARS, MIN_RETURNS
+from wealtharena.envs.baselines._shares import invested
+from wealtharena.envs.baselines.inverse_volatility import LEAST_VOLATILITY
+from wealtharena.envs.quotes import SIGMA_BARS, carry_forward, trailing_sigma
+from wealtharena.envs.observation import ANCHOR_COLUMNS
+from wealtharena.errors import MarketError
+from wealtharena.features.panel import FeaturePanel, Scaler
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+LEAST_SIGMA: Final = 1e-6  # a bar: a symbol that never moves does not take everything by a division by 0
+_ROWS: Final = 512  # bars whose windows are looked at in one go
+
+
+def anchored(features: FeaturePanel, tilt: TiltSpec) -> FeaturePanel:
+    """Return the features with the anchor's columns as the last two; those that have them already as they are."""
+    if features.names[-2:] == ANCHOR_COLUMNS:
+        return features
+    values = np.concatenate([features.values, columns(features.panel, tilt)], axis=-1)
+    values.flags.writeable = False
+    return replace(features, values=values, names=(*features.names, *ANCHOR_COLUMNS))
+
+
+def beside(scaler: Scaler) -> Scaler:
+    """Return the scaler with the anchor's columns as they are: mean 0, deviation 1; one that knows them is left alone.
+
+    MarketError where it clips below 1, the largest weight of an anchor.
+    """
+    if scaler.names[-2:] == ANCHOR_COLUMNS:
+        return scaler
+    if scaler.clip < 1.0:
+        raise MarketError(
+            f"features.clip={scaler.clip:g} cuts the weights of an anchor", hint="take features.clip=5 for env.action=tilt"
+        )
+    return Scaler(
+        names=(*scaler.names, *ANCHOR_COLUMNS),
+        mean=np.append(scaler.mean, [0.0, 0.0]),
+        std=np.append(scaler.std, [1.0, 1.0]),
+        clip=scaler.clip,
+    )
+
+
+def history_bars(tilt: TiltSpec) -> int:
+    """Return how many bars up to the last give the same anchor and volatility there as a history of any length."""
+    return max(Baseline(tilt.anchor).history_bars, SIGMA_BARS + 1 + CARRY_BARS)
+
+
+def columns(panel: Panel, tilt: TiltSpec) -> npt.NDArray[np.float32]:
+    """Return the anchor's weights and the volatilities [T, A, 2] at every bar; NaN for one that does not trade there."""
+    trades = panel.close > 0.0  # NaN compares False
+    if panel.volume is not None:
+        trades &= ~(panel.volume <= 0.0)
+    rows = np.flatnonzero(trades.any(axis=1))
+    close = np.where(trades, panel.close, np.nan)[rows]
+    found = np.zeros((panel.bars, close.shape[1], 2), dtype=np.float32)
+    if len(rows):
+        at = np.searchsorted(rows, np.arange(panel.bars), side="right") - 1
+        sigma = np.maximum(trailing_sigma(carry_forward(close)), LEAST_SIGMA)  # 0 says that it does not trade
+        made = np.stack([RULES[tilt.anchor.name](close, tilt.anchor), sigma], axis=-1)
+        found = np.where(at[:, None, None] >= 0, made[np.maximum(at, 0)], 0.0).astype(np.float32)
+    found[..., 1][~trades] = np.nan
+    return found
+
+
+def _equal_weight(close: FloatArray, spec: BaselineSpec) -> FloatArray:
+    return _invested(_listed(close, spec).astype(np.float64), spec)
+
+
+def _cash(close: FloatArray, spec: BaselineSpec) -> FloatArray:
+    return np.zeros_like(close)
+
+
+def _momentum(close: FloatArray, spec: BaselineSpec) -> FloatArray:
+    bars, listed = spec.momentum_bars, _listed(close, spec)
+    gain = np.full_like(close, np.nan)
+    carried = carry_forward(close)
+    gain[bars:] = carried[bars:] - np.where(_recent(close, CARRY_BARS), carried, np.nan)[: len(close) - bars]
+    sign = np.nan_to_num(np.sign(gain)) * listed
+    if spec.long_only:
+        sign = np.maximum(sign, 0.0)
+    part = np.minimum(spec.gross / np.maximum(listed.sum(axis=1, keepdims=True), 1), spec.max_weight)
+    return np.asarray(sign * part)
+
+
+def _inverse_volatility(close: FloatArray, spec: BaselineSpec) -> FloatArray:
+    bars, count = spec.lookback_bars, len(close)
+    carried = carry_forward(close)
+    returns = np.diff(carried, axis=0) / carried[:-1]
+    before = np.maximum(np.arange(count) - bars, 0)  # of which row the first known price must be
+    known = _recent(close, CARRY_BARS)[before] & _listed(close, spec)
+    known &= (np.minimum(np.arange(count), bars) >= MIN_RETURNS)[:, None]
+    deviation = np.full_like(close, np.nan)
+    for row in range(MIN_RETURNS, min(bars, count)):
+        deviation[row] = returns[:row].std(axis=0, ddof=1)
+    for first in range(bars, count, _ROWS):
+        windows = returns[first - bars : min(first + _ROWS, count) - 1]
+        view = np.lib.stride_tricks.sliding_window_view(windows, bars, axis=0)
+        deviation[first : first + len(view)] = view.std(axis=-1, ddof=1)
+    shares = np.where(known, 1.0 / np.maximum(np.where(known, deviation, 1.0), LEAST_VOLATILITY), 0.0)
+    alike = ~known.any(axis=1, keepdims=True)
+    return _invested(np.where(alike, _listed(close, spec), shares), spec)
+
+
+def _listed(close: FloatArray, spec: BaselineSpec) -> BoolArray:
+    """Return which symbols traded within the last `listed_bars`, [T, A]."""
+    return _recent(close, spec.listed_bars - 1)
+
+
+def _recent(close: FloatArray, bars: int) -> BoolArray:
+    """Return where a symbol has a price at most `bars` rows old, [T, A]."""
+    rows = np.arange(len(close))[:, None]
+    last = np.maximum.accumulate(np.where(np.isfinite(close), rows, -bars - 1 - len(close)), axis=0)
+    return np.asarray(rows - last <= bars)
+
+
+def _invested(shares: FloatArray, spec: BaselineSpec) -> FloatArray:
+    """Return `invested` of every row of shares [T, A]."""
+    total = shares.sum(axis=1, keepdims=True)
+    weights = spec.gross * shares / np.where(total > 0.0, total, 1.0)
+    for row in np.flatnonzero((weights > spec.max_weight).any(axis=1)):
+        weights[row] = invested(shares[row], spec)
+    return np.asarray(weights)
+
+
+RULES: Final[Mapping[str, Callable[[FloatArray, BaselineSpec], FloatArray]]] = MappingProxyType(
+    {
+        "inverse_volatility": _inverse_volatility,
+        "equal_weight": _equal_weight,
+        "cash": _cash,
+        "momentum": _momentum,
+    }
+)
