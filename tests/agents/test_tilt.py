@@ -46,7 +46,9 @@ def same_path(market: Market, policy: NetworkPolicy, env) -> None:
 @pytest.mark.parametrize("asset", ASSETS)
 def test_an_untrained_agents_backtest_is_its_anchors_in_every_class(asset: str) -> None:
     for model in MODELS:
-        spec = compose([f"asset={asset}", "data=simulated", "data.simulator.bars=400", f"model={model}", "env.action=tilt"])
+        spec = compose(
+            [f"asset={asset}", "data=simulated", "data.simulator.bars=400", f"model={model}", "env.action=tilt"]
+        )
         features = compute(load(spec.asset, spec.data, seed=3), spec.features)
         same_path(*untrained(spec, features), spec.env)
 
@@ -56,7 +58,9 @@ def test_an_untrained_agents_backtest_is_its_anchors_in_every_class(asset: str) 
 def test_an_untrained_agents_backtest_is_its_anchors_with_any_number_of_symbols(assets: int, anchor: str) -> None:
     features = worlds.features(bars=150, assets=assets)
     for long_only in (True, False):
-        job = worlds.spec("env.action=tilt", f"env.anchor={anchor}", "env.anchor_bars=20", f"asset.limits.long_only={long_only}")
+        job = worlds.spec(
+            "env.action=tilt", f"env.anchor={anchor}", "env.anchor_bars=20", f"asset.limits.long_only={long_only}"
+        )
         same_path(*untrained(job, features), job.env)
 
 
@@ -103,5 +107,6 @@ def test_what_is_saved_knows_its_anchor(tmp_path) -> None:
     _, policy = untrained(job, worlds.features())
     save_policy(tmp_path, policy)
     again = load_policy(tmp_path)
-    assert again.layout == policy.layout and again.layout.tilt is not None
+    assert again.layout == policy.layout
+    assert again.layout.tilt is not None
     assert again.layout.tilt.anchor.name == "momentum"

@@ -68,7 +68,8 @@ def test_what_does_not_trade_has_no_volatility_and_what_never_moves_a_tiny_one()
     volume[35, 1] = 0.0
     panel = panel_of(close, volume=volume, volume_unit="units")
     sigma = columns(panel, spec_of(action="tilt").tilted)[..., 1]
-    assert np.isnan(sigma[30:, 2]).all() and np.isnan(sigma[35, 1])
+    assert np.isnan(sigma[30:, 2]).all()
+    assert np.isnan(sigma[35, 1])
     assert 0.0 < sigma[-1, 0] < 1e-5
     assert 0.005 < sigma[-1, 1] < 0.02
     assert sigma[0, 1] == np.float32(SIGMA_UNKNOWN)
@@ -77,7 +78,8 @@ def test_what_does_not_trade_has_no_volatility_and_what_never_moves_a_tiny_one()
 def test_only_a_market_of_tilts_shows_an_anchor_and_shows_it_unscaled() -> None:
     panel = holey(bars=60)
     plain, tilted = (market_of(panel, spec_of(action=action, window=3)) for action in ("weights", "tilt"))
-    assert plain.layout.tilt is None and tilted.layout.size == plain.layout.size + 2 * 3 * len(panel.symbols)
+    assert plain.layout.tilt is None
+    assert tilted.layout.size == plain.layout.size + 2 * 3 * len(panel.symbols)
     with pytest.raises(MarketError, match="has no anchor"):
         _ = plain.layout.anchor
     row, layout = 50, tilted.layout

@@ -105,9 +105,11 @@ def test_a_tilt_raises_its_symbol_at_the_cost_of_the_others_and_reaches_cash_and
     up, down, lacking = (
         ordered(tilt, np.array([values], np.float32), seen) for values in ([1, 0, 0], [-1, -1, 0], [0, 0, 1])
     )
-    assert up[0] > 0.8 and up[1] < 0.2
+    assert up[0] > 0.8
+    assert up[1] < 0.2
     assert 0.05 < 1.0 - down.sum() < 0.5
-    assert lacking[2] > 0.2 and lacking.sum() == pytest.approx(1.0, abs=1e-6)
+    assert lacking[2] > 0.2
+    assert lacking.sum() == pytest.approx(1.0, abs=1e-6)
 
 
 def test_long_and_short_a_tilt_moves_weights_by_the_inverse_of_volatility() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any, cast
 
 from hydra.errors import HydraException
@@ -44,8 +44,8 @@ def parse(cfg: DictConfig, *, overrides: Sequence[str] | None = None) -> Experim
         ConfigError: all problems at once, each with key, value and a way out.
     """
     given = job_overrides() if overrides is None else tuple(overrides)
+    _whole(cfg)
     tree = _container(cfg)
-    _whole(tree)
     algo_class = _algorithm(tree)
     found: list[Problem] = []
     algo: Any = None
@@ -73,7 +73,7 @@ def _container(cfg: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in cast("dict[Any, Any]", tree).items() if key != "hydra"}
 
 
-def _whole(tree: dict[str, Any]) -> None:
+def _whole(tree: Container[Any]) -> None:
     expected = [*ExperimentSpec.model_fields, "universe", "reward"]
     if missing := [name for name in expected if name not in tree]:
         raise ConfigError(f"{', '.join(missing)} is missing", hint="every part is needed: leave it at its default")

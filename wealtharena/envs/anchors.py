@@ -22,8 +22,8 @@ from wealtharena.envs.baselines import Baseline
 from wealtharena.envs.baselines._history import CARRY_BARS, MIN_RETURNS
 from wealtharena.envs.baselines._shares import invested
 from wealtharena.envs.baselines.inverse_volatility import LEAST_VOLATILITY
-from wealtharena.envs.quotes import SIGMA_BARS, carry_forward, trailing_sigma
 from wealtharena.envs.observation import ANCHOR_COLUMNS
+from wealtharena.envs.quotes import SIGMA_BARS, carry_forward, trailing_sigma
 from wealtharena.errors import MarketError
 from wealtharena.features.panel import FeaturePanel, Scaler
 
@@ -51,7 +51,8 @@ def beside(scaler: Scaler) -> Scaler:
         return scaler
     if scaler.clip < 1.0:
         raise MarketError(
-            f"features.clip={scaler.clip:g} cuts the weights of an anchor", hint="take features.clip=5 for env.action=tilt"
+            f"features.clip={scaler.clip:g} cuts the weights of an anchor",
+            hint="take features.clip=5 for env.action=tilt",
         )
     return Scaler(
         names=(*scaler.names, *ANCHOR_COLUMNS),

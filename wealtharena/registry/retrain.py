@@ -71,7 +71,10 @@ def _spec_of(content: Mapping[str, Any]) -> ExperimentSpec:
         for shared in ("costs", "limits", "instrument"):
             env.pop(shared)
         tree.update(asset=asset, env=env)
-    for part, keys in _LATER.items():  # of a checkpoint from before them: they change nothing where actions are no tilts
+    for (
+        part,
+        keys,
+    ) in _LATER.items():  # of a checkpoint from before them: they change nothing where actions are no tilts
         tree[part] = {**keys, **tree[part]}
     return parse(OmegaConf.create(tree))
 

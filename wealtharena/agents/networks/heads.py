@@ -281,7 +281,9 @@ class AllocationHead(Categorical):
         return self.table[actions]
 
 
-HEADS: Final[Mapping[str, type[Head]]] = MappingProxyType({head.name: head for head in (WeightsHead, TiltHead, AllocationHead)})
+HEADS: Final[Mapping[str, type[Head]]] = MappingProxyType(
+    {head.name: head for head in (WeightsHead, TiltHead, AllocationHead)}
+)
 
 
 def head_of(name: str, assets: int, limits: LimitSpec, layout: ObservationLayout | None = None) -> Head:

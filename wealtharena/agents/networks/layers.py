@@ -94,7 +94,9 @@ class SymbolAttention(nn.Module):
 class SymbolActor(nn.Module):
     """Action parameters from tokens, as a head wants them: common ones, then those of each symbol."""
 
-    def __init__(self, model: ModelSpec, layout: ObservationLayout, *, per_symbol: int, common: int, gain: float) -> None:
+    def __init__(
+        self, model: ModelSpec, layout: ObservationLayout, *, per_symbol: int, common: int, gain: float
+    ) -> None:
         super().__init__()
         self.encoder = SymbolEncoder(model, layout)
         self.attention = SymbolAttention(self.encoder.width, model.heads)

@@ -55,7 +55,9 @@ class EnvSpec(Spec):
     anchor: Literal["inverse_volatility", "equal_weight", "cash", "momentum"] = Field(
         description="tilt: the baseline that is tilted; an agent that says nothing holds it"
     )
-    anchor_bars: int = Field(ge=2, le=2048, description="tilt: bars that the anchor's volatility or momentum looks back")
+    anchor_bars: int = Field(
+        ge=2, le=2048, description="tilt: bars that the anchor's volatility or momentum looks back"
+    )
     tilt_scale: float = Field(gt=0, le=10, description="tilt, long only: largest change of a symbol's log share")
     trade_rate: float = Field(
         gt=0, le=1, description="tilt: share of the way from what is held to what is wanted that one bar's order goes"
