@@ -209,8 +209,9 @@ class TiltHead(WeightsHead):
 
     @property
     def _tilt(self) -> TiltSpec:
-        assert self.layout is not None, "a tilt needs a layout"
-        return self.layout.tilt
+        tilt = self.layout.tilt if self.layout is not None else None
+        assert tilt is not None, "a tilt needs a layout with an anchor"
+        return tilt
 
 
 class Categorical(Head):
