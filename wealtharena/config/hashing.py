@@ -53,9 +53,7 @@ _OF_TILTS: Final = {"anchor", "anchor_bars", "tilt_scale", "trade_rate", "no_tra
 
 def config_hash(spec: ExperimentSpec) -> str:
     """Return the first 16 hex digits of the sha256 of what determines the result, seed and data source left out."""
-    left_out = {**_LEFT_OUT, "asset": {"anchor"}}  # env.anchor is what it came to
-    if not _tilts(spec):
-        left_out["env"] = _OF_TILTS
+    left_out = _LEFT_OUT if _tilts(spec) else {**_LEFT_OUT, "env": _OF_TILTS}
     content = {"numbers": NUMBERS, **spec.model_dump(mode="json", exclude=left_out)}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -94,7 +94,8 @@ def _assembled(tree: dict[str, Any]) -> dict[str, Any]:
     if isinstance(tree["asset"], dict) and isinstance(tree["env"], dict):
         shared = {name: tree["asset"][name] for name in _SHARED if name in tree["asset"]}
         tree["env"] = _merged(tree["env"], "env", {"reward": reward, **shared})
-        tree["asset"] = _merged(tree["asset"], "asset", {"universe": universe})
+        own = {name: value for name, value in tree["asset"].items() if name != "anchor"}  # env.anchor has taken it
+        tree["asset"] = _merged(own, "asset", {"universe": universe})
     return tree
 
 

@@ -82,7 +82,6 @@ class AssetSpec(Spec):
     agent: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="agent id in the registry, such as cryptocurrencies")
     account_currency: str = Field(min_length=3)
     benchmark: str | None = Field(description="symbol of the class's benchmark index, where there is one")
-    anchor: str = Field(description="what env.anchor is in this class unless it is set")
     risk_free_bps_per_year: float = Field(
         ge=-10_000,
         le=100_000,
