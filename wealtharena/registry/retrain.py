@@ -16,9 +16,13 @@ from wealtharena.errors import CheckpointError, PromotionError, WealthArenaError
 from wealtharena.registry import history
 from wealtharena.registry.checkpoints import LoadedCheckpoint, ModelCheckpoint
 
-_LATER: Final[Mapping[str, Mapping[str, Any]]] = {
-    "asset": {"anchor": "cash"},
-    "env": {"anchor": "cash", "anchor_bars": 60, "tilt_scale": 1.0, "trade_rate": 1.0, "no_trade_band": 0.0},
+# Keys of the environment that a checkpoint from before them lacks: they change nothing where actions are no tilts.
+_LATER: Final[Mapping[str, Any]] = {
+    "anchor": "cash",
+    "anchor_bars": 60,
+    "tilt_scale": 1.0,
+    "trade_rate": 1.0,
+    "no_trade_band": 0.0,
 }
 CONFIGURATION = ("asset", "features", "env", "split", "algo", "model", "evaluation")
 
