@@ -19,7 +19,7 @@ from wealtharena.errors import FirewallError
 from wealtharena.files import BadLineError, Line, append_line, jsonable, read_lines, read_log, require_appendable
 
 _FIELDS = ("kind", "agent", "config_hash", "fingerprint")
-_HINT = "set paths.ledger to a writable file"
+_HINT = "make room or permission, or set paths.ledger to a writable file"
 
 
 @dataclass(frozen=True)
