@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from wealtharena.agents.policy import Policy
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.config.specs.runs import EvaluationSpec
 from wealtharena.envs import baselines
+from wealtharena.envs.actions import actions_of
 from wealtharena.envs.execution import execute
 from wealtharena.envs.market import Market
 from wealtharena.envs.shortfall import Shortfall, bought, shortfall
@@ -26,6 +28,7 @@ from wealtharena.evaluation.streams import named
 from wealtharena.features.panel import FeaturePanel, Scaler
 
 FloatArray = npt.NDArray[np.float64]
+ANCHOR: Final = "anchor"  # the baseline that a tilt starts from
 Decide = Callable[[npt.NDArray[np.float32]], FloatArray]
 
 
@@ -141,6 +144,34 @@ class Delayed:
         return self.waiting.pop(0)
 
 
+class Untilted:
+    """The policy that asks for no tilt: what an agent that tilts is measured against."""
+
+    name = ANCHOR
+
+    def __init__(self, market: Market, env: EnvSpec) -> None:
+        self.kind = actions_of(env.action, len(market.symbols), env.limits, market.layout)
+
+    def reset(self, batch: int = 1) -> None:
+        """There is nothing to forget."""
+
+    def act(self, observation: npt.NDArray[np.float32]) -> FloatArray:
+        """Return what the anchor orders, through the same rate and band as the agent."""
+        nothing = self.kind.empty(len(observation))
+        return self.kind.weights(nothing, observation, nothing.copy()).astype(np.float64)
+
+
+def play_anchor(player: Player) -> Trajectory | None:
+    """Return the path of the anchor that a player's agent tilts, None for one that does not tilt."""
+    if player.env.tilt is None:
+        return None
+    pieces = tuple(
+        replace(piece, policy=Untilted(market, player.env))
+        for piece, market in zip(player.pieces, player.markets, strict=True)
+    )
+    return replace(player, name=ANCHOR, pieces=pieces).play()
+
+
 def play_baselines(
     features: FeaturePanel,
     env: EnvSpec,
@@ -223,6 +254,11 @@ class Baselines(Mapping[str, Trajectory]):
         most = min(1.0, env.limits.max_gross)
         invested = {name: float(np.minimum(bought(paths[name]) / most, 1.0).mean()) for name in once}
         return cls(paths, draws, invested, {name: shortfall(market, path, spec=env) for name, path in paths.items()})
+
+    def beside(self, path: Trajectory, market: Market, env: EnvSpec) -> Baselines:
+        """Return these baselines with one more, the first to be named."""
+        met = shortfall(market, path, spec=env)
+        return replace(self, paths={path.name: path, **self.paths}, shortfalls={path.name: met, **self.shortfalls})
 
     def __getitem__(self, name: str) -> Trajectory:
         return self.paths[name]

@@ -10,10 +10,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from wealtharena.config.specs.runs import EvaluationSpec
+from wealtharena.config.specs.runs import EvaluationSpec, VerdictSpec
 from wealtharena.envs.shortfall import shortfall
 from wealtharena.envs.trajectory import Trajectory
-from wealtharena.evaluation import backtest, bootstrap, comparison, metrics, significance, stress, verdict
+from wealtharena.evaluation import active, backtest, bootstrap, comparison, metrics, significance, stress, verdict
 from wealtharena.evaluation.behaviour import degenerate
 from wealtharena.evaluation.trials import Trials
 from wealtharena.files import jsonable
@@ -58,10 +58,11 @@ class Evaluation:
     stress: tuple[stress.StressResult, ...]
     verdict: verdict.Verdict
     risk_free: FloatArray  # each bar: what cash earned in it
+    active: Mapping[str, float] | None = None  # of `agent` beside the anchor that it tilts
 
     def to_json(self) -> dict[str, Any]:
         """Return run.json's blocks `metrics` (of the test), `baselines`, `comparison`, `stress`, `seeds`, `verdict`."""
-        blocks = {
+        blocks: dict[str, Any] = {
             "metrics": dict(self.metrics),
             "baselines": {name: dict(values) for name, values in self.baseline_metrics.items()},
             "comparison": {name: found.to_json() for name, found in self.comparisons.items()},
@@ -74,6 +75,8 @@ class Evaluation:
             },
             "verdict": self.verdict.to_json(),
         }
+        if self.active is not None:
+            blocks["comparison"][backtest.ANCHOR]["active"] = dict(self.active)
         cleaned: dict[str, Any] = jsonable(blocks)
         return cleaned
 
@@ -107,6 +110,9 @@ def evaluate(
         names=names,
         market=first.markets[0],
     )
+    anchor = backtest.play_anchor(first)
+    if anchor is not None:
+        played = played.beside(anchor, first.markets[0], first.env)
     met = [shortfall(p.markets[0], path, spec=p.env) for p, path in zip(players, agents, strict=True)]
     facts = replace(facts, unfilled=(verdict.Unfilled.of("the agent", max(met, key=lambda found: found.share)),))
     judged = judge(agents, played, evaluation=evaluation, facts=facts, rng=streams[1], strategies=strategies)
@@ -143,11 +149,12 @@ def judge(
         agents, baselines, rng=streams[0], draws=evaluation.bootstrap_draws, risk_free=risk_free
     )
     rules = evaluation.verdict
+    names = rivals_of(rules, baselines)
     rivals = compared
     if rules.confidence != comparison.CONFIDENCE:
         rivals = comparison.compare_group(
             agents,
-            {name: baselines[name] for name in rules.beats if name in baselines},
+            {name: baselines[name] for name in names if name in baselines},
             rng=streams[0],
             draws=evaluation.bootstrap_draws,
             risk_free=risk_free,
@@ -158,10 +165,11 @@ def judge(
         agents,
         of_agents,
         middle,
-        comparison.hardest(rules.beats, rivals),
+        comparison.hardest(names, rivals),
         evaluation=evaluation,
         facts=facts,
         strategies=strategies,
+        anchor=baselines.get(backtest.ANCHOR),
         risk_free=risk_free,
     )
     return Evaluation(
@@ -176,7 +184,14 @@ def judge(
         stress=(),
         verdict=verdict.judge(evidence, evaluation.verdict),
         risk_free=risk_free,
+        active=active.part(agents[middle], baselines[backtest.ANCHOR]) if backtest.ANCHOR in baselines else None,
     )
+
+
+def rivals_of(rules: VerdictSpec, baselines: Mapping[str, Trajectory]) -> tuple[str, ...]:
+    """Return the baselines to be beaten: those of the rules, and the anchor of an agent that tilts one."""
+    own = (backtest.ANCHOR,) if backtest.ANCHOR in baselines else ()
+    return tuple(dict.fromkeys((*rules.beats, *own)))
 
 
 def gather(
@@ -189,9 +204,23 @@ def gather(
     facts: Facts,
     strategies: FloatArray | None,
     risk_free: FloatArray,
+    anchor: Trajectory | None = None,
 ) -> verdict.Evidence:
-    """Return what the rules of the verdict look at; `against` compares with the hardest of the baselines to be beaten."""
+    """Return what the rules of the verdict look at; `against` compares with the hardest of the baselines to be beaten.
+
+    What an `anchor` earns is no skill of the agent that tilts it: deflated Sharpe ratio and PBO are then of returns less
+    the anchor's, and a tilt that never leaves its anchor is told, not called degenerate.
+    """
     difference = against.difference
+    trials, own_anchor = facts.trials, anchor is not None and all(active.is_anchor(path, anchor) for path in agents)
+    found = agents[middle].returns
+    if anchor is not None:
+        found = found - anchor.returns
+        trials = replace(trials, sharpe_variance=None)  # of whole returns, which the trials share
+        if strategies is not None:
+            strategies = strategies - anchor.returns[:, None]
+    else:
+        found = metrics.excess(found, risk_free)
     ratios = [values["sharpe"] for values in of_agents]
     known = [value for value in ratios if math.isfinite(value)]
     overfit = significance.overfitting(strategies, blocks=evaluation.cscv_blocks)
@@ -205,14 +234,13 @@ def gather(
         sharpe=float(bootstrap.interquartile_mean(known)) if known else math.nan,
         sharpe_spread=max(known) - min(known) if len(known) > 1 else None,
         beats=against.baseline,
-        rivals=evaluation.verdict.beats,
+        rivals=(*evaluation.verdict.beats, *([backtest.ANCHOR] if anchor is not None else [])),
+        own_anchor=own_anchor,
         sharpe_difference=difference.sharpe.value if difference else None,
         sharpe_difference_low=difference.sharpe.low if difference else None,
         sharpe_difference_high=difference.sharpe.high if difference else None,
         years_needed=against.years_needed if difference else None,
-        dsr=deflated(
-            metrics.excess(agents[middle].returns, risk_free), facts.trials, bars_per_year=agents[middle].bars_per_year
-        ),
+        dsr=deflated(found, trials, bars_per_year=agents[middle].bars_per_year),
         trials=facts.trials.count,
         configurations=facts.trials.configurations,
         left_out=facts.trials.left_out,
@@ -221,7 +249,9 @@ def gather(
         worst_drawdown=min(values["max_drawdown"] for values in of_agents),
         fewest_trades=min(int(values["trades"]) for values in of_agents),
         liquidated=any(agent.liquidated for agent in agents),
-        degenerate=facts.degenerate or next((why for agent in agents if (why := degenerate(agent))), None),
+        degenerate=None
+        if own_anchor
+        else facts.degenerate or next((why for agent in agents if (why := degenerate(agent))), None),
         simulated=facts.simulated,
         unadjusted_rolls=facts.unadjusted_rolls,
         audit=facts.audit,

@@ -65,6 +65,7 @@ class Evidence:
     cash_return: float = 0.0  # a year, what an all-cash account earned over the window
     exposure: float | None = None  # mean gross weight of the seed that held least
     max_gross: float | None = None  # what it may hold
+    own_anchor: bool = False  # it tilts an anchor, and never leaves it
     own_openings: int = 1  # of them by this configuration
     configurations: int = 1  # of `trials`; the others are runs left out
     left_out: tuple[str, ...] = ()  # completed runs of this configuration that were not judged with it
@@ -124,7 +125,7 @@ def lower_bound(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     figures = f"Sharpe ratio {difference:+.2f} against {evidence.beats}{among} interval {low:+.2f} to {high:+.2f}"
     if low > 0.0:
         return Ruling("lower_bound", "promotable", f"{figures}: above it.")
-    if high < 0.0:
+    if high < 0.0 and not evidence.own_anchor:
         return Ruling("lower_bound", "rejected", f"{figures}: below it, and not by chance.")
     return Ruling("lower_bound", "unproven", f"{figures}: could be chance. {_patience(evidence)}")
 
@@ -239,6 +240,14 @@ def hardly_invested(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     return Ruling("hardly_invested", "unproven", f"Hardly invested: {text[0].lower()}{text[1:]}.")
 
 
+def leaves_anchor(evidence: Evidence, spec: VerdictSpec) -> Ruling:
+    """A tilt that is its anchor shows what the anchor earns: an honest nothing, and nothing to promote."""
+    del spec
+    if evidence.own_anchor:
+        return Ruling("anchor", "unproven", "It is its anchor: it never tilts.")
+    return Ruling("anchor", "promotable", "It is not the portfolio that it started from.")
+
+
 def degenerate(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     """A policy that does not react to what it sees is none."""
     del spec
@@ -343,6 +352,7 @@ RULES: Sequence[Callable[[Evidence, VerdictSpec], Ruling]] = (
     fills,
     hardly_invested,
     invested,
+    leaves_anchor,
     degenerate,
     real_data,
     rolls,

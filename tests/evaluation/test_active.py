@@ -1,0 +1,82 @@
+"""The verdict of an agent that tilts an anchor."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.evaluation import worlds
+from tests.evaluation.test_evaluate import facts
+from wealtharena.evaluation import active, backtest, evaluate
+from wealtharena.evaluation.splits import Segment
+
+
+class Tilter(backtest.Untilted):
+    """Leans to the first symbol by `lean`, every other ten bars."""
+
+    name = "tilter"
+
+    def __init__(self, market, env, lean: float) -> None:
+        super().__init__(market, env)
+        self.lean, self.bars = lean, 0
+
+    def act(self, observation):
+        self.bars += 1
+        tilts = self.kind.empty(1)
+        tilts[0, 0] = self.lean * (self.bars // 10 % 2)
+        return self.kind.weights(tilts, observation, tilts.copy())
+
+
+def judged(spec, lean: float, anchor: str = "equal_weight", **changes):
+    limits = spec.env.limits.model_copy(update={"long_only": True})
+    env = spec.env.model_copy(update={"action": "tilt", "window": 1, "anchor": anchor, "limits": limits})
+    features = worlds.features(400, 4, start="2019-10-01")
+    scaler = backtest.plain_scaler(features)
+    piece = backtest.Piece(Tilter.__new__(Tilter), scaler, Segment(250, 400))
+    player = backtest.Player("tilter", features, env, (piece,))
+    piece.policy.__init__(player.markets[0], env, lean)
+    evaluation = spec.evaluation.model_copy(update={"bootstrap_draws": 300})
+    return evaluate.evaluate([player], evaluation=evaluation, facts=facts(**changes), rng=np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("anchor", ["equal_weight", "cash"])
+def test_a_tilt_that_is_its_anchor_is_unproven_and_no_degenerate_policy(spec, anchor: str) -> None:
+    found = judged(spec, 0.0, anchor, degenerate="it never trades")
+    assert found.verdict.evidence.own_anchor
+    assert found.verdict.evidence.degenerate is None
+    assert "It is its anchor: it never tilts." in found.verdict.reasons
+    assert {ruling.rule: ruling.status for ruling in found.verdict.rulings}["degenerate"] == "promotable"
+    assert found.to_json()["comparison"]["anchor"]["active"]["active_share"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_tilt_is_compared_with_its_anchor_and_deflated_by_what_it_adds(spec) -> None:
+    found = judged(spec, 1.0)
+    evidence = found.verdict.evidence
+    assert evidence.rivals == (*spec.evaluation.verdict.beats, "anchor")
+    assert not evidence.own_anchor
+    assert next(iter(found.baselines)) == "anchor"
+    less = found.agent.returns - found.baselines["anchor"].returns
+    assert found.active is not None
+    assert found.active["information_ratio"] == pytest.approx(
+        less.mean() / less.std(ddof=1) * np.sqrt(found.agent.bars_per_year)
+    )
+    assert found.active["active_share"] > 0.05
+    assert evidence.dsr == pytest.approx(
+        evaluate.deflated(less, facts().trials, bars_per_year=found.agent.bars_per_year)
+    )
+
+
+def test_the_anchor_is_the_agent_without_its_tilts(spec) -> None:
+    anchor = judged(spec, 1.0).baselines["anchor"]
+    assert active.is_anchor(judged(spec, 0.0).agent, anchor)
+
+
+def test_an_agent_of_weights_has_no_anchor(spec) -> None:
+    from tests.evaluation.test_evaluate import players
+
+    env = spec.env.model_copy(update={"window": 1})
+    evaluation = spec.evaluation.model_copy(update={"bootstrap_draws": 300})
+    found = evaluate.evaluate(players(env), evaluation=evaluation, facts=facts(), rng=np.random.default_rng(0))
+    assert found.active is None
+    assert "anchor" not in found.baselines
+    assert found.verdict.evidence.rivals == spec.evaluation.verdict.beats
