@@ -27,9 +27,9 @@ class Tilter(backtest.Untilted):
         return self.kind.weights(tilts, observation, tilts.copy())
 
 
-def judged(spec, lean: float, anchor: str = "equal_weight", **changes):
+def judged(spec, lean: float, anchor: str = "equal_weight", *, fill: str = "auto", **changes):
     limits = spec.env.limits.model_copy(update={"long_only": True})
-    env = spec.env.model_copy(update={"action": "tilt", "window": 1, "anchor": anchor, "limits": limits})
+    env = spec.env.model_copy(update={"action": "tilt", "window": 1, "anchor": anchor, "limits": limits, "fill": fill})
     features = worlds.features(400, 4, start="2019-10-01")
     scaler = backtest.plain_scaler(features)
     piece = backtest.Piece(Tilter.__new__(Tilter), scaler, Segment(250, 400))
@@ -63,6 +63,19 @@ def test_a_tilt_is_compared_with_its_anchor_and_deflated_by_what_it_adds(spec) -
     assert found.active["active_share"] > 0.05
     assert evidence.dsr == pytest.approx(
         evaluate.deflated(less, facts().trials, bars_per_year=found.agent.bars_per_year)
+    )
+
+
+def test_what_the_tilts_of_each_symbol_earned_and_cost_comes_near_the_active_return(spec) -> None:
+    found = judged(spec, 1.0, fill="next_close")
+    assert found.active is not None
+    assert found.tilts is not None
+    assert set(found.tilts) == set(found.agent.symbols)
+    earned = sum(part["earned"] - part["cost"] for part in found.tilts.values())
+    assert earned == pytest.approx(found.active["annual_return"], abs=0.1 * found.active["tracking_error"])
+    assert sum(part["cost"] for part in found.tilts.values()) == pytest.approx(found.active["costs"], rel=0.02)
+    assert sum(part["tilt"] for part in found.tilts.values()) == pytest.approx(
+        2 * found.active["active_share"], rel=0.05
     )
 
 

@@ -10,10 +10,23 @@ import numpy as np
 import pytest
 
 from tests.reporting.made_up import figures, record, report_data, walk
-from wealtharena.reporting import report, tables
+from wealtharena.reporting import head, report, tables
 from wealtharena.reporting.charts import paths
 from wealtharena.reporting.data import ReportData
 from wealtharena.reporting.words import finite
+
+
+def test_the_first_screen_says_what_the_tilts_added() -> None:
+    made = report_data()
+    part = {"annual_return": 0.012, "information_ratio": 0.4, "active_share": 0.1, "costs": 0.001}
+    symbols = {"BTC-USD": {"earned": 0.02, "cost": 0.001, "tilt": 0.05}}
+    anchor = {"active": {**part, "symbols": symbols}}
+    run = {**made.run, "comparison": {**made.run["comparison"], "anchor": anchor}}
+    assert "less its anchor" not in head.first_screen(made)
+    shown = head.first_screen(dataclasses.replace(made, run=run))
+    assert "Agent less its anchor" in shown
+    for path in ("information_ratio", "active_share", "symbols.BTC-USD.earned"):
+        assert f'data-metric="comparison.anchor.active.{path}"' in shown
 
 
 def look_up(run: Any, path: str) -> Any:

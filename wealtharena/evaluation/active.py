@@ -5,8 +5,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 
+from wealtharena.envs.kernel.rows import BAR
+from wealtharena.envs.market import Market
 from wealtharena.envs.trajectory import Trajectory
+
+FloatArray = npt.NDArray[np.float64]
 
 LEAST = 1e-4  # largest difference of a target weight below which an agent is its anchor
 
@@ -36,5 +41,33 @@ def part(agent: Trajectory, anchor: Trajectory) -> dict[str, float]:
     }
 
 
-def _a_year(money: np.ndarray[tuple[int, ...], np.dtype[np.float64]], played: Trajectory) -> float:
+def by_symbol(agent: Trajectory, anchor: Trajectory, market: Market) -> dict[str, dict[str, float]]:
+    """Return what the tilts of each symbol earned and cost a year, as shares of equity, and how large they were.
+
+    Earned: the difference in weight at a close times what a unit made until the next, by its value. The fill between the
+    two closes is not told apart, so that earned less cost is near the active return and not equal to it.
+    """
+    first = int(np.searchsorted(market.timestamps, agent.timestamps[0]))
+    bars = market.bars[first : first + len(agent.timestamps)]
+    mark = bars[:, BAR.mark]
+    gain = np.diff(mark, axis=0) + bars[1:, BAR.income]
+    moves = np.divide(gain, mark[:-1], out=np.zeros_like(gain), where=mark[:-1] > 0.0)
+    apart = (agent.weights - anchor.weights)[:-1]
+    earned = (apart * moves).mean(axis=0) * agent.bars_per_year
+    cost = _costs(agent) - _costs(anchor)
+    size = np.abs(apart).mean(axis=0)
+    return {
+        symbol: {"earned": float(earned[i]), "cost": float(cost[i]), "tilt": float(size[i])}
+        for i, symbol in enumerate(agent.symbols)
+    }
+
+
+def _costs(played: Trajectory) -> FloatArray:
+    """Return the cost of each symbol's trades a year, as a share of equity, [A]."""
+    equity = np.maximum(played.equity[played.trades.bar - 1], 1e-12)
+    paid = np.bincount(played.trades.symbol, played.trades.cost / equity, minlength=len(played.symbols))
+    return np.asarray(paid * played.bars_per_year / max(len(played.equity) - 1, 1))
+
+
+def _a_year(money: FloatArray, played: Trajectory) -> float:
     return float((money / np.maximum(played.equity[:-1], 1e-12)).mean()) * played.bars_per_year

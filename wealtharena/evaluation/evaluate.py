@@ -59,6 +59,7 @@ class Evaluation:
     verdict: verdict.Verdict
     risk_free: FloatArray  # each bar: what cash earned in it
     active: Mapping[str, float] | None = None  # of `agent` beside the anchor that it tilts
+    tilts: Mapping[str, Mapping[str, float]] | None = None  # by symbol: what they earned and cost
 
     def to_json(self) -> dict[str, Any]:
         """Return run.json's blocks `metrics` (of the test), `baselines`, `comparison`, `stress`, `seeds`, `verdict`."""
@@ -76,7 +77,8 @@ class Evaluation:
             "verdict": self.verdict.to_json(),
         }
         if self.active is not None:
-            blocks["comparison"][backtest.ANCHOR]["active"] = dict(self.active)
+            symbols = {name: dict(values) for name, values in (self.tilts or {}).items()}
+            blocks["comparison"][backtest.ANCHOR]["active"] = {**self.active, "symbols": symbols}
         cleaned: dict[str, Any] = jsonable(blocks)
         return cleaned
 
@@ -125,7 +127,8 @@ def evaluate(
         benchmark=facts.benchmark,
         risk_free_per_year=facts.risk_free_per_year,
     )
-    return Evaluation(**{**vars(judged), "stress": harder})
+    tilts = active.by_symbol(judged.agent, anchor, first.markets[0]) if anchor is not None else None
+    return Evaluation(**{**vars(judged), "stress": harder, "tilts": tilts})
 
 
 def judge(

@@ -12,7 +12,7 @@ from wealtharena.reporting import charts
 from wealtharena.reporting.charts import paths
 from wealtharena.reporting.data import ReportData
 from wealtharena.reporting.page import figure
-from wealtharena.reporting.words import MEASURES, day, escape, finite, measured, name_of, number, prose
+from wealtharena.reporting.words import MEASURES, Kind, Measure, day, escape, finite, measured, name_of, number, prose
 
 _FREQUENCY = {"1h": "hourly bars", "1d": "daily bars", "1w": "weekly bars", "1mo": "monthly bars"} | {
     f"{n}{unit}": f"bars of {n} {words}"
@@ -29,6 +29,13 @@ _EYEBROW = {
     "validation": "test window closed: figures of the validation window, on which the checkpoint was chosen",
 }
 _STATUS = {"promotable": "✓ Promotable", "unproven": "? Unproven", "rejected": "✕ Rejected"}
+_ACTIVE: tuple[tuple[str, str, Kind], ...] = (
+    ("annual_return", "return", "percent"),
+    ("information_ratio", "information ratio", "ratio"),
+    ("active_share", "active share", "share"),
+    ("costs", "costs", "percent"),
+)
+_NAMED = 10  # symbols whose tilts are listed
 _MEANING = {
     "promotable": "Every rule for production is met.",
     "unproven": "Not enough evidence to trade on.",
@@ -160,7 +167,7 @@ def _tiles(data: ReportData) -> str:
             note = f"{escape(data.currency)} over {number(finite(test.get('trades')) or 0, digits=0)} orders"
         value = measured(f"metrics.{data.window}.{key}", test.get(key), measure)
         tiles.append(f'<div class="tile"><h3>{escape(measure.label)}</h3>{value}<p>{note}</p></div>')
-    return f'<div class="tiles">{"".join(tiles)}</div>{_gap(data.run)}'
+    return f'<div class="tiles">{"".join(tiles)}</div>{_gap(data.run)}{_active(data.run)}'
 
 
 def _gap(run: Mapping[str, Any]) -> str:
@@ -180,6 +187,28 @@ def _gap(run: Mapping[str, Any]) -> str:
         else ""
     )
     return f'<p class="gap"><b>{words}Sharpe ratio</b> {", ".join(parts)}.{more}</p>'
+
+
+def _active(run: Mapping[str, Any]) -> str:
+    """Return what the tilts added to their anchor, and what each symbol's earned and cost; nothing without an anchor."""
+    found = ((run.get("comparison") or {}).get("anchor") or {}).get("active") or {}
+    if not found:
+        return ""
+    at = "comparison.anchor.active"
+    parts = [f"{label} {_part(at, key, found, kind)}" for key, label, kind in _ACTIVE]
+    symbols = found.get("symbols") or {}
+    ranked = sorted(symbols, key=lambda name: -abs(finite(symbols[name].get("earned")) or 0.0))[:_NAMED]
+    rows = "".join(
+        f"<li>{escape(name)}: earned {_part(f'{at}.symbols.{name}', 'earned', symbols[name], 'percent')}, "
+        f"cost {_part(f'{at}.symbols.{name}', 'cost', symbols[name], 'percent')}</li>"
+        for name in ranked
+    )
+    listed = f"<details><summary>What the tilts earned and cost a year, by symbol</summary><ul>{rows}</ul></details>"
+    return f'<p class="gap active"><b>Agent less its anchor, a year</b> {", ".join(parts)}.</p>{listed if rows else ""}'
+
+
+def _part(at: str, key: str, values: Mapping[str, Any], kind: Kind) -> str:
+    return measured(f"{at}.{key}", values.get(key), Measure(key, key, kind, kind == "percent", ""))
 
 
 def memorised(sharpe: Mapping[str, float | None]) -> bool:

@@ -98,6 +98,13 @@ def comparison_table(record: Mapping[str, Any], *, window: str = "test") -> Tabl
 def baseline_notes(record: Mapping[str, Any]) -> list[str]:
     """Return what the figures of a baseline do not say: how much of it was bought, how far its draws lie apart."""
     notes = []
+    added = ((record.get("comparison") or {}).get("anchor") or {}).get("active")
+    if added:
+        ratio = "-" if added["information_ratio"] is None else f"{added['information_ratio']:+.2f}"
+        notes.append(
+            f"Less its anchor: {added['annual_return']:+.2%} a year, information ratio {ratio}, "
+            f"active share {added['active_share']:.1%}."
+        )
     for name, measures in (record.get("baselines") or {}).items():
         label = name.replace("_", " ").capitalize()
         if measures.get("invested") is not None:
