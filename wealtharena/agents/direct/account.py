@@ -1,0 +1,205 @@
+"""The kernel's account once more, in torch: what trading a path of weights earns, with its gradient.
+
+The rules are those of envs/kernel/{orders,night}.py in their order, over any batch of accounts at once. What has no
+gradient is left out: whole lots, liquidation, delisting. So figures that anybody reads come from `simulate`, and this
+account says only in which direction better ones lie. Costs keep their kink: at no trade their slope is 0.
+
+Symbols: V equity, u units, p mark price in account currency. `B...` is any shape of accounts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from wealtharena.envs.kernel.rows import BAR
+from wealtharena.envs.market import Market
+from wealtharena.envs.rules import Rules
+from wealtharena.envs.vector import RULE
+
+
+class Terms(NamedTuple):
+    """The rules of an account that a gradient sees, as plain numbers; see `envs/vector.py`."""
+
+    rate: float
+    impact: float
+    borrow: float
+    margin: float
+    cash_rate: float
+    carry: float
+    max_gross: float
+    max_weight: float
+    long_only: bool
+    participation: float
+    min_trade: float
+    margined: bool
+    initial_cash: float
+
+    @classmethod
+    def of(cls, rules: Rules) -> Terms:
+        """Return the terms of the kernel's own rules."""
+        vector = rules.vector
+        found = {name: float(vector[getattr(RULE, name)]) for name in cls._fields}
+        return cls(**{**found, "long_only": found["long_only"] > 0.0, "margined": found["margined"] > 0.0})
+
+
+@dataclass(frozen=True, eq=False)
+class Tape:
+    """A market's bars [T, ROWS, A] and the years [T] since the bar before, in double precision on one device."""
+
+    bars: Tensor
+    years: Tensor
+
+    @classmethod
+    def of(cls, market: Market, device: torch.device | str = "cpu") -> Tape:
+        """Return the tape of all bars of a market."""
+        return cls(torch.tensor(market.bars, device=device), torch.tensor(market.years, device=device))
+
+    def cut(self, first: Tensor, count: int) -> Tape:
+        """Return `count` bars from each of `first` [B...] on, as bars [count, B..., ROWS, A] and years [count, B...]."""
+        rows = first + torch.arange(count, device=first.device).reshape(-1, *[1] * first.dim())
+        return Tape(self.bars[rows], self.years[rows])
+
+
+class State(NamedTuple):
+    """Accounts at the close of a bar."""
+
+    units: Tensor  # [B..., A]
+    cash: Tensor  # [B...]
+    equity: Tensor  # [B...]
+    gross: Tensor  # [B...] absolute value of all positions
+
+
+class Path(NamedTuple):
+    """What happened over n steps."""
+
+    equity: Tensor  # [n + 1, B...] the opening one first
+    traded: Tensor  # [n, B...] value
+    costs: Tensor  # [n, B...]
+    state: State  # at the end
+
+
+def opened(terms: Terms, shape: tuple[int, ...], assets: int, *, device: torch.device | str = "cpu") -> State:
+    """Return accounts [*shape] that hold the initial cash and nothing else."""
+    none = torch.zeros(shape, dtype=torch.float64, device=device)
+    cash = none + terms.initial_cash
+    return State(none.unsqueeze(-1).expand(*shape, assets), cash, cash, none)
+
+
+def scan(tape: Tape, wishes: Tensor, terms: Terms, *, state: State, factor: Tensor | float = 1.0) -> Path:
+    """Return the path of accounts that wish weights [n, B..., A], decided at the first n closes of a tape of n + 1 bars.
+
+    The tape's accounts are broadcast against those of `wishes`: one cut serves many policies. `factor` [B...] multiplies
+    trading, borrow and margin costs.
+    """
+    wishes = allowed(wishes.to(torch.float64), terms)
+    equity, traded, costs = [state.equity], [], []
+    now, years = tape.bars.unbind(0), tape.years.unbind(0)
+    for n, wish in enumerate(wishes.unbind(0)):
+        state, value, fees = step(state, wish, now[n], now[n + 1], years[n + 1], terms, factor)
+        equity.append(state.equity)
+        traded.append(value)
+        costs.append(fees)
+    return Path(torch.stack(equity), torch.stack(traded), torch.stack(costs), state)
+
+
+def allowed(wishes: Tensor, terms: Terms) -> Tensor:
+    """Return weights [..., A] clipped to the limits, then scaled down where their absolute sum is above `max_gross`."""
+    wishes = wishes.clamp(0.0 if terms.long_only else -terms.max_weight, terms.max_weight)
+    gross = wishes.abs().sum(dim=-1, keepdim=True)
+    return wishes * (terms.max_gross / gross.clamp(min=terms.max_gross))
+
+
+def step(
+    state: State, wish: Tensor, now: Tensor, then: Tensor, years: Tensor, terms: Terms, factor: Tensor | float
+) -> tuple[State, Tensor, Tensor]:
+    """Carry accounts from one close to the next; return them, the value traded [B...] and the costs [B...].
+
+    `wish` are allowed weights [B..., A]; `now` and `then` are the bars [B..., ROWS, A] of the two closes.
+    """
+    goal = _goal(state, wish, now, terms, factor)
+    price = then[..., BAR.fill, :]
+    goal = torch.where(price > 0.0, goal, state.units)
+    change = goal - state.units
+    if terms.participation < float("inf"):
+        most = terms.participation * then[..., BAR.volume, :]
+        change = torch.minimum(torch.maximum(change, -most), most)
+    value = change * price
+    order = value.abs()
+    fees = order.sum(dim=-1) * terms.rate
+    if terms.impact:
+        fees = fees + terms.impact * (then[..., BAR.fill_impact, :] * order.pow(1.5)).sum(dim=-1)
+    fees = fees * factor
+    earned = (state.units * then[..., BAR.income, :]).sum(dim=-1)
+    cash = state.cash - night(state, years, terms, factor) - value.sum(dim=-1) + earned - fees
+    units = state.units + change
+    marks = units * then[..., BAR.mark, :]
+    return State(units, cash, cash + marks.sum(dim=-1), marks.abs().sum(dim=-1)), order.sum(dim=-1), fees
+
+
+def _goal(state: State, wish: Tensor, now: Tensor, terms: Terms, factor: Tensor | float) -> Tensor:
+    """Return the units [B..., A] that orders ask for, scaled by the root of the chord (`kernel.size`, decision 031)."""
+    mark, inverse = now[..., BAR.mark, :], now[..., BAR.inverse, :]
+    equity = state.equity.unsqueeze(-1)
+    value, wanted = state.units * mark, wish * equity
+    held, order = value.abs(), (wanted - value).abs()
+    trades = (inverse > 0.0) & (order >= terms.min_trade * equity)
+    slope = terms.impact * factor_of(factor) * now[..., BAR.sizing_impact, :] if terms.impact else None
+    target, kept = _sum(wanted.abs(), trades), _sum(held, ~trades)
+    estimate = _cost(order, trades, terms, slope, factor)
+    closing = _closing(held, trades, terms, slope, factor)
+    room = terms.max_gross * (state.equity - closing) - kept
+    whole = target + terms.max_gross * (estimate - closing)
+    fits = whole <= room
+    scale = torch.where(fits, 1.0, room / torch.where(fits, 1.0, whole))
+    keep = torch.ones_like(scale)
+    blocked = ~(scale > 0.0)
+    if bool(blocked.any()):
+        fixed = _sum(held, inverse <= 0.0)
+        closing = _closing(held, inverse > 0.0, terms, slope, factor)
+        room = (terms.max_gross * (state.equity - closing) - fixed).clamp(min=0.0)
+        whole = target + kept - fixed + terms.max_gross * (estimate - closing)
+        some = whole > 0.0
+        folded = torch.where(some, (room / torch.where(some, whole, 1.0)).clamp(max=1.0), 0.0)
+        scale, keep = torch.where(blocked, folded, scale), torch.where(blocked, folded, keep)
+    goal = torch.where(trades, scale.unsqueeze(-1) * wanted * inverse, keep.unsqueeze(-1) * state.units)
+    return torch.where(inverse > 0.0, goal, state.units)
+
+
+def factor_of(factor: Tensor | float) -> Tensor | float:
+    """Return a cost factor [B...] as one that goes with numbers a symbol [B..., A]."""
+    return factor.unsqueeze(-1) if isinstance(factor, Tensor) else factor
+
+
+def _sum(values: Tensor, where: Tensor) -> Tensor:
+    return torch.where(where, values, 0.0).sum(dim=-1)
+
+
+def _cost(order: Tensor, trades: Tensor, terms: Terms, slope: Tensor | None, factor: Tensor | float) -> Tensor:
+    """Return the estimated cost [B...] of the whole orders."""
+    total = _sum(order, trades) * terms.rate * factor
+    return total if slope is None else total + _sum(slope * order.pow(1.5), trades)
+
+
+def _closing(held: Tensor, where: Tensor, terms: Terms, slope: Tensor | None, factor: Tensor | float) -> Tensor:
+    """Return a bound from above of the cost [B...] of closing all that is held, every impact taken at the whole gross."""
+    gross = _sum(held, where)
+    total = gross * terms.rate * factor
+    if slope is None:
+        return total
+    return total + _sum(slope * held, where) * gross.clamp(min=torch.finfo(gross.dtype).tiny).sqrt()
+
+
+def night(state: State, years: Tensor, terms: Terms, factor: Tensor | float) -> Tensor:
+    """Return what the night costs [B...]: see `kernel.settle`."""
+    net = state.equity - state.cash
+    total = terms.carry * net
+    if terms.margined:
+        return (total - terms.cash_rate * state.equity.clamp(min=0.0)) * years
+    if terms.borrow:
+        total = total + terms.borrow * factor * (0.5 * (state.gross - net)).clamp(min=0.0)
+    owed, lent = (-state.cash).clamp(min=0.0), state.cash.clamp(min=0.0)
+    return (total + terms.margin * factor * owed - terms.cash_rate * lent) * years
