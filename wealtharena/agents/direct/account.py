@@ -10,7 +10,7 @@ Symbols: V equity, u units, p mark price in account currency. `B...` is any shap
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -42,7 +42,7 @@ class Terms(NamedTuple):
     def of(cls, rules: Rules) -> Terms:
         """Return the terms of the kernel's own rules."""
         vector = rules.vector
-        found = {name: float(vector[getattr(RULE, name)]) for name in cls._fields}
+        found: dict[str, Any] = {name: float(vector[getattr(RULE, name)]) for name in cls._fields}
         return cls(**{**found, "long_only": found["long_only"] > 0.0, "margined": found["margined"] > 0.0})
 
 
