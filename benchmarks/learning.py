@@ -56,13 +56,17 @@ WORLD = (
     "split.test_share=0.45",
     "asset.limits.long_only=false",
     "asset.limits.maintenance_margin=0",
-    "model=attention",
     "model.hidden=[16,16]",
     "env.episode_bars=128",
 )
 LEARNERS = {
+    "direct": (
+        "algo=direct",
+        "train.env_steps=327680",
+    ),
     "ppo": (
         "algo=ppo",
+        "model=attention",
         "algo.gamma=0.5",
         "algo.gae_lambda=0.5",
         "algo.learning_rate=0.001",
@@ -75,6 +79,7 @@ LEARNERS = {
     ),
     "sac": (
         "algo=sac",
+        "model=attention",
         "algo.gamma=0.5",
         "algo.learning_rate=0.001",
         "algo.batch=512",
@@ -159,7 +164,7 @@ def learn(algo: str, seed: int, *, r2: float, bars: int, extra: tuple[str, ...] 
 def main() -> None:
     """Run all seeds, print the table and save it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--algos", nargs="+", default=["ppo", "sac"], choices=sorted(LEARNERS))
+    parser.add_argument("--algos", nargs="+", default=["direct", "ppo", "sac"], choices=sorted(LEARNERS))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--r2", type=float, default=0.02)
     parser.add_argument("--bars", type=int, default=46_000)

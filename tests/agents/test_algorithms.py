@@ -17,6 +17,7 @@ FAMILIES = {  # what makes a job small; RLlib's asynchronous algorithms need a c
     specs.OnPolicySpec: ("algo.rollout_steps=128",),
     specs.OffPolicySpec: ("algo.rollout_steps=64", "algo.learning_starts=64", "algo.batch=16", "algo.buffer=1000"),
     specs.OfflineSpec: ("algo.passes=2", "algo.batch=16", "algo.updates=4"),
+    specs.DirectSpec: ("algo.members=2", "algo.windows=3", "algo.window_bars=8", "algo.updates=2"),
     specs.AsyncSpec: None,
 }
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from gymnasium.vector import AutoresetMode
 
@@ -181,3 +181,13 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Let actors and environments go."""
+
+
+@runtime_checkable
+class Ensemble(Protocol):
+    """What an engine is beside an `Engine` that trains several networks which act as their mean."""
+
+    shrinks: bool  # whether a candidate keeps only what its validation gives evidence for
+
+    def members(self) -> tuple[Network, ...]:
+        """Return the networks as they act now, copies that no later update changes."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from wealtharena.agents.networks import Network
+    from wealtharena.agents.networks.members import Members
 
 WEIGHTS_FILE = "weights.pt"
 POLICY_FILE = "policy.json"
@@ -107,10 +108,10 @@ class NetworkPolicy:
         wanted = tuple(symbols)
         if wanted == self.layout.symbols:
             return self
-        if self.model.name != "attention":
+        if self.model.name not in ("attention", "shared"):
             raise CheckpointError(
                 f"a {self.model.name} policy serves its own symbols in their own order only",
-                hint=f"order the columns as {', '.join(self.layout.symbols)}, or train with model=attention",
+                hint=f"order the columns as {', '.join(self.layout.symbols)}, or train with model=shared",
             )
         layout = replace(self.layout, symbols=wanted)
         return replace(
@@ -147,6 +148,7 @@ class EnsemblePolicy:
                     "the checkpoints of an ensemble do not see the market alike",
                     hint="take checkpoints trained on the same symbols, features, limits and training window",
                 )
+        self._joined = _joined(self.members)
         self.reset()
 
     def reset(self, batch: int = 1) -> None:
@@ -160,10 +162,21 @@ class EnsemblePolicy:
 
         `spreads` gets [N] more: the L1 norm of the members' standard deviation, in weight.
         """
-        answers = np.stack([member.act(observation) for member in self.members])
+        answers = self._answers(observation)
         self.spreads.append(answers.std(axis=0).sum(axis=-1))
         mean: npt.NDArray[np.float64] = answers.mean(axis=0)
         return mean
+
+    def _answers(self, observation: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Return every member's weights [M, N, A]."""
+        if self._joined is None:
+            return np.stack([member.act(observation) for member in self.members])
+        import torch
+
+        with torch.inference_mode():
+            rows = torch.from_numpy(np.ascontiguousarray(observation, dtype=np.float32))
+            answers: npt.NDArray[np.float64] = self._joined.decide(rows).to(torch.float64).numpy()
+        return answers
 
     @property
     def layout(self) -> ObservationLayout:
@@ -204,6 +217,17 @@ class EnsemblePolicy:
 
 
 Trained = NetworkPolicy | EnsemblePolicy
+
+
+def _joined(members: Sequence[NetworkPolicy]) -> Members | None:
+    """Return the members' networks as one that answers for all in one go, None where they cannot be joined."""
+    first = members[0]
+    alike = all(member.model == first.model and member.action == first.action for member in members)
+    if len(members) == 1 or not alike or first.model.name != "shared" or first.network.head.discrete:
+        return None
+    from wealtharena.agents.networks.members import Members
+
+    return Members([member.network for member in members], first.model.activation)
 
 
 def _alike(one: NetworkPolicy, other: NetworkPolicy) -> bool:

@@ -1,4 +1,4 @@
-"""What a process that trains sets for itself: torch's threads, and what becomes of freed memory."""
+"""What a process that trains sets for itself: torch's threads, what becomes of freed memory, the GPU."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import os
 import sys
 
 import torch
+
+from wealtharena.config.specs.agent import ComputeSpec
+from wealtharena.errors import TrainingError
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of glibc's malloc.h
 _LARGE, _NEVER = 2**25, 2**30  # the largest threshold that glibc takes for mmap; more than is ever free
@@ -34,3 +37,12 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
     wanted = ((_MMAP_THRESHOLD, _LARGE), (_TRIM_THRESHOLD, _NEVER))
     return mallopt is not None and all(mallopt(option, value) == 1 for option, value in wanted)
+
+
+def require_gpu(compute: ComputeSpec) -> None:
+    """Raise TrainingError where `compute=gpu` is asked for and torch sees no GPU."""
+    if compute.name == "gpu" and not torch.cuda.is_available():
+        raise TrainingError(
+            "compute=gpu: torch sees no GPU here",
+            hint="choose compute=local or compute=workers, or install a CUDA build of torch and its driver",
+        )

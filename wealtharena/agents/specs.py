@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from wealtharena.config.specs.agent import AlgoSpec
 from wealtharena.config.specs.baseline import BaselineName
 
 
-class OnPolicySpec(AlgoSpec):
+class DiscountedSpec(AlgoSpec):
+    """What every algorithm is asked for that learns from rewards, bar by bar."""
+
+    gamma: float = Field(ge=0, lt=1, description="discount a bar")
+
+
+class OnPolicySpec(DiscountedSpec):
     """Hyperparameters of PPO and its relatives."""
 
     final_learning_rate: float = Field(ge=0, le=1, description="reached linearly at the last step")
@@ -26,7 +34,7 @@ class OnPolicySpec(AlgoSpec):
     target_kl: float | None = Field(gt=0, description="no further epoch once the mean KL estimate has passed it")
 
 
-class AsyncSpec(AlgoSpec):
+class AsyncSpec(DiscountedSpec):
     """Actor-critics that learn from runners which may be a few updates behind, corrected by V-trace."""
 
     rollout_steps: int = Field(ge=2, description="environment steps an update, over all environments")
@@ -36,7 +44,7 @@ class AsyncSpec(AlgoSpec):
     max_grad_norm: float | None = Field(gt=0)
 
 
-class OffPolicySpec(AlgoSpec):
+class OffPolicySpec(DiscountedSpec):
     """What every off-policy algorithm is asked for."""
 
     rollout_steps: int = Field(ge=1, description="environment steps an iteration, over all environments")
@@ -58,7 +66,7 @@ class SoftSpec(OffPolicySpec):
     target_entropy: float = Field(description="of the action, for each symbol; -1 is a spread of about 0.09 in weight")
 
 
-class OfflineSpec(AlgoSpec):
+class OfflineSpec(DiscountedSpec):
     """Recording and updates; an environment step of an offline run is a recorded step that was learned from."""
 
     dataset: str | None = Field(
@@ -75,3 +83,24 @@ class OfflineSpec(AlgoSpec):
         gt=0, le=1, description="share of the online network that a target network takes over at each update"
     )
     max_grad_norm: float | None = Field(gt=0)
+
+
+class DirectSpec(AlgoSpec):
+    """The gradient through the account; an environment step is a bar of a window, counted once for all members."""
+
+    final_learning_rate: float = Field(ge=0, le=1, description="reached linearly at the last step")
+    members: int = Field(ge=1, le=64, description="networks that learn side by side and act as their mean")
+    windows: int = Field(ge=1, description="windows of bars an update, for each member its own")
+    window_bars: int = Field(ge=2, description="bars of a window that are learned from")
+    burn_in_bars: int = Field(ge=0, description="bars before them in which the account leaves cash")
+    updates: int = Field(ge=1, description="an iteration")
+    objective: Literal["sharpe", "soft_minimum", "mean_variance"] = Field(
+        description="of the excess returns after costs: of all windows together, or the worst windows' Sharpe"
+    )
+    temperature: float = Field(gt=0, description="soft_minimum: in units of a bar's Sharpe ratio; small is the minimum")
+    risk_aversion: float = Field(ge=0, description="mean_variance")
+    turnover_penalty: float = Field(ge=0, le=1, description="charged a unit of traded value, in training only")
+    weight_decay: float = Field(ge=0, description="decoupled from the gradient, times the learning rate")
+    dropout: float = Field(ge=0, lt=1, description="share of hidden units left out in training")
+    averaging: float = Field(ge=0, lt=1, description="how much of the averaged weights stays at an update; 0: none")
+    shrink: bool = Field(description="keep only the share of the policy that its validation gives evidence for")

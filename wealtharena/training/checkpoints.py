@@ -18,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from wealtharena.agents.policy import NetworkPolicy, save_policy
+from wealtharena.agents.policy import Trained, save_policy
 from wealtharena.errors import CheckpointError, TrainingError
 from wealtharena.files import atomic_path, write_json
 from wealtharena.training.job import Candidate
@@ -41,7 +41,7 @@ class CandidateStore:
         """Return the candidate with the highest score, the earlier one of equals; None before the first."""
         return self.candidates[0] if self.candidates else None
 
-    def offer(self, policy: NetworkPolicy, *, env_step: int, score: float, metrics: Mapping[str, float]) -> bool:
+    def offer(self, policy: Trained, *, env_step: int, score: float, metrics: Mapping[str, float]) -> bool:
         """Keep the policy where it belongs to the best; return whether it is the very best.
 
         TrainingError where it cannot be written; the candidates that were there stay.
@@ -62,7 +62,7 @@ class CandidateStore:
             shutil.rmtree(self.folder / dropped.path, ignore_errors=True)
         return self.candidates[0] is candidate
 
-    def _write(self, candidate: Candidate, policy: NetworkPolicy) -> None:
+    def _write(self, candidate: Candidate, policy: Trained) -> None:
         require_folder(self._root)
         target = self.folder / candidate.path
         temporary = target.with_name(f".{target.name}.tmp")

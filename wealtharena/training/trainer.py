@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from wealtharena.agents.engine import Engine, Workbench, check_action
-from wealtharena.agents.policy import NetworkPolicy
+from wealtharena.agents.engine import Engine, Ensemble, Workbench, check_action
+from wealtharena.agents.policy import EnsemblePolicy, NetworkPolicy, Trained
 from wealtharena.config import plugins
 from wealtharena.config.identity import differences, listed, settings
 from wealtharena.envs.anchors import beside
@@ -29,6 +29,8 @@ from wealtharena.training.job import Figure, Listener, TrainingJob, TrainingResu
 
 if TYPE_CHECKING:
     from typing import Literal
+
+    from wealtharena.agents.networks import Network
 
 
 def train(job: TrainingJob, *, listener: Listener) -> TrainingResult:
@@ -66,6 +68,7 @@ class _Training:
         self.iterations, self.evaluations, self.stale = 0, 0, 0
         self.seconds, self.reward = 0.0, float("nan")
         self.degenerate: dict[str, str | None] = {}
+        self._anchor: npt.NDArray[np.float64] | None = None
 
     def run(self) -> TrainingResult:
         engine = self._open_engine()
@@ -136,9 +139,8 @@ class _Training:
 
         every = self.spec.train.env_steps / self.spec.train.evaluations
         self.evaluations = int(engine.env_steps / every + 1e-9)
-        policy = self.policy(engine)
-        trajectory = self._play(policy)
-        measured = metrics.summary(trajectory, risk_free=self._risk_free(trajectory))
+        policy, trajectory, found = self._proven(engine)
+        measured = {**metrics.summary(trajectory, risk_free=self._risk_free(trajectory)), **found}
         finding = degenerate(trajectory)
         score = measured[self.spec.train.select_by]
         best = self.store.offer(policy, env_step=engine.env_steps, score=score, metrics=measured)
@@ -148,7 +150,21 @@ class _Training:
         self.listener.on_evaluation(record if finding is None else {**record, "degenerate": finding})
         self._save(engine, self.seconds + time.monotonic() - self._started)
 
-    def _play(self, policy: NetworkPolicy) -> Trajectory:
+    def _proven(self, engine: Engine) -> tuple[Trained, Trajectory, dict[str, float]]:
+        """Return the policy to be kept, its validation path, and the share of it that was kept where it was shrunk."""
+        policy = self.policy(engine)
+        trajectory = self._play(policy)
+        if not (isinstance(engine, Ensemble) and engine.shrinks):
+            return policy, trajectory, {}
+        from wealtharena.training.shrinkage import KEPT_SHARE, kept_share, shrunk
+
+        if self._anchor is None:
+            self._anchor = self._play(shrunk(policy, 0.0)).returns  # the same whatever was learnt
+        share = kept_share(trajectory.returns, self._anchor)
+        kept = shrunk(policy, share)
+        return kept, self._play(kept), {KEPT_SHARE: share}
+
+    def _play(self, policy: Trained) -> Trajectory:
         segment = self.job.validation
         policy.reset()
         return simulate(
@@ -160,12 +176,18 @@ class _Training:
 
         return metrics.cash_returns(trajectory.timestamps, self.spec.asset.risk_free_per_year)
 
-    def policy(self, engine: Engine) -> NetworkPolicy:
-        """Return the engine's network as it is now, as a policy of its own."""
+    def policy(self, engine: Engine) -> Trained:
+        """Return the engine's network as it is now, or its members' mean, as a policy of its own."""
         import copy
 
+        if not isinstance(engine, Ensemble):
+            return self._policy_of(copy.deepcopy(engine.network()))
+        members = [self._policy_of(network) for network in engine.members()]
+        return members[0] if len(members) == 1 else EnsemblePolicy(members, name=self.spec.algo.name)
+
+    def _policy_of(self, network: Network) -> NetworkPolicy:
         return NetworkPolicy(
-            network=copy.deepcopy(engine.network()),
+            network=network,
             model=self.spec.model,
             layout=self.market.layout,
             action=self.env.action,

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.envs.markets import EVERY_COST, market_of, random_panel, random_targets, spec_of
-from wealtharena.agents.direct.account import Path, Tape, Terms, opened, scan
+from wealtharena.agents.direct.account import Bar, Path, Tape, Terms, opened, scan
 from wealtharena.config.specs.env import EnvSpec
+from wealtharena.envs.kernel.rows import BAR
 from wealtharena.envs.market import Market
 from wealtharena.envs.rules import rules_of
 from wealtharena.envs.simulate import equity_paths, simulate
@@ -41,6 +42,7 @@ worlds = st.fixed_dictionaries(
         "participation": st.sampled_from([1e-3, 0.1, 1.0]),
         "least": st.sampled_from([0.0, 0.05, 0.4]),
         "free": st.booleans(),
+        "open": st.booleans(),
         "absent": st.sampled_from([0.0, 0.1]),
         "factor": st.sampled_from([0.5, 1.0, 3.0]),
     }
@@ -51,6 +53,8 @@ def built(world: dict[str, object]) -> tuple[Market, EnvSpec, np.ndarray]:
     rng = np.random.default_rng(world["seed"])
     assets = int(world["assets"])  # type: ignore[call-overload]  # an integer by construction
     panel = random_panel(rng, assets=assets, opens=bool(world["opens"]))
+    if world["open"]:
+        panel = replace(panel, tradable=np.ones_like(panel.tradable))
     missing = rng.random(panel.close.shape) < float(world["absent"])  # type: ignore[arg-type]  # a share by construction
     panel = replace(panel, close=np.where(missing, np.nan, panel.close), tradable=panel.tradable & ~missing)
     changes = {"costs": {}} if world["free"] else {}
@@ -132,6 +136,10 @@ def test_at_most_places_of_a_plain_market_there_is_no_kink_and_the_slopes_agree(
             ends = equity_paths(market, moved, spec=spec)[:, -1]
             slopes[t, a] = (ends[1] - ends[0]) / 2e-6
     np.testing.assert_allclose(asked.grad[:-1].numpy(), slopes, rtol=1e-4, atol=1e-5 * spec.initial_cash)
+
+
+def test_bars_are_named_as_in_the_kernel() -> None:
+    assert Bar._fields == BAR._fields
 
 
 def test_no_trade_has_a_finite_slope() -> None:

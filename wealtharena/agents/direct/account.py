@@ -9,7 +9,8 @@ Symbols: V equity, u units, p mark price in account currency. `B...` is any shap
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -38,6 +39,11 @@ class Terms(NamedTuple):
     margined: bool
     initial_cash: float
 
+    @property
+    def charges(self) -> bool:
+        """Whether a night costs or earns anything."""
+        return any((self.borrow, self.margin, self.cash_rate, self.carry))
+
     @classmethod
     def of(cls, rules: Rules) -> Terms:
         """Return the terms of the kernel's own rules."""
@@ -48,20 +54,41 @@ class Terms(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Tape:
-    """A market's bars [T, ROWS, A] and the years [T] since the bar before, in double precision on one device."""
+    """A market's bars [T, ROWS, A] and the years [T] since the bar before, in double precision on one device.
+
+    The flags say what need not be looked at, since it is so on every bar.
+    """
 
     bars: Tensor
     years: Tensor
+    open: bool  # every symbol has a price and can be traded
+    deep: bool  # no volume limits an order
 
     @classmethod
     def of(cls, market: Market, device: torch.device | str = "cpu") -> Tape:
         """Return the tape of all bars of a market."""
-        return cls(torch.tensor(market.bars, device=device), torch.tensor(market.years, device=device))
+        bars = market.bars
+        always = bool((bars[:, [BAR.inverse, BAR.fill]] > 0.0).all())
+        deep = bool((bars[:, BAR.volume] == math.inf).all())
+        return cls(torch.tensor(bars, device=device), torch.tensor(market.years, device=device), always, deep)
 
     def cut(self, first: Tensor, count: int) -> Tape:
         """Return `count` bars from each of `first` [B...] on, as bars [count, B..., ROWS, A] and years [count, B...]."""
         rows = first + torch.arange(count, device=first.device).reshape(-1, *[1] * first.dim())
-        return Tape(self.bars[rows], self.years[rows])
+        return replace(self, bars=self.bars[rows], years=self.years[rows])
+
+
+class Bar(NamedTuple):
+    """The rows of one bar [B..., A] under the names that they have in the kernel, in its order."""
+
+    mark: Tensor
+    inverse: Tensor
+    sizing_impact: Tensor
+    fill: Tensor
+    fill_impact: Tensor
+    income: Tensor
+    volume: Tensor
+    delisted: Tensor
 
 
 class State(NamedTuple):
@@ -97,9 +124,16 @@ def scan(tape: Tape, wishes: Tensor, terms: Terms, *, state: State, factor: Tens
     """
     wishes = allowed(wishes.to(torch.float64), terms)
     equity, traded, costs = [state.equity], [], []
-    now, years = tape.bars.unbind(0), tape.years.unbind(0)
+    bars, years = [Bar(*bar.unbind(-2)) for bar in tape.bars.unbind(0)], tape.years.unbind(0)
+    if tape.deep:
+        terms = terms._replace(participation=math.inf, impact=0.0)  # impact is 0 where the volume is unknown
+    simple = tape.open and terms.min_trade == 0.0
     for n, wish in enumerate(wishes.unbind(0)):
-        state, value, fees = step(state, wish, now[n], now[n + 1], years[n + 1], terms, factor)
+        size = _whole_goal if simple else _goal
+        goal = size(state, wish, bars[n], terms, factor)
+        if not tape.open:
+            goal = torch.where(bars[n + 1].fill > 0.0, goal, state.units)
+        state, value, fees = step(state, goal, bars[n + 1], years[n + 1], terms, factor)
         equity.append(state.equity)
         traded.append(value)
         costs.append(fees)
@@ -114,40 +148,59 @@ def allowed(wishes: Tensor, terms: Terms) -> Tensor:
 
 
 def step(
-    state: State, wish: Tensor, now: Tensor, then: Tensor, years: Tensor, terms: Terms, factor: Tensor | float
+    state: State, goal: Tensor, then: Bar, years: Tensor, terms: Terms, factor: Tensor | float
 ) -> tuple[State, Tensor, Tensor]:
-    """Carry accounts from one close to the next; return them, the value traded [B...] and the costs [B...].
+    """Carry accounts to the close of the next bar, where they want `goal` units [B..., A].
 
-    `wish` are allowed weights [B..., A]; `now` and `then` are the bars [B..., ROWS, A] of the two closes.
+    Return them, the value traded [B...] and the costs [B...].
     """
-    goal = _goal(state, wish, now, terms, factor)
-    price = then[..., BAR.fill, :]
-    goal = torch.where(price > 0.0, goal, state.units)
     change = goal - state.units
-    if terms.participation < float("inf"):
-        most = terms.participation * then[..., BAR.volume, :]
+    units = goal
+    if terms.participation < math.inf:
+        most = terms.participation * then.volume
         change = torch.minimum(torch.maximum(change, -most), most)
-    value = change * price
+        units = state.units + change
+    value = change * then.fill
     order = value.abs()
-    fees = order.sum(dim=-1) * terms.rate
+    traded = order.sum(dim=-1)
+    fees = traded * terms.rate
     if terms.impact:
-        fees = fees + terms.impact * (then[..., BAR.fill_impact, :] * order.pow(1.5)).sum(dim=-1)
+        fees = fees + terms.impact * (then.fill_impact * order.pow(1.5)).sum(dim=-1)
     fees = fees * factor
-    earned = (state.units * then[..., BAR.income, :]).sum(dim=-1)
-    cash = state.cash - night(state, years, terms, factor) - value.sum(dim=-1) + earned - fees
-    units = state.units + change
-    marks = units * then[..., BAR.mark, :]
-    return State(units, cash, cash + marks.sum(dim=-1), marks.abs().sum(dim=-1)), order.sum(dim=-1), fees
+    earned = (state.units * then.income).sum(dim=-1)
+    cash = state.cash - value.sum(dim=-1) + earned - fees
+    if terms.charges:
+        cash = cash - night(state, years, terms, factor)
+    marks = units * then.mark
+    return State(units, cash, cash + marks.sum(dim=-1), marks.abs().sum(dim=-1)), traded, fees
 
 
-def _goal(state: State, wish: Tensor, now: Tensor, terms: Terms, factor: Tensor | float) -> Tensor:
+def _whole_goal(state: State, wish: Tensor, now: Bar, terms: Terms, factor: Tensor | float) -> Tensor:
+    """Return what `_goal` returns where every symbol trades: then nothing is kept, and its chord has a positive root."""
+    wanted = wish * state.equity.unsqueeze(-1)
+    whole, room = wanted.abs().sum(dim=-1), terms.max_gross * state.equity
+    if terms.rate or terms.impact:
+        order = (wanted - state.units * now.mark).abs()
+        estimate, closing = order.sum(dim=-1) * terms.rate, state.gross * terms.rate
+        if terms.impact:
+            slope = terms.impact * now.sizing_impact
+            estimate = estimate + (slope * order.pow(1.5)).sum(dim=-1)
+            pressure = (slope * (state.units * now.mark).abs()).sum(dim=-1)
+            closing = closing + pressure * state.gross.clamp(min=torch.finfo(torch.float64).tiny).sqrt()
+        room = room - terms.max_gross * factor * closing
+        whole = whole + terms.max_gross * factor * (estimate - closing)
+    scale = room / torch.maximum(whole, room)
+    return scale.unsqueeze(-1) * wanted * now.inverse
+
+
+def _goal(state: State, wish: Tensor, now: Bar, terms: Terms, factor: Tensor | float) -> Tensor:
     """Return the units [B..., A] that orders ask for, scaled by the root of the chord (`kernel.size`, decision 031)."""
-    mark, inverse = now[..., BAR.mark, :], now[..., BAR.inverse, :]
+    mark, inverse = now.mark, now.inverse
     equity = state.equity.unsqueeze(-1)
     value, wanted = state.units * mark, wish * equity
     held, order = value.abs(), (wanted - value).abs()
     trades = (inverse > 0.0) & (order >= terms.min_trade * equity)
-    slope = terms.impact * factor_of(factor) * now[..., BAR.sizing_impact, :] if terms.impact else None
+    slope = terms.impact * factor_of(factor) * now.sizing_impact if terms.impact else None
     target, kept = _sum(wanted.abs(), trades), _sum(held, ~trades)
     estimate = _cost(order, trades, terms, slope, factor)
     closing = _closing(held, trades, terms, slope, factor)

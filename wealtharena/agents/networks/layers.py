@@ -135,3 +135,30 @@ class FlatCritic(nn.Module):
     def forward(self, observation: Tensor, action: Tensor | None = None) -> Tensor:
         values: Tensor = self.body(observation if action is None else torch.cat([observation, action], dim=-1))
         return values
+
+
+class SharedActor(nn.Module):
+    """Action parameters of each symbol from its own features alone, one perceptron for all of them.
+
+    It sees nothing of the account: what it answers can be computed for any bar without having traded the ones before.
+    """
+
+    def __init__(
+        self, model: ModelSpec, layout: ObservationLayout, *, per_symbol: int, common: int, gain: float = 0.01
+    ) -> None:
+        super().__init__()
+        self.assets = len(layout.symbols)
+        self.features = layout.features
+        self.body = mlp(layout.window * len(layout.feature_names), model.hidden, model.activation, None)
+        self.head = linear(model.hidden[-1], per_symbol, gain=gain)
+        self.cash = linear(model.hidden[-1], common, gain=gain) if common else None
+
+    def forward(self, observation: Tensor) -> Tensor:
+        features = observation[:, self.features]
+        tokens = self.body(features.reshape(len(observation), self.assets, -1))
+        own = self.head(tokens).transpose(1, 2).flatten(1)
+        return own if self.cash is None else torch.cat([self.cash(tokens.mean(dim=1)), own], dim=-1)
+
+    def layers(self) -> list[nn.Linear]:
+        """Return the linear layers that a symbol's numbers pass, in their order."""
+        return [layer for layer in (*self.body, self.head) if isinstance(layer, nn.Linear)]

@@ -1,4 +1,4 @@
-"""Policy and value networks: `mlp`, `gru`, `lstm` and `attention`, all behind one small interface.
+"""Policy and value networks: `mlp`, `gru`, `lstm`, `attention` and `shared`, all behind one small interface.
 
 A network turns an observation (laid out as `ObservationLayout` says) into the parameters of an action distribution and
 into a value. What it remembers between bars, if anything, goes in and out explicitly: `step(obs, states)` gives an
@@ -9,15 +9,18 @@ without memory hands the observation through as its own embedding.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 
 from wealtharena.agents.networks.heads import head_of
-from wealtharena.agents.networks.layers import SymbolActor, SymbolCritic, mlp
+from wealtharena.agents.networks.layers import SharedActor, SymbolActor, SymbolCritic, mlp
 from wealtharena.config.specs.agent import ModelSpec
 from wealtharena.config.specs.asset import LimitSpec
 from wealtharena.envs.observation import ObservationLayout
+
+PER_SYMBOL: Final = ("attention", "shared")  # models whose weights do not depend on which symbols there are
 
 
 class Network(nn.Module):
@@ -38,14 +41,15 @@ class Network(nn.Module):
         self.head = head_of(action, self.assets, limits, layout)
         self.state_shapes: dict[str, tuple[int, ...]] = {}
         self._build(model, layout, critic=critic)
-        shape = 1 if model.name == "attention" else self.assets
+        shape = 1 if model.name in PER_SYMBOL else self.assets
         spread = None if self.head.discrete else nn.Parameter(torch.full((shape,), float(model.initial_log_std)))
         self.register_parameter("log_std", spread)
 
     def _build(self, model: ModelSpec, layout: ObservationLayout, *, critic: bool) -> None:
         self.cell: nn.GRUCell | nn.LSTMCell | None = None
-        if model.name == "attention":
-            self.actor: nn.Module = SymbolActor(
+        if model.name in PER_SYMBOL:
+            actor = SymbolActor if model.name == "attention" else SharedActor
+            self.actor: nn.Module = actor(
                 model, layout, per_symbol=self.head.per_symbol, common=self.head.common, gain=self.head.gain
             )
             self.critic: nn.Module | None = SymbolCritic(model, layout) if critic else None

@@ -78,7 +78,7 @@ def _play(bench: Workbench, algo: OfflineSpec, segment: tuple[int, int], rng: np
         )
         over = ended[0, t] | ended[1, t]
         following[t][~over] = observations[t + 1][~over]
-    return _recorded(observations[:-1], actions, rewards, following, ended, gamma=bench.spec.algo.gamma)
+    return _recorded(observations[:-1], actions, rewards, following, ended, gamma=algo.gamma)
 
 
 def _schedule(bench: Workbench, algo: OfflineSpec, env: EnvSpec, first: int, *, seed: int) -> Schedule:

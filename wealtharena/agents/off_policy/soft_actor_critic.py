@@ -15,6 +15,7 @@ from torch.nn import functional
 from wealtharena.agents.engine import Workbench
 from wealtharena.agents.networks import Network
 from wealtharena.agents.networks.layers import FlatCritic, SymbolCritic
+from wealtharena.agents.networks.network import PER_SYMBOL
 from wealtharena.agents.off_policy.replay import Transitions
 from wealtharena.agents.optimizer import Adam, clip, polyak
 
@@ -50,7 +51,7 @@ class Critics(nn.Module):
         inputs = layout.size + len(layout.symbols)
         self.members = nn.ModuleList(
             SymbolCritic(model, layout, with_action=True, outputs=quantiles)
-            if model.name == "attention"
+            if model.name in PER_SYMBOL
             else FlatCritic(model, inputs, outputs=quantiles)
             for _ in range(count)
         )

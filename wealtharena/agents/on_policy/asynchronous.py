@@ -15,10 +15,11 @@ from wealtharena.agents import cluster
 from wealtharena.agents.engine import EnvFactory, Workbench, require_tested_ray_version
 from wealtharena.agents.networks import Network
 from wealtharena.agents.off_policy.engine import require_memoryless
-from wealtharena.agents.on_policy.rllib import PROBE_SECONDS, PolicyModule, distribution_inputs, require_gpu
+from wealtharena.agents.on_policy.rllib import PROBE_SECONDS, PolicyModule, distribution_inputs
 from wealtharena.agents.on_policy.watching import AnsweredAPPO, AnsweredIMPALA, Watched, WatchedAPPO, WatchedIMPALA
 from wealtharena.agents.optimizer import check_finite
 from wealtharena.agents.patience import ask_learners
+from wealtharena.agents.process import require_gpu
 from wealtharena.agents.specs import AsyncSpec
 
 ENV_NAME = "wealtharena-portfolio"

@@ -26,6 +26,7 @@ from wealtharena.agents.engine import Workbench
 from wealtharena.agents.networks import Network
 from wealtharena.agents.on_policy.learner import BatchedPPOLearner, PPOSettings
 from wealtharena.agents.patience import ask_learners, told
+from wealtharena.agents.process import require_gpu
 from wealtharena.agents.runner import BatchedEnvRunner, RunnerSetup, runner_setup
 from wealtharena.config.specs.agent import ComputeSpec
 from wealtharena.errors import TrainingError
@@ -121,15 +122,6 @@ class BatchedPPO(PPO):
 def parameters(learner: BatchedPPOLearner) -> dict[str, Any]:
     """Return a learner's parameters as numpy arrays."""
     return {name: value.detach().cpu().numpy() for name, value in learner.network.state_dict().items()}
-
-
-def require_gpu(compute: ComputeSpec) -> None:
-    """Raise TrainingError where `compute=gpu` is asked for and torch sees no GPU."""
-    if compute.name == "gpu" and not torch.cuda.is_available():
-        raise TrainingError(
-            "compute=gpu: torch sees no GPU here",
-            hint="choose compute=local or compute=workers, or install a CUDA build of torch and its driver",
-        )
 
 
 def check_learners(compute: ComputeSpec) -> None:

@@ -14,13 +14,12 @@ class AlgoSpec(Spec):
 
     name: str
     learning_rate: float = Field(gt=0, le=1)
-    gamma: float = Field(ge=0, lt=1, description="discount a bar")
 
 
 class ModelSpec(Spec):
     """The policy and value networks."""
 
-    name: Literal["mlp", "gru", "lstm", "attention"]
+    name: Literal["mlp", "gru", "lstm", "attention", "shared"]
     hidden: tuple[int, ...] = Field(min_length=1)
     activation: Literal["tanh", "relu", "silu"]
     initial_log_std: float = Field(ge=-10, le=2, description="of the Gaussian action; small, since weights are traded")

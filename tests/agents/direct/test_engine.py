@@ -1,0 +1,148 @@
+import numpy as np
+import pytest
+import torch
+
+from tests.agents import worlds
+from wealtharena.agents.direct.engine import DirectEngine
+from wealtharena.agents.direct.objective import objective
+from wealtharena.agents.direct.windows import Windows, seen
+from wealtharena.agents.networks import Network, build_network
+from wealtharena.agents.networks.members import Members
+from wealtharena.agents.policy import EnsemblePolicy, NetworkPolicy
+from wealtharena.config import plugins
+from wealtharena.envs.simulate import simulate
+from wealtharena.errors import ConfigError
+from wealtharena.registry.export import ExportShape, ServedPolicy, export_onnx
+
+SMALL = ("algo=direct", "algo.members=3", "algo.windows=4", "algo.window_bars=12", "algo.updates=2", "algo.dropout=0")
+
+
+def engine(*overrides: str, panel=None) -> DirectEngine:
+    return plugins.load("agents.algorithms", "direct").build(worlds.bench(worlds.spec(*SMALL, *overrides), panel))
+
+
+def policy_of(built: DirectEngine) -> EnsemblePolicy:
+    bench = built.bench
+    parts = (bench.spec.model, bench.market.layout, bench.action, bench.env.limits, bench.scaler)
+    return EnsemblePolicy([NetworkPolicy(network, *parts) for network in built.members()])
+
+
+def test_it_learns_a_feature_that_knows_the_next_return() -> None:
+    built = engine("algo.learning_rate=0.03", panel=worlds.features(bars=600, signal=0.3))
+    for _ in range(25):
+        built.iterate()
+    policy = policy_of(built)
+    played = simulate(built.bench.market, policy.act, spec=built.bench.env)
+    assert played.returns.mean() / played.returns.std() > 0.5  # the best there is has about 0.9
+
+
+def test_members_answer_together_as_each_alone_and_their_mean_is_the_policy() -> None:
+    built = engine("env.window=3")
+    built.iterate()
+    rows = np.random.default_rng(0).standard_normal((5, built.bench.market.layout.size)).astype(np.float32)
+    policy = policy_of(built)
+    alone = np.stack([member.act(rows) for member in policy.members])
+    assert np.abs(alone[0] - alone[1]).max() > 1e-4
+    np.testing.assert_allclose(policy.act(rows), alone.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(policy.spreads[-1], alone.std(axis=0).sum(axis=-1), atol=1e-5)
+
+
+def test_what_a_network_sees_in_training_is_what_the_environment_shows() -> None:
+    built = engine("env.window=3")
+    market, network = built.bench.market, built.network()
+    shown: list[np.ndarray] = []
+
+    def remember(observation: np.ndarray) -> np.ndarray:
+        shown.append(observation.copy())
+        return np.zeros((1, 3))
+
+    simulate(market, remember, spec=built.bench.env, start=2)
+    observed = np.concatenate(shown)[:, market.layout.features]
+    np.testing.assert_array_equal(observed, seen(market)[2:-1].flatten(1).numpy())
+    with torch.no_grad():
+        together = Members([network], built.bench.spec.model.activation)(seen(market)[2:-1].flatten(0, 1)[None])
+        apart = network.actor(torch.from_numpy(np.concatenate(shown)))
+    torch.testing.assert_close(together.reshape(apart.shape), apart)
+
+
+def test_windows_lie_within_segments_and_all_are_drawn() -> None:
+    windows = Windows.of(((0, 10), (20, 26), (40, 60)), steps=6, earliest=2)
+    found = set(windows.firsts.tolist())
+    assert found == {2, 3, *range(40, 54)}  # the bar after the last decision is the segment's last at most
+    assert set(windows.draw((2000,), torch.Generator().manual_seed(0)).tolist()) == found
+    assert Windows.of(((0, 4),), steps=6, earliest=0).steps == 3
+    with pytest.raises(ConfigError, match="two bars"):
+        Windows.of(((0, 4),), steps=6, earliest=3)
+
+
+def test_the_soft_minimum_lies_between_the_worst_window_and_the_mean() -> None:
+    returns = torch.randn(30, 2, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 0.1
+    ratios = returns.mean(dim=0) / returns.std(dim=0, correction=0)
+    found = {t: objective("soft_minimum", returns, temperature=t, risk_aversion=0.0) for t in (1e-3, 0.1, 1e3)}
+    torch.testing.assert_close(found[1e-3], ratios.min(dim=1).values, atol=5e-3, rtol=0)
+    torch.testing.assert_close(found[1e3], ratios.mean(dim=1), atol=1e-3, rtol=0)
+    assert bool((found[0.1] > ratios.min(dim=1).values).all() & (found[0.1] < ratios.mean(dim=1)).all())
+    pooled = returns.transpose(0, 1).flatten(1)
+    variance = pooled.mean(dim=1) - 2.0 * pooled.var(dim=1, correction=0)
+    torch.testing.assert_close(objective("mean_variance", returns, temperature=1.0, risk_aversion=4.0), variance)
+    assert objective("sharpe", torch.zeros(30, 2, 5), temperature=1.0, risk_aversion=0.0).tolist() == [0.0, 0.0]
+
+
+def test_a_turnover_penalty_makes_the_policy_trade_less() -> None:
+    panel = worlds.features(bars=600, signal=0.1)
+    turnover = {}
+    for penalty in (0.0, 0.01):
+        built = engine("algo.learning_rate=0.03", f"algo.turnover_penalty={penalty}", panel=panel)
+        for _ in range(15):
+            built.iterate()
+        played = simulate(built.bench.market, policy_of(built).act, spec=built.bench.env)
+        turnover[penalty] = float((played.traded_value / played.equity[:-1]).mean())
+    assert turnover[0.01] < 0.5 * turnover[0.0]
+
+
+def test_permuted_symbols_get_permuted_weights() -> None:
+    built = engine()
+    built.iterate()
+    member = policy_of(built).members[0]
+    order = ("S2", "S0", "S1")
+    other = member.for_symbols(order)
+    features = np.random.default_rng(1).standard_normal((4, 3, 2)).astype(np.float32)
+    account = np.zeros((4, 6), np.float32)
+    rows = [np.concatenate([features[:, places].reshape(4, -1), account], axis=1) for places in ([0, 1, 2], [2, 0, 1])]
+    np.testing.assert_allclose(other.act(rows[1]), member.act(rows[0])[:, [2, 0, 1]], atol=1e-6)
+
+
+def test_an_exported_ensemble_answers_as_it_does_in_torch() -> None:
+    import onnxruntime
+
+    built = engine()
+    built.iterate()
+    policy = policy_of(built)
+    shape = ExportShape(assets=3, window=1, features=2, states={}, spread=True)
+    served = ServedPolicy(policy.core, shape, mean=np.zeros(2), std=np.ones(2), clip=5.0)
+    session = onnxruntime.InferenceSession(export_onnx(served, shape))
+    rng = np.random.default_rng(2)
+    features, account = rng.standard_normal((7, 3, 1, 2)).astype(np.float32), np.zeros((7, 6), np.float32)
+    weights, spread = session.run(["weights", "spread"], {"features": features, "portfolio": account})
+    expected = policy.act(np.concatenate([features.reshape(7, -1), account], axis=1))
+    np.testing.assert_allclose(weights, expected, atol=1e-5)
+    np.testing.assert_allclose(spread, policy.spreads[-1], atol=1e-5)
+
+
+@pytest.mark.parametrize("model", ["mlp", "gru", "attention"])
+def test_a_model_that_sees_the_account_is_refused(model: str) -> None:
+    with pytest.raises(ConfigError, match="model=shared"):
+        engine(f"model={model}")
+
+
+def test_where_there_is_nothing_to_roll_out_runners_are_refused() -> None:
+    with pytest.raises(ConfigError, match="compute=local or compute=gpu"):
+        engine("compute=workers")
+
+
+def test_other_algorithms_take_the_shared_model_too() -> None:
+    for action in ("weights", "allocation"):
+        bench = worlds.bench(worlds.spec("algo=ppo", "model=shared", f"env.action={action}"))
+        network: Network = build_network(bench.spec.model, bench.market.layout, bench.env.limits, action=action, seed=0)
+        weights, _ = network.decide(torch.zeros(4, bench.market.layout.size))
+        assert weights.shape == (4, 3)

@@ -1,0 +1,59 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.agents import worlds
+from wealtharena.agents.policy import EnsemblePolicy, load_policy
+from wealtharena.evaluation.splits import Segment
+from wealtharena.training import TrainingJob, train
+from wealtharena.training.job import Silent
+from wealtharena.training.shrinkage import kept_share, shrunk
+
+DIRECT = (
+    "algo=direct", "algo.members=2", "algo.windows=4", "algo.window_bars=16", "algo.updates=2", "algo.learning_rate=0.03",
+    "train.env_steps=2048", "train.evaluations=4",
+)  # fmt: skip
+
+
+def test_the_kept_share_follows_the_evidence() -> None:
+    noise = np.array([1.0, -1.0, 1.0, -1.0])
+    spread = np.sqrt(4 / 3 / 4)  # standard error of their mean
+    assert kept_share(noise + 2.0, np.zeros(4)) == pytest.approx(1 - (spread / 2.0) ** 2)
+    assert kept_share(noise + 2.0 + 7.0, np.full(4, 7.0)) == pytest.approx(1 - (spread / 2.0) ** 2)
+    assert kept_share(noise + 0.5 * spread, np.zeros(4)) == 0.0
+    assert kept_share(noise - 2.0, np.zeros(4)) == 0.0  # evidence against is no evidence for
+    assert kept_share(np.zeros(4), np.zeros(4)) == 0.0
+
+
+def trained(folder: Path, *overrides: str, signal: float) -> tuple[EnsemblePolicy, dict[str, float]]:
+    features = worlds.features(bars=500, signal=signal)
+    job = TrainingJob(worlds.spec(*DIRECT, *overrides), features, (Segment(0, 350),), Segment(352, 500), folder)
+    result = train(job, listener=Silent())
+    assert result.best is not None
+    saved = json.loads((folder / result.best.path / "metrics.json").read_text())["validation"]
+    policy = load_policy(folder / result.best.path)
+    assert isinstance(policy, EnsemblePolicy)
+    return policy, saved
+
+
+def test_a_candidate_is_saved_shrunk_and_says_how_far(tmp_path: Path) -> None:
+    policy, saved = trained(tmp_path, signal=0.3)
+    assert len(policy.members) == 2
+    assert 0.9 < saved["kept_share"] < 1.0
+    rows = np.random.default_rng(0).standard_normal((6, policy.layout.size)).astype(np.float32)
+    assert np.abs(policy.act(rows)).max() > 0.01
+    assert not shrunk(policy, 0.0).act(rows).any()
+
+
+def test_what_lost_against_its_anchor_is_the_anchor(tmp_path: Path) -> None:
+    policy, saved = trained(tmp_path, "asset.costs.commission_bps=300", "algo.turnover_penalty=0", signal=0.0)
+    assert saved["kept_share"] == 0.0
+    rows = np.random.default_rng(0).standard_normal((6, policy.layout.size)).astype(np.float32)
+    assert not policy.act(rows).any()
+
+
+def test_shrinking_can_be_left_out(tmp_path: Path) -> None:
+    _, saved = trained(tmp_path, "algo.shrink=false", signal=0.3)
+    assert "kept_share" not in saved
