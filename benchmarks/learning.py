@@ -1,11 +1,11 @@
-"""Does learning find what is there, and nothing where there is nothing? PPO and SAC against an oracle.
+"""Does learning find what is there, and nothing where there is nothing? direct, PPO and SAC against an oracle.
 
 The simulator plants a momentum signal that explains a known share R2 of the next bar's return. An oracle that is told
-the expectation trades it without costs; an agent is trained on the first part of the same market and judged on the last,
-which neither training nor selection has seen. With the signal and the drift off, nothing can be learned, and the pooled
+the expectation trades it; an agent is trained on the first part of the same market and judged on the last, which neither
+training nor selection has seen. With the signal and the drift off, nothing can be learned, and the pooled
 result out of sample must not differ from zero.
 
-    python benchmarks/learning.py --algos ppo sac --seeds 5 --r2 0.02 --null
+    python benchmarks/learning.py --algos direct ppo sac --seeds 5 --r2 0.02 --null
 
 Prints a table and saves it to results/learning.json.
 """
@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.signal import lfilter
 
 from wealtharena import data, features
 from wealtharena.agents.policy import load_policy
@@ -48,6 +49,7 @@ FREE = tuple(
         "carry_bps_per_year",
     )
 )
+RATES = (1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02)
 WORLD = (
     "asset=crypto",
     "data=simulated",
@@ -125,13 +127,24 @@ def sharpe(trajectory: Trajectory) -> float:
 
 
 def oracle(place: World, market: Market, start: int, stop: int) -> float:
-    """Return the better Sharpe of two oracles: equal bets on the sign, and bets in proportion to the expectation."""
+    """Return the best Sharpe of several oracles: equal bets on the sign, and bets in proportion to the expectation.
+
+    Where trading costs, each also goes only a part of the way to its bets at every bar (Garleanu and Pedersen 2013).
+    """
     gross = np.abs(place.expected).sum(axis=1, keepdims=True)
     targets = (
         np.sign(place.expected) / place.expected.shape[1],
         np.divide(place.expected, gross, out=np.zeros_like(place.expected), where=gross > 0),
     )
-    return max(sharpe(simulate(market, target, spec=place.spec.env, start=start, stop=stop)) for target in targets)
+    costs = place.spec.env.costs
+    paid = costs.commission_bps + costs.half_spread_bps + costs.impact_coefficient > 0
+    followed = [partly(target, rate) for target in targets for rate in (RATES if paid else (1.0,))]
+    return max(sharpe(simulate(market, target, spec=place.spec.env, start=start, stop=stop)) for target in followed)
+
+
+def partly(targets: np.ndarray, rate: float) -> np.ndarray:
+    """Return weights [T, A] that at every bar go the share `rate` of the way to the targets."""
+    return np.asarray(lfilter([rate], [1.0, rate - 1.0], targets, axis=0))
 
 
 def learn(algo: str, seed: int, *, r2: float, bars: int, extra: tuple[str, ...] = ()) -> dict[str, object]:
@@ -203,7 +216,8 @@ def summarise(rows: list[dict[str, object]], *, null: bool) -> list[dict[str, ob
         mine = [row for row in rows if row["algo"] == algo]
         if null:
             pooled = np.concatenate([np.asarray(row["returns"]) for row in mine])
-            t = float(pooled.mean() / pooled.std(ddof=1) * math.sqrt(len(pooled)))
+            spread = float(pooled.std(ddof=1))
+            t = float(pooled.mean()) / spread * math.sqrt(len(pooled)) if spread else 0.0  # anchors only earn nothing
             lines.append({"algo": algo, "bars": len(pooled), "t": round(t, 3), "differs_at_1_percent": abs(t) > 2.576})
             continue
         shares = [float(row["agent_sharpe"]) / float(row["oracle_sharpe"]) for row in mine]  # type: ignore[arg-type]  # rows mix names and figures

@@ -1,4 +1,8 @@
 import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +12,7 @@ from tests.agents import worlds
 from wealtharena.agents.policy import EnsemblePolicy, load_policy
 from wealtharena.evaluation.splits import Segment
 from wealtharena.training import TrainingJob, train
+from wealtharena.training.checkpoints import load_state
 from wealtharena.training.job import Silent
 from wealtharena.training.shrinkage import kept_share, shrunk
 
@@ -27,10 +32,13 @@ def test_the_kept_share_follows_the_evidence() -> None:
     assert kept_share(np.zeros(4), np.zeros(4)) == 0.0
 
 
-def trained(folder: Path, *overrides: str, signal: float) -> tuple[EnsemblePolicy, dict[str, float]]:
-    features = worlds.features(bars=500, signal=signal)
-    job = TrainingJob(worlds.spec(*DIRECT, *overrides), features, (Segment(0, 350),), Segment(352, 500), folder)
-    result = train(job, listener=Silent())
+def job(folder: Path, *overrides: str, share: float) -> TrainingJob:
+    features = worlds.features(bars=500, signal=share)
+    return TrainingJob(worlds.spec(*DIRECT, *overrides), features, (Segment(0, 350),), Segment(352, 500), folder)
+
+
+def trained(folder: Path, *overrides: str, share: float) -> tuple[EnsemblePolicy, dict[str, float]]:
+    result = train(job(folder, *overrides, signal=share), listener=Silent())
     assert result.best is not None
     saved = json.loads((folder / result.best.path / "metrics.json").read_text())["validation"]
     policy = load_policy(folder / result.best.path)
@@ -39,7 +47,7 @@ def trained(folder: Path, *overrides: str, signal: float) -> tuple[EnsemblePolic
 
 
 def test_a_candidate_is_saved_shrunk_and_says_how_far(tmp_path: Path) -> None:
-    policy, saved = trained(tmp_path, signal=0.3)
+    policy, saved = trained(tmp_path, share=0.3)
     assert len(policy.members) == 2
     assert 0.9 < saved["kept_share"] < 1.0
     rows = np.random.default_rng(0).standard_normal((6, policy.layout.size)).astype(np.float32)
@@ -48,12 +56,50 @@ def test_a_candidate_is_saved_shrunk_and_says_how_far(tmp_path: Path) -> None:
 
 
 def test_what_lost_against_its_anchor_is_the_anchor(tmp_path: Path) -> None:
-    policy, saved = trained(tmp_path, "asset.costs.commission_bps=300", "algo.turnover_penalty=0", signal=0.0)
+    policy, saved = trained(tmp_path, "asset.costs.commission_bps=300", "algo.turnover_penalty=0", share=0.0)
     assert saved["kept_share"] == 0.0
     rows = np.random.default_rng(0).standard_normal((6, policy.layout.size)).astype(np.float32)
     assert not policy.act(rows).any()
 
 
 def test_shrinking_can_be_left_out(tmp_path: Path) -> None:
-    _, saved = trained(tmp_path, "algo.shrink=false", signal=0.3)
+    _, saved = trained(tmp_path, "algo.shrink=false", share=0.3)
     assert "kept_share" not in saved
+
+
+KILLED = """
+import os, signal
+from pathlib import Path
+from tests.training.test_shrinkage import job
+from wealtharena.training import train
+
+class Kills:
+    def on_iteration(self, record):
+        if record["iteration"] == 7:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def on_evaluation(self, record):
+        pass
+
+train(job(Path({folder!r}), "train.checkpoint_seconds=0.001", share=0.3), listener=Kills())
+"""
+
+
+def test_a_run_that_was_killed_goes_on_to_the_uninterrupted_runs_weights(tmp_path: Path) -> None:
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    killed.mkdir()
+    whole.mkdir()
+    code = KILLED.format(folder=str(killed))
+    ended = subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[2])
+    assert ended.returncode == -signal.SIGKILL
+    state = load_state(killed)
+    assert state is not None
+    assert 0 < state["progress"]["iterations"] < 8
+    gone_on = train(replace(job(killed, share=0.3), resume=True), listener=Silent())
+    through = train(job(whole, share=0.3), listener=Silent())
+    assert [(c.path, c.score, c.metrics) for c in gone_on.candidates] == [
+        (c.path, c.score, c.metrics) for c in through.candidates
+    ]
+    assert through.best is not None
+    saved = [(folder / through.best.path / "weights.pt").read_bytes() for folder in (killed, whole)]
+    assert saved[0] == saved[1]

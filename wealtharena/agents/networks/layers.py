@@ -149,13 +149,14 @@ class SharedActor(nn.Module):
         super().__init__()
         self.assets = len(layout.symbols)
         self.features = layout.features
-        self.body = mlp(layout.window * len(layout.feature_names), model.hidden, model.activation, None)
+        self.per_symbol = layout.window * len(layout.feature_names)
+        self.body = mlp(self.per_symbol, model.hidden, model.activation, None)
         self.head = linear(model.hidden[-1], per_symbol, gain=gain)
         self.cash = linear(model.hidden[-1], common, gain=gain) if common else None
 
     def forward(self, observation: Tensor) -> Tensor:
         features = observation[:, self.features]
-        tokens = self.body(features.reshape(len(observation), self.assets, -1))
+        tokens = self.body(features.reshape(-1, self.assets, self.per_symbol))  # a batch of any size, in the graph too
         own = self.head(tokens).transpose(1, 2).flatten(1)
         return own if self.cash is None else torch.cat([self.cash(tokens.mean(dim=1)), own], dim=-1)
 
