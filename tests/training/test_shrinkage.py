@@ -38,7 +38,7 @@ def job(folder: Path, *overrides: str, share: float) -> TrainingJob:
 
 
 def trained(folder: Path, *overrides: str, share: float) -> tuple[EnsemblePolicy, dict[str, float]]:
-    result = train(job(folder, *overrides, signal=share), listener=Silent())
+    result = train(job(folder, *overrides, share=share), listener=Silent())
     assert result.best is not None
     saved = json.loads((folder / result.best.path / "metrics.json").read_text())["validation"]
     policy = load_policy(folder / result.best.path)
