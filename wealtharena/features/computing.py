@@ -14,7 +14,7 @@ from wealtharena.config.specs.features import FeaturesSpec
 from wealtharena.data import cache
 from wealtharena.data.panel import FloatArray, Panel
 from wealtharena.errors import ConfigError, DataError
-from wealtharena.features import context, indicators
+from wealtharena.features import context, cross_section, indicators
 from wealtharena.features.panel import FeaturePanel, Float32Array
 from wealtharena.features.registry import Feature, SymbolBars
 
@@ -62,13 +62,15 @@ def _feature_panel(panel: Panel, values: Float32Array, names: tuple[str, ...], f
 
 def _values(panel: Panel, names: tuple[str, ...]) -> tuple[Float32Array, int]:
     """Return the features [T - first, A, F] and the first warm row."""
-    own = [indicators.find(name) for name in names if not context.is_context(name)]
+    own = [indicators.find(name) for name in names if not (context.is_context(name) or cross_section.is_rank(name))]
     values = np.full((panel.bars, len(panel.symbols), len(names)), np.nan, dtype=np.float32)
     for column in range(len(panel.symbols)):
         _fill_symbol(values[:, column], panel, column, own, [names.index(item.name) for item in own])
     for position, name in enumerate(names):
         if context.is_context(name):
             values[:, :, position] = context.compute(name, panel)[:, None]
+        elif cross_section.is_rank(name):
+            values[:, :, position] = cross_section.ranks(_of_symbols(panel, cross_section.ranked(name)))
     warm = warm_rows(panel, warmup_bars(names))
     values[~warm] = np.nan
     values[~np.isfinite(values)] = np.nan
@@ -97,18 +99,32 @@ def names_available(panel: Panel, spec: FeaturesSpec) -> tuple[str, ...]:
 
 def min_history_bars(names: Sequence[str]) -> int:
     """Return how many bars give the same last feature row, to 1e-6, as a history of any length."""
-    return max(
-        (context.memory(name) if context.is_context(name) else indicators.find(name).memory for name in names),
-        default=1,
-    )
+    return max((_memory(name) for name in names), default=1)
 
 
 def warmup_bars(names: Sequence[str]) -> int:
     """Return how many of a symbol's bars pass before the slowest of the features has a value."""
-    return max(
-        (context.lookback(name) if context.is_context(name) else indicators.find(name).lookback for name in names),
-        default=0,
-    )
+    return max((_lookback(name) for name in names), default=0)
+
+
+def _memory(name: str) -> int:
+    if cross_section.is_rank(name):
+        return _memory(cross_section.ranked(name))
+    return context.memory(name) if context.is_context(name) else indicators.find(name).memory
+
+
+def _lookback(name: str) -> int:
+    if cross_section.is_rank(name):
+        return _lookback(cross_section.ranked(name))
+    return context.lookback(name) if context.is_context(name) else indicators.find(name).lookback
+
+
+def _of_symbols(panel: Panel, name: str) -> FloatArray:
+    """Return one feature of every symbol on its own bars, [T, A]."""
+    made = np.full((panel.bars, len(panel.symbols), 1), np.nan, dtype=np.float32)
+    for column in range(len(panel.symbols)):
+        _fill_symbol(made[:, column], panel, column, [indicators.find(name)], [0])
+    return made[:, :, 0].astype(np.float64)
 
 
 def warm_rows(panel: Panel, lookback: int) -> npt.NDArray[np.bool_]:
@@ -120,6 +136,8 @@ def warm_rows(panel: Panel, lookback: int) -> npt.NDArray[np.bool_]:
 def _is_available(name: str, panel: Panel) -> bool:
     if context.is_context(name):
         return context.is_available(name, panel)
+    if cross_section.is_rank(name):
+        return len(panel.symbols) > 1 and _is_available(cross_section.ranked(name), panel)
     return all(getattr(panel, item) is not None for item in indicators.find(name).inputs)
 
 

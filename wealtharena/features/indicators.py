@@ -74,6 +74,42 @@ def volatility_ratio(bars: SymbolBars) -> FloatArray:
     return _log_volatility(bars.close, 10) - _log_volatility(bars.close, 60)
 
 
+@feature("close", lookback=63)
+def scaled_return_1(bars: SymbolBars) -> FloatArray:
+    """Logarithmic return over one bar, by what one bar usually moves: see `_scaled_return`."""
+    return _scaled_return(bars.close, 1)
+
+
+@feature("close", lookback=63)
+def scaled_return_5(bars: SymbolBars) -> FloatArray:
+    """Logarithmic return over five bars, by what five bars usually move: see `_scaled_return`."""
+    return _scaled_return(bars.close, 5)
+
+
+@feature("close", lookback=63)
+def scaled_return_21(bars: SymbolBars) -> FloatArray:
+    """Logarithmic return over twenty-one bars, by what twenty-one bars usually move: see `_scaled_return`."""
+    return _scaled_return(bars.close, 21)
+
+
+@feature("close", lookback=63)
+def scaled_return_63(bars: SymbolBars) -> FloatArray:
+    """Logarithmic return over sixty-three bars, by what sixty-three bars usually move: see `_scaled_return`."""
+    return _scaled_return(bars.close, 63)
+
+
+@feature("close", lookback=252)
+def scaled_return_252(bars: SymbolBars) -> FloatArray:
+    """Logarithmic return over 252 bars, by what 252 bars usually move: see `_scaled_return`."""
+    return _scaled_return(bars.close, 252)
+
+
+@feature("close", lookback=62)
+def close_z_63(bars: SymbolBars) -> FloatArray:
+    """Logarithm of the close by the mean and deviation of its last sixty-three; 0 where nothing varies."""
+    return _z_score(np.log(bars.close / bars.close[:1]), 63)
+
+
 @feature("close", lookback=14, memory=wilder_memory(14) + 14)
 def rsi_14(bars: SymbolBars) -> FloatArray:
     """Relative strength index (Wilder 1978), as (RSI - 50) / 50; 0 where the price never moved.
@@ -196,6 +232,13 @@ def volume_z_20(bars: SymbolBars) -> FloatArray:
 
 def _log_return(close: FloatArray, bars: int) -> FloatArray:
     return _after_gap(np.log(close[bars:] / close[:-bars]), bars) if len(close) > bars else np.full(len(close), np.nan)
+
+
+def _scaled_return(close: FloatArray, bars: int) -> FloatArray:
+    """Return the return over `bars` over sigma sqrt(bars), sigma the root mean square of the last 63; 0 where none moved."""
+    squares = _log_return(close, 1)[1:] ** 2
+    sigma = _after_gap(np.sqrt(_mean(squares, 63)), 1)
+    return _ratio(_log_return(close, bars), sigma * np.sqrt(bars), neutral=0.0) + 0.0 * sigma
 
 
 def _log_volatility(close: FloatArray, bars: int) -> FloatArray:
