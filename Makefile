@@ -10,6 +10,8 @@ TESTS ?= tests
 SWEEP ?= ppo
 ASSETS := stocks,forex,crypto,etf,commodities
 SEEDS ?= 0,1,2
+# benchmarks that are given a folder of recorded bars, and what the others share
+GIVEN := benchmarks/real_markets.py benchmarks/calibrate_simulator.py benchmarks/worlds.py
 
 .PHONY: help
 help: ## show this list
@@ -85,7 +87,11 @@ sweep: $(VENV)/.stamp-run ## search for settings: SWEEP=ppo ARGS="asset=crypto"
 	$(RUN) sweep=$(SWEEP) $(or $(ARGS),asset=crypto)
 
 dashboard: $(VENV)/.stamp-dev ## optuna-dashboard on a study: STUDY=outputs/<date>/<run>/study.journal
-	$(BIN)/optuna-dashboard $(or $(STUDY),$$(ls -t outputs/*/*/study.journal results/studies/*.journal 2>/dev/null | head -n 1))
+	@study="$(or $(STUDY),$$(ls -t outputs/*/*/study.journal results/studies/*.journal 2>/dev/null | head -n 1))"; \
+	if [ ! -s "$$study" ]; then \
+		echo "error: $${study:+$$study is no study; }there must be one: make sweep, or STUDY=outputs/<date>/<run>/study.journal" >&2; exit 2; \
+	fi; \
+	$(BIN)/optuna-dashboard "$$study"
 
 results: $(VENV)/.stamp-run ## the five agents over five seeds on recorded bars, as docs/results.md: MARKET=<folder>
 	$(BIN)/python benchmarks/real_markets.py $(or $(MARKET),../shared/market)
@@ -106,8 +112,8 @@ format: $(VENV)/.stamp-dev ## format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.stamp-bench ## run every script of benchmarks/
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+bench: $(VENV)/.stamp-bench ## run every script of benchmarks/ that needs nothing from outside
+	@for script in $(filter-out $(GIVEN),$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
 wheel: $(VENV)/.stamp-dev ## build dist/wealtharena-*.whl
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist .

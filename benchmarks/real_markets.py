@@ -45,6 +45,10 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("outputs/real_markets"))
     parser.add_argument("--docs", type=Path, default=ROOT / "docs" / "results.md")
     asked = parser.parse_args()
+    if missing := [file for file in FILES.values() if file is not None and not (asked.market / file).exists()]:
+        parser.error(
+            f"{asked.market} lacks {', '.join(missing)}; name a folder of recorded bars: make results MARKET=<folder>"
+        )
     out = asked.out.resolve()
     rows, details = [], []
     for asset, file in FILES.items():

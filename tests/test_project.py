@@ -255,3 +255,33 @@ def test_no_wait_for_another_thread_or_process_is_without_a_limit() -> None:
 def test_a_wait_without_a_limit_is_found(tmp_path: Path, call: str) -> None:
     (tmp_path / "code.py").write_text(f"def f():\n    return {call}\n")
     assert [text for _, text in waits.endless(tmp_path / "code.py")] == [call]
+
+
+def make(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run make as if the environment were there."""
+    stamps = [word for name in ("run", "dev", "bench") for word in ("-o", f".venv/.stamp-{name}")]
+    return subprocess.run(
+        ["make", "--no-print-directory", *stamps, *arguments],
+        cwd=ROOT, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+
+
+def test_the_benchmarks_that_make_runs_need_no_argument() -> None:
+    scripts = [word.strip(";") for word in make("-n", "bench").stdout.split() if word.startswith("benchmarks/")]
+    needy = re.compile(r'add_argument\("[a-z]\w*"(?!.*nargs="[*?]")')
+    assert "benchmarks/env_step.py" in scripts
+    assert [script for script in scripts if needy.search((ROOT / script).read_text())] == []
+
+
+def test_a_dashboard_of_no_study_is_refused_with_a_way_out() -> None:
+    refused = make("dashboard", "STUDY=outputs/no/such/study.journal")
+    assert refused.returncode == 2
+    assert "outputs/no/such/study.journal is no study" in refused.stderr
+    assert "make sweep, or STUDY=" in refused.stderr
+
+
+def test_results_of_no_market_are_refused_with_a_way_out() -> None:
+    refused = make(f"BIN={Path(sys.executable).parent}", "results", "MARKET=no/such/folder")
+    assert refused.returncode == 2
+    assert "no/such/folder lacks stocks_asx_daily.parquet" in refused.stderr
+    assert "make results MARKET=<folder>" in refused.stderr

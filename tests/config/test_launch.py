@@ -2,20 +2,24 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import filelock
 import pytest
 
 PARALLEL = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 PROBE = """
 import json, os, sys, time
 from hydra.core.hydra_config import HydraConfig
+from pathlib import Path
 from wealtharena.config import parse
-from wealtharena.config.launch import launch
-from wealtharena.errors import DataError
+from wealtharena.config.composition import grid_name
+from wealtharena.config.launch import forget_run, launch
+from wealtharena.errors import ConfigError, DataError
 
 @launch
 def main(cfg):
@@ -27,6 +31,13 @@ def main(cfg):
         raise RuntimeError("a bug")
     if spec.seed == 97:
         raise KeyboardInterrupt
+    if spec.seed == 94:
+        folder = Path(HydraConfig.get().runtime.output_dir)
+        for name in ("run.json", ".lock", *spec.backtest.checkpoints):
+            (folder / name).write_text("{}")
+        raise ConfigError("refused", hint="ask for less")
+    if spec.seed == 93:
+        return forget_run() or 0
     if spec.seed == 96:
         os.kill(os.getpid(), 9)
     if spec.seed == 95:
@@ -34,7 +45,7 @@ def main(cfg):
         time.sleep(600)
     print(json.dumps({"seed": spec.seed, "asset": spec.asset.name, "steps": spec.train.env_steps, "cwd": os.getcwd(),
         "folder": HydraConfig.get().runtime.output_dir,
-        "full": os.environ.get("HYDRA_FULL_ERROR"), **early}))
+        "full": os.environ.get("HYDRA_FULL_ERROR"), "grid": grid_name(), "path": spec.data.path, **early}))
     return 0
 
 sys.exit(main())
@@ -131,6 +142,39 @@ def test_a_grid_goes_on_after_a_failure_and_returns_the_worst_code(probe, tmp_pa
     assert [job["seed"] for job in jobs] == [1]
     assert Path(jobs[0]["folder"]).relative_to(tmp_path).parts[0] == "multirun"
     assert Path(jobs[0]["folder"]).name == "1"
+    assert jobs[0]["grid"] == Path(jobs[0]["folder"]).parent.name
+
+
+def test_the_version_is_said(probe) -> None:
+    done = probe("--version")
+    assert done.returncode == 0
+    assert re.fullmatch(r"wealtharena \d+\.\d+\.\d+\n", done.stdout)
+
+
+def test_a_path_may_be_typed_as_it_is_and_a_resume_finds_it_again(probe, tmp_path: Path) -> None:
+    path = "~/my bars (1)/a=b, it's #1.csv"
+    first = json.loads(probe(f"data.path={path}").stdout)
+    assert first["path"] == str(Path(path).expanduser())
+    assert first["grid"] is None
+    again = json.loads(probe(f"resume={first['folder']}").stdout)
+    assert again["path"] == first["path"]
+
+
+@pytest.mark.parametrize("seed", [94, 93])
+def test_a_job_that_was_refused_or_only_asked_leaves_no_folder(probe, tmp_path: Path, seed: int) -> None:
+    assert probe(f"seed={seed}").returncode == (2 if seed == 94 else 0)
+    assert not list(tmp_path.glob("outputs/**/*"))
+
+
+def test_a_refusal_never_removes_work(probe, tmp_path: Path) -> None:
+    probe("seed=94", "backtest.checkpoints=[state.pt]")
+    (folder,) = tmp_path.glob("outputs/*/*")
+    assert (folder / "state.pt").exists()
+    used = tmp_path / "used"
+    used.mkdir()
+    with filelock.FileLock(used / ".lock"):
+        probe("seed=93", f"hydra.run.dir={used}")
+    assert used.exists(), "another process is at work in it"
 
 
 def test_a_grid_of_searches_is_refused_with_the_right_form(probe) -> None:

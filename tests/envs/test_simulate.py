@@ -88,3 +88,12 @@ def test_an_order_carries_the_price_as_the_market_quotes_it_beside_its_worth_in_
     assert path.trades.bar.size > 50
     np.testing.assert_allclose(path.trades.quote, quoted, rtol=1e-12)
     assert not np.allclose(path.trades.quote, path.trades.price, rtol=0.1)
+
+
+def test_a_path_says_what_it_is_in_one_line() -> None:
+    path = simulate(MARKET, TARGETS, spec=SPEC, start=5, stop=40, name="mine")
+    said = repr(path)
+    assert said.startswith(f"Trajectory(mine: {len(path.timestamps) - 1} bars of {len(path.symbols)} symbols, ")
+    assert said.endswith(f"{len(path.trades.bar)} trades)")
+    assert len(said) < 150
+    assert repr(path.trades) == f"Trades({len(path.trades.bar)})"

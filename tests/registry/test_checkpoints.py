@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests.registry.shelf import AGENT, constant_onnx, metadata, policy_folder, recording, rewrite, save, seal
 from wealtharena.errors import CheckpointError
@@ -126,6 +127,7 @@ def test_the_list_is_newest_first_and_carries_model_path(store: ModelCheckpoint)
     rows = store.list_checkpoints("asset=crypto")
     assert [row["version"] for row in rows] == ["a", "c", "b"]
     assert all(Path(row["model_path"]).is_dir() for row in rows)
+    assert torch.load(rows[0]["weights_path"], weights_only=True), "the weights have a path of their own"
     assert rows[0]["verdict"] == "unproven"
     assert store.load_checkpoint(AGENT).metadata.version == "a"
 

@@ -60,3 +60,15 @@ def test_no_text_from_outside_becomes_markup() -> None:
     ]
     html = leaderboard.render({"rows": rows, "weights": {bad: 0.3}, "generated_at": bad})
     assert "<script" not in html
+
+
+def test_a_row_leads_to_the_reports_of_its_runs_that_are_there(tmp_path: Path) -> None:
+    reports = {name: tmp_path / "my runs" / name / "report.html" for name in ("a", "b", "c")}
+    for name in ("a", "c"):
+        reports[name].parent.mkdir(parents=True)
+        reports[name].write_text("")
+    rows = [row("etf", 1, seeds=[4, 5]), row("forex", None, status="failed", metrics={}, seeds=[0], run_ids=["c"])]
+    (tmp_path / "board").mkdir()
+    page = leaderboard.write(tmp_path / "board" / "leaderboard.html", {"rows": rows}, reports=reports)
+    found = re.findall(r'<a href="([^"#]+)">([^<]+)</a>', page.read_text())
+    assert found == [("../my%20runs/a/report.html", "seed 4"), ("../my%20runs/c/report.html", "seed 0")]

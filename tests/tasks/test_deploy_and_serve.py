@@ -122,7 +122,9 @@ def test_an_unknown_agent_is_an_error_with_a_suggestion(run: Run, store: ModelCh
         run("deploy", "deploy.agents=[cryptocurency]")
 
 
-def test_the_list_changes_nothing(run: Run, store: ModelCheckpoint) -> None:
+def test_the_list_changes_nothing(run: Run, store: ModelCheckpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(deploy, "forget_run", lambda: asked.append("no folder stays"))
     long = save(store, "20260102-030405-abcdef-judged").name
     before = history.read_history(store.root)
     code, said = run("deploy", "deploy.action=list")
@@ -130,6 +132,7 @@ def test_the_list_changes_nothing(run: Run, store: ModelCheckpoint) -> None:
     assert "made-up" in said
     assert f"{AGENT}  {long} " in said, "a version is there to be typed again"
     assert history.read_history(store.root) == before
+    assert asked == ["no folder stays"]
 
 
 def test_a_key_is_made_by_a_command_shown_once_and_kept_as_a_hash(run: Run, tmp_path: Path) -> None:

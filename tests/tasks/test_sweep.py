@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.tasks.conftest import SMALL, record
 from wealtharena.config import compose
+from wealtharena.tasks import sweep
 
 ROOT = Path(__file__).resolve().parents[2]
 SEARCH = (
@@ -42,18 +43,22 @@ def test_a_killed_search_goes_on_selects_on_validation_and_opens_the_test_window
         check=False,
     )
     assert again.returncode == 0, again.stderr + again.stdout
-    run, sweep = record(folder), json.loads((folder / "sweep.json").read_text())
-    assert run["status"] == sweep["status"] == "completed"
-    assert len(sweep["trials"]) == 4
-    assert sweep["trials"][ended - 1]["number"] == ended - 1
-    assert len(sweep["finalists"]) == 2
-    assert all(len(item["scores"]) == 2 for item in sweep["finalists"])
+    run, searched = record(folder), json.loads((folder / "sweep.json").read_text())
+    assert run["status"] == searched["status"] == "completed"
+    assert len(searched["trials"]) == 4
+    assert searched["trials"][ended - 1]["number"] == ended - 1
+    assert len(searched["finalists"]) == 2
+    assert all(len(item["scores"]) == 2 for item in searched["finalists"])
     assert run["verdict"]["evidence"]["seeds"] == 2
     assert run["verdict"]["status"] != "promotable"
     _one_look(tmp_path)
     best = compose([f"experiment={folder / 'best.yaml'}"])
     typed = compose(
-        [*(item for item in SMALL if item != "tracking=quiet"), *sweep["winner"]["overrides"], "train.env_steps=2048"]
+        [
+            *(item for item in SMALL if item != "tracking=quiet"),
+            *searched["winner"]["overrides"],
+            "train.env_steps=2048",
+        ]
     )
     assert best.algo == typed.algo
     assert best.data == typed.data
@@ -76,3 +81,12 @@ def _wait(log: Path, words: str, job: subprocess.Popen[bytes]) -> None:
         assert job.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.1)
+
+
+def test_a_search_says_which_length_of_training_holds() -> None:
+    both = compose(["sweep=ppo", "train.env_steps=5000"])
+    (said,) = sweep.length_note(both)
+    assert said.startswith("Trials and finalists train for sweep.env_steps=200,000, not for train.env_steps=5,000")
+    assert "train.env_steps=200000" in sweep.trial_overrides(both, ["train.env_steps=5000"])
+    assert sweep.length_note(compose(["sweep=ppo", "sweep.env_steps=null"])) == []
+    assert sweep.length_note(compose(["sweep=ppo", "train.env_steps=200000"])) == []

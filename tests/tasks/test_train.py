@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,15 +12,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from tests.evaluation.worlds import DESIGN_NAMES
 from tests.tasks.conftest import SMALL, record
 from wealtharena.config import compose
+from wealtharena.config.spelling import command_line, override
+from wealtharena.data import load, repeat_overrides
 from wealtharena.errors import ConfigError, DataError, WealthArenaError
 from wealtharena.evaluation import metrics
 from wealtharena.tasks import dispatch
 from wealtharena.tasks.record import RunContext, recorded
+from wealtharena.tasks.train import repeatable
 
 Small = Callable[..., tuple[int, Path]]
 
@@ -190,3 +196,23 @@ def test_the_printed_command_is_the_same_configuration_and_gives_the_same_figure
     assert record(again)["config_hash"] == run["config_hash"]
     assert record(again)["metrics"] == run["metrics"]
     assert record(again)["verdict"]["evidence"]["trials"] == 1
+
+
+@pytest.mark.parametrize("name", ["bars.csv", "my bars (1).csv", "a=b, c.csv"])
+def test_the_recorded_command_can_be_pasted_whatever_the_file_is_called(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = tmp_path / "folder of bars" / name
+    path.parent.mkdir()
+    days = pd.date_range("2023-01-02", periods=50, freq="B")
+    pd.DataFrame({"date": days, "symbol": "SPY", "close": np.linspace(100, 120, 50)}).to_csv(path, index=False)
+    typed = ["asset=etf", "data=files", override("data.path", path)]
+    spec = compose(typed)
+    panel = load(spec.asset, spec.data, seed=0)
+    command = repeatable(command_line(typed), repeat_overrides(panel, spec.data))
+    assert str(tmp_path) not in command
+    words = shlex.split(command)
+    assert sorted(word.partition("=")[0] for word in words[2:]) == ["asset", "data", "data.end", "data.path"]
+    again = compose(words[2:])
+    assert load(again.asset, again.data, seed=0).fingerprint == panel.fingerprint

@@ -93,3 +93,13 @@ def test_the_summary_is_flat_and_holds_what_is_known() -> None:
         "status": "completed",
         "verdict": "unproven",
     }
+
+
+def test_the_jobs_of_a_grid_share_a_group_and_a_named_one_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[wandb_run.Identity] = []
+    monkeypatch.setattr(wandb_run.WandbRun, "__init__", lambda self, spec, identity, **_: seen.append(identity))
+    monkeypatch.setattr("wealtharena.tracking.tracker.grid_name", lambda: "12-00-00-abcdef")
+    for number, more in enumerate(([], ["tracking.wandb.group=mine"])):
+        (tmp_path / str(number)).mkdir()
+        Tracker.start(compose(["tracking.console=quiet", *more]), tmp_path / str(number), RECORD)._journal.close()
+    assert [identity.group for identity in seen] == ["12-00-00-abcdef", "mine"]

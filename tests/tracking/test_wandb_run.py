@@ -13,12 +13,20 @@ from pathlib import Path
 
 import pytest
 
+from wealtharena.config import compose
 from wealtharena.config.specs.runs import WandbSpec
-from wealtharena.tracking.wandb_run import Ending, Identity, WandbRun, resolve_mode
+from wealtharena.errors import ConfigError
+from wealtharena.tracking import wandb_run
+from wealtharena.tracking.wandb_run import Ending, Identity, WandbRun, own_tags, resolve_mode
 
 ROOT = Path(__file__).parents[2]
 NOBODY = Identity("id1", "name", "train", ("forex",), {"seed": 1})
 END = Ending(("forex",), {}, [], None, 0)
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_logged_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
 
 
 def spec(mode: str = "auto", *, timeout_seconds: float = 30.0) -> WandbSpec:
@@ -34,12 +42,54 @@ def spec(mode: str = "auto", *, timeout_seconds: float = 30.0) -> WandbSpec:
         ("auto", {"WANDB_API_KEY": "k"}, "online"),
         ("auto", {"WANDB_API_KEY": "k", "WANDB_MODE": "offline"}, "offline"),
         ("auto", {"WANDB_MODE": "disabled"}, "disabled"),
+        ("auto", {"WANDB_API_KEY": "k", "WANDB_MODE": "dryrun"}, "offline"),
+        ("auto", {"WANDB_MODE": "run"}, "online"),
+        ("auto", {"WANDB_API_KEY": "k", "WANDB_DISABLED": "true"}, "disabled"),
         ("offline", {"WANDB_API_KEY": "k"}, "offline"),
         ("online", {}, "online"),
     ],
 )
 def test_a_key_decides_whether_a_run_is_online(mode: str, environment: dict[str, str], resolved: str) -> None:
     assert resolve_mode(spec(mode), environment) == resolved
+
+
+def test_every_mode_of_the_library_is_known_and_no_other_is_taken_for_leave_to_send() -> None:
+    import typing
+
+    import wandb
+
+    known = typing.get_args(typing.get_type_hints(wandb.Settings)["mode"])
+    assert set(known) == set(wandb_run._MODES)
+    with pytest.raises(ConfigError, match=r"WANDB_MODE=ofline is none of .*; try WANDB_MODE=offline"):
+        resolve_mode(spec(), {"WANDB_API_KEY": "k", "WANDB_MODE": "ofline"})
+
+
+def test_a_login_counts_as_a_key_for_its_own_server_alone(tmp_path: Path) -> None:
+    (tmp_path / "netrc").write_text(f"machine api.wandb.ai\n  login user\n  password {'k' * 40}\n")
+    (tmp_path / "netrc").chmod(0o600)
+    environment = {"NETRC": str(tmp_path / "netrc")}
+    assert resolve_mode(spec(), environment) == "online"
+    assert resolve_mode(spec(), environment | {"WANDB_BASE_URL": "https://wandb.example.org"}) == "offline"
+    assert resolve_mode(spec(), {"NETRC": str(tmp_path / "none")}) == "offline"
+
+
+def test_the_library_s_own_variables_name_project_and_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WANDB_PROJECT", raising=False)
+    assert compose([]).tracking.wandb.project == "wealtharena"
+    for name in ("PROJECT", "ENTITY", "RUN_GROUP"):
+        monkeypatch.setenv(f"WANDB_{name}", f"my {name}")
+    found = compose([]).tracking.wandb
+    assert (found.project, found.entity, found.group) == ("my PROJECT", "my ENTITY", "my RUN_GROUP")
+    assert compose(["tracking.wandb.project=typed"]).tracking.wandb.project == "typed"
+
+
+def test_a_tag_that_the_library_would_refuse_at_the_end_is_refused_before_the_first_step() -> None:
+    assert own_tags({"WANDB_TAGS": "one, two,"}) == ("one", "two")
+    with pytest.raises(ConfigError, match="WANDB_TAGS: a tag has at most 64 letters"):
+        own_tags({"WANDB_TAGS": "a," + "b" * 65})
+    assert compose([f"tracking.wandb.tags=[{'b' * 64}]"]).tracking.wandb.tags == ("b" * 64,)
+    with pytest.raises(ConfigError, match=r"tracking\.wandb\.tags.*1 to 64 letters, 'b+' has 65"):
+        compose([f"tracking.wandb.tags=[{'b' * 65}]"])
 
 
 def test_a_library_that_cannot_be_imported_costs_the_run_nothing(
@@ -90,7 +140,7 @@ from wealtharena.config import compose
 from wealtharena.tracking import Tracker
 folder = Path(sys.argv[1])
 record = {"run_id": "20260101-000000-abcdef", "asset": "forex", "algo": "ppo",
-          "data": {"source": "simulated", "simulated": True}}
+          "data": {"source": "simulated", "simulated": True}, "config_hash": "hash-of-it", "git_sha": "commit-of-it"}
 spec = compose(["asset=forex", f"data.path={Path.home()}/private/bars.parquet", "tracking.console=quiet"])
 tracker = Tracker.start(spec, folder, record)
 for step in (100, 200):
@@ -98,7 +148,7 @@ for step in (100, 200):
 (folder / "report.html").write_text(f"<p>report of data.path={Path.home()}/private/bars.parquet</p>")
 record |= {"status": "completed", "metrics": {"test": {"sharpe": 1.375}}}
 tracker.finish(record, [folder / "report.html"])
-print(json.dumps({"contacted": contacted, "trouble": tracker._mirror.trouble}))
+print(json.dumps({"contacted": contacted, "trouble": tracker._mirror.trouble, "where": tracker.whereabouts()}))
 """
 
 
@@ -141,7 +191,10 @@ def content(folder: Path) -> bytes:
 
 
 def test_an_offline_run_speaks_to_nobody(offline: tuple[Path, dict[str, object], list[bytes]]) -> None:
-    _, said, caught = offline
+    folder, said, caught = offline
+    where = str(said.pop("where"))
+    assert where.startswith("recorded offline; send it with: wandb sync ")
+    assert where.endswith(next((folder / "wandb").glob("offline-run-*")).name)
     assert said == {"contacted": [], "trouble": None}
     assert caught == []
 
@@ -152,7 +205,17 @@ def test_an_offline_run_holds_tags_configuration_figures_and_summary(
     folder, _, _ = offline
     (run,) = (folder / "wandb").glob("offline-run-*-20260101-000000-abcdef")
     found = (run / "run-20260101-000000-abcdef.wandb").read_bytes()
-    for expected in (b"SIMULATED", b"forex", b"learning_rate", b"0.125", b"test/sharpe", b"1.375", b"report"):
+    for expected in (
+        b"SIMULATED",
+        b"forex",
+        b"learning_rate",
+        b"0.125",
+        b"test/sharpe",
+        b"1.375",
+        b"report",
+        b"hash-of-it",
+        b"commit-of-it",
+    ):
         assert expected in found
 
 

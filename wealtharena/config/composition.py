@@ -14,6 +14,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -97,6 +98,13 @@ def job_overrides() -> tuple[str, ...]:
         return ()
     written = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)  # `${...}` stays as it was typed
     return tuple(cast("list[str]", written))
+
+
+def grid_name() -> str | None:
+    """Return the name of the grid whose job is under way, the same for all its jobs; None outside one."""
+    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
+        return None
+    return Path(HydraConfig.get().sweep.dir).name
 
 
 def groups() -> dict[str, tuple[str, ...]]:

@@ -34,6 +34,7 @@ flags
   --cfg job [--package algo]     print the composed configuration (or one part) and stop
   --info [defaults|searchpath]   explain how it is composed
   --shell-completion install=bash|zsh|fish    print what completes groups and keys on Tab
+  --version                      print the version and stop
   --hydra-help                   all flags of Hydra
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.metadata
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+import filelock
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
@@ -30,6 +32,7 @@ from wealtharena.config.identity import refuse_other_settings
 from wealtharena.config.paths import conf_dir
 from wealtharena.config.problems import UNREADABLE, composition_error
 from wealtharena.config.resume import resumed_argv
+from wealtharena.config.spelling import with_quoted_paths
 from wealtharena.config.threads import set_threads, thread_variables
 from wealtharena.errors import ConfigError, Interrupted, WealthArenaError
 from wealtharena.files import NO_ROOM
@@ -47,8 +50,9 @@ def launch(job: Job) -> Callable[[], int]:
     @functools.wraps(job)
     def command() -> int:
         argv = sys.argv[1:]
-        if "--help" in argv or "-h" in argv:
-            print(help_text(sys.argv[0]))  # noqa: T201  # help is what stdout is for
+        said = _said(argv)
+        if said is not None:
+            print(said)  # noqa: T201  # answers are what stdout is for
             return 0
         try:
             return _run(job, argv)
@@ -60,6 +64,13 @@ def launch(job: Job) -> Callable[[], int]:
             return show(Interrupted("interrupted"))
 
     return command
+
+
+def _said(argv: Sequence[str]) -> str | None:
+    """Return the answer to a question about the command itself; None where there is a job to do."""
+    if "--help" in argv or "-h" in argv:
+        return help_text(sys.argv[0])
+    return f"wealtharena {importlib.metadata.version('wealtharena')}" if "--version" in argv else None
 
 
 def show(error: WealthArenaError) -> int:
@@ -75,7 +86,7 @@ def show(error: WealthArenaError) -> int:
 
 def _run(job: Job, argv: Sequence[str]) -> int:
     prepare()
-    argv = with_preset_files(resumed_argv(argv))
+    argv = with_quoted_paths(with_preset_files(resumed_argv(argv)), grid=_is_grid(argv))
     if not _is_grid(argv):
         return _run_jobs(job, argv)
     _refuse_grid_of_searches(argv)
@@ -159,7 +170,7 @@ def _job(job: Job, cfg: DictConfig, full_error: bool) -> int:
         if full_error:
             raise
         if isinstance(error, ConfigError):
-            _forget_run()
+            forget_run()
         return show(error)
     except OSError as error:
         if full_error or error.errno not in NO_ROOM:
@@ -178,13 +189,23 @@ def no_room(error: OSError) -> WealthArenaError:
     )
 
 
-def _forget_run() -> None:
-    """Remove the folder of a job that was refused before it began, which holds nothing but Hydra's record."""
+def forget_run() -> None:
+    """Remove the folder of a job that was refused, or only asked: it holds no more than records of how it was called.
+
+    A folder in which anything else stands, or that belongs to an earlier run or to a process at work, is left as it is.
+    """
+    if not HydraConfig.initialized() or HydraConfig.get().output_subdir != ".hydra":  # a resumed run writes none
+        return
     folder = Path(HydraConfig.get().runtime.output_dir)
-    if [entry.name for entry in folder.iterdir()] == [".hydra"] and HydraConfig.get().output_subdir == ".hydra":
-        shutil.rmtree(folder)
-        with suppress(OSError):  # the day's folder, unless other runs stand in it
-            folder.parent.rmdir()
+    if not {entry.name for entry in folder.iterdir()} <= {".hydra", "run.json", ".lock"}:
+        return
+    try:
+        filelock.FileLock(folder / ".lock").acquire(timeout=0).lock.release()
+    except filelock.Timeout:
+        return
+    shutil.rmtree(folder)
+    with suppress(OSError):  # the day's folder, unless other runs stand in it
+        folder.parent.rmdir()
 
 
 def _requested_threads(cfg: DictConfig) -> int:

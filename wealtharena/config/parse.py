@@ -15,6 +15,7 @@ from wealtharena.config.composition import compose_raw, defaults_for, job_overri
 from wealtharena.config.problems import UNREADABLE, Problem, composition_error, describe, problems_error
 from wealtharena.config.specs.agent import AlgoSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.config.spelling import expanded
 from wealtharena.errors import ConfigError
 
 _SHARED = ("costs", "limits", "instrument")  # stand in the asset, are handed to the environment too
@@ -70,7 +71,7 @@ def _container(cfg: DictConfig) -> dict[str, Any]:
             f"{error.full_key or 'the configuration'} cannot be resolved: {str(error).splitlines()[0]}",
             hint="look at it with --cfg job",
         ) from error
-    return {str(key): value for key, value in cast("dict[Any, Any]", tree).items() if key != "hydra"}
+    return {str(key): expanded(value) for key, value in cast("dict[Any, Any]", tree).items() if key != "hydra"}
 
 
 def _whole(tree: Container[Any]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from wealtharena.config.foreign import check_overrides
+from wealtharena.config.spelling import quoted
 from wealtharena.errors import ConfigError
 from wealtharena.files import read_regular
 
@@ -44,11 +45,6 @@ def resumed_argv(argv: Sequence[str]) -> list[str]:
         raise ConfigError(f"resume={value}: .hydra/overrides.yaml is not a list", hint=_recent())
     old = [item for item in check_overrides(written, where=str(record)) if _key(item) not in replaced]
     return [*old, *new, f"resume={quoted(folder)}", f"hydra.run.dir={quoted(folder)}", "hydra.output_subdir=null"]
-
-
-def quoted(path: Path) -> str:
-    """Return a path as a quoted Hydra value, which survives `=`, commas and spaces."""
-    return "'" + str(path).replace("'", r"\'") + "'"
 
 
 def _key(override: str) -> str:

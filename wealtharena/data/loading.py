@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -11,6 +12,7 @@ import pandas as pd
 
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
+from wealtharena.config.spelling import override
 from wealtharena.data import cache, macro, provider
 from wealtharena.data.align import align
 from wealtharena.data.bars import Bars, RawBars
@@ -261,22 +263,22 @@ def asset_notes(asset: AssetSpec, symbols: Sequence[str], *, simulated: bool) ->
 
 
 def repeat_overrides(panel: Panel, data: DataSpec) -> str:
-    """Return the overrides that ask for the panel's source again, such as `data=ecb data.end=2026-10-30`.
+    """Return the overrides that ask for the panel's source again, such as `data=ecb data.end=2026-10-30`, for a shell.
 
     The end is pinned, since sources grow; the start only where the request set one, since histories begin where they
     do and `panel` may have lost its warm-up rows.
     """
     parts = [f"data={panel.source}"]
     if data.path is not None and panel.source == "files":
-        parts.append(f"data.path={data.path}")
+        parts.append(override("data.path", data.path))
         parts += [f"data.volume_unit={data.volume_unit}"] if data.volume_unit != "auto" else []
         parts += [f"data.adjusted={data.adjusted}"] if data.adjusted != "auto" else []
     if panel.source == "store" and data.root != "data":
-        parts.append(f"data.root={data.root}")
+        parts.append(override("data.root", data.root))
     if not is_simulated(panel.source):
         parts += [f"data.start={data.start}"] if data.start else []
         parts.append(f"data.end={data.end or str(panel.timestamps[-1])[:10]}")
-    return " ".join(parts)
+    return shlex.join(parts)
 
 
 def load_panel(frame: pd.DataFrame, *, asset: str | AssetSpec, data: DataSpec | None = None) -> Panel:

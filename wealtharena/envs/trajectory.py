@@ -22,6 +22,10 @@ class Trades:
     cost: FloatArray  # commission, spread and impact, never negative
     quote: FloatArray | None = None  # the price as the market quotes it; None in what was written before it was kept
 
+    def __repr__(self) -> str:
+        """Return how many there are."""
+        return f"Trades({len(self.bar)})"
+
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
@@ -44,6 +48,16 @@ class Trajectory:
     fill: str  # next_open or next_close
     bars_per_year: float
     liquidated: bool = False
+
+    def __repr__(self) -> str:
+        """Return what it is in one line; the arrays themselves would fill screens."""
+        first, last = (str(self.timestamps[at])[:10] for at in (0, -1))
+        symbols = f"{len(self.symbols)} symbol{'s' if len(self.symbols) != 1 else ''}"
+        grown = self.equity[-1] / self.equity[0] - 1
+        return (
+            f"Trajectory({self.name}: {len(self.timestamps) - 1} bars of {symbols}, {first} to {last}, "
+            f"{grown:+.1%}, {len(self.trades.bar)} trades)"
+        )
 
     @property
     def returns(self) -> FloatArray:

@@ -174,7 +174,9 @@ class ModelCheckpoint:
         )
 
     def list_checkpoints(self, agent: str) -> list[dict[str, Any]]:
-        """Return an agent's checkpoints newest first, as dicts with `model_path`, version, verdict, stages and figures.
+        """Return an agent's checkpoints newest first, as dicts with paths, version, verdict, stages and figures.
+
+        `model_path` is the version's folder and `weights_path` the file in it for `torch.load`; `load_checkpoint` verifies.
 
         Reads metadata only; one whose metadata cannot be read is listed with its `error`, after the others.
         """
@@ -286,6 +288,7 @@ def _exists(final: Path) -> CheckpointError:
 def _row(folder: Path, stages: list[str], events: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]:
     row: dict[str, Any] = {
         "model_path": str(folder),
+        "weights_path": str(folder / "weights.pt"),
         "agent": folder.parent.name,
         "version": folder.name,
         "stages": stages,

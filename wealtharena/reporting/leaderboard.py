@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+from urllib.parse import quote
 
 from wealtharena import files
 from wealtharena.reporting import tables
@@ -16,26 +19,31 @@ _SHOWN = ("annual_return", "sharpe", "max_drawdown", "win_rate", "profit_factor"
 _WORDS = {"promotable": "Promotable", "unproven": "Unproven", "rejected": "Rejected"}
 
 
-def write(path: Path, leaderboard: Mapping[str, Any]) -> Path:
+Links = Mapping[str, str]  # run id -> address of its report
+
+
+def write(path: Path, leaderboard: Mapping[str, Any], *, reports: Mapping[str, Path] | None = None) -> Path:
     """Write the page to `path`, whole or not at all, and return the path.
 
     `leaderboard` holds `rows`, and may hold `generated_at` and `weights` (measure -> share of the composite). A row is
     `agent, asset, algo, seeds` (a count, or the seeds), `metrics{}`, `composite`, `rank`, `verdict{status, reasons}`,
     `status`, `simulated`, `source`, `run_ids`, and may hold `intervals{sharpe: [low, high]}`,
-    `comparison{sharpe_difference, ci95}` against buy and hold, `window` [first, last] and `error{message}`.
+    `comparison{sharpe_difference, ci95}` against buy and hold, `window` [first, last] and `error{message}`. Rows lead to
+    those `reports`, by run id, that are there; the links hold as long as page and reports are moved together.
     """
-    files.write_text(path, render(leaderboard))
+    here = {name: os.path.relpath(page, path.parent) for name, page in (reports or {}).items() if page.is_file()}
+    files.write_text(path, render(leaderboard, {name: quote(place) for name, place in here.items()}))
     return path
 
 
-def render(leaderboard: Mapping[str, Any]) -> str:
+def render(leaderboard: Mapping[str, Any], links: Links = MappingProxyType({})) -> str:
     """Return the leaderboard as an HTML document; rows that failed stand below those that are ranked."""
     rows = list(leaderboard.get("rows") or ())
     ranked = sorted((row for row in rows if not _failed(row)), key=lambda row: finite(row.get("rank")) or 1e9)
     failed = [row for row in rows if _failed(row)]
     body = (
         f"{_banner(ranked)}{_head(leaderboard, rows)}<main>"
-        f"{_ranking(leaderboard, ranked)}{_reasons(ranked)}{_failures(failed)}{_method(leaderboard, ranked)}</main>"
+        f"{_ranking(leaderboard, ranked, links)}{_reasons(ranked)}{_failures(failed, links)}{_method(leaderboard, ranked)}</main>"
     )
     return page(title="WealthArena leaderboard", body=body)
 
@@ -65,7 +73,7 @@ def _head(leaderboard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> 
     )
 
 
-def _ranking(leaderboard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
+def _ranking(leaderboard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], links: Links) -> str:
     if not rows:
         return "<p>No run finished, so there is nothing to rank.</p>"
     rivals = {str(((row.get("verdict") or {}).get("evidence") or {}).get("beats") or "buy_and_hold") for row in rows}
@@ -82,7 +90,7 @@ def _ranking(leaderboard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) 
         lines.append(
             [
                 f"<b>{number(place, digits=0) if place is not None else DASH}</b>",
-                _who(row),
+                _who(row, links),
                 _verdict(row),
                 _composite(finite(row.get("composite")), best),
                 sharpe + _range(*_bounds(row, "intervals")),
@@ -107,7 +115,7 @@ def _rules(leaderboard: Mapping[str, Any]) -> str:
     )
 
 
-def _who(row: Mapping[str, Any]) -> str:
+def _who(row: Mapping[str, Any], links: Links) -> str:
     seeds = row.get("seeds")
     count = len(seeds) if isinstance(seeds, Sequence) and not isinstance(seeds, str) else seeds
     beside = [
@@ -120,7 +128,20 @@ def _who(row: Mapping[str, Any]) -> str:
     if isinstance(window, Sequence) and len(window) == 2:
         dates = f"<br><small>{escape(day(window[0]))} – {escape(day(window[1]))}</small>"
     small = " · ".join(escape(words) for words in beside if words)
-    return f'<div class="who"><b>{escape(name_of(str(row.get("agent", ""))))}</b>{mark}<br><small>{small}</small>{dates}</div>'
+    return f'<div class="who"><b>{escape(name_of(str(row.get("agent", ""))))}</b>{mark}<br><small>{small}</small>{dates}{_reports(row, links)}</div>'
+
+
+def _reports(row: Mapping[str, Any], links: Links) -> str:
+    """Return the links to the reports of a row's runs, by seed where each run has one of its own."""
+    runs, seeds = [str(run) for run in row.get("run_ids") or ()], row.get("seeds")
+    named = isinstance(seeds, Sequence) and not isinstance(seeds, str) and len(seeds) == len(runs)
+    labels = [f"seed {seed}" for seed in seeds] if named and seeds else runs
+    found = [
+        f'<a href="{escape(links[run])}">{escape(label)}</a>'
+        for run, label in zip(runs, labels, strict=True)
+        if run in links
+    ]
+    return f"<br><small>Reports: {', '.join(found)}</small>" if found else ""
 
 
 def _verdict(row: Mapping[str, Any]) -> str:
@@ -163,7 +184,7 @@ def _reasons(rows: Sequence[Mapping[str, Any]]) -> str:
     return section("verdicts", "Why these verdicts", grid)
 
 
-def _failures(rows: Sequence[Mapping[str, Any]]) -> str:
+def _failures(rows: Sequence[Mapping[str, Any]], links: Links) -> str:
     if not rows:
         return ""
     lines = []
@@ -171,7 +192,7 @@ def _failures(rows: Sequence[Mapping[str, Any]]) -> str:
         error = row.get("error") or {}
         message = " ".join(str(error.get(key) or "") for key in ("message", "hint")).strip()
         status = str(row.get("status") or "no result")
-        lines.append([_who(row), f'<span class="mark fail">{escape(status)}</span>', escape(message)])
+        lines.append([_who(row, links), f'<span class="mark fail">{escape(status)}</span>', escape(message)])
     return section(
         "failed",
         "Not ranked",

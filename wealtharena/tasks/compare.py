@@ -83,7 +83,8 @@ def write(folder: Path, runs: Sequence[records.RunResult], *, spec: ExperimentSp
         return closed.ranking(folder, runs)
     board = build(runs, evaluation=spec.evaluation, ledger=Ledger(spec.paths.ledger), seed=spec.seed)
     files.write_json(folder / BOARD, board)
-    drawn(folder, "the leaderboard", lambda: [page.write(folder / "leaderboard.html", board)])
+    reports = {run.run_id: run.folder / "report.html" for run in runs}
+    drawn(folder, "the leaderboard", lambda: [page.write(folder / "leaderboard.html", board, reports=reports)])
     out = screen()
     if not out.is_terminal:
         out.width = WIDTH

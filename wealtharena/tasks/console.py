@@ -77,7 +77,16 @@ def result(record: Mapping[str, Any], folder: Path) -> None:
         out.print(f"  - {reason}")
     if record["data"]["simulated"]:
         out.print("[bold white on red] SIMULATED DATA [/] nothing above says anything about a real market.")
-    out.print(f"Report: {relative(folder / 'report.html')}")
+    if (folder / "report.html").is_file():  # not with tracking.report=false, nor where it could not be drawn
+        out.print(f"Report: {relative(folder / 'report.html')}")
+    else:
+        out.print(f"Figures: {relative(folder / 'run.json')}")
+
+
+def tracked(where: str | None) -> None:
+    """Say where Weights & Biases has the run; nothing where it has none."""
+    if where is not None:
+        screen().print(f"Weights & Biases: {where}", markup=False)
 
 
 def comparison_table(record: Mapping[str, Any], *, window: str = "test") -> Table:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from wealtharena.config.launch import forget_run
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.specs.runs import DeploySpec
 from wealtharena.errors import CheckpointError, ConfigError, PromotionError
@@ -22,6 +22,7 @@ from wealtharena.registry.mending import mend
 from wealtharena.registry.names import agents_by_asset
 from wealtharena.registry.verifying import adopt, verify
 from wealtharena.tasks.console import screen
+from wealtharena.tracking.wandb_run import resolve_mode
 
 logger = logging.getLogger(__name__)
 _COLOURS = {"promotable": "bold green", "unproven": "bold yellow", "rejected": "bold red"}
@@ -33,8 +34,10 @@ def run(spec: ExperimentSpec) -> int:
     agents = _agents(store, wish)
     if wish.action == "list":
         _show(store, agents)
+        forget_run()
         return 0
     if wish.action == "verify":
+        forget_run()
         return _verify(store)
     if wish.action == "promote":
         _show(store, agents)
@@ -193,9 +196,8 @@ def _figure(value: Any, form: str) -> str:
 def _log_artifact(spec: ExperimentSpec, folder: Path, pointer: Pointer) -> None:
     """Store the checkpoint as a W&B artifact with the aliases `best` and its stage, where W&B is on."""
     wandb_spec = spec.tracking.wandb
-    online = wandb_spec.mode == "online" or (wandb_spec.mode == "auto" and bool(os.environ.get("WANDB_API_KEY")))
-    if not online:
-        logger.info("W&B is %s: no artifact for %s", wandb_spec.mode, pointer.version)
+    if (mode := resolve_mode(wandb_spec)) != "online":
+        logger.info("W&B is %s: no artifact for %s", mode, pointer.version)
         return
     import wandb
 

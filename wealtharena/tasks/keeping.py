@@ -5,10 +5,13 @@ from __future__ import annotations
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.evaluation.ledger import Ledger
 from wealtharena.registry import ModelCheckpoint
+from wealtharena.tracking import wandb_run
 
 
 def check(spec: ExperimentSpec) -> None:
-    """Raise the error that ledger or registry would meet later, with its line or its cause; adds nothing to either."""
+    """Raise the error that ledger, registry or W&B would meet later, with its line or its cause; adds nothing to them."""
+    if spec.task == "train":
+        wandb_run.check(spec.tracking.wandb)
     if spec.task != "deploy" or len(spec.deploy.checkpoints) > 1:  # only an ensemble is judged by deploy
         Ledger(spec.paths.ledger).check()
     if spec.task in ("train", "compare") or (spec.task == "deploy" and spec.deploy.action == "promote"):

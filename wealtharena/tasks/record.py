@@ -8,7 +8,6 @@ import importlib.metadata
 import json
 import platform
 import secrets
-import shlex
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from wealtharena.config import config_hash
 from wealtharena.config.composition import job_overrides
 from wealtharena.config.launch import sigterm_as_ctrl_c
 from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.config.spelling import command_line
 from wealtharena.errors import ConfigError, Interrupted, WealthArenaError
 
 SCHEMA_VERSION = 1
@@ -94,7 +94,6 @@ class RunRecord:
         path = context.folder / "run.json"
         old = json.loads(path.read_text()) if path.exists() else {}
         started = dt.datetime.now(dt.UTC)
-        command = "python run.py " + " ".join(shlex.quote(item) for item in context.overrides)
         record = cls(path)
         record.update(
             schema_version=SCHEMA_VERSION,
@@ -105,7 +104,7 @@ class RunRecord:
             asset=spec.asset.name,
             algo=spec.algo.name,
             seed=spec.seed,
-            command=without_home(command.strip()),
+            command=command_line(context.overrides),
             config_hash=config_hash(spec),
             git_sha=git_sha(),
             versions=versions(),

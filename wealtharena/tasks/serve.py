@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from wealtharena.config.launch import forget_run
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.deployment import keys
 from wealtharena.errors import ConfigError
@@ -18,6 +19,7 @@ def run(spec: ExperimentSpec) -> int:
 
         server.serve(serve, spec.paths, say=lambda text: _print(f"http://{serve.host}:{serve.port}/ ({text})"))
         return 0
+    forget_run()  # keys are kept in a file of their own
     if serve.action == "list_keys":
         for key in keys.read_keys(path).keys:
             _print(f"{key.name}  {key.id}  {key.created_at}")

@@ -17,8 +17,8 @@ from wealtharena.config import compose, config_hash
 from wealtharena.config.composition import job_overrides
 from wealtharena.config.identity import settings
 from wealtharena.config.preset import preset, read_override
-from wealtharena.config.resume import quoted
 from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.config.spelling import quoted
 from wealtharena.errors import ConfigError, Interrupted, TrainingError
 from wealtharena.evaluation.firewall import TrainingView
 from wealtharena.evaluation.ledger import Ledger, RunIdentity
@@ -82,9 +82,19 @@ def run(spec: ExperimentSpec) -> int:
         space.check(spec.sweep, base, compose)
         prepared = prepare(spec)
         describe(record, spec, prepared)
-        console.header(record.content, notes=record.content["notes"])
+        console.header(record.content, notes=[*record.content["notes"], *length_note(spec)])
         job = Search(spec, base, prepared, context.folder, study_path(spec, context.folder))
         return _search_and_judge(job, record)
+
+
+def length_note(spec: ExperimentSpec) -> list[str]:
+    """Return which of the two lengths of training holds in a search; nothing where they do not differ."""
+    if spec.sweep.env_steps in (None, spec.train.env_steps):
+        return []
+    return [
+        f"Trials and finalists train for sweep.env_steps={spec.sweep.env_steps:,}, not for "
+        f"train.env_steps={spec.train.env_steps:,}; sweep.env_steps=null takes the latter."
+    ]
 
 
 def with_fixed(spec: ExperimentSpec, typed: Sequence[str]) -> tuple[str, ...]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.config.spelling import command_line
 from wealtharena.errors import TrainingError
 from wealtharena.evaluation.firewall import TrainingView
 from wealtharena.evaluation.ledger import Ledger
@@ -62,9 +64,10 @@ def describe(record: RunRecord, spec: ExperimentSpec, prepared: Prepared) -> Non
 
 def repeatable(command: str, source: str) -> str:
     """Return the command with the data source that `auto` resolved to in its place; what was typed otherwise stays."""
-    named = {item.split("=", 1)[0] for item in source.split()}
-    typed = [word for word in command.split() if word.split("=", 1)[0] not in named]
-    return " ".join([*typed, *source.split()])
+    again = shlex.split(source)
+    named = {word.partition("=")[0] for word in again}
+    typed = [word for word in shlex.split(command)[2:] if word.partition("=")[0] not in named]
+    return command_line([*typed, *again])
 
 
 def _train_and_judge(spec: ExperimentSpec, context: RunContext, record: RunRecord, prepared: Prepared) -> int:
@@ -86,6 +89,7 @@ def _train_and_judge(spec: ExperimentSpec, context: RunContext, record: RunRecor
     finally:
         tracker.finish(record.content, outputs)
     _say(spec, record, context.folder)
+    console.tracked(tracker.whereabouts())
     return 0
 
 

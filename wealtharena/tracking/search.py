@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from wealtharena.tracking.console import duration
 from wealtharena.tracking.privacy import without_paths
 from wealtharena.tracking.tracker import summary, tags
-from wealtharena.tracking.wandb_run import Ending, Identity, WandbRun, resolve_mode
+from wealtharena.tracking.wandb_run import Ending, Identity, WandbRun, own_tags, resolve_mode
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -162,7 +162,7 @@ def mirror(
         return None
     run_id = str(run_record["run_id"])
     settings = spec.tracking.wandb.model_copy(update={"group": spec.tracking.wandb.group or run_id})
-    labels = tags(run_record, settings.tags)
+    labels = tags(run_record, (*settings.tags, *own_tags()))
     for trial in result["trials"]:
         name = f"trial {trial['number']}"
         identity = Identity(f"{run_id}-{trial['number']}", name, "trial", labels, dict(trial["overrides"]))

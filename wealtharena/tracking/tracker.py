@@ -7,15 +7,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wealtharena.config.composition import grid_name
 from wealtharena.tracking import console
 from wealtharena.tracking.journal import STEP, Journal
 from wealtharena.tracking.privacy import cut_texts, private_texts, without_paths
-from wealtharena.tracking.wandb_run import Ending, Identity, WandbRun, resolve_mode
+from wealtharena.tracking.wandb_run import Ending, Identity, WandbRun, own_tags, resolve_mode
 
 if TYPE_CHECKING:
     from wealtharena.config.specs.experiment import ExperimentSpec
 
 log = logging.getLogger(__name__)
+_FACTS = ("config_hash", "git_sha")  # of run.json, beside the configuration
 _OWN_KEYS = frozenset({STEP, "iteration", "seconds", "time", "fold"})
 
 
@@ -58,8 +60,9 @@ class Tracker:
                 run_id=str(run_record["run_id"]),
                 name=f"{spec.asset.agent} {spec.algo.name} seed {spec.seed}",
                 job=spec.task,
-                tags=tags(run_record, tracking.wandb.tags),
-                config=without_paths(composed),
+                tags=tags(run_record, (*tracking.wandb.tags, *own_tags())),
+                config={**without_paths(composed), **{key: run_record.get(key) for key in _FACTS}},
+                group=tracking.wandb.group or grid_name(),
             )
             mirror = WandbRun(tracking.wandb, identity, folder=run_dir, mode=mode)
         journal = Journal(run_dir / "metrics.jsonl", resume_step=resume_step)
@@ -113,6 +116,10 @@ class Tracker:
         )
         if self._mirror.trouble is not None:
             log.warning("Weights & Biases: %s", self._mirror.trouble)
+
+    def whereabouts(self) -> str | None:
+        """Return where W&B has the run, or how to send what it keeps on this machine; None where it has nothing."""
+        return None if self._mirror is None else self._mirror.whereabouts()
 
     def _shareable(self, paths: Sequence[Path]) -> str | None:
         """Return the report for W&B: a path that stood in the configuration is cut to its last part."""

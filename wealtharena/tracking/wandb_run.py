@@ -7,6 +7,7 @@ not the run; metrics.jsonl has it all.
 
 from __future__ import annotations
 
+import netrc
 import os
 import queue
 import shutil
@@ -15,15 +16,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from wealtharena.config.specs.runs import WandbSpec
+from wealtharena import files
+from wealtharena.config.specs.runs import MAX_TAG, WandbSpec
+from wealtharena.errors import ConfigError
 from wealtharena.tracking.journal import STEP
 
 if TYPE_CHECKING:
     import wandb
 
 LOCAL_SECONDS = 30.0  # a busy machine may take this long to start the library's own process; nobody waits for it
-_MODES = ("online", "offline", "disabled")
+_MODES = {  # what WANDB_MODE may say, as the library understands it
+    "online": "online",
+    "run": "online",
+    "shared": "online",
+    "offline": "offline",
+    "dryrun": "offline",
+    "disabled": "disabled",
+}
+_HOST = "api.wandb.ai"
 
 
 @dataclass(frozen=True)
@@ -35,6 +47,7 @@ class Identity:
     job: str
     tags: tuple[str, ...]
     config: Mapping[str, Any]
+    group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,12 +62,52 @@ class Ending:
 
 
 def resolve_mode(spec: WandbSpec, environment: Mapping[str, str] = os.environ) -> str:
-    """Return online, offline or disabled: `auto` obeys WANDB_MODE, else is online where WANDB_API_KEY is set."""
+    """Return online, offline or disabled: `auto` obeys W&B's own variables, else is online with a key or a login.
+
+    ConfigError for a WANDB_MODE that the library does not know: it must not be taken for leave to send something.
+    """
     if spec.mode != "auto":
         return spec.mode
-    if (asked := environment.get("WANDB_MODE", "")) in _MODES:
-        return asked
-    return "online" if environment.get("WANDB_API_KEY") else "offline"
+    if asked := environment.get("WANDB_MODE", ""):
+        if asked not in _MODES:
+            raise ConfigError(
+                f"WANDB_MODE={asked} is none of {', '.join(_MODES)}", hint="try WANDB_MODE=offline, or unset it"
+            )
+        return _MODES[asked]
+    if environment.get("WANDB_DISABLED", "").lower() in ("1", "true", "yes"):
+        return "disabled"
+    return "online" if environment.get("WANDB_API_KEY") or logged_in(environment) else "offline"
+
+
+def logged_in(environment: Mapping[str, str]) -> bool:
+    """Return whether `wandb login` has left a key for the server on this machine."""
+    server = urlsplit(environment.get("WANDB_BASE_URL", "")).hostname or _HOST
+    home = files.home()
+    places = [environment["NETRC"]] if environment.get("NETRC") else []
+    places += [str(home / name) for name in (".netrc", "_netrc")] if home is not None else []
+    for place in places:
+        try:
+            if netrc.netrc(place).authenticators(server):
+                return True
+        except (OSError, netrc.NetrcParseError):  # none there, or one that the library would not read either
+            continue
+    return False
+
+
+def own_tags(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """Return the tags of WANDB_TAGS; ConfigError where the library would refuse one at the end of the run."""
+    found = tuple(tag.strip() for tag in environment.get("WANDB_TAGS", "").split(",") if tag.strip())
+    if wrong := [tag for tag in found if len(tag) > MAX_TAG]:
+        raise ConfigError(
+            f"WANDB_TAGS: a tag has at most {MAX_TAG} letters, {wrong[0]!r} has {len(wrong[0])}", hint="shorten it"
+        )
+    return found
+
+
+def check(spec: WandbSpec) -> None:
+    """Raise ConfigError for what W&B's own variables say that the library would stumble over when the run ends."""
+    if resolve_mode(spec) != "disabled":
+        own_tags()
 
 
 class WandbRun:
@@ -66,11 +119,13 @@ class WandbRun:
     def __init__(self, spec: WandbSpec, identity: Identity, *, folder: Path, mode: str) -> None:
         self._spec = spec
         self._identity = identity
-        self._folder = folder
+        self._place = Path(os.environ.get("WANDB_DIR") or folder)
         self._mode = mode
         self._inbox: queue.SimpleQueue[Mapping[str, Any] | Ending] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self.trouble: str | None = None
+        self.address: str | None = None  # the run's page, once it is online
+        self.kept: Path | None = None  # the run's record, where it stays on this machine
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Hand over one record of the journal."""
@@ -87,6 +142,12 @@ class WandbRun:
         self._thread.join(2 * self._spec.timeout_seconds)
         if self._thread.is_alive():
             self.trouble = f"no answer within {2 * self._spec.timeout_seconds:.0f} s"
+
+    def whereabouts(self) -> str | None:
+        """Return the run's page, or how to send what stays on this machine; None where nothing was recorded."""
+        if self.address is not None or self.kept is None:
+            return self.address
+        return f"recorded offline; send it with: wandb sync {files.without_home(os.path.relpath(self.kept))}"
 
     def _work(self) -> None:
         try:
@@ -112,6 +173,10 @@ class WandbRun:
             self.trouble = "no answer from the server; recorded offline, `wandb sync` sends it later"
             wandb.teardown(exit_code=1)  # the failed start still holds the run's id
             run = self._init("offline")
+        if run.settings.mode == "online":
+            self.address = run.url
+        else:
+            self.kept = Path(run.settings.sync_dir)
         run.define_metric(STEP)
         run.define_metric("*", step_metric=STEP)
         return run
@@ -143,8 +208,8 @@ class WandbRun:
             mode=mode,  # type: ignore[arg-type]  # a Literal there, checked by resolve_mode here
             project=self._spec.project,
             entity=self._spec.entity,
-            group=self._spec.group,
-            dir=self._folder,
+            group=self._identity.group or self._spec.group,
+            dir=self._place,
             id=self._identity.run_id,
             resume="allow" if mode == "online" else None,
             name=self._identity.name,
@@ -169,5 +234,5 @@ class WandbRun:
 
     def _forget(self) -> None:
         """Remove the library's own diary, which names local folders."""
-        for logs in (self._folder / "wandb").glob("*run-*/logs"):
+        for logs in (self._place / "wandb").glob("*run-*/logs"):
             shutil.rmtree(logs, ignore_errors=True)

@@ -9,9 +9,11 @@ from pydantic import Field, field_validator
 from wealtharena.config.specs.base import Spec
 from wealtharena.config.specs.baseline import BaselineName
 
+MAX_TAG = 64  # letters; Weights & Biases refuses longer ones, and with them the whole run
+
 
 class WandbSpec(Spec):
-    """Weights & Biases; `auto` is online with a key in WANDB_API_KEY and offline without."""
+    """Weights & Biases; `auto` is what WANDB_MODE says, else online with a key or a login and offline without."""
 
     mode: Literal["auto", "online", "offline", "disabled"]
     project: str
@@ -19,6 +21,13 @@ class WandbSpec(Spec):
     group: str | None
     tags: tuple[str, ...]
     timeout_seconds: float = Field(gt=0, le=600, description="longest wait for its start, and for its end")
+
+    @field_validator("tags")
+    @classmethod
+    def _short(cls, tags: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [tag for tag in tags if not 0 < len(tag) <= MAX_TAG]:
+            raise ValueError(f"a tag has 1 to {MAX_TAG} letters, {wrong[0]!r} has {len(wrong[0])}")
+        return tags
 
 
 class TrackingSpec(Spec):

@@ -1,0 +1,72 @@
+"""How a value is written so that Hydra, and a shell, read it back as it was meant."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from wealtharena import files
+
+PATHS = (  # keys whose value is one path, which may hold any letter
+    "data.path",
+    "data.root",
+    "paths.checkpoints",
+    "paths.results",
+    "paths.ledger",
+    "serve.keys_file",
+    "serve.audit_file",
+    "hydra.run.dir",
+    "hydra.sweep.dir",
+)
+_PLAIN = re.compile(r"[A-Za-z0-9_./@%+-]+")  # what Hydra reads as it stands
+_BEFORE_QUOTE = re.compile(r"(\\*)('|$)")  # backslashes count only before a quote, where they are doubled
+_HOME = re.compile(r"(?<=[=\[,:])~(?:/[^,\]}'\"]*)?")  # a path below the home folder that no quotes surround
+
+
+def quoted(value: str | Path) -> str:
+    """Return a value in quotes of Hydra's, which survives `=`, commas and spaces."""
+    return "'" + _BEFORE_QUOTE.sub(lambda found: found[1] * 2 + found[2].replace("'", r"\'"), str(value)) + "'"
+
+
+def override(key: str, value: str | Path) -> str:
+    """Return `key=value`, quoted for Hydra where the value needs it."""
+    text = str(value)
+    return f"{key}={text if _PLAIN.fullmatch(text) else quoted(text)}"
+
+
+def with_quoted_paths(argv: Sequence[str], *, grid: bool) -> list[str]:
+    """Return the arguments with paths that Hydra would not read as they stand quoted for it.
+
+    In a grid a comma parts several paths, unless a file of the whole name is there.
+    """
+    return [_with_quoted_path(item, grid=grid) for item in argv]
+
+
+def _with_quoted_path(item: str, *, grid: bool) -> str:
+    key, equals, value = item.partition("=")
+    if not equals or key.lstrip("+") not in PATHS or value in ("", "null") or "${" in value or value[0] in "'\"":
+        return item
+    if grid and "," in value and not Path(value).expanduser().exists():
+        return item
+    return override(key, value)
+
+
+def expanded(value: Any) -> Any:
+    """Return a composed value with `~` at the start of its texts written out, as a shell does for unquoted words."""
+    if isinstance(value, str) and (value == "~" or value.startswith("~/")):
+        return str(Path(value).expanduser())
+    if isinstance(value, dict):
+        return {key: expanded(item) for key, item in value.items()}
+    return [expanded(item) for item in value] if isinstance(value, list) else value
+
+
+def command_line(overrides: Sequence[str]) -> str:
+    """Return the command of these overrides, to be pasted into a shell of the same folder; it names no home folder."""
+    here = f"{Path.cwd()}/"
+    words = [
+        _HOME.sub(lambda found: quoted(found[0]), files.without_home(item.replace(here, ""))) for item in overrides
+    ]
+    return shlex.join(["python", "run.py", *words])
