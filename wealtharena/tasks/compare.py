@@ -13,9 +13,9 @@ from rich.table import Table
 
 from wealtharena import files
 from wealtharena.config import compose
-from wealtharena.config.resume import quoted
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.specs.runs import EvaluationSpec
+from wealtharena.config.spelling import quoted
 from wealtharena.errors import ConfigError
 from wealtharena.evaluation import leaderboard, records
 from wealtharena.evaluation.ledger import Ledger
