@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -190,3 +191,36 @@ def test_the_pointer_reads_values_off_a_chart(browser: Any, pages: dict[str, Pat
     assert "Buy & hold" in shown
     assert "2022" in shown
     assert browser.get_log("browser") == []
+
+
+@pytest.mark.parametrize("name", ["leaderboard", "report"])
+def test_rules_and_ranks_are_read_on_a_phone_without_scrolling_sideways(
+    browser: Any, pages: dict[str, Path], name: str
+) -> None:
+    visit(browser, pages[name], width=390)
+    cells = browser.execute_script(
+        """return [...document.querySelectorAll('table.board td, table.audit td')].map(cell => {
+          const box = cell.getBoundingClientRect();
+          return [cell.innerText, getComputedStyle(cell, '::before').content, box.left, box.right, cell.scrollWidth - cell.clientWidth]})"""
+    )
+    assert cells
+    assert [text for text, _, left, right, over in cells if left < 0 or right > 390 or over > 1] == []
+    assert {label.strip('"') for _, label, *_ in cells} >= ({"Sharpe"} if name == "leaderboard" else {"Result"})
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_names_of_windows_never_overlap_however_short_a_window_is(browser: Any, tmp_path: Path, width: int) -> None:
+    data = report_data()
+    split = {
+        "train": ["2018-01-01", "2022-12-01"],
+        "validation": ["2022-12-02", "2022-12-20"],
+        "test": ["2022-12-21", "2023-01-10"],
+    }
+    report.write(tmp_path / "short.html", replace(data, run={**data.run, "split": split}))
+    visit(browser, tmp_path / "short.html", width=width)
+    boxes = browser.execute_script(
+        "return [...document.querySelectorAll('.legend > span, .windows span')].map(s => [s.innerText, ...['left', 'right'].map("
+        "side => s.getBoundingClientRect()[side])])"
+    )
+    assert [name for name, *_ in boxes] == ["train", "validation", "test"]
+    assert all(before[2] <= after[1] for before, after in itertools.pairwise(boxes)), boxes

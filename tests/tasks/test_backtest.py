@@ -154,3 +154,24 @@ def test_another_agents_checkpoint_names_the_missing_override(here):
     (here / "mine" / "metadata.json").write_text(json.dumps({"agent": "etf", "asset": "etf"}))
     with pytest.raises(ConfigError, match="asset=etf"):
         backtest.run(spec("backtest.checkpoints=[mine]"))
+
+
+@pytest.mark.parametrize(("window", "said"), [("test", "the test window"), ("train", "bars of training")])
+def test_a_backtest_leaves_a_report_that_says_what_was_played(here, capsys, window, said):
+    backtest.run(spec("backtest.baseline=buy_and_hold", f"backtest.window={window}"))
+    _, folder = record(here)
+    page = (folder / "report.html").read_text()
+    assert f"buy &amp; hold played over {said}" in page
+    assert ("Window played" in page) == (window != "test")
+    assert "data the agent never saw" not in page
+    assert 'data-metric="metrics.test.sharpe"' in page
+    assert "Report: outputs/" in capsys.readouterr().out
+
+
+def test_no_report_is_promised_where_none_was_asked_for(here, capsys):
+    backtest.run(spec("backtest.baseline=cash", "tracking=none"))
+    _, folder = record(here)
+    said = capsys.readouterr().out
+    assert not (folder / "report.html").exists()
+    assert "Report:" not in said
+    assert "run.json" in said

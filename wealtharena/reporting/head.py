@@ -28,6 +28,12 @@ _EYEBROW = {
     "test": "backtest on data the agent never saw",
     "validation": "test window closed: figures of the validation window, on which the checkpoint was chosen",
 }
+_PLAYED = {  # windows of task=backtest
+    "test": "the test window",
+    "train": "bars of training",
+    "validation": "bars of validation",
+    "all": "the whole record",
+}
 _STATUS = {"promotable": "✓ Promotable", "unproven": "? Unproven", "rejected": "✕ Rejected"}
 _ACTIVE: tuple[tuple[str, str, Kind], ...] = (
     ("annual_return", "return", "percent"),
@@ -49,10 +55,22 @@ def top(data: ReportData) -> str:
     title = escape(name_of(str(run.get("agent") or run.get("asset") or "Run")))
     algo = escape(str(run.get("algo", "")).upper())
     return (
-        f'{_banners(run)}<header class="top"><p class="eyebrow">WealthArena · {_EYEBROW[data.window]}</p>'
+        f'{_banners(run)}<header class="top"><p class="eyebrow">WealthArena · {escape(_eyebrow(data))}</p>'
         f"<h1>{title} <small>{algo}, seed {escape(run.get('seed', '—'))}</small></h1>"
         f'<ul class="meta">{_facts(run, source)}</ul>{_windows(run)}</header>'
     )
+
+
+def _eyebrow(data: ReportData) -> str:
+    played = data.run.get("backtest")
+    if not played:
+        return _EYEBROW[data.window]
+    return f"{name_of(str(played['of'])).lower()} played over {_PLAYED[str(played['window'])]}"
+
+
+def _is_test(run: Mapping[str, Any]) -> bool:
+    """Return whether the figures called `test` are of a test window: a backtest may have been asked for another."""
+    return str((run.get("backtest") or {}).get("window", "test")) == "test"
 
 
 def first_screen(data: ReportData) -> str:
@@ -107,7 +125,11 @@ def _facts(run: Mapping[str, Any], source: Mapping[str, Any]) -> str:
             "Data",
             escape(f"{origin}, {_FREQUENCY.get(str(source.get('frequency')), source.get('frequency') or 'bars')}"),
         ),
-        ("", "Test window", escape(f"{day(window[0])} – {day(window[1])}") if window else "—"),
+        (
+            "",
+            "Test window" if _is_test(run) else "Window played",
+            escape(f"{day(window[0])} – {day(window[1])}") if window else "—",
+        ),
         (
             "",
             "Whole record",
@@ -136,11 +158,14 @@ def _windows(run: Mapping[str, Any]) -> str:
     for name, first, last, *dates in pieces:
         left, width = 100 * (first - start) / whole, max(100 * (last - first) / whole, 0.3)
         title = f"{name}: {day(dates[0])} to {day(dates[1])}"
-        words = f"<span>{name}</span>" if len(pieces) <= 3 else ""
-        drawn.append(
-            f'<i class="{name}" style="left:{left:.2f}%;width:{width:.2f}%" title="{escape(title)}">{words}</i>'
-        )
-    return f'<div class="windows" role="img" aria-label="training, validation and test windows">{"".join(drawn)}</div>'
+        drawn.append(f'<i class="{name}" style="left:{left:.2f}%;width:{width:.2f}%" title="{escape(title)}"></i>')
+    names = "".join(
+        f'<span><i class="{name}"></i>{name}</span>' for name in dict.fromkeys(piece[0] for piece in pieces)
+    )
+    return (
+        f'<div class="windows" role="img" aria-label="training, validation and test windows">{"".join(drawn)}</div>'
+        f'<div class="legend">{names}</div>'
+    )
 
 
 def _tiles(data: ReportData) -> str:
@@ -224,7 +249,7 @@ def _equity(data: ReportData) -> str:
     agent = data.agent
     totals = {name: (values or {}).get("total_return") for name, values in (data.run.get("baselines") or {}).items()}
     totals["agent"] = ((data.run.get("metrics") or {}).get(data.window) or {}).get("total_return")
-    note = f"Net of all costs, over the {data.window} window."
+    note = f"Net of all costs, over the {data.window} window." if _is_test(data.run) else "Net of all costs."
     if data.band is not None:
         note += f" Shaded: {data.band.meaning}."
     drawn = "".join(

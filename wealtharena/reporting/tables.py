@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ from wealtharena.reporting.words import (
     tone,
 )
 
+_STACKED = ("board", "audit")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 LAST_TRADES = 15
 LARGEST_TRADES = 10
@@ -46,8 +48,13 @@ _SEEDS = ("total_return", "sharpe", "max_drawdown", "turnover", "trades")
 def table(
     head: Sequence[str], rows: Sequence[Sequence[str]], *, css: str = "", foot: Sequence[Sequence[str]] = ()
 ) -> str:
-    """Return a table in a frame that scrolls sideways; cells are HTML already, the first of a row is its heading."""
-    body = "".join(_row(row) for row in rows)
+    """Return a table in a frame that scrolls sideways; cells are HTML already, the first of a row is its heading.
+
+    Tables of css `board` and `audit` stack their cells on a phone, each under its column's heading, since what counts in
+    them stands on the right.
+    """
+    labels = [re.sub("<[^>]+>", "", cell) for cell in head] if css in _STACKED else ()
+    body = "".join(_row(row, labels) for row in rows)
     tail = f"<tfoot>{''.join(_row(row) for row in foot)}</tfoot>" if foot else ""
     heads = "".join(f'<th scope="col">{cell}</th>' for cell in head)
     return (
@@ -276,6 +283,8 @@ def _raw(path: str, value: float | None, *, signed: bool = True, digits: int = 2
     return f'<data data-metric="{escape(path)}" value="{value!r}">{escape(text)}</data>'
 
 
-def _row(cells: Sequence[str]) -> str:
+def _row(cells: Sequence[str], labels: Sequence[str] = ()) -> str:
     first, *rest = cells
-    return f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in rest)}</tr>'
+    marks = [f' data-label="{label}"' for label in labels[1:]] or [""] * len(rest)
+    body = "".join(f"<td{mark}>{cell}</td>" for mark, cell in zip(marks, rest, strict=True))
+    return f'<tr><th scope="row">{first}</th>{body}</tr>'

@@ -47,9 +47,11 @@ p{margin:6px 0;max-width:74ch}
 .meta{display:flex;flex-wrap:wrap;gap:4px 26px;margin:10px 0 2px;padding:0;list-style:none;font-size:14px}
 .meta .full{flex-basis:100%}
 .meta b{display:block;font-weight:500;color:var(--soft);font-size:12px}
-.windows{position:relative;height:26px;margin-top:10px}
-.windows i{position:absolute;top:0;height:8px;border-right:1.5px solid var(--paper);font-style:normal;font-size:12px;color:var(--soft)}
-.windows span{position:absolute;top:8px;left:0}.windows .train{background:var(--s9)}.windows .validation{background:var(--s1)}.windows .test{background:var(--agent)}
+.windows{position:relative;height:8px;margin-top:10px}
+.windows i{position:absolute;top:0;height:8px;border-right:1.5px solid var(--paper)}
+.legend{display:flex;flex-wrap:wrap;gap:0 16px;margin-top:3px;font-size:12px;color:var(--soft)}
+.legend i{display:inline-block;width:9px;height:9px;border-radius:2px;margin-right:5px}
+:is(.windows,.legend) .train{background:var(--s9)}:is(.windows,.legend) .validation{background:var(--s1)}:is(.windows,.legend) .test{background:var(--agent)}
 .first{display:grid;grid-template-columns:minmax(0,1fr) 292px;gap:6px 28px;margin-top:14px;align-items:start}
 .tiles{grid-column:1/-1;display:grid;grid-template-columns:repeat(6,minmax(0,1fr));gap:1px;background:var(--rule);
 border:1px solid var(--rule);border-radius:8px;overflow:hidden}
@@ -116,6 +118,12 @@ ul.notes li{margin:4px 0;max-width:80ch}
 h1{font-size:24px}h1 small{display:block}.tile>data{font-size:20px}.facts{grid-template-columns:minmax(0,1fr)}
 .meta{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:8px 16px}.meta .full{grid-column:1/-1}
 table.comparison td:nth-child(3){width:140px}table.comparison td svg{width:132px}
+:is(table.board,table.audit) thead{display:none}
+:is(table.board,table.audit),:is(table.board,table.audit) :is(tbody,th,td){display:block}
+:is(table.board,table.audit) tr{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:0 14px;padding:8px 0;border-bottom:1px solid var(--rule)}
+:is(table.board,table.audit) :is(th,td){border:0;padding:2px 0!important;text-align:left;white-space:normal;overflow-wrap:anywhere}
+:is(table.board,table.audit) :is(th,td[data-label=""],td[data-label="Agent"]){grid-column:1/-1;position:static}
+:is(table.board,table.audit) td:not([data-label=""],[data-label="Agent"])::before{content:attr(data-label);display:block;font-size:12px;color:var(--soft)}
 }
 .tip{position:absolute;pointer-events:none;background:var(--card);border:1px solid var(--rule);border-radius:6px;padding:6px 10px;
 font-size:12px;line-height:1.45;box-shadow:0 2px 10px var(--shade);z-index:2;white-space:nowrap}

@@ -22,7 +22,7 @@ from wealtharena.evaluation.ledger import RunIdentity
 from wealtharena.evaluation.look import Look
 from wealtharena.evaluation.splits import Segment
 from wealtharena.features.panel import FeaturePanel
-from wealtharena.tasks import console
+from wealtharena.tasks import console, judging
 from wealtharena.tasks.pipeline import Prepared, doubts, prepare
 from wealtharena.tasks.record import RunContext, RunRecord, recorded
 
@@ -42,7 +42,7 @@ class Contestant:
 
 
 def run(spec: ExperimentSpec) -> int:
-    """Play the contestant over the window, print it beside the baselines, and leave run.json and the paths."""
+    """Play the contestant over the window, print it beside the baselines, and leave run.json, the paths and a report."""
     context = RunContext.current()
     with recorded(spec, context) as record:
         contestant = choose(spec)
@@ -72,6 +72,7 @@ def run(spec: ExperimentSpec) -> int:
             config_hash=contestant.config_hash,
         )
         tables.write(context.folder, found.agent, baselines=found.baselines)
+        judging.write_report(spec, context.folder, {**record.content, "status": "completed"}, found)
         record.update(status="completed")
     show(record.content, context.folder)
     return 0
@@ -288,6 +289,7 @@ def show(content: Mapping[str, Any], folder: Path) -> None:
     for reason in content["verdict"]["reasons"][:3]:
         out.print(f"[dim]- {reason}[/]")
     out.print(f"Paths: {console.relative(folder / tables.EQUITY_FILE)}")
+    console.report(folder)
 
 
 def spread_line(found: Mapping[str, Any]) -> str:

@@ -77,7 +77,13 @@ def result(record: Mapping[str, Any], folder: Path) -> None:
         out.print(f"  - {reason}")
     if record["data"]["simulated"]:
         out.print("[bold white on red] SIMULATED DATA [/] nothing above says anything about a real market.")
-    if (folder / "report.html").is_file():  # not with tracking.report=false, nor where it could not be drawn
+    report(folder)
+
+
+def report(folder: Path) -> None:
+    """Say where the report is, or the figures: none is written with tracking.report=false, or where it cannot be drawn."""
+    out = screen()
+    if (folder / "report.html").is_file():
         out.print(f"Report: {relative(folder / 'report.html')}")
     else:
         out.print(f"Figures: {relative(folder / 'run.json')}")

@@ -86,7 +86,7 @@ def write_down(
     if spec.train.publish:
         record.update(registry=publish(spec, record, found))
     content = {**record.content, "status": "completed"}  # what run.json says once the report stands
-    return write_report(spec, folder, content, found, audit=audit, seeds=seeds)
+    return write_report(spec, folder, content, found.evaluation, audit=audit, seeds=seeds)
 
 
 def run_audit(spec: ExperimentSpec, prepared: Prepared) -> AuditReport:
@@ -244,9 +244,9 @@ def write_report(
     spec: ExperimentSpec,
     folder: Path,
     content: Mapping[str, Any],
-    found: Judgement,
+    evaluation: Evaluation,
     *,
-    audit: AuditReport | None,
+    audit: AuditReport | None = None,
     seeds: Sequence[int] = (),
 ) -> list[Path]:
     """Write report.html, where tracking.report asks for it, and return the files to show."""
@@ -254,7 +254,7 @@ def write_report(
         return []
 
     def write() -> list[Path]:
-        data = _report_data(spec, folder, content, found, audit=audit, seeds=seeds)
+        data = _report_data(spec, folder, content, evaluation, audit=audit, seeds=seeds)
         page = report.write(folder / "report.html", data)
         return [page, *drawn(folder, "the plots", lambda: plots.write(folder / "plots", data))]
 
@@ -265,14 +265,14 @@ def _report_data(
     spec: ExperimentSpec,
     folder: Path,
     content: Mapping[str, Any],
-    found: Judgement,
+    evaluation: Evaluation,
     *,
     audit: AuditReport | None,
     seeds: Sequence[int],
 ) -> ReportData:
     return build.from_evaluation(
         files.jsonable(content),
-        found.evaluation,
+        evaluation,
         rng=stream(spec.seed, "report"),
         journal=read(folder / "metrics.jsonl"),
         seeds=seeds,
