@@ -116,6 +116,7 @@ def test_nearest_ignores_case_and_gives_nothing_for_nonsense() -> None:
     [
         ("data.start=20240101", "try data.start=2024-01-01"),
         ("data.symbols=[600519]", "'data.symbols=[\"600519\"]'"),
+        ("data.symbols=[NAN]", "'data.symbols=[\"NAN\"]'"),
         ("data.symbols=[true]", "'data.symbols=[\"TRUE\"]'"),
     ],
 )

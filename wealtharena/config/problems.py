@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import types
 import typing
@@ -177,7 +178,8 @@ def _as_text(key: str, value: Any, kind: str) -> str:
     parent, _, place = key.rpartition(".")
     if kind != "string_type" or not place.isdigit() or isinstance(value, list | dict):
         return ""
-    written = {True: "TRUE", False: "FALSE"}.get(value, literal(value)) if isinstance(value, bool) else literal(value)
+    word = isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value))
+    written = literal(value).upper() if word else literal(value)  # TRUE and NAN, as symbols are written
     return f"put it in quotes of its own, as in '{parent}=[\"{written}\"]'"
 
 
