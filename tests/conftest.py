@@ -1,10 +1,25 @@
-"""What every test relies on: one numerical thread, no keys of the person who runs them, no tracking online."""
+"""What every test relies on: one numerical thread, nothing of the person who runs them, no tracking online, no proxy."""
 
 import os
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+OWN = ("WANDB_", "HYDRA_", "WEALTHARENA_", "APCA_")  # how a person's own variables begin
+NAMES = {
+    "FRED_API_KEY",
+    "ALPHAVANTAGE_API_KEY",
+    "RAY_ADDRESS",
+    "PROMETHEUS_MULTIPROC_DIR",
+    "NETRC",
+    "COLUMNS",
+    "LINES",
+    "FORCE_COLOR",
+    "NO_COLOR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+}
+for name in [name for name in os.environ if name.startswith(OWN) or name.upper() in NAMES]:
+    del os.environ[name]
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 os.environ["WANDB_MODE"] = "offline"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-for name in ("WANDB_API_KEY", "FRED_API_KEY", "ALPHAVANTAGE_API_KEY", "APCA_API_KEY_ID", "APCA_API_SECRET_KEY"):
-    os.environ.pop(name, None)

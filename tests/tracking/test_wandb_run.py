@@ -262,3 +262,22 @@ def test_a_server_that_never_answers_leaves_an_offline_record(tmp_path: Path) ->
     assert "recorded offline" in done.stdout
     assert b"0.125" in next((tmp_path / "wandb").glob("offline-run-*-id1/*.wandb")).read_bytes()
     assert key.encode() not in content(tmp_path)
+
+
+def test_the_library_is_told_group_tags_and_the_folder_of_its_own_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[dict[str, object]] = []
+    fake = types.ModuleType("wandb")
+    fake.Error = RuntimeError  # type: ignore[attr-defined]
+    fake.Settings = lambda **_: None  # type: ignore[attr-defined]
+    fake.init = lambda **names: told.append(names)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path / "elsewhere"))
+    identity = Identity("id1", "name", "train", ("forex", "mine"), {}, group="the grid")
+    mirror = WandbRun(spec(), identity, folder=tmp_path, mode="offline")
+    mirror.log({"env_step": 1})
+    mirror.finish(END)
+    (given,) = told
+    assert (given["group"], given["tags"]) == ("the grid", ("forex", "mine"))
+    assert given["dir"] == tmp_path / "elsewhere"
