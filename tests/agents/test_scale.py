@@ -147,6 +147,34 @@ def test_a_learner_thread_that_dies_ends_the_run_with_what_it_died_of(
     engine.close()
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("name", ["impala", "appo"])
+def test_an_asynchronous_run_whose_runners_fall_silent_ends_resumable(
+    nodes: tuple[object, object], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from wealtharena.agents.on_policy import watching
+
+    small = (
+        "algo.rollout_steps=128",
+        "algo.fragment_bars=16",
+        "compute=cluster",
+        "compute.envs=4",
+        "compute.runners=1",
+    )
+    engine = plugins.load("agents.algorithms", name).build(worlds.bench(worlds.spec(f"algo={name}", *small)))
+    learner = engine._learner(lambda learner, *_: learner)
+    assert isinstance(learner._gpu_loader_in_queue, watching.LearnerQueue)
+    assert learner._gpu_loader_in_queue.thread is learner._learner_thread
+    engine.iterate()
+    group = engine._algorithm.env_runner_group
+    monkeypatch.setattr(group, "foreach_env_runner_async_fetch_ready", lambda *_, **__: [])
+    monkeypatch.setattr(watching, "SAMPLE_SECONDS", 2.0)
+    with pytest.raises(TrainingError, match=r"no rollout runner has answered for 2 s; .*resume="):
+        engine.iterate()
+    engine.close()
+
+
 def test_a_learner_that_makes_no_update_is_not_waited_for_endlessly(monkeypatch: pytest.MonkeyPatch) -> None:
     from wealtharena.agents.on_policy import watching
 
