@@ -156,13 +156,20 @@ def test_another_agents_checkpoint_names_the_missing_override(here):
         backtest.run(spec("backtest.checkpoints=[mine]"))
 
 
-@pytest.mark.parametrize(("window", "said"), [("test", "the test window"), ("train", "bars of training")])
-def test_a_backtest_leaves_a_report_that_says_what_was_played(here, capsys, window, said):
-    backtest.run(spec("backtest.baseline=buy_and_hold", f"backtest.window={window}"))
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("backtest.window=test", "the test window"),
+        ("backtest.window=train", "bars of training"),
+        ("backtest.start=2020-03-01", "the dates asked for"),
+    ],
+)
+def test_a_backtest_leaves_a_report_that_says_what_was_played(here, capsys, asked, said):
+    backtest.run(spec("backtest.baseline=buy_and_hold", asked))
     _, folder = record(here)
     page = (folder / "report.html").read_text()
     assert f"buy &amp; hold played over {said}" in page
-    assert ("Window played" in page) == (window != "test")
+    assert ("Window played" in page) == (said != "the test window")
     assert "data the agent never saw" not in page
     assert 'data-metric="metrics.test.sharpe"' in page
     assert "Report: outputs/" in capsys.readouterr().out

@@ -281,3 +281,36 @@ def test_the_library_is_told_group_tags_and_the_folder_of_its_own_variable(
     (given,) = told
     assert (given["group"], given["tags"]) == ("the grid", ("forex", "mine"))
     assert given["dir"] == tmp_path / "elsewhere"
+
+
+def test_an_id_that_a_failed_start_still_holds_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes: list[str] = []
+    kept = tmp_path / "offline-run"
+
+    class Run:
+        settings = types.SimpleNamespace(mode="offline", sync_dir=str(kept))
+        tags: tuple[str, ...] = ()
+        summary: dict[str, object] = {}
+
+        def __getattr__(self, name: str) -> object:
+            return lambda *_, **__: None
+
+    def init(*, mode: str, **_: object) -> Run:
+        modes.append(mode)
+        if len(modes) < 4:
+            raise RuntimeError("no network" if mode == "online" else "run ID id1 is in use")
+        return Run()
+
+    fake = types.ModuleType("wandb")
+    fake.Error = RuntimeError  # type: ignore[attr-defined]
+    fake.Settings = lambda **_: None  # type: ignore[attr-defined]
+    fake.init = init  # type: ignore[attr-defined]
+    fake.teardown = lambda **_: None  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    monkeypatch.setattr(wandb_run, "POLL_SECONDS", 0.001)
+    mirror = WandbRun(spec(), NOBODY, folder=tmp_path, mode="online")
+    mirror.log({"env_step": 1})
+    mirror.finish(END)
+    assert modes == ["online", "offline", "offline", "offline"]
+    assert str(mirror.trouble).startswith("no answer from the server; recorded offline")
+    assert str(mirror.whereabouts()).startswith("recorded offline")

@@ -33,6 +33,7 @@ _PLAYED = {  # windows of task=backtest
     "train": "bars of training",
     "validation": "bars of validation",
     "all": "the whole record",
+    "dates": "the dates asked for",
 }
 _STATUS = {"promotable": "✓ Promotable", "unproven": "? Unproven", "rejected": "✕ Rejected"}
 _ACTIVE: tuple[tuple[str, str, Kind], ...] = (

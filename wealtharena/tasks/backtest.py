@@ -55,7 +55,7 @@ def run(spec: ExperimentSpec) -> int:
             split={"train": [], "validation": [], "test": [first, last]},
             fill=prepared.fill,
             notes=list(prepared.notes),
-            backtest={"of": contestant.name, "window": spec.backtest.window, "start": first, "end": last},
+            backtest={"of": contestant.name, "window": window_name(spec), "start": first, "end": last},
         )
         features, seen = open_rows(spec, record, prepared, window, contestant)
         found = play(look_of(spec, record, prepared, contestant), prepared, features, window, contestant)
@@ -152,6 +152,11 @@ def _tilted(tilt: TiltSpec | None) -> dict[str, Any]:
         "trade_rate": tilt.rate,
         "no_trade_band": tilt.band,
     }
+
+
+def window_name(spec: ExperimentSpec) -> str:
+    """Return what is played: the window asked for, or `dates` where dates override it."""
+    return "dates" if spec.backtest.start or spec.backtest.end else spec.backtest.window
 
 
 def window_rows(spec: ExperimentSpec, prepared: Prepared, *, trained: bool) -> Segment:

@@ -12,6 +12,7 @@ import os
 import queue
 import shutil
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import wandb
 
 LOCAL_SECONDS = 30.0  # a busy machine may take this long to start the library's own process; nobody waits for it
+POLL_SECONDS = 0.5
 _MODES = {  # what WANDB_MODE may say, as the library understands it
     "online": "online",
     "run": "online",
@@ -171,8 +173,7 @@ class WandbRun:
             if self._mode != "online":
                 raise
             self.trouble = "no answer from the server; recorded offline, `wandb sync` sends it later"
-            wandb.teardown(exit_code=1)  # the failed start still holds the run's id
-            run = self._init("offline")
+            run = self._offline_after_all()
         if run.settings.mode == "online":
             self.address = run.url
         else:
@@ -180,6 +181,20 @@ class WandbRun:
         run.define_metric(STEP)
         run.define_metric("*", step_metric=STEP)
         return run
+
+    def _offline_after_all(self) -> wandb.Run:
+        """Start the run offline, once the failed start lets go of its id: on a busy machine that takes seconds."""
+        import wandb
+
+        until = time.monotonic() + LOCAL_SECONDS
+        while True:
+            wandb.teardown(exit_code=1)
+            try:
+                return self._init("offline")
+            except wandb.Error as error:
+                if "in use" not in str(error) or time.monotonic() > until:
+                    raise
+            time.sleep(POLL_SECONDS)
 
     def _init(self, mode: str) -> wandb.Run:
         import wandb
