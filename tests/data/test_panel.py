@@ -38,6 +38,20 @@ def test_taking_rows_leaves_no_other_row_behind() -> None:
     assert panel.slice(3, 5).fingerprint == panel.take(rows[:2]).fingerprint
 
 
+def test_bars_a_year_are_those_of_the_bars_that_there_are() -> None:
+    """Where bars were taken out the time between is nobody's: 231 instead of 365 a year was the figure of a split."""
+    panel = full()
+    per_year = panel.bars_per_year
+    kept = panel.take(np.array([0, 1, 2, 3, 8, 9, 10, 11]))
+    assert kept.seams == (4,)
+    assert kept.bars_per_year == pytest.approx(per_year)
+    assert kept.slice(2, 8).seams == (2,)
+    assert kept.slice(2, 8).bars_per_year == pytest.approx(per_year)
+    assert kept.take(np.array([3, 4, 6])).seams == (1, 2)
+    assert kept.slice(4, 8).seams == panel.slice(2, 9).seams == ()
+    assert panel.slice(2, 9).bars_per_year == pytest.approx(per_year)
+
+
 def test_an_array_that_no_list_names_is_refused() -> None:
     """A time column that `take` does not know would hand test rows to training."""
 

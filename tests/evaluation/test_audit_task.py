@@ -46,7 +46,12 @@ def test_a_finding_returns_one_and_names_feature_symbol_and_bar(small, tmp_path,
         prices = ",".join(f"{x[t, 0]:.6f}" for x in (panel.open, top, bottom, panel.close))
         rows.append(f"{str(panel.timestamps[t])[:10]},BHP.AX,{prices},1000")
     (tmp_path / "late.csv").write_text("\n".join(rows))
-    data = ["data=files", f"data.path={tmp_path / 'late.csv'}", "data.quality.leaking_bars=warn"]
+    data = [
+        "data=files",
+        f"data.path={tmp_path / 'late.csv'}",
+        "data.quality.leaking_bars=warn",
+        "data.max_repaired_share=1",
+    ]
     assert audit.run(compose([*small, *data, "data.quality.leak_correlation=0.4"])) == 1
     assert "of BHP.AX, bar" in capsys.readouterr().out
     assert run_json(tmp_path)["audit"]["passed"] is False

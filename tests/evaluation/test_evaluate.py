@@ -8,7 +8,7 @@ import pytest
 
 from tests.evaluation import worlds
 from wealtharena.config import compose
-from wealtharena.evaluation import backtest, comparison, evaluate, significance, stress, tables
+from wealtharena.evaluation import backtest, comparison, evaluate, metrics, significance, stress, tables
 from wealtharena.evaluation.bootstrap import Interval
 from wealtharena.evaluation.splits import Segment
 from wealtharena.evaluation.trials import Trials
@@ -179,7 +179,7 @@ def test_one_run_is_never_promotable_whatever_it_earned(settings):
         rng=np.random.default_rng(0),
     )
     assert found.metrics["sharpe"] > 5
-    assert [r.rule for r in found.verdict.rulings if r.status != "promotable"] == ["seeds", "plausible"]
+    assert [r.rule for r in found.verdict.rulings if r.status != "promotable"] == ["seeds", "record", "plausible"]
     assert found.verdict.status == "unproven"
 
 
@@ -303,10 +303,58 @@ def test_the_best_days_are_days_not_bars():
     assert not stress.not_best_days(played, 99).any()
 
 
+def test_a_day_that_lost_more_than_all_is_no_best_day():
+    """A loss of more than all is not floored to one just above all: it orders and counts as what it is."""
+    played = worlds.trajectory(np.array([0.02, 0.05, -1.3, 0.0, 0.0]))
+    kept = played.returns[stress.not_best_days(played, 1)]
+    assert kept.tolist() == pytest.approx([0.02, -1.3, 0.0, 0.0])
+    assert metrics.total_return(kept) == pytest.approx(1.02 * -0.3 - 1)
+    owing = worlds.trajectory(np.zeros(3), equity=np.array([1e6, -5e5, -5e5, -5e5]))
+    assert owing.returns[stress.not_best_days(owing, 2)].tolist() == [-1.5]
+
+
+def test_no_record_is_long_enough_where_seeds_differ_by_more_than_the_advantage():
+    """Three seeds of true Sharpe ratios about 0.55, 0.75 and 2.6 more than the market: at 300 years 0 still lies inside."""
+    rng = np.random.default_rng(3)
+    told, at_300 = [], []
+    for _ in range(10):
+        edges = np.array([-1.0, 0.2, 2.3]) / np.sqrt(252) * 0.01
+
+        def group(years, edges=edges):
+            market = rng.normal(0.0002, 0.01, 252 * years)
+            noise = rng.normal(0, 0.01, (3, market.size))
+            seeds = [worlds.trajectory(market + e + own) for e, own in zip(edges, noise, strict=True)]
+            beside = {"buy_and_hold": worlds.trajectory(market, name="buy_and_hold")}
+            return comparison.compare_group(seeds, beside, rng=np.random.default_rng(1), draws=400)["buy_and_hold"]
+
+        told.append(group(5).years_needed)
+        at_300.append(group(300).difference.sharpe.low > 0)
+    assert sum(at_300) == 0
+    assert np.isinf(told).sum() >= 8
+
+
+def test_seeds_of_one_true_ratio_are_told_a_record_that_then_is_long_enough():
+    rng = np.random.default_rng(5)
+
+    def group(years):
+        market = rng.normal(0.0, 0.01, int(252 * years))
+        seeds = [worlds.trajectory(market + 0.0008 + rng.normal(0, 0.01, market.size)) for _ in range(4)]
+        beside = {"buy_and_hold": worlds.trajectory(market, name="buy_and_hold")}
+        return comparison.compare_group(seeds, beside, rng=np.random.default_rng(1), draws=400)["buy_and_hold"]
+
+    needed = np.median([group(4).years_needed for _ in range(10)])
+    assert 1.0 < needed < 20.0
+    assert sum(group(4 * needed).difference.sharpe.low > 0 for _ in range(10)) >= 9
+
+
 def test_the_years_needed_grow_with_the_square_of_the_interval(single):
     found = comparison.Comparison("x", difference(value=0.5, low=-0.5, high=1.5), years=2.0)
     assert found.years_needed == pytest.approx(8.0)
     assert comparison.Comparison("x", difference(value=-0.5, low=-1.5, high=0.5), years=2.0).years_needed == math.inf
+    half = comparison.Comparison("x", difference(value=0.8, low=-0.2, high=1.8), years=2.0, lasting_share=0.5)
+    assert half.years_needed == pytest.approx(2.0 * (1.0 - 0.5) / (0.8**2 - 0.5))
+    most = comparison.Comparison("x", difference(value=0.5, low=-0.5, high=1.5), years=2.0, lasting_share=0.5)
+    assert most.years_needed == math.inf
 
 
 def difference(value, low, high):

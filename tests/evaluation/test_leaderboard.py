@@ -73,7 +73,9 @@ def run_dir(
 
 @pytest.fixture(scope="module")
 def evaluation(spec):
-    rules = spec.evaluation.verdict.model_copy(update={"implausible": 50.0})  # short records need a strong edge
+    rules = spec.evaluation.verdict.model_copy(
+        update={"implausible": 50.0, "min_bars": 100}
+    )  # short records need a strong edge
     return spec.evaluation.model_copy(update={"bootstrap_draws": 500, "verdict": rules})
 
 

@@ -34,10 +34,28 @@ def test_a_measure_that_one_agent_lacks_is_dropped_for_all():
 def test_equal_values_share_their_rank():
     ranked = composite({"a": {"sharpe": 1.0}, "b": {"sharpe": 1.0}, "c": {"sharpe": 0.0}})
     assert [r.composite for r in ranked] == [2.5, 2.5, 1.0]
+    assert [(r.name, r.place) for r in ranked] == [("a", 1), ("b", 1), ("c", 3)]
+
+
+def test_composites_that_differ_in_the_last_bit_of_a_sum_are_equal():
+    """Both have the ranks 1, 1, 2, 3 but for the order of the two that weigh the same: sums of floats are no order."""
+    a = {"annual_return": 2.0, "sharpe": 2.0, "win_rate": 3.0, "profit_factor": 1.0}
+    b = {"annual_return": 1.0, "sharpe": 3.0, "win_rate": 1.0, "profit_factor": 3.0}
+    c = {"annual_return": 3.0, "sharpe": 1.0, "win_rate": 2.0, "profit_factor": 2.0}
+    ranked = composite({"a": a, "b": b, "c": c})
+    assert [(r.name, r.place) for r in ranked] == [("b", 1), ("a", 1), ("c", 1)]
+
+
+def test_an_agent_without_any_measure_takes_none_from_the_others():
+    ranked = composite({"best": FIVE["etf"], "none": {"sharpe": math.nan}, "worst": FIVE["commodities"]})
+    assert [(r.name, r.place) for r in ranked] == [("best", 1), ("worst", 2), ("none", 3)]
+    assert ranked[0].composite == 2.0
+    assert ranked[0].ranks == {"annual_return": 2.0, "sharpe": 2.0, "win_rate": 2.0}
+    assert ranked[2].ranks == {}
 
 
 def test_agents_without_any_measure_are_still_listed():
     ranked = composite({"a": {}, "b": {"sharpe": None}})
     assert {r.name for r in ranked} == {"a", "b"}
-    assert all(math.isnan(r.composite) for r in ranked)
+    assert all(math.isnan(r.composite) and r.place == 1 for r in ranked)
     assert composite({}) == ()

@@ -1,4 +1,5 @@
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -260,3 +261,15 @@ def test_a_group_interval_covers_the_luck_of_the_seed_too():
     )
     assert wide.sharpe.high - wide.sharpe.low > 2 * (narrow.sharpe.high - narrow.sharpe.low)
     assert narrow.sharpe.low > 0
+
+
+@pytest.mark.parametrize("bars", [8, 9, 10, 11, 12, 30])
+def test_a_short_record_is_resampled_without_a_warning(bars):
+    """pytest turns warnings into errors here; `still` ends in bars that never move."""
+    rng = np.random.default_rng(0)
+    moving = rng.normal(size=bars)
+    still = np.where(np.arange(bars) < 2, (-1.0) ** np.arange(bars), 0.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for series in (moving, np.cumsum(moving), still):
+            assert 1.0 <= significance.optimal_block_bars(series) <= bars / 3

@@ -9,6 +9,7 @@ from wealtharena.evaluation.verdict import Evidence, Unfilled, judge
 GOOD = Evidence(
     seeds=5,
     years=3.0,
+    bars=756,
     annual_return=0.2,
     sharpe=2.0,
     sharpe_spread=0.3,
@@ -66,6 +67,7 @@ def test_evidence_that_satisfies_every_rule_is_promotable(rules):
         ({"worst_drawdown": -0.36}, "drawdown", "rejected"),
         ({"liquidated": True}, "drawdown", "rejected"),
         ({"seeds": 1}, "seeds", "unproven"),
+        ({"bars": 249}, "record", "unproven"),
         ({"fewest_trades": 3}, "trades", "unproven"),
         ({"degenerate": "it never trades"}, "degenerate", "rejected"),
         ({"left_out": ("r3", "r4")}, "selection", "unproven"),
@@ -127,6 +129,30 @@ def test_the_reason_says_how_long_a_record_it_would_take(rules):
         GOOD, sharpe_difference=-0.5, sharpe_difference_low=-1.2, sharpe_difference_high=0.2, years_needed=math.inf
     )
     assert "No record would be long enough" in judge(behind, rules).reasons[0]
+    apart = replace(short, years_needed=math.inf)
+    assert "No record is long enough: its 5 seeds differ by more" in judge(apart, rules).reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"dsr": 0.9487}, "ratio 0.949 with"),
+        ({"dsr": 0.94999}, "ratio 0.94999 with"),
+        ({"dsr": 0.4999}, "ratio 0.4999 with"),
+        ({"pbo": 0.2004}, "overfitting 0.2004 over"),
+        ({"pbo": 0.5001}, "overfitting 0.5001 over"),
+        ({"worst_drawdown": -0.35001}, "drawdown -35.001%; -35% is allowed"),
+        ({"sharpe_difference_low": -0.0004}, "interval -0.0004 to"),
+        ({"sharpe": 4.0004}, "of 4.0004 is above 4"),
+        ({"annual_return": -0.0001}, "return -0.01% on"),
+        ({"unfilled": (Unfilled("the agent", 0.1004, "volume"),)}, "10.04% of the order value"),
+        ({"invested": {"buy_and_hold": 0.8999}}, "held 89.99% of what it was to hold, 90% is asked"),
+    ],
+)
+def test_a_reason_prints_a_figure_on_the_side_of_its_limit_on_which_it_is(rules, change, words):
+    found = judge(replace(GOOD, **change), rules)
+    assert found.status != "promotable"
+    assert words in found.reasons[0]
 
 
 def test_the_block_of_run_json_holds_no_nan(rules):

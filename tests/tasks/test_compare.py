@@ -129,13 +129,13 @@ def test_a_promotable_group_puts_its_middle_seed_into_the_registry_under_its_ver
     for seed in range(3):
         run_dir(here / "runs", f"r{seed}", agent=shelf.AGENT, seed=seed, drift=0.004 + 0.001 * seed)
         shelf.save(store, f"r{seed}")
-    compare.run(spec("compare.runs=[runs]", "evaluation.verdict.implausible=50"))
+    compare.run(spec("compare.runs=[runs]", "evaluation.verdict.implausible=50", "evaluation.verdict.min_bars=100"))
     listed = {row["version"]: row for row in store.list_checkpoints(shelf.AGENT)}
     assert set(listed) == {"r0", "r1", "r2", "r1-judged"}
     assert listed["r1-judged"]["verdict"] == "promotable"
     assert listed["r1"]["verdict"] == "unproven"
     assert store.load_checkpoint(shelf.AGENT, "r1-judged").metadata.model_dump()["judged_with"] == ["r0", "r1", "r2"]
-    compare.run(spec("compare.runs=[runs]", "evaluation.verdict.implausible=50"))
+    compare.run(spec("compare.runs=[runs]", "evaluation.verdict.implausible=50", "evaluation.verdict.min_bars=100"))
     assert len(store.list_checkpoints(shelf.AGENT)) == 4
 
 
@@ -143,7 +143,7 @@ def test_an_unproven_group_changes_nothing_in_the_registry(here):
     store = shelf.ModelCheckpoint(Path("checkpoints"))
     run_dir(here / "runs", "r0", agent=shelf.AGENT, drift=0.004)
     shelf.save(store, "r0")
-    compare.run(spec("compare.runs=[runs]", "evaluation.verdict.implausible=50"))
+    compare.run(spec("compare.runs=[runs]", "evaluation.verdict.implausible=50", "evaluation.verdict.min_bars=100"))
     assert [row["version"] for row in store.list_checkpoints(shelf.AGENT)] == ["r0"]
 
 

@@ -63,6 +63,7 @@ class Panel:
     macro_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())  # what a report must say: survivorship, unadjusted rolls, ...
     leaks: tuple[str, ...] = ()  # numbers that seem to know a return that can still be traded, in words
+    seams: tuple[int, ...] = ()  # rows before which bars were taken out
 
     def __post_init__(self) -> None:
         sizes = dict(zip("TAM", (*self.close.shape, len(self.macro_names)), strict=True))
@@ -87,11 +88,14 @@ class Panel:
 
     @property
     def bars_per_year(self) -> float:
-        """Return bars a year as the timestamps give them; NaN for fewer than two bars."""
+        """Return bars a year as the timestamps give them, the time of bars that were taken out left out; NaN below two."""
         if self.bars < 2:
             return float("nan")
-        years = (self.timestamps[-1] - self.timestamps[0]) / np.timedelta64(1, "D") / 365.25
-        return float((self.bars - 1) / years) if years > 0 else float("nan")
+        span = self.timestamps[-1] - self.timestamps[0]
+        for row in self.seams:
+            span = span - (self.timestamps[row] - self.timestamps[row - 1])
+        years = span / np.timedelta64(1, "D") / 365.25
+        return float((self.bars - 1 - len(self.seams)) / years) if years > 0 else float("nan")
 
     @property
     def survivors(self) -> float:
@@ -119,12 +123,20 @@ class Panel:
 
     def take(self, rows: Rows) -> Panel:
         """Return the bars `rows`, in that order, as a panel of its own; the others are left out, not merely hidden."""
-        changes: dict[str, object] = {}
+        changes: dict[str, object] = {"seams": self._seams(rows)}
         for name in (name for name, axes in COLUMNS.items() if axes.startswith("T")):
             value = getattr(self, name)
             if value is not None:
                 changes[name] = value[rows].copy()
         return replace(self, **changes)  # type: ignore[arg-type]  # one dict carries fields of several types
+
+    def _seams(self, rows: Rows) -> tuple[int, ...]:
+        """Return the seams of the panel that the bars `rows` make."""
+        if isinstance(rows, slice) and rows.step in (None, 1) and not self.seams:
+            return ()
+        kept = np.arange(self.bars)[rows]
+        apart = (np.diff(kept) != 1) | np.isin(kept[1:], self.seams)
+        return tuple(int(row) for row in np.flatnonzero(apart) + 1)
 
     def slice(self, start: int, stop: int) -> Panel:
         """Return bars [start, stop) as a panel of its own."""

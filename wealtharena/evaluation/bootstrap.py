@@ -21,6 +21,7 @@ UIntArray = npt.NDArray[np.uint64]
 NAN = float("nan")
 MAX_THREADS = 4
 MAX_LAGS = 64
+MIN_ESTIMATED_BARS = 11  # fewer hold too few autocorrelations to find a block length in
 
 
 @dataclass(frozen=True)
@@ -54,19 +55,28 @@ class GroupDifference:
     p_value: float
     block_bars: float
     draws: int
+    lasting_share: (
+        float  # of the interval's squared half width: what the seeds differ by, which no longer record narrows
+    )
 
 
 def optimal_block_bars(series: npt.ArrayLike) -> float:
     """Return the automatic mean block length of the stationary bootstrap (Politis and White 2004, Patton et al. 2009).
 
-    Never below 1 nor above a third of the series; 1 for a series that never moves.
+    Never below 1 nor above a third of the series; 1 for a series that never moves, and the cube root of the number of
+    bars where these are too few to estimate it from.
     """
     from arch.bootstrap import optimal_block_length
 
     values = np.asarray(series, dtype=np.float64)
     if values.size < 8 or np.ptp(values) == 0.0:
         return 1.0
-    best = float(optimal_block_length(values)["stationary"].iloc[0])
+    if values.size < MIN_ESTIMATED_BARS:
+        return float(values.size ** (1.0 / 3.0))
+    with np.errstate(
+        divide="ignore", invalid="ignore"
+    ):  # the autocorrelation of a tail that never moves is not defined
+        best = float(optimal_block_length(values)["stationary"].iloc[0])
     return min(max(best, 1.0), values.size / 3.0) if math.isfinite(best) else 1.0
 
 
@@ -134,7 +144,24 @@ def group_bootstrap(
     own = _sharpes(rows, np.arange(rows.shape[1]))
     value = float(interquartile_mean(own[:-1])) - own[-1]
     interval, p_value = _percentile(value, 1.0, drawn, np.ones(draws), confidence)
-    return GroupDifference(_scaled(interval, math.sqrt(bars_per_year)), p_value, block, draws)
+    share = _lasting_share(own[:-1], sharpes[:, :-1], picks, float(drawn.var()))
+    return GroupDifference(_scaled(interval, math.sqrt(bars_per_year)), p_value, block, draws, share)
+
+
+def _lasting_share(own: FloatArray, drawn: FloatArray, picks: npt.NDArray[np.int64], total: float) -> float:
+    """Return the share of the variance `total` that stays however long the record is: that of the seeds' true ratios.
+
+    Seeds differ by what they are and by the luck of each with these bars. The second, their spread about their mean when
+    bars are `drawn` again, shrinks with the record; what is left of the spread of their `own` ratios does not (one-way
+    analysis of variance, never below 0).
+    """
+    count = own.size
+    spread = float(own.var(ddof=1)) if count > 1 else 0.0
+    if spread <= 0.0 or total <= 0.0:
+        return 0.0
+    luck = float((drawn - drawn.mean(axis=1, keepdims=True)).var(axis=0).mean()) * count / (count - 1)
+    of_seeds = float(np.asarray(interquartile_mean(own[picks], axis=1)).var())
+    return min(of_seeds * max(1.0 - luck / spread, 0.0) / total, 1.0)
 
 
 def interquartile_mean(scores: npt.ArrayLike, *, axis: int | None = None) -> FloatArray:

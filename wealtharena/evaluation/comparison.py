@@ -27,18 +27,23 @@ class Comparison:
     difference: PairedDifference | None
     years: float
     why_not: str = ""
+    lasting_share: float = 0.0  # of the squared half width: the spread of seeds, which no longer record narrows
 
     @property
     def years_needed(self) -> float:
         """Return the years of record after which a difference of this size would leave 0 outside the interval.
 
-        The half width of an interval shrinks with the root of the record. Infinite where the agent is not ahead.
+        The half width of an interval shrinks with the root of the record, but for the part that seeds differ by.
+        Infinite where the agent is not ahead, or by less than that part.
         """
         if self.difference is None:
             return math.nan
         ahead = self.difference.sharpe.value
         half_width = (self.difference.sharpe.high - self.difference.sharpe.low) / 2.0
-        return self.years * (half_width / ahead) ** 2 if ahead > 0.0 else math.inf
+        lasting = self.lasting_share * half_width**2
+        if ahead <= 0.0 or ahead**2 <= lasting:
+            return math.inf
+        return self.years * (half_width**2 - lasting) / (ahead**2 - lasting)
 
     def to_json(self) -> dict[str, Any]:
         """Return the block of run.json; null where a figure is not defined."""
@@ -151,7 +156,7 @@ def _of_group(
         agents_rows.mean(axis=0), beside, rng=rng, bars_per_year=per_year, draws=draws, confidence=confidence
     )
     found = replace(mean, sharpe=sharpe.sharpe, sharpe_p_value=sharpe.p_value, block_bars=sharpe.block_bars)
-    return Comparison(baseline.name, found, years)
+    return Comparison(baseline.name, found, years, lasting_share=sharpe.lasting_share)
 
 
 def sharpe_interval(

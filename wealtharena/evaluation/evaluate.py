@@ -230,6 +230,7 @@ def gather(
     return verdict.Evidence(
         seeds=facts.seeds or len(agents),
         years=agents[middle].returns.size / agents[middle].bars_per_year,
+        bars=agents[middle].returns.size,
         cash_return=metrics.annual_return(risk_free, bars_per_year=agents[middle].bars_per_year),
         exposure=min(values["exposure"] for values in of_agents),
         max_gross=facts.max_gross,

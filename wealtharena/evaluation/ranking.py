@@ -13,7 +13,7 @@ WEIGHTS: Mapping[str, float] = {"annual_return": 0.3, "sharpe": 0.3, "win_rate":
 
 @dataclass(frozen=True)
 class Ranked:
-    """An agent's place; `composite` is higher for the better, `place` is 1 for the best."""
+    """An agent's place; `composite` is higher for the better, `place` is 1 for the best and shared by equals."""
 
     name: str
     composite: float
@@ -26,17 +26,27 @@ def composite(agents: Mapping[str, Mapping[str, float | None]]) -> tuple[Ranked,
 
     The best of k agents gets rank k on a measure; equal values share the mean of their ranks. A measure that any agent
     lacks (missing, None, NaN) is dropped for all and the weights are renormalised; with none left every composite is NaN.
-    Agents with equal composites are ordered by Sharpe ratio, then by name.
+    An agent that has none of the measures is not ranked among the others: its composite is NaN and it stands last.
+    Agents with equal composites share a place, the next one's skips as many, and are listed by Sharpe ratio, then by name.
     """
-    names = sorted(agents)
+    everyone = sorted(agents)
+    names = [name for name in everyone if any(_known(agents[name].get(m)) for m in WEIGHTS)]
     usable = [m for m in WEIGHTS if names and all(_known(agents[name].get(m)) for name in names)]
     total = sum(WEIGHTS[m] for m in usable)
     ranks = {m: dict(zip(names, _ranks([_number(agents[n][m]) for n in names]), strict=True)) for m in usable}
-    scores = {n: sum(WEIGHTS[m] * ranks[m][n] for m in usable) / total if usable else math.nan for n in names}
-    order = sorted(names, key=lambda n: (_low(scores[n]), _low(agents[n].get("sharpe"))), reverse=True)
+    scores = dict.fromkeys(everyone, math.nan)
+    if usable:
+        scores |= {n: sum(WEIGHTS[m] * ranks[m][n] for m in usable) / total for n in names}
+    level = {n: round(_low(scores[n]), 9) for n in everyone}  # sums of shares in another order differ in the last bit
+    order = sorted(everyone, key=lambda n: (level[n], n in names, _low(agents[n].get("sharpe"))), reverse=True)
     return tuple(
-        Ranked(name, scores[name], place, {m: ranks[m][name] for m in usable})
-        for place, name in enumerate(order, start=1)
+        Ranked(
+            name,
+            scores[name],
+            1 + sum((level[other], other in names) > (level[name], name in names) for other in everyone),
+            {m: ranks[m][name] for m in usable} if name in names else {},
+        )
+        for name in order
     )
 
 

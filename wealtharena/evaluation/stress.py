@@ -131,8 +131,8 @@ def not_best_days(played: Trajectory, days: int) -> npt.NDArray[np.bool_]:
     stamps = played.timestamps[1:].astype("datetime64[D]")
     returns = played.returns
     unique, inverse = np.unique(stamps, return_inverse=True)
-    gains = np.zeros(unique.size)
-    np.add.at(gains, inverse, np.log1p(np.maximum(np.nan_to_num(returns), -1.0 + 1e-12)))
+    gains = np.ones(unique.size)
+    np.multiply.at(gains, inverse, 1.0 + np.nan_to_num(returns))  # a loss of more than all stays one
     best = np.argsort(-gains, kind="stable")[: min(days, unique.size)]
     return ~np.isin(inverse, best)
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from wealtharena.config.specs.runs import VerdictSpec
 from wealtharena.envs.shortfall import REMEDIES, Shortfall
+from wealtharena.evaluation.wording import figure, limit
 from wealtharena.files import jsonable
 
 Status = Literal["promotable", "unproven", "rejected"]
@@ -40,6 +41,7 @@ class Evidence:
 
     seeds: int
     years: float  # length of the test record
+    bars: int  # of it
     annual_return: float  # interquartile mean over seeds, as the next one
     sharpe: float
     sharpe_spread: float | None  # largest less smallest over seeds
@@ -122,7 +124,8 @@ def lower_bound(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     if difference is None or low is None or high is None:
         return Ruling("lower_bound", "unproven", f"It could not be compared with {evidence.beats}.")
     among = f", the hardest of {len(evidence.rivals)} to beat," if len(evidence.rivals) > 1 else ","
-    figures = f"Sharpe ratio {difference:+.2f} against {evidence.beats}{among} interval {low:+.2f} to {high:+.2f}"
+    interval = f"{figure(low, 0.0, form='+.2f')} to {figure(high, 0.0, form='+.2f')}"
+    figures = f"Sharpe ratio {figure(difference, 0.0, form='+.2f')} against {evidence.beats}{among} interval {interval}"
     if low > 0.0:
         return Ruling("lower_bound", "promotable", f"{figures}: above it.")
     if high < 0.0 and not evidence.own_anchor:
@@ -134,6 +137,11 @@ def _patience(evidence: Evidence) -> str:
     needed = evidence.years_needed
     if needed is None or math.isnan(needed):
         return f"The record is {evidence.years:.1f} years long."
+    if math.isinf(needed) and (evidence.sharpe_difference or 0.0) > 0.0:
+        return (
+            f"No record is long enough: its {evidence.seeds} seeds differ by more than this advantage, which more bars do "
+            "not change; more seeds would."
+        )
     if math.isinf(needed):
         return "No record would be long enough to show an advantage that is not there."
     years = f"{needed:.1f}" if needed < 100 else f"{needed:,.0f}" if needed < 1000 else "more than 1,000"
@@ -149,7 +157,8 @@ def deflated_sharpe(evidence: Evidence, spec: VerdictSpec) -> Ruling:
         tried += f" and {len(evidence.left_out)} run{'s' if len(evidence.left_out) != 1 else ''} left out"
     if evidence.dsr is None or math.isnan(evidence.dsr):
         return Ruling("dsr", "unproven", f"The deflated Sharpe ratio is not defined for this record ({tried}).")
-    text = f"Deflated Sharpe ratio {evidence.dsr:.2f} with {tried}; {spec.min_dsr:.2f} is asked."
+    shown = figure(evidence.dsr, spec.min_dsr, spec.reject_dsr, form=".2f")
+    text = f"Deflated Sharpe ratio {shown} with {tried}; {limit(spec.min_dsr, form='.2f')} is asked."
     if evidence.dsr < spec.reject_dsr:
         return Ruling("dsr", "rejected", f"{text} Luck explains it better than skill.")
     return Ruling("dsr", "promotable" if evidence.dsr >= spec.min_dsr else "unproven", text)
@@ -165,7 +174,8 @@ def overfitting(evidence: Evidence, spec: VerdictSpec) -> Ruling:
             "unproven",
             f"{evidence.configurations} configurations were tried, and their records are not at hand for PBO.",
         )
-    text = f"Probability of backtest overfitting {evidence.pbo:.2f} over {evidence.strategies} strategies; {spec.max_pbo:.2f} is allowed."
+    shown, most = figure(evidence.pbo, spec.max_pbo, 0.5, form=".2f"), limit(spec.max_pbo, form=".2f")
+    text = f"Probability of backtest overfitting {shown} over {evidence.strategies} strategies; {most} is allowed."
     if evidence.pbo <= spec.max_pbo:
         return Ruling("pbo", "promotable", text)
     return Ruling("pbo", "rejected" if evidence.pbo > 0.5 else "unproven", text)
@@ -173,7 +183,8 @@ def overfitting(evidence: Evidence, spec: VerdictSpec) -> Ruling:
 
 def drawdown(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     """The worst drawdown of any seed must stay within the limit."""
-    text = f"Worst drawdown {evidence.worst_drawdown:.1%}; {spec.max_drawdown:.0%} is allowed."
+    shown = figure(evidence.worst_drawdown, spec.max_drawdown, form=".1%")
+    text = f"Worst drawdown {shown}; {limit(spec.max_drawdown, form='.0%')} is allowed."
     passed = evidence.worst_drawdown >= spec.max_drawdown and not evidence.liquidated
     if evidence.liquidated:
         text = "The account was liquidated. " + text
@@ -183,10 +194,11 @@ def drawdown(evidence: Evidence, spec: VerdictSpec) -> Ruling:
 def profit(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     """Doing nothing must not have been better."""
     del spec
-    text = f"Annual return {evidence.annual_return:+.1%} on the test window"
-    if evidence.cash_return:
-        text += f", cash {evidence.cash_return:+.1%}"
-    if not evidence.annual_return < evidence.cash_return:
+    cash = evidence.cash_return
+    text = f"Annual return {figure(evidence.annual_return, cash, form='+.1%')} on the test window"
+    if cash:
+        text += f", cash {figure(cash, evidence.annual_return, form='+.1%')}"
+    if not evidence.annual_return < cash:
         return Ruling("profit", "promotable", f"{text}.")
     return Ruling("profit", "rejected", f"{text}: holding cash was better.")
 
@@ -195,6 +207,12 @@ def seeds(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     """One run is at best unproven: a seed alone can change the sign of a result."""
     text = f"{evidence.seeds} seed{'s' if evidence.seeds != 1 else ''}; {spec.min_seeds} are asked."
     return Ruling("seeds", "promotable" if evidence.seeds >= spec.min_seeds else "unproven", text)
+
+
+def record_length(evidence: Evidence, spec: VerdictSpec) -> Ruling:
+    """A short record has seen one kind of market, and its interval is narrower than it should be."""
+    text = f"The test record has {evidence.bars} bars; {spec.min_bars} are asked."
+    return Ruling("record", "promotable" if evidence.bars >= spec.min_bars else "unproven", text)
 
 
 def selection(evidence: Evidence, spec: VerdictSpec) -> Ruling:
@@ -234,8 +252,10 @@ def hardly_invested(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     del spec
     if evidence.exposure is None or evidence.max_gross is None:
         return Ruling("hardly_invested", "promotable", "How much it held is not known.")
-    text = f"It holds {evidence.exposure:.1%} of its equity on average, {evidence.max_gross:.0%} is its limit"
-    if evidence.exposure >= INVESTED * evidence.max_gross:
+    least = INVESTED * evidence.max_gross
+    shown = figure(evidence.exposure, least, form=".1%")
+    text = f"It holds {shown} of its equity on average, {evidence.max_gross:.0%} is its limit"
+    if evidence.exposure >= least:
         return Ruling("hardly_invested", "promotable", f"{text}.")
     return Ruling("hardly_invested", "unproven", f"Hardly invested: {text[0].lower()}{text[1:]}.")
 
@@ -294,7 +314,8 @@ def plausible(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     """A Sharpe ratio that no fund has is a fault of the data or of the account until shown otherwise."""
     if not evidence.sharpe > spec.implausible:
         return Ruling("plausible", "promotable", f"Its net Sharpe ratio is not above {spec.implausible:g}.")
-    text = f"A net Sharpe ratio of {evidence.sharpe:.2f} is above {spec.implausible:g}: look for a leak."
+    shown = figure(evidence.sharpe, spec.implausible, form=".2f")
+    text = f"A net Sharpe ratio of {shown} is above {spec.implausible:g}: look for a leak."
     return Ruling("plausible", "unproven", text)
 
 
@@ -311,7 +332,8 @@ def audit(evidence: Evidence, spec: VerdictSpec) -> Ruling:
 def fills(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     """Orders that lapsed or were cut make the test one of another strategy than that asked for."""
     if not evidence.unfilled:
-        text = f"Of what agent and baselines asked for at most {spec.max_unfilled:.0%} lapsed or was cut."
+        most = limit(spec.max_unfilled, form=".0%")
+        text = f"Of what agent and baselines asked for at most {most} lapsed or was cut."
         return Ruling("fills", "promotable", text)
     worst = max(evidence.unfilled, key=lambda found: (found.who == "the agent", found.share))
     others = [found.who for found in evidence.unfilled if found is not worst]
@@ -319,7 +341,8 @@ def fills(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     return Ruling(
         "fills",
         "unproven",
-        f"{worst.share:.0%} of the order value that {worst.who} asked for lapsed or was cut{also}, "
+        f"{figure(worst.share, spec.max_unfilled, form='.0%')} of the order value that {worst.who} asked for lapsed or "
+        f"was cut{also}, "
         f"most of it by {worst.cause}: {REMEDIES.get(worst.cause, 'look at the trades')}.",
     )
 
@@ -329,13 +352,14 @@ def invested(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     if not evidence.invested:
         return Ruling("invested", "promotable", "No baseline to beat is bought once.")
     name, share = min(evidence.invested.items(), key=lambda item: item[1])
+    shown = figure(share, spec.min_invested, form=".0%")
     if share >= spec.min_invested:
-        return Ruling("invested", "promotable", f"{name} held {share:.0%} of what it was to hold, over the window.")
+        return Ruling("invested", "promotable", f"{name} held {shown} of what it was to hold, over the window.")
     return Ruling(
         "invested",
         "unproven",
-        f"{name} held {share:.0%} of what it was to hold, {spec.min_invested:.0%} is asked: a comparison with it proves "
-        f"nothing; {REMEDIES['volume']}, or see whether the bars can be traded (data.volume_unit).",
+        f"{name} held {shown} of what it was to hold, {limit(spec.min_invested, form='.0%')} is asked: a comparison with "
+        f"it proves nothing; {REMEDIES['volume']}, or see whether the bars can be traded (data.volume_unit).",
     )
 
 
@@ -346,6 +370,7 @@ RULES: Sequence[Callable[[Evidence, VerdictSpec], Ruling]] = (
     profit,
     drawdown,
     seeds,
+    record_length,
     selection,
     openings,
     activity,

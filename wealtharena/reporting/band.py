@@ -30,26 +30,30 @@ def equity_band(
     if n < 20 or not np.isfinite(returns).all():
         return None
     mean = block_bars if block_bars is not None else max(round(n ** (1 / 3)), 1)
-    growth = np.log1p(np.maximum(returns, -1 + 1e-9))
     at = np.unique(np.linspace(0, n - 1, min(n, POINTS)).astype(np.int64))
     paths = np.empty((draws, at.size))
     for a in range(0, draws, 100):  # a hundred at a time keeps the index arrays small
-        drawn = np.cumsum(growth[_indices(rng, min(100, draws - a), n, 1.0 / mean)], axis=1)
-        paths[a : a + 100] = drawn[:, at]
+        drawn = returns[_indices(rng, min(100, draws - a), n, 1.0 / mean)]
+        paths[a : a + 100] = _wealth(drawn)[:, at]
     tail = (1 - confidence) / 2
     edges = np.quantile(paths, [tail, 1 - tail], axis=0)
-    low, high = (np.interp(np.arange(n), at, edge) for edge in edges)
+    lower, upper = (np.concatenate([[1.0], np.interp(np.arange(n), at, edge)]) for edge in edges)
     start = trajectory.equity[0]
     return Band(
-        lower=_from(start, low),
-        upper=_from(start, high),
+        lower=start * lower,
+        upper=start * upper,
         meaning=f"{100 * confidence:.0f} % of {draws:,} paths that the same returns give when blocks of about "
         f"{mean:.0f} bars are drawn again",
     )
 
 
-def _from(start: float, log_growth: npt.NDArray[np.floating]) -> FloatArray:
-    result: FloatArray = start * np.exp(np.concatenate([[0.0], log_growth]))
+def _wealth(returns: FloatArray) -> FloatArray:
+    """Return what 1 has become after each of `returns` [draws, n]; a path that lost all or more ends with that loss."""
+    growth = np.cumprod(1.0 + returns, axis=1)
+    over = np.logical_or.accumulate(returns <= -1.0, axis=1)
+    last = np.where(over.any(axis=1), over.argmax(axis=1), returns.shape[1] - 1)
+    end = np.take_along_axis(growth, last[:, None], axis=1)
+    result: FloatArray = np.where(over, end, growth)
     return result
 
 

@@ -49,6 +49,7 @@ class VerdictSpec(Spec):
     max_pbo: float = Field(ge=0, le=1)
     max_drawdown: float = Field(lt=0, ge=-1, description="worst drawdown allowed, as a negative share")
     min_seeds: int = Field(ge=1)
+    min_bars: int = Field(ge=1, description="bars of the test record below which nothing is proven")
     min_trades: int = Field(ge=0)
     max_openings: int = Field(ge=1, description="looks at a test window after which it counts as seen")
     max_unfilled: float = Field(ge=0, le=1, description="share of the orders' value that may lapse or be cut")

@@ -1,0 +1,39 @@
+"""Figures in a sentence: what is printed is what was compared."""
+
+from __future__ import annotations
+
+import math
+
+MOST_DIGITS = 12  # of a figure that stands near its limit
+
+
+def figure(value: float, *limits: float, form: str) -> str:
+    """Return `value` in the given form, with so many more digits that it reads on the same side of each limit as it is.
+
+    `form` is a format such as `.2f`, `+.2f` or `.1%`. "0.95; 0.95 is asked" would tell nobody why it failed.
+    """
+    head, rest = form.split(".")
+    first, kind = int(rest[:-1]), rest[-1]
+    text = f"{value:{form}}"
+    for digits in range(first, MOST_DIGITS + 1):
+        text = f"{value:{head}.{digits}{kind}}"
+        if all(_side(_read(text), bound) == _side(value, bound) for bound in limits):
+            return text
+    return text
+
+
+def limit(value: float, *, form: str) -> str:
+    """Return a limit of the configuration in the given form, with all the digits that it has."""
+    rest = form.split(".")[1]
+    first, kind = int(rest[:-1]), rest[-1]
+    texts = (f"{value:.{digits}{kind}}" for digits in range(first, MOST_DIGITS + 1))
+    return next((text for text in texts if math.isclose(_read(text), value, abs_tol=1e-12)), f"{value:{form}}")
+
+
+def _read(text: str) -> float:
+    """Return the number that a reader sees."""
+    return round(float(text.removesuffix("%")) / 100.0, 14) if text.endswith("%") else float(text)
+
+
+def _side(value: float, bound: float) -> int:
+    return (value > bound) - (value < bound)
