@@ -74,6 +74,15 @@ def test_the_training_view_of_a_holdout_ends_where_validation_ends():
     assert view.train == fold.train
 
 
+def test_what_a_cpcv_view_lacks_counts_as_no_time():
+    """Daily coins are 365 bars a year, whichever of them are held out."""
+    features = worlds.features(120)
+    for fold in folds("cpcv", folds=6, test_folds=2):
+        view = firewall.training_view(features, fold)
+        assert view.features.bars < 110
+        assert view.features.panel.bars_per_year == pytest.approx(365.25)
+
+
 def test_a_cpcv_view_lacks_the_rows_of_the_embargo_too():
     features = worlds.features(120)
     fold = folds("cpcv", folds=4, test_folds=1)[1]

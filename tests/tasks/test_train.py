@@ -145,6 +145,13 @@ def test_walk_forward_trains_a_fold_at_a_time_and_joins_one_record(small: Small)
     steps = [line["env_step"] for line in lines]
     assert steps == sorted(set(steps))
     assert {line["fold"] for line in lines} == {0, 1}
+    first, last = run["folds"]
+    assert set(first) >= {"checkpoint", "dates", "train", "validation"}
+    assert first["dates"]["test"][-1][1] < last["dates"]["test"][0][0]
+    for part in ("train", "validation"):
+        ratios = [fold[part]["sharpe"] for fold in run["folds"]]
+        assert ratios[0] != ratios[1]
+        assert run["metrics"][part]["sharpe"] == pytest.approx(sum(ratios) / 2), "of all folds, not of the last"
 
 
 def test_an_interrupt_keeps_a_checkpoint_and_opens_no_test_window(small: Small, tmp_path: Path) -> None:

@@ -71,12 +71,13 @@ def write_down(
 ) -> list[Path]:
     """Write run.json's figures, tables, checkpoint and report of a judgement; `folds` are those of the first seed."""
     blocks = found.evaluation.to_json()
-    inside = {
-        "train": on_train(spec, prepared, len(folds) - 1, found.policies[-1]),
-        "validation": folds[-1].result.best.metrics if folds[-1].result.best else {},
-    }
+    inside = of_folds(spec, prepared, folds, found.policies)
     record.update(
-        metrics={**inside, "test": blocks.pop("metrics")},
+        metrics={
+            **{part: middle([fold[part] for fold in inside]) for part in ("train", "validation")},
+            "test": blocks.pop("metrics"),
+        },
+        **({"folds": beside(record.content.get("folds") or (), inside)} if len(inside) > 1 else {}),
         **{key: blocks[key] for key in ("baselines", "comparison", "stress", "verdict")},
         **({"paths" if not seeds else "seeds": blocks["seeds"]} if len(found.evaluation.agents) > 1 else {}),
         audit=audit.to_json() if audit else None,
@@ -150,6 +151,43 @@ def _players(
 def env_of(spec: ExperimentSpec, policy: Trained) -> Any:
     """Return the market's rules with the kind of action that the policy was trained with."""
     return spec.env.model_copy(update={"action": policy.action})
+
+
+def of_folds(
+    spec: ExperimentSpec, prepared: Prepared, folds: Sequence[FoldPolicy], policies: Sequence[Trained]
+) -> list[dict[str, Any]]:
+    """Return run.json's `folds`: each with its dates and the measures of what it learned from and was chosen on.
+
+    The test measures are of all folds' windows; beside them stand those of all folds, not of the last.
+    """
+    found = []
+    for position, (fold, policy) in enumerate(zip(folds, policies, strict=True)):
+        parts = prepared.folds[position]
+        dates = {"train": parts.train, "validation": (parts.validation,), "test": parts.test}
+        best = fold.result.best
+        found.append(
+            {
+                "index": fold.index,
+                "dates": {name: prepared.sealed.dates(segments) for name, segments in dates.items()},
+                "train": dict(on_train(spec, prepared, position, policy)),
+                "validation": dict(best.metrics) if best else {},
+            }
+        )
+    return found
+
+
+def beside(known: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what is `found` of each fold beside what its training left in run.json."""
+    trained = {fold["index"]: fold for fold in known}
+    return [{**trained.get(fold["index"], {}), **fold} for fold in found]
+
+
+def middle(folds: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
+    """Return the mean over folds of each measure that all of them have; of one fold its measures as they are."""
+    if len(folds) == 1:
+        return folds[0]
+    shared = [name for name in folds[0] if all(isinstance(fold.get(name), int | float) for fold in folds)]
+    return {name: float(np.mean([fold[name] for fold in folds])) for name in shared}
 
 
 def on_train(spec: ExperimentSpec, prepared: Prepared, position: int, policy: Trained) -> Mapping[str, float]:
