@@ -39,6 +39,7 @@ from wealtharena.evaluation.trials import History, Trials
 ROOT = Path(__file__).resolve().parents[1]
 DAYS = recorded.DAYS
 QUICK = ("train.env_steps=20000", "train.evaluations=2", "evaluation.bootstrap_draws=500", "tracking=quiet")
+FEW_DRAWS = ("evaluation.bootstrap_draws=500", "evaluation.random_seeds=2", "tracking=quiet")
 ALLOWED = "evaluation.verdict.allow_simulated=true"
 
 
@@ -206,7 +207,9 @@ def commands(size: Size) -> Iterator[Outcome]:
         ):  # fmt: skip
             for look in range(2 if rule == "openings" else 1):
                 place = here / f"{rule}_{changes[1][:9]}_{look}"
-                run(here, ["task=backtest", "data=simulated", "backtest.baseline=momentum", *changes], place)
+                run(
+                    here, ["task=backtest", "data=simulated", "backtest.baseline=momentum", *FEW_DRAWS, *changes], place
+                )
             yield _of_verdict(attack, "task=backtest", read(place)["verdict"], rule)
         for group in range(size.pipelines):
             place = here / f"noise_{group}"

@@ -1,6 +1,7 @@
 """Train the five agents on recorded real markets over several seeds and write what came of it as a table for the docs.
 
     python benchmarks/real_markets.py MARKET_FOLDER [--seeds 5] [--out outputs/real_markets] [--docs docs/results.md]
+    python benchmarks/real_markets.py MARKET_FOLDER --judge  # no training: the baselines alone over the same windows
 
 MARKET_FOLDER holds long-form Parquet files; currency pairs come from the ECB rates that the package carries. Every
 class is one multirun (`python run.py -m asset=... seed=0,1,...`), so that each figure is one that the command line gives.
@@ -38,18 +39,29 @@ the same bars, with its 95 % interval from a paired block bootstrap over bars an
 """
 
 
+PLAYED = ("buy_and_hold", "equal_weight", "momentum", "inverse_volatility", "minimum_variance", "random")
+AGAIN = """## The baselines, played again
+
+Made by `python benchmarks/real_markets.py <folder> --judge`: the baselines alone over the last fifth of each record, by the
+rules of [decision 095](decisions/095-baselines-as-a-practitioner-means-them.md). Sharpe ratios after costs; `invested` is the
+share of what buy-and-hold was to hold that it held, over the window.
+
+| agent | test window | buy and hold | equal weight | momentum | inverse volatility | minimum variance | random (mean of 32) | invested |
+|---|---|---|---|---|---|---|---|---|
+"""
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("market", type=Path, help="folder of recorded bars")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("outputs/real_markets"))
     parser.add_argument("--docs", type=Path, default=ROOT / "docs" / "results.md")
+    parser.add_argument("--judge", action="store_true", help="play the baselines alone, and rewrite their section")
     asked = parser.parse_args()
-    if missing := [file for file in FILES.values() if file is not None and not (asked.market / file).exists()]:
-        parser.error(
-            f"{asked.market} lacks {', '.join(missing)}; name a folder of recorded bars: make results MARKET=<folder>"
-        )
     out = asked.out.resolve()
+    if asked.judge:
+        return judge_again(asked.market.resolve(), out, asked.docs)
     rows, details = [], []
     for asset, file in FILES.items():
         started = time.monotonic()
@@ -70,8 +82,7 @@ def train(asset: str, file: str | None, *, market: Path, seeds: int, out: Path) 
     """Run one class's multirun, unless its leaderboard stands already, and return the leaderboard."""
     folder = out / asset
     if not (folder / "leaderboard.json").exists():
-        source = ["data=ecb"] if file is None else ["data=files", f"data.path={market / file}"]
-        command = [sys.executable, str(ROOT / "run.py"), "-m", f"asset={asset}", *source]
+        command = [sys.executable, str(ROOT / "run.py"), "-m", f"asset={asset}", *source_of(file, market)]
         command += [
             f"seed={','.join(str(seed) for seed in range(seeds))}",
             f"hydra.sweep.dir={folder}",
@@ -81,6 +92,38 @@ def train(asset: str, file: str | None, *, market: Path, seeds: int, out: Path) 
         subprocess.run(command, check=True, cwd=ROOT)
     board: dict[str, Any] = json.loads((folder / "leaderboard.json").read_text())
     return board
+
+
+def source_of(file: str | None, market: Path) -> list[str]:
+    return ["data=ecb"] if file is None else ["data=files", f"data.path={market / file}"]
+
+
+def judge_again(market: Path, out: Path, docs: Path) -> int:
+    """Play every baseline over each class's test window and rewrite the section of `docs` that holds their figures."""
+    rows = []
+    for asset, file in FILES.items():
+        place = out / "baselines" / asset
+        command = [sys.executable, str(ROOT / "run.py"), "task=backtest", f"asset={asset}", *source_of(file, market)]
+        command += [
+            "backtest.baseline=buy_and_hold",
+            "backtest.window=test",
+            f"hydra.run.dir={place}",
+            "tracking=quiet",
+        ]
+        command += [f"paths.ledger={out / 'baselines' / 'ledger.jsonl'}", f"paths.checkpoints={out / 'checkpoints'}"]
+        subprocess.run(command, check=True, cwd=ROOT)
+        rows.append(baselines_row(json.loads((place / "run.json").read_text())))
+    text = docs.read_text().split(AGAIN.split("\n", 1)[0])[0].rstrip() + "\n\n" + AGAIN + "\n".join(rows) + "\n"
+    docs.write_text(text)
+    print(text)
+    return 0
+
+
+def baselines_row(run: dict[str, Any]) -> str:
+    found = run["baselines"]
+    cells = [f"{found[name]['sharpe']:+.2f}" if name in found else "-" for name in PLAYED]
+    first, last = run["backtest"]["start"], run["backtest"]["end"]
+    return f"| {run['agent']} | {first}..{last} | {' | '.join(cells)} | {found['buy_and_hold']['invested']:.0%} |"
 
 
 def table_row(row: dict[str, Any], hold: str) -> str:
