@@ -14,5 +14,12 @@ def check(spec: ExperimentSpec) -> None:
         wandb_run.check(spec.tracking.wandb)
     if spec.task != "deploy" or len(spec.deploy.checkpoints) > 1:  # only an ensemble is judged by deploy
         Ledger(spec.paths.ledger).check()
-    if spec.task in ("train", "compare") or (spec.task == "deploy" and spec.deploy.action == "promote"):
+    if _saves(spec):
         ModelCheckpoint(spec.paths.checkpoints).check()
+
+
+def _saves(spec: ExperimentSpec) -> bool:
+    """Return whether a version may come of it: none does of a training that publishes none or leaves the test closed."""
+    if spec.task == "train":
+        return spec.train.publish and spec.train.test
+    return spec.task == "compare" or (spec.task == "deploy" and spec.deploy.action == "promote")
