@@ -195,7 +195,7 @@ def main() -> None:
                 algo, seed, r2=0.0 if options.null else options.r2, bars=options.bars, extra=tuple(options.overrides)
             )
             rows.append(row)
-            agent, best = float(row["agent_sharpe"]), float(row["oracle_sharpe"])  # type: ignore[arg-type]  # rows mix names and figures
+            agent, best = float(row["agent_sharpe"]), float(row["oracle_sharpe"])
             share = "" if options.null else f"{agent / best:6.2f}"
             print(
                 f"{algo:5} {seed:4} {row['r2']:6} {agent:8.3f} {best:8.3f} {share:>6} {row['seconds']:8.1f}", flush=True
@@ -220,7 +220,7 @@ def summarise(rows: list[dict[str, object]], *, null: bool) -> list[dict[str, ob
             t = float(pooled.mean()) / spread * math.sqrt(len(pooled)) if spread else 0.0  # anchors only earn nothing
             lines.append({"algo": algo, "bars": len(pooled), "t": round(t, 3), "differs_at_1_percent": abs(t) > 2.576})
             continue
-        shares = [float(row["agent_sharpe"]) / float(row["oracle_sharpe"]) for row in mine]  # type: ignore[arg-type]  # rows mix names and figures
+        shares = [float(row["agent_sharpe"]) / float(row["oracle_sharpe"]) for row in mine]
         lines.append(
             {"algo": algo, "mean_share": round(float(np.mean(shares)), 3), "worst_share": round(min(shares), 3)}
         )

@@ -207,7 +207,7 @@ def thin_face(bench: Workbench, envs: int) -> Any:
         def step_async(self, actions: np.ndarray) -> None:
             self.actions = actions
 
-        def step_wait(self):  # type: ignore[no-untyped-def]
+        def step_wait(self):
             seen, reward, terminated, truncated, infos = inner.step(self.actions)
             done = terminated | truncated
             told: list[dict] = [{} for _ in range(envs)]
@@ -218,16 +218,16 @@ def thin_face(bench: Workbench, envs: int) -> Any:
         def close(self) -> None:
             pass
 
-        def get_attr(self, attr_name, indices=None):  # type: ignore[no-untyped-def]
+        def get_attr(self, attr_name, indices=None):
             return [None] * envs
 
-        def set_attr(self, attr_name, value, indices=None) -> None:  # type: ignore[no-untyped-def]
+        def set_attr(self, attr_name, value, indices=None) -> None:
             pass
 
-        def env_method(self, method_name, *args, indices=None, **kwargs):  # type: ignore[no-untyped-def]
+        def env_method(self, method_name, *args, indices=None, **kwargs):
             return [None] * envs
 
-        def env_is_wrapped(self, wrapper_class, indices=None):  # type: ignore[no-untyped-def]
+        def env_is_wrapped(self, wrapper_class, indices=None):
             return [False] * envs
 
     return Face()

@@ -27,6 +27,24 @@ def trees() -> dict[Path, ast.Module]:
     return {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(files)}
 
 
+def sources() -> list[Path]:
+    """Return every file of Python of this repository: the package, its tests, benchmarks and run.py."""
+    folders = (PACKAGE, ROOT / "tests", ROOT / "benchmarks")
+    return sorted([path for folder in folders for path in folder.rglob("*.py")] + [ROOT / "run.py"])
+
+
+def file_lengths() -> list[tuple[Path, int]]:
+    return [(path, len(path.read_text(encoding="utf-8").splitlines())) for path in sources()]
+
+
+def function_lengths() -> Iterator[tuple[str, int]]:
+    """Yield the name and the lines, from `def` to the last, of every function of the package, inner ones too."""
+    for path, tree in trees().items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield f"{_module(path)}.{node.name}", (node.end_lineno or 0) - node.lineno + 1
+
+
 def called_by_nobody() -> set[str]:
     """Return `module.name` of public functions, classes and methods that only their definition names.
 

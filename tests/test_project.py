@@ -20,6 +20,10 @@ from wealtharena.config.paths import conf_dir
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+SUPPRESSES = re.compile(r"#\s*(?:ruff:\s*)?(?:type:\s*ignore|noqa)\b")
+SAYS_WHY = re.compile(
+    r"#\s*(?:ruff:\s*)?(?:type:\s*ignore\[[^]]+\]|noqa:\s*[A-Z]+\d+(?:,\s*[A-Z]+\d+)*)\s*(?:#|-)\W*\w+\W+\w+"
+)
 
 
 @pytest.fixture(scope="module")
@@ -223,12 +227,18 @@ def test_every_key_of_the_configuration_is_read_by_some_code() -> None:
 def test_every_suppression_says_why() -> None:
     silent = [
         f"{path.relative_to(ROOT)}:{number}"
-        for path in (ROOT / "wealtharena").rglob("*.py")
+        for path in reading.sources()
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
-        if re.search(r"#\s*(type: ignore|noqa)(\[[^]]*\]|:\s*[A-Z]+\d+(,\s*[A-Z]+\d+)*)?\s*$", line)
-        or re.search(r"#\s*(type: ignore|noqa)\b(?!\[|:)", line)
+        if SUPPRESSES.search(line) and not SAYS_WHY.search(line)
     ]
-    assert silent == []
+    assert silent == [], "name the code and add the reason: `# type: ignore[code]  # a reason`"
+
+
+def test_no_file_is_longer_than_400_lines_and_no_function_than_60() -> None:
+    """The two loops of the kernel are read from top to bottom, each as one."""
+    assert {str(path.relative_to(ROOT)): lines for path, lines in reading.file_lengths() if lines > 400} == {}
+    long = {name for name, lines in reading.function_lengths() if lines > 60}
+    assert long == {"wealtharena.envs.kernel.loops.step_batch", "wealtharena.envs.kernel.loops.walk"}
 
 
 WAITS = {  # what may wait without a limit, and why

@@ -106,7 +106,9 @@ def _ask(name: str, host: str, port: int, pid: int, key: str, seconds: float) ->
             took[kind].append(time.perf_counter() - began)
             failed += status != 200
         time.sleep(0.1)
-    peak = int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) / 1024  # type: ignore[index]  # every process has the line
+    peak = (
+        int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) / 1024
+    )  # every process has the line
     health, predict = (float(np.quantile(values, 0.99)) for values in took.values())
     return Outcome(name, health, predict, failed, sum(map(len, took.values())), peak)
 

@@ -17,7 +17,7 @@ MODELS = ("mlp", "gru", "lstm", "attention")
 def parts(*overrides: str) -> tuple[Network, Rollout, PPOSettings]:
     """Return a network, a second rollout that it made (the first one ends mid-episode) and the settings."""
     engine = ppo.build(worlds.bench(worlds.spec(*PPO, *overrides)))
-    driver = engine._driver  # type: ignore[attr-defined]
+    driver = engine._driver
     driver._runner.sample()
     return driver.network(), driver._runner.sample(), driver._learner.batched.settings
 
@@ -70,7 +70,7 @@ def test_advantages_targets_loss_and_gradient_are_rllib_s_own(action: str) -> No
     from ray.rllib.core.columns import Columns
 
     engine = ppo.build(worlds.bench(worlds.spec(*PPO, f"env.action={action}", "algo.entropy_coefficient=0.01")))
-    driver = engine._driver  # type: ignore[attr-defined]
+    driver = engine._driver
     learner, settings = driver._learner, driver._learner.batched.settings
     rollout = driver._runner.sample()
     rollout.rewards += np.random.default_rng(0).standard_normal(rollout.rewards.shape).astype(np.float32)
@@ -213,7 +213,7 @@ def test_a_state_taken_midway_goes_on_to_the_same_weights(model: str) -> None:
 
 def test_a_reward_that_is_not_a_number_is_caught_in_the_same_iteration() -> None:
     engine = ppo.build(worlds.bench(worlds.spec(*PPO)))
-    driver = engine._driver  # type: ignore[attr-defined]
+    driver = engine._driver
     rollout = driver._runner.sample()
     rollout.rewards[3, 1] = np.nan
     with pytest.raises(TrainingError, match="no longer finite"):
@@ -239,12 +239,12 @@ def test_without_clipping_and_with_one_epoch_the_gradient_is_that_of_a2c() -> No
 
 def test_the_runner_s_rewards_reach_the_update_unchanged() -> None:
     engine = ppo.build(worlds.bench(worlds.spec(*PPO)))
-    runner: BatchedEnvRunner = engine._driver._runner  # type: ignore[attr-defined]
+    runner: BatchedEnvRunner = engine._driver._runner
     rollout = runner.sample()
     assert rollout.steps == 256
     assert np.isfinite(rollout.rewards).all()
     assert rollout.truncated.sum() == len(rollout.final_index)
-    assert isinstance(PPOUpdate(runner.module, engine._driver._learner.batched.settings).updates, int)  # type: ignore[attr-defined]
+    assert isinstance(PPOUpdate(runner.module, engine._driver._learner.batched.settings).updates, int)
 
 
 def test_an_action_that_the_algorithm_cannot_use_names_what_to_choose() -> None:

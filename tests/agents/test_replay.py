@@ -71,7 +71,7 @@ def test_the_squashed_density_integrates_to_one() -> None:
 
 def test_a_liquidated_account_has_no_future_in_the_targets() -> None:
     bench = worlds.bench(worlds.spec("algo=sac"))
-    update = sac.build(bench).update  # type: ignore[attr-defined]
+    update = sac.build(bench).update
     seen = torch.randn(4, bench.market.layout.size)
     batch = Transitions(seen, torch.zeros(4, 3), torch.arange(4.0), seen, torch.zeros(4))
     assert update.targets(batch, torch.tensor(0.1)).squeeze(-1).tolist() == [0.0, 1.0, 2.0, 3.0]
@@ -113,7 +113,7 @@ def test_behaviour_cloning_comes_close_to_what_it_imitates() -> None:
     engine = bc.build(worlds.bench(job))
     for _ in range(3):
         figures = engine.iterate()
-    columns = engine._columns  # type: ignore[attr-defined]
+    columns = engine._columns
     with torch.no_grad():
         said = engine.network().parameters_of(columns[0])
     assert (said.mean(dim=0) - columns[1].mean(dim=0)).abs().max() < 0.05

@@ -83,7 +83,7 @@ def test_a_run_over_two_nodes_survives_the_death_of_one(
             if not where:
                 actors = ray._private.state.actors().values()
                 where.append({actor["Address"]["NodeID"] for actor in actors if actor["State"] == "ALIVE"})
-                two.remove_node(second, allow_graceful=False)  # type: ignore[attr-defined]
+                two.remove_node(second, allow_graceful=False)
 
         def on_evaluation(self, record: Mapping) -> None:
             pass

@@ -30,7 +30,7 @@ def raw_bars(symbol="BTC-USD", *, price=100.0, days=50, interval="1d", provider=
     return RawBars(provider, symbol, interval, table, "USD", "account", "splits", fetched_at)
 
 
-def put(store, raw, *, asked=Window(None, None), asset="crypto"):  # noqa: B008 - frozen
+def put(store, raw, *, asked=Window(None, None), asset="crypto"):  # noqa: B008 - a window is frozen
     return store.write(asset, Bars.from_raw(raw), raw=raw, asked=asked, quality={"findings": []})
 
 

@@ -308,16 +308,16 @@ def test_an_address_that_is_busy_all_over_gets_no_more_and_others_do(monkeypatch
     monkeypatch.setattr(protocol, "MAX_OPEN", 6)
     lobby = protocol.Lobby(per_address=4)
     busy = [Guest("a", idle=False) for _ in range(4)]
-    assert all(lobby.enter(guest) for guest in busy)  # type: ignore[arg-type]  # it looks like one
-    assert not lobby.enter(Guest("a"))  # type: ignore[arg-type]  # as above
+    assert all(lobby.enter(guest) for guest in busy)
+    assert not lobby.enter(Guest("a"))
     idle = [Guest("b"), Guest("b")]
-    assert all(lobby.enter(guest) for guest in idle)  # type: ignore[arg-type]  # as above
+    assert all(lobby.enter(guest) for guest in idle)
     busy[1].idle = True
-    assert lobby.enter(Guest("c"))  # type: ignore[arg-type]  # as above
+    assert lobby.enter(Guest("c"))
     assert [guest.closed for guest in busy] == [False, True, False, False], "the address with the most gives way"
     for guest in busy:
-        lobby.leave(guest)  # type: ignore[arg-type]  # as above
-    assert lobby.enter(Guest("a"))  # type: ignore[arg-type]  # as above
+        lobby.leave(guest)
+    assert lobby.enter(Guest("a"))
 
 
 def test_who_is_too_slow_is_cut_off() -> None:
@@ -361,7 +361,7 @@ def test_a_page_is_made_once_for_what_it_shows(service: Client, monkeypatch: pyt
     assert service.get("/").text == first
     assert len(made) == 1
     (Path(service.guard.keys.path).parent / "checkpoints" / AGENT / "production.json").write_text("{")
-    for cell in service.guard.app.routes:  # type: ignore[attr-defined]  # the FastAPI application
+    for cell in service.guard.app.routes:
         if getattr(cell, "path", "") == "/":
             cell.endpoint.__self__.manager.refresh()
     assert "Not taken up" in service.get("/").text

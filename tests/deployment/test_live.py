@@ -59,7 +59,7 @@ def _until(true: object, *, seconds: float = 120.0) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         try:
-            if true():  # type: ignore[operator]
+            if true():
                 return
         except IndexError:
             pass

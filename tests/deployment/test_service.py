@@ -21,8 +21,8 @@ def service(tmp_path: Path) -> Client:
 
 
 def refused(response: object) -> dict[str, str]:
-    body = response.json()  # type: ignore[attr-defined]
-    assert response.status_code == 422, body  # type: ignore[attr-defined]
+    body = response.json()
+    assert response.status_code == 422, body
     assert body["code"] == "invalid_input"
     return {problem["field"]: problem["message"] for problem in body["problems"]}
 
@@ -72,7 +72,7 @@ def test_bars_are_turned_into_features_by_the_service(service: Client) -> None:
     answer = service.predict(bars=bars()).json()
     expected = 0.5 + 0.05 * np.log(139 / 138)
     assert answer["predictions"][0]["weights"]["BTC-USD"] == pytest.approx(expected, abs=1e-6)
-    assert answer["predictions"][0]["as_of"] == bars()[-1]["timestamp"][:19]  # type: ignore[index]
+    assert answer["predictions"][0]["as_of"] == bars()[-1]["timestamp"][:19]
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_a_batch_and_a_body_have_limits(tmp_path: Path) -> None:
     assert lying.json()["code"] == "too_large"
 
 
-async def iter_bytes(kilobytes: int):  # type: ignore[no-untyped-def]
+async def iter_bytes(kilobytes: int):
     for _ in range(kilobytes):
         yield b" " * 1024
 

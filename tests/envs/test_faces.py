@@ -4,7 +4,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
-import wealtharena  # noqa: F401  # registers the environment
+import wealtharena  # noqa: F401  # it registers the environment
 from tests.envs.markets import EVERY_COST, features_of, market_of, panel_of, random_panel, spec_of
 from wealtharena.envs.portfolio_env import PortfolioEnv
 from wealtharena.envs.simulate import simulate

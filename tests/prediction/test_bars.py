@@ -53,7 +53,7 @@ def test_bars_that_cannot_be_used_are_refused_by_their_name(
     manager: ProductionModelManager, change: object, field: str
 ) -> None:
     with pytest.raises(InputError) as caught:
-        manager.get_model_prediction("crypto", change(frame()))  # type: ignore[operator]
+        manager.get_model_prediction("crypto", change(frame()))
     assert caught.value.field == field
 
 

@@ -31,7 +31,7 @@ def test_a_hostile_folder_is_refused_by_its_file_and_the_old_version_answers(tmp
     hand_over(store.root, AGENT, "v2")
     assert manager.refresh() == [AGENT]
     answer = manager.get_model_prediction(AGENT, ZEROS)
-    assert (answer.version, answer["BTC-USD"]) == ("v1", 0.5)  # type: ignore[union-attr]
+    assert (answer.version, answer["BTC-USD"]) == ("v1", 0.5)
     if named == "weights":
         assert "answers differ" in manager.problems[AGENT]
     else:
@@ -53,7 +53,7 @@ def test_an_agent_that_answers_beyond_its_limits_is_set_aside_until_its_stage_ch
     promote(store, AGENT, "v2")
     manager = ProductionModelManager(store.root)
     manager.refresh()
-    assert manager.get_model_prediction(AGENT, ZEROS)["BTC-USD"] == pytest.approx(0.5)  # type: ignore[index]
+    assert manager.get_model_prediction(AGENT, ZEROS)["BTC-USD"] == pytest.approx(0.5)
     large = ZEROS.copy()
     large[0, -1, 0] = 4.0
     with pytest.raises(UnfitAnswerError, match="no portfolio within its limits"):
@@ -64,7 +64,7 @@ def test_an_agent_that_answers_beyond_its_limits_is_set_aside_until_its_stage_ch
     assert manager.get_model_prediction("etf", ZEROS)
     rollback(store, AGENT)
     manager.refresh()
-    assert manager.get_model_prediction(AGENT, large)["BTC-USD"] == pytest.approx(0.7)  # type: ignore[index]
+    assert manager.get_model_prediction(AGENT, large)["BTC-USD"] == pytest.approx(0.7)
 
 
 @pytest.mark.parametrize("portfolio", [np.full(6, 1e6), np.full(6, np.inf)])

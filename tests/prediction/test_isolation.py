@@ -43,7 +43,7 @@ def test_whatever_one_agent_holds_the_others_are_taken_up(
     def load(self: ModelCheckpoint, agent: str, *given: object, **named: object) -> object:
         if agent == "commodities":
             raise KeyError(str(folder))
-        return whole(self, agent, *given, **named)  # type: ignore[arg-type]
+        return whole(self, agent, *given, **named)
 
     monkeypatch.setattr(ModelCheckpoint, "load_checkpoint", load)
     manager.refresh()
@@ -82,5 +82,5 @@ def test_a_scaler_that_is_none_leaves_the_old_version_answering(store: ModelChec
     assert pointer is not None
     place(store.root, replace(pointer, version="v2", manifest_sha256=seal(folder)))
     assert manager.refresh() == [AGENT]
-    assert manager.get_model_prediction(AGENT, ZEROS).version == "v1"  # type: ignore[union-attr]
+    assert manager.get_model_prediction(AGENT, ZEROS).version == "v1"
     assert "scaler.json" in manager.problems[AGENT]

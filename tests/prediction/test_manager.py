@@ -94,11 +94,11 @@ def test_promotions_and_rollbacks_are_taken_up(store: ModelCheckpoint, manager: 
     save(store, "v2", verdict="promotable", weights=(0.0, 0.0, 0.9))
     promote(store, AGENT, "v2")
     assert AGENT in manager.refresh()
-    assert manager.get_model_prediction("crypto", ZEROS).version == "v2"  # type: ignore[union-attr]
+    assert manager.get_model_prediction("crypto", ZEROS).version == "v2"
     assert manager.refresh() == []
     rollback(store, AGENT)
     manager.refresh()
-    assert manager.get_model_prediction("crypto", ZEROS).version == "v1"  # type: ignore[union-attr]
+    assert manager.get_model_prediction("crypto", ZEROS).version == "v1"
     withdraw(store, AGENT)
     manager.refresh()
     with pytest.raises(CheckpointError, match="nothing in production or on paper"):
@@ -118,7 +118,7 @@ def test_a_corrupted_promotion_leaves_the_old_version_answering(
     content[len(content) // 2] ^= 1
     (folder / name).write_bytes(content)
     manager.refresh()
-    assert manager.get_model_prediction("crypto", ZEROS).version == "v1"  # type: ignore[union-attr]
+    assert manager.get_model_prediction("crypto", ZEROS).version == "v1"
     assert name in manager.problems[AGENT]
     rollback(store, AGENT)
     manager.refresh()
@@ -131,7 +131,7 @@ def test_a_damaged_pointer_leaves_the_old_version_answering(
     manager.refresh()
     (store.root / AGENT / "production.json").write_text("{")
     manager.refresh()
-    assert manager.get_model_prediction("crypto", ZEROS).version == "v1"  # type: ignore[union-attr]
+    assert manager.get_model_prediction("crypto", ZEROS).version == "v1"
     assert "production.json" in manager.problems[AGENT]
 
 
@@ -173,7 +173,7 @@ def test_a_large_batch_is_the_same_as_its_rows(manager: ProductionModelManager) 
     assert len(together) == 1025
     for row in (0, 1, 512, 1024):
         alone = manager.get_model_prediction("crypto", features[row])
-        np.testing.assert_allclose(together[row].weights, alone.weights, atol=1e-6)  # type: ignore[union-attr]
+        np.testing.assert_allclose(together[row].weights, alone.weights, atol=1e-6)
 
 
 def test_a_state_is_taken_row_by_row_in_its_shape_or_flat(tmp_path: Path) -> None:

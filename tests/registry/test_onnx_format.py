@@ -44,7 +44,7 @@ def subgraph(kind: str) -> Change:
 
 
 def node(*given: object, **attributes: object) -> Change:
-    return lambda model: model.graph.node.insert(0, helper.make_node(*given, **attributes))  # type: ignore[arg-type]  # as helper takes them
+    return lambda model: model.graph.node.insert(0, helper.make_node(*given, **attributes))
 
 
 def number(value: float) -> Change:

@@ -114,7 +114,7 @@ def test_no_text_from_outside_becomes_markup() -> None:
     bad = dataclasses.replace(
         data,
         run=run,
-        agent=dataclasses.replace(data.agent, symbols=symbols),  # type: ignore[type-var]
+        agent=dataclasses.replace(data.agent, symbols=symbols),
         baselines=[*data.baselines, dataclasses.replace(walk(HOSTILE), name=HOSTILE)],
         journal=[{**line, HOSTILE: i} for i, line in enumerate(data.journal)],
         stress=[dataclasses.replace(data.stress[0], name=HOSTILE, note=HOSTILE)],
@@ -183,7 +183,7 @@ def test_the_selected_checkpoint_is_marked_on_the_validation_curve() -> None:
 
 def test_a_walk_forward_split_shows_its_test_windows() -> None:
     data = report_data()
-    run = record(data.agent, list(data.baselines))  # type: ignore[arg-type]
+    run = record(data.agent, list(data.baselines))
     run["split"]["test"] = [["2022-01-03", "2022-06-30"], ["2022-07-01", "2023-02-27"]]
     html = report.render(dataclasses.replace(data, run=run))
     assert "3 Jan 2022 – 27 Feb 2023" in html

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.market_stub import sample
-from tests.data.market_stub.fixtures import make_spec, server, stub  # noqa: F401 - fixtures
+from tests.data.market_stub.fixtures import make_spec, server, stub  # noqa: F401 - fixtures, found by name
 from wealtharena.data.collecting import Collector
 from wealtharena.data.store import Healing, Store
 from wealtharena.tasks import collect, multirun

@@ -106,9 +106,9 @@ def test_a_library_that_cannot_be_imported_costs_the_run_nothing(
 def test_a_library_that_hangs_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     forever = threading.Event()
     fake = types.ModuleType("wandb")
-    fake.Error = RuntimeError  # type: ignore[attr-defined]
-    fake.Settings = lambda **_: None  # type: ignore[attr-defined]
-    fake.init = lambda **_: forever.wait(240)  # type: ignore[attr-defined]
+    fake.Error = RuntimeError
+    fake.Settings = lambda **_: None
+    fake.init = lambda **_: forever.wait(240)
     monkeypatch.setitem(sys.modules, "wandb", fake)
     mirror = WandbRun(spec(timeout_seconds=0.2), NOBODY, folder=tmp_path, mode="online")
     began = time.monotonic()

@@ -57,7 +57,7 @@ def test_a_planted_signal_is_found_and_traded_out_of_sample(algo: str, tmp_path)
     oracle = known / np.abs(known).sum(axis=1, keepdims=True)
 
     def sharpe(targets: object) -> float:
-        path = simulate(market, targets, spec=spec.env, start=2601, stop=4000)  # type: ignore[arg-type]
+        path = simulate(market, targets, spec=spec.env, start=2601, stop=4000)
         return metrics.sharpe(path.returns, bars_per_year=path.bars_per_year)
 
     policy.reset()

@@ -106,7 +106,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_keeps_the_last_good_state
 ) -> None:
     original, calls = PPOUpdate.update, []
 
-    def poisoned(self: PPOUpdate, rollouts, *, env_steps: int):  # type: ignore[no-untyped-def]
+    def poisoned(self: PPOUpdate, rollouts, *, env_steps: int):
         calls.append(env_steps)
         if len(calls) == 3:
             rollouts[0].rewards[0, 0] = np.nan

@@ -95,7 +95,7 @@ def seal(features: FeaturePanel, folds: tuple[Fold, ...]) -> SealedPanel:
         raise ValueError("no folds to seal")
     if max(segment.stop for fold in folds for segment in fold.test) > features.bars:
         raise ValueError(f"a fold reaches beyond the panel's {features.bars} rows")
-    store = tempfile.TemporaryFile(prefix="wealtharena-")  # noqa: SIM115  lives as long as the sealed panel
+    store = tempfile.TemporaryFile(prefix="wealtharena-")  # noqa: SIM115  # lives as long as the sealed panel
     places = []
     for item in (*(training_view(features, fold) for fold in folds), features):
         places.append(store.tell())

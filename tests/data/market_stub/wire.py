@@ -1,4 +1,4 @@
-# ruff: noqa: E741
+# ruff: noqa: E741 - o, h, l, c are the words of the trade
 """How each service writes dates, errors and rows."""
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ def other_symbol(panel: Panel, share: float) -> Panel:
         values = getattr(panel, name).copy()
         values[:, 3] = toward(values, share)[:, 3]
         changes[name] = values
-    return replace(panel, **changes)  # type: ignore[arg-type]  # one dict carries columns only
+    return replace(panel, **changes)
 
 
 def with_macro(panel: Panel, values: FloatArray) -> Panel:

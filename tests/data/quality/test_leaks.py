@@ -28,7 +28,7 @@ def hourly() -> Panel:
 
 
 def named(panel: Panel, **more: object) -> tuple[Sighting, ...]:
-    return leaks.panel_sightings(panel, QUALITY, **more)  # type: ignore[arg-type]  # `more` alone
+    return leaks.panel_sightings(panel, QUALITY, **more)
 
 
 def kinds(daily: Panel, hourly: Panel, share: float) -> dict[str, tuple[Sighting, ...]]:
