@@ -1,5 +1,6 @@
 """The house: packaging, layers, and that a name is one name everywhere."""
 
+import ast
 import graphlib
 import importlib
 import os
@@ -202,6 +203,32 @@ def test_links_between_pages_lead_somewhere() -> None:
         if "://" not in target and not (page.parent / target).exists()
     ]
     assert broken == []
+
+
+def test_the_walk_through_a_run_names_files_and_functions_that_exist() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = [
+        line.split("|")[2:4]
+        for line in page.split("## Words")[0].splitlines()
+        if line.startswith("| ") and ".py`" in line
+    ]
+    assert len(rows) > 15
+    for files, functions in rows:
+        paths = [ROOT / "wealtharena" / name for name in re.findall(r"`([^`]+)`", files)]
+        defined = {
+            node.name
+            for path in paths
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.FunctionDef)
+        }
+        assert set(re.findall(r"`([^`]+)`", functions)) <= defined, files
+
+
+def test_the_architecture_page_and_the_index_name_every_room() -> None:
+    rooms = {path.parent.name for path in (ROOT / "wealtharena").glob("*/__init__.py")}
+    for page in ("architecture.md", "index.md"):
+        text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+        assert {room for room in rooms if not re.search(rf"\b{room}\b", text)} == set(), page
 
 
 PUBLIC = {
