@@ -10,6 +10,7 @@ from pathlib import Path
 
 import filelock
 import pytest
+import yaml
 
 PARALLEL = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 PROBE = """
@@ -268,6 +269,25 @@ def test_a_resumed_job_may_change_its_budget_only(probe, changed: str, told: str
     assert done.stderr.startswith("error: resume=")
     assert told in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_run_begun_under_other_defaults_says_how_to_go_on(probe, tmp_path: Path) -> None:
+    folder = Path(json.loads(probe("asset=forex", "algo.epochs=3").stdout)["folder"])
+    record = folder / ".hydra" / "config.yaml"
+    begun = yaml.safe_load(record.read_text())
+    begun["algo"]["gamma"] = 0.5  # as an older conf/ would have had it
+    begun["reward"] = {"name": "drawdown", "scale": 3.0}
+    begun["asset"]["bars_per_year"] = 260  # which no version knows any more
+    begun["evaluation"]["verdict"]["beats"] = "buy_and_hold"  # as one would write a list of one
+    record.write_text(yaml.safe_dump(begun))
+    done = probe(f"resume={folder}")
+    assert done.returncode == 2
+    assert "the defaults have changed since it was begun: reward.name was drawdown, is log_return" in done.stderr
+    words = re.search(r"by adding (.*); leave resume= out", done.stderr)
+    assert words is not None
+    assert words[1].split() == ["reward=drawdown", "algo.gamma=0.5"]
+    (again,) = probe(f"resume={folder}", *words[1].split(), "reward.scale=3").stdout.splitlines()
+    assert json.loads(again)["folder"] == str(folder)
 
 
 def test_a_folder_that_holds_a_run_is_refused_before_a_file_is_written(probe, tmp_path: Path) -> None:

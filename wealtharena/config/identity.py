@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from wealtharena.config.composition import flatten
+from wealtharena.config.composition import flatten, groups, job_overrides, literal
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import ConfigError
 
@@ -22,6 +22,7 @@ MAY_CHANGE = (
     "data.root", "data.manners", "data.probe_timeout_seconds",
     "collect", "backtest", "compare", "deploy", "serve", "audit", "paper", "inspect",
 )  # fmt: skip
+_PRESETS = ("experiment", "debug")  # each may set any key
 _SHOWN = 3
 
 
@@ -35,12 +36,41 @@ def refuse_other_settings(cfg: DictConfig, folder: Path) -> None:
         raise ConfigError(
             f"{folder} is no run directory: it has no .hydra/config.yaml", hint="give the folder that holds run.json"
         )
-    found = differences(_settings(OmegaConf.load(record)), _settings(cfg))
-    if found:
+    old, new = _settings(OmegaConf.load(record)), _settings(cfg)
+    changed = _changed(old, new)
+    if not changed:
+        return
+    told = listed(differences(old, new))
+    if any(_asked(key, _typed_anew(folder)) for key in changed):
         raise ConfigError(
-            f"resume={folder}: {listed(found)}",
+            f"resume={folder}: {told}",
             hint="a resumed run may change its budget and its tracking only; leave resume= out to start another run",
         )
+    raise ConfigError(
+        f"resume={folder}: the defaults have changed since it was begun: {told}",
+        hint=f"go on as it was begun by adding {_words(changed, old)}; leave resume= out to start another run",
+    )
+
+
+def _typed_anew(folder: Path) -> list[str]:
+    """Return the keys of the overrides of this job that the run was not begun with."""
+    begun = OmegaConf.to_container(OmegaConf.load(folder / ".hydra" / "overrides.yaml"))
+    begun = begun if isinstance(begun, list) else []
+    return [item.partition("=")[0].lstrip("+~") for item in job_overrides() if item not in begun]
+
+
+def _asked(key: str, typed: list[str]) -> bool:
+    """Return whether one of the typed keys sets this one: itself, a part around it, a group, or a whole preset."""
+    return any(key == name or key.startswith(f"{name}.") or name in _PRESETS for name in typed)
+
+
+def _words(changed: list[str], old: Mapping[str, Any]) -> str:
+    """Return the overrides that bring the old values back: a group by its choice, any other key by its value."""
+    chosen = [key.removesuffix(".name") for key in changed if key.endswith(".name") and key[:-5] in groups()]
+    rest = [key for key in changed if not _asked(key, chosen)]
+    return " ".join(
+        [*(f"{group}={old[f'{group}.name']}" for group in chosen), *(f"{key}={literal(old[key])}" for key in rest)]
+    )
 
 
 def settings(spec: ExperimentSpec) -> dict[str, Any]:
@@ -50,9 +80,12 @@ def settings(spec: ExperimentSpec) -> dict[str, Any]:
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Return what differs between two flat settings as `key was OLD, is NEW`, for the keys that both have; names first."""
+    return [f"{key} was {_plain(old[key])}, is {_plain(new[key])}" for key in _changed(old, new)]
+
+
+def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     changed = [key for key in old if key in new and _plain(old[key]) != _plain(new[key])]
-    ordered = sorted(changed, key=lambda key: (not key.endswith(".name"), changed.index(key)))
-    return [f"{key} was {_plain(old[key])}, is {_plain(new[key])}" for key in ordered]
+    return sorted(changed, key=lambda key: (not key.endswith(".name"), changed.index(key)))
 
 
 def listed(found: list[str]) -> str:
@@ -76,4 +109,7 @@ def _free(key: str) -> bool:
 
 
 def _plain(value: Any) -> str:
-    return str(list(value)) if isinstance(value, list | tuple) else str(value)
+    """Return the value as text that does not depend on how it was typed: 3.0 as 3, a list of one as that one."""
+    if isinstance(value, list | tuple):
+        return _plain(value[0]) if len(value) == 1 else f"[{', '.join(_plain(item) for item in value)}]"
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
