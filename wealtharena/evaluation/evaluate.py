@@ -215,17 +215,9 @@ def gather(
     the anchor's, and a tilt that never leaves its anchor is told, not called degenerate.
     """
     difference = against.difference
-    trials, own_anchor = facts.trials, anchor is not None and all(active.is_anchor(path, anchor) for path in agents)
-    found = agents[middle].returns
-    if anchor is not None:
-        found = found - anchor.returns
-        trials = replace(trials, sharpe_variance=None)  # of whole returns, which the trials share
-        if strategies is not None:
-            strategies = strategies - anchor.returns[:, None]
-    else:
-        found = metrics.excess(found, risk_free)
-    ratios = [values["sharpe"] for values in of_agents]
-    known = [value for value in ratios if math.isfinite(value)]
+    own_anchor = anchor is not None and all(active.is_anchor(path, anchor) for path in agents)
+    found, trials, strategies = _own_skill(agents[middle].returns, facts.trials, strategies, anchor, risk_free)
+    known = [values["sharpe"] for values in of_agents if math.isfinite(values["sharpe"])]
     overfit = significance.overfitting(strategies, blocks=evaluation.cscv_blocks)
     return verdict.Evidence(
         seeds=facts.seeds or len(agents),
@@ -253,9 +245,7 @@ def gather(
         worst_drawdown=min(values["max_drawdown"] for values in of_agents),
         fewest_trades=min(int(values["trades"]) for values in of_agents),
         liquidated=any(agent.liquidated for agent in agents),
-        degenerate=None
-        if own_anchor
-        else facts.degenerate or next((why for agent in agents if (why := degenerate(agent))), None),
+        degenerate=None if own_anchor else facts.degenerate or next(filter(None, map(degenerate, agents)), None),
         simulated=facts.simulated,
         unadjusted_rolls=facts.unadjusted_rolls,
         audit=facts.audit,
@@ -268,6 +258,16 @@ def gather(
         unfilled=tuple(u for u in facts.unfilled if u.share > evaluation.verdict.max_unfilled),
         invested={name: share for name, share in facts.invested.items() if name in evaluation.verdict.beats},
     )
+
+
+def _own_skill(
+    returns: FloatArray, trials: Trials, strategies: FloatArray | None, anchor: Trajectory | None, risk_free: FloatArray
+) -> tuple[FloatArray, Trials, FloatArray | None]:
+    """Return returns, trials and strategies without what cash, or the anchor where there is one, earned by itself."""
+    if anchor is None:
+        return metrics.excess(returns, risk_free), trials, strategies
+    trials = replace(trials, sharpe_variance=None)  # of whole returns, which the trials share
+    return returns - anchor.returns, trials, None if strategies is None else strategies - anchor.returns[:, None]
 
 
 def deflated(returns: FloatArray, trials: Trials, *, bars_per_year: float) -> float:
