@@ -75,11 +75,7 @@ def _spec_of(content: Mapping[str, Any]) -> ExperimentSpec:
         for shared in ("costs", "limits", "instrument"):
             env.pop(shared)
         tree.update(asset=asset, env=env)
-    for (
-        part,
-        keys,
-    ) in _LATER.items():  # of a checkpoint from before them: they change nothing where actions are no tilts
-        tree[part] = {**keys, **tree[part]}
+    tree["env"] = {**_LATER, **tree["env"]}
     return parse(OmegaConf.create(tree))
 
 
