@@ -49,7 +49,7 @@ venv: $(VENV)/.stamp-dev ## create .venv with everything a developer needs
 
 # --- running
 
-.PHONY: run train train-all collect backtest compare inspect audit deploy verify serve sweep dashboard results
+.PHONY: run train train-all collect backtest compare inspect audit deploy verify serve paper sweep dashboard results
 run: $(VENV)/.stamp-run ## train, select, backtest and report: currency pairs with PPO, or ARGS
 	$(RUN) $(or $(ARGS),asset=forex algo=ppo)
 
@@ -82,6 +82,9 @@ verify: $(VENV)/.stamp-run ## check that every checkpoint and stage is what the 
 
 serve: $(VENV)/.stamp-run ## task=serve: REST service for the models in production
 	$(RUN) task=serve $(ARGS)
+
+paper: $(VENV)/.stamp-run ## task=paper: trade a promoted version on paper over a replay of bars
+	$(RUN) task=paper $(ARGS)
 
 sweep: $(VENV)/.stamp-run ## search for settings: SWEEP=ppo ARGS="asset=crypto"
 	$(RUN) sweep=$(SWEEP) $(or $(ARGS),asset=crypto)

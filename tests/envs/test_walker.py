@@ -247,3 +247,29 @@ def test_a_liquidated_account_stays_so_when_it_is_taken_up_again():
     assert again.equity > 0.0
     assert again.liquidated
     assert again.step(np.array([2.0])).trades.bar.size == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(world=worlds())
+def test_orders_dealt_as_sized_are_the_step_toward_the_weights(world):
+    """Limits, forced closings and lots included: sizing and filling are one kernel, whoever stands between them."""
+    panel, spec, targets, hold = world
+    market = market_of(panel, spec)
+    ours, theirs = (Walker.open(market, spec, bar=0) for _ in range(2))
+    for t in range(BARS - 1):
+        step = ours.step(None if hold[t] else targets[t])
+        orders = np.zeros(len(market.symbols)) if hold[t] else theirs.orders(targets[t])
+        dealt = theirs.deal(orders)
+        assert dealt.equity == pytest.approx(step.equity, rel=1e-9, abs=1e-6)
+        assert theirs.units == pytest.approx(ours.units, rel=1e-9, abs=1e-9)
+        assert dealt.costs == pytest.approx(step.costs, rel=1e-9, abs=1e-6)
+        assert theirs.liquidated == ours.liquidated
+
+
+def test_what_is_dealt_is_filled_beyond_every_limit_and_nothing_else_moves():
+    spec = spec_of(limits={"max_gross": 0.5, "max_weight": 0.2, "long_only": True}, min_trade_weight=0.3)
+    walker = Walker.open(market_of(panel_of(np.full((4, 2), 10.0)), spec), spec, bar=0, units={"S1": 7.0})
+    walker.deal(np.array([-9000.0, 0.0]))
+    assert walker.units.tolist() == [pytest.approx(-9000.0, rel=1e-12), 7.0]
+    walker.deal(-walker.units)
+    assert walker.units.tolist() == [0.0, 0.0]

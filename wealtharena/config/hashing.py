@@ -32,6 +32,8 @@ _LEFT_OUT: dict[str, Any] = {
     "deploy": True,
     "serve": True,
     "audit": True,
+    "paper": True,
+    "broker": True,
     "compute": {"torch_threads", "address", "num_cpus"},
     "data": {
         "source": True,
@@ -52,9 +54,14 @@ _OF_TILTS: Final = {"anchor", "anchor_bars", "tilt_scale", "trade_rate", "no_tra
 
 
 def config_hash(spec: ExperimentSpec) -> str:
-    """Return the first 16 hex digits of the sha256 of what determines the result, seed and data source left out."""
+    """Return the first 16 hex digits of the sha256 of what determines the result, seed and data source left out.
+
+    Risk rules are part of it where there are any.
+    """
     left_out = _LEFT_OUT if _tilts(spec) else {**_LEFT_OUT, "env": _OF_TILTS}
     content = {"numbers": NUMBERS, **spec.model_dump(mode="json", exclude=left_out)}
+    if spec.risk.rules:
+        content["risk"] = {name: rule.model_dump(mode="json") for name, rule in spec.risk.rules.items()}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 

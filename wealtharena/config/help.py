@@ -52,6 +52,7 @@ _MEANING = {
     "compute": "where it runs",
     "tracking": "where figures go",
     "risk": "between agent and broker",
+    "broker": "who carries orders out",
     "sweep": "search for settings",
     "evaluation": "baselines and verdict",
     "experiment": "presets",

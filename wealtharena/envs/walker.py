@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -16,12 +16,15 @@ from wealtharena.envs.compiled import compile_status
 from wealtharena.envs.kernel.rows import ACCOUNT, BAR, RECORD, AccountRows, Float64
 from wealtharena.envs.market import Market
 from wealtharena.envs.paths import Paths, check_window, trades_of
-from wealtharena.envs.rules import rules_of
+from wealtharena.envs.rules import Rules, rules_of
 from wealtharena.envs.tiles import line_up
 from wealtharena.envs.trajectory import Trades
+from wealtharena.envs.vector import RULE
 from wealtharena.errors import MarketError
 
 FORMAT: Final = 1
+_NO_LIMIT: Final = 1e18
+_LEAST_TRADE: Final = 1e-12  # of equity; what is less is rounding
 KEPT: Final = AccountRows._fields[: ACCOUNT.cost_factor + 1]  # what a step reads of an account; the rest it writes
 
 
@@ -165,13 +168,41 @@ class Walker:
 
         Raises MarketError, with nothing changed, where the market ends here or a weight is not finite.
         """
-        paths, market, t = self._paths, self._paths.market, self.bar
-        if t + 1 >= market.length:
-            raise MarketError(
-                f"the market ends at bar {t}, where the account stands", hint="grow() with the next bar first"
-            )
+        self._require_next()
         self._wanted[0, 0] = 0.0 if weights is None else self._checked(weights)
         self._hold[0, 0] = weights is None
+        return self._advance()
+
+    def deal(self, orders: npt.NDArray[Any]) -> Step:
+        """Give `orders` [A], units with a sign, to the next bar and go to its close; they are filled as sized, or less.
+
+        The bar fills less where its volume is too small, whole lots only where there are lots, and nothing where it must
+        not; limits of weight and gross value are not looked at. `deal(orders(w))` is `step(w)`, to rounding. An order of
+        less than a million millionth of equity is not given. Raises MarketError, with nothing changed, as `step` does.
+        """
+        self._require_next()
+        given = self._checked(orders)
+        equity = self.equity
+        goal = np.where(given == -self.units, 0.0, self.units + given)
+        self._wanted[0, 0] = goal * self._marks / equity if equity > 0.0 else 0.0
+        self._hold[0, 0] = False
+        paths = self._paths
+        rules = rules_of(self.spec, paths.market.symbols, delisting=paths.market.delisting)
+        paths.enter(paths.market, _without_limits(rules))
+        try:
+            return self._advance()
+        finally:
+            paths.enter(paths.market, rules)
+
+    def _require_next(self) -> None:
+        if self.bar + 1 >= self._paths.market.length:
+            raise MarketError(
+                f"the market ends at bar {self.bar}, where the account stands", hint="grow() with the next bar first"
+            )
+
+    def _advance(self) -> Step:
+        """Go to the close of the next bar with what is wanted there."""
+        paths, market, t = self._paths, self._paths.market, self.bar
         before = paths.units[:, 0].copy()
         paths.start = t
         paths.weights[0, 0] = self.weights
@@ -233,6 +264,15 @@ class Walker:
         return float(self._paths.state[ACCOUNT.equity, 0])
 
     @property
+    def peak(self) -> float:
+        """Return the highest equity so far."""
+        return float(self._paths.state[ACCOUNT.peak, 0])
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return self._paths.market.symbols
+
+    @property
     def weights(self) -> Float64:
         """Return the weights held, [A]; zeros where no equity is left."""
         equity = self.equity
@@ -285,6 +325,15 @@ def _obliging(bar: Float64) -> Float64:
     after[BAR.fill] = np.where(bar[BAR.inverse] > 0.0, bar[BAR.mark], 0.0)
     after[BAR.volume] = np.inf
     return line_up(np.stack([(bar, after)[at][row] for row, at in RECORD], axis=-1).reshape(-1))
+
+
+def _without_limits(rules: Rules) -> Rules:
+    """Return the rules under which an order is filled as it was sized: no limit of weight, gross value or least trade."""
+    vector = rules.vector.copy()
+    vector[[RULE.max_gross, RULE.max_weight]] = _NO_LIMIT
+    vector[RULE.long_only] = 0.0
+    vector[RULE.min_trade] = _LEAST_TRADE
+    return replace(rules, vector=vector)
 
 
 def _check_same(market: Market, symbols: Sequence[str], fill: str) -> None:

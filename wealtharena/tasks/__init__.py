@@ -10,7 +10,9 @@ from typing import Any
 from wealtharena.config import ExperimentSpec, plugins
 from wealtharena.errors import ConfigError
 
-_KEEPING = ("train", "compare", "deploy", "backtest")  # tasks that look at a test window or keep a version
+_KEEPING = ("train", "compare", "deploy", "backtest", "paper")  # tasks that look at a test window or keep a version
+
+_GUARDED = ("backtest", "paper")  # tasks whose orders pass the risk rules
 
 
 def dispatch(spec: ExperimentSpec) -> int:
@@ -22,6 +24,10 @@ def dispatch(spec: ExperimentSpec) -> int:
     old = _completed(Path(spec.resume), opening=spec.train.test) if spec.resume is not None else None
     if old is not None:
         return _after_the_end(spec, Path(str(spec.resume)), old)
+    if spec.risk.rules and spec.task not in _GUARDED:
+        raise ConfigError(
+            f"task={spec.task} has no use for risk rules", hint="leave risk= out: it is for backtest and paper"
+        )
     if spec.task in _KEEPING:
         from wealtharena.tasks import keeping
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,6 +26,7 @@ from wealtharena.features.panel import FeaturePanel
 from wealtharena.tasks import console, judging
 from wealtharena.tasks.pipeline import Prepared, doubts, prepare
 from wealtharena.tasks.record import RunContext, RunRecord, recorded
+from wealtharena.trading.guarded import GuardedPlayer
 
 if TYPE_CHECKING:
     from wealtharena.envs.trajectory import Trajectory
@@ -46,6 +48,8 @@ def run(spec: ExperimentSpec) -> int:
     context = RunContext.current()
     with recorded(spec, context) as record:
         contestant = choose(spec)
+        if spec.risk.rules and contestant.policy is None:
+            raise ConfigError(f"no risk rule stands before {contestant.name}, a baseline", hint="try risk=none")
         spec = fitted(spec, contestant)
         prepared = prepare(spec)
         window = window_rows(spec, prepared, trained=contestant.policy is not None)
@@ -59,7 +63,10 @@ def run(spec: ExperimentSpec) -> int:
         )
         features, seen = open_rows(spec, record, prepared, window, contestant)
         found = play(look_of(spec, record, prepared, contestant), prepared, features, window, contestant)
-        record.update(ensemble=spread_over(spec, features, window, contestant))
+        record.update(
+            ensemble=spread_over(spec, features, window, contestant),
+            risk=risk_over(spec, features, window, contestant),
+        )
         blocks = found.to_json()
         verdict = not_a_verdict(spec, blocks["verdict"], seen=seen)
         record.update(
@@ -96,15 +103,9 @@ def choose(spec: ExperimentSpec) -> Contestant:
 
 def load(place: Path, spec: ExperimentSpec) -> Contestant:
     """Return the policy of a registry folder, a run directory or a candidate's folder."""
-    folder, facts = place, _json(place / "metadata.json")
-    if (place / records.RUN_FILE).exists():
+    folder, facts = folder_of(place), _json(place / "metadata.json")
+    if folder != place:
         facts = dict(records.read(place).content)
-        chosen = (facts.get("checkpoint") or {}).get("path")
-        if not chosen:
-            raise CheckpointError(f"{place}: the run left no checkpoint", hint="name a completed run")
-        folder = place / str(chosen)
-    if not folder.is_dir():
-        raise CheckpointError(f"{place}: no such checkpoint folder", hint="name a folder of checkpoints/ or outputs/")
     agent = facts.get("agent")
     if agent is not None and agent != spec.asset.agent:
         raise ConfigError(
@@ -114,6 +115,19 @@ def load(place: Path, spec: ExperimentSpec) -> Contestant:
     policy = load_policy(folder)
     name = str(facts.get("algo") or policy.name)
     return Contestant(name, str(facts.get("config_hash") or ""), policy)
+
+
+def folder_of(place: Path) -> Path:
+    """Return the folder of the policy: the place itself, or the chosen candidate of a run directory."""
+    folder = place
+    if (place / records.RUN_FILE).exists():
+        chosen = (records.read(place).content.get("checkpoint") or {}).get("path")
+        if not chosen:
+            raise CheckpointError(f"{place}: the run left no checkpoint", hint="name a completed run")
+        folder = place / str(chosen)
+    if not folder.is_dir():
+        raise CheckpointError(f"{place}: no such checkpoint folder", hint="name a folder of checkpoints/ or outputs/")
+    return folder
 
 
 def ensemble(members: Sequence[Contestant]) -> Contestant:
@@ -235,11 +249,44 @@ def play(
     spec, rng = look.spec, look.rng()
     facts = look.facts(audit=audit, **doubts(spec, prepared, first_row=window.start))
     if contestant.policy is not None:
-        piece = backtest.Piece(contestant.policy, contestant.policy.scaler, window)
-        player = backtest.Player(contestant.name, features, spec.env, (piece,))
-        return evaluate([player], evaluation=spec.evaluation, facts=facts, rng=rng)
+        return evaluate(
+            [player_of(spec, contestant, features, window)], evaluation=spec.evaluation, facts=facts, rng=rng
+        )
     played = _all_baselines(spec, features, window, contestant.name, rng)
     return judge([played[contestant.name]], played, evaluation=spec.evaluation, facts=facts, rng=rng)
+
+
+def player_of(spec: ExperimentSpec, contestant: Contestant, features: FeaturePanel, window: Segment) -> backtest.Player:
+    """Return the contestant's policy over the window, under the risk rules where there are any."""
+    policy = contestant.policy
+    assert policy is not None
+    pieces = (backtest.Piece(policy, policy.scaler, window),)
+    if not spec.risk.rules:
+        return backtest.Player(contestant.name, features, spec.env, pieces)
+    return GuardedPlayer(contestant.name, features, spec.env, pieces, spec.risk)
+
+
+def risk_over(
+    spec: ExperimentSpec, features: FeaturePanel, window: Segment, contestant: Contestant
+) -> dict[str, Any] | None:
+    """Return what the risk rules did over the window and what that cost; None where there are none."""
+    if not spec.risk.rules:
+        return None
+    player = player_of(spec, contestant, features, window)
+    assert isinstance(player, GuardedPlayer)
+    guarded = player.play()
+    told = list(player.interventions)
+    plain = backtest.Player(contestant.name, features, spec.env, player.pieces).play()
+    with_rules, without = (float(path.equity[-1] / path.equity[0] - 1.0) for path in (guarded, plain))
+    ends = [bar for bar, one in told if one.action in ("flatten", "halt")]
+    return {
+        "rules": {name: rule.model_dump(mode="json") for name, rule in spec.risk.rules.items()},
+        "interventions": dict(Counter(f"{one.rule}: {one.action}" for _, one in told)),
+        "stopped_at": ends[0] if ends else None,
+        "log": [{"bar": bar, **asdict(one)} for bar, one in told],
+        "total_return": with_rules,
+        "total_return_without": without,
+    }
 
 
 def spread_over(
@@ -291,10 +338,22 @@ def show(content: Mapping[str, Any], folder: Path) -> None:
         out.print(f"[dim]{line}[/]")
     if content.get("ensemble"):
         out.print(spread_line(content["ensemble"]))
+    if content.get("risk"):
+        for line in risk_lines(content["risk"]):
+            out.print(line)
     for reason in content["verdict"]["reasons"][:3]:
         out.print(f"[dim]- {reason}[/]")
     out.print(f"Paths: {console.relative(folder / tables.EQUITY_FILE)}")
     console.report(folder)
+
+
+def risk_lines(found: Mapping[str, Any]) -> list[str]:
+    """Return what `risk_over` found as sentences."""
+    lines = [f"Risk rules: {what}, {count} times" for what, count in found["interventions"].items()]
+    if found["stopped_at"]:
+        lines.append(f"Risk rules ended the trading at {found['stopped_at'][:10]}.")
+    cost = found["total_return"] - found["total_return_without"]
+    return [*lines, f"Return with risk rules {found['total_return']:+.1%}, {cost:+.1%} against none."]
 
 
 def spread_line(found: Mapping[str, Any]) -> str:

@@ -153,3 +153,56 @@ def _span(dates: Any) -> str:
     first = dates[0] if isinstance(dates[0], str) else dates[0][0]
     last = dates[-1] if isinstance(dates[-1], str) else dates[-1][-1]
     return f"{first}..{last}"
+
+
+def paper_header(record: Mapping[str, Any], *, version: str, account: str, folder: Path) -> None:
+    """Say what is about to be traded, that it is paper, and how to stop it."""
+    out, data = screen(), record["data"]
+    out.print(f"[bold]PAPER[/]  {record['agent']} {escape(version)}, account {account}: no money, a replay of bars.")
+    if data["simulated"]:
+        out.print("[bold white on red] SIMULATED DATA [/] these prices come from a market simulator.")
+    out.print(f"{len(data['symbols'])} symbols from {data['source']}, fills at the {record['fill'].replace('_', ' ')}")
+    place = escape(relative(folder / "KILL"))
+    out.print(f"[dim]To freeze it: touch {place}; to close everything: echo flatten > {place}[/]")
+
+
+class PaperProgress:
+    """A line a month of the bars' own time, so that a replay can be watched and a log stays short."""
+
+    def __init__(self, ledger: Any) -> None:
+        self._ledger, self._month = ledger, ""
+
+    def show(self, bar: str) -> None:
+        """Say how the account stands where a month begins."""
+        if bar[:7] != self._month:
+            self._month = bar[:7]
+            last, (state, _) = self._ledger.last_close(), self._ledger.state()
+            held = len(last["positions"]) if last else 0
+            equity = f"{last['equity']:,.0f}" if last else "unknown"
+            screen().print(f"[dim]{bar[:10]}  {state:<8}  equity {equity}  {held} positions[/]")
+
+
+def paper_status(found: Mapping[str, Any]) -> None:
+    """Say how an account stands."""
+    out, last = screen(), found["last"]
+    out.print(f"[bold]{found['state']}[/] {escape(found['reason'])}  epoch {found['epoch']}, {found['bars']} closes")
+    if last:
+        out.print(f"{last['bar'][:19]}  equity {last['equity']:,.2f}  cash {last['cash']:,.2f}")
+        for symbol, units in last["positions"].items():
+            out.print(f"  {symbol}  {units:,.6g} units, worth {units * last['marks'][symbol]:,.2f}")
+    for one in found["interventions"]:
+        out.print(f"[dim]{one['bar'][:19]}  {one['rule']}: {one['action']} {' '.join(one['symbols'])}[/]")
+
+
+def paper_result(found: Mapping[str, Any], folder: Path) -> None:
+    """Say what the record shows, beside the backtest over the same bars, and how the account stands."""
+    out = screen()
+    if "paper" in found:
+        shown = {"algo": "paper", "metrics": {"paper": found["paper"]}, "baselines": {"backtest": found["backtest"]}}
+        out.print(comparison_table(shown, window="paper"))
+        if found["largest_deviation"] is not None:
+            out.print(f"Largest deviation of equity from the backtest: {found['largest_deviation']:.2g}")
+    for what, count in found["interventions"].items():
+        out.print(f"[dim]- {what}, {count} times[/]")
+    out.print(f"State: [bold]{found['state']}[/] {escape(found['reason'])}")
+    out.print(f"Paths: {relative(folder / 'equity.parquet')}")

@@ -10,15 +10,17 @@ from wealtharena.config.specs.base import Spec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.config.specs.features import FeaturesSpec
+from wealtharena.config.specs.risk import RiskSpec
 from wealtharena.config.specs.runs import (
     AuditSpec,
     BacktestSpec,
+    BrokerSpec,
     CollectSpec,
     CompareSpec,
     DeploySpec,
     EvaluationSpec,
+    PaperSpec,
     PathsSpec,
-    RiskSpec,
     ServeSpec,
     TrackingSpec,
     TrainSpec,
@@ -48,6 +50,7 @@ class ExperimentSpec(Spec):
     evaluation: EvaluationSpec
     tracking: TrackingSpec
     risk: RiskSpec
+    broker: BrokerSpec
     sweep: SweepSpec
     paths: PathsSpec
     train: TrainSpec
@@ -57,3 +60,4 @@ class ExperimentSpec(Spec):
     deploy: DeploySpec
     serve: ServeSpec
     audit: AuditSpec
+    paper: PaperSpec

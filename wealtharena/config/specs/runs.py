@@ -1,4 +1,4 @@
-"""What surrounds a run: tracking, evaluation rules, risk, sweep, tasks, paths."""
+"""What surrounds a run: tracking, evaluation rules, sweep, tasks, paths."""
 
 from __future__ import annotations
 
@@ -102,15 +102,6 @@ class EvaluationSpec(Spec):
     stress: StressSpec
 
 
-class RiskSpec(Spec):
-    """Limits between a policy's weights and a broker's orders."""
-
-    max_order_weight: float = Field(gt=0, le=1)
-    max_daily_loss: float = Field(gt=0, lt=1)
-    max_drawdown: float = Field(gt=0, lt=1)
-    max_stale_bars: int = Field(ge=1)
-
-
 class PathsSpec(Spec):
     """Folders; relative ones are resolved against the directory the command was given in."""
 
@@ -202,3 +193,27 @@ class AuditSpec(Spec):
     """task=audit."""
 
     bars: int = Field(ge=1, description="points in time t that are tried")
+
+
+class BrokerSpec(Spec):
+    """Who carries orders out."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="the file of that name in wealtharena/trading/brokers/")
+
+
+class PaperSpec(Spec):
+    """task=paper."""
+
+    action: Literal["run", "status", "release", "restart"]
+    stage: Literal["production", "paper"] | None
+    checkpoints: tuple[str, ...] = Field(description="checkpoint folders or run directories; several act as their mean")
+    account: str = Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")
+    root: str = Field(description="folder of the accounts")
+    window: Literal["train", "validation", "test", "all"]
+    start: str | None
+    end: str | None
+    speed: float | None = Field(gt=0, description="the bars' own time over real time; null as fast as it goes")
+    history: Literal["all", "least"] = Field(description="bars behind each feature: all, or min_history_bars")
+    synchronous: Literal["full", "normal"] = Field(description="what SQLite waits for before something is kept")
+    strangers: Literal["halt", "adopt"] = Field(description="what is held at the broker and is none of our orders")
+    reason: str | None = Field(description="of a release")

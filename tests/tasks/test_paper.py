@@ -1,0 +1,132 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.tasks.test_backtest import checkpoint
+from wealtharena.config import compose, config_hash
+from wealtharena.errors import ConfigError
+from wealtharena.tasks import dispatch
+from wealtharena.trading.ledger import Ledger
+
+MARKET = (
+    "asset=crypto",
+    "data=simulated",
+    "data.simulator.bars=500",
+    "data.symbols=[BTC-USD,ETH-USD]",
+    "features.names=[log_return_1,rsi_14]",
+    "evaluation.bootstrap_draws=200",
+    "tracking=quiet",
+)
+ACCOUNT = Path("paper/cryptocurrencies/default")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    checkpoint(tmp_path / "mine")
+    return tmp_path
+
+
+def run(*overrides, task="paper"):
+    return dispatch(compose([f"task={task}", *MARKET, *overrides]))
+
+
+def trade(*overrides):
+    return run("paper.checkpoints=[mine]", *overrides)
+
+
+def records(task):
+    found = (json.loads(path.read_text()) for path in sorted(Path().glob("outputs/*/*/run.json")))
+    return [one for one in found if one["task"] == task]
+
+
+@pytest.mark.parametrize("risk", ["none", "default"])
+def test_paper_over_the_test_window_is_the_backtest(here, capsys, risk):
+    assert trade(f"risk={risk}", "risk.daily_loss=null" if risk == "none" else "risk.daily_loss.max_loss=0.002") == 0
+    (record,) = records("paper")
+    found = record["paper"]
+    assert found["largest_deviation"] < 1e-9
+    assert found["paper"]["trades"] == found["backtest"]["trades"] > 0
+    assert ("daily_loss: flatten" in found["interventions"]) == (risk == "default")
+    assert found["state"] == ("halted" if risk == "default" else "trading")
+    said = capsys.readouterr().out
+    assert "PAPER" in said
+    assert "SIMULATED DATA" in said
+    run(
+        "backtest.checkpoints=[mine]",
+        f"risk={risk}",
+        *(["risk.daily_loss.max_loss=0.002"] if risk == "default" else []),
+        task="backtest",
+    )
+    (backtest,) = records("backtest")
+    assert backtest["metrics"]["test"]["total_return"] == pytest.approx(found["paper"]["total_return"], rel=1e-9)
+    assert (backtest["risk"] is None) == (risk == "none")
+
+
+def test_a_killed_run_goes_on_and_a_second_process_is_refused(here):
+    command = [sys.executable, "-m", "wealtharena", "task=paper", *MARKET, "paper.checkpoints=[mine]"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen(
+        [*command, "paper.speed=1000000"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    until = time.monotonic() + 240
+    while time.monotonic() < until and process.poll() is None:
+        if (ACCOUNT / "ledger.sqlite").exists() and Ledger(ACCOUNT).last_close() is not None:
+            break
+        time.sleep(0.1)
+    with pytest.raises(ConfigError, match="another process trades"):
+        trade()
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    before = len(Ledger(ACCOUNT).closes())
+    assert trade() == 0
+    found = records("paper")[-1]["paper"]
+    assert 0 < before < found["bars"]
+    assert found["largest_deviation"] < 1e-9
+
+
+def test_an_account_keeps_to_what_it_was_opened_with_until_it_begins_anew(here):
+    trade()
+    with pytest.raises(ConfigError, match="opened with another broker"):
+        trade("broker=shadow")
+    trade("broker=shadow", "paper.action=restart")
+    found = records("paper")[-1]["paper"]
+    assert (found["epoch"], found["paper"]["trades"], found["paper"]["total_return"]) == (2, 0, 0.0)
+    ledger = Ledger(ACCOUNT)
+    assert {one.status for one in ledger.intents()} == {"shadow"}
+
+
+def test_a_halt_is_released_by_a_person_with_a_reason(here, capsys):
+    trade("risk.daily_loss.max_loss=0.002")
+    with pytest.raises(ConfigError, match="needs a reason"):
+        run("paper.action=release")
+    (ACCOUNT / "KILL").touch()
+    with pytest.raises(ConfigError, match="remove it first"):
+        run("paper.action=release", "paper.reason=seen")
+    (ACCOUNT / "KILL").unlink()
+    run("paper.action=release", "paper.reason=seen")
+    assert Ledger(ACCOUNT).state() == ("trading", "released: seen")
+    run("paper.action=status")
+    assert "released: seen" in capsys.readouterr().out
+
+
+def test_risk_rules_are_refused_where_nothing_would_heed_them(here):
+    with pytest.raises(ConfigError, match="no use for risk rules"):
+        run("risk=default", task="train")
+    with pytest.raises(ConfigError, match="a baseline"):
+        run("risk=default", "backtest.baseline=cash", task="backtest")
+
+
+def test_risk_is_part_of_the_configuration_only_when_on():
+    plain, off, on, other = (
+        config_hash(compose([*MARKET, *more]))
+        for more in ((), ("risk=none",), ("risk=default",), ("risk=default", "risk.drawdown.max_drawdown=0.1"))
+    )
+    assert plain == off
+    assert len({off, on, other}) == 3

@@ -1,0 +1,104 @@
+"""Each rule alone, by a situation that it alone stops; without the rule the order would go out."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.trading.desks import risk_of
+from wealtharena.config import compose
+from wealtharena.config.specs.risk import RiskSpec
+from wealtharena.trading.guard import ORDER, check, unknown
+from wealtharena.trading.situation import Situation
+
+PLAIN = Situation(
+    symbols=("A", "B"), units=np.array([100.0, -50.0]), orders=np.array([200.0, 25.0]), lots=np.zeros(2),
+    marks=np.array([10.0, 20.0]), moves=np.zeros(2), age=np.zeros(2, dtype=np.int64), volume=np.full(2, np.inf),
+    equity=10_000.0, peak=10_000.0, opening=10_000.0, sent=0,
+)  # fmt: skip
+CASES = {  # rule -> its block, the situation, and the orders that are left of (+200, +25); the second reduces
+    "gross": ({"max_gross": 0.25, "max_net": 9.0}, {}, (100.0, 25.0)),
+    "symbol_weight": ({"max_weight": 0.25}, {}, (150.0, 25.0)),
+    "order_volume": ({"max_share": 0.1}, {"volume": np.array([500.0, 10.0])}, (50.0, 25.0)),
+    "daily_loss": ({"max_loss": 0.05, "action": "skip"}, {"opening": 11_000.0}, (0.0, 25.0)),
+    "drawdown": ({"max_drawdown": 0.05, "action": "skip"}, {"peak": 11_000.0}, (0.0, 25.0)),
+    "stale_data": ({"max_bars": 2, "action": "skip"}, {"age": np.array([3, 3])}, (0.0, 25.0)),
+    "price_jump": ({"max_move": 0.4, "action": "skip"}, {"moves": np.array([-0.5, 0.5])}, (0.0, 25.0)),
+    "order_rate": ({"max_orders": 5, "action": "skip"}, {"sent": 4}, (0.0, 25.0)),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_rule_alone_stops_what_it_is_for_and_nothing_else_does(name):
+    block, changes, left = CASES[name]
+    now = dataclasses.replace(PLAIN, **changes)
+    ruling = check(now, risk_of(**{name: {"action": "shrink", **block}}), "trading")
+    assert ruling.orders.tolist() == pytest.approx(left)
+    (told,) = ruling.interventions
+    assert told.rule == name
+    assert told.numbers["passed"] == 1.0
+    others = {other: {"action": "shrink", **CASES[other][0]} for other in CASES if other != name}
+    generous = {
+        "gross": {"max_gross": 9.0, "max_net": 9.0, "action": "shrink"},
+        "symbol_weight": {"max_weight": 9.0, "action": "shrink"},
+    }
+    rest = check(now, risk_of(**{**others, **{k: v for k, v in generous.items() if k != name}}), "trading")
+    assert rest.orders.tolist() == [200.0, 25.0]
+    assert (
+        check(
+            PLAIN if name not in ("gross", "symbol_weight") else dataclasses.replace(now, orders=np.array([10.0, 0.0])),
+            risk_of(**{name: {"action": "shrink", **block}}),
+            "trading",
+        ).interventions
+        == ()
+    )
+
+
+def test_every_rule_has_its_case_and_its_place():
+    assert set(ORDER) == set(CASES)
+    assert set(RiskSpec.model_fields) == {*CASES, "unknown_account"}
+    assert compose(["risk=default"]).risk.rules.keys() == RiskSpec.model_fields.keys()
+    assert not compose(["risk=none"]).risk.rules
+
+
+def test_the_net_limit_holds_where_gross_does_not():
+    now = dataclasses.replace(PLAIN, units=np.zeros(2), orders=np.array([300.0, -50.0]))
+    ruling = check(now, risk_of(gross={"max_gross": 9.0, "max_net": 0.1, "action": "shrink"}), "trading")
+    assert ruling.orders.tolist() == pytest.approx([200.0, -50.0])
+
+
+@pytest.mark.parametrize("action", ["flatten", "halt"])
+def test_flatten_closes_everything_and_is_latched_halt_sends_nothing(action):
+    risk = risk_of(drawdown={"max_drawdown": 0.05, "action": action})
+    ruling = check(dataclasses.replace(PLAIN, peak=11_000.0), risk, "trading")
+    assert ruling.orders.tolist() == ([-100.0, 50.0] if action == "flatten" else [0.0, 0.0])
+    assert ruling.state == ("reducing" if action == "flatten" else "halted")
+    again = check(PLAIN, risk, ruling.state)  # the loss is made good
+    assert again.orders.tolist() == ruling.orders.tolist()
+    assert check(dataclasses.replace(PLAIN, units=np.zeros(2)), risk, "reducing").state == "halted"
+    assert not check(PLAIN, risk, "halted").orders.any()
+
+
+def test_an_account_that_stays_unknown_is_halted():
+    risk = risk_of(unknown_account={"max_bars": 2, "action": "halt"})
+    assert [unknown(bars, risk, "trading").state for bars in (1, 2, 3)] == ["trading", "trading", "halted"]
+    assert unknown(99, risk_of(), "trading").state == "trading"
+
+
+@given(
+    units=st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=2),
+    orders=st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=2),
+    lot=st.sampled_from([0.0, 5.0]),
+)
+def test_what_reduces_passes_and_nothing_grows_beyond_what_was_asked_for(units, orders, lot):
+    now = dataclasses.replace(PLAIN, units=np.round(units), orders=np.round(orders), lots=np.full(2, lot))
+    risk = compose(["risk=default", "risk.gross.max_gross=0.2", "risk.symbol_weight.max_weight=0.1"]).risk
+    sent = check(now, risk, "trading").orders
+    after, asked = now.units + sent, now.units + now.orders
+    low, high = np.minimum(now.units + now.reducing, asked), np.maximum(now.units + now.reducing, asked)
+    assert (after >= low - max(lot, 1e-9)).all()
+    assert (after <= high + max(lot, 1e-9)).all()
+    grown = np.abs(after * now.marks).sum()
+    assert grown <= max(0.2 * now.equity, np.abs((now.units + now.reducing) * now.marks).sum()) * (1 + 1e-9) + lot * 30

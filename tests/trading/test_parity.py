@@ -1,0 +1,144 @@
+"""A replay is the backtest: the same orders, executions and equity, for every asset class, action, fill and ensemble."""
+
+import contextlib
+import copy
+
+import numpy as np
+import pytest
+
+from tests.registry.trained import put_on_paper, world
+from tests.trading.desks import risk_of
+from wealtharena.agents.policy import EnsemblePolicy
+from wealtharena.config import compose
+from wealtharena.evaluation.backtest import Piece, Player
+from wealtharena.evaluation.splits import Segment
+from wealtharena.trading import figures, loop
+from wealtharena.trading.brokers.paper import open_broker
+from wealtharena.trading.desk import depth_of
+from wealtharena.trading.feeds.replay import Replay
+from wealtharena.trading.guarded import GuardedPlayer
+from wealtharena.trading.ledger import Ledger
+from wealtharena.trading.loop import Trader
+from wealtharena.trading.minds import Checkpoint, Served
+from wealtharena.trading.switch import Switch
+
+BARS = 60
+
+
+def window_of(features):
+    return Segment(features.bars - BARS, features.bars)
+
+
+def paper(folder, features, env, mind, *, risk=None, least=None, bars=BARS):
+    """Return the path of an account that replays the last bars, and its intents."""
+    risk = risk or risk_of()
+    window = Segment(features.bars - bars, features.bars)
+    feed = Replay(features, window, env, mind.scaler, depth=depth_of(env, risk), least=least)
+    ledger = Ledger(folder, synchronous="normal")
+    ledger.open("a", "b", {})
+    broker = open_broker(folder, env, epoch=1, synchronous="normal")
+    with contextlib.closing(ledger), contextlib.closing(broker):
+        trader = Trader("a", "b", mind, env, risk, ledger, broker)
+        loop.run(trader, feed.closes(None), Switch(folder), told=lambda close: None)
+        panel = features.panel
+        path = figures.path_of(ledger, panel.symbols, fill="next_open", bars_per_year=panel.bars_per_year)
+        return path, ledger.intents()
+
+
+def played(features, env, policy, *, risk=None, bars=BARS):
+    pieces = (Piece(policy, policy.scaler, Segment(features.bars - bars, features.bars)),)
+    player = Player("a", features, env, pieces) if risk is None else GuardedPlayer("a", features, env, pieces, risk)
+    return player.play()
+
+
+def assert_same(one, other, *, rel=1e-9):
+    assert one.equity == pytest.approx(other.equity, rel=rel)
+    assert one.costs == pytest.approx(other.costs, rel=1e-6, abs=1e-6)
+    assert one.financing == pytest.approx(other.financing, rel=1e-6, abs=1e-6)
+    assert one.dividends == pytest.approx(other.dividends, rel=1e-6, abs=1e-6)
+    ours, theirs = (path.trades for path in (one, other))
+    large = np.abs(theirs.value) > 1e-6  # what is less is rounding, and no order
+    assert large.any()
+    for name in ("bar", "symbol", "units", "price", "cost"):
+        expected = getattr(theirs, name)[large]
+        assert getattr(ours, name)[np.abs(ours.value) > 1e-6] == pytest.approx(expected, rel=1e-7, abs=1e-9)
+
+
+@pytest.mark.parametrize("fill", ["next_open", "next_close"])
+@pytest.mark.parametrize("asset", ["stocks", "forex", "crypto", "etf", "commodities"])
+def test_every_asset_class_at_both_fills(tmp_path, asset, fill):
+    made = world(asset)
+    if fill == "next_open" and made.features.panel.open is None:
+        pytest.skip("closes only")
+    env = made.spec.env.model_copy(update={"fill": fill})
+    path, _ = paper(tmp_path, made.features, env, Checkpoint(made.policy))
+    assert_same(path, played(made.features, env, made.policy))
+
+
+@pytest.mark.parametrize(("model", "action"), [("mlp", "allocation"), ("gru", "weights")])
+def test_allocations_and_what_is_remembered(tmp_path, model, action):
+    made = world("crypto", model, action, 1)
+    path, _ = paper(tmp_path, made.features, made.spec.env, Checkpoint(made.policy))
+    assert_same(path, played(made.features, made.spec.env, made.policy))
+
+
+def test_an_ensemble(tmp_path):
+    made = world("etf")
+    second = copy.deepcopy(made.policy)
+    for value in second.network.actor.parameters():
+        value.data.mul_(0.8)
+    policy = EnsemblePolicy([made.policy, second])
+    path, _ = paper(tmp_path, made.features, made.spec.env, Checkpoint(policy))
+    assert_same(path, played(made.features, made.spec.env, policy))
+
+
+def test_under_risk_rules(tmp_path):
+    made = world("crypto")
+    risk = compose(["risk=default", "risk.symbol_weight.max_weight=0.2", "risk.drawdown.max_drawdown=0.03"]).risk
+    path, _ = paper(tmp_path, made.features, made.spec.env, Checkpoint(made.policy), risk=risk)
+    guarded = played(made.features, made.spec.env, made.policy, risk=risk)
+    assert_same(path, guarded)
+    free = played(made.features, made.spec.env, made.policy)
+    assert not np.allclose(guarded.equity, free.equity, rtol=1e-6)
+    none = played(made.features, made.spec.env, made.policy, risk=risk_of())
+    assert_same(none, free)
+
+
+def test_the_promoted_graph_decides_as_its_checkpoint_does(tmp_path, record_property):
+    """Single precision of another library: not to the last bit, and the deviation is said."""
+    made = world("crypto")
+    served = put_on_paper(tmp_path / "store", made).load_agent_model(made.spec.asset.agent)
+    path, _ = paper(tmp_path, made.features, made.spec.env, Served(served, made.policy.scaler.clip))
+    apart = float(np.abs(path.equity / played(made.features, made.spec.env, made.policy).equity - 1.0).max())
+    record_property("graph against checkpoint", apart)
+    assert apart < 1e-5
+
+
+def test_from_the_least_history_the_figures_are_those_of_all(tmp_path, record_property):
+    made = world("crypto")
+    bars = 20
+    path, _ = paper(
+        tmp_path, made.features, made.spec.env, Checkpoint(made.policy), least=made.spec.features, bars=bars
+    )
+    apart = float(np.abs(path.equity / played(made.features, made.spec.env, made.policy, bars=bars).equity - 1.0).max())
+    record_property("least history against all", apart)
+    assert apart < 1e-6
+
+
+def test_no_close_shows_a_later_bar(tmp_path):
+    made = world("crypto")
+    risk = risk_of()
+    feed = Replay(
+        made.features, window_of(made.features), made.spec.env, made.policy.scaler, depth=depth_of(made.spec.env, risk)
+    )
+    closes = list(feed.closes(None))
+    stamps = made.features.panel.timestamps[-BARS:]
+    assert [close.bar for close in closes] == [str(stamp) for stamp in stamps]
+    assert all(close.features.panel.timestamps[-1] == stamp for close, stamp in zip(closes, stamps, strict=True))
+    waited = []
+    timed = Replay(
+        made.features, window_of(made.features), made.spec.env, made.policy.scaler, depth=depth_of(made.spec.env, risk), speed=864.0,
+    )  # fmt: skip
+    for _ in timed.closes(None, wait=waited.append):
+        pass
+    assert waited[10] == pytest.approx(1000.0, abs=60.0)  # ten days at 864 times; a deadline, not a pause

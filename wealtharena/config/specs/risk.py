@@ -1,0 +1,98 @@
+"""The brakes between an agent and its broker: one block a rule; one that is null is off."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from wealtharena.config.specs.base import Spec
+
+Action = Literal["shrink", "skip", "flatten", "halt"]
+
+
+class RuleSpec(Spec):
+    """What a rule does when its limit is passed."""
+
+    action: Action
+
+
+class GrossSpec(RuleSpec):
+    """All positions together."""
+
+    max_gross: float = Field(gt=0, description="sum of the sizes of all positions over equity")
+    max_net: float = Field(gt=0, description="size of their sum over equity")
+
+
+class SymbolWeightSpec(RuleSpec):
+    """One position."""
+
+    max_weight: float = Field(gt=0)
+
+
+class OrderVolumeSpec(RuleSpec):
+    """An order against volume."""
+
+    max_share: float = Field(gt=0, description="of the volume of the bar that is decided on")
+
+
+class DailyLossSpec(RuleSpec):
+    """Loss since the day before."""
+
+    action: Literal["skip", "flatten", "halt"]
+    max_loss: float = Field(gt=0, lt=1)
+
+
+class DrawdownSpec(RuleSpec):
+    """Loss since the highest equity."""
+
+    action: Literal["skip", "flatten", "halt"]
+    max_drawdown: float = Field(gt=0, lt=1)
+
+
+class StaleDataSpec(RuleSpec):
+    """Age of a symbol's last price."""
+
+    action: Literal["skip", "flatten", "halt"]
+    max_bars: int = Field(ge=1, description="bars in a row without a price")
+
+
+class PriceJumpSpec(RuleSpec):
+    """Move of a price in one bar."""
+
+    action: Literal["skip", "flatten", "halt"]
+    max_move: float = Field(gt=0)
+
+
+class OrderRateSpec(RuleSpec):
+    """Orders a day."""
+
+    action: Literal["skip", "halt"]
+    max_orders: int = Field(ge=1)
+
+
+class UnknownAccountSpec(RuleSpec):
+    """Bars at which the broker does not say what is held."""
+
+    action: Literal["halt"]
+    max_bars: int = Field(ge=1)
+
+
+class RiskSpec(Spec):
+    """The rules, each in the file of its name in wealtharena/trading/risk/."""
+
+    gross: GrossSpec | None
+    symbol_weight: SymbolWeightSpec | None
+    order_volume: OrderVolumeSpec | None
+    daily_loss: DailyLossSpec | None
+    drawdown: DrawdownSpec | None
+    stale_data: StaleDataSpec | None
+    price_jump: PriceJumpSpec | None
+    order_rate: OrderRateSpec | None
+    unknown_account: UnknownAccountSpec | None
+
+    @property
+    def rules(self) -> Mapping[str, RuleSpec]:
+        """Return the rules that are on, by name."""
+        return {name: rule for name in type(self).model_fields if (rule := getattr(self, name)) is not None}

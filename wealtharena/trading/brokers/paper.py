@@ -1,0 +1,191 @@
+"""The market kernel as a broker: it fills what it is sent at the next bar, by the rules of the backtest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from wealtharena.config.specs.env import EnvSpec
+from wealtharena.envs.market import Market
+from wealtharena.envs.walker import Step, Walker
+from wealtharena.errors import MarketError
+from wealtharena.trading.broker import Account, BookedOrder, Capabilities, Fill, Order, RejectedError
+from wealtharena.trading.database import connect, transaction
+
+FILE: Final = "broker-{epoch}.sqlite"
+STEPS: Final = (
+    (
+        "CREATE TABLE account (one INTEGER PRIMARY KEY CHECK (one = 1), walker TEXT NOT NULL, charges TEXT NOT NULL)",
+        """CREATE TABLE orders (client_id TEXT PRIMARY KEY, bar TEXT NOT NULL, symbol TEXT NOT NULL,
+           units REAL NOT NULL, filled REAL NOT NULL, status TEXT NOT NULL)""",
+        "CREATE INDEX orders_by_status ON orders (status)",
+        """CREATE TABLE fills (sequence INTEGER PRIMARY KEY, execution_id TEXT UNIQUE NOT NULL, client_id TEXT,
+           bar TEXT NOT NULL, symbol TEXT NOT NULL, units REAL NOT NULL, price REAL NOT NULL, quote REAL NOT NULL,
+           cost REAL NOT NULL)""",
+    ),
+)
+
+
+def open_broker(folder: Path, env: EnvSpec, *, epoch: int, synchronous: str) -> PaperBroker:
+    """Return the broker of an account's epoch; it goes on where it was."""
+    return PaperBroker(folder / FILE.format(epoch=epoch), env, synchronous=synchronous)
+
+
+class PaperBroker:
+    """One account in the kernel, in a file of its own: what is booked here is booked, whatever the caller knows of it.
+
+    It opens with the environment's cash at the first close that it is shown. Orders stand until the next bar: what that
+    does not fill expires.
+    """
+
+    capabilities = Capabilities(sends=True, embedded=True)
+
+    def __init__(self, path: Path, env: EnvSpec, *, synchronous: str = "full") -> None:
+        self._env = env
+        self._db = connect(path, STEPS, synchronous=synchronous)
+        self._walker: Walker | None = None
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    def advance(self, market: Market) -> None:
+        """Fill what is open at the bars of this market behind the one at which the account stands."""
+        walker = self._walker
+        if walker is not None:
+            walker.grow(market)
+        else:
+            saved = self._db.execute("SELECT walker FROM account").fetchone()
+            if saved is None:
+                walker = Walker.open(market, self._env, bar=market.length - 1)
+                with transaction(self._db):
+                    self._save(walker, {})
+            else:
+                walker = Walker.load(json.loads(saved["walker"]), market, self._env)
+        self._walker = walker
+        while walker.bar + 1 < market.length:
+            self._step(walker, market)
+
+    def _step(self, walker: Walker, market: Market) -> None:
+        """Go to the next close and write all that happened, or nothing."""
+        rows = self._db.execute("SELECT * FROM orders WHERE status = 'open' ORDER BY rowid").fetchall()
+        orders = np.zeros(len(market.symbols))
+        given = {market.symbols.index(row["symbol"]): row for row in rows if row["bar"] == str(walker.timestamp)}
+        for column, row in given.items():
+            orders[column] = row["units"]
+        before = walker.save()
+        try:
+            step = walker.deal(orders)
+            charges = {
+                "traded": step.traded_value, "costs": step.costs, "financing": step.financing,
+                "dividends": step.dividends,
+            }  # fmt: skip
+            with transaction(self._db):
+                self._fill(step, market, given)
+                self._db.execute("UPDATE orders SET status = 'expired' WHERE status = 'open'")
+                self._save(walker, charges)
+        except BaseException:
+            self._walker = Walker.load(before, market, self._env)
+            raise
+
+    def _fill(self, step: Step, market: Market, given: Mapping[int, Any]) -> None:
+        bar, waiting = str(step.timestamp), dict(given)
+        trades = step.trades
+        quotes = trades.price if trades.quote is None else trades.quote
+        for n, column in enumerate(trades.symbol.tolist()):
+            order = waiting.pop(column, None)  # a second trade of a symbol in one bar is a forced one
+            units = float(trades.units[n])
+            client_id = None if order is None else order["client_id"]
+            name = f"{bar}/{market.symbols[column]}/{'forced' if order is None else 'order'}"
+            self._db.execute(
+                """INSERT INTO fills (execution_id, client_id, bar, symbol, units, price, quote, cost)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
+                (
+                    name, client_id, bar, market.symbols[column], units, float(trades.price[n]), float(quotes[n]),
+                    float(trades.cost[n]),
+                ),
+            )  # fmt: skip
+            if order is not None:
+                whole = abs(units - order["units"]) <= 1e-9 * abs(order["units"])
+                self._db.execute(
+                    "UPDATE orders SET filled = ?, status = ? WHERE client_id = ?",
+                    (units, "filled" if whole else "partly", client_id),
+                )
+
+    def _save(self, walker: Walker, charges: Mapping[str, float]) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO account VALUES (1, ?, ?)", (json.dumps(walker.save()), json.dumps(charges))
+        )
+
+    def account(self) -> Account:
+        """Return the money at the last close."""
+        walker = self._standing()
+        charges = json.loads(self._db.execute("SELECT charges FROM account").fetchone()["charges"])
+        return Account(
+            bar=str(walker.timestamp),
+            equity=walker.equity,
+            cash=walker.cash,
+            peak=walker.peak,
+            liquidated=walker.liquidated,
+            **charges,
+        )
+
+    def positions(self) -> Mapping[str, float]:
+        """Return the units held by symbol, without zeros."""
+        walker = self._standing()
+        return {s: u for s, u in zip(walker.symbols, walker.units.tolist(), strict=True) if u != 0.0}
+
+    def submit(self, order: Order) -> BookedOrder:
+        """Book an order for the next bar, once a client id."""
+        booked = self.order_by_client_id(order.client_id)
+        if booked is not None:
+            return booked
+        walker = self._standing()
+        if order.symbol not in walker.symbols:
+            raise RejectedError(f"{order.symbol} is not traded here", hint=f"trade {', '.join(walker.symbols)}")
+        if walker.liquidated:
+            raise RejectedError("the account was liquidated", hint="begin anew: paper.action=restart")
+        if any(one.symbol == order.symbol for one in self.open_orders()):
+            raise RejectedError(f"{order.symbol} has an open order", hint="cancel it first")
+        with transaction(self._db):
+            self._db.execute(
+                "INSERT INTO orders VALUES (?, ?, ?, ?, 0.0, 'open')",
+                (order.client_id, str(walker.timestamp), order.symbol, order.units),
+            )
+        return BookedOrder(order.client_id, order.symbol, order.units, 0.0, "open")
+
+    def cancel(self, client_id: str) -> None:
+        """Take an order back that is still open."""
+        with transaction(self._db):
+            self._db.execute(
+                "UPDATE orders SET status = 'cancelled' WHERE client_id = ? AND status = 'open'", (client_id,)
+            )
+
+    def order_by_client_id(self, client_id: str) -> BookedOrder | None:
+        """Return the order in whatever status; None where it was never booked."""
+        found = self._orders("client_id = ?", client_id)
+        return found[0] if found else None
+
+    def open_orders(self) -> Sequence[BookedOrder]:
+        """Return the orders that wait for the next bar."""
+        return self._orders("status = 'open'")
+
+    def _orders(self, where: str, *values: str) -> list[BookedOrder]:
+        rows = self._db.execute(
+            f"SELECT client_id, symbol, units, filled, status FROM orders WHERE {where} ORDER BY rowid", values
+        )
+        return [BookedOrder(**dict(row)) for row in rows]
+
+    def fills(self, since: int) -> Sequence[Fill]:
+        """Return every execution after sequence number `since`, oldest first."""
+        rows = self._db.execute("SELECT * FROM fills WHERE sequence > ? ORDER BY sequence", (since,))
+        return [Fill(**dict(row)) for row in rows]
+
+    def _standing(self) -> Walker:
+        if self._walker is None:
+            raise MarketError("the paper broker was shown no bar yet", hint="call advance first")
+        return self._walker

@@ -1,0 +1,1 @@
+"""Feeds: where the bars of an account come from."""

@@ -1,0 +1,49 @@
+"""The record of an account as a path, so that it is measured by the measures of a backtest."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from wealtharena.envs.trajectory import Trades, Trajectory
+from wealtharena.trading.ledger import Ledger
+
+
+def path_of(
+    ledger: Ledger, symbols: tuple[str, ...], *, fill: Literal["next_open", "next_close"], bars_per_year: float
+) -> Trajectory:
+    """Return the account from its first close on, with every execution; targets are as decided, before projection."""
+    closes, wanted = ledger.closes(), ledger.wanted()
+    bars = [row["bar"] for row in closes]
+    equity = np.array([row["equity"] for row in closes])
+    worth = np.array([[row["positions"].get(s, 0.0) * row["marks"][s] for s in symbols] for row in closes])
+    flat = [0.0] * len(symbols)
+    fills = ledger.fills()
+
+    def charged(name: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        return np.array([row[name] for row in closes[1:]], dtype=np.float64)
+
+    return Trajectory(
+        name="paper",
+        timestamps=np.array(bars, dtype="datetime64[ns]"),
+        symbols=symbols,
+        equity=equity,
+        weights=worth / np.where(equity > 0.0, equity, 1.0)[:, None],
+        targets=np.array([wanted.get(bar, flat) for bar in bars[:-1]]).reshape(-1, len(symbols)),
+        traded_value=charged("traded"),
+        costs=charged("costs"),
+        financing=charged("financing"),
+        dividends=charged("dividends"),
+        trades=Trades(
+            bar=np.array([bars.index(one.bar) for one in fills], dtype=np.int64),
+            symbol=np.array([symbols.index(one.symbol) for one in fills], dtype=np.int64),
+            units=np.array([one.units for one in fills]),
+            price=np.array([one.price for one in fills]),
+            value=np.array([one.units * one.price for one in fills]),
+            cost=np.array([one.cost for one in fills]),
+            quote=np.array([one.quote for one in fills]),
+        ),
+        fill=fill,
+        bars_per_year=bars_per_year,
+    )

@@ -1,0 +1,89 @@
+"""The layer between decisions and orders: every rule of conf/risk that is on, in one fixed order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from wealtharena.config import plugins
+from wealtharena.config.specs.risk import RiskSpec
+from wealtharena.trading.risk import unknown_account
+from wealtharena.trading.situation import Breach, Floats, Situation
+
+State = Literal["trading", "reducing", "halted"]
+ORDER: Final = (  # faults of data and account first, then what is lost, then what is too large
+    "stale_data", "price_jump", "daily_loss", "drawdown", "symbol_weight", "order_volume", "gross", "order_rate",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Intervention:
+    """One thing that was not done as decided, and why."""
+
+    rule: str
+    action: str
+    symbols: tuple[str, ...]
+    numbers: Mapping[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Ruling:
+    """What is sent instead of what was decided."""
+
+    orders: Floats  # [A] units with a sign
+    state: State
+    interventions: tuple[Intervention, ...] = field(default=())
+
+
+def check(now: Situation, risk: RiskSpec, state: State) -> Ruling:
+    """Return the orders that every rule lets pass, the state after them, and each intervention with its numbers.
+
+    `reducing` closes everything until nothing is held and is `halted` then; `halted` sends nothing. Neither ends by
+    itself. What makes a position smaller passes every limit; an intervention counts it as `passed`.
+    """
+    if state == "halted":
+        return Ruling(np.zeros_like(now.orders), state)
+    if state == "reducing":
+        return _closing(now, ())
+    found: list[Intervention] = []
+    rules = risk.rules
+    for name in ORDER:
+        if name not in rules:
+            continue
+        rule = rules[name]
+        breach: Breach | None = plugins.load("trading.risk", name).check(now, rule)
+        if breach is None:
+            continue
+        found.append(_told(name, rule.action, now, breach))
+        if rule.action == "halt":
+            return Ruling(np.zeros_like(now.orders), "halted", tuple(found))
+        if rule.action == "flatten":
+            return _closing(now, tuple(found))
+        allowed = breach.allowed if rule.action == "shrink" else np.where(breach.symbols, 0.0, now.increasing)
+        now = now.with_increasing(allowed)
+    return Ruling(now.orders, "trading", tuple(found))
+
+
+def unknown(bars: int, risk: RiskSpec, state: State) -> Ruling:
+    """Return the ruling at a bar at which the account has been unknown for `bars` bars: nothing is sent."""
+    rule = risk.unknown_account
+    numbers: dict[str, float] = {"bars": float(bars)}
+    if rule is None or not unknown_account.blind(bars, rule):
+        return Ruling(np.zeros(0), state, (Intervention("unknown_account", "skip", (), numbers),))
+    told = Intervention("unknown_account", rule.action, (), {**numbers, "max_bars": float(rule.max_bars)})
+    return Ruling(np.zeros(0), "halted", (told,))
+
+
+def _closing(now: Situation, found: tuple[Intervention, ...]) -> Ruling:
+    if not now.units.any():
+        return Ruling(np.zeros_like(now.orders), "halted", found)
+    return Ruling(-now.units, "reducing", found)
+
+
+def _told(name: str, action: str, now: Situation, breach: Breach) -> Intervention:
+    symbols = tuple(symbol for symbol, over in zip(now.symbols, breach.symbols, strict=True) if over)
+    passed: dict[str, Any] = {"passed": float((now.reducing != 0.0).sum())}
+    return Intervention(name, action, symbols, {**breach.numbers, **passed})

@@ -1,0 +1,1 @@
+"""Risk rules, one file each, found by the name of their block in conf/risk."""

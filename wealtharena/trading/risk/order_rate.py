@@ -1,0 +1,20 @@
+"""Orders a day."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wealtharena.config.specs.risk import OrderRateSpec
+from wealtharena.trading.situation import Breach, Situation
+
+
+def check(now: Situation, rule: OrderRateSpec) -> Breach | None:
+    """Return which orders may still open something: those that reduce come first, then symbols in their order."""
+    given = now.orders != 0.0
+    room = max(0, rule.max_orders - now.sent - int((given & (now.reducing != 0.0)).sum()))
+    opens = given & (now.reducing == 0.0)
+    over = opens & (np.cumsum(opens) > room)
+    if now.sent + int(given.sum()) <= rule.max_orders:
+        return None
+    numbers = {"orders": float(now.sent + given.sum()), "max_orders": float(rule.max_orders)}
+    return Breach(over, numbers, np.where(over, 0.0, now.increasing))

@@ -1,0 +1,77 @@
+"""What a risk rule looks at, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+TOLERANCE = 1e-9  # of a limit; what is above by less is rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Situation:
+    """An account at one close, with the orders that are about to be sent. Money is in account currency."""
+
+    symbols: tuple[str, ...]
+    units: Floats  # [A] held
+    orders: Floats  # [A] units with a sign
+    lots: Floats  # [A] units a lot; 0 trades fractions
+    marks: Floats  # [A] what a unit is worth; 0 without a price
+    moves: Floats  # [A] of the price since the bar before; 0 where it is not known
+    age: npt.NDArray[np.int64]  # [A] bars since the last price; 0: this bar has one
+    volume: Floats  # [A] units traded in this bar; infinite where unknown
+    equity: float
+    peak: float  # highest equity
+    opening: float  # equity at the last close of the day before
+    sent: int  # orders of this day, before these
+
+    @cached_property
+    def reducing(self) -> Floats:
+        """Return the part of each order that makes a position smaller, [A]: at most down to zero."""
+        against = np.sign(self.orders) == -np.sign(self.units)
+        return np.where(against, np.sign(self.orders) * np.minimum(np.abs(self.orders), np.abs(self.units)), 0.0)
+
+    @cached_property
+    def increasing(self) -> Floats:
+        """Return the rest of each order, [A]: what opens or adds."""
+        return np.where(self.reducing == self.orders, 0.0, self.orders - self.reducing)
+
+    def with_increasing(self, allowed: Floats) -> Situation:
+        """Return the situation with less opened; what is cut is cut to whole lots."""
+        cut = allowed != self.increasing
+        goal = self.units + self.reducing + allowed
+        lots = np.where(self.lots > 0.0, self.lots, 1.0)
+        whole = np.trunc(goal / lots + np.copysign(TOLERANCE, goal)) * lots
+        orders = np.where(cut & (self.lots > 0.0), whole - self.units, self.reducing + allowed)
+        return replace(self, orders=np.where(cut, orders, self.orders))
+
+
+@dataclass(frozen=True, eq=False)
+class Breach:
+    """A limit that is passed: by which symbols, by how much, and what may still be opened."""
+
+    symbols: npt.NDArray[np.bool_]  # [A]
+    numbers: Mapping[str, float]
+    allowed: Floats  # [A] of `increasing`
+
+
+def everything(now: Situation, numbers: Mapping[str, float]) -> Breach:
+    """Return a breach of the account as a whole: nothing may be opened."""
+    return Breach(np.ones(len(now.symbols), dtype=np.bool_), numbers, np.zeros(len(now.symbols)))
+
+
+def of_symbols(now: Situation, symbols: npt.NDArray[np.bool_], numbers: Mapping[str, float]) -> Breach | None:
+    """Return a breach by some symbols, in which nothing may be opened; None where there are none."""
+    return Breach(symbols, numbers, np.where(symbols, 0.0, now.increasing)) if symbols.any() else None
+
+
+def capped(now: Situation, most: Floats, numbers: Mapping[str, float]) -> Breach | None:
+    """Return a breach by the symbols that open more than `most` units [A]; None where none does."""
+    over = np.abs(now.increasing) > most * (1.0 + TOLERANCE)
+    allowed = np.sign(now.increasing) * np.minimum(np.abs(now.increasing), most)
+    return Breach(over, numbers, np.where(over, allowed, now.increasing)) if over.any() else None
