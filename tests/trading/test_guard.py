@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.trading.desks import risk_of
@@ -18,6 +18,7 @@ PLAIN = Situation(
     marks=np.array([10.0, 20.0]), moves=np.zeros(2), age=np.zeros(2, dtype=np.int64), volume=np.full(2, np.inf),
     equity=10_000.0, peak=10_000.0, opening=10_000.0, sent=0,
 )  # fmt: skip
+TIGHT = compose(["risk=default", "risk.gross.max_gross=0.2", "risk.symbol_weight.max_weight=0.1"]).risk
 CASES = {  # rule -> its block, the situation, and the orders that are left of (+200, +25); the second reduces
     "gross": ({"max_gross": 0.25, "max_net": 9.0}, {}, (100.0, 25.0)),
     "symbol_weight": ({"max_weight": 0.25}, {}, (150.0, 25.0)),
@@ -87,6 +88,7 @@ def test_an_account_that_stays_unknown_is_halted():
     assert unknown(99, risk_of(), "trading").state == "trading"
 
 
+@settings(deadline=None)
 @given(
     units=st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=2),
     orders=st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=2),
@@ -94,8 +96,7 @@ def test_an_account_that_stays_unknown_is_halted():
 )
 def test_what_reduces_passes_and_nothing_grows_beyond_what_was_asked_for(units, orders, lot):
     now = dataclasses.replace(PLAIN, units=np.round(units), orders=np.round(orders), lots=np.full(2, lot))
-    risk = compose(["risk=default", "risk.gross.max_gross=0.2", "risk.symbol_weight.max_weight=0.1"]).risk
-    sent = check(now, risk, "trading").orders
+    sent = check(now, TIGHT, "trading").orders
     after, asked = now.units + sent, now.units + now.orders
     low, high = np.minimum(now.units + now.reducing, asked), np.maximum(now.units + now.reducing, asked)
     assert (after >= low - max(lot, 1e-9)).all()
