@@ -84,7 +84,7 @@ def go(
     trader = Trader("noise", "test", world.mind, world.env, world.risk, ledger, broker, strangers, at=at)
     last = ledger.decision()
     with contextlib.closing(ledger), contextlib.closing(broker):
-        closes = world.feed().closes(None if last is None else last.bar)
+        closes = world.feed().closes(last)
         loop.run(trader, closes, Switch(folder), told=told or (lambda close: None))
 
 

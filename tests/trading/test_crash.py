@@ -16,7 +16,7 @@ from wealtharena.trading.brokers.paper import open_broker
 from wealtharena.trading.loop import POINTS
 
 FORK = multiprocessing.get_context("fork")  # a process of its own, without importing everything anew
-WORLD = a_world(risk=risk_of(drawdown={"max_drawdown": 0.12, "action": "flatten"}))
+WORLD = a_world(risk=risk_of(drawdown={"max_drawdown": 0.04, "action": "flatten"}))
 
 
 def child(folder, point, count):
@@ -25,7 +25,7 @@ def child(folder, point, count):
     def at(reached):
         nonlocal left
         left -= reached == point
-        if left == 0:
+        if reached == point and left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
     go(folder, WORLD, at=at)
@@ -51,7 +51,7 @@ def undisturbed(tmp_path_factory):
 def the_brokers_own(folder):
     broker = open_broker(folder, WORLD.env, epoch=1, synchronous="normal")
     with contextlib.closing(broker):
-        close = next(WORLD.feed().closes(account(folder)["closes"][-1]["bar"]))
+        *_, close = WORLD.feed().closes(None)
         broker.advance(close.market)
         return broker.positions(), broker.account(), list(broker.fills(0))
 

@@ -185,7 +185,7 @@ def _replay(
     last = ledger.decision()
     told = console.PaperProgress(ledger)
     with contextlib.closing(broker), Switch(folder) as switch:
-        closes: Iterator[Close] = feed.closes(None if last is None else last.bar, wait=switch.wait)
+        closes: Iterator[Close] = feed.closes(last, wait=switch.wait)
         loop.run(trader, closes, switch, told=lambda close: told.show(close.bar))
 
 

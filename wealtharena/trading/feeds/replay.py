@@ -16,6 +16,7 @@ from wealtharena.features import compute
 from wealtharena.features.computing import min_history_bars
 from wealtharena.features.panel import FeaturePanel, Scaler
 from wealtharena.trading.desk import Close
+from wealtharena.trading.ledger import Decision
 
 Wait = Callable[[float], None]
 
@@ -40,17 +41,24 @@ class Replay:
         self._features, self._window, self._env, self._scaler = features, window, env, scaler
         self._depth, self._least, self._speed = depth, least, speed
 
-    def closes(self, since: str | None, *, wait: Wait = time.sleep) -> Iterator[Close]:
-        """Yield the closes from the bar of this time on, or from the window's first; `wait` is given seconds to pass.
+    def closes(self, last: Decision | None, *, wait: Wait = time.sleep) -> Iterator[Close]:
+        """Yield the closes that are left after the last decision, with its own where not all of it was sent.
+
+        A broker that fills by these bars may stand one further than the decision, but only once all of it was sent.
+        `wait` is given seconds to pass.
 
         Each is due at its own time after the first, divided by the speed: waiting does not add up.
         """
         stamps = self._features.panel.timestamps
-        first = self._window.start if since is None else int(np.searchsorted(stamps, np.datetime64(since, "ns")))
-        if not self._window.start <= first < self._window.stop:
-            raise ConfigError(
-                f"the account stands at {since}, outside the window", hint="the same window, or paper.action=restart"
-            )
+        first = self._window.start
+        if last is not None:
+            first = int(np.searchsorted(stamps, np.datetime64(last.bar, "ns")))
+            if not self._window.start <= first < self._window.stop:
+                raise ConfigError(
+                    f"the account stands at {last.bar}, outside the window",
+                    hint="another paper.end, or paper.action=restart",
+                )
+            first += last.sent
         began = time.monotonic()
         for row in range(first, self._window.stop):
             if self._speed is not None:
