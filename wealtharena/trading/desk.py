@@ -14,7 +14,8 @@ import numpy.typing as npt
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.config.specs.risk import RiskSpec
 from wealtharena.envs.kernel.rows import BAR
-from wealtharena.envs.market import SIGMA_BARS, Market, bars_without_price
+from wealtharena.envs.market import Market, bars_without_price
+from wealtharena.envs.quotes import SIGMA_BARS
 from wealtharena.envs.rules import rules_of
 from wealtharena.envs.walker import Walker
 from wealtharena.features.panel import FeaturePanel
