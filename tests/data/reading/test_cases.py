@@ -321,3 +321,48 @@ def test_a_pairs_day_that_begins_the_evening_before_is_the_date_that_most_of_it_
     for stamps in (evening.as_unit("s").asi8, evening.strftime("%Y-%m-%dT%H:%M:%SZ")):
         panel = _load(frame.assign(date=stamps), tmp_path / "evening.csv", "asset=forex")
         assert panel.fingerprint == plain.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (lambda f: f.assign(close=f["open"]), "open and close are the same number in every bar"),
+        (lambda f: f.assign(high=f["close"]), "high and close are the same number in every bar"),
+        (lambda f: f.drop(columns="open").rename(columns={"high": "open"}), "open is never below the close, as a high"),
+        (lambda f: f.drop(columns="open").rename(columns={"low": "open"}), "open is never above the close, as a low"),
+    ],
+)
+def test_a_price_under_anothers_name_is_refused_by_what_no_market_does(
+    tmp_path: Path, edit: Callable[[pd.DataFrame], pd.DataFrame], words: str
+) -> None:
+    with pytest.raises(DataError, match=words) as refused:
+        _load(edit(shares(bars=60)), tmp_path / "bars.csv")
+    assert refused.value.hint
+
+
+def test_bars_of_one_price_and_closes_alone_are_no_copies(tmp_path: Path) -> None:
+    bars = shares(bars=60)
+    flat = bars.assign(**{name: bars["close"] for name in ("open", "high", "low")})
+    alone = bars[["date", "symbol", "close"]]
+    opened = bars[["date", "symbol", "open", "close"]]
+    for frame in (flat, alone, opened):
+        assert _load(frame, tmp_path / "bars.csv").bars == 60
+
+
+def test_a_volume_that_can_only_be_money_is_said(tmp_path: Path) -> None:
+    frame = honest.honest_bars()
+    frame = frame.assign(quote_asset_volume=frame["close"] * frame["volume"]).drop(columns="volume")
+    panel = _load(frame, tmp_path / "bars.csv", "asset=crypto")
+    assert any("no column for volume in units; quote_asset_volume, in money" in note for note in panel.notes)
+
+
+def test_a_single_bar_a_symbol_shows_no_interval(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="a single bar a symbol"):
+        _load(shares("AAA", "BBB", bars=1), tmp_path / "bars.csv")
+    both = pd.concat([shares("AAA", bars=40), shares("BBB", bars=1)])
+    assert _load(both, tmp_path / "bars.csv").bars == 40
+    for day, part in shares("AAA", bars=5).groupby("date"):  # one file a day
+        (tmp_path / "days").mkdir(exist_ok=True)
+        part.to_csv(tmp_path / "days" / f"{day}.csv", index=False)
+    spec = with_data(compose(["data=files", "asset=etf"]), path=str(tmp_path / "days"))
+    assert load(spec.asset, spec.data, seed=0).bars == 5

@@ -18,6 +18,7 @@ from wealtharena.data.reading.moments import bar_times, time_of_rows
 from wealtharena.data.reading.numbers import to_numbers
 from wealtharena.data.reading.parquet import flattened, read_parquet
 from wealtharena.data.reading.settled import Ledger, Reading, Settled
+from wealtharena.data.reading.shape import check_shape
 from wealtharena.data.reading.stamps import IntArray, Stamps
 from wealtharena.data.reading.textfile import read_text
 from wealtharena.errors import DataError
@@ -44,8 +45,18 @@ def read_path(
 
     Raises:
         DataError: naming the file, what is wrong with it and a way out; or more than `max_dropped_share` of a file's
-            rows had to be left out.
+            rows had to be left out; or no symbol has two bars, so that how far apart they are cannot be seen.
     """
+    made = _read(path, venue, only_symbol, max_dropped_share)
+    if all(table["timestamp"].nunique() < 2 for table in made.tables.values()):
+        raise DataError(
+            f"{path.name} has a single bar a symbol, so that the interval of its bars cannot be seen",
+            hint="point data.path to a file with the bars before it",
+        )
+    return made
+
+
+def _read(path: Path, venue: Venue, only_symbol: str | None, max_dropped_share: float) -> Reading:
     if not path.exists():
         raise DataError(
             f"{without_home(str(path))} does not exist",
@@ -80,6 +91,7 @@ def split_symbols(
     names = symbols[keep].reset_index(drop=True) if symbols is not None else None
     read = time_of_rows(times, ledger)
     numbers = pd.DataFrame(to_numbers(numeric, ledger))
+    check_shape(numbers, ledger)
     kinds = _volumes(numbers, found, ledger)
     adjusted = _adjusted(numbers, found, ledger)
     if "split" in numbers:
@@ -182,6 +194,7 @@ def _volumes(numbers: pd.DataFrame, found: dict[str, list[tuple[str, pd.Series]]
         return ""
     if bare is None:
         numbers["volume"] = quote
+        ledger.note(f"the file has no column for volume in units; {found['quote_volume'][0][0]}, in money, stands for it")
         ledger.settle("volume", f"{found['quote_volume'][0][0]}: money")
         return "account"
     with np.errstate(invalid="ignore", divide="ignore"):
