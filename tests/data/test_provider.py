@@ -51,6 +51,8 @@ def test_no_code_but_its_own_names_a_source_as_a_list_would() -> None:
     ("overrides", "words"),
     [
         (["asset=crypto", "data=ecb"], r"data=ecb has no crypto; it has forex, or take data=.*coingecko.*yahoo"),
+        (["asset=crypto", "data=fred"], r"data=fred has no crypto; .*data\.macro\.series, or take data=(?!.*fred)"),
+        (["asset=etf", "data=fred"], r"data=fred has no etf; .*data\.macro\.series, or take data=(?!.*fred)"),
         (["asset=forex", "data=coingecko"], "data=coingecko has no forex"),
         (["asset=commodities", "data=alpha_vantage"], "data=alpha_vantage has no commodities"),
         (["asset=forex", "data=ecb", "data.interval=1h"], "data=ecb has no bars of 1h; set data.interval=1d"),

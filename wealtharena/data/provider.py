@@ -15,6 +15,7 @@ from wealtharena.data.bars import Bars, RawBars
 from wealtharena.errors import ConfigError, ProviderError
 
 ROOM = "data.providers"
+_BESIDE = "it has series to look at and nothing to trade: name them in data.macro.series"
 
 
 def now() -> datetime:
@@ -53,7 +54,7 @@ class Provider(ABC):
     intervals: ClassVar[frozenset[str] | None] = frozenset({"1d"})
     """Bar lengths that it serves; None: whatever its own bars are."""
     markets: ClassVar[frozenset[str] | None] = None
-    """Values of `asset.market` that it carries; None: any."""
+    """Values of `asset.market` that it carries; None: any; empty: nothing that can be traded."""
     caveats: ClassVar[tuple[str, ...]] = ()
     """What a report on its bars must say, wherever they have lain since they were fetched."""
 
@@ -158,7 +159,7 @@ def check_serves(provider: type[Provider], market: str, interval: str) -> None:
         return
     if provider.markets is not None and market not in provider.markets:
         told = f"data={provider.name} has no {market}"
-        hint = f"it has {' and '.join(sorted(provider.markets))}" if provider.markets else "it has nothing to trade"
+        hint = f"it has {' and '.join(sorted(provider.markets))}" if provider.markets else _BESIDE
     else:
         told = f"data={provider.name} has no bars of {interval}"
         hint = f"set data.interval={' or '.join(sorted(provider.intervals or ()))}"

@@ -146,7 +146,7 @@ def test_coins_and_money_are_told_apart_and_said(tmp_path: Path) -> None:
     assert (made["c"].volume_unit, made["m"].volume_unit) == ("units", "account")
     assert all(any("plausible turnover" in note for note in panel.notes) for panel in made.values())
     unsure = _load(
-        coins.assign(volume=5e7 / 24, close=20.0, open=20.0, high=21.0, low=19.0), tmp_path / "u.csv", "asset=crypto"
+        coins.assign(volume=5e7 / 24, close=20.0, open=20.5, high=21.0, low=19.0), tmp_path / "u.csv", "asset=crypto"
     )
     assert any("may be coins or money" in note for note in unsure.notes)
     assert _load(coins, tmp_path / "c.csv", "asset=crypto", volume_unit="account").volume_unit == "account"
@@ -342,7 +342,7 @@ def test_a_price_under_anothers_name_is_refused_by_what_no_market_does(
 
 def test_bars_of_one_price_and_closes_alone_are_no_copies(tmp_path: Path) -> None:
     bars = shares(bars=60)
-    flat = bars.assign(**{name: bars["close"] for name in ("open", "high", "low")})
+    flat = bars.assign(**dict.fromkeys(("open", "high", "low"), bars["close"]))
     alone = bars[["date", "symbol", "close"]]
     opened = bars[["date", "symbol", "open", "close"]]
     for frame in (flat, alone, opened):

@@ -36,6 +36,8 @@ class Provider(provider.Provider):
     name = "fred"
     title = "FRED"
     host = "https://api.stlouisfed.org"
+    markets = frozenset()
+    """Nothing that can be traded: a series comes beside the bars of another source, by data.macro.series."""
 
     def __init__(self, spec: DataSpec, asset: AssetSpec, *, clock: Callable[[], datetime] = now) -> None:
         super().__init__(spec, asset, clock=clock)

@@ -194,7 +194,9 @@ def _volumes(numbers: pd.DataFrame, found: dict[str, list[tuple[str, pd.Series]]
         return ""
     if bare is None:
         numbers["volume"] = quote
-        ledger.note(f"the file has no column for volume in units; {found['quote_volume'][0][0]}, in money, stands for it")
+        ledger.note(
+            f"the file has no column for volume in units; {found['quote_volume'][0][0]}, in money, stands for it"
+        )
         ledger.settle("volume", f"{found['quote_volume'][0][0]}: money")
         return "account"
     with np.errstate(invalid="ignore", divide="ignore"):
