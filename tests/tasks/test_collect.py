@@ -181,3 +181,15 @@ def test_the_command_survives_kill_9_and_ctrl_c_and_fetches_only_what_is_missing
     assert store.heal() == Healing()
     for symbol in COINS:
         assert len(store.read("crypto", symbol, "1d").table) == sample.DAYS
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_features_stand_beside_the_bars_where_they_are_asked_for(request_coins, stub, tmp_path, capsys, wanted):
+    stub.fault("yahoo", "unknown_symbol", match="ETH-USD")
+    spec = request_coins(max_failed_share=0.5)
+    data = spec.data.model_copy(update={"store_features": wanted})
+    features = spec.features.model_copy(update={"names": ("log_return_1",)})
+    assert collect.run(spec.model_copy(update={"data": data, "features": features})) == 0
+    found = sorted(path.name for path in tmp_path.glob("data/processed/crypto/features/*"))
+    assert found == (["BTC-USD.parquet", "SOL-USD.parquet"] if wanted else [])
+    assert ("features of 2 symbols" in capsys.readouterr().out) is wanted

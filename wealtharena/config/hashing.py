@@ -42,6 +42,7 @@ _LEFT_OUT: dict[str, Any] = {
         "volume_unit": True,
         "adjusted": True,
         "max_repaired_share": True,
+        "store_features": True,
         "probe_timeout_seconds": True,
         "manners": True,
         "macro": {"manners"},

@@ -14,6 +14,7 @@ from rich.table import Table
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data.collecting import Collector, Outcome
 from wealtharena.errors import Interrupted
+from wealtharena.features import keeping
 from wealtharena.tasks.record import RunContext, recorded
 
 _NAMED = 8  # symbols that share a failure and are called by name
@@ -64,6 +65,8 @@ def run(spec: ExperimentSpec) -> int:
             data={"source": ",".join(collector.chain), "simulated": False, "symbols": list(collector.symbols)},
             collect=_content(outcomes),
         )
+        if spec.data.store_features and not interrupted:
+            _keep_features(screen, spec, collector, outcomes)
         if interrupted:
             screen.print("[yellow]Interrupted; what is finished is kept.[/] The same command goes on with the rest.")
         elif code:
@@ -72,6 +75,16 @@ def run(spec: ExperimentSpec) -> int:
             record.update(error={"type": "DataError", "message": message, "hint": hint})
             screen.print(f"[red]{message}[/], {hint}")
         return code
+
+
+def _keep_features(screen: Console, spec: ExperimentSpec, collector: Collector, outcomes: Sequence[Outcome]) -> None:
+    """Write the features of the symbols that came; those of a failed one stay as they were, as its bars do."""
+    failed = {outcome.name for outcome in outcomes if outcome.status == "failed"}
+    symbols = tuple(name for name in collector.symbols if name not in failed)
+    if not symbols:
+        return
+    written = keeping.keep(spec.asset, spec.data, spec.features, symbols=symbols)
+    screen.print(f"features of {len(written)} symbols are in {escape(str(written[0].parent))}")
 
 
 def too_many_failed(spec: ExperimentSpec, outcomes: Sequence[Outcome]) -> bool:

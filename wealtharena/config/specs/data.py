@@ -127,6 +127,9 @@ class DataSpec(Spec):
     max_repaired_share: float = Field(
         ge=0, le=1, description="data=files: rows left out or repaired before it is an error"
     )
+    store_features: bool = Field(
+        description="task=collect: write each symbol's features (features.names) beside its clean bars"
+    )
     probe_timeout_seconds: float = Field(gt=0, le=5)
     manners: MannersSpec
     quality: QualitySpec
