@@ -113,6 +113,8 @@ def _trade(spec: ExperimentSpec, folder: Path, ledger: Ledger) -> None:
     with recorded(spec, context) as record:
         chosen = choose(spec)
         spec = backtest.fitted(spec, chosen.contestant)
+        if spec.env.tilt is not None:
+            raise ConfigError("env.action=tilt is not traded on paper yet", hint="train with env.action=weights")
         asked = BacktestSpec(
             checkpoints=(), baseline=None, window=spec.paper.window, start=spec.paper.start, end=spec.paper.end
         )
