@@ -269,9 +269,9 @@ def test_the_library_is_told_group_tags_and_the_folder_of_its_own_variable(
 ) -> None:
     told: list[dict[str, object]] = []
     fake = types.ModuleType("wandb")
-    fake.Error = RuntimeError  # type: ignore[attr-defined]
-    fake.Settings = lambda **_: None  # type: ignore[attr-defined]
-    fake.init = lambda **names: told.append(names)  # type: ignore[attr-defined]
+    fake.Error = RuntimeError
+    fake.Settings = lambda **_: None
+    fake.init = lambda **names: told.append(names)
     monkeypatch.setitem(sys.modules, "wandb", fake)
     monkeypatch.setenv("WANDB_DIR", str(tmp_path / "elsewhere"))
     identity = Identity("id1", "name", "train", ("forex", "mine"), {}, group="the grid")
@@ -302,10 +302,10 @@ def test_an_id_that_a_failed_start_still_holds_is_waited_for(tmp_path: Path, mon
         return Run()
 
     fake = types.ModuleType("wandb")
-    fake.Error = RuntimeError  # type: ignore[attr-defined]
-    fake.Settings = lambda **_: None  # type: ignore[attr-defined]
-    fake.init = init  # type: ignore[attr-defined]
-    fake.teardown = lambda **_: None  # type: ignore[attr-defined]
+    fake.Error = RuntimeError
+    fake.Settings = lambda **_: None
+    fake.init = init
+    fake.teardown = lambda **_: None
     monkeypatch.setitem(sys.modules, "wandb", fake)
     monkeypatch.setattr(wandb_run, "POLL_SECONDS", 0.001)
     mirror = WandbRun(spec(), NOBODY, folder=tmp_path, mode="online")

@@ -214,16 +214,16 @@ def gather(
     What an `anchor` earns is no skill of the agent that tilts it: deflated Sharpe ratio and PBO are then of returns less
     the anchor's, and a tilt that never leaves its anchor is told, not called degenerate.
     """
-    difference = against.difference
+    shown = agents[middle]
     own_anchor = anchor is not None and all(active.is_anchor(path, anchor) for path in agents)
-    found, trials, strategies = _own_skill(agents[middle].returns, facts.trials, strategies, anchor, risk_free)
+    found, trials, strategies = _own_skill(shown.returns, facts.trials, strategies, anchor, risk_free)
     known = [values["sharpe"] for values in of_agents if math.isfinite(values["sharpe"])]
     overfit = significance.overfitting(strategies, blocks=evaluation.cscv_blocks)
     return verdict.Evidence(
         seeds=facts.seeds or len(agents),
-        years=agents[middle].returns.size / agents[middle].bars_per_year,
-        bars=agents[middle].returns.size,
-        cash_return=metrics.annual_return(risk_free, bars_per_year=agents[middle].bars_per_year),
+        years=shown.returns.size / shown.bars_per_year,
+        bars=shown.returns.size,
+        cash_return=metrics.annual_return(risk_free, bars_per_year=shown.bars_per_year),
         exposure=min(values["exposure"] for values in of_agents),
         max_gross=facts.max_gross,
         annual_return=float(bootstrap.interquartile_mean([v["annual_return"] for v in of_agents])),
@@ -232,11 +232,8 @@ def gather(
         beats=against.baseline,
         rivals=(*evaluation.verdict.beats, *([backtest.ANCHOR] if anchor is not None else [])),
         own_anchor=own_anchor,
-        sharpe_difference=difference.sharpe.value if difference else None,
-        sharpe_difference_low=difference.sharpe.low if difference else None,
-        sharpe_difference_high=difference.sharpe.high if difference else None,
-        years_needed=against.years_needed if difference else None,
-        dsr=deflated(found, trials, bars_per_year=agents[middle].bars_per_year),
+        **_difference(against),
+        dsr=deflated(found, trials, bars_per_year=shown.bars_per_year),
         trials=facts.trials.count,
         configurations=facts.trials.configurations,
         left_out=facts.trials.left_out,
@@ -258,6 +255,17 @@ def gather(
         unfilled=tuple(u for u in facts.unfilled if u.share > evaluation.verdict.max_unfilled),
         invested={name: share for name, share in facts.invested.items() if name in evaluation.verdict.beats},
     )
+
+
+def _difference(against: comparison.Comparison) -> dict[str, Any]:
+    """Return the fields of `Evidence` that come from the comparison; all are None where it could not be made."""
+    sharpe = against.difference.sharpe if against.difference else None
+    return {
+        "sharpe_difference": sharpe.value if sharpe else None,
+        "sharpe_difference_low": sharpe.low if sharpe else None,
+        "sharpe_difference_high": sharpe.high if sharpe else None,
+        "years_needed": against.years_needed if sharpe else None,
+    }
 
 
 def _own_skill(

@@ -20,7 +20,7 @@ NEVER = 10_000  # bars without a price before a symbol is struck off
 
 
 def a_spec(**changes: object) -> EnvSpec:
-    limits = {"delisting_bars": NEVER, **changes.pop("limits", {})}  # type: ignore[dict-item]  # a dict by construction
+    limits = {"delisting_bars": NEVER, **changes.pop("limits", {})}
     return spec_of(**{"costs": EVERY_COST, "limits": limits, **changes})
 
 
@@ -51,11 +51,11 @@ worlds = st.fixed_dictionaries(
 
 def built(world: dict[str, object]) -> tuple[Market, EnvSpec, np.ndarray]:
     rng = np.random.default_rng(world["seed"])
-    assets = int(world["assets"])  # type: ignore[call-overload]  # an integer by construction
+    assets = int(world["assets"])
     panel = random_panel(rng, assets=assets, opens=bool(world["opens"]))
     if world["open"]:
         panel = replace(panel, tradable=np.ones_like(panel.tradable))
-    missing = rng.random(panel.close.shape) < float(world["absent"])  # type: ignore[arg-type]  # a share by construction
+    missing = rng.random(panel.close.shape) < float(world["absent"])
     panel = replace(panel, close=np.where(missing, np.nan, panel.close), tradable=panel.tradable & ~missing)
     changes = {"costs": {}} if world["free"] else {}
     limits = {
@@ -74,7 +74,7 @@ def built(world: dict[str, object]) -> tuple[Market, EnvSpec, np.ndarray]:
 @settings(max_examples=100, deadline=None)
 def test_the_account_is_the_kernels(world: dict[str, object]) -> None:
     market, spec, targets = built(world)
-    factor = float(world["factor"])  # type: ignore[arg-type]  # a number by construction
+    factor = float(world["factor"])
     truth = simulate(market, targets, spec=spec, cost_factor=factor)
     ours = walked(market, spec, torch.tensor(targets), factor=factor)
     alive = np.cumprod(truth.equity > 0).astype(bool)  # ruin ends an account there, and has no gradient here
