@@ -59,6 +59,10 @@ def main() -> int:
     parser.add_argument("--docs", type=Path, default=ROOT / "docs" / "results.md")
     parser.add_argument("--judge", action="store_true", help="play the baselines alone, and rewrite their section")
     asked = parser.parse_args()
+    if missing := [file for file in FILES.values() if file is not None and not (asked.market / file).exists()]:
+        parser.error(
+            f"{asked.market} lacks {', '.join(missing)}; name a folder of recorded bars: make results MARKET=<folder>"
+        )
     out = asked.out.resolve()
     if asked.judge:
         return judge_again(asked.market.resolve(), out, asked.docs)
