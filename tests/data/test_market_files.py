@@ -61,7 +61,9 @@ def test_bars_that_leak_the_next_day_are_refused() -> None:
 
 
 def test_leaking_bars_can_be_repaired_on_purpose() -> None:
-    panel = _load("forex", "forex_yahoo_leaky_daily.parquet", "data.quality.leaking_bars=repair")
+    panel = _load(
+        "forex", "forex_yahoo_leaky_daily.parquet", "data.quality.leaking_bars=repair", "data.max_repaired_share=1"
+    )
     assert set(panel.symbols) == {"EURUSD", "GBPUSD", "USDJPY", "AUDUSD"}
 
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,6 +44,15 @@ def deploy(*versions: str) -> int:
 
 def looks() -> list[dict[str, object]]:
     return [json.loads(line) for line in Path("results/ledger.jsonl").read_text().splitlines()]
+
+
+def audit_lines(path: Path, *, least: int) -> list[dict[str, Any]]:
+    """Return the lines of the service's audit log, which a thread of its own writes, once there are enough of them."""
+    until = time.monotonic() + 60
+    while not path.exists() or path.read_bytes().count(b"\n") < least:
+        assert time.monotonic() < until, "the audit log was not written"
+        time.sleep(0.05)
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def test_several_checkpoints_are_deployed_as_one(
@@ -86,7 +97,7 @@ def test_several_checkpoints_are_deployed_as_one(
     for row in range(2):
         answer = service.predict("forex", features=rows[row].tolist()).json()["predictions"][0]
         assert answer["spread"] == pytest.approx(float(found.spread[row]), abs=1e-5)
-    lines = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    lines = audit_lines(tmp_path / "audit.jsonl", least=2)
     assert lines[-1]["spread"] == pytest.approx(float(found.spread[1]), abs=1e-5)
     assert service.get("/agents/forex").json()["members"] == members
 
