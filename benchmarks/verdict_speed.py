@@ -85,7 +85,7 @@ def main() -> None:
     )
     for label, seeds in (("first call, 1 seed", 1), ("1 seed", 1), ("5 seeds", 5)):
         players = [
-            backtest.Player(
+            backtest.Backtest(
                 f"seed {i}", features, spec.env, (backtest.Piece(Network(size, i), scaler, Segment(BARS - TEST, BARS)),)
             )
             for i in range(seeds)

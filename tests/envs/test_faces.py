@@ -118,7 +118,7 @@ def test_an_episode_never_crosses_the_end_of_its_segment(length):
     visited = set()
     for _ in range(200):
         env.step(np.zeros((8, 1), dtype=np.float32))
-        visited |= set(env.engine.clock[0].tolist())
+        visited |= set(env.batch.clock[0].tolist())
     assert visited <= set(range(1, 10)) | set(range(21, 33))
     assert {8, 31} & visited  # the bars before the last ones, which are seen in final_obs only
 
@@ -127,7 +127,7 @@ def test_every_first_bar_of_every_segment_is_drawn():
     spec = spec_of(episode_bars=4)
     env = PortfolioVectorEnv(market_of(panel_of(np.ones(40)), spec), spec, num_envs=500, segments=[(0, 8), (20, 30)])
     env.reset(seed=0)
-    bars, counts = np.unique(env.engine.clock[0], return_counts=True)
+    bars, counts = np.unique(env.batch.clock[0], return_counts=True)
     assert bars.tolist() == [0, 1, 2, 3, 20, 21, 22, 23, 24, 25]
     assert counts.min() > 20
 
@@ -138,7 +138,7 @@ def test_without_random_start_segments_take_turns():
     starts = []
     for _ in range(3):
         env.reset(seed=0 if not starts else None)
-        starts.append(int(env.engine.clock[0, 0]))
+        starts.append(int(env.batch.clock[0, 0]))
     assert starts == [0, 20, 0]
 
 

@@ -33,7 +33,7 @@ def judged(spec, lean: float, anchor: str = "equal_weight", *, fill: str = "auto
     features = worlds.features(400, 4, start="2019-10-01")
     scaler = backtest.plain_scaler(features)
     piece = backtest.Piece(Tilter.__new__(Tilter), scaler, Segment(250, 400))
-    player = backtest.Player("tilter", features, env, (piece,))
+    player = backtest.Backtest("tilter", features, env, (piece,))
     piece.policy.__init__(player.markets[0], env, lean)
     evaluation = spec.evaluation.model_copy(update={"bootstrap_draws": 300})
     return evaluate.evaluate([player], evaluation=evaluation, facts=facts(**changes), rng=np.random.default_rng(0))

@@ -39,16 +39,18 @@ def env(spec):
     return spec.env.model_copy(update={"window": 1})
 
 
-def player(features, env, *pieces, name="agent"):
+def backtest_of(features, env, *pieces, name="agent"):
     scaler = backtest.plain_scaler(features)
-    return backtest.Player(
+    return backtest.Backtest(
         name, features, env, tuple(backtest.Piece(policy, scaler, segment) for policy, segment in pieces)
     )
 
 
 def test_a_fixed_policy_and_the_same_targets_make_the_same_path(env):
     features = worlds.features(120)
-    played = backtest.run(Fixed([0.5, 0.3, 0.1]), features, backtest.plain_scaler(features), env, Segment(60, 120))
+    played = backtest.of_policy(
+        Fixed([0.5, 0.3, 0.1]), features, backtest.plain_scaler(features), env, Segment(60, 120)
+    )
     assert played.equity[0] == env.initial_cash
     assert played.timestamps[0] == features.panel.timestamps[60]
     assert played.returns.size == 59
@@ -57,18 +59,18 @@ def test_a_fixed_policy_and_the_same_targets_make_the_same_path(env):
 
 def test_baselines_are_played_on_the_agents_dates_and_one_without_data_is_left_out(env, spec):
     features = worlds.features(200)
-    played = backtest.play_baselines(
+    played = backtest.of_baselines(
         features, env, Segment(100, 200), evaluation=spec.evaluation, rng=np.random.default_rng(0), benchmark="S1"
     )
     assert set(played) == set(spec.evaluation.baselines)
-    agent = backtest.run(Fixed([0, 1, 0]), features, backtest.plain_scaler(features), env, Segment(100, 200))
+    agent = backtest.of_policy(Fixed([0, 1, 0]), features, backtest.plain_scaler(features), env, Segment(100, 200))
     for path in played.values():
         assert np.array_equal(path.timestamps, agent.timestamps)
     assert np.ptp(played["cash"].equity) == 0.0
     assert metrics.trades(played["buy_and_hold"]) == 3
     assert metrics.trades(played["benchmark"]) == 1
     assert metrics.trades(played["equal_weight"]) > 3
-    missing = backtest.play_baselines(
+    missing = backtest.of_baselines(
         features, env, Segment(100, 200), evaluation=spec.evaluation, rng=np.random.default_rng(0), benchmark="DAX"
     )
     assert "benchmark" not in missing
@@ -77,7 +79,7 @@ def test_baselines_are_played_on_the_agents_dates_and_one_without_data_is_left_o
 def test_buy_and_hold_earns_what_its_symbols_earn_less_one_commission(env, spec):
     free = env.model_copy(update={"costs": env.costs.model_copy(update={"impact_coefficient": 0.0})})
     features = worlds.features(200, opens=False)
-    (path,) = backtest.play_baselines(
+    (path,) = backtest.of_baselines(
         features,
         free,
         Segment(100, 200),
@@ -95,7 +97,7 @@ def test_the_random_baseline_depends_on_its_seed_and_not_on_its_neighbours(env, 
     features = worlds.features(200)
 
     def random(seed, names):
-        return backtest.play_baselines(
+        return backtest.of_baselines(
             features, env, Segment(100, 200), evaluation=spec.evaluation, rng=np.random.default_rng(seed), names=names
         )["random"].equity
 
@@ -105,8 +107,8 @@ def test_the_random_baseline_depends_on_its_seed_and_not_on_its_neighbours(env, 
 
 def test_a_delay_of_one_bar_shifts_the_targets_by_one_bar(env):
     features = worlds.features(120)
-    agent = player(features, env, (Alternating([1.0, 0, 0]), Segment(60, 120)))
-    plain, late = agent.play(), agent.play(delay_bars=1)
+    agent = backtest_of(features, env, (Alternating([1.0, 0, 0]), Segment(60, 120)))
+    plain, late = agent.simulate(), agent.simulate(delay_bars=1)
     assert np.array_equal(late.targets[1:], plain.targets[:-1])
     assert not late.targets[0].any()
 
@@ -114,26 +116,26 @@ def test_a_delay_of_one_bar_shifts_the_targets_by_one_bar(env):
 def test_a_delayed_baseline_waits_too(env, spec):
     features = worlds.features(120)
     arguments = {"evaluation": spec.evaluation, "rng": np.random.default_rng(0), "names": ["equal_weight"]}
-    plain = backtest.play_baselines(features, env, Segment(60, 120), **arguments)["equal_weight"]
-    late = backtest.play_baselines(features, env, Segment(60, 120), delay_bars=2, **arguments)["equal_weight"]
+    plain = backtest.of_baselines(features, env, Segment(60, 120), **arguments)["equal_weight"]
+    late = backtest.of_baselines(features, env, Segment(60, 120), delay_bars=2, **arguments)["equal_weight"]
     assert late.trades.bar.min() == plain.trades.bar.min() + 2
 
 
 def test_higher_costs_cost_more(env):
     features = worlds.features(120)
-    agent = player(features, env, (Alternating([1.0, 0, 0]), Segment(60, 120)))
-    plain, dear = agent.play(), agent.play(cost_factor=5.0)
+    agent = backtest_of(features, env, (Alternating([1.0, 0, 0]), Segment(60, 120)))
+    plain, dear = agent.simulate(), agent.simulate(cost_factor=5.0)
     assert dear.costs.sum() > 3 * plain.costs.sum()
     assert dear.equity[-1] < plain.equity[-1]
 
 
 def test_pieces_are_joined_to_one_track_record_that_conserves_money(env):
     features = worlds.features(120)
-    whole = player(
+    whole = backtest_of(
         features, env, (Fixed([1, 0, 0]), Segment(40, 80)), (Fixed([0, 1, 0]), Segment(80, 120)), name="walk"
-    ).play()
-    first = player(features, env, (Fixed([1, 0, 0]), Segment(40, 80))).play()
-    second = player(features, env, (Fixed([0, 1, 0]), Segment(79, 120))).play()
+    ).simulate()
+    first = backtest_of(features, env, (Fixed([1, 0, 0]), Segment(40, 80))).simulate()
+    second = backtest_of(features, env, (Fixed([0, 1, 0]), Segment(79, 120))).simulate()
     assert whole.name == "walk"
     assert np.array_equal(whole.timestamps, features.panel.timestamps[40:120])
     assert np.allclose(whole.returns, np.concatenate([first.returns, second.returns]), rtol=1e-12)
@@ -165,7 +167,7 @@ def test_a_segment_beyond_the_rows_at_hand_raises_the_firewall(env):
     )  # fmt: skip
     view = firewall.training_view(worlds.features(120), fold)
     with pytest.raises(FirewallError, match="beyond"):
-        backtest.run(Fixed([1, 0, 0]), view.features, backtest.plain_scaler(view.features), env, fold.test[0])
+        backtest.of_policy(Fixed([1, 0, 0]), view.features, backtest.plain_scaler(view.features), env, fold.test[0])
 
 
 @pytest.mark.parametrize(("name", "count"), [("holdout", 1), ("walk_forward", 1), ("cpcv", 3)])
@@ -178,21 +180,21 @@ def test_the_folds_of_a_split_become_one_player_a_track_record(env, name, count)
         ),
         160,
     )  # fmt: skip
-    players = [
-        player(features, env, *((Fixed([0.5, 0.5, 0]), segment) for _, segment in record))
+    backtests = [
+        backtest_of(features, env, *((Fixed([0.5, 0.5, 0]), segment) for _, segment in record))
         for record in track_records(folds)
     ]
-    assert len(players) == count
-    played = [p.play() for p in players]
+    assert len(backtests) == count
+    played = [p.simulate() for p in backtests]
     assert all(np.array_equal(path.timestamps, played[0].timestamps) for path in played)
-    assert len({p.window for p in players}) == 1
+    assert len({p.window for p in backtests}) == 1
 
 
 def test_a_player_plays_another_window_with_the_policy_that_owns_its_start(env):
     features = worlds.features(120)
-    agent = player(features, env, (Fixed([1, 0, 0]), Segment(40, 80)), (Fixed([0, 1, 0]), Segment(80, 120)))
-    assert agent.play(window=Segment(10, 30)).targets[0].tolist() == [1, 0, 0]
-    assert agent.play(window=Segment(90, 110)).targets[0].tolist() == [0, 1, 0]
+    agent = backtest_of(features, env, (Fixed([1, 0, 0]), Segment(40, 80)), (Fixed([0, 1, 0]), Segment(80, 120)))
+    assert agent.simulate(window=Segment(10, 30)).targets[0].tolist() == [1, 0, 0]
+    assert agent.simulate(window=Segment(90, 110)).targets[0].tolist() == [0, 1, 0]
     with pytest.raises(ValueError, match="follow each other"):
         replace(agent, pieces=agent.pieces[::-1])
 
@@ -200,7 +202,7 @@ def test_a_player_plays_another_window_with_the_policy_that_owns_its_start(env):
 def test_a_drawn_baseline_is_a_mean_with_a_band_and_one_bought_once_says_how_much_of_it_was(env, spec):
     features = worlds.features(200)
     arguments = {"evaluation": spec.evaluation, "rng": np.random.default_rng(0), "names": ["random", "buy_and_hold"]}
-    played = backtest.play_baselines(features, env, Segment(100, 200), **arguments)
+    played = backtest.of_baselines(features, env, Segment(100, 200), **arguments)
     assert len(played.draws["random"]) == spec.evaluation.random_seeds == 32
     figures = backtest.measures(played, risk_free=0.0)
     ratios = [metrics.summary(path)["sharpe"] for path in played.draws["random"]]
@@ -219,7 +221,7 @@ def test_a_buy_and_hold_that_could_not_buy_says_so(env, spec, never):
     features = worlds.features(200)
     volume = np.full((200, 3), 1e4)
     thin = replace(features.panel, volume=volume, volume_unit="account", tradable=np.full((200, 3), not never))
-    played = backtest.play_baselines(
+    played = backtest.of_baselines(
         replace(features, panel=thin), env, Segment(100, 200), evaluation=spec.evaluation,
         rng=np.random.default_rng(0), names=["buy_and_hold", "equal_weight"],
     )  # fmt: skip

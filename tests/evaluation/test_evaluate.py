@@ -50,11 +50,11 @@ def settings(spec):
     return env, spec.evaluation.model_copy(update={"bootstrap_draws": 500})
 
 
-def players(env, seeds=1, bars=400, **changes):
+def backtests(env, seeds=1, bars=400, **changes):
     features = worlds.features(bars, 4, start="2019-10-01", **changes)
     scaler = backtest.plain_scaler(features)
     return [
-        backtest.Player(f"seed {i}", features, env, (backtest.Piece(Follower(4, i), scaler, Segment(250, bars)),))
+        backtest.Backtest(f"seed {i}", features, env, (backtest.Piece(Follower(4, i), scaler, Segment(250, bars)),))
         for i in range(seeds)
     ]
 
@@ -62,7 +62,7 @@ def players(env, seeds=1, bars=400, **changes):
 @pytest.fixture(scope="module")
 def single(settings):
     env, evaluation = settings
-    return evaluate.evaluate(players(env), evaluation=evaluation, facts=facts(), rng=np.random.default_rng(0))
+    return evaluate.evaluate(backtests(env), evaluation=evaluation, facts=facts(), rng=np.random.default_rng(0))
 
 
 def test_the_blocks_of_run_json_are_complete_and_are_json(single, settings):
@@ -86,7 +86,7 @@ def test_the_verdict_rests_on_the_baseline_that_the_rules_name(single, settings)
     assert (evidence.sharpe_difference, evidence.sharpe_difference_low) == (against.value, against.low)
     rules = evaluation.verdict.model_copy(update={"beats": ("momentum",)})
     other = evaluate.evaluate(
-        players(env),
+        backtests(env),
         evaluation=evaluation.model_copy(update={"verdict": rules}),
         facts=facts(),
         rng=np.random.default_rng(0),
@@ -101,7 +101,7 @@ def test_of_several_baselines_to_beat_the_hardest_decides(single, settings):
     names = ("cash", "momentum", "buy_and_hold")
     rules = evaluation.verdict.model_copy(update={"beats": names})
     several = evaluate.evaluate(
-        players(env),
+        backtests(env),
         evaluation=evaluation.model_copy(update={"verdict": rules, "baselines": ("cash",)}),
         facts=facts(),
         rng=np.random.default_rng(0),
@@ -140,7 +140,7 @@ def test_the_confidence_of_the_rules_widens_their_interval_and_not_that_of_run_j
     env, evaluation = settings
     rules = evaluation.verdict.model_copy(update={"confidence": 0.99})
     strict = evaluate.evaluate(
-        players(env),
+        backtests(env),
         evaluation=evaluation.model_copy(update={"verdict": rules}),
         facts=facts(),
         rng=np.random.default_rng(0),
@@ -155,8 +155,8 @@ def test_the_confidence_of_the_rules_widens_their_interval_and_not_that_of_run_j
 def test_one_run_is_never_promotable_whatever_it_earned(settings):
     """A policy with the future in its features beats everything, and still is one run."""
     env, evaluation = settings
-    (player,) = players(env)
-    close = player.features.panel.close
+    (one,) = backtests(env)
+    close = one.features.panel.close
 
     class Oracle(Follower):
         bar = 249
@@ -166,13 +166,13 @@ def test_one_run_is_never_promotable_whatever_it_earned(settings):
             best = int(np.argmax(close[min(self.bar + 1, 399)] / close[self.bar]))
             return np.eye(4)[[best]]
 
-    seer = backtest.Player(
-        "seer", player.features, env, (backtest.Piece(Oracle(4, 0), player.pieces[0].scaler, Segment(250, 400)),)
+    seer = backtest.Backtest(
+        "seer", one.features, env, (backtest.Piece(Oracle(4, 0), one.pieces[0].scaler, Segment(250, 400)),)
     )
     found = evaluate.judge(
-        [seer.play()],
-        backtest.play_baselines(
-            player.features, env, Segment(250, 400), evaluation=evaluation, rng=np.random.default_rng(0)
+        [seer.simulate()],
+        backtest.of_baselines(
+            one.features, env, Segment(250, 400), evaluation=evaluation, rng=np.random.default_rng(0)
         ),
         evaluation=evaluation,
         facts=facts(),
@@ -185,7 +185,7 @@ def test_one_run_is_never_promotable_whatever_it_earned(settings):
 
 def test_the_same_generator_gives_the_same_figures(single, settings):
     env, evaluation = settings
-    again = evaluate.evaluate(players(env), evaluation=evaluation, facts=facts(), rng=np.random.default_rng(0))
+    again = evaluate.evaluate(backtests(env), evaluation=evaluation, facts=facts(), rng=np.random.default_rng(0))
     assert again.to_json() == single.to_json()
 
 
@@ -194,7 +194,9 @@ def test_another_baseline_changes_no_figure_of_the_others(settings):
 
     def of(names):
         fewer = evaluation.model_copy(update={"baselines": names})
-        return evaluate.evaluate(players(env), evaluation=fewer, facts=facts(), rng=np.random.default_rng(3)).to_json()
+        return evaluate.evaluate(
+            backtests(env), evaluation=fewer, facts=facts(), rng=np.random.default_rng(3)
+        ).to_json()
 
     few, more = of(("buy_and_hold", "random")), of(("benchmark", "buy_and_hold", "momentum", "random"))
     assert few["baselines"]["random"] == more["baselines"]["random"]
@@ -205,7 +207,9 @@ def test_another_baseline_changes_no_figure_of_the_others(settings):
 
 def test_several_seeds_are_judged_as_one_configuration(settings):
     env, evaluation = settings
-    found = evaluate.evaluate(players(env, seeds=5), evaluation=evaluation, facts=facts(), rng=np.random.default_rng(0))
+    found = evaluate.evaluate(
+        backtests(env, seeds=5), evaluation=evaluation, facts=facts(), rng=np.random.default_rng(0)
+    )
     ratios = sorted(values["sharpe"] for values in found.agent_metrics)
     assert found.metrics["sharpe"] == ratios[2]
     assert found.sharpe.value == pytest.approx(np.mean(ratios[1:4]))
@@ -218,8 +222,8 @@ def test_several_seeds_are_judged_as_one_configuration(settings):
 
 def test_trials_deflate_the_sharpe_ratio(settings):
     env, _evaluation = settings
-    (player,) = players(env)
-    returns = player.play().returns
+    (one,) = backtests(env)
+    returns = one.simulate().returns
     one, many, unknown = (
         evaluate.deflated(returns, trials, bars_per_year=252.0)
         for trials in (Trials(1, None), Trials(50, 0.5), Trials(50, None))
@@ -239,7 +243,7 @@ def test_pbo_is_part_of_the_evidence_where_strategies_are_known(settings):
     env, evaluation = settings
     noise = np.random.default_rng(0).normal(0, 0.01, (300, 6))
     found = evaluate.evaluate(
-        players(env),
+        backtests(env),
         evaluation=evaluation,
         facts=facts(trials=Trials(6, 0.25)),
         rng=np.random.default_rng(0),
@@ -282,9 +286,9 @@ def test_a_crisis_inside_the_test_window_is_not_called_in_sample(settings):
             "stress": evaluation.stress.model_copy(update={"windows": windows, "cost_factors": (), "delay_bars": 0})
         }
     )
-    agents = players(env)
-    rows = stress.run(
-        agents, [a.play() for a in agents], evaluation=only, baseline="buy_and_hold", rng=np.random.default_rng(0)
+    agents = backtests(env)
+    rows = stress.table(
+        agents, [a.simulate() for a in agents], evaluation=only, baseline="buy_and_hold", rng=np.random.default_rng(0)
     )
     assert rows[0].name == "late"
     assert not rows[0].in_sample

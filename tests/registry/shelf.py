@@ -13,7 +13,7 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from wealtharena.registry import ModelCheckpoint, Recording, history, promote
+from wealtharena.registry import ModelCheckpoint, Probe, history, promote
 from wealtharena.registry.integrity import MANIFEST, sha256, write_manifest
 
 SYMBOLS = ("BTC-USD", "ETH-USD", "SOL-USD")
@@ -60,7 +60,7 @@ def constant_onnx(weights: Sequence[float], *, slope: float = 0.0) -> bytes:
     return onnx.helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10).SerializeToString()
 
 
-def recording(weights: Sequence[float], *, slope: float = 0.0, rows: int = 4, seed: int = 0) -> Recording:
+def probe(weights: Sequence[float], *, slope: float = 0.0, rows: int = 4, seed: int = 0) -> Probe:
     """Return recorded decisions of `constant_onnx` with the same arguments."""
     rng = np.random.default_rng(seed)
     assets = len(weights)
@@ -68,7 +68,7 @@ def recording(weights: Sequence[float], *, slope: float = 0.0, rows: int = 4, se
     portfolio = np.zeros((rows, assets + 3), dtype=np.float32)
     portfolio[:, assets] = 1.0
     answered = np.asarray(weights, dtype=np.float32) + np.float32(slope) * features[:, :, -1, 0]
-    return Recording(features=features, portfolio=portfolio, weights=answered)
+    return Probe(features=features, portfolio=portfolio, weights=answered)
 
 
 def metadata(**changes: Any) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def save(
         version,
         policy_folder=policy_folder(store.root / ".policy", scale=scale),
         onnx=constant_onnx(weights, slope=slope),
-        recording=recording(weights, slope=slope),
+        probe=probe(weights, slope=slope),
         metadata={**metadata(**changes), **(described or {})},
         config="seed: 0\n",
     )

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from tests.registry.shelf import AGENT, constant_onnx, metadata, policy_folder, recording, rewrite, save, seal
+from tests.registry.shelf import AGENT, constant_onnx, metadata, policy_folder, probe, rewrite, save, seal
 from wealtharena.errors import CheckpointError
-from wealtharena.registry import ModelCheckpoint, Recording, checkpoints, history
+from wealtharena.registry import ModelCheckpoint, Probe, checkpoints, history
 from wealtharena.registry.integrity import REQUIRED, read_verified, sha256
 from wealtharena.registry.verifying import verify
 
@@ -42,14 +42,14 @@ def test_the_manifest_lists_every_other_file(store: ModelCheckpoint) -> None:
         assert entry == {"sha256": sha256(content), "bytes": len(content)}
 
 
-def test_a_graph_that_differs_from_the_recording_is_never_saved(store: ModelCheckpoint) -> None:
+def test_a_graph_that_differs_from_the_probe_is_never_saved(store: ModelCheckpoint) -> None:
     with pytest.raises(CheckpointError, match="differ from the recorded"):
         store.save_checkpoint(
             AGENT,
             "run-1",
             policy_folder=policy_folder(store.root / ".policy"),
             onnx=constant_onnx((0.5, 0.25, 0.00002)),
-            recording=recording((0.5, 0.25, 0.0)),
+            probe=probe((0.5, 0.25, 0.0)),
             metadata=metadata(),
             config="",
         )
@@ -243,7 +243,7 @@ def test_a_manifest_that_names_a_path_is_refused(store: ModelCheckpoint, name: s
 def test_a_probe_with_objects_is_never_unpickled(tmp_path: Path) -> None:
     np.savez(tmp_path / "probe.npz", features=np.array([_Bomb(tmp_path / "ran")], dtype=object))
     with pytest.raises(CheckpointError, match=r"probe\.npz"):
-        Recording.from_bytes((tmp_path / "probe.npz").read_bytes())
+        Probe.from_bytes((tmp_path / "probe.npz").read_bytes())
     assert not (tmp_path / "ran").exists()
 
 

@@ -26,11 +26,11 @@ def test_promotable_goes_to_production_and_the_rest_to_paper_marked(store: Model
     save(store, "maybe", verdict="unproven")
     save(store, "made-up", verdict="promotable", simulated=True)
     assert promote(store, AGENT, "good")[1].stage == "production"
-    pointer, decision = promote(store, AGENT, "maybe")
-    assert (decision.stage, pointer.verdict, pointer.simulated) == ("paper", "unproven", False)
-    pointer, decision = promote(store, AGENT, "made-up")
-    assert (decision.stage, pointer.simulated) == ("paper", True)
-    assert "SIMULATED" in decision.reasons[0]
+    pointer, clearance = promote(store, AGENT, "maybe")
+    assert (clearance.stage, pointer.verdict, pointer.simulated) == ("paper", "unproven", False)
+    pointer, clearance = promote(store, AGENT, "made-up")
+    assert (clearance.stage, pointer.simulated) == ("paper", True)
+    assert "SIMULATED" in clearance.reasons[0]
     assert in_production(store) == "good"
 
 
@@ -38,8 +38,8 @@ def test_forcing_an_unproven_one_needs_a_reason_and_records_it(store: ModelCheck
     save(store, "maybe")
     with pytest.raises(PromotionError, match="the reason is empty"):
         promote(store, AGENT, "maybe", force_reason="  ")
-    pointer, decision = promote(store, AGENT, "maybe", force_reason="the desk wants to see fills")
-    assert decision.forced
+    pointer, clearance = promote(store, AGENT, "maybe", force_reason="the desk wants to see fills")
+    assert clearance.forced
     assert pointer.forced_reason == "the desk wants to see fills"
     last = history.read_history(store.root)[-1]
     assert last["forced_reason"] == "the desk wants to see fills"

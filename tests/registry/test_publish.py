@@ -60,7 +60,7 @@ def test_bars_give_the_weights_of_the_backtest_again(tmp_path: Path, asset: str,
         state = from_bars.state or None
 
 
-def test_the_recording_is_of_the_market_and_of_torch(tmp_path: Path) -> None:
+def test_the_probe_is_of_the_market_and_of_torch(tmp_path: Path) -> None:
     made = world("crypto", "lstm", "weights")
     recorded = record(made.policy, made.features, made.spec.env, start=0, stop=made.features.bars, rows=5)
     assert recorded.features.shape == (5, len(made.policy.layout.symbols), 3, len(made.features.names))

@@ -10,13 +10,13 @@ from tests.registry.trained import put_on_paper, world
 from tests.trading.desks import risk_of
 from wealtharena.agents.policy import EnsemblePolicy
 from wealtharena.config import compose
-from wealtharena.evaluation.backtest import Piece, Player
+from wealtharena.evaluation.backtest import Backtest, Piece
 from wealtharena.evaluation.splits import Segment
 from wealtharena.trading import figures, loop
 from wealtharena.trading.brokers.paper import open_broker
 from wealtharena.trading.desk import depth_of
 from wealtharena.trading.feeds.replay import Replay
-from wealtharena.trading.guarded import GuardedPlayer
+from wealtharena.trading.guarded import GuardedBacktest
 from wealtharena.trading.ledger import Ledger
 from wealtharena.trading.loop import Trader
 from wealtharena.trading.minds import Checkpoint, Served
@@ -47,8 +47,8 @@ def paper(folder, features, env, mind, *, risk=None, least=None, bars=BARS):
 
 def played(features, env, policy, *, risk=None, bars=BARS):
     pieces = (Piece(policy, policy.scaler, Segment(features.bars - bars, features.bars)),)
-    player = Player("a", features, env, pieces) if risk is None else GuardedPlayer("a", features, env, pieces, risk)
-    return player.play()
+    one = Backtest("a", features, env, pieces) if risk is None else GuardedBacktest("a", features, env, pieces, risk)
+    return one.simulate()
 
 
 def assert_same(one, other, *, rel=1e-9):

@@ -132,7 +132,7 @@ class BatchedEnvRunner(EnvRunner):
     def position(self) -> dict[str, Any]:
         """Return what it takes to go on exactly: random state, accounts, clocks, last observations and memory."""
         assert self.env is not None
-        accounts = {name: torch.from_numpy(getattr(self.env.engine, name).copy()) for name in ACCOUNTS}
+        accounts = {name: torch.from_numpy(getattr(self.env.batch, name).copy()) for name in ACCOUNTS}
         return {
             "worker": self.worker,
             "rng": json.dumps(self.rng.bit_generator.state),
@@ -153,7 +153,7 @@ class BatchedEnvRunner(EnvRunner):
         assert self.env is not None
         self.rng.bit_generator.state = json.loads(state["rng"])
         for name in ACCOUNTS:
-            getattr(self.env.engine, name)[:] = state["accounts"][name].numpy()
+            getattr(self.env.batch, name)[:] = state["accounts"][name].numpy()
         self.buffers.observations[-1] = state["observation"].numpy()
         self.buffers.starts[-1] = state["starts"].numpy()
         self.states = tuple(state["memory"])

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 CONTROL: Final = "https://www.ecb.europa.eu"  # tells a provider that is down from a machine without a network
 
-Probe = Callable[[Sequence[str], float], frozenset[str]]
+Reachable = Callable[[Sequence[str], float], frozenset[str]]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Resolution:
     reason: str
 
 
-def resolve(asset: AssetSpec, data: DataSpec, *, probe: Probe | None = None) -> Resolution:
+def resolve(asset: AssetSpec, data: DataSpec, *, probe: Reachable | None = None) -> Resolution:
     """Return the source for the request: the store if it covers it, else the first of the chain that can be reached.
 
     The network is probed only where the chain needs it, once, for at most `data.probe_timeout_seconds`. The simulator

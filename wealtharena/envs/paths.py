@@ -78,8 +78,8 @@ class Paths:
         market = self.market
         kernel.observe(market.bars, market.features, market.copies, self.units, self.state, t, 0, observation, 0)
 
-    def follow(self, decide: Decide, hold: Flags, first: int, last: int) -> None:
-        """Ask `decide` at every bar with the observation that training would show, and follow."""
+    def walk_asking(self, decide: Decide, hold: Flags, first: int, last: int) -> None:
+        """Ask `decide` at every bar with the observation that training would show, and walk on by its answer."""
         market, shape = self.market, (1, len(self.market.symbols))
         observation = np.empty((1, market.layout.size), dtype=np.float32)
         wanted = np.zeros((1, *shape))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.data.panel import Panel
 from wealtharena.envs.actions import actions_of
-from wealtharena.envs.engine import Engine, Segments, market_of
+from wealtharena.envs.batch import AccountBatch, Segments, market_of
 from wealtharena.envs.kernel.rows import ACCOUNT, CLOCK, DISABLED
 from wealtharena.envs.market import Market
 from wealtharena.envs.vector_env import INFO, observation_space
@@ -41,7 +41,7 @@ class PortfolioEnv(gym.Env[npt.NDArray[np.float32], Any]):
         render_mode: None = None,
     ) -> None:
         self.market, self.env_spec = market_of(market, spec, panel, features, scaler)
-        self.engine = Engine(self.market, self.env_spec, num_envs=1, segments=segments, mode=DISABLED)
+        self.batch = AccountBatch(self.market, self.env_spec, num_envs=1, segments=segments, mode=DISABLED)
         self.layout = self.market.layout
         self.render_mode = render_mode
         self.actions = actions_of(self.env_spec.action, len(self.market.symbols), self.env_spec.limits, self.layout)
@@ -50,8 +50,8 @@ class PortfolioEnv(gym.Env[npt.NDArray[np.float32], Any]):
         self._reward = np.zeros(1, dtype=np.float32)
         self._ended = np.zeros((2, 1), dtype=np.bool_)
         self._terminated, self._truncated = self._ended[0], self._ended[1]
-        self._report = self.engine.state[ACCOUNT.traded :, 0]
-        self._done = self.engine.clock[:, 0]
+        self._report = self.batch.state[ACCOUNT.traded :, 0]
+        self._done = self.batch.clock[:, 0]
         self._shape = (1, self.layout.size)
         self._seeded = False
         self._seen: npt.NDArray[np.float32] | None = None
@@ -62,10 +62,10 @@ class PortfolioEnv(gym.Env[npt.NDArray[np.float32], Any]):
         """Begin an episode; the same seed begins the same sequence of episodes."""
         super().reset(seed=seed)
         if seed is not None or not self._seeded:
-            self.engine.seed([int(seed) if seed is not None else int(self.np_random.integers(0, 2**63))])
+            self.batch.seed([int(seed) if seed is not None else int(self.np_random.integers(0, 2**63))])
             self._seeded = True
         obs = np.empty(self._shape, dtype=np.float32)
-        self.engine.reset(obs)
+        self.batch.reset(obs)
         self._seen = obs
         return obs[0], self._info()
 
@@ -80,7 +80,7 @@ class PortfolioEnv(gym.Env[npt.NDArray[np.float32], Any]):
             raise MarketError("the episode is over or was never begun", hint="call reset() first")
         weights = self.actions.weights(checked[np.newaxis], self._seen, self._weights)
         obs = np.empty(self._shape, dtype=np.float32)
-        bad = self.engine.step(weights, obs, self._reward, self._terminated, self._truncated, None, True)
+        bad = self.batch.step(weights, obs, self._reward, self._terminated, self._truncated, None, True)
         if bad >= 0:
             raise MarketError("the action is not finite", hint="check the policy for NaN")
         self._seen = obs

@@ -122,7 +122,7 @@ def _one(
             f"hold has shape {held.shape}, expected ({market.length},)", hint="one flag a bar of the market"
         )
     if callable(targets):
-        paths.follow(targets, held[None], start, stop - 1)
+        paths.walk_asking(targets, held[None], start, stop - 1)
     else:
         shape = (market.length, len(market.symbols))
         if np.shape(targets) != shape:

@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.data.panel import Panel
 from wealtharena.envs.actions import actions_of
-from wealtharena.envs.engine import Engine, Segments, market_of
+from wealtharena.envs.batch import AccountBatch, Segments, market_of
 from wealtharena.envs.kernel.rows import ACCOUNT, ACCOUNT_CLIP, DISABLED, NEXT_STEP, SAME_STEP
 from wealtharena.envs.market import Market
 from wealtharena.envs.observation import ObservationLayout
@@ -55,7 +55,7 @@ class PortfolioVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     ) -> None:
         mode = AutoresetMode(autoreset_mode)
         self.market, self.env_spec = market_of(market, spec, panel, features, scaler)
-        self.engine = Engine(self.market, self.env_spec, num_envs=num_envs, segments=segments, mode=MODES[mode])
+        self.batch = AccountBatch(self.market, self.env_spec, num_envs=num_envs, segments=segments, mode=MODES[mode])
         self.metadata = {**self.metadata, "autoreset_mode": mode}
         self.render_mode = render_mode
         self.num_envs = num_envs
@@ -72,7 +72,7 @@ class PortfolioVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     def reset_into(self, obs: npt.NDArray[np.float32], *, seed: int | Sequence[int] | None = None) -> None:
         """Restart every environment and write the first observations into `obs`, float32 [N, D], C-contiguous."""
         self._seed(seed)
-        self.engine.reset(obs)
+        self.batch.reset(obs)
         self._seen = obs
 
     def step_into(
@@ -95,18 +95,18 @@ class PortfolioVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         actions answer, and is to be left alone until then.
         """
         weights = self.actions.weights(actions, self._seen, self._weights)
-        self.engine.step(weights, obs, reward, terminated, truncated, final_obs)
+        self.batch.step(weights, obs, reward, terminated, truncated, final_obs)
         self._seen = obs
 
     @property
     def equity(self) -> npt.NDArray[np.float64]:
         """Return equity at the end of the last step, [N], before any restart (a view)."""
-        return self.engine.state[ACCOUNT.closing, : self.num_envs]
+        return self.batch.state[ACCOUNT.closing, : self.num_envs]
 
     @property
     def rejected(self) -> npt.NDArray[np.float64]:
         """Return how many weights of the last action were not finite, [N] (a view)."""
-        return self.engine.state[ACCOUNT.rejected, : self.num_envs]
+        return self.batch.state[ACCOUNT.rejected, : self.num_envs]
 
     # Gymnasium's face.
 
@@ -118,12 +118,12 @@ class PortfolioVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         obs = np.zeros((self.num_envs, self.layout.size), dtype=np.float32)
         mask = (options or {}).get("reset_mask")
         if mask is None:
-            self.engine.reset(obs)
+            self.batch.reset(obs)
         else:
             if self._last is None:
                 raise MarketError("reset_mask before the first reset", hint="call reset() once for all environments")
             obs[:] = self._last
-            self.engine.reset(obs, np.ascontiguousarray(mask, dtype=np.bool_))
+            self.batch.reset(obs, np.ascontiguousarray(mask, dtype=np.bool_))
         self._last = obs
         return obs.copy(), self._infos()
 
@@ -145,7 +145,7 @@ class PortfolioVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         ended = np.zeros((2, self.num_envs), dtype=np.bool_)
         same = self.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP
         final = np.zeros_like(obs) if same else None
-        bad = self.engine.step(weights, obs, reward, ended[0], ended[1], final, strict=True)
+        bad = self.batch.step(weights, obs, reward, ended[0], ended[1], final, strict=True)
         if bad >= 0:
             raise MarketError(f"the action of environment {bad} is not finite", hint="check the policy for NaN")
         self._last = obs
@@ -166,11 +166,11 @@ class PortfolioVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         elif isinstance(seed, int | np.integer):
             self._np_random, self._np_random_seed = gym.utils.seeding.np_random(int(seed))
             seed = [int(seed) + i for i in range(self.num_envs)]
-        self.engine.seed(seed)
+        self.batch.seed(seed)
         self._seeded = True
 
     def _infos(self) -> dict[str, Any]:
-        state = self.engine.state
+        state = self.batch.state
         return {name: state[ACCOUNT.traded + n, : self.num_envs].copy() for n, name in enumerate(INFO)}
 
 

@@ -32,7 +32,7 @@ ANCHOR: Final = "anchor"  # the baseline that a tilt starts from
 Decide = Callable[[npt.NDArray[np.float32]], FloatArray]
 
 
-def run(
+def of_policy(
     policy: Policy,
     features: FeaturePanel,
     scaler: Scaler,
@@ -49,7 +49,7 @@ def run(
     segment reaches beyond the rows that the features hold.
     """
     piece = Piece(policy, scaler, segment)
-    return Player(name, features, env, (piece,)).play(cost_factor=cost_factor, delay_bars=delay_bars)
+    return Backtest(name, features, env, (piece,)).simulate(cost_factor=cost_factor, delay_bars=delay_bars)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +62,8 @@ class Piece:
 
 
 @dataclass(frozen=True, eq=False)
-class Player:
-    """An agent ready to be played: one policy, or one a fold whose segments follow each other without a gap."""
+class Backtest:
+    """An agent over its window: one policy, or one a fold whose segments follow each other without a gap."""
 
     name: str
     features: FeaturePanel
@@ -72,7 +72,7 @@ class Player:
 
     def __post_init__(self) -> None:
         if not self.pieces:
-            raise ValueError("a player needs at least one piece")
+            raise ValueError("a backtest needs at least one piece")
         for left, right in zip(self.pieces[:-1], self.pieces[1:], strict=True):
             if left.segment.stop != right.segment.start:
                 raise ValueError(f"segments {left.segment} and {right.segment} do not follow each other")
@@ -96,7 +96,7 @@ class Player:
                 known[id(piece.scaler)] = Market.build(self.features, self.env, piece.scaler)
         return tuple(known[id(piece.scaler)] for piece in self.pieces)
 
-    def play(self, *, cost_factor: float = 1.0, delay_bars: int = 0, window: Segment | None = None) -> Trajectory:
+    def simulate(self, *, cost_factor: float = 1.0, delay_bars: int = 0, window: Segment | None = None) -> Trajectory:
         """Return the path through all pieces as one track record, or through `window` with the policy that owns its start.
 
         Each later piece begins in cash at the last close of the piece before: changing the policy costs what buying
@@ -161,18 +161,18 @@ class Untilted:
         return self.kind.weights(nothing, observation, nothing.copy()).astype(np.float64)
 
 
-def play_anchor(player: Player) -> Trajectory | None:
-    """Return the path of the anchor that a player's agent tilts, None for one that does not tilt."""
-    if player.env.tilt is None:
+def of_anchor(base: Backtest) -> Trajectory | None:
+    """Return the path of the anchor that the agent of a backtest tilts, None for one that does not tilt."""
+    if base.env.tilt is None:
         return None
     pieces = tuple(
-        replace(piece, policy=Untilted(market, player.env))
-        for piece, market in zip(player.pieces, player.markets, strict=True)
+        replace(piece, policy=Untilted(market, base.env))
+        for piece, market in zip(base.pieces, base.markets, strict=True)
     )
-    return replace(player, name=ANCHOR, pieces=pieces).play()
+    return replace(base, name=ANCHOR, pieces=pieces).simulate()
 
 
-def play_baselines(
+def of_baselines(
     features: FeaturePanel,
     env: EnvSpec,
     window: Segment,
@@ -197,7 +197,7 @@ def play_baselines(
         spec = baselines.spec_of(name, evaluation=evaluation, env=env, benchmark=benchmark, seed=seed)
         return baselines.Baseline(spec)
 
-    def play(chosen: baselines.Baseline) -> Trajectory:
+    def simulated(chosen: baselines.Baseline) -> Trajectory:
         return execute(
             chosen,
             market,
@@ -215,10 +215,10 @@ def play_baselines(
     for name in wanted:
         if rule(name).drawn:
             seeds = named(rng, name).integers(2**63, size=evaluation.random_seeds)
-            draws[name] = tuple(play(rule(name, int(seed))) for seed in seeds)
+            draws[name] = tuple(simulated(rule(name, int(seed))) for seed in seeds)
             paths[name] = typical(draws[name])
         else:
-            paths[name] = play(rule(name))
+            paths[name] = simulated(rule(name))
     once = tuple(name for name in wanted if rule(name).holds)
     return Baselines.of(paths, draws, market, env, once=once)
 

@@ -67,7 +67,7 @@ def challenge(
     Paired stationary bootstrap (Ledoit and Wolf 2008), 95 % interval of the Sharpe difference.
     """
     ours, theirs = (
-        backtest.run(policy, features, scaler, env, segment, name=who)
+        backtest.of_policy(policy, features, scaler, env, segment, name=who)
         for who, (policy, scaler) in (("newcomer", newcomer), ("incumbent", incumbent))
     )
     cash = metrics.cash_returns(ours.timestamps, env.costs.cash_bps_per_year / 1e4)

@@ -84,25 +84,25 @@ class Evaluation:
 
 
 def evaluate(
-    players: Sequence[backtest.Player],
+    backtests: Sequence[backtest.Backtest],
     *,
     evaluation: EvaluationSpec,
     facts: Facts,
     rng: np.random.Generator,
     strategies: FloatArray | None = None,
 ) -> Evaluation:
-    """Return the judgement of `players` (one a seed, all over the same window of the same bars).
+    """Return the judgement of `backtests` (one a seed, all over the same window of the same bars).
 
     `strategies` [T, N] are returns of the configurations that were chosen among, for PBO; without them PBO is not known.
     Every random draw comes from `rng`; the same generator state gives the same figures.
     """
-    first = players[0]
-    if any(player.window != first.window for player in players):
-        raise ValueError("players must be judged over one window")
-    agents = tuple(player.play() for player in players)
+    first = backtests[0]
+    if any(one.window != first.window for one in backtests):
+        raise ValueError("backtests must be judged over one window")
+    agents = tuple(one.simulate() for one in backtests)
     names = tuple(dict.fromkeys((*evaluation.baselines, *evaluation.verdict.beats)))
     streams = rng.spawn(4)
-    played = backtest.play_baselines(
+    played = backtest.of_baselines(
         first.features,
         first.env,
         first.window,
@@ -112,14 +112,14 @@ def evaluate(
         names=names,
         market=first.markets[0],
     )
-    anchor = backtest.play_anchor(first)
+    anchor = backtest.of_anchor(first)
     if anchor is not None:
         played = played.beside(anchor, first.markets[0], first.env)
-    met = [shortfall(p.markets[0], path, spec=p.env) for p, path in zip(players, agents, strict=True)]
+    met = [shortfall(p.markets[0], path, spec=p.env) for p, path in zip(backtests, agents, strict=True)]
     facts = replace(facts, unfilled=(verdict.Unfilled.of("the agent", max(met, key=lambda found: found.share)),))
     judged = judge(agents, played, evaluation=evaluation, facts=facts, rng=streams[1], strategies=strategies)
-    harder = stress.run(
-        players,
+    harder = stress.table(
+        backtests,
         agents,
         evaluation=evaluation,
         baseline=evaluation.verdict.beats[0],

@@ -41,8 +41,8 @@ class StressResult:
         }
 
 
-def run(
-    players: Sequence[backtest.Player],
+def table(
+    backtests: Sequence[backtest.Backtest],
     agents: Sequence[Trajectory],
     *,
     evaluation: EvaluationSpec,
@@ -51,9 +51,9 @@ def run(
     benchmark: str | None = None,
     risk_free_per_year: float = 0.0,
 ) -> tuple[StressResult, ...]:
-    """Return the stress table of `players`, whose plain backtests are `agents`."""
+    """Return the stress table of `backtests`, whose plain backtests are `agents`."""
     spec = evaluation.stress
-    scene = _Scene(players, evaluation, baseline, rng, benchmark, risk_free_per_year)
+    scene = _Scene(backtests, evaluation, baseline, rng, benchmark, risk_free_per_year)
     found = [scene.harder(f"{factor:g} times the costs", cost_factor=factor) for factor in spec.cost_factors]
     if spec.delay_bars:
         bars = "bar" if spec.delay_bars == 1 else "bars"
@@ -66,7 +66,7 @@ def run(
 
 @dataclass(frozen=True, eq=False)
 class _Scene:
-    players: Sequence[backtest.Player]
+    backtests: Sequence[backtest.Backtest]
     evaluation: EvaluationSpec
     baseline: str
     rng: np.random.Generator
@@ -74,43 +74,43 @@ class _Scene:
     risk_free_per_year: float
 
     def harder(self, name: str, *, cost_factor: float = 1.0, delay_bars: int = 0) -> StressResult:
-        played = [player.play(cost_factor=cost_factor, delay_bars=delay_bars) for player in self.players]
-        beside = self._beside(self.players[0].window, cost_factor=cost_factor, delay_bars=delay_bars)
+        played = [one.simulate(cost_factor=cost_factor, delay_bars=delay_bars) for one in self.backtests]
+        beside = self._beside(self.backtests[0].window, cost_factor=cost_factor, delay_bars=delay_bars)
         return StressResult(name, self._middle(played), self._measures(beside))
 
     def crisis(self, name: str, first: str, last: str) -> StressResult:
         """Play the bars of these dates; the first decision is made at the close before them, where there is one."""
         label = name.replace("_", " ")
-        player = self.players[0]
-        days = player.features.panel.timestamps.astype("datetime64[D]")
+        base = self.backtests[0]
+        days = base.features.panel.timestamps.astype("datetime64[D]")
         rows = np.flatnonzero((days >= np.datetime64(first)) & (days <= np.datetime64(last)))
-        earliest = player.env.window - 1
+        earliest = base.env.window - 1
         rows = rows[rows > earliest]
         if rows.size < MIN_BARS:
             return StressResult(label, note="the data has no bars there")
         window = Segment(int(rows[0]) - 1, int(rows[-1]) + 1)
-        played = [p.play(window=window) for p in self.players]
-        seen = rows[0] < player.window.start
+        played = [one.simulate(window=window) for one in self.backtests]
+        seen = rows[0] < base.window.start
         note = "training or selection saw these bars" if seen else ""
         return StressResult(label, self._middle(played), self._measures(self._beside(window)), bool(seen), note)
 
     def without_best(self, agents: Sequence[Trajectory], days: int) -> StressResult:
         name = f"without the {days} best days"
-        beside = self._beside(self.players[0].window)
+        beside = self._beside(self.backtests[0].window)
         own = [self._measures(agent, not_best_days(agent, days)) for agent in agents]
         return StressResult(name, _middle(own), self._measures(beside, not_best_days(beside, days)))
 
     def _beside(self, window: Segment, *, cost_factor: float = 1.0, delay_bars: int = 0) -> Trajectory:
-        player = self.players[0]
-        played = backtest.play_baselines(
-            player.features,
-            player.env,
+        base = self.backtests[0]
+        played = backtest.of_baselines(
+            base.features,
+            base.env,
             window,
             evaluation=self.evaluation,
             rng=self.rng,
             benchmark=self.benchmark,
             names=(self.baseline,),
-            market=player.markets[0],
+            market=base.markets[0],
             cost_factor=cost_factor,
             delay_bars=delay_bars,
         )

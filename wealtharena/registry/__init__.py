@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wealtharena.registry.checkpoints import LoadedCheckpoint, ModelCheckpoint
+from wealtharena.registry.probe import Probe
 from wealtharena.registry.promotion import promote, rollback, withdraw
-from wealtharena.registry.recording import Recording
 
-__all__ = ["LoadedCheckpoint", "ModelCheckpoint", "Recording", "promote", "rollback", "withdraw"]
+__all__ = ["LoadedCheckpoint", "ModelCheckpoint", "Probe", "promote", "rollback", "withdraw"]

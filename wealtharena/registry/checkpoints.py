@@ -19,7 +19,7 @@ from wealtharena.registry.inference import OnnxPolicy
 from wealtharena.registry.integrity import MANIFEST, VerifiedFiles, read_described, read_verified, write_manifest
 from wealtharena.registry.metadata import Metadata, parse_metadata
 from wealtharena.registry.names import check_agent, check_version, is_agent, resolve_agent
-from wealtharena.registry.recording import Recording
+from wealtharena.registry.probe import Probe
 
 _FROM_POLICY = ("weights.pt", "scaler.json", "policy.json")
 
@@ -62,13 +62,13 @@ class ModelCheckpoint:
         *,
         policy_folder: Path,
         onnx: bytes,
-        recording: Recording,
+        probe: Probe,
         metadata: Mapping[str, Any],
         config: str,
     ) -> Path:
         """Write one checkpoint folder, whole or not at all, and return it.
 
-        `policy_folder` is what the agents room's `save_policy` wrote, `recording` the torch policy's own answers.
+        `policy_folder` is what the agents room's `save_policy` wrote, `probe` the torch policy's own answers.
         The finished folder is read back, verified and asked for the recorded decisions before it gets its name:
         CheckpointError where any weight differs by more than 1e-5, or where the version exists already; but one with the
         same policy from the same configuration and data is what an interrupted run left here: it is kept as it was judged.
@@ -84,7 +84,7 @@ class ModelCheckpoint:
                 if (policy_folder / name).is_file():
                     shutil.copyfile(policy_folder / name, folder / name)
             (folder / "policy.onnx").write_bytes(onnx)
-            (folder / "probe.npz").write_bytes(recording.to_bytes())
+            (folder / "probe.npz").write_bytes(probe.to_bytes())
             (folder / "config.yaml").write_text(config, encoding="utf-8")
             write_json(folder / "metadata.json", described.model_dump(mode="json"))
             write_manifest(folder)

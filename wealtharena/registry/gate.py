@@ -14,7 +14,7 @@ _SIMULATED = 1  # whatever its verdict: above a rejected one, below any other on
 
 
 @dataclass(frozen=True)
-class Decision:
+class Clearance:
     """Where a checkpoint may go: a stage, and every reason against the higher one."""
 
     stage: Stage
@@ -22,7 +22,7 @@ class Decision:
     forced: bool = False
 
 
-def decide(metadata: Metadata, *, force_reason: str | None = None) -> Decision:
+def decide(metadata: Metadata, *, force_reason: str | None = None) -> Clearance:
     """Return the stage that a checkpoint may take: production for `promotable`, paper for anything else.
 
     `force_reason` puts an unproven one into production. It does not move what must not be moved: a rejected verdict,
@@ -30,13 +30,13 @@ def decide(metadata: Metadata, *, force_reason: str | None = None) -> Decision:
     """
     barred = barriers(metadata)
     if barred:
-        return Decision("paper", barred)
+        return Clearance("paper", barred)
     if metadata.verdict.status == "promotable":
-        return Decision("production", ())
+        return Clearance("production", ())
     reasons = (f"verdict is {metadata.verdict.status}", *metadata.verdict.reasons)
     if force_reason is not None and force_reason.strip():
-        return Decision("production", reasons, forced=True)
-    return Decision("paper", reasons)
+        return Clearance("production", reasons, forced=True)
+    return Clearance("paper", reasons)
 
 
 def barriers(metadata: Metadata) -> tuple[str, ...]:

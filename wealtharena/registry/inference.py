@@ -19,7 +19,7 @@ from wealtharena.registry.integrity import VerifiedFiles
 from wealtharena.registry.metadata import Metadata, parse_metadata
 from wealtharena.registry.onnx_format import check_onnx
 from wealtharena.registry.onnx_trial import try_out
-from wealtharena.registry.recording import Recording
+from wealtharena.registry.probe import Probe
 from wealtharena.registry.scaling import Scaling
 
 Float32Array = npt.NDArray[np.float32]
@@ -66,7 +66,7 @@ class OnnxPolicy:
     metadata: Metadata
     manifest_sha256: str
     session: onnxruntime.InferenceSession
-    probe: Recording
+    probe: Probe
     scaling: Scaling
     state_names: tuple[str, ...]
 
@@ -140,8 +140,8 @@ class OnnxPolicy:
         return worst
 
 
-def _probe(files: VerifiedFiles, metadata: Metadata, where: str) -> Recording:
-    probe = Recording.from_bytes(files.content["probe.npz"])
+def _probe(files: VerifiedFiles, metadata: Metadata, where: str) -> Probe:
+    probe = Probe.from_bytes(files.content["probe.npz"])
     shapes = {"features": probe.features.shape[1:], "portfolio": probe.portfolio.shape[1:]}
     shapes.update({STATE_IN + name: state.shape[1:] for name, state in probe.states.items()})
     if {name: list(shape) for name, shape in shapes.items()} != _input_shapes(metadata):

@@ -9,7 +9,7 @@ from typing import Any
 from wealtharena.errors import CheckpointError, PromotionError
 from wealtharena.registry import history
 from wealtharena.registry.checkpoints import LoadedCheckpoint, ModelCheckpoint
-from wealtharena.registry.gate import Decision, barriers, decide
+from wealtharena.registry.gate import Clearance, barriers, decide
 from wealtharena.registry.history import Pointer, Stage
 
 
@@ -22,7 +22,7 @@ def opened(store: ModelCheckpoint, agent: str, version: str, *, manifest_sha256:
 
 def promote(
     store: ModelCheckpoint, agent: str, version: str, *, force_reason: str | None = None, stage: Stage | None = None
-) -> tuple[Pointer, Decision]:
+) -> tuple[Pointer, Clearance]:
     """Put a version on the stage that the gate allows, and return what was written and why.
 
     `stage` asks for one: `paper` is open to every verified checkpoint, while `production` raises PromotionError where
@@ -31,27 +31,27 @@ def promote(
     agent = store.resolve(agent)
     with history.locked(store.root):
         loaded = opened(store, agent, version)
-        decision = decide(loaded.metadata, force_reason=force_reason)
-        if force_reason is not None and decision.stage != "production":
-            why = "; ".join(decision.reasons) if force_reason.strip() else "the reason is empty"
+        clearance = decide(loaded.metadata, force_reason=force_reason)
+        if force_reason is not None and clearance.stage != "production":
+            why = "; ".join(clearance.reasons) if force_reason.strip() else "the reason is empty"
             raise PromotionError(
                 f"{agent}/{version} can't be forced into production: {why}",
                 hint="leave deploy.force_reason out to put it on paper",
             )
-        if stage == "production" and decision.stage != "production":
+        if stage == "production" and clearance.stage != "production":
             raise PromotionError(
-                f"{agent}/{version} is not for production: {'; '.join(decision.reasons)}", hint="put it on paper"
+                f"{agent}/{version} is not for production: {'; '.join(clearance.reasons)}", hint="put it on paper"
             )
         if stage == "paper":
-            decision = Decision("paper", decision.reasons)
-        pointer = _pointer(loaded, decision, force_reason)
-        current = _current(store, agent, decision.stage)  # only what the history bears out counts as standing there
+            clearance = Clearance("paper", clearance.reasons)
+        pointer = _pointer(loaded, clearance, force_reason)
+        current = _current(store, agent, clearance.stage)  # only what the history bears out counts as standing there
         if current is None or (current.version, current.manifest_sha256) != (pointer.version, pointer.manifest_sha256):
             before = current.version if current is not None else None
-            event = {"event": "promote", **asdict(pointer), "reasons": list(decision.reasons), "from_version": before}
+            event = {"event": "promote", **asdict(pointer), "reasons": list(clearance.reasons), "from_version": before}
             history.append(store.root, event)
             history.write_pointer(store.root, pointer)
-    return pointer, decision
+    return pointer, clearance
 
 
 def rollback(store: ModelCheckpoint, agent: str, *, stage: Stage = "production") -> Pointer:
@@ -77,7 +77,7 @@ def rollback(store: ModelCheckpoint, agent: str, *, stage: Stage = "production")
                 hint="promote another version",
             )
         forced = earlier.get("forced_reason")
-        pointer = _pointer(loaded, Decision(stage, (), forced=forced is not None), forced)
+        pointer = _pointer(loaded, Clearance(stage, (), forced=forced is not None), forced)
         history.append(store.root, {"event": "rollback", **asdict(pointer), "from_version": current.version})
         history.write_pointer(store.root, pointer)
     return pointer
@@ -109,15 +109,15 @@ def _current(store: ModelCheckpoint, agent: str, stage: Stage) -> Pointer | None
         return None
 
 
-def _pointer(loaded: LoadedCheckpoint, decision: Decision, force_reason: str | None) -> Pointer:
+def _pointer(loaded: LoadedCheckpoint, clearance: Clearance, force_reason: str | None) -> Pointer:
     meta = loaded.metadata
     return Pointer(
         agent=meta.agent,
-        stage=decision.stage,
+        stage=clearance.stage,
         version=meta.version,
         manifest_sha256=loaded.files.manifest_sha256,
         verdict=meta.verdict.status,
         simulated=meta.simulated,
         since=history.now(),
-        forced_reason=force_reason.strip() if decision.forced and force_reason else None,
+        forced_reason=force_reason.strip() if clearance.forced and force_reason else None,
     )

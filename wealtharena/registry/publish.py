@@ -1,4 +1,4 @@
-"""From a trained policy to a checkpoint on the shelf: export, recording, proof, folder. Only training imports this file."""
+"""From a trained policy to a checkpoint on the shelf: export, probe, proof, folder. Only training imports this file."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from wealtharena.features.panel import FeaturePanel
 from wealtharena.registry import history
 from wealtharena.registry.checkpoints import ModelCheckpoint
 from wealtharena.registry.export import ExportShape, ServedPolicy, export_onnx
-from wealtharena.registry.recording import Recording
+from wealtharena.registry.probe import Probe
 
 RECORDED = 16
 _LEAD_IN = 64  # bars traded before the recorded ones, so that portfolio and memory are not those of a first day
 
 
-class Decision(nn.Module):
+class ProjectedCore(nn.Module):
     """A policy's core and the market's projection onto its limits, as `envs.kernel.project` does it."""
 
     def __init__(self, core: nn.Module, limits: LimitSpec) -> None:
@@ -74,7 +74,7 @@ def publish(
     if policy.layout.tilt is not None:
         features = anchored(features, policy.layout.tilt)
     env = spec.env.model_copy(update={"action": policy.action})
-    recording = record(policy, features, env, start=start, stop=stop)
+    probe = record(policy, features, env, start=start, stop=stop)
     shape = export_shape(policy)
     with tempfile.TemporaryDirectory() as folder:
         save_policy(Path(folder), policy)
@@ -83,7 +83,7 @@ def publish(
             version,
             policy_folder=Path(folder),
             onnx=export_onnx(served(policy), shape),
-            recording=recording,
+            probe=probe,
             metadata={"algo": spec.algo.name, **_facts(facts), **_description(policy, spec, features, stop)},
             config=config if config is not None else yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False),
         )
@@ -104,13 +104,13 @@ def export_shape(policy: Trained) -> ExportShape:
 def served(policy: Trained) -> ServedPolicy:
     """Return the whole decision of a policy as one module: scaling, network, mode, projection."""
     scaler = policy.scaler
-    core = Decision(policy.core, policy.limits)
+    core = ProjectedCore(policy.core, policy.limits)
     return ServedPolicy(core, export_shape(policy), mean=scaler.mean, std=scaler.std, clip=scaler.clip)
 
 
 def record(
     policy: Trained, features: FeaturePanel, env: EnvSpec, *, start: int, stop: int, rows: int = RECORDED
-) -> Recording:
+) -> Probe:
     """Return the policy's last `rows` decisions of bars [start, stop), traded through the market's own kernel.
 
     The observation is the environment's and the answer torch's: neither saw policy.onnx or its scaling.
@@ -133,7 +133,7 @@ def record(
     windows = np.stack([_window(features, first + i, policy.layout.window) for i in kept])
     portfolio = np.concatenate([seen[i][:, policy.layout.weights.start :] for i in kept])
     chosen = {name: np.concatenate([states[i][k] for i in kept]) for k, name in enumerate(policy.state_shapes)}
-    return Recording(
+    return Probe(
         features=windows, portfolio=portfolio, weights=np.concatenate([weights[i] for i in kept]), states=chosen
     )
 
@@ -142,13 +142,13 @@ def _answers(
     policy: Trained, seen: list[npt.NDArray[np.float32]]
 ) -> tuple[list[npt.NDArray[np.float32]], list[tuple[npt.NDArray[np.float32], ...]]]:
     """Return the projected weights [1, A] at every observation, and the states before it."""
-    decision = Decision(policy.core, policy.limits).eval()
+    core = ProjectedCore(policy.core, policy.limits).eval()
     states = policy.initial_states(1)
     weights, before = [], []
     with torch.inference_mode():
         for observation in seen:
             before.append(tuple(state.numpy().copy() for state in states))
-            answer, *following = decision(torch.from_numpy(observation), *states)
+            answer, *following = core(torch.from_numpy(observation), *states)
             states = tuple(following[len(following) - len(states) :])
             weights.append(answer.numpy().astype(np.float32))
     return weights, before

@@ -26,7 +26,7 @@ from wealtharena.features.panel import FeaturePanel
 from wealtharena.tasks import console, judging
 from wealtharena.tasks.pipeline import Prepared, doubts, prepare
 from wealtharena.tasks.record import RunContext, RunRecord, recorded
-from wealtharena.trading.guarded import GuardedPlayer
+from wealtharena.trading.guarded import GuardedBacktest
 
 if TYPE_CHECKING:
     from wealtharena.envs.trajectory import Trajectory
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class Contestant:
+class Agent:
     """What is to be played: a policy, or a baseline's name."""
 
     name: str
@@ -44,28 +44,28 @@ class Contestant:
 
 
 def run(spec: ExperimentSpec) -> int:
-    """Play the contestant over the window, print it beside the baselines, and leave run.json, the paths and a report."""
+    """Backtest the agent over the window, print it beside the baselines, and leave run.json, the paths and a report."""
     context = RunContext.current()
     with recorded(spec, context) as record:
-        contestant = choose(spec)
-        if spec.risk.rules and contestant.policy is None:
-            raise ConfigError(f"no risk rule stands before {contestant.name}, a baseline", hint="try risk=none")
-        spec = fitted(spec, contestant)
+        agent = choose(spec)
+        if spec.risk.rules and agent.policy is None:
+            raise ConfigError(f"no risk rule stands before {agent.name}, a baseline", hint="try risk=none")
+        spec = fitted(spec, agent)
         prepared = prepare(spec)
-        window = window_rows(spec, prepared, trained=contestant.policy is not None)
+        window = window_rows(spec, prepared, trained=agent.policy is not None)
         first, last = prepared.sealed.dates((window,))[0]
         record.update(
             data=prepared.about,
             split={"train": [], "validation": [], "test": [first, last]},
             fill=prepared.fill,
             notes=list(prepared.notes),
-            backtest={"of": contestant.name, "window": window_name(spec), "start": first, "end": last},
+            backtest={"of": agent.name, "window": window_name(spec), "start": first, "end": last},
         )
-        features, seen = open_rows(spec, record, prepared, window, contestant)
-        found = play(look_of(spec, record, prepared, contestant), prepared, features, window, contestant)
+        features, seen = open_rows(spec, record, prepared, window, agent)
+        found = judged(look_of(spec, record, prepared, agent), prepared, features, window, agent)
         record.update(
-            ensemble=spread_over(spec, features, window, contestant),
-            risk=risk_over(spec, features, window, contestant),
+            ensemble=spread_over(spec, features, window, agent),
+            risk=risk_over(spec, features, window, agent),
         )
         blocks = found.to_json()
         verdict = not_a_verdict(spec, blocks["verdict"], seen=seen)
@@ -75,8 +75,8 @@ def run(spec: ExperimentSpec) -> int:
             comparison=blocks["comparison"],
             stress=blocks["stress"],
             verdict=verdict,
-            algo=contestant.name,
-            config_hash=contestant.config_hash,
+            algo=agent.name,
+            config_hash=agent.config_hash,
         )
         tables.write(context.folder, found.agent, baselines=found.baselines)
         judging.write_report(spec, context.folder, {**record.content, "status": "completed"}, found)
@@ -85,7 +85,7 @@ def run(spec: ExperimentSpec) -> int:
     return 0
 
 
-def choose(spec: ExperimentSpec) -> Contestant:
+def choose(spec: ExperimentSpec) -> Agent:
     """Return what `backtest.checkpoints` or `backtest.baseline` names; raises ConfigError unless it is one of the two."""
     request = spec.backtest
     if (request.baseline is None) == (not request.checkpoints):
@@ -94,14 +94,14 @@ def choose(spec: ExperimentSpec) -> Contestant:
             hint="try backtest.baseline=buy_and_hold, or backtest.checkpoints=[checkpoints/<agent>/<run id>]",
         )
     if request.baseline is not None:
-        return Contestant(request.baseline, "")
+        return Agent(request.baseline, "")
     loaded = [load(Path(place), spec) for place in request.checkpoints]
     if len(loaded) == 1:
         return loaded[0]
     return ensemble(loaded)
 
 
-def load(place: Path, spec: ExperimentSpec) -> Contestant:
+def load(place: Path, spec: ExperimentSpec) -> Agent:
     """Return the policy of a registry folder, a run directory or a candidate's folder."""
     folder, facts = folder_of(place), _json(place / "metadata.json")
     if folder != place:
@@ -114,7 +114,7 @@ def load(place: Path, spec: ExperimentSpec) -> Contestant:
         )
     policy = load_policy(folder)
     name = str(facts.get("algo") or policy.name)
-    return Contestant(name, str(facts.get("config_hash") or ""), policy)
+    return Agent(name, str(facts.get("config_hash") or ""), policy)
 
 
 def folder_of(place: Path) -> Path:
@@ -130,7 +130,7 @@ def folder_of(place: Path) -> Path:
     return folder
 
 
-def ensemble(members: Sequence[Contestant]) -> Contestant:
+def ensemble(members: Sequence[Agent]) -> Agent:
     """Return the mean of several policies; CheckpointError unless they see the market in the same way."""
     networks: list[NetworkPolicy] = []
     for member in members:
@@ -139,12 +139,12 @@ def ensemble(members: Sequence[Contestant]) -> Contestant:
         networks.append(member.policy)
     together = "+".join(sorted(member.config_hash for member in members))
     digest = hashlib.sha256(f"ensemble {together}".encode()).hexdigest()[:16]
-    return Contestant(f"ensemble of {len(members)}", digest, EnsemblePolicy(networks))
+    return Agent(f"ensemble of {len(members)}", digest, EnsemblePolicy(networks))
 
 
-def fitted(spec: ExperimentSpec, contestant: Contestant) -> ExperimentSpec:
+def fitted(spec: ExperimentSpec, agent: Agent) -> ExperimentSpec:
     """Return the spec with the symbols, features, window and limits that the policy was trained with."""
-    trained = contestant.policy
+    trained = agent.policy
     if trained is None:
         return spec
     layout = trained.layout
@@ -214,7 +214,7 @@ def _day(text: str | None, key: str) -> np.datetime64:
 
 
 def open_rows(
-    spec: ExperimentSpec, record: RunRecord, prepared: Prepared, window: Segment, contestant: Contestant
+    spec: ExperimentSpec, record: RunRecord, prepared: Prepared, window: Segment, agent: Agent
 ) -> tuple[FeaturePanel, bool]:
     """Return rows that reach to the window's end, and whether training or selection saw any of it.
 
@@ -225,58 +225,54 @@ def open_rows(
     view = None if touched else sealed.training(0).features
     if view is not None and view.bars >= window.stop:
         return view, True
-    features = look_of(spec, record, prepared, contestant).open_all()
-    unseen = min(s.start for s in _tests(prepared, trained=contestant.policy is not None))
+    features = look_of(spec, record, prepared, agent).open_all()
+    unseen = min(s.start for s in _tests(prepared, trained=agent.policy is not None))
     return features, window.start < unseen
 
 
-def look_of(spec: ExperimentSpec, record: RunRecord, prepared: Prepared, contestant: Contestant) -> Look:
-    """Return the contestant's look at the test window."""
-    identity = RunIdentity(record.run_id, contestant.config_hash, spec.asset.agent, spec.task, spec.seed)
+def look_of(spec: ExperimentSpec, record: RunRecord, prepared: Prepared, agent: Agent) -> Look:
+    """Return the agent's look at the test window."""
+    identity = RunIdentity(record.run_id, agent.config_hash, spec.asset.agent, spec.task, spec.seed)
     return Look(spec, prepared.sealed, identity)
 
 
-def play(
+def judged(
     look: Look,
     prepared: Prepared,
     features: FeaturePanel,
     window: Segment,
-    contestant: Contestant,
+    agent: Agent,
     *,
     audit: Literal["passed", "failed"] | None = None,
 ) -> Evaluation:
-    """Return the judgement of the contestant over the window; `audit` is `passed`, `failed`, or None for none made."""
+    """Return the judgement of the agent over the window; `audit` is `passed`, `failed`, or None for none made."""
     spec, rng = look.spec, look.rng()
     facts = look.facts(audit=audit, **doubts(spec, prepared, first_row=window.start))
-    if contestant.policy is not None:
-        return evaluate(
-            [player_of(spec, contestant, features, window)], evaluation=spec.evaluation, facts=facts, rng=rng
-        )
-    played = _all_baselines(spec, features, window, contestant.name, rng)
-    return judge([played[contestant.name]], played, evaluation=spec.evaluation, facts=facts, rng=rng)
+    if agent.policy is not None:
+        return evaluate([backtest_of(spec, agent, features, window)], evaluation=spec.evaluation, facts=facts, rng=rng)
+    played = _all_baselines(spec, features, window, agent.name, rng)
+    return judge([played[agent.name]], played, evaluation=spec.evaluation, facts=facts, rng=rng)
 
 
-def player_of(spec: ExperimentSpec, contestant: Contestant, features: FeaturePanel, window: Segment) -> backtest.Player:
-    """Return the contestant's policy over the window, under the risk rules where there are any."""
-    policy = contestant.policy
+def backtest_of(spec: ExperimentSpec, agent: Agent, features: FeaturePanel, window: Segment) -> backtest.Backtest:
+    """Return the agent's policy over the window, under the risk rules where there are any."""
+    policy = agent.policy
     assert policy is not None
     pieces = (backtest.Piece(policy, policy.scaler, window),)
     if not spec.risk.rules:
-        return backtest.Player(contestant.name, features, spec.env, pieces)
-    return GuardedPlayer(contestant.name, features, spec.env, pieces, spec.risk)
+        return backtest.Backtest(agent.name, features, spec.env, pieces)
+    return GuardedBacktest(agent.name, features, spec.env, pieces, spec.risk)
 
 
-def risk_over(
-    spec: ExperimentSpec, features: FeaturePanel, window: Segment, contestant: Contestant
-) -> dict[str, Any] | None:
+def risk_over(spec: ExperimentSpec, features: FeaturePanel, window: Segment, agent: Agent) -> dict[str, Any] | None:
     """Return what the risk rules did over the window and what that cost; None where there are none."""
     if not spec.risk.rules:
         return None
-    player = player_of(spec, contestant, features, window)
-    assert isinstance(player, GuardedPlayer)
-    guarded = player.play()
-    told = list(player.interventions)
-    plain = backtest.Player(contestant.name, features, spec.env, player.pieces).play()
+    one = backtest_of(spec, agent, features, window)
+    assert isinstance(one, GuardedBacktest)
+    guarded = one.simulate()
+    told = list(one.interventions)
+    plain = backtest.Backtest(agent.name, features, spec.env, one.pieces).simulate()
     with_rules, without = (float(path.equity[-1] / path.equity[0] - 1.0) for path in (guarded, plain))
     ends = [bar for bar, one in told if one.action in ("flatten", "halt")]
     return {
@@ -289,16 +285,14 @@ def risk_over(
     }
 
 
-def spread_over(
-    spec: ExperimentSpec, features: FeaturePanel, window: Segment, contestant: Contestant
-) -> dict[str, float] | None:
+def spread_over(spec: ExperimentSpec, features: FeaturePanel, window: Segment, agent: Agent) -> dict[str, float] | None:
     """Return how far an ensemble's members are apart over the window, in weight; None for anything else."""
-    policy = contestant.policy
+    policy = agent.policy
     if not isinstance(policy, EnsemblePolicy):
         return None
-    backtest.run(policy, features, policy.scaler, spec.env, window, name=contestant.name)
+    backtest.of_policy(policy, features, policy.scaler, spec.env, window, name=agent.name)
     spreads = np.concatenate(policy.spreads)
-    log.info("%s: spread %.4f a bar, %.4f at most", contestant.name, spreads.mean(), spreads.max())
+    log.info("%s: spread %.4f a bar, %.4f at most", agent.name, spreads.mean(), spreads.max())
     return {"members": len(policy.members), "mean_spread": float(spreads.mean()), "max_spread": float(spreads.max())}
 
 
@@ -306,7 +300,7 @@ def _all_baselines(
     spec: ExperimentSpec, features: FeaturePanel, window: Segment, name: str, rng: np.random.Generator
 ) -> Mapping[str, Trajectory]:
     names = tuple(dict.fromkeys((name, *spec.evaluation.baselines, *spec.evaluation.verdict.beats)))
-    played = backtest.play_baselines(
+    played = backtest.of_baselines(
         features, spec.env, window, evaluation=spec.evaluation, rng=rng, benchmark=spec.asset.benchmark, names=names
     )
     if name not in played:

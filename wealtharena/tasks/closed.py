@@ -20,7 +20,7 @@ from wealtharena.evaluation.records import RunResult
 from wealtharena.reporting import plots, report
 from wealtharena.reporting.data import ReportData
 from wealtharena.tasks import console, judging
-from wealtharena.tasks.folds import FoldPolicy
+from wealtharena.tasks.folds import TrainedFold
 from wealtharena.tasks.pages import drawn
 from wealtharena.tasks.pipeline import Prepared
 from wealtharena.tasks.record import RunRecord
@@ -30,7 +30,7 @@ CLOSED = "closed"
 
 
 def show(
-    spec: ExperimentSpec, folder: Path, record: RunRecord, prepared: Prepared, folds: Sequence[FoldPolicy]
+    spec: ExperimentSpec, folder: Path, record: RunRecord, prepared: Prepared, folds: Sequence[TrainedFold]
 ) -> list[Path]:
     """Write run.json's measures and the report of the last fold's validation window; no line in the ledger, no version.
 
@@ -40,16 +40,16 @@ def show(
     view = prepared.sealed.training(len(folds) - 1)
     env = judging.env_of(spec, policy)
     piece = backtest.Piece(policy, policy.scaler, view.validation)
-    player = backtest.Player(spec.algo.name, view.features, env, (piece,))
-    agent = player.play()
-    baselines = backtest.play_baselines(
+    one = backtest.Backtest(spec.algo.name, view.features, env, (piece,))
+    agent = one.simulate()
+    baselines = backtest.of_baselines(
         view.features,
         env,
-        player.window,
+        one.window,
         evaluation=spec.evaluation,
         rng=stream(spec.seed, "judgement"),
         benchmark=spec.asset.benchmark,
-        market=player.markets[0],
+        market=one.markets[0],
     )
     risk_free = metrics.cash_returns(agent.timestamps, spec.asset.risk_free_per_year)
     inside = judging.on_train(spec, prepared, len(folds) - 1, policy)

@@ -16,7 +16,7 @@ from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.specs.runs import DeploySpec
 from wealtharena.errors import CheckpointError, ConfigError, PromotionError
 from wealtharena.registry import ModelCheckpoint, promote, rollback, withdraw
-from wealtharena.registry.gate import Decision, best_first
+from wealtharena.registry.gate import Clearance, best_first
 from wealtharena.registry.history import STAGES, Pointer, read_pointer
 from wealtharena.registry.mending import mend
 from wealtharena.registry.names import agents_by_asset
@@ -111,11 +111,11 @@ def _promote(store: ModelCheckpoint, agent: str, wish: DeploySpec, spec: Experim
         return not wish.agents
     for version in candidates:
         try:
-            pointer, decision = promote(store, agent, version, force_reason=wish.force_reason, stage=wish.stage)
+            pointer, clearance = promote(store, agent, version, force_reason=wish.force_reason, stage=wish.stage)
         except CheckpointError as error:
             _say(f"{agent}: {error}", style="red")
             continue
-        _say_promoted(pointer, decision)
+        _say_promoted(pointer, clearance)
         _log_artifact(spec, store.root / agent / version, pointer)
         return True
     return False
@@ -139,14 +139,14 @@ def _ensemble(spec: ExperimentSpec, store: ModelCheckpoint, agent: str, versions
     return combine(spec, store, agent, versions)
 
 
-def _say_promoted(pointer: Pointer, decision: Decision) -> None:
+def _say_promoted(pointer: Pointer, clearance: Clearance) -> None:
     mark = " SIMULATED" if pointer.simulated else ""
-    forced = f" FORCED ({pointer.forced_reason})" if decision.forced else ""
+    forced = f" FORCED ({pointer.forced_reason})" if clearance.forced else ""
     _say(
         f"{pointer.agent}: {pointer.version} is in {pointer.stage}, verdict {pointer.verdict}{mark}{forced}",
         style="bold",
     )
-    for reason in decision.reasons:
+    for reason in clearance.reasons:
         _say(f"  - {reason}")
 
 

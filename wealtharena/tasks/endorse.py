@@ -8,7 +8,7 @@ from typing import Any
 
 from wealtharena.errors import CheckpointError
 from wealtharena.registry.checkpoints import ModelCheckpoint
-from wealtharena.registry.recording import Recording
+from wealtharena.registry.probe import Probe
 
 SUFFIX = "-judged"
 
@@ -43,7 +43,7 @@ def endorse(store: ModelCheckpoint, row: Mapping[str, Any]) -> str | None:
         new,
         policy_folder=loaded.files.folder,
         onnx=content["policy.onnx"],
-        recording=Recording.from_bytes(content["probe.npz"]),
+        probe=Probe.from_bytes(content["probe.npz"]),
         metadata=described,
         config=content["config.yaml"].decode(),
     )

@@ -12,7 +12,7 @@ from wealtharena.registry import ModelCheckpoint
 from wealtharena.registry.checkpoints import LoadedCheckpoint
 from wealtharena.registry.promotion import opened
 from wealtharena.tasks import backtest, console
-from wealtharena.tasks.backtest import Contestant
+from wealtharena.tasks.backtest import Agent
 from wealtharena.tasks.judging import run_audit, track_record
 from wealtharena.tasks.pipeline import Prepared, prepare
 from wealtharena.tasks.record import RunContext, RunRecord, recorded
@@ -64,7 +64,7 @@ def _same_data(members: Sequence[LoadedCheckpoint], fingerprint: str, what: str)
 
 
 def _judge_and_save(
-    spec: ExperimentSpec, store: ModelCheckpoint, record: RunRecord, prepared: Prepared, whole: Contestant
+    spec: ExperimentSpec, store: ModelCheckpoint, record: RunRecord, prepared: Prepared, whole: Agent
 ) -> None:
     from wealtharena.registry.publish import publish
 
@@ -76,7 +76,7 @@ def _judge_and_save(
     features, _ = backtest.open_rows(spec, record, prepared, window, whole)
     outcome: Literal["passed", "failed"] = "passed" if audit.passed else "failed"
     look = backtest.look_of(spec, record, prepared, whole)
-    found = backtest.play(look, prepared, features, window, whole, audit=outcome)
+    found = backtest.judged(look, prepared, features, window, whole, audit=outcome)
     look.showed(found)
     blocks = found.to_json()
     spread = backtest.spread_over(spec, features, window, whole)

@@ -10,7 +10,7 @@ from wealtharena.training.job import TrainingResult
 
 
 @dataclass(frozen=True, eq=False)
-class FoldPolicy:
+class TrainedFold:
     """The chosen policy of one fold, and the run directory's part it came from."""
 
     index: int

@@ -25,7 +25,7 @@ from wealtharena.evaluation.splits import track_records
 from wealtharena.reporting import build, plots, report
 from wealtharena.reporting.data import AuditRow, ReportData
 from wealtharena.tasks import keeping, retraining
-from wealtharena.tasks.folds import FoldPolicy
+from wealtharena.tasks.folds import TrainedFold
 from wealtharena.tasks.pages import drawn
 from wealtharena.tasks.pipeline import Prepared, doubts
 from wealtharena.tasks.record import RunContext, RunRecord
@@ -50,7 +50,7 @@ def judge(
     context: RunContext,
     record: RunRecord,
     prepared: Prepared,
-    folds: Sequence[FoldPolicy],
+    folds: Sequence[TrainedFold],
 ) -> list[Path]:
     """Audit, open the test window once, write run.json, tables, report and checkpoint; return the report's files."""
     audit = run_audit(spec, prepared)
@@ -63,7 +63,7 @@ def write_down(
     folder: Path,
     record: RunRecord,
     prepared: Prepared,
-    folds: Sequence[FoldPolicy],
+    folds: Sequence[TrainedFold],
     found: Judgement,
     *,
     audit: AuditReport | None,
@@ -109,7 +109,7 @@ def open_and_evaluate(
     spec: ExperimentSpec,
     record: RunRecord,
     prepared: Prepared,
-    seeds: Sequence[Sequence[FoldPolicy]],
+    seeds: Sequence[Sequence[TrainedFold]],
     *,
     purpose: str,
     audit: AuditReport | None,
@@ -124,28 +124,28 @@ def open_and_evaluate(
     look = Look(spec, prepared.sealed, identity)
     widest = max(look.open(), key=lambda view: view.features.bars)
     loaded = [tuple(fold.load() for fold in folds) for folds in seeds]
-    players = [player for policies in loaded for player in _players(spec, prepared, widest, policies)]
+    backtests = [one for policies in loaded for one in _backtests(spec, prepared, widest, policies)]
     facts = look.facts(
         audit=None if audit is None else "passed" if audit.passed else "failed",
         degenerate=next((fold.result.degenerate for folds in seeds for fold in folds if fold.result.degenerate), None),
         seeds=len(seeds),
         **doubts(spec, prepared, first_row=min(s.start for fold in prepared.folds for s in fold.test), audit=audit),
     )
-    found = evaluate(players, evaluation=spec.evaluation, facts=facts, rng=look.rng(), strategies=strategies)
+    found = evaluate(backtests, evaluation=spec.evaluation, facts=facts, rng=look.rng(), strategies=strategies)
     look.showed(found)
     return Judgement(found, widest, loaded[0])
 
 
-def _players(
+def _backtests(
     spec: ExperimentSpec, prepared: Prepared, view: OpenedView, policies: Sequence[Trained]
-) -> list[backtest.Player]:
-    """Return one player a track record: one for holdout and walk-forward, several for cpcv."""
+) -> list[backtest.Backtest]:
+    """Return one backtest a track record: one for holdout and walk-forward, several for cpcv."""
     by_fold = {fold.index: policy for fold, policy in zip(prepared.folds, policies, strict=True)}
-    players = []
+    backtests = []
     for pieces in track_records(prepared.folds):
         played = tuple(backtest.Piece(by_fold[index], by_fold[index].scaler, segment) for index, segment in pieces)
-        players.append(backtest.Player(spec.algo.name, view.features, env_of(spec, policies[0]), played))
-    return players
+        backtests.append(backtest.Backtest(spec.algo.name, view.features, env_of(spec, policies[0]), played))
+    return backtests
 
 
 def env_of(spec: ExperimentSpec, policy: Trained) -> Any:
@@ -154,7 +154,7 @@ def env_of(spec: ExperimentSpec, policy: Trained) -> Any:
 
 
 def of_folds(
-    spec: ExperimentSpec, prepared: Prepared, folds: Sequence[FoldPolicy], policies: Sequence[Trained]
+    spec: ExperimentSpec, prepared: Prepared, folds: Sequence[TrainedFold], policies: Sequence[Trained]
 ) -> list[dict[str, Any]]:
     """Return run.json's `folds`: each with its dates and the measures of what it learned from and was chosen on.
 
@@ -194,12 +194,14 @@ def on_train(spec: ExperimentSpec, prepared: Prepared, position: int, policy: Tr
     """Return the measures over the longest training segment: what the agent looks like where it has learnt."""
     view = prepared.sealed.training(position)
     segment = max(view.train, key=lambda item: item.bars)
-    played = backtest.run(policy, view.features, policy.scaler, env_of(spec, policy), segment, name=spec.algo.name)
+    played = backtest.of_policy(
+        policy, view.features, policy.scaler, env_of(spec, policy), segment, name=spec.algo.name
+    )
     cash = metrics.cash_returns(played.timestamps, spec.asset.risk_free_per_year)
     return metrics.summary(played, risk_free=cash)
 
 
-def selection(folder: Path, fold: FoldPolicy) -> dict[str, Any] | None:
+def selection(folder: Path, fold: TrainedFold) -> dict[str, Any] | None:
     """Return run.json's `selection`: how many checkpoints the chosen one is the best of, and its deflated Sharpe ratio.
 
     The best of n figures is what luck gives at least: of the validation Sharpe ratio the expected maximum of n draws of

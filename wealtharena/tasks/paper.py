@@ -26,7 +26,7 @@ from wealtharena.features.panel import FeaturePanel
 from wealtharena.files import make_folder
 from wealtharena.prediction import ProductionModelManager
 from wealtharena.tasks import backtest, console
-from wealtharena.tasks.backtest import Contestant
+from wealtharena.tasks.backtest import Agent
 from wealtharena.tasks.pipeline import Prepared, prepare
 from wealtharena.tasks.record import RunContext, recorded
 from wealtharena.trading import figures, loop
@@ -43,7 +43,7 @@ from wealtharena.trading.switch import Switch
 class Chosen:
     """Who trades: the mind that decides, and the same policy as a backtest plays it."""
 
-    contestant: Contestant
+    agent: Agent
     mind: Mind
     version: str
     digest: str  # of the policy's files
@@ -84,19 +84,19 @@ def choose(spec: ExperimentSpec) -> Chosen:
     if spec.paper.checkpoints:
         places = [Path(place) for place in spec.paper.checkpoints]
         loaded = [backtest.load(place, spec) for place in places]
-        contestant = loaded[0] if len(loaded) == 1 else backtest.ensemble(loaded)
-        policy = contestant.policy
+        agent = loaded[0] if len(loaded) == 1 else backtest.ensemble(loaded)
+        policy = agent.policy
         if policy is None:
             raise CheckpointError(f"{places[0]} holds no policy", hint="name a checkpoint folder")
-        return Chosen(contestant, Checkpoint(policy), contestant.name, _digest(spec, places))
+        return Chosen(agent, Checkpoint(policy), agent.name, _digest(spec, places))
     manager = ProductionModelManager(spec.paths.checkpoints)
     served = manager.load_agent_model(spec.asset.agent, stage=spec.paper.stage)
     folder = manager.store.folder(spec.asset.agent, served.metadata.version)
-    contestant = backtest.load(folder, spec)
-    if contestant.policy is None:
+    agent = backtest.load(folder, spec)
+    if agent.policy is None:
         raise CheckpointError(f"{folder} holds no policy", hint="promote another version")
-    mind = Served(served, contestant.policy.scaler.clip)
-    return Chosen(contestant, mind, served.metadata.version, served.policy.manifest_sha256)
+    mind = Served(served, agent.policy.scaler.clip)
+    return Chosen(agent, mind, served.metadata.version, served.policy.manifest_sha256)
 
 
 def _digest(spec: ExperimentSpec, places: list[Path]) -> str:
@@ -112,7 +112,7 @@ def _trade(spec: ExperimentSpec, folder: Path, ledger: Ledger) -> None:
     context = RunContext.current()
     with recorded(spec, context) as record:
         chosen = choose(spec)
-        spec = backtest.fitted(spec, chosen.contestant)
+        spec = backtest.fitted(spec, chosen.agent)
         if spec.env.tilt is not None:
             raise ConfigError("env.action=tilt is not traded on paper yet", hint="train with env.action=weights")
         asked = BacktestSpec(
@@ -123,11 +123,11 @@ def _trade(spec: ExperimentSpec, folder: Path, ledger: Ledger) -> None:
         window = backtest.window_rows(spec, prepared, trained=True)
         window = _opened(spec, ledger, chosen, prepared, window)
         record.update(data=prepared.about, fill=prepared.fill, notes=list(prepared.notes))
-        features, seen = backtest.open_rows(spec, record, prepared, window, chosen.contestant)
+        features, seen = backtest.open_rows(spec, record, prepared, window, chosen.agent)
         console.paper_header(record.content, version=chosen.version, account=spec.paper.account, folder=folder)
         _replay(spec, folder, ledger, chosen, features, window)
         told, paths = _found(spec, ledger, chosen, features)
-        record.update(paper={**told, "version": chosen.version, "seen_before": seen}, algo=chosen.contestant.name)
+        record.update(paper={**told, "version": chosen.version, "seen_before": seen}, algo=chosen.agent.name)
         if paths is not None:
             tables.write(context.folder, paths[0], baselines={"backtest": paths[1]})
         record.update(status="completed")
@@ -207,8 +207,8 @@ def _found(
     paper = figures.path_of(ledger, features.panel.symbols, fill=fill, bars_per_year=features.panel.bars_per_year)
     first = int(np.searchsorted(features.panel.timestamps, paper.timestamps[0]))
     window = Segment(first, first + len(paper.timestamps))
-    player = backtest.player_of(spec, chosen.contestant, features, window)
-    played = player.play()
+    one = backtest.backtest_of(spec, chosen.agent, features, window)
+    played = one.simulate()
     free = metrics.cash_returns(paper.timestamps, spec.asset.risk_free_per_year)
     both = {name: metrics.summary(path, risk_free=free) for name, path in (("paper", paper), ("backtest", played))}
     apart = float(np.max(np.abs(paper.equity / played.equity - 1.0))) if (played.equity > 0).all() else None

@@ -25,7 +25,7 @@ from wealtharena.evaluation.ledger import Ledger, RunIdentity
 from wealtharena.evaluation.significance import moments
 from wealtharena.reporting import sweep as page
 from wealtharena.tasks import console, judging
-from wealtharena.tasks.folds import FoldPolicy
+from wealtharena.tasks.folds import TrainedFold
 from wealtharena.tasks.pages import drawn
 from wealtharena.tasks.pipeline import Prepared, identity, prepare
 from wealtharena.tasks.record import RunContext, RunRecord, recorded, without_home
@@ -264,7 +264,7 @@ def judge_winner(job: Search, record: RunRecord, winner: TrainedFinalist, trials
     """Open the test window once for all seeds of the winner; return the blocks that sweep.json adds to run.json's."""
     spec = winner.specs[0].model_copy(update={"tracking": job.spec.tracking})
     prepared = winner.prepared
-    seeds: list[tuple[FoldPolicy, ...]] = []
+    seeds: list[tuple[TrainedFold, ...]] = []
     for seeded, folder in zip(winner.specs, winner.folders, strict=True):
         folds = train_folds(seeded, folder, prepared, Silent(), resume=True)
         seeds.append(folds)

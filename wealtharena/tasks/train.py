@@ -15,7 +15,7 @@ from wealtharena.evaluation.firewall import TrainingView
 from wealtharena.evaluation.ledger import Ledger
 from wealtharena.evaluation.trials import History
 from wealtharena.tasks import console, retraining
-from wealtharena.tasks.folds import FoldPolicy
+from wealtharena.tasks.folds import TrainedFold
 from wealtharena.tasks.pipeline import Prepared, identity, prepare
 from wealtharena.tasks.record import RunContext, RunRecord, recorded
 from wealtharena.training.job import TrainingJob, TrainingResult
@@ -95,9 +95,9 @@ def _train_and_judge(spec: ExperimentSpec, context: RunContext, record: RunRecor
 
 def train_folds(
     spec: ExperimentSpec, folder: Path, prepared: Prepared, tracker: Any, *, resume: bool
-) -> tuple[FoldPolicy, ...]:
+) -> tuple[TrainedFold, ...]:
     """Train every fold of the split on its own view; later folds wait for earlier ones and stop after an interrupt."""
-    trained: list[FoldPolicy] = []
+    trained: list[TrainedFold] = []
     for position, fold in enumerate(prepared.folds):
         place = fold_folder(folder, prepared, position)
         place.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ def train_folds(
             else tracker
         )
         result = train_view(spec, prepared.sealed.training(position), place, listener, resume=resume)
-        trained.append(FoldPolicy(fold.index, place, result))
+        trained.append(TrainedFold(fold.index, place, result))
         if result.status == "interrupted":
             break
     return tuple(trained)
@@ -166,7 +166,7 @@ def train_view(
     return result
 
 
-def training_block(spec: ExperimentSpec, folds: tuple[FoldPolicy, ...], root: Path) -> dict[str, Any]:
+def training_block(spec: ExperimentSpec, folds: tuple[TrainedFold, ...], root: Path) -> dict[str, Any]:
     """Return run.json's `training`, `checkpoint` and, where there are several, `folds`."""
     results = [fold.result for fold in folds]
     steps, seconds = sum(r.env_steps for r in results), sum(r.seconds for r in results)
@@ -190,7 +190,7 @@ def training_block(spec: ExperimentSpec, folds: tuple[FoldPolicy, ...], root: Pa
     return block
 
 
-def checkpoint_block(spec: ExperimentSpec, fold: FoldPolicy, root: Path) -> Mapping[str, Any] | None:
+def checkpoint_block(spec: ExperimentSpec, fold: TrainedFold, root: Path) -> Mapping[str, Any] | None:
     """Return where the chosen candidate lies, relative to the run directory, and what it was chosen by."""
     best = fold.result.best
     if best is None:
@@ -205,7 +205,7 @@ def checkpoint_block(spec: ExperimentSpec, fold: FoldPolicy, root: Path) -> Mapp
 
 
 def _judge(
-    spec: ExperimentSpec, context: RunContext, record: RunRecord, prepared: Prepared, folds: tuple[FoldPolicy, ...]
+    spec: ExperimentSpec, context: RunContext, record: RunRecord, prepared: Prepared, folds: tuple[TrainedFold, ...]
 ) -> list[Path]:
     from wealtharena.tasks import closed, judging  # not before the training: they would delay the first update
 

@@ -97,6 +97,6 @@ class _Watch:
     def _returns(self) -> np.ndarray[Any, np.dtype[np.float64]]:
         policy = load_policy(best_path(self.folder))
         env = self.spec.env.model_copy(update={"action": policy.action})
-        played = backtest.run(policy, self.view.features, policy.scaler, env, self.view.validation)
+        played = backtest.of_policy(policy, self.view.features, policy.scaler, env, self.view.validation)
         cash = metrics.cash_returns(played.timestamps, self.spec.asset.risk_free_per_year)
         return metrics.excess(played.returns, cash)

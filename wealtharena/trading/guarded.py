@@ -13,15 +13,15 @@ from wealtharena.config.specs.risk import RiskSpec
 from wealtharena.envs.market import Market, bars_without_price
 from wealtharena.envs.trajectory import Trades, Trajectory
 from wealtharena.envs.walker import Step, Walker
-from wealtharena.evaluation.backtest import Delayed, Player
+from wealtharena.evaluation.backtest import Backtest, Delayed
 from wealtharena.evaluation.splits import Segment
 from wealtharena.trading.desk import Day, rule
 from wealtharena.trading.guard import Intervention, State
 
 
 @dataclass(frozen=True, eq=False)
-class GuardedPlayer(Player):
-    """A player whose orders pass the risk rules; `interventions` are those of the last path that was played."""
+class GuardedBacktest(Backtest):
+    """A backtest whose orders pass the risk rules; `interventions` are those of the last path that was simulated."""
 
     risk: RiskSpec
     interventions: list[tuple[str, Intervention]] = field(default_factory=list)

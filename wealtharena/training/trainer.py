@@ -153,18 +153,18 @@ class _Training:
     def _proven(self, engine: Engine) -> tuple[Trained, Trajectory, dict[str, float]]:
         """Return the policy to be kept, its validation path, and the share of it that was kept where it was shrunk."""
         policy = self.policy(engine)
-        trajectory = self._play(policy)
+        trajectory = self._on_validation(policy)
         if not (isinstance(engine, Ensemble) and engine.shrinks):
             return policy, trajectory, {}
         from wealtharena.training.shrinkage import KEPT_SHARE, kept_share, shrunk
 
         if self._anchor is None:
-            self._anchor = self._play(shrunk(policy, 0.0)).returns  # the same whatever was learnt
+            self._anchor = self._on_validation(shrunk(policy, 0.0)).returns  # the same whatever was learnt
         share = kept_share(trajectory.returns, self._anchor)
         kept = shrunk(policy, share)
-        return kept, self._play(kept), {KEPT_SHARE: share}
+        return kept, self._on_validation(kept), {KEPT_SHARE: share}
 
-    def _play(self, policy: Trained) -> Trajectory:
+    def _on_validation(self, policy: Trained) -> Trajectory:
         segment = self.job.validation
         policy.reset()
         return simulate(

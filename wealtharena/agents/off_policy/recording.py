@@ -38,7 +38,7 @@ def recording(bench: Workbench, algo: OfflineSpec) -> Recording:
     if algo.dataset is not None and Path(algo.dataset).exists():
         return _read(Path(algo.dataset), bench)
     rng = np.random.default_rng([bench.spec.seed, 23])
-    parts = [_play(bench, algo, segment, rng) for segment in bench.segments]
+    parts = [_record(bench, algo, segment, rng) for segment in bench.segments]
     made = Recording(*(np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS))
     if algo.dataset is not None:
         with atomic_path(Path(algo.dataset)) as temporary, temporary.open("wb") as handle:
@@ -46,8 +46,8 @@ def recording(bench: Workbench, algo: OfflineSpec) -> Recording:
     return made
 
 
-def _play(bench: Workbench, algo: OfflineSpec, segment: tuple[int, int], rng: np.random.Generator) -> Recording:
-    """Play one segment from its first bar to its last, `passes` times side by side."""
+def _record(bench: Workbench, algo: OfflineSpec, segment: tuple[int, int], rng: np.random.Generator) -> Recording:
+    """Record one segment from its first bar to its last, `passes` times side by side."""
     spec = bench.env.model_copy(update={"episode_bars": None, "random_start": False, "action": "weights"})
     env = PortfolioVectorEnv(bench.market, spec, num_envs=algo.passes, segments=(segment,))
     first = segment[0] + spec.window - 1

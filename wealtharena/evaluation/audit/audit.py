@@ -49,16 +49,16 @@ def audit(
     state = Asking(panel, features, env, subject, tuple(int(t) for t in drawn), rng, whole)
     many = f"at {len(drawn)} bars, future cut off and changed"
     _other_futures(state, many)
-    state.run(
+    state.ask(
         "scaler",
         f"fitted on the first {futures.TRAIN_SHARE:.0%}, the rest changed",
         lambda name: futures.scaler(state, name),
     )
-    state.run(
+    state.ask(
         "fill", "an order moves nothing before the next bar, and fills at its price", lambda name: fills(state, name)
     )
     if subject.repair is not None and raw:
-        state.run("repair", f"clean bars of {len(raw)} series {many}", lambda name: repair(state, name, raw))
+        state.ask("repair", f"clean bars of {len(raw)} series {many}", lambda name: repair(state, name, raw))
     else:
         state.checks.append(Check("repair", None, "no raw bars at hand"))
     foreknowledge.shape(state, quality)

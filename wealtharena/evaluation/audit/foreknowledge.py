@@ -16,7 +16,7 @@ def shape(state: Asking, quality: QualitySpec) -> None:
     if state.panel.high is None or state.panel.low is None:
         state.checks.append(Check("bar shape", None, "closes only"))
     else:
-        state.run(
+        state.ask(
             "bar shape", "no bar tells the next return", lambda name: _shape(state, name, quality.leak_correlation)
         )
 

@@ -78,7 +78,7 @@ class Asking:
         bar = row + self.offset
         return Finding(check, what, symbol, bar, str(self.panel.timestamps[bar]), detail)
 
-    def run(self, name: str, asked: str, search: Callable[[str], Finding | None]) -> None:
+    def ask(self, name: str, asked: str, search: Callable[[str], Finding | None]) -> None:
         """Ask one question and note the first finding."""
         self.note(name, asked, search(name))
 

@@ -26,7 +26,7 @@ _STEP: Any = kernel.step_batch
 Segments = Sequence[tuple[int, int]]
 
 
-class Engine:
+class AccountBatch:
     """N accounts in one market: state, clocks and random streams, stepped in place.
 
     Memory is N (D + A) numbers and does not grow with the number of steps. Nothing is allocated in a step.
