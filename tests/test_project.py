@@ -231,6 +231,21 @@ def test_the_architecture_page_and_the_index_name_every_room() -> None:
         assert {room for room in rooms if not re.search(rf"\b{room}\b", text)} == set(), page
 
 
+def test_every_decision_has_a_status_and_a_date_and_stands_in_the_index() -> None:
+    folder = ROOT / "docs" / "decisions"
+    rows = [line for line in (folder / "index.md").read_text(encoding="utf-8").splitlines() if line.startswith("| [")]
+    expected = []
+    for path in sorted(folder.glob("[0-9]*.md")):
+        title, _, status, *_ = path.read_text(encoding="utf-8").splitlines()
+        number = path.name[:3]
+        said = re.fullmatch(r"Status: (.+), (\d{4}-\d\d-\d\d)\.", status)
+        assert title.startswith(f"# {number} "), path.name
+        assert said, f"{path.name}: its third line is not like `Status: accepted, 2026-11-26.`"
+        expected.append(f"| [{number}]({path.name}) | {title[6:]} | {said[1]} | {said[2]} |")
+    assert rows == expected
+    assert len({row[:7] for row in rows}) == len(rows), "two decisions have one number"
+
+
 PUBLIC = {
     "agents.policy.NetworkPolicy.for_symbols": "what a reader of the paper tries first with an attention model",
     "envs.portfolio_env.PortfolioEnv.describe_observation": "for people who train with another library",
@@ -257,6 +272,18 @@ def test_every_suppression_says_why() -> None:
         if SUPPRESSES.search(line) and not SAYS_WHY.search(line)
     ]
     assert silent == [], "name the code and add the reason: `# type: ignore[code]  # a reason`"
+
+
+def test_no_type_is_ignored_where_none_is_checked() -> None:
+    """mypy reads the package alone."""
+    idle = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in reading.sources()
+        if reading.PACKAGE not in path.parents
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if re.search(r"[^`\"]#\s*type:\s*ignore", line)
+    ]
+    assert idle == []
 
 
 def test_no_file_is_longer_than_400_lines_and_no_function_than_60() -> None:
