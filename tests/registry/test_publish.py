@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.registry.trained import frame_until, put_on_paper, world
+from wealtharena.agents.policy import EnsemblePolicy
 from wealtharena.envs.market import Market
 from wealtharena.envs.simulate import simulate
 from wealtharena.prediction.answers import Prediction
@@ -69,6 +71,19 @@ def test_the_probe_is_of_the_market_and_of_torch(tmp_path: Path) -> None:
     limits = made.spec.env.limits
     assert recorded.weights.min() >= (0.0 if limits.long_only else -limits.max_weight)
     assert np.abs(recorded.weights).sum(axis=1).max() <= limits.max_gross + 1e-6
+
+
+def test_networks_that_were_trained_as_one_are_served_with_their_spread(tmp_path: Path) -> None:
+    one, other = world("crypto", "mlp", "weights"), world("crypto", "mlp", "weights", seed=8)
+    made = replace(one, policy=EnsemblePolicy([one.policy, other.policy]))
+    manager = put_on_paper(tmp_path, made)
+    meta = manager.load_agent_model(made.spec.asset.agent).metadata
+    history = meta.min_history_bars
+    answer = manager.get_model_prediction(meta.agent, frame_until(made.features, history - 1, history=history))
+    assert meta.members == ("0", "1")
+    assert isinstance(answer, Prediction)
+    assert answer.spread is not None
+    assert answer.spread > 0
 
 
 @pytest.mark.parametrize("model", ["mlp", "gru", "attention"])

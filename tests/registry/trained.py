@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from wealtharena.agents.networks import build_network
-from wealtharena.agents.policy import NetworkPolicy
+from wealtharena.agents.policy import EnsemblePolicy, NetworkPolicy
 from wealtharena.config import ExperimentSpec, compose
 from wealtharena.data import load
 from wealtharena.envs.anchors import beside
@@ -31,7 +31,7 @@ class World:
 
     spec: ExperimentSpec
     features: FeaturePanel
-    policy: NetworkPolicy
+    policy: NetworkPolicy | EnsemblePolicy
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -46,7 +46,9 @@ class World:
 
 
 @cache
-def world(asset: str = "crypto", model: str = "mlp", action: str = "weights", window: int = 3) -> World:
+def world(
+    asset: str = "crypto", model: str = "mlp", action: str = "weights", window: int = 3, *, seed: int = 7
+) -> World:
     """Return a policy of the given architecture; it answers with weights of the size of a trained one's."""
     overrides = ["data=simulated", f"data.simulator.bars={BARS}", f"env.window={window}"]
     spec = compose([f"asset={asset}", *overrides, f"model.name={model}", f"env.action={action}"])
@@ -56,7 +58,7 @@ def world(asset: str = "crypto", model: str = "mlp", action: str = "weights", wi
     if spec.env.tilt is not None:
         scaler = beside(scaler)
     layout = ObservationLayout(panel.symbols, scaler.names, window, spec.env.tilt)
-    network = build_network(spec.model, layout, action=action, limits=spec.env.limits, seed=7, critic=False)
+    network = build_network(spec.model, layout, action=action, limits=spec.env.limits, seed=seed, critic=False)
     last = [module for module in network.actor.modules() if hasattr(module, "weight")][-1]
     if action == "tilt":  # a fresh one answers with nothing at all
         last.weight.data.normal_(0.0, 0.05, generator=torch.Generator().manual_seed(7))

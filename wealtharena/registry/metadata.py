@@ -70,7 +70,9 @@ class Metadata(_Part):
     created_at: str
     asset: str
     algo: str
-    members: tuple[str, ...] = Field(default=(), description="versions that an ensemble is the mean of")
+    members: tuple[str, ...] = Field(
+        default=(), description="what an ensemble is the mean of: versions, or numbers of networks trained as one"
+    )
     symbols: tuple[Name, ...] = Field(min_length=1, max_length=2000)
     feature_names: tuple[Name, ...] = Field(min_length=1, max_length=500)
     window: int = Field(ge=1, le=10_000)

@@ -84,9 +84,19 @@ def publish(
             policy_folder=Path(folder),
             onnx=export_onnx(served(policy), shape),
             probe=probe,
-            metadata={"algo": spec.algo.name, **_facts(facts), **_description(policy, spec, features, stop)},
+            metadata={
+                "algo": spec.algo.name,
+                "members": _members(policy),
+                **_facts(facts),
+                **_description(policy, spec, features, stop),
+            },
             config=config if config is not None else yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False),
         )
+
+
+def _members(policy: Trained) -> list[str]:
+    """Return the numbers of the networks that were trained together as one ensemble; `facts` name versions instead."""
+    return [str(i) for i in range(len(policy.members))] if isinstance(policy, EnsemblePolicy) else []
 
 
 def export_shape(policy: Trained) -> ExportShape:
