@@ -252,7 +252,7 @@ def test_an_action_that_the_algorithm_cannot_use_names_what_to_choose() -> None:
 
     job = worlds.spec()
     broken = job.model_copy(update={"env": job.env.model_copy(update={"action": "orders"})})
-    with pytest.raises(ConfigError, match=r"env\.action=weights or env\.action=allocation"):
+    with pytest.raises(ConfigError, match=r"env\.action=weights or env\.action=tilt or env\.action=allocation"):
         check_action(broken)
 
 

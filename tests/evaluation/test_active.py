@@ -85,11 +85,11 @@ def test_the_anchor_is_the_agent_without_its_tilts(spec) -> None:
 
 
 def test_an_agent_of_weights_has_no_anchor(spec) -> None:
-    from tests.evaluation.test_evaluate import players
+    from tests.evaluation.test_evaluate import backtests
 
     env = spec.env.model_copy(update={"window": 1})
     evaluation = spec.evaluation.model_copy(update={"bootstrap_draws": 300})
-    found = evaluate.evaluate(players(env), evaluation=evaluation, facts=facts(), rng=np.random.default_rng(0))
+    found = evaluate.evaluate(backtests(env), evaluation=evaluation, facts=facts(), rng=np.random.default_rng(0))
     assert found.active is None
     assert "anchor" not in found.baselines
     assert found.verdict.evidence.rivals == spec.evaluation.verdict.beats
