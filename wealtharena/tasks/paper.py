@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 
 from wealtharena.agents.policy import POLICY_FILE, SCALER_FILE, WEIGHTS_FILE
@@ -28,7 +27,7 @@ from wealtharena.prediction import ProductionModelManager
 from wealtharena.tasks import backtest, console
 from wealtharena.tasks.backtest import Agent
 from wealtharena.tasks.pipeline import Prepared, prepare
-from wealtharena.tasks.record import RunContext, recorded
+from wealtharena.tasks.record import RunContext, alone, recorded
 from wealtharena.trading import figures, loop
 from wealtharena.trading.broker import Broker
 from wealtharena.trading.desk import Close, depth_of
@@ -55,28 +54,15 @@ def run(spec: ExperimentSpec) -> int:
     if spec.paper.action == "status":
         _status(spec, folder)
         return 0
-    with _alone(folder.parent, spec.asset.agent):
+    make_folder(folder.parent)
+    refusal = ConfigError(f"another process trades {spec.asset.agent}", hint="one process an agent: wait, or stop it")
+    with alone(folder.parent, refusal):
         if spec.paper.action == "release":
             _release(spec, folder)
             return 0
         with contextlib.closing(Ledger(folder, synchronous=spec.paper.synchronous)) as ledger:
             _trade(spec, folder, ledger)
     return 0
-
-
-@contextlib.contextmanager
-def _alone(folder: Path, agent: str) -> Iterator[None]:
-    """Hold the agent for this process; the hold ends with the process, however that ends."""
-    make_folder(folder)
-    lock = filelock.FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout as error:
-        raise ConfigError(f"another process trades {agent}", hint="one process an agent: wait, or stop it") from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def choose(spec: ExperimentSpec) -> Chosen:

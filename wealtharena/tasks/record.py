@@ -139,7 +139,10 @@ def recorded(spec: ExperimentSpec, context: RunContext) -> Iterator[RunRecord]:
 
     ConfigError where another process is at work in the same folder.
     """
-    with _alone(context.folder):
+    refusal = ConfigError(
+        f"another process is at work in {context.folder}", hint="wait until it has ended, or choose another folder"
+    )
+    with alone(context.folder, refusal):
         record = RunRecord.begin(spec, context)
         record.content.pop("error", None)
         with sigterm_as_ctrl_c() as stop:
@@ -160,16 +163,14 @@ def _fail(record: RunRecord, error: BaseException) -> None:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the run directory for this process; the hold ends with the process, however that ends."""
+def alone(folder: Path, refusal: ConfigError) -> Iterator[None]:
+    """Hold a folder for this process, or raise `refusal`; the hold ends with the process, however that ends."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(folder / ".lock")
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout as error:
-        raise ConfigError(
-            f"another process is at work in {folder}", hint="wait until it has ended, or choose another folder"
-        ) from error
+        raise refusal from error
     try:
         yield
     finally:
