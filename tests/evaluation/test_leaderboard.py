@@ -301,6 +301,16 @@ def replace_folder(run, folder):
     return records.RunResult(folder / "nowhere", run.content)
 
 
+def test_the_order_in_which_jobs_ended_changes_nothing(tmp_path, evaluation):
+    """Jobs at once start and end as the machine likes: the seeds stand in their order and the verdict is the same."""
+    for seed in range(3):
+        run_dir(tmp_path / "one", f"r{seed}", seed=seed, started=f"2026-01-0{1 + seed}")
+        run_dir(tmp_path / "other", f"r{seed}", seed=seed, started=f"2026-01-0{3 - seed}")
+    one, other = (board(tmp_path / name, evaluation) for name in ("one", "other"))
+    assert other["rows"] == one["rows"]
+    assert one["rows"][0]["seeds"] == [0, 1, 2]
+
+
 def test_a_seed_that_was_run_again_until_it_was_good_leaves_the_first_run_out(tmp_path, evaluation):
     run_dir(tmp_path, "old", seed=0, drift=-0.01, started="2026-01-01")
     run_dir(tmp_path, "new", seed=0, drift=0.01, started="2026-01-02")

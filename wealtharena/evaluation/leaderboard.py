@@ -90,16 +90,24 @@ def build(
 
 
 def group(runs: Iterable[RunResult]) -> tuple[Group, ...]:
-    """Return completed runs by agent, configuration and data; of two runs with one seed the newer counts."""
+    """Return completed runs by agent, configuration and data; of two runs with one seed the newer counts.
+
+    A group's runs stand in the order of their seeds: jobs at once start in any order, and the verdict must not know it.
+    """
     found: dict[tuple[str, str, str], dict[object, list[RunResult]]] = {}
     for run in runs:
         if run.status == "completed":
             seeds = found.setdefault((run.agent, run.config_hash, run.fingerprint), {})
             seeds.setdefault(run.run_id if run.seed is None else run.seed, []).append(run)
+    ordered = [sorted(seeds.values(), key=lambda of_one: _by_seed(of_one[-1])) for seeds in found.values()]
     return tuple(
-        Group(tuple(runs[-1] for runs in seeds.values()), tuple(run for runs in seeds.values() for run in runs[:-1]))
-        for seeds in found.values()
+        Group(tuple(of_one[-1] for of_one in seeds), tuple(run for of_one in seeds for run in of_one[:-1]))
+        for seeds in ordered
     )
+
+
+def _by_seed(run: RunResult) -> tuple[bool, int, str]:
+    return run.seed is None, run.seed or 0, run.run_id
 
 
 def load(found: Group) -> Paths | None:
