@@ -12,6 +12,8 @@ import filelock
 import pytest
 import yaml
 
+from wealtharena.config.hashing import NUMBERS
+
 PARALLEL = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 PROBE = """
 import json, os, sys, time
@@ -288,6 +290,21 @@ def test_a_run_begun_under_other_defaults_says_how_to_go_on(probe, tmp_path: Pat
     assert words[1].split() == ["reward=drawdown", "algo.gamma=0.5"]
     (again,) = probe(f"resume={folder}", *words[1].split(), "reward.scale=3").stdout.splitlines()
     assert json.loads(again)["folder"] == str(folder)
+
+
+@pytest.mark.parametrize(
+    ("said", "refused"), [({}, NUMBERS != 1), ({"numbers": NUMBERS}, False), ({"numbers": 0}, True)]
+)
+def test_a_run_begun_when_the_same_settings_gave_other_figures_is_not_gone_on_with(
+    probe, said: dict[str, int], refused: bool
+) -> None:
+    folder = Path(json.loads(probe("asset=forex").stdout)["folder"])
+    (folder / "run.json").write_text(json.dumps(said))
+    done = probe(f"resume={folder}")
+    assert done.returncode == (2 if refused else 0)
+    assert done.stderr.startswith(f"error: resume={folder}: version of the numbers was" if refused else "")
+    assert len(done.stderr.strip().splitlines()) == refused
+    assert json.loads((folder / "run.json").read_text()) == said
 
 
 def test_a_folder_that_holds_a_run_is_refused_before_a_file_is_written(probe, tmp_path: Path) -> None:

@@ -54,6 +54,21 @@ def test_bars_outside_the_rates_are_refused_with_the_date_to_set() -> None:
         currency.from_ecb("GBP", "USD", timestamps=_days("2100-01-04"), same_day=True, hourly=False)
 
 
+def test_a_currency_that_was_not_fixed_for_years_is_not_carried_over_them() -> None:
+    days = pd.date_range("2008-06-02", "2018-06-01", freq="B", tz="UTC")  # no krona from 2008 to 2018
+    with pytest.raises(
+        DataError, match=r"fixed no ISK/USD between 2008-12-\d\d and 2018-02-\d\d; set data\.start=2018-02"
+    ):
+        currency.from_ecb("ISK", "USD", timestamps=days, same_day=True, hourly=False)
+    later = days[days >= pd.Timestamp("2018-02-06", tz="UTC")]
+    assert len(currency.from_ecb("ISK", "USD", timestamps=later, same_day=True, hourly=False)) == len(later)
+
+
+def test_a_currency_that_is_never_fixed_is_refused_with_the_account_to_count_in() -> None:
+    with pytest.raises(DataError, match=r"no reference rate for SAR.*asset\.account_currency=SAR"):
+        currency.from_ecb("SAR", "USD", timestamps=_days("2020-03-12"), same_day=False, hourly=False)
+
+
 def test_a_cross_earns_at_the_prices_of_its_own_panel(forex: ExperimentSpec) -> None:
     panel = load(forex.asset, forex.data, seed=0)
     column = {name: i for i, name in enumerate(panel.symbols)}

@@ -96,7 +96,8 @@ def test_bars_of_the_simulator_in_a_store_stay_marked_as_simulated(stored: Exper
     bars = Store(stored.data.root).read("crypto", "BTC-USD", "1d")
     made = Bars(**{**bars.__dict__, "provider": "simulated"})
     raw = RawBars(
-        **{k: v for k, v in made.__dict__.items() if k != "notes"} | {"table": made.table.drop(columns="tradable")}
+        **{k: v for k, v in made.__dict__.items() if k not in ("notes", "repairs")}
+        | {"table": made.table.drop(columns="tradable")}
     )
     Store(stored.data.root).write("crypto", made, raw=raw, asked=Window(None, None), quality={})
     assert load(stored.asset, stored.data, seed=0).simulated
@@ -189,8 +190,19 @@ def test_auto_takes_the_manners_of_the_provider_it_chose() -> None:
     coingecko = provider.find("coingecko")
     assert provider.with_manners(coingecko, spec.data).manners == own
     assert provider.with_manners(provider.find("ecb"), spec.data) is spec.data
-    server = with_data(spec, manners=spec.data.manners.model_copy(update={"base_url": "http://127.0.0.1:1"}))
-    assert provider.with_manners(coingecko, server.data) is server.data
+
+
+@pytest.mark.parametrize(
+    "typed", ["base_url=http://127.0.0.1:1", "timeout_seconds=60", "requests_per_run=7", "key_env=MY_KEY", "attempts=1"]
+)
+def test_manners_that_were_asked_for_hold_whichever_source_auto_takes(typed: str) -> None:
+    data = compose(["asset=crypto", "data=auto", f"data.manners.{typed}"]).data
+    key = typed.partition("=")[0]
+    for name in ("coingecko", "yahoo", "alpha_vantage"):
+        taken = provider.with_manners(provider.find(name), data).manners
+        own = compose([f"data={name}"]).data.manners
+        assert getattr(taken, key) == getattr(data.manners, key)
+        assert taken == own.model_copy(update={key: getattr(data.manners, key)})
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,10 @@ from tests.agents import worlds
 from wealtharena.agents.networks.heads import WeightsHead
 from wealtharena.agents.on_policy.learner import PPOUpdate
 from wealtharena.agents.policy import load_policy
+from wealtharena.config import identity
 from wealtharena.errors import TrainingError
 from wealtharena.evaluation.splits import Segment
-from wealtharena.training import TrainingJob, train
+from wealtharena.training import TrainingJob, train, trainer
 from wealtharena.training.checkpoints import best_path, load_state
 from wealtharena.training.trainer import fit_scaler
 
@@ -253,6 +254,23 @@ def test_a_state_of_other_bars_or_windows_is_refused(tmp_path: Path) -> None:
     shifted = replace(moved, validation=Segment(moved.validation.start, moved.validation.stop - 1))
     with pytest.raises(TrainingError, match="validation was"):
         train(shifted, listener=Told())
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_a_state_from_before_the_figures_moved_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bool
+) -> None:
+    """Part of it was learnt by other features, costs or rewards; a state that tells no version is of the first."""
+    if not said:
+        whole = identity.settings
+        monkeypatch.setattr(
+            trainer, "settings", lambda spec: {k: v for k, v in whole(spec).items() if "numbers" not in k}
+        )
+    train(job(tmp_path), listener=Told())
+    monkeypatch.undo()
+    monkeypatch.setattr(identity, "NUMBERS", identity.NUMBERS + 1)
+    with pytest.raises(TrainingError, match=rf"version of the numbers was \d+, is {identity.NUMBERS}"):
+        train(job(tmp_path, "train.env_steps=2048", resume=True), listener=Told())
 
 
 def test_a_longer_budget_is_the_same_job(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ import optuna
 import pytest
 
 from tests.tuning.toy import STEPS, Noise, Toy, Watcher, run, sweep_spec
+from wealtharena.config import compose, identity
+from wealtharena.config.identity import settings
 from wealtharena.errors import ConfigError, TrainingError
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # Ray leaves sockets to its own exit handlers
@@ -120,6 +122,16 @@ def test_a_study_of_something_else_is_refused_before_a_trial_runs(tmp_path: Path
             identity={"data.bars": "crypto", "sweep.mode": "min"},
         )  # fmt: skip
     assert not watcher.events
+    assert len(study(tmp_path).trials) == 2
+
+
+def test_trials_scored_before_the_figures_moved_are_another_searchs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(sweep_spec(trials=2), Toy(), tmp_path, identity=settings(compose()))
+    monkeypatch.setattr(identity, "NUMBERS", identity.NUMBERS + 1)
+    with pytest.raises(ConfigError, match="another search's: version of the numbers was"):
+        run(sweep_spec(trials=4), Toy(), tmp_path, identity=settings(compose()))
     assert len(study(tmp_path).trials) == 2
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from omegaconf import DictConfig, OmegaConf
 
 from wealtharena.config.composition import flatten, groups, job_overrides, literal
+from wealtharena.config.hashing import NUMBERS
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import ConfigError
 
@@ -24,6 +26,8 @@ MAY_CHANGE = (
 )  # fmt: skip
 _PRESETS = ("experiment", "debug")  # each may set any key
 _SHOWN = 3
+_RULES: Final = "version of the numbers"
+_BEFORE: Final = {_RULES: 1}  # of what was written when nothing said its version
 
 
 def refuse_other_settings(cfg: DictConfig, folder: Path) -> None:
@@ -36,6 +40,7 @@ def refuse_other_settings(cfg: DictConfig, folder: Path) -> None:
         raise ConfigError(
             f"{folder} is no run directory: it has no .hydra/config.yaml", hint="give the folder that holds run.json"
         )
+    _refuse_other_rules(folder)
     old, new = _settings(OmegaConf.load(record)), _settings(cfg)
     changed = _changed(old, new)
     if not changed:
@@ -50,6 +55,18 @@ def refuse_other_settings(cfg: DictConfig, folder: Path) -> None:
         f"resume={folder}: the defaults have changed since it was begun: {told}",
         hint=f"go on as it was begun by adding {_words(changed, old)}; leave resume= out to start another run",
     )
+
+
+def _refuse_other_rules(folder: Path) -> None:
+    """Raise ConfigError where the run was begun when features, kernel or rewards gave other figures than now."""
+    path = folder / "run.json"
+    said = json.loads(path.read_text()) if path.is_file() else {}
+    found = differences({_RULES: said["numbers"]} if "numbers" in said else {}, {_RULES: NUMBERS})
+    if found:
+        raise ConfigError(
+            f"resume={folder}: {listed(found)}: features, kernel or rewards give other figures since it was begun",
+            hint="leave resume= out to start another run, or go on with the release that it was begun with",
+        )
 
 
 def _typed_anew(folder: Path) -> list[str]:
@@ -74,12 +91,16 @@ def _words(changed: list[str], old: Mapping[str, Any]) -> str:
 
 
 def settings(spec: ExperimentSpec) -> dict[str, Any]:
-    """Return the leaves of a spec by dotted key, as JSON values, without what a resumed run may change."""
-    return _kept(spec.model_dump(mode="json"))
+    """Return the leaves of a spec by dotted key, as JSON values, without what a resumed run may change.
+
+    With them goes the version of the rules by which they become figures.
+    """
+    return {_RULES: NUMBERS, **_kept(spec.model_dump(mode="json"))}
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Return what differs between two flat settings as `key was OLD, is NEW`, for the keys that both have; names first."""
+    old = {**_BEFORE, **old}
     return [f"{key} was {_plain(old[key])}, is {_plain(new[key])}" for key in _changed(old, new)]
 
 

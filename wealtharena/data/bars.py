@@ -20,6 +20,23 @@ TIMESTAMP_DTYPE: Final = "datetime64[ns, UTC]"
 _DEFAULTS: Final = {"dividend": 0.0, "split": 0.0}  # what a column that the source lacks is filled with; NaN otherwise
 
 
+@dataclass(frozen=True)
+class Repairs:
+    """How many rows of those received were left out or given another price, by cause; no causes where none was."""
+
+    received: int = 0
+    causes: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """Return how many rows that were altogether."""
+        return sum(count for _, count in self.causes)
+
+    def __str__(self) -> str:
+        listed = ", ".join(f"{count} {kind}" for kind, count in self.causes)
+        return f"{self.rows} of {self.received} rows would have to be repaired or left out ({listed})"
+
+
 @dataclass(frozen=True, eq=False)
 class RawBars:
     """One symbol's bars in one provider's words: nothing repaired, nothing dropped, order as received.
@@ -45,6 +62,7 @@ class Bars:
     """Clean, split-adjusted bars of one symbol: timestamps strictly increase, `table` has exactly `BAR_COLUMNS`.
 
     `tradable` is False where a bar exists but must not be filled against. `notes` go to the panel and the report.
+    `repairs` counts what was done to the rows that they were made of, of a store's bars the whole history's.
     """
 
     provider: str
@@ -56,6 +74,7 @@ class Bars:
     adjusted: Adjustment
     fetched_at: datetime
     notes: tuple[str, ...] = ()
+    repairs: Repairs = Repairs()
 
     @classmethod
     def from_raw(cls, raw: RawBars, *, tradable: pd.Series | None = None, notes: tuple[str, ...] = ()) -> Bars:

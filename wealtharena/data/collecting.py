@@ -19,7 +19,7 @@ from wealtharena.data.bars import PRICE_COLUMNS, Bars, RawBars
 from wealtharena.data.manners import redact
 from wealtharena.data.provider import BusyError, Provider, RefusalError, UnknownSymbolError, UnreachableError
 from wealtharena.data.providers import fred
-from wealtharena.data.quality import calendar_of, inspect
+from wealtharena.data.quality import calendar_of, check_repaired, inspect
 from wealtharena.data.quality.report import summary_of
 from wealtharena.data.quality.rows import bar_end
 from wealtharena.data.store import Store, Window
@@ -62,7 +62,8 @@ class Collector:
         self.options = collect
         self.store = Store(data.root)
         self.chain = _chain(asset, data)
-        self._rules = hashlib.sha256(data.quality.model_dump_json().encode()).hexdigest()[:16]
+        rules = f"{data.quality.model_dump_json()} {data.max_repaired_share}"
+        self._rules = hashlib.sha256(rules.encode()).hexdigest()[:16]
         self._clock = clock
         self._providers: dict[str, Provider] = {}
         self._closed: dict[str, ProviderError] = {}
@@ -152,8 +153,13 @@ class Collector:
         return self._keep(raw, asked, status, entry)
 
     def _keep(self, raw: RawBars, asked: Window, status: Status, entry: dict[str, Any] | None) -> Outcome:
-        """Judge raw bars and store both versions."""
+        """Judge raw bars and store both versions.
+
+        Raises:
+            ProviderError: a finding that `data.quality` refuses, or more repairs than `data.max_repaired_share`.
+        """
         bars, report = inspect(raw, self.asset, self.data.quality)
+        check_repaired(bars, self.data.max_repaired_share)
         quality = {"rules": self._rules, **report.to_dict()}
         written = self.store.write(self.asset.name, bars, raw=raw, asked=asked, quality=quality, changes=report.changes)
         return Outcome(

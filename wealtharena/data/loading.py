@@ -157,23 +157,25 @@ def fetch_all(
     """Return clean bars of the symbols that the source has, and notes on their quality and on those that it lacks.
 
     Raises:
-        DataError: more than `data.max_missing_share` of the symbols are lacking, or all are.
+        DataError: more than `data.max_missing_share` of the symbols are lacking, or all are; more than
+            `data.max_repaired_share` of the rows of one had to be repaired.
     """
+    from wealtharena.data import quality
+
     found: list[Bars] = []
     failures: list[ProviderError] = []
     findings: list[Finding] = []
     for symbol in symbols:
         try:
-            fetched = origin.fetch(symbol, data.start, data.end, data.interval)
-            bars, judged = clean(fetched, asset, data)
-            if origin.name == "files":
-                _check_repaired(bars.symbol, len(fetched.table), judged, data)
-            found.append(bars)
-            findings.extend(judged)
+            bars, judged = clean(origin.fetch(symbol, data.start, data.end, data.interval), asset, data)
         except RefusalError:
             raise
         except ProviderError as error:
             failures.append(error)
+            continue
+        quality.check_repaired(bars, data.max_repaired_share)
+        found.append(bars)
+        findings.extend(judged)
     notes = finding_notes(findings)
     for note in notes:
         logger.info("data: %s", note)
@@ -188,20 +190,6 @@ def fetch_all(
     note = f"{origin.name} lacks {lacking}: {failures[0].cause}"
     logger.warning("data: %s", note)
     return found, (*notes, note)
-
-
-def _check_repaired(symbol: str, rows: int, findings: Sequence[Finding], data: DataSpec) -> None:
-    """Raise DataError where more of a file's rows had to be repaired or left out than `data.max_repaired_share`."""
-    from wealtharena.data.quality.report import repaired_rows
-
-    causes = repaired_rows(findings)
-    total = sum(causes.values())
-    if total > data.max_repaired_share * rows:
-        listed = ", ".join(f"{count} {kind}" for kind, count in causes.items())
-        raise DataError(
-            f"{symbol}: {total} of {rows} rows would have to be repaired or left out ({listed})",
-            hint="correct the file, or raise data.max_repaired_share",
-        )
 
 
 def clean(fetched: RawBars | Bars, asset: AssetSpec, data: DataSpec) -> tuple[Bars, tuple[Finding, ...]]:

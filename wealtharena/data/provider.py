@@ -132,12 +132,17 @@ def found(name: str) -> type[Provider] | None:
 
 
 def with_manners(source: type[Provider], data: DataSpec) -> DataSpec:
-    """Return the request with the source's own manners where data=auto chose it, unless the request names a server."""
-    if data.source == source.name or source.host is None or data.manners.base_url is not None:
+    """Return the request with the source's own manners where data=auto chose it; what was asked for otherwise stays.
+
+    What was asked for is told by its value: one that is none of data=auto's own.
+    """
+    if data.source == source.name or source.host is None:
         return data
     from wealtharena.config import compose
 
-    return data.model_copy(update={"manners": compose([f"data={source.name}"]).data.manners})
+    usual, own = (compose([f"data={name}"]).data.manners for name in ("auto", source.name))
+    asked = {key: value for key, value in data.manners if value != getattr(usual, key)}
+    return data.model_copy(update={"manners": own.model_copy(update=asked)})
 
 
 def serving(asset: AssetSpec, interval: str) -> tuple[str, ...]:

@@ -21,7 +21,16 @@ import pyarrow.parquet as pq
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from wealtharena import files
-from wealtharena.data.bars import BAR_COLUMNS, RAW_COLUMNS, TIMESTAMP_DTYPE, Adjustment, Bars, RawBars, VolumeUnit
+from wealtharena.data.bars import (
+    BAR_COLUMNS,
+    RAW_COLUMNS,
+    TIMESTAMP_DTYPE,
+    Adjustment,
+    Bars,
+    RawBars,
+    Repairs,
+    VolumeUnit,
+)
 from wealtharena.errors import DataError
 
 MACRO_COLUMNS: Final = ("series", "date", "realtime_start", "value")
@@ -43,6 +52,15 @@ class Facts(BaseModel):
     fetched_at: AwareDatetime
 
 
+class Judgement(BaseModel):
+    """What a file of clean bars says of how they were judged; the rest of it is for people."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    rows_in: int = 0
+    repaired: dict[str, int] = {}
+
+
 class BarFacts(Facts):
     """What a file of clean bars says of itself beyond that: the class, the window asked for, the judgement."""
 
@@ -54,7 +72,7 @@ class BarFacts(Facts):
     asked_end: str
     raw_sha256: str
     notes: list[str]
-    quality: dict[str, Any]
+    quality: Judgement
 
 
 class MacroFacts(BaseModel):
@@ -174,7 +192,9 @@ def as_raw(found: Stored) -> RawBars:
 
 def as_bars(found: Stored) -> Bars:
     """Return the clean bars of a file."""
-    return Bars(**_common(found), notes=tuple(found.about["notes"]))
+    judged = Judgement.model_validate(found.about["quality"])
+    repairs = Repairs(judged.rows_in, tuple(judged.repaired.items()))
+    return Bars(**_common(found), notes=tuple(found.about["notes"]), repairs=repairs)
 
 
 def _common(found: Stored) -> dict[str, Any]:

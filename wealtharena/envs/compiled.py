@@ -82,7 +82,7 @@ class Apart(CompilerBase):
 
 
 # Rewards are a tuple of functions, which numba types through its newest machinery and inlines all the same.
-warnings.filterwarnings("ignore", "First-class function type feature", NumbaExperimentalFeatureWarning)
+warnings.filterwarnings("ignore", ".*First-class function type feature", NumbaExperimentalFeatureWarning)
 
 
 def compiled(function: Function) -> Function:

@@ -19,6 +19,7 @@ import filelock
 from wealtharena import files
 from wealtharena.config import config_hash
 from wealtharena.config.composition import job_overrides
+from wealtharena.config.hashing import NUMBERS
 from wealtharena.config.launch import sigterm_as_ctrl_c
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.spelling import command_line
@@ -106,6 +107,7 @@ class RunRecord:
             seed=spec.seed,
             command=command_line(context.overrides),
             config_hash=config_hash(spec),
+            numbers=NUMBERS,
             git_sha=git_sha(),
             versions=versions(),
             started_at=old.get("started_at") or started.isoformat(timespec="seconds"),

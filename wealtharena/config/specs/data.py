@@ -125,7 +125,7 @@ class DataSpec(Spec):
         description="data=files: what prices are adjusted for; all contain dividends, which are then never paid again"
     )
     max_repaired_share: float = Field(
-        ge=0, le=1, description="data=files: rows left out or repaired before it is an error"
+        ge=0, le=1, description="rows of a symbol left out or repaired before it is an error, whatever the source"
     )
     store_features: bool = Field(
         description="task=collect: write each symbol's features (features.names) beside its clean bars"

@@ -71,7 +71,16 @@ def inspect(raw: RawBars, asset: AssetSpec, spec: QualitySpec) -> tuple[Bars, Qu
     adjusted = "splits" if raw.adjusted == "none" and spec.splits == "repair" else raw.adjusted
     bars = Bars.from_raw(replace(raw, table=table[list(BAR_COLUMNS)]), tradable=table["tradable"], notes=tuple(notes))
     report = QualityReport(raw.provider, raw.symbol, raw.interval, len(raw.table), len(table), tuple(findings))
-    return replace(bars, adjusted=adjusted), report
+    return replace(bars, adjusted=adjusted, repairs=report.repairs), report
+
+
+def check_repaired(bars: Bars, limit: float) -> None:
+    """Raise ProviderError where more than the share `limit` of a source's rows was left out or given another price."""
+    if bars.repairs.rows > limit * bars.repairs.received:
+        way = "correct the file" if bars.provider == "files" else f"use another source, leave {bars.symbol} out"
+        raise ProviderError(
+            bars.provider, bars.symbol, str(bars.repairs), hint=f"{way}, or raise data.max_repaired_share"
+        )
 
 
 def calendar_of(symbol: str, asset: AssetSpec) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -11,10 +11,11 @@ import pandas as pd
 
 from wealtharena.config.specs.data import Action, QualitySpec
 from wealtharena.data import intervals
-from wealtharena.data.bars import PRICE_COLUMNS, RawBars
+from wealtharena.data.bars import PRICE_COLUMNS, RawBars, Repairs
 from wealtharena.files import jsonable
 
 FIELDS: Final = ("open", "high", "low", "close", "volume", "dividend", "split", "tradable")
+_NO_FAULTS: Final = ("unfinished_bar", "ticker_reuse", "splits")
 _LISTED: Final = 20  # changes that the catalog lists one by one; the file beside the bars has them all
 
 
@@ -59,6 +60,15 @@ class Finding:
     detail: str
     changes: pd.DataFrame = field(repr=False)  # timestamp, kind, field, before, after
 
+    @property
+    def repaired_rows(self) -> int:
+        """Return how many rows were left out or given another price, where that is a fault of the source."""
+        if self.kind in _NO_FAULTS or self.action not in ("repair", "drop"):
+            return 0
+        gone = int((self.changes["field"] == "row").sum())
+        priced = self.changes["field"].isin(PRICE_COLUMNS) & self.changes["after"].astype(np.float64).notna()
+        return gone + int(self.changes["timestamp"][priced].nunique())
+
     def to_dict(self) -> dict[str, Any]:
         """Return the finding as JSON types, with its first changes."""
         shown = self.changes.head(_LISTED)
@@ -101,35 +111,30 @@ class QualityReport:
         parts = [finding.changes for finding in self.findings if len(finding.changes)]
         return pd.concat(parts, ignore_index=True) if parts else no_changes()
 
+    @property
+    def repairs(self) -> Repairs:
+        """Return how many rows were left out or given another price; what only lost its fill does not count.
+
+        Bars that were not over yet, another listing's bars and splits are no faults of a source.
+        """
+        found: dict[str, int] = {}
+        for item in self.findings:
+            if rows := item.repaired_rows:
+                found[item.kind] = found.get(item.kind, 0) + rows
+        return Repairs(self.rows_in, tuple(found.items()))
+
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON types, for the catalog."""
         return {
             "rows_in": self.rows_in,
             "rows_out": self.rows_out,
+            "repaired": dict(self.repairs.causes),
             "findings": [finding.to_dict() for finding in self.findings],
         }
 
     def summary(self) -> str:
         """Return one line for the console, such as `2 duplicates repaired, 1 spikes dropped`; empty if clean."""
         return summary_of(self.to_dict())
-
-
-def repaired_rows(findings: Sequence[Finding]) -> dict[str, int]:
-    """Return how many rows were left out or given another price, by cause; what only lost its fill does not count.
-
-    Bars that were not over yet, another listing's bars and splits are no faults of a file.
-    """
-    found: dict[str, int] = {}
-    for item in findings:
-        if item.kind in ("unfinished_bar", "ticker_reuse", "splits") or item.action not in ("repair", "drop"):
-            continue
-        changes = item.changes
-        gone = int((changes["field"] == "row").sum())
-        priced = changes["field"].isin(PRICE_COLUMNS) & changes["after"].astype(np.float64).notna()
-        rows = gone + int(changes["timestamp"][priced].nunique())
-        if rows:
-            found[item.kind] = found.get(item.kind, 0) + rows
-    return found
 
 
 def summary_of(report: Mapping[str, Any]) -> str:
