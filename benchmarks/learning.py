@@ -15,14 +15,17 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.signal import lfilter
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks import oracles
 from wealtharena import data, features
 from wealtharena.agents.policy import load_policy
 from wealtharena.config import compose
@@ -49,7 +52,6 @@ FREE = tuple(
         "carry_bps_per_year",
     )
 )
-RATES = (1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02)
 WORLD = (
     "asset=crypto",
     "data=simulated",
@@ -127,24 +129,8 @@ def sharpe(trajectory: Trajectory) -> float:
 
 
 def oracle(place: World, market: Market, start: int, stop: int) -> float:
-    """Return the best Sharpe of several oracles: equal bets on the sign, and bets in proportion to the expectation.
-
-    Where trading costs, each also goes only a part of the way to its bets at every bar (Garleanu and Pedersen 2013).
-    """
-    gross = np.abs(place.expected).sum(axis=1, keepdims=True)
-    targets = (
-        np.sign(place.expected) / place.expected.shape[1],
-        np.divide(place.expected, gross, out=np.zeros_like(place.expected), where=gross > 0),
-    )
-    costs = place.spec.env.costs
-    paid = costs.commission_bps + costs.half_spread_bps + costs.impact_coefficient > 0
-    followed = [partly(target, rate) for target in targets for rate in (RATES if paid else (1.0,))]
-    return max(sharpe(simulate(market, target, spec=place.spec.env, start=start, stop=stop)) for target in followed)
-
-
-def partly(targets: np.ndarray, rate: float) -> np.ndarray:
-    """Return weights [T, A] that at every bar go the share `rate` of the way to the targets."""
-    return np.asarray(lfilter([rate], [1.0, rate - 1.0], targets, axis=0))
+    """Return the Sharpe ratio of the best oracle over these bars: one that minds costs, where trading costs."""
+    return oracles.best(place.expected, market, place.spec.env, start=start, stop=stop).sharpe
 
 
 def learn(algo: str, seed: int, *, r2: float, bars: int, extra: tuple[str, ...] = ()) -> dict[str, object]:
