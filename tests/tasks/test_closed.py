@@ -45,6 +45,22 @@ def test_a_closed_window_is_no_line_in_the_ledger_and_no_version(
     assert RunResult(folder, run).status == "closed"
 
 
+def test_a_closed_window_shows_what_tilts_add_to_their_anchor(small: Small, capsys: pytest.CaptureFixture[str]) -> None:
+    code, folder = small("train.test=false", "env.action=tilt", "env.anchor=equal_weight")
+    run = record(folder)
+    assert code == 0
+    found = run["comparison"]["anchor"]
+    assert set(found["active"]["symbols"]) == set(run["data"]["symbols"])
+    assert found["active"]["annual_return"] == pytest.approx(found["return_difference"])
+    assert run["baselines"]["anchor"]["sharpe"] + found["sharpe_difference"] == pytest.approx(
+        run["metrics"]["validation"]["sharpe"]
+    )
+    page = (folder / "report.html").read_text()
+    assert "Agent less its anchor, a year" in page
+    assert 'data-metric="comparison.anchor.active.information_ratio"' in page
+    assert "Less its anchor:" in capsys.readouterr().out
+
+
 def test_the_window_is_opened_once_and_shows_what_an_open_run_shows(tmp_path: Path) -> None:
     outcomes = {}
     for name, first in (("open", ()), ("closed", ("train.test=false",))):

@@ -8,13 +8,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import yaml
 from rich.markup import escape
 from rich.table import Table
 
 from wealtharena import files
 from wealtharena.config.specs.experiment import ExperimentSpec
-from wealtharena.evaluation import backtest, metrics
+from wealtharena.envs.market import Market
+from wealtharena.envs.trajectory import Trajectory
+from wealtharena.evaluation import active, backtest, comparison, metrics
 from wealtharena.evaluation.look import stream
 from wealtharena.evaluation.records import RunResult
 from wealtharena.reporting import plots, report
@@ -26,6 +30,7 @@ from wealtharena.tasks.pipeline import Prepared
 from wealtharena.tasks.record import RunRecord
 from wealtharena.tracking.journal import read
 
+FloatArray = npt.NDArray[np.float64]
 CLOSED = "closed"
 
 
@@ -52,6 +57,10 @@ def show(
         market=one.markets[0],
     )
     risk_free = metrics.cash_returns(agent.timestamps, spec.asset.risk_free_per_year)
+    anchor = backtest.of_anchor(one)
+    if anchor is not None:
+        baselines = baselines.beside(anchor, one.markets[0], env)
+        record.update(comparison=_less_anchor(spec, agent, anchor, one.markets[0], risk_free=risk_free))
     inside = judging.on_train(spec, prepared, len(folds) - 1, policy)
     assert fold.result.best is not None
     record.update(
@@ -87,10 +96,27 @@ def show(
     return drawn(folder, "the report", write)
 
 
+def _less_anchor(
+    spec: ExperimentSpec, agent: Trajectory, anchor: Trajectory, market: Market, *, risk_free: FloatArray
+) -> dict[str, Any]:
+    """Return run.json's `comparison` with the anchor alone: what the tilts added to it on the bars that were played."""
+    draws = comparison.compare_group(
+        [agent],
+        {backtest.ANCHOR: anchor},
+        rng=stream(spec.seed, "judgement"),
+        draws=spec.evaluation.bootstrap_draws,
+        risk_free=risk_free,
+    )
+    parts = {**active.part(agent, anchor), "symbols": active.by_symbol(agent, anchor, market)}
+    return {backtest.ANCHOR: {**draws[backtest.ANCHOR].to_json(), "active": parts}}
+
+
 def say(record: Mapping[str, Any], folder: Path) -> None:
     """Print the validation measures, and the command that opens the test window."""
     out = console.screen()
     out.print(console.comparison_table(record, window="validation"))
+    for line in console.baseline_notes(record):
+        out.print(f"[dim]{line}[/]")
     out.print("The test window is closed: nothing above was measured on data that the agent has not been chosen by.")
     out.print(f"Open it, once, with: {opening(folder)}", markup=False)
 
