@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from gymnasium.vector import AutoresetMode
 
 from wealtharena.agents.patience import ANSWER_SECONDS
+from wealtharena.agents.specs import NoisySpec
 from wealtharena.config import plugins
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data.panel import Panel
-from wealtharena.envs.actions import Actions, actions_of
+from wealtharena.envs.actions import Actions, Tilt, actions_of
 from wealtharena.errors import ConfigError, TrainingError
 from wealtharena.features.panel import Scaler
 
@@ -131,6 +132,10 @@ class NetworkFactory:
         network = build_network(
             self.spec.model, self.layout, limits, action=self.action, seed=self.spec.seed, critic=self.critic
         )
+        algo = self.spec.algo
+        if isinstance(algo, NoisySpec) and algo.tilt_log_std is not None and self.action == Tilt.name:
+            assert network.log_std is not None
+            network.log_std.data.fill_(algo.tilt_log_std)
         if self.warm is not None:
             warm_up(network, self.warm)
         return network

@@ -27,6 +27,9 @@ class RolloutEnv(Protocol):
 
     num_envs: int
 
+    @property
+    def bars(self) -> npt.NDArray[np.int64]: ...
+
     def reset_into(self, obs: Float32Array, *, seed: int | Sequence[int] | None = None) -> None: ...
 
     def step_into(
@@ -77,6 +80,7 @@ class RolloutBuffers:
         self.actions = actions.empty(bars, envs)
         self.log_probs = np.zeros((bars, envs), np.float32)
         self.rewards = np.zeros((bars, envs), np.float32)
+        self.market_bars = np.zeros((bars, envs), np.int64)
         self.terminated = np.zeros((bars, envs), np.bool_)
         self.truncated = np.zeros((bars, envs), np.bool_)
         self.starts = np.zeros((bars + 1, envs), np.float32)
@@ -162,6 +166,7 @@ def collect(
                 recorded.append(states)
         embedding, states = network.step(b.observation_views[t], states)
         explorer.act(t, embedding)
+        b.market_bars[t] = env.bars
         env.step_into(
             b.actions[t],
             obs=b.observations[t + 1],

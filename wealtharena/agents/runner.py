@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from ray.rllib.env.env_runner import EnvRunner
 
+from wealtharena.agents import footing
 from wealtharena.agents.engine import EnvFactory, Workbench
 from wealtharena.agents.exploring import Drawn
 from wealtharena.agents.networks import Network
 from wealtharena.agents.rollout import EpisodeTally, Explorer, Rollout, RolloutBuffers, collect
+from wealtharena.agents.specs import NoisySpec, OnPolicySpec
 from wealtharena.envs.vector_env import PortfolioVectorEnv
 
 ACCOUNTS = ("units", "state", "clock", "rng")  # of the environments' engine
@@ -35,6 +38,8 @@ class RunnerSetup:
     seed: int
     threads: int
     explorer: Explorer = field(default_factory=Drawn)
+    anchor_rewards: npt.NDArray[np.float32] | None = None  # [T] taken off rewards, by the bar that a step begins at
+    group: int = 1  # environments that begin episodes together and learn from what they differ by
 
     def __deepcopy__(self, memo: Mapping[int, Any]) -> RunnerSetup:
         return self  # RLlib copies configurations; the market in here is read-only and large
@@ -44,8 +49,9 @@ def runner_setup(
     bench: Workbench, *, market: Any, rollout_steps: int, critic: bool = True, explorer: Explorer | None = None
 ) -> RunnerSetup:
     """Return what runners build themselves from; each plays its share of `rollout_steps` in whole stretches."""
-    compute, stretch = bench.spec.compute, bench.spec.model.sequence_bars
+    algo, compute, stretch = bench.spec.algo, bench.spec.compute, bench.spec.model.sequence_bars
     envs = max(1, min(compute.envs, rollout_steps // 2))
+    footing.check(bench.spec, bench.env, envs=envs)
     bars = max(1, -(-rollout_steps // (envs * max(1, compute.runners))))
     if bench.spec.model.name in ("gru", "lstm"):
         bars = -(-bars // stretch) * stretch
@@ -58,6 +64,10 @@ def runner_setup(
         seed=bench.spec.seed,
         threads=1,
         explorer=explorer or Drawn(),
+        anchor_rewards=footing.anchor_rewards(bench.market, bench.env, bench.segments)
+        if isinstance(algo, NoisySpec) and algo.reward_less_anchor
+        else None,
+        group=algo.common_starts if isinstance(algo, OnPolicySpec) else 1,
     )
 
 
@@ -78,6 +88,7 @@ class BatchedEnvRunner(EnvRunner):
         self.rng = np.random.default_rng([setup.seed, self.worker, 17])
         self.module = setup.make_network()
         self.explorer = setup.explorer
+        self.reward = 0.0  # mean of the last rollout, before anything was taken off
         self.make_env()
 
     def make_env(self) -> None:
@@ -89,7 +100,8 @@ class BatchedEnvRunner(EnvRunner):
         self.buffers = RolloutBuffers(setup.bars, setup.envs, self.env.layout.size, self.env.actions)
         self.states = self.module.initial_states(setup.envs)
         self.tally = EpisodeTally.of(setup.envs)
-        self.env.reset_into(self.buffers.observations[-1], seed=seed)
+        seeds = seed if setup.group == 1 else [seed + i // setup.group for i in range(setup.envs)]
+        self.env.reset_into(self.buffers.observations[-1], seed=seeds)
 
     def share(self, network: Network) -> None:
         """Act with this very network from now on."""
@@ -109,6 +121,11 @@ class BatchedEnvRunner(EnvRunner):
             explorer=self.explorer,
         )
         self.num_env_steps_sampled_lifetime += rollout.steps
+        self.reward = float(rollout.rewards.mean())
+        bars = self.buffers.market_bars
+        if self.setup.anchor_rewards is not None:
+            rollout.rewards -= self.setup.anchor_rewards[bars]
+        rollout.rewards = footing.less_group(rollout.rewards, bars, group=self.setup.group)
         return rollout
 
     def sample_with_metrics(self) -> tuple[Rollout, dict[str, float]]:
@@ -117,7 +134,7 @@ class BatchedEnvRunner(EnvRunner):
 
     def get_metrics(self) -> dict[str, float]:
         """Return mean reward a bar of the last rollout, and means over the episodes that ended in it."""
-        return {"reward": float(self.buffers.rewards.mean()), **self.tally.take()}
+        return {"reward": self.reward, **self.tally.take()}
 
     def get_spaces(self) -> dict[str, tuple[Any, Any]]:
         """Return RLlib's map of module ids to (observation space, action space)."""

@@ -16,7 +16,19 @@ class DiscountedSpec(AlgoSpec):
     gamma: float = Field(ge=0, lt=1, description="discount a bar")
 
 
-class OnPolicySpec(DiscountedSpec):
+class NoisySpec(DiscountedSpec):
+    """What algorithms are asked for that explore by noise around the policy's own action."""
+
+    tilt_log_std: float | None = Field(
+        ge=-10, le=2, description="tilt: log spread of the action at the begin; null takes model.initial_log_std"
+    )
+    reward_less_anchor: bool = Field(
+        description="tilt: learn from the reward less what the anchor is paid for the same bar"
+    )
+    dropout: float = Field(ge=0, lt=1, description="model=shared: share of the actor's units left out in updates")
+
+
+class OnPolicySpec(NoisySpec):
     """Hyperparameters of PPO and its relatives."""
 
     final_learning_rate: float = Field(ge=0, le=1, description="reached linearly at the last step")
@@ -32,6 +44,9 @@ class OnPolicySpec(DiscountedSpec):
     entropy_coefficient: float = Field(ge=0)
     max_grad_norm: float | None = Field(gt=0)
     target_kl: float | None = Field(gt=0, description="no further epoch once the mean KL estimate has passed it")
+    common_starts: int = Field(
+        ge=1, description="environments that begin episodes at the same bar and learn from what they differ by; 1: none"
+    )
 
 
 class AsyncSpec(DiscountedSpec):
@@ -58,7 +73,7 @@ class OffPolicySpec(DiscountedSpec):
     max_grad_norm: float | None = Field(gt=0)
 
 
-class SoftSpec(OffPolicySpec):
+class SoftSpec(OffPolicySpec, NoisySpec):
     """What actors with a temperature are asked for beside that."""
 
     initial_alpha: float = Field(gt=0, description="temperature: what a unit of entropy is worth in reward")

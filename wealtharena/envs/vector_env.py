@@ -14,7 +14,7 @@ from wealtharena.config.specs.env import EnvSpec
 from wealtharena.data.panel import Panel
 from wealtharena.envs.actions import actions_of
 from wealtharena.envs.batch import AccountBatch, Segments, market_of
-from wealtharena.envs.kernel.rows import ACCOUNT, ACCOUNT_CLIP, DISABLED, NEXT_STEP, SAME_STEP
+from wealtharena.envs.kernel.rows import ACCOUNT, ACCOUNT_CLIP, CLOCK, DISABLED, NEXT_STEP, SAME_STEP
 from wealtharena.envs.market import Market
 from wealtharena.envs.observation import ObservationLayout
 from wealtharena.errors import MarketError
@@ -97,6 +97,11 @@ class PortfolioVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         weights = self.actions.weights(actions, self._seen, self._weights)
         self.batch.step(weights, obs, reward, terminated, truncated, final_obs)
         self._seen = obs
+
+    @property
+    def bars(self) -> npt.NDArray[np.int64]:
+        """Return the bar of the market that each environment stands at, [N] (a view)."""
+        return self.batch.clock[CLOCK.bar, : self.num_envs]
 
     @property
     def equity(self) -> npt.NDArray[np.float64]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -153,13 +154,32 @@ class SharedActor(nn.Module):
         self.body = mlp(self.per_symbol, model.hidden, model.activation, None)
         self.head = linear(model.hidden[-1], per_symbol, gain=gain)
         self.cash = linear(model.hidden[-1], common, gain=gain) if common else None
+        self._left_out: tuple[float, torch.Generator] | None = None  # while an update is made
 
     def forward(self, observation: Tensor) -> Tensor:
-        features = observation[:, self.features]
-        tokens = self.body(features.reshape(-1, self.assets, self.per_symbol))  # a batch of any size, in the graph too
+        tokens = observation[:, self.features].reshape(-1, self.assets, self.per_symbol)  # a batch of any size
+        for layer in self.body:
+            tokens = layer(tokens)
+            if self._left_out is not None and not isinstance(layer, nn.Linear):
+                tokens = tokens * kept(tokens, *self._left_out)
         own = self.head(tokens).transpose(1, 2).flatten(1)
         return own if self.cash is None else torch.cat([self.cash(tokens.mean(dim=1)), own], dim=-1)
+
+    @contextmanager
+    def dropping(self, share: float, generator: torch.Generator) -> Iterator[None]:
+        """Leave out the share of hidden units meanwhile, drawn from the generator; a share of 0 draws nothing."""
+        self._left_out = (share, generator) if share else None
+        try:
+            yield
+        finally:
+            self._left_out = None
 
     def layers(self) -> list[nn.Linear]:
         """Return the linear layers that a symbol's numbers pass, in their order."""
         return [layer for layer in (*self.body, self.head) if isinstance(layer, nn.Linear)]
+
+
+def kept(hidden: Tensor, dropout: float, generator: torch.Generator) -> Tensor:
+    """Return 0 at the share `dropout` of places and 1 / (1 - dropout) elsewhere (Srivastava et al. 2014)."""
+    drawn = torch.rand(hidden.shape, generator=generator, device=generator.device).to(hidden.device)
+    return (drawn >= dropout).to(hidden.dtype) / (1.0 - dropout)

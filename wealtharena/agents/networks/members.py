@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from wealtharena.agents.networks.layers import ACTIVATIONS, SharedActor
+from wealtharena.agents.networks.layers import ACTIVATIONS, SharedActor, kept
 from wealtharena.agents.networks.network import Network
 
 
@@ -39,7 +39,7 @@ class Members(nn.Module):
             if n < last:
                 hidden = self.activation(hidden)
                 if generator is not None and self.dropout:
-                    hidden = hidden * _kept(hidden, self.dropout, generator)
+                    hidden = hidden * kept(hidden, self.dropout, generator)
         return hidden
 
     def decide(self, observation: Tensor) -> Tensor:
@@ -65,9 +65,3 @@ class Members(nn.Module):
 def actor_of(network: Network) -> SharedActor:
     """Return the actor of a network with `model=shared`."""
     return cast("SharedActor", network.actor)
-
-
-def _kept(hidden: Tensor, dropout: float, generator: torch.Generator) -> Tensor:
-    """Return 0 at the share `dropout` of places and 1 / (1 - dropout) elsewhere (Srivastava et al. 2014)."""
-    drawn = torch.rand(hidden.shape, generator=generator, device=hidden.device)
-    return (drawn >= dropout).to(hidden.dtype) / (1.0 - dropout)

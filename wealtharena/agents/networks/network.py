@@ -9,6 +9,7 @@ without memory hands the observation through as its own embedding.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 import torch
@@ -97,6 +98,10 @@ class Network(nn.Module):
             embedding, states = self.step(observation, tuple(state * keep for state in states))
             embeddings.append(embedding)
         return torch.stack(embeddings)
+
+    def dropping(self, share: float, generator: torch.Generator) -> AbstractContextManager[None]:
+        """Return what leaves out a share of the actor's hidden units meanwhile; nothing at 0, or for another model."""
+        return self.actor.dropping(share, generator) if isinstance(self.actor, SharedActor) else nullcontext()
 
     def parameters_of(self, embedding: Tensor) -> Tensor:
         """Return the parameters of the distributions over actions [B, P] for embeddings [B, E]."""

@@ -33,12 +33,13 @@ class SACSettings:
     target_entropy: float
     quantiles: int = 1  # of each critic; 1 is SAC, more is TQC
     dropped: int = 0  # largest quantiles dropped, for each critic
+    dropout: float = 0.0  # of the actor, while it is updated
 
 
 def sac_settings(algo: Any) -> SACSettings:
     """Return the settings of an algorithm's spec."""
     names = ("learning_rate", "gamma", "tau", "max_grad_norm", "initial_alpha", "alpha_learning_rate", "target_entropy")
-    extra = {name: getattr(algo, name) for name in ("quantiles", "dropped") if hasattr(algo, name)}
+    extra = {name: getattr(algo, name) for name in ("quantiles", "dropped", "dropout") if hasattr(algo, name)}
     return SACSettings(**{name: getattr(algo, name) for name in names}, **extra)
 
 
@@ -141,7 +142,8 @@ class SACUpdate:
 
     def actor_loss(self, batch: Transitions, alpha: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean(alpha log pi - Q) over fresh actions, and the log-probabilities."""
-        action, log_prob = squashed(self.network, batch.observations, self.noise(batch))
+        with self.network.dropping(self.settings.dropout, self.generator):
+            action, log_prob = squashed(self.network, batch.observations, self.noise(batch))
         values = self.critics(batch.observations, action)
         value = values.min(dim=0).values.squeeze(-1) if self.settings.quantiles == 1 else values.mean(dim=(0, 2))
         return (alpha * log_prob - value).mean(), log_prob

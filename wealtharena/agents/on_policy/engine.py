@@ -31,6 +31,7 @@ def ppo_settings(bench: Workbench, algo: OnPolicySpec, objective: Objective | No
         target_kl=algo.target_kl,
         stretch=bench.spec.model.sequence_bars,
         seed=bench.spec.seed,
+        dropout=algo.dropout,
         objective=objective or clipped,
     )
 

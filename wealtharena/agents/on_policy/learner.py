@@ -57,6 +57,7 @@ class PPOSettings:
     target_kl: float | None  # no further epoch once the mean KL estimate has passed it
     stretch: int
     seed: int
+    dropout: float = 0.0
     objective: Objective = clipped
 
 
@@ -263,7 +264,8 @@ class PPOUpdate:
 
     def _minibatch(self, batch: Batch) -> Tensor:
         self.optimizer.zero_grad(set_to_none=True)
-        loss, detail = ppo_loss(self.network, batch, self.settings)
+        with self.network.dropping(self.settings.dropout, self.generator):
+            loss, detail = ppo_loss(self.network, batch, self.settings)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         if self.settings.max_grad_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.max_grad_norm)
