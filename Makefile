@@ -11,7 +11,8 @@ SWEEP ?= ppo
 ASSETS := stocks,forex,crypto,etf,commodities
 SEEDS ?= 0,1,2
 # benchmarks that are given a folder of recorded bars, and what the others share
-GIVEN := benchmarks/real_markets.py benchmarks/calibrate_simulator.py benchmarks/worlds.py
+GIVEN := benchmarks/real_markets.py benchmarks/calibrate_simulator.py benchmarks/worlds.py benchmarks/oracles.py
+LONG := benchmarks/time_to_quality.py
 
 .PHONY: help
 help: ## show this list
@@ -99,6 +100,10 @@ dashboard: $(VENV)/.stamp-dev ## optuna-dashboard on a study: STUDY=outputs/<dat
 results: $(VENV)/.stamp-run ## the five agents over five seeds on recorded bars, as docs/results.md: MARKET=<folder>
 	$(BIN)/python benchmarks/real_markets.py $(or $(MARKET),../shared/market)
 
+.PHONY: arena
+arena: $(VENV)/.stamp-run ## every algorithm on planted and, with MARKET=<folder>, on recorded markets: MINUTES=120, ARGS="--entry mine=..."
+	$(BIN)/python -m benchmarks.arena --minutes $(or $(MINUTES),120) $(if $(MARKET),--market $(MARKET)) $(ARGS)
+
 # --- developing
 
 .PHONY: test lint format bench wheel clean clean-data
@@ -116,7 +121,7 @@ format: $(VENV)/.stamp-dev ## format and fix what can be fixed
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/.stamp-bench ## run every script of benchmarks/ that needs nothing from outside
-	@for script in $(filter-out $(GIVEN),$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+	@for script in $(filter-out $(GIVEN) $(LONG),$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
 wheel: $(VENV)/.stamp-dev ## build dist/wealtharena-*.whl
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist .

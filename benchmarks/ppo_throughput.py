@@ -77,8 +77,8 @@ def market(bars: int = 4000) -> FeaturePanel:
     return FeaturePanel(panel=panel, values=values, names=tuple(f"f{i}" for i in range(FEATURES)), warmup_bars=0)
 
 
-def workbench(*, envs: int, rollout: int, minibatch: int, epochs: int) -> Workbench:
-    """Return the workload as this platform takes it."""
+def workbench(*, envs: int, rollout: int, minibatch: int, epochs: int, action: str = "weights") -> Workbench:
+    """Return the workload as this platform takes it; a tilt has two more features a symbol, and its anchor to add."""
     spec = compose(
         [
             "asset=crypto",
@@ -93,15 +93,15 @@ def workbench(*, envs: int, rollout: int, minibatch: int, epochs: int) -> Workbe
         ]
     )
     features = market()
-    env = spec.env.model_copy(update={"action": "weights"})
+    env = spec.env.model_copy(update={"action": action})
     scaler = Scaler.fit(features, clip=5.0)
     built = Market.build(features, env, scaler)
-    return Workbench(spec, env, "weights", built, ((0, built.length),), scaler, features.panel, 10**9)
+    return Workbench(spec, env, action, built, ((0, built.length),), scaler, features.panel, 10**9)
 
 
-def ours(steps: int, **shape: int) -> float:
+def ours(steps: int, *, action: str = "weights", **shape: int) -> float:
     """Return environment steps a second of this platform."""
-    engine = ppo.build(workbench(**shape))
+    engine = ppo.build(workbench(**shape, action=action))
     engine.iterate()
     began, before = now(), engine.env_steps
     while engine.env_steps - before < steps:
@@ -195,7 +195,7 @@ def thin_face(bench: Workbench, envs: int) -> Any:
 
     from wealtharena.envs.vector_env import PortfolioVectorEnv
 
-    inner = PortfolioVectorEnv(bench.market, bench.env, num_envs=envs)
+    inner = PortfolioVectorEnv(bench.market, bench.env, num_envs=envs, segments=bench.segments)
 
     class Face(VecEnv):
         def __init__(self) -> None:
@@ -277,9 +277,9 @@ def main() -> None:
     small = {"envs": 1, "rollout": 2048, "minibatch": 64, "epochs": 10}
     wide = {"envs": 64, "rollout": 2048, "minibatch": 64, "epochs": 10}
     quarter = options.steps // 4  # in turns, so that a busy moment meets both
-    turns = [(bound(quarter, **large), ours(quarter, **large)) for _ in range(4)]
-    limit, mine = (float(np.median(speeds)) for speeds in zip(*turns, strict=True))
-    lines = [("bound (bare matrices)", limit), ("wealtharena", mine)]
+    turns = [(bound(quarter, **large), ours(quarter, **large), ours(quarter, action="tilt", **large)) for _ in range(4)]
+    limit, mine, tilting = (float(np.median(speeds)) for speeds in zip(*turns, strict=True))
+    lines = [("bound (bare matrices)", limit), ("wealtharena", mine), ("wealtharena, env.action=tilt", tilting)]
     if options.stock:
         lines.append(("stock RLlib", stock_rllib(options.steps // 4, **large)))
     if options.sb3:
@@ -289,7 +289,7 @@ def main() -> None:
         f"rollout 32,768, minibatch 4,096, 4 epochs, {options.threads} threads, {CLOCK[0].__name__}, load {os.getloadavg()[0]:.1f}"
     )
     for name, speed in lines:
-        print(f"  {name:28} {speed:10,.0f} steps/s   ours / it = {mine / speed:5.2f}")
+        print(f"  {name:30} {speed:10,.0f} steps/s   ours / it = {mine / speed:5.2f}")
     print("rollout 2,048, minibatch 64, 10 epochs (Stable-Baselines3's defaults)")
     quick = options.steps // 16
     mine_small = ours(quick, **small)

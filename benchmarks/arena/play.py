@@ -1,0 +1,186 @@
+"""One cell of the arena: an entrant, a course and a seed, from training to a file with what came of it.
+
+The file stands once the cell is done, whole or not at all, and a cell that has its file is not played again. A training
+that was killed goes on from its last state.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks import oracles
+from benchmarks.arena.courses import Course, Ground
+from benchmarks.arena.entries import DoesNotFitError, Entrant
+from wealtharena import files
+from wealtharena.agents.engine import EnvFactory
+from wealtharena.agents.policy import load_policy
+from wealtharena.config.specs.env import EnvSpec
+from wealtharena.envs.market import Market
+from wealtharena.envs.simulate import simulate
+from wealtharena.envs.trajectory import Trajectory
+from wealtharena.errors import Interrupted, WealthArenaError
+from wealtharena.evaluation import metrics
+from wealtharena.evaluation.backtest import Untilted
+from wealtharena.evaluation.ledger import Ledger, RunIdentity
+from wealtharena.evaluation.splits import Fold
+from wealtharena.training import TrainingJob, train
+from wealtharena.training.job import Silent
+from wealtharena.training.trainer import fit_scaler
+
+FloatArray = npt.NDArray[np.float64]
+FORM = 1  # of a cell's file
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is played once."""
+
+    course: Course
+    entrant: Entrant
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """Return a name that no other cell has; another setting of an entrant or a course is another cell."""
+        told = "\n".join((*self.course.overrides, self.entrant.identity, str(FORM)))
+        digest = hashlib.sha256(told.encode()).hexdigest()[:8]
+        return f"{self.course.name}--{self.entrant.name}--{self.seed}--{digest}"
+
+
+@dataclass(frozen=True, eq=False)
+class Played:
+    """One fold: the agent's and the anchor's paths over its test rows, and what else is known of it."""
+
+    agent: Trajectory
+    anchor: Trajectory
+    oracle: Trajectory | None
+    seconds: float  # of training
+    found: Mapping[str, Any]
+
+
+def play(cell: Cell, *, out: Path, ledger: Path) -> dict[str, Any]:
+    """Play a cell, write its file below `out` and return what is in it; what stands there already is returned as it is.
+
+    An error of the platform, and a policy that does not fit, are results too. Interrupted is raised where training was.
+    """
+    place = out / "cells" / f"{cell.key}.json"
+    if place.is_file():
+        known: dict[str, Any] = json.loads(place.read_text())
+        return known
+    work = out / "work" / cell.key
+    result: dict[str, Any] = {"course": cell.course.name, "entrant": cell.entrant.name, "seed": cell.seed}
+    began = time.monotonic()
+    try:
+        ground = cell.course.open(cell.entrant.overrides, cell.seed)
+        folds = [_fold(cell, ground, fold, work / str(fold.index)) for fold in ground.folds]
+        result |= {"status": "played", **_summary(folds)}
+        _tell(ledger, cell, ground, result["sharpe"])
+    except Interrupted:
+        raise
+    except (WealthArenaError, DoesNotFitError) as error:
+        result |= {"status": "does not fit" if isinstance(error, DoesNotFitError) else "failed", "why": str(error)}
+    except Exception as error:  # whatever a stranger's policy raises is what came of it
+        if cell.entrant.own is None:
+            raise
+        result |= {"status": "failed", "why": f"{type(error).__name__}: {error}"}
+    result["cell_seconds"] = time.monotonic() - began
+    files.write_json(place, files.jsonable(result))
+    shutil.rmtree(work, ignore_errors=True)
+    return result
+
+
+def _fold(cell: Cell, ground: Ground, fold: Fold, folder: Path) -> Played:
+    scaler = fit_scaler(ground.features, fold.train, clip=ground.spec.features.clip)
+    tilting = ground.spec.env.model_copy(update={"action": "tilt"})
+    level = Market.build(ground.features, tilting, scaler)
+    own = cell.entrant.own
+    agents, seconds, found = [], 0.0, {}
+    if own is None:
+        agents, seconds, found = _trained(ground, fold, folder)
+    else:
+        env = ground.spec.env
+        market = Market.build(ground.features, env, scaler)
+        segments = tuple((segment.start, segment.stop) for segment in fold.train)
+        began = time.monotonic()
+        decide = own.ready(market, env.action, EnvFactory(market, env, segments), cell.seed)
+        seconds = time.monotonic() - began
+        agents = [simulate(market, decide, spec=env, start=s.start, stop=s.stop) for s in fold.test]
+    anchor = [
+        simulate(level, Untilted(level, tilting).act, spec=tilting, start=s.start, stop=s.stop) for s in fold.test
+    ]
+    told = [
+        oracles.best(ground.expected, level, tilting, start=s.start, stop=s.stop).path
+        for s in fold.test
+        if ground.expected is not None
+    ]
+    (agent,), (still,) = agents, anchor  # walk-forward and holdout have one test segment a fold
+    return Played(agent, still, told[0] if told else None, seconds, found)
+
+
+def _trained(ground: Ground, fold: Fold, folder: Path) -> tuple[list[Trajectory], float, dict[str, Any]]:
+    visible = ground.features.slice(0, fold.validation.stop)
+    folder.mkdir(parents=True, exist_ok=True)
+    job = TrainingJob(ground.spec, visible, fold.train, fold.validation, folder, resume=True)
+    result = train(job, listener=Silent())
+    if result.status == "interrupted":
+        raise Interrupted("the arena was interrupted", hint="start it again: it goes on from here")
+    if result.best is None:
+        raise WealthArenaError("training left no candidate", hint="raise train.env_steps")
+    policy = load_policy(folder / result.best.path)
+    env: EnvSpec = ground.spec.env.model_copy(update={"action": policy.action})
+    market = Market.build(ground.features, env, policy.scaler)
+    paths = []
+    for segment in fold.test:
+        policy.reset()
+        paths.append(simulate(market, policy.act, spec=env, start=segment.start, stop=segment.stop))
+    found = {"degenerate": result.degenerate, "kept_share": result.best.metrics.get("kept_share")}
+    return paths, result.seconds, found
+
+
+def _summary(folds: Sequence[Played]) -> dict[str, Any]:
+    agent, anchor = (np.concatenate([getattr(one, name).returns for one in folds]) for name in ("agent", "anchor"))
+    year = folds[0].agent.bars_per_year
+    own, still = (metrics.sharpe(series, bars_per_year=year) for series in (agent, anchor))
+    best = [one.oracle for one in folds if one.oracle is not None]
+    told = metrics.sharpe(np.concatenate([one.returns for one in best]), bars_per_year=year) if best else None
+    days = folds[0].agent.timestamps[0], folds[-1].agent.timestamps[-1]
+    return {
+        "sharpe": _zero(own),
+        "anchor_sharpe": _zero(still),
+        "oracle_sharpe": told,
+        "turnover": float(np.mean([metrics.turnover(one.agent) for one in folds])),
+        "exposure": float(np.mean([metrics.exposure(one.agent) for one in folds])),
+        "training_seconds": sum(one.seconds for one in folds),
+        "degenerate": next((one.found["degenerate"] for one in folds if one.found.get("degenerate")), None),
+        "kept_shares": [one.found["kept_share"] for one in folds if one.found.get("kept_share") is not None],
+        "bars_per_year": year,
+        "dates": [str(day)[:10] for day in days],
+        "returns": agent.tolist(),
+        "anchor_returns": anchor.tolist(),
+    }
+
+
+def _zero(sharpe: float) -> float:
+    """Return the ratio; that of an account that never moved counts as 0."""
+    return sharpe if math.isfinite(sharpe) else 0.0
+
+
+def _tell(ledger: Path, cell: Cell, ground: Ground, sharpe: float) -> None:
+    """Write a try on a recorded market to the ledger: it counts against whatever is judged on its last fifth."""
+    if ground.window is None:
+        return
+    own = cell.entrant.own
+    config = ground.config if own is None else hashlib.sha256(cell.entrant.identity.encode()).hexdigest()[:16]
+    identity = RunIdentity(f"arena-{cell.key}", config, ground.spec.asset.agent, "arena", cell.seed)
+    Ledger(ledger).record_trial(identity, window=ground.window, sharpe=sharpe)

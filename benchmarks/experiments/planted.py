@@ -1,0 +1,105 @@
+"""What is learned of a signal that is known? Share of the oracle by size of the signal, length of record, costs and learner.
+
+    python -m benchmarks.experiments.planted --learners direct-8 ppo-attention --seeds 100 101
+    python -m benchmarks.experiments.planted --r2 0.02 0.002 --bars 5400 --costs 0
+
+The protocol stands in docs/experiments.md. A cell is played once: the same command goes on from where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from benchmarks.arena.courses import Course, planted
+from benchmarks.arena.entries import Entrant
+from benchmarks.arena.play import Cell, play
+from benchmarks.learning import LEARNERS
+
+R2 = (0.0, 0.0002, 0.0005, 0.002, 0.02)
+BARS = (5_400, 46_000)
+COSTS_BPS = (0.0, 5.0)
+TILT = ("env.action=tilt", "env.anchor=cash", "env.trade_rate=1", "env.no_trade_band=0")  # the form of the action alone
+VARIANTS: Mapping[str, tuple[str, ...]] = {
+    **{f"direct-{members}": (*LEARNERS["direct"], f"algo.members={members}") for members in (1, 4, 8, 16)},
+    "ppo-attention": LEARNERS["ppo"],
+    "ppo-mlp": (*LEARNERS["ppo"], "model=mlp", "model.hidden=[64,64]"),
+    "ppo-shared": (*LEARNERS["ppo"], "model=shared"),
+    "ppo-shared-tilt": (*LEARNERS["ppo"], "model=shared", *TILT, "algo.tilt_log_std=-2"),
+    "ppo-shared-tilt-less": (
+        *LEARNERS["ppo"], "model=shared", *TILT, "algo.tilt_log_std=-2", "algo.reward_less_anchor=true"
+    ),
+    "ppo-shared-starts": (*LEARNERS["ppo"], "model=shared", "algo.common_starts=8"),
+    "sac-attention": LEARNERS["sac"],
+    "sac-shared": (*LEARNERS["sac"], "model=shared"),
+}  # fmt: skip
+
+
+def worlds(r2: Sequence[float], bars: Sequence[int], costs: Sequence[float]) -> list[Course]:
+    """Return a course for each combination."""
+    return [
+        planted(
+            f"r2-{one:g}-{length}-{bps:g}bps",
+            f"R2 {one:g}, {length} bars, {bps:g} bps",
+            r2=one,
+            bars=length,
+            commission_bps=bps,
+        )
+        for one, length, bps in itertools.product(r2, bars, costs)
+    ]
+
+
+def table(results: Sequence[Mapping[str, Any]], who: Sequence[str], where: Sequence[Course]) -> str:
+    """Return mean shares of the oracle by world and learner; without a signal the mean Sharpe ratio, marked S."""
+    lines = [f"| world | {' | '.join(who)} |", "|---" * (len(who) + 1) + "|"]
+    for course in where:
+        cells = []
+        for name in who:
+            mine = [
+                r for r in results if (r["course"], r["entrant"]) == (course.name, name) and r["status"] == "played"
+            ]
+            told = [r["sharpe"] / r["oracle_sharpe"] for r in mine if r["oracle_sharpe"] > 0.25]
+            plain = f"S {np.mean([r['sharpe'] for r in mine]):+.2f}" if mine else "-"
+            cells.append(f"{np.mean(told):.2f}" if told else plain)
+        lines.append("| " + " | ".join([course.words, *cells]) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Play all cells and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--learners", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[100, 101, 102])
+    parser.add_argument("--r2", type=float, nargs="+", default=list(R2))
+    parser.add_argument("--bars", type=int, nargs="+", default=list(BARS))
+    parser.add_argument("--costs", type=float, nargs="+", default=list(COSTS_BPS), help="commission in basis points")
+    parser.add_argument("--out", type=Path, default=Path("outputs/planted"))
+    parser.add_argument("overrides", nargs="*", help="for all learners, such as train.env_steps=65536")
+    asked = parser.parse_args()
+    warnings.simplefilter("ignore")
+    where, results = worlds(asked.r2, asked.bars, asked.costs), []
+    for seed, course, name in itertools.product(asked.seeds, where, asked.learners):
+        entrant = Entrant(name, name, (*VARIANTS[name], *asked.overrides))
+        found = play(Cell(course, entrant, seed), out=asked.out, ledger=asked.out / "ledger.jsonl")
+        results.append(found)
+        told = (
+            f"{found['sharpe']:+.2f} of {found['oracle_sharpe']:+.2f}" if found["status"] == "played" else found["why"]
+        )
+        print(f"{course.words:30} {name:22} seed {seed}  {told}  {found['cell_seconds']:.0f} s", flush=True)
+    print(table(results, asked.learners, where))
+    kept = [{k: v for k, v in found.items() if k not in ("returns", "anchor_returns")} for found in results]
+    (asked.out / "planted.json").write_text(json.dumps(kept, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""The arena: who plays, what is read, what is kept, and what the board says of it."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from benchmarks.arena import __main__ as command
+from benchmarks.arena import board, courses, entries, page, play
+from wealtharena.config.paths import conf_dir
+
+TINY = courses.planted("tiny", "a tiny market", r2=0.05, bars=700)
+PPO = (
+    "algo=ppo", "model.hidden=[8]", "algo.rollout_steps=1024", "algo.minibatch=512", "compute.envs=16",
+    "env.episode_bars=32", "train.env_steps=4096", "train.evaluations=2",
+)  # fmt: skip
+POLICIES = '''
+import numpy as np
+
+class Still:
+    """Holds nothing, and says how often it was asked to learn."""
+
+    def fit(self, make_env, seed):
+        envs = make_env(3)
+        seen, _ = envs.reset(seed=seed)
+        assert seen.shape == (3, envs.layout.size)
+
+    def act(self, observation):
+        return np.zeros((1, 10))
+
+class Broken:
+    def act(self, observation):
+        raise RuntimeError("out of ideas")
+'''
+
+
+@pytest.fixture
+def policies(tmp_path: Path) -> Path:
+    path = tmp_path / "policies.py"
+    path.write_text(POLICIES)
+    return path
+
+
+def played(out: Path, entrant: entries.Entrant, *, course: courses.Course = TINY, seed: int = 0) -> dict:
+    return play.play(play.Cell(course, entrant, seed), out=out, ledger=out / "ledger.jsonl")
+
+
+def graph(path: Path, size: int) -> Path:
+    """An ONNX policy that reads `size` numbers and holds nothing."""
+    seen = helper.make_tensor_value_info("observation", TensorProto.FLOAT, [None, size])
+    weights = helper.make_tensor_value_info("weights", TensorProto.FLOAT, [None, 10])
+    nothing = helper.make_tensor("nothing", TensorProto.FLOAT, [size, 10], np.zeros(size * 10, np.float32))
+    node = helper.make_node("MatMul", ["observation", "nothing"], ["weights"])
+    made = helper.make_graph([node], "policy", [seen], [weights], [nothing])
+    onnx.save(helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), str(path))
+    return path
+
+
+def test_every_algorithm_that_ships_is_an_entrant() -> None:
+    names = [one.name for one in entries.shipped()]
+    assert {path.stem for path in (conf_dir() / "algo").glob("*.yaml")} < set(names)
+    assert len(names) == len(set(names))
+
+
+def test_a_cell_is_trained_measured_and_not_played_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = played(tmp_path, entries.Entrant("ppo", "", PPO))
+    assert found["status"] == "played"
+    assert found["oracle_sharpe"] > 1.0
+    assert len(found["returns"]) == len(found["anchor_returns"]) > 200
+    assert found["training_seconds"] > 0
+    assert not (tmp_path / "work").exists() or not list((tmp_path / "work").iterdir())
+    monkeypatch.setattr(play, "train", lambda *_, **__: pytest.fail("played again"))
+    assert played(tmp_path, entries.Entrant("ppo", "", PPO)) == found
+    with pytest.raises(pytest.fail.Exception, match="played again"):
+        played(tmp_path, entries.Entrant("ppo", "", (*PPO, "algo.clip=0.1")))
+
+
+def begin(out: Path, steps: tuple[str, ...]) -> None:
+    played(out, entries.Entrant("ppo", "", steps))
+
+
+def test_a_killed_cell_goes_on_and_ends_in_what_it_would_have_been(tmp_path: Path) -> None:
+    steps = (*PPO[:-2], "train.env_steps=24576", "train.evaluations=6")
+    whole = played(tmp_path / "whole", entries.Entrant("ppo", "", steps))
+    one = multiprocessing.get_context("spawn").Process(target=begin, args=(tmp_path / "cut", steps))
+    one.start()
+    try:
+        last = time.monotonic() + 120
+        while not list((tmp_path / "cut").glob("work/*/0/trainer/state.pt")) and time.monotonic() < last:
+            time.sleep(0.02)
+        assert one.is_alive()
+    finally:
+        os.kill(one.pid, signal.SIGKILL)
+        one.join(60)
+    assert not list((tmp_path / "cut").glob("cells/*"))
+    again = played(tmp_path / "cut", entries.Entrant("ppo", "", steps))
+    assert again["returns"] == whole["returns"]
+
+
+def test_a_policy_of_ones_own_plays_from_a_class_or_a_graph(tmp_path: Path, policies: Path) -> None:
+    still = played(tmp_path, entries.own(f"still={policies}:Still"))
+    assert (still["status"], still["sharpe"], still["turnover"]) == ("played", 0.0, 0.0)
+    size = TINY.open(("env.action=weights",), 0).features
+    width = 10 * len(size.names) + 10 + 3
+    fits, other = (entries.own(f"g{n}={graph(tmp_path / f'{n}.onnx', n)}") for n in (width, width + 1))
+    assert played(tmp_path, fits)["turnover"] == 0.0
+    refused = played(tmp_path, other)
+    assert refused["status"] == "does not fit"
+    assert f"reads {width + 1} numbers, this market shows {width}" in refused["why"]
+
+
+def test_what_a_strangers_policy_raises_is_its_result(tmp_path: Path, policies: Path) -> None:
+    found = played(tmp_path, entries.own(f"broken={policies}:Broken"))
+    assert (found["status"], found["why"]) == ("failed", "RuntimeError: out of ideas")
+
+
+@pytest.mark.parametrize("text", ["nothing", "a=missing.onnx", "=x.py:P"])
+def test_an_entry_that_is_none_is_refused_with_the_forms(text: str) -> None:
+    with pytest.raises(ValueError, match=r"name=policy\.onnx, name=file\.py:Class or name=model\.zip:PPO"):
+        entries.own(text)
+
+
+def test_a_recorded_course_reads_nothing_of_the_last_fifth_and_tells_the_ledger(tmp_path: Path, policies: Path) -> None:
+    course = courses.recorded("forex", tmp_path, folds=2)
+    ground = course.open((), 0)
+    assert ground.window is not None
+    (first, _), *_ = ground.window.dates
+    assert str(ground.features.panel.timestamps[-1])[:10] < first
+    assert max(segment.stop for fold in ground.folds for segment in fold.test) <= ground.features.bars
+    assert [fold.train[0].start for fold in ground.folds] == [0, 0]
+    found = played(tmp_path, entries.own(f"still={policies}:Still"), course=course)
+    assert found["oracle_sharpe"] is None
+    assert found["dates"][1] < first
+    (line,) = [json.loads(text) for text in (tmp_path / "ledger.jsonl").read_text().splitlines()]
+    assert (line["kind"], line["purpose"], line["agent"]) == ("trial", "arena", "currency_pairs")
+    assert line["window"] == [list(pair) for pair in ground.window.dates]
+
+
+def made_up(course: str, entrant: str, seed: int, *, edge: float, oracle: float | None) -> dict:
+    rng = np.random.default_rng(seed)
+    anchor = np.random.default_rng(99).normal(0.0003, 0.01, 800)
+    returns = anchor + rng.normal(edge, 0.004, 800)
+    return {
+        "course": course, "entrant": entrant, "seed": seed, "status": "played", "sharpe": 1.0 + 50 * edge + 0.1 * seed,
+        "anchor_sharpe": 0.5, "oracle_sharpe": oracle, "turnover": 3.0, "exposure": 1.0, "training_seconds": 2.0,
+        "degenerate": None, "kept_shares": [], "bars_per_year": 252.0, "dates": ["2010-01-04", "2014-01-03"],
+        "returns": returns.tolist(), "anchor_returns": anchor.tolist(), "cell_seconds": 3.0,
+    }  # fmt: skip
+
+
+def of_board(*names: str) -> dict:
+    where = (TINY, courses.recorded("forex", Path(), folds=2))
+    who = [entries.Entrant(name, "as it ships") for name in names]
+    cells = [
+        made_up(course.name, one.name, seed, edge=0.001 * n, oracle=4.0 if course.planted else None)
+        for n, one in enumerate(who)
+        for course in where
+        for seed in range(3)
+    ]
+    lost = {"course": "tiny", "entrant": names[0], "seed": 3, "status": "failed", "why": "because", "cell_seconds": 1.0}
+    return board.build([*cells, lost], courses=where, entrants=who, note="2 cells did not fit.")
+
+
+def test_the_board_ranks_by_the_share_of_the_oracle_and_its_intervals_mind_the_number_of_entrants() -> None:
+    two, six = of_board("bad", "good"), of_board("bad", "good", *(f"more{n}" for n in range(4)))
+    assert [row["entrant"] for row in two["rows"]] == ["good", "bad"]
+    assert two["rows"][0]["share"] == pytest.approx((1.0 + 0.05 + 0.1) / 4.0)
+    assert (two["confidence"], six["confidence"]) == (1 - 0.05 / 2, 1 - 0.05 / 6)
+
+    def width(found: dict, course: int) -> float:
+        line = next(line for line in found["courses"][course]["lines"] if line["entrant"] == "good")
+        return line["interval"][1] - line["interval"][0]
+
+    assert width(six, 0) > width(two, 0)
+    assert width(six, 1) > width(two, 1)
+    good = next(row for row in two["rows"] if row["entrant"] == "good")
+    assert (good["ahead"], good["behind"], good["recorded"]) == (1, 0, 1)
+    assert [one["why"] for one in two["not_played"]] == ["because"]
+
+
+def test_the_page_says_what_is_simulated_and_every_figure_of_the_board() -> None:
+    found = of_board("bad", "good")
+    html = page.render(found)
+    assert 'role="alert">SIMULATED DATA' in html
+    assert html.count('<span class="mark fail">SIMULATED</span>') == 1
+    assert "2 cells did not fit." in html
+    assert "because" in html
+    assert "97.5" in html
+    text = page.markdown(found)
+    assert text.count("| good |") == 1
+    assert "2 cells did not fit." in text
+
+
+def test_no_cell_is_begun_that_would_not_end_in_time() -> None:
+    clock, cell = command.Clock(1.0), play.Cell(TINY, entries.Entrant("ppo", ""), 0)
+    assert clock.fits(cell)
+    clock.ended(cell, 61.0)
+    assert not clock.fits(cell)
+    assert not command.Clock(0.0).fits(cell)
+
+
+def test_seeds_are_played_in_turns() -> None:
+    who = [entries.Entrant("a", ""), entries.Entrant("b", "")]
+    order = [(cell.seed, cell.entrant.name) for cell in command.cells([TINY], who, 2)]
+    assert order == [(0, "a"), (0, "b"), (1, "a"), (1, "b")]
+
+
+def test_the_command_plays_and_leaves_a_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policies: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["--courses", "short", "--entrants", "--entry", f"still={policies}:Still", "--seeds", "1", "--jobs", "1"]
+    began = time.monotonic()
+    assert command.main([*words, "--out", "arena"]) == 0
+    found = json.loads((tmp_path / "arena" / "arena.json").read_text())
+    assert [row["entrant"] for row in found["rows"]] == ["still"]
+    assert "SIMULATED DATA" in (tmp_path / "arena" / "arena.html").read_text()
+    assert time.monotonic() - began < 250
+    with pytest.raises(SystemExit):
+        command.main(["--courses", "nowhere", "--out", "arena"])
