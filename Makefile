@@ -4,6 +4,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python run.py
+# in the order of collection, which tests/conftest.py begins with the longest files
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off -c constraints.txt
 ARGS ?=
 TESTS ?= tests
@@ -92,7 +94,7 @@ sweep: $(VENV)/.stamp-run ## search for settings: SWEEP=ppo ARGS="asset=crypto"
 
 dashboard: $(VENV)/.stamp-dev ## optuna-dashboard on a study: STUDY=outputs/<date>/<run>/study.journal
 	@study="$(or $(STUDY),$$(ls -t outputs/*/*/study.journal results/studies/*.journal 2>/dev/null | head -n 1))"; \
-	if [ ! -s "$$study" ]; then \
+	if ! head -n 1 "$$study" 2>/dev/null | grep -q '"op_code"'; then \
 		echo "error: $${study:+$$study is no study; }there must be one: make sweep, or STUDY=outputs/<date>/<run>/study.journal" >&2; exit 2; \
 	fi; \
 	$(BIN)/optuna-dashboard "$$study"
@@ -106,9 +108,12 @@ arena: $(VENV)/.stamp-run ## every algorithm on planted and, with MARKET=<folder
 
 # --- developing
 
-.PHONY: test lint format bench wheel clean clean-data
+.PHONY: test test-fast lint format bench wheel clean clean-data
 test: $(VENV)/.stamp-dev ## run the tests (TESTS=tests/config for a part)
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(TESTS) $(ARGS)
+	$(PYTEST) $(TESTS) $(ARGS)
+
+test-fast: $(VENV)/.stamp-dev ## run what takes no more than two minutes: neither slow tests nor those in a browser
+	$(PYTEST) -m "not slow and not browser" $(TESTS) $(ARGS)
 
 lint: $(VENV)/.stamp-dev ## format, lint, types and layers, nothing changed
 	$(BIN)/ruff format --check .

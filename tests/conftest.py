@@ -2,6 +2,8 @@
 
 import os
 
+import pytest
+
 OWN = ("WANDB_", "HYDRA_", "WEALTHARENA_", "APCA_")  # how a person's own variables begin
 NAMES = {
     "FRED_API_KEY",
@@ -23,3 +25,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 os.environ["WANDB_MODE"] = "offline"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that hold slow tests: workers take whole files, and a long one at the end keeps the others waiting."""
+    long = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("browser")}
+    items.sort(key=lambda item: item.path not in long)

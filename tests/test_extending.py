@@ -1,6 +1,7 @@
 """What it takes to add something: each draft is written into a copy of the house, which must then run it.
 
-A draft is new files and nothing else: whatever another file would have to learn shows up here as a failure.
+A draft is new files and nothing else: whatever another file would have to learn shows up here as a failure. All drafts
+stand in one copy, since two of them belong to the market kernel, which is compiled anew where one of its files is.
 """
 
 from __future__ import annotations
@@ -31,33 +32,8 @@ SMALL = (  # a whole job in seconds
     "compute.torch_threads=1",
     "evaluation.bootstrap_draws=200",
     "tracking=quiet",
+    "train.publish=false",
 )
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> House:
-    """Return `run(files, *command)`: write the files into a fresh copy of the package, then run the command there."""
-    for name in ("wealtharena", "conf", "sweeps"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "run.py", tmp_path)
-
-    def run(files: dict[str, str], *command: str) -> subprocess.CompletedProcess[str]:
-        for name, text in files.items():
-            target = tmp_path / name
-            assert not target.exists(), f"{name} exists: a draft adds files and changes none"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(dedent(text).lstrip())
-        return subprocess.run(
-            [sys.executable, *command],
-            cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "machine_code")},
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
-
-    return run
 
 
 PROVIDER = {
@@ -144,23 +120,6 @@ PROVIDER = {
 }
 
 
-def test_a_provider_is_one_file_one_yaml_and_one_test(house: House) -> None:
-    done = house(
-        PROVIDER,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "--rootdir=.",
-        "tests/data/providers/test_clockwork.py",
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "4 passed" in done.stdout
-    choices = house({}, "run.py", "--help")
-    assert "clockwork" in choices.stdout, choices.stdout + choices.stderr
-
-
 BASELINE = {
     "wealtharena/envs/baselines/last_shall_be_first.py": '''
         """Everything in what fell most over the last bar."""
@@ -178,32 +137,6 @@ BASELINE = {
             return result
         ''',
 }
-
-
-def test_a_baseline_is_one_file_and_its_name_in_a_list(house: House) -> None:
-    """The line of YAML is an entry of `evaluation.baselines`; here it is typed instead."""
-    done = house(
-        BASELINE,
-        "run.py",
-        "task=backtest",
-        "data=simulated",
-        "asset=etf",
-        "backtest.baseline=last_shall_be_first",
-        "evaluation.baselines=[cash,last_shall_be_first]",
-        "evaluation.verdict.beats=[buy_and_hold,last_shall_be_first]",
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "last shall be first" in done.stdout
-    refused = house({}, "run.py", "task=backtest", "backtest.baseline=last_shall_be")
-    assert "try backtest.baseline=last_shall_be_first" in refused.stdout + refused.stderr
-
-
-def job(house: House, files: dict[str, str], folder: Path, *overrides: str) -> tuple[dict[str, Any], list[Any]]:
-    """Run a small job on the house with these files, and return its run.json and its journal."""
-    done = house(files, "run.py", *SMALL, *overrides, f"hydra.run.dir={folder}")
-    assert done.returncode == 0, done.stdout + done.stderr
-    journal = (folder / "metrics.jsonl").read_text().splitlines()
-    return json.loads((folder / "run.json").read_text()), [json.loads(line) for line in journal]
 
 
 REWARD = {
@@ -231,12 +164,6 @@ REWARD = {
         parameter: 0.25
         """,
 }
-
-
-def test_a_reward_is_one_file_and_one_yaml(house: House, tmp_path: Path) -> None:
-    run, journal = job(house, REWARD, tmp_path / "run", "reward=alive")
-    assert run["status"] == "completed"
-    assert {line["reward"] for line in journal if "reward" in line} == {0.5}
 
 
 ALGORITHM = {
@@ -274,8 +201,83 @@ ALGORITHM = {
 }
 
 
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> House:
+    """Return `run(*command)`: run a command on a fresh copy of the package in which all drafts stand."""
+    place = tmp_path_factory.mktemp("house")
+    for name in ("wealtharena", "conf", "sweeps"):
+        shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "run.py", place)
+    for draft in (PROVIDER, BASELINE, REWARD, ALGORITHM):
+        for name, text in draft.items():
+            target = place / name
+            assert not target.exists(), f"{name} exists: a draft adds files and changes none"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(dedent(text).lstrip())
+
+    def run(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *command],
+            cwd=place,
+            env=os.environ | {"PYTHONPATH": str(place), "NUMBA_CACHE_DIR": str(place / "machine_code")},
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+
+    return run
+
+
+def test_a_provider_is_one_file_one_yaml_and_one_test(house: House) -> None:
+    done = house(
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir=.",
+        "tests/data/providers/test_clockwork.py",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "4 passed" in done.stdout
+    choices = house("run.py", "--help")
+    assert "clockwork" in choices.stdout, choices.stdout + choices.stderr
+
+
+def test_a_baseline_is_one_file_and_its_name_in_a_list(house: House) -> None:
+    """The line of YAML is an entry of `evaluation.baselines`; here it is typed instead."""
+    done = house(
+        "run.py",
+        "task=backtest",
+        "data=simulated",
+        "asset=etf",
+        "backtest.baseline=last_shall_be_first",
+        "evaluation.baselines=[cash,last_shall_be_first]",
+        "evaluation.verdict.beats=[buy_and_hold,last_shall_be_first]",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "last shall be first" in done.stdout
+    refused = house("run.py", "task=backtest", "backtest.baseline=last_shall_be")
+    assert "try backtest.baseline=last_shall_be_first" in refused.stdout + refused.stderr
+
+
+def job(house: House, folder: Path, *overrides: str) -> tuple[dict[str, Any], list[Any]]:
+    """Run a small job on the house, and return its run.json and its journal."""
+    done = house("run.py", *SMALL, *overrides, f"hydra.run.dir={folder}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    journal = (folder / "metrics.jsonl").read_text().splitlines()
+    return json.loads((folder / "run.json").read_text()), [json.loads(line) for line in journal]
+
+
+def test_a_reward_is_one_file_and_one_yaml(house: House, tmp_path: Path) -> None:
+    run, journal = job(house, tmp_path / "run", "reward=alive")
+    assert run["status"] == "completed"
+    assert {line["reward"] for line in journal if "reward" in line} == {0.5}
+
+
 def test_an_on_policy_algorithm_is_one_file_of_what_differs_and_one_yaml(house: House, tmp_path: Path) -> None:
-    done = house(ALGORITHM, "run.py", *SMALL, "algo=spo", f"hydra.run.dir={tmp_path / 'run'}")
+    done = house("run.py", *SMALL, "algo=spo", f"hydra.run.dir={tmp_path / 'run'}")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "penalised" in done.stdout  # its own objective was asked
     run = json.loads((tmp_path / "run" / "run.json").read_text())

@@ -335,10 +335,11 @@ def test_the_benchmarks_that_make_runs_need_no_argument() -> None:
     assert [script for script in scripts if needy.search((ROOT / script).read_text())] == []
 
 
-def test_a_dashboard_of_no_study_is_refused_with_a_way_out() -> None:
-    refused = make("dashboard", "STUDY=outputs/no/such/study.journal")
+@pytest.mark.parametrize("study", ["outputs/no/such/study.journal", "README.md", "docs"])
+def test_a_dashboard_of_no_study_is_refused_with_a_way_out(study: str) -> None:
+    refused = make("dashboard", f"STUDY={study}")
     assert refused.returncode == 2
-    assert "outputs/no/such/study.journal is no study" in refused.stderr
+    assert f"{study} is no study" in refused.stderr
     assert "make sweep, or STUDY=" in refused.stderr
 
 

@@ -1,14 +1,18 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
-from omegaconf import OmegaConf
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from wealtharena.config import compose, parse
-from wealtharena.config.composition import compose_raw, groups
+from wealtharena.config.composition import _by_hydra, compose_raw, groups
 from wealtharena.config.paths import conf_dir, sweeps_dir
+from wealtharena.config.problems import UNREADABLE
 
 GROUPS = {
     *("task", "asset", "universe", "data", "algo", "env", "reward", "features", "split", "model", "compute"),
@@ -168,3 +172,58 @@ def test_configuration_loads_no_heavy_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+LINES: list[list[str]] = [
+    [],
+    ["seed=3"],
+    ["algo=sac", "algo.gamma=0.5", "asset=etf"],
+    ["asset=etf", "data.symbols=[SPY,'ON']", "data.start=2020-01-01", "data.path=null"],
+    ["experiment=us_tech", "asset=forex", "seed=1"],
+    ["debug=fast", "train.env_steps=7"],
+    ["data/simulator=crypto", "data.simulator.bars=99"],
+    ["+asset.instrument.currencies={SHEL.L: GBP}"],
+    ["+nothing.here=1"],
+    ["~algo.gamma"],
+    ["++seed=5"],
+    ["seed=1,2"],
+    ["asset=[etf,crypto]"],
+    ["asset={name: etf}"],
+    ["asset=null"],
+    ["asset=crpto"],
+    ["algo@algo=sac"],
+    ["algo.clpi=0.1"],
+    ["algo=1"],
+    ["universe.currency=${nowhere}"],
+    ["data.path=${oc.env:NO_SUCH_VARIABLE}"],
+    ["data.path=[a"],
+    ["seed=1", "seed=2"],
+    ["asset=etf", "asset=crypto"],
+    ["hydra.run.dir=elsewhere"],
+    ["options/train=train"],
+    ["train={env_steps: 5}"],
+    ["paths.checkpoints=${data.root}/x"],
+]
+
+
+def outcome(made: Callable[[list[str]], DictConfig], overrides: list[str]) -> object:
+    try:
+        cfg = made(list(overrides))
+    except (HydraException, OmegaConfBaseException, *UNREADABLE) as error:
+        return type(error), str(error)
+    return OmegaConf.to_container(cfg, resolve=False), OmegaConf.is_struct(cfg), OmegaConf.is_readonly(cfg)
+
+
+@pytest.mark.parametrize("overrides", LINES, ids=" ".join)
+def test_what_is_made_of_a_kept_composition_is_what_hydra_makes(overrides: list[str]) -> None:
+    """Also its refusals, word for word; twice, since the first may be the one that is kept."""
+    expected = outcome(_by_hydra, overrides)
+    assert outcome(compose_raw, overrides) == expected
+    assert outcome(compose_raw, overrides) == expected
+
+
+def test_a_change_of_one_composition_reaches_no_other() -> None:
+    first = compose_raw(["asset=etf"])
+    before = first.seed
+    first.seed = before + 1
+    assert compose_raw(["asset=etf"]).seed == before

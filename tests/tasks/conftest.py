@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ SMALL = (
     "evaluation.bootstrap_draws=200",
     "tracking=quiet",
 )
+UNPUBLISHED = "train.publish=false"  # of runs whose version nobody looks at: half of a small run is its export
 
 
 @pytest.fixture
@@ -38,6 +42,38 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tupl
         return code, folder
 
     return run
+
+
+@pytest.fixture(scope="session")
+def _played(tmp_path_factory: pytest.TempPathFactory) -> Callable[[tuple[str, ...]], Path]:
+    """Return a function that gives the working folder in which small jobs have run one after another, each once a session."""
+
+    @cache
+    def play(jobs: tuple[str, ...]) -> Path:
+        place = tmp_path_factory.mktemp("played")
+        with contextlib.chdir(place):
+            for job in jobs:
+                assert dispatch(compose([*SMALL, *job.split()])) == 0
+        return place
+
+    return play
+
+
+@pytest.fixture
+def finished(
+    _played: Callable[[tuple[str, ...]], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., list[Path]]:
+    """Return a function that makes the test's folder one in which small jobs have run, and returns their run directories in their order.
+
+    The jobs, their overrides in one text each, run once a session; every test has a copy of what they left.
+    """
+
+    def take(*jobs: str) -> list[Path]:
+        shutil.copytree(_played(jobs or ("",)), tmp_path, dirs_exist_ok=True)
+        monkeypatch.chdir(tmp_path)
+        return sorted(tmp_path.glob("outputs/*/*"), key=lambda folder: (folder / "run.json").stat().st_mtime_ns)
+
+    return take
 
 
 def record(folder: Path) -> dict[str, Any]:

@@ -85,8 +85,8 @@ def test_the_window_is_opened_once_and_shows_what_an_open_run_shows(tmp_path: Pa
     assert later["registry"]
 
 
-def test_a_completed_run_goes_on_as_another_with_the_window_closed(small: Small) -> None:
-    _, first = small()
+def test_a_completed_run_goes_on_as_another_with_the_window_closed(finished: Callable[..., list[Path]]) -> None:
+    (first,) = finished()
     before = {path: path.read_bytes() for path in first.rglob("*") if path.is_file()}
     overrides = [*SMALL, "train.env_steps=8192"]
     assert dispatch(compose([*overrides, f"resume='{first}'"])) == 0
@@ -122,8 +122,8 @@ def test_a_grid_of_configurations_names_the_command_that_opens_the_window_for_th
     assert "open" not in board["rows"][1]
 
 
-def test_what_luck_gives_is_taken_off_the_figure_that_chose_a_checkpoint(small: Small) -> None:
-    _, folder = small("train.test=false")
+def test_what_luck_gives_is_taken_off_the_figure_that_chose_a_checkpoint(finished: Callable[..., list[Path]]) -> None:
+    (folder,) = finished("train.test=false")
     picked = record(folder)["selection"]
     assert picked["checkpoints"] == 2
     assert picked["validation_sharpe_deflated"] == pytest.approx(

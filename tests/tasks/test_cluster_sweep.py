@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.nodes import two_nodes
-from tests.tasks.conftest import SMALL, record
+from tests.tasks.conftest import SMALL, UNPUBLISHED, record
 from wealtharena.config import compose
 from wealtharena.errors import ConfigError
 from wealtharena.tasks import dispatch
@@ -30,6 +30,7 @@ SEARCH = (
     "sweep.env_steps=2048",
     "sweep.finalists=1",
     "sweep.finalist_seeds=1",
+    UNPUBLISHED,
     "evaluation.bootstrap_draws=100",
     "tracking.console=plain",
     "compute=cluster",

@@ -28,10 +28,10 @@ DATA = ("data=ecb", "data.start=2016-01-01", "data.end=2022-12-30", "train.env_s
 
 
 @pytest.fixture
-def members(small: Small) -> list[str]:
+def members(finished: Callable[..., list[Path]]) -> list[str]:
     """Return two versions of one agent: two seeds, two kinds of network."""
-    runs = [small(*DATA, "seed=1", "model=mlp"), small(*DATA, "seed=2", "model=gru")]
-    return [str(record(folder)["run_id"]) for _, folder in runs]
+    words = " ".join(DATA)
+    return [str(record(f)["run_id"]) for f in finished(f"{words} seed=1 model=mlp", f"{words} seed=2 model=gru")]
 
 
 def deploy(*versions: str) -> int:

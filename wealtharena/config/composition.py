@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import pickle
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, cast
 
 import hydra
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -31,8 +35,63 @@ def compose_raw(overrides: Sequence[str] = ()) -> DictConfig:
     Raises:
         HydraException: an override does not fit conf/.
     """
+    quick = _with_values(overrides)
+    return _by_hydra(tuple(overrides)) if quick is None else quick
+
+
+def _by_hydra(overrides: Sequence[str]) -> DictConfig:
     with composing(overrides) as prepared:
         return hydra.compose(PRIMARY, overrides=prepared)
+
+
+def _with_values(overrides: Sequence[str]) -> DictConfig | None:
+    """Return what Hydra composes, made from its composition of the same choices; None where it must do it, or refuses.
+
+    Choosing files takes Hydra a fifth of a second, setting values a hundredth of one: the jobs of a grid and the trials
+    of a search differ in values alone.
+    """
+    split = _choices_and_values(overrides)
+    if split is None:
+        return None
+    choices, values = split
+    cfg = cast(DictConfig, pickle.loads(_chosen(choices, conf_dir())))
+    try:
+        ConfigLoaderImpl._apply_overrides_to_config(values, cfg)
+    except OmegaConfBaseException:
+        return None  # Hydra puts it in words of its own
+    return cfg
+
+
+@lru_cache(maxsize=64)
+def _chosen(choices: tuple[str, ...], root: Path) -> bytes:
+    """Return Hydra's composition of some choices below `root`, which is conf/, pickled: a copy comes quickest that way."""
+    return pickle.dumps(_by_hydra(choices))
+
+
+def _choices_and_values(overrides: Sequence[str]) -> tuple[tuple[str, ...], list[Override]] | None:
+    """Return the overrides that choose files and those that set values; None where one does anything else."""
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException:
+        return None
+    choices: list[str] = []
+    values: list[Override] = []
+    for item in parsed:
+        plain = item.type is OverrideType.CHANGE and item.package is None and not item.is_sweep_override()
+        if not plain or item.key_or_group.startswith("hydra"):
+            return None
+        if item.key_or_group not in _group_names(conf_dir()):
+            values.append(item)
+        elif isinstance(item.value(), str) and not str(item.value()).endswith(".yaml"):  # a file may have changed
+            choices.append(str(item.input_line))
+        else:
+            return None
+    return tuple(choices), values
+
+
+@lru_cache(maxsize=4)
+def _group_names(root: Path) -> frozenset[str]:
+    return frozenset(groups())
 
 
 @contextmanager
