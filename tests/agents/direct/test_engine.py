@@ -146,3 +146,31 @@ def test_other_algorithms_take_the_shared_model_too() -> None:
         network: Network = build_network(bench.spec.model, bench.market.layout, bench.env.limits, action=action, seed=0)
         weights, _ = network.decide(torch.zeros(4, bench.market.layout.size))
         assert weights.shape == (4, 3)
+
+
+@pytest.mark.parametrize(
+    "overrides", [("env.action=weights",), ("env.action=tilt",), ("env.action=tilt", "env.window=2")]
+)
+def test_what_is_learned_in_is_what_is_judged(overrides: tuple[str, ...]) -> None:
+    built = engine("algo.learning_rate=0.05", "algo.burn_in_bars=0", "algo.averaging=0", *overrides)
+    for _ in range(3):
+        built.iterate()
+    bench, steps = built.bench, built.windows.steps
+    firsts = torch.tensor([[30, 99]]).expand(3, 2)
+    path = built._traded(firsts)
+    for m, member in enumerate(policy_of(built).members):
+        for w, first in enumerate((30, 99)):
+            played = simulate(bench.market, member.act, spec=bench.env, start=first, stop=first + steps + 1)
+            np.testing.assert_allclose(path.equity[:, m, w].detach().numpy(), played.equity, rtol=1e-6)
+            assert played.traded_value.sum() > 0
+
+
+def test_an_untrained_tilt_is_its_anchor() -> None:
+    built = engine("env.action=tilt")
+    policy = policy_of(built)
+    member = policy.members[0]
+    last = member.network.actor.layers()[-1]
+    assert not last.weight.any()
+    built.iterate()
+    rows = seen(built.bench.market)
+    assert built.online(rows.flatten(0, 1)[None]).abs().max() > 0  # a gradient has reached it

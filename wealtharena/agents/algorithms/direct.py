@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from wealtharena.agents.specs import DirectSpec
-from wealtharena.envs.actions import Weights
+from wealtharena.envs.actions import CONTINUOUS
 
 if TYPE_CHECKING:
     from wealtharena.agents.engine import Engine, Workbench
 
-ACTIONS = (Weights.name,)
+ACTIONS = CONTINUOUS
 
 
 class AlgorithmSpec(DirectSpec):

@@ -10,6 +10,7 @@ Symbols: V equity, u units, p mark price in account currency. `B...` is any shap
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -116,20 +117,24 @@ def opened(terms: Terms, shape: tuple[int, ...], assets: int, *, device: torch.d
     return State(none.unsqueeze(-1).expand(*shape, assets), cash, cash, none)
 
 
-def scan(tape: Tape, wishes: Tensor, terms: Terms, *, state: State, factor: Tensor | float = 1.0) -> Path:
+Ordered = Callable[[int, Tensor], Tensor]  # (n, weights held [B..., A]) -> weights that the n-th order asks for
+
+
+def scan(tape: Tape, wishes: Tensor | Ordered, terms: Terms, *, state: State, factor: Tensor | float = 1.0) -> Path:
     """Return the path of accounts that wish weights [n, B..., A], decided at the first n closes of a tape of n + 1 bars.
 
-    The tape's accounts are broadcast against those of `wishes`: one cut serves many policies. `factor` [B...] multiplies
-    trading, borrow and margin costs.
+    Wishes that depend on what is held are a function, asked at every close. The tape's accounts are broadcast against
+    those of `wishes`: one cut serves many policies. `factor` [B...] multiplies trading, borrow and margin costs.
     """
-    wishes = allowed(wishes.to(torch.float64), terms)
+    known = allowed(wishes.to(torch.float64), terms) if isinstance(wishes, Tensor) else None
     equity, traded, costs = [state.equity], [], []
     bars, years = [Bar(*bar.unbind(-2)) for bar in tape.bars.unbind(0)], tape.years.unbind(0)
     if tape.deep:
         terms = terms._replace(participation=math.inf, impact=0.0)  # impact is 0 where the volume is unknown
     simple = tape.open and terms.min_trade == 0.0
-    for n, wish in enumerate(wishes.unbind(0)):
-        size = _whole_goal if simple else _goal
+    size = _whole_goal if simple else _goal
+    for n in range(len(bars) - 1):
+        wish = allowed(_asked(wishes, n, state, bars[n]), terms) if known is None else known[n]
         goal = size(state, wish, bars[n], terms, factor)
         if not tape.open:
             goal = torch.where(bars[n + 1].fill > 0.0, goal, state.units)
@@ -138,6 +143,11 @@ def scan(tape: Tape, wishes: Tensor, terms: Terms, *, state: State, factor: Tens
         traded.append(value)
         costs.append(fees)
     return Path(torch.stack(equity), torch.stack(traded), torch.stack(costs), state)
+
+
+def _asked(wishes: Tensor | Ordered, n: int, state: State, now: Bar) -> Tensor:
+    assert not isinstance(wishes, Tensor)
+    return wishes(n, state.units * now.mark / state.equity.unsqueeze(-1))
 
 
 def allowed(wishes: Tensor, terms: Terms) -> Tensor:

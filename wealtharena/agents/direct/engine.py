@@ -14,16 +14,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wealtharena.agents.direct.account import Path, Tape, Terms, opened, scan
+from wealtharena.agents.direct.account import Ordered, Path, Tape, Terms, opened, scan
 from wealtharena.agents.direct.objective import objective
 from wealtharena.agents.direct.windows import Windows, seen
 from wealtharena.agents.engine import Workbench
 from wealtharena.agents.networks import Network, build_network
-from wealtharena.agents.networks.heads import head_of
+from wealtharena.agents.networks.heads import TiltHead, head_of
 from wealtharena.agents.networks.members import Members
 from wealtharena.agents.optimizer import Adam, check_finite, polyak
 from wealtharena.agents.process import require_gpu
 from wealtharena.agents.specs import DirectSpec
+from wealtharena.envs.observation import ANCHOR_COLUMNS
 from wealtharena.envs.rules import rules_of
 from wealtharena.envs.vector import RULE
 from wealtharena.errors import ConfigError
@@ -45,7 +46,9 @@ class DirectEngine:
             bench.segments, steps=algo.burn_in_bars + algo.window_bars, earliest=bench.market.layout.window - 1
         )
         self.burn_in = min(algo.burn_in_bars, self.windows.steps - 1)
-        self.head = head_of(bench.action, len(bench.market.symbols), bench.env.limits).to(self.device)
+        self.head = head_of(bench.action, len(bench.market.symbols), bench.env.limits, bench.market.layout).to(
+            self.device
+        )
         networks = [_fresh(bench, member) for member in range(algo.members)]
         self.online = Members(networks, bench.spec.model.activation, dropout=algo.dropout).to(self.device)
         self.average = copy.deepcopy(self.online)
@@ -99,9 +102,26 @@ class DirectEngine:
         shown = self.features[rows]
         raw = self.online(shown.flatten(1, 3), self.dropped)
         answers = raw.reshape(members, steps, windows, -1).transpose(0, 1)
-        wishes = self.head.mode(self.head.parameters_of(answers))
-        state = opened(self.terms, (members, windows), wishes.shape[-1], device=self.device)
+        actions = self.head.mode(self.head.parameters_of(answers))
+        wishes = self._tilted(actions, shown) if isinstance(self.head, TiltHead) else actions
+        state = opened(self.terms, (members, windows), actions.shape[-1], device=self.device)
         return scan(self.tape.cut(firsts, steps + 1), wishes, self.terms, state=state, factor=self._factor(firsts))
+
+    def _tilted(self, tilts: Tensor, shown: Tensor) -> Ordered:
+        """Return the weights that tilts [n, M, W, A] order, given what is held; `shown` [M, n, W, A, I] has the anchor."""
+        assert isinstance(self.head, TiltHead)
+        head, columns = self.head, shown[..., -len(ANCHOR_COLUMNS) :].to(torch.float64)
+        anchor, sigma = columns.transpose(0, 1).unbind(-1)
+        tilts = tilts.to(torch.float64)
+        # where everything trades what is wanted does not depend on what is held, and is computed for all bars at once
+        whole = bool((sigma > 0.0).all())
+        ready = head.wanted(tilts, anchor, sigma=sigma, held=torch.zeros_like(anchor)) if whole else None
+
+        def ordered(n: int, held: Tensor) -> Tensor:
+            wanted = head.wanted(tilts[n], anchor[n], sigma=sigma[n], held=held) if ready is None else ready[n]
+            return head.ordered(wanted, anchor[n], held=held)
+
+        return ordered
 
     def _factor(self, firsts: Tensor) -> Tensor | float:
         """Return what multiplies the costs of each window, log-uniform where randomisation is on."""
