@@ -11,6 +11,21 @@ from wealtharena.evaluation import active, backtest, evaluate
 from wealtharena.evaluation.splits import Segment
 
 
+class Holds:
+    """The same weight of every symbol."""
+
+    name = "holds"
+
+    def __init__(self, weight: float) -> None:
+        self.weight = weight
+
+    def reset(self, batch: int = 1) -> None:
+        """Nothing is remembered."""
+
+    def act(self, observation):
+        return np.full((len(observation), 4), self.weight)
+
+
 class Tilter(backtest.Untilted):
     """Leans to the first symbol by `lean`, every other ten bars."""
 
@@ -47,6 +62,25 @@ def test_a_tilt_that_is_its_anchor_is_unproven_and_no_degenerate_policy(spec, an
     assert "It is its anchor: it never tilts." in found.verdict.reasons
     assert {ruling.rule: ruling.status for ruling in found.verdict.rulings}["degenerate"] == "promotable"
     assert found.to_json()["comparison"]["anchor"]["active"]["active_share"] == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize(("share", "own"), [(0.0, True), (0.4, False), (None, False)])
+def test_who_kept_nothing_of_what_was_learned_is_his_anchor_where_no_anchor_is_played(spec, share, own) -> None:
+    features = worlds.features(400, 4, start="2019-10-01")
+    env = spec.env.model_copy(update={"action": "weights", "window": 1})
+    piece = backtest.Piece(Holds(0.0), backtest.plain_scaler(features), Segment(250, 400))
+    found = evaluate.evaluate(
+        [backtest.Backtest("cash", features, env, (piece,))],
+        evaluation=spec.evaluation.model_copy(update={"bootstrap_draws": 300}),
+        facts=facts(kept_share=share),
+        rng=np.random.default_rng(0),
+    )
+    rulings = {ruling.rule: ruling for ruling in found.verdict.rulings}
+    assert found.verdict.evidence.own_anchor is own
+    assert found.verdict.status == ("unproven" if own else "rejected")
+    assert (rulings["degenerate"].status == "promotable") is own
+    if own:
+        assert "lambda 0" in rulings["anchor"].reason
 
 
 def test_a_tilt_is_compared_with_its_anchor_and_deflated_by_what_it_adds(spec) -> None:

@@ -62,6 +62,31 @@ def test_what_lost_against_its_anchor_is_the_anchor(tmp_path: Path) -> None:
     assert not policy.act(rows).any()
 
 
+@pytest.mark.parametrize("action", ["weights", "tilt"])
+def test_who_ends_as_his_anchor_is_no_degenerate_policy_and_says_so(tmp_path: Path, action: str) -> None:
+    high = ("asset.costs.commission_bps=300", f"env.action={action}")
+    result = train(job(tmp_path, *high, share=0.0), listener=Silent())
+    assert (result.kept_share, result.degenerate) == (0.0, None)
+
+
+def test_a_tilt_is_learned_from_an_anchor_of_cash_too(tmp_path: Path) -> None:
+    result = train(job(tmp_path, "env.action=tilt", "env.trade_rate=1", share=0.3), listener=Silent())
+    assert result.kept_share is not None
+    assert result.kept_share > 0.9
+    assert result.best is not None
+    assert result.best.metrics["sharpe"] > 3.0
+
+
+def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
+    saved = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        best = train(job(tmp_path / name, "algo.dropout=0.2", share=0.1), listener=Silent()).best
+        assert best is not None
+        saved.append((tmp_path / name / best.path / "weights.pt").read_bytes())
+    assert saved[0] == saved[1]
+
+
 def test_shrinking_can_be_left_out(tmp_path: Path) -> None:
     _, saved = trained(tmp_path, "algo.shrink=false", share=0.3)
     assert "kept_share" not in saved

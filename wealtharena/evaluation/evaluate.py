@@ -34,6 +34,7 @@ class Facts:
     risk_free_per_year: float = 0.0  # a share
     max_gross: float | None = None  # largest gross weight that the agent may hold
     degenerate: str | None = None  # what training found
+    kept_share: float | None = None  # lambda: the largest share of what was learned that a validation proved
     audit: Literal["passed", "failed"] | None = None
     leaks: tuple[str, ...] = ()  # what the leak test of the data named
     hindsight: str | None = None  # how the universe was chosen, where that was after the window began
@@ -215,7 +216,9 @@ def gather(
     the anchor's, and a tilt that never leaves its anchor is told, not called degenerate.
     """
     shown = agents[middle]
-    own_anchor = anchor is not None and all(active.is_anchor(path, anchor) for path in agents)
+    own_anchor = facts.kept_share == 0.0 or (
+        anchor is not None and all(active.is_anchor(path, anchor) for path in agents)
+    )
     found, trials, strategies = _own_skill(shown.returns, facts.trials, strategies, anchor, risk_free)
     known = [values["sharpe"] for values in of_agents if math.isfinite(values["sharpe"])]
     overfit = significance.overfitting(strategies, blocks=evaluation.cscv_blocks)
@@ -232,6 +235,7 @@ def gather(
         beats=against.baseline,
         rivals=(*evaluation.verdict.beats, *([backtest.ANCHOR] if anchor is not None else [])),
         own_anchor=own_anchor,
+        kept_share=facts.kept_share,
         **_difference(against),
         dsr=deflated(found, trials, bars_per_year=shown.bars_per_year),
         trials=facts.trials.count,

@@ -68,6 +68,7 @@ class Evidence:
     exposure: float | None = None  # mean gross weight of the seed that held least
     max_gross: float | None = None  # what it may hold
     own_anchor: bool = False  # it tilts an anchor, and never leaves it
+    kept_share: float | None = None  # lambda: how much of what was learned its validation proved, where that is asked
     own_openings: int = 1  # of them by this configuration
     configurations: int = 1  # of `trials`; the others are runs left out
     left_out: tuple[str, ...] = ()  # completed runs of this configuration that were not judged with it
@@ -264,7 +265,12 @@ def leaves_anchor(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     """A tilt that is its anchor shows what the anchor earns: an honest nothing, and nothing to promote."""
     del spec
     if evidence.own_anchor:
-        return Ruling("anchor", "unproven", "It is its anchor: it never tilts.")
+        why = (
+            "its validation proved nothing that it learned (lambda 0)"
+            if evidence.kept_share == 0.0
+            else "it never tilts"
+        )
+        return Ruling("anchor", "unproven", f"It is its anchor: {why}.")
     return Ruling("anchor", "promotable", "It is not the portfolio that it started from.")
 
 

@@ -193,7 +193,7 @@ def _tiles(data: ReportData) -> str:
             note = f"{escape(data.currency)} over {number(finite(test.get('trades')) or 0, digits=0)} orders"
         value = measured(f"metrics.{data.window}.{key}", test.get(key), measure)
         tiles.append(f'<div class="tile"><h3>{escape(measure.label)}</h3>{value}<p>{note}</p></div>')
-    return f'<div class="tiles">{"".join(tiles)}</div>{_gap(data.run)}{_active(data.run)}'
+    return f'<div class="tiles">{"".join(tiles)}</div>{_gap(data.run)}{_kept(data.run)}{_active(data.run)}'
 
 
 def _gap(run: Mapping[str, Any]) -> str:
@@ -213,6 +213,16 @@ def _gap(run: Mapping[str, Any]) -> str:
         else ""
     )
     return f'<p class="gap"><b>{words}Sharpe ratio</b> {", ".join(parts)}.{more}</p>'
+
+
+def _kept(run: Mapping[str, Any]) -> str:
+    """Return how much of what was learned is played, where a validation decides that."""
+    share = finite((run.get("checkpoint") or {}).get("kept_share"))
+    if share is None:
+        return ""
+    words = "of what was learned is kept, as much as the validation proved" if share else "the agent is its anchor"
+    shown = measured("checkpoint.kept_share", share, Measure("lambda", "lambda", "ratio", False, ""))
+    return f'<p class="gap kept"><b>Lambda</b> {shown}: {words}.</p>'
 
 
 def _active(run: Mapping[str, Any]) -> str:

@@ -68,7 +68,7 @@ def result(record: Mapping[str, Any], folder: Path) -> None:
     """Say what the test window showed, beside the baselines, with the verdict and where the report is."""
     out = screen()
     out.print(comparison_table(record))
-    for line in baseline_notes(record):
+    for line in (*kept_share_notes(record), *baseline_notes(record)):
         out.print(f"[dim]{line}[/]")
     verdict = record.get("verdict") or {}
     status = verdict.get("status", "unproven")
@@ -108,6 +108,16 @@ def comparison_table(record: Mapping[str, Any], *, window: str = "test") -> Tabl
         several = f" (mean of {measures['seeds']})" if measures.get("seeds") else ""
         table.add_row(name.replace("_", " ") + several, *cells, style="bold" if position == 0 else "")
     return table
+
+
+def kept_share_notes(record: Mapping[str, Any]) -> list[str]:
+    """Return how much of what was learned is played, one line; none where all of it is."""
+    share = (record.get("checkpoint") or {}).get("kept_share")
+    if share is None:
+        return []
+    if share == 0.0:
+        return ["Lambda 0: the validation proved nothing of what was learned, so the agent is its anchor."]
+    return [f"Lambda {share:.2f}: so much of what was learned is kept, by the evidence of the validation."]
 
 
 def baseline_notes(record: Mapping[str, Any]) -> list[str]:

@@ -129,11 +129,19 @@ def open_and_evaluate(
         audit=None if audit is None else "passed" if audit.passed else "failed",
         degenerate=next((fold.result.degenerate for folds in seeds for fold in folds if fold.result.degenerate), None),
         seeds=len(seeds),
+        kept_share=kept_share(seeds),
         **doubts(spec, prepared, first_row=min(s.start for fold in prepared.folds for s in fold.test), audit=audit),
     )
     found = evaluate(backtests, evaluation=spec.evaluation, facts=facts, rng=look.rng(), strategies=strategies)
     look.showed(found)
     return Judgement(found, widest, loaded[0])
+
+
+def kept_share(seeds: Sequence[Sequence[TrainedFold]]) -> float | None:
+    """Return the largest lambda of any seed and fold, None where one was not shrunk."""
+    found = [fold.result.kept_share for folds in seeds for fold in folds]
+    known = [share for share in found if share is not None]
+    return max(known) if known and len(known) == len(found) else None
 
 
 def _backtests(

@@ -18,7 +18,7 @@ from wealtharena.tasks import console, retraining
 from wealtharena.tasks.folds import TrainedFold
 from wealtharena.tasks.pipeline import Prepared, identity, prepare
 from wealtharena.tasks.record import RunContext, RunRecord, recorded
-from wealtharena.training.job import TrainingJob, TrainingResult
+from wealtharena.training.job import KEPT_SHARE, TrainingJob, TrainingResult
 from wealtharena.training.trainer import train
 
 
@@ -201,6 +201,7 @@ def checkpoint_block(spec: ExperimentSpec, fold: TrainedFold, root: Path) -> Map
         "step": best.env_step,
         "selected_by": f"validation.{spec.train.select_by}",
         "score": best.score,
+        **({} if fold.result.kept_share is None else {KEPT_SHARE: fold.result.kept_share}),
     }
 
 

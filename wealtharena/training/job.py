@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.evaluation.splits import Segment
 from wealtharena.features.panel import FeaturePanel
 
 Figure = float | int | str
+KEPT_SHARE: Final = "kept_share"  # lambda, among the measures of a validation: see training/shrinkage.py
 
 
 class Listener(Protocol):
@@ -74,3 +75,8 @@ class TrainingResult:
     final_reward: float  # mean reward a bar of the last iteration
     status: Literal["completed", "interrupted"]
     degenerate: str | None  # what is wrong with the best policy's behaviour, in words
+
+    @property
+    def kept_share(self) -> float | None:
+        """Return lambda, the share of the best policy that its validation proved; None where nothing is shrunk."""
+        return None if self.best is None else self.best.metrics.get(KEPT_SHARE)

@@ -15,8 +15,6 @@ import torch
 from wealtharena.agents.networks.members import actor_of
 from wealtharena.agents.policy import EnsemblePolicy, NetworkPolicy, Trained
 
-KEPT_SHARE = "kept_share"  # its name among the measures of a validation
-
 
 def kept_share(returns: npt.NDArray[np.float64], anchor: npt.NDArray[np.float64]) -> float:
     """Return lambda = max(0, 1 - SE^2 / d^2) of paired returns a bar, 0 where their mean difference d is not positive.

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wealtharena.agents.engine import Engine, Ensemble, Workbench, check_action
+from wealtharena.agents.foresight import targets_of
 from wealtharena.agents.policy import EnsemblePolicy, NetworkPolicy, Trained
 from wealtharena.config import plugins
 from wealtharena.config.identity import differences, listed, settings
@@ -25,7 +26,7 @@ from wealtharena.evaluation.splits import Segment
 from wealtharena.features.panel import FeaturePanel, Scaler
 from wealtharena.training.checkpoints import CHECKPOINTS, TRAINER, CandidateStore, load_state, save_state
 from wealtharena.training.interrupts import StopRequest
-from wealtharena.training.job import Figure, Listener, TrainingJob, TrainingResult
+from wealtharena.training.job import KEPT_SHARE, Figure, Listener, TrainingJob, TrainingResult
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -141,7 +142,7 @@ class _Training:
         self.evaluations = int(engine.env_steps / every + 1e-9)
         policy, trajectory, found = self._proven(engine)
         measured = {**metrics.summary(trajectory, risk_free=self._risk_free(trajectory)), **found}
-        finding = degenerate(trajectory)
+        finding = None if measured.get(KEPT_SHARE) == 0.0 else degenerate(trajectory)  # its anchor is told as such
         score = measured[self.spec.train.select_by]
         best = self.store.offer(policy, env_step=engine.env_steps, score=score, metrics=measured)
         self.stale = 0 if best else self.stale + 1
@@ -156,7 +157,7 @@ class _Training:
         trajectory = self._on_validation(policy)
         if not (isinstance(engine, Ensemble) and engine.shrinks):
             return policy, trajectory, {}
-        from wealtharena.training.shrinkage import KEPT_SHARE, kept_share, shrunk
+        from wealtharena.training.shrinkage import kept_share, shrunk
 
         if self._anchor is None:
             self._anchor = self._on_validation(shrunk(policy, 0.0)).returns  # the same whatever was learnt
@@ -167,9 +168,8 @@ class _Training:
     def _on_validation(self, policy: Trained) -> Trajectory:
         segment = self.job.validation
         policy.reset()
-        return simulate(
-            self.market, policy.act, spec=self.env, start=segment.start, stop=segment.stop, name=policy.name
-        )
+        targets = targets_of(policy, self.market, start=segment.start, stop=segment.stop)
+        return simulate(self.market, targets, spec=self.env, start=segment.start, stop=segment.stop, name=policy.name)
 
     def _risk_free(self, trajectory: Trajectory) -> npt.NDArray[np.float64]:
         from wealtharena.evaluation import metrics

@@ -12,15 +12,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor
 
+from wealtharena.agents.networks.heads import TiltHead
 from wealtharena.envs.kernel.rows import BAR
 from wealtharena.envs.market import Market
 from wealtharena.envs.rules import Rules
 from wealtharena.envs.vector import RULE
+
+ROUNDING: Final = 1e-12  # of equity: an order that is no larger is none
 
 
 class Terms(NamedTuple):
@@ -107,7 +110,6 @@ class Path(NamedTuple):
     equity: Tensor  # [n + 1, B...] the opening one first
     traded: Tensor  # [n, B...] value
     costs: Tensor  # [n, B...]
-    state: State  # at the end
 
 
 def opened(terms: Terms, shape: tuple[int, ...], assets: int, *, device: torch.device | str = "cpu") -> State:
@@ -115,6 +117,13 @@ def opened(terms: Terms, shape: tuple[int, ...], assets: int, *, device: torch.d
     none = torch.zeros(shape, dtype=torch.float64, device=device)
     cash = none + terms.initial_cash
     return State(none.unsqueeze(-1).expand(*shape, assets), cash, cash, none)
+
+
+def entered(state: State, held: Tensor, bar: Bar) -> State:
+    """Return accounts in cash as accounts that hold these weights [B..., A] at the marks of a bar, and paid nothing for it."""
+    units = held * state.equity.unsqueeze(-1) * bar.inverse
+    values = units * bar.mark
+    return State(units, state.cash - values.sum(dim=-1), state.equity, values.abs().sum(dim=-1))
 
 
 Ordered = Callable[[int, Tensor], Tensor]  # (n, weights held [B..., A]) -> weights that the n-th order asks for
@@ -142,12 +151,25 @@ def scan(tape: Tape, wishes: Tensor | Ordered, terms: Terms, *, state: State, fa
         equity.append(state.equity)
         traded.append(value)
         costs.append(fees)
-    return Path(torch.stack(equity), torch.stack(traded), torch.stack(costs), state)
+    return Path(torch.stack(equity), torch.stack(traded), torch.stack(costs))
 
 
 def _asked(wishes: Tensor | Ordered, n: int, state: State, now: Bar) -> Tensor:
     assert not isinstance(wishes, Tensor)
     return wishes(n, state.units * now.mark / state.equity.unsqueeze(-1))
+
+
+def tilted(head: TiltHead, tilts: Tensor, anchor: Tensor, sigma: Tensor, *, through: bool = False) -> Ordered:
+    """Return the weights that tilts [n, B..., A] order, given what is held; `through` as in `TiltHead.ordered`."""
+    # where everything trades what is wanted does not depend on what is held, and is computed for all bars at once
+    whole = bool((sigma > 0.0).all())
+    ready = head.wanted(tilts, anchor, sigma=sigma, held=torch.zeros_like(anchor)) if whole else None
+
+    def ordered(n: int, held: Tensor) -> Tensor:
+        wanted = head.wanted(tilts[n], anchor[n], sigma=sigma[n], held=held) if ready is None else ready[n]
+        return head.ordered(wanted, anchor[n], held=held, through=through)
+
+    return ordered
 
 
 def allowed(wishes: Tensor, terms: Terms) -> Tensor:
@@ -171,7 +193,7 @@ def step(
         change = torch.minimum(torch.maximum(change, -most), most)
         units = state.units + change
     value = change * then.fill
-    order = value.abs()
+    order = beyond(value, state)
     traded = order.sum(dim=-1)
     fees = traded * terms.rate
     if terms.impact:
@@ -190,7 +212,7 @@ def _whole_goal(state: State, wish: Tensor, now: Bar, terms: Terms, factor: Tens
     wanted = wish * state.equity.unsqueeze(-1)
     whole, room = wanted.abs().sum(dim=-1), terms.max_gross * state.equity
     if terms.rate or terms.impact:
-        order = (wanted - state.units * now.mark).abs()
+        order = beyond(wanted - state.units * now.mark, state)
         estimate, closing = order.sum(dim=-1) * terms.rate, state.gross * terms.rate
         if terms.impact:
             slope = terms.impact * now.sizing_impact
@@ -208,7 +230,7 @@ def _goal(state: State, wish: Tensor, now: Bar, terms: Terms, factor: Tensor | f
     mark, inverse = now.mark, now.inverse
     equity = state.equity.unsqueeze(-1)
     value, wanted = state.units * mark, wish * equity
-    held, order = value.abs(), (wanted - value).abs()
+    held, order = value.abs(), beyond(wanted - value, state)
     trades = (inverse > 0.0) & (order >= terms.min_trade * equity)
     slope = terms.impact * factor_of(factor) * now.sizing_impact if terms.impact else None
     target, kept = _sum(wanted.abs(), trades), _sum(held, ~trades)
@@ -217,7 +239,8 @@ def _goal(state: State, wish: Tensor, now: Bar, terms: Terms, factor: Tensor | f
     room = terms.max_gross * (state.equity - closing) - kept
     whole = target + terms.max_gross * (estimate - closing)
     fits = whole <= room
-    scale = torch.where(fits, 1.0, room / torch.where(fits, 1.0, whole))
+    divided = ~fits & (whole != 0.0)  # where it is 0 there is no room at all, and a quotient would have no gradient
+    scale = torch.where(fits, 1.0, room / torch.where(divided, whole, 1.0))
     keep = torch.ones_like(scale)
     blocked = ~(scale > 0.0)
     if bool(blocked.any()):
@@ -230,6 +253,11 @@ def _goal(state: State, wish: Tensor, now: Bar, terms: Terms, factor: Tensor | f
         scale, keep = torch.where(blocked, folded, scale), torch.where(blocked, folded, keep)
     goal = torch.where(trades, scale.unsqueeze(-1) * wanted * inverse, keep.unsqueeze(-1) * state.units)
     return torch.where(inverse > 0.0, goal, state.units)
+
+
+def beyond(value: Tensor, state: State) -> Tensor:
+    """Return how much is traded [B..., A]: nothing where it is rounding, so that the slope of the costs is 0 there."""
+    return torch.where(value.abs() > ROUNDING * state.equity.unsqueeze(-1), value.abs(), 0.0)
 
 
 def factor_of(factor: Tensor | float) -> Tensor | float:

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wealtharena.agents.direct.account import Ordered, Path, Tape, Terms, opened, scan
+from wealtharena.agents.direct.account import Bar, Ordered, Path, Tape, Terms, allowed, entered, opened, scan, tilted
+from wealtharena.agents.direct.floor import Anchors, Floor
 from wealtharena.agents.direct.objective import objective
 from wealtharena.agents.direct.windows import Windows, seen
 from wealtharena.agents.engine import Workbench
@@ -24,7 +25,6 @@ from wealtharena.agents.networks.members import Members
 from wealtharena.agents.optimizer import Adam, check_finite, polyak
 from wealtharena.agents.process import require_gpu
 from wealtharena.agents.specs import DirectSpec
-from wealtharena.envs.observation import ANCHOR_COLUMNS
 from wealtharena.envs.rules import rules_of
 from wealtharena.envs.vector import RULE
 from wealtharena.errors import ConfigError
@@ -42,6 +42,9 @@ class DirectEngine:
         rules = rules_of(bench.env, bench.market.symbols, delisting=False)
         self.terms, self.range = Terms.of(rules), rules.vector[[RULE.log_factor_low, RULE.log_factor_high]].tolist()
         self.tape, self.features = Tape.of(bench.market, self.device), seen(bench.market).to(self.device)
+        tilt = bench.market.layout.tilt
+        self.anchors = Anchors.of(self.features, tilt) if tilt is not None else None
+        self.floor = Floor.of(bench.market, rules.vector, self.anchors) if self.device.type == "cpu" else None
         self.windows = Windows.of(
             bench.segments, steps=algo.burn_in_bars + algo.window_bars, earliest=bench.market.layout.window - 1
         )
@@ -50,11 +53,11 @@ class DirectEngine:
             self.device
         )
         networks = [_fresh(bench, member) for member in range(algo.members)]
-        self.online = Members(networks, bench.spec.model.activation, dropout=algo.dropout).to(self.device)
+        self.online = Members(networks, bench.spec.model.activation).to(self.device)
         self.average = copy.deepcopy(self.online)
         self.optimizer = Adam(list(self.online.parameters()), lr=algo.learning_rate)
         self.draws = torch.Generator().manual_seed(bench.spec.seed)
-        self.dropped = torch.Generator(self.device).manual_seed(bench.spec.seed + 1)
+        self.dropping = torch.Generator(self.device).manual_seed(bench.spec.seed + 1)
         self.env_steps, self.updates = 0, 0
 
     def iterate(self) -> dict[str, float]:
@@ -75,7 +78,7 @@ class DirectEngine:
 
     def _update(self) -> Tensor:
         firsts = self.windows.draw((self.algo.members, self.algo.windows), self.draws).to(self.device)
-        path = self._traded(firsts)
+        path = self._traded(firsts, held=self._held(firsts))
         before = path.equity[self.burn_in : -1]
         gained = path.equity[self.burn_in + 1 :] / before - 1.0
         turned = path.traded[self.burn_in :] / before
@@ -95,39 +98,53 @@ class DirectEngine:
         costs = path.costs[self.burn_in :] / before
         return torch.stack([loss / self.algo.members, gained.mean(), turned.mean(), costs.mean()]).detach()
 
-    def _traded(self, firsts: Tensor) -> Path:
-        """Return the path of every member through its windows, which begin at `firsts` [M, W]."""
-        steps, (members, windows) = self.windows.steps, firsts.shape
-        rows = firsts.unsqueeze(1) + torch.arange(steps, device=self.device)[None, :, None]  # [M, n, W]
-        shown = self.features[rows]
-        raw = self.online(shown.flatten(1, 3), self.dropped)
-        answers = raw.reshape(members, steps, windows, -1).transpose(0, 1)
-        actions = self.head.mode(self.head.parameters_of(answers))
-        wishes = self._tilted(actions, shown) if isinstance(self.head, TiltHead) else actions
-        state = opened(self.terms, (members, windows), actions.shape[-1], device=self.device)
-        return scan(self.tape.cut(firsts, steps + 1), wishes, self.terms, state=state, factor=self._factor(firsts))
+    def _traded(self, firsts: Tensor, *, held: Tensor | None = None) -> Path:
+        """Return the path of every member through its windows, which begin at `firsts` [M, W] with what is held there."""
+        rows = firsts.unsqueeze(-1) + torch.arange(self.windows.steps, device=self.device)  # [M, W, n]
+        shown, dropout = self.features[rows], self.algo.dropout
+        kept = (
+            self.online.dropped(rows.shape[1], dropout, self.dropping) if dropout and torch.is_grad_enabled() else None
+        )
+        raw = self.online(shown.flatten(1, 3), kept).reshape(shown.shape[:-1])
+        actions = self.head.mode(self.head.parameters_of(raw))
+        if self.floor is None:
+            return self._scanned(actions, firsts, rows, held)
+        asked = actions
+        if self.anchors is not None:
+            assert isinstance(self.head, TiltHead)
+            anchor, sigma = self.anchors.weights[rows], self.anchors.sigma[rows]
+            asked = self.head.asked(actions.to(torch.float64), anchor, sigma=sigma)
+        equity, traded, costs = self.floor.trade(
+            asked.flatten(0, 1),
+            firsts.flatten(),
+            factors=self._factor(firsts).flatten(),
+            held=None if held is None else held.flatten(0, 1),
+            through=True,
+        )
+        return Path(*(one.unflatten(0, firsts.shape).movedim(-1, 0) for one in (equity, traded, costs)))
 
-    def _tilted(self, tilts: Tensor, shown: Tensor) -> Ordered:
-        """Return the weights that tilts [n, M, W, A] order, given what is held; `shown` [M, n, W, A, I] has the anchor."""
-        assert isinstance(self.head, TiltHead)
-        head, columns = self.head, shown[..., -len(ANCHOR_COLUMNS) :].to(torch.float64)
-        anchor, sigma = columns.transpose(0, 1).unbind(-1)
-        tilts = tilts.to(torch.float64)
-        # where everything trades what is wanted does not depend on what is held, and is computed for all bars at once
-        whole = bool((sigma > 0.0).all())
-        ready = head.wanted(tilts, anchor, sigma=sigma, held=torch.zeros_like(anchor)) if whole else None
+    def _scanned(self, actions: Tensor, firsts: Tensor, rows: Tensor, held: Tensor | None) -> Path:
+        """Return the same from torch's account, on any device."""
+        tape, by_bar = self.tape.cut(firsts, self.windows.steps + 1), actions.movedim(2, 0)
+        state = opened(self.terms, firsts.shape, actions.shape[-1], device=self.device)
+        if held is not None:
+            state = entered(state, held, Bar(*tape.bars[0].unbind(-2)))
+        wishes: Tensor | Ordered = by_bar
+        if self.anchors is not None:
+            assert isinstance(self.head, TiltHead)
+            columns = (one[rows].movedim(2, 0) for one in (self.anchors.weights, self.anchors.sigma))
+            wishes = tilted(self.head, by_bar.to(torch.float64), *columns, through=True)
+        return scan(tape, wishes, self.terms, state=state, factor=self._factor(firsts))
 
-        def ordered(n: int, held: Tensor) -> Tensor:
-            wanted = head.wanted(tilts[n], anchor[n], sigma=sigma[n], held=held) if ready is None else ready[n]
-            return head.ordered(wanted, anchor[n], held=held)
+    def _held(self, firsts: Tensor) -> Tensor | None:
+        """Return what accounts begin with: the anchor where there is one, which is where an agent would come from."""
+        return None if self.anchors is None else allowed(self.anchors.weights[firsts], self.terms)
 
-        return ordered
-
-    def _factor(self, firsts: Tensor) -> Tensor | float:
+    def _factor(self, firsts: Tensor) -> Tensor:
         """Return what multiplies the costs of each window, log-uniform where randomisation is on."""
         low, high = self.range
         if low == high == 0.0:
-            return 1.0
+            return torch.ones(firsts.shape, dtype=torch.float64, device=self.device)
         share = torch.rand(firsts.shape, generator=self.draws, dtype=torch.float64)
         return torch.exp(low + (high - low) * share).to(self.device)
 
@@ -162,7 +179,7 @@ class DirectEngine:
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "draws": self.draws.get_state(),
-            "dropped": self.dropped.get_state(),
+            "dropped": self.dropping.get_state(),
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -172,7 +189,7 @@ class DirectEngine:
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.draws.set_state(state["draws"])
-        self.dropped.set_state(state["dropped"])
+        self.dropping.set_state(state["dropped"])
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -175,21 +175,30 @@ class TiltHead(WeightsHead):
 
     def wanted(self, tilts: Tensor, anchor: Tensor, *, sigma: Tensor, held: Tensor) -> Tensor:
         """Return the weights that the account is led to; what does not trade (sigma 0) keeps what is held."""
-        trades = sigma > 0.0
-        tilts = torch.where(trades, torch.clamp(tilts, -1.0, 1.0), 0.0)
-        asked = self._long(tilts, anchor) if self.limits.long_only else self._spread(tilts, anchor, sigma)
-        asked = torch.where(trades, torch.clamp(asked, *bounds(self.limits)), 0.0)
-        kept = torch.where(trades, 0.0, held)
+        asked = self.asked(tilts, anchor, sigma=sigma)
+        kept = torch.where(sigma > 0.0, 0.0, held)
         room = torch.clamp(self.limits.max_gross - kept.abs().sum(dim=-1, keepdim=True), min=0.0)
         gross = torch.maximum(asked.abs().sum(dim=-1, keepdim=True), torch.clamp(room, min=TINY))
         return asked * (room / gross) + kept
 
-    def ordered(self, wanted: Tensor, anchor: Tensor, *, held: Tensor) -> Tensor:
-        """Return the target weights of one bar's order: a part of the way from what is held to what is wanted."""
+    def asked(self, tilts: Tensor, anchor: Tensor, *, sigma: Tensor) -> Tensor:
+        """Return the part of `wanted` that does not depend on what is held: weights of what trades, 0 for the others."""
+        trades = sigma > 0.0
+        tilts = torch.where(trades, torch.clamp(tilts, -1.0, 1.0), 0.0)
+        asked = self._long(tilts, anchor) if self.limits.long_only else self._spread(tilts, anchor, sigma)
+        return torch.where(trades, torch.clamp(asked, *bounds(self.limits)), 0.0)
+
+    def ordered(self, wanted: Tensor, anchor: Tensor, *, held: Tensor, through: bool = False) -> Tensor:
+        """Return the target weights of one bar's order: a part of the way from what is held to what is wanted.
+
+        With `through`, derivatives pass as if there were no band: where nothing is traded for there is no slope, and an
+        agent that begins at its anchor would see none.
+        """
         tilt = self._tilt
         apart = wanted - held
         idle = tilt.band * torch.clamp(anchor.abs(), min=1.0 / self.assets)
-        return held + tilt.rate * torch.sign(apart) * torch.relu(apart.abs() - idle)
+        step = torch.sign(apart) * torch.relu(apart.abs() - idle)
+        return held + tilt.rate * (apart + (step - apart).detach() if through else step)
 
     def _long(self, tilts: Tensor, anchor: Tensor) -> Tensor:
         own = anchor / self.limits.max_gross

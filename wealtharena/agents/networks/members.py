@@ -16,7 +16,7 @@ from wealtharena.agents.networks.network import Network
 class Members(nn.Module):
     """The actors of M networks with `model=shared`, batched: features [M or 1, N, I] to raw outputs [M, N, 1]."""
 
-    def __init__(self, networks: Sequence[Network], activation: str, *, dropout: float = 0.0) -> None:
+    def __init__(self, networks: Sequence[Network], activation: str) -> None:
         super().__init__()
         self._template = copy.deepcopy(networks[0])
         layers = [actor_of(network).layers() for network in networks]
@@ -25,22 +25,37 @@ class Members(nn.Module):
         self.weights = nn.ParameterList([nn.Parameter(stack.contiguous()) for stack in stacks])
         self.biases = nn.ParameterList([nn.Parameter(offset) for offset in offsets])
         self.activation = ACTIVATIONS[activation]()
-        self.dropout = dropout
 
     def __len__(self) -> int:
         return int(self.weights[0].shape[0])
 
-    def forward(self, features: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Return raw outputs [M, N, 1]; with a generator, as in training, hidden units are dropped by it."""
-        hidden = features.expand(len(self), -1, -1)
-        last = len(self.weights) - 1
+    def forward(self, features: Tensor, kept: Sequence[Tensor] | None = None) -> Tensor:
+        """Return raw outputs [M, N, 1].
+
+        In training `kept` [M, W, H] says for each hidden layer what its units are multiplied by, in each of W parts of
+        equal length that the rows fall into.
+        """
+        hidden, last = features.expand(len(self), -1, -1), len(self.weights) - 1
+        parts = 1 if kept is None else kept[0].shape[1]
+        hidden = hidden.unflatten(1, (parts, -1)).flatten(0, 1)
         for n, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            hidden = torch.baddbmm(bias, hidden, weight)
+            own = weight[:, None].expand(-1, parts, -1, -1)
+            if kept is not None and n:
+                own = own * kept[n - 1].unsqueeze(-1)  # leaves a unit out where its product would be made
+            offset = bias[:, None].expand(-1, parts, -1, -1).flatten(0, 1)
+            hidden = torch.baddbmm(offset, hidden, own.flatten(0, 1))
             if n < last:
                 hidden = self.activation(hidden)
-                if generator is not None and self.dropout:
-                    hidden = hidden * kept(hidden, self.dropout, generator)
-        return hidden
+        return hidden.unflatten(0, (len(self), parts)).flatten(1, 2)
+
+    def dropped(self, parts: int, share: float, generator: torch.Generator) -> list[Tensor]:
+        """Return for each hidden layer 0 at the share of places and 1 / (1 - share) elsewhere (Srivastava et al. 2014).
+
+        A unit is left out for the whole of a part: an account that changed its mind at every bar would pay for it.
+        """
+        shapes = [(len(self), parts, weight.shape[-1]) for weight in self.weights[:-1]]
+        drawn = [torch.rand(shape, generator=generator, device=generator.device) for shape in shapes]
+        return [(one >= share).to(self.weights[0].dtype) / (1.0 - share) for one in drawn]
 
     def decide(self, observation: Tensor) -> Tensor:
         """Return the target weights [M, N, A] of every member for observations [N, D]."""
@@ -48,6 +63,12 @@ class Members(nn.Module):
         features = observation[:, actor.features].reshape(1, len(observation) * actor.assets, -1)
         raw = self(features).reshape(len(self), len(observation), -1)
         return head.weights(head.mode(head.parameters_of(raw)), observation)
+
+    def actions(self, features: Tensor) -> Tensor:
+        """Return the most likely actions [M, N, A] of every member where N bars show these features [N, A, I]."""
+        head = self._template.head
+        raw = self(features.flatten(0, 1)[None]).reshape(len(self), *features.shape[:2])
+        return head.mode(head.parameters_of(raw))
 
     def networks(self) -> tuple[Network, ...]:
         """Return the members as networks of their own."""

@@ -1,0 +1,107 @@
+"""What an update of algo=direct costs, by symbols, members and bars, and what of it the account takes.
+
+python benchmarks/direct_speed.py            # one thread, processor time; a minute
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.worlds import features_of
+from wealtharena.agents.direct.account import Path as Accounts
+from wealtharena.agents.direct.account import Tape, opened, scan
+from wealtharena.agents.direct.engine import DirectEngine
+from wealtharena.agents.engine import Workbench
+from wealtharena.agents.process import keep_freed_memory, set_threads
+from wealtharena.config import compose, plugins
+from wealtharena.envs.anchors import beside
+from wealtharena.envs.market import Market
+from wealtharena.features.panel import Scaler
+
+BASE = {"assets": 10, "members": 8, "windows": 16}
+VARIED = {"assets": (10, 20, 40, 80), "members": (2, 4, 8, 16), "windows": (8, 16, 32, 64)}
+
+
+def engine(*, assets: int, members: int, windows: int, action: str) -> DirectEngine:
+    """Return an engine over ten years of random walks, every cost on."""
+    spec = compose(
+        [
+            "asset=stocks",
+            "algo=direct",
+            f"env.action={action}",
+            f"algo.members={members}",
+            f"algo.windows={windows}",
+            "algo.updates=1",
+            "compute.torch_threads=1",
+        ]
+    )
+    features = features_of(assets=assets, count=8)
+    env = spec.env.model_copy(update={"action": action})
+    scaler = Scaler.fit(features, clip=5.0)
+    scaler = beside(scaler) if env.tilt is not None else scaler
+    market = Market.build(features, env, scaler)
+    bench = Workbench(spec, env, action, market, ((0, market.length),), scaler, features.panel, 10**9)
+    built: DirectEngine = plugins.load("agents.algorithms", "direct").build(bench)
+    return built
+
+
+def milliseconds(function: Callable[[], object], *, times: int = 12) -> float:
+    """Return the processor time of the fastest of several runs, the first left out."""
+    function()
+    spent = []
+    for _ in range(times):
+        began = time.process_time()
+        function()
+        spent.append(time.process_time() - began)
+    return 1e3 * min(spent)
+
+
+def accounts(built: DirectEngine) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Yield the account alone, forward and backward, compiled and in torch."""
+    members, windows, steps = built.algo.members, built.algo.windows, built.windows.steps
+    firsts = built.windows.draw((members, windows), torch.Generator().manual_seed(0))
+    shape = (members, windows, steps, len(built.bench.market.symbols))
+    asked = (0.1 * torch.randn(shape, dtype=torch.float64)).requires_grad_()
+    factors = torch.ones(members * windows, dtype=torch.float64)
+    assert built.floor is not None
+    floor = replace(built.floor, rate=0.0)
+    tape = Tape.of(built.bench.market)
+
+    def compiled() -> None:
+        equity, _, _ = floor.trade(asked.flatten(0, 1), firsts.flatten(), factors=factors)
+        equity.log().sum().backward()
+
+    def by_torch() -> None:
+        state = opened(built.terms, (members, windows), shape[-1])
+        path: Accounts = scan(tape.cut(firsts, steps + 1), asked.movedim(2, 0), built.terms, state=state)
+        path.equity.log().sum().backward()
+
+    yield "compiled", compiled
+    yield "torch", by_torch
+
+
+def main() -> None:
+    """Print a table for each thing that is varied."""
+    set_threads(1)
+    keep_freed_memory()
+    for action in ("weights", "tilt"):
+        for name, sizes in VARIED.items():
+            print(f"env.action={action}, {name}: " + ", ".join(map(str, sizes)))
+            spent = [milliseconds(engine(**{**BASE, name: size}, action=action)._update) for size in sizes]
+            print("  ms an update   " + "  ".join(f"{ms:8.1f}" for ms in spent))
+            print("  ms for each    " + "  ".join(f"{ms / size:8.3f}" for ms, size in zip(spent, sizes, strict=True)))
+    built = engine(**BASE, action="weights")
+    for name, run in accounts(built):
+        print(f"the account alone, forward and backward, {name}: {milliseconds(run, times=5):.1f} ms")
+
+
+if __name__ == "__main__":
+    main()

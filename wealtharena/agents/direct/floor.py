@@ -1,0 +1,128 @@
+"""Where windows are traded: the compiled account as one differentiable function, and what a tilt needs beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wealtharena.agents.direct import kernel
+from wealtharena.config.specs.tilt import TiltSpec
+from wealtharena.envs.compiled import compile_status
+from wealtharena.envs.kernel.rows import BAR, Float64, Int64
+from wealtharena.envs.market import Market
+from wealtharena.envs.observation import ANCHOR_COLUMNS
+from wealtharena.envs.vector import RULE
+
+
+@dataclass(frozen=True, eq=False)
+class Anchors:
+    """What a tilt is measured from, by bar and symbol: the last two columns that a network sees."""
+
+    weights: Tensor  # [T, A]
+    sigma: Tensor  # [T, A], 0 where the symbol does not trade
+    tilt: TiltSpec
+
+    @classmethod
+    def of(cls, features: Tensor, tilt: TiltSpec) -> Anchors:
+        """Return the anchors that stand in the features [T, A, I] that a network sees."""
+        weights, sigma = features[..., -len(ANCHOR_COLUMNS) :].to(torch.float64).unbind(-1)
+        return cls(weights.contiguous(), sigma.contiguous(), tilt)
+
+    def idle(self) -> Tensor:
+        """Return the changes of weight [T, A] that are not traded for."""
+        return self.tilt.band * self.weights.abs().clamp(min=1.0 / self.weights.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Floor:
+    """A market's bars and an account's rules, as the compiled account reads them."""
+
+    bars: Float64  # [T, ROWS, A]
+    years: Float64  # [T]
+    rules: Float64
+    idle: Float64  # [T, A], of a tilt
+    free: Float64  # [T, A] 1 where a symbol trades, of a tilt
+    rate: float  # share of the way that a tilt's order goes; 0 where weights are asked for
+
+    @classmethod
+    def of(cls, market: Market, rules: Float64, anchors: Anchors | None = None) -> Floor:
+        """Return the floor of all bars of a market."""
+        rules = rules.copy()
+        if bool((market.bars[:, BAR.volume] == np.inf).all()):
+            rules[RULE.impact] = 0.0  # it is 0 where the volume is unknown
+        if anchors is None:
+            none = np.zeros((1, len(market.symbols)))
+            return cls(market.bars, market.years, rules, none, none, 0.0)
+        free = (anchors.sigma > 0.0).to(torch.float64).numpy()
+        return cls(market.bars, market.years, rules, anchors.idle().numpy(), free, anchors.tilt.rate)
+
+    def trade(
+        self, asked: Tensor, firsts: Tensor, *, factors: Tensor, held: Tensor | None = None, through: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return equity [N, n + 1], traded value and costs [N, n] of N accounts that ask for weights [N, n, A].
+
+        Account b decides first at the close of bar `firsts[b]`, where it holds the weights `held[b]` or nothing. Under
+        a tilt `asked` is what it leads to (`TiltHead.asked`). Differentiable by `asked`, `through` as in
+        `TiltHead.ordered`.
+        """
+        accounts, steps, assets = asked.shape
+        first = np.ascontiguousarray(firsts.numpy(), dtype=np.int64)
+        record = _Record.opened(accounts, steps, assets, cash=float(self.rules[RULE.initial_cash]))
+        if held is not None:
+            self._enter(record, held.numpy(), first)
+        found: tuple[Tensor, Tensor, Tensor] = _Trade.apply(  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            asked.to(torch.float64), self, first, np.ascontiguousarray(factors.numpy()), record, through
+        )
+        return found
+
+    def _enter(self, record: _Record, weights: Float64, first: Int64) -> None:
+        """Let the accounts hold these weights at the close of their first bar, at its marks and for nothing."""
+        record.units[:, 0] = weights * record.equity[:, :1] * self.bars[first, BAR.inverse]
+        values = record.units[:, 0] * self.bars[first, BAR.mark]
+        record.cash[:, 0] -= values.sum(axis=1)
+        record.gross[:, 0] = np.abs(values).sum(axis=1)
+
+    @property
+    def _market(self) -> tuple[Any, ...]:
+        return self.bars, self.years, self.rules, self.idle, self.free, self.rate
+
+
+@dataclass(frozen=True, eq=False)
+class _Record:
+    """What accounts held at every close."""
+
+    units: Float64  # [N, n + 1, A]
+    cash: Float64  # [N, n + 1], as are the next two
+    equity: Float64
+    gross: Float64
+
+    @classmethod
+    def opened(cls, accounts: int, steps: int, assets: int, *, cash: float) -> _Record:
+        record = cls(np.empty((accounts, steps + 1, assets)), *(np.empty((accounts, steps + 1)) for _ in range(3)))
+        record.units[:, 0], record.gross[:, 0] = 0.0, 0.0
+        record.cash[:, 0], record.equity[:, 0] = cash, cash
+        return record
+
+
+class _Trade(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, asked: Tensor, floor: Floor, first: Int64, factors: Float64, record: _Record, through: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        weights = asked.detach().contiguous().numpy()
+        traded, costs = np.zeros(weights.shape[:2]), np.zeros(weights.shape[:2])
+        before = (*floor._market, first, factors, weights, record.units, record.cash, record.equity, record.gross)
+        with compile_status(kernel.forward, kernel.backward):
+            kernel.forward(*before, traded, costs)
+        ctx.before, ctx.through = before, through
+        return torch.from_numpy(record.equity), torch.from_numpy(traded), torch.from_numpy(costs)
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
+        found = np.zeros_like(ctx.before[8])
+        kernel.backward(*ctx.before, ctx.through, *(slope.contiguous().numpy() for slope in slopes), found)
+        return torch.from_numpy(found), None, None, None, None, None
