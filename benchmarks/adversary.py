@@ -1,6 +1,6 @@
 """Play a hostile quant against the judge, print attacks against outcomes, and fail where one gets through.
 
-    python benchmarks/adversary.py [--short] [--groups 200] [--edges 50] [--pipelines 5] [--draws 1000]
+    python benchmarks/adversary.py [--short] [--groups 200] [--edges 50] [--pipelines 5] [--draws 10000] [--stages ...]
 
 The statistical attacks put recorded returns before the judge that judges runs, beside a ledger that knows them all;
 leaks are planted in simulated markets; the rest goes through `run.py`, one process at a time. `--short` takes some two
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -30,7 +31,6 @@ from tests.evaluation import recorded
 from tests.evaluation.worlds import trajectory
 from wealtharena.config import compose
 from wealtharena.data.panel import Panel
-from wealtharena.data.quality import leaks
 from wealtharena.evaluation.evaluate import Evaluation, Facts, judge
 from wealtharena.evaluation.ledger import Ledger, RunIdentity, Window
 from wealtharena.evaluation.metrics import cash_returns
@@ -70,12 +70,13 @@ def main() -> int:
     parser.add_argument("--groups", type=int, default=200, help="groups of noise, picked and honest each")
     parser.add_argument("--edges", type=int, default=50, help="groups with a true edge")
     parser.add_argument("--pipelines", type=int, default=5, help="groups of noise trained from bars to verdict")
-    parser.add_argument("--draws", type=int, default=1000, help="of the bootstrap")
+    parser.add_argument("--draws", type=int, default=10_000, help="of the bootstrap that judges recorded returns")
+    parser.add_argument("--stages", nargs="+", choices=[stage.__name__ for stage in ATTACKS], help="default: all")
     asked = parser.parse_args()
     size = Size(20, 10, 1, 300) if asked.short else Size(asked.groups, asked.edges, asked.pipelines, asked.draws)
     print("| attack | played | outcome | held back by |\n|---|---|---|---|", flush=True)
     through, started = [], time.monotonic()
-    for attack in ATTACKS:
+    for attack in (stage for stage in ATTACKS if asked.stages is None or stage.__name__ in asked.stages):
         for found in attack(size):
             print(f"| {found.attack} | {found.played} | {found.result} | {found.by} |", flush=True)
             if not found.held:
@@ -175,14 +176,8 @@ def files(size: Size) -> Iterator[Outcome]:
     daily, hourly = planted.market(bars=1600), planted.market(bars=4000, interval="1h")
     quality = compose([]).data.quality
 
-    def kinds(share: float) -> dict[str, tuple[Any, ...]]:
-        found = {name: leaks.panel_sightings(make(daily, share), quality) for name, make in planted.DAILY.items()}
-        found |= {name: leaks.panel_sightings(make(hourly, share), quality) for name, make in planted.HOURLY.items()}
-        more = planted.centred(daily, share)
-        return {**found, "a centred window": leaks.panel_sightings(daily, quality, more=more)}
-
     for share, least, strength in ((1.0, 10, "as found in the wild"), (0.5, 7, "half as strong")):
-        found = kinds(share)
+        found = planted.every_kind(daily, hourly, quality, share=share)
         refused = sum(bool(seen) and seen[0].sure > quality.leak_ceiling for seen in found.values())
         named = sum(bool(seen) for seen in found.values())
         missed = [name for name, seen in found.items() if not seen]
@@ -221,6 +216,19 @@ def commands(size: Size) -> Iterator[Outcome]:
                 f"noise through the whole pipeline, market {100 + group}", "multirun of 3 seeds, 20,000 steps each",
                 row["verdict"]["status"], ", ".join(against), row["verdict"]["status"] != "promotable",
             )  # fmt: skip
+            if group == 0:
+                yield edited_folder(here, place)
+
+
+def edited_folder(here: Path, place: Path) -> Outcome:
+    """Let one seed's equity of a finished multirun rise steadily, and ask for a comparison of the three folders."""
+    path = min(place.glob("*/equity.parquet"))
+    table = pd.read_parquet(path)
+    table["equity"] *= np.exp(np.linspace(0.0, 1.0, len(table)))
+    table.to_parquet(path, index=False)
+    run(here, ["task=compare", f"compare.runs=[{place}]", ALLOWED, *QUICK], here / "compared")
+    (row,) = json.loads((here / "compared" / "leaderboard.json").read_text())["rows"]
+    return _of_verdict("a run folder whose equity was edited", "task=compare", row["verdict"], "unedited")
 
 
 def leaking_file(here: Path) -> Outcome:

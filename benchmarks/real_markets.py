@@ -44,10 +44,17 @@ AGAIN = """## The baselines, played again
 
 Made by `python benchmarks/real_markets.py <folder> --judge`: the baselines alone over the last fifth of each record, by the
 rules of [decision 095](decisions/095-baselines-as-a-practitioner-means-them.md). Sharpe ratios after costs; `invested` is the
-share of what buy-and-hold was to hold that it held, over the window.
+share of what buy-and-hold was to hold that it held, over the window; `looks` are the lines that open this window in the ledger
+at hand, this one included.
 
-| agent | test window | buy and hold | equal weight | momentum | inverse volatility | minimum variance | random (mean of 32) | invested |
-|---|---|---|---|---|---|---|---|---|
+| agent | test window | looks | buy and hold | equal weight | momentum | inverse volatility | minimum variance | random (mean of 32) | invested |
+|---|---|---|---|---|---|---|---|---|---|
+"""
+BESIDE = """
+The first table's hurdle beside this one, and what is left of each agent's advantage; an interval for it needs the runs' paths.
+
+| agent | Sharpe | buy and hold: as published | played again | difference: as published | with this hurdle |
+|---|---|---|---|---|---|
 """
 
 
@@ -103,8 +110,12 @@ def source_of(file: str | None, market: Path) -> list[str]:
 
 
 def judge_again(market: Path, out: Path, docs: Path) -> int:
-    """Play every baseline over each class's test window and rewrite the section of `docs` that holds their figures."""
-    rows = []
+    """Play every baseline over each class's test window and rewrite the section of `docs` that holds their figures.
+
+    A ledger of the trainings in `out` goes on being written; without one the looks begin at this one.
+    """
+    kept = docs.read_text().split(AGAIN.split("\n", 1)[0])[0].rstrip()
+    rows, beside = [], []
     for asset, file in FILES.items():
         place = out / "baselines" / asset
         command = [sys.executable, str(ROOT / "run.py"), "task=backtest", f"asset={asset}", *source_of(file, market)]
@@ -114,10 +125,12 @@ def judge_again(market: Path, out: Path, docs: Path) -> int:
             f"hydra.run.dir={place}",
             "tracking=quiet",
         ]
-        command += [f"paths.ledger={out / 'baselines' / 'ledger.jsonl'}", f"paths.checkpoints={out / 'checkpoints'}"]
+        command += [f"paths.ledger={out / 'ledger.jsonl'}", f"paths.checkpoints={out / 'checkpoints'}"]
         subprocess.run(command, check=True, cwd=ROOT)
-        rows.append(baselines_row(json.loads((place / "run.json").read_text())))
-    text = docs.read_text().split(AGAIN.split("\n", 1)[0])[0].rstrip() + "\n\n" + AGAIN + "\n".join(rows) + "\n"
+        run = json.loads((place / "run.json").read_text())
+        rows.append(baselines_row(run))
+        beside.append(beside_row(run, kept))
+    text = f"{kept}\n\n{AGAIN}" + "\n".join(rows) + "\n" + BESIDE + "\n".join(beside) + "\n"
     docs.write_text(text)
     print(text)
     return 0
@@ -127,7 +140,19 @@ def baselines_row(run: dict[str, Any]) -> str:
     found = run["baselines"]
     cells = [f"{found[name]['sharpe']:+.2f}" if name in found else "-" for name in PLAYED]
     first, last = run["backtest"]["start"], run["backtest"]["end"]
-    return f"| {run['agent']} | {first}..{last} | {' | '.join(cells)} | {found['buy_and_hold']['invested']:.0%} |"
+    looks = run["verdict"]["evidence"]["openings"]
+    return f"| {run['agent']} | {first}..{last} | {looks} | {' | '.join(cells)} | {found['buy_and_hold']['invested']:.0%} |"
+
+
+def beside_row(run: dict[str, Any], published: str) -> str:
+    """Return the published hurdle and advantage of an agent beside those of the baseline as it was played now."""
+    rows = [[cell.strip() for cell in line.split("|")] for line in published.splitlines() if line.startswith("| ")]
+    row = next((row for row in rows if row[1] == run["agent"]), None)
+    again = run["baselines"]["buy_and_hold"]["sharpe"]
+    if row is None or row[5] == "-":
+        return f"| {run['agent']} | - | - | {again:+.2f} | - | - |"
+    own, hurdle, difference = (row[column].split(" ")[0] for column in (5, 7, 8))
+    return f"| {run['agent']} | {own} | {hurdle} | {again:+.2f} | {difference} | {float(own) - again:+.2f} |"
 
 
 def table_row(row: dict[str, Any], hold: str) -> str:

@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from wealtharena.config import compose
+from wealtharena.config.specs.data import QualitySpec
 from wealtharena.data import load
 from wealtharena.data.panel import FloatArray, Panel
-from wealtharena.data.quality.foresight import Number, surprise
-from wealtharena.data.quality.leaks import Numbers
+from wealtharena.data.quality.foresight import Number, Sighting, surprise
+from wealtharena.data.quality.leaks import Numbers, panel_sightings
 
 SYMBOLS = 10
 
@@ -124,3 +125,10 @@ DAILY: Mapping[str, Callable[[Panel, float], Panel]] = {
 HOURLY: Mapping[str, Callable[[Panel, float], Panel]] = {
     "hourly closes a quarter of the way": closes,
 }
+
+
+def every_kind(daily: Panel, hourly: Panel, quality: QualitySpec, *, share: float) -> dict[str, tuple[Sighting, ...]]:
+    """Return what the leak test sees of each of the ten kinds, planted in these markets at a share of its strength."""
+    found = {name: panel_sightings(make(daily, share), quality) for name, make in DAILY.items()}
+    found |= {name: panel_sightings(make(hourly, share), quality) for name, make in HOURLY.items()}
+    return {**found, "a centred window": panel_sightings(daily, quality, more=centred(daily, share))}

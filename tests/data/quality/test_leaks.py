@@ -31,15 +31,8 @@ def named(panel: Panel, **more: object) -> tuple[Sighting, ...]:
     return leaks.panel_sightings(panel, QUALITY, **more)
 
 
-def kinds(daily: Panel, hourly: Panel, share: float) -> dict[str, tuple[Sighting, ...]]:
-    """Return what is named of each of the ten kinds."""
-    found = {name: named(make(daily, share)) for name, make in planted.DAILY.items()}
-    found |= {name: named(make(hourly, share)) for name, make in planted.HOURLY.items()}
-    return {**found, "a centred window": named(daily, more=planted.centred(daily, share))}
-
-
 def test_ten_kinds_of_leak_are_each_named_or_refused(daily: Panel, hourly: Panel) -> None:
-    found = kinds(daily, hourly, 1.0)
+    found = planted.every_kind(daily, hourly, QUALITY, share=1.0)
     assert len(found) == 10
     assert all(found.values()), {name: len(seen) for name, seen in found.items()}
     refused = [name for name, seen in found.items() if seen[0].sure > QUALITY.leak_ceiling]
@@ -47,7 +40,7 @@ def test_ten_kinds_of_leak_are_each_named_or_refused(daily: Panel, hourly: Panel
 
 
 def test_at_half_the_strength_seven_of_ten_are_still_named(daily: Panel, hourly: Panel) -> None:
-    found = kinds(daily, hourly, 0.5)
+    found = planted.every_kind(daily, hourly, QUALITY, share=0.5)
     assert sum(bool(seen) for seen in found.values()) >= 7, {name: len(seen) for name, seen in found.items()}
 
 
