@@ -14,7 +14,13 @@ def full(bars: int = 40) -> Panel:
     bare = worlds.panel(bars)
     grid = np.arange(bars * 3, dtype=np.float64).reshape(bars, 3) + 1.0
     return replace(
-        bare, high=grid + 2.0, low=grid, volume=grid * 10.0, macro=grid[:, :2].copy(), macro_names=("rate", "gap")
+        bare,
+        high=grid + 2.0,
+        low=grid,
+        volume=grid * 10.0,
+        macro=grid[:, :2].copy(),
+        macro_names=("rate", "gap"),
+        cash=grid[:, 0] / 1e3,
     )
 
 

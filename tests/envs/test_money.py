@@ -1,10 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.envs.markets import EVERY_COST, market_of, panel_of, random_panel, random_targets, spec_of
+from wealtharena.envs.rules import BPS
 from wealtharena.envs.simulate import simulate
+from wealtharena.errors import MarketError
 
 SEEDS = st.integers(0, 2**32 - 1)
 COSTLY = spec_of(
@@ -152,3 +156,38 @@ def test_buy_and_hold_at_no_cost_is_the_price_ratio_from_fill_to_end(seed, opens
     assert path.equity[-1] - (path.equity[0] - invested) == pytest.approx(invested * close[-1] / paid, rel=1e-12)
     if opens:  # sized and filled at one price, so all of the cash is invested
         assert path.equity[-1] / path.equity[0] == pytest.approx(close[-1] / paid, rel=1e-12)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=SEEDS, rate=st.floats(-500, 2000), margined=st.booleans())
+def test_a_series_that_never_moves_gives_what_the_number_gives_to_the_last_digit(seed, rate, margined):
+    rng = np.random.default_rng(seed)
+    panel = random_panel(rng)
+    targets = random_targets(rng, panel.bars, 3)
+    named = {"instrument": {"margin_futures": margined}, "limits": {"max_gross": 2.0}}
+    plain = spec_of(costs={**EVERY_COST, "cash_bps_per_year": rate}, **named)
+    dated = spec_of(costs={**EVERY_COST, "cash_bps_per_year": "DFF"}, **named)
+    flat = replace(panel, cash=np.full(panel.bars, rate * BPS))
+    paths = [simulate(market_of(p, s), targets, spec=s) for p, s in ((panel, plain), (flat, dated))]
+    for name in ("equity", "weights", "costs", "financing"):
+        assert np.array_equal(*(getattr(path, name) for path in paths)), name
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=SEEDS, margined=st.booleans())
+def test_each_night_earns_the_rate_that_was_known_at_the_close_before_it(seed, margined):
+    rng = np.random.default_rng(seed)
+    days, rates = np.cumsum(rng.integers(1, 5, 12)), rng.uniform(-0.02, 0.2, 12)
+    stamps = np.datetime64("2020-01-01", "ns") + days * np.timedelta64(1, "D")
+    spec = spec_of(costs={"cash_bps_per_year": "DFF"}, instrument={"margin_futures": margined})
+    panel = panel_of(np.full(12, 10.0), timestamps=stamps, cash=rates)
+    path = simulate(market_of(panel, spec), np.zeros((12, 1)), spec=spec, start=2)
+    growth = 1 + rates[2:-1] * np.diff(days[2:]) / 365.25
+    np.testing.assert_allclose(path.equity[1:] / path.equity[:-1], growth, rtol=1e-12)
+    assert np.array_equal(path.cash_rates, rates[2:-1])
+
+
+def test_a_dated_rate_that_the_bars_do_not_carry_is_refused():
+    spec = spec_of(costs={"cash_bps_per_year": "DFF"})
+    with pytest.raises(MarketError, match="cash_bps_per_year=DFF is a dated rate, and these bars carry none"):
+        market_of(panel_of(np.full(5, 10.0)), spec)

@@ -23,8 +23,12 @@ def worlds(draw):
     """Draw a panel, the rules to trade it by, targets and the bars at which to give no order."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     panel = random_panel(rng, bars=BARS, assets=draw(st.sampled_from([1, 3, 9])), opens=draw(st.booleans()))
+    dated = draw(st.booleans())
+    if dated:
+        panel = dataclasses.replace(panel, cash=rng.uniform(-0.1, 0.5, BARS))
+    rate = "DFF" if dated else EVERY_COST["cash_bps_per_year"]
     spec = spec_of(
-        costs={**EVERY_COST, "commission_bps": draw(st.sampled_from([0, 7, 300]))},
+        costs={**EVERY_COST, "commission_bps": draw(st.sampled_from([0, 7, 300])), "cash_bps_per_year": rate},
         limits={
             "max_gross": 2.0,
             "max_weight": 1.5,

@@ -1,16 +1,18 @@
 """Interest is not skill: what an all-cash account earns is the zero of every measure."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from tests.envs.markets import EVERY_COST, market_of, panel_of, spec_of
+from tests.envs.markets import EVERY_COST, features_of, market_of, panel_of, spec_of
 from tests.evaluation import worlds
 from wealtharena.config import compose
 from wealtharena.envs.simulate import simulate
-from wealtharena.evaluation import comparison, evaluate, metrics
+from wealtharena.evaluation import backtest, comparison, evaluate, leaderboard, metrics, tables
 from wealtharena.evaluation.evaluate import Facts
+from wealtharena.evaluation.splits import Segment
 from wealtharena.evaluation.trials import Trials
 
 RATE = 0.045
@@ -45,8 +47,6 @@ def test_cash_has_no_sharpe_ratio_whatever_it_earns():
 
 
 def judged(returns, *, exposure, rate):
-    from dataclasses import replace
-
     spec = compose(["asset=etf", "evaluation.bootstrap_draws=200"]).evaluation
     rng = np.random.default_rng(1)
     agents = [worlds.trajectory(row, trades=60) for row in returns]
@@ -86,3 +86,73 @@ def test_three_seeds_that_live_on_interest_are_not_promotable():
 def test_the_hurdle_is_never_below_what_cash_earns(cash, named, rate):
     overrides = [f"asset.costs.cash_bps_per_year={cash}", f"asset.risk_free_bps_per_year={named}"]
     assert compose(["asset=etf", *overrides]).asset.risk_free_per_year == pytest.approx(rate)
+
+
+RATES = np.linspace(0.0, 0.06, 400)  # from nothing to 6 %, as between 2021 and 2024
+
+
+def dated_market(bars=400):
+    """Return features of two symbols that do not move, over weekdays with a dated cash rate, and the rules for it."""
+    days = np.arange(np.datetime64("2020-01-01"), np.datetime64("2020-01-01") + 2 * bars)
+    stamps = days[np.is_busday(days)][:bars].astype("datetime64[ns]")
+    panel = panel_of(np.full((bars, 2), 100.0), timestamps=stamps, cash=RATES[:bars])
+    return features_of(panel), spec_of(costs={**EVERY_COST, "cash_bps_per_year": "DFF"})
+
+
+def baselines_of(features, env, names=("cash", "buy_and_hold")):
+    evaluation = compose(["evaluation.bootstrap_draws=200"]).evaluation
+    window = Segment(0, features.bars)
+    return backtest.of_baselines(
+        features, env, window, evaluation=evaluation, rng=np.random.default_rng(0), names=names
+    )
+
+
+def test_the_risk_free_return_of_a_dated_rate_is_what_the_cash_baseline_earned():
+    """True by the kernel's own account, whatever the calendar: one number would be wrong on nearly every bar."""
+    played = baselines_of(*dated_market())
+    free = metrics.risk_free(played["cash"], 0.0)
+    np.testing.assert_allclose(played["cash"].returns, free, rtol=0, atol=1e-14)
+    assert not metrics.excess(played["cash"].returns, free).any()
+    assert math.isnan(metrics.summary(played["cash"], risk_free=free)["sharpe"])
+    mean = metrics.cash_returns(played["cash"].timestamps, float(RATES.mean()))
+    assert np.abs(metrics.excess(played["cash"].returns, mean)).max() > 1e-5
+    assert np.array_equal(metrics.risk_free(played["buy_and_hold"], 0.0), free)
+
+
+def test_a_named_hurdle_counts_on_the_bars_on_which_cash_earned_less():
+    cash = baselines_of(*dated_market(), names=("cash",))["cash"]
+    free = metrics.risk_free(cash, 0.03)
+    assert np.array_equal(free, metrics.cash_returns(cash.timestamps, np.maximum(RATES[:-1], 0.03)))
+
+
+def test_paths_on_disk_keep_their_rates_and_are_judged_by_them_again(tmp_path):
+    features, env = dated_market()
+    played = baselines_of(features, env)
+    tables.write(tmp_path, replace(played["buy_and_hold"], name="agent"), baselines=played)
+    agent, beside = tables.read(tmp_path)
+    assert np.array_equal(agent.cash_rates, RATES[:-1])
+    spec = compose(["asset=etf", "evaluation.bootstrap_draws=200"]).evaluation
+    facts = Facts(simulated=False, unadjusted_rolls=False, trials=Trials(1), openings=1, audit="passed")
+    first, again = (
+        evaluate.judge([one], rivals, evaluation=spec, facts=facts, rng=np.random.default_rng(0))
+        for one, rivals in ((replace(played["buy_and_hold"], name="agent"), dict(played)), (agent, beside))
+    )
+    assert first.verdict == again.verdict
+    assert again.baseline_metrics["cash"]["sharpe"] is None or math.isnan(again.baseline_metrics["cash"]["sharpe"])
+    evidence = again.verdict.to_json()["evidence"]
+    assert evidence["risk_free_per_year"] == pytest.approx(RATES.mean(), rel=0.01)
+    assert evidence["cash_return"] == pytest.approx(math.expm1(RATES.mean()), rel=0.02)
+    assert leaderboard.risk_free_of(evidence) == 0.0  # the mean is for people: the hurdle stands in the paths
+    assert leaderboard.risk_free_of({"risk_free_per_year": 0.045}) == 0.045  # a run from before
+
+
+def test_folds_that_follow_each_other_keep_their_rates():
+    cash = baselines_of(*dated_market(), names=("cash",))["cash"]
+    features, env = dated_market()
+    parts = [
+        backtest.of_baselines(
+            features, env, window, evaluation=compose([]).evaluation, rng=np.random.default_rng(0), names=("cash",)
+        )["cash"]
+        for window in (Segment(0, 200), Segment(199, 400))
+    ]
+    assert np.array_equal(backtest.join(parts).cash_rates, cash.cash_rates)

@@ -1,4 +1,7 @@
+import datetime as dt
 import json
+import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +11,7 @@ import pytest
 from wealtharena.agents.networks import build_network
 from wealtharena.agents.policy import NetworkPolicy, save_policy
 from wealtharena.config import compose
+from wealtharena.data.store import Store
 from wealtharena.envs.observation import ObservationLayout
 from wealtharena.errors import CheckpointError, ConfigError
 from wealtharena.evaluation.splits import make_folds
@@ -64,6 +68,32 @@ def test_a_baseline_over_the_test_window_is_a_look_and_no_trial(here, capsys):
     assert look["config_hash"] == ""
     assert len(pd.read_parquet(folder / "equity.parquet")) == round(0.2 * content["data"]["bars"])
     assert "momentum over" in capsys.readouterr().out
+
+
+def test_a_dated_cash_rate_is_paid_by_the_market_and_taken_off_by_every_measure(here):
+    """Cash earned up to 8 % a year by dates: its own Sharpe ratio is none, and one number would not have said so."""
+    dates = pd.to_datetime([f"{year}-01-02" for year in range(2015, 2027)])
+    rates = pd.DataFrame({"series": "DFF", "date": dates, "realtime_start": dates, "value": np.linspace(0.1, 8.0, 12)})
+    Store(here / "data").write_macro("DFF", rates, fetched_at=dt.datetime(2026, 1, 3, tzinfo=dt.UTC))
+    dated = "asset.costs.cash_bps_per_year=DFF"
+    assert backtest.run(spec("backtest.baseline=equal_weight", "data.simulator.end=2025-06-30", dated)) == 0
+    content, _ = record(here)
+    cash, evidence = content["baselines"]["cash"], content["verdict"]["evidence"]
+    assert cash["sharpe"] is None
+    assert 0.05 < cash["annual_return"] < 0.1
+    assert evidence["cash_return"] == pytest.approx(cash["annual_return"], abs=1e-9)
+    assert evidence["risk_free_per_year"] == pytest.approx(math.log1p(cash["annual_return"]), rel=0.02)
+    assert any("cash earns DFF" in note for note in content["notes"])
+    assert not any("assumed to earn 0 %" in note for note in content["notes"])
+    assert content["metrics"]["test"]["sharpe"] < again(here)["sharpe"]
+
+
+def again(here):
+    """Return the measures of the same backtest where cash earns nothing."""
+    (here / "other").mkdir()
+    os.chdir(here / "other")
+    backtest.run(spec("backtest.baseline=equal_weight", "data.simulator.end=2025-06-30"))
+    return record(here / "other")[0]["metrics"]["test"]
 
 
 def test_a_window_of_training_is_played_without_a_look(here):

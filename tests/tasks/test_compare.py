@@ -6,10 +6,12 @@ import pytest
 from omegaconf import OmegaConf
 
 from tests.evaluation.test_leaderboard import run_dir
+from tests.evaluation.test_pins import ended
 from tests.registry import shelf
 from wealtharena.config import compose
 from wealtharena.errors import ConfigError
 from wealtharena.evaluation import records
+from wealtharena.evaluation.ledger import Ledger
 from wealtharena.tasks import compare
 from wealtharena.tasks.multirun import Leaderboard, shared_overrides
 
@@ -127,7 +129,8 @@ def test_the_registry_is_compared_by_what_its_checkpoints_say(here, monkeypatch)
 def test_a_promotable_group_puts_its_middle_seed_into_the_registry_under_its_verdict(here):
     store = shelf.ModelCheckpoint(Path("checkpoints"))
     for seed in range(3):
-        run_dir(here / "runs", f"r{seed}", agent=shelf.AGENT, seed=seed, drift=0.004 + 0.001 * seed)
+        folder = run_dir(here / "runs", f"r{seed}", agent=shelf.AGENT, seed=seed, drift=0.004 + 0.001 * seed)
+        ended(folder, Ledger(spec().paths.ledger))
         shelf.save(store, f"r{seed}")
     compare.run(spec("compare.runs=[runs]", "evaluation.verdict.implausible=50", "evaluation.verdict.min_bars=100"))
     listed = {row["version"]: row for row in store.list_checkpoints(shelf.AGENT)}

@@ -13,7 +13,7 @@ import pandas as pd
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.config.spelling import override
-from wealtharena.data import cache, macro, provider
+from wealtharena.data import cache, cash, macro, provider
 from wealtharena.data.align import align
 from wealtharena.data.bars import Bars, RawBars
 from wealtharena.data.panel import Panel
@@ -78,6 +78,7 @@ def panel_of(origin: Provider, asset: AssetSpec, data: DataSpec, *, reasons: tup
     notes = (*reasons, *origin.notes(), *chosen, *lacking, *asset_notes(asset, symbols, simulated=simulated))
     panel = align(bars, asset, data, source=origin.name, simulated=simulated, notes=notes)
     panel = macro.join(panel, data) if data.macro.series else panel
+    panel = cash.join(panel, asset, data)
     return _tested(panel, data)
 
 
@@ -101,7 +102,8 @@ def cache_path(source: str, asset: AssetSpec, data: DataSpec) -> Path | None:
         return None
     catalog = Store(data.root).catalog()
     entries = {key: entry["sha256"] for key, entry in catalog["bars"].items() if key.startswith(f"{asset.name}/")}
-    series = {name: catalog["macro"].get(name, {}).get("sha256") for name in data.macro.series}
+    names = {*data.macro.series, *filter(None, [asset.costs.cash_series])}
+    series = {name: catalog["macro"].get(name, {}).get("sha256") for name in sorted(names)}
     request = [PANEL_VERSION, asset.model_dump(mode="json"), data.model_dump(mode="json"), entries, series]
     return Path(data.root) / "cache" / f"{cache.key_of(request)}.panel.npz"
 

@@ -30,6 +30,7 @@ COLUMNS: Mapping[str, str] = {
     "tradable": "TA",
     "multipliers": "A",
     "macro": "TM",
+    "cash": "T",
 }
 
 
@@ -61,6 +62,7 @@ class Panel:
     has_dividends: bool = False
     macro: FloatArray | None = None  # [T, M] values known at the close of each bar
     macro_names: tuple[str, ...] = ()
+    cash: FloatArray | None = None  # [T] what cash earns a year from each close on, a share, known then; None: undated
     notes: tuple[str, ...] = field(default=())  # what a report must say: survivorship, unadjusted rolls, ...
     leaks: tuple[str, ...] = ()  # numbers that seem to know a return that can still be traded, in words
     seams: tuple[int, ...] = ()  # rows before which bars were taken out
@@ -119,6 +121,9 @@ class Panel:
         if self.macro is not None:
             digest.update("|".join(self.macro_names).encode())
             digest.update(np.ascontiguousarray(self.macro).tobytes())
+        if self.cash is not None:
+            digest.update(b"cash")
+            digest.update(np.ascontiguousarray(self.cash).tobytes())
         return digest.hexdigest()
 
     def take(self, rows: Rows) -> Panel:

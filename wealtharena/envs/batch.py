@@ -78,6 +78,7 @@ class AccountBatch:
                 **Scratch.of(assets)._asdict(),
                 records=market.records,
                 years=market.years,
+                rates=market.rates,
                 lots=rules.lots,
                 mode=mode,
             )

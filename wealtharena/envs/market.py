@@ -36,6 +36,7 @@ class Market:
     worth: Float64  # [T, A] what 1 of a symbol's quote is in the account's currency, multiplier included
     dividends: Float64  # [T, A] cash a unit, account currency; part of the bars' income
     years: Float64  # [T] years since the bar before, 0 for the first
+    rates: Float64  # [T] a year: what cash earned since the bar before where its rate is dated; else 0
     features: Float32  # scaled, flat; [T, A, F] where the window is 1, else [A, T, F]
     copies: Int64  # [5] how an observation is copied from `features`; see kernel.observe
     layout: ObservationLayout
@@ -58,6 +59,11 @@ class Market:
         """Return mark prices [T, A] in account currency (a view)."""
         return self.bars[:, BAR.mark, :]
 
+    def cash_rates(self, window: slice) -> Float64 | None:
+        """Return the dated rate of each step within the bars `window`; None where cash earns a number of the spec."""
+        rates = self.rates[window][1:]
+        return rates if rates.any() else None
+
     @cached_property
     def records(self) -> Float64:
         """Return what every step needs of every symbol, flat [(T - 1) * A * FIELDS], the step from bar 0 first."""
@@ -69,10 +75,11 @@ class Market:
         """Return the market of these bars under the spec's fill, window and contract rules.
 
         Costs, limits, reward and episode rules are not part of it: one market serves every EnvSpec that agrees on
-        `fill`, `window`, `instrument.margin_futures` and `limits.delisting_bars`. Where actions are tilts, what they are
-        measured from stands beside the features, and the specs must agree on `tilt` too.
+        `fill`, `window`, `instrument.margin_futures`, `limits.delisting_bars` and a series in `costs.cash_bps_per_year`.
+        Where actions are tilts, what they are measured from stands beside the features, and the specs must agree on
+        `tilt` too.
         Raises MarketError where the panel is empty, has fewer bars than the window + 1, has no opens for
-        `fill=next_open`, or where the scaler was fitted on other features.
+        `fill=next_open` or no rates of the series, or where the scaler was fitted on other features.
         """
         panel, tilt = features.panel, spec.tilt
         if tilt is not None:
@@ -99,6 +106,7 @@ class Market:
             worth=_frozen(panel.multipliers * panel.to_account),
             dividends=_frozen(cash_dividends(panel)),
             years=_frozen(np.concatenate([[0.0], step])),
+            rates=_frozen(_dated_rates(panel, spec.costs.cash_series)),
             features=_frozen(line_up(flat)),
             copies=_frozen(copies),
             layout=ObservationLayout(panel.symbols, features.names, spec.window, tilt),
@@ -118,6 +126,18 @@ def resolve_fill(fill: str, panel: Panel) -> Literal["next_open", "next_close"]:
     if fill == "next_open" or (fill == "auto" and panel.open is not None):
         return "next_open"
     return "next_close"
+
+
+def _dated_rates(panel: Panel, series: str | None) -> Float64:
+    """Return what cash earned a year since the bar before, [T]: the rate that was known at that bar's close."""
+    if series is None:
+        return np.zeros(panel.bars)
+    if panel.cash is None:
+        raise MarketError(
+            f"asset.costs.cash_bps_per_year={series} is a dated rate, and these bars carry none",
+            hint="load them through wealtharena.data, or name a number",
+        )
+    return np.concatenate([[0.0], panel.cash[:-1]])
 
 
 def market_bars(panel: Panel, fill: str, *, margined: bool, delisting_bars: int) -> Float64:

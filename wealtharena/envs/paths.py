@@ -55,6 +55,7 @@ class Paths:
                 bars=market.bars,
                 records=market.records if records is None else records,
                 years=market.years,
+                rates=market.rates,
                 lots=rules.lots,
                 rules=rules.vector,
                 units=self.units,
@@ -119,6 +120,7 @@ class Paths:
             fill=market.fill,
             bars_per_year=market.bars_per_year,
             liquidated=not bool(self.alive[0]),
+            cash_rates=market.cash_rates(window),
         )
 
     def _dividends(self) -> npt.NDArray[np.float64]:

@@ -33,7 +33,7 @@ def rules_of(spec: EnvSpec, symbols: tuple[str, ...], *, delisting: bool) -> Rul
     v[RULE.impact] = costs.impact_coefficient
     v[RULE.borrow] = costs.borrow_bps_per_year * BPS
     v[RULE.margin] = costs.margin_bps_per_year * BPS
-    v[RULE.cash_rate] = costs.cash_bps_per_year * BPS
+    v[RULE.cash_rate] = costs.cash_number * BPS
     v[RULE.carry] = costs.carry_bps_per_year * BPS
     v[RULE.max_gross] = limits.max_gross
     v[RULE.max_weight] = limits.max_weight

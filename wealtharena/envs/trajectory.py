@@ -48,6 +48,9 @@ class Trajectory:
     fill: str  # next_open or next_close
     bars_per_year: float
     liquidated: bool = False
+    cash_rates: FloatArray | None = (
+        None  # [n] a year, a share: what cash earned; None where it is one number of the spec
+    )
 
     def __repr__(self) -> str:
         """Return what it is in one line; the arrays themselves would fill screens."""

@@ -347,4 +347,12 @@ def join(parts: Sequence[Trajectory]) -> Trajectory:
         dividends=money([p.dividends for p in parts]),
         trades=trades,
         liquidated=any(p.liquidated for p in parts),
+        cash_rates=_joined_rates(parts),
     )
+
+
+def _joined_rates(parts: Sequence[Trajectory]) -> FloatArray | None:
+    """Return the dated rates of all parts; 0 in one that has none."""
+    if all(part.cash_rates is None for part in parts):
+        return None
+    return np.concatenate([np.zeros(len(p.costs)) if p.cash_rates is None else p.cash_rates for p in parts])

@@ -70,7 +70,7 @@ def challenge(
         backtest.of_policy(policy, features, scaler, env, segment, name=who)
         for who, (policy, scaler) in (("newcomer", newcomer), ("incumbent", incumbent))
     )
-    cash = metrics.cash_returns(ours.timestamps, env.costs.cash_bps_per_year / 1e4)
+    cash = metrics.risk_free(ours, env.costs.cash_number / 1e4)
     found = compare(ours, theirs, rng=rng, draws=draws, risk_free=cash)
     days = features.panel.timestamps[[segment.start, segment.stop - 1]].astype("datetime64[D]").astype(str)
     sharpe = found.difference.sharpe if found.difference is not None else None

@@ -31,7 +31,7 @@ class Facts:
     openings: int  # of the window, by anyone
     own_openings: int = 1  # by this configuration
     benchmark: str | None = None
-    risk_free_per_year: float = 0.0  # a share
+    risk_free_per_year: float = 0.0  # a share; where cash earns a dated rate, the least that counts, unless 0
     max_gross: float | None = None  # largest gross weight that the agent may hold
     degenerate: str | None = None  # what training found
     kept_share: float | None = None  # lambda: the largest share of what was learned that a validation proved
@@ -41,6 +41,7 @@ class Facts:
     survivors: float | None = None
     unfilled: tuple[verdict.Unfilled, ...] = ()  # what the orders of agent and baselines met
     invested: Mapping[str, float] = field(default_factory=dict)  # share of a baseline bought once that was bought
+    edited: tuple[str, ...] = ()  # recorded runs that are not as they ended, in words
     seeds: int | None = None  # behind the agents, where several are paths of one training (cpcv); None: one each
 
 
@@ -145,7 +146,7 @@ def judge(
     if isinstance(baselines, backtest.Baselines):
         beside = tuple(verdict.Unfilled.of(name, found) for name, found in baselines.shortfalls.items())
         facts = replace(facts, unfilled=(*facts.unfilled, *beside), invested=baselines.invested)
-    risk_free = metrics.cash_returns(agents[0].timestamps, facts.risk_free_per_year)
+    risk_free = metrics.risk_free(agents[0], facts.risk_free_per_year)
     of_agents = tuple(metrics.summary(agent, risk_free=risk_free) for agent in agents)
     middle = median_index([values["sharpe"] for values in of_agents])
     streams = rng.spawn(2)
@@ -252,13 +253,23 @@ def gather(
         audit=facts.audit,
         openings=facts.openings,
         own_openings=facts.own_openings,
-        risk_free_per_year=facts.risk_free_per_year,
+        risk_free_per_year=_rate(shown, facts.risk_free_per_year, risk_free),
+        risk_free_floor=facts.risk_free_per_year,
         leaks=facts.leaks,
+        edited=facts.edited,
         hindsight=facts.hindsight,
         survivors=facts.survivors,
         unfilled=tuple(u for u in facts.unfilled if u.share > evaluation.verdict.max_unfilled),
         invested={name: share for name, share in facts.invested.items() if name in evaluation.verdict.beats},
     )
+
+
+def _rate(shown: Trajectory, named: float, risk_free: FloatArray) -> float:
+    """Return the risk-free rate a year in one number: that of the spec, or the mean of a dated one over the window."""
+    if shown.cash_rates is None:
+        return named
+    days = float((shown.timestamps[-1] - shown.timestamps[0]) / np.timedelta64(1, "D"))
+    return float(risk_free.sum()) / (days / 365.25)
 
 
 def _difference(against: comparison.Comparison) -> dict[str, Any]:

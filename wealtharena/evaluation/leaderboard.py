@@ -13,7 +13,7 @@ import numpy.typing as npt
 from wealtharena.config.specs.runs import EvaluationSpec
 from wealtharena.envs.trajectory import Trajectory
 from wealtharena.errors import CheckpointError
-from wealtharena.evaluation import comparison, metrics, tables
+from wealtharena.evaluation import comparison, metrics, pins, tables
 from wealtharena.evaluation.bootstrap import interquartile_mean
 from wealtharena.evaluation.evaluate import Facts, judge, median_index
 from wealtharena.evaluation.ledger import Ledger, Window
@@ -21,7 +21,8 @@ from wealtharena.evaluation.ranking import WEIGHTS, composite
 from wealtharena.evaluation.records import RunResult
 from wealtharena.evaluation.streams import named
 from wealtharena.evaluation.trials import Completed, History, Trials
-from wealtharena.evaluation.verdict import ORDER, Unfilled, left_out_reason
+from wealtharena.evaluation.verdict import ORDER, Unfilled
+from wealtharena.evaluation.wording import edited_reason, left_out_reason
 from wealtharena.files import jsonable
 
 SCHEMA_VERSION = 1
@@ -135,8 +136,7 @@ def alternatives(
         paths = loaded[other.key]
         same = (other.newest.agent, other.newest.fingerprint) == (found.newest.agent, found.newest.fingerprint)
         if same and paths is not None and np.array_equal(paths.agents[0].timestamps, own.agents[0].timestamps):
-            rate = _number(other.newest.evidence.get("risk_free_per_year"), 0.0)
-            cash = metrics.cash_returns(paths.agents[0].timestamps, rate)
+            cash = metrics.risk_free(paths.agents[0], risk_free_of(other.newest.evidence))
             columns.append(np.mean([metrics.excess(agent.returns, cash) for agent in paths.agents], axis=0))
     return np.column_stack(columns) if len(columns) > 1 else None
 
@@ -238,7 +238,7 @@ def facts_of(found: Group, ledger: Ledger | None) -> Facts:
         trials=trials,
         openings=looks,
         own_openings=own,
-        risk_free_per_year=_number(evidence[-1].get("risk_free_per_year"), 0.0),
+        risk_free_per_year=risk_free_of(evidence[-1]),
         max_gross=next((entry["max_gross"] for entry in evidence if entry.get("max_gross") is not None), None),
         degenerate=next((str(entry["degenerate"]) for entry in evidence if entry.get("degenerate")), None),
         audit="failed" if "failed" in audits else "passed" if all(a == "passed" for a in audits) else None,
@@ -247,8 +247,14 @@ def facts_of(found: Group, ledger: Ledger | None) -> Facts:
         survivors=next((entry["survivors"] for entry in evidence if entry.get("survivors") is not None), None),
         unfilled=unfilled_of(evidence),
         invested=_least([entry.get("invested") or {} for entry in evidence]),
+        edited=pins.edited(found.runs, ledger),
         seeds=len(found.runs),
     )
+
+
+def risk_free_of(evidence: Mapping[str, Any]) -> float:
+    """Return `Facts.risk_free_per_year` of a run; before rates were dated it was the rate itself."""
+    return _number(evidence.get("risk_free_floor", evidence.get("risk_free_per_year")), 0.0)
 
 
 def unfilled_of(evidence: Sequence[Mapping[str, Any]]) -> tuple[Unfilled, ...]:
@@ -319,6 +325,9 @@ def from_records(found: Group, ledger: Ledger | None) -> dict[str, Any]:
     trials, _, _ = counted(found, ledger)
     if trials.left_out:
         reasons.append(left_out_reason(trials.left_out))
+        status = max(status, "unproven", key=ORDER.index)
+    if doubted := pins.edited(found.runs, ledger):
+        reasons.append(edited_reason(doubted))
         status = max(status, "unproven", key=ORDER.index)
     return {"status": status, "reasons": reasons, "evidence": dict(gravest.get("evidence") or {})}
 

@@ -1,8 +1,8 @@
 """The append-only record of every look at a test window and of every configuration tried.
 
 One JSON object a line. Lines are only ever added, under a file lock, and are on disk before a test row is handed out.
-`kind` is `open` (a test window was read), `result` (what it showed) or `trial` (a configuration that was judged on
-validation data only, such as one of a search). Every line says which window of which market it is about; Sharpe ratios are
+`kind` is `open` (a test window was read), `result` (what it showed), `pin` (digests of what the run wrote down of it) or
+`trial` (a configuration that was judged on validation data only, such as one of a search). Every line says which window of which market it is about; Sharpe ratios are
 a year's, whatever the length of a bar. `evaluation.trials` says which lines count against a result.
 """
 
@@ -70,6 +70,10 @@ class Ledger:
     def record_result(self, identity: RunIdentity, *, window: Window, sharpe: float) -> None:
         """Write the annual Sharpe ratio that a test window showed, once a run and figure."""
         self._append({"kind": "result", **asdict(identity), **window.to_json(), "sharpe_annual": sharpe})
+
+    def record_pin(self, identity: RunIdentity, *, window: Window, figures: str, paths: str | None) -> None:
+        """Write the digests of a run's figures and paths as they were when it ended."""
+        self._append({"kind": "pin", **asdict(identity), **window.to_json(), "figures": figures, "paths": paths})
 
     def record_trial(self, identity: RunIdentity, *, window: Window, sharpe: float | None = None) -> None:
         """Write a configuration that was tried for a window, with its annual Sharpe ratio on validation data if known."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.evaluation import pins
 from wealtharena.evaluation.evaluate import Evaluation, Facts
 from wealtharena.evaluation.firewall import OpenedView, SealedPanel
 from wealtharena.evaluation.ledger import Ledger, RunIdentity
@@ -94,3 +96,7 @@ class Look:
     def showed(self, found: Evaluation) -> None:
         """Write to the ledger what the window showed."""
         self.ledger.record_result(self.identity, window=self.sealed.window, sharpe=found.metrics["sharpe"])
+
+    def wrote(self, folder: Path) -> None:
+        """Pin what a run directory says of this look, once all of it is written: nobody edits it unseen from then on."""
+        pins.pin(self.ledger, self.identity, window=self.sealed.window, folder=folder)

@@ -53,13 +53,24 @@ def annual_volatility(returns: npt.ArrayLike, *, bars_per_year: float = 252.0) -
     return float(empyrical.annual_volatility(values, annualization=bars_per_year)) if _known(values) > 1 else NAN
 
 
-def cash_returns(timestamps: npt.NDArray[np.datetime64], rate_per_year: float) -> FloatArray:
+def cash_returns(timestamps: npt.NDArray[np.datetime64], rate_per_year: float | FloatArray) -> FloatArray:
     """Return what an all-cash account earns a bar, shape [n], for timestamps [n + 1]: the kernel's calendar accrual.
 
-    A year has 365.25 days and a weekend three nights (decision 035); `rate_per_year` is a share.
+    A year has 365.25 days and a weekend three nights (decision 035); `rate_per_year` is a share, or one for each bar.
     """
     days: FloatArray = np.diff(timestamps) / np.timedelta64(1, "D")
     return rate_per_year * days / 365.25
+
+
+def risk_free(played: Trajectory, rate_per_year: float) -> FloatArray:
+    """Return the risk-free return of each bar of a backtest, [n]: what its market paid an all-cash account.
+
+    `rate_per_year` is what cash earns, a share; where the rates were dated, the least that a bar counts with, unless 0.
+    """
+    rates: float | FloatArray = rate_per_year
+    if played.cash_rates is not None:
+        rates = np.maximum(played.cash_rates, rate_per_year) if rate_per_year else played.cash_rates
+    return cash_returns(played.timestamps, rates)
 
 
 def excess(returns: npt.ArrayLike, risk_free: float | FloatArray) -> FloatArray:

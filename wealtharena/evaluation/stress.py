@@ -121,7 +121,7 @@ class _Scene:
 
     def _measures(self, played: Trajectory, kept: npt.NDArray[np.bool_] | None = None) -> dict[str, float]:
         rows = np.ones(played.returns.size, dtype=np.bool_) if kept is None else kept
-        cash = metrics.cash_returns(played.timestamps, self.risk_free_per_year)[rows]
+        cash = metrics.risk_free(played, self.risk_free_per_year)[rows]
         found = metrics.of_returns(played.returns[rows], bars_per_year=played.bars_per_year, risk_free=cash)
         return {name: found[name] for name in SHOWN}
 

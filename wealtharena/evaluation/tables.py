@@ -1,7 +1,7 @@
 """A backtest as files: equity.parquet and trades.parquet of a run directory.
 
 equity.parquet, one row a bar, the first being that of the first decision: `timestamp`, `equity`, `return`, `drawdown`,
-`gross`, `traded_value`, `costs`, `financing`, `dividends`, then `baseline/<name>` (equity), `weight/<symbol>` and, of
+`gross`, `traded_value`, `costs`, `financing`, `dividends`, `cash_rate` (a year, where it is dated), then `baseline/<name>` (equity), `weight/<symbol>` and, of
 several seeds, `seed/<number>` (equity). Money is in account currency. trades.parquet, one row an order: `timestamp`,
 `symbol`, `units`, `price` (in account currency, what a unit is worth), `value`, `cost`, and `quote`, the market's own.
 """
@@ -27,7 +27,7 @@ EQUITY_FILE = "equity.parquet"
 TRADES_FILE = "trades.parquet"
 FloatArray = npt.NDArray[np.float64]
 RUN_AGAIN = "run the task again"
-BASELINE, WEIGHT, SEED = "baseline/", "weight/", "seed/"
+BASELINE, WEIGHT, SEED, RATE = "baseline/", "weight/", "seed/", "cash_rate"
 
 
 def write(
@@ -63,6 +63,8 @@ def equity_table(
         "financing": flow(agent.financing),
         "dividends": flow(agent.dividends),
     }
+    if agent.cash_rates is not None:
+        columns[RATE] = flow(agent.cash_rates)
     columns |= {f"{BASELINE}{name}": path.equity for name, path in baselines.items()}
     columns |= {f"{WEIGHT}{symbol}": agent.weights[:, i] for i, symbol in enumerate(agent.symbols)}
     if len(seeds) > 1:
@@ -149,6 +151,7 @@ def _agent(table: pd.DataFrame, orders: pd.DataFrame) -> Trajectory:
         fill=str(table.attrs["fill"]),
         bars_per_year=float(table.attrs["bars_per_year"]),
         liquidated=bool(table.attrs["liquidated"]),
+        cash_rates=table[RATE].to_numpy(dtype=np.float64)[1:] if RATE in table else None,
         **flows,
     )
 

@@ -13,12 +13,11 @@ from typing import Any, Literal
 
 from wealtharena.config.specs.runs import VerdictSpec
 from wealtharena.envs.shortfall import REMEDIES, Shortfall
-from wealtharena.evaluation.wording import figure, limit
+from wealtharena.evaluation.wording import edited_reason, figure, left_out_reason, limit
 from wealtharena.files import jsonable
 
 Status = Literal["promotable", "unproven", "rejected"]
 INVESTED = 0.1  # share of its limit below which an agent is hardly invested
-NAMED = 5  # runs left out that a reason names
 ORDER: tuple[Status, ...] = ("promotable", "unproven", "rejected")  # best to worst
 
 
@@ -62,7 +61,8 @@ class Evidence:
     unadjusted_rolls: bool
     audit: Literal["passed", "failed"] | None  # None: not made
     openings: int  # looks at the test window so far, this one included
-    risk_free_per_year: float = 0.0  # a share
+    risk_free_per_year: float = 0.0  # a share; the mean of a dated rate
+    risk_free_floor: float = 0.0  # what the spec says of it; see `Facts.risk_free_per_year`
     rivals: tuple[str, ...] = ()  # all that are to be beaten
     cash_return: float = 0.0  # a year, what an all-cash account earned over the window
     exposure: float | None = None  # mean gross weight of the seed that held least
@@ -72,6 +72,7 @@ class Evidence:
     own_openings: int = 1  # of them by this configuration
     configurations: int = 1  # of `trials`; the others are runs left out
     left_out: tuple[str, ...] = ()  # completed runs of this configuration that were not judged with it
+    edited: tuple[str, ...] = ()  # recorded runs that are not as they ended, in words
     leaks: tuple[str, ...] = ()  # numbers of the data that seem to know the next tradable return, in words
     hindsight: str | None = None  # how the universe was chosen, where that was after the test window began
     unfilled: tuple[Unfilled, ...] = ()  # those above the limit, agent and baselines
@@ -224,11 +225,12 @@ def selection(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     return Ruling("selection", "unproven", left_out_reason(evidence.left_out))
 
 
-def left_out_reason(run_ids: Sequence[str]) -> str:
-    """Return which completed runs a judged group lacks, in words."""
-    named, more = ", ".join(run_ids[:NAMED]), len(run_ids) - NAMED
-    runs = f"{len(run_ids)} completed run{'s' if len(run_ids) != 1 else ''}"
-    return f"{runs} of this configuration on this window left out: {named}{f' and {more} more' if more > 0 else ''}."
+def unedited(evidence: Evidence, spec: VerdictSpec) -> Ruling:
+    """What is judged again from its folder must be what the run left there."""
+    del spec
+    if not evidence.edited:
+        return Ruling("unedited", "promotable", "What was judged is what its runs left.")
+    return Ruling("unedited", "unproven", edited_reason(evidence.edited))
 
 
 def openings(evidence: Evidence, spec: VerdictSpec) -> Ruling:
@@ -378,6 +380,7 @@ RULES: Sequence[Callable[[Evidence, VerdictSpec], Ruling]] = (
     seeds,
     record_length,
     selection,
+    unedited,
     openings,
     activity,
     fills,

@@ -1,10 +1,12 @@
-"""Figures in a sentence: what is printed is what was compared."""
+"""Figures and runs in a sentence: what is printed is what was compared."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 MOST_DIGITS = 12  # of a figure that stands near its limit
+NAMED = 5  # runs that a reason names
 
 
 def figure(value: float, *limits: float, form: str) -> str:
@@ -37,3 +39,16 @@ def _read(text: str) -> float:
 
 def _side(value: float, bound: float) -> int:
     return (value > bound) - (value < bound)
+
+
+def left_out_reason(run_ids: Sequence[str]) -> str:
+    """Return which completed runs a judged group lacks, in words."""
+    named, more = ", ".join(run_ids[:NAMED]), len(run_ids) - NAMED
+    runs = f"{len(run_ids)} completed run{'s' if len(run_ids) != 1 else ''}"
+    return f"{runs} of this configuration on this window left out: {named}{f' and {more} more' if more > 0 else ''}."
+
+
+def edited_reason(runs: Sequence[str]) -> str:
+    """Return which recorded runs nothing vouches for, in words."""
+    more = len(runs) - NAMED
+    return f"Nothing vouches for {'; '.join(runs[:NAMED])}{f'; and {more} more' if more > 0 else ''}."

@@ -56,11 +56,7 @@ def show(
         benchmark=spec.asset.benchmark,
         market=one.markets[0],
     )
-    risk_free = metrics.cash_returns(agent.timestamps, spec.asset.risk_free_per_year)
-    anchor = backtest.of_anchor(one)
-    if anchor is not None:
-        baselines = baselines.beside(anchor, one.markets[0], env)
-        record.update(comparison=_less_anchor(spec, agent, anchor, one.markets[0], risk_free=risk_free))
+    risk_free = metrics.risk_free(agent, spec.asset.risk_free_per_year)
     inside = judging.on_train(spec, prepared, len(folds) - 1, policy)
     assert fold.result.best is not None
     record.update(

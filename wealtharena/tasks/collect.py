@@ -48,7 +48,8 @@ def run(spec: ExperimentSpec) -> int:
             named = escape(", ".join(healed.damaged))
             screen.print(f"[yellow]damaged files: {named}[/]; what this request names is made again or fetched")
         jobs: list[tuple[str, Callable[[str], Outcome]]] = [(name, collector.collect) for name in collector.symbols]
-        jobs += [(name, collector.collect_series) for name in spec.data.macro.series]
+        wanted = (*spec.data.macro.series, *filter(None, [spec.asset.costs.cash_series]))
+        jobs += [(name, collector.collect_series) for name in dict.fromkeys(wanted)]
         outcomes: list[Outcome] = []
         interrupted = False
         try:

@@ -43,6 +43,7 @@ class Judgement:
     evaluation: Evaluation
     features: OpenedView
     policies: tuple[Trained, ...]  # one a fold
+    look: Look
 
 
 def judge(
@@ -86,6 +87,7 @@ def write_down(
     tables.write(folder, found.evaluation.agent, baselines=found.evaluation.baselines)
     if spec.train.publish:
         record.update(registry=publish(spec, record, found))
+    found.look.wrote(folder)
     content = {**record.content, "status": "completed"}  # what run.json says once the report stands
     return write_report(spec, folder, content, found.evaluation, audit=audit, seeds=seeds)
 
@@ -134,7 +136,7 @@ def open_and_evaluate(
     )
     found = evaluate(backtests, evaluation=spec.evaluation, facts=facts, rng=look.rng(), strategies=strategies)
     look.showed(found)
-    return Judgement(found, widest, loaded[0])
+    return Judgement(found, widest, loaded[0], look)
 
 
 def kept_share(seeds: Sequence[Sequence[TrainedFold]]) -> float | None:
@@ -205,7 +207,7 @@ def on_train(spec: ExperimentSpec, prepared: Prepared, position: int, policy: Tr
     played = backtest.of_policy(
         policy, view.features, policy.scaler, env_of(spec, policy), segment, name=spec.algo.name
     )
-    cash = metrics.cash_returns(played.timestamps, spec.asset.risk_free_per_year)
+    cash = metrics.risk_free(played, spec.asset.risk_free_per_year)
     return metrics.summary(played, risk_free=cash)
 
 

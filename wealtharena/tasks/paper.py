@@ -195,7 +195,7 @@ def _found(
     window = Segment(first, first + len(paper.timestamps))
     one = backtest.backtest_of(spec, chosen.agent, features, window)
     played = one.simulate()
-    free = metrics.cash_returns(paper.timestamps, spec.asset.risk_free_per_year)
+    free = metrics.risk_free(played, spec.asset.risk_free_per_year)
     both = {name: metrics.summary(path, risk_free=free) for name, path in (("paper", paper), ("backtest", played))}
     apart = float(np.max(np.abs(paper.equity / played.equity - 1.0))) if (played.equity > 0).all() else None
     return {**found, **both, "largest_deviation": apart}, (paper, played)

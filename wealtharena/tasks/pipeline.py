@@ -152,6 +152,6 @@ def notes(spec: ExperimentSpec, panel: Panel) -> tuple[str, ...]:
         found.append(
             "Futures rolls are not adjusted: the gap at each roll is counted as a gain or loss that nobody could have had."
         )
-    if spec.asset.risk_free_per_year == 0.0:
+    if spec.asset.risk_free_per_year == 0.0 and panel.cash is None:
         found.append("Cash is assumed to earn 0 %: measures are over nothing (asset.costs.cash_bps_per_year).")
     return tuple(dict.fromkeys(found))

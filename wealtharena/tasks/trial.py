@@ -98,5 +98,5 @@ class _Watch:
         policy = load_policy(best_path(self.folder))
         env = self.spec.env.model_copy(update={"action": policy.action})
         played = backtest.of_policy(policy, self.view.features, policy.scaler, env, self.view.validation)
-        cash = metrics.cash_returns(played.timestamps, self.spec.asset.risk_free_per_year)
+        cash = metrics.risk_free(played, self.spec.asset.risk_free_per_year)
         return metrics.excess(played.returns, cash)

@@ -35,8 +35,8 @@ class GuardedBacktest(Backtest):
             age=bars_without_price(np.isfinite(self.features.panel.close)),
         )  # fmt: skip
         self.interventions[:] = told
-        stamps = market.timestamps[segment.start : segment.stop]
-        return path_of(self.name, stamps, market, steps, targets, cash=self.env.initial_cash)
+        window = slice(segment.start, segment.stop)
+        return path_of(self.name, window, market, steps, targets, cash=self.env.initial_cash)
 
 
 def _walk(
@@ -77,9 +77,9 @@ def _walk(
 
 
 def path_of(
-    name: str, stamps: Any, market: Market, steps: list[Step], targets: list[Any], *, cash: float
+    name: str, window: slice, market: Market, steps: list[Step], targets: list[Any], *, cash: float
 ) -> Trajectory:
-    """Return steps that follow each other as one path."""
+    """Return steps that follow each other through the bars `window` as one path."""
     columns = {
         column: np.concatenate([getattr(step.trades, column) for step in steps])
         for column in ("symbol", "units", "price", "value", "cost", "quote")
@@ -91,7 +91,7 @@ def path_of(
 
     return Trajectory(
         name=name,
-        timestamps=stamps,
+        timestamps=market.timestamps[window],
         symbols=market.symbols,
         equity=np.concatenate([[cash], each("equity")]),
         weights=np.concatenate([np.zeros((1, len(market.symbols))), each("weights")]),
@@ -104,4 +104,5 @@ def path_of(
         fill=market.fill,
         bars_per_year=market.bars_per_year,
         liquidated=any(step.liquidated for step in steps),
+        cash_rates=market.cash_rates(window),
     )

@@ -174,7 +174,7 @@ class _Training:
     def _risk_free(self, trajectory: Trajectory) -> npt.NDArray[np.float64]:
         from wealtharena.evaluation import metrics
 
-        return metrics.cash_returns(trajectory.timestamps, self.spec.asset.risk_free_per_year)
+        return metrics.risk_free(trajectory, self.spec.asset.risk_free_per_year)
 
     def policy(self, engine: Engine) -> Trained:
         """Return the engine's network as it is now, or its members' mean, as a policy of its own."""

@@ -42,6 +42,7 @@ worlds = st.fixed_dictionaries(
         "participation": st.sampled_from([1e-3, 0.1, 1.0]),
         "least": st.sampled_from([0.0, 0.05, 0.4]),
         "free": st.booleans(),
+        "dated": st.booleans(),
         "open": st.booleans(),
         "absent": st.sampled_from([0.0, 0.1]),
         "factor": st.sampled_from([0.5, 1.0, 3.0]),
@@ -58,6 +59,9 @@ def built(world: dict[str, object]) -> tuple[Market, EnvSpec, np.ndarray]:
     missing = rng.random(panel.close.shape) < float(world["absent"])
     panel = replace(panel, close=np.where(missing, np.nan, panel.close), tradable=panel.tradable & ~missing)
     changes = {"costs": {}} if world["free"] else {}
+    if world["dated"]:
+        panel = replace(panel, cash=rng.uniform(-0.5, 3.0, panel.bars))
+        changes = {"costs": {**changes.get("costs", EVERY_COST), "cash_bps_per_year": "DFF"}}
     limits = {
         "max_gross": world["gross"],
         "max_weight": world["weight"],

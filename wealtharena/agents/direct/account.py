@@ -33,7 +33,7 @@ class Terms(NamedTuple):
     impact: float
     borrow: float
     margin: float
-    cash_rate: float
+    cash_rate: float | Tensor  # a tensor of accounts where it is dated
     carry: float
     max_gross: float
     max_weight: float
@@ -46,7 +46,7 @@ class Terms(NamedTuple):
     @property
     def charges(self) -> bool:
         """Whether a night costs or earns anything."""
-        return any((self.borrow, self.margin, self.cash_rate, self.carry))
+        return isinstance(self.cash_rate, Tensor) or any((self.borrow, self.margin, self.cash_rate, self.carry))
 
     @classmethod
     def of(cls, rules: Rules) -> Terms:
@@ -58,13 +58,14 @@ class Terms(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Tape:
-    """A market's bars [T, ROWS, A] and the years [T] since the bar before, in double precision on one device.
+    """A market's bars [T, ROWS, A], the years [T] since the bar before and what cash earned in them, on one device.
 
     The flags say what need not be looked at, since it is so on every bar.
     """
 
     bars: Tensor
     years: Tensor
+    rates: Tensor | None  # [T] a year; None where cash earns `Terms.cash_rate` alone
     open: bool  # every symbol has a price and can be traded
     deep: bool  # no volume limits an order
 
@@ -74,12 +75,19 @@ class Tape:
         bars = market.bars
         always = bool((bars[:, [BAR.inverse, BAR.fill]] > 0.0).all())
         deep = bool((bars[:, BAR.volume] == math.inf).all())
-        return cls(torch.tensor(bars, device=device), torch.tensor(market.years, device=device), always, deep)
+        dated = torch.tensor(market.rates, device=device) if market.rates.any() else None
+        return cls(torch.tensor(bars, device=device), torch.tensor(market.years, device=device), dated, always, deep)
+
+    def idle(self, rows: Tensor, terms: Terms) -> Tensor:
+        """Return what cash would have earned in the steps to the bars `rows`, as shares."""
+        rate = terms.cash_rate if self.rates is None else terms.cash_rate + self.rates[rows]
+        return rate * self.years[rows]
 
     def cut(self, first: Tensor, count: int) -> Tape:
-        """Return `count` bars from each of `first` [B...] on, as bars [count, B..., ROWS, A] and years [count, B...]."""
+        """Return `count` bars from each of `first` [B...] on: bars [count, B..., ROWS, A], years and rates [count, B...]."""
         rows = first + torch.arange(count, device=first.device).reshape(-1, *[1] * first.dim())
-        return replace(self, bars=self.bars[rows], years=self.years[rows])
+        rates = None if self.rates is None else self.rates[rows]
+        return replace(self, bars=self.bars[rows], years=self.years[rows], rates=rates)
 
 
 class Bar(NamedTuple):
@@ -147,7 +155,8 @@ def scan(tape: Tape, wishes: Tensor | Ordered, terms: Terms, *, state: State, fa
         goal = size(state, wish, bars[n], terms, factor)
         if not tape.open:
             goal = torch.where(bars[n + 1].fill > 0.0, goal, state.units)
-        state, value, fees = step(state, goal, bars[n + 1], years[n + 1], terms, factor)
+        then = terms if tape.rates is None else terms._replace(cash_rate=terms.cash_rate + tape.rates[n + 1])
+        state, value, fees = step(state, goal, bars[n + 1], years[n + 1], then, factor)
         equity.append(state.equity)
         traded.append(value)
         costs.append(fees)

@@ -83,7 +83,7 @@ class DirectEngine:
         gained = path.equity[self.burn_in + 1 :] / before - 1.0
         turned = path.traded[self.burn_in :] / before
         rows = firsts + torch.arange(self.burn_in + 1, self.windows.steps + 1, device=self.device)[:, None, None]
-        idle = self.terms.cash_rate * self.tape.years[rows]  # what cash would have earned
+        idle = self.tape.idle(rows, self.terms)
         found = objective(
             self.algo.objective,
             gained - idle - self.algo.turnover_penalty * turned,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+import re
+from typing import Any, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from wealtharena.config.specs.base import Spec
 
 AssetClass = Literal["stocks", "forex", "crypto", "etf", "commodities"]
+CASH_BPS: Final = (-10_000.0, 100_000.0)  # a year, least and most
+_SERIES: Final = re.compile(r"[A-Z][A-Z0-9]*")
 
 
 class UniverseSpec(Spec):
@@ -32,10 +36,37 @@ class CostSpec(Spec):
     impact_coefficient: float = Field(ge=0, le=100, description="k of k sigma sqrt(order value / bar dollar volume)")
     borrow_bps_per_year: float = Field(ge=0, le=100_000, description="on the value of short positions")
     margin_bps_per_year: float = Field(ge=0, le=100_000, description="on negative cash")
-    cash_bps_per_year: float = Field(ge=-10_000, le=100_000, description="earned on positive cash")
+    cash_bps_per_year: float | str = Field(
+        description="earned on positive cash: a number, or a FRED series of a rate in percent a year, such as DFF"
+    )
     carry_bps_per_year: float = Field(
         ge=-100_000, le=100_000, description="funding or swap on long value, paid if positive, received by shorts"
     )
+
+    @field_validator("cash_bps_per_year", mode="before")
+    @classmethod
+    def _rate_or_series(cls, value: Any) -> float | str:
+        if isinstance(value, str) and _SERIES.fullmatch(value):
+            return value
+        try:
+            number = math.nan if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not CASH_BPS[0] <= number <= CASH_BPS[1]:
+            raise ValueError(
+                f"must be between {CASH_BPS[0]:.0f} and {CASH_BPS[1]:.0f}, or name a FRED series such as DFF or TB3MS"
+            )
+        return number
+
+    @property
+    def cash_series(self) -> str | None:
+        """Return the series that says what cash earns, None where a number does."""
+        return self.cash_bps_per_year if isinstance(self.cash_bps_per_year, str) else None
+
+    @property
+    def cash_number(self) -> float:
+        """Return what cash earns in basis points a year beside what a series says: 0 where one is named."""
+        return 0.0 if isinstance(self.cash_bps_per_year, str) else self.cash_bps_per_year
 
 
 class LimitSpec(Spec):
@@ -95,6 +126,11 @@ class AssetSpec(Spec):
 
     @property
     def risk_free_per_year(self) -> float:
-        """Return the hurdle of every measure, a share: what cash earns, or `risk_free_bps_per_year` where that is more."""
-        cash, named = self.costs.cash_bps_per_year, self.risk_free_bps_per_year
+        """Return the hurdle of every measure, a share: what cash earns, or `risk_free_bps_per_year` where that is more.
+
+        Of a dated rate it is `risk_free_bps_per_year` alone, below which the rate of no bar counts, unless it is 0.
+        """
+        cash, named = self.costs.cash_number, self.risk_free_bps_per_year
+        if self.costs.cash_series is not None:
+            return named / 1e4
         return (max(cash, named) if named else cash) / 1e4

@@ -79,6 +79,7 @@ class StepArguments(NamedTuple):
     records: Float64
     features: Float32
     years: Float64
+    rates: Float64
     lots: Float64
     rules: Float64
     copies: Int64
@@ -106,6 +107,7 @@ class WalkArguments(NamedTuple):
     bars: Float64
     records: Float64
     years: Float64
+    rates: Float64
     lots: Float64
     rules: Float64
     units: Float64

@@ -24,8 +24,8 @@ from wealtharena.envs.kernel.rows import (
 
 @compiled
 def load(
-    years: Float64, units: Float64, state: Float64, first: int, count: int, when: Int64, places: Int64,
-    cells: Float64, desk: Float64,
+    years: Float64, rates: Float64, units: Float64, state: Float64, first: int, count: int, when: Int64,
+    places: Int64, cells: Float64, desk: Float64,
 ) -> None:  # fmt: skip
     """Lay `count` accounts side by side: account `first + e`, deciding at the close of bar `when[e]`, in lane e.
 
@@ -35,6 +35,7 @@ def load(
     for e in range(count):
         places[e] = when[e] * assets * FIELDS
         desk[WORK.years + e] = years[when[e] + 1]
+        desk[WORK.rate + e] = rates[when[e] + 1]
         desk[WORK.hold + e] = 0.0
     for n in range(DESK.traded, WORK.years):
         desk[n] = 0.0

@@ -76,8 +76,9 @@ def reset_batch(
 
 @compiled
 def step_batch(
-    bars: Float64, records: Float64, features: Float32, years: Float64, lots: Float64, rules: Float64, copies: Int64,
-    starts: Int64, length: int, anywhere: bool, mode: int, units: Float64, state: Float64, clock: Int64, rng: UInt64,
+    bars: Float64, records: Float64, features: Float32, years: Float64, rates: Float64, lots: Float64, rules: Float64,
+    copies: Int64, starts: Int64, length: int, anywhere: bool, mode: int, units: Float64, state: Float64, clock: Int64,
+    rng: UInt64,
     cells: Float64, desk: Float64, pad: Float64, seen: Float64, closed: Float64, when: Int64, places: Int64, idle: Flags,
     actions: Float32, obs: Float32, reward: Float32, terminated: Flags, truncated: Flags, final_obs: Float32,
     strict: bool,
@@ -91,6 +92,7 @@ def step_batch(
     records = tiles.bare(records)
     features = tiles.bare(features)
     years = tiles.bare(years)
+    rates = tiles.bare(rates)
     lots = tiles.bare(lots)
     rules = tiles.bare(rules)
     copies = tiles.bare(copies)
@@ -144,7 +146,7 @@ def step_batch(
                         truncated[n] = False
         if resting == count:
             continue
-        load(years, units, state, base, count, when, places, cells, desk)
+        load(years, rates, units, state, base, count, when, places, cells, desk)
         ask(actions, base, count, cells, pad)
         trade(bars, records, rules, lots, when, places, count, cells, desk, closed)
         if count == 1:
@@ -183,8 +185,8 @@ def step_batch(
 
 @compiled
 def walk(
-    bars: Float64, records: Float64, years: Float64, lots: Float64, rules: Float64, units: Float64, state: Float64,
-    cells: Float64, desk: Float64, pad: Float64, seen: Float64, closed: Float64, when: Int64, places: Int64,
+    bars: Float64, records: Float64, years: Float64, rates: Float64, lots: Float64, rules: Float64, units: Float64,
+    state: Float64, cells: Float64, desk: Float64, pad: Float64, seen: Float64, closed: Float64, when: Int64, places: Int64,
     idle: Flags, alive: Flags, equity: Float64, weights: Float64, projected: Float64, ledger: Float64, fills: Float64,
     targets: Float64, hold: Flags, offset: int, start: int, first: int, last: int,
 ) -> None:  # fmt: skip
@@ -209,7 +211,7 @@ def walk(
             for e in range(count):
                 when[e] = t
                 idle[e] = not alive[base + e] and state[ACCOUNT.equity, base + e] <= 0.0
-            load(years, units, state, base, count, when, places, cells, desk)
+            load(years, rates, units, state, base, count, when, places, cells, desk)
             for e in range(count):
                 p = base + e
                 source = p if targets.shape[0] > 1 else 0

@@ -24,9 +24,10 @@ def settle(rules: Float64, desk: Float64, width: int) -> None:
         factor = desk[DESK.cost_factor + e]
         net = equity - cash
         short = max(0.5 * (desk[DESK.gross + e] - net), 0.0)
-        interest = rules[RULE.margin] * factor * max(-cash, 0.0) - rules[RULE.cash_rate] * max(cash, 0.0)
+        lent = rules[RULE.cash_rate] + desk[WORK.rate + e]
+        interest = rules[RULE.margin] * factor * max(-cash, 0.0) - lent * max(cash, 0.0)
         own = rules[RULE.borrow] * factor * short + interest
-        posted = -rules[RULE.cash_rate] * max(equity, 0.0)
+        posted = -lent * max(equity, 0.0)
         night = (rules[RULE.carry] * net + (posted if margined else own)) * desk[WORK.years + e]
         cash = cash - night - desk[WORK.paid + e] + desk[DESK.earned + e] - desk[DESK.costs + e]
         desk[WORK.before + e] = equity

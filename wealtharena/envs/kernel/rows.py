@@ -91,6 +91,7 @@ class WorkRows(NamedTuple):
     """Rows of `desk[DESK_SIZE]` behind those of the account: one number for all symbols of it."""
 
     years: int
+    rate: int  # a year, that cash earns in these years beside RULE.cash_rate
     hold: int  # 1: no order
     shrink: int
     scale: int

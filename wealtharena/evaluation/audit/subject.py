@@ -110,6 +110,7 @@ def perturbed(panel: Panel, bar: int, rng: np.random.Generator) -> Panel:
     )
     changes["to_account"] = _after(panel.to_account, bar, lambda old: old * np.exp(rng.normal(0, 0.05, shape)))
     changes["tradable"] = _after(panel.tradable, bar, lambda old: old & (rng.random(shape) > 0.1))
+    changes["cash"] = _after(panel.cash, bar, lambda old: old + rng.normal(0, 0.02, old.shape))
     changes["macro"] = _after(panel.macro, bar, lambda old: old + rng.normal(0, 1, old.shape) * (1 + np.abs(old)))
     return replace(panel, **changes)
 
