@@ -37,6 +37,7 @@ _SHARES = (
     "annual_return",
     "worst_drawdown",
     "risk_free_per_year",
+    "risk_free_floor",
     "cash_return",
     "exposure",
     "max_gross",
