@@ -57,6 +57,10 @@ def show(
         market=one.markets[0],
     )
     risk_free = metrics.risk_free(agent, spec.asset.risk_free_per_year)
+    anchor = backtest.of_anchor(one)
+    if anchor is not None:
+        baselines = baselines.beside(anchor, one.markets[0], env)
+        record.update(comparison=_less_anchor(spec, agent, anchor, one.markets[0], risk_free=risk_free))
     inside = judging.on_train(spec, prepared, len(folds) - 1, policy)
     assert fold.result.best is not None
     record.update(
@@ -111,7 +115,7 @@ def say(record: Mapping[str, Any], folder: Path) -> None:
     """Print the validation measures, and the command that opens the test window."""
     out = console.screen()
     out.print(console.comparison_table(record, window="validation"))
-    for line in console.kept_share_notes(record):
+    for line in (*console.kept_share_notes(record), *console.baseline_notes(record)):
         out.print(f"[dim]{line}[/]")
     out.print("The test window is closed: nothing above was measured on data that the agent has not been chosen by.")
     out.print(f"Open it, once, with: {opening(folder)}", markup=False)
