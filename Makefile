@@ -12,8 +12,8 @@ TESTS ?= tests
 SWEEP ?= ppo
 ASSETS := stocks,forex,crypto,etf,commodities
 SEEDS ?= 0,1,2
-# benchmarks that are given a folder of recorded bars, and what the others share
-GIVEN := benchmarks/real_markets.py benchmarks/calibrate_simulator.py benchmarks/worlds.py benchmarks/oracles.py
+# benchmarks that are given a folder of recorded bars or write into docs/, and what the others share
+GIVEN := benchmarks/real_markets.py benchmarks/calibrate_simulator.py benchmarks/worlds.py benchmarks/oracles.py benchmarks/pictures.py
 LONG := benchmarks/time_to_quality.py
 
 .PHONY: help
@@ -41,6 +41,11 @@ $(VENV)/.stamp-run: pyproject.toml constraints.txt $(VENV)/.stamp-torch
 $(VENV)/.stamp-dev: $(VENV)/.stamp-run
 	@echo "installing what tests and lint need, from constraints.txt"
 	@PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(PIP) -e '.[dev]'
+	@touch $@
+
+$(VENV)/.stamp-docs: $(VENV)/.stamp-run
+	@echo "installing what the pages need, from constraints.txt"
+	@PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(PIP) -e '.[docs]'
 	@touch $@
 
 $(VENV)/.stamp-bench: $(VENV)/.stamp-dev
@@ -108,7 +113,7 @@ arena: $(VENV)/.stamp-run ## every algorithm on planted and, with MARKET=<folder
 
 # --- developing
 
-.PHONY: test test-fast lint format bench wheel clean clean-data
+.PHONY: test test-fast lint format bench docs pictures wheel clean clean-data
 test: $(VENV)/.stamp-dev ## run the tests (TESTS=tests/config for a part)
 	$(PYTEST) $(TESTS) $(ARGS)
 
@@ -127,6 +132,13 @@ format: $(VENV)/.stamp-dev ## format and fix what can be fixed
 
 bench: $(VENV)/.stamp-bench ## run every script of benchmarks/ that needs nothing from outside
 	@for script in $(filter-out $(GIVEN) $(LONG),$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+docs: $(VENV)/.stamp-docs ## build the pages into build/site, strict: a warning is an error
+	$(BIN)/python -m mkdocs build --quiet --clean
+	@echo "build/site/index.html"
+
+pictures: $(VENV)/.stamp-dev ## make the README's pictures again, from small simulated runs (needs chromium)
+	$(BIN)/python benchmarks/pictures.py $(ARGS)
 
 wheel: $(VENV)/.stamp-dev ## build dist/wealtharena-*.whl
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist .

@@ -22,14 +22,15 @@ _PLAIN = {"property", "staticmethod", "classmethod", "cached_property", "datacla
 
 @cache
 def trees() -> dict[Path, ast.Module]:
-    """Return the syntax tree of each file of the package, of benchmarks and of run.py."""
-    files = [*PACKAGE.rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py"), ROOT / "run.py"]
+    """Return the syntax tree of each file of the package, of benchmarks and examples and of run.py."""
+    users = [*(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "examples").rglob("*.py"), ROOT / "run.py"]
+    files = [*PACKAGE.rglob("*.py"), *users]
     return {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(files)}
 
 
 def sources() -> list[Path]:
-    """Return every file of Python of this repository: the package, its tests, benchmarks and run.py."""
-    folders = (PACKAGE, ROOT / "tests", ROOT / "benchmarks")
+    """Return every file of Python of this repository: the package, its tests, benchmarks, examples, docs and run.py."""
+    folders = (PACKAGE, *(ROOT / name for name in ("tests", "benchmarks", "examples", "docs")))
     return sorted([path for folder in folders for path in folder.rglob("*.py")] + [ROOT / "run.py"])
 
 
@@ -93,6 +94,27 @@ def _names_from_a_base(module: str, owner: tuple[str, ...], name: str) -> bool:
     return any(hasattr(base, name) for base in inspect.getmro(found)[1:])
 
 
+def readers() -> dict[str, tuple[str, ...]]:
+    """Return, for each `Spec.field`, the modules that read it from something that is called like that spec."""
+    found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))  # name -> read from -> modules
+    for path, tree in _package().items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+                found[node.attr][_last(node.value)].add(_module(path).removeprefix("wealtharena."))
+    return {
+        f"{spec.__name__}.{name}": tuple(sorted(_readers(spec, found[name], words)))
+        for spec, words in _specs().items()
+        for name in spec.model_fields
+    }
+
+
+def _readers(spec: type[Spec], reads: dict[str, set[str]], words: set[str]) -> set[str]:
+    """Return the modules that read a field; one that nobody else reads is read by its spec itself, or by its name."""
+    found = set().union(*(reads[word] for word in words & reads.keys()))
+    own = spec.__module__.removeprefix("wealtharena.")
+    return found or {own}
+
+
 def read_by_nobody() -> set[str]:
     """Return `Spec.field` of the configuration's keys that no code reads from anything that is called like that spec."""
     reads: dict[str, set[str]] = defaultdict(set)  # of a name: what it is read from
@@ -119,7 +141,7 @@ def read_by_nobody() -> set[str]:
         for spec, words in _specs().items()
         for name, field in spec.model_fields.items()
         if not (
-            list(_specs_in(field.annotation))
+            list(specs_in(field.annotation))
             or reads[name] & words
             or spec.__name__ in chosen
             or words & anything
@@ -142,7 +164,7 @@ def _specs() -> dict[type[Spec], set[str]]:
     for spec in words:
         by_name[spec.__name__].append(spec)
         for name, field in spec.model_fields.items():
-            for inner in _specs_in(field.annotation):
+            for inner in specs_in(field.annotation):
                 words[inner].add(name)
     handed: set[tuple[str, str]] = set()
     for tree in _package().values():
@@ -193,11 +215,11 @@ def _below(spec: type[Spec]) -> Iterator[type[Spec]]:
         yield from _below(inner)
 
 
-def _specs_in(annotation: Any) -> Iterator[type[Spec]]:
+def specs_in(annotation: Any) -> Iterator[type[Spec]]:
     if inspect.isclass(annotation) and issubclass(annotation, Spec):
         yield annotation
     for inner in getattr(annotation, "__args__", ()):
-        yield from _specs_in(inner)
+        yield from specs_in(inner)
 
 
 def _package() -> dict[Path, ast.Module]:

@@ -194,8 +194,35 @@ def test_the_public_names_are_imported_late_and_exist() -> None:
     importlib.reload(wealtharena)  # registering twice is no error
 
 
+def test_the_changelog_is_cut_by_versions_and_has_each_heading_once_a_version() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    sections = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
+    assert sections[0].startswith("Unreleased\n")
+    version = PROJECT["project"]["version"]
+    dated = [re.match(r"(\d+\.\d+\.\d+) - (\d{4}-\d\d-\d\d)\n", section) for section in sections[1:]]
+    assert all(dated), "a version's heading is `## 1.2.3 - 2026-01-31`"
+    assert dated[0][1] == version, "the newest version is that of pyproject.toml"
+    for section in sections:
+        headings = re.findall(r"^### (.+)$", section, flags=re.MULTILINE)
+        assert set(headings) <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+        assert len(set(headings)) == len(headings), section[:12]
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert (cited["version"], str(cited["date-released"])) == (version, dated[0][2])
+
+
+def test_the_workflow_calls_make_targets_that_exist_on_every_python_that_is_named() -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    steps = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert {step.split()[0] for step in steps} == {"make"}
+    assert {step.split()[1] for step in steps} <= set(targets)
+    tried = workflow["jobs"]["test"]["strategy"]["matrix"]["python-version"]
+    named = re.findall(r"Python :: (3\.\d+)", " ".join(PROJECT["project"]["classifiers"]))
+    assert tried == named
+
+
 def test_links_between_pages_lead_somewhere() -> None:
-    pages = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / ".github").rglob("*.md")]
     broken = [
         f"{page.relative_to(ROOT)}: {target}"
         for page in pages

@@ -14,10 +14,15 @@ from gymnasium.envs.registration import register, registry
 if TYPE_CHECKING:
     from wealtharena.prediction import ProductionModelManager
     from wealtharena.registry import ModelCheckpoint
+    from wealtharena.study import Study
 
-__all__ = ["ModelCheckpoint", "ProductionModelManager"]
+__all__ = ["ModelCheckpoint", "ProductionModelManager", "Study"]
 
-_LATE = {"ModelCheckpoint": "wealtharena.registry", "ProductionModelManager": "wealtharena.prediction"}
+_LATE = {
+    "ModelCheckpoint": "wealtharena.registry",
+    "ProductionModelManager": "wealtharena.prediction",
+    "Study": "wealtharena.study",
+}
 _ENV_ID = "wealtharena/Portfolio-v0"
 
 if _ENV_ID not in registry:

@@ -5,6 +5,7 @@ import torch
 from tests.agents import worlds
 from wealtharena.agents.algorithms import ppo
 from wealtharena.agents.networks import Network
+from wealtharena.agents.on_policy import learner as learning
 from wealtharena.agents.on_policy.learner import PPOSettings, PPOUpdate, gae, make_batch, ppo_loss, rollout_values
 from wealtharena.agents.rollout import Rollout
 from wealtharena.agents.runner import BatchedEnvRunner
@@ -262,3 +263,40 @@ def test_another_ray_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metadata, "version", lambda name: "2.61.0")
     with pytest.raises(TrainingError, match=r"2\.61\.0 is installed"):
         ppo.build(worlds.bench(worlds.spec(*PPO)))
+
+
+class Full:
+    """Raises torch's error for minibatches of more rows than there is room for, as a GPU does."""
+
+    def __init__(self, room: int) -> None:
+        self.room, self.sizes = room, []
+
+    def __call__(self, network, batch, settings):
+        self.sizes.append(len(batch.advantages))
+        if len(batch.advantages) > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+        return ppo_loss(network, batch, settings)
+
+
+def test_a_gpu_without_room_halves_the_minibatch_once_says_so_and_learns_from_every_row(monkeypatch, caplog) -> None:
+    network, rollout, settings = parts()
+    full = Full(room=32)
+    monkeypatch.setattr(learning, "ppo_loss", full)
+    update = PPOUpdate(network, settings)
+    update.update([rollout], env_steps=256)
+    assert full.sizes == [64, *[32] * (256 // 32 * settings.epochs)]
+    (said,) = caplog.messages
+    assert "CUDA out of memory" in said
+    assert "32 rows from here on instead of 64" in said
+    resumed = PPOUpdate(network, settings)
+    resumed.set_state(update.get_state())
+    full.sizes.clear()
+    resumed.update([rollout], env_steps=512)
+    assert set(full.sizes) == {32}
+
+
+def test_a_gpu_without_room_for_half_a_minibatch_ends_the_training_with_a_way_out(monkeypatch) -> None:
+    network, rollout, settings = parts()
+    monkeypatch.setattr(learning, "ppo_loss", Full(room=31))
+    with pytest.raises(TrainingError, match=r"no room for a minibatch of 32 rows; lower algo\.minibatch"):
+        PPOUpdate(network, settings).update([rollout], env_steps=256)

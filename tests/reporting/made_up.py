@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from wealtharena.envs.trajectory import Trades, Trajectory
+from wealtharena.evaluation import shape
+from wealtharena.files import jsonable
 from wealtharena.reporting.band import equity_band
 from wealtharena.reporting.data import AuditRow, ReportData, SeedRow, StressRow
 
@@ -151,6 +153,16 @@ def record(agent: Trajectory, baselines: list[Trajectory], *, simulated: bool = 
             }
             for path in baselines
         },
+        "shape": jsonable(
+            shape.to_json(
+                agent.returns,
+                agent.equity,
+                agent.timestamps,
+                benchmark=(baselines[0].name, baselines[0].returns) if baselines else None,
+                bars_per_year=agent.bars_per_year,
+                risk_free=0.0,
+            )
+        ),
         "verdict": {
             "status": "unproven",
             "reasons": [

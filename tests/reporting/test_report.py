@@ -91,7 +91,7 @@ def test_every_section_that_was_asked_for_is_there() -> None:
     html = report.render(report_data())
     sections = re.findall(r'<section id="(\w+)">', html)
     assert sections == [
-        "risk", "months", "baselines", "positions", "stress", "seeds", "trades", "training", "audit", "notes", "repeat",
+        "risk", "months", "shape", "baselines", "positions", "stress", "seeds", "trades", "training", "audit", "notes", "repeat",
     ]  # fmt: skip
     assert re.findall(r"<nav>.*?</nav>", html)[0].count("<a ") == len(sections)
     for words in ("looked at <b>3 times</b>", "12 distinct configurations", "python run.py asset=crypto", "ab" * 32):
@@ -216,3 +216,21 @@ def test_an_order_shows_the_quote_not_what_a_unit_is_worth() -> None:
     )
     assert "156.25" in tables.trades(quoted, largest=False)
     assert "156.25" not in tables.trades(agent, largest=False)
+
+
+def test_the_shape_of_the_returns_is_told_with_the_dates_of_the_worst_drawdowns() -> None:
+    data = report_data()
+    html = report.render(data)
+    section = html.split('<section id="shape">')[1].split("</section>")[0]
+    for name in ("distribution.skew", "distribution.tail_ratio", "relative.alpha", "relative.information_ratio"):
+        assert f'data-metric="shape.{name}"' in section
+    assert section.count("shape.drawdowns.") == 5
+    assert "against buy &amp; hold" in section
+    boxes = re.findall(r">([^<]*): (\d+) bars<", section.split("</svg>")[0])
+    assert sum(int(count) for _, count in boxes) == data.agent.returns.size
+
+
+def test_a_run_from_before_shapes_were_kept_has_no_such_section() -> None:
+    data = report_data()
+    run = {key: value for key, value in data.run.items() if key != "shape"}
+    assert 'id="shape"' not in report.render(dataclasses.replace(data, run=run))

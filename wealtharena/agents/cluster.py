@@ -15,6 +15,7 @@ from wealtharena.config.paths import conf_dir
 from wealtharena.config.specs.agent import ComputeSpec
 from wealtharena.errors import ConfigError, TrainingError
 
+START_ONE = "start one with `ray start --head` and give its address, or choose compute=local, which needs none"
 EXCLUDED = ("outputs", "multirun", "data", "checkpoints", "wandb", ".git", ".venv", ".mypy_cache", "results", "tests")
 
 
@@ -43,12 +44,12 @@ def connect(compute: ComputeSpec) -> bool:
         within(
             lambda: ray.init(address=compute.address, runtime_env=shipped(), **quiet),
             what=f"the Ray cluster at {compute.address}",
-            hint="start one with `ray start --head` and give its address, or choose compute=workers",
+            hint=START_ONE,
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise TrainingError(
             f"compute.address={compute.address}: no Ray cluster answers",
-            hint="start one with `ray start --head` and give its address, or choose compute=workers",
+            hint=START_ONE,
         ) from error
     return True
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
 
 import torch
 
@@ -46,3 +48,23 @@ def require_gpu(compute: ComputeSpec) -> None:
             "compute=gpu: torch sees no GPU here",
             hint="choose compute=local or compute=workers, or install a CUDA build of torch and its driver",
         )
+
+
+def no_room(what: str) -> TrainingError:
+    """Return the error of a GPU that has no room for `what`."""
+    return TrainingError(
+        f"CUDA out of memory: the GPU has no room for {what}",
+        hint="lower algo.minibatch, algo.batch or algo.rollout_steps, look with nvidia-smi who else uses the GPU, "
+        "or choose compute=local",
+    )
+
+
+@contextlib.contextmanager
+def room_on_the_gpu() -> Iterator[None]:
+    """Raise TrainingError with a way out where the body, or a learner that it asked, found no room on the GPU."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, TrainingError) or "CUDA out of memory" not in str(error):
+            raise
+        raise no_room("this training") from error

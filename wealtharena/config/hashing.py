@@ -21,6 +21,7 @@ _LEFT_OUT: dict[str, Any] = {
     "task": True,
     "seed": True,
     "resume": True,
+    "returns": True,
     "paths": True,
     "tracking": True,
     "risk": True,

@@ -38,7 +38,7 @@ flags
   --hydra-help                   all flags of Hydra
 """
 
-_MEANING = {
+MEANING = {
     "task": "what to do",
     "asset": "what is traded",
     "universe": "its symbols",
@@ -64,8 +64,8 @@ _MEANING = {
 def help_text(argv0: str) -> str:
     """Return the help, with every group and choice that conf/ and sweeps/ hold now."""
     known = groups()
-    order = [*(name for name in _MEANING if name in known), *(name for name in known if name not in _MEANING)]
-    lines = [f"  {name:<15} {_MEANING.get(name, ''):<32} {', '.join(known[name])}" for name in order]
+    order = [*(name for name in MEANING if name in known), *(name for name in known if name not in MEANING)]
+    lines = [f"  {name:<15} {MEANING.get(name, ''):<32} {', '.join(known[name])}" for name in order]
     return _TEXT.format(program=program(argv0), groups="\n".join(lines))
 
 

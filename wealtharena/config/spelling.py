@@ -12,6 +12,7 @@ from wealtharena import files
 
 PATHS = (  # keys whose value is one path, which may hold any letter
     "data.path",
+    "returns",
     "data.root",
     "paths.checkpoints",
     "paths.results",

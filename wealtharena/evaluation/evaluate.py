@@ -13,7 +13,17 @@ import numpy.typing as npt
 from wealtharena.config.specs.runs import EvaluationSpec, VerdictSpec
 from wealtharena.envs.shortfall import shortfall
 from wealtharena.envs.trajectory import Trajectory
-from wealtharena.evaluation import active, backtest, bootstrap, comparison, metrics, significance, stress, verdict
+from wealtharena.evaluation import (
+    active,
+    backtest,
+    bootstrap,
+    comparison,
+    metrics,
+    shape,
+    significance,
+    stress,
+    verdict,
+)
 from wealtharena.evaluation.behaviour import degenerate
 from wealtharena.evaluation.trials import Trials
 from wealtharena.files import jsonable
@@ -64,11 +74,12 @@ class Evaluation:
     tilts: Mapping[str, Mapping[str, float]] | None = None  # by symbol: what they earned and cost
 
     def to_json(self) -> dict[str, Any]:
-        """Return run.json's blocks `metrics` (of the test), `baselines`, `comparison`, `stress`, `seeds`, `verdict`."""
+        """Return run.json's blocks `metrics` (of the test), `baselines`, `comparison`, `shape`, `stress`, `seeds`, `verdict`."""
         blocks: dict[str, Any] = {
             "metrics": dict(self.metrics),
             "baselines": {name: dict(values) for name, values in self.baseline_metrics.items()},
             "comparison": {name: found.to_json() for name, found in self.comparisons.items()},
+            "shape": self._shape(),
             "stress": [row.to_json() for row in self.stress],
             "seeds": {
                 "count": len(self.agents),
@@ -83,6 +94,17 @@ class Evaluation:
             blocks["comparison"][backtest.ANCHOR]["active"] = {**self.active, "symbols": symbols}
         cleaned: dict[str, Any] = jsonable(blocks)
         return cleaned
+
+    def _shape(self) -> dict[str, Any]:
+        name = shape.benchmark_of(tuple(self.baselines), self.verdict.evidence.rivals)
+        return shape.to_json(
+            self.agent.returns,
+            self.agent.equity,
+            self.agent.timestamps,
+            benchmark=(name, self.baselines[name].returns) if name is not None else None,
+            bars_per_year=self.agent.bars_per_year,
+            risk_free=self.risk_free,
+        )
 
 
 def evaluate(

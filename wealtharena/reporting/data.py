@@ -76,5 +76,6 @@ class ReportData:
     beside: str = "buy_and_hold"  # the baseline of the stress table
     config: str = ""  # the composed configuration as YAML
     currency: str = ""  # of the account
+    held: bool = True  # whether positions, orders and costs are known; False: returns alone
     risk_free: float | FloatArray = 0.0  # a bar, or of each bar; for the rolling Sharpe ratio
     definitions: Mapping[str, str] = field(default_factory=dict)  # measure -> formula, beside the built-in ones

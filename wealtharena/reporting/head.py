@@ -54,15 +54,19 @@ def top(data: ReportData) -> str:
     """Return the banners, the title and the facts of the run."""
     run, source = data.run, data.run.get("data") or {}
     title = escape(name_of(str(run.get("agent") or run.get("asset") or "Run")))
-    algo = escape(str(run.get("algo", "")).upper())
+    said = f"{escape(str(run.get('algo', '')).upper())}, seed {escape(run.get('seed', '—'))}"
+    if run.get("returns_of"):
+        said = ""
     return (
         f'{_banners(run)}<header class="top"><p class="eyebrow">WealthArena · {escape(_eyebrow(data))}</p>'
-        f"<h1>{title} <small>{algo}, seed {escape(run.get('seed', '—'))}</small></h1>"
+        f"<h1>{title} <small>{said}</small></h1>"
         f'<ul class="meta">{_facts(run, source)}</ul>{_windows(run)}</header>'
     )
 
 
 def _eyebrow(data: ReportData) -> str:
+    if data.run.get("returns_of"):
+        return f"returns read from {data.run['returns_of']}"
     played = data.run.get("backtest")
     if not played:
         return _EYEBROW[data.window]
@@ -119,6 +123,8 @@ def _facts(run: Mapping[str, Any], source: Mapping[str, Any]) -> str:
     known = provider.found(name)
     origin = known.title if known else name_of(name) if name else "—"
     window = test_window(run)
+    if run.get("returns_of") and not source:
+        return f"<li><b>Window</b>{escape(f'{day(window[0])} – {day(window[1])}') if window else '—'}</li>"
     facts = [
         ("full", f"Traded: {len(symbols)} symbol{'s' if len(symbols) != 1 else ''}", escape(listed or "—")),
         (
@@ -181,6 +187,8 @@ def _tiles(data: ReportData) -> str:
         ("turnover", False),
         ("costs_paid", False),
     ):
+        if key not in test and not data.held:
+            continue
         measure = MEASURES[key]
         note = (
             f"Buy &amp; hold {measured(f'baselines.buy_and_hold.{key}', hold.get(key), measure)}"

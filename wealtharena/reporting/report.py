@@ -15,6 +15,7 @@ from wealtharena.reporting.data import ReportData
 from wealtharena.reporting.head import first_screen, top
 from wealtharena.reporting.page import figure, page, section
 from wealtharena.reporting.pointer import SCRIPT
+from wealtharena.reporting.shape import shape
 from wealtharena.reporting.svg import Size
 from wealtharena.reporting.words import MEASURES, escape, finite, name_of, number
 
@@ -36,8 +37,8 @@ def write(path: Path, data: ReportData) -> Path:
 
 def render(data: ReportData) -> str:
     """Return the report as an HTML document."""
-    sections = [_risk(data), _months(data), _baselines(data), _positions(data), _stress(data), _seeds(data)]
-    sections += [_trades(data), _training(data), _audit(data), _notes(data), _repeat(data)]
+    sections = [_risk(data), _months(data), shape(data), _baselines(data), _positions(data), _stress(data)]
+    sections += [_seeds(data), _trades(data), _training(data), _audit(data), _notes(data), _repeat(data)]
     found = [text for text in sections if text]
     body = f"{top(data)}<main>{first_screen(data)}{_contents(found)}{''.join(found)}{_foot(data)}</main>"
     title = f"{name_of(str(data.run.get('agent', 'run')))} {str(data.run.get('algo', '')).upper()}"
@@ -105,12 +106,14 @@ def _baselines(data: ReportData) -> str:
         "baselines",
         "Against the baselines",
         *parts,
-        lead="Every baseline went through the same market: same bars, same costs, same fills.",
+        lead="Every baseline went through the same market: same bars, same costs, same fills."
+        if data.held
+        else "The baselines pay this market’s costs; whether the returns beside them do is not known.",
     )
 
 
 def _positions(data: ReportData) -> str:
-    if data.agent is None:
+    if data.agent is None or not data.held:
         return ""
     agent = data.agent
     low = Size(348, 290, left=42, right=108)

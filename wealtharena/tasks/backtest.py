@@ -73,6 +73,7 @@ def run(spec: ExperimentSpec) -> int:
             metrics={"test": blocks["metrics"]},
             baselines=blocks["baselines"],
             comparison=blocks["comparison"],
+            shape=blocks["shape"],
             stress=blocks["stress"],
             verdict=verdict,
             algo=agent.name,

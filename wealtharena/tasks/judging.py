@@ -79,7 +79,7 @@ def write_down(
             "test": blocks.pop("metrics"),
         },
         **({"folds": beside(record.content.get("folds") or (), inside)} if len(inside) > 1 else {}),
-        **{key: blocks[key] for key in ("baselines", "comparison", "stress", "verdict")},
+        **{key: blocks[key] for key in ("baselines", "comparison", "shape", "stress", "verdict")},
         **({"paths" if not seeds else "seeds": blocks["seeds"]} if len(found.evaluation.agents) > 1 else {}),
         audit=audit.to_json() if audit else None,
         selection=selection(folder, folds[-1]),

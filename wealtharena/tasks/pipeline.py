@@ -55,7 +55,11 @@ def open_features(spec: ExperimentSpec) -> FeaturePanel:
 
 def prepare(spec: ExperimentSpec) -> Prepared:
     """Load, compute features, cut into folds and seal; nothing that is returned shows a test row."""
-    computed = open_features(spec)
+    return sealed_off(spec, open_features(spec))
+
+
+def sealed_off(spec: ExperimentSpec, computed: FeaturePanel) -> Prepared:
+    """Return features at hand behind the wall; let go of your own references to them afterwards."""
     panel = computed.panel
     folds = make_folds(spec.split, computed.bars)
     return Prepared(

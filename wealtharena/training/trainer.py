@@ -112,8 +112,11 @@ class _Training:
         return engine
 
     def _iterate(self, engine: Engine) -> None:
+        from wealtharena.agents.process import room_on_the_gpu
+
         began, before = time.monotonic(), engine.env_steps
-        figures = engine.iterate()
+        with room_on_the_gpu():
+            figures = engine.iterate()
         self.iterations += 1
         self.reward = figures.get("reward", self.reward)
         took = max(time.monotonic() - began, 1e-9)

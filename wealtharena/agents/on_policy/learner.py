@@ -8,6 +8,7 @@ artificial step that it appends to every episode chunk.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,8 +22,10 @@ from torch import Tensor
 
 from wealtharena.agents.networks import Network
 from wealtharena.agents.optimizer import Adam, check_finite
+from wealtharena.agents.process import no_room
 from wealtharena.agents.rollout import Rollout
 
+log = logging.getLogger(__name__)
 Float32Array = npt.NDArray[np.float32]
 VALUE_ROWS = 16_384  # rows of one value pass: large enough for the matrix product, small enough for the cache
 
@@ -231,6 +234,7 @@ class PPOUpdate:
         self.optimizer = Adam(self.parameters, lr=settings.learning_rate, eps=1e-5)
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.updates = 0
+        self.halved = False  # minibatches, since the GPU had no room for whole ones
 
     def update(self, rollouts: Sequence[Rollout], *, env_steps: int) -> dict[str, float]:
         """Learn from the rollouts; return means over minibatches.
@@ -246,21 +250,54 @@ class PPOUpdate:
         axis = 0 if batch.starts is None else 1
         rows = batch.advantages.shape[axis]
         per_row = 1 if batch.starts is None else batch.starts.shape[0]
-        size = rows if settings.minibatch is None else max(1, min(rows, settings.minibatch // per_row))
         totals = torch.zeros(6, device=batch.advantages.device)
         count = 0
         for _ in range(settings.epochs):
             order = torch.randperm(rows, generator=self.generator).to(totals.device)
-            kl = torch.zeros((), device=totals.device)
-            for start in range(0, rows - size + 1, size):
-                detail = self._minibatch(batch if size == rows else take(batch, order[start : start + size]))
-                totals += detail
-                kl += detail[4]
-                count += 1
-            if settings.target_kl is not None and float(kl) / max(1, rows // size) > settings.target_kl:
+            kl, made = self._epoch(batch, order, self._size(rows, per_row), totals)
+            count += made
+            if settings.target_kl is not None and float(kl) / max(1, made) > settings.target_kl:
                 break
         self.updates += count
         return self._record(totals / count, batch, rate)
+
+    def _size(self, rows: int, per_row: int) -> int:
+        """Return the rows of a minibatch."""
+        minibatch = self.settings.minibatch
+        size = rows if minibatch is None else max(1, min(rows, minibatch // per_row))
+        return max(1, size // 2) if self.halved else size
+
+    def _epoch(self, batch: Batch, order: Tensor, size: int, totals: Tensor) -> tuple[Tensor, int]:
+        """Learn from the rows in this order, adding to `totals`; return the sum of KL estimates and the minibatches made.
+
+        Where the GPU has no room for a minibatch, it and all that follow are half as large, once a training.
+        """
+        rows, kl, made, start = len(order), torch.zeros((), device=totals.device), 0, 0
+        while start + size <= rows:
+            try:
+                detail = self._minibatch(batch if size == rows else take(batch, order[start : start + size]))
+            except torch.OutOfMemoryError as error:
+                if self.halved or size == 1:
+                    raise no_room(f"a minibatch of {size} rows") from error
+            else:
+                totals += detail
+                kl += detail[4]
+                made, start = made + 1, start + size
+                continue
+            size = self._halve(size)  # outside of the handler, which keeps what did not fit
+        return kl, made
+
+    def _halve(self, size: int) -> int:
+        self.halved = True
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.cuda.empty_cache()
+        log.warning(
+            "CUDA out of memory: minibatches of %d rows from here on instead of %d, so that this training is not the one "
+            "that algo.minibatch describes; lower algo.minibatch to begin so",
+            size // 2,
+            size,
+        )
+        return size // 2
 
     def _minibatch(self, batch: Batch) -> Tensor:
         self.optimizer.zero_grad(set_to_none=True)
@@ -290,6 +327,7 @@ class PPOUpdate:
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "updates": self.updates,
+            "halved": self.halved,
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -298,6 +336,7 @@ class PPOUpdate:
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"])
         self.updates = int(state["updates"])
+        self.halved = bool(state.get("halved", False))  # states from before have none
 
 
 class BatchedPPOLearner(PPOTorchLearner):

@@ -39,6 +39,7 @@ class ExperimentSpec(Spec):
     task: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="verb; the file of that name in wealtharena/tasks/")
     seed: int = Field(ge=0, lt=2**32)
     resume: str | None = Field(description="run directory to go on from")
+    returns: str | None = Field(description="task=report: a CSV or Parquet file of dates and returns, or equity")
     asset: AssetSpec
     data: DataSpec
     features: FeaturesSpec

@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from wealtharena.errors import DataError
+from wealtharena.evaluation import outside
+
+DAYS = pd.bdate_range("2022-01-03", periods=300)
+RETURNS = np.random.default_rng(1).normal(0.0003, 0.01, 300)
+
+
+def written(folder: Path, table: pd.DataFrame, name: str = "my.csv") -> Path:
+    path = folder / name
+    table.to_parquet(path) if name.endswith("parquet") else table.to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.parametrize("name", ["my.csv", "my.parquet"])
+def test_returns_become_a_path_that_compounds_them(tmp_path: Path, name: str) -> None:
+    path = outside.read(written(tmp_path, pd.DataFrame({"date": DAYS, "return": RETURNS}), name))
+    assert path.returns == pytest.approx(RETURNS, rel=1e-9)
+    assert str(path.timestamps[1])[:10] == "2022-01-03"
+    assert path.bars_per_year == pytest.approx(261, abs=2)
+
+
+def test_equity_is_taken_as_it_is_and_order_does_not_matter(tmp_path: Path) -> None:
+    table = pd.DataFrame({"day": DAYS, "equity": 1000 * np.cumprod(1 + RETURNS)})
+    path = outside.read(written(tmp_path, table.sample(frac=1.0, random_state=0)))
+    assert path.returns == pytest.approx(RETURNS[1:], rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (pd.DataFrame({"date": DAYS, "return": 100 * RETURNS}), "look like per cent"),
+        (pd.DataFrame({"date": DAYS, "a": RETURNS, "b": RETURNS}), "may mean any of a, b"),
+        (pd.DataFrame({"date": DAYS, "note": "x"}), "has no column of figures"),
+        (pd.DataFrame({"return": RETURNS}), "has no column of dates"),
+        (pd.DataFrame({"date": [*DAYS[:299], DAYS[0]], "return": RETURNS}), "a date stands twice"),
+        (pd.DataFrame({"date": DAYS[:1], "return": RETURNS[:1]}), "has 1 returns"),
+        (pd.DataFrame({"date": DAYS[:0], "return": RETURNS[:0]}), "has no rows"),
+        (
+            pd.DataFrame({"date": DAYS, "return": np.where(np.arange(300) == 7, -1.5, RETURNS)}),
+            "equity must be positive",
+        ),
+    ],
+)
+def test_what_leaves_a_question_open_is_refused(tmp_path: Path, table: pd.DataFrame, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        outside.read(written(tmp_path, table))
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no such file"):
+        outside.read(tmp_path / "none.csv")
+
+
+def test_paths_stand_at_the_dates_of_the_record_or_are_refused(tmp_path: Path) -> None:
+    record = outside.read(written(tmp_path, pd.DataFrame({"date": DAYS, "return": RETURNS})))
+    weekly = outside.read(written(tmp_path, pd.DataFrame({"date": DAYS[::5], "return": RETURNS[::5]}), "weekly.csv"))
+    (found,) = outside.beside([record], weekly)
+    assert np.array_equal(found.timestamps, weekly.timestamps)
+    at = np.maximum(np.searchsorted(record.timestamps, weekly.timestamps, side="right") - 1, 0)
+    assert found.equity[-1] / found.equity[0] == pytest.approx(record.equity[at[-1]] / record.equity[at[0]])
+    with pytest.raises(DataError, match="do not cover"):
+        outside.beside([weekly], record)

@@ -1,0 +1,70 @@
+import itertools
+import math
+
+import empyrical
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from scipy import stats
+
+from wealtharena.evaluation import shape
+
+RNG = np.random.default_rng(3)
+OURS, THEIRS = RNG.standard_t(5, 600) * 0.01, RNG.standard_t(5, 600) * 0.01
+LEANING = 0.6 * THEIRS + 0.4 * OURS
+DAYS = np.datetime64("2020-01-01", "ns") + np.arange(601) * np.timedelta64(1, "D")
+
+
+def test_the_distribution_is_that_of_scipy_and_empyrical() -> None:
+    found = shape.distribution(OURS)
+    assert found["skew"] == pytest.approx(stats.skew(OURS), rel=1e-12)
+    assert found["kurtosis"] == pytest.approx(stats.kurtosis(OURS, fisher=False), rel=1e-12)
+    assert found["tail_ratio"] == pytest.approx(empyrical.tail_ratio(OURS), rel=1e-12)
+    assert (found["best"], found["worst"]) == (OURS.max(), OURS.min())
+
+
+def test_alpha_and_beta_are_those_of_a_regression_of_the_excess_returns() -> None:
+    free = np.full(600, 0.0001)
+    found = shape.relative(LEANING, THEIRS, bars_per_year=252.0, risk_free=free)
+    line = stats.linregress(THEIRS - free, LEANING - free)
+    assert found["beta"] == pytest.approx(line.slope, rel=1e-12)
+    assert found["alpha"] == pytest.approx(line.intercept * 252.0, rel=1e-9)
+    assert found["correlation"] == pytest.approx(line.rvalue, rel=1e-12)
+    apart = LEANING - THEIRS
+    assert found["information_ratio"] == pytest.approx(apart.mean() / apart.std(ddof=1) * math.sqrt(252.0), rel=1e-12)
+
+
+def test_a_record_set_against_itself_has_beta_one_and_no_alpha() -> None:
+    found = shape.relative(OURS, OURS, bars_per_year=252.0)
+    assert found["beta"] == pytest.approx(1.0)
+    assert found["alpha"] == pytest.approx(0.0, abs=1e-12)
+    assert (found["tracking_error"], math.isnan(found["information_ratio"])) == (0.0, True)
+
+
+@pytest.mark.parametrize("returns", [np.zeros(0), np.zeros(1), np.zeros(50)])
+def test_what_never_moves_has_no_shape_and_no_warning(returns) -> None:
+    found = shape.distribution(returns) | shape.relative(returns, returns, bars_per_year=252.0)
+    assert all(math.isnan(found[name]) for name in ("skew", "kurtosis", "tail_ratio", "beta", "information_ratio"))
+
+
+def test_drawdowns_are_told_from_the_peak_to_the_day_it_is_reached_again() -> None:
+    equity = np.array([100.0, 110, 99, 104.5, 110, 121, 60.5, 90])
+    found = shape.worst_drawdowns(equity, DAYS[:8])
+    assert [(one.depth, one.began, one.bottom, one.recovered, one.bars) for one in found] == [
+        (-0.5, "2020-01-06", "2020-01-07", None, 2),
+        (pytest.approx(-0.1), "2020-01-02", "2020-01-03", "2020-01-05", 3),
+    ]
+    assert shape.worst_drawdowns(np.array([1.0, 2.0, 3.0]), DAYS[:3]) == ()
+
+
+@given(arrays.arrays(np.float64, st.integers(2, 60), elements=st.floats(-0.4, 0.6)))
+def test_the_deepest_drawdown_is_the_maximum_drawdown_and_no_two_overlap(returns) -> None:
+    equity = np.concatenate([[1.0], np.cumprod(1.0 + returns)])
+    found = shape.worst_drawdowns(equity, DAYS[: len(equity)], count=100)
+    deepest = float((equity / np.maximum.accumulate(equity)).min() - 1.0)
+    assert (found[0].depth if found else 0.0) == pytest.approx(deepest, abs=1e-12)
+    spans = sorted((one.began, one.recovered or "9999") for one in found)
+    assert all(left[1] <= right[0] for left, right in itertools.pairwise(spans))
+    assert [one.depth for one in found] == sorted(one.depth for one in found)

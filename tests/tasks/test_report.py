@@ -1,0 +1,57 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from wealtharena.config import compose, config_hash
+from wealtharena.errors import ConfigError
+from wealtharena.evaluation import metrics
+from wealtharena.tasks import dispatch
+
+RETURNS = np.random.default_rng(1).normal(0.0003, 0.01, 250)
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    days = pd.bdate_range("2023-01-02", periods=len(RETURNS))
+    pd.DataFrame({"date": days, "return": RETURNS}).to_csv("my.csv", index=False)
+    return tmp_path
+
+
+def run(*overrides: str) -> tuple[dict, str]:
+    assert dispatch(compose(["task=report", "returns=my.csv", "evaluation.bootstrap_draws=200", *overrides])) == 0
+    (record,) = Path().glob("outputs/*/*/run.json")
+    return json.loads(record.read_text()), (record.parent / "report.html").read_text()
+
+
+def test_returns_alone_are_measured_without_a_verdict_and_without_positions(mine: Path) -> None:
+    record, page = run()
+    assert record["metrics"]["test"]["sharpe"] == pytest.approx(
+        metrics.sharpe(RETURNS, bars_per_year=len(RETURNS) / (350 / 365.25)), rel=0.02
+    )
+    assert "verdict" not in record
+    assert record["shape"]["relative"] is None
+    assert 'id="shape"' in page
+    assert 'id="positions"' not in page
+    assert "returns read from my.csv" in page
+    assert not Path("results/ledger.jsonl").exists(), "nothing of ours was looked at"
+
+
+def test_baselines_stand_beside_them_where_prices_are_named(mine: Path) -> None:
+    prices = ("asset=etf", "data=simulated", "data.simulator.end=2024-03-01", "data.simulator.bars=900")
+    record, page = run(*prices, "features.names=[log_return_1]", "evaluation.baselines=[buy_and_hold,cash]")
+    assert set(record["comparison"]) == {"buy_and_hold", "cash"}
+    assert record["shape"]["relative"]["to"] == "buy_and_hold"
+    assert "SIMULATED DATA" in page
+
+
+def test_without_returns_it_says_what_to_give(mine: Path) -> None:
+    with pytest.raises(ConfigError, match=r"try returns=my\.csv"):
+        dispatch(compose(["task=report"]))
+
+
+def test_the_file_of_returns_is_no_part_of_a_configuration() -> None:
+    assert config_hash(compose([])) == config_hash(compose(["returns=my.csv"]))

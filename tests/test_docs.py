@@ -1,0 +1,196 @@
+"""The pages say what is so: the tutorial runs as written, every command composes, every message stands in the code."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from wealtharena import cli
+from wealtharena.config import compose, grid
+from wealtharena.config.composition import defaults_for, groups
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
+NOT_KEYS = {"algo.clpi", "env.costs"}  # which the page on configuration shows as mistakes
+BY_HAND = ("git clone", "cd wealtharena", "make run", "source .venv/bin/activate")  # steps that make this environment
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    return BLOCK.findall(page.read_text(encoding="utf-8"))
+
+
+def typed(block: str) -> list[tuple[str, list[str]]]:
+    """Return each command of a console block with the lines that it is said to print."""
+    found: list[tuple[str, list[str]]] = []
+    for line in block.splitlines():
+        if line.startswith("$ "):
+            found.append((line[2:], []))
+        elif found and line.strip():
+            found[-1][1].append(line)
+    return found
+
+
+@pytest.fixture(scope="module")
+def tutorial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list[tuple[str, str]]]]:
+    """Run the tutorial from top to bottom in an empty folder; yield it with what each piece printed."""
+    folder = tmp_path_factory.mktemp("tutorial")
+    said: list[tuple[str, str]] = []
+    names: dict[str, object] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for kind, block in blocks(DOCS / "tutorial.md"):
+            if kind == "python":
+                exec(compile(block, "tutorial.md", "exec"), names)  # the page is ours
+            elif kind == "console":
+                for command, printed in typed(block):
+                    said.append((command, run_here(command, printed, patch)))
+        yield folder, said
+
+
+def run_here(command: str, printed: list[str], patch: pytest.MonkeyPatch) -> str:
+    """Run a command of the tutorial in this process; a command that is said to print an error must print it."""
+    if command.startswith(BY_HAND):
+        return ""
+    words = shlex.split(command)
+    assert words[:2] == ["python", "run.py"], f"the tutorial says {command!r}, which this test cannot run"
+    import contextlib
+    import io
+
+    out, err = io.StringIO(), io.StringIO()
+    patch.setattr(sys, "argv", ["run.py", *words[2:]])
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = cli.main()
+    if printed:
+        assert code == 2
+        assert err.getvalue().split() == " ".join(printed).split()
+    else:
+        assert code == 0, f"{command}\n{out.getvalue()}{err.getvalue()}"
+    return out.getvalue()
+
+
+def test_the_tutorial_runs_as_written(tutorial: tuple[Path, list[tuple[str, str]]]) -> None:
+    folder, said = tutorial
+    assert len(said) > 10
+    for name in ("outputs/first/report.html", "outputs/look/inspection.html", "multirun/seeds/leaderboard.html"):
+        assert (folder / name).is_file(), name
+    assert (folder / "paper" / "cryptocurrencies" / "default" / "ledger.sqlite").is_file()
+
+
+def test_bars_without_memory_are_never_promotable(tutorial: tuple[Path, list[tuple[str, str]]]) -> None:
+    """What the tutorial says of its own coins."""
+    folder, _ = tutorial
+    records = [yaml.safe_load(path.read_text()) for path in folder.glob("*/*/run.json")]
+    assert {record["verdict"]["status"] for record in records if record.get("verdict")} <= {"rejected", "unproven"}
+
+
+def commands() -> list[str]:
+    """Return every `python run.py` command of every page, once, with its places for names filled in."""
+    found = set()
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for line in re.findall(r"^\s*(?:\$ )?(python run\.py [^\n]+)", text, flags=re.MULTILINE):
+            found.add(line)
+        found |= set(re.findall(r"`(python run\.py [^`]+)`", text))
+    return sorted({filled(command) for command in found} - {""})
+
+
+def filled(command: str) -> str:
+    """Return a command without its comment and with its placeholders as names; nothing for one that is cut short."""
+    command = re.sub(r"\s+#.*$", "", command).strip()
+    command = re.sub(r"<head>:6379", "head:6379", command)
+    command = re.sub(r"<([\w -]+)>", lambda word: word[1].replace(" ", "-"), command)
+    return "" if "..." in command or "[group=" in command else command
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_of_the_pages_composes(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = shlex.split(command)[2:]
+    if any(word in words for word in ("--help", "--version", "--cfg", "--info", "--shell-completion")):
+        return
+    words = [word for word in words if not word.startswith("resume=")]
+    if any(".yaml" in word for word in words):
+        pytest.skip("names a file that a search leaves")
+    if "algo.clip=3" in words:
+        words.remove("algo.clip=3")  # the page shows how it is refused
+    if "-m" in words:
+        jobs = [word for word in words if not word.startswith(("-m", "hydra"))]
+        assert grid._jobs(jobs)
+        grid.check(["-m", *jobs])
+    else:
+        compose([word for word in words if not word.startswith(("-", "hydra."))])
+
+
+def test_every_key_that_a_page_names_exists() -> None:
+    chosen = [(group, name) for group in ("algo", "asset", "risk", "data") for name in groups()[group]]
+    known = {key for group, name in chosen for key in defaults_for((f"{group}={name}",))}
+    tops = {key.partition(".")[0] for key in known if "." in key}
+    named = re.compile(r"`(?:\+|')?([a-z_]+(?:\.[a-z_]+)+)(?:=[^`]*)?`")
+    files = (".py", ".yaml", ".json", ".html", ".jsonl")
+    wrong = [
+        f"{page.relative_to(ROOT)}: {key}"
+        for page in PAGES
+        for key in named.findall(page.read_text(encoding="utf-8"))
+        if key.partition(".")[0] in tops and key not in known and not key.endswith(files) and key not in NOT_KEYS
+    ]
+    assert wrong == []
+
+
+def strings() -> str:
+    """Return every text of the package's source, one a line, with `...` where something is filled in."""
+    found = []
+    for path in (ROOT / "wealtharena").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                found.append("".join(part.value if isinstance(part, ast.Constant) else "..." for part in node.values))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return "\n".join(line.replace("\n", " ") for line in found)
+
+
+def test_every_message_of_the_troubleshooting_page_is_said_by_the_program() -> None:
+    page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^### (.+)$", page, flags=re.MULTILINE)
+    assert len(headings) > 15
+    said = strings()
+    for heading in headings:
+        (message,) = re.findall(r"`([^`]+)`", heading)
+        assert re.search(".*?".join(map(re.escape, message.split("..."))), said), heading
+
+
+def test_the_navigation_names_every_page_and_no_other() -> None:
+    config = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    named = set(re.findall(r"([\w/-]+\.md)$", config.split("\nnav:")[1], flags=re.MULTILINE))
+    generated = {"reference/keys.md", "reference/commands.md"}
+    there = {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md") if page.parent.name != "decisions"}
+    assert named - generated - {"decisions/index.md"} == there
+
+
+def test_the_page_of_keys_has_each_key_with_type_default_and_reader() -> None:
+    sys.path.insert(0, str(DOCS / "hooks"))
+    try:
+        import reference
+    finally:
+        sys.path.pop(0)
+    rows = {(section, key.name): key for section, keys in reference.sections() for key in keys}
+    names = {name for _, name in rows}
+    known = {key for key, value in defaults_for(()).items() if not isinstance(value, dict)}
+    known -= {"asset.anchor"}  # the class's word on env.anchor
+    within = {key for key in known if any(name.startswith(f"{key}.") or key.startswith(f"{name}.") for name in names)}
+    assert known - within <= names
+    for (section, name), key in rows.items():
+        assert key.kind, name
+        assert key.readers or section.startswith("algo="), name
+    clip = rows["algo=ppo", "algo.clip"]
+    assert (clip.allowed, clip.default) == ("above 0, below 1", "0.2")
+    costs = rows["asset", "asset.costs.commission_bps"]
+    assert (costs.unit, costs.default) == ("basis points", "8")
+    assert "forex: 0.5" in costs.others

@@ -1,0 +1,144 @@
+"""Returns that were made elsewhere: a file of them as a path that measures, charts and baselines understand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from wealtharena.envs.trajectory import Trades, Trajectory
+from wealtharena.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FloatArray = npt.NDArray[np.float64]
+START: Final = 100.0  # equity before the first return
+RETURNS: Final = ("return", "returns", "ret", "strategy", "pnl_pct", "daily_return", "net_return")
+LEVELS: Final = ("equity", "value", "nav", "balance", "close", "total")
+LARGE: Final = 0.2  # a usual move of a bar that is a per cent and no share
+LEAST: Final = 2  # returns that a record has at least
+
+
+def read(path: Path) -> Trajectory:
+    """Return the record in a CSV or Parquet file: a column of dates and one of returns (shares) or of equity.
+
+    What the column is goes by its name; a file that leaves two possibilities open is refused. Nothing is known of
+    positions, orders and costs: those parts of the path are empty.
+
+    Raises:
+        DataError: no such file, no dates, no figures, returns in per cent, or a date that stands twice.
+    """
+    table = _table(path)
+    stamps, column = _dates(table, path.name), ""
+    table = table.assign(_at=stamps).sort_values("_at", kind="stable")
+    column = _figures(table.drop(columns="_at"), path.name)
+    values = table[column].to_numpy(dtype=np.float64)
+    at = table["_at"].to_numpy(dtype="datetime64[ns]")
+    known = np.isfinite(values)
+    values, at = values[known], at[known]
+    if len(np.unique(at)) != len(at):
+        raise DataError(f"{path.name}: a date stands twice", hint="give one row a date")
+    if column.lower() in LEVELS:
+        return _path(path.stem, at, values)
+    if len(values) < LEAST:
+        raise DataError(f"{path.name} has {len(values)} returns", hint=f"give at least {LEAST}")
+    usual = float(np.median(np.abs(values)))
+    if usual > LARGE:
+        raise DataError(
+            f"{path.name}: half of its returns are larger than {usual:.2g}: they look like per cent",
+            hint="divide them by 100; 0.01 is one per cent",
+        )
+    first = at[0] - np.median(np.diff(at))
+    return _path(path.stem, np.concatenate([[first], at]), START * np.concatenate([[1.0], np.cumprod(1.0 + values)]))
+
+
+def beside(paths: Sequence[Trajectory], record: Trajectory) -> list[Trajectory]:
+    """Return paths at the dates of the record, each grown from the same start.
+
+    Raises:
+        DataError: a path does not cover the record, or has fewer bars than it there.
+    """
+    found = []
+    for path in paths:
+        at = np.searchsorted(path.timestamps, record.timestamps, side="right") - 1
+        at[0] = max(at[0], 0)  # a record of returns begins at a date that is only likely
+        if at[1] < 1 or len(np.unique(at)) < len(at):
+            raise DataError(
+                f"prices from {str(path.timestamps[0])[:10]} to {str(path.timestamps[-1])[:10]} do not cover the returns, "
+                f"{str(record.timestamps[0])[:10]} to {str(record.timestamps[-1])[:10]}, bar by bar",
+                hint="give prices at least as often as returns, from the bar before the first on",
+            )
+        equity = record.equity[0] * path.equity[at] / path.equity[at[0]]
+        found.append(replace(_path(path.name, record.timestamps, equity), bars_per_year=record.bars_per_year))
+    return found
+
+
+def _path(name: str, at: npt.NDArray[np.datetime64], equity: FloatArray) -> Trajectory:
+    if len(equity) < LEAST + 1 or not (equity > 0.0).all():
+        raise DataError(f"{name}: equity must be positive, over at least {LEAST + 1} dates", hint="look at its rows")
+    bars, years = len(equity) - 1, float((at[-1] - at[0]) / np.timedelta64(1, "D")) / 365.25
+    nothing = np.zeros(bars)
+    return Trajectory(
+        name=name,
+        timestamps=at,
+        symbols=(),
+        equity=equity,
+        weights=np.zeros((bars + 1, 0)),
+        targets=np.zeros((bars, 0)),
+        traded_value=nothing,
+        costs=nothing,
+        financing=nothing,
+        dividends=nothing,
+        trades=Trades(np.zeros(0, np.int64), np.zeros(0, np.int64), *(np.zeros(0) for _ in range(4))),
+        fill="",
+        bars_per_year=bars / years,
+    )
+
+
+def _table(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    if not path.is_file():
+        raise DataError(
+            f"returns={path}: there is no such file", hint="give a CSV or Parquet file of dates and returns"
+        )
+    try:
+        if path.suffix.lower() in (".parquet", ".pq"):
+            table = pd.read_parquet(path).reset_index()
+        else:
+            table = pd.read_csv(path, sep=None, engine="python")
+    except (ValueError, OSError) as error:
+        raise DataError(f"{path.name} cannot be read: {error}", hint="give a CSV or Parquet file") from error
+    if table.empty:
+        raise DataError(f"{path.name} has no rows", hint="give one row a date")
+    return table
+
+
+def _dates(table: pd.DataFrame, name: str) -> pd.Series:
+    import pandas as pd
+
+    for column in table.columns:
+        values = table[column]
+        if pd.api.types.is_numeric_dtype(values):
+            continue
+        stamps = pd.to_datetime(values, errors="coerce", utc=True, format="ISO8601")
+        if stamps.notna().all():
+            return stamps.dt.tz_localize(None)
+    raise DataError(f"{name} has no column of dates", hint="write them as 2024-01-31, in a column of their own")
+
+
+def _figures(table: pd.DataFrame, name: str) -> str:
+    import pandas as pd
+
+    numeric = [str(column) for column in table.columns if pd.api.types.is_numeric_dtype(table[column])]
+    called = [column for column in numeric if column.lower() in (*RETURNS, *LEVELS)]
+    found = called if called else [column for column in numeric if column.lower() not in ("index", "unnamed: 0")]
+    if len(found) == 1:
+        return found[0]
+    told = f"may mean any of {', '.join(found)}" if found else "has no column of figures"
+    raise DataError(f"{name} {told}", hint="keep one column: `return` (shares, 0.01 is one per cent) or `equity`")

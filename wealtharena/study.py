@@ -1,0 +1,205 @@
+"""The whole way from a table of bars to a verdict as a few calls, for people who work in a notebook.
+
+The same wall, market, judge and ledger as the command line's; no Hydra runs and no run directory is made, but for the
+folder in which a training keeps its candidates.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from wealtharena.config import ExperimentSpec, compose
+from wealtharena.data import Panel, load_panel
+from wealtharena.errors import ConfigError
+from wealtharena.evaluation import audit as audit_room
+from wealtharena.evaluation import backtest
+from wealtharena.evaluation.audit import AuditReport
+from wealtharena.evaluation.evaluate import Evaluation, evaluate
+from wealtharena.evaluation.firewall import TrainingView
+from wealtharena.evaluation.ledger import RunIdentity
+from wealtharena.evaluation.look import Look, stream
+from wealtharena.features import compute
+from wealtharena.features.panel import Scaler
+from wealtharena.tasks.pipeline import Prepared, doubts, identity, open_features, sealed_off
+from wealtharena.training.job import Listener, Silent
+
+if TYPE_CHECKING:
+    from wealtharena.agents.policy import Policy, Trained
+    from wealtharena.envs.portfolio_env import PortfolioEnv
+    from wealtharena.envs.vector_env import PortfolioVectorEnv
+
+AUDIT_POINTS = 4  # of time, as a training tries
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """Bars, settings and a wall around the test rows; `Study.of` makes one.
+
+    Everything but `judge` sees training and validation rows only. `judge` opens the test window, with a line in
+    `paths.ledger` each time, and counts what was tried before.
+    """
+
+    spec: ExperimentSpec
+    prepared: Prepared
+    folder: Path
+
+    @classmethod
+    def of(cls, bars: pd.DataFrame | Panel | None, *overrides: str, folder: str | Path = "outputs/study") -> Study:
+        """Return the study of these bars; `overrides` are the words of the command line, such as `"asset=etf"`.
+
+        `bars` is a table in long form (timestamp, symbol, open, high, low, close, volume), a panel, or None for what
+        the configuration's own source has. A training writes its candidates below `folder`. Splits have one fold here.
+
+        Raises:
+            ConfigError: an override is wrong, or asks for a split of several folds.
+            DataError: the bars are not usable; the message says why.
+        """
+        spec = compose([*overrides, *(["data=files"] if bars is not None else [])])
+        if spec.split.name != "holdout":
+            raise ConfigError(f"split={spec.split.name}: a study has one fold", hint="take split=holdout, or run.py")
+        spec = spec.model_copy(update={"env": spec.env.model_copy(update={"action": _action(spec)})})
+        if bars is None:
+            return cls(spec, sealed_off(spec, open_features(spec)), Path(folder))
+        panel = bars if isinstance(bars, Panel) else load_panel(bars, asset=spec.asset)
+        return cls(spec, sealed_off(spec, compute(panel, spec.features)), Path(folder))
+
+    @cached_property
+    def view(self) -> TrainingView:
+        """Return the rows that may be looked at: features, training segments, the validation segment."""
+        return self.prepared.sealed.training(0)
+
+    @cached_property
+    def scaler(self) -> Scaler:
+        """Return the scaler of the training rows, as every training of this study uses it."""
+        from wealtharena.training.trainer import fit_scaler
+
+        return fit_scaler(self.view.features, self.view.train, clip=self.spec.features.clip)
+
+    def env(self) -> PortfolioEnv:
+        """Return a Gymnasium environment over the training segments, for any library that trains on one."""
+        from wealtharena.envs.portfolio_env import PortfolioEnv
+
+        return PortfolioEnv(**self._face)
+
+    def vector_env(self, num_envs: int) -> PortfolioVectorEnv:
+        """Return `num_envs` accounts over the training segments, stepped in one call."""
+        from wealtharena.envs.vector_env import PortfolioVectorEnv
+
+        return PortfolioVectorEnv(num_envs=num_envs, **self._face)
+
+    @property
+    def _face(self) -> dict[str, Any]:
+        segments = [(segment.start, segment.stop) for segment in self.view.train]
+        return {
+            "features": self.view.features, "scaler": self.scaler, "spec": self.spec.env, "segments": segments,
+        }  # fmt: skip
+
+    def train(self, *, listener: Listener | None = None) -> Trained:
+        """Train `algo` and return the candidate that was best on validation; the same seed gives the same policy.
+
+        Raises:
+            TrainingError: no candidate came of it, or the loss is no longer finite.
+        """
+        from wealtharena.tasks.folds import TrainedFold
+        from wealtharena.tasks.train import train_view
+
+        place = self.folder / f"{dt.datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+        place.mkdir(parents=True)
+        result = train_view(self.spec, self.view, place, listener or Silent(), resume=False)
+        return TrainedFold(self.prepared.folds[0].index, place, result).load()
+
+    def backtest(self, policy: Policy, *, window: str = "validation") -> backtest.Trajectory:
+        """Return the policy's path over the `validation` or the longest `train` segment; no look at the test window."""
+        if window not in ("train", "validation"):
+            raise ConfigError(f"window={window!r} is not open", hint="take train or validation; judge() opens the test")
+        longest = max(self.view.train, key=lambda segment: segment.bars)
+        segment = self.view.validation if window == "validation" else longest
+        return backtest.of_policy(
+            policy, self.view.features, self._scaler_of(policy), self.spec.env, segment, name=policy.name
+        )
+
+    def judge(self, *policies: Policy, tried: int = 1) -> Evaluation:
+        """Open the test window and return the judgement of one policy, or of several as seeds of one configuration.
+
+        Baselines, intervals, stress and verdict are those of the command line. `tried` is how many configurations were
+        tried on this market elsewhere: it deflates the Sharpe ratio where the ledger knows of fewer.
+        """
+        if not policies:
+            raise ConfigError("judge() needs a policy", hint="pass what train() returned, or one of your own")
+        look = Look(self.spec, self.prepared.sealed, self._identity(policies))
+        (view,) = look.open()
+        audit = self.audit
+        first = min(segment.start for segment in view.test)
+        told = doubts(self.spec, self.prepared, first_row=first, audit=audit)
+        facts = look.facts(audit="passed" if audit.passed else "failed", seeds=len(policies), **told)
+        trials = replace(facts.trials, configurations=max(facts.trials.configurations, tried))
+        played = [
+            backtest.Backtest(
+                policy.name,
+                view.features,
+                self.spec.env,
+                tuple(backtest.Piece(policy, self._scaler_of(policy), segment) for segment in view.test),
+            )
+            for policy in policies
+        ]
+        found = evaluate(
+            played, evaluation=self.spec.evaluation, facts=replace(facts, trials=trials), rng=look.rng()
+        )  # fmt: skip
+        look.showed(found)
+        return found
+
+    @cached_property
+    def audit(self) -> AuditReport:
+        """Return the look-ahead audit of the study's features, scaler, observation, reward and fill, on training rows."""
+        points, rng = min(self.spec.audit.bars, AUDIT_POINTS), stream(self.spec.seed, "audit")
+        panel, quality = self.view.features.panel, self.spec.data.quality
+        return audit_room.audit(panel, self.spec.features, self.spec.env, quality=quality, points=points, rng=rng)
+
+    def report(self, found: Evaluation, path: str | Path) -> Path:
+        """Write the report of a judgement as one HTML file, with its pictures in `plots/` beside it; return its path."""
+        from wealtharena.reporting import build, plots, report
+
+        blocks = found.to_json()
+        run = {
+            "agent": self.spec.asset.agent,
+            "algo": found.agent.name,
+            "seed": self.spec.seed,
+            "data": dict(self.prepared.about),
+            "fill": self.prepared.fill,
+            "notes": list(self.prepared.notes),
+            "metrics": {"test": blocks.pop("metrics")},
+            **{name: blocks[name] for name in ("baselines", "comparison", "shape", "stress", "verdict")},
+        }
+        data = build.from_evaluation(
+            run, found, rng=stream(self.spec.seed, "report"), currency=self.spec.asset.account_currency
+        )
+        plots.write(Path(path).parent / "plots", data)
+        return report.write(Path(path), data)
+
+    def _scaler_of(self, policy: Policy) -> Scaler:
+        found = getattr(policy, "scaler", None)
+        return found if isinstance(found, Scaler) else self.scaler
+
+    def _identity(self, policies: Sequence[Policy]) -> RunIdentity:
+        """Return who looks: the configuration, and for a policy that it did not make, its name beside it."""
+        own = identity(self.spec, self.prepared)
+        names = sorted({policy.name for policy in policies} - {self.spec.algo.name})
+        if names:
+            own = hashlib.sha256(f"{own} {' '.join(names)}".encode()).hexdigest()[:16]
+        run_id = f"{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+        return RunIdentity(run_id, own, self.spec.asset.agent, "study", self.spec.seed)
+
+
+def _action(spec: ExperimentSpec) -> str:
+    from wealtharena.agents.engine import check_action
+
+    return check_action(spec)

@@ -1,0 +1,127 @@
+"""task=report: a report of returns that were made elsewhere, beside baselines where prices are given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from wealtharena import files
+from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.envs.trajectory import Trajectory
+from wealtharena.errors import ConfigError
+from wealtharena.evaluation import backtest, comparison, metrics, outside, shape
+from wealtharena.evaluation.look import stream
+from wealtharena.evaluation.splits import Segment
+from wealtharena.reporting import plots, report
+from wealtharena.reporting.band import equity_band
+from wealtharena.reporting.data import ReportData
+from wealtharena.tasks import console
+from wealtharena.tasks.pipeline import describe, open_features
+from wealtharena.tasks.record import RunContext, RunRecord, recorded
+
+NOTE: Final = (
+    "How these returns were made is not known here: whether costs are in them, whether anything looked ahead, and how many "
+    "others were tried. So there is no verdict."
+)
+
+
+def run(spec: ExperimentSpec) -> int:
+    """Measure the returns of `returns`, compare them with baselines over `data`, and write run.json and a report."""
+    if spec.returns is None:
+        raise ConfigError("task=report needs returns", hint="try returns=my.csv: a column of dates and one of returns")
+    context = RunContext.current()
+    with recorded(spec, context) as record:
+        path = outside.read(Path(spec.returns))
+        baselines = played(spec, record, path) if spec.data.source != "auto" else []
+        risk_free = metrics.cash_returns(path.timestamps, spec.asset.risk_free_per_year)
+        record.update(**measured(spec, path, baselines, risk_free), status="completed")
+        data = ReportData(
+            run=record.content,
+            agent=path,
+            baselines=tuple(baselines),
+            band=equity_band(path, rng=stream(spec.seed, "report")),
+            notes=record.content["notes"],
+            risk_free=risk_free,
+            held=False,
+        )
+        report.write(context.folder / "report.html", data)
+        plots.write(context.folder / "plots", data)
+    show(record.content, context.folder)
+    return 0
+
+
+def played(spec: ExperimentSpec, record: RunRecord, path: Trajectory) -> list[Trajectory]:
+    """Return the baselines over the prices of the configuration's source, at the dates of the record."""
+    features = open_features(spec)
+    days = features.panel.timestamps
+    start = max(int(np.searchsorted(days, path.timestamps[0], side="right")) - 1, spec.env.window - 1)
+    stop = min(int(np.searchsorted(days, path.timestamps[-1], side="right")), features.bars)
+    if stop - start < outside.LEAST + 1:
+        raise ConfigError(
+            f"the prices run from {str(days[0])[:10]} to {str(days[-1])[:10]}, the returns from "
+            f"{str(path.timestamps[0])[:10]} to {str(path.timestamps[-1])[:10]}",
+            hint="give prices of the same time, with the features' warm-up before it",
+        )
+    found = backtest.of_baselines(
+        features,
+        spec.env.model_copy(update={"action": "weights"}),
+        Segment(start, stop),
+        evaluation=spec.evaluation,
+        rng=stream(spec.seed, "judgement"),
+        benchmark=spec.asset.benchmark,
+    )
+    record.update(data=describe(features.panel))
+    return outside.beside(list(found.values()), path)
+
+
+def measured(
+    spec: ExperimentSpec, path: Trajectory, baselines: Sequence[Trajectory], risk_free: np.ndarray[Any, Any]
+) -> dict[str, Any]:
+    """Return run.json's blocks of a record from outside."""
+
+    def of(one: Trajectory) -> dict[str, float]:
+        return metrics.of_returns(one.returns, bars_per_year=one.bars_per_year, risk_free=risk_free)
+
+    compared = comparison.compare_group(
+        [path],
+        {one.name: one for one in baselines},
+        rng=stream(spec.seed, "judgement"),
+        draws=spec.evaluation.bootstrap_draws,
+        risk_free=risk_free,
+    )
+    beside = {one.name: one.returns for one in baselines}
+    name = shape.benchmark_of(tuple(beside), spec.evaluation.verdict.beats)
+    first, last = (str(path.timestamps[at])[:10] for at in (0, -1))
+    found: dict[str, Any] = files.jsonable(
+        {
+            "agent": path.name,
+            "algo": "returns",
+            "returns_of": Path(str(spec.returns)).name,
+            "split": {"train": [], "validation": [], "test": [first, last]},
+            "metrics": {"test": of(path)},
+            "baselines": {one.name: of(one) for one in baselines},
+            "comparison": {key: value.to_json() for key, value in compared.items()},
+            "shape": shape.to_json(
+                path.returns,
+                path.equity,
+                path.timestamps,
+                benchmark=(name, beside[name]) if name is not None else None,
+                bars_per_year=path.bars_per_year,
+                risk_free=risk_free,
+            ),
+            "notes": [NOTE, f"{len(path.returns):,} returns, {path.bars_per_year:.0f} a year by their dates."],
+        }
+    )
+    return found
+
+
+def show(content: dict[str, Any], folder: Path) -> None:
+    """Print the measures beside the baselines' and where the report is."""
+    out = console.screen()
+    out.print(console.comparison_table(content))
+    for note in content["notes"]:
+        out.print(f"[dim]- {note}[/]")
+    console.report(folder)
