@@ -134,7 +134,7 @@ bench: $(VENV)/.stamp-bench ## run every script of benchmarks/ that needs nothin
 	@for script in $(filter-out $(GIVEN) $(LONG),$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
 docs: $(VENV)/.stamp-docs ## build the pages into build/site, strict: a warning is an error
-	$(BIN)/python -m mkdocs build --quiet --clean
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --clean
 	@echo "build/site/index.html"
 
 pictures: $(VENV)/.stamp-dev ## make the README's pictures again, from small simulated runs (needs chromium)

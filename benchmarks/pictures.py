@@ -25,7 +25,7 @@ PICTURES = ROOT / "docs" / "pictures"
 MOST_BYTES = 150_000
 WIDTH, HEIGHT = 1280, 860
 SMALL = (
-    "data=simulated", "train.env_steps=100000", "evaluation.bootstrap_draws=2000", "tracking=quiet",
+    "data=simulated", "train.env_steps=40000", "evaluation.bootstrap_draws=2000", "tracking=quiet",
     "compute.torch_threads=1",
 )  # fmt: skip
 RUNS = (  # each command leaves what later ones and the pictures look at

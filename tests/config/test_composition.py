@@ -227,3 +227,17 @@ def test_a_change_of_one_composition_reaches_no_other() -> None:
     before = first.seed
     first.seed = before + 1
     assert compose_raw(["asset=etf"]).seed == before
+
+
+@pytest.mark.parametrize("name", ["asx_50", "nyse_50", "nasdaq_50", "etf_25", "crypto_20", "fx_20", "commodities_20"])
+def test_a_universe_of_a_number_has_so_many_members_once_and_says_what_it_leaves_out(name: str) -> None:
+    universe = compose([f"universe={name}"]).asset.universe
+    assert len(set(universe.symbols)) == len(universe.symbols) == int(name.rpartition("_")[2])
+    assert "# Left out: " in (conf_dir() / "universe" / f"{name}.yaml").read_text()
+
+
+def test_every_class_has_a_preset_and_one_of_futures_knows_the_size_of_each_contract() -> None:
+    classes = {compose([f"experiment={name}"]).asset.name for name in groups()["experiment"] if name != "none"}
+    assert classes == set(AGENTS)
+    asset = compose(["experiment=commodities_20"]).asset
+    assert set(asset.instrument.multipliers) == set(asset.universe.symbols)

@@ -148,7 +148,7 @@ for step in (100, 200):
 (folder / "report.html").write_text(f"<p>report of data.path={Path.home()}/private/bars.parquet</p>")
 record |= {"status": "completed", "metrics": {"test": {"sharpe": 1.375}}}
 tracker.finish(record, [folder / "report.html"])
-print(json.dumps({"contacted": contacted, "trouble": tracker._mirror.trouble, "where": tracker.whereabouts()}))
+print(json.dumps({"contacted": contacted, "trouble": tracker._mirrors[0].trouble, "where": tracker._mirrors[0].whereabouts()}))
 """
 
 

@@ -12,18 +12,21 @@ from typing import Any, cast
 
 import hydra
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from wealtharena.config.foreign import check_preset
-from wealtharena.config.paths import conf_dir, sweeps_dir
+from wealtharena.config.paths import conf_dir, conf_dirs, sweeps_dir
 from wealtharena.errors import ConfigError
 
 PRIMARY = "config"  # conf/config.yaml
@@ -54,7 +57,7 @@ def _with_values(overrides: Sequence[str]) -> DictConfig | None:
     if split is None:
         return None
     choices, values = split
-    cfg = cast(DictConfig, pickle.loads(_chosen(choices, conf_dir())))
+    cfg = cast(DictConfig, pickle.loads(_chosen(choices, tuple(conf_dirs()))))
     try:
         ConfigLoaderImpl._apply_overrides_to_config(values, cfg)
     except OmegaConfBaseException:
@@ -63,8 +66,8 @@ def _with_values(overrides: Sequence[str]) -> DictConfig | None:
 
 
 @lru_cache(maxsize=64)
-def _chosen(choices: tuple[str, ...], root: Path) -> bytes:
-    """Return Hydra's composition of some choices below `root`, which is conf/, pickled: a copy comes quickest that way."""
+def _chosen(choices: tuple[str, ...], roots: tuple[Path, ...]) -> bytes:
+    """Return Hydra's composition of some choices below `roots`, conf/ and what was added, pickled: a copy comes quickest that way."""
     return pickle.dumps(_by_hydra(choices))
 
 
@@ -80,7 +83,7 @@ def _choices_and_values(overrides: Sequence[str]) -> tuple[tuple[str, ...], list
         plain = item.type is OverrideType.CHANGE and item.package is None and not item.is_sweep_override()
         if not plain or item.key_or_group.startswith("hydra"):
             return None
-        if item.key_or_group not in _group_names(conf_dir()):
+        if item.key_or_group not in _group_names(tuple(conf_dirs())):
             values.append(item)
         elif isinstance(item.value(), str) and not str(item.value()).endswith(".yaml"):  # a file may have changed
             choices.append(str(item.input_line))
@@ -90,7 +93,7 @@ def _choices_and_values(overrides: Sequence[str]) -> tuple[tuple[str, ...], list
 
 
 @lru_cache(maxsize=4)
-def _group_names(root: Path) -> frozenset[str]:
+def _group_names(roots: tuple[Path, ...]) -> frozenset[str]:
     return frozenset(groups())
 
 
@@ -144,11 +147,21 @@ def _beside_a_job() -> Iterator[None]:
 
 @cache
 def prepare() -> None:
-    """Make Hydra ready for conf/: the `run_id` resolver and every file of sweeps/ as a choice of the group `sweep`."""
+    """Make Hydra ready for conf/: the `run_id` resolver, every file of sweeps/ as a choice, and others' folders of groups."""
+    Plugins.instance().register(OthersGroups)
     OmegaConf.register_new_resolver("run_id", lambda: secrets.token_hex(3), use_cache=True, replace=True)
     store = ConfigStore.instance()
     for path in sorted(sweeps_dir().glob("*.yaml")):
         store.store(group="sweep", name=path.stem, node=OmegaConf.load(path), provider="sweeps")
+
+
+class OthersGroups(SearchPathPlugin):
+    """Lets Hydra find the groups of packages and of `--config-dir`, after our own."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Append every further folder."""
+        for folder in conf_dirs()[1:]:
+            search_path.append("wealtharena", f"file://{folder}")
 
 
 def job_overrides() -> tuple[str, ...]:
@@ -167,13 +180,13 @@ def grid_name() -> str | None:
 
 
 def groups() -> dict[str, tuple[str, ...]]:
-    """Return the choices of every group of conf/, sweeps/ included."""
-    root = conf_dir()
+    """Return the choices of every group of conf/, sweeps/ included, and of the folders that packages and people add."""
     found: dict[str, set[str]] = {}
-    for path in root.rglob("*.yaml"):
-        group = path.parent.relative_to(root).as_posix()
-        if group != "." and not group.startswith(("hydra", "options")):
-            found.setdefault(group, set()).add(path.stem)
+    for root in conf_dirs():
+        for path in root.rglob("*.yaml"):
+            group = path.parent.relative_to(root).as_posix()
+            if group != "." and not group.startswith(("hydra", "options")):
+                found.setdefault(group, set()).add(path.stem)
     found.setdefault("sweep", set()).update(path.stem for path in sweeps_dir().glob("*.yaml"))
     return {group: tuple(sorted(choices)) for group, choices in sorted(found.items())}
 

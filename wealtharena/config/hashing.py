@@ -22,6 +22,7 @@ _LEFT_OUT: dict[str, Any] = {
     "seed": True,
     "resume": True,
     "returns": True,
+    "log": True,
     "paths": True,
     "tracking": True,
     "risk": True,
@@ -49,7 +50,7 @@ _LEFT_OUT: dict[str, Any] = {
         "macro": {"manners"},
         "quality": {"leak_floor", "leak_ceiling"},
     },
-    "train": {"checkpoint_seconds", "retrain", "test", "publish"},
+    "train": {"checkpoint_seconds", "retrain", "test", "publish", "callbacks"},
 }
 # Read where actions are tilts, and nowhere else.
 _OF_TILTS: Final = {"anchor", "anchor_bars", "tilt_scale", "trade_rate", "no_trade_band"}

@@ -24,12 +24,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from wealtharena.config import grid
+from wealtharena.config import grid, speech
 from wealtharena.config.composition import PRIMARY, prepare, with_preset_files
 from wealtharena.config.folders import Refused
 from wealtharena.config.help import help_text
 from wealtharena.config.identity import refuse_other_settings
-from wealtharena.config.paths import conf_dir
+from wealtharena.config.paths import CONFIG_DIR, conf_dir, own_config_dir
 from wealtharena.config.problems import UNREADABLE, composition_error
 from wealtharena.config.resume import resumed_argv
 from wealtharena.config.spelling import with_quoted_paths
@@ -69,12 +69,18 @@ def launch(job: Job) -> Callable[[], int]:
 def _said(argv: Sequence[str]) -> str | None:
     """Return the answer to a question about the command itself; None where there is a job to do."""
     if "--help" in argv or "-h" in argv:
+        _without_config_dir(argv)
         return help_text(sys.argv[0])
     return f"wealtharena {importlib.metadata.version('wealtharena')}" if "--version" in argv else None
 
 
 def show(error: WealthArenaError) -> int:
     """Print the error to stderr, one line a problem, and return its exit code."""
+    if speech.as_json():
+        speech.say(
+            "error", {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}, stream=sys.stderr
+        )
+        return error.exit_code
     from rich.console import Console
 
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
@@ -85,7 +91,9 @@ def show(error: WealthArenaError) -> int:
 
 
 def _run(job: Job, argv: Sequence[str]) -> int:
+    speech.use("json" if "log=json" in argv else "text")
     prepare()
+    argv = _without_config_dir(argv)
     argv = with_quoted_paths(with_preset_files(resumed_argv(argv)), grid=_is_grid(argv))
     if not _is_grid(argv):
         return _run_jobs(job, argv)
@@ -93,6 +101,22 @@ def _run(job: Job, argv: Sequence[str]) -> int:
     argv = grid.check(argv)
     with sigterm_as_ctrl_c():
         return _run_jobs(job, argv)
+
+
+def _without_config_dir(argv: Sequence[str]) -> list[str]:
+    """Return the arguments without `--config-dir`, which workers of a grid and of Ray learn from the environment."""
+    rest: list[str] = []
+    words = iter(argv)
+    for word in words:
+        flag, equals, value = word.partition("=")
+        if flag not in ("--config-dir", "-cd"):
+            rest.append(word)
+            continue
+        value = value if equals else next(words, "")
+        os.environ[CONFIG_DIR] = str(Path(value).expanduser().resolve()) if value else ""
+        if own_config_dir() is None:
+            raise ConfigError("--config-dir names no folder", hint="try --config-dir my_conf")
+    return rest
 
 
 def _run_jobs(job: Job, argv: Sequence[str]) -> int:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+from wealtharena.config import plugins
+from wealtharena.errors import ConfigError
+
+CONFIG_DIR = "WEALTHARENA_CONFIG_DIR"  # a variable, so that workers of a grid and of Ray know it too
+ANCHORS = ("cash", "equal_weight", "inverse_volatility", "momentum")
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -12,19 +18,50 @@ def conf_dir() -> Path:
     return _resource("conf")
 
 
+def own_config_dir() -> Path | None:
+    """Return the folder of a person's own configuration, which `--config-dir` names; None where there is none.
+
+    Raises:
+        ConfigError: there is no such folder.
+    """
+    named = os.environ.get(CONFIG_DIR)
+    if not named:
+        return None
+    folder = Path(named).expanduser().resolve()
+    if not folder.is_dir():
+        raise ConfigError(f"--config-dir {named} is no folder", hint="name one with groups as in conf/, such as asset/")
+    return folder
+
+
+def conf_dirs() -> tuple[Path, ...]:
+    """Return every folder of groups, first wins: our own, those of packages, and that of `--config-dir`."""
+    own = own_config_dir()
+    return (conf_dir(), *plugins.conf_folders(), *((own,) if own is not None else ()))
+
+
 def sweeps_dir() -> Path:
     """Return the folder of search spaces."""
     return _resource("sweeps")
 
 
 def reward_names() -> tuple[str, ...]:
-    """Return the names of the rewards: the files of envs/rewards, without importing any."""
-    return tuple(sorted(file.stem for file in (_PACKAGE / "envs" / "rewards").glob("[!_]*.py")))
+    """Return the names of the rewards: the files of envs/rewards and what packages offer, without importing any."""
+    return _names("envs.rewards")
 
 
 def baseline_names() -> tuple[str, ...]:
-    """Return the names of the baselines: the files of envs/baselines, without importing any."""
-    return tuple(sorted(file.stem for file in (_PACKAGE / "envs" / "baselines").glob("[!_]*.py")))
+    """Return the names of the baselines: the files of envs/baselines and what packages offer, without importing any."""
+    return _names("envs.baselines")
+
+
+def anchor_names() -> tuple[str, ...]:
+    """Return the names of the anchors, those that packages offer among them."""
+    return tuple(sorted({*ANCHORS, *plugins.names_offered("envs.anchors")}))
+
+
+def _names(room: str) -> tuple[str, ...]:
+    own = {file.stem for file in _PACKAGE.joinpath(*room.split(".")).glob("[!_]*.py")}
+    return tuple(sorted(own | set(plugins.names_offered(room))))
 
 
 def _resource(name: str) -> Path:

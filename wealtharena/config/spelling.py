@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wealtharena import files
+from wealtharena.config.paths import own_config_dir
 
 PATHS = (  # keys whose value is one path, which may hold any letter
     "data.path",
@@ -70,4 +71,6 @@ def command_line(overrides: Sequence[str]) -> str:
     words = [
         _HOME.sub(lambda found: quoted(found[0]), files.without_home(item.replace(here, ""))) for item in overrides
     ]
-    return shlex.join(["python", "run.py", *words])
+    own = own_config_dir()
+    beside = [] if own is None else ["--config-dir", files.without_home(f"{own}/".replace(here, "")).rstrip("/")]
+    return shlex.join(["python", "run.py", *beside, *words])

@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from wealtharena.config import plugins
 from wealtharena.config.specs.baseline import BaselineSpec
 from wealtharena.config.specs.tilt import TiltSpec
 from wealtharena.data.panel import Panel
@@ -78,10 +79,15 @@ def columns(panel: Panel, tilt: TiltSpec) -> npt.NDArray[np.float32]:
     if len(rows):
         at = np.searchsorted(rows, np.arange(panel.bars), side="right") - 1
         sigma = np.maximum(trailing_sigma(carry_forward(close)), LEAST_SIGMA)  # 0 says that it does not trade
-        made = np.stack([RULES[tilt.anchor.name](close, tilt.anchor), sigma], axis=-1)
+        made = np.stack([_rule(tilt.anchor.name)(close, tilt.anchor), sigma], axis=-1)
         found = np.where(at[:, None, None] >= 0, made[np.maximum(at, 0)], 0.0).astype(np.float32)
     found[..., 1][~trades] = np.nan
     return found
+
+
+def _rule(name: str) -> Callable[[FloatArray, BaselineSpec], FloatArray]:
+    """Return the rule of an anchor: ours, or `rule(close, spec)` of a package's module."""
+    return RULES[name] if name in RULES else plugins.load("envs.anchors", name).rule
 
 
 def _equal_weight(close: FloatArray, spec: BaselineSpec) -> FloatArray:

@@ -24,6 +24,7 @@ from numba.core.errors import NumbaExperimentalFeatureWarning
 from numba.extending import intrinsic
 
 from wealtharena import files
+from wealtharena.config import plugins
 
 Float64 = npt.NDArray[np.float64]
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -39,11 +40,11 @@ def cache_folder() -> Path | None:
 
     It lies below NUMBA_CACHE_DIR, or XDG_CACHE_HOME, or ~/.cache, or the system's temporary folder, whichever can be
     written first, and never inside the installed package. Its name carries a digest of every source file of this room
-    and of numba's version, because numba itself looks at one file only and would go on using a kernel whose reward
+    and of numba's version, and of rewards of packages, because numba itself looks at one file only and would go on using a kernel whose reward
     function has changed.
     """
     digest = hashlib.sha256(numba.__version__.encode())
-    for source in sorted(Path(__file__).parent.rglob("*.py")):
+    for source in (*sorted(Path(__file__).parent.rglob("*.py")), *plugins.sources_offered("envs.rewards")):
         digest.update(source.read_bytes())
     name = f"kernel-{digest.hexdigest()[:16]}"
     for root in _roots():

@@ -21,6 +21,7 @@ START: Final = 100.0  # equity before the first return
 RETURNS: Final = ("return", "returns", "ret", "strategy", "pnl_pct", "daily_return", "net_return")
 LEVELS: Final = ("equity", "value", "nav", "balance", "close", "total")
 LARGE: Final = 0.2  # a usual move of a bar that is a per cent and no share
+STANDS_STILL: Final = 0.1  # share of a record's dates on which prices may have no new bar, as on a holiday
 LEAST: Final = 2  # returns that a record has at least
 
 
@@ -61,13 +62,13 @@ def beside(paths: Sequence[Trajectory], record: Trajectory) -> list[Trajectory]:
     """Return paths at the dates of the record, each grown from the same start.
 
     Raises:
-        DataError: a path does not cover the record, or has fewer bars than it there.
+        DataError: a path does not cover the record, or has clearly fewer bars than it there.
     """
     found = []
     for path in paths:
         at = np.searchsorted(path.timestamps, record.timestamps, side="right") - 1
         at[0] = max(at[0], 0)  # a record of returns begins at a date that is only likely
-        if at[1] < 1 or len(np.unique(at)) < len(at):
+        if at[1] < 0 or float(np.mean(np.diff(at) == 0)) > STANDS_STILL:
             raise DataError(
                 f"prices from {str(path.timestamps[0])[:10]} to {str(path.timestamps[-1])[:10]} do not cover the returns, "
                 f"{str(record.timestamps[0])[:10]} to {str(record.timestamps[-1])[:10]}, bar by bar",

@@ -97,7 +97,7 @@ def _drawdown(axes: Axes, data: ReportData) -> bool:
 
 
 def _weights(axes: Axes, data: ReportData) -> bool:
-    if data.agent is None:
+    if data.agent is None or not data.held:
         return False
     names, held = book.largest(data.agent)
     for sign in (1, -1):

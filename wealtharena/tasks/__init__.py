@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wealtharena.config import ExperimentSpec, plugins
+from wealtharena.config import ExperimentSpec, plugins, speech
 from wealtharena.errors import ConfigError
 
 _KEEPING = ("train", "compare", "deploy", "backtest", "paper")  # tasks that look at a test window or keep a version
@@ -21,6 +22,7 @@ def dispatch(spec: ExperimentSpec) -> int:
     A run that is to go on but has come to its end is left as it is; with a larger budget another goes on from it. What a task must be able to write at its end, and to
     read, is tried before its first step.
     """
+    speech.use(spec.log)
     old = _completed(Path(spec.resume), opening=spec.train.test) if spec.resume is not None else None
     if old is not None:
         return _after_the_end(spec, Path(str(spec.resume)), old)
@@ -33,8 +35,21 @@ def dispatch(spec: ExperimentSpec) -> int:
 
         keeping.check(spec)
     searching = spec.task == "train" and spec.sweep.name != "none"
-    code: int = plugins.load("tasks", "sweep" if searching else spec.task).run(spec)
+    name = "sweep" if searching else spec.task
+    began = time.monotonic()
+    code: int = plugins.load("tasks", name).run(spec)
+    _ended(name, code, time.monotonic() - began, quiet=spec.tracking.console == "quiet")
     return code
+
+
+def _ended(name: str, code: int, seconds: float, *, quiet: bool) -> None:
+    """Say how long the task took."""
+    if speech.as_json():
+        speech.say("end", {"task": name, "exit_code": code, "seconds": round(seconds, 3)})
+    elif code == 0 and not quiet:
+        from wealtharena.tasks import console
+
+        console.took(seconds)
 
 
 def _completed(folder: Path, *, opening: bool) -> Mapping[str, Any] | None:

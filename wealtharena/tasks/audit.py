@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import numpy as np
-from rich.console import Console
 from rich.markup import escape
 
 from wealtharena import data
@@ -17,6 +16,7 @@ from wealtharena.data.panel import Panel
 from wealtharena.data.store import Store
 from wealtharena.errors import ProviderError
 from wealtharena.evaluation import audit
+from wealtharena.tasks import console
 from wealtharena.tasks.pipeline import describe, resolved_fill
 from wealtharena.tasks.record import RunContext, recorded
 
@@ -75,7 +75,7 @@ def _stored(spec: ExperimentSpec, panel: Panel) -> Sequence[RawBars]:
 
 def show(report: audit.AuditReport, panel: Panel) -> None:
     """Print every check with its answer."""
-    screen = Console(highlight=False, soft_wrap=True)
+    screen = console.screen()
     stamp = " [bold white on red] SIMULATED DATA [/]" if panel.simulated else ""
     days = panel.timestamps.astype("datetime64[D]")
     screen.print(

@@ -15,6 +15,7 @@ from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data.collecting import Collector, Outcome
 from wealtharena.errors import Interrupted
 from wealtharena.features import keeping
+from wealtharena.tasks import console
 from wealtharena.tasks.record import RunContext, recorded
 
 _NAMED = 8  # symbols that share a failure and are called by name
@@ -36,9 +37,9 @@ def run(spec: ExperimentSpec) -> int:
     What was finished stays: running it again fetches only what is missing.
     """
     context = RunContext.current()
-    screen = Console(highlight=False, soft_wrap=True)
+    screen = console.screen()
     if not screen.is_terminal:
-        screen = Console(highlight=False, soft_wrap=True, width=_WIDTH)
+        screen = console.screen(at_least=_WIDTH)
     with recorded(spec, context) as record:
         collector = Collector(spec.asset, spec.data, spec.collect)
         healed = collector.store.heal()

@@ -11,6 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from wealtharena.config import speech
+from wealtharena.tracking.console import duration
+
 _MEASURES = (
     ("total_return", "return", "{:+.1%}"),
     ("annual_return", "a year", "{:+.1%}"),
@@ -19,6 +22,7 @@ _MEASURES = (
     ("turnover", "turnover", "{:.1f}"),
     ("trades", "trades", "{:,.0f}"),
 )
+TOLD_SECONDS = 3.0  # a task that took longer says so
 _STYLE = {"promotable": "bold green", "unproven": "bold yellow", "rejected": "bold red"}
 
 
@@ -27,8 +31,18 @@ def screen(*, at_least: int = 0) -> Console:
 
     A table whose cells will be typed again is written `at_least` so many columns wide, however narrow the terminal.
     """
+    if speech.as_json():
+        return Console(
+            file=speech.Lines(), highlight=False, soft_wrap=True, width=max(at_least, speech.WIDE), no_color=True
+        )
     found = Console(highlight=False, soft_wrap=True)
     return found if found.width >= at_least else Console(highlight=False, soft_wrap=True, width=at_least)
+
+
+def took(seconds: float) -> None:
+    """Say how long a task took; a glance is not told."""
+    if seconds >= TOLD_SECONDS:
+        screen().print(f"[dim]Took {duration(seconds)}.[/]")
 
 
 def header(record: Mapping[str, Any], *, notes: Sequence[str] = ()) -> None:
@@ -89,10 +103,10 @@ def report(folder: Path) -> None:
         out.print(f"Figures: {relative(folder / 'run.json')}")
 
 
-def tracked(where: str | None) -> None:
-    """Say where Weights & Biases has the run; nothing where it has none."""
-    if where is not None:
-        screen().print(f"Weights & Biases: {where}", markup=False)
+def tracked(places: Sequence[str]) -> None:
+    """Say where Weights & Biases and other mirrors have the run."""
+    for place in places:
+        screen().print(place, markup=False)
 
 
 def comparison_table(record: Mapping[str, Any], *, window: str = "test") -> Table:

@@ -18,7 +18,8 @@ from wealtharena.tasks import console, retraining
 from wealtharena.tasks.folds import TrainedFold
 from wealtharena.tasks.pipeline import Prepared, identity, prepare
 from wealtharena.tasks.record import RunContext, RunRecord, recorded
-from wealtharena.training.job import KEPT_SHARE, TrainingJob, TrainingResult
+from wealtharena.training.callbacks import Callbacks
+from wealtharena.training.job import KEPT_SHARE, Several, TrainingJob, TrainingResult
 from wealtharena.training.trainer import train
 
 
@@ -66,7 +67,9 @@ def repeatable(command: str, source: str) -> str:
     """Return the command with the data source that `auto` resolved to in its place; what was typed otherwise stays."""
     again = shlex.split(source)
     named = {word.partition("=")[0] for word in again}
-    typed = [word for word in shlex.split(command)[2:] if word.partition("=")[0] not in named]
+    words = shlex.split(command)[2:]
+    words = words[2:] if words[:1] == ["--config-dir"] else words  # command_line() says it itself
+    typed = [word for word in words if word.partition("=")[0] not in named]
     return command_line([*typed, *again])
 
 
@@ -74,10 +77,12 @@ def _train_and_judge(spec: ExperimentSpec, context: RunContext, record: RunRecor
     from wealtharena.tracking.tracker import Tracker
 
     resume_step = saved_step(spec, context.folder, prepared) if context.resumed else None
+    callbacks = Callbacks.of(spec.train.callbacks)
     tracker = Tracker.start(spec, context.folder, record.content, resume_step)
     outputs: list[Path] = []
     try:
-        folds = train_folds(spec, context.folder, prepared, tracker, resume=context.resumed)
+        told = Several((tracker, callbacks))
+        folds = train_folds(spec, context.folder, prepared, told, resume=context.resumed)
         record.update(**training_block(spec, folds, context.folder))
         if any(fold.result.status == "interrupted" for fold in folds):
             record.update(status="interrupted")
@@ -88,6 +93,7 @@ def _train_and_judge(spec: ExperimentSpec, context: RunContext, record: RunRecor
         record.update(status="completed")
     finally:
         tracker.finish(record.content, outputs)
+        callbacks.on_end(record.content)
     _say(spec, record, context.folder)
     console.tracked(tracker.whereabouts())
     return 0

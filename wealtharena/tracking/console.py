@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from wealtharena.config import speech
 from wealtharena.tracking.journal import STEP
 
 if TYPE_CHECKING:
@@ -136,9 +137,26 @@ class Quiet:
         """Do nothing."""
 
 
+class Told:
+    """One JSON object for each iteration and validation."""
+
+    def show(self, state: State, *, evaluated: bool) -> None:
+        """Say where training stands."""
+        facts = {
+            "label": state.label, "env_step": state.step, "total_steps": state.total_steps,
+            "steps_per_second": state.speed, "sharpe": state.sharpe, "best": state.best, "seconds_left": state.seconds_left,
+        }  # fmt: skip
+        speech.say("validation" if evaluated else "iteration", facts)
+
+    def close(self) -> None:
+        """Do nothing: lines need no cleaning up."""
+
+
 def display(kind: str, *, stream: TextIO | None = None) -> Display:
-    """Return the display called `kind`; `auto` is rich on a terminal and plain elsewhere."""
+    """Return the display called `kind`; `auto` is rich on a terminal and plain elsewhere, and JSON where that is asked for."""
     stream = stream or sys.stdout
+    if speech.as_json() and kind != "quiet":
+        return Told()
     if kind == "quiet":
         return Quiet()
     if kind == "rich" or (kind == "auto" and stream.isatty()):

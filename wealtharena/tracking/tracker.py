@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wealtharena.config import plugins
 from wealtharena.config.composition import grid_name
 from wealtharena.tracking import console
 from wealtharena.tracking.journal import STEP, Journal
+from wealtharena.tracking.mirror import Ending, Identity, Mirror
 from wealtharena.tracking.privacy import cut_texts, private_texts, without_paths
-from wealtharena.tracking.wandb_run import Ending, Identity, WandbRun, own_tags, resolve_mode
+from wealtharena.tracking.wandb_run import WandbRun, own_tags, resolve_mode
 
 if TYPE_CHECKING:
     from wealtharena.config.specs.experiment import ExperimentSpec
@@ -22,7 +24,7 @@ _OWN_KEYS = frozenset({STEP, "iteration", "seconds", "time", "fold"})
 
 
 class Tracker:
-    """Training's listener: a record goes to metrics.jsonl first, then to the screen and to W&B.
+    """Training's listener: a record goes to metrics.jsonl first, then to the screen, to W&B and to other mirrors.
 
     Use `start` where there is a spec, `finish` once when the run has ended, however it ended.
     """
@@ -33,13 +35,13 @@ class Tracker:
         state: console.State,
         *,
         display: console.Display,
-        mirror: WandbRun | None,
+        mirrors: Sequence[Mirror] = (),
         private: Mapping[str, str] | None = None,
     ) -> None:
         self._journal = journal
         self._state = state
         self._display = display
-        self._mirror = mirror
+        self._mirrors = tuple(mirrors)
         self._private = dict(private or {})
 
     @classmethod
@@ -53,18 +55,21 @@ class Tracker:
         """
         tracking = spec.tracking
         mode = resolve_mode(tracking.wandb)
-        mirror = None
         composed = spec.model_dump(mode="json")
+        identity = Identity(
+            run_id=str(run_record["run_id"]),
+            name=f"{spec.asset.agent} {spec.algo.name} seed {spec.seed}",
+            job=spec.task,
+            tags=tags(run_record, (*tracking.wandb.tags, *own_tags())),
+            config={**without_paths(composed), **{key: run_record.get(key) for key in _FACTS}},
+            group=tracking.wandb.group or grid_name(),
+        )
+        mirrors: list[Mirror] = []
         if mode != "disabled":
-            identity = Identity(
-                run_id=str(run_record["run_id"]),
-                name=f"{spec.asset.agent} {spec.algo.name} seed {spec.seed}",
-                job=spec.task,
-                tags=tags(run_record, (*tracking.wandb.tags, *own_tags())),
-                config={**without_paths(composed), **{key: run_record.get(key) for key in _FACTS}},
-                group=tracking.wandb.group or grid_name(),
-            )
-            mirror = WandbRun(tracking.wandb, identity, folder=run_dir, mode=mode)
+            mirrors.append(WandbRun(tracking.wandb, identity, folder=run_dir, mode=mode))
+        for name in tracking.mirrors:
+            opened = plugins.load("tracking.mirrors", name).open_mirror
+            mirrors.append(opened(run_dir, identity, resume_step=resume_step))
         journal = Journal(run_dir / "metrics.jsonl", resume_step=resume_step)
         state = console.State(spec.train.env_steps, label=f"{spec.asset.name} {spec.algo.name}")
         for record in journal.kept:  # the best so far is the whole run's, not this process's
@@ -73,7 +78,7 @@ class Tracker:
             journal,
             state,
             display=console.display(tracking.console),
-            mirror=mirror,
+            mirrors=mirrors,
             private=private_texts(composed),
         )
 
@@ -103,23 +108,24 @@ class Tracker:
         """
         self.close_console()
         self._journal.close()
-        if self._mirror is None:
+        if not self._mirrors:
             return
-        self._mirror.finish(
-            Ending(
-                tags=tags(run_record, ()),
-                summary=summary(run_record),
-                plots=[path for path in report_paths if path.suffix == ".png"],
-                report=self._shareable(report_paths),
-                exit_code=0 if run_record.get("status") == "completed" else 1,
-            )
+        ending = Ending(
+            tags=tags(run_record, ()),
+            summary=summary(run_record),
+            plots=[path for path in report_paths if path.suffix == ".png"],
+            report=self._shareable(report_paths),
+            exit_code=0 if run_record.get("status") == "completed" else 1,
         )
-        if self._mirror.trouble is not None:
-            log.warning("Weights & Biases: %s", self._mirror.trouble)
+        for mirror in self._mirrors:
+            mirror.finish(ending)
+            if mirror.trouble is not None:
+                log.warning("%s: %s", mirror.title, mirror.trouble)
 
-    def whereabouts(self) -> str | None:
-        """Return where W&B has the run, or how to send what it keeps on this machine; None where it has nothing."""
-        return None if self._mirror is None else self._mirror.whereabouts()
+    def whereabouts(self) -> tuple[str, ...]:
+        """Return where each mirror has the run, or how to send what it keeps on this machine."""
+        found = ((mirror.title, mirror.whereabouts()) for mirror in self._mirrors)
+        return tuple(f"{title}: {where}" for title, where in found if where is not None)
 
     def _shareable(self, paths: Sequence[Path]) -> str | None:
         """Return the report for W&B: a path that stood in the configuration is cut to its last part."""
@@ -129,8 +135,8 @@ class Tracker:
     def _tell(self, record: Mapping[str, Any], *, evaluated: bool) -> None:
         self._state.advance(record)
         self._display.show(self._state, evaluated=evaluated)
-        if self._mirror is not None:
-            self._mirror.log(record)
+        for mirror in self._mirrors:
+            mirror.log(record)
 
 
 def tags(run_record: Mapping[str, Any], more: Sequence[str]) -> tuple[str, ...]:

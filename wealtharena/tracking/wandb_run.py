@@ -13,8 +13,7 @@ import queue
 import shutil
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -23,6 +22,7 @@ from wealtharena import files
 from wealtharena.config.specs.runs import MAX_TAG, WandbSpec
 from wealtharena.errors import ConfigError
 from wealtharena.tracking.journal import STEP
+from wealtharena.tracking.mirror import Ending, Identity
 
 if TYPE_CHECKING:
     import wandb
@@ -38,29 +38,6 @@ _MODES = {  # what WANDB_MODE may say, as the library understands it
     "disabled": "disabled",
 }
 _HOST = "api.wandb.ai"
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What W&B is told about a run before its first figure; without personal paths."""
-
-    run_id: str
-    name: str
-    job: str
-    tags: tuple[str, ...]
-    config: Mapping[str, Any]
-    group: str | None = None
-
-
-@dataclass(frozen=True)
-class Ending:
-    """What W&B is told when a run is over."""
-
-    tags: tuple[str, ...]
-    summary: Mapping[str, Any]
-    plots: Sequence[Path]
-    report: Path | str | None  # a file, or HTML
-    exit_code: int
 
 
 def resolve_mode(spec: WandbSpec, environment: Mapping[str, str] = os.environ) -> str:
@@ -117,6 +94,8 @@ class WandbRun:
 
     The library is imported, and its service started, with the first record: after the first update of the learner.
     """
+
+    title = "Weights & Biases"
 
     def __init__(self, spec: WandbSpec, identity: Identity, *, folder: Path, mode: str) -> None:
         self._spec = spec

@@ -50,7 +50,7 @@ def check(now: Situation, risk: RiskSpec, state: State) -> Ruling:
         return _closing(now, ())
     found: list[Intervention] = []
     rules = risk.rules
-    for name in ORDER:
+    for name in (*ORDER, *sorted(risk.own)):
         if name not in rules:
             continue
         rule = rules[name]

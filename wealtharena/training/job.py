@@ -36,6 +36,23 @@ class Silent:
 
 
 @dataclass(frozen=True, eq=False)
+class Several:
+    """Listeners as one, told in their order."""
+
+    listeners: tuple[Listener, ...]
+
+    def on_iteration(self, record: Mapping[str, Figure]) -> None:
+        """Tell each of an iteration."""
+        for listener in self.listeners:
+            listener.on_iteration(record)
+
+    def on_evaluation(self, record: Mapping[str, Figure]) -> None:
+        """Tell each of a validation backtest."""
+        for listener in self.listeners:
+            listener.on_evaluation(record)
+
+
+@dataclass(frozen=True, eq=False)
 class TrainingJob:
     """One training on one fold. `features` ends where validation ends, so that no test row is within reach.
 

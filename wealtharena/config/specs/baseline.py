@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from wealtharena.config.paths import baseline_names
+from wealtharena.config.paths import anchor_names, baseline_names
 from wealtharena.config.specs.base import Spec
 
 
@@ -20,7 +20,17 @@ def _is_there(name: str) -> str:
     return name
 
 
+def _is_anchor(name: str) -> str:
+    known = anchor_names()
+    if name not in known:
+        raise PydanticCustomError(
+            "literal_error", "Input should be {expected}", {"expected": ", ".join(map(repr, known))}
+        )
+    return name
+
+
 BaselineName = Annotated[str, AfterValidator(_is_there)]
+AnchorName = Annotated[str, AfterValidator(_is_anchor)]
 
 
 class BaselineSpec(Spec):

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from wealtharena.config.paths import reward_names
 from wealtharena.config.specs.asset import CostSpec, InstrumentSpec, LimitSpec
 from wealtharena.config.specs.base import Spec
-from wealtharena.config.specs.baseline import BaselineSpec
+from wealtharena.config.specs.baseline import AnchorName, BaselineSpec
 from wealtharena.config.specs.tilt import TiltSpec
 
 
@@ -52,9 +52,7 @@ class EnvSpec(Spec):
     action: Literal["auto", "weights", "allocation", "tilt"] = Field(
         description="auto takes what the algorithm can use"
     )
-    anchor: Literal["inverse_volatility", "equal_weight", "cash", "momentum"] = Field(
-        description="tilt: the baseline that is tilted; an agent that says nothing holds it"
-    )
+    anchor: AnchorName = Field(description="tilt: the baseline that is tilted; an agent that says nothing holds it")
     anchor_bars: int = Field(
         ge=2, le=2048, description="tilt: bars that the anchor's volatility or momentum looks back"
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, SerializeAsAny
 
 from wealtharena.config.specs.agent import AlgoSpec, ComputeSpec, ModelSpec
@@ -38,6 +40,7 @@ class ExperimentSpec(Spec):
 
     task: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="verb; the file of that name in wealtharena/tasks/")
     seed: int = Field(ge=0, lt=2**32)
+    log: Literal["text", "json"] = Field(description="how the console speaks: to people, or one JSON object a line")
     resume: str | None = Field(description="run directory to go on from")
     returns: str | None = Field(description="task=report: a CSV or Parquet file of dates and returns, or equity")
     asset: AssetSpec

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializeAsAny, field_validator
 
+from wealtharena.config import plugins
 from wealtharena.config.specs.base import Spec
 
 Action = Literal["shrink", "skip", "flatten", "halt"]
@@ -91,8 +92,28 @@ class RiskSpec(Spec):
     price_jump: PriceJumpSpec | None
     order_rate: OrderRateSpec | None
     unknown_account: UnknownAccountSpec | None
+    own: dict[str, SerializeAsAny[RuleSpec]] = Field(
+        description="rules of packages, by name, each with what its own spec asks for"
+    )
+
+    @field_validator("own", mode="before")
+    @classmethod
+    def _of_packages(cls, own: Any) -> Any:
+        """Type each block by the `Rule` of its package's module."""
+        if not isinstance(own, Mapping):
+            return own
+        ours = [name for name in own if name in cls.model_fields]
+        if ours:
+            raise ValueError(f"{ours[0]} is a rule of ours: set risk.{ours[0]} itself")
+        rules = {name: plugins.load("trading.risk", str(name)) for name in own}
+        return {name: rules[name].Rule.model_validate(block) for name, block in own.items()}
 
     @property
     def rules(self) -> Mapping[str, RuleSpec]:
         """Return the rules that are on, by name."""
-        return {name: rule for name in type(self).model_fields if (rule := getattr(self, name)) is not None}
+        ours = {
+            name: rule
+            for name in type(self).model_fields
+            if name != "own" and (rule := getattr(self, name)) is not None
+        }
+        return {**ours, **self.own}

@@ -36,6 +36,7 @@ class TrackingSpec(Spec):
     wandb: WandbSpec
     console: Literal["auto", "rich", "plain", "quiet"]
     report: bool = Field(description="write report.html and plots/")
+    mirrors: tuple[str, ...] = Field(description="further places for figures: files of wealtharena/tracking/mirrors")
 
 
 class VerdictSpec(Spec):
@@ -123,6 +124,7 @@ class TrainSpec(Spec):
     publish: bool = Field(description="copy the chosen checkpoint to the registry once the test window was opened")
     retrain: str | None = Field(description="agent id whose production configuration is trained again on newer data")
     warm_start: bool
+    callbacks: tuple[str, ...] = Field(description="of a user's own, as `module:attribute`; they watch a training")
 
 
 class CollectSpec(Spec):

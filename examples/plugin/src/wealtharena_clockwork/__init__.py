@@ -1,0 +1,1 @@
+"""Plugins for WealthArena, one of each kind; pyproject.toml says which is found where."""

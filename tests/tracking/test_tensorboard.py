@@ -1,0 +1,49 @@
+from pathlib import Path
+
+from tensorboardX.proto import event_pb2
+from tensorboardX.record_writer import RecordWriter  # noqa: F401  # the format below is its own
+
+from wealtharena.tracking.mirror import Ending, Identity
+from wealtharena.tracking.mirrors.tensorboard import open_mirror
+
+IDENTITY = Identity("20260101-000000-abcdef", "etf ppo seed 0", "train", ("etf",), {"algo": {"name": "ppo"}})
+ENDING = Ending(("etf",), {"test/sharpe": 0.25, "verdict": "unproven"}, (), None, 0)
+
+
+def events(folder: Path) -> list[tuple[int, str, float]]:
+    """Return (step, name, value) of every scalar in the event files, read as TensorBoard does."""
+    found = []
+    for path in sorted(folder.glob("events.*")):
+        content, at = path.read_bytes(), 0
+        while at < len(content):
+            length = int.from_bytes(content[at : at + 8], "little")
+            event = event_pb2.Event.FromString(content[at + 12 : at + 12 + length])
+            found += [(event.step, v.tag, v.simple_value) for v in event.summary.value if v.HasField("simple_value")]
+            at += 16 + length
+    return found
+
+
+def test_figures_stand_at_their_environment_step_and_the_test_at_the_last(tmp_path: Path) -> None:
+    mirror = open_mirror(tmp_path, IDENTITY, resume_step=None)
+    mirror.log({"env_step": 100, "iteration": 1, "reward": 0.5, "degenerate": "no number"})
+    mirror.log({"env_step": 200, "validation/sharpe": 1.5})
+    mirror.finish(ENDING)
+    assert events(tmp_path / "tensorboard") == [
+        (100, "iteration", 1.0), (100, "reward", 0.5), (200, "validation/sharpe", 1.5), (200, "summary/test/sharpe", 0.25),
+    ]  # fmt: skip
+    assert (mirror.trouble, "tensorboard --logdir" in str(mirror.whereabouts())) == (None, True)
+
+
+def test_nothing_is_written_for_a_run_without_figures(tmp_path: Path) -> None:
+    mirror = open_mirror(tmp_path, IDENTITY, resume_step=None)
+    mirror.log({"env_step": 100})
+    assert not (tmp_path / "tensorboard").exists()
+
+
+def test_a_folder_that_cannot_be_written_ends_the_mirror_and_not_the_run(tmp_path: Path) -> None:
+    (tmp_path / "tensorboard").write_text("a file stands there")
+    mirror = open_mirror(tmp_path, IDENTITY, resume_step=None)
+    mirror.log({"env_step": 100, "reward": 0.5})
+    mirror.finish(ENDING)
+    assert mirror.trouble
+    assert mirror.whereabouts() is None

@@ -1,0 +1,63 @@
+"""How this process speaks: text for people, or one JSON object a line for programs (`log=json`)."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import json
+import logging
+import sys
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+WIDE = 200  # columns of a table in JSON lines, where no terminal says how many there are
+_AS_JSON = False
+
+
+def use(log: str) -> None:
+    """Let everything that is said from here on be said as `log` asks: text or json."""
+    global _AS_JSON  # noqa: PLW0603  # a process has one standard output
+    _AS_JSON = log == "json"
+    if _AS_JSON:
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(_Formatter())
+
+
+def as_json() -> bool:
+    """Return whether JSON lines are asked for."""
+    return _AS_JSON
+
+
+def say(event: str, facts: Mapping[str, Any], *, stream: TextIO | None = None) -> None:
+    """Print one event as a line of JSON: `time` (UTC), `event`, and its facts."""
+    print(line(event, facts), file=stream or sys.stdout, flush=True)  # what log=json is for
+
+
+def line(event: str, facts: Mapping[str, Any]) -> str:
+    """Return an event as JSON, on one line."""
+    now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+    return json.dumps({"time": now, "event": event, **facts}, ensure_ascii=False, default=str)
+
+
+class Lines(io.TextIOBase):
+    """A text stream of which every line that is not empty becomes an event `said`."""
+
+    def __init__(self) -> None:
+        self._begun = ""
+
+    def write(self, text: str) -> int:
+        """Take text; whole lines are said at once."""
+        *whole, self._begun = (self._begun + text).split("\n")
+        for words in whole:
+            if words.strip():
+                say("said", {"text": words.rstrip()})
+        return len(text)
+
+    def writable(self) -> bool:
+        return True
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        facts = {"level": record.levelname.lower(), "logger": record.name, "text": record.getMessage()}
+        return line("log", facts)

@@ -1,0 +1,1 @@
+"""Mirrors by name, one file each; `wealtharena.tracking.mirror` is their contract."""

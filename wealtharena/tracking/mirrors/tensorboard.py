@@ -1,0 +1,82 @@
+"""TensorBoard: scalars by environment step in `tensorboard/` of the run directory; nothing leaves the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from wealtharena.tracking.journal import STEP
+from wealtharena.tracking.mirror import Ending, Identity
+
+if TYPE_CHECKING:
+    from tensorboardX import SummaryWriter
+
+FOLDER: Final = "tensorboard"
+
+
+def open_mirror(folder: Path, identity: Identity, *, resume_step: int | None) -> TensorBoard:
+    """Return the mirror of a run; its file is made with the first figure."""
+    return TensorBoard(folder / FOLDER, identity, purge_step=resume_step)
+
+
+class TensorBoard:
+    """Event files that `tensorboard --logdir` reads; steps of before a resume that were run again are purged."""
+
+    title = "TensorBoard"
+
+    def __init__(self, folder: Path, identity: Identity, *, purge_step: int | None) -> None:
+        self.trouble: str | None = None
+        self._folder, self._identity, self._purge = folder, identity, purge_step
+        self._writer: SummaryWriter | None = None
+        self._step = 0
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """Write every number of the record at its environment step."""
+        self._step = int(record.get(STEP, self._step))
+        self._write({key: value for key, value in record.items() if key != STEP})
+
+    def finish(self, ending: Ending) -> None:
+        """Write the figures of the test and the verdict, and close."""
+        self._write({f"summary/{key}": value for key, value in ending.summary.items()})
+        try:
+            if self._writer is not None:
+                said = {"verdict": ending.summary.get("verdict"), "tags": list(ending.tags)}
+                self._writer.add_text("run", f"    {yaml.safe_dump(said)}".replace("\n", "\n    "), self._step)
+                self._writer.close()
+        except OSError as error:
+            self.trouble = str(error)
+        self._writer = None
+
+    def whereabouts(self) -> str | None:
+        """Return the command that shows the run."""
+        return None if self.trouble else f"tensorboard --logdir {_short(self._folder)}"
+
+    def _write(self, figures: Mapping[str, Any]) -> None:
+        numbers = {key: float(v) for key, v in figures.items() if isinstance(v, Real) and not isinstance(v, bool)}
+        if self.trouble or not numbers:
+            return
+        try:
+            writer = self._writer or self._opened()
+            for key, value in numbers.items():
+                writer.add_scalar(key, value, self._step)
+        except OSError as error:  # a full disk, a folder that is gone
+            self.trouble = str(error)
+
+    def _opened(self) -> SummaryWriter:
+        from tensorboardX import SummaryWriter
+
+        self._writer = SummaryWriter(str(self._folder), purge_step=self._purge, write_to_disk=True)
+        config = yaml.safe_dump(dict(self._identity.config), sort_keys=False)
+        self._writer.add_text("configuration", "    " + config.replace("\n", "\n    "), 0)
+        return self._writer
+
+
+def _short(folder: Path) -> str:
+    try:
+        return str(folder.relative_to(Path.cwd()))
+    except ValueError:
+        return str(folder)

@@ -1,0 +1,85 @@
+"""Callbacks of a user's own: `train.callbacks=[my_module:Watch]` is told how a training goes.
+
+A callback is what the named class or function returns when it is called without arguments. Any of three methods may be
+there, and is called in the process that drives the training:
+
+    on_iteration(record)    after each iteration: `iteration`, `env_step`, `reward`, losses
+    on_validation(record)   after each validation backtest: `env_step` and the measures of that window
+    on_end(run)             once, with the content of run.json, however the run has ended
+
+It watches and decides nothing: what it returns is not looked at, and the configuration's hash does not know it. What it raises
+ends the run with an error that names it, resumable.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from wealtharena.errors import ConfigError, TrainingError
+
+
+class Callbacks:
+    """The callbacks of one run, as one listener."""
+
+    def __init__(self, named: Sequence[tuple[str, Any]]) -> None:
+        self._named = tuple(named)
+
+    @classmethod
+    def of(cls, names: Sequence[str]) -> Callbacks:
+        """Return the callbacks of these names, `module:attribute` each, found as Python finds modules or in the working folder.
+
+        Raises:
+            ConfigError: a name cannot be imported or called, or has none of the three methods.
+        """
+        return cls([(name, _made(name)) for name in names])
+
+    def on_iteration(self, record: Mapping[str, Any]) -> None:
+        """Tell all of an iteration."""
+        self._tell("on_iteration", record)
+
+    def on_evaluation(self, record: Mapping[str, Any]) -> None:
+        """Tell all of a validation backtest."""
+        self._tell("on_validation", record)
+
+    def on_end(self, run: Mapping[str, Any]) -> None:
+        """Tell all that the run has ended."""
+        self._tell("on_end", run)
+
+    def _tell(self, method: str, record: Mapping[str, Any]) -> None:
+        for name, callback in self._named:
+            function = getattr(callback, method, None)
+            if function is None:
+                continue
+            try:
+                function(dict(record))
+            except Exception as error:
+                raise TrainingError(
+                    f"train.callbacks: {name}.{method} raised {type(error).__name__}: {error}",
+                    hint="mend it and go on with resume=<run directory>, or leave it out",
+                ) from error
+
+
+def _made(name: str) -> Any:
+    module, colon, attribute = name.partition(":")
+    if not (module and colon and attribute):
+        raise ConfigError(
+            f"train.callbacks={name} is no `module:attribute`", hint="try train.callbacks=[my_module:Watch]"
+        )
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+    try:
+        found = getattr(importlib.import_module(module), attribute)()
+    except (ImportError, AttributeError, TypeError) as error:
+        raise ConfigError(
+            f"train.callbacks={name} cannot be made: {error}", hint="name a class or function that takes no arguments"
+        ) from error
+    if not any(hasattr(found, method) for method in ("on_iteration", "on_validation", "on_end")):
+        raise ConfigError(
+            f"train.callbacks={name} has none of on_iteration, on_validation, on_end", hint="write one of them"
+        )
+    return found
