@@ -274,6 +274,7 @@ def test_every_decision_has_a_status_and_a_date_and_stands_in_the_index() -> Non
 
 
 PUBLIC = {
+    "study.Study.vector_env": "for people who train with another library",
     "agents.policy.NetworkPolicy.for_symbols": "what a reader of the paper tries first with an attention model",
     "envs.portfolio_env.PortfolioEnv.describe_observation": "for people who train with another library",
     "prediction.manager.ProductionModelManager.get_model_prediction": "the Python face of serving",

@@ -35,6 +35,7 @@ from wealtharena.training.job import Listener, Silent
 if TYPE_CHECKING:
     from wealtharena.agents.policy import Policy, Trained
     from wealtharena.envs.portfolio_env import PortfolioEnv
+    from wealtharena.envs.trajectory import Trajectory
     from wealtharena.envs.vector_env import PortfolioVectorEnv
 
 AUDIT_POINTS = 4  # of time, as a training tries
@@ -117,7 +118,7 @@ class Study:
         result = train_view(self.spec, self.view, place, listener or Silent(), resume=False)
         return TrainedFold(self.prepared.folds[0].index, place, result).load()
 
-    def backtest(self, policy: Policy, *, window: str = "validation") -> backtest.Trajectory:
+    def backtest(self, policy: Policy, *, window: str = "validation") -> Trajectory:
         """Return the policy's path over the `validation` or the longest `train` segment; no look at the test window."""
         if window not in ("train", "validation"):
             raise ConfigError(f"window={window!r} is not open", hint="take train or validation; judge() opens the test")

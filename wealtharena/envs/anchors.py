@@ -87,7 +87,10 @@ def columns(panel: Panel, tilt: TiltSpec) -> npt.NDArray[np.float32]:
 
 def _rule(name: str) -> Callable[[FloatArray, BaselineSpec], FloatArray]:
     """Return the rule of an anchor: ours, or `rule(close, spec)` of a package's module."""
-    return RULES[name] if name in RULES else plugins.load("envs.anchors", name).rule
+    if name in RULES:
+        return RULES[name]
+    found: Callable[[FloatArray, BaselineSpec], FloatArray] = plugins.load("envs.anchors", name).rule
+    return found
 
 
 def _equal_weight(close: FloatArray, spec: BaselineSpec) -> FloatArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 from rich.console import Console
 from rich.markup import escape
@@ -33,7 +33,11 @@ def screen(*, at_least: int = 0) -> Console:
     """
     if speech.as_json():
         return Console(
-            file=speech.Lines(), highlight=False, soft_wrap=True, width=max(at_least, speech.WIDE), no_color=True
+            file=cast("TextIO", speech.Lines()),
+            highlight=False,
+            soft_wrap=True,
+            width=max(at_least, speech.WIDE),
+            no_color=True,
         )
     found = Console(highlight=False, soft_wrap=True)
     return found if found.width >= at_least else Console(highlight=False, soft_wrap=True, width=at_least)
