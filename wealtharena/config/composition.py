@@ -57,7 +57,7 @@ def _with_values(overrides: Sequence[str]) -> DictConfig | None:
     if split is None:
         return None
     choices, values = split
-    cfg = cast(DictConfig, pickle.loads(_chosen(choices, tuple(conf_dirs()))))
+    cfg = cast(DictConfig, pickle.loads(_chosen(choices, conf_dirs())))
     try:
         ConfigLoaderImpl._apply_overrides_to_config(values, cfg)
     except OmegaConfBaseException:
@@ -83,7 +83,7 @@ def _choices_and_values(overrides: Sequence[str]) -> tuple[tuple[str, ...], list
         plain = item.type is OverrideType.CHANGE and item.package is None and not item.is_sweep_override()
         if not plain or item.key_or_group.startswith("hydra"):
             return None
-        if item.key_or_group not in _group_names(tuple(conf_dirs())):
+        if item.key_or_group not in _group_names(conf_dirs()):
             values.append(item)
         elif isinstance(item.value(), str) and not str(item.value()).endswith(".yaml"):  # a file may have changed
             choices.append(str(item.input_line))
