@@ -16,12 +16,13 @@ from wealtharena.config.specs.risk import RiskSpec
 from wealtharena.evaluation.splits import Segment
 from wealtharena.features.panel import FeaturePanel, Scaler
 from wealtharena.trading import loop
+from wealtharena.trading.broker import Opening
 from wealtharena.trading.brokers.paper import open_broker
 from wealtharena.trading.desk import depth_of
 from wealtharena.trading.feeds.replay import Replay
 from wealtharena.trading.ledger import Ledger
-from wealtharena.trading.loop import Trader
 from wealtharena.trading.switch import Switch
+from wealtharena.trading.trader import Trader
 
 BARS, START = 120, 50
 
@@ -80,7 +81,7 @@ def go(
     ledger = Ledger(folder, synchronous="normal")
     if ledger.facts() is None:
         ledger.open("noise", "test", {"of": "tests"})
-    broker = wrap(open_broker(folder, world.env, epoch=ledger.epoch, synchronous="normal"))
+    broker = wrap(open_broker(Opening(folder, world.env, ledger.epoch, "normal")))
     trader = Trader("noise", "test", world.mind, world.env, world.risk, ledger, broker, strangers, at=at)
     last = ledger.decision()
     with contextlib.closing(ledger), contextlib.closing(broker):

@@ -59,7 +59,7 @@ def test_a_rule_alone_stops_what_it_is_for_and_nothing_else_does(name):
 
 def test_every_rule_has_its_case_and_its_place():
     assert set(ORDER) == set(CASES)
-    assert set(RiskSpec.model_fields) == {*CASES, "unknown_account"}
+    assert set(RiskSpec.model_fields) == {*CASES, "unknown_account", "allow_live"}
     assert compose(["risk=default"]).risk.rules.keys() == RiskSpec.model_fields.keys()
     assert not compose(["risk=none"]).risk.rules
 

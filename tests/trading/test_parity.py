@@ -13,14 +13,15 @@ from wealtharena.config import compose
 from wealtharena.evaluation.backtest import Backtest, Piece
 from wealtharena.evaluation.splits import Segment
 from wealtharena.trading import figures, loop
+from wealtharena.trading.broker import Opening
 from wealtharena.trading.brokers.paper import open_broker
 from wealtharena.trading.desk import depth_of
 from wealtharena.trading.feeds.replay import Replay
 from wealtharena.trading.guarded import GuardedBacktest
 from wealtharena.trading.ledger import Ledger
-from wealtharena.trading.loop import Trader
 from wealtharena.trading.minds import Checkpoint, Served
 from wealtharena.trading.switch import Switch
+from wealtharena.trading.trader import Trader
 
 BARS = 60
 
@@ -36,7 +37,7 @@ def paper(folder, features, env, mind, *, risk=None, least=None, bars=BARS):
     feed = Replay(features, window, env, mind.scaler, depth=depth_of(env, risk), least=least)
     ledger = Ledger(folder, synchronous="normal")
     ledger.open("a", "b", {})
-    broker = open_broker(folder, env, epoch=1, synchronous="normal")
+    broker = open_broker(Opening(folder, env, 1, "normal"))
     with contextlib.closing(ledger), contextlib.closing(broker):
         trader = Trader("a", "b", mind, env, risk, ledger, broker)
         loop.run(trader, feed.closes(None), Switch(folder), told=lambda close: None)

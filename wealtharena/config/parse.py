@@ -14,6 +14,7 @@ from wealtharena.config import plugins
 from wealtharena.config.composition import compose_raw, defaults_for, job_overrides
 from wealtharena.config.problems import UNREADABLE, Problem, composition_error, describe, problems_error
 from wealtharena.config.specs.agent import AlgoSpec
+from wealtharena.config.specs.broker import BrokerSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.spelling import expanded
 from wealtharena.errors import ConfigError
@@ -49,17 +50,21 @@ def parse(cfg: DictConfig, *, overrides: Sequence[str] | None = None) -> Experim
     tree = _container(cfg)
     algo_class = _algorithm(tree)
     found: list[Problem] = []
-    algo: Any = None
+    parts: dict[str, Any] = {}
+    for name, part in (("algo", algo_class), ("broker", _broker(tree))):
+        try:
+            parts[name] = part.model_validate(tree[name])
+        except ValidationError as error:
+            found += describe(error, part, prefix=f"{name}.")
     try:
-        algo = algo_class.model_validate(tree["algo"])
-    except ValidationError as error:
-        found += describe(error, algo_class, prefix="algo.")
-    try:
-        spec = ExperimentSpec.model_validate({**_assembled(tree), "algo": algo})
+        spec = ExperimentSpec.model_validate(
+            {**_assembled(tree), "algo": parts.get("algo"), "broker": parts.get("broker")}
+        )
         if not found:
+            _check_tradable(spec)
             return spec
     except ValidationError as error:
-        found += describe(error, ExperimentSpec, skip=() if algo is not None else ("algo",))
+        found += describe(error, ExperimentSpec, skip=[name for name in ("algo", "broker") if name not in parts])
     raise problems_error(found, defaults_for(given))
 
 
@@ -86,6 +91,27 @@ def _algorithm(tree: dict[str, Any]) -> type[AlgoSpec]:
         raise ConfigError(f"algo={algo} names no algorithm", hint="choose one, such as algo=ppo")
     spec: type[AlgoSpec] = plugins.load("agents.algorithms", algo["name"]).AlgorithmSpec
     return spec
+
+
+def _broker(tree: dict[str, Any]) -> type[BrokerSpec]:
+    broker = tree["broker"]
+    if not isinstance(broker, dict) or not isinstance(broker.get("name"), str):
+        raise ConfigError(f"broker={broker} names no broker", hint="choose one, such as broker=paper")
+    spec: type[BrokerSpec] = plugins.load("trading.brokers", broker["name"]).Settings
+    return spec
+
+
+def _check_tradable(spec: ExperimentSpec) -> None:
+    """Raise ConfigError where the broker does not trade what is asked for, with those that do."""
+    cause: str | None = plugins.load("trading.brokers", spec.broker.name).why_not(spec)
+    if cause is not None:
+        others = [
+            name
+            for name in plugins.available("trading.brokers")
+            if not plugins.load("trading.brokers", name).why_not(spec)
+        ]
+        hint = f"these do: {', '.join(f'broker={name}' for name in others)}"
+        raise ConfigError(f"broker={spec.broker.name} {cause}", hint=hint)
 
 
 def _assembled(tree: dict[str, Any]) -> dict[str, Any]:

@@ -29,13 +29,13 @@ from wealtharena.tasks.backtest import Agent
 from wealtharena.tasks.pipeline import Prepared, prepare
 from wealtharena.tasks.record import RunContext, alone, recorded
 from wealtharena.trading import figures, loop
-from wealtharena.trading.broker import Broker
+from wealtharena.trading.broker import Broker, Opening
 from wealtharena.trading.desk import Close, depth_of
 from wealtharena.trading.feeds.replay import Replay
 from wealtharena.trading.ledger import FILE, Ledger
-from wealtharena.trading.loop import Trader
 from wealtharena.trading.minds import Checkpoint, Mind, Served
 from wealtharena.trading.switch import Switch
+from wealtharena.trading.trader import Trader
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,8 +159,7 @@ def _replay(
     spec: ExperimentSpec, folder: Path, ledger: Ledger, chosen: Chosen, features: FeaturePanel, window: Segment
 ) -> None:
     """Trade the bars of the window that are left."""
-    opened = plugins.load("trading.brokers", spec.broker.name).open_broker
-    broker: Broker = opened(folder, spec.env, epoch=ledger.epoch, synchronous=spec.paper.synchronous)
+    broker = _broker(spec, folder, ledger, features)
     feed = Replay(
         features, window, spec.env, chosen.mind.scaler,
         depth=depth_of(spec.env, spec.risk),
@@ -168,13 +167,34 @@ def _replay(
         speed=spec.paper.speed,
     )  # fmt: skip
     trader = Trader(
-        spec.asset.agent, spec.paper.account, chosen.mind, spec.env, spec.risk, ledger, broker, spec.paper.strangers
-    )
+        spec.asset.agent, spec.paper.account, chosen.mind, spec.env, spec.risk, ledger, broker, spec.paper.strangers,
+        spec.paper.resize,
+    )  # fmt: skip
     last = ledger.decision()
     told = console.PaperProgress(ledger)
     with contextlib.closing(broker), Switch(folder) as switch:
         closes: Iterator[Close] = feed.closes(last, wait=switch.wait)
         loop.run(trader, closes, switch, told=lambda close: told.show(close.bar))
+
+
+def _broker(spec: ExperimentSpec, folder: Path, ledger: Ledger, features: FeaturePanel) -> Broker:
+    opening = Opening(
+        folder, spec.env, ledger.epoch, spec.paper.synchronous,
+        spec=spec.broker,
+        symbols=features.panel.symbols,
+        market=spec.asset.market,
+        fill=resolve_fill(spec.env.fill, features.panel),
+        daily=spec.data.interval in ("1d", "1w", "1mo"),
+        allow_live=spec.risk.allow_live,
+    )  # fmt: skip
+    broker: Broker = plugins.load("trading.brokers", spec.broker.name).open_broker(opening)
+    if broker.capabilities.embedded:
+        return broker
+    broker.close()
+    raise ConfigError(
+        f"broker={spec.broker.name} trades now, and a replay shows bars of the past",
+        hint="replay with broker=paper or broker=shadow",
+    )
 
 
 def _found(

@@ -2,22 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+import datetime as dt
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
-from wealtharena.envs.market import Market
 from wealtharena.errors import WealthArenaError
 
-OrderStatus = Literal["open", "filled", "partly", "expired", "cancelled"]
+if TYPE_CHECKING:
+    from wealtharena.config.specs.broker import BrokerSpec
+    from wealtharena.config.specs.env import EnvSpec
+    from wealtharena.envs.market import Market
+
+OrderStatus = Literal["open", "filled", "partly", "expired", "cancelled", "rejected"]
+EventKind = Literal["split", "dividend", "fee", "interest", "transfer", "other"]
+FillAt = Literal["next_open", "next_close"]
 
 
 class RejectedError(WealthArenaError):
-    """The broker has refused an order for good: it is not booked and never will be."""
+    """The broker has refused an order for good: it is not booked and never will be.
+
+    `funds` says that the money was not enough, so that a smaller one may pass.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", funds: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.funds = funds
 
 
 class UnreachableError(WealthArenaError):
     """No answer came: what was asked for may have been done or not."""
+
+
+class NotYetError(WealthArenaError):
+    """The venue takes this order at another time: it is not booked, and may be sent again then."""
+
+
+class RefusedError(WealthArenaError):
+    """The server at the other end is not the one that may be traded with, or does not know us."""
+
+    exit_code = 2
 
 
 @dataclass(frozen=True)
@@ -26,17 +52,24 @@ class Capabilities:
 
     sends: bool  # False: orders are recorded only
     embedded: bool  # its orders are filled by `advance`, from the bars of the feed
+    flips: bool = True  # one order may go through zero; else it takes two, the second once the first is filled
+    announces: bool = False  # is told the weights of every decision
+    fee_in_kind: float = 0.0  # largest share of what is bought that is kept as a fee without being told as a fill
+    dust: float = 0.0  # units; what differs by less is rounding
 
 
 @dataclass(frozen=True)
 class Account:
-    """Money in an account at the last close, in account currency; charges are those of the last bar."""
+    """Money in an account at the last close, in account currency; charges are those of the last bar.
 
-    bar: str
+    A broker outside knows no bars: it leaves `bar`, `peak` and the charges empty, and the ledger fills them in.
+    """
+
     equity: float
     cash: float
-    peak: float
-    liquidated: bool
+    bar: str = ""
+    peak: float = 0.0
+    liquidated: bool = False
     traded: float = 0.0
     costs: float = 0.0
     financing: float = 0.0
@@ -45,27 +78,29 @@ class Account:
 
 @dataclass(frozen=True)
 class Order:
-    """An order at the next bar, in units with a sign."""
+    """An order at the next bar, in units with a sign; `leg` is 2 for the second half of one that goes through zero."""
 
     client_id: str
     symbol: str
     units: float
+    leg: int = 1
 
 
 @dataclass(frozen=True)
 class BookedOrder:
-    """An order as the broker has it."""
+    """An order as the broker has it; `note` says where it was carried out otherwise than the backtest assumes."""
 
     client_id: str
     symbol: str
     units: float
     filled: float
     status: OrderStatus
+    note: str = ""
 
 
 @dataclass(frozen=True)
 class Fill:
-    """An execution; `client_id` is None where the broker closed something by itself."""
+    """An execution; `client_id` is None where the broker closed something by itself, `bar` is empty where it knows none."""
 
     sequence: int
     execution_id: str
@@ -78,8 +113,25 @@ class Fill:
     cost: float
 
 
+@dataclass(frozen=True)
+class Event:
+    """What changed an account without an execution: `units` of `symbol` and `cash`, both with a sign."""
+
+    sequence: int
+    event_id: str
+    kind: EventKind
+    symbol: str
+    units: float
+    cash: float
+
+
 class Broker(Protocol):
-    """Carries orders out. Every call but `submit` and `cancel` may be repeated at will."""
+    """Carries orders out. Every call but `submit` and `cancel` may be repeated at will.
+
+    An implementer holds: an order is booked once a client id, whatever is asked how often; an answer is complete or it
+    is UnreachableError; nothing it says carries a key. A caller may assume nothing of an order whose `submit` raised
+    UnreachableError, and asks `order_by_client_id`, which knows orders in every status.
+    """
 
     @property
     def capabilities(self) -> Capabilities: ...
@@ -94,19 +146,63 @@ class Broker(Protocol):
         """Return the units held by symbol, without zeros; None where that is not known."""
 
     def submit(self, order: Order) -> BookedOrder:
-        """Book an order, once a client id however often it is asked; RejectedError, or UnreachableError where the outcome is unknown."""
+        """Book an order, once a client id however often it is asked.
+
+        RejectedError for good, NotYetError until the venue takes it, UnreachableError where the outcome is unknown.
+        """
 
     def cancel(self, client_id: str) -> None:
-        """Take an order back that is still open; nothing happens to any other."""
+        """Ask for an order back that is still open; a fill may win. Nothing happens to any other."""
 
     def order_by_client_id(self, client_id: str) -> BookedOrder | None:
         """Return the order in whatever status, None where it was never booked."""
 
     def open_orders(self) -> Sequence[BookedOrder]:
-        """Return the orders that may still be filled."""
+        """Return the orders that may still be filled, whoever gave them."""
 
     def fills(self, since: int) -> Sequence[Fill]:
-        """Return every execution after sequence number `since`, oldest first."""
+        """Return every execution after sequence number `since`, oldest first; some of before may be told again."""
+
+    def events(self, since: int) -> Sequence[Event]:
+        """Return what changed the account otherwise after sequence number `since`, oldest first, likewise."""
+
+    def cursor(self) -> int:
+        """Return the sequence number of now: what has happened up to it belongs to no account that opens here."""
+
+    def announce(self, bar: str, weights: Mapping[str, float]) -> None:
+        """Tell the weights that were decided on; brokers that take orders only do nothing."""
+
+    def stream(self, wake: Callable[[], None]) -> None:
+        """Call `wake`, from another thread, whenever the broker says that something happened.
+
+        A hint and no more: what counts is asked for. Brokers that say nothing by themselves do nothing.
+        """
 
     def close(self) -> None:
         """Let go of files and connections."""
+
+
+def utc_now() -> dt.datetime:
+    """Return the time of this machine, in UTC."""
+    return dt.datetime.now(dt.UTC)
+
+
+@dataclass(frozen=True, eq=False)
+class Opening:
+    """What a broker is opened with; `symbols` and `fill` are empty only where nothing but the books is asked for."""
+
+    folder: Path  # of the account
+    env: EnvSpec
+    epoch: int
+    synchronous: str
+    spec: BrokerSpec | None = None
+    symbols: tuple[str, ...] = ()
+    market: str = ""  # class of the assets
+    fill: FillAt = "next_open"
+    daily: bool = True  # a bar is a session
+    allow_live: bool = False
+    now: Callable[[], dt.datetime] = utc_now
+    wait: Callable[[float], None] = field(default=time.sleep)
+
+
+FINAL: Final = ("filled", "partly", "expired", "cancelled", "rejected")  # statuses that no broker changes any more

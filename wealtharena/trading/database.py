@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from wealtharena.errors import WealthArenaError
 from wealtharena.files import make_folder
 
 SECONDS = 30.0  # longest wait for another writer
+_PRIMARY = 0xFF  # of an extended result code
+_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 
 class LedgerError(WealthArenaError):
     """A file of an account is damaged, of a newer version, or says something that cannot be."""
 
 
-def connect(path: Path, steps: Sequence[Sequence[str]], *, synchronous: str = "full") -> sqlite3.Connection:
+class FullError(LedgerError):
+    """The disk takes nothing more: what was to be written is not, and nothing of it."""
+
+
+def connect(
+    path: Path, steps: Sequence[Sequence[str]], *, synchronous: str = "full", seen: Callable[[], None] = lambda: None
+) -> sqlite3.Connection:
     """Return a connection to the file, made or moved on to its newest version; each step is done whole or not at all.
 
-    `steps` are statements by version, from 1 on. LedgerError where the file is none of ours or newer than this program.
+    `steps` are statements by version, from 1 on; `seen` is called after each. LedgerError where the file is none of ours
+    or newer than this program.
     """
     make_folder(path.parent)
     try:
@@ -38,6 +47,7 @@ def connect(path: Path, steps: Sequence[Sequence[str]], *, synchronous: str = "f
             with transaction(db):
                 for statement in steps[number]:
                     db.execute(statement)
+                    seen()
                 db.execute(f"PRAGMA user_version={number + 1}")
     except sqlite3.DatabaseError as error:
         raise LedgerError(f"{path.name}: {error}", hint="restore the file, or begin another paper.account") from error
@@ -46,11 +56,17 @@ def connect(path: Path, steps: Sequence[Sequence[str]], *, synchronous: str = "f
 
 @contextlib.contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """Do all that is written within, or nothing of it; kept when this ends."""
-    db.execute("BEGIN IMMEDIATE")
+    """Do all that is written within, or nothing of it; kept when this ends. FullError where the disk has no room."""
     try:
-        yield
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
-    db.execute("COMMIT")
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:  # SQLite may have rolled back by itself
+                db.execute("ROLLBACK")
+            raise
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & _PRIMARY not in _NO_ROOM:
+            raise
+        raise FullError(f"nothing can be written: {error}", hint="make room on the disk") from error

@@ -4,45 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from wealtharena.trading.broker import Account, Fill
+from wealtharena.trading.books import Books
+from wealtharena.trading.broker import FINAL, Account, BookedOrder
 from wealtharena.trading.database import LedgerError, connect, transaction
 from wealtharena.trading.guard import Intervention, State
+from wealtharena.trading.schema import STEPS
 
 FILE: Final = "ledger.sqlite"
 IntentStatus = Literal["new", "sending", "open", "filled", "partly", "expired", "cancelled", "rejected", "shadow"]
 PENDING: Final = ("new", "sending", "open")
-STEPS: Final = (
-    (
-        """CREATE TABLE accounts (epoch INTEGER PRIMARY KEY, agent TEXT NOT NULL, account TEXT NOT NULL,
-           opened_at TEXT NOT NULL, facts TEXT NOT NULL)""",
-        """CREATE TABLE states (id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL REFERENCES accounts, bar TEXT,
-           state TEXT NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL)""",
-        """CREATE TABLE decisions (epoch INTEGER NOT NULL REFERENCES accounts, bar TEXT NOT NULL, at TEXT NOT NULL,
-           seen TEXT NOT NULL, weights TEXT, memory TEXT NOT NULL, unknown INTEGER NOT NULL, sent INTEGER NOT NULL,
-           PRIMARY KEY (epoch, bar))""",
-        """CREATE TABLE intents (client_id TEXT PRIMARY KEY, epoch INTEGER NOT NULL, bar TEXT NOT NULL,
-           symbol TEXT NOT NULL, leg INTEGER NOT NULL, attempt INTEGER NOT NULL, units REAL NOT NULL,
-           status TEXT NOT NULL, note TEXT NOT NULL, UNIQUE (epoch, bar, symbol, leg, attempt),
-           FOREIGN KEY (epoch, bar) REFERENCES decisions)""",
-        "CREATE INDEX intents_by_status ON intents (epoch, status)",
-        """CREATE TABLE fills (execution_id TEXT NOT NULL, epoch INTEGER NOT NULL REFERENCES accounts,
-           sequence INTEGER NOT NULL, client_id TEXT, bar TEXT NOT NULL, symbol TEXT NOT NULL, units REAL NOT NULL,
-           price REAL NOT NULL, quote REAL NOT NULL, cost REAL NOT NULL, PRIMARY KEY (epoch, execution_id))""",
-        "CREATE INDEX fills_by_sequence ON fills (epoch, sequence)",
-        """CREATE TABLE positions (epoch INTEGER NOT NULL REFERENCES accounts, symbol TEXT NOT NULL,
-           units REAL NOT NULL, PRIMARY KEY (epoch, symbol))""",
-        """CREATE TABLE closes (epoch INTEGER NOT NULL REFERENCES accounts, bar TEXT NOT NULL, equity REAL NOT NULL,
-           cash REAL NOT NULL, traded REAL NOT NULL, costs REAL NOT NULL, financing REAL NOT NULL,
-           dividends REAL NOT NULL, positions TEXT NOT NULL, marks TEXT NOT NULL, PRIMARY KEY (epoch, bar))""",
-        """CREATE TABLE interventions (id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL REFERENCES accounts,
-           bar TEXT NOT NULL, rule TEXT NOT NULL, action TEXT NOT NULL, symbols TEXT NOT NULL, numbers TEXT NOT NULL)""",
-    ),
-)
 
 
 @dataclass(frozen=True)
@@ -57,6 +32,7 @@ class Intent:
     units: float
     status: IntentStatus = "new"
     note: str = ""
+    filled: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -71,11 +47,13 @@ class Decision:
     sent: bool = False
 
 
-class Ledger:
+class Ledger(Books):
     """The record of one account; all that is written is kept when the call returns, whole or not at all."""
 
-    def __init__(self, folder: Path, *, synchronous: str = "full") -> None:
-        self._db = connect(folder / FILE, STEPS, synchronous=synchronous)
+    def __init__(
+        self, folder: Path, *, synchronous: str = "full", at: Callable[[str], None] = lambda point: None
+    ) -> None:
+        self._db = connect(folder / FILE, STEPS, synchronous=synchronous, seen=lambda: at("while migrating"))
         row = self._db.execute("SELECT max(epoch) AS epoch FROM accounts").fetchone()
         self.epoch = int(row["epoch"] or 0)
 
@@ -139,17 +117,26 @@ class Ledger:
                     decision.unknown,
                 ),
             )  # fmt: skip
-            for one in intents:
-                self._db.execute(
-                    "INSERT INTO intents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        one.client_id, self.epoch, one.bar, one.symbol, one.leg, one.attempt, one.units, one.status,
-                        one.note,
-                    ),
-                )  # fmt: skip
+            self._intend(intents)
             self._intervene(bar, interventions)
             if state != before:
                 self._state(state, interventions[-1].rule if interventions else "nothing is held any more", bar)
+
+    def intend(self, intents: Sequence[Intent]) -> None:
+        """Write orders that a decision of before needs beside its own."""
+        with transaction(self._db):
+            self._intend(intents)
+
+    def _intend(self, intents: Sequence[Intent]) -> None:
+        for one in intents:
+            self._db.execute(
+                """INSERT INTO intents (client_id, epoch, bar, symbol, leg, attempt, units, status, note, filled)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                (
+                    one.client_id, self.epoch, one.bar, one.symbol, one.leg, one.attempt, one.units, one.status,
+                    one.note, one.filled,
+                ),
+            )  # fmt: skip
 
     def decision(self, bar: str | None = None) -> Decision | None:
         """Return the decision of a bar, or the last one; None where there is none."""
@@ -184,9 +171,51 @@ class Ledger:
         marks = ", ".join("?" * len(PENDING))
         return self._intents(f"epoch = ? AND status IN ({marks})", self.epoch, *PENDING)
 
+    def intents_at(self, bar: str) -> list[Intent]:
+        """Return the intents of one bar, an attempt after the one before it."""
+        return self._intents("epoch = ? AND bar = ?", self.epoch, bar)
+
+    def is_ours(self, client_id: str) -> bool:
+        """Return whether an order of this epoch has that client id."""
+        where = "SELECT 1 FROM intents WHERE client_id = ? AND epoch = ?"
+        return self._db.execute(where, (client_id, self.epoch)).fetchone() is not None
+
+    def lacking(self, *, dust: float) -> list[str]:
+        """Return the orders of the last decision of which the broker says that more was filled than is booked."""
+        last = self.decision()
+        if last is None:
+            return []
+        rows = self._db.execute(
+            """SELECT client_id FROM intents WHERE epoch = ? AND bar = ? AND abs(filled) - coalesce((SELECT
+               sum(abs(units)) FROM fills WHERE fills.epoch = intents.epoch AND fills.client_id = intents.client_id),
+               0.0) > max(?, 1e-9 * abs(filled))""",
+            (self.epoch, last.bar, dust),
+        )
+        return [row["client_id"] for row in rows]
+
     def _intents(self, where: str, *values: Any) -> list[Intent]:
         rows = self._db.execute(f"SELECT * FROM intents WHERE {where} ORDER BY rowid", values)
         return [Intent(**{name: row[name] for name in Intent.__dataclass_fields__}) for row in rows]
+
+    def intent(self, client_id: str) -> Intent | None:
+        """Return the intent of that client id, of whatever epoch; None where it is none of this ledger's."""
+        found = self._intents("client_id = ?", client_id)
+        return found[0] if found else None
+
+    def follow(self, booked: Sequence[BookedOrder]) -> None:
+        """Take over what the broker says of orders; what was filled stays filled, and an end stays the end.
+
+        An answer may be older than the one before.
+        """
+        told = [(one, known) for one in booked if (known := self.intent(one.client_id)) is not None]
+        changes = [
+            (one.status, one.note or known.note, one.filled, one.client_id)
+            for one, known in told
+            if abs(one.filled) > abs(known.filled) or (known.status not in FINAL and one.status != known.status)
+        ]
+        if changes:
+            with transaction(self._db):
+                self._db.executemany("UPDATE intents SET status = ?, note = ?, filled = ? WHERE client_id = ?", changes)
 
     def mark(self, changes: Mapping[str, tuple[IntentStatus, str]]) -> None:
         """Write the status and a note of intents, by client id."""
@@ -206,45 +235,6 @@ class Ledger:
         return int(row["n"])
 
     # --- what came of them
-
-    def book(self, fills: Sequence[Fill], *, seen: Any = None) -> int:
-        """Book executions, each once however often it is told, and return how many were new; all of them or none.
-
-        `seen`, if given, is called after each.
-        """
-        new = 0
-        with transaction(self._db):
-            for one in fills:
-                row = (
-                    one.execution_id, self.epoch, one.sequence, one.client_id, one.bar, one.symbol, one.units,
-                    one.price, one.quote, one.cost,
-                )  # fmt: skip
-                added = self._db.execute("INSERT OR IGNORE INTO fills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
-                if added.rowcount:
-                    new += 1
-                    self._db.execute(
-                        """INSERT INTO positions VALUES (?, ?, ?)
-                           ON CONFLICT (epoch, symbol) DO UPDATE SET units = units + excluded.units""",
-                        (self.epoch, one.symbol, one.units),
-                    )
-                if seen is not None:
-                    seen()
-        return new
-
-    def last_sequence(self) -> int:
-        """Return the broker's number of the newest execution that is booked; 0 before the first."""
-        row = self._db.execute("SELECT max(sequence) AS n FROM fills WHERE epoch = ?", (self.epoch,)).fetchone()
-        return int(row["n"] or 0)
-
-    def fills(self) -> list[Fill]:
-        """Return every execution that is booked, oldest first."""
-        rows = self._db.execute("SELECT * FROM fills WHERE epoch = ? ORDER BY sequence, rowid", (self.epoch,))
-        return [Fill(**{name: row[name] for name in Fill.__dataclass_fields__}) for row in rows]
-
-    def positions(self) -> dict[str, float]:
-        """Return what the executions add up to, by symbol, without zeros."""
-        rows = self._db.execute("SELECT symbol, units FROM positions WHERE epoch = ?", (self.epoch,))
-        return {row["symbol"]: row["units"] for row in rows if row["units"] != 0.0}
 
     def settle(
         self,
@@ -266,6 +256,11 @@ class Ledger:
                 "INSERT INTO positions VALUES (?, ?, ?)", [(self.epoch, name, units) for name, units in held.items()]
             )
             self._intervene(account.bar, interventions)
+
+    def peak(self) -> float:
+        """Return the highest equity at a close; 0 before the first."""
+        row = self._db.execute("SELECT max(equity) AS peak FROM closes WHERE epoch = ?", (self.epoch,)).fetchone()
+        return float(row["peak"] or 0.0)
 
     def last_close(self) -> dict[str, Any] | None:
         """Return the account at the last close; None before the first."""

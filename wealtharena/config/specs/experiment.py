@@ -9,6 +9,7 @@ from pydantic import Field, SerializeAsAny
 from wealtharena.config.specs.agent import AlgoSpec, ComputeSpec, ModelSpec
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.base import Spec
+from wealtharena.config.specs.broker import BrokerSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.config.specs.features import FeaturesSpec
@@ -16,7 +17,6 @@ from wealtharena.config.specs.risk import RiskSpec
 from wealtharena.config.specs.runs import (
     AuditSpec,
     BacktestSpec,
-    BrokerSpec,
     CollectSpec,
     CompareSpec,
     DeploySpec,
@@ -54,7 +54,7 @@ class ExperimentSpec(Spec):
     evaluation: EvaluationSpec
     tracking: TrackingSpec
     risk: RiskSpec
-    broker: BrokerSpec
+    broker: SerializeAsAny[BrokerSpec]
     sweep: SweepSpec
     paths: PathsSpec
     train: TrainSpec

@@ -92,6 +92,7 @@ class RiskSpec(Spec):
     price_jump: PriceJumpSpec | None
     order_rate: OrderRateSpec | None
     unknown_account: UnknownAccountSpec | None
+    allow_live: bool = Field(description="one of the locks before live money; no shipped configuration opens it")
     own: dict[str, SerializeAsAny[RuleSpec]] = Field(
         description="rules of packages, by name, each with what its own spec asks for"
     )
@@ -111,9 +112,5 @@ class RiskSpec(Spec):
     @property
     def rules(self) -> Mapping[str, RuleSpec]:
         """Return the rules that are on, by name."""
-        ours = {
-            name: rule
-            for name in type(self).model_fields
-            if name != "own" and (rule := getattr(self, name)) is not None
-        }
+        ours = {name: rule for name in type(self).model_fields if isinstance(rule := getattr(self, name), RuleSpec)}
         return {**ours, **self.own}

@@ -197,12 +197,6 @@ class AuditSpec(Spec):
     bars: int = Field(ge=1, description="points in time t that are tried")
 
 
-class BrokerSpec(Spec):
-    """Who carries orders out."""
-
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="the file of that name in wealtharena/trading/brokers/")
-
-
 class PaperSpec(Spec):
     """task=paper."""
 
@@ -218,4 +212,5 @@ class PaperSpec(Spec):
     history: Literal["all", "least"] = Field(description="bars behind each feature: all, or min_history_bars")
     synchronous: Literal["full", "normal"] = Field(description="what SQLite waits for before something is kept")
     strangers: Literal["halt", "adopt"] = Field(description="what is held at the broker and is none of our orders")
+    resize: float = Field(ge=0, lt=1, description="an order that lacks money is made smaller by this share, once")
     reason: str | None = Field(description="of a release")

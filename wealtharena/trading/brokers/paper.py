@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from wealtharena.config.specs.env import EnvSpec
-from wealtharena.envs.market import Market
-from wealtharena.envs.walker import Step, Walker
+from wealtharena.config.specs.broker import BrokerSpec
 from wealtharena.errors import MarketError
-from wealtharena.trading.broker import Account, BookedOrder, Capabilities, Fill, Order, RejectedError
+from wealtharena.trading.actions import rescaled, splits_between
+from wealtharena.trading.broker import Account, BookedOrder, Capabilities, Event, Fill, Opening, Order, RejectedError
+from wealtharena.trading.brokers.shadow import Silent
 from wealtharena.trading.database import connect, transaction
+
+if TYPE_CHECKING:  # a configuration is read without the kernel
+    from wealtharena.config.specs.env import EnvSpec
+    from wealtharena.config.specs.experiment import ExperimentSpec
+    from wealtharena.envs.market import Market
+    from wealtharena.envs.walker import Step, Walker
 
 FILE: Final = "broker-{epoch}.sqlite"
 STEPS: Final = (
@@ -27,15 +33,31 @@ STEPS: Final = (
            bar TEXT NOT NULL, symbol TEXT NOT NULL, units REAL NOT NULL, price REAL NOT NULL, quote REAL NOT NULL,
            cost REAL NOT NULL)""",
     ),
+    (
+        """CREATE TABLE events (sequence INTEGER PRIMARY KEY, event_id TEXT UNIQUE NOT NULL, kind TEXT NOT NULL,
+           symbol TEXT NOT NULL, units REAL NOT NULL, cash REAL NOT NULL)""",
+    ),
 )
 
 
-def open_broker(folder: Path, env: EnvSpec, *, epoch: int, synchronous: str) -> PaperBroker:
+class Settings(BrokerSpec):
+    """Nothing to set: the rules are the environment's."""
+
+    name: Literal["paper"]
+
+
+def why_not(spec: ExperimentSpec) -> str | None:
+    """Return None: the kernel trades whatever has bars."""
+    return None
+
+
+def open_broker(opening: Opening) -> PaperBroker:
     """Return the broker of an account's epoch; it goes on where it was."""
-    return PaperBroker(folder / FILE.format(epoch=epoch), env, synchronous=synchronous)
+    path = opening.folder / FILE.format(epoch=opening.epoch)
+    return PaperBroker(path, opening.env, synchronous=opening.synchronous)
 
 
-class PaperBroker:
+class PaperBroker(Silent):
     """One account in the kernel, in a file of its own: what is booked here is booked, whatever the caller knows of it.
 
     It opens with the environment's cash at the first close that it is shown. Orders stand until the next bar: what that
@@ -55,20 +77,61 @@ class PaperBroker:
 
     def advance(self, market: Market) -> None:
         """Fill what is open at the bars of this market behind the one at which the account stands."""
-        walker = self._walker
-        if walker is not None:
-            walker.grow(market)
-        else:
+        from wealtharena.envs.walker import Walker
+
+        if self._walker is None:
             saved = self._db.execute("SELECT walker FROM account").fetchone()
-            if saved is None:
-                walker = Walker.open(market, self._env, bar=market.length - 1)
-                with transaction(self._db):
-                    self._save(walker, {})
+            if saved is not None:
+                self._enter(json.loads(saved["walker"]), market)
             else:
-                walker = Walker.load(json.loads(saved["walker"]), market, self._env)
-        self._walker = walker
+                self._walker = Walker.open(market, self._env, bar=market.length - 1)
+                with transaction(self._db):
+                    self._save(self._walker, {})
+        else:
+            self._enter(self._walker.save(), market)
+        walker = self._standing()
         while walker.bar + 1 < market.length:
             self._step(walker, market)
+            walker = self._standing()
+
+    def _enter(self, saved: dict[str, Any], market: Market) -> None:
+        """Go on in this market with the account as it was saved: revised marks are taken over, splits rescale units."""
+        from wealtharena.envs.walker import Walker
+
+        row = int(np.searchsorted(market.timestamps, np.datetime64(saved["timestamp"], "ns")))
+        stands = row < market.length and str(market.timestamps[row]) == saved["timestamp"]
+        marks = dict(zip(saved["symbols"], saved["marks"], strict=True))
+        now = dict(zip(market.symbols, market.prices[row].tolist(), strict=True)) if stands else {}
+        splits = splits_between(marks, now)
+        if not splits:
+            self._walker = Walker.load(saved, market, self._env, remark=True)
+            return
+        events = [self._split(saved, name, ratio, now[name]) for name, ratio in splits.items()]
+        walker = Walker.load(saved, market, self._env, remark=True)
+        charges = json.loads(self._db.execute("SELECT charges FROM account").fetchone()["charges"])
+        with transaction(self._db):
+            for one in events:
+                self._db.execute(
+                    "INSERT INTO events (event_id, kind, symbol, units, cash) VALUES (?, 'split', ?, ?, ?)",
+                    (f"{saved['timestamp']}/{one.symbol}/split", one.symbol, one.units, one.cash),
+                )
+                self._db.execute(
+                    "UPDATE orders SET units = units * ? WHERE symbol = ? AND status = 'open'",
+                    (splits[one.symbol], one.symbol),
+                )
+            self._save(walker, charges)
+        self._walker = walker
+
+    def _split(self, saved: dict[str, Any], symbol: str, ratio: float, mark: float) -> Event:
+        """Rescale a saved account by a split; what is left of a lot is paid out at the new price."""
+        column = saved["symbols"].index(symbol)
+        instrument, before = self._env.instrument, saved["units"][column]
+        lot = instrument.lot_sizes.get(symbol, instrument.lot_size)
+        units, left = rescaled(before, ratio, lot=lot)
+        saved["units"][column], saved["marks"][column] = units, mark
+        saved["account"]["cash"] += left * mark
+        saved["account"]["gross"] -= abs(left * mark)
+        return Event(0, "", "split", symbol, units - before, left * mark)
 
     def _step(self, walker: Walker, market: Market) -> None:
         """Go to the next close and write all that happened, or nothing."""
@@ -77,6 +140,8 @@ class PaperBroker:
         given = {market.symbols.index(row["symbol"]): row for row in rows if row["bar"] == str(walker.timestamp)}
         for column, row in given.items():
             orders[column] = row["units"]
+        from wealtharena.envs.walker import Walker
+
         before = walker.save()
         try:
             step = walker.deal(orders)
@@ -184,6 +249,11 @@ class PaperBroker:
         """Return every execution after sequence number `since`, oldest first."""
         rows = self._db.execute("SELECT * FROM fills WHERE sequence > ? ORDER BY sequence", (since,))
         return [Fill(**dict(row)) for row in rows]
+
+    def events(self, since: int) -> Sequence[Event]:
+        """Return the splits after sequence number `since`, oldest first."""
+        rows = self._db.execute("SELECT * FROM events WHERE sequence > ? ORDER BY sequence", (since,))
+        return [Event(**dict(row)) for row in rows]
 
     def _standing(self) -> Walker:
         if self._walker is None:

@@ -2,20 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
-from wealtharena.config.specs.env import EnvSpec
-from wealtharena.envs.market import Market
-from wealtharena.trading.broker import Account, BookedOrder, Capabilities, Fill, Order, RejectedError
+from wealtharena.config.specs.broker import BrokerSpec
+from wealtharena.trading.broker import Account, BookedOrder, Capabilities, Event, Fill, Opening, Order, RejectedError
+
+if TYPE_CHECKING:
+    from wealtharena.config.specs.env import EnvSpec
+    from wealtharena.config.specs.experiment import ExperimentSpec
+    from wealtharena.envs.market import Market
 
 
-def open_broker(folder: Path, env: EnvSpec, *, epoch: int, synchronous: str) -> ShadowBroker:
+class Settings(BrokerSpec):
+    """Nothing to set."""
+
+    name: Literal["shadow"]
+
+
+def why_not(spec: ExperimentSpec) -> str | None:
+    """Return None: what is not traded can be anything."""
+    return None
+
+
+def open_broker(opening: Opening) -> ShadowBroker:
     """Return the shadow of an account; it keeps nothing, so there is nothing to go on from."""
-    return ShadowBroker(env)
+    return ShadowBroker(opening.env)
 
 
-class ShadowBroker:
+class Silent:
+    """What a broker has nothing to say about."""
+
+    def events(self, since: int) -> Sequence[Event]:
+        """Return nothing: nothing happens but executions."""
+        return ()
+
+    def cursor(self) -> int:
+        """Return 0: nothing was before the account."""
+        return 0
+
+    def announce(self, bar: str, weights: Mapping[str, float]) -> None:
+        """Do nothing: orders are all that is wanted."""
+
+    def stream(self, wake: Callable[[], None]) -> None:
+        """Do nothing: nothing happens by itself."""
+
+
+class ShadowBroker(Silent):
     """An account of cash that earns nothing and trades nothing."""
 
     capabilities = Capabilities(sends=False, embedded=True)

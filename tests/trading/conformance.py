@@ -1,0 +1,111 @@
+"""One stage a broker: what the suite of the contract needs to play it, and nothing it may look into."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.envs.markets import features_of, random_panel, spec_of
+from tests.trading.exchange import NEW_YORK, Exchange, serving
+from wealtharena.config import compose
+from wealtharena.config.plugins import load
+from wealtharena.envs.market import Market
+from wealtharena.features.panel import Scaler
+from wealtharena.trading.broker import Broker, Opening
+
+OPEN = dt.datetime(2026, 3, 3, 9, 30, tzinfo=NEW_YORK)
+CLOSE = OPEN.replace(hour=16, minute=0)
+DAYS = [(OPEN + dt.timedelta(days=n), CLOSE + dt.timedelta(days=n)) for n in range(4)]
+KEYS = {"ALPACA_PAPER_KEY_ID": "KEY", "ALPACA_PAPER_SECRET_KEY": "SECRET"}
+
+
+@dataclass
+class Stage:
+    """A broker with an empty account, two symbols, and a way to let what is due be filled."""
+
+    open: Callable[[], Broker]
+    symbols: tuple[str, str]
+    tick: Callable[[Broker], None]
+    units: float = 3.0
+
+
+@contextlib.contextmanager
+def paper(folder: Path, name: str = "paper", **settings: Any) -> Iterator[Stage]:
+    features = features_of(random_panel(np.random.default_rng(3), bars=80))
+    env, scaler = spec_of(), Scaler.fit(features, clip=5.0)
+    at = {"bar": 60}
+
+    def opened() -> Broker:
+        spec = load("trading.brokers", name).Settings(name=name, **settings)
+        broker: Broker = load("trading.brokers", name).open_broker(
+            Opening(folder, env, 1, "normal", spec=spec, symbols=features.panel.symbols, wait=lambda seconds: None)
+        )
+        broker.advance(Market.build(features.slice(0, at["bar"]), env, scaler))
+        return broker
+
+    def tick(broker: Broker) -> None:
+        at["bar"] += 1
+        broker.advance(Market.build(features.slice(0, at["bar"]), env, scaler))
+
+    yield Stage(opened, features.panel.symbols[:2], tick)
+
+
+def shadow(folder: Path) -> contextlib.AbstractContextManager[Stage]:
+    return paper(folder, "shadow")
+
+
+def alpaca_settings(url: str, **changes: Any) -> Any:
+    settings = compose(["broker=alpaca", "asset=etf"]).broker
+    return settings.model_copy(update={"url": url, "timeout_seconds": 5.0, "backoff_seconds": 0.0, **changes})
+
+
+def alpaca_broker(exchange: Exchange, url: str, folder: Path, symbols: tuple[str, ...], **changes: Any) -> Broker:
+    coins = any("/" in name for name in exchange.prices)
+    given: dict[str, Any] = {
+        "market": "crypto" if coins else "stocks", "now": lambda: exchange.now, "wait": lambda seconds: None,
+        **{name: changes.pop(name) for name in ("fill", "allow_live", "now", "wait") if name in changes},
+    }  # fmt: skip
+    keys = folder / "keys"
+    keys.write_text("\n".join(f"{name}={value}" for name, value in KEYS.items()).replace("PAPER", "LIVE") + "\n")
+    keys.write_text(keys.read_text() + "\n".join(f"{name}={value}" for name, value in KEYS.items()))
+    settings = alpaca_settings(url, keys_file=str(keys), **changes)
+    opening = Opening(folder, spec_of(), 1, "normal", spec=settings, symbols=symbols, **given)
+    broker: Broker = load("trading.brokers", "alpaca").open_broker(opening)
+    return broker
+
+
+@contextlib.contextmanager
+def alpaca(folder: Path) -> Iterator[Stage]:
+    evening = CLOSE.replace(hour=20) - dt.timedelta(days=1)
+    exchange = Exchange({"BRK.B": 480.0, "AAPL": 190.0}, evening, DAYS)
+
+    def tick(broker: Broker) -> None:
+        opens = min(first for first, _ in DAYS if first > exchange.now)
+        exchange.go(opens)
+        exchange.go(opens.replace(hour=20))
+
+    with serving(exchange) as url:
+        yield Stage(lambda: alpaca_broker(exchange, url, folder, ("BRK-B", "AAPL")), ("BRK-B", "AAPL"), tick)
+
+
+@contextlib.contextmanager
+def alpaca_coins(folder: Path) -> Iterator[Stage]:
+    exchange = Exchange({"BTC/USD": 60_000.0, "ETH/USD": 2_500.0}, OPEN, filling=None)
+
+    def tick(broker: Broker) -> None:
+        exchange.filling = 1.0
+        exchange.go(exchange.now + dt.timedelta(days=1))
+        exchange.filling = None
+
+    with serving(exchange) as url:
+        opened = lambda: alpaca_broker(exchange, url, folder, ("BTC-USD", "ETH-USD"))  # noqa: E731 - a stage's own
+        yield Stage(opened, ("BTC-USD", "ETH-USD"), tick, units=0.25)
+
+
+STAGES: dict[str, Any] = {"paper": paper, "shadow": shadow, "alpaca": alpaca, "alpaca_coins": alpaca_coins}

@@ -1,0 +1,483 @@
+"""A broker's server on loopback, for tests: speaks Alpaca's trading interface as its documents and its users tell it.
+
+It knows sessions, holidays and half days as it is given them, queues orders while the market is closed, holds what open
+orders need, takes coins' fees from what is received, and fails in every way that is asked of it, on one request or on a
+share of all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import fnmatch
+import json
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+from zoneinfo import ZoneInfo
+
+NEW_YORK = ZoneInfo("America/New_York")
+MINUTE = dt.timedelta(minutes=1)
+LIVE = ("new", "accepted", "partially_filled", "pending_cancel", "held")
+KINDS = ("429", "500", "504", "slow", "truncated", "html", "401", "stale")
+BEFORE = ("429", "500", "401")  # of these, nothing was done
+
+
+def decimals(value: float) -> str:
+    return format(Decimal(f"{value:.9f}").normalize(), "f")
+
+
+@dataclass
+class Fault:
+    kind: str
+    times: float = 1
+    method: str = "*"
+    path: str = "*"
+    answer: tuple[int, int, str] | None = None  # kind "refuse": status, code, message
+
+
+@dataclass
+class Exchange:
+    """The broker's own books; what is not in them never was."""
+
+    prices: dict[str, float]  # by the broker's names: AAPL, BRK.B, BTC/USD
+    now: dt.datetime
+    sessions: list[tuple[dt.datetime, dt.datetime]] = field(default_factory=list)
+    cash: float = 100_000.0
+    number: str = "PA3STUB00001"
+    margin: float = 4.0
+    fee: float = 0.0  # of a coin's fill, taken from what is received
+    filling: float | None = 1.0  # share of what is left that a match fills; None: nothing
+    cancels: bool = True  # at once; else a cancel stays pending until `settle`
+
+    def __post_init__(self) -> None:
+        self.orders: dict[str, dict[str, Any]] = {}
+        self.held: dict[str, float] = {}
+        self.activities: list[dict[str, Any]] = []
+        self.faults: list[Fault] = []
+        self.share, self.rng, self.kinds = 0.0, None, KINDS
+        self.log: list[tuple[str, str, str]] = []
+        self.lock = threading.RLock()
+        self.slow_seconds = 0.4
+        self.listeners: list[Any] = []
+        self.frames: list[str] = []
+        self.muted = False
+        self._answers: dict[str, tuple[int, Any]] = {}
+        self._count = 0
+        self.key = "KEY"
+
+    # --- time
+
+    def is_open(self) -> bool:
+        return any(first <= self.now < last for first, last in self.sessions)
+
+    def clock(self) -> dict[str, Any]:
+        opens = [first for first, _ in self.sessions if first > self.now]
+        closes = [last for _, last in self.sessions if last > self.now]
+        far = self.now + dt.timedelta(days=365)
+        return {
+            "timestamp": self.now.astimezone(NEW_YORK).isoformat(),
+            "is_open": self.is_open(),
+            "next_open": min(opens, default=far).astimezone(NEW_YORK).isoformat(),
+            "next_close": min(closes, default=far).astimezone(NEW_YORK).isoformat(),
+        }
+
+    def go(self, now: dt.datetime, prices: dict[str, float] | None = None) -> None:
+        """Go to a time, with the prices of then, and match what is due."""
+        with self.lock:
+            self.now = now
+            self.prices.update(prices or {})
+            self.match()
+
+    def match(self) -> None:
+        for order in [one for one in self.orders.values() if one["status"] in LIVE]:
+            tif, coin = order["time_in_force"], "/" in order["symbol"]
+            opened = any(first <= self.now < first + MINUTE for first, _ in self.sessions)
+            closing = any(last <= self.now < last + MINUTE for _, last in self.sessions)
+            due = coin or (tif == "day" and self.is_open()) or (tif == "opg" and opened) or (tif == "cls" and closing)
+            if due:
+                self.fill(order)
+            since = dt.datetime.fromisoformat(order["submitted_at"])
+            passed = any(since < last <= self.now for _, last in self.sessions)
+            gone = (tif == "opg" and self.is_open()) or (tif in ("day", "opg") and passed) or (tif == "cls" and closing)
+            if not coin and gone and order["status"] in LIVE and (not due or tif in ("opg", "cls")):
+                self.end(order, "expired")
+
+    # --- books
+
+    def left(self, order: dict[str, Any]) -> float:
+        return float(order["qty"]) - float(order["filled_qty"])
+
+    def fill(self, order: dict[str, Any], units: float | None = None, price: float | None = None) -> None:
+        left = self.left(order)
+        share = 1.0 if self.filling is None else self.filling
+        if units is None and self.filling is None:
+            return
+        units = left * share if units is None else units
+        if units < left and "/" not in order["symbol"] and float(order["qty"]).is_integer():
+            units = float(int(units)) or left
+        symbol, sign = order["symbol"], 1.0 if order["side"] == "buy" else -1.0
+        price = self.prices[symbol] if price is None else price
+        opens = sign > 0 and self.held.get(symbol, 0.0) >= 0.0 and order["filled_qty"] == "0"
+        if opens and units * price > self.power() + 1e-6:
+            self.end(order, "rejected")
+            return
+        coin = "/" in symbol
+        fee = self.fee if coin else 0.0
+        change = sign * units * (1.0 - fee if sign > 0 else 1.0)
+        self.hold(symbol, change)
+        self.cash -= sign * units * price * (1.0 if sign > 0 else 1.0 - fee)
+        done = float(order["filled_qty"]) + units
+        whole = done >= float(order["qty"]) - 1e-9
+        order.update(filled_qty=decimals(done), status="filled" if whole else "partially_filled")
+        row = {
+            "activity_type": "FILL", "transaction_time": self.now.isoformat(), "price": repr(price),
+            "qty": decimals(units), "side": order["side"], "symbol": symbol, "order_id": order["id"],
+            "type": "fill" if whole else "partial_fill", "leaves_qty": decimals(self.left(order)),
+        }  # fmt: skip
+        self.act(row)
+        self.tell("fill" if whole else "partial_fill", order)
+
+    def hold(self, symbol: str, units: float) -> None:
+        after = round(self.held.get(symbol, 0.0) + units, 9)
+        if abs(after) < 1e-9:
+            self.held.pop(symbol, None)
+        else:
+            self.held[symbol] = after
+
+    def act(self, row: dict[str, Any]) -> None:
+        self._count += 1
+        at = self.now.astimezone(dt.UTC) + dt.timedelta(milliseconds=self._count % 1000)
+        stamp = at.strftime("%Y%m%d%H%M%S") + f"{at.microsecond // 1000:03d}"
+        row["id"] = f"{stamp}::{uuid.UUID(int=self._count)}"
+        self.activities.append(row)
+        self.activities.sort(key=lambda one: one["id"])
+
+    def end(self, order: dict[str, Any], status: str) -> None:
+        order["status"] = status
+        self.tell(status, order)
+
+    def settle(self) -> None:
+        """Let pending cancels come to their end."""
+        with self.lock:
+            for order in self.orders.values():
+                if order["status"] == "pending_cancel":
+                    self.end(order, "canceled")
+
+    def worth(self) -> float:
+        return sum(units * self.prices[symbol] for symbol, units in self.held.items())
+
+    def power(self) -> float:
+        """What may still be bought for."""
+        equity = self.cash + self.worth()
+        gross = sum(abs(units) * self.prices[symbol] for symbol, units in self.held.items())
+        coins = all("/" in symbol for symbol in self.prices)
+        return self.cash if coins else equity * self.margin - gross
+
+    def reserved(self, symbol: str, side: str) -> float:
+        """What open orders need of a position."""
+        live = [one for one in self.orders.values() if one["status"] in LIVE]
+        return sum(self.left(one) for one in live if one["symbol"] == symbol and one["side"] == side)
+
+    def by_hand(self, symbol: str, units: float, *, client_id: str | None = None) -> None:
+        """Trade as a person, or the broker itself, would: at once, under an id that is none of ours."""
+        with self.lock:
+            order = self.book(symbol, abs(units), "buy" if units > 0 else "sell", client_id or str(uuid.uuid4()), "day")
+            self.fill(order, abs(units))
+
+    def split(self, symbol: str, ratio: float, *, booked: bool = True) -> None:
+        """Rescale a position, with the fraction of a share in cash; `booked` says whether an activity tells of it."""
+        with self.lock:
+            before, self.prices[symbol] = self.held.get(symbol, 0.0), self.prices[symbol] / ratio
+            after = before * ratio
+            whole = float(int(after))
+            self.hold(symbol, whole - before)
+            self.cash += (after - whole) * self.prices[symbol]
+            if booked:
+                self.act(
+                    {"activity_type": "SPLIT", "symbol": symbol, "qty": decimals(whole - before), "net_amount": "0"}
+                )
+                if after != whole:
+                    cash = decimals((after - whole) * self.prices[symbol])
+                    self.act({"activity_type": "CIL", "symbol": symbol, "qty": "0", "net_amount": cash})
+
+    def pay(self, kind: str, symbol: str, cash: float) -> None:
+        with self.lock:
+            self.cash += cash
+            self.act({"activity_type": kind, "symbol": symbol, "qty": "5", "net_amount": decimals(cash)})
+
+    # --- requests
+
+    def handle(self, method: str, path: str, query: dict[str, str], body: Any, headers: Any) -> tuple[int, Any]:
+        """Return status and content; what the books say, without any fault."""
+        if headers.get("APCA-API-KEY-ID") != self.key:
+            return 401, {"code": 40110000, "message": "request is not authorized"}
+        head, _, rest = path.removeprefix("/v2/").partition("/")
+        if path == "/v2/account":
+            return 200, self.account()
+        if path == "/v2/clock":
+            return 200, self.clock()
+        if path.startswith("/v2/account/activities"):
+            return self.list_activities(path.removeprefix("/v2/account/activities").strip("/"), query)
+        if head == "positions":
+            return 200, [self.position(symbol) for symbol in self.held]
+        if head == "orders:by_client_order_id":
+            found = [one for one in self.orders.values() if one["client_order_id"] == query["client_order_id"]]
+            return (200, found[0]) if found else (404, {"code": 40410000, "message": "order not found"})
+        if head == "orders" and method == "POST":
+            return self.submit(body)
+        if head == "orders" and not rest:
+            return self.list_orders(query)
+        if head == "orders":
+            return self.one_order(method, rest, body)
+        return 404, {"code": 40410000, "message": "endpoint not found."}
+
+    def account(self) -> dict[str, Any]:
+        equity = decimals(self.cash + self.worth())
+        return {
+            "id": str(uuid.UUID(int=7)), "account_number": self.number, "status": "ACTIVE", "currency": "USD",
+            "cash": decimals(self.cash), "equity": equity, "buying_power": decimals(max(0.0, self.power())),
+            "trading_blocked": False, "account_blocked": False,
+        }  # fmt: skip
+
+    def position(self, symbol: str) -> dict[str, Any]:
+        units = self.held[symbol]
+        side = "long" if units > 0 else "short"
+        free = abs(units) - self.reserved(symbol, "sell" if units > 0 else "buy")
+        return {
+            "symbol": symbol.replace("/", ""), "qty": decimals(units), "side": side,
+            "qty_available": decimals(max(0.0, free)), "market_value": decimals(units * self.prices[symbol]),
+        }  # fmt: skip
+
+    def list_activities(self, kind: str, query: dict[str, str]) -> tuple[int, Any]:
+        after = dt.datetime.fromisoformat(query["after"].replace("Z", "+00:00")).strftime("%Y%m%d%H%M%S%f")[:17]
+        token = query.get("page_token", "")
+        found = [
+            one
+            for one in self.activities
+            if (not kind or one["activity_type"] == kind) and one["id"] > after and one["id"] > token
+        ]
+        return 200, found[: int(query.get("page_size", 100))]
+
+    def list_orders(self, query: dict[str, str]) -> tuple[int, Any]:
+        status = query.get("status", "open")
+        until = query.get("until", "9")
+        found = [
+            one
+            for one in self.orders.values()
+            if (status == "all" or (one["status"] in LIVE) == (status == "open")) and one["submitted_at"] < until
+        ]
+        return 200, found[::-1][: int(query.get("limit", 50))]
+
+    def one_order(self, method: str, name: str, body: Any) -> tuple[int, Any]:
+        order = self.orders.get(name)
+        if order is None:
+            return 404, {"code": 40410000, "message": f"order not found for {name}"}
+        if method == "GET":
+            return 200, order
+        if order["status"] not in LIVE:
+            return 422, {"code": 42210000, "message": f'order is already in "{order["status"]}" state'}
+        if method == "PATCH":
+            self.end(order, "replaced")
+            units = float(body.get("qty", order["qty"])) - float(order["filled_qty"])
+            made = self.book(
+                order["symbol"], units, order["side"], body.get("client_order_id") or str(uuid.uuid4()),
+                body.get("time_in_force", order["time_in_force"]),
+            )  # fmt: skip
+            order["replaced_by"] = made["id"]
+            return 200, made
+        if self.cancels:
+            self.end(order, "canceled")
+        else:
+            order["status"] = "pending_cancel"
+        return 204, None
+
+    def book(self, symbol: str, units: float, side: str, client_id: str, tif: str) -> dict[str, Any]:
+        self._count += 1
+        order = {
+            "id": str(uuid.UUID(int=10**9 + self._count)), "client_order_id": client_id, "symbol": symbol,
+            "qty": decimals(units), "filled_qty": "0", "side": side, "type": "market", "time_in_force": tif,
+            "status": "accepted", "submitted_at": (self.now + dt.timedelta(microseconds=self._count)).isoformat(),
+        }  # fmt: skip
+        self.orders[order["id"]] = order
+        self.tell("new", order)
+        return order
+
+    def submit(self, body: Any) -> tuple[int, Any]:
+        symbol, side, tif = body["symbol"], body["side"], body["time_in_force"]
+        units, coin = float(body["qty"]), "/" in body["symbol"]
+        refused = self.refusal(symbol, side, tif, units, coin)
+        if refused is not None:
+            return refused
+        if any(one["client_order_id"] == body["client_order_id"] for one in self.orders.values()):
+            return 422, {"code": 40010001, "message": "client_order_id must be unique"}
+        order = self.book(symbol, units, side, body["client_order_id"], tif)
+        answer = dict(order)  # accepted, whatever comes of it
+        self.match()
+        return 200, answer
+
+    def refusal(self, symbol: str, side: str, tif: str, units: float, coin: bool) -> tuple[int, Any] | None:
+        if symbol not in self.prices:
+            return 422, {"code": 42210000, "message": f'asset "{symbol}" not found'}
+        local, held = self.now.astimezone(NEW_YORK).time(), self.held.get(symbol, 0.0)
+        if tif in ("opg", "cls") and units != int(units):
+            return 422, {"code": 42210000, "message": "fractional orders must be DAY orders"}
+        if tif == "opg" and dt.time(9, 28) <= local < dt.time(19, 0):
+            return 422, {"code": 42210000, "message": "opg orders are only accepted after 7:00pm and before 9:28am"}
+        if tif == "cls" and dt.time(15, 50) <= local < dt.time(19, 0):
+            return 422, {"code": 42210000, "message": "cls orders are only accepted before 3:50pm or after 7:00pm"}
+        if side == "sell":
+            free = held - self.reserved(symbol, "sell")
+            if held > 0 and units > free + 1e-12:
+                words = f"insufficient qty available for order (requested: {units:g}, available: {free:g})"
+                return 403, {"code": 40310000, "message": words}
+            if coin and units > free + 1e-12:
+                return 403, {"code": 40310000, "message": f"insufficient balance for {symbol.partition('/')[0]}"}
+            if held <= 0 and units != int(units):
+                return 422, {"code": 42210000, "message": "fractional orders cannot be sold short"}
+        if side == "buy" and held < 0 and units > -held - self.reserved(symbol, "buy") + 1e-12:
+            return 403, {"code": 40310000, "message": "insufficient qty available for order"}
+        waiting = sum(
+            self.left(one) * self.prices[one["symbol"]]
+            for one in self.orders.values()
+            if one["status"] in LIVE and one["side"] == "buy"
+        )
+        if side == "buy" and held >= 0 and units * self.prices[symbol] + waiting > self.power() + 1e-6:
+            return 403, {"code": 40310000, "message": "insufficient buying power"}
+        return None
+
+    # --- faults
+
+    def fail(self, kind: str, **rule: Any) -> None:
+        """Fail the next request, or so many, of a method and path."""
+        self.faults.append(Fault(kind, **rule))
+
+    def fault_of(self, method: str, path: str) -> Fault | None:
+        for one in self.faults:
+            if one.times > 0 and fnmatch.fnmatch(method, one.method) and fnmatch.fnmatch(path, one.path):
+                one.times -= 1
+                return one
+        if self.rng is not None and self.rng.random() < self.share:
+            return Fault(str(self.rng.choice(self.kinds)))
+        return None
+
+    def answer(self, method: str, url: str, body: Any, headers: Any) -> tuple[str, int, Any]:
+        """Return how to fail ("" for not at all), status and content of one request."""
+        parts = urlsplit(url)
+        with self.lock:
+            if parts.path == "/go":  # the tests' own door, for processes that are to be killed
+                now = dt.datetime.fromisoformat(body["now"])
+                if now > self.now:
+                    self.go(now, body["prices"])
+                return "", 200, {}
+            fault = self.fault_of(method, parts.path)
+            kind = "" if fault is None else fault.kind
+            self.log.append((method, parts.path, kind))
+            if kind == "refuse" and fault is not None and fault.answer is not None:
+                return "", fault.answer[0], {"code": fault.answer[1], "message": fault.answer[2]}
+            if kind in BEFORE:
+                codes = {"429": 42910000, "500": 50010000, "401": 40110000}
+                return "", int(kind), {"code": codes[kind], "message": "rate limit exceeded" if kind == "429" else "no"}
+            if kind == "stale" and method == "GET" and url in self._answers:
+                return "", *self._answers[url]
+            found = self.handle(method, parts.path, dict(parse_qsl(parts.query)), body, headers)
+            if method == "GET":
+                self._answers[url] = json.loads(json.dumps(found))
+            if kind == "504":
+                return "", 504, {"code": 50410000, "message": "gateway timeout"}
+            return kind, *found
+
+    def tell(self, event: str, order: dict[str, Any]) -> None:
+        frame = json.dumps({"stream": "trade_updates", "data": {"event": event, "order": order}})
+        self.frames.append(frame)
+        if not self.muted:
+            self.broadcast(frame)
+
+    def broadcast(self, frame: str) -> None:
+        for one in list(self.listeners):
+            with contextlib.suppress(Exception):  # a listener that has gone
+                one.send(frame)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    exchange: Exchange
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+    def _serve(self) -> None:
+        raw = self.rfile.read(int(self.headers.get("content-length") or 0))
+        body = json.loads(raw) if raw else None
+        kind, status, content = self.exchange.answer(self.command, self.path, body, self.headers)
+        if kind == "slow":
+            time.sleep(self.exchange.slow_seconds)
+        text = b"" if content is None else json.dumps(content).encode()
+        if kind == "html":
+            status, text = 200, b"<html><body>We will be right back</body></html>"
+        length = len(text) + (kind == "truncated")
+        head = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n"
+        if kind == "truncated":
+            text, self.close_connection = text[: len(text) // 2], True
+            head += "connection: close\r\n"
+        with contextlib.suppress(OSError):  # who has timed out is gone
+            self.wfile.write(head.encode() + b"\r\n" + text)
+
+    do_GET = do_POST = do_DELETE = do_PATCH = _serve  # noqa: N815 - http.server looks for these names
+
+
+@contextlib.contextmanager
+def serving(exchange: Exchange) -> Iterator[str]:
+    """Serve the exchange from a thread of this process; yields its address."""
+    handler = type("Handler", (_Handler,), {"exchange": exchange, "disable_nagle_algorithm": True})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    server.block_on_close = False
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(10)
+
+
+@contextlib.contextmanager
+def streaming(exchange: Exchange) -> Iterator[str]:
+    """Serve the exchange's trade updates; yields their address."""
+    from websockets.exceptions import ConnectionClosed
+    from websockets.sync.server import serve
+
+    def listen(socket: Any) -> None:
+        try:
+            json.loads(socket.recv())
+            told = {"stream": "authorization", "data": {"status": "authorized", "action": "authenticate"}}
+            socket.send(json.dumps(told))
+            socket.recv()
+            socket.send(json.dumps({"stream": "listening", "data": {"streams": ["trade_updates"]}}))
+            exchange.listeners.append(socket)
+            for _ in socket:
+                pass
+        except ConnectionClosed:
+            pass
+        finally:
+            if socket in exchange.listeners:
+                exchange.listeners.remove(socket)
+
+    with serve(listen, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
+        finally:
+            for one in list(exchange.listeners):
+                one.close()
+            server.shutdown()
+            thread.join(10)

@@ -1,0 +1,39 @@
+"""What a broker cannot trade is refused when the configuration is read."""
+
+import pytest
+
+from wealtharena.config import compose
+from wealtharena.errors import ConfigError
+
+SHARES = ("asset=stocks", "universe=nyse")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "cause"),
+    [
+        (("asset=forex",), "asset=forex"),
+        (("asset=commodities",), "asset=commodities"),
+        (("asset=stocks", "universe=asx_large"), "AUD|XASX"),
+        (("asset=crypto", "asset.limits.long_only=false"), "short"),
+        (("asset=crypto", "data.symbols=[BTC-EUR]"), "BTC-EUR"),
+        (("asset=crypto", "env.fill=next_close"), "next_close"),
+        (("asset=etf", "data.symbols=[SPY,BHP.AX]"), "BHP.AX"),
+    ],
+)
+def test_alpaca_names_what_it_lacks_and_who_has_it(overrides, cause):
+    with pytest.raises(ConfigError, match=cause) as error:
+        compose(["broker=alpaca", *overrides])
+    assert "broker=paper" in error.value.hint
+    assert "broker=alpaca" not in error.value.hint
+
+
+@pytest.mark.parametrize("overrides", [("asset=etf",), ("asset=crypto",), SHARES])
+def test_alpaca_takes_what_it_trades(overrides):
+    assert compose(["broker=alpaca", *overrides]).broker.name == "alpaca"
+
+
+def test_settings_of_a_broker_are_its_own():
+    with pytest.raises(ConfigError, match=r"broker\.timeout_seconds"):
+        compose(["broker=alpaca", "asset=etf", "broker.timeout_seconds=0"])
+    with pytest.raises(ConfigError, match="unknown key"):
+        compose(["broker=paper", "broker.timeout_seconds=3"])

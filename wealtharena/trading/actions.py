@@ -1,0 +1,52 @@
+"""Corporate actions: what a split does to units, told by prices that were rescaled behind our back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Final
+
+_LARGEST: Final = 100  # new shares for old ones, or old for new
+_SMALLEST: Final = 0.045  # 21 for 20 is the least that is taken for a split
+_EXACT: Final = 2e-3  # prices are rounded to cents
+
+
+def split_of(before: float, now: float) -> float | None:
+    """Return how many units one became, where a price of the past that was `before` is `now` a plain fraction of it.
+
+    Prices are split-adjusted, so that a split rescales all that came before it. None for a price that was only revised.
+
+    >>> split_of(100.0, 25.0)
+    4.0
+    >>> split_of(1.5, 15.0)
+    0.1
+    >>> split_of(100.0, 98.0) is None
+    True
+    """
+    if not (before > 0.0 and now > 0.0):
+        return None
+    ratio = before / now
+    plain = Fraction(ratio).limit_denominator(20) if ratio > 1.0 else 1 / Fraction(1.0 / ratio).limit_denominator(20)
+    if abs(ratio - 1.0) < _SMALLEST or max(plain.numerator, plain.denominator) > _LARGEST:
+        return None
+    return float(plain) if abs(ratio / float(plain) - 1.0) < _EXACT else None
+
+
+def splits_between(before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float]:
+    """Return the splits that turned the prices of one bar `before` into those of the same bar `now`, by symbol."""
+    found = {name: split_of(price, now.get(name, 0.0)) for name, price in before.items()}
+    return {name: ratio for name, ratio in found.items() if ratio is not None}
+
+
+def rescaled(units: float, ratio: float, *, lot: float) -> tuple[float, float]:
+    """Return the units after a split, and what is left of a lot, which is paid in cash; the two add up.
+
+    >>> rescaled(7.0, 1.5, lot=1.0)
+    (10.0, 0.5)
+    """
+    whole = units * ratio
+    if not lot:
+        return whole, 0.0
+    kept = math.trunc(whole / lot + math.copysign(1e-9, whole)) * lot
+    return kept, whole - kept

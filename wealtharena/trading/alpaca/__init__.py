@@ -1,0 +1,1 @@
+"""Alpaca's trading interface: requests, words, windows and its stream."""

@@ -1,0 +1,283 @@
+"""An account at Alpaca behind the contract of a broker."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from wealtharena.trading.alpaca.client import Client, StatusError, number, rows
+from wealtharena.trading.alpaca.stream import Stream
+from wealtharena.trading.alpaca.windows import Clock, Instruction, for_share
+from wealtharena.trading.alpaca.words import SKIPPED, Symbols, booked_order, event_of, sequence_of
+from wealtharena.trading.broker import (
+    Account,
+    BookedOrder,
+    Capabilities,
+    Event,
+    Fill,
+    NotYetError,
+    Opening,
+    Order,
+    RejectedError,
+    UnreachableError,
+)
+from wealtharena.trading.locks import Keys, Reported, check_account
+
+if TYPE_CHECKING:
+    from wealtharena.envs.market import Market
+    from wealtharena.trading.brokers.alpaca import Settings
+
+_PAGE: Final = 100
+_ORDERS: Final = 500
+_LOOK_BACK: Final = 3600 * 1_000_000  # microseconds: what is told late may lie behind what is booked
+_FRESH: Final = dt.timedelta(seconds=5)
+_DECIMALS: Final = 9
+_NOT_UNIQUE: Final = 40010001
+
+
+class AlpacaBroker:
+    """One account. Every fact is asked of the server; nothing is kept but names and the last look at the clock."""
+
+    def __init__(self, opening: Opening, settings: Settings, keys: Keys) -> None:
+        self._opening, self._settings, self._keys = opening, settings, keys
+        self._symbols = Symbols(opening.symbols, coins=opening.market == "crypto")
+        self._client = Client(
+            keys, settings.endpoint,
+            timeout_seconds=settings.timeout_seconds,
+            attempts=settings.attempts,
+            backoff_seconds=settings.backoff_seconds,
+            wait=opening.wait,
+        )  # fmt: skip
+        coins = self._symbols.coins
+        self.capabilities = Capabilities(
+            sends=True, embedded=False, flips=False,
+            fee_in_kind=settings.coin_fee if coins else 0.0,
+            dust=2e-9,
+        )  # fmt: skip
+        self._clock: tuple[dt.datetime, Clock] | None = None
+        self._owners: dict[str, str] = {}  # of orders, by Alpaca's id
+        self._heard: Stream | None = None
+        try:
+            self._checked(self._client.get("/account", dict))
+        except BaseException:
+            self._client.close()
+            raise
+
+    def _checked(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what /account answered, once it is the account that may be traded."""
+        number_ = str(row["account_number"])
+        check_account(
+            self._settings, Reported(number_, live=not number_.startswith("PA")), allow_live=self._opening.allow_live
+        )
+        return row
+
+    def close(self) -> None:
+        """Let go of connections."""
+        if self._heard is not None:
+            self._heard.close()
+        self._client.close()
+
+    def advance(self, market: Market) -> None:
+        """Do nothing: the market goes on by itself."""
+
+    def announce(self, bar: str, weights: Mapping[str, float]) -> None:
+        """Do nothing: orders are all that is wanted."""
+
+    # --- what there is
+
+    def account(self) -> Account:
+        """Return the money; an account that may not trade is none to rely on."""
+
+        def read(row: Mapping[str, Any]) -> Account:
+            row = self._checked(row)
+            if row["currency"] != "USD":
+                raise UnreachableError(f"alpaca: the account is kept in {row['currency']}")
+            if row["status"] != "ACTIVE" or row["trading_blocked"] or row["account_blocked"]:
+                raise UnreachableError("alpaca: the account is blocked")
+            return Account(equity=number(row["equity"]), cash=number(row["cash"]))
+
+        return self._client.get("/account", read)
+
+    def positions(self) -> Mapping[str, float] | None:
+        """Return the units held by symbol; UnreachableError where there is no answer, never an empty guess."""
+
+        def read(answer: Any) -> dict[str, float]:
+            found: dict[str, float] = {}
+            for row in rows(answer):
+                sign = {"long": 1.0, "short": -1.0}[row["side"]]
+                name = self._symbols.ours(str(row["symbol"]))
+                found[name] = found.get(name, 0.0) + sign * abs(number(row["qty"]))
+            return {name: units for name, units in found.items() if units}
+
+        return self._client.get("/positions", read)
+
+    def order_by_client_id(self, client_id: str) -> BookedOrder | None:
+        """Return the order in whatever status, None where Alpaca itself says that there is none."""
+        try:
+            return self._client.get("/orders:by_client_order_id", self._booked, {"client_order_id": client_id})
+        except StatusError as error:
+            if error.status == 404:
+                return None
+            raise UnreachableError(f"alpaca: {error}") from None
+
+    def _booked(self, row: Mapping[str, Any], note: str = "") -> BookedOrder:
+        booked = booked_order(row, self._symbols, note=note)
+        self._owners[str(row["id"])] = booked.client_id
+        return booked
+
+    def open_orders(self) -> Sequence[BookedOrder]:
+        """Return the orders that may still be filled."""
+        found: dict[str, BookedOrder] = {}
+        until: str | None = None
+        while True:
+            params = {"status": "open", "limit": _ORDERS, "direction": "desc"} | ({"until": until} if until else {})
+            page = self._asked("/orders", lambda answer: [(row, self._booked(row)) for row in rows(answer)], params)
+            before = len(found)
+            found.update((str(row["id"]), booked) for row, booked in page)
+            if len(page) < _ORDERS or len(found) == before:
+                return list(found.values())
+            until = str(page[-1][0]["submitted_at"])
+
+    # --- orders
+
+    def submit(self, order: Order) -> BookedOrder:
+        """Send an order once; whatever is not a refusal of Alpaca's own leaves its outcome unknown."""
+        instruction = self._instruction(order)
+        units = f"{abs(order.units):.{_DECIMALS}f}".rstrip("0").rstrip(".")
+        if units in ("0", ""):
+            raise RejectedError(f"{order.symbol}: less than a billionth of a unit", hint="leave it")
+        body = {
+            "symbol": self._symbols.theirs(order.symbol),
+            "qty": units,
+            "side": "buy" if order.units > 0.0 else "sell",
+            "type": "market",
+            "time_in_force": instruction.time_in_force,
+            "client_order_id": order.client_id,
+        }
+        try:
+            return self._booked(self._client.once("POST", "/orders", body), instruction.note)
+        except StatusError as error:
+            failure = self._refusal(error, order)
+        except (KeyError, TypeError, ValueError):
+            raise UnreachableError("alpaca: the order was answered with something else") from None
+        if failure is not None:
+            raise failure
+        booked = self.order_by_client_id(order.client_id)
+        if booked is None:
+            raise UnreachableError("alpaca: the client id is taken, and its order is not found")
+        return booked
+
+    def _instruction(self, order: Order) -> Instruction:
+        if self._symbols.coins:
+            return Instruction("gtc")
+        return for_share(
+            order.units, order.leg, fill=self._opening.fill, daily=self._opening.daily, clock=self._market_clock()
+        )
+
+    def _market_clock(self) -> Clock:
+        """Return the server's own clock, as old as a few seconds; ours may be wrong."""
+        now = self._opening.now()
+        if self._clock is None or not dt.timedelta(0) <= now - self._clock[0] < _FRESH:
+            self._clock = now, self._asked("/clock", Clock.of)
+        return self._clock[1]
+
+    def _refusal(self, error: StatusError, order: Order) -> Exception | None:
+        """Return what a refusal means for the order; None where one of that client id is booked already."""
+        words = error.message.lower()
+        if error.code == _NOT_UNIQUE or "client_order_id must be unique" in words:
+            return None
+        if error.status == 422 and ("opg" in words or "cls" in words):
+            self._clock = None
+            return NotYetError(f"alpaca: {error.message}")
+        if error.status in (400, 403, 404, 422):
+            funds = "buying power" in words or "insufficient balance for usd" in words
+            return RejectedError(f"alpaca: {order.symbol}: {error.message}", funds=funds)
+        return UnreachableError(f"alpaca: {error}")
+
+    def cancel(self, client_id: str) -> None:
+        """Ask for an order back; one that has ended is left alone."""
+        try:
+            found = self._client.get(
+                "/orders:by_client_order_id", lambda row: (row["id"], self._booked(row)), {"client_order_id": client_id}
+            )
+            if found[1].status == "open":
+                self._client.once("DELETE", f"/orders/{found[0]}", None)
+        except StatusError as error:
+            if error.status not in (404, 422):  # there is none, or it has ended
+                raise UnreachableError(f"alpaca: {error}") from None
+
+    # --- what happened
+
+    def cursor(self) -> int:
+        """Return the server's time, in microseconds."""
+        return int(self._asked("/clock", Clock.of).now.timestamp() * 1_000_000)
+
+    def fills(self, since: int) -> Sequence[Fill]:
+        """Return the executions after `since`, with those shortly before it once more."""
+        return [self._fill(row) for row in self._activities("/account/activities/FILL", since)]
+
+    def _fill(self, row: Mapping[str, Any]) -> Fill:
+        sign = 1.0 if row["side"] == "buy" else -1.0
+        price = number(row["price"])
+        return Fill(
+            sequence_of(str(row["id"])), str(row["id"]), self._owner(str(row["order_id"])), "",
+            self._symbols.ours(str(row["symbol"])), sign * number(row["qty"]), price, price, 0.0,
+        )  # fmt: skip
+
+    def _owner(self, order_id: str) -> str | None:
+        """Return the client id of an order; None where Alpaca has no such order."""
+        if order_id not in self._owners:
+            try:
+                self._client.get(f"/orders/{order_id}", self._booked)
+            except StatusError as error:
+                if error.status == 404:
+                    return None
+                raise UnreachableError(f"alpaca: {error}") from None
+        return self._owners[order_id]
+
+    def events(self, since: int) -> Sequence[Event]:
+        """Return what changed the account otherwise after `since`, with what was shortly before it once more."""
+        found = self._activities("/account/activities", since)
+        return [event_of(row, self._symbols) for row in found if row["activity_type"] not in SKIPPED]
+
+    def _activities(self, path: str, since: int) -> list[Mapping[str, Any]]:
+        """Return all pages of activities, oldest first, each with an id and its numbers readable."""
+        after = dt.datetime.fromtimestamp(max(0, since - _LOOK_BACK) / 1e6, dt.UTC).isoformat().replace("+00:00", "Z")
+        found: list[Mapping[str, Any]] = []
+        while True:
+            params = {"after": after, "direction": "asc", "page_size": _PAGE}
+            page = self._asked(path, _activities_of, params | ({"page_token": found[-1]["id"]} if found else {}))
+            found += page
+            if len(page) < _PAGE:
+                return found
+
+    def _asked(self, path: str, read: Callable[[Any], Any], params: Mapping[str, Any] | None = None) -> Any:
+        """Return what is always there to be told."""
+        try:
+            return self._client.get(path, read, params)
+        except StatusError as error:
+            raise UnreachableError(f"alpaca: {error}") from None
+
+    def stream(self, wake: Callable[[], None]) -> None:
+        """Listen to trade updates; each is a reason to look, and so is each gap between two connections."""
+        if self._heard is None:
+            self._heard = Stream(self._keys, self._settings.stream_endpoint, wake)
+
+    def silent_seconds(self) -> float | None:
+        """Return how long the stream has said nothing; None without one."""
+        return None if self._heard is None else self._heard.silent_seconds()
+
+
+def _activities_of(answer: Any) -> list[Mapping[str, Any]]:
+    """Return activities that can be read, or none of them: half a page is an answer to nothing."""
+    found = rows(answer)
+    for row in found:
+        sequence_of(str(row["id"]))
+        if row["activity_type"] == "FILL":
+            number(row["price"]), number(row["qty"]), str(row["order_id"]), str(row["symbol"])
+            if row["side"] not in ("buy", "sell", "sell_short"):
+                raise ValueError("no side")
+        else:
+            number(row.get("qty") or 0.0), number(row.get("net_amount") or 0.0)
+    return found

@@ -1,0 +1,84 @@
+"""Alpaca's names for things in ours: symbols, statuses of orders, activities."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from wealtharena.trading.alpaca.client import number
+from wealtharena.trading.broker import BookedOrder, Event, EventKind, OrderStatus
+
+_ENDED: Final[Mapping[str, OrderStatus]] = {
+    "filled": "filled", "canceled": "cancelled", "expired": "expired", "rejected": "rejected", "replaced": "cancelled",
+}  # fmt: skip
+# https://docs.alpaca.markets/docs/account-activities; executions are asked for by themselves, coins' fees (CFEE) are
+# seen in what is held when they are taken, and only listed here at the end of the day.
+_KINDS: Final[Mapping[str, EventKind]] = {
+    "DIV": "dividend", "DIVCGL": "dividend", "DIVCGS": "dividend", "DIVFEE": "fee", "DIVNRA": "dividend",
+    "DIVROC": "dividend", "DIVTXEX": "dividend", "DIVWH": "dividend", "DIVFT": "dividend", "DIVTW": "dividend",
+    "FEE": "fee", "PTC": "fee", "INT": "interest", "INTNRA": "interest", "INTTW": "interest", "SPLIT": "split",
+    "SSP": "split", "CIL": "split", "CSD": "transfer", "CSW": "transfer", "JNLC": "transfer", "JNLS": "transfer",
+    "TRANS": "transfer", "ACATC": "transfer", "ACATS": "transfer",
+}  # fmt: skip
+SKIPPED: Final = ("FILL", "CFEE")
+
+
+class Symbols:
+    """Our symbols and Alpaca's: BRK-B is BRK.B, BTC-USD is BTC/USD in orders and BTCUSD in positions."""
+
+    def __init__(self, ours: Iterable[str], *, coins: bool) -> None:
+        self.coins = coins
+        self._theirs = {name: name.replace("-", "/" if coins else ".") for name in ours}
+        self._ours = {theirs: name for name, theirs in self._theirs.items()}
+        self._ours |= {theirs.replace("/", ""): name for name, theirs in self._theirs.items()}
+
+    def theirs(self, name: str) -> str:
+        """Return Alpaca's name; ours where it is not one of those that are traded."""
+        return self._theirs.get(name, name)
+
+    def ours(self, name: str) -> str:
+        """Return our name of either of Alpaca's; a stranger keeps its own."""
+        return self._ours.get(name, name)
+
+
+def booked_order(row: Mapping[str, Any], symbols: Symbols, *, note: str = "") -> BookedOrder:
+    """Return an order as Alpaca tells it; KeyError or ValueError where it is not one."""
+    sign = {"buy": 1.0, "sell": -1.0}[row["side"]]
+    filled, status = number(row["filled_qty"] or 0.0), str(row["status"])
+    ended = _ENDED.get(status)
+    units = number(row["qty"]) if row["qty"] is not None else filled
+    if ended not in (None, "filled") and filled > 0.0:
+        ended = "partly"
+    return BookedOrder(
+        str(row["client_order_id"]),
+        symbols.ours(str(row["symbol"])),
+        sign * units,
+        sign * filled,
+        ended or "open",
+        note,
+    )
+
+
+def sequence_of(activity_id: str) -> int:
+    """Return the microseconds since 1970 at the beginning of an activity's id, such as 20220202135509981::...
+
+    Ids sort by time, which is how pages of them are asked for.
+    """
+    stamp = activity_id.partition("::")[0]
+    at = dt.datetime.strptime(stamp[:14], "%Y%m%d%H%M%S").replace(tzinfo=dt.UTC)
+    return int(at.timestamp()) * 1_000_000 + int(stamp[14:17] or 0) * 1_000
+
+
+def event_of(row: Mapping[str, Any], symbols: Symbols) -> Event:
+    """Return an activity that is no execution; a kind that is not known keeps its units and its cash."""
+    kind = _KINDS.get(str(row["activity_type"]), "other")
+    moves = kind in ("split", "transfer", "other")  # a dividend names the units that it was paid on
+    return Event(
+        sequence_of(str(row["id"])),
+        str(row["id"]),
+        kind,
+        symbols.ours(str(row.get("symbol") or "")),
+        number(row.get("qty") or 0.0) if moves and row.get("symbol") else 0.0,
+        number(row.get("net_amount") or 0.0),
+    )

@@ -1,0 +1,134 @@
+"""What came of orders, and what else changed an account: executions, events, positions, each booked once."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from wealtharena.trading.broker import Event, Fill
+from wealtharena.trading.database import transaction
+
+
+class Books:
+    """The part of a ledger that a broker writes; positions are what executions and events add up to."""
+
+    epoch: int
+    _db: sqlite3.Connection
+
+    def fills(self, bar: str | None = None) -> list[Fill]:
+        """Return the executions that are booked, oldest first; those of one bar where it is named."""
+        where, values = ("", (self.epoch,)) if bar is None else (" AND bar = ?", (self.epoch, bar))
+        rows = self._db.execute(f"SELECT * FROM fills WHERE epoch = ?{where} ORDER BY sequence, rowid", values)
+        return [Fill(**{name: row[name] for name in Fill.__dataclass_fields__}) for row in rows]
+
+    def unassigned(self) -> list[Fill]:
+        """Return the executions that belong to no bar yet."""
+        return self.fills("")
+
+    def positions(self) -> dict[str, float]:
+        """Return what the executions add up to, by symbol, without zeros."""
+        rows = self._db.execute("SELECT symbol, units FROM positions WHERE epoch = ?", (self.epoch,))
+        return {row["symbol"]: row["units"] for row in rows if row["units"] != 0.0}
+
+    def book(self, fills: Sequence[Fill], *, seen: Any = None) -> int:
+        """Book executions, each once however often it is told, and return how many were new; all of them or none.
+
+        `seen`, if given, is called after each.
+        """
+        new = 0
+        if not fills:
+            return new
+        with transaction(self._db):
+            for one in fills:
+                row = (
+                    one.execution_id, self.epoch, one.sequence, one.client_id, one.bar, one.symbol, one.units,
+                    one.price, one.quote, one.cost,
+                )  # fmt: skip
+                added = self._db.execute(
+                    """INSERT OR IGNORE INTO fills (execution_id, epoch, sequence, client_id, bar, symbol, units, price,
+                       quote, cost) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                    row,
+                )
+                if added.rowcount:
+                    new += 1
+                    self._hold(one.symbol, one.units)
+                if seen is not None:
+                    seen()
+        return new
+
+    def _hold(self, symbol: str, units: float) -> None:
+        self._db.execute(
+            """INSERT INTO positions VALUES (?, ?, ?)
+               ON CONFLICT (epoch, symbol) DO UPDATE SET units = units + excluded.units""",
+            (self.epoch, symbol, units),
+        )
+
+    def book_events(self, events: Sequence[Event], *, bar: str) -> list[Event]:
+        """Book what changed the account without an execution, each once, and return those that were new."""
+        new: list[Event] = []
+        if not events:
+            return new
+        with transaction(self._db):
+            for one in events:
+                row = (one.event_id, self.epoch, one.sequence, bar, one.kind, one.symbol, one.units, one.cash)
+                if self._db.execute("INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row).rowcount:
+                    new.append(one)
+                    if one.units:
+                        self._hold(one.symbol, one.units)
+        return new
+
+    def unknown_fills(self, fills: Sequence[Fill]) -> list[Fill]:
+        """Return those executions that are not booked yet."""
+        known = "SELECT 1 FROM fills WHERE epoch = ? AND execution_id = ?"
+        return [one for one in fills if self._db.execute(known, (self.epoch, one.execution_id)).fetchone() is None]
+
+    def assign(self, bar: str, references: Mapping[str, float]) -> None:
+        """Give what belongs to no bar yet to this one, executions beside what the backtest would have paid for them."""
+        fills = self.unassigned()
+        if not fills and not self.events(""):
+            return
+        with transaction(self._db):
+            self._db.executemany(
+                "UPDATE fills SET bar = ?, reference = ? WHERE epoch = ? AND execution_id = ?",
+                [(bar, references.get(one.symbol), self.epoch, one.execution_id) for one in fills],
+            )
+            self._db.execute("UPDATE events SET bar = ? WHERE epoch = ? AND bar = ''", (bar, self.epoch))
+
+    def slippage(self) -> list[dict[str, Any]]:
+        """Return executions of brokers outside with what the backtest would have paid; `cost` is what more was paid."""
+        rows = self._db.execute(
+            """SELECT bar, symbol, client_id, units, price, reference, units * (price - reference) AS cost FROM fills
+               WHERE epoch = ? AND reference IS NOT NULL ORDER BY sequence, rowid""",
+            (self.epoch,),
+        )
+        return [dict(row) for row in rows]
+
+    def events(self, bar: str | None = None) -> list[dict[str, Any]]:
+        """Return what was booked without an execution, oldest first; that of one bar where it is named."""
+        where, values = ("", (self.epoch,)) if bar is None else (" AND bar = ?", (self.epoch, bar))
+        rows = self._db.execute(f"SELECT * FROM events WHERE epoch = ?{where} ORDER BY sequence, rowid", values)
+        return [dict(row) for row in rows]
+
+    def last_sequence(self) -> int:
+        """Return the broker's number of the newest execution that is booked; before the first that of the opening."""
+        return self._newest("fills")
+
+    def last_event(self) -> int:
+        """Return the same of what changed the account otherwise."""
+        return self._newest("events")
+
+    def _newest(self, table: str) -> int:
+        row = self._db.execute(f"SELECT max(sequence) AS n FROM {table} WHERE epoch = ?", (self.epoch,)).fetchone()
+        return int(row["n"] if row["n"] is not None else self.note("cursor") or 0)
+
+    def note(self, name: str) -> str | None:
+        """Return what was noted under this name; None for nothing."""
+        row = self._db.execute("SELECT value FROM notes WHERE epoch = ? AND name = ?", (self.epoch, name)).fetchone()
+        return None if row is None else str(row["value"])
+
+    def write_note(self, name: str, value: str) -> None:
+        """Note something about the account that belongs to no bar."""
+        if self.note(name) != value:
+            with transaction(self._db):
+                self._db.execute("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)", (self.epoch, name, value))

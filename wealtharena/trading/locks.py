@@ -1,0 +1,107 @@
+"""What stands between an agent and somebody's money: keys, and three locks that no shipped configuration opens."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from wealtharena.errors import ConfigError
+from wealtharena.trading.broker import RefusedError
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What the server itself says of the account."""
+
+    number: str
+    live: bool
+
+
+class Asked(Protocol):
+    """What the configuration says of it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def live(self) -> bool: ...
+
+    @property
+    def account(self) -> str | None: ...
+
+
+def check_account(asked: Asked, reported: Reported, *, allow_live: bool) -> None:
+    """Raise RefusedError unless the server's account is the one that was asked for; what the server reports decides.
+
+    Live money takes all three: `broker.live=true` with the account's number in `broker.account`, `risk.allow_live=true`,
+    and a server that reports that number.
+    """
+    seen = f"...{reported.number[-4:]}"
+    if asked.account is not None and asked.account != reported.number:
+        raise RefusedError(
+            f"the server reports the account {seen}, broker.account names another", hint="look whose keys these are"
+        )
+    if not reported.live:
+        if asked.live:
+            raise RefusedError(
+                f"broker.live=true, and the server reports the paper account {seen}", hint="broker.live=false"
+            )
+        return
+    shut = [
+        name
+        for name, is_open in (
+            ("broker.live=true", asked.live),
+            ("broker.account=<its number>", asked.account is not None),
+            ("risk.allow_live=true", allow_live),
+        )
+        if not is_open
+    ]
+    if shut:
+        raise RefusedError(
+            f"the server reports {seen}, an account with real money, and {', '.join(shut)} is not set",
+            hint="use the keys of a paper account",
+        )
+
+
+@dataclass(frozen=True)
+class Keys:
+    """A key and its secret; no output of this object shows either."""
+
+    key: str
+    secret: str
+
+    def __repr__(self) -> str:
+        return "Keys(***)"
+
+
+def read_keys(names: Sequence[str], file: str | None) -> Keys:
+    """Return the two keys of these names, from a file of lines NAME=VALUE or of JSON, else from the environment.
+
+    ConfigError names what is missing, never a value.
+    """
+    found = dict(os.environ) if file is None else _of_file(Path(file))
+    missing = [name for name in names if not found.get(name)]
+    if missing:
+        where = "the environment" if file is None else "broker.keys_file"
+        raise ConfigError(f"{where} lacks {', '.join(missing)}", hint="set them there; they are written nowhere else")
+    return Keys(found[names[0]].strip(), found[names[1]].strip())
+
+
+def _of_file(path: Path) -> dict[str, str]:
+    try:
+        text = path.expanduser().read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"broker.keys_file cannot be read: {error.strerror}", hint="name a file that you can read"
+        ) from error
+    if not text.lstrip().startswith("{"):
+        return {name.strip(): value.strip() for name, _, value in (line.partition("=") for line in text.splitlines())}
+    try:
+        content = json.loads(text)
+    except ValueError:
+        raise ConfigError("broker.keys_file is not JSON", hint="write lines NAME=VALUE") from None  # it quotes the text
+    return {str(name): str(value) for name, value in content.items()}

@@ -1,0 +1,263 @@
+"""What the broker has, taken over: orders by client id, executions by execution id, positions, money.
+
+What is not certain is not known: None here, and nothing is decided or sent on it. A snapshot may be older than an
+execution, so that positions are what executions say, and a difference counts once it has stood over a bar.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from wealtharena.envs.kernel.rows import BAR
+from wealtharena.trading.broker import FINAL, Account, BookedOrder, Event, Fill, UnreachableError
+from wealtharena.trading.desk import Close
+from wealtharena.trading.guard import Intervention
+from wealtharena.trading.ledger import Intent, IntentStatus
+from wealtharena.trading.trader import Trader
+
+PAUSES: Final = (1.0, 2.0, 4.0)  # seconds before a broker outside is asked again for what does not fit yet
+_RELATIVE: Final = 1e-9  # of a position; what differs by less is rounding
+
+Known = tuple[Account, Mapping[str, float]]
+
+
+def reconcile(trader: Trader, close: Close) -> Known | None:
+    """Take over what the broker knows at this close, and return money and positions; None where they are not certain."""
+    try:
+        found = _embedded(trader, close) if trader.broker.capabilities.embedded else _outside(trader, close)
+    except UnreachableError:
+        return None
+    if found is None:
+        return None
+    account, held, told = found
+    trader.ledger.settle(account, held, close.marks, interventions=told)
+    return account, held
+
+
+def _embedded(trader: Trader, close: Close) -> tuple[Account, Mapping[str, float], list[Intervention]] | None:
+    """Take over from a broker that stands at the close itself: what it says is so."""
+    ledger, broker = trader.ledger, trader.broker
+    follow(trader, close.bar)
+    fills = broker.fills(ledger.last_sequence())
+    ledger.book(fills, seen=lambda: trader.at("partly filled"))
+    events = ledger.book_events(broker.events(ledger.last_event()), bar=close.bar)
+    trader.at("mid-reconcile")
+    held, account = broker.positions(), broker.account()
+    if held is None:
+        return None
+    _own(trader, close.bar, fills, account)
+    _tell_events(trader, close.bar, events)
+    gaps = _gaps(ledger.positions(), held, dust=0.0)
+    return account, held, _strangers(trader, close.bar, gaps)
+
+
+def _outside(trader: Trader, close: Close) -> tuple[Account, Mapping[str, float], list[Intervention]] | None:
+    """Take over from a broker that knows no bars and whose answers may be of different ages."""
+    ledger, broker, bar = trader.ledger, trader.broker, close.bar
+    if ledger.note("cursor") is None:
+        ledger.write_note("cursor", str(broker.cursor()))
+    if not _taken_back(trader, bar):
+        return None
+    for seconds in (0.0, *PAUSES):
+        if seconds:
+            trader.wait(seconds)
+        take_over(trader, bar)
+        trader.at("mid-reconcile")
+        answer = broker.positions()
+        if answer is None:
+            return None
+        held = dict(answer)
+        _fees(trader, held)
+        lacking = ledger.lacking(dust=broker.capabilities.dust)
+        gaps = _gaps(ledger.positions(), held, dust=broker.capabilities.dust)
+        if not gaps and not lacking:
+            break
+    if lacking or not _certain(trader, bar, gaps):
+        return None
+    account = broker.account()
+    ledger.assign(bar, _references(close))
+    return _charged(trader, close, account, held), held, _strangers(trader, bar, gaps)
+
+
+def take_over(trader: Trader, bar: str) -> None:
+    """Book every execution and event that is new; those that are none of our orders are strangers'."""
+    ledger, broker = trader.ledger, trader.broker
+    new = ledger.unknown_fills(broker.fills(ledger.last_sequence()))
+    foreign = [one for one in new if one.client_id is None or not ledger.is_ours(one.client_id)]
+    ledger.book(new, seen=lambda: trader.at("partly filled"))
+    _tell_events(trader, bar, ledger.book_events(broker.events(ledger.last_event()), bar=""))
+    if foreign:
+        numbers: dict[str, float] = {}
+        for one in foreign:
+            numbers[one.symbol] = numbers.get(one.symbol, 0.0) + one.units
+        ledger.intervene(bar, _strangers(trader, bar, numbers))
+
+
+def follow(trader: Trader, bar: str) -> list[Intent]:
+    """Look up every intent whose end is not known, and return those that the broker has refused after booking them.
+
+    One of an earlier bar that was never booked expires.
+    """
+    told: list[BookedOrder] = []
+    refused: list[Intent] = []
+    changes: dict[str, tuple[IntentStatus, str]] = {}
+    for one in trader.ledger.pending():
+        booked = trader.broker.order_by_client_id(one.client_id)
+        if booked is not None:
+            told.append(booked)
+            refused += [one] if booked.status == "rejected" else []
+        elif one.bar != bar and one.status != "open":  # one that was acknowledged exists, whatever is answered now
+            changes[one.client_id] = ("expired", "older than its bar when it could have been sent")
+    trader.ledger.follow(told)
+    trader.ledger.mark(changes)
+    return refused
+
+
+def take_back(trader: Trader, orders: Iterable[str]) -> int:
+    """Ask for these orders back, by client id; return how many could not be asked for."""
+    missed = 0
+    for client_id in orders:
+        try:
+            trader.broker.cancel(client_id)
+        except UnreachableError:
+            missed += 1
+    return missed
+
+
+# --- what does not fit
+
+
+def _taken_back(trader: Trader, bar: str) -> bool:
+    """Take back what is still open of earlier bars, ours or booked late, and return whether all of it has come to its end.
+
+    A cancel is only asked for; until the order has ended, a fill may win.
+    """
+    ledger, broker = trader.ledger, trader.broker
+    follow(trader, bar)
+    halted = ledger.state()[0] == "halted"
+    for seconds in (0.0, *PAUSES):
+        if seconds:
+            trader.wait(seconds)
+            follow(trader, bar)
+        old = {one.client_id for one in ledger.pending() if (one.bar != bar or halted) and one.status == "open"}
+        booked = broker.open_orders()
+        late = {one.client_id for one in booked if ledger.is_ours(one.client_id) and _ended(trader, one.client_id)}
+        foreign = [one for one in booked if not ledger.is_ours(one.client_id)]
+        if foreign and not seconds:
+            numbers = {one.symbol: one.units - one.filled for one in foreign}
+            ledger.intervene(bar, _strangers(trader, bar, numbers))
+        if not old | late:
+            return True
+        take_back(trader, sorted(old | late))
+    return False
+
+
+def _ended(trader: Trader, client_id: str) -> bool:
+    one = trader.ledger.intent(client_id)
+    return one is not None and one.status in FINAL
+
+
+def _certain(trader: Trader, bar: str, gaps: Mapping[str, float]) -> bool:
+    """Return whether positions may be believed: they fit, or differ by what they differed by at an earlier bar.
+
+    An account that is looked at for the first time is believed: nothing of ours can be on its way.
+    """
+    ledger = trader.ledger
+    if not gaps:
+        ledger.write_note("doubt", "")
+        return True
+    if ledger.last_close() is None:
+        return True
+    before = json.loads(ledger.note("doubt") or "{}")
+    if before and before["gaps"] == gaps and before["bar"] != bar:
+        return True
+    if not before or before["gaps"] != gaps:
+        ledger.write_note("doubt", json.dumps({"bar": bar, "gaps": gaps}))
+        ledger.intervene(bar, [Intervention("positions", "wait", tuple(gaps), gaps)])
+    return False
+
+
+def _strangers(trader: Trader, bar: str, gaps: Mapping[str, float]) -> list[Intervention]:
+    """Halt the agent or adopt what is none of our orders, as configured; return what is to be written of it."""
+    if gaps and trader.strangers == "halt":
+        reason = f"the broker holds or trades what we did not order: {', '.join(gaps)}"
+        trader.ledger.set_state("halted", reason, bar=bar)
+    return [Intervention("strangers", trader.strangers, tuple(gaps), gaps)] if gaps else []
+
+
+def _own(trader: Trader, bar: str, fills: Sequence[Fill], account: Account) -> None:
+    """Record what the broker closed by itself; an account that was liquidated is halted."""
+    forced = [one for one in fills if one.client_id is None]
+    if forced:
+        numbers = {one.symbol: one.units for one in forced}
+        trader.ledger.intervene(bar, [Intervention("broker", "closed", tuple(numbers), numbers)])
+    if account.liquidated:
+        trader.ledger.set_state("halted", "the broker liquidated the account", bar=bar)
+
+
+def _gaps(ours: Mapping[str, float], theirs: Mapping[str, float], *, dust: float) -> dict[str, float]:
+    """Return what the broker holds beside our executions, by symbol."""
+    gaps = {name: theirs.get(name, 0.0) - ours.get(name, 0.0) for name in sorted({*ours, *theirs})}
+    size = {name: max(abs(ours.get(name, 0.0)), abs(theirs.get(name, 0.0))) for name in gaps}
+    return {name: gap for name, gap in gaps.items() if abs(gap) > max(dust, _RELATIVE * size[name])}
+
+
+# --- money
+
+
+def _fees(trader: Trader, held: Mapping[str, float]) -> None:
+    """Book what a broker kept of the units that it bought for us, where it takes its fee in kind."""
+    ledger, capabilities = trader.ledger, trader.broker.capabilities
+    if not capabilities.fee_in_kind:
+        return
+    gaps = _gaps(ledger.positions(), held, dust=capabilities.dust)
+    bought: dict[str, list[Fill]] = {}
+    for one in ledger.unassigned():
+        if one.units > 0.0:
+            bought.setdefault(one.symbol, []).append(one)
+    for symbol, fills in bought.items():
+        most = capabilities.fee_in_kind * sum(one.units for one in fills)
+        if -most - capabilities.dust <= gaps.get(symbol, 0.0) < 0.0:
+            newest = fills[-1]
+            kept = Event(newest.sequence, f"fee/{newest.execution_id}", "fee", symbol, gaps[symbol], 0.0)
+            ledger.book_events([kept], bar="")
+
+
+def _tell_events(trader: Trader, bar: str, events: Sequence[Event]) -> None:
+    for one in events:
+        numbers = {"units": one.units, "cash": one.cash}
+        trader.ledger.intervene(bar, [Intervention("event", one.kind, (one.symbol,) if one.symbol else (), numbers)])
+
+
+def _references(close: Close) -> dict[str, float]:
+    """Return the prices at which the backtest fills orders in this bar, by symbol."""
+    prices = close.market.bars[-1, BAR.fill].tolist()
+    return {name: price for name, price in zip(close.market.symbols, prices, strict=True) if price > 0.0}
+
+
+def _charged(trader: Trader, close: Close, account: Account, held: Mapping[str, float]) -> Account:
+    """Return the account with its bar, its peak, and what the bar's executions and events came to.
+
+    Cash is what equity has beside the positions at our marks: money and positions are told one after the other, and
+    taken as they are they might count a purchase twice.
+    """
+    ledger, marks = trader.ledger, close.marks
+    fills, events = ledger.fills(close.bar), ledger.events(close.bar)
+
+    def cash(kind: str) -> float:
+        return float(sum(one["cash"] for one in events if one["kind"] == kind))
+
+    in_kind = sum(-one["units"] * marks.get(one["symbol"], 0.0) for one in events if one["kind"] == "fee")
+    return replace(
+        account,
+        cash=account.equity - sum(units * marks.get(name, 0.0) for name, units in held.items()),
+        bar=close.bar,
+        peak=max(ledger.peak(), account.equity),
+        traded=sum(abs(one.units * one.price) for one in fills),
+        costs=sum(one.cost for one in fills) - cash("fee") + in_kind,
+        financing=-cash("interest"),
+        dividends=cash("dividend"),
+    )

@@ -1,0 +1,135 @@
+"""Orders on their way: from what is wanted to intents, and from intents to the broker, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from wealtharena.trading.broker import BookedOrder, NotYetError, Order, RejectedError, UnreachableError
+from wealtharena.trading.desk import Close
+from wealtharena.trading.ledger import Intent, IntentStatus, client_id
+from wealtharena.trading.situation import Floats
+from wealtharena.trading.trader import Trader
+
+_FIRST: Final = 1
+
+
+def intents_of(trader: Trader, close: Close, *, held: Floats, orders: Floats) -> list[Intent]:
+    """Return the orders as intents; one that goes through zero is two where the broker takes no other."""
+    sends, flips = trader.broker.capabilities.sends, trader.broker.capabilities.flips
+    status: IntentStatus = "new" if sends else "shadow"
+    found = []
+    for symbol, has, units in zip(close.market.symbols, held.tolist(), orders.tolist(), strict=True):
+        through = not flips and has * (has + units) < 0.0
+        legs = (-has, has + units) if through else (units,)
+        found += [
+            Intent(_name(trader, close.bar, symbol, leg=leg), close.bar, symbol, leg, _FIRST, part, status)
+            for leg, part in enumerate(legs, 1)
+            if part != 0.0
+        ]
+    return found
+
+
+def _name(trader: Trader, bar: str, symbol: str, *, leg: int, attempt: int = _FIRST) -> str:
+    return client_id(trader.agent, trader.account, trader.ledger.epoch, bar, symbol, leg=leg, attempt=attempt)
+
+
+def send(trader: Trader, bar: str) -> None:
+    """Send what is to be sent for this bar, each order once: what may have been sent is looked up first.
+
+    A broker that does not answer leaves the intent as it is; the next close looks it up, and lets it expire or follows
+    it. A second leg waits for the end of the first, an order whose window is shut for the next time it is asked for.
+    """
+    ledger = trader.ledger
+    waiting = [one for one in ledger.pending() if one.bar == bar and one.status != "open"]
+    if ledger.state()[0] == "halted":
+        ledger.mark({one.client_id: ("cancelled", "halted") for one in waiting if one.status == "new"})
+        return
+    for leg in sorted({one.leg for one in waiting}):
+        _send_leg(trader, [one for one in waiting if one.leg == leg])
+    trader.at("acknowledged")
+
+
+def _send_leg(trader: Trader, waiting: list[Intent]) -> None:
+    ledger = trader.ledger
+    waiting, changes = _due(trader, waiting)
+    doubtful = {one.client_id for one in waiting if one.status == "sending"}
+    ledger.mark({**changes, **{one.client_id: ("sending", one.note) for one in waiting if one.status == "new"}})
+    flattening = ledger.state()[0] == "reducing"
+    changes, told = {}, []
+    while waiting:
+        one = waiting.pop(0)
+        if one.leg > _FIRST:
+            trader.at("between legs")
+        try:
+            booked = trader.broker.order_by_client_id(one.client_id) if one.client_id in doubtful else None
+            told.append(booked if booked is not None else _submitted(trader, one))
+        except RejectedError as error:
+            changes[one.client_id] = ("rejected", str(error))
+            if error.funds and (smaller := again(trader, one)) is not None:
+                waiting.insert(0, smaller)
+        except NotYetError as error:
+            changes[one.client_id] = ("new", str(error))
+        except UnreachableError as error:
+            changes[one.client_id] = ("sending", str(error))
+        trader.at("mid-flatten" if flattening else "sent")
+    ledger.mark(changes)
+    ledger.follow(told)
+
+
+def _due(trader: Trader, waiting: list[Intent]) -> tuple[list[Intent], dict[str, tuple[IntentStatus, str]]]:
+    """Return which intents may be sent now, and what becomes of those that never may."""
+    if not waiting or waiting[0].leg == _FIRST:
+        return waiting, {}
+    due, changes = [], {}
+    before = {one.symbol: one for one in trader.ledger.intents_at(waiting[0].bar) if one.leg == waiting[0].leg - 1}
+    for one in waiting:
+        status = before[one.symbol].status
+        if status == "filled" or one.status == "sending":
+            due.append(one)
+        elif status not in ("new", "sending", "open"):
+            fate: tuple[IntentStatus, str] = ("expired", f"the leg before it ended as {status}")
+            changes[one.client_id] = fate
+    return due, changes
+
+
+def _submitted(trader: Trader, one: Intent) -> BookedOrder:
+    """Return the order as booked. After no answer it is looked up in all statuses, and only then sent again, once."""
+    order, broker = Order(one.client_id, one.symbol, one.units, one.leg), trader.broker
+    try:
+        return broker.submit(order)
+    except UnreachableError:
+        booked = broker.order_by_client_id(one.client_id)
+        return booked if booked is not None else broker.submit(order)
+
+
+def again(trader: Trader, one: Intent) -> Intent | None:
+    """Write and return a smaller attempt at an order that was refused for want of money; None after the first."""
+    name = _name(trader, one.bar, one.symbol, leg=one.leg, attempt=one.attempt + 1)
+    if not trader.resize or one.attempt != _FIRST or trader.ledger.is_ours(name):
+        return None
+    units = one.units * (1.0 - trader.resize)
+    lot = _lot(trader, one.symbol)
+    if lot:
+        units = float(int(units / lot) * lot)
+    if units == 0.0:
+        return None
+    smaller = replace(one, client_id=name, attempt=one.attempt + 1, units=units, status="sending", note="made smaller")
+    trader.ledger.intend([smaller])
+    return smaller
+
+
+def _lot(trader: Trader, symbol: str) -> float:
+    instrument = trader.env.instrument
+    return float(instrument.lot_sizes.get(symbol, instrument.lot_size))
+
+
+def announce(trader: Trader, bar: str, weights: Mapping[str, float]) -> None:
+    """Tell a broker that wants to know the weights that were decided on; where it can't be told, a note says so."""
+    if not trader.broker.capabilities.announces:
+        return
+    try:
+        trader.broker.announce(bar, weights)
+    except (UnreachableError, RejectedError) as error:
+        trader.ledger.write_note("announcement", f"{bar}: {error}")
