@@ -279,6 +279,7 @@ PUBLIC = {
     "envs.portfolio_env.PortfolioEnv.describe_observation": "for people who train with another library",
     "prediction.manager.ProductionModelManager.get_model_prediction": "the Python face of serving",
     "prediction.manager.ProductionModelManager.unload": "the Python face of serving",
+    "trading.loop.tend": "what a live feed calls while it waits; a replay has nothing to wait for",
     "registry.checkpoints.ModelCheckpoint.delete_checkpoint": "the Python face of the registry",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from tests.envs.markets import features_of, random_panel, spec_of
-from tests.trading.exchange import NEW_YORK, Exchange, serving
+from tests.trading.bridge import SECRET, Bridge, bridging
+from tests.trading.exchange import NEW_YORK, Exchange
+from tests.trading.serving import serving
 from wealtharena.config import compose
 from wealtharena.config.plugins import load
 from wealtharena.envs.market import Market
@@ -60,8 +63,24 @@ def shadow(folder: Path) -> contextlib.AbstractContextManager[Stage]:
     return paper(folder, "shadow")
 
 
+@functools.cache
+def shipped(name: str) -> Any:
+    """Return the settings of a broker as they are shipped."""
+    return compose([f"broker={name}", "asset=etf"]).broker
+
+
+@contextlib.contextmanager
+def webhook(folder: Path) -> Iterator[Stage]:
+    keys = folder / "keys"
+    keys.write_text(f"WEBHOOK_SECRET={SECRET}\n")
+    with bridging(Bridge()) as url:
+        settings = shipped("webhook").model_copy(update={"url": url, "keys_file": str(keys)})
+        with paper(folder, "webhook", **settings.model_dump(exclude={"name"})) as stage:
+            yield stage
+
+
 def alpaca_settings(url: str, **changes: Any) -> Any:
-    settings = compose(["broker=alpaca", "asset=etf"]).broker
+    settings = shipped("alpaca")
     return settings.model_copy(update={"url": url, "timeout_seconds": 5.0, "backoff_seconds": 0.0, **changes})
 
 
@@ -108,4 +127,10 @@ def alpaca_coins(folder: Path) -> Iterator[Stage]:
         yield Stage(opened, ("BTC-USD", "ETH-USD"), tick, units=0.25)
 
 
-STAGES: dict[str, Any] = {"paper": paper, "shadow": shadow, "alpaca": alpaca, "alpaca_coins": alpaca_coins}
+STAGES: dict[str, Any] = {
+    "paper": paper,
+    "shadow": shadow,
+    "alpaca": alpaca,
+    "alpaca_coins": alpaca_coins,
+    "webhook": webhook,
+}

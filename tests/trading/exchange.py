@@ -12,34 +12,22 @@ import datetime as dt
 import fnmatch
 import json
 import threading
-import time
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo
 
+from tests.trading.failing import BEFORE, KINDS, Fault
+
 NEW_YORK = ZoneInfo("America/New_York")
 MINUTE = dt.timedelta(minutes=1)
 LIVE = ("new", "accepted", "partially_filled", "pending_cancel", "held")
-KINDS = ("429", "500", "504", "slow", "truncated", "html", "401", "stale")
-BEFORE = ("429", "500", "401")  # of these, nothing was done
 
 
 def decimals(value: float) -> str:
     return format(Decimal(f"{value:.9f}").normalize(), "f")
-
-
-@dataclass
-class Fault:
-    kind: str
-    times: float = 1
-    method: str = "*"
-    path: str = "*"
-    answer: tuple[int, int, str] | None = None  # kind "refuse": status, code, message
 
 
 @dataclass
@@ -403,81 +391,3 @@ class Exchange:
         for one in list(self.listeners):
             with contextlib.suppress(Exception):  # a listener that has gone
                 one.send(frame)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    exchange: Exchange
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
-
-    def _serve(self) -> None:
-        raw = self.rfile.read(int(self.headers.get("content-length") or 0))
-        body = json.loads(raw) if raw else None
-        kind, status, content = self.exchange.answer(self.command, self.path, body, self.headers)
-        if kind == "slow":
-            time.sleep(self.exchange.slow_seconds)
-        text = b"" if content is None else json.dumps(content).encode()
-        if kind == "html":
-            status, text = 200, b"<html><body>We will be right back</body></html>"
-        length = len(text) + (kind == "truncated")
-        head = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n"
-        if kind == "truncated":
-            text, self.close_connection = text[: len(text) // 2], True
-            head += "connection: close\r\n"
-        with contextlib.suppress(OSError):  # who has timed out is gone
-            self.wfile.write(head.encode() + b"\r\n" + text)
-
-    do_GET = do_POST = do_DELETE = do_PATCH = _serve  # noqa: N815 - http.server looks for these names
-
-
-@contextlib.contextmanager
-def serving(exchange: Exchange) -> Iterator[str]:
-    """Serve the exchange from a thread of this process; yields its address."""
-    handler = type("Handler", (_Handler,), {"exchange": exchange, "disable_nagle_algorithm": True})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    server.block_on_close = False
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
-
-
-@contextlib.contextmanager
-def streaming(exchange: Exchange) -> Iterator[str]:
-    """Serve the exchange's trade updates; yields their address."""
-    from websockets.exceptions import ConnectionClosed
-    from websockets.sync.server import serve
-
-    def listen(socket: Any) -> None:
-        try:
-            json.loads(socket.recv())
-            told = {"stream": "authorization", "data": {"status": "authorized", "action": "authenticate"}}
-            socket.send(json.dumps(told))
-            socket.recv()
-            socket.send(json.dumps({"stream": "listening", "data": {"streams": ["trade_updates"]}}))
-            exchange.listeners.append(socket)
-            for _ in socket:
-                pass
-        except ConnectionClosed:
-            pass
-        finally:
-            if socket in exchange.listeners:
-                exchange.listeners.remove(socket)
-
-    with serve(listen, "127.0.0.1", 0) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
-        finally:
-            for one in list(exchange.listeners):
-                one.close()
-            server.shutdown()
-            thread.join(10)

@@ -48,7 +48,10 @@ def a_market(*, bars: int = 90, assets: int = 2, seed: int = 1, risk: RiskSpec |
 def day_of(stamp: Any) -> tuple[dt.datetime, dt.datetime]:
     """Return the session of a daily bar."""
     day = dt.date.fromisoformat(str(stamp)[:10])
-    return tuple(dt.datetime.combine(day, dt.time(*at), NEW_YORK) for at in ((9, 30), (16, 0)))  # type: ignore[return-value] # of two
+    return (
+        dt.datetime.combine(day, dt.time(9, 30), NEW_YORK),
+        dt.datetime.combine(day, dt.time(16, 0), NEW_YORK),
+    )
 
 
 def an_exchange(world: World, **changes: Any) -> Exchange:

@@ -7,8 +7,8 @@ import signal
 import pytest
 
 from tests.trading.desks import account, risk_of
-from tests.trading.exchange import serving
 from tests.trading.outside import Place, a_market, an_exchange, trade
+from tests.trading.serving import serving
 from wealtharena.trading.trader import POINTS
 
 FORK = multiprocessing.get_context("fork")

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from tests.trading.conformance import OPEN, alpaca_broker
-from tests.trading.exchange import Exchange, serving
+from tests.trading.exchange import Exchange
+from tests.trading.serving import serving
 from wealtharena.config import compose
 from wealtharena.config.composition import groups
 from wealtharena.config.paths import conf_dir

@@ -107,6 +107,11 @@ def report(folder: Path) -> None:
         out.print(f"Figures: {relative(folder / 'run.json')}")
 
 
+def written(path: Path) -> None:
+    """Say that a file was written."""
+    screen().print(f"Written: {relative(path)}")
+
+
 def tracked(places: Sequence[str]) -> None:
     """Say where Weights & Biases and other mirrors have the run."""
     for place in places:

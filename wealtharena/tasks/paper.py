@@ -34,6 +34,7 @@ from wealtharena.trading.desk import Close, depth_of
 from wealtharena.trading.feeds.replay import Replay
 from wealtharena.trading.ledger import FILE, Ledger
 from wealtharena.trading.minds import Checkpoint, Mind, Served
+from wealtharena.trading.pine import pine_of
 from wealtharena.trading.switch import Switch
 from wealtharena.trading.trader import Trader
 
@@ -51,8 +52,8 @@ class Chosen:
 def run(spec: ExperimentSpec) -> int:
     """Trade until the window ends or the switch says stop, or show, release or begin an account anew; returns 0."""
     folder = Path(spec.paper.root) / spec.asset.agent / spec.paper.account
-    if spec.paper.action == "status":
-        _status(spec, folder)
+    if spec.paper.action in ("status", "pine"):
+        (_status if spec.paper.action == "status" else _pine)(spec, folder)
         return 0
     make_folder(folder.parent)
     refusal = ConfigError(f"another process trades {spec.asset.agent}", hint="one process an agent: wait, or stop it")
@@ -188,7 +189,7 @@ def _broker(spec: ExperimentSpec, folder: Path, ledger: Ledger, features: Featur
         allow_live=spec.risk.allow_live,
     )  # fmt: skip
     broker: Broker = plugins.load("trading.brokers", spec.broker.name).open_broker(opening)
-    if broker.capabilities.embedded:
+    if not broker.capabilities.outside:
         return broker
     broker.close()
     raise ConfigError(
@@ -204,7 +205,7 @@ def _found(
     state, reason = ledger.state()
     found: dict[str, Any] = {
         "account": spec.paper.account, "epoch": ledger.epoch, "broker": spec.broker.name, "state": state,
-        "reason": reason, "bars": len(ledger.closes()),
+        "reason": reason, "bars": len(ledger.closes()), "slippage_bps": figures.slippage_bps(ledger),
         "interventions": dict(Counter(f"{one['rule']}: {one['action']}" for one in ledger.interventions())),
     }  # fmt: skip
     if found["bars"] < 3:
@@ -241,6 +242,17 @@ def _standing(ledger: Ledger) -> Mapping[str, Any]:
         "state": state, "reason": reason, "epoch": ledger.epoch, "bars": len(closes),
         "last": closes[-1] if closes else None, "interventions": ledger.interventions()[-5:],
     }  # fmt: skip
+
+
+def _pine(spec: ExperimentSpec, folder: Path) -> None:
+    """Write a Pine script a symbol, which draws the weights that were decided on."""
+    with contextlib.closing(_known(spec, folder)) as ledger:
+        wanted, last = ledger.wanted(), ledger.decision()
+    for column, symbol in enumerate(() if last is None else last.seen):
+        name = "".join(letter if letter.isalnum() else "-" for letter in symbol)
+        path = folder / f"weights-{name}.pine"
+        path.write_text(pine_of(spec.asset.agent, symbol, {bar: row[column] for bar, row in wanted.items()}))
+        console.written(path)
 
 
 def _release(spec: ExperimentSpec, folder: Path) -> None:

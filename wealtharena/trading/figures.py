@@ -47,3 +47,13 @@ def path_of(
         fill=fill,
         bars_per_year=bars_per_year,
     )
+
+
+def slippage_bps(ledger: Ledger) -> float | None:
+    """Return what executions at a broker outside cost beside the prices of the backtest, in basis points of their value.
+
+    Positive is dear. None where there are none, as at the paper broker, which fills at those prices.
+    """
+    rows = ledger.slippage()
+    value = sum(abs(row["units"] * row["reference"]) for row in rows)
+    return 1e4 * float(sum(row["cost"] for row in rows)) / value if value > 0.0 else None

@@ -53,22 +53,23 @@ def on_close(trader: Trader, close: Close, switch: Switch) -> None:
 def tend(trader: Trader, switch: Switch) -> None:
     """Do between closes what a broker outside needs: follow orders, book executions, send what waited for its turn.
 
-    Decides nothing, and may be called at any time after a close. A broker that does not answer is asked the next time.
+    Decides nothing, and may be called at any time after a close. What a broker does not answer, and what a full disk
+    does not take, is asked for the next time.
     """
     last = trader.ledger.decision()
     if last is None or trader.broker.capabilities.embedded:
         return
-    _obey(trader, switch, last.bar)
     try:
+        _obey(trader, switch, last.bar)
         refused = follow(trader, last.bar)
         if trader.ledger.state()[0] == "halted":
             take_back(trader, [one.client_id for one in trader.ledger.pending() if one.status == "open"])
         take_over(trader, last.bar)
-    except UnreachableError:
+        for one in refused:
+            again(trader, one)
+        send(trader, last.bar)
+    except (UnreachableError, FullError):
         return
-    for one in refused:
-        again(trader, one)
-    send(trader, last.bar)
 
 
 def _obey(trader: Trader, switch: Switch, bar: str) -> None:

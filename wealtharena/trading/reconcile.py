@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from wealtharena.envs.kernel.rows import BAR
+from wealtharena.trading.actions import splits_between
 from wealtharena.trading.broker import FINAL, Account, BookedOrder, Event, Fill, UnreachableError
 from wealtharena.trading.desk import Close
 from wealtharena.trading.guard import Intervention
@@ -71,6 +72,7 @@ def _outside(trader: Trader, close: Close) -> tuple[Account, Mapping[str, float]
             return None
         held = dict(answer)
         _fees(trader, held)
+        _splits(trader, close, held)
         lacking = ledger.lacking(dust=broker.capabilities.dust)
         gaps = _gaps(ledger.positions(), held, dust=broker.capabilities.dust)
         if not gaps and not lacking:
@@ -224,6 +226,25 @@ def _fees(trader: Trader, held: Mapping[str, float]) -> None:
             newest = fills[-1]
             kept = Event(newest.sequence, f"fee/{newest.execution_id}", "fee", symbol, gaps[symbol], 0.0)
             ledger.book_events([kept], bar="")
+
+
+def _splits(trader: Trader, close: Close, held: Mapping[str, float]) -> None:
+    """Book the units that a split made of others, where the broker rescaled them without a word.
+
+    The source tells of it by the prices of before; what is left of a share the broker has paid in cash by itself.
+    """
+    ledger, last = trader.ledger, trader.ledger.last_close()
+    gaps = _gaps(ledger.positions(), held, dust=trader.broker.capabilities.dust)
+    if last is None or not gaps:
+        return
+    ours, stamps = ledger.positions(), [str(stamp) for stamp in close.market.timestamps]
+    if last["bar"] not in stamps:
+        return
+    now = dict(zip(close.market.symbols, close.market.prices[stamps.index(last["bar"])].tolist(), strict=True))
+    for symbol, ratio in splits_between(last["marks"], now).items():
+        if symbol in gaps and abs(held.get(symbol, 0.0) - ours.get(symbol, 0.0) * ratio) < 1.0:
+            one = Event(ledger.last_event(), f"split/{last['bar']}/{symbol}", "split", symbol, gaps[symbol], 0.0)
+            _tell_events(trader, close.bar, ledger.book_events([one], bar=""))
 
 
 def _tell_events(trader: Trader, bar: str, events: Sequence[Event]) -> None:

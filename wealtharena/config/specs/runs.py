@@ -200,7 +200,7 @@ class AuditSpec(Spec):
 class PaperSpec(Spec):
     """task=paper."""
 
-    action: Literal["run", "status", "release", "restart"]
+    action: Literal["run", "status", "release", "restart", "pine"]
     stage: Literal["production", "paper"] | None
     checkpoints: tuple[str, ...] = Field(description="checkpoint folders or run directories; several act as their mean")
     account: str = Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")

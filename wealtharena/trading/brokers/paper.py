@@ -66,9 +66,11 @@ class PaperBroker(Silent):
 
     capabilities = Capabilities(sends=True, embedded=True)
 
-    def __init__(self, path: Path, env: EnvSpec, *, synchronous: str = "full") -> None:
+    def __init__(
+        self, path: Path, env: EnvSpec, *, synchronous: str = "full", steps: Sequence[Sequence[str]] = STEPS
+    ) -> None:
         self._env = env
-        self._db = connect(path, STEPS, synchronous=synchronous)
+        self._db = connect(path, steps, synchronous=synchronous)
         self._walker: Walker | None = None
 
     def close(self) -> None:
@@ -87,8 +89,10 @@ class PaperBroker(Silent):
                 self._walker = Walker.open(market, self._env, bar=market.length - 1)
                 with transaction(self._db):
                     self._save(self._walker, {})
-        else:
+        elif self._splits(self._walker.save(), market):
             self._enter(self._walker.save(), market)
+        else:
+            self._walker.grow(market, remark=True)
         walker = self._standing()
         while walker.bar + 1 < market.length:
             self._step(walker, market)
@@ -98,15 +102,12 @@ class PaperBroker(Silent):
         """Go on in this market with the account as it was saved: revised marks are taken over, splits rescale units."""
         from wealtharena.envs.walker import Walker
 
-        row = int(np.searchsorted(market.timestamps, np.datetime64(saved["timestamp"], "ns")))
-        stands = row < market.length and str(market.timestamps[row]) == saved["timestamp"]
-        marks = dict(zip(saved["symbols"], saved["marks"], strict=True))
-        now = dict(zip(market.symbols, market.prices[row].tolist(), strict=True)) if stands else {}
-        splits = splits_between(marks, now)
+        splits = self._splits(saved, market)
         if not splits:
             self._walker = Walker.load(saved, market, self._env, remark=True)
             return
-        events = [self._split(saved, name, ratio, now[name]) for name, ratio in splits.items()]
+        marks = dict(zip(market.symbols, market.prices[_row_of(saved, market)].tolist(), strict=True))
+        events = [self._split(saved, name, ratio, marks[name]) for name, ratio in splits.items()]
         walker = Walker.load(saved, market, self._env, remark=True)
         charges = json.loads(self._db.execute("SELECT charges FROM account").fetchone()["charges"])
         with transaction(self._db):
@@ -121,6 +122,14 @@ class PaperBroker(Silent):
                 )
             self._save(walker, charges)
         self._walker = walker
+
+    def _splits(self, saved: Mapping[str, Any], market: Market) -> dict[str, float]:
+        """Return the splits by which this market marks the account's bar otherwise than it was marked, by symbol."""
+        row = _row_of(saved, market)
+        if row == market.length or str(market.timestamps[row]) != saved["timestamp"]:
+            return {}  # the walker says what is missing
+        now = dict(zip(market.symbols, market.prices[row].tolist(), strict=True))
+        return splits_between(dict(zip(saved["symbols"], saved["marks"], strict=True)), now)
 
     def _split(self, saved: dict[str, Any], symbol: str, ratio: float, mark: float) -> Event:
         """Rescale a saved account by a split; what is left of a lot is paid out at the new price."""
@@ -206,9 +215,19 @@ class PaperBroker(Silent):
 
     def submit(self, order: Order) -> BookedOrder:
         """Book an order for the next bar, once a client id."""
-        booked = self.order_by_client_id(order.client_id)
+        booked = PaperBroker.order_by_client_id(self, order.client_id)
         if booked is not None:
             return booked
+        self._refuse(order)
+        with transaction(self._db):
+            self._db.execute(
+                "INSERT INTO orders VALUES (?, ?, ?, ?, 0.0, 'open')",
+                (order.client_id, str(self._standing().timestamp), order.symbol, order.units),
+            )
+        return BookedOrder(order.client_id, order.symbol, order.units, 0.0, "open")
+
+    def _refuse(self, order: Order) -> None:
+        """Raise RejectedError for an order that this account does not take."""
         walker = self._standing()
         if order.symbol not in walker.symbols:
             raise RejectedError(f"{order.symbol} is not traded here", hint=f"trade {', '.join(walker.symbols)}")
@@ -216,12 +235,6 @@ class PaperBroker(Silent):
             raise RejectedError("the account was liquidated", hint="begin anew: paper.action=restart")
         if any(one.symbol == order.symbol for one in self.open_orders()):
             raise RejectedError(f"{order.symbol} has an open order", hint="cancel it first")
-        with transaction(self._db):
-            self._db.execute(
-                "INSERT INTO orders VALUES (?, ?, ?, ?, 0.0, 'open')",
-                (order.client_id, str(walker.timestamp), order.symbol, order.units),
-            )
-        return BookedOrder(order.client_id, order.symbol, order.units, 0.0, "open")
 
     def cancel(self, client_id: str) -> None:
         """Take an order back that is still open."""
@@ -259,3 +272,7 @@ class PaperBroker(Silent):
         if self._walker is None:
             raise MarketError("the paper broker was shown no bar yet", hint="call advance first")
         return self._walker
+
+
+def _row_of(saved: Mapping[str, Any], market: Market) -> int:
+    return int(np.searchsorted(market.timestamps, np.datetime64(saved["timestamp"], "ns")))

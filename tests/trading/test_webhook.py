@@ -1,0 +1,164 @@
+"""Orders and weights to a bridge of the user's own: signed, once, and confirmed by signals where that is asked for."""
+
+import contextlib
+import datetime as dt
+import hashlib
+import hmac
+import json
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from tests.trading.bridge import SECRET, Bridge, bridging
+from tests.trading.conformance import paper
+from wealtharena.errors import ConfigError
+from wealtharena.trading.broker import Order, RejectedError, UnreachableError
+from wealtharena.trading.pine import LONGEST, pine_of
+from wealtharena.trading.signals import LARGEST, Signals
+
+
+@pytest.fixture
+def bridge():
+    return Bridge()
+
+
+@contextlib.contextmanager
+def opened(folder, bridge, **settings):
+    keys = folder / "keys"
+    keys.write_text(f"WEBHOOK_SECRET={SECRET}\nWEBHOOK_SIGNAL_SECRET=signal\n")
+    given = {"keys_file": str(keys), "timeout_seconds": 2.0, "listen": None, "confirm_seconds": 60.0, **settings}
+    with bridging(bridge) as url, paper(folder, "webhook", url=url, **given) as stage:
+        yield stage
+
+
+def order_of(stage, units=3.0, number=1):
+    return Order(f"a/b/1/2026/{number}", stage.symbols[0], units)
+
+
+def test_a_message_is_signed_over_time_nonce_and_body(tmp_path, bridge):
+    with opened(tmp_path, bridge) as stage, contextlib.closing(stage.open()) as broker:
+        broker.submit(order_of(stage))
+        broker.announce("2026-03-02", {"S0": 0.25})
+    (headers, body), (others, weights) = bridge.raw
+    stamp, nonce = headers["x-wealtharena-timestamp"], headers["x-wealtharena-nonce"]
+    expected = hmac.new(SECRET.encode(), f"{stamp}.{nonce}.".encode() + body, hashlib.sha256).hexdigest()
+    assert headers["x-wealtharena-signature"] == f"sha256={expected}"
+    assert abs(int(stamp) - time.time()) < 60
+    assert nonce != others["x-wealtharena-nonce"]
+    assert json.loads(body) == {"version": 1, "kind": "order", "id": "a/b/1/2026/1", "symbol": "S0", "units": 3.0}
+    assert json.loads(weights) == {"version": 1, "kind": "weights", "bar": "2026-03-02", "weights": {"S0": 0.25}}
+    assert SECRET.encode() not in body + repr(headers).encode()
+
+
+def test_an_order_whose_answer_is_lost_is_asked_for_and_not_sent_again(tmp_path, bridge):
+    bridge.answers = [500]  # and it has done it
+    with opened(tmp_path, bridge) as stage, contextlib.closing(stage.open()) as broker:
+        order = order_of(stage)
+        with pytest.raises(UnreachableError):
+            broker.submit(order)
+        assert broker.order_by_client_id(order.client_id).status == "open"
+        broker.submit(order)
+        stage.tick(broker)
+        assert broker.positions() == {"S0": pytest.approx(3.0)}
+    assert [one["kind"] for one in bridge.messages] == ["order", "status"]
+
+
+def test_across_a_restart_an_order_without_an_answer_is_still_asked_for(tmp_path, bridge):
+    bridge.answers, bridge.loses = [503], True  # and it has not done it
+    with opened(tmp_path, bridge) as stage:
+        order = order_of(stage)
+        with contextlib.closing(stage.open()) as broker, pytest.raises(UnreachableError):
+            broker.submit(order)
+        with contextlib.closing(stage.open()) as broker:
+            assert broker.order_by_client_id(order.client_id) is None
+            bridge.loses = False
+            assert broker.submit(order).status == "open"
+    assert [one["kind"] for one in bridge.messages] == ["order", "status", "order"]
+
+
+def test_a_bridge_that_cannot_say_leaves_the_order_unknown(tmp_path, bridge):
+    bridge.answers, bridge.mute = [504], True
+    with opened(tmp_path, bridge) as stage, contextlib.closing(stage.open()) as broker:
+        with pytest.raises(UnreachableError):
+            broker.submit(order_of(stage))
+        with pytest.raises(UnreachableError, match="does not say"):
+            broker.order_by_client_id("a/b/1/2026/1")
+
+
+@pytest.mark.parametrize("status", [400, 404, 422])
+def test_a_refusal_of_the_bridge_is_for_good(tmp_path, bridge, status):
+    bridge.answers = [status]
+    with opened(tmp_path, bridge) as stage, contextlib.closing(stage.open()) as broker:
+        with pytest.raises(RejectedError):
+            broker.submit(order_of(stage))
+        stage.tick(broker)
+        assert broker.positions() == {}
+
+
+def test_an_order_is_confirmed_by_a_fresh_signal_of_its_side_and_closing_needs_none(tmp_path, bridge):
+    with opened(tmp_path, bridge, listen="127.0.0.1:0") as stage, contextlib.closing(stage.open()) as broker:
+        signals = broker._signals
+        with pytest.raises(RejectedError, match="no signal"):
+            broker.submit(order_of(stage))
+        signals.hear(b'{"secret": "signal", "symbol": "X:S0", "side": "sell"}')
+        with pytest.raises(RejectedError, match="no signal"):
+            broker.submit(order_of(stage, number=2))
+        signals.hear(b'{"secret": "signal", "symbol": "X:S0", "side": "buy"}')
+        broker.submit(order_of(stage, number=3))
+        stage.tick(broker)
+        signals.hear(b'{"secret": "signal", "symbol": "X:S0", "side": "flat"}')
+        broker.submit(order_of(stage, units=-3.0, number=4))
+    assert [one["id"][-1] for one in bridge.messages] == ["3", "4"]
+
+
+def test_signals_come_in_over_http_and_only_with_the_secret():
+    now = [0.0]
+    signals = Signals("127.0.0.1", 0, "signal", seconds=60.0, now=lambda: now[0])
+
+    def post(body):
+        request = urllib.request.Request(f"http://127.0.0.1:{signals.port}/", data=body, method="POST")
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                return answer.status
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    with contextlib.closing(signals):
+        assert post(b'{"secret": "other", "symbol": "BTCUSD", "side": "buy"}') == 401
+        assert post(b'{"symbol": "BTCUSD", "side": "buy"}') == 400
+        assert post(b'{"secret": "signal", "symbol": "BTCUSD", "side": "up"}') == 400
+        assert post(b" " * (LARGEST + 1)) == 413
+        assert not signals.confirms("BTC-USD", 1.0)
+        assert post(b'{"secret": "signal", "symbol": "BINANCE:BTCUSD", "side": "buy"}') == 200
+        assert signals.confirms("BTC-USD", 1.0)
+        assert not signals.confirms("BTC-USD", -1.0)
+        assert not signals.confirms("ETH-USD", 1.0)
+        now[0] = 60.1
+        assert not signals.confirms("BTC-USD", 1.0)
+
+
+def test_without_a_url_or_a_secret_it_is_refused(tmp_path, bridge, monkeypatch):
+    monkeypatch.delenv("WEBHOOK_SECRET", raising=False)
+    with opened(tmp_path, bridge, keys_file=None) as stage, pytest.raises(ConfigError, match="WEBHOOK_SECRET"):
+        stage.open()
+    with (
+        paper(
+            tmp_path, "webhook", url=None, keys_file=None, timeout_seconds=1.0, listen=None, confirm_seconds=1.0
+        ) as stage,
+        pytest.raises(ConfigError, match=r"broker\.url"),
+    ):
+        stage.open()
+
+
+def test_pine_steps_through_the_newest_weights():
+    first = dt.datetime(2020, 1, 1)
+    weights = {(first + dt.timedelta(days=n)).isoformat(): n / 10_000 for n in range(LONGEST + 5)}
+    script = pine_of('agent"; bad', "BTC-USD", weights)
+    stamps, values = (line.partition("array.from(")[2].rstrip(")").split(", ") for line in script.splitlines()[2:4])
+    assert len(stamps) == len(values) == LONGEST
+    assert int(stamps[0]) == int((first + dt.timedelta(days=5)).replace(tzinfo=dt.UTC).timestamp() * 1000)
+    assert float(values[-1]) == pytest.approx((LONGEST + 4) / 10_000)
+    assert script.splitlines()[1] == 'indicator("WealthArena agent bad BTC-USD", overlay = false)'
+    assert "array.new<int>()" in pine_of("a", "b", {})

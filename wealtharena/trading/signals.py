@@ -1,0 +1,89 @@
+"""Signals that come in, such as TradingView's alerts: they confirm an order, they never make one."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final
+
+LARGEST: Final = 16_384  # bytes of an alert
+_SECONDS: Final = 5.0  # for one to arrive
+
+
+class Signals:
+    """Listens while it is open. A signal is JSON: {"secret": "...", "symbol": "BTCUSD", "side": "buy"}.
+
+    TradingView cannot sign what it sends, so that the secret stands in the message: let it come through a proxy with TLS.
+    """
+
+    def __init__(
+        self, host: str, port: int, secret: str, *, seconds: float, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._secret, self._seconds, self._now = secret, seconds, now
+        self._heard: dict[str, tuple[str, float]] = {}
+        self._lock = threading.Lock()
+        signals = self
+
+        class Handler(BaseHTTPRequestHandler):
+            timeout = _SECONDS
+
+            def log_message(self, format: str, *args: Any) -> None:
+                """Say nothing: a request may carry the secret."""
+
+            def do_POST(self) -> None:
+                status = 413
+                length = self.headers.get("content-length", "")
+                if length.isdigit() and int(length) <= LARGEST:
+                    status = signals.hear(self.rfile.read(int(length)))
+                self.send_response_only(status)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+        self._server = ThreadingHTTPServer((host, port), Handler)
+        self._server.daemon_threads = True
+        self._server.block_on_close = False
+        self.port = int(self._server.server_address[1])
+        self._thread = threading.Thread(target=self._server.serve_forever, name="signals", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(10.0)
+
+    def hear(self, body: bytes) -> int:
+        """Keep the signal of a message and return the HTTP status of the answer; the newest of a symbol counts."""
+        try:
+            content = json.loads(body)
+            secret, symbol, side = (str(content[name]) for name in ("secret", "symbol", "side"))
+        except (ValueError, KeyError, TypeError):
+            return 400
+        if not hmac.compare_digest(secret.encode(), self._secret.encode()):
+            return 401
+        if side not in ("buy", "sell", "flat"):
+            return 400
+        with self._lock:
+            self._heard[plain(symbol)] = (side, self._now())
+        return 200
+
+    def confirms(self, symbol: str, units: float) -> bool:
+        """Return whether the newest signal of the symbol is not too old and says to do the same."""
+        with self._lock:
+            side, at = self._heard.get(plain(symbol), ("", 0.0))
+        fresh = bool(side) and self._now() - at <= self._seconds
+        return fresh and side == ("buy" if units > 0.0 else "sell")
+
+
+def plain(symbol: str) -> str:
+    """Return a symbol as TradingView and we both may write it: without venue and marks, in capitals.
+
+    >>> plain("BINANCE:BTCUSD"), plain("BTC-USD"), plain("BRK.B")
+    ('BTCUSD', 'BTCUSD', 'BRKB')
+    """
+    return re.sub(r"[^A-Z0-9]", "", symbol.rpartition(":")[2].upper())
