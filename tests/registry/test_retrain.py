@@ -140,6 +140,15 @@ def test_a_configuration_with_the_bars_a_year_that_nothing_read_still_comes_back
     assert retrain._spec_of(written) == made.spec
 
 
+def test_how_a_version_is_traded_is_said_anew_whatever_its_own_file_says(
+    production: tuple[ModelCheckpoint, World],
+) -> None:
+    _, made = production
+    written = made.spec.model_dump(mode="json")
+    del written["risk"]["allow_live"], written["broker"], written["paper"]["resize"]
+    assert retrain._spec_of(written) == made.spec
+
+
 def test_nothing_in_a_foreign_configuration_is_filled_in_from_this_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from wealtharena.agents.policy import Trained, load_policy
-from wealtharena.config import parse
+from wealtharena.config import compose, parse
 from wealtharena.config.foreign import check_foreign
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import CheckpointError, PromotionError, WealthArenaError
@@ -24,6 +24,7 @@ _LATER: Final[Mapping[str, Any]] = {
     "trade_rate": 1.0,
     "no_trade_band": 0.0,
 }
+_ANEW: Final = {"risk", "broker", "paper"}  # how a version is traded is no part of how it was made
 CONFIGURATION = ("asset", "features", "env", "split", "algo", "model", "evaluation")
 
 
@@ -76,7 +77,7 @@ def _spec_of(content: Mapping[str, Any]) -> ExperimentSpec:
             env.pop(shared)
         tree.update(asset=asset, env=env)
     tree["env"] = {**_LATER, **tree["env"]}
-    return parse(OmegaConf.create(tree))
+    return parse(OmegaConf.create({**tree, **compose().model_dump(mode="json", include=_ANEW)}))
 
 
 def incumbent_policy(store: ModelCheckpoint, production: LoadedCheckpoint) -> Trained:
