@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.tasks.test_backtest import checkpoint
-from wealtharena.config import compose, config_hash
+from wealtharena.config import compose, config_hash, plugins
 from wealtharena.errors import ConfigError
 from wealtharena.tasks import dispatch
 from wealtharena.trading.ledger import Ledger
@@ -130,3 +130,23 @@ def test_risk_is_part_of_the_configuration_only_when_on():
     )
     assert plain == off
     assert len({off, on, other}) == 3
+
+
+@pytest.mark.parametrize("broker", ["alpaca", "webhook"])
+def test_a_replay_never_reaches_anybody_outside(here, broker, monkeypatch):
+    def opened(opening):
+        raise AssertionError("bars of the past must not be traded")
+
+    monkeypatch.setattr(plugins.load("trading.brokers", broker), "open_broker", opened)
+    with pytest.raises(ConfigError, match="bars of the past"):
+        trade(f"broker={broker}", "env.fill=next_open", "paper.action=run")
+    assert trade("paper.action=restart") == 0
+
+
+def test_the_weights_are_written_as_scripts(here, capsys):
+    trade()
+    assert trade("paper.action=pine") == 0
+    scripts = sorted(ACCOUNT.glob("*.pine"))
+    assert [path.name for path in scripts] == ["weights-BTC-USD.pine", "weights-ETH-USD.pine"]
+    assert "//@version=6" in scripts[0].read_text()
+    assert "weights-BTC-USD.pine" in capsys.readouterr().out

@@ -17,6 +17,7 @@ SHARES = ("asset=stocks", "universe=nyse")
         (("asset=crypto", "asset.limits.long_only=false"), "short"),
         (("asset=crypto", "data.symbols=[BTC-EUR]"), "BTC-EUR"),
         (("asset=crypto", "env.fill=next_close"), "next_close"),
+        (("asset=etf", "paper.account=" + "a" * 32, "asset.agent=" + "b" * 64), "128 letters"),
         (("asset=etf", "data.symbols=[SPY,BHP.AX]"), "BHP.AX"),
     ],
 )

@@ -179,6 +179,11 @@ def _replay(
 
 
 def _broker(spec: ExperimentSpec, folder: Path, ledger: Ledger, features: FeaturePanel) -> Broker:
+    if spec.broker.outside:
+        raise ConfigError(
+            f"broker={spec.broker.name} trades now, and a replay shows bars of the past",
+            hint="replay with broker=paper or broker=shadow",
+        )
     opening = Opening(
         folder, spec.env, ledger.epoch, spec.paper.synchronous,
         spec=spec.broker,
@@ -189,13 +194,7 @@ def _broker(spec: ExperimentSpec, folder: Path, ledger: Ledger, features: Featur
         allow_live=spec.risk.allow_live,
     )  # fmt: skip
     broker: Broker = plugins.load("trading.brokers", spec.broker.name).open_broker(opening)
-    if not broker.capabilities.outside:
-        return broker
-    broker.close()
-    raise ConfigError(
-        f"broker={spec.broker.name} trades now, and a replay shows bars of the past",
-        hint="replay with broker=paper or broker=shadow",
-    )
+    return broker
 
 
 def _found(

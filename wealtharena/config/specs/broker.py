@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from wealtharena.config.specs.base import Spec
@@ -9,5 +11,7 @@ from wealtharena.config.specs.base import Spec
 
 class BrokerSpec(Spec):
     """A broker's settings; each broker adds its own in the file of its name."""
+
+    outside: ClassVar[bool] = False  # what it is sent reaches somebody else, so that bars of the past must not
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="the file of that name in wealtharena/trading/brokers/")

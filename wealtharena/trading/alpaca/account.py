@@ -51,7 +51,7 @@ class AlpacaBroker:
         )  # fmt: skip
         coins = self._symbols.coins
         self.capabilities = Capabilities(
-            sends=True, embedded=False, outside=True, flips=False,
+            sends=True, embedded=False, flips=False,
             fee_in_kind=settings.coin_fee if coins else 0.0,
             dust=2e-9,
         )  # fmt: skip

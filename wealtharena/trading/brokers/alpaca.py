@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     from wealtharena.config.specs.experiment import ExperimentSpec
 
 _CALENDARS: Final = ("XNYS", "XNAS", "XASE", "ARCX", "BATS")
+_LETTERS: Final = 80  # of agent, account and symbol in a client id of 128; the rest is epoch, bar, leg and attempt
 _PAPER: Final = ("https://paper-api.alpaca.markets", "wss://paper-api.alpaca.markets/stream")
 _LIVE: Final = ("https://api.alpaca.markets", "wss://api.alpaca.markets/stream")
 
 
 class Settings(BrokerSpec):
     """How Alpaca is talked to."""
+
+    outside = True
 
     name: Literal["alpaca"]
     live: bool = Field(description="real money; needs risk.allow_live=true and `account` too")
@@ -46,6 +49,8 @@ def why_not(spec: ExperimentSpec) -> str | None:
     """Return what Alpaca lacks for this asset; None where it can be traded there."""
     asset = spec.asset
     symbols = spec.data.symbols or asset.universe.symbols
+    if len(asset.agent) + len(spec.paper.account) + max(map(len, symbols)) > _LETTERS:
+        return f"takes ids of 128 letters, and paper.account={spec.paper.account} makes longer ones"
     if asset.market not in ("stocks", "etf", "crypto"):
         return f"does not trade asset={asset.name}"
     if asset.account_currency != "USD":

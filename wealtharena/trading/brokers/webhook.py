@@ -37,6 +37,8 @@ _ASKED: Final = (
 class Settings(BrokerSpec):
     """Where orders go."""
 
+    outside = True
+
     name: Literal["webhook"]
     url: str | None = Field(pattern=r"^https?://", description="of the bridge")
     keys_file: str | None = Field(description="lines NAME=VALUE or JSON; null reads the environment")
@@ -75,7 +77,7 @@ class WebhookBroker(PaperBroker):
     one that cannot say leaves the order unknown, and it expires with its bar.
     """
 
-    capabilities = Capabilities(sends=True, embedded=True, outside=True, announces=True)
+    capabilities = Capabilities(sends=True, embedded=True, announces=True)
 
     def __init__(self, opening: Opening, settings: Settings, keys: Keys) -> None:
         import httpx
