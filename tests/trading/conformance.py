@@ -15,6 +15,7 @@ import numpy as np
 from tests.envs.markets import features_of, random_panel, spec_of
 from tests.trading.bridge import SECRET, Bridge, bridging
 from tests.trading.exchange import NEW_YORK, Exchange
+from tests.trading.gateway import Gateway, gating
 from tests.trading.serving import serving
 from wealtharena.config import compose
 from wealtharena.config.plugins import load
@@ -79,6 +80,17 @@ def webhook(folder: Path) -> Iterator[Stage]:
             yield stage
 
 
+@contextlib.contextmanager
+def ib(folder: Path, gateway: Gateway | None = None, **given: Any) -> Iterator[Stage]:
+    gateway = gateway or Gateway({"BHP": 45.0, "CBA": 120.0})
+    changes = {name: given.pop(name) for name in ("live", "account", "futures", "timeout_seconds") if name in given}
+    names = given.pop("symbols", ("BHP.AX", "CBA.AX"))
+    with gating(gateway) as port:
+        settings = compose(["broker=ib", "asset=stocks"]).broker.model_copy(update={"port": port, **changes})
+        opening = Opening(folder, spec_of(), 1, "normal", spec=settings, symbols=names, **{"market": "stocks", **given})
+        yield Stage(lambda: load("trading.brokers", "ib").open_broker(opening), names, lambda broker: gateway.tick())
+
+
 def alpaca_settings(url: str, **changes: Any) -> Any:
     settings = shipped("alpaca")
     return settings.model_copy(update={"url": url, "timeout_seconds": 5.0, "backoff_seconds": 0.0, **changes})
@@ -133,4 +145,5 @@ STAGES: dict[str, Any] = {
     "alpaca": alpaca,
     "alpaca_coins": alpaca_coins,
     "webhook": webhook,
+    "ib": ib,
 }

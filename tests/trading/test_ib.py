@@ -1,0 +1,120 @@
+"""Interactive Brokers by a scripted gateway: what it has beside what every broker must hold. Never tried live."""
+
+import contextlib
+import doctest
+
+import pytest
+
+from tests.trading.conformance import ib
+from tests.trading.gateway import Gateway
+from wealtharena.config import compose
+from wealtharena.errors import ConfigError
+from wealtharena.trading.broker import Order, RefusedError, RejectedError, UnreachableError
+from wealtharena.trading.ib import contracts
+
+
+@pytest.fixture
+def gateway():
+    return Gateway({"BHP": 45.0, "CBA": 120.0, "EUR": 1.1, "GC": 2_000.0})
+
+
+def order(number=1, units=3.0, symbol="BHP.AX"):
+    return Order(f"a/b/1/2026/{number}", symbol, units)
+
+
+def test_the_examples_run():
+    assert doctest.testmod(contracts).failed == 0
+
+
+def test_an_order_that_is_booked_before_the_connection_breaks_is_one_order(tmp_path, gateway):
+    with ib(tmp_path, gateway, timeout_seconds=2.0) as stage, contextlib.closing(stage.open()) as broker:
+        gateway.drops = True
+        with pytest.raises(UnreachableError):
+            broker.submit(order())
+        assert broker.order_by_client_id(order().client_id).status == "open"  # over another connection
+        assert broker.submit(order()).status == "open"
+        gateway.tick()
+        assert broker.submit(order()).status == "filled"
+        assert broker.positions() == {"BHP.AX": 3.0}
+    assert len(gateway.orders) == 1
+
+
+def test_a_gateway_that_is_gone_or_mute_is_unreachable(tmp_path, gateway):
+    with ib(tmp_path, gateway, timeout_seconds=1.0) as stage, contextlib.closing(stage.open()) as broker:
+        gateway.mute = True
+        with pytest.raises(UnreachableError):
+            broker.positions()
+        gateway.mute = False
+        assert broker.positions() == {}
+    with pytest.raises(UnreachableError):
+        stage.open()
+
+
+@pytest.mark.parametrize(("words", "funds"), [("insufficient margin", True), ("not allowed", False)])
+def test_a_refusal_is_for_good_and_says_whether_the_money_was_short(tmp_path, gateway, words, funds):
+    with ib(tmp_path, gateway) as stage, contextlib.closing(stage.open()) as broker:
+        gateway.refuses = words
+        with pytest.raises(RejectedError, match=words) as error:
+            broker.submit(order())
+        assert error.value.funds is funds
+    assert gateway.orders == []
+
+
+def test_an_account_with_real_money_is_refused(tmp_path, gateway):
+    gateway.number = "U7654321"
+    with ib(tmp_path, gateway) as stage, pytest.raises(RefusedError, match="real money"):
+        stage.open()
+    with ib(tmp_path, gateway, live=True, account="U7654321") as stage, pytest.raises(RefusedError, match="allow_live"):
+        stage.open()
+    with ib(tmp_path, gateway, live=True, account="U7654321", allow_live=True) as stage:
+        stage.open().close()
+
+
+@pytest.mark.parametrize(
+    ("fill", "sent"), [("next_open", ("MKT", "OPG")), ("next_close", ("MOC", "DAY"))], ids=["open", "close"]
+)
+def test_auctions_are_asked_for(tmp_path, gateway, fill, sent):
+    with ib(tmp_path, gateway, fill=fill) as stage, contextlib.closing(stage.open()) as broker:
+        broker.submit(order())
+    assert [(one.kind, one.tif) for one in gateway.orders] == [sent]
+
+
+def test_currencies_and_futures_have_their_contracts(tmp_path, gateway):
+    with (
+        ib(tmp_path, gateway, market="forex", symbols=("EURUSD",)) as stage,
+        contextlib.closing(stage.open()) as broker,
+    ):
+        broker.submit(order(symbol="EURUSD", units=-20_000.0))
+        gateway.tick()
+        assert broker.positions() == {"EURUSD": -20_000.0}
+    futures = {"GC=F": "GC/COMEX/USD/202606/100"}
+    with (
+        ib(tmp_path, gateway, market="commodities", symbols=("GC=F", "CL=F"), futures=futures) as stage,
+        contextlib.closing(stage.open()) as broker,
+    ):
+        broker.submit(order(2, symbol="GC=F", units=1.0))
+        gateway.tick()
+        assert broker.positions()["GC=F"] == 1.0
+        with pytest.raises(RejectedError, match=r"broker\.futures"):
+            broker.submit(order(3, symbol="CL=F", units=1.0))
+    assert [one.contract[:4] for one in gateway.orders] == [("EUR", "CASH", "", ""), ("GC", "FUT", "202606", "100")]
+
+
+def test_commissions_are_costs_and_a_correction_is_no_second_execution(tmp_path, gateway):
+    with ib(tmp_path, gateway) as stage, contextlib.closing(stage.open()) as broker:
+        broker.submit(order())
+        gateway.tick()
+        corrected = {**gateway.executions[0], "id": gateway.executions[0]["id"][:-2] + "02", "price": 45.5}
+        gateway.executions.append(corrected)
+        (fill,) = broker.fills(0)
+        assert (fill.cost, fill.quote, fill.client_id) == (6.0, 45.5, order().client_id)
+
+
+def test_what_it_cannot_trade_is_refused_when_the_configuration_is_read():
+    for overrides, cause in ((["asset=crypto"], "no coins"), (["asset=commodities"], "which month")):
+        with pytest.raises(ConfigError, match=cause) as error:
+            compose(["broker=ib", *overrides])
+        assert "broker=paper" in error.value.hint
+    assert compose(["broker=ib", "asset=forex"]).broker.live is False
+    with pytest.raises(ConfigError, match="GC"):
+        compose(["broker=ib", "asset=commodities", "broker.futures={GC=F:GC-COMEX}"])

@@ -1,0 +1,1 @@
+"""Interactive Brokers' interface: contracts, and a gateway that is asked. Never tried live."""

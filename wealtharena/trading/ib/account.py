@@ -1,0 +1,310 @@
+"""An account at Interactive Brokers behind the contract of a broker, by a gateway (TWS or IB Gateway). Never tried live.
+
+A gateway knows the orders and executions of today and the orders that are open, and takes a client's word for nothing
+twice: an order's reference is looked up in all of them before it is sent, for the gateway would book it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from wealtharena.trading.broker import (
+    Account,
+    BookedOrder,
+    Capabilities,
+    Event,
+    Fill,
+    Opening,
+    Order,
+    OrderStatus,
+    RejectedError,
+    UnreachableError,
+)
+from wealtharena.trading.ib.contracts import Named, named
+from wealtharena.trading.locks import Reported, check_account
+
+if TYPE_CHECKING:
+    from wealtharena.envs.market import Market
+    from wealtharena.trading.brokers.ib import Settings
+
+T = TypeVar("T")
+_ENDED: Final[Mapping[str, OrderStatus]] = {
+    "Filled": "filled", "Cancelled": "cancelled", "ApiCancelled": "cancelled", "Inactive": "rejected",
+}  # fmt: skip
+_TAKEN: Final = ("PreSubmitted", "Submitted", "Filled")
+_LOOK_SECONDS: Final = 0.02
+_UNSET: Final = 1e300  # what is above stands for nothing
+
+
+class IbBroker:
+    """One account behind one gateway. Every fact is asked of it; the thread of its connection is this object's own."""
+
+    capabilities = Capabilities(sends=True, embedded=False, dust=1e-6)
+
+    def __init__(self, opening: Opening, settings: Settings) -> None:
+        self._opening, self._settings = opening, settings
+        found = {name: named(name, opening.market, settings.futures) for name in opening.symbols}
+        self._contracts = {name: one for name, one in found.items() if one is not None}
+        self._ours = {one.key: name for name, one in self._contracts.items()}
+        self._worth: dict[str, float] = {}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="ib", daemon=True)
+        self._thread.start()
+        self._ib: Any = None
+        self._number = ""
+        try:
+            self._asked(self._managed)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the gateway."""
+
+        async def end() -> None:
+            if self._ib is not None:
+                self._ib.disconnect()
+
+        if self._loop.is_running():
+            asyncio.run_coroutine_threadsafe(end(), self._loop).result(self._settings.timeout_seconds)
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(10.0)
+            self._loop.close()
+
+    # --- the gateway
+
+    def _asked(self, question: Callable[[Any], Awaitable[T]]) -> T:
+        """Return the gateway's answer to one question, connecting first where that is needed."""
+
+        async def ask() -> T:
+            return await question(await self._connected())
+
+        future = asyncio.run_coroutine_threadsafe(ask(), self._loop)
+        try:
+            return future.result(self._settings.timeout_seconds * 2.0)
+        except (OSError, TimeoutError) as error:
+            future.cancel()
+            failure = UnreachableError(f"ib: {type(error).__name__}")
+        raise failure
+
+    async def _connected(self) -> Any:
+        from ib_async import IB, StartupFetch
+
+        if self._ib is None or not self._ib.isConnected():
+            logging.getLogger("ib_async").setLevel(logging.CRITICAL)  # it says everything twice, and as errors
+            self._ib = IB()
+            self._ib.RaiseRequestErrors = True
+            await self._ib.connectAsync(
+                self._settings.host, self._settings.port, clientId=self._settings.client_number,
+                timeout=self._settings.timeout_seconds, fetchFields=StartupFetch(0),
+            )  # fmt: skip
+        return self._ib
+
+    async def _managed(self, ib: Any) -> str:
+        """Return the number of the account, once it is the one that may be traded; paper accounts begin with D."""
+        numbers = ib.managedAccounts()
+        wanted = self._settings.account
+        self._number = str(numbers[0] if wanted is None or wanted not in numbers else wanted)
+        reported = Reported(self._number, live=not self._number.startswith("D"))
+        check_account(self._settings, reported, allow_live=self._opening.allow_live)
+        return self._number
+
+    async def _within(self, answer: Awaitable[T]) -> T:
+        return await asyncio.wait_for(answer, self._settings.timeout_seconds)
+
+    def advance(self, market: Market) -> None:
+        """Remember what a unit of each quote is worth; the market goes on by itself."""
+        self._worth = dict(zip(market.symbols, market.worth[-1].tolist(), strict=True))
+
+    def announce(self, bar: str, weights: Mapping[str, float]) -> None:
+        """Do nothing: orders are all that is wanted."""
+
+    def stream(self, wake: Callable[[], None]) -> None:
+        """Do nothing: the gateway is asked from time to time."""
+
+    # --- what there is
+
+    def account(self) -> Account:
+        """Return the money in the account's own currency."""
+
+        async def money(ib: Any) -> Account:
+            await self._managed(ib)
+            ib.wrapper.acctSummary.clear()
+            await self._within(ib.reqAccountSummaryAsync())
+            found = {
+                one.tag: float(one.value)
+                for one in ib.wrapper.acctSummary.values()
+                if one.account == self._number and one.tag in ("NetLiquidation", "TotalCashValue")
+            }
+            if len(found) < 2:
+                raise TimeoutError
+            return Account(equity=found["NetLiquidation"], cash=found["TotalCashValue"])
+
+        return self._asked(money)
+
+    def positions(self) -> Mapping[str, float] | None:
+        """Return the units held by symbol; a contract that is not traded here is named as it is told."""
+
+        async def held(ib: Any) -> dict[str, float]:
+            rows = await self._within(ib.reqPositionsAsync())
+            return {
+                self._name_of(one.contract): float(one.position)
+                for one in rows
+                if one.account == self._number and one.position
+            }
+
+        return self._asked(held)
+
+    def _name_of(self, contract: Any) -> str:
+        month = str(contract.lastTradeDateOrContractMonth)[:6]
+        key = (contract.symbol, contract.secType, contract.currency, month)
+        return self._ours.get(key, " ".join(part for part in key if part))
+
+    async def _trades(self, ib: Any) -> dict[str, BookedOrder]:
+        """Return every order that the gateway knows, by its reference: completed ones, then those that are open."""
+        executions = await self._within(ib.reqExecutionsAsync())
+        completed = await self._within(ib.reqCompletedOrdersAsync(False))
+        opened = await self._within(ib.reqAllOpenOrdersAsync())
+        filled: dict[str, float] = {}
+        found: dict[str, BookedOrder] = {}
+        for fill in executions:
+            one = fill.execution
+            sign = 1.0 if one.side == "BOT" else -1.0
+            filled[one.orderRef] = filled.get(one.orderRef, 0.0) + sign * float(one.shares)
+            done = filled[one.orderRef]
+            found[one.orderRef] = BookedOrder(one.orderRef, self._name_of(fill.contract), done, done, "filled")
+        for trade in (*completed, *opened):
+            reference = str(trade.order.orderRef) or f"?{trade.order.permId}"
+            found[reference] = self._booked(trade, filled.get(reference, 0.0))
+        return found
+
+    def _booked(self, trade: Any, filled: float) -> BookedOrder:
+        order = trade.order
+        sign = 1.0 if order.action == "BUY" else -1.0
+        told = [float(order.filledQuantity), float(trade.orderStatus.filled)]
+        filled = sign * max(abs(filled), *(one for one in told if abs(one) < _UNSET))
+        units = sign * float(order.totalQuantity) if order.totalQuantity else filled  # a completed one tells none
+        status = _ENDED.get(trade.orderStatus.status, "open")
+        if status in ("cancelled", "rejected") and filled:
+            status = "partly"
+        return BookedOrder(str(order.orderRef), self._name_of(trade.contract), units, filled, status)
+
+    def order_by_client_id(self, client_id: str) -> BookedOrder | None:
+        """Return the order by its reference, among those of today and those that are open."""
+
+        async def found(ib: Any) -> BookedOrder | None:
+            return (await self._trades(ib)).get(client_id)
+
+        return self._asked(found)
+
+    def open_orders(self) -> Sequence[BookedOrder]:
+        """Return the orders that may still be filled, whoever gave them."""
+
+        async def opened(ib: Any) -> list[BookedOrder]:
+            return [self._booked(one, 0.0) for one in await self._within(ib.reqAllOpenOrdersAsync())]
+
+        return [one for one in self._asked(opened) if one.status == "open"]
+
+    # --- orders
+
+    def submit(self, order: Order) -> BookedOrder:
+        """Send an order whose reference the gateway does not know yet, and wait for its word."""
+        known = self.order_by_client_id(order.client_id)
+        if known is not None:
+            return known
+        if order.symbol not in self._contracts:
+            raise RejectedError(f"{order.symbol} has no contract", hint="set it in broker.futures")
+
+        async def sent(ib: Any) -> tuple[Any, str]:
+            trade = ib.placeOrder(_contract(self._contracts[order.symbol]), self._instructed(order))
+            until = asyncio.get_running_loop().time() + self._settings.timeout_seconds
+            while trade.orderStatus.status not in (*_TAKEN, *_ENDED):
+                if asyncio.get_running_loop().time() > until or not ib.isConnected():
+                    raise TimeoutError
+                await asyncio.sleep(_LOOK_SECONDS)
+            return trade, trade.log[-1].message if trade.log else ""
+
+        trade, said = self._asked(sent)
+        booked = self._booked(trade, 0.0)
+        if booked.status in ("cancelled", "rejected"):
+            words = said.lower()
+            raise RejectedError(f"ib: {order.symbol}: {said}", funds="margin" in words or "funds" in words)
+        return booked
+
+    def _instructed(self, order: Order) -> Any:
+        """Return the order as the gateway takes it: auctions for shares, else at the market."""
+        from ib_async import Order as Sent
+
+        auction = self._contracts[order.symbol].kind == "STK" and self._opening.daily
+        at_close = self._opening.fill == "next_close" and self._opening.daily
+        return Sent(
+            action="BUY" if order.units > 0.0 else "SELL",
+            totalQuantity=abs(order.units),
+            orderType="MOC" if at_close else "MKT",
+            tif="OPG" if auction and not at_close else "DAY",
+            orderRef=order.client_id,
+            account=self._number,
+            transmit=True,
+        )
+
+    def cancel(self, client_id: str) -> None:
+        """Ask for an order back that is still open."""
+
+        async def asked(ib: Any) -> None:
+            for trade in await self._within(ib.reqAllOpenOrdersAsync()):
+                if trade.order.orderRef == client_id and not trade.isDone():
+                    ib.cancelOrder(trade.order)
+                    await asyncio.sleep(_LOOK_SECONDS)
+
+        self._asked(asked)
+
+    # --- what happened
+
+    def cursor(self) -> int:
+        """Return the gateway's time, in microseconds."""
+
+        async def now(ib: Any) -> dt.datetime:
+            found: dt.datetime = await self._within(ib.reqCurrentTimeAsync())
+            return found
+
+        return int(self._asked(now).timestamp() * 1_000_000)
+
+    def fills(self, since: int) -> Sequence[Fill]:
+        """Return the executions that the gateway knows, those of today, oldest first, corrected ones once."""
+
+        async def executed(ib: Any) -> list[Any]:
+            found = await self._within(ib.reqExecutionsAsync())
+            known = ib.wrapper.fills  # where commissions are put, which come after
+            return [known[one.execution.execId] for one in found if one.execution.acctNumber == self._number]
+
+        newest = {one.execution.execId.rpartition(".")[0]: one for one in self._asked(executed)}
+        return sorted((self._fill(name, one) for name, one in newest.items()), key=lambda one: one.sequence)
+
+    def _fill(self, name: str, told: Any) -> Fill:
+        """Return an execution; its id without the number of its correction."""
+        one = told.execution
+        symbol, quote = self._name_of(told.contract), float(one.price)
+        units = float(one.shares) * (1.0 if one.side == "BOT" else -1.0)
+        commission = float(told.commissionReport.commission or 0.0)
+        return Fill(
+            int(one.time.timestamp() * 1_000_000), name, str(one.orderRef) or None, "", symbol, units,
+            quote * self._worth.get(symbol, 1.0), quote, commission if commission < _UNSET else 0.0,
+        )  # fmt: skip
+
+    def events(self, since: int) -> Sequence[Event]:
+        """Return nothing: the gateway tells no corporate actions; splits are told by prices, cash is in the equity."""
+        return ()
+
+
+def _contract(one: Named) -> Any:
+    from ib_async import Contract
+
+    return Contract(
+        secType=one.kind, symbol=one.symbol, currency=one.currency, exchange=one.exchange,
+        primaryExchange=one.primary, lastTradeDateOrContractMonth=one.month, multiplier=one.multiplier,
+    )  # fmt: skip
