@@ -269,6 +269,35 @@ def test_case_30_an_order_whose_window_never_opened_expires_with_its_bar(tmp_pat
         assert day.intents()[0].note == "older than its bar when it could have been sent"
 
 
+def test_dividends_and_fees_are_booked_as_the_broker_tells_them_and_equity_is_its_own(tmp_path):
+    with days(tmp_path, [[0.5]]) as day:
+        day.run(2)
+        day.exchange.pay("DIV", "AAPL", 25.0)
+        day.exchange.pay("DIVNRA", "AAPL", -3.75)
+        day.exchange.pay("FEE", "", -0.02)
+        day.exchange.pay("INT", "", -1.5)
+        day.run(2)
+        booked = {(one["kind"], one["cash"]) for one in day.ledger.events()}
+        assert booked == {("dividend", 25.0), ("dividend", -3.75), ("fee", -0.02), ("interest", -1.5)}
+        before, after, last = day.ledger.closes()[-3:]
+        assert after["equity"] == pytest.approx(before["equity"] + 25.0 - 3.75 - 0.02 - 1.5)
+        assert (after["dividends"], after["costs"], after["financing"]) == pytest.approx((21.25, 0.02, 1.5))
+        assert (last["dividends"], last["costs"], last["financing"]) == (0.0, 0.0, 0.0)
+        assert day.ledger.state()[0] == "trading"
+        assert day.fits()
+
+
+def test_shares_that_come_by_a_transfer_are_booked_and_told(tmp_path):
+    with days(tmp_path, [[0.5]]) as day:
+        day.run(2)
+        day.exchange.hold("AAPL", 4.0)
+        day.exchange.act({"activity_type": "ACATS", "symbol": "AAPL", "qty": "4", "net_amount": "0"})
+        day.run(1)
+        assert day.told("event")[0]["numbers"] == {"units": 4.0, "cash": 0.0}
+        assert day.fits()
+        assert day.ledger.state()[0] == "trading"
+
+
 def test_slippage_is_kept_beside_what_the_backtest_would_have_paid(tmp_path):
     with days(tmp_path, [[0.5], [-0.5]], opens={2: 101.0}) as day:
         day.run(3)

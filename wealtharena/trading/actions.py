@@ -27,8 +27,10 @@ def split_of(before: float, now: float) -> float | None:
     if not (before > 0.0 and now > 0.0):
         return None
     ratio = before / now
+    if abs(ratio - 1.0) < _SMALLEST:
+        return None
     plain = Fraction(ratio).limit_denominator(20) if ratio > 1.0 else 1 / Fraction(1.0 / ratio).limit_denominator(20)
-    if abs(ratio - 1.0) < _SMALLEST or max(plain.numerator, plain.denominator) > _LARGEST:
+    if max(plain.numerator, plain.denominator) > _LARGEST:
         return None
     return float(plain) if abs(ratio / float(plain) - 1.0) < _EXACT else None
 

@@ -19,7 +19,8 @@ def path_of(
     equity = np.array([row["equity"] for row in closes])
     worth = np.array([[row["positions"].get(s, 0.0) * row["marks"][s] for s in symbols] for row in closes])
     flat = [0.0] * len(symbols)
-    fills = ledger.fills()
+    # what was executed since the last close belongs to none yet, and a stranger's symbol to no column
+    fills = [one for one in ledger.fills() if one.bar in bars and one.symbol in symbols]
 
     def charged(name: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         return np.array([row[name] for row in closes[1:]], dtype=np.float64)
