@@ -65,6 +65,17 @@ def assert_same(one, other, *, rel=1e-9):
         assert getattr(ours, name)[np.abs(ours.value) > 1e-6] == pytest.approx(expected, rel=1e-7, abs=1e-9)
 
 
+def assert_same_orders(one, other):
+    """Compare orders by their value: a tilt sees weights in single precision, so its smallest orders are rounding."""
+    equity = other.equity[0]
+    ours, theirs = (path.trades for path in (one, other))
+    mine, expected = (np.abs(trades.value) > 1e-6 * equity for trades in (ours, theirs))
+    assert expected.sum() > 20
+    for name in ("bar", "symbol"):
+        assert getattr(ours, name)[mine].tolist() == getattr(theirs, name)[expected].tolist()
+    assert ours.value[mine] == pytest.approx(theirs.value[expected], abs=1e-9 * equity)
+
+
 @pytest.mark.parametrize("fill", ["next_open", "next_close"])
 @pytest.mark.parametrize("asset", ["stocks", "forex", "crypto", "etf", "commodities"])
 def test_every_asset_class_at_both_fills(tmp_path, asset, fill):
@@ -81,6 +92,29 @@ def test_allocations_and_what_is_remembered(tmp_path, model, action):
     made = world("crypto", model, action, 1)
     path, _ = paper(tmp_path, made.features, made.spec.env, Checkpoint(made.policy))
     assert_same(path, played(made.features, made.spec.env, made.policy))
+
+
+@pytest.mark.parametrize("asset", ["crypto", "forex"])
+@pytest.mark.parametrize("least", [False, True])
+def test_tilts(tmp_path, record_property, asset, least):
+    """Around an anchor that is found at each close from the bars at hand."""
+    made = world(asset, "mlp", "tilt")
+    bars = 20 if least else BARS
+    env, features = made.spec.env, made.features
+    path, _ = paper(
+        tmp_path, features, env, Checkpoint(made.policy), least=made.spec.features if least else None, bars=bars
+    )
+    backtest = played(features, env, made.policy, bars=bars)
+    apart = float(np.abs(path.equity / backtest.equity - 1.0).max())
+    record_property("tilt, least history against all" if least else "tilt", apart)
+    assert apart < (1e-6 if least else 1e-9)
+    if not least:
+        assert_same_orders(path, backtest)
+        risk = compose(["risk=default", "risk.symbol_weight.max_weight=0.1"]).risk
+        guarded, _ = paper(tmp_path / "guarded", features, env, Checkpoint(made.policy), risk=risk)
+        under_rules = played(features, env, made.policy, risk=risk)
+        assert guarded.equity == pytest.approx(under_rules.equity, rel=1e-9)
+        assert_same_orders(guarded, under_rules)
 
 
 def test_an_ensemble(tmp_path):
@@ -105,9 +139,10 @@ def test_under_risk_rules(tmp_path):
     assert_same(none, free)
 
 
-def test_the_promoted_graph_decides_as_its_checkpoint_does(tmp_path, record_property):
+@pytest.mark.parametrize("action", ["weights", "tilt"])
+def test_the_promoted_graph_decides_as_its_checkpoint_does(tmp_path, record_property, action):
     """Single precision of another library: not to the last bit, and the deviation is said."""
-    made = world("crypto")
+    made = world("crypto", action=action)
     served = put_on_paper(tmp_path / "store", made).load_agent_model(made.spec.asset.agent)
     path, _ = paper(tmp_path, made.features, made.spec.env, Served(served, made.policy.scaler.clip))
     apart = float(np.abs(path.equity / played(made.features, made.spec.env, made.policy).equity - 1.0).max())

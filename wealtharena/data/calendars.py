@@ -14,6 +14,8 @@ from wealtharena.errors import ConfigError
 
 ALWAYS: Final = "24/7"
 WEEKDAYS: Final = "weekday24"  # foreign exchange: round the clock from Monday to Friday
+_FX_ZONE: Final = "America/New_York"
+_FX_CLOSE: Final = 17  # o'clock there: the end of a day, and on Friday of the week
 _HOUR: Final = pd.Timedelta(hours=1)
 _EXCHANGE_RULES_FROM: Final = pd.Timestamp("1960-01-01")  # older sessions are taken as plain weekdays
 
@@ -65,6 +67,31 @@ def hours(calendar: str, start: date, end: date) -> pd.DatetimeIndex:
     offsets = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     stamps = np.repeat(opens.astype("datetime64[ns]"), counts) + offsets * np.timedelta64(1, "h")
     return pd.DatetimeIndex(stamps).tz_localize("UTC")
+
+
+def opening_hours(calendar: str, start: date, end: date) -> pd.DataFrame:
+    """Return `open` and `close` (UTC) of the sessions whose date lies from `start` to `end`, both included, by date.
+
+    They are the venue's own: half days, evening sessions that begin the day before, changes of clocks. A day of foreign
+    exchange is from 17:00 in New York to 17:00 there. Outside the years whose holidays are known there are none.
+    """
+    first, last = pd.Timestamp(start), pd.Timestamp(end)
+    if calendar not in (ALWAYS, WEEKDAYS):
+        known_from, known_to, _ = _known(calendar)
+        begin, stop = max(first, known_from), min(last, known_to)
+        if begin > stop:
+            return pd.DataFrame(columns=["open", "close"], index=pd.DatetimeIndex([]))
+        return _schedule(calendar, begin, stop)
+    days = pd.date_range(first, last, freq="D" if calendar == ALWAYS else "B")
+    if calendar == ALWAYS:
+        ends = pd.DatetimeIndex(days + pd.Timedelta(days=1)).tz_localize("UTC")
+        return pd.DataFrame({"open": days.tz_localize("UTC"), "close": ends}, index=days)
+    evening = pd.Timedelta(hours=_FX_CLOSE)
+    opens, closes = (
+        pd.DatetimeIndex(days + shift).tz_localize(_FX_ZONE).tz_convert("UTC")
+        for shift in (evening - pd.Timedelta(days=1), evening)
+    )
+    return pd.DataFrame({"open": opens, "close": closes}, index=days)
 
 
 def last_bar_times(calendar: str, interval: str, bars: int, end: date) -> pd.DatetimeIndex:

@@ -13,7 +13,10 @@ from wealtharena.trading.ledger import Ledger
 def path_of(
     ledger: Ledger, symbols: tuple[str, ...], *, fill: Literal["next_open", "next_close"], bars_per_year: float
 ) -> Trajectory:
-    """Return the account from its first close on, with every execution; targets are as decided, before projection."""
+    """Return the account from its first close on, with every execution; targets are as decided, before projection.
+
+    What was executed at a bar that was missed stands at the next close.
+    """
     closes, wanted = ledger.closes(), ledger.wanted()
     bars = [row["bar"] for row in closes]
     equity = np.array([row["equity"] for row in closes])
@@ -37,7 +40,7 @@ def path_of(
         financing=charged("financing"),
         dividends=charged("dividends"),
         trades=Trades(
-            bar=np.array([bars.index(one.bar) for one in fills], dtype=np.int64),
+            bar=np.minimum(np.searchsorted(bars, [one.bar for one in fills]), len(bars) - 1).astype(np.int64),
             symbol=np.array([symbols.index(one.symbol) for one in fills], dtype=np.int64),
             units=np.array([one.units for one in fills]),
             price=np.array([one.price for one in fills]),

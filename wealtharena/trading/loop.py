@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import time
 from collections.abc import Callable, Iterable
 
 from wealtharena.errors import MarketError
 from wealtharena.trading.broker import UnreachableError
+from wealtharena.trading.clock import Timer
 from wealtharena.trading.database import FullError
 from wealtharena.trading.desk import Close, Day, ages, rule, seen_at, standing
 from wealtharena.trading.guard import Intervention, State, unknown
@@ -16,15 +19,24 @@ from wealtharena.trading.switch import Switch
 from wealtharena.trading.trader import Trader
 
 
-def run(trader: Trader, closes: Iterable[Close], switch: Switch, *, told: Callable[[Close], None]) -> None:
+def run(
+    trader: Trader,
+    closes: Iterable[Close],
+    switch: Switch,
+    *,
+    told: Callable[[Close], None],
+    timed: Callable[[Close, float], None] = lambda close, seconds: None,
+) -> None:
     """Trade close after close until there are no more or the switch says stop; `told` of each that is done.
 
-    A close at which the disk takes nothing is missed, without an order, and recorded as soon as there is room.
+    `timed` is told too, and how many seconds went by from the close to the last of its orders. A close at which the disk
+    takes nothing is missed, without an order, and recorded as soon as there is room.
     """
     missed: list[str] = []
     for close in closes:
         if switch.stop:
             return
+        began = time.perf_counter()
         try:
             while missed:
                 trader.ledger.intervene(missed[0], [Intervention("disk", "missed", (), {})])
@@ -33,7 +45,18 @@ def run(trader: Trader, closes: Iterable[Close], switch: Switch, *, told: Callab
         except FullError:
             missed.append(close.bar)
             continue
+        timed(close, time.perf_counter() - began)
         told(close)
+
+
+def timer_of(trader: Trader, switch: Switch, now: Callable[[], dt.datetime]) -> Timer:
+    """Return the time as it passes for a trader: it hears a stop, and between two closes does what is to be done there."""
+
+    def wait(seconds: float) -> None:
+        switch.wait(seconds)
+        tend(trader, switch)
+
+    return Timer(now, wait, lambda: switch.stop)
 
 
 def on_close(trader: Trader, close: Close, switch: Switch) -> None:
@@ -51,16 +74,18 @@ def on_close(trader: Trader, close: Close, switch: Switch) -> None:
 
 
 def tend(trader: Trader, switch: Switch) -> None:
-    """Do between closes what a broker outside needs: follow orders, book executions, send what waited for its turn.
+    """Obey the kill switch, and do what a broker outside needs: follow orders, book executions, send what waited its turn.
 
     Decides nothing, and may be called at any time after a close. What a broker does not answer, and what a full disk
     does not take, is asked for the next time.
     """
     last = trader.ledger.decision()
-    if last is None or trader.broker.capabilities.embedded:
+    if last is None:
         return
     try:
         _obey(trader, switch, last.bar)
+        if trader.broker.capabilities.embedded:
+            return
         refused = follow(trader, last.bar)
         if trader.ledger.state()[0] == "halted":
             take_back(trader, [one.client_id for one in trader.ledger.pending() if one.status == "open"])

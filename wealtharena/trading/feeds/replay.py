@@ -9,13 +9,13 @@ import numpy as np
 
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.config.specs.features import FeaturesSpec
+from wealtharena.envs.anchors import anchored
 from wealtharena.envs.market import Market
 from wealtharena.errors import ConfigError
 from wealtharena.evaluation.splits import Segment
-from wealtharena.features import compute
-from wealtharena.features.computing import min_history_bars
 from wealtharena.features.panel import FeaturePanel, Scaler
 from wealtharena.trading.desk import Close
+from wealtharena.trading.feeds.history import computed, least_bars
 from wealtharena.trading.ledger import Decision
 
 Wait = Callable[[float], None]
@@ -38,7 +38,8 @@ class Replay:
         least: FeaturesSpec | None = None,
         speed: float | None = None,
     ) -> None:
-        self._features, self._window, self._env, self._scaler = features, window, env, scaler
+        self._window, self._env, self._scaler = window, env, scaler
+        self._features = features if env.tilt is None else anchored(features, env.tilt)
         self._depth, self._least, self._speed = depth, least, speed
 
     def closes(self, last: Decision | None, *, wait: Wait = time.sleep) -> Iterator[Close]:
@@ -70,9 +71,8 @@ class Replay:
         stop = row + 1
         features = self._features
         if self._least is not None:
-            bars = min_history_bars(features.names) + self._depth
-            part = features.panel.slice(max(0, stop - bars), stop)
-            made = compute(part, self._least.model_copy(update={"names": features.names}))
+            bars = least_bars(self._least, self._env) + self._depth
+            made = computed(features.panel.slice(max(0, stop - bars), stop), self._least, self._env)
             shown = made.slice(max(0, made.bars - self._depth), made.bars)
         else:
             shown = features.slice(max(0, stop - self._depth), stop)

@@ -1,0 +1,99 @@
+"""The kill switch by signals, and a stop that loses nothing."""
+
+import contextlib
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from tests.trading.desks import a_world, account, go
+from wealtharena.trading import loop
+from wealtharena.trading.brokers.paper import open_broker
+from wealtharena.trading.ledger import Ledger
+from wealtharena.trading.loop import Trader
+from wealtharena.trading.switch import FILE, Switch
+
+AT = 20  # closes before the signal
+
+
+def go_listening(folder, world, number, *, at=AT):
+    """Trade while a switch listens to signals; send `number` to this process after so many closes."""
+    ledger, seen = Ledger(folder, synchronous="normal"), []
+    if ledger.facts() is None:
+        ledger.open("noise", "test", {"of": "tests"})
+    broker = open_broker(folder, world.env, epoch=ledger.epoch, synchronous="normal")
+    trader = Trader("noise", "test", world.mind, world.env, world.risk, ledger, broker)
+
+    def told(close):
+        seen.append(close.bar)
+        if len(seen) == at:
+            os.kill(os.getpid(), number)
+
+    with contextlib.closing(ledger), contextlib.closing(broker), Switch(folder) as switch:
+        loop.run(trader, world.feed().closes(ledger.decision()), switch, told=told)
+    return seen
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+def test_a_signal_freezes_or_flattens_at_the_next_close_and_the_halt_outlives_it(tmp_path, number):
+    """Case 22."""
+    before = signal.getsignal(number)
+    world = a_world(participation=1.0)
+    seen = go_listening(tmp_path, world, number)
+    assert signal.getsignal(number) == before
+    found = account(tmp_path)
+    after = [one for one in found["intents"] if one.bar > seen[AT - 1]]
+    held = {bar["bar"]: bar["positions"] for bar in found["closes"]}
+    assert held[seen[AT - 1]]
+    assert found["state"][0] == "halted"
+    if number == signal.SIGUSR1:
+        assert after == []
+        assert held[seen[-1]] == held[seen[AT]]
+    else:
+        assert {one.bar for one in after} >= {seen[AT]}
+        assert all(np.sign(one.units) == -np.sign(held[one.bar][one.symbol]) for one in after)
+        assert found["positions"] == {}
+    assert not (tmp_path / FILE).exists()
+    go(tmp_path, world)  # another process, which heard no signal
+    assert account(tmp_path)["state"] == found["state"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_ends_after_the_bar_and_what_follows_is_as_if_it_had_not_been(tmp_path, number):
+    world = a_world()
+    seen = go_listening(tmp_path / "stopped", world, number)
+    assert len(seen) == AT
+    assert account(tmp_path / "stopped")["state"][0] == "trading"
+    go(tmp_path / "stopped", world)
+    go(tmp_path / "plain", world)
+    assert account(tmp_path / "stopped") == account(tmp_path / "plain")
+
+
+def test_a_wait_ends_with_a_stop(tmp_path):
+    with Switch(tmp_path) as switch:
+        os.kill(os.getpid(), signal.SIGTERM)
+        switch.wait(3600.0)
+        assert switch.stop
+
+
+def test_between_two_closes_the_switch_is_obeyed_too(tmp_path):
+    """A live account waits for hours; what is open is taken back at once."""
+    world, closes = a_world(), []
+    ledger = Ledger(tmp_path, synchronous="normal")
+    ledger.open("noise", "test", {})
+    broker = open_broker(tmp_path, world.env, epoch=1, synchronous="normal")
+    trader = Trader("noise", "test", world.mind, world.env, world.risk, ledger, broker)
+    switch = Switch(tmp_path)
+
+    def told(close):
+        closes.append(close)
+        switch.stop = len(closes) == AT
+
+    with contextlib.closing(ledger), contextlib.closing(broker):
+        loop.run(trader, world.feed().closes(None), switch, told=told)
+        assert broker.open_orders()
+        (tmp_path / FILE).write_text("freeze")
+        loop.timer_of(trader, switch, lambda: None).wait(0.0)
+        assert not broker.open_orders()
+        assert ledger.state() == ("halted", "kill switch: freeze")

@@ -1,0 +1,248 @@
+"""Bars as they come: each session of the venue once, from the asset's own sources, final or not at all."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+
+from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.data import calendars, loading, macro, provider
+from wealtharena.data.align import align
+from wealtharena.data.bars import Bars
+from wealtharena.data.provider import Provider
+from wealtharena.envs.market import Market
+from wealtharena.errors import ConfigError, DataError, ProviderError
+from wealtharena.features.panel import Scaler
+from wealtharena.trading.clock import Session, Timer, each_session, from_date
+from wealtharena.trading.desk import Close, depth_of
+from wealtharena.trading.feeds.history import computed, least_bars
+from wealtharena.trading.feeds.seen import Row, SeenBars, row_of, same
+from wealtharena.trading.guard import Intervention
+from wealtharena.trading.ledger import Decision
+
+logger = logging.getLogger(__name__)
+_SEEN_ONCE: Final = "seen once"  # and not yet a second time
+_MOST_DOUBLINGS: Final = 4  # of the time between looks for a bar that does not come
+Told = Callable[[str, Intervention], None]
+
+
+def sources_of(spec: ExperimentSpec, now: Callable[[], dt.datetime]) -> list[Provider]:
+    """Return the sources that are asked, in their order: `data.source`, or those of the asset's chain that are live.
+
+    Raises:
+        ConfigError: none of them has a bar of today, or bars of this interval.
+    """
+    asset, data = spec.asset, spec.data
+    if data.interval != "1d":
+        raise ConfigError(f"paper.feed=live has bars of 1d, not of {data.interval}", hint="set data.interval=1d")
+    names = provider.serving(asset, data.interval) if data.source == "auto" else (data.source,)
+    kinds = [provider.find(name) for name in names]
+    for kind in kinds:
+        provider.check_serves(kind, asset.market, data.interval)
+    live = [kind for kind in kinds if kind.host is not None]
+    if not live:
+        raise ConfigError(
+            f"paper.feed=live: {', '.join(names)} has no bar of today",
+            hint="name a source that is asked over the network, such as data=yahoo, or paper.feed=replay",
+        )
+    return [kind(provider.with_manners(kind, data), asset, clock=now) for kind in live]
+
+
+@dataclass
+class _Look:
+    """What is known of one session's bars while they are waited for."""
+
+    waiting: dict[str, str]  # symbol -> why its bar is not final yet
+    rows: dict[str, Row] = field(default_factory=dict)  # as the look before showed them
+    final: dict[str, tuple[str, Row]] = field(default_factory=dict)  # with their provider
+    count: int = 0
+
+
+class Live:
+    """The closes of a venue's sessions, as they come.
+
+    A bar is final when it is there with every value that its symbol's bars have, and two looks in a row, `bar_poll`
+    apart, show it alike. What is not final by the session's deadline is not there: its symbol has no price at this bar.
+    Bars that were decided on stay as they were seen, whatever their source says of them later.
+    """
+
+    def __init__(
+        self,
+        spec: ExperimentSpec,
+        scaler: Scaler,
+        *,
+        timer: Timer,
+        seen: SeenBars,
+        told: Told,
+        sources: Callable[[], Sequence[Provider]] | None = None,
+    ) -> None:
+        self._spec, self._scaler, self._timer, self._seen, self._told = spec, scaler, timer, seen, told
+        self._sources = sources or (lambda: sources_of(spec, timer.now))
+        self._symbols = spec.data.symbols or spec.asset.universe.symbols
+        self._calendar = spec.asset.universe.calendar
+        self._patience = dt.timedelta(seconds=spec.paper.bar_patience)
+        self._depth = depth_of(spec.env, spec.risk)
+        self._history: dict[str, Bars] = {}
+        self._stands: np.datetime64 | None = None  # where the account stands; its bar must be shown
+
+    def closes(self, last: Decision | None) -> Iterator[Close]:
+        """Yield the close of each session after the last decision, with its own where not all of it was sent in time."""
+        for session, deadline in each_session(
+            self._calendar,
+            self._timer,
+            after=None if last is None else self._resume(last),
+            patience=self._patience,
+            missed=lambda session: self._tell(session, "missed", self._symbols, waited=0.0),
+        ):
+            look = self._wait(session, deadline)
+            if look is None:
+                return
+            close = self._close(session, look)
+            if close is not None:
+                yield close
+                self._stands = session.stamp
+
+    def _resume(self, last: Decision) -> dt.date:
+        """Return the date after which sessions are to be decided on: before the last decision's own while that can be sent."""
+        self._stands = np.datetime64(last.bar, "ns")
+        date = dt.date.fromisoformat(last.bar[:10])
+        if last.sent:
+            return date
+        own = next(from_date(self._calendar, date))
+        in_time = own.date == date and self._timer.now() < own.closes + self._patience
+        return date - dt.timedelta(days=1) if in_time else date
+
+    # --- waiting for a bar
+
+    def _wait(self, session: Session, deadline: dt.datetime) -> _Look | None:
+        """Return what is final of a session, waiting until all of it is or the deadline is reached; None if stopped."""
+        sources = self._sources()
+        look = _Look(dict.fromkeys(self._symbols, "missing"))
+        while True:
+            for symbol in list(look.waiting):
+                self._ask(symbol, session, sources, look)
+            look.count += 1
+            if not look.waiting or self._timer.now() >= deadline:
+                self._report(session, look)
+                return look
+            if not self._timer.until(min(self._timer.now() + self._pause(look), deadline)):
+                return None
+
+    def _pause(self, look: _Look) -> dt.timedelta:
+        """Return the time to the next look: `bar_poll` while something moves, else longer and longer."""
+        doublings = 0 if _SEEN_ONCE in look.waiting.values() else min(max(look.count - 2, 0), _MOST_DOUBLINGS)
+        return dt.timedelta(seconds=self._spec.paper.bar_poll * 2**doublings)
+
+    def _ask(self, symbol: str, session: Session, sources: Sequence[Provider], look: _Look) -> None:
+        """Ask the sources in turn for a symbol, up to the first that has this session's bar."""
+        start = self._first_day(session)
+        for source in sources:
+            try:
+                fetched = source.fetch(symbol, start, session.date, self._spec.data.interval)
+                bars, _ = loading.clean(fetched, self._spec.asset, self._spec.data)
+            except ProviderError as error:
+                logger.info("live bars: %s", error)
+                if look.waiting[symbol] == "missing":
+                    look.waiting[symbol] = "unreachable"
+                continue
+            self._history[symbol] = bars
+            stamps = bars.table["timestamp"].to_numpy(dtype="datetime64[ns]")
+            at = int(np.searchsorted(stamps, session.stamp))
+            if self._seen.has(session.bar, symbol):
+                look.waiting.pop(symbol)
+                return
+            if at < len(stamps) and stamps[at] == session.stamp:
+                self._judge(symbol, bars, at, look)
+                return
+            if look.waiting[symbol] == "unreachable":
+                look.waiting[symbol] = "missing"
+
+    def _judge(self, symbol: str, bars: Bars, at: int, look: _Look) -> None:
+        row = row_of(bars.table, at)
+        before = look.rows.get(symbol)
+        look.rows[symbol] = row
+        if not _complete(row, bars, at):
+            look.waiting[symbol] = "partial"
+        elif before is None or not same(before, row):
+            look.waiting[symbol] = "partial" if before is not None else _SEEN_ONCE
+        else:
+            look.final[symbol] = (bars.provider, row)
+            look.waiting.pop(symbol)
+
+    def _report(self, session: Session, look: _Look) -> None:
+        """Tell what of a session was late, and what was not there in time."""
+        waited = (self._timer.now() - session.closes).total_seconds()
+        for kind in sorted(set(look.waiting.values())):
+            symbols = [symbol for symbol, why in look.waiting.items() if why == kind]
+            self._tell(session, "partial" if kind == _SEEN_ONCE else kind, symbols, waited=waited)
+        if look.count > 2 and look.final:
+            self._tell(session, "late", [one for one in self._symbols if one in look.final], waited=waited)
+
+    def _tell(self, session: Session, what: str, symbols: Sequence[str], *, waited: float) -> None:
+        self._told(session.bar, Intervention("bars", what, tuple(symbols), {"waited_seconds": round(waited, 3)}))
+
+    def _first_day(self, session: Session) -> dt.date:
+        """Return the date from which bars are asked for: what features need, with room for holidays of their own."""
+        bars = least_bars(self._spec.features, self._spec.env) + self._depth
+        bars += bars // 10 + 10
+        first: dt.date = calendars.last_bar_times(self._calendar, "1d", bars, session.date)[0].date()
+        if self._stands is not None:
+            room = dt.timedelta(days=2 * self._depth)
+            first = min(first, self._stands.astype("datetime64[D]").item() - room)
+        return first
+
+    # --- the close
+
+    def _close(self, session: Session, look: _Look) -> Close | None:
+        """Return the close that is made of what is final, or None, told, where nothing is or it cannot be made."""
+        there = [symbol for symbol in self._symbols if symbol not in look.waiting]
+        lacking = [symbol for symbol in self._symbols if symbol not in self._history]
+        if not there or lacking:
+            self._tell(session, "missed", lacking or self._symbols, waited=0.0)
+            return None
+        self._seen.keep(session.bar, look.final, self._timer.now())
+        made = [self._as_seen(self._history[symbol], session, final=symbol in there) for symbol in self._symbols]
+        spec = self._spec
+        try:
+            panel = align(made, spec.asset, spec.data, source=made[0].provider, simulated=False)
+            panel = macro.join(panel, spec.data) if spec.data.macro.series else panel
+            features = computed(panel, spec.features, spec.env)
+        except DataError as error:
+            self._told(session.bar, Intervention("bars", f"unusable: {error.message}", (), {}))
+            return None
+        first = max(0, features.bars - self._depth)
+        if self._stands is not None:
+            stands = int(np.searchsorted(features.panel.timestamps, self._stands))
+            first = min(first, max(0, stands - self._depth))
+        shown = features.slice(first, features.bars)
+        return Close(shown, Market.build(shown, spec.env, self._scaler))
+
+    def _as_seen(self, bars: Bars, session: Session, *, final: bool) -> Bars:
+        """Return a symbol's bars up to the session, as they were decided on, each revision told once."""
+        stamps = bars.table["timestamp"].to_numpy(dtype="datetime64[ns]")
+        kept = stamps <= session.stamp if final else stamps < session.stamp
+        whole, revised = self._seen.as_seen(replace(bars, table=bars.table[kept]), self._timer.now())
+        for one in revised:
+            numbers: dict[str, float] = {}
+            for name, value in one.seen.items():
+                now = one.now.get(name)
+                if value is not None and now is not None and value != now:
+                    numbers |= {name: value, f"{name}_now": now}
+            self._told(one.bar, Intervention("bars", "revised" if one.now else "vanished", (one.symbol,), numbers))
+        return whole
+
+
+def _complete(row: Row, bars: Bars, at: int) -> bool:
+    """Return whether a bar has all that the symbol's bars have: a price to trade at, its shape, and volume where there is any."""
+    earlier = bars.table.iloc[:at]
+    for name in ("open", "high", "low", "close"):
+        if row[name] is None and (name == "close" or bool(earlier[name].notna().mean() > 0.5)):
+            return False
+    if bars.volume_unit == "none" or not bool((earlier["volume"] > 0).mean() > 0.5):
+        return True
+    return bool(row["volume"])
