@@ -21,6 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from wealtharena.deployment import answers, openapi
+from wealtharena.deployment.board import Board, exposition
 from wealtharena.deployment.fairness import BusyError, Lane
 from wealtharena.deployment.guard import Audit, BodyTooLargeError, Guard
 from wealtharena.deployment.keys import Keys
@@ -33,6 +34,7 @@ from wealtharena.deployment.protocol import LOBBY
 from wealtharena.deployment.schemas import AgentDetail, AgentList, Health, PredictAnswer, PredictBody, Ready
 from wealtharena.deployment.settings import Settings
 from wealtharena.deployment.watching import Watch, mark_of, oldest_age
+from wealtharena.deployment.watching_accounts import Accounts
 from wealtharena.errors import CheckpointError, DataError
 from wealtharena.prediction.agent import ServedAgent, UnfitAnswerError
 from wealtharena.prediction.inputs import InputError
@@ -112,6 +114,7 @@ class Service:
         self.meters = Meters()
         self.audit = Audit(settings.audit_file)
         self.lane = Lane()
+        self.board = Board(settings.paper)
         self.pages = Pages(lambda: (self.manager.loaded, self.manager.problems, self.keys.ring))
         self.keys.refresh()
         self.watches = (
@@ -175,6 +178,7 @@ class Service:
         api.get("/metrics", response_class=Response, tags=["service"], summary="Prometheus", responses=openapi.TEXT)(
             self.metrics
         )
+        Accounts(self.board, lambda: self.keys.ring.keyed).add_routes(api)
         api.get("/", response_class=HTMLResponse, include_in_schema=False)(self.page)
         api.get("/docs", response_class=HTMLResponse, include_in_schema=False)(self.docs)
         api.get("/openapi.json", include_in_schema=False)(self.schema)
@@ -257,7 +261,8 @@ class Service:
         """Return the counters of all workers."""
         watched = max(self.watched(), oldest_age(self.settings.runtime))
         content = await asyncio.to_thread(self.meters.page, self.manager.loaded, watched=watched)
-        return Response(content, media_type=CONTENT_TYPE)
+        accounts = await asyncio.to_thread(lambda: exposition(self.board.views()))
+        return Response(content + accounts.encode(), media_type=CONTENT_TYPE)
 
     async def page(self) -> Response:
         """Return the page for a person."""

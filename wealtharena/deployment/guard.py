@@ -22,6 +22,7 @@ from wealtharena.deployment.keys import Keys, secret_of
 from wealtharena.deployment.limits import RateLimiter
 from wealtharena.deployment.lines import Lines
 from wealtharena.deployment.meters import Meters
+from wealtharena.deployment.script import SCRIPT_HASH
 from wealtharena.deployment.style import STYLE_HASH
 
 Scope = MutableMapping[str, Any]
@@ -32,9 +33,11 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 logger = logging.getLogger("wealtharena.deployment")
 OPEN = frozenset({"/health", "/ready"})
-PAGE_POLICY = f"default-src 'none'; style-src '{STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'".encode()
+_REST = f"style-src '{STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+PAGE_POLICY = f"default-src 'none'; {_REST}".encode()
+LIVE_PAGE = "/trading"  # the one page with a script, which asks this service alone
+LIVE_POLICY = f"default-src 'none'; script-src '{SCRIPT_HASH}'; connect-src 'self'; {_REST}".encode()
 HEADERS = (
-    (b"content-security-policy", PAGE_POLICY),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
@@ -210,7 +213,9 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.started = True
             self.status = message["status"]
-            message["headers"] = [*message.get("headers", ()), *HEADERS, *self.extra]
+            policy = LIVE_POLICY if self.path == LIVE_PAGE else PAGE_POLICY
+            own = (b"content-security-policy", policy)
+            message["headers"] = [*message.get("headers", ()), own, *HEADERS, *self.extra]
         await self._send(message)
 
     async def refuse(self, status: int, code: str, text: str) -> None:

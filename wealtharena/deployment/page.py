@@ -44,7 +44,7 @@ def front_page(manager: ProductionModelManager) -> str:
         "<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content='width=device-width,initial-scale=1'>"
         f"<title>WealthArena agents</title><style>{STYLE}</style></head><body>"
         f"<header><h1>WealthArena agents</h1><p class=lead>{lead}</p>"
-        "<nav><a href='/docs'>API</a> <a href='/metrics'>Metrics</a> <a href='/ready'>Status</a></nav></header>"
+        "<nav><a href='/trading'>Trading</a> <a href='/docs'>API</a> <a href='/metrics'>Metrics</a> <a href='/ready'>Status</a></nav></header>"
         f"<main>{cards}</main><footer><p>Figures are of the held-out test window, after costs. Weights and signals are of the "
         "last recorded decision; a signal's effect is how much less of the symbol the agent would hold if that signal stood at "
         "its training average, in points of equity. Past results do not foretell future ones.</p></footer></body></html>"
@@ -121,8 +121,8 @@ def _record(served: ServedAgent) -> str:
     if not rows:
         return ""
     heads = "".join(f"<th>{text}</th>" for _, text, _ in _MEASURES)
-    chart = _chart(meta.track_record.dates, {name: meta.track_record.equity[name] for name in lines})
-    return f"<h3>Track record</h3>{chart}<table><tr><th>Test window</th>{heads}</tr>{''.join(rows)}</table>"
+    drawn = chart(meta.track_record.dates, {name: meta.track_record.equity[name] for name in lines})
+    return f"<h3>Track record</h3>{drawn}<table><tr><th>Test window</th>{heads}</tr>{''.join(rows)}</table>"
 
 
 def _measures(name: str, text: str, figures: Mapping[str, Any], order: Mapping[str, int]) -> str:
@@ -139,8 +139,8 @@ def _number(value: object, *, share: bool) -> str:
     return f"{100 * value:+.1f}\N{NO-BREAK SPACE}%".replace("-", "−") if share else f"{value:.2f}".replace("-", "−")
 
 
-def _chart(dates: Sequence[str], equity: Mapping[str, Sequence[float]]) -> str:
-    """Return growth of 1 as an SVG line chart."""
+def chart(dates: Sequence[str], equity: Mapping[str, Sequence[float]], *, over: str = "the test window") -> str:
+    """Return growth of 1 as an SVG line chart; nothing for fewer than two dates."""
     values = [value for line in equity.values() for value in line if math.isfinite(value)]
     if len(dates) < 2 or not values:
         return ""
@@ -170,7 +170,7 @@ def _chart(dates: Sequence[str], equity: Mapping[str, Sequence[float]]) -> str:
     )
     names = ", ".join(name.replace("_", " ") for name in equity)
     return (
-        f"<svg class=chart viewBox='0 0 {width:g} {height:g}' role=img aria-label='Growth of 1 over the test window: {escape(names)}'>"
+        f"<svg class=chart viewBox='0 0 {width:g} {height:g}' role=img aria-label='Growth of 1 over {escape(over)}: {escape(names)}'>"
         f"{grid}{''.join(reversed(drawn))}{ends}</svg>"
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, FiniteFloat, model_validator
 
@@ -219,3 +219,47 @@ class Ready(BaseModel):
     problems: dict[str, str] | None = Field(
         description="agent -> why its newest promotion is not served; null without a key"
     )
+
+
+class KillBody(Strict):
+    """What a kill switch is to do: `freeze` sends nothing more, `flatten` closes everything."""
+
+    command: Literal["freeze", "flatten"]
+
+
+class KillAnswer(BaseModel):
+    """The switch that was thrown."""
+
+    agent: str
+    account: str
+    command: Literal["freeze", "flatten"]
+
+
+class AccountAnswer(BaseModel):
+    """An account as it stood at its last close. Money is in its currency."""
+
+    agent: str
+    account: str
+    epoch: int
+    broker: str | None
+    live: bool = Field(description="whether real money is at stake")
+    version: str | None
+    currency: str
+    state: str = Field(description="trading, reducing or halted")
+    reason: str
+    kill_switch: str | None = Field(description="what a thrown kill switch asks for, while its file is there")
+    bars: int
+    bar: str | None
+    equity: float
+    cash: float
+    drawdown: float
+    total_return: float
+    positions: list[dict[str, Any]]
+    orders: list[dict[str, Any]] = Field(description="newest first")
+    interventions: list[dict[str, Any]] = Field(description="newest first")
+
+
+class AccountList(BaseModel):
+    """Every account that is traded here."""
+
+    accounts: list[AccountAnswer]

@@ -35,7 +35,7 @@ def check_host(spec: ServeSpec, ring: KeyRing) -> str:
 
 
 @contextmanager
-def prepared(spec: ServeSpec, paths: PathsSpec, *, keyed: bool) -> Iterator[Settings]:
+def prepared(spec: ServeSpec, paths: PathsSpec, *, keyed: bool, accounts: str | None = None) -> Iterator[Settings]:
     """Yield the settings of the workers, with a runtime folder that lives as long; put them into the environment."""
     runtime = Path(tempfile.mkdtemp(prefix="wealtharena-serve-"))
     metrics = runtime / "metrics"
@@ -52,6 +52,7 @@ def prepared(spec: ServeSpec, paths: PathsSpec, *, keyed: bool) -> Iterator[Sett
         max_stale_bars=spec.max_stale_bars,
         poll_seconds=spec.poll_seconds,
         audit_file=Path(spec.audit_file).absolute() if spec.audit_file else None,
+        paper=Path(accounts).absolute() if accounts else None,
     )
     before = {name: os.environ.get(name) for name in (VARIABLE, "PROMETHEUS_MULTIPROC_DIR")}
     os.environ[VARIABLE] = settings.model_dump_json()
@@ -81,10 +82,10 @@ def nothing_to_import_again() -> Iterator[None]:
         sys.modules["__main__"] = program
 
 
-def serve(spec: ServeSpec, paths: PathsSpec, *, say: Callable[[str], None]) -> None:
+def serve(spec: ServeSpec, paths: PathsSpec, *, say: Callable[[str], None], accounts: str | None = None) -> None:
     """Serve until SIGINT or SIGTERM; requests under way then get `shutdown_seconds` to finish.
 
-    `say` receives what an operator should read. ConfigError where the host is open to others and there are no keys.
+    `say` receives what an operator should read; `accounts` is the folder of those that trade. ConfigError where the host is open to others and there are no keys.
     """
     import uvicorn
 
@@ -92,7 +93,7 @@ def serve(spec: ServeSpec, paths: PathsSpec, *, say: Callable[[str], None]) -> N
 
     ring = read_keys(Path(spec.keys_file))
     say(check_host(spec, ring))
-    with prepared(spec, paths, keyed=ring.keyed), nothing_to_import_again():
+    with prepared(spec, paths, keyed=ring.keyed, accounts=accounts), nothing_to_import_again():
         uvicorn.run(
             APPLICATION,
             factory=True,

@@ -28,6 +28,7 @@ class Settings(BaseModel):
     max_stale_bars: int
     poll_seconds: float
     audit_file: Path | None
+    paper: Path | None = None  # folder of the accounts that the trading view shows
 
     @classmethod
     def from_environment(cls) -> Settings:

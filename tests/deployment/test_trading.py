@@ -1,0 +1,258 @@
+"""The trading view: what it shows of accounts, to whom, and its kill switch."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import sqlite3
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.deployment.rooms import Client, client
+from tests.registry.shelf import stocked
+from tests.trading.desks import a_world, account, go, risk_of
+from wealtharena.deployment import keys
+from wealtharena.deployment.board import Board, changed
+from wealtharena.deployment.script import SCRIPT, SCRIPT_HASH
+from wealtharena.deployment.watching_accounts import Accounts
+from wealtharena.trading import reading
+from wealtharena.trading.ledger import FILE, Ledger
+from wealtharena.trading.switch import FILE as KILL
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def traded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of two accounts: one goes on, one was halted with a hostile reason."""
+    root = tmp_path_factory.mktemp("paper")
+    go(
+        root / "cryptocurrencies" / "default",
+        a_world(risk=risk_of(symbol_weight={"max_weight": 0.3, "action": "shrink"})),
+    )
+    go(root / "etf" / "second", a_world(seed=2))
+    ledger = Ledger(root / "etf" / "second")
+    ledger.set_state("halted", HOSTILE)
+    ledger.close()
+    return root
+
+
+@pytest.fixture
+def paper(traded: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(traded, tmp_path / "paper"))
+
+
+@pytest.fixture
+def service(paper: Path, tmp_path: Path) -> Client:
+    stocked(tmp_path)
+    return client(tmp_path, paper=paper)
+
+
+def test_the_page_says_what_is_traded_and_that_it_is_paper(service: Client, paper: Path) -> None:
+    page = service.get("/trading").text
+    found = account(paper / "cryptocurrencies" / "default")
+    for text in (
+        "Cryptocurrencies", "Paper", "no real money is at stake", "1 trading, 1 halted", "Positions", "Orders",
+        f"{found['closes'][-1]['equity']:,.2f}", "symbol weight: shrink", "Halted", "role=status", "lang=en",
+    ):  # fmt: skip
+        assert text in page
+    assert HOSTILE not in page
+    assert page.count("<script") == 1
+    assert "src=" not in page
+
+
+def test_its_policy_lets_in_one_script_and_the_other_pages_none(service: Client) -> None:
+    policy = service.get("/trading").headers["content-security-policy"]
+    assert f"script-src '{SCRIPT_HASH}'" in policy
+    assert "unsafe" not in policy
+    assert "default-src 'none'" in policy
+    assert SCRIPT in service.get("/trading").text
+    for path in ("/", "/docs", "/trading/accounts", "/nothing"):
+        assert "script-src" not in service.get(path).headers["content-security-policy"]
+
+
+def test_accounts_are_told_as_their_ledgers_have_them(service: Client, paper: Path) -> None:
+    told = {one["agent"]: one for one in service.get("/trading/accounts").json()["accounts"]}
+    assert set(told) == {"cryptocurrencies", "etf"}
+    found = account(paper / "cryptocurrencies" / "default")
+    one = told["cryptocurrencies"]
+    assert one["equity"] == found["closes"][-1]["equity"]
+    assert one["bars"] == len(found["closes"])
+    assert {row["symbol"]: row["units"] for row in one["positions"]} == found["positions"]
+    assert one["orders"][0]["status"] == found["intents"][-1].status
+    assert (one["live"], one["state"], told["etf"]["state"]) == (False, "trading", "halted")
+
+
+def test_the_line_of_equity_ends_at_the_last_close_however_long_it_is(paper: Path) -> None:
+    (_, _, folder), _ = reading.accounts(paper)
+    shown = reading.view("a", "b", folder)
+    assert shown is not None
+    closes = account(folder)["closes"]
+    assert [value for _, value in shown.line] == [row["equity"] for row in closes]
+    db = sqlite3.connect(folder / FILE)
+    for n in range(1000):
+        db.execute(
+            "INSERT INTO closes SELECT epoch, ?, equity + ?, cash, traded, costs, financing, dividends, positions, marks "
+            "FROM closes WHERE bar = ?", (f"2021-{n:04d}", float(n), closes[-1]["bar"]),
+        )  # fmt: skip
+    db.commit()
+    db.close()
+    longer = reading.view("a", "b", folder)
+    assert longer is not None
+    assert 100 < len(longer.line) <= 240
+    assert longer.line[-1] == ("2021-0999", closes[-1]["equity"] + 999.0)
+
+
+def test_reading_changes_nothing_and_works_where_nothing_may_be_written(paper: Path) -> None:
+    (_, _, folder), _ = reading.accounts(paper)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert reading.view("a", "b", folder) is not None
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    try:
+        assert reading.view("a", "b", folder) is not None
+    finally:
+        folder.chmod(stat.S_IRWXU)
+
+
+def test_a_reader_does_not_block_the_one_who_trades(paper: Path) -> None:
+    """Case 23."""
+    (_, _, folder), _ = reading.accounts(paper)
+    ledger = Ledger(folder)
+    with reading._reading(folder / FILE) as db:
+        db.execute("SELECT count(*) FROM closes").fetchone()
+        ledger.set_state("halted", "while somebody reads")
+        assert ledger.state()[0] == "halted"
+    shown = reading.view("a", "b", folder)
+    assert shown is not None
+    assert shown.state == "halted"
+    ledger.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"no database" * 100])
+def test_an_account_that_cannot_be_read_keeps_no_other_back(service: Client, paper: Path, content: bytes) -> None:
+    broken = paper / "commodities" / "default"
+    broken.mkdir(parents=True)
+    (broken / FILE).write_bytes(content)
+    (paper / "a b").mkdir()
+    (paper / "a b" / "c").mkdir()
+    (paper / "a b" / "c" / FILE).touch()
+    assert service.get("/trading").status_code == 200
+    assert len(service.get("/trading/accounts").json()["accounts"]) == 2
+
+
+def test_without_accounts_it_says_how_to_get_one(tmp_path: Path) -> None:
+    stocked(tmp_path)
+    for folder in (None, tmp_path / "nowhere"):
+        page = client(tmp_path, paper=folder).get("/trading").text
+        assert "No account yet" in page
+        assert "task=paper" in page
+
+
+def test_a_kill_switch_needs_a_key_and_the_right_one(paper: Path, tmp_path: Path) -> None:
+    stocked(tmp_path)
+    path, body = "/trading/cryptocurrencies/default/kill", {"command": "flatten"}
+    open_to_all = client(tmp_path, paper=paper)
+    refused = open_to_all.request("POST", path, json=body)
+    assert refused.status_code == 403
+    assert "API key" in refused.json()["message"]
+    assert "serve.action=create_key" in open_to_all.get("/trading").text
+    secret = keys.create_key(tmp_path / "keys.json", "alice")
+    service = client(tmp_path, paper=paper)
+    assert service.request("POST", path, json=body).status_code == 401
+    assert service.get("/trading").status_code == 401
+    switch = paper / "cryptocurrencies" / "default" / KILL
+    assert not switch.exists()
+    service.headers = {"x-api-key": secret}
+    thrown = service.request("POST", path, json=body)
+    assert (thrown.status_code, thrown.json()["command"]) == (202, "flatten")
+    assert switch.read_text().strip() == "flatten"
+    assert "The kill switch is thrown" in service.get("/trading").text
+    assert secret not in service.get("/trading").text
+    assert "type=password" in service.get("/trading").text
+    assert service.audit[-4]["command"] == "flatten"
+
+
+@pytest.mark.parametrize(
+    ("path", "given", "status"),
+    [
+        ("/trading/cryptocurrencies/other/kill", {"json": {"command": "freeze"}}, 404),
+        ("/trading/nobody/default/kill", {"json": {"command": "freeze"}}, 404),
+        ("/trading/%2e%2e/default/kill", {"json": {"command": "freeze"}}, 422),
+        ("/trading/cryptocurrencies/default/kill", {"json": {"command": "sell"}}, 422),
+        ("/trading/cryptocurrencies/default/kill", {"json": {}}, 422),
+        ("/trading/cryptocurrencies/default/kill", {"content": "command=freeze"}, 415),
+        (
+            "/trading/cryptocurrencies/default/kill",
+            {"content": "{", "headers": {"content-type": "application/json"}},
+            422,
+        ),
+    ],
+)
+def test_what_is_no_order_to_an_account_throws_nothing(
+    paper: Path, tmp_path: Path, path: str, given: dict[str, Any], status: int
+) -> None:
+    stocked(tmp_path)
+    secret = keys.create_key(tmp_path / "keys.json", "alice")
+    service = client(tmp_path, paper=paper)
+    service.headers = {"x-api-key": secret}
+    assert service.request("POST", path, **given).status_code == status
+    assert list(paper.rglob(KILL)) == []
+
+
+def test_a_thrown_switch_is_obeyed(tmp_path: Path) -> None:
+    world, folder = a_world(), tmp_path / "cryptocurrencies" / "default"
+    board, seen = Board(tmp_path), []
+
+    def told(close: Any) -> None:
+        seen.append(close.bar)
+        if len(seen) == 20:
+            assert board.throw("cryptocurrencies", "default", "freeze")
+
+    go(folder, world, told=told)
+    found = account(folder)
+    assert found["state"] == ("halted", "kill switch: freeze")
+    assert max(one.bar for one in found["intents"]) == seen[19]
+
+
+def test_events_tell_what_has_changed_and_no_more(paper: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wealtharena.deployment.watching_accounts.EVERY_SECONDS", 0.01)
+    monkeypatch.setattr("wealtharena.deployment.watching_accounts.STREAM_SECONDS", 20.0)
+    view = Accounts(Board(paper), lambda: False)
+
+    async def listen() -> list[bytes]:
+        heard: list[bytes] = []
+        async for event in view._events():
+            heard.append(event)
+            if len(heard) == 3:
+                ledger = Ledger(paper / "cryptocurrencies" / "default")
+                ledger.set_state("halted", "looked odd")
+                ledger.close()
+            if b"looked odd" in event:
+                return heard
+        return heard
+
+    heard = asyncio.run(listen())
+    assert heard[0].startswith(b"retry:")
+    first, last = (json.loads(one.removeprefix(b"data: ")) for one in (heard[1], heard[-1]))
+    assert set(first) == {"totals", "account-cryptocurrencies--default", "account-etf--second"}
+    assert set(last) == {"totals", "account-cryptocurrencies--default"}
+    assert set(heard[2:-1]) <= {b"event: still\ndata: 0\n\n"}
+
+
+def test_a_stream_ends_by_itself_so_that_a_server_can_stop(
+    paper: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("wealtharena.deployment.watching_accounts.STREAM_SECONDS", 0.0)
+    stocked(tmp_path)
+    answer = client(tmp_path, paper=paper).get("/trading/stream")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.text.count("data: {") == 1
+
+
+def test_parts_that_are_as_they_were_are_not_sent_again() -> None:
+    assert changed({"a": "1", "b": "2"}, {"a": "1", "b": "3", "c": "4"}) == {"b": "3", "c": "4"}

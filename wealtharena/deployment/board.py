@@ -1,0 +1,344 @@
+"""The trading view: every account as it stands, shown as it changes, and its kill switch. Parts are made here, sent as they change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Any, Literal
+
+from wealtharena.deployment.page import chart, title
+from wealtharena.deployment.script import SCRIPT
+from wealtharena.deployment.style import STYLE
+from wealtharena.trading import reading
+from wealtharena.trading.reading import AccountView
+from wealtharena.trading.switch import FILE as KILL
+
+Command = Literal["freeze", "flatten"]
+_BROKERS = {"paper": "Paper: no money", "shadow": "Shadow: nothing is sent"}
+_STATES = {
+    "trading": ("promotable", "Trading"),
+    "reducing": ("unproven", "Closing all"),
+    "halted": ("rejected", "Halted"),
+}
+_MONITORS = (
+    ("Returns against the promise", "record", "sum"),
+    ("What it sees against training", "features", "index"),
+    ("What it asks for against training", "actions", "index"),
+)
+_MEASURED = (
+    ("Decision to order, ms (median)", "latency_ms"),
+    ("Orders without their execution", "order_errors"),
+    ("Slippage against the kernel, bps", "slippage_bps"),
+    ("Alerts that could not be sent", "alerts_failed"),
+)
+_GAUGES = {
+    "written_at": "When the process that trades last wrote, in seconds since 1970",
+    "latency_ms": "From a close to the last of its orders, median",
+    "latency_ms_most": "From a close to the last of its orders, longest of late",
+    "orders": "Orders meant",
+    "order_errors": "Orders rejected, or expired without an execution",
+    "slippage_bps": "Executions against the kernel's price, of late",
+    "record_sum": "Cumulative sum of returns short of what was promised",
+    "record_limit": "Where it alarms",
+    "features_index": "Population stability index of what is seen",
+    "features_limit": "Where it alarms",
+    "actions_index": "Population stability index of what is asked for",
+    "actions_limit": "Where it alarms",
+    "alerts_failed": "Alerts that could not be sent",
+}
+_SHOWN = 6  # rows of a table
+_EMPTY = (
+    "<section class=card><h2>No account yet</h2><p class=facts>Trade a promoted agent on paper: "
+    "<code>python run.py task=paper asset=crypto</code>, then look here again.</p></section>"
+)
+
+
+@dataclass
+class Board:
+    """The accounts below a folder; each is read again when its files have changed."""
+
+    root: Path | None
+    _known: dict[Path, tuple[tuple[int, ...], AccountView | None]] = field(default_factory=dict, init=False)
+
+    def views(self) -> list[AccountView]:
+        """Return every account that can be read, by agent."""
+        found, known = [], self._known
+        kept: dict[Path, tuple[tuple[int, ...], AccountView | None]] = {}
+        for agent, account, folder in reading.accounts(self.root) if self.root is not None else ():
+            mark = reading.mark(folder)
+            before = known.get(folder)
+            kept[folder] = (
+                before if before is not None and before[0] == mark else (mark, reading.view(agent, account, folder))
+            )
+            if (view := kept[folder][1]) is not None:
+                found.append(view)
+        self._known = kept
+        return found
+
+    def parts(self) -> dict[str, str]:
+        """Return the pieces of the page that change, by the id of the element they stand in."""
+        views = self.views()
+        return {"totals": _totals(views), **{_id(view): _account(view) for view in views}}
+
+    def page(self, *, keyed: bool) -> str:
+        """Return the whole page; it shows as much without its script, but for what has changed since."""
+        views = self.views()
+        cards = "".join(
+            f"<section class=card aria-label='{escape(title(view.agent))}, account {escape(view.account)}'>"
+            f"<div id='{_id(view)}'>{_account(view)}</div>{_switch(view, keyed=keyed)}</section>"
+            for view in views
+        )
+        return (
+            "<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content='width=device-width,initial-scale=1'>"
+            f"<title>WealthArena trading</title><style>{STYLE}</style></head><body>"
+            "<header><h1>Trading</h1><p class=lead id=link role=status>As of the moment that this page was asked for.</p>"
+            "<nav><a href='/'>Agents</a> <a href='/docs'>API</a> <a href='/metrics'>Metrics</a></nav></header>"
+            f"<main><section class='card wide' aria-label='All accounts'><div id=totals>{_totals(views)}</div></section>{cards or _EMPTY}</main>"
+            "<footer><p>Equity is what the broker said at the last close, after costs. Orders and interventions are those of the "
+            f"account's ledger, newest first.</p></footer><script>{SCRIPT}</script></body></html>"
+        )
+
+    def throw(self, agent: str, account: str, command: Command) -> bool:
+        """Throw an account's kill switch, which its process obeys at the next close at the latest; False where there is none."""
+        for name, other, folder in reading.accounts(self.root) if self.root is not None else ():
+            if (name, other) == (agent, account):
+                (folder / KILL).write_text(f"{command}\n", encoding="utf-8")
+                return True
+        return False
+
+
+def to_json(view: AccountView) -> dict[str, Any]:
+    """Return an account as the API shows it."""
+    return {
+        "agent": view.agent,
+        "account": view.account,
+        "epoch": view.epoch,
+        "broker": view.facts.get("broker"),
+        "live": view.live,
+        "version": view.facts.get("version"),
+        "currency": view.currency,
+        "state": view.state,
+        "reason": view.reason,
+        "kill_switch": view.switch,
+        "bars": view.bars,
+        "bar": view.bar,
+        "equity": view.equity,
+        "cash": view.cash,
+        "drawdown": _drawdown(view),
+        "total_return": _grown(view.equity, view.opened_with),
+        "positions": [vars(one) for one in view.positions],
+        "orders": [vars(one) for one in view.orders],
+        "interventions": [{**vars(one), "numbers": dict(one.numbers)} for one in view.interventions],
+    }
+
+
+def exposition(views: Sequence[AccountView]) -> str:
+    """Return the accounts for Prometheus: a gauge a figure, labelled by agent and account."""
+    gauges: dict[str, tuple[str, Callable[[AccountView], object]]] = {
+        "equity": ("Equity at the last close, in account currency", lambda view: view.equity),
+        "drawdown": ("Equity over its highest, less 1", _drawdown),
+        "halted": ("1 where nothing is traded until a person releases it", lambda view: int(view.state == "halted")),
+        "positions": ("Symbols held", lambda view: len(view.positions)),
+        "closes": ("Closes decided on", lambda view: view.bars),
+        "live_money": ("1 where real money is at stake", lambda view: int(view.live)),
+        **{key: (text, _of_health(key)) for key, text in _GAUGES.items()},
+    }
+    lines = []
+    for name, (text, of) in gauges.items():
+        known = [(view, value) for view in views if isinstance(value := of(view), int | float)]
+        if known:
+            lines += [f"# HELP wealtharena_account_{name} {text}", f"# TYPE wealtharena_account_{name} gauge"]
+            lines += [
+                f'wealtharena_account_{name}{{agent="{view.agent}",account="{view.account}"}} {value:.10g}'
+                for view, value in known
+            ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _of_health(key: str) -> Callable[[AccountView], object]:
+    return lambda view: view.health.get(key)
+
+
+def _id(view: AccountView) -> str:
+    return f"account-{view.agent}--{view.account}"
+
+
+def _totals(views: Sequence[AccountView]) -> str:
+    if not views:
+        return "<p class=facts>Nothing is traded here.</p>"
+    counts = {state: sum(view.state == state for view in views) for state in _STATES}
+    states = ", ".join(f"{count} {_STATES[state][1].lower()}" for state, count in counts.items() if count)
+    at_stake = [view for view in views if view.live]
+    words = (
+        f"<p class='note problem'><b>REAL MONEY</b> in {len(at_stake)} of {len(views)} accounts.</p>"
+        if at_stake
+        else "<p class='note calm'>All of this is on paper: no real money is at stake.</p>"
+    )
+    rows = "".join(
+        _sum_of(currency, [view for view in views if view.currency == currency]) for currency in _currencies(views)
+    )
+    return (
+        f"<h2>{len(views)} account{'s' if len(views) > 1 else ''}: {states}</h2>{words}"
+        f"<table><tr><th scope=col>Total in</th><th scope=col>Equity</th><th scope=col>Last bar</th><th scope=col>Since opening</th></tr>{rows}</table>"
+    )
+
+
+def _currencies(views: Sequence[AccountView]) -> list[str]:
+    return sorted({view.currency for view in views})
+
+
+def _sum_of(currency: str, views: Sequence[AccountView]) -> str:
+    equity, before, began = (sum(getattr(view, name) for view in views) for name in ("equity", "before", "opened_with"))
+    return (
+        f"<tr><td>{escape(currency or 'unknown currency')}</td><td>{_money(equity)}</td>"
+        f"{_change(_grown(equity, before))}{_change(_grown(equity, began))}</tr>"
+    )
+
+
+def _account(view: AccountView) -> str:
+    kind, state = _STATES.get(view.state, ("unproven", view.state))
+    broker = str(view.facts.get("broker") or "unknown broker")
+    words = "LIVE: real money" if view.live else _BROKERS.get(broker, f"Paper account at {broker}")
+    reason = f"<p class='note problem'>{escape(view.reason)}</p>" if view.reason and view.state != "trading" else ""
+    asked = (
+        f"<p class='note problem'>The kill switch is thrown: {escape(view.switch)}.</p>"
+        if view.switch is not None
+        else ""
+    )
+    version = f"version {view.facts.get('version')} \N{MIDDLE DOT} " if view.facts.get("version") else ""
+    when = f"{view.bars} closes, the last of {view.bar[:16].replace('T00:00', '')}" if view.bar else "no close yet"
+    return (
+        f"<div class=top><h2>{escape(title(view.agent))}</h2><div class=badges><span class='badge {kind}'>{escape(state)}</span>"
+        f"<span class='badge {'rejected' if view.live else 'paper'}'>{escape(words)}</span></div></div>"
+        f"<p class=facts>Account {escape(view.account)} \N{MIDDLE DOT} {escape(version)}{escape(when)}</p>{reason}{asked}"
+        f"{_figures(view)}{_curve(view)}{_positions(view)}{_orders(view)}{_interventions(view)}{_health(view)}"
+    )
+
+
+def _figures(view: AccountView) -> str:
+    cells = (
+        ("Equity", f"{_money(view.equity)} {escape(view.currency)}", None),
+        ("Last bar", None, _grown(view.equity, view.before)),
+        ("Since opening", None, _grown(view.equity, view.opened_with)),
+        ("Below its peak", None, _drawdown(view)),
+        ("Cash", _money(view.cash), None),
+    )
+    return (
+        "<dl class=figures>"
+        + "".join(
+            f"<div><dt>{name}</dt><dd>{text if text is not None else _percent(share or 0.0)}</dd></div>"
+            for name, text, share in cells
+        )
+        + "</dl>"
+    )
+
+
+def _curve(view: AccountView) -> str:
+    if view.opened_with <= 0.0:
+        return ""
+    return chart(
+        [bar for bar, _ in view.line],
+        {"equity": [value / view.opened_with for _, value in view.line]},
+        over="the account's life",
+    )
+
+
+def _positions(view: AccountView) -> str:
+    rows = "".join(
+        f"<tr><td>{escape(one.symbol)}</td><td>{one.units:,.6g}</td><td>{_money(one.value)}</td>"
+        f"<td>{_percent(one.value / view.equity) if view.equity > 0 else '–'}</td></tr>"
+        for one in view.positions
+    )
+    return _table("Positions", ("Symbol", "Units", "Worth", "Share"), rows, none="Nothing is held.")
+
+
+def _orders(view: AccountView) -> str:
+    rows = "".join(
+        f"<tr><td>{escape(one.symbol)}</td><td>{one.bar[:10]}</td><td>{one.units:+,.6g}</td><td>{escape(one.status)}</td></tr>"
+        for one in view.orders[:_SHOWN]
+    )
+    return _table("Orders", ("Symbol", "Decided", "Units", "Status"), rows, none="No order yet.")
+
+
+def _interventions(view: AccountView) -> str:
+    rows = "".join(
+        f"<tr><td>{escape(one.rule.replace('_', ' '))}: {escape(one.action)}</td><td>{one.bar[:10]}</td>"
+        f"<td class=names>{escape(', '.join(one.symbols)) or '–'}</td></tr>"
+        for one in view.interventions[:_SHOWN]
+    )
+    return _table("Interventions and warnings", ("What", "Bar", "Symbols"), rows, none="None.")
+
+
+def _health(view: AccountView) -> str:
+    """Return what the monitors measure, each beside its limit, and what of it is above."""
+    found = view.health
+    rows = "".join(
+        f"<tr><td>{name}</td><td class={'down' if _above(found, key) else 'up'}>{_plain(found.get(f'{key}_{what}'))}</td>"
+        f"<td>{_plain(found.get(f'{key}_limit'))}</td></tr>"
+        for name, key, what in _MONITORS
+        if found.get(f"{key}_limit") is not None
+    )
+    rows += "".join(
+        f"<tr><td>{name}</td><td>{_plain(found.get(key))}</td><td>–</td></tr>"
+        for name, key in _MEASURED
+        if found.get(key) is not None
+    )
+    return _table("Monitoring", ("What", "Now", "Limit"), rows, none="Nothing is watched.")
+
+
+def _above(found: Mapping[str, Any], key: str) -> bool:
+    return key in (found.get("alarms") or ())
+
+
+def _plain(value: object) -> str:
+    return f"{value:,.4g}".replace("-", "−") if isinstance(value, int | float) else "–"
+
+
+def _table(name: str, heads: Sequence[str], rows: str, *, none: str) -> str:
+    if not rows:
+        return f"<h3>{name}</h3><p class=facts>{none}</p>"
+    columns = "".join(f"<th scope=col>{head}</th>" for head in heads)
+    return f"<h3>{name}</h3><table><tr>{columns}</tr>{rows}</table>"
+
+
+def _switch(view: AccountView, *, keyed: bool) -> str:
+    """Return the kill switch: a form that asks for a key, or how to throw it where the service has no keys."""
+    if not keyed:
+        return (
+            "<h3>Kill switch</h3><p class=facts>From here it needs an API key: <code>python run.py task=serve "
+            "serve.action=create_key serve.key_name=you</code>. At the machine: a file <code>KILL</code> in the account's folder.</p>"
+        )
+    name, path = _id(view), escape(f"/trading/{view.agent}/{view.account}/kill")
+    return (
+        f"<form class=kill data-path='{path}'><h3>Kill switch</h3><label for='key-{name}'>API key</label>"
+        f"<input id='key-{name}' name=key type=password autocomplete=off required>"
+        "<button name=command value=freeze>Freeze</button><button name=command value=flatten>Close everything</button>"
+        "<output role=status></output></form>"
+    )
+
+
+def _grown(now: float, before: float) -> float:
+    return now / before - 1.0 if before > 0.0 else 0.0
+
+
+def _drawdown(view: AccountView) -> float:
+    return _grown(view.equity, view.peak)
+
+
+def _money(value: float) -> str:
+    return f"{value:,.2f}".replace("-", "−")
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:+.2f}\N{NO-BREAK SPACE}%".replace("-", "−")
+
+
+def _change(value: float) -> str:
+    return f"<td class={'up' if value >= 0 else 'down'}>{_percent(value)}</td>"
+
+
+def changed(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """Return the parts that are not as they were."""
+    return {name: text for name, text in now.items() if before.get(name) != text}

@@ -1,0 +1,44 @@
+"""The one script of the service's pages, of the trading view alone; its hash is all that the policy of that page lets in."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+SCRIPT = """
+(()=>{
+const say=document.getElementById("link");
+let last=0;
+const source=new EventSource(location.origin+"/trading/stream");
+source.onmessage=event=>{
+  last=Date.now();
+  const parts=JSON.parse(event.data);
+  for(const [id,html] of Object.entries(parts)){
+    const place=document.getElementById(id);
+    if(!place){location.reload();return}
+    place.innerHTML=html;
+  }
+};
+source.addEventListener("still",()=>{last=Date.now()});
+setInterval(()=>{
+  const age=(Date.now()-last)/1000;
+  say.textContent=age<10?"Live: shown as it changes.":"No connection to the service; what stands here may be old.";
+  document.body.classList.toggle("old",age>=10);
+},1000);
+document.addEventListener("submit",async event=>{
+  event.preventDefault();
+  const form=event.target,command=event.submitter.value,out=form.querySelector("output");
+  if(command==="flatten"&&!confirm("Close every position of this account?"))return;
+  out.textContent="Sending…";
+  try{
+    const answer=await fetch(location.origin+form.dataset.path,{method:"POST",headers:{"content-type":"application/json","x-api-key":form.key.value},
+      body:JSON.stringify({command})});
+    const told=await answer.json();
+    out.textContent=answer.ok?"Thrown: "+told.command+". It acts at the next close at the latest.":told.message;
+  }catch{out.textContent="The service did not answer: throw it at the machine."}
+  form.key.value="";
+});
+})();
+"""
+
+SCRIPT_HASH = "sha256-" + base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()

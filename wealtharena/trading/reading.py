@@ -1,0 +1,262 @@
+"""Accounts as others may look at them: read-only, beside the process that trades, without a lock that it could feel.
+
+Needs neither the kernel nor anything that decides, so that the service can show accounts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from wealtharena.trading.switch import FILE as KILL
+
+LEDGER: Final = "ledger.sqlite"
+HEALTH: Final = "health.json"
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_WAIT_SECONDS: Final = 1.0
+_POINTS: Final = 240  # of a line of equity
+_ROWS: Final = 10  # newest orders and interventions
+
+
+@dataclass(frozen=True)
+class Position:
+    """What is held of one symbol at the last close, in account currency."""
+
+    symbol: str
+    units: float
+    value: float
+
+
+@dataclass(frozen=True)
+class SentOrder:
+    """An order as the ledger has it."""
+
+    bar: str
+    symbol: str
+    units: float
+    status: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Told:
+    """Something that was not done as decided, or that somebody should know."""
+
+    bar: str
+    rule: str
+    action: str
+    symbols: tuple[str, ...]
+    numbers: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class AccountView:
+    """One account as it stands."""
+
+    agent: str
+    account: str
+    epoch: int
+    facts: Mapping[str, Any]  # what it was opened with
+    state: str
+    reason: str
+    bars: int
+    bar: str | None  # of the last close
+    equity: float
+    cash: float
+    peak: float
+    opened_with: float  # equity at the first close
+    before: float  # equity at the close before
+    positions: tuple[Position, ...]
+    orders: tuple[SentOrder, ...]  # newest first
+    interventions: tuple[Told, ...]  # newest first
+    line: tuple[tuple[str, float], ...]  # bar and equity, some hundred points
+    switch: str | None  # what the kill switch's file asks for, while it is there
+    health: Mapping[str, Any]  # what the monitors wrote last; empty where there are none
+
+    @property
+    def key(self) -> str:
+        """Return what tells it apart from all others."""
+        return f"{self.agent}/{self.account}"
+
+    @property
+    def currency(self) -> str:
+        return str(self.facts.get("currency") or "")
+
+    @property
+    def live(self) -> bool:
+        """Return whether real money is at stake."""
+        return bool(self.facts.get("live", False))
+
+
+def accounts(root: Path) -> list[tuple[str, str, Path]]:
+    """Return agent, account and folder of every account below a root, in order; what is not named as one is passed over."""
+    found = []
+    for path in sorted(root.glob(f"*/*/{LEDGER}")):
+        account, agent = path.parent.name, path.parent.parent.name
+        if _NAME.fullmatch(account) and _NAME.fullmatch(agent):
+            found.append((agent, account, path.parent))
+    return found
+
+
+def view(agent: str, account: str, folder: Path) -> AccountView | None:
+    """Return how an account stands; None where it has not been opened yet or its file cannot be read."""
+    try:
+        with _reading(folder / LEDGER) as db:
+            return _view(db, agent, account, folder)
+    except sqlite3.Error:
+        return None
+
+
+def mark(folder: Path) -> tuple[int, ...]:
+    """Return what changes whenever the account does."""
+    found: list[int] = []
+    for name in (LEDGER, f"{LEDGER}-wal", KILL, HEALTH):
+        try:
+            status = (folder / name).stat()
+        except OSError:
+            found.append(0)
+        else:
+            found += [status.st_mtime_ns, status.st_size]
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How orders have ended, and how far executions were from what the kernel fills at."""
+
+    orders: int = 0
+    order_errors: int = 0  # rejected, or expired without an answer
+    slippage_bps: float | None = None  # against us, over the newest executions; None where nothing is known of it
+
+
+def counts(folder: Path) -> Counts:
+    """Return what the ledger says of orders and executions; zeros where it cannot be read."""
+    try:
+        with _reading(folder / LEDGER) as db:
+            epoch = int(db.execute("SELECT max(epoch) FROM accounts").fetchone()[0] or 0)
+            found = dict(db.execute("SELECT status, count(*) FROM intents WHERE epoch = ? GROUP BY status", (epoch,)))
+            return Counts(sum(found.values()), found.get("rejected", 0) + found.get("expired", 0), _slippage(db, epoch))
+    except sqlite3.Error:
+        return Counts()
+
+
+def _slippage(db: sqlite3.Connection, epoch: int) -> float | None:
+    """Return the mean distance of executions from their reference, the price that the kernel would have filled at."""
+    columns = {row["name"] for row in db.execute("PRAGMA table_info(fills)")}
+    if "reference" not in columns:
+        return None
+    rows = db.execute(
+        """SELECT units, quote, reference FROM fills WHERE epoch = ? AND reference > 0 AND client_id IS NOT NULL
+           ORDER BY rowid DESC LIMIT 100""",
+        (epoch,),
+    ).fetchall()
+    if not rows:
+        return None
+    apart = [(1 if row["units"] > 0 else -1) * (row["quote"] / row["reference"] - 1.0) for row in rows]
+    return float(1e4 * sum(apart) / len(apart))
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """Yield a connection that changes nothing, not even beside the file; where nobody trades it may lie where nobody may write."""
+    traded = path.with_name(f"{path.name}-wal").exists()
+    options = "mode=ro" if traded else "mode=ro&immutable=1"
+    place = f"file:{quote(str(path.absolute()))}?{options}"
+    with contextlib.closing(sqlite3.connect(place, uri=True, timeout=_WAIT_SECONDS, isolation_level=None)) as db:
+        db.row_factory = sqlite3.Row
+        db.execute("BEGIN")  # all that is read is of one moment
+        yield db
+
+
+def _view(db: sqlite3.Connection, agent: str, account: str, folder: Path) -> AccountView | None:
+    opened = db.execute("SELECT epoch, facts FROM accounts ORDER BY epoch DESC LIMIT 1").fetchone()
+    if opened is None:
+        return None
+    epoch = int(opened["epoch"])
+    stands = db.execute(
+        "SELECT state, reason FROM states WHERE epoch = ? ORDER BY id DESC LIMIT 1", (epoch,)
+    ).fetchone()
+    last = db.execute("SELECT * FROM closes WHERE epoch = ? ORDER BY bar DESC LIMIT 2", (epoch,)).fetchall()
+    found = db.execute("SELECT count(*) AS bars, max(equity) AS peak FROM closes WHERE epoch = ?", (epoch,)).fetchone()
+    first = db.execute("SELECT equity FROM closes WHERE epoch = ? ORDER BY bar LIMIT 1", (epoch,)).fetchone()
+    equity = float(last[0]["equity"]) if last else 0.0
+    return AccountView(
+        agent=agent,
+        account=account,
+        epoch=epoch,
+        facts=json.loads(opened["facts"]),
+        state="trading" if stands is None else stands["state"],
+        reason="" if stands is None else stands["reason"],
+        bars=int(found["bars"]),
+        bar=last[0]["bar"] if last else None,
+        equity=equity,
+        cash=float(last[0]["cash"]) if last else 0.0,
+        peak=float(found["peak"] or 0.0),
+        opened_with=float(first["equity"]) if first else 0.0,
+        before=float(last[1]["equity"]) if len(last) > 1 else equity,
+        positions=_positions(last[0]) if last else (),
+        orders=_orders(db, epoch),
+        interventions=_told(db, epoch),
+        line=_line(db, epoch, int(found["bars"])),
+        switch=_switch(folder),
+        health=_health(folder),
+    )
+
+
+def _positions(close: sqlite3.Row) -> tuple[Position, ...]:
+    held, marks = json.loads(close["positions"]), json.loads(close["marks"])
+    found = [Position(symbol, units, units * marks.get(symbol, 0.0)) for symbol, units in held.items()]
+    return tuple(sorted(found, key=lambda one: -abs(one.value)))
+
+
+def _orders(db: sqlite3.Connection, epoch: int) -> tuple[SentOrder, ...]:
+    rows = db.execute(
+        "SELECT bar, symbol, units, status, note FROM intents WHERE epoch = ? ORDER BY rowid DESC LIMIT ?",
+        (epoch, _ROWS),
+    )
+    return tuple(SentOrder(**dict(row)) for row in rows)
+
+
+def _told(db: sqlite3.Connection, epoch: int) -> tuple[Told, ...]:
+    rows = db.execute(
+        """SELECT bar, rule, action, symbols, numbers FROM interventions WHERE epoch = ? ORDER BY id DESC LIMIT ?""",
+        (epoch, _ROWS),
+    )
+    return tuple(
+        Told(row["bar"], row["rule"], row["action"], tuple(json.loads(row["symbols"])), json.loads(row["numbers"]))
+        for row in rows
+    )
+
+
+def _line(db: sqlite3.Connection, epoch: int, bars: int) -> tuple[tuple[str, float], ...]:
+    """Return the equity at evenly spaced closes, and at the last."""
+    step = max(1, -(-bars // _POINTS))
+    rows: Sequence[sqlite3.Row] = db.execute(
+        """SELECT bar, equity FROM (SELECT bar, equity, row_number() OVER (ORDER BY bar) AS n FROM closes WHERE epoch = ?)
+           WHERE (? - n) % ? = 0 ORDER BY bar""",
+        (epoch, bars, step),
+    ).fetchall()
+    return tuple((row["bar"], float(row["equity"])) for row in rows)
+
+
+def _switch(folder: Path) -> str | None:
+    try:
+        word = (folder / KILL).read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return None
+    return "flatten" if word == "flatten" else "freeze"
+
+
+def _health(folder: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((folder / HEALTH).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
