@@ -13,6 +13,32 @@ COPY sweeps ./sweeps
 COPY wealtharena ./wealtharena
 RUN /opt/wealtharena/bin/pip install --no-deps .
 
+# Trading on paper needs the whole package, torch and all: docker build --target paper -t wealtharena-paper .
+FROM python:3.11.14-slim-bookworm AS paper-build
+
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /opt/wealtharena && /opt/wealtharena/bin/pip install pip==25.3
+WORKDIR /src
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+RUN /opt/wealtharena/bin/pip install "$(grep '^torch==' constraints.txt)"
+COPY conf ./conf
+COPY sweeps ./sweeps
+COPY wealtharena ./wealtharena
+RUN /opt/wealtharena/bin/pip install --constraint constraints.txt '.[alerts]'
+
+FROM python:3.11.14-slim-bookworm AS paper
+
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin serve \
+    && install -d -o 10001 -g 10001 /srv/wealtharena /srv/accounts /srv/data
+COPY --from=paper-build /opt/wealtharena /opt/wealtharena
+ENV PATH=/opt/wealtharena/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 OMP_NUM_THREADS=1 HOME=/tmp
+WORKDIR /tmp
+USER 10001:10001
+VOLUME ["/srv/wealtharena", "/srv/accounts", "/srv/data"]
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["wealtharena", "hydra.run.dir=/tmp/run", "task=paper", "paths.checkpoints=/srv/wealtharena", "paths.results=/srv/accounts/results", "paths.ledger=/srv/accounts/results/ledger.jsonl", "paper.root=/srv/accounts", "data.root=/srv/data"]
+CMD ["asset=crypto", "paper.feed=live"]
+
 FROM python:3.11.14-slim-bookworm
 
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin serve \

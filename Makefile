@@ -57,7 +57,7 @@ venv: $(VENV)/.stamp-dev ## create .venv with everything a developer needs
 
 # --- running
 
-.PHONY: run train train-all collect backtest compare inspect audit deploy verify serve paper sweep dashboard results
+.PHONY: run train train-all collect backtest compare inspect audit deploy verify serve paper demo sweep dashboard results
 run: $(VENV)/.stamp-run ## train, select, backtest and report: currency pairs with PPO, or ARGS
 	$(RUN) $(or $(ARGS),asset=forex algo=ppo)
 
@@ -93,6 +93,9 @@ serve: $(VENV)/.stamp-run ## task=serve: REST service for the models in producti
 
 paper: $(VENV)/.stamp-run ## task=paper: trade a promoted version on paper over a replay of bars
 	$(RUN) task=paper $(ARGS)
+
+demo: $(VENV)/.stamp-run ## train briefly, put it on paper, replay a year with the page open; no network, under 3 minutes
+	$(RUN) task=demo $(ARGS)
 
 sweep: $(VENV)/.stamp-run ## search for settings: SWEEP=ppo ARGS="asset=crypto"
 	$(RUN) sweep=$(SWEEP) $(or $(ARGS),asset=crypto)

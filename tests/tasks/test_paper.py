@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import signal
@@ -22,6 +23,7 @@ MARKET = (
     "features.names=[log_return_1,rsi_14]",
     "evaluation.bootstrap_draws=200",
     "tracking=quiet",
+    "tracking.report=false",
 )
 ACCOUNT = Path("paper/cryptocurrencies/default")
 
@@ -48,13 +50,25 @@ def records(task):
 
 @pytest.mark.parametrize("risk", ["none", "default"])
 def test_paper_over_the_test_window_is_the_backtest(here, capsys, risk):
-    assert trade(f"risk={risk}", "risk.daily_loss=null" if risk == "none" else "risk.daily_loss.max_loss=0.00005") == 0
+    assert (
+        trade(
+            "tracking.report=true",
+            f"risk={risk}",
+            "risk.daily_loss=null" if risk == "none" else "risk.daily_loss.max_loss=0.00005",
+        )
+        == 0
+    )
     (record,) = records("paper")
     found = record["paper"]
     assert found["largest_deviation"] < 1e-9
     assert found["paper"]["trades"] == found["backtest"]["trades"] > 0
     assert ("daily_loss: flatten" in found["interventions"]) == (risk == "default")
     assert found["state"] == ("halted" if risk == "default" else "trading")
+    assert {"latency_ms", "features_limit", "actions_limit", "orders"} <= set(
+        json.loads((ACCOUNT / "health.json").read_text())
+    )
+    (page,) = Path().glob("outputs/*/*/report.html")
+    assert "paper account played over" in page.read_text()
     said = capsys.readouterr().out
     assert "PAPER" in said
     assert "SIMULATED DATA" in said
@@ -70,6 +84,7 @@ def test_paper_over_the_test_window_is_the_backtest(here, capsys, risk):
 
 
 def test_a_killed_run_goes_on_and_a_second_process_is_refused(here):
+    """Case 21."""
     command = [sys.executable, "-m", "wealtharena", "task=paper", *MARKET, "paper.checkpoints=[mine]"]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     process = subprocess.Popen(
@@ -114,6 +129,42 @@ def test_a_halt_is_released_by_a_person_with_a_reason(here, capsys):
     assert Ledger(ACCOUNT).state() == ("trading", "released: seen")
     run("paper.action=status")
     assert "released: seen" in capsys.readouterr().out
+
+
+def test_what_an_agent_does_is_compared_with_its_training_and_an_alarm_stands_once_among_the_interventions(
+    here, capsys, monkeypatch
+):
+    """With limits of nothing every monitor alarms."""
+    from wealtharena.tasks import watching
+
+    made = watching.baseline_of
+
+    def strict(spec, prepared, chosen):
+        found = made(spec, prepared, chosen)
+        assert found.record is None  # a checkpoint folder by itself has no verdict
+        return dataclasses.replace(found, features=dataclasses.replace(found.features, limit=-1.0, sessions=10))
+
+    monkeypatch.setattr(watching, "baseline_of", strict)
+    trade()
+    ledger = Ledger(ACCOUNT)
+    told = [one for one in ledger.interventions() if one["rule"] == "monitor"]
+    assert [one["action"] for one in told] == ["features"]
+    assert "train.retrain=cryptocurrencies" in capsys.readouterr().out
+
+
+def test_a_promise_is_the_hardest_rival_plus_the_lower_bound():
+    from wealtharena.tasks.watching import promised_sharpe
+
+    evidence = {"sharpe": 1.4, "sharpe_difference": 0.6, "sharpe_difference_low": 0.1}
+    assert promised_sharpe({"evidence": evidence}) == pytest.approx(0.9)
+    assert promised_sharpe({"evidence": {**evidence, "sharpe_difference_low": None}}) is None
+    assert promised_sharpe({}) is None
+
+
+def test_live_bars_of_a_source_without_any_are_refused(here):
+    with pytest.raises(ConfigError, match="no bar of today"):
+        trade("paper.feed=live")
+    assert not (ACCOUNT / "bars.sqlite").exists()
 
 
 def test_risk_rules_are_refused_where_nothing_would_heed_them(here):

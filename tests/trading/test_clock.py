@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from wealtharena.errors import ConfigError
-from wealtharena.trading.clock import Timer, each_session, from_date, next_to_close, sessions_of
+from wealtharena.trading.clock import Timer, each_session, from_date, sessions_of
 
 PATIENCE = dt.timedelta(hours=6)
 VENUES = {"XASX": "XASX", "XNYS": "XNYS", "CME": "CMES", "round the clock": "24/7", "currencies": "weekday24"}
@@ -133,7 +133,7 @@ def test_what_was_slept_through_is_told_and_not_decided_late():
 
 
 def test_a_new_account_begins_with_the_newest_session_that_can_still_be_decided_on():
-    close = next_to_close("XNYS", dt.datetime(2025, 6, 2, 12, tzinfo=dt.UTC)).closes
+    close = next(from_date("XNYS", dt.date(2025, 6, 2))).closes
     for late, expected in ((dt.timedelta(hours=1), "2025-06-02"), (dt.timedelta(hours=7), "2025-06-03")):
         missed = []
         clock = Simulated(close + late)

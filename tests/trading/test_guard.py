@@ -95,6 +95,7 @@ def test_an_account_that_stays_unknown_is_halted():
     lot=st.sampled_from([0.0, 5.0]),
 )
 def test_what_reduces_passes_and_nothing_grows_beyond_what_was_asked_for(units, orders, lot):
+    """Case 19."""
     now = dataclasses.replace(PLAIN, units=np.round(units), orders=np.round(orders), lots=np.full(2, lot))
     sent = check(now, TIGHT, "trading").orders
     after, asked = now.units + sent, now.units + now.orders

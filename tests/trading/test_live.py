@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
+import sqlite3
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,16 +21,17 @@ from wealtharena.evaluation.splits import Segment
 from wealtharena.features import compute
 from wealtharena.features.panel import Scaler
 from wealtharena.trading import figures, loop
+from wealtharena.trading.broker import Opening
 from wealtharena.trading.brokers.paper import open_broker
 from wealtharena.trading.clock import Timer
 from wealtharena.trading.desk import depth_of
 from wealtharena.trading.feeds.history import least_bars
 from wealtharena.trading.feeds.live import Live, sources_of
 from wealtharena.trading.feeds.replay import Replay
-from wealtharena.trading.feeds.seen import SeenBars
+from wealtharena.trading.feeds.seen import FILE, SeenBars
 from wealtharena.trading.ledger import Ledger
-from wealtharena.trading.loop import Trader
 from wealtharena.trading.switch import Switch
+from wealtharena.trading.trader import Trader
 
 SYMBOLS = ("BTC-USD", "ETH-USD", "SOL-USD")
 FIRST = dt.date(2024, 6, 10)
@@ -112,7 +115,7 @@ class Desk:
         ledger, seen = Ledger(self.folder, synchronous="normal"), SeenBars(self.folder, synchronous="normal")
         if ledger.facts() is None:
             ledger.open("leaning", "test", {})
-        broker = open_broker(self.folder, spec.env, epoch=ledger.epoch, synchronous="normal")
+        broker = open_broker(Opening(self.folder, spec.env, ledger.epoch, "normal"))
         trader = Trader("leaning", "test", Leaning(self.scaler), spec.env, spec.risk, ledger, broker)
         switch, closes = Switch(self.folder), []
 
@@ -132,7 +135,7 @@ class Desk:
         return closes
 
     def read(self):
-        ledger, seen = Ledger(self.folder), SeenBars(self.folder)
+        ledger, seen = Ledger(self.folder), sqlite3.connect(self.folder / FILE)
         with contextlib.closing(ledger), contextlib.closing(seen):
             told = [one for one in ledger.interventions() if one["rule"] == "bars"]
             return {
@@ -140,7 +143,7 @@ class Desk:
                 "wanted": ledger.wanted(),
                 "told": [(one["bar"][:10], one["action"], tuple(one["symbols"])) for one in told],
                 "waited": [one["numbers"].get("waited_seconds", 0.0) for one in told],
-                "revisions": seen.revisions(),
+                "revisions": [json.loads(row[0]) for row in seen.execute("SELECT content FROM revisions ORDER BY id")],
                 "state": ledger.state(),
                 "intents": ledger.intents(),
                 "path": figures.path_of(ledger, SYMBOLS, fill="next_open", bars_per_year=365.0),
@@ -183,7 +186,7 @@ def test_from_few_bars_of_live_history_the_record_is_that_of_all_of_it(desk, tmp
     feed = Replay(features, Segment(first, first + 15), env, desk.scaler, depth=depth_of(env, risk))
     ledger = Ledger(folder, synchronous="normal")
     ledger.open("leaning", "test", {})
-    broker = open_broker(folder, env, epoch=1, synchronous="normal")
+    broker = open_broker(Opening(folder, env, 1, "normal"))
     with contextlib.closing(ledger), contextlib.closing(broker):
         trader = Trader("leaning", "test", Leaning(desk.scaler), env, risk, ledger, broker)
         loop.run(trader, feed.closes(None), Switch(folder), told=lambda close: None)
@@ -297,7 +300,7 @@ def test_a_revision_is_logged_beside_the_bar_as_it_was_seen_and_nothing_is_decid
     (told,) = [one for one in found["told"] if one[1] == "revised"]
     assert told == (str(day), "revised", ("BTC-USD",))
     (kept,) = found["revisions"]
-    assert kept["content"]["close"] == pytest.approx(before * 1.02, rel=1e-6)
+    assert kept["close"] == pytest.approx(before * 1.02, rel=1e-6)
     panel = closes[-1].features.panel
     row = int(np.searchsorted(panel.timestamps, np.datetime64(day, "ns")))
     assert panel.close[row, 0] == before

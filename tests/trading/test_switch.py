@@ -9,10 +9,11 @@ import pytest
 
 from tests.trading.desks import a_world, account, go
 from wealtharena.trading import loop
+from wealtharena.trading.broker import Opening
 from wealtharena.trading.brokers.paper import open_broker
 from wealtharena.trading.ledger import Ledger
-from wealtharena.trading.loop import Trader
 from wealtharena.trading.switch import FILE, Switch
+from wealtharena.trading.trader import Trader
 
 AT = 20  # closes before the signal
 
@@ -22,7 +23,7 @@ def go_listening(folder, world, number, *, at=AT):
     ledger, seen = Ledger(folder, synchronous="normal"), []
     if ledger.facts() is None:
         ledger.open("noise", "test", {"of": "tests"})
-    broker = open_broker(folder, world.env, epoch=ledger.epoch, synchronous="normal")
+    broker = open_broker(Opening(folder, world.env, ledger.epoch, "normal"))
     trader = Trader("noise", "test", world.mind, world.env, world.risk, ledger, broker)
 
     def told(close):
@@ -82,7 +83,7 @@ def test_between_two_closes_the_switch_is_obeyed_too(tmp_path):
     world, closes = a_world(), []
     ledger = Ledger(tmp_path, synchronous="normal")
     ledger.open("noise", "test", {})
-    broker = open_broker(tmp_path, world.env, epoch=1, synchronous="normal")
+    broker = open_broker(Opening(tmp_path, world.env, 1, "normal"))
     trader = Trader("noise", "test", world.mind, world.env, world.risk, ledger, broker)
     switch = Switch(tmp_path)
 

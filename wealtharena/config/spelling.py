@@ -15,6 +15,7 @@ PATHS = (  # keys whose value is one path, which may hold any letter
     "data.path",
     "returns",
     "data.root",
+    "paper.root",
     "paths.checkpoints",
     "paths.results",
     "paths.ledger",

@@ -16,7 +16,11 @@ from wealtharena.trading.reading import AccountView
 from wealtharena.trading.switch import FILE as KILL
 
 Command = Literal["freeze", "flatten"]
-_BROKERS = {"paper": "Paper: no money", "shadow": "Shadow: nothing is sent"}
+_BROKERS = {
+    "paper": "Paper: no money",
+    "shadow": "Shadow: nothing is sent",
+    "webhook": "Through a bridge: money or not is its affair",
+}
 _STATES = {
     "trading": ("promotable", "Trading"),
     "reducing": ("unproven", "Closing all"),
@@ -170,12 +174,12 @@ def _totals(views: Sequence[AccountView]) -> str:
         return "<p class=facts>Nothing is traded here.</p>"
     counts = {state: sum(view.state == state for view in views) for state in _STATES}
     states = ", ".join(f"{count} {_STATES[state][1].lower()}" for state, count in counts.items() if count)
-    at_stake = [view for view in views if view.live]
-    words = (
-        f"<p class='note problem'><b>REAL MONEY</b> in {len(at_stake)} of {len(views)} accounts.</p>"
-        if at_stake
-        else "<p class='note calm'>All of this is on paper: no real money is at stake.</p>"
-    )
+    at_stake, bridged = (sum(of(view) for view in views) for of in (lambda view: view.live, _is_bridged))
+    words = "<p class='note calm'>All of this is on paper: no real money is at stake.</p>"
+    if at_stake:
+        words = f"<p class='note problem'><b>REAL MONEY</b> in {at_stake} of {len(views)} accounts.</p>"
+    elif bridged:
+        words = f"<p class='note problem'>{bridged} of {len(views)} accounts trade through a bridge: whether with money is its affair.</p>"
     rows = "".join(
         _sum_of(currency, [view for view in views if view.currency == currency]) for currency in _currencies(views)
     )
@@ -183,6 +187,10 @@ def _totals(views: Sequence[AccountView]) -> str:
         f"<h2>{len(views)} account{'s' if len(views) > 1 else ''}: {states}</h2>{words}"
         f"<table><tr><th scope=col>Total in</th><th scope=col>Equity</th><th scope=col>Last bar</th><th scope=col>Since opening</th></tr>{rows}</table>"
     )
+
+
+def _is_bridged(view: AccountView) -> bool:
+    return view.facts.get("broker") == "webhook"
 
 
 def _currencies(views: Sequence[AccountView]) -> list[str]:

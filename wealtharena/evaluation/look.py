@@ -31,6 +31,7 @@ STREAMS: Mapping[str, int] = {
     "judgement": 20_260_101,
     "leaderboard": 20_260_606,
     "challenge": 20_261_126,
+    "monitor": 20_261_127,
 }
 
 

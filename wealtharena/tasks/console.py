@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, Literal, TextIO, cast
 
 from rich.console import Console
 from rich.markup import escape
@@ -188,10 +188,11 @@ def _span(dates: Any) -> str:
     return f"{first}..{last}"
 
 
-def paper_header(record: Mapping[str, Any], *, version: str, account: str, folder: Path) -> None:
+def paper_header(record: Mapping[str, Any], *, version: str, account: str, folder: Path, live: bool = False) -> None:
     """Say what is about to be traded, that it is paper, and how to stop it."""
     out, data = screen(), record["data"]
-    out.print(f"[bold]PAPER[/]  {record['agent']} {escape(version)}, account {account}: no money, a replay of bars.")
+    bars = "bars as they come" if live else "a replay of bars"
+    out.print(f"[bold]PAPER[/]  {record['agent']} {escape(version)}, account {account}: no money, {bars}.")
     if data["simulated"]:
         out.print("[bold white on red] SIMULATED DATA [/] these prices come from a market simulator.")
     out.print(f"{len(data['symbols'])} symbols from {data['source']}, fills at the {record['fill'].replace('_', ' ')}")
@@ -200,15 +201,16 @@ def paper_header(record: Mapping[str, Any], *, version: str, account: str, folde
 
 
 class PaperProgress:
-    """A line a month of the bars' own time, so that a replay can be watched and a log stays short."""
+    """A line a month of the bars' own time, so that a replay can be watched and a log stays short; or a line a bar."""
 
-    def __init__(self, ledger: Any) -> None:
-        self._ledger, self._month = ledger, ""
+    def __init__(self, ledger: Any, *, every: Literal["month", "bar"] = "month") -> None:
+        self._ledger, self._shown = ledger, ""
+        self._letters = 7 if every == "month" else 10**3
 
     def show(self, bar: str) -> None:
-        """Say how the account stands where a month begins."""
-        if bar[:7] != self._month:
-            self._month = bar[:7]
+        """Say how the account stands where a month, or a bar, begins."""
+        if bar[: self._letters] != self._shown:
+            self._shown = bar[: self._letters]
             last, (state, _) = self._ledger.last_close(), self._ledger.state()
             held = len(last["positions"]) if last else 0
             equity = f"{last['equity']:,.0f}" if last else "unknown"
@@ -238,4 +240,6 @@ def paper_result(found: Mapping[str, Any], folder: Path) -> None:
     for what, count in found["interventions"].items():
         out.print(f"[dim]- {what}, {count} times[/]")
     out.print(f"State: [bold]{found['state']}[/] {escape(found['reason'])}")
-    out.print(f"Paths: {relative(folder / 'equity.parquet')}")
+    if "paper" in found:
+        out.print(f"Paths: {relative(folder / 'equity.parquet')}")
+        report(folder)

@@ -1,52 +1,50 @@
-"""task=paper: trade a promoted version, or a checkpoint, on paper over a replay of bars."""
+"""task=paper: trade a promoted version, or a checkpoint, on paper, over a replay of bars or as they come."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import yaml
 
-from wealtharena.agents.policy import POLICY_FILE, SCALER_FILE, WEIGHTS_FILE
+from wealtharena import files
 from wealtharena.config import plugins
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.specs.runs import BacktestSpec
+from wealtharena.data import provider
 from wealtharena.envs.market import resolve_fill
 from wealtharena.envs.trajectory import Trajectory
-from wealtharena.errors import CheckpointError, ConfigError
+from wealtharena.errors import ConfigError, WealthArenaError
 from wealtharena.evaluation import metrics, tables
 from wealtharena.evaluation.splits import Segment
 from wealtharena.features.panel import FeaturePanel
 from wealtharena.files import make_folder
-from wealtharena.prediction import ProductionModelManager
-from wealtharena.tasks import backtest, console
-from wealtharena.tasks.backtest import Agent
+from wealtharena.reporting import report
+from wealtharena.reporting.data import ReportData
+from wealtharena.tasks import accounts, backtest, console, watching
+from wealtharena.tasks.accounts import Chosen
+from wealtharena.tasks.pages import drawn
 from wealtharena.tasks.pipeline import Prepared, prepare
-from wealtharena.tasks.record import RunContext, alone, recorded
+from wealtharena.tasks.record import RunContext, RunRecord, alone, recorded
+from wealtharena.tasks.watching import Watcher
 from wealtharena.trading import figures, loop
+from wealtharena.trading.alerts import Alerts, channels_of
 from wealtharena.trading.broker import Broker, Opening
 from wealtharena.trading.desk import Close, depth_of
+from wealtharena.trading.feeds.live import Live, sources_of
 from wealtharena.trading.feeds.replay import Replay
+from wealtharena.trading.feeds.seen import SeenBars
 from wealtharena.trading.ledger import FILE, Ledger
-from wealtharena.trading.minds import Checkpoint, Mind, Served
+from wealtharena.trading.monitor.watch import Baseline
 from wealtharena.trading.pine import pine_of
 from wealtharena.trading.switch import Switch
 from wealtharena.trading.trader import Trader
 
-
-@dataclass(frozen=True, eq=False)
-class Chosen:
-    """Who trades: the mind that decides, and the same policy as a backtest plays it."""
-
-    agent: Agent
-    mind: Mind
-    version: str
-    digest: str  # of the policy's files
+Fill = Literal["next_open", "next_close"]
 
 
 def run(spec: ExperimentSpec) -> int:
@@ -66,130 +64,101 @@ def run(spec: ExperimentSpec) -> int:
     return 0
 
 
-def choose(spec: ExperimentSpec) -> Chosen:
-    """Return who trades: `paper.checkpoints`, or what stands on `paper.stage`, in production or else on paper."""
-    if spec.paper.checkpoints:
-        places = [Path(place) for place in spec.paper.checkpoints]
-        loaded = [backtest.load(place, spec) for place in places]
-        agent = loaded[0] if len(loaded) == 1 else backtest.ensemble(loaded)
-        policy = agent.policy
-        if policy is None:
-            raise CheckpointError(f"{places[0]} holds no policy", hint="name a checkpoint folder")
-        return Chosen(agent, Checkpoint(policy), agent.name, _digest(spec, places))
-    manager = ProductionModelManager(spec.paths.checkpoints)
-    served = manager.load_agent_model(spec.asset.agent, stage=spec.paper.stage)
-    folder = manager.store.folder(spec.asset.agent, served.metadata.version)
-    agent = backtest.load(folder, spec)
-    if agent.policy is None:
-        raise CheckpointError(f"{folder} holds no policy", hint="promote another version")
-    mind = Served(served, agent.policy.scaler.clip)
-    return Chosen(agent, mind, served.metadata.version, served.policy.manifest_sha256)
-
-
-def _digest(spec: ExperimentSpec, places: list[Path]) -> str:
-    found = hashlib.sha256()
-    for place in places:
-        folder = backtest.folder_of(place)
-        for name in (WEIGHTS_FILE, POLICY_FILE, SCALER_FILE):
-            found.update((folder / name).read_bytes())
-    return found.hexdigest()
-
-
 def _trade(spec: ExperimentSpec, folder: Path, ledger: Ledger) -> None:
     context = RunContext.current()
     with recorded(spec, context) as record:
-        chosen = choose(spec)
+        chosen = accounts.choose(spec)
         spec = backtest.fitted(spec, chosen.agent)
-        if spec.env.tilt is not None:
-            raise ConfigError("env.action=tilt is not traded on paper yet", hint="train with env.action=weights")
-        asked = BacktestSpec(
-            checkpoints=(), baseline=None, window=spec.paper.window, start=spec.paper.start, end=spec.paper.end
-        )
-        spec = spec.model_copy(update={"backtest": asked})
-        prepared = prepare(spec)
-        window = backtest.window_rows(spec, prepared, trained=True)
-        window = _opened(spec, ledger, chosen, prepared, window)
-        record.update(data=prepared.about, fill=prepared.fill, notes=list(prepared.notes))
-        features, seen = backtest.open_rows(spec, record, prepared, window, chosen.agent)
-        console.paper_header(record.content, version=chosen.version, account=spec.paper.account, folder=folder)
-        _replay(spec, folder, ledger, chosen, features, window)
-        told, paths = _found(spec, ledger, chosen, features)
-        record.update(paper={**told, "version": chosen.version, "seen_before": seen}, algo=chosen.agent.name)
+        if spec.paper.feed == "live":
+            told, paths = _live(spec, folder, ledger, chosen, record), None
+        else:
+            told, paths = _replayed(spec, folder, ledger, chosen, record)
+        record.update(paper={**told, "version": chosen.version}, algo=chosen.agent.name)
         if paths is not None:
             tables.write(context.folder, paths[0], baselines={"backtest": paths[1]})
+            _report(spec, context.folder, record, told, paths)
         record.update(status="completed")
     console.paper_result(told, context.folder)
 
 
-def _opened(spec: ExperimentSpec, ledger: Ledger, chosen: Chosen, prepared: Prepared, window: Segment) -> Segment:
-    """Open the account where there is none or it is to begin anew; return the window from its first bar on.
+def _live(spec: ExperimentSpec, folder: Path, ledger: Ledger, chosen: Chosen, record: RunRecord) -> dict[str, Any]:
+    """Trade the venue's sessions as they come, until told to stop; return how the account stands."""
+    source = sources_of(spec, provider.now)[0]
+    accounts.opened(spec, ledger, chosen, source=source.name, frequency=spec.data.interval, first=None)
+    about = {"source": source.name, "simulated": False, "symbols": list(chosen.symbols)}
+    record.update(data=about, fill=spec.env.fill, notes=list(source.notes()))
+    console.paper_header(record.content, version=chosen.version, account=spec.paper.account, folder=folder, live=True)
+    fill: Fill = "next_close" if spec.env.fill == "next_close" else "next_open"
+    trader = _trader(spec, folder, ledger, chosen, symbols=chosen.symbols, fill=fill)
+    told = console.PaperProgress(ledger, every="bar")
+    seen = SeenBars(folder, synchronous=spec.paper.synchronous)
+    watched = _watched(spec, folder, ledger, baseline=_stored_baseline(spec, chosen), renewing=True)
+    with contextlib.closing(trader.broker), contextlib.closing(seen), watched as watcher, Switch(folder) as switch:
+        timer = loop.timer_of(trader, switch, provider.now)
+        feed = Live(spec, chosen.mind.scaler, timer=timer, seen=seen, told=watcher.event)
+        closes = feed.closes(ledger.decision())
+        loop.run(trader, closes, switch, told=lambda close: told.show(close.bar), timed=watcher.told)
+    return _standing_of(spec, ledger)
 
-    An account goes on with what it was opened with only: ConfigError names what differs.
-    """
-    stamps = prepared.sealed.timestamps
-    facts: dict[str, Any] = {
-        "version": chosen.version,
-        "policy": chosen.digest,
-        "broker": spec.broker.name,
-        "risk": spec.risk.model_dump(mode="json"),
-        "env": spec.env.model_dump(mode="json"),
-        "source": prepared.about["source"],
-        "frequency": prepared.about["frequency"],
-        "history": spec.paper.history,
-    }
-    known = ledger.facts()
-    if known is None or spec.paper.action == "restart":
-        ledger.open(spec.asset.agent, spec.paper.account, {**facts, "first": str(stamps[window.start])})
-        return window
-    differing = sorted(name for name, value in facts.items() if known.get(name) != value)
-    if differing:
+
+def _replayed(
+    spec: ExperimentSpec, folder: Path, ledger: Ledger, chosen: Chosen, record: RunRecord
+) -> tuple[dict[str, Any], tuple[Trajectory, Trajectory] | None]:
+    """Trade a window of the past; return what the record shows, and the paths of account and backtest."""
+    asked = BacktestSpec(
+        checkpoints=(), baseline=None, window=spec.paper.window, start=spec.paper.start, end=spec.paper.end
+    )
+    spec = spec.model_copy(update={"backtest": asked})
+    prepared = prepare(spec)
+    window = backtest.window_rows(spec, prepared, trained=True)
+    window = _opened(spec, ledger, chosen, prepared, window)
+    record.update(data=prepared.about, fill=prepared.fill, notes=list(prepared.notes))
+    features, seen = backtest.open_rows(spec, record, prepared, window, chosen.agent)
+    console.paper_header(record.content, version=chosen.version, account=spec.paper.account, folder=folder)
+    baseline = watching.baseline_of(spec, prepared, chosen)
+    _replay(spec, folder, ledger, chosen, features, window, baseline=baseline)
+    told, paths = _found(spec, ledger, chosen, features)
+    return {**told, "seen_before": seen}, paths
+
+
+def _opened(spec: ExperimentSpec, ledger: Ledger, chosen: Chosen, prepared: Prepared, window: Segment) -> Segment:
+    """Open the account, or go on with it; return the window from its first bar on."""
+    stamps, about = prepared.sealed.timestamps, prepared.about
+    began = accounts.opened(
+        spec, ledger, chosen, source=about["source"], frequency=about["frequency"], first=str(stamps[window.start])
+    )
+    first = int(np.searchsorted(stamps, np.datetime64(began, "ns")))
+    if first >= len(stamps) or str(stamps[first]) != began:
         raise ConfigError(
-            f"paper.account={spec.paper.account} was opened with another {', '.join(differing)}",
-            hint="name another paper.account, or begin anew with paper.action=restart",
-        )
-    first = int(np.searchsorted(stamps, np.datetime64(known["first"], "ns")))
-    if first >= len(stamps) or str(stamps[first]) != known["first"]:
-        raise ConfigError(
-            f"paper.account={spec.paper.account} began at {known['first']}, a bar that the data lack",
+            f"paper.account={spec.paper.account} began at {began}, a bar that the data lack",
             hint="give the data it began with, or paper.action=restart",
         )
     return Segment(first, window.stop)
 
 
-def _replay(
-    spec: ExperimentSpec, folder: Path, ledger: Ledger, chosen: Chosen, features: FeaturePanel, window: Segment
-) -> None:
-    """Trade the bars of the window that are left."""
-    broker = _broker(spec, folder, ledger, features)
-    feed = Replay(
-        features, window, spec.env, chosen.mind.scaler,
-        depth=depth_of(spec.env, spec.risk),
-        least=spec.features if spec.paper.history == "least" else None,
-        speed=spec.paper.speed,
-    )  # fmt: skip
-    trader = Trader(
+def _trader(
+    spec: ExperimentSpec, folder: Path, ledger: Ledger, chosen: Chosen, *, symbols: tuple[str, ...], fill: Fill
+) -> Trader:
+    broker = _broker(spec, folder, ledger, symbols=symbols, fill=fill)
+    return Trader(
         spec.asset.agent, spec.paper.account, chosen.mind, spec.env, spec.risk, ledger, broker, spec.paper.strangers,
         spec.paper.resize,
     )  # fmt: skip
-    last = ledger.decision()
-    told = console.PaperProgress(ledger)
-    with contextlib.closing(broker), Switch(folder) as switch:
-        closes: Iterator[Close] = feed.closes(last, wait=switch.wait)
-        loop.run(trader, closes, switch, told=lambda close: told.show(close.bar))
 
 
-def _broker(spec: ExperimentSpec, folder: Path, ledger: Ledger, features: FeaturePanel) -> Broker:
-    if spec.broker.outside:
+def _broker(spec: ExperimentSpec, folder: Path, ledger: Ledger, *, symbols: tuple[str, ...], fill: Fill) -> Broker:
+    """Return the account's broker; one outside trades now, so that a replay is refused to it before it is reached."""
+    if spec.broker.outside and spec.paper.feed != "live":
         raise ConfigError(
             f"broker={spec.broker.name} trades now, and a replay shows bars of the past",
-            hint="replay with broker=paper or broker=shadow",
+            hint="replay with broker=paper or broker=shadow, or trade bars as they come: paper.feed=live",
         )
     opening = Opening(
         folder, spec.env, ledger.epoch, spec.paper.synchronous,
         spec=spec.broker,
-        symbols=features.panel.symbols,
+        symbols=symbols,
         market=spec.asset.market,
-        fill=resolve_fill(spec.env.fill, features.panel),
+        fill=fill,
         daily=spec.data.interval in ("1d", "1w", "1mo"),
         allow_live=spec.risk.allow_live,
     )  # fmt: skip
@@ -197,16 +166,78 @@ def _broker(spec: ExperimentSpec, folder: Path, ledger: Ledger, features: Featur
     return broker
 
 
-def _found(
-    spec: ExperimentSpec, ledger: Ledger, chosen: Chosen, features: FeaturePanel
-) -> tuple[dict[str, Any], tuple[Trajectory, Trajectory] | None]:
-    """Return what the account's record shows beside the backtest over the same bars, and both paths."""
+@contextlib.contextmanager
+def _watched(
+    spec: ExperimentSpec, folder: Path, ledger: Ledger, *, baseline: Baseline, renewing: bool = False
+) -> Iterator[Watcher]:
+    """Yield who is told of every close; what waits to be told to people is sent at the end."""
+    channels = channels_of(
+        webhook_env=spec.paper.alert_webhook_env,
+        apprise_env=spec.paper.alert_apprise_env,
+        say=lambda text: console.screen().print(text, style="yellow", markup=False),
+    )
+    with (
+        contextlib.closing(Alerts(channels)) as alerts,
+        contextlib.closing(
+            Watcher(spec, ledger, folder, baseline=baseline, alerts=alerts, renewing=renewing)
+        ) as watcher,
+    ):
+        yield watcher
+
+
+def _stored_baseline(spec: ExperimentSpec, chosen: Chosen) -> Baseline:
+    """Return what a live account is compared with: the local store's bars, where it has them; else nothing, said so."""
+    try:
+        stored = spec.model_copy(update={"data": spec.data.model_copy(update={"source": "store"})})
+        return watching.baseline_of(spec, prepare(stored), chosen)
+    except WealthArenaError as error:
+        console.screen().print(
+            f"Nothing is watched: {error.message}. Fill the store: task=collect.", style="yellow", markup=False
+        )
+        return watching.UNWATCHED
+
+
+def _replay(
+    spec: ExperimentSpec,
+    folder: Path,
+    ledger: Ledger,
+    chosen: Chosen,
+    features: FeaturePanel,
+    window: Segment,
+    *,
+    baseline: Baseline,
+) -> None:
+    """Trade the bars of the window that are left."""
+    fill = resolve_fill(spec.env.fill, features.panel)
+    trader = _trader(spec, folder, ledger, chosen, symbols=features.panel.symbols, fill=fill)
+    feed = Replay(
+        features, window, spec.env, chosen.mind.scaler,
+        depth=depth_of(spec.env, spec.risk),
+        least=spec.features if spec.paper.history == "least" else None,
+        speed=spec.paper.speed,
+    )  # fmt: skip
+    last = ledger.decision()
+    told = console.PaperProgress(ledger)
+    watched = _watched(spec, folder, ledger, baseline=baseline)
+    with contextlib.closing(trader.broker), watched as watcher, Switch(folder) as switch:
+        closes: Iterator[Close] = feed.closes(last, wait=switch.wait)
+        loop.run(trader, closes, switch, told=lambda close: told.show(close.bar), timed=watcher.told)
+
+
+def _standing_of(spec: ExperimentSpec, ledger: Ledger) -> dict[str, Any]:
     state, reason = ledger.state()
-    found: dict[str, Any] = {
+    return {
         "account": spec.paper.account, "epoch": ledger.epoch, "broker": spec.broker.name, "state": state,
         "reason": reason, "bars": len(ledger.closes()), "slippage_bps": figures.slippage_bps(ledger),
         "interventions": dict(Counter(f"{one['rule']}: {one['action']}" for one in ledger.interventions())),
     }  # fmt: skip
+
+
+def _found(
+    spec: ExperimentSpec, ledger: Ledger, chosen: Chosen, features: FeaturePanel
+) -> tuple[dict[str, Any], tuple[Trajectory, Trajectory] | None]:
+    """Return what the account's record shows beside the backtest over the same bars, and both paths."""
+    found = _standing_of(spec, ledger)
     if found["bars"] < 3:
         return found, None
     fill = resolve_fill(spec.env.fill, features.panel)
@@ -219,6 +250,32 @@ def _found(
     both = {name: metrics.summary(path, risk_free=free) for name, path in (("paper", paper), ("backtest", played))}
     apart = float(np.max(np.abs(paper.equity / played.equity - 1.0))) if (played.equity > 0).all() else None
     return {**found, **both, "largest_deviation": apart}, (paper, played)
+
+
+def _report(
+    spec: ExperimentSpec, folder: Path, record: RunRecord, told: Mapping[str, Any], paths: tuple[Trajectory, Trajectory]
+) -> None:
+    """Write report.html of the account's record beside its backtest, where tracking.report asks for it."""
+    if not spec.tracking.report:
+        return
+    days = [str(stamp)[:10] for stamp in paths[0].timestamps[[0, -1]]]
+    shown = {
+        "metrics": {"test": told["paper"]}, "baselines": {"backtest": told["backtest"]}, "split": {"test": days},
+        "backtest": {"of": "paper account", "window": "dates", "start": days[0], "end": days[1]}, "status": "completed",
+    }  # fmt: skip
+    content = files.jsonable({**record.content, **shown})
+    config = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)
+    data = ReportData(
+        run=content,
+        agent=paths[0],
+        baselines=(paths[1],),
+        notes=tuple(content.get("notes") or ()),
+        beside="backtest",
+        config=files.without_home(config.replace(f"{Path.cwd()}/", "")),
+        currency=spec.asset.account_currency,
+        risk_free=metrics.cash_returns(paths[0].timestamps, spec.asset.risk_free_per_year),
+    )
+    drawn(folder, "the report", lambda: [report.write(folder / "report.html", data)])
 
 
 # --- without trading

@@ -76,12 +76,6 @@ def from_date(calendar: str, first: dt.date) -> Iterator[Session]:
     raise ConfigError(f"calendar {calendar} knows no session after {first}", hint="install a newer exchange_calendars")
 
 
-def next_to_close(calendar: str, moment: dt.datetime) -> Session:
-    """Return the first session that ends after a moment."""
-    begin = moment.date() - dt.timedelta(days=3)  # a date may lie on either side of its session
-    return next(one for one in from_date(calendar, begin) if one.closes > moment)
-
-
 def each_session(
     calendar: str,
     timer: Timer,

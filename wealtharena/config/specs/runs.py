@@ -208,9 +208,21 @@ class PaperSpec(Spec):
     window: Literal["train", "validation", "test", "all"]
     start: str | None
     end: str | None
+    feed: Literal["replay", "live"] = Field(
+        description="bars of the past, or those of the asset's own sources as they come"
+    )
+    bar_patience: float = Field(gt=0, le=86_400, description="seconds after a session's end that its bar is waited for")
+    bar_poll: float = Field(gt=0, le=3600, description="seconds between two looks for a bar")
     speed: float | None = Field(gt=0, description="the bars' own time over real time; null as fast as it goes")
     history: Literal["all", "least"] = Field(description="bars behind each feature: all, or min_history_bars")
     synchronous: Literal["full", "normal"] = Field(description="what SQLite waits for before something is kept")
     strangers: Literal["halt", "adopt"] = Field(description="what is held at the broker and is none of our orders")
     resize: float = Field(ge=0, lt=1, description="an order that lacks money is made smaller by this share, once")
+    monitor: bool = Field(description="compare returns, features and weights with what was promised and trained on")
+    retrain: Literal["never", "calendar", "drift"] = Field(description="when a live account's agent is trained again")
+    retrain_days: int = Field(ge=1, description="days between two retrainings, at least")
+    alert_webhook_env: str | None = Field(
+        description="environment variable that holds URLs of Slack, Discord and alike"
+    )
+    alert_apprise_env: str | None = Field(description="environment variable that holds URLs of apprise")
     reason: str | None = Field(description="of a release")

@@ -127,11 +127,6 @@ class SeenBars:
             self._latest.update({(one.bar, one.symbol): dict(one.now) for one in new})
         return new
 
-    def revisions(self) -> list[dict[str, Any]]:
-        """Return every revision, oldest first."""
-        rows = self._db.execute("SELECT bar, symbol, seen_at, provider, content FROM revisions ORDER BY id")
-        return [{**dict(row), "content": json.loads(row["content"])} for row in rows]
-
 
 def _values_of(rows: list[Row]) -> Floats:
     """Return rows as an array [n, values], NaN for what is not there."""

@@ -1,0 +1,70 @@
+"""What the demonstration runs: every step can be composed, stays in its folder, and a step that fails ends it."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from wealtharena.config import compose
+from wealtharena.tasks import demo
+from wealtharena.tasks.demo import DemoError, Stage
+
+
+@pytest.fixture
+def stage(tmp_path):
+    return Stage.of(compose(["task=demo", "asset=crypto"]), tmp_path / "a run, with=signs")
+
+
+@pytest.mark.parametrize(
+    ("task", "overrides"),
+    [
+        ("train", ["train.env_steps=60000"]),
+        ("deploy", ["deploy.agents=[cryptocurrencies]", "deploy.stage=paper"]),
+        ("serve", ["serve.port=8000"]),
+        ("paper", ["paper.start=2025-01-01", "paper.end=2025-12-31", "paper.speed=700800"]),
+    ],
+)
+def test_every_step_can_be_composed_and_stays_in_its_folder(stage, task, overrides):
+    command = stage.command(task, *overrides)
+    assert command[:3] == [sys.executable, "-m", "wealtharena"]
+    spec = compose([word for word in command[3:] if not word.startswith("hydra.")])
+    assert spec.task == task
+    assert spec.data.source == "simulated"
+    assert spec.tracking.wandb.mode == "disabled"
+    places = (spec.paths.checkpoints, spec.paths.results, spec.paths.ledger, spec.paper.root, spec.serve.keys_file)
+    assert all(Path(place).is_relative_to(stage.folder) for place in places)
+    assert f"hydra.run.dir='{stage.folder / task}'" in command
+
+
+def test_a_step_that_fails_ends_it_with_its_name(stage, monkeypatch, capsys):
+    monkeypatch.setattr(Stage, "command", lambda self, task, *more: [sys.executable, "-c", "raise SystemExit(3)"])
+    with pytest.raises(DemoError, match="task=train ended with 3"):
+        stage.play("train")
+
+
+def test_a_page_that_does_not_come_up_is_said_and_leaves_no_process(stage, monkeypatch):
+    stage.folder.mkdir(parents=True)
+    monkeypatch.setattr(Stage, "command", lambda self, task, *more: [sys.executable, "-c", "pass"])
+    with pytest.raises(DemoError, match="page did not come up"), stage.page(demo._free_port()):
+        pass
+
+
+def test_the_steps_are_in_their_order_and_the_page_is_up_while_it_trades(stage, monkeypatch, tmp_path, capsys):
+    said = []
+
+    class Open:
+        def __enter__(self):
+            said.append("page up")
+            return "http://127.0.0.1:1"
+
+        def __exit__(self, *_):
+            said.append("page down")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Stage, "play", lambda self, task, *more: said.append((task, more)))
+    monkeypatch.setattr(Stage, "page", lambda self, port: Open())
+    assert demo.run(compose(["task=demo", "data.simulator.end=2025-12-31"])) == 0
+    steps = [one if isinstance(one, str) else one[0] for one in said]
+    assert steps == ["train", "deploy", "page up", "paper", "page down"]
+    assert said[3][1][:2] == ("paper.start=2025-01-01", "paper.end=2025-12-31")
+    assert "http://127.0.0.1:1/trading" in capsys.readouterr().out

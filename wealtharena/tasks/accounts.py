@@ -1,0 +1,110 @@
+"""Who trades on paper, and on what account: what an account was opened with, it goes on with."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wealtharena.agents.policy import POLICY_FILE, SCALER_FILE, WEIGHTS_FILE
+from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.errors import CheckpointError, ConfigError, WealthArenaError
+from wealtharena.evaluation import records
+from wealtharena.prediction import ProductionModelManager
+from wealtharena.tasks import backtest
+from wealtharena.tasks.backtest import Agent
+from wealtharena.trading.ledger import Ledger
+from wealtharena.trading.minds import Checkpoint, Mind, Served
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """Who trades: the mind that decides, and the same policy as a backtest plays it."""
+
+    agent: Agent
+    mind: Mind
+    version: str
+    digest: str  # of the policy's files
+    verdict: Mapping[str, Any]  # as run.json or metadata.json has it; empty where there is none
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Return what it trades."""
+        assert self.agent.policy is not None, "who trades has a policy"
+        return self.agent.policy.layout.symbols
+
+
+def choose(spec: ExperimentSpec) -> Chosen:
+    """Return who trades: `paper.checkpoints`, or what stands on `paper.stage`, in production or else on paper."""
+    if spec.paper.checkpoints:
+        places = [Path(place) for place in spec.paper.checkpoints]
+        loaded = [backtest.load(place, spec) for place in places]
+        agent = loaded[0] if len(loaded) == 1 else backtest.ensemble(loaded)
+        policy = agent.policy
+        if policy is None:
+            raise CheckpointError(f"{places[0]} holds no policy", hint="name a checkpoint folder")
+        return Chosen(agent, Checkpoint(policy), agent.name, _digest(spec, places), _verdict(places))
+    manager = ProductionModelManager(spec.paths.checkpoints)
+    served = manager.load_agent_model(spec.asset.agent, stage=spec.paper.stage)
+    folder = manager.store.folder(spec.asset.agent, served.metadata.version)
+    agent = backtest.load(folder, spec)
+    if agent.policy is None:
+        raise CheckpointError(f"{folder} holds no policy", hint="promote another version")
+    mind = Served(served, agent.policy.scaler.clip)
+    verdict = served.metadata.verdict.model_dump()
+    return Chosen(agent, mind, served.metadata.version, served.policy.manifest_sha256, verdict)
+
+
+def _verdict(places: list[Path]) -> Mapping[str, Any]:
+    """Return the verdict on a single run or checkpoint; nothing on several, which were judged apart."""
+    if len(places) != 1:
+        return {}
+    try:
+        found = dict(records.read(places[0]).content).get("verdict")
+    except WealthArenaError:  # a checkpoint folder by itself
+        return {}
+    return dict(found) if isinstance(found, Mapping) else {}
+
+
+def _digest(spec: ExperimentSpec, places: list[Path]) -> str:
+    found = hashlib.sha256()
+    for place in places:
+        folder = backtest.folder_of(place)
+        for name in (WEIGHTS_FILE, POLICY_FILE, SCALER_FILE):
+            found.update((folder / name).read_bytes())
+    return found.hexdigest()
+
+
+def opened(
+    spec: ExperimentSpec, ledger: Ledger, chosen: Chosen, *, source: str, frequency: str, first: str | None
+) -> str | None:
+    """Open the account where there is none or it is to begin anew, at the bar `first`; return the bar it began at.
+
+    An account goes on with what it was opened with only: ConfigError names what differs.
+    """
+    facts: dict[str, Any] = {
+        "version": chosen.version,
+        "policy": chosen.digest,
+        "broker": spec.broker.name,
+        "risk": spec.risk.model_dump(mode="json"),
+        "env": spec.env.model_dump(mode="json"),
+        "source": source,
+        "frequency": frequency,
+        "history": spec.paper.history,
+        "feed": spec.paper.feed,
+        "live": getattr(spec.broker, "live", False),
+        "currency": spec.asset.account_currency,
+    }
+    known = ledger.facts()
+    if known is None or spec.paper.action == "restart":
+        ledger.open(spec.asset.agent, spec.paper.account, {**facts, "first": first})
+        return first
+    differing = sorted(name for name, value in facts.items() if known.get(name) != value)
+    if differing:
+        raise ConfigError(
+            f"paper.account={spec.paper.account} was opened with another {', '.join(differing)}",
+            hint="name another paper.account, or begin anew with paper.action=restart",
+        )
+    return None if known["first"] is None else str(known["first"])

@@ -1,0 +1,133 @@
+"""task=demo: train briefly, promote to paper, replay the last year with the page open, show the record beside its backtest."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.config.spelling import override
+from wealtharena.errors import WealthArenaError
+from wealtharena.tasks.console import relative, screen
+from wealtharena.tasks.record import RunContext
+
+DAYS: Final = 365
+REPLAY_SECONDS: Final = 45.0
+START_SECONDS: Final = 60.0  # longest wait for the page
+STEP_SECONDS: Final = 600.0  # longest any step may take
+END_SECONDS: Final = 30.0  # longest wait for the server's end
+
+
+class DemoError(WealthArenaError):
+    """A step of the demonstration failed; what it said stands above."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where the demonstration plays: a folder of its own, and what all its steps are told."""
+
+    folder: Path
+    common: tuple[str, ...]
+
+    @classmethod
+    def of(cls, spec: ExperimentSpec, folder: Path) -> Stage:
+        """Return the stage of a run's folder; nothing outside it is written."""
+        places = {
+            "paths.checkpoints": "checkpoints",
+            "paths.results": "results",
+            "paths.ledger": "results/ledger.jsonl",
+            "paper.root": "accounts",
+            "serve.keys_file": "keys.json",
+            "serve.audit_file": "requests.jsonl",
+        }
+        return cls(
+            folder,
+            (
+                f"asset={spec.asset.name}",
+                "data=simulated",
+                f"data.simulator.bars={spec.data.simulator.bars}",
+                f"seed={spec.seed}",
+                "tracking=quiet",
+                "tracking.report=true",
+                f"evaluation.bootstrap_draws={spec.evaluation.bootstrap_draws}",
+                *(override(key, str(folder / name)) for key, name in places.items()),
+            ),
+        )
+
+    def command(self, task: str, *overrides: str) -> list[str]:
+        """Return the command line of a step."""
+        place = override("hydra.run.dir", str(self.folder / task))
+        return [sys.executable, "-m", "wealtharena", f"task={task}", *self.common, place, *overrides]
+
+    def play(self, task: str, *overrides: str) -> None:
+        """Carry out a step; DemoError where it fails."""
+        screen().print(f"\n[bold]{task}[/]  {' '.join(overrides)}")
+        done = subprocess.run(self.command(task, *overrides), timeout=STEP_SECONDS, check=False)
+        if done.returncode != 0:
+            raise DemoError(f"task={task} ended with {done.returncode}", hint="see what it said above")
+
+    @contextlib.contextmanager
+    def page(self, port: int) -> Iterator[str]:
+        """Yield the address of the service while it is up; it is stopped at the end, whatever happens."""
+        with (self.folder / "server.log").open("w") as log:
+            process = subprocess.Popen(self.command("serve", f"serve.port={port}"), stdout=log, stderr=log)
+            try:
+                _wait(process, address := f"http://127.0.0.1:{port}")
+                yield address
+            finally:
+                process.send_signal(signal.SIGTERM)
+                try:
+                    process.wait(timeout=END_SECONDS)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait(timeout=END_SECONDS)
+
+
+def run(spec: ExperimentSpec) -> int:
+    """Play all steps and return 0; nothing of it needs a network."""
+    began, folder = time.monotonic(), RunContext.current().folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    stage = Stage.of(spec, folder)
+    end = spec.data.simulator.end
+    first = end - dt.timedelta(days=DAYS - 1)
+    stage.play("train", f"train.env_steps={spec.train.env_steps}", f"train.evaluations={spec.train.evaluations}")
+    stage.play("deploy", f"deploy.agents=[{spec.asset.agent}]", "deploy.stage=paper")
+    with stage.page(spec.serve.port or _free_port()) as address:
+        screen().print(f"\n[bold green]Look here while it trades: {address}/trading[/]")
+        speed = DAYS * 86_400 / REPLAY_SECONDS
+        stage.play("paper", f"paper.start={first}", f"paper.end={end}", f"paper.speed={speed:g}")
+    out = screen()
+    out.print(f"\nThe record beside its backtest: [bold]{relative(folder / 'paper' / 'report.html')}[/]")
+    out.print(
+        f"[dim]{time.monotonic() - began:.0f} s. Simulated prices: nothing of this says anything about a market.[/]"
+    )
+    return 0
+
+
+def _wait(process: subprocess.Popen[bytes], address: str) -> None:
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until and process.poll() is None:
+        with (
+            contextlib.suppress(urllib.error.URLError, OSError),
+            urllib.request.urlopen(f"{address}/health", timeout=2),
+        ):
+            return
+        time.sleep(0.2)
+    raise DemoError("the page did not come up", hint="see server.log in the run's folder")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,110 @@
+"""paper.retrain: train the agent again by the calendar or on drift, beside the trading, and let the gate judge the result."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from wealtharena import files
+from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.config.spelling import override
+
+FILE: Final = "retrain.json"
+Step = Literal["train", "deploy"]
+STEPS: Final[tuple[Step, ...]] = ("train", "deploy")
+
+
+@dataclass
+class Renewing:
+    """One retraining at a time, each step a process of its own; the account goes on with the version it was opened with.
+
+    When the last one began is kept in the account's folder, so that a restart begins none anew.
+    """
+
+    spec: ExperimentSpec
+    folder: Path
+    now: Callable[[], dt.datetime]
+    tell: Callable[[str, str], None]
+    command: Callable[[Step], list[str]] | None = None  # tests bring their own
+    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    _step: Step = field(default="train", init=False)
+
+    def look(self, *, drifted: bool) -> None:
+        """Begin a retraining that is due, or see how the one under way stands; returns at once."""
+        if self._process is not None:
+            self._follow(self._process)
+        elif reason := self._due(drifted):
+            files.write_json(self.folder / FILE, {"began_at": self.now().isoformat(), "reason": reason})
+            self.tell("retraining begins", reason)
+            self._begin("train")
+
+    def close(self) -> None:
+        """End what is under way; the next process begins it anew when it is due again."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(timeout=60)
+            self._process = None
+
+    def _due(self, drifted: bool) -> str:
+        """Return why a retraining is due; nothing where none is."""
+        asked, last = self.spec.paper.retrain, self._last()
+        age = (self.now() - last).total_seconds() / 86_400 if last is not None else None
+        days = self.spec.paper.retrain_days
+        if asked == "calendar" and age is None:
+            files.write_json(
+                self.folder / FILE, {"began_at": self.now().isoformat(), "reason": "the account was opened"}
+            )
+        elif asked == "calendar" and age is not None and age >= days:
+            return f"{age:.0f} days have gone by, paper.retrain_days={days}"
+        if asked == "drift" and drifted and (age is None or age >= days):
+            return "what it sees or asks for has drifted"
+        return ""
+
+    def _last(self) -> dt.datetime | None:
+        try:
+            return dt.datetime.fromisoformat(json.loads((self.folder / FILE).read_text(encoding="utf-8"))["began_at"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _begin(self, step: Step) -> None:
+        self._step = step
+        command = self.command(step) if self.command is not None else self._command(step)
+        with (self.folder / f"retrain-{step}.log").open("wb") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+
+    def _follow(self, process: subprocess.Popen[bytes]) -> None:
+        code = process.poll()
+        if code is None:
+            return
+        self._process = None
+        log = f"retrain-{self._step}.log in the account's folder"
+        if code != 0:
+            what = "the retraining failed" if self._step == "train" else "the gate kept the retrained version back"
+            self.tell(what, f"task={self._step} ended with {code}; see {log}")
+        elif self._step == "train":
+            self._begin("deploy")
+        else:
+            agent = self.spec.asset.agent
+            self.tell(
+                "retrained", f"the gate has let a new version of {agent} pass; trade it with paper.action=restart"
+            )
+
+    def _command(self, step: Step) -> list[str]:
+        """Return the command line: production's configuration on newer data, then the gate as for any other version."""
+        spec, paths = self.spec, self.spec.paths
+        asked = {
+            "train": [f"train.retrain={spec.asset.agent}", "train.warm_start=false"],
+            "deploy": [f"deploy.agents=[{spec.asset.agent}]"],
+        }[step]
+        places = {"checkpoints": paths.checkpoints, "results": paths.results, "ledger": paths.ledger}
+        return [
+            sys.executable, "-m", "wealtharena", f"task={step}", f"asset={spec.asset.name}", f"seed={spec.seed}", *asked,
+            *(override(f"paths.{name}", place) for name, place in places.items()), override("data.root", spec.data.root),
+            "tracking=quiet",
+        ]  # fmt: skip

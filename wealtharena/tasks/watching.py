@@ -1,0 +1,147 @@
+"""What is watched while an account trades: monitors against the promise and the training window, and who is told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.data.provider import now
+from wealtharena.envs.observation import signals
+from wealtharena.evaluation import backtest, metrics
+from wealtharena.evaluation.look import stream
+from wealtharena.features.panel import FeaturePanel
+from wealtharena.tasks.accounts import Chosen
+from wealtharena.tasks.pipeline import Prepared
+from wealtharena.tasks.renewing import Renewing
+from wealtharena.trading import reading
+from wealtharena.trading.alerts import Alerts
+from wealtharena.trading.desk import Close
+from wealtharena.trading.guard import Intervention
+from wealtharena.trading.ledger import Ledger
+from wealtharena.trading.monitor.watch import Baseline, Monitors
+
+DRIFTS: Final = ("features", "actions")
+RULE: Final = "monitor"  # under which alarms stand among the interventions
+UNWATCHED: Final = Baseline(None, None, None)
+
+
+def baseline_of(spec: ExperimentSpec, prepared: Prepared, chosen: Chosen) -> Baseline:
+    """Return what the agent is compared with: its training window, and what its verdict promised of it, if anything."""
+    policy, fold = chosen.agent.policy, prepared.folds[-1]
+    if policy is None or not spec.paper.monitor:
+        return UNWATCHED
+    view = prepared.sealed.training(fold.index).features
+    segment = fold.train[-1]
+    path = backtest.of_policy(policy, view, policy.scaler, spec.env, segment)
+    free = metrics.cash_returns(path.timestamps, spec.asset.risk_free_per_year)
+    return Baseline.of(
+        excess=np.asarray(path.returns - free),
+        promised_sharpe=promised_sharpe(chosen.verdict),
+        features=_rows(view, segment.start, segment.stop),
+        names=view.names,
+        actions=path.targets,
+        bars_per_year=view.panel.bars_per_year,
+        rng=stream(spec.seed, "monitor"),
+    )
+
+
+def promised_sharpe(verdict: Mapping[str, Any]) -> float | None:
+    """Return the annual Sharpe ratio that a verdict promised: that of the hardest rival, plus the lower bound of the difference.
+
+    The bound is the judge's own, after selection. None where the verdict has none.
+    """
+    evidence = verdict.get("evidence") or {}
+    names = ("sharpe", "sharpe_difference", "sharpe_difference_low")
+    own, difference, low = (evidence.get(name) for name in names)
+    if own is None or difference is None or low is None:
+        return None
+    return float(own) - float(difference) + float(low)
+
+
+def _rows(features: FeaturePanel, start: int, stop: int) -> Any:
+    return features.values[start:stop].astype(np.float64)
+
+
+class Watcher:
+    """Told of every close of one account; nothing that it does changes what is traded."""
+
+    def __init__(
+        self,
+        spec: ExperimentSpec,
+        ledger: Ledger,
+        folder: Path,
+        *,
+        baseline: Baseline,
+        alerts: Alerts,
+        renewing: bool = False,
+    ) -> None:
+        """Take up the account where it stands: past closes count, alarms that were given stay given."""
+        self._spec, self._ledger, self._folder, self._alerts = spec, ledger, folder, alerts
+        told = [one["action"] for one in ledger.interventions() if one["rule"] == RULE]
+        self._monitors = Monitors(baseline, agent=spec.asset.agent, folder=folder, alarmed=told)
+        self._state = ledger.state()[0]
+        asked = renewing and spec.paper.retrain != "never"
+        self._renewing = Renewing(spec, folder, now, self._tell) if asked else None
+        self._last: tuple[np.datetime64, float] | None = None
+        for row in ledger.closes():
+            self._monitors.tell(excess=self._excess(row), features=None, weights=None)
+
+    def told(self, close: Close, seconds: float) -> None:
+        """Take in a close that is done, `seconds` after it was shown."""
+        row, decision = self._ledger.last_close(), self._ledger.decision(close.bar)
+        known = row is not None and row["bar"] == close.bar
+        found = self._monitors.tell(
+            excess=self._excess(row) if known and row is not None else None,
+            features=close.features.values[-1][:, : len(signals(close.features.names))],
+            weights=None if decision is None or decision.weights is None else np.array(decision.weights),
+            latency=seconds,
+        )
+        for one in found:
+            self._ledger.intervene(close.bar, [Intervention(RULE, one.monitor, (), dict(one.numbers))])
+            self._tell(f"{one.monitor} at {close.bar[:10]}", f"{one.text}. Proposed: {one.proposal}")
+        state, reason = self._ledger.state()
+        if state != self._state:
+            self._tell(f"{state} at {close.bar[:10]}", reason)
+            self._state = state
+        self._monitors.write(self._facts(), now=bool(found))
+        if self._renewing is not None:
+            self._renewing.look(drifted=any(one.monitor in DRIFTS for one in found))
+
+    def event(self, bar: str, one: Intervention) -> None:
+        """Record something about the bars of a session, and tell it where nothing could be decided."""
+        self._ledger.intervene(bar, [one])
+        if one.action in ("missed", "missing", "unreachable") or one.action.startswith("unusable"):
+            self._tell(f"bars {one.action} at {bar[:10]}", ", ".join(one.symbols) or "all")
+
+    def close(self) -> None:
+        """Write the last numbers, and end a retraining that is under way."""
+        if self._renewing is not None:
+            self._renewing.close()
+        self._monitors.write(self._facts(), now=True)
+
+    def _excess(self, row: Mapping[str, Any] | None) -> float | None:
+        """Return the return in excess of cash up to this close; None for the first."""
+        if row is None:
+            return None
+        now, before = (np.datetime64(row["bar"], "ns"), float(row["equity"])), self._last
+        self._last = now
+        if before is None or before[1] <= 0.0:
+            return None
+        free = metrics.cash_returns(np.array([before[0], now[0]]), self._spec.asset.risk_free_per_year)
+        return now[1] / before[1] - 1.0 - float(free[0])
+
+    def _facts(self) -> dict[str, Any]:
+        out = self._alerts
+        return {
+            **asdict(reading.counts(self._folder)), "written_at": round(time.time(), 3), "alerts_sent": out.sent,
+            "alerts_failed": out.failed, "alerts_lost": out.lost,
+        }  # fmt: skip
+
+    def _tell(self, title: str, text: str) -> None:
+        self._alerts.tell(f"{self._spec.asset.agent}/{self._spec.paper.account}: {title}", text)

@@ -1,0 +1,96 @@
+"""Whether what an agent sees, or asks for, is still distributed as in its training window: the population stability index.
+
+PSI = sum over bins of (share now - share then) log(share now / share then), bins at the deciles of the training window, pooled
+over symbols. Features that move slowly have large indices without having drifted, so each is told in what it seldom passes in
+windows put together from the training window itself, of sessions in blocks, in any order. The statistic is the largest of
+these over features; its limit comes from the same windows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+BINS: Final = 10
+DRAWS: Final = 2000
+LOOKS_A_YEAR: Final = 4
+_LEAST: Final = 1e-4  # share of a bin that holds nothing, so that its logarithm exists
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """The training window of one monitor, and where it alarms."""
+
+    names: tuple[str, ...]  # [F]
+    edges: tuple[Floats, ...]  # [F] inner edges of the bins
+    shares: Floats  # [F, BINS]
+    scale: Floats  # [F] what the index of each seldom passes by itself
+    limit: float  # of the largest index over features, in `scale`
+    sessions: int  # of a window that is compared
+    false_alarms: float  # share of years, at most
+
+    def index(self, window: Floats) -> tuple[float, str]:
+        """Return the largest index over the features of a window [sessions, A, F], in its scale, and the feature's name."""
+        counts = _counts(window, self.edges).sum(axis=0)
+        found = _psi(counts[None], self.shares)[0] / self.scale
+        worst = int(np.argmax(found))
+        return float(found[worst]), self.names[worst]
+
+
+def reference(
+    training: Floats, names: tuple[str, ...], *, bars_per_year: float, false_alarms: float, rng: np.random.Generator
+) -> Reference | None:
+    """Return the reference of a training window [T, A, F]; None where it has not twice as many sessions as are compared.
+
+    A window is a quarter of a year, looked at as often, so that no session counts twice.
+    """
+    sessions = max(10, round(bars_per_year / LOOKS_A_YEAR))
+    if len(training) < 2 * sessions:
+        return None
+    edges = tuple(_edges(training[:, :, at]) for at in range(training.shape[2]))
+    counts = _counts(training, edges)
+    total = counts.sum(axis=0)
+    shares = total / np.maximum(total.sum(axis=-1, keepdims=True), 1.0)
+    sums = np.concatenate([np.zeros((1, *counts.shape[1:])), np.cumsum(np.concatenate([counts, counts]), axis=0)])
+    block = max(1, sessions // 2)
+    drawn = np.empty((DRAWS, len(names)))
+    for n in range(DRAWS):
+        starts = rng.integers(0, len(counts), size=-(-sessions // block))
+        lengths = np.full(len(starts), block)
+        lengths[-1] = sessions - block * (len(starts) - 1)
+        drawn[n] = _psi((sums[starts + lengths] - sums[starts]).sum(axis=0)[None], shares)[0]
+    a_look = 1.0 - (1.0 - false_alarms) ** (1.0 / LOOKS_A_YEAR)
+    scale = np.maximum(np.quantile(drawn, 1.0 - a_look, axis=0), _LEAST)
+    limit = float(np.quantile((drawn / scale).max(axis=1), 1.0 - a_look))
+    return Reference(names, edges, shares, scale, limit, sessions, false_alarms)
+
+
+def _edges(values: Floats) -> Floats:
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return np.zeros(0)
+    return np.unique(np.quantile(known, np.arange(1, BINS) / BINS))
+
+
+def _counts(window: Floats, edges: tuple[Floats, ...]) -> Floats:
+    """Return how many values of each session lie in each bin, [sessions, F, BINS]; what is not known counts nowhere."""
+    found = np.zeros((len(window), len(edges), BINS))
+    for at, inner in enumerate(edges):
+        values = window[:, :, at]
+        place = np.searchsorted(inner, values, side="right")
+        for number in range(len(inner) + 1):
+            found[:, at, number] = ((place == number) & np.isfinite(values)).sum(axis=1)
+    return found
+
+
+def _psi(counts: Floats, shares: Floats) -> Floats:
+    """Return the index of each feature, [n, F], for counts [n, F, BINS]."""
+    total = counts.sum(axis=-1, keepdims=True)
+    now = np.maximum(counts / np.maximum(total, 1.0), _LEAST)
+    then = np.maximum(shares, _LEAST)
+    index = ((now - then) * np.log(now / then)).sum(axis=-1)
+    return np.asarray(np.where(total[..., 0] > 0.0, index, 0.0))
