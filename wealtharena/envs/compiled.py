@@ -123,7 +123,7 @@ def compile_status(*functions: Callable[..., Any]) -> Iterator[None]:
         sys.stderr.flush()
         yield
         return
-    from rich.console import Console
+    from wealtharena.terminal import Screen
 
-    with Console(stderr=True).status(COMPILING):
+    with Screen(stderr=True).status(COMPILING):
         yield

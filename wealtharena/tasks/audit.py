@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import numpy as np
-from rich.markup import escape
+from rich.text import Text
 
 from wealtharena import data
 from wealtharena.config.specs.experiment import ExperimentSpec
@@ -19,8 +19,9 @@ from wealtharena.evaluation import audit
 from wealtharena.tasks import console
 from wealtharena.tasks.pipeline import describe, resolved_fill
 from wealtharena.tasks.record import RunContext, recorded
+from wealtharena.terminal import printable, styled
 
-_WORDS = {True: "[green]passed[/]", False: "[bold red]FOUND[/]", None: "[dim]not made[/]"}
+_WORDS = {True: ("passed", "green"), False: ("FOUND", "bold red"), None: ("not made", "dim")}
 
 
 def run(spec: ExperimentSpec) -> int:
@@ -75,16 +76,16 @@ def _stored(spec: ExperimentSpec, panel: Panel) -> Sequence[RawBars]:
 
 def show(report: audit.AuditReport, panel: Panel) -> None:
     """Print every check with its answer."""
-    screen = console.screen()
-    stamp = " [bold white on red] SIMULATED DATA [/]" if panel.simulated else ""
+    out = console.screen()
     days = panel.timestamps.astype("datetime64[D]")
-    screen.print(
-        f"Look-ahead audit of {panel.asset}, {panel.source}, {len(panel.symbols)} symbols, {days[0]} to {days[-1]}{stamp}"
-    )
+    told = f"Look-ahead audit of {panel.asset}, {panel.source}, {len(panel.symbols)} symbols, {days[0]} to {days[-1]}"
+    out.print(console.marked(told, simulated=panel.simulated))
     for check in report.checks:
-        screen.print(f"  {_WORDS[check.passed]:<28} {check.name:<12} {escape(check.detail)}")
+        word, style = _WORDS[check.passed]
+        out.print(Text.assemble("  ", (f"{word:<9}", style), f" {check.name:<12} {printable(check.detail)}"))
     for suspicion in report.suspicions:
-        screen.print(f"  [yellow]to be looked at[/] {escape(suspicion)}")
-    screen.print(
-        "No look-ahead found." if report.passed else f"[bold red]{len(report.findings)} checks found look-ahead.[/]"
-    )
+        out.print(styled("  [yellow]to be looked at[/] {}", suspicion))
+    if report.passed:
+        out.print("No look-ahead found.")
+    else:
+        out.print(f"{len(report.findings)} checks found look-ahead.", style="bold red")

@@ -330,14 +330,14 @@ def show(content: Mapping[str, Any], folder: Path) -> None:
     )
     out.print(console.comparison_table(content))
     for line in console.baseline_notes(content):
-        out.print(f"[dim]{line}[/]")
+        out.print(line, style="dim")
     if content.get("ensemble"):
         out.print(spread_line(content["ensemble"]))
     if content.get("risk"):
         for line in risk_lines(content["risk"]):
             out.print(line)
     for reason in content["verdict"]["reasons"][:3]:
-        out.print(f"[dim]- {reason}[/]")
+        out.print(f"- {reason}", style="dim")
     out.print(f"Paths: {console.relative(folder / tables.EQUITY_FILE)}")
     console.report(folder)
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import yaml
-from rich.markup import escape
 from rich.table import Table
 
 from wealtharena import files
@@ -118,7 +117,7 @@ def say(record: Mapping[str, Any], folder: Path) -> None:
     for line in (*console.kept_share_notes(record), *console.baseline_notes(record)):
         out.print(f"[dim]{line}[/]")
     out.print("The test window is closed: nothing above was measured on data that the agent has not been chosen by.")
-    out.print(f"Open it, once, with: {opening(folder)}", markup=False)
+    out.print(f"Open it, once, with: {opening(folder)}")
 
 
 def ranking(folder: Path, runs: Sequence[RunResult]) -> dict[str, Any]:
@@ -138,16 +137,14 @@ def ranking(folder: Path, runs: Sequence[RunResult]) -> dict[str, Any]:
     for heading in ("agent", "score", "seeds", "runs"):
         table.add_column(heading, justify="right" if heading in ("score", "seeds") else "left")
     for row in rows:
-        table.add_row(
-            escape(row["agent"]), f"{row['score']:+.3f}", str(len(row["runs"])), escape(" ".join(row["runs"]))
-        )
+        table.add_row(row["agent"], f"{row['score']:+.3f}", str(len(row["runs"])), " ".join(row["runs"]))
     out.print(table)
     best = {row["agent"]: row for row in reversed(rows)}
     for row in best.values():
         row["open"] = (
             f"python run.py task=compare compare.open=true {shlex.quote('compare.runs=' + listed(row['runs']))}"
         )
-        out.print(f"Open the test window for the best of {row['agent']}: {row['open']}", markup=False)
+        out.print(f"Open the test window for the best of {row['agent']}: {row['open']}")
     board: dict[str, Any] = {"schema_version": 1, "window": "validation", "rows": rows}
     files.write_json(folder / "validation.json", files.jsonable(board))
     return board

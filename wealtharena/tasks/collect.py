@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data.collecting import Collector, Outcome
@@ -17,6 +16,7 @@ from wealtharena.errors import Interrupted
 from wealtharena.features import keeping
 from wealtharena.tasks import console
 from wealtharena.tasks.record import RunContext, recorded
+from wealtharena.terminal import Screen, styled
 
 _NAMED = 8  # symbols that share a failure and are called by name
 _WIDTH = 150  # of the table where no terminal says how wide it is
@@ -44,10 +44,10 @@ def run(spec: ExperimentSpec) -> int:
         collector = Collector(spec.asset, spec.data, spec.collect)
         healed = collector.store.heal()
         if healed.changed:
-            screen.print(f"[dim]the catalog was brought up to the files: {len(healed.changed)} entries[/]")
+            screen.print(f"the catalog was brought up to the files: {len(healed.changed)} entries", style="dim")
         if healed.damaged:
-            named = escape(", ".join(healed.damaged))
-            screen.print(f"[yellow]damaged files: {named}[/]; what this request names is made again or fetched")
+            form = "[yellow]damaged files: {}[/]; what this request names is made again or fetched"
+            screen.print(styled(form, ", ".join(healed.damaged)))
         jobs: list[tuple[str, Callable[[str], Outcome]]] = [(name, collector.collect) for name in collector.symbols]
         wanted = (*spec.data.macro.series, *filter(None, [spec.asset.costs.cash_series]))
         jobs += [(name, collector.collect_series) for name in dict.fromkeys(wanted)]
@@ -70,23 +70,25 @@ def run(spec: ExperimentSpec) -> int:
         if spec.data.store_features and not interrupted:
             _keep_features(screen, spec, collector, outcomes)
         if interrupted:
-            screen.print("[yellow]Interrupted; what is finished is kept.[/] The same command goes on with the rest.")
+            screen.print(
+                "Interrupted; what is finished is kept. The same command goes on with the rest.", style="yellow"
+            )
         elif code:
             message = f"{_failed(outcomes)} of {len(outcomes)} failed"
             hint = f"collect.max_failed_share={spec.collect.max_failed_share:g} allows fewer; what came is kept"
             record.update(error={"type": "DataError", "message": message, "hint": hint})
-            screen.print(f"[red]{message}[/], {hint}")
+            screen.print(styled("[red]{}[/], {}", message, hint))
         return code
 
 
-def _keep_features(screen: Console, spec: ExperimentSpec, collector: Collector, outcomes: Sequence[Outcome]) -> None:
+def _keep_features(screen: Screen, spec: ExperimentSpec, collector: Collector, outcomes: Sequence[Outcome]) -> None:
     """Write the features of the symbols that came; those of a failed one stay as they were, as its bars do."""
     failed = {outcome.name for outcome in outcomes if outcome.status == "failed"}
     symbols = tuple(name for name in collector.symbols if name not in failed)
     if not symbols:
         return
     written = keeping.keep(spec.asset, spec.data, spec.features, symbols=symbols)
-    screen.print(f"features of {len(written)} symbols are in {escape(str(written[0].parent))}")
+    screen.print(f"features of {len(written)} symbols are in {written[0].parent}")
 
 
 def too_many_failed(spec: ExperimentSpec, outcomes: Sequence[Outcome]) -> bool:
@@ -98,7 +100,7 @@ def _failed(outcomes: Sequence[Outcome]) -> int:
     return sum(outcome.status == "failed" for outcome in outcomes)
 
 
-def summarise(screen: Console, spec: ExperimentSpec, outcomes: Sequence[Outcome], *, total: int) -> None:
+def summarise(screen: Screen, spec: ExperimentSpec, outcomes: Sequence[Outcome], *, total: int) -> None:
     """Print a row a symbol with its quality, then each failure with its cause and remedy."""
     counts = {status: sum(outcome.status == status for outcome in outcomes) for status in _STYLE}
     told = ", ".join(f"{count} {status}" for status, count in counts.items() if count) or "nothing done"
@@ -111,15 +113,15 @@ def summarise(screen: Console, spec: ExperimentSpec, outcomes: Sequence[Outcome]
     for name in ("from", "to", "quality"):
         table.add_column(name)
     for outcome in outcomes:
-        row = (escape(outcome.name), outcome.provider, f"[{_STYLE[outcome.status]}]{outcome.status}[/]")
+        row = (outcome.name, outcome.provider, Text(outcome.status, _STYLE[outcome.status]))
         numbers = (f"{outcome.bars:,}", f"{outcome.added:+,}") if outcome.bars else ("-", "-")
-        table.add_row(*row, *numbers, outcome.start or "-", outcome.end or "-", escape(outcome.quality))
+        table.add_row(*row, *numbers, outcome.start or "-", outcome.end or "-", outcome.quality)
     if spec.tracking.console != "quiet":
         screen.print(table)
     for (source, cause, remedy), names in failures(outcomes).items():
-        screen.print(f"[red]{source}: {escape(_some(names))}:[/] {escape(cause)}")
+        screen.print(styled("[red]{}: {}:[/] {}", source, _some(names), cause))
         if remedy:
-            screen.print(f"  -> {escape(remedy)}")
+            screen.print(f"  -> {remedy}")
 
 
 def failures(outcomes: Sequence[Outcome]) -> dict[tuple[str, str, str], list[str]]:
@@ -136,7 +138,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 @contextmanager
-def _progress(spec: ExperimentSpec, screen: Console, total: int) -> Iterator[Callable[[Outcome], None]]:
+def _progress(spec: ExperimentSpec, screen: Screen, total: int) -> Iterator[Callable[[Outcome], None]]:
     """Yield a function that shows one more outcome: a bar on a terminal, a line elsewhere."""
     wanted = spec.tracking.console
     if wanted == "quiet":
@@ -148,22 +150,22 @@ def _progress(spec: ExperimentSpec, screen: Console, total: int) -> Iterator[Cal
         def line(outcome: Outcome) -> None:
             nonlocal done, last
             done += 1
-            what = f"{outcome.bars:,} bars" if outcome.bars else escape(outcome.cause)
+            what = f"{outcome.bars:,} bars" if outcome.bars else outcome.cause
             what, last = ("(as before)" if what == last and not outcome.bars else what), what
-            screen.print(f"{spec.asset.name} {done}/{total} {escape(outcome.name)} {outcome.status} {what}")
+            screen.print(f"{spec.asset.name} {done}/{total} {outcome.name} {outcome.status} {what}")
 
         yield line
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[last]}"),
+        TextColumn("{task.fields[last]}", markup=False),
     )
     with Progress(*columns, console=screen, transient=True) as bar:
         job = bar.add_task(spec.asset.name, total=total, last="")
-        yield lambda outcome: bar.update(job, advance=1, last=f"{escape(outcome.name)} {outcome.status}")
+        yield lambda outcome: bar.update(job, advance=1, last=f"{outcome.name} {outcome.status}")
 
 
 def _content(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 from rich.table import Table
+from rich.text import Text
 
 from wealtharena import files
 from wealtharena.config import compose
@@ -26,10 +27,11 @@ from wealtharena.registry.checkpoints import ModelCheckpoint
 from wealtharena.registry.names import agents_by_asset
 from wealtharena.reporting import leaderboard as page
 from wealtharena.tasks import closed, train
-from wealtharena.tasks.console import relative, screen
+from wealtharena.tasks.console import relative, screen, simulated
 from wealtharena.tasks.endorse import SUFFIX, endorse
 from wealtharena.tasks.pages import drawn
 from wealtharena.tasks.record import RunContext, recorded
+from wealtharena.terminal import styled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,7 +42,7 @@ RUN_PLACES = (Path("outputs"), Path("multirun"))  # where conf/config.yaml puts 
 WIDTH = 140  # of the table where no terminal says how wide it is
 REPORT = Path("master_comparison", "comparison_report.json")
 _STYLE = {"promotable": "bold green", "unproven": "bold yellow", "rejected": "bold red"}
-_JUDGED = {"apart": " [dim](each run by itself)[/]"}
+_JUDGED = {"apart": " (each run by itself)"}
 _SHOWN = (("annual_return", "{:+.1%}"), ("sharpe", "{:+.2f}"), ("max_drawdown", "{:.1%}"), ("win_rate", "{:.1%}"))
 
 
@@ -92,14 +94,14 @@ def write(folder: Path, runs: Sequence[records.RunResult], *, spec: ExperimentSp
     for row in board["rows"]:
         if row["status"] != "completed":
             continue
-        out.print(f"{title(row)}: {row['verdict']['status']}")
+        out.print(title(row).append(f": {row['verdict']['status']}"))
         for reason in row["verdict"].get("reasons", ())[:4]:
-            out.print(f"[dim]  - {reason}[/]")
+            out.print(f"  - {reason}", style="dim")
         endorsed = endorse(ModelCheckpoint(spec.paths.checkpoints), row)
         if endorsed is not None:
             out.print(f"  registered with this verdict: {endorsed}")
     if any(row["simulated"] and row["status"] == "completed" for row in board["rows"]):
-        out.print("[bold white on red] SIMULATED DATA [/] rows marked so say nothing about a real market.")
+        out.print(simulated("rows marked so say nothing about a real market."))
     report = comparison_report(board)
     if len(report["agents"]) > 1:
         place = Path(spec.paths.results) / REPORT
@@ -224,8 +226,8 @@ def title_of(board: Mapping[str, Any]) -> str:
     return f"Leaderboard: {rules['draws']:,} draws, {rules['confidence']:.0%} against {rivals}, seed {rules['seed']}"
 
 
-def _cells(row: Mapping[str, Any]) -> Iterable[str]:
-    who = [title(row), str(row.get("algo") or "-")]
+def _cells(row: Mapping[str, Any]) -> Iterable[str | Text]:
+    who = (title(row), str(row.get("algo") or "-"))
     if row["status"] != "completed":
         why = str((row.get("error") or {}).get("message") or "")
         return [
@@ -235,7 +237,7 @@ def _cells(row: Mapping[str, Any]) -> Iterable[str]:
             "-",
             *("-" for _ in _SHOWN),
             "-",
-            f"[red]{row['status']}[/] {why[:80]}",
+            styled("[red]{}[/] {}", row["status"], why[:80]),
         ]
     status, bounds = row["verdict"]["status"], row["intervals"]["sharpe"]
     return [
@@ -245,17 +247,14 @@ def _cells(row: Mapping[str, Any]) -> Iterable[str]:
         _number(row["composite"], "{:.2f}"),
         *(_number(row["metrics"].get(name), form) for name, form in _SHOWN),
         "-" if None in bounds else " to ".join(_number(bound, "{:+.2f}") for bound in bounds),
-        f"[{_STYLE[status]}]{status}[/]{_JUDGED.get(str(row.get('judged')), '')}",
+        Text.assemble((status, _STYLE[status]), (_JUDGED.get(str(row.get("judged")), ""), "dim")),
     ]
 
 
-def title(row: Mapping[str, Any]) -> str:
+def title(row: Mapping[str, Any]) -> Text:
     """Return an agent's name, marked where its data was simulated."""
-    return (
-        f"{row['agent']} [bold red](SIMULATED)[/]"
-        if row["simulated"] and row["status"] == "completed"
-        else str(row["agent"])
-    )
+    marked = row["simulated"] and row["status"] == "completed"
+    return styled("{} [bold red](SIMULATED)[/]", row["agent"]) if marked else styled("{}", row["agent"])
 
 
 def _number(value: float | None, form: str) -> str:

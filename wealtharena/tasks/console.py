@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TextIO, cast
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from wealtharena.config import speech
+from wealtharena.terminal import Screen, styled
 from wealtharena.tracking.console import duration
 
 _MEASURES = (
@@ -26,27 +26,31 @@ TOLD_SECONDS = 3.0  # a task that took longer says so
 _STYLE = {"promotable": "bold green", "unproven": "bold yellow", "rejected": "bold red"}
 
 
-def screen(*, at_least: int = 0) -> Console:
+def screen(*, at_least: int = 0) -> Screen:
     """Return the console that a person reads; numbers are not coloured for their own sake.
 
     A table whose cells will be typed again is written `at_least` so many columns wide, however narrow the terminal.
     """
     if speech.as_json():
-        return Console(
-            file=cast("TextIO", speech.Lines()),
-            highlight=False,
-            soft_wrap=True,
-            width=max(at_least, speech.WIDE),
-            no_color=True,
-        )
-    found = Console(highlight=False, soft_wrap=True)
-    return found if found.width >= at_least else Console(highlight=False, soft_wrap=True, width=at_least)
+        return Screen(file=cast("TextIO", speech.Lines()), width=max(at_least, speech.WIDE), no_color=True)
+    found = Screen()
+    return found if found.width >= at_least else Screen(width=at_least)
+
+
+def simulated(words: str) -> Text:
+    """Return `words` behind the stamp of simulated data."""
+    return styled("[bold white on red] SIMULATED DATA [/] {}", words)
+
+
+def marked(words: str, *, simulated: bool) -> Text:
+    """Return `words`, before the stamp of simulated data where they are about such."""
+    return styled("{} [bold white on red] SIMULATED DATA [/]" if simulated else "{}", words)
 
 
 def took(seconds: float) -> None:
     """Say how long a task took; a glance is not told."""
     if seconds >= TOLD_SECONDS:
-        screen().print(f"[dim]Took {duration(seconds)}.[/]")
+        screen().print(f"Took {duration(seconds)}.", style="dim")
 
 
 def header(record: Mapping[str, Any], *, notes: Sequence[str] = ()) -> None:
@@ -54,31 +58,27 @@ def header(record: Mapping[str, Any], *, notes: Sequence[str] = ()) -> None:
     data, split = record["data"], record["split"]
     out = screen()
     if data["simulated"]:
-        out.print(
-            "[bold white on red] SIMULATED DATA [/] these prices come from a market simulator, not from a market."
-        )
-    out.print(
-        f"[bold]{record['agent']}[/]  {record['algo']} seed {record['seed']}  "
-        f"{len(data['symbols'])} symbols from [bold]{data['source']}[/], {data['start']} to {data['end']}, "
-        f"{data['bars']:,} bars of {data['frequency']}"
-    )
+        out.print(simulated("these prices come from a market simulator, not from a market."))
+    made, span = f"{record['algo']} seed {record['seed']}", f"{data['start']} to {data['end']}"
+    bars = f"{data['bars']:,} bars of {data['frequency']}"
+    form = "[bold]{}[/]  {}  {} symbols from [bold]{}[/], {}, {}"
+    out.print(styled(form, record["agent"], made, len(data["symbols"]), data["source"], span, bars))
     spans = "  ".join(f"{name} {_span(split[name])}" for name in ("train", "validation", "test"))
     out.print(f"{spans}  fills at the {record['fill'].replace('_', ' ')}")
     for note in notes:
-        out.print(f"[dim]- {note}[/]")
+        out.print(f"- {note}", style="dim")
 
 
 def interrupted(folder: Path) -> None:
     """Say how to go on."""
-    screen().print(
-        f"[yellow]Interrupted; the last checkpoint is kept.[/] Go on with: python run.py resume={relative(folder)}"
-    )
+    form = "[yellow]Interrupted; the last checkpoint is kept.[/] Go on with: python run.py resume={}"
+    screen().print(styled(form, relative(folder)))
 
 
 def nothing_to_do(folder: Path) -> None:
     """Say that a run which was to go on has ended, and where its results are."""
     out = screen()
-    out.print(f"Nothing to do: the run in {escape(relative(folder))} is completed.")
+    out.print(f"Nothing to do: the run in {relative(folder)} is completed.")
     out.print("With a larger train.env_steps another run goes on from it; to train otherwise, leave resume= out.")
 
 
@@ -87,14 +87,14 @@ def result(record: Mapping[str, Any], folder: Path) -> None:
     out = screen()
     out.print(comparison_table(record))
     for line in (*kept_share_notes(record), *baseline_notes(record)):
-        out.print(f"[dim]{line}[/]")
+        out.print(line, style="dim")
     verdict = record.get("verdict") or {}
     status = verdict.get("status", "unproven")
-    out.print(f"Verdict: [{_STYLE.get(status, 'bold')}]{status}[/]")
+    out.print(Text("Verdict: ").append(status, _STYLE.get(status, "bold")))
     for reason in verdict.get("reasons", ()):
         out.print(f"  - {reason}")
     if record["data"]["simulated"]:
-        out.print("[bold white on red] SIMULATED DATA [/] nothing above says anything about a real market.")
+        out.print(simulated("nothing above says anything about a real market."))
     report(folder)
 
 
@@ -115,7 +115,7 @@ def written(path: Path) -> None:
 def tracked(places: Sequence[str]) -> None:
     """Say where Weights & Biases and other mirrors have the run."""
     for place in places:
-        screen().print(place, markup=False)
+        screen().print(place)
 
 
 def comparison_table(record: Mapping[str, Any], *, window: str = "test") -> Table:
@@ -192,12 +192,13 @@ def paper_header(record: Mapping[str, Any], *, version: str, account: str, folde
     """Say what is about to be traded, that it is paper, and how to stop it."""
     out, data = screen(), record["data"]
     bars = "bars as they come" if live else "a replay of bars"
-    out.print(f"[bold]PAPER[/]  {record['agent']} {escape(version)}, account {account}: no money, {bars}.")
+    form = "[bold]PAPER[/]  {} {}, account {}: no money, {}."
+    out.print(styled(form, record["agent"], version, account, bars))
     if data["simulated"]:
-        out.print("[bold white on red] SIMULATED DATA [/] these prices come from a market simulator.")
+        out.print(simulated("these prices come from a market simulator."))
     out.print(f"{len(data['symbols'])} symbols from {data['source']}, fills at the {record['fill'].replace('_', ' ')}")
-    place = escape(relative(folder / "KILL"))
-    out.print(f"[dim]To freeze it: touch {place}; to close everything: echo flatten > {place}[/]")
+    place = relative(folder / "KILL")
+    out.print(f"To freeze it: touch {place}; to close everything: echo flatten > {place}", style="dim")
 
 
 class PaperProgress:
@@ -214,19 +215,20 @@ class PaperProgress:
             last, (state, _) = self._ledger.last_close(), self._ledger.state()
             held = len(last["positions"]) if last else 0
             equity = f"{last['equity']:,.0f}" if last else "unknown"
-            screen().print(f"[dim]{bar[:10]}  {state:<8}  equity {equity}  {held} positions[/]")
+            screen().print(f"{bar[:10]}  {state:<8}  equity {equity}  {held} positions", style="dim")
 
 
 def paper_status(found: Mapping[str, Any]) -> None:
     """Say how an account stands."""
     out, last = screen(), found["last"]
-    out.print(f"[bold]{found['state']}[/] {escape(found['reason'])}  epoch {found['epoch']}, {found['bars']} closes")
+    form = "[bold]{}[/] {}  epoch {}, {} closes"
+    out.print(styled(form, found["state"], found["reason"], found["epoch"], found["bars"]))
     if last:
         out.print(f"{last['bar'][:19]}  equity {last['equity']:,.2f}  cash {last['cash']:,.2f}")
         for symbol, units in last["positions"].items():
             out.print(f"  {symbol}  {units:,.6g} units, worth {units * last['marks'][symbol]:,.2f}")
     for one in found["interventions"]:
-        out.print(f"[dim]{one['bar'][:19]}  {one['rule']}: {one['action']} {' '.join(one['symbols'])}[/]")
+        out.print(f"{one['bar'][:19]}  {one['rule']}: {one['action']} {' '.join(one['symbols'])}", style="dim")
 
 
 def paper_result(found: Mapping[str, Any], folder: Path) -> None:
@@ -238,8 +240,8 @@ def paper_result(found: Mapping[str, Any], folder: Path) -> None:
         if found["largest_deviation"] is not None:
             out.print(f"Largest deviation of equity from the backtest: {found['largest_deviation']:.2g}")
     for what, count in found["interventions"].items():
-        out.print(f"[dim]- {what}, {count} times[/]")
-    out.print(f"State: [bold]{found['state']}[/] {escape(found['reason'])}")
+        out.print(f"- {what}, {count} times", style="dim")
+    out.print(styled("State: [bold]{}[/] {}", found["state"], found["reason"]))
     if "paper" in found:
         out.print(f"Paths: {relative(folder / 'equity.parquet')}")
         report(folder)

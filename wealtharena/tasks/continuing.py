@@ -40,7 +40,7 @@ def run(spec: ExperimentSpec, folder: Path, old: Mapping[str, Any]) -> int:
     new = folder.parent / f"{dt.datetime.now():%H-%M-%S}-{secrets.token_hex(3)}"
     _copied(folder, new, overrides)
     out = console.screen()
-    out.print(f"{console.relative(folder)} is completed; training goes on in {console.relative(new)}", markup=False)
+    out.print(f"{console.relative(folder)} is completed; training goes on in {console.relative(new)}")
     return train.run_in(RunContext(new.resolve(), overrides, resumed=True), spec, parent=str(old["run_id"]))
 
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from wealtharena.config.launch import forget_run
 from wealtharena.config.specs.experiment import ExperimentSpec
@@ -160,7 +160,7 @@ def _show(store: ModelCheckpoint, agents: Sequence[str]) -> None:
         for row in [*best_first(rows), *(row for row in rows if "error" in row)]:
             table.add_row(*_cells(agent, row))
         if not rows:
-            table.add_row(agent, "[dim]none[/]")
+            table.add_row(agent, Text("none", "dim"))
     screen(at_least=110).print(table, crop=False)
     for agent in agents:
         for stage in STAGES:
@@ -170,18 +170,17 @@ def _show(store: ModelCheckpoint, agents: Sequence[str]) -> None:
                 _say(str(error), style="red")
 
 
-def _cells(agent: str, row: Mapping[str, Any]) -> list[str]:
+def _cells(agent: str, row: Mapping[str, Any]) -> list[str | Text]:
     stages = ", ".join(row["stages"])
     if "error" in row:
-        return [agent, escape(str(row["version"])), "", "[red]unreadable[/]", "", "", "", stages]
-    verdict = f"[{_COLOURS[row['verdict']]}]{row['verdict']}[/]"
-    data = "[bold magenta]SIMULATED[/]" if row["simulated"] else escape(str(row["source"]))
+        return [agent, str(row["version"]), "", Text("unreadable", "red"), "", "", "", stages]
+    data: str | Text = Text("SIMULATED", "bold magenta") if row["simulated"] else str(row["source"])
     figures = row["metrics"]
     return [
         agent,
-        escape(str(row["version"])),
-        escape(str(row["algo"])),
-        verdict,
+        str(row["version"]),
+        str(row["algo"]),
+        Text(row["verdict"], _COLOURS[row["verdict"]]),
         data,
         _figure(figures.get("sharpe"), ".2f"),
         _figure(figures.get("annual_return"), "+.1%"),
@@ -214,4 +213,4 @@ def _log_artifact(spec: ExperimentSpec, folder: Path, pointer: Pointer) -> None:
 
 
 def _say(text: str, *, style: str | None = None) -> None:
-    screen().print(text, markup=False, style=style)
+    screen().print(text, style=style)

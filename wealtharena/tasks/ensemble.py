@@ -32,7 +32,7 @@ def combine(spec: ExperimentSpec, store: ModelCheckpoint, agent: str, versions: 
     _same_data(members, members[0].metadata.data.fingerprint, f"than {members[0].metadata.version}")
     spec = _configured(spec, members)
     with recorded(spec, RunContext.current()) as record:
-        console.screen().print(f"{agent}: ensemble of {', '.join(versions)}", markup=False)
+        console.screen().print(f"{agent}: ensemble of {', '.join(versions)}")
         whole = backtest.ensemble([backtest.load(member.files.folder, spec) for member in members])
         prepared = prepare(spec)
         _same_data(members, prepared.sealed.fingerprint, f"than {prepared.about['source']} gives now")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from rich.markup import escape
 from rich.table import Table
 
 from wealtharena import data
@@ -66,23 +65,21 @@ def _has_volume(panel: Panel, column: int) -> bool:
 def _show(panel: Panel, settled: Sequence[tuple[str, Facts]], symbols: Sequence[Mapping[str, str]]) -> None:
     out = console.screen(at_least=100)
     for name, facts in [*settled[: _SHOWN - 1], settled[-1]] if len(settled) > _SHOWN else settled:
-        table = Table(
-            title=escape(name), title_justify="left", title_style="bold", box=None, pad_edge=False, show_header=False
-        )
+        table = Table(title=name, title_justify="left", title_style="bold", box=None, pad_edge=False, show_header=False)
         table.add_column(style="dim")
         table.add_column()
         for topic, answer in facts:
-            table.add_row(escape(topic), escape(answer))
+            table.add_row(topic, answer)
         out.print(table)
     table = Table(box=None, pad_edge=False, title="bars", title_justify="left", title_style="bold")
     for name in symbols[0]:
         table.add_column(name, justify="left" if name in ("symbol", "first", "last", "volume") else "right")
     for row in symbols[:_SHOWN]:
-        table.add_row(*(escape(cell) for cell in row.values()))
+        table.add_row(*row.values())
     out.print(table)
     if len(symbols) > _SHOWN:
         out.print(f"and {len(symbols) - _SHOWN} more symbols, on the page")
-    stamp = " [bold white on red] SIMULATED DATA [/]" if panel.simulated else ""
-    out.print(f"{panel.bars:,} bars of {panel.frequency}, fingerprint {panel.fingerprint[:16]}{stamp}")
+    told = f"{panel.bars:,} bars of {panel.frequency}, fingerprint {panel.fingerprint[:16]}"
+    out.print(console.marked(told, simulated=panel.simulated))
     for note in panel.notes:
-        out.print(f"[dim]- {escape(note)}[/]")
+        out.print(f"- {note}", style="dim")

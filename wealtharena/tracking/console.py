@@ -192,7 +192,7 @@ def _bar(state: State, terminal: Console | None) -> tuple[Progress, Any]:
     from rich.progress import BarColumn, Progress, TextColumn
 
     progress = Progress(
-        TextColumn("[bold]{task.description}"),
+        TextColumn("{task.description}", style="bold", markup=False),
         BarColumn(bar_width=None),
         TextColumn("{task.fields[steps]}"),
         TextColumn("{task.fields[speed]}"),

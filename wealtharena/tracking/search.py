@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from wealtharena.terminal import Screen, printable, styled
 from wealtharena.tracking.console import duration
 from wealtharena.tracking.privacy import without_paths
 from wealtharena.tracking.tracker import summary, tags
@@ -74,7 +75,7 @@ class SearchDisplay:
     def on_failure(self, number: int, message: str) -> None:
         """Say why a trial failed."""
         if self._live is not None:
-            self._live.console.print(f"[red]trial {number} failed:[/red] {message}", markup=True, highlight=False)
+            self._live.console.print(styled("[red]trial {} failed:[/] {}", number, message))
         elif self._kind != "quiet":
             self._say(f"trial {number} failed: {message}")
 
@@ -106,12 +107,13 @@ class SearchDisplay:
         if self._live is None:
             from rich.live import Live
 
-            self._live = Live(self._table(), refresh_per_second=4, transient=False)
+            self._live = Live(self._table(), console=Screen(soft_wrap=False), refresh_per_second=4, transient=False)
             self._live.start()
         self._live.update(self._table())
 
     def _table(self) -> Table:
         from rich.table import Table
+        from rich.text import Text
 
         best = self.best()
         table = Table(title=self.headline(), title_justify="left", title_style="bold", box=None, pad_edge=False)
@@ -131,7 +133,7 @@ class SearchDisplay:
             mark = "*" if best is not None and number == best[0] else ""
             table.add_row(
                 f"{mark}{number}",
-                f"[{_STYLE[row.state]}]{_WORD[row.state]}[/]",
+                Text(_WORD[row.state], _STYLE[row.state]),
                 f"{row.step}/{self._steps}",
                 _number(row.score),
                 " ".join(row.overrides),
@@ -139,7 +141,7 @@ class SearchDisplay:
         return table
 
     def _say(self, words: str) -> None:
-        print(words, file=self._stream, flush=True)
+        print(printable(words), file=self._stream, flush=True)
 
 
 def _number(value: float | None) -> str:

@@ -1,0 +1,66 @@
+"""Whatever a text holds, a terminal shows it and does nothing else."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.progress import Progress
+from rich.table import Table
+
+from wealtharena.terminal import Screen, printable, styled
+
+HOSTILE = (
+    "[/x]",
+    "[bold]b[/]",
+    "[link=http://a]a[/link]",
+    ":smiley:",
+    "\\[red]",
+    "a\\",
+    "\x1b[31mred",
+    "\x9b2J",
+    "\ud800",
+    "\u202eabc",
+)
+
+
+def shown(*parts: object, **options: object) -> str:
+    stream = io.StringIO()
+    Screen(file=stream, width=400, force_terminal=True, color_system=None).print(*parts, **options)  # type: ignore[arg-type]  # a test hands on what it is given
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_text_is_shown_as_it_is_alone_in_a_table_and_in_a_title(text: str) -> None:
+    table = Table(text, title=text)
+    table.add_row(text)
+    for out in (shown(text), shown(table), shown(text, markup=True, style="bold"), shown(styled("[bold]{}[/]", text))):
+        assert printable(text) in out
+        assert out.replace("\n", "").isprintable()
+
+
+@given(st.text(), st.text())
+def test_what_is_given_is_no_style_of_its_own(first: str, second: str) -> None:
+    made = styled("[bold]{}[/] and [red]{}[/]", first, second)
+    assert made.plain == f"{printable(first)} and {printable(second)}"
+    lengths = [len(printable(first)), len(printable(second))]
+    assert [span.end - span.start for span in made.spans] == [length for length in lengths if length]
+
+
+def test_a_form_has_a_place_for_each_that_is_given_and_no_more() -> None:
+    with pytest.raises(ValueError, match="no place"):
+        styled("{}", 1, 2)
+    with pytest.raises(ValueError, match="has more places"):
+        styled("{} {}", 1)
+
+
+def test_newlines_stay_and_commands_to_the_terminal_do_not() -> None:
+    assert printable("a\nb\tc") == "a\nb\tc"
+    assert printable("\x1b]0;title\x07") == "\\x1b]0;title\\x07"
+
+
+def test_a_status_takes_no_markup_either() -> None:
+    with Progress(console=Screen(file=io.StringIO())) as bar:
+        bar.console.print("[/x]")
