@@ -140,3 +140,29 @@ def test_too_little_room_is_found_before_it_is_needed(tmp_path: Path) -> None:
     assert "File too large" in done.stderr
     assert list(tmp_path.iterdir()) == []
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 1000
+
+
+def test_a_temporary_folder_goes_with_its_block_and_what_a_kill_left_with_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files.tempfile, "tempdir", str(tmp_path))
+    left, held, young, other = (tmp_path / f"wealtharena-{name}" for name in ("x-left", "x-held", "x-young", "y-other"))
+    for folder in (left, held, young, other):
+        (folder / "in").mkdir(parents=True)
+        (folder / "in" / "it").touch()
+    (tmp_path / "wealtharena-x-link").symlink_to(other)
+    (tmp_path / "wealtharena-x-file").touch()
+    for folder in (left, held, other):
+        os.utime(folder, (0, 0))
+    descriptor = files.hold_folder(held)
+    with files.temporary_folder("x") as mine:
+        os.utime(mine, (0, 0))
+        with files.temporary_folder("x") as second:
+            assert mine.is_dir()
+            assert second != mine
+        assert {path.name for path in tmp_path.iterdir() if path != mine} == {
+            "wealtharena-x-held", "wealtharena-x-young", "wealtharena-y-other", "wealtharena-x-link", "wealtharena-x-file",
+        }  # fmt: skip
+    assert not mine.exists()
+    assert (other / "in" / "it").exists()
+    os.close(descriptor)

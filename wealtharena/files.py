@@ -10,7 +10,9 @@ import json
 import math
 import os
 import secrets
+import shutil
 import stat
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -249,6 +251,46 @@ def require_writable(folder: Path, *, room: int = 1 << 20) -> None:
             os.fsync(handle.fileno())
     finally:
         probe.unlink(missing_ok=True)
+
+
+_STALE_SECONDS = 60.0  # after which a folder that nobody holds was left; one that is just being made is younger
+
+
+@contextlib.contextmanager
+def temporary_folder(name: str) -> Iterator[Path]:
+    """Yield a new folder among the system's temporary ones; it is removed after the block, or after a kill by the next of its name.
+
+    Only folders that no process holds any more are removed, and only the user's own.
+    """
+    prefix = f"wealtharena-{name}-"
+    for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        _remove_left(left)
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    descriptor = hold_folder(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+def hold_folder(folder: Path) -> int:
+    """Keep a temporary folder from being taken for one that was left, until the descriptor is closed or the process ends."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor
+
+
+def _remove_left(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # a link, a file, somebody else's, held, or gone by now
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            status = os.fstat(descriptor)
+            if status.st_uid == os.getuid() and time.time() - status.st_mtime > _STALE_SECONDS:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(descriptor)
 
 
 class UnfitFileError(OSError):

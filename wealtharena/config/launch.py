@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import os
+import resource
 import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
@@ -35,9 +35,11 @@ from wealtharena.config.resume import resumed_argv
 from wealtharena.config.spelling import with_quoted_paths
 from wealtharena.config.threads import set_threads, thread_variables
 from wealtharena.errors import ConfigError, Interrupted, WealthArenaError
-from wealtharena.files import NO_ROOM
+from wealtharena.files import NO_ROOM, temporary_folder
 
 Job = Callable[[DictConfig], int]
+# what the loader, the kernel, torch and C++ say for want of memory, where it is no MemoryError
+_NO_MEMORY = ("failed to map segment", "cannot allocate memory", "can't allocate memory", "std::bad_alloc")
 
 
 def launch(job: Job) -> Callable[[], int]:
@@ -62,6 +64,11 @@ def launch(job: Job) -> Callable[[], int]:
             return show(error)
         except KeyboardInterrupt:
             return show(Interrupted("interrupted"))
+        except Exception as error:
+            told = of_the_machine(error)
+            if told is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
+                raise
+            return show(told)
 
     return command
 
@@ -77,13 +84,12 @@ def _said(argv: Sequence[str]) -> str | None:
 def show(error: WealthArenaError) -> int:
     """Print the error to stderr, one line a problem, and return its exit code."""
     if speech.as_json():
-        speech.say(
-            "error", {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}, stream=sys.stderr
-        )
+        facts = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
+        speech.say("error", facts, stream=sys.stderr)
         return error.exit_code
-    from rich.console import Console
+    from wealtharena.terminal import Screen
 
-    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    console = Screen(stderr=True)
     for line in str(error).splitlines():
         console.print("error: ", style="bold red", end="")
         console.print(line)
@@ -96,11 +102,11 @@ def _run(job: Job, argv: Sequence[str]) -> int:
     argv = _without_config_dir(argv)
     argv = with_quoted_paths(with_preset_files(resumed_argv(argv)), grid=_is_grid(argv))
     if not _is_grid(argv):
-        return _run_jobs(job, argv)
+        return _run_hydra(job, argv, _Codes())
     _refuse_grid_of_searches(argv)
     argv = grid.check(argv)
-    with sigterm_as_ctrl_c():
-        return _run_jobs(job, argv)
+    with sigterm_as_ctrl_c(), temporary_folder("codes") as folder:
+        return _run_hydra(job, argv, _Codes(folder / "codes"))
 
 
 def _without_config_dir(argv: Sequence[str]) -> list[str]:
@@ -117,11 +123,6 @@ def _without_config_dir(argv: Sequence[str]) -> list[str]:
         if own_config_dir() is None:
             raise ConfigError("--config-dir names no folder", hint="try --config-dir my_conf")
     return rest
-
-
-def _run_jobs(job: Job, argv: Sequence[str]) -> int:
-    with tempfile.TemporaryDirectory(prefix="wealtharena-codes-") as folder:
-        return _run_hydra(job, argv, _Codes(Path(folder, "codes")))
 
 
 def _run_hydra(job: Job, argv: Sequence[str], codes: _Codes) -> int:
@@ -171,16 +172,22 @@ def _run_hydra(job: Job, argv: Sequence[str], codes: _Codes) -> int:
 
 
 class _Codes:
-    """Exit codes of the jobs, in a file: a launcher may run each in a process of its own."""
+    """Exit codes of the jobs; of a grid in a file, since a launcher may run each in a process of its own."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None = None) -> None:
         self._path = path
+        self._own: list[int] = []
 
     def add(self, code: int) -> None:
+        if self._path is None:
+            self._own.append(code)
+            return
         with self._path.open("a") as file:
             file.write(f"{code}\n")
 
     def all(self) -> list[int]:
+        if self._path is None:
+            return self._own
         return [int(line) for line in self._path.read_text().splitlines()] if self._path.exists() else []
 
 
@@ -196,12 +203,39 @@ def _job(job: Job, cfg: DictConfig, full_error: bool) -> int:
         if isinstance(error, ConfigError):
             forget_run()
         return show(error)
-    except OSError as error:
-        if full_error or error.errno not in NO_ROOM:
-            raise
-        return show(no_room(error))
     except KeyboardInterrupt:
         return show(Interrupted("interrupted"))
+    except Exception as error:
+        told = of_the_machine(error)
+        if told is None or full_error:
+            raise
+        return show(told)
+
+
+def of_the_machine(error: Exception) -> WealthArenaError | None:
+    """Return the error for a machine without room or memory, where that is what an exception comes from; None else."""
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        return no_room(error)
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, MemoryError) or any(words in str(cause).lower() for words in _NO_MEMORY):
+            return no_memory()
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def no_memory() -> WealthArenaError:
+    """Return the error for a machine, or a limit on this process, that gives no more memory."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit == resource.RLIM_INFINITY:
+        return WealthArenaError(
+            "the machine has no more memory for this process",
+            hint="end what else runs, or ask for less: fewer compute.envs, bars or symbols; what was kept goes on with resume=",
+        )
+    return WealthArenaError(
+        f"not enough memory: this process may have {limit / 1e9:.1f} GB of addresses (ulimit -v), and torch alone takes several",
+        hint="lift it with: ulimit -v unlimited; a container's limit on memory does not count addresses",
+    )
 
 
 def no_room(error: OSError) -> WealthArenaError:

@@ -36,6 +36,7 @@ from wealtharena.deployment.settings import Settings
 from wealtharena.deployment.watching import Watch, mark_of, oldest_age
 from wealtharena.deployment.watching_accounts import Accounts
 from wealtharena.errors import CheckpointError, DataError
+from wealtharena.files import hold_folder
 from wealtharena.prediction.agent import ServedAgent, UnfitAnswerError
 from wealtharena.prediction.inputs import InputError
 from wealtharena.prediction.manager import ProductionModelManager
@@ -62,6 +63,7 @@ _CODES = {
 def create() -> Guard:
     """Return the application of a worker process, as its environment tells it to be; uvicorn calls this."""
     settings = Settings.from_environment()
+    hold_folder(settings.runtime)  # also when the process that made it is gone
     log_without_waiting()
     sys.setswitchinterval(SWITCH_SECONDS)
     LOBBY.per_address = settings.connections_per_address

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
+from wealtharena.config.launch import sigterm_as_ctrl_c
 from wealtharena.config.specs.runs import PathsSpec, ServeSpec
 from wealtharena.deployment.guard import is_loopback
 from wealtharena.deployment.keys import KeyRing, read_keys
 from wealtharena.deployment.settings import VARIABLE, Settings
 from wealtharena.errors import ConfigError
+from wealtharena.files import temporary_folder
 
 APPLICATION = "wealtharena.deployment.app:create"
 
@@ -37,10 +37,18 @@ def check_host(spec: ServeSpec, ring: KeyRing) -> str:
 @contextmanager
 def prepared(spec: ServeSpec, paths: PathsSpec, *, keyed: bool, accounts: str | None = None) -> Iterator[Settings]:
     """Yield the settings of the workers, with a runtime folder that lives as long; put them into the environment."""
-    runtime = Path(tempfile.mkdtemp(prefix="wealtharena-serve-"))
-    metrics = runtime / "metrics"
-    metrics.mkdir()
-    settings = Settings(
+    with temporary_folder("serve") as runtime:
+        settings = _settings(spec, paths, runtime=runtime, keyed=keyed, accounts=accounts)
+        metrics = runtime / "metrics"
+        metrics.mkdir()
+        with _environment({VARIABLE: settings.model_dump_json(), "PROMETHEUS_MULTIPROC_DIR": str(metrics)}):
+            yield settings
+
+
+def _settings(
+    spec: ServeSpec, paths: PathsSpec, *, runtime: Path, keyed: bool, accounts: str | None
+) -> Settings:
+    return Settings(
         checkpoints=Path(paths.checkpoints).absolute(),
         keys_file=Path(spec.keys_file).absolute(),
         keyed=keyed,
@@ -54,18 +62,20 @@ def prepared(spec: ServeSpec, paths: PathsSpec, *, keyed: bool, accounts: str | 
         audit_file=Path(spec.audit_file).absolute() if spec.audit_file else None,
         paper=Path(accounts).absolute() if accounts else None,
     )
-    before = {name: os.environ.get(name) for name in (VARIABLE, "PROMETHEUS_MULTIPROC_DIR")}
-    os.environ[VARIABLE] = settings.model_dump_json()
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
+
+
+@contextmanager
+def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
     try:
-        yield settings
+        yield
     finally:
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-        shutil.rmtree(runtime, ignore_errors=True)
 
 
 @contextmanager
@@ -93,7 +103,11 @@ def serve(spec: ServeSpec, paths: PathsSpec, *, say: Callable[[str], None], acco
 
     ring = read_keys(Path(spec.keys_file))
     say(check_host(spec, ring))
-    with prepared(spec, paths, keyed=ring.keyed, accounts=accounts), nothing_to_import_again():
+    with (
+        sigterm_as_ctrl_c(),
+        prepared(spec, paths, keyed=ring.keyed, accounts=accounts),
+        nothing_to_import_again(),
+    ):  # uvicorn raises the signal again
         uvicorn.run(
             APPLICATION,
             factory=True,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from wealtharena.envs.simulate import simulate
 from wealtharena.errors import CheckpointError
 from wealtharena.features import min_history_bars
 from wealtharena.features.panel import FeaturePanel
+from wealtharena.files import temporary_folder
 from wealtharena.registry import history
 from wealtharena.registry.checkpoints import ModelCheckpoint
 from wealtharena.registry.export import ExportShape, ServedPolicy, export_onnx
@@ -76,12 +76,12 @@ def publish(
     env = spec.env.model_copy(update={"action": policy.action})
     probe = record(policy, features, env, start=start, stop=stop)
     shape = export_shape(policy)
-    with tempfile.TemporaryDirectory() as folder:
-        save_policy(Path(folder), policy)
+    with temporary_folder("publish") as folder:
+        save_policy(folder, policy)
         return store.save_checkpoint(
             spec.asset.agent,
             version,
-            policy_folder=Path(folder),
+            policy_folder=folder,
             onnx=export_onnx(served(policy), shape),
             probe=probe,
             metadata={

@@ -115,7 +115,7 @@ def say(record: Mapping[str, Any], folder: Path) -> None:
     out = console.screen()
     out.print(console.comparison_table(record, window="validation"))
     for line in (*console.kept_share_notes(record), *console.baseline_notes(record)):
-        out.print(f"[dim]{line}[/]")
+        out.print(line, style="dim")
     out.print("The test window is closed: nothing above was measured on data that the agent has not been chosen by.")
     out.print(f"Open it, once, with: {opening(folder)}")
 

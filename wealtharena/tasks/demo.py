@@ -21,6 +21,7 @@ from wealtharena.config.spelling import override
 from wealtharena.errors import WealthArenaError
 from wealtharena.tasks.console import relative, screen
 from wealtharena.tasks.record import RunContext
+from wealtharena.terminal import styled
 
 DAYS: Final = 365
 REPLAY_SECONDS: Final = 45.0
@@ -72,7 +73,7 @@ class Stage:
 
     def play(self, task: str, *overrides: str) -> None:
         """Carry out a step; DemoError where it fails."""
-        screen().print(f"\n[bold]{task}[/]  {' '.join(overrides)}")
+        screen().print(styled("\n[bold]{}[/]  {}", task, " ".join(overrides)))
         done = subprocess.run(self.command(task, *overrides), timeout=STEP_SECONDS, check=False)
         if done.returncode != 0:
             raise DemoError(f"task={task} ended with {done.returncode}", hint="see what it said above")
@@ -104,14 +105,13 @@ def run(spec: ExperimentSpec) -> int:
     stage.play("train", f"train.env_steps={spec.train.env_steps}", f"train.evaluations={spec.train.evaluations}")
     stage.play("deploy", f"deploy.agents=[{spec.asset.agent}]", "deploy.stage=paper")
     with stage.page(spec.serve.port or _free_port()) as address:
-        screen().print(f"\n[bold green]Look here while it trades: {address}/trading[/]")
+        screen().print(f"\nLook here while it trades: {address}/trading", style="bold green")
         speed = DAYS * 86_400 / REPLAY_SECONDS
         stage.play("paper", f"paper.start={first}", f"paper.end={end}", f"paper.speed={speed:g}")
     out = screen()
-    out.print(f"\nThe record beside its backtest: [bold]{relative(folder / 'paper' / 'report.html')}[/]")
-    out.print(
-        f"[dim]{time.monotonic() - began:.0f} s. Simulated prices: nothing of this says anything about a market.[/]"
-    )
+    out.print(styled("\nThe record beside its backtest: [bold]{}[/]", relative(folder / "paper" / "report.html")))
+    words = "Simulated prices: nothing of this says anything about a market."
+    out.print(f"{time.monotonic() - began:.0f} s. {words}", style="dim")
     return 0
 
 

@@ -123,5 +123,5 @@ def show(content: dict[str, Any], folder: Path) -> None:
     out = console.screen()
     out.print(console.comparison_table(content))
     for note in content["notes"]:
-        out.print(f"[dim]- {note}[/]")
+        out.print(f"- {note}", style="dim")
     console.report(folder)

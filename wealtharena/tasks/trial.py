@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from wealtharena.config import compose
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.evaluation import backtest, metrics
 from wealtharena.evaluation.firewall import TrainingView
+from wealtharena.files import temporary_folder
 from wealtharena.training.checkpoints import best_path
 from wealtharena.training.job import TrainingJob
 from wealtharena.training.trainer import train
@@ -47,9 +47,9 @@ class TrainingObjective:
         done: list[float] = []
         for offset in range(self.seeds):
             seeded = spec.model_copy(update={"seed": spec.seed + offset})
-            with tempfile.TemporaryDirectory(prefix="wealtharena-trial-") as folder:
-                watch = _Watch(self, seeded, view, Path(folder), report, tuple(done))
-                job = TrainingJob(seeded, view.features, view.train, view.validation, Path(folder))
+            with temporary_folder("trial") as folder:
+                watch = _Watch(self, seeded, view, folder, report, tuple(done))
+                job = TrainingJob(seeded, view.features, view.train, view.validation, folder)
                 train(job, listener=watch)
                 done.append(watch.best)
 
