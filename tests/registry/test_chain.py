@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -230,11 +231,54 @@ def test_with_a_key_a_registry_rewritten_as_a_whole_is_refused(signed: ModelChec
     refused_everywhere(signed, "v2", r"registry\.jsonl: line \d+ is not signed")
 
 
-def test_without_a_key_a_registry_rewritten_as_a_whole_passes_which_is_what_the_key_is_for(
-    store: ModelCheckpoint,
-) -> None:
+def _byte(store: ModelCheckpoint) -> None:
+    path = store.root / AGENT / "v2" / "weights.pt"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def _manifest(store: ModelCheckpoint) -> None:
+    rewrite(store.root / AGENT / "v2", lambda described: described.update(seed=7))
+
+
+def _line(store: ModelCheckpoint) -> None:
+    known = lines(store)
+    put(store, [known[0].replace(b"promotable", b"rejected__"), *known[1:]])
+
+
+def _all_three(store: ModelCheckpoint) -> None:
     forge(store, "v2", lambda described: described.update(seed=7))
-    assert verify(store).problems == ()
+
+
+@pytest.mark.parametrize("key", [None, SECRET], ids=["unsigned", "signed"])
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (_byte, r"v2/weights\.pt: content differs"),
+        (_manifest, r"v2/manifest\.json: is not the one that was saved"),
+        (_line, r"registry\.jsonl: line \d"),
+        (_all_three, r"registry\.jsonl: line \d+ is not signed"),
+    ],
+    ids=["a byte", "the manifest", "a history line", "all three"],
+)
+def test_verify_finds_what_was_changed_and_it_is_never_served(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    key: str | None,
+    change: Callable[[ModelCheckpoint], None],
+    told: str,
+) -> None:
+    """All three together, by one who may write everything, is what the key is for: without one that alone passes."""
+    if key is not None:
+        monkeypatch.setenv(chain.KEY, key)
+    store = filled(tmp_path / "checkpoints")
+    assert verify(store).signed is (key is not None)
+    change(store)
+    passes = change is _all_three and key is None
+    assert served(store) == ("v2" if passes else None)
+    found = " ".join(verify(store).problems)
+    assert (found == "") if passes else re.search(told, found), found
 
 
 def test_a_line_signed_with_another_key_or_none_is_refused(

@@ -3,103 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import subprocess
 
-import numpy as np
-import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks.attacks import graphs
+from benchmarks.attacks.graphs import HOSTILE, ON_TRIAL, Change
 from tests.registry.shelf import FEATURES, WINDOW, constant_onnx
 from wealtharena.errors import CheckpointError
+from wealtharena.registry import onnx_trial
 from wealtharena.registry.onnx_format import check_onnx
-from wealtharena.registry.onnx_trial import try_out
+from wealtharena.registry.onnx_trial import together, try_out
 
 SHAPES = {"features": [3, WINDOW, len(FEATURES)], "portfolio": [6]}
-Change = Callable[[onnx.ModelProto], None]
 
 
 def changed(change: Change) -> bytes:
-    model = onnx.load_from_string(constant_onnx((0.5, 0.2, 0.1)))
-    change(model)
-    return bytes(model.SerializeToString())
-
-
-def external(model: onnx.ModelProto) -> None:
-    tensor = model.graph.initializer[-1]
-    tensor.ClearField("raw_data")
-    tensor.data_location = TensorProto.EXTERNAL
-    tensor.external_data.add(key="location", value="../../../serve_keys.json")
-
-
-def subgraph(kind: str) -> Change:
-    def change(model: onnx.ModelProto) -> None:
-        body = helper.make_graph([helper.make_node("Identity", ["a"], ["b"])], "body", [], [])
-        attributes = {"then_branch": body, "else_branch": body} if kind == "If" else {"body": body}
-        model.graph.node.insert(0, helper.make_node(kind, ["one"], ["x"], **attributes))
-
-    return change
-
-
-def node(*given: object, **attributes: object) -> Change:
-    return lambda model: model.graph.node.insert(0, helper.make_node(*given, **attributes))
-
-
-def number(value: float) -> Change:
-    def change(model: onnx.ModelProto) -> None:
-        array = np.array([value, 0.0, 0.0], dtype=np.float32)
-        model.graph.initializer[-1].CopyFrom(numpy_helper.from_array(array, "base"))
-
-    return change
-
-
-def attributed(model: onnx.ModelProto) -> None:
-    value = numpy_helper.from_array(np.array([np.nan], dtype=np.float32))
-    model.graph.node.insert(0, helper.make_node("Constant", [], ["x"], value=value))
-
-
-def function(model: onnx.ModelProto) -> None:
-    body = [helper.make_node("Identity", ["a"], ["b"])]
-    model.functions.append(helper.make_function("d", "f", ["a"], ["b"], body, [helper.make_opsetid("", 18)]))
-
-
-def claimed(model: onnx.ModelProto) -> None:
-    model.graph.initializer[-1].dims[:] = [1 << 40]
-
-
-def sized_by_a_client(model: onnx.ModelProto) -> None:
-    model.graph.node.insert(0, helper.make_node("Cast", ["portfolio"], ["size"], to=TensorProto.INT64))
-    model.graph.node.insert(1, helper.make_node("Expand", ["base", "size"], ["x"]))
-
-
-HOSTILE: dict[str, Change] = {
-    "external data": external,
-    "a loop": subgraph("Loop"),
-    "a scan": subgraph("Scan"),
-    "a branch": subgraph("If"),
-    "a foreign domain": node("Gemm", ["a"], ["x"], domain="com.microsoft"),
-    "an unknown operation": node("OptionalGetElement", ["one"], ["x"]),
-    "a random operation": node("RandomNormal", [], ["x"], shape=[1]),
-    "a sequence": node("SequenceConstruct", ["one"], ["x"]),
-    "a text": node("StringNormalizer", ["one"], ["x"]),
-    "a file of texts": node("TfIdfVectorizer", ["one"], ["x"]),
-    "a function": function,
-    "a foreign operator set": lambda model: model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3)),
-    "training": lambda model: model.training_info.add(),
-    "a sparse tensor": lambda model: model.graph.sparse_initializer.add(),
-    "a weight of NaN": number(float("nan")),
-    "a weight of infinity": number(float("inf")),
-    "an attribute of NaN": attributed,
-    "a claimed size": claimed,
-    "texts as weights": lambda model: model.graph.initializer.append(
-        helper.make_tensor("t", TensorProto.STRING, [1], [b"x"])
-    ),
-    "a size by a client's value": sized_by_a_client,
-    "no operation": lambda model: model.graph.ClearField("node"),
-    "no graph": lambda model: model.ClearField("graph"),
-}
+    return graphs.changed(constant_onnx((0.5, 0.2, 0.1)), change)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -129,19 +51,53 @@ def test_a_graph_that_answers_passes_its_trial_and_others_harm_their_own_process
     assert "Invalid" in str(try_out(constant_onnx((0.5, 0.2, 0.1)), {**SHAPES, "portfolio": [7]}, 127))
     assert try_out(b"nothing", SHAPES, 127) is not None
 
-    def overflowing(model: onnx.ModelProto) -> None:
-        model.graph.initializer.append(numpy_helper.from_array(np.float32(3e38), "big"))
-        model.graph.node[-1].input[1] = "big"
-        model.graph.node.append(helper.make_node("Mul", ["weights", "big"], ["beyond"]))
-        model.graph.output[0].name = "beyond"
 
-    assert "is not finite" in str(try_out(changed(overflowing), SHAPES, 127))
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("numbers beyond single precision", "is not finite"),
+        ("more memory than there is", ""),
+        ("hours of multiplying", "signal"),
+    ],
+)
+def test_a_graph_that_only_a_trial_shows_harms_its_own_process_alone(name: str, told: str) -> None:
+    content = changed(ON_TRIAL[name])
+    check_onnx(content, where="x")
+    with together():
+        found = try_out(content, SHAPES, 127)
+        assert found is not None
+        assert told in found
+        assert try_out(constant_onnx((0.5, 0.2, 0.1)), SHAPES, 127) is None, (
+            "the next one is tried as if nothing had been"
+        )
 
-    def greedy(model: onnx.ModelProto) -> None:
-        model.graph.initializer.append(numpy_helper.from_array(np.array([1 << 20, 1 << 12, 1]), "size"))
-        model.graph.node.insert(0, helper.make_node("Expand", ["zero", "size"], ["much"]))
-        model.graph.node.insert(1, helper.make_node("ReduceMax", ["much"], ["most"], keepdims=0))
-        model.graph.node[-1].input[1] = "most"
 
-    check_onnx(changed(greedy), where="x")
-    assert try_out(changed(greedy), SHAPES, 127) is not None
+def test_what_went_well_is_not_tried_again_and_a_failure_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_trial, "_passed", set())
+    asked: list[bytes] = []
+    answers = iter(["it hangs", None])
+
+    def ask(_: object, order: object, content: bytes) -> str | None:
+        asked.append(content)
+        return next(answers)
+
+    monkeypatch.setattr(onnx_trial._Trier, "ask", ask)
+    content = constant_onnx((0.3, 0.3, 0.3))
+    assert [try_out(content, SHAPES, 9) for _ in range(4)] == ["it hangs", None, None, None]
+    assert asked == [content] * 2
+
+
+@pytest.mark.parametrize("content", [b"", b"{}\n", b"not json\n"])
+def test_a_trier_that_is_gone_is_said_and_started_again(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    monkeypatch.setattr(onnx_trial, "_passed", set())
+    real = onnx_trial._started
+    broken = subprocess.Popen(
+        ["/bin/sh", "-c", f"head -c 10 >/dev/null; printf '{content.decode()}'"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    broken_first = [broken]
+    monkeypatch.setattr(onnx_trial, "_started", lambda: broken_first.pop() if broken_first else real())
+    graph = constant_onnx((0.4, 0.3, 0.3))
+    with together():
+        assert try_out(graph, SHAPES, 9) == "the process that tried it failed"
+        assert try_out(graph, SHAPES, 9) is None

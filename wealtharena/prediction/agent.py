@@ -11,7 +11,7 @@ from wealtharena.config.specs.asset import LimitSpec
 from wealtharena.errors import CheckpointError, WealthArenaError
 from wealtharena.prediction.answers import Origin, Predictions
 from wealtharena.prediction.explain import Explanation
-from wealtharena.prediction.inputs import MAX_ABS_WEIGHT, InputError
+from wealtharena.prediction.inputs import MAX_ABS_WEIGHT, Float32Array, InputError, all_finite
 from wealtharena.prediction.observations import Observations
 from wealtharena.registry.history import Pointer
 from wealtharena.registry.inference import Decisions, OnnxPolicy
@@ -48,6 +48,17 @@ class AnswerLimits:
         high = spec.max_weight + _ROUNDING
         return cls(-_ROUNDING if spec.long_only else -high, high, spec.max_gross + _ROUNDING)
 
+    def hold(self, weights: Float32Array) -> bool:
+        """Return whether the weights [N, A] are finite and within the limits."""
+        if len(weights) == 1:  # for one answer numpy's reductions would take longer than all else but the graph
+            row: list[float] = weights[0].tolist()
+            return sum(map(abs, row)) <= self.gross and min(row) >= self.low and max(row) <= self.high
+        return (
+            bool((np.abs(weights).sum(axis=1) <= self.gross).all())  # NaN compares as False, here and above
+            and bool(weights.min() >= self.low)
+            and bool(weights.max() <= self.high)
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class ServedAgent:
@@ -78,13 +89,7 @@ class ServedAgent:
         )
 
     def _fit(self, found: Decisions) -> bool:
-        weights, limits = found.weights, self.limits
-        return (
-            bool((np.abs(weights).sum(axis=1) <= limits.gross).all())  # NaN compares as False
-            and bool(weights.min() >= limits.low)
-            and bool(weights.max() <= limits.high)
-            and all(bool(np.isfinite(state).all()) for state in found.states.values())
-        )
+        return self.limits.hold(found.weights) and all(map(all_finite, found.states.values()))
 
 
 def origin_of(pointer: Pointer, metadata: Metadata) -> Origin:

@@ -19,6 +19,7 @@ from wealtharena.prediction.observations import Observations, Question, from_arr
 from wealtharena.registry import history
 from wealtharena.registry.checkpoints import ModelCheckpoint
 from wealtharena.registry.history import Stage
+from wealtharena.registry.onnx_trial import together
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,7 +150,8 @@ class ProductionModelManager:
         is wrong with one agent, whatever it is, keeps none of the others back.
         """
         agents = dict.fromkeys([*self.store.agents(), *self._served])
-        return [agent for agent in agents if self._take_up(agent)]
+        with together():
+            return [agent for agent in agents if self._take_up(agent)]
 
     def _take_up(self, agent: str) -> bool:
         """Serve what stands on the agent's stages now; return whether that changed since the last call."""

@@ -115,7 +115,7 @@ def _batch(policy: OnnxPolicy, array: Float32Array) -> Float32Array:
         raise InputError(
             "observation", f"has shape {list(array.shape)}, expected [symbols, window, features] = {list(shape)}"
         )
-    if np.isinf(array).any():
+    if np.count_nonzero(np.isinf(array)):
         raise InputError("observation", "holds an infinite value", hint="NaN stands for a symbol that has no value")
     return np.ascontiguousarray(array.reshape(-1, *shape))
 

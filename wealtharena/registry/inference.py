@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from wealtharena.envs.observation import account_width
 from wealtharena.errors import CheckpointError
@@ -21,6 +20,9 @@ from wealtharena.registry.onnx_format import check_onnx
 from wealtharena.registry.onnx_trial import try_out
 from wealtharena.registry.probe import Probe
 from wealtharena.registry.scaling import Scaling
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 Float32Array = npt.NDArray[np.float32]
 TOLERANCE = 1e-5
@@ -38,6 +40,8 @@ def _pool() -> ThreadPoolExecutor:
 
 def open_session(content: bytes, *, where: str) -> onnxruntime.InferenceSession:
     """Return a single-threaded CPU session; CheckpointError where `content` is no ONNX model."""
+    import onnxruntime  # here, and not before a graph was tried: the process that tries it imports it meanwhile
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -69,6 +73,7 @@ class OnnxPolicy:
     probe: Probe
     scaling: Scaling
     state_names: tuple[str, ...]
+    outputs: list[str]  # of the graph, in this order: weights, an ensemble's spread, next states
 
     @classmethod
     def from_files(cls, files: VerifiedFiles, *, made_here: bool = False) -> OnnxPolicy:
@@ -94,6 +99,7 @@ class OnnxPolicy:
             probe=_probe(files, metadata, where),
             scaling=Scaling.of(files.json("scaler.json"), metadata.feature_names, where=f"{where}/scaler.json"),
             state_names=states,
+            outputs=[*_decided(metadata), *(STATE_OUT + name for name in states)],
         )
 
     @property
@@ -123,9 +129,8 @@ class OnnxPolicy:
         return Decisions(found[0], dict(zip(self.state_names, found[1:], strict=True)), spread)
 
     def _run(self, feed: dict[str, Float32Array]) -> list[Float32Array]:
-        """Return the graph's outputs for some rows: weights, an ensemble's spread, next states."""
-        names = [*_decided(self.metadata), *(STATE_OUT + name for name in self.state_names)]
-        found: list[Float32Array] = self.session.run(names, feed)
+        """Return the graph's outputs for some rows."""
+        found: list[Float32Array] = self.session.run(self.outputs, feed)
         return found
 
     def check_probe(self) -> float:

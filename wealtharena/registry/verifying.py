@@ -10,6 +10,7 @@ from wealtharena.registry import chain, history
 from wealtharena.registry.checkpoints import ModelCheckpoint
 from wealtharena.registry.integrity import read_verified, sha256
 from wealtharena.registry.metadata import Metadata
+from wealtharena.registry.onnx_trial import together
 from wealtharena.registry.promotion import opened
 
 
@@ -37,11 +38,12 @@ def verify(store: ModelCheckpoint) -> Findings:
     except CheckpointError as error:
         return Findings(0, 0, signed=False, problems=(str(error),), gone=())
     versions = [(agent, path.name) for agent in store.agents() for path in store.folders(agent)]
-    for agent, version in versions:
-        try:
-            opened(store, agent, version)
-        except CheckpointError as error:
-            problems.append(str(error))
+    with together():
+        for agent, version in versions:
+            try:
+                opened(store, agent, version)
+            except CheckpointError as error:
+                problems.append(str(error))
     for agent in store.agents():
         for stage in history.STAGES:
             try:
