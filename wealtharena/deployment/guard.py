@@ -6,6 +6,7 @@ the security headers, and turns whatever goes wrong inside into an answer withou
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import json
 import logging
@@ -14,10 +15,11 @@ import secrets
 import sys
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from wealtharena.deployment.fairness import Doorway
 from wealtharena.deployment.keys import Keys, secret_of
 from wealtharena.deployment.limits import RateLimiter
 from wealtharena.deployment.lines import Lines
@@ -37,6 +39,7 @@ _REST = f"style-src '{STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-a
 PAGE_POLICY = f"default-src 'none'; {_REST}".encode()
 LIVE_PAGE = "/trading"  # the one page with a script, which asks this service alone
 LIVE_POLICY = f"default-src 'none'; script-src '{SCRIPT_HASH}'; connect-src 'self'; {_REST}".encode()
+PAUSE_SECONDS = 0.5  # before a refusal for asking too often: asking on without an end costs the asker, and nobody else
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -94,14 +97,18 @@ class Guard:
     meters: Meters
     audit: Audit
     max_body_bytes: int
+    doorway: Doorway = field(default_factory=Doorway, init=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send, self.max_body_bytes)
+        exchange = _Exchange(scope, receive, send, self.max_body_bytes, self.doorway)
         try:
             refusal = self._refusal(exchange)
+            if refusal is not None and refusal[0] == 429:
+                await asyncio.sleep(PAUSE_SECONDS)
+            await exchange.come_in()
             if refusal is not None:
                 await exchange.refuse(*refusal)
             else:
@@ -110,6 +117,7 @@ class Guard:
             logger.exception("request %s failed", exchange.id)
             await exchange.refuse(500, "internal", "the service failed; its log has the request id")
         finally:
+            exchange.go()
             self._account(exchange)
 
     def _refusal(self, exchange: _Exchange) -> tuple[int, str, str] | None:
@@ -179,8 +187,8 @@ class Guard:
 class _Exchange:
     """One request and its answer as they pass the door."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
-        self.scope, self._receive, self._send, self._limit = scope, receive, send, limit
+    def __init__(self, scope: Scope, receive: Receive, send: Send, limit: int, doorway: Doorway) -> None:
+        self.scope, self._receive, self._send, self._limit, self._doorway = scope, receive, send, limit, doorway
         self.began = time.perf_counter()
         self.id = secrets.token_hex(8)
         self.key: str | None = None
@@ -191,6 +199,7 @@ class _Exchange:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers = dict(scope["headers"])
+        self._left: Callable[[], None] | None = None
         self.extra: list[tuple[bytes, bytes]] = [(b"x-request-id", self.id.encode())]
         scope.setdefault("state", {}).update(request_id=self.id, owner=self.owner)
 
@@ -202,8 +211,23 @@ class _Exchange:
             return host[1:].partition("]")[0]
         return host.partition(":")[0]
 
+    async def come_in(self) -> None:
+        """Wait for a place among the requests of the same key, or of the same address where there is none, and hold it."""
+        who = self.owner if self.key is not None else str((self.scope.get("client") or ("",))[0])
+        await self._doorway.enter(who)
+        self._left = lambda: self._doorway.leave(who)
+
+    def go(self) -> None:
+        """Give the place back: while nothing is done for the client but waiting for it to send, or to read its answer."""
+        if self._left is not None:
+            left, self._left = self._left, None
+            left()
+
     async def receive(self) -> Message:
+        self.go()
         message = await self._receive()
+        if not self.started:
+            await self.come_in()
         self.received += len(message.get("body", b""))
         if self.received > self._limit:
             raise BodyTooLargeError(f"the body is larger than {self._limit} bytes")
@@ -212,6 +236,7 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
+            self.go()
             self.status = message["status"]
             policy = LIVE_POLICY if self.path == LIVE_PAGE else PAGE_POLICY
             own = (b"content-security-policy", policy)
