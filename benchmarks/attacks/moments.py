@@ -12,6 +12,7 @@ import json
 import mmap
 import os
 import resource
+import select
 import signal
 import struct
 import sys
@@ -54,7 +55,7 @@ def ready() -> None:
 
     for name in ("cli", "tasks.train", "tasks.judging", "tasks.deploy", "tasks.keeping", "registry.publish"):
         importlib.import_module(f"wealtharena.{name}")
-    for name in ("agents.algorithms.ppo", "tracking.tracker", "reporting.plots"):
+    for name in ("agents.algorithms.ppo", "tracking.tracker", "reporting.plots", "tasks.collect", "tasks.sweep"):
         importlib.import_module(f"wealtharena.{name}")
 
 
@@ -73,11 +74,27 @@ def play(folder: Path, words: Sequence[str], *, kill_at: int | None = None, room
         finally:
             os._exit(code)
     os.close(writer)
-    with os.fdopen(reader, "rb") as pipe:
-        said = pipe.read().decode(errors="replace")
-    _, status = os.waitpid(child, 0)
+    status, said = _end_of_child(child, reader)
     (moments,) = struct.unpack("q", count[:8])
     return Played(os.waitstatus_to_exitcode(status), said, moments)
+
+
+def _end_of_child(child: int, reader: int) -> tuple[int, str]:
+    """Return how a job ended and what it said; processes of its own that outlive it may hold the pipe open."""
+    said = b""
+    with os.fdopen(reader, "rb", buffering=0) as pipe:
+        while True:
+            ready, _, _ = select.select([pipe], [], [], 0.1)
+            piece = pipe.read(1 << 16) if ready else b""
+            said += piece
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended or (ready and not piece):
+                break
+        if not ended:
+            _, status = os.waitpid(child, 0)
+        while select.select([pipe], [], [], 0)[0] and (piece := pipe.read(1 << 16)):
+            said += piece
+    return status, said.decode(errors="replace")
 
 
 def _job(folder: Path, words: Sequence[str], count: mmap.mmap, *, kill_at: int | None, room: int | None) -> int:
@@ -123,6 +140,46 @@ def finish(folder: Path, words: Sequence[str]) -> Played:
     runs = sorted(folder.glob("outputs/*/*/.hydra/overrides.yaml"))
     begun = runs[-1].parent.parent if runs and (runs[-1].parent.parent / "run.json").exists() else None
     return play(folder, words if begun is None else [f"resume={begun}"])
+
+
+def kept(folder: Path) -> dict[str, list[bytes]]:
+    """Return the whole lines of the logs that nothing may be lost from: the ledger and the registry's history."""
+    from wealtharena.files import read_log, whole_lines
+
+    logs = {"ledger": folder / "results" / "ledger.jsonl", "history": folder / "checkpoints" / "registry.jsonl"}
+    return {name: whole_lines(read_log(path)) for name, path in logs.items()}
+
+
+def lost(before: dict[str, list[bytes]], folder: Path) -> list[str]:
+    """Return the logs that no longer begin with the lines that they held before."""
+    after = kept(folder)
+    return [name for name, lines in before.items() if after[name][: len(lines)] != lines]
+
+
+def end_of_store(folder: Path) -> dict[str, Any]:
+    """Return what must be the same however often a collection was interrupted: every bar, the catalog, nothing left over."""
+    from wealtharena.data.store import Healing, Store
+
+    store = Store(folder / "data")
+    entries = store.catalog()["bars"]
+    tables = {key: store.read(*key.split("/")).table for key in entries}
+    return {
+        "bars": {key: (len(table), table.to_csv()) for key, table in tables.items()},
+        "entries": {key: (entry["rows"], entry["start"], entry["end"]) for key, entry in entries.items()},
+        "left over": [path.name for path in (folder / "data").rglob(".*.tmp")],
+        "to be healed": store.heal() != Healing(),
+    }
+
+
+def end_of_search(folder: Path) -> dict[str, Any]:
+    """Return what must be the same however often a search was interrupted.
+
+    A trial that was killed is drawn and trained again; the sampler knows other trials then, so figures may differ.
+    """
+    end = end_of(folder)
+    searches = [json.loads(path.read_text()) for path in sorted(folder.glob("outputs/*/*/sweep.json"))]
+    counted = {"looks": sorted(end["looks"]), "searches": [(one["status"], len(one["trials"])) for one in searches]}
+    return {key: value for key, value in end.items() if key not in ("metrics", "verdict")} | counted
 
 
 def end_of(folder: Path) -> dict[str, Any]:

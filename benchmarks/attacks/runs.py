@@ -1,18 +1,24 @@
-"""Attacks on runs: kill -9 before 40 random moments of a training, its judging, publishing and promotion, and 20 sizes of disk.
+"""Attacks on runs: kill -9 before 40 random moments of training, judging, publishing, promoting, collecting and searching; full disks.
 
-    python benchmarks/attacks/runs.py [--kills 40] [--sizes 20] [--seed 0]
+    python benchmarks/attacks/runs.py [--kills 40] [--sizes 20] [--seed 0] [--only collect]
 
 Each interrupted job is gone on with as its owner would, and must come to the end of one that nobody interrupted: the same
-figures and verdict, one version, one look at the test window, the same stages, and a registry that verifies. Prints a line
-an attack and leaves with 1 where one came to another end. Writes to a temporary folder only, and needs no network.
+figures and verdict, one version, one look at the test window, the same stages, a registry that verifies, the same bars. No
+line of the ledger or the history that stood when it died may be gone. A disk is a file system of that size in memory where
+mounting is allowed, else a limit on the size of files. Prints a line an attack and leaves with 1 where one came to another
+end. Writes to a temporary folder only, and needs no network.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import random
+import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +27,52 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from benchmarks.attacks import moments
 
 PROMOTE = ("task=deploy", "deploy.agents=[forex]")
+SEARCH = (
+    *moments.SMALL, "sweep=ppo", "sweep.trials=2", "sweep.env_steps=2048", "sweep.finalists=1", "sweep.finalist_seeds=1",
+    "sweep.metric=validation.sharpe",
+)  # fmt: skip
+COLLECT = (
+    "task=collect", "asset=crypto", "data=yahoo", "data.symbols=[BTC-USD,ETH-USD,SOL-USD]",
+    "data.manners.requests_per_second=1000", "tracking=quiet",
+)  # fmt: skip
+_STUB = """
+import sys
+from tests.data.market_stub import sample
+from tests.data.market_stub.server import StubServer
+with StubServer(sample.bars(), sample.macro()) as stub:
+    print(stub.url("yahoo"), flush=True)
+    sys.stdin.read()
+"""
+_ROOM = 1 << 30  # of a disk that was made larger
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is interrupted: its steps one after the other, and what must be the same at the end."""
+
+    name: str
+    steps: tuple[tuple[str, ...], ...]
+    end: Callable[[Path], dict[str, Any]]
+    share: float  # of the kills
+
+    def play(self, folder: Path, *, kill_at: int | None = None) -> moments.Played:
+        """Play the steps, the one that holds the moment until it is killed; return how the last one played ended."""
+        played, before = moments.Played(0, "", 0), 0
+        for step in self.steps:
+            at = None if kill_at is None else kill_at - before
+            played = moments.play(folder, step, kill_at=at)
+            before += played.moments
+            if played.code != 0:
+                break
+        return moments.Played(played.code, played.said, before)
+
+    def finish(self, folder: Path) -> moments.Played:
+        """Go on as the owner would: a collection by its command, a run by resume=."""
+        again = moments.play if self.end is moments.end_of_store else moments.finish
+        played = again(folder, self.steps[0])
+        for step in self.steps[1:]:
+            played = moments.play(folder, step)
+        return played
 
 
 def main() -> int:
@@ -29,58 +81,113 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=40)
     parser.add_argument("--sizes", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", help="a job's name")
     asked = parser.parse_args()
     rng = random.Random(asked.seed)
-    with moments.quiet_environment(), tempfile.TemporaryDirectory(prefix="attacks-") as place:
+    with moments.quiet_environment(), market() as url, tempfile.TemporaryDirectory(prefix="attacks-") as place:
         moments.ready()
-        folder = Path(place)
-        training = moments.play(folder / "whole", moments.SMALL)
-        promotion = moments.play(folder / "whole", PROMOTE)
-        wanted = moments.end_of(folder / "whole")
-        total = training.moments + promotion.moments
-        print(f"uninterrupted: {total} moments, verdict {wanted['verdict'][0][0]}")
-        bad = 0
-        for n in range(asked.kills):
-            found = _killed(folder / f"kill-{n}", rng.randrange(total), training.moments)
-            bad += tell(wanted, *found)
+        jobs = (
+            Job("train and promote", (moments.SMALL, PROMOTE), moments.end_of, 0.5),
+            Job("collect", ((*COLLECT, f"data.manners.base_url={url}"),), moments.end_of_store, 0.3),
+            Job("search and promote", (SEARCH, PROMOTE), moments.end_of_search, 0.2),
+        )
+        tally = [0, 0]
+        for job in jobs:
+            if asked.only in job.name:
+                attack(job, Path(place) / job.name.replace(" ", "-"), asked, rng, tally)
+        print(f"{tally[0]} of {tally[1]} came to the same end")
+        return int(tally[0] < tally[1])
+
+
+def attack(job: Job, folder: Path, asked: argparse.Namespace, rng: random.Random, tally: list[int]) -> None:
+    """Play a job whole, then its share of kills and, for a training, all sizes of disk; count the good ends, and all."""
+    whole = job.play(folder / "whole")
+    if whole.code != 0:
+        raise SystemExit(f"{job.name} fails of itself: {whole.said[-2000:]}")
+    wanted = {**job.end(folder / "whole"), "lost": []}
+    print(f"{job.name}, uninterrupted: {whole.moments} moments", flush=True)
+    for n in range(round(asked.kills * job.share)):
+        tell(wanted, *_killed(job, folder / f"kill-{n}", rng.randrange(whole.moments)), tally)
+    if job.end is moments.end_of:
+        used = sum(path.stat().st_blocks * 512 for path in (folder / "whole").rglob("*"))
         for n in range(asked.sizes):
-            bad += tell(
-                wanted, *_without_room(folder / f"room-{n}", round(64 * 2 ** (n * 14 / max(1, asked.sizes - 1))))
-            )
-        print(f"{asked.kills + asked.sizes - bad} of {asked.kills + asked.sizes} came to the same end")
-        return int(bad > 0)
+            tell(wanted, *_on_a_small_disk(job, folder / f"disk-{n}", round(used * (n + 0.5) / asked.sizes)), tally)
 
 
-def _killed(folder: Path, moment: int, training: int) -> tuple[str, dict[str, Any], str]:
-    if moment < training:
-        played = moments.play(folder, moments.SMALL, kill_at=moment)
-        moments.finish(folder, moments.SMALL)
-        last = moments.play(folder, PROMOTE)
-    else:
-        moments.play(folder, moments.SMALL)
-        played = moments.play(folder, PROMOTE, kill_at=moment - training)
-        last = moments.play(folder, PROMOTE)
-    note = "" if played.code == -9 else f"ended with {played.code} before it"
-    return f"kill -9 at moment {moment}", moments.end_of(folder), note or last.said[-200:]
+def _killed(job: Job, folder: Path, moment: int) -> tuple[str, dict[str, Any], str]:
+    played = job.play(folder, kill_at=moment)
+    before = moments.kept(folder)
+    last = job.finish(folder)
+    note = "" if played.code == -9 else f"ended with {played.code} before it: {played.said[-300:]}"
+    return (
+        f"{job.name}: kill -9 at moment {moment}",
+        {**job.end(folder), "lost": moments.lost(before, folder)},
+        note or last.said[-300:],
+    )
 
 
-def _without_room(folder: Path, room: int) -> tuple[str, dict[str, Any], str]:
-    played = moments.play(folder, moments.SMALL, room=room)
-    told = played.said.strip().splitlines()
-    if "Traceback" in played.said:
-        return f"room of {room} bytes", {"told": "a traceback"}, played.said[-2000:]
-    moments.finish(folder, moments.SMALL)
-    moments.play(folder, PROMOTE)
-    return f"room of {room} bytes: {told[-1][:150] if played.code else 'enough'}", moments.end_of(folder), ""
+def _on_a_small_disk(job: Job, folder: Path, size: int) -> tuple[str, dict[str, Any], str]:
+    with small_disk(folder, size) as enlarge:
+        played = job.play(folder) if enlarge else moments.play(folder, job.steps[0], room=size)
+        told = played.said.strip().splitlines() or ["nothing was said"]
+        if "Traceback" in played.said or (played.code != 0 and "error: " not in played.said):
+            return f"{job.name}: a disk of {size:,} bytes", {"told": "no line"}, played.said[-2000:]
+        before = moments.kept(folder)
+        if enlarge:
+            enlarge()
+        last = job.finish(folder)
+        said = told[-1][:110] if played.code else "enough"
+        end = {**job.end(folder), "lost": moments.lost(before, folder)}
+    return f"{job.name}: {'a disk' if enlarge else 'files'} of {size:,} bytes: {said}", end, last.said[-300:]
 
 
-def tell(wanted: dict[str, Any], name: str, end: dict[str, Any], note: str) -> bool:
-    """Print an attack and what differs from the end that is wanted; return whether anything does."""
+@contextlib.contextmanager
+def small_disk(folder: Path, size: int) -> Iterator[Callable[[], object] | None]:
+    """Mount a file system of `size` bytes on a folder and yield what makes it larger; None where mounting is not allowed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    options = f"size={max(size, 4096)},mode=0700"
+    try:
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True, check=False
+        )
+        allowed = done.returncode == 0
+    except FileNotFoundError:
+        allowed = False
+    if not allowed:
+        print("mounting is not allowed here: a limit on the size of files takes the disk's place", flush=True)
+        yield None
+        return
+    try:
+        yield lambda: subprocess.run(["mount", "-o", f"remount,size={_ROOM}", str(folder)], check=True)
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@contextlib.contextmanager
+def market() -> Iterator[str]:
+    """Yield the address of a stand-in for Yahoo Finance, in a process of its own: this one forks."""
+    source = subprocess.Popen(
+        [sys.executable, "-c", _STUB],
+        cwd=Path(__file__).resolve().parents[2],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert source.stdout is not None
+    try:
+        yield source.stdout.readline().strip()
+    finally:
+        source.communicate()
+
+
+def tell(wanted: dict[str, Any], name: str, end: dict[str, Any], note: str, tally: list[int]) -> None:
+    """Print an attack and what differs from the end that is wanted, and count it."""
     differs = [key for key in {**wanted, **end} if end.get(key) != wanted.get(key)]
     print(f"{'differs in ' + ', '.join(differs) if differs else 'the same end':40} {name}", flush=True)
     for key in differs:
-        print(f"    {key}: {end.get(key)!r} where {wanted.get(key)!r} was wanted; {note}", flush=True)
-    return bool(differs)
+        print(f"    {key}: {end.get(key)!r:.600} where {wanted.get(key)!r:.600} was wanted; {note}", flush=True)
+    tally[0] += not differs
+    tally[1] += 1
 
 
 if __name__ == "__main__":
