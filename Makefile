@@ -27,29 +27,37 @@ $(BIN)/python:
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "WealthArena needs Python 3.11 or newer; set PYTHON=...")'
 	@"$(PYTHON)" -m venv $(VENV)
 
-# torch first and by its pin alone: pip then takes the build that this machine's index offers, a CPU one where there is one
-$(VENV)/.stamp-torch: constraints.txt | $(BIN)/python
+# torch first and by its pin alone: pip then takes the build that this machine's index offers, a CPU one where there is one.
+# Where `make lock` was run, every package is one of the files that it saw, by hash, or nothing is installed.
+LOCK := $(wildcard requirements.lock)
+LOCKED := $(if $(LOCK),--no-deps --no-build-isolation)
+$(VENV)/.stamp-torch: constraints.txt $(LOCK) | $(BIN)/python
+ifeq ($(LOCK),)
 	@echo "installing $$(grep '^torch==' constraints.txt) (the largest part; some minutes on a slow line)"
 	@$(PIP) "$$(grep '^torch==' constraints.txt)"
+else
+	@echo "installing the files of $(LOCK), by hash (some minutes on a slow line)"
+	@PIP_CONSTRAINT= $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(LOCK)
+endif
 	@touch $@
 
 $(VENV)/.stamp-run: pyproject.toml constraints.txt $(VENV)/.stamp-torch
 	@echo "installing what a run needs, from constraints.txt"
-	@PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(PIP) -e .
+	@PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(PIP) $(LOCKED) -e .
 	@touch $@
 
 $(VENV)/.stamp-dev: $(VENV)/.stamp-run
 	@echo "installing what tests and lint need, from constraints.txt"
-	@PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(PIP) -e '.[dev]'
+	@PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(PIP) $(LOCKED) -e '.[dev]'
 	@touch $@
 
 $(VENV)/.stamp-docs: $(VENV)/.stamp-run
 	@echo "installing what the pages need, from constraints.txt"
-	@PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(PIP) -e '.[docs]'
+	@PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(PIP) $(LOCKED) -e '.[docs]'
 	@touch $@
 
 $(VENV)/.stamp-bench: $(VENV)/.stamp-dev
-	@PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(PIP) -e '.[bench]'
+	@PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(PIP) $(LOCKED) -e '.[bench]'
 	@touch $@
 
 .PHONY: venv
@@ -116,7 +124,7 @@ arena: $(VENV)/.stamp-run ## every algorithm on planted and, with MARKET=<folder
 
 # --- developing
 
-.PHONY: test test-fast lint format bench docs pictures wheel clean clean-data
+.PHONY: test test-fast lint format bench docs pictures lock wheel clean clean-data
 test: $(VENV)/.stamp-dev ## run the tests (TESTS=tests/config for a part)
 	$(PYTEST) $(TESTS) $(ARGS)
 
@@ -142,6 +150,11 @@ docs: $(VENV)/.stamp-docs ## build the pages into build/site, strict: a warning 
 
 pictures: $(VENV)/.stamp-dev ## make the README's pictures again, from small simulated runs (needs chromium)
 	$(BIN)/python benchmarks/pictures.py $(ARGS)
+
+lock: $(BIN)/python ## write requirements.lock: the hashes of what this machine's index serves now; make venv then takes nothing else
+	@PIP_CONSTRAINT= $(BIN)/python -m pip install --quiet --disable-pip-version-check --dry-run --ignore-installed --no-deps --report $(VENV)/report.json -r constraints.txt
+	@$(BIN)/python .ci/lock.py $(VENV)/report.json > requirements.lock
+	@echo "requirements.lock holds $$(grep -c '==' requirements.lock) packages"
 
 wheel: $(VENV)/.stamp-dev ## build dist/wealtharena-*.whl
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
