@@ -300,7 +300,6 @@ PUBLIC = {
     "study.Study.vector_env": "for people who train with another library",
     "agents.policy.NetworkPolicy.for_symbols": "what a reader of the paper tries first with an attention model",
     "envs.portfolio_env.PortfolioEnv.describe_observation": "for people who train with another library",
-    "prediction.manager.ProductionModelManager.get_model_prediction": "the Python face of serving",
     "prediction.manager.ProductionModelManager.unload": "the Python face of serving",
     "trading.loop.tend": "what a live feed calls while it waits; a replay has nothing to wait for",
     "registry.checkpoints.ModelCheckpoint.delete_checkpoint": "the Python face of the registry",

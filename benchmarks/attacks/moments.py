@@ -59,8 +59,21 @@ def ready() -> None:
         importlib.import_module(f"wealtharena.{name}")
 
 
-def play(folder: Path, words: Sequence[str], *, kill_at: int | None = None, room: int | None = None) -> Played:
-    """Run `python run.py <words>` in a folder of its own; kill it before moment `kill_at`, or let no file outgrow `room` bytes."""
+@dataclass(frozen=True)
+class Trouble:
+    """What happens to a job: it is killed before a moment, its disk is full from one on, no file may outgrow `room` bytes."""
+
+    kill_at: int | None = None
+    full_at: int | None = None
+    left: int = 0  # bytes of a full disk that stay free
+    room: int | None = None
+
+
+FILLER = ".filler"  # what takes a full disk's room
+
+
+def play(folder: Path, words: Sequence[str], trouble: Trouble = Trouble()) -> Played:
+    """Run `python run.py <words>` in a folder of its own, and let the trouble happen to it."""
     folder.mkdir(parents=True, exist_ok=True)
     count = mmap.mmap(-1, 8)
     reader, writer = os.pipe()  # a file would have no more room than the job's own
@@ -70,7 +83,7 @@ def play(folder: Path, words: Sequence[str], *, kill_at: int | None = None, room
         try:
             os.dup2(writer, 1)
             os.dup2(writer, 2)
-            code = _job(folder, words, count, kill_at=kill_at, room=room)
+            code = _job(folder, words, count, trouble)
         finally:
             os._exit(code)
     os.close(writer)
@@ -97,12 +110,12 @@ def _end_of_child(child: int, reader: int) -> tuple[int, str]:
     return status, said.decode(errors="replace")
 
 
-def _job(folder: Path, words: Sequence[str], count: mmap.mmap, *, kill_at: int | None, room: int | None) -> int:
+def _job(folder: Path, words: Sequence[str], count: mmap.mmap, trouble: Trouble) -> int:
     os.chdir(folder)
     sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
-    _count_moments(count, str(folder), kill_at)
-    if room is not None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+    _count_moments(count, str(folder), trouble)
+    if trouble.room is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (trouble.room, trouble.room))
     from wealtharena.cli import main
 
     sys.argv = ["run.py", *words]
@@ -111,14 +124,20 @@ def _job(folder: Path, words: Sequence[str], count: mmap.mmap, *, kill_at: int |
     return code
 
 
-def _count_moments(count: mmap.mmap, folder: str, kill_at: int | None) -> None:
+def _count_moments(count: mmap.mmap, folder: str, trouble: Trouble) -> None:
+    own = f"{folder}/{FILLER}"
+
     def moment() -> None:
         (seen,) = struct.unpack("q", count[:8])
-        if kill_at is not None and seen == kill_at:
+        if seen == trouble.kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
         count[:8] = struct.pack("q", seen + 1)
+        if seen == trouble.full_at:
+            _fill(own, trouble.left)
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if arguments and arguments[0] == own:
+            return
         opens = event == "open" and isinstance(arguments[2], int) and bool(arguments[2] & _WRITING)
         named = isinstance(arguments[0], str | Path) if opens or event in _CHANGES else False
         if named and str(Path(arguments[0]).absolute()).startswith(folder):
@@ -133,6 +152,16 @@ def _count_moments(count: mmap.mmap, folder: str, kill_at: int | None) -> None:
 
     sys.addaudithook(hook)
     os.fsync = fsync
+
+
+def _fill(path: str, left: int) -> None:
+    """Write a file until the disk is full, and give `left` bytes back."""
+    with Path(path).open("wb", buffering=0) as filler:
+        for size in (1 << 16, 1 << 12, 1):
+            with contextlib.suppress(OSError):
+                while filler.write(bytes(size)):
+                    pass
+        filler.truncate(max(0, filler.tell() - left))
 
 
 def finish(folder: Path, words: Sequence[str]) -> Played:

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ with StubServer(sample.bars(), sample.macro()) as stub:
     sys.stdin.read()
 """
 _ROOM = 1 << 30  # of a disk that was made larger
+_DISK = 4 << 20  # more than a job takes, and as much again
 
 
 @dataclass(frozen=True)
@@ -55,22 +56,24 @@ class Job:
     end: Callable[[Path], dict[str, Any]]
     share: float  # of the kills
 
-    def play(self, folder: Path, *, kill_at: int | None = None) -> moments.Played:
-        """Play the steps, the one that holds the moment until it is killed; return how the last one played ended."""
-        played, before = moments.Played(0, "", 0), 0
-        for step in self.steps:
-            at = None if kill_at is None else kill_at - before
-            played = moments.play(folder, step, kill_at=at)
+    def play(self, folder: Path, trouble: moments.Trouble = moments.Trouble()) -> tuple[int, moments.Played]:
+        """Play the steps until one fails, with the trouble at a moment of all; return the number of the last one and its end."""
+        before = number = 0
+        for number, step in enumerate(self.steps):  # noqa: B007 - how far it came is told
+            at = {
+                name: value - before for name in ("kill_at", "full_at") if (value := getattr(trouble, name)) is not None
+            }
+            played = moments.play(folder, step, replace(trouble, **at))
             before += played.moments
             if played.code != 0:
                 break
-        return moments.Played(played.code, played.said, before)
+        return number, replace(played, moments=before)
 
-    def finish(self, folder: Path) -> moments.Played:
-        """Go on as the owner would: a collection by its command, a run by resume=."""
-        again = moments.play if self.end is moments.end_of_store else moments.finish
-        played = again(folder, self.steps[0])
-        for step in self.steps[1:]:
+    def finish(self, folder: Path, number: int) -> moments.Played:
+        """Go on from a step as the owner would: a collection by its command, a run by resume=, a promotion by its own."""
+        again = moments.play if number or self.end is moments.end_of_store else moments.finish
+        played = again(folder, self.steps[number])
+        for step in self.steps[number + 1 :]:
             played = moments.play(folder, step)
         return played
 
@@ -100,45 +103,54 @@ def main() -> int:
 
 
 def attack(job: Job, folder: Path, asked: argparse.Namespace, rng: random.Random, tally: list[int]) -> None:
-    """Play a job whole, then its share of kills and, for a training, all sizes of disk; count the good ends, and all."""
-    whole = job.play(folder / "whole")
+    """Play a job whole, then its share of kills and, for a training, all disks; count the good ends, and all."""
+    _, whole = job.play(folder / "whole")
     if whole.code != 0:
         raise SystemExit(f"{job.name} fails of itself: {whole.said[-2000:]}")
     wanted = {**job.end(folder / "whole"), "lost": []}
     print(f"{job.name}, uninterrupted: {whole.moments} moments", flush=True)
     for n in range(round(asked.kills * job.share)):
-        tell(wanted, *_killed(job, folder / f"kill-{n}", rng.randrange(whole.moments)), tally)
+        moment = rng.randrange(whole.moments)
+        tell(wanted, *_interrupted(job, folder / f"kill-{n}", moments.Trouble(kill_at=moment)), tally)
     if job.end is moments.end_of:
-        used = sum(path.stat().st_blocks * 512 for path in (folder / "whole").rglob("*"))
         for n in range(asked.sizes):
-            tell(wanted, *_on_a_small_disk(job, folder / f"disk-{n}", round(used * (n + 0.5) / asked.sizes)), tally)
+            size, trouble = _disk(n, whole.moments, rng)
+            tell(wanted, *_on_a_small_disk(job, folder / f"disk-{n}", size, trouble), tally)
 
 
-def _killed(job: Job, folder: Path, moment: int) -> tuple[str, dict[str, Any], str]:
-    played = job.play(folder, kill_at=moment)
+def _disk(n: int, total: int, rng: random.Random) -> tuple[int, moments.Trouble]:
+    """Return a disk that is too small from the start, each fifth time, or one that something else fills at some moment."""
+    if n % 5 == 0:
+        return rng.randrange(1 << 12, 1 << 20), moments.Trouble()
+    return _DISK, moments.Trouble(full_at=rng.randrange(total), left=rng.choice((0, 0, 1 << 12, 1 << 14, 1 << 16)))
+
+
+def _interrupted(job: Job, folder: Path, trouble: moments.Trouble) -> tuple[str, dict[str, Any], str]:
+    number, played = job.play(folder, trouble)
     before = moments.kept(folder)
-    last = job.finish(folder)
+    last = job.finish(folder, number)
     note = "" if played.code == -9 else f"ended with {played.code} before it: {played.said[-300:]}"
-    return (
-        f"{job.name}: kill -9 at moment {moment}",
-        {**job.end(folder), "lost": moments.lost(before, folder)},
-        note or last.said[-300:],
-    )
+    end = {**job.end(folder), "lost": moments.lost(before, folder)}
+    return f"{job.name}: kill -9 at moment {trouble.kill_at}", end, note or last.said[-300:]
 
 
-def _on_a_small_disk(job: Job, folder: Path, size: int) -> tuple[str, dict[str, Any], str]:
+def _on_a_small_disk(job: Job, folder: Path, size: int, trouble: moments.Trouble) -> tuple[str, dict[str, Any], str]:
     with small_disk(folder, size) as enlarge:
-        played = job.play(folder) if enlarge else moments.play(folder, job.steps[0], room=size)
+        if enlarge is None:
+            trouble = moments.Trouble(room=size if trouble.full_at is None else trouble.left)
+        number, played = job.play(folder, trouble)
         told = played.said.strip().splitlines() or ["nothing was said"]
+        name = f"{job.name}: a disk of {size:,} bytes"
+        name += "" if trouble.full_at is None else f", full from moment {trouble.full_at} on but for {trouble.left:,}"
         if "Traceback" in played.said or (played.code != 0 and "error: " not in played.said):
-            return f"{job.name}: a disk of {size:,} bytes", {"told": "no line"}, played.said[-2000:]
+            return name, {"told": "no line"}, played.said[-2000:]
         before = moments.kept(folder)
-        if enlarge:
+        (folder / moments.FILLER).unlink(missing_ok=True)
+        if enlarge is not None:
             enlarge()
-        last = job.finish(folder)
-        said = told[-1][:110] if played.code else "enough"
+        last = job.finish(folder, number)
         end = {**job.end(folder), "lost": moments.lost(before, folder)}
-    return f"{job.name}: {'a disk' if enlarge else 'files'} of {size:,} bytes: {said}", end, last.said[-300:]
+    return f"{name}: {told[-1][:110] if played.code else 'enough'}", end, last.said[-300:]
 
 
 @contextlib.contextmanager

@@ -41,7 +41,7 @@ def test_a_run_killed_at_any_moment_goes_on_to_the_same_end(
 ) -> None:
     wanted, total = whole
     with moments.quiet_environment():
-        killed = moments.play(tmp_path, QUICK, kill_at=int(share * total))
+        killed = moments.play(tmp_path, QUICK, moments.Trouble(kill_at=int(share * total)))
         last = moments.finish(tmp_path, QUICK)
     assert killed.code == -signal.SIGKILL
     assert last.code == 0, last.said
@@ -53,7 +53,7 @@ def test_a_run_without_room_says_so_in_one_line_and_goes_on_to_the_same_end(
     tmp_path: Path, whole: tuple[dict[str, Any], int], room: int
 ) -> None:
     with moments.quiet_environment():
-        full = moments.play(tmp_path, QUICK, room=room)
+        full = moments.play(tmp_path, QUICK, moments.Trouble(room=room))
         last = moments.finish(tmp_path, QUICK)
     assert full.code in (1, 2), full.said
     assert "Traceback" not in full.said
