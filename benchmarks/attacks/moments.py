@@ -69,10 +69,11 @@ class Trouble:
     room: int | None = None
 
 
+NO_TROUBLE = Trouble()
 FILLER = ".filler"  # what takes a full disk's room
 
 
-def play(folder: Path, words: Sequence[str], trouble: Trouble = Trouble()) -> Played:
+def play(folder: Path, words: Sequence[str], trouble: Trouble = NO_TROUBLE) -> Played:
     """Run `python run.py <words>` in a folder of its own, and let the trouble happen to it."""
     folder.mkdir(parents=True, exist_ok=True)
     count = mmap.mmap(-1, 8)

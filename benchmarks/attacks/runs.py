@@ -56,7 +56,7 @@ class Job:
     end: Callable[[Path], dict[str, Any]]
     share: float  # of the kills
 
-    def play(self, folder: Path, trouble: moments.Trouble = moments.Trouble()) -> tuple[int, moments.Played]:
+    def play(self, folder: Path, trouble: moments.Trouble = moments.NO_TROUBLE) -> tuple[int, moments.Played]:
         """Play the steps until one fails, with the trouble at a moment of all; return the number of the last one and its end."""
         before = number = 0
         for number, step in enumerate(self.steps):  # noqa: B007 - how far it came is told
