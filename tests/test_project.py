@@ -3,6 +3,7 @@
 import ast
 import graphlib
 import importlib
+import json
 import os
 import re
 import subprocess
@@ -294,6 +295,17 @@ def test_every_decision_has_a_status_and_a_date_and_stands_in_the_index() -> Non
         expected.append(f"| [{number}]({path.name}) | {title[6:]} | {said[1]} | {said[2]} |")
     assert rows == expected
     assert len({row[:7] for row in rows}) == len(rows), "two decisions have one number"
+
+
+def test_the_hashes_of_an_installation_are_what_pip_reports(tmp_path: Path) -> None:
+    item = {
+        "metadata": {"name": "torch", "version": "2.13.0+cpu"},
+        "download_info": {"archive_info": {"hashes": {"sha256": "ab"}}},
+    }
+    (tmp_path / "report.json").write_text(json.dumps({"install": [item]}))
+    command = [sys.executable, str(ROOT / ".ci" / "lock.py"), str(tmp_path / "report.json")]
+    made = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert made.splitlines()[1:] == ["torch==2.13.0 --hash=sha256:ab"]
 
 
 PUBLIC = {
