@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from benchmarks.attacks.folders import MUTATIONS, hand_over, spoil
 from tests.registry.shelf import AGENT, save, stocked
 from wealtharena.errors import CheckpointError
-from wealtharena.prediction.agent import UnfitAnswerError
+from wealtharena.prediction.agent import AnswerLimits, UnfitAnswerError
 from wealtharena.prediction.inputs import InputError
 from wealtharena.prediction.manager import ProductionModelManager
 
@@ -65,6 +67,25 @@ def test_an_agent_that_answers_beyond_its_limits_is_set_aside_until_its_stage_ch
     rollback(store, AGENT)
     manager.refresh()
     assert manager.get_model_prediction(AGENT, large)["BTC-USD"] == pytest.approx(0.7)
+
+
+@given(
+    rows=st.lists(
+        st.lists(st.sampled_from([0.0, 0.25, -0.25, 0.5, 0.75, 1.0, np.nan, np.inf, -np.inf]), min_size=3, max_size=3),
+        min_size=1,
+        max_size=4,
+    ),
+    low=st.sampled_from([0.0, -1.0]),
+)
+def test_the_limits_hold_of_a_batch_what_they_hold_of_each_answer(rows: list[list[float]], low: float) -> None:
+    limits = AnswerLimits(low=low, high=0.75, gross=1.0)
+    weights = np.array(rows, dtype=np.float32)
+    expected = [
+        bool(np.isfinite(row).all() and np.abs(row).sum() <= 1.0 and row.min() >= low and row.max() <= 0.75)
+        for row in weights
+    ]
+    assert [limits.hold(row[np.newaxis]) for row in weights] == expected
+    assert limits.hold(weights) is all(expected)
 
 
 @pytest.mark.parametrize("portfolio", [np.full(6, 1e6), np.full(6, np.inf)])
