@@ -27,9 +27,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from benchmarks.attacks import moments
 
 PROMOTE = ("task=deploy", "deploy.agents=[forex]")
+TRAIN = (*moments.SMALL, "train.evaluations=1", "evaluation.baselines=[buy_and_hold,cash]", "tracking.report=false")
 SEARCH = (
-    *moments.SMALL, "sweep=ppo", "sweep.trials=2", "sweep.env_steps=2048", "sweep.finalists=1", "sweep.finalist_seeds=1",
-    "sweep.metric=validation.sharpe",
+    *TRAIN, "sweep=ppo", "sweep.trials=2", "sweep.env_steps=2048", "sweep.finalists=1", "sweep.finalist_seeds=1",
 )  # fmt: skip
 COLLECT = (
     "task=collect", "asset=crypto", "data=yahoo", "data.symbols=[BTC-USD,ETH-USD,SOL-USD]",
@@ -90,7 +90,7 @@ def main() -> int:
     with moments.quiet_environment(), market() as url, tempfile.TemporaryDirectory(prefix="attacks-") as place:
         moments.ready()
         jobs = (
-            Job("train and promote", (moments.SMALL, PROMOTE), moments.end_of, 0.5),
+            Job("train and promote", (TRAIN, PROMOTE), moments.end_of, 0.5),
             Job("collect", ((*COLLECT, f"data.manners.base_url={url}"),), moments.end_of_store, 0.3),
             Job("search and promote", (SEARCH, PROMOTE), moments.end_of_search, 0.2),
         )
