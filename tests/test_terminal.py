@@ -28,7 +28,7 @@ HOSTILE = (
 
 def shown(*parts: object, **options: object) -> str:
     stream = io.StringIO()
-    Screen(file=stream, width=400, force_terminal=True, color_system=None).print(*parts, **options)  # type: ignore[arg-type]  # a test hands on what it is given
+    Screen(file=stream, width=400, force_terminal=True, color_system=None).print(*parts, **options)
     return stream.getvalue()
 
 

@@ -277,7 +277,7 @@ def temporary_folder(name: str) -> Iterator[Path]:
 def hold_folder(folder: Path) -> int:
     """Keep a temporary folder from being taken for one that was left, until the descriptor is closed or the process ends."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # whoever removes folders leaves held and new ones alone
     return descriptor
 
 

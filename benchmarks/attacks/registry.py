@@ -98,7 +98,7 @@ def _asking(manager: object, agent: str, asked: Asked) -> Iterator[None]:
     def ask() -> None:
         while not stop.wait(0.002):
             began = time.perf_counter()
-            answer = manager.get_model_prediction(agent, ZEROS)  # type: ignore[attr-defined]  # imported where it is used
+            answer = manager.get_model_prediction(agent, ZEROS)
             asked.seconds.append(time.perf_counter() - began)
             asked.wrong += (answer.version, answer["BTC-USD"]) != ("v1", 0.5)
 

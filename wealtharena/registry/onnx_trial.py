@@ -59,7 +59,7 @@ class _Trier:
         if process is not None:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            process.communicate(timeout=WALL_SECONDS)
 
 
 def _started() -> subprocess.Popen[bytes]:
