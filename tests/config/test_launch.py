@@ -13,7 +13,6 @@ import pytest
 import yaml
 
 from wealtharena.config.hashing import NUMBERS
-from wealtharena.config.launch import of_the_machine
 
 PARALLEL = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 PROBE = """
@@ -373,37 +372,3 @@ def test_tab_completes_groups_and_keys(probe, typed: str, offered: str) -> None:
     )
     assert offered in done.stdout.split()
     assert "complete" in probe("--shell-completion", "install=bash").stdout
-
-
-@pytest.mark.parametrize("gigabytes", [0.3, 1.0])
-def test_a_limit_on_memory_is_one_line(tmp_path: Path, gigabytes: float) -> None:
-    """Whichever library is the first that cannot be loaded, and whatever it makes of that."""
-    bytes_ = round(gigabytes * 1e9)
-    limited = f"import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_AS, ({bytes_}, {bytes_})); sys.argv[0] = sys.argv[1]; del sys.argv[1]; runpy.run_path(sys.argv[0], run_name='__main__')"
-    run = Path(__file__).parents[2] / "run.py"
-    done = subprocess.run(
-        [sys.executable, "-c", limited, str(run), "asset=forex", "data=simulated", "tracking=quiet"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert re.fullmatch(
-        r"error: not enough memory: this process may have [\d.]+ GB .*ulimit -v unlimited.*\n", done.stderr
-    )
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        MemoryError(),
-        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
-        OSError(12, "Cannot allocate memory"),
-    ],
-)
-def test_want_of_memory_is_known_by_whatever_it_is_called(error: Exception) -> None:
-    outer = RuntimeError("something failed")
-    outer.__cause__ = error
-    for one in (error, outer):
-        told = of_the_machine(one)
-        assert told is not None
-        assert "memory" in str(told)
-    assert of_the_machine(RuntimeError("a bug")) is None
