@@ -18,6 +18,7 @@ from wealtharena.config.composition import defaults_for, groups
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+GENERATED = {"keys.md", "commands.md"}  # below reference/, when the pages are built
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
 NOT_KEYS = {"algo.clpi", "env.costs"}  # which the page on configuration shows as mistakes
@@ -171,12 +172,22 @@ def test_every_message_of_the_troubleshooting_page_is_said_by_the_program() -> N
         assert re.search(".*?".join(map(re.escape, message.split("..."))), said), heading
 
 
+def test_links_between_pages_lead_somewhere() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / ".github").rglob("*.md")]
+    broken = [
+        f"{page.relative_to(ROOT)}: {target}"
+        for page in pages
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
+        if "://" not in target and not (page.parent / target).exists() and Path(target).name not in GENERATED
+    ]
+    assert broken == []
+
+
 def test_the_navigation_names_every_page_and_no_other() -> None:
     config = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     named = set(re.findall(r"([\w/-]+\.md)$", config.split("\nnav:")[1], flags=re.MULTILINE))
-    generated = {"reference/keys.md", "reference/commands.md"}
     there = {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md") if page.parent.name != "decisions"}
-    assert named - generated - {"decisions/index.md"} == there
+    assert named - {f"reference/{name}" for name in GENERATED} - {"decisions/index.md"} == there
 
 
 def test_the_page_of_keys_has_each_key_with_type_default_and_reader() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import io
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,6 +15,7 @@ from rich.table import Table
 
 from wealtharena.terminal import Screen, printable, styled
 
+ROOT = Path(__file__).parents[1]
 HOSTILE = (
     "[/x]",
     "[bold]b[/]",
@@ -64,3 +68,26 @@ def test_newlines_stay_and_commands_to_the_terminal_do_not() -> None:
 def test_a_status_takes_no_markup_either() -> None:
     with Progress(console=Screen(file=io.StringIO())) as bar:
         bar.console.print("[/x]")
+
+
+def test_style_on_a_terminal_is_ours_alone() -> None:
+    """A `Screen` takes no text for markup; what is markup passes `styled`, at once or as a `form`, which puts in the rest as it is."""
+    wrong = []
+    for path in sorted((ROOT / "wealtharena").rglob("*.py")):
+        text = path.read_text()
+        if path.name != "terminal.py" and re.search(r"\bConsole\(|from_markup|rich\.markup|markup=True", text):
+            wrong.append(f"{path}: prints past terminal.Screen")
+        tree = ast.parse(text)
+        styled = [
+            node.args[0] for node in ast.walk(tree) if isinstance(node, ast.Call) and "styled" in ast.dump(node.func)
+        ]
+        styled += [
+            node.value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Assign) and "id='form'" in ast.dump(node.targets[0])
+        ]
+        ours = {id(part) for root in styled for part in ast.walk(root)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and "[/]" in str(node.value) and id(node) not in ours:
+                wrong.append(f"{path}:{node.lineno}: markup that no styled() reads: {node.value!r}")
+    assert not [line for line in wrong if "terminal.py" not in line]

@@ -45,9 +45,7 @@ def prepared(spec: ServeSpec, paths: PathsSpec, *, keyed: bool, accounts: str | 
             yield settings
 
 
-def _settings(
-    spec: ServeSpec, paths: PathsSpec, *, runtime: Path, keyed: bool, accounts: str | None
-) -> Settings:
+def _settings(spec: ServeSpec, paths: PathsSpec, *, runtime: Path, keyed: bool, accounts: str | None) -> Settings:
     return Settings(
         checkpoints=Path(paths.checkpoints).absolute(),
         keys_file=Path(spec.keys_file).absolute(),

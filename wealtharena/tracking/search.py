@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from wealtharena.terminal import Screen, printable, styled
 from wealtharena.tracking.console import duration
+from wealtharena.tracking.mirror import Ending, Identity
 from wealtharena.tracking.privacy import without_paths
 from wealtharena.tracking.tracker import summary, tags
-from wealtharena.tracking.wandb_run import Ending, Identity, WandbRun, own_tags, resolve_mode
+from wealtharena.tracking.wandb_run import WandbRun, own_tags, resolve_mode
 
 if TYPE_CHECKING:
     from rich.live import Live

@@ -121,7 +121,7 @@ class DirectEngine:
             held=None if held is None else held.flatten(0, 1),
             through=True,
         )
-        return Path(*(one.unflatten(0, firsts.shape).movedim(-1, 0) for one in (equity, traded, costs)))
+        return Path(*(one.reshape(*firsts.shape, -1).movedim(-1, 0) for one in (equity, traded, costs)))
 
     def _scanned(self, actions: Tensor, firsts: Tensor, rows: Tensor, held: Tensor | None) -> Path:
         """Return the same from torch's account, on any device."""

@@ -115,14 +115,24 @@ class _Trade(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         weights = asked.detach().contiguous().numpy()
         traded, costs = np.zeros(weights.shape[:2]), np.zeros(weights.shape[:2])
-        before = (*floor._market, first, factors, weights, record.units, record.cash, record.equity, record.gross)
+        before: tuple[Any, ...] = (
+            *floor._market,
+            first,
+            factors,
+            weights,
+            record.units,
+            record.cash,
+            record.equity,
+            record.gross,
+        )
         with compile_status(kernel.forward, kernel.backward):
-            kernel.forward(*before, traded, costs)
+            kernel.forward(*(*before, traded, costs))
         ctx.before, ctx.through = before, through
         return torch.from_numpy(record.equity), torch.from_numpy(traded), torch.from_numpy(costs)
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
         found = np.zeros_like(ctx.before[8])
-        kernel.backward(*ctx.before, ctx.through, *(slope.contiguous().numpy() for slope in slopes), found)
+        given: tuple[Any, ...] = (*ctx.before, ctx.through, *(slope.contiguous().numpy() for slope in slopes), found)
+        kernel.backward(*given)
         return torch.from_numpy(found), None, None, None, None, None

@@ -37,7 +37,7 @@ class Members(nn.Module):
         """
         hidden, last = features.expand(len(self), -1, -1), len(self.weights) - 1
         parts = 1 if kept is None else kept[0].shape[1]
-        hidden = hidden.unflatten(1, (parts, -1)).flatten(0, 1)
+        hidden = hidden.reshape(len(self) * parts, -1, hidden.shape[-1])
         for n, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             own = weight[:, None].expand(-1, parts, -1, -1)
             if kept is not None and n:
@@ -46,7 +46,7 @@ class Members(nn.Module):
             hidden = torch.baddbmm(offset, hidden, own.flatten(0, 1))
             if n < last:
                 hidden = self.activation(hidden)
-        return hidden.unflatten(0, (len(self), parts)).flatten(1, 2)
+        return hidden.reshape(len(self), -1, hidden.shape[-1])
 
     def dropped(self, parts: int, share: float, generator: torch.Generator) -> list[Tensor]:
         """Return for each hidden layer 0 at the share of places and 1 / (1 - share) elsewhere (Srivastava et al. 2014).

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import yaml
 
 from wealtharena.tracking.journal import STEP
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tensorboardX import SummaryWriter
 
 FOLDER: Final = "tensorboard"
+_NUMBERS: Final = (int, float, np.integer, np.floating)
 
 
 def open_mirror(folder: Path, identity: Identity, *, resume_step: int | None) -> TensorBoard:
@@ -56,7 +57,7 @@ class TensorBoard:
         return None if self.trouble else f"tensorboard --logdir {_short(self._folder)}"
 
     def _write(self, figures: Mapping[str, Any]) -> None:
-        numbers = {key: float(v) for key, v in figures.items() if isinstance(v, Real) and not isinstance(v, bool)}
+        numbers = {key: float(v) for key, v in figures.items() if isinstance(v, _NUMBERS) and not isinstance(v, bool)}
         if self.trouble or not numbers:
             return
         try:
