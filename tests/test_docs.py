@@ -136,7 +136,7 @@ def test_every_command_of_the_pages_composes(command: str, tmp_path: Path, monke
 
 
 def test_every_key_that_a_page_names_exists() -> None:
-    chosen = [(group, name) for group in ("algo", "asset", "risk", "data") for name in groups()[group]]
+    chosen = [(group, name) for group in ("algo", "asset", "risk", "data", "broker") for name in groups()[group]]
     known = {key for group, name in chosen for key in defaults_for((f"{group}={name}",))}
     tops = {key.partition(".")[0] for key in known if "." in key}
     named = re.compile(r"`(?:\+|')?([a-z_]+(?:\.[a-z_]+)+)(?:=[^`]*)?`")

@@ -239,9 +239,7 @@ def gather(
     the anchor's, and a tilt that never leaves its anchor is told, not called degenerate.
     """
     shown = agents[middle]
-    own_anchor = facts.kept_share == 0.0 or (
-        anchor is not None and all(active.is_anchor(path, anchor) for path in agents)
-    )
+    own_anchor = facts.kept_share == 0.0 or _never_leaves(agents, anchor)
     found, trials, strategies = _own_skill(shown.returns, facts.trials, strategies, anchor, risk_free)
     known = [values["sharpe"] for values in of_agents if math.isfinite(values["sharpe"])]
     overfit = significance.overfitting(strategies, blocks=evaluation.cscv_blocks)
@@ -275,8 +273,7 @@ def gather(
         audit=facts.audit,
         openings=facts.openings,
         own_openings=facts.own_openings,
-        risk_free_per_year=_rate(shown, facts.risk_free_per_year, risk_free),
-        risk_free_floor=facts.risk_free_per_year,
+        **_rates(shown, facts.risk_free_per_year, risk_free),
         leaks=facts.leaks,
         edited=facts.edited,
         hindsight=facts.hindsight,
@@ -286,12 +283,17 @@ def gather(
     )
 
 
-def _rate(shown: Trajectory, named: float, risk_free: FloatArray) -> float:
-    """Return the risk-free rate a year in one number: that of the spec, or the mean of a dated one over the window."""
-    if shown.cash_rates is None:
-        return named
-    days = float((shown.timestamps[-1] - shown.timestamps[0]) / np.timedelta64(1, "D"))
-    return float(risk_free.sum()) / (days / 365.25)
+def _never_leaves(agents: Sequence[Trajectory], anchor: Trajectory | None) -> bool:
+    return anchor is not None and all(active.is_anchor(path, anchor) for path in agents)
+
+
+def _rates(shown: Trajectory, named: float, risk_free: FloatArray) -> dict[str, float]:
+    """Return the risk-free rate a year in one number, that of the spec or the mean of a dated one, and its floor."""
+    mean = named
+    if shown.cash_rates is not None:
+        days = float((shown.timestamps[-1] - shown.timestamps[0]) / np.timedelta64(1, "D"))
+        mean = float(risk_free.sum()) / (days / 365.25)
+    return {"risk_free_per_year": mean, "risk_free_floor": named}
 
 
 def _difference(against: comparison.Comparison) -> dict[str, Any]:
