@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from wealtharena.agents.networks.layers import ACTIVATIONS, SharedActor, kept
+from wealtharena.agents.networks.layers import ACTIVATIONS, SharedActor
 from wealtharena.agents.networks.network import Network
 
 
