@@ -134,17 +134,20 @@ def test_a_halt_is_released_by_a_person_with_a_reason(here, capsys):
 def test_what_an_agent_does_is_compared_with_its_training_and_an_alarm_stands_once_among_the_interventions(
     here, capsys, monkeypatch
 ):
-    """With limits of nothing every monitor alarms."""
+    """With a limit of nothing a monitor alarms."""
     from wealtharena.tasks import watching
+    from wealtharena.trading.monitor import drift
 
     made = watching.baseline_of
 
     def strict(spec, prepared, chosen):
         found = made(spec, prepared, chosen)
         assert found.record is None  # a checkpoint folder by itself has no verdict
-        return dataclasses.replace(found, features=dataclasses.replace(found.features, limit=-1.0, sessions=10))
+        features = dataclasses.replace(found.features, limit=-1.0, sessions=10)
+        return dataclasses.replace(found, features=features, actions=None)
 
     monkeypatch.setattr(watching, "baseline_of", strict)
+    monkeypatch.setattr(drift, "LEAST_WINDOWS", 2)  # this market is short
     trade()
     ledger = Ledger(ACCOUNT)
     told = [one for one in ledger.interventions() if one["rule"] == "monitor"]

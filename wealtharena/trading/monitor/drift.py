@@ -18,6 +18,7 @@ Floats = npt.NDArray[np.float64]
 BINS: Final = 10
 DRAWS: Final = 2000
 LOOKS_A_YEAR: Final = 4
+LEAST_WINDOWS: Final = 6  # of a training window, for it to be a reference
 _LEAST: Final = 1e-4  # share of a bin that holds nothing, so that its logarithm exists
 
 
@@ -44,12 +45,12 @@ class Reference:
 def reference(
     training: Floats, names: tuple[str, ...], *, bars_per_year: float, false_alarms: float, rng: np.random.Generator
 ) -> Reference | None:
-    """Return the reference of a training window [T, A, F]; None where it has not twice as many sessions as are compared.
+    """Return the reference of a training window [T, A, F]; None where it is too short to say how much windows differ.
 
     A window is a quarter of a year, looked at as often, so that no session counts twice.
     """
     sessions = max(10, round(bars_per_year / LOOKS_A_YEAR))
-    if len(training) < 2 * sessions:
+    if len(training) < LEAST_WINDOWS * sessions:
         return None
     edges = tuple(_edges(training[:, :, at]) for at in range(training.shape[2]))
     counts = _counts(training, edges)
