@@ -2,12 +2,12 @@ import json
 import logging
 
 import pytest
-from rich.console import Console
 
 from wealtharena.config import speech
 from wealtharena.config.launch import show
 from wealtharena.errors import ConfigError
 from wealtharena.tasks import console
+from wealtharena.terminal import Screen, styled
 from wealtharena.tracking import console as display
 
 
@@ -23,7 +23,7 @@ def lines(text: str) -> list[dict]:
 
 
 def test_what_is_said_to_people_becomes_one_object_a_line_without_markup(in_json, capsys) -> None:
-    console.screen().print("[bold]Report:[/] outputs/x\nand more")
+    console.screen().print(styled("[bold]Report:[/] {}\nand more", "outputs/x"))
     console.tracked(("TensorBoard: here",))
     found = lines(capsys.readouterr().out)
     assert [one["text"] for one in found] == ["Report: outputs/x", "and more", "TensorBoard: here"]
@@ -58,10 +58,10 @@ def test_errors_and_warnings_are_objects_too(in_json, capsys) -> None:
 
 
 def test_text_is_plain_in_a_pipe_and_without_colour_where_no_colour_is_wanted(monkeypatch, capsys) -> None:
-    console.screen().print("[bold red]Verdict[/]")
+    console.screen().print(styled("[bold red]Verdict[/]"))
     assert capsys.readouterr().out == "Verdict\n"
     monkeypatch.setenv("NO_COLOR", "1")
-    assert Console(force_terminal=True).no_color
+    assert Screen(force_terminal=True).no_color
 
 
 def test_a_glance_is_not_told_how_long_it_took(capsys) -> None:

@@ -41,8 +41,10 @@ def test_several_paths_of_a_grid_null_and_quoted_ones_stay_as_typed() -> None:
 def test_every_key_that_takes_any_path_exists(key: str) -> None:
     if key.startswith("hydra."):
         return
-    part, _, name = key.partition(".")
-    assert hasattr(getattr(compose([]), part), name)
+    spec = compose([])
+    for part in key.split("."):
+        assert hasattr(spec, part)
+        spec = getattr(spec, part)
 
 
 def test_the_home_folder_may_be_written_as_a_shell_writes_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
