@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -16,7 +17,7 @@ from tests.deployment.rooms import REPOSITORY
 from tests.registry.shelf import stocked
 
 
-def test_serving_imports_neither_torch_nor_ray(tmp_path: Path) -> None:
+def test_serving_imports_neither_torch_nor_ray_and_leaves_nothing_behind(tmp_path: Path) -> None:
     stocked(tmp_path)
     code = (
         "import sys, numpy as np\n"
@@ -28,14 +29,21 @@ def test_serving_imports_neither_torch_nor_ray(tmp_path: Path) -> None:
         "manager.get_model_prediction('crypto', np.zeros((3, 2, 2)))\n"
         "print(sorted({name.partition('.')[0] for name in sys.modules} & {'torch', 'ray', 'wandb', 'onnx', 'onnxscript', 'numba'}))"
     )
+    places = {"HOME": tmp_path / "home", "TMPDIR": tmp_path / "temporary", "XDG_CACHE_HOME": tmp_path / "home"}
+    for place in places.values():
+        place.mkdir(exist_ok=True)
+    known = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "checkpoints")],
         cwd=REPOSITORY,
+        env=known | {name: str(place) for name, place in places.items()},
         capture_output=True,
         text=True,
         check=True,
     )
     assert done.stdout.strip() == "[]"
+    kept = [path for place in places.values() for path in place.rglob("*")]
+    assert kept == [], "the runtime keeps a number of this machine and reports to its makers"
 
 
 def test_the_container_holds_all_that_serving_imports(tmp_path: Path) -> None:

@@ -91,7 +91,9 @@ def test_a_request_under_way_is_answered_before_the_server_stops(
             line.sendall(body[10:])
             assert line.recv(65_536).startswith(b"HTTP/1.1 200")
         assert process.wait(120) == 0
-    assert not list((tmp_path / "temporary").glob("wealtharena-*")), "a service that was told to stop leaves nothing behind"
+    assert not list((tmp_path / "temporary").glob("wealtharena-*")), (
+        "a service that was told to stop leaves nothing behind"
+    )
 
 
 def _refuses(host: str, port: int) -> bool:

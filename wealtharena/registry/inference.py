@@ -17,7 +17,7 @@ from wealtharena.errors import CheckpointError
 from wealtharena.registry.integrity import VerifiedFiles
 from wealtharena.registry.metadata import Metadata, parse_metadata
 from wealtharena.registry.onnx_format import check_onnx
-from wealtharena.registry.onnx_trial import try_out
+from wealtharena.registry.onnx_trial import try_out, without_reports
 from wealtharena.registry.probe import Probe
 from wealtharena.registry.scaling import Scaling
 
@@ -40,6 +40,7 @@ def _pool() -> ThreadPoolExecutor:
 
 def open_session(content: bytes, *, where: str) -> onnxruntime.InferenceSession:
     """Return a single-threaded CPU session; CheckpointError where `content` is no ONNX model."""
+    without_reports()
     import onnxruntime  # here, and not before a graph was tried: the process that tries it imports it meanwhile
 
     options = onnxruntime.SessionOptions()

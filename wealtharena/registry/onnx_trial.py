@@ -26,6 +26,11 @@ MEMORY_BYTES = 1 << 30  # beyond what the runtime takes itself
 _LONGEST = 200  # letters of what is said of a graph
 
 
+def without_reports() -> None:
+    """Tell onnxruntime, before it is loaded, to send nothing to its makers: else it keeps a number of this machine for that."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+
 class _Trier:
     """The program at the other end; it starts with the first graph and ends with `close`, or when this process does."""
 
@@ -42,6 +47,7 @@ class _Trier:
             process.stdin.write(head)
             process.stdin.write(content)
             process.stdin.flush()
+            without_reports()
             import onnxruntime  # noqa: F401 - it is needed next, and both processes import it at the same time
 
             if not select.select([process.stdout], [], [], WALL_SECONDS)[0]:
@@ -63,6 +69,7 @@ class _Trier:
 
 
 def _started() -> subprocess.Popen[bytes]:
+    without_reports()
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # it forks
     command = [sys.executable, "-I", str(Path(__file__).resolve())]
     return subprocess.Popen(
