@@ -1,3 +1,4 @@
+import datetime as dt
 import json
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pandas as pd
 import pytest
 
 from wealtharena.config import compose, config_hash
+from wealtharena.data.store import Store
 from wealtharena.errors import ConfigError
 from wealtharena.evaluation import metrics
 from wealtharena.tasks import dispatch
@@ -55,3 +57,18 @@ def test_without_returns_it_says_what_to_give(mine: Path) -> None:
 
 def test_the_file_of_returns_is_no_part_of_a_configuration() -> None:
     assert config_hash(compose([])) == config_hash(compose(["returns=my.csv"]))
+
+
+def test_a_dated_cash_rate_is_the_hurdle_of_returns_from_elsewhere_too(mine: Path) -> None:
+    dates = pd.to_datetime(["2022-12-01", "2023-06-01"])
+    rates = pd.DataFrame({"series": "DFF", "date": dates, "realtime_start": dates, "value": [1.0, 9.0]})
+    Store(mine / "data").write_macro("DFF", rates, fetched_at=dt.datetime(2024, 1, 3, tzinfo=dt.UTC))
+    record, _ = run("asset.costs.cash_bps_per_year=DFF")
+    days = pd.bdate_range("2023-01-02", periods=len(RETURNS)).to_numpy()
+    since = np.concatenate([[days[0] - np.timedelta64(1, "D")], days[:-1]])
+    earned = (
+        np.where(since > np.datetime64("2023-06-01"), 0.09, 0.01) * (days - since) / np.timedelta64(1, "D") / 365.25
+    )
+    truth = metrics.sharpe(RETURNS - earned, bars_per_year=len(RETURNS) / (350 / 365.25))
+    assert record["metrics"]["test"]["sharpe"] == pytest.approx(truth, rel=0.02)
+    assert any("cash earns DFF, 1.00 to 9.00 % a year" in note for note in record["notes"])

@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from wealtharena.config.specs.asset import CASH_BPS, AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.data import macro
-from wealtharena.data.panel import Panel
+from wealtharena.data.panel import FloatArray, Panel
 from wealtharena.data.store import Store
 from wealtharena.errors import DataError
 
@@ -21,7 +22,17 @@ _BPS_OF_PERCENT: Final = 100.0
 
 
 def join(panel: Panel, asset: AssetSpec, data: DataSpec, *, source: macro.Source | None = None) -> Panel:
-    """Return the panel with `cash` [T], a share a year, where `asset.costs.cash_bps_per_year` names a series; else as it is.
+    """Return the panel with `cash` [T], where `asset.costs.cash_bps_per_year` names a series; else as it is; see `rates`."""
+    found = rates(panel.timestamps, asset, data, source=source)
+    if found is None:
+        return panel
+    return replace(panel, cash=found[0], notes=(*panel.notes, found[1]))
+
+
+def rates(
+    timestamps: npt.NDArray[np.datetime64], asset: AssetSpec, data: DataSpec, *, source: macro.Source | None = None
+) -> tuple[FloatArray, str] | None:
+    """Return what cash earns from each moment on, a share a year, and a note on it; None where a number says it.
 
     A value, in percent a year, counts from the day after its release, as `data.macro` knows it; so the night after a
     bar earns what was known at its close.
@@ -32,10 +43,10 @@ def join(panel: Panel, asset: AssetSpec, data: DataSpec, *, source: macro.Source
     """
     series = asset.costs.cash_series
     if series is None:
-        return panel
+        return None
     frame = (source or Store(data.root)).read_macro(series)
-    percent, note = macro.known_values(frame, panel.timestamps, data.macro, series)
-    days = panel.timestamps.astype("datetime64[D]")
+    percent, note = macro.known_values(frame, timestamps, data.macro, series)
+    days = timestamps.astype("datetime64[D]")
     if not np.isfinite(percent).all():
         known = np.flatnonzero(np.isfinite(percent))
         since = f"from {days[known[0]]} on" if known.size else "at no bar"
@@ -55,4 +66,4 @@ def join(panel: Panel, asset: AssetSpec, data: DataSpec, *, source: macro.Source
             hint=f"python run.py task=collect data.macro.series=[{series}] collect.refresh=true",
         )
     told = f"cash earns {series}, {percent.min():.2f} to {percent.max():.2f} % a year ({note.removeprefix(f'macro {series}: ')})"
-    return replace(panel, cash=percent / 100.0, notes=(*panel.notes, told))
+    return percent / 100.0, told

@@ -298,4 +298,5 @@ def load_panel(frame: pd.DataFrame, *, asset: str | AssetSpec, data: DataSpec | 
     origin = files.Provider.of(found, data, asset)
     bars, notes = fetch_all(origin, origin.symbols(), asset, data)
     said = (*origin.content().notes(), *notes, *asset_notes(asset, origin.symbols(), simulated=False))
-    return _tested(align(bars, asset, data, source="files", simulated=False, notes=said), data)
+    panel = align(bars, asset, data, source="files", simulated=False, notes=said)
+    return _tested(cash.join(panel, asset, data), data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from wealtharena import files
 from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.data import cash
 from wealtharena.envs.trajectory import Trajectory
 from wealtharena.errors import ConfigError
 from wealtharena.evaluation import backtest, comparison, metrics, outside, shape
@@ -35,9 +37,13 @@ def run(spec: ExperimentSpec) -> int:
     context = RunContext.current()
     with recorded(spec, context) as record:
         path = outside.read(Path(spec.returns))
+        dated = cash.rates(path.timestamps, spec.asset, spec.data)
+        path = path if dated is None else replace(path, cash_rates=dated[0][:-1])
         baselines = played(spec, record, path) if spec.data.source != "auto" else []
-        risk_free = metrics.cash_returns(path.timestamps, spec.asset.risk_free_per_year)
+        risk_free = metrics.risk_free(path, spec.asset.risk_free_per_year)
         record.update(**measured(spec, path, baselines, risk_free), status="completed")
+        if dated is not None:
+            record.update(notes=[*record.content["notes"], dated[1]])
         data = ReportData(
             run=record.content,
             agent=path,

@@ -59,7 +59,7 @@ def built(world: dict[str, object]) -> tuple[Market, EnvSpec, np.ndarray]:
     missing = rng.random(panel.close.shape) < float(world["absent"])
     panel = replace(panel, close=np.where(missing, np.nan, panel.close), tradable=panel.tradable & ~missing)
     changes = {"costs": {}} if world["free"] else {}
-    if world["dated"]:
+    if world.get("dated"):
         panel = replace(panel, cash=rng.uniform(-0.5, 3.0, panel.bars))
         changes = {"costs": {**changes.get("costs", EVERY_COST), "cash_bps_per_year": "DFF"}}
     limits = {

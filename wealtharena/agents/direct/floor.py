@@ -43,6 +43,7 @@ class Floor:
 
     bars: Float64  # [T, ROWS, A]
     years: Float64  # [T]
+    rates: Float64  # [T] a year: what cash earned since the bar before
     rules: Float64
     idle: Float64  # [T, A], of a tilt
     free: Float64  # [T, A] 1 where a symbol trades, of a tilt
@@ -54,11 +55,12 @@ class Floor:
         rules = rules.copy()
         if bool((market.bars[:, BAR.volume] == np.inf).all()):
             rules[RULE.impact] = 0.0  # it is 0 where the volume is unknown
+        rates = rules[RULE.cash_rate] + market.rates
         if anchors is None:
             none = np.zeros((1, len(market.symbols)))
-            return cls(market.bars, market.years, rules, none, none, 0.0)
+            return cls(market.bars, market.years, rates, rules, none, none, 0.0)
         free = (anchors.sigma > 0.0).to(torch.float64).numpy()
-        return cls(market.bars, market.years, rules, anchors.idle().numpy(), free, anchors.tilt.rate)
+        return cls(market.bars, market.years, rates, rules, anchors.idle().numpy(), free, anchors.tilt.rate)
 
     def trade(
         self, asked: Tensor, firsts: Tensor, *, factors: Tensor, held: Tensor | None = None, through: bool = False
@@ -88,7 +90,7 @@ class Floor:
 
     @property
     def _market(self) -> tuple[Any, ...]:
-        return self.bars, self.years, self.rules, self.idle, self.free, self.rate
+        return self.bars, self.years, self.rates, self.rules, self.idle, self.free, self.rate
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +134,7 @@ class _Trade(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
-        found = np.zeros_like(ctx.before[8])
+        found = np.zeros_like(ctx.before[9])
         given: tuple[Any, ...] = (*ctx.before, ctx.through, *(slope.contiguous().numpy() for slope in slopes), found)
         kernel.backward(*given)
         return torch.from_numpy(found), None, None, None, None, None

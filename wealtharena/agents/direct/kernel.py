@@ -50,6 +50,7 @@ class DeskRows(NamedTuple):
     gross: int
     factor: int  # of the costs
     years: int  # to the next bar
+    lent: int  # rate a year that cash earns until then
     share: int  # room over what a tilt asks for
     sought: int  # gross weight that a tilt asks for, what trades only
     room_weight: int
@@ -74,9 +75,9 @@ DESK: Final = len(D)
 
 @compiled
 def forward(
-    bars: Float64, years: Float64, rules: Float64, idle: Float64, free: Float64, rate: float, firsts: Int64,
-    factors: Float64, asked: Float64, units: Float64, cash: Float64, equity: Float64, gross: Float64, traded: Float64,
-    costs: Float64,
+    bars: Float64, years: Float64, rates: Float64, rules: Float64, idle: Float64, free: Float64, rate: float,
+    firsts: Int64, factors: Float64, asked: Float64, units: Float64, cash: Float64, equity: Float64, gross: Float64,
+    traded: Float64, costs: Float64,
 ) -> None:  # fmt: skip
     """Trade N accounts, the one in row b from the close of bar `firsts[b]` on, and write what happened to them.
 
@@ -89,7 +90,7 @@ def forward(
     for b in range(accounts):
         for n in range(steps):
             t = firsts[b] + n
-            _enter(units[b, n], cash[b, n], equity[b, n], gross[b, n], factors[b], years[t + 1], c, d)
+            _enter(units[b, n], cash[b, n], equity[b, n], gross[b, n], factors[b], years[t + 1], rates[t + 1], c, d)
             if equity[b, n] > 0.0:
                 _decide(bars[t], rules, idle, free, rate, t, asked[b, n], c, d)
                 _size(bars[t], rules, c, d)
@@ -102,9 +103,9 @@ def forward(
 
 @compiled
 def backward(
-    bars: Float64, years: Float64, rules: Float64, idle: Float64, free: Float64, rate: float, firsts: Int64,
-    factors: Float64, asked: Float64, units: Float64, cash: Float64, equity: Float64, gross: Float64, through: bool,
-    d_equity: Float64, d_traded: Float64, d_costs: Float64, d_asked: Float64,
+    bars: Float64, years: Float64, rates: Float64, rules: Float64, idle: Float64, free: Float64, rate: float,
+    firsts: Int64, factors: Float64, asked: Float64, units: Float64, cash: Float64, equity: Float64, gross: Float64,
+    through: bool, d_equity: Float64, d_traded: Float64, d_costs: Float64, d_asked: Float64,
 ) -> None:  # fmt: skip
     """Write the derivative by `asked` [N, n, A] of a number whose derivatives by equity, traded value and costs are given.
 
@@ -118,7 +119,7 @@ def backward(
         for m in range(steps):
             n = steps - 1 - m
             t = firsts[b] + n
-            _enter(units[b, n], cash[b, n], equity[b, n], gross[b, n], factors[b], years[t + 1], c, d)
+            _enter(units[b, n], cash[b, n], equity[b, n], gross[b, n], factors[b], years[t + 1], rates[t + 1], c, d)
             if equity[b, n] > 0.0:
                 _decide(bars[t], rules, idle, free, rate, t, asked[b, n], c, d)
                 _size(bars[t], rules, c, d)
@@ -131,12 +132,13 @@ def backward(
 
 @compiled
 def _enter(
-    units: Float64, cash: float, equity: float, gross: float, factor: float, years: float, c: Float64, d: Float64
-) -> None:
+    units: Float64, cash: float, equity: float, gross: float, factor: float, years: float, lent: float, c: Float64,
+    d: Float64,
+) -> None:  # fmt: skip
     """Lay an account on the desk."""
     for a in range(len(units)):
         c[C.units, a] = units[a]
-    d[D.cash], d[D.equity], d[D.gross], d[D.factor], d[D.years] = cash, equity, gross, factor, years
+    d[D.cash], d[D.equity], d[D.gross], d[D.factor], d[D.years], d[D.lent] = cash, equity, gross, factor, years, lent
 
 
 @compiled
@@ -269,10 +271,10 @@ def _night(rules: Float64, d: Float64) -> float:
     net = d[D.equity] - d[D.cash]
     total = rules[RULE.carry] * net
     if rules[RULE.margined] > 0.0:
-        return float((total - rules[RULE.cash_rate] * max(d[D.equity], 0.0)) * d[D.years])
+        return float((total - d[D.lent] * max(d[D.equity], 0.0)) * d[D.years])
     total += rules[RULE.borrow] * d[D.factor] * max(0.5 * (d[D.gross] - net), 0.0)
     total += rules[RULE.margin] * d[D.factor] * max(-d[D.cash], 0.0)
-    return float((total - rules[RULE.cash_rate] * max(d[D.cash], 0.0)) * d[D.years])
+    return float((total - d[D.lent] * max(d[D.cash], 0.0)) * d[D.years])
 
 
 @compiled
@@ -304,12 +306,12 @@ def _night_back(rules: Float64, d_cash: float, d: Float64) -> None:
     net = d[D.equity] - d[D.cash]
     d_net, d_equity, d_gross = d_total * rules[RULE.carry], 0.0, 0.0
     if rules[RULE.margined] > 0.0:
-        d_equity = -d_total * rules[RULE.cash_rate] if d[D.equity] > 0.0 else 0.0
+        d_equity = -d_total * d[D.lent] if d[D.equity] > 0.0 else 0.0
     else:
         if d[D.gross] > net:
             d_gross = 0.5 * d_total * rules[RULE.borrow] * d[D.factor]
             d_net -= d_gross
-        d_cash -= d_total * (rules[RULE.cash_rate] if d[D.cash] > 0.0 else rules[RULE.margin] * d[D.factor])
+        d_cash -= d_total * (d[D.lent] if d[D.cash] > 0.0 else rules[RULE.margin] * d[D.factor])
     d[D.d_cash], d[D.d_equity], d[D.d_gross] = d_cash - d_net, d_equity + d_net, d_gross
 
 

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from wealtharena.config.specs.experiment import ExperimentSpec
-from wealtharena.data import calendars, loading, macro, provider
+from wealtharena.data import calendars, cash, loading, macro, provider
 from wealtharena.data.align import align
 from wealtharena.data.bars import Bars
 from wealtharena.data.provider import Provider
@@ -210,6 +210,7 @@ class Live:
         spec = self._spec
         try:
             panel = align(made, spec.asset, spec.data, source=made[0].provider, simulated=False)
+            panel = cash.join(panel, spec.asset, spec.data)
             panel = macro.join(panel, spec.data) if spec.data.macro.series else panel
             features = computed(panel, spec.features, spec.env)
         except DataError as error:
