@@ -52,14 +52,21 @@ def test_a_promotion_is_an_artifact_named_best_and_by_its_stage_where_wandb_is_o
 ) -> None:
     """W&B's own artifact; only the connection, somebody's paid service, is replaced."""
     logged: list[tuple[wandb.Artifact, list[str]]] = []
+    linked: list[tuple[str, str, list[str]]] = []
 
     class Session:
-        def log_artifact(self, artifact: wandb.Artifact, aliases: list[str]) -> None:
+        def log_artifact(self, artifact: wandb.Artifact, aliases: list[str]) -> wandb.Artifact:
             logged.append((artifact, aliases))
+            return artifact
+
+        def link_artifact(self, artifact: wandb.Artifact, target: str, aliases: list[str]) -> None:
+            linked.append((artifact.name, target, aliases))
 
     monkeypatch.setattr(wandb, "init", lambda **_: nullcontext(Session()))
-    code, _ = run("deploy", "deploy.agents=[crypto]", "tracking.wandb.mode=online")
+    place = "wandb-registry-model/crypto"
+    code, _ = run("deploy", "deploy.agents=[crypto]", "tracking.wandb.mode=online", f"tracking.wandb.registry={place}")
     assert code == 0
+    assert linked == [(f"policy-{AGENT}", place, ["best", "production"])]
     ((artifact, aliases),) = logged
     assert (artifact.name, artifact.type, aliases) == (f"policy-{AGENT}", "model", ["best", "production"])
     assert {"policy.onnx", "manifest.json", "metadata.json"} <= set(artifact.manifest.entries)

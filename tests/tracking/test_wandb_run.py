@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import types
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,14 @@ def nobody_is_logged_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 
 def spec(mode: str = "auto", *, timeout_seconds: float = 30.0) -> WandbSpec:
     return WandbSpec(
-        mode=mode, project="wealtharena", entity=None, group=None, tags=(), timeout_seconds=timeout_seconds
+        mode=mode,
+        project="wealtharena",
+        entity=None,
+        group=None,
+        tags=(),
+        timeout_seconds=timeout_seconds,
+        code=False,
+        registry=None,
     )
 
 
@@ -314,3 +322,32 @@ def test_an_id_that_a_failed_start_still_holds_is_waited_for(tmp_path: Path, mon
     assert modes == ["online", "offline", "offline", "offline"]
     assert str(mirror.trouble).startswith("no answer from the server; recorded offline")
     assert str(mirror.whereabouts()).startswith("recorded offline")
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_code_is_kept_where_it_is_asked_for_and_nowhere_else(
+    asked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[tuple[str, bool, bool]] = []
+
+    class Run:
+        settings = types.SimpleNamespace(mode="offline", sync_dir=str(tmp_path / "offline-run"))
+        tags: tuple[str, ...] = ()
+        summary: dict[str, object] = {}
+
+        def log_code(self, root: str, *, name: str, include_fn: Callable[[str], bool]) -> None:
+            kept.append((Path(root).name, include_fn("kernel/loops.py"), include_fn("data/bars.parquet")))
+
+        def __getattr__(self, name: str) -> object:
+            return lambda *_, **__: None
+
+    fake = types.ModuleType("wandb")
+    fake.Error = RuntimeError
+    fake.Settings = lambda **_: None
+    fake.init = lambda **_: Run()
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    mirror = WandbRun(spec().model_copy(update={"code": asked}), NOBODY, folder=tmp_path, mode="offline")
+    mirror.log({"env_step": 1})
+    mirror.finish(END)
+    assert mirror.trouble is None
+    assert kept == ([("wealtharena", True, False)] if asked else [])

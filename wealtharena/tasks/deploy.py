@@ -207,7 +207,9 @@ def _log_artifact(spec: ExperimentSpec, folder: Path, pointer: Pointer) -> None:
             kept = {key: facts[key] for key in ("agent", "version", "algo", "config_hash", "simulated", "verdict")}
             artifact = wandb.Artifact(f"policy-{pointer.agent}", type="model", metadata=kept)
             artifact.add_dir(str(folder))
-            session.log_artifact(artifact, aliases=aliases)
+            kept_there = session.log_artifact(artifact, aliases=aliases)
+            if wandb_spec.registry is not None:
+                session.link_artifact(kept_there, wandb_spec.registry, aliases=aliases)
     except (wandb.errors.Error, OSError) as error:
         logger.warning("W&B took no artifact: %s", error)
 

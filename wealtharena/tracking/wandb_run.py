@@ -27,6 +27,7 @@ from wealtharena.tracking.mirror import Ending, Identity
 if TYPE_CHECKING:
     import wandb
 
+PACKAGE = Path(__file__).resolve().parents[1]
 LOCAL_SECONDS = 30.0  # a busy machine may take this long to start the library's own process; nobody waits for it
 POLL_SECONDS = 0.5
 _MODES = {  # what WANDB_MODE may say, as the library understands it
@@ -224,6 +225,8 @@ class WandbRun:
             media["report"] = wandb.Html(text, inject=False)
         if media:
             run.log(media)
+        if self._spec.code:
+            run.log_code(str(PACKAGE), name="source", include_fn=lambda path: path.endswith((".py", ".yaml")))
         run.finish(exit_code=ending.exit_code)
 
     def _forget(self) -> None:

@@ -21,6 +21,10 @@ class WandbSpec(Spec):
     group: str | None
     tags: tuple[str, ...]
     timeout_seconds: float = Field(gt=0, le=600, description="longest wait for its start, and for its end")
+    code: bool = Field(description="keep the package's source with a run, Python and YAML only")
+    registry: str | None = Field(
+        description="task=deploy: link promoted versions there, such as wandb-registry-model/crypto"
+    )
 
     @field_validator("tags")
     @classmethod
