@@ -244,7 +244,7 @@ def test_a_server_that_never_answers_leaves_an_offline_record(tmp_path: Path) ->
     server = socket.create_server(("127.0.0.1", 0))
     code = (
         "import sys, time; from pathlib import Path; from wealtharena.tracking.wandb_run import *\n"
-        "spec = WandbSpec(mode='online', project='p', entity=None, group=None, tags=(), timeout_seconds=4)\n"
+        "spec = WandbSpec(mode='online', project='p', entity=None, group=None, tags=(), timeout_seconds=4, code=False, registry=None)\n"
         "mirror = WandbRun(spec, Identity('id1', 'n', 'train', (), {}), folder=Path(sys.argv[1]), mode='online')\n"
         "mirror.log({'env_step': 1, 'reward': 0.125})\n"
         "until = time.monotonic() + 60\n"  # a busy machine takes its time to import the library
