@@ -210,3 +210,11 @@ def test_the_page_of_keys_has_each_key_with_type_default_and_reader() -> None:
     costs = rows["asset", "asset.costs.commission_bps"]
     assert (costs.unit, costs.default) == ("basis points", "8")
     assert "forex: 0.5" in costs.others
+
+
+def test_the_readme_shows_small_pictures_that_make_pictures_makes_and_no_other() -> None:
+    made = set(re.findall(r'^    "(\w+)": "', (ROOT / "benchmarks" / "pictures.py").read_text(), flags=re.MULTILINE))
+    kept = {path.stem: path.stat().st_size for path in (DOCS / "pictures").iterdir()}
+    shown = re.findall(r"\(docs/pictures/(\w+)\.webp\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert kept.keys() == made == set(shown)
+    assert max(kept.values()) < 150_000

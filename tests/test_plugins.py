@@ -83,7 +83,7 @@ def test_a_package_s_broker_and_risk_rule_trade_on_paper(run: Run, trained: Path
     done = run(
         *words,
         "broker=logged",
-        "risk.own={few: {symbols: 1, action: skip}}",
+        "+risk.own.few={symbols: 1, action: skip}",
         f"paper.root={tmp_path}",
         f"hydra.run.dir={tmp_path / 'run'}",
     )
@@ -95,7 +95,7 @@ def test_a_package_s_broker_and_risk_rule_trade_on_paper(run: Run, trained: Path
 def test_choices_of_a_package_are_listed_and_a_wrong_block_is_refused(run: Run) -> None:
     said = run("--help").stdout
     assert all(name in said for name in ("clockwork", "spo", "calm", "logged"))
-    refused = run("task=backtest", "backtest.baseline=cash", "risk.own={few: {symbols: 0, action: skip}}")
+    refused = run("task=backtest", "backtest.baseline=cash", "+risk.own.few={symbols: 0, action: skip}")
     assert refused.returncode == 2
     assert "symbols" in refused.stderr
 

@@ -46,6 +46,10 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     report.write(folder / "report.html", report_data())
+    tilted = report_data()
+    active = {"annual_return": 0.01, "symbols": {"BTC-USD": {"earned": 0.02, "cost": 0.001}}}
+    compared = {**tilted.run["comparison"], "anchor": {"active": active}}
+    report.write(folder / "tilted.html", replace(tilted, run={**tilted.run, "comparison": compared}))
     report.write(folder / "simulated.html", report_data(simulated=True, shorts=True, bars=3000, unit="h"))
     rows = [row("etf", 1), row("commodities", 2, simulated=True), row("x", None, status="failed", metrics={})]
     leaderboard.write(folder / "leaderboard.html", {"rows": rows})
@@ -227,3 +231,16 @@ def test_names_of_windows_never_overlap_however_short_a_window_is(browser: Any, 
     )
     assert [name for name, *_ in boxes] == ["train", "validation", "test"]
     assert all(before[2] <= after[1] for before, after in itertools.pairwise(boxes)), boxes
+
+
+def test_the_chart_keeps_its_place_beside_the_verdict_of_an_agent_that_tilts(
+    browser: Any, pages: dict[str, Path]
+) -> None:
+    visit(browser, pages["tilted"])
+    places = (
+        "return ['figure svg.wide', '.verdict'].map(s => document.querySelector(s).getBoundingClientRect().toJSON())"
+    )
+    chart, verdict = browser.execute_script(places)
+    assert chart["width"] > 700
+    assert abs(chart["top"] - verdict["top"]) < 200
+    assert chart["right"] <= verdict["left"]

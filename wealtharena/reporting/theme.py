@@ -60,7 +60,7 @@ border:1px solid var(--rule);border-radius:8px;overflow:hidden}
 .tile>data{font-size:22px;font-weight:620;letter-spacing:-.01em}
 .tile p{margin:0;font-size:12px;color:var(--soft)}
 .verdict{margin-top:10px;border:1px solid var(--rule);border-radius:8px;background:var(--card);padding:12px 16px 10px}
-.gap{margin:6px 0 0;font-size:13.5px;color:var(--soft);grid-column:1/-1}.gap b{color:var(--ink)}
+.gap{margin:6px 0 0;font-size:13.5px;color:var(--soft);grid-column:1/-1}.first>details{grid-column:1/-1}.gap b{color:var(--ink)}
 .verdict h2{border:0;margin:0;padding:0;font-size:13px;font-weight:500;color:var(--soft)}
 .status{display:inline-block;margin:4px 0 4px;padding:3px 12px;border-radius:99px;font-weight:650;font-size:16px}
 .promotable{background:var(--green-bg);color:var(--green)}
@@ -91,7 +91,7 @@ table.audit td:last-child{white-space:normal}
 table.comparison td:nth-child(3){padding:0 4px;width:230px}table.comparison td svg{width:220px;height:26px;vertical-align:middle}
 table.board :is(td,th):nth-child(-n+3){text-align:left}table.board :is(td,th){padding-left:7px;padding-right:7px}table.board th:first-child{padding-left:0}
 .why{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:4px 32px}.why ul{margin:4px 0;padding-left:18px;font-size:13.5px}table.board small{color:var(--soft)}
-table.board th:first-child{padding-right:4px}table.board td:nth-child(7) svg{width:130px;height:18px;vertical-align:middle}
+table.board th:first-child{padding-right:4px}table.board td:nth-child(7) svg{width:104px;height:18px;vertical-align:middle}table.board thead th{white-space:normal;vertical-align:bottom}
 table.board td{padding-top:8px;padding-bottom:8px}
 .meter{display:inline-block;width:44px;height:7px;border-radius:4px;background:var(--grid);vertical-align:middle;margin-right:6px}
 .meter i{display:block;height:7px;border-radius:4px;background:var(--agent)}
