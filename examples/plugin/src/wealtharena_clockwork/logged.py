@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from wealtharena.trading.broker import BookedOrder, Order
+from wealtharena.config.specs.broker import BrokerSpec
+from wealtharena.trading.broker import BookedOrder, Opening, Order
 from wealtharena.trading.brokers import paper
 
 
-def open_broker(folder: Path, env: Any, **options: Any) -> LoggedBroker:
+class Settings(BrokerSpec):
+    """What conf/broker/logged.yaml sets: nothing."""
+
+    name: Literal["logged"]
+
+
+def why_not(spec: Any) -> str | None:
+    """Return None: it trades what the paper broker trades, whatever has bars."""
+    return None
+
+
+def open_broker(opening: Opening) -> LoggedBroker:
     """Return the paper broker of an account, with orders.jsonl beside its books."""
-    return LoggedBroker(paper.open_broker(folder, env, **options), folder / "orders.jsonl")
+    return LoggedBroker(paper.open_broker(opening), opening.folder / "orders.jsonl")
 
 
 class LoggedBroker:
