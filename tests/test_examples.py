@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
 EXAMPLES = Path(__file__).parents[1] / "examples"
 QUICK = ("data.start=2022-01-01", "universe.max_symbols=3", "evaluation.bootstrap_draws=200")
 

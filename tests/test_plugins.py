@@ -16,6 +16,7 @@ import pytest
 from wealtharena.config import plugins
 from wealtharena.errors import ConfigError
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 SMALL = (
     "data=clockwork", "asset=crypto", "train.env_steps=2048", "train.evaluations=1", "algo.rollout_steps=1024",
