@@ -44,6 +44,7 @@ def typed(block: str) -> list[tuple[str, list[str]]]:
 # One process for the whole of it, as fast as it goes: each command of its own would load torch again.
 PLAYED = """
 import contextlib, io, json, shlex, sys
+from wealtharena import cli
 
 said, names = [], {}
 for kind, text in json.load(open(sys.argv[1])):
@@ -230,7 +231,8 @@ def test_the_page_of_keys_has_each_key_with_type_default_and_reader() -> None:
 
 
 def test_the_readme_shows_small_pictures_that_make_pictures_makes_and_no_other() -> None:
-    made = set(re.findall(r'^    "(\w+)": "', (ROOT / "benchmarks" / "pictures.py").read_text(), flags=re.MULTILINE))
+    script = (ROOT / "benchmarks" / "pictures.py").read_text(encoding="utf-8")
+    made = set(re.findall(r'^    "(\w+)": "', script, flags=re.MULTILINE))
     kept = {path.stem: path.stat().st_size for path in (DOCS / "pictures").iterdir()}
     shown = re.findall(r"\(docs/pictures/(\w+)\.webp\)", (ROOT / "README.md").read_text(encoding="utf-8"))
     assert kept.keys() == made == set(shown)
