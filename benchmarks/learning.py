@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import oracles
 from wealtharena import data, features
+from wealtharena.agents.foresight import targets_of
 from wealtharena.agents.policy import load_policy
 from wealtharena.config import compose
 from wealtharena.config.specs.experiment import ExperimentSpec
@@ -66,6 +67,10 @@ WORLD = (
 LEARNERS = {
     "direct": (
         "algo=direct",
+        "env.action=tilt",  # from cash, at once: of a tilt the form of the action alone
+        "env.anchor=cash",
+        "env.trade_rate=1",
+        "env.no_trade_band=0",
         "train.env_steps=327680",
     ),
     "ppo": (
@@ -146,7 +151,9 @@ def learn(algo: str, seed: int, *, r2: float, bars: int, extra: tuple[str, ...] 
     market = Market.build(place.features, place.spec.env, policy.scaler)
     start, stop = fold.test[0].start, fold.test[0].stop
     policy.reset()
-    played = simulate(market, policy.act, spec=place.spec.env, start=start, stop=stop)
+    played = simulate(
+        market, targets_of(policy, market, start=start, stop=stop), spec=place.spec.env, start=start, stop=stop
+    )
     return {
         "algo": algo,
         "seed": seed,

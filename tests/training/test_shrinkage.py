@@ -17,7 +17,7 @@ from wealtharena.training.job import Silent
 from wealtharena.training.shrinkage import kept_share, shrunk
 
 DIRECT = (
-    "algo=direct", "algo.members=2", "algo.windows=4", "algo.window_bars=16", "algo.updates=2", "algo.learning_rate=0.03",
+    "algo=direct", "env.action=weights", "algo.members=2", "algo.windows=4", "algo.window_bars=16", "algo.updates=2", "algo.learning_rate=0.03",
     "train.env_steps=2048", "train.evaluations=4",
 )  # fmt: skip
 

@@ -50,8 +50,9 @@ def _answers(together: Members, market: Market, start: int, stop: int) -> npt.ND
 
     shown = seen(market)[start : stop - 1]
     with torch.inference_mode():
-        parts = [together.actions(shown[at : at + _ROWS]) for at in range(0, len(shown), _ROWS)]
-        return np.asarray(torch.cat(parts, dim=1).numpy(), dtype=np.float32)
+        parts = [together.actions(shown[row : row + _ROWS]) for row in range(0, len(shown), _ROWS)]
+        found: npt.NDArray[np.float32] = torch.cat(parts, dim=1).numpy()
+    return found
 
 
 class _Answering:
@@ -65,5 +66,6 @@ class _Answering:
         actions = np.ascontiguousarray(self.answers[:, self.at])
         self.at += 1
         seen = np.broadcast_to(observation, (len(actions), observation.shape[1]))
-        mean: npt.NDArray[np.float64] = self.kind.weights(actions, seen, self.out).mean(axis=0, dtype=np.float64)
-        return mean[None]
+        orders = self.kind.weights(actions, seen, self.out)
+        mean: npt.NDArray[np.float64] = orders.mean(axis=0, dtype=np.float64)[None]
+        return mean

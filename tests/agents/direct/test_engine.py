@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,16 @@ from wealtharena.envs.simulate import simulate
 from wealtharena.errors import ConfigError
 from wealtharena.registry.export import ExportShape, ServedPolicy, export_onnx
 
-SMALL = ("algo=direct", "algo.members=3", "algo.windows=4", "algo.window_bars=12", "algo.updates=2", "algo.dropout=0")
+PERMUTED = ("close", "tradable", "open", "high", "low", "dividends", "to_account")
+SMALL = (
+    "algo=direct",
+    "env.action=weights",
+    "algo.members=3",
+    "algo.windows=4",
+    "algo.window_bars=12",
+    "algo.updates=2",
+    "algo.dropout=0",
+)
 
 
 def engine(*overrides: str, panel=None) -> DirectEngine:
@@ -112,21 +123,50 @@ def test_permuted_symbols_get_permuted_weights() -> None:
     np.testing.assert_allclose(other.act(rows[1]), member.act(rows[0])[:, [2, 0, 1]], atol=1e-6)
 
 
-def test_an_exported_ensemble_answers_as_it_does_in_torch() -> None:
+@pytest.mark.parametrize("action", ["weights", "tilt"])
+def test_an_exported_ensemble_answers_as_it_does_in_torch(action: str) -> None:
     import onnxruntime
 
-    built = engine()
+    built = engine(f"env.action={action}", "algo.learning_rate=0.05")
     built.iterate()
-    policy = policy_of(built)
-    shape = ExportShape(assets=3, window=1, features=2, states={}, spread=True)
-    served = ServedPolicy(policy.core, shape, mean=np.zeros(2), std=np.ones(2), clip=5.0)
+    policy, count = policy_of(built), len(built.bench.market.layout.feature_names)
+    shape = ExportShape(assets=3, window=1, features=count, states={}, spread=True)
+    served = ServedPolicy(policy.core, shape, mean=np.zeros(count), std=np.ones(count), clip=5.0)
     session = onnxruntime.InferenceSession(export_onnx(served, shape))
     rng = np.random.default_rng(2)
-    features, account = rng.standard_normal((7, 3, 1, 2)).astype(np.float32), np.zeros((7, 6), np.float32)
+    features, account = rng.standard_normal((7, 3, 1, count)).astype(np.float32), np.zeros((7, 6), np.float32)
+    if action == "tilt":
+        features[..., -2:] = rng.uniform(0.01, 0.3, (7, 3, 1, 2))  # what the anchor holds, and sigma
     weights, spread = session.run(["weights", "spread"], {"features": features, "portfolio": account})
     expected = policy.act(np.concatenate([features.reshape(7, -1), account], axis=1))
     np.testing.assert_allclose(weights, expected, atol=1e-5)
     np.testing.assert_allclose(spread, policy.spreads[-1], atol=1e-5)
+
+
+@pytest.mark.parametrize("overrides", [("env.action=weights",), ("env.action=tilt",)])
+def test_torchs_account_which_a_gpu_runs_learns_the_same(overrides: tuple[str, ...]) -> None:
+    ours, by_torch = engine("algo.dropout=0.2", *overrides), engine("algo.dropout=0.2", *overrides)
+    by_torch.floor = None
+    for _ in range(2):
+        figures, others = ours.iterate(), by_torch.iterate()
+        assert figures == pytest.approx(others, rel=1e-5, abs=1e-7)
+    for one, other in zip(ours.online.parameters(), by_torch.online.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("action", ["weights", "tilt"])
+def test_permuted_symbols_train_the_same_networks(action: str) -> None:
+    plain = worlds.features(signal=0.2)
+    order = [2, 0, 1]
+    bars = {name: getattr(plain.panel, name)[:, order] for name in PERMUTED}
+    symbols, multipliers = tuple(plain.panel.symbols[n] for n in order), plain.panel.multipliers[order]
+    panel = replace(plain.panel, symbols=symbols, multipliers=multipliers, **bars)
+    other = replace(plain, panel=panel, values=plain.values[:, order])
+    built = [engine(f"env.action={action}", "algo.dropout=0.2", panel=one) for one in (plain, other)]
+    for one in built:
+        one.iterate()
+    for ours, theirs in zip(built[0].online.parameters(), built[1].online.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("model", ["mlp", "gru", "attention"])

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from wealtharena.agents.specs import DirectSpec
-from wealtharena.envs.actions import CONTINUOUS
+from wealtharena.envs.actions import Tilt, Weights
 
 if TYPE_CHECKING:
     from wealtharena.agents.engine import Engine, Workbench
 
-ACTIONS = CONTINUOUS
+ACTIONS = (Tilt.name, Weights.name)
 
 
 class AlgorithmSpec(DirectSpec):
