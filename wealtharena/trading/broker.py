@@ -178,6 +178,9 @@ class Broker(Protocol):
         A hint and no more: what counts is asked for. Brokers that say nothing by themselves do nothing.
         """
 
+    def keep(self) -> None:
+        """Keep what was acknowledged, over a kill and a loss of power; brokers outside have done so."""
+
     def close(self) -> None:
         """Let go of files and connections."""
 

@@ -56,16 +56,29 @@ def connect(
 
 @contextlib.contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """Do all that is written within, or nothing of it; kept when this ends. FullError where the disk has no room."""
-    try:
-        db.execute("BEGIN IMMEDIATE")
+    """Do all that is written within, or nothing of it; kept when this ends. FullError where the disk has no room.
+
+    Within another one it is a part of that, done whole or not at all, and kept when that ends.
+    """
+    part = db.in_transaction
+    with told_full():
+        db.execute("SAVEPOINT part" if part else "BEGIN IMMEDIATE")
         try:
             yield
-            db.execute("COMMIT")
+            db.execute("RELEASE part" if part else "COMMIT")
         except BaseException:
             if db.in_transaction:  # SQLite may have rolled back by itself
-                db.execute("ROLLBACK")
+                db.execute("ROLLBACK TO part" if part else "ROLLBACK")
+                if part:
+                    db.execute("RELEASE part")
             raise
+
+
+@contextlib.contextmanager
+def told_full() -> Iterator[None]:
+    """Raise FullError in place of SQLite's own words where the disk takes nothing more."""
+    try:
+        yield
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode & _PRIMARY not in _NO_ROOM:
             raise

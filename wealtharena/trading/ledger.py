@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -60,6 +61,10 @@ class Ledger(Books):
     def close(self) -> None:
         """Let go of the file."""
         self._db.close()
+
+    def at_once(self) -> contextlib.AbstractContextManager[None]:
+        """Keep all that is written within together, or nothing of it: the disk is waited for once."""
+        return transaction(self._db)
 
     # --- the account
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import time
 from collections.abc import Callable, Iterable
@@ -14,7 +15,7 @@ from wealtharena.trading.desk import Close, Day, ages, rule, seen_at, standing
 from wealtharena.trading.guard import Intervention, State, unknown
 from wealtharena.trading.ledger import Decision
 from wealtharena.trading.reconcile import Known, follow, reconcile, take_back, take_over
-from wealtharena.trading.sending import again, announce, intents_of, send
+from wealtharena.trading.sending import again, announce, announced, intents_of, send
 from wealtharena.trading.switch import Switch
 from wealtharena.trading.trader import Trader
 
@@ -60,17 +61,30 @@ def timer_of(trader: Trader, switch: Switch, now: Callable[[], dt.datetime]) -> 
 
 
 def on_close(trader: Trader, close: Close, switch: Switch) -> None:
-    """Do all that is to be done at one close; done again after a kill, it does what was left and nothing twice."""
+    """Do all that is to be done at one close; done again after a kill, it does what was left and nothing twice.
+
+    At a broker of our own the disk is waited for three times: for the decision and what led to it, for what the broker
+    was told, and for its answers.
+    """
+    ledger, broker = trader.ledger, trader.broker
     _obey(trader, switch, close.bar)
-    trader.broker.advance(close.market)
-    known = reconcile(trader, close)
-    decision = trader.ledger.decision(close.bar)
+    broker.advance(close.market)
+    alone = broker.capabilities.embedded and not broker.capabilities.outside
+    together = ledger.at_once if alone else contextlib.nullcontext
+    with together():
+        known = reconcile(trader, close)
+        decision = ledger.decision(close.bar)
+        wanted = _decide(trader, close, known) if decision is None else None
+        fresh = announced(trader, close.bar) if alone and decision is None else frozenset[str]()
     if decision is None:
-        _decide(trader, close, known)
-    elif decision.sent:
-        return
-    send(trader, close.bar)
-    trader.ledger.done(close.bar)
+        trader.at("after persist")
+    if wanted is not None:
+        announce(trader, close.bar, wanted)
+    with together():
+        if decision is None or not decision.sent:
+            send(trader, close.bar, fresh=fresh)
+            ledger.done(close.bar)
+        broker.keep()
 
 
 def tend(trader: Trader, switch: Switch) -> None:
@@ -84,6 +98,7 @@ def tend(trader: Trader, switch: Switch) -> None:
         return
     try:
         _obey(trader, switch, last.bar)
+        trader.broker.keep()
         if trader.broker.capabilities.embedded:
             return
         refused = follow(trader, last.bar)
@@ -110,8 +125,8 @@ def _obey(trader: Trader, switch: Switch, bar: str) -> None:
         trader.ledger.set_state(wanted, f"kill switch: {command}", bar=bar)
 
 
-def _decide(trader: Trader, close: Close, known: Known | None) -> None:
-    """Decide on this close and write it down with its intents, before any is sent."""
+def _decide(trader: Trader, close: Close, known: Known | None) -> dict[str, float] | None:
+    """Decide on this close and write it down with its intents, before any is sent; return the weights, if any."""
     ledger = trader.ledger
     last, (state, _) = ledger.decision(), ledger.state()
     memory = {} if last is None else last.memory
@@ -120,7 +135,7 @@ def _decide(trader: Trader, close: Close, known: Known | None) -> None:
         ruling = unknown(blind + 1, trader.risk, state)
         decision = Decision(close.bar, close.marks, None, memory, blind + 1)
         ledger.decide(decision, (), ruling.interventions, state=ruling.state)
-        return
+        return None
     account, held = known
     try:
         walker = standing(close, trader.env, held=held, cash=account.cash, peak=account.peak)
@@ -128,7 +143,7 @@ def _decide(trader: Trader, close: Close, known: Known | None) -> None:
         told = Intervention("account", "halt", (), {"equity": account.equity})
         ledger.decide(Decision(close.bar, close.marks, None, memory, 0), (), [told], state="halted")
         ledger.set_state("halted", str(error), bar=close.bar)
-        return
+        return None
     weights, carried = trader.mind.decide(seen_at(close, close.features.bars - 1, walker), memory)
     day = close.bar[:10]
     opening = ledger.opening(day)
@@ -141,5 +156,4 @@ def _decide(trader: Trader, close: Close, known: Known | None) -> None:
         ruling.interventions,
         state=ruling.state,
     )
-    trader.at("after persist")
-    announce(trader, close.bar, dict(zip(close.market.symbols, weights.tolist(), strict=True)))
+    return dict(zip(close.market.symbols, weights.tolist(), strict=True))

@@ -35,8 +35,20 @@ def _name(trader: Trader, bar: str, symbol: str, *, leg: int, attempt: int = _FI
     return client_id(trader.agent, trader.account, trader.ledger.epoch, bar, symbol, leg=leg, attempt=attempt)
 
 
-def send(trader: Trader, bar: str) -> None:
+def announced(trader: Trader, bar: str) -> frozenset[str]:
+    """Mark the first legs of a decision that is being written as on their way; return their client ids.
+
+    So they are kept with the decision, and whoever finds them after a kill looks them up first.
+    """
+    first = {one.client_id for one in trader.ledger.intents_at(bar) if one.leg == _FIRST and one.status == "new"}
+    trader.ledger.mark(dict.fromkeys(first, ("sending", "")))
+    return frozenset(first)
+
+
+def send(trader: Trader, bar: str, *, fresh: frozenset[str] = frozenset()) -> None:
     """Send what is to be sent for this bar, each order once: what may have been sent is looked up first.
+
+    Those that are `fresh` have been written by this very process and not been sent yet.
 
     A broker that does not answer leaves the intent as it is; the next close looks it up, and lets it expire or follows
     it. A second leg waits for the end of the first, an order whose window is shut for the next time it is asked for.
@@ -47,14 +59,14 @@ def send(trader: Trader, bar: str) -> None:
         ledger.mark({one.client_id: ("cancelled", "halted") for one in waiting if one.status == "new"})
         return
     for leg in sorted({one.leg for one in waiting}):
-        _send_leg(trader, [one for one in waiting if one.leg == leg])
+        _send_leg(trader, [one for one in waiting if one.leg == leg], fresh=fresh)
     trader.at("acknowledged")
 
 
-def _send_leg(trader: Trader, waiting: list[Intent]) -> None:
+def _send_leg(trader: Trader, waiting: list[Intent], *, fresh: frozenset[str]) -> None:
     ledger = trader.ledger
     waiting, changes = _due(trader, waiting)
-    doubtful = {one.client_id for one in waiting if one.status == "sending"}
+    doubtful = {one.client_id for one in waiting if one.status == "sending"} - fresh
     ledger.mark({**changes, **{one.client_id: ("sending", one.note) for one in waiting if one.status == "new"}})
     flattening = ledger.state()[0] == "reducing"
     changes, told = {}, []

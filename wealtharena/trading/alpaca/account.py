@@ -72,6 +72,9 @@ class AlpacaBroker:
         )
         return row
 
+    def keep(self) -> None:
+        """Do nothing: what was acknowledged is kept there."""
+
     def close(self) -> None:
         """Let go of connections."""
         if self._heard is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from wealtharena.errors import MarketError
 from wealtharena.trading.actions import rescaled, splits_between
 from wealtharena.trading.broker import Account, BookedOrder, Capabilities, Event, Fill, Opening, Order, RejectedError
 from wealtharena.trading.brokers.shadow import Silent
-from wealtharena.trading.database import connect, transaction
+from wealtharena.trading.database import connect, told_full, transaction
 
 if TYPE_CHECKING:  # a configuration is read without the kernel
     from wealtharena.config.specs.env import EnvSpec
@@ -61,7 +62,7 @@ class PaperBroker(Silent):
     """One account in the kernel, in a file of its own: what is booked here is booked, whatever the caller knows of it.
 
     It opens with the environment's cash at the first close that it is shown. Orders stand until the next bar: what that
-    does not fill expires.
+    does not fill expires. What is booked is kept by `keep`: a kill before that leaves the account where it was.
     """
 
     capabilities = Capabilities(sends=True, embedded=True)
@@ -74,8 +75,28 @@ class PaperBroker(Silent):
         self._walker: Walker | None = None
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._db.close()
+        """Keep what is not kept yet, and let go of the file."""
+        with contextlib.closing(self._db):
+            self.keep()
+
+    def keep(self) -> None:
+        """Keep what was booked since the last time; FullError where there is no room, and none of it is booked then."""
+        if not self._db.in_transaction:
+            return
+        try:
+            with told_full():
+                self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            self._walker = None  # the file knows where the account stands
+            raise
+
+    def _writing(self) -> contextlib.AbstractContextManager[None]:
+        """Write with the rest of a bar, so that the disk is waited for once; what others are told of is kept at once."""
+        if not self.capabilities.outside and not self._db.in_transaction:
+            self._db.execute("BEGIN IMMEDIATE")
+        return transaction(self._db)
 
     def advance(self, market: Market) -> None:
         """Fill what is open at the bars of this market behind the one at which the account stands."""
@@ -87,7 +108,7 @@ class PaperBroker(Silent):
                 self._enter(json.loads(saved["walker"]), market)
             else:
                 self._walker = Walker.open(market, self._env, bar=market.length - 1)
-                with transaction(self._db):
+                with self._writing():
                     self._save(self._walker, {})
         elif self._splits(self._walker.save(), market):
             self._enter(self._walker.save(), market)
@@ -110,7 +131,7 @@ class PaperBroker(Silent):
         events = [self._split(saved, name, ratio, marks[name]) for name, ratio in splits.items()]
         walker = Walker.load(saved, market, self._env, remark=True)
         charges = json.loads(self._db.execute("SELECT charges FROM account").fetchone()["charges"])
-        with transaction(self._db):
+        with self._writing():
             for one in events:
                 self._db.execute(
                     "INSERT INTO events (event_id, kind, symbol, units, cash) VALUES (?, 'split', ?, ?, ?)",
@@ -158,7 +179,7 @@ class PaperBroker(Silent):
                 "traded": step.traded_value, "costs": step.costs, "financing": step.financing,
                 "dividends": step.dividends,
             }  # fmt: skip
-            with transaction(self._db):
+            with self._writing():
                 self._fill(step, market, given)
                 self._db.execute("UPDATE orders SET status = 'expired' WHERE status = 'open'")
                 self._save(walker, charges)
@@ -219,7 +240,7 @@ class PaperBroker(Silent):
         if booked is not None:
             return booked
         self._refuse(order)
-        with transaction(self._db):
+        with self._writing():
             self._db.execute(
                 "INSERT INTO orders VALUES (?, ?, ?, ?, 0.0, 'open')",
                 (order.client_id, str(self._standing().timestamp), order.symbol, order.units),
@@ -238,7 +259,7 @@ class PaperBroker(Silent):
 
     def cancel(self, client_id: str) -> None:
         """Take an order back that is still open."""
-        with transaction(self._db):
+        with self._writing():
             self._db.execute(
                 "UPDATE orders SET status = 'cancelled' WHERE client_id = ? AND status = 'open'", (client_id,)
             )

@@ -47,6 +47,9 @@ class Silent:
     def stream(self, wake: Callable[[], None]) -> None:
         """Do nothing: nothing happens by itself."""
 
+    def keep(self) -> None:
+        """Do nothing: what was acknowledged is kept."""
+
 
 class ShadowBroker(Silent):
     """An account of cash that earns nothing and trades nothing."""
