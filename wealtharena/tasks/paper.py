@@ -34,6 +34,7 @@ from wealtharena.tasks.watching import Watcher
 from wealtharena.trading import figures, loop
 from wealtharena.trading.alerts import Alerts, channels_of
 from wealtharena.trading.broker import Broker, Opening
+from wealtharena.trading.crossing import Neighbours
 from wealtharena.trading.desk import Close, depth_of
 from wealtharena.trading.feeds.live import Live, sources_of
 from wealtharena.trading.feeds.replay import Replay
@@ -143,6 +144,7 @@ def _trader(
     return Trader(
         spec.asset.agent, spec.paper.account, chosen.mind, spec.env, spec.risk, ledger, broker, spec.paper.strangers,
         spec.paper.resize,
+        neighbours=Neighbours(Path(spec.paper.root), folder, spec.broker.name) if spec.broker.outside else None,
     )  # fmt: skip
 
 

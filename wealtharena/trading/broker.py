@@ -52,6 +52,7 @@ class Capabilities:
 
     sends: bool  # False: orders are recorded only
     embedded: bool  # its orders are filled by `advance`, from the bars of the feed
+    keeps: bool = False  # what it acknowledges is kept by `keep`, with the bar; else at once
     flips: bool = True  # one order may go through zero; else it takes two, the second once the first is filled
     announces: bool = False  # is told the weights of every decision
     fee_in_kind: float = 0.0  # largest share of what is bought that is kept as a fee without being told as a fill

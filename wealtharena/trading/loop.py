@@ -7,6 +7,8 @@ import datetime as dt
 import time
 from collections.abc import Callable, Iterable
 
+import numpy as np
+
 from wealtharena.errors import MarketError
 from wealtharena.trading.broker import UnreachableError
 from wealtharena.trading.clock import Timer
@@ -16,6 +18,7 @@ from wealtharena.trading.guard import Intervention, State, unknown
 from wealtharena.trading.ledger import Decision
 from wealtharena.trading.reconcile import Known, follow, reconcile, take_back, take_over
 from wealtharena.trading.sending import again, announce, announced, intents_of, send
+from wealtharena.trading.situation import Floats
 from wealtharena.trading.switch import Switch
 from wealtharena.trading.trader import Trader
 
@@ -69,13 +72,12 @@ def on_close(trader: Trader, close: Close, switch: Switch) -> None:
     ledger, broker = trader.ledger, trader.broker
     _obey(trader, switch, close.bar)
     broker.advance(close.market)
-    alone = broker.capabilities.embedded and not broker.capabilities.outside
-    together = ledger.at_once if alone else contextlib.nullcontext
+    together = ledger.at_once if broker.capabilities.keeps else contextlib.nullcontext
     with together():
         known = reconcile(trader, close)
         decision = ledger.decision(close.bar)
         wanted = _decide(trader, close, known) if decision is None else None
-        fresh = announced(trader, close.bar) if alone and decision is None else frozenset[str]()
+        fresh = announced(trader, close.bar) if broker.capabilities.keeps and decision is None else frozenset[str]()
     if decision is None:
         trader.at("after persist")
     if wanted is not None:
@@ -149,11 +151,24 @@ def _decide(trader: Trader, close: Close, known: Known | None) -> dict[str, floa
     opening = ledger.opening(day)
     today = Day(account.equity if opening is None else opening, ledger.orders_on(day))
     ruling = rule(walker, close.market, ages(close), weights, today, risk=trader.risk, state=state)
+    orders, crossed = _uncrossed(trader, close, ruling.orders)
     trader.at("before persist")
     ledger.decide(
         Decision(close.bar, close.marks, weights.tolist(), carried, 0),
-        intents_of(trader, close, held=walker.units, orders=ruling.orders),
-        ruling.interventions,
+        intents_of(trader, close, held=walker.units, orders=orders),
+        [*crossed, *ruling.interventions],
         state=ruling.state,
     )
     return dict(zip(close.market.symbols, weights.tolist(), strict=True))
+
+
+def _uncrossed(trader: Trader, close: Close, orders: Floats) -> tuple[Floats, list[Intervention]]:
+    """Return the orders without those that would trade with another agent's on the same account, and what is told of them."""
+    if trader.neighbours is None:
+        return orders, []
+    meant = dict(zip(close.market.symbols, orders.tolist(), strict=True))
+    met = trader.neighbours.against(meant)
+    if not met:
+        return orders, []
+    left = np.array([0.0 if symbol in met else units for symbol, units in meant.items()])
+    return left, [Intervention("crossing", "skip", tuple(met), {symbol: meant[symbol] for symbol in met})]

@@ -147,19 +147,36 @@ def counts(folder: Path) -> Counts:
         return Counts()
 
 
+def working(folder: Path, *, broker: str) -> dict[str, float]:
+    """Return what orders of an account at this broker may still buy or sell, units by symbol; nothing at another broker."""
+    try:
+        with _reading(folder / LEDGER) as db:
+            opened = db.execute("SELECT epoch, facts FROM accounts ORDER BY epoch DESC LIMIT 1").fetchone()
+            if opened is None or json.loads(opened["facts"]).get("broker") != broker:
+                return {}
+            rows = db.execute(
+                """SELECT symbol, sum(units) AS units FROM intents WHERE epoch = ? AND status IN ('new', 'sending', 'open')
+                   GROUP BY symbol""",
+                (opened["epoch"],),
+            )
+            return {row["symbol"]: float(row["units"]) for row in rows}
+    except sqlite3.Error:
+        return {}
+
+
 def _slippage(db: sqlite3.Connection, epoch: int) -> float | None:
     """Return the mean distance of executions from their reference, the price that the kernel would have filled at."""
     columns = {row["name"] for row in db.execute("PRAGMA table_info(fills)")}
     if "reference" not in columns:
         return None
     rows = db.execute(
-        """SELECT units, quote, reference FROM fills WHERE epoch = ? AND reference > 0 AND client_id IS NOT NULL
+        """SELECT units, price, reference FROM fills WHERE epoch = ? AND reference > 0 AND client_id IS NOT NULL
            ORDER BY rowid DESC LIMIT 100""",
         (epoch,),
     ).fetchall()
     if not rows:
         return None
-    apart = [(1 if row["units"] > 0 else -1) * (row["quote"] / row["reference"] - 1.0) for row in rows]
+    apart = [(1 if row["units"] > 0 else -1) * (row["price"] / row["reference"] - 1.0) for row in rows]
     return float(1e4 * sum(apart) / len(apart))
 
 

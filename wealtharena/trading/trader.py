@@ -10,6 +10,7 @@ from typing import Final, Literal
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.config.specs.risk import RiskSpec
 from wealtharena.trading.broker import Broker
+from wealtharena.trading.crossing import Neighbours
 from wealtharena.trading.ledger import Ledger
 from wealtharena.trading.minds import Mind
 
@@ -33,5 +34,6 @@ class Trader:
     broker: Broker
     strangers: Literal["halt", "adopt"] = "halt"
     resize: float = 0.0  # share by which an order is made smaller, once, that the money was not enough for; 0: never
+    neighbours: Neighbours | None = None  # whose orders may not meet ours on the same account
     at: At = lambda point: None  # told of every point of POINTS that is reached
     wait: Callable[[float], None] = time.sleep  # given the seconds between two questions to a broker outside

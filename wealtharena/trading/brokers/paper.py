@@ -65,7 +65,7 @@ class PaperBroker(Silent):
     does not fill expires. What is booked is kept by `keep`: a kill before that leaves the account where it was.
     """
 
-    capabilities = Capabilities(sends=True, embedded=True)
+    capabilities = Capabilities(sends=True, embedded=True, keeps=True)
 
     def __init__(
         self, path: Path, env: EnvSpec, *, synchronous: str = "full", steps: Sequence[Sequence[str]] = STEPS
@@ -94,7 +94,7 @@ class PaperBroker(Silent):
 
     def _writing(self) -> contextlib.AbstractContextManager[None]:
         """Write with the rest of a bar, so that the disk is waited for once; what others are told of is kept at once."""
-        if not self.capabilities.outside and not self._db.in_transaction:
+        if self.capabilities.keeps and not self._db.in_transaction:
             self._db.execute("BEGIN IMMEDIATE")
         return transaction(self._db)
 

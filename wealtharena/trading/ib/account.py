@@ -63,6 +63,9 @@ class IbBroker:
             self.close()
             raise
 
+    def keep(self) -> None:
+        """Do nothing: what was acknowledged is kept there."""
+
     def close(self) -> None:
         """Let go of the gateway."""
 
