@@ -227,7 +227,7 @@ def _account(view: AccountView) -> str:
 
 def _figures(view: AccountView) -> str:
     cells = (
-        ("Equity", f"{_money(view.equity)} {escape(view.currency)}", None),
+        (f"Equity, {escape(view.currency)}" if view.currency else "Equity", _money(view.equity), None),
         ("Last bar", None, _grown(view.equity, view.before)),
         ("Since opening", None, _grown(view.equity, view.opened_with)),
         ("Below its peak", None, _drawdown(view)),
@@ -255,7 +255,7 @@ def _curve(view: AccountView) -> str:
 
 def _positions(view: AccountView) -> str:
     rows = "".join(
-        f"<tr><td>{escape(one.symbol)}</td><td>{one.units:,.6g}</td><td>{_money(one.value)}</td>"
+        f"<tr><td>{escape(one.symbol)}</td><td>{_units(one.units)}</td><td>{_money(one.value)}</td>"
         f"<td>{_percent(one.value / view.equity) if view.equity > 0 else '–'}</td></tr>"
         for one in view.positions
     )
@@ -264,7 +264,7 @@ def _positions(view: AccountView) -> str:
 
 def _orders(view: AccountView) -> str:
     rows = "".join(
-        f"<tr><td>{escape(one.symbol)}</td><td>{one.bar[:10]}</td><td>{one.units:+,.6g}</td><td>{escape(one.status)}</td></tr>"
+        f"<tr><td>{escape(one.symbol)}</td><td>{one.bar[:10]}</td><td>{_units(one.units, sign='+')}</td><td>{escape(one.status)}</td></tr>"
         for one in view.orders[:_SHOWN]
     )
     return _table("Orders", ("Symbol", "Decided", "Units", "Status"), rows, none="No order yet.")
@@ -337,6 +337,10 @@ def _drawdown(view: AccountView) -> float:
 
 def _money(value: float) -> str:
     return f"{value:,.2f}".replace("-", "−")
+
+
+def _units(value: float, *, sign: str = "") -> str:
+    return f"{value:{sign},.6g}".replace("-", "−")
 
 
 def _percent(value: float) -> str:

@@ -144,7 +144,7 @@ def chart(dates: Sequence[str], equity: Mapping[str, Sequence[float]], *, over: 
     values = [value for line in equity.values() for value in line if math.isfinite(value)]
     if len(dates) < 2 or not values:
         return ""
-    width, height, left, right, top, bottom = 560.0, 180.0, 40.0, 8.0, 10.0, 22.0
+    width, height, left, right, top, bottom = 560.0, 180.0, 48.0, 8.0, 10.0, 22.0
     low, high = min(values), max(values)
     pad = 0.06 * (high - low) or 0.05
     low, high = low - pad, high + pad
