@@ -31,7 +31,7 @@ document.addEventListener("submit",async event=>{
   if(command==="flatten"&&!confirm("Close every position of this account?"))return;
   out.textContent="Sending…";
   try{
-    const answer=await fetch(location.origin+form.dataset.path,{method:"POST",headers:{"content-type":"application/json","x-api-key":form.key.value},
+    const answer=await fetch(location.origin+form.dataset.path,{method:"POST",credentials:"omit",headers:{"content-type":"application/json","x-api-key":form.key.value},
       body:JSON.stringify({command})});
     const told=await answer.json();
     out.textContent=answer.ok?"Thrown: "+told.command+". It acts at the next close at the latest.":told.message;

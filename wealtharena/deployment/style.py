@@ -70,7 +70,7 @@ code{font-family:ui-monospace,SFMono-Regular,Menlo,monospace;font-size:.88em;ove
 .wide{grid-column:1/-1}.calm{background:var(--good-bg);color:var(--good)}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(104px,1fr));gap:8px 14px;margin:12px 0 4px}
 .figures div{min-width:0}dt{color:var(--soft);font-size:.78rem}dd{margin:0;font-weight:650;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
-.names{white-space:normal;overflow-wrap:anywhere}
+td:first-child,.names{white-space:normal;overflow-wrap:anywhere}
 .kill{border-top:1px solid var(--line);margin-top:18px;display:flex;flex-wrap:wrap;gap:8px 10px;align-items:center}
 .kill h3{flex-basis:100%;margin-bottom:0}.kill label{font-size:.86rem}.kill output{flex-basis:100%;font-size:.88rem;min-height:1.4em}
 input,button{font:inherit;min-height:44px;border-radius:8px;border:1px solid var(--soft);background:var(--card);color:var(--ink);padding:0 12px}

@@ -73,11 +73,14 @@ class PaperBroker(Silent):
         self._env = env
         self._db = connect(path, steps, synchronous=synchronous)
         self._walker: Walker | None = None
+        self._closed = False
 
     def close(self) -> None:
-        """Keep what is not kept yet, and let go of the file."""
-        with contextlib.closing(self._db):
-            self.keep()
+        """Keep what is not kept yet, and let go of the file; again does nothing."""
+        if not self._closed:
+            self._closed = True
+            with contextlib.closing(self._db):
+                self.keep()
 
     def keep(self) -> None:
         """Keep what was booked since the last time; FullError where there is no room, and none of it is booked then."""
