@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -55,6 +55,7 @@ class Ledger(Books):
         self, folder: Path, *, synchronous: str = "full", at: Callable[[str], None] = lambda point: None
     ) -> None:
         self._db = connect(folder / FILE, STEPS, synchronous=synchronous, seen=lambda: at("while migrating"))
+        self._synchronous = synchronous
         row = self._db.execute("SELECT max(epoch) AS epoch FROM accounts").fetchone()
         self.epoch = int(row["epoch"] or 0)
 
@@ -65,6 +66,16 @@ class Ledger(Books):
     def at_once(self) -> contextlib.AbstractContextManager[None]:
         """Keep all that is written within together, or nothing of it: the disk is waited for once."""
         return transaction(self._db)
+
+    @contextlib.contextmanager
+    def in_passing(self) -> Iterator[None]:
+        """Do the same without waiting for the disk: for what can be asked for again where a loss of power took it."""
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        try:
+            with transaction(self._db):
+                yield
+        finally:
+            self._db.execute(f"PRAGMA synchronous={self._synchronous.upper()}")
 
     # --- the account
 

@@ -66,23 +66,23 @@ def timer_of(trader: Trader, switch: Switch, now: Callable[[], dt.datetime]) -> 
 def on_close(trader: Trader, close: Close, switch: Switch) -> None:
     """Do all that is to be done at one close; done again after a kill, it does what was left and nothing twice.
 
-    At a broker of our own the disk is waited for three times: for the decision and what led to it, for what the broker
-    was told, and for its answers.
+    At a broker of our own the disk is waited for twice: for the decision and what led to it, and for what the broker was
+    told. Its answers need no waiting: it can be asked for them again.
     """
     ledger, broker = trader.ledger, trader.broker
     _obey(trader, switch, close.bar)
     broker.advance(close.market)
-    together = ledger.at_once if broker.capabilities.keeps else contextlib.nullcontext
-    with together():
+    keeps = broker.capabilities.keeps
+    with ledger.at_once() if keeps else contextlib.nullcontext():
         known = reconcile(trader, close)
         decision = ledger.decision(close.bar)
         wanted = _decide(trader, close, known) if decision is None else None
-        fresh = announced(trader, close.bar) if broker.capabilities.keeps and decision is None else frozenset[str]()
+        fresh = announced(trader, close.bar) if keeps and decision is None else frozenset[str]()
     if decision is None:
         trader.at("after persist")
     if wanted is not None:
         announce(trader, close.bar, wanted)
-    with together():
+    with ledger.in_passing() if keeps else contextlib.nullcontext():
         if decision is None or not decision.sent:
             send(trader, close.bar, fresh=fresh)
             ledger.done(close.bar)
