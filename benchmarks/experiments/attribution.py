@@ -53,13 +53,23 @@ def entrants(steps: int, names: Sequence[str]) -> list[Entrant]:
 
 
 def table(results: Sequence[Mapping[str, Any]], who: Sequence[Entrant], where: Sequence[Course]) -> str:
-    """Return Sharpe less the anchor's by variant and class, then turnover and exposure over classes."""
+    """Return Sharpe less that of the class's anchor by variant and class, then turnover and exposure over classes."""
     names = [course.name.removeprefix("recorded-") for course in where]
     lines = [f"| variant | {' | '.join(names)} | mean | turnover | exposure |", "|---" * (len(names) + 4) + "|"]
+    level = {
+        (found["course"], found["seed"]): found["anchor_sharpe"] for found in results if found["entrant"] == "default"
+    }
     for one in who:
         mine = [found for found in results if found["entrant"] == one.name and found["status"] == "played"]
+        other = any(
+            word.startswith("env.anchor=") for word in one.overrides
+        )  # then the class's own anchor is the level
         apart = [
-            [found["sharpe"] - found["anchor_sharpe"] for found in mine if found["course"] == course.name]
+            [
+                found["sharpe"] - (level.get((course.name, found["seed"]), np.nan) if other else found["anchor_sharpe"])
+                for found in mine
+                if found["course"] == course.name
+            ]
             for course in where
         ]
         cells = [f"{np.mean(each):+.2f}" if each else "-" for each in apart]

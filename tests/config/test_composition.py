@@ -13,6 +13,7 @@ from wealtharena.config import compose, parse
 from wealtharena.config.composition import _by_hydra, compose_raw, groups
 from wealtharena.config.paths import conf_dir, sweeps_dir
 from wealtharena.config.problems import UNREADABLE
+from wealtharena.errors import ConfigError
 
 GROUPS = {
     *("task", "asset", "universe", "data", "algo", "env", "reward", "features", "split", "model", "compute"),
@@ -68,6 +69,30 @@ def test_a_contract_moves_equity_by_its_size_in_dollars() -> None:
     assert multipliers["ZC=F"] * 450 == pytest.approx(5000 * 4.50)  # 5000 bushels quoted in cents
     assert multipliers["KC=F"] * 200 == pytest.approx(37_500 * 2.00)  # 37500 lb quoted in cents
     assert set(multipliers) == set(asset.universe.symbols)
+
+
+@pytest.mark.parametrize(
+    ("words", "action"),
+    [
+        (("asset=etf", "algo=ppo", "asset.action=tilt"), "tilt"),
+        (("asset=stocks", "algo=sac", "asset.action=tilt"), "tilt"),
+        (("asset=commodities", "asset.action=tilt", "env.action=weights"), "weights"),
+        (("asset=etf", "algo=dqn", "asset.action=tilt"), "auto"),
+        (("asset=etf", "algo=bc", "asset.action=tilt"), "auto"),
+        (("asset=crypto", "algo=ppo"), "auto"),
+        (("asset=forex", "algo=ppo"), "auto"),
+        (("asset=etf", "algo=ppo"), "auto"),
+    ],
+)
+def test_a_class_that_prefers_tilts_has_them_where_nothing_else_was_asked_for_and_the_algorithm_can(
+    words: tuple[str, ...], action: str
+) -> None:
+    assert compose(words).env.action == action
+
+
+def test_a_class_prefers_tilts_or_nothing() -> None:
+    with pytest.raises(ConfigError, match=r"asset\.action=allocation is neither auto nor tilt"):
+        compose(["asset=etf", "asset.action=allocation"])
 
 
 def test_a_universe_of_choice_replaces_the_asset_s_own_and_sets_the_account() -> None:

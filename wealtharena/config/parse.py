@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any, cast
 
 from hydra.errors import HydraException
@@ -20,6 +20,7 @@ from wealtharena.config.spelling import expanded
 from wealtharena.errors import ConfigError
 
 _SHARED = ("costs", "limits", "instrument")  # stand in the asset, are handed to the environment too
+_TAKEN = ("anchor", "action")  # of the asset: env.anchor and env.action have taken them
 
 
 def compose(overrides: Sequence[str] = ()) -> ExperimentSpec:
@@ -121,9 +122,20 @@ def _assembled(tree: dict[str, Any]) -> dict[str, Any]:
     if isinstance(tree["asset"], dict) and isinstance(tree["env"], dict):
         shared = {name: tree["asset"][name] for name in _SHARED if name in tree["asset"]}
         tree["env"] = _merged(tree["env"], "env", {"reward": reward, **shared})
-        own = {name: value for name, value in tree["asset"].items() if name != "anchor"}  # env.anchor has taken it
+        if tree["env"].get("action") == "auto" and _tilts(tree):
+            tree["env"]["action"] = "tilt"
+        own = {name: value for name, value in tree["asset"].items() if name not in _TAKEN}
         tree["asset"] = _merged(own, "asset", {"universe": universe})
     return tree
+
+
+def _tilts(tree: Mapping[str, Any]) -> bool:
+    """Return whether the class prefers actions that its algorithm can use: tilts of an anchor."""
+    preferred = tree["asset"].get("action", "auto")
+    if preferred not in ("auto", "tilt"):
+        raise ConfigError(f"asset.action={preferred} is neither auto nor tilt", hint="choose env.action for one run")
+    usable: tuple[str, ...] = plugins.load("agents.algorithms", tree["algo"]["name"]).ACTIONS
+    return preferred == "tilt" and preferred in usable
 
 
 def _merged(node: dict[str, Any], where: str, more: dict[str, Any]) -> dict[str, Any]:
