@@ -307,9 +307,11 @@ def test_slippage_is_kept_beside_what_the_backtest_would_have_paid(tmp_path):
 
 
 def test_the_clock_that_counts_is_the_servers(tmp_path):
-    """Ours is 90 seconds behind, which puts 9:28 to 9:29 before the auction's end."""
-    with days(tmp_path, [[0.5]], now=lambda: dt.datetime(2026, 1, 1, tzinfo=dt.UTC)) as day:
-        day.exchange.go(day.exchange.now.replace(hour=9, minute=28, second=30) + dt.timedelta(days=1))
+    """This machine is years away from the exchange's 9:28, at which its auction has been shut for half a minute."""
+    with days(tmp_path, [[0.5]]) as day:
+        day.exchange.go(day.exchange.now.replace(hour=9, minute=27, second=30) + dt.timedelta(days=1))
+        assert day.broker._instruction(Order("a", "AAPL", 5.0)).time_in_force == "opg"
+        day.exchange.go(day.exchange.now.replace(minute=28, second=30))
         assert day.broker._instruction(Order("a", "AAPL", 5.0)).time_in_force == "day"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -186,11 +185,6 @@ class Broker(Protocol):
         """Let go of files and connections."""
 
 
-def utc_now() -> dt.datetime:
-    """Return the time of this machine, in UTC."""
-    return dt.datetime.now(dt.UTC)
-
-
 @dataclass(frozen=True, eq=False)
 class Opening:
     """What a broker is opened with; `symbols` and `fill` are empty only where nothing but the books is asked for."""
@@ -205,7 +199,6 @@ class Opening:
     fill: FillAt = "next_open"
     daily: bool = True  # a bar is a session
     allow_live: bool = False
-    now: Callable[[], dt.datetime] = utc_now
     wait: Callable[[float], None] = field(default=time.sleep)
 
 

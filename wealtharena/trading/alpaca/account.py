@@ -31,13 +31,12 @@ if TYPE_CHECKING:
 _PAGE: Final = 100
 _ORDERS: Final = 500
 _LOOK_BACK: Final = 3600 * 1_000_000  # microseconds: what is told late may lie behind what is booked
-_FRESH: Final = dt.timedelta(seconds=5)
 _DECIMALS: Final = 9
 _NOT_UNIQUE: Final = 40010001
 
 
 class AlpacaBroker:
-    """One account. Every fact is asked of the server; nothing is kept but names and the last look at the clock."""
+    """One account. Every fact is asked of the server; nothing is kept but names."""
 
     def __init__(self, opening: Opening, settings: Settings, keys: Keys) -> None:
         self._opening, self._settings, self._keys = opening, settings, keys
@@ -55,7 +54,6 @@ class AlpacaBroker:
             fee_in_kind=settings.coin_fee if coins else 0.0,
             dust=2e-9,
         )  # fmt: skip
-        self._clock: tuple[dt.datetime, Clock] | None = None
         self._owners: dict[str, str] = {}  # of orders, by Alpaca's id
         self._heard: Stream | None = None
         try:
@@ -174,16 +172,8 @@ class AlpacaBroker:
     def _instruction(self, order: Order) -> Instruction:
         if self._symbols.coins:
             return Instruction("gtc")
-        return for_share(
-            order.units, order.leg, fill=self._opening.fill, daily=self._opening.daily, clock=self._market_clock()
-        )
-
-    def _market_clock(self) -> Clock:
-        """Return the server's own clock, as old as a few seconds; ours may be wrong."""
-        now = self._opening.now()
-        if self._clock is None or not dt.timedelta(0) <= now - self._clock[0] < _FRESH:
-            self._clock = now, self._asked("/clock", Clock.of)
-        return self._clock[1]
+        clock = self._asked("/clock", Clock.of)  # the server's own: ours may be wrong, and a minute old is too old
+        return for_share(order.units, order.leg, fill=self._opening.fill, daily=self._opening.daily, clock=clock)
 
     def _refusal(self, error: StatusError, order: Order) -> Exception | None:
         """Return what a refusal means for the order; None where one of that client id is booked already."""
@@ -191,7 +181,6 @@ class AlpacaBroker:
         if error.code == _NOT_UNIQUE or "client_order_id must be unique" in words:
             return None
         if error.status == 422 and ("opg" in words or "cls" in words):
-            self._clock = None
             return NotYetError(f"alpaca: {error.message}")
         if error.status in (400, 403, 404, 422):
             funds = "buying power" in words or "insufficient balance for usd" in words
