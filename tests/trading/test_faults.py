@@ -23,7 +23,7 @@ def test_a_thousand_bars_with_one_request_in_five_failing(tmp_path, record_prope
         seen["bars"] += 1
         faulty = seen["bars"] <= BARS - CLEAN
         exchange.share, exchange.rng = (0.2, rng) if faulty else (0.0, None)
-        full = faulty and seen["bars"] % 25 == 0
+        full = faulty and seen["bars"] % 10 == 0
         pages = trader.ledger._db.execute("PRAGMA page_count").fetchone()[0] if full else 2**30
         trader.ledger._db.execute(f"PRAGMA max_page_count={pages}")  # SQLite's own way to run out of room
         seen["full"] += full
