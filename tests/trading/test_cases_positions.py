@@ -9,7 +9,7 @@ from tests.trading.days import days
 from tests.trading.outside import day_of
 from wealtharena.envs.market import Market
 from wealtharena.trading import loop
-from wealtharena.trading.broker import Order
+from wealtharena.trading.broker import Order, RefusedError
 from wealtharena.trading.desk import Close
 
 
@@ -267,6 +267,17 @@ def test_case_30_an_order_whose_window_never_opened_expires_with_its_bar(tmp_pat
         day.evening()
         assert day.intents()[0].status == "expired"
         assert day.intents()[0].note == "older than its bar when it could have been sent"
+
+
+def test_case_27_the_keys_of_another_account_go_on_with_nothing(tmp_path):
+    with days(tmp_path, [[0.5], [-0.5]]) as day:
+        day.run(2)
+        sent = len(day.exchange.orders)
+        day.exchange.number = "PA3STUB00002"
+        with pytest.raises(RefusedError, match="0002"):
+            day.run(1)
+        assert len(day.exchange.orders) == sent
+        assert "PA3STUB" not in (day.folder / "ledger.sqlite").read_bytes().decode("latin-1")
 
 
 def test_dividends_and_fees_are_booked_as_the_broker_tells_them_and_equity_is_its_own(tmp_path):

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 
+import numpy as np
 import pytest
 
 from tests.trading.desks import account, risk_of
@@ -69,4 +70,28 @@ def test_killed_at_a_named_point_an_account_outside_goes_on(tmp_path, undisturbe
     found = told_by(tmp_path)
     assert exchange.held == found["positions"]
     assert sorted(names) == sorted(one.client_id for one in found["intents"] if one.status != "expired")
+    assert found == undisturbed
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_at_any_moment_again_and_again_an_account_outside_goes_on(tmp_path, undisturbed, seed):
+    rng, kills = np.random.default_rng(seed), 0
+    exchange = an_exchange(WORLD)
+    with serving(exchange) as url:
+        for attempt in range(40):
+            process = FORK.Process(target=child, args=(Place(tmp_path, WORLD, url), exchange, "", 0))
+            process.start()
+            process.join(rng.uniform(0.0, 0.1 + 0.05 * attempt))
+            if process.is_alive():
+                process.kill()
+                kills += 1
+            process.join(120)
+            if process.exitcode == 0:
+                break
+    assert process.exitcode == 0
+    assert kills > 3
+    names = [one["client_order_id"] for one in exchange.orders.values()]
+    assert len(set(names)) == len(names)
+    found = told_by(tmp_path)
+    assert exchange.held == found["positions"]
     assert found == undisturbed

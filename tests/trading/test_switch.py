@@ -9,6 +9,7 @@ import pytest
 
 from tests.trading.desks import a_world, account, go
 from wealtharena.trading import loop
+from wealtharena.trading import switch as switching
 from wealtharena.trading.broker import Opening
 from wealtharena.trading.brokers.paper import open_broker
 from wealtharena.trading.ledger import Ledger
@@ -98,3 +99,30 @@ def test_between_two_closes_the_switch_is_obeyed_too(tmp_path):
         loop.timer_of(trader, switch, lambda: None).wait(0.0)
         assert not broker.open_orders()
         assert ledger.state() == ("halted", "kill switch: freeze")
+
+
+def test_what_wakes_a_wait_ends_it_early_but_not_at_once(tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(switching.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(switching.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    switch = Switch(tmp_path)
+    switch.wait(60.0)
+    assert now[0] == pytest.approx(60.0)
+    switch.wake()
+    switch.wait(60.0)
+    assert now[0] == pytest.approx(60.0 + switching.AWAKE_SECONDS, abs=switching.PAUSE_SECONDS)
+    switch.wait(60.0)  # once
+    assert now[0] == pytest.approx(120.0 + switching.AWAKE_SECONDS, abs=switching.PAUSE_SECONDS)
+
+
+def test_what_a_broker_says_by_itself_is_a_reason_to_look(tmp_path):
+    heard = []
+
+    class Talking:
+        def stream(self, wake):
+            heard.append(wake)
+
+    switch = Switch(tmp_path)
+    trader = Trader("a", "b", None, None, None, None, Talking())
+    loop.timer_of(trader, switch, lambda: None)
+    assert heard == [switch.wake]

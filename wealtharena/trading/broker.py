@@ -74,6 +74,7 @@ class Account:
     costs: float = 0.0
     financing: float = 0.0
     dividends: float = 0.0
+    number: str = ""  # that a broker outside has given it
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from wealtharena.trading.database import FullError
 from wealtharena.trading.desk import Close, Day, ages, rule, seen_at, standing
 from wealtharena.trading.guard import Intervention, State, unknown
 from wealtharena.trading.ledger import Decision
-from wealtharena.trading.reconcile import Known, follow, reconcile, take_back, take_over
+from wealtharena.trading.reconcile import Known, check_same, follow, reconcile, take_back, take_over
 from wealtharena.trading.sending import again, announce, announced, intents_of, send
 from wealtharena.trading.situation import Floats
 from wealtharena.trading.switch import Switch
@@ -54,7 +54,11 @@ def run(
 
 
 def timer_of(trader: Trader, switch: Switch, now: Callable[[], dt.datetime]) -> Timer:
-    """Return the time as it passes for a trader: it hears a stop, and between two closes does what is to be done there."""
+    """Return the time as it passes for a trader: it hears a stop, and between two closes does what is to be done there.
+
+    What the broker says by itself is a reason to do it sooner.
+    """
+    trader.broker.stream(switch.wake)
 
     def wait(seconds: float) -> None:
         switch.wait(seconds)
@@ -103,6 +107,7 @@ def tend(trader: Trader, switch: Switch) -> None:
         trader.broker.keep()
         if trader.broker.capabilities.embedded:
             return
+        check_same(trader)
         refused = follow(trader, last.bar)
         if trader.ledger.state()[0] == "halted":
             take_back(trader, [one.client_id for one in trader.ledger.pending() if one.status == "open"])

@@ -6,6 +6,7 @@ execution, so that positions are what executions say, and a difference counts on
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +14,7 @@ from typing import Final
 
 from wealtharena.envs.kernel.rows import BAR
 from wealtharena.trading.actions import splits_between
-from wealtharena.trading.broker import FINAL, Account, BookedOrder, Event, Fill, UnreachableError
+from wealtharena.trading.broker import FINAL, Account, BookedOrder, Event, Fill, RefusedError, UnreachableError
 from wealtharena.trading.desk import Close
 from wealtharena.trading.guard import Intervention
 from wealtharena.trading.ledger import Intent, IntentStatus
@@ -58,6 +59,7 @@ def _embedded(trader: Trader, close: Close) -> tuple[Account, Mapping[str, float
 def _outside(trader: Trader, close: Close) -> tuple[Account, Mapping[str, float], list[Intervention]] | None:
     """Take over from a broker that knows no bars and whose answers may be of different ages."""
     ledger, broker, bar = trader.ledger, trader.broker, close.bar
+    check_same(trader)
     if ledger.note("cursor") is None:
         ledger.write_note("cursor", str(broker.cursor()))
     if not _taken_back(trader, bar):
@@ -82,6 +84,20 @@ def _outside(trader: Trader, close: Close) -> tuple[Account, Mapping[str, float]
     account = broker.account()
     ledger.assign(bar, _references(close))
     return _charged(trader, close, account, held), held, _strangers(trader, bar, gaps)
+
+
+def check_same(trader: Trader) -> None:
+    """Raise RefusedError where the broker's account is another than the ledger was opened with; kept as a hash."""
+    told = trader.broker.account().number
+    mark = hashlib.sha256(told.encode()).hexdigest()[:16]
+    known = trader.ledger.note("account")
+    if known is None:
+        trader.ledger.write_note("account", mark)
+    elif known != mark:
+        raise RefusedError(
+            f"the broker reports the account ...{told[-4:]}, this one was opened with another",
+            hint="use its keys, or begin anew: paper.action=restart",
+        )
 
 
 def take_over(trader: Trader, bar: str) -> None:

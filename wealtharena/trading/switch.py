@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 Command = Literal["freeze", "flatten"]
 FILE: Final = "KILL"
 PAUSE_SECONDS: Final = 0.2
+AWAKE_SECONDS: Final = 1.0  # shortest wait, however often something wakes it
 _SIGNALS: Final = {signal.SIGUSR1: "freeze", signal.SIGUSR2: "flatten"}
 
 
@@ -23,6 +24,7 @@ class Switch:
         self.stop = False
         self._sent: Command | None = None
         self._previous: dict[int, Any] = {}
+        self._woken = threading.Event()
 
     def __enter__(self) -> Switch:
         if threading.current_thread() is threading.main_thread():
@@ -54,7 +56,14 @@ class Switch:
         return "flatten" if word == "flatten" else "freeze"
 
     def wait(self, seconds: float) -> None:
-        """Pass the time, less where the end is asked for."""
-        until = time.monotonic() + seconds
-        while not self.stop and (left := until - time.monotonic()) > 0.0:
+        """Pass the time, less where the end is asked for or something woke it."""
+        began = time.monotonic()
+        while not self.stop and (left := began + seconds - time.monotonic()) > 0.0:
+            if self._woken.is_set() and time.monotonic() - began >= AWAKE_SECONDS:
+                break
             time.sleep(min(left, PAUSE_SECONDS))
+        self._woken.clear()
+
+    def wake(self) -> None:
+        """End a wait early, from whatever thread: there is a reason to look."""
+        self._woken.set()

@@ -96,7 +96,7 @@ class AlpacaBroker:
                 raise UnreachableError(f"alpaca: the account is kept in {row['currency']}")
             if row["status"] != "ACTIVE" or row["trading_blocked"] or row["account_blocked"]:
                 raise UnreachableError("alpaca: the account is blocked")
-            return Account(equity=number(row["equity"]), cash=number(row["cash"]))
+            return Account(equity=number(row["equity"]), cash=number(row["cash"]), number=str(row["account_number"]))
 
         return self._client.get("/account", read)
 

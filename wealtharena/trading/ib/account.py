@@ -146,7 +146,7 @@ class IbBroker:
             }
             if len(found) < 2:
                 raise TimeoutError
-            return Account(equity=found["NetLiquidation"], cash=found["TotalCashValue"])
+            return Account(equity=found["NetLiquidation"], cash=found["TotalCashValue"], number=self._number)
 
         return self._asked(money)
 
