@@ -15,6 +15,7 @@ from wealtharena.config import compose
 from wealtharena.config.composition import groups
 from wealtharena.config.paths import conf_dir
 from wealtharena.errors import ConfigError
+from wealtharena.tasks import console
 from wealtharena.trading.broker import RefusedError, UnreachableError
 from wealtharena.trading.locks import Keys, Reported, check_account, read_keys
 
@@ -62,6 +63,22 @@ def test_each_lock_alone_holds(live, account, allow):
     else:
         with pytest.raises(RefusedError):
             opened()
+
+
+def test_what_is_at_stake_is_said_in_words(capsys, tmp_path):
+    for overrides, said in (
+        (["broker=alpaca", "broker.live=true"], "LIVE"),
+        (["broker=alpaca"], "PAPER"),
+        (["broker=ib", "broker.live=true"], "LIVE"),
+        (["broker=webhook"], "bridge"),
+        (["broker=paper"], "no money"),
+    ):
+        money = compose([*overrides, "asset=etf"]).broker.money
+        record = {"agent": "etf", "fill": "next_open", "data": {"simulated": False, "symbols": [], "source": "yahoo"}}
+        console.paper_header(record, version="v1", account="default", folder=tmp_path, money=money)
+        text = " ".join(capsys.readouterr().out.split())
+        assert said in text
+        assert ("REAL MONEY" in text) == (said == "LIVE")
 
 
 @pytest.mark.parametrize(

@@ -188,12 +188,15 @@ def _span(dates: Any) -> str:
     return f"{first}..{last}"
 
 
-def paper_header(record: Mapping[str, Any], *, version: str, account: str, folder: Path, live: bool = False) -> None:
-    """Say what is about to be traded, that it is paper, and how to stop it."""
+def paper_header(
+    record: Mapping[str, Any], *, version: str, account: str, folder: Path, money: str, live: bool = False
+) -> None:
+    """Say what is about to be traded, whose money is at stake, and how to stop it."""
     out, data = screen(), record["data"]
     bars = "bars as they come" if live else "a replay of bars"
-    form = "[bold]PAPER[/]  {} {}, account {}: no money, {}."
-    out.print(styled(form, record["agent"], version, account, bars))
+    form = "[bold]{}[/]  {} {}, account {}: {}, {}."
+    kind = "LIVE" if money.startswith("REAL MONEY") else "PAPER"
+    out.print(styled(form, kind, record["agent"], version, account, money, bars))
     if data["simulated"]:
         out.print(simulated("these prices come from a market simulator."))
     out.print(f"{len(data['symbols'])} symbols from {data['source']}, fills at the {record['fill'].replace('_', ' ')}")

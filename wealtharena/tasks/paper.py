@@ -88,7 +88,10 @@ def _live(spec: ExperimentSpec, folder: Path, ledger: Ledger, chosen: Chosen, re
     accounts.opened(spec, ledger, chosen, source=source.name, frequency=spec.data.interval, first=None)
     about = {"source": source.name, "simulated": False, "symbols": list(chosen.symbols)}
     record.update(data=about, fill=spec.env.fill, notes=list(source.notes()))
-    console.paper_header(record.content, version=chosen.version, account=spec.paper.account, folder=folder, live=True)
+    console.paper_header(
+        record.content, version=chosen.version, account=spec.paper.account, folder=folder, money=spec.broker.money,
+        live=True,
+    )  # fmt: skip
     fill: Fill = "next_close" if spec.env.fill == "next_close" else "next_open"
     trader = _trader(spec, folder, ledger, chosen, symbols=chosen.symbols, fill=fill)
     told = console.PaperProgress(ledger, every="bar")
@@ -115,7 +118,9 @@ def _replayed(
     window = _opened(spec, ledger, chosen, prepared, window)
     record.update(data=prepared.about, fill=prepared.fill, notes=list(prepared.notes))
     features, seen = backtest.open_rows(spec, record, prepared, window, chosen.agent)
-    console.paper_header(record.content, version=chosen.version, account=spec.paper.account, folder=folder)
+    console.paper_header(
+        record.content, version=chosen.version, account=spec.paper.account, folder=folder, money=spec.broker.money
+    )
     baseline = watching.baseline_of(spec, prepared, chosen)
     _replay(spec, folder, ledger, chosen, features, window, baseline=baseline)
     told, paths = _found(spec, ledger, chosen, features)

@@ -15,3 +15,8 @@ class BrokerSpec(Spec):
     outside: ClassVar[bool] = False  # what it is sent reaches somebody else, so that bars of the past must not
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="the file of that name in wealtharena/trading/brokers/")
+
+    @property
+    def money(self) -> str:
+        """Return whose money is at stake, in words for the person who starts it."""
+        return "no money"

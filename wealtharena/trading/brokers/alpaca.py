@@ -44,6 +44,10 @@ class Settings(BrokerSpec):
     def stream_endpoint(self) -> str:
         return self.stream_url or (_LIVE if self.live else _PAPER)[1]
 
+    @property
+    def money(self) -> str:
+        return "REAL MONEY at Alpaca" if self.live else "paper money at Alpaca"
+
 
 def why_not(spec: ExperimentSpec) -> str | None:
     """Return what Alpaca lacks for this asset; None where it can be traded there."""

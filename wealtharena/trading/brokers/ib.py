@@ -41,6 +41,10 @@ class Settings(BrokerSpec):
                 raise ValueError(f"{line} is not like GC/COMEX/USD/202606/100")
         return futures
 
+    @property
+    def money(self) -> str:
+        return "REAL MONEY at Interactive Brokers" if self.live else "paper money at Interactive Brokers"
+
 
 def why_not(spec: ExperimentSpec) -> str | None:
     """Return what Interactive Brokers lacks for this asset here; None where it can be traded."""

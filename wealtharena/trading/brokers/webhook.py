@@ -48,6 +48,10 @@ class Settings(BrokerSpec):
     )
     confirm_seconds: float = Field(gt=0, description="how old a signal may be")
 
+    @property
+    def money(self) -> str:
+        return "through a bridge, and whose money it trades is its own affair"
+
 
 def why_not(spec: ExperimentSpec) -> str | None:
     """Return None: what the bridge trades is its own affair."""
