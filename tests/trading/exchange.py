@@ -245,11 +245,11 @@ class Exchange:
 
     def list_activities(self, kind: str, query: dict[str, str]) -> tuple[int, Any]:
         after = dt.datetime.fromisoformat(query["after"].replace("Z", "+00:00")).strftime("%Y%m%d%H%M%S%f")[:17]
-        token = query.get("page_token", "")
+        token, kinds = query.get("page_token", ""), query.get("activity_types", kind).split(",")
         found = [
             one
             for one in self.activities
-            if (not kind or one["activity_type"] == kind) and one["id"] > after and one["id"] > token
+            if (kinds == [""] or one["activity_type"] in kinds) and one["id"] > after and one["id"] > token
         ]
         return 200, found[: int(query.get("page_size", 100))]
 

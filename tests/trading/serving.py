@@ -45,6 +45,7 @@ def serving(exchange: Exchange) -> Iterator[str]:
     """Serve the exchange from a thread of this process; yields its address."""
     handler = type("Handler", (_Handler,), {"exchange": exchange, "disable_nagle_algorithm": True})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.handle_error = lambda request, address: None  # a client that has gone
     server.daemon_threads = True
     server.block_on_close = False
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)

@@ -4,6 +4,7 @@ import datetime as dt
 
 import pytest
 
+from tests.trading.conformance import shipped
 from tests.trading.days import days, until
 from tests.trading.serving import streaming
 from wealtharena.trading import loop
@@ -87,6 +88,14 @@ def test_case_03_frames_that_are_told_again_book_nothing(tmp_path):
         loop.tend(day.trader, day.switch)
         assert len(day.ledger.fills()) == 1
         assert day.fits()
+
+
+def test_keys_go_to_no_host_that_was_not_meant(tmp_path):
+    with days(tmp_path, [[0.5]]) as day:
+        day.broker.stream(lambda: None)
+        assert day.broker._heard is None
+    assert shipped("alpaca").stream_endpoint == "wss://paper-api.alpaca.markets/stream"
+    assert shipped("alpaca").endpoint == "https://paper-api.alpaca.markets"
 
 
 def test_case_04_a_connection_that_is_refused_is_tried_again_with_longer_pauses(monkeypatch):

@@ -84,7 +84,7 @@ def test_currencies_and_futures_have_their_contracts(tmp_path, gateway):
         ib(tmp_path, gateway, market="forex", symbols=("EURUSD",)) as stage,
         contextlib.closing(stage.open()) as broker,
     ):
-        broker.submit(order(symbol="EURUSD", units=-20_000.0))
+        assert broker.submit(order(symbol="EURUSD", units=-20_000.0)).note.startswith("at once")
         gateway.tick()
         assert broker.positions() == {"EURUSD": -20_000.0}
     futures = {"GC=F": "GC/COMEX/USD/202606/100"}
@@ -111,7 +111,11 @@ def test_commissions_are_costs_and_a_correction_is_no_second_execution(tmp_path,
 
 
 def test_what_it_cannot_trade_is_refused_when_the_configuration_is_read():
-    for overrides, cause in ((["asset=crypto"], "no coins"), (["asset=commodities"], "which month")):
+    for overrides, cause in (
+        (["asset=crypto"], "no coins"),
+        (["asset=commodities"], "which month"),
+        (["asset=forex", "env.fill=next_close"], "at once"),
+    ):
         with pytest.raises(ConfigError, match=cause) as error:
             compose(["broker=ib", *overrides])
         assert "broker=paper" in error.value.hint

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from wealtharena.trading.alpaca.client import Client, StatusError, number, rows
 from wealtharena.trading.alpaca.stream import Stream
 from wealtharena.trading.alpaca.windows import Clock, Instruction, for_share
-from wealtharena.trading.alpaca.words import SKIPPED, Symbols, booked_order, event_of, sequence_of
+from wealtharena.trading.alpaca.words import ASKED, Symbols, booked_order, event_of, sequence_of
 from wealtharena.trading.broker import (
     Account,
     BookedOrder,
@@ -230,15 +230,15 @@ class AlpacaBroker:
 
     def events(self, since: int) -> Sequence[Event]:
         """Return what changed the account otherwise after `since`, with what was shortly before it once more."""
-        found = self._activities("/account/activities", since)
-        return [event_of(row, self._symbols) for row in found if row["activity_type"] not in SKIPPED]
+        found = self._activities("/account/activities", since, activity_types=",".join(ASKED))
+        return [event_of(row, self._symbols) for row in found]
 
-    def _activities(self, path: str, since: int) -> list[Mapping[str, Any]]:
+    def _activities(self, path: str, since: int, **kinds: str) -> list[Mapping[str, Any]]:
         """Return all pages of activities, oldest first, each with an id and its numbers readable."""
         after = dt.datetime.fromtimestamp(max(0, since - _LOOK_BACK) / 1e6, dt.UTC).isoformat().replace("+00:00", "Z")
         found: list[Mapping[str, Any]] = []
         while True:
-            params = {"after": after, "direction": "asc", "page_size": _PAGE}
+            params = {"after": after, "direction": "asc", "page_size": _PAGE, **kinds}
             page = self._asked(path, _activities_of, params | ({"page_token": found[-1]["id"]} if found else {}))
             found += page
             if len(page) < _PAGE:
@@ -253,8 +253,9 @@ class AlpacaBroker:
 
     def stream(self, wake: Callable[[], None]) -> None:
         """Listen to trade updates; each is a reason to look, and so is each gap between two connections."""
-        if self._heard is None:
-            self._heard = Stream(self._keys, self._settings.stream_endpoint, wake)
+        address = self._settings.stream_endpoint
+        if self._heard is None and address is not None:
+            self._heard = Stream(self._keys, address, wake)
 
     def silent_seconds(self) -> float | None:
         """Return how long the stream has said nothing; None without one."""

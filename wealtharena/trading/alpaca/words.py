@@ -21,7 +21,7 @@ _KINDS: Final[Mapping[str, EventKind]] = {
     "SSP": "split", "CIL": "split", "CSD": "transfer", "CSW": "transfer", "JNLC": "transfer", "JNLS": "transfer",
     "TRANS": "transfer", "ACATC": "transfer", "ACATS": "transfer",
 }  # fmt: skip
-SKIPPED: Final = ("FILL", "CFEE")
+ASKED: Final = (*_KINDS, "REORG", "SPIN", "SSO", "SC", "MA", "NC", "MISC", "OCT", "PTR")  # all but executions and CFEE
 
 
 class Symbols:

@@ -30,7 +30,9 @@ class Settings(BrokerSpec):
     account: str | None = Field(description="number that the server must report; null takes any paper account")
     keys_file: str | None = Field(description="lines NAME=VALUE or JSON; null reads the environment")
     url: str | None = Field(description="of the trading interface; null takes Alpaca's own")
-    stream_url: str | None = Field(description="of its trade updates; null takes Alpaca's own")
+    stream_url: str | None = Field(
+        description="of its trade updates; null takes Alpaca's own, or none where `url` is set"
+    )
     timeout_seconds: float = Field(gt=0, le=120, description="of one request")
     attempts: int = Field(ge=1, le=10, description="of a question; an order is sent once")
     backoff_seconds: float = Field(ge=0, le=60, description="before the second attempt, doubled from then on")
@@ -41,8 +43,9 @@ class Settings(BrokerSpec):
         return self.url or (_LIVE if self.live else _PAPER)[0]
 
     @property
-    def stream_endpoint(self) -> str:
-        return self.stream_url or (_LIVE if self.live else _PAPER)[1]
+    def stream_endpoint(self) -> str | None:
+        own = (_LIVE if self.live else _PAPER)[1]
+        return self.stream_url or (own if self.url is None else None)  # keys go to no host that was not meant
 
     @property
     def money(self) -> str:

@@ -54,6 +54,8 @@ def why_not(spec: ExperimentSpec) -> str | None:
     if asset.market in ("stocks", "etf"):
         known = asset.universe.calendar in _CALENDARS
         return None if known else f"knows the shares of Australia and the United States, not {asset.universe.calendar}"
+    if spec.env.fill == "next_close":
+        return "fills currencies and futures at once, env.fill=next_close"
     if asset.market == "commodities" and isinstance(broker, Settings):
         symbols = spec.data.symbols or asset.universe.symbols
         open_ones = [name for name in symbols if name not in broker.futures]

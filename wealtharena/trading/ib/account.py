@@ -11,6 +11,7 @@ import datetime as dt
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from wealtharena.trading.broker import (
@@ -237,14 +238,17 @@ class IbBroker:
         if booked.status in ("cancelled", "rejected"):
             words = said.lower()
             raise RejectedError(f"ib: {order.symbol}: {said}", funds="margin" in words or "funds" in words)
-        return booked
+        return replace(booked, note="" if self._auctioned(order) else "at once, for the open of the next bar")
+
+    def _auctioned(self, order: Order) -> bool:
+        return self._contracts[order.symbol].kind == "STK" and self._opening.daily
 
     def _instructed(self, order: Order) -> Any:
         """Return the order as the gateway takes it: auctions for shares, else at the market."""
         from ib_async import Order as Sent
 
-        auction = self._contracts[order.symbol].kind == "STK" and self._opening.daily
-        at_close = self._opening.fill == "next_close" and self._opening.daily
+        auction = self._auctioned(order)
+        at_close = self._opening.fill == "next_close" and auction
         return Sent(
             action="BUY" if order.units > 0.0 else "SELL",
             totalQuantity=abs(order.units),
