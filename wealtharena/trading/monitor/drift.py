@@ -2,8 +2,8 @@
 
 PSI = sum over bins of (share now - share then) log(share now / share then), bins at the deciles of the training window, pooled
 over symbols. Features that move slowly have large indices without having drifted, so each is told in what it seldom passes in
-windows put together from the training window itself, of sessions in blocks, in any order. The statistic is the largest of
-these over features; its limit comes from the same windows.
+windows put together from the training window itself: two stretches of sessions, of any length and from anywhere. The
+statistic is the largest of these over features; its limit comes from the same windows.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ def reference(
     total = counts.sum(axis=0)
     shares = total / np.maximum(total.sum(axis=-1, keepdims=True), 1.0)
     sums = np.concatenate([np.zeros((1, *counts.shape[1:])), np.cumsum(np.concatenate([counts, counts]), axis=0)])
-    block = max(1, sessions // 2)
     drawn = np.empty((DRAWS, len(names)))
     for n in range(DRAWS):
-        starts = rng.integers(0, len(counts), size=-(-sessions // block))
-        lengths = np.full(len(starts), block)
-        lengths[-1] = sessions - block * (len(starts) - 1)
-        drawn[n] = _psi((sums[starts + lengths] - sums[starts]).sum(axis=0)[None], shares)[0]
+        start = int(rng.integers(len(counts)))
+        cut = int(rng.integers(1, sessions + 1))  # the rest comes from another time, where the first part is shorter
+        other = int(rng.integers(len(counts)))
+        found = sums[start + cut] - sums[start] + sums[other + sessions - cut] - sums[other]
+        drawn[n] = _psi(found[None], shares)[0]
     a_look = 1.0 - (1.0 - false_alarms) ** (1.0 / LOOKS_A_YEAR)
     scale = np.maximum(np.quantile(drawn, 1.0 - a_look, axis=0), _LEAST)
     limit = float(np.quantile((drawn / scale).max(axis=1), 1.0 - a_look))

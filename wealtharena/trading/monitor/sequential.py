@@ -78,7 +78,7 @@ def limit_of(excess: Floats, promise: Promise, *, false_alarms: float, rng: np.r
     loss is found is the median over paths whose mean is lower by one Sharpe unit.
     """
     standard = (excess - excess.mean()) / promise.deviation
-    block = max(1, round(optimal_block_bars(standard)))
+    block = _block_bars(standard, promise)
     bars = max(2, round(promise.bars_per_year))
     kept = _heights(standard, -promise.step / 2.0, bars=YEARS * bars, block=block, rng=rng)
     height = float(np.quantile(kept.max(axis=0), (1.0 - false_alarms) ** YEARS))
@@ -87,6 +87,16 @@ def limit_of(excess: Floats, promise: Promise, *, false_alarms: float, rng: np.r
     first = np.where(found.any(axis=0), found.argmax(axis=0) + 1, 10**9)
     median = float(np.median(first))
     return Limit(height, false_alarms, median / bars if median <= LONGEST_YEARS * bars else None)
+
+
+def _block_bars(standard: Floats, promise: Promise) -> int:
+    """Return how many bars go together: as many as returns, or their size, depend on each other, and a month at least.
+
+    Calm and stormy times last; in shorter blocks a sum would never meet a whole storm.
+    """
+    lasting = max(optimal_block_bars(standard), optimal_block_bars(standard**2))
+    month = promise.bars_per_year / 12.0
+    return min(max(1, round(max(lasting, month))), len(standard))
 
 
 def resampled(

@@ -20,6 +20,7 @@ from wealtharena.trading.reading import HEALTH
 
 Floats = npt.NDArray[np.float64]
 FALSE_ALARMS: Final = 0.05  # share of years in which any monitor of an account that keeps its promise alarms, at most
+MARGIN: Final = 0.5  # of what is allowed is left to limits being estimates from one training window
 MONITORS: Final = ("record", "features", "actions")
 WRITE_SECONDS: Final = 1.0  # between two writes of the file
 
@@ -79,7 +80,7 @@ class Baseline:
         `excess` [n] are the backtest's returns less cash, `features` [T, A, F] and `actions` [T, A] are of the training
         window.
         """
-        each = false_alarms / len(MONITORS)
+        each = MARGIN * false_alarms / len(MONITORS)
         promise = None
         if promised_sharpe is not None:
             promise = sequential.promised(excess, sharpe=promised_sharpe, bars_per_year=bars_per_year)
