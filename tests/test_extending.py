@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 House = Callable[..., subprocess.CompletedProcess[str]]
 SMALL = (  # a whole job in seconds

@@ -68,6 +68,7 @@ def away(installed: Path, folder: Path, *command: str) -> subprocess.CompletedPr
     )
 
 
+@pytest.mark.slow
 def test_the_wheel_carries_conf_and_sweeps_and_the_command_works_anywhere(installed: Path, tmp_path: Path) -> None:
     shipped = {
         path.relative_to(installed / "wealtharena" / "_conf")
@@ -92,6 +93,7 @@ def test_the_wheel_carries_conf_and_sweeps_and_the_command_works_anywhere(instal
     assert "EURUSD" in done.stdout, done.stderr
 
 
+@pytest.mark.slow
 def test_the_wheel_explains_mistakes_too(installed: Path, tmp_path: Path) -> None:
     done = away(installed, tmp_path, "-m", "wealtharena", "asset=crpto")
     assert done.returncode == 2

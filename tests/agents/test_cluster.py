@@ -5,6 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 START = """
 from wealtharena.agents import cluster
 from wealtharena.config import compose

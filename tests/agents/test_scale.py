@@ -20,6 +20,8 @@ from wealtharena.errors import TrainingError
 from wealtharena.evaluation.splits import Segment
 from wealtharena.training import TrainingJob, train
 
+pytestmark = pytest.mark.slow
+
 REMOTE = (
     "algo=ppo",
     "algo.rollout_steps=256",

@@ -6,13 +6,17 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import filelock
 import pytest
 import yaml
 
+from tests.forks import Forks
 from wealtharena.config.hashing import NUMBERS
+
+pytestmark = pytest.mark.slow
 
 PARALLEL = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 PROBE = """
@@ -55,8 +59,15 @@ sys.exit(main())
 """
 
 
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    made = Forks("hydra", "wealtharena.config.launch")
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def probe(tmp_path: Path):
+def probe(tmp_path: Path, forks: Forks):
     script = tmp_path / "probe.py"
     script.write_text(PROBE)
 
@@ -64,15 +75,7 @@ def probe(tmp_path: Path):
         environment = {
             key: value for key, value in os.environ.items() if key not in ("OMP_NUM_THREADS", "HYDRA_FULL_ERROR")
         }
-        return subprocess.run(
-            [sys.executable, str(script), *arguments],
-            cwd=tmp_path,
-            env=environment | (env or {}),
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
+        return forks.run(tmp_path, script, arguments, env=environment | (env or {}))
 
     return call
 

@@ -45,6 +45,7 @@ def refusal(line: str) -> ConfigError | None:
     return None
 
 
+@pytest.mark.slow
 def test_wrong_lines_are_refused_in_words() -> None:
     refused = {line: error for line in wrong_lines(seed=0) if (error := refusal(line)) is not None}
     assert len(refused) > 0.9 * LINES

@@ -89,6 +89,7 @@ def test_a_simulation_beyond_the_records_has_the_bars_it_asks_for() -> None:
     assert times[-1] == pd.Timestamp("2028-12-28", tz="UTC")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("calendar", sorted(exchange_calendars.get_calendar_names(include_aliases=False)))
 def test_every_calendar_of_the_library_gives_sessions_or_one_line(calendar: str) -> None:
     try:

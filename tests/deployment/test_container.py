@@ -10,11 +10,14 @@ import tomllib
 from importlib import metadata
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.deployment.rooms import REPOSITORY
 from tests.registry.shelf import stocked
+
+pytestmark = pytest.mark.slow
 
 
 def test_serving_imports_neither_torch_nor_ray_and_leaves_nothing_behind(tmp_path: Path) -> None:

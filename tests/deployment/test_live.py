@@ -17,6 +17,8 @@ from tests.deployment.rooms import FEATURES, live
 from tests.registry.shelf import AGENT, save, stocked
 from wealtharena.registry import promote, rollback
 
+pytestmark = pytest.mark.slow
+
 WEIGHTS = {"v1": 0.5, "v2": 0.9}
 
 

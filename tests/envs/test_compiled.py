@@ -6,6 +6,8 @@ import pytest
 
 from wealtharena.envs import compiled, kernel
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def folder_for(monkeypatch, tmp_path):

@@ -14,6 +14,8 @@ from wealtharena.prediction.answers import Prediction
 from wealtharena.registry.inference import PIECE
 from wealtharena.registry.publish import record
 
+pytestmark = pytest.mark.slow
+
 CASES = [
     ("crypto", "mlp", "weights"),
     ("forex", "gru", "weights"),

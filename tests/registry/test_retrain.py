@@ -17,6 +17,8 @@ from wealtharena.registry import ModelCheckpoint, promote, retrain
 from wealtharena.registry.history import Pointer, now
 from wealtharena.registry.publish import publish
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def production(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelCheckpoint, World]:

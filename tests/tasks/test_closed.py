@@ -17,6 +17,8 @@ from wealtharena.tasks import compare, dispatch
 from wealtharena.tasks.record import RunContext
 from wealtharena.tasks.train import run_in
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 Small = Callable[..., tuple[int, Path]]
 

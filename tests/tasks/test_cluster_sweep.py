@@ -36,7 +36,7 @@ SEARCH = (
     "compute=cluster",
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # ray's own, in its own start-up
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # ray's own, in its own start-up
 
 
 @pytest.fixture

@@ -23,6 +23,8 @@ from wealtharena.registry import ModelCheckpoint
 from wealtharena.registry.history import read_pointer
 from wealtharena.tasks import dispatch
 
+pytestmark = pytest.mark.slow
+
 Small = Callable[..., tuple[int, Path]]
 DATA = ("data=ecb", "data.start=2016-01-01", "data.end=2022-12-30", "train.env_steps=1024", "train.evaluations=1")
 

@@ -20,6 +20,8 @@ from wealtharena.registry import publish as publishing
 from wealtharena.tasks import dispatch, judging
 from wealtharena.tasks.record import RunContext, recorded
 
+pytestmark = pytest.mark.slow
+
 Small = Callable[..., tuple[int, Path]]
 QUICK = (*moments.SMALL, "tracking.report=false", "evaluation.baselines=[buy_and_hold,cash]", "train.evaluations=1")
 

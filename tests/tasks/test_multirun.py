@@ -8,7 +8,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.tasks.conftest import SMALL, UNPUBLISHED, record
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 AT_ONCE = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")

@@ -15,6 +15,8 @@ from wealtharena.errors import ConfigError
 from wealtharena.tasks import dispatch
 from wealtharena.trading.ledger import Ledger
 
+pytestmark = pytest.mark.slow
+
 MARKET = (
     "asset=crypto",
     "data=simulated",

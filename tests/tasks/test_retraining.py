@@ -16,6 +16,8 @@ from wealtharena.registry import ModelCheckpoint
 from wealtharena.registry.history import Pointer, now
 from wealtharena.tasks import retraining
 
+pytestmark = pytest.mark.slow
+
 Small = Callable[..., tuple[int, Path]]
 OLD = ("data=ecb", "data.start=2016-01-01", "data.end=2022-12-30", "train.env_steps=1024", "train.evaluations=1")
 

@@ -27,6 +27,8 @@ from wealtharena.tasks import dispatch
 from wealtharena.tasks.record import RunContext, recorded
 from wealtharena.tasks.train import repeatable
 
+pytestmark = pytest.mark.slow
+
 Small = Callable[..., tuple[int, Path]]
 Finished = Callable[..., list[Path]]
 

@@ -20,6 +20,8 @@ from wealtharena.errors import ConfigError
 from wealtharena.tracking import wandb_run
 from wealtharena.tracking.wandb_run import Ending, Identity, WandbRun, own_tags, resolve_mode
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 NOBODY = Identity("id1", "name", "train", ("forex",), {"seed": 1})
 END = Ending(("forex",), {}, [], None, 0)

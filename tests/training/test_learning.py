@@ -10,6 +10,8 @@ from wealtharena.evaluation.splits import Segment
 from wealtharena.training import TrainingJob, train
 from wealtharena.training.job import Silent
 
+pytestmark = pytest.mark.slow
+
 FREE = tuple(f"asset.costs.{name}=0" for name in ("commission_bps", "half_spread_bps"))
 COMMON = (
     *FREE,

@@ -20,7 +20,10 @@ from wealtharena.config import compose, identity
 from wealtharena.config.identity import settings
 from wealtharena.errors import ConfigError, TrainingError
 
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # Ray leaves sockets to its own exit handlers
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]  # Ray leaves sockets to its own exit handlers
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from tests.evaluation.worlds import trajectory
 from wealtharena.config import compose
@@ -10,6 +11,8 @@ from wealtharena.evaluation.evaluate import Facts, judge
 from wealtharena.evaluation.trials import Trials
 from wealtharena.tuning.engine import TrialRow
 from wealtharena.tuning.selection import RETURNS_KEY, best, selection_bias, strategies
+
+pytestmark = pytest.mark.slow
 
 SEARCHES, TRIALS, BARS, SEEDS = 20, 20, 500, 3
 

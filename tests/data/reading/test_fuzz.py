@@ -7,6 +7,8 @@ import pytest
 from tests.data.reading import fuzz
 from wealtharena.data import Panel
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def truth(tmp_path_factory: pytest.TempPathFactory) -> Panel:

@@ -29,6 +29,7 @@ def fingerprints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interval", _INTERVALS)
 @pytest.mark.parametrize("layout", [*honest.ANY, *honest.TEXT])
 def test_the_same_bars_are_the_same_panel_in_any_layout_and_any_spelling_of_time(
