@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -13,7 +15,7 @@ import httpx
 import pytest
 
 from benchmarks.serve_fuzz import cases, fuzz
-from tests.deployment.rooms import FEATURES, live
+from tests.deployment.rooms import FEATURES, REPOSITORY, live
 from tests.registry.shelf import AGENT, save, stocked
 from wealtharena.registry import promote, rollback
 
@@ -96,6 +98,19 @@ def test_a_request_under_way_is_answered_before_the_server_stops(
     assert not list((tmp_path / "temporary").glob("wealtharena-*")), (
         "a service that was told to stop leaves nothing behind"
     )
+
+
+def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
+    stocked(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        command = [sys.executable, str(REPOSITORY / "run.py"), "task=serve", f"serve.port={taken.getsockname()[1]}"]
+        done = subprocess.run(
+            [*command, f"paths.checkpoints={tmp_path / 'checkpoints'}"],
+            cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+    assert done.returncode != 0
+    assert "address already in use" in (done.stdout + done.stderr).lower()
+    assert "Traceback" not in done.stderr
 
 
 def _refuses(host: str, port: int) -> bool:

@@ -8,6 +8,8 @@ from wealtharena.config import compose
 from wealtharena.data import loading
 from wealtharena.envs.simulate import simulate
 
+pytestmark = pytest.mark.slow
+
 SEEDS = 200
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from tests.evaluation import recorded
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def rules():

@@ -167,6 +167,22 @@ def test_a_signal_ends_the_run_with_a_state_and_a_candidate_and_resume_finishes_
     assert [record["iteration"] for record in told.iterations] == [2, 3, 4]
 
 
+def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
+    class Impatient(Told):
+        def on_iteration(self, record: Mapping) -> None:
+            super().on_iteration(record)
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    told, before = Impatient(), signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train(job(tmp_path), listener=told)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(told.iterations) == 1
+
+
 def test_an_interrupted_and_resumed_run_ends_in_the_weights_of_an_undisturbed_one(tmp_path: Path) -> None:
     straight = train(job(tmp_path / "a"), listener=Told())
 

@@ -1,0 +1,101 @@
+"""Calls of a script in a fork of a process that has made its imports once: each a process of its own, at half the cost."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import runpy
+import subprocess
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+
+class Forks:
+    """A process that imports `modules` and then forks for every call; close it when done."""
+
+    def __init__(self, *modules: str) -> None:
+        command = [sys.executable, "-m", "tests.forks", *modules]
+        root = Path(__file__).parents[1]
+        self._server = subprocess.Popen(
+            command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )  # every read below ends with the process: pytest's own time-out ends that
+
+    def run(self, folder: Path, script: Path, words: Sequence[str], *, env: Mapping[str, str]) -> Any:
+        """Run `python script words...` in a folder and environment, and return it completed, as subprocess.run does."""
+        out, err = folder / ".stdout", folder / ".stderr"
+        call = {
+            "folder": str(folder),
+            "argv": [str(script), *words],
+            "env": dict(env),
+            "out": str(out),
+            "err": str(err),
+        }
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        self._server.stdin.write(json.dumps(call) + "\n")
+        self._server.stdin.flush()
+        code = int(self._server.stdout.readline())
+        said = [path.read_text() for path in (out, err)]
+        out.unlink(), err.unlink()
+        return subprocess.CompletedProcess(call["argv"], code, *said)
+
+    def close(self) -> None:
+        """End the process."""
+        self._server.kill()
+        self._server.communicate(timeout=60)
+
+
+def _serve() -> None:
+    for name in sys.argv[1:]:
+        import_module(name)
+    for line in sys.stdin:
+        call = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                code = _job(call)
+            finally:
+                os._exit(code)
+        _, status = os.waitpid(child, 0)
+        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
+        sys.stdout.flush()
+
+
+def _job(call: dict[str, Any]) -> int:
+    os.chdir(call["folder"])
+    os.environ.clear()
+    os.environ.update(call["env"])
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nothing, 0), (_written(call["out"]), 1), (_written(call["err"]), 2)):
+        os.dup2(source, target)
+    sys.argv = list(call["argv"])
+    sys.path[0] = str(Path(call["argv"][0]).parent)
+    code: Any = 0
+    try:
+        runpy.run_path(call["argv"][0], run_name="__main__")
+    except SystemExit as end:
+        code = end.code
+    except BaseException:  # noqa: BLE001 - what ends a process with a traceback does so here
+        traceback.print_exc()
+        code = 1
+    if isinstance(code, str):
+        sys.stderr.write(f"{code}\n")
+        code = 1
+    atexit._run_exitfuncs()  # launchers end their workers there
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return int(code or 0)
+
+
+def _written(path: str) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+
+
+if __name__ == "__main__":
+    _serve()
