@@ -8,11 +8,14 @@ import os
 import runpy
 import subprocess
 import sys
+import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+LIMIT_SECONDS = 240
 
 
 class Forks:
@@ -21,9 +24,7 @@ class Forks:
     def __init__(self, *modules: str) -> None:
         command = [sys.executable, "-m", "tests.forks", *modules]
         root = Path(__file__).parents[1]
-        self._server = subprocess.Popen(
-            command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )  # every read below ends with the process: pytest's own time-out ends that
+        self._server = subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def run(self, folder: Path, script: Path, words: Sequence[str], *, env: Mapping[str, str]) -> Any:
         """Run `python script words...` in a folder and environment, and return it completed, as subprocess.run does."""
@@ -37,9 +38,14 @@ class Forks:
         }
         assert self._server.stdin is not None
         assert self._server.stdout is not None
+        guard = threading.Timer(LIMIT_SECONDS, self._server.kill)
+        guard.start()
         self._server.stdin.write(json.dumps(call) + "\n")
         self._server.stdin.flush()
-        code = int(self._server.stdout.readline())
+        answer = self._server.stdout.readline()
+        guard.cancel()
+        assert answer, f"no answer within {LIMIT_SECONDS} s: {err.read_text()}"
+        code = int(answer)
         said = [path.read_text() for path in (out, err)]
         out.unlink(), err.unlink()
         return subprocess.CompletedProcess(call["argv"], code, *said)
@@ -87,7 +93,8 @@ def _job(call: dict[str, Any]) -> int:
     if isinstance(code, str):
         sys.stderr.write(f"{code}\n")
         code = 1
-    atexit._run_exitfuncs()  # launchers end their workers there
+    threading._shutdown()  # as the end of a process has it: launchers end their workers in these two
+    atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
     return int(code or 0)

@@ -75,7 +75,18 @@ def probe(tmp_path: Path, forks: Forks):
         environment = {
             key: value for key, value in os.environ.items() if key not in ("OMP_NUM_THREADS", "HYDRA_FULL_ERROR")
         }
-        return forks.run(tmp_path, script, arguments, env=environment | (env or {}))
+        environment |= env or {}
+        if PARALLEL[0] not in arguments:
+            return forks.run(tmp_path, script, arguments, env=environment)
+        return subprocess.run(  # how a process with workers ends is a part of the point
+            [sys.executable, str(script), *arguments],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
 
     return call
 
