@@ -25,6 +25,7 @@ def connect(compute: ComputeSpec) -> bool:
     Returns False where this process was connected already: that Ray is used as it is, and not left afterwards.
     TrainingError where the address does not answer.
     """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else a Ray that starts here reports to its makers
     import ray
 
     for chatty in ("ray.rllib", "ray.tune", "ray._common.deprecation"):  # they warn of their own defaults
