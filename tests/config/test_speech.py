@@ -1,5 +1,9 @@
 import json
 import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +13,8 @@ from wealtharena.errors import ConfigError
 from wealtharena.tasks import console
 from wealtharena.terminal import Screen, styled
 from wealtharena.tracking import console as display
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -68,3 +74,35 @@ def test_a_glance_is_not_told_how_long_it_took(capsys) -> None:
     console.took(0.5)
     console.took(75.0)
     assert capsys.readouterr().out == "Took 1 min 15 s.\n"
+
+
+@pytest.mark.slow
+def test_every_line_of_a_whole_job_is_an_object_and_the_last_tells_its_end(tmp_path: Path) -> None:
+    words = ("task=backtest", "asset=etf", "data=simulated", "data.simulator.bars=400", "backtest.baseline=cash")
+    done = subprocess.run(
+        [sys.executable, "-m", "wealtharena", "log=json", *words, "evaluation.bootstrap_draws=200"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = lines(done.stdout)
+    assert (found[-1]["event"], found[-1]["task"], found[-1]["exit_code"]) == ("end", "backtest", 0)
+    assert any("report.html" in str(one.get("text")) for one in found)
+
+
+def test_a_refusal_is_one_object_on_standard_error(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "wealtharena", "log=json", "algo.clip=3"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    (found,) = lines(done.stderr)
+    assert (done.returncode, found["event"], found["hint"]) == (2, "error", "try algo.clip=0.2")
