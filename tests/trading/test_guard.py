@@ -59,8 +59,8 @@ def test_a_rule_alone_stops_what_it_is_for_and_nothing_else_does(name):
 
 def test_every_rule_has_its_case_and_its_place():
     assert set(ORDER) == set(CASES)
-    assert set(RiskSpec.model_fields) == {*CASES, "unknown_account", "allow_live"}
-    assert compose(["risk=default"]).risk.rules.keys() == RiskSpec.model_fields.keys()
+    assert set(RiskSpec.model_fields) == {*CASES, "unknown_account", "allow_live", "own"}
+    assert compose(["risk=default"]).risk.rules.keys() == {*CASES, "unknown_account"}
     assert not compose(["risk=none"]).risk.rules
 
 
