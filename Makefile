@@ -128,7 +128,7 @@ arena: $(VENV)/.stamp-run ## every algorithm on planted and, with MARKET=<folder
 test: $(VENV)/.stamp-dev ## run the tests (TESTS=tests/config for a part)
 	$(PYTEST) $(TESTS) $(ARGS)
 
-test-fast: $(VENV)/.stamp-dev ## run what takes no more than two minutes: neither slow tests nor those in a browser
+test-fast: $(VENV)/.stamp-dev ## run all but slow tests and those in a browser
 	$(PYTEST) -m "not slow and not browser" $(TESTS) $(ARGS)
 
 lint: $(VENV)/.stamp-dev ## format, lint, types and layers, nothing changed

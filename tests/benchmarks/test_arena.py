@@ -18,6 +18,8 @@ from benchmarks.arena import __main__ as command
 from benchmarks.arena import board, courses, entries, page, play
 from wealtharena.config.paths import conf_dir
 
+pytestmark = pytest.mark.slow
+
 TINY = courses.planted("tiny", "a tiny market", r2=0.05, bars=700)
 PPO = (
     "algo=ppo", "model.hidden=[8]", "algo.rollout_steps=1024", "algo.minibatch=512", "compute.envs=16",

@@ -6,6 +6,8 @@ from wealtharena.envs.market import Market
 from wealtharena.envs.simulate import simulate
 from wealtharena.features.panel import Scaler
 
+pytestmark = pytest.mark.slow
+
 PAID = ("asset.costs.commission_bps=20",)
 
 

@@ -4,6 +4,8 @@ import pytest
 
 from benchmarks import time_to_quality as ttq
 
+pytestmark = pytest.mark.slow
+
 
 def iteration(step: int, speed: float) -> dict:
     return {"env_step": step, "env_steps_per_second": speed}

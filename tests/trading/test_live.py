@@ -33,6 +33,8 @@ from wealtharena.trading.ledger import Ledger
 from wealtharena.trading.switch import Switch
 from wealtharena.trading.trader import Trader
 
+pytestmark = pytest.mark.slow
+
 SYMBOLS = ("BTC-USD", "ETH-USD", "SOL-USD")
 FIRST = dt.date(2024, 6, 10)
 PATIENCE = dt.timedelta(hours=6)
