@@ -47,10 +47,16 @@ def test_it_learns_a_feature_that_knows_the_next_return() -> None:
     assert played.returns.mean() / played.returns.std() > 0.5  # the best there is has about 0.9
 
 
-def test_members_answer_together_as_each_alone_and_their_mean_is_the_policy() -> None:
-    built = engine("env.window=3")
+@pytest.mark.parametrize(
+    "overrides",
+    [(), ("env.action=tilt",), ("env.action=tilt", "asset.limits.long_only=true", "env.anchor=equal_weight")],
+)
+def test_members_answer_together_as_each_alone_and_their_mean_is_the_policy(overrides: tuple[str, ...]) -> None:
+    built = engine("env.window=3", "algo.learning_rate=0.1", "env.no_trade_band=0", *overrides)
     built.iterate()
     rows = np.random.default_rng(0).standard_normal((5, built.bench.market.layout.size)).astype(np.float32)
+    if "env.action=tilt" in overrides:
+        rows[:, built.bench.market.layout.features].reshape(5, 3, 3, -1)[..., -2:] = 0.2
     policy = policy_of(built)
     alone = np.stack([member.act(rows) for member in policy.members])
     assert np.abs(alone[0] - alone[1]).max() > 1e-4

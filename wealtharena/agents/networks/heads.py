@@ -204,7 +204,9 @@ class TiltHead(WeightsHead):
         own = anchor / self.limits.max_gross
         shares = torch.cat([1.0 - own.sum(dim=-1, keepdim=True), own], dim=-1)
         base = torch.clamp(shares, min=least_share(self.assets))
-        grown = torch.cat([base[..., :1], base[..., 1:] * torch.exp(tilts * self._tilt.scale)], dim=-1)
+        grown = base[..., 1:] * torch.exp(tilts * self._tilt.scale)
+        cash = base[..., :1] + torch.zeros_like(grown[..., :1])  # several members answer one observation
+        grown = torch.cat([cash, grown], dim=-1)
         moved = grown / grown.sum(dim=-1, keepdim=True) - base / base.sum(dim=-1, keepdim=True)
         shares = torch.relu(shares + moved)
         return shares[..., 1:] * (self.limits.max_gross / shares.sum(dim=-1, keepdim=True))
