@@ -44,6 +44,7 @@ with StubServer(sample.bars(), sample.macro()) as stub:
     sys.stdin.read()
 """
 _ROOM = 1 << 30  # of a disk that was made larger
+_NO_ROOM = ("No space left on device", "File too large")
 _DISK = 4 << 20  # more than a job takes, and as much again
 
 
@@ -142,7 +143,7 @@ def _on_a_small_disk(job: Job, folder: Path, size: int, trouble: moments.Trouble
         told = played.said.strip().splitlines() or ["nothing was said"]
         name = f"{job.name}: a disk of {size:,} bytes"
         name += "" if trouble.full_at is None else f", full from moment {trouble.full_at} on but for {trouble.left:,}"
-        if "Traceback" in played.said or (played.code != 0 and "error: " not in played.said):
+        if "Traceback" in played.said or (played.code != 0 and not any(words in played.said for words in _NO_ROOM)):
             return name, {"told": "no line"}, played.said[-2000:]
         before = moments.kept(folder)
         (folder / moments.FILLER).unlink(missing_ok=True)
