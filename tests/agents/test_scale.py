@@ -217,6 +217,16 @@ def test_what_is_shipped_to_a_cluster_leaves_data_and_history_behind() -> None:
         assert f"/{name}/" in shipped["excludes"]
 
 
+@pytest.mark.parametrize(("package", "carried"), [("wealtharena/wealtharena", True), ("wealtharena", False)])
+def test_a_clone_is_shipped_whatever_its_folder_is_called_and_a_wheel_is_not(
+    package: str, carried: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / package).mkdir(parents=True)
+    (tmp_path / package / "__init__.py").touch()
+    monkeypatch.setattr(cluster, "conf_dir", lambda: tmp_path / "wealtharena" / "conf")
+    assert bool(cluster.shipped()) is carried
+
+
 def test_figures_of_several_runners_are_means_and_episodes_are_counted() -> None:
     from wealtharena.agents.on_policy.rllib import merged
 

@@ -90,7 +90,7 @@ def shipped() -> dict[str, Any]:
     Nothing is shipped where the package is installed as a wheel: the nodes have it installed as well.
     """
     root = conf_dir().parent
-    if not (root / "wealtharena").is_dir() or root.name == "wealtharena":
+    if not (root / "wealtharena" / "__init__.py").is_file():
         return {}
     return {"working_dir": str(root), "excludes": [f"/{name}/" for name in EXCLUDED]}
 
