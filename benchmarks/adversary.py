@@ -238,10 +238,10 @@ def leaking_file(here: Path) -> Outcome:
     path.write_text(long_form(panel))
     place = here / "leak"
     found = run(here, ["asset=crypto", "data=files", f"data.path={path}", *QUICK], place, check=False)
-    said = [line for line in (found.stderr + found.stdout).splitlines() if "knows" in line or "leak" in line]
+    said = [line.partition("refused by ")[2] for line in found.stderr.splitlines() if "leaking_bars" in line]
     return Outcome(
         "a file whose closes know a quarter of tomorrow's move", "task=train",
-        f"exit code {found.returncode}", f"\"{said[0].strip()[:90]}...\"" if said else "-", found.returncode != 0 and bool(said),
+        f"exit code {found.returncode}", f"refused by {said[0][:90]}..." if said else "-", found.returncode != 0 and bool(said),
     )  # fmt: skip
 
 
