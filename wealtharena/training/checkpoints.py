@@ -9,11 +9,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 import pickle
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,7 @@ from wealtharena.training.job import Candidate
 
 CHECKPOINTS, TRAINER = "checkpoints", "trainer"
 STATE_FORMAT = 1
+_FULL_BYTES = 1 << 20  # less free room than this is taken for none
 
 
 class CandidateStore:
@@ -159,7 +163,15 @@ def require_folder(folder: Path) -> None:
 
 def unwritable(path: Path, error: Exception) -> TrainingError:
     """Return the error for something that could not be written."""
-    cause = getattr(error, "strerror", None) or str(error).splitlines()[0][:200]
+    cause = getattr(error, "strerror", None) or _behind(path, error)
     return TrainingError(
         f"{path}: cannot be written: {cause}", hint="make room or permission; the last good checkpoint is kept"
     )
+
+
+def _behind(path: Path, error: Exception) -> str:
+    """Return why torch could not write: its writer names no system error, so that a full disk is looked for."""
+    with suppress(OSError):
+        if shutil.disk_usage(path.parent).free < _FULL_BYTES:
+            return os.strerror(errno.ENOSPC)
+    return str(error).splitlines()[0][:200]
