@@ -9,6 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from wealtharena.agents.networks import layers
 from wealtharena.agents.networks.layers import ACTIVATIONS, SharedActor
 from wealtharena.agents.networks.network import Network
 
@@ -49,13 +50,12 @@ class Members(nn.Module):
         return hidden.reshape(len(self), -1, hidden.shape[-1])
 
     def dropped(self, parts: int, share: float, generator: torch.Generator) -> list[Tensor]:
-        """Return for each hidden layer 0 at the share of places and 1 / (1 - share) elsewhere (Srivastava et al. 2014).
+        """Return for each hidden layer what `layers.kept` draws for its units [M, W, H].
 
         A unit is left out for the whole of a part: an account that changed its mind at every bar would pay for it.
         """
         shapes = [(len(self), parts, weight.shape[-1]) for weight in self.weights[:-1]]
-        drawn = [torch.rand(shape, generator=generator, device=generator.device) for shape in shapes]
-        return [(one >= share).to(self.weights[0].dtype) / (1.0 - share) for one in drawn]
+        return [layers.kept(self.weights[0].new_empty(shape), share, generator) for shape in shapes]
 
     def decide(self, observation: Tensor) -> Tensor:
         """Return the target weights [M, N, A] of every member for observations [N, D]."""
