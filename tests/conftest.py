@@ -1,8 +1,12 @@
 """What every test relies on: one numerical thread, nothing of the person who runs them, no tracking online, no proxy."""
 
 import os
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+
+from tests import screens
 
 OWN = ("WANDB_", "HYDRA_", "WEALTHARENA_", "APCA_")  # how a person's own variables begin
 NAMES = {
@@ -32,3 +36,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that hold slow tests: workers take whole files, and a long one at the end keeps the others waiting."""
     long = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("browser")}
     items.sort(key=lambda item: item.path not in long)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Yield a headless Chromium for all tests of a worker; they are skipped where it is not installed."""
+    pytest.importorskip("selenium.webdriver", reason="comes with the extra `dev`: pip install -e '.[dev]'")
+    if not (screens.CHROMIUM and screens.DRIVER):
+        pytest.skip(screens.MISSING)
+    with screens.opened(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened

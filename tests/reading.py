@@ -115,6 +115,30 @@ def _readers(spec: type[Spec], reads: dict[str, set[str]], words: set[str]) -> s
     return found or {own}
 
 
+def described_by_nobody() -> set[str]:
+    """Return `Spec.field` of the keys that neither their spec nor one of its bases says a word about."""
+    for room in ("agents.algorithms", "envs.rewards", "trading.brokers"):
+        for name in plugins.available(room):
+            plugins.load(room, name)
+    return {
+        f"{spec.__module__}.{spec.__name__}.{name}"
+        for spec in _below(Spec)
+        if spec.__module__.startswith("wealtharena.")
+        for name, field in spec.model_fields.items()
+        if not any(_is_of(kin, name) for kin in spec.mro()) and not _has_keys(field.annotation)
+    }
+
+
+def _is_of(kin: type, name: str) -> bool:
+    field = kin.model_fields.get(name) if issubclass(kin, Spec) else None
+    return field is not None and bool(field.description)
+
+
+def _has_keys(annotation: Any) -> bool:
+    """Return whether a field holds a spec, whose own keys are described one by one."""
+    return next(iter(specs_in(annotation)), None) is not None
+
+
 def read_by_nobody() -> set[str]:
     """Return `Spec.field` of the configuration's keys that no code reads from anything that is called like that spec."""
     reads: dict[str, set[str]] = defaultdict(set)  # of a name: what it is read from

@@ -221,8 +221,14 @@ def test_the_page_of_keys_has_each_key_with_type_default_and_reader() -> None:
     within = {key for key in known if any(name.startswith(f"{key}.") or key.startswith(f"{name}.") for name in names)}
     assert known - within <= names
     for (section, name), key in rows.items():
+        assert key.text, f"{section}: {name} has no description"
         assert key.kind, name
-        assert key.readers or section.startswith("algo="), name
+        assert key.default, name
+        assert key.readers, name
+        if "number" in key.kind or "integer" in key.kind:
+            assert key.unit != "-", f"{section}: {name} is a number without a unit: see NAMED and UNITS in docs/hooks"
+            assert key.allowed != "-", name
+    assert {section for section, _ in rows} >= {"algo=direct", "broker=alpaca", "risk", "sweep"}
     clip = rows["algo=ppo", "algo.clip"]
     assert (clip.allowed, clip.default) == ("above 0, below 1", "0.2")
     costs = rows["asset", "asset.costs.commission_bps"]

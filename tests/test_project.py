@@ -294,6 +294,11 @@ def test_every_key_of_the_configuration_is_read_by_some_code() -> None:
     assert reading.read_by_nobody() == set()
 
 
+def test_every_key_of_the_configuration_says_what_it_is() -> None:
+    """Unit, range and the rest are looked at where the page of keys is made."""
+    assert reading.described_by_nobody() == set()
+
+
 def test_every_suppression_says_why() -> None:
     silent = [
         f"{path.relative_to(ROOT)}:{number}"

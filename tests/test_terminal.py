@@ -60,6 +60,30 @@ def test_a_form_has_a_place_for_each_that_is_given_and_no_more() -> None:
         styled("{} {}", 1)
 
 
+@pytest.mark.parametrize("width", range(24, 90))
+def test_no_figure_is_cut_however_narrow_the_terminal_is(width: int) -> None:
+    table = Table(title="Test window", box=None, pad_edge=False)
+    heads = ("", "return", "a year", "drawdown", "turnover", "note")
+    for head in heads:
+        table.add_column(head, justify="right")
+    rows = [
+        ("minimum variance", "+12,345.6%", "-30.9%", "-100.0%", "[/x]", "two words"),
+        ("cash", "+0.0%", "+0.0%", "-", "1.5", ""),
+    ]
+    for row in rows:
+        table.add_row(*row, style="bold")
+    stream = io.StringIO()
+    Screen(file=stream, width=width).print(table)
+    said = stream.getvalue()
+    assert "…" not in said
+    words = said.split()
+    for row in rows:
+        assert [word for cell in row for word in cell.split() if word not in words] == []
+    assert max(len(line) for line in said.splitlines()) <= max(width, max(len(head) for head in heads) + 12)
+    assert width >= 50 or "turnover [/x]" in said, "lines where it is narrow"
+    assert width < 70 or "turnover [/x]" not in said, "a table elsewhere"
+
+
 def test_newlines_stay_and_commands_to_the_terminal_do_not() -> None:
     assert printable("a\nb\tc") == "a\nb\tc"
     assert printable("\x1b]0;title\x07") == "\\x1b]0;title\\x07"

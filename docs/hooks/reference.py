@@ -10,7 +10,7 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -27,6 +27,34 @@ from wealtharena.config.help import MEANING, help_text  # noqa: E402  # after th
 from wealtharena.config.specs.base import Spec  # noqa: E402  # after the path
 from wealtharena.config.specs.experiment import ExperimentSpec  # noqa: E402  # after the path
 
+NAMED = {  # units of numbers whose name does not say one; by the whole key where a name has two meanings
+    "seed": "a seed", "port": "a port", "client_number": "a number", "parameter": "the reward's own",
+    "impact_coefficient": "the bar's volatility", "maintenance_margin": "share", "delisting_haircut": "share",
+    "lot_sizes": "units", "multipliers": "account currency", "max_symbols": "symbols", "requests_per_run": "requests",
+    "attempts": "times", "leak_floor": "correlation", "leak_ceiling": "correlation", "predictability": "R2",
+    "correlation": "correlation", "garch_alpha": "share", "garch_beta": "share", "tail_dof": "degrees of freedom",
+    "regime_persistence": "probability a bar", "regime_volatility_ratio": "ratio", "volume": "account currency or units",
+    "volume_elasticity": "exponent", "features.clip": "standard deviations", "algo.clip": "share", "tilt_scale": "log share",
+    "trade_rate": "share", "cost_low": "factor", "cost_high": "factor", "scale": "factor", "eta": "share a bar",
+    "turnover_penalty": "reward a unit of turnover", "risk_aversion": "factor", "drawdown_penalty": "factor",
+    "hidden": "units", "heads": "heads", "initial_log_std": "log of weight", "tilt_log_std": "log of weight",
+    "runners": "processes", "learners": "processes", "workers": "processes", "cscv_blocks": "blocks",
+    "min_trades": "orders", "max_orders": "orders a day", "max_openings": "openings", "max_unfilled": "share",
+    "min_invested": "share", "implausible": "Sharpe ratio", "cost_factors": "factor", "trials": "trials",
+    "concurrency": "trials", "cpus_per_trial": "processors", "gpus_per_trial": "GPUs", "grace_evaluations": "evaluations",
+    "reduction_factor": "factor", "seeds_per_trial": "seeds", "finalists": "configurations", "evaluations": "evaluations",
+    "checkpoints": "checkpoints", "patience": "evaluations", "give_up_after": "symbols", "keep": "versions",
+    "connections_per_address": "connections", "bar_patience": "seconds", "bar_poll": "seconds", "speed": "factor",
+    "resize": "share", "coin_fee": "share", "learning_rate": "a step", "final_learning_rate": "a step",
+    "alpha_learning_rate": "a step", "dropout": "share", "gae_lambda": "share", "value_coefficient": "factor",
+    "value_clip": "squared reward", "entropy_coefficient": "reward a nat", "max_grad_norm": "norm", "target_kl": "nats",
+    "common_starts": "environments", "passes": "passes", "noise": "weight", "updates": "updates", "tau": "share",
+    "initial_alpha": "reward a nat", "target_entropy": "nats a symbol", "conservatism": "factor", "samples": "actions",
+    "updates_per_step": "updates", "learning_starts": "environment steps", "epsilon_start": "probability",
+    "epsilon_end": "probability", "expectile": "share", "beta": "factor", "quantiles": "quantiles", "dropped": "quantiles",
+    "members": "networks", "windows": "windows", "temperature": "Sharpe ratio a bar", "weight_decay": "a step",
+    "averaging": "share",
+}  # fmt: skip
 UNITS = (  # of a name's last words, the longest first
     ("_bps_per_year", "basis points a year"), ("_per_year", "a year"), ("_bps", "basis points"), ("_seconds", "seconds"),
     ("_bars", "bars"), ("_days", "days"), ("_steps", "environment steps"), ("_share", "share"), ("_bytes", "bytes"),
@@ -41,7 +69,10 @@ UNITS = (  # of a name's last words, the longest first
 )  # fmt: skip
 MOVED = {"asset.universe": "universe", "env.reward": "reward"}  # where a person finds what the spec holds elsewhere
 SHARED = ("env.costs", "env.limits", "env.instrument")  # the asset's, handed to the environment too
-PLUGGED = {"algo": "agents.algorithms"}  # groups whose spec depends on the choice
+PLUGGED = {  # groups whose spec depends on the choice: where its module is, and what the spec is called there
+    "algo": ("agents.algorithms", "AlgorithmSpec"),
+    "broker": ("trading.brokers", "Settings"),
+}
 
 
 class Key(NamedTuple):
@@ -98,10 +129,11 @@ def sections() -> tuple[tuple[str, tuple[Key, ...]], ...]:
     for key in _keys(ExperimentSpec, "", defaults_for(()), "job"):
         first = key.name.partition(".")[0] if "." in key.name else "job"
         found.setdefault(first, []).append(key)
-    found.pop("algo", None)
-    for algo in groups()["algo"]:
-        spec = plugins.load(PLUGGED["algo"], algo).AlgorithmSpec
-        found[f"algo={algo}"] = list(_keys(spec, "algo.", defaults_for((f"algo={algo}",)), f"algo={algo}"))
+    for group in PLUGGED:
+        found.pop(group, None)
+        for choice in groups()[group]:
+            section = f"{group}={choice}"
+            found[section] = list(_keys(_plugged(group, choice), f"{group}.", defaults_for((section,)), section))
     return tuple((name, tuple(rows)) for name, rows in found.items() if rows)
 
 
@@ -112,20 +144,32 @@ def _keys(spec: type[Spec], prefix: str, defaults: dict[str, Any], section: str)
             continue
         inner = next(iter(reading.specs_in(field.annotation)), None)
         if inner is not None and not _mapping(field.annotation):
-            if path != "algo":
+            if path not in PLUGGED:
                 yield from _keys(inner, f"{MOVED.get(path, path)}.", defaults, section)
             continue
         default = defaults.get(path, _where_on().get(path, ""))
         yield Key(
             path,
             _kind(field.annotation),
-            _unit(name),
+            _unit(path, field.annotation),
             _allowed(field),
             _short(default),
-            "" if section.startswith("algo=") else _others(path, default),
-            field.description or "",
-            readers().get(f"{spec.__name__}.{name}", ()),
+            "" if "=" in section else _others(path, default),
+            described(spec, name),
+            readers().get(f"{spec.__name__}.{name}") or (spec.__module__.removeprefix("wealtharena."),),
         )
+
+
+def described(spec: type[Spec], name: str) -> str:
+    """Return what a key is, in the words of its spec or of the first base that has any."""
+    fields = (base.model_fields.get(name) for base in spec.mro() if issubclass(base, Spec))
+    return next((field.description for field in fields if field is not None and field.description), "")
+
+
+def _plugged(group: str, choice: str) -> type[Spec]:
+    where, name = PLUGGED[group]
+    spec: type[Spec] = getattr(plugins.load(where, choice), name)
+    return spec
 
 
 @cache
@@ -160,10 +204,9 @@ def _others(path: str, default: Any) -> str:
 
 
 def _introduction(group: str) -> str:
-    algo = group.partition("=")[2]
-    if algo:
-        spec = plugins.load(PLUGGED["algo"], algo).AlgorithmSpec
-        return f"{spec.__doc__ or ''}"
+    name, _, choice = group.partition("=")
+    if choice:
+        return _plugged(name, choice).__doc__ or ""
     choices = groups().get(group, ())
     said = MEANING.get(group, "")
     listed = f" Choices: {', '.join(f'`{group}={choice}`' for choice in choices)}." if choices else ""
@@ -178,7 +221,7 @@ def _row(key: Key) -> str:
 
 
 def _mapping(annotation: Any) -> bool:
-    return typing.get_origin(annotation) is dict
+    return typing.get_origin(annotation) in (dict, Mapping)
 
 
 def _kind(annotation: Any) -> str:
@@ -192,14 +235,27 @@ def _kind(annotation: Any) -> str:
         return _kind(inner[0])
     if origin is tuple:
         return f"list of {_kind(inner[0])}"
-    if origin is dict:
+    if _mapping(annotation):
         return f"{_kind(inner[0])} to {_kind(inner[1])}"
     names = {"str": "text", "int": "integer", "float": "number", "bool": "true / false", "date": "date", "Any": "any"}
     return names.get(getattr(annotation, "__name__", ""), getattr(annotation, "__name__", str(annotation)))
 
 
-def _unit(name: str) -> str:
-    return next((unit for ending, unit in UNITS if name.endswith(ending)), "-")
+def _unit(path: str, annotation: Any) -> str:
+    """Return the unit of a number by its key; what is no number has none."""
+    if not _counts(annotation):
+        return "-"
+    name = path.rpartition(".")[2]
+    known = NAMED.get(path) or NAMED.get(name)
+    return known or next((unit for ending, unit in UNITS if name.endswith(ending)), "-")
+
+
+def _counts(annotation: Any) -> bool:
+    """Return whether a value of the type is a number, or holds numbers."""
+    inner = typing.get_args(annotation)
+    return annotation in (int, float) or (
+        typing.get_origin(annotation) is not Literal and any(_counts(part) for part in inner)
+    )
 
 
 def _allowed(field: FieldInfo) -> str:
@@ -212,7 +268,7 @@ def _allowed(field: FieldInfo) -> str:
         ]
         if getattr(rule, "pattern", None):
             parts.append(f"like `{rule.pattern}`")
-    return ", ".join(parts) or "-"
+    return ", ".join(parts) or ("any" if _counts(field.annotation) else "-")
 
 
 def _short(value: Any) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.reporting.made_up import report_data
 from wealtharena.config import speech
 from wealtharena.config.launch import show
 from wealtharena.errors import ConfigError
@@ -70,10 +71,55 @@ def test_text_is_plain_in_a_pipe_and_without_colour_where_no_colour_is_wanted(mo
     assert Screen(force_terminal=True).no_color
 
 
+@pytest.fixture
+def quietly():
+    speech.use("text", quiet=True)
+    yield
+    speech.use("text")
+
+
+def test_a_quiet_run_says_its_verdict_and_where_its_report_is(quietly, tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "report.html").touch()
+    console.header(report_data().run)
+    console.result(report_data().run, tmp_path)
+    console.took(75.0)
+    assert capsys.readouterr().out == "Verdict: unproven\nReport: report.html\n"
+    console.result(report_data(simulated=True).run, tmp_path)
+    said = capsys.readouterr()
+    assert said.out == "Verdict: unproven  SIMULATED DATA \nReport: report.html\n"
+    assert said.err == ""
+
+
+def test_an_answer_and_an_error_are_never_kept_quiet(quietly, capsys) -> None:
+    console.screen().print("on the way")
+    console.screen(answer=True).print("wa_secret")
+    assert show(ConfigError("wrong")) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("wa_secret\n", "error: wrong\n")
+
+
 def test_a_glance_is_not_told_how_long_it_took(capsys) -> None:
     console.took(0.5)
     console.took(75.0)
     assert capsys.readouterr().out == "Took 1 min 15 s.\n"
+
+
+@pytest.mark.slow
+def test_a_whole_quiet_job_prints_where_its_report_is_and_no_more(tmp_path: Path) -> None:
+    words = ("task=backtest", "asset=etf", "data=simulated", "data.simulator.bars=400", "backtest.baseline=cash")
+    done = subprocess.run(
+        [sys.executable, "-m", "wealtharena", "quiet=true", *words, "evaluation.bootstrap_draws=200"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    (line,) = done.stdout.splitlines()
+    assert (tmp_path / line.removeprefix("Report: ")).is_file()
 
 
 @pytest.mark.slow

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests import screens
 from tests.deployment.rooms import live
 from tests.registry.shelf import AGENT, save, stocked
+from tests.screens import visit
 from wealtharena.registry import promote
 
-webdriver = pytest.importorskip("selenium.webdriver")
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed"),
-]
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
@@ -35,37 +26,23 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield found
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
-    yield driver
-    driver.quit()
-
-
-def visit(browser: Any, address: str, *, width: int = 1280, dark: bool = False) -> None:
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    scheme = {"features": [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", scheme)
-    for kind in ("browser", "performance"):
-        browser.get_log(kind)
-    browser.get(address)
-
-
 @pytest.mark.parametrize("path", ["/", "/docs"])
 def test_a_page_asks_for_nothing_else_and_its_policy_lets_its_style_in(browser: Any, address: str, path: str) -> None:
     visit(browser, address + path)
     assert browser.get_log("browser") == []
-    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    asked = {e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"}
-    assert asked == {address + path}
+    assert screens.asked(browser) == [address + path]
     radius = browser.execute_script("return getComputedStyle(document.querySelector('.card')).borderTopLeftRadius")
     assert radius == "14px"
+
+
+@pytest.mark.parametrize("width", screens.WIDTHS)
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_nothing_is_cut_covered_pale_or_without_a_name(browser: Any, address: str, path: str, width: int) -> None:
+    for dark, family in ((False, ""), (True, ""), *((False, family) for family in screens.FAMILIES)):
+        visit(browser, address + path, width=width, dark=dark, family=family)
+        for details in browser.find_elements("css selector", "details"):
+            browser.execute_script("arguments[0].open = true", details)
+        assert screens.faults(browser) == [], (dark, family)
 
 
 def test_the_page_fits_a_phone_in_light_and_dark(browser: Any, address: str) -> None:

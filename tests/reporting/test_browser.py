@@ -3,78 +3,50 @@
 from __future__ import annotations
 
 import itertools
-import json
 import re
-import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.reporting.made_up import report_data, search_result
-from tests.reporting.test_leaderboard import row
-from wealtharena.reporting import leaderboard, report, sweep
+from tests import gallery, screens
+from tests.reporting.made_up import report_data
+from tests.screens import visit
+from wealtharena.reporting import report
 from wealtharena.reporting.words import MEASURES, figure, finite
 
-webdriver = pytest.importorskip("selenium.webdriver")
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed"),
-]
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
-    yield driver
-    driver.quit()
+pytestmark = pytest.mark.browser
+KINDS = ("report", "tilted", "simulated", "outside", "leaderboard", "search", "inspection", "arena")
 
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("pages")
-    report.write(folder / "report.html", report_data())
-    tilted = report_data()
-    active = {"annual_return": 0.01, "symbols": {"BTC-USD": {"earned": 0.02, "cost": 0.001}}}
-    compared = {**tilted.run["comparison"], "anchor": {"active": active}}
-    report.write(folder / "tilted.html", replace(tilted, run={**tilted.run, "comparison": compared}))
-    report.write(folder / "simulated.html", report_data(simulated=True, shorts=True, bars=3000, unit="h"))
-    rows = [row("etf", 1), row("commodities", 2, simulated=True), row("x", None, status="failed", metrics={})]
-    leaderboard.write(folder / "leaderboard.html", {"rows": rows})
-    sweep.write(folder / "search.html", search_result())
-    return {path.stem: path for path in folder.iterdir()}
+    return gallery.written(tmp_path_factory.mktemp("pages"))
 
 
-def visit(browser: Any, page: Path, *, width: int = 1280, dark: bool = False) -> None:
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    scheme = {"features": [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", scheme)
-    browser.get("about:blank")
-    for kind in ("browser", "performance"):
-        browser.get_log(kind)
-    browser.get(page.as_uri())
+def test_every_kind_of_page_is_looked_at(pages: dict[str, Path]) -> None:
+    assert pages.keys() == set(KINDS)
 
 
-@pytest.mark.parametrize("name", ["report", "simulated", "leaderboard", "search"])
-def test_a_page_asks_for_nothing_and_complains_of_nothing(browser: Any, pages: dict[str, Path], name: str) -> None:
-    visit(browser, pages[name])
+@pytest.mark.parametrize("width", screens.WIDTHS)
+@pytest.mark.parametrize("name", KINDS)
+def test_a_page_asks_for_nothing_and_complains_of_nothing(
+    browser: Any, pages: dict[str, Path], name: str, width: int
+) -> None:
+    visit(browser, pages[name], width=width)
     assert browser.get_log("browser") == []
-    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
-    assert [url for url in asked if not url.startswith("data:")] == [pages[name].as_uri()]
+    assert screens.asked(browser) == [pages[name].as_uri()]
+
+
+@pytest.mark.parametrize("width", screens.WIDTHS)
+@pytest.mark.parametrize("name", KINDS)
+def test_nothing_is_cut_covered_pale_or_without_a_name(
+    browser: Any, pages: dict[str, Path], name: str, width: int
+) -> None:
+    for dark, family in ((False, ""), (True, ""), *((False, family) for family in screens.FAMILIES)):
+        visit(browser, pages[name], width=width, dark=dark, family=family)
+        assert screens.faults(browser) == [], (dark, family)
 
 
 def test_shown_figures_are_those_of_run_json(browser: Any, pages: dict[str, Path]) -> None:
@@ -95,11 +67,10 @@ def test_shown_figures_are_those_of_run_json(browser: Any, pages: dict[str, Path
             assert text == figure(measure.kind, expected, signed=measure.signed)
 
 
-@pytest.mark.parametrize("name", ["report", "simulated", "leaderboard", "search"])
-@pytest.mark.parametrize("width", [390, 820, 1280])
-def test_a_page_is_no_wider_than_the_screen(browser: Any, pages: dict[str, Path], name: str, width: int) -> None:
-    visit(browser, pages[name], width=width)
-    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+@pytest.mark.parametrize("name", KINDS)
+def test_a_page_is_no_wider_than_a_screen_between_the_two(browser: Any, pages: dict[str, Path], name: str) -> None:
+    visit(browser, pages[name], width=820)
+    assert browser.execute_script(screens.WIDE) == []
 
 
 def test_the_first_screen_tells_what_where_when_and_the_verdict(browser: Any, pages: dict[str, Path]) -> None:
@@ -134,18 +105,13 @@ def test_labels_at_line_ends_do_not_overlap(browser: Any, pages: dict[str, Path]
         assert all(right <= width for _, right in labels), labels
 
 
-@pytest.mark.parametrize("family", ["sans-serif", "serif", "monospace"])
+@pytest.mark.parametrize("family", screens.FAMILIES)
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("name", ["report", "simulated", "search"])
 def test_no_text_leaves_its_chart_in_any_font(
     browser: Any, pages: dict[str, Path], name: str, width: int, family: str
 ) -> None:
-    visit(browser, pages[name], width=width)
-    browser.execute_script(
-        "const s = document.createElement('style'); s.textContent = '.chart text{font-family:' + arguments[0] + ' !important}';"
-        "document.head.append(s)",
-        family,
-    )
+    visit(browser, pages[name], width=width, family=family)
     script = """return [...document.querySelectorAll('svg.chart')].filter(s => s.getClientRects().length).flatMap(s => {
       const box = s.getBoundingClientRect();
       return [...s.querySelectorAll('text')].map(t => [t.textContent, t.getBoundingClientRect()]).filter(

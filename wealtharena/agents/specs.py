@@ -34,15 +34,15 @@ class OnPolicySpec(NoisySpec):
     final_learning_rate: float = Field(ge=0, le=1, description="reached linearly at the last step")
     gae_lambda: float = Field(ge=0, le=1, description="1 trusts measured rewards only, 0 the value network only")
     rollout_steps: int = Field(ge=2, description="environment steps an iteration, over all environments")
-    epochs: int = Field(ge=1, le=100)
+    epochs: int = Field(ge=1, le=100, description="passes over a rollout")
     minibatch: int | None = Field(ge=1, description="steps; null takes the whole rollout")
     clip: float | None = Field(
         gt=0, lt=1, description="largest change of the probability ratio, as a share; null: none"
     )
-    value_coefficient: float = Field(ge=0)
+    value_coefficient: float = Field(ge=0, description="weight of the value network's loss")
     value_clip: float | None = Field(gt=0, description="largest squared value error that counts; null: no limit")
-    entropy_coefficient: float = Field(ge=0)
-    max_grad_norm: float | None = Field(gt=0)
+    entropy_coefficient: float = Field(ge=0, description="weight of the entropy that is added to the objective")
+    max_grad_norm: float | None = Field(gt=0, description="gradients longer than this are shortened; null: none")
     target_kl: float | None = Field(gt=0, description="no further epoch once the mean KL estimate has passed it")
     common_starts: int = Field(
         ge=1, description="environments that begin episodes at the same bar and learn from what they differ by; 1: none"
@@ -54,9 +54,9 @@ class AsyncSpec(DiscountedSpec):
 
     rollout_steps: int = Field(ge=2, description="environment steps an update, over all environments")
     fragment_bars: int = Field(ge=2, description="bars an environment plays before its steps are learned from")
-    value_coefficient: float = Field(ge=0)
-    entropy_coefficient: float = Field(ge=0)
-    max_grad_norm: float | None = Field(gt=0)
+    value_coefficient: float = Field(ge=0, description="weight of the value network's loss")
+    entropy_coefficient: float = Field(ge=0, description="weight of the entropy that is added to the objective")
+    max_grad_norm: float | None = Field(gt=0, description="gradients longer than this are shortened; null: none")
 
 
 class OffPolicySpec(DiscountedSpec):
@@ -70,7 +70,7 @@ class OffPolicySpec(DiscountedSpec):
     tau: float = Field(
         gt=0, le=1, description="share of the online network that the target network takes over at each update"
     )
-    max_grad_norm: float | None = Field(gt=0)
+    max_grad_norm: float | None = Field(gt=0, description="gradients longer than this are shortened; null: none")
 
 
 class SoftSpec(OffPolicySpec, NoisySpec):
@@ -97,7 +97,7 @@ class OfflineSpec(DiscountedSpec):
     tau: float = Field(
         gt=0, le=1, description="share of the online network that a target network takes over at each update"
     )
-    max_grad_norm: float | None = Field(gt=0)
+    max_grad_norm: float | None = Field(gt=0, description="gradients longer than this are shortened; null: none")
 
 
 class DirectSpec(AlgoSpec):

@@ -16,7 +16,7 @@ from wealtharena.errors import ConfigError
 
 # The budget, how a run is watched, where things are kept, how many processors work, and what other tasks do.
 MAY_CHANGE = (
-    "resume", "hydra", "tracking", "paths", "log",
+    "resume", "hydra", "tracking", "paths", "log", "quiet",
     "train.env_steps", "train.patience", "train.checkpoint_seconds", "train.test", "train.publish", "train.callbacks",
     "sweep.trials", "sweep.time_budget_seconds", "sweep.concurrency", "sweep.max_failed_share",
     "sweep.cpus_per_trial", "sweep.gpus_per_trial",

@@ -1,4 +1,4 @@
-"""How this process speaks: text for people, or one JSON object a line for programs (`log=json`)."""
+"""How this process speaks: text for people, or one JSON object a line for programs (`log=json`); `quiet=true`: answers only."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from typing import Any, TextIO
 
 WIDE = 200  # columns of a table in JSON lines, where no terminal says how many there are
 _AS_JSON = False
+_QUIET = False
 
 
-def use(log: str) -> None:
-    """Let everything that is said from here on be said as `log` asks: text or json."""
-    global _AS_JSON  # noqa: PLW0603  # a process has one standard output
-    _AS_JSON = log == "json"
+def use(log: str, *, quiet: bool = False) -> None:
+    """Let everything that is said from here on be said as `log` asks, text or json; with `quiet` answers only."""
+    global _AS_JSON, _QUIET  # a process has one standard output
+    _AS_JSON, _QUIET = log == "json", quiet
     if _AS_JSON:
         for handler in logging.getLogger().handlers:
             handler.setFormatter(_Formatter())
@@ -26,6 +27,11 @@ def use(log: str) -> None:
 def as_json() -> bool:
     """Return whether JSON lines are asked for."""
     return _AS_JSON
+
+
+def is_quiet() -> bool:
+    """Return whether only answers are asked for: a verdict, what a task was to tell, where a result is."""
+    return _QUIET
 
 
 def say(event: str, facts: Mapping[str, Any], *, stream: TextIO | None = None) -> None:

@@ -166,9 +166,9 @@ def _operation(address: str, path: str, method: str, operation: dict[str, Any]) 
         first = next(iter(body.get("examples", {}).values()), None)
         command += " -H 'content-type: application/json' -d @request.json"
         if first is not None:
-            extra = f"<details><summary>request.json</summary><pre>{escape(json.dumps(first['value']))}</pre></details>"
+            extra = f"<details><summary>request.json</summary><pre tabindex=0>{escape(json.dumps(first['value']))}</pre></details>"
     description = escape(operation.get("description", ""))
     return (
         f"<section class=card><h2><span class=method>{method}</span> <code>{escape(path)}</code></h2><p>{description}</p>"
-        f"<pre>{escape(command)}</pre>{extra}<details><summary>Answers</summary><ul>{statuses}</ul></details></section>"
+        f"<pre tabindex=0>{escape(command)}</pre>{extra}<details><summary>Answers</summary><ul>{statuses}</ul></details></section>"
     )

@@ -24,7 +24,7 @@ from numba.core.errors import NumbaExperimentalFeatureWarning
 from numba.extending import intrinsic
 
 from wealtharena import files
-from wealtharena.config import plugins
+from wealtharena.config import plugins, speech
 
 Float64 = npt.NDArray[np.float64]
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -115,7 +115,7 @@ def is_kept(function: Callable[..., Any]) -> bool:
 @contextlib.contextmanager
 def compile_status(*functions: Callable[..., Any]) -> Iterator[None]:
     """Show a status line on standard error while the functions are compiled; silent where they are kept already."""
-    if all(is_kept(function) for function in functions):
+    if speech.is_quiet() or all(is_kept(function) for function in functions):
         yield
         return
     if not sys.stderr.isatty():

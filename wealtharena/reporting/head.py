@@ -200,7 +200,7 @@ def _tiles(data: ReportData) -> str:
         if key == "costs_paid":
             note = f"{escape(data.currency)} over {number(finite(test.get('trades')) or 0, digits=0)} orders"
         value = measured(f"metrics.{data.window}.{key}", test.get(key), measure)
-        tiles.append(f'<div class="tile"><h3>{escape(measure.label)}</h3>{value}<p>{note}</p></div>')
+        tiles.append(f'<div class="tile"><p class="term">{escape(measure.label)}</p>{value}<p>{note}</p></div>')
     return f'<div class="tiles">{"".join(tiles)}</div>{_gap(data.run)}{_kept(data.run)}{_active(data.run)}'
 
 

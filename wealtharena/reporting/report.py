@@ -291,7 +291,7 @@ def _repeat(data: ReportData) -> str:
         *((name, escape(version)) for name, version in (run.get("versions") or {}).items()),
     ]
     config = (
-        f"<details><summary>The whole configuration</summary><pre>{escape(data.config)}</pre></details>"
+        f"<details><summary>The whole configuration</summary><pre tabindex='0'>{escape(data.config)}</pre></details>"
         if data.config
         else ""
     )

@@ -227,12 +227,14 @@ class Canvas:
         """Draw a filled circle."""
         self.add(f'<circle class="{css}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}"/>', title)
 
-    def text(self, x: float, y: float, words: str, css: str = "tick", anchor: str = "start") -> None:
-        """Write text whose middle line is at `y`, moved or cut where it would leave the chart."""
+    def text(
+        self, x: float, y: float, words: str, css: str = "tick", anchor: str = "start", *, left: float = 1.0
+    ) -> None:
+        """Write text whose middle line is at `y`, moved or cut where it would leave the chart or begin before `left`."""
         shown = cut(words, self.size.width - 2)
         wide = width_of(shown)
         before = {"start": 0.0, "middle": wide / 2, "end": wide}[anchor]
-        x = min(max(x, 1 + before), self.size.width - 1 - wide + before)
+        x = min(max(x, left + before), self.size.width - 1 - wide + before)
         self.parts.append(
             f'<text class="{css}" x="{x:.1f}" y="{y + 4:.1f}" text-anchor="{anchor}">{escape(shown)}</text>'
         )

@@ -74,7 +74,7 @@ def _answer(result: Mapping[str, Any]) -> str:
     return section(
         "answer",
         "What it found",
-        f"<pre>{escape(overrides)}</pre><p>On validation data: {escape(result['metric'])} {escape(scores)}.</p>",
+        f"<pre tabindex='0'>{escape(overrides)}</pre><p>On validation data: {escape(result['metric'])} {escape(scores)}.</p>",
         f'<div class="verdict"><h2>Verdict on the test window</h2><span class="status {escape(status)}">{escape(status)}</span>'
         f"<ul>{reasons}</ul></div>"
         if verdict
@@ -146,7 +146,7 @@ def _finalists(result: Mapping[str, Any]) -> str:
         "finalists",
         "The finalists, trained again",
         _both("Scores over seeds", lambda size: search.seeds(size, named, metric=result["metric"])),
-        f'<div class="scroll"><table><thead><tr><th></th><th>median</th><th>spread</th><th style="text-align:left">overrides</th></tr></thead>'
+        f'<div class="scroll" tabindex="0"><table><thead><tr><td></td><th>median</th><th>spread</th><th style="text-align:left">overrides</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div>",
         lead="Ranked by median less spread, so that a lucky seed does not win.",
     )
@@ -180,7 +180,7 @@ def _trials(result: Mapping[str, Any], trials: Sequence[TrialPoint]) -> str:
         for trial in ranked
     )
     table = (
-        '<div class="scroll"><table><thead><tr><th>trial</th><th>state</th><th>score</th><th style="text-align:left">overrides</th>'
+        '<div class="scroll" tabindex="0"><table><thead><tr><th>trial</th><th>state</th><th>score</th><th style="text-align:left">overrides</th>'
         f"</tr></thead><tbody>{rows}</tbody></table></div>"
     )
     return section(
@@ -190,7 +190,7 @@ def _trials(result: Mapping[str, Any], trials: Sequence[TrialPoint]) -> str:
 
 def _repeat(result: Mapping[str, Any]) -> str:
     lines = f"{result.get('command', '')}\n{result.get('repeat', '')}".strip()
-    return section("repeat", "How to repeat it", f"<pre>{escape(lines)}</pre>")
+    return section("repeat", "How to repeat it", f"<pre tabindex='0'>{escape(lines)}</pre>")
 
 
 def _both(

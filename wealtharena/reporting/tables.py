@@ -57,7 +57,9 @@ def table(
     labels = [re.sub("<[^>]+>", "", cell) for cell in head] if css in _STACKED else ()
     body = "".join(_row(row, labels) for row in rows)
     tail = f"<tfoot>{''.join(_row(row) for row in foot)}</tfoot>" if foot else ""
-    heads = "".join(f'<th scope="col">{cell}</th>' for cell in head)
+    heads = "".join(
+        f'<th scope="col">{cell}</th>' if cell else "<td></td>" for cell in head
+    )  # a heading says something
     return (
         f'<div class="scroll" tabindex="0"><table class="{css}"><thead><tr>{heads}</tr></thead>'
         f"<tbody>{body}</tbody>{tail}</table></div>"

@@ -10,8 +10,8 @@ _LIGHT = """
 --paper:#fcfcfa;--card:#ffffff;--ink:#1b2026;--soft:#57616b;--rule:#dde1e4;--grid:#e9ecee;--zero:#9aa3ab;--shade:#1b202626;
 --agent:#0b57b8;--band:#0b57b820;--fill:#0b57b826;
 --buy_and_hold:#b4500a;--equal_weight:#00765f;--momentum:#8c3f8f;--inverse_volatility:#6f6100;
---minimum_variance:#a02c52;--cash-line:#6a737c;--random:#6f7881;--other:#4b5563;
---gain:#0b6b57;--loss:#b03a06;--gain-rgb:0 118 95;--loss-rgb:196 84 16;
+--minimum_variance:#a02c52;--cash-line:#6a737c;--random:#5f7486;--other:#4b5563;
+--gain:#0b6b57;--loss:#b03a06;--gain-rgb:0 118 95;--loss-rgb:196 84 16;--heat:1;
 --red:#b00020;--on-red:#ffffff;--amber:#8a5a00;--amber-bg:#fdf3dc;--green:#0b6b57;--green-bg:#e2f3ee;--red-bg:#fbe7e6;
 --s0:#332f87;--s1:#79bfe6;--s2:#3a9d8c;--s3:#117733;--s4:#999933;--s5:#ddc871;--s6:#cc6677;--s7:#882255;--s8:#aa4499;
 --s9:#b9bec4;--stack-cash:#eef0f1;"""
@@ -20,7 +20,7 @@ _DARK = """
 --agent:#76b0ff;--band:#76b0ff2b;--fill:#76b0ff33;
 --buy_and_hold:#f2a25c;--equal_weight:#4fd0b2;--momentum:#dba0de;--inverse_volatility:#d8c954;
 --minimum_variance:#f08ba9;--cash-line:#a3adb7;--random:#8e99a4;--other:#b8c1ca;
---gain:#4fd0b2;--loss:#f5a26b;--gain-rgb:79 208 178;--loss-rgb:240 140 70;
+--gain:#4fd0b2;--loss:#f5a26b;--gain-rgb:79 208 178;--loss-rgb:240 140 70;--heat:.72;
 --red:#ff6b6b;--on-red:#1b0507;--amber:#f3c766;--amber-bg:#33290f;--green:#4fd0b2;--green-bg:#10302a;--red-bg:#3a1618;
 --s0:#8f8ae6;--s1:#88ccee;--s2:#44aa99;--s3:#3f9c5a;--s4:#a8a845;--s5:#ddcc77;--s6:#d97a8a;--s7:#a84878;--s8:#c066b0;
 --s9:#6d767f;--stack-cash:#232a30;"""
@@ -56,7 +56,7 @@ p{margin:6px 0;max-width:74ch}
 .tiles{grid-column:1/-1;display:grid;grid-template-columns:repeat(6,minmax(0,1fr));gap:1px;background:var(--rule);
 border:1px solid var(--rule);border-radius:8px;overflow:hidden}
 .tile{background:var(--card);padding:9px 14px 10px}
-.tile h3{margin:0;font-size:12px;font-weight:500;color:var(--soft)}
+.tile .term{margin:0;font-size:12px;font-weight:500;color:var(--soft)}
 .tile>data{font-size:22px;font-weight:620;letter-spacing:-.01em}
 .tile p{margin:0;font-size:12px;color:var(--soft)}
 .verdict{margin-top:10px;border:1px solid var(--rule);border-radius:8px;background:var(--card);padding:12px 16px 10px}
@@ -82,7 +82,7 @@ background-repeat:no-repeat;background-size:36px 100%,36px 100%,12px 100%,12px 1
 background-attachment:local,local,scroll,scroll}
 table{border-collapse:collapse;font-size:13.5px;min-width:100%}
 th,td{padding:4px 10px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--grid)}
-thead th{color:var(--soft);font-weight:500;border-bottom:1px solid var(--rule);vertical-align:bottom}
+thead :is(th,td){color:var(--soft);font-weight:500;border-bottom:1px solid var(--rule);vertical-align:bottom}
 th:first-child{text-align:left;padding-left:0}
 tbody th{font-weight:500;position:sticky;left:0;background:var(--paper)}
 td.note,table.stress td:last-child,table.audit td,table.audit th,table.trades :is(td,th):nth-child(-n+3){text-align:left}
@@ -98,7 +98,7 @@ table.board td{padding-top:8px;padding-bottom:8px}
 table.months{table-layout:fixed}table.months th,table.months td{padding:2px 2px;border:0;text-align:center;min-width:47px}
 table.months th:first-child{min-width:44px;text-align:left}
 .heat{display:block;padding:3px 2px;border-radius:3px}
-.heat.up{background:rgb(var(--gain-rgb)/var(--a))}.heat.down{background:rgb(var(--loss-rgb)/var(--a))}
+.heat.up{background:rgb(var(--gain-rgb)/calc(var(--a)*var(--heat)))}.heat.down{background:rgb(var(--loss-rgb)/calc(var(--a)*var(--heat)))}
 .loss{color:var(--loss)}
 .mark{padding:1px 8px;border-radius:99px;font-size:12.5px}.pass{background:var(--green-bg);color:var(--green)}
 .fail{background:var(--red-bg);color:var(--red)}.open{background:var(--amber-bg);color:var(--amber)}

@@ -22,7 +22,9 @@ def dispatch(spec: ExperimentSpec) -> int:
     A run that is to go on but has come to its end is left as it is; with a larger budget another goes on from it. What a task must be able to write at its end, and to
     read, is tried before its first step.
     """
-    speech.use(spec.log)
+    speech.use(spec.log, quiet=spec.quiet)
+    if spec.quiet:
+        spec = spec.model_copy(update={"tracking": spec.tracking.model_copy(update={"console": "quiet"})})
     old = _completed(Path(spec.resume), opening=spec.train.test) if spec.resume is not None else None
     if old is not None:
         return _after_the_end(spec, Path(str(spec.resume)), old)

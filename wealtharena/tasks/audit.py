@@ -78,14 +78,15 @@ def show(report: audit.AuditReport, panel: Panel) -> None:
     """Print every check with its answer."""
     out = console.screen()
     days = panel.timestamps.astype("datetime64[D]")
-    told = f"Look-ahead audit of {panel.asset}, {panel.source}, {len(panel.symbols)} symbols, {days[0]} to {days[-1]}"
-    out.print(console.marked(told, simulated=panel.simulated))
+    title = f"Look-ahead audit of {panel.asset}, {panel.source}, {len(panel.symbols)} symbols, {days[0]} to {days[-1]}"
+    out.print(console.marked(title, simulated=panel.simulated))
+    told = out if report.passed else console.screen(answer=True)  # what was found is never kept quiet
     for check in report.checks:
         word, style = _WORDS[check.passed]
-        out.print(Text.assemble("  ", (f"{word:<9}", style), f" {check.name:<12} {printable(check.detail)}"))
+        told.print(Text.assemble("  ", (f"{word:<9}", style), f" {check.name:<12} {printable(check.detail)}"))
     for suspicion in report.suspicions:
         out.print(styled("  [yellow]to be looked at[/] {}", suspicion))
     if report.passed:
-        out.print("No look-ahead found.")
+        console.screen(answer=True).print("No look-ahead found.")
     else:
-        out.print(f"{len(report.findings)} checks found look-ahead.", style="bold red")
+        told.print(f"{len(report.findings)} checks found look-ahead.", style="bold red")

@@ -117,7 +117,7 @@ def say(record: Mapping[str, Any], folder: Path) -> None:
     for line in (*console.kept_share_notes(record), *console.baseline_notes(record)):
         out.print(line, style="dim")
     out.print("The test window is closed: nothing above was measured on data that the agent has not been chosen by.")
-    out.print(f"Open it, once, with: {opening(folder)}")
+    console.screen(answer=True).print(f"Open it, once, with: {opening(folder)}")
 
 
 def ranking(folder: Path, runs: Sequence[RunResult]) -> dict[str, Any]:

@@ -118,6 +118,7 @@ def summarise(screen: Screen, spec: ExperimentSpec, outcomes: Sequence[Outcome],
         table.add_row(*row, *numbers, outcome.start or "-", outcome.end or "-", outcome.quality)
     if spec.tracking.console != "quiet":
         screen.print(table)
+    screen = console.screen(answer=True)
     for (source, cause, remedy), names in failures(outcomes).items():
         screen.print(styled("[red]{}: {}:[/] {}", source, _some(names), cause))
         if remedy:

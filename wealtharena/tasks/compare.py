@@ -87,14 +87,14 @@ def write(folder: Path, runs: Sequence[records.RunResult], *, spec: ExperimentSp
     files.write_json(folder / BOARD, board)
     reports = {run.run_id: run.folder / "report.html" for run in runs}
     drawn(folder, "the leaderboard", lambda: [page.write(folder / "leaderboard.html", board, reports=reports)])
-    out = screen()
+    out, told = screen(), screen(answer=True)
     if not out.is_terminal:
         out.width = WIDTH
     out.print(table(board))
     for row in board["rows"]:
         if row["status"] != "completed":
             continue
-        out.print(title(row).append(f": {row['verdict']['status']}"))
+        told.print(title(row).append(f": {row['verdict']['status']}"))
         for reason in row["verdict"].get("reasons", ())[:4]:
             out.print(f"  - {reason}", style="dim")
         endorsed = endorse(ModelCheckpoint(spec.paths.checkpoints), row)
@@ -107,7 +107,7 @@ def write(folder: Path, runs: Sequence[records.RunResult], *, spec: ExperimentSp
         place = Path(spec.paths.results) / REPORT
         files.write_json(place, report)
         out.print(f"Comparison of the agents: {relative(place)}")
-    out.print(f"Leaderboard: {relative(folder / 'leaderboard.html')}")
+    told.print(f"Leaderboard: {relative(folder / 'leaderboard.html')}")
     return board
 
 

@@ -26,11 +26,14 @@ TOLD_SECONDS = 3.0  # a task that took longer says so
 _STYLE = {"promotable": "bold green", "unproven": "bold yellow", "rejected": "bold red"}
 
 
-def screen(*, at_least: int = 0) -> Screen:
+def screen(*, at_least: int = 0, answer: bool = False) -> Screen:
     """Return the console that a person reads; numbers are not coloured for their own sake.
 
-    A table whose cells will be typed again is written `at_least` so many columns wide, however narrow the terminal.
+    A table whose cells will be typed again is written `at_least` so many columns wide, however narrow the terminal. With
+    quiet=true nothing is shown but an `answer`: a verdict, what a task was asked to tell, where a result is, an alarm.
     """
+    if speech.is_quiet() and not answer:
+        return Screen(quiet=True)
     if speech.as_json():
         return Screen(file=cast("TextIO", speech.Lines()), width=max(at_least, speech.WIDE), no_color=True)
     found = Screen()
@@ -77,20 +80,20 @@ def interrupted(folder: Path) -> None:
 
 def nothing_to_do(folder: Path) -> None:
     """Say that a run which was to go on has ended, and where its results are."""
-    out = screen()
+    out = screen(answer=True)
     out.print(f"Nothing to do: the run in {relative(folder)} is completed.")
     out.print("With a larger train.env_steps another run goes on from it; to train otherwise, leave resume= out.")
 
 
 def result(record: Mapping[str, Any], folder: Path) -> None:
     """Say what the test window showed, beside the baselines, with the verdict and where the report is."""
-    out = screen()
+    out, told = screen(), screen(answer=True)
     out.print(comparison_table(record))
     for line in (*kept_share_notes(record), *baseline_notes(record)):
         out.print(line, style="dim")
     verdict = record.get("verdict") or {}
     status = verdict.get("status", "unproven")
-    out.print(Text("Verdict: ").append(status, _STYLE.get(status, "bold")))
+    told.print(_verdict(status, simulated=speech.is_quiet() and record["data"]["simulated"]))
     for reason in verdict.get("reasons", ()):
         out.print(f"  - {reason}")
     if record["data"]["simulated"]:
@@ -98,9 +101,15 @@ def result(record: Mapping[str, Any], folder: Path) -> None:
     report(folder)
 
 
+def _verdict(status: str, *, simulated: bool) -> Text:
+    """Return the verdict; `simulated` stamps it where nothing else is said that would."""
+    said = Text("Verdict: ").append(status, _STYLE.get(status, "bold"))
+    return said.append(" ").append(" SIMULATED DATA ", "bold white on red") if simulated else said
+
+
 def report(folder: Path) -> None:
     """Say where the report is, or the figures: none is written with tracking.report=false, or where it cannot be drawn."""
-    out = screen()
+    out = screen(answer=True)
     if (folder / "report.html").is_file():
         out.print(f"Report: {relative(folder / 'report.html')}")
     else:
@@ -109,7 +118,7 @@ def report(folder: Path) -> None:
 
 def written(path: Path) -> None:
     """Say that a file was written."""
-    screen().print(f"Written: {relative(path)}")
+    screen(answer=True).print(f"Written: {relative(path)}")
 
 
 def tracked(places: Sequence[str]) -> None:
@@ -223,7 +232,7 @@ class PaperProgress:
 
 def paper_status(found: Mapping[str, Any]) -> None:
     """Say how an account stands."""
-    out, last = screen(), found["last"]
+    out, last = screen(answer=True), found["last"]
     form = "[bold]{}[/] {}  epoch {}, {} closes"
     out.print(styled(form, found["state"], found["reason"], found["epoch"], found["bars"]))
     if last:
@@ -244,7 +253,7 @@ def paper_result(found: Mapping[str, Any], folder: Path) -> None:
             out.print(f"Largest deviation of equity from the backtest: {found['largest_deviation']:.2g}")
     for what, count in found["interventions"].items():
         out.print(f"- {what}, {count} times", style="dim")
-    out.print(styled("State: [bold]{}[/] {}", found["state"], found["reason"]))
+    screen(answer=True).print(styled("State: [bold]{}[/] {}", found["state"], found["reason"]))
     if "paper" in found:
         out.print(f"Paths: {relative(folder / 'equity.parquet')}")
         report(folder)

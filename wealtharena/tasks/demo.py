@@ -59,6 +59,7 @@ class Stage:
                 "data=simulated",
                 f"data.simulator.bars={spec.data.simulator.bars}",
                 f"seed={spec.seed}",
+                f"quiet={str(spec.quiet).lower()}",
                 "tracking=quiet",
                 "tracking.report=true",
                 f"evaluation.bootstrap_draws={spec.evaluation.bootstrap_draws}",
@@ -105,7 +106,7 @@ def run(spec: ExperimentSpec) -> int:
     stage.play("train", f"train.env_steps={spec.train.env_steps}", f"train.evaluations={spec.train.evaluations}")
     stage.play("deploy", f"deploy.agents=[{spec.asset.agent}]", "deploy.stage=paper")
     with stage.page(spec.serve.port or _free_port()) as address:
-        screen().print(f"\nLook here while it trades: {address}/trading", style="bold green")
+        screen(answer=True).print(f"\nLook here while it trades: {address}/trading", style="bold green")
         speed = DAYS * 86_400 / REPLAY_SECONDS
         stage.play("paper", f"paper.start={first}", f"paper.end={end}", f"paper.speed={speed:g}")
     out = screen()

@@ -161,7 +161,7 @@ def _show(store: ModelCheckpoint, agents: Sequence[str]) -> None:
             table.add_row(*_cells(agent, row))
         if not rows:
             table.add_row(agent, Text("none", "dim"))
-    screen(at_least=110).print(table, crop=False)
+    screen(at_least=110, answer=True).print(table, crop=False)
     for agent in agents:
         for stage in STAGES:
             try:
@@ -215,4 +215,4 @@ def _log_artifact(spec: ExperimentSpec, folder: Path, pointer: Pointer) -> None:
 
 
 def _say(text: str, *, style: str | None = None) -> None:
-    screen().print(text, style=style)
+    screen(answer=True).print(text, style=style)

@@ -36,7 +36,7 @@ def run(spec: ExperimentSpec) -> int:
     page = RunContext.current().folder / "inspection.html"
     inspection.write(page, inspection.Inspection(panel, settled, symbols))
     _show(panel, settled, symbols)
-    console.screen().print(f"Page: {console.relative(page)}")
+    console.screen(answer=True).print(f"Page: {console.relative(page)}")
     return 0
 
 

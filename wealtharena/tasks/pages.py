@@ -22,9 +22,9 @@ def drawn(folder: Path, what: str, draw: Callable[[], Sequence[Path]]) -> list[P
     except Exception as error:  # noqa: BLE001  # whatever a drawing stumbles over, the job's result is worth more
         note = folder / TROUBLE
         words = f"{what} could not be drawn: {type(error).__name__}: {error}"
-        screen().print(f"{words}; every figure is in the JSON beside it", style="yellow")
+        screen(answer=True).print(f"{words}; every figure is in the JSON beside it", style="yellow")
         try:
             note.write_text(f"{words}\n\n{traceback.format_exc()}")
         except OSError:
-            screen().print(f"{relative(note)} could not be written either", style="yellow")
+            screen(answer=True).print(f"{relative(note)} could not be written either", style="yellow")
         return []

@@ -181,7 +181,7 @@ def _watched(
     channels = channels_of(
         webhook_env=spec.paper.alert_webhook_env,
         apprise_env=spec.paper.alert_apprise_env,
-        say=lambda text: console.screen().print(text, style="yellow", markup=False),
+        say=lambda text: console.screen(answer=True).print(text, style="yellow", markup=False),
     )
     with (
         contextlib.closing(Alerts(channels)) as alerts,
@@ -198,7 +198,7 @@ def _stored_baseline(spec: ExperimentSpec, chosen: Chosen) -> Baseline:
         stored = spec.model_copy(update={"data": spec.data.model_copy(update={"source": "store"})})
         return watching.baseline_of(spec, prepare(stored), chosen)
     except WealthArenaError as error:
-        console.screen().print(
+        console.screen(answer=True).print(
             f"Nothing is watched: {error.message}. Fill the store: task=collect.", style="yellow", markup=False
         )
         return watching.UNWATCHED

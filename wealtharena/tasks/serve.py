@@ -39,4 +39,4 @@ def run(spec: ExperimentSpec) -> int:
 
 
 def _print(text: str) -> None:
-    screen().print(text)
+    screen(answer=True).print(text)

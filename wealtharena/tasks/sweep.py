@@ -152,7 +152,7 @@ def _search_and_judge(job: Search, record: RunRecord) -> int:
     if trouble is not None:
         console.screen().print(f"Weights & Biases: {trouble}")
     console.result(record.content, job.folder)
-    console.screen().print(f"Search: {console.relative(job.folder / 'sweep.html')}")
+    console.screen(answer=True).print(f"Search: {console.relative(job.folder / 'sweep.html')}")
     console.screen().print(f"Repeat the winner with: {result['repeat']}")
     return 0
 

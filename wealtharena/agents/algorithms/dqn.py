@@ -19,8 +19,8 @@ class AlgorithmSpec(OffPolicySpec):
     """DQN; the best allocation is taken, a random one with probability epsilon while training."""
 
     name: Literal["dqn"]
-    epsilon_start: float = Field(ge=0, le=1)
-    epsilon_end: float = Field(ge=0, le=1)
+    epsilon_start: float = Field(ge=0, le=1, description="share of random actions at the begin")
+    epsilon_end: float = Field(ge=0, le=1, description="share of random actions at the end")
     epsilon_share: float = Field(gt=0, le=1, description="share of the training over which epsilon falls")
 
 

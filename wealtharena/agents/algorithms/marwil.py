@@ -20,7 +20,7 @@ class AlgorithmSpec(OfflineSpec):
 
     name: Literal["marwil"]
     beta: float = Field(gt=0, description="0 would imitate everything alike; larger follows the better steps more")
-    value_coefficient: float = Field(ge=0)
+    value_coefficient: float = Field(ge=0, description="weight of the value network's loss")
 
 
 def build(bench: Workbench) -> Engine:

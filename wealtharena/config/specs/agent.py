@@ -12,29 +12,35 @@ from wealtharena.config.specs.base import Spec
 class AlgoSpec(Spec):
     """Base of every algorithm's spec, which stands in wealtharena/agents/algorithms/<name>.py as `AlgorithmSpec`."""
 
-    name: str
-    learning_rate: float = Field(gt=0, le=1)
+    name: str = Field(description="a file of wealtharena/agents/algorithms")
+    learning_rate: float = Field(gt=0, le=1, description="step of the optimiser, the first where it falls")
 
 
 class ModelSpec(Spec):
     """The policy and value networks."""
 
-    name: Literal["mlp", "gru", "lstm", "attention", "shared"]
-    hidden: tuple[int, ...] = Field(min_length=1)
-    activation: Literal["tanh", "relu", "silu"]
+    name: Literal["mlp", "gru", "lstm", "attention", "shared"] = Field(
+        description="kind of network, a choice of model="
+    )
+    hidden: tuple[int, ...] = Field(min_length=1, description="units of each hidden layer")
+    activation: Literal["tanh", "relu", "silu"] = Field(description="between the layers")
     initial_log_std: float = Field(ge=-10, le=2, description="of the Gaussian action; small, since weights are traded")
-    recurrent_size: int = Field(ge=1)
+    recurrent_size: int = Field(ge=1, description="units that gru and lstm remember with")
     sequence_bars: int = Field(ge=1, description="recurrent: bars of back-propagation through time")
-    heads: int = Field(ge=1)
+    heads: int = Field(ge=1, description="attention: heads, which share the width of the last hidden layer")
 
 
 class ComputeSpec(Spec):
     """Where rollouts and updates run."""
 
-    name: Literal["local", "workers", "gpu", "cluster"]
+    name: Literal["local", "workers", "gpu", "cluster"] = Field(
+        description="where a training runs, a choice of compute="
+    )
     envs: int = Field(ge=1, description="environments stepped in one batch, on each runner")
     runners: int = Field(ge=0, description="remote rollout actors; 0 rolls out in the training process")
-    learners: int = Field(ge=0)
+    learners: int = Field(
+        ge=0, description="cluster: remote learners that update together; 0 learns in the training process"
+    )
     torch_threads: int = Field(ge=0, description="0 takes the cores this process may use")
     address: str | None = Field(
         description="Ray cluster, such as auto or ray://host:10001; null starts a local one where one is needed"

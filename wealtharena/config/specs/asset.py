@@ -18,7 +18,7 @@ _SERIES: Final = re.compile(r"[A-Z][A-Z0-9]*")
 class UniverseSpec(Spec):
     """The symbols an agent trades, and when that list was drawn up."""
 
-    name: str
+    name: str = Field(description="of the list, as a choice of universe=")
     symbols: tuple[str, ...] = Field(min_length=1, description="symbols in the platform's own words, such as BHP.AX")
     calendar: str = Field(description="exchange_calendars code (XASX, XNYS, 24/7, CMES, ...) or weekday24 for FX")
     currency: str = Field(
@@ -74,7 +74,7 @@ class LimitSpec(Spec):
 
     max_gross: float = Field(gt=0, le=20, description="largest sum of absolute weights")
     max_weight: float = Field(gt=0, le=20, description="largest absolute weight of one symbol")
-    long_only: bool
+    long_only: bool = Field(description="no symbol is sold short")
     maintenance_margin: float = Field(
         ge=0, lt=1, description="equity over gross value below which positions are closed; 0 switches it off"
     )
@@ -111,7 +111,7 @@ class AssetSpec(Spec):
     name: str = Field(description="asset class, or the name of a user's own class")
     market: AssetClass = Field(description="the class whose conventions (FX conversion, volume, simulator) apply")
     agent: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="agent id in the registry, such as cryptocurrencies")
-    account_currency: str = Field(min_length=3)
+    account_currency: str = Field(min_length=3, description="in which equity is counted, by its code, such as USD")
     benchmark: str | None = Field(description="symbol of the class's benchmark index, where there is one")
     risk_free_bps_per_year: float = Field(
         ge=-10_000,

@@ -20,11 +20,11 @@ class MannersSpec(Spec):
     key_env: str | None = Field(
         description="environment variable that holds the key; the key itself is never configuration"
     )
-    requests_per_second: float = Field(gt=0)
+    requests_per_second: float = Field(gt=0, description="the most that are sent")
     requests_per_run: int = Field(ge=1, description="budget of one run")
-    timeout_seconds: float = Field(gt=0)
-    attempts: int = Field(ge=1, le=20)
-    backoff_seconds: float = Field(ge=0)
+    timeout_seconds: float = Field(gt=0, description="longest wait for one answer")
+    attempts: int = Field(ge=1, le=20, description="times that a request is sent before it counts as failed")
+    backoff_seconds: float = Field(ge=0, description="first wait after a failure; it doubles")
     longest_wait_seconds: float = Field(ge=0, description="a provider that asks for a longer pause is not waited for")
     plan: Literal["free", "paid"] = Field(
         description="what the key is entitled to; a free plan's limits are known beforehand"
@@ -34,19 +34,23 @@ class MannersSpec(Spec):
 class QualitySpec(Spec):
     """What happens on each kind of finding, and the limits that define it."""
 
-    duplicates: Action
-    out_of_order: Action
-    ohlc_breaks: Action
-    non_positive: Action
-    missing_values: Action
-    stale: Action
-    spikes: Action
-    splits: Action
-    unit_errors: Action
-    unfinished_bar: Action
-    ticker_reuse: Action
-    missing_sessions: Action
-    leaking_bars: Action
+    duplicates: Action = Field(description="rows of a symbol with the same stamp")
+    out_of_order: Action = Field(description="rows whose stamps run backwards")
+    ohlc_breaks: Action = Field(description="an open or close outside low to high")
+    non_positive: Action = Field(description="a price at or below zero")
+    missing_values: Action = Field(description="a bar that lacks a price")
+    stale: Action = Field(description="as many equal closes in a row as stale_bars says")
+    spikes: Action = Field(
+        description="a whole bar far off the last good close: beyond spike_sigmas, and by half of it or more"
+    )
+    splits: Action = Field(description="a step of the size of a split that prices were not adjusted for")
+    unit_errors: Action = Field(description="prices 100 times off, such as pence for pounds")
+    unfinished_bar: Action = Field(description="a last bar that was not over when it was fetched")
+    ticker_reuse: Action = Field(
+        description="bars before a gap longer than max_gap_bars, which may be of something else"
+    )
+    missing_sessions: Action = Field(description="sessions of the exchange's calendar without a bar")
+    leaking_bars: Action = Field(description="bars, or a column, that tell a return which can still be traded")
     stale_bars: int = Field(ge=2, description="equal closes in a row that count as stale")
     spike_sigmas: float = Field(gt=0, description="deviation, in trailing robust sigmas, that counts as a spike")
     max_gap_bars: int = Field(ge=1, description="a longer gap than this is ticker reuse or a halt, never filled")
@@ -64,7 +68,7 @@ class QualitySpec(Spec):
 class SimulatorSpec(Spec):
     """Market simulator; class parameters stand in conf/data/simulator/<class>.yaml."""
 
-    bars: int = Field(ge=50)
+    bars: int = Field(ge=50, description="length of the simulated history")
     end: date = Field(description="date of the last bar")
     seed: int | None = Field(
         ge=0, description="of the market; null takes the run's, so that every seed of a group sees another market"
@@ -72,10 +76,10 @@ class SimulatorSpec(Spec):
     predictability: float = Field(ge=0, lt=1, description="R2 of the planted momentum signal for the next bar's return")
     drift: bool = Field(description="off: every symbol's expected return is zero")
     annual_volatility: tuple[float, float] = Field(description="range over symbols")
-    annual_drift: float
-    correlation: float = Field(ge=0, lt=1)
-    garch_alpha: float = Field(ge=0, lt=1)
-    garch_beta: float = Field(ge=0, lt=1)
+    annual_drift: float = Field(description="expected return, the same for every symbol")
+    correlation: float = Field(ge=0, lt=1, description="of the returns of any two symbols")
+    garch_alpha: float = Field(ge=0, lt=1, description="share of the last bar's squared return in the next variance")
+    garch_beta: float = Field(ge=0, lt=1, description="share of the last variance in the next")
     tail_dof: float = Field(gt=2, description="degrees of freedom of the t innovations")
     jump_probability: float = Field(ge=0, lt=1, description="a bar")
     jump_sigmas: float = Field(ge=0, description="size of a jump in sigmas of the bar")
@@ -92,7 +96,7 @@ class SimulatorSpec(Spec):
 class MacroSpec(Spec):
     """FRED series joined by publication date."""
 
-    series: tuple[str, ...]
+    series: tuple[str, ...] = Field(description="FRED codes, such as DGS10; none: no macro features")
     lag_days: dict[str, int] = Field(
         description="days from the date described to the latest release of it ever, by series, where no vintages are at hand"
     )
@@ -109,8 +113,8 @@ class DataSpec(Spec):
     interval: Interval = Field(
         description="how far apart bars are; files have any of them, other sources 1d and some 1h"
     )
-    start: date | None
-    end: date | None
+    start: date | None = Field(description="first date that is asked for; null: the earliest")
+    end: date | None = Field(description="last date that is asked for; null: the latest")
     provider_symbols: dict[str, str] = Field(
         description="symbol -> the provider's own name, where its rules do not give it"
     )
@@ -130,7 +134,9 @@ class DataSpec(Spec):
     store_features: bool = Field(
         description="task=collect: write each symbol's features (features.names) beside its clean bars"
     )
-    probe_timeout_seconds: float = Field(gt=0, le=5)
+    probe_timeout_seconds: float = Field(
+        gt=0, le=5, description="auto: longest wait for a sign that a source can be reached"
+    )
     manners: MannersSpec
     quality: QualitySpec
     simulator: SimulatorSpec

@@ -41,9 +41,9 @@ class RewardSpec(Spec):
 class RandomisationSpec(Spec):
     """Domain randomisation of costs: each episode multiplies them by a factor drawn log-uniformly."""
 
-    enabled: bool
-    cost_low: float = Field(gt=0)
-    cost_high: float = Field(gt=0)
+    enabled: bool = Field(description="in training only")
+    cost_low: float = Field(gt=0, description="least factor")
+    cost_high: float = Field(gt=0, description="largest factor")
 
 
 class EnvSpec(Spec):
@@ -65,10 +65,12 @@ class EnvSpec(Spec):
         lt=1,
         description="tilt: a change smaller than this part of the symbol's anchor, or of an equal share, is not traded",
     )
-    fill: Literal["auto", "next_open", "next_close"]
+    fill: Literal["auto", "next_open", "next_close"] = Field(
+        description="the price at which orders are filled; auto takes the next open, or the next close where a source has no opens"
+    )
     window: int = Field(ge=1, le=1024, description="bars of features in the observation")
     episode_bars: int | None = Field(ge=2, description="length of a training episode; null plays the whole window")
-    random_start: bool
+    random_start: bool = Field(description="training episodes begin at any bar; false: at the first")
     initial_cash: float = Field(gt=0, description="in account currency")
     min_trade_weight: float = Field(ge=0, lt=1, description="a smaller change of weight is not traded")
     costs: CostSpec

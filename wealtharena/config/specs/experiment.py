@@ -39,8 +39,9 @@ class ExperimentSpec(Spec):
     """
 
     task: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="verb; the file of that name in wealtharena/tasks/")
-    seed: int = Field(ge=0, lt=2**32)
+    seed: int = Field(ge=0, lt=2**32, description="of all randomness of the job")
     log: Literal["text", "json"] = Field(description="how the console speaks: to people, or one JSON object a line")
+    quiet: bool = Field(description="say the verdict, or what was asked for, and where the report is; nothing else")
     resume: str | None = Field(description="run directory to go on from")
     returns: str | None = Field(description="task=report: a CSV or Parquet file of dates and returns, or equity")
     asset: AssetSpec

@@ -16,7 +16,7 @@ Action = Literal["shrink", "skip", "flatten", "halt"]
 class RuleSpec(Spec):
     """What a rule does when its limit is passed."""
 
-    action: Action
+    action: Action = Field(description="what is done where the limit is passed")
 
 
 class GrossSpec(RuleSpec):
@@ -29,7 +29,7 @@ class GrossSpec(RuleSpec):
 class SymbolWeightSpec(RuleSpec):
     """One position."""
 
-    max_weight: float = Field(gt=0)
+    max_weight: float = Field(gt=0, description="size of a position over equity")
 
 
 class OrderVolumeSpec(RuleSpec):
@@ -42,14 +42,14 @@ class DailyLossSpec(RuleSpec):
     """Loss since the day before."""
 
     action: Literal["skip", "flatten", "halt"]
-    max_loss: float = Field(gt=0, lt=1)
+    max_loss: float = Field(gt=0, lt=1, description="loss since the last equity of the day before")
 
 
 class DrawdownSpec(RuleSpec):
     """Loss since the highest equity."""
 
     action: Literal["skip", "flatten", "halt"]
-    max_drawdown: float = Field(gt=0, lt=1)
+    max_drawdown: float = Field(gt=0, lt=1, description="loss since the highest equity so far")
 
 
 class StaleDataSpec(RuleSpec):
@@ -63,21 +63,21 @@ class PriceJumpSpec(RuleSpec):
     """Move of a price in one bar."""
 
     action: Literal["skip", "flatten", "halt"]
-    max_move: float = Field(gt=0)
+    max_move: float = Field(gt=0, description="change of a price in one bar, up or down")
 
 
 class OrderRateSpec(RuleSpec):
     """Orders a day."""
 
     action: Literal["skip", "halt"]
-    max_orders: int = Field(ge=1)
+    max_orders: int = Field(ge=1, description="orders on one day")
 
 
 class UnknownAccountSpec(RuleSpec):
     """Bars at which the broker does not say what is held."""
 
     action: Literal["halt"]
-    max_bars: int = Field(ge=1)
+    max_bars: int = Field(ge=1, description="bars in a row at which the broker does not say what is held")
 
 
 class RiskSpec(Spec):

@@ -15,11 +15,11 @@ MAX_TAG = 64  # letters; Weights & Biases refuses longer ones, and with them the
 class WandbSpec(Spec):
     """Weights & Biases; `auto` is what WANDB_MODE says, else online with a key or a login and offline without."""
 
-    mode: Literal["auto", "online", "offline", "disabled"]
-    project: str
-    entity: str | None
-    group: str | None
-    tags: tuple[str, ...]
+    mode: Literal["auto", "online", "offline", "disabled"] = Field(description="whether and where figures go")
+    project: str = Field(description="in which runs are filed")
+    entity: str | None = Field(description="team or person whose project it is; null: whose key it is")
+    group: str | None = Field(description="of a grid's or a search's runs")
+    tags: tuple[str, ...] = Field(description="words that runs are found by")
     timeout_seconds: float = Field(gt=0, le=600, description="longest wait for its start, and for its end")
     code: bool = Field(description="keep the package's source with a run, Python and YAML only")
     registry: str | None = Field(
@@ -38,7 +38,9 @@ class TrackingSpec(Spec):
     """Where figures go while a run is under way."""
 
     wandb: WandbSpec
-    console: Literal["auto", "rich", "plain", "quiet"]
+    console: Literal["auto", "rich", "plain", "quiet"] = Field(
+        description="what is shown while a run is under way; auto: rich on a terminal, else plain"
+    )
     report: bool = Field(description="write report.html and plots/")
     mirrors: tuple[str, ...] = Field(description="further places for figures: files of wealtharena/tracking/mirrors")
 
@@ -46,16 +48,18 @@ class TrackingSpec(Spec):
 class VerdictSpec(Spec):
     """Rules between a result and the words promotable, unproven and rejected."""
 
-    confidence: float = Field(gt=0.5, lt=1)
-    min_dsr: float = Field(ge=0, le=1)
+    confidence: float = Field(gt=0.5, lt=1, description="of the intervals that a rule looks at")
+    min_dsr: float = Field(ge=0, le=1, description="deflated Sharpe ratio from which on a result is promotable")
     reject_dsr: float = Field(
         ge=0, le=1, description="a deflated Sharpe ratio below this is more likely luck than skill"
     )
-    max_pbo: float = Field(ge=0, le=1)
+    max_pbo: float = Field(
+        ge=0, le=1, description="probability of backtest overfitting up to which a result is promotable"
+    )
     max_drawdown: float = Field(lt=0, ge=-1, description="worst drawdown allowed, as a negative share")
-    min_seeds: int = Field(ge=1)
+    min_seeds: int = Field(ge=1, description="seeds of the same configuration from which on a result is promotable")
     min_bars: int = Field(ge=1, description="bars of the test record below which nothing is proven")
-    min_trades: int = Field(ge=0)
+    min_trades: int = Field(ge=0, description="orders in the test window from which on a result is promotable")
     max_openings: int = Field(ge=1, description="looks at a test window after which it counts as seen")
     max_unfilled: float = Field(ge=0, le=1, description="share of the orders' value that may lapse or be cut")
     min_invested: float = Field(
@@ -65,10 +69,10 @@ class VerdictSpec(Spec):
         description="baselines; the lower bound of the Sharpe difference must lie above each"
     )
     allow_simulated: bool = Field(description="off except in studies of the rules themselves")
-    allow_unadjusted_rolls: bool
+    allow_unadjusted_rolls: bool = Field(description="promote futures whose series jump at contract rolls")
     allow_hindsight: bool = Field(description="a universe whose members were chosen after the test window began")
     implausible: float = Field(gt=0, description="a net annual Sharpe ratio above this asks for a leak, not for money")
-    require_audit: bool
+    require_audit: bool = Field(description="promote only what the look-ahead audit has passed")
 
     @field_validator("beats", mode="before")
     @classmethod
@@ -87,21 +91,21 @@ class VerdictSpec(Spec):
 class StressSpec(Spec):
     """The test backtest under worse conditions."""
 
-    cost_factors: tuple[float, ...]
-    delay_bars: int = Field(ge=0)
+    cost_factors: tuple[float, ...] = Field(description="each cost times this, one backtest each")
+    delay_bars: int = Field(ge=0, description="orders are filled so many bars later; 0: not tried")
     windows: dict[str, tuple[str, str]] = Field(description="name -> first and last date")
-    drop_best_days: int = Field(ge=0)
+    drop_best_days: int = Field(ge=0, description="the best days of the record left out; 0: not tried")
 
 
 class EvaluationSpec(Spec):
     """Baselines, bootstrap, verdict and stress."""
 
-    baselines: tuple[BaselineName, ...]
-    momentum_bars: int = Field(ge=1)
+    baselines: tuple[BaselineName, ...] = Field(description="rules that are played beside the agent")
+    momentum_bars: int = Field(ge=1, description="of momentum: bars over which a return is looked at")
     lookback_bars: int = Field(ge=2, description="of inverse_volatility and minimum_variance")
-    rebalance_bars: int = Field(ge=1)
+    rebalance_bars: int = Field(ge=1, description="between two rebalancings of a baseline")
     random_seeds: int = Field(ge=1, le=1000, description="portfolios behind the mean and band of `random`")
-    bootstrap_draws: int = Field(ge=100)
+    bootstrap_draws: int = Field(ge=100, description="resampled records behind an interval")
     cscv_blocks: int = Field(ge=2, description="S of CSCV; even")
     verdict: VerdictSpec
     stress: StressSpec
@@ -110,31 +114,35 @@ class EvaluationSpec(Spec):
 class PathsSpec(Spec):
     """Folders; relative ones are resolved against the directory the command was given in."""
 
-    checkpoints: str
-    results: str
+    checkpoints: str = Field(description="the registry")
+    results: str = Field(description="the ledger, studies, and what outlives a run")
     ledger: str = Field(description="append-only record of every opening of a test window")
 
 
 class TrainSpec(Spec):
     """How long training goes on, and what it keeps."""
 
-    env_steps: int = Field(ge=1)
+    env_steps: int = Field(ge=1, description="length of the training")
     evaluations: int = Field(ge=1, description="validation backtests over a training")
     checkpoints: int = Field(ge=1, description="candidates kept")
     checkpoint_seconds: float = Field(gt=0, description="longest time between resume points")
-    select_by: Literal["sharpe", "total_return", "calmar", "sortino"]
+    select_by: Literal["sharpe", "total_return", "calmar", "sortino"] = Field(
+        description="measure on validation by which a candidate is better"
+    )
     patience: int | None = Field(ge=1, description="evaluations without a better candidate before training stops")
     test: bool = Field(description="open the test window at the end, once; false trains and validates only")
     publish: bool = Field(description="copy the chosen checkpoint to the registry once the test window was opened")
     retrain: str | None = Field(description="agent id whose production configuration is trained again on newer data")
-    warm_start: bool
+    warm_start: bool = Field(description="retrain: begin with the weights of what is in production")
     callbacks: tuple[str, ...] = Field(description="of a user's own, as `module:attribute`; they watch a training")
 
 
 class CollectSpec(Spec):
     """task=collect."""
 
-    max_failed_share: float = Field(ge=0, le=1)
+    max_failed_share: float = Field(
+        ge=0, le=1, description="symbols without bars up to which a collection counts as done"
+    )
     overlap_bars: int = Field(ge=1, description="re-fetched on an update, to see whether history changed")
     refresh: bool = Field(description="fetch everything again, whatever is stored")
     give_up_after: int = Field(
@@ -146,10 +154,12 @@ class BacktestSpec(Spec):
     """task=backtest."""
 
     checkpoints: tuple[str, ...] = Field(description="checkpoint folders or run directories; several act as their mean")
-    baseline: BaselineName | None
-    window: Literal["train", "validation", "test", "all"]
-    start: str | None
-    end: str | None
+    baseline: BaselineName | None = Field(description="a rule instead of a checkpoint")
+    window: Literal["train", "validation", "test", "all"] = Field(
+        description="of the split of the configuration; all: every bar"
+    )
+    start: str | None = Field(description="first date, instead of a window")
+    end: str | None = Field(description="last date, instead of a window")
 
 
 class CompareSpec(Spec):
@@ -166,7 +176,9 @@ class DeploySpec(Spec):
     checkpoints: tuple[str, ...] = Field(
         description="version to promote; several become one, their mean; none takes each agent's best"
     )
-    action: Literal["promote", "rollback", "withdraw", "list", "mend", "verify", "adopt"]
+    action: Literal["promote", "rollback", "withdraw", "list", "mend", "verify", "adopt"] = Field(
+        description="what is done to the registry"
+    )
     stage: Literal["production", "paper"] | None = Field(description="null: promote as the gate says, else production")
     force_reason: str | None = Field(description="puts an unproven checkpoint into production; recorded")
     keep: int | None = Field(
@@ -177,17 +189,19 @@ class DeploySpec(Spec):
 class ServeSpec(Spec):
     """task=serve."""
 
-    action: Literal["run", "create_key", "list_keys", "revoke_key"]
-    host: str
-    port: int = Field(ge=0, le=65_535)
-    workers: int = Field(ge=1, le=64)
+    action: Literal["run", "create_key", "list_keys", "revoke_key"] = Field(
+        description="run the service, or see to its keys"
+    )
+    host: str = Field(description="address that is listened on")
+    port: int = Field(ge=0, le=65_535, description="0 takes a free one")
+    workers: int = Field(ge=1, le=64, description="processes that answer")
     keys_file: str = Field(description="hashed API keys; without one the server binds loopback only")
     key_name: str | None = Field(description="of the key to create or revoke", pattern=r"^[A-Za-z0-9._@-]{1,64}$")
     rate_per_minute: int = Field(ge=1, description="requests a key; a minute's worth may come at once")
     connections_per_address: int = Field(
         ge=1, le=1024, description="open at once to one worker; a proxy is one address"
     )
-    max_body_bytes: int = Field(ge=1024)
+    max_body_bytes: int = Field(ge=1024, description="largest request")
     max_batch: int = Field(ge=1, le=65_536, description="observations in one request")
     max_stale_bars: int = Field(ge=1, description="bars that may be missing at the end of a request's history")
     poll_seconds: float = Field(gt=0, le=60, description="between looks for promotions")
@@ -204,14 +218,20 @@ class AuditSpec(Spec):
 class PaperSpec(Spec):
     """task=paper."""
 
-    action: Literal["run", "status", "release", "restart", "pine"]
-    stage: Literal["production", "paper"] | None
+    action: Literal["run", "status", "release", "restart", "pine"] = Field(
+        description="trade, or see to an account: its status, its release from a halt, its restart; pine prints weights for TradingView"
+    )
+    stage: Literal["production", "paper"] | None = Field(
+        description="version that is traded; null: production, else paper"
+    )
     checkpoints: tuple[str, ...] = Field(description="checkpoint folders or run directories; several act as their mean")
-    account: str = Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")
+    account: str = Field(pattern=r"^[A-Za-z0-9_-]{1,32}$", description="name of the account")
     root: str = Field(description="folder of the accounts")
-    window: Literal["train", "validation", "test", "all"]
-    start: str | None
-    end: str | None
+    window: Literal["train", "validation", "test", "all"] = Field(
+        description="replay: of the split of the configuration; all: every bar"
+    )
+    start: str | None = Field(description="replay: first date, instead of a window")
+    end: str | None = Field(description="replay: last date, instead of a window")
     feed: Literal["replay", "live"] = Field(
         description="bars of the past, or those of the asset's own sources as they come"
     )

@@ -11,7 +11,7 @@ from wealtharena.config.specs.baseline import BaselineSpec
 class TiltSpec(Spec):
     """All that turns tilts into weights beside limits and observation; stored with an agent, it goes where the agent goes."""
 
-    anchor: BaselineSpec
+    anchor: BaselineSpec = Field(description="the rule that is tilted")
     scale: float = Field(gt=0, description="largest change of a symbol's log share, long only")
     rate: float = Field(gt=0, le=1, description="share of the way to the wanted weights that one bar's order goes")
     band: float = Field(ge=0, description="part of a symbol's anchor, or of an equal share, that is not traded for")

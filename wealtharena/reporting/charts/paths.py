@@ -106,10 +106,9 @@ def drawdown(size: Size, agent: Trajectory, reference: Trajectory | None, *, nam
     if depth[worst] < 0:
         words = f"{percent(float(depth[worst]))}, {day(agent.timestamps[worst])}"
         canvas.dot(px[worst], float(y(depth[worst])), "agent", title=words)
-        right = px[worst] < (canvas.x0 + canvas.x1) / 2
-        canvas.text(
-            px[worst] + (8 if right else -8), float(y(depth[worst])) + 3, words, "note", "start" if right else "end"
-        )
+        side, anchor = (8, "start") if px[worst] < (canvas.x0 + canvas.x1) / 2 else (-8, "end")
+        at = float(y(depth[worst])) + 3
+        canvas.text(px[worst] + side, at, words, "note", anchor, left=canvas.x0 + 4)  # not over the axis
     canvas.end_labels(labels)
     series = [("Agent", "agent", depth)]
     if reference is not None and reference.timestamps.shape == agent.timestamps.shape:

@@ -27,7 +27,7 @@ class Settings(BrokerSpec):
     name: Literal["ib"]
     live: bool = Field(description="real money; needs risk.allow_live=true and `account` too")
     account: str | None = Field(description="number that the gateway must report; null takes its first, if it is paper")
-    host: str
+    host: str = Field(description="on which TWS or the gateway listens")
     port: int = Field(ge=1, le=65_535, description="TWS: 7497 paper, 7496 live; IB Gateway: 4002 and 4001")
     client_number: int = Field(ge=1, le=999, description="of this connection; orders belong to it")
     timeout_seconds: float = Field(gt=0, le=120, description="of one question")

@@ -42,7 +42,7 @@ class Settings(BrokerSpec):
     name: Literal["webhook"]
     url: str | None = Field(pattern=r"^https?://", description="of the bridge")
     keys_file: str | None = Field(description="lines NAME=VALUE or JSON; null reads the environment")
-    timeout_seconds: float = Field(gt=0, le=120)
+    timeout_seconds: float = Field(gt=0, le=120, description="of one answer of the bridge")
     listen: str | None = Field(
         pattern=r"^[^:]+:\d+$", description="address at which signals come in that have to confirm orders; null: none"
     )

@@ -1,0 +1,148 @@
+"""What a page must hold on any screen, looked at in a headless Chromium: for tests, and for benchmarks/screens.py.
+
+`faults` lists what a person would stumble over: a page wider than its screen, text that is cut, covered or too pale, a control
+without a name. Fonts are swapped by an adopted style sheet, which a content policy lets in.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+MISSING: Final = "chromium and chromedriver are not installed: apt-get install chromium chromium-driver"
+FAMILIES: Final = ("sans-serif", "serif", "monospace")
+WIDTHS: Final = (390, 1280)
+_FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+_OWN = ("data:", "blob:", "about:")  # addresses behind which nobody answers
+
+FONT = """
+const sheet = new CSSStyleSheet();
+sheet.replaceSync(`:not(.md-icon):not(.md-icon *){font-family:${arguments[0]} !important}`);
+document.adoptedStyleSheets = [sheet];
+"""
+# Boxes of text that a person sees, each with its element; none inside a closed <details>, or
+# left of the screen, where nobody can scroll to: a closed drawer, a label for screen readers.
+_TEXTS = """
+const hidden = e => !e.checkVisibility({checkOpacity: true, checkVisibilityCSS: true});
+const texts = [];
+const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+for (let node; node = walker.nextNode();) {
+  const e = node.parentElement;
+  if (!node.data.trim() || hidden(e) || e.closest('script,style,noscript')) continue;
+  const range = document.createRange(); range.selectNodeContents(node);
+  for (const r of range.getClientRects()) if (r.width > 1.5 && r.height > 1.5 && r.right > 0) texts.push({e, r, words: node.data.trim().slice(0, 40)});
+}
+const told = t => `${t.e.tagName.toLowerCase()}${t.e.classList.length ? '.' + [...t.e.classList].join('.') : ''} "${t.words}"`;
+const scrolls = e => { for (; e && e !== document.body; e = e.parentElement) {
+  if (/auto|scroll/.test(getComputedStyle(e).overflowX)) return e; } return null; };
+const found = new Set();
+"""
+WIDE = "return document.documentElement.scrollWidth > innerWidth ? ['scrolls to ' + document.documentElement.scrollWidth] : []"
+CUT = f"""{_TEXTS}
+for (const t of texts) {{
+  if (scrolls(t.e)) continue;
+  if (t.r.left < -1 || t.r.right > document.documentElement.clientWidth + 1) found.add('off the screen: ' + told(t));
+  for (let e = t.e; e && e !== document.body; e = e.parentElement) {{
+    const style = getComputedStyle(e), box = e.getBoundingClientRect();
+    if (e.namespaceURI.endsWith('svg') || !/hidden|clip/.test(style.overflowX + style.overflowY)) continue;
+    if (t.r.right > box.right + 1 || t.r.left < box.left - 1 || t.r.bottom > box.bottom + 3 || t.r.top < box.top - 3)
+      found.add('cut: ' + told(t));
+  }}
+}}
+return [...found]"""
+# A line of text is taken as its middle three fifths: what lies above and below are accents and the space between lines.
+OVER = f"""{_TEXTS}
+const floats = e => {{ for (; e && e !== document.body; e = e.parentElement)
+  if (/fixed|sticky/.test(getComputedStyle(e).position)) return true; return false; }};
+const boxes = texts.filter(t => !floats(t.e)).map(t => ({{...t, top: t.r.top + t.r.height * .2, bottom: t.r.bottom - t.r.height * .2}}));
+boxes.sort((a, b) => a.top - b.top);
+boxes.forEach((a, i) => {{
+  for (let j = i + 1; j < boxes.length && boxes[j].top < a.bottom; j++) {{
+    const b = boxes[j];
+    if (a.e === b.e || scrolls(a.e) !== scrolls(b.e)) continue;
+    const across = Math.min(a.r.right, b.r.right) - Math.max(a.r.left, b.r.left);
+    if (across > 2 && Math.min(a.bottom, b.bottom) - b.top > 2) found.add('over each other: ' + told(a) + ' and ' + told(b));
+  }}
+}});
+return [...found]"""
+# WCAG 2.1, 1.4.3: 4.5 to one, 3 to one for large text; what is see-through is blended with what lies behind it.
+PALE = f"""{_TEXTS}
+const parts = s => {{ const n = s.match(/[\\d.e-]+/g).map(Number);
+  return s.startsWith('color(') ? [...n.slice(0, 3).map(v => v * 255), n[3] ?? 1] : [n[0], n[1], n[2], n[3] ?? 1]; }};
+const blend = (top, under) => under.slice(0, 3).map((v, k) => top[k] * top[3] + v * (1 - top[3])).concat(1);
+const dark = matchMedia('(prefers-color-scheme: dark)').matches;
+const behind = e => {{ const layers = [];
+  for (; e; e = e.parentElement) {{ const c = parts(getComputedStyle(e).backgroundColor); if (c[3] > 0) layers.push(c); if (c[3] === 1) break; }}
+  return layers.reverse().reduce((under, top) => blend(top, under), dark ? [18, 18, 18, 1] : [255, 255, 255, 1]); }};
+const clear = e => {{ let o = 1; for (; e; e = e.parentElement) o *= Number(getComputedStyle(e).opacity); return o; }};
+const light = c => {{ c /= 255; return c <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4; }};
+const shade = ([r, g, b]) => .2126 * light(r) + .7152 * light(g) + .0722 * light(b);
+for (const t of texts) {{
+  if (t.e.closest('[aria-hidden=true]')) continue;
+  const style = getComputedStyle(t.e), under = behind(t.e);
+  const ink = parts(t.e.namespaceURI.endsWith('svg') ? style.fill : style.color);
+  ink[3] *= clear(t.e);
+  const a = shade(blend(ink, under)), b = shade(under), ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+  const size = parseFloat(style.fontSize), large = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
+  if (ratio < (large ? 3 : 4.5) - .005) found.add(`pale, ${{ratio.toFixed(2)}}: ` + told(t));
+}}
+return [...found]"""
+UNNAMED = """
+const named = e => e.textContent.trim() || e.getAttribute('aria-label') || e.title || (e.labels && e.labels.length)
+  || e.querySelector('img[alt]') || e.getAttribute('aria-labelledby');
+return [...document.querySelectorAll('input,button,select,summary,a[href],svg[role=img]')]
+  .filter(e => e.checkVisibility() && e.type !== 'hidden' && !named(e)).map(e => 'without a name: ' + e.outerHTML.slice(0, 90))
+"""
+CHECKS: Final = {"width": WIDE, "cut": CUT, "overlap": OVER, "contrast": PALE, "names": UNNAMED}
+
+
+@contextmanager
+def opened(profile: Path, *flags: str) -> Iterator[Any]:
+    """Yield a headless Chromium that keeps its own log and that of its requests."""
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    for flag in (*_FLAGS, *flags, f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
+    try:
+        yield browser
+    finally:
+        browser.quit()
+
+
+def visit(browser: Any, address: str | Path, *, width: int = 1280, dark: bool = False, family: str = "") -> None:
+    """Open a page on a screen of that width, its logs empty before; with `family` all its text is in that font."""
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    scheme = {"features": [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", scheme)
+    browser.get("about:blank")
+    for kind in ("browser", "performance"):
+        browser.get_log(kind)
+    browser.get(address.as_uri() if isinstance(address, Path) else address)
+    if family:
+        browser.execute_script(FONT, family)
+
+
+def asked(browser: Any) -> list[str]:
+    """Return the addresses that the page asked for since it was visited."""
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    urls = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    return [url for url in urls if not url.startswith(_OWN)]
+
+
+def faults(browser: Any, *, known: tuple[str, ...] = ()) -> list[str]:
+    """Return what is wrong with the page as it is shown now; what holds a word of `known` is left out."""
+    found = [fault for script in CHECKS.values() for fault in browser.execute_script(script)]
+    return [fault for fault in found if not any(word in fault for word in known)]
