@@ -13,7 +13,7 @@ SWEEP ?= ppo
 ASSETS := stocks,forex,crypto,etf,commodities
 SEEDS ?= 0,1,2
 # benchmarks that are given a folder of recorded bars or write into docs/, and what the others share
-GIVEN := benchmarks/real_markets.py benchmarks/calibrate_simulator.py benchmarks/worlds.py benchmarks/oracles.py benchmarks/pictures.py
+GIVEN := benchmarks/real_markets.py benchmarks/calibrate_simulator.py benchmarks/worlds.py benchmarks/oracles.py benchmarks/pictures.py benchmarks/screens.py benchmarks/zoo.py
 LONG := benchmarks/time_to_quality.py
 
 .PHONY: help

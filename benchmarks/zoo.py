@@ -80,7 +80,9 @@ def search(asset: str, algo: str, asked: argparse.Namespace) -> str:
         if not (place / "run.json").exists() or read(place / "run.json").get("status") != "completed":
             run(*common, f"train.env_steps={asked.steps}", f"seed={seed}", "train.test=false", f"hydra.run.dir={place}")
         scores.append(read(place / "run.json")["metrics"]["validation"]["sharpe"])
-    return written(study, asset, algo, read(out / "sweep" / "sweep.json"), read(out / "sweep" / "run.json"), scores)
+    return written(
+        study, asset, algo, read(out / "sweep" / "sweep.json"), read(out / "sweep" / "run.json"), scores, asked.steps
+    )
 
 
 def last_seen(words: list[str]) -> str:
@@ -91,7 +93,7 @@ def last_seen(words: list[str]) -> str:
 
 
 def written(
-    study: str, asset: str, algo: str, found: dict[str, Any], record: dict[str, Any], default: list[float]
+    study: str, asset: str, algo: str, found: dict[str, Any], record: dict[str, Any], default: list[float], steps: int
 ) -> str:
     """Return the file's text: its head for people, then the same as keys, and the settings."""
     winner, about, split = found["winner"], record["data"], record["split"]
@@ -99,7 +101,7 @@ def written(
         "study": study,
         "found": dt.date.today().isoformat(),
         "trials": len(found["trials"]),
-        "env_steps": record["training"]["env_steps"] if "training" in record else None,
+        "env_steps": steps,
         "source": about["source"],
         "dates": [about["start"], about["end"]],
         "score": round(float(winner["median"]), 3),

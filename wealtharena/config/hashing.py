@@ -23,6 +23,8 @@ _LEFT_OUT: dict[str, Any] = {
     "resume": True,
     "returns": True,
     "log": True,
+    "quiet": True,
+    "zoo": True,
     "paths": True,
     "tracking": True,
     "risk": True,

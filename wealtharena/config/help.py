@@ -56,6 +56,7 @@ MEANING = {
     "broker": "who carries orders out",
     "sweep": "search for settings",
     "evaluation": "baselines and verdict",
+    "zoo": "settings that a search has found",
     "experiment": "presets",
     "debug": "presets for a quick look",
     "data/simulator": "simulated markets, by asset class",

@@ -16,7 +16,7 @@ from wealtharena.errors import ConfigError
 
 # The budget, how a run is watched, where things are kept, how many processors work, and what other tasks do.
 MAY_CHANGE = (
-    "resume", "hydra", "tracking", "paths", "log", "quiet",
+    "resume", "hydra", "tracking", "paths", "log", "quiet", "zoo",
     "train.env_steps", "train.patience", "train.checkpoint_seconds", "train.test", "train.publish", "train.callbacks",
     "sweep.trials", "sweep.time_budget_seconds", "sweep.concurrency", "sweep.max_failed_share",
     "sweep.cpus_per_trial", "sweep.gpus_per_trial",
@@ -24,7 +24,7 @@ MAY_CHANGE = (
     "data.root", "data.manners", "data.probe_timeout_seconds",
     "collect", "backtest", "compare", "deploy", "serve", "audit", "paper", "inspect",
 )  # fmt: skip
-_PRESETS = ("experiment", "debug")  # each may set any key
+_PRESETS = ("experiment", "debug", "zoo")  # each may set any key
 _SHOWN = 3
 _RULES: Final = "version of the numbers"
 _BEFORE: Final = {_RULES: 1}  # of what was written when nothing said its version

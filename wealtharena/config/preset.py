@@ -12,7 +12,15 @@ from omegaconf import OmegaConf
 from wealtharena.config.composition import PRIMARY, compose_raw, composing, groups
 
 _NOT_CONFIGURATION = ("task", "seed", "resume", "returns", "log", "paths", "tracking", "sweep", "hydra")
-_LATER = ("debug", "experiment", "tracking", "task", "sweep", "risk")  # stand below a preset, or are no part of it
+_LATER = (
+    "debug",
+    "experiment",
+    "zoo",
+    "tracking",
+    "task",
+    "sweep",
+    "risk",
+)  # stand below a preset, or are no part of it
 
 
 def preset(overrides: Sequence[str]) -> str:

@@ -66,7 +66,7 @@ def sealed_off(spec: ExperimentSpec, computed: FeaturePanel) -> Prepared:
         sealed=firewall.seal(computed, folds),
         about=describe(panel),
         fill=resolved_fill(spec, panel),
-        notes=(*notes(spec, panel), *untrained(panel, folds)),
+        notes=(*notes(spec, panel), *untrained(panel, folds), *searched(spec, computed, folds)),
         repeat=data.repeat_overrides(panel, spec.data),
     )
 
@@ -144,6 +144,14 @@ def untrained(panel: Panel, folds: Sequence[Fold]) -> tuple[str, ...]:
         missing |= {symbol for symbol, unseen in zip(panel.symbols, asked & ~seen, strict=True) if unseen}
     listed = ", ".join(symbol for symbol in panel.symbols if symbol in missing)
     return (f"The agent was never trained on {listed}: no bar of it lies in the training window.",) if missing else ()
+
+
+def searched(spec: ExperimentSpec, computed: FeaturePanel, folds: Sequence[Fold]) -> tuple[str, ...]:
+    """Return what is to be said of settings that a search has found; nothing where there are none."""
+    first = min(segment.start for fold in folds for segment in fold.test)
+    begins = computed.panel.timestamps[first].astype("datetime64[D]").astype(dt.date)
+    said = spec.zoo.words(begins)
+    return (said,) if said else ()
 
 
 def notes(spec: ExperimentSpec, panel: Panel) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from wealtharena.config.specs.runs import (
 )
 from wealtharena.config.specs.split import SplitSpec
 from wealtharena.config.specs.sweep import SweepSpec
+from wealtharena.config.specs.zoo import ZooSpec
 
 
 class ExperimentSpec(Spec):
@@ -57,6 +58,7 @@ class ExperimentSpec(Spec):
     risk: RiskSpec
     broker: SerializeAsAny[BrokerSpec]
     sweep: SweepSpec
+    zoo: ZooSpec
     paths: PathsSpec
     train: TrainSpec
     collect: CollectSpec
