@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,9 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+
+from tests.deployment.rooms import live  # noqa: E402  # after the path
+
 PICTURES = ROOT / "docs" / "pictures"
 MOST_BYTES = 150_000
 WIDTH, HEIGHT = 1280, 860
@@ -32,11 +36,21 @@ RUNS = (  # each command leaves what later ones and the pictures look at
     ("asset=etf", "env.action=tilt", *SMALL, "hydra.run.dir=outputs/report"),
     ("-m", "asset=stocks,crypto,commodities", "seed=0,1", *SMALL, "hydra.sweep.dir=multirun/board"),
     ("task=inspect", "asset=crypto", "data=simulated", "tracking=quiet", "hydra.run.dir=outputs/inspection"),
-)
+    ("task=paper", "asset=etf", "env.action=tilt", "data=simulated", "paper.checkpoints=[outputs/report]", "tracking=quiet",
+     "risk=default", "hydra.run.dir=outputs/paper"),
+)  # fmt: skip
+ARENA = (
+    "--courses", "short", "null", "--entrants", "ppo", "direct", "a2c", "--seeds", "2", "--jobs", "1", "--out", "outputs/arena",
+    "train.env_steps=20000", "compute.torch_threads=1",
+)  # fmt: skip
 SHOTS = {  # picture: page
     "report": "outputs/report/report.html",
     "leaderboard": "multirun/board/leaderboard.html",
     "inspection": "outputs/inspection/inspection.html",
+    "arena": "outputs/arena/arena.html",
+}
+SERVED = {  # picture: page of the service
+    "trading": "/trading",
 }
 
 
@@ -45,6 +59,9 @@ def played(folder: Path) -> None:
     for words in RUNS:
         print(f"python run.py {' '.join(words)}", flush=True)
         subprocess.run([sys.executable, str(ROOT / "run.py"), *words], cwd=folder, check=True, timeout=900)
+    command = [sys.executable, "-m", "benchmarks.arena", *ARENA]
+    print("python -m benchmarks.arena", *ARENA, flush=True)
+    subprocess.run(command, cwd=folder, check=True, timeout=1800, env=os.environ | {"PYTHONPATH": str(ROOT)})
 
 
 @contextmanager
@@ -66,13 +83,13 @@ def browser(profile: Path) -> Iterator[Any]:
         opened.quit()
 
 
-def photograph(opened: Any, page: Path, picture: Path) -> int:
+def photograph(opened: Any, page: str, picture: Path) -> int:
     """Write the top of a page as WebP and return its bytes; RuntimeError where it does not fit."""
     from PIL import Image
 
     size = {"width": WIDTH, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": False}
     opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    opened.get(page.as_uri())
+    opened.get(page)
     with Image.open(io.BytesIO(opened.get_screenshot_as_png())) as image:
         image.convert("RGB").save(picture, "WEBP", quality=82, method=6)
     found = picture.stat().st_size
@@ -93,8 +110,12 @@ def main() -> None:
         PICTURES.mkdir(exist_ok=True)
         with browser(Path(temporary, "profile")) as opened:
             for name, page in SHOTS.items():
-                size = photograph(opened, folder / page, PICTURES / f"{name}.webp")
+                size = photograph(opened, (folder / page).as_uri(), PICTURES / f"{name}.webp")
                 print(f"docs/pictures/{name}.webp  {size / 1000:.0f} kB  of {page}")
+            with live(folder, overrides=("paper.root=paper",)) as (address, _):
+                for name, path in SERVED.items():
+                    size = photograph(opened, address + path, PICTURES / f"{name}.webp")
+                    print(f"docs/pictures/{name}.webp  {size / 1000:.0f} kB  of the service's {path}")
 
 
 if __name__ == "__main__":

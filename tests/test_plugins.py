@@ -98,7 +98,7 @@ def test_choices_of_a_package_are_listed_and_a_wrong_block_is_refused(run: Run) 
     assert all(name in said for name in ("clockwork", "spo", "calm", "logged"))
     refused = run("task=backtest", "backtest.baseline=cash", "+risk.own.few={symbols: 0, action: skip}")
     assert refused.returncode == 2
-    assert "symbols" in refused.stderr
+    assert "risk.own.few.symbols=0 must be at least 1" in refused.stderr
 
 
 def test_a_folder_of_one_s_own_brings_groups(run: Run, tmp_path: Path) -> None:

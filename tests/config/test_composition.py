@@ -1,7 +1,9 @@
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import date
 
 import pytest
 from hydra.errors import HydraException
@@ -255,11 +257,40 @@ def test_a_change_of_one_composition_reaches_no_other() -> None:
     assert compose_raw(["asset=etf"]).seed == before
 
 
-@pytest.mark.parametrize("name", ["asx_50", "nyse_50", "nasdaq_50", "etf_25", "crypto_20", "fx_20", "commodities_20"])
-def test_a_universe_of_a_number_has_so_many_members_once_and_says_what_it_leaves_out(name: str) -> None:
+# calendar of a universe -> how its symbols are written, and the currencies of the quotes
+FORMS = {
+    "XASX": (r"[A-Z0-9]{3,4}\.AX", "AUD"),
+    "XNYS": (r"[A-Z]{1,5}(-[A-Z])?", "USD"),
+    "24/7": (r"[A-Z0-9]{2,6}-USD", "USD"),
+    "weekday24": (r"[A-Z]{6}", "USD"),
+    "CMES": (r"[A-Z]{2}=F", "USD"),
+}
+CURRENCIES = {*("USD", "EUR", "GBP", "JPY", "CHF", "AUD", "CAD", "NZD", "SEK", "NOK", "SGD", "MXN", "ZAR")}
+
+
+@pytest.mark.parametrize("name", groups()["universe"])
+def test_a_universe_is_well_formed_and_says_its_date_and_what_it_leaves_out(name: str) -> None:
+    """No member was ever fetched here: what can be known without a network is looked at."""
     universe = compose([f"universe={name}"]).asset.universe
-    assert len(set(universe.symbols)) == len(universe.symbols) == int(name.rpartition("_")[2])
+    form, currency = FORMS[universe.calendar]
+    assert universe.name == name
+    assert universe.currency == currency
+    assert [symbol for symbol in universe.symbols if not re.fullmatch(form, symbol)] == []
+    assert len(set(universe.symbols)) == len(universe.symbols)
+    asked = name.rpartition("_")[2]
+    assert len(universe.symbols) == int(asked) if asked.isdecimal() else 10 <= len(universe.symbols) <= 20
+    assert date.fromisoformat(universe.universe_as_of) > date(2020, 1, 1)
     assert "# Left out: " in (conf_dir() / "universe" / f"{name}.yaml").read_text()
+    if universe.calendar == "weekday24":
+        pairs = {(symbol[:3], symbol[3:]) for symbol in universe.symbols}
+        assert {code for pair in pairs for code in pair} <= CURRENCIES
+        assert [pair for pair in pairs if pair[0] == pair[1] or pair[::-1] in pairs] == []
+
+
+def test_a_universe_of_fifty_holds_the_smaller_one_of_its_exchange() -> None:
+    for large, small in (("asx_50", "asx_large"), ("etf_25", "etf_core"), ("fx_20", "fx_majors")):
+        members, few = (set(compose([f"universe={name}"]).asset.universe.symbols) for name in (large, small))
+        assert few <= members, (large, few - members)
 
 
 def test_every_class_has_a_preset_and_one_of_futures_knows_the_size_of_each_contract() -> None:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from wealtharena.config.composition import defaults_for, groups, literal
+from wealtharena.config.specs.base import RefusedBlocksError
 from wealtharena.config.suggest import did_you_mean, nearest
 from wealtharena.errors import ConfigError
 
@@ -69,6 +70,11 @@ def describe(
         if loc and loc[0] in skip:
             continue
         key = _home(prefix + ".".join(loc))
+        inner = (detail.get("ctx") or {}).get("error")
+        if isinstance(inner, RefusedBlocksError):
+            for name, (spec, complaints) in inner.blocks.items():
+                found |= {problem.key: problem for problem in describe(complaints, spec, prefix=f"{key}.{name}.")}
+            continue
         found.setdefault(key, _problem(key, detail, _field(model, loc)))
     return list(found.values())
 

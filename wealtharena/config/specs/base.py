@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 
 class Spec(BaseModel):
@@ -12,3 +14,11 @@ class Spec(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class RefusedBlocksError(ValueError):
+    """What specs of their own say against blocks of a mapping: by the block's name the spec and its complaints."""
+
+    def __init__(self, blocks: Mapping[str, tuple[type[BaseModel], ValidationError]]) -> None:
+        super().__init__(", ".join(blocks))
+        self.blocks = blocks

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, SerializeAsAny, field_validator
+from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, field_validator
 
 from wealtharena.config import plugins
-from wealtharena.config.specs.base import Spec
+from wealtharena.config.specs.base import RefusedBlocksError, Spec
 
 Action = Literal["shrink", "skip", "flatten", "halt"]
 
@@ -106,8 +106,17 @@ class RiskSpec(Spec):
         ours = [name for name in own if name in cls.model_fields]
         if ours:
             raise ValueError(f"{ours[0]} is a rule of ours: set risk.{ours[0]} itself")
-        rules = {name: plugins.load("trading.risk", str(name)) for name in own}
-        return {name: rules[name].Rule.model_validate(block) for name, block in own.items()}
+        made: dict[str, RuleSpec] = {}
+        refused: dict[str, tuple[type[BaseModel], ValidationError]] = {}
+        for name, block in own.items():
+            rule: type[RuleSpec] = plugins.load("trading.risk", str(name)).Rule
+            try:
+                made[name] = rule.model_validate(block)
+            except ValidationError as error:
+                refused[name] = rule, error
+        if refused:
+            raise RefusedBlocksError(refused)
+        return made
 
     @property
     def rules(self) -> Mapping[str, RuleSpec]:
