@@ -30,7 +30,7 @@ class ZooSpec(Spec):
             return None
         last = self.dates[-1]
         told = (
-            f"The settings are those of study {self.study} ({self.found}): {self.trials} trials on bars of {self.source} up to "
+            f"The settings are those of study {self.study} ({self.found}): {self.trials} trials of {self.env_steps or 0:,} steps on bars of {self.source} up to "
             f"{last}; validation Sharpe ratio there {self.score:+.2f}, with the defaults {self.default:+.2f}. Nothing is claimed "
             "of a test window."
         )
