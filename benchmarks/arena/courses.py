@@ -27,6 +27,11 @@ from wealtharena.reporting.words import name_of
 from wealtharena.tasks.pipeline import identity, prepare
 
 FREELY = tuple(word for word in WORLD if not word.startswith("model."))  # entrants bring their own network
+HOURLY = {  # one symbol each: class, symbol, file
+    "btc": ("crypto", "BTC-USD", "crypto_btc_hourly.parquet"),
+    "spy": ("etf", "SPY", "etf_spy_hourly.parquet"),
+    "eurusd": ("forex", "EURUSD", "forex_eurusd_hourly.parquet"),
+}
 INNER = {"name": "walk_forward", "test_share": 0.45, "validation_share": 0.15, "window": "expanding"}
 
 
@@ -77,8 +82,18 @@ def planted(name: str, words: str, *, r2: float, bars: int, commission_bps: floa
 
 def recorded(asset: str, market: Path, *, folds: int) -> Course:
     """Return a course on one recorded class: expanding folds inside its first four fifths."""
-    overrides = (f"asset={asset}", *source_of(FILES[asset], market))
+    words = (f"asset={asset}", *source_of(FILES[asset], market))
+    return _inner(f"recorded-{asset}", f"{name_of(asset)}, recorded bars", words, folds)
 
+
+def hourly(name: str, market: Path, *, folds: int) -> Course:
+    """Return a course on one of `HOURLY`, cut as `recorded` cuts."""
+    asset, symbol, file = HOURLY[name]
+    words = (f"asset={asset}", *source_of(file, market), "data.interval=1h", f"universe.symbols=[{symbol}]")
+    return _inner(f"hourly-{name}", f"{symbol}, recorded hourly bars", words, folds)
+
+
+def _inner(name: str, words: str, overrides: tuple[str, ...], folds: int) -> Course:
     def begin(more: tuple[str, ...], seed: int) -> Ground:
         spec = compose([*overrides, f"seed={seed}", *more])
         prepared = prepare(spec)
@@ -87,7 +102,7 @@ def recorded(asset: str, market: Path, *, folds: int) -> Course:
         cut = make_folds(inner, visible.bars)
         return Ground(spec, visible, cut, window=prepared.sealed.window, config=identity(spec, prepared))
 
-    return Course(f"recorded-{asset}", f"{name_of(asset)}, recorded bars", False, overrides, begin)
+    return Course(name, words, False, overrides, begin)
 
 
 def courses(market: Path | None, *, folds: int = 3) -> tuple[Course, ...]:

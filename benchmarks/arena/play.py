@@ -30,16 +30,16 @@ from wealtharena.envs.market import Market
 from wealtharena.envs.simulate import simulate
 from wealtharena.envs.trajectory import Trajectory
 from wealtharena.errors import Interrupted, WealthArenaError
-from wealtharena.evaluation import metrics
+from wealtharena.evaluation import active, metrics
 from wealtharena.evaluation.backtest import Untilted
 from wealtharena.evaluation.ledger import Ledger, RunIdentity
-from wealtharena.evaluation.splits import Fold
+from wealtharena.evaluation.splits import Fold, Segment
 from wealtharena.training import TrainingJob, train
 from wealtharena.training.job import Silent
 from wealtharena.training.trainer import fit_scaler
 
 FloatArray = npt.NDArray[np.float64]
-FORM = 1  # of a cell's file
+FORM = 2  # of a cell's file
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ class Played:
 
     agent: Trajectory
     anchor: Trajectory
+    learned: tuple[Trajectory, Trajectory] | None  # the same two over the rows that were trained on, where some were
     oracle: Trajectory | None
     seconds: float  # of training
     found: Mapping[str, Any]
@@ -105,9 +106,10 @@ def _fold(cell: Cell, ground: Ground, fold: Fold, folder: Path) -> Played:
     tilting = ground.spec.env.model_copy(update={"action": "tilt"})
     level = Market.build(ground.features, tilting, scaler)
     own = cell.entrant.own
-    agents, seconds, found = [], 0.0, {}
+    agents, seconds, found, learned = [], 0.0, {}, None
     if own is None:
         agents, seconds, found = _trained(ground, fold, folder)
+        learned = agents.pop(), _still(level, tilting, fold.train[-1])
     else:
         env = ground.spec.env
         market = Market.build(ground.features, env, scaler)
@@ -116,19 +118,23 @@ def _fold(cell: Cell, ground: Ground, fold: Fold, folder: Path) -> Played:
         decide = own.ready(market, env.action, EnvFactory(market, env, segments), cell.seed)
         seconds = time.monotonic() - began
         agents = [simulate(market, decide, spec=env, start=s.start, stop=s.stop) for s in fold.test]
-    anchor = [
-        simulate(level, Untilted(level, tilting).act, spec=tilting, start=s.start, stop=s.stop) for s in fold.test
-    ]
+    anchor = [_still(level, tilting, segment) for segment in fold.test]
     told = [
         oracles.best(ground.expected, level, tilting, start=s.start, stop=s.stop).path
         for s in fold.test
         if ground.expected is not None
     ]
     (agent,), (still,) = agents, anchor  # walk-forward and holdout have one test segment a fold
-    return Played(agent, still, told[0] if told else None, seconds, found)
+    return Played(agent, still, learned, told[0] if told else None, seconds, found)
+
+
+def _still(level: Market, tilting: EnvSpec, segment: Segment) -> Trajectory:
+    """Return the anchor's path over a segment."""
+    return simulate(level, Untilted(level, tilting).act, spec=tilting, start=segment.start, stop=segment.stop)
 
 
 def _trained(ground: Ground, fold: Fold, folder: Path) -> tuple[list[Trajectory], float, dict[str, Any]]:
+    """Return the paths of what was trained over the test segments and, last, over the last one of training."""
     visible = ground.features.slice(0, fold.validation.stop)
     folder.mkdir(parents=True, exist_ok=True)
     job = TrainingJob(ground.spec, visible, fold.train, fold.validation, folder, resume=True)
@@ -141,7 +147,7 @@ def _trained(ground: Ground, fold: Fold, folder: Path) -> tuple[list[Trajectory]
     env: EnvSpec = ground.spec.env.model_copy(update={"action": policy.action})
     market = Market.build(ground.features, env, policy.scaler)
     paths = []
-    for segment in fold.test:
+    for segment in (*fold.test, fold.train[-1]):
         policy.reset()
         paths.append(simulate(market, policy.act, spec=env, start=segment.start, stop=segment.stop))
     found = {"degenerate": result.degenerate, "kept_share": result.best.metrics.get("kept_share")}
@@ -162,6 +168,8 @@ def _summary(folds: Sequence[Played]) -> dict[str, Any]:
         "turnover": float(np.mean([metrics.turnover(one.agent) for one in folds])),
         "exposure": float(np.mean([metrics.exposure(one.agent) for one in folds])),
         "training_seconds": sum(one.seconds for one in folds),
+        "active_share": float(np.mean([active.share(one.agent, one.anchor) for one in folds])),
+        "memorised": _memorised(folds),
         "degenerate": next((one.found["degenerate"] for one in folds if one.found.get("degenerate")), None),
         "kept_shares": [one.found["kept_share"] for one in folds if one.found.get("kept_share") is not None],
         "bars_per_year": year,
@@ -169,6 +177,18 @@ def _summary(folds: Sequence[Played]) -> dict[str, Any]:
         "returns": agent.tolist(),
         "anchor_returns": anchor.tolist(),
     }
+
+
+def _memorised(folds: Sequence[Played]) -> float | None:
+    """Return the information ratio in training less that on the folds' tests, None for who was not trained."""
+    learned = [one.learned for one in folds if one.learned is not None]
+    if not learned:
+        return None
+    ratios = []
+    for pairs in (learned, [(one.agent, one.anchor) for one in folds]):
+        apart = np.concatenate([agent.returns - anchor.returns for agent, anchor in pairs])
+        ratios.append(_zero(metrics.sharpe(apart, bars_per_year=folds[0].agent.bars_per_year)))
+    return ratios[0] - ratios[1]
 
 
 def _zero(sharpe: float) -> float:

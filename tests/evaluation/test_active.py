@@ -59,7 +59,7 @@ def test_a_tilt_that_is_its_anchor_is_unproven_and_no_degenerate_policy(spec, an
     found = judged(spec, 0.0, anchor, degenerate="it never trades")
     assert found.verdict.evidence.own_anchor
     assert found.verdict.evidence.degenerate is None
-    assert "It is its anchor: it never tilts." in found.verdict.reasons
+    assert "It is its anchor: it tilts by next to nothing." in found.verdict.reasons
     assert {ruling.rule: ruling.status for ruling in found.verdict.rulings}["degenerate"] == "promotable"
     assert found.to_json()["comparison"]["anchor"]["active"]["active_share"] == pytest.approx(0.0, abs=1e-9)
 

@@ -10,23 +10,29 @@ import numpy.typing as npt
 from wealtharena.envs.kernel.rows import BAR
 from wealtharena.envs.market import Market
 from wealtharena.envs.trajectory import Trajectory
+from wealtharena.evaluation.behaviour import EMPTY_EXPOSURE
 
 FloatArray = npt.NDArray[np.float64]
 
-LEAST = 1e-4  # largest difference of a target weight below which an agent is its anchor
+LEAST = EMPTY_EXPOSURE / 2  # active share below which an agent is its anchor: its tilts are a portfolio that counts as cash
 
 
 def is_anchor(agent: Trajectory, anchor: Trajectory) -> bool:
-    """Return whether the agent asked for the anchor's weights on every bar."""
-    return bool(np.abs(agent.targets - anchor.targets).max(initial=0.0) < LEAST)
+    """Return whether what the agent held is the anchor's portfolio, but for next to nothing."""
+    return share(agent, anchor) < LEAST
+
+
+def share(agent: Trajectory, anchor: Trajectory) -> float:
+    """Return the active share: half the mean sum of differences in weight (Cremers and Petajisto 2009), 0 without a bar."""
+    apart = np.abs(agent.weights - anchor.weights).sum(axis=1)
+    return 0.5 * float(apart.mean()) if apart.size else 0.0
 
 
 def part(agent: Trajectory, anchor: Trajectory) -> dict[str, float]:
     """Return the active part, a year: return, tracking error, information ratio; and active share, turnover and costs.
 
     Information ratio: mean over deviation of the return less the anchor's (Grinold and Kahn 2000), NaN where the two
-    never differ. Active share: half the mean sum of differences in weight (Cremers and Petajisto 2009). Turnover and
-    costs are those of the agent less those of the anchor, as shares of equity.
+    never differ. Turnover and costs are those of the agent less those of the anchor, as shares of equity.
     """
     year = agent.bars_per_year
     less = agent.returns - anchor.returns
@@ -35,7 +41,7 @@ def part(agent: Trajectory, anchor: Trajectory) -> dict[str, float]:
         "annual_return": float(less.mean()) * year if less.size else math.nan,
         "tracking_error": deviation * math.sqrt(year),
         "information_ratio": float(less.mean()) / deviation * math.sqrt(year) if deviation > 1e-12 else math.nan,
-        "active_share": 0.5 * float(np.abs(agent.weights - anchor.weights).sum(axis=1).mean()),
+        "active_share": share(agent, anchor),
         "turnover": _a_year(agent.traded_value, agent) - _a_year(anchor.traded_value, anchor),
         "costs": _a_year(agent.costs, agent) - _a_year(anchor.costs, anchor),
     }

@@ -239,7 +239,8 @@ def gather(
     the anchor's, and a tilt that never leaves its anchor is told, not called degenerate.
     """
     shown = agents[middle]
-    own_anchor = facts.kept_share == 0.0 or _never_leaves(agents, anchor)
+    leaving = [path for path in agents if anchor is None or not active.is_anchor(path, anchor)]
+    own_anchor = facts.kept_share == 0.0 or not leaving
     found, trials, strategies = _own_skill(shown.returns, facts.trials, strategies, anchor, risk_free)
     known = [values["sharpe"] for values in of_agents if math.isfinite(values["sharpe"])]
     overfit = significance.overfitting(strategies, blocks=evaluation.cscv_blocks)
@@ -267,7 +268,7 @@ def gather(
         worst_drawdown=min(values["max_drawdown"] for values in of_agents),
         fewest_trades=min(int(values["trades"]) for values in of_agents),
         liquidated=any(agent.liquidated for agent in agents),
-        degenerate=None if own_anchor else facts.degenerate or next(filter(None, map(degenerate, agents)), None),
+        degenerate=None if own_anchor else facts.degenerate or next(filter(None, map(degenerate, leaving)), None),
         simulated=facts.simulated,
         unadjusted_rolls=facts.unadjusted_rolls,
         audit=facts.audit,
@@ -281,10 +282,6 @@ def gather(
         unfilled=tuple(u for u in facts.unfilled if u.share > evaluation.verdict.max_unfilled),
         invested={name: share for name, share in facts.invested.items() if name in evaluation.verdict.beats},
     )
-
-
-def _never_leaves(agents: Sequence[Trajectory], anchor: Trajectory | None) -> bool:
-    return anchor is not None and all(active.is_anchor(path, anchor) for path in agents)
 
 
 def _rates(shown: Trajectory, named: float, risk_free: FloatArray) -> dict[str, float]:

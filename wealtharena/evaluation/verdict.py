@@ -270,7 +270,7 @@ def leaves_anchor(evidence: Evidence, spec: VerdictSpec) -> Ruling:
         why = (
             "its validation proved nothing that it learned (lambda 0)"
             if evidence.kept_share == 0.0
-            else "it never tilts"
+            else "it tilts by next to nothing"
         )
         return Ruling("anchor", "unproven", f"It is its anchor: {why}.")
     return Ruling("anchor", "promotable", "It is not the portfolio that it started from.")

@@ -70,6 +70,7 @@ class _Training:
         self.seconds, self.reward = 0.0, float("nan")
         self.degenerate: dict[str, str | None] = {}
         self._anchor: npt.NDArray[np.float64] | None = None
+        self._untilted: Trajectory | None = None
 
     def run(self) -> TrainingResult:
         engine = self._open_engine()
@@ -145,7 +146,7 @@ class _Training:
         self.evaluations = int(engine.env_steps / every + 1e-9)
         policy, trajectory, found = self._proven(engine)
         measured = {**metrics.summary(trajectory, risk_free=self._risk_free(trajectory)), **found}
-        finding = None if measured.get(KEPT_SHARE) == 0.0 else degenerate(trajectory)  # its anchor is told as such
+        finding = None if self._is_anchor(trajectory, found) else degenerate(trajectory)  # its anchor is told as such
         score = measured[self.spec.train.select_by]
         best = self.store.offer(policy, env_step=engine.env_steps, score=score, metrics=measured)
         self.stale = 0 if best else self.stale + 1
@@ -167,6 +168,18 @@ class _Training:
         share = kept_share(trajectory.returns, self._anchor)
         kept = shrunk(policy, share)
         return kept, self._on_validation(kept), {KEPT_SHARE: share}
+
+    def _is_anchor(self, trajectory: Trajectory, found: Mapping[str, float]) -> bool:
+        """Return whether what was validated is the anchor, by its evidence or by what it held; all tilts can be."""
+        if self.env.tilt is None or found.get(KEPT_SHARE) == 0.0:
+            return found.get(KEPT_SHARE) == 0.0
+        from wealtharena.evaluation.active import is_anchor
+        from wealtharena.evaluation.backtest import Untilted
+
+        if self._untilted is None:
+            segment, still = self.job.validation, Untilted(self.market, self.env)
+            self._untilted = simulate(self.market, still.act, spec=self.env, start=segment.start, stop=segment.stop)
+        return is_anchor(trajectory, self._untilted)
 
     def _on_validation(self, policy: Trained) -> Trajectory:
         segment = self.job.validation
