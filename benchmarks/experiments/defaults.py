@@ -46,7 +46,7 @@ def entrants(algos: Sequence[str], actions: Sequence[str], more: Sequence[str]) 
 
 def measured(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the figures of one entrant on one market over its seeds; who is his anchor has its Sharpe ratio."""
-    still = [cell["active_share"] < LEAST for cell in cells]
+    still = [cell["active_share"] < LEAST and not cell["degenerate"] for cell in cells]  # weights in cash are degenerate
     sharpes = [cell["anchor_sharpe"] if same else cell["sharpe"] for cell, same in zip(cells, still, strict=True)]
     apart = [own - cell["anchor_sharpe"] for own, cell in zip(sharpes, cells, strict=True)]
     kept = [share for cell in cells for share in cell["kept_shares"]]
@@ -60,9 +60,7 @@ def measured(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "active_share": float(np.mean([cell["active_share"] for cell in cells])),
         "kept_share": float(np.mean(kept)) if kept else None,
         "memorised": float(np.mean([0.0 if same else c["memorised"] for c, same in zip(cells, still, strict=True)])),
-        "degenerate": sorted(
-            {cell["degenerate"] for cell, same in zip(cells, still, strict=True) if cell["degenerate"] and not same}
-        ),
+        "degenerate": sorted({cell["degenerate"] for cell in cells if cell["degenerate"]}),
     }
 
 

@@ -30,6 +30,7 @@ R2 = (0.0, 0.0002, 0.0005, 0.002, 0.02)
 BARS = (5_400, 46_000)
 COSTS_BPS = (0.0, 5.0)
 TILT = ("env.action=tilt", "env.anchor=cash", "env.trade_rate=1", "env.no_trade_band=0")  # the form of the action alone
+COMPACT = ("features=compact",)
 VARIANTS: Mapping[str, tuple[str, ...]] = {
     **{f"direct-{members}": (*LEARNERS["direct"], f"algo.members={members}") for members in (1, 4, 8, 16)},
     "ppo-attention": LEARNERS["ppo"],
@@ -40,6 +41,9 @@ VARIANTS: Mapping[str, tuple[str, ...]] = {
         *LEARNERS["ppo"], "model=shared", *TILT, "algo.tilt_log_std=-2", "algo.reward_less_anchor=true"
     ),
     "ppo-shared-starts": (*LEARNERS["ppo"], "model=shared", "algo.common_starts=8"),
+    "ppo-attention-compact": (*LEARNERS["ppo"], *COMPACT),
+    "ppo-shared-compact": (*LEARNERS["ppo"], "model=shared", *COMPACT),
+    "ppo-shared-tilt-compact": (*LEARNERS["ppo"], "model=shared", *COMPACT, *TILT, "algo.tilt_log_std=-2"),
     "sac-attention": LEARNERS["sac"],
     "sac-shared": (*LEARNERS["sac"], "model=shared"),
 }  # fmt: skip

@@ -76,14 +76,16 @@ def test_a_contract_moves_equity_by_its_size_in_dollars() -> None:
 @pytest.mark.parametrize(
     ("words", "action"),
     [
-        (("asset=etf", "algo=ppo", "asset.action=tilt"), "tilt"),
-        (("asset=stocks", "algo=sac", "asset.action=tilt"), "tilt"),
-        (("asset=commodities", "asset.action=tilt", "env.action=weights"), "weights"),
-        (("asset=etf", "algo=dqn", "asset.action=tilt"), "auto"),
-        (("asset=etf", "algo=bc", "asset.action=tilt"), "auto"),
+        (("asset=etf", "algo=ppo"), "tilt"),
+        (("asset=stocks", "algo=sac"), "tilt"),
+        (("asset=commodities", "algo=a2c"), "tilt"),
+        (("asset=commodities", "env.action=weights"), "weights"),
+        (("asset=stocks", "asset.action=auto"), "auto"),
+        (("asset=etf", "algo=dqn"), "auto"),
+        (("asset=etf", "algo=bc"), "auto"),
+        (("asset=forex", "algo=ppo", "asset.action=tilt"), "tilt"),
         (("asset=crypto", "algo=ppo"), "auto"),
         (("asset=forex", "algo=ppo"), "auto"),
-        (("asset=etf", "algo=ppo"), "auto"),
     ],
 )
 def test_a_class_that_prefers_tilts_has_them_where_nothing_else_was_asked_for_and_the_algorithm_can(
