@@ -59,6 +59,7 @@ def _ranking(board: Mapping[str, Any]) -> str:
             _wins(row),
             _figure(row["difference"], row["interval"]),
             compare.interval(row["difference"], *_bounds(row["interval"]), limits=limits) if row["recorded"] else DASH,
+            _leaning(row),
             _plain(row["turnover"], digits=1),
             _plain(row["spread"]),
             _plain(row["seconds"], digits=0),
@@ -67,14 +68,15 @@ def _ranking(board: Mapping[str, Any]) -> str:
     ]
     head = [
         "", "Entrant", "Courses", "Share of the oracle", "Recorded", "Less its anchor", "",
-        "Turnover", "Spread", "Seconds",
+        "Active share", "Turnover", "Spread", "Seconds",
     ]  # fmt: skip
     sure = percent(board["confidence"])
     note = (
         f"Share of the oracle: Sharpe ratio over that of an oracle who is told the expectation, on planted markets; small: the "
         f"worst. Less its anchor: Sharpe ratio less that of the untilted anchor, on recorded markets; small: the {sure} "
         "interval, so that 95 % holds for all entrants together. Recorded: on how many classes that interval lies above or "
-        "below zero. Turnover a year; spread over seeds: interquartile range of the Sharpe ratio; seconds of training."
+        "below zero. Active share: half the mean difference in weights to the anchor; small: lambda, how much of what was learned "
+        "is kept, where a validation decides that. Turnover a year; spread over seeds: interquartile range of the Sharpe ratio; seconds of training."
     )
     return tables.table(head, lines, css="board") + f'<p class="soft">{note}</p>'
 
@@ -93,6 +95,7 @@ def _course(one: Mapping[str, Any], board: Mapping[str, Any]) -> str:
             _plain(found["sharpe"], signed=True),
             _figure(found["difference"], found["interval"]),
             compare.interval(found["difference"], *_bounds(found["interval"]), limits=limits),
+            _leaning(found),
             _plain(found["turnover"], digits=1),
             _plain(found["spread"]),
             _plain(found["seconds"], digits=0),
@@ -101,7 +104,7 @@ def _course(one: Mapping[str, Any], board: Mapping[str, Any]) -> str:
     ]
     head = [
         "", "Entrant", "Seeds", "Share of the oracle", "Sharpe", "Less its anchor", "",
-        "Turnover", "Spread", "Seconds",
+        "Active share", "Turnover", "Spread", "Seconds",
     ]  # fmt: skip
     mark = ' <span class="mark fail">SIMULATED</span>' if one["planted"] else ""
     first, last = lines[0]["dates"]
@@ -148,6 +151,11 @@ def _wins(row: Mapping[str, Any]) -> str:
     return f"{row['ahead']} ahead, {row['behind']} behind<br><small>of {row['recorded']}</small>"
 
 
+def _leaning(found: Mapping[str, Any]) -> str:
+    kept = found["kept_share"]
+    return _plain(found["active_share"]) + ("" if kept is None else f"<br><small>lambda {number(kept)}</small>")
+
+
 def _share(value: float | None, worst: float | None) -> str:
     if value is None:
         return DASH
@@ -181,8 +189,8 @@ def markdown(board: Mapping[str, Any]) -> str:
     """Return the board as tables of docs/arena.md."""
     parts = [f"{board['entrants']} entrants, {day(board['generated_at'])}. {board['note']}".rstrip()]
     parts.append(
-        "| place | entrant | share of the oracle (worst) | less its anchor, recorded | ahead / behind / of | turnover a year | "
-        "spread over seeds | seconds | cells |\n|---|---|---|---|---|---|---|---|---|"
+        "| place | entrant | share of the oracle (worst) | less its anchor, recorded | ahead / behind / of | active share (lambda) | "
+        "turnover a year | spread over seeds | seconds | cells |\n|---|---|---|---|---|---|---|---|---|---|"
     )
     for row in board["rows"]:
         low, high = _bounds(row["interval"])
@@ -190,6 +198,7 @@ def markdown(board: Mapping[str, Any]) -> str:
         cells = (
             row["place"], row["entrant"], _text(row["share"], f" ({_text(row['worst_share'])})"),
             _text(row["difference"], span, signed=True), f"{row['ahead']} / {row['behind']} / {row['recorded']}",
+            _text(row["active_share"], "" if row["kept_share"] is None else f" ({row['kept_share']:.2f})"),
             _text(row["turnover"]), _text(row["spread"]), _text(row["seconds"]), row["cells"],
         )  # fmt: skip
         parts[-1] += "\n| " + " | ".join(str(cell) for cell in cells) + " |"

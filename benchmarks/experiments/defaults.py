@@ -46,7 +46,9 @@ def entrants(algos: Sequence[str], actions: Sequence[str], more: Sequence[str]) 
 
 def measured(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the figures of one entrant on one market over its seeds; who is his anchor has its Sharpe ratio."""
-    still = [cell["active_share"] < LEAST and not cell["degenerate"] for cell in cells]  # weights in cash are degenerate
+    still = [
+        cell["active_share"] < LEAST and not cell["degenerate"] for cell in cells
+    ]  # weights in cash are degenerate
     sharpes = [cell["anchor_sharpe"] if same else cell["sharpe"] for cell, same in zip(cells, still, strict=True)]
     apart = [own - cell["anchor_sharpe"] for own, cell in zip(sharpes, cells, strict=True)]
     kept = [share for cell in cells for share in cell["kept_shares"]]

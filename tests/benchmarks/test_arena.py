@@ -79,6 +79,8 @@ def test_a_cell_is_trained_measured_and_not_played_twice(tmp_path: Path, monkeyp
     assert found["oracle_sharpe"] > 1.0
     assert len(found["returns"]) == len(found["anchor_returns"]) > 200
     assert found["training_seconds"] > 0
+    assert found["active_share"] > 0.0
+    assert np.isfinite(found["memorised"])
     assert not (tmp_path / "work").exists() or not list((tmp_path / "work").iterdir())
     monkeypatch.setattr(play, "train", lambda *_, **__: pytest.fail("played again"))
     assert played(tmp_path, entries.Entrant("ppo", "", PPO)) == found
@@ -154,7 +156,7 @@ def made_up(course: str, entrant: str, seed: int, *, edge: float, oracle: float 
     return {
         "course": course, "entrant": entrant, "seed": seed, "status": "played", "sharpe": 1.0 + 50 * edge + 0.1 * seed,
         "anchor_sharpe": 0.5, "oracle_sharpe": oracle, "turnover": 3.0, "exposure": 1.0, "training_seconds": 2.0,
-        "degenerate": None, "kept_shares": [], "bars_per_year": 252.0, "dates": ["2010-01-04", "2014-01-03"],
+        "degenerate": None, "kept_shares": [0.25, 0.75], "active_share": 0.125, "memorised": 0.1, "bars_per_year": 252.0, "dates": ["2010-01-04", "2014-01-03"],
         "returns": returns.tolist(), "anchor_returns": anchor.tolist(), "cell_seconds": 3.0,
     }  # fmt: skip
 
@@ -197,7 +199,9 @@ def test_the_page_says_what_is_simulated_and_every_figure_of_the_board() -> None
     assert "2 cells did not fit." in html
     assert "because" in html
     assert "97.5" in html
+    assert "0.12<br><small>lambda 0.50</small>" in html
     text = page.markdown(found)
+    assert "| 0.12 (0.50) |" in text
     assert text.count("| good |") == 1
     assert "2 cells did not fit." in text
 

@@ -118,6 +118,29 @@ def test_the_gravest_fact_of_any_seed_counts_for_all(tmp_path, evaluation, evide
     assert board(tmp_path, evaluation)["rows"][0]["verdict"]["status"] == status
 
 
+@pytest.mark.parametrize(
+    ("kept", "tilt", "active", "own"),
+    [
+        ((0.0, 0.0, 0.0), (0.1, 0.2, 0.3), (0.2, 0.0), True),
+        ((0.0, 0.3, 0.6), (0.1, 0.2, 0.3), (0.2, 0.3), False),
+        ((0.0, None, 0.0), (0.1, None, 0.3), (None, None), False),
+    ],
+)
+def test_lambda_and_active_share_of_the_runs_reach_the_board_and_its_verdict(
+    tmp_path, evaluation, kept, tilt, active, own
+):
+    for seed in range(3):
+        folder = run_dir(tmp_path, f"r{seed}", seed=seed, drift=0.004)
+        content = json.loads((folder / "run.json").read_text())
+        content["verdict"]["evidence"]["kept_share"] = kept[seed]
+        content["comparison"] = {} if tilt[seed] is None else {"anchor": {"active": {"active_share": tilt[seed]}}}
+        (folder / "run.json").write_text(json.dumps(content))
+    (row,) = board(tmp_path, evaluation)["rows"]
+    assert tuple(row["active"].values()) == pytest.approx(active)
+    assert row["verdict"]["evidence"]["own_anchor"] is own
+    assert any("lambda 0" in reason for reason in row["verdict"]["reasons"]) is own
+
+
 def test_simulated_data_or_a_record_that_does_not_say_is_never_promotable(tmp_path, evaluation):
     for seed in range(3):
         run_dir(tmp_path, f"r{seed}", seed=seed, drift=0.004, data={"source": "simulated", "simulated": True})

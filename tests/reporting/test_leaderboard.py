@@ -47,6 +47,15 @@ def test_simulated_rows_are_marked_one_by_one() -> None:
     assert "SIMULATED" not in leaderboard.render({"rows": [row("etf", 1)]})
 
 
+def test_active_share_and_lambda_stand_where_an_agent_tilts_and_nowhere_else() -> None:
+    tilting = row("etf", 1, active={"active_share": 0.0625, "kept_share": 0.25})
+    html = leaderboard.render({"rows": [tilting, row("forex", 2, active={"active_share": None, "kept_share": None})]})
+    assert 'data-metric="rows.0.active.active_share" value="0.0625"' in html
+    assert 'lambda <data class="plain" data-metric="rows.0.active.kept_share" value="0.25">0.25</data>' in html
+    assert "rows.1.active.kept_share" not in html
+    assert "Active share" not in leaderboard.render({"rows": [row("etf", 1), row("forex", 2)]})
+
+
 def test_a_board_without_results_says_so() -> None:
     assert "nothing to rank" in leaderboard.render({"rows": []})
     assert "nothing to rank" in leaderboard.render({"rows": [row("etf", None, status="failed")]})

@@ -14,7 +14,9 @@ from wealtharena.evaluation.behaviour import EMPTY_EXPOSURE
 
 FloatArray = npt.NDArray[np.float64]
 
-LEAST = EMPTY_EXPOSURE / 2  # active share below which an agent is its anchor: its tilts are a portfolio that counts as cash
+LEAST = (
+    EMPTY_EXPOSURE / 2
+)  # active share below which an agent is its anchor: its tilts are a portfolio that counts as cash
 
 
 def is_anchor(agent: Trajectory, anchor: Trajectory) -> bool:

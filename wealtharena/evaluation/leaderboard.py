@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -62,7 +63,8 @@ def build(
 ) -> dict[str, Any]:
     """Return the leaderboard as JSON types: `rows` best first, failed runs after them, `weights`, `generated_at`.
 
-    A row is `agent, asset, algo, seeds[], middle_run, metrics{}` (interquartile mean over seeds), `spread{}, judged`
+    A row is `agent, asset, algo, seeds[], middle_run, metrics{}` (interquartile mean over seeds), `spread{}`,
+    `active{active_share, kept_share}` (of tilts and of lambda; null where there is none), `judged`
     (together, or apart: each run by itself), `intervals{sharpe}` (over bars and seeds; null where the paths are not at hand),
     `comparison{}` against the baseline of the verdict, `comparisons{}` against all, `composite, rank, ranks{}, verdict{},
     status, simulated, source, window, run_ids[], config_hash`.
@@ -161,6 +163,7 @@ def row(
         "middle_run": found.runs[median_index(ratios)].run_id,
         "metrics": middle([run.test for run in found.runs]),
         "spread": {name: _range([_number(run.test.get(name)) for run in found.runs]) for name in SPREAD},
+        "active": active_of(found),
     }
     if paths is None or judged_together(found):
         blocks = [run.block("comparison") for run in found.runs]
@@ -227,6 +230,19 @@ def failure(run: RunResult) -> dict[str, Any]:
     }
 
 
+def active_of(found: Group) -> dict[str, float | None]:
+    """Return active share and lambda in the mean of the runs; None where not every run has one."""
+    tilts = [(run.block("comparison").get("anchor") or {}).get("active") or {} for run in found.runs]
+    shares = [_number(part.get("active_share")) for part in tilts]
+    kept = [_number(run.evidence.get("kept_share")) for run in found.runs]
+    return {name: _known_mean(values) for name, values in (("active_share", shares), ("kept_share", kept))}
+
+
+def _known_mean(values: Sequence[float]) -> float | None:
+    mean = float(np.mean(values))
+    return mean if math.isfinite(mean) else None
+
+
 def facts_of(found: Group, ledger: Ledger | None) -> Facts:
     """Return what the runs say about themselves, the gravest answer of any; the ledger knows the trials best."""
     evidence = [run.evidence for run in found.runs]
@@ -241,6 +257,7 @@ def facts_of(found: Group, ledger: Ledger | None) -> Facts:
         risk_free_per_year=risk_free_of(evidence[-1]),
         max_gross=next((entry["max_gross"] for entry in evidence if entry.get("max_gross") is not None), None),
         degenerate=next((str(entry["degenerate"]) for entry in evidence if entry.get("degenerate")), None),
+        kept_share=_largest([entry.get("kept_share") for entry in evidence]),
         audit="failed" if "failed" in audits else "passed" if all(a == "passed" for a in audits) else None,
         leaks=tuple(dict.fromkeys(name for entry in evidence for name in entry.get("leaks") or ())),
         hindsight=next((str(entry["hindsight"]) for entry in evidence if entry.get("hindsight")), None),
@@ -266,6 +283,11 @@ def unfilled_of(evidence: Sequence[Mapping[str, Any]]) -> tuple[Unfilled, ...]:
             if told.who not in worst or worst[told.who].share < told.share:
                 worst[told.who] = told
     return tuple(worst.values())
+
+
+def _largest(shares: Sequence[float | None]) -> float | None:
+    known = [share for share in shares if share is not None]
+    return max(known) if len(known) == len(shares) else None
 
 
 def _least(shares: Sequence[Mapping[str, Any]]) -> dict[str, float]:

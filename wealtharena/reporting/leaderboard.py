@@ -13,9 +13,11 @@ from wealtharena import files
 from wealtharena.reporting import tables
 from wealtharena.reporting.charts import compare
 from wealtharena.reporting.page import page, section
-from wealtharena.reporting.words import DASH, MEASURES, day, escape, finite, measured, name_of, number, prose
+from wealtharena.reporting.words import DASH, MEASURES, Measure, day, escape, finite, measured, name_of, number, prose
 
 _SHOWN = ("annual_return", "sharpe", "max_drawdown", "win_rate", "profit_factor")
+_ACTIVE_SHARE = Measure("active_share", "Active share", "share", False, "")
+_LAMBDA = Measure("lambda", "lambda", "ratio", False, "")
 _WORDS = {"promotable": "Promotable", "unproven": "Unproven", "rejected": "Rejected"}
 
 
@@ -80,6 +82,7 @@ def _ranking(leaderboard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], 
     rival = f"Less {name_of(min(rivals)).lower()}" if len(rivals) == 1 else "Less its baseline"
     edges = [value for row in rows for value in (_difference(row), *_bounds(row, "comparison"))]
     limits = compare.limits(edges)
+    tilting = any(finite(value) is not None for row in rows for value in (row.get("active") or {}).values())
     best = max((finite(row.get("composite")) or 0.0 for row in rows), default=0.0) or 1.0
     rest = [key for key in _SHOWN if key != "sharpe"]
     lines = []
@@ -95,12 +98,26 @@ def _ranking(leaderboard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], 
                 _composite(finite(row.get("composite")), best),
                 sharpe + _range(*_bounds(row, "intervals")),
                 less + _range(*_bounds(row, "comparison")),
+                *([_active(row, i)] if tilting else []),
                 compare.interval(_difference(row), *_bounds(row, "comparison"), limits=limits),
                 *(measured(f"rows.{i}.metrics.{key}", figures.get(key), MEASURES[key]) for key in rest),
             ]
         )
-    head = ["", "Agent", "Verdict", "Composite", "Sharpe", escape(rival), "", *(MEASURES[key].label for key in rest)]
+    own = ["Active share"] if tilting else []
+    head = [
+        "",
+        "Agent",
+        "Verdict",
+        "Composite",
+        "Sharpe",
+        escape(rival),
+        *own,
+        "",
+        *(MEASURES[key].label for key in rest),
+    ]
     note = "Small figures are 95 % intervals over bars and seeds; where there is none the paths were not at hand."
+    if tilting:
+        note += " Active share: half the mean difference in weights to the anchor; lambda: how much of what was learned is kept."
     return tables.table(head, lines, css="board") + f'<p class="soft">{note}{_rules(leaderboard)}</p>'
 
 
@@ -154,6 +171,17 @@ def _composite(value: float | None, best: float) -> str:
         return DASH
     share = max(min(100 * value / best, 100.0), 0.0)
     return f'<div class="meter"><i style="width:{share:.0f}%"></i></div> {number(value)}'
+
+
+def _active(row: Mapping[str, Any], place: int) -> str:
+    """Return how far a row's agent leans from its anchor, and lambda where its validation decides that."""
+    found = row.get("active") or {}
+    share = measured(f"rows.{place}.active.active_share", found.get("active_share"), _ACTIVE_SHARE)
+    if finite(found.get("kept_share")) is None:
+        return share
+    return (
+        f"{share}<br><small>lambda {measured(f'rows.{place}.active.kept_share', found['kept_share'], _LAMBDA)}</small>"
+    )
 
 
 def _difference(row: Mapping[str, Any]) -> float | None:
