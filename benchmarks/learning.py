@@ -75,6 +75,7 @@ LEARNERS = {
     ),
     "ppo": (
         "algo=ppo",
+        "env.action=weights",
         "model=attention",
         "algo.gamma=0.5",
         "algo.gae_lambda=0.5",
@@ -88,6 +89,7 @@ LEARNERS = {
     ),
     "sac": (
         "algo=sac",
+        "env.action=weights",
         "model=attention",
         "algo.gamma=0.5",
         "algo.learning_rate=0.001",

@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[1]
 House = Callable[..., subprocess.CompletedProcess[str]]
 SMALL = (  # a whole job in seconds
     "asset=forex",
+    "asset.action=auto",  # weights, so that little training trades
     "data=simulated",
     "data.simulator.bars=700",
     "universe.max_symbols=3",

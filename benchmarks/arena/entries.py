@@ -128,14 +128,14 @@ def _class(path: Path, name: str) -> Callable[[], Any]:
 
 
 def shipped() -> tuple[Entrant, ...]:
-    """Return every algorithm that ships, as it ships, and those that can tilt an anchor as such tilts too."""
+    """Return every algorithm that ships, as it ships, and two of those that tilt an anchor with plain weights instead."""
     names = sorted(path.stem for path in (conf_dir() / "algo").glob("*.yaml"))
     plain = [Entrant(name, "as it ships", (f"algo={name}", _steps(name))) for name in names]
-    tilts = [
-        Entrant(f"{name}+tilt", "tilting its anchor", (f"algo={name}", _steps(name), "env.action=tilt", "model=shared"))
+    others = [
+        Entrant(f"{name}+weights", "without an anchor", (f"algo={name}", _steps(name), "env.action=weights"))
         for name in ("ppo", "sac")
     ]
-    return (*plain, *tilts)
+    return (*plain, *others)
 
 
 def _steps(algo: str) -> str:

@@ -25,14 +25,15 @@ from benchmarks.arena.entries import Entrant
 from benchmarks.arena.play import Cell, play
 from benchmarks.real_markets import FILES
 
+WEIGHTS = ("env.action=weights",)
 TILT = ("env.action=tilt",)
 WHOLE = (*TILT, "model=shared", "features=compact", "algo.tilt_log_std=-2")
 VARIANTS: Mapping[str, tuple[str, ...]] = {
-    "default": (),
+    "default": WEIGHTS,
     # one change at a time
-    "less noise": ("model.initial_log_std=-4",),
-    "features=compact": ("features=compact",),
-    "model=shared": ("model=shared",),
+    "less noise": (*WEIGHTS, "model.initial_log_std=-4"),
+    "features=compact": (*WEIGHTS, "features=compact"),
+    "model=shared": (*WEIGHTS, "model=shared"),
     "rate and band, cash as anchor": (*TILT, "env.anchor=cash"),
     "anchor, no rate or band": (*TILT, "env.trade_rate=1", "env.no_trade_band=0"),
     "tilt": TILT,

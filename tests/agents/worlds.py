@@ -44,6 +44,7 @@ def features(*, bars: int = 400, assets: int = 3, signal: float = 0.0, seed: int
 
 SMALL = (
     "asset=forex",
+    "asset.action=auto",  # weights: where a test is about tilts it says so
     "compute.torch_threads=1",
     "compute.envs=8",
     "env.episode_bars=32",

@@ -83,9 +83,9 @@ def test_a_contract_moves_equity_by_its_size_in_dollars() -> None:
         (("asset=stocks", "asset.action=auto"), "auto"),
         (("asset=etf", "algo=dqn"), "auto"),
         (("asset=etf", "algo=bc"), "auto"),
-        (("asset=forex", "algo=ppo", "asset.action=tilt"), "tilt"),
-        (("asset=crypto", "algo=ppo"), "auto"),
-        (("asset=forex", "algo=ppo"), "auto"),
+        (("asset=forex", "algo=ppo"), "tilt"),
+        (("asset=crypto", "algo=direct"), "tilt"),
+        (("asset=crypto", "algo=ppo", "asset.action=auto"), "auto"),
     ],
 )
 def test_a_class_that_prefers_tilts_has_them_where_nothing_else_was_asked_for_and_the_algorithm_can(

@@ -15,6 +15,7 @@ from wealtharena.tasks import dispatch
 
 SMALL = (
     "asset=forex",
+    "asset.action=auto",  # weights, so that little training trades
     "data=simulated",
     "data.simulator.bars=700",
     "universe.max_symbols=3",
