@@ -38,6 +38,7 @@ def workbench(algo: str) -> Workbench:
     spec = compose(
         [
             "asset=crypto",
+            "asset.action=auto",  # weights or allocations, which the other side has too
             f"algo={algo}",
             "model.hidden=[64,64]",
             "asset.limits.long_only=false",

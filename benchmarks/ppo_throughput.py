@@ -82,6 +82,7 @@ def workbench(*, envs: int, rollout: int, minibatch: int, epochs: int, action: s
     spec = compose(
         [
             "asset=crypto",
+            f"env.action={action}",
             "algo=ppo",
             "model.hidden=[64,64]",
             f"compute.envs={envs}",

@@ -239,8 +239,7 @@ def gather(
     the anchor's, and a tilt that never leaves its anchor is told, not called degenerate.
     """
     shown = agents[middle]
-    leaving = [path for path in agents if anchor is None or not active.is_anchor(path, anchor)]
-    own_anchor = facts.kept_share == 0.0 or not leaving
+    own_anchor, finding = _behaviour(agents, anchor, facts)
     found, trials, strategies = _own_skill(shown.returns, facts.trials, strategies, anchor, risk_free)
     known = [values["sharpe"] for values in of_agents if math.isfinite(values["sharpe"])]
     overfit = significance.overfitting(strategies, blocks=evaluation.cscv_blocks)
@@ -268,7 +267,7 @@ def gather(
         worst_drawdown=min(values["max_drawdown"] for values in of_agents),
         fewest_trades=min(int(values["trades"]) for values in of_agents),
         liquidated=any(agent.liquidated for agent in agents),
-        degenerate=None if own_anchor else facts.degenerate or next(filter(None, map(degenerate, leaving)), None),
+        degenerate=finding,
         simulated=facts.simulated,
         unadjusted_rolls=facts.unadjusted_rolls,
         audit=facts.audit,
@@ -282,6 +281,14 @@ def gather(
         unfilled=tuple(u for u in facts.unfilled if u.share > evaluation.verdict.max_unfilled),
         invested={name: share for name, share in facts.invested.items() if name in evaluation.verdict.beats},
     )
+
+
+def _behaviour(agents: Sequence[Trajectory], anchor: Trajectory | None, facts: Facts) -> tuple[bool, str | None]:
+    """Return whether all that is shown is the anchor, and else what is wrong with who left it, in words."""
+    leaving = [path for path in agents if anchor is None or not active.is_anchor(path, anchor)]
+    if facts.kept_share == 0.0 or not leaving:
+        return True, None
+    return False, facts.degenerate or next(filter(None, map(degenerate, leaving)), None)
 
 
 def _rates(shown: Trajectory, named: float, risk_free: FloatArray) -> dict[str, float]:
