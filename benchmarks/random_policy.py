@@ -47,6 +47,7 @@ def main() -> None:
         "data.simulator.bars=250",
         "data.simulator.drift=false",
         "data.simulator.predictability=0",
+        "env.action=weights",
     ]
     print(f"mean return a bar of random weights, {SEEDS} seeds, basis points (95 % interval)")
     for asset in ("forex", "stocks"):

@@ -41,7 +41,7 @@ def features_of(*, bars: int = 2520, assets: int = 10, count: int = 20, seed: in
 def spec_of(*overrides: str) -> EnvSpec:
     """Return the environment of ASX shares with every cost on: commission, spread, impact, borrow, margin, interest."""
     costs = ("asset.costs.cash_bps_per_year=100", "asset.costs.carry_bps_per_year=10")
-    return compose(["asset=stocks", *costs, *overrides]).env
+    return compose(["asset=stocks", "env.action=weights", *costs, *overrides]).env
 
 
 def market_of(features: FeaturePanel, spec: EnvSpec) -> Market:

@@ -10,7 +10,9 @@ import numpy.typing as npt
 
 from wealtharena import Study
 
-SETTINGS = ("asset=forex", "data=ecb", "data.start=2012-01-01", "evaluation.bootstrap_draws=2000")
+SETTINGS = (
+    "asset=forex", "env.action=weights", "data=ecb", "data.start=2012-01-01", "evaluation.bootstrap_draws=2000",
+)  # fmt: skip
 
 
 class Reversal:

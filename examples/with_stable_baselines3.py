@@ -17,6 +17,7 @@ from wealtharena import Study
 
 SETTINGS = (
     "asset=forex",
+    "env.action=weights",  # what the model answers
     "data=ecb",
     "data.start=2012-01-01",
     "evaluation.bootstrap_draws=2000",

@@ -38,8 +38,9 @@ COLUMNS = (
 
 def entrants(algos: Sequence[str], actions: Sequence[str], more: Sequence[str]) -> list[Entrant]:
     """Return each algorithm as it ships under each action; `auto` is what its class has."""
+    told = "".join(f", {word}" for word in more)
     return [
-        Entrant(f"{algo}-{action}", f"{algo}, {action}", (f"algo={algo}", f"env.action={action}", *more))
+        Entrant(f"{algo}-{action}", f"{algo}, {action}{told}", (f"algo={algo}", f"env.action={action}", *more))
         for algo, action in itertools.product(algos, actions)
     ]
 

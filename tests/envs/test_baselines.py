@@ -21,7 +21,7 @@ NAMES = baseline_names()
 
 @pytest.fixture(scope="module")
 def spec():
-    return compose(["asset=crypto"])
+    return compose(["asset=crypto", "asset.action=auto"])
 
 
 def baseline(name, spec, *, env=None, seed=0, **changes):

@@ -16,7 +16,7 @@ from wealtharena.features.panel import FeaturePanel
 
 @pytest.fixture(scope="module")
 def spec():
-    return compose(["asset=crypto"])
+    return compose(["asset=crypto", "asset.action=auto"])
 
 
 def play(name, panel, spec, *, start=60, stop=None, env=None, **arguments):

@@ -5,4 +5,4 @@ from wealtharena.config import compose
 
 @pytest.fixture(scope="session")
 def spec():
-    return compose(["asset=crypto"])
+    return compose(["asset=crypto", "asset.action=auto"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -62,6 +64,25 @@ def test_a_tilt_that_is_its_anchor_is_unproven_and_no_degenerate_policy(spec, an
     assert "It is its anchor: it tilts by next to nothing." in found.verdict.reasons
     assert {ruling.rule: ruling.status for ruling in found.verdict.rulings}["degenerate"] == "promotable"
     assert found.to_json()["comparison"]["anchor"]["active"]["active_share"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_seed_that_stayed_at_an_anchor_of_cash_is_no_fault_of_one_that_left_it(spec) -> None:
+    anchor, left = (judged(spec, lean, "cash").agent for lean in (0.0, 1.0))
+    assert active.is_anchor(anchor, anchor)
+    assert not active.is_anchor(left, anchor)
+    baselines = dict(judged(spec, 0.0, "cash").baselines)
+    evaluation = spec.evaluation.model_copy(update={"bootstrap_draws": 300})
+    found = evaluate.judge([anchor, left], baselines, evaluation=evaluation, facts=facts(), rng=np.random.default_rng(0))
+    assert not found.verdict.evidence.own_anchor
+    assert found.verdict.evidence.degenerate is None
+
+
+@pytest.mark.parametrize(("off", "same"), [(0.0099, True), (0.0101, False)])
+def test_who_differs_from_his_anchor_by_less_than_counts_as_cash_is_his_anchor(spec, off: float, same: bool) -> None:
+    anchor = judged(spec, 0.0).agent
+    moved = anchor.weights.copy()
+    moved[:, 0] += off
+    assert active.is_anchor(replace(anchor, weights=moved), anchor) is same
 
 
 @pytest.mark.parametrize(("share", "own"), [(0.0, True), (0.4, False), (None, False)])
