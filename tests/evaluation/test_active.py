@@ -72,7 +72,9 @@ def test_a_seed_that_stayed_at_an_anchor_of_cash_is_no_fault_of_one_that_left_it
     assert not active.is_anchor(left, anchor)
     baselines = dict(judged(spec, 0.0, "cash").baselines)
     evaluation = spec.evaluation.model_copy(update={"bootstrap_draws": 300})
-    found = evaluate.judge([anchor, left], baselines, evaluation=evaluation, facts=facts(), rng=np.random.default_rng(0))
+    found = evaluate.judge(
+        [anchor, left], baselines, evaluation=evaluation, facts=facts(), rng=np.random.default_rng(0)
+    )
     assert not found.verdict.evidence.own_anchor
     assert found.verdict.evidence.degenerate is None
 
