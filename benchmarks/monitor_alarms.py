@@ -62,8 +62,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--paths", type=int, default=150, help="paths of four years while the promise is kept")
     parser.add_argument("--losses", type=int, default=60, help="paths with a loss")
+    parser.add_argument("--seed", type=int, default=20261126, help="of the agent's training window and of all paths")
     given = parser.parse_args()
-    rng, began = np.random.default_rng(20261126), time.perf_counter()
+    rng, began = np.random.default_rng(given.seed), time.perf_counter()
     window = training_window(rng)
     names = tuple(f"feature_{n}" for n in range(FEATURES))
     baseline = Baseline.of(

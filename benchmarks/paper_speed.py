@@ -51,7 +51,8 @@ class Turning:
 
 def trade(folder: Path, bars: int, *, synchronous: str) -> dict[str, float]:
     """Return bars a second, the median and longest latency in ms, and growth of memory in MB over the last half."""
-    spec = compose(["asset=crypto", "data=simulated", f"data.simulator.bars={bars + 400}", "risk=default"])
+    wide = ["risk.drawdown.max_drawdown=0.99", "risk.daily_loss.max_loss=0.99"]  # looked at, and never the end
+    spec = compose(["asset=crypto", "data=simulated", f"data.simulator.bars={bars + 400}", "risk=default", *wide])
     features = compute(load(spec.asset, spec.data, seed=1), spec.features)
     scaler = Scaler.fit(features, clip=5.0)
     bars = min(bars, features.bars - 60)
@@ -75,11 +76,14 @@ def trade(folder: Path, bars: int, *, synchronous: str) -> dict[str, float]:
 
     with contextlib.closing(ledger), contextlib.closing(broker):
         loop.run(trader, feed.closes(None), Switch(folder), told=lambda close: None, timed=timed)
+        state, orders = ledger.state(), len(ledger.intents()) / len(took)
     rate = (len(took) - 20) / (time.perf_counter() - began)
     own = (len(took) - 20) / (time.process_time() - spent)
+    if state[0] != "trading":
+        raise SystemExit(f"the account is {state[0]}: {state[1]}, so that nothing is measured")
     late = np.array(took[20:])
     return {
-        "bars": len(took), "rate": rate, "own": own, "latency_ms": 1e3 * float(np.median(late)),
+        "bars": len(took), "orders": orders, "rate": rate, "own": own, "latency_ms": 1e3 * float(np.median(late)),
         "latency_ms_p99": 1e3 * float(np.quantile(late, 0.99)),
         "grown_mb": memory[-1] - memory[len(memory) // 2], "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }  # fmt: skip
@@ -127,7 +131,8 @@ def main() -> None:
             return
         found = trade(Path(place) / "normal", given.bars, synchronous="normal")
         print(
-            f"normal: {found['rate']:.0f} bars a second over {found['bars']:.0f} bars of 10 symbols, {found['own']:.0f} a second of its own time"
+            f"normal: {found['rate']:.0f} bars a second over {found['bars']:.0f} bars of 10 symbols with {found['orders']:.1f} orders each, "
+            f"{found['own']:.0f} a second of its own time"
         )
         print(f"close to last order: {found['latency_ms']:.2f} ms (median), {found['latency_ms_p99']:.2f} ms (99 %)")
         print(f"memory: {found['peak_mb']:.0f} MB, {found['grown_mb']:+.1f} MB over the second half")

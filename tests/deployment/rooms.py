@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from tests.registry.shelf import AGENT
 from wealtharena.deployment.app import build
 from wealtharena.deployment.guard import Guard
 from wealtharena.deployment.settings import Settings
+from wealtharena.tasks.demo import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FEATURES = np.zeros((3, 2, 2)).tolist()
@@ -84,12 +84,6 @@ class Client:
 
 def client(folder: Path, **changes: Any) -> Client:
     return Client(build(settings(folder, **changes)), {})
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -11,6 +16,7 @@ import yaml
 from tests.deployment.rooms import REPOSITORY
 from wealtharena.config import ExperimentSpec, compose
 
+FILES = ("compose.yaml", "compose.paper.yaml")
 ENTRYPOINTS = [
     json.loads(text) for text in re.findall(r"^ENTRYPOINT (\[.*\])$", (REPOSITORY / "Dockerfile").read_text(), re.M)
 ]
@@ -51,3 +57,61 @@ def test_the_page_shows_the_accounts_that_are_traded_beside_it() -> None:
 def test_the_container_is_given_the_variables_of_alerts(name: str) -> None:
     paper = service("compose.paper.yaml", "paper")
     assert getattr(started(ENTRYPOINTS[0], paper["command"]).paper, name) in paper["environment"]
+
+
+def merged() -> dict[str, dict[str, Any]]:
+    """Return the services and volumes of both files, the second over the first, as `docker compose -f one -f other` takes them."""
+    found: dict[str, dict[str, Any]] = {"services": {}, "volumes": {}}
+    for file in FILES:
+        content = yaml.safe_load((REPOSITORY / file).read_text())
+        found["volumes"] |= content.get("volumes", {})
+        for name, more in content["services"].items():
+            known = found["services"].setdefault(name, {})
+            volumes = [*known.get("volumes", []), *more.get("volumes", [])]
+            known.update(more, volumes=volumes)
+    return found
+
+
+def test_what_is_built_and_mounted_is_there() -> None:
+    dockerfile = (REPOSITORY / "Dockerfile").read_text()
+    stages = re.findall(r"^FROM \S+ AS (\S+)$", dockerfile, re.M)
+    for words in re.findall(r"^COPY (?!--from)(.+)$", dockerfile, re.M):
+        for source in words.split()[:-1]:
+            assert (REPOSITORY / source).exists(), f"the Dockerfile copies {source}"
+    assert set(re.findall(r"COPY --from=(\S+)", dockerfile)) <= set(stages)
+    whole = merged()
+    assert set(whole["services"]) == {"serve", "keys", "paper"}
+    for name, one in whole["services"].items():
+        build = one["build"]
+        if isinstance(build, dict):
+            assert build["target"] in stages, f"{name} builds {build['target']}"
+            assert (REPOSITORY / build["context"] / "Dockerfile").exists()
+        for volume in one["volumes"]:
+            source, target = volume.split(":")[:2]
+            assert source == "./checkpoints" or source in whole["volumes"], f"{name} mounts {source}"
+            declared = re.findall(rf'VOLUME \[.*"{target}".*\]', dockerfile)
+            assert declared or target == "/srv/accounts", f"{name} mounts {target}, of which no image knows"
+
+
+def test_the_switch_that_the_file_names_is_the_accounts() -> None:
+    text = (REPOSITORY / "compose.paper.yaml").read_text()
+    spec = started(ENTRYPOINTS[0], service("compose.paper.yaml", "paper")["command"])
+    (switch,) = re.findall(r"touch (\S+)", text)
+    assert switch == f"{spec.paper.root}/{spec.asset.agent}/{spec.paper.account}/KILL"
+    (named,) = re.findall(r"docker compose((?: -f \S+)+) up", text)
+    assert named.split()[1::2] == list(FILES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["serve", "keys", "paper"])
+def test_the_entry_point_itself_understands_each_command_line(name: str, tmp_path: Path) -> None:
+    one = merged()["services"][name]
+    entrypoint = one.get("entrypoint") or ENTRYPOINTS[0 if name == "paper" else 1]
+    words = [*entrypoint[1:], *one.get("command", []), "--cfg", "job"]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    said = subprocess.run(
+        [sys.executable, "-m", "wealtharena", *words], cwd=tmp_path, env=environment, capture_output=True, text=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    assert said.returncode == 0, said.stderr
+    assert yaml.safe_load(said.stdout)["task"] == ("paper" if name == "paper" else "serve")

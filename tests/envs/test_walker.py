@@ -101,6 +101,30 @@ def test_a_panel_that_grows_gives_the_path_of_the_whole_one(world, at, keep):
     assert_same(go(walker, targets, hold, until=BARS - 1, first=first), path, begin=at)
 
 
+@settings(max_examples=25, deadline=None)
+@given(world=worlds(), depth=st.integers(4, BARS), window=st.sampled_from([1, 3]))
+def test_parts_of_a_market_that_end_at_each_bar_give_the_path_of_the_whole_one(world, depth, window):
+    """Whatever came before a part is in it already; what comes after is not."""
+    panel, spec, targets, hold = world
+    spec = spec.model_copy(update={"window": window})
+    whole = market_of(panel, spec)
+    path = simulate(whole, targets, spec=spec, hold=hold, start=window - 1)
+    beside = Walker.open(whole, spec, bar=window - 1)
+    walker = Walker.open(whole.part(0, window + 1), spec, bar=window - 1)
+    steps = []
+    for bar in range(window - 1, BARS - 1):
+        part = whole.part(max(0, bar + 2 - depth), bar + 2)
+        assert part.length == min(depth, bar + 2)
+        assert part.timestamps[-1] == whole.timestamps[bar + 1]
+        walker.grow(part)
+        target = None if hold[bar] else targets[bar]
+        steps.append(walker.step(target))
+        beside.step(target)
+        assert (walker.observe() == beside.observe()).all()
+        assert walker.save() == beside.save()
+    assert [step.equity for step in steps] == path.equity[1:].tolist()
+
+
 @settings(max_examples=30, deadline=None)
 @given(world=worlds(), at=st.integers(1, BARS - 2))
 def test_an_account_opened_from_what_another_holds_walks_beside_it(world, at):

@@ -45,7 +45,7 @@ def test_a_step_that_fails_ends_it_with_its_name(stage, monkeypatch, capsys):
 def test_a_page_that_does_not_come_up_is_said_and_leaves_no_process(stage, monkeypatch):
     stage.folder.mkdir(parents=True)
     monkeypatch.setattr(Stage, "command", lambda self, task, *more: [sys.executable, "-c", "pass"])
-    with pytest.raises(DemoError, match="page did not come up"), stage.page(demo._free_port()):
+    with pytest.raises(DemoError, match="page did not come up"), stage.page(demo.free_port()):
         pass
 
 

@@ -1,12 +1,18 @@
 """Retraining beside the trading: when it is due, one at a time, the gate after it, and who is told."""
 
 import datetime as dt
+import json
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+from tests.registry.shelf import place
+from tests.tasks.conftest import record
 from wealtharena.config import compose
+from wealtharena.registry import ModelCheckpoint
+from wealtharena.registry.history import Pointer, now
 from wealtharena.tasks.renewing import FILE, Renewing
 
 BEGIN = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
@@ -103,3 +109,38 @@ def test_its_commands_can_be_composed_and_go_through_the_gate(make, step):
     assert spec.deploy.force_reason is None
     if step == "train":
         assert spec.train.retrain == "cryptocurrencies"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("asked", ["drift"])
+def test_a_retraining_trains_for_real_and_its_result_goes_through_the_gate(small, tmp_path, monkeypatch, asked):
+    """The very commands, with less to do: a new version over newer data stands beside production, which the gate keeps."""
+    tiny = ("train.env_steps=1024", "train.evaluations=1", "evaluation.bootstrap_draws=200", "compute.envs=16")
+    _, first = small("data=ecb", "data.start=2016-01-01", "data.end=2022-12-30", *tiny)
+    store, agent = ModelCheckpoint("checkpoints"), "currency_pairs"
+    old = store.load_checkpoint(agent, record(first)["run_id"])
+    moment = now()
+    pointer = Pointer(agent, "production", old.metadata.version, old.files.manifest_sha256, "promotable", False, moment)
+    place(store.root, pointer)
+    spec = compose(["task=paper", "asset=forex", f"paper.retrain={asked}", "paper.retrain_days=30"])
+    told, clock = [], [BEGIN]
+    one = Renewing(spec, tmp_path / "account", lambda: clock[0], lambda title, text: told.append((title, text)))
+    (tmp_path / "account").mkdir()
+    plain = one._command
+    one.command = lambda step: [*plain(step), *(tiny if step == "train" else ())]
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    one.look(drifted=False)  # by the calendar the first is due so many days after this
+    clock[0] += dt.timedelta(days=31)
+    one.look(drifted=asked == "drift")
+    assert [title for title, _ in told] == ["retraining begins"]
+    until = time.monotonic() + 400
+    while one._process is not None and time.monotonic() < until:
+        one.look(drifted=False)
+        time.sleep(0.2)
+    log = (tmp_path / "account" / "retrain-train.log").read_text()
+    assert [title for title, _ in told[1:]] == ["the gate kept the retrained version back"], (told, log)
+    (new,) = [row["version"] for row in store.list_checkpoints(agent) if row["version"] != old.metadata.version]
+    metadata = json.loads(store.load_checkpoint(agent, new).files.content["metadata.json"])
+    assert metadata["challenge"]["incumbent"] == old.metadata.version
+    assert json.loads((store.root / agent / "production.json").read_text())["version"] == old.metadata.version
+    assert "unproven" in (said := (tmp_path / "account" / "retrain-deploy.log").read_text()) or "rejected" in said

@@ -41,9 +41,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def serving(exchange: Exchange) -> Iterator[str]:
-    """Serve the exchange from a thread of this process; yields its address."""
-    handler = type("Handler", (_Handler,), {"exchange": exchange, "disable_nagle_algorithm": True})
+def listening(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Answer requests from threads of this process; yields the address."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.handle_error = lambda request, address: None  # a client that has gone
     server.daemon_threads = True
@@ -56,6 +55,13 @@ def serving(exchange: Exchange) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join(10)
+
+
+@contextlib.contextmanager
+def serving(exchange: Exchange) -> Iterator[str]:
+    """Serve the exchange; yields its address."""
+    with listening(type("Handler", (_Handler,), {"exchange": exchange, "disable_nagle_algorithm": True})) as url:
+        yield url
 
 
 @contextlib.contextmanager

@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.trading.clocks import passing
 from wealtharena.errors import ConfigError
-from wealtharena.trading.clock import Timer, each_session, from_date, sessions_of
+from wealtharena.trading.clock import Timer, from_date, sessions_of
+from wealtharena.trading.clock import each_session as sessions_due
 
 PATIENCE = dt.timedelta(hours=6)
 VENUES = {"XASX": "XASX", "XNYS": "XNYS", "CME": "CMES", "round the clock": "24/7", "currencies": "weekday24"}
@@ -27,6 +29,10 @@ class Simulated:
 
     def wait(self, seconds):
         self.at += dt.timedelta(seconds=max(seconds * next(self.factors), 0.05))
+
+
+def each_session(calendar, timer, **given):
+    return passing(sessions_due(calendar, timer.now, **given), timer)
 
 
 def reference(calendar, year):

@@ -1,17 +1,15 @@
 """Killed at every named point, and at any moment: nothing is lost, nothing is done twice."""
 
 import contextlib
-import multiprocessing
 import os
 import re
 import signal
-import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tests.trading.desks import a_world, account, go, risk_of
+from tests.trading.killing import FORK, killed_again_and_again, until_killed
 from wealtharena.trading.broker import Opening
 from wealtharena.trading.brokers.paper import open_broker
 from wealtharena.trading.database import connect
@@ -19,38 +17,27 @@ from wealtharena.trading.ledger import FILE, Ledger
 from wealtharena.trading.schema import STEPS
 from wealtharena.trading.trader import POINTS
 
-FORK = multiprocessing.get_context("fork")  # a process of its own, without importing everything anew
+SEEDS = 4  # of random kills; benchmarks/paper_kills.py plays fifty
 ELSEWHERE = ("between legs", "while migrating")  # one is for brokers outside, the other before anything is traded
 WORLD = a_world(risk=risk_of(drawdown={"max_drawdown": 0.04, "action": "flatten"}))
 
 
-def child(folder, point, count):
-    left = count
-
-    def at(reached):
-        nonlocal left
-        left -= reached == point
-        if reached == point and left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    go(folder, WORLD, at=at)
+def trading(folder):
+    return lambda at: go(folder, WORLD, at=at)
 
 
-def until_killed(folder, point, count):
-    process = FORK.Process(target=child, args=(folder, point, count))
-    process.start()
-    process.join(120)
-    return process.exitcode
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("undisturbed")
+def undisturbed_in(folder):
+    """Return the account that nobody kills."""
     go(folder, WORLD)
     found = account(folder)
     assert found["state"][0] == "halted"
     assert {one.status for one in found["intents"]} >= {"filled", "partly", "expired"}
     return found
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    return undisturbed_in(tmp_path_factory.mktemp("undisturbed"))
 
 
 def the_brokers_own(folder):
@@ -75,27 +62,16 @@ def assert_whole(folder, undisturbed):
 @pytest.mark.parametrize("point", [one for one in POINTS if one not in ELSEWHERE])
 @pytest.mark.parametrize("count", [1, 4])
 def test_killed_at_a_named_point_the_account_goes_on_as_if_nothing_had_been(tmp_path, undisturbed, point, count):
-    if until_killed(tmp_path, point, count) != -signal.SIGKILL:
+    if until_killed(trading(tmp_path), point, count) != -signal.SIGKILL:
         assert count > 1, f"{point} is never reached"
         pytest.skip(f"{point} is reached less than {count} times")
-    assert until_killed(tmp_path, "", 0) == 0
+    assert until_killed(trading(tmp_path), "", 0) == 0
     assert_whole(tmp_path, undisturbed)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(SEEDS))
 def test_killed_at_any_moment_again_and_again(tmp_path, undisturbed, seed):
-    rng, kills = np.random.default_rng(seed), 0
-    for attempt in range(40):
-        process = FORK.Process(target=child, args=(tmp_path, "", 0))
-        process.start()
-        time.sleep(rng.uniform(0.0, 0.1 + 0.05 * attempt))
-        if process.is_alive():
-            process.kill()
-            kills += 1
-        process.join(120)
-        if process.exitcode == 0:
-            break
-    assert process.exitcode == 0
+    killed_again_and_again(trading(tmp_path), seed)
     assert_whole(tmp_path, undisturbed)
 
 

@@ -49,7 +49,8 @@ def test_an_order_against_anothers_is_not_given_and_told(tmp_path):
     found = account(root / "noise" / "test")
     assert {one.symbol: one.units for one in found["intents"]} == {second: meant[second], third: meant[third]}
     (told,) = [one for one in found["interventions"] if one["rule"] == "crossing"]
-    assert (told["bar"], told["action"], told["symbols"]) == (bar, "skip", [first])
+    assert (told["bar"], told["action"]) == (bar, "skip: would trade against other/second")
+    assert told["symbols"] == [first]
     assert told["numbers"] == {first: meant[first]}
 
 
@@ -58,5 +59,7 @@ def test_its_own_orders_and_a_ledger_that_cannot_be_read_are_no_neighbours(tmp_p
     broken = tmp_path / "etf" / "default"
     broken.mkdir(parents=True)
     (broken / "ledger.sqlite").write_bytes(b"no database" * 100)
-    assert Neighbours(tmp_path, tmp_path / "noise" / "test", "alpaca").against({"A": 1.0}) == {}
-    assert Neighbours(tmp_path, tmp_path / "elsewhere", "alpaca").against({"A": 1.0}) == {"A": "noise/test"}
+    assert Neighbours(tmp_path, tmp_path / "noise" / "test", "alpaca").against({"A": 1.0}, place=None) == {}
+    assert Neighbours(tmp_path, tmp_path / "elsewhere", "alpaca").against({"A": 1.0}, place=None) == {
+        "noise/test": ["A"]
+    }

@@ -1,43 +1,124 @@
-"""A thousand bars at a server that fails one request in five, in every way it can, and a disk that is full now and then."""
+"""A thousand bars at a server that fails one request in five, in every way it can, and a disk that is full now and then.
+
+The account's own clock is wrong by up to 90 seconds, another way at each bar, and the stream of trade updates is mute,
+broken or tells old frames again while it happens.
+"""
 
 import contextlib
+import datetime as dt
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from tests.trading.conformance import alpaca_broker
 from tests.trading.desks import account
-from tests.trading.outside import START, Place, a_market, an_exchange, trade
-from tests.trading.serving import serving
+from tests.trading.outside import START, a_market, an_exchange, day_of
+from tests.trading.serving import serving, streaming
+from wealtharena.evaluation.splits import Segment
+from wealtharena.trading import loop
+from wealtharena.trading.clock import Due
+from wealtharena.trading.feeds.replay import Replay
 from wealtharena.trading.ledger import Ledger
+from wealtharena.trading.switch import Signals, Switch
+from wealtharena.trading.trader import Trader
 
 BARS, CLEAN = 1_000, 8  # the last ones without a fault, so that what is on its way arrives
+SKEW = dt.timedelta(seconds=90)
+DECIDES = dt.timedelta(
+    hours=3, seconds=30
+)  # after the close: half a minute past 19:00, when auctions begin to take orders
+
+
+@dataclass
+class Storm:
+    """What goes wrong, drawn anew at each bar."""
+
+    exchange: object
+    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(11))
+    bars: int = 0
+    full: int = 0
+    skew: dt.timedelta = dt.timedelta(0)
+    streams: dict = field(default_factory=dict)  # how often the stream was in which state
+    skews: set = field(default_factory=set)
+
+    def blow(self, ledger):
+        """Choose the faults of the next bar."""
+        exchange, rng = self.exchange, self.rng
+        self.bars += 1
+        faulty = self.bars <= BARS - CLEAN
+        exchange.share, exchange.rng = (0.2, rng) if faulty else (0.0, None)
+        full = faulty and self.bars % 10 == 0
+        pages = ledger._db.execute("PRAGMA page_count").fetchone()[0] if full else 2**30
+        ledger._db.execute(f"PRAGMA max_page_count={pages}")  # SQLite's own way to run out of room
+        self.full += full
+        self.skew = SKEW * int(rng.choice([-1, 0, 1])) if faulty else dt.timedelta(0)
+        self.skews.add(self.skew)
+        stream = str(rng.choice(["well", "mute", "replaying", "broken"])) if faulty else "well"
+        self.streams[stream] = self.streams.get(stream, 0) + 1
+        exchange.muted = stream == "mute"
+        if stream == "replaying":
+            for frame in exchange.frames[-20:]:
+                exchange.broadcast(frame)
+        elif stream == "broken":
+            exchange.broadcast('{"stream": "trade_upd')
+
+    def now(self):
+        """Return the time by the account's own clock."""
+        return self.exchange.now + self.skew
+
+
+def feed(world, storm, trader, switch):
+    """Yield each close when it is time to decide by the account's own clock; between, the exchange lives its day."""
+    exchange, panel = storm.exchange, world.features.panel
+    replay = Replay(world.features, Segment(START, world.features.bars), world.env, world.mind.scaler, depth=30)
+    for row, close in enumerate(replay.closes(None), START):
+        opens, closes = day_of(close.bar)
+        storm.blow(trader.ledger)
+        exchange.go(opens, dict(zip(panel.symbols, panel.open[row].tolist(), strict=True)))
+        if switch.signals.roused() or storm.bars % 3 == 0:  # the stream has said so, or it is time to look anyway
+            loop.tend(trader, switch)
+        exchange.go(closes, dict(zip(panel.symbols, panel.close[row].tolist(), strict=True)))
+        yield Due(closes + DECIDES)
+        yield close
+        exchange.go(closes + dt.timedelta(hours=4))
+        loop.tend(trader, switch)
+
+
+def trade(folder, world, exchange, storm, *, url, stream_url):
+    """Trade to the end of the market, at the exchange's time as a clock that is wrong shows it."""
+    ledger = Ledger(folder, synchronous="normal")
+    ledger.open("noise", "test", {"of": "tests"})
+    broker = alpaca_broker(
+        exchange, url, folder, world.features.panel.symbols, timeout_seconds=0.03, attempts=3, stream_url=stream_url
+    )
+    trader = Trader("noise", "test", world.mind, world.env, world.risk, ledger, broker, wait=lambda seconds: None)
+    signals = Signals()
+    switch = Switch(folder, signals)
+    with contextlib.closing(ledger), contextlib.closing(broker):
+        broker.stream(signals.wake)
+        closes = feed(world, storm, trader, switch)
+        for due in loop.steps(trader, closes, switch, told=lambda close: None, now=storm.now):
+            exchange.go(max(exchange.now, due.moment - storm.skew))
+        return broker._heard.frames, broker._heard.failures
 
 
 def test_a_thousand_bars_with_one_request_in_five_failing(tmp_path, record_property):
     world = a_market(bars=START + BARS)
     exchange = an_exchange(world)
     exchange.slow_seconds = 0.06
-    rng = np.random.default_rng(11)
-    seen = {"bars": 0, "full": 0}
-
-    def before(close, trader):
-        seen["bars"] += 1
-        faulty = seen["bars"] <= BARS - CLEAN
-        exchange.share, exchange.rng = (0.2, rng) if faulty else (0.0, None)
-        full = faulty and seen["bars"] % 10 == 0
-        pages = trader.ledger._db.execute("PRAGMA page_count").fetchone()[0] if full else 2**30
-        trader.ledger._db.execute(f"PRAGMA max_page_count={pages}")  # SQLite's own way to run out of room
-        seen["full"] += full
-
-    with serving(exchange) as url:
-        trade(
-            Place(tmp_path, world, url), exchange,
-            before=before, timeout_seconds=0.03, attempts=3,
-        )  # fmt: skip
+    storm = Storm(exchange)
+    with serving(exchange) as url, streaming(exchange) as stream_url:
+        frames, failures = trade(tmp_path, world, exchange, storm, url=url, stream_url=stream_url)
     found = account(tmp_path)
     failed = sum(kind != "" for _, _, kind in exchange.log)
     record_property("requests", len(exchange.log))
     record_property("failed", failed)
+    record_property("frames of the stream, and those that could not be read", (frames, failures))
     assert failed > 0.15 * len(exchange.log)
+    assert storm.skews == {-SKEW, dt.timedelta(0), SKEW}
+    assert all(storm.streams[name] > 0.15 * BARS for name in ("well", "mute", "replaying", "broken"))
+    assert frames > 0.2 * len(exchange.frames)
+    assert failures > 0
     assert_every_bar_is_accounted_for(tmp_path, world, found)
     assert_the_books_are_the_brokers(exchange, found)
     assert found["state"][0] == "trading"

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.trading.clocks import passing
 from tests.trading.desks import risk_of
 from wealtharena.config import compose
 from wealtharena.data import loading
@@ -123,17 +124,18 @@ class Desk:
 
         def told(close):
             closes.append(close)
-            switch.stop = len(closes) == sessions
+            switch.signals.stop = len(closes) == sessions
 
         with contextlib.closing(ledger), contextlib.closing(seen), contextlib.closing(broker):
             feed = Live(
                 spec,
                 self.scaler,
-                timer=Timer(self.clock.now, self.clock.wait, lambda: switch.stop),
+                now=self.clock.now,
                 seen=seen,
                 told=lambda bar, one: ledger.intervene(bar, [one]),
             )
-            loop.run(trader, feed.closes(ledger.decision()), switch, told=told)
+            timer = Timer(self.clock.now, self.clock.wait, lambda: switch.stop)
+            loop.run(trader, passing(feed.steps(ledger.decision()), timer), switch, told=told)
         return closes
 
     def read(self):
@@ -371,7 +373,8 @@ def test_stale_bars_end_in_a_halt(desk):
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["asset=forex"], "no bar of today"),
+        (["asset=forex"], "ecb has no bar of today.*data=alpha_vantage"),
+        (["asset=forex", "data=yahoo"], "yahoo has no bar of today.*data=alpha_vantage"),
         (["asset=crypto", "data=simulated"], "no bar of today"),
         (["asset=crypto", "data=yahoo", "data.interval=1h"], "1d"),
         (["asset=crypto", "data=fred"], "data=fred"),
@@ -382,6 +385,12 @@ def test_what_has_no_live_bars_is_refused_with_a_way_out(overrides, said):
     with pytest.raises(ConfigError, match=said) as refused:
         sources_of(spec, lambda: dt.datetime.now(dt.UTC))
     assert refused.value.hint
+    assert "data=yahoo" not in refused.value.hint or spec.asset.market != "forex"
+
+
+def test_currencies_have_live_bars_of_a_source_with_a_key():
+    spec = compose(["asset=forex", "data=alpha_vantage", "task=paper", "paper.feed=live"])
+    assert [one.name for one in sources_of(spec, lambda: dt.datetime.now(dt.UTC))] == ["alpha_vantage"]
 
 
 def test_the_chain_of_an_asset_is_asked_in_its_order():

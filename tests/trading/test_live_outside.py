@@ -5,6 +5,7 @@ import datetime as dt
 
 import pytest
 
+from tests.trading.clocks import passing
 from tests.trading.conformance import alpaca_broker
 from tests.trading.exchange import Exchange
 from tests.trading.serving import serving
@@ -45,12 +46,14 @@ def test_live_bars_are_traded_at_a_broker_outside(desk, tmp_path):  # noqa: F811
 
         def told(close):
             closes.append(close)
-            switch.stop = len(closes) == SESSIONS
+            switch.signals.stop = len(closes) == SESSIONS
 
         timer = Timer(desk.clock.now, wait, lambda: switch.stop)
-        feed = Live(desk.spec, desk.scaler, timer=timer, seen=seen, told=lambda bar, one: ledger.intervene(bar, [one]))
+        feed = Live(
+            desk.spec, desk.scaler, now=desk.clock.now, seen=seen, told=lambda bar, one: ledger.intervene(bar, [one])
+        )
         with contextlib.closing(broker):
-            loop.run(trader, feed.closes(None), switch, told=told)
+            loop.run(trader, passing(feed.steps(None), timer), switch, told=told)
             loop.tend(trader, switch)
         wanted, positions, state = ledger.wanted(), ledger.positions(), ledger.state()[0]
         intents, fees = ledger.intents(), [one for one in ledger.events() if one["kind"] == "fee"]

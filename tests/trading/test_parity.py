@@ -15,6 +15,7 @@ from wealtharena.evaluation.splits import Segment
 from wealtharena.trading import figures, loop
 from wealtharena.trading.broker import Opening
 from wealtharena.trading.brokers.paper import open_broker
+from wealtharena.trading.clock import Due, Pace
 from wealtharena.trading.desk import depth_of
 from wealtharena.trading.feeds.replay import Replay
 from wealtharena.trading.guarded import GuardedBacktest
@@ -172,9 +173,7 @@ def test_no_close_shows_a_later_bar(tmp_path):
     assert [close.bar for close in closes] == [str(stamp) for stamp in stamps]
     assert all(close.features.panel.timestamps[-1] == stamp for close, stamp in zip(closes, stamps, strict=True))
     waited = []
-    timed = Replay(
-        made.features, window_of(made.features), made.spec.env, made.policy.scaler, depth=depth_of(made.spec.env, risk), speed=864.0,
-    )  # fmt: skip
-    for _ in timed.closes(None, wait=waited.append):
-        pass
-    assert waited[10] == pytest.approx(1000.0, abs=60.0)  # ten days at 864 times; a deadline, not a pause
+    pace = Pace(864.0, wait=waited.append)
+    for one in feed.steps(None):
+        assert not isinstance(one, Due) or pace.until(one.moment)
+    assert waited[9] == pytest.approx(1000.0, abs=60.0)  # ten days at 864 times; a deadline, not a pause

@@ -1,6 +1,8 @@
 """The kill switch by signals, and a stop that loses nothing."""
 
 import contextlib
+import datetime as dt
+import itertools
 import os
 import signal
 
@@ -12,8 +14,9 @@ from wealtharena.trading import loop
 from wealtharena.trading import switch as switching
 from wealtharena.trading.broker import Opening
 from wealtharena.trading.brokers.paper import open_broker
+from wealtharena.trading.clock import Due, Timer
 from wealtharena.trading.ledger import Ledger
-from wealtharena.trading.switch import FILE, Switch
+from wealtharena.trading.switch import FILE, Signals, Switch
 from wealtharena.trading.trader import Trader
 
 AT = 20  # closes before the signal
@@ -32,8 +35,8 @@ def go_listening(folder, world, number, *, at=AT):
         if len(seen) == at:
             os.kill(os.getpid(), number)
 
-    with contextlib.closing(ledger), contextlib.closing(broker), Switch(folder) as switch:
-        loop.run(trader, world.feed().closes(ledger.decision()), switch, told=told)
+    with contextlib.closing(ledger), contextlib.closing(broker), Signals() as signals:
+        loop.run(trader, world.feed().closes(ledger.decision()), Switch(folder, signals), told=told)
     return seen
 
 
@@ -73,56 +76,44 @@ def test_a_stop_ends_after_the_bar_and_what_follows_is_as_if_it_had_not_been(tmp
 
 
 def test_a_wait_ends_with_a_stop(tmp_path):
-    with Switch(tmp_path) as switch:
+    with Signals() as signals:
         os.kill(os.getpid(), signal.SIGTERM)
-        switch.wait(3600.0)
-        assert switch.stop
+        signals.wait(3600.0)
+        assert Switch(tmp_path, signals).stop
 
 
 def test_between_two_closes_the_switch_is_obeyed_too(tmp_path):
-    """A live account waits for hours; what is open is taken back at once."""
-    world, closes = a_world(), []
+    """A live account waits for hours; what is open is taken back within a minute of them."""
+    world, closes, at = a_world(), [], [dt.datetime(2025, 1, 1, tzinfo=dt.UTC)]
     ledger = Ledger(tmp_path, synchronous="normal")
     ledger.open("noise", "test", {})
     broker = open_broker(Opening(tmp_path, world.env, 1, "normal"))
     trader = Trader("noise", "test", world.mind, world.env, world.risk, ledger, broker)
-    switch = Switch(tmp_path)
-
-    def told(close):
-        closes.append(close)
-        switch.stop = len(closes) == AT
-
+    feed = [*itertools.islice(world.feed().closes(None), AT), Due(at[0] + dt.timedelta(hours=1))]
     with contextlib.closing(ledger), contextlib.closing(broker):
-        loop.run(trader, world.feed().closes(None), switch, told=told)
+        waits = loop.steps(trader, feed, Switch(tmp_path), told=closes.append, now=lambda: at[0])
+        assert next(waits).moment - at[0] == loop.SLICE
+        assert len(closes) == AT
         assert broker.open_orders()
         (tmp_path / FILE).write_text("freeze")
-        loop.timer_of(trader, switch, lambda: None).wait(0.0)
+        at[0] += loop.SLICE
+        assert next(waits).moment - at[0] == loop.SLICE
         assert not broker.open_orders()
         assert ledger.state() == ("halted", "kill switch: freeze")
+        at[0] += dt.timedelta(hours=1)
+        assert list(waits) == []
 
 
-def test_what_wakes_a_wait_ends_it_early_but_not_at_once(tmp_path, monkeypatch):
+def test_what_wakes_a_wait_ends_it_early_but_not_at_once_and_is_a_reason_to_look_once(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(switching.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(switching.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
-    switch = Switch(tmp_path)
-    switch.wait(60.0)
+    signals, start = Signals(), dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
+    timer = Timer(lambda: start + dt.timedelta(seconds=now[0]), signals.wait, signals.roused)
+    assert timer.until(start + dt.timedelta(seconds=60))
     assert now[0] == pytest.approx(60.0)
-    switch.wake()
-    switch.wait(60.0)
+    signals.wake()
+    assert not timer.until(start + dt.timedelta(seconds=120))
     assert now[0] == pytest.approx(60.0 + switching.AWAKE_SECONDS, abs=switching.PAUSE_SECONDS)
-    switch.wait(60.0)  # once
-    assert now[0] == pytest.approx(120.0 + switching.AWAKE_SECONDS, abs=switching.PAUSE_SECONDS)
-
-
-def test_what_a_broker_says_by_itself_is_a_reason_to_look(tmp_path):
-    heard = []
-
-    class Talking:
-        def stream(self, wake):
-            heard.append(wake)
-
-    switch = Switch(tmp_path)
-    trader = Trader("a", "b", None, None, None, None, Talking())
-    loop.timer_of(trader, switch, lambda: None)
-    assert heard == [switch.wake]
+    assert timer.until(start + dt.timedelta(seconds=120))  # once
+    assert now[0] == pytest.approx(120.0, abs=switching.PAUSE_SECONDS)

@@ -103,7 +103,12 @@ def _broker(tree: dict[str, Any]) -> type[BrokerSpec]:
 
 
 def _check_tradable(spec: ExperimentSpec) -> None:
-    """Raise ConfigError where the broker does not trade what is asked for, with those that do."""
+    """Raise ConfigError where the broker does not trade what is asked for, with those that do.
+
+    Where `paper.agents` names who trades, each is asked for with its own.
+    """
+    if spec.paper.agents:
+        return
     cause: str | None = plugins.load("trading.brokers", spec.broker.name).why_not(spec)
     if cause is not None:
         others = [

@@ -132,7 +132,9 @@ class Panel:
         for name in (name for name, axes in COLUMNS.items() if axes.startswith("T")):
             value = getattr(self, name)
             if value is not None:
-                changes[name] = value[rows].copy()
+                kept = value[rows].copy()
+                kept.flags.writeable = False  # so that it is not copied once more
+                changes[name] = kept
         return replace(self, **changes)  # type: ignore[arg-type]  # one dict carries fields of several types
 
     def _seams(self, rows: Rows) -> tuple[int, ...]:

@@ -105,7 +105,7 @@ def compiled(function: Function) -> Function:
 
 def is_kept(function: Callable[..., Any]) -> bool:
     """Return whether machine code of the function is already in memory or on disk."""
-    if getattr(function, "signatures", None):
+    if getattr(function, "overloads", None):
         return True
     folder = cache_folder()
     name = getattr(function, "__name__", "")

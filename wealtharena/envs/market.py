@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.data.panel import Panel
 from wealtharena.envs.anchors import anchored, beside
-from wealtharena.envs.kernel.rows import BAR, BAR_ROWS, RECORD, Float32, Float64, Int64
+from wealtharena.envs.kernel.rows import BAR, BAR_ROWS, FIELDS, RECORD, Float32, Float64, Int64
 from wealtharena.envs.observation import ObservationLayout
 from wealtharena.envs.quotes import carry_forward, cash_dividends, trailing_sigma, unit_income
 from wealtharena.envs.tiles import line_up
@@ -22,6 +22,7 @@ from wealtharena.features.panel import FeaturePanel, Scaler
 Array = TypeVar("Array", bound="npt.NDArray[Any]")
 
 SECONDS_A_YEAR = 365.25 * 86_400
+_STRIDE: Final = 2  # of `copies`: from a symbol's features to the next one's
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +70,35 @@ class Market:
         """Return what every step needs of every symbol, flat [(T - 1) * A * FIELDS], the step from bar 0 first."""
         columns = [self.bars[at : at + self.length - 1, row] for row, at in RECORD]
         return _frozen(line_up(np.stack(columns, axis=-1).reshape(-1)))
+
+    def part(self, first: int, stop: int) -> Market:
+        """Return the market of the bars from `first` up to `stop`, none later: what its close shows, without computing it anew.
+
+        What a row owes to bars before it (volatility, a price that is carried on) it keeps.
+        """
+        assets, count, window = len(self.symbols), len(self.layout.feature_names), self.layout.window
+        if window == 1:
+            flat, copies = self.features[first * assets * count : stop * assets * count], self.copies
+        else:
+            flat = self.features.reshape(assets, self.length, count)[:, first:stop].reshape(-1)
+            copies = self.copies.copy()
+            copies[_STRIDE] = (stop - first) * count
+        bars = self.bars[first:stop]
+        made = replace(
+            self,
+            timestamps=self.timestamps[first:stop],
+            bars=bars,
+            worth=self.worth[first:stop],
+            dividends=self.dividends[first:stop],
+            years=self.years[first:stop],
+            rates=self.rates[first:stop],
+            features=flat,
+            copies=copies,
+            delisting=self.delisting and bool(bars[:, BAR.delisted].any()),
+        )
+        size = assets * FIELDS
+        made.__dict__["records"] = self.records[first * size : (stop - 1) * size]
+        return made
 
     @classmethod
     def build(cls, features: FeaturePanel, spec: EnvSpec, scaler: Scaler) -> Market:

@@ -29,7 +29,15 @@ class Paths:
     """
 
     def __init__(
-        self, market: Market, rules: Rules, factors: npt.NDArray[np.float64], *, start: int, steps: int, keep: bool
+        self,
+        market: Market,
+        rules: Rules,
+        factors: npt.NDArray[np.float64],
+        *,
+        start: int,
+        steps: int,
+        keep: bool,
+        scratch: Scratch | None = None,
     ) -> None:
         count, assets = len(factors), len(market.symbols)
         kept = count if keep else 0
@@ -41,7 +49,7 @@ class Paths:
         self.projected = np.zeros((kept, steps, assets))
         self.ledger = np.zeros((kept, steps, 4))
         self.fills = np.zeros((kept, steps, 4, assets))
-        self._scratch = Scratch.of(assets)
+        self.scratch = Scratch.of(assets) if scratch is None else scratch
         for path, factor in enumerate(factors):
             kernel.open_account(rules.vector, self.units, self.state, path, float(factor))
         self.enter(market, rules)
@@ -66,7 +74,7 @@ class Paths:
                 projected=self.projected,
                 ledger=self.ledger,
                 fills=self.fills,
-                **self._scratch._asdict(),
+                **self.scratch._asdict(),
             )
         )
 

@@ -7,6 +7,7 @@ where a machine's registers are narrower.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -141,7 +142,7 @@ def bare(typing: Any, array: Any) -> Any:
 
 def aligned(shape: tuple[int, ...], kind: type[Number]) -> npt.NDArray[Number]:
     """Return zeros whose first number stands at the beginning of a cache line: a vector across two costs double."""
-    count = int(np.prod(shape)) * np.dtype(kind).itemsize
+    count = math.prod(shape) * np.dtype(kind).itemsize
     memory = np.zeros(count + LINE, dtype=np.uint8)
     begin = -memory.ctypes.data % LINE
     return memory[begin : begin + count].view(kind).reshape(shape)

@@ -60,8 +60,8 @@ class Walker:
         """Stand at the close of `bar` with the spec's cash; `open` and `load` begin with something else."""
         self.spec, self.bar = spec, bar
         check_window(market, spec, bar, market.length, least=1)
-        rules = rules_of(spec, market.symbols, delisting=market.delisting)
-        self._paths = Paths(market, rules, np.array([cost_factor]), start=bar, steps=1, keep=True)
+        self._known: dict[tuple[bool, bool], Rules] = {}
+        self._paths = Paths(market, self._rules(market), np.array([cost_factor]), start=bar, steps=1, keep=True)
         self._paths.alive[0] = alive
         self._wanted = np.zeros((1, 1, len(market.symbols)))
         self._hold = np.zeros((1, 1), dtype=np.bool_)
@@ -160,7 +160,7 @@ class Walker:
         bar = _row_of(market, self.timestamp)
         check_window(market, self.spec, bar, market.length, least=1)
         self._mark(market, bar, remark=remark)
-        self._paths.enter(market, rules_of(self.spec, market.symbols, delisting=market.delisting))
+        self._paths.enter(market, self._rules(market))
         self.bar = bar
 
     def step(self, weights: npt.NDArray[Any] | None) -> Step:
@@ -187,12 +187,20 @@ class Walker:
         self._wanted[0, 0] = goal * self._marks / equity if equity > 0.0 else 0.0
         self._hold[0, 0] = False
         paths = self._paths
-        rules = rules_of(self.spec, paths.market.symbols, delisting=paths.market.delisting)
-        paths.enter(paths.market, _without_limits(rules))
+        rules = self._rules(paths.market)
+        paths.enter(paths.market, self._rules(paths.market, limited=False))
         try:
             return self._advance()
         finally:
             paths.enter(paths.market, rules)
+
+    def _rules(self, market: Market, *, limited: bool = True) -> Rules:
+        """Return the rules of a market of the account's symbols, or those that fill whatever was sized, made once."""
+        key = (market.delisting, limited)
+        if key not in self._known:
+            rules = rules_of(self.spec, market.symbols, delisting=market.delisting)
+            self._known[key] = rules if limited else _without_limits(rules)
+        return self._known[key]
 
     def _require_next(self) -> None:
         if self.bar + 1 >= self._paths.market.length:
@@ -232,8 +240,8 @@ class Walker:
         The bar fills less where its volume is too small, and nothing where it must not. Nothing is changed.
         """
         paths, market = self._paths, self._paths.market
-        rules = rules_of(self.spec, market.symbols, delisting=market.delisting)
-        probe = Paths(market, rules, np.ones(1), start=0, steps=1, keep=True)
+        rules = self._rules(market)
+        probe = Paths(market, rules, np.ones(1), start=0, steps=1, keep=True, scratch=paths.scratch)
         probe.units[:], probe.state[:], probe.alive[:] = paths.units, paths.state, paths.alive
         probe.enter(market, rules, records=_obliging(market.bars[self.bar]))
         probe.walk(self._checked(weights)[None, None], np.zeros((1, 1), dtype=np.bool_), 0, 1)
@@ -254,6 +262,11 @@ class Walker:
     def units(self) -> Float64:
         """Return the units held, [A]."""
         return self._paths.units[:, 0].copy()
+
+    @property
+    def lots(self) -> Float64:
+        """Return the units of a lot, [A]; 0 trades fractions."""
+        return self._rules(self._paths.market).lots
 
     @property
     def cash(self) -> float:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wealtharena.config import speech
+from wealtharena.errors import WealthArenaError
 from wealtharena.terminal import Screen, styled
 from wealtharena.tracking.console import duration
 
@@ -216,8 +217,9 @@ def paper_header(
 class PaperProgress:
     """A line a month of the bars' own time, so that a replay can be watched and a log stays short; or a line a bar."""
 
-    def __init__(self, ledger: Any, *, every: Literal["month", "bar"] = "month") -> None:
+    def __init__(self, ledger: Any, *, every: Literal["month", "bar"] = "month", agent: str = "") -> None:
         self._ledger, self._shown = ledger, ""
+        self._agent = f"{agent}  " if agent else ""
         self._letters = 7 if every == "month" else 10**3
 
     def show(self, bar: str) -> None:
@@ -227,14 +229,14 @@ class PaperProgress:
             last, (state, _) = self._ledger.last_close(), self._ledger.state()
             held = len(last["positions"]) if last else 0
             equity = f"{last['equity']:,.0f}" if last else "unknown"
-            screen().print(f"{bar[:10]}  {state:<8}  equity {equity}  {held} positions", style="dim")
+            screen().print(f"{self._agent}{bar[:10]}  {state:<8}  equity {equity}  {held} positions", style="dim")
 
 
-def paper_status(found: Mapping[str, Any]) -> None:
+def paper_status(found: Mapping[str, Any], *, agent: str) -> None:
     """Say how an account stands."""
     out, last = screen(answer=True), found["last"]
-    form = "[bold]{}[/] {}  epoch {}, {} closes"
-    out.print(styled(form, found["state"], found["reason"], found["epoch"], found["bars"]))
+    form = "{}: [bold]{}[/] {}  epoch {}, {} closes"
+    out.print(styled(form, agent, found["state"], found["reason"], found["epoch"], found["bars"]))
     if last:
         out.print(f"{last['bar'][:19]}  equity {last['equity']:,.2f}  cash {last['cash']:,.2f}")
         for symbol, units in last["positions"].items():
@@ -243,9 +245,18 @@ def paper_status(found: Mapping[str, Any]) -> None:
         out.print(f"{one['bar'][:19]}  {one['rule']}: {one['action']} {' '.join(one['symbols'])}", style="dim")
 
 
-def paper_result(found: Mapping[str, Any], folder: Path) -> None:
-    """Say what the record shows, beside the backtest over the same bars, and how the account stands."""
+def paper_failed(agent: str, error: Exception) -> None:
+    """Say that one of several agents ended, and that the others go on."""
+    words = error.message if isinstance(error, WealthArenaError) else f"{type(error).__name__}: {error}"
+    hint = f" ({error.hint})" if isinstance(error, WealthArenaError) and error.hint else ""
+    screen(answer=True).print(f"{agent} has ended: {words}{hint}. The others go on.", style="red", markup=False)
+
+
+def paper_result(found: Mapping[str, Any], folder: Path, *, agent: str = "") -> None:
+    """Say what the record shows, beside the backtest over the same bars, and how the account stands; whose, where `agent` is given."""
     out = screen()
+    if agent:
+        out.print(styled("\n[bold]{}[/]", agent))
     if "paper" in found:
         shown = {"algo": "paper", "metrics": {"paper": found["paper"]}, "baselines": {"backtest": found["backtest"]}}
         out.print(comparison_table(shown, window="paper"))

@@ -105,7 +105,7 @@ def run(spec: ExperimentSpec) -> int:
     first = end - dt.timedelta(days=DAYS - 1)
     stage.play("train", f"train.env_steps={spec.train.env_steps}", f"train.evaluations={spec.train.evaluations}")
     stage.play("deploy", f"deploy.agents=[{spec.asset.agent}]", "deploy.stage=paper")
-    with stage.page(spec.serve.port or _free_port()) as address:
+    with stage.page(spec.serve.port or free_port()) as address:
         screen(answer=True).print(f"\nLook here while it trades: {address}/trading", style="bold green")
         speed = DAYS * 86_400 / REPLAY_SECONDS
         stage.play("paper", f"paper.start={first}", f"paper.end={end}", f"paper.speed={speed:g}")
@@ -128,7 +128,8 @@ def _wait(process: subprocess.Popen[bytes], address: str) -> None:
     raise DemoError("the page did not come up", hint="see server.log in the run's folder")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of the loopback on which nobody listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,288 +1,113 @@
-"""task=paper: trade a promoted version, or a checkpoint, on paper, over a replay of bars or as they come."""
+"""task=paper: trade promoted versions, or checkpoints, on paper, over a replay of bars or as they come; or look at an account."""
 
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-import yaml
-
-from wealtharena import files
-from wealtharena.config import plugins
+from wealtharena.config import compose
+from wealtharena.config.launch import sigterm_as_ctrl_c
 from wealtharena.config.specs.experiment import ExperimentSpec
-from wealtharena.config.specs.runs import BacktestSpec
 from wealtharena.data import provider
-from wealtharena.envs.market import resolve_fill
-from wealtharena.envs.trajectory import Trajectory
 from wealtharena.errors import ConfigError, WealthArenaError
-from wealtharena.evaluation import metrics, tables
-from wealtharena.evaluation.splits import Segment
-from wealtharena.features.panel import FeaturePanel
 from wealtharena.files import make_folder
-from wealtharena.reporting import report
-from wealtharena.reporting.data import ReportData
-from wealtharena.tasks import accounts, backtest, console, watching
-from wealtharena.tasks.accounts import Chosen
-from wealtharena.tasks.pages import drawn
-from wealtharena.tasks.pipeline import Prepared, prepare
-from wealtharena.tasks.record import RunContext, RunRecord, alone, recorded
-from wealtharena.tasks.watching import Watcher
-from wealtharena.trading import figures, loop
-from wealtharena.trading.alerts import Alerts, channels_of
-from wealtharena.trading.broker import Broker, Opening
-from wealtharena.trading.crossing import Neighbours
-from wealtharena.trading.desk import Close, depth_of
-from wealtharena.trading.feeds.live import Live, sources_of
-from wealtharena.trading.feeds.replay import Replay
-from wealtharena.trading.feeds.seen import SeenBars
+from wealtharena.tasks import console
+from wealtharena.tasks.record import RunContext, alone
+from wealtharena.tasks.seat import Room, folder_of, trading
+from wealtharena.trading.clock import Clock, Pace, Timer
 from wealtharena.trading.ledger import FILE, Ledger
-from wealtharena.trading.monitor.watch import Baseline
 from wealtharena.trading.pine import pine_of
-from wealtharena.trading.switch import Switch
-from wealtharena.trading.trader import Trader
+from wealtharena.trading.switch import Signals, Switch
+from wealtharena.trading.turns import Turns
 
-Fill = Literal["next_open", "next_close"]
+_ONE_CLOCK = ("feed", "speed", "root", "action")  # what agents of one process have in common
 
 
 def run(spec: ExperimentSpec) -> int:
-    """Trade until the window ends or the switch says stop, or show, release or begin an account anew; returns 0."""
-    folder = Path(spec.paper.root) / spec.asset.agent / spec.paper.account
-    if spec.paper.action in ("status", "pine"):
-        (_status if spec.paper.action == "status" else _pine)(spec, folder)
-        return 0
-    make_folder(folder.parent)
-    refusal = ConfigError(f"another process trades {spec.asset.agent}", hint="one process an agent: wait, or stop it")
-    with alone(folder.parent, refusal):
-        if spec.paper.action == "release":
-            _release(spec, folder)
-            return 0
-        with contextlib.closing(Ledger(folder, synchronous=spec.paper.synchronous)) as ledger:
-            _trade(spec, folder, ledger)
-    return 0
+    """Trade until the windows end or the switch says stop, or show, release or begin accounts anew.
 
-
-def _trade(spec: ExperimentSpec, folder: Path, ledger: Ledger) -> None:
+    Returns 0, or the exit code of the first agent that failed beside others.
+    """
     context = RunContext.current()
-    with recorded(spec, context) as record:
-        chosen = accounts.choose(spec)
-        spec = backtest.fitted(spec, chosen.agent)
-        if spec.paper.feed == "live":
-            told, paths = _live(spec, folder, ledger, chosen, record), None
-        else:
-            told, paths = _replayed(spec, folder, ledger, chosen, record)
-        record.update(paper={**told, "version": chosen.version}, algo=chosen.agent.name)
-        if paths is not None:
-            tables.write(context.folder, paths[0], baselines={"backtest": paths[1]})
-            _report(spec, context.folder, record, told, paths)
-        record.update(status="completed")
-    console.paper_result(told, context.folder)
+    specs = members(spec, context.overrides)
+    if spec.paper.action in ("status", "pine"):
+        for one in specs:
+            (_status if spec.paper.action == "status" else _pine)(one, folder_of(one))
+        return 0
+    with contextlib.ExitStack() as held:
+        for one in specs:
+            folder = folder_of(one).parent
+            make_folder(folder)
+            refusal = ConfigError(
+                f"another process trades {one.asset.agent}", hint="one process an agent: wait, or stop it"
+            )
+            held.enter_context(alone(folder, refusal))
+        if spec.paper.action == "release":
+            _release(spec, folder_of(spec))
+            return 0
+        return _trade(specs, context)
 
 
-def _live(spec: ExperimentSpec, folder: Path, ledger: Ledger, chosen: Chosen, record: RunRecord) -> dict[str, Any]:
-    """Trade the venue's sessions as they come, until told to stop; return how the account stands."""
-    source = sources_of(spec, provider.now)[0]
-    accounts.opened(spec, ledger, chosen, source=source.name, frequency=spec.data.interval, first=None)
-    about = {"source": source.name, "simulated": False, "symbols": list(chosen.symbols)}
-    record.update(data=about, fill=spec.env.fill, notes=list(source.notes()))
-    console.paper_header(
-        record.content, version=chosen.version, account=spec.paper.account, folder=folder, money=spec.broker.money,
-        live=True,
-    )  # fmt: skip
-    fill: Fill = "next_close" if spec.env.fill == "next_close" else "next_open"
-    trader = _trader(spec, folder, ledger, chosen, symbols=chosen.symbols, fill=fill)
-    told = console.PaperProgress(ledger, every="bar")
-    seen = SeenBars(folder, synchronous=spec.paper.synchronous)
-    watched = _watched(spec, folder, ledger, baseline=_stored_baseline(spec, chosen), renewing=True)
-    with contextlib.closing(trader.broker), contextlib.closing(seen), watched as watcher, Switch(folder) as switch:
-        timer = loop.timer_of(trader, switch, provider.now)
-        feed = Live(spec, chosen.mind.scaler, timer=timer, seen=seen, told=watcher.event)
-        closes = feed.closes(ledger.decision())
-        loop.run(trader, closes, switch, told=lambda close: told.show(close.bar), timed=watcher.told)
-    return _standing_of(spec, ledger)
+def members(spec: ExperimentSpec, overrides: Sequence[str]) -> list[ExperimentSpec]:
+    """Return the spec of each of `paper.agents`, composed of the overrides of the job and its own; the job's own where none is named.
+
+    Raises:
+        ConfigError: two are of one agent, or differ in what they have in common.
+    """
+    if not spec.paper.agents:
+        return [spec]
+    if spec.paper.action == "release":
+        raise ConfigError("paper.action=release is a word on one account", hint="name its asset, without paper.agents")
+    shared = [one for one in overrides if one.partition("=")[0] not in ("asset", "paper.agents", "task")]
+    found: dict[str, ExperimentSpec] = {}
+    for words in spec.paper.agents:
+        asset, *own = words.split()
+        one = compose(["task=paper", *shared, f"asset={asset}", *own])
+        if one.asset.agent in found:
+            raise ConfigError(
+                f"paper.agents names {one.asset.agent} twice", hint="an agent has one account at a time; leave one out"
+            )
+        for name in _ONE_CLOCK:
+            if getattr(one.paper, name) != getattr(spec.paper, name):
+                raise ConfigError(
+                    f"paper.agents: {asset} has another paper.{name}", hint="agents of one process share one clock"
+                )
+        found[one.asset.agent] = one
+    return list(found.values())
 
 
-def _replayed(
-    spec: ExperimentSpec, folder: Path, ledger: Ledger, chosen: Chosen, record: RunRecord
-) -> tuple[dict[str, Any], tuple[Trajectory, Trajectory] | None]:
-    """Trade a window of the past; return what the record shows, and the paths of account and backtest."""
-    asked = BacktestSpec(
-        checkpoints=(), baseline=None, window=spec.paper.window, start=spec.paper.start, end=spec.paper.end
-    )
-    spec = spec.model_copy(update={"backtest": asked})
-    prepared = prepare(spec)
-    window = backtest.window_rows(spec, prepared, trained=True)
-    window = _opened(spec, ledger, chosen, prepared, window)
-    record.update(data=prepared.about, fill=prepared.fill, notes=list(prepared.notes))
-    features, seen = backtest.open_rows(spec, record, prepared, window, chosen.agent)
-    console.paper_header(
-        record.content, version=chosen.version, account=spec.paper.account, folder=folder, money=spec.broker.money
-    )
-    baseline = watching.baseline_of(spec, prepared, chosen)
-    _replay(spec, folder, ledger, chosen, features, window, baseline=baseline)
-    told, paths = _found(spec, ledger, chosen, features)
-    return {**told, "seen_before": seen}, paths
+def _trade(specs: Sequence[ExperimentSpec], context: RunContext) -> int:
+    """Let each trade in its turn; one that fails beside others ends alone, and is told of."""
+    several = len(specs) > 1
+    places = {
+        one.asset.agent: replace(context, folder=context.folder / one.asset.agent) if several else context
+        for one in specs
+    }
+    with sigterm_as_ctrl_c() as stop:
+        room = Room(Signals(), stop, several)
+        agents = {one.asset.agent: trading(one, places[one.asset.agent], room) for one in specs}
+        turns = Turns(agents, console.paper_failed if several else _silent)
+        with contextlib.closing(turns):
+            turns.begin()
+            with room.signals:
+                turns.play(_clock(specs[0], room.signals))
+    unexpected = [error for error in turns.failed.values() if not several or not isinstance(error, WealthArenaError)]
+    if unexpected:
+        raise unexpected[0]
+    return next((error.exit_code for error in turns.failed.values() if isinstance(error, WealthArenaError)), 0)
 
 
-def _opened(spec: ExperimentSpec, ledger: Ledger, chosen: Chosen, prepared: Prepared, window: Segment) -> Segment:
-    """Open the account, or go on with it; return the window from its first bar on."""
-    stamps, about = prepared.sealed.timestamps, prepared.about
-    began = accounts.opened(
-        spec, ledger, chosen, source=about["source"], frequency=about["frequency"], first=str(stamps[window.start])
-    )
-    first = int(np.searchsorted(stamps, np.datetime64(began, "ns")))
-    if first >= len(stamps) or str(stamps[first]) != began:
-        raise ConfigError(
-            f"paper.account={spec.paper.account} began at {began}, a bar that the data lack",
-            hint="give the data it began with, or paper.action=restart",
-        )
-    return Segment(first, window.stop)
+def _clock(spec: ExperimentSpec, signals: Signals) -> Clock:
+    if spec.paper.feed == "live":
+        return Timer(provider.now, signals.wait, signals.roused)
+    return Pace(spec.paper.speed, wait=signals.wait)
 
 
-def _trader(
-    spec: ExperimentSpec, folder: Path, ledger: Ledger, chosen: Chosen, *, symbols: tuple[str, ...], fill: Fill
-) -> Trader:
-    broker = _broker(spec, folder, ledger, symbols=symbols, fill=fill)
-    return Trader(
-        spec.asset.agent, spec.paper.account, chosen.mind, spec.env, spec.risk, ledger, broker, spec.paper.strangers,
-        spec.paper.resize,
-        neighbours=Neighbours(Path(spec.paper.root), folder, spec.broker.name) if spec.broker.outside else None,
-    )  # fmt: skip
-
-
-def _broker(spec: ExperimentSpec, folder: Path, ledger: Ledger, *, symbols: tuple[str, ...], fill: Fill) -> Broker:
-    """Return the account's broker; one outside trades now, so that a replay is refused to it before it is reached."""
-    if spec.broker.outside and spec.paper.feed != "live":
-        raise ConfigError(
-            f"broker={spec.broker.name} trades now, and a replay shows bars of the past",
-            hint="replay with broker=paper or broker=shadow, or trade bars as they come: paper.feed=live",
-        )
-    opening = Opening(
-        folder, spec.env, ledger.epoch, spec.paper.synchronous,
-        spec=spec.broker,
-        symbols=symbols,
-        market=spec.asset.market,
-        fill=fill,
-        daily=spec.data.interval in ("1d", "1w", "1mo"),
-        allow_live=spec.risk.allow_live,
-    )  # fmt: skip
-    broker: Broker = plugins.load("trading.brokers", spec.broker.name).open_broker(opening)
-    return broker
-
-
-@contextlib.contextmanager
-def _watched(
-    spec: ExperimentSpec, folder: Path, ledger: Ledger, *, baseline: Baseline, renewing: bool = False
-) -> Iterator[Watcher]:
-    """Yield who is told of every close; what waits to be told to people is sent at the end."""
-    channels = channels_of(
-        webhook_env=spec.paper.alert_webhook_env,
-        apprise_env=spec.paper.alert_apprise_env,
-        say=lambda text: console.screen(answer=True).print(text, style="yellow", markup=False),
-    )
-    with (
-        contextlib.closing(Alerts(channels)) as alerts,
-        contextlib.closing(
-            Watcher(spec, ledger, folder, baseline=baseline, alerts=alerts, renewing=renewing)
-        ) as watcher,
-    ):
-        yield watcher
-
-
-def _stored_baseline(spec: ExperimentSpec, chosen: Chosen) -> Baseline:
-    """Return what a live account is compared with: the local store's bars, where it has them; else nothing, said so."""
-    try:
-        stored = spec.model_copy(update={"data": spec.data.model_copy(update={"source": "store"})})
-        return watching.baseline_of(spec, prepare(stored), chosen)
-    except WealthArenaError as error:
-        console.screen(answer=True).print(
-            f"Nothing is watched: {error.message}. Fill the store: task=collect.", style="yellow", markup=False
-        )
-        return watching.UNWATCHED
-
-
-def _replay(
-    spec: ExperimentSpec,
-    folder: Path,
-    ledger: Ledger,
-    chosen: Chosen,
-    features: FeaturePanel,
-    window: Segment,
-    *,
-    baseline: Baseline,
-) -> None:
-    """Trade the bars of the window that are left."""
-    fill = resolve_fill(spec.env.fill, features.panel)
-    trader = _trader(spec, folder, ledger, chosen, symbols=features.panel.symbols, fill=fill)
-    feed = Replay(
-        features, window, spec.env, chosen.mind.scaler,
-        depth=depth_of(spec.env, spec.risk),
-        least=spec.features if spec.paper.history == "least" else None,
-        speed=spec.paper.speed,
-    )  # fmt: skip
-    last = ledger.decision()
-    told = console.PaperProgress(ledger)
-    watched = _watched(spec, folder, ledger, baseline=baseline)
-    with contextlib.closing(trader.broker), watched as watcher, Switch(folder) as switch:
-        closes: Iterator[Close] = feed.closes(last, wait=switch.wait)
-        loop.run(trader, closes, switch, told=lambda close: told.show(close.bar), timed=watcher.told)
-
-
-def _standing_of(spec: ExperimentSpec, ledger: Ledger) -> dict[str, Any]:
-    state, reason = ledger.state()
-    return {
-        "account": spec.paper.account, "epoch": ledger.epoch, "broker": spec.broker.name, "state": state,
-        "reason": reason, "bars": len(ledger.closes()), "slippage_bps": figures.slippage_bps(ledger),
-        "interventions": dict(Counter(f"{one['rule']}: {one['action']}" for one in ledger.interventions())),
-    }  # fmt: skip
-
-
-def _found(
-    spec: ExperimentSpec, ledger: Ledger, chosen: Chosen, features: FeaturePanel
-) -> tuple[dict[str, Any], tuple[Trajectory, Trajectory] | None]:
-    """Return what the account's record shows beside the backtest over the same bars, and both paths."""
-    found = _standing_of(spec, ledger)
-    if found["bars"] < 3:
-        return found, None
-    fill = resolve_fill(spec.env.fill, features.panel)
-    paper = figures.path_of(ledger, features.panel.symbols, fill=fill, bars_per_year=features.panel.bars_per_year)
-    first = int(np.searchsorted(features.panel.timestamps, paper.timestamps[0]))
-    window = Segment(first, first + len(paper.timestamps))
-    one = backtest.backtest_of(spec, chosen.agent, features, window)
-    played = one.simulate()
-    free = metrics.risk_free(played, spec.asset.risk_free_per_year)
-    both = {name: metrics.summary(path, risk_free=free) for name, path in (("paper", paper), ("backtest", played))}
-    apart = float(np.max(np.abs(paper.equity / played.equity - 1.0))) if (played.equity > 0).all() else None
-    return {**found, **both, "largest_deviation": apart}, (paper, played)
-
-
-def _report(
-    spec: ExperimentSpec, folder: Path, record: RunRecord, told: Mapping[str, Any], paths: tuple[Trajectory, Trajectory]
-) -> None:
-    """Write report.html of the account's record beside its backtest, where tracking.report asks for it."""
-    if not spec.tracking.report:
-        return
-    days = [str(stamp)[:10] for stamp in paths[0].timestamps[[0, -1]]]
-    shown = {
-        "metrics": {"test": told["paper"]}, "baselines": {"backtest": told["backtest"]}, "split": {"test": days},
-        "backtest": {"of": "paper account", "window": "dates", "start": days[0], "end": days[1]}, "status": "completed",
-    }  # fmt: skip
-    content = files.jsonable({**record.content, **shown})
-    config = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)
-    data = ReportData(
-        run=content,
-        agent=paths[0],
-        baselines=(paths[1],),
-        notes=tuple(content.get("notes") or ()),
-        beside="backtest",
-        config=files.without_home(config.replace(f"{Path.cwd()}/", "")),
-        currency=spec.asset.account_currency,
-        risk_free=metrics.cash_returns(paths[0].timestamps, spec.asset.risk_free_per_year),
-    )
-    drawn(folder, "the report", lambda: [report.write(folder / "report.html", data)])
+def _silent(agent: str, error: Exception) -> None:
+    """Say nothing: an agent that trades alone fails with its own error."""
 
 
 # --- without trading
@@ -296,7 +121,7 @@ def _known(spec: ExperimentSpec, folder: Path) -> Ledger:
 
 def _status(spec: ExperimentSpec, folder: Path) -> None:
     with contextlib.closing(_known(spec, folder)) as ledger:
-        console.paper_status(_standing(ledger))
+        console.paper_status(_standing(ledger), agent=spec.asset.agent)
 
 
 def _standing(ledger: Ledger) -> Mapping[str, Any]:
@@ -326,4 +151,4 @@ def _release(spec: ExperimentSpec, folder: Path) -> None:
         raise ConfigError(f"{console.relative(folder / 'KILL')} is there", hint="remove it first")
     with contextlib.closing(_known(spec, folder)) as ledger:
         ledger.set_state("trading", f"released: {spec.paper.reason}")
-        console.paper_status(_standing(ledger))
+        console.paper_status(_standing(ledger), agent=spec.asset.agent)

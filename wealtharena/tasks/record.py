@@ -20,7 +20,7 @@ from wealtharena import files
 from wealtharena.config import config_hash
 from wealtharena.config.composition import job_overrides
 from wealtharena.config.hashing import NUMBERS
-from wealtharena.config.launch import sigterm_as_ctrl_c
+from wealtharena.config.launch import Stop, sigterm_as_ctrl_c
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.spelling import command_line
 from wealtharena.errors import ConfigError, Interrupted, WealthArenaError
@@ -136,10 +136,11 @@ class RunRecord:
 
 
 @contextlib.contextmanager
-def recorded(spec: ExperimentSpec, context: RunContext) -> Iterator[RunRecord]:
+def recorded(spec: ExperimentSpec, context: RunContext, *, stop: Stop | None = None) -> Iterator[RunRecord]:
     """Yield the run's record; whatever ends the block is written to it, and SIGTERM ends it as Ctrl-C does.
 
-    ConfigError where another process is at work in the same folder.
+    With `stop`, the caller listens to SIGTERM for all the records that it keeps. ConfigError where another process is at
+    work in the same folder.
     """
     refusal = ConfigError(
         f"another process is at work in {context.folder}", hint="wait until it has ended, or choose another folder"
@@ -147,11 +148,11 @@ def recorded(spec: ExperimentSpec, context: RunContext) -> Iterator[RunRecord]:
     with alone(context.folder, refusal):
         record = RunRecord.begin(spec, context)
         record.content.pop("error", None)
-        with sigterm_as_ctrl_c() as stop:
+        with sigterm_as_ctrl_c() if stop is None else contextlib.nullcontext(stop) as heard:
             try:
                 yield record
             except BaseException as error:
-                _fail(record, KeyboardInterrupt() if stop.told else error)
+                _fail(record, KeyboardInterrupt() if heard.told or isinstance(error, GeneratorExit) else error)
                 raise
 
 

@@ -36,9 +36,9 @@ class Books:
 
         `seen`, if given, is called after each.
         """
-        new = 0
+        new: list[tuple[str, float]] = []
         if not fills:
-            return new
+            return 0
         with transaction(self._db):
             for one in fills:
                 row = (
@@ -51,17 +51,17 @@ class Books:
                     row,
                 )
                 if added.rowcount:
-                    new += 1
-                    self._hold(one.symbol, one.units)
+                    new.append((one.symbol, one.units))
                 if seen is not None:
                     seen()
-        return new
+            self._hold(new)
+        return len(new)
 
-    def _hold(self, symbol: str, units: float) -> None:
-        self._db.execute(
+    def _hold(self, changes: Sequence[tuple[str, float]]) -> None:
+        self._db.executemany(
             """INSERT INTO positions VALUES (?, ?, ?)
                ON CONFLICT (epoch, symbol) DO UPDATE SET units = units + excluded.units""",
-            (self.epoch, symbol, units),
+            [(self.epoch, symbol, units) for symbol, units in changes],
         )
 
     def book_events(self, events: Sequence[Event], *, bar: str) -> list[Event]:
@@ -75,7 +75,7 @@ class Books:
                 if self._db.execute("INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row).rowcount:
                     new.append(one)
                     if one.units:
-                        self._hold(one.symbol, one.units)
+                        self._hold([(one.symbol, one.units)])
         return new
 
     def unknown_fills(self, fills: Sequence[Fill]) -> list[Fill]:

@@ -60,9 +60,10 @@ class Capabilities:
 
 @dataclass(frozen=True)
 class Account:
-    """Money in an account at the last close, in account currency; charges are those of the last bar.
+    """Money in an account at the last close, in account currency; charges are those since the close before.
 
-    A broker outside knows no bars: it leaves `bar`, `peak` and the charges empty, and the ledger fills them in.
+    A broker leaves the charges to `charges`. One outside knows no bars: it leaves `bar` and `peak` empty too, and the
+    ledger fills them in.
     """
 
     equity: float
@@ -142,6 +143,12 @@ class Broker(Protocol):
 
     def account(self) -> Account:
         """Return the money; UnreachableError where there is no answer."""
+
+    def charges(self, since: str) -> Mapping[str, float]:
+        """Return what was charged at the bars after `since`, by the names that Account has for it.
+
+        Nothing at brokers outside, which know no bars: there it follows from executions and events.
+        """
 
     def positions(self) -> Mapping[str, float] | None:
         """Return the units held by symbol, without zeros; None where that is not known."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -37,23 +38,62 @@ class Session:
 
 
 @dataclass(frozen=True)
+class Due:
+    """A moment before which somebody has nothing to do."""
+
+    moment: dt.datetime  # UTC, or the time of a bar
+
+
+class Clock(Protocol):
+    """What agents that take turns go by."""
+
+    def now(self) -> dt.datetime: ...
+
+    def until(self, moment: dt.datetime) -> bool:
+        """Let the time pass up to a moment and return True; False where something asks all to look sooner."""
+
+
+@dataclass(frozen=True)
 class Timer:
-    """The time, and a way to let it pass; tests bring their own."""
+    """The wall clock, and a way to let its time pass; tests bring their own."""
 
-    now: Callable[[], dt.datetime]  # UTC, by the wall clock
+    now: Callable[[], dt.datetime]  # UTC
     wait: Callable[[float], None]  # passes at most so many seconds; may return early
-    stopped: Callable[[], bool] = lambda: False
+    roused: Callable[[], bool] = lambda: False  # whether all are to look now: the end is asked for, or a broker spoke
 
-    def until(self, deadline: dt.datetime) -> bool:
-        """Let the time pass up to a deadline and return True; False as soon as the end is asked for.
+    def until(self, moment: dt.datetime) -> bool:
+        """Let the time pass up to a moment and return True; False as soon as somebody is roused.
 
-        The deadline is absolute: what a wait is late by is not added to the next, and a clock that is set is followed.
+        The moment is absolute: what a wait is late by is not added to the next, and a clock that is set is followed.
         """
-        while (left := (deadline - self.now()).total_seconds()) > 0.0:
-            if self.stopped():
-                return False
+        while (left := (moment - self.now()).total_seconds()) > 0.0:
             self.wait(min(left, SLICE_SECONDS))
-        return not self.stopped()
+            if self.roused():
+                return False
+        return not self.roused()
+
+
+class Pace:
+    """The time of a replay: that of its bars, `speed` times as fast as real time, or as fast as it goes."""
+
+    def __init__(self, speed: float | None, *, wait: Callable[[float], None]) -> None:
+        self._speed, self._wait = speed, wait
+        self._at: dt.datetime | None = None
+        self._first = (dt.datetime.min, 0.0)  # and when it was reached, in seconds of real time
+
+    def now(self) -> dt.datetime:
+        """Return the time of the bar that was reached."""
+        return self._at or dt.datetime.min.replace(tzinfo=dt.UTC)
+
+    def until(self, moment: dt.datetime) -> bool:
+        """Go to a bar, which is due at its own time after the first divided by the speed: waiting does not add up."""
+        if self._at is None:
+            self._first = moment, time.monotonic()
+        elif self._speed is not None:
+            first, began = self._first
+            self._wait(max(0.0, began + (moment - first).total_seconds() / self._speed - time.monotonic()))
+        self._at = moment
+        return True
 
 
 @lru_cache(maxsize=64)
@@ -78,26 +118,27 @@ def from_date(calendar: str, first: dt.date) -> Iterator[Session]:
 
 def each_session(
     calendar: str,
-    timer: Timer,
+    now: Callable[[], dt.datetime],
     *,
     after: dt.date | None,
     patience: dt.timedelta,
     missed: Callable[[Session], None] = lambda session: None,
-) -> Iterator[tuple[Session, dt.datetime]]:
-    """Yield each session of a later date than `after` when it is over, once and in order, with its own deadline.
+) -> Iterator[Due | tuple[Session, dt.datetime]]:
+    """Yield when the next session is over, and then it, each of a later date than `after` once and in order, with its own deadline.
 
     The deadline is `patience` after its end, or the end of the next one where that is earlier. A session whose deadline
     is past before it is come to, as after a long stop, is told to `missed` and not yielded. Without `after`, the first is
-    the newest that is over and still within its deadline, or the next to end. Ends where the timer is stopped.
+    the newest that is over and still within its deadline, or the next to end. Goes on without an end.
     """
-    start = after + dt.timedelta(days=1) if after is not None else timer.now().date() - dt.timedelta(days=14)
+    start = after + dt.timedelta(days=1) if after is not None else now().date() - dt.timedelta(days=14)
     begun = after is not None
     waiting = from_date(calendar, start)
     session = next(waiting)
-    while timer.until(session.closes):
+    while True:
+        yield Due(session.closes)
         following = next(waiting)
         deadline = min(session.closes + patience, following.closes)
-        if timer.now() < deadline:
+        if now() < deadline:
             begun = True
             yield session, deadline
         elif begun:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 from wealtharena.errors import WealthArenaError
 from wealtharena.files import make_folder
@@ -54,32 +54,57 @@ def connect(
     return db
 
 
-@contextlib.contextmanager
-def transaction(db: sqlite3.Connection) -> Iterator[None]:
+def transaction(db: sqlite3.Connection) -> Transaction:
     """Do all that is written within, or nothing of it; kept when this ends. FullError where the disk has no room.
 
     Within another one it is a part of that, done whole or not at all, and kept when that ends.
     """
-    part = db.in_transaction
-    with told_full():
-        db.execute("SAVEPOINT part" if part else "BEGIN IMMEDIATE")
-        try:
-            yield
-            db.execute("RELEASE part" if part else "COMMIT")
-        except BaseException:
-            if db.in_transaction:  # SQLite may have rolled back by itself
-                db.execute("ROLLBACK TO part" if part else "ROLLBACK")
-                if part:
-                    db.execute("RELEASE part")
-            raise
+    return Transaction(db)
 
 
-@contextlib.contextmanager
-def told_full() -> Iterator[None]:
-    """Raise FullError in place of SQLite's own words where the disk takes nothing more."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & _PRIMARY not in _NO_ROOM:
-            raise
-        raise FullError(f"nothing can be written: {error}", hint="make room on the disk") from error
+class ToldFull:
+    """Raises FullError in place of SQLite's own words where the disk takes nothing more."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & _PRIMARY in _NO_ROOM:
+            raise FullError(f"nothing can be written: {error}", hint="make room on the disk") from error
+
+
+TOLD_FULL: Final = ToldFull()
+
+
+class Transaction:
+    """See `transaction`; a class, since a bar has some twenty of them and a generator costs as much as what it writes."""
+
+    __slots__ = ("_db", "_part")
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db, self._part = db, False
+
+    def __enter__(self) -> None:
+        self._part = self._db.in_transaction
+        with TOLD_FULL:
+            self._db.execute("SAVEPOINT part" if self._part else "BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is not None:
+            self._undo()
+            TOLD_FULL.__exit__(kind, error, trace)
+            return
+        with TOLD_FULL:
+            try:
+                self._db.execute("RELEASE part" if self._part else "COMMIT")
+            except BaseException:
+                self._undo()
+                raise
+
+    def _undo(self) -> None:
+        if self._db.in_transaction:  # SQLite may have rolled back by itself
+            self._db.execute("ROLLBACK TO part" if self._part else "ROLLBACK")
+            if self._part:
+                self._db.execute("RELEASE part")

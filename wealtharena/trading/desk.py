@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,6 @@ from wealtharena.config.specs.risk import RiskSpec
 from wealtharena.envs.kernel.rows import BAR
 from wealtharena.envs.market import Market, bars_without_price
 from wealtharena.envs.quotes import SIGMA_BARS
-from wealtharena.envs.rules import rules_of
 from wealtharena.envs.walker import Walker
 from wealtharena.features.panel import FeaturePanel
 from wealtharena.trading.guard import Ruling, State, check
@@ -31,12 +31,12 @@ class Close:
     features: FeaturePanel
     market: Market
 
-    @property
+    @cached_property
     def bar(self) -> str:
         """Return the time of the bar, as every file of the account names it."""
         return str(self.market.timestamps[-1].astype("datetime64[ns]"))
 
-    @property
+    @cached_property
     def marks(self) -> dict[str, float]:
         """Return what a unit of each symbol is worth."""
         return dict(zip(self.market.symbols, self.market.prices[-1].tolist(), strict=True))
@@ -86,12 +86,11 @@ def rule(
     known = (before > 0.0) & (marks > 0.0)
     moves = np.where(known, marks / np.where(known, before, 1.0) - 1.0, 0.0)
     orders = np.where(np.abs(orders * marks) > 1e-12 * walker.equity, orders, 0.0)
-    rules = rules_of(walker.spec, market.symbols, delisting=market.delisting)
     now = Situation(
         symbols=market.symbols,
         units=walker.units,
         orders=orders,
-        lots=rules.lots,
+        lots=walker.lots,
         marks=marks,
         moves=moves,
         age=age,

@@ -36,6 +36,9 @@ class Intent:
     filled: float = 0.0
 
 
+_COLUMNS: Final = ", ".join(Intent.__dataclass_fields__)
+
+
 @dataclass(frozen=True)
 class Decision:
     """What was decided at one close; without weights, nothing was: the account was not known."""
@@ -70,6 +73,10 @@ class Ledger(Books):
     @contextlib.contextmanager
     def in_passing(self) -> Iterator[None]:
         """Do the same without waiting for the disk: for what can be asked for again where a loss of power took it."""
+        if self._synchronous == "normal":
+            with transaction(self._db):
+                yield
+            return
         self._db.execute("PRAGMA synchronous=NORMAL")
         try:
             with transaction(self._db):
@@ -144,15 +151,18 @@ class Ledger(Books):
             self._intend(intents)
 
     def _intend(self, intents: Sequence[Intent]) -> None:
-        for one in intents:
-            self._db.execute(
-                """INSERT INTO intents (client_id, epoch, bar, symbol, leg, attempt, units, status, note, filled)
-                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-                (
-                    one.client_id, self.epoch, one.bar, one.symbol, one.leg, one.attempt, one.units, one.status,
-                    one.note, one.filled,
-                ),
-            )  # fmt: skip
+        rows = [
+            (
+                one.client_id, self.epoch, one.bar, one.symbol, one.leg, one.attempt, one.units, one.status, one.note,
+                one.filled,
+            )
+            for one in intents
+        ]  # fmt: skip
+        self._db.executemany(
+            """INSERT INTO intents (client_id, epoch, bar, symbol, leg, attempt, units, status, note, filled)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            rows,
+        )
 
     def decision(self, bar: str | None = None) -> Decision | None:
         """Return the decision of a bar, or the last one; None where there is none."""
@@ -210,8 +220,8 @@ class Ledger(Books):
         return [row["client_id"] for row in rows]
 
     def _intents(self, where: str, *values: Any) -> list[Intent]:
-        rows = self._db.execute(f"SELECT * FROM intents WHERE {where} ORDER BY rowid", values)
-        return [Intent(**{name: row[name] for name in Intent.__dataclass_fields__}) for row in rows]
+        rows = self._db.execute(f"SELECT {_COLUMNS} FROM intents WHERE {where} ORDER BY rowid", values)
+        return [Intent(*row) for row in rows]
 
     def intent(self, client_id: str) -> Intent | None:
         """Return the intent of that client id, of whatever epoch; None where it is none of this ledger's."""
@@ -223,11 +233,18 @@ class Ledger(Books):
 
         An answer may be older than the one before.
         """
-        told = [(one, known) for one in booked if (known := self.intent(one.client_id)) is not None]
+        marks = ", ".join("?" * len(booked))
+        rows = self._db.execute(
+            f"SELECT client_id, status, note, filled FROM intents WHERE client_id IN ({marks})",
+            [one.client_id for one in booked],
+        )
+        ours = {row["client_id"]: row for row in rows}
+        told = [(one, ours[one.client_id]) for one in booked if one.client_id in ours]
         changes = [
-            (one.status, one.note or known.note, one.filled, one.client_id)
+            (one.status, one.note or known["note"], one.filled, one.client_id)
             for one, known in told
-            if abs(one.filled) > abs(known.filled) or (known.status not in FINAL and one.status != known.status)
+            if abs(one.filled) > abs(known["filled"])
+            or (known["status"] not in FINAL and one.status != known["status"])
         ]
         if changes:
             with transaction(self._db):
@@ -237,10 +254,8 @@ class Ledger(Books):
         """Write the status and a note of intents, by client id."""
         if changes:
             with transaction(self._db):
-                for client_id, (status, note) in changes.items():
-                    self._db.execute(
-                        "UPDATE intents SET status = ?, note = ? WHERE client_id = ?", (status, note, client_id)
-                    )
+                rows = [(status, note, client_id) for client_id, (status, note) in changes.items()]
+                self._db.executemany("UPDATE intents SET status = ?, note = ? WHERE client_id = ?", rows)
 
     def orders_on(self, day: str) -> int:
         """Return how many orders were meant at the bars of this day, a date."""
@@ -267,16 +282,21 @@ class Ledger(Books):
                 "INSERT OR REPLACE INTO closes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (self.epoch, account.bar, *numbers, json.dumps(held), json.dumps(marks)),
             )
-            self._db.execute("DELETE FROM positions WHERE epoch = ?", (self.epoch,))
-            self._db.executemany(
-                "INSERT INTO positions VALUES (?, ?, ?)", [(self.epoch, name, units) for name, units in held.items()]
-            )
+            if self.positions() != held:
+                self._db.execute("DELETE FROM positions WHERE epoch = ?", (self.epoch,))
+                rows = [(self.epoch, name, units) for name, units in held.items()]
+                self._db.executemany("INSERT INTO positions VALUES (?, ?, ?)", rows)
             self._intervene(account.bar, interventions)
 
     def peak(self) -> float:
         """Return the highest equity at a close; 0 before the first."""
         row = self._db.execute("SELECT max(equity) AS peak FROM closes WHERE epoch = ?", (self.epoch,)).fetchone()
         return float(row["peak"] or 0.0)
+
+    def last_bar(self, *, before: str) -> str:
+        """Return the bar of the last close before this one; nothing where there is none."""
+        where = "SELECT max(bar) AS bar FROM closes WHERE epoch = ? AND bar < ?"
+        return str(self._db.execute(where, (self.epoch, before)).fetchone()["bar"] or "")
 
     def last_close(self) -> dict[str, Any] | None:
         """Return the account at the last close; None before the first."""

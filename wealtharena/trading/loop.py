@@ -5,22 +5,27 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from wealtharena.errors import MarketError
+from wealtharena.trading import crossing
 from wealtharena.trading.broker import UnreachableError
-from wealtharena.trading.clock import Timer
+from wealtharena.trading.clock import SLICE_SECONDS, Due
 from wealtharena.trading.database import FullError
 from wealtharena.trading.desk import Close, Day, ages, rule, seen_at, standing
 from wealtharena.trading.guard import Intervention, State, unknown
-from wealtharena.trading.ledger import Decision
+from wealtharena.trading.ledger import Decision, Intent
 from wealtharena.trading.reconcile import Known, check_same, follow, reconcile, take_back, take_over
-from wealtharena.trading.sending import again, announce, announced, intents_of, send
+from wealtharena.trading.sending import again, announce, intents_of, send
 from wealtharena.trading.situation import Floats
 from wealtharena.trading.switch import Switch
 from wealtharena.trading.trader import Trader
+
+SLICE: Final = dt.timedelta(seconds=SLICE_SECONDS)  # longest time in which an account is not looked after
 
 
 def run(
@@ -31,40 +36,56 @@ def run(
     told: Callable[[Close], None],
     timed: Callable[[Close, float], None] = lambda close, seconds: None,
 ) -> None:
+    """Trade close after close until there are no more or the switch says stop, without waiting for any."""
+    for _ in steps(trader, closes, switch, told=told, timed=timed):
+        pass
+
+
+def steps(
+    trader: Trader,
+    feed: Iterable[Due | Close],
+    switch: Switch,
+    *,
+    told: Callable[[Close], None],
+    timed: Callable[[Close, float], None] = lambda close, seconds: None,
+    now: Callable[[], dt.datetime] | None = None,
+) -> Iterator[Due]:
     """Trade close after close until there are no more or the switch says stop; `told` of each that is done.
 
-    `timed` is told too, and how many seconds went by from the close to the last of its orders. A close at which the disk
-    takes nothing is missed, without an order, and recorded as soon as there is room.
+    Yields the moments that the feed waits for; who takes them may go on early. With a clock, `now`, the account is looked
+    after meanwhile, each minute and whenever it is gone on with. `timed` is told too, and how many seconds went by from the
+    close to the last of its orders. A close at which the disk takes nothing is missed, without an order, and recorded as
+    soon as there is room.
     """
     missed: list[str] = []
-    for close in closes:
+    for one in feed:
+        if isinstance(one, Due):
+            yield from _until(one, trader, switch, now=now)
         if switch.stop:
             return
+        if isinstance(one, Due):
+            continue
         began = time.perf_counter()
         try:
             while missed:
                 trader.ledger.intervene(missed[0], [Intervention("disk", "missed", (), {})])
                 missed.pop(0)
-            on_close(trader, close, switch)
+            on_close(trader, one, switch)
         except FullError:
-            missed.append(close.bar)
+            missed.append(one.bar)
             continue
-        timed(close, time.perf_counter() - began)
-        told(close)
+        timed(one, time.perf_counter() - began)
+        told(one)
 
 
-def timer_of(trader: Trader, switch: Switch, now: Callable[[], dt.datetime]) -> Timer:
-    """Return the time as it passes for a trader: it hears a stop, and between two closes does what is to be done there.
-
-    What the broker says by itself is a reason to do it sooner.
-    """
-    trader.broker.stream(switch.wake)
-
-    def wait(seconds: float) -> None:
-        switch.wait(seconds)
+def _until(due: Due, trader: Trader, switch: Switch, *, now: Callable[[], dt.datetime] | None) -> Iterator[Due]:
+    """Yield until a moment has come or the switch says stop; between two closes do what is to be done there."""
+    if now is None:
+        yield due
+        return
+    while not switch.stop and (time_ := now()) < due.moment:
+        yield Due(min(due.moment, time_ + SLICE))
         tend(trader, switch)
-
-    return Timer(now, wait, lambda: switch.stop)
 
 
 def on_close(trader: Trader, close: Close, switch: Switch) -> None:
@@ -80,12 +101,12 @@ def on_close(trader: Trader, close: Close, switch: Switch) -> None:
     with ledger.at_once() if keeps else contextlib.nullcontext():
         known = reconcile(trader, close)
         decision = ledger.decision(close.bar)
-        wanted = _decide(trader, close, known) if decision is None else None
-        fresh = announced(trader, close.bar) if keeps and decision is None else frozenset[str]()
+        made = _decide(trader, close, known) if decision is None else None
     if decision is None:
         trader.at("after persist")
-    if wanted is not None:
-        announce(trader, close.bar, wanted)
+    if made is not None:
+        announce(trader, close.bar, made.weights)
+    fresh = frozenset(one.client_id for one in made.intents if one.status == "sending") if made else frozenset[str]()
     with ledger.in_passing() if keeps else contextlib.nullcontext():
         if decision is None or not decision.sent:
             send(trader, close.bar, fresh=fresh)
@@ -132,8 +153,16 @@ def _obey(trader: Trader, switch: Switch, bar: str) -> None:
         trader.ledger.set_state(wanted, f"kill switch: {command}", bar=bar)
 
 
-def _decide(trader: Trader, close: Close, known: Known | None) -> dict[str, float] | None:
-    """Decide on this close and write it down with its intents, before any is sent; return the weights, if any."""
+@dataclass(frozen=True)
+class _Made:
+    """What was decided and written down just now."""
+
+    weights: dict[str, float]
+    intents: list[Intent]
+
+
+def _decide(trader: Trader, close: Close, known: Known | None) -> _Made | None:
+    """Decide on this close and write it down with its intents, before any is sent; return them, if any."""
     ledger = trader.ledger
     last, (state, _) = ledger.decision(), ledger.state()
     memory = {} if last is None else last.memory
@@ -158,13 +187,10 @@ def _decide(trader: Trader, close: Close, known: Known | None) -> dict[str, floa
     ruling = rule(walker, close.market, ages(close), weights, today, risk=trader.risk, state=state)
     orders, crossed = _uncrossed(trader, close, ruling.orders)
     trader.at("before persist")
-    ledger.decide(
-        Decision(close.bar, close.marks, weights.tolist(), carried, 0),
-        intents_of(trader, close, held=walker.units, orders=orders),
-        [*crossed, *ruling.interventions],
-        state=ruling.state,
-    )
-    return dict(zip(close.market.symbols, weights.tolist(), strict=True))
+    intents = intents_of(trader, close, held=walker.units, orders=orders)
+    decision = Decision(close.bar, close.marks, weights.tolist(), carried, 0)
+    ledger.decide(decision, intents, [*crossed, *ruling.interventions], state=ruling.state)
+    return _Made(dict(zip(close.market.symbols, weights.tolist(), strict=True)), intents)
 
 
 def _uncrossed(trader: Trader, close: Close, orders: Floats) -> tuple[Floats, list[Intervention]]:
@@ -172,8 +198,15 @@ def _uncrossed(trader: Trader, close: Close, orders: Floats) -> tuple[Floats, li
     if trader.neighbours is None:
         return orders, []
     meant = dict(zip(close.market.symbols, orders.tolist(), strict=True))
-    met = trader.neighbours.against(meant)
+    met = trader.neighbours.against(meant, place=trader.ledger.note(crossing.ACCOUNT))
     if not met:
         return orders, []
-    left = np.array([0.0 if symbol in met else units for symbol, units in meant.items()])
-    return left, [Intervention("crossing", "skip", tuple(met), {symbol: meant[symbol] for symbol in met})]
+    trader.neighbours.tell(close.bar, f"{trader.agent}/{trader.account}", met, meant)
+    crossed = {symbol for symbols in met.values() for symbol in symbols}
+    told = [
+        Intervention(
+            crossing.RULE, f"skip: would trade against {other}", tuple(symbols), {one: meant[one] for one in symbols}
+        )
+        for other, symbols in met.items()
+    ]
+    return np.array([0.0 if symbol in crossed else units for symbol, units in meant.items()]), told

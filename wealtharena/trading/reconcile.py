@@ -6,15 +6,15 @@ execution, so that positions are what executions say, and a difference counts on
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from wealtharena.envs.kernel.rows import BAR
 from wealtharena.trading.actions import splits_between
 from wealtharena.trading.broker import FINAL, Account, BookedOrder, Event, Fill, RefusedError, UnreachableError
+from wealtharena.trading.crossing import ACCOUNT, mark_of
 from wealtharena.trading.desk import Close
 from wealtharena.trading.guard import Intervention
 from wealtharena.trading.ledger import Intent, IntentStatus
@@ -50,6 +50,8 @@ def _embedded(trader: Trader, close: Close) -> tuple[Account, Mapping[str, float
     held, account = broker.positions(), broker.account()
     if held is None:
         return None
+    charged: Mapping[str, Any] = broker.charges(ledger.last_bar(before=close.bar))
+    account = replace(account, **charged)
     _own(trader, close.bar, fills, account)
     _tell_events(trader, close.bar, events)
     gaps = _gaps(ledger.positions(), held, dust=0.0)
@@ -87,12 +89,18 @@ def _outside(trader: Trader, close: Close) -> tuple[Account, Mapping[str, float]
 
 
 def check_same(trader: Trader) -> None:
-    """Raise RefusedError where the broker's account is another than the ledger was opened with; kept as a hash."""
+    """Raise RefusedError where the broker's account is another than the ledger was opened with, or another agent's; kept as a hash."""
     told = trader.broker.account().number
-    mark = hashlib.sha256(told.encode()).hexdigest()[:16]
-    known = trader.ledger.note("account")
+    mark = mark_of(told)
+    known = trader.ledger.note(ACCOUNT)
     if known is None:
-        trader.ledger.write_note("account", mark)
+        other = None if trader.neighbours is None else trader.neighbours.sharing(mark)
+        if other is not None:
+            raise RefusedError(
+                f"the broker's account ...{told[-4:]} is that of {other}, which would take our positions for a stranger's",
+                hint="give each agent keys of its own: paper.agents=[crypto,'etf broker.keys_file=etf.keys']",
+            )
+        trader.ledger.write_note(ACCOUNT, mark)
     elif known != mark:
         raise RefusedError(
             f"the broker reports the account ...{told[-4:]}, this one was opened with another",

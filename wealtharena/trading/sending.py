@@ -16,15 +16,28 @@ _FIRST: Final = 1
 
 
 def intents_of(trader: Trader, close: Close, *, held: Floats, orders: Floats) -> list[Intent]:
-    """Return the orders as intents; one that goes through zero is two where the broker takes no other."""
+    """Return the orders as intents; one that goes through zero is two where the broker takes no other.
+
+    Those that will be sent as soon as they are written, a first leg at a broker that keeps them with the bar, are on their
+    way already: who finds them after a kill looks them up first.
+    """
     sends, flips = trader.broker.capabilities.sends, trader.broker.capabilities.flips
-    status: IntentStatus = "new" if sends else "shadow"
+    waiting: IntentStatus = "new" if sends else "shadow"
+    first: IntentStatus = "sending" if trader.broker.capabilities.keeps else waiting
     found = []
     for symbol, has, units in zip(close.market.symbols, held.tolist(), orders.tolist(), strict=True):
         through = not flips and has * (has + units) < 0.0
         legs = (-has, has + units) if through else (units,)
         found += [
-            Intent(_name(trader, close.bar, symbol, leg=leg), close.bar, symbol, leg, _FIRST, part, status)
+            Intent(
+                _name(trader, close.bar, symbol, leg=leg),
+                close.bar,
+                symbol,
+                leg,
+                _FIRST,
+                part,
+                first if leg == _FIRST else waiting,
+            )
             for leg, part in enumerate(legs, 1)
             if part != 0.0
         ]
@@ -33,16 +46,6 @@ def intents_of(trader: Trader, close: Close, *, held: Floats, orders: Floats) ->
 
 def _name(trader: Trader, bar: str, symbol: str, *, leg: int, attempt: int = _FIRST) -> str:
     return client_id(trader.agent, trader.account, trader.ledger.epoch, bar, symbol, leg=leg, attempt=attempt)
-
-
-def announced(trader: Trader, bar: str) -> frozenset[str]:
-    """Mark the first legs of a decision that is being written as on their way; return their client ids.
-
-    So they are kept with the decision, and whoever finds them after a kill looks them up first.
-    """
-    first = {one.client_id for one in trader.ledger.intents_at(bar) if one.leg == _FIRST and one.status == "new"}
-    trader.ledger.mark(dict.fromkeys(first, ("sending", "")))
-    return frozenset(first)
 
 
 def send(trader: Trader, bar: str, *, fresh: frozenset[str] = frozenset()) -> None:

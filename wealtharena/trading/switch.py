@@ -13,20 +13,19 @@ Command = Literal["freeze", "flatten"]
 FILE: Final = "KILL"
 PAUSE_SECONDS: Final = 0.2
 AWAKE_SECONDS: Final = 1.0  # shortest wait, however often something wakes it
-_SIGNALS: Final = {signal.SIGUSR1: "freeze", signal.SIGUSR2: "flatten"}
+_SIGNALS: Final[dict[int, Command]] = {signal.SIGUSR1: "freeze", signal.SIGUSR2: "flatten"}
 
 
-class Switch:
-    """While entered, listens to SIGUSR1 (freeze), SIGUSR2 (flatten), and to SIGINT and SIGTERM (stop after this bar)."""
+class Signals:
+    """While entered, hears SIGUSR1 (freeze), SIGUSR2 (flatten), and SIGINT and SIGTERM (stop after this bar), for all who trade here."""
 
-    def __init__(self, folder: Path) -> None:
-        self.file = folder / FILE
+    def __init__(self) -> None:
         self.stop = False
-        self._sent: Command | None = None
+        self.sent: Command | None = None
         self._previous: dict[int, Any] = {}
         self._woken = threading.Event()
 
-    def __enter__(self) -> Switch:
+    def __enter__(self) -> Signals:
         if threading.current_thread() is threading.main_thread():
             for number in (*_SIGNALS, signal.SIGINT, signal.SIGTERM):
                 self._previous[number] = signal.signal(number, self._hear)
@@ -38,22 +37,10 @@ class Switch:
         self._previous.clear()
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGUSR1:
-            self._sent = "freeze"
-        elif number == signal.SIGUSR2:
-            self._sent = "flatten"
+        if number in _SIGNALS:
+            self.sent = _SIGNALS[number]
         else:
             self.stop = True
-
-    def thrown(self) -> Command | None:
-        """Return what is asked for, None for nothing; a file that says neither word means freeze."""
-        if self._sent is not None:
-            return self._sent
-        try:
-            word = self.file.read_text(encoding="utf-8", errors="replace").strip()
-        except FileNotFoundError:
-            return None
-        return "flatten" if word == "flatten" else "freeze"
 
     def wait(self, seconds: float) -> None:
         """Pass the time, less where the end is asked for or something woke it."""
@@ -62,8 +49,36 @@ class Switch:
             if self._woken.is_set() and time.monotonic() - began >= AWAKE_SECONDS:
                 break
             time.sleep(min(left, PAUSE_SECONDS))
-        self._woken.clear()
 
     def wake(self) -> None:
         """End a wait early, from whatever thread: there is a reason to look."""
         self._woken.set()
+
+    def roused(self) -> bool:
+        """Return whether all are to look now: the end is asked for, or something has woken a wait since this was asked last."""
+        woken = self._woken.is_set()
+        self._woken.clear()
+        return self.stop or woken
+
+
+class Switch:
+    """The kill switch of one account: its file, and the signals that all accounts of a process hear."""
+
+    def __init__(self, folder: Path, signals: Signals | None = None) -> None:
+        self.file = folder / FILE
+        self.signals = Signals() if signals is None else signals
+
+    @property
+    def stop(self) -> bool:
+        """Return whether the end is asked for, after this bar."""
+        return self.signals.stop
+
+    def thrown(self) -> Command | None:
+        """Return what is asked for, None for nothing; a file that says neither word means freeze."""
+        if self.signals.sent is not None:
+            return self.signals.sent
+        try:
+            word = self.file.read_text(encoding="utf-8", errors="replace").strip()
+        except FileNotFoundError:
+            return None
+        return "flatten" if word == "flatten" else "freeze"

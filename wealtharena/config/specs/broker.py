@@ -20,3 +20,8 @@ class BrokerSpec(Spec):
     def money(self) -> str:
         """Return whose money is at stake, in words for the person who starts it."""
         return "no money"
+
+    @property
+    def place(self) -> str | None:
+        """Return what tells accounts at this broker apart; None where it says so itself, or where each is nobody else's."""
+        return None

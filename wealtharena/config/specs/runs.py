@@ -221,6 +221,9 @@ class PaperSpec(Spec):
     action: Literal["run", "status", "release", "restart", "pine"] = Field(
         description="trade, or see to an account: its status, its release from a halt, its restart; pine prints weights for TradingView"
     )
+    agents: tuple[str, ...] = Field(
+        description="several in one process: an asset each, with overrides of its own behind it"
+    )
     stage: Literal["production", "paper"] | None = Field(
         description="version that is traded; null: production, else paper"
     )

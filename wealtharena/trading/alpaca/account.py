@@ -100,6 +100,10 @@ class AlpacaBroker:
 
         return self._client.get("/account", read)
 
+    def charges(self, since: str) -> Mapping[str, float]:
+        """Return nothing: no bars are known here."""
+        return {}
+
     def positions(self) -> Mapping[str, float] | None:
         """Return the units held by symbol; UnreachableError where there is no answer, never an empty guess."""
 

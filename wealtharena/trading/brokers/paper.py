@@ -15,7 +15,7 @@ from wealtharena.errors import MarketError
 from wealtharena.trading.actions import rescaled, splits_between
 from wealtharena.trading.broker import Account, BookedOrder, Capabilities, Event, Fill, Opening, Order, RejectedError
 from wealtharena.trading.brokers.shadow import Silent
-from wealtharena.trading.database import connect, told_full, transaction
+from wealtharena.trading.database import TOLD_FULL, connect, transaction
 
 if TYPE_CHECKING:  # a configuration is read without the kernel
     from wealtharena.config.specs.env import EnvSpec
@@ -37,6 +37,13 @@ STEPS: Final = (
     (
         """CREATE TABLE events (sequence INTEGER PRIMARY KEY, event_id TEXT UNIQUE NOT NULL, kind TEXT NOT NULL,
            symbol TEXT NOT NULL, units REAL NOT NULL, cash REAL NOT NULL)""",
+    ),
+    (
+        """CREATE TABLE charges (bar TEXT PRIMARY KEY, traded REAL NOT NULL, costs REAL NOT NULL,
+           financing REAL NOT NULL, dividends REAL NOT NULL) WITHOUT ROWID""",
+        """INSERT INTO charges SELECT walker ->> '$.timestamp', charges ->> '$.traded', charges ->> '$.costs',
+           charges ->> '$.financing', charges ->> '$.dividends' FROM account WHERE charges <> '{}'""",
+        "ALTER TABLE account DROP COLUMN charges",
     ),
 )
 
@@ -87,13 +94,20 @@ class PaperBroker(Silent):
         if not self._db.in_transaction:
             return
         try:
-            with told_full():
+            with TOLD_FULL:
                 self._db.execute("COMMIT")
         except BaseException:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             self._walker = None  # the file knows where the account stands
             raise
+
+    def _one(self, statement: str, values: tuple[Any, ...]) -> None:
+        """Write one statement, which needs no more to be whole, with the rest of a bar."""
+        with TOLD_FULL:
+            if self.capabilities.keeps and not self._db.in_transaction:
+                self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute(statement, values)
 
     def _writing(self) -> contextlib.AbstractContextManager[None]:
         """Write with the rest of a bar, so that the disk is waited for once; what others are told of is kept at once."""
@@ -112,7 +126,7 @@ class PaperBroker(Silent):
             else:
                 self._walker = Walker.open(market, self._env, bar=market.length - 1)
                 with self._writing():
-                    self._save(self._walker, {})
+                    self._save(self._walker)
         elif self._splits(self._walker.save(), market):
             self._enter(self._walker.save(), market)
         else:
@@ -133,7 +147,6 @@ class PaperBroker(Silent):
         marks = dict(zip(market.symbols, market.prices[_row_of(saved, market)].tolist(), strict=True))
         events = [self._split(saved, name, ratio, marks[name]) for name, ratio in splits.items()]
         walker = Walker.load(saved, market, self._env, remark=True)
-        charges = json.loads(self._db.execute("SELECT charges FROM account").fetchone()["charges"])
         with self._writing():
             for one in events:
                 self._db.execute(
@@ -144,7 +157,7 @@ class PaperBroker(Silent):
                     "UPDATE orders SET units = units * ? WHERE symbol = ? AND status = 'open'",
                     (splits[one.symbol], one.symbol),
                 )
-            self._save(walker, charges)
+            self._save(walker)
         self._walker = walker
 
     def _splits(self, saved: Mapping[str, Any], market: Market) -> dict[str, float]:
@@ -178,14 +191,12 @@ class PaperBroker(Silent):
         before = walker.save()
         try:
             step = walker.deal(orders)
-            charges = {
-                "traded": step.traded_value, "costs": step.costs, "financing": step.financing,
-                "dividends": step.dividends,
-            }  # fmt: skip
             with self._writing():
                 self._fill(step, market, given)
                 self._db.execute("UPDATE orders SET status = 'expired' WHERE status = 'open'")
-                self._save(walker, charges)
+                charged = (str(step.timestamp), step.traded_value, step.costs, step.financing, step.dividends)
+                self._db.execute("INSERT OR REPLACE INTO charges VALUES (?, ?, ?, ?, ?)", charged)
+                self._save(walker)
         except BaseException:
             self._walker = Walker.load(before, market, self._env)
             raise
@@ -194,43 +205,46 @@ class PaperBroker(Silent):
         bar, waiting = str(step.timestamp), dict(given)
         trades = step.trades
         quotes = trades.price if trades.quote is None else trades.quote
-        for n, column in enumerate(trades.symbol.tolist()):
+        fills, ends = [], []
+        columns = (trades.symbol, trades.units, trades.price, quotes, trades.cost)
+        for column, units, price, quote, cost in zip(*(one.tolist() for one in columns), strict=True):
             order = waiting.pop(column, None)  # a second trade of a symbol in one bar is a forced one
-            units = float(trades.units[n])
-            client_id = None if order is None else order["client_id"]
-            name = f"{bar}/{market.symbols[column]}/{'forced' if order is None else 'order'}"
-            self._db.execute(
-                """INSERT INTO fills (execution_id, client_id, bar, symbol, units, price, quote, cost)
-                   VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
-                (
-                    name, client_id, bar, market.symbols[column], units, float(trades.price[n]), float(quotes[n]),
-                    float(trades.cost[n]),
-                ),
-            )  # fmt: skip
+            client_id, symbol = None if order is None else order["client_id"], market.symbols[column]
+            name = f"{bar}/{symbol}/{'forced' if order is None else 'order'}"
+            fills.append((name, client_id, bar, symbol, units, price, quote, cost))
             if order is not None:
                 whole = abs(units - order["units"]) <= 1e-9 * abs(order["units"])
-                self._db.execute(
-                    "UPDATE orders SET filled = ?, status = ? WHERE client_id = ?",
-                    (units, "filled" if whole else "partly", client_id),
-                )
-
-    def _save(self, walker: Walker, charges: Mapping[str, float]) -> None:
-        self._db.execute(
-            "INSERT OR REPLACE INTO account VALUES (1, ?, ?)", (json.dumps(walker.save()), json.dumps(charges))
+                ends.append((units, "filled" if whole else "partly", client_id))
+        self._db.executemany(
+            """INSERT INTO fills (execution_id, client_id, bar, symbol, units, price, quote, cost)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
+            fills,
         )
+        self._db.executemany("UPDATE orders SET filled = ?, status = ? WHERE client_id = ?", ends)
+
+    def _save(self, walker: Walker) -> None:
+        self._db.execute("INSERT OR REPLACE INTO account VALUES (1, ?)", (json.dumps(walker.save()),))
 
     def account(self) -> Account:
         """Return the money at the last close."""
         walker = self._standing()
-        charges = json.loads(self._db.execute("SELECT charges FROM account").fetchone()["charges"])
         return Account(
             bar=str(walker.timestamp),
             equity=walker.equity,
             cash=walker.cash,
             peak=walker.peak,
             liquidated=walker.liquidated,
-            **charges,
         )
+
+    def charges(self, since: str) -> Mapping[str, float]:
+        """Return what was charged at the bars after `since`, all of them together."""
+        row = self._db.execute(
+            """SELECT coalesce(sum(traded), 0.0) AS traded, coalesce(sum(costs), 0.0) AS costs,
+               coalesce(sum(financing), 0.0) AS financing, coalesce(sum(dividends), 0.0) AS dividends
+               FROM charges WHERE bar > ?""",
+            (since,),
+        ).fetchone()
+        return dict(row)
 
     def positions(self) -> Mapping[str, float]:
         """Return the units held by symbol, without zeros."""
@@ -243,11 +257,8 @@ class PaperBroker(Silent):
         if booked is not None:
             return booked
         self._refuse(order)
-        with self._writing():
-            self._db.execute(
-                "INSERT INTO orders VALUES (?, ?, ?, ?, 0.0, 'open')",
-                (order.client_id, str(self._standing().timestamp), order.symbol, order.units),
-            )
+        values = (order.client_id, str(self._standing().timestamp), order.symbol, order.units)
+        self._one("INSERT INTO orders VALUES (?, ?, ?, ?, 0.0, 'open')", values)
         return BookedOrder(order.client_id, order.symbol, order.units, 0.0, "open")
 
     def _refuse(self, order: Order) -> None:
@@ -257,15 +268,13 @@ class PaperBroker(Silent):
             raise RejectedError(f"{order.symbol} is not traded here", hint=f"trade {', '.join(walker.symbols)}")
         if walker.liquidated:
             raise RejectedError("the account was liquidated", hint="begin anew: paper.action=restart")
-        if any(one.symbol == order.symbol for one in self.open_orders()):
+        taken = "SELECT 1 FROM orders WHERE status = 'open' AND symbol = ?"
+        if self._db.execute(taken, (order.symbol,)).fetchone() is not None:
             raise RejectedError(f"{order.symbol} has an open order", hint="cancel it first")
 
     def cancel(self, client_id: str) -> None:
         """Take an order back that is still open."""
-        with self._writing():
-            self._db.execute(
-                "UPDATE orders SET status = 'cancelled' WHERE client_id = ? AND status = 'open'", (client_id,)
-            )
+        self._one("UPDATE orders SET status = 'cancelled' WHERE client_id = ? AND status = 'open'", (client_id,))
 
     def order_by_client_id(self, client_id: str) -> BookedOrder | None:
         """Return the order in whatever status; None where it was never booked."""
@@ -280,12 +289,13 @@ class PaperBroker(Silent):
         rows = self._db.execute(
             f"SELECT client_id, symbol, units, filled, status FROM orders WHERE {where} ORDER BY rowid", values
         )
-        return [BookedOrder(**dict(row)) for row in rows]
+        return [BookedOrder(*row) for row in rows]
 
     def fills(self, since: int) -> Sequence[Fill]:
         """Return every execution after sequence number `since`, oldest first."""
-        rows = self._db.execute("SELECT * FROM fills WHERE sequence > ? ORDER BY sequence", (since,))
-        return [Fill(**dict(row)) for row in rows]
+        columns = ", ".join(Fill.__dataclass_fields__)
+        rows = self._db.execute(f"SELECT {columns} FROM fills WHERE sequence > ? ORDER BY sequence", (since,))
+        return [Fill(*row) for row in rows]
 
     def events(self, since: int) -> Sequence[Event]:
         """Return the splits after sequence number `since`, oldest first."""

@@ -41,6 +41,10 @@ class Silent:
         """Return 0: nothing was before the account."""
         return 0
 
+    def charges(self, since: str) -> Mapping[str, float]:
+        """Return nothing: nothing is traded."""
+        return {}
+
     def announce(self, bar: str, weights: Mapping[str, float]) -> None:
         """Do nothing: orders are all that is wanted."""
 

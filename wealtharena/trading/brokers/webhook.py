@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 VERSION: Final = 1
 NAMES: Final = ("WEBHOOK_SECRET", "WEBHOOK_SIGNAL_SECRET")
 _UNKNOWN: Final = (408, 425, 429)  # and all from 500 on; every other answer is the bridge's own
+_BEFORE: Final = 2  # steps of the paper broker's file before the bridge's own; versions count in order
 _ASKED: Final = (
     """CREATE TABLE asked (client_id TEXT PRIMARY KEY, symbol TEXT NOT NULL, units REAL NOT NULL, leg INTEGER NOT NULL)""",
 )
@@ -51,6 +52,10 @@ class Settings(BrokerSpec):
     @property
     def money(self) -> str:
         return "through a bridge, and whose money it trades is its own affair"
+
+    @property
+    def place(self) -> str | None:
+        return self.url
 
 
 def why_not(spec: ExperimentSpec) -> str | None:
@@ -90,7 +95,7 @@ class WebhookBroker(PaperBroker):
             opening.folder / FILE.format(epoch=opening.epoch),
             opening.env,
             synchronous=opening.synchronous,
-            steps=(*STEPS, _ASKED),
+            steps=(*STEPS[:_BEFORE], _ASKED, *STEPS[_BEFORE:]),
         )
         self._url, self._keys = str(settings.url), keys
         self._http = httpx.Client(timeout=settings.timeout_seconds, follow_redirects=False)

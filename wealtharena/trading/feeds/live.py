@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -18,7 +18,7 @@ from wealtharena.data.provider import Provider
 from wealtharena.envs.market import Market
 from wealtharena.errors import ConfigError, DataError, ProviderError
 from wealtharena.features.panel import Scaler
-from wealtharena.trading.clock import Session, Timer, each_session, from_date
+from wealtharena.trading.clock import Due, Session, each_session, from_date
 from wealtharena.trading.desk import Close, depth_of
 from wealtharena.trading.feeds.history import computed, least_bars
 from wealtharena.trading.feeds.seen import Row, SeenBars, row_of, same
@@ -26,6 +26,7 @@ from wealtharena.trading.guard import Intervention
 from wealtharena.trading.ledger import Decision
 
 logger = logging.getLogger(__name__)
+_LATE: Final = frozenset({("yahoo", "forex")})  # its pairs close where the day opens, docs/collect.md says more
 _SEEN_ONCE: Final = "seen once"  # and not yet a second time
 _MOST_DOUBLINGS: Final = 4  # of the time between looks for a bar that does not come
 Told = Callable[[str, Intervention], None]
@@ -44,13 +45,20 @@ def sources_of(spec: ExperimentSpec, now: Callable[[], dt.datetime]) -> list[Pro
     kinds = [provider.find(name) for name in names]
     for kind in kinds:
         provider.check_serves(kind, asset.market, data.interval)
-    live = [kind for kind in kinds if kind.host is not None]
+    live = [kind for kind in kinds if _tells_today(kind, asset.market)]
     if not live:
+        others = [kind for name in provider.names() if _tells_today(kind := provider.find(name), asset.market)]
+        able = ", ".join(f"data={kind.name}" for kind in others if kind.serves(asset.market, data.interval))
         raise ConfigError(
-            f"paper.feed=live: {', '.join(names)} has no bar of today",
-            hint="name a source that is asked over the network, such as data=yahoo, or paper.feed=replay",
+            f"paper.feed=live: {', '.join(names)} has no bar of today that can be traded on, of {asset.name}",
+            hint=f"name a source that has: {able}, or paper.feed=replay",
         )
     return [kind(provider.with_manners(kind, data), asset, clock=now) for kind in live]
+
+
+def _tells_today(kind: type[Provider], market: str) -> bool:
+    """Return whether a source has a session's bar once it is over: it is asked over the network, and the bar is what it says."""
+    return kind.host is not None and (kind.name, market) not in _LATE
 
 
 @dataclass
@@ -76,13 +84,13 @@ class Live:
         spec: ExperimentSpec,
         scaler: Scaler,
         *,
-        timer: Timer,
+        now: Callable[[], dt.datetime],
         seen: SeenBars,
         told: Told,
         sources: Callable[[], Sequence[Provider]] | None = None,
     ) -> None:
-        self._spec, self._scaler, self._timer, self._seen, self._told = spec, scaler, timer, seen, told
-        self._sources = sources or (lambda: sources_of(spec, timer.now))
+        self._spec, self._scaler, self._now, self._seen, self._told = spec, scaler, now, seen, told
+        self._sources = sources or (lambda: sources_of(spec, now))
         self._symbols = spec.data.symbols or spec.asset.universe.symbols
         self._calendar = spec.asset.universe.calendar
         self._patience = dt.timedelta(seconds=spec.paper.bar_patience)
@@ -90,19 +98,23 @@ class Live:
         self._history: dict[str, Bars] = {}
         self._stands: np.datetime64 | None = None  # where the account stands; its bar must be shown
 
-    def closes(self, last: Decision | None) -> Iterator[Close]:
-        """Yield the close of each session after the last decision, with its own where not all of it was sent in time."""
-        for session, deadline in each_session(
+    def steps(self, last: Decision | None) -> Iterator[Due | Close]:
+        """Yield the close of each session after the last decision, with its own where not all of it was sent in time.
+
+        Between them stand the moments at which there is something to look at; who takes one goes on when it has come.
+        """
+        for one in each_session(
             self._calendar,
-            self._timer,
+            self._now,
             after=None if last is None else self._resume(last),
             patience=self._patience,
             missed=lambda session: self._tell(session, "missed", self._symbols, waited=0.0),
         ):
-            look = self._wait(session, deadline)
-            if look is None:
-                return
-            close = self._close(session, look)
+            if isinstance(one, Due):
+                yield one
+                continue
+            session, deadline = one
+            close = self._close(session, (yield from self._wait(session, deadline)))
             if close is not None:
                 yield close
                 self._stands = session.stamp
@@ -114,24 +126,23 @@ class Live:
         if last.sent:
             return date
         own = next(from_date(self._calendar, date))
-        in_time = own.date == date and self._timer.now() < own.closes + self._patience
+        in_time = own.date == date and self._now() < own.closes + self._patience
         return date - dt.timedelta(days=1) if in_time else date
 
     # --- waiting for a bar
 
-    def _wait(self, session: Session, deadline: dt.datetime) -> _Look | None:
-        """Return what is final of a session, waiting until all of it is or the deadline is reached; None if stopped."""
+    def _wait(self, session: Session, deadline: dt.datetime) -> Generator[Due, None, _Look]:
+        """Return what is final of a session, waiting until all of it is or the deadline is reached."""
         sources = self._sources()
         look = _Look(dict.fromkeys(self._symbols, "missing"))
         while True:
             for symbol in list(look.waiting):
                 self._ask(symbol, session, sources, look)
             look.count += 1
-            if not look.waiting or self._timer.now() >= deadline:
+            if not look.waiting or self._now() >= deadline:
                 self._report(session, look)
                 return look
-            if not self._timer.until(min(self._timer.now() + self._pause(look), deadline)):
-                return None
+            yield Due(min(self._now() + self._pause(look), deadline))
 
     def _pause(self, look: _Look) -> dt.timedelta:
         """Return the time to the next look: `bar_poll` while something moves, else longer and longer."""
@@ -176,7 +187,7 @@ class Live:
 
     def _report(self, session: Session, look: _Look) -> None:
         """Tell what of a session was late, and what was not there in time."""
-        waited = (self._timer.now() - session.closes).total_seconds()
+        waited = (self._now() - session.closes).total_seconds()
         for kind in sorted(set(look.waiting.values())):
             symbols = [symbol for symbol, why in look.waiting.items() if why == kind]
             self._tell(session, "partial" if kind == _SEEN_ONCE else kind, symbols, waited=waited)
@@ -205,7 +216,7 @@ class Live:
         if not there or lacking:
             self._tell(session, "missed", lacking or self._symbols, waited=0.0)
             return None
-        self._seen.keep(session.bar, look.final, self._timer.now())
+        self._seen.keep(session.bar, look.final, self._now())
         made = [self._as_seen(self._history[symbol], session, final=symbol in there) for symbol in self._symbols]
         spec = self._spec
         try:
@@ -227,7 +238,7 @@ class Live:
         """Return a symbol's bars up to the session, as they were decided on, each revision told once."""
         stamps = bars.table["timestamp"].to_numpy(dtype="datetime64[ns]")
         kept = stamps <= session.stamp if final else stamps < session.stamp
-        whole, revised = self._seen.as_seen(replace(bars, table=bars.table[kept]), self._timer.now())
+        whole, revised = self._seen.as_seen(replace(bars, table=bars.table[kept]), self._now())
         for one in revised:
             numbers: dict[str, float] = {}
             for name, value in one.seen.items():

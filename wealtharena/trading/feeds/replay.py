@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+import datetime as dt
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -14,11 +14,10 @@ from wealtharena.envs.market import Market
 from wealtharena.errors import ConfigError
 from wealtharena.evaluation.splits import Segment
 from wealtharena.features.panel import FeaturePanel, Scaler
+from wealtharena.trading.clock import Due
 from wealtharena.trading.desk import Close
 from wealtharena.trading.feeds.history import computed, least_bars
 from wealtharena.trading.ledger import Decision
-
-Wait = Callable[[float], None]
 
 
 class Replay:
@@ -36,20 +35,21 @@ class Replay:
         *,
         depth: int,
         least: FeaturesSpec | None = None,
-        speed: float | None = None,
     ) -> None:
         self._window, self._env, self._scaler = window, env, scaler
         self._features = features if env.tilt is None else anchored(features, env.tilt)
-        self._depth, self._least, self._speed = depth, least, speed
+        self._depth, self._least = depth, least
+        self._market = Market.build(self._features, env, scaler) if least is None else None
 
-    def closes(self, last: Decision | None, *, wait: Wait = time.sleep) -> Iterator[Close]:
+    def closes(self, last: Decision | None) -> Iterator[Close]:
         """Yield the closes that are left after the last decision, with its own where not all of it was sent.
 
         A broker that fills by these bars may stand one further than the decision, but only once all of it was sent.
-        `wait` is given seconds to pass.
-
-        Each is due at its own time after the first, divided by the speed: waiting does not add up.
         """
+        return (one for one in self.steps(last) if isinstance(one, Close))
+
+    def steps(self, last: Decision | None) -> Iterator[Due | Close]:
+        """Yield the same closes, the time of each before it."""
         stamps = self._features.panel.timestamps
         first = self._window.start
         if last is not None:
@@ -60,20 +60,17 @@ class Replay:
                     hint="another paper.end, or paper.action=restart",
                 )
             first += last.sent
-        began = time.monotonic()
         for row in range(first, self._window.stop):
-            if self._speed is not None:
-                age = float((stamps[row] - stamps[first]) / np.timedelta64(1, "ns")) / 1e9
-                wait(max(0.0, began + age / self._speed - time.monotonic()))
+            yield Due(stamps[row].astype("datetime64[us]").item().replace(tzinfo=dt.UTC))
             yield self._close(row)
 
     def _close(self, row: int) -> Close:
         stop = row + 1
-        features = self._features
-        if self._least is not None:
-            bars = least_bars(self._least, self._env) + self._depth
-            made = computed(features.panel.slice(max(0, stop - bars), stop), self._least, self._env)
-            shown = made.slice(max(0, made.bars - self._depth), made.bars)
-        else:
-            shown = features.slice(max(0, stop - self._depth), stop)
+        features, first = self._features, max(0, stop - self._depth)
+        if self._market is not None:
+            return Close(features.slice(first, stop), self._market.part(first, stop))
+        assert self._least is not None, "what has no market of all bars computes each close anew"
+        bars = least_bars(self._least, self._env) + self._depth
+        made = computed(features.panel.slice(max(0, stop - bars), stop), self._least, self._env)
+        shown = made.slice(max(0, made.bars - self._depth), made.bars)
         return Close(shown, Market.build(shown, self._env, self._scaler))

@@ -151,6 +151,10 @@ class IbBroker:
 
         return self._asked(money)
 
+    def charges(self, since: str) -> Mapping[str, float]:
+        """Return nothing: no bars are known here."""
+        return {}
+
     def positions(self) -> Mapping[str, float] | None:
         """Return the units held by symbol; a contract that is not traded here is named as it is told."""
 

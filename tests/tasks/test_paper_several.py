@@ -1,0 +1,133 @@
+"""paper.agents: several agents in one process, each with its account, its record and its end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.tasks.test_backtest import checkpoint
+from tests.tasks.test_paper import MARKET
+from wealtharena.config import compose
+from wealtharena.errors import ConfigError
+from wealtharena.tasks import paper
+from wealtharena.tasks.record import RunContext
+from wealtharena.trading import reading
+from wealtharena.trading.ledger import Ledger
+
+pytestmark = pytest.mark.slow
+
+SHARED = (*(one for one in MARKET if not one.startswith(("asset=", "data.symbols="))), "paper.synchronous=normal")
+CRYPTO = "crypto data.symbols=[BTC-USD,ETH-USD] paper.checkpoints=[coins]"
+ETF = "etf data.symbols=[SPY,TLT] paper.checkpoints=[funds]"
+NAMES = ("cryptocurrencies", "etf")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    checkpoint(tmp_path / "coins")
+    checkpoint(tmp_path / "funds", symbols=("SPY", "TLT"), seed=1)
+    return tmp_path
+
+
+def listed(*agents):
+    return f"paper.agents=[{','.join(repr(one) for one in agents)}]"
+
+
+@pytest.fixture
+def run(here, monkeypatch):
+    def _run(*overrides, folder="run"):
+        given = (*SHARED, *overrides)
+        monkeypatch.setattr(RunContext, "current", lambda: RunContext(here / folder, given))
+        return paper.run(compose(["task=paper", *given]))
+
+    return _run
+
+
+def standing(agent):
+    ledger = Ledger(Path("paper") / agent / "default")
+    found = (ledger.closes(), ledger.intents(), ledger.fills(), ledger.state())
+    ledger.close()
+    return found
+
+
+def test_each_has_an_account_and_a_record_of_its_own_and_is_what_it_would_be_alone(run, here, capsys):
+    assert run(listed(CRYPTO, ETF)) == 0
+    said = capsys.readouterr().out
+    for name in NAMES:
+        record = json.loads((here / "run" / name / "run.json").read_text())
+        assert (record["status"], record["agent"]) == ("completed", name)
+        assert record["paper"]["largest_deviation"] < 1e-9
+        assert record["paper"]["paper"]["trades"] > 0
+        assert f"\n{name}  20" in said  # each line says whose it is
+    assert [agent for agent, _, _ in reading.accounts(Path("paper"))] == list(NAMES)
+    together = standing("etf")
+    (here / "paper").rename(here / "together")
+    assert run(listed(ETF), folder="alone") == 0
+    assert standing("etf") == together
+    assert run(listed(CRYPTO, ETF), "paper.action=status") == 0
+    assert "etf: trading" in capsys.readouterr().out
+
+
+def test_one_that_cannot_begin_is_told_of_and_the_others_trade(run, here, capsys):
+    assert run(listed(CRYPTO, ETF.replace("funds", "nowhere"))) != 0
+    assert "etf has ended: " in capsys.readouterr().out
+    assert json.loads((here / "run" / "etf" / "run.json").read_text())["status"] == "failed"
+    assert json.loads((here / "run" / "cryptocurrencies" / "run.json").read_text())["status"] == "completed"
+
+
+def test_a_fault_of_the_program_keeps_its_traceback(run, here, monkeypatch):
+    made = paper.trading
+
+    def broken(spec, context, room):
+        if spec.asset.agent == "etf":
+            raise RuntimeError("a fault of ours")
+        yield from made(spec, context, room)
+
+    monkeypatch.setattr(paper, "trading", lambda *given: (one for one in broken(*given)))
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        run(listed(ETF, CRYPTO))
+    assert json.loads((here / "run" / "cryptocurrencies" / "run.json").read_text())["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ([listed(CRYPTO, f"{CRYPTO} paper.account=second")], "names cryptocurrencies twice"),
+        ([listed(CRYPTO, f"{ETF} paper.feed=live")], "has another paper.feed"),
+        ([listed(CRYPTO, f"{ETF} paper.speed=2")], "has another paper.speed"),
+        ([listed(CRYPTO, ETF), "paper.action=release", "paper.reason=seen"], "a word on one account"),
+        ([listed(CRYPTO, "etf broker=alpaca asset.account_currency=AUD")], "keeps accounts in USD"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_before_anything_is_opened(run, here, overrides, message):
+    with pytest.raises(ConfigError, match=message):
+        run(*overrides)
+    assert not (here / "paper").exists()
+
+
+def test_after_a_kill_of_the_process_all_go_on(run, here):
+    command = [sys.executable, "-m", "wealtharena", "task=paper", *SHARED, listed(CRYPTO, ETF)]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen([*command, "paper.speed=1000000"], env=environment, stdout=subprocess.DEVNULL)
+    until = time.monotonic() + 240
+    folders = [Path("paper") / name / "default" for name in NAMES]
+    while time.monotonic() < until and process.poll() is None:
+        if all((one / "ledger.sqlite").exists() and Ledger(one).last_close() is not None for one in folders):
+            break
+        time.sleep(0.1)
+    with pytest.raises(ConfigError, match="another process trades etf"):
+        run(listed(ETF))
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    before = [len(Ledger(one).closes()) for one in folders]
+    assert run(listed(CRYPTO, ETF), folder="again") == 0
+    for name, count in zip(NAMES, before, strict=True):
+        found = json.loads((here / "again" / name / "run.json").read_text())["paper"]
+        assert 0 < count < found["bars"]
+        assert found["largest_deviation"] < 1e-9

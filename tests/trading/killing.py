@@ -1,0 +1,52 @@
+"""Processes that trade and are killed: at a named point, or at moments drawn at random, until one comes to its end."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+FORK = multiprocessing.get_context("fork")  # a process of its own, without importing everything anew
+MOST = 60  # kills; the life of a process grows with each
+At = Callable[[str], None]
+
+
+def killer(point: str, count: int) -> At:
+    """Return what kills the process the `count`th time that it is told of `point`; never for a count of 0."""
+    left = count
+
+    def at(reached: str) -> None:
+        nonlocal left
+        left -= reached == point
+        if reached == point and left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return at
+
+
+def until_killed(trade: Callable[[At], Any], point: str, count: int) -> int | None:
+    """Trade in a process of its own that dies the `count`th time it reaches a point; return its exit code."""
+    process = FORK.Process(target=trade, args=(killer(point, count),))
+    process.start()
+    process.join(120)
+    return process.exitcode
+
+
+def killed_again_and_again(trade: Callable[[At], Any], seed: int) -> int:
+    """Trade in one process after another, each killed at a moment of its own, until one ends; return how many were killed."""
+    rng = np.random.default_rng(seed)
+    for kills in range(MOST):
+        process = FORK.Process(target=trade, args=(killer("", 0),))
+        process.start()
+        process.join(rng.uniform(0.0, 0.1 + 0.05 * kills))
+        alive = process.is_alive()
+        process.kill()
+        process.join(120)
+        if process.exitcode == 0:
+            return kills
+        assert alive or process.exitcode == -signal.SIGKILL, f"it ended by itself, with {process.exitcode}"
+    raise AssertionError(f"not through after {MOST} kills")
