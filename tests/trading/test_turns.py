@@ -85,6 +85,7 @@ class House:
         feed = world.feed().steps(ledger.decision())
         with contextlib.closing(ledger), contextlib.closing(broker):
             yield from loop.steps(trader, feed, Switch(folder, signals), told=told)
+            del self.ledgers[folder.resolve()]
 
     def trade(self, **given):
         signals = Signals()
@@ -156,6 +157,7 @@ def test_orders_that_would_meet_are_refused_with_a_reason_in_both_ledgers(tmp_pa
     world = a_world(seed=1)
     house = House(tmp_path, {"one": world, "other": replace(world, mind=Opposite(world.mind))}, broker="webhook")
     house.trade()
+    assert house.failed == {}
     found = {name: account(house.folder(name)) for name in house.worlds}
     first = found["one"]["closes"][0]["bar"]
     assert len([one for one in found["one"]["intents"] if one.bar == first]) == 3

@@ -216,11 +216,12 @@ def _account(view: AccountView) -> str:
         else ""
     )
     version = f"version {view.facts.get('version')} \N{MIDDLE DOT} " if view.facts.get("version") else ""
-    when = f"{view.bars} closes, the last of {view.bar[:16].replace('T00:00', '')}" if view.bar else "no close yet"
+    day = "" if view.bar is None else escape(view.bar[:16].replace("T00:00", ""))
+    when = f"{view.bars} closes, the last of <span class=whole>{day}</span>" if view.bar else "no close yet"
     return (
         f"<div class=top><h2>{escape(title(view.agent))}</h2><div class=badges><span class='badge {kind}'>{escape(state)}</span>"
         f"<span class='badge {'rejected' if view.live else 'paper'}'>{escape(words)}</span></div></div>"
-        f"<p class=facts>Account {escape(view.account)} \N{MIDDLE DOT} {escape(version)}{escape(when)}</p>{reason}{asked}"
+        f"<p class=facts>Account {escape(view.account)} \N{MIDDLE DOT} {escape(version)}{when}</p>{reason}{asked}"
         f"{_figures(view)}{_curve(view)}{_positions(view)}{_orders(view)}{_interventions(view)}{_health(view)}"
     )
 
@@ -228,10 +229,10 @@ def _account(view: AccountView) -> str:
 def _figures(view: AccountView) -> str:
     cells = (
         (f"Equity, {escape(view.currency)}" if view.currency else "Equity", _money(view.equity), None),
+        ("Cash", _money(view.cash), None),
         ("Last bar", None, _grown(view.equity, view.before)),
         ("Since opening", None, _grown(view.equity, view.opened_with)),
         ("Below its peak", None, _drawdown(view)),
-        ("Cash", _money(view.cash), None),
     )
     return (
         "<dl class=figures>"

@@ -68,7 +68,8 @@ code{font-family:ui-monospace,SFMono-Regular,Menlo,monospace;font-size:.88em;ove
 .method{font-size:.75rem;color:var(--accent);border:1px solid var(--accent);border-radius:6px;padding:1px 7px;margin-right:6px;vertical-align:2px}
 @media(max-width:520px){th,td{padding-left:6px}table{font-size:.86rem}.key{margin-right:5px;width:14px}.chart text{font-size:17px}.row{gap:8px}}
 .wide{grid-column:1/-1}.calm{background:var(--good-bg);color:var(--good)}
-.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(104px,1fr));gap:8px 14px;margin:12px 0 4px}
+.whole{white-space:nowrap}
+.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(140px,1fr));gap:8px 14px;margin:12px 0 4px}
 .figures div{min-width:0}dt{color:var(--soft);font-size:.78rem}dd{margin:0;font-weight:650;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
 td:first-child,.names{white-space:normal;overflow-wrap:anywhere}
 .kill{border-top:1px solid var(--line);margin-top:18px;display:flex;flex-wrap:wrap;gap:8px 10px;align-items:center}
