@@ -36,7 +36,7 @@ def test_a_place_that_cannot_be_written_is_passed_over(folder_for, tmp_path):
 
 def test_code_in_memory_shows_no_status_line(capsys):
     class Compiled:
-        signatures = ("one",)
+        overloads = ("one",)
 
     with compiled.compile_status(Compiled()):
         pass

@@ -66,12 +66,13 @@ def test_each_has_an_account_and_a_record_of_its_own_and_is_what_it_would_be_alo
         assert record["paper"]["paper"]["trades"] > 0
         assert f"\n{name}  20" in said  # each line says whose it is
     assert [agent for agent, _, _ in reading.accounts(Path("paper"))] == list(NAMES)
+    assert run(listed(CRYPTO, ETF), "paper.action=status") == 0
+    said = capsys.readouterr().out
+    assert all(f"{name}: trading" in said for name in NAMES)
     together = standing("etf")
     (here / "paper").rename(here / "together")
     assert run(listed(ETF), folder="alone") == 0
     assert standing("etf") == together
-    assert run(listed(CRYPTO, ETF), "paper.action=status") == 0
-    assert "etf: trading" in capsys.readouterr().out
 
 
 def test_one_that_cannot_begin_is_told_of_and_the_others_trade(run, here, capsys):

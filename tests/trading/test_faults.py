@@ -78,6 +78,7 @@ def feed(world, storm, trader, switch):
         if switch.signals.roused() or storm.bars % 3 == 0:  # the stream has said so, or it is time to look anyway
             loop.tend(trader, switch)
         exchange.go(closes, dict(zip(panel.symbols, panel.close[row].tolist(), strict=True)))
+        exchange.go(closes + DECIDES - 2 * SKEW)  # by minutes only from here on
         yield Due(closes + DECIDES)
         yield close
         exchange.go(closes + dt.timedelta(hours=4))
