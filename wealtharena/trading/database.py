@@ -11,6 +11,7 @@ from wealtharena.errors import WealthArenaError
 from wealtharena.files import make_folder
 
 SECONDS = 30.0  # longest wait for another writer
+CHECKPOINT_PAGES = 8000  # written before they are moved into the file: some 250 bars, so that few wait for it; 32 MB
 _PRIMARY = 0xFF  # of an extended result code
 _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
@@ -36,6 +37,7 @@ def connect(
         db = sqlite3.connect(path, timeout=SECONDS, isolation_level=None)
         db.row_factory = sqlite3.Row
         db.execute("PRAGMA journal_mode=WAL")
+        db.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
         db.execute(f"PRAGMA synchronous={synchronous.upper()}")
         db.execute("PRAGMA foreign_keys=ON")
         version = int(db.execute("PRAGMA user_version").fetchone()[0])

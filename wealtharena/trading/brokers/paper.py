@@ -253,23 +253,23 @@ class PaperBroker(Silent):
 
     def submit(self, order: Order) -> BookedOrder:
         """Book an order for the next bar, once a client id."""
-        booked = PaperBroker.order_by_client_id(self, order.client_id)
+        there = self._orders("client_id = ? OR (status = 'open' AND symbol = ?)", order.client_id, order.symbol)
+        booked = next((one for one in there if one.client_id == order.client_id), None)
         if booked is not None:
             return booked
-        self._refuse(order)
+        self._refuse(order, taken=bool(there))
         values = (order.client_id, str(self._standing().timestamp), order.symbol, order.units)
         self._one("INSERT INTO orders VALUES (?, ?, ?, ?, 0.0, 'open')", values)
         return BookedOrder(order.client_id, order.symbol, order.units, 0.0, "open")
 
-    def _refuse(self, order: Order) -> None:
-        """Raise RejectedError for an order that this account does not take."""
+    def _refuse(self, order: Order, *, taken: bool) -> None:
+        """Raise RejectedError for an order that this account does not take, such as one whose symbol is `taken` by another."""
         walker = self._standing()
         if order.symbol not in walker.symbols:
             raise RejectedError(f"{order.symbol} is not traded here", hint=f"trade {', '.join(walker.symbols)}")
         if walker.liquidated:
             raise RejectedError("the account was liquidated", hint="begin anew: paper.action=restart")
-        taken = "SELECT 1 FROM orders WHERE status = 'open' AND symbol = ?"
-        if self._db.execute(taken, (order.symbol,)).fetchone() is not None:
+        if taken:
             raise RejectedError(f"{order.symbol} has an open order", hint="cancel it first")
 
     def cancel(self, client_id: str) -> None:

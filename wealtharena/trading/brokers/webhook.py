@@ -116,7 +116,7 @@ class WebhookBroker(PaperBroker):
         booked = super().order_by_client_id(order.client_id)
         if booked is not None:
             return booked
-        self._refuse(order)
+        self._refuse(order, taken=any(one.symbol == order.symbol for one in self.open_orders()))
         self._confirmed(order)
         with transaction(self._db):
             self._db.execute(
