@@ -9,6 +9,7 @@ import datetime as dt
 from dataclasses import dataclass, field
 
 import numpy as np
+import pytest
 
 from tests.trading.conformance import alpaca_broker
 from tests.trading.desks import account
@@ -21,6 +22,8 @@ from wealtharena.trading.feeds.replay import Replay
 from wealtharena.trading.ledger import Ledger
 from wealtharena.trading.switch import Signals, Switch
 from wealtharena.trading.trader import Trader
+
+pytestmark = pytest.mark.slow
 
 BARS, CLEAN = 1_000, 8  # the last ones without a fault, so that what is on its way arrives
 SKEW = dt.timedelta(seconds=90)
@@ -78,7 +81,7 @@ def feed(world, storm, trader, switch):
         if switch.signals.roused() or storm.bars % 3 == 0:  # the stream has said so, or it is time to look anyway
             loop.tend(trader, switch)
         exchange.go(closes, dict(zip(panel.symbols, panel.close[row].tolist(), strict=True)))
-        exchange.go(closes + DECIDES - 2 * SKEW)  # by minutes only from here on
+        exchange.go(closes + DECIDES - SKEW)  # by minutes only from here on
         yield Due(closes + DECIDES)
         yield close
         exchange.go(closes + dt.timedelta(hours=4))
