@@ -52,6 +52,6 @@ def test_a_policy_of_ones_own_is_judged_like_an_agent(script, capsys) -> None:
 
 
 def test_stable_baselines3_trains_on_our_environment_and_is_judged(script, capsys) -> None:
-    pytest.importorskip("stable_baselines3", reason="comes with the extra `bench`")
+    pytest.importorskip("stable_baselines3", reason="comes with the extra `bench`: pip install -e '.[bench]'")
     script("with_stable_baselines3").main(1024)
     assert "verdict:" in capsys.readouterr().out

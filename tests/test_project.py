@@ -31,7 +31,7 @@ SAYS_WHY = re.compile(
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of an installed wheel, as `pip install` leaves it, away from the checkout."""
-    pytest.importorskip("hatchling")
+    pytest.importorskip("hatchling", reason="comes with the extra `dev`: pip install -e '.[dev]'")
     work = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(work), str(ROOT)]
     subprocess.run(build, check=True, capture_output=True, timeout=240)
@@ -297,6 +297,19 @@ def test_every_key_of_the_configuration_is_read_by_some_code() -> None:
 def test_every_key_of_the_configuration_says_what_it_is() -> None:
     """Unit, range and the rest are looked at where the page of keys is made."""
     assert reading.described_by_nobody() == set()
+
+
+def test_a_test_that_a_missing_package_skips_says_how_to_install_it() -> None:
+    silent = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in reading.sources()
+        if "importorskip(" in (text := path.read_text(encoding="utf-8"))
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).endswith("importorskip")
+        and not re.search(r"pip install -e '\.\[\w+\]'", ast.unparse(node))
+    ]
+    assert silent == []
 
 
 def test_every_suppression_says_why() -> None:

@@ -141,7 +141,7 @@ def test_what_a_unit_earns_is_what_the_kernel_pays_for_it(margined, spec):
 
 
 def test_shrinkage_is_that_of_scikit_learn():
-    covariance = pytest.importorskip("sklearn.covariance")
+    covariance = pytest.importorskip("sklearn.covariance", reason="comes with the extra `dev`: pip install -e '.[dev]'")
     returns = np.random.default_rng(1).normal(0, 0.01, (60, 5)) @ np.random.default_rng(2).normal(0, 1, (5, 5))
     reference, _ = covariance.ledoit_wolf(returns)
     assert np.allclose(minimum_variance.shrunk_covariance(returns), reference, rtol=1e-10)

@@ -94,7 +94,9 @@ def test_cpcv_5_2_gives_10_splits_and_4_paths_each_covering_every_row_once():
     ("n", "k", "purge", "embargo"), [(3, 2, 0, 0), (5, 2, 2, 3), (6, 3, 1, 0), (8, 2, 0, 4), (5, 4, 1, 1)]
 )
 def test_cpcv_agrees_with_skfolio(n, k, purge, embargo):
-    selection = pytest.importorskip("skfolio.model_selection")
+    selection = pytest.importorskip(
+        "skfolio.model_selection", reason="comes with the extra `dev`: pip install -e '.[dev]'"
+    )
     reference = selection.CombinatorialPurgedCV(n_folds=n, n_test_folds=k, purged_size=purge, embargo_size=embargo)
     bars = 203
     folds = make_folds(spec("cpcv", folds=n, test_folds=k, purge_bars=purge, embargo_bars=embargo), bars)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from tests.tasks.conftest import SMALL, record
 from wealtharena.config import compose
 from wealtharena.tasks import sweep
+from wealtharena.tasks.trial import score_of
 
 pytestmark = pytest.mark.slow
 
@@ -85,6 +87,40 @@ def _wait(log: Path, words: str, job: subprocess.Popen[bytes]) -> None:
         assert job.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.1)
+
+
+def test_a_search_of_agents_that_tilt_ends_in_a_verdict_on_what_they_add(tmp_path: Path) -> None:
+    """Trials are chosen on validation, whose bars are not those of the test window: each is set against its own anchor."""
+    words = ("sweep=direct", "sweep.trials=3", "sweep.env_steps=1024", "sweep.finalists=1", "sweep.finalist_seeds=1")
+    folder, small = tmp_path / "search", [w for w in SMALL if not w.startswith(("algo.", "asset="))]
+    done = subprocess.run(
+        [
+            sys.executable,
+            str(ROOT / "run.py"),
+            "asset=etf",
+            *small,
+            *words,
+            "evaluation.cscv_blocks=4",
+            f"hydra.run.dir={folder}",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
+    run, searched = record(folder), json.loads((folder / "sweep.json").read_text())
+    evidence = run["verdict"]["evidence"]
+    assert "anchor" in run["comparison"]
+    assert evidence["pbo"] == searched["bias"]["pbo"]
+    assert evidence["strategies"] >= 2
+
+
+def test_an_agent_that_stays_in_cash_scores_nothing_and_one_whose_figure_is_undefined_otherwise_fails() -> None:
+    assert score_of({"sharpe": math.nan, "trades": 0}, "validation.sharpe") == 0.0
+    assert math.isnan(score_of({"sharpe": math.nan, "trades": 3}, "validation.sharpe"))
+    assert score_of({"sharpe": 0.5, "trades": 0}, "sharpe") == 0.5
 
 
 def test_a_search_says_which_length_of_training_holds() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from wealtharena.evaluation import significance
 from wealtharena.tuning.engine import TrialRow
-from wealtharena.tuning.selection import RETURNS_KEY, Finalist, best, rank, selection_bias, strategies
+from wealtharena.tuning.selection import ACTIVE_KEY, RETURNS_KEY, Finalist, best, rank, selection_bias, strategies
 
 
 def row(
@@ -63,6 +63,12 @@ def test_stopped_trials_count_as_tried() -> None:
     rng = np.random.default_rng(4)
     trials = [row(i, 0.0, state="PRUNED" if i % 2 else "COMPLETE", returns=rng.normal(0, 1, 40)) for i in range(6)]
     assert selection_bias([*trials, row(9, None, state="FAIL")], blocks=16).trials == 7
+
+
+def test_what_a_tilt_adds_to_its_anchor_is_what_was_chosen_among() -> None:
+    tilts, whole = (row(i, 0.0, returns=np.full(20, float(i))) for i in range(2))
+    tilts.extra[ACTIVE_KEY] = [0.25] * 20
+    assert strategies([tilts, whole]).tolist() == [[0.25, 1.0]] * 20
 
 
 @pytest.mark.parametrize("bars", [10, 17, 40, 200])

@@ -117,7 +117,8 @@ def evaluate(
 ) -> Evaluation:
     """Return the judgement of `backtests` (one a seed, all over the same window of the same bars).
 
-    `strategies` [T, N] are returns of the configurations that were chosen among, for PBO; without them PBO is not known.
+    `strategies` [T, N] are returns of the configurations that were chosen among, for PBO, over whatever bars they were
+    chosen on and without what cash, or the anchor of a tilt, earned by itself; without them PBO is not known.
     Every random draw comes from `rng`; the same generator state gives the same figures.
     """
     first = backtests[0]
@@ -240,7 +241,7 @@ def gather(
     """
     shown = agents[middle]
     own_anchor, finding = _behaviour(agents, anchor, facts)
-    found, trials, strategies = _own_skill(shown.returns, facts.trials, strategies, anchor, risk_free)
+    found, trials = _own_skill(shown.returns, facts.trials, anchor, risk_free)
     known = [values["sharpe"] for values in of_agents if math.isfinite(values["sharpe"])]
     overfit = significance.overfitting(strategies, blocks=evaluation.cscv_blocks)
     return verdict.Evidence(
@@ -312,13 +313,13 @@ def _difference(against: comparison.Comparison) -> dict[str, Any]:
 
 
 def _own_skill(
-    returns: FloatArray, trials: Trials, strategies: FloatArray | None, anchor: Trajectory | None, risk_free: FloatArray
-) -> tuple[FloatArray, Trials, FloatArray | None]:
-    """Return returns, trials and strategies without what cash, or the anchor where there is one, earned by itself."""
+    returns: FloatArray, trials: Trials, anchor: Trajectory | None, risk_free: FloatArray
+) -> tuple[FloatArray, Trials]:
+    """Return returns and trials without what cash, or the anchor where there is one, earned by itself."""
     if anchor is None:
-        return metrics.excess(returns, risk_free), trials, strategies
+        return metrics.excess(returns, risk_free), trials
     trials = replace(trials, sharpe_variance=None)  # of whole returns, which the trials share
-    return returns - anchor.returns, trials, None if strategies is None else strategies - anchor.returns[:, None]
+    return returns - anchor.returns, trials
 
 
 def deflated(returns: FloatArray, trials: Trials, *, bars_per_year: float) -> float:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from wealtharena.config.specs.runs import EvaluationSpec
 from wealtharena.envs.trajectory import Trajectory
 from wealtharena.errors import CheckpointError
-from wealtharena.evaluation import comparison, metrics, pins, tables
+from wealtharena.evaluation import backtest, comparison, metrics, pins, tables
 from wealtharena.evaluation.bootstrap import interquartile_mean
 from wealtharena.evaluation.evaluate import Facts, judge, median_index
 from wealtharena.evaluation.ledger import Ledger, Window
@@ -129,17 +129,25 @@ def load(found: Group) -> Paths | None:
 def alternatives(
     found: Group, groups: Sequence[Group], loaded: Mapping[str, Paths | None]
 ) -> npt.NDArray[np.float64] | None:
-    """Return the returns [T, N] of all configurations of this agent on this data over the same bars; None below two."""
+    """Return the returns [T, N] of all configurations of this agent on this data over the same bars; None below two.
+
+    They are without what cash earned, or the anchor where the configuration tilts one.
+    """
     own = loaded[found.key]
     if own is None:
         return None
+    anchor = own.baselines.get(backtest.ANCHOR)
     columns = []
     for other in groups:
         paths = loaded[other.key]
         same = (other.newest.agent, other.newest.fingerprint) == (found.newest.agent, found.newest.fingerprint)
         if same and paths is not None and np.array_equal(paths.agents[0].timestamps, own.agents[0].timestamps):
             cash = metrics.risk_free(paths.agents[0], risk_free_of(other.newest.evidence))
-            columns.append(np.mean([metrics.excess(agent.returns, cash) for agent in paths.agents], axis=0))
+            skills = [
+                metrics.excess(agent.returns, cash) if anchor is None else agent.returns - anchor.returns
+                for agent in paths.agents
+            ]
+            columns.append(np.mean(skills, axis=0))
     return np.column_stack(columns) if len(columns) > 1 else None
 
 

@@ -30,7 +30,7 @@ from wealtharena.tasks.pages import drawn
 from wealtharena.tasks.pipeline import Prepared, identity, prepare
 from wealtharena.tasks.record import RunContext, RunRecord, recorded, without_home
 from wealtharena.tasks.train import describe, fold_folder, train_folds, train_view
-from wealtharena.tasks.trial import VALIDATION, TrainingObjective, data_key
+from wealtharena.tasks.trial import TrainingObjective, data_key, score_of
 from wealtharena.tracking.privacy import without_paths
 from wealtharena.tracking.search import SearchDisplay, mirror
 from wealtharena.training.job import Silent
@@ -257,7 +257,7 @@ def _train_again(job: Search, spec: ExperimentSpec, view: TrainingView, folder: 
             hint=f"go on with: python run.py resume={console.relative(job.folder)}",
         )
     assert result.best is not None
-    return float(result.best.metrics[job.spec.sweep.metric.removeprefix(VALIDATION)])
+    return score_of(result.best.metrics, job.spec.sweep.metric)
 
 
 def judge_winner(job: Search, record: RunRecord, winner: TrainedFinalist, trials: Sequence[TrialRow]) -> dict[str, Any]:

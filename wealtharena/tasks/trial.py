@@ -21,7 +21,7 @@ from wealtharena.training.checkpoints import best_path
 from wealtharena.training.job import TrainingJob
 from wealtharena.training.trainer import train
 from wealtharena.tuning.engine import Report
-from wealtharena.tuning.selection import BARS_KEY, RETURNS_KEY
+from wealtharena.tuning.selection import ACTIVE_KEY, BARS_KEY, RETURNS_KEY
 
 VALIDATION = "validation."
 
@@ -54,6 +54,15 @@ class TrainingObjective:
                 done.append(watch.best)
 
 
+def score_of(measures: Mapping[str, Any], metric: str) -> float:
+    """Return the measure that a search is about; 0 of an agent that never traded, whose ratios are not defined.
+
+    A tilt of cash that kept nothing of what it learned earns what cash does: that is an answer and no failure.
+    """
+    value = float(measures[metric.removeprefix(VALIDATION)])
+    return 0.0 if math.isnan(value) and measures.get("trades") == 0 else value
+
+
 def data_key(spec: ExperimentSpec) -> str:
     """Return a text that is the same for specs whose training views hold the same rows and features."""
     parts = (spec.asset, spec.data, spec.features, spec.split)
@@ -84,19 +93,24 @@ class _Watch:
 
     def on_evaluation(self, record: Mapping[str, Any]) -> None:
         """Report the best score so far, with the chosen candidate's validation returns."""
-        score = float(record[self.objective.metric.removeprefix(VALIDATION)])
+        score = score_of(record, self.objective.metric)
         better = max if self.objective.mode == "max" else min
         self.best = score if math.isnan(self.best) else better(self.best, score)
-        returns = np.round(self._returns(), 10).tolist()
         per_year = self.view.features.panel.bars_per_year
         self.report(
             float(np.mean([*self.done, self.best])),
-            {RETURNS_KEY: returns, BARS_KEY: per_year, "x_env_step": record["env_step"]},
+            {**self._returns(), BARS_KEY: per_year, "x_env_step": record["env_step"]},
         )
 
-    def _returns(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+    def _returns(self) -> dict[str, list[float]]:
+        """Return what the chosen candidate earned on validation, less cash, and of a tilt also less its anchor."""
         policy = load_policy(best_path(self.folder))
         env = self.spec.env.model_copy(update={"action": policy.action})
-        played = backtest.of_policy(policy, self.view.features, policy.scaler, env, self.view.validation)
+        piece = backtest.Piece(policy, policy.scaler, self.view.validation)
+        one = backtest.Backtest(self.spec.algo.name, self.view.features, env, (piece,))
+        played, anchor = one.simulate(), backtest.of_anchor(one)
         cash = metrics.risk_free(played, self.spec.asset.risk_free_per_year)
-        return metrics.excess(played.returns, cash)
+        found = {RETURNS_KEY: metrics.excess(played.returns, cash)}
+        if anchor is not None:
+            found[ACTIVE_KEY] = played.returns - anchor.returns
+        return {key: np.round(values, 10).tolist() for key, values in found.items()}

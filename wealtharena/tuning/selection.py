@@ -13,7 +13,8 @@ from wealtharena.evaluation import significance
 from wealtharena.tuning.engine import TrialRow
 
 FloatArray = npt.NDArray[np.float64]
-RETURNS_KEY = "x_validation_returns"
+RETURNS_KEY = "x_validation_returns"  # less what cash earned
+ACTIVE_KEY = "x_validation_active_returns"  # of a trial that tilts: less its anchor's
 BARS_KEY = "x_bars_per_year"  # of those returns
 
 
@@ -65,9 +66,12 @@ def rank(finalists: Sequence[Finalist], *, mode: Literal["max", "min"]) -> tuple
 
 
 def strategies(trials: Sequence[TrialRow]) -> FloatArray | None:
-    """Return the validation returns [T, N] of the distinct configurations, cut to the shortest; None for fewer than two."""
+    """Return the validation returns [T, N] of the distinct configurations, cut to the shortest; None for fewer than two.
+
+    They are without what cash, or the anchor of one that tilts, earned by itself.
+    """
     series = {
-        row.overrides: np.asarray(row.extra[RETURNS_KEY], dtype=np.float64)
+        row.overrides: np.asarray(row.extra.get(ACTIVE_KEY) or row.extra[RETURNS_KEY], dtype=np.float64)
         for row in trials
         if row.extra.get(RETURNS_KEY)
     }
