@@ -81,6 +81,19 @@ def test_the_live_line_tells_everything_on_a_terminal_of_80_columns() -> None:
         assert words in stream.getvalue()
 
 
+@pytest.mark.parametrize("width", range(24, 120, 3))
+def test_the_live_line_cuts_no_figure_however_narrow_the_terminal_is(width: int) -> None:
+    stream = io.StringIO()
+    shown = console.Rich(Console(file=stream, width=width, force_terminal=True, color_system=None))
+    state = console.State(300_000, label="cryptocurrencies direct seed 0")
+    state.advance({"env_step": 120_000, "env_steps_per_second": 12_345.6, "validation/sharpe": 0.4})
+    shown.show(state, evaluated=True)
+    shown.close()
+    assert "120k/300k" in stream.getvalue()
+    assert "…" not in stream.getvalue()
+    assert width < 45 or "val. Sharpe +0.40" in stream.getvalue()
+
+
 def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     shown = console.display("quiet")
     shown.show(console.State(10, label="x"), evaluated=True)

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
+
 SPEED = "env_steps_per_second"
 SHARPE = "validation/sharpe"
+_LEAST_BAR = 6  # columns that the bar and the space before it have at least
 
 
 class Display(Protocol):
@@ -110,15 +112,8 @@ class Rich:
         """Redraw the bar with `state`."""
         if self._progress is None:
             self._progress, self._task = _bar(state, self._terminal)
-        self._progress.update(
-            self._task,
-            completed=min(state.step, state.total_steps),
-            steps=f"{_short(state.step)}/{_short(state.total_steps)}",
-            speed=f"{_short(state.speed)}/s" if state.speed else "-/s",
-            sharpe=_signed(state.sharpe),
-            best=_signed(state.best),
-            left=duration(state.seconds_left),
-        )
+        words = _fitting(state, self._progress.console.width)
+        self._progress.update(self._task, completed=min(state.step, state.total_steps), words=words)
 
     def close(self) -> None:
         """Stop redrawing and leave the last state on the screen; a second call does nothing."""
@@ -188,20 +183,34 @@ def _signed(value: float | None) -> str:
     return "-" if value is None else f"{value:+.2f}"
 
 
+def _fitting(state: State, width: int) -> str:
+    """Return as much of the state as `width` columns hold, each part whole; what counts least goes first."""
+    parts = {  # in the order in which they are shown
+        "label": state.label,
+        "steps": f"{_short(state.step)}/{_short(state.total_steps)}",
+        "speed": f"{_short(state.speed)}/s" if state.speed else "-/s",
+        "sharpe": f"val. Sharpe {_signed(state.sharpe)}",
+        "best": f"best {_signed(state.best)}",
+        "left": f"{duration(state.seconds_left)} left",
+    }
+    for least in ("speed", "label", "left", "best", "sharpe"):
+        if len(" ".join(parts.values())) + _LEAST_BAR <= width:
+            break
+        del parts[least]
+    return " ".join(parts.values())
+
+
 def _bar(state: State, terminal: Console | None) -> tuple[Progress, Any]:
     from rich.progress import BarColumn, Progress, TextColumn
+    from rich.table import Column
 
     progress = Progress(
-        TextColumn("{task.description}", style="bold", markup=False),
+        TextColumn("{task.fields[words]}", markup=False, table_column=Column(no_wrap=True)),
         BarColumn(bar_width=None),
-        TextColumn("{task.fields[steps]}"),
-        TextColumn("{task.fields[speed]}"),
-        TextColumn("val. Sharpe {task.fields[sharpe]}, best {task.fields[best]}"),
-        TextColumn("{task.fields[left]} left"),
         console=terminal,
         refresh_per_second=2,
         expand=True,
     )
     progress.start()
-    task = progress.add_task(state.label, total=state.total_steps, steps="", speed="", sharpe="-", best="-", left="-")
+    task = progress.add_task(state.label, total=state.total_steps, words=_fitting(state, progress.console.width))
     return progress, task
