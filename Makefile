@@ -5,7 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python run.py
 # in the order of collection, which tests/conftest.py begins with the longest files
-PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+# three on two cores: a sixth of the tests' time is waiting for a process, a browser or a clock
+WORKERS ?= 3
+PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off -c constraints.txt
 ARGS ?=
 TESTS ?= tests
@@ -14,7 +16,7 @@ ASSETS := stocks,forex,crypto,etf,commodities
 SEEDS ?= 0,1,2
 # benchmarks that are given a folder of recorded bars or write into docs/, and what the others share
 GIVEN := benchmarks/real_markets.py benchmarks/calibrate_simulator.py benchmarks/worlds.py benchmarks/oracles.py benchmarks/pictures.py benchmarks/screens.py benchmarks/zoo.py
-LONG := benchmarks/time_to_quality.py
+LONG := benchmarks/time_to_quality.py benchmarks/mutants.py
 
 .PHONY: help
 help: ## show this list
@@ -124,12 +126,23 @@ arena: $(VENV)/.stamp-run ## every algorithm on planted and, with MARKET=<folder
 
 # --- developing
 
-.PHONY: test test-fast lint format bench docs pictures lock wheel clean clean-data
+.PHONY: test test-fast coverage mutants lint format bench docs pictures lock wheel clean clean-data
 test: $(VENV)/.stamp-dev ## run the tests (TESTS=tests/config for a part)
 	$(PYTEST) $(TESTS) $(ARGS)
 
 test-fast: $(VENV)/.stamp-dev ## run all but slow tests and those in a browser
 	$(PYTEST) -m "not slow and not browser" $(TESTS) $(ARGS)
+
+# the second run has the compiled loops as Python, so that their lines are counted
+coverage: $(VENV)/.stamp-dev ## run the tests, processes that they start included, and tell which lines of the package they reach
+	@rm -rf build/coverage && mkdir -p build/coverage
+	COVERAGE_FILE=$(CURDIR)/build/coverage/.coverage $(BIN)/python -m coverage run -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS) $(ARGS)
+	COVERAGE_FILE=$(CURDIR)/build/coverage/.coverage NUMBA_DISABLE_JIT=1 $(BIN)/python -m coverage run -m pytest -q -m "not slow" -k "not memory and not 70-" tests/envs tests/agents/direct/test_floor.py
+	@COVERAGE_FILE=$(CURDIR)/build/coverage/.coverage $(BIN)/python -m coverage combine --quiet
+	COVERAGE_FILE=$(CURDIR)/build/coverage/.coverage $(BIN)/python -m coverage report --fail-under=92
+
+mutants: $(VENV)/.stamp-dev ## plant faults one at a time where figures are made: each must be seen; ARGS="risk night" for a part
+	$(BIN)/python benchmarks/mutants.py $(ARGS)
 
 lint: $(VENV)/.stamp-dev ## format, lint, types and layers, nothing changed
 	$(BIN)/ruff format --check .

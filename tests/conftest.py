@@ -32,6 +32,17 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin, and run the loops that are compiled otherwise in Python where that is asked for."""
+    from tests import quicker  # what it imports reads the environment
+
+    quicker.prepare()
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
+        from tests import interpreted
+
+        interpreted.install(config)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that hold slow tests: workers take whole files, and a long one at the end keeps the others waiting."""
     long = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("browser")}
@@ -46,3 +57,10 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         pytest.skip(screens.MISSING)
     with screens.opened(tmp_path_factory.mktemp("profile")) as opened:
         yield opened
+
+
+def pytest_collection_finish() -> None:
+    """Prepare what the collected tests have imported."""
+    from tests import quicker
+
+    quicker.prepare_exports()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import json
 import os
 import runpy
@@ -14,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from tests import quicker
 
 LIMIT_SECONDS = 240
 
@@ -57,8 +60,10 @@ class Forks:
 
 
 def _serve() -> None:
+    quicker.prepare()
     for name in sys.argv[1:]:
         import_module(name)
+    gc.freeze()  # what was imported is in nobody's way
     for line in sys.stdin:
         call = json.loads(line)
         child = os.fork()

@@ -57,6 +57,14 @@ def ready() -> None:
         importlib.import_module(f"wealtharena.{name}")
     for name in ("agents.algorithms.ppo", "tracking.tracker", "reporting.plots", "tasks.collect", "tasks.sweep"):
         importlib.import_module(f"wealtharena.{name}")
+    for name in (
+        "torch.onnx._internal.exporter._core",
+        "torch.export._trace",
+        "onnxscript",
+        "arch",
+        "matplotlib.figure",
+    ):
+        importlib.import_module(name)  # what an export, a bootstrap and a picture load when they come to it
 
 
 @dataclass(frozen=True)

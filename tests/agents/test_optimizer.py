@@ -1,6 +1,7 @@
 import subprocess
 import sys
 
+import pytest
 import torch
 
 from wealtharena.agents.optimizer import Adam
@@ -28,6 +29,7 @@ def test_it_is_torchs_own_adam_bit_for_bit() -> None:
     assert again.param_groups[0]["lr"] == 0.01
 
 
+@pytest.mark.slow
 def test_it_starts_without_torchs_compiler() -> None:
     code = (
         "import sys, torch; from wealtharena.agents.optimizer import Adam; p = torch.nn.Parameter(torch.ones(3));"

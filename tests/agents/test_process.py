@@ -23,6 +23,7 @@ print(faults() - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator")
 def test_kept_memory_is_used_again_without_page_faults() -> None:
     # glibc's own threshold moves with what a process happens to free; set, every large piece goes back to the system

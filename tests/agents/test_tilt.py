@@ -43,6 +43,7 @@ def same_path(market: Market, policy: NetworkPolicy, env) -> None:
     np.testing.assert_allclose(ours.weights, theirs.weights, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asset", ASSETS)
 def test_an_untrained_agents_backtest_is_its_anchors_in_every_class(asset: str) -> None:
     for model in MODELS:

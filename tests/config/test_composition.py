@@ -36,6 +36,7 @@ def test_every_group_of_the_design_has_a_choice() -> None:
     assert all(groups()[name] for name in GROUPS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("group", "choice"), CHOICES, ids=lambda value: value)
 def test_every_file_of_conf_and_sweeps_composes_and_parses(group: str, choice: str) -> None:
     for_it = ["asset=stocks"] if (group, choice) == ("broker", "ib") else []  # it trades no coins
@@ -244,6 +245,7 @@ def outcome(made: Callable[[list[str]], DictConfig], overrides: list[str]) -> ob
     return OmegaConf.to_container(cfg, resolve=False), OmegaConf.is_struct(cfg), OmegaConf.is_readonly(cfg)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overrides", LINES, ids=" ".join)
 def test_what_is_made_of_a_kept_composition_is_what_hydra_makes(overrides: list[str]) -> None:
     """Also its refusals, word for word; twice, since the first may be the one that is kept."""
@@ -295,6 +297,7 @@ def test_a_universe_of_fifty_holds_the_smaller_one_of_its_exchange() -> None:
         assert few <= members, (large, few - members)
 
 
+@pytest.mark.slow
 def test_every_class_has_a_preset_and_one_of_futures_knows_the_size_of_each_contract() -> None:
     classes = {compose([f"experiment={name}"]).asset.name for name in groups()["experiment"] if name != "none"}
     assert classes == set(AGENTS)

@@ -10,6 +10,7 @@ import pytest
 from wealtharena.config.launch import of_the_machine
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gigabytes", [0.3, 1.0])
 def test_a_limit_on_memory_is_one_line(tmp_path: Path, gigabytes: float) -> None:
     """Whichever library is the first that cannot be loaded, and whatever it makes of that."""

@@ -24,6 +24,7 @@ TYPED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overrides", TYPED.values(), ids=TYPED.keys())
 def test_a_preset_composes_to_what_it_was_made_from(tmp_path: Path, overrides: tuple[str, ...]) -> None:
     path = tmp_path / "best.yaml"

@@ -140,6 +140,7 @@ def test_every_line_of_a_whole_job_is_an_object_and_the_last_tells_its_end(tmp_p
     assert any("report.html" in str(one.get("text")) for one in found)
 
 
+@pytest.mark.slow
 def test_a_refusal_is_one_object_on_standard_error(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "wealtharena", "log=json", "algo.clip=3"],

@@ -126,6 +126,7 @@ def test_the_repeating_command_names_the_file_and_the_dates(tmp_path: Path) -> N
     assert repeat_overrides(panel, spec.data) == f"data=files data.path={path} data.end=2023-02-19"
 
 
+@pytest.mark.slow
 def test_the_universe_says_when_it_was_chosen_and_unadjusted_rolls_are_said(forex: ExperimentSpec) -> None:
     assert any("survivors" in note for note in load(forex.asset, forex.data, seed=0).notes)
     assert any("carry" in note and "left out" in note for note in load(forex.asset, forex.data, seed=0).notes)
@@ -157,6 +158,7 @@ def test_the_room_costs_nothing_to_import() -> None:
     assert callable(align.align)
 
 
+@pytest.mark.slow
 def test_the_repeating_command_gives_the_same_panel_from_a_panel_without_its_warm_up(forex: ExperimentSpec) -> None:
     auto = compose(["asset=forex", "data=auto", "data.root=nowhere", "data.end=2010-12-31"])
     made = features.compute(load(auto.asset, auto.data, seed=0), auto.features)

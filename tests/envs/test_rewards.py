@@ -110,7 +110,9 @@ def test_a_reward_is_added_with_one_file(tmp_path):
         "def constant(ratio, before, after, first, second, rules):\n"
         "    return rules[PARAMETER] + first, first + 1.0, second\n"
     )
-    script = (
+    script = (  # as Python: that a new file is compiled too, tests/test_extending.py shows
+        "from tests import interpreted\n"
+        "interpreted.put_in_place()\n"
         "from tests.envs.test_rewards import play\n"
         "paid, _, _ = play(name='constant', parameter=0.5)\n"
         "print(paid[:3].tolist())\n"
@@ -120,6 +122,6 @@ def test_a_reward_is_added_with_one_file(tmp_path):
     (tmp_path / "conf").symlink_to(tests / "conf")
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True,
-        env={**os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")},
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_DISABLE_JIT": "1"},
     )  # fmt: skip
     assert done.stdout.split("\n")[0] == "[0.5, 1.5, 2.5]"

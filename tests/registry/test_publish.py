@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from wealtharena.agents.policy import EnsemblePolicy
 from wealtharena.envs.market import Market
 from wealtharena.envs.simulate import simulate
 from wealtharena.prediction.answers import Prediction
+from wealtharena.prediction.manager import ProductionModelManager
 from wealtharena.registry.inference import PIECE
 from wealtharena.registry.publish import record
 
@@ -29,10 +32,24 @@ CASES = [
 ]
 
 
+OnPaper = Callable[[str, str, str], ProductionModelManager]
+
+
+@pytest.fixture(scope="module")
+def on_paper(tmp_path_factory: pytest.TempPathFactory) -> OnPaper:
+    """Return a function that publishes a world, once, and returns who answers from it."""
+
+    @cache
+    def publish(asset: str, model: str, action: str) -> ProductionModelManager:
+        return put_on_paper(tmp_path_factory.mktemp("checkpoints"), world(asset, model, action))
+
+    return publish
+
+
 @pytest.mark.parametrize(("asset", "model", "action"), CASES)
-def test_bars_give_the_weights_of_the_backtest_again(tmp_path: Path, asset: str, model: str, action: str) -> None:
+def test_bars_give_the_weights_of_the_backtest_again(on_paper: OnPaper, asset: str, model: str, action: str) -> None:
     made = world(asset, model, action)
-    manager = put_on_paper(tmp_path / "checkpoints", made)
+    manager = on_paper(asset, model, action)
     served = manager.load_agent_model(asset)
     layout, features = made.policy.layout, made.features
     history = served.metadata.min_history_bars
@@ -88,10 +105,9 @@ def test_networks_that_were_trained_as_one_are_served_with_their_spread(tmp_path
     assert answer.spread > 0
 
 
-@pytest.mark.parametrize("model", ["mlp", "gru", "attention"])
-def test_a_large_batch_is_answered_as_its_rows_are(tmp_path: Path, model: str) -> None:
-    made = world("crypto", model, "weights")
-    policy = put_on_paper(tmp_path / "checkpoints", made).load_agent_model("crypto").policy
+@pytest.mark.parametrize(("asset", "model"), [("crypto", "mlp"), ("forex", "gru"), ("etf", "attention")])
+def test_a_large_batch_is_answered_as_its_rows_are(on_paper: OnPaper, asset: str, model: str) -> None:
+    policy = on_paper(asset, model, "weights").load_agent_model(asset).policy
     rng = np.random.default_rng(0)
     rows = 2 * PIECE + 77
     features = rng.standard_normal((rows, *policy.feature_shape)).astype(np.float32)

@@ -73,7 +73,8 @@ class _Training:
         self._untilted: Trajectory | None = None
 
     def run(self) -> TrainingResult:
-        engine = self._open_engine()
+        with plugins.importing():  # torch and RLlib
+            engine = self._open_engine()
         status: Literal["completed", "interrupted"] = "completed"
         try:
             with StopRequest() as stop:

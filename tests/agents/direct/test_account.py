@@ -74,6 +74,7 @@ def built(world: dict[str, object]) -> tuple[Market, EnvSpec, np.ndarray]:
     return market_of(panel, spec), spec, random_targets(rng, panel.bars, assets)
 
 
+@pytest.mark.slow
 @given(worlds)
 @settings(max_examples=100, deadline=None)
 def test_the_account_is_the_kernels(world: dict[str, object]) -> None:

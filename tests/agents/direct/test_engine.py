@@ -38,6 +38,7 @@ def policy_of(built: DirectEngine) -> EnsemblePolicy:
     return EnsemblePolicy([NetworkPolicy(network, *parts) for network in built.members()])
 
 
+@pytest.mark.slow
 def test_it_learns_a_feature_that_knows_the_next_return() -> None:
     built = engine("algo.learning_rate=0.03", panel=worlds.features(bars=600, signal=0.3))
     for _ in range(25):
@@ -129,6 +130,7 @@ def test_permuted_symbols_get_permuted_weights() -> None:
     np.testing.assert_allclose(other.act(rows[1]), member.act(rows[0])[:, [2, 0, 1]], atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", ["weights", "tilt"])
 def test_an_exported_ensemble_answers_as_it_does_in_torch(action: str) -> None:
     import onnxruntime

@@ -44,6 +44,7 @@ def judge(spec, table, symbol, *, interval="1d", **actions):
     return inspect(raw, spec.asset, spec.data.quality.model_copy(update=actions))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRUE_FILES)
 def test_true_bars_are_neither_refused_nor_altered(specs, name):
     spec = specs[TRUE_FILES[name]]

@@ -76,6 +76,7 @@ def test_a_number_that_is_no_date_and_no_epoch_is_refused(tmp_path: Path) -> Non
             _load(frame, tmp_path / "bars.csv")
 
 
+@pytest.mark.slow
 def test_the_same_instant_is_the_same_bar_of_its_venue_in_any_spelling(tmp_path: Path) -> None:
     frame = shares("BHP.AX", "CBA.AX", start="2019-01-02", bars=300)  # over both changes of the clock
     opened = pd.DatetimeIndex(frame["date"]).tz_localize("Australia/Sydney") + pd.Timedelta(hours=10)

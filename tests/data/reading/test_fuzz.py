@@ -19,7 +19,9 @@ def truth(tmp_path_factory: pytest.TempPathFactory) -> Panel:
 def test_an_edited_file_is_the_honest_panel_a_note_that_names_the_edit_or_a_refusal(
     truth: Panel, tmp_path: Path, part: int
 ) -> None:
-    outcomes = [fuzz.play(seed, tmp_path, truth) for seed in range(part, 320, 4)]
+    outcomes = [
+        fuzz.play(seed, tmp_path, truth) for seed in range(part, 160, 4)
+    ]  # benchmarks/file_fuzz.py plays thousands
     assert [outcome for outcome in outcomes if outcome.kind in ("silent", "crashed")] == []
     kinds = {outcome.kind for outcome in outcomes}
     assert kinds == {"honest", "noted", "refused"}

@@ -1,0 +1,30 @@
+"""How plugins are loaded; what packages offer is in tests/test_plugins.py."""
+
+import gc
+import sys
+
+import pytest
+
+from wealtharena import config
+from wealtharena.config import plugins
+
+SEEN = "import gc\n\ncollects = gc.isenabled()\n"
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_a_plugin_is_imported_without_looks_for_garbage_and_they_go_on_as_before(tmp_path, monkeypatch, collects):
+    (tmp_path / "watcher.py").write_text(SEEN)
+    (tmp_path / "broken.py").write_text("raise ImportError('of its own')\n")
+    monkeypatch.setattr(config, "__path__", [*config.__path__, str(tmp_path)])
+    if not collects:
+        gc.disable()
+    try:
+        assert plugins.load("config", "watcher").collects is False
+        assert gc.isenabled() is collects
+        with pytest.raises(ImportError, match="of its own"):
+            plugins.load("config", "broken")
+        assert gc.isenabled() is collects
+    finally:
+        gc.enable()
+        sys.modules.pop("wealtharena.config.watcher", None)
+        vars(config).pop("watcher", None)

@@ -1,0 +1,60 @@
+"""What makes the suite quicker without a test noticing."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import pickle
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.plugins import Plugins
+
+
+def prepare() -> None:
+    """Read each file of configuration once a process, and look for garbage in what imports leave more seldom."""
+    gc.set_threshold(20_000, 20, 50)
+    Plugins.instance()  # it loads its own modules anew
+    source: Any = SourcesRegistry.instance().resolve("file")
+    if not hasattr(source.load_config, "__wrapped__"):
+        source.load_config = _once(source.load_config)
+
+
+def _once(load: Any) -> Any:
+    kept: dict[tuple[Any, ...], bytes] = {}
+
+    @functools.wraps(load)
+    def quick(self: Any, config_path: str) -> Any:
+        path = Path(self.path, self._normalize_file_name(config_path))
+        try:
+            facts = path.stat()
+        except OSError:
+            return load(self, config_path)  # which says so in words of its own
+        key = (self.provider, self.path, config_path, facts.st_ino, facts.st_size, facts.st_mtime_ns)
+        if key not in kept:
+            kept[key] = pickle.dumps(load(self, config_path))
+        return pickle.loads(kept[key])
+
+    return quick
+
+
+def prepare_exports() -> None:
+    """Let torch list the operators that it can export once a process, not once an export; does nothing where no test loads it."""
+    if "torch" not in sys.modules:
+        return
+    import torch.onnx
+
+    export = torch.onnx.export
+
+    @functools.wraps(export)
+    def quick(*given: Any, **named: Any) -> Any:
+        from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+        listed = ONNXRegistry.from_torchlib
+        if not hasattr(listed, "cache_info"):
+            ONNXRegistry.from_torchlib = staticmethod(functools.cache(listed))
+        return export(*given, **named)
+
+    torch.onnx.export = quick
