@@ -4,8 +4,9 @@
     python benchmarks/mutants.py risk night  # those whose file names hold a word
 
 Do the tests see each? The house is copied, a fault written into the copy, the tests that it names run there, and the next
-one planted. Compiled loops run as Python (see tests/interpreted.py), so that no fault waits for a compiler. Ends with 1
-where a fault was not seen, with 2 where a line to be replaced is no longer there, once, or the tests fail without a fault.
+one planted. The kernel runs as Python where it is what was changed (see tests/interpreted.py), so that no fault waits for a
+compiler. Ends with 1 where a fault was not seen, with 2 where a line to be replaced is no longer there, once, or the tests
+fail without a fault.
 """
 
 from __future__ import annotations
@@ -53,6 +54,11 @@ class Fault:
     line: str
     instead: str
     tests: tuple[str, ...]
+
+    @property
+    def compiled(self) -> bool:
+        """Whether its tests run on compiled loops: those of the kernel would be compiled anew for each fault in its room."""
+        return not self.file.startswith("envs/")
 
 
 class LostError(Exception):
@@ -203,10 +209,15 @@ def standing(path: Path, text: str) -> Iterator[None]:
         os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
 
 
-def tried(house: Path, tests: Sequence[str], *, keep: bool = False) -> int | None:
+def tried(house: Path, tests: Sequence[str], *, compiled: bool, keep: bool = False) -> int | None:
     """Return how pytest ends over these tests in a house, stopping at the first that fails; None where it does not end."""
     words = ["-q", "-x", "-p", "no:cacheprovider"]
-    changes = {"PYTHONPATH": str(house), "NUMBA_DISABLE_JIT": "1", "PYTHONDONTWRITEBYTECODE": "" if keep else "1"}
+    changes = {
+        "PYTHONPATH": str(house),
+        "NUMBA_CACHE_DIR": str(house / "machine_code"),
+        "NUMBA_DISABLE_JIT": "0" if compiled else "1",
+        "PYTHONDONTWRITEBYTECODE": "" if keep else "1",
+    }
     try:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", *words, *tests],
@@ -229,15 +240,16 @@ def main(words: Sequence[str]) -> int:
                 ROOT / name, house / name, **({"ignore": shutil.ignore_patterns("__pycache__")} if whole else {})
             )
         texts = [planted((house / "wealtharena" / one.file).read_text(encoding="utf-8"), one) for one in faults]
-        named = sorted({test for one in faults for test in one.tests})
-        if tried(house, named, keep=True) != 0:
-            print("the tests fail without a fault")
-            return 2
+        for compiled in (False, True):
+            named = sorted({test for one in faults if one.compiled is compiled for test in one.tests})
+            if named and tried(house, named, compiled=compiled, keep=True) != 0:
+                print("the tests fail without a fault")
+                return 2
         missed = 0
         for fault, text in zip(faults, texts, strict=True):
             began = time.monotonic()
             with standing(house / "wealtharena" / fault.file, text):
-                code = tried(house, fault.tests)
+                code = tried(house, fault.tests, compiled=fault.compiled)
             said = {0: "SURVIVED", 1: "caught", None: "caught (without an end)"}.get(code, f"broken ({code})")
             missed += not said.startswith("caught")
             print(f"{said:9} {time.monotonic() - began:4.0f} s  {fault.file:28} {fault.instead}", flush=True)
