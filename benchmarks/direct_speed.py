@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.worlds import features_of
 from wealtharena.agents.direct.account import Path as Accounts
 from wealtharena.agents.direct.account import Tape, opened, scan
+from wealtharena.agents.direct.crew import Here
 from wealtharena.agents.direct.engine import DirectEngine
 from wealtharena.agents.engine import Workbench
 from wealtharena.agents.process import keep_freed_memory, set_threads
@@ -71,8 +72,10 @@ def accounts(built: DirectEngine) -> Iterator[tuple[str, Callable[[], object]]]:
     shape = (members, windows, steps, len(built.bench.market.symbols))
     asked = (0.1 * torch.randn(shape, dtype=torch.float64)).requires_grad_()
     factors = torch.ones(members * windows, dtype=torch.float64)
-    assert built.floor is not None
-    floor = replace(built.floor, rate=0.0)
+    assert isinstance(built.crew, Here)
+    pathwise = built.crew.pathwise
+    assert pathwise.floor is not None
+    floor = replace(pathwise.floor, rate=0.0)
     tape = Tape.of(built.bench.market)
 
     def compiled() -> None:
@@ -80,8 +83,8 @@ def accounts(built: DirectEngine) -> Iterator[tuple[str, Callable[[], object]]]:
         equity.log().sum().backward()
 
     def by_torch() -> None:
-        state = opened(built.terms, (members, windows), shape[-1])
-        path: Accounts = scan(tape.cut(firsts, steps + 1), asked.movedim(2, 0), built.terms, state=state)
+        state = opened(pathwise.terms, (members, windows), shape[-1])
+        path: Accounts = scan(tape.cut(firsts, steps + 1), asked.movedim(2, 0), pathwise.terms, state=state)
         path.equity.log().sum().backward()
 
     yield "compiled", compiled

@@ -7,7 +7,7 @@ result out of sample must not differ from zero.
 
     python benchmarks/learning.py --algos direct ppo sac --seeds 5 --r2 0.02 --null
 
-Prints a table and saves it to results/learning.json.
+Prints a table and saves it to results/learning.json; lambda is the share of what was learned that validation proved.
 """
 
 from __future__ import annotations
@@ -164,6 +164,7 @@ def learn(algo: str, seed: int, *, r2: float, bars: int, extra: tuple[str, ...] 
         "test_bars": stop - start,
         "agent_sharpe": sharpe(played),
         "oracle_sharpe": oracle(place, market, start, stop),
+        "kept_share": result.kept_share,
         "seconds": time.monotonic() - began,
         "returns": played.returns.tolist(),
     }
@@ -183,7 +184,7 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="further overrides, such as train.env_steps=1000000")
     options = parser.parse_args()
     rows = []
-    print(f"{'algo':5} {'seed':>4} {'R2':>6} {'agent':>8} {'oracle':>8} {'share':>6} {'seconds':>8}")
+    print(f"{'algo':5} {'seed':>4} {'R2':>6} {'agent':>8} {'oracle':>8} {'share':>6} {'lambda':>6} {'seconds':>8}")
     for algo in options.algos:
         for seed in range(options.seeds):
             row = learn(
@@ -192,9 +193,9 @@ def main() -> None:
             rows.append(row)
             agent, best = float(row["agent_sharpe"]), float(row["oracle_sharpe"])
             share = "" if options.null else f"{agent / best:6.2f}"
-            print(
-                f"{algo:5} {seed:4} {row['r2']:6} {agent:8.3f} {best:8.3f} {share:>6} {row['seconds']:8.1f}", flush=True
-            )
+            kept = "" if row["kept_share"] is None else f"{row['kept_share']:6.2f}"
+            told = f"{agent:8.3f} {best:8.3f} {share:>6} {kept:>6} {row['seconds']:8.1f}"
+            print(f"{algo:5} {seed:4} {row['r2']:6} {told}", flush=True)
     summary = summarise(rows, null=options.null)
     for line in summary:
         print(line)
@@ -216,9 +217,10 @@ def summarise(rows: list[dict[str, object]], *, null: bool) -> list[dict[str, ob
             lines.append({"algo": algo, "bars": len(pooled), "t": round(t, 3), "differs_at_1_percent": abs(t) > 2.576})
             continue
         shares = [float(row["agent_sharpe"]) / float(row["oracle_sharpe"]) for row in mine]
-        lines.append(
-            {"algo": algo, "mean_share": round(float(np.mean(shares)), 3), "worst_share": round(min(shares), 3)}
-        )
+        kept = [float(row["kept_share"]) for row in mine if row["kept_share"] is not None]
+        told = {"mean_kept_share": round(float(np.mean(kept)), 3)} if kept else {}
+        line = {"algo": algo, "mean_share": round(float(np.mean(shares)), 3), "worst_share": round(min(shares), 3)}
+        lines.append({**line, **told})
     return lines
 
 

@@ -19,7 +19,7 @@ from wealtharena.envs.simulate import simulate
 from wealtharena.features import compute
 from wealtharena.features.panel import FeaturePanel, Scaler
 
-MODELS = ("mlp", "gru", "lstm", "attention")
+MODELS = ("mlp", "gru", "lstm", "attention", "shared")
 ASSETS = ("stocks", "forex", "crypto", "etf", "commodities")
 
 

@@ -39,6 +39,19 @@ def test_the_first_screen_says_what_the_tilts_added() -> None:
         assert f'data-metric="comparison.anchor.active.{path}"' in shown
 
 
+@pytest.mark.parametrize(("inside", "after", "words"), [(2.0, 0.9, "Memorised: "), (2.0, 1.1, ""), (-0.4, -0.9, "")])
+def test_the_first_screen_says_where_what_tilts_add_was_learnt_by_heart(
+    inside: float, after: float, words: str
+) -> None:
+    made = report_data()
+    metrics = {name: dict(values) for name, values in made.run["metrics"].items()}
+    metrics["train"]["information_ratio"], metrics["validation"]["information_ratio"] = inside, after
+    shown = head.first_screen(dataclasses.replace(made, run={**made.run, "metrics": metrics}))
+    assert f"<b>{words}Information ratio to the anchor</b>" in shown
+    assert f'data-metric="metrics.train.information_ratio" value="{inside!r}"' in shown
+    assert "Information ratio to the anchor" not in head.first_screen(made)
+
+
 def look_up(run: Any, path: str) -> Any:
     for key in path.split("."):
         run = run[int(key)] if isinstance(run, list) else run[key]

@@ -60,7 +60,12 @@ def test_a_closed_window_shows_what_tilts_add_to_their_anchor(small: Small, caps
     page = (folder / "report.html").read_text()
     assert "Agent less its anchor, a year" in page
     assert 'data-metric="comparison.anchor.active.information_ratio"' in page
-    assert "Less its anchor:" in capsys.readouterr().out
+    assert run["metrics"]["validation"]["information_ratio"] == found["active"]["information_ratio"]
+    assert run["metrics"]["train"]["information_ratio"] is not None
+    assert 'data-metric="metrics.train.information_ratio"' in page
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Less its anchor:" in said
+    assert f"That ratio in training {run['metrics']['train']['information_ratio']:+.2f}, on validation" in said
 
 
 def test_the_window_is_opened_once_and_shows_what_an_open_run_shows(tmp_path: Path) -> None:

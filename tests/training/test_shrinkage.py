@@ -1,8 +1,4 @@
 import json
-import signal
-import subprocess
-import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +8,6 @@ from tests.agents import worlds
 from wealtharena.agents.policy import EnsemblePolicy, load_policy
 from wealtharena.evaluation.splits import Segment
 from wealtharena.training import TrainingJob, train
-from wealtharena.training.checkpoints import load_state
 from wealtharena.training.job import Silent
 from wealtharena.training.shrinkage import kept_share, shrunk
 
@@ -90,41 +85,3 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_shrinking_can_be_left_out(tmp_path: Path) -> None:
     _, saved = trained(tmp_path, "algo.shrink=false", share=0.3)
     assert "kept_share" not in saved
-
-
-KILLED = """
-import os, signal
-from pathlib import Path
-from tests.training.test_shrinkage import job
-from wealtharena.training import train
-
-class Kills:
-    def on_iteration(self, record):
-        if record["iteration"] == 7:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def on_evaluation(self, record):
-        pass
-
-train(job(Path({folder!r}), "train.checkpoint_seconds=0.001", share=0.3), listener=Kills())
-"""
-
-
-def test_a_run_that_was_killed_goes_on_to_the_uninterrupted_runs_weights(tmp_path: Path) -> None:
-    killed, whole = tmp_path / "killed", tmp_path / "whole"
-    killed.mkdir()
-    whole.mkdir()
-    code = KILLED.format(folder=str(killed))
-    ended = subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[2])
-    assert ended.returncode == -signal.SIGKILL
-    state = load_state(killed)
-    assert state is not None
-    assert 0 < state["progress"]["iterations"] < 8
-    gone_on = train(replace(job(killed, share=0.3), resume=True), listener=Silent())
-    through = train(job(whole, share=0.3), listener=Silent())
-    assert [(c.path, c.score, c.metrics) for c in gone_on.candidates] == [
-        (c.path, c.score, c.metrics) for c in through.candidates
-    ]
-    assert through.best is not None
-    saved = [(folder / through.best.path / "weights.pt").read_bytes() for folder in (killed, whole)]
-    assert saved[0] == saved[1]

@@ -197,8 +197,10 @@ class EnsemblePolicy:
     @property
     def core(self) -> torch.nn.Module:
         """`core(observation [N, D], *states)` -> `(weights [N, A], spread [N], *next states)`."""
-        from wealtharena.agents.networks.core import EnsembleCore
+        from wealtharena.agents.networks.core import EnsembleCore, JoinedCore
 
+        if self._joined is not None:
+            return JoinedCore(self._joined)
         return EnsembleCore([one.core for one in self.members], [len(one.state_shapes) for one in self.members])
 
     @property

@@ -43,6 +43,8 @@ _ACTIVE: tuple[tuple[str, str, Kind], ...] = (
     ("costs", "costs", "percent"),
 )
 _NAMED = 10  # symbols whose tilts are listed
+_RATIO = "information_ratio"
+MOST_LOST = 1.0  # of an information ratio between training and the window after it, beyond which it was memorised
 _MEANING = {
     "promotable": "Every rule for production is met.",
     "unproven": "Not enough evidence to trade on.",
@@ -201,7 +203,7 @@ def _tiles(data: ReportData) -> str:
             note = f"{escape(data.currency)} over {number(finite(test.get('trades')) or 0, digits=0)} orders"
         value = measured(f"metrics.{data.window}.{key}", test.get(key), measure)
         tiles.append(f'<div class="tile"><p class="term">{escape(measure.label)}</p>{value}<p>{note}</p></div>')
-    return f'<div class="tiles">{"".join(tiles)}</div>{_gap(data.run)}{_kept(data.run)}{_active(data.run)}'
+    return f'<div class="tiles">{"".join(tiles)}</div>{_gap(data.run)}{_kept(data.run)}{_active(data.run)}{_tilt_gap(data.run)}'
 
 
 def _gap(run: Mapping[str, Any]) -> str:
@@ -249,6 +251,23 @@ def _active(run: Mapping[str, Any]) -> str:
     )
     listed = f"<details><summary>What the tilts earned and cost a year, by symbol</summary><ul>{rows}</ul></details>"
     return f'<p class="gap active"><b>Agent less its anchor, a year</b> {", ".join(parts)}.</p>{listed if rows else ""}'
+
+
+def _tilt_gap(run: Mapping[str, Any]) -> str:
+    """Return the information ratio to the anchor by window in one line, and whether what was learnt stayed in training."""
+    inside = {name: finite(values.get(_RATIO)) for name, values in (run.get("metrics") or {}).items() if values}
+    found = [(f"metrics.{name}.{_RATIO}", name, inside.get(name)) for name in ("train", "validation")]
+    if inside.get("train") is None:
+        return ""
+    if run.get("test_window") != "closed":
+        judged = ((run.get("comparison") or {}).get("anchor") or {}).get("active") or {}
+        found.append((f"comparison.anchor.active.{_RATIO}", "test", finite(judged.get(_RATIO))))
+    measure = Measure(_RATIO, _RATIO, "ratio", True, "")
+    shown = [(name, value) for _, name, value in found if value is not None]
+    parts = [f"{name} {measured(path, value, measure)}" for path, name, value in found if value is not None]
+    lost = len(shown) > 1 and shown[0][1] - shown[1][1] > MOST_LOST
+    words = "Memorised: " if lost else ""
+    return f'<p class="gap tilts"><b>{words}Information ratio to the anchor</b> {", ".join(parts)}.</p>'
 
 
 def _part(at: str, key: str, values: Mapping[str, Any], kind: Kind) -> str:

@@ -64,7 +64,11 @@ def show(
     assert fold.result.best is not None
     record.update(
         test_window=CLOSED,
-        metrics={"train": inside, "validation": metrics.summary(agent, risk_free=risk_free), "test": None},
+        metrics={
+            "train": inside,
+            "validation": {**metrics.summary(agent, risk_free=risk_free), **judging.against(agent, anchor)},
+            "test": None,
+        },
         baselines=backtest.measures(baselines, risk_free=risk_free),
         selection=judging.selection(folder, fold),
         verdict={

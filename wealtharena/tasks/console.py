@@ -161,7 +161,7 @@ def baseline_notes(record: Mapping[str, Any]) -> list[str]:
         ratio = "-" if added["information_ratio"] is None else f"{added['information_ratio']:+.2f}"
         notes.append(
             f"Less its anchor: {added['annual_return']:+.2%} a year, information ratio {ratio}, "
-            f"active share {added['active_share']:.1%}."
+            f"active share {added['active_share']:.1%}.{_ratios_inside(record)}"
         )
     for name, measures in (record.get("baselines") or {}).items():
         label = name.replace("_", " ").capitalize()
@@ -173,6 +173,15 @@ def baseline_notes(record: Mapping[str, Any]) -> list[str]:
                 f"{label}: nine in ten of {measures['seeds']} draws have a Sharpe from {low:+.2f} to {high:+.2f}."
             )
     return notes
+
+
+def _ratios_inside(record: Mapping[str, Any]) -> str:
+    """Return the information ratio to the anchor where the agent has learnt and was chosen; nothing without one."""
+    windows = record.get("metrics") or {}
+    found = {name: (windows.get(name) or {}).get("information_ratio") for name in ("train", "validation")}
+    if found["train"] is None or found["validation"] is None:
+        return ""
+    return f" That ratio in training {found['train']:+.2f}, on validation {found['validation']:+.2f}."
 
 
 def relative(path: Path) -> str:

@@ -14,14 +14,15 @@ import yaml
 from wealtharena import files
 from wealtharena.agents.policy import Trained
 from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.envs.trajectory import Trajectory
+from wealtharena.evaluation import active, backtest, metrics, significance, tables
 from wealtharena.evaluation import audit as audit_room
-from wealtharena.evaluation import backtest, metrics, significance, tables
 from wealtharena.evaluation.audit import AuditReport
 from wealtharena.evaluation.evaluate import Evaluation, evaluate
-from wealtharena.evaluation.firewall import OpenedView
+from wealtharena.evaluation.firewall import OpenedView, TrainingView
 from wealtharena.evaluation.ledger import RunIdentity
 from wealtharena.evaluation.look import Look, stream
-from wealtharena.evaluation.splits import track_records
+from wealtharena.evaluation.splits import Segment, track_records
 from wealtharena.reporting import build, plots, report
 from wealtharena.reporting.data import AuditRow, ReportData
 from wealtharena.tasks import keeping, retraining
@@ -34,6 +35,7 @@ from wealtharena.training.interrupts import StopRequest
 
 AUDIT_POINTS = 4  # of time that a training's own audit tries, so that it costs seconds
 EQUITY_POINTS = 400  # of the track record that a checkpoint carries
+RATIO = "information_ratio"  # of an agent to the anchor that it tilts
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,13 +176,12 @@ def of_folds(
     for position, (fold, policy) in enumerate(zip(folds, policies, strict=True)):
         parts = prepared.folds[position]
         dates = {"train": parts.train, "validation": (parts.validation,), "test": parts.test}
-        best = fold.result.best
         found.append(
             {
                 "index": fold.index,
                 "dates": {name: prepared.sealed.dates(segments) for name, segments in dates.items()},
                 "train": dict(on_train(spec, prepared, position, policy)),
-                "validation": dict(best.metrics) if best else {},
+                "validation": dict(on_validation(spec, prepared, position, fold, policy)),
             }
         )
     return found
@@ -203,12 +204,33 @@ def middle(folds: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
 def on_train(spec: ExperimentSpec, prepared: Prepared, position: int, policy: Trained) -> Mapping[str, float]:
     """Return the measures over the longest training segment: what the agent looks like where it has learnt."""
     view = prepared.sealed.training(position)
-    segment = max(view.train, key=lambda item: item.bars)
-    played = backtest.of_policy(
-        policy, view.features, policy.scaler, env_of(spec, policy), segment, name=spec.algo.name
-    )
+    played, anchor = beside_anchor(spec, view, policy, max(view.train, key=lambda item: item.bars))
     cash = metrics.risk_free(played, spec.asset.risk_free_per_year)
-    return metrics.summary(played, risk_free=cash)
+    return {**metrics.summary(played, risk_free=cash), **against(played, anchor)}
+
+
+def on_validation(
+    spec: ExperimentSpec, prepared: Prepared, position: int, fold: TrainedFold, policy: Trained
+) -> Mapping[str, float]:
+    """Return the measures by which the checkpoint was chosen, and beside them how a tilt compares with its anchor."""
+    best, view = fold.result.best, prepared.sealed.training(position)
+    if best is None:
+        return {}
+    return {**best.metrics, **against(*beside_anchor(spec, view, policy, view.validation))}
+
+
+def beside_anchor(
+    spec: ExperimentSpec, view: TrainingView, policy: Trained, segment: Segment
+) -> tuple[Trajectory, Trajectory | None]:
+    """Return the paths of a policy and of the anchor that it tilts through one segment; None where it does not tilt."""
+    piece = backtest.Piece(policy, policy.scaler, segment)
+    one = backtest.Backtest(spec.algo.name, view.features, env_of(spec, policy), (piece,))
+    return one.simulate(), backtest.of_anchor(one)
+
+
+def against(agent: Trajectory, anchor: Trajectory | None) -> dict[str, float]:
+    """Return the information ratio of an agent to its anchor by its name; nothing without an anchor."""
+    return {} if anchor is None else {RATIO: active.part(agent, anchor)[RATIO]}
 
 
 def selection(folder: Path, fold: TrainedFold) -> dict[str, Any] | None:

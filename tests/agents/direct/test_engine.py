@@ -7,13 +7,16 @@ import torch
 from tests.agents import worlds
 from wealtharena.agents.direct.engine import DirectEngine
 from wealtharena.agents.direct.objective import objective
+from wealtharena.agents.direct.pathwise import Drawn
 from wealtharena.agents.direct.windows import Windows, seen
+from wealtharena.agents.foresight import targets_of
 from wealtharena.agents.networks import Network, build_network
 from wealtharena.agents.networks.members import Members
 from wealtharena.agents.policy import EnsemblePolicy, NetworkPolicy
 from wealtharena.config import plugins
 from wealtharena.envs.simulate import simulate
-from wealtharena.errors import ConfigError
+from wealtharena.errors import ConfigError, TrainingError
+from wealtharena.evaluation.backtest import Untilted
 from wealtharena.registry.export import ExportShape, ServedPolicy, export_onnx
 
 PERMUTED = ("close", "tradable", "open", "high", "low", "dividends", "to_account")
@@ -154,7 +157,7 @@ def test_an_exported_ensemble_answers_as_it_does_in_torch(action: str) -> None:
 @pytest.mark.parametrize("overrides", [("env.action=weights",), ("env.action=tilt",)])
 def test_torchs_account_which_a_gpu_runs_learns_the_same(overrides: tuple[str, ...]) -> None:
     ours, by_torch = engine("algo.dropout=0.2", *overrides), engine("algo.dropout=0.2", *overrides)
-    by_torch.floor = None
+    by_torch.crew.pathwise = replace(by_torch.crew.pathwise, floor=None)
     for _ in range(2):
         figures, others = ours.iterate(), by_torch.iterate()
         assert figures == pytest.approx(others, rel=1e-5, abs=1e-7)
@@ -186,6 +189,14 @@ def test_a_model_that_sees_the_account_is_refused(model: str) -> None:
 def test_where_there_is_nothing_to_roll_out_runners_are_refused() -> None:
     with pytest.raises(ConfigError, match="compute=local or compute=gpu"):
         engine("compute=workers")
+    with pytest.raises(ConfigError, match="compute=gpu learns in this process"):
+        engine("compute=gpu", "compute.learners=2")
+
+
+def test_a_gpu_that_is_not_there_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(TrainingError, match="torch sees no GPU here; choose compute=local"):
+        engine("compute=gpu")
 
 
 def test_other_algorithms_take_the_shared_model_too() -> None:
@@ -205,7 +216,7 @@ def test_what_is_learned_in_is_what_is_judged(overrides: tuple[str, ...]) -> Non
         built.iterate()
     bench, steps = built.bench, built.windows.steps
     firsts = torch.tensor([[30, 99]]).expand(3, 2)
-    path = built._traded(firsts)
+    path = built.crew.pathwise.traded(built.online.stack(), Drawn(firsts, torch.ones(3, 2, dtype=torch.float64), ()))
     for m, member in enumerate(policy_of(built).members):
         for w, first in enumerate((30, 99)):
             played = simulate(bench.market, member.act, spec=bench.env, start=first, stop=first + steps + 1)
@@ -222,3 +233,19 @@ def test_an_untrained_tilt_is_its_anchor() -> None:
     built.iterate()
     rows = seen(built.bench.market)
     assert built.online(rows.flatten(0, 1)[None]).abs().max() > 0  # a gradient has reached it
+
+
+@pytest.mark.parametrize("long_only", [True, False])
+@pytest.mark.parametrize("assets", [1, 10, 100])
+def test_an_untrained_ensembles_backtest_is_its_anchors(assets: int, long_only: bool) -> None:
+    limits = ("env.anchor=inverse_volatility", "env.anchor_bars=20", f"asset.limits.long_only={long_only}")
+    panel = worlds.features(bars=150, assets=assets)
+    built = engine("env.action=tilt", "algo.members=6", *limits, panel=panel)
+    market, env, policy = built.bench.market, built.bench.env, policy_of(built)
+    anchor = simulate(market, Untilted(market, env).act, spec=env)
+    assert anchor.traded_value.sum() > 0.0
+    at_once = targets_of(policy, market, start=0, stop=market.length)
+    for decide in (policy.act, at_once):
+        played = simulate(market, decide, spec=env)
+        np.testing.assert_allclose(played.equity, anchor.equity, rtol=1e-6)
+        np.testing.assert_allclose(played.weights, anchor.weights, atol=1e-6)

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from wealtharena.agents.direct.account import Bar, Ordered, Path, Tape, Terms, allowed, entered, opened, scan, tilted
-from wealtharena.agents.direct.floor import Anchors, Floor
-from wealtharena.agents.direct.objective import objective
-from wealtharena.agents.direct.windows import Windows, seen
+from wealtharena.agents.direct.crew import Crew, Here, Learners
+from wealtharena.agents.direct.pathwise import Drawn, Pathwise
+from wealtharena.agents.direct.windows import Windows
 from wealtharena.agents.engine import Workbench
 from wealtharena.agents.networks import Network, build_network
-from wealtharena.agents.networks.heads import TiltHead, head_of
 from wealtharena.agents.networks.members import Members
 from wealtharena.agents.optimizer import Adam, check_finite, polyak
 from wealtharena.agents.process import require_gpu
@@ -29,36 +28,63 @@ from wealtharena.envs.rules import rules_of
 from wealtharena.envs.vector import RULE
 from wealtharena.errors import ConfigError
 
+APART = 7919  # between the seeds of two learners
 WARMING = 10.0  # updates over which the average of the weights begins
 
 
+@dataclass(frozen=True, eq=False)
+class Chance:
+    """Where the draws of one learner come from."""
+
+    draws: torch.Generator  # of windows and costs
+    dropping: torch.Generator  # of units that are left out
+
+    @classmethod
+    def of(cls, seed: int, device: torch.device) -> Chance:
+        """Return the generators of a seed."""
+        return cls(torch.Generator().manual_seed(seed), torch.Generator(device).manual_seed(seed + 1))
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the generators' states."""
+        return {"draws": self.draws.get_state(), "dropped": self.dropping.get_state()}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from `get_state()`."""
+        self.draws.set_state(state["draws"])
+        self.dropping.set_state(state["dropped"])
+
+
 class DirectEngine:
-    """Members that learn through the market; `members()` are their weights averaged over the last updates."""
+    """Members that learn through the market; `members()` are their weights averaged over the last updates.
+
+    Every learner draws windows of its own, and members take the mean of their slopes. A single one here, on a GPU or on
+    a cluster learns the same.
+    """
 
     def __init__(self, bench: Workbench, algo: DirectSpec) -> None:
         _require_possible(bench)
         self.bench, self.algo, self.shrinks = bench, algo, algo.shrink
-        self.device = torch.device("cuda" if bench.spec.compute.name == "gpu" else "cpu")
+        compute = bench.spec.compute
+        self.device = torch.device("cuda" if compute.name == "gpu" else "cpu")
         rules = rules_of(bench.env, bench.market.symbols, delisting=False)
-        self.terms, self.range = Terms.of(rules), rules.vector[[RULE.log_factor_low, RULE.log_factor_high]].tolist()
-        self.tape, self.features = Tape.of(bench.market, self.device), seen(bench.market).to(self.device)
-        tilt = bench.market.layout.tilt
-        self.anchors = Anchors.of(self.features, tilt) if tilt is not None else None
-        self.floor = Floor.of(bench.market, rules.vector, self.anchors) if self.device.type == "cpu" else None
+        self.range = rules.vector[[RULE.log_factor_low, RULE.log_factor_high]].tolist()
         self.windows = Windows.of(
             bench.segments, steps=algo.burn_in_bars + algo.window_bars, earliest=bench.market.layout.window - 1
-        )
-        self.burn_in = min(algo.burn_in_bars, self.windows.steps - 1)
-        self.head = head_of(bench.action, len(bench.market.symbols), bench.env.limits, bench.market.layout).to(
-            self.device
         )
         networks = [_fresh(bench, member) for member in range(algo.members)]
         self.online = Members(networks, bench.spec.model.activation).to(self.device)
         self.average = copy.deepcopy(self.online)
         self.optimizer = Adam(list(self.online.parameters()), lr=algo.learning_rate)
-        self.draws = torch.Generator().manual_seed(bench.spec.seed)
-        self.dropping = torch.Generator(self.device).manual_seed(bench.spec.seed + 1)
+        self.chances = [Chance.of(bench.spec.seed + APART * k, self.device) for k in range(max(compute.learners, 1))]
+        self.crew = self._crew()
         self.env_steps, self.updates = 0, 0
+
+    def _crew(self) -> Crew:
+        bench, steps = self.bench, self.windows.steps
+        if bench.spec.compute.learners:
+            return Learners(bench, count=bench.spec.compute.learners, steps=steps)
+        pathwise = Pathwise.of(bench.market, bench.env, self.algo, action=bench.action, steps=steps, device=self.device)
+        return Here(pathwise, torch_threads=bench.spec.compute.torch_threads)
 
     def iterate(self) -> dict[str, float]:
         """Make a few updates, each over fresh windows."""
@@ -77,75 +103,28 @@ class DirectEngine:
         }
 
     def _update(self) -> Tensor:
-        firsts = self.windows.draw((self.algo.members, self.algo.windows), self.draws).to(self.device)
-        path = self._traded(firsts, held=self._held(firsts))
-        before = path.equity[self.burn_in : -1]
-        gained = path.equity[self.burn_in + 1 :] / before - 1.0
-        turned = path.traded[self.burn_in :] / before
-        rows = firsts + torch.arange(self.burn_in + 1, self.windows.steps + 1, device=self.device)[:, None, None]
-        idle = self.tape.idle(rows, self.terms)
-        found = objective(
-            self.algo.objective,
-            gained - idle - self.algo.turnover_penalty * turned,
-            temperature=self.algo.temperature,
-            risk_aversion=self.algo.risk_aversion,
-        )
-        loss = -found.sum()
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+        drawn = [self._drawn(chance) for chance in self.chances]
+        members = self.online.stack()
+        slopes = self.crew.slopes(members, drawn)
+        for parameter, *gradients in zip(members.tensors, *(one.gradients for one in slopes), strict=True):
+            parameter.grad = torch.stack(gradients).mean(dim=0) if len(gradients) > 1 else gradients[0]
         self._descend()
-        self.env_steps += self.algo.windows * (self.windows.steps - self.burn_in)
-        costs = path.costs[self.burn_in :] / before
-        return torch.stack([loss / self.algo.members, gained.mean(), turned.mean(), costs.mean()]).detach()
+        burn_in = min(self.algo.burn_in_bars, self.windows.steps - 1)
+        self.env_steps += len(drawn) * self.algo.windows * (self.windows.steps - burn_in)
+        return torch.cat([one.figures for one in slopes]).mean(dim=0)
 
-    def _traded(self, firsts: Tensor, *, held: Tensor | None = None) -> Path:
-        """Return the path of every member through its windows, which begin at `firsts` [M, W] with what is held there."""
-        rows = firsts.unsqueeze(-1) + torch.arange(self.windows.steps, device=self.device)  # [M, W, n]
-        shown, dropout = self.features[rows], self.algo.dropout
-        kept = (
-            self.online.dropped(rows.shape[1], dropout, self.dropping) if dropout and torch.is_grad_enabled() else None
-        )
-        raw = self.online(shown.flatten(1, 3), kept).reshape(shown.shape[:-1])
-        actions = self.head.mode(self.head.parameters_of(raw))
-        if self.floor is None:
-            return self._scanned(actions, firsts, rows, held)
-        asked = actions
-        if self.anchors is not None:
-            assert isinstance(self.head, TiltHead)
-            anchor, sigma = self.anchors.weights[rows], self.anchors.sigma[rows]
-            asked = self.head.asked(actions.to(torch.float64), anchor, sigma=sigma)
-        equity, traded, costs = self.floor.trade(
-            asked.flatten(0, 1),
-            firsts.flatten(),
-            factors=self._factor(firsts).flatten(),
-            held=None if held is None else held.flatten(0, 1),
-            through=True,
-        )
-        return Path(*(one.reshape(*firsts.shape, -1).movedim(-1, 0) for one in (equity, traded, costs)))
+    def _drawn(self, chance: Chance) -> Drawn:
+        firsts = self.windows.draw((self.algo.members, self.algo.windows), chance.draws)
+        share = self.algo.dropout
+        kept = self.online.dropped(firsts.shape[1], share, chance.dropping) if share else ()
+        return Drawn(firsts.to(self.device), self._factor(firsts, chance), kept)
 
-    def _scanned(self, actions: Tensor, firsts: Tensor, rows: Tensor, held: Tensor | None) -> Path:
-        """Return the same from torch's account, on any device."""
-        tape, by_bar = self.tape.cut(firsts, self.windows.steps + 1), actions.movedim(2, 0)
-        state = opened(self.terms, firsts.shape, actions.shape[-1], device=self.device)
-        if held is not None:
-            state = entered(state, held, Bar(*tape.bars[0].unbind(-2)))
-        wishes: Tensor | Ordered = by_bar
-        if self.anchors is not None:
-            assert isinstance(self.head, TiltHead)
-            columns = (one[rows].movedim(2, 0) for one in (self.anchors.weights, self.anchors.sigma))
-            wishes = tilted(self.head, by_bar.to(torch.float64), *columns, through=True)
-        return scan(tape, wishes, self.terms, state=state, factor=self._factor(firsts))
-
-    def _held(self, firsts: Tensor) -> Tensor | None:
-        """Return what accounts begin with: the anchor where there is one, which is where an agent would come from."""
-        return None if self.anchors is None else allowed(self.anchors.weights[firsts], self.terms)
-
-    def _factor(self, firsts: Tensor) -> Tensor:
+    def _factor(self, firsts: Tensor, chance: Chance) -> Tensor:
         """Return what multiplies the costs of each window, log-uniform where randomisation is on."""
         low, high = self.range
         if low == high == 0.0:
             return torch.ones(firsts.shape, dtype=torch.float64, device=self.device)
-        share = torch.rand(firsts.shape, generator=self.draws, dtype=torch.float64)
+        share = torch.rand(firsts.shape, generator=chance.draws, dtype=torch.float64)
         return torch.exp(low + (high - low) * share).to(self.device)
 
     @torch.no_grad()
@@ -178,8 +157,8 @@ class DirectEngine:
             "online": self.online.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "draws": self.draws.get_state(),
-            "dropped": self.dropping.get_state(),
+            **self.chances[0].get_state(),
+            "others": [chance.get_state() for chance in self.chances[1:]],
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -188,11 +167,12 @@ class DirectEngine:
         self.online.load_state_dict(state["online"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.draws.set_state(state["draws"])
-        self.dropping.set_state(state["dropped"])
+        for chance, found in zip(self.chances, [state, *state.get("others", [])], strict=False):
+            chance.set_state(found)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Let threads or learners go."""
+        self.crew.close()
 
 
 def _fresh(bench: Workbench, member: int) -> Network:
@@ -213,9 +193,14 @@ def _require_possible(bench: Workbench) -> None:
             f"algo=direct cannot train model={model}: it needs a network that sees features only",
             hint="choose model=shared, or algo=ppo",
         )
-    if compute.name not in ("local", "gpu"):
+    if compute.name == "workers" and not compute.learners:
         raise ConfigError(
-            f"algo=direct cannot use compute={compute.name}: it has nothing to roll out",
-            hint="choose compute=local or compute=gpu",
+            "algo=direct cannot use compute=workers: it has nothing to roll out",
+            hint="choose compute=local or compute=gpu, or compute.learners=2 for learners in actors of their own",
+        )
+    if compute.name == "gpu" and compute.learners:
+        raise ConfigError(
+            f"algo=direct with compute=gpu learns in this process, and not in compute.learners={compute.learners}",
+            hint="choose compute.learners=0, or compute=cluster without a GPU",
         )
     require_gpu(compute)

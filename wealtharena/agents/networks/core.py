@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from wealtharena.agents.networks.members import Members
 from wealtharena.agents.networks.network import Network
 
 
@@ -43,7 +44,22 @@ class EnsembleCore(nn.Module):
             answers.append(weights)
             following += after
             at += count
-        stacked = torch.stack(answers)
-        mean = stacked.mean(dim=0)
-        spread = (stacked - mean).square().mean(dim=0).sqrt().sum(dim=-1)
-        return (mean, spread, *following)
+        return (*mean_and_spread(torch.stack(answers)), *following)
+
+
+class JoinedCore(nn.Module):
+    """An `EnsembleCore` of members that answer in one product: a graph as small as that of one member."""
+
+    def __init__(self, joined: Members) -> None:
+        super().__init__()
+        self.joined = joined
+
+    def forward(self, observation: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        """Return the mean weights and their spread; nothing is carried."""
+        return mean_and_spread(self.joined.decide(observation))
+
+
+def mean_and_spread(answers: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean [N, A] of weights [M, N, A] and how far they are apart [N]."""
+    mean = answers.mean(dim=0)
+    return mean, (answers - mean).square().mean(dim=0).sqrt().sum(dim=-1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -12,6 +13,54 @@ from torch import Tensor, nn
 from wealtharena.agents.networks import layers
 from wealtharena.agents.networks.layers import ACTIVATIONS, SharedActor
 from wealtharena.agents.networks.network import Network
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """The layers of M perceptrons and nothing else, which can be cut into members and sent elsewhere."""
+
+    weights: tuple[Tensor, ...]  # [M, I, O] of each layer
+    offsets: tuple[Tensor, ...]  # [M, 1, O]
+    activation: nn.Module
+
+    def __len__(self) -> int:
+        return int(self.weights[0].shape[0])
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """Return all weights, then all offsets."""
+        return [*self.weights, *self.offsets]
+
+    def leaves(self, members: slice) -> Stack:
+        """Return some members whose gradients are their own: they share these members' numbers, not their history."""
+        weights, offsets = (
+            tuple(one.detach()[members].requires_grad_() for one in tensors) for tensors in (self.weights, self.offsets)
+        )
+        return Stack(weights, offsets, self.activation)
+
+    def detached(self) -> Stack:
+        """Return the numbers without their history."""
+        weights, offsets = (tuple(one.detach() for one in tensors) for tensors in (self.weights, self.offsets))
+        return Stack(weights, offsets, self.activation)
+
+    def __call__(self, features: Tensor, kept: Sequence[Tensor] | None = None) -> Tensor:
+        """Return raw outputs [M, N, 1] for features [M or 1, N, I].
+
+        In training `kept` [M, W, H] says for each hidden layer what its units are multiplied by, in each of W parts of
+        equal length that the rows fall into.
+        """
+        hidden, last = features.expand(len(self), -1, -1), len(self.weights) - 1
+        parts = 1 if kept is None else kept[0].shape[1]
+        hidden = hidden.reshape(len(self) * parts, -1, hidden.shape[-1])
+        for n, (weight, bias) in enumerate(zip(self.weights, self.offsets, strict=True)):
+            own = weight[:, None].expand(-1, parts, -1, -1)
+            if kept is not None and n:
+                own = own * kept[n - 1].unsqueeze(-1)  # leaves a unit out where its product would be made
+            offset = bias[:, None].expand(-1, parts, -1, -1).flatten(0, 1)
+            hidden = torch.baddbmm(offset, hidden, own.flatten(0, 1))
+            if n < last:
+                hidden = self.activation(hidden)
+        return hidden.reshape(len(self), -1, hidden.shape[-1])
 
 
 class Members(nn.Module):
@@ -31,23 +80,12 @@ class Members(nn.Module):
         return int(self.weights[0].shape[0])
 
     def forward(self, features: Tensor, kept: Sequence[Tensor] | None = None) -> Tensor:
-        """Return raw outputs [M, N, 1].
+        """Return raw outputs [M, N, 1], as `Stack` does."""
+        return self.stack()(features, kept)
 
-        In training `kept` [M, W, H] says for each hidden layer what its units are multiplied by, in each of W parts of
-        equal length that the rows fall into.
-        """
-        hidden, last = features.expand(len(self), -1, -1), len(self.weights) - 1
-        parts = 1 if kept is None else kept[0].shape[1]
-        hidden = hidden.reshape(len(self) * parts, -1, hidden.shape[-1])
-        for n, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            own = weight[:, None].expand(-1, parts, -1, -1)
-            if kept is not None and n:
-                own = own * kept[n - 1].unsqueeze(-1)  # leaves a unit out where its product would be made
-            offset = bias[:, None].expand(-1, parts, -1, -1).flatten(0, 1)
-            hidden = torch.baddbmm(offset, hidden, own.flatten(0, 1))
-            if n < last:
-                hidden = self.activation(hidden)
-        return hidden.reshape(len(self), -1, hidden.shape[-1])
+    def stack(self) -> Stack:
+        """Return the layers by themselves; they are the members' own parameters."""
+        return Stack(tuple(self.weights), tuple(self.biases), self.activation)
 
     def dropped(self, parts: int, share: float, generator: torch.Generator) -> list[Tensor]:
         """Return for each hidden layer what `layers.kept` draws for its units [M, W, H].
@@ -60,8 +98,8 @@ class Members(nn.Module):
     def decide(self, observation: Tensor) -> Tensor:
         """Return the target weights [M, N, A] of every member for observations [N, D]."""
         actor, head = actor_of(self._template), self._template.head
-        features = observation[:, actor.features].reshape(1, len(observation) * actor.assets, -1)
-        raw = self(features).reshape(len(self), len(observation), -1)
+        features = observation[:, actor.features].reshape(1, -1, self.weights[0].shape[1])  # a batch of any size
+        raw = self(features).reshape(len(self), -1, actor.assets)
         return head.weights(head.mode(head.parameters_of(raw)), observation)
 
     def actions(self, features: Tensor) -> Tensor:

@@ -1,0 +1,133 @@
+"""Who computes an update changes no bit of it: pieces, threads, learners on other machines, and those that die."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from tests.agents.direct.test_engine import engine
+from tests.nodes import two_nodes
+from wealtharena.agents.direct import crew
+from wealtharena.agents.direct.crew import Here, Learners
+from wealtharena.agents.direct.engine import APART, DirectEngine
+from wealtharena.agents.direct.pathwise import PIECE
+from wealtharena.errors import TrainingError
+
+TILT = (
+    "env.action=tilt",
+    "algo.dropout=0.2",
+    "algo.members=6",
+    "algo.updates=1",  # the rate of the next one falls with the windows that were seen
+    "env.randomisation.enabled=true",
+)
+
+
+def numbers(built: DirectEngine) -> list[torch.Tensor]:
+    return [one.detach().clone() for one in built.online.stack().tensors]
+
+
+def same(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for cores in (1, 2, 5):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: set(range(cores)))
+        built = engine(*TILT, "algo.members=9")
+        assert isinstance(built.crew, Here)
+        assert (built.crew._threads is None) == (cores == 1)
+        built.iterate()
+        built.close()
+        found.append(numbers(built))
+    assert same(found[0], found[1])
+    assert same(found[0], found[2])
+    assert not same(found[0], numbers(engine(*TILT, "algo.members=9")))
+
+
+def test_a_members_slope_is_its_own_whoever_learns_beside_it() -> None:
+    built = engine(*TILT)
+    assert isinstance(built.crew, Here)
+    drawn, members = built._drawn(built.chances[0]), built.online.stack()
+    assert len(members) > PIECE  # more than one piece
+    whole = built.crew.pathwise.slope(members, drawn)
+    for m in range(len(members)):
+        alone = slice(m, m + 1)
+        found = built.crew.pathwise.slope(members.leaves(alone).detached(), drawn.of(alone))
+        for all_of_them, own in zip(whole.gradients, found.gradients, strict=True):
+            torch.testing.assert_close(all_of_them[alone], own, rtol=1e-4, atol=1e-7)
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[tuple[Any, Any]]:
+    """A cluster of two nodes with one processor each; the driver is on the head."""
+    warnings.simplefilter("ignore")  # ray's own, in its own start-up
+    import ray
+
+    two, second = two_nodes()
+    ray.init(address=two.address, log_to_driver=False, logging_level=logging.ERROR)
+    yield two, second
+    ray.shutdown()
+    two.shutdown()
+
+
+def spread(learners: int) -> DirectEngine:
+    return engine(*TILT, "compute=cluster", f"compute.learners={learners}", "compute.torch_threads=1")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_learners_on_a_cluster_learn_what_one_here_learns_and_outlive_each_other(
+    nodes: tuple[Any, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    here, alone = spread(0), spread(1)
+    assert isinstance(here.crew, Here)
+    assert isinstance(alone.crew, Learners)
+    for built in (here, alone):
+        built.iterate()
+    assert same(numbers(here), numbers(alone))
+    alone.close()
+
+    both = spread(2)
+    both.chances[1].set_state(both.chances[0].get_state())  # the same windows for both: their mean is either's
+    both.iterate()
+    assert same(numbers(here), numbers(both))
+    assert both.env_steps == 2 * here.env_steps
+
+    both.chances[1].draws.manual_seed(APART)  # and now windows of its own
+    apart = copy.deepcopy(both.get_state())
+    both.iterate()
+    assert not same(numbers(here), numbers(both))
+    undisturbed = numbers(both)
+
+    two, second = nodes
+    two.remove_node(second, allow_graceful=False)
+    both.set_state(apart)
+    both.iterate()
+    assert same(undisturbed, numbers(both))
+    assert "a learner's process has died" in caplog.text
+
+    import ray
+
+    ray.kill(both.crew._alive[0])
+    with pytest.raises(TrainingError, match="all learners have died") as ended:
+        both.iterate()
+    assert "resume=" in str(ended.value.hint)
+    both.close()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_learners_that_say_nothing_end_the_run(nodes: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    built = spread(1)
+    monkeypatch.setattr(crew, "ANSWER_SECONDS", 0.0)
+    with pytest.raises(TrainingError, match="no learner answers"):
+        built.iterate()
+    built.close()
