@@ -3,9 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests.agents import worlds
-from wealtharena.agents.policy import EnsemblePolicy, load_policy
+from wealtharena.agents.direct.windows import seen
+from wealtharena.agents.policy import EnsemblePolicy, NetworkPolicy, load_policy
 from wealtharena.evaluation.splits import Segment
 from wealtharena.training import TrainingJob, train
 from wealtharena.training.job import Silent
@@ -85,3 +87,20 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_shrinking_can_be_left_out(tmp_path: Path) -> None:
     _, saved = trained(tmp_path, "algo.shrink=false", share=0.3)
     assert "kept_share" not in saved
+
+
+@pytest.mark.parametrize("scale", [0.1, 30.0])
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.95])
+def test_what_is_kept_is_a_share_of_the_size_of_its_actions_however_flat_they_lie(scale: float, share: float) -> None:
+    bench = worlds.bench(worlds.spec(*DIRECT))
+    network = bench.network_factory(critic=False)()
+    for parameter in network.actor.layers()[-1].parameters():
+        parameter.data.normal_(0.0, scale, generator=torch.Generator().manual_seed(3))
+    alone = NetworkPolicy(network, bench.spec.model, bench.market.layout, bench.action, bench.env.limits, bench.scaler)
+    shown = seen(bench.market)
+    rows = np.concatenate([shown.flatten(1).numpy(), np.zeros((len(shown), 6), np.float32)], axis=1)
+    for policy in (alone, EnsemblePolicy([alone, alone])):
+        before = np.abs(policy.act(rows)).mean()
+        after = np.abs(shrunk(policy, share, shown=shown).act(rows)).mean()
+        assert after == pytest.approx(share * before, rel=1e-3)
+    np.testing.assert_array_equal(shrunk(alone, 1.0).act(rows), alone.act(rows))

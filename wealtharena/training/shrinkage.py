@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from wealtharena.agents.networks.members import actor_of
+from wealtharena.agents.networks.members import Members, actor_of
 from wealtharena.agents.policy import EnsemblePolicy, NetworkPolicy, Trained
+
+_HALVINGS: Final = 20
 
 
 def kept_share(returns: npt.NDArray[np.float64], anchor: npt.NDArray[np.float64]) -> float:
@@ -29,17 +32,39 @@ def kept_share(returns: npt.NDArray[np.float64], anchor: npt.NDArray[np.float64]
     return max(0.0, 1.0 - variance / mean**2)
 
 
-def shrunk(policy: Trained, share: float) -> Trained:
-    """Return a policy whose last layer gives the share of what this one's gives; 0 is the anchor itself."""
-    if isinstance(policy, EnsemblePolicy):
-        return EnsemblePolicy([_shrunk(member, share) for member in policy.members], name=policy.name)
-    return _shrunk(policy, share)
+def shrunk(policy: Trained, share: float, *, shown: torch.Tensor | None = None) -> Trained:
+    """Return a policy whose actions are the share of this one's, in mean size where it sees the features `shown` [N, A, I].
+
+    Its last layer is scaled, for that alone stands in every graph. Large outputs lie flat within their tanh, so that the
+    scale is found on what is shown and is smaller than the share. A share of 0 is the anchor itself, and of 1 the policy.
+    """
+    members = policy.members if isinstance(policy, EnsemblePolicy) else [policy]
+    factor = share
+    if 0.0 < share < 1.0:
+        assert shown is not None, "what is kept of a policy depends on what it sees"
+        factor = _factor(Members([one.network for one in members], members[0].model.activation), share, shown)
+    scaled = [_scaled(one, factor) for one in members]
+    return EnsemblePolicy(scaled, name=policy.name) if isinstance(policy, EnsemblePolicy) else scaled[0]
 
 
-def _shrunk(policy: NetworkPolicy, share: float) -> NetworkPolicy:
+@torch.inference_mode()
+def _factor(members: Members, share: float, shown: torch.Tensor) -> float:
+    """Return what the outputs are multiplied by so that the mean size of their tanh is the share of what it was."""
+    raw = members(shown.flatten(0, 1)[None]).abs()
+    wanted, low, high = share * float(raw.tanh().mean(dtype=torch.float64)), 0.0, share  # tanh is concave
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (low + high)
+        if float((middle * raw).tanh().mean(dtype=torch.float64)) < wanted:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _scaled(policy: NetworkPolicy, factor: float) -> NetworkPolicy:
     network = copy.deepcopy(policy.network)
     with torch.no_grad():
         last = actor_of(network).layers()[-1]
-        last.weight.mul_(share)
-        last.bias.mul_(share)
+        last.weight.mul_(factor)
+        last.bias.mul_(factor)
     return replace(policy, network=network)

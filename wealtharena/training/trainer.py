@@ -162,12 +162,14 @@ class _Training:
         trajectory = self._on_validation(policy)
         if not (isinstance(engine, Ensemble) and engine.shrinks):
             return policy, trajectory, {}
+        from wealtharena.agents.direct.windows import seen
         from wealtharena.training.shrinkage import kept_share, shrunk
 
         if self._anchor is None:
             self._anchor = self._on_validation(shrunk(policy, 0.0)).returns  # the same whatever was learnt
         share = kept_share(trajectory.returns, self._anchor)
-        kept = shrunk(policy, share)
+        segment = self.job.validation
+        kept = shrunk(policy, share, shown=seen(self.market)[segment.start : segment.stop - 1])
         return kept, self._on_validation(kept), {KEPT_SHARE: share}
 
     def _is_anchor(self, trajectory: Trajectory, found: Mapping[str, float]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import os
+import time
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -85,7 +86,7 @@ def spread(learners: int) -> DirectEngine:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_learners_on_a_cluster_learn_what_one_here_learns_and_outlive_each_other(
-    nodes: tuple[Any, Any], caplog: pytest.LogCaptureFixture
+    nodes: tuple[Any, Any],
 ) -> None:
     here, alone = spread(0), spread(1)
     assert isinstance(here.crew, Here)
@@ -109,10 +110,13 @@ def test_learners_on_a_cluster_learn_what_one_here_learns_and_outlive_each_other
 
     two, second = nodes
     two.remove_node(second, allow_graceful=False)
-    both.set_state(apart)
-    both.iterate()
-    assert same(undisturbed, numbers(both))
-    assert "a learner's process has died" in caplog.text
+    assert isinstance(both.crew, Learners)
+    until = time.monotonic() + 60.0  # a process outlives its node by a moment
+    while len(both.crew._alive) == 2 and time.monotonic() < until:
+        both.set_state(copy.deepcopy(apart))
+        both.iterate()
+        assert same(undisturbed, numbers(both))
+    assert len(both.crew._alive) == 1
 
     import ray
 

@@ -20,7 +20,7 @@ from wealtharena.agents.direct.account import Bar, Ordered, Path, Tape, Terms, a
 from wealtharena.agents.direct.floor import Anchors, Floor
 from wealtharena.agents.direct.objective import objective
 from wealtharena.agents.direct.windows import seen
-from wealtharena.agents.networks.heads import TiltHead, head_of
+from wealtharena.agents.networks.heads import Head, TiltHead, head_of
 from wealtharena.agents.networks.members import Stack
 from wealtharena.agents.specs import DirectSpec
 from wealtharena.config.specs.env import EnvSpec
@@ -57,7 +57,7 @@ class Pathwise:
     algo: DirectSpec
     steps: int  # decisions in a window
     terms: Terms
-    head: torch.nn.Module
+    head: Head
     features: Tensor  # [T, A, I]
     tape: Tape
     anchors: Anchors | None
