@@ -1,11 +1,16 @@
-"""What an update of algo=direct costs, by symbols, members and bars, and what of it the account takes.
+"""What an update of algo=direct costs, by symbols, members and bars, and how long a default run takes from command to report.
 
-python benchmarks/direct_speed.py            # one thread, processor time; a minute
+python benchmarks/direct_speed.py            # processor time of updates, and what of it the account takes; a minute
+python benchmarks/direct_speed.py --runs     # seconds of whole runs, each a process of its own; four minutes
 """
 
 from __future__ import annotations
 
+import argparse
+import json
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -27,6 +32,16 @@ from wealtharena.envs.anchors import beside
 from wealtharena.envs.market import Market
 from wealtharena.features.panel import Scaler
 
+ROOT = Path(__file__).resolve().parents[1]
+RUNS = {
+    "10 symbols, 7,000 daily bars": ("asset=crypto", "data.simulator.bars=7000"),
+    "100 symbols, 2,520 daily bars": (
+        "asset=stocks",
+        "data.simulator.bars=2520",
+        "universe.max_symbols=null",
+        f"universe.symbols=[{','.join(f'S{n:02d}.AX' for n in range(100))}]",
+    ),
+}
 BASE = {"assets": 10, "members": 8, "windows": 16}
 VARIED = {"assets": (10, 20, 40, 80), "members": (2, 4, 8, 16), "windows": (8, 16, 32, 64)}
 
@@ -91,7 +106,21 @@ def accounts(built: DirectEngine) -> Iterator[tuple[str, Callable[[], object]]]:
     yield "torch", by_torch
 
 
-def main() -> None:
+def run(overrides: tuple[str, ...]) -> tuple[float, float]:
+    """Return the seconds of a default run from command to report, and of its training alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        places = [f"paths.{name}={folder}/{name}" for name in ("checkpoints", "results", "ledger")]
+        words = ["algo=direct", "data=simulated", "tracking=quiet", f"hydra.run.dir={folder}/run", *places, *overrides]
+        began = time.monotonic()
+        subprocess.run(
+            [sys.executable, str(ROOT / "run.py"), *words], check=True, cwd=folder, stdout=subprocess.DEVNULL
+        )
+        whole = time.monotonic() - began
+        assert (Path(folder) / "run" / "report.html").is_file()
+        return whole, float(json.loads((Path(folder) / "run" / "run.json").read_text())["training"]["seconds"])
+
+
+def tables() -> None:
     """Print a table for each thing that is varied."""
     set_threads(1)
     keep_freed_memory()
@@ -102,8 +131,20 @@ def main() -> None:
             print("  ms an update   " + "  ".join(f"{ms:8.1f}" for ms in spent))
             print("  ms for each    " + "  ".join(f"{ms / size:8.3f}" for ms, size in zip(spent, sizes, strict=True)))
     built = engine(**BASE, action="weights")
-    for name, run in accounts(built):
-        print(f"the account alone, forward and backward, {name}: {milliseconds(run, times=5):.1f} ms")
+    for name, run_once in accounts(built):
+        print(f"the account alone, forward and backward, {name}: {milliseconds(run_once, times=5):.1f} ms")
+
+
+def main() -> None:
+    """Print what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", action="store_true")
+    if not parser.parse_args().runs:
+        tables()
+        return
+    for name, overrides in RUNS.items():
+        whole, training = run(overrides)
+        print(f"{name}: {whole:.1f} s from command to report, {training:.1f} of them training", flush=True)
 
 
 if __name__ == "__main__":

@@ -150,3 +150,9 @@ def test_an_agent_of_weights_has_no_anchor(spec) -> None:
     assert found.active is None
     assert "anchor" not in found.baselines
     assert found.verdict.evidence.rivals == spec.evaluation.verdict.beats
+
+
+def test_the_rounding_of_weights_has_no_information_ratio(spec) -> None:
+    found = judged(spec, 1e-7)
+    assert 0.0 < found.active["active_share"] < 1e-6
+    assert np.isnan(found.active["information_ratio"])

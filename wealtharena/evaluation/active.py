@@ -18,6 +18,8 @@ LEAST = (
     EMPTY_EXPOSURE / 2
 )  # active share below which an agent is its anchor: its tilts are a portfolio that counts as cash
 
+ROUNDING = 1e-8  # deviation of the difference of two returns that comes of weights in single precision
+
 
 def is_anchor(agent: Trajectory, anchor: Trajectory) -> bool:
     """Return whether what the agent held is the anchor's portfolio, but for next to nothing."""
@@ -34,7 +36,7 @@ def part(agent: Trajectory, anchor: Trajectory) -> dict[str, float]:
     """Return the active part, a year: return, tracking error, information ratio; and active share, turnover and costs.
 
     Information ratio: mean over deviation of the return less the anchor's (Grinold and Kahn 2000), NaN where the two
-    never differ. Turnover and costs are those of the agent less those of the anchor, as shares of equity.
+    differ by the rounding of single precision alone. Turnover and costs are those of the agent less those of the anchor, as shares of equity.
     """
     year = agent.bars_per_year
     less = agent.returns - anchor.returns
@@ -42,7 +44,7 @@ def part(agent: Trajectory, anchor: Trajectory) -> dict[str, float]:
     return {
         "annual_return": float(less.mean()) * year if less.size else math.nan,
         "tracking_error": deviation * math.sqrt(year),
-        "information_ratio": float(less.mean()) / deviation * math.sqrt(year) if deviation > 1e-12 else math.nan,
+        "information_ratio": float(less.mean()) / deviation * math.sqrt(year) if deviation > ROUNDING else math.nan,
         "active_share": share(agent, anchor),
         "turnover": _a_year(agent.traded_value, agent) - _a_year(anchor.traded_value, anchor),
         "costs": _a_year(agent.costs, agent) - _a_year(anchor.costs, anchor),

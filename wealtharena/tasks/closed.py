@@ -6,7 +6,7 @@ import math
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,11 @@ from wealtharena.tracking.journal import read
 
 FloatArray = npt.NDArray[np.float64]
 CLOSED = "closed"
+UNJUDGED: Final = {
+    "status": "unproven",
+    "reasons": ["The test window is closed: nothing was judged."],
+    "evidence": {},
+}
 
 
 def show(
@@ -71,11 +76,7 @@ def show(
         },
         baselines=backtest.measures(baselines, risk_free=risk_free),
         selection=judging.selection(folder, fold),
-        verdict={
-            "status": "unproven",
-            "reasons": ["The test window is closed: nothing was judged."],
-            "evidence": {},
-        },
+        verdict=UNJUDGED,
     )
     if not spec.tracking.report:
         return []
