@@ -342,6 +342,7 @@ def test_no_file_is_longer_than_400_lines_and_no_function_than_60() -> None:
 
 
 WAITS = {  # what may wait without a limit, and why
+    "wealtharena/agents/direct/pathwise.py: other.result()": "arithmetic of this process's own, of the size of what the caller does meanwhile",
     "wealtharena/tracking/wandb_run.py: self._inbox.get()": "a thread of its own waits for work, and nobody for it",
     "wealtharena/deployment/lines.py: self._some.wait()": "a thread of its own waits for work, and nobody for it",
     "wealtharena/deployment/limits.py: fcntl.flock(descriptor, fcntl.LOCK_EX)": "held for two reads of shared memory; the kernel frees it with its holder",
