@@ -137,7 +137,7 @@ FAULTS: Final = (
         ("return math.sqrt(variance) * ((1.0 - EULER_GAMMA) * tail[0] + EULER_GAMMA * tail[1])", "return math.sqrt(variance) * ((1.0 - EULER_GAMMA) * tail[1] + EULER_GAMMA * tail[0])"),
         ("outside = _half_sharpe(1.0 - member, cut)", "outside = _half_sharpe(member, cut)"),
         ("relative = (below + (ties + 1) / 2.0) / (matrix.shape[1] + 1.0)", "relative = (below + ties / 2.0) / (matrix.shape[1] + 1.0)"),
-        ("variance = (member @ (shifted**2).sum(axis=1) / count - mean**2) * count / (count - 1.0)", "variance = (member @ (shifted**2).sum(axis=1) / count - mean**2) * count / (count + 1.0)"),
+        ("mean = member @ shifted.sum(axis=1) / count", "mean = member @ shifted.sum(axis=1) / size"),
     ),
     *_faults(
         "envs/actions.py", FACES,

@@ -1,5 +1,6 @@
 import math
 import warnings
+from dataclasses import replace
 
 import empyrical
 import numpy as np
@@ -134,6 +135,13 @@ def test_a_summary_has_every_name_of_the_design_and_counts_from_the_trajectory()
     assert found["exposure"] == pytest.approx(0.8)
     assert found["turnover"] == pytest.approx((1e4 / played.equity[:-1]).mean() * 252)
     assert found["sharpe"] == metrics.sharpe(played.returns, bars_per_year=252)
+
+
+def test_exposure_is_what_was_held_over_the_bars_not_before_the_first():
+    played = worlds.trajectory(SERIES["random"])
+    weights = np.zeros_like(played.weights)
+    weights[0], weights[-1] = 9.0, 0.75 / weights.shape[1]
+    assert metrics.exposure(replace(played, weights=weights)) == pytest.approx(0.75 / (len(weights) - 1))
 
 
 def test_two_dimensional_returns_are_refused():

@@ -49,7 +49,7 @@ def test_what_is_kept_and_what_is_paid_add_up(units, ratio, lot):
 
 
 @pytest.mark.parametrize("restart", [False, True])
-@pytest.mark.parametrize("ratio", [2.0, 1.5, 0.1])
+@pytest.mark.parametrize("ratio", [2.0, 1.5, 0.1, 1 / 3])  # of the last, two thirds of a share are paid out
 def test_at_the_paper_broker_equity_goes_on_over_a_split(tmp_path, ratio, restart):
     bars, before = 60, 56
     closes = np.full((bars, 2), 100.0)

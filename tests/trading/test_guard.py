@@ -70,6 +70,26 @@ def test_the_net_limit_holds_where_gross_does_not():
     assert ruling.orders.tolist() == pytest.approx([200.0, -50.0])
 
 
+@pytest.mark.parametrize(
+    ("name", "changes"), [("symbol_weight", {}), ("order_volume", {"volume": np.array([2_500.0, np.inf])})]
+)
+def test_a_short_is_capped_like_a_long_position(name, changes):
+    now = dataclasses.replace(PLAIN, units=np.zeros(2), orders=np.array([-300.0, 25.0]), **changes)
+    ruling = check(now, risk_of(**{name: {**CASES[name][0], "action": "shrink"}}), "trading")
+    assert ruling.orders.tolist() == pytest.approx([-250.0, 25.0])
+
+
+def test_of_a_days_orders_the_first_ones_pass_up_to_the_number_allowed():
+    now = dataclasses.replace(PLAIN, units=np.zeros(2), sent=4)
+    ruling = check(now, risk_of(order_rate={"max_orders": 5, "action": "skip"}), "trading")
+    assert ruling.orders.tolist() == [200.0, 0.0]
+
+
+def test_a_price_as_old_as_allowed_is_traded_on():
+    now = dataclasses.replace(PLAIN, age=np.array([2, 2]))
+    assert check(now, risk_of(stale_data={"max_bars": 2, "action": "skip"}), "trading").interventions == ()
+
+
 @pytest.mark.parametrize("action", ["flatten", "halt"])
 def test_flatten_closes_everything_and_is_latched_halt_sends_nothing(action):
     risk = risk_of(drawdown={"max_drawdown": 0.05, "action": action})
