@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests import quicker
+from wealtharena.config import compose
 
 LIMIT_SECONDS = 240
 
@@ -63,6 +64,7 @@ def _serve() -> None:
     quicker.prepare()
     for name in sys.argv[1:]:
         import_module(name)
+    compose(())  # every fork has read the files of configuration then
     gc.freeze()  # what was imported is in nobody's way
     for line in sys.stdin:
         call = json.loads(line)

@@ -12,14 +12,17 @@ from typing import Any
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.plugins import Plugins
 
+from wealtharena.config import composition
+
 
 def prepare() -> None:
-    """Read each file of configuration once a process, and look for garbage in what imports leave more seldom."""
+    """Read and compose each choice of configuration once a process, and look for garbage in what imports leave more seldom."""
     gc.set_threshold(20_000, 20, 50)
     Plugins.instance()  # it loads its own modules anew
     source: Any = SourcesRegistry.instance().resolve("file")
     if not hasattr(source.load_config, "__wrapped__"):
         source.load_config = _once(source.load_config)
+        composition._chosen = functools.cache(composition._chosen.__wrapped__)
 
 
 def _once(load: Any) -> Any:

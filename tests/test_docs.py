@@ -152,6 +152,7 @@ def test_every_command_of_the_pages_composes(command: str, tmp_path: Path, monke
         compose([word for word in words if not word.startswith(("-", "hydra."))])
 
 
+@pytest.mark.slow
 def test_every_key_that_a_page_names_exists() -> None:
     chosen = [(group, name) for group in ("algo", "asset", "risk", "data", "broker") for name in groups()[group]]
     known = {key for group, name in chosen for key in defaults_for((f"{group}={name}",))}

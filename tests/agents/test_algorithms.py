@@ -12,6 +12,8 @@ from wealtharena.config import plugins
 from wealtharena.config.paths import conf_dir
 from wealtharena.errors import ConfigError
 
+pytestmark = pytest.mark.slow  # it trains
+
 NAMES = sorted(path.stem for path in (conf_dir() / "algo").glob("*.yaml"))
 FAMILIES = {  # what makes a job small; RLlib's asynchronous algorithms need a cluster: test_scale.py has them
     specs.OnPolicySpec: ("algo.rollout_steps=128",),

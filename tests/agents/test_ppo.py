@@ -11,6 +11,8 @@ from wealtharena.agents.rollout import Rollout
 from wealtharena.agents.runner import BatchedEnvRunner
 from wealtharena.errors import ConfigError, TrainingError
 
+pytestmark = pytest.mark.slow  # it trains
+
 PPO = ("algo=ppo", "algo.rollout_steps=256", "algo.minibatch=64", "algo.epochs=2")
 MODELS = ("mlp", "gru", "lstm", "attention")
 

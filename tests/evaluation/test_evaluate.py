@@ -317,6 +317,7 @@ def test_a_day_that_lost_more_than_all_is_no_best_day():
     assert owing.returns[stress.not_best_days(owing, 2)].tolist() == [-1.5]
 
 
+@pytest.mark.slow
 def test_no_record_is_long_enough_where_seeds_differ_by_more_than_the_advantage():
     """Three seeds of true Sharpe ratios about 0.55, 0.75 and 2.6 more than the market: at 300 years 0 still lies inside."""
     rng = np.random.default_rng(3)

@@ -171,6 +171,7 @@ def all_arrays():
                     yield array
 
 
+@pytest.mark.slow
 def test_the_process_that_trains_holds_no_test_price(monkeypatch, tmp_path):
     """After a task has prepared its data no array anywhere in the process holds the prices of the test window."""
     from wealtharena.config import compose
@@ -231,6 +232,7 @@ def _write_many(path, worker):
         ledger.record_trial(RunIdentity(f"{worker}", f"{worker}-{i}", "etf", "train"), window=HERE)
 
 
+@pytest.mark.slow
 def test_several_processes_write_whole_lines(tmp_path):
     path = tmp_path / "ledger.jsonl"
     context = multiprocessing.get_context("spawn")

@@ -119,6 +119,7 @@ def pair(rng, n=1000, *, a=0.0006, b=0.0003, correlation=0.6):
     return a + 0.01 * mixed[0], b + 0.012 * mixed[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("studentised", [True, False])
 def test_the_interval_covers_the_truth_in_93_to_97_percent_of_pairs(studentised):
     """200 of the 1,000 pairs of the benchmark, 400 draws each: 95 % +- 4.5 % here."""

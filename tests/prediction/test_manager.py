@@ -176,6 +176,7 @@ def test_a_large_batch_is_the_same_as_its_rows(manager: ProductionModelManager) 
         np.testing.assert_allclose(together[row].weights, alone.weights, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_state_is_taken_row_by_row_in_its_shape_or_flat(tmp_path: Path) -> None:
     manager = put_on_paper(tmp_path / "checkpoints", world("forex", "gru", window=1))
     served = manager.load_agent_model("forex")

@@ -52,6 +52,7 @@ def test_a_graph_that_answers_passes_its_trial_and_others_harm_their_own_process
     assert try_out(b"nothing", SHAPES, 127) is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "told"),
     [

@@ -8,11 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks.attacks import moments
+from tests.envs.markets import market_of, panel_of, spec_of
 from tests.tasks.conftest import SMALL, record
 from wealtharena.config import compose
+from wealtharena.envs.simulate import simulate
 from wealtharena.errors import FirewallError, WealthArenaError
 from wealtharena.evaluation.ledger import Ledger
 from wealtharena.registry import ModelCheckpoint, history
@@ -32,6 +35,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], int
     folder = tmp_path_factory.mktemp("whole")
     with moments.quiet_environment():
         moments.ready()
+        compose(QUICK)  # what is read and loaded here is there in every fork
+        spec = spec_of()
+        simulate(market_of(panel_of([1.0, 2.0, 3.0]), spec), np.ones((3, 1)), spec=spec)
         played = moments.play(folder, QUICK)
     assert played.code == 0, played.said
     return moments.end_of(folder), played.moments

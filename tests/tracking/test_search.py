@@ -3,6 +3,8 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import pytest
+
 from wealtharena.tracking.search import SearchDisplay, mirror
 
 
@@ -51,6 +53,7 @@ def test_a_failure_is_told_with_its_reason() -> None:
     assert stream.getvalue() == "trial 7 failed: ValueError: no bars\n"
 
 
+@pytest.mark.slow
 def test_each_trial_and_the_search_become_runs_of_one_group(tmp_path: Path) -> None:
     from wealtharena.config import compose
 

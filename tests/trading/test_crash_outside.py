@@ -51,6 +51,7 @@ def assert_whole(folder, exchange, undisturbed):
     assert found == undisturbed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", [one for one in POINTS if one != "while migrating"])
 @pytest.mark.parametrize("count", [1, 3])
 def test_killed_at_a_named_point_an_account_outside_goes_on(tmp_path, undisturbed, point, count):
@@ -64,6 +65,7 @@ def test_killed_at_a_named_point_an_account_outside_goes_on(tmp_path, undisturbe
     assert_whole(tmp_path, exchange, undisturbed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_killed_at_any_moment_again_and_again_an_account_outside_goes_on(tmp_path, undisturbed, seed):
     exchange = an_exchange(WORLD)

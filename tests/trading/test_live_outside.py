@@ -27,6 +27,7 @@ def prices_at(frames, at):
     return {name.replace("-", "/"): float(row["close"]) for name, row in rows.items()}
 
 
+@pytest.mark.slow
 def test_live_bars_are_traded_at_a_broker_outside(desk, tmp_path):  # noqa: F811 - the fixture
     exchange = Exchange(
         prices_at(desk.frames, desk.clock.at), desk.clock.at, cash=desk.spec.env.initial_cash, fee=0.0025

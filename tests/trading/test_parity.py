@@ -140,6 +140,7 @@ def test_under_risk_rules(tmp_path):
     assert_same(none, free)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", ["weights", "tilt"])
 def test_the_promoted_graph_decides_as_its_checkpoint_does(tmp_path, record_property, action):
     """Single precision of another library: not to the last bit, and the deviation is said."""

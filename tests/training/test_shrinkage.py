@@ -43,6 +43,7 @@ def trained(folder: Path, *overrides: str, share: float) -> tuple[EnsemblePolicy
     return policy, saved
 
 
+@pytest.mark.slow
 def test_a_candidate_is_saved_shrunk_and_says_how_far(tmp_path: Path) -> None:
     policy, saved = trained(tmp_path, share=0.3)
     assert len(policy.members) == 2

@@ -25,6 +25,8 @@ from wealtharena.training import TrainingJob, train, trainer
 from wealtharena.training.checkpoints import best_path, load_state
 from wealtharena.training.trainer import fit_scaler
 
+pytestmark = pytest.mark.slow  # it trains
+
 QUICK = (
     "algo=ppo",
     "algo.rollout_steps=256",
