@@ -117,7 +117,7 @@ dashboard: $(VENV)/.stamp-dev ## optuna-dashboard on a study: STUDY=outputs/<dat
 	fi; \
 	$(BIN)/optuna-dashboard "$$study"
 
-results: $(VENV)/.stamp-run ## the five agents over five seeds on recorded bars, as docs/results.md: MARKET=<folder>
+results: $(VENV)/.stamp-run ## direct and ppo on the five classes of recorded bars, five seeds, as docs/results.md: MARKET=<folder>
 	$(BIN)/python benchmarks/real_markets.py $(or $(MARKET),../shared/market)
 
 .PHONY: arena

@@ -64,16 +64,31 @@ WORLD = (
     "model.hidden=[16,16]",
     "env.episode_bars=128",
 )
+FROM_CASH = (  # at once: of a tilt the form of the action alone
+    "env.action=tilt",
+    "env.anchor=cash",
+    "env.trade_rate=1",
+    "env.no_trade_band=0",
+)
 LEARNERS = {
-    "direct": (
-        "algo=direct",
-        "env.action=tilt",  # from cash, at once: of a tilt the form of the action alone
-        "env.anchor=cash",
-        "env.trade_rate=1",
-        "env.no_trade_band=0",
+    "direct": ("algo=direct", *FROM_CASH, "train.env_steps=327680"),
+    "ppo": (
+        "algo=ppo",
+        *FROM_CASH,
+        "model=shared",
+        "features=compact",
+        "algo.tilt_log_std=0.5",
+        "algo.gamma=0.5",
+        "algo.gae_lambda=0.5",
+        "algo.learning_rate=0.003",
+        "algo.final_learning_rate=0.0003",
+        "algo.rollout_steps=8192",
+        "algo.minibatch=1024",
+        "algo.target_kl=null",
+        "compute.envs=128",
         "train.env_steps=327680",
     ),
-    "ppo": (
+    "ppo-attention": (  # as it was before docs/experiments.md asked
         "algo=ppo",
         "env.action=weights",
         "model=attention",

@@ -1,9 +1,10 @@
 """How long until an agent is good? Seconds of learning until its validation Sharpe ratio passes a share of the oracle's.
 
-direct, PPO and SAC of this platform, and Stable-Baselines3's PPO over this platform's compiled vector environment, with
-its defaults and with large batches, on the markets of benchmarks/learning.py, in one run on one machine. The clock runs
-while something is learned and stands while something is validated, for all of them. Who does not get there within
---limit seconds, or by the end of its training, is censored: the best share so far is told.
+direct, PPO (as it is, and as it was: ppo-attention) and SAC of this platform, and Stable-Baselines3's PPO over this
+platform's compiled vector environment, with its defaults and with large batches, on the markets of benchmarks/learning.py,
+in one run on one machine. All but SAC and ppo-attention see features=compact. The clock runs while something is learned
+and stands while something is validated, for all of them. Who does not get there within --limit seconds, or by the end of
+its training, is censored: the best share so far is told.
 
     python benchmarks/time_to_quality.py --seeds 3 --share 0.8 --limit 300
 """
@@ -37,7 +38,7 @@ from wealtharena.training import TrainingJob, train
 from wealtharena.training.trainer import fit_scaler
 
 LOOKS = 64  # validations over a training
-OURS = ("direct", "ppo", "sac")
+OURS = ("direct", "ppo", "ppo-attention", "sac")
 THEIRS: Mapping[str, dict[str, Any]] = {  # envs, and the keywords of stable_baselines3.PPO
     "sb3-ppo": {"envs": 1},
     "sb3-ppo-large": {"envs": 128, "n_steps": 64, "batch_size": 1024, "n_epochs": 4, "gamma": 0.5, "gae_lambda": 0.5,
@@ -159,7 +160,8 @@ def contend(
     name: str, seed: int, *, r2: float, bars: int, share: float, limit: float, extra: tuple[str, ...]
 ) -> Reached:
     """Return how a contender did on one market."""
-    own = (*learning.LEARNERS[name], f"train.evaluations={LOOKS}") if name in OURS else ()
+    theirs = ("env.action=weights", "features=compact")
+    own = (*learning.LEARNERS[name], f"train.evaluations={LOOKS}") if name in OURS else theirs
     place = learning.world(seed, r2=r2, bars=bars, overrides=(*own, *extra))
     fold = make_folds(place.spec.split, place.features.bars)[0]
     level = Market.build(place.features, place.spec.env, fit_scaler(place.features, fold.train, clip=5.0))

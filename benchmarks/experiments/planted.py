@@ -24,26 +24,35 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from benchmarks.arena.courses import Course, planted
 from benchmarks.arena.entries import Entrant
 from benchmarks.arena.play import Cell, play
-from benchmarks.learning import LEARNERS
+from benchmarks.learning import FROM_CASH, LEARNERS
 
 R2 = (0.0, 0.0002, 0.0005, 0.002, 0.02)
 BARS = (5_400, 46_000)
 COSTS_BPS = (0.0, 5.0)
-TILT = ("env.action=tilt", "env.anchor=cash", "env.trade_rate=1", "env.no_trade_band=0")  # the form of the action alone
+BEFORE = LEARNERS["ppo-attention"]
+TILT = FROM_CASH
+FASTER = ("algo.learning_rate=0.003", "algo.final_learning_rate=0.0003")
 COMPACT = ("features=compact",)
+SMALL = (*BEFORE, "model=shared", *COMPACT, *TILT)
 VARIANTS: Mapping[str, tuple[str, ...]] = {
     **{f"direct-{members}": (*LEARNERS["direct"], f"algo.members={members}") for members in (1, 4, 8, 16)},
-    "ppo-attention": LEARNERS["ppo"],
-    "ppo-mlp": (*LEARNERS["ppo"], "model=mlp", "model.hidden=[64,64]"),
-    "ppo-shared": (*LEARNERS["ppo"], "model=shared"),
-    "ppo-shared-tilt": (*LEARNERS["ppo"], "model=shared", *TILT, "algo.tilt_log_std=-2"),
+    "ppo-attention": BEFORE,
+    "ppo-mlp": (*BEFORE, "model=mlp", "model.hidden=[64,64]"),
+    "ppo-shared": (*BEFORE, "model=shared"),
+    "ppo-shared-tilt": (*BEFORE, "model=shared", *TILT, "algo.tilt_log_std=-2"),
     "ppo-shared-tilt-less": (
-        *LEARNERS["ppo"], "model=shared", *TILT, "algo.tilt_log_std=-2", "algo.reward_less_anchor=true"
+        *BEFORE, "model=shared", *TILT, "algo.tilt_log_std=-2", "algo.reward_less_anchor=true"
     ),
-    "ppo-shared-starts": (*LEARNERS["ppo"], "model=shared", "algo.common_starts=8"),
-    "ppo-attention-compact": (*LEARNERS["ppo"], *COMPACT),
-    "ppo-shared-compact": (*LEARNERS["ppo"], "model=shared", *COMPACT),
-    "ppo-shared-tilt-compact": (*LEARNERS["ppo"], "model=shared", *COMPACT, *TILT, "algo.tilt_log_std=-2"),
+    "ppo-shared-starts": (*BEFORE, "model=shared", "algo.common_starts=8"),
+    "ppo-attention-compact": (*BEFORE, *COMPACT),
+    "ppo-shared-compact": (*BEFORE, "model=shared", *COMPACT),
+    "ppo-shared-tilt-compact": (*BEFORE, "model=shared", *COMPACT, *TILT, "algo.tilt_log_std=-2"),
+    "ppo-shared-tilt-compact-noise-0": (*SMALL, "algo.tilt_log_std=0"),
+    "ppo-shared-tilt-compact-noise-0-faster": (*SMALL, "algo.tilt_log_std=0", *FASTER),
+    "ppo-shared-tilt-compact-noise-0-faster-dropout": (
+        *SMALL, "algo.tilt_log_std=0", "algo.learning_rate=0.005", "algo.final_learning_rate=0.0005", "algo.dropout=0.1"
+    ),
+    "ppo": LEARNERS["ppo"],  # noise 0.5, faster
     "sac-attention": LEARNERS["sac"],
     "sac-shared": (*LEARNERS["sac"], "model=shared"),
 }  # fmt: skip
