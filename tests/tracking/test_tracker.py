@@ -83,6 +83,8 @@ def test_the_summary_is_flat_and_holds_what_is_known() -> None:
             "baselines": {"cash": {"sharpe": None, "total_return": 0.0}},
             "training": {"seconds": 60.0},
             "verdict": {"status": "unproven"},
+            "comparison": {"anchor": {"active": {"active_share": 0.2, "symbols": {"A": {"earned": 0.1}}}}},
+            "checkpoint": {"kept_share": 0.4},
         }
     )
     assert found == {
@@ -90,6 +92,8 @@ def test_the_summary_is_flat_and_holds_what_is_known() -> None:
         "train/sharpe": 2.0,
         "baseline/cash/total_return": 0.0,
         "training/seconds": 60.0,
+        "active/active_share": 0.2,
+        "active/kept_share": 0.4,
         "status": "completed",
         "verdict": "unproven",
     }

@@ -12,7 +12,9 @@ from wealtharena.tracking import workspace
 def test_the_workspace_shows_training_validation_comparison_and_sweeps() -> None:
     pytest.importorskip("wandb_workspaces", reason="comes with the extra `workspace`: pip install -e '.[workspace]'")
     built = workspace.build(entity="someone", project="wealtharena")
-    assert [section.name for section in built.sections] == ["Training", "Validation", "Comparison", "Sweeps"]
+    assert [section.name for section in built.sections] == [
+        "Training", "Validation", "Active part", "Comparison", "Sweeps",
+    ]  # fmt: skip
     assert all(section.panels for section in built.sections)
 
 

@@ -147,12 +147,18 @@ def tags(run_record: Mapping[str, Any], more: Sequence[str]) -> tuple[str, ...]:
 
 
 def summary(run_record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the figures of run.json as W&B's summary, flat: `test/sharpe`, `verdict`, `training/seconds`, ..."""
+    """Return the figures of run.json as W&B's summary, flat: `test/sharpe`, `verdict`, `training/seconds`, ...
+
+    `active/...` is what an agent that tilts added to its anchor, `active/kept_share` its lambda.
+    """
     flat: dict[str, Any] = {}
     for window, measures in (run_record.get("metrics") or {}).items():
         flat |= {f"{window}/{name}": value for name, value in (measures or {}).items()}
     for name, measures in (run_record.get("baselines") or {}).items():
         flat |= {f"baseline/{name}/{key}": (measures or {}).get(key) for key in ("sharpe", "total_return")}
+    tilted = ((run_record.get("comparison") or {}).get("anchor") or {}).get("active") or {}
+    flat |= {f"active/{key}": value for key, value in tilted.items()}
+    flat["active/kept_share"] = (run_record.get("checkpoint") or {}).get("kept_share")
     flat |= {f"training/{key}": value for key, value in (run_record.get("training") or {}).items()}
     flat["status"] = run_record.get("status")
     flat["verdict"] = (run_record.get("verdict") or {}).get("status")

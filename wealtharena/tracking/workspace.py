@@ -1,4 +1,4 @@
-"""The W&B workspace of the project: panels for training, validation, comparison and sweeps.
+"""The W&B workspace of the project: panels for training, validation, the active part, comparison and sweeps.
 
 For people with an account: `python -m wealtharena.tracking.workspace --entity <you> --project wealtharena` after
 `wandb login` and `pip install "wealtharena[workspace]"`.
@@ -14,6 +14,13 @@ from typing import Any
 from wealtharena.errors import ConfigError
 
 _TEST = ("test/sharpe", "test/total_return", "test/max_drawdown", "test/turnover")
+_ACTIVE = (  # of agents that tilt: the agent less its anchor, a year
+    ("annual_return", "Return less the anchor's"),
+    ("information_ratio", "Information ratio"),
+    ("active_share", "Active share"),
+    ("costs", "Costs less the anchor's"),
+    ("kept_share", "Lambda: how much of what was learned is kept"),
+)
 _BASELINES = ("buy_and_hold", "equal_weight", "momentum")
 
 
@@ -48,6 +55,14 @@ def build(*, entity: str, project: str) -> Any:
                 line("Total return", "validation/total_return"),
                 line("Drawdown", "validation/max_drawdown"),
                 line("Turnover", "validation/turnover"),
+            ],
+        ),
+        ws.Section(
+            name="Active part",
+            is_open=True,
+            panels=[
+                *(panels.BarPlot(title=words, metrics=[f"active/{key}"], groupby="asset") for key, words in _ACTIVE),
+                line("Lambda, by validation", "validation/kept_share"),
             ],
         ),
         ws.Section(
