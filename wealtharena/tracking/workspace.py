@@ -76,21 +76,19 @@ def build(*, entity: str, project: str) -> Any:
                 ),
             ],
         ),
-        ws.Section(
-            name="Sweeps",
-            panels=[
-                panels.ParallelCoordinatesPlot(
-                    columns=[
-                        panels.ParallelCoordinatesPlotColumn(metric=f"c::{key}")
-                        for key in ("algo.learning_rate", "algo.gamma", "model.name", "env.reward.name")
-                    ]
-                    + [panels.ParallelCoordinatesPlotColumn(metric="validation/sharpe")]
-                ),
-                panels.ParameterImportancePlot(with_respect_to="validation/sharpe"),
-            ],
-        ),
+        ws.Section(name="Sweeps", panels=_sweeps(panels)),
     ]
     return ws.Workspace(name="WealthArena", entity=entity, project=project, sections=sections)
+
+
+def _sweeps(panels: Any) -> list[Any]:
+    """Return what shows which settings a sweep's measure came from."""
+    columns = [f"c::{key}" for key in ("algo.learning_rate", "algo.gamma", "model.name", "env.reward.name")]
+    axes = [panels.ParallelCoordinatesPlotColumn(metric=name) for name in (*columns, "validation/sharpe")]
+    return [
+        panels.ParallelCoordinatesPlot(columns=axes),
+        panels.ParameterImportancePlot(with_respect_to="validation/sharpe"),
+    ]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
