@@ -17,6 +17,7 @@ from wealtharena.training import TrainingJob, TrainingResult, train
 from wealtharena.training.checkpoints import load_state
 from wealtharena.training.job import Silent
 
+pytestmark = pytest.mark.slow  # it trains
 DIRECT = (
     "algo=direct", "algo.members=5", "algo.windows=4", "algo.window_bars=16", "algo.updates=2", "algo.dropout=0.2",
     "algo.learning_rate=0.03", "env.randomisation.enabled=true",

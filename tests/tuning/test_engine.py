@@ -48,7 +48,7 @@ def toy_command(folder: Path, changes: dict[str, Any], toy: dict[str, Any]) -> l
 
 def test_a_trial_that_raises_or_reports_nan_fails_alone(tmp_path: Path) -> None:
     watcher = Watcher()
-    result = run(sweep_spec(), Toy(broken=[2], blank=[5]), tmp_path, watcher=watcher)
+    result = run(sweep_spec(concurrency=2), Toy(broken=[2], blank=[5]), tmp_path, watcher=watcher)
     states = {row.number: row.state for row in result.trials}
     assert len(states) == 12
     assert {number for number, state in states.items() if state == "FAIL"} == {2, 5}
@@ -59,7 +59,7 @@ def test_a_trial_that_raises_or_reports_nan_fails_alone(tmp_path: Path) -> None:
 
 def test_a_trial_whose_worker_the_system_kills_fails_alone_and_says_why(tmp_path: Path) -> None:
     watcher = Watcher()
-    result = run(sweep_spec(trials=6), Toy(killed=[2]), tmp_path, watcher=watcher)
+    result = run(sweep_spec(trials=6, concurrency=2), Toy(killed=[2]), tmp_path, watcher=watcher)
     assert {row.number: row.state for row in result.trials} == {n: "FAIL" if n == 2 else "COMPLETE" for n in range(6)}
     assert all(trial.state.is_finished() for trial in study(tmp_path).trials)
     assert "killed" in watcher.failures[2]
@@ -163,7 +163,7 @@ def test_what_a_trial_reports_beside_its_score_is_kept(tmp_path: Path) -> None:
 
 
 def test_a_search_killed_at_any_moment_goes_on_without_zombies_or_double_counting(tmp_path: Path) -> None:
-    command = toy_command(tmp_path, {"trials": 8}, {"endless": [4, 5, 6, 7]})
+    command = toy_command(tmp_path, {"trials": 8, "concurrency": 2}, {"endless": [4, 5, 6, 7]})
     with (tmp_path / "log").open("w") as log:
         driver = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         deadline = time.monotonic() + 240

@@ -98,7 +98,7 @@ def sweep_spec(**changes: Any) -> SweepSpec:
         "mode": "max",
         "trials": 12,
         "time_budget_seconds": None,
-        "concurrency": 2,
+        "concurrency": 1,  # each trial at once is a process of Ray's, which takes seconds to begin
         "cpus_per_trial": 1.0,
         "gpus_per_trial": 0.0,
         "sampler": "tpe",
