@@ -1,5 +1,6 @@
 """What the demonstration runs: every step can be composed, stays in its folder, and a step that fails ends it."""
 
+import socket
 import sys
 from pathlib import Path
 
@@ -47,6 +48,18 @@ def test_a_page_that_does_not_come_up_is_said_and_leaves_no_process(stage, monke
     monkeypatch.setattr(Stage, "command", lambda self, task, *more: [sys.executable, "-c", "pass"])
     with pytest.raises(DemoError, match="page did not come up"), stage.page(demo.free_port()):
         pass
+
+
+def test_a_free_port_is_none_that_connections_are_given_and_none_in_use(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        draws = iter([port - demo.LOWEST_PORT, 7])
+        monkeypatch.setattr(demo.secrets, "randbelow", lambda count: next(draws, 8))
+        assert demo.free_port() - demo.LOWEST_PORT in (7, 8)
+        monkeypatch.setattr(demo.secrets, "randbelow", lambda count: port - demo.LOWEST_PORT)
+        with pytest.raises(DemoError, match="no port"):
+            demo.free_port()
+    assert demo.LOWEST_PORT + demo.PORTS < 32_768
 
 
 def test_the_steps_are_in_their_order_and_the_page_is_up_while_it_trades(stage, monkeypatch, tmp_path, capsys):

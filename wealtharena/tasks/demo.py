@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import secrets
 import signal
 import socket
 import subprocess
@@ -28,6 +29,9 @@ REPLAY_SECONDS: Final = 45.0
 START_SECONDS: Final = 60.0  # longest wait for the page
 STEP_SECONDS: Final = 600.0  # longest any step may take
 END_SECONDS: Final = 30.0  # longest wait for the server's end
+LOWEST_PORT: Final = 20_000
+PORTS: Final = 12_000  # Linux gives 32,768 and more to connections
+PORT_TRIES: Final = 100
 
 
 class DemoError(WealthArenaError):
@@ -129,7 +133,13 @@ def _wait(process: subprocess.Popen[bytes], address: str) -> None:
 
 
 def free_port() -> int:
-    """Return a port of the loopback on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of the loopback on which nobody listens, below those that systems give to connections by themselves.
+
+    The server comes to it seconds later; one of those others could be somebody's by then.
+    """
+    for _ in range(PORT_TRIES):
+        port = LOWEST_PORT + secrets.randbelow(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise DemoError("no port of the loopback is free", hint="name one: serve.port=8000")
