@@ -79,7 +79,7 @@ def search(asset: str, algo: str, asked: argparse.Namespace) -> str:
         place = out / f"default-{seed}"
         if not (place / "run.json").exists() or read(place / "run.json").get("status") != "completed":
             run(*common, f"train.env_steps={asked.steps}", f"seed={seed}", "train.test=false", f"hydra.run.dir={place}")
-        scores.append(read(place / "run.json")["metrics"]["validation"]["sharpe"])
+        scores.append(read(place / "run.json")["metrics"]["validation"]["sharpe"] or 0.0)  # null: it stayed in cash
     return written(
         study, asset, algo, read(out / "sweep" / "sweep.json"), read(out / "sweep" / "run.json"), scores, asked.steps
     )
