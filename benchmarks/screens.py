@@ -50,8 +50,8 @@ def addresses(
         if site is None:
             site = folder / "site"
             gallery.site(site)
-        for page in sorted(site.rglob("*.html")):
-            name = f"site/{page.relative_to(site)}"
+        for page in sorted(site.resolve().rglob("*.html")):
+            name = f"site/{page.relative_to(site.resolve())}"
             if page.name != "404.html" and (not only or {"site", name} & set(only)):
                 yield name, page
 

@@ -101,7 +101,14 @@ const named = e => e.textContent.trim() || e.getAttribute('aria-label') || e.tit
 return [...document.querySelectorAll('input,button,select,summary,a[href],svg[role=img]')]
   .filter(e => e.checkVisibility() && e.type !== 'hidden' && !named(e)).map(e => 'without a name: ' + e.outerHTML.slice(0, 90))
 """
-CHECKS: Final = {"width": WIDE, "cut": CUT, "overlap": OVER, "contrast": PALE, "names": UNNAMED}
+# WCAG 2.1, 2.1.1: what scrolls sideways is reached by the keyboard, itself or by something in it.
+UNREACHED = """
+return [...document.querySelectorAll('body *')].filter(e => e.checkVisibility() && e.scrollWidth > e.clientWidth + 1
+  && /auto|scroll/.test(getComputedStyle(e).overflowX) && e.tabIndex < 0
+  && ![...e.querySelectorAll('a[href],button,input,select,summary,[tabindex]')].some(f => f.tabIndex >= 0 && f.checkVisibility()))
+  .map(e => 'not reached by the keyboard: ' + e.outerHTML.slice(0, 90))
+"""
+CHECKS: Final = {"width": WIDE, "cut": CUT, "overlap": OVER, "contrast": PALE, "names": UNNAMED, "keyboard": UNREACHED}
 
 
 @contextmanager

@@ -100,7 +100,7 @@ def _course(result: Mapping[str, Any], trials: Sequence[TrialPoint]) -> str:
                 metric=result["metric"],
             ),
             note="A line a trial; the best tenth is strong. The last axis is the score.",
-        ).replace("<figure>", '<figure class="scroll">'),
+        ).replace("<figure>", '<figure class="scroll" tabindex="0">'),
         lead="Every score is on validation data. A pale dot is a trial that the scheduler stopped early.",
     )
 
