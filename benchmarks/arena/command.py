@@ -1,0 +1,172 @@
+"""Play the arena and write its board: `make arena`, or `python -m benchmarks.arena`.
+
+    python -m benchmarks.arena --minutes 120 --market <folder of recorded bars>
+    python -m benchmarks.arena --entrants ppo direct --courses strong null --seeds 2 --minutes 10
+    python -m benchmarks.arena --entry mine=policies.py:Momentum
+
+Seeds are played in turns: all entrants on all courses with seed 0, then with seed 1, so that a board made when the time
+is up compares like with like. A cell that is done is kept; what was killed goes on from where it was. Written below
+--out: arena.html, arena.json, the cells, and the ledger that every try on recorded bars goes to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import multiprocessing
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+from benchmarks.arena import board, courses, entries, page
+from benchmarks.arena.play import Cell, play
+from wealtharena import files
+from wealtharena.errors import Interrupted
+
+PATIENCE_SECONDS = 3600.0  # for one cell
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="arena", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("--minutes", type=float, default=120.0, help="no cell is begun that would end after these")
+    made.add_argument(
+        "--market", type=Path, help="folder of recorded bars; without it planted markets alone are played"
+    )
+    made.add_argument("--seeds", type=int, default=3)
+    made.add_argument("--folds", type=int, default=3, help="inner folds of a recorded market")
+    made.add_argument("--jobs", type=int, default=2, help="cells played side by side")
+    made.add_argument("--courses", nargs="+", help="play these only")
+    made.add_argument("--entrants", nargs="*", help="play these only; entries of your own always play")
+    made.add_argument(
+        "--entry", action="append", default=[], metavar="NAME=PATH", help="a policy of your own, see entries.py"
+    )
+    made.add_argument("--action", default="weights", help="kind of action of your own entries' environments")
+    made.add_argument("--out", type=Path, default=Path("outputs/arena"))
+    made.add_argument("--ledger", type=Path, default=Path("results/ledger.jsonl"))
+    made.add_argument("--docs", type=Path, help="write the board into this page, behind its mark")
+    made.add_argument("overrides", nargs="*", help="for every entrant that is trained, such as train.env_steps=20000")
+    return made
+
+
+def chosen(known: Sequence[Any], names: Sequence[str] | None, kind: str) -> list[Any]:
+    """Return those of the names, in their order; ValueError names what there is."""
+    if names is None:
+        return list(known)
+    by_name = {one.name: one for one in known}
+    if missing := [name for name in names if name not in by_name]:
+        raise ValueError(f"no {kind} {', '.join(missing)}; there are {', '.join(by_name)}")
+    return [by_name[name] for name in names]
+
+
+def lineup(asked: argparse.Namespace) -> tuple[list[courses.Course], list[entries.Entrant]]:
+    """Return where and who plays."""
+    where = chosen(courses.courses(asked.market, folds=asked.folds), asked.courses, "course")
+    trained = chosen(entries.shipped(), asked.entrants, "entrant")
+    more = tuple(asked.overrides)
+    trained = [entries.Entrant(one.name, one.words, (*one.overrides, *more)) for one in trained]
+    return where, [*trained, *(entries.own(text, action=asked.action) for text in asked.entry)]
+
+
+class Clock:
+    """How long cells take, and whether another one still fits."""
+
+    def __init__(self, minutes: float) -> None:
+        self.until = time.monotonic() + 60.0 * minutes
+        self.took: dict[tuple[str, str], float] = {}
+
+    def fits(self, cell: Cell) -> bool:
+        """Return whether the cell should end in time, judged by how long it took with another seed."""
+        expected = self.took.get((cell.course.name, cell.entrant.name), 0.0)
+        return time.monotonic() + expected < self.until
+
+    def ended(self, cell: Cell, seconds: float) -> None:
+        """Note how long a cell took."""
+        self.took[cell.course.name, cell.entrant.name] = seconds
+
+
+def cells(where: Sequence[courses.Course], who: Sequence[entries.Entrant], seeds: int) -> Iterator[Cell]:
+    """Yield all cells, seed by seed."""
+    for seed, course, entrant in itertools.product(range(seeds), where, who):
+        yield Cell(course, entrant, seed)
+
+
+def one(spot: tuple[int, int, int], words: Sequence[str]) -> dict[str, Any]:
+    """Play a cell in a process of its own, which finds it by its place: functions of courses do not travel."""
+    warnings.simplefilter("ignore")
+    asked = parser().parse_args(list(words))
+    where, who = lineup(asked)
+    return play(Cell(where[spot[0]], who[spot[1]], spot[2]), out=asked.out, ledger=asked.ledger)
+
+
+def run(asked: argparse.Namespace, words: Sequence[str]) -> tuple[list[dict[str, Any]], int]:
+    """Play what fits into the time; return what was played, and how many cells were not."""
+    where, who = lineup(asked)
+    clock, done, skipped = Clock(asked.minutes), [], 0
+    pending: dict[Future[dict[str, Any]], Cell] = {}
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=asked.jobs, mp_context=context) as pool:
+
+        def settle() -> None:
+            ended, _ = wait(pending, timeout=PATIENCE_SECONDS, return_when=FIRST_COMPLETED)
+            if not ended:
+                raise TimeoutError(f"no cell has ended for {PATIENCE_SECONDS:.0f} s")
+            for future in ended:
+                cell, result = pending.pop(future), future.result(timeout=0)
+                clock.ended(cell, result["cell_seconds"])
+                done.append(result)
+                print(told(result), flush=True)
+
+        for cell in cells(where, who, asked.seeds):
+            stands = (asked.out / "cells" / f"{cell.key}.json").is_file()
+            if not stands and not clock.fits(cell):
+                skipped += 1
+                continue
+            while len(pending) >= asked.jobs:
+                settle()
+            spot = (where.index(cell.course), who.index(cell.entrant), cell.seed)
+            pending[pool.submit(one, spot, words)] = cell
+        while pending:
+            settle()
+    return done, skipped
+
+
+def told(result: dict[str, Any]) -> str:
+    """Return a cell in a line."""
+    head = f"{result['course']:20} {result['entrant']:14} seed {result['seed']}"
+    if result["status"] != "played":
+        return f"{head}  {result['status']}: {result['why']}"
+    best = result["oracle_sharpe"]
+    share = f", oracle {best:+.2f}" if best is not None else ""
+    return f"{head}  Sharpe {result['sharpe']:+.2f}, anchor {result['anchor_sharpe']:+.2f}{share}, {result['cell_seconds']:.0f} s"
+
+
+def main(words: Sequence[str]) -> int:
+    """Play, build the board and write it."""
+    made = parser()
+    asked = made.parse_args(list(words))
+    try:
+        where, who = lineup(asked)
+    except ValueError as error:
+        made.error(str(error))
+    try:
+        played, skipped = run(asked, words)
+    except (KeyboardInterrupt, Interrupted):
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    note = f"{skipped} cells did not fit into {asked.minutes:g} minutes." if skipped else ""
+    built = board.build(played, courses=where, entrants=who, note=note)
+    asked.out.mkdir(parents=True, exist_ok=True)
+    files.write_json(asked.out / "arena.json", files.jsonable(built))
+    files.write_text(asked.out / "arena.html", page.render(built))
+    print(page.markdown(built))
+    if asked.docs is not None:
+        head = asked.docs.read_text().split(page.MARK)[0]
+        asked.docs.write_text(f"{head}{page.MARK}\n\n{page.markdown(built)}")
+    print(f"{asked.out / 'arena.html'}")
+    return 0
