@@ -8,6 +8,8 @@ from wealtharena.agents.foresight import targets_of
 from wealtharena.agents.networks import build_network
 from wealtharena.agents.policy import EnsemblePolicy, NetworkPolicy, Trained
 from wealtharena.envs.simulate import simulate
+from wealtharena.evaluation.backtest import Backtest, Piece
+from wealtharena.evaluation.splits import Segment
 
 
 def world(*overrides: str, members: int = 1):
@@ -31,12 +33,41 @@ def world(*overrides: str, members: int = 1):
 @pytest.mark.parametrize(("window", "members"), [(1, 1), (1, 3), (3, 2)])
 def test_a_policy_is_played_alike_at_once_and_bar_by_bar(action: str, window: int, members: int) -> None:
     bench, policy = world(f"env.action={action}", f"env.window={window}", members=members)
+    policy.reset()
     targets = targets_of(policy, bench.market, start=10, stop=70)
     at_once = simulate(bench.market, targets, spec=bench.env, start=10, stop=70)
+    spread = policy.spreads if isinstance(policy, EnsemblePolicy) else []
+    policy.reset()
     asked = simulate(bench.market, policy.act, spec=bench.env, start=10, stop=70)
+    if isinstance(policy, EnsemblePolicy):
+        assert np.concatenate(spread).max() > 0.01
+        np.testing.assert_allclose(np.concatenate(spread), np.concatenate(policy.spreads), atol=1e-5)
     assert len(asked.trades.bar) > 10
     np.testing.assert_allclose(at_once.targets, asked.targets, atol=1e-5)
     np.testing.assert_allclose(at_once.equity, asked.equity, rtol=1e-6)
+
+
+class Asked:
+    """A policy of whose making a backtest knows nothing, so that it has to be asked bar by bar."""
+
+    name = "asked"
+
+    def __init__(self, policy: Trained) -> None:
+        self.reset, self.act = policy.reset, policy.act
+
+
+@pytest.mark.parametrize("delay", [0, 2])
+@pytest.mark.parametrize("action", ["weights", "tilt"])
+def test_a_backtest_plays_at_once_what_it_would_play_bar_by_bar(action: str, delay: int) -> None:
+    bench, policy = world(f"env.action={action}", members=2)
+    features = worlds.features(bars=90)
+    played = [
+        Backtest("agent", features, bench.env, (Piece(one, bench.scaler, Segment(10, 70)),)).simulate(delay_bars=delay)
+        for one in (policy, Asked(policy))
+    ]
+    assert len(played[0].trades.bar) > 10
+    np.testing.assert_allclose(played[0].targets, played[1].targets, atol=1e-5)
+    np.testing.assert_allclose(played[0].equity, played[1].equity, rtol=1e-6)
 
 
 def test_a_policy_that_sees_its_account_is_asked_bar_by_bar() -> None:

@@ -24,7 +24,8 @@ _ROWS = 4096  # bars answered in one go
 def targets_of(policy: Trained, market: Market, *, start: int, stop: int) -> Targets:
     """Return what `simulate` follows over bars [start, stop) to play this policy: its weights of every bar, or its answers.
 
-    The weights are those of `policy.act` to the rounding of a matrix product of another shape.
+    The weights are those of `policy.act` to the rounding of a matrix product of another shape, and an ensemble's `spreads`
+    get what they get from it.
     """
     members = policy.members if isinstance(policy, EnsemblePolicy) else [policy]
     first = members[0]
@@ -37,9 +38,11 @@ def targets_of(policy: Trained, market: Market, *, start: int, stop: int) -> Tar
     if first.action == Weights.name:
         weights = np.zeros((market.length, len(market.symbols)))
         weights[start : stop - 1] = answers.mean(axis=0)
+        if isinstance(policy, EnsemblePolicy):
+            policy.spreads.append(answers.std(axis=0, dtype=np.float64).sum(axis=-1))
         return weights
     kind = actions_of(first.action, len(market.symbols), first.limits, market.layout)
-    return _Answering(answers, kind)
+    return _Answering(answers, kind, policy.spreads if isinstance(policy, EnsemblePolicy) else [])
 
 
 def _answers(together: Members, market: Market, start: int, stop: int) -> npt.NDArray[np.float32]:
@@ -58,8 +61,8 @@ def _answers(together: Members, market: Market, start: int, stop: int) -> npt.ND
 class _Answering:
     """Turns actions that are known into orders, bar after bar: what is held is seen only then."""
 
-    def __init__(self, answers: npt.NDArray[np.float32], kind: Actions) -> None:
-        self.answers, self.kind, self.at = answers, kind, 0
+    def __init__(self, answers: npt.NDArray[np.float32], kind: Actions, spreads: list[npt.NDArray[np.float64]]) -> None:
+        self.answers, self.kind, self.spreads, self.at = answers, kind, spreads, 0
         self.out = np.empty((len(answers), answers.shape[-1]), np.float32)
 
     def __call__(self, observation: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
@@ -68,4 +71,5 @@ class _Answering:
         seen = np.broadcast_to(observation, (len(actions), observation.shape[1]))
         orders = self.kind.weights(actions, seen, self.out)
         mean: npt.NDArray[np.float64] = orders.mean(axis=0, dtype=np.float64)[None]
+        self.spreads.append(orders.std(axis=0, dtype=np.float64).sum(keepdims=True))
         return mean

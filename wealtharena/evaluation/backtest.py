@@ -11,7 +11,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from wealtharena.agents.policy import Policy
+from wealtharena.agents.foresight import targets_of
+from wealtharena.agents.policy import EnsemblePolicy, NetworkPolicy, Policy
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.config.specs.runs import EvaluationSpec
 from wealtharena.envs import baselines
@@ -19,7 +20,7 @@ from wealtharena.envs.actions import actions_of
 from wealtharena.envs.execution import execute
 from wealtharena.envs.market import Market
 from wealtharena.envs.shortfall import Shortfall, bought, shortfall
-from wealtharena.envs.simulate import simulate
+from wealtharena.envs.simulate import Targets, simulate
 from wealtharena.envs.trajectory import Trades, Trajectory
 from wealtharena.errors import FirewallError
 from wealtharena.evaluation import metrics
@@ -117,10 +118,14 @@ class Backtest:
     def _piece(self, index: int, segment: Segment, cost_factor: float, delay_bars: int) -> Trajectory:
         policy, market = self.pieces[index].policy, self.markets[index]
         policy.reset()
-        decide: Decide = policy.act if delay_bars == 0 else Delayed(policy.act, bars=delay_bars)
+        targets: Targets = policy.act
+        if isinstance(policy, NetworkPolicy | EnsemblePolicy):
+            targets = targets_of(policy, market, start=segment.start, stop=segment.stop)
+        if delay_bars:
+            targets = Delayed(targets if callable(targets) else policy.act, bars=delay_bars)
         return simulate(
             market,
-            decide,
+            targets,
             spec=self.env,
             start=segment.start,
             stop=segment.stop,
