@@ -76,6 +76,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("outputs/real_markets"))
     parser.add_argument("--docs", type=Path, default=ROOT / "docs" / "results.md")
     parser.add_argument("--algos", nargs="+", default=list(ALGOS))
+    parser.add_argument("--only", nargs="+", choices=list(FILES), help="train these classes and write no page")
     parser.add_argument("--judge", action="store_true", help="play the baselines alone, and rewrite their section")
     asked = parser.parse_args()
     if missing := [file for file in FILES.values() if file is not None and not (asked.market / file).exists()]:
@@ -86,12 +87,14 @@ def main() -> int:
     if asked.judge:
         return judge_again(asked.market.resolve(), out, asked.docs)
     rows, details = [], []
-    for asset, algo in itertools.product(FILES, asked.algos):
+    for asset, algo in itertools.product(asked.only or FILES, asked.algos):
         started = time.monotonic()
         board = train(asset, algo, market=asked.market.resolve(), seeds=asked.seeds, out=out)
         rows += [table_row(row) for row in board["rows"]]
         details += [detail(row) for row in board["rows"]]
         print(f"{asset}, {algo}: {time.monotonic() - started:.0f} s", flush=True)
+    if asked.only:
+        return 0
     head = HEAD.format(seeds=asked.seeds, before=BEFORE)
     again = asked.docs.read_text().partition(AGAIN.split("\n", 1)[0]) if asked.docs.exists() else ("", "", "")
     text = "\n".join([head + "\n".join(rows), "", "## Why", "", *details, "", again[1] + again[2]]).rstrip() + "\n"
