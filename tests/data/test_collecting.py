@@ -82,6 +82,7 @@ def truth(symbol):
     return frame[frame["symbol"] == symbol].set_index("timestamp")["close"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("provider", "kind"), MATRIX)
 def test_after_any_fault_the_store_holds_the_right_bars_or_the_old_ones(collector, stub, provider, kind):
     asset, symbol, start = CASES[provider]

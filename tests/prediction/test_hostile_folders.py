@@ -23,6 +23,7 @@ def test_there_are_sixty() -> None:
     assert len(MUTATIONS) >= 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_a_hostile_folder_is_refused_by_its_file_and_the_old_version_answers(tmp_path: Path, name: str) -> None:
     store = stocked(tmp_path)

@@ -51,6 +51,7 @@ def reference(calendar, year):
     return {day.date(): (row["open"], row["close"]) for day, row in known.iterrows()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("calendar", VENUES.values(), ids=VENUES)
 def test_a_year_is_decided_on_exactly_once_a_session(calendar):
     """Case 20: no repeats after the close, no busy loop, no drift; stopped and started again in between."""

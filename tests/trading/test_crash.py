@@ -59,6 +59,7 @@ def assert_whole(folder, undisturbed):
     assert found == undisturbed  # decisions, orders, executions and equity, to the last bit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", [one for one in POINTS if one not in ELSEWHERE])
 @pytest.mark.parametrize("count", [1, 4])
 def test_killed_at_a_named_point_the_account_goes_on_as_if_nothing_had_been(tmp_path, undisturbed, point, count):
@@ -69,6 +70,7 @@ def test_killed_at_a_named_point_the_account_goes_on_as_if_nothing_had_been(tmp_
     assert_whole(tmp_path, undisturbed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_killed_at_any_moment_again_and_again(tmp_path, undisturbed, seed):
     killed_again_and_again(trading(tmp_path), seed)

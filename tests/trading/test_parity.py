@@ -77,6 +77,7 @@ def assert_same_orders(one, other):
     assert ours.value[mine] == pytest.approx(theirs.value[expected], abs=1e-9 * equity)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fill", ["next_open", "next_close"])
 @pytest.mark.parametrize("asset", ["stocks", "forex", "crypto", "etf", "commodities"])
 def test_every_asset_class_at_both_fills(tmp_path, asset, fill):

@@ -147,6 +147,7 @@ def test_a_signal_stops_all_after_the_bar_and_all_go_on_from_there(tmp_path, alo
     assert {name: account(house.folder(name)) for name in WORLDS} == alone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_after_a_kill_of_the_process_all_go_on_as_if_nothing_had_been(tmp_path, alone, seed):
     assert killed_again_and_again(lambda at: House(tmp_path, WORLDS).trade(), seed) > 0

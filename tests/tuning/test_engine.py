@@ -74,8 +74,8 @@ def test_killed_workers_count_towards_the_share_of_failures(tmp_path: Path) -> N
 
 
 def test_a_trial_that_ray_kills_for_memory_fails_alone(tmp_path: Path) -> None:
-    # any use of memory is too much for this Ray, which looks every twenty seconds: the endless trial is sure to be caught
-    small = os.environ | {"RAY_memory_usage_threshold": "0.001", "RAY_memory_monitor_refresh_ms": "20000"}
+    # any use of memory is too much for this Ray, which looks every eight seconds: the endless trial is sure to be caught
+    small = os.environ | {"RAY_memory_usage_threshold": "0.001", "RAY_memory_monitor_refresh_ms": "8000"}
     command = toy_command(tmp_path, {"trials": 4, "concurrency": 1, "max_failed_share": 1.0}, {"endless": [1]})
     driver = subprocess.run(command, env=small, capture_output=True, text=True, timeout=280, check=False)
     assert driver.returncode == 0, driver.stderr
