@@ -63,4 +63,4 @@ def pytest_collection_finish() -> None:
     """Prepare what the collected tests have imported."""
     from tests import quicker
 
-    quicker.prepare_exports()
+    quicker.prepare_collected()

@@ -43,8 +43,10 @@ def _once(load: Any) -> Any:
     return quick
 
 
-def prepare_exports() -> None:
-    """Let torch list the operators that it can export once a process, not once an export; does nothing where no test loads it."""
+def prepare_collected() -> None:
+    """Take what was imported out of the collector's sight, and let torch list what it can export once, not once an export."""
+    gc.collect()
+    gc.freeze()
     if "torch" not in sys.modules:
         return
     import torch.onnx
