@@ -85,6 +85,15 @@ def test_paper_over_the_test_window_is_the_backtest(here, capsys, risk):
     assert (backtest["risk"] is None) == (risk == "none")
 
 
+def test_how_far_an_account_with_the_least_history_is_from_one_with_all_of_it_is_printed(here, capsys):
+    assert trade("paper.history=least") == 0
+    (record,) = records("paper")
+    assert record["paper"]["paper"]["trades"] > 0
+    apart = record["paper"]["largest_deviation"]
+    assert apart < 1e-6
+    assert f"Largest deviation of equity from the backtest: {apart:.2g}" in capsys.readouterr().out
+
+
 def test_a_killed_run_goes_on_and_a_second_process_is_refused(here):
     """Case 21."""
     command = [sys.executable, "-m", "wealtharena", "task=paper", *MARKET, "paper.checkpoints=[mine]"]

@@ -219,6 +219,20 @@ def test_case_26_what_the_broker_liquidates_is_booked_as_its_own_and_halts(tmp_p
         assert not day.ledger.is_ours(foreign.client_id)
 
 
+def test_case_26_with_adopt_a_liquidation_is_traded_on_from_as_a_persons_hand_is_and_told(tmp_path):
+    """A broker outside does not say who closed a position; what stops the agent then are the rules of loss."""
+    with days(tmp_path, [[0.5]], strangers="adopt") as day:
+        day.run(2)
+        day.exchange.by_hand("AAPL", -500.0)
+        day.morning()
+        assert day.ledger.state()[0] == "trading"
+        assert day.ledger.positions() == {}
+        (told,) = day.told("strangers")
+        assert (told["action"], told["numbers"]) == ("adopt", {"AAPL": -500.0})
+        day.run(2)
+        assert day.fits()
+
+
 def test_case_26_an_open_order_that_is_none_of_ours_halts(tmp_path):
     with days(tmp_path, [[0.5]]) as day:
         day.run(2)

@@ -113,10 +113,11 @@ def test_the_kill_switch_acts_within_one_bar_and_survives_a_restart(tmp_path, wo
     assert account(tmp_path)["state"][0] == state
 
 
-def test_an_account_that_the_broker_liquidates_is_halted(tmp_path):
-    """Case 26."""
+@pytest.mark.parametrize("strangers", ["halt", "adopt"])
+def test_an_account_that_the_broker_liquidates_is_halted(tmp_path, strangers):
+    """Case 26. The paper broker's own liquidation is nobody's hand, so that it is never adopted."""
     world = a_world(maintenance_margin=0.9, max_gross=3.0, max_weight=3.0, participation=1.0)
-    go(tmp_path, dataclasses.replace(world, env=world.env))
+    go(tmp_path, dataclasses.replace(world, env=world.env), strangers=strangers)
     found = account(tmp_path)
     assert found["state"] == ("halted", "the broker liquidated the account")
     assert any(one.client_id is None for one in found["fills"])
