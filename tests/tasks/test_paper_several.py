@@ -1,5 +1,6 @@
 """paper.agents: several agents in one process, each with its account, its record and its end."""
 
+import datetime as dt
 import json
 import os
 import signal
@@ -10,14 +11,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.data.market_stub.fixtures import server, stub  # noqa: F401 - fixtures of the loopback services
 from tests.tasks.test_backtest import checkpoint
 from tests.tasks.test_paper import MARKET
 from wealtharena.config import compose
+from wealtharena.data import provider
 from wealtharena.errors import ConfigError
 from wealtharena.tasks import paper
 from wealtharena.tasks.record import RunContext
 from wealtharena.trading import reading
 from wealtharena.trading.ledger import Ledger
+from wealtharena.trading.switch import Signals
 
 pytestmark = pytest.mark.slow
 
@@ -132,3 +136,37 @@ def test_after_a_kill_of_the_process_all_go_on(run, here):
         found = json.loads((here / "again" / name / "run.json").read_text())["paper"]
         assert 0 < count < found["bars"]
         assert found["largest_deviation"] < 1e-9
+
+
+def test_two_venues_trade_live_on_one_clock_each_session_once(run, here, stub, monkeypatch, capsys):  # noqa: F811 - the fixture
+    """Shares when New York has closed, coins at midnight UTC; a day of real time passes at once."""
+    checkpoint(here / "shares", symbols=("ACME", "BETA"), seed=2)
+    at, end = [dt.datetime(2024, 6, 10, 12, tzinfo=dt.UTC)], dt.datetime(2024, 6, 13, 12, tzinfo=dt.UTC)
+
+    def wait(signals, seconds):
+        at[0] += dt.timedelta(seconds=seconds)
+        stub.stub.cfg["now"] = int(at[0].timestamp())
+        signals.stop = at[0] >= end
+
+    monkeypatch.setattr(provider, "now", lambda: at[0])
+    monkeypatch.setattr(Signals, "wait", wait)
+    manners = {
+        "base_url": stub.url("yahoo"),
+        "requests_per_second": 1000,
+        "timeout_seconds": 5,
+        "requests_per_run": 10**5,
+    }
+    live = ["data=yahoo", "paper.feed=live", *(f"data.manners.{name}={value}" for name, value in manners.items())]
+    simulated = [one for one in SHARED if one.startswith("data")]
+    monkeypatch.setattr("tests.tasks.test_paper_several.SHARED", [one for one in SHARED if one not in simulated])
+    shares = "etf data.symbols=[ACME,BETA] paper.checkpoints=[shares]"
+    assert run(listed(CRYPTO, shares), *live) == 0
+    days = ["2024-06-10", "2024-06-11", "2024-06-12"]
+    for name in NAMES:
+        closes, _, _, (state, _) = standing(name)
+        assert [row["bar"][:10] for row in closes] == days
+        assert state == "trading"
+        assert json.loads((here / "run" / name / "run.json").read_text())["status"] == "completed"
+    assert standing("cryptocurrencies")[2]
+    said = [line.split()[:2] for line in capsys.readouterr().out.splitlines() if "  equity " in line]
+    assert said == [[name, day] for day in days for name in ("etf", "cryptocurrencies")]  # as the venues close

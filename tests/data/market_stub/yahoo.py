@@ -92,7 +92,8 @@ class YahooFace:
         return await self.answer("yahoo", req, sym, build)
 
     def yahoo_meta(self, sym, g, v, interval, rng, now, a, b, intraday):
-        last = g.iloc[-1]
+        known = g[g["t"] <= now]
+        last = (known if len(known) else g).iloc[-1]
 
         def off(t):
             return int(dt.datetime.fromtimestamp(t, UTC).astimezone(v.zone).utcoffset().total_seconds())
