@@ -19,10 +19,11 @@ BEGIN = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
 
 
 @pytest.fixture
-def make(tmp_path):
+def make(tmp_path, monkeypatch):
     made = []
+    monkeypatch.setattr(Renewing, "_in_production", lambda self, version: version == "good")
 
-    def _make(*overrides, codes=(0, 0), at=BEGIN):
+    def _make(*overrides, codes=(0, 0), at=BEGIN, version="good"):
         spec = compose(["task=paper", "asset=crypto", *overrides])
         told, clock = [], [at]
         run = iter(codes)
@@ -31,7 +32,13 @@ def make(tmp_path):
             tmp_path,
             lambda: clock[0],
             lambda title, text: told.append(title),
-            command=lambda step: [sys.executable, "-c", f"print('{step}'); raise SystemExit({next(run)})"],
+            command=lambda step, folder: [
+                sys.executable,
+                "-c",
+                f"import pathlib; here = pathlib.Path({str(folder)!r}); here.mkdir(exist_ok=True);"
+                f" (here / 'run.json').write_text('{{\"run_id\": \"{version}\"}}');"
+                f" print('{step}'); raise SystemExit({next(run)})",
+            ],
         )
         made.append(one)
         return one, told, clock
@@ -83,13 +90,27 @@ def test_on_drift_once_in_so_many_days(make):
 
 
 @pytest.mark.parametrize(
-    ("codes", "said"), [((1,), "the retraining failed"), ((0, 2), "the gate kept the retrained version back")]
+    ("codes", "version", "said"),
+    [
+        ((1,), "good", "the retraining failed"),
+        ((0, 2), "good", "the gate kept the retrained version back"),
+        ((0, 0), "unproven", "the gate kept the retrained version back"),  # on paper, where anything may go
+    ],
 )
-def test_what_fails_or_is_kept_back_is_told(make, codes, said):
-    one, told, _ = make("paper.retrain=drift", codes=codes)
+def test_what_fails_or_is_kept_back_is_told(make, codes, version, said):
+    one, told, _ = make("paper.retrain=drift", codes=codes, version=version)
     one.look(drifted=True)
     finish(one)
     assert told == ["retraining begins", said]
+
+
+def test_a_training_that_leaves_no_version_is_told_and_stops_nothing(make, tmp_path):
+    one, told, _ = make("paper.retrain=drift", codes=(0, 0))
+    one.command = lambda step, folder: [sys.executable, "-c", "pass"]
+    one.look(drifted=True)
+    finish(one)
+    assert told == ["retraining begins", "the retraining failed"]
+    one.look(drifted=False)
 
 
 def test_by_default_nothing_is_trained(make, tmp_path):
@@ -100,13 +121,16 @@ def test_by_default_nothing_is_trained(make, tmp_path):
 
 
 @pytest.mark.parametrize("step", ["train", "deploy"])
-def test_its_commands_can_be_composed_and_go_through_the_gate(make, step):
+def test_its_commands_can_be_composed_and_go_through_the_gate(make, step, tmp_path):
     one, _, _ = make("paper.retrain=drift", "paths.checkpoints=/somewhere/a b")
-    command = one._command(step)
-    spec = compose(command[3:])
+    (tmp_path / "run.json").write_text('{"run_id": "20260101-000000-abcdef"}')
+    command = one._command(step, tmp_path)
+    spec = compose([word for word in command[3:] if not word.startswith("hydra.")])
     assert spec.task == step
     assert spec.paths.checkpoints == "/somewhere/a b"
     assert spec.deploy.force_reason is None
+    if step == "deploy":
+        assert spec.deploy.checkpoints == ("20260101-000000-abcdef",)
     if step == "train":
         assert spec.train.retrain == "cryptocurrencies"
 
@@ -127,7 +151,7 @@ def test_a_retraining_trains_for_real_and_its_result_goes_through_the_gate(small
     one = Renewing(spec, tmp_path / "account", lambda: clock[0], lambda title, text: told.append((title, text)))
     (tmp_path / "account").mkdir()
     plain = one._command
-    one.command = lambda step: [*plain(step), *(tiny if step == "train" else ())]
+    one.command = lambda step, folder: [*plain(step, folder), *(tiny if step == "train" else ())]
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     one.look(drifted=False)  # by the calendar the first is due so many days after this
     clock[0] += dt.timedelta(days=31)
@@ -142,5 +166,9 @@ def test_a_retraining_trains_for_real_and_its_result_goes_through_the_gate(small
     (new,) = [row["version"] for row in store.list_checkpoints(agent) if row["version"] != old.metadata.version]
     metadata = json.loads(store.load_checkpoint(agent, new).files.content["metadata.json"])
     assert metadata["challenge"]["incumbent"] == old.metadata.version
-    assert json.loads((store.root / agent / "production.json").read_text())["version"] == old.metadata.version
-    assert "unproven" in (said := (tmp_path / "account" / "retrain-deploy.log").read_text()) or "rejected" in said
+    pointers = {
+        stage: json.loads((store.root / agent / f"{stage}.json").read_text()) for stage in ("production", "paper")
+    }
+    assert pointers["production"]["version"] == old.metadata.version
+    assert pointers["paper"]["version"] == new
+    assert f"{new} is on paper" in told[1][1]

@@ -14,6 +14,7 @@ from typing import Final, Literal
 from wealtharena import files
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.spelling import override
+from wealtharena.errors import WealthArenaError
 
 FILE: Final = "retrain.json"
 Step = Literal["train", "deploy"]
@@ -31,14 +32,18 @@ class Renewing:
     folder: Path
     now: Callable[[], dt.datetime]
     tell: Callable[[str, str], None]
-    command: Callable[[Step], list[str]] | None = None  # tests bring their own
+    command: Callable[[Step, Path], list[str]] | None = None  # tests bring their own, given the run's folder
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _step: Step = field(default="train", init=False)
+    _run: Path = field(default=Path(), init=False)  # of the training
 
     def look(self, *, drifted: bool) -> None:
         """Begin a retraining that is due, or see how the one under way stands; returns at once."""
         if self._process is not None:
-            self._follow(self._process)
+            try:
+                self._follow(self._process)
+            except (OSError, ValueError, KeyError, WealthArenaError) as error:  # never a reason to stop trading
+                self.tell("the retraining failed", f"its result cannot be read: {error}")
         elif reason := self._due(drifted):
             files.write_json(self.folder / FILE, {"began_at": self.now().isoformat(), "reason": reason})
             self.tell("retraining begins", reason)
@@ -74,7 +79,9 @@ class Renewing:
 
     def _begin(self, step: Step) -> None:
         self._step = step
-        command = self.command(step) if self.command is not None else self._command(step)
+        if step == "train":
+            self._run = self.folder / f"retrain-{self.now():%Y%m%d-%H%M%S}"
+        command = (self.command or self._command)(step, self._run)
         with (self.folder / f"retrain-{step}.log").open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
 
@@ -89,22 +96,37 @@ class Renewing:
             self.tell(what, f"task={self._step} ended with {code}; see {log}")
         elif self._step == "train":
             self._begin("deploy")
+        elif self._in_production(version := _version(self._run)):
+            text = f"the gate has let {version} of {self.spec.asset.agent} into production"
+            self.tell("retrained", f"{text}; trade it with paper.action=restart")
         else:
-            agent = self.spec.asset.agent
             self.tell(
-                "retrained", f"the gate has let a new version of {agent} pass; trade it with paper.action=restart"
+                "the gate kept the retrained version back", f"{version} is on paper, production is as it was; see {log}"
             )
 
-    def _command(self, step: Step) -> list[str]:
+    def _in_production(self, version: str) -> bool:
+        from wealtharena.registry import history
+
+        pointer = history.standing(Path(self.spec.paths.checkpoints), self.spec.asset.agent, "production")
+        return pointer is not None and pointer.version == version
+
+    def _command(self, step: Step, run: Path) -> list[str]:
         """Return the command line: production's configuration on newer data, then the gate as for any other version."""
         spec, paths = self.spec, self.spec.paths
-        asked = {
-            "train": [f"train.retrain={spec.asset.agent}", "train.warm_start=false"],
-            "deploy": [f"deploy.agents=[{spec.asset.agent}]"],
-        }[step]
+        agents = f"deploy.agents=[{spec.asset.agent}]"
+        asked = (
+            [f"train.retrain={spec.asset.agent}", "train.warm_start=false", override("hydra.run.dir", run)]
+            if step == "train"
+            else [agents, f"deploy.checkpoints=[{_version(run)}]"]
+        )
         places = {"checkpoints": paths.checkpoints, "results": paths.results, "ledger": paths.ledger}
         return [
             sys.executable, "-m", "wealtharena", f"task={step}", f"asset={spec.asset.name}", f"seed={spec.seed}", *asked,
             *(override(f"paths.{name}", place) for name, place in places.items()), override("data.root", spec.data.root),
             "tracking=quiet",
         ]  # fmt: skip
+
+
+def _version(run: Path) -> str:
+    """Return the version that a training has published: its run's own name."""
+    return str(json.loads((run / "run.json").read_text(encoding="utf-8"))["run_id"])
