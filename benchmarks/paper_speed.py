@@ -52,6 +52,7 @@ class Turning:
 def trade(folder: Path, bars: int, *, synchronous: str) -> dict[str, float]:
     """Return bars a second, the median and longest latency in ms, and growth of memory in MB over the last half."""
     wide = ["risk.drawdown.max_drawdown=0.99", "risk.daily_loss.max_loss=0.99"]  # looked at, and never the end
+    wide += [f"asset.costs.{name}=0" for name in ("commission_bps", "half_spread_bps", "impact_coefficient")]
     spec = compose(["asset=crypto", "data=simulated", f"data.simulator.bars={bars + 400}", "risk=default", *wide])
     features = compute(load(spec.asset, spec.data, seed=1), spec.features)
     scaler = Scaler.fit(features, clip=5.0)

@@ -64,7 +64,7 @@ def members(spec: ExperimentSpec, overrides: Sequence[str]) -> list[ExperimentSp
     shared = [one for one in overrides if one.partition("=")[0] not in ("asset", "paper.agents", "task")]
     found: dict[str, ExperimentSpec] = {}
     for words in spec.paper.agents:
-        asset, *own = words.split()
+        asset, *own = words.split() or [""]
         one = compose(["task=paper", *shared, f"asset={asset}", *own])
         if one.asset.agent in found:
             raise ConfigError(
