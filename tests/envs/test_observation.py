@@ -33,6 +33,7 @@ def test_the_account_part_gives_weights_cash_drawdown_leverage():
     layout = env.layout
     assert obs[layout.weights].tolist() == [0, 0]
     assert obs[layout.cash].tolist() == [1]
+    assert obs[layout.drawdown].tolist() == obs[layout.leverage].tolist() == [0]
     env.step(np.array([1.0, -0.5], dtype=np.float32))
     obs = env.step(np.array([1.0, -0.5], dtype=np.float32))[0]  # equity 1e6 - 0.1e6
     assert obs[layout.weights].tolist() == pytest.approx([0.9 / 0.9, -0.5 / 0.9])

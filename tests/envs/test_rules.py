@@ -80,13 +80,17 @@ def test_commission_and_spread_are_paid_on_traded_value():
     assert path.costs.tolist() == pytest.approx([500.0, 0.0])
 
 
-def test_impact_is_k_sigma_root_of_order_over_bar_volume():
+@pytest.mark.parametrize(
+    "filling", [5e7, 2e7]
+)  # volume of the bar that fills, which nobody knows when the order is sized
+def test_impact_is_k_sigma_root_of_order_over_bar_volume(filling):
     close = np.array([100, 101, 100, 102, 103.0])
-    panel = panel_of(close, volume=np.full((5, 1), 5e7), volume_unit="account")
+    volume = np.array([5e7, 5e7, 5e7, 5e7, filling]).reshape(5, 1)
+    panel = panel_of(close, volume=volume, volume_unit="account")
     path = run(panel, 0.5, hold=np.arange(5) != 3, costs={"impact_coefficient": 2.0})
     returns = close[1:4] / close[:3] - 1  # known at the close at which the order is sized
     order = 0.5e6 / 102 * 103
-    expected = order * 2.0 * np.sqrt((returns**2).mean()) * np.sqrt(order / 5e7)
+    expected = order * 2.0 * np.sqrt((returns**2).mean()) * np.sqrt(order / filling)
     assert path.costs[3] == pytest.approx(expected, rel=1e-12)
 
 
@@ -108,6 +112,14 @@ def test_borrowed_cash_pays_margin_interest_and_futures_do_not():
         panel_of([100] * 4), 2.0, hold=ONCE[:4], limits=limits, costs=costs, instrument={"margin_futures": True}
     )
     assert futures.financing.sum() == 0
+
+
+def test_a_margined_account_earns_interest_on_its_whole_equity():
+    path = run(
+        panel_of([100] * 4), 2.0, hold=ONCE[:4], limits={"max_gross": 2.0, "max_weight": 2.0},
+        costs={"cash_bps_per_year": 365.25}, instrument={"margin_futures": True},
+    )  # fmt: skip
+    assert path.financing.tolist() == pytest.approx([-100.0, -100.01, -100.02], rel=1e-6)
 
 
 def test_carry_is_paid_by_longs_and_received_by_shorts():
@@ -140,14 +152,15 @@ def test_a_small_change_of_weight_is_not_traded():
     assert path.trades.bar.tolist() == [1, 3]
 
 
-def test_a_delisted_position_is_closed_at_the_last_price_less_the_haircut():
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_a_delisted_position_is_closed_at_the_last_price_less_the_haircut(side):
     close = [[10.0, 10.0]] * 3 + [[np.nan, 10.0]] * 7
-    path = run(
-        panel_of(close), [0.4, 0.4], hold=np.arange(10) > 0, limits={"delisting_haircut": 0.3, "delisting_bars": 5}
-    )
+    weights = [side * 0.4, 0.4]
+    path = run(panel_of(close), weights, hold=np.arange(10) > 0, limits={"delisting_haircut": 0.3, "delisting_bars": 5})
     assert path.trades.bar.tolist() == [1, 1, 7]  # five bars without a price: 3, 4, 5, 6, 7
-    assert path.trades.units[2] == pytest.approx(-40_000)
-    assert path.equity[-1] == pytest.approx(1e6 - 0.3 * 0.4e6)
+    assert path.trades.units[2] == pytest.approx(side * -40_000)
+    assert path.equity[:7].tolist() == pytest.approx([1e6] * 7)
+    assert path.equity[7:].tolist() == pytest.approx([1e6 - 0.3 * 0.4e6] * 3)  # a short pays it too
     assert path.costs.sum() == pytest.approx(path.trades.cost.sum())
     assert path.weights[-1, 0] == 0.0
 

@@ -126,6 +126,13 @@ def test_orders_go_a_part_of_the_way_and_leave_small_changes() -> None:
     np.testing.assert_allclose(ordered(tilt, np.zeros((1, 2), np.float32), seen), [0.25 * (0.5 - 0.1), 0.45], atol=1e-6)
 
 
+def test_the_band_is_a_share_of_the_anchors_weight_or_of_an_equal_one_where_that_is_larger() -> None:
+    tilt = tilt_of(2, trade_rate=0.25, no_trade_band=0.2, limits={"long_only": True})
+    seen = seen_of(tilt, anchor=[0.8, 0.2], sigma=[0.01, 0.01], held=[0.0, 0.05])
+    expected = [0.25 * (0.8 - 0.2 * 0.8), 0.05 + 0.25 * (0.15 - 0.2 * 0.5)]
+    np.testing.assert_allclose(ordered(tilt, np.zeros((1, 2), np.float32), seen), expected, atol=1e-6)
+
+
 @pytest.mark.parametrize("assets", [1, 10, 100])
 def test_however_many_symbols_there_are_an_account_that_holds_its_anchor_is_invested(assets: int) -> None:
     rng = np.random.default_rng(0)
