@@ -86,7 +86,7 @@ def service(folder: Path) -> Iterator[tuple[str, Path, str]]:
     paper = folder / "paper"
     rules = risk_of(symbol_weight={"max_weight": 0.3, "action": "shrink"})
     go(paper / "cryptocurrencies" / "default", a_world(risk=rules))
-    go(paper / "etf" / "second", a_world(seed=2))
+    go(paper / "etf" / "second", a_world(seed=2), source="simulated")
     secret = keys.create_key(folder / "keys.json", "alice")
     with live(folder, overrides=(f"paper.root={paper}",)) as (address, _):
         yield address, paper, secret

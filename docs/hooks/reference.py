@@ -53,7 +53,7 @@ NAMED = {  # units of numbers whose name does not say one; by the whole key wher
     "updates_per_step": "updates", "learning_starts": "environment steps", "epsilon_start": "probability",
     "epsilon_end": "probability", "expectile": "share", "beta": "factor", "quantiles": "quantiles", "dropped": "quantiles",
     "members": "networks", "windows": "windows", "temperature": "Sharpe ratio a bar", "weight_decay": "a step",
-    "averaging": "share",
+    "averaging": "share", "zoo.score": "Sharpe ratio", "zoo.default": "Sharpe ratio",
 }  # fmt: skip
 UNITS = (  # of a name's last words, the longest first
     ("_bps_per_year", "basis points a year"), ("_per_year", "a year"), ("_bps", "basis points"), ("_seconds", "seconds"),

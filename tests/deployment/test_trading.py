@@ -65,6 +65,13 @@ def test_the_page_says_what_is_traded_and_that_it_is_paper(service: Client, pape
     assert "src=" not in page
 
 
+def test_an_account_that_trades_simulated_prices_is_marked(paper: Path, tmp_path: Path) -> None:
+    assert "SIMULATED" not in Board(paper).page(keyed=False)
+    go(paper / "etf" / "made_up", a_world(seed=3), source="simulated")
+    assert "market simulator" in Board(paper).parts()["account-etf--made_up"]
+    assert Board(paper).page(keyed=False).count("<span class='badge simulated'>SIMULATED</span>") == 1
+
+
 def test_its_policy_lets_in_one_script_and_the_other_pages_none(service: Client) -> None:
     policy = service.get("/trading").headers["content-security-policy"]
     assert f"script-src '{SCRIPT_HASH}'" in policy

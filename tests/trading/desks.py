@@ -76,11 +76,12 @@ def go(
     wrap: Any = lambda broker: broker,
     told: Any = None,
     strangers: Any = "halt",
+    source: str = "tests",
 ) -> None:
     """Trade to the end of the feed, from wherever the account in `folder` stands."""
     ledger = Ledger(folder, synchronous="normal")
     if ledger.facts() is None:
-        ledger.open("noise", "test", {"of": "tests"})
+        ledger.open("noise", "test", {"of": "tests", "source": source})
     broker = wrap(open_broker(Opening(folder, world.env, ledger.epoch, "normal")))
     trader = Trader("noise", "test", world.mind, world.env, world.risk, ledger, broker, strangers, at=at)
     last = ledger.decision()

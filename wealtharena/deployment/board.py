@@ -209,6 +209,9 @@ def _account(view: AccountView) -> str:
     kind, state = _STATES.get(view.state, ("unproven", view.state))
     broker = str(view.facts.get("broker") or "unknown broker")
     words = "LIVE: real money" if view.live else _BROKERS.get(broker, f"Paper account at {broker}")
+    made_up = view.facts.get("source") == "simulated"
+    stamp = "<span class='badge simulated'>SIMULATED</span>" if made_up else ""
+    told = "<p class='note simulated'>SIMULATED: these prices come from a market simulator and say nothing about a real market.</p>"
     reason = f"<p class='note problem'>{escape(view.reason)}</p>" if view.reason and view.state != "trading" else ""
     asked = (
         f"<p class='note problem'>The kill switch is thrown: {escape(view.switch)}.</p>"
@@ -220,7 +223,7 @@ def _account(view: AccountView) -> str:
     when = f"{view.bars} closes, the last of <span class=whole>{day}</span>" if view.bar else "no close yet"
     return (
         f"<div class=top><h2>{escape(title(view.agent))}</h2><div class=badges><span class='badge {kind}'>{escape(state)}</span>"
-        f"<span class='badge {'rejected' if view.live else 'paper'}'>{escape(words)}</span></div></div>"
+        f"<span class='badge {'rejected' if view.live else 'paper'}'>{escape(words)}</span>{stamp}</div></div>{told if made_up else ''}"
         f"<p class=facts>Account {escape(view.account)} \N{MIDDLE DOT} {escape(version)}{when}</p>{reason}{asked}"
         f"{_figures(view)}{_curve(view)}{_positions(view)}{_orders(view)}{_interventions(view)}{_health(view)}"
     )
