@@ -146,8 +146,9 @@ def world(seed: int, *, r2: float, bars: int, overrides: tuple[str, ...]) -> Wor
 
 
 def sharpe(trajectory: Trajectory) -> float:
-    """Return the annual Sharpe ratio."""
-    return metrics.sharpe(trajectory.returns, bars_per_year=trajectory.bars_per_year)
+    """Return the annual Sharpe ratio, 0 for who holds nothing: no share of the oracle's."""
+    found = metrics.sharpe(trajectory.returns, bars_per_year=trajectory.bars_per_year)
+    return 0.0 if math.isnan(found) and not trajectory.traded_value.any() else found
 
 
 def oracle(place: World, market: Market, start: int, stop: int) -> float:
