@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tests.trading.desks import START, a_world, account, go, risk_of
-from wealtharena.trading.broker import UnreachableError
+from wealtharena.trading.broker import Fill, UnreachableError
 from wealtharena.trading.database import LedgerError
-from wealtharena.trading.ledger import FILE, Decision, Ledger
+from wealtharena.trading.ledger import FILE, Decision, Intent, Ledger
 from wealtharena.trading.switch import FILE as KILL
 
 
@@ -53,6 +53,30 @@ def test_an_order_that_never_arrives_expires_with_its_bar(tmp_path, world):
     found = account(tmp_path)
     assert {one.status for one in found["intents"][:-3]} == {"expired"}
     assert found["positions"] == {}
+
+
+def test_an_order_that_was_given_up_and_is_executed_after_all_counts_as_filled(tmp_path):
+    """Booked between the last look and the expiry: nobody looks it up again, its executions tell of it."""
+    given = {"long": (4.0, "expired"), "short": (-3.0, "expired"), "part": (5.0, "cancelled"), "works": (2.0, "open")}
+    with contextlib.closing(Ledger(tmp_path, synchronous="normal")) as ledger:
+        ledger.open("agent", "test", {"of": "tests"})
+        intents = [Intent(name, "2020-01-01", name, 1, 1, units, status) for name, (units, status) in given.items()]
+        ledger.decide(Decision("2020-01-01", {}, [0.0], {}, 0), intents, (), state="trading")
+        fills = [
+            Fill(n, f"e{n}", name, "", name, units, 10.0, 10.0, 0.0)
+            for n, (name, units) in enumerate(
+                (("long", 1.0), ("long", 3.0), ("short", -3.0), ("part", 2.0), ("works", 2.0))
+            )
+        ]
+        for _ in range(2):
+            ledger.book(fills, late=True)
+        found = {one.client_id: (one.filled, one.status) for one in ledger.intents()}
+    assert found == {
+        "long": (4.0, "filled"),
+        "short": (-3.0, "filled"),
+        "part": (2.0, "partly"),
+        "works": (0.0, "open"),
+    }
 
 
 def test_positions_that_are_not_told_stop_every_order_and_at_last_the_agent(tmp_path):

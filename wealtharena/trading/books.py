@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from wealtharena.trading.broker import Event, Fill
+from wealtharena.trading.broker import FINAL, Event, Fill
 from wealtharena.trading.database import transaction
 
 
@@ -31,10 +31,11 @@ class Books:
         rows = self._db.execute("SELECT symbol, units FROM positions WHERE epoch = ?", (self.epoch,))
         return {row["symbol"]: row["units"] for row in rows if row["units"] != 0.0}
 
-    def book(self, fills: Sequence[Fill], *, seen: Any = None) -> int:
+    def book(self, fills: Sequence[Fill], *, seen: Any = None, late: bool = False) -> int:
         """Book executions, each once however often it is told, and return how many were new; all of them or none.
 
-        `seen`, if given, is called after each.
+        `seen`, if given, is called after each. With `late`, an order that had been given up, and is executed after all, has
+        what was executed counted as filled: nobody looks it up any more.
         """
         new: list[tuple[str, float]] = []
         if not fills:
@@ -55,7 +56,21 @@ class Books:
                 if seen is not None:
                     seen()
             self._hold(new)
+            if late:
+                self._count({one.client_id for one in fills if one.client_id is not None})
         return len(new)
+
+    def _count(self, orders: Iterable[str]) -> None:
+        ends = ", ".join(f"'{status}'" for status in FINAL)
+        executed = (
+            "SELECT sum(units) FROM fills WHERE fills.epoch = intents.epoch AND fills.client_id = intents.client_id"
+        )
+        self._db.executemany(
+            f"""UPDATE intents SET filled = ({executed}),
+                status = CASE WHEN abs(({executed})) >= abs(units) * (1 - 1e-9) THEN 'filled' ELSE 'partly' END
+                WHERE client_id = ? AND epoch = ? AND status IN ({ends}) AND abs(({executed})) > abs(filled) * (1 + 1e-9)""",
+            [(name, self.epoch) for name in sorted(orders)],
+        )
 
     def _hold(self, changes: Sequence[tuple[str, float]]) -> None:
         self._db.executemany(

@@ -113,7 +113,7 @@ def take_over(trader: Trader, bar: str) -> None:
     ledger, broker = trader.ledger, trader.broker
     new = ledger.unknown_fills(broker.fills(ledger.last_sequence()))
     foreign = [one for one in new if one.client_id is None or not ledger.is_ours(one.client_id)]
-    ledger.book(new, seen=lambda: trader.at("partly filled"))
+    ledger.book(new, seen=lambda: trader.at("partly filled"), late=True)
     _tell_events(trader, bar, ledger.book_events(broker.events(ledger.last_event()), bar=""))
     if foreign:
         numbers: dict[str, float] = {}
