@@ -249,7 +249,7 @@ def test_a_server_that_never_answers_leaves_an_offline_record(tmp_path: Path) ->
         "spec = WandbSpec(mode='online', project='p', entity=None, group=None, tags=(), timeout_seconds=4, code=False, registry=None)\n"
         "mirror = WandbRun(spec, Identity('id1', 'n', 'train', (), {}), folder=Path(sys.argv[1]), mode='online')\n"
         "mirror.log({'env_step': 1, 'reward': 0.125})\n"
-        "until = time.monotonic() + 60\n"  # a busy machine takes its time to import the library
+        "until = time.monotonic() + 120\n"  # a busy machine takes its time to import the library
         "while time.monotonic() < until and not list(Path(sys.argv[1]).glob('wandb/offline-run-*/*.wandb')): time.sleep(0.1)\n"
         "time.sleep(1); mirror.finish(Ending((), {}, [], None, 0)); print(mirror.trouble)"
     )
@@ -264,7 +264,7 @@ def test_a_server_that_never_answers_leaves_an_offline_record(tmp_path: Path) ->
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
     server.close()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(__file__).resolve().parents[1]
 LOCAL_SECONDS = 30.0  # a busy machine may take this long to start the library's own process; nobody waits for it
+RELEASE_SECONDS = 90.0  # until a start that failed lets go of its id; nobody waits for it either
 POLL_SECONDS = 0.5
 _MODES = {  # what WANDB_MODE may say, as the library understands it
     "online": "online",
@@ -166,7 +167,7 @@ class WandbRun:
         """Start the run offline, once the failed start lets go of its id: on a busy machine that takes seconds."""
         import wandb
 
-        until = time.monotonic() + LOCAL_SECONDS
+        until = time.monotonic() + RELEASE_SECONDS
         while True:
             wandb.teardown(exit_code=1)
             try:
