@@ -293,8 +293,12 @@ def test_the_library_is_told_group_tags_and_the_folder_of_its_own_variable(
     assert given["dir"] == tmp_path / "elsewhere"
 
 
-def test_an_id_that_a_failed_start_still_holds_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("patience", "id_"), [(30.0, "id1"), (-1.0, "id1-offline")])
+def test_an_id_that_a_failed_start_still_holds_is_waited_for_and_at_last_done_without(
+    patience: float, id_: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     modes: list[str] = []
+    ids: list[str] = []
     kept = tmp_path / "offline-run"
 
     class Run:
@@ -305,9 +309,10 @@ def test_an_id_that_a_failed_start_still_holds_is_waited_for(tmp_path: Path, mon
         def __getattr__(self, name: str) -> object:
             return lambda *_, **__: None
 
-    def init(*, mode: str, **_: object) -> Run:
+    def init(*, mode: str, id: str, **_: object) -> Run:  # the library's own name for it
         modes.append(mode)
-        if len(modes) < 4:
+        ids.append(id)
+        if len(modes) < (4 if patience > 0.0 else 2):
             raise RuntimeError("no network" if mode == "online" else "run ID id1 is in use")
         return Run()
 
@@ -318,10 +323,12 @@ def test_an_id_that_a_failed_start_still_holds_is_waited_for(tmp_path: Path, mon
     fake.teardown = lambda **_: None
     monkeypatch.setitem(sys.modules, "wandb", fake)
     monkeypatch.setattr(wandb_run, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(wandb_run, "LOCAL_SECONDS", patience)
     mirror = WandbRun(spec(), NOBODY, folder=tmp_path, mode="online")
     mirror.log({"env_step": 1})
     mirror.finish(END)
-    assert modes == ["online", "offline", "offline", "offline"]
+    assert modes == ["online", *["offline"] * (len(modes) - 1)]
+    assert ids == [*["id1"] * (len(modes) - 1), id_]
     assert str(mirror.trouble).startswith("no answer from the server; recorded offline")
     assert str(mirror.whereabouts()).startswith("recorded offline")
 

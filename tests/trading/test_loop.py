@@ -1,6 +1,8 @@
 import contextlib
 import dataclasses
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -77,6 +79,17 @@ def test_an_order_that_was_given_up_and_is_executed_after_all_counts_as_filled(t
         "part": (2.0, "partly"),
         "works": (0.0, "open"),
     }
+
+
+def test_a_ledger_that_many_open_at_once_is_made_once(tmp_path):
+    ready = threading.Barrier(8)
+
+    def opened(_):
+        ready.wait(60)
+        Ledger(tmp_path, synchronous="normal").close()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(opened, range(8), timeout=100)) == [None] * 8
 
 
 def test_positions_that_are_not_told_stop_every_order_and_at_last_the_agent(tmp_path):

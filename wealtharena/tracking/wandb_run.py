@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(__file__).resolve().parents[1]
 LOCAL_SECONDS = 30.0  # a busy machine may take this long to start the library's own process; nobody waits for it
-RELEASE_SECONDS = 90.0  # until a start that failed lets go of its id; nobody waits for it either
 POLL_SECONDS = 0.5
 _MODES = {  # what WANDB_MODE may say, as the library understands it
     "online": "online",
@@ -164,20 +163,24 @@ class WandbRun:
         return run
 
     def _offline_after_all(self) -> wandb.Run:
-        """Start the run offline, once the failed start lets go of its id: on a busy machine that takes seconds."""
+        """Start the run offline, once the failed start lets go of its id, or under another where it does not.
+
+        On a busy machine it takes seconds, and now and then the library never lets go of it.
+        """
         import wandb
 
-        until = time.monotonic() + RELEASE_SECONDS
+        until = time.monotonic() + LOCAL_SECONDS
         while True:
             wandb.teardown(exit_code=1)
+            late = time.monotonic() > until
             try:
-                return self._init("offline")
+                return self._init("offline", suffix="-offline" if late else "")
             except wandb.Error as error:
-                if "in use" not in str(error) or time.monotonic() > until:
+                if late or "in use" not in str(error):
                     raise
             time.sleep(POLL_SECONDS)
 
-    def _init(self, mode: str) -> wandb.Run:
+    def _init(self, mode: str, *, suffix: str = "") -> wandb.Run:
         import wandb
 
         seconds = self._spec.timeout_seconds
@@ -206,7 +209,7 @@ class WandbRun:
             entity=self._spec.entity,
             group=self._identity.group or self._spec.group,
             dir=self._place,
-            id=self._identity.run_id,
+            id=self._identity.run_id + suffix,
             resume="allow" if mode == "online" else None,
             name=self._identity.name,
             job_type=self._identity.job,

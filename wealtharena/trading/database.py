@@ -47,6 +47,8 @@ def connect(
             )
         for number in range(version, len(steps)):
             with transaction(db):
+                if int(db.execute("PRAGMA user_version").fetchone()[0]) > number:
+                    continue  # another process did this step while we waited for it
                 for statement in steps[number]:
                     db.execute(statement)
                     seen()
