@@ -2,7 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+
+@contextmanager
+def connected() -> Iterator[tuple[Any, Any]]:
+    """Connect this process, on the head, to `two_nodes`, so that it can see who runs where; all of it ends with the block."""
+    warnings.simplefilter("ignore")  # ray's own, in its own start-up
+    import ray
+
+    two, second = two_nodes()
+    try:
+        ray.init(address=two.address, log_to_driver=False, logging_level=logging.ERROR)
+        yield two, second
+    finally:
+        ray.shutdown()
+        two.shutdown()
 
 
 def two_nodes() -> tuple[Any, Any]:

@@ -1,8 +1,6 @@
 """Runners in actors of their own: on this machine, and over two nodes of which one dies."""
 
-import logging
 import threading
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -11,7 +9,7 @@ import pytest
 import torch
 
 from tests.agents import worlds
-from tests.nodes import two_nodes
+from tests.nodes import connected
 from wealtharena.agents import cluster
 from wealtharena.agents.algorithms import ppo
 from wealtharena.agents.on_policy import rllib
@@ -37,14 +35,8 @@ REMOTE = (
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[tuple[object, object]]:
     """A cluster of two nodes with one processor each; the driver is on the head."""
-    warnings.simplefilter("ignore")  # ray's own, in its own start-up
-    import ray
-
-    two, second = two_nodes()
-    ray.init(address=two.address, log_to_driver=False, logging_level=logging.ERROR)
-    yield two, second
-    ray.shutdown()
-    two.shutdown()
+    with connected() as both:
+        yield both
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -105,18 +105,23 @@ def test_a_glance_is_not_told_how_long_it_took(capsys) -> None:
     assert capsys.readouterr().out == "Took 1 min 15 s.\n"
 
 
-@pytest.mark.slow
-def test_a_whole_quiet_job_prints_where_its_report_is_and_no_more(tmp_path: Path) -> None:
+def whole_job(word: str, place: Path) -> subprocess.CompletedProcess[str]:
+    """Play a small backtest as a process of its own that speaks as `word` says."""
     words = ("task=backtest", "asset=etf", "data=simulated", "data.simulator.bars=400", "backtest.baseline=cash")
-    done = subprocess.run(
-        [sys.executable, "-m", "wealtharena", "quiet=true", *words, "evaluation.bootstrap_draws=200"],
-        cwd=tmp_path,
+    return subprocess.run(
+        [sys.executable, "-m", "wealtharena", word, *words, "evaluation.bootstrap_draws=200"],
+        cwd=place,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=240,
         check=False,
     )
+
+
+@pytest.mark.slow
+def test_a_whole_quiet_job_prints_where_its_report_is_and_no_more(tmp_path: Path) -> None:
+    done = whole_job("quiet=true", tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     (line,) = done.stdout.splitlines()
     assert (tmp_path / line.removeprefix("Report: ")).is_file()
@@ -124,16 +129,7 @@ def test_a_whole_quiet_job_prints_where_its_report_is_and_no_more(tmp_path: Path
 
 @pytest.mark.slow
 def test_every_line_of_a_whole_job_is_an_object_and_the_last_tells_its_end(tmp_path: Path) -> None:
-    words = ("task=backtest", "asset=etf", "data=simulated", "data.simulator.bars=400", "backtest.baseline=cash")
-    done = subprocess.run(
-        [sys.executable, "-m", "wealtharena", "log=json", *words, "evaluation.bootstrap_draws=200"],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    done = whole_job("log=json", tmp_path)
     assert done.returncode == 0, done.stderr
     found = lines(done.stdout)
     assert (found[-1]["event"], found[-1]["task"], found[-1]["exit_code"]) == ("end", "backtest", 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.nodes import two_nodes
+from tests.nodes import connected
 from tests.tasks.conftest import SMALL, UNPUBLISHED, record
 from wealtharena.config import compose
 from wealtharena.errors import ConfigError
@@ -42,13 +41,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # ray's o
 @pytest.fixture
 def nodes() -> Iterator[tuple[Any, Any]]:
     """Two nodes with one processor each, and this process connected to them so that it can see who runs where."""
-    import ray
-
-    two, second = two_nodes()
-    ray.init(address=two.address, log_to_driver=False, logging_level=logging.ERROR)
-    yield two, second
-    ray.shutdown()
-    two.shutdown()
+    with connected() as both:
+        yield both
 
 
 @pytest.mark.timeout(600)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import logging
 import os
 import time
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +12,7 @@ import pytest
 import torch
 
 from tests.agents.direct.test_engine import engine
-from tests.nodes import two_nodes
+from tests.nodes import connected
 from wealtharena.agents.direct import crew
 from wealtharena.agents.direct.crew import Here, Learners
 from wealtharena.agents.direct.engine import APART, DirectEngine
@@ -69,14 +67,8 @@ def test_a_members_slope_is_its_own_whoever_learns_beside_it() -> None:
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[tuple[Any, Any]]:
     """A cluster of two nodes with one processor each; the driver is on the head."""
-    warnings.simplefilter("ignore")  # ray's own, in its own start-up
-    import ray
-
-    two, second = two_nodes()
-    ray.init(address=two.address, log_to_driver=False, logging_level=logging.ERROR)
-    yield two, second
-    ray.shutdown()
-    two.shutdown()
+    with connected() as both:
+        yield both
 
 
 def spread(learners: int) -> DirectEngine:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from wealtharena.agents.direct.crew import Crew, Here, Learners
-from wealtharena.agents.direct.pathwise import Drawn, Pathwise
+from wealtharena.agents.direct.pathwise import Drawn, Pathwise, burn_in_of
 from wealtharena.agents.direct.windows import Windows
 from wealtharena.agents.engine import Workbench
 from wealtharena.agents.networks import Network, build_network
@@ -109,8 +109,8 @@ class DirectEngine:
         for parameter, *gradients in zip(members.tensors, *(one.gradients for one in slopes), strict=True):
             parameter.grad = torch.stack(gradients).mean(dim=0) if len(gradients) > 1 else gradients[0]
         self._descend()
-        burn_in = min(self.algo.burn_in_bars, self.windows.steps - 1)
-        self.env_steps += len(drawn) * self.algo.windows * (self.windows.steps - burn_in)
+        learned = self.windows.steps - burn_in_of(self.algo, self.windows.steps)
+        self.env_steps += len(drawn) * self.algo.windows * learned
         return torch.cat([one.figures for one in slopes]).mean(dim=0)
 
     def _drawn(self, chance: Chance) -> Drawn:

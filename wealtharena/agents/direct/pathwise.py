@@ -80,7 +80,7 @@ class Pathwise:
     @property
     def burn_in(self) -> int:
         """Return how many decisions of a window are not learned from."""
-        return min(self.algo.burn_in_bars, self.steps - 1)
+        return burn_in_of(self.algo, self.steps)
 
     def slope(self, members: Stack, drawn: Drawn, *, threads: Executor | None = None) -> Slope:
         """Return the slope of the members' loss; the same bits whatever the threads.
@@ -156,3 +156,8 @@ class Pathwise:
     def _held(self, firsts: Tensor) -> Tensor | None:
         """Return what accounts begin with: the anchor where there is one, which is where an agent would come from."""
         return None if self.anchors is None else allowed(self.anchors.weights[firsts], self.terms)
+
+
+def burn_in_of(algo: DirectSpec, steps: int) -> int:
+    """Return how many of a window's decisions are not learned from; one at least is."""
+    return min(algo.burn_in_bars, steps - 1)

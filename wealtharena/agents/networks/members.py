@@ -20,7 +20,7 @@ class Stack:
     """The layers of M perceptrons and nothing else, which can be cut into members and sent elsewhere."""
 
     weights: tuple[Tensor, ...]  # [M, I, O] of each layer
-    offsets: tuple[Tensor, ...]  # [M, 1, O]
+    biases: tuple[Tensor, ...]  # [M, 1, O]
     activation: nn.Module
 
     def __len__(self) -> int:
@@ -28,20 +28,20 @@ class Stack:
 
     @property
     def tensors(self) -> list[Tensor]:
-        """Return all weights, then all offsets."""
-        return [*self.weights, *self.offsets]
+        """Return all weights, then all biases."""
+        return [*self.weights, *self.biases]
 
     def leaves(self, members: slice) -> Stack:
         """Return some members whose gradients are their own: they share these members' numbers, not their history."""
-        weights, offsets = (
-            tuple(one.detach()[members].requires_grad_() for one in tensors) for tensors in (self.weights, self.offsets)
+        weights, biases = (
+            tuple(one.detach()[members].requires_grad_() for one in tensors) for tensors in (self.weights, self.biases)
         )
-        return Stack(weights, offsets, self.activation)
+        return Stack(weights, biases, self.activation)
 
     def detached(self) -> Stack:
         """Return the numbers without their history."""
-        weights, offsets = (tuple(one.detach() for one in tensors) for tensors in (self.weights, self.offsets))
-        return Stack(weights, offsets, self.activation)
+        weights, biases = (tuple(one.detach() for one in tensors) for tensors in (self.weights, self.biases))
+        return Stack(weights, biases, self.activation)
 
     def __call__(self, features: Tensor, kept: Sequence[Tensor] | None = None) -> Tensor:
         """Return raw outputs [M, N, 1] for features [M or 1, N, I].
@@ -52,7 +52,7 @@ class Stack:
         hidden, last = features.expand(len(self), -1, -1), len(self.weights) - 1
         parts = 1 if kept is None else kept[0].shape[1]
         hidden = hidden.reshape(len(self) * parts, -1, hidden.shape[-1])
-        for n, (weight, bias) in enumerate(zip(self.weights, self.offsets, strict=True)):
+        for n, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             own = weight[:, None].expand(-1, parts, -1, -1)
             if kept is not None and n:
                 own = own * kept[n - 1].unsqueeze(-1)  # leaves a unit out where its product would be made
@@ -71,9 +71,9 @@ class Members(nn.Module):
         self._template = copy.deepcopy(networks[0])
         layers = [actor_of(network).layers() for network in networks]
         stacks = [torch.stack([one[n].weight.detach().t() for one in layers]) for n in range(len(layers[0]))]
-        offsets = [torch.stack([one[n].bias.detach()[None] for one in layers]) for n in range(len(layers[0]))]
+        biases = [torch.stack([one[n].bias.detach()[None] for one in layers]) for n in range(len(layers[0]))]
         self.weights = nn.ParameterList([nn.Parameter(stack.contiguous()) for stack in stacks])
-        self.biases = nn.ParameterList([nn.Parameter(offset) for offset in offsets])
+        self.biases = nn.ParameterList([nn.Parameter(bias) for bias in biases])
         self.activation = ACTIVATIONS[activation]()
 
     def __len__(self) -> int:
