@@ -101,6 +101,14 @@ def play(cell: Cell, *, out: Path, ledger: Path) -> dict[str, Any]:
     return result
 
 
+def keep(found: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write what `play` returned of some cells, without returns bar by bar."""
+    kept = [
+        {name: value for name, value in cell.items() if name not in ("returns", "anchor_returns")} for cell in found
+    ]
+    path.write_text(json.dumps(kept, indent=2) + "\n")
+
+
 def _fold(cell: Cell, ground: Ground, fold: Fold, folder: Path) -> Played:
     scaler = fit_scaler(ground.features, fold.train, clip=ground.spec.features.clip)
     tilting = ground.spec.env.model_copy(update={"action": "tilt"})

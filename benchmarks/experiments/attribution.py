@@ -9,7 +9,6 @@ from where it was. Prints the tables of that page.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.arena.courses import Course, recorded
 from benchmarks.arena.entries import Entrant
-from benchmarks.arena.play import Cell, play
+from benchmarks.arena.play import Cell, keep, play
 from benchmarks.real_markets import FILES
 
 WEIGHTS = ("env.action=weights",)
@@ -110,8 +109,7 @@ def main() -> None:
                 )
                 print(f"{one.words:32} {course.name:22} seed {seed}  {told}  {found['cell_seconds']:.0f} s", flush=True)
     print(table(results, who, where))
-    kept = [{k: v for k, v in found.items() if k not in ("returns", "anchor_returns")} for found in results]
-    (asked.out / "attribution.json").write_text(json.dumps(kept, indent=2) + "\n")
+    keep(results, asked.out / "attribution.json")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -24,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.arena.courses import HOURLY, Course, hourly, recorded
 from benchmarks.arena.entries import Entrant
-from benchmarks.arena.play import Cell, play
+from benchmarks.arena.play import Cell, keep, play
 from benchmarks.real_markets import FILES
 from wealtharena.evaluation.active import LEAST
 
@@ -135,8 +134,7 @@ def main() -> None:
         )
         print(f"{course.name:22} {one.words:14} seed {seed}  {told}  {found['cell_seconds']:.0f} s", flush=True)
     print(table(results, who, where))
-    kept = [{k: v for k, v in found.items() if k not in ("returns", "anchor_returns")} for found in results]
-    (asked.out / "defaults.json").write_text(json.dumps(kept, indent=2) + "\n")
+    keep(results, asked.out / "defaults.json")
 
 
 if __name__ == "__main__":

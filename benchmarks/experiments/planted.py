@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -23,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.arena.courses import Course, planted
 from benchmarks.arena.entries import Entrant
-from benchmarks.arena.play import Cell, play
+from benchmarks.arena.play import Cell, keep, play
 from benchmarks.learning import FROM_CASH, LEARNERS
 
 R2 = (0.0, 0.0002, 0.0005, 0.002, 0.02)
@@ -110,8 +109,7 @@ def main() -> None:
         )
         print(f"{course.words:30} {name:22} seed {seed}  {told}  {found['cell_seconds']:.0f} s", flush=True)
     print(table(results, asked.learners, where))
-    kept = [{k: v for k, v in found.items() if k not in ("returns", "anchor_returns")} for found in results]
-    (asked.out / "planted.json").write_text(json.dumps(kept, indent=2) + "\n")
+    keep(results, asked.out / "planted.json")
 
 
 if __name__ == "__main__":

@@ -14,10 +14,7 @@ from wealtharena.evaluation.behaviour import EMPTY_EXPOSURE
 
 FloatArray = npt.NDArray[np.float64]
 
-LEAST = (
-    EMPTY_EXPOSURE / 2
-)  # active share below which an agent is its anchor: its tilts are a portfolio that counts as cash
-
+LEAST = EMPTY_EXPOSURE / 2  # active share below which an agent is its anchor: its tilts count as cash
 ROUNDING = 1e-8  # deviation of the difference of two returns that comes of weights in single precision
 
 

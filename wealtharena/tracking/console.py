@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-
 SPEED = "env_steps_per_second"
 SHARPE = "validation/sharpe"
 _LEAST_BAR = 6  # columns that the bar and the space before it have at least
