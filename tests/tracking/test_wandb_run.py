@@ -313,7 +313,7 @@ def test_an_id_that_a_failed_start_still_holds_is_waited_for_and_at_last_done_wi
         modes.append(mode)
         ids.append(id)
         if len(modes) < (4 if patience > 0.0 else 2):
-            raise RuntimeError("no network" if mode == "online" else "run ID id1 is in use")
+            raise RuntimeError("no network") if mode == "online" else LookupError("run ID id1 is in use")
         return Run()
 
     fake = types.ModuleType("wandb")

@@ -145,11 +145,10 @@ class WandbRun:
     def _start(self) -> wandb.Run:
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # read when the library is imported
         os.environ.setdefault("WANDB_SILENT", "true")
-        import wandb
 
         try:
             run = self._init(self._mode)
-        except wandb.Error:
+        except Exception:  # the library raises from several families, not all of them its own Error
             if self._mode != "online":
                 raise
             self.trouble = "no answer from the server; recorded offline, `wandb sync` sends it later"
@@ -175,7 +174,7 @@ class WandbRun:
             late = time.monotonic() > until
             try:
                 return self._init("offline", suffix="-offline" if late else "")
-            except wandb.Error as error:
+            except Exception as error:
                 if late or "in use" not in str(error):
                     raise
             time.sleep(POLL_SECONDS)
