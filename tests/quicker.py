@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import gc
 import pickle
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -44,22 +43,6 @@ def _once(load: Any) -> Any:
 
 
 def prepare_collected() -> None:
-    """Take what was imported out of the collector's sight, and let torch list what it can export once, not once an export."""
+    """Take what was imported out of the collector's sight."""
     gc.collect()
     gc.freeze()
-    if "torch" not in sys.modules:
-        return
-    import torch.onnx
-
-    export = torch.onnx.export
-
-    @functools.wraps(export)
-    def quick(*given: Any, **named: Any) -> Any:
-        from torch.onnx._internal.exporter._registration import ONNXRegistry
-
-        listed = ONNXRegistry.from_torchlib
-        if not hasattr(listed, "cache_info"):
-            ONNXRegistry.from_torchlib = staticmethod(functools.cache(listed))
-        return export(*given, **named)
-
-    torch.onnx.export = quick

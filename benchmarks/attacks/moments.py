@@ -58,9 +58,8 @@ def ready() -> None:
     for name in ("agents.algorithms.ppo", "tracking.tracker", "reporting.plots", "tasks.collect", "tasks.sweep"):
         importlib.import_module(f"wealtharena.{name}")
     for name in (
-        "torch.onnx._internal.exporter._core",
-        "torch.export._trace",
-        "onnxscript",
+        "torch.onnx",
+        "onnx",
         "arch",
         "matplotlib.figure",
     ):

@@ -97,8 +97,9 @@ def test_the_graph_answers_as_the_policy_does(model: str, action: str, members: 
 @pytest.mark.parametrize("action", ["weights", "tilt"])
 def test_members_that_see_features_only_are_one_product_in_the_graph(action: str) -> None:
     """Traced one after another, eight of them took a third of a default run."""
-    sizes = []
+    products = []
     for members in (1, 8):
         agent = policy("shared", action, members)
-        sizes.append(len(onnx.load_from_string(export_onnx(served(agent), export_shape(agent))).graph.node))
-    assert sizes[1] < sizes[0] + 20
+        nodes = onnx.load_from_string(export_onnx(served(agent), export_shape(agent))).graph.node
+        products.append(sum(node.op_type in ("MatMul", "Gemm") for node in nodes))
+    assert products[0] == products[1] > 1

@@ -7,6 +7,7 @@ state as an input and gives the next one back, so that the graph itself remember
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,8 @@ from wealtharena.errors import CheckpointError
 from wealtharena.registry.inference import SPREAD, STATE_IN, STATE_OUT
 
 FloatArray = npt.NDArray[np.float64]
+
+OPSET = 18  # of ONNX
 
 
 @dataclass(frozen=True)
@@ -92,32 +95,33 @@ def export_onnx(module: nn.Module, shape: ExportShape) -> bytes:
 
 
 def _trace(module: nn.Module, example: tuple[Tensor, ...], inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
-    batch = torch.export.Dim("batch", min=1, max=65_536)
-    # forward(features, portfolio, *states): the states are one variadic argument
-    states = tuple({0: batch} for _ in example[2:])
-    dynamic = ({0: batch}, {0: batch}, states) if states else ({0: batch}, {0: batch})
+    """Record what the module does to the example, of which only the number of rows may differ later.
+
+    A branch on the example's numbers would stand in the graph as it went: what `publish` proves afterwards is what
+    refuses such a policy.
+    """
+    written = io.BytesIO()
     exporter = logging.getLogger("torch.onnx")
     level = exporter.level
     exporter.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # torch warns of its own deprecations while it exports
-            program = torch.onnx.export(
+            torch.onnx.export(
                 module,
                 example,
-                dynamo=True,
-                verbose=False,
+                written,
+                dynamo=False,
+                opset_version=OPSET,
                 input_names=list(inputs),
                 output_names=list(outputs),
-                dynamic_shapes=dynamic,
+                dynamic_axes={name: {0: "batch"} for name in (*inputs, *outputs)},
             )
     except (torch.onnx.OnnxExporterError, RuntimeError) as error:
         raise CheckpointError("the policy cannot be exported to ONNX", hint=str(error).splitlines()[0][:200]) from error
     finally:
         exporter.setLevel(level)
-    if program is None:
-        raise CheckpointError("the policy cannot be exported to ONNX", hint="torch returned no program")
-    return bytes(program.model_proto.SerializeToString())
+    return written.getvalue()
 
 
 def _plain(content: bytes) -> bytes:

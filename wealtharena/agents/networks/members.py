@@ -53,11 +53,12 @@ class Stack:
         parts = 1 if kept is None else kept[0].shape[1]
         hidden = hidden.reshape(len(self) * parts, -1, hidden.shape[-1])
         for n, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            own = weight[:, None].expand(-1, parts, -1, -1)
-            if kept is not None and n:
-                own = own * kept[n - 1].unsqueeze(-1)  # leaves a unit out where its product would be made
-            offset = bias[:, None].expand(-1, parts, -1, -1).flatten(0, 1)
-            hidden = torch.baddbmm(offset, hidden, own.flatten(0, 1))
+            if kept is not None:
+                weight = weight[:, None].expand(-1, parts, -1, -1)
+                if n:
+                    weight = weight * kept[n - 1].unsqueeze(-1)  # leaves a unit out where its product would be made
+                weight, bias = weight.flatten(0, 1), bias[:, None].expand(-1, parts, -1, -1).flatten(0, 1)
+            hidden = torch.baddbmm(bias, hidden, weight)
             if n < last:
                 hidden = self.activation(hidden)
         return hidden.reshape(len(self), -1, hidden.shape[-1])
