@@ -198,7 +198,7 @@ def main() -> None:
     )
     parser.add_argument("--out", default="results/learning.json")
     parser.add_argument("overrides", nargs="*", help="further overrides, such as train.env_steps=1000000")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     rows = []
     print(f"{'algo':5} {'seed':>4} {'R2':>6} {'agent':>8} {'oracle':>8} {'share':>6} {'lambda':>6} {'seconds':>8}")
     for algo in options.algos:

@@ -182,7 +182,7 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=300.0, help="seconds of learning after which one is censored")
     parser.add_argument("--out", default="results/time_to_quality.json")
     parser.add_argument("overrides", nargs="*", help="for all contenders, such as asset.costs.commission_bps=5")
-    asked = parser.parse_args()
+    asked = parser.parse_intermixed_args()
     warnings.simplefilter("ignore")
     rows = []
     print(f"{'contender':15} {'seed':>4} {'seconds':>9} {'best share':>11} {'learned':>8}")

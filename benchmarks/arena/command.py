@@ -99,7 +99,7 @@ def cells(where: Sequence[courses.Course], who: Sequence[entries.Entrant], seeds
 def one(spot: tuple[int, int, int], words: Sequence[str]) -> dict[str, Any]:
     """Play a cell in a process of its own, which finds it by its place: functions of courses do not travel."""
     warnings.simplefilter("ignore")
-    asked = parser().parse_args(list(words))
+    asked = parser().parse_intermixed_args(list(words))
     where, who = lineup(asked)
     return play(Cell(where[spot[0]], who[spot[1]], spot[2]), out=asked.out, ledger=asked.ledger)
 
@@ -149,7 +149,7 @@ def told(result: dict[str, Any]) -> str:
 def main(words: Sequence[str]) -> int:
     """Play, build the board and write it."""
     made = parser()
-    asked = made.parse_args(list(words))
+    asked = made.parse_intermixed_args(list(words))
     try:
         where, who = lineup(asked)
     except ValueError as error:

@@ -115,7 +115,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("outputs/defaults"))
     parser.add_argument("--ledger", type=Path, default=Path("results/ledger.jsonl"))
     parser.add_argument("overrides", nargs="*", help="for all runs, such as train.env_steps=200000")
-    asked = parser.parse_args()
+    asked = parser.parse_intermixed_args()
     warnings.simplefilter("ignore")
     market = asked.market.resolve()
     where = [

@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--costs", type=float, nargs="+", default=list(COSTS_BPS), help="commission in basis points")
     parser.add_argument("--out", type=Path, default=Path("outputs/planted"))
     parser.add_argument("overrides", nargs="*", help="for all learners, such as train.env_steps=65536")
-    asked = parser.parse_args()
+    asked = parser.parse_intermixed_args()
     warnings.simplefilter("ignore")
     where, results = worlds(asked.r2, asked.bars, asked.costs), []
     for seed, course, name in itertools.product(asked.seeds, where, asked.learners):
