@@ -27,15 +27,10 @@ from wealtharena.reporting.words import name_of
 from wealtharena.tasks.pipeline import identity, prepare
 
 FREELY = tuple(word for word in WORLD if not word.startswith("model."))  # entrants bring their own network
-HOURLY = {  # one symbol each: class, symbol, file, what else has to be said of it
-    "btc": (
-        "crypto",
-        "BTC-USD",
-        "crypto_btc_hourly.parquet",
-        ("data.volume_unit=none",),
-    ),  # dollars at first, coins later
-    "spy": ("etf", "SPY", "etf_spy_hourly.parquet", ()),
-    "eurusd": ("forex", "EURUSD", "forex_eurusd_hourly.parquet", ()),
+HOURLY = {  # one symbol each: class, symbol, file
+    "btc": ("crypto", "BTC-USD", "crypto_btc_hourly.parquet"),
+    "spy": ("etf", "SPY", "etf_spy_hourly.parquet"),
+    "eurusd": ("forex", "EURUSD", "forex_eurusd_hourly.parquet"),
 }
 INNER = {"name": "walk_forward", "test_share": 0.45, "validation_share": 0.15, "window": "expanding"}
 
@@ -93,8 +88,8 @@ def recorded(asset: str, market: Path, *, folds: int) -> Course:
 
 def hourly(name: str, market: Path, *, folds: int) -> Course:
     """Return a course on one of `HOURLY`, cut as `recorded` cuts."""
-    asset, symbol, file, more = HOURLY[name]
-    words = (f"asset={asset}", *source_of(file, market), "data.interval=1h", f"universe.symbols=[{symbol}]", *more)
+    asset, symbol, file = HOURLY[name]
+    words = (f"asset={asset}", *source_of(file, market), "data.interval=1h", f"universe.symbols=[{symbol}]")
     return _inner(f"hourly-{name}", f"{symbol}, recorded hourly bars", words, folds)
 
 

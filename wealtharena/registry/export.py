@@ -110,7 +110,7 @@ def _trace(module: nn.Module, example: tuple[Tensor, ...], inputs: Sequence[str]
             torch.onnx.export(
                 module,
                 example,
-                written,
+                written,  # type: ignore[arg-type]  # tracing takes a buffer, whatever the signature says
                 dynamo=False,
                 opset_version=OPSET,
                 input_names=list(inputs),

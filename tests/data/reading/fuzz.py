@@ -193,7 +193,7 @@ EDITS: Final = (
     Edit("header in the middle", lambda f, r: pd.concat([f.iloc[:20], pd.DataFrame([list(f.columns)], columns=f.columns), f.iloc[20:]]), "header once more"),
     Edit("rows without a symbol", _cells("symbol", ""), "no symbol"),
     Edit("rows without a time", _cells("timestamp", "")),
-    Edit("rows without prices", lambda f, r: f.where(~np.isin(np.arange(len(f)), _rows(f, r, 2))[:, None] | ~f.columns.isin(_COLUMNS), ""), "hold no price"),
+    Edit("rows without prices", lambda f, r: f.where(~np.isin(np.arange(len(f)), _rows(f, r, 2))[:, None] | ~f.columns.isin(_COLUMNS), ""), "hold no price|missing_values"),
     Edit("total row at the end", lambda f, r: pd.concat([f, pd.DataFrame([["Total", *[""] * (f.shape[1] - 1)]], columns=f.columns)])),
     # columns
     Edit("columns in another order", _order),
@@ -221,6 +221,7 @@ EDITS: Final = (
     Edit("open and high swapped", _swap("open", "high")),
     Edit("money volume beside", _added("quote_asset_volume", lambda f, r: (f["close"].astype(float) * f["volume"].astype(float)).astype("str"))),
     Edit("money volume instead", lambda f, r: f.assign(volume=(f["close"].astype(float) * f["volume"].astype(float)).round(2).astype("str")), "money"),
+    Edit("money volume later", lambda f, r: f.assign(volume=np.where(_read(f) < _read(f).sort_values().iloc[len(f) // 2], f["volume"], (f["close"].astype(float) * f["volume"].astype(float)).round(2).astype("str"))), "changes? its unit"),
     Edit("another quote volume", _added("quote_volume", lambda f, r: f["open"])),
     # stamps
     Edit("dates alone", _stamps(lambda t: t.dt.strftime("%Y-%m-%d"))),
@@ -320,7 +321,8 @@ def play(seed: int, folder: Path, truth: Panel) -> Outcome:
     frame = frame.astype("str")
     chosen = [EDITS[seed % len(EDITS)]]
     if rng.random() < 0.4:
-        chosen.append(EDITS[int(rng.integers(len(EDITS)))])
+        second = EDITS[int(rng.integers(len(EDITS)))]
+        chosen += [second] if second.name.partition(",")[0] != chosen[0].name.partition(",")[0] else []
     done = []
     for edit in chosen:
         try:

@@ -20,7 +20,7 @@ from wealtharena.tasks import pipeline
 Shares = Callable[..., pd.DataFrame]
 
 
-def _load(frame: pd.DataFrame, path: Path, *overrides: str, **changes: Any) -> Panel:
+def load_written(frame: pd.DataFrame, path: Path, *overrides: str, **changes: Any) -> Panel:
     frame.to_parquet(path) if path.suffix == ".parquet" else frame.to_csv(path, index=False)
     spec = with_data(compose(["data=files", *(overrides or ("asset=etf",))]), path=str(path), **changes)
     return load(spec.asset, spec.data, seed=0)
@@ -43,16 +43,16 @@ def shares(*symbols: str, bars: int = 260, start: str = "2021-06-04", seed: int 
 def test_identifiers_are_what_is_written_whatever_they_look_like(tmp_path: Path) -> None:
     names = ("NA", "TRUE", "ON", "NULL", "1e5", "000001", "BRK.B", "INF")
     for suffix in (".csv", ".parquet"):
-        panel = _load(shares(*names, bars=40), tmp_path / f"bars{suffix}")
+        panel = load_written(shares(*names, bars=40), tmp_path / f"bars{suffix}")
         assert sorted(panel.symbols) == sorted(names)
-    alone = _load(shares("TRUE", bars=40), tmp_path / "alone.csv")
+    alone = load_written(shares("TRUE", bars=40), tmp_path / "alone.csv")
     assert alone.symbols == ("TRUE",)
 
 
 @pytest.mark.parametrize(("names", "words"), [(("aaa", "AAA"), "two spellings"), (("BTC/USD", "BTC-USD"), "are both")])
 def test_two_spellings_of_one_symbol_are_refused(tmp_path: Path, names: tuple[str, str], words: str) -> None:
     with pytest.raises(DataError, match=words):
-        _load(shares(*names, bars=40), tmp_path / "bars.csv", "asset=crypto")
+        load_written(shares(*names, bars=40), tmp_path / "bars.csv", "asset=crypto")
 
 
 def test_a_folder_of_two_spellings_is_refused_and_one_of_months_is_joined(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_number_that_is_no_date_and_no_epoch_is_refused(tmp_path: Path) -> Non
     for first in (44_351, 1, 2021):  # a spreadsheet's day, a counter, a year
         frame = shares(bars=40).assign(date=range(first, first + 40))
         with pytest.raises(DataError, match=r"no date and no epoch|has no column for timestamp"):
-            _load(frame, tmp_path / "bars.csv")
+            load_written(frame, tmp_path / "bars.csv")
 
 
 @pytest.mark.slow
@@ -94,7 +94,7 @@ def test_the_same_instant_is_the_same_bar_of_its_venue_in_any_spelling(tmp_path:
     prints = {}
     for name, stamps in spelled.items():
         for suffix in (".csv", ".parquet"):
-            panel = _load(frame.assign(date=stamps.to_numpy()), tmp_path / f"{name}{suffix}", "asset=stocks")
+            panel = load_written(frame.assign(date=stamps.to_numpy()), tmp_path / f"{name}{suffix}", "asset=stocks")
             assert not np.isin(panel.timestamps.astype("datetime64[D]").astype(int) % 7, (2, 3)).any(), name  # weekend
             prints[f"{name}{suffix}"] = panel.fingerprint
     assert len(set(prints.values())) == 1, prints
@@ -104,7 +104,7 @@ def test_a_day_of_a_coin_that_may_be_either_date_is_refused(tmp_path: Path) -> N
     frame = honest.honest_bars()
     noon = frame.assign(timestamp=(frame["timestamp"] + pd.Timedelta(hours=16)).dt.as_unit("s").astype("int64"))
     with pytest.raises(DataError, match="may belong to that date or the next"):
-        _load(noon, tmp_path / "bars.csv", "asset=crypto")
+        load_written(noon, tmp_path / "bars.csv", "asset=crypto")
 
 
 def _with_dividends(*, contained: bool) -> pd.DataFrame:
@@ -119,14 +119,14 @@ def _with_dividends(*, contained: bool) -> pd.DataFrame:
 
 
 def test_dividends_that_the_prices_contain_are_not_paid_again(tmp_path: Path) -> None:
-    adjusted = _load(_with_dividends(contained=True), tmp_path / "history.csv")
+    adjusted = load_written(_with_dividends(contained=True), tmp_path / "history.csv")
     assert not adjusted.has_dividends
     assert any("contain the dividends" in note for note in adjusted.notes)
-    traded = _load(_with_dividends(contained=False), tmp_path / "traded.csv")
+    traded = load_written(_with_dividends(contained=False), tmp_path / "traded.csv")
     assert traded.dividends.sum() > 10
     spec = with_data(compose(["data=files", "asset=etf"]), path=str(tmp_path / "history.csv"))
     assert not any("returns of shares and funds are understated" in note for note in pipeline.notes(spec, adjusted))
-    said = _load(_with_dividends(contained=True), tmp_path / "history.csv", adjusted="splits")
+    said = load_written(_with_dividends(contained=True), tmp_path / "history.csv", adjusted="splits")
     assert said.dividends.sum() > 10
 
 
@@ -136,26 +136,26 @@ def test_dividends_that_nothing_tells_about_are_asked_about(tmp_path: Path) -> N
     frame.loc[30, ["Dividends"]] = 1.0
     frame.loc[30:, ["open", "high", "low", "close"]] -= 0.5  # half of it
     with pytest.raises(DataError, match=r"set data\.adjusted=splits"):
-        _load(frame, tmp_path / "bars.csv")
-    assert _load(frame, tmp_path / "bars.csv", adjusted="all").dividends.sum() == 0
+        load_written(frame, tmp_path / "bars.csv")
+    assert load_written(frame, tmp_path / "bars.csv", adjusted="all").dividends.sum() == 0
 
 
 def test_coins_and_money_are_told_apart_and_said(tmp_path: Path) -> None:
     coins = honest.honest_bars()
     money = coins.assign(volume=coins["volume"] * coins["close"])
-    made = {name: _load(f, tmp_path / f"{name}.csv", "asset=crypto") for name, f in (("c", coins), ("m", money))}
+    made = {name: load_written(f, tmp_path / f"{name}.csv", "asset=crypto") for name, f in (("c", coins), ("m", money))}
     assert (made["c"].volume_unit, made["m"].volume_unit) == ("units", "account")
     assert all(any("plausible turnover" in note for note in panel.notes) for panel in made.values())
-    unsure = _load(
+    unsure = load_written(
         coins.assign(volume=5e7 / 24, close=20.0, open=20.5, high=21.0, low=19.0), tmp_path / "u.csv", "asset=crypto"
     )
     assert any("may be coins or money" in note for note in unsure.notes)
-    assert _load(coins, tmp_path / "c.csv", "asset=crypto", volume_unit="account").volume_unit == "account"
+    assert load_written(coins, tmp_path / "c.csv", "asset=crypto", volume_unit="account").volume_unit == "account"
 
 
 def test_pence_and_cents_are_converted_and_an_unknown_venue_is_said(tmp_path: Path) -> None:
     frame = shares("SHEL.L", "NPN.JO", "TEVA.TA", "SAP.DE", "BRK.B", "ABC.QQ", bars=40)
-    panel = _load(frame, tmp_path / "bars.csv")
+    panel = load_written(frame, tmp_path / "bars.csv")
     value = dict(zip(panel.symbols, (panel.close * panel.to_account)[-1], strict=True))
     raw = frame.groupby("symbol")["close"].last()
     assert 1.1 < value["SHEL.L"] / raw["SHEL.L"] * 100 < 1.6  # dollars for a pound
@@ -187,7 +187,7 @@ def test_sessions_beyond_what_a_calendar_knows_are_the_days_of_its_week(calendar
 def test_a_bad_open_costs_the_open_and_a_bad_close_the_bar(tmp_path: Path) -> None:
     frame = shares(bars=300)
     frame.loc[:150, "open"] = 0.0
-    panel = _load(frame, tmp_path / "old.csv")
+    panel = load_written(frame, tmp_path / "old.csv")
     assert panel.bars == 300
     assert panel.open is not None
     assert np.isnan(panel.open[:151, 0]).all()
@@ -195,17 +195,17 @@ def test_a_bad_open_costs_the_open_and_a_bad_close_the_bar(tmp_path: Path) -> No
     assert panel.tradable[151:, 0].all()
     np.testing.assert_array_equal(panel.close[:, 0], frame["close"])
     blank = frame.assign(open=frame["open"].replace(0.0, np.nan))
-    assert _load(blank, tmp_path / "blank.csv").fingerprint == panel.fingerprint
+    assert load_written(blank, tmp_path / "blank.csv").fingerprint == panel.fingerprint
     frame.loc[200:203, "close"] = 0.0
-    assert _load(frame, tmp_path / "closes.csv").bars == 296
+    assert load_written(frame, tmp_path / "closes.csv").bars == 296
 
 
 def test_too_much_to_repair_is_an_error_that_counts_by_cause(tmp_path: Path) -> None:
     frame = shares(bars=300)
     frame.loc[:40, "close"] = 0.0
     with pytest.raises(DataError, match=r"41 of 300 rows .*41 non_positive.*data\.max_repaired_share"):
-        _load(frame, tmp_path / "bars.csv")
-    assert _load(frame, tmp_path / "bars.csv", max_repaired_share=0.2).bars == 259
+        load_written(frame, tmp_path / "bars.csv")
+    assert load_written(frame, tmp_path / "bars.csv", max_repaired_share=0.2).bars == 259
     text = shares(bars=100).to_csv(index=False) + "Total;\n" * 3
     (tmp_path / "footer.csv").write_text(text)
     spec = with_data(compose(["asset=etf", "data=files"]), path=str(tmp_path / "footer.csv"))
@@ -222,7 +222,7 @@ def test_bars_of_two_intervals_in_one_series_are_refused(tmp_path: Path, interva
     later = hourly.assign(timestamp=hourly["timestamp"] + pd.Timedelta(days=400))
     for name, frame in (("then", pd.concat([daily, later])), ("tail", pd.concat([daily, later[:60]]))):
         with pytest.raises(DataError, match="several intervals"):
-            _load(frame, tmp_path / f"{name}.csv", "asset=crypto", interval=interval)
+            load_written(frame, tmp_path / f"{name}.csv", "asset=crypto", interval=interval)
 
 
 @pytest.mark.parametrize("interval", intervals.INTERVALS)
@@ -230,14 +230,14 @@ def test_any_interval_loads_as_what_it_is_and_years_are_those_of_its_stamps(tmp_
     step = {"1m": "min", "1mo": "MS", "1w": "7D", "1d": "D", "1h": "h", "4h": "4h"}.get(interval, f"{interval[:-1]}min")
     frame = honest.honest_bars(bars=60).query("symbol == 'BTC-USD'")
     frame = frame.assign(timestamp=pd.date_range("2015-01-01", periods=60, freq=step, tz="UTC"))
-    panel = _load(frame, tmp_path / "bars.csv", "asset=crypto", f"data.interval={interval}")
+    panel = load_written(frame, tmp_path / "bars.csv", "asset=crypto", f"data.interval={interval}")
     assert (panel.frequency, panel.bars) == (interval, 60)
     assert panel.tradable.all()
     expected = pd.Timedelta(days=365.25) / intervals.length(interval)
     assert panel.bars_per_year == pytest.approx(expected, rel=0.03)
     other = "1d" if interval != "1d" else "1h"
     with pytest.raises(DataError, match=rf"not {other}; set data\.interval={interval}"):
-        _load(frame, tmp_path / "bars.csv", "asset=crypto", f"data.interval={other}")
+        load_written(frame, tmp_path / "bars.csv", "asset=crypto", f"data.interval={other}")
 
 
 def test_hours_of_an_exchange_are_hours_though_nights_lie_between() -> None:
@@ -269,15 +269,15 @@ def test_symbols_may_be_asked_for_as_the_file_writes_them(tmp_path: Path) -> Non
     frame = honest.honest_bars()
     frame["symbol"] = frame["symbol"].replace({"BTC-USD": "BTC/USDT:USDT", "ETH-USD": "ETH/USDT"})
     for asked, given in (("BTC/USDT:USDT", "BTC-USDT:USDT"), ("ETH/USDT", "ETH-USDT"), ("ETH-USD", "ETH-USD")):
-        assert _load(frame, tmp_path / "bars.csv", "asset=crypto", symbols=(asked,)).symbols == (given,)
+        assert load_written(frame, tmp_path / "bars.csv", "asset=crypto", symbols=(asked,)).symbols == (given,)
 
 
 def test_a_coin_is_not_renamed_where_two_could_stand_for_it(tmp_path: Path) -> None:
     frame = honest.honest_bars()
     frame["symbol"] = frame["symbol"].replace({"BTC-USD": "BTCUSDT", "ETH-USD": "BTCUSDC"})
-    assert _load(frame, tmp_path / "bars.csv", "asset=crypto").symbols == ("BTCUSDC", "BTCUSDT")
+    assert load_written(frame, tmp_path / "bars.csv", "asset=crypto").symbols == ("BTCUSDC", "BTCUSDT")
     frame["symbol"] = frame["symbol"].replace({"BTCUSDC": "DOTUSD"})
-    assert _load(frame, tmp_path / "bars.csv", "asset=crypto").symbols == ("BTC-USD", "DOT-USD")
+    assert load_written(frame, tmp_path / "bars.csv", "asset=crypto").symbols == ("BTC-USD", "DOT-USD")
 
 
 def test_splits_that_the_prices_show_are_applied(tmp_path: Path) -> None:
@@ -286,31 +286,33 @@ def test_splits_that_the_prices_show_are_applied(tmp_path: Path) -> None:
     raw.loc[:99, ["open", "high", "low", "close"]] *= 4
     raw["Stock Splits"] = np.where(raw.index == 100, 4.0, 0.0)
     done = frame.assign(**{"Stock Splits": raw["Stock Splits"]})
-    closes = [_load(f, tmp_path / f"{i}.csv").close[:, 0] for i, f in enumerate((raw, done))]
+    closes = [load_written(f, tmp_path / f"{i}.csv").close[:, 0] for i, f in enumerate((raw, done))]
     np.testing.assert_allclose(closes[0], frame["close"], rtol=1e-9)
     np.testing.assert_allclose(closes[1], frame["close"], rtol=1e-9)
 
 
 def test_a_symbol_that_only_the_test_window_has_is_said_to_be_untrained(tmp_path: Path) -> None:
     early, late = shares("OLD", bars=600), shares("NEW", bars=150, start="2023-04-03")
-    panel = _load(pd.concat([early, late]), tmp_path / "bars.csv")
+    panel = load_written(pd.concat([early, late]), tmp_path / "bars.csv")
     folds = make_folds(compose(["asset=etf"]).split, panel.bars)
     assert "never trained on NEW:" in " ".join(pipeline.untrained(panel, folds))
-    assert pipeline.untrained(_load(early, tmp_path / "early.csv"), folds) == ()
+    assert pipeline.untrained(load_written(early, tmp_path / "early.csv"), folds) == ()
 
 
 def test_times_of_day_without_a_zone_are_said_to_be_taken_as_utc(tmp_path: Path) -> None:
     frame = honest.honest_bars(interval="1h")
     said = []
     for stamps in (frame["timestamp"].dt.tz_localize(None), frame["timestamp"]):
-        panel = _load(frame.assign(timestamp=stamps), tmp_path / "bars.parquet", "asset=crypto", "data.interval=1h")
+        panel = load_written(
+            frame.assign(timestamp=stamps), tmp_path / "bars.parquet", "asset=crypto", "data.interval=1h"
+        )
         said.append(any("taken as UTC" in note for note in panel.notes))
     assert said == [True, False]
 
 
 def test_the_repeating_command_names_what_was_said_of_the_figures(tmp_path: Path) -> None:
     frame = honest.honest_bars()
-    panel = _load(frame, tmp_path / "bars.csv", "asset=crypto", volume_unit="account")
+    panel = load_written(frame, tmp_path / "bars.csv", "asset=crypto", volume_unit="account")
     spec = with_data(compose(["data=files", "asset=crypto"]), path="bars.csv", volume_unit="account")
     assert "data.volume_unit=account" in repeat_overrides(panel, spec.data)
 
@@ -318,9 +320,9 @@ def test_the_repeating_command_names_what_was_said_of_the_figures(tmp_path: Path
 def test_a_pairs_day_that_begins_the_evening_before_is_the_date_that_most_of_it_has(tmp_path: Path) -> None:
     frame = shares("EURUSD", bars=100).assign(volume=0)
     evening = pd.DatetimeIndex(frame["date"]).tz_localize("UTC") - pd.Timedelta(hours=2)  # 22:00, Sunday to Thursday
-    plain = _load(frame, tmp_path / "plain.csv", "asset=forex")
+    plain = load_written(frame, tmp_path / "plain.csv", "asset=forex")
     for stamps in (evening.as_unit("s").asi8, evening.strftime("%Y-%m-%dT%H:%M:%SZ")):
-        panel = _load(frame.assign(date=stamps), tmp_path / "evening.csv", "asset=forex")
+        panel = load_written(frame.assign(date=stamps), tmp_path / "evening.csv", "asset=forex")
         assert panel.fingerprint == plain.fingerprint
 
 
@@ -337,7 +339,7 @@ def test_a_price_under_anothers_name_is_refused_by_what_no_market_does(
     tmp_path: Path, edit: Callable[[pd.DataFrame], pd.DataFrame], words: str
 ) -> None:
     with pytest.raises(DataError, match=words) as refused:
-        _load(edit(shares(bars=60)), tmp_path / "bars.csv")
+        load_written(edit(shares(bars=60)), tmp_path / "bars.csv")
     assert refused.value.hint
 
 
@@ -347,21 +349,21 @@ def test_bars_of_one_price_and_closes_alone_are_no_copies(tmp_path: Path) -> Non
     alone = bars[["date", "symbol", "close"]]
     opened = bars[["date", "symbol", "open", "close"]]
     for frame in (flat, alone, opened):
-        assert _load(frame, tmp_path / "bars.csv").bars == 60
+        assert load_written(frame, tmp_path / "bars.csv").bars == 60
 
 
 def test_a_volume_that_can_only_be_money_is_said(tmp_path: Path) -> None:
     frame = honest.honest_bars()
     frame = frame.assign(quote_asset_volume=frame["close"] * frame["volume"]).drop(columns="volume")
-    panel = _load(frame, tmp_path / "bars.csv", "asset=crypto")
+    panel = load_written(frame, tmp_path / "bars.csv", "asset=crypto")
     assert any("no column for volume in units; quote_asset_volume, in money" in note for note in panel.notes)
 
 
 def test_a_single_bar_a_symbol_shows_no_interval(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="a single bar a symbol"):
-        _load(shares("AAA", "BBB", bars=1), tmp_path / "bars.csv")
+        load_written(shares("AAA", "BBB", bars=1), tmp_path / "bars.csv")
     both = pd.concat([shares("AAA", bars=40), shares("BBB", bars=1)])
-    assert _load(both, tmp_path / "bars.csv").bars == 40
+    assert load_written(both, tmp_path / "bars.csv").bars == 40
     for day, part in shares("AAA", bars=5).groupby("date"):  # one file a day
         (tmp_path / "days").mkdir(exist_ok=True)
         part.to_csv(tmp_path / "days" / f"{day}.csv", index=False)

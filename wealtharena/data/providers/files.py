@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.data import intervals, provider
 from wealtharena.data.bars import PRICE_COLUMNS, RawBars, raw_table, window_mask
-from wealtharena.data.reading import Reading, read_path, units
+from wealtharena.data.reading import Reading, mixed, read_path, units
 from wealtharena.data.reading.identifiers import canonical, canonical_symbol, dollar_pairs
 from wealtharena.data.reading.venues import Quote, quote_of, zone_of
 from wealtharena.errors import DataError, ProviderError
@@ -121,8 +121,24 @@ class Content:
         self.tables = {self.names[name]: table for name, table in reading.tables.items()}
         self.quotes: dict[str, Quote] = {name: quote_of(name, asset) for name in self.tables}
         kinds = {self.names[name]: kind for name, kind in reading.volume_kind.items()}
-        self.volumes = units.volume_unit(self.tables, asset.market, setting=spec.volume_unit, kinds=kinds)
+        self.volumes = self._volumes(spec.volume_unit, kinds)
         self.adjustment = units.adjustment(self.tables, setting=spec.adjusted, known=reading.adjusted)
+
+    def _volumes(self, setting: str, kinds: Mapping[str, str]) -> dict[str, units.Answer]:
+        """Return the unit of each symbol's volume, once one that changes inside the file is brought to money."""
+        if self._market != "crypto" or setting == "none":
+            return units.volume_unit(self.tables, self._market, setting=setting, kinds=kinds)
+        told = self.tables if setting != "auto" else {name: self.tables[name] for name in kinds if name in self.tables}
+        open_ = {name: table for name, table in self.tables.items() if name not in told}
+        changed = mixed.in_one_unit(open_)
+        self.tables |= {name: one.table for name, one in changed.items()}
+        said = {name: one.words for name, one in changed.items()}
+        made = units.volume_unit(self.tables, self._market, setting=setting, kinds=kinds, mixed=said)
+        for name, table in told.items():
+            if dates := mixed.dates(table):
+                words = f"{made[name].words}; yet {name}'s seems to change its unit on {dates}"
+                made[name] = units.Answer(made[name].value, words, note=True)
+        return made
 
     def name_of(self, symbol: str) -> str | None:
         """Return the platform's name of a symbol that may be written as the file writes it; None where it is absent."""

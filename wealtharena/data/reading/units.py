@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -33,14 +34,21 @@ class Answer:
 
 
 def volume_unit(
-    tables: Mapping[str, pd.DataFrame], market: str, *, setting: str, kinds: Mapping[str, str]
+    tables: Mapping[str, pd.DataFrame],
+    market: str,
+    *,
+    setting: str,
+    kinds: Mapping[str, str],
+    mixed: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Answer]:
     """Return the unit of each symbol's volume: as configured, as its column says, else by what is plausible.
 
     Shares and contracts are counted in units. A coin's volume may be coins or money: it is what gives a turnover that a
-    market can have; where both do, the unit that allows the smaller orders.
+    market can have; where both do, the unit that allows the smaller orders. `mixed` names those that were brought to
+    money because they had both, and the words for it.
     """
-    made: dict[str, Answer] = {}
+    made: dict[str, Answer] = {name: Answer("account", words, note=True) for name, words in mixed.items()}
+    tables = {name: table for name, table in tables.items() if name not in mixed}
     coins = _coin_unit(tables) if market == "crypto" and setting == "auto" else None
     for name, table in tables.items():
         volume = table["volume"] if "volume" in table else pd.Series(dtype=np.float64)
@@ -49,7 +57,9 @@ def volume_unit(
         elif setting != "auto":
             made[name] = Answer(setting, "as data.volume_unit says")
         elif kinds.get(name) in ("units", "account"):
-            made[name] = Answer(kinds[name], "as its column says")
+            made[name] = (
+                _doubted(table, kinds[name]) if market == "crypto" else Answer(kinds[name], "as its column says")
+            )
         elif market == "forex":
             words = "a currency pair's volume counts ticks and limits nothing; set data.volume_unit=units if it counts money"
             made[name] = Answer("none", words, note=True)
@@ -64,17 +74,31 @@ def as_unit(answer: Answer) -> VolumeUnit:
     return units[answer.value]
 
 
+def _doubted(table: pd.DataFrame, kind: str) -> Answer:
+    """Return the unit that a coin's column says, with a note where no coin turns over as much."""
+    as_coins, as_money = _turnover(table)
+    money = as_coins if kind == "units" else as_money
+    if money <= _MOST:
+        return Answer(kind, "as its column says")
+    name, way = (
+        ("coins", "account if it counts money") if kind == "units" else ("money", "none to limit no order by it")
+    )
+    words = f"volume is taken as {name}, as its column says: {_short(money)} a day, more than any coin's; set data.volume_unit={way}"
+    return Answer(kind, words, note=True)
+
+
+def _turnover(table: pd.DataFrame) -> tuple[float, float]:
+    """Return the median of a day's volume in dollars, if it counts coins and if it counts money."""
+    shown = intervals.spacing(table["timestamp"])
+    day = pd.Timedelta(days=1) / shown.typical if shown else 1.0
+    traded = table[(table["volume"] > 0) & (table["close"] > 0)]
+    return float((traded["volume"] * traded["close"]).median()) * day, float(traded["volume"].median()) * day
+
+
 def _coin_unit(tables: Mapping[str, pd.DataFrame]) -> Answer:
     """Return whether the coins' volumes count coins or money, one answer for the file."""
-    as_money, as_coins = [], []
-    for table in tables.values():
-        if "volume" not in table or not (table["volume"] > 0).any():
-            continue
-        shown = intervals.spacing(table["timestamp"])
-        day = pd.Timedelta(days=1) / shown.typical if shown else 1.0
-        traded = table[(table["volume"] > 0) & (table["close"] > 0)]
-        as_money.append(float(traded["volume"].median()) * day)
-        as_coins.append(float((traded["volume"] * traded["close"]).median()) * day)
+    counted = [_turnover(table) for table in tables.values() if "volume" in table and (table["volume"] > 0).any()]
+    as_coins, as_money = [coins for coins, _ in counted], [money for _, money in counted]
     votes = sum(_plausible(coins) - _plausible(money) for coins, money in zip(as_coins, as_money, strict=True))
     way = "; set data.volume_unit=units (coins) or account (money) to say otherwise"
     typical = f"{_short(np.median(as_coins) if as_coins else 0)} a day as coins, {_short(np.median(as_money) if as_money else 0)} as money"
