@@ -3,6 +3,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,9 +13,20 @@ import ray
 
 from wealtharena.agents import cluster
 from wealtharena.config import compose
+from wealtharena.tasks.demo import free_port
 
 pytestmark = pytest.mark.slow
 
+CONNECT = """
+import sys
+from wealtharena.agents import cluster
+from wealtharena.config import compose
+from wealtharena.errors import TrainingError
+try:
+    print("connected", cluster.connect(compose(["compute=cluster", f"compute.address={sys.argv[1]}"]).compute))
+except TrainingError as error:
+    print(error)
+"""
 START = """
 from wealtharena.agents import cluster
 from wealtharena.config import compose
@@ -48,3 +62,54 @@ def test_a_ray_that_starts_here_reports_to_nobody_unless_told_to(monkeypatch: py
             monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", own)
         cluster.connect(compose(["compute.num_cpus=1"]).compute)
     assert told == [False, True]
+
+
+@pytest.fixture
+def guarded() -> Iterator[tuple[str, Path]]:
+    """Start a cluster as a user does, `ray start --head`, which asks for the token of this home; its address, the home."""
+    with tempfile.TemporaryDirectory(prefix="ra", dir="/tmp") as name:  # sockets bear no deep folder
+        home, port = Path(name) / "home", free_port()
+        (home / ".ray").mkdir(parents=True)
+        (home / ".ray" / "auth_token").write_text("5" * 64)
+        command = [
+            str(Path(sys.executable).with_name("ray")),
+            "start",
+            "--head",
+            "--block",
+            f"--port={port}",
+            "--num-cpus=1",
+        ]
+        command += ["--include-dashboard=false", f"--temp-dir={name}/r", f"--object-store-memory={80 * 2**20}"]
+        environment = {key: value for key, value in os.environ.items() if key != "RAY_AUTH_MODE"}
+        with (Path(name) / "log").open("wb") as log:
+            head = subprocess.Popen(
+                command, env=environment | {"HOME": str(home)}, stdout=log, stderr=subprocess.STDOUT
+            )
+        try:
+            for _ in range(600):
+                if "Ray runtime started" in (Path(name) / "log").read_text():
+                    break
+                assert head.poll() is None, (Path(name) / "log").read_text()
+                time.sleep(0.2)
+            yield f"127.0.0.1:{port}", home
+        finally:
+            head.terminate()
+            head.wait(timeout=60)
+
+
+def test_a_cluster_that_asks_for_this_machines_token_is_shown_it_and_one_without_is_named(
+    guarded: tuple[str, Path], tmp_path: Path
+) -> None:
+    address, home = guarded
+    environment = {key: value for key, value in os.environ.items() if key != "RAY_AUTH_MODE"}
+    said = []
+    for owner in (home, tmp_path):  # the second has no token
+        done = subprocess.run(
+            [sys.executable, "-c", CONNECT, address], env=environment | {"HOME": str(owner)}, capture_output=True,
+            text=True, timeout=200, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        said.append(done.stdout.strip())
+    assert said[0] == "connected True"
+    assert "asks for a token" in said[1]
+    assert "ray get-auth-token" in said[1]

@@ -15,6 +15,7 @@ from wealtharena.config.paths import conf_dir
 from wealtharena.config.specs.agent import ComputeSpec
 from wealtharena.errors import ConfigError, TrainingError
 
+NEEDS_TOKEN = "copy the token of its machine (`ray get-auth-token`) to ~/.ray/auth_token here, set RAY_AUTH_MODE=token, and try again"
 START_ONE = "start one with `ray start --head` and give its address, or choose compute=local, which needs none"
 EXCLUDED = ("outputs", "multirun", "data", "checkpoints", "wandb", ".git", ".venv", ".mypy_cache", "results", "tests")
 
@@ -28,8 +29,8 @@ def connect(compute: ComputeSpec) -> bool:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else a Ray that starts here reports to its makers
     import ray
 
-    for chatty in ("ray.rllib", "ray.tune", "ray._common.deprecation"):  # they warn of their own defaults
-        logging.getLogger(chatty).setLevel(logging.ERROR)
+    for chatty in ("ray.rllib", "ray.tune", "ray._common.deprecation", "ray._private.authentication"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)  # they warn of their own defaults
     if ray.is_initialized():
         return False
     quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False, "logging_level": "ERROR"}
@@ -41,6 +42,8 @@ def connect(compute: ComputeSpec) -> bool:
         except (OSError, ValueError, RuntimeError) as error:
             raise _not_started(error) from error
         return True
+    if _is_here(compute.address):
+        _show_token()
     try:
         within(
             lambda: ray.init(address=compute.address, runtime_env=shipped(), **quiet),
@@ -48,11 +51,32 @@ def connect(compute: ComputeSpec) -> bool:
             hint=START_ONE,
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
+        denied = any("InvalidAuthToken" in f"{one}" for one in (error, error.__cause__))
         raise TrainingError(
-            f"compute.address={compute.address}: no Ray cluster answers",
-            hint=START_ONE,
+            f"compute.address={compute.address}: {'the' if denied else 'no'} Ray cluster {'asks for a token' if denied else 'answers'}",
+            hint=NEEDS_TOKEN if denied else START_ONE,
         ) from error
     return True
+
+
+def _is_here(address: str) -> bool:
+    """Return whether an address is one of this machine's."""
+    import ray
+
+    ours: Any = ray
+    host = address.rpartition(":")[0].strip("[]") or address
+    return host in {"localhost", "127.0.0.1", "::1", ours.util.get_node_ip_address()}
+
+
+def _show_token() -> None:
+    """Let this process show the token that Ray keeps for this user, where there is one.
+
+    Ray makes one the first time it starts inside a program, and asks for it from then on in what `ray start` starts; yet
+    it shows it to the address "auto" alone, not to the same cluster by its name. A cluster elsewhere is shown none unasked.
+    """
+    from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
+
+    maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
 
 
 def require(*, cpus: float = 0.0, gpus: float = 0.0, key: str) -> None:
