@@ -100,6 +100,10 @@ def test_the_tutorial_runs_as_written(tutorial: Path) -> None:
     for name in ("outputs/first/report.html", "outputs/look/inspection.html", "multirun/seeds/leaderboard.html"):
         assert (tutorial / name).is_file(), name
     assert (tutorial / "paper" / "cryptocurrencies" / "default" / "ledger.sqlite").is_file()
+    record = json.loads((tutorial / "outputs" / "paper" / "run.json").read_text())
+    assert record["paper"]["largest_deviation"] < 1e-5  # as the page says of a promoted graph
+    journal = (tutorial / "outputs" / "first" / "metrics.jsonl").read_text().splitlines()
+    assert sum("validation/sharpe" in json.loads(line) for line in journal) == 2  # "each of its two updates"
 
 
 @pytest.mark.slow

@@ -32,6 +32,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 machine: Callable[[Callable[..., Any]], Any] = intrinsic  # a function that emits machine code where it is called
 
 COMPILING = "compiling the market kernel (once on this machine, some 20 seconds)"
+_SAID: list[str] = []  # what was said in this process; its second part is compiled later and needs no second line
 
 
 @lru_cache(maxsize=1)
@@ -119,8 +120,10 @@ def compile_status(*functions: Callable[..., Any]) -> Iterator[None]:
         yield
         return
     if not sys.stderr.isatty():
-        sys.stderr.write(f"{COMPILING}\n")
-        sys.stderr.flush()
+        if not _SAID:
+            sys.stderr.write(f"{COMPILING}\n")
+            sys.stderr.flush()
+            _SAID.append(COMPILING)
         yield
         return
     from wealtharena.terminal import Screen

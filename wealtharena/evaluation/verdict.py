@@ -161,7 +161,7 @@ def deflated_sharpe(evidence: Evidence, spec: VerdictSpec) -> Ruling:
         return Ruling("dsr", "unproven", f"The deflated Sharpe ratio is not defined for this record ({tried}).")
     shown = figure(evidence.dsr, spec.min_dsr, spec.reject_dsr, form=".2f")
     text = f"Deflated Sharpe ratio {shown} with {tried}; {limit(spec.min_dsr, form='.2f')} is asked."
-    if evidence.dsr < spec.reject_dsr:
+    if evidence.dsr < spec.reject_dsr and not evidence.own_anchor:  # its anchor claims no skill that luck could explain
         return Ruling("dsr", "rejected", f"{text} Luck explains it better than skill.")
     return Ruling("dsr", "promotable" if evidence.dsr >= spec.min_dsr else "unproven", text)
 

@@ -270,7 +270,7 @@ def paper_result(found: Mapping[str, Any], folder: Path, *, agent: str = "") -> 
         shown = {"algo": "paper", "metrics": {"paper": found["paper"]}, "baselines": {"backtest": found["backtest"]}}
         out.print(comparison_table(shown, window="paper"))
         if found["largest_deviation"] is not None:
-            out.print(f"Largest deviation of equity from the backtest: {found['largest_deviation']:.2g}")
+            out.print(f"Largest deviation of equity from the backtest: {found['largest_deviation']:.2g} of it")
     for what, count in found["interventions"].items():
         out.print(f"- {what}, {count} times", style="dim")
     screen(answer=True).print(styled("State: [bold]{}[/] {}", found["state"], found["reason"]))

@@ -165,5 +165,7 @@ def notes(spec: ExperimentSpec, panel: Panel) -> tuple[str, ...]:
             "Futures rolls are not adjusted: the gap at each roll is counted as a gain or loss that nobody could have had."
         )
     if spec.asset.risk_free_per_year == 0.0 and panel.cash is None:
-        found.append("Cash is assumed to earn 0 %: measures are over nothing (asset.costs.cash_bps_per_year).")
+        found.append(
+            "Cash is assumed to earn 0 %: ratios are of whole returns, no interest is taken off (asset.costs.cash_bps_per_year)."
+        )
     return tuple(dict.fromkeys(found))

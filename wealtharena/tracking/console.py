@@ -42,6 +42,7 @@ class State:
         self.best: float | None = None
         self._clock = clock
         self._mark: tuple[float, int] | None = None
+        self._pace: float | None = None  # since the first record: what comes before it, compiling too, happens once
 
     def advance(self, record: Mapping[str, Any]) -> None:
         """Take in a record of the journal."""
@@ -50,10 +51,10 @@ class State:
         if self._mark is None:
             self._mark = now, self.step
         started, first = self._mark
-        if isinstance(speed := record.get(SPEED), int | float):
-            self.speed = float(speed)
-        elif now > started and self.step > first:
-            self.speed = (self.step - first) / (now - started)
+        if now > started and self.step > first:
+            self._pace = (self.step - first) / (now - started)
+        speed = record.get(SPEED)
+        self.speed = float(speed) if isinstance(speed, int | float) else self._pace or self.speed
         self.remember(record)
 
     def remember(self, record: Mapping[str, Any]) -> None:
@@ -64,8 +65,8 @@ class State:
 
     @property
     def seconds_left(self) -> float | None:
-        """Return the time to the last step at the present speed; None before a speed is known."""
-        return max(self.total_steps - self.step, 0) / self.speed if self.speed else None
+        """Return the time to the last step at the pace since the first record; None before a second one."""
+        return max(self.total_steps - self.step, 0) / self._pace if self._pace else None
 
     def words(self) -> str:
         """Return the state as one plain line."""
@@ -73,7 +74,8 @@ class State:
         parts = [f"{self.label}  {self.step:>9,} / {self.total_steps:,} steps ({share:3.0f} %)"]
         parts.append(f"{self.speed:,.0f} steps/s" if self.speed else "- steps/s")
         parts.append(f"validation Sharpe {_signed(self.sharpe)}, best {_signed(self.best)}")
-        parts.append(f"{duration(self.seconds_left)} left")
+        if self.seconds_left is not None:
+            parts.append(f"{duration(self.seconds_left)} left")
         return "  ".join(parts)
 
 
