@@ -53,6 +53,8 @@ def test_active_share_and_lambda_stand_where_an_agent_tilts_and_nowhere_else() -
     assert 'data-metric="rows.0.active.active_share" value="0.0625"' in html
     assert 'lambda <data class="plain" data-metric="rows.0.active.kept_share" value="0.25">0.25</data>' in html
     assert "rows.1.active.kept_share" not in html
+    less, drawn, share = (html.index(part) for part in ("rows.0.comparison", "<svg", "rows.0.active"))
+    assert less < drawn < share, "an interval is drawn beside the difference that it is of"
     assert "Active share" not in leaderboard.render({"rows": [row("etf", 1), row("forex", 2)]})
 
 

@@ -37,6 +37,8 @@ def test_the_first_screen_says_what_the_tilts_added() -> None:
     assert "Agent less its anchor" in shown
     for path in ("information_ratio", "active_share", "symbols.BTC-USD.earned"):
         assert f'data-metric="comparison.anchor.active.{path}"' in shown
+    anchor["active"]["symbols"] = {"BTC-USD": {"earned": 0.0, "cost": 0.0, "tilt": 0.0}}
+    assert "by symbol" not in head.first_screen(dataclasses.replace(made, run=run)), "nothing moved"
 
 
 @pytest.mark.parametrize(("inside", "after", "words"), [(2.0, 0.9, "Memorised: "), (2.0, 1.1, ""), (-0.4, -0.9, "")])

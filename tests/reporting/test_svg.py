@@ -4,8 +4,10 @@ import re
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from wealtharena.reporting import svg
+from wealtharena.reporting import svg, words
 from wealtharena.reporting.svg import Canvas, Scale, Size
 
 
@@ -79,3 +81,15 @@ def test_text_and_titles_are_escaped() -> None:
     times = np.array(["2021-01-01", "2021-01-02", "2021-01-03"], dtype="datetime64[ns]")
     canvas.read_out(np.arange(3.0), times, [("<q>", "agent", np.arange(3.0))], kind="ratio")
     assert not re.search(r"<(script|b|i|u|s|q)>", canvas.render())
+
+
+@given(low=st.floats(-2.0, 2.0, allow_subnormal=False), span=st.floats(1e-5, 50.0), count=st.integers(3, 7))
+def test_each_label_of_an_axis_says_where_its_mark_is(low: float, span: float, count: int) -> None:
+    """An account that hardly moves had an axis of 0.00 %, 0.00 % and 0.00 %."""
+    marks = svg.ticks(low, low + span, count)
+    step = marks[1] - marks[0]
+    for mark in marks:
+        written = float(svg.percent_tick(mark, step).replace(words.MINUS, "-").replace(",", "").removesuffix(" %"))
+        assert written == pytest.approx(100 * mark, abs=1e-9)
+        plain = words.number(mark, digits=svg.decimals(step)).replace(words.MINUS, "-").replace(",", "")
+        assert float(plain) == pytest.approx(mark, abs=1e-9)

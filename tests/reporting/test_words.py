@@ -94,3 +94,12 @@ def test_dates_are_unambiguous(value: object, text: str) -> None:
 )
 def test_a_price_is_legible_however_small(value: float, text: str) -> None:
     assert words.price(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [(0.0, 2, "0.00"), (1234.5, 0, "1,234"), (0.5, 0, "0.50"), (0.032, 0, "0.032"), (0.00031, 2, "0.00031"), (-0.004, 2, "−0.0040"),
+     (0.005, 2, "0.01"), (0.0123, 4, "0.0123"), (0.00002, 4, "0.000020"), (3e-9, 4, "3e−09")],
+)  # fmt: skip
+def test_an_amount_that_is_there_is_never_written_as_nothing(value: float, digits: int, text: str) -> None:
+    assert words.amount(value, digits=digits) == text

@@ -27,6 +27,8 @@ def test_it_prints_what_was_settled_and_draws_every_symbol(
     assert page.count("<figure>") == 2
     assert "semicolon" in page
     assert "NaN" not in page
+    assert "<h1>b.csv " in page
+    assert "e+" not in page, "a turnover is written out"
 
 
 def test_symbols_and_file_names_are_escaped_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,5 +46,7 @@ def test_simulated_bars_are_inspected_too_and_stamped(tmp_path: Path, monkeypatc
     monkeypatch.chdir(tmp_path)
     spec = config.compose(["task=inspect", "data=simulated", "data.simulator.bars=60", "universe.max_symbols=2"])
     assert inspect.run(spec) == 0
-    assert "SIMULATED DATA" in next(tmp_path.rglob("inspection.html")).read_text()
+    page = next(tmp_path.rglob("inspection.html")).read_text()
+    assert "SIMULATED DATA" in page
+    assert "<h1>market simulator " in page
     assert inspection.DRAWN > 2

@@ -70,7 +70,12 @@ def test_paper_over_the_test_window_is_the_backtest(here, capsys, risk):
         json.loads((ACCOUNT / "health.json").read_text())
     )
     (page,) = Path().glob("outputs/*/*/report.html")
-    assert "paper account played over" in page.read_text()
+    told = page.read_text()
+    assert "paper account played over" in told
+    assert f"At its end the account is {found['state']}" in told
+    assert ("daily_loss: flatten, 1 time" in told) == (risk == "default")
+    assert "Backtest" in told
+    assert 'class="windows"' not in told  # there is one window, and its dates are said
     said = capsys.readouterr().out
     assert "PAPER" in said
     assert "SIMULATED DATA" in said

@@ -56,7 +56,7 @@ def top(data: ReportData) -> str:
     """Return the banners, the title and the facts of the run."""
     run, source = data.run, data.run.get("data") or {}
     title = escape(name_of(str(run.get("agent") or run.get("asset") or "Run")))
-    said = f"{escape(str(run.get('algo', '')).upper())}, seed {escape(run.get('seed', '—'))}"
+    said = f"{escape(name_of(str(run.get('algo', ''))))}, seed {escape(run.get('seed', '—'))}"
     if run.get("returns_of"):
         said = ""
     return (
@@ -159,7 +159,7 @@ def _windows(run: Mapping[str, Any]) -> str:
         ]
     except ValueError:
         return ""
-    if not pieces:
+    if len(pieces) < 2:  # one window alone is the whole bar, and its dates stand above
         return ""
     start, stop = min(piece[1] for piece in pieces), max(piece[2] for piece in pieces)
     whole = max(stop - start, 1)
@@ -203,7 +203,8 @@ def _tiles(data: ReportData) -> str:
             note = f"{escape(data.currency)} over {number(finite(test.get('trades')) or 0, digits=0)} orders"
         value = measured(f"metrics.{data.window}.{key}", test.get(key), measure)
         tiles.append(f'<div class="tile"><p class="term">{escape(measure.label)}</p>{value}<p>{note}</p></div>')
-    return f'<div class="tiles">{"".join(tiles)}</div>{_gap(data.run)}{_kept(data.run)}{_active(data.run)}{_tilt_gap(data.run)}'
+    said, by_symbol = _active(data.run)
+    return f'<div class="tiles">{"".join(tiles)}</div>{_gap(data.run)}{_kept(data.run)}{said}{_tilt_gap(data.run)}{by_symbol}'
 
 
 def _gap(run: Mapping[str, Any]) -> str:
@@ -230,27 +231,33 @@ def _kept(run: Mapping[str, Any]) -> str:
     share = finite((run.get("checkpoint") or {}).get("kept_share"))
     if share is None:
         return ""
-    words = "of what was learned is kept, as much as the validation proved" if share else "the agent is its anchor"
+    words = (
+        "of what was learned is kept, as much as the validation proved"
+        if share
+        else "the validation proved nothing of what was learned, so the agent is its anchor"
+    )
     shown = measured("checkpoint.kept_share", share, Measure("lambda", "lambda", "ratio", False, ""))
     return f'<p class="gap kept"><b>Lambda</b> {shown}: {words}.</p>'
 
 
-def _active(run: Mapping[str, Any]) -> str:
-    """Return what the tilts added to their anchor, and what each symbol's earned and cost; nothing without an anchor."""
+def _active(run: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what the tilts added to their anchor, and a fold with what each symbol's earned and cost; both empty without."""
     found = ((run.get("comparison") or {}).get("anchor") or {}).get("active") or {}
     if not found:
-        return ""
+        return "", ""
     at = "comparison.anchor.active"
     parts = [f"{label} {_part(at, key, found, kind)}" for key, label, kind in _ACTIVE]
     symbols = found.get("symbols") or {}
-    ranked = sorted(symbols, key=lambda name: -abs(finite(symbols[name].get("earned")) or 0.0))[:_NAMED]
+    moved = {name for name, part in symbols.items() if finite(part.get("earned")) or finite(part.get("cost"))}
+    ranked = sorted(moved, key=lambda name: -abs(finite(symbols[name].get("earned")) or 0.0))[:_NAMED]
     rows = "".join(
         f"<li>{escape(name)}: earned {_part(f'{at}.symbols.{name}', 'earned', symbols[name], 'percent')}, "
         f"cost {_part(f'{at}.symbols.{name}', 'cost', symbols[name], 'percent')}</li>"
         for name in ranked
     )
     listed = f"<details><summary>What the tilts earned and cost a year, by symbol</summary><ul>{rows}</ul></details>"
-    return f'<p class="gap active"><b>Agent less its anchor, a year</b> {", ".join(parts)}.</p>{listed if rows else ""}'
+    said = f'<p class="gap active"><b>Agent less its anchor, a year</b> {", ".join(parts)}.</p>'
+    return said, listed if rows else ""
 
 
 def _tilt_gap(run: Mapping[str, Any]) -> str:

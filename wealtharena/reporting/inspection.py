@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wealtharena import files
+from wealtharena.data import provider
 from wealtharena.data.panel import Panel
 from wealtharena.reporting import tables
 from wealtharena.reporting.charts.bars import bars
@@ -42,11 +43,19 @@ def render(found: Inspection) -> str:
     )
     head = (
         '<header class="top"><p class="eyebrow">WealthArena · bars as they are read</p>'
-        f"<h1>{escape(panel.source)} <small>{len(panel.symbols)} symbols, {panel.bars:,} bars of "
+        f"<h1>{escape(_named(found))} <small>{len(panel.symbols)} symbols, {panel.bars:,} bars of "
         f"{escape(panel.frequency)}</small></h1></header>"
     )
     body = f"{banner}{head}<main>{_notes(panel)}{_settled(found)}{_symbols(found)}{_pictures(panel)}</main>"
     return page(title=f"Bars of {panel.source}", body=body)
+
+
+def _named(found: Inspection) -> str:
+    """Return the file that was read, or whose bars they are."""
+    if len(found.settled) > 1 and found.panel.source == "files":  # the last entry is what holds for all of them
+        return found.settled[0][0] if len(found.settled) == 2 else f"{len(found.settled) - 1} files"
+    known = provider.found(found.panel.source)
+    return known.title if known else found.panel.source
 
 
 def _notes(panel: Panel) -> str:

@@ -98,8 +98,8 @@ def _ranking(leaderboard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], 
                 _composite(finite(row.get("composite")), best),
                 sharpe + _range(*_bounds(row, "intervals")),
                 less + _range(*_bounds(row, "comparison")),
-                *([_active(row, i)] if tilting else []),
                 compare.interval(_difference(row), *_bounds(row, "comparison"), limits=limits),
+                *([_active(row, i)] if tilting else []),
                 *(measured(f"rows.{i}.metrics.{key}", figures.get(key), MEASURES[key]) for key in rest),
             ]
         )
@@ -111,8 +111,8 @@ def _ranking(leaderboard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], 
         "Composite",
         "Sharpe",
         escape(rival),
-        *own,
         "",
+        *own,
         *(MEASURES[key].label for key in rest),
     ]
     note = "Small figures are 95 % intervals over bars and seeds; where there is none the paths were not at hand."
@@ -136,7 +136,7 @@ def _who(row: Mapping[str, Any], links: Links) -> str:
     seeds = row.get("seeds")
     count = len(seeds) if isinstance(seeds, Sequence) and not isinstance(seeds, str) else seeds
     beside = [
-        str(row.get("algo", "")).upper(),
+        name_of(str(row.get("algo", ""))),
         str(row.get("source", "")),
         f"{count} seed{'s' if count != 1 else ''}" if count else "",
     ]

@@ -52,7 +52,7 @@ def _picture(data: ReportData, draw: Callable[[Axes, ReportData], bool]) -> byte
         return None
     run = data.run
     mark = "SIMULATED DATA, " if (run.get("data") or {}).get("simulated") else ""
-    title = f"{mark}{name_of(str(run.get('agent', '')))} {str(run.get('algo', '')).upper()}, {axes.get_title()}"
+    title = f"{mark}{name_of(str(run.get('agent', '')))} {name_of(str(run.get('algo', '')))}, {axes.get_title()}"
     axes.set_title("")  # the drawing put what it shows there
     axes.set_title(title, loc="left", fontsize=11, color="#b00020" if mark else _INK)
     axes.spines[["top", "right"]].set_visible(False)

@@ -41,7 +41,7 @@ def render(data: ReportData) -> str:
     sections += [_seeds(data), _trades(data), _training(data), _audit(data), _notes(data), _repeat(data)]
     found = [text for text in sections if text]
     body = f"{top(data)}<main>{first_screen(data)}{_contents(found)}{''.join(found)}{_foot(data)}</main>"
-    title = f"{name_of(str(data.run.get('agent', 'run')))} {str(data.run.get('algo', '')).upper()}"
+    title = f"{name_of(str(data.run.get('agent', 'run')))} {name_of(str(data.run.get('algo', '')))}"
     return page(title=title, body=body, script=SCRIPT)
 
 

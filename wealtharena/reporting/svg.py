@@ -316,6 +316,9 @@ def _rounded(value: float, digits: int) -> float | None:
     return round(float(value), digits) if math.isfinite(value) else None
 
 
+_MOST_DECIMALS = 9
+
+
 def compact(value: float) -> str:
     """Return a number in as few characters as it needs: 1.5k, 2M, 0.25."""
     size = abs(value)
@@ -325,7 +328,13 @@ def compact(value: float) -> str:
     return f"{value:.3g}".replace("-", MINUS) if size >= 1e-3 or size == 0 else f"{value:.0e}".replace("-", MINUS)
 
 
+def decimals(step: float) -> int:
+    """Return how many decimals a label needs so that marks `step` apart are written as they are: 0.25 needs two."""
+    enough = (n for n in range(_MOST_DECIMALS) if abs(round(step, n) - step) <= 1e-3 * abs(step))
+    return next(enough, _MOST_DECIMALS) if step else 2
+
+
 def percent_tick(value: float, step: float) -> str:
-    """Return an axis label of a share: +10 %, with a decimal where the steps are below one percent."""
-    digits = 0 if step >= 0.01 - 1e-12 else 1 if step >= 0.001 else 2
+    """Return an axis label of a share: +10 %, with as many decimals as tell one step from the next."""
+    digits = decimals(100 * step)
     return number(100 * value, digits=digits, signed=True) + " %" if abs(value) > 1e-12 else "0 %"

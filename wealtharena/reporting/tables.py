@@ -16,6 +16,7 @@ from wealtharena.reporting.words import (
     MEASURES,
     SMALL,
     THIN,
+    amount,
     day,
     escape,
     figure,
@@ -149,7 +150,7 @@ def monthly(path: Trajectory) -> str:
         cells = [str(1970 + year)]
         cells += [_heat(by_month.get(year * 12 + m), largest) for m in range(12)]
         total = float(np.prod(1 + np.array(inside)) - 1)
-        rows.append([*cells, f'<b class="{tone(total)}">{percent(total, signed=True)}</b>'])
+        rows.append([*cells, f'<b class="{tone(total)}">{figure("percent", total, signed=True)}</b>'])
     return table(["", *MONTHS, "Year"], rows, css="months")
 
 
@@ -223,10 +224,10 @@ def trades(path: Trajectory, *, largest: bool) -> str:
                 escape(day(path.timestamps[orders.bar[i]])),
                 escape(path.symbols[orders.symbol[i]]),
                 side,
-                number(abs(units), digits=0 if abs(units) >= 1000 else 4 if abs(units) < 1 else 2),
+                amount(abs(units), digits=0 if abs(units) >= 1000 else 4 if abs(units) < 1 else 2),
                 price(float(quotes[i])),
-                number(abs(float(orders.value[i])), digits=0),
-                number(float(orders.cost[i]), digits=2),
+                amount(abs(float(orders.value[i])), digits=0),
+                amount(float(orders.cost[i]), digits=2),
             ]
         )
     return table(["Filled", "Symbol", "Side", "Units", "Price", "Value", "Cost"], rows, css="trades")

@@ -60,7 +60,7 @@ border:1px solid var(--rule);border-radius:8px;overflow:hidden}
 .tile>data{font-size:22px;font-weight:620;letter-spacing:-.01em}
 .tile p{margin:0;font-size:12px;color:var(--soft)}
 .verdict{margin-top:10px;border:1px solid var(--rule);border-radius:8px;background:var(--card);padding:12px 16px 10px}
-.gap{margin:6px 0 0;font-size:13.5px;color:var(--soft);grid-column:1/-1}.first>details{grid-column:1/-1}.gap b{color:var(--ink)}
+.gap{max-width:none;margin:6px 0 0;font-size:13.5px;color:var(--soft);grid-column:1/-1}.first>details{grid-column:1/-1}.gap b{color:var(--ink)}
 .verdict h2{border:0;margin:0;padding:0;font-size:13px;font-weight:500;color:var(--soft)}
 .status{display:inline-block;margin:4px 0 4px;padding:3px 12px;border-radius:99px;font-weight:650;font-size:16px}
 .promotable{background:var(--green-bg);color:var(--green)}

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+_LONGEST = 6  # decimals of a number that is written out
 SMALL = 0.01  # shares below this are written with two decimals
 DASH = "—"
 MINUS = "−"
@@ -136,6 +137,14 @@ def price(value: float) -> str:
     if size >= 10 or size == 0:
         return number(value, digits=2)
     return number(value, digits=4 if size >= 0.1 else 4 - math.floor(math.log10(size)) - 1)
+
+
+def amount(value: float, *, digits: int) -> str:
+    """Return a number with `digits` decimals, or with two digits of its own where it would be written as 0 and is not."""
+    if value == 0 or round(value, digits) != 0:
+        return number(value, digits=digits)
+    own = 1 - math.floor(math.log10(abs(value)))
+    return number(value, digits=own) if own <= _LONGEST else f"{value:.0e}".replace("-", MINUS)
 
 
 def figure(kind: Kind, value: Any, *, signed: bool = False) -> str:

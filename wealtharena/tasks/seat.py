@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -285,6 +285,12 @@ def _found(
     return {**found, **both, "largest_deviation": apart}, (paper, played)
 
 
+def _why(told: Mapping[str, Any]) -> str:
+    """Return why the account stands as it does, and how often a brake or a monitor spoke."""
+    counted = [f"{what}, {count} time{'s' if count != 1 else ''}" for what, count in told["interventions"].items()]
+    return "".join(f"; {words}" for words in (told["reason"], *counted) if words)
+
+
 def _report(
     spec: ExperimentSpec, folder: Path, record: RunRecord, told: Mapping[str, Any], paths: tuple[Trajectory, Trajectory]
 ) -> None:
@@ -301,8 +307,8 @@ def _report(
     data = ReportData(
         run=content,
         agent=paths[0],
-        baselines=(paths[1],),
-        notes=tuple(content.get("notes") or ()),
+        baselines=(replace(paths[1], name="backtest"),),
+        notes=(f"At its end the account is {told['state']}{_why(told)}.", *(content.get("notes") or ())),
         beside="backtest",
         config=files.without_home(config.replace(f"{Path.cwd()}/", "")),
         currency=spec.asset.account_currency,

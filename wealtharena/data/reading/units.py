@@ -120,7 +120,8 @@ def _plausible(turnover: float) -> int:
 
 
 def _short(value: float) -> str:
-    return f"{value:.2g} dollars"
+    rounded = float(f"{value:.2g}")
+    return f"{rounded:,.0f} dollars" if rounded >= 10 else f"{rounded:g} dollars"
 
 
 def adjustment(tables: Mapping[str, pd.DataFrame], *, setting: str, known: Mapping[str, str]) -> Answer:

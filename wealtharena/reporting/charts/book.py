@@ -7,8 +7,18 @@ import numpy.typing as npt
 
 from wealtharena.envs.trajectory import Trajectory
 from wealtharena.reporting.charts.paths import time_scale
-from wealtharena.reporting.svg import LINE_HEIGHT, Canvas, FloatArray, Scale, Size, percent_tick, seconds, ticks
-from wealtharena.reporting.words import number, percent
+from wealtharena.reporting.svg import (
+    LINE_HEIGHT,
+    Canvas,
+    FloatArray,
+    Scale,
+    Size,
+    decimals,
+    percent_tick,
+    seconds,
+    ticks,
+)
+from wealtharena.reporting.words import THIN, amount, number, percent
 
 MOSTLY_INVESTED = 0.6  # below this the axis ends at what is held: a line along zero tells nothing
 MOST_SYMBOLS = 9  # more than this are summed as "others": nobody tells twenty colours apart
@@ -65,7 +75,9 @@ def turnover(size: Size, path: Trajectory) -> str:
     canvas = Canvas(size, f"Turnover by {share_of}")
     high = max(float(sums.max(initial=0.0)), 1e-6)
     y = Scale(0.0, high * 1.05, canvas.y0, canvas.y1)
-    canvas.y_axis(y, [(mark, _times(mark, high)) for mark in ticks(0.0, high * 1.05, 4)], zero=0.0)
+    marks = ticks(0.0, high * 1.05, 4)
+    digits = decimals(marks[1] - marks[0]) if len(marks) > 1 else 2
+    canvas.y_axis(y, [(mark, f"{number(mark, digits=digits)}×" if mark else "0") for mark in marks], zero=0.0)
     x = time_scale(canvas, path)
     low, stop = seconds(path.timestamps[:1])[0], seconds(path.timestamps[-1:])[0]
     starts = np.maximum(seconds(periods), low)
@@ -111,7 +123,8 @@ def _cost_name(name: str, size: Size) -> str:
 
 
 def _cost_figure(values: FloatArray) -> str:
-    return percent(float(values[-1]), digits=2 if abs(values[-1]) < 0.1 else 1)
+    last = float(values[-1])
+    return f"{amount(100.0 * last, digits=2 if abs(last) < 0.1 else 1)}{THIN}%"
 
 
 def period(path: Trajectory) -> tuple[str, str]:
@@ -148,7 +161,3 @@ def _stack_legend(canvas: Canvas, names: list[str], held: FloatArray) -> None:
 
 def _short(name: str) -> str:
     return name if len(name) < 11 else name[:9] + "…"
-
-
-def _times(value: float, high: float) -> str:
-    return "0" if value == 0 else f"{number(value, digits=0 if high >= 4 else 1 if high >= 0.4 else 2)}×"

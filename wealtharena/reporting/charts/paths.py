@@ -21,7 +21,7 @@ from wealtharena.reporting.svg import (
     thin,
     ticks,
 )
-from wealtharena.reporting.words import DASH, day, finite, name_of, number, percent
+from wealtharena.reporting.words import DASH, day, figure, finite, name_of, number, percent
 
 LOG_ABOVE = 4.0  # highest over lowest equity from which a log scale reads better
 
@@ -104,10 +104,10 @@ def drawdown(size: Size, agent: Trajectory, reference: Trajectory | None, *, nam
     canvas.line(px, y(depth), "agent", name)
     worst = int(depth.argmin())
     if depth[worst] < 0:
-        words = f"{percent(float(depth[worst]))}, {day(agent.timestamps[worst])}"
+        words = f"{figure('percent', depth[worst])}, {day(agent.timestamps[worst])}"
         canvas.dot(px[worst], float(y(depth[worst])), "agent", title=words)
         side, anchor = (8, "start") if px[worst] < (canvas.x0 + canvas.x1) / 2 else (-8, "end")
-        at = float(y(depth[worst])) + 3
+        at = float(y(depth[worst])) + 9  # below its line, which may run on level
         canvas.text(px[worst] + side, at, words, "note", anchor, left=canvas.x0 + 4)  # not over the axis
     canvas.end_labels(labels)
     series = [("Agent", "agent", depth)]
