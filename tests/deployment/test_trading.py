@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 import sqlite3
 import stat
@@ -11,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.deployment.rooms import Client, client
 from tests.registry.shelf import stocked
 from tests.trading.desks import a_world, account, go, risk_of
-from wealtharena.deployment import keys
+from wealtharena.deployment import keys, page
 from wealtharena.deployment.board import Board, changed
 from wealtharena.deployment.script import SCRIPT, SCRIPT_HASH
 from wealtharena.deployment.watching_accounts import Accounts
@@ -263,3 +266,10 @@ def test_a_stream_ends_by_itself_so_that_a_server_can_stop(
 
 def test_parts_that_are_as_they_were_are_not_sent_again() -> None:
     assert changed({"a": "1", "b": "2"}, {"a": "1", "b": "3", "c": "4"}) == {"b": "3", "c": "4"}
+
+
+@given(middle=st.floats(0.2, 5.0), share=st.floats(1e-6, 0.9))
+def test_the_marks_of_an_account_that_hardly_moved_can_be_told_apart(middle: float, share: float) -> None:
+    drawn = page.chart(["2026-01-01", "2026-01-02"], {"account": [middle * (1 - share), middle * (1 + share)]})
+    marks = re.findall(r"text-anchor=end>([\d.-]+)</text>", drawn)[:-1]  # the last one is a date
+    assert len(set(marks)) == len(marks) >= 3

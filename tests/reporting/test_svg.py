@@ -87,6 +87,7 @@ def test_text_and_titles_are_escaped() -> None:
 def test_each_label_of_an_axis_says_where_its_mark_is(low: float, span: float, count: int) -> None:
     """An account that hardly moves had an axis of 0.00 %, 0.00 % and 0.00 %."""
     marks = svg.ticks(low, low + span, count)
+    assert len(marks) > 1, "one mark tells no scale"
     step = marks[1] - marks[0]
     for mark in marks:
         written = float(svg.percent_tick(mark, step).replace(words.MINUS, "-").replace(",", "").removesuffix(" %"))

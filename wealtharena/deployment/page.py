@@ -153,10 +153,12 @@ def chart(dates: Sequence[str], equity: Mapping[str, Sequence[float]], *, over: 
         return top + (high - value) / (high - low) * (height - top - bottom)
 
     step = (width - left - right) / (len(dates) - 1)
+    marks = _ticks(low, high)
+    digits = max(2, math.ceil(-math.log10(marks[1] - marks[0]) - 1e-9))  # so that no two marks read alike
     grid = "".join(
         f"<line class=grid x1={left:g} x2={width - right:g} y1={y(v):.1f} y2={y(v):.1f} />"
-        f"<text x={left - 6:g} y={y(v) + 4:.1f} text-anchor=end>{v:.2f}</text>"
-        for v in _ticks(low, high)
+        f"<text x={left - 6:g} y={y(v) + 4:.1f} text-anchor=end>{v:.{digits}f}</text>"
+        for v in marks
     )
     drawn = []
     for i, line in enumerate(equity.values()):
@@ -176,12 +178,13 @@ def chart(dates: Sequence[str], equity: Mapping[str, Sequence[float]], *, over: 
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Return three to six round numbers between two values."""
-    raw = (high - low) / 4
-    size = 10 ** math.floor(math.log10(raw))
-    step = next(size * m for m in (1, 2, 5, 10) if size * m >= raw)
-    first = math.ceil(low / step)
-    return [k * step for k in range(first, math.floor(high / step) + 1)]
+    """Return round numbers between two values, three at least, in the largest steps that give them."""
+    size = 10 ** math.floor(math.log10((high - low) / 4))
+    for step in (10 * size, 5 * size, 2 * size):
+        found = [k * step for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
+        if len(found) > 2:
+            return found
+    return [k * size for k in range(math.ceil(low / size), math.floor(high / size) + 1)]
 
 
 def _holdings(served: ServedAgent) -> str:

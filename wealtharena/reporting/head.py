@@ -12,7 +12,19 @@ from wealtharena.reporting import charts
 from wealtharena.reporting.charts import paths
 from wealtharena.reporting.data import ReportData
 from wealtharena.reporting.page import figure
-from wealtharena.reporting.words import MEASURES, Kind, Measure, day, escape, finite, measured, name_of, number, prose
+from wealtharena.reporting.words import (
+    MEASURES,
+    STATUS,
+    Kind,
+    Measure,
+    day,
+    escape,
+    finite,
+    measured,
+    name_of,
+    number,
+    prose,
+)
 
 _FREQUENCY = {"1h": "hourly bars", "1d": "daily bars", "1w": "weekly bars", "1mo": "monthly bars"} | {
     f"{n}{unit}": f"bars of {n} {words}"
@@ -35,7 +47,6 @@ _PLAYED = {  # windows of task=backtest
     "all": "the whole record",
     "dates": "the dates asked for",
 }
-_STATUS = {"promotable": "✓ Promotable", "unproven": "? Unproven", "rejected": "✕ Rejected"}
 _ACTIVE: tuple[tuple[str, str, Kind], ...] = (
     ("annual_return", "return", "percent"),
     ("information_ratio", "information ratio", "ratio"),
@@ -312,5 +323,5 @@ def _verdict(run: Mapping[str, Any]) -> str:
     reasons = "".join(f"<li>{prose(reason)}</li>" for reason in verdict.get("reasons") or ())
     return (
         f'<aside class="verdict"><h2>Verdict</h2><span class="status {escape(status)}" data-metric="verdict.status">'
-        f'{escape(_STATUS.get(status, name_of(status)))}</span><p class="soft">{_MEANING.get(status, "")}</p><ul>{reasons}</ul></aside>'
+        f'{escape(STATUS.get(status, name_of(status)))}</span><p class="soft">{_MEANING.get(status, "")}</p><ul>{reasons}</ul></aside>'
     )

@@ -75,13 +75,19 @@ class Scale:
 
 
 def ticks(low: float, high: float, count: int) -> list[float]:
-    """Return about `count` round numbers from `low` to `high`."""
+    """Return about `count` round numbers from `low` to `high`, two at least where three are asked: one tells no scale."""
     span = high - low
     if not math.isfinite(span) or span <= 0:
         return [low]
     raw = span / max(count, 1)
     power = 10.0 ** math.floor(math.log10(raw))
-    step = next((factor * power for factor in (1, 2, 2.5, 5) if factor * power >= raw), 10 * power)
+    factor = next((factor for factor in (1, 2, 2.5, 5) if factor * power >= raw), 10)
+    found = _multiples(low, high, factor * power)
+    finer = 1 if factor == 2.5 else factor / 2
+    return found if len(found) > 1 else _multiples(low, high, finer * power)
+
+
+def _multiples(low: float, high: float, step: float) -> list[float]:
     first = math.ceil(low / step - 1e-9)
     return [round(i * step, 12) for i in range(first, math.floor(high / step + 1e-9) + 1)]
 

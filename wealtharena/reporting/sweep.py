@@ -13,7 +13,7 @@ from wealtharena.reporting.charts import search
 from wealtharena.reporting.charts.search import TrialPoint
 from wealtharena.reporting.page import figure, page, section
 from wealtharena.reporting.svg import Size
-from wealtharena.reporting.words import escape, finite, name_of, number, percent
+from wealtharena.reporting.words import STATUS, escape, finite, name_of, number, percent, prose
 
 _WIDE, _NARROW = Size(820, 300, left=56, right=110), Size(348, 240, left=46, right=20)
 _COURSE_NARROW = Size(348, 240, left=46, right=84)  # the best so far is written behind its line
@@ -56,7 +56,7 @@ def _head(result: Mapping[str, Any]) -> str:
     items = "".join(f"<li><b>{escape(name)}</b>{escape(value)}</li>" for name, value in facts)
     return (
         f'{banner}<header class="top"><p class="eyebrow">WealthArena · search on validation data</p>'
-        f"<h1>{escape(name_of(str(result.get('agent', 'search'))))} <small>{escape(result['sweep'])}</small></h1>"
+        f"<h1>{escape(name_of(str(result.get('agent', 'search'))))} <small>{escape(name_of(str(result['sweep'])))}</small></h1>"
         f'<ul class="meta">{items}</ul></header>'
     )
 
@@ -67,7 +67,7 @@ def _answer(result: Mapping[str, Any]) -> str:
         return section("answer", "What it found", "<p>No configuration was chosen.</p>")
     overrides = " ".join(winner["overrides"]) or "the defaults"
     status = str(verdict.get("status", "unproven"))
-    reasons = "".join(f"<li>{escape(reason)}</li>" for reason in verdict.get("reasons", ()))
+    reasons = "".join(f"<li>{prose(reason)}</li>" for reason in verdict.get("reasons", ()))
     count = len(winner["scores"])
     seeds = f"{count} seed{'s' if count != 1 else ''}"
     scores = f"median {number(winner['median'], signed=True)} over {seeds}, spread {number(winner['spread'])}"
@@ -75,7 +75,7 @@ def _answer(result: Mapping[str, Any]) -> str:
         "answer",
         "What it found",
         f"<pre tabindex='0'>{escape(overrides)}</pre><p>On validation data: {escape(result['metric'])} {escape(scores)}.</p>",
-        f'<div class="verdict"><h2>Verdict on the test window</h2><span class="status {escape(status)}">{escape(status)}</span>'
+        f'<div class="verdict"><h2>Verdict on the test window</h2><span class="status {escape(status)}">{escape(STATUS.get(status, status))}</span>'
         f"<ul>{reasons}</ul></div>"
         if verdict
         else "",

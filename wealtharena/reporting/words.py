@@ -89,6 +89,9 @@ _SHORT = {"Inverse volatility": "Inv. vol.", "Minimum variance": "Min. var.", "E
 _SMALL = {"ppo", "appo", "impala", "a2c", "dqn", "sac", "tqc", "bc", "marwil", "cql", "iql", "etf"}
 
 
+STATUS: Mapping[str, str] = {"promotable": "✓ Promotable", "unproven": "? Unproven", "rejected": "✕ Rejected"}
+
+
 def escape(value: object) -> str:
     """Return `value` as text that is safe in HTML, in an element or a quoted attribute."""
     return html.escape(str(value), quote=True)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from wealtharena.reporting.svg import Canvas, FloatArray, Scale, Size, compact, line_path, ticks
+from wealtharena.reporting.words import DASH, number
 
 _ENDS = 0.04  # margin around the data, as a share of its range
 _GRID = 14  # cells a side of the contour
@@ -46,7 +47,7 @@ def history(size: Size, trials: Sequence[TrialPoint], *, mode: str, metric: str)
         running = best(np.array([trial.score for trial in done], dtype=np.float64))
         px = np.repeat([float(x(trial.number)) for trial in done] + [float(x(last))], 2)[1:-1]
         canvas.add(f'<path class="line agent" d="{line_path(px, np.repeat(y(running), 2))}"/>', "best so far")
-        canvas.end_labels([(float(y(running[-1])), best_words, f"{running[-1]:+.3f}", "agent")])
+        canvas.end_labels([(float(y(running[-1])), best_words, number(running[-1], digits=3, signed=True), "agent")])
     return canvas.render()
 
 
@@ -149,7 +150,13 @@ def seeds(size: Size, finalists: Sequence[tuple[str, Sequence[float]]], *, metri
         middle = float(np.median(scores))
         canvas.rule(x - 16, float(y(middle)), x + 16, float(y(middle)), "line agent")
         for seed, score in enumerate(scores):
-            canvas.dot(x, float(y(score)), "agent", radius=3.5, title=f"{name}, seed {seed}: {score:+.3f}")
+            canvas.dot(
+                x,
+                float(y(score)),
+                "agent",
+                radius=3.5,
+                title=f"{name}, seed {seed}: {number(score, digits=3, signed=True)}",
+            )
         canvas.text(x, canvas.y0 + 14, name, anchor="middle")
     return canvas.render()
 
@@ -219,13 +226,15 @@ def _score_axis(canvas: Canvas, values: FloatArray) -> Scale:
     scale = Scale(low - margin, high + margin, canvas.y0, canvas.y1)
     marks = ticks(low - margin, high + margin, 5)
     digits = next((n for n in range(6) if all(round(mark, n) == mark for mark in marks)), 6)
-    canvas.y_axis(scale, [(mark, f"{mark:+.{digits}f}" if mark else "0") for mark in marks], zero=0.0)
+    canvas.y_axis(
+        scale, [(mark, number(mark, digits=digits, signed=True) if mark else "0") for mark in marks], zero=0.0
+    )
     return scale
 
 
 def _title(trial: TrialPoint, metric: str) -> str:
     words = ", ".join(f"{key}={value}" for key, value in trial.params.items())
-    score = "-" if trial.score is None else f"{trial.score:+.3f}"
+    score = DASH if trial.score is None else number(trial.score, digits=3, signed=True)
     return f"trial {trial.number} ({trial.state.lower()}): {metric} {score}; {words}"
 
 
