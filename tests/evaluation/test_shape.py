@@ -1,7 +1,6 @@
 import itertools
 import math
 
-import empyrical
 import numpy as np
 import pytest
 from hypothesis import given
@@ -18,6 +17,7 @@ DAYS = np.datetime64("2020-01-01", "ns") + np.arange(601) * np.timedelta64(1, "D
 
 
 def test_the_distribution_is_that_of_scipy_and_empyrical() -> None:
+    empyrical = pytest.importorskip("empyrical", reason="comes with the extra `dev`: pip install -e '.[dev]'")
     found = shape.distribution(OURS)
     assert found["skew"] == pytest.approx(stats.skew(OURS), rel=1e-12)
     assert found["kurtosis"] == pytest.approx(stats.kurtosis(OURS, fisher=False), rel=1e-12)

@@ -174,17 +174,26 @@ def test_blocks_have_the_asked_mean_length_and_wrap_around():
     assert index.max() < index.size
 
 
-def test_the_block_length_is_archs_and_grows_with_dependence():
+@pytest.mark.parametrize("bars", [11, 12, 40, 250, 2000])
+@pytest.mark.parametrize("memory", [-0.4, 0.0, 0.6, 0.97])
+def test_the_block_length_is_archs_to_the_last_digit(bars, memory):
     from arch.bootstrap import optimal_block_length
 
-    rng = np.random.default_rng(8)
-    noise = rng.normal(size=2000)
+    series = np.random.default_rng(8).normal(size=bars)
+    for t in range(1, bars):
+        series[t] += memory * series[t - 1]
+    best = float(optimal_block_length(series)["stationary"].iloc[0])
+    assert significance.optimal_block_bars(series) == min(max(best, 1.0), bars / 3.0)
+
+
+def test_blocks_grow_with_dependence_and_a_series_that_never_moves_has_none():
+    noise = np.random.default_rng(8).normal(size=2000)
     series = np.zeros(2000)
     for t in range(1, 2000):
         series[t] = 0.6 * series[t - 1] + noise[t]
-    assert significance.optimal_block_bars(series) == pytest.approx(optimal_block_length(series)["stationary"].iloc[0])
     assert significance.optimal_block_bars(series) > 3 * significance.optimal_block_bars(noise)
     assert significance.optimal_block_bars(np.zeros(100)) == 1.0
+    assert significance.optimal_block_bars(np.r_[np.ones(40), 2.0, np.ones(60)]) >= 1.0
 
 
 def test_the_same_generator_gives_the_same_interval_whatever_the_threads(monkeypatch):

@@ -16,12 +16,13 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from wealtharena.evaluation.blocks import optimal_block_bars
+
 FloatArray = npt.NDArray[np.float64]
 UIntArray = npt.NDArray[np.uint64]
 NAN = float("nan")
 MAX_THREADS = 4
 MAX_LAGS = 64
-MIN_ESTIMATED_BARS = 11  # fewer hold too few autocorrelations to find a block length in
 
 
 @dataclass(frozen=True)
@@ -58,26 +59,6 @@ class GroupDifference:
     lasting_share: (
         float  # of the interval's squared half width: what the seeds differ by, which no longer record narrows
     )
-
-
-def optimal_block_bars(series: npt.ArrayLike) -> float:
-    """Return the automatic mean block length of the stationary bootstrap (Politis and White 2004, Patton et al. 2009).
-
-    Never below 1 nor above a third of the series; 1 for a series that never moves, and the cube root of the number of
-    bars where these are too few to estimate it from.
-    """
-    from arch.bootstrap import optimal_block_length
-
-    values = np.asarray(series, dtype=np.float64)
-    if values.size < 8 or np.ptp(values) == 0.0:
-        return 1.0
-    if values.size < MIN_ESTIMATED_BARS:
-        return float(values.size ** (1.0 / 3.0))
-    with np.errstate(
-        divide="ignore", invalid="ignore"
-    ):  # the autocorrelation of a tail that never moves is not defined
-        best = float(optimal_block_length(values)["stationary"].iloc[0])
-    return min(max(best, 1.0), values.size / 3.0) if math.isfinite(best) else 1.0
 
 
 def paired_bootstrap(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri  # scipy.stats has the same behind half a second of imports
 
 from wealtharena.evaluation.bootstrap import (
     GroupDifference,
@@ -90,7 +90,7 @@ def probabilistic_sharpe_ratio(
     variance = sharpe_variance(sharpe, skewness=skewness, kurtosis=kurtosis)
     if bars < 2 or not variance > 0.0:
         return NAN
-    return float(norm.cdf((sharpe - benchmark) * math.sqrt(bars - 1) / math.sqrt(variance)))
+    return float(ndtr((sharpe - benchmark) * math.sqrt(bars - 1) / math.sqrt(variance)))
 
 
 def min_track_record_length(
@@ -105,7 +105,7 @@ def min_track_record_length(
     if sharpe <= benchmark:
         return math.inf
     variance = sharpe_variance(sharpe, skewness=skewness, kurtosis=kurtosis)
-    return 1.0 + variance * (float(norm.ppf(confidence)) / (sharpe - benchmark)) ** 2
+    return 1.0 + variance * (float(ndtri(confidence)) / (sharpe - benchmark)) ** 2
 
 
 def expected_maximum_sharpe(trials: int, *, variance: float = 1.0) -> float:
@@ -117,7 +117,7 @@ def expected_maximum_sharpe(trials: int, *, variance: float = 1.0) -> float:
         raise ValueError(f"trials={trials} must be at least 1")
     if trials == 1:
         return 0.0
-    tail = float(norm.ppf(1.0 - 1.0 / trials)), float(norm.ppf(1.0 - 1.0 / (trials * math.e)))
+    tail = float(ndtri(1.0 - 1.0 / trials)), float(ndtri(1.0 - 1.0 / (trials * math.e)))
     return math.sqrt(variance) * ((1.0 - EULER_GAMMA) * tail[0] + EULER_GAMMA * tail[1])
 
 
