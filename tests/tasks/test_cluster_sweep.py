@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from wealtharena.tasks.sweep import trial_overrides
 ROOT = Path(__file__).resolve().parents[2]
 SEARCH = (
     "sweep=ppo",
-    "sweep.trials=5",
+    "sweep.trials=4",
     "sweep.concurrency=2",
     "sweep.scheduler=none",
     "sweep.env_steps=2048",
@@ -55,14 +55,16 @@ def test_a_search_runs_on_all_nodes_and_outlives_the_death_of_one(nodes: tuple[A
             [*command, f"hydra.run.dir={folder}"], cwd=tmp_path, stdout=out, stderr=subprocess.STDOUT
         )
         try:
-            _wait(lambda: _ended(log) >= 2 and len(_nodes_with_trials()) == 2, job, log)
+            while not (_ended(log) and second.node_id in _nodes_with_trials()):
+                assert job.poll() is None, log.read_text()  # which gives up by itself where no trial ever runs
+                time.sleep(0.2)
             two.remove_node(second, allow_graceful=False)
-            job.wait(timeout=240)
+            job.wait(timeout=600)  # as long as the test has
         finally:
             job.kill()
     assert job.returncode == 0, log.read_text()
     trials = json.loads((folder / "sweep.json").read_text())["trials"]
-    assert [trial["number"] for trial in trials] == list(range(5))
+    assert [trial["number"] for trial in trials] == list(range(4))
     lost = [trial for trial in trials if trial["state"] == "FAIL"]
     assert len(lost) <= 1, "only what ran on the node is lost"
     assert all("left the cluster" in trial["failure"] for trial in lost)
@@ -94,11 +96,3 @@ def _nodes_with_trials() -> set[str]:
         for actor in actors
         if actor["State"] == "ALIVE" and actor["ActorClassName"] == "ImplicitFunc"
     }
-
-
-def _wait(ready: Callable[[], bool], job: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 240
-    while not ready():
-        assert job.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.2)

@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri  # scipy.stats has the same behind half a second of imports
 
+from wealtharena.evaluation.blocks import optimal_block_bars
 from wealtharena.evaluation.bootstrap import (
     GroupDifference,
     Interval,
     PairedDifference,
     group_bootstrap,
     interquartile_mean,
-    optimal_block_bars,
     paired_bootstrap,
     stratified_interval,
 )

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from wealtharena.evaluation.bootstrap import optimal_block_bars
+from wealtharena.evaluation.blocks import optimal_block_bars
 
 Floats = npt.NDArray[np.float64]
 YEARS: Final = 4  # over which false alarms are counted, so that a sum that has run for a while counts too
