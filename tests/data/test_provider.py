@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from tests.data.market_stub.fixtures import MakeSpec
 from tests.data.specs import compose, with_data
 from wealtharena.config.paths import conf_dir
 from wealtharena.data import auto, load, provider
@@ -102,3 +103,19 @@ def test_the_caveats_of_a_source_do_not_vanish_in_the_store(tmp_path: Path) -> N
     notes = load(spec.asset, spec.data, seed=0).notes
     assert sum("ECB reference rates, one fixing a day" in note for note in notes) == 1
     assert any("bars come from the local store (ecb, fetched 2024-01-01" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("asset", "name", "symbol"),
+    [
+        ("crypto", "yahoo", "BTC-USD"),
+        ("forex", "alpha_vantage", "EURUSD"),
+        ("crypto", "coingecko", "BTC-USD"),
+        ("forex", "ecb", "EURUSD"),
+    ],
+)
+def test_a_source_says_truly_whether_it_has_opens(make_spec: MakeSpec, asset: str, name: str, symbol: str) -> None:
+    spec = compose([f"asset={asset}", f"data={name}"]) if name == "ecb" else make_spec(asset, name)
+    source = provider.find(name)
+    found = source(spec.data, spec.asset).fetch(symbol, None, None, "1d")
+    assert bool(found.table["open"].notna().any()) == source.opens

@@ -38,7 +38,9 @@ def test_every_step_can_be_composed_and_stays_in_its_folder(stage, task, overrid
 
 
 def test_a_step_that_fails_ends_it_with_its_name(stage, monkeypatch, capsys):
-    monkeypatch.setattr(Stage, "command", lambda self, task, *more: [sys.executable, "-c", "raise SystemExit(3)"])
+    monkeypatch.setattr(
+        Stage, "command", lambda self, task, *more, place="": [sys.executable, "-c", "raise SystemExit(3)"]
+    )
     with pytest.raises(DemoError, match="task=train ended with 3"):
         stage.play("train")
 
@@ -74,10 +76,13 @@ def test_the_steps_are_in_their_order_and_the_page_is_up_while_it_trades(stage, 
             said.append("page down")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Stage, "play", lambda self, task, *more: said.append((task, more)))
+    monkeypatch.setattr(Stage, "play", lambda self, task, *more, place="": said.append((place or task, more)))
     monkeypatch.setattr(Stage, "page", lambda self, port: Open())
     assert demo.run(compose(["task=demo", "data.simulator.end=2025-12-31"])) == 0
     steps = [one if isinstance(one, str) else one[0] for one in said]
-    assert steps == ["train", "deploy", "page up", "paper", "page down"]
-    assert said[3][1][:2] == ("paper.start=2025-01-01", "paper.end=2025-12-31")
+    assert steps == ["train", "deploy", "page up", "brakes", "paper", "page down"]
+    year = ("paper.start=2025-01-01", "paper.end=2025-12-31")
+    assert said[3][1] == (*year, "paper.account=brakes", "risk.drawdown.max_drawdown=0.05")
+    assert said[4][1][:2] == year
+    assert not any("risk." in word or "account" in word for word in said[4][1])  # the rules as they ship
     assert "http://127.0.0.1:1/trading" in capsys.readouterr().out

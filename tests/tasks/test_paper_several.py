@@ -20,6 +20,7 @@ from wealtharena.errors import ConfigError
 from wealtharena.tasks import paper
 from wealtharena.tasks.record import RunContext
 from wealtharena.trading import reading
+from wealtharena.trading.feeds import asking
 from wealtharena.trading.ledger import Ledger
 from wealtharena.trading.switch import Signals
 
@@ -150,6 +151,7 @@ def test_two_venues_trade_live_on_one_clock_each_session_once(run, here, stub, m
 
     monkeypatch.setattr(provider, "now", lambda: at[0])
     monkeypatch.setattr(Signals, "wait", wait)
+    monkeypatch.setattr(asking, "TURN_SECONDS", 60.0)  # so that no time passes while the stub answers
     manners = {
         "base_url": stub.url("yahoo"),
         "requests_per_second": 1000,
@@ -168,5 +170,8 @@ def test_two_venues_trade_live_on_one_clock_each_session_once(run, here, stub, m
         assert state == "trading"
         assert json.loads((here / "run" / name / "run.json").read_text())["status"] == "completed"
     assert standing("cryptocurrencies")[2]
-    said = [line.split()[:2] for line in capsys.readouterr().out.splitlines() if "  equity " in line]
+    out = capsys.readouterr().out
+    assert out.count("fills at the next open") == 2  # what auto stands for, as in run.json
+    assert {json.loads((here / "run" / name / "run.json").read_text())["fill"] for name in NAMES} == {"next_open"}
+    said = [line.split()[:2] for line in out.splitlines() if "  equity " in line]
     assert said == [[name, day] for day in days for name in ("etf", "cryptocurrencies")]  # as the venues close

@@ -26,8 +26,9 @@ from wealtharena.trading.broker import Opening
 from wealtharena.trading.brokers.paper import open_broker
 from wealtharena.trading.clock import Timer
 from wealtharena.trading.desk import depth_of
+from wealtharena.trading.feeds import asking
 from wealtharena.trading.feeds.history import least_bars
-from wealtharena.trading.feeds.live import Live, sources_of
+from wealtharena.trading.feeds.live import Live, fill_of, sources_of
 from wealtharena.trading.feeds.replay import Replay
 from wealtharena.trading.feeds.seen import FILE, SeenBars
 from wealtharena.trading.ledger import Ledger
@@ -155,7 +156,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path, make_spec, stub):
+def desk(tmp_path, make_spec, stub, monkeypatch):
+    monkeypatch.setattr(asking, "TURN_SECONDS", 60.0)  # so that no time of the clock passes while the stub answers
     spec = make_spec(
         "crypto",
         "yahoo",
@@ -397,3 +399,17 @@ def test_the_chain_of_an_asset_is_asked_in_its_order():
     spec = compose(["asset=stocks", "task=paper", "paper.feed=live", "asset.chain=[yahoo,ecb,alpha_vantage]"])
     assert [one.name for one in sources_of(spec, lambda: dt.datetime.now(dt.UTC))] == ["yahoo", "alpha_vantage"]
     assert least_bars(spec.features, spec.env) > 20
+
+
+@pytest.mark.parametrize(
+    ("overrides", "fill"),
+    [
+        (["data=yahoo"], "next_open"),
+        (["data=coingecko"], "next_close"),
+        (["data=yahoo", "env.fill=next_close"], "next_close"),
+    ],
+)
+def test_the_fill_that_auto_stands_for_is_known_before_the_first_bar(overrides, fill):
+    spec = compose(["asset=crypto", "task=paper", "paper.feed=live", *overrides])
+    (source,) = sources_of(spec, lambda: dt.datetime.now(dt.UTC))
+    assert fill_of(spec, source) == fill

@@ -39,7 +39,7 @@ class Provider(ABC):
     - A source that is asked over the network sets `host` and asks through `Manners`, made of the request's own.
 
     What the caller may assume, and holds in return: `fetch` is asked for markets and intervals that the class names,
-    one symbol at a time, from one thread, in any order and repeatedly; `notes` is read after the last fetch.
+    one symbol at a time, by no two threads at once, in any order and repeatedly; `notes` is read after the last fetch.
     """
 
     name: ClassVar[str]
@@ -49,6 +49,8 @@ class Provider(ABC):
     """URL at which data=auto looks whether the source can be reached; None: it needs no network."""
     seeded: ClassVar[bool] = False
     """Its prices are drawn with the run's seed, passed as `seed=`; everything made of them is stamped SIMULATED."""
+    opens: ClassVar[bool] = True
+    """Its bars have opens; where they do not, orders fill at the next close."""
     collected: ClassVar[bool] = True
     """task=collect may fill the store from it; `fetch` then returns RawBars."""
     intervals: ClassVar[frozenset[str] | None] = frozenset({"1d"})

@@ -1,4 +1,8 @@
-"""task=demo: train briefly, promote to paper, replay the last year with the page open, show the record beside its backtest."""
+"""task=demo: train briefly, promote to paper, replay the last year with the page open, show the record beside its backtest.
+
+Two accounts of one agent: `default` under the rules as they ship, and before it `brakes` under a limit that is meant to be
+reached, so that an intervention and a halt are there to be looked at while the other trades to the end of its year.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +29,8 @@ from wealtharena.tasks.record import RunContext
 from wealtharena.terminal import styled
 
 DAYS: Final = 365
+BRAKES: Final = "brakes"  # the account that is meant to be halted
+BRAKES_DRAWDOWN: Final = 0.05  # which a year of nearly any market reaches; the shipped rule allows 0.3
 REPLAY_SECONDS: Final = 45.0
 START_SECONDS: Final = 60.0  # longest wait for the page
 STEP_SECONDS: Final = 600.0  # longest any step may take
@@ -71,15 +77,15 @@ class Stage:
             ),
         )
 
-    def command(self, task: str, *overrides: str) -> list[str]:
-        """Return the command line of a step."""
-        place = override("hydra.run.dir", str(self.folder / task))
+    def command(self, task: str, *overrides: str, place: str = "") -> list[str]:
+        """Return the command line of a step; its run's folder bears the task's name, or `place`."""
+        place = override("hydra.run.dir", str(self.folder / (place or task)))
         return [sys.executable, "-m", "wealtharena", f"task={task}", *self.common, place, *overrides]
 
-    def play(self, task: str, *overrides: str) -> None:
+    def play(self, task: str, *overrides: str, place: str = "") -> None:
         """Carry out a step; DemoError where it fails."""
         screen().print(styled("\n[bold]{}[/]  {}", task, " ".join(overrides)))
-        done = subprocess.run(self.command(task, *overrides), timeout=STEP_SECONDS, check=False)
+        done = subprocess.run(self.command(task, *overrides, place=place), timeout=STEP_SECONDS, check=False)
         if done.returncode != 0:
             raise DemoError(f"task={task} ended with {done.returncode}", hint="see what it said above")
 
@@ -111,10 +117,14 @@ def run(spec: ExperimentSpec) -> int:
     stage.play("deploy", f"deploy.agents=[{spec.asset.agent}]", "deploy.stage=paper")
     with stage.page(spec.serve.port or free_port()) as address:
         screen(answer=True).print(f"\nLook here while it trades: {address}/trading", style="bold green")
-        speed = DAYS * 86_400 / REPLAY_SECONDS
-        stage.play("paper", f"paper.start={first}", f"paper.end={end}", f"paper.speed={speed:g}")
+        year, speed = (f"paper.start={first}", f"paper.end={end}"), DAYS * 86_400 / REPLAY_SECONDS
+        tight = f"risk.drawdown.max_drawdown={BRAKES_DRAWDOWN}"
+        stage.play("paper", *year, f"paper.account={BRAKES}", tight, place=BRAKES)
+        stage.play("paper", *year, f"paper.speed={speed:g}")
     out = screen()
-    out.print(styled("\nThe record beside its backtest: [bold]{}[/]", relative(folder / "paper" / "report.html")))
+    how = f"Account {BRAKES} was to show a halt: its drawdown was limited to {BRAKES_DRAWDOWN:.0%}."
+    out.print(f"\n{how} Account default had the rules as they ship.")
+    out.print(styled("The record beside its backtest: [bold]{}[/]", relative(folder / "paper" / "report.html")))
     words = "Simulated prices: nothing of this says anything about a market."
     out.print(f"{time.monotonic() - began:.0f} s. {words}", style="dim")
     return 0

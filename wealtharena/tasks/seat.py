@@ -38,7 +38,7 @@ from wealtharena.trading.broker import Broker, Opening
 from wealtharena.trading.clock import Due
 from wealtharena.trading.crossing import ACCOUNT, Neighbours, mark_of
 from wealtharena.trading.desk import depth_of
-from wealtharena.trading.feeds.live import Live, sources_of
+from wealtharena.trading.feeds.live import Live, fill_of, sources_of
 from wealtharena.trading.feeds.replay import Replay
 from wealtharena.trading.feeds.seen import SeenBars
 from wealtharena.trading.ledger import Ledger
@@ -103,20 +103,21 @@ def _live(
     source = sources_of(spec, provider.now)[0]
     accounts.opened(spec, ledger, chosen, source=source.name, frequency=spec.data.interval, first=None)
     about = {"source": source.name, "simulated": False, "symbols": list(chosen.symbols)}
-    record.update(data=about, fill=spec.env.fill, notes=list(source.notes()))
+    fill = fill_of(spec, source)
+    record.update(data=about, fill=fill, notes=list(source.notes()))
     folder = folder_of(spec)
     console.paper_header(
         record.content, version=chosen.version, account=spec.paper.account, folder=folder, money=spec.broker.money,
         live=True,
     )  # fmt: skip
-    fill: Fill = "next_close" if spec.env.fill == "next_close" else "next_open"
-    trader = _trader(spec, ledger, chosen, room, symbols=chosen.symbols, fill=fill)
+    filled = spec.model_copy(update={"env": spec.env.model_copy(update={"fill": fill})})
+    trader = _trader(filled, ledger, chosen, room, symbols=chosen.symbols, fill=fill)
     told = _progress(spec, ledger, room, every="bar")
     seen = SeenBars(folder, synchronous=spec.paper.synchronous)
     watched = _watched(spec, ledger, baseline=_stored_baseline(spec, chosen), renewing=True)
     with contextlib.closing(trader.broker), contextlib.closing(seen), watched as watcher:
         trader.broker.stream(room.signals.wake)
-        feed = Live(spec, chosen.mind.scaler, now=provider.now, seen=seen, told=watcher.event)
+        feed = Live(filled, chosen.mind.scaler, now=provider.now, seen=seen, told=watcher.event, wake=room.signals.wake)
         yield from loop.steps(
             trader, feed.steps(ledger.decision()), Switch(folder, room.signals),
             told=lambda close: told.show(close.bar), timed=watcher.told, now=provider.now,

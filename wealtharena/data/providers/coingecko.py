@@ -61,6 +61,7 @@ class Provider(provider.Provider):
 
     name = "coingecko"
     title = "CoinGecko"
+    opens = False
     host = "https://api.coingecko.com"
     intervals = frozenset({"1d", "1h"})
     markets = frozenset({"crypto"})

@@ -20,6 +20,7 @@ class Provider(provider.Provider):
 
     name = "ecb"
     title = "ECB reference rates"
+    opens = False
     markets = frozenset({"forex"})
     caveats = (
         "prices are ECB reference rates, one fixing a day: no open, high, low or volume, and not dealable quotes",

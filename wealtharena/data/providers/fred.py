@@ -35,6 +35,7 @@ class Provider(provider.Provider):
 
     name = "fred"
     title = "FRED"
+    opens = False
     host = "https://api.stlouisfed.org"
     markets = frozenset()
     """Nothing that can be traded: a series comes beside the bars of another source, by data.macro.series."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -16,10 +16,12 @@ from wealtharena.data.align import align
 from wealtharena.data.bars import Bars
 from wealtharena.data.provider import Provider
 from wealtharena.envs.market import Market
-from wealtharena.errors import ConfigError, DataError, ProviderError
+from wealtharena.errors import ConfigError, DataError, MarketError, ProviderError
 from wealtharena.features.panel import Scaler
-from wealtharena.trading.clock import Due, Session, each_session, from_date
+from wealtharena.trading.clock import SLICE_SECONDS, Due, Session, each_session, from_date
 from wealtharena.trading.desk import Close, depth_of
+from wealtharena.trading.feeds import asking
+from wealtharena.trading.feeds.asking import Outcome
 from wealtharena.trading.feeds.history import computed, least_bars
 from wealtharena.trading.feeds.seen import Row, SeenBars, row_of, same
 from wealtharena.trading.guard import Intervention
@@ -56,6 +58,13 @@ def sources_of(spec: ExperimentSpec, now: Callable[[], dt.datetime]) -> list[Pro
     return [kind(provider.with_manners(kind, data), asset, clock=now) for kind in live]
 
 
+def fill_of(spec: ExperimentSpec, source: Provider) -> Literal["next_open", "next_close"]:
+    """Return the fill that `auto` stands for at live bars: the next open where the source that is asked first has opens."""
+    if spec.env.fill == "auto":
+        return "next_open" if source.opens else "next_close"
+    return spec.env.fill
+
+
 def _tells_today(kind: type[Provider], market: str) -> bool:
     """Return whether a source has a session's bar once it is over: it is asked over the network, and the bar is what it says."""
     return kind.host is not None and (kind.name, market) not in _LATE
@@ -76,7 +85,9 @@ class Live:
 
     A bar is final when it is there with every value that its symbol's bars have, and two looks in a row, `bar_poll`
     apart, show it alike. What is not final by the session's deadline is not there: its symbol has no price at this bar.
-    Bars that were decided on stay as they were seen, whatever their source says of them later.
+    Bars that were decided on stay as they were seen, whatever their source says of them later. A look is carried out by
+    a thread: who takes the steps gets its turn back while a source lets itself be waited for, and `wake` is called when
+    it has answered.
     """
 
     def __init__(
@@ -87,9 +98,11 @@ class Live:
         now: Callable[[], dt.datetime],
         seen: SeenBars,
         told: Told,
+        wake: Callable[[], None] = lambda: None,
         sources: Callable[[], Sequence[Provider]] | None = None,
     ) -> None:
         self._spec, self._scaler, self._now, self._seen, self._told = spec, scaler, now, seen, told
+        self._wake = wake
         self._sources = sources or (lambda: sources_of(spec, now))
         self._symbols = spec.data.symbols or spec.asset.universe.symbols
         self._calendar = spec.asset.universe.calendar
@@ -136,41 +149,70 @@ class Live:
         sources = self._sources()
         look = _Look(dict.fromkeys(self._symbols, "missing"))
         while True:
+            answers = yield from self._asked(session, sources, look, deadline)
             for symbol in list(look.waiting):
-                self._ask(symbol, session, sources, look)
+                self._take(symbol, answers.get(symbol), session, look)
             look.count += 1
             if not look.waiting or self._now() >= deadline:
                 self._report(session, look)
                 return look
             yield Due(min(self._now() + self._pause(look), deadline))
 
+    def _asked(
+        self, session: Session, sources: Sequence[Provider], look: _Look, deadline: dt.datetime
+    ) -> Generator[Due, None, Mapping[str, list[Outcome]]]:
+        """Return what the sources say of the symbols that are waited for, without those that let themselves be waited for too long.
+
+        A look that has begun when patience ends has `bar_poll` to come to its end.
+        """
+        end = max(deadline, self._now() + dt.timedelta(seconds=self._spec.paper.bar_poll))
+        start = self._first_day(session)
+        found = asking.Round(look.waiting, lambda symbol: self._ask(symbol, start, session, sources))
+        try:
+            if not found.ended(asking.TURN_SECONDS):
+                found.wake(self._wake)
+                while self._now() < end and not found.ended(0.0):
+                    yield Due(min(self._now() + dt.timedelta(seconds=SLICE_SECONDS), end))
+        finally:
+            found.give_up()
+        return dict(found.come)
+
     def _pause(self, look: _Look) -> dt.timedelta:
         """Return the time to the next look: `bar_poll` while something moves, else longer and longer."""
         doublings = 0 if _SEEN_ONCE in look.waiting.values() else min(max(look.count - 2, 0), _MOST_DOUBLINGS)
         return dt.timedelta(seconds=self._spec.paper.bar_poll * 2**doublings)
 
-    def _ask(self, symbol: str, session: Session, sources: Sequence[Provider], look: _Look) -> None:
-        """Ask the sources in turn for a symbol, up to the first that has this session's bar."""
-        start = self._first_day(session)
+    def _ask(self, symbol: str, start: dt.date, session: Session, sources: Sequence[Provider]) -> list[Outcome]:
+        """Ask the sources in turn for a symbol, up to the first that has this session's bar; called by a thread, changes nothing."""
+        outcomes: list[Outcome] = []
+        spec = self._spec
         for source in sources:
-            try:
-                fetched = source.fetch(symbol, start, session.date, self._spec.data.interval)
-                bars, _ = loading.clean(fetched, self._spec.asset, self._spec.data)
-            except ProviderError as error:
-                logger.info("live bars: %s", error)
+
+            def fetch(source: Provider = source) -> Bars:
+                fetched = source.fetch(symbol, start, session.date, spec.data.interval)
+                return loading.clean(fetched, spec.asset, spec.data)[0]
+
+            outcomes.append(one := asking.asked_alone(source, fetch))
+            if isinstance(one, Bars) and (self._seen.has(session.bar, symbol) or _row_at(one, session) is not None):
+                break
+        return outcomes
+
+    def _take(self, symbol: str, outcomes: list[Outcome] | None, session: Session, look: _Look) -> None:
+        """Take over what the sources said of a symbol; None where none has answered in time."""
+        if outcomes is None and look.waiting[symbol] == "missing":
+            look.waiting[symbol] = "unreachable"
+        for one in outcomes or ():
+            if isinstance(one, ProviderError):
+                logger.info("live bars: %s", one)
                 if look.waiting[symbol] == "missing":
                     look.waiting[symbol] = "unreachable"
                 continue
-            self._history[symbol] = bars
-            stamps = bars.table["timestamp"].to_numpy(dtype="datetime64[ns]")
-            at = int(np.searchsorted(stamps, session.stamp))
+            self._history[symbol] = one
             if self._seen.has(session.bar, symbol):
                 look.waiting.pop(symbol)
-                return
-            if at < len(stamps) and stamps[at] == session.stamp:
-                self._judge(symbol, bars, at, look)
-                return
-            if look.waiting[symbol] == "unreachable":
+            elif (at := _row_at(one, session)) is not None:
+                self._judge(symbol, one, at, look)
+            elif look.waiting[symbol] == "unreachable":
                 look.waiting[symbol] = "missing"
 
     def _judge(self, symbol: str, bars: Bars, at: int, look: _Look) -> None:
@@ -224,15 +266,15 @@ class Live:
             panel = cash.join(panel, spec.asset, spec.data)
             panel = macro.join(panel, spec.data) if spec.data.macro.series else panel
             features = computed(panel, spec.features, spec.env)
-        except DataError as error:
+            first = max(0, features.bars - self._depth)
+            if self._stands is not None:
+                stands = int(np.searchsorted(features.panel.timestamps, self._stands))
+                first = min(first, max(0, stands - self._depth))
+            shown = features.slice(first, features.bars)
+            return Close(shown, Market.build(shown, spec.env, self._scaler))
+        except (DataError, MarketError) as error:
             self._told(session.bar, Intervention("bars", f"unusable: {error.message}", (), {}))
             return None
-        first = max(0, features.bars - self._depth)
-        if self._stands is not None:
-            stands = int(np.searchsorted(features.panel.timestamps, self._stands))
-            first = min(first, max(0, stands - self._depth))
-        shown = features.slice(first, features.bars)
-        return Close(shown, Market.build(shown, spec.env, self._scaler))
 
     def _as_seen(self, bars: Bars, session: Session, *, final: bool) -> Bars:
         """Return a symbol's bars up to the session, as they were decided on, each revision told once."""
@@ -247,6 +289,13 @@ class Live:
                     numbers |= {name: value, f"{name}_now": now}
             self._told(one.bar, Intervention("bars", "revised" if one.now else "vanished", (one.symbol,), numbers))
         return whole
+
+
+def _row_at(bars: Bars, session: Session) -> int | None:
+    """Return where a session's bar stands; None where it is not there."""
+    stamps = bars.table["timestamp"].to_numpy(dtype="datetime64[ns]")
+    at = int(np.searchsorted(stamps, session.stamp))
+    return at if at < len(stamps) and stamps[at] == session.stamp else None
 
 
 def _complete(row: Row, bars: Bars, at: int) -> bool:
