@@ -84,6 +84,7 @@ def workbench(*, envs: int, rollout: int, minibatch: int, epochs: int, action: s
             "asset=crypto",
             f"env.action={action}",
             "algo=ppo",
+            "model=mlp",
             "model.hidden=[64,64]",
             f"compute.envs={envs}",
             f"algo.rollout_steps={rollout}",

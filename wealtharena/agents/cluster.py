@@ -51,11 +51,11 @@ def connect(compute: ComputeSpec) -> bool:
             hint=START_ONE,
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
-        denied = any("InvalidAuthToken" in f"{one}" for one in (error, error.__cause__))
-        raise TrainingError(
-            f"compute.address={compute.address}: {'the' if denied else 'no'} Ray cluster {'asks for a token' if denied else 'answers'}",
-            hint=NEEDS_TOKEN if denied else START_ONE,
-        ) from error
+        if any("InvalidAuthToken" in f"{one}" for one in (error, error.__cause__)):
+            raise TrainingError(
+                f"compute.address={compute.address}: the Ray cluster asks for a token", hint=NEEDS_TOKEN
+            ) from error
+        raise TrainingError(f"compute.address={compute.address}: no Ray cluster answers", hint=START_ONE) from error
     return True
 
 
