@@ -67,7 +67,7 @@ venv: $(VENV)/.stamp-dev ## create .venv with everything a developer needs
 
 # --- running
 
-.PHONY: run train train-all collect backtest compare inspect audit deploy verify serve paper demo sweep dashboard results
+.PHONY: run train train-all collect backtest compare inspect audit report deploy verify serve paper demo sweep dashboard results
 run: $(VENV)/.stamp-run ## train, select, backtest and report: currency pairs with PPO, or ARGS
 	$(RUN) $(or $(ARGS),asset=forex algo=ppo)
 
@@ -91,6 +91,9 @@ inspect: $(VENV)/.stamp-run ## task=inspect: what is read from a file and what i
 
 audit: $(VENV)/.stamp-run ## task=audit: look for look-ahead
 	$(RUN) task=audit $(ARGS)
+
+report: $(VENV)/.stamp-run ## task=report: a report of returns that were made elsewhere: ARGS="returns=my.csv"
+	$(RUN) task=report $(ARGS)
 
 deploy: $(VENV)/.stamp-run ## task=deploy: promote a checkpoint that passes the gate
 	$(RUN) task=deploy $(ARGS)

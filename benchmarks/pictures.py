@@ -33,10 +33,10 @@ SMALL = (
     "compute.torch_threads=1",
 )  # fmt: skip
 RUNS = (  # each command leaves what later ones and the pictures look at
-    ("asset=etf", "env.action=tilt", *SMALL, "hydra.run.dir=outputs/report"),
+    ("asset=etf", *SMALL, "hydra.run.dir=outputs/report"),
     ("-m", "asset=stocks,crypto,commodities", "seed=0,1", *SMALL, "hydra.sweep.dir=multirun/board"),
     ("task=inspect", "asset=crypto", "data=simulated", "tracking=quiet", "hydra.run.dir=outputs/inspection"),
-    ("task=paper", "asset=etf", "env.action=tilt", "data=simulated", "paper.checkpoints=[outputs/report]", "tracking=quiet",
+    ("task=paper", "asset=etf", "data=simulated", "paper.checkpoints=[outputs/report]", "tracking=quiet",
      "risk=default", "hydra.run.dir=outputs/paper"),
 )  # fmt: skip
 ARENA = (

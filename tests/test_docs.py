@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import os
 import re
@@ -203,6 +204,29 @@ def test_links_between_pages_lead_somewhere() -> None:
         if "://" not in target and not (page.parent / target).exists() and Path(target).name not in GENERATED
     ]
     assert broken == []
+
+
+def test_every_page_is_linked_from_another() -> None:
+    """On GitHub there is no navigation beside a page."""
+    pages = [*ROOT.glob("*.md"), *DOCS.rglob("*.md")]
+    targets = {
+        (page.parent / target).resolve()
+        for page in pages
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
+        if (page.parent / target).resolve() != page.resolve()
+    }
+    assert [page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md") if page.resolve() not in targets] == []
+
+
+def test_the_page_on_training_has_the_actions_of_every_algorithm() -> None:
+    text = (DOCS / "training.md").read_text(encoding="utf-8")
+    told = {}
+    for names, actions in re.findall(
+        r"^\| ((?:`\w+`(?:, )?)+) \| [^|]+ \| ((?:`\w+`(?:, )?)+) \|", text, flags=re.MULTILINE
+    ):
+        told |= {name: set(re.findall(r"`(\w+)`", actions)) for name in re.findall(r"`(\w+)`", names)}
+    modules = {name: importlib.import_module(f"wealtharena.agents.algorithms.{name}") for name in groups()["algo"]}
+    assert told == {name: set(module.ACTIONS) for name, module in modules.items()}
 
 
 def test_the_navigation_names_every_page_and_no_other() -> None:

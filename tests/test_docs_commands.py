@@ -144,6 +144,15 @@ def test_every_other_command_of_the_pages_is_one(command: str, monkeypatch: pyte
     CHECKS[program](words, monkeypatch)
 
 
+def test_every_task_is_a_make_target() -> None:
+    """As the README says."""
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):[^\n]*## ", text, flags=re.MULTILINE))
+    tasks = {path.stem for path in (ROOT / "conf" / "task").glob("*.yaml")}
+    assert len(tasks) > 8
+    assert tasks <= targets
+
+
 def snippets() -> list[tuple[str, str]]:
     pages = [page for page in PAGES if page.name != "tutorial.md"]  # that is run
     return [
