@@ -141,6 +141,19 @@ def test_lambda_and_active_share_of_the_runs_reach_the_board_and_its_verdict(
     assert any("lambda 0" in reason for reason in row["verdict"]["reasons"]) is own
 
 
+@pytest.mark.parametrize("own", [(True, True, True), (True, False, True)])
+def test_runs_that_are_their_anchor_are_judged_together_as_that(tmp_path, evaluation, own):
+    """Where no lambda says so either: an algorithm without one whose tilts stayed next to nothing."""
+    for seed in range(3):
+        folder = run_dir(tmp_path, f"r{seed}", seed=seed, drift=0.004)
+        content = json.loads((folder / "run.json").read_text())
+        content["verdict"]["evidence"]["own_anchor"] = own[seed]
+        (folder / "run.json").write_text(json.dumps(content))
+    (row,) = board(tmp_path, evaluation)["rows"]
+    assert row["verdict"]["evidence"]["own_anchor"] is all(own)
+    assert any("It is its anchor" in reason for reason in row["verdict"]["reasons"]) is all(own)
+
+
 def test_simulated_data_or_a_record_that_does_not_say_is_never_promotable(tmp_path, evaluation):
     for seed in range(3):
         run_dir(tmp_path, f"r{seed}", seed=seed, drift=0.004, data={"source": "simulated", "simulated": True})

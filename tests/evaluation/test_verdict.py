@@ -93,16 +93,24 @@ def test_each_rule_alone_can_hold_a_result_back(rules, change, rule, status):
 
 
 def test_a_tilt_that_is_its_anchor_is_no_better_than_unproven_and_not_rejected_for_being_equal(rules):
-    equal = {"sharpe_difference": -0.01, "sharpe_difference_low": -0.03, "sharpe_difference_high": -0.001, "dsr": 0.2}
+    equal = {
+        "sharpe_difference": -0.01,
+        "sharpe_difference_low": -0.03,
+        "sharpe_difference_high": -0.001,
+        "dsr": 0.2,
+        "pbo": 1.0,
+    }
     assert judge(replace(GOOD, **equal), rules).status == "rejected"
     found = judge(replace(GOOD, **equal, own_anchor=True), rules)
     assert found.status == "unproven"
     assert {ruling.rule for ruling in found.rulings if ruling.status != "promotable"} == {
         "lower_bound",
         "dsr",
+        "pbo",
         "anchor",
     }
     assert not any("Luck" in reason for reason in found.reasons)
+    assert "It is its anchor" in found.reasons[1], "what explains the others stands among the first"
     assert judge(replace(GOOD, **equal, own_anchor=True, annual_return=-0.05), rules).status == "rejected"
 
 

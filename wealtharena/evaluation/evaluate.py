@@ -45,6 +45,7 @@ class Facts:
     max_gross: float | None = None  # largest gross weight that the agent may hold
     degenerate: str | None = None  # what training found
     kept_share: float | None = None  # lambda: the largest share of what was learned that a validation proved
+    own_anchor: bool = False  # every record that is judged says so; their anchors' weights are not kept
     audit: Literal["passed", "failed"] | None = None
     leaks: tuple[str, ...] = ()  # what the leak test of the data named
     hindsight: str | None = None  # how the universe was chosen, where that was after the window began
@@ -287,7 +288,7 @@ def gather(
 def _behaviour(agents: Sequence[Trajectory], anchor: Trajectory | None, facts: Facts) -> tuple[bool, str | None]:
     """Return whether all that is shown is the anchor, and else what is wrong with who left it, in words."""
     leaving = [path for path in agents if anchor is None or not active.is_anchor(path, anchor)]
-    if facts.kept_share == 0.0 or not leaving:
+    if facts.own_anchor or facts.kept_share == 0.0 or not leaving:
         return True, None
     return False, facts.degenerate or next(filter(None, map(degenerate, leaving)), None)
 

@@ -180,7 +180,8 @@ def overfitting(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     text = f"Probability of backtest overfitting {shown} over {evidence.strategies} strategies; {most} is allowed."
     if evidence.pbo <= spec.max_pbo:
         return Ruling("pbo", "promotable", text)
-    return Ruling("pbo", "rejected" if evidence.pbo > 0.5 else "unproven", text)
+    chosen = evidence.pbo > 0.5 and not evidence.own_anchor  # among results that are the anchor's there is no choice
+    return Ruling("pbo", "rejected" if chosen else "unproven", text)
 
 
 def drawdown(evidence: Evidence, spec: VerdictSpec) -> Ruling:
@@ -373,6 +374,7 @@ def invested(evidence: Evidence, spec: VerdictSpec) -> Ruling:
 
 RULES: Sequence[Callable[[Evidence, VerdictSpec], Ruling]] = (
     lower_bound,
+    leaves_anchor,  # early, for it explains what follows
     deflated_sharpe,
     overfitting,
     profit,
@@ -386,7 +388,6 @@ RULES: Sequence[Callable[[Evidence, VerdictSpec], Ruling]] = (
     fills,
     hardly_invested,
     invested,
-    leaves_anchor,
     degenerate,
     real_data,
     rolls,

@@ -272,7 +272,7 @@ def paper_result(found: Mapping[str, Any], folder: Path, *, agent: str = "") -> 
         if found["largest_deviation"] is not None:
             out.print(f"Largest deviation of equity from the backtest: {found['largest_deviation']:.2g} of it")
     for what, count in found["interventions"].items():
-        out.print(f"- {what}, {count} times", style="dim")
+        out.print(f"- {what}, {count} time{'s' if count != 1 else ''}", style="dim")
     screen(answer=True).print(styled("State: [bold]{}[/] {}", found["state"], found["reason"]))
     if "paper" in found:
         out.print(f"Paths: {relative(folder / 'equity.parquet')}")
