@@ -132,8 +132,8 @@ FAULTS: Final = (
     *_faults(
         "evaluation/significance.py", LUCK,
         ("return 1.0 - skewness * sharpe + (kurtosis - 1.0) / 4.0 * sharpe**2", "return 1.0 + skewness * sharpe + (kurtosis - 1.0) / 4.0 * sharpe**2"),
-        ("return float(norm.cdf((sharpe - benchmark) * math.sqrt(bars - 1) / math.sqrt(variance)))", "return float(norm.cdf((sharpe + benchmark) * math.sqrt(bars - 1) / math.sqrt(variance)))"),
-        ("return 1.0 + variance * (float(norm.ppf(confidence)) / (sharpe - benchmark)) ** 2", "return 1.0 + variance * (float(norm.ppf(confidence)) / (sharpe + benchmark)) ** 2"),
+        ("return float(ndtr((sharpe - benchmark) * math.sqrt(bars - 1) / math.sqrt(variance)))", "return float(ndtr((sharpe + benchmark) * math.sqrt(bars - 1) / math.sqrt(variance)))"),
+        ("return 1.0 + variance * (float(ndtri(confidence)) / (sharpe - benchmark)) ** 2", "return 1.0 + variance * (float(ndtri(confidence)) / (sharpe + benchmark)) ** 2"),
         ("return math.sqrt(variance) * ((1.0 - EULER_GAMMA) * tail[0] + EULER_GAMMA * tail[1])", "return math.sqrt(variance) * ((1.0 - EULER_GAMMA) * tail[1] + EULER_GAMMA * tail[0])"),
         ("outside = _half_sharpe(1.0 - member, cut)", "outside = _half_sharpe(member, cut)"),
         ("relative = (below + (ties + 1) / 2.0) / (matrix.shape[1] + 1.0)", "relative = (below + ties / 2.0) / (matrix.shape[1] + 1.0)"),
