@@ -108,7 +108,27 @@ return [...document.querySelectorAll('body *')].filter(e => e.checkVisibility() 
   && ![...e.querySelectorAll('a[href],button,input,select,summary,[tabindex]')].some(f => f.tabIndex >= 0 && f.checkVisibility()))
   .map(e => 'not reached by the keyboard: ' + e.outerHTML.slice(0, 90))
 """
-CHECKS: Final = {"width": WIDE, "cut": CUT, "overlap": OVER, "contrast": PALE, "names": UNNAMED, "keyboard": UNREACHED}
+# WCAG 2.1, 1.4.1: a link within a sentence is told from it by more than its colour.
+LINKS = f"""{_TEXTS}
+const around = e => [...e.childNodes].some(n => n.nodeType === Node.TEXT_NODE && n.data.trim().length > 2);
+for (const t of texts) {{
+  const a = t.e.closest('a[href]');
+  if (!a || !getComputedStyle(a).display.startsWith('inline') || !around(a.parentElement)) continue;
+  let told_apart = false;
+  for (let e = t.e; e; e = e === a ? null : e.parentElement) {{ const style = getComputedStyle(e);
+    told_apart ||= style.textDecorationLine.includes('underline') || parseFloat(style.borderBottomWidth) > 0; }}
+  if (!told_apart) found.add('a link by colour alone: ' + told(t));
+}}
+return [...found]"""
+CHECKS: Final = {
+    "width": WIDE,
+    "cut": CUT,
+    "overlap": OVER,
+    "contrast": PALE,
+    "names": UNNAMED,
+    "keyboard": UNREACHED,
+    "links": LINKS,
+}
 
 
 @contextmanager

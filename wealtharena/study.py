@@ -66,7 +66,9 @@ class Study:
         """
         spec = compose([*overrides, *(["data=files"] if bars is not None else [])])
         if spec.split.name != "holdout":
-            raise ConfigError(f"split={spec.split.name}: a study has one fold", hint="take split=holdout, or run.py")
+            raise ConfigError(
+                f"split={spec.split.name}: a study has one fold", hint="take split=holdout, or the command line"
+            )
         spec = spec.model_copy(update={"env": spec.env.model_copy(update={"action": _action(spec)})})
         if bars is None:
             return cls(spec, sealed_off(spec, open_features(spec)), Path(folder))

@@ -1,3 +1,4 @@
+import ast
 import json
 import logging
 import os
@@ -38,7 +39,9 @@ def test_what_is_said_to_people_becomes_one_object_a_line_without_markup(in_json
 
 
 def test_training_is_told_in_numbers(in_json, capsys) -> None:
-    state = display.State(1000, label="etf ppo")
+    clock = iter((0.0, 5.0))
+    state = display.State(1000, label="etf ppo", clock=lambda: next(clock))
+    state.advance({"env_step": 0})
     state.advance({"env_step": 500, "env_steps_per_second": 100.0, "validation/sharpe": 0.5})
     display.display("auto").show(state, evaluated=True)
     (found,) = lines(capsys.readouterr().out)
@@ -149,3 +152,17 @@ def test_a_refusal_is_one_object_on_standard_error(tmp_path: Path) -> None:
     )
     (found,) = lines(done.stderr)
     assert (done.returncode, found["event"], found["hint"]) == (2, "error", "try algo.clip=0.2")
+
+
+def test_no_message_names_a_script_that_only_a_checkout_has() -> None:
+    """A package that pip installed has no run.py: commands in messages begin with `speech.COMMAND`."""
+    package = Path(speech.__file__).parents[1]
+    named = {
+        f"{path.relative_to(package)}: {node.value}"
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and "python run.py" in node.value
+    }
+    messages = {words for words in named if "`" not in words}  # and not the first line of a docstring
+    assert messages == {"config/speech.py: python run.py"}
+    assert speech.COMMAND == "python run.py"  # here

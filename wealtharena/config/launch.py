@@ -282,7 +282,7 @@ def _refuse_grid_of_searches(argv: Sequence[str]) -> None:
         rest = " ".join([searches[-1], *(item for item in argv if not item.startswith(of_grids))])
         raise ConfigError(
             f"-m with {searches[-1]} would start a search for every job of a grid",
-            hint=f"a search is one job that runs its own trials: python run.py {rest}",
+            hint=f"a search is one job that runs its own trials: {speech.COMMAND} {rest}",
         )
 
 

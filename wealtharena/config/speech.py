@@ -8,8 +8,11 @@ import json
 import logging
 import sys
 from collections.abc import Mapping
-from typing import Any, TextIO
+from pathlib import Path
+from typing import Any, Final, TextIO
 
+# how a person starts this program here: in a checkout by its run.py, elsewhere by what the package installs
+COMMAND: Final = "python run.py" if (Path(__file__).parents[2] / "run.py").is_file() else "wealtharena"
 WIDE = 200  # columns of a table in JSON lines, where no terminal says how many there are
 _AS_JSON = False
 _QUIET = False

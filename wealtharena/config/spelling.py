@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wealtharena import files
+from wealtharena.config import speech
 from wealtharena.config.paths import own_config_dir
 
 PATHS = (  # keys whose value is one path, which may hold any letter
@@ -74,4 +75,4 @@ def command_line(overrides: Sequence[str]) -> str:
     ]
     own = own_config_dir()
     beside = [] if own is None else ["--config-dir", files.without_home(f"{own}/".replace(here, "")).rstrip("/")]
-    return shlex.join(["python", "run.py", *beside, *words])
+    return shlex.join([*speech.COMMAND.split(), *beside, *words])

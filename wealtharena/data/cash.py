@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from wealtharena.config import speech
 from wealtharena.config.specs.asset import CASH_BPS, AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.data import macro
@@ -63,7 +64,7 @@ def rates(
     if days[-1] - newest > np.timedelta64(_OLDEST_DAYS, "D"):
         raise DataError(
             f"{KEY}={series} ends on {newest}, and the bars on {days[-1]}",
-            hint=f"python run.py task=collect data.macro.series=[{series}] collect.refresh=true",
+            hint=f"{speech.COMMAND} task=collect data.macro.series=[{series}] collect.refresh=true",
         )
     told = f"cash earns {series}, {percent.min():.2f} to {percent.max():.2f} % a year ({note.removeprefix(f'macro {series}: ')})"
     return percent / 100.0, told

@@ -20,6 +20,7 @@ import filelock
 import pandas as pd
 
 from wealtharena import files
+from wealtharena.config import speech
 from wealtharena.data import catalog, stored
 from wealtharena.data.bars import BAR_COLUMNS, RAW_COLUMNS, Bars, RawBars
 from wealtharena.data.stored import MACRO_COLUMNS, BarFacts, Facts, MacroFacts, Stored
@@ -95,7 +96,7 @@ class Store:
             except FileNotFoundError:
                 raise DataError(
                     f"the store has no {interval} bars of {symbol} ({asset_class})",
-                    hint=f"python run.py task=collect asset={asset_class}",
+                    hint=f"{speech.COMMAND} task=collect asset={asset_class}",
                 ) from None
             found = self._parse_bars(path, content)
             if self._is_the_one(found, content, self.catalog()["bars"].get(key)):
@@ -105,7 +106,7 @@ class Store:
                 break
         raise DataError(
             f"the stored bars of {symbol} ({asset_class}, {interval}) differ from the catalog's checksum",
-            hint=f"python run.py task=collect asset={asset_class} makes or fetches them again",
+            hint=f"{speech.COMMAND} task=collect asset={asset_class} makes or fetches them again",
         )
 
     def is_whole(self, asset_class: str, symbol: str, interval: str) -> bool:
@@ -137,7 +138,7 @@ class Store:
         if not path.exists():
             raise DataError(
                 f"the store has no macro series {series}",
-                hint=f"python run.py task=collect data.macro.series=[{series}] with FRED_API_KEY set",
+                hint=f"{speech.COMMAND} task=collect data.macro.series=[{series}] with FRED_API_KEY set",
             )
         content = path.read_bytes()
         found = self._parse_macro(path, content)

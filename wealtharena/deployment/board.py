@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
+from wealtharena.config import speech
 from wealtharena.deployment.page import chart, title
 from wealtharena.deployment.script import SCRIPT
 from wealtharena.deployment.style import STYLE
@@ -55,7 +56,7 @@ _GAUGES = {
 _SHOWN = 6  # rows of a table
 _EMPTY = (
     "<section class=card><h2>No account yet</h2><p class=facts>Trade a promoted agent on paper: "
-    "<code>python run.py task=paper asset=crypto</code>, then look here again.</p></section>"
+    f"<code>{speech.COMMAND} task=paper asset=crypto</code>, then look here again.</p></section>"
 )
 
 
@@ -319,7 +320,7 @@ def _switch(view: AccountView, *, keyed: bool) -> str:
     """Return the kill switch: a form that asks for a key, or how to throw it where the service has no keys."""
     if not keyed:
         return (
-            "<h3>Kill switch</h3><p class=facts>From here it needs an API key: <code>python run.py task=serve "
+            f"<h3>Kill switch</h3><p class=facts>From here it needs an API key: <code>{speech.COMMAND} task=serve "
             "serve.action=create_key serve.key_name=you</code>. At the machine: a file <code>KILL</code> in the account's folder.</p>"
         )
     name, path = _id(view), escape(f"/trading/{view.agent}/{view.account}/kill")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from wealtharena.config import speech
 from wealtharena.deployment.answers import SIGNALS_SHOWN
 from wealtharena.deployment.style import STYLE
 from wealtharena.prediction.agent import ServedAgent
@@ -59,11 +60,11 @@ def title(agent: str) -> str:
 def _card(row: Mapping[str, Any], served: ServedAgent | None) -> str:
     problem = f"<p class='note problem'>Not taken up: {escape(str(row['problem']))}</p>" if row.get("problem") else ""
     if served is None:
-        hint = f"python run.py asset={row['asset']}" if row["asset"] else "python run.py"
+        hint = f"{speech.COMMAND} asset={row['asset']}" if row["asset"] else speech.COMMAND
         return (
             f"<section class=card id='{escape(row['agent'])}'><div class=top><h2>{escape(title(row['agent']))}</h2>"
             f"<span class=badge>Nothing promoted</span></div>{problem}<p class=facts>Train one with <code>{escape(hint)}</code>, then "
-            "promote it with <code>python run.py task=deploy</code>.</p></section>"
+            f"promote it with <code>{speech.COMMAND} task=deploy</code>.</p></section>"
         )
     meta, pointer = served.metadata, served.pointer
     marks = " sim" if pointer.simulated else ""

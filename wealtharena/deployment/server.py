@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
+from wealtharena.config import speech
 from wealtharena.config.launch import sigterm_as_ctrl_c
 from wealtharena.config.specs.runs import PathsSpec, ServeSpec
 from wealtharena.deployment.guard import is_loopback
@@ -29,7 +30,7 @@ def check_host(spec: ServeSpec, ring: KeyRing) -> str:
     if not is_loopback(spec.host):
         raise ConfigError(
             f"serve.host={spec.host} would answer anyone who can reach it, since there are no API keys",
-            hint="create one: python run.py task=serve serve.action=create_key serve.key_name=<who>; or keep serve.host=127.0.0.1",
+            hint=f"create one: {speech.COMMAND} task=serve serve.action=create_key serve.key_name=<who>; or keep serve.host=127.0.0.1",
         )
     return f"no API keys, so only this machine is answered: binding {spec.host}"
 

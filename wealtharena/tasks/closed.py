@@ -14,6 +14,7 @@ import yaml
 from rich.table import Table
 
 from wealtharena import files
+from wealtharena.config import speech
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.envs.market import Market
 from wealtharena.envs.trajectory import Trajectory
@@ -147,7 +148,7 @@ def ranking(folder: Path, runs: Sequence[RunResult]) -> dict[str, Any]:
     best = {row["agent"]: row for row in reversed(rows)}
     for row in best.values():
         row["open"] = (
-            f"python run.py task=compare compare.open=true {shlex.quote('compare.runs=' + listed(row['runs']))}"
+            f"{speech.COMMAND} task=compare compare.open=true {shlex.quote('compare.runs=' + listed(row['runs']))}"
         )
         out.print(f"Open the test window for the best of {row['agent']}: {row['open']}")
     board: dict[str, Any] = {"schema_version": 1, "window": "validation", "rows": rows}
@@ -175,4 +176,4 @@ def listed(places: Sequence[str]) -> str:
 
 def opening(folder: Path) -> str:
     """Return the command that opens the test window for a run that was trained with it closed."""
-    return f"python run.py resume={console.quoted(folder)} train.test=true"
+    return f"{speech.COMMAND} resume={console.quoted(folder)} train.test=true"

@@ -75,8 +75,8 @@ def header(record: Mapping[str, Any], *, notes: Sequence[str] = ()) -> None:
 
 def interrupted(folder: Path) -> None:
     """Say how to go on."""
-    form = "[yellow]Interrupted; the last checkpoint is kept.[/] Go on with: python run.py resume={}"
-    screen().print(styled(form, relative(folder)))
+    form = "[yellow]Interrupted; the last checkpoint is kept.[/] Go on with: {} resume={}"
+    screen().print(styled(form, speech.COMMAND, relative(folder)))
 
 
 def nothing_to_do(folder: Path) -> None:

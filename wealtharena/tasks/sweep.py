@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from wealtharena import files
-from wealtharena.config import compose, config_hash
+from wealtharena.config import compose, config_hash, speech
 from wealtharena.config.composition import job_overrides
 from wealtharena.config.identity import settings
 from wealtharena.config.preset import preset, read_override
@@ -254,7 +254,7 @@ def _train_again(job: Search, spec: ExperimentSpec, view: TrainingView, folder: 
     if result.status == "interrupted":
         raise Interrupted(
             "interrupted while the finalists were trained again",
-            hint=f"go on with: python run.py resume={console.relative(job.folder)}",
+            hint=f"go on with: {speech.COMMAND} resume={console.relative(job.folder)}",
         )
     assert result.best is not None
     return score_of(result.best.metrics, job.spec.sweep.metric)
@@ -317,7 +317,7 @@ def describe_search(
             else bias.expected_maximum_sharpe * years**0.5,
         },
         "command": content["command"],
-        "repeat": f"python run.py experiment={console.relative(job.folder / 'best.yaml')}",
+        "repeat": f"{speech.COMMAND} experiment={console.relative(job.folder / 'best.yaml')}",
     }
 
 
@@ -372,7 +372,7 @@ def write_preset(job: Search, winner: TrainedFinalist) -> None:
         path.unlink()
         raise TrainingError(
             "best.yaml would not compose to the winner's configuration, so it was not written",
-            hint=f"repeat the winner with: python run.py {' '.join(shlex.quote(item) for item in overrides)}",
+            hint=f"repeat the winner with: {speech.COMMAND} {' '.join(shlex.quote(item) for item in overrides)}",
         )
 
 

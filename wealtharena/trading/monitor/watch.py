@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wealtharena import files
+from wealtharena.config import speech
 from wealtharena.trading.monitor import drift, sequential
 from wealtharena.trading.monitor.drift import Reference
 from wealtharena.trading.monitor.sequential import Promise, Sum
@@ -136,7 +137,7 @@ class Monitors:
             "record",
             f"returns have left the band of what was promised (a Sharpe ratio of {total.promise.sharpe:.2f} a year)",
             {"sum": total.height, "limit": total.limit.height, "promised_sharpe": total.promise.sharpe},
-            f"retire it: python run.py task=deploy deploy.action=withdraw deploy.agents=[{self._agent}]; "
+            f"retire it: {speech.COMMAND} task=deploy deploy.action=withdraw deploy.agents=[{self._agent}]; "
             f"a loss of one Sharpe unit takes {soon} to show (median), so look before you do",
         )
 
@@ -147,7 +148,7 @@ class Monitors:
             name,
             f"{what} is not distributed as in training{worst}",
             {"index": window.index, "limit": window.reference.limit},
-            f"retrain it: python run.py task=train train.retrain={self._agent}",
+            f"retrain it: {speech.COMMAND} task=train train.retrain={self._agent}",
         )
 
     def health(self) -> dict[str, Any]:
