@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.learning import FREE, WORLD
+from benchmarks.learning import FREE, FROM_CASH, WORLD
 from benchmarks.real_markets import FILES, source_of
 from wealtharena import data, features
 from wealtharena.config import compose
@@ -27,6 +27,7 @@ from wealtharena.reporting.words import name_of
 from wealtharena.tasks.pipeline import identity, prepare
 
 FREELY = tuple(word for word in WORLD if not word.startswith("model."))  # entrants bring their own network
+AT_ONCE = tuple(word for word in FROM_CASH if not word.startswith("env.action"))  # as the oracle does
 HOURLY = {  # one symbol each: class, symbol, file
     "btc": ("crypto", "BTC-USD", "crypto_btc_hourly.parquet"),
     "spy": ("etf", "SPY", "etf_spy_hourly.parquet"),
@@ -63,6 +64,7 @@ def planted(name: str, words: str, *, r2: float, bars: int, commission_bps: floa
     overrides = (
         *FREELY,
         *FREE,
+        *AT_ONCE,
         f"asset.costs.commission_bps={commission_bps:g}",
         f"data.simulator.bars={bars}",
         f"data.simulator.predictability={r2:g}",
