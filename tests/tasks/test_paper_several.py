@@ -106,6 +106,9 @@ def test_a_fault_of_the_program_keeps_its_traceback(run, here, monkeypatch):
     [
         ([listed(CRYPTO, f"{CRYPTO} paper.account=second")], "names cryptocurrencies twice"),
         ([listed(CRYPTO, f"{ETF} paper.feed=live")], "has another paper.feed"),
+        ([listed(CRYPTO, f"{ETF} asset=forex")], "etf cannot have a asset=forex"),
+        ([listed(CRYPTO, f"{ETF} task=train")], "etf cannot have a task=train"),
+        ([listed(CRYPTO, f"{ETF} paper.agents=[forex]")], "etf cannot have a paper.agents"),
         ([listed(CRYPTO, f"{ETF} paper.speed=2")], "has another paper.speed"),
         ([listed(CRYPTO, ETF), "paper.action=release", "paper.reason=seen"], "a word on one account"),
         ([listed(CRYPTO, "etf broker=alpaca asset.account_currency=AUD")], "keeps accounts in USD"),

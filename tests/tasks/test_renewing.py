@@ -113,6 +113,14 @@ def test_a_training_that_leaves_no_version_is_told_and_stops_nothing(make, tmp_p
     one.look(drifted=False)
 
 
+def test_a_retraining_that_cannot_be_noted_does_not_begin_and_stops_nothing(make, tmp_path):
+    (tmp_path / FILE).mkdir()
+    one, told, _ = make("paper.retrain=drift")
+    for _ in range(2):
+        one.look(drifted=True)
+    assert told == ["no retraining can begin"]
+
+
 def test_by_default_nothing_is_trained(make, tmp_path):
     one, told, _ = make()
     one.look(drifted=True)
@@ -136,7 +144,7 @@ def test_its_commands_can_be_composed_and_go_through_the_gate(make, step, tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("asked", ["drift"])
+@pytest.mark.parametrize("asked", ["drift", "calendar"])
 def test_a_retraining_trains_for_real_and_its_result_goes_through_the_gate(small, tmp_path, monkeypatch, asked):
     """The very commands, with less to do: a new version over newer data stands beside production, which the gate keeps."""
     tiny = ("train.env_steps=1024", "train.evaluations=1", "evaluation.bootstrap_draws=200", "compute.envs=16")

@@ -117,3 +117,21 @@ def test_what_wakes_a_wait_ends_it_early_but_not_at_once_and_is_a_reason_to_look
     assert now[0] == pytest.approx(60.0 + switching.AWAKE_SECONDS, abs=switching.PAUSE_SECONDS)
     assert timer.until(start + dt.timedelta(seconds=120))  # once
     assert now[0] == pytest.approx(120.0, abs=switching.PAUSE_SECONDS)
+
+
+@pytest.mark.parametrize("kind", ["folder", "link to nothing", "of another user"])
+def test_what_cannot_be_read_under_the_name_of_the_switch_freezes(tmp_path, monkeypatch, kind):
+    switch = Switch(tmp_path)
+    assert switch.thrown() is None
+    if kind == "folder":
+        switch.file.mkdir()
+    elif kind == "link to nothing":
+        switch.file.symlink_to(tmp_path / "nowhere")
+    else:
+        switch.file.write_text("flatten")
+
+        def refused(*_, **__):
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(type(switch.file), "read_text", refused)
+    assert switch.thrown() == "freeze"

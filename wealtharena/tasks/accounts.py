@@ -82,8 +82,10 @@ def opened(
 ) -> str | None:
     """Open the account where there is none or it is to begin anew, at the bar `first`; return the bar it began at.
 
-    An account goes on with what it was opened with only: ConfigError names what differs.
+    An account goes on with what it was opened with only: ConfigError names what differs. One whose ledger was taken away
+    is not opened anew over what its broker has kept.
     """
+    folder = Path(spec.paper.root) / spec.asset.agent / spec.paper.account
     facts: dict[str, Any] = {
         "version": chosen.version,
         "policy": chosen.digest,
@@ -98,6 +100,11 @@ def opened(
         "currency": spec.asset.account_currency,
     }
     known = ledger.facts()
+    if known is None and (left := sorted(folder.glob("broker-*.sqlite"))):
+        raise ConfigError(
+            f"paper.account={spec.paper.account} has no record in its ledger, and {left[0].name} of its broker is there",
+            hint="restore ledger.sqlite, or name another paper.account",
+        )
     if known is None or spec.paper.action == "restart":
         ledger.open(spec.asset.agent, spec.paper.account, {**facts, "first": first})
         return first

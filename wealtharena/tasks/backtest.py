@@ -196,8 +196,9 @@ def window_rows(spec: ExperimentSpec, prepared: Prepared, *, trained: bool) -> S
         stop = int(np.searchsorted(days, _day(spec.backtest.end, "end"), side="right")) if spec.backtest.end else bars
     start = max(start, spec.env.window - 1)
     if stop - start < 2:
+        key = "paper" if spec.task == "paper" else "backtest"  # as it was written
         raise ConfigError(
-            f"backtest.start={spec.backtest.start} and backtest.end={spec.backtest.end} leave {max(stop - start, 0)} bars",
+            f"{key}.start={spec.backtest.start} and {key}.end={spec.backtest.end} leave {max(stop - start, 0)} bars",
             hint=f"the data has bars from {days[0]} to {days[-1]}",
         )
     return Segment(start, stop)

@@ -15,7 +15,7 @@ from wealtharena.data import provider
 from wealtharena.errors import ConfigError, WealthArenaError
 from wealtharena.files import make_folder
 from wealtharena.tasks import console
-from wealtharena.tasks.record import RunContext, alone
+from wealtharena.tasks.record import RunContext, alone, unusable
 from wealtharena.tasks.seat import Room, folder_of, trading
 from wealtharena.trading.clock import Clock, Pace, Timer
 from wealtharena.trading.ledger import FILE, Ledger
@@ -23,6 +23,7 @@ from wealtharena.trading.pine import pine_of
 from wealtharena.trading.switch import Signals, Switch
 from wealtharena.trading.turns import Turns
 
+_NOT_ITS_OWN = ("asset", "task", "paper.agents", "paper.action")
 _ONE_CLOCK = ("feed", "speed", "root", "action")  # what agents of one process have in common
 
 
@@ -39,8 +40,7 @@ def run(spec: ExperimentSpec) -> int:
         return 0
     with contextlib.ExitStack() as held:
         for one in specs:
-            folder = folder_of(one).parent
-            make_folder(folder)
+            folder = _place(one)
             refusal = ConfigError(
                 f"another process trades {one.asset.agent}", hint="one process an agent: wait, or stop it"
             )
@@ -49,6 +49,20 @@ def run(spec: ExperimentSpec) -> int:
             _release(spec, folder_of(spec))
             return 0
         return _trade(specs, context)
+
+
+def _place(spec: ExperimentSpec) -> Path:
+    """Return the folder of the agent, made where it is absent; ConfigError where no account can be in it."""
+    account = folder_of(spec)
+    try:
+        make_folder(account.parent)
+    except OSError as error:
+        raise unusable(account.parent, error) from error
+    if account.exists() and not account.is_dir():
+        raise ConfigError(
+            f"{console.relative(account)} is no folder", hint="move it away, or name another paper.account"
+        )
+    return account.parent
 
 
 def members(spec: ExperimentSpec, overrides: Sequence[str]) -> list[ExperimentSpec]:
@@ -65,6 +79,11 @@ def members(spec: ExperimentSpec, overrides: Sequence[str]) -> list[ExperimentSp
     found: dict[str, ExperimentSpec] = {}
     for words in spec.paper.agents:
         asset, *own = words.split() or [""]
+        for word in own:
+            if word.partition("=")[0] in _NOT_ITS_OWN:
+                raise ConfigError(
+                    f"paper.agents: {asset} cannot have a {word}", hint="name its asset first, and no task"
+                )
         one = compose(["task=paper", *shared, f"asset={asset}", *own])
         if one.asset.agent in found:
             raise ConfigError(

@@ -165,15 +165,31 @@ def _fail(record: RunRecord, error: BaseException) -> None:
             raise
 
 
+def unusable(folder: Path, error: OSError) -> Exception:
+    """Return the error for a folder that cannot be made or written to; a full disk stays what it is."""
+    if error.errno in files.NO_ROOM:
+        return error
+    what = f"{without_home(str(error.filename or folder))}: {error.strerror}"
+    return ConfigError(
+        f"{without_home(str(folder))} cannot be used: {what}",
+        hint="name another folder, or move away what stands there",
+    )
+
+
 @contextlib.contextmanager
 def alone(folder: Path, refusal: ConfigError) -> Iterator[None]:
-    """Hold a folder for this process, or raise `refusal`; the hold ends with the process, however that ends."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Hold a folder for this process, or raise `refusal`; the hold ends with the process, however that ends.
+
+    ConfigError where the folder cannot be made or written to.
+    """
     lock = filelock.FileLock(folder / ".lock")
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except filelock.Timeout as error:
         raise refusal from error
+    except OSError as error:
+        raise unusable(folder, error) from error
     try:
         yield
     finally:

@@ -34,6 +34,7 @@ class Renewing:
     tell: Callable[[str, str], None]
     command: Callable[[Step, Path], list[str]] | None = None  # tests bring their own, given the run's folder
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    _told_unwritten: bool = field(default=False, init=False)
     _step: Step = field(default="train", init=False)
     _run: Path = field(default=Path(), init=False)  # of the training
 
@@ -44,10 +45,16 @@ class Renewing:
                 self._follow(self._process)
             except (OSError, ValueError, KeyError, WealthArenaError) as error:  # never a reason to stop trading
                 self.tell("the retraining failed", f"its result cannot be read: {error}")
-        elif reason := self._due(drifted):
-            files.write_json(self.folder / FILE, {"began_at": self.now().isoformat(), "reason": reason})
-            self.tell("retraining begins", reason)
-            self._begin("train")
+            return
+        try:
+            if reason := self._due(drifted):
+                files.write_json(self.folder / FILE, {"began_at": self.now().isoformat(), "reason": reason})
+                self.tell("retraining begins", reason)
+                self._begin("train")
+        except OSError as error:
+            if not self._told_unwritten:
+                self.tell("no retraining can begin", f"{error.filename or FILE}: {error.strerror}")
+            self._told_unwritten = True
 
     def close(self) -> None:
         """End what is under way; the next process begins it anew when it is due again."""

@@ -74,11 +74,13 @@ class Switch:
         return self.signals.stop
 
     def thrown(self) -> Command | None:
-        """Return what is asked for, None for nothing; a file that says neither word means freeze."""
+        """Return what is asked for, None for nothing; what says neither word means freeze, also what cannot be read."""
         if self.signals.sent is not None:
             return self.signals.sent
         try:
             word = self.file.read_text(encoding="utf-8", errors="replace").strip()
         except FileNotFoundError:
-            return None
+            return "freeze" if self.file.is_symlink() else None  # a link to nothing was put there by somebody
+        except OSError:  # a folder, or a file of another user
+            return "freeze"
         return "flatten" if word == "flatten" else "freeze"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ from wealtharena.trading.monitor.drift import Reference
 from wealtharena.trading.monitor.sequential import Promise, Sum
 from wealtharena.trading.reading import HEALTH
 
+logger = logging.getLogger(__name__)
 Floats = npt.NDArray[np.float64]
 FALSE_ALARMS: Final = 0.05  # share of years in which any monitor of an account that keeps its promise alarms, at most
 MARGIN: Final = 0.5  # of what is allowed is left to limits being estimates from one training window
@@ -108,7 +110,7 @@ class Monitors:
         self._features = None if baseline.features is None else Window(baseline.features)
         self._actions = None if baseline.actions is None else Window(baseline.actions)
         self._alarmed = set(alarmed)
-        self._written = -WRITE_SECONDS
+        self._written, self._told_unwritten = -WRITE_SECONDS, False
         self._latencies: deque[float] = deque(maxlen=256)
 
     def tell(
@@ -173,4 +175,9 @@ class Monitors:
         """Write the numbers beside the ledger, at most once a second unless `now`; `more` is written with them."""
         if now or clock() - self._written >= WRITE_SECONDS:
             self._written = clock()
-            files.write_json(self._folder / HEALTH, files.jsonable({**self.health(), **more}))
+            try:
+                files.write_json(self._folder / HEALTH, files.jsonable({**self.health(), **more}))
+            except OSError as error:  # a full disk, or a folder of that name: never a reason to stop trading
+                if not self._told_unwritten:
+                    logger.warning("%s cannot be written: %s", HEALTH, error.strerror)
+                self._told_unwritten = True

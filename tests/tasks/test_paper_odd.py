@@ -1,0 +1,73 @@
+"""Odd things in the places of task=paper: each is one line with a way out, or trading goes on, and nothing is lost."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.tasks.test_paper import ACCOUNT, here, records, run, trade  # noqa: F401 - a fixture is found by its name
+from wealtharena.errors import ConfigError
+from wealtharena.trading.ledger import Ledger
+from wealtharena.trading.reading import HEALTH
+
+pytestmark = pytest.mark.slow
+DAYS = ("paper.start=2024-10-01", "paper.end=2024-10-10", "paper.monitor=false")
+
+
+def _root_is_a_file():
+    Path("paper").write_text("x")
+
+
+def _account_is_a_file():
+    ACCOUNT.parent.mkdir(parents=True)
+    ACCOUNT.write_text("x")
+
+
+def _lock_is_a_folder():
+    (ACCOUNT.parent / ".lock").mkdir(parents=True)
+
+
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [
+        (_root_is_a_file, "paper/cryptocurrencies cannot be used: .*Not a directory"),
+        (_account_is_a_file, "default is no folder"),
+        (_lock_is_a_folder, "paper/cryptocurrencies cannot be used: .*Is a directory"),
+    ],
+)
+def test_a_place_that_no_account_can_be_in_is_refused_with_a_way_out(here, odd, said):  # noqa: F811 - the fixture
+    odd()
+    with pytest.raises(ConfigError, match=said) as refused:
+        trade(*DAYS)
+    assert refused.value.hint
+
+
+def test_a_ledger_that_was_taken_away_is_not_begun_anew_over_what_its_broker_keeps(here):  # noqa: F811 - the fixture
+    trade(*DAYS)
+    kept = ACCOUNT / "ledger.sqlite"
+    shutil.move(kept, here / "away")
+    for action in ("run", "restart"):
+        with pytest.raises(ConfigError, match=r"no record in its ledger, and broker-1\.sqlite") as refused:
+            trade("paper.end=2024-10-20", *DAYS[::2], f"paper.action={action}")
+        assert "restore ledger.sqlite" in refused.value.hint
+    shutil.move(here / "away", kept)
+    trade(*DAYS[::2], "paper.end=2024-10-20")
+    ledger = Ledger(ACCOUNT)
+    assert len(ledger.closes()) == 20
+    assert ledger.epoch == 1
+    ledger.close()
+    assert records("paper")[-1]["paper"]["largest_deviation"] < 1e-9
+
+
+def test_numbers_that_cannot_be_written_stop_no_trading(here, caplog):  # noqa: F811 - the fixture
+    (ACCOUNT / HEALTH).mkdir(parents=True)
+    assert trade(*DAYS) == 0
+    ledger = Ledger(ACCOUNT)
+    assert len(ledger.closes()) == 10
+    ledger.close()
+    assert caplog.text.count(f"{HEALTH} cannot be written") == 1
+
+
+def test_dates_that_leave_nothing_are_named_as_they_were_written(here):  # noqa: F811 - the fixture
+    with pytest.raises(ConfigError, match=r"^paper\.start=2024-11-01 and paper\.end=2024-10-01 leave 0 bars"):
+        trade("paper.start=2024-11-01", "paper.end=2024-10-01")
