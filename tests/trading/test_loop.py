@@ -212,3 +212,26 @@ def test_exactly_one_decision_a_bar_and_memory_goes_on(tmp_path, world):
         last = ledger.decision()
         assert last is not None
         assert last.memory == {"count": world.features.bars - START}
+
+
+def test_a_ledger_that_is_taken_away_under_way_ends_the_account_at_that_bar_and_put_back_it_goes_on(tmp_path, world):
+    go(tmp_path / "plain", world)
+    done, folder = [], tmp_path / "taken"
+
+    def told(close):
+        done.append(close.bar)
+        if len(done) == 20:
+            (folder / FILE).rename(tmp_path / "away")
+
+    with pytest.raises(LedgerError, match="taken away"):
+        go(folder, world, told=told)
+    assert len(done) == 20
+    (tmp_path / "away").rename(folder / FILE)
+    go(folder, world)
+    assert account(folder) == account(tmp_path / "plain")
+
+
+def test_a_ledger_that_cannot_be_opened_says_what_is_asked_of_it(tmp_path):
+    (tmp_path / FILE).mkdir()
+    with pytest.raises(LedgerError, match="a file that you may read and write"):
+        Ledger(tmp_path)

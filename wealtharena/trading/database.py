@@ -13,6 +13,7 @@ from wealtharena.files import make_folder
 SECONDS = 30.0  # longest wait for another writer
 CHECKPOINT_PAGES = 8000  # written before they are moved into the file: some 250 bars, so that few wait for it; 32 MB
 _PRIMARY = 0xFF  # of an extended result code
+_NO_RIGHT = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
 _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 
@@ -54,7 +55,13 @@ def connect(
                     seen()
                 db.execute(f"PRAGMA user_version={number + 1}")
     except sqlite3.DatabaseError as error:
-        raise LedgerError(f"{path.name}: {error}", hint="restore the file, or begin another paper.account") from error
+        code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY
+        hint = (
+            "it must be a file that you may read and write"
+            if code in _NO_RIGHT
+            else "restore the file, or begin another paper.account"
+        )
+        raise LedgerError(f"{path.name}: {error}", hint=hint) from error
     return db
 
 

@@ -59,12 +59,24 @@ class Ledger(Books):
     ) -> None:
         self._db = connect(folder / FILE, STEPS, synchronous=synchronous, seen=lambda: at("while migrating"))
         self._synchronous = synchronous
+        self._file = folder / FILE
+        self._inode = self._file.stat().st_ino
         row = self._db.execute("SELECT max(epoch) AS epoch FROM accounts").fetchone()
         self.epoch = int(row["epoch"] or 0)
 
     def close(self) -> None:
         """Let go of the file."""
         self._db.close()
+
+    def check_there(self) -> None:
+        """Raise LedgerError where the file was taken away or exchanged: SQLite goes on writing into what nobody can find again."""
+        with contextlib.suppress(FileNotFoundError):
+            if self._file.stat().st_ino == self._inode:
+                return
+        raise LedgerError(
+            f"{FILE} was taken away while the account traded; nothing is decided any more",
+            hint="put it back, with its -wal where there is one, and start again",
+        )
 
     def at_once(self) -> contextlib.AbstractContextManager[None]:
         """Keep all that is written within together, or nothing of it: the disk is waited for once."""

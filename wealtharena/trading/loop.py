@@ -95,6 +95,7 @@ def on_close(trader: Trader, close: Close, switch: Switch) -> None:
     told. Its answers need no waiting: it can be asked for them again.
     """
     ledger, broker = trader.ledger, trader.broker
+    ledger.check_there()
     _obey(trader, switch, close.bar)
     broker.advance(close.market)
     keeps = broker.capabilities.keeps
