@@ -102,7 +102,10 @@ def test_a_completed_run_is_left_alone_when_it_is_resumed(
     looks = ledger.read_text()
     code = dispatch(compose([*SMALL, f"resume={folder}"]))
     assert code == 0
-    assert "Nothing to do" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    taken = json.loads((folder / "run.json").read_text())["training"]["env_steps"]
+    assert "Nothing to do" in said
+    assert f"train.env_steps above {taken}" in " ".join(said.split()), "a budget is overshot by a part of a rollout"
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     assert ledger.read_text() == looks
 

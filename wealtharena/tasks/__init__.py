@@ -73,5 +73,5 @@ def _after_the_end(spec: ExperimentSpec, folder: Path, old: Mapping[str, Any]) -
 
     if continuing.longer(spec, old):
         return continuing.run(spec, folder, old)
-    console.nothing_to_do(folder)
+    console.nothing_to_do(folder, taken=continuing.taken(old))
     return 0

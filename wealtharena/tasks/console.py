@@ -79,11 +79,13 @@ def interrupted(folder: Path) -> None:
     screen().print(styled(form, speech.COMMAND, relative(folder)))
 
 
-def nothing_to_do(folder: Path) -> None:
-    """Say that a run which was to go on has ended, and where its results are."""
+def nothing_to_do(folder: Path, *, taken: int | None) -> None:
+    """Say that a run which was to go on has ended, after how many steps, and where its results are."""
     out = screen(answer=True)
-    out.print(f"Nothing to do: the run in {relative(folder)} is completed.")
-    out.print("With a larger train.env_steps another run goes on from it; to train otherwise, leave resume= out.")
+    after = "" if taken is None else f" after {taken:,} steps: it ends with the rollout in which its budget is reached"
+    out.print(f"Nothing to do: the run in {relative(folder)} is completed{after}.")
+    larger = "a larger train.env_steps" if taken is None else f"train.env_steps above {taken}"
+    out.print(f"With {larger} another run goes on from it; to train otherwise, leave resume= out.")
 
 
 def result(record: Mapping[str, Any], folder: Path) -> None:

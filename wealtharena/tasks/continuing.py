@@ -21,9 +21,15 @@ _STATE = ("trainer", "checkpoints", "folds", "metrics.jsonl")  # all that a trai
 
 def longer(spec: ExperimentSpec, old: Mapping[str, Any]) -> bool:
     """Return whether `spec` asks the completed training of run.json's content `old` to go on beyond its budget."""
-    taken = (old.get("training") or {}).get("env_steps")
+    before = taken(old)
     plain = spec.task == "train" and spec.sweep.name == "none" and old.get("task") == "train"
-    return plain and isinstance(taken, int) and spec.train.env_steps > taken
+    return plain and before is not None and spec.train.env_steps > before
+
+
+def taken(old: Mapping[str, Any]) -> int | None:
+    """Return how many steps a completed training took; None where run.json's content is of another task."""
+    steps = (old.get("training") or {}).get("env_steps")
+    return steps if isinstance(steps, int) else None
 
 
 def run(spec: ExperimentSpec, folder: Path, old: Mapping[str, Any]) -> int:
