@@ -274,3 +274,8 @@ def _allowed(field: FieldInfo) -> str:
 def _short(value: Any) -> str:
     text = literal(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def on_page_content(html: str, **_: object) -> str:
+    """Let a head of a table without words be a cell: a heading that says nothing is none (axe: empty-table-header)."""
+    return re.sub(r"<th([^>]*)></th>", r"<td\1></td>", html)
