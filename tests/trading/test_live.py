@@ -53,9 +53,9 @@ class Clock:
         until = self.at + dt.timedelta(seconds=seconds)
         due = sorted((one for one in self.plan if one[0] <= until), key=lambda one: one[0])
         self.plan = [one for one in self.plan if one[0] > until]
+        self.at = until
         for _, act in due:
             act()
-        self.at = until
 
 
 @dataclass(frozen=True, eq=False)
@@ -357,6 +357,23 @@ def test_an_account_that_is_stopped_for_a_while_goes_on_with_what_can_still_be_d
     assert found["days"] == [*days(FIRST, 3), *days(resumed, 3)]
     told = [day for day, what, _ in found["told"] if what == "missed"]
     assert told == days(FIRST + dt.timedelta(days=3), 3)
+
+
+@pytest.mark.parametrize("under_way", [True, False])
+def test_a_clock_that_is_set_back_decides_on_no_session_again(desk, under_way):
+    def back():
+        desk.clock.at -= dt.timedelta(days=2)
+
+    if under_way:
+        desk.clock.plan.append((end_of(FIRST + dt.timedelta(days=2)) + dt.timedelta(hours=1), back))
+        desk.trade(5)
+    else:
+        desk.trade(3)
+        back()
+        desk.trade(2)
+    found = desk.read()
+    assert found["days"] == days(FIRST, 5)
+    assert found["told"] == []
 
 
 def test_stale_bars_end_in_a_halt(desk):
