@@ -20,6 +20,7 @@ from wealtharena.errors import TrainingError
 UPDATE_SECONDS = ANSWER_SECONDS  # an update that takes longer is given up
 SAMPLE_SECONDS = ANSWER_SECONDS  # runners that send nothing for longer are given up
 POLL_SECONDS = 0.5
+REST_SECONDS = 0.005  # before runners that had nothing are asked again: asking takes the core that they may need
 SAMPLED = (ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME)
 
 log = logging.getLogger(__name__)
@@ -124,6 +125,8 @@ class Answered:
         elif now - self._since > LINE_SECONDS and not self._told:
             self._told = True
             log.warning("waiting for the rollout runners")
+        else:
+            time.sleep(REST_SECONDS)
         return result
 
 
