@@ -159,7 +159,7 @@ def main(words: Sequence[str]) -> int:
     except (KeyboardInterrupt, Interrupted):
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return 130
-    note = f"{skipped} cells did not fit into {asked.minutes:g} minutes." if skipped else ""
+    note = f"{skipped} cells have not been played: the time was up." if skipped else ""
     built = board.build(played, courses=where, entrants=who, note=note)
     asked.out.mkdir(parents=True, exist_ok=True)
     files.write_json(asked.out / "arena.json", files.jsonable(built))
