@@ -57,15 +57,17 @@ def reads(path: Path, module: str, words: list[str], monkeypatch: pytest.MonkeyP
     if "add_argument" not in path.read_text(encoding="utf-8"):
         assert words == [], f"{path.name} reads no arguments"
         return
-    read = argparse.ArgumentParser.parse_args
+    for name in ("parse_args", "parse_intermixed_args"):
+        read = getattr(argparse.ArgumentParser, name)
 
-    def stop(parser: argparse.ArgumentParser, *given: Any, **more: Any) -> None:
-        read(parser, *given, **more)
-        raise _ReadError
+        def stop(parser: argparse.ArgumentParser, *given: Any, read: Any = read, **more: Any) -> None:
+            read(parser, *given, **more)
+            raise _ReadError
 
-    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stop)
+        monkeypatch.setattr(argparse.ArgumentParser, name, stop)
     monkeypatch.setattr(sys, "argv", ["script", *words])
     monkeypatch.syspath_prepend(str(ROOT))
+    monkeypatch.delitem(sys.modules, module, raising=False)  # another test may have imported it
     with pytest.raises(_ReadError):
         _ = runpy.run_module(module, run_name="__main__") if module else runpy.run_path(str(path), run_name="__main__")
 

@@ -86,7 +86,8 @@ def test_paper_over_the_test_window_is_the_backtest(here, capsys, risk):
         task="backtest",
     )
     (backtest,) = records("backtest")
-    assert backtest["metrics"]["test"]["total_return"] == pytest.approx(found["paper"]["total_return"], rel=1e-9)
+    equity = 1.0 + found["paper"]["total_return"]
+    assert 1.0 + backtest["metrics"]["test"]["total_return"] == pytest.approx(equity, rel=1e-9)
     assert (backtest["risk"] is None) == (risk == "none")
 
 

@@ -271,7 +271,7 @@ def test_a_server_that_never_answers_leaves_an_offline_record(tmp_path: Path) ->
     server.close()
     assert done.returncode == 0, done.stderr
     assert "recorded offline" in done.stdout
-    assert b"0.125" in next((tmp_path / "wandb").glob("offline-run-*-id1/*.wandb")).read_bytes()
+    assert b"0.125" in next((tmp_path / "wandb").glob("offline-run-*-id1*/*.wandb")).read_bytes()
     assert key.encode() not in content(tmp_path)
 
 

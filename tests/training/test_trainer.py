@@ -259,7 +259,7 @@ def test_a_constant_policy_is_named_in_the_result(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ("model=gru", "model was mlp, is gru"),
+        ("model=gru", "model was shared, is gru"),
         ("seed=7", "seed was 0, is 7"),
         ("algo.gamma=0.5", r"algo\.gamma was .*, is 0\.5"),
         ("env.window=2", r"env\.window was 1, is 2"),

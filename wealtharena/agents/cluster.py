@@ -42,21 +42,40 @@ def connect(compute: ComputeSpec) -> bool:
         except (OSError, ValueError, RuntimeError) as error:
             raise _not_started(error) from error
         return True
-    if _is_here(compute.address):
-        _show_token()
     try:
-        within(
-            lambda: ray.init(address=compute.address, runtime_env=shipped(), **quiet),
-            what=f"the Ray cluster at {compute.address}",
-            hint=START_ONE,
-        )
+        _join(compute.address, quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        if any("InvalidAuthToken" in f"{one}" for one in (error, error.__cause__)):
+        if _asks_for_token(error):
             raise TrainingError(
                 f"compute.address={compute.address}: the Ray cluster asks for a token", hint=NEEDS_TOKEN
             ) from error
         raise TrainingError(f"compute.address={compute.address}: no Ray cluster answers", hint=START_ONE) from error
     return True
+
+
+def _join(address: str, quiet: dict[str, Any]) -> None:
+    """Connect to a cluster; one on this machine that asks for the token which Ray keeps for this user is shown it.
+
+    Ray makes one the first time it starts inside a program, and asks for it from then on in what `ray start` starts; yet
+    it shows it to the address "auto" alone, not to the same cluster by its name. A cluster elsewhere is shown none unasked,
+    nor one that does not ask: its workers could not answer a process that wants the token from them.
+    """
+    import ray
+
+    def join() -> None:
+        ray.init(address=address, runtime_env=shipped(), **quiet)
+
+    what = f"the Ray cluster at {address}"
+    try:
+        within(join, what=what, hint=START_ONE)
+    except (ConnectionError, RuntimeError) as error:
+        if not (_asks_for_token(error) and _is_here(address) and _show_token()):
+            raise
+        within(join, what=what, hint=START_ONE)
+
+
+def _asks_for_token(error: BaseException) -> bool:
+    return any("InvalidAuthToken" in f"{one}" for one in (error, error.__cause__))
 
 
 def _is_here(address: str) -> bool:
@@ -68,15 +87,11 @@ def _is_here(address: str) -> bool:
     return host in {"localhost", "127.0.0.1", "::1", ours.util.get_node_ip_address()}
 
 
-def _show_token() -> None:
-    """Let this process show the token that Ray keeps for this user, where there is one.
-
-    Ray makes one the first time it starts inside a program, and asks for it from then on in what `ray start` starts; yet
-    it shows it to the address "auto" alone, not to the same cluster by its name. A cluster elsewhere is shown none unasked.
-    """
+def _show_token() -> bool:
+    """Let this process show the token that Ray keeps for this user; False where there is none."""
     from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
 
-    maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+    return bool(maybe_enable_token_auth_if_token_available(warn_if_disabled=False))
 
 
 def require(*, cpus: float = 0.0, gpus: float = 0.0, key: str) -> None:
