@@ -174,7 +174,7 @@ class WandbRun:
             late = time.monotonic() > until
             try:
                 return self._init("offline", suffix="-offline" if late else "")
-            except Exception as error:
+            except Exception as error:  # of its service's own family too; anything but a held id is raised again
                 if late or "in use" not in str(error):
                     raise
             time.sleep(POLL_SECONDS)

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from wealtharena.data import intervals
+from wealtharena.data.reading import units
 from wealtharena.errors import DataError
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -22,7 +22,6 @@ _SIDE: Final = 5  # days, or longer bars, that must agree on each side of a chan
 _LEAST: Final = float(np.log(50.0))  # a smaller factor may be the market's own
 _BAND: Final = 1.2  # log distance between the factor and the price; volumes of neighbouring weeks differ by as much
 _STEADY: Final = 0.3  # log distance that the price may go in the two days: a rush moves both
-_PLAUSIBLE: Final = (1e6, 1e12)  # dollars that a listed coin turns over in a day
 
 
 @dataclass(frozen=True)
@@ -57,13 +56,12 @@ def to_money(table: pd.DataFrame, symbol: str) -> Brought | None:
     rows = np.arange(len(table))
     second = np.searchsorted(places, rows, side="right") % 2 == 1  # rows of the unit that the file does not begin with
     volume, close = table["volume"].to_numpy(dtype=np.float64), table["close"].to_numpy(dtype=np.float64)
-    shown = intervals.spacing(table["timestamp"])
-    day = pd.Timedelta(days=1) / shown.typical if shown else 1.0
+    day = units.bars_a_day(table)
     fits = []
     for coins in (second, ~second):
         money = np.where(coins, volume * close, volume)
         usual = [float(np.median(part[part > 0])) * day for part in np.split(money, places)]
-        fits.append(all(_PLAUSIBLE[0] <= value <= _PLAUSIBLE[1] for value in usual))
+        fits.append(all(units.plausible(value) for value in usual))
     told = f"{symbol}: volume changes its unit on {_dates(table, places)}, by as much as the price is high"
     if fits[0] == fits[1]:
         raise DataError(

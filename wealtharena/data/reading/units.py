@@ -89,8 +89,7 @@ def _doubted(table: pd.DataFrame, kind: str) -> Answer:
 
 def _turnover(table: pd.DataFrame) -> tuple[float, float]:
     """Return the median of a day's volume in dollars, if it counts coins and if it counts money."""
-    shown = intervals.spacing(table["timestamp"])
-    day = pd.Timedelta(days=1) / shown.typical if shown else 1.0
+    day = bars_a_day(table)
     traded = table[(table["volume"] > 0) & (table["close"] > 0)]
     return float((traded["volume"] * traded["close"]).median()) * day, float(traded["volume"].median()) * day
 
@@ -99,7 +98,7 @@ def _coin_unit(tables: Mapping[str, pd.DataFrame]) -> Answer:
     """Return whether the coins' volumes count coins or money, one answer for the file."""
     counted = [_turnover(table) for table in tables.values() if "volume" in table and (table["volume"] > 0).any()]
     as_coins, as_money = [coins for coins, _ in counted], [money for _, money in counted]
-    votes = sum(_plausible(coins) - _plausible(money) for coins, money in zip(as_coins, as_money, strict=True))
+    votes = sum(plausible(coins) - plausible(money) for coins, money in zip(as_coins, as_money, strict=True))
     way = "; set data.volume_unit=units (coins) or account (money) to say otherwise"
     typical = f"{_short(np.median(as_coins) if as_coins else 0)} a day as coins, {_short(np.median(as_money) if as_money else 0)} as money"
     if votes:
@@ -115,8 +114,15 @@ def _coin_unit(tables: Mapping[str, pd.DataFrame]) -> Answer:
     )
 
 
-def _plausible(turnover: float) -> int:
-    return int(_LEAST <= turnover <= _MOST)
+def bars_a_day(table: pd.DataFrame) -> float:
+    """Return how many of a table's usual steps make a day; 1 where it has too few bars to tell."""
+    shown = intervals.spacing(table["timestamp"])
+    return pd.Timedelta(days=1) / shown.typical if shown else 1.0
+
+
+def plausible(turnover: float) -> bool:
+    """Return whether a listed coin can turn over so many dollars in a day."""
+    return _LEAST <= turnover <= _MOST
 
 
 def _short(value: float) -> str:
