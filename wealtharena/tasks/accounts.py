@@ -77,6 +77,11 @@ def _digest(spec: ExperimentSpec, places: list[Path]) -> str:
     return found.hexdigest()
 
 
+def folder_of(spec: ExperimentSpec) -> Path:
+    """Return the folder of the account."""
+    return Path(spec.paper.root) / spec.asset.agent / spec.paper.account
+
+
 def opened(
     spec: ExperimentSpec, ledger: Ledger, chosen: Chosen, *, source: str, frequency: str, first: str | None
 ) -> str | None:
@@ -85,7 +90,6 @@ def opened(
     An account goes on with what it was opened with only: ConfigError names what differs. One whose ledger was taken away
     is not opened anew over what its broker has kept.
     """
-    folder = Path(spec.paper.root) / spec.asset.agent / spec.paper.account
     facts: dict[str, Any] = {
         "version": chosen.version,
         "policy": chosen.digest,
@@ -100,7 +104,7 @@ def opened(
         "currency": spec.asset.account_currency,
     }
     known = ledger.facts()
-    if known is None and (left := sorted(folder.glob("broker-*.sqlite"))):
+    if known is None and (left := sorted(folder_of(spec).glob("broker-*.sqlite"))):
         raise ConfigError(
             f"paper.account={spec.paper.account} has no record in its ledger, and {left[0].name} of its broker is there",
             hint="restore ledger.sqlite, or name another paper.account",

@@ -15,8 +15,9 @@ from wealtharena.data import provider
 from wealtharena.errors import ConfigError, WealthArenaError
 from wealtharena.files import make_folder
 from wealtharena.tasks import console
+from wealtharena.tasks.accounts import folder_of
 from wealtharena.tasks.record import RunContext, alone, unusable
-from wealtharena.tasks.seat import Room, folder_of, trading
+from wealtharena.tasks.seat import Room, trading
 from wealtharena.trading.clock import Clock, Pace, Timer
 from wealtharena.trading.ledger import FILE, Ledger
 from wealtharena.trading.pine import pine_of

@@ -61,17 +61,12 @@ class Room:
     ledgers: dict[Path, Ledger] = field(default_factory=dict)  # of those that trade, by folder
 
 
-def folder_of(spec: ExperimentSpec) -> Path:
-    """Return the folder of the account."""
-    return Path(spec.paper.root) / spec.asset.agent / spec.paper.account
-
-
 def trading(spec: ExperimentSpec, context: RunContext, room: Room) -> Agent:
     """Trade until the window ends or the switch says stop, and leave run.json in the context's folder.
 
     Yields the moments before which there is nothing to do.
     """
-    folder = folder_of(spec)
+    folder = accounts.folder_of(spec)
     with contextlib.closing(Ledger(folder, synchronous=spec.paper.synchronous)) as ledger:
         room.ledgers[folder.resolve()] = ledger
         try:
@@ -105,7 +100,7 @@ def _live(
     about = {"source": source.name, "simulated": False, "symbols": list(chosen.symbols)}
     fill = fill_of(spec, source)
     record.update(data=about, fill=fill, notes=list(source.notes()))
-    folder = folder_of(spec)
+    folder = accounts.folder_of(spec)
     console.paper_header(
         record.content, version=chosen.version, account=spec.paper.account, folder=folder, money=spec.broker.money,
         live=True,
@@ -139,7 +134,7 @@ def _replayed(
     record.update(data=prepared.about, fill=prepared.fill, notes=list(prepared.notes))
     features, seen = backtest.open_rows(spec, record, prepared, window, chosen.agent)
     console.paper_header(
-        record.content, version=chosen.version, account=spec.paper.account, folder=folder_of(spec),
+        record.content, version=chosen.version, account=spec.paper.account, folder=accounts.folder_of(spec),
         money=spec.broker.money,
     )  # fmt: skip
     baseline = watching.baseline_of(spec, prepared, chosen)
@@ -169,7 +164,7 @@ def _trader(
     broker = _broker(spec, ledger, symbols=symbols, fill=fill)
     if spec.broker.place is not None:
         ledger.write_note(ACCOUNT, mark_of(spec.broker.place))
-    neighbours = Neighbours(Path(spec.paper.root), folder_of(spec), spec.broker.name, room.ledgers)
+    neighbours = Neighbours(Path(spec.paper.root), accounts.folder_of(spec), spec.broker.name, room.ledgers)
     return Trader(
         spec.asset.agent, spec.paper.account, chosen.mind, spec.env, spec.risk, ledger, broker, spec.paper.strangers,
         spec.paper.resize,
@@ -185,7 +180,7 @@ def _broker(spec: ExperimentSpec, ledger: Ledger, *, symbols: tuple[str, ...], f
             hint="replay with broker=paper or broker=shadow, or trade bars as they come: paper.feed=live",
         )
     opening = Opening(
-        folder_of(spec), spec.env, ledger.epoch, spec.paper.synchronous,
+        accounts.folder_of(spec), spec.env, ledger.epoch, spec.paper.synchronous,
         spec=spec.broker,
         symbols=symbols,
         market=spec.asset.market,
@@ -208,7 +203,7 @@ def _watched(spec: ExperimentSpec, ledger: Ledger, *, baseline: Baseline, renewi
     with (
         contextlib.closing(Alerts(channels)) as alerts,
         contextlib.closing(
-            Watcher(spec, ledger, folder_of(spec), baseline=baseline, alerts=alerts, renewing=renewing)
+            Watcher(spec, ledger, accounts.folder_of(spec), baseline=baseline, alerts=alerts, renewing=renewing)
         ) as watcher,
     ):
         yield watcher
@@ -247,7 +242,7 @@ def _replay(
     told = _progress(spec, ledger, room, every="month")
     with contextlib.closing(trader.broker), _watched(spec, ledger, baseline=baseline) as watcher:
         yield from loop.steps(
-            trader, feed.steps(ledger.decision()), Switch(folder_of(spec), room.signals),
+            trader, feed.steps(ledger.decision()), Switch(accounts.folder_of(spec), room.signals),
             told=lambda close: told.show(close.bar), timed=watcher.told,
         )  # fmt: skip
 
