@@ -46,7 +46,9 @@ def trade(*overrides):
 
 
 def records(task):
-    found = (json.loads(path.read_text()) for path in sorted(Path().glob("outputs/*/*/run.json")))
+    """The records of a task's runs, in the order in which they ended: of two that began in one second the names say nothing."""
+    ended = sorted(Path().glob("outputs/*/*/run.json"), key=lambda path: path.stat().st_mtime_ns)
+    found = (json.loads(path.read_text()) for path in ended)
     return [one for one in found if one["task"] == task]
 
 
