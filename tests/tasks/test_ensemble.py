@@ -111,10 +111,10 @@ def test_several_checkpoints_are_deployed_as_one(
     with pytest.raises(TrainingError, match="an ensemble has one for each member"):
         warm_up(member.network, saved)
 
-    # and it can be played again like any other checkpoint
+    # and it can be played again like any other version: by its graph, so that single precision rounds otherwise
     code, again = small("task=backtest", *DATA, f"backtest.checkpoints=[checkpoints/currency_pairs/{run['run_id']}]")
     assert code == 0
-    assert record(again)["metrics"]["test"]["sharpe"] == pytest.approx(run["metrics"]["test"]["sharpe"], abs=1e-9)
+    assert record(again)["metrics"]["test"]["sharpe"] == pytest.approx(run["metrics"]["test"]["sharpe"], abs=1e-5)
     assert record(again)["ensemble"] == run["ensemble"]
 
 

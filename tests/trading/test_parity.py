@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import dataclasses
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from wealtharena.trading.brokers.paper import open_broker
 from wealtharena.trading.clock import Due, Pace
 from wealtharena.trading.desk import depth_of
 from wealtharena.trading.feeds.replay import Replay
+from wealtharena.trading.graphs import piece_of
 from wealtharena.trading.guarded import GuardedBacktest
 from wealtharena.trading.ledger import Ledger
 from wealtharena.trading.minds import Checkpoint, Served
@@ -89,18 +91,20 @@ def test_every_asset_class_at_both_fills(tmp_path, asset, fill):
     assert_same(path, played(made.features, env, made.policy))
 
 
-@pytest.mark.parametrize(("model", "action"), [("mlp", "allocation"), ("gru", "weights")])
+@pytest.mark.parametrize(("model", "action"), [("mlp", "allocation"), ("gru", "weights"), ("shared", "weights")])
 def test_allocations_and_what_is_remembered(tmp_path, model, action):
     made = world("crypto", model, action, 1)
     path, _ = paper(tmp_path, made.features, made.spec.env, Checkpoint(made.policy))
     assert_same(path, played(made.features, made.spec.env, made.policy))
 
 
-@pytest.mark.parametrize("asset", ["crypto", "forex"])
-@pytest.mark.parametrize("least", [False, True])
-def test_tilts(tmp_path, record_property, asset, least):
+@pytest.mark.parametrize(
+    ("asset", "model", "least"),
+    [("crypto", "mlp", False), ("crypto", "mlp", True), ("forex", "mlp", False), ("forex", "shared", True)],
+)
+def test_tilts(tmp_path, record_property, asset, model, least):
     """Around an anchor that is found at each close from the bars at hand."""
-    made = world(asset, "mlp", "tilt")
+    made = world(asset, model, "tilt")
     bars = 20 if least else BARS
     env, features = made.spec.env, made.features
     path, _ = paper(
@@ -119,14 +123,18 @@ def test_tilts(tmp_path, record_property, asset, least):
         assert_same_orders(guarded, under_rules)
 
 
-def test_an_ensemble(tmp_path):
-    made = world("etf")
+def ensemble_of(made):
+    """Return the world with a policy of two members: its own, and one that asks for less."""
     second = copy.deepcopy(made.policy)
     for value in second.network.actor.parameters():
         value.data.mul_(0.8)
-    policy = EnsemblePolicy([made.policy, second])
-    path, _ = paper(tmp_path, made.features, made.spec.env, Checkpoint(policy))
-    assert_same(path, played(made.features, made.spec.env, policy))
+    return dataclasses.replace(made, policy=EnsemblePolicy([made.policy, second]))
+
+
+def test_an_ensemble(tmp_path):
+    made = ensemble_of(world("etf"))
+    path, _ = paper(tmp_path, made.features, made.spec.env, Checkpoint(made.policy))
+    assert_same(path, played(made.features, made.spec.env, made.policy))
 
 
 def test_under_risk_rules(tmp_path):
@@ -141,13 +149,82 @@ def test_under_risk_rules(tmp_path):
     assert_same(none, free)
 
 
+def promoted(folder, made):
+    """Return who decides for a world's policy once it is on paper."""
+    served = put_on_paper(folder / "store", made).load_agent_model(made.spec.asset.agent)
+    return Served(served.policy, made.policy.scaler.clip)
+
+
+def played_by_graph(features, env, mind, *, risk=None, bars=BARS):
+    """Return the path of the backtest of a version: the same graph, through the market's own kernel."""
+    pieces = (piece_of(mind, Segment(features.bars - bars, features.bars)),)
+    one = Backtest("a", features, env, pieces) if risk is None else GuardedBacktest("a", features, env, pieces, risk)
+    return one.simulate()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("asset", ["stocks", "forex", "crypto", "etf", "commodities"])
+def test_a_promoted_version_is_its_backtest_in_every_asset_class_at_both_fills(tmp_path, asset, record_property):
+    made = world(asset)
+    mind = promoted(tmp_path, made)
+    fills = ["next_close"] if made.features.panel.open is None else ["next_open", "next_close"]
+    for fill in fills:
+        env = made.spec.env.model_copy(update={"fill": fill})
+        path, _ = paper(tmp_path / fill, made.features, env, mind)
+        backtest = played_by_graph(made.features, env, mind)
+        assert_same(path, backtest)
+        record_property(f"version, {fill}", float(np.abs(path.equity / backtest.equity - 1.0).max()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("asset", "model", "action"),
+    [
+        ("crypto", "mlp", "allocation"),
+        ("etf", "gru", "weights"),
+        ("crypto", "shared", "weights"),
+        ("crypto", "mlp", "tilt"),
+        ("forex", "shared", "tilt"),
+    ],
+)
+def test_a_promoted_version_is_its_backtest_whatever_it_asks_for(tmp_path, asset, model, action):
+    made = world(asset, model, action)
+    features, env, mind = made.features, made.spec.env, promoted(tmp_path, made)
+    risk = compose(["risk=default", "risk.symbol_weight.max_weight=0.1"]).risk
+    for rules in (None, risk):
+        path, _ = paper(tmp_path / str(rules is None), features, env, mind, risk=rules)
+        backtest = played_by_graph(features, env, mind, risk=rules)
+        assert path.equity == pytest.approx(backtest.equity, rel=1e-9)
+        assert_same_orders(path, backtest)
+
+
+@pytest.mark.slow
+def test_a_promoted_version_is_its_backtest_where_a_symbol_has_no_features(tmp_path):
+    made = world("crypto", action="tilt")
+    values = made.features.values.copy()
+    values[-BARS - 5 : -BARS // 2, 0] = np.nan
+    features = dataclasses.replace(made.features, values=values)
+    mind = promoted(tmp_path, made)
+    path, _ = paper(tmp_path, features, made.spec.env, mind)
+    backtest = played_by_graph(features, made.spec.env, mind)
+    assert path.equity == pytest.approx(backtest.equity, rel=1e-9)
+    assert backtest.equity == pytest.approx(played(features, made.spec.env, made.policy).equity, rel=1e-5)
+
+
+@pytest.mark.slow
+def test_a_promoted_ensemble_is_its_backtest(tmp_path):
+    made = ensemble_of(world("etf"))
+    mind = promoted(tmp_path, made)
+    path, _ = paper(tmp_path, made.features, made.spec.env, mind)
+    assert_same(path, played_by_graph(made.features, made.spec.env, mind))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("action", ["weights", "tilt"])
 def test_the_promoted_graph_decides_as_its_checkpoint_does(tmp_path, record_property, action):
     """Single precision of another library: not to the last bit, and the deviation is said."""
     made = world("crypto", action=action)
-    served = put_on_paper(tmp_path / "store", made).load_agent_model(made.spec.asset.agent)
-    path, _ = paper(tmp_path, made.features, made.spec.env, Served(served, made.policy.scaler.clip))
+    path = played_by_graph(made.features, made.spec.env, promoted(tmp_path, made))
     apart = float(np.abs(path.equity / played(made.features, made.spec.env, made.policy).equity - 1.0).max())
     record_property("graph against checkpoint", apart)
     assert apart < 1e-5

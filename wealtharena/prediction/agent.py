@@ -48,6 +48,10 @@ class AnswerLimits:
         high = spec.max_weight + _ROUNDING
         return cls(-_ROUNDING if spec.long_only else -high, high, spec.max_gross + _ROUNDING)
 
+    def fit(self, found: Decisions) -> bool:
+        """Return whether decisions are portfolios within the limits, and what they carry on is finite."""
+        return self.hold(found.weights) and all(map(all_finite, found.states.values()))
+
     def hold(self, weights: Float32Array) -> bool:
         """Return whether the weights [N, A] are finite and within the limits."""
         if len(weights) == 1:  # for one answer numpy's reductions would take longer than all else but the graph
@@ -77,19 +81,21 @@ class ServedAgent:
     def predict(self, given: Observations) -> Predictions:
         """Return one answer for each of N observations; UnfitAnswerError where one is not finite or beyond the limits."""
         found = self.policy.act(given.features, given.portfolio, given.states)
-        if not self._fit(found):
+        if not self.limits.fit(found):
             if given.states is not None:  # it came from the caller, and a graph can't help what it does to it
                 raise InputError("state", "leads to no usable answer", hint="hand back the state of the last answer")
-            raise UnfitAnswerError(
-                f"{self.origin.agent}/{self.origin.version}: answers with what is no portfolio within its limits",
-                hint="roll back, or promote another version",
-            )
+            raise unfit(self.metadata)
         return Predictions(
             self.origin, found.weights, found.states, found.spread, given.flat_portfolio_assumed, given.as_of
         )
 
-    def _fit(self, found: Decisions) -> bool:
-        return self.limits.hold(found.weights) and all(map(all_finite, found.states.values()))
+
+def unfit(metadata: Metadata) -> UnfitAnswerError:
+    """Return the error for an answer of a version that is no portfolio within its limits."""
+    return UnfitAnswerError(
+        f"{metadata.model_path}: answers with what is no portfolio within its limits",
+        hint="roll back, or promote another version",
+    )
 
 
 def origin_of(pointer: Pointer, metadata: Metadata) -> Origin:

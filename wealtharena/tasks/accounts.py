@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from wealtharena.prediction import ProductionModelManager
 from wealtharena.tasks import backtest
 from wealtharena.tasks.backtest import Agent
 from wealtharena.trading.ledger import Ledger
-from wealtharena.trading.minds import Checkpoint, Mind, Served
+from wealtharena.trading.minds import Checkpoint, Mind
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,21 +40,21 @@ def choose(spec: ExperimentSpec) -> Chosen:
     """Return who trades: `paper.checkpoints`, or what stands on `paper.stage`, in production or else on paper."""
     if spec.paper.checkpoints:
         places = [Path(place) for place in spec.paper.checkpoints]
-        loaded = [backtest.load(place, spec) for place in places]
-        agent = loaded[0] if len(loaded) == 1 else backtest.ensemble(loaded)
+        agent = backtest.named(places, spec)
         policy = agent.policy
         if policy is None:
             raise CheckpointError(f"{places[0]} holds no policy", hint="name a checkpoint folder")
-        return Chosen(agent, Checkpoint(policy), agent.name, _digest(spec, places), _verdict(places))
+        mind: Mind = backtest.served(agent) or Checkpoint(policy)
+        return Chosen(agent, mind, agent.name, _digest(spec, places), _verdict(places))
     manager = ProductionModelManager(spec.paths.checkpoints)
     served = manager.load_agent_model(spec.asset.agent, stage=spec.paper.stage)
     folder = manager.store.folder(spec.asset.agent, served.metadata.version)
-    agent = backtest.load(folder, spec)
-    if agent.policy is None:
+    agent = replace(backtest.load(folder, spec), graph=served.policy)
+    graph = backtest.served(agent)
+    if graph is None:
         raise CheckpointError(f"{folder} holds no policy", hint="promote another version")
-    mind = Served(served, agent.policy.scaler.clip)
     verdict = served.metadata.verdict.model_dump()
-    return Chosen(agent, mind, served.metadata.version, served.policy.manifest_sha256, verdict)
+    return Chosen(agent, graph, served.metadata.version, served.policy.manifest_sha256, verdict)
 
 
 def _verdict(places: list[Path]) -> Mapping[str, Any]:

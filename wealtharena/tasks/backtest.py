@@ -7,7 +7,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,10 +23,14 @@ from wealtharena.evaluation.ledger import RunIdentity
 from wealtharena.evaluation.look import Look
 from wealtharena.evaluation.splits import Segment
 from wealtharena.features.panel import FeaturePanel
+from wealtharena.registry.inference import OnnxPolicy
+from wealtharena.registry.integrity import MANIFEST, read_verified
 from wealtharena.tasks import console, judging
 from wealtharena.tasks.pipeline import Prepared, doubts, prepare
 from wealtharena.tasks.record import RunContext, RunRecord, recorded
+from wealtharena.trading.graphs import piece_of
 from wealtharena.trading.guarded import GuardedBacktest
+from wealtharena.trading.minds import Served
 
 if TYPE_CHECKING:
     from wealtharena.envs.trajectory import Trajectory
@@ -41,6 +45,7 @@ class Agent:
     name: str
     config_hash: str  # of the training; empty for a baseline, whose backtest is no trial
     policy: Trained | None = None
+    graph: OnnxPolicy | None = None  # of a version of the registry: it decides, as in the service and on paper
 
 
 def run(spec: ExperimentSpec) -> int:
@@ -96,10 +101,17 @@ def choose(spec: ExperimentSpec) -> Agent:
         )
     if request.baseline is not None:
         return Agent(request.baseline, "")
-    loaded = [load(Path(place), spec) for place in request.checkpoints]
-    if len(loaded) == 1:
+    return named([Path(place) for place in request.checkpoints], spec)
+
+
+def named(places: Sequence[Path], spec: ExperimentSpec) -> Agent:
+    """Return what checkpoints play: one that is a version of the registry by its graph, several as their mean."""
+    loaded = [load(place, spec) for place in places]
+    if len(loaded) > 1:
+        return ensemble(loaded)
+    if not (places[0] / MANIFEST).exists():
         return loaded[0]
-    return ensemble(loaded)
+    return replace(loaded[0], graph=OnnxPolicy.from_files(read_verified(places[0])))
 
 
 def load(place: Path, spec: ExperimentSpec) -> Agent:
@@ -260,10 +272,18 @@ def backtest_of(spec: ExperimentSpec, agent: Agent, features: FeaturePanel, wind
     """Return the agent's policy over the window, under the risk rules where there are any."""
     policy = agent.policy
     assert policy is not None
-    pieces = (backtest.Piece(policy, policy.scaler, window),)
+    mind = served(agent)
+    pieces = (backtest.Piece(policy, policy.scaler, window) if mind is None else piece_of(mind, window),)
     if not spec.risk.rules:
         return backtest.Backtest(agent.name, features, spec.env, pieces)
     return GuardedBacktest(agent.name, features, spec.env, pieces, spec.risk)
+
+
+def served(agent: Agent) -> Served | None:
+    """Return the mind of a version of the registry; None for what decides by tensors."""
+    if agent.graph is None or agent.policy is None:
+        return None
+    return Served(agent.graph, agent.policy.scaler.clip)
 
 
 def risk_over(spec: ExperimentSpec, features: FeaturePanel, window: Segment, agent: Agent) -> dict[str, Any] | None:

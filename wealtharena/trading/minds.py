@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +13,12 @@ import numpy.typing as npt
 from wealtharena.agents.policy import EnsemblePolicy, NetworkPolicy
 from wealtharena.errors import WealthArenaError
 from wealtharena.features.panel import Scaler
-from wealtharena.prediction.observations import Observations
-
-if TYPE_CHECKING:
-    from wealtharena.prediction.agent import ServedAgent
+from wealtharena.prediction.agent import AnswerLimits, unfit
+from wealtharena.registry.inference import Decisions, OnnxPolicy
 
 Float32Array = npt.NDArray[np.float32]
 Memory = Mapping[str, Any]
+States = Mapping[str, Float32Array] | None  # what a graph carries on, by name; None begins afresh
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,27 +43,38 @@ class Mind(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Served:
-    """A promoted version: the graph that the service answers from, its limits checked as there."""
+    """A version of the registry: the graph that the service answers from, its limits checked as there."""
 
-    agent: ServedAgent
+    policy: OnnxPolicy
     clip: float
 
     @property
     def scaler(self) -> Scaler:
         """Return how features are shown to those who want them scaled; the graph takes them raw."""
-        scaling = self.agent.policy.scaling
-        return Scaler(self.agent.metadata.feature_names, scaling.mean, scaling.std, self.clip)
+        scaling = self.policy.scaling
+        return Scaler(self.policy.metadata.feature_names, scaling.mean, scaling.std, self.clip)
+
+    @cached_property
+    def limits(self) -> AnswerLimits:
+        """Return the limits that the version was trained under."""
+        return AnswerLimits.of(self.policy.metadata)
 
     def decide(self, seen: Seen, memory: Memory) -> tuple[npt.NDArray[np.float64], Memory]:
-        """Return the weights of the service's own answer."""
-        shapes = self.agent.metadata.states
+        """Return the weights that the service would answer with; UnfitAnswerError where they are no portfolio."""
+        shapes = self.policy.metadata.states
         states = {
             name: np.asarray(memory[name], dtype=np.float32).reshape(1, *shape) for name, shape in shapes.items()
         } if memory else None  # fmt: skip
-        given = Observations(seen.features, seen.account, states, [False], [seen.bar])
-        answer = self.agent.predict(given)
-        weights = np.asarray(answer.weights[0], dtype=np.float64)
-        return weights, {name: value.reshape(-1).tolist() for name, value in answer.states.items()}
+        found = self.decisions(seen.features, seen.account, states)
+        weights = np.asarray(found.weights[0], dtype=np.float64)
+        return weights, {name: value.reshape(-1).tolist() for name, value in found.states.items()}
+
+    def decisions(self, features: Float32Array, account: Float32Array, states: States) -> Decisions:
+        """Return the graph's answers to raw features [N, A, window, F] and accounts [N, A + 3], with what is carried on."""
+        found = self.policy.act(features, account, states)
+        if not self.limits.fit(found):
+            raise unfit(self.policy.metadata)
+        return found
 
 
 @dataclass(frozen=True, eq=False)
