@@ -1,15 +1,24 @@
 """task=paper of promoted versions: the backtest of the version, and what a change of its stage does to its account."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from tests.tasks.test_backtest import checkpoint
-from tests.tasks.test_paper import MARKET, records, run
+from tests.tasks.test_paper import ACCOUNT, MARKET, records, run
 from wealtharena.agents.policy import load_policy
 from wealtharena.config import compose
 from wealtharena.data import load
 from wealtharena.features import compute
-from wealtharena.registry import ModelCheckpoint, promote
+from wealtharena.registry import ModelCheckpoint, promote, rollback, withdraw
+from wealtharena.registry.history import HISTORY
 from wealtharena.registry.publish import publish
+from wealtharena.tasks import console
+from wealtharena.trading.ledger import Ledger
+from wealtharena.trading.standing import UNKNOWN, where
 
 pytestmark = pytest.mark.slow
 AGENT = "cryptocurrencies"
@@ -59,3 +68,117 @@ def test_an_account_of_a_promoted_version_is_the_backtest_of_that_version(store,
     named = records("paper")[-1]["paper"]
     assert named["largest_deviation"] < 1e-9
     assert named["paper"]["total_return"] == found["paper"]["total_return"]
+
+
+# --- its stage changes hands while it trades
+
+DAYS = ("paper.start=2024-10-01", "paper.end=2024-10-20", "paper.monitor=false")
+CHANGED = "2024-10-08"
+
+
+def deploy(*overrides):
+    """Run task=deploy in a process of its own."""
+    command = [sys.executable, "-m", "wealtharena", "task=deploy", f"deploy.agents=[{AGENT}]", "tracking=quiet"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run([*command, *overrides], env=environment, check=True, capture_output=True, timeout=240)
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """Let something happen once an account has closed the bar of CHANGED."""
+    shown = console.PaperProgress.show
+
+    def then(happens):
+        def show(self, bar):
+            shown(self, bar)
+            if bar.startswith(CHANGED):
+                happens()
+
+        monkeypatch.setattr(console.PaperProgress, "show", show)
+
+    return then
+
+
+def told():
+    """The account's interventions about its version, and the bars of its orders."""
+    ledger = Ledger(ACCOUNT)
+    spoken = [(one["bar"][:10], one["action"]) for one in ledger.interventions() if one["rule"] == "version"]
+    found = spoken, sorted({one.bar[:10] for one in ledger.intents()}), ledger.state(), len(ledger.closes())
+    ledger.close()
+    return found
+
+
+def test_an_account_goes_on_with_its_version_where_another_is_promoted_meanwhile(store, meanwhile, capsys):
+    meanwhile(lambda: deploy("deploy.checkpoints=[second]", "deploy.stage=paper"))
+    assert run(*DAYS) == 0
+    spoken, ordered, (state, _), bars = told()
+    assert spoken == [("2024-10-09", "replaced by second on paper")]
+    assert (state, bars) == ("trading", 20)
+    assert ordered[-1] > CHANGED
+    said = capsys.readouterr().out
+    assert said.count("first replaced by second on paper") == 1
+    assert "paper.action=restart" in said
+    assert records("paper")[-1]["paper"]["largest_deviation"] < 1e-9
+
+    assert run(*DAYS, "paper.end=2024-10-25") == 0  # and so it does at the next start, which says it no more
+    again = records("paper")[-1]["paper"]
+    assert (again["version"], again["bars"], again["epoch"]) == ("first", 25, 1)
+    assert again["largest_deviation"] < 1e-9
+    assert told()[0] == spoken
+    assert run(*DAYS, "paper.action=restart") == 0
+    anew = records("paper")[-1]["paper"]
+    assert (anew["version"], anew["epoch"], anew["interventions"]) == ("second", 2, {})
+
+
+def test_an_account_freezes_where_its_version_is_retired_meanwhile(store, meanwhile, capsys):
+    meanwhile(lambda: deploy("deploy.action=withdraw", "deploy.stage=paper"))
+    assert run(*DAYS) == 0
+    spoken, ordered, (state, reason), bars = told()
+    assert spoken == [("2024-10-09", "retired")]
+    assert (state, reason, bars) == ("halted", "first was retired", 20)
+    assert ordered[-1] == CHANGED
+    assert capsys.readouterr().out.count("halted at 2024-10-09: first was retired") == 1
+
+    assert run(*DAYS, "paper.end=2024-10-25") == 0
+    assert told() == (spoken, ordered, (state, reason), 25)
+    run("paper.action=release", "paper.reason=seen")
+    assert run(*DAYS, "paper.end=2024-10-30") == 0  # a person's word stands
+    assert told()[0] == spoken
+    assert told()[1][-1] > "2024-10-25"
+
+
+def test_a_version_that_was_retired_while_its_account_rested_sends_nothing_more(store):
+    assert run(*DAYS) == 0
+    ordered = told()[1]
+    withdraw(store, AGENT, stage="paper")
+    assert run(*DAYS, "paper.end=2024-10-25") == 0
+    assert told() == ([("2024-10-21", "retired")], ordered, ("halted", "first was retired"), 25)
+
+
+def test_a_history_that_cannot_be_read_stops_no_trading_and_is_told(store, meanwhile, capsys):
+    def spoil():
+        (store.root / HISTORY).write_text("{}\n")
+
+    meanwhile(spoil)
+    assert run(*DAYS) == 0
+    spoken, ordered, (state, _), _ = told()
+    assert spoken == [("2024-10-09", UNKNOWN)]
+    assert (state, ordered[-1] > CHANGED) == ("trading", True)
+    assert UNKNOWN in capsys.readouterr().out
+
+
+def test_where_a_version_stands(store):
+    def found(version="first"):
+        return where(store.root, AGENT, version)
+
+    assert (found(), found("second")) == ("stands", UNKNOWN)
+    promote(store, AGENT, "second")
+    assert (found(), found("second")) == ("replaced by second on paper", "stands")
+    rollback(store, AGENT, stage="paper")
+    assert (found(), found("second")) == ("stands", "replaced by first on paper")
+    promote(store, AGENT, "second")
+    withdraw(store, AGENT, stage="paper")
+    assert (found(), found("second")) == ("replaced, and paper is empty", "retired")
+    promote(store, AGENT, "first")
+    assert (found(), found("second")) == ("stands", "replaced by first on paper")
+    assert where(store.root.parent / "nowhere", AGENT, "first") == UNKNOWN

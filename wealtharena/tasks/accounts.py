@@ -13,6 +13,9 @@ from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import CheckpointError, ConfigError, WealthArenaError
 from wealtharena.evaluation import records
 from wealtharena.prediction import ProductionModelManager
+from wealtharena.registry import ModelCheckpoint, history
+from wealtharena.registry.inference import OnnxPolicy
+from wealtharena.registry.promotion import opened as opened_version
 from wealtharena.tasks import backtest
 from wealtharena.tasks.backtest import Agent
 from wealtharena.trading.ledger import Ledger
@@ -36,8 +39,11 @@ class Chosen:
         return self.agent.policy.layout.symbols
 
 
-def choose(spec: ExperimentSpec) -> Chosen:
-    """Return who trades: `paper.checkpoints`, or what stands on `paper.stage`, in production or else on paper."""
+def choose(spec: ExperimentSpec, known: Mapping[str, Any] | None = None) -> Chosen:
+    """Return who trades: `paper.checkpoints`, or what stands on `paper.stage`, in production or else on paper.
+
+    An account that was opened with a version, `known`, goes on with it, wherever that stands now.
+    """
     if spec.paper.checkpoints:
         places = [Path(place) for place in spec.paper.checkpoints]
         agent = backtest.named(places, spec)
@@ -46,15 +52,31 @@ def choose(spec: ExperimentSpec) -> Chosen:
             raise CheckpointError(f"{places[0]} holds no policy", hint="name a checkpoint folder")
         mind: Mind = backtest.served(agent) or Checkpoint(policy)
         return Chosen(agent, mind, agent.name, _digest(spec, places), _verdict(places))
-    manager = ProductionModelManager(spec.paths.checkpoints)
-    served = manager.load_agent_model(spec.asset.agent, stage=spec.paper.stage)
-    folder = manager.store.folder(spec.asset.agent, served.metadata.version)
-    agent = replace(backtest.load(folder, spec), graph=served.policy)
+    promoted = _own(spec, known) or _promoted(spec)
+    metadata = promoted.metadata
+    folder = ModelCheckpoint(spec.paths.checkpoints).folder(spec.asset.agent, metadata.version)
+    agent = replace(backtest.load(folder, spec), graph=promoted)
     graph = backtest.served(agent)
     if graph is None:
         raise CheckpointError(f"{folder} holds no policy", hint="promote another version")
-    verdict = served.metadata.verdict.model_dump()
-    return Chosen(agent, graph, served.metadata.version, served.policy.manifest_sha256, verdict)
+    return Chosen(agent, graph, metadata.version, promoted.manifest_sha256, metadata.verdict.model_dump())
+
+
+def _promoted(spec: ExperimentSpec) -> OnnxPolicy:
+    return (
+        ProductionModelManager(spec.paths.checkpoints).load_agent_model(spec.asset.agent, stage=spec.paper.stage).policy
+    )
+
+
+def _own(spec: ExperimentSpec, known: Mapping[str, Any] | None) -> OnnxPolicy | None:
+    """Return the version that the account was opened with; None where it is to begin anew, or has none in the registry."""
+    if known is None or spec.paper.action == "restart":
+        return None
+    store, agent = ModelCheckpoint(spec.paths.checkpoints), spec.asset.agent
+    version, digest = known["version"], known["policy"]
+    if history.saved(history.read_history(store.root, agent=agent), version) != digest:
+        return None
+    return opened_version(store, agent, version, manifest_sha256=digest).policy
 
 
 def _verdict(places: list[Path]) -> Mapping[str, Any]:

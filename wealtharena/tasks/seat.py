@@ -43,6 +43,7 @@ from wealtharena.trading.feeds.replay import Replay
 from wealtharena.trading.feeds.seen import SeenBars
 from wealtharena.trading.ledger import Ledger
 from wealtharena.trading.monitor.watch import Baseline
+from wealtharena.trading.standing import Standing
 from wealtharena.trading.switch import Signals, Switch
 from wealtharena.trading.trader import Trader
 from wealtharena.trading.turns import Agent
@@ -77,7 +78,7 @@ def trading(spec: ExperimentSpec, context: RunContext, room: Room) -> Agent:
 
 def _trade(spec: ExperimentSpec, context: RunContext, ledger: Ledger, room: Room) -> Iterator[Due]:
     with recorded(spec, context, stop=room.stop) as record:
-        chosen = accounts.choose(spec)
+        chosen = accounts.choose(spec, ledger.facts())
         spec = backtest.fitted(spec, chosen.agent)
         if spec.paper.feed == "live":
             told, paths = (yield from _live(spec, ledger, chosen, record, room)), None
@@ -114,7 +115,7 @@ def _live(
         trader.broker.stream(room.signals.wake)
         feed = Live(filled, chosen.mind.scaler, now=provider.now, seen=seen, told=watcher.event, wake=room.signals.wake)
         yield from loop.steps(
-            trader, feed.steps(ledger.decision()), Switch(folder, room.signals),
+            _standing(spec, chosen, trader, watcher), feed.steps(ledger.decision()), Switch(folder, room.signals),
             told=lambda close: told.show(close.bar), timed=watcher.told, now=provider.now,
         )  # fmt: skip
     return _standing_of(spec, ledger)
@@ -170,6 +171,14 @@ def _trader(
         spec.paper.resize,
         neighbours=neighbours if spec.broker.outside else None,
     )  # fmt: skip
+
+
+def _standing(spec: ExperimentSpec, chosen: Chosen, trader: Trader, watcher: Watcher) -> Trader:
+    """Return the trader that looks where its version stands; one of named checkpoints as it is."""
+    if spec.paper.checkpoints:
+        return trader
+    looks = Standing(Path(spec.paths.checkpoints), spec.asset.agent, chosen.version, watcher.tell)
+    return replace(trader, standing=looks)
 
 
 def _broker(spec: ExperimentSpec, ledger: Ledger, *, symbols: tuple[str, ...], fill: Fill) -> Broker:
@@ -242,7 +251,7 @@ def _replay(
     told = _progress(spec, ledger, room, every="month")
     with contextlib.closing(trader.broker), _watched(spec, ledger, baseline=baseline) as watcher:
         yield from loop.steps(
-            trader, feed.steps(ledger.decision()), Switch(accounts.folder_of(spec), room.signals),
+            _standing(spec, chosen, trader, watcher), feed.steps(ledger.decision()), Switch(accounts.folder_of(spec), room.signals),
             told=lambda close: told.show(close.bar), timed=watcher.told,
         )  # fmt: skip
 

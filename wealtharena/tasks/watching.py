@@ -87,7 +87,7 @@ class Watcher:
         self._monitors = Monitors(baseline, agent=spec.asset.agent, folder=folder, alarmed=told)
         self._state = ledger.state()[0]
         asked = renewing and spec.paper.retrain != "never"
-        self._renewing = Renewing(spec, folder, now, self._tell) if asked else None
+        self._renewing = Renewing(spec, folder, now, self.tell) if asked else None
         self._last: tuple[np.datetime64, float] | None = None
         for row in ledger.closes():
             self._monitors.tell(excess=self._excess(row), features=None, weights=None)
@@ -104,10 +104,10 @@ class Watcher:
         )
         for one in found:
             self._ledger.intervene(close.bar, [Intervention(RULE, one.monitor, (), dict(one.numbers))])
-            self._tell(f"{one.monitor} at {close.bar[:10]}", f"{one.text}. Proposed: {one.proposal}")
+            self.tell(f"{one.monitor} at {close.bar[:10]}", f"{one.text}. Proposed: {one.proposal}")
         state, reason = self._ledger.state()
         if state != self._state:
-            self._tell(f"{state} at {close.bar[:10]}", reason)
+            self.tell(f"{state} at {close.bar[:10]}", reason)
             self._state = state
         self._monitors.write(self._facts(), now=bool(found))
         if self._renewing is not None:
@@ -117,7 +117,7 @@ class Watcher:
         """Record something about the bars of a session, and tell it where nothing could be decided."""
         self._ledger.intervene(bar, [one])
         if one.action in ("missed", "missing", "unreachable") or one.action.startswith("unusable"):
-            self._tell(f"bars {one.action} at {bar[:10]}", ", ".join(one.symbols) or "all")
+            self.tell(f"bars {one.action} at {bar[:10]}", ", ".join(one.symbols) or "all")
 
     def close(self) -> None:
         """Write the last numbers, and end a retraining that is under way."""
@@ -143,5 +143,6 @@ class Watcher:
             "alerts_failed": out.failed, "alerts_lost": out.lost,
         }  # fmt: skip
 
-    def _tell(self, title: str, text: str) -> None:
+    def tell(self, title: str, text: str) -> None:
+        """Send people a message that says whose account it is about."""
         self._alerts.tell(f"{self._spec.asset.agent}/{self._spec.paper.account}: {title}", text)

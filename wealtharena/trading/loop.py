@@ -22,6 +22,8 @@ from wealtharena.trading.ledger import Decision, Intent
 from wealtharena.trading.reconcile import Known, check_same, follow, reconcile, take_back, take_over
 from wealtharena.trading.sending import again, announce, intents_of, send
 from wealtharena.trading.situation import Floats
+from wealtharena.trading.standing import NOTE, RETIRED, STANDS
+from wealtharena.trading.standing import RULE as VERSION
 from wealtharena.trading.switch import Switch
 from wealtharena.trading.trader import Trader
 
@@ -142,7 +144,8 @@ def tend(trader: Trader, switch: Switch) -> None:
 
 
 def _obey(trader: Trader, switch: Switch, bar: str) -> None:
-    """Carry out the kill switch; what is open at the broker is taken back."""
+    """Carry out the kill switch, and heed the registry; what is open at the broker is taken back."""
+    _heed(trader, bar)
     command, (state, _) = switch.thrown(), trader.ledger.state()
     if command is None or state == "halted":
         return
@@ -152,6 +155,23 @@ def _obey(trader: Trader, switch: Switch, bar: str) -> None:
         numbers = {"not_taken_back": float(missed)} if missed else {}
         trader.ledger.intervene(bar, [Intervention("kill_switch", command, (), numbers)])
         trader.ledger.set_state(wanted, f"kill switch: {command}", bar=bar)
+
+
+def _heed(trader: Trader, bar: str) -> None:
+    """Freeze where the account's version was retired; tell once of whatever else became of it, and trade on."""
+    ledger, standing = trader.ledger, trader.standing
+    if standing is None or (found := standing.look()) == (ledger.note(NOTE) or STANDS):
+        return
+    freeze = found == RETIRED and ledger.state()[0] == "trading"
+    missed = take_back(trader, [one.client_id for one in ledger.pending()]) if freeze else 0
+    numbers = {"not_taken_back": float(missed)} if missed else {}
+    with ledger.at_once():
+        ledger.write_note(NOTE, found)
+        ledger.intervene(bar, [Intervention(VERSION, found, (), numbers)])
+        if freeze:
+            ledger.set_state("halted", f"{standing.version} was retired", bar=bar)
+    if not freeze:  # of a halt people are told as of any other
+        standing.tell(f"{standing.version} {found}", "The account goes on with it; paper.action=restart begins anew.")
 
 
 @dataclass(frozen=True)

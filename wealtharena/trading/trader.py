@@ -13,6 +13,7 @@ from wealtharena.trading.broker import Broker
 from wealtharena.trading.crossing import Neighbours
 from wealtharena.trading.ledger import Ledger
 from wealtharena.trading.minds import Mind
+from wealtharena.trading.standing import Standing
 
 POINTS: Final = (  # where the tests kill the process
     "before persist", "after persist", "sent", "between legs", "acknowledged", "partly filled", "mid-flatten",
@@ -35,5 +36,6 @@ class Trader:
     strangers: Literal["halt", "adopt"] = "halt"
     resize: float = 0.0  # share by which an order is made smaller, once, that the money was not enough for; 0: never
     neighbours: Neighbours | None = None  # whose orders may not meet ours on the same account
+    standing: Standing | None = None  # of a promoted version; None for what was never promoted
     at: At = lambda point: None  # told of every point of POINTS that is reached
     wait: Callable[[float], None] = time.sleep  # given the seconds between two questions to a broker outside

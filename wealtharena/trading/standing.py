@@ -1,0 +1,64 @@
+"""Where the version that an account trades stands in the registry, which another process may change meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from wealtharena.errors import CheckpointError
+from wealtharena.registry import history
+
+RULE: Final = "version"
+NOTE: Final = "standing"  # of a ledger: what was found last, so that each change is heeded once
+STANDS: Final = "stands"
+RETIRED: Final = "retired"
+UNKNOWN: Final = "the registry does not say where it stands"
+
+
+def where(root: Path, agent: str, version: str) -> str:
+    """Return `stands`, `retired`, or what became of a version otherwise, as the history says it.
+
+    Retired is one that was withdrawn from its last stage; one that another replaced there is not.
+    """
+    try:
+        events = history.read_history(root, agent=agent)
+    except CheckpointError:
+        return UNKNOWN
+    last = {stage: history.on_stage(events, stage)[-1:] for stage in history.STAGES}
+    if any(_places(one, version) for found in last.values() for one in found):
+        return STANDS
+    stages = [stage for one in events for stage in history.STAGES if _places(one, version) and one["stage"] == stage]
+    if not stages:
+        return UNKNOWN
+    (now,) = last[stages[-1]]
+    if now["event"] in history.PLACED:
+        return f"replaced by {now['version']} on {now['stage']}"
+    return RETIRED if now.get("version") in (version, None) else f"replaced, and {now['stage']} is empty"
+
+
+def _places(event: Mapping[str, Any], version: str) -> bool:
+    return event.get("event") in history.PLACED and event.get("version") == version
+
+
+@dataclass(eq=False)
+class Standing:
+    """Looks where an account's version stands; `tell` is given title and text of what people should know of it."""
+
+    root: Path
+    agent: str
+    version: str
+    tell: Callable[[str, str], None]
+    _seen: tuple[object, str] | None = field(default=None, init=False)
+
+    def look(self) -> str:
+        """Return what `where` says; the history is read again only where its file has changed."""
+        try:
+            status = (self.root / history.HISTORY).stat()
+            mark: object = (status.st_mtime_ns, status.st_ino, status.st_size)
+        except OSError:
+            mark = None
+        if self._seen is None or self._seen[0] != mark:
+            self._seen = mark, where(self.root, self.agent, self.version)
+        return self._seen[1]
