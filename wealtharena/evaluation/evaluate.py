@@ -45,7 +45,7 @@ class Facts:
     max_gross: float | None = None  # largest gross weight that the agent may hold
     degenerate: str | None = None  # what training found
     kept_share: float | None = None  # lambda: the largest share of what was learned that a validation proved
-    own_anchor: bool = False  # every record that is judged says so; their anchors' weights are not kept
+    stayed: tuple[bool, ...] = ()  # whether each record says it is its anchor, whose weights are not kept; none: compare
     audit: Literal["passed", "failed"] | None = None
     leaks: tuple[str, ...] = ()  # what the leak test of the data named
     hindsight: str | None = None  # how the universe was chosen, where that was after the window began
@@ -287,8 +287,9 @@ def gather(
 
 def _behaviour(agents: Sequence[Trajectory], anchor: Trajectory | None, facts: Facts) -> tuple[bool, str | None]:
     """Return whether all that is shown is the anchor, and else what is wrong with who left it, in words."""
-    leaving = [path for path in agents if anchor is None or not active.is_anchor(path, anchor)]
-    if facts.own_anchor or facts.kept_share == 0.0 or not leaving:
+    stayed = facts.stayed or tuple(anchor is not None and active.is_anchor(path, anchor) for path in agents)
+    leaving = [path for path, same in zip(agents, stayed, strict=True) if not same]
+    if facts.kept_share == 0.0 or not leaving:
         return True, None
     return False, facts.degenerate or next(filter(None, map(degenerate, leaving)), None)
 

@@ -266,7 +266,7 @@ def facts_of(found: Group, ledger: Ledger | None) -> Facts:
         max_gross=next((entry["max_gross"] for entry in evidence if entry.get("max_gross") is not None), None),
         degenerate=next((str(entry["degenerate"]) for entry in evidence if entry.get("degenerate")), None),
         kept_share=_largest([entry.get("kept_share") for entry in evidence]),
-        own_anchor=all(bool(entry.get("own_anchor")) for entry in evidence),
+        stayed=tuple(bool(entry.get("own_anchor")) for entry in evidence),
         audit="failed" if "failed" in audits else "passed" if all(a == "passed" for a in audits) else None,
         leaks=tuple(dict.fromkeys(name for entry in evidence for name in entry.get("leaks") or ())),
         hindsight=next((str(entry["hindsight"]) for entry in evidence if entry.get("hindsight")), None),
