@@ -174,7 +174,8 @@ def _fill(path: str, left: int) -> None:
 
 def finish(folder: Path, words: Sequence[str]) -> Played:
     """Go on with the newest run of a folder, as its owner would: by resume=, or by the command again where nothing began."""
-    runs = sorted(folder.glob("outputs/*/*/.hydra/overrides.yaml"))
+    found = folder.glob("outputs/*/*/.hydra/overrides.yaml")  # names of runs begun in one second order nothing
+    runs = sorted(found, key=lambda path: path.stat().st_mtime_ns)
     begun = runs[-1].parent.parent if runs and (runs[-1].parent.parent / "run.json").exists() else None
     return play(folder, words if begun is None else [f"resume={begun}"])
 

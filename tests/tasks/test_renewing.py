@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.tasks.conftest import record
 from wealtharena.config import compose
 from wealtharena.registry import ModelCheckpoint
 from wealtharena.registry.history import Pointer, now
+from wealtharena.tasks import renewing
 from wealtharena.tasks.renewing import FILE, Renewing
 
 BEGIN = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
@@ -53,6 +55,20 @@ def finish(one):
     while one._process is not None and time.monotonic() < until:
         one.look(drifted=False)
         time.sleep(0.02)
+    assert one._process is None
+
+
+def test_a_retraining_that_does_not_hear_is_ended_all_the_same(make, tmp_path, monkeypatch):
+    monkeypatch.setattr(renewing, "END_SECONDS", 0.5)
+    one, _, _ = make("paper.retrain=drift")
+    deaf = "import pathlib, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); pathlib.Path({!r}).touch(); time.sleep(600)"
+    one.command = lambda step, folder: [sys.executable, "-c", deaf.format(str(tmp_path / "deaf"))]
+    one.look(drifted=True)
+    process, until = one._process, time.monotonic() + 60
+    while not (tmp_path / "deaf").exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    one.close()
+    assert process.returncode == -signal.SIGKILL
     assert one._process is None
 
 

@@ -104,6 +104,22 @@ def test_between_two_closes_the_switch_is_obeyed_too(tmp_path):
         assert list(waits) == []
 
 
+def test_a_wake_that_comes_while_it_is_asked_for_is_heard_the_next_time(monkeypatch):
+    signals = Signals()
+    asked = signals._woken.is_set
+
+    def asked_and_woken():
+        found = asked()
+        signals.wake()
+        return found
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(signals._woken, "is_set", asked_and_woken)
+        assert not signals.roused()
+    assert signals.roused()
+    assert not signals.roused()
+
+
 def test_what_wakes_a_wait_ends_it_early_but_not_at_once_and_is_a_reason_to_look_once(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(switching.time, "monotonic", lambda: now[0])

@@ -17,6 +17,7 @@ from wealtharena.config.spelling import override
 from wealtharena.errors import WealthArenaError
 
 FILE: Final = "retrain.json"
+END_SECONDS: Final = 60.0  # longest wait for the end of what was asked to end
 Step = Literal["train", "deploy"]
 STEPS: Final[tuple[Step, ...]] = ("train", "deploy")
 
@@ -60,7 +61,11 @@ class Renewing:
         """End what is under way; the next process begins it anew when it is due again."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(timeout=60)
+            try:
+                self._process.wait(timeout=END_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait(timeout=END_SECONDS)
             self._process = None
 
     def _due(self, drifted: bool) -> str:

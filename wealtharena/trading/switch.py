@@ -57,7 +57,8 @@ class Signals:
     def roused(self) -> bool:
         """Return whether all are to look now: the end is asked for, or something has woken a wait since this was asked last."""
         woken = self._woken.is_set()
-        self._woken.clear()
+        if woken:  # a wake between the two lines would be lost to a clear that had nothing to clear
+            self._woken.clear()
         return self.stop or woken
 
 

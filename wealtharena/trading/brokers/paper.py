@@ -41,8 +41,9 @@ STEPS: Final = (
     (
         """CREATE TABLE charges (bar TEXT PRIMARY KEY, traded REAL NOT NULL, costs REAL NOT NULL,
            financing REAL NOT NULL, dividends REAL NOT NULL) WITHOUT ROWID""",
-        """INSERT INTO charges SELECT walker ->> '$.timestamp', charges ->> '$.traded', charges ->> '$.costs',
-           charges ->> '$.financing', charges ->> '$.dividends' FROM account WHERE charges <> '{}'""",
+        """INSERT INTO charges SELECT json_extract(walker, '$.timestamp'), json_extract(charges, '$.traded'),
+           json_extract(charges, '$.costs'), json_extract(charges, '$.financing'), json_extract(charges, '$.dividends')
+           FROM account WHERE charges <> '{}'""",
         "ALTER TABLE account DROP COLUMN charges",
     ),
 )
