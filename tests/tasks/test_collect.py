@@ -79,6 +79,7 @@ def test_one_cause_of_many_failures_is_said_once(request_coins, stub, capsys):
     assert "C5-USD and 14 more: not asked" in out
     assert out.count("refused access") == 4
     assert out.count("(as before)") == 21
+    assert out.count("  -> ") == 1, "both causes have one remedy"
 
 
 def test_a_multirun_of_collections_misses_no_leaderboard(tmp_path):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from tests.data.reading import honest
 from wealtharena import config
 from wealtharena.reporting import inspection
-from wealtharena.tasks import inspect
+from wealtharena.tasks import audit, inspect
 
 
 def test_it_prints_what_was_settled_and_draws_every_symbol(
@@ -50,3 +51,19 @@ def test_simulated_bars_are_inspected_too_and_stamped(tmp_path: Path, monkeypatc
     assert "SIMULATED DATA" in page
     assert "<h1>market simulator " in page
     assert inspection.DRAWN > 2
+
+
+def test_what_must_be_known_of_the_bars_is_said_once(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    honest.honest_bars(bars=100).to_csv("b.csv", index=False)
+    spec = config.compose(["asset=crypto", "data=files", "data.path=b.csv", "audit.bars=2"])
+    for task in (inspect, audit):
+        with caplog.at_level(logging.WARNING):
+            assert task.run(spec) == 0
+        assert capsys.readouterr().out.count("symbols of universe crypto_large") == 1
+        assert not [one for one in caplog.records if one.name.startswith("wealtharena")]

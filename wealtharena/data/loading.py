@@ -149,7 +149,7 @@ def wanted_symbols(origin: Provider, asset: AssetSpec, data: DataSpec) -> tuple[
     else:
         common = available[: asset.universe.max_symbols]
         note = f"the file has no symbol of universe {asset.universe.name}; all of its own are used: {', '.join(common)}"
-    logger.warning("data: %s", note)
+    logger.info("data: %s", note)
     return common, (note,)
 
 
@@ -190,7 +190,7 @@ def fetch_all(
             hint=failures[0].hint or "leave them out of data.symbols, or raise data.max_missing_share",
         )
     note = f"{origin.name} lacks {lacking}: {failures[0].cause}"
-    logger.warning("data: %s", note)
+    logger.info("data: %s", note)
     return found, (*notes, note)
 
 

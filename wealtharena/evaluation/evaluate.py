@@ -45,7 +45,9 @@ class Facts:
     max_gross: float | None = None  # largest gross weight that the agent may hold
     degenerate: str | None = None  # what training found
     kept_share: float | None = None  # lambda: the largest share of what was learned that a validation proved
-    stayed: tuple[bool, ...] = ()  # whether each record says it is its anchor, whose weights are not kept; none: compare
+    stayed: tuple[
+        bool, ...
+    ] = ()  # whether each record says it is its anchor, whose weights are not kept; none: compare
     audit: Literal["passed", "failed"] | None = None
     leaks: tuple[str, ...] = ()  # what the leak test of the data named
     hindsight: str | None = None  # how the universe was chosen, where that was after the window began

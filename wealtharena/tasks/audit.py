@@ -81,6 +81,7 @@ def show(report: audit.AuditReport, panel: Panel) -> None:
     title = f"Look-ahead audit of {panel.asset}, {panel.source}, {len(panel.symbols)} symbols, {days[0]} to {days[-1]}"
     out.print(console.marked(title, simulated=panel.simulated))
     told = out if report.passed else console.screen(answer=True)  # what was found is never kept quiet
+    console.tell(panel.notes)
     for check in report.checks:
         word, style = _WORDS[check.passed]
         told.print(Text.assemble("  ", (f"{word:<9}", style), f" {check.name:<12} {printable(check.detail)}"))

@@ -66,6 +66,7 @@ def run(spec: ExperimentSpec) -> int:
             notes=list(prepared.notes),
             backtest={"of": agent.name, "window": window_name(spec), "start": first, "end": last},
         )
+        console.tell(prepared.notes)
         features, seen = open_rows(spec, record, prepared, window, agent)
         found = judged(look_of(spec, record, prepared, agent), prepared, features, window, agent)
         record.update(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -119,8 +120,9 @@ def summarise(screen: Screen, spec: ExperimentSpec, outcomes: Sequence[Outcome],
     if spec.tracking.console != "quiet":
         screen.print(table)
     screen = console.screen(answer=True)
-    for (source, cause, remedy), names in failures(outcomes).items():
-        screen.print(styled("[red]{}: {}:[/] {}", source, _some(names), cause))
+    for remedy, alike in itertools.groupby(failures(outcomes).items(), key=lambda item: item[0][2]):
+        for (source, cause, _), names in alike:
+            screen.print(styled("[red]{}: {}:[/] {}", source, _some(names), cause))
         if remedy:
             screen.print(f"  -> {remedy}")
 

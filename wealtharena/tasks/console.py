@@ -69,8 +69,13 @@ def header(record: Mapping[str, Any], *, notes: Sequence[str] = ()) -> None:
     out.print(styled(form, record["agent"], made, len(data["symbols"]), data["source"], span, bars))
     spans = "  ".join(f"{name} {_span(split[name])}" for name in ("train", "validation", "test"))
     out.print(f"{spans}  fills at the {record['fill'].replace('_', ' ')}")
+    tell(notes)
+
+
+def tell(notes: Sequence[str]) -> None:
+    """Say what a reader must know about the data before believing a figure."""
     for note in notes:
-        out.print(f"- {note}", style="dim")
+        screen().print(f"- {note}", style="dim")
 
 
 def interrupted(folder: Path) -> None:
@@ -221,6 +226,7 @@ def paper_header(
     if data["simulated"]:
         out.print(simulated("these prices come from a market simulator."))
     out.print(f"{len(data['symbols'])} symbols from {data['source']}, fills at the {record['fill'].replace('_', ' ')}")
+    tell(record.get("notes") or ())
     place = relative(folder / "KILL")
     out.print(f"To freeze it: touch {place}; to close everything: echo flatten > {place}", style="dim")
 

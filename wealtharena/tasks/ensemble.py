@@ -37,6 +37,7 @@ def combine(spec: ExperimentSpec, store: ModelCheckpoint, agent: str, versions: 
         prepared = prepare(spec)
         _same_data(members, prepared.sealed.fingerprint, f"than {prepared.about['source']} gives now")
         record.update(data=prepared.about, fill=prepared.fill, notes=list(prepared.notes), members=list(versions))
+        console.tell(prepared.notes)
         _judge_and_save(spec, store, record, prepared, whole)
         record.update(status="completed")
         return record.run_id

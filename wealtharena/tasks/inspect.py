@@ -81,5 +81,4 @@ def _show(panel: Panel, settled: Sequence[tuple[str, Facts]], symbols: Sequence[
         out.print(f"and {len(symbols) - _SHOWN} more symbols, on the page")
     told = f"{panel.bars:,} bars of {panel.frequency}, fingerprint {panel.fingerprint[:16]}"
     out.print(console.marked(told, simulated=panel.simulated))
-    for note in panel.notes:
-        out.print(f"- {note}", style="dim")
+    console.tell(panel.notes)
