@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.evaluation import worlds
 from tests.evaluation.test_evaluate import facts
-from wealtharena.evaluation import active, backtest, evaluate
+from tests.evaluation.test_leaderboard import board, run_dir
+from wealtharena.evaluation import active, backtest, evaluate, tables
 from wealtharena.evaluation.splits import Segment
 
 
@@ -156,3 +159,32 @@ def test_the_rounding_of_weights_has_no_information_ratio(spec) -> None:
     found = judged(spec, 1e-7)
     assert 0.0 < found.active["active_share"] < 1e-6
     assert np.isnan(found.active["information_ratio"])
+
+
+def held(folder: Path, *, gross: float, **evidence: bool) -> None:
+    """Rewrite a run directory as that of an agent that held so much beside an anchor, and what it says of itself."""
+    agent, beside = tables.read(folder)
+    weights = np.full_like(agent.weights, gross / agent.weights.shape[1])
+    tables.write(folder, replace(agent, weights=weights), baselines={**beside, "anchor": beside["buy_and_hold"]})
+    content = json.loads((folder / "run.json").read_text())
+    content["verdict"]["evidence"] |= evidence
+    (folder / "run.json").write_text(json.dumps(content))
+
+
+def test_who_left_an_anchor_of_shares_for_cash_is_not_taken_for_it(spec, tmp_path) -> None:
+    """A leaderboard has the anchor's equity and no weights: next to nothing is no sign of being at it."""
+    for seed in range(3):
+        held(run_dir(tmp_path, f"r{seed}", seed=seed, drift=0.004), gross=0.001, own_anchor=False)
+    (row,) = board(tmp_path, spec.evaluation.model_copy(update={"bootstrap_draws": 300}))["rows"]
+    assert not row["verdict"]["evidence"]["own_anchor"]
+    assert "0.10% of its equity" in row["verdict"]["evidence"]["degenerate"]
+    assert row["verdict"]["status"] == "rejected"
+
+
+def test_a_run_that_stayed_at_an_anchor_of_cash_makes_none_beside_it_degenerate(spec, tmp_path) -> None:
+    for seed, stays in enumerate((True, False, False)):
+        folder = run_dir(tmp_path, f"r{seed}", seed=seed, drift=0.004)
+        held(folder, gross=0.0 if stays else 0.5, own_anchor=stays)
+    (row,) = board(tmp_path, spec.evaluation.model_copy(update={"bootstrap_draws": 300}))["rows"]
+    assert not row["verdict"]["evidence"]["own_anchor"]
+    assert "holds" not in str(row["verdict"]["evidence"]["degenerate"])

@@ -154,35 +154,6 @@ def test_runs_that_are_their_anchor_are_judged_together_as_that(tmp_path, evalua
     assert any("It is its anchor" in reason for reason in row["verdict"]["reasons"]) is all(own)
 
 
-def held(folder, *, gross: float, **evidence):
-    """Rewrite a run directory as that of an agent that held so much beside an anchor, and what it says of itself."""
-    agent, beside = tables.read(folder)
-    weights = np.full_like(agent.weights, gross / agent.weights.shape[1])
-    tables.write(folder, replace(agent, weights=weights), baselines={**beside, "anchor": beside["buy_and_hold"]})
-    content = json.loads((folder / "run.json").read_text())
-    content["verdict"]["evidence"] |= evidence
-    (folder / "run.json").write_text(json.dumps(content))
-
-
-def test_who_left_an_anchor_of_shares_for_cash_is_not_taken_for_it(tmp_path, evaluation):
-    """A leaderboard has the anchor's equity and no weights: next to nothing is no sign of being at it."""
-    for seed in range(3):
-        held(run_dir(tmp_path, f"r{seed}", seed=seed, drift=0.004), gross=0.001, own_anchor=False)
-    (row,) = board(tmp_path, evaluation)["rows"]
-    assert not row["verdict"]["evidence"]["own_anchor"]
-    assert "0.10% of its equity" in row["verdict"]["evidence"]["degenerate"]
-    assert row["verdict"]["status"] == "rejected"
-
-
-def test_a_run_that_stayed_at_an_anchor_of_cash_makes_none_beside_it_degenerate(tmp_path, evaluation):
-    for seed, stays in enumerate((True, False, False)):
-        folder = run_dir(tmp_path, f"r{seed}", seed=seed, drift=0.004)
-        held(folder, gross=0.0 if stays else 0.5, own_anchor=stays)
-    (row,) = board(tmp_path, evaluation)["rows"]
-    assert not row["verdict"]["evidence"]["own_anchor"]
-    assert "holds" not in str(row["verdict"]["evidence"]["degenerate"])
-
-
 def test_simulated_data_or_a_record_that_does_not_say_is_never_promotable(tmp_path, evaluation):
     for seed in range(3):
         run_dir(tmp_path, f"r{seed}", seed=seed, drift=0.004, data={"source": "simulated", "simulated": True})

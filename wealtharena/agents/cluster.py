@@ -13,6 +13,7 @@ from typing import Any
 from wealtharena.agents.patience import told, within
 from wealtharena.config.paths import conf_dir
 from wealtharena.config.specs.agent import ComputeSpec
+from wealtharena.config.threads import usable_cores
 from wealtharena.errors import ConfigError, TrainingError
 
 NEEDS_TOKEN = "copy the token of its machine (`ray get-auth-token`) to ~/.ray/auth_token here, set RAY_AUTH_MODE=token, and try again"
@@ -35,7 +36,7 @@ def connect(compute: ComputeSpec) -> bool:
         return False
     quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False, "logging_level": "ERROR"}
     if compute.address is None:
-        cpus = compute.num_cpus or max(len(os.sched_getaffinity(0)), compute.runners + compute.learners + 1)
+        cpus = compute.num_cpus or max(usable_cores(), compute.runners + compute.learners + 1)
         try:
             with told("Ray to start"):  # no thread may start it: its processes die with the thread that began them
                 ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import os
 import sys
 from collections.abc import Iterator
 
 import torch
 
 from wealtharena.config.specs.agent import ComputeSpec
+from wealtharena.config.threads import usable_cores
 from wealtharena.errors import TrainingError
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of glibc's malloc.h
@@ -22,7 +22,7 @@ def set_threads(threads: int) -> int:
 
     Torch's own default counts the machine's cores, and on a shared one the threads spend their time waiting.
     """
-    count = threads or len(os.sched_getaffinity(0))
+    count = threads or usable_cores()
     if torch.get_num_threads() != count:
         torch.set_num_threads(count)
     return count

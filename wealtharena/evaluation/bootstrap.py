@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from wealtharena.config.threads import usable_cores
 from wealtharena.evaluation.blocks import optimal_block_bars
 
 FloatArray = npt.NDArray[np.float64]
@@ -243,8 +243,7 @@ def _draw_sharpes(rows: FloatArray, *, rng: np.random.Generator, draws: int, blo
 
 def _parallel(draws: int, work: Callable[[slice], None]) -> None:
     """Run `work(slice)` over the draws on the cores of this process; each draw has its own seed, so the order is free."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    threads = min(MAX_THREADS, cores, max(draws // 256, 1))
+    threads = min(MAX_THREADS, usable_cores(), max(draws // 256, 1))
     edges = np.linspace(0, draws, threads + 1).astype(int)
     parts = [slice(int(a), int(b)) for a, b in itertools.pairwise(edges)]
     with ThreadPoolExecutor(threads) as pool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from wealtharena.agents.engine import Workbench
 from wealtharena.agents.networks.members import Stack
 from wealtharena.agents.patience import ANSWER_SECONDS, RESUMABLE, START_SECONDS, told, within
 from wealtharena.agents.process import keep_freed_memory, set_threads
+from wealtharena.config.threads import usable_cores
 from wealtharena.errors import TrainingError
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Here:
 
     def __init__(self, pathwise: Pathwise, *, torch_threads: int) -> None:
         self.pathwise = pathwise
-        cores = len(os.sched_getaffinity(0)) if torch_threads == 1 else 1
+        cores = usable_cores() if torch_threads == 1 else 1
         self._threads = ThreadPoolExecutor(cores - 1, thread_name_prefix="direct") if cores > 1 else None
 
     def slopes(self, members: Stack, drawn: Sequence[Drawn]) -> list[Slope]:
