@@ -1,9 +1,12 @@
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from wealtharena import files
 from wealtharena.envs import compiled, kernel
 
 pytestmark = pytest.mark.slow
@@ -54,18 +57,131 @@ def test_a_first_compile_says_so_on_standard_error_once(capsys, monkeypatch):
     assert capsys.readouterr().err.count("compiling the market kernel") == 1
 
 
+DOUBLE = """
+from wealtharena.envs.compiled import compiled
+
+@compiled
+def double(value):
+    return value + value
+"""
+# what a process does: wait for the others, call `double`, tell how often it compiled and what it got
+PROCESS = """
+import sys, time
+from pathlib import Path
+from numba.core import caching, compiler
+from wealtharena.envs import compiled
+
+begun = []
+of_numba = compiler.CompilerBase.compile_extra
+def slowly(self, func):
+    begun.append(func)
+    time.sleep(0.5)
+    return of_numba(self, func)
+compiler.CompilerBase.compile_extra = slowly
+read = caching.IndexDataCacheFile._load_index
+def read_slowly(self):
+    found = read(self)
+    time.sleep(0.2)
+    return found
+caching.IndexDataCacheFile._load_index = read_slowly
+from doubling import double
+
+here, name, count, *words = sys.argv[1:]
+Path(here, f"ready-{name}").touch()
+last = time.monotonic() + 60
+while len(list(Path(here).glob("ready-*"))) < int(count) and time.monotonic() < last:
+    time.sleep(0.01)
+begun.clear()
+print(*[double(eval(word)) for word in words], len(begun))
+"""
+
+
+@pytest.fixture
+def together(tmp_path):
+    """Return a function that runs processes at one time, each with its words, and returns what each printed."""
+    (tmp_path / "doubling.py").write_text(DOUBLE)
+    env = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])]),
+        "NUMBA_CACHE_DIR": str(tmp_path / "machine_code"),
+    }
+
+    def run(*processes, before=""):
+        for mark in tmp_path.glob("ready-*"):
+            mark.unlink()
+        script = PROCESS.replace("from doubling", f"{before}\nfrom doubling")
+        started = [
+            subprocess.Popen(
+                [sys.executable, "-c", script, str(tmp_path), str(n), str(len(processes)), *words],
+                env=env,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for n, words in enumerate(processes)
+        ]
+        said = [one.communicate(timeout=120)[0].split() for one in started]
+        assert [one.returncode for one in started] == [0] * len(started)
+        return said
+
+    return run
+
+
+def test_of_processes_that_want_the_same_code_one_compiles_and_the_others_take_it(together):
+    said = together(["2"], ["3"], ["4"])
+    assert sorted(line[0] for line in said) == ["4", "6", "8"]
+    assert sum(int(line[-1]) for line in said) == 1
+
+
+def test_code_that_two_processes_save_at_one_time_is_never_taken_for_the_others(together):
+    together(["2"], ["2.5"])
+    assert together(["2", "2.5"]) == [["4", "5.0", "0"]]
+
+
+def test_a_process_that_waits_too_long_for_another_compiles_for_itself(together, tmp_path):
+    together(["True"])  # makes the folder
+    (turn,) = tmp_path.glob("machine_code/*/.turn")
+    with files.held(turn):
+        said = together(["2"], before="compiled.PATIENCE_SECONDS = compiled._WRITING_SECONDS = 0.2")
+    assert said == [["4", "1"]]
+    assert together(["2"])[0][-1] == "1"  # it had nowhere to write
+
+
+def test_a_copy_of_the_package_uses_the_code_that_is_there(tmp_path):
+    package = Path(compiled.__file__).parents[1]
+    shutil.copytree(package, tmp_path / "wealtharena", ignore=shutil.ignore_patterns("__pycache__"))
+    test_a_second_process_finds_the_compiled_kernel()
+    done = subprocess.run(
+        [sys.executable, "-c", CALLS.replace("from tests", f"import sys; sys.path.append({str(package.parent)!r}); from tests")],
+        capture_output=True, text=True, check=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert done.stdout.split() == ["0", "1", str(tmp_path / "wealtharena" / "envs" / "kernel" / "__init__.py")]
+
+
+def test_another_content_of_a_file_has_another_place(tmp_path, monkeypatch):
+    monkeypatch.setattr(compiled, "PACKAGE", tmp_path)
+    (tmp_path / "room").mkdir()
+    file = tmp_path / "room" / "loops.py"
+    found = []
+    for content in ("a = 1", "a = 2", "a = 1"):
+        file.write_text(content)
+        found.append(compiled.ByContent.get_suitable_cache_subpath(str(file)))
+    assert found[0] == found[2] != found[1]
+    assert found[0].startswith("room-")
+
+
+CALLS = (
+    "from tests.envs.markets import *; import numpy as np\n"
+    "from wealtharena.envs.simulate import simulate; from wealtharena.envs import kernel\n"
+    "s = spec_of(); m = market_of(panel_of([1.0, 2.0, 3.0]), s)\n"
+    "simulate(m, np.ones((3, 1)), spec=s)\n"
+    "print(sum(kernel.walk.stats.cache_misses.values()), sum(kernel.walk.stats.cache_hits.values()), kernel.__file__)\n"
+)
+
+
 def test_a_second_process_finds_the_compiled_kernel():
     """The code of this process is on disk, so another one compiles nothing."""
-    script = (
-        "from tests.envs.markets import *; import numpy as np\n"
-        "from wealtharena.envs.simulate import simulate; from wealtharena.envs import kernel\n"
-        "s = spec_of(); m = market_of(panel_of([1.0, 2.0, 3.0]), s)\n"
-        "simulate(m, np.ones((3, 1)), spec=s)\n"
-        "print(sum(kernel.walk.stats.cache_misses.values()), sum(kernel.walk.stats.cache_hits.values()))\n"
-    )
-    run = [sys.executable, "-c", script]
+    run = [sys.executable, "-c", CALLS]
     for _ in range(2):  # the first may be the one that compiles
         done = subprocess.run(run, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": "."})
-    assert done.stdout.split() == ["0", "1"]
+    assert done.stdout.split()[:2] == ["0", "1"]
     assert "compiling" not in done.stderr
     assert compiled.is_kept(kernel.walk)

@@ -1,4 +1,8 @@
-"""Compiled functions and where their machine code is kept between runs."""
+"""Compiled functions and where their machine code is kept between runs.
+
+What is compiled is kept by what it was compiled from and not by where that lies, so that every clone, wheel and copy of
+the same sources uses the same machine code; and one process compiles while the others that want the same wait for it.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,10 @@ import hashlib
 import os
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -19,6 +24,7 @@ import numba.core.config
 import numpy as np
 import numpy.typing as npt
 from numba import njit
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserProvidedCacheLocator
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.errors import NumbaExperimentalFeatureWarning
 from numba.extending import intrinsic
@@ -31,6 +37,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 machine: Callable[[Callable[..., Any]], Any] = intrinsic  # a function that emits machine code where it is called
 
+PACKAGE = Path(__file__).parents[1]
+PATIENCE_SECONDS = 300.0  # how long another process may compile before this one does it too
+_WRITING_SECONDS = 10.0
 COMPILING = "compiling the market kernel (once on this machine, some 20 seconds)"
 _SAID: list[str] = []  # what was said in this process; its second part is compiled later and needs no second line
 
@@ -73,6 +82,93 @@ def _roots() -> Iterator[Path]:
     yield Path(tempfile.gettempdir()) / f"wealtharena-{user}"
 
 
+class Turn:
+    """One process at a time compiles, or writes what it has compiled; within a process a turn can be taken again."""
+
+    def __init__(self) -> None:
+        self._mine = threading.RLock()
+        self._depth = 0
+
+    @contextlib.contextmanager
+    def taken(self, seconds: float) -> Iterator[bool]:
+        """Yield whether it is this process's turn: False after `seconds` of waiting for another one."""
+        folder = cache_folder()
+        with self._mine, contextlib.ExitStack() as stack:
+            if folder is not None and not self._depth:
+                try:
+                    stack.enter_context(files.held(folder / ".turn", seconds=seconds))
+                except TimeoutError:
+                    yield False
+                    return
+                except OSError:  # a file system that knows no locks: each compiles for itself, as numba does everywhere
+                    pass
+            self._depth += 1
+            try:
+                yield True
+            finally:
+                self._depth -= 1
+
+
+_TURN = Turn()
+
+
+def _numbas(part: Any) -> Any:
+    """Return what is numba's, which is typed in part only."""
+    return part
+
+
+class ByContent(UserProvidedCacheLocator):
+    """Keeps the code of a file of this package in a folder that is named after its content, wherever the file lies."""
+
+    @classmethod
+    def get_suitable_cache_subpath(cls, py_file: str) -> str:
+        """Return the folder's name; for files of others numba's own, which tells their places apart."""
+        file = Path(py_file).resolve()
+        if not file.is_relative_to(PACKAGE.resolve()):
+            return str(_numbas(super()).get_suitable_cache_subpath(py_file))
+        content = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+        return "-".join((*file.relative_to(PACKAGE.resolve()).parent.parts, content))
+
+
+class _Kept(CompileResultCacheImpl):
+    _locator_classes: Any = (ByContent,)
+
+
+class Cache(FunctionCache):
+    """The code of one function on disk, written by one process at a time.
+
+    numba's own numbers a new file by an index that it has read before: two processes that each compile another signature of a
+    function may give both the same number, and the index of the one then names the code of the other.
+    """
+
+    _impl_class = _Kept
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        _numbas(super()).__init__(function)
+        self._settled: set[tuple[Any, ...]] = set()
+
+    def compile_once(self, signature: tuple[Any, ...], target: Any, compile_it: Callable[[], Any]) -> Any:
+        """Return the code that another process has compiled meanwhile, else what `compile_it` gives, which is saved."""
+        with _TURN.taken(PATIENCE_SECONDS):
+            code = _numbas(self).load_overload(signature, target)
+            if code is None:
+                code = compile_it()
+                self.save_overload(signature, code)
+            self._settled.add(signature)
+            return code
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Save the code, unless it lies there; where others keep the folder busy it is compiled again another time."""
+        if tuple(sig) in self._settled:
+            return
+        with _TURN.taken(_WRITING_SECONDS) as mine:
+            if mine:
+                _numbas(super()).save_overload(sig, data)
+
+
+_CACHES: dict[Callable[..., Any], Cache] = {}
+
+
 class Apart(CompilerBase):
     """Numba's own pipeline, told that no two array arguments overlap: none of the kernel's ever do."""
 
@@ -81,6 +177,15 @@ class Apart(CompilerBase):
         self.state.flags.noalias = True
         passes: Any = DefaultPassBuilder
         return [passes.define_nopython_pipeline(self.state)]
+
+    def compile_extra(self, func: Callable[..., Any]) -> Any:
+        """Compile in turn with other processes, and take what one of them has compiled meanwhile."""
+        compile_it, cache = partial(_numbas(super()).compile_extra, func), _CACHES.get(func)
+        return (
+            compile_it()
+            if cache is None
+            else cache.compile_once(tuple(self.state.args), self.state.targetctx, compile_it)
+        )
 
 
 # Rewards are a tuple of functions, which numba types through its newest machinery and inlines all the same.
@@ -92,16 +197,16 @@ def compiled(function: Function) -> Function:
 
     Arithmetic is strict IEEE, nothing is reordered, and the GIL is released.
     """
-    folder = cache_folder()
-    config: Any = numba.core.config
-    before = config.CACHE_DIR
-    try:
-        if folder is not None:
-            config.CACHE_DIR = str(folder)
-        make = njit(cache=folder is not None, nogil=True, error_model="numpy", forceinline=True, pipeline_class=Apart)
-        return cast(Function, make(function))
-    finally:
-        config.CACHE_DIR = before
+    make = njit(nogil=True, error_model="numpy", forceinline=True, pipeline_class=Apart)
+    made: Any = make(function)
+    if (folder := cache_folder()) is not None:
+        config: Any = numba.core.config
+        before, config.CACHE_DIR = config.CACHE_DIR, str(folder)
+        try:
+            made._cache = _CACHES[function] = Cache(function)
+        finally:
+            config.CACHE_DIR = before
+    return cast(Function, made)
 
 
 def is_kept(function: Callable[..., Any]) -> bool:
