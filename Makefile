@@ -136,10 +136,10 @@ test: $(VENV)/.stamp-dev ## run the tests (TESTS=tests/config for a part)
 test-fast: $(VENV)/.stamp-dev ## run all but slow tests and those in a browser
 	$(PYTEST) -m "not slow and not browser" $(TESTS) $(ARGS)
 
-# the second run has the compiled loops as Python, so that their lines are counted
+# the second run has the compiled loops as Python, so that their lines are counted; counting makes a test some three times as slow
 coverage: $(VENV)/.stamp-dev ## run the tests, processes that they start included, and tell which lines of the package they reach
 	@rm -rf build/coverage && mkdir -p build/coverage
-	COVERAGE_FILE=$(CURDIR)/build/coverage/.coverage $(BIN)/python -m coverage run -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS) $(ARGS)
+	COVERAGE_FILE=$(CURDIR)/build/coverage/.coverage $(BIN)/python -m coverage run -m pytest -q -o timeout=1200 -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS) $(ARGS)
 	COVERAGE_FILE=$(CURDIR)/build/coverage/.coverage NUMBA_DISABLE_JIT=1 $(BIN)/python -m coverage run -m pytest -q -m "not slow" -k "not memory and not 70-" tests/envs tests/agents/direct/test_floor.py
 	@COVERAGE_FILE=$(CURDIR)/build/coverage/.coverage $(BIN)/python -m coverage combine --quiet
 	COVERAGE_FILE=$(CURDIR)/build/coverage/.coverage $(BIN)/python -m coverage report --fail-under=92
