@@ -8,6 +8,7 @@ import re
 import shutil
 import sqlite3
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ from hypothesis import strategies as st
 from tests.deployment.rooms import Client, client
 from tests.registry.shelf import stocked
 from tests.trading.desks import a_world, account, go, risk_of
+from wealtharena.deployment import board as board_module
 from wealtharena.deployment import keys, page
 from wealtharena.deployment.board import Board, changed
 from wealtharena.deployment.script import SCRIPT, SCRIPT_HASH
 from wealtharena.deployment.watching_accounts import Accounts
 from wealtharena.trading import reading
+from wealtharena.trading.guard import Intervention
 from wealtharena.trading.ledger import FILE, Ledger
 from wealtharena.trading.switch import FILE as KILL
 
@@ -229,6 +232,13 @@ def test_a_thrown_switch_is_obeyed(tmp_path: Path) -> None:
     assert max(one.bar for one in found["intents"]) == seen[19]
 
 
+def told(event: bytes) -> dict[str, str]:
+    """Return the parts that an event sends."""
+    (data,) = (line for line in event.splitlines() if line.startswith(b"data: "))
+    found: dict[str, str] = json.loads(data.removeprefix(b"data: "))
+    return found
+
+
 def test_events_tell_what_has_changed_and_no_more(paper: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wealtharena.deployment.watching_accounts.EVERY_SECONDS", 0.01)
     monkeypatch.setattr("wealtharena.deployment.watching_accounts.STREAM_SECONDS", 20.0)
@@ -248,7 +258,7 @@ def test_events_tell_what_has_changed_and_no_more(paper: Path, monkeypatch: pyte
 
     heard = asyncio.run(listen())
     assert heard[0].startswith(b"retry:")
-    first, last = (json.loads(one.removeprefix(b"data: ")) for one in (heard[1], heard[-1]))
+    first, last = (told(one) for one in (heard[1], heard[-1]))
     assert set(first) == {"totals", "account-cryptocurrencies--default", "account-etf--second"}
     assert set(last) == {"totals", "account-cryptocurrencies--default"}
     assert set(heard[2:-1]) <= {b"event: still\ndata: 0\n\n"}
@@ -262,6 +272,59 @@ def test_a_stream_ends_by_itself_so_that_a_server_can_stop(
     answer = client(tmp_path, paper=paper).get("/trading/stream")
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert answer.text.count("data: {") == 1
+
+
+def test_a_browser_that_asks_anew_is_sent_what_has_changed_since(
+    paper: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("wealtharena.deployment.watching_accounts.STREAM_SECONDS", 0.0)
+    stocked(tmp_path)
+    service = client(tmp_path, paper=paper)
+
+    def ask(last: str) -> tuple[str, str]:
+        answer = service.get("/trading/stream", headers={"last-event-id": last}).text
+        return answer, "".join(re.findall(r"^id: (.*)$", answer, re.MULTILINE))
+
+    whole, name = ask("")
+    assert "event: still" in ask(name)[0]
+    assert "data: {" not in ask(name)[0]
+    assert ask("of another server")[0] == whole
+    ledger = Ledger(paper / "etf" / "second")
+    ledger.intervene("2026-01-02T00:00:00", [Intervention("disk", "missed", (), {})])
+    ledger.close()
+    answer, newer = ask(name)
+    assert set(told(answer.encode())) == {"account-etf--second"}
+    assert "event: still" in ask(newer)[0]
+    monkeypatch.setattr("wealtharena.deployment.watching_accounts.MAX_NAME", 10)
+    assert ask("")[1] == ""
+
+
+def test_an_account_is_read_and_drawn_once_for_all_who_look_and_again_when_it_changes(
+    paper: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        shutil.copytree(paper / "etf" / "second", paper / "etf" / f"copy{number}")
+    made: list[tuple[str, str]] = []
+
+    def counted(name: str) -> None:
+        real = getattr(board_module, name)
+        monkeypatch.setattr(board_module, name, lambda view: made.append((name, view.key)) or real(view))
+
+    counted("_account")
+    read = reading.view
+    monkeypatch.setattr(reading, "view", lambda *place: made.append(("view", "/".join(place[:2]))) or read(*place))
+    board = Board(paper)
+    with ThreadPoolExecutor(4) as pool:
+        looks = list(pool.map(lambda _: board.parts(), range(4)))
+    assert all(look == looks[0] for look in looks)
+    assert len(looks[0]) == 1 + 6
+    assert len(made) == len(set(made)) == 2 * 6
+    board.page(keyed=True)
+    board.views()
+    assert len(made) == 2 * 6
+    (paper / "etf" / "copy2" / KILL).write_text("freeze")
+    assert changed(looks[0], board.parts()).keys() == {"account-etf--copy2"}
+    assert made[2 * 6 :] == [("view", "etf/copy2"), ("_account", "etf/copy2")]
 
 
 def test_parts_that_are_as_they_were_are_not_sent_again() -> None:

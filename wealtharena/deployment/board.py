@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -60,40 +61,53 @@ _EMPTY = (
 )
 
 
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """An account as it was read and drawn last."""
+
+    mark: tuple[int, ...]
+    view: AccountView | None  # None where it cannot be read
+    html: str
+
+
 @dataclass
 class Board:
-    """The accounts below a folder; each is read again when its files have changed."""
+    """The accounts below a folder; each is read and drawn again when its files have changed, once for all who look."""
 
     root: Path | None
-    _known: dict[Path, tuple[tuple[int, ...], AccountView | None]] = field(default_factory=dict, init=False)
+    _known: dict[Path, _Shown] = field(default_factory=dict, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def views(self) -> list[AccountView]:
         """Return every account that can be read, by agent."""
-        found, known = [], self._known
-        kept: dict[Path, tuple[tuple[int, ...], AccountView | None]] = {}
-        for agent, account, folder in reading.accounts(self.root) if self.root is not None else ():
-            mark = reading.mark(folder)
-            before = known.get(folder)
-            kept[folder] = (
-                before if before is not None and before[0] == mark else (mark, reading.view(agent, account, folder))
-            )
-            if (view := kept[folder][1]) is not None:
-                found.append(view)
-        self._known = kept
-        return found
+        return [view for view, _ in self._look()]
 
     def parts(self) -> dict[str, str]:
         """Return the pieces of the page that change, by the id of the element they stand in."""
-        views = self.views()
-        return {"totals": _totals(views), **{_id(view): _account(view) for view in views}}
+        shown = self._look()
+        return {"totals": _totals([view for view, _ in shown]), **{_id(view): html for view, html in shown}}
+
+    def _look(self) -> list[tuple[AccountView, str]]:
+        """Return every account that can be read, with its piece of the page."""
+        kept: dict[Path, _Shown] = {}
+        with self._lock:
+            for agent, account, folder in reading.accounts(self.root) if self.root is not None else ():
+                mark, before = reading.mark(folder), self._known.get(folder)
+                if before is None or before.mark != mark:
+                    view = reading.view(agent, account, folder)
+                    before = _Shown(mark, view, "" if view is None else _account(view))
+                kept[folder] = before
+            self._known = kept
+        return [(one.view, one.html) for one in kept.values() if one.view is not None]
 
     def page(self, *, keyed: bool) -> str:
         """Return the whole page; it shows as much without its script, but for what has changed since."""
-        views = self.views()
+        shown = self._look()
+        views = [view for view, _ in shown]
         cards = "".join(
             f"<section class=card aria-label='{escape(title(view.agent))}, account {escape(view.account)}'>"
-            f"<div id='{_id(view)}'>{_account(view)}</div>{_switch(view, keyed=keyed)}</section>"
-            for view in views
+            f"<div id='{_id(view)}'>{html}</div>{_switch(view, keyed=keyed)}</section>"
+            for view, html in shown
         )
         return (
             "<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content='width=device-width,initial-scale=1'>"
@@ -175,19 +189,34 @@ def _totals(views: Sequence[AccountView]) -> str:
         return "<p class=facts>Nothing is traded here.</p>"
     counts = {state: sum(view.state == state for view in views) for state in _STATES}
     states = ", ".join(f"{count} {_STATES[state][1].lower()}" for state, count in counts.items() if count)
-    at_stake, bridged = (sum(of(view) for view in views) for of in (lambda view: view.live, _is_bridged))
-    words = "<p class='note calm'>All of this is on paper: no real money is at stake.</p>"
-    if at_stake:
-        words = f"<p class='note problem'><b>REAL MONEY</b> in {at_stake} of {len(views)} accounts.</p>"
-    elif bridged:
-        words = f"<p class='note problem'>{bridged} of {len(views)} accounts trade through a bridge: whether with money is its affair.</p>"
     rows = "".join(
         _sum_of(currency, [view for view in views if view.currency == currency]) for currency in _currencies(views)
     )
     return (
-        f"<h2>{len(views)} account{'s' if len(views) > 1 else ''}: {states}</h2>{words}"
+        f"<h2>{len(views)} account{'s' if len(views) > 1 else ''}: {states}</h2>{_stakes(views)}{_idle(views)}"
         f"<table><tr><th scope=col>Total in</th><th scope=col>Equity</th><th scope=col>Last bar</th><th scope=col>Since opening</th></tr>{rows}</table>"
     )
+
+
+def _stakes(views: Sequence[AccountView]) -> str:
+    """Return in words whether money is at stake."""
+    at_stake, bridged = (sum(of(view) for view in views) for of in (lambda view: view.live, _is_bridged))
+    said = [f"<b>REAL MONEY</b> in {at_stake} of {len(views)} accounts."] if at_stake else []
+    if bridged:
+        said.append(f"{bridged} of {len(views)} accounts trade through a bridge: whether with money is its affair.")
+    return "".join(f"<p class='note problem'>{words}</p>" for words in said) or (
+        "<p class='note calm'>All of this is on paper: no real money is at stake.</p>"
+    )
+
+
+def _idle(views: Sequence[AccountView]) -> str:
+    """Return the way to every account that is not simply trading: among many nobody finds it by scrolling."""
+    links = [
+        f"<a href='#{_id(view)}'>{escape(title(view.agent))}, {escape(view.account)}</a>"
+        for view in views
+        if view.state != "trading" or view.switch is not None
+    ]
+    return f"<p class=facts>Look at: {'; '.join(links)}</p>" if len(views) > 1 and links else ""
 
 
 def _is_bridged(view: AccountView) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -21,6 +22,8 @@ from wealtharena.deployment.schemas import AccountList, KillAnswer, KillBody
 
 EVERY_SECONDS: Final = 1.0  # between two looks at the accounts
 STREAM_SECONDS: Final = 12.0  # after which a stream ends and is asked for anew, so that a server can stop
+MAX_NAME: Final = 8_000  # of what is sent back in a header, well below what a head may have
+_MARK: Final = 10  # hex digits that tell a part from others
 _STILL: Final = b"event: still\ndata: 0\n\n"
 Name = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 
@@ -62,18 +65,21 @@ class Accounts:
         views = await asyncio.to_thread(self.board.views)
         return Response(to_json({"accounts": [as_json(view) for view in views]}), media_type="application/json")
 
-    async def stream(self) -> Response:
-        """Return what changes on the page as it changes: one event a change, its data the new parts by their ids."""
-        headers = {"x-accel-buffering": "no"}
-        return StreamingResponse(self._events(), media_type="text/event-stream", headers=headers)
+    async def stream(self, request: Request) -> Response:
+        """Return what changes on the page as it changes: one event a change, its data the new parts by their ids.
 
-    async def _events(self) -> AsyncIterator[bytes]:
-        until, shown = time.monotonic() + STREAM_SECONDS, dict[str, str]()
+        A browser that asks anew says what it was sent last, and is sent what has changed since.
+        """
+        events = self._events(request.headers.get("last-event-id", ""))
+        return StreamingResponse(events, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+
+    async def _events(self, last: str = "") -> AsyncIterator[bytes]:
+        until, shown = time.monotonic() + STREAM_SECONDS, None
         yield b"retry: 500\n\n"
         while True:
             parts = await asyncio.to_thread(self.board.parts)
-            news = changed(shown, parts)
-            yield b"data: " + json.dumps(news).encode() + b"\n\n" if news else _STILL
+            news = changed(already(parts, last) if shown is None else shown, parts)
+            yield _event(news, named(parts)) if news else _STILL
             shown = parts
             if time.monotonic() >= until:
                 return
@@ -95,3 +101,20 @@ class Accounts:
         facts: dict[str, Any] = {"agent": agent_id, "account": account, "command": body.command}
         request.state.audit = facts
         return Response(to_json(facts), status_code=202, media_type="application/json")
+
+
+def _event(news: Mapping[str, str], name: str) -> bytes:
+    """Return an event; it bears the name of all that is shown then, unless that would be too long for a browser's header."""
+    told = f"id: {name}\n" if len(name) <= MAX_NAME else "id\n"
+    return f"{told}data: {json.dumps(news)}\n\n".encode()
+
+
+def named(parts: Mapping[str, str]) -> str:
+    """Return what tells these parts from any others, one mark each in their order, so that a browser can say what it shows."""
+    return ",".join(hashlib.sha256(f"{name}={text}".encode()).hexdigest()[:_MARK] for name, text in parts.items())
+
+
+def already(parts: Mapping[str, str], shown: str) -> dict[str, str]:
+    """Return the parts that a browser shows, by what it was told that they are named."""
+    marks = set(shown.split(","))
+    return {name: text for name, text in parts.items() if named({name: text}) in marks}
