@@ -93,7 +93,7 @@ def ib(folder: Path, gateway: Gateway | None = None, **given: Any) -> Iterator[S
 
 def alpaca_settings(url: str, **changes: Any) -> Any:
     settings = shipped("alpaca")
-    return settings.model_copy(update={"url": url, "timeout_seconds": 5.0, "backoff_seconds": 0.0, **changes})
+    return settings.model_copy(update={"url": url, "timeout_seconds": 30.0, "backoff_seconds": 0.0, **changes})
 
 
 def alpaca_broker(exchange: Exchange, url: str, folder: Path, symbols: tuple[str, ...], **changes: Any) -> Broker:

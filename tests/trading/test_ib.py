@@ -27,7 +27,7 @@ def test_the_examples_run():
 
 
 def test_an_order_that_is_booked_before_the_connection_breaks_is_one_order(tmp_path, gateway):
-    with ib(tmp_path, gateway, timeout_seconds=2.0) as stage, contextlib.closing(stage.open()) as broker:
+    with ib(tmp_path, gateway) as stage, contextlib.closing(stage.open()) as broker:
         gateway.drops = True
         with pytest.raises(UnreachableError):
             broker.submit(order())
@@ -40,7 +40,7 @@ def test_an_order_that_is_booked_before_the_connection_breaks_is_one_order(tmp_p
 
 
 def test_a_gateway_that_is_gone_or_mute_is_unreachable(tmp_path, gateway):
-    with ib(tmp_path, gateway, timeout_seconds=1.0) as stage, contextlib.closing(stage.open()) as broker:
+    with ib(tmp_path, gateway, timeout_seconds=2.0) as stage, contextlib.closing(stage.open()) as broker:
         gateway.mute = True
         with pytest.raises(UnreachableError):
             broker.positions()

@@ -29,7 +29,7 @@ from wealtharena.trading.turns import Turns
 
 SYMBOLS = ("BTC-USD", "ETH-USD", "SOL-USD")
 BEGIN = dt.datetime(2024, 6, 10, 12, tzinfo=dt.UTC)
-TURN = 0.05  # seconds, so that a turn that is given back is short here
+TURN = 2.0  # seconds in which whatever does not hang has answered, on a busy machine too: the clock here takes none for a turn
 
 
 @dataclass
@@ -191,6 +191,7 @@ def test_an_answer_over_the_network_wakes_who_waits_for_it_and_nobody_was_kept(s
     spec = make_spec("crypto", "yahoo", data__symbols=f"[{','.join(SYMBOLS)}]", paper__feed="live",
                      features__names="[log_return_1,volatility_20]")  # fmt: skip
     happened, woken = [], threading.Event()
+    monkeypatch.setattr(asking, "TURN_SECONDS", 0.05)
 
     def wake():
         happened.append("answered")
@@ -202,7 +203,7 @@ def test_an_answer_over_the_network_wakes_who_waits_for_it_and_nobody_was_kept(s
         street.wait(seconds)
 
     quick = Source("quick", street.now, hangs=lambda date: happened.append("asked another"))
-    stub.fault("yahoo", "slow", times=1, delay=1.0)
+    stub.fault("yahoo", "slow", times=1, delay=1.2)
     street.trade(
         {"patient": street.agent("patient", None, 1, spec=spec, wake=wake), "punctual": street.agent("punctual", quick, 1)},
         wait=wait,

@@ -28,7 +28,7 @@ def bridge():
 def opened(folder, bridge, **settings):
     keys = folder / "keys"
     keys.write_text(f"WEBHOOK_SECRET={SECRET}\nWEBHOOK_SIGNAL_SECRET=signal\n")
-    given = {"keys_file": str(keys), "timeout_seconds": 2.0, "listen": None, "confirm_seconds": 60.0, **settings}
+    given = {"keys_file": str(keys), "timeout_seconds": 30.0, "listen": None, "confirm_seconds": 60.0, **settings}
     with bridging(bridge) as url, paper(folder, "webhook", url=url, **given) as stage:
         yield stage
 
