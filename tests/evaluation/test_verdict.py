@@ -4,7 +4,8 @@ from dataclasses import replace
 import pytest
 
 from wealtharena.evaluation import verdict
-from wealtharena.evaluation.verdict import Evidence, Unfilled, judge
+from wealtharena.evaluation.evidence import Evidence, Unfilled
+from wealtharena.evaluation.verdict import judge
 
 GOOD = Evidence(
     seeds=5,
@@ -78,6 +79,7 @@ def test_evidence_that_satisfies_every_rule_is_promotable(rules):
         ({"simulated": True}, "simulated", "unproven"),
         ({"unadjusted_rolls": True}, "rolls", "unproven"),
         ({"hindsight": "its members are those of 2025-01-02"}, "universe", "unproven"),
+        ({"searched": "study a saw bars up to 2025-01-02"}, "settings", "unproven"),
         ({"leaks": ("close of A knows the next bar",)}, "leaks", "unproven"),
         ({"sharpe": 4.01, "sharpe_difference_low": 3.9}, "plausible", "unproven"),
         ({"audit": None}, "audit", "unproven"),

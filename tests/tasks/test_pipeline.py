@@ -1,13 +1,15 @@
 """What is said against believing a judgement, from the data alone."""
 
 from dataclasses import replace
+from datetime import date
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from tests.envs.markets import random_panel
 from wealtharena.config import compose
-from wealtharena.tasks.pipeline import describe, hindsight
+from wealtharena.tasks.pipeline import describe, doubts, hindsight
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +41,17 @@ def test_the_data_block_tells_the_leaks_and_the_share_that_trades_to_the_end():
     about = describe(replace(panel, close=close, leaks=("close of S0 knows the next bar",)))
     assert about["survivors"] == 0.75
     assert about["leaks"] == ["close of S0 knows the next bar"]
+
+
+@pytest.mark.parametrize(
+    ("last", "simulated", "told"),
+    [(date(2020, 1, 31), False, False), (date(2020, 2, 1), False, True), (date(2021, 1, 1), True, False)],
+)
+def test_a_search_that_saw_bars_of_the_test_window_speaks_against_it(last, simulated, told):
+    spec = compose([])
+    found = spec.zoo.model_copy(update={"study": "zoo_a", "dates": (date(2010, 1, 1), last)})
+    about = {"leaks": [], "survivors": 1.0, "simulated": simulated, "symbols": spec.asset.universe.symbols}
+    stamps = np.datetime64("2020-01-01", "ns") + np.arange(60) * np.timedelta64(1, "D")
+    prepared = SimpleNamespace(about=about, sealed=SimpleNamespace(timestamps=stamps))
+    said = doubts(spec.model_copy(update={"zoo": found}), prepared, first_row=31)["searched"]
+    assert ("zoo_a" in (said or "")) is told

@@ -59,7 +59,11 @@ def test_a_reader_is_told_what_the_search_gained_also_where_it_is_nothing() -> N
 
 def test_a_search_that_has_seen_into_the_test_window_is_told() -> None:
     said = FOUND.words(date(2021, 12, 31)) or ""
-    assert "This test window begins on 2021-12-31, before the last bar that the search saw." in said
+    assert said.endswith(
+        "The verdict counts that study zoo_etf_ppo saw bars up to 2021-12-31, and the window begins on 2021-12-31."
+    )
+    assert FOUND.seen_into(date(2022, 1, 1)) is None
+    assert compose([]).zoo.seen_into(date(2000, 1, 1)) is None
 
 
 def test_what_the_script_writes_composes_to_the_winner(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from wealtharena.evaluation import (
     verdict,
 )
 from wealtharena.evaluation.behaviour import degenerate
+from wealtharena.evaluation.evidence import Evidence, Unfilled
 from wealtharena.evaluation.trials import Trials
 from wealtharena.files import jsonable
 
@@ -52,7 +53,8 @@ class Facts:
     leaks: tuple[str, ...] = ()  # what the leak test of the data named
     hindsight: str | None = None  # how the universe was chosen, where that was after the window began
     survivors: float | None = None
-    unfilled: tuple[verdict.Unfilled, ...] = ()  # what the orders of agent and baselines met
+    searched: str | None = None  # what search chose the settings by bars of the window, in words
+    unfilled: tuple[Unfilled, ...] = ()  # what the orders of agent and baselines met
     invested: Mapping[str, float] = field(default_factory=dict)  # share of a baseline bought once that was bought
     edited: tuple[str, ...] = ()  # recorded runs that are not as they ended, in words
     seeds: int | None = None  # behind the agents, where several are paths of one training (cpcv); None: one each
@@ -144,7 +146,7 @@ def evaluate(
     if anchor is not None:
         played = played.beside(anchor, first.markets[0], first.env)
     met = [shortfall(p.markets[0], path, spec=p.env) for p, path in zip(backtests, agents, strict=True)]
-    facts = replace(facts, unfilled=(verdict.Unfilled.of("the agent", max(met, key=lambda found: found.share)),))
+    facts = replace(facts, unfilled=(Unfilled.of("the agent", max(met, key=lambda found: found.share)),))
     judged = judge(agents, played, evaluation=evaluation, facts=facts, rng=streams[1], strategies=strategies)
     harder = stress.table(
         backtests,
@@ -170,7 +172,7 @@ def judge(
 ) -> Evaluation:
     """Return the judgement of backtests that were played already, without a stress table."""
     if isinstance(baselines, backtest.Baselines):
-        beside = tuple(verdict.Unfilled.of(name, found) for name, found in baselines.shortfalls.items())
+        beside = tuple(Unfilled.of(name, found) for name, found in baselines.shortfalls.items())
         facts = replace(facts, unfilled=(*facts.unfilled, *beside), invested=baselines.invested)
     risk_free = metrics.risk_free(agents[0], facts.risk_free_per_year)
     of_agents = tuple(metrics.summary(agent, risk_free=risk_free) for agent in agents)
@@ -236,7 +238,7 @@ def gather(
     strategies: FloatArray | None,
     risk_free: FloatArray,
     anchor: Trajectory | None = None,
-) -> verdict.Evidence:
+) -> Evidence:
     """Return what the rules of the verdict look at; `against` compares with the hardest of the baselines to be beaten.
 
     What an `anchor` earns is no skill of the agent that tilts it: deflated Sharpe ratio and PBO are then of returns less
@@ -247,7 +249,7 @@ def gather(
     found, trials = _own_skill(shown.returns, facts.trials, anchor, risk_free)
     known = [values["sharpe"] for values in of_agents if math.isfinite(values["sharpe"])]
     overfit = significance.overfitting(strategies, blocks=evaluation.cscv_blocks)
-    return verdict.Evidence(
+    return Evidence(
         seeds=facts.seeds or len(agents),
         years=shown.returns.size / shown.bars_per_year,
         bars=shown.returns.size,
@@ -282,6 +284,7 @@ def gather(
         edited=facts.edited,
         hindsight=facts.hindsight,
         survivors=facts.survivors,
+        searched=facts.searched,
         unfilled=tuple(u for u in facts.unfilled if u.share > evaluation.verdict.max_unfilled),
         invested={name: share for name, share in facts.invested.items() if name in evaluation.verdict.beats},
     )

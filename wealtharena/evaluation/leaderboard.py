@@ -17,12 +17,13 @@ from wealtharena.errors import CheckpointError
 from wealtharena.evaluation import backtest, comparison, metrics, pins, tables
 from wealtharena.evaluation.bootstrap import interquartile_mean
 from wealtharena.evaluation.evaluate import Facts, judge, median_index
+from wealtharena.evaluation.evidence import Unfilled
 from wealtharena.evaluation.ledger import Ledger, Window
 from wealtharena.evaluation.ranking import WEIGHTS, composite
 from wealtharena.evaluation.records import RunResult
 from wealtharena.evaluation.streams import named
 from wealtharena.evaluation.trials import Completed, History, Trials
-from wealtharena.evaluation.verdict import ORDER, Unfilled
+from wealtharena.evaluation.verdict import ORDER
 from wealtharena.evaluation.wording import edited_reason, left_out_reason
 from wealtharena.files import jsonable
 
@@ -131,7 +132,7 @@ def alternatives(
 ) -> npt.NDArray[np.float64] | None:
     """Return the returns [T, N] of all configurations of this agent on this data over the same bars; None below two.
 
-    They are without what cash earned, or the anchor where the configuration tilts one.
+    They are without what cash earned or, where this configuration tilts an anchor, what that did: one measure for all.
     """
     own = loaded[found.key]
     if own is None:
@@ -271,6 +272,7 @@ def facts_of(found: Group, ledger: Ledger | None) -> Facts:
         leaks=tuple(dict.fromkeys(name for entry in evidence for name in entry.get("leaks") or ())),
         hindsight=next((str(entry["hindsight"]) for entry in evidence if entry.get("hindsight")), None),
         survivors=next((entry["survivors"] for entry in evidence if entry.get("survivors") is not None), None),
+        searched=next((str(entry["searched"]) for entry in evidence if entry.get("searched")), None),
         unfilled=unfilled_of(evidence),
         invested=_least([entry.get("invested") or {} for entry in evidence]),
         edited=pins.edited(found.runs, ledger),

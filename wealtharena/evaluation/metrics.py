@@ -85,7 +85,7 @@ def excess(returns: npt.ArrayLike, risk_free: float | FloatArray) -> FloatArray:
 
 
 def sharpe(returns: npt.ArrayLike, *, bars_per_year: float = 252.0, risk_free: float | FloatArray = 0.0) -> float:
-    """Return `mean(r - rf) / std(r - rf, ddof=1) sqrt(B)`; NaN for a series that never moves."""
+    """Return `mean(r - rf) / std(r - rf, ddof=1) sqrt(B)`; NaN for what earned nothing, infinite for what earned the same in every bar."""
     values = excess(returns, risk_free)
     if _known(values) < 2:
         return NAN

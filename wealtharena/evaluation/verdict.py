@@ -7,77 +7,19 @@ that any rule gives: one rule can hold back a result that all others like.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from wealtharena.config.specs.runs import VerdictSpec
-from wealtharena.envs.shortfall import REMEDIES, Shortfall
+from wealtharena.envs.shortfall import REMEDIES
+from wealtharena.evaluation.evidence import Evidence
 from wealtharena.evaluation.wording import edited_reason, figure, left_out_reason, limit
 from wealtharena.files import jsonable
 
 Status = Literal["promotable", "unproven", "rejected"]
 INVESTED = 0.1  # share of its limit below which an agent is hardly invested
 ORDER: tuple[Status, ...] = ("promotable", "unproven", "rejected")  # best to worst
-
-
-@dataclass(frozen=True)
-class Unfilled:
-    """How much of what `who` asked for lapsed or was cut, and why most of it did."""
-
-    who: str
-    share: float
-    cause: str
-
-    @classmethod
-    def of(cls, who: str, found: Shortfall) -> Unfilled:
-        return cls(who, found.share, found.cause)
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What the rules look at. Sharpe figures are a year; None means not known."""
-
-    seeds: int
-    years: float  # length of the test record
-    bars: int  # of it
-    annual_return: float  # interquartile mean over seeds, as the next one
-    sharpe: float
-    sharpe_spread: float | None  # largest less smallest over seeds
-    beats: str  # the baseline of the lower bound, the hardest of `rivals`
-    sharpe_difference: float | None
-    sharpe_difference_low: float | None
-    sharpe_difference_high: float | None
-    years_needed: float | None
-    dsr: float | None
-    trials: int
-    pbo: float | None
-    strategies: int  # behind pbo
-    worst_drawdown: float
-    fewest_trades: int
-    liquidated: bool
-    degenerate: str | None
-    simulated: bool
-    unadjusted_rolls: bool
-    audit: Literal["passed", "failed"] | None  # None: not made
-    openings: int  # looks at the test window so far, this one included
-    risk_free_per_year: float = 0.0  # a share; the mean of a dated rate
-    risk_free_floor: float = 0.0  # what the spec says of it; see `Facts.risk_free_per_year`
-    rivals: tuple[str, ...] = ()  # all that are to be beaten
-    cash_return: float = 0.0  # a year, what an all-cash account earned over the window
-    exposure: float | None = None  # mean gross weight of the seed that held least
-    max_gross: float | None = None  # what it may hold
-    own_anchor: bool = False  # it tilts an anchor, and never leaves it
-    kept_share: float | None = None  # lambda: how much of what was learned its validation proved, where that is asked
-    own_openings: int = 1  # of them by this configuration
-    configurations: int = 1  # of `trials`; the others are runs left out
-    left_out: tuple[str, ...] = ()  # completed runs of this configuration that were not judged with it
-    edited: tuple[str, ...] = ()  # recorded runs that are not as they ended, in words
-    leaks: tuple[str, ...] = ()  # numbers of the data that seem to know the next tradable return, in words
-    hindsight: str | None = None  # how the universe was chosen, where that was after the test window began
-    unfilled: tuple[Unfilled, ...] = ()  # those above the limit, agent and baselines
-    invested: Mapping[str, float] = field(default_factory=dict)  # of the rivals that are bought once
-    survivors: float | None = None  # share of the symbols that still trade at the end of the data
 
 
 @dataclass(frozen=True)
@@ -310,6 +252,14 @@ def universe(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     return Ruling("universe", "promotable" if spec.allow_hindsight else "unproven", text)
 
 
+def settings(evidence: Evidence, spec: VerdictSpec) -> Ruling:
+    """Settings that a search chose by bars of the test window were chosen by what is tested, and no ledger counts how often."""
+    del spec
+    if evidence.searched is None:
+        return Ruling("settings", "promotable", "No settings of a search that had seen the test window.")
+    return Ruling("settings", "unproven", f"Its settings were chosen by bars of the test window: {evidence.searched}.")
+
+
 def leaks(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     """No number of the data may tell a return that could still be traded."""
     del spec
@@ -392,6 +342,7 @@ RULES: Sequence[Callable[[Evidence, VerdictSpec], Ruling]] = (
     real_data,
     rolls,
     universe,
+    settings,
     leaks,
     plausible,
     audit,

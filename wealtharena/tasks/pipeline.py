@@ -107,6 +107,7 @@ def doubts(
         "leaks": (*about["leaks"], *(audit.suspicions if audit else ())),
         "hindsight": None if about["simulated"] else hindsight(spec.asset, about["symbols"], begins),
         "survivors": about["survivors"],
+        "searched": None if about["simulated"] else spec.zoo.seen_into(dt.date.fromisoformat(begins)),
     }
 
 
@@ -150,7 +151,7 @@ def searched(spec: ExperimentSpec, computed: FeaturePanel, folds: Sequence[Fold]
     """Return what is to be said of settings that a search has found; nothing where there are none."""
     first = min(segment.start for fold in folds for segment in fold.test)
     begins = computed.panel.timestamps[first].astype("datetime64[D]").astype(dt.date)
-    said = spec.zoo.words(begins)
+    said = spec.zoo.words(None if computed.panel.simulated else begins)
     return (said,) if said else ()
 
 

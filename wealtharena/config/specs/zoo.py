@@ -26,7 +26,7 @@ class ZooSpec(Spec):
 
         `test_begins` is the first date of the test window at hand: a search that has seen later bars has seen into it.
         """
-        if self.study is None or self.score is None or self.default is None:
+        if self.study is None or self.score is None or self.default is None or not self.dates:
             return None
         last = self.dates[-1]
         told = (
@@ -34,6 +34,11 @@ class ZooSpec(Spec):
             f"{last}; validation Sharpe ratio there {self.score:+.2f}, with the defaults {self.default:+.2f}. Nothing is claimed "
             "of a test window."
         )
-        if test_begins is not None and last >= test_begins:
-            told += f" This test window begins on {test_begins}, before the last bar that the search saw."
-        return told
+        seen = None if test_begins is None else self.seen_into(test_begins)
+        return told if seen is None else f"{told} The verdict counts that {seen}."
+
+    def seen_into(self, test_begins: date) -> str | None:
+        """Return that the search has seen bars of a test window that begins on this date, in words; None where it has not."""
+        if self.study is None or not self.dates or self.dates[-1] < test_begins:
+            return None
+        return f"study {self.study} saw bars up to {self.dates[-1]}, and the window begins on {test_begins}"

@@ -1,0 +1,69 @@
+"""What a verdict rests on: the figures of a judgement, and what else the rules have to know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from wealtharena.envs.shortfall import Shortfall
+
+
+@dataclass(frozen=True)
+class Unfilled:
+    """How much of what `who` asked for lapsed or was cut, and why most of it did."""
+
+    who: str
+    share: float
+    cause: str
+
+    @classmethod
+    def of(cls, who: str, found: Shortfall) -> Unfilled:
+        return cls(who, found.share, found.cause)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the rules look at. Sharpe figures are a year; None means not known."""
+
+    seeds: int
+    years: float  # length of the test record
+    bars: int  # of it
+    annual_return: float  # interquartile mean over seeds, as the next one
+    sharpe: float
+    sharpe_spread: float | None  # largest less smallest over seeds
+    beats: str  # the baseline of the lower bound, the hardest of `rivals`
+    sharpe_difference: float | None
+    sharpe_difference_low: float | None
+    sharpe_difference_high: float | None
+    years_needed: float | None
+    dsr: float | None
+    trials: int
+    pbo: float | None
+    strategies: int  # behind pbo
+    worst_drawdown: float
+    fewest_trades: int
+    liquidated: bool
+    degenerate: str | None
+    simulated: bool
+    unadjusted_rolls: bool
+    audit: Literal["passed", "failed"] | None  # None: not made
+    openings: int  # looks at the test window so far, this one included
+    risk_free_per_year: float = 0.0  # a share; the mean of a dated rate
+    risk_free_floor: float = 0.0  # what the spec says of it; see `Facts.risk_free_per_year`
+    rivals: tuple[str, ...] = ()  # all that are to be beaten
+    cash_return: float = 0.0  # a year, what an all-cash account earned over the window
+    exposure: float | None = None  # mean gross weight of the seed that held least
+    max_gross: float | None = None  # what it may hold
+    own_anchor: bool = False  # it tilts an anchor, and never leaves it
+    kept_share: float | None = None  # lambda: how much of what was learned its validation proved, where that is asked
+    own_openings: int = 1  # of them by this configuration
+    configurations: int = 1  # of `trials`; the others are runs left out
+    left_out: tuple[str, ...] = ()  # completed runs of this configuration that were not judged with it
+    edited: tuple[str, ...] = ()  # recorded runs that are not as they ended, in words
+    leaks: tuple[str, ...] = ()  # numbers of the data that seem to know the next tradable return, in words
+    hindsight: str | None = None  # how the universe was chosen, where that was after the test window began
+    unfilled: tuple[Unfilled, ...] = ()  # those above the limit, agent and baselines
+    invested: Mapping[str, float] = field(default_factory=dict)  # of the rivals that are bought once
+    survivors: float | None = None  # share of the symbols that still trade at the end of the data
+    searched: str | None = None  # what search chose the settings by bars of the test window, in words
