@@ -13,7 +13,7 @@ import pytest
 from tests.tasks.conftest import SMALL, record
 from wealtharena.config import compose
 from wealtharena.evaluation.records import RunResult
-from wealtharena.tasks import compare, dispatch
+from wealtharena.tasks import closed, compare, dispatch
 from wealtharena.tasks.record import RunContext
 from wealtharena.tasks.train import run_in
 
@@ -137,3 +137,21 @@ def test_what_luck_gives_is_taken_off_the_figure_that_chose_a_checkpoint(finishe
         picked["validation_sharpe"] - picked["expected_of_luck"]
     )
     assert picked["expected_of_luck"] >= 0
+
+
+def test_who_earned_nothing_ranks_before_who_lost(tmp_path: Path) -> None:
+    shown = {"lost": (-0.4, 9), "nothing": (0.0, 9), "never traded": (None, 0), "won": (0.2, 9), "unknown": (None, 9)}
+    runs = [
+        RunResult(
+            tmp_path / name,
+            {
+                "agent": "etf",
+                "config_hash": name,
+                "checkpoint": {"score": score},
+                "metrics": {"validation": {"trades": n}},
+            },
+        )
+        for name, (score, n) in shown.items()
+    ]
+    rows = closed.ranking(tmp_path, runs)["rows"]
+    assert [row["config_hash"] for row in rows] == ["won", "nothing", "never traded", "lost", "unknown"]

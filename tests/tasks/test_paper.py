@@ -1,7 +1,9 @@
+import contextlib
 import dataclasses
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -114,6 +116,7 @@ def test_a_killed_run_goes_on_and_a_second_process_is_refused(here):
         if (ACCOUNT / "ledger.sqlite").exists() and Ledger(ACCOUNT).last_close() is not None:
             break
         time.sleep(0.1)
+    os.kill(process.pid, signal.SIGSTOP)  # it would come to its end while a busy machine tries the second
     with pytest.raises(ConfigError, match="another process trades"):
         trade()
     os.kill(process.pid, signal.SIGKILL)
@@ -123,6 +126,17 @@ def test_a_killed_run_goes_on_and_a_second_process_is_refused(here):
     (found,) = (one["paper"] for one in records("paper") if one["status"] == "completed")
     assert 0 < before < found["bars"]
     assert found["largest_deviation"] < 1e-9
+
+
+def test_an_account_that_missed_a_close_is_not_laid_beside_a_backtest_of_other_bars(here):
+    trade()
+    with contextlib.closing(sqlite3.connect(ACCOUNT / "ledger.sqlite", isolation_level=None)) as db:
+        db.execute("DELETE FROM closes WHERE bar = (SELECT bar FROM closes ORDER BY bar LIMIT 1 OFFSET 20)")
+    assert trade() == 0
+    whole, missed = (one["paper"] for one in records("paper"))
+    assert "largest_deviation" in whole
+    assert "largest_deviation" not in missed
+    assert missed["bars"] == whole["bars"] - 1
 
 
 def test_an_account_keeps_to_what_it_was_opened_with_until_it_begins_anew(here):

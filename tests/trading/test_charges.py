@@ -6,12 +6,13 @@ import sqlite3
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.trading.desks import a_world, account
-from wealtharena.trading import loop
+from wealtharena.trading import figures, loop
 from wealtharena.trading.broker import Opening
 from wealtharena.trading.brokers.paper import FILE, STEPS, open_broker
 from wealtharena.trading.database import connect
@@ -58,7 +59,13 @@ def test_an_account_adds_up_whatever_was_missed(missed, shy, cut):
         trade(folder, seen[:cut], shy=blind)
         trade(folder, seen[cut:], shy=blind)  # another process
         found = account(folder)
+        with contextlib.closing(Ledger(folder)) as ledger:
+            path = figures.path_of(ledger, WORLD.features.panel.symbols, fill="next_open", bars_per_year=252.0)
     rows, fills = found["closes"], found["fills"]
+    assert path.trades.value.tolist() == [one.units * one.price for one in fills]  # those of missed bars too
+    assert [path.timestamps[bar] for bar in path.trades.bar] == [
+        min(stamp for stamp in path.timestamps if stamp >= np.datetime64(one.bar)) for one in fills
+    ]
     total = {name: sum(row[name] for row in rows) for name in ("traded", "costs", "financing", "dividends")}
     bought = sum(one.units * one.price for one in fills)
     charged = total["costs"] + total["financing"] - total["dividends"]

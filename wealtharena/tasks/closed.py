@@ -157,7 +157,7 @@ def ranking(folder: Path, runs: Sequence[RunResult]) -> dict[str, Any]:
 
 
 def _row(group: Sequence[RunResult]) -> dict[str, Any]:
-    scores = [float((run.block("checkpoint").get("score")) or -math.inf) for run in group]
+    scores = [_score(run) for run in group]
     places = [console.relative(run.folder) for run in group]
     return {
         "agent": group[0].agent,
@@ -167,6 +167,15 @@ def _row(group: Sequence[RunResult]) -> dict[str, Any]:
         "seeds": [run.seed for run in group],
         "runs": places,
     }
+
+
+def _score(run: RunResult) -> float:
+    """Return what a run's checkpoint was chosen by; 0 of an agent that never traded, as in a search, and else the least."""
+    score = run.block("checkpoint").get("score")
+    if score is not None:
+        return float(score)
+    idle = (run.block("metrics").get("validation") or {}).get("trades") == 0
+    return 0.0 if idle else -math.inf
 
 
 def listed(places: Sequence[str]) -> str:

@@ -280,8 +280,10 @@ def _found(
         return found, None
     fill = resolve_fill(spec.env.fill, features.panel)
     paper = figures.path_of(ledger, features.panel.symbols, fill=fill, bars_per_year=features.panel.bars_per_year)
-    first = int(np.searchsorted(features.panel.timestamps, paper.timestamps[0]))
-    window = Segment(first, first + len(paper.timestamps))
+    rows = np.searchsorted(features.panel.timestamps, paper.timestamps)
+    if (np.diff(rows) != 1).any():  # a close was missed: no backtest has these bars and no other
+        return found, None
+    window = Segment(int(rows[0]), int(rows[-1]) + 1)
     one = backtest.backtest_of(spec, chosen.agent, features, window)
     played = one.simulate()
     free = metrics.risk_free(played, spec.asset.risk_free_per_year)

@@ -23,7 +23,7 @@ def path_of(
     worth = np.array([[row["positions"].get(s, 0.0) * row["marks"][s] for s in symbols] for row in closes])
     flat = [0.0] * len(symbols)
     # what was executed since the last close belongs to none yet, and a stranger's symbol to no column
-    fills = [one for one in ledger.fills() if one.bar in bars and one.symbol in symbols]
+    fills = [one for one in ledger.fills() if "" < one.bar <= max(bars, default="") and one.symbol in symbols]
 
     def charged(name: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         return np.array([row[name] for row in closes[1:]], dtype=np.float64)
@@ -40,7 +40,7 @@ def path_of(
         financing=charged("financing"),
         dividends=charged("dividends"),
         trades=Trades(
-            bar=np.minimum(np.searchsorted(bars, [one.bar for one in fills]), len(bars) - 1).astype(np.int64),
+            bar=np.searchsorted(bars, [one.bar for one in fills]).astype(np.int64),
             symbol=np.array([symbols.index(one.symbol) for one in fills], dtype=np.int64),
             units=np.array([one.units for one in fills]),
             price=np.array([one.price for one in fills]),
