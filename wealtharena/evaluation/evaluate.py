@@ -30,6 +30,7 @@ from wealtharena.evaluation.trials import Trials
 from wealtharena.files import jsonable
 
 FloatArray = npt.NDArray[np.float64]
+DOUBTS = ("leaks", "edited", "hindsight", "survivors", "searched")  # facts that stand in the evidence as they are
 
 
 @dataclass(frozen=True)
@@ -280,11 +281,7 @@ def gather(
         openings=facts.openings,
         own_openings=facts.own_openings,
         **_rates(shown, facts.risk_free_per_year, risk_free),
-        leaks=facts.leaks,
-        edited=facts.edited,
-        hindsight=facts.hindsight,
-        survivors=facts.survivors,
-        searched=facts.searched,
+        **{name: getattr(facts, name) for name in DOUBTS},
         unfilled=tuple(u for u in facts.unfilled if u.share > evaluation.verdict.max_unfilled),
         invested={name: share for name, share in facts.invested.items() if name in evaluation.verdict.beats},
     )
@@ -299,7 +296,7 @@ def _behaviour(agents: Sequence[Trajectory], anchor: Trajectory | None, facts: F
     return False, facts.degenerate or next(filter(None, map(degenerate, leaving)), None)
 
 
-def _rates(shown: Trajectory, named: float, risk_free: FloatArray) -> dict[str, float]:
+def _rates(shown: Trajectory, named: float, risk_free: FloatArray) -> dict[str, Any]:
     """Return the risk-free rate a year in one number, that of the spec or the mean of a dated one, and its floor."""
     mean = named
     if shown.cash_rates is not None:
