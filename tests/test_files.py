@@ -123,6 +123,19 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path, make: Callab
     assert time.monotonic() - began < files.LOCK_SECONDS
 
 
+def test_what_is_let_go_is_free_whoever_inherited_it(tmp_path: Path) -> None:
+    """A child that was forked meanwhile has the same open file, and lives on."""
+    with files.held(tmp_path / "turn") as descriptor:
+        inherited = os.dup(descriptor)
+        with pytest.raises(TimeoutError), files.held(tmp_path / "turn", seconds=0.0):
+            pass
+    try:
+        with files.held(tmp_path / "turn", seconds=0.0):
+            pass
+    finally:
+        os.close(inherited)
+
+
 def test_asking_whether_there_is_room_leaves_nothing_behind(tmp_path: Path) -> None:
     require_writable(tmp_path / "new")
     require_appendable(tmp_path / "log.jsonl")

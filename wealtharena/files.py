@@ -122,7 +122,10 @@ def held(path: Path, *, seconds: float = LOCK_SECONDS) -> Iterator[int]:
         if fresh:
             sync_folder(path.parent)
         _wait_for(descriptor, path, seconds)
-        yield descriptor
+        try:
+            yield descriptor
+        finally:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child that was forked meanwhile would go on holding it
     finally:
         os.close(descriptor)
 
