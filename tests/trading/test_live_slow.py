@@ -154,6 +154,25 @@ def test_while_a_source_hangs_for_one_agent_the_other_decides_in_time(street):
     assert street.told("punctual") == []
 
 
+def test_who_is_woken_by_an_answer_looks_at_it_at_once(street):
+    slow, woken = Source("slow", street.now, hangs=lambda date: not slow.let_go.is_set()), threading.Event()
+
+    def wake():
+        street.signals.wake()
+        woken.set()
+
+    def wait(seconds):
+        if slow.asked and not slow.let_go.is_set():
+            slow.let_go.set()
+            assert woken.wait(60.0)
+        else:
+            street.wait(seconds)
+
+    street.trade({"patient": street.agent("patient", slow, 1, wake=wake)}, wait=wait)
+    poll = dt.timedelta(seconds=street.spec.paper.bar_poll)  # between two looks that say the same
+    assert late_by(street.decided["patient"]) == [poll]
+
+
 def test_a_source_that_does_not_answer_in_time_costs_its_session_and_no_other(street):
     bad = dt.date(2024, 6, 11)
     slow = Source("slow", street.now, hangs=lambda date: date == bad)

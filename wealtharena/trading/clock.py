@@ -42,6 +42,7 @@ class Due:
     """A moment before which somebody has nothing to do."""
 
     moment: dt.datetime  # UTC, or the time of a bar
+    early: bool = False  # or something to look at as soon as anybody is roused
 
 
 class Clock(Protocol):

@@ -86,8 +86,11 @@ def _until(due: Due, trader: Trader, switch: Switch, *, now: Callable[[], dt.dat
         yield due
         return
     while not switch.stop and (time_ := now()) < due.moment:
-        yield Due(min(due.moment, time_ + SLICE))
+        moment = min(due.moment, time_ + SLICE)
+        yield Due(moment)
         tend(trader, switch)
+        if due.early and now() < moment:
+            return
 
 
 def on_close(trader: Trader, close: Close, switch: Switch) -> None:

@@ -172,7 +172,7 @@ class Live:
             if not found.ended(asking.TURN_SECONDS):
                 found.wake(self._wake)
                 while self._now() < end and not found.ended(0.0):
-                    yield Due(min(self._now() + dt.timedelta(seconds=SLICE_SECONDS), end))
+                    yield Due(min(self._now() + dt.timedelta(seconds=SLICE_SECONDS), end), early=True)
         finally:
             found.give_up()
         return dict(found.come)
