@@ -1,9 +1,12 @@
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from yfinance import cache
 
 from tests.data.market_stub import sample
 from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError
@@ -172,3 +175,52 @@ def test_a_closed_market_is_no_evidence_of_delisting(make_spec, stub):
     spec = make_spec("stocks", "yahoo")
     with pytest.raises(ProviderError, match="without rows"):
         Provider(spec.data, spec.asset).fetch("ACME", date(2025, 2, 15), date(2025, 2, 16), "1d")
+
+
+@pytest.fixture
+def afresh(monkeypatch):
+    """Let yfinance be as in a process in which nobody has asked it."""
+    for manager, name in (
+        ("_TzDBManager", "_db"),
+        ("_TzCacheManager", "_tz_cache"),
+        ("_CookieDBManager", "_db"),
+        ("_CookieCacheManager", "_Cookie_cache"),
+    ):
+        monkeypatch.setattr(getattr(cache, manager), name, None)
+
+
+def closes(spec):
+    """Ask by a thread, which has a connection of its own to what yfinance keeps on disk."""
+    with ThreadPoolExecutor(1) as thread:
+        raw = thread.submit(Provider(spec.data, spec.asset).fetch, "BHP.AX", None, None, "1d").result(timeout=60)
+    return raw.table["close"].tolist()
+
+
+@pytest.mark.usefixtures("afresh")
+def test_another_data_root_and_another_working_directory_bring_bars_too(make_spec, tmp_path, monkeypatch):
+    found = []
+    for place, root in (("first", "data"), ("second", "other"), ("second", "data")):
+        (tmp_path / place).mkdir(exist_ok=True)
+        monkeypatch.chdir(tmp_path / place)
+        shutil.rmtree(tmp_path / "first" / "data", ignore_errors=True)
+        spec = make_spec("stocks", "yahoo")
+        found.append(closes(spec.model_copy(update={"data": spec.data.model_copy(update={"root": root})})))
+        assert (tmp_path / place / root / ".cache" / "yfinance").is_dir()
+    np.testing.assert_allclose(found, [wanted("BHP.AX")["close"]] * 3, rtol=1e-6)
+
+
+@pytest.mark.usefixtures("afresh")
+@pytest.mark.parametrize("broken", [b"no database", b""])
+def test_what_yfinance_keeps_may_be_broken_or_gone(make_spec, broken):
+    spec = make_spec("stocks", "yahoo")
+    first = closes(spec)
+    folder = Path(spec.data.root) / ".cache" / "yfinance"
+    for path in list(folder.iterdir()):
+        if broken:
+            path.write_bytes(broken * 1000)
+        else:
+            path.unlink()
+            path.mkdir()
+    assert closes(spec) == first
+    shutil.rmtree(folder)
+    assert closes(spec) == first

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from wealtharena.errors import ProviderError
 HOURLY_DAYS: Final = 730
 _NO_CONNECTION: Final = ("ConnectionError", "DNSError", "ConnectError", "ProxyError")  # as curl_cffi names them
 _MINOR_UNITS: Final = {"GBp": ("GBP", 100.0), "GBX": ("GBP", 100.0), "ZAc": ("ZAR", 100.0), "ILA": ("ILS", 100.0)}
+_COOKIES = threading.Lock()  # yfinance has one place for them in a process
 _COLUMNS: Final = {
     "Open": "open",
     "High": "high",
@@ -142,6 +144,7 @@ class Provider(provider.Provider):
                 raise
             except Exception as error:  # noqa: BLE001 - yfinance raises whatever its parts raise; the wire decides what it was
                 failure = f"{type(error).__name__}: {error}"
+                _forget_cookies_after(error)
         self._judge(symbol, failure, empty=frame.empty)
         return frame, about
 
@@ -152,10 +155,8 @@ class Provider(provider.Provider):
         yfinance.config.network.retries = 0
         self._answers = Answers()
         if self._session is None:
-            cache = Path(self._spec.root) / ".cache" / "yfinance"
-            cache.mkdir(parents=True, exist_ok=True)
-            yfinance.set_tz_cache_location(str(cache))
             self._session = _make_session(self)
+        _keep_cookies_in(Path(self._spec.root).absolute() / ".cache" / "yfinance")
         self._session.symbol = symbol
 
     def _judge(self, symbol: str, failure: str, *, empty: bool) -> None:
@@ -296,6 +297,36 @@ def _no_rows(text: str) -> bool:
     with contextlib.suppress(ValueError, AttributeError, TypeError, KeyError, IndexError):
         return not json.loads(text)["chart"]["result"][0].get("timestamp")
     return False
+
+
+def _keep_cookies_in(folder: Path) -> None:
+    """Have yfinance keep cookies and time zones in a folder.
+
+    It stays with the first that it has used, by its path as it was written, so that a second data root, another working directory or
+    a folder that is gone would end in an error of SQLite at each request.
+    """
+    import yfinance
+    from yfinance import cache
+
+    with _COOKIES:
+        if not folder.is_dir() or cache._TzDBManager.get_location() != str(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            yfinance.set_tz_cache_location(str(folder))
+            cache._TzCacheManager._tz_cache = None
+            cache._CookieCacheManager._Cookie_cache = None
+            cache._ISINCacheManager._isin_cache = None
+
+
+def _forget_cookies_after(error: Exception) -> None:
+    """Let yfinance remember nothing on disk any more where that is what failed: a full disk or a broken file keeps no bars away."""
+    import peewee
+    from yfinance import cache
+
+    if isinstance(error, peewee.DatabaseError):
+        with _COOKIES:
+            cache._TzCacheManager._tz_cache = cache._TzCacheDummy()
+            cache._CookieCacheManager._Cookie_cache = cache._CookieCacheDummy()
+            cache._ISINCacheManager._isin_cache = cache._ISINCacheDummy()
 
 
 @contextlib.contextmanager
