@@ -57,6 +57,14 @@ class CheckpointError(WealthArenaError):
     """A checkpoint is missing, corrupted, incompatible or not what its manifest says."""
 
 
+class UnknownCheckpointError(CheckpointError, ConfigError):
+    """The command line names an agent, a version or a checkpoint folder that is not there."""
+
+
+class UnknownFileError(DataError, ConfigError):
+    """The command line names a file or a folder of market data that is not there."""
+
+
 class PromotionError(WealthArenaError):
     """A checkpoint does not pass the promotion gate."""
 

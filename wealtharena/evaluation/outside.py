@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wealtharena.envs.trajectory import Trades, Trajectory
-from wealtharena.errors import DataError
+from wealtharena.errors import DataError, UnknownFileError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,7 +105,7 @@ def _table(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     if not path.is_file():
-        raise DataError(
+        raise UnknownFileError(
             f"returns={path}: there is no such file", hint="give a CSV or Parquet file of dates and returns"
         )
     try:

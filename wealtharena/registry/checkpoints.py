@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wealtharena.errors import CheckpointError
+from wealtharena.errors import CheckpointError, UnknownCheckpointError
 from wealtharena.files import make_folder, require_appendable, require_writable, sync_folder, write_json
 from wealtharena.registry import history
 from wealtharena.registry.inference import OnnxPolicy
@@ -233,13 +233,17 @@ class ModelCheckpoint:
         shutil.rmtree(doomed)
 
     def folder(self, agent: str, version: str) -> Path:
-        """Return the folder of a version; CheckpointError where there is none."""
+        """Return the folder of a version; UnknownCheckpointError for one that never was, CheckpointError for one that is gone."""
         folder = self.root / agent / check_version(version)
-        if not folder.exists() and not folder.is_symlink():
+        if folder.exists() or folder.is_symlink():
+            return folder
+        if history.saved(history.read_history(self.root, agent=agent), version) is not None:
             raise CheckpointError(
-                f"{agent}/{version} does not exist", hint=f"list_checkpoints({agent!r}) shows what does"
+                f"{agent}/{version} was saved and is not here", hint="restore its folder, or name another version"
             )
-        return folder
+        raise UnknownCheckpointError(
+            f"{agent}/{version} does not exist", hint="task=deploy deploy.action=list shows what does"
+        )
 
     def _stages(self, agent: str) -> dict[str, list[str]]:
         stages: dict[str, list[str]] = {}

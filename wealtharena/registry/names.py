@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from wealtharena.errors import CheckpointError, ConfigError
+from wealtharena.errors import CheckpointError, ConfigError, UnknownCheckpointError
 
 AGENT_PATTERN = r"^[a-z][a-z0-9_]{0,63}$"
 VERSION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
@@ -29,9 +29,9 @@ def check_agent(agent: str) -> str:
 
 
 def check_version(version: str) -> str:
-    """Return `version`, which is safe as a folder name; raise CheckpointError otherwise."""
+    """Return `version`, which is safe as a folder name; raise UnknownCheckpointError otherwise."""
     if re.fullmatch(VERSION_PATTERN[1:-1], version) is None or ".." in version:
-        raise CheckpointError(
+        raise UnknownCheckpointError(
             f"version={version!r} is not a checkpoint version", hint="it is the run id, as list_checkpoints gives it"
         )
     return version
@@ -60,7 +60,7 @@ def agents_by_asset(conf: Path | None = None) -> Mapping[str, str]:
 def resolve_agent(name: str, *, known: Iterable[str] = ()) -> str:
     """Return the agent id that `name` means: an id, an asset class (`crypto`), or `asset=crypto`.
 
-    `known` are ids that exist besides the configured ones (folders of a registry); CheckpointError for any other.
+    `known` are ids that exist besides the configured ones (folders of a registry); UnknownCheckpointError for any other.
     """
     wanted = name.removeprefix("asset=").strip()
     by_asset = agents_by_asset()
@@ -70,7 +70,7 @@ def resolve_agent(name: str, *, known: Iterable[str] = ()) -> str:
     if wanted in by_asset:
         return by_asset[wanted]
     close = get_close_matches(wanted, [*sorted(ids), *by_asset], n=1)
-    raise CheckpointError(
+    raise UnknownCheckpointError(
         f"agent={name!r} is unknown",
         hint=f"did you mean {close[0]}?" if close else f"agents: {', '.join(sorted(ids))}",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wealtharena.errors import CheckpointError
+from wealtharena.errors import CheckpointError, UnknownCheckpointError
 from wealtharena.registry import chain, history
 from wealtharena.registry.checkpoints import ModelCheckpoint
 from wealtharena.registry.integrity import read_verified, sha256
@@ -79,7 +79,7 @@ def adopt(store: ModelCheckpoint, agent: str, *, versions: Sequence[str] = (), r
     """
     agent = store.resolve(agent)
     done: list[str] = []
-    problems: list[str] = []
+    problems: list[CheckpointError] = []
     with history.locked(store.root):
         begin(store, reason=reason)
         for version in versions or [path.name for path in store.folders(agent)]:
@@ -87,9 +87,10 @@ def adopt(store: ModelCheckpoint, agent: str, *, versions: Sequence[str] = (), r
                 if _adopt(store, agent, version, named=bool(versions), reason=reason):
                     done.append(version)
             except CheckpointError as error:  # one bad folder keeps none of the others back
-                problems.append(str(error))
+                problems.append(error)
     if problems:
-        raise CheckpointError("; ".join([*problems, *(f"{version} was adopted" for version in done)]))
+        kind = UnknownCheckpointError if isinstance(problems[0], UnknownCheckpointError) else CheckpointError
+        raise kind("; ".join([*map(str, problems), *(f"{version} was adopted" for version in done)]))
     return done
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,12 @@ from wealtharena.registry.inference import OnnxPolicy
 from wealtharena.registry.promotion import opened as opened_version
 from wealtharena.tasks import backtest
 from wealtharena.tasks.backtest import Agent
+from wealtharena.trading.brokers import paper
+from wealtharena.trading.feeds import seen
+from wealtharena.trading.ledger import FILE as LEDGER
 from wealtharena.trading.ledger import Ledger
 from wealtharena.trading.minds import Checkpoint, Mind
+from wealtharena.trading.reading import HEALTH
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +107,39 @@ def _digest(spec: ExperimentSpec, places: list[Path]) -> str:
 def folder_of(spec: ExperimentSpec) -> Path:
     """Return the folder of the account."""
     return Path(spec.paper.root) / spec.asset.agent / spec.paper.account
+
+
+@contextlib.contextmanager
+def ledger_of(spec: ExperimentSpec) -> Iterator[Ledger]:
+    """Yield the account's ledger; a start that is refused before anything was decided leaves the folder as it was.
+
+    What stands there already, and an epoch in which anything has happened, are never taken back.
+    """
+    folder = folder_of(spec)
+    there = {path.name for path in folder.iterdir()} if folder.is_dir() else None
+    ledger = Ledger(folder, synchronous=spec.paper.synchronous)
+    before, refused = ledger.epoch, False
+    try:
+        with contextlib.closing(ledger):
+            try:
+                yield ledger
+            except WealthArenaError:
+                refused = ledger.forget() if ledger.epoch > before else before == 0
+                raise
+    except WealthArenaError:
+        if refused:
+            _clear(folder, there, epoch=before + 1)
+        raise
+
+
+def _clear(folder: Path, there: Set[str] | None, *, epoch: int) -> None:
+    """Remove what a refused start has made in the folder: all of an account, or of an epoch of one that goes on."""
+    own = (paper.FILE.format(epoch=epoch), *((LEDGER, seen.FILE, HEALTH) if epoch == 1 else ()))
+    for path in folder.iterdir():
+        if path.name not in (there or ()) and path.name.startswith(own):
+            path.unlink()
+    if there is None and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def opened(

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from wealtharena.agents.policy import EnsemblePolicy, NetworkPolicy, Trained, load_policy
+from wealtharena.agents.policy import POLICY_FILE, WEIGHTS_FILE, EnsemblePolicy, NetworkPolicy, Trained, load_policy
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.specs.tilt import TiltSpec
-from wealtharena.errors import CheckpointError, ConfigError
+from wealtharena.errors import CheckpointError, ConfigError, UnknownCheckpointError
 from wealtharena.evaluation import backtest, records, tables
 from wealtharena.evaluation.evaluate import Evaluation, evaluate, judge
 from wealtharena.evaluation.ledger import RunIdentity
@@ -137,10 +137,12 @@ def folder_of(place: Path) -> Path:
     if (place / records.RUN_FILE).exists():
         chosen = (records.read(place).content.get("checkpoint") or {}).get("path")
         if not chosen:
-            raise CheckpointError(f"{place}: the run left no checkpoint", hint="name a completed run")
+            raise UnknownCheckpointError(f"{place}: the run left no checkpoint", hint="name a completed run")
         folder = place / str(chosen)
-    if not folder.is_dir():
-        raise CheckpointError(f"{place}: no such checkpoint folder", hint="name a folder of checkpoints/ or outputs/")
+    if not folder.is_dir() or not any((folder / name).exists() for name in (POLICY_FILE, WEIGHTS_FILE, MANIFEST)):
+        raise UnknownCheckpointError(
+            f"{place}: no such checkpoint folder", hint="name a folder of checkpoints/ or outputs/"
+        )
     return folder
 
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from wealtharena.config.launch import forget_run
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.specs.runs import DeploySpec
-from wealtharena.errors import CheckpointError, ConfigError, PromotionError
+from wealtharena.errors import CheckpointError, ConfigError, PromotionError, UnknownCheckpointError
 from wealtharena.registry import ModelCheckpoint, promote, rollback, withdraw
 from wealtharena.registry.gate import Clearance, best_first
 from wealtharena.registry.history import STAGES, Pointer, read_pointer
@@ -29,7 +29,7 @@ _COLOURS = {"promotable": "bold green", "unproven": "bold yellow", "rejected": "
 
 
 def run(spec: ExperimentSpec) -> int:
-    """Promote, roll back, withdraw or list; return 1 where an agent that was asked for could not be served."""
+    """Promote, roll back, withdraw or list; return 1 where an agent that was asked for could not be served, 2 where it was misnamed."""
     store, wish = ModelCheckpoint(spec.paths.checkpoints), spec.deploy
     agents = _agents(store, wish)
     if wish.action == "list":
@@ -47,7 +47,7 @@ def run(spec: ExperimentSpec) -> int:
             deleted = store.prune(agent, keep=wish.keep)
             if deleted:
                 _say(f"{agent}: deleted {', '.join(deleted)}")
-    return 0 if all(done) else 1
+    return max(done, default=0)
 
 
 def _agents(store: ModelCheckpoint, wish: DeploySpec) -> list[str]:
@@ -63,8 +63,8 @@ def _agents(store: ModelCheckpoint, wish: DeploySpec) -> list[str]:
     return named or list(dict.fromkeys([*agents_by_asset().values(), *store.agents()]))
 
 
-def _one(store: ModelCheckpoint, agent: str, wish: DeploySpec, spec: ExperimentSpec) -> bool:
-    """Do what was asked for one agent; say what came of it and return whether it worked."""
+def _one(store: ModelCheckpoint, agent: str, wish: DeploySpec, spec: ExperimentSpec) -> int:
+    """Do what was asked for one agent; say what came of it and return the exit code."""
     try:
         if wish.action == "rollback":
             pointer = rollback(store, agent, stage=wish.stage or "production")
@@ -82,8 +82,8 @@ def _one(store: ModelCheckpoint, agent: str, wish: DeploySpec, spec: ExperimentS
             return _promote(store, agent, wish, spec)
     except (CheckpointError, PromotionError) as error:
         _say(f"{agent}: {error}", style="red")
-        return False
-    return True
+        return error.exit_code
+    return 0
 
 
 def _verify(store: ModelCheckpoint) -> int:
@@ -99,8 +99,8 @@ def _verify(store: ModelCheckpoint) -> int:
     return 1 if found.problems else 0
 
 
-def _promote(store: ModelCheckpoint, agent: str, wish: DeploySpec, spec: ExperimentSpec) -> bool:
-    """Promote what was named, several as their mean, or the best that is whole; an agent without any is no failure."""
+def _promote(store: ModelCheckpoint, agent: str, wish: DeploySpec, spec: ExperimentSpec) -> int:
+    """Promote what was named, several as their mean, or the best that is whole; return the exit code: an agent without any is no failure."""
     if wish.checkpoints:
         named = [_version(store, agent, place) for place in wish.checkpoints]
         candidates = named if len(named) == 1 else [_ensemble(spec, store, agent, named)]
@@ -108,17 +108,19 @@ def _promote(store: ModelCheckpoint, agent: str, wish: DeploySpec, spec: Experim
         candidates = [str(row["version"]) for row in best_first(store.list_checkpoints(agent))]
     if not candidates:
         _say(f"{agent}: no checkpoints")
-        return not wish.agents
+        return int(bool(wish.agents))
+    code = 0
     for version in candidates:
         try:
             pointer, clearance = promote(store, agent, version, force_reason=wish.force_reason, stage=wish.stage)
         except CheckpointError as error:
             _say(f"{agent}: {error}", style="red")
+            code = max(code, error.exit_code)
             continue
         _say_promoted(pointer, clearance)
         _log_artifact(spec, store.root / agent / version, pointer)
-        return True
-    return False
+        return 0
+    return code
 
 
 def _version(store: ModelCheckpoint, agent: str, place: str) -> str:
@@ -127,7 +129,7 @@ def _version(store: ModelCheckpoint, agent: str, place: str) -> str:
     if path.parent == Path():
         return place
     if path.parent.resolve() != (store.root / agent).resolve():
-        raise CheckpointError(
+        raise UnknownCheckpointError(
             f"{place} is no checkpoint of {agent}", hint=f"name a version or a folder of {store.root / agent}"
         )
     return path.name

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from wealtharena.config.specs.experiment import ExperimentSpec
-from wealtharena.errors import CheckpointError
+from wealtharena.errors import CheckpointError, ConfigError
 from wealtharena.evaluation import tables
 from wealtharena.registry import ModelCheckpoint
 from wealtharena.registry.checkpoints import LoadedCheckpoint
@@ -27,7 +27,7 @@ def combine(spec: ExperimentSpec, store: ModelCheckpoint, agent: str, versions: 
     """
     twice = sorted({version for version in versions if list(versions).count(version) > 1})
     if twice:
-        raise CheckpointError(f"deploy.checkpoints names {twice[0]} twice", hint="name each member once")
+        raise ConfigError(f"deploy.checkpoints names {twice[0]} twice", hint="name each member once")
     members = [opened(store, agent, version) for version in versions]
     _same_data(members, members[0].metadata.data.fingerprint, f"than {members[0].metadata.version}")
     spec = _configured(spec, members)

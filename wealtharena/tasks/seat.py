@@ -68,7 +68,7 @@ def trading(spec: ExperimentSpec, context: RunContext, room: Room) -> Agent:
     Yields the moments before which there is nothing to do.
     """
     folder = accounts.folder_of(spec)
-    with contextlib.closing(Ledger(folder, synchronous=spec.paper.synchronous)) as ledger:
+    with accounts.ledger_of(spec) as ledger:
         room.ledgers[folder.resolve()] = ledger
         try:
             yield from _trade(spec, context, ledger, room)

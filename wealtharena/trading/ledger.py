@@ -107,6 +107,19 @@ class Ledger(Books):
             )
         self.epoch += 1
 
+    def forget(self) -> bool:
+        """Take back the opening of an epoch in which nothing was decided, booked or told; return whether that was so."""
+        used = ("decisions", "intents", "fills", "events", "positions", "closes", "interventions")
+        if any(
+            self._db.execute(f"SELECT 1 FROM {name} WHERE epoch = ? LIMIT 1", (self.epoch,)).fetchone() for name in used
+        ):
+            return False
+        with transaction(self._db):
+            for name in ("states", "notes", "accounts"):
+                self._db.execute(f"DELETE FROM {name} WHERE epoch = ?", (self.epoch,))
+        self.epoch -= 1
+        return True
+
     def facts(self) -> dict[str, Any] | None:
         """Return what the epoch was opened with; None where there is none."""
         row = self._db.execute("SELECT facts FROM accounts WHERE epoch = ?", (self.epoch,)).fetchone()

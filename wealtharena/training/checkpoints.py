@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from wealtharena.agents.policy import Trained, save_policy
-from wealtharena.errors import CheckpointError, TrainingError
+from wealtharena.errors import CheckpointError, TrainingError, UnknownCheckpointError
 from wealtharena.files import atomic_path, write_json
 from wealtharena.training.job import Candidate
 
@@ -142,7 +142,7 @@ def _is_own(path: str) -> bool:
 
 
 def best_path(folder: Path) -> Path:
-    """Return the folder of the best candidate of a run directory; CheckpointError where there is none."""
+    """Return the folder of the best candidate of a run directory; UnknownCheckpointError where there is none."""
     marker = folder / CHECKPOINTS / "best.json"
     try:
         path = str(json.loads(marker.read_text())["path"])
@@ -150,7 +150,7 @@ def best_path(folder: Path) -> Path:
             raise ValueError("a path out of the run")
         return folder / path
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
+        raise UnknownCheckpointError(
             f"{marker}: names no best candidate", hint="name a run that has finished a validation"
         ) from error
 

@@ -21,7 +21,7 @@ from wealtharena.data.reading.settled import Ledger, Reading, Settled
 from wealtharena.data.reading.shape import check_shape
 from wealtharena.data.reading.stamps import IntArray, Stamps
 from wealtharena.data.reading.textfile import read_text
-from wealtharena.errors import DataError
+from wealtharena.errors import DataError, UnknownFileError
 from wealtharena.files import without_home
 
 _SUFFIXES: Final = (".parquet", ".pq", ".csv", ".csv.gz")
@@ -58,7 +58,7 @@ def read_path(
 
 def _read(path: Path, venue: Venue, only_symbol: str | None, max_dropped_share: float) -> Reading:
     if not path.exists():
-        raise DataError(
+        raise UnknownFileError(
             f"{without_home(str(path))} does not exist",
             hint="set data.path to a Parquet or CSV file, or a folder of them",
         )
