@@ -8,6 +8,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import requests.sessions
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.plugins import Plugins
 
@@ -15,8 +16,12 @@ from wealtharena.config import composition
 
 
 def prepare() -> None:
-    """Read and compose each choice of configuration once a process, and look for garbage in what imports leave more seldom."""
+    """Read and compose each choice of configuration once a process, and look for garbage in what imports leave more seldom.
+
+    Nor is the environment read at every request for a proxy that tests have taken out of it.
+    """
     gc.set_threshold(20_000, 20, 50)
+    requests.sessions.get_environ_proxies = lambda url, no_proxy=None: {}
     Plugins.instance()  # it loads its own modules anew
     source: Any = SourcesRegistry.instance().resolve("file")
     if not hasattr(source.load_config, "__wrapped__"):

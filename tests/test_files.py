@@ -30,6 +30,7 @@ def held_by(path: Path) -> list[Any]:
     return [line.content for line in read_lines(read_log(path))]
 
 
+@pytest.mark.slow
 @given(records=st.lists(TEXTS, max_size=6), cut=st.integers(0, 400))
 @settings(max_examples=80, deadline=None)
 def test_after_a_cut_at_any_byte_whole_lines_stand_and_the_next_one_is_added(

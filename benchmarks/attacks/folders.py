@@ -5,7 +5,6 @@ Whoever hands it over can write a fitting manifest and a fitting record of the s
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import pickle
@@ -89,11 +88,12 @@ def _folder(name: str) -> Mutation:
 
 
 def _zip(name: str, entries: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> Mutation:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", method) as archive:
-        for entry, content in entries.items():
-            archive.writestr(entry, content)
-    return _put(name, buffer.getvalue())
+    def mutate(folder: Path) -> None:
+        with zipfile.ZipFile(folder / name, "w", method) as archive:
+            for entry, content in entries.items():
+                archive.writestr(entry, content)
+
+    return mutate
 
 
 def _probe(**changes: Any) -> Mutation:

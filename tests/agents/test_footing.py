@@ -84,6 +84,7 @@ def test_a_spread_of_its_own_is_for_tilts_alone(algo: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_units_are_left_out_in_updates_alone_and_by_the_seed() -> None:
     def trained(*overrides: str) -> tuple[dict[str, torch.Tensor], Workbench]:
         bench = worlds.bench(worlds.spec("algo=ppo", *TILT, *SHORT, "algo.tilt_log_std=-2", *overrides))

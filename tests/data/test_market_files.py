@@ -14,7 +14,10 @@ from wealtharena.data import Panel, load
 from wealtharena.errors import DataError
 
 MARKET = Path(__file__).parents[3] / "shared" / "market"
-pytestmark = pytest.mark.skipif(not MARKET.exists(), reason="the folder of real bars is not here")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not MARKET.exists(), reason="the folder of real bars is not here"),
+]
 
 
 def _load(asset: str, file: str, *overrides: str) -> Panel:

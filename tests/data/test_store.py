@@ -236,6 +236,7 @@ def assert_whole(folder, *, heal=True):
     return store
 
 
+@pytest.mark.slow
 def test_kill_9_at_any_moment_leaves_a_readable_store(tmp_path):
     symbols = [f"S{k}" for k in range(5)]
     for symbol in symbols:
@@ -251,6 +252,7 @@ def test_kill_9_at_any_moment_leaves_a_readable_store(tmp_path):
         assert len(assert_whole(tmp_path).catalog()["bars"]) == 5
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_do_not_corrupt_it(tmp_path):
     ours = [[*(f"{name}{k}" for k in range(8)), "SHARED", f"{name}8", "SHARED"] for name in "AB"]
     processes = [writer(tmp_path, 100.0 * (k + 1), symbols) for k, symbols in enumerate(ours)]

@@ -57,6 +57,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Path, bytes]
     return store, path, path.read_bytes()
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(at=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), catalog=st.booleans())
 def test_after_any_flipped_bit_a_file_is_refused_or_says_what_it_said(
@@ -177,6 +178,7 @@ def _paths(content: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(deeper for name, value in below for deeper in _paths(value, (*path, name)))]
 
 
+@pytest.mark.slow
 def test_any_damaged_catalog_is_one_line_and_made_again_from_the_files(tmp_path: Path) -> None:
     store = Store(tmp_path)
     put(store, bars())

@@ -291,6 +291,7 @@ def test_who_is_too_slow_is_cut_off() -> None:
     assert json.loads(done.stdout or "null") == {"silent": "", "head": "HTTP/1.1 408", "body": ""}, done.stderr
 
 
+@pytest.mark.slow
 def test_a_page_is_made_once_for_what_it_shows(service: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     from wealtharena.deployment import app
 

@@ -100,6 +100,7 @@ def tilt_of(rate: float, band: float):
     return tilt.model_copy(update={"rate": rate, "band": band})
 
 
+@pytest.mark.slow
 def test_a_ruined_account_stays_as_it_is_and_has_no_gradient_afterwards() -> None:
     world = {
         "seed": 0, "assets": 2, "opens": True, "margined": True, "gross": 3.0, "weight": 1.0, "long_only": False,
