@@ -30,6 +30,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 os.environ["WANDB_MODE"] = "offline"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - as Ray spells it; at its 15 a busy machine keeps workers waiting for ever
 
 
 def pytest_configure(config: pytest.Config) -> None:
