@@ -116,6 +116,17 @@ def test_a_tilt_that_is_its_anchor_is_no_better_than_unproven_and_not_rejected_f
     assert judge(replace(GOOD, **equal, own_anchor=True, annual_return=-0.05), rules).status == "rejected"
 
 
+@pytest.mark.parametrize(
+    ("own_anchor", "exposure", "status"),
+    [(True, 0.001, "unproven"), (True, 0.9, "rejected"), (False, 0.001, "rejected"), (True, None, "rejected")],
+)
+def test_an_agent_that_is_its_anchor_of_cash_has_lost_nothing(rules, own_anchor, exposure, status):
+    """A few trades of a thousandth of the equity cost it -0.0004 % a year: no loss to reject it for."""
+    found = judge(replace(GOOD, own_anchor=own_anchor, exposure=exposure, max_gross=1.0, annual_return=-4e-6), rules)
+    (ruling,) = [one for one in found.rulings if one.rule == "profit"]
+    assert ruling.status == status
+
+
 def test_the_worst_rule_decides_and_its_reason_comes_first(rules):
     found = judge(replace(GOOD, seeds=1, annual_return=-0.44), rules)
     assert found.status == "rejected"

@@ -145,6 +145,8 @@ def profit(evidence: Evidence, spec: VerdictSpec) -> Ruling:
         text += f", cash {figure(cash, evidence.annual_return, form='+.1%')}"
     if not evidence.annual_return < cash:
         return Ruling("profit", "promotable", f"{text}.")
+    if evidence.own_anchor and _is_hardly_invested(evidence):
+        return Ruling("profit", "unproven", f"{text}: it is cash, less what a few small trades cost.")
     return Ruling("profit", "rejected", f"{text}: holding cash was better.")
 
 
@@ -198,12 +200,17 @@ def hardly_invested(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     del spec
     if evidence.exposure is None or evidence.max_gross is None:
         return Ruling("hardly_invested", "promotable", "How much it held is not known.")
-    least = INVESTED * evidence.max_gross
-    shown = figure(evidence.exposure, least, form=".1%")
+    shown = figure(evidence.exposure, INVESTED * evidence.max_gross, form=".1%")
     text = f"It holds {shown} of its equity on average, {evidence.max_gross:.0%} is its limit"
-    if evidence.exposure >= least:
+    if not _is_hardly_invested(evidence):
         return Ruling("hardly_invested", "promotable", f"{text}.")
     return Ruling("hardly_invested", "unproven", f"Hardly invested: {text[0].lower()}{text[1:]}.")
+
+
+def _is_hardly_invested(evidence: Evidence) -> bool:
+    if evidence.exposure is None or evidence.max_gross is None:
+        return False
+    return evidence.exposure < INVESTED * evidence.max_gross
 
 
 def leaves_anchor(evidence: Evidence, spec: VerdictSpec) -> Ruling:
