@@ -67,6 +67,7 @@ def odd(folder: Path, number: int) -> None:
     ledger.close()
 
 
+@pytest.mark.slow
 def test_totals_are_the_sums_of_what_the_accounts_have_by_currency(tmp_path: Path) -> None:
     board = Board(filled(tmp_path / "paper", 9))
     views = board.views()

@@ -19,8 +19,7 @@ from wealtharena.data import provider
 from wealtharena.errors import ConfigError
 from wealtharena.tasks import paper
 from wealtharena.tasks.record import RunContext
-from wealtharena.trading import reading
-from wealtharena.trading.feeds import asking
+from wealtharena.trading import errand, reading
 from wealtharena.trading.ledger import Ledger
 from wealtharena.trading.switch import Signals
 
@@ -155,7 +154,7 @@ def test_two_venues_trade_live_on_one_clock_each_session_once(run, here, stub, m
 
     monkeypatch.setattr(provider, "now", lambda: at[0])
     monkeypatch.setattr(Signals, "wait", wait)
-    monkeypatch.setattr(asking, "TURN_SECONDS", 60.0)  # so that no time passes while the stub answers
+    monkeypatch.setattr(errand, "TURN_SECONDS", 60.0)  # so that no time passes while the stub answers
     manners = {
         "base_url": stub.url("yahoo"),
         "requests_per_second": 1000,

@@ -19,12 +19,11 @@ from wealtharena.data import loading
 from wealtharena.evaluation.splits import Segment
 from wealtharena.features import compute
 from wealtharena.features.panel import Scaler
-from wealtharena.trading import figures, loop
+from wealtharena.trading import errand, figures, loop
 from wealtharena.trading.broker import Opening
 from wealtharena.trading.brokers.paper import open_broker
 from wealtharena.trading.clock import Timer
 from wealtharena.trading.desk import depth_of
-from wealtharena.trading.feeds import asking
 from wealtharena.trading.feeds.live import Live, sources_of
 from wealtharena.trading.feeds.replay import Replay
 from wealtharena.trading.feeds.seen import FILE, SeenBars
@@ -154,7 +153,7 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path, make_spec, stub, monkeypatch):
-    monkeypatch.setattr(asking, "TURN_SECONDS", 60.0)  # so that no time of the clock passes while the stub answers
+    monkeypatch.setattr(errand, "TURN_SECONDS", 60.0)  # so that no time of the clock passes while the stub answers
     spec = make_spec(
         "crypto",
         "yahoo",

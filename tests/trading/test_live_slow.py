@@ -15,9 +15,10 @@ from wealtharena.config import compose
 from wealtharena.data.bars import BAR_COLUMNS, Bars
 from wealtharena.errors import ProviderError
 from wealtharena.features.panel import Scaler
-from wealtharena.trading import loop
+from wealtharena.trading import errand, loop
 from wealtharena.trading.broker import Opening
 from wealtharena.trading.brokers.paper import open_broker
+from wealtharena.trading.carrying import Turn, directly
 from wealtharena.trading.clock import Timer
 from wealtharena.trading.feeds import asking
 from wealtharena.trading.feeds.live import Live
@@ -66,7 +67,7 @@ class Street:
     passed: list = field(default_factory=list)  # told of each time that passes
 
     def __post_init__(self):
-        self.signals = Signals()
+        self.signals, self.turn = Signals(), Turn()
         self.spec = compose(
             ["asset=crypto", "data=yahoo", f"data.symbols=[{','.join(SYMBOLS)}]", "paper.feed=live",
              "features.names=[log_return_1,volatility_20]"]
@@ -80,7 +81,7 @@ class Street:
         for told in self.passed:
             told()
 
-    def agent(self, name, source, sessions, *, wake=lambda: None, spec=None):
+    def agent(self, name, source, sessions, *, wake=lambda: None, spec=None, opened=open_broker, carrier=None, **given):
         spec, names = spec or self.spec, self.spec.features.names
         scaler = Scaler(tuple(names), np.zeros(len(names)), np.full(len(names), 10.0), 5.0)
         folder = self.root / name
@@ -90,9 +91,13 @@ class Street:
             contextlib.closing(SeenBars(folder, synchronous="normal")) as seen,
         ):
             if ledger.facts() is None:
-                ledger.open(name, "test", {})
-            broker = open_broker(Opening(folder, spec.env, ledger.epoch, "normal"))
-            trader = Trader(name, "test", Leaning(scaler), spec.env, spec.risk, ledger, broker)
+                ledger.open(name, "test", {"broker": spec.broker.name})
+            opening = Opening(folder, spec.env, ledger.epoch, "normal", spec=spec.broker)
+            broker = opened(opening)
+            mind = given.pop("mind", Leaning)(scaler)
+            trader = Trader(name, "test", mind, spec.env, spec.risk, ledger, broker, **given)
+            if carrier is not None:
+                trader = carrier.equipped(trader)
             feed = Live(
                 spec, scaler, now=self.now, seen=seen, told=lambda bar, one: ledger.intervene(bar, [one]), wake=wake,
                 sources=None if source is None else lambda: [source],
@@ -100,6 +105,7 @@ class Street:
             steps = loop.steps(
                 trader, feed.steps(ledger.decision()), Switch(folder, self.signals), now=self.now,
                 told=lambda close: self.decided[name].append((close.bar[:10], self.at)),
+                carry=directly if carrier is None else carrier.carry,
             )  # fmt: skip
             with contextlib.closing(broker):
                 for due in steps:
@@ -108,7 +114,7 @@ class Street:
                         return
 
     def trade(self, agents, *, wait=None):
-        turns = Turns(agents, lambda name, error: pytest.fail(f"{name}: {error!r}"))
+        turns = Turns(agents, lambda name, error: pytest.fail(f"{name}: {error!r}"), turn=self.turn)
         with contextlib.closing(turns):
             turns.begin()
             turns.play(Timer(self.now, wait or self.wait, self.signals.roused))
@@ -120,7 +126,7 @@ class Street:
 
 @pytest.fixture
 def street(tmp_path, monkeypatch):
-    monkeypatch.setattr(asking, "TURN_SECONDS", TURN)
+    monkeypatch.setattr(errand, "TURN_SECONDS", TURN)
     return Street(tmp_path)
 
 
@@ -210,11 +216,11 @@ def test_an_answer_over_the_network_wakes_who_waits_for_it_and_nobody_was_kept(s
     spec = make_spec("crypto", "yahoo", data__symbols=f"[{','.join(SYMBOLS)}]", paper__feed="live",
                      features__names="[log_return_1,volatility_20]")  # fmt: skip
     happened, woken = [], threading.Event()
-    monkeypatch.setattr(asking, "TURN_SECONDS", 0.05)
+    monkeypatch.setattr(errand, "TURN_SECONDS", 0.05)
 
     def wake():
         happened.append("answered")
-        monkeypatch.setattr(asking, "TURN_SECONDS", 60.0)  # the looks after it are waited for
+        monkeypatch.setattr(errand, "TURN_SECONDS", 60.0)  # the looks after it are waited for
         woken.set()
 
     def wait(seconds):

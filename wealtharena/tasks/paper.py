@@ -109,7 +109,7 @@ def _trade(specs: Sequence[ExperimentSpec], context: RunContext) -> int:
     with sigterm_as_ctrl_c() as stop:
         room = Room(Signals(), stop, several)
         agents = {one.asset.agent: trading(one, places[one.asset.agent], room) for one in specs}
-        turns = Turns(agents, console.paper_failed if several else _silent)
+        turns = Turns(agents, console.paper_failed if several else _silent, turn=room.turn)
         with contextlib.closing(turns):
             turns.begin()
             with room.signals:

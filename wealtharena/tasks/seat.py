@@ -35,6 +35,7 @@ from wealtharena.tasks.watching import Watcher
 from wealtharena.trading import figures, loop
 from wealtharena.trading.alerts import Alerts, channels_of
 from wealtharena.trading.broker import Broker, Opening
+from wealtharena.trading.carrying import Carrier, Carry, Turn, directly
 from wealtharena.trading.clock import Due
 from wealtharena.trading.crossing import ACCOUNT, Neighbours, mark_of
 from wealtharena.trading.desk import depth_of
@@ -60,6 +61,7 @@ class Room:
     stop: Stop
     several: bool  # so that each line says whose it is
     ledgers: dict[Path, Ledger] = field(default_factory=dict)  # of those that trade, by folder
+    turn: Turn = field(default_factory=Turn)  # of who may act
 
 
 def trading(spec: ExperimentSpec, context: RunContext, room: Room) -> Agent:
@@ -114,9 +116,14 @@ def _live(
     with contextlib.closing(trader.broker), contextlib.closing(seen), watched as watcher:
         trader.broker.stream(room.signals.wake)
         feed = Live(filled, chosen.mind.scaler, now=provider.now, seen=seen, told=watcher.event, wake=room.signals.wake)
+        trader = _standing(spec, chosen, trader, watcher)
+        carry: Carry = directly
+        if room.several and spec.broker.outside:
+            carrier = Carrier(room.turn, provider.now, room.signals.wake, spec.asset.agent)
+            trader, carry = carrier.equipped(trader), carrier.carry
         yield from loop.steps(
-            _standing(spec, chosen, trader, watcher), feed.steps(ledger.decision()), Switch(folder, room.signals),
-            told=lambda close: told.show(close.bar), timed=watcher.told, now=provider.now,
+            trader, feed.steps(ledger.decision()), Switch(folder, room.signals),
+            told=lambda close: told.show(close.bar), timed=watcher.told, now=provider.now, carry=carry,
         )  # fmt: skip
     return _standing_of(spec, ledger)
 

@@ -35,7 +35,8 @@ def connect(
     """
     make_folder(path.parent)
     try:
-        db = sqlite3.connect(path, timeout=SECONDS, isolation_level=None)
+        # an account may be handed from thread to thread, one at a time
+        db = sqlite3.connect(path, timeout=SECONDS, isolation_level=None, check_same_thread=False)
         db.row_factory = sqlite3.Row
         db.execute("PRAGMA journal_mode=WAL")
         db.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import functools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import numpy as np
 from wealtharena.errors import MarketError
 from wealtharena.trading import crossing
 from wealtharena.trading.broker import UnreachableError
+from wealtharena.trading.carrying import Carry, directly
 from wealtharena.trading.clock import SLICE_SECONDS, Due
 from wealtharena.trading.database import FullError
 from wealtharena.trading.desk import Close, Day, ages, rule, seen_at, standing
@@ -51,18 +53,19 @@ def steps(
     told: Callable[[Close], None],
     timed: Callable[[Close, float], None] = lambda close, seconds: None,
     now: Callable[[], dt.datetime] | None = None,
+    carry: Carry = directly,
 ) -> Iterator[Due]:
     """Trade close after close until there are no more or the switch says stop; `told` of each that is done.
 
     Yields the moments that the feed waits for; who takes them may go on early. With a clock, `now`, the account is looked
     after meanwhile, each minute and whenever it is gone on with. `timed` is told too, and how many seconds went by from the
     close to the last of its orders. A close at which the disk takes nothing is missed, without an order, and recorded as
-    soon as there is room.
+    soon as there is room. `carry` carries out what is done at each of them.
     """
     missed: list[str] = []
     for one in feed:
         if isinstance(one, Due):
-            yield from _until(one, trader, switch, now=now)
+            yield from _until(one, trader, switch, now=now, carry=carry)
         if switch.stop:
             return
         if isinstance(one, Due):
@@ -72,7 +75,7 @@ def steps(
             while missed:
                 trader.ledger.intervene(missed[0], [Intervention("disk", "missed", (), {})])
                 missed.pop(0)
-            on_close(trader, one, switch)
+            yield from carry(functools.partial(on_close, trader, one, switch))
         except FullError:
             missed.append(one.bar)
             continue
@@ -80,7 +83,9 @@ def steps(
         told(one)
 
 
-def _until(due: Due, trader: Trader, switch: Switch, *, now: Callable[[], dt.datetime] | None) -> Iterator[Due]:
+def _until(
+    due: Due, trader: Trader, switch: Switch, *, now: Callable[[], dt.datetime] | None, carry: Carry
+) -> Iterator[Due]:
     """Yield until a moment has come or the switch says stop; between two closes do what is to be done there."""
     if now is None:
         yield due
@@ -88,8 +93,9 @@ def _until(due: Due, trader: Trader, switch: Switch, *, now: Callable[[], dt.dat
     while not switch.stop and (time_ := now()) < due.moment:
         moment = min(due.moment, time_ + SLICE)
         yield Due(moment)
-        tend(trader, switch)
-        if due.early and now() < moment:
+        woken = due.early and now() < moment
+        yield from carry(functools.partial(tend, trader, switch))
+        if woken:
             return
 
 

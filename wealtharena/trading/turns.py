@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from wealtharena.trading.carrying import Turn
 from wealtharena.trading.clock import Clock, Due
 
 Agent = Generator[Due, None, None]
@@ -24,6 +25,7 @@ class Turns:
     agents: Mapping[str, Agent]
     failing: Callable[[str, Exception], Any]
     failed: dict[str, Exception] = field(default_factory=dict)
+    turn: Turn = field(default_factory=Turn)  # which threads of the agents have in between
     _due: dict[str, Due] = field(default_factory=dict)
 
     def begin(self) -> None:
@@ -42,11 +44,13 @@ class Turns:
     def close(self) -> None:
         """End all that have not come to their end, wherever they are."""
         for one in self.agents.values():
-            one.close()
+            with self.turn.held():
+                one.close()
 
     def _go(self, name: str) -> None:
         try:
-            self._due[name] = next(self.agents[name])  # a name keeps its place
+            with self.turn.held():
+                self._due[name] = next(self.agents[name])  # a name keeps its place
         except StopIteration:
             self._due.pop(name, None)
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends one agent and is told of

@@ -10,9 +10,9 @@ from typing import Final
 from wealtharena.data.bars import Bars
 from wealtharena.data.provider import Provider
 from wealtharena.errors import ProviderError
+from wealtharena.trading.errand import Errand
 
 Outcome = Bars | ProviderError
-TURN_SECONDS: Final = 1.0  # longest time in which a look keeps the other agents of a process waiting
 
 # Clients have state of their process, such as yfinance's session: one fetch at a time of each source, whoever asks.
 _lanes: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -30,42 +30,21 @@ def asked_alone(source: Provider, ask: Callable[[], Bars]) -> Outcome:
             return error
 
 
-class Round:
+class Round(Errand):
     """One look for the bars of some symbols. What the sources said of each stands in `come`, as soon as it is there."""
 
     def __init__(self, symbols: Iterable[str], ask: Callable[[str], list[Outcome]]) -> None:
         self.come: dict[str, list[Outcome]] = {}
-        self._ended, self._given_up = threading.Event(), False
-        self._error: BaseException | None = None
-        self._wake: Callable[[], None] = lambda: None
-        threading.Thread(target=self._go, args=(list(symbols), ask), name="bars", daemon=True).start()
-
-    def ended(self, seconds: float) -> bool:
-        """Return whether all have come, waiting for it at most so long; what went wrong otherwise is raised here."""
-        if not self._ended.wait(seconds):
-            return False
-        if self._error is not None:
-            raise self._error
-        return True
-
-    def wake(self, wake: Callable[[], None]) -> None:
-        """Have `wake` called from the thread once all have come."""
-        self._wake = wake
-        if self._ended.is_set():
-            wake()
+        self._given_up = False
+        self._symbols, self._ask = list(symbols), ask
+        super().__init__(self._look, name="bars")
 
     def give_up(self) -> None:
         """Ask for no further symbol; what is being asked for comes to its end by its own time-outs, and is not missed."""
         self._given_up = True
 
-    def _go(self, symbols: list[str], ask: Callable[[str], list[Outcome]]) -> None:
-        try:
-            for symbol in symbols:
-                if self._given_up:
-                    return
-                self.come[symbol] = ask(symbol)
-        except BaseException as error:  # noqa: BLE001 - raised where the look is waited for
-            self._error = error
-        finally:
-            self._ended.set()
-            self._wake()
+    def _look(self) -> None:
+        for symbol in self._symbols:
+            if self._given_up:
+                return
+            self.come[symbol] = self._ask(symbol)

@@ -18,6 +18,7 @@ from wealtharena.data.provider import Provider
 from wealtharena.envs.market import Market
 from wealtharena.errors import ConfigError, DataError, MarketError, ProviderError
 from wealtharena.features.panel import Scaler
+from wealtharena.trading import errand
 from wealtharena.trading.clock import SLICE_SECONDS, Due, Session, each_session, from_date
 from wealtharena.trading.desk import Close, depth_of
 from wealtharena.trading.feeds import asking
@@ -169,7 +170,7 @@ class Live:
         start = self._first_day(session)
         found = asking.Round(look.waiting, lambda symbol: self._ask(symbol, start, session, sources))
         try:
-            if not found.ended(asking.TURN_SECONDS):
+            if not found.ended(errand.TURN_SECONDS):
                 found.wake(self._wake)
                 while self._now() < end and not found.ended(0.0):
                     yield Due(min(self._now() + dt.timedelta(seconds=SLICE_SECONDS), end), early=True)
