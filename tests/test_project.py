@@ -345,6 +345,7 @@ WAITS = {  # what may wait without a limit, and why
     "wealtharena/agents/direct/pathwise.py: other.result()": "arithmetic of this process's own, of the size of what the caller does meanwhile",
     "wealtharena/tracking/wandb_run.py: self._inbox.get()": "a thread of its own waits for work, and nobody for it",
     "wealtharena/deployment/lines.py: self._some.wait()": "a thread of its own waits for work, and nobody for it",
+    "wealtharena/trading/carrying.py: self._lock.acquire()": "held while an agent acts on files of its own, lent while it waits for anybody",
     "wealtharena/deployment/limits.py: fcntl.flock(descriptor, fcntl.LOCK_EX)": "held for two reads of shared memory; the kernel frees it with its holder",
 }
 

@@ -131,8 +131,9 @@ class Broker(Protocol):
     """Carries orders out. Every call but `submit` and `cancel` may be repeated at will.
 
     An implementer holds: an order is booked once a client id, whatever is asked how often; an answer is complete or it
-    is UnreachableError; nothing it says carries a key. A caller may assume nothing of an order whose `submit` raised
-    UnreachableError, and asks `order_by_client_id`, which knows orders in every status.
+    is UnreachableError; nothing it says carries a key; calls come one at a time, from whatever thread. A caller may assume
+    nothing of an order whose `submit` raised UnreachableError, and asks `order_by_client_id`, which knows orders in every
+    status.
     """
 
     @property

@@ -111,4 +111,4 @@ class Carrier:
                     yield Due(self.now() + dt.timedelta(seconds=SLICE_SECONDS))
         finally:
             with self.turn.lent():
-                job.join()
+                job.finish()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Final
 
 TURN_SECONDS: Final = 1.0  # longest time in which an errand keeps the other agents of a process waiting
+LINE_SECONDS: Final = 10.0  # between two lines about a wait
+
+log = logging.getLogger(__name__)
 
 
 class Errand:
@@ -34,9 +38,10 @@ class Errand:
         if self._ended.is_set():
             wake()
 
-    def join(self) -> None:
-        """Wait for the end, however long it takes."""
-        self._thread.join()
+    def finish(self) -> None:
+        """Wait for the end, however long it takes, and say so as long as it takes."""
+        while not self._ended.wait(LINE_SECONDS):
+            log.warning("waiting for an answer to %s", self._thread.name)
 
     def _go(self) -> None:
         try:
