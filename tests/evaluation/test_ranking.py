@@ -1,5 +1,7 @@
 import math
 
+import pytest
+
 from wealtharena.evaluation.ranking import composite
 
 FIVE = {
@@ -17,11 +19,11 @@ def test_the_five_agents_are_ranked_etf_first_and_commodities_last():
     assert ranked[0].name == "etf"
     assert ranked[-1].name == "commodities"
     assert [r.place for r in ranked] == [1, 2, 3, 4, 5]
-    assert ranked[0].composite == (0.3 * 3 + 0.3 * 5 + 0.2 * 5) / 0.8
+    assert ranked[0].composite == pytest.approx((0.3 * 3 + 0.3 * 5 + 0.2 * 5) / 0.8, rel=1e-12)
     assert ranked[-1].composite == 1.0
     by_name = {r.name: r.composite for r in ranked}
-    assert by_name["asx_stocks"] == (0.3 * 4 + 0.3 * 2 + 0.2 * 4) / 0.8
-    assert by_name["cryptocurrencies"] == (0.3 * 5 + 0.3 * 4 + 0.2 * 2) / 0.8
+    assert by_name["asx_stocks"] == pytest.approx((0.3 * 4 + 0.3 * 2 + 0.2 * 4) / 0.8, rel=1e-12)
+    assert by_name["cryptocurrencies"] == pytest.approx((0.3 * 5 + 0.3 * 4 + 0.2 * 2) / 0.8, rel=1e-12)
     assert set(ranked[0].ranks) == {"annual_return", "sharpe", "win_rate"}
 
 
