@@ -312,9 +312,7 @@ def _keep_cookies_in(folder: Path) -> None:
         if not folder.is_dir() or cache._TzDBManager.get_location() != str(folder):
             folder.mkdir(parents=True, exist_ok=True)
             yfinance.set_tz_cache_location(str(folder))
-            cache._TzCacheManager._tz_cache = None
-            cache._CookieCacheManager._Cookie_cache = None
-            cache._ISINCacheManager._isin_cache = None
+            _remember_by(None, None, None)
 
 
 def _forget_cookies_after(error: Exception) -> None:
@@ -324,9 +322,16 @@ def _forget_cookies_after(error: Exception) -> None:
 
     if isinstance(error, peewee.DatabaseError):
         with _COOKIES:
-            cache._TzCacheManager._tz_cache = cache._TzCacheDummy()
-            cache._CookieCacheManager._Cookie_cache = cache._CookieCacheDummy()
-            cache._ISINCacheManager._isin_cache = cache._ISINCacheDummy()
+            _remember_by(cache._TzCacheDummy(), cache._CookieCacheDummy(), cache._ISINCacheDummy())
+
+
+def _remember_by(zones: Any, cookies: Any, isins: Any) -> None:
+    """Have yfinance remember by these from now on; None is made anew, at its place of then, when it is wanted."""
+    from yfinance import cache
+
+    cache._TzCacheManager._tz_cache = zones
+    cache._CookieCacheManager._Cookie_cache = cookies
+    cache._ISINCacheManager._isin_cache = isins
 
 
 @contextlib.contextmanager
