@@ -1,12 +1,17 @@
 """Two agents on one account of a broker do not trade with each other."""
 
 import contextlib
+import sqlite3
+from types import SimpleNamespace
+
+import numpy as np
 
 from tests.trading.desks import a_world, account
-from wealtharena.trading import loop
+from wealtharena.trading import loop, reading
 from wealtharena.trading.broker import Opening
 from wealtharena.trading.brokers.paper import open_broker
 from wealtharena.trading.crossing import Neighbours
+from wealtharena.trading.guard import Ruling
 from wealtharena.trading.ledger import Decision, Intent, Ledger
 from wealtharena.trading.switch import Switch
 from wealtharena.trading.trader import Trader
@@ -54,12 +59,45 @@ def test_an_order_against_anothers_is_not_given_and_told(tmp_path):
     assert told["numbers"] == {first: meant[first]}
 
 
-def test_its_own_orders_and_a_ledger_that_cannot_be_read_are_no_neighbours(tmp_path):
+def test_its_own_orders_are_no_neighbour_s(tmp_path):
     neighbour(tmp_path / "noise" / "test", {"A": -1.0})
-    broken = tmp_path / "etf" / "default"
-    broken.mkdir(parents=True)
-    (broken / "ledger.sqlite").write_bytes(b"no database" * 100)
-    assert Neighbours(tmp_path, tmp_path / "noise" / "test", "alpaca").against({"A": 1.0}, place=None) == {}
-    assert Neighbours(tmp_path, tmp_path / "elsewhere", "alpaca").against({"A": 1.0}, place=None) == {
-        "noise/test": ["A"]
-    }
+    assert Neighbours(tmp_path, tmp_path / "noise" / "test", "alpaca").against({"A": 1.0}, place=None) == []
+    (met,) = Neighbours(tmp_path, tmp_path / "elsewhere", "alpaca").against({"A": 1.0}, place=None)
+    assert (met.name, met.symbols, met.known) == ("noise/test", ("A",), True)
+
+
+def garbage(folder):
+    folder.mkdir(parents=True)
+    (folder / "ledger.sqlite").write_bytes(b"no database" * 100)
+
+
+def test_a_neighbour_whose_ledger_cannot_be_read_keeps_from_trading_and_is_named(tmp_path):
+    garbage(tmp_path / "etf" / "default")
+    bar = trade_one(tmp_path / "noise" / "test", tmp_path, broker="alpaca")
+    found = account(tmp_path / "noise" / "test")
+    assert found["intents"] == []
+    (told,) = [one for one in found["interventions"] if one["rule"] == "crossing"]
+    assert told["bar"] == bar
+    assert told["action"].startswith("skip: may trade against etf/default, whose ledger.sqlite cannot be read")
+    assert len(told["symbols"]) == 3
+
+
+def test_a_neighbour_whose_ledger_cannot_be_read_keeps_nobody_from_getting_out(tmp_path):
+    garbage(tmp_path / "etf" / "default")
+    found = Neighbours(tmp_path, tmp_path / "noise" / "test", "alpaca").against({"A": -1.0, "B": 0.0}, place=None)
+    assert [(one.name, one.symbols, one.known) for one in found] == [("etf/default", ("A",), False)]
+    trader = SimpleNamespace(
+        neighbours=SimpleNamespace(against=lambda meant, place: found, tell=lambda *told: None),
+        ledger=SimpleNamespace(note=lambda name: None), agent="noise", account="test",
+    )  # fmt: skip
+    close = SimpleNamespace(market=SimpleNamespace(symbols=("A", "B")), bar="2020-01-01")
+    for state, units in (("reducing", -1.0), ("halted", -1.0), ("trading", 0.0)):
+        orders, told = loop._uncrossed(trader, close, Ruling(np.array([-1.0, 0.0]), state))
+        assert (orders.tolist(), len(told)) == ([units, 0.0], int(state == "trading"))
+
+
+def test_an_account_that_is_just_being_made_has_no_orders(tmp_path):
+    sqlite3.connect(tmp_path / "ledger.sqlite").close()
+    assert reading.working(tmp_path, broker="alpaca", place=None) == {}
+    (tmp_path / "ledger.sqlite").write_bytes(b"no database" * 100)
+    assert reading.working(tmp_path, broker="alpaca", place=None) is None

@@ -14,7 +14,7 @@ from wealtharena.trading import loop
 from wealtharena.trading.broker import Opening
 from wealtharena.trading.brokers.paper import open_broker
 from wealtharena.trading.clock import Due, Pace, Timer, each_session
-from wealtharena.trading.crossing import ACCOUNT, Neighbours
+from wealtharena.trading.crossing import ACCOUNT, Met, Neighbours
 from wealtharena.trading.ledger import Ledger
 from wealtharena.trading.switch import Signals, Switch
 from wealtharena.trading.trader import Trader
@@ -184,9 +184,9 @@ def test_another_account_at_the_same_broker_is_no_neighbour_and_one_that_is_not_
     house.trade(stop_at=1)
     meant = {one.symbol: -one.units for one in account(house.folder("one"))["intents"]}
     asks = Neighbours(tmp_path, tmp_path / "other" / "test", "webhook")
-    assert set(asks.against(meant, place="the same")) == {"one/test"}
-    assert set(asks.against(meant, place=None)) == {"one/test"}
-    assert asks.against(meant, place="another") == {}
+    assert {one.name for one in asks.against(meant, place="the same")} == {"one/test"}
+    assert {one.name for one in asks.against(meant, place=None)} == {"one/test"}
+    assert asks.against(meant, place="another") == []
 
 
 def test_what_was_told_of_a_crossing_is_told_once_over_a_kill(tmp_path):
@@ -196,7 +196,7 @@ def test_what_was_told_of_a_crossing_is_told_once_over_a_kill(tmp_path):
     with contextlib.closing(Ledger(folder)) as ledger:
         asks = Neighbours(tmp_path, tmp_path / "other" / "test", "webhook", {folder.resolve(): ledger})
         for _ in range(2):
-            asks.tell("2020-01-01", "other/test", {"one/test": ["A"]}, {"A": 1.0})
+            asks.tell("2020-01-01", "other/test", [Met("one/test", folder, ("A",), known=True)], {"A": 1.0})
         assert [one["rule"] for one in ledger.interventions()] == ["crossing"]
         assert asks.sharing("the same") == "one/test"
         assert asks.sharing("another") is None

@@ -6,7 +6,7 @@ The other agents are read from their ledgers, so that it holds whether they trad
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -25,6 +25,23 @@ def mark_of(place: str) -> str:
 
 
 @dataclass(frozen=True)
+class Met:
+    """Symbols in which another account is about to trade the other way, or, where its ledger cannot be read, may be."""
+
+    name: str
+    folder: Path
+    symbols: tuple[str, ...]
+    known: bool
+
+    @property
+    def action(self) -> str:
+        """Return what is told of it."""
+        if self.known:
+            return f"skip: would trade against {self.name}"
+        return f"skip: may trade against {self.name}, whose {reading.LEDGER} cannot be read (mend it, or move its folder away)"
+
+
+@dataclass(frozen=True)
 class Neighbours:
     """The other accounts below a root that trade at the same broker, on the same account there as far as is known."""
 
@@ -33,32 +50,36 @@ class Neighbours:
     broker: str
     ledgers: Mapping[Path, Ledger] = field(default_factory=dict)  # of those that trade in this process, by folder
 
-    def against(self, orders: Mapping[str, float], *, place: str | None) -> dict[str, list[str]]:
-        """Return the symbols of `orders` in which another account is about to trade the other way, by its name.
+    def against(self, orders: Mapping[str, float], *, place: str | None) -> list[Met]:
+        """Return what of `orders` another account is about to trade the other way, or may be: its ledger cannot be read.
 
         `place` tells accounts at the broker apart; one that is not known may be any.
         """
-        found: dict[str, list[str]] = {}
+        found: list[Met] = []
         taken: set[str] = set()
         for name, folder in self._others():
             working = reading.working(folder, broker=self.broker, place=place)
-            met = [one for one, units in working.items() if orders.get(one, 0.0) * units < 0.0 and one not in taken]
+            met = tuple(
+                one
+                for one, units in orders.items()
+                if one not in taken and units and (working is None or units * working.get(one, 0.0) < 0.0)
+            )
             if met:
-                found[name] = met
+                found.append(Met(name, folder, met, known=working is not None))
                 taken.update(met)
         return found
 
-    def tell(self, bar: str, name: str, met: Mapping[str, list[str]], orders: Mapping[str, float]) -> None:
+    def tell(self, bar: str, name: str, met: Iterable[Met], orders: Mapping[str, float]) -> None:
         """Write, once, into the ledger of each of `met` that trades in this process what `name` did not order against it."""
-        for other, folder in self._others():
-            ledger = self.ledgers.get(folder.resolve())
-            if other not in met or ledger is None:
+        for one in met:
+            ledger = self.ledgers.get(one.folder.resolve())
+            if ledger is None:
                 continue
             told = Intervention(
-                RULE, f"stood: {name} was kept from trading against it", tuple(met[other]),
-                {symbol: orders[symbol] for symbol in met[other]},
+                RULE, f"stood: {name} was kept from trading against it", one.symbols,
+                {symbol: orders[symbol] for symbol in one.symbols},
             )  # fmt: skip
-            known = ((one["bar"], one["action"], tuple(one["symbols"])) for one in ledger.interventions())
+            known = ((row["bar"], row["action"], tuple(row["symbols"])) for row in ledger.interventions())
             if (bar, told.action, told.symbols) not in known:  # a kill may have come between this and what it is about
                 ledger.intervene(bar, [told])
 

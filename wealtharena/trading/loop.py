@@ -19,7 +19,7 @@ from wealtharena.trading.carrying import Carry, directly
 from wealtharena.trading.clock import SLICE_SECONDS, Due
 from wealtharena.trading.database import FullError
 from wealtharena.trading.desk import Close, Day, ages, rule, seen_at, standing
-from wealtharena.trading.guard import Intervention, State, unknown
+from wealtharena.trading.guard import Intervention, Ruling, State, unknown
 from wealtharena.trading.ledger import Decision, Intent
 from wealtharena.trading.reconcile import Known, check_same, follow, reconcile, take_back, take_over
 from wealtharena.trading.sending import again, announce, intents_of, send
@@ -215,7 +215,7 @@ def _decide(trader: Trader, close: Close, known: Known | None) -> _Made | None:
     opening = ledger.opening(day)
     today = Day(account.equity if opening is None else opening, ledger.orders_on(day))
     ruling = rule(walker, close.market, ages(close), weights, today, risk=trader.risk, state=state)
-    orders, crossed = _uncrossed(trader, close, ruling.orders)
+    orders, crossed = _uncrossed(trader, close, ruling)
     trader.at("before persist")
     intents = intents_of(trader, close, held=walker.units, orders=orders)
     decision = Decision(close.bar, close.marks, weights.tolist(), carried, 0)
@@ -223,20 +223,20 @@ def _decide(trader: Trader, close: Close, known: Known | None) -> _Made | None:
     return _Made(dict(zip(close.market.symbols, weights.tolist(), strict=True)), intents)
 
 
-def _uncrossed(trader: Trader, close: Close, orders: Floats) -> tuple[Floats, list[Intervention]]:
-    """Return the orders without those that would trade with another agent's on the same account, and what is told of them."""
+def _uncrossed(trader: Trader, close: Close, ruling: Ruling) -> tuple[Floats, list[Intervention]]:
+    """Return the orders without those that would trade with another agent's on the same account, and what is told of them.
+
+    A ledger that cannot be read keeps an account from trading, never from getting out.
+    """
     if trader.neighbours is None:
-        return orders, []
-    meant = dict(zip(close.market.symbols, orders.tolist(), strict=True))
+        return ruling.orders, []
+    meant = dict(zip(close.market.symbols, ruling.orders.tolist(), strict=True))
     met = trader.neighbours.against(meant, place=trader.ledger.note(crossing.ACCOUNT))
-    if not met:
-        return orders, []
+    met = [one for one in met if one.known or ruling.state == "trading"]
     trader.neighbours.tell(close.bar, f"{trader.agent}/{trader.account}", met, meant)
-    crossed = {symbol for symbols in met.values() for symbol in symbols}
+    crossed = {symbol for one in met for symbol in one.symbols}
     told = [
-        Intervention(
-            crossing.RULE, f"skip: would trade against {other}", tuple(symbols), {one: meant[one] for one in symbols}
-        )
-        for other, symbols in met.items()
+        Intervention(crossing.RULE, one.action, one.symbols, {symbol: meant[symbol] for symbol in one.symbols})
+        for one in met
     ]
     return np.array([0.0 if symbol in crossed else units for symbol, units in meant.items()]), told

@@ -147,32 +147,42 @@ def counts(folder: Path) -> Counts:
         return Counts()
 
 
-def working(folder: Path, *, broker: str, place: str | None) -> dict[str, float]:
-    """Return what orders of an account at this broker may still buy or sell, units by symbol.
+def working(folder: Path, *, broker: str, place: str | None) -> dict[str, float] | None:
+    """Return what orders of an account at this broker may still buy or sell, units by symbol; None where it cannot be read.
 
     Nothing at another broker, nor on another account there than the one that is noted as `place`, if both are known.
     """
     try:
         with _reading(folder / LEDGER) as db:
-            opened = db.execute("SELECT epoch, facts FROM accounts ORDER BY epoch DESC LIMIT 1").fetchone()
-            if opened is None or json.loads(opened["facts"]).get("broker") != broker:
-                return {}
-            noted = _noted(db, int(opened["epoch"]))
-            if None not in (noted, place) and noted != place:
-                return {}
-            rows = db.execute(
-                """SELECT symbol, sum(units) AS units FROM intents WHERE epoch = ? AND status IN ('new', 'sending', 'open')
-                   GROUP BY symbol""",
-                (opened["epoch"],),
-            )
-            return {row["symbol"]: float(row["units"]) for row in rows}
-    except sqlite3.Error:
+            return _working(db, broker, place)
+    except (sqlite3.Error, ValueError):
+        return None
+
+
+def _working(db: sqlite3.Connection, broker: str, place: str | None) -> dict[str, float]:
+    if not _has(db, "accounts"):
+        return {}  # just being made
+    opened = db.execute("SELECT epoch, facts FROM accounts ORDER BY epoch DESC LIMIT 1").fetchone()
+    if opened is None or json.loads(opened["facts"]).get("broker") != broker:
         return {}
+    noted = _noted(db, int(opened["epoch"]))
+    if None not in (noted, place) and noted != place:
+        return {}
+    rows = db.execute(
+        """SELECT symbol, sum(units) AS units FROM intents WHERE epoch = ? AND status IN ('new', 'sending', 'open')
+           GROUP BY symbol""",
+        (opened["epoch"],),
+    )
+    return {row["symbol"]: float(row["units"]) for row in rows}
+
+
+def _has(db: sqlite3.Connection, table: str) -> bool:
+    return db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone() is not None
 
 
 def _noted(db: sqlite3.Connection, epoch: int) -> str | None:
     """Return the mark of the account at the broker; None where it is not known, as in a ledger of before it was noted."""
-    if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'notes'").fetchone() is None:
+    if not _has(db, "notes"):
         return None
     row = db.execute("SELECT value FROM notes WHERE epoch = ? AND name = 'account'", (epoch,)).fetchone()
     return None if row is None else str(row["value"])
