@@ -6,13 +6,14 @@ from collections.abc import Callable
 from datetime import date
 
 import pytest
+from hydra._internal.hydra import Hydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from wealtharena.config import compose, parse
-from wealtharena.config.composition import _by_hydra, compose_raw, groups
+from wealtharena.config.composition import _by_hydra, compose_raw, groups, known_mode
 from wealtharena.config.paths import conf_dir, sweeps_dir
 from wealtharena.config.problems import UNREADABLE
 from wealtharena.errors import ConfigError
@@ -303,3 +304,20 @@ def test_every_class_has_a_preset_and_one_of_futures_knows_the_size_of_each_cont
     assert classes == set(AGENTS)
     asset = compose(["experiment=commodities_20"]).asset
     assert set(asset.instrument.multipliers) == set(asset.universe.symbols)
+
+
+def test_hydra_looks_for_a_mode_only_where_something_sets_one(tmp_path, monkeypatch) -> None:
+    own, block = Hydra.get_mode, "# @package _global_\nhydra:\n  mode: MULTIRUN\n"
+    (tmp_path / "preset.yaml").write_text(block)
+    for words in (["hydra.mode=RUN"], ["++hydra.mode=RUN"], [f"experiment={tmp_path / 'preset.yaml'}"]):
+        with known_mode(words):
+            assert Hydra.get_mode is own, words
+    with known_mode(["asset=etf", "experiment=us_stocks"]):
+        assert Hydra.get_mode is not own
+        assert Hydra.get_mode(None, config_name="config", overrides=[]) is None
+    assert Hydra.get_mode is own
+    (tmp_path / "conf" / "experiment").mkdir(parents=True)
+    (tmp_path / "conf" / "experiment" / "both.yaml").write_text(block)
+    monkeypatch.setenv("WEALTHARENA_CONFIG_DIR", str(tmp_path / "conf"))
+    with known_mode(["experiment=both"]):
+        assert Hydra.get_mode is own

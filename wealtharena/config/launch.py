@@ -25,7 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from wealtharena.config import grid, speech
-from wealtharena.config.composition import PRIMARY, prepare, with_preset_files
+from wealtharena.config.composition import PRIMARY, known_mode, prepare, with_preset_files
 from wealtharena.config.folders import Refused
 from wealtharena.config.help import help_text
 from wealtharena.config.identity import refuse_other_settings
@@ -143,7 +143,7 @@ def _run_hydra(job: Job, argv: Sequence[str], codes: _Codes) -> int:
         if code == Interrupted.exit_code:
             raise SystemExit(code)  # the jobs that have not begun are left out
 
-    with _arguments(argv), _own_errors(full_error):
+    with _arguments(argv), _own_errors(full_error), known_mode(argv):
         try:
             run()
         except Refused as refused:

@@ -167,7 +167,9 @@ def _schedule(calendar: str, first: pd.Timestamp, last: pd.Timestamp) -> pd.Data
     week = pd.Timedelta(days=7)
     known_from, known_to, _ = _known(calendar)
     begin, stop = max(first - week, known_from), min(max(last, first) + week, known_to)
-    schedule: pd.DataFrame = _make(calendar, start=begin, end=stop).schedule
+    schedule: pd.DataFrame = _exchange(calendar).schedule  # of some twenty years; making another costs as much again
+    if begin < schedule.index[0] or stop > schedule.index[-1]:
+        schedule = _make(calendar, start=begin, end=stop).schedule
     return schedule.loc[first:last, ["open", "close"]]
 
 
