@@ -13,16 +13,18 @@ import fnmatch
 import json
 import threading
 import uuid
+from bisect import bisect_right, insort
 from dataclasses import dataclass, field
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo
 
 from tests.trading.failing import BEFORE, KINDS, Fault
+from tests.trading.hours import Hours
 
 NEW_YORK = ZoneInfo("America/New_York")
-MINUTE = dt.timedelta(minutes=1)
 LIVE = ("new", "accepted", "partially_filled", "pending_cancel", "held")
 
 
@@ -45,7 +47,10 @@ class Exchange:
     cancels: bool = True  # at once; else a cancel stays pending until `settle`
 
     def __post_init__(self) -> None:
+        self.hours = Hours(self.sessions)
         self.orders: dict[str, dict[str, Any]] = {}
+        self._named: dict[str, dict[str, Any]] = {}  # the first of each client id
+        self._live: list[dict[str, Any]] = []  # and those that have ended since they were looked through
         self.held: dict[str, float] = {}
         self.activities: list[dict[str, Any]] = []
         self.faults: list[Fault] = []
@@ -56,24 +61,19 @@ class Exchange:
         self.listeners: list[Any] = []
         self.frames: list[str] = []
         self.muted = False
-        self._answers: dict[str, tuple[int, Any]] = {}
+        self._answers: dict[str, str] = {}
         self._count = 0
         self.key = "KEY"
 
     # --- time
 
-    def is_open(self) -> bool:
-        return any(first <= self.now < last for first, last in self.sessions)
-
     def clock(self) -> dict[str, Any]:
-        opens = [first for first, _ in self.sessions if first > self.now]
-        closes = [last for _, last in self.sessions if last > self.now]
         far = self.now + dt.timedelta(days=365)
         return {
             "timestamp": self.now.astimezone(NEW_YORK).isoformat(),
-            "is_open": self.is_open(),
-            "next_open": min(opens, default=far).astimezone(NEW_YORK).isoformat(),
-            "next_close": min(closes, default=far).astimezone(NEW_YORK).isoformat(),
+            "is_open": self.hours.is_open(self.now),
+            "next_open": self.hours.next_open(self.now, default=far).astimezone(NEW_YORK).isoformat(),
+            "next_close": self.hours.next_close(self.now, default=far).astimezone(NEW_YORK).isoformat(),
         }
 
     def go(self, now: dt.datetime, prices: dict[str, float] | None = None) -> None:
@@ -83,17 +83,21 @@ class Exchange:
             self.prices.update(prices or {})
             self.match()
 
+    def live(self) -> list[dict[str, Any]]:
+        """Return the orders that may still be filled, oldest first."""
+        self._live = [one for one in self._live if one["status"] in LIVE]
+        return list(self._live)
+
     def match(self) -> None:
-        for order in [one for one in self.orders.values() if one["status"] in LIVE]:
+        is_open, opened, closing = (of(self.now) for of in (self.hours.is_open, self.hours.opening, self.hours.closing))
+        closed = self.hours.closed_at(self.now)
+        for order in self.live():
             tif, coin = order["time_in_force"], "/" in order["symbol"]
-            opened = any(first <= self.now < first + MINUTE for first, _ in self.sessions)
-            closing = any(last <= self.now < last + MINUTE for _, last in self.sessions)
-            due = coin or (tif == "day" and self.is_open()) or (tif == "opg" and opened) or (tif == "cls" and closing)
+            due = coin or (tif == "day" and is_open) or (tif == "opg" and opened) or (tif == "cls" and closing)
             if due:
                 self.fill(order)
-            since = dt.datetime.fromisoformat(order["submitted_at"])
-            passed = any(since < last <= self.now for _, last in self.sessions)
-            gone = (tif == "opg" and self.is_open()) or (tif in ("day", "opg") and passed) or (tif == "cls" and closing)
+            passed = closed is not None and dt.datetime.fromisoformat(order["submitted_at"]) < closed
+            gone = (tif == "opg" and is_open) or (tif in ("day", "opg") and passed) or (tif == "cls" and closing)
             if not coin and gone and order["status"] in LIVE and (not due or tif in ("opg", "cls")):
                 self.end(order, "expired")
 
@@ -144,8 +148,7 @@ class Exchange:
         at = self.now.astimezone(dt.UTC) + dt.timedelta(milliseconds=self._count % 1000)
         stamp = at.strftime("%Y%m%d%H%M%S") + f"{at.microsecond // 1000:03d}"
         row["id"] = f"{stamp}::{uuid.UUID(int=self._count)}"
-        self.activities.append(row)
-        self.activities.sort(key=lambda one: one["id"])
+        insort(self.activities, row, key=itemgetter("id"))
 
     def end(self, order: dict[str, Any], status: str) -> None:
         order["status"] = status
@@ -154,7 +157,7 @@ class Exchange:
     def settle(self) -> None:
         """Let pending cancels come to their end."""
         with self.lock:
-            for order in self.orders.values():
+            for order in self.live():
                 if order["status"] == "pending_cancel":
                     self.end(order, "canceled")
 
@@ -170,8 +173,7 @@ class Exchange:
 
     def reserved(self, symbol: str, side: str) -> float:
         """What open orders need of a position."""
-        live = [one for one in self.orders.values() if one["status"] in LIVE]
-        return sum(self.left(one) for one in live if one["symbol"] == symbol and one["side"] == side)
+        return sum(self.left(one) for one in self.live() if one["symbol"] == symbol and one["side"] == side)
 
     def by_hand(self, symbol: str, units: float, *, client_id: str | None = None) -> None:
         """Trade as a person, or the broker itself, would: at once, under an id that is none of ours."""
@@ -216,8 +218,8 @@ class Exchange:
         if head == "positions":
             return 200, [self.position(symbol) for symbol in self.held]
         if head == "orders:by_client_order_id":
-            found = [one for one in self.orders.values() if one["client_order_id"] == query["client_order_id"]]
-            return (200, found[0]) if found else (404, {"code": 40410000, "message": "order not found"})
+            found = self._named.get(query["client_order_id"])
+            return (200, found) if found else (404, {"code": 40410000, "message": "order not found"})
         if head == "orders" and method == "POST":
             return self.submit(body)
         if head == "orders" and not rest:
@@ -246,11 +248,8 @@ class Exchange:
     def list_activities(self, kind: str, query: dict[str, str]) -> tuple[int, Any]:
         after = dt.datetime.fromisoformat(query["after"].replace("Z", "+00:00")).strftime("%Y%m%d%H%M%S%f")[:17]
         token, kinds = query.get("page_token", ""), query.get("activity_types", kind).split(",")
-        found = [
-            one
-            for one in self.activities
-            if (kinds == [""] or one["activity_type"] in kinds) and one["id"] > after and one["id"] > token
-        ]
+        first = bisect_right(self.activities, max(after, token), key=itemgetter("id"))
+        found = [one for one in self.activities[first:] if kinds == [""] or one["activity_type"] in kinds]
         return 200, found[: int(query.get("page_size", 100))]
 
     def list_orders(self, query: dict[str, str]) -> tuple[int, Any]:
@@ -258,8 +257,8 @@ class Exchange:
         until = query.get("until", "9")
         found = [
             one
-            for one in self.orders.values()
-            if (status == "all" or (one["status"] in LIVE) == (status == "open")) and one["submitted_at"] < until
+            for one in (self.live() if status == "open" else self.orders.values())
+            if (status != "closed" or one["status"] not in LIVE) and one["submitted_at"] < until
         ]
         return 200, found[::-1][: int(query.get("limit", 50))]
 
@@ -294,6 +293,8 @@ class Exchange:
             "status": "accepted", "submitted_at": (self.now + dt.timedelta(microseconds=self._count)).isoformat(),
         }  # fmt: skip
         self.orders[order["id"]] = order
+        self._named.setdefault(client_id, order)
+        self._live.append(order)
         self.tell("new", order)
         return order
 
@@ -303,7 +304,7 @@ class Exchange:
         refused = self.refusal(symbol, side, tif, units, coin)
         if refused is not None:
             return refused
-        if any(one["client_order_id"] == body["client_order_id"] for one in self.orders.values()):
+        if body["client_order_id"] in self._named:
             return 422, {"code": 40010001, "message": "client_order_id must be unique"}
         order = self.book(symbol, units, side, body["client_order_id"], tif)
         answer = dict(order)  # accepted, whatever comes of it
@@ -331,11 +332,7 @@ class Exchange:
                 return 422, {"code": 42210000, "message": "fractional orders cannot be sold short"}
         if side == "buy" and held < 0 and units > -held - self.reserved(symbol, "buy") + 1e-12:
             return 403, {"code": 40310000, "message": "insufficient qty available for order"}
-        waiting = sum(
-            self.left(one) * self.prices[one["symbol"]]
-            for one in self.orders.values()
-            if one["status"] in LIVE and one["side"] == "buy"
-        )
+        waiting = sum(self.left(one) * self.prices[one["symbol"]] for one in self.live() if one["side"] == "buy")
         if side == "buy" and held >= 0 and units * self.prices[symbol] + waiting > self.power() + 1e-6:
             return 403, {"code": 40310000, "message": "insufficient buying power"}
         return None
@@ -373,10 +370,10 @@ class Exchange:
                 codes = {"429": 42910000, "500": 50010000, "401": 40110000}
                 return "", int(kind), {"code": codes[kind], "message": "rate limit exceeded" if kind == "429" else "no"}
             if kind == "stale" and method == "GET" and url in self._answers:
-                return "", *self._answers[url]
+                return "", *json.loads(self._answers[url])
             found = self.handle(method, parts.path, dict(parse_qsl(parts.query)), body, headers)
             if method == "GET":
-                self._answers[url] = json.loads(json.dumps(found))
+                self._answers[url] = json.dumps(found)
             if kind == "504":
                 return "", 504, {"code": 50410000, "message": "gateway timeout"}
             return kind, *found

@@ -289,3 +289,11 @@ def jnum(v: Any, f32: bool = False) -> Any:
     if not np.isfinite(v):
         return None
     return float(np.float32(v)) if f32 else v
+
+
+def jnums(column: pd.Series) -> list[Any]:
+    """A column of prices with Yahoo's float32 noise, as `jnum` writes each."""
+    if column.dtype == object:
+        return [jnum(one, True) for one in column]
+    values = column.to_numpy(np.float32).astype(np.float64)
+    return [one if known else None for one, known in zip(values.tolist(), np.isfinite(values).tolist(), strict=True)]

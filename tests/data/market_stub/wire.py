@@ -112,12 +112,10 @@ def day_of(x, sym: str) -> dt.date:
 
 def events_of(d: pd.DataFrame) -> dict:
     ev: dict[str, dict] = {}
-    for _, x in d.iterrows():
-        t = int(x["t"])
-        if x["dividend"]:
-            ev.setdefault("dividends", {})[str(t)] = {"amount": float(x["dividend"]), "date": t}
-        if x["split"] not in (0.0, 1.0):
-            n = float(x["split"])
+    for t, dividend, n in zip(d["t"].tolist(), d["dividend"].tolist(), d["split"].tolist(), strict=True):
+        if dividend:
+            ev.setdefault("dividends", {})[str(t)] = {"amount": float(dividend), "date": t}
+        if n not in (0.0, 1.0):
             num, den = (n, 1) if n >= 1 else (1, round(1 / n))
             ev.setdefault("splits", {})[str(t)] = {
                 "date": t,

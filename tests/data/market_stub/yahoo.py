@@ -9,7 +9,7 @@ import pandas as pd
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from tests.data.market_stub.table import UTC, jnum, spoil, venue_of
+from tests.data.market_stub.table import UTC, jnum, jnums, spoil, venue_of
 from tests.data.market_stub.wire import events_of, regroup, span_of
 
 
@@ -80,11 +80,11 @@ class YahooFace:
                 ev = events_of(d)
                 if ev and "events" in q:
                     body["events"] = ev
-                cols = {c: [jnum(x, True) for x in d[c]] for c in ("low", "open", "close", "high")}
+                cols = {c: jnums(d[c]) for c in ("low", "open", "close", "high")}
                 cols["volume"] = [None if pd.isna(x) else int(x) for x in d["volume"]]
                 body["indicators"] = {"quote": [cols]}
                 if not intraday:
-                    body["indicators"]["adjclose"] = [{"adjclose": [jnum(x, True) for x in d["adj_close"]]}]
+                    body["indicators"]["adjclose"] = [{"adjclose": jnums(d["adj_close"])}]
             else:
                 body["indicators"] = {"quote": [{}]}  # no "timestamp" key at all: how a closed market looks
             return JSONResponse({"chart": {"result": [body], "error": None}})

@@ -7,6 +7,7 @@ knows too much is said elsewhere.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ ROLLING: Final = 250  # bars of a rolling window, more where there would be over
 MOST_WINDOWS: Final = 20
 FALSE_ALARMS: Final = 1e-4  # chance that a number of a panel without any dependence stands above the null
 SILENT: Final = 0.9  # a limit above this is that of numbers which move too smoothly to say anything about
+_NARROWEST: Final = 0.999  # of the limit without any dependence, below which no limit is; the rest is for rounding
 SHIFTS: Final = 6  # circular shifts that the null is measured with
 SAMPLED: Final = 400  # numbers and
 SAMPLED_RETURNS: Final = 40  # returns of the null
@@ -121,14 +123,16 @@ def search(
     returns = {name: Ranked.of(change(prices).astype(np.float32)) for name, prices in fills.items()}
     looks = count * len(symbols) * len(fills) * len(LAGS) * len(windows.spans)
     quantile = NormalDist().inv_cdf(1 - FALSE_ALARMS / (2 * max(looks, 1)))
-    wide = _dependence(numbers, x, returns, windows, rng)
+    wide = functools.cache(lambda: _dependence(numbers, x, returns, windows, rng))  # most records need none of it
     best: dict[int, tuple[float, Sighting]] = {}
     for fill, ranked in returns.items():
         for lag in LAGS:
             for span, found, pairs in correlations(x, ranked.ahead(lag + 1), windows):
                 rows, columns = np.nonzero(np.abs(found) > floor)
-                limits = np.tanh(quantile * wide[span][rows] / np.sqrt(np.maximum(pairs[rows, columns] - 3, 1)))
-                strength = np.abs(found[rows, columns])
+                strength, spread = np.abs(found[rows, columns]), np.sqrt(np.maximum(pairs[rows, columns] - 3, 1))
+                if not (strength > _NARROWEST * np.tanh(quantile / spread)).any():
+                    continue
+                limits = np.tanh(quantile * wide()[span][rows] / spread)
                 for i in np.flatnonzero((strength > limits) & (limits < SILENT)):
                     row, excess = int(rows[i]), float(strength[i] / max(limits[i], floor))
                     if row not in best or excess > best[row][0]:

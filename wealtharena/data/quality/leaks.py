@@ -33,23 +33,21 @@ def leaking_bars(table: pd.DataFrame, context: Context) -> Detection | None:
     whose next open is not known, is removed.
     """
     spec, everything = context.spec, np.ones(len(table), dtype=bool)
-    found = _fault(table, spec)
+    sightings = series_sightings(table, spec)
+    found = _fault(table, sightings, spec)
     if found is None:
-        sightings = series_sightings(table, spec)
-        if not sightings:
-            return None
-        return Detection(everything, sightings[0].text(_times(table)), named=True)
+        return Detection(everything, sightings[0].text(_times(table)), named=True) if sightings else None
     repaired = table.assign(close=table["open"].shift(-1), open=np.nan).iloc[:-1]
     repaired = repaired.assign(
         high=np.fmax(repaired["high"], repaired["close"]), low=np.fmin(repaired["low"], repaired["close"])
     )
-    if _fault(repaired, spec) is not None:
+    if _fault(repaired, series_sightings(repaired, spec), spec) is not None:
         return Detection(everything, found)
     note = "leaking bars repaired: each close is the next bar's open, and orders fill at the next close"
     return Detection(everything, found, repaired, note=note)
 
 
-def _fault(table: pd.DataFrame, spec: QualitySpec) -> str | None:
+def _fault(table: pd.DataFrame, sightings: Sequence[Sighting], spec: QualitySpec) -> str | None:
     """Return why the bars of one series must be refused, else None."""
     strength, shape = leak(table)
     if strength > spec.leak_correlation:
@@ -57,7 +55,7 @@ def _fault(table: pd.DataFrame, spec: QualitySpec) -> str | None:
             f"a bar's own {shape} correlates {strength:.2f} with the next close-to-close return;"
             f" markets stay below {spec.leak_correlation:g}, so the bar holds prices from after its close"
         )
-    worst = next((item for item in series_sightings(table, spec) if item.sure > spec.leak_ceiling), None)
+    worst = next((item for item in sightings if item.sure > spec.leak_ceiling), None)
     return None if worst is None else worst.text(_times(table))
 
 
