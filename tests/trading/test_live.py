@@ -109,6 +109,11 @@ class Desk:
 
         act() if at is None else self.clock.plan.append((at, act))
 
+    def look_seldom(self):
+        """Look each twenty minutes: what never comes is there neither at the third look nor at the thirtieth."""
+        paper = self.spec.paper.model_copy(update={"bar_poll": 1200.0})
+        self.spec = self.spec.model_copy(update={"paper": paper})
+
     def trade(self, sessions, *, risk=None):
         """Trade until so many sessions have been decided on, from wherever the account stands."""
         spec = self.spec if risk is None else self.spec.model_copy(update={"risk": risk})
@@ -229,6 +234,7 @@ def test_a_bar_that_never_comes_leaves_its_symbol_without_a_price(desk):
 
 
 def test_a_session_without_any_bar_is_recorded_and_not_decided_on(desk):
+    desk.look_seldom()
     gone = FIRST + dt.timedelta(days=2)
     for symbol in SYMBOLS:
         desk.hide(symbol, gone)
@@ -250,9 +256,9 @@ def test_a_source_that_fails_is_asked_again_until_patience_ends(desk, stub):
             stub.fault("yahoo", kind, times=40)
 
     desk.clock.plan += [(end_of(bad) - hour, fail), (end_of(bad) + 4 * hour, lambda: stub.stub.faults.set([]))]
+    desk.look_seldom()
     desk.spec = desk.spec.model_copy(
         update={
-            "paper": desk.spec.paper.model_copy(update={"bar_poll": 1200.0}),
             "data": desk.spec.data.model_copy(
                 update={"manners": desk.spec.data.manners.model_copy(update={"attempts": 1})}
             ),
@@ -282,6 +288,7 @@ def test_volume_that_is_short_at_first_is_waited_for(desk):
 def test_a_bar_that_lacks_a_part_is_not_final(desk, column):
     """Case 18: a row with a hole."""
     day = FIRST + dt.timedelta(days=1)
+    desk.look_seldom()
     desk.change("BTC-USD", day, **{column: np.nan})
     closes = desk.trade(3)
     found = desk.read()
@@ -377,6 +384,7 @@ def test_a_clock_that_is_set_back_decides_on_no_session_again(desk, under_way):
 
 def test_stale_bars_end_in_a_halt(desk):
     """Case 25: one symbol has no bar any more; the rule about the age of data flattens and halts."""
+    desk.look_seldom()
     frame = desk.frames["ETH-USD"]
     desk.frames["ETH-USD"] = frame[frame["day"] < FIRST + dt.timedelta(days=2)].reset_index(drop=True)
     desk.trade(6, risk=risk_of(stale_data={"max_bars": 2, "action": "halt"}))
