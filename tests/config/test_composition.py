@@ -1,3 +1,4 @@
+import itertools
 import json
 import re
 import subprocess
@@ -22,7 +23,13 @@ GROUPS = {
     *("task", "asset", "universe", "data", "algo", "env", "reward", "features", "split", "model", "compute"),
     *("tracking", "risk", "sweep", "evaluation", "experiment", "debug"),
 }
-CHOICES = [(group, choice) for group, choices in groups().items() for choice in choices]
+AROUND = ("algo", "asset", "broker", "debug", "experiment", "task", "zoo")  # whose files set what other groups set too
+APART = [(f"{group}={choice}",) for group in AROUND for choice in groups()[group]]
+TOGETHER = [  # a choice of each of the other groups at once: they touch nothing of each other's
+    tuple(f"{group}={choice}" for group, choice in zip(row_of, row, strict=True) if choice)
+    for row_of in [[group for group in groups() if group not in AROUND]]
+    for row in itertools.zip_longest(*(groups()[group] for group in row_of))
+]
 AGENTS = {
     "stocks": "asx_stocks",
     "forex": "currency_pairs",
@@ -38,10 +45,15 @@ def test_every_group_of_the_design_has_a_choice() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("group", "choice"), CHOICES, ids=lambda value: value)
-def test_every_file_of_conf_and_sweeps_composes_and_parses(group: str, choice: str) -> None:
-    for_it = ["asset=stocks"] if (group, choice) == ("broker", "ib") else []  # it trades no coins
-    assert compose([*for_it, f"{group}={choice}"]).asset.universe.symbols
+@pytest.mark.parametrize("choices", [*APART, *TOGETHER], ids=lambda choices: choices[0])
+def test_every_file_of_conf_and_sweeps_composes_and_parses(choices: tuple[str, ...]) -> None:
+    for_it = ["asset=stocks"] if choices == ("broker=ib",) else []  # it trades no coins
+    assert compose([*for_it, *choices]).asset.universe.symbols
+
+
+def test_no_file_of_conf_and_sweeps_is_left_out() -> None:
+    every = {f"{group}={choice}" for group, choices in groups().items() for choice in choices}
+    assert {choice for choices in (*APART, *TOGETHER) for choice in choices} == every
 
 
 @pytest.mark.parametrize("asset", AGENTS)

@@ -38,9 +38,13 @@ def test_the_same_bars_are_the_same_panel_in_any_layout_and_any_spelling_of_time
     frame = honest.honest_bars(interval=interval)
     different = []
     kinds = (".csv", ".parquet") if layout in honest.ANY else (".csv",)
+    place = list(honest.ANY | honest.TEXT).index(layout)
     for number, (spelling, spell) in enumerate(honest.SPELLINGS.items()):
-        turn = number % len(kinds)
-        for suffix in kinds if interval == "1d" else kinds[turn : turn + 1]:  # hours in one of the two by turns
+        turn, skipped = number % len(kinds), (number + place) % 3 != 0
+        hourly = (
+            () if skipped else kinds[turn : turn + 1]
+        )  # each spelling in every third layout, in one of the two kinds
+        for suffix in kinds if interval == "1d" else hourly:
             if layout == "compressed":
                 suffix = ".csv.gz"
             path = tmp_path / f"{spelling}{suffix}"
