@@ -93,7 +93,7 @@ class Market:
             years=self.years[first:stop],
             rates=self.rates[first:stop],
             features=flat,
-            copies=copies,
+            copies=_frozen(copies),
             delisting=self.delisting and bool(bars[:, BAR.delisted].any()),
         )
         size = assets * FIELDS
