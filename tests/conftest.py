@@ -15,6 +15,7 @@ NAMES = {
     "RAY_ADDRESS",
     "PROMETHEUS_MULTIPROC_DIR",
     "PYTEST_ADDOPTS",
+    "PYTHONDONTWRITEBYTECODE",  # each of some hundred processes would compile the package anew
     "NETRC",
     "COLUMNS",
     "LINES",
