@@ -19,8 +19,13 @@ def test_a_plugin_is_imported_without_looks_for_garbage_and_they_go_on_as_before
     if not collects:
         gc.disable()
     try:
+        before = gc.get_freeze_count()
         assert plugins.load("config", "watcher").collects is False
         assert gc.isenabled() is collects
+        kept = gc.get_freeze_count()
+        assert kept > before, "what is imported for good is not looked through later either"
+        plugins.load("config", "watcher")
+        assert gc.get_freeze_count() == kept, "nothing is kept from the collector for a module that was there"
         with pytest.raises(ImportError, match="of its own"):
             plugins.load("config", "broken")
         assert gc.isenabled() is collects
