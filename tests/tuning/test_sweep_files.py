@@ -15,6 +15,7 @@ FILES = sorted(sweeps_dir().glob("*.yaml"))
 WANDB = sorted((sweeps_dir() / "wandb").glob("*.yaml"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_sweep_composes_from_any_folder_and_its_space_fits_its_algorithm(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -39,6 +40,7 @@ def test_what_is_typed_wins_over_what_a_sweep_fixes() -> None:
     assert with_fixed(spec, ("sweep=sac",)) == ("sweep=sac", "algo=sac")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", WANDB, ids=lambda path: path.stem)
 def test_the_command_that_a_wandb_agent_would_run_composes_at_every_end(path: Path) -> None:
     sweep: dict[str, Any] = yaml.safe_load(path.read_text())
