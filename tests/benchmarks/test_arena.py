@@ -96,7 +96,7 @@ def begin(out: Path, steps: tuple[str, ...]) -> None:
 def test_a_killed_cell_goes_on_and_ends_in_what_it_would_have_been(tmp_path: Path) -> None:
     steps = (*PPO[:-2], "train.env_steps=24576", "train.evaluations=6")
     whole = played(tmp_path / "whole", entries.Entrant("ppo", "", steps))
-    one = multiprocessing.get_context("spawn").Process(target=begin, args=(tmp_path / "cut", steps))
+    one = multiprocessing.get_context("fork").Process(target=begin, args=(tmp_path / "cut", steps))
     one.start()
     try:
         last = time.monotonic() + 120

@@ -29,6 +29,7 @@ SMALL = (
     "tracking=quiet",
 )
 UNPUBLISHED = "train.publish=false"  # of runs whose version nobody looks at: half of a small run is its export
+PAGELESS = "tracking.report=false"  # of runs in processes of their own whose page nobody looks at: matplotlib is a fifth of a start
 
 
 @pytest.fixture

@@ -1,10 +1,7 @@
 """A training that was killed goes on to the weights that it would have had, bit for bit."""
 
-import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -50,16 +47,15 @@ class Kills:
         pass
 
 
-def kill_all(root: Path) -> None:
-    """Train every case in a process of its own until it is killed; write how each has ended."""
-    ends = {}
-    for name in CASES:
-        child = os.fork()
-        if child == 0:
+def kill(root: Path, name: str) -> int:
+    """Train a case in a process of its own until it is killed, and return how that has ended."""
+    child = os.fork()
+    if child == 0:
+        try:
             train(job(root / name, name), listener=Kills())
+        finally:
             os._exit(0)
-        ends[name] = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    sys.stdout.write(json.dumps(ends))
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +64,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("killed")
     for name in CASES:
         (root / name).mkdir()
-    code = f"from pathlib import Path; from tests.training.test_killed import kill_all; kill_all(Path({str(root)!r}))"
-    said = subprocess.run(
-        [sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True
-    ).stdout
-    assert json.loads(said) == dict.fromkeys(CASES, -signal.SIGKILL)
+        assert kill(root, name) == -signal.SIGKILL
     return root
 
 

@@ -1,13 +1,12 @@
+import contextlib
 import json
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
-import textwrap
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -209,37 +208,41 @@ def test_an_interrupted_and_resumed_run_ends_in_the_weights_of_an_undisturbed_on
         assert left.read_bytes() == right.read_bytes()
 
 
-SCRIPT = """
-    import sys, time
-    from pathlib import Path
-    sys.path.insert(0, {root!r})
-    from tests.training.test_trainer import job, Told
-    from wealtharena.training import train
+def go_on_slowly(folder: Path, told: Connection) -> None:
+    """Train, or go on, and tell each iteration's steps."""
+
     class Slow(Told):
-        def on_iteration(self, record):
-            print(record["env_step"], flush=True)
+        def on_iteration(self, record: Mapping) -> None:
+            told.send(record["env_step"])
             time.sleep(0.02)
-    train(job(Path({folder!r}), "train.env_steps=1000000", "train.checkpoint_seconds=0.05", resume=True), listener=Slow())
-"""
+
+    train(job(folder, "train.env_steps=1000000", "train.checkpoint_seconds=0.05", resume=True), listener=Slow())
+
+
+def left_in(pipe: Connection) -> list[int]:
+    """Return what was sent before the other end was killed."""
+    found = []
+    with contextlib.suppress(EOFError, OSError):  # the end, and one that was cut short
+        while True:
+            found.append(pipe.recv())
+    return found
 
 
 def test_kill_minus_nine_at_any_moment_leaves_something_to_go_on_from(tmp_path: Path) -> None:
-    root = str(Path(__file__).parents[2])
-    code = textwrap.dedent(SCRIPT).format(root=root, folder=str(tmp_path))
-    reached = 0
+    forks, reached = multiprocessing.get_context("fork"), 0
     for number in range(2):
-        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None
-        guard = threading.Timer(120, process.kill)
-        guard.start()
-        lines = [int(process.stdout.readline() or -1) for _ in range(12)]
-        guard.cancel()
+        pipe, told = forks.Pipe(duplex=False)
+        process = forks.Process(target=go_on_slowly, args=(tmp_path, told))
+        process.start()
+        told.close()
+        lines = [pipe.recv() if pipe.poll(120) else -1 for _ in range(12)]
         if number == 1:
             assert lines[0] > 256  # gone on, not begun again
         time.sleep(0.013 * (number + 1))
         process.kill()
-        rest, _ = process.communicate()
-        said = [int(line) for line in rest.split()]
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+        said = left_in(pipe)
         assert lines[-1] > 0
         state = load_state(tmp_path)
         assert state is not None
