@@ -13,7 +13,7 @@ import pytest
 
 from tests.tasks.conftest import PAGELESS, SMALL, record
 from wealtharena.config import compose
-from wealtharena.tasks import dispatch, sweep
+from wealtharena.tasks import sweep
 from wealtharena.tasks.trial import score_of
 
 pytestmark = pytest.mark.slow
@@ -89,15 +89,28 @@ def _wait(log: Path, words: str, job: subprocess.Popen[bytes]) -> None:
         time.sleep(0.1)
 
 
-def test_a_search_of_agents_that_tilt_ends_in_a_verdict_on_what_they_add(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_search_of_agents_that_tilt_ends_in_a_verdict_on_what_they_add(tmp_path: Path) -> None:
     """Trials are chosen on validation, whose bars are not those of the test window: each is set against its own anchor."""
-    monkeypatch.chdir(tmp_path)
     words = ("sweep=direct", "sweep.trials=3", "sweep.env_steps=1024", "sweep.finalists=1", "sweep.finalist_seeds=1")
-    small = [word for word in SMALL if not word.startswith(("algo.", "asset="))]
-    assert dispatch(compose(["asset=etf", *small, *words, "evaluation.cscv_blocks=4", PAGELESS])) == 0
-    (folder,) = tmp_path.glob("outputs/*/*")
+    folder, small = tmp_path / "search", [w for w in SMALL if not w.startswith(("algo.", "asset="))]
+    done = subprocess.run(
+        [
+            sys.executable,
+            str(ROOT / "run.py"),
+            "asset=etf",
+            *small,
+            *words,
+            "evaluation.cscv_blocks=4",
+            PAGELESS,
+            f"hydra.run.dir={folder}",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
     run, searched = record(folder), json.loads((folder / "sweep.json").read_text())
     evidence = run["verdict"]["evidence"]
     assert "anchor" in run["comparison"]
