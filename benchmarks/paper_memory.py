@@ -3,7 +3,7 @@
     python benchmarks/paper_memory.py
 
 Prints the memory in use after each third, and ends with an error where the last third began with more than the bound above
-the first's end. The test of 20,000 bars is tests/trading/test_memory.py.
+the first's end. What a bar may leave behind is asked by tests/trading/test_memory.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """An account that trades for decades takes no more memory than one that trades for years."""
 
 import contextlib
+import gc
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,8 @@ from tests.trading.desks import World, go, risk_of
 from wealtharena.features.panel import Scaler
 from wealtharena.trading.ledger import Ledger
 
-BARS, MOST_MB = 20_000, 12.0
+BARS, MOST_BYTES_A_BAR, MOST_OBJECTS_A_BAR = 4_500, 600, 0.5
+MOST_MB = 12.0  # over the 100,000 bars of benchmarks/paper_memory.py
 
 
 class Careful:
@@ -30,30 +33,47 @@ def in_use_mb():
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def used_by(folder, bars):
-    """Return the memory in use after each third of an account of so many bars, and at its end, in MB."""
+def traded(folder, bars, told):
+    """Trade so many bars; `told` is called with the bar's number after each."""
     days = np.datetime64("1900-01-01", "ns") + np.arange(bars) * np.timedelta64(1, "D")
     calm = {"timestamps": days, "to_account": np.ones((bars, 3))}  # so that centuries fit, and prices stay numbers
     features = features_of(random_panel(np.random.default_rng(1), bars=bars, **calm))
     env = spec_of(costs=EVERY_COST, limits={"max_gross": 1.5, "participation": 0.001, "maintenance_margin": 0.0})
     world = World(features, env, risk_of(), Careful(Scaler.fit(features, clip=5.0)))
-    used = []
-
-    def told(close):
-        if len(used) < 3 and str(close.bar) >= str(features.panel.timestamps[(bars // 3) * (len(used) + 1) - 1]):
-            used.append(in_use_mb())
-
-    go(folder, world, told=told)
-    used.append(in_use_mb())
-    assert len(used) == 4
+    numbers = {str(stamp): number for number, stamp in enumerate(features.panel.timestamps, 1)}
+    go(folder, world, told=lambda close: told(numbers[str(close.bar)]))
     with contextlib.closing(Ledger(folder)) as ledger:
         assert ledger.state()[0] == "trading"
+
+
+def used_by(folder, bars):
+    """Return the memory in use after each third of an account of so many bars, and at its end, in MB."""
+    used = []
+    traded(folder, bars, lambda number: used.append(in_use_mb()) if number in thirds_of(bars) else None)
+    used.append(in_use_mb())
+    assert len(used) == 4
     return used
+
+
+def thirds_of(bars):
+    return (bars // 3, 2 * (bars // 3), 3 * (bars // 3))
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory in use is told by Linux")
-def test_memory_is_flat_over_twenty_thousand_bars(tmp_path, record_property):
-    used = used_by(tmp_path, BARS)
-    record_property("memory in use, MB, after each third", [round(one, 1) for one in used])
-    assert used[-2] - used[0] < MOST_MB
+def test_memory_is_flat_from_bar_to_bar(tmp_path, record_property):
+    """Neither objects nor bytes grow with the bars: one number that is kept a bar is seen, and so are 600 bytes."""
+    found = []
+
+    def told(number):
+        if number in thirds_of(BARS):
+            gc.collect()
+            found.append((number, in_use_mb(), sys.getallocatedblocks()))
+
+    traded(tmp_path, BARS, told)
+    (first, began, few), _, (last, ended, many) = found
+    record_property(
+        "bytes and objects more a bar", [(ended - began) * 2**20 / (last - first), (many - few) / (last - first)]
+    )
+    assert (many - few) / (last - first) < MOST_OBJECTS_A_BAR
+    assert (ended - began) * 2**20 / (last - first) < MOST_BYTES_A_BAR
