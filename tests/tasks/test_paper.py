@@ -4,14 +4,13 @@ import json
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.tasks.test_backtest import checkpoint
+from tests.trading.killing import elsewhere
 from wealtharena.config import compose, config_hash, plugins
 from wealtharena.errors import ConfigError
 from wealtharena.tasks import dispatch
@@ -106,21 +105,18 @@ def test_how_far_an_account_with_the_least_history_is_from_one_with_all_of_it_is
 
 def test_a_killed_run_goes_on_and_a_second_process_is_refused(here):
     """Case 21."""
-    command = [sys.executable, "-m", "wealtharena", "task=paper", *MARKET, "paper.checkpoints=[mine]"]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    process = subprocess.Popen(
-        [*command, "paper.speed=1000000"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    process = elsewhere(lambda: trade("paper.speed=1000000"))
     until = time.monotonic() + 240
-    while time.monotonic() < until and process.poll() is None:
+    while time.monotonic() < until and process.is_alive():
         if (ACCOUNT / "ledger.sqlite").exists() and Ledger(ACCOUNT).last_close() is not None:
             break
-        time.sleep(0.1)
+        time.sleep(0.02)
     os.kill(process.pid, signal.SIGSTOP)  # it would come to its end while a busy machine tries the second
     with pytest.raises(ConfigError, match="another process trades"):
         trade()
     os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL
     before = len(Ledger(ACCOUNT).closes())
     assert trade() == 0
     (found,) = (one["paper"] for one in records("paper") if one["status"] == "completed")

@@ -1,14 +1,10 @@
 """task=paper of promoted versions: the backtest of the version, and what a change of its stage does to its account."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from tests.tasks.test_backtest import checkpoint
 from tests.tasks.test_paper import ACCOUNT, MARKET, records, run
+from tests.trading.killing import elsewhere
 from wealtharena.agents.policy import load_policy
 from wealtharena.config import compose
 from wealtharena.data import load
@@ -16,7 +12,7 @@ from wealtharena.features import compute
 from wealtharena.registry import ModelCheckpoint, promote, rollback, withdraw
 from wealtharena.registry.history import HISTORY
 from wealtharena.registry.publish import publish
-from wealtharena.tasks import console
+from wealtharena.tasks import console, dispatch
 from wealtharena.trading.ledger import Ledger
 from wealtharena.trading.standing import UNKNOWN, where
 
@@ -78,9 +74,10 @@ CHANGED = "2024-10-08"
 
 def deploy(*overrides):
     """Run task=deploy in a process of its own."""
-    command = [sys.executable, "-m", "wealtharena", "task=deploy", f"deploy.agents=[{AGENT}]", "tracking=quiet"]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    subprocess.run([*command, *overrides], env=environment, check=True, capture_output=True, timeout=240)
+    given = ["task=deploy", f"deploy.agents=[{AGENT}]", "tracking=quiet", *overrides]
+    process = elsewhere(lambda: dispatch(compose(given)))
+    process.join(240)
+    assert process.exitcode == 0
 
 
 @pytest.fixture

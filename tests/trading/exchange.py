@@ -206,7 +206,7 @@ class Exchange:
 
     def handle(self, method: str, path: str, query: dict[str, str], body: Any, headers: Any) -> tuple[int, Any]:
         """Return status and content; what the books say, without any fault."""
-        if headers.get("APCA-API-KEY-ID") != self.key:
+        if headers.get("apca-api-key-id") != self.key:
             return 401, {"code": 40110000, "message": "request is not authorized"}
         head, _, rest = path.removeprefix("/v2/").partition("/")
         if path == "/v2/account":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +27,13 @@ def killer(point: str, count: int) -> At:
             os.kill(os.getpid(), signal.SIGKILL)
 
     return at
+
+
+def elsewhere(work: Callable[[], Any]) -> Any:
+    """Begin something in a process of its own, and return the process."""
+    process = FORK.Process(target=lambda: sys.exit(work()))
+    process.start()
+    return process
 
 
 def until_killed(trade: Callable[[At], Any], point: str, count: int) -> int | None:
