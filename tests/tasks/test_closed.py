@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.tasks.conftest import SMALL, record
+from benchmarks.attacks import moments
+from tests.tasks.conftest import PAGELESS, SMALL, record
 from wealtharena.config import compose
 from wealtharena.evaluation.records import RunResult
 from wealtharena.tasks import closed, compare, dispatch
@@ -19,7 +18,6 @@ from wealtharena.tasks.train import run_in
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[2]
 Small = Callable[..., tuple[int, Path]]
 
 
@@ -118,14 +116,15 @@ def test_debug_registers_nothing(small: Small) -> None:
 
 
 def test_a_grid_of_configurations_names_the_command_that_opens_the_window_for_the_best(tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "run.py"), "-m", *SMALL, "algo.gamma=0.5,0.9", "hydra.sweep.dir=grid"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=250, check=False)
-    assert done.returncode == 0, done.stderr
+    words = ("-m", *SMALL, PAGELESS, "algo.gamma=0.5,0.9", "hydra.sweep.dir=grid")
+    with moments.quiet_environment():
+        done = moments.play(tmp_path, words)
+    assert done.code == 0, done.said
     assert kinds(tmp_path) == []
     board = json.loads((tmp_path / "grid" / "validation.json").read_text())
     scores = [row["score"] for row in board["rows"]]
     assert scores == sorted(scores, reverse=True)
-    assert board["rows"][0]["open"] in done.stdout.replace("\n", " ").replace("  ", " ")
+    assert board["rows"][0]["open"] in done.said.replace("\n", " ").replace("  ", " ")
     assert "open" not in board["rows"][1]
 
 
