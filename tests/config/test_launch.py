@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -66,16 +67,31 @@ def forks() -> Iterator[Forks]:
     made.close()
 
 
+def bare() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if key not in ("OMP_NUM_THREADS", "HYDRA_FULL_ERROR")}
+
+
+@pytest.fixture(scope="module")
+def _begun(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("begun")
+    (place / "probe.py").write_text(PROBE)
+    done = forks.run(place, place / "probe.py", ["asset=forex"], env=bare())
+    return Path(json.loads(done.stdout)["folder"])
+
+
+@pytest.fixture
+def begun(_begun: Path, tmp_path: Path) -> Path:
+    """Return the folder of a job of forex that was begun, the test's own."""
+    return shutil.copytree(_begun, tmp_path / "outputs" / "begun" / "job")
+
+
 @pytest.fixture
 def probe(tmp_path: Path, forks: Forks):
     script = tmp_path / "probe.py"
     script.write_text(PROBE)
 
     def call(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        environment = {
-            key: value for key, value in os.environ.items() if key not in ("OMP_NUM_THREADS", "HYDRA_FULL_ERROR")
-        }
-        environment |= env or {}
+        environment = bare() | (env or {})
         if PARALLEL[0] not in arguments:
             return forks.run(tmp_path, script, arguments, env=environment)
         return subprocess.run(  # how a process with workers ends is a part of the point
@@ -278,9 +294,8 @@ def test_a_resumed_job_stands_in_the_old_folder(probe) -> None:
         ("asset=etf", "asset.name was"),
     ],
 )
-def test_a_resumed_job_may_change_its_budget_only(probe, changed: str, told: str) -> None:
-    first = json.loads(probe("asset=forex").stdout)
-    done = probe(f"resume={first['folder']}", changed)
+def test_a_resumed_job_may_change_its_budget_only(probe, begun: Path, changed: str, told: str) -> None:
+    done = probe(f"resume={begun}", changed)
     assert done.returncode == 2
     assert done.stderr.startswith("error: resume=")
     assert told in done.stderr
@@ -310,15 +325,14 @@ def test_a_run_begun_under_other_defaults_says_how_to_go_on(probe, tmp_path: Pat
     ("said", "refused"), [({}, NUMBERS != 1), ({"numbers": NUMBERS}, False), ({"numbers": 0}, True)]
 )
 def test_a_run_begun_when_the_same_settings_gave_other_figures_is_not_gone_on_with(
-    probe, said: dict[str, int], refused: bool
+    probe, begun: Path, said: dict[str, int], refused: bool
 ) -> None:
-    folder = Path(json.loads(probe("asset=forex").stdout)["folder"])
-    (folder / "run.json").write_text(json.dumps(said))
-    done = probe(f"resume={folder}")
+    (begun / "run.json").write_text(json.dumps(said))
+    done = probe(f"resume={begun}")
     assert done.returncode == (2 if refused else 0)
-    assert done.stderr.startswith(f"error: resume={folder}: version of the numbers was" if refused else "")
+    assert done.stderr.startswith(f"error: resume={begun}: version of the numbers was" if refused else "")
     assert len(done.stderr.strip().splitlines()) == refused
-    assert json.loads((folder / "run.json").read_text()) == said
+    assert json.loads((begun / "run.json").read_text()) == said
 
 
 def test_a_folder_that_holds_a_run_is_refused_before_a_file_is_written(probe, tmp_path: Path) -> None:
@@ -341,16 +355,6 @@ def test_a_machine_without_a_home_folder_runs(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert "kernel-" in done.stdout
-
-
-def test_a_folder_that_holds_a_grid_is_refused(probe, tmp_path: Path) -> None:
-    folder = tmp_path / "grid"
-    (folder / "0").mkdir(parents=True)
-    (folder / "0" / "run.json").write_text("{}")
-    done = probe("-m", "seed=0,1", f"hydra.sweep.dir={folder}")
-    assert done.returncode == 2
-    assert "already holds 1 jobs of a grid" in done.stderr
-    assert sorted(path.name for path in folder.iterdir()) == ["0"]
 
 
 def test_help_lists_groups_and_choices_in_two_seconds(probe) -> None:
@@ -385,4 +389,7 @@ def test_tab_completes_groups_and_keys(probe, typed: str, offered: str) -> None:
         "--shell-completion", "query=bash", env={"COMP_LINE": line, "COMP_POINT": str(len(line)), "COMP_CWORD": "2"}
     )
     assert offered in done.stdout.split()
+
+
+def test_what_a_shell_is_to_run_for_it_can_be_printed(probe) -> None:
     assert "complete" in probe("--shell-completion", "install=bash").stdout

@@ -43,3 +43,13 @@ def test_a_grid_goes_over_lists(probe) -> None:  # noqa: F811 - the fixture
     done = probe("-m", "asset=etf", "data.symbols=[SPY],[QQQ,IWM],[TLT]")
     assert done.returncode == 0, done.stderr
     assert len(jobs(done.stdout)) == 3
+
+
+def test_a_folder_that_holds_a_grid_is_refused(probe, tmp_path: Path) -> None:  # noqa: F811 - the fixture
+    folder = tmp_path / "grid"
+    (folder / "0").mkdir(parents=True)
+    (folder / "0" / "run.json").write_text("{}")
+    done = probe("-m", "seed=0,1", f"hydra.sweep.dir={folder}")
+    assert done.returncode == 2
+    assert "already holds 1 jobs of a grid" in done.stderr
+    assert sorted(path.name for path in folder.iterdir()) == ["0"]

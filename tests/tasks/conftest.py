@@ -27,9 +27,10 @@ SMALL = (
     "compute.torch_threads=1",
     "evaluation.bootstrap_draws=200",
     "tracking=quiet",
+    "tracking.report=false",
 )
 UNPUBLISHED = "train.publish=false"  # of runs whose version nobody looks at: half of a small run is its export
-PAGELESS = "tracking.report=false"  # of runs in processes of their own whose page nobody looks at: matplotlib is a fifth of a start
+WITH_PAGE = "tracking.report=true"  # of runs whose page is looked at: drawing is a third of a small run
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.attacks import moments
-from tests.tasks.conftest import PAGELESS, SMALL, record
+from tests.tasks.conftest import SMALL, WITH_PAGE, record
 from wealtharena.config import compose
 from wealtharena.evaluation.records import RunResult
 from wealtharena.tasks import closed, compare, dispatch
@@ -29,7 +29,7 @@ def kinds(folder: Path) -> list[str]:
 def test_a_closed_window_is_no_line_in_the_ledger_and_no_version(
     small: Small, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, folder = small("train.test=false")
+    code, folder = small("train.test=false", WITH_PAGE)
     run, root = record(folder), folder.parents[2]
     assert code == 0
     assert (run["status"], run["test_window"], run["metrics"]["test"]) == ("completed", "closed", None)
@@ -46,7 +46,7 @@ def test_a_closed_window_is_no_line_in_the_ledger_and_no_version(
 
 
 def test_a_closed_window_shows_what_tilts_add_to_their_anchor(small: Small, capsys: pytest.CaptureFixture[str]) -> None:
-    code, folder = small("train.test=false", "env.action=tilt", "env.anchor=equal_weight")
+    code, folder = small("train.test=false", WITH_PAGE, "env.action=tilt", "env.anchor=equal_weight")
     run = record(folder)
     assert code == 0
     found = run["comparison"]["anchor"]
@@ -116,7 +116,7 @@ def test_debug_registers_nothing(small: Small) -> None:
 
 
 def test_a_grid_of_configurations_names_the_command_that_opens_the_window_for_the_best(tmp_path: Path) -> None:
-    words = ("-m", *SMALL, PAGELESS, "algo.gamma=0.5,0.9", "hydra.sweep.dir=grid")
+    words = ("-m", *SMALL, "algo.gamma=0.5,0.9", "hydra.sweep.dir=grid")
     with moments.quiet_environment():
         done = moments.play(tmp_path, words)
     assert done.code == 0, done.said

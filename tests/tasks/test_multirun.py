@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tasks.conftest import PAGELESS, SMALL, UNPUBLISHED, record
+from tests.tasks.conftest import SMALL, UNPUBLISHED, record
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +21,7 @@ SAME = ("config_hash", "seed", "status", "metrics", "data")
 
 def test_jobs_at_once_give_what_one_after_the_other_gives(finished: Callable[..., list[Path]], tmp_path: Path) -> None:
     """Each job of the grid has a process of its own; those one after the other share this one."""
-    serial = [record(folder) for folder in finished(*(f"seed={n} {UNPUBLISHED} {PAGELESS}" for n in (1, 2)))]
+    serial = [record(folder) for folder in finished(*(f"seed={n} {UNPUBLISHED}" for n in (1, 2)))]
     place = tmp_path / "grid of two"
     place.mkdir()
     command = [
@@ -30,7 +30,6 @@ def test_jobs_at_once_give_what_one_after_the_other_gives(finished: Callable[...
         "-m",
         *SMALL,
         UNPUBLISHED,
-        PAGELESS,
         "seed=1,2",
         "hydra.sweep.dir=grid",
         *AT_ONCE,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tasks.conftest import PAGELESS, SMALL, record
+from tests.tasks.conftest import SMALL, record
 from wealtharena.config import compose
 from wealtharena.tasks import sweep
 from wealtharena.tasks.trial import score_of
@@ -101,7 +101,6 @@ def test_a_search_of_agents_that_tilt_ends_in_a_verdict_on_what_they_add(tmp_pat
             *small,
             *words,
             "evaluation.cscv_blocks=4",
-            PAGELESS,
             f"hydra.run.dir={folder}",
         ],
         cwd=tmp_path,

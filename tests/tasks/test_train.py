@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from tests.evaluation.worlds import DESIGN_NAMES
-from tests.tasks.conftest import SMALL, UNPUBLISHED, record
+from tests.tasks.conftest import SMALL, UNPUBLISHED, WITH_PAGE, record
 from wealtharena.config import compose
 from wealtharena.config.spelling import command_line, override
 from wealtharena.data import load, repeat_overrides
@@ -34,7 +34,7 @@ Finished = Callable[..., list[Path]]
 
 
 def test_a_run_leaves_what_the_design_promises(finished: Finished) -> None:
-    (folder,) = finished()
+    (folder,) = finished(WITH_PAGE)
     run = record(folder)
     for key in (
         "run_id",
@@ -134,7 +134,7 @@ def test_a_report_that_cannot_be_drawn_does_not_end_the_run(
         raise ValueError("min() arg is an empty sequence")
 
     monkeypatch.setattr("wealtharena.reporting.report.render", broken)
-    code, folder = small(UNPUBLISHED)
+    code, folder = small(UNPUBLISHED, WITH_PAGE)
     assert code == 0
     assert record(folder)["status"] == "completed"
     assert "the report could not be drawn: ValueError: min() arg" in capsys.readouterr().out.replace("\n", " ")

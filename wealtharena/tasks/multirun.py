@@ -20,13 +20,13 @@ class Leaderboard(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Write leaderboard.json and leaderboard.html into the multirun folder."""
+        folder = Path(config.hydra.sweep.dir)
+        if not trained(folder):
+            return
         from wealtharena.config import compose
         from wealtharena.evaluation import records
         from wealtharena.tasks import compare
 
-        folder = Path(config.hydra.sweep.dir)
-        if not trained(folder):
-            return
         try:
             runs = [run for run in records.find([folder]) if run.content.get("task", "train") == "train"]
             if runs:
