@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 FORK = multiprocessing.get_context("fork")  # a process of its own, without importing everything anew
-MOST = 60  # kills; the life of a process grows with each
+MOST = 60  # kills
+FIRST_SECONDS, GROWTH = 0.04, 1.2  # longest life of the first process, and by what each next may live longer
 At = Callable[[str], None]
 
 
@@ -45,12 +46,15 @@ def until_killed(trade: Callable[[At], Any], point: str, count: int) -> int | No
 
 
 def killed_again_and_again(trade: Callable[[At], Any], seed: int) -> int:
-    """Trade in one process after another, each killed at a moment of its own, until one ends; return how many were killed."""
+    """Trade in one process after another, each killed at a moment of its own, until one ends; return how many were killed.
+
+    Lives begin shorter than any machine needs for an account, and grow to what the slowest needs for a bar.
+    """
     rng = np.random.default_rng(seed)
     for kills in range(MOST):
         process = FORK.Process(target=trade, args=(killer("", 0),))
         process.start()
-        process.join(rng.uniform(0.0, 0.1 + 0.05 * kills))
+        process.join(rng.uniform(0.0, FIRST_SECONDS * GROWTH**kills))
         alive = process.is_alive()
         process.kill()
         process.join(120)
