@@ -28,6 +28,11 @@ def trees() -> dict[Path, ast.Module]:
     return {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(files)}
 
 
+@cache
+def _nodes(tree: ast.Module) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(tree))
+
+
 def sources() -> list[Path]:
     """Return every file of Python of this repository: the package, its tests, benchmarks, examples, docs and run.py."""
     folders = (PACKAGE, *(ROOT / name for name in ("tests", "benchmarks", "examples", "docs")))
@@ -41,7 +46,7 @@ def file_lengths() -> list[tuple[Path, int]]:
 def function_lengths() -> Iterator[tuple[str, int]]:
     """Yield the name and the lines, from `def` to the last, of every function of the package, inner ones too."""
     for path, tree in trees().items():
-        for node in ast.walk(tree):
+        for node in _nodes(tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield f"{_module(path)}.{node.name}", (node.end_lineno or 0) - node.lineno + 1
 
@@ -53,7 +58,7 @@ def called_by_nobody() -> set[str]:
     """
     used: set[str] = set()
     for tree in trees().values():
-        for node in ast.walk(tree):
+        for node in _nodes(tree):
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
                 used.add(node.id)
             elif isinstance(node, ast.Attribute):
@@ -98,7 +103,7 @@ def readers() -> dict[str, tuple[str, ...]]:
     """Return, for each `Spec.field`, the modules that read it from something that is called like that spec."""
     found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))  # name -> read from -> modules
     for path, tree in _package().items():
-        for node in ast.walk(tree):
+        for node in _nodes(tree):
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
                 found[node.attr][_last(node.value)].add(_module(path).removeprefix("wealtharena."))
     return {
@@ -146,7 +151,7 @@ def read_by_nobody() -> set[str]:
     anything: set[str] = set()  # the words of those that have no type of their own there
     own: dict[str, set[str]] = defaultdict(set)  # of a module: what its classes read from themselves
     for path, tree in _package().items():
-        for node in ast.walk(tree):
+        for node in _nodes(tree):
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
                 reads[node.attr].add(_last(node.value))
                 if _last(node.value) == "self":
@@ -204,7 +209,7 @@ def _specs() -> dict[type[Spec], set[str]]:
 
 
 def _annotations(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
-    for node in ast.walk(tree):
+    for node in _nodes(tree):
         if isinstance(node, ast.arg) and node.annotation:
             yield node.arg.lstrip("_"), node.annotation
         elif isinstance(node, ast.AnnAssign):
@@ -213,7 +218,7 @@ def _annotations(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
 
 def _handed(tree: ast.Module) -> Iterator[tuple[str, str]]:
     """Yield (name, value) of what is given another name: `options = spec.collect`, `f(rules=spec.verdict)`."""
-    for node in ast.walk(tree):
+    for node in _nodes(tree):
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name | ast.Attribute):
             yield from ((_last(target), _last(node.value)) for target in node.targets)
         elif (
