@@ -1,10 +1,13 @@
+import multiprocessing
 import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from numba.core import caching, compiler
 
 from wealtharena import files
 from wealtharena.envs import compiled, kernel
@@ -64,85 +67,84 @@ from wealtharena.envs.compiled import compiled
 def double(value):
     return value + value
 """
-# what a process does: wait for the others, call `double`, tell how often it compiled and what it got
-PROCESS = """
-import sys, time
-from pathlib import Path
-from numba.core import caching, compiler
-from wealtharena.envs import compiled
 
-begun = []
-of_numba = compiler.CompilerBase.compile_extra
-def slowly(self, func):
-    begun.append(func)
-    time.sleep(0.5)
-    return of_numba(self, func)
-compiler.CompilerBase.compile_extra = slowly
-read = caching.IndexDataCacheFile._load_index
-def read_slowly(self):
-    found = read(self)
-    time.sleep(0.2)
-    return found
-caching.IndexDataCacheFile._load_index = read_slowly
-from doubling import double
 
-here, name, count, *words = sys.argv[1:]
-Path(here, f"ready-{name}").touch()
-last = time.monotonic() + 60
-while len(list(Path(here).glob("ready-*"))) < int(count) and time.monotonic() < last:
-    time.sleep(0.01)
-begun.clear()
-print(*[double(eval(word)) for word in words], len(begun))
-"""
+def slowly(begun):
+    """Note every compilation and give it time to meet another's."""
+    of_numba, read = compiler.CompilerBase.compile_extra, caching.IndexDataCacheFile._load_index
+
+    def compile_slowly(self, func):
+        begun.append(func)
+        time.sleep(0.5)
+        return of_numba(self, func)
+
+    def read_slowly(self):
+        found = read(self)
+        time.sleep(0.2)
+        return found
+
+    compiler.CompilerBase.compile_extra = compile_slowly
+    caching.IndexDataCacheFile._load_index = read_slowly
+
+
+def call(place, values, start, told, changes):
+    """In a process of its own: wait for the others, call `double`, tell what it got and how often it compiled."""
+    begun = []
+    os.environ["NUMBA_CACHE_DIR"] = str(place / "machine_code")
+    compiled.cache_folder.cache_clear()
+    for name, value in changes.items():
+        setattr(compiled, name, value)
+    slowly(begun)
+    sys.path.insert(0, str(place))
+    from doubling import double
+
+    start.wait(60)
+    begun.clear()
+    told.send(([double(value) for value in values], len(begun)))
 
 
 @pytest.fixture
 def together(tmp_path):
-    """Return a function that runs processes at one time, each with its words, and returns what each printed."""
+    """Return a function that runs processes at one time, each with its values, and returns what each got and compiled."""
     (tmp_path / "doubling.py").write_text(DOUBLE)
-    env = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])]),
-        "NUMBA_CACHE_DIR": str(tmp_path / "machine_code"),
-    }
+    forks = multiprocessing.get_context("fork")
 
-    def run(*processes, before=""):
-        for mark in tmp_path.glob("ready-*"):
-            mark.unlink()
-        script = PROCESS.replace("from doubling", f"{before}\nfrom doubling")
+    def run(*processes, **changes):
+        start = forks.Barrier(len(processes))
+        pipes = [forks.Pipe(duplex=False) for _ in processes]
         started = [
-            subprocess.Popen(
-                [sys.executable, "-c", script, str(tmp_path), str(n), str(len(processes)), *words],
-                env=env,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            for n, words in enumerate(processes)
+            forks.Process(target=call, args=(tmp_path, values, start, told, changes))
+            for values, (_, told) in zip(processes, pipes, strict=True)
         ]
-        said = [one.communicate(timeout=120)[0].split() for one in started]
-        assert [one.returncode for one in started] == [0] * len(started)
+        for one in started:
+            one.start()
+        said = [answer.recv() if answer.poll(120) else None for answer, _ in pipes]
+        for one in started:
+            one.join(120)
+        assert [one.exitcode for one in started] == [0] * len(started)
         return said
 
     return run
 
 
 def test_of_processes_that_want_the_same_code_one_compiles_and_the_others_take_it(together):
-    said = together(["2"], ["3"], ["4"])
-    assert sorted(line[0] for line in said) == ["4", "6", "8"]
-    assert sum(int(line[-1]) for line in said) == 1
+    said = together([2], [3], [4])
+    assert [got for got, _ in said] == [[4], [6], [8]]
+    assert sum(times for _, times in said) == 1
 
 
 def test_code_that_two_processes_save_at_one_time_is_never_taken_for_the_others(together):
-    together(["2"], ["2.5"])
-    assert together(["2", "2.5"]) == [["4", "5.0", "0"]]
+    together([2], [2.5])
+    assert together([2, 2.5]) == [([4, 5.0], 0)]
 
 
 def test_a_process_that_waits_too_long_for_another_compiles_for_itself(together, tmp_path):
-    together(["True"])  # makes the folder
+    together([True])  # makes the folder
     (turn,) = tmp_path.glob("machine_code/*/.turn")
     with files.held(turn):
-        said = together(["2"], before="compiled.PATIENCE_SECONDS = compiled._WRITING_SECONDS = 0.2")
-    assert said == [["4", "1"]]
-    assert together(["2"])[0][-1] == "1"  # it had nowhere to write
+        said = together([2], PATIENCE_SECONDS=0.2, _WRITING_SECONDS=0.2)
+    assert said == [([4], 1)]
+    assert together([2])[0][1] == 1  # it had nowhere to write
 
 
 def test_a_copy_of_the_package_uses_the_code_that_is_there(tmp_path, kept):
