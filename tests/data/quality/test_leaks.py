@@ -10,7 +10,7 @@ import pytest
 from tests.data.quality import planted
 from wealtharena.config import compose
 from wealtharena.data.panel import Panel
-from wealtharena.data.quality import leaks
+from wealtharena.data.quality import foresight, leaks
 from wealtharena.data.quality.foresight import LEAST, Ranked, Sighting, Windows, correlations, surprise
 from wealtharena.errors import DataError
 
@@ -84,6 +84,17 @@ def test_a_weaker_one_is_named_and_loaded(daily: Panel) -> None:
     found = leaks.checked(planted.one_symbol(daily, 0.6), QUALITY)
     assert found.leaks
     assert all(" of S4 " in text for text in found.leaks)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.18, 0.2, 0.35])
+def test_where_chance_is_not_measured_nothing_would_have_been_named(
+    daily: Panel, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel = planted.volume(daily, share)
+    found = named(panel)
+    assert bool(found) == (share > 0.15)
+    monkeypatch.setattr(foresight, "_NARROWEST", -1.0)
+    assert named(panel) == found
 
 
 def test_simulated_markets_are_not_tested(daily: Panel) -> None:
