@@ -37,6 +37,7 @@ SMALL = (  # a whole job in seconds
     "evaluation.bootstrap_draws=200",
     "tracking=quiet",
     "train.publish=false",
+    "tracking.report=false",
 )
 
 
@@ -259,6 +260,7 @@ def test_a_baseline_is_one_file_and_its_name_in_a_list(house: House) -> None:
         "data.simulator.bars=700",
         "universe.max_symbols=3",
         "evaluation.bootstrap_draws=200",
+        "tracking.report=false",
         "backtest.baseline=last_shall_be_first",
         "evaluation.baselines=[cash,last_shall_be_first]",
         "evaluation.verdict.beats=[buy_and_hold,last_shall_be_first]",

@@ -74,6 +74,7 @@ def test_a_package_s_broker_and_risk_rule_trade_on_paper(run: Run, trained: Path
         f"paper.checkpoints=[{trained}]",
         "evaluation.bootstrap_draws=200",
         "tracking=quiet",
+        "tracking.report=false",
     )
     done = run(
         *words,
