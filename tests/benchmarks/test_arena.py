@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,9 @@ from onnx import TensorProto, helper
 
 from benchmarks.arena import board, command, courses, entries, page, play
 from wealtharena.config.paths import conf_dir
+from wealtharena.training import train
+from wealtharena.training.checkpoints import load_state
+from wealtharena.training.job import Silent
 
 pytestmark = pytest.mark.slow
 
@@ -93,7 +97,18 @@ def begin(out: Path, steps: tuple[str, ...]) -> None:
     played(out, entries.Entrant("ppo", "", steps))
 
 
-def test_a_killed_cell_goes_on_and_ends_in_what_it_would_have_been(tmp_path: Path) -> None:
+class First(Silent):
+    """Keeps the steps after the first iteration that it is told of."""
+
+    steps = 0
+
+    def on_iteration(self, record: Mapping) -> None:
+        self.steps = self.steps or record["env_step"]
+
+
+def test_a_killed_cell_goes_on_and_ends_in_what_it_would_have_been(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     steps = (*PPO[:-2], "train.env_steps=24576", "train.evaluations=6")
     whole = played(tmp_path / "whole", entries.Entrant("ppo", "", steps))
     one = multiprocessing.get_context("fork").Process(target=begin, args=(tmp_path / "cut", steps))
@@ -107,7 +122,11 @@ def test_a_killed_cell_goes_on_and_ends_in_what_it_would_have_been(tmp_path: Pat
         os.kill(one.pid, signal.SIGKILL)
         one.join(60)
     assert not list((tmp_path / "cut").glob("cells/*"))
+    (state,) = (tmp_path / "cut").glob("work/*/0/trainer/state.pt")
+    reached, first = load_state(state.parents[1])["engine"]["env_steps"], First()
+    monkeypatch.setattr(play, "train", lambda job, listener: train(job, listener=first))
     again = played(tmp_path / "cut", entries.Entrant("ppo", "", steps))
+    assert first.steps > reached > 0
     assert again["returns"] == whole["returns"]
 
 

@@ -47,6 +47,15 @@ class Kills:
         pass
 
 
+class First(Silent):
+    """Keeps the number of the first iteration that it is told of."""
+
+    iteration = 0
+
+    def on_iteration(self, record: Mapping) -> None:
+        self.iteration = self.iteration or record["iteration"]
+
+
 def kill(root: Path, name: str) -> int:
     """Train a case in a process of its own until it is killed, and return how that has ended."""
     child = os.fork()
@@ -77,7 +86,9 @@ def test_it_goes_on_to_the_uninterrupted_runs_weights(killed: Path, tmp_path: Pa
     state = load_state(killed / name)
     assert state is not None
     assert 0 < state["progress"]["iterations"] < LAST
-    gone_on = train(replace(job(killed / name, name), resume=True), listener=Silent())
+    first = First()
+    gone_on = train(replace(job(killed / name, name), resume=True), listener=first)
+    assert first.iteration == state["progress"]["iterations"] + 1
     through = train(job(tmp_path, name), listener=Silent())
     assert gone_on.candidates == through.candidates
     assert weights(killed / name, gone_on) == weights(tmp_path, through)
