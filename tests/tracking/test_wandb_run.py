@@ -250,8 +250,8 @@ def test_a_server_that_never_answers_leaves_an_offline_record(tmp_path: Path) ->
         "mirror = WandbRun(spec, Identity('id1', 'n', 'train', (), {}), folder=Path(sys.argv[1]), mode='online')\n"
         "mirror.log({'env_step': 1, 'reward': 0.125})\n"
         "until = time.monotonic() + 120\n"  # a busy machine takes its time to import the library
-        "written = lambda: [f for f in Path(sys.argv[1]).glob('wandb/offline-run-*/*.wandb') if b'0.125' in f.read_bytes()]\n"
-        "while time.monotonic() < until and not written(): time.sleep(0.1)\n"
+        "while time.monotonic() < until and not mirror.kept: time.sleep(0.05)\n"
+        "mirror._spec = mirror._spec.model_copy(update={'timeout_seconds': 60.0})\n"  # and its time to write
         "mirror.finish(Ending((), {}, [], None, 0)); print(mirror.trouble)"
     )
     key = "k" * 40
