@@ -1,7 +1,8 @@
 """PPO, learning included: this platform against its own bound, stock RLlib and Stable-Baselines3, in one process.
 
 The workload: 10 symbols x 20 features, networks of 64-64, a separate value network, 4 epochs. Every figure is wall time
-over whole iterations, the first one left out, the same number of torch threads for all.
+over whole iterations, the first one left out, the same number of torch threads for all. All take turns, and a ratio is the
+median over the turns: a shared machine is half as fast one minute as the next.
 
     python benchmarks/ppo_throughput.py --threads 2 --steps 262144 --stock --sb3
 
@@ -15,6 +16,7 @@ import argparse
 import os
 import time
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -41,6 +43,8 @@ from wealtharena.envs.market import Market  # noqa: E402  # after the thread set
 from wealtharena.features.panel import FeaturePanel, Scaler  # noqa: E402  # after the thread settings
 
 ENVS, BARS, ASSETS, FEATURES = 256, 128, 10, 20
+OURS = "wealtharena"
+TURNS = 5
 
 
 CLOCK = [time.perf_counter]
@@ -278,20 +282,27 @@ def main() -> None:
     large = {"envs": ENVS, "rollout": ENVS * BARS, "minibatch": 4096, "epochs": 4}
     small = {"envs": 1, "rollout": 2048, "minibatch": 64, "epochs": 10}
     wide = {"envs": 64, "rollout": 2048, "minibatch": 64, "epochs": 10}
-    quarter = options.steps // 4  # in turns, so that a busy moment meets both
-    turns = [(bound(quarter, **large), ours(quarter, **large), ours(quarter, action="tilt", **large)) for _ in range(4)]
-    limit, mine, tilting = (float(np.median(speeds)) for speeds in zip(*turns, strict=True))
-    lines = [("bound (bare matrices)", limit), ("wealtharena", mine), ("wealtharena, env.action=tilt", tilting)]
+    contenders: dict[str, Callable[[int], float]] = {
+        "bound (bare matrices)": lambda steps: bound(steps, **large),
+        OURS: lambda steps: ours(steps, **large),
+        f"{OURS}, env.action=tilt": lambda steps: ours(steps, action="tilt", **large),
+    }
     if options.stock:
-        lines.append(("stock RLlib", stock_rllib(options.steps // 4, **large)))
+        contenders["stock RLlib"] = lambda steps: stock_rllib(steps, **large)
     if options.sb3:
-        lines.append(("Stable-Baselines3, our envs", stable_baselines(options.steps // 2, **large)))
-        lines.append(("Stable-Baselines3, its own", stable_baselines(options.steps // 2, **large, own=True)))
+        contenders["Stable-Baselines3, our envs"] = lambda steps: stable_baselines(steps, **large)
+        contenders["Stable-Baselines3, its own"] = lambda steps: stable_baselines(steps, **large, own=True)
+    # in turns, so that a busy moment meets all of them, and set against each other turn by turn
+    turns = [{name: run(options.steps // TURNS) for name, run in contenders.items()} for _ in range(TURNS)]
     print(
         f"rollout 32,768, minibatch 4,096, 4 epochs, {options.threads} threads, {CLOCK[0].__name__}, load {os.getloadavg()[0]:.1f}"
     )
-    for name, speed in lines:
-        print(f"  {name:30} {speed:10,.0f} steps/s   ours / it = {mine / speed:5.2f}")
+    for name in contenders:
+        speeds, ratios = [turn[name] for turn in turns], [turn[OURS] / turn[name] for turn in turns]
+        print(
+            f"  {name:30} {np.median(speeds):10,.0f} steps/s   ours / it = {np.median(ratios):5.2f}"
+            f" ({min(ratios):.2f} to {max(ratios):.2f})"
+        )
     print("rollout 2,048, minibatch 64, 10 epochs (Stable-Baselines3's defaults)")
     quick = options.steps // 16
     mine_small = ours(quick, **small)
