@@ -103,12 +103,18 @@ def test_how_far_an_account_with_the_least_history_is_from_one_with_all_of_it_is
     assert f"Largest deviation of equity from the backtest: {apart:.2g}" in capsys.readouterr().out
 
 
+def ledger_says(ask, folder=ACCOUNT):
+    """Return what an account's ledger answers."""
+    with contextlib.closing(Ledger(folder)) as ledger:
+        return ask(ledger)
+
+
 def test_a_killed_run_goes_on_and_a_second_process_is_refused(here):
     """Case 21."""
     process = elsewhere(lambda: trade("paper.speed=1000000"))
     until = time.monotonic() + 240
     while time.monotonic() < until and process.is_alive():
-        if (ACCOUNT / "ledger.sqlite").exists() and Ledger(ACCOUNT).last_close() is not None:
+        if (ACCOUNT / "ledger.sqlite").exists() and ledger_says(lambda ledger: ledger.last_close()) is not None:
             break
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGSTOP)  # it would come to its end while a busy machine tries the second
@@ -117,7 +123,7 @@ def test_a_killed_run_goes_on_and_a_second_process_is_refused(here):
     os.kill(process.pid, signal.SIGKILL)
     process.join(120)
     assert process.exitcode == -signal.SIGKILL
-    before = len(Ledger(ACCOUNT).closes())
+    before = len(ledger_says(lambda ledger: ledger.closes()))
     assert trade() == 0
     (found,) = (one["paper"] for one in records("paper") if one["status"] == "completed")
     assert 0 < before < found["bars"]
@@ -142,8 +148,7 @@ def test_an_account_keeps_to_what_it_was_opened_with_until_it_begins_anew(here):
     trade("broker=shadow", "paper.action=restart")
     (found,) = (one["paper"] for one in records("paper") if one.get("paper", {}).get("epoch") == 2)
     assert (found["epoch"], found["paper"]["trades"], found["paper"]["total_return"]) == (2, 0, 0.0)
-    ledger = Ledger(ACCOUNT)
-    assert {one.status for one in ledger.intents()} == {"shadow"}
+    assert {one.status for one in ledger_says(lambda ledger: ledger.intents())} == {"shadow"}
 
 
 def test_a_halt_is_released_by_a_person_with_a_reason(here, capsys):
@@ -155,7 +160,7 @@ def test_a_halt_is_released_by_a_person_with_a_reason(here, capsys):
         run("paper.action=release", "paper.reason=seen")
     (ACCOUNT / "KILL").unlink()
     run("paper.action=release", "paper.reason=seen")
-    assert Ledger(ACCOUNT).state() == ("trading", "released: seen")
+    assert ledger_says(lambda ledger: ledger.state()) == ("trading", "released: seen")
     run("paper.action=status")
     assert "released: seen" in capsys.readouterr().out
 
@@ -178,8 +183,7 @@ def test_what_an_agent_does_is_compared_with_its_training_and_an_alarm_stands_on
     monkeypatch.setattr(watching, "baseline_of", strict)
     monkeypatch.setattr(drift, "LEAST_WINDOWS", 2)  # this market is short
     trade()
-    ledger = Ledger(ACCOUNT)
-    told = [one for one in ledger.interventions() if one["rule"] == "monitor"]
+    told = [one for one in ledger_says(lambda ledger: ledger.interventions()) if one["rule"] == "monitor"]
     assert [one["action"] for one in told] == ["features"]
     assert "train.retrain=cryptocurrencies" in capsys.readouterr().out
 

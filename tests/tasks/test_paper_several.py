@@ -13,7 +13,7 @@ import pytest
 
 from tests.data.market_stub.fixtures import server, stub  # noqa: F401 - fixtures of the loopback services
 from tests.tasks.test_backtest import checkpoint
-from tests.tasks.test_paper import MARKET
+from tests.tasks.test_paper import MARKET, ledger_says
 from wealtharena.config import compose
 from wealtharena.data import provider
 from wealtharena.errors import ConfigError
@@ -126,7 +126,10 @@ def test_after_a_kill_of_the_process_all_go_on(run, here):
     until = time.monotonic() + 240
     folders = [Path("paper") / name / "default" for name in NAMES]
     while time.monotonic() < until and process.poll() is None:
-        if all((one / "ledger.sqlite").exists() and Ledger(one).last_close() is not None for one in folders):
+        if all(
+            (one / "ledger.sqlite").exists() and ledger_says(lambda ledger: ledger.last_close(), one) is not None
+            for one in folders
+        ):
             break
         time.sleep(0.1)
     os.kill(process.pid, signal.SIGSTOP)  # it would come to its end while a busy machine tries the second
@@ -134,7 +137,7 @@ def test_after_a_kill_of_the_process_all_go_on(run, here):
         run(listed(ETF))
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    before = [len(Ledger(one).closes()) for one in folders]
+    before = [len(ledger_says(lambda ledger: ledger.closes(), one)) for one in folders]
     assert run(listed(CRYPTO, ETF), folder="again") == 0
     for name, count in zip(NAMES, before, strict=True):
         found = json.loads((here / "again" / name / "run.json").read_text())["paper"]
