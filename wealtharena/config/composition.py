@@ -122,8 +122,7 @@ def with_preset_files(overrides: Sequence[str]) -> list[str]:
 
 
 def _preset(override: str) -> str:
-    value = override.partition("=")[2].strip("'\"")
-    path = next((found for found in (Path(value), Path("/", value)) if found.is_file()), None)
+    value, path = override.partition("=")[2].strip("'\""), _preset_file(override)
     if path is None:
         raise ConfigError(
             f"experiment={value}: there is no such file", hint="give a preset's name, or the path of its YAML file"
@@ -134,6 +133,12 @@ def _preset(override: str) -> str:
     check_preset(OmegaConf.to_container(node, resolve=False), where=str(path))
     ConfigStore.instance().store(group=place, name=name, node=node, package="_global_", provider="preset")
     return f"experiment={group}/{name}.yaml" if group not in ("", ".") else f"experiment={name}.yaml"
+
+
+def _preset_file(override: str) -> Path | None:
+    """Return the file that `experiment=...` names, as it was typed or as Hydra is told of it, without its first slash."""
+    value = override.partition("=")[2].strip("'\"")
+    return next((found for found in (Path(value), Path("/", value)) if found.is_file()), None)
 
 
 @contextmanager
@@ -174,10 +179,9 @@ def known_mode(argv: Sequence[str]) -> Iterator[None]:
 
 def _sets_a_mode(roots: Sequence[Path], argv: Sequence[str]) -> bool:
     """Return whether a file that Hydra might take has a block of Hydra's with a key `mode`."""
-    named = [word.partition("=")[2].strip("'\"") for word in argv if word.startswith("experiment=")]
-    presets = [path for name in named for path in (Path(name), Path("/", name)) if path.is_file()]
+    presets = [_preset_file(word) for word in argv if word.startswith("experiment=")]
     files = [*(path for root in roots for path in root.rglob("*.yaml")), *presets]
-    texts = (path.read_text(encoding="utf-8", errors="replace") for path in files)
+    texts = (path.read_text(encoding="utf-8", errors="replace") for path in files if path is not None)
     return any("hydra:" in text and "mode:" in text[text.index("hydra:") :] for text in texts)
 
 
