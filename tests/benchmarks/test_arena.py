@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +17,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from benchmarks.arena import board, command, courses, entries, page, play
+from tests.training.test_killed import First
 from wealtharena.config.paths import conf_dir
 from wealtharena.training import train
 from wealtharena.training.checkpoints import load_state
-from wealtharena.training.job import Silent
 
 pytestmark = pytest.mark.slow
 
@@ -97,15 +96,6 @@ def begin(out: Path, steps: tuple[str, ...]) -> None:
     played(out, entries.Entrant("ppo", "", steps))
 
 
-class First(Silent):
-    """Keeps the steps after the first iteration that it is told of."""
-
-    steps = 0
-
-    def on_iteration(self, record: Mapping) -> None:
-        self.steps = self.steps or record["env_step"]
-
-
 def test_a_killed_cell_goes_on_and_ends_in_what_it_would_have_been(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,7 +116,7 @@ def test_a_killed_cell_goes_on_and_ends_in_what_it_would_have_been(
     reached, first = load_state(state.parents[1])["engine"]["env_steps"], First()
     monkeypatch.setattr(play, "train", lambda job, listener: train(job, listener=first))
     again = played(tmp_path / "cut", entries.Entrant("ppo", "", steps))
-    assert first.steps > reached > 0
+    assert first.record["env_step"] > reached > 0
     assert again["returns"] == whole["returns"]
 
 

@@ -48,12 +48,13 @@ class Kills:
 
 
 class First(Silent):
-    """Keeps the number of the first iteration that it is told of."""
+    """Keeps the first iteration that it is told of."""
 
-    iteration = 0
+    def __init__(self) -> None:
+        self.record: Mapping = {}
 
     def on_iteration(self, record: Mapping) -> None:
-        self.iteration = self.iteration or record["iteration"]
+        self.record = self.record or dict(record)
 
 
 def kill(root: Path, name: str) -> int:
@@ -88,7 +89,7 @@ def test_it_goes_on_to_the_uninterrupted_runs_weights(killed: Path, tmp_path: Pa
     assert 0 < state["progress"]["iterations"] < LAST
     first = First()
     gone_on = train(replace(job(killed / name, name), resume=True), listener=first)
-    assert first.iteration == state["progress"]["iterations"] + 1
+    assert first.record["iteration"] == state["progress"]["iterations"] + 1
     through = train(job(tmp_path, name), listener=Silent())
     assert gone_on.candidates == through.candidates
     assert weights(killed / name, gone_on) == weights(tmp_path, through)
