@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.trading.desks import START, a_world, account, go, risk_of
+from wealtharena.trading import database
 from wealtharena.trading.broker import Fill, UnreachableError
 from wealtharena.trading.database import LedgerError
 from wealtharena.trading.ledger import FILE, Decision, Intent, Ledger
@@ -90,6 +91,22 @@ def test_a_ledger_that_many_open_at_once_is_made_once(tmp_path):
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(opened, range(8), timeout=100)) == [None] * 8
+
+
+def test_a_ledger_whose_journal_another_sets_up_at_the_same_moment_waits_for_it(tmp_path):
+    """SQLite does not: it says "locked" at once, however long the time-out."""
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        threading.Timer(0.2, other.execute, ["COMMIT"]).start()
+        Ledger(tmp_path, synchronous="normal").close()
+
+
+def test_a_ledger_that_another_holds_for_good_is_not_called_broken(tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "SECONDS", 0.1)
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(LedgerError, match="database is locked; another process has held it"):
+            Ledger(tmp_path, synchronous="normal")
 
 
 def test_positions_that_are_not_told_stop_every_order_and_at_last_the_agent(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,7 @@ from wealtharena.errors import WealthArenaError
 from wealtharena.files import make_folder
 
 SECONDS = 30.0  # longest wait for another writer
+_PAUSE = 0.01  # s between two tries of what SQLite itself does not wait for
 CHECKPOINT_PAGES = 8000  # written before they are moved into the file: some 250 bars, so that few wait for it; 32 MB
 _PRIMARY = 0xFF  # of an extended result code
 _NO_RIGHT = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
@@ -34,36 +36,63 @@ def connect(
     or newer than this program.
     """
     make_folder(path.parent)
+    db = None
     try:
         # an account may be handed from thread to thread, one at a time
         db = sqlite3.connect(path, timeout=SECONDS, isolation_level=None, check_same_thread=False)
         db.row_factory = sqlite3.Row
-        db.execute("PRAGMA journal_mode=WAL")
+        _write_ahead(db)
         db.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
         db.execute(f"PRAGMA synchronous={synchronous.upper()}")
         db.execute("PRAGMA foreign_keys=ON")
-        version = int(db.execute("PRAGMA user_version").fetchone()[0])
-        if version > len(steps):
-            raise LedgerError(
-                f"{path.name} has version {version}, this program knows {len(steps)}", hint="install a newer version"
-            )
-        for number in range(version, len(steps)):
-            with transaction(db):
-                if int(db.execute("PRAGMA user_version").fetchone()[0]) > number:
-                    continue  # another process did this step while we waited for it
-                for statement in steps[number]:
-                    db.execute(statement)
-                    seen()
-                db.execute(f"PRAGMA user_version={number + 1}")
-    except sqlite3.DatabaseError as error:
+        _move_on(db, path.name, steps, seen)
+    except BaseException as error:
+        if db is not None:
+            db.close()
+        if not isinstance(error, sqlite3.DatabaseError):
+            raise
         code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY
-        hint = (
-            "it must be a file that you may read and write"
-            if code in _NO_RIGHT
-            else "restore the file, or begin another paper.account"
-        )
-        raise LedgerError(f"{path.name}: {error}", hint=hint) from error
+        raise LedgerError(f"{path.name}: {error}", hint=_way_out(code)) from error
     return db
+
+
+def _move_on(db: sqlite3.Connection, name: str, steps: Sequence[Sequence[str]], seen: Callable[[], None]) -> None:
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if version > len(steps):
+        raise LedgerError(
+            f"{name} has version {version}, this program knows {len(steps)}", hint="install a newer version"
+        )
+    for number in range(version, len(steps)):
+        with transaction(db):
+            if int(db.execute("PRAGMA user_version").fetchone()[0]) > number:
+                continue  # another process did this step while we waited for it
+            for statement in steps[number]:
+                db.execute(statement)
+                seen()
+            db.execute(f"PRAGMA user_version={number + 1}")
+
+
+def _write_ahead(db: sqlite3.Connection) -> None:
+    """Set the file's journal to WAL, and wait for others who do the same: SQLite answers them with "locked" at once."""
+    until = time.monotonic() + SECONDS
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & _PRIMARY != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return
+
+
+def _way_out(code: int) -> str:
+    """Say what to do about a file whose opening ended with this primary code of SQLite's."""
+    if code in _NO_RIGHT:
+        return "it must be a file that you may read and write"
+    if code == sqlite3.SQLITE_BUSY:
+        return f"another process has held it for {SECONDS:.0f} s: end that one, or try again"
+    return "restore the file, or begin another paper.account"
 
 
 def transaction(db: sqlite3.Connection) -> Transaction:
