@@ -52,17 +52,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path not in long)
 
 
-@pytest.fixture(autouse=True)
-def _no_job_is_left() -> Iterator[None]:
-    """Take the Hydra job that a test has set out of this process: the next test's would write into its folder."""
-    from hydra.core.hydra_config import HydraConfig  # as all of the package, after the environment is set
-
-    known = HydraConfig.instance()
-    before = known.cfg
-    yield
-    known.cfg = before
-
-
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Yield a headless Chromium for all tests of a worker; they are skipped where it is not installed."""

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import yaml
+from hydra.core.hydra_config import HydraConfig
 
 from tests.test_docs import BY_HAND, PAGES, ROOT, blocks, filled, typed
 from tests.test_project import make
@@ -95,6 +96,8 @@ def by_cli(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     if "--config-dir" in words:
         return  # `asset=bonds` of a folder of one's own: tests/test_plugins.py
     monkeypatch.setattr(sys, "argv", ["run.py", *words])
+    known = HydraConfig.instance()
+    monkeypatch.setattr(known, "cfg", known.cfg)  # `--cfg` leaves its job there, and what runs next would write into its folder
     out = io.StringIO()
     with redirect_stdout(out), redirect_stderr(io.StringIO()):
         code = cli.main()
