@@ -14,7 +14,7 @@ from wealtharena.agents import cluster
 from wealtharena.agents.algorithms import ppo
 from wealtharena.agents.on_policy import rllib
 from wealtharena.config import plugins
-from wealtharena.errors import TrainingError
+from wealtharena.errors import ConfigError, TrainingError
 from wealtharena.evaluation.splits import Segment
 from wealtharena.training import TrainingJob, train
 
@@ -62,6 +62,21 @@ def test_two_learners_are_refused_where_they_would_do_the_same_work_twice() -> N
     assert "impala" in str(refused.value.hint)
 
 
+@pytest.mark.parametrize(
+    ("algo", "runners", "learners", "asked"),
+    [("ppo", 3, 0, 3), ("ppo", 2, 1, 3), ("impala", 1, 2, 3), ("direct", 0, 4, 4)],
+)
+def test_more_actors_than_the_cluster_has_processors_are_refused_at_once(
+    nodes: tuple[object, object], algo: str, runners: int, learners: int, asked: int
+) -> None:
+    bench = worlds.bench(
+        worlds.spec(f"algo={algo}", "compute=cluster", f"compute.runners={runners}", f"compute.learners={learners}")
+    )
+    build = plugins.load("agents.algorithms", algo).build
+    with pytest.raises(ConfigError, match=rf"compute\.learners={learners} ask for {asked} CPUs, this Ray has 2"):
+        build(bench)
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_a_run_over_two_nodes_survives_the_death_of_one(
     nodes: tuple[object, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -89,7 +104,10 @@ def test_a_run_over_two_nodes_survives_the_death_of_one(
         Segment(112, 160),
         tmp_path,
     )
-    result = train(job, listener=Killer())
+    try:
+        result = train(job, listener=Killer())
+    finally:
+        two.add_node(num_cpus=1, object_store_memory=80 * 2**20)  # for whom comes next
     assert len(where[0]) == 2  # it ran on both
     assert result.status == "completed"
     assert result.env_steps >= 768

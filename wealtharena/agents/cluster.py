@@ -113,6 +113,25 @@ def require(*, cpus: float = 0.0, gpus: float = 0.0, key: str) -> None:
             )
 
 
+def require_actors(*, runners: int = 0, learners: int = 0, on_gpu: bool = False) -> None:
+    """Raise ConfigError where the connected Ray has fewer processors in all than its runners and learners ask for, one each.
+
+    A learner on a GPU asks for that instead. Nodes that would join later do not count.
+    """
+    import ray
+
+    runtime: Any = ray
+    nodes = [node["Resources"] for node in runtime.nodes() if node["Alive"]]
+    asked = {"CPU": runners + (0 if on_gpu else learners), "GPU": learners if on_gpu else 0}
+    for kind, wanted in asked.items():
+        there = sum(int(node.get(kind, 0.0)) for node in nodes)  # none runs on two halves of different nodes
+        if wanted > there:
+            raise ConfigError(
+                f"compute.runners={runners} and compute.learners={learners} ask for {wanted} {kind}s, this Ray has {there}",
+                hint="lower them, raise compute.num_cpus where Ray starts here, or start more nodes first",
+            )
+
+
 def _not_started(error: Exception) -> TrainingError:
     if "AF_UNIX" in str(error):
         return TrainingError(
@@ -145,8 +164,9 @@ def share(value: Any) -> Any:
 def build(config: Any) -> Any:
     """Return RLlib's algorithm of a configuration; the empty folder that it makes in the user's home is removed.
 
-    TrainingError where its actors are not all there after START_SECONDS: RLlib itself would wait for ever.
+    ConfigError where Ray has no room for its actors at all, as `require_actors` has it; TrainingError where its actors are not all there after START_SECONDS: RLlib itself would wait for ever.
     """
+    require_actors(runners=config.num_env_runners, learners=config.num_learners, on_gpu=config.num_gpus_per_learner > 0)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "(?s).*Overriding environment rllib", UserWarning)  # at the second build
         algorithm = within(

@@ -65,7 +65,7 @@ class Learners:
         from wealtharena.agents import cluster
 
         self._connected = cluster.connect(bench.spec.compute)
-        cluster.require(cpus=1.0, key="compute.learners")
+        cluster.require_actors(learners=count)
         make: Any = ray.remote(Learner)
         placed = make.options(num_cpus=1, scheduling_strategy="SPREAD")
         market = cluster.share(bench.market)
