@@ -15,6 +15,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from wealtharena.agents.networks import pair
 from wealtharena.agents.networks.heads import head_of
 from wealtharena.agents.networks.layers import SharedActor, SymbolActor, SymbolCritic, mlp
 from wealtharena.config.specs.agent import ModelSpec
@@ -41,6 +42,7 @@ class Network(nn.Module):
         self.assets = len(layout.symbols)
         self.head = head_of(action, self.assets, limits, layout)
         self.state_shapes: dict[str, tuple[int, ...]] = {}
+        self.paired = False
         self._build(model, layout, critic=critic)
         shape = 1 if model.name in PER_SYMBOL else self.assets
         spread = None if self.head.discrete else nn.Parameter(torch.full((shape,), float(model.initial_log_std)))
@@ -68,6 +70,7 @@ class Network(nn.Module):
             hidden = model.hidden
         self.actor = mlp(inputs, hidden, model.activation, self.head.outputs, gain=self.head.gain)
         self.critic = mlp(inputs, hidden, model.activation, 1) if critic else None
+        self.paired = self.cell is None and pair.alike(self.actor, self.critic)
 
     @property
     def recurrent(self) -> bool:
@@ -116,6 +119,14 @@ class Network(nn.Module):
         assert self.critic is not None, "this network was built without a critic"
         values: Tensor = self.critic(embedding)
         return values.squeeze(-1)
+
+    def both_of(self, embedding: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what `parameters_of` and `value_of` do, in one pass where actor and critic have the same shape."""
+        if self.paired and pair.worthwhile(self.actor, embedding):
+            assert self.critic is not None
+            raw, values = pair.both(self.actor, self.critic, embedding)
+            return self.head.parameters_of(raw), values.squeeze(-1)
+        return self.parameters_of(embedding), self.value_of(embedding)
 
     def decide(self, observation: Tensor, states: tuple[Tensor, ...] = ()) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return the target weights [B, A] of the most likely actions of one bar, and the next states."""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-_LEAST, _LEAST_LEARNING = 2**11, 2**14  # numbers from which the way to numpy pays, without and with a gradient
+LEAST, LEAST_LEARNING = 2**11, 2**14  # numbers from which the way to numpy pays, without and with a gradient
 
 
 class FastTanh(nn.Module):
@@ -20,18 +20,18 @@ class FastTanh(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return tanh(x), of the shape of x."""
         plain = type(x) is not Tensor or x.dtype is not torch.float32 or x.device.type != "cpu"
-        if plain or x.numel() < (_LEAST_LEARNING if x.requires_grad else _LEAST) or torch.compiler.is_compiling():
+        if plain or x.numel() < (LEAST_LEARNING if x.requires_grad else LEAST) or torch.compiler.is_compiling():
             return torch.tanh(x)
         if x.requires_grad:
             result: Tensor = _Tanh.apply(x)  # type: ignore[no-untyped-call]  # torch leaves it untyped
             return result
-        return _tanh(x)
+        return tanh_(torch.empty_like(x), x)
 
 
 class _Tanh(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        y = _tanh(x.detach())
+        y = tanh_(torch.empty_like(x), x.detach())
         ctx.save_for_backward(y)
         return y
 
@@ -42,7 +42,7 @@ class _Tanh(torch.autograd.Function):
         return found
 
 
-def _tanh(x: Tensor) -> Tensor:
-    y = torch.empty_like(x)
-    np.tanh(x.numpy(), out=y.numpy())
-    return y
+def tanh_(out: Tensor, x: Tensor | None = None) -> Tensor:
+    """Write tanh(x) into `out` and return it; without an x, tanh of what stands there."""
+    np.tanh((out if x is None else x).numpy(), out=out.numpy())
+    return out

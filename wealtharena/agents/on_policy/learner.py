@@ -27,7 +27,7 @@ from wealtharena.agents.rollout import Rollout
 
 log = logging.getLogger(__name__)
 Float32Array = npt.NDArray[np.float32]
-VALUE_ROWS = 16_384  # rows of one value pass: large enough for the matrix product, small enough for the cache
+VALUE_ROWS = 4096  # rows of one value pass: large enough for the matrix product, small enough for the cache
 
 
 Objective = Callable[[Tensor, Tensor, float | None], Tensor]  # ratios, advantages, clip -> what is to be large
@@ -209,11 +209,12 @@ def ppo_loss(network: Network, batch: Batch, settings: PPOSettings) -> tuple[Ten
     """Return the loss and, detached, [policy loss, value loss, entropy, KL estimate, clipped share]."""
     starts = batch.starts if batch.starts is not None else batch.advantages
     embedding = network.unroll(batch.observations, batch.states, starts)
-    log_probs, entropy = network.log_prob_and_entropy(network.parameters_of(embedding), batch.actions)
+    parameters, values = network.both_of(embedding)
+    log_probs, entropy = network.log_prob_and_entropy(parameters, batch.actions)
     log_ratio = log_probs - batch.log_probs
     ratio = torch.exp(log_ratio)
     surrogate = settings.objective(ratio, batch.advantages, settings.clip)
-    error = torch.square(network.value_of(embedding) - batch.targets)
+    error = torch.square(values - batch.targets)
     if settings.value_clip is not None:
         error = torch.clamp(error, max=settings.value_clip)
     policy_loss, value_loss = -surrogate.mean(), error.mean()
