@@ -224,3 +224,16 @@ def test_what_yfinance_keeps_may_be_broken_or_gone(make_spec, broken):
     assert closes(spec) == first
     shutil.rmtree(folder)
     assert closes(spec) == first
+
+
+@pytest.mark.usefixtures("afresh")
+def test_nothing_of_what_yfinance_keeps_stays_open(make_spec):
+    from yfinance import cache
+
+    spec = make_spec("stocks", "yahoo")
+    Provider(spec.data, spec.asset).fetch("BHP.AX", None, None, "1d")
+    opened = [
+        manager._db for manager in (cache._TzDBManager, cache._CookieDBManager, cache._ISINDBManager) if manager._db
+    ]
+    assert opened
+    assert all(database.is_closed() for database in opened)  # in this thread, which has opened them

@@ -145,6 +145,8 @@ class Provider(provider.Provider):
             except Exception as error:  # noqa: BLE001 - yfinance raises whatever its parts raise; the wire decides what it was
                 failure = f"{type(error).__name__}: {error}"
                 _forget_cookies_after(error)
+            finally:
+                _close_cookies()
         self._judge(symbol, failure, empty=frame.empty)
         return frame, about
 
@@ -323,6 +325,14 @@ def _forget_cookies_after(error: Exception) -> None:
     if isinstance(error, peewee.DatabaseError):
         with _COOKIES:
             _remember_by(cache._TzCacheDummy(), cache._CookieCacheDummy(), cache._ISINCacheDummy())
+
+
+def _close_cookies() -> None:
+    """Close what yfinance has opened to remember in this thread: it would stay open until the thread is no more."""
+    from yfinance import cache
+
+    for manager in (cache._TzDBManager, cache._CookieDBManager, cache._ISINDBManager):
+        manager.close_db()
 
 
 def _remember_by(zones: Any, cookies: Any, isins: Any) -> None:
