@@ -1,6 +1,7 @@
 """What every test relies on: one numerical thread, nothing of the person who runs them, no tracking online, no proxy."""
 
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,6 +28,9 @@ NAMES = {
 }
 for name in [name for name in os.environ if name.startswith(OWN) or name.upper() in NAMES]:
     del os.environ[name]
+sys.dont_write_bytecode = (
+    False  # what was read of that name before; each worker would rewrite the assertions of all tests anew
+)
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 os.environ["WANDB_MODE"] = "offline"

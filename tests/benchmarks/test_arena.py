@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -17,6 +16,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from benchmarks.arena import board, command, courses, entries, page, play
+from tests.forks import Fork
 from tests.training.test_killed import First
 from wealtharena.config.paths import conf_dir
 from wealtharena.training import train
@@ -101,7 +101,7 @@ def test_a_killed_cell_goes_on_and_ends_in_what_it_would_have_been(
 ) -> None:
     steps = (*PPO[:-2], "train.env_steps=24576", "train.evaluations=6")
     whole = played(tmp_path / "whole", entries.Entrant("ppo", "", steps))
-    one = multiprocessing.get_context("fork").Process(target=begin, args=(tmp_path / "cut", steps))
+    one = Fork(target=begin, args=(tmp_path / "cut", steps))
     one.start()
     try:
         last = time.monotonic() + 120

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from numba.core import caching, compiler
 
+from tests.forks import Fork
 from wealtharena import files
 from wealtharena.envs import compiled, kernel
 
@@ -113,7 +114,7 @@ def together(tmp_path):
         start = forks.Barrier(len(processes))
         pipes = [forks.Pipe(duplex=False) for _ in processes]
         started = [
-            forks.Process(target=call, args=(tmp_path, values, start, told, changes))
+            Fork(target=call, args=(tmp_path, values, start, told, changes))
             for values, (_, told) in zip(processes, pipes, strict=True)
         ]
         for one in started:

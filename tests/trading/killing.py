@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import sys
@@ -11,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-FORK = multiprocessing.get_context("fork")  # a process of its own, without importing everything anew
+from tests.forks import Fork
+
 MOST = 60  # kills
 FIRST_SECONDS, GROWTH = 0.04, 1.2  # longest life of the first process, and by what each next may live longer
 At = Callable[[str], None]
@@ -32,14 +32,14 @@ def killer(point: str, count: int) -> At:
 
 def elsewhere(work: Callable[[], Any]) -> Any:
     """Begin something in a process of its own, and return the process."""
-    process = FORK.Process(target=lambda: sys.exit(work()))
+    process = Fork(target=lambda: sys.exit(work()))
     process.start()
     return process
 
 
 def until_killed(trade: Callable[[At], Any], point: str, count: int) -> int | None:
     """Trade in a process of its own that dies the `count`th time it reaches a point; return its exit code."""
-    process = FORK.Process(target=trade, args=(killer(point, count),))
+    process = Fork(target=trade, args=(killer(point, count),))
     process.start()
     process.join(120)
     return process.exitcode
@@ -52,7 +52,7 @@ def killed_again_and_again(trade: Callable[[At], Any], seed: int) -> int:
     """
     rng = np.random.default_rng(seed)
     for kills in range(MOST):
-        process = FORK.Process(target=trade, args=(killer("", 0),))
+        process = Fork(target=trade, args=(killer("", 0),))
         process.start()
         process.join(rng.uniform(0.0, FIRST_SECONDS * GROWTH**kills))
         alive = process.is_alive()

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.forks import Fork
 from tests.trading.desks import a_world, account, go, risk_of
-from tests.trading.killing import FORK, killed_again_and_again, until_killed
+from tests.trading.killing import killed_again_and_again, until_killed
 from wealtharena.trading.broker import Opening
 from wealtharena.trading.brokers.paper import open_broker
 from wealtharena.trading.database import connect
@@ -102,7 +103,7 @@ def migrating(folder, count):
 @pytest.mark.parametrize("count", [1, 2, sum(map(len, STEPS[1:]))])
 def test_killed_while_migrating_the_ledger_is_whole_and_moves_on(tmp_path, count):
     old_ledger(tmp_path)
-    process = FORK.Process(target=migrating, args=(tmp_path, count))
+    process = Fork(target=migrating, args=(tmp_path, count))
     process.start()
     process.join(120)
     assert process.exitcode == -signal.SIGKILL

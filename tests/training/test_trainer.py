@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from tests.agents import worlds
+from tests.forks import Fork
 from wealtharena.agents.networks.heads import WeightsHead
 from wealtharena.agents.on_policy.learner import PPOUpdate
 from wealtharena.agents.policy import load_policy
@@ -229,10 +230,10 @@ def left_in(pipe: Connection) -> list[int]:
 
 
 def test_kill_minus_nine_at_any_moment_leaves_something_to_go_on_from(tmp_path: Path) -> None:
-    forks, reached = multiprocessing.get_context("fork"), 0
+    reached = 0
     for number in range(2):
-        pipe, told = forks.Pipe(duplex=False)
-        process = forks.Process(target=go_on_slowly, args=(tmp_path, told))
+        pipe, told = multiprocessing.Pipe(duplex=False)
+        process = Fork(target=go_on_slowly, args=(tmp_path, told))
         process.start()
         told.close()
         try:
