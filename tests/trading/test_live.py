@@ -326,7 +326,6 @@ def test_a_bar_that_vanishes_is_still_there(desk):
 
 def test_what_was_seen_before_a_split_is_told_in_units_of_after_it(tmp_path):
     """Case 16: the source rescales its history; that is no revision and no jump."""
-    seen = SeenBars(tmp_path)
     stamps = pd.date_range("2024-01-01", periods=6, tz="UTC").as_unit("ns")
     table = pd.DataFrame(
         {
@@ -339,8 +338,6 @@ def test_what_was_seen_before_a_split_is_told_in_units_of_after_it(tmp_path):
     now = dt.datetime(2024, 1, 7, tzinfo=dt.UTC)
     bars = Bars("yahoo", "A", "1d", table.iloc[:4], "USD", "units", "splits", now)
     row = {"open": 100.0, "high": 102.0, "low": 99.0, "close": 101.0, "volume": 1000.0, "dividend": 0.5}
-    for stamp in stamps[:4]:
-        seen.keep(str(stamp.to_datetime64()), {"A": ("yahoo", row)}, now)
     after = table.copy()
     prices = ["open", "high", "low", "close", "dividend"]
     after.loc[:4, prices] = after.loc[:4, prices] / 4.0
@@ -348,10 +345,13 @@ def test_what_was_seen_before_a_split_is_told_in_units_of_after_it(tmp_path):
     after.loc[5, prices] = after.loc[5, prices] / 4.0
     after.loc[5, "split"] = 4.0
     whole = Bars("yahoo", "A", "1d", after, "USD", "units", "splits", now)
-    shown, revised = seen.as_seen(whole, now)
-    assert revised == []
-    assert shown.table["close"].tolist() == [25.25] * 6
-    assert seen.as_seen(bars, now)[1] == []
+    with contextlib.closing(SeenBars(tmp_path)) as seen:
+        for stamp in stamps[:4]:
+            seen.keep(str(stamp.to_datetime64()), {"A": ("yahoo", row)}, now)
+        shown, revised = seen.as_seen(whole, now)
+        assert revised == []
+        assert shown.table["close"].tolist() == [25.25] * 6
+        assert seen.as_seen(bars, now)[1] == []
 
 
 def test_an_account_that_is_stopped_for_a_while_goes_on_with_what_can_still_be_decided(desk):
