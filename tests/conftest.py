@@ -28,9 +28,7 @@ NAMES = {
 }
 for name in [name for name in os.environ if name.startswith(OWN) or name.upper() in NAMES]:
     del os.environ[name]
-sys.dont_write_bytecode = (
-    False  # what was read of that name before; each worker would rewrite the assertions of all tests anew
-)
+sys.dont_write_bytecode = False  # that name was read before; each worker would rewrite the assertions of all tests anew
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 os.environ["WANDB_MODE"] = "offline"

@@ -97,9 +97,7 @@ def by_cli(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
         return  # `asset=bonds` of a folder of one's own: tests/test_plugins.py
     monkeypatch.setattr(sys, "argv", ["run.py", *words])
     known = HydraConfig.instance()
-    monkeypatch.setattr(
-        known, "cfg", known.cfg
-    )  # `--cfg` leaves its job there, and what runs next would write into its folder
+    monkeypatch.setattr(known, "cfg", known.cfg)  # `--cfg` leaves its job there, whose folder what runs next would take
     out = io.StringIO()
     with redirect_stdout(out), redirect_stderr(io.StringIO()):
         code = cli.main()

@@ -164,7 +164,8 @@ def share(value: Any) -> Any:
 def build(config: Any) -> Any:
     """Return RLlib's algorithm of a configuration; the empty folder that it makes in the user's home is removed.
 
-    ConfigError where Ray has no room for its actors at all, as `require_actors` has it; TrainingError where its actors are not all there after START_SECONDS: RLlib itself would wait for ever.
+    ConfigError where Ray has no room for its actors at all (`require_actors`); TrainingError where they are not all there
+    after START_SECONDS: RLlib itself would wait for ever.
     """
     require_actors(runners=config.num_env_runners, learners=config.num_learners, on_gpu=config.num_gpus_per_learner > 0)
     with warnings.catch_warnings():
