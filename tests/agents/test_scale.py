@@ -1,7 +1,7 @@
-"""Runners in actors of their own: on this machine, and over two nodes of which one dies."""
+"""Runners in actors of their own, over two nodes; `test_lost_node` has one die."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +12,8 @@ from tests.agents import worlds
 from tests.nodes import connected
 from wealtharena.agents import cluster
 from wealtharena.agents.algorithms import ppo
-from wealtharena.agents.on_policy import rllib
 from wealtharena.config import plugins
 from wealtharena.errors import ConfigError, TrainingError
-from wealtharena.evaluation.splits import Segment
-from wealtharena.training import TrainingJob, train
 
 pytestmark = pytest.mark.slow
 
@@ -75,43 +72,6 @@ def test_more_actors_than_the_cluster_has_processors_are_refused_at_once(
     build = plugins.load("agents.algorithms", algo).build
     with pytest.raises(ConfigError, match=rf"compute\.learners={learners} ask for {asked} CPUs, this Ray has 2"):
         build(bench)
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_a_run_over_two_nodes_survives_the_death_of_one(
-    nodes: tuple[object, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import ray
-
-    monkeypatch.setattr(rllib, "PROBE_SECONDS", 1.0)
-    two, second = nodes
-    where: list[set[str]] = []
-
-    class Killer:
-        def on_iteration(self, record: Mapping) -> None:
-            if not where:
-                actors = ray._private.state.actors().values()
-                where.append({actor["Address"]["NodeID"] for actor in actors if actor["State"] == "ALIVE"})
-                two.remove_node(second, allow_graceful=False)
-
-        def on_evaluation(self, record: Mapping) -> None:
-            pass
-
-    job = TrainingJob(
-        worlds.spec(*REMOTE, "train.env_steps=768"),
-        worlds.features(bars=160),
-        (Segment(0, 110),),
-        Segment(112, 160),
-        tmp_path,
-    )
-    try:
-        result = train(job, listener=Killer())
-    finally:
-        two.add_node(num_cpus=1, object_store_memory=80 * 2**20)  # for whom comes next
-    assert len(where[0]) == 2  # it ran on both
-    assert result.status == "completed"
-    assert result.env_steps >= 768
-    assert result.best is not None
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -106,6 +106,7 @@ def trade(folder, world, exchange, storm, *, url, stream_url):
         return broker._heard.frames, broker._heard.failures
 
 
+@pytest.mark.timeout(900)  # some 40 s of work, which many others at once stretch
 def test_a_thousand_bars_with_one_request_in_five_failing(tmp_path, record_property):
     world = a_market(bars=START + BARS)
     exchange = an_exchange(world)

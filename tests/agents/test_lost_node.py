@@ -1,0 +1,47 @@
+"""A node dies under a training: in a file of its own, since what Ray restarts later takes the place of whom comes next."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.agents import worlds
+from tests.agents.test_scale import REMOTE
+from tests.nodes import connected
+from wealtharena.agents.on_policy import rllib
+from wealtharena.evaluation.splits import Segment
+from wealtharena.training import TrainingJob, train
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_run_over_two_nodes_survives_the_death_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    monkeypatch.setattr(rllib, "PROBE_SECONDS", 1.0)
+    where: list[set[str]] = []
+
+    class Killer:
+        def on_iteration(self, record: Mapping) -> None:
+            if not where:
+                actors = ray._private.state.actors().values()
+                where.append({actor["Address"]["NodeID"] for actor in actors if actor["State"] == "ALIVE"})
+                two.remove_node(second, allow_graceful=False)
+
+        def on_evaluation(self, record: Mapping) -> None:
+            pass
+
+    job = TrainingJob(
+        worlds.spec(*REMOTE, "train.env_steps=768"),
+        worlds.features(bars=160),
+        (Segment(0, 110),),
+        Segment(112, 160),
+        tmp_path,
+    )
+    with connected() as (two, second):
+        result = train(job, listener=Killer())
+    assert len(where[0]) == 2  # it ran on both
+    assert result.status == "completed"
+    assert result.env_steps >= 768
+    assert result.best is not None
