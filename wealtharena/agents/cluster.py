@@ -95,15 +95,20 @@ def _show_token() -> bool:
     return bool(maybe_enable_token_auth_if_token_available(warn_if_disabled=False))
 
 
+def _nodes() -> list[dict[str, float]]:
+    """Return what each machine of the connected Ray has, by resource."""
+    import ray
+
+    runtime: Any = ray
+    return [node["Resources"] for node in runtime.nodes() if node["Alive"]]
+
+
 def require(*, cpus: float = 0.0, gpus: float = 0.0, key: str) -> None:
     """Raise ConfigError where no node of the connected Ray has what one piece of work asks for: it would wait for ever.
 
     `key` names the setting that asks.
     """
-    import ray
-
-    runtime: Any = ray
-    nodes = [node["Resources"] for node in runtime.nodes() if node["Alive"]]
+    nodes = _nodes()
     for kind, asked in (("CPU", cpus), ("GPU", gpus)):
         most = max((float(node.get(kind, 0.0)) for node in nodes), default=0.0)
         if asked > most:
@@ -118,10 +123,7 @@ def require_actors(*, runners: int = 0, learners: int = 0, on_gpu: bool = False)
 
     A learner on a GPU asks for that instead. Nodes that would join later do not count.
     """
-    import ray
-
-    runtime: Any = ray
-    nodes = [node["Resources"] for node in runtime.nodes() if node["Alive"]]
+    nodes = _nodes()
     asked = {"CPU": runners + (0 if on_gpu else learners), "GPU": learners if on_gpu else 0}
     for kind, wanted in asked.items():
         there = sum(int(node.get(kind, 0.0)) for node in nodes)  # none runs on two halves of different nodes

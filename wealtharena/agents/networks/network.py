@@ -42,8 +42,8 @@ class Network(nn.Module):
         self.assets = len(layout.symbols)
         self.head = head_of(action, self.assets, limits, layout)
         self.state_shapes: dict[str, tuple[int, ...]] = {}
-        self.paired = False
         self._build(model, layout, critic=critic)
+        self.paired = self.cell is None and pair.alike(self.actor, self.critic)
         shape = 1 if model.name in PER_SYMBOL else self.assets
         spread = None if self.head.discrete else nn.Parameter(torch.full((shape,), float(model.initial_log_std)))
         self.register_parameter("log_std", spread)
@@ -70,7 +70,6 @@ class Network(nn.Module):
             hidden = model.hidden
         self.actor = mlp(inputs, hidden, model.activation, self.head.outputs, gain=self.head.gain)
         self.critic = mlp(inputs, hidden, model.activation, 1) if critic else None
-        self.paired = self.cell is None and pair.alike(self.actor, self.critic)
 
     @property
     def recurrent(self) -> bool:
