@@ -16,6 +16,7 @@ from wealtharena.data.bars import Bars, RawBars
 from wealtharena.envs.kernel.rows import BAR
 from wealtharena.envs.market import Market
 from wealtharena.envs.simulate import simulate
+from wealtharena.errors import DataError
 from wealtharena.evaluation import audit
 from wealtharena.features import compute
 from wealtharena.features.panel import Scaler
@@ -69,6 +70,16 @@ def test_the_platforms_own_functions_pass():
     ]  # fmt: skip
     assert all(check.passed for check in report.checks)
     assert report.to_json()["passed"] is True
+
+
+@pytest.mark.parametrize("window", [1, 2, 7])
+def test_the_fewest_bars_that_are_audited_are_those_that_are_asked_for(window):
+    env = ENV.model_copy(update={"window": window})
+    least = 20 + window + 5  # volatility_20 is the slowest
+    told = audit.audit(panel_().slice(0, least), NAMES, env, quality=QUALITY, points=5, rng=np.random.default_rng(0))
+    assert told.passed
+    with pytest.raises(DataError, match=f"{least - 1} bars leave {window + 4} after the 20 that the slowest feature"):
+        audit.require_bars(panel_().slice(0, least - 1), NAMES, env)
 
 
 def test_a_back_filled_indicator_is_caught_with_feature_symbol_and_bar():

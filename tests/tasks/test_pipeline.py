@@ -9,6 +9,8 @@ import pytest
 
 from tests.envs.markets import random_panel
 from wealtharena.config import compose
+from wealtharena.errors import DataError
+from wealtharena.tasks import dispatch
 from wealtharena.tasks.pipeline import describe, doubts, hindsight
 
 
@@ -55,3 +57,14 @@ def test_a_search_that_saw_bars_of_the_test_window_speaks_against_it(last, simul
     prepared = SimpleNamespace(about=about, sealed=SimpleNamespace(timestamps=stamps))
     said = doubts(spec.model_copy(update={"zoo": found}), prepared, first_row=31)["searched"]
     assert ("zoo_a" in (said or "")) is told
+
+
+@pytest.mark.parametrize("asked", ["task=train", "sweep=ppo", "train.test=false"])
+def test_what_is_too_short_to_be_audited_is_refused_before_it_is_trained(asked, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    typed = [asked, "features=compact", "data=simulated", "data.simulator.bars=400", "universe.max_symbols=2"]
+    monkeypatch.setattr("wealtharena.tasks.sweep.job_overrides", lambda: typed)
+    with pytest.raises(DataError, match="slowest feature needs; an audit of them for look-ahead needs"):
+        dispatch(compose(typed))
+    (folder,) = tmp_path.glob("outputs/*/*")
+    assert {path.name for path in folder.iterdir()} <= {".lock", "run.json"}

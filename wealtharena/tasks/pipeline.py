@@ -6,7 +6,7 @@ import datetime as dt
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,11 +18,9 @@ from wealtharena.data.panel import Panel
 from wealtharena.data.reading import units
 from wealtharena.errors import DataError
 from wealtharena.evaluation import firewall
+from wealtharena.evaluation.audit import AuditReport, require_bars
 from wealtharena.evaluation.splits import Fold, make_folds
 from wealtharena.features.panel import FeaturePanel
-
-if TYPE_CHECKING:
-    from wealtharena.evaluation.audit import AuditReport
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +54,11 @@ def open_features(spec: ExperimentSpec) -> FeaturePanel:
 def prepare(spec: ExperimentSpec) -> Prepared:
     """Load, compute features, cut into folds and seal; nothing that is returned shows a test row."""
     return sealed_off(spec, open_features(spec))
+
+
+def require_audit(spec: ExperimentSpec, prepared: Prepared) -> None:
+    """Raise DataError where what a training may see is too short to be audited, before anything is trained on it."""
+    require_bars(prepared.sealed.training(0).features.panel, spec.features, spec.env)
 
 
 def sealed_off(spec: ExperimentSpec, computed: FeaturePanel) -> Prepared:

@@ -27,7 +27,7 @@ from wealtharena.reporting import sweep as page
 from wealtharena.tasks import console, judging
 from wealtharena.tasks.folds import TrainedFold
 from wealtharena.tasks.pages import drawn
-from wealtharena.tasks.pipeline import Prepared, identity, prepare
+from wealtharena.tasks.pipeline import Prepared, identity, prepare, require_audit
 from wealtharena.tasks.record import RunContext, RunRecord, recorded, without_home
 from wealtharena.tasks.train import describe, fold_folder, train_folds, train_view
 from wealtharena.tasks.trial import TrainingObjective, data_key, score_of
@@ -81,6 +81,7 @@ def run(spec: ExperimentSpec) -> int:
         base = trial_overrides(spec, typed)
         space.check(spec.sweep, base, compose)
         prepared = prepare(spec)
+        require_audit(spec, prepared)
         describe(record, spec, prepared)
         console.header(record.content, notes=[*record.content["notes"], *length_note(spec)])
         job = Search(spec, base, prepared, context.folder, study_path(spec, context.folder))

@@ -16,7 +16,7 @@ from wealtharena.evaluation.ledger import Ledger
 from wealtharena.evaluation.trials import History
 from wealtharena.tasks import console, retraining
 from wealtharena.tasks.folds import TrainedFold
-from wealtharena.tasks.pipeline import Prepared, identity, prepare
+from wealtharena.tasks.pipeline import Prepared, identity, prepare, require_audit
 from wealtharena.tasks.record import RunContext, RunRecord, recorded
 from wealtharena.training.callbacks import Callbacks
 from wealtharena.training.job import KEPT_SHARE, Several, TrainingJob, TrainingResult
@@ -38,6 +38,7 @@ def run_in(context: RunContext, spec: ExperimentSpec, *, parent: str | None = No
         if parent is not None:
             record.update(parent=parent)
         prepared = prepare(spec)
+        require_audit(spec, prepared)
         describe(record, spec, prepared)
         console.header(record.content, notes=record.content["notes"])
         return _train_and_judge(spec, context, record, prepared)

@@ -17,6 +17,7 @@ from wealtharena.evaluation.audit.fills import fills
 from wealtharena.evaluation.audit.findings import AuditReport, Check
 from wealtharena.evaluation.audit.repairs import repair
 from wealtharena.evaluation.audit.subject import Asking, Subject
+from wealtharena.features.computing import names_available, warm_rows, warmup_bars
 
 
 def audit(
@@ -38,13 +39,10 @@ def audit(
     (the sign of bars stamped wrongly); and no number that is seen, features of any symbol too, may tell a return that
     can still be traded, by the limits of `quality`: above its floor it is a suspicion, above its ceiling a finding.
     """
+    require_bars(panel, features, env)
     subject = subject or Subject()
     whole = subject.features(panel, features)
     low, high = env.window + 1, whole.bars - 3
-    if high <= low:
-        raise DataError(
-            f"{whole.bars} bars after warm-up are too few to audit", hint=f"give at least {env.window + 6} more"
-        )
     drawn = np.sort(rng.choice(np.arange(low, high), size=min(points, high - low), replace=False))
     state = Asking(panel, features, env, subject, tuple(int(t) for t in drawn), rng, whole)
     many = f"at {len(drawn)} bars, future cut off and changed"
@@ -64,6 +62,19 @@ def audit(
     foreknowledge.shape(state, quality)
     foreknowledge.tradable(state, quality)
     return AuditReport(tuple(state.checks), tuple(state.findings), tuple(state.suspicions))
+
+
+def require_bars(panel: Panel, features: FeaturesSpec, env: EnvSpec) -> None:
+    """Raise DataError where these bars are too few for `audit`, which computes the features anew from them alone."""
+    warmup = warmup_bars(names_available(panel, features))
+    warm = np.flatnonzero(warm_rows(panel, warmup).any(axis=1))
+    left, least = (panel.bars - int(warm[0]) if len(warm) else 0), env.window + 5
+    if left < least:
+        raise DataError(
+            f"{panel.bars} bars leave {left} after the {warmup} that the slowest feature needs; an audit of them for "
+            f"look-ahead needs {least}",
+            hint="widen data.start and data.end, or take features with a shorter lookback",
+        )
 
 
 def _other_futures(state: Asking, many: str) -> None:
