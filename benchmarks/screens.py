@@ -9,7 +9,6 @@ with the project: `npm pack axe-core`, unpack it, and give the path of `package/
 from __future__ import annotations
 
 import argparse
-import itertools
 import re
 import sys
 import tempfile
@@ -56,19 +55,22 @@ def addresses(
                 yield name, page
 
 
+def _looks(browser: Any, address: str | Path) -> Iterator[tuple[int, bool, str]]:
+    for width in screens.WIDTHS:
+        for dark, family in screens.looks(browser, address, width=width):
+            yield width, dark, family
+
+
 def looked_at(
     browser: Any, address: str | Path, *, axe: str, pictures: Path | None, name: str
 ) -> Iterator[tuple[str, str]]:
     """Yield what is wrong with one page: (fault, screen on which it was seen)."""
-    for width, dark, family in itertools.product(screens.WIDTHS, (False, True), ("", *screens.FAMILIES)):
-        if dark and family:
-            continue  # a colour does not hang on a font
-        screens.visit(browser, address, width=width, dark=dark, family=family)
+    for width, dark, family in _looks(browser, address):
         where = f"{width}{' dark' if dark else ''}{' ' + family if family else ''}"
         said = [entry["message"] for entry in browser.get_log("browser")]
         found = [f"console: {words}" for words in said]
         found += [f"asks {url}" for url in screens.asked(browser) if not OURS.match(url)]
-        found += screens.faults(browser)
+        found += screens.faults(browser, family=family)
         if axe and not family:
             browser.execute_cdp_cmd("Runtime.evaluate", {"expression": axe})
             found += browser.execute_async_script(AXE, RULES)

@@ -23,112 +23,112 @@ _FLAGS = (
 )  # fmt: skip
 _OWN = ("data:", "blob:", "about:")  # addresses behind which nobody answers
 
-FONT = """
+_FONT = """
 const sheet = new CSSStyleSheet();
-sheet.replaceSync(`:not(.md-icon):not(.md-icon *){font-family:${arguments[0]} !important}`);
+sheet.replaceSync(arguments[0] ? `:not(.md-icon):not(.md-icon *){font-family:${arguments[0]} !important}` : '');
 document.adoptedStyleSheets = [sheet];
 """
 # Boxes of text that a person sees, each with its element; none inside a closed <details>, or
 # left of the screen, where nobody can scroll to: a closed drawer, a label for screen readers.
 _TEXTS = """
-const hidden = e => !e.checkVisibility({checkOpacity: true, checkVisibilityCSS: true});
+const once = ask => { const kept = new Map();
+  return e => { if (!kept.has(e)) kept.set(e, ask(e)); return kept.get(e); }; };
+const hidden = once(e => !e.checkVisibility({checkOpacity: true, checkVisibilityCSS: true}) || e.closest('script,style,noscript'));
 const texts = [];
 const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
 for (let node; node = walker.nextNode();) {
   const e = node.parentElement;
-  if (!node.data.trim() || hidden(e) || e.closest('script,style,noscript')) continue;
+  if (!node.data.trim() || hidden(e)) continue;
   const range = document.createRange(); range.selectNodeContents(node);
   for (const r of range.getClientRects()) if (r.width > 1.5 && r.height > 1.5 && r.right > 0) texts.push({e, r, words: node.data.trim().slice(0, 40)});
 }
 const told = t => `${t.e.tagName.toLowerCase()}${t.e.classList.length ? '.' + [...t.e.classList].join('.') : ''} "${t.words}"`;
-const scrolls = e => { for (; e && e !== document.body; e = e.parentElement) {
-  if (/auto|scroll/.test(getComputedStyle(e).overflowX)) return e; } return null; };
+const scrolls = once(e => !e || e === document.body ? null : /auto|scroll/.test(getComputedStyle(e).overflowX) ? e : scrolls(e.parentElement));
+const clips = once(e => {
+  if (!e || e === document.body) return [];
+  const style = getComputedStyle(e), above = clips(e.parentElement);
+  return e.namespaceURI.endsWith('svg') || !/hidden|clip/.test(style.overflowX + style.overflowY) ? above : [e.getBoundingClientRect(), ...above];
+});
 const found = new Set();
 """
-WIDE = "return document.documentElement.scrollWidth > innerWidth ? ['scrolls to ' + document.documentElement.scrollWidth] : []"
-CUT = f"""{_TEXTS}
-for (const t of texts) {{
+_WIDE = """
+if (document.documentElement.scrollWidth > innerWidth) found.add('scrolls to ' + document.documentElement.scrollWidth);
+"""
+_CUT = """
+for (const t of texts) {
   if (scrolls(t.e)) continue;
   if (t.r.left < -1 || t.r.right > document.documentElement.clientWidth + 1) found.add('off the screen: ' + told(t));
-  for (let e = t.e; e && e !== document.body; e = e.parentElement) {{
-    const style = getComputedStyle(e), box = e.getBoundingClientRect();
-    if (e.namespaceURI.endsWith('svg') || !/hidden|clip/.test(style.overflowX + style.overflowY)) continue;
+  for (const box of clips(t.e)) {
     if (t.r.right > box.right + 1 || t.r.left < box.left - 1 || t.r.bottom > box.bottom + 3 || t.r.top < box.top - 3)
       found.add('cut: ' + told(t));
-  }}
-}}
-return [...found]"""
+  }
+}
+"""
 # A line of text is taken as its middle three fifths: what lies above and below are accents and the space between lines.
-OVER = f"""{_TEXTS}
-const floats = e => {{ for (; e && e !== document.body; e = e.parentElement)
-  if (/fixed|sticky/.test(getComputedStyle(e).position)) return true; return false; }};
-const boxes = texts.filter(t => !floats(t.e)).map(t => ({{...t, top: t.r.top + t.r.height * .2, bottom: t.r.bottom - t.r.height * .2}}));
+_OVER = """
+const floats = once(e => e && e !== document.body && (/fixed|sticky/.test(getComputedStyle(e).position) || floats(e.parentElement)));
+const boxes = texts.filter(t => !floats(t.e)).map(t => ({...t, top: t.r.top + t.r.height * .2, bottom: t.r.bottom - t.r.height * .2}));
 boxes.sort((a, b) => a.top - b.top);
-boxes.forEach((a, i) => {{
-  for (let j = i + 1; j < boxes.length && boxes[j].top < a.bottom; j++) {{
+boxes.forEach((a, i) => {
+  for (let j = i + 1; j < boxes.length && boxes[j].top < a.bottom; j++) {
     const b = boxes[j];
     if (a.e === b.e || scrolls(a.e) !== scrolls(b.e)) continue;
     const across = Math.min(a.r.right, b.r.right) - Math.max(a.r.left, b.r.left);
     if (across > 2 && Math.min(a.bottom, b.bottom) - b.top > 2) found.add('over each other: ' + told(a) + ' and ' + told(b));
-  }}
-}});
-return [...found]"""
+  }
+});
+"""
 # WCAG 2.1, 1.4.3: 4.5 to one, 3 to one for large text; what is see-through is blended with what lies behind it.
-PALE = f"""{_TEXTS}
-const parts = s => {{ const n = s.match(/[\\d.e-]+/g).map(Number);
-  return s.startsWith('color(') ? [...n.slice(0, 3).map(v => v * 255), n[3] ?? 1] : [n[0], n[1], n[2], n[3] ?? 1]; }};
+_PALE = r"""
+const parts = s => { const n = s.match(/[\d.e-]+/g).map(Number);
+  return s.startsWith('color(') ? [...n.slice(0, 3).map(v => v * 255), n[3] ?? 1] : [n[0], n[1], n[2], n[3] ?? 1]; };
 const blend = (top, under) => under.slice(0, 3).map((v, k) => top[k] * top[3] + v * (1 - top[3])).concat(1);
 const dark = matchMedia('(prefers-color-scheme: dark)').matches;
-const behind = e => {{ const layers = [];
-  for (; e; e = e.parentElement) {{ const c = parts(getComputedStyle(e).backgroundColor); if (c[3] > 0) layers.push(c); if (c[3] === 1) break; }}
-  return layers.reverse().reduce((under, top) => blend(top, under), dark ? [18, 18, 18, 1] : [255, 255, 255, 1]); }};
-const clear = e => {{ let o = 1; for (; e; e = e.parentElement) o *= Number(getComputedStyle(e).opacity); return o; }};
-const light = c => {{ c /= 255; return c <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4; }};
+const behind = once(e => {
+  if (!e) return dark ? [18, 18, 18, 1] : [255, 255, 255, 1];
+  const own = parts(getComputedStyle(e).backgroundColor);
+  return own[3] === 1 ? own : own[3] ? blend(own, behind(e.parentElement)) : behind(e.parentElement);
+});
+const clear = once(e => e ? Number(getComputedStyle(e).opacity) * clear(e.parentElement) : 1);
+const light = c => { c /= 255; return c <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4; };
 const shade = ([r, g, b]) => .2126 * light(r) + .7152 * light(g) + .0722 * light(b);
-for (const t of texts) {{
+for (const t of texts) {
   if (t.e.closest('[aria-hidden=true]')) continue;
   const style = getComputedStyle(t.e), under = behind(t.e);
   const ink = parts(t.e.namespaceURI.endsWith('svg') ? style.fill : style.color);
   ink[3] *= clear(t.e);
   const a = shade(blend(ink, under)), b = shade(under), ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
   const size = parseFloat(style.fontSize), large = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
-  if (ratio < (large ? 3 : 4.5) - .005) found.add(`pale, ${{ratio.toFixed(2)}}: ` + told(t));
-}}
-return [...found]"""
-UNNAMED = """
+  if (ratio < (large ? 3 : 4.5) - .005) found.add(`pale, ${ratio.toFixed(2)}: ` + told(t));
+}
+"""
+_UNNAMED = """
 const named = e => e.textContent.trim() || e.getAttribute('aria-label') || e.title || (e.labels && e.labels.length)
   || e.querySelector('img[alt]') || e.getAttribute('aria-labelledby');
-return [...document.querySelectorAll('input,button,select,summary,a[href],svg[role=img]')]
-  .filter(e => e.checkVisibility() && e.type !== 'hidden' && !named(e)).map(e => 'without a name: ' + e.outerHTML.slice(0, 90))
+for (const e of document.querySelectorAll('input,button,select,summary,a[href],svg[role=img]'))
+  if (e.checkVisibility() && e.type !== 'hidden' && !named(e)) found.add('without a name: ' + e.outerHTML.slice(0, 90));
 """
 # WCAG 2.1, 2.1.1: what scrolls sideways is reached by the keyboard, itself or by something in it.
-UNREACHED = """
-return [...document.querySelectorAll('body *')].filter(e => e.checkVisibility() && e.scrollWidth > e.clientWidth + 1
+_UNREACHED = """
+for (const e of document.querySelectorAll('body *')) if (e.checkVisibility() && e.scrollWidth > e.clientWidth + 1
   && /auto|scroll/.test(getComputedStyle(e).overflowX) && e.tabIndex < 0
   && ![...e.querySelectorAll('a[href],button,input,select,summary,[tabindex]')].some(f => f.tabIndex >= 0 && f.checkVisibility()))
-  .map(e => 'not reached by the keyboard: ' + e.outerHTML.slice(0, 90))
+  found.add('not reached by the keyboard: ' + e.outerHTML.slice(0, 90));
 """
 # WCAG 2.1, 1.4.1: a link within a sentence is told from it by more than its colour.
-LINKS = f"""{_TEXTS}
+_LINKS = """
 const around = e => [...e.childNodes].some(n => n.nodeType === Node.TEXT_NODE && n.data.trim().length > 2);
-for (const t of texts) {{
+for (const t of texts) {
   const a = t.e.closest('a[href]');
   if (!a || !getComputedStyle(a).display.startsWith('inline') || !around(a.parentElement)) continue;
   let told_apart = false;
-  for (let e = t.e; e; e = e === a ? null : e.parentElement) {{ const style = getComputedStyle(e);
-    told_apart ||= style.textDecorationLine.includes('underline') || parseFloat(style.borderBottomWidth) > 0; }}
+  for (let e = t.e; e; e = e === a ? null : e.parentElement) { const style = getComputedStyle(e);
+    told_apart ||= style.textDecorationLine.includes('underline') || parseFloat(style.borderBottomWidth) > 0; }
   if (!told_apart) found.add('a link by colour alone: ' + told(t));
-}}
-return [...found]"""
-CHECKS: Final = {
-    "width": WIDE,
-    "cut": CUT,
-    "overlap": OVER,
-    "contrast": PALE,
-    "names": UNNAMED,
-    "keyboard": UNREACHED,
-    "links": LINKS,
 }
+"""
+_OF_ANY_FONT = (_PALE, _UNNAMED, _LINKS)  # what no font changes
+_CHECKS = (_WIDE, _CUT, _OVER, _UNREACHED)
 
 
 @contextmanager
@@ -148,8 +148,8 @@ def opened(profile: Path, *flags: str) -> Iterator[Any]:
         browser.quit()
 
 
-def visit(browser: Any, address: str | Path, *, width: int = 1280, dark: bool = False, family: str = "") -> None:
-    """Open a page on a screen of that width, its logs empty before; with `family` all its text is in that font."""
+def visit(browser: Any, address: str | Path, *, width: int = 1280, dark: bool = False) -> None:
+    """Open a page on a screen of that width, its logs empty before."""
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     scheme = {"features": [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]}
@@ -158,8 +158,21 @@ def visit(browser: Any, address: str | Path, *, width: int = 1280, dark: bool = 
     for kind in ("browser", "performance"):
         browser.get_log(kind)
     browser.get(address.as_uri() if isinstance(address, Path) else address)
-    if family:
-        browser.execute_script(FONT, family)
+
+
+def wear(browser: Any, family: str) -> None:
+    """Set all text of the page in that font; in its own where `family` is empty."""
+    browser.execute_script(_FONT, family)
+
+
+def looks(browser: Any, address: str | Path, *, width: int) -> Iterator[tuple[bool, str]]:
+    """Yield (dark, family) for each look that a page is shown in: dark, light, and light in three fonts; loaded once a scheme."""
+    for dark in (True, False):
+        visit(browser, address, width=width, dark=dark)
+        yield dark, ""
+    for family in FAMILIES:
+        wear(browser, family)
+        yield False, family
 
 
 def asked(browser: Any) -> list[str]:
@@ -169,7 +182,8 @@ def asked(browser: Any) -> list[str]:
     return [url for url in urls if not url.startswith(_OWN)]
 
 
-def faults(browser: Any, *, known: tuple[str, ...] = ()) -> list[str]:
-    """Return what is wrong with the page as it is shown now; what holds a word of `known` is left out."""
-    found = [fault for script in CHECKS.values() for fault in browser.execute_script(script)]
-    return [fault for fault in found if not any(word in fault for word in known)]
+def faults(browser: Any, *, family: str = "") -> list[str]:
+    """Return what is wrong with the page as it is shown now; with `family`, what a font may change."""
+    checks = _CHECKS if family else (*_CHECKS, *_OF_ANY_FONT)
+    found: list[str] = browser.execute_script(f"{_TEXTS}{''.join(f'{{{check}}}' for check in checks)}return [...found]")
+    return found

@@ -55,10 +55,9 @@ def test_no_page_names_a_script_style_or_picture_of_somebody_else(site: Path) ->
 @pytest.mark.parametrize("width", screens.WIDTHS)
 @pytest.mark.parametrize("name", SEEN)
 def test_a_page_can_be_read_and_asks_nobody(disk: Any, site: Path, name: str, width: int) -> None:
-    for dark, family in ((False, ""), (True, ""), *((False, family) for family in screens.FAMILIES)):
-        screens.visit(disk, site / f"{name}.html", width=width, dark=dark, family=family)
+    for dark, family in screens.looks(disk, site / f"{name}.html", width=width):
         assert disk.get_log("browser") == []
         assert [url for url in screens.asked(disk) if not url.startswith("file:")] == []
         shade = disk.execute_script("return getComputedStyle(document.body).getPropertyValue('color-scheme')")
         assert shade == ("dark" if dark else "light")
-        assert screens.faults(disk) == [], (dark, family)
+        assert screens.faults(disk, family=family) == [], (dark, family)

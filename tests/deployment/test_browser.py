@@ -38,11 +38,10 @@ def test_a_page_asks_for_nothing_else_and_its_policy_lets_its_style_in(browser: 
 @pytest.mark.parametrize("width", screens.WIDTHS)
 @pytest.mark.parametrize("path", ["/", "/docs"])
 def test_nothing_is_cut_covered_pale_or_without_a_name(browser: Any, address: str, path: str, width: int) -> None:
-    for dark, family in ((False, ""), (True, ""), *((False, family) for family in screens.FAMILIES)):
-        visit(browser, address + path, width=width, dark=dark, family=family)
+    for dark, family in screens.looks(browser, address + path, width=width):
         for details in browser.find_elements("css selector", "details"):
             browser.execute_script("arguments[0].open = true", details)
-        assert screens.faults(browser) == [], (dark, family)
+        assert screens.faults(browser, family=family) == [], (dark, family)
 
 
 def test_the_page_fits_a_phone_in_light_and_dark(browser: Any, address: str) -> None:

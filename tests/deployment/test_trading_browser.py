@@ -25,17 +25,10 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path, 
 
 
 @pytest.mark.parametrize("width", screens.WIDTHS)
-@pytest.mark.parametrize("dark", [False, True])
-def test_it_fits_can_be_read_and_everything_has_a_name(
-    browser: Any,
-    desk: tuple[str, Path, str],
-    width: int,
-    dark: bool,
-) -> None:
+def test_it_fits_can_be_read_and_everything_has_a_name(browser: Any, desk: tuple[str, Path, str], width: int) -> None:
     address, _, _ = desk
-    for family in ("", *screens.FAMILIES):
-        visit(browser, f"{address}/trading", width=width, dark=dark, family=family)
-        assert screens.faults(browser) == [], family
+    for dark, family in screens.looks(browser, f"{address}/trading", width=width):
+        assert screens.faults(browser, family=family) == [], (dark, family)
     low = browser.execute_script(
         "return Math.min(...[...document.querySelectorAll('input,button')].map(e=>e.offsetHeight))"
     )
