@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT))  # mkdocs runs from anywhere
 
 from pydantic.fields import FieldInfo  # noqa: E402  # after the path
 
-from tests import reading  # noqa: E402  # after the path; it knows who reads which key
+from tests import quicker, reading  # noqa: E402  # after the path; it knows who reads which key
 from wealtharena.config import plugins  # noqa: E402  # after the path
 from wealtharena.config.composition import defaults_for, groups, literal  # noqa: E402  # after the path
 from wealtharena.config.help import MEANING, help_text  # noqa: E402  # after the path
@@ -92,6 +92,7 @@ def on_files(files: Any, config: Any) -> Any:
     """Add the generated pages to the site."""
     from mkdocs.structure.files import File
 
+    quicker.prepare()  # each of some seventy compositions would read conf/ anew
     for name, content in (("reference/keys.md", keys_page()), ("reference/commands.md", commands_page())):
         files.append(File.generated(config, name, content=content))
     return files

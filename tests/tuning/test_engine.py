@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,6 +36,20 @@ def one_ray() -> Iterator[None]:
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def ended(one_ray: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SearchResult]:
+    """Return the folder of a search of four trials that has ended, and what it found: to copy, not to touch."""
+    folder = tmp_path_factory.mktemp("ended")
+    return folder, run(sweep_spec(trials=4), Toy(), folder, identity=settings(compose()))
+
+
+@pytest.fixture
+def finished(ended: tuple[Path, SearchResult], tmp_path: Path) -> SearchResult:
+    """Return what a search found that has ended in the test's folder."""
+    shutil.copytree(ended[0], tmp_path, dirs_exist_ok=True)
+    return ended[1]
 
 
 def study(folder: Path) -> optuna.Study:
@@ -104,38 +119,36 @@ def test_what_asha_stops_is_told_pruned_with_its_last_value(tmp_path: Path) -> N
         assert (last < STEPS) == (trial.state.name == "PRUNED")
 
 
-def test_a_finished_study_is_not_run_again(tmp_path: Path) -> None:
-    first = run(sweep_spec(trials=4), Toy(), tmp_path)
-    again = run(sweep_spec(trials=4), Toy(), tmp_path)
-    more = run(sweep_spec(trials=6), Toy(), tmp_path)
-    assert again.trials == first.trials
-    assert more.trials[:4] == first.trials
+def test_a_finished_study_is_not_run_again(finished: SearchResult, tmp_path: Path) -> None:
+    same = settings(compose())
+    again = run(sweep_spec(trials=4), Toy(), tmp_path, identity=same)
+    more = run(sweep_spec(trials=6), Toy(), tmp_path, identity=same)
+    assert again.trials == finished.trials
+    assert more.trials[:4] == finished.trials
     assert len({row.overrides for row in more.trials}) == 6, "a resumed search draws new points"
     assert len(more.trials) == 6
 
 
+@pytest.mark.usefixtures("finished")
 def test_a_study_of_something_else_is_refused_before_a_trial_runs(tmp_path: Path) -> None:
-    run(sweep_spec(trials=2), Toy(), tmp_path, identity={"data.bars": "etf", "sweep.mode": "max"})
     watcher = Watcher()
-    with pytest.raises(
-        ConfigError, match=r"another search's: data\.bars was etf, is crypto; sweep\.mode was max, is min"
-    ):
+    with pytest.raises(ConfigError, match=r"another search's: seed was 0, is 7; sweep\.mode was max, is min"):
         run(
-            sweep_spec(trials=4, mode="min"), Toy(), tmp_path, watcher=watcher,
-            identity={"data.bars": "crypto", "sweep.mode": "min"},
+            sweep_spec(trials=6, mode="min"), Toy(), tmp_path, watcher=watcher,
+            identity=settings(compose()) | {"seed": 7, "sweep.mode": "min"},
         )  # fmt: skip
     assert not watcher.events
-    assert len(study(tmp_path).trials) == 2
+    assert len(study(tmp_path).trials) == 4
 
 
+@pytest.mark.usefixtures("finished")
 def test_trials_scored_before_the_figures_moved_are_another_searchs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(sweep_spec(trials=2), Toy(), tmp_path, identity=settings(compose()))
     monkeypatch.setattr(identity, "NUMBERS", identity.NUMBERS + 1)
     with pytest.raises(ConfigError, match="another search's: version of the numbers was"):
-        run(sweep_spec(trials=4), Toy(), tmp_path, identity=settings(compose()))
-    assert len(study(tmp_path).trials) == 2
+        run(sweep_spec(trials=6), Toy(), tmp_path, identity=settings(compose()))
+    assert len(study(tmp_path).trials) == 4
 
 
 @pytest.mark.parametrize("key", ["gpus_per_trial", "cpus_per_trial"])
