@@ -20,6 +20,7 @@ from tests.tuning.toy import STEPS, Noise, Toy, Watcher, run, sweep_spec
 from wealtharena.config import compose, identity
 from wealtharena.config.identity import settings
 from wealtharena.errors import ConfigError, TrainingError
+from wealtharena.tuning.engine import SearchResult
 
 pytestmark = [
     pytest.mark.slow,
