@@ -294,10 +294,16 @@ def test_the_library_is_told_group_tags_and_the_folder_of_its_own_variable(
     assert given["dir"] == tmp_path / "elsewhere"
 
 
-@pytest.mark.parametrize(("patience", "id_"), [(30.0, "id1"), (-1.0, "id1-offline")])
+@pytest.mark.parametrize(
+    ("patience", "id_", "ends"), [(30.0, "id1", True), (-1.0, "id1-offline", True), (-1.0, "id1-offline", False)]
+)
 def test_an_id_that_a_failed_start_still_holds_is_waited_for_and_at_last_done_without(
-    patience: float, id_: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    patience: float, id_: str, ends: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Nor is a service waited for that was told to end and does not."""
+    ended = threading.Event()
+    if ends:
+        ended.set()
     modes: list[str] = []
     ids: list[str] = []
     kept = tmp_path / "offline-run"
@@ -321,8 +327,9 @@ def test_an_id_that_a_failed_start_still_holds_is_waited_for_and_at_last_done_wi
     fake.Error = RuntimeError
     fake.Settings = lambda **_: None
     fake.init = init
-    fake.teardown = lambda **_: None
+    fake.teardown = lambda **_: ended.wait(120)
     monkeypatch.setitem(sys.modules, "wandb", fake)
+    monkeypatch.setattr(wandb_run, "TEARDOWN_SECONDS", 30.0 if ends else 0.01)
     monkeypatch.setattr(wandb_run, "POLL_SECONDS", 0.001)
     monkeypatch.setattr(wandb_run, "LOCAL_SECONDS", patience)
     mirror = WandbRun(spec(), NOBODY, folder=tmp_path, mode="online")
@@ -332,6 +339,7 @@ def test_an_id_that_a_failed_start_still_holds_is_waited_for_and_at_last_done_wi
     assert ids == [*["id1"] * (len(modes) - 1), id_]
     assert str(mirror.trouble).startswith("no answer from the server; recorded offline")
     assert str(mirror.whereabouts()).startswith("recorded offline")
+    ended.set()
 
 
 @pytest.mark.parametrize("asked", [False, True])

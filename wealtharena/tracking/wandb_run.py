@@ -7,10 +7,13 @@ not the run; metrics.jsonl has it all.
 
 from __future__ import annotations
 
+import contextlib
 import netrc
 import os
 import queue
+import shlex
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).resolve().parents[1]
 LOCAL_SECONDS = 30.0  # a busy machine may take this long to start the library's own process; nobody waits for it
 POLL_SECONDS = 0.5
+TEARDOWN_SECONDS = 10.0  # longest wait for the end of the library's own process
 _MODES = {  # what WANDB_MODE may say, as the library understands it
     "online": "online",
     "run": "online",
@@ -107,7 +111,7 @@ class WandbRun:
         self._thread: threading.Thread | None = None
         self.trouble: str | None = None
         self.address: str | None = None  # the run's page, once it is online
-        self.kept: Path | None = None  # the run's record, where it stays on this machine
+        self.kept: Path | None = None  # the library's own record of the run on this machine
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Hand over one record of the journal."""
@@ -129,7 +133,15 @@ class WandbRun:
         """Return the run's page, or how to send what stays on this machine; None where nothing was recorded."""
         if self.address is not None or self.kept is None:
             return self.address
-        return f"recorded offline; send it with: wandb sync {files.without_home(os.path.relpath(self.kept))}"
+        return f"recorded offline; send it with: {self._sync()}"
+
+    def _sync(self) -> str:
+        """Return the command that sends the record, which a person can paste."""
+        assert self.kept is not None
+        place, here = self.kept.resolve(), Path.cwd()
+        shown = str(place.relative_to(here)) if place.is_relative_to(here) else str(place)
+        online = "" if self.address is None else "--include-online "  # which it passes over else
+        return f"wandb sync {online}{files.without_home(shlex.quote(shown))}"
 
     def _work(self) -> None:
         try:
@@ -138,8 +150,11 @@ class WandbRun:
                 run.log(dict(item))
             self._end(run, item)
         except Exception as error:  # noqa: BLE001 - a mirror's failure, whatever it is, must not reach the training
-            self.trouble = f"{type(error).__name__}: {error}".splitlines()[0]
+            self.trouble = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(": ")
+            if self.address is not None:
+                self.trouble += f"; the run's page lacks its end, send what was recorded with: {self._sync()}"
         finally:
+            self._let_go()
             self._forget()
 
     def _start(self) -> wandb.Run:
@@ -153,10 +168,9 @@ class WandbRun:
                 raise
             self.trouble = "no answer from the server; recorded offline, `wandb sync` sends it later"
             run = self._offline_after_all()
+        self.kept = Path(run.settings.sync_dir)
         if run.settings.mode == "online":
             self.address = run.url
-        else:
-            self.kept = Path(run.settings.sync_dir)
         run.define_metric(STEP)
         run.define_metric("*", step_metric=STEP)
         return run
@@ -166,11 +180,9 @@ class WandbRun:
 
         On a busy machine it takes seconds, and now and then the library never lets go of it.
         """
-        import wandb
-
         until = time.monotonic() + LOCAL_SECONDS
         while True:
-            wandb.teardown(exit_code=1)
+            self._let_go()
             late = time.monotonic() > until
             try:
                 return self._init("offline", suffix="-offline" if late else "")
@@ -200,6 +212,7 @@ class WandbRun:
             x_save_requirements=False,
             init_timeout=seconds if mode == "online" else max(seconds, LOCAL_SECONDS),
             finish_timeout=seconds,
+            finish_timeout_raises=True,
             x_service_wait=max(seconds, LOCAL_SECONDS),
         )
         return wandb.init(
@@ -231,6 +244,23 @@ class WandbRun:
         if self._spec.code:
             run.log_code(str(PACKAGE), name="source", include_fn=lambda path: path.endswith((".py", ".yaml")))
         run.finish(exit_code=ending.exit_code)
+
+    def _let_go(self) -> None:
+        """Let the library end its service, and go on without it where it does not.
+
+        Of one that has died it would complain with a traceback at the very end. One that was told to end while it
+        answered something else now and then misses it, and would be waited for endlessly; it ends with this process.
+        """
+        if (library := sys.modules.get("wandb")) is None:
+            return
+
+        def tear_down() -> None:
+            with contextlib.suppress(Exception):  # it complains here instead
+                library.teardown(exit_code=1)
+
+        ending = threading.Thread(target=tear_down, name="wandb-teardown", daemon=True)
+        ending.start()
+        ending.join(TEARDOWN_SECONDS)
 
     def _forget(self) -> None:
         """Remove the library's own diary, which names local folders."""

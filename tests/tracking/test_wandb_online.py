@@ -1,0 +1,191 @@
+"""The real W&B library over real HTTP, with a loopback server that speaks its protocol in the service's place."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.tasks.conftest import SMALL, UNPUBLISHED, record
+from tests.tracking.wandb_server import Wandb, serving
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[2]
+KEY = "k" * 40
+MIRROR = """
+import sys, time
+from pathlib import Path
+from wealtharena.config.specs.runs import WandbSpec
+from wealtharena.tracking.wandb_run import Ending, Identity, WandbRun
+
+spec = WandbSpec(
+    mode='online', project='p', entity=None, group=None, tags=(), timeout_seconds=float(sys.argv[3]), code=False, registry=None
+)
+mirror = WandbRun(spec, Identity('id1', 'n', 'train', ('mine',), {'seed': 1}), folder=Path(sys.argv[1]), mode='online')
+for step in map(int, sys.argv[2].split(',')):
+    mirror.log({'env_step': step, 'reward': step / 8})
+while mirror.kept is None and mirror._thread.is_alive():
+    time.sleep(0.05)
+print(mirror.address, flush=True)
+sys.stdin.readline()
+mirror.finish(Ending(('ended',), {'test/sharpe': 1.5}, [], '<p>report</p>', 0))
+print(mirror.trouble)
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[Wandb]:
+    with serving(KEY) as found:
+        yield found
+
+
+def environment(server: Wandb, home: Path, *, key: str = KEY) -> dict[str, str]:
+    """Return that of a person who has a key, and asks for nothing else."""
+    own = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": key, "HOME": str(home), "PYTHONPATH": str(ROOT)}
+    return {name: value for name, value in os.environ.items() if name != "WANDB_MODE"} | own
+
+
+def mirror(server: Wandb, folder: Path, steps: str, *, seconds: float = 60.0) -> subprocess.Popen[str]:
+    """Return a process that mirrors these steps and ends the run when it is told to, its waits that long at most."""
+    return subprocess.Popen(
+        [sys.executable, "-c", MIRROR, str(folder), steps, str(seconds)],
+        cwd=folder,
+        env=environment(server, folder),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_run_of_the_command_line_is_at_the_address_that_it_prints(server: Wandb, tmp_path: Path) -> None:
+    small = [word for word in SMALL if not word.startswith("tracking=")]
+    mine = ("tracking.wandb.tags=[mine]", "tracking.wandb.group=lab", "train.env_steps=2048", UNPUBLISHED)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "run.py"), *small, *mine],
+        cwd=tmp_path,
+        env=environment(server, tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert server.unknown == []
+    (run,) = server.runs.values()
+    assert f"Weights & Biases: {server.url}/lab/wealtharena/runs/{run.name}" in done.stdout
+    (folder,) = tmp_path.glob("outputs/*/*")
+    ours = record(folder)
+    assert run.name == ours["run_id"]
+    assert run.facts == {
+        "displayName": "currency_pairs ppo seed 0", "groupName": "lab", "jobType": "train",
+        "tags": ["forex", "ppo", "simulated", "SIMULATED", "mine"],
+    }  # fmt: skip
+    assert run.config["config_hash"] == ours["config_hash"]
+    assert run.config["git_sha"] == ours["git_sha"]
+    assert run.config["algo"]["rollout_steps"] == 1024
+    journal = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    told: dict[int, dict[str, object]] = {}
+    for row in run.history:
+        told.setdefault(row["env_step"], {}).update(row)
+    for line in journal:
+        for name, value in line.items():
+            if value is not None:  # what is not finite, which JSON cannot say
+                assert told[line["env_step"]][name] == pytest.approx(value), name
+    assert run.summary["test/sharpe"] == pytest.approx(ours["metrics"]["test"]["sharpe"])
+    assert run.summary["verdict"] == ours["verdict"]["status"]
+    assert run.exit_code == 0
+    sent = b"\n".join([json.dumps([run.config, run.history, run.summary]).encode(), *run.files.values()])
+    for private in (str(tmp_path), str(ROOT), sys.executable):
+        assert private.encode() not in sent
+    for word in (socket.gethostname(), getpass.getuser()):
+        if len(word) > 4:  # shorter ones occur by chance
+            assert word.encode() not in sent
+
+
+def test_a_run_that_goes_on_goes_on_there(server: Wandb, tmp_path: Path) -> None:
+    for steps in ("1,2,3", "4,5"):
+        client = mirror(server, tmp_path, steps)
+        said, trouble = client.communicate("\n", timeout=200)
+        assert client.returncode == 0, trouble
+        assert said.splitlines() == [f"{server.url}/lab/p/runs/id1", "None"]
+    (run,) = server.runs.values()
+    assert [row["env_step"] for row in run.history if "reward" in row] == [1, 2, 3, 4, 5]
+    assert run.summary["test/sharpe"] == 1.5
+    assert run.facts["tags"] == ["mine", "ended"]
+    assert b"<p>report</p>" in run.files.values()
+    assert server.unknown == []
+
+
+def test_a_key_that_is_refused_leaves_an_offline_record(server: Wandb, tmp_path: Path) -> None:
+    server.key = "another"
+    client = mirror(server, tmp_path, "1")
+    said, trouble = client.communicate("\n", timeout=200)
+    assert client.returncode == 0, trouble
+    assert server.refused
+    assert "recorded offline" in said
+    assert list((tmp_path / "wandb").glob("offline-run-*-id1*"))
+    assert not server.runs
+
+
+def test_a_library_s_service_that_is_killed_costs_the_run_its_mirror_and_no_more(server: Wandb, tmp_path: Path) -> None:
+    client = mirror(server, tmp_path, "1")
+    assert client.stdout is not None
+    assert client.stdout.readline().startswith(server.url)
+    os.kill(_service_of(client.pid), signal.SIGKILL)
+    said, trouble = client.communicate("\n", timeout=200)
+    assert client.returncode == 0, trouble
+    assert "; the run's page lacks its end, send what was recorded with: wandb sync " in said
+    assert "Traceback" not in trouble
+
+
+def test_what_a_server_does_not_take_is_sent_by_the_command_that_is_said(server: Wandb, tmp_path: Path) -> None:
+    client = mirror(server, tmp_path, "1,2", seconds=10.0)
+    assert client.stdout is not None
+    assert client.stdout.readline().startswith(server.url)
+    server.takes.clear()
+    said, trouble = client.communicate("\n", timeout=200)
+    assert client.returncode == 0, trouble
+    assert said.startswith("TimeoutError: ")
+    server.takes.set()
+    command = shlex.split(said.partition("send what was recorded with: ")[2])
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name(command[0])), *command[1:]],
+        cwd=tmp_path,
+        env=environment(server, tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (run,) = server.runs.values()
+    assert [row["env_step"] for row in run.history if "reward" in row] == [1, 2]
+    assert run.summary["test/sharpe"] == 1.5
+    assert b"<p>report</p>" in run.files.values()
+
+
+def _service_of(parent: int) -> int:
+    """Return the library's own process below `parent`."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        for place in Path("/proc").glob("[0-9]*"):
+            try:
+                name, _, facts = (place / "stat").read_text().partition(") ")
+            except OSError:
+                continue
+            if "wandb-core" in name and int(facts.split()[1]) == parent:
+                return int(place.name)
+        time.sleep(0.05)
+    raise AssertionError("the library has no service")
