@@ -41,7 +41,9 @@ class Wandb:
     unknown: list[str] = field(default_factory=list)
     refused: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
-    takes: threading.Event = field(default_factory=threading.Event)  # cleared, lines of files are neither answered nor kept
+    takes: threading.Event = field(
+        default_factory=threading.Event
+    )  # cleared, lines of files are neither answered nor kept
 
     def graphql(self, asked: dict[str, Any]) -> dict[str, Any]:
         query, values = asked["query"], asked.get("variables") or {}
