@@ -54,7 +54,7 @@ def environment(server: Wandb, folder: Path) -> dict[str, str]:
     """Return that of a person who has a key, with W&B's own files below `folder` and machine code where it is."""
     own = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY, "PYTHONPATH": str(ROOT)}
     kept = {f"WANDB_{name}_DIR": str(folder / name.lower()) for name in ("CACHE", "CONFIG", "DATA")}
-    return {name: value for name, value in os.environ.items() if name != "WANDB_MODE"} | own | kept
+    return {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")} | own | kept
 
 
 def mirror(server: Wandb, folder: Path, steps: str, *, seconds: float = 60.0) -> subprocess.Popen[str]:

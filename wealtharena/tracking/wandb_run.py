@@ -126,14 +126,20 @@ class WandbRun:
             return
         self._inbox.put(ending)
         self._thread.join(2 * self._spec.timeout_seconds)
-        if self._thread.is_alive():
-            self.trouble = f"no answer within {2 * self._spec.timeout_seconds:.0f} s"
+        if self._thread.is_alive() and self.trouble is None:
+            self.trouble = f"no answer within {2 * self._spec.timeout_seconds:.0f} s{self._lacking()}"
 
     def whereabouts(self) -> str | None:
         """Return the run's page, or how to send what stays on this machine; None where nothing was recorded."""
         if self.address is not None or self.kept is None:
             return self.address
         return f"recorded offline; send it with: {self._sync()}"
+
+    def _lacking(self) -> str:
+        """Return what follows from an end that went wrong: nothing where no page was begun."""
+        if self.address is None:
+            return ""
+        return f"; the run's page lacks its end, send what was recorded with: {self._sync()}"
 
     def _sync(self) -> str:
         """Return the command that sends the record, which a person can paste."""
@@ -151,10 +157,9 @@ class WandbRun:
             self._end(run, item)
         except Exception as error:  # noqa: BLE001 - a mirror's failure, whatever it is, must not reach the training
             self.trouble = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(": ")
-            if self.address is not None:
-                self.trouble += f"; the run's page lacks its end, send what was recorded with: {self._sync()}"
-        finally:
+            self.trouble += self._lacking()
             self._let_go()
+        finally:
             self._forget()
 
     def _start(self) -> wandb.Run:
