@@ -55,6 +55,8 @@ def test_a_failure_is_told_with_its_reason() -> None:
 
 @pytest.mark.slow
 def test_each_trial_and_the_search_become_runs_of_one_group(tmp_path: Path) -> None:
+    import wandb
+
     from wealtharena.config import compose
 
     spec = compose(["asset=forex", "tracking.wandb.mode=offline"])
@@ -63,7 +65,10 @@ def test_each_trial_and_the_search_become_runs_of_one_group(tmp_path: Path) -> N
         for k in range(2)
     ]
     result = {"trials": trials, "metric": "validation.sharpe", "sweep": "ppo"}
-    assert mirror(spec, tmp_path, {"run_id": "20260102-abc", "asset": "forex", "algo": "ppo"}, result) is None
+    try:
+        assert mirror(spec, tmp_path, {"run_id": "20260102-abc", "asset": "forex", "algo": "ppo"}, result) is None
+    finally:
+        wandb.teardown()  # else the commands of later tests would look for this process's service
     folders = sorted(path.name.rsplit("-", 3)[-1] for path in (tmp_path / "wandb").glob("offline-run-*"))
     assert len(folders) == 3
     content = b"".join(path.read_bytes() for path in (tmp_path / "wandb").rglob("*.wandb"))
