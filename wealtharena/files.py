@@ -28,6 +28,14 @@ def home() -> Path | None:
         return None
 
 
+def relative(path: Path) -> str:
+    """Return the path as seen from the working folder where it lies below it."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
 def without_home(text: str) -> str:
     """Return `text` with the home folder written as ~: what is shown or sent says nothing of whose machine it is."""
     own = home()

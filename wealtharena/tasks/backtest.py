@@ -23,6 +23,7 @@ from wealtharena.evaluation.ledger import RunIdentity
 from wealtharena.evaluation.look import Look
 from wealtharena.evaluation.splits import Segment
 from wealtharena.features.panel import FeaturePanel
+from wealtharena.files import relative
 from wealtharena.registry.inference import OnnxPolicy
 from wealtharena.registry.integrity import MANIFEST, read_verified
 from wealtharena.tasks import console, judging
@@ -362,7 +363,7 @@ def show(content: Mapping[str, Any], folder: Path) -> None:
             out.print(line)
     for reason in content["verdict"]["reasons"][:3]:
         out.print(f"- {reason}", style="dim")
-    out.print(f"Paths: {console.relative(folder / tables.EQUITY_FILE)}")
+    out.print(f"Paths: {relative(folder / tables.EQUITY_FILE)}")
     console.report(folder)
 
 

@@ -21,6 +21,7 @@ from wealtharena.envs.trajectory import Trajectory
 from wealtharena.evaluation import active, backtest, comparison, metrics
 from wealtharena.evaluation.look import stream
 from wealtharena.evaluation.records import RunResult
+from wealtharena.files import relative
 from wealtharena.reporting import plots, report
 from wealtharena.reporting.data import ReportData
 from wealtharena.tasks import console, judging
@@ -158,7 +159,7 @@ def ranking(folder: Path, runs: Sequence[RunResult]) -> dict[str, Any]:
 
 def _row(group: Sequence[RunResult]) -> dict[str, Any]:
     scores = [_score(run) for run in group]
-    places = [console.relative(run.folder) for run in group]
+    places = [relative(run.folder) for run in group]
     return {
         "agent": group[0].agent,
         "config_hash": group[0].config_hash,

@@ -23,11 +23,12 @@ from wealtharena.evaluation.ledger import Ledger
 from wealtharena.evaluation.look import stream
 from wealtharena.evaluation.ranking import composite
 from wealtharena.evaluation.verdict import ORDER
+from wealtharena.files import relative
 from wealtharena.registry.checkpoints import ModelCheckpoint
 from wealtharena.registry.names import agents_by_asset
 from wealtharena.reporting import leaderboard as page
 from wealtharena.tasks import closed, train
-from wealtharena.tasks.console import relative, screen, simulated
+from wealtharena.tasks.console import screen, simulated
 from wealtharena.tasks.endorse import SUFFIX, endorse
 from wealtharena.tasks.pages import drawn
 from wealtharena.tasks.record import RunContext, recorded

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from wealtharena.config import speech
 from wealtharena.errors import WealthArenaError
+from wealtharena.files import relative
 from wealtharena.terminal import Screen, styled
 from wealtharena.tracking.console import duration
 
@@ -189,14 +190,6 @@ def _ratios_inside(record: Mapping[str, Any]) -> str:
     if found["train"] is None or found["validation"] is None:
         return ""
     return f" That ratio in training {found['train']:+.2f}, on validation {found['validation']:+.2f}."
-
-
-def relative(path: Path) -> str:
-    """Return the path as seen from the working folder where it lies below it."""
-    try:
-        return str(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
 
 
 def quoted(folder: Path) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from wealtharena import files
 from wealtharena.config.composition import job_overrides
 from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.files import relative
 from wealtharena.tasks import console, train
 from wealtharena.tasks.record import RunContext
 
@@ -46,7 +47,7 @@ def run(spec: ExperimentSpec, folder: Path, old: Mapping[str, Any]) -> int:
     new = folder.parent / f"{dt.datetime.now():%H-%M-%S}-{secrets.token_hex(3)}"
     _copied(folder, new, overrides)
     out = console.screen()
-    out.print(f"{console.relative(folder)} is completed; training goes on in {console.relative(new)}")
+    out.print(f"{relative(folder)} is completed; training goes on in {relative(new)}")
     return train.run_in(RunContext(new.resolve(), overrides, resumed=True), spec, parent=str(old["run_id"]))
 
 

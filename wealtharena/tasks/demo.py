@@ -24,7 +24,8 @@ from typing import Final
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.spelling import override
 from wealtharena.errors import WealthArenaError
-from wealtharena.tasks.console import relative, screen
+from wealtharena.files import relative
+from wealtharena.tasks.console import screen
 from wealtharena.tasks.record import RunContext
 from wealtharena.terminal import styled
 

@@ -12,6 +12,7 @@ from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data import loading
 from wealtharena.data.panel import Panel
 from wealtharena.data.providers import files
+from wealtharena.files import relative
 from wealtharena.reporting import inspection
 from wealtharena.tasks import console
 from wealtharena.tasks.record import RunContext
@@ -36,7 +37,7 @@ def run(spec: ExperimentSpec) -> int:
     page = RunContext.current().folder / "inspection.html"
     inspection.write(page, inspection.Inspection(panel, settled, symbols))
     _show(panel, settled, symbols)
-    console.screen(answer=True).print(f"Page: {console.relative(page)}")
+    console.screen(answer=True).print(f"Page: {relative(page)}")
     return 0
 
 

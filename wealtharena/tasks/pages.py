@@ -6,7 +6,8 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from wealtharena.tasks.console import relative, screen
+from wealtharena.files import relative
+from wealtharena.tasks.console import screen
 
 TROUBLE = "not-drawn.txt"
 

@@ -13,7 +13,7 @@ from wealtharena.config.launch import sigterm_as_ctrl_c
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data import provider
 from wealtharena.errors import ConfigError, WealthArenaError
-from wealtharena.files import make_folder
+from wealtharena.files import make_folder, relative
 from wealtharena.tasks import console
 from wealtharena.tasks.accounts import folder_of
 from wealtharena.tasks.record import RunContext, alone, unusable
@@ -60,9 +60,7 @@ def _place(spec: ExperimentSpec) -> Path:
     except OSError as error:
         raise unusable(account.parent, error) from error
     if account.exists() and not account.is_dir():
-        raise ConfigError(
-            f"{console.relative(account)} is no folder", hint="move it away, or name another paper.account"
-        )
+        raise ConfigError(f"{relative(account)} is no folder", hint="move it away, or name another paper.account")
     return account.parent
 
 
@@ -168,7 +166,7 @@ def _release(spec: ExperimentSpec, folder: Path) -> None:
     if not spec.paper.reason:
         raise ConfigError("a release needs a reason", hint="paper.reason='what was found, and by whom'")
     if Switch(folder).thrown() is not None:
-        raise ConfigError(f"{console.relative(folder / 'KILL')} is there", hint="remove it first")
+        raise ConfigError(f"{relative(folder / 'KILL')} is there", hint="remove it first")
     with contextlib.closing(_known(spec, folder)) as ledger:
         ledger.set_state("trading", f"released: {spec.paper.reason}")
         console.paper_status(_standing(ledger), agent=spec.asset.agent)

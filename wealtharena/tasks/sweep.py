@@ -23,6 +23,7 @@ from wealtharena.errors import ConfigError, Interrupted, TrainingError
 from wealtharena.evaluation.firewall import TrainingView
 from wealtharena.evaluation.ledger import Ledger, RunIdentity
 from wealtharena.evaluation.significance import moments
+from wealtharena.files import relative
 from wealtharena.reporting import sweep as page
 from wealtharena.tasks import console, judging
 from wealtharena.tasks.folds import TrainedFold
@@ -153,7 +154,7 @@ def _search_and_judge(job: Search, record: RunRecord) -> int:
     if trouble is not None:
         console.screen().print(f"Weights & Biases: {trouble}")
     console.result(record.content, job.folder)
-    console.screen(answer=True).print(f"Search: {console.relative(job.folder / 'sweep.html')}")
+    console.screen(answer=True).print(f"Search: {relative(job.folder / 'sweep.html')}")
     console.screen().print(f"Repeat the winner with: {result['repeat']}")
     return 0
 
@@ -255,7 +256,7 @@ def _train_again(job: Search, spec: ExperimentSpec, view: TrainingView, folder: 
     if result.status == "interrupted":
         raise Interrupted(
             "interrupted while the finalists were trained again",
-            hint=f"go on with: {speech.COMMAND} resume={console.relative(job.folder)}",
+            hint=f"go on with: {speech.COMMAND} resume={relative(job.folder)}",
         )
     assert result.best is not None
     return score_of(result.best.metrics, job.spec.sweep.metric)
@@ -318,7 +319,7 @@ def describe_search(
             else bias.expected_maximum_sharpe * years**0.5,
         },
         "command": content["command"],
-        "repeat": f"{speech.COMMAND} experiment={console.relative(job.folder / 'best.yaml')}",
+        "repeat": f"{speech.COMMAND} experiment={relative(job.folder / 'best.yaml')}",
     }
 
 

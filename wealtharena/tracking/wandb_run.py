@@ -144,10 +144,8 @@ class WandbRun:
     def _sync(self) -> str:
         """Return the command that sends the record, which a person can paste."""
         assert self.kept is not None
-        place, here = self.kept.resolve(), Path.cwd()
-        shown = str(place.relative_to(here)) if place.is_relative_to(here) else str(place)
         online = "" if self.address is None else "--include-online "  # which it passes over else
-        return f"wandb sync {online}{files.without_home(shlex.quote(shown))}"
+        return f"wandb sync {online}{files.without_home(shlex.quote(files.relative(self.kept)))}"
 
     def _work(self) -> None:
         try:
@@ -156,8 +154,7 @@ class WandbRun:
                 run.log(dict(item))
             self._end(run, item)
         except Exception as error:  # noqa: BLE001 - a mirror's failure, whatever it is, must not reach the training
-            self.trouble = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(": ")
-            self.trouble += self._lacking()
+            self.trouble = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(": ") + self._lacking()
             self._let_go()
         finally:
             self._forget()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import yaml
 
+from wealtharena import files
 from wealtharena.tracking.journal import STEP
 from wealtharena.tracking.mirror import Ending, Identity
 
@@ -54,7 +55,7 @@ class TensorBoard:
 
     def whereabouts(self) -> str | None:
         """Return the command that shows the run."""
-        return None if self.trouble else f"tensorboard --logdir {_short(self._folder)}"
+        return None if self.trouble else f"tensorboard --logdir {files.relative(self._folder)}"
 
     def _write(self, figures: Mapping[str, Any]) -> None:
         numbers = {key: float(v) for key, v in figures.items() if isinstance(v, _NUMBERS) and not isinstance(v, bool)}
@@ -74,10 +75,3 @@ class TensorBoard:
         config = yaml.safe_dump(dict(self._identity.config), sort_keys=False)
         self._writer.add_text("configuration", "    " + config.replace("\n", "\n    "), 0)
         return self._writer
-
-
-def _short(folder: Path) -> str:
-    try:
-        return str(folder.relative_to(Path.cwd()))
-    except ValueError:
-        return str(folder)
