@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python run.py
 # in the order of collection, which tests/conftest.py begins with the longest files
-# four on two cores: a third of the tests' time is waiting for a process, a browser or a clock
+# three on two cores: some tests wait for a process, a browser or a clock
 WORKERS ?= 3
 PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off -c constraints.txt

@@ -29,15 +29,11 @@ def test_it_fits_can_be_read_and_everything_has_a_name(browser: Any, desk: tuple
     address, _, _ = desk
     for dark, family in screens.looks(browser, f"{address}/trading", width=width):
         assert screens.faults(browser, family=family) == [], (dark, family)
-    low = browser.execute_script(
-        "return Math.min(...[...document.querySelectorAll('input,button')].map(e=>e.offsetHeight))"
-    )
-    assert low >= 44
-    assert browser.execute_script("return [document.documentElement.lang, document.querySelectorAll('h1').length]") == [
-        "en",
-        1,
-    ]
-    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+        low = "return Math.min(...[...document.querySelectorAll('input,button')].map(e=>e.offsetHeight))"
+        assert browser.execute_script(low) >= 44
+        told = "return [document.documentElement.lang, document.querySelectorAll('h1').length]"
+        assert browser.execute_script(told) == ["en", 1]
+        assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
 
 
 def test_what_changes_is_shown_and_the_switch_is_thrown(browser: Any, desk: tuple[str, Path, str]) -> None:

@@ -17,11 +17,10 @@ from pathlib import Path
 import pytest
 
 from tests.tasks.conftest import SMALL, UNPUBLISHED, record
-from tests.tracking.wandb_server import Wandb, serving
+from tests.tracking.wandb_server import ROOT, Wandb, environment, serving
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[2]
 KEY = "k" * 40
 MIRROR = """
 import sys, time
@@ -50,11 +49,19 @@ def server() -> Iterator[Wandb]:
         yield found
 
 
-def environment(server: Wandb, folder: Path) -> dict[str, str]:
-    """Return that of a person who has a key, with W&B's own files below `folder` and machine code where it is."""
-    own = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY, "PYTHONPATH": str(ROOT)}
+def own(server: Wandb, folder: Path) -> dict[str, str]:
+    """Return the environment of a person who has a key, with W&B's own files below `folder` and machine code where it is."""
     kept = {f"WANDB_{name}_DIR": str(folder / name.lower()) for name in ("CACHE", "CONFIG", "DATA")}
-    return {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")} | own | kept
+    return environment(server.url, KEY) | kept
+
+
+def played(server: Wandb, folder: Path, *command: str) -> str:
+    """Return what a command of that person prints in `folder`."""
+    done = subprocess.run(
+        command, cwd=folder, env=own(server, folder), capture_output=True, text=True, timeout=280, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def mirror(server: Wandb, folder: Path, steps: str, *, seconds: float = 60.0) -> subprocess.Popen[str]:
@@ -62,7 +69,7 @@ def mirror(server: Wandb, folder: Path, steps: str, *, seconds: float = 60.0) ->
     return subprocess.Popen(
         [sys.executable, "-c", MIRROR, str(folder), steps, str(seconds)],
         cwd=folder,
-        env=environment(server, folder),
+        env=own(server, folder),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -73,19 +80,10 @@ def mirror(server: Wandb, folder: Path, steps: str, *, seconds: float = 60.0) ->
 def test_a_run_of_the_command_line_is_at_the_address_that_it_prints(server: Wandb, tmp_path: Path) -> None:
     small = [word for word in SMALL if not word.startswith("tracking=")]
     mine = ("tracking.wandb.tags=[mine]", "tracking.wandb.group=lab", "train.env_steps=2048", UNPUBLISHED)
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "run.py"), *small, *mine],
-        cwd=tmp_path,
-        env=environment(server, tmp_path),
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    printed = played(server, tmp_path, sys.executable, str(ROOT / "run.py"), *small, *mine)
     assert server.unknown == []
     (run,) = server.runs.values()
-    assert f"Weights & Biases: {server.url}/lab/wealtharena/runs/{run.name}" in done.stdout
+    assert f"Weights & Biases: {server.url}/lab/wealtharena/runs/{run.name}" in printed
     (folder,) = tmp_path.glob("outputs/*/*")
     ours = record(folder)
     assert run.name == ours["run_id"]
@@ -161,16 +159,7 @@ def test_what_a_server_does_not_take_is_sent_by_the_command_that_is_said(server:
     assert said.startswith("TimeoutError: ")
     server.takes.set()
     command = shlex.split(said.partition("send what was recorded with: ")[2])
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name(command[0])), *command[1:]],
-        cwd=tmp_path,
-        env=environment(server, tmp_path),
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    played(server, tmp_path, str(Path(sys.executable).with_name(command[0])), *command[1:])
     (run,) = server.runs.values()
     assert [row["env_step"] for row in run.history if "reward" in row] == [1, 2]
     assert run.summary["test/sharpe"] == 1.5
@@ -181,12 +170,9 @@ def _service_of(parent: int) -> int:
     """Return the library's own process below `parent`."""
     until = time.monotonic() + 60
     while time.monotonic() < until:
-        for place in Path("/proc").glob("[0-9]*"):
-            try:
-                name, _, facts = (place / "stat").read_text().partition(") ")
-            except OSError:
-                continue
-            if "wandb-core" in name and int(facts.split()[1]) == parent:
-                return int(place.name)
+        for children in Path(f"/proc/{parent}/task").glob("*/children"):
+            for pid in children.read_text().split():
+                if "wandb-core" in Path(f"/proc/{pid}/comm").read_text():
+                    return int(pid)
         time.sleep(0.05)
     raise AssertionError("the library has no service")

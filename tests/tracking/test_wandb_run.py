@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.tracking.wandb_server import environment
 from wealtharena.config import compose
 from wealtharena.config.specs.runs import WandbSpec
 from wealtharena.errors import ConfigError
@@ -255,14 +256,9 @@ def test_a_server_that_never_answers_leaves_an_offline_record(tmp_path: Path) ->
         "mirror.finish(Ending((), {}, [], None, 0)); print(mirror.trouble)"
     )
     key = "k" * 40
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")} | {
-        "WANDB_BASE_URL": f"http://127.0.0.1:{server.getsockname()[1]}",
-        "WANDB_API_KEY": key,
-        "PYTHONPATH": str(ROOT),
-    }
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)],
-        env=environment,
+        env=environment(f"http://127.0.0.1:{server.getsockname()[1]}", key),
         capture_output=True,
         text=True,
         timeout=240,

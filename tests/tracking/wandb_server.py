@@ -9,12 +9,18 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
+
+from tests.trading.serving import listening
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass
@@ -41,9 +47,8 @@ class Wandb:
     unknown: list[str] = field(default_factory=list)
     refused: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
-    takes: threading.Event = field(
-        default_factory=threading.Event
-    )  # cleared, lines of files are neither answered nor kept
+    # cleared, lines of files are neither answered nor kept
+    takes: threading.Event = field(default_factory=threading.Event)
 
     def graphql(self, asked: dict[str, Any]) -> dict[str, Any]:
         query, values = asked["query"], asked.get("variables") or {}
@@ -104,10 +109,6 @@ def serving(key: str) -> Iterator[Wandb]:
     wandb = Wandb(key)
     wandb.takes.set()
 
-    class Server(ThreadingHTTPServer):
-        def handle_error(self, *_: Any) -> None:
-            """Say nothing of a client that is no more."""
-
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -164,15 +165,14 @@ def serving(key: str) -> Iterator[Wandb]:
             self.end_headers()
             self.wfile.write(body)
 
-    server = Server(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    wandb.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield wandb
-    finally:
-        wandb.takes.set()
-        server.shutdown()
-        thread.join(10)
-        server.server_close()
+    with listening(Handler) as wandb.url:
+        try:
+            yield wandb
+        finally:
+            wandb.takes.set()
+
+
+def environment(url: str, key: str) -> dict[str, str]:
+    """Return that of a process whose W&B is at `url`: nothing else of W&B's, such as a service of this one, is handed on."""
+    own = {"WANDB_BASE_URL": url, "WANDB_API_KEY": key, "PYTHONPATH": str(ROOT)}
+    return {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")} | own

@@ -39,11 +39,17 @@ def one_ray() -> Iterator[None]:
     ray.shutdown()
 
 
+def asked(*, bars: str = "etf", mode: str = "max") -> dict[str, Any]:
+    """Return what a search is known by: bars and mode in front of the settings as they are now."""
+    own = {"data.bars": bars, "sweep.mode": mode}
+    return own | settings(compose()) | own
+
+
 @pytest.fixture(scope="module")
 def ended(one_ray: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SearchResult]:
     """Return the folder of a search of four trials that has ended, and what it found: to copy, not to touch."""
     folder = tmp_path_factory.mktemp("ended")
-    return folder, run(sweep_spec(trials=4), Toy(), folder, identity=settings(compose()))
+    return folder, run(sweep_spec(trials=4), Toy(), folder, identity=asked())
 
 
 @pytest.fixture
@@ -121,9 +127,8 @@ def test_what_asha_stops_is_told_pruned_with_its_last_value(tmp_path: Path) -> N
 
 
 def test_a_finished_study_is_not_run_again(finished: SearchResult, tmp_path: Path) -> None:
-    same = settings(compose())
-    again = run(sweep_spec(trials=4), Toy(), tmp_path, identity=same)
-    more = run(sweep_spec(trials=6), Toy(), tmp_path, identity=same)
+    again = run(sweep_spec(trials=4), Toy(), tmp_path, identity=asked())
+    more = run(sweep_spec(trials=6), Toy(), tmp_path, identity=asked())
     assert again.trials == finished.trials
     assert more.trials[:4] == finished.trials
     assert len({row.overrides for row in more.trials}) == 6, "a resumed search draws new points"
@@ -133,10 +138,12 @@ def test_a_finished_study_is_not_run_again(finished: SearchResult, tmp_path: Pat
 @pytest.mark.usefixtures("finished")
 def test_a_study_of_something_else_is_refused_before_a_trial_runs(tmp_path: Path) -> None:
     watcher = Watcher()
-    with pytest.raises(ConfigError, match=r"another search's: seed was 0, is 7; sweep\.mode was max, is min"):
+    with pytest.raises(
+        ConfigError, match=r"another search's: data\.bars was etf, is crypto; sweep\.mode was max, is min"
+    ):
         run(
             sweep_spec(trials=6, mode="min"), Toy(), tmp_path, watcher=watcher,
-            identity=settings(compose()) | {"seed": 7, "sweep.mode": "min"},
+            identity=asked(bars="crypto", mode="min"),
         )  # fmt: skip
     assert not watcher.events
     assert len(study(tmp_path).trials) == 4
@@ -148,7 +155,7 @@ def test_trials_scored_before_the_figures_moved_are_another_searchs(
 ) -> None:
     monkeypatch.setattr(identity, "NUMBERS", identity.NUMBERS + 1)
     with pytest.raises(ConfigError, match="another search's: version of the numbers was"):
-        run(sweep_spec(trials=6), Toy(), tmp_path, identity=settings(compose()))
+        run(sweep_spec(trials=6), Toy(), tmp_path, identity=asked())
     assert len(study(tmp_path).trials) == 4
 
 
