@@ -5,11 +5,16 @@ from __future__ import annotations
 import functools
 import gc
 import pickle
+import sys
+import typing
 from pathlib import Path
 from typing import Any
 
 import requests.sessions
+from hydra._internal import defaults_list
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 
 from wealtharena.config import composition
@@ -18,14 +23,20 @@ from wealtharena.config import composition
 def prepare() -> None:
     """Read and compose each choice of configuration once a process, and look for garbage in what imports leave more seldom.
 
-    Nor is the environment read at every request for a proxy that tests have taken out of it.
+    Nor is the environment read at every request for a proxy that tests have taken out of it, or a file for a password.
     """
     gc.set_threshold(20_000, 20, 50)
     requests.sessions.get_environ_proxies = lambda url, no_proxy=None: {}
+    requests.sessions.get_netrc_auth = lambda url, raise_errors=False: None
+    if sys.version_info < (3, 12):  # later ones know it without looking again at each isinstance
+        typing._get_protocol_attrs = functools.cache(typing._get_protocol_attrs)
     Plugins.instance()  # it loads its own modules anew
     source: Any = SourcesRegistry.instance().resolve("file")
     if not hasattr(source.load_config, "__wrapped__"):
         source.load_config = _once(source.load_config)
+        ConfigLoaderImpl._embed_result_config = staticmethod(_once_embedded(ConfigLoaderImpl._embed_result_config))
+        ConfigStore.__deepcopy__ = lambda self, memo: self  # copied with each repository else
+        defaults_list._create_interpolation_map = _where_needed(defaults_list._create_interpolation_map)
         composition._chosen = functools.cache(composition._chosen.__wrapped__)
 
 
@@ -41,8 +52,36 @@ def _once(load: Any) -> Any:
             return load(self, config_path)  # which says so in words of its own
         key = (self.provider, self.path, config_path, facts.st_ino, facts.st_size, facts.st_mtime_ns)
         if key not in kept:
-            kept[key] = pickle.dumps(load(self, config_path))
+            loaded = load(self, config_path)
+            loaded.key = key
+            kept[key] = pickle.dumps(loaded)
         return pickle.loads(kept[key])
+
+    return quick
+
+
+def _once_embedded(embed: Any) -> Any:
+    """Return what puts a file's configuration at its place, once for each file that is kept and each place."""
+    kept: dict[tuple[Any, ...], bytes] = {}
+
+    @functools.wraps(embed)
+    def quick(loaded: Any, package: str | None) -> Any:
+        key = (getattr(loaded, "key", None), package)
+        if key[0] is None:
+            return embed(loaded, package)
+        if key not in kept:
+            kept[key] = pickle.dumps(embed(loaded, package))
+        return pickle.loads(kept[key])
+
+    return quick
+
+
+def _where_needed(known_choices: Any) -> Any:
+    """Return what gathers the choices so far, which Hydra does at every file and uses where a default's name has one in it."""
+
+    @functools.wraps(known_choices)
+    def quick(overrides: Any, defaults: Any, self_added: bool) -> Any:
+        return known_choices(overrides, defaults, self_added) if any(d.is_interpolation() for d in defaults) else None
 
     return quick
 

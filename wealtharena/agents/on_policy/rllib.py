@@ -170,7 +170,11 @@ def configure(bench: Workbench, settings: PPOSettings, setup: RunnerSetup) -> Ba
         env_runner_health_probe_timeout_s=PROBE_SECONDS,
         env_runner_restore_timeout_s=PROBE_SECONDS,
     )
-    config.learners(num_learners=compute.learners, num_gpus_per_learner=1 if compute.name == "gpu" else 0)
+    config.learners(
+        num_learners=compute.learners,
+        num_gpus_per_learner=1 if compute.name == "gpu" else 0,
+        add_default_connectors_to_learner_pipeline=False,  # they take episodes apart, and ours are arrays already
+    )
     config.training(
         lr=settings.learning_rate,
         gamma=settings.gamma,
