@@ -46,11 +46,10 @@ def same_path(market: Market, policy: NetworkPolicy, env) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("asset", ASSETS)
 def test_an_untrained_agents_backtest_is_its_anchors_in_every_class(asset: str) -> None:
-    for model in MODELS:
-        spec = compose(
-            [f"asset={asset}", "data=simulated", "data.simulator.bars=400", f"model={model}", "env.action=tilt"]
-        )
-        features = compute(load(spec.asset, spec.data, seed=3), spec.features)
+    world = [f"asset={asset}", "data=simulated", "data.simulator.bars=400", "env.action=tilt"]
+    specs = [compose([*world, f"model={model}"]) for model in MODELS]
+    features = compute(load(specs[0].asset, specs[0].data, seed=3), specs[0].features)
+    for spec in specs:
         same_path(*untrained(spec, features), spec.env)
 
 

@@ -2,6 +2,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from collections.abc import Mapping
@@ -56,6 +57,19 @@ def job(folder: Path, *overrides: str, resume: bool = False, bars: int = 240) ->
     features = worlds.features(bars=bars)
     train_rows, validation = (Segment(0, 80), Segment(82, 160)), Segment(162, bars)
     return TrainingJob(worlds.spec(*QUICK, *overrides), features, train_rows, validation, folder, resume)
+
+
+@pytest.fixture(scope="module")
+def _trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    train(job(folder), listener=Told())
+    return folder
+
+
+@pytest.fixture
+def trained(_trained: Path, tmp_path: Path) -> Path:
+    """Make the test's folder that of a training which has ended, and return it."""
+    return Path(shutil.copytree(_trained, tmp_path, dirs_exist_ok=True))
 
 
 def test_a_tilt_that_adds_nothing_to_its_anchor_is_no_degenerate_policy(tmp_path: Path) -> None:
@@ -272,14 +286,14 @@ def test_a_constant_policy_is_named_in_the_result(tmp_path: Path, monkeypatch: p
         ("compute.envs=3", r"compute\.envs was .*, is 3"),
     ],
 )
+@pytest.mark.usefixtures("trained")
 def test_a_state_of_another_job_is_refused(tmp_path: Path, change: str, told: str) -> None:
-    train(job(tmp_path), listener=Told())
     with pytest.raises(TrainingError, match=told):
         train(job(tmp_path, change, resume=True), listener=Told())
 
 
+@pytest.mark.usefixtures("trained")
 def test_a_state_of_other_bars_or_windows_is_refused(tmp_path: Path) -> None:
-    train(job(tmp_path), listener=Told())
     with pytest.raises(TrainingError, match="bars was"):
         train(job(tmp_path, resume=True, bars=260), listener=Told())
     moved = job(tmp_path, resume=True)
@@ -311,7 +325,6 @@ def test_a_longer_budget_is_the_same_job(tmp_path: Path) -> None:
     assert longer.env_steps > first.env_steps
 
 
-def test_best_json_is_plain(tmp_path: Path) -> None:
-    train(job(tmp_path), listener=Told())
-    content = json.loads((tmp_path / "checkpoints" / "best.json").read_text())
+def test_best_json_is_plain(trained: Path) -> None:
+    content = json.loads((trained / "checkpoints" / "best.json").read_text())
     assert set(content) == {"path", "env_step", "score"}
