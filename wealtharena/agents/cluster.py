@@ -136,9 +136,11 @@ def require_actors(*, runners: int = 0, learners: int = 0, on_gpu: bool = False)
 
 def _not_started(error: Exception) -> TrainingError:
     if "AF_UNIX" in str(error):
+        told = next((name for name in ("RAY_TMPDIR", "TMPDIR") if os.environ.get(name)), "TMPDIR")  # Ray takes them so
         return TrainingError(
-            f"Ray cannot start: the folder of temporary files is too deep for its sockets: {tempfile.gettempdir()}",
-            hint="give a short one, such as TMPDIR=/tmp",
+            "Ray cannot start: the folder of temporary files is too deep for its sockets: "
+            f"{os.environ.get(told) or tempfile.gettempdir()}",
+            hint=f"give a short one, such as {told}=/tmp",
         )
     return TrainingError(
         f"Ray cannot start: {str(error).splitlines()[0]}", hint="choose compute=local, which needs none"
