@@ -44,7 +44,7 @@ def test_shown_figures_are_those_of_run_json(browser: Any, pages: dict[str, Path
     run: Any = report_data().run
     visit(browser, pages["report"])
     script = (
-        "return [...document.querySelectorAll('data[data-metric]')].map(d => [d.dataset.metric, d.value, d.innerText])"
+        "return [...document.querySelectorAll('data[data-metric]')].map(d => [d.dataset.metric, d.value, d.textContent])"
     )
     shown = browser.execute_script(script)
     assert len(shown) > 150
@@ -149,7 +149,7 @@ def test_the_pointer_reads_values_off_a_chart(browser: Any, pages: dict[str, Pat
     )
     at = {"type": "mouseMoved", "x": box[0] + box[2] * 0.4, "y": box[1] + box[3] / 2}
     browser.execute_cdp_cmd("Input.dispatchMouseEvent", at)
-    shown = browser.execute_script("return document.querySelector('.first figure .tip:not([hidden])').innerText")
+    shown = browser.execute_script("return document.querySelector('.first figure .tip:not([hidden])').textContent")
     assert "Agent" in shown
     assert "Buy & hold" in shown
     assert "2022" in shown
@@ -164,7 +164,7 @@ def test_rules_and_ranks_are_read_on_a_phone_without_scrolling_sideways(
     cells = browser.execute_script(
         """return [...document.querySelectorAll('table.board td, table.audit td')].map(cell => {
           const box = cell.getBoundingClientRect();
-          return [cell.innerText, getComputedStyle(cell, '::before').content, box.left, box.right, cell.scrollWidth - cell.clientWidth]})"""
+          return [cell.textContent, getComputedStyle(cell, '::before').content, box.left, box.right, cell.scrollWidth - cell.clientWidth]})"""
     )
     assert cells
     assert [text for text, _, left, right, over in cells if left < 0 or right > 390 or over > 1] == []
@@ -182,7 +182,7 @@ def test_names_of_windows_never_overlap_however_short_a_window_is(browser: Any, 
     report.write(tmp_path / "short.html", replace(data, run={**data.run, "split": split}))
     visit(browser, tmp_path / "short.html", width=width)
     boxes = browser.execute_script(
-        "return [...document.querySelectorAll('.legend > span, .windows span')].map(s => [s.innerText, ...['left', 'right'].map("
+        "return [...document.querySelectorAll('.legend > span, .windows span')].map(s => [s.textContent, ...['left', 'right'].map("
         "side => s.getBoundingClientRect()[side])])"
     )
     assert [name for name, *_ in boxes] == ["train", "validation", "test"]
