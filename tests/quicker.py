@@ -7,6 +7,7 @@ import gc
 import pickle
 import sys
 import typing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,6 @@ def prepare() -> None:
     gc.set_threshold(20_000, 20, 50)
     requests.sessions.get_environ_proxies = lambda url, no_proxy=None: {}
     requests.sessions.get_netrc_auth = lambda url, raise_errors=False: None
-    if sys.version_info < (3, 12):  # later ones know it without looking again at each isinstance
-        typing._get_protocol_attrs = functools.cache(typing._get_protocol_attrs)
     Plugins.instance()  # it loads its own modules anew
     source: Any = SourcesRegistry.instance().resolve("file")
     if not hasattr(source.load_config, "__wrapped__"):
@@ -38,6 +37,8 @@ def prepare() -> None:
         ConfigStore.__deepcopy__ = lambda self, memo: self  # copied with each repository else
         defaults_list._create_interpolation_map = _where_needed(defaults_list._create_interpolation_map)
         composition._chosen = functools.cache(composition._chosen.__wrapped__)
+        if sys.version_info < (3, 12):  # later ones know it without looking again at each isinstance
+            typing._get_protocol_attrs = functools.cache(typing._get_protocol_attrs)
 
 
 def _once(load: Any) -> Any:
@@ -51,11 +52,9 @@ def _once(load: Any) -> Any:
         except OSError:
             return load(self, config_path)  # which says so in words of its own
         key = (self.provider, self.path, config_path, facts.st_ino, facts.st_size, facts.st_mtime_ns)
-        if key not in kept:
-            loaded = load(self, config_path)
-            loaded.key = key
-            kept[key] = pickle.dumps(loaded)
-        return pickle.loads(kept[key])
+        loaded = _copied(kept, key, lambda: load(self, config_path))
+        loaded.key = key
+        return loaded
 
     return quick
 
@@ -69,11 +68,16 @@ def _once_embedded(embed: Any) -> Any:
         key = (getattr(loaded, "key", None), package)
         if key[0] is None:
             return embed(loaded, package)
-        if key not in kept:
-            kept[key] = pickle.dumps(embed(loaded, package))
-        return pickle.loads(kept[key])
+        return _copied(kept, key, lambda: embed(loaded, package))
 
     return quick
+
+
+def _copied(kept: dict[tuple[Any, ...], bytes], key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+    """Return a copy of what is kept under a key, made the first time: pickling copies quickest."""
+    if key not in kept:
+        kept[key] = pickle.dumps(make())
+    return pickle.loads(kept[key])
 
 
 def _where_needed(known_choices: Any) -> Any:

@@ -136,7 +136,7 @@ def require_actors(*, runners: int = 0, learners: int = 0, on_gpu: bool = False)
 
 def _not_started(error: Exception) -> TrainingError:
     if "AF_UNIX" in str(error):
-        told = next((name for name in ("RAY_TMPDIR", "TMPDIR") if os.environ.get(name)), "TMPDIR")  # Ray takes them so
+        told = "RAY_TMPDIR" if os.environ.get("RAY_TMPDIR") else "TMPDIR"  # as Ray takes them
         return TrainingError(
             "Ray cannot start: the folder of temporary files is too deep for its sockets: "
             f"{os.environ.get(told) or tempfile.gettempdir()}",
