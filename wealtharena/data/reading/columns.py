@@ -17,6 +17,8 @@ _ALIASES: Final = {
         "datadate tradedate tradingdate gmttime utctime utc dt starttime bartime periodstart day index"
     ),
     "symbol": "symbol ticker tickers tic code instrument tscode pair asset sid stock security",
+    "name": "ric isin cusip sedol figi permno gvkey name",  # of a table without symbols
+    "currency": "currency ccy quotecurrency pricecurrency tradingcurrency",
     "open": "open o openprice priceopen 1open adjopen firsttrade",
     "high": "high h highprice max 2high adjhigh",
     "low": "low l lowprice min 3low adjlow",
@@ -28,12 +30,22 @@ _ALIASES: Final = {
     "dividend": "dividend dividends divcash dividendamount 7dividendamount capitalgainsdividend",
     "split": "split splits stocksplits stocksplit splitfactor splitcoefficient 8splitcoefficient",
     "factor": "factor adjfactor",
+    "gains": "capitalgains",
     "period": "per period",
 }
 _ROLES: Final = {name: role for role, names in _ALIASES.items() for name in names.split()}
 _RANK: Final = {name: place for names in _ALIASES.values() for place, name in enumerate(names.split())}
 MONEY: Final = ("USDT", "USDC", "FDUSD", "BUSD", "TUSD", "DAI", "USD")  # counted as dollars
 _OTHER_MONEY: Final = ("EUR", "GBP", "JPY", "KRW", "AUD", "CAD", "CHF", "TRY", "BRL")
+_STATED: Final = frozenset(
+    "USD EUR GBP JPY CHF AUD NZD CAD SEK NOK DKK ISK PLN CZK HUF RON TRY ILS ZAR INR CNY CNH HKD SGD KRW TWD THB MYR IDR"
+    " PHP BRL MXN ARS CLP COP PEN SAR AED QAR KWD EGP RUB UAH VND".split()
+)
+_HUNDREDTHS: Final = {"GBX": "GBX", "GBp": "GBX", "GBPENCE": "GBX", "pence": "GBX", "ZAc": "ZAC", "ZAC": "ZAC", "ILA": "ILA",
+                      "ILa": "ILA"}  # fmt: skip
+_TIMES: Final = {"000": 1e3, "000s": 1e3, "'000": 1e3, "k": 1e3, "thousand": 1e3, "thousands": 1e3, "in thousands": 1e3,
+                 "m": 1e6, "mn": 1e6, "mio": 1e6, "mil": 1e6, "mm": 1e6, "million": 1e6, "millions": 1e6, "in millions": 1e6,
+                 "b": 1e9, "bn": 1e9, "billion": 1e9, "billions": 1e9, "in billions": 1e9}  # fmt: skip
 PRICES: Final = ("open", "high", "low", "close", "adjclose")
 
 
@@ -49,13 +61,36 @@ def role_of(name: object) -> str | None:
 
 
 def _named_volume(name: object) -> str | None:
-    """Return which volume `Volume USD`, `Volume BTC` or `volume_usdt` is."""
-    words = re.split(r"[^A-Za-z0-9]+", str(name).strip())
-    if len(words) not in (2, 3) or words[0].lower() not in ("volume", "vol"):
-        return None
-    if words[1].upper() in (*MONEY, *_OTHER_MONEY):
+    """Return which volume `Volume USD`, `Volume BTC` or `volume_usdt` is; whether BTC is a coin its table must tell."""
+    word = _word_of_volume(name)
+    if word in (*MONEY, *_OTHER_MONEY):
         return "quote_volume"
-    return "base_volume" if words[1].isalnum() and 2 <= len(words[1]) <= 10 else None
+    return "base_volume" if word else None
+
+
+def _word_of_volume(name: object) -> str:
+    """Return BTC of `Volume BTC`; "" for any other name."""
+    words = [word for word in re.split(r"[^A-Za-z0-9]+", str(name)) if word]
+    if len(words) != 2 or words[0].lower() not in ("volume", "vol"):
+        return ""
+    return words[1].upper() if words[1].isalnum() and 2 <= len(words[1]) <= 10 else ""
+
+
+def currency_of(text: str) -> str:
+    """Return the currency that a word names, GBX, ZAC or ILA for hundredths; "" for any other word."""
+    word = text.strip()
+    return _HUNDREDTHS.get(word) or (word.upper() if word.upper() in _STATED else "")
+
+
+def _bracket(name: object) -> str:
+    """Return what stands in brackets behind a column's name: EUR of `Close (EUR)`."""
+    found = re.search(r"[(\[]([^()\[\]]*)[)\]]\s*$", str(name).strip())
+    return found[1].strip() if found else ""
+
+
+def scale_of(name: object) -> float:
+    """Return what a cell of a column named `Volume (000s)` or `Vol [M]` counts; 1 where its name gives no scale."""
+    return _TIMES.get(_bracket(name).lower(), 1.0)
 
 
 def columns_by_role(frame: pd.DataFrame, ledger: Ledger) -> dict[str, list[tuple[str, pd.Series]]]:
@@ -66,9 +101,10 @@ def columns_by_role(frame: pd.DataFrame, ledger: Ledger) -> dict[str, list[tuple
     """
     found: dict[str, list[tuple[str, pd.Series]]] = {}
     passed: list[str] = []
+    strangers = _strangers(frame, ledger.name)
     for position, column in enumerate(frame.columns):
         label, values = str(column), frame.iloc[:, position]
-        role = role_of(column)
+        role = role_of(column) if label not in strangers else None
         if role is None and position == 0 and (plain(column).startswith("unnamed") or not plain(column)):
             role = "timestamp"
         if role is None:
@@ -77,8 +113,10 @@ def columns_by_role(frame: pd.DataFrame, ledger: Ledger) -> dict[str, list[tuple
             found.setdefault(role, []).append((label, values))
     for role, columns in found.items():
         columns.sort(key=lambda item: _RANK.get(plain(item[0]), 99))
-        if role not in ("timestamp", "period"):
+        if role not in ("timestamp", "period", "name"):
             passed += _one_column(role, columns, ledger.name)
+    if "name" in found:
+        passed += _by_name(found, ledger)
     if "close" not in found and "adjclose" in found:
         _take_adjusted(found, ledger)
     missing = [name for name in ("timestamp", "close") if name not in found]
@@ -91,9 +129,54 @@ def columns_by_role(frame: pd.DataFrame, ledger: Ledger) -> dict[str, list[tuple
     lacking = [role for role in ("open", "high", "low") if role not in found] + ([] if volumes else ["volume"])
     if lacking:
         ledger.note(f"the file has no column for {', '.join(lacking)}")
+    for name, _ in (found[role][0] for role in PRICES if role in found):
+        ledger.state_currency(currency_of(_bracket(name)), f"the column {name}")
     if passed:
         ledger.settle("passed over", ", ".join(passed))
     return found
+
+
+def _strangers(frame: pd.DataFrame, where: str) -> set[str]:
+    """Return the columns that their table shows not to be what their name may mean.
+
+    `C` is a close beside `O` or `H`, and a ticker in a table of closes; `Volume BTC` counts coins where the table is of
+    BTC or has that volume in money too, as `Volume MA` and `vol_20` do not.
+    """
+    labels = [str(column) for column in frame.columns]
+    letters = {plain(label) for label in labels} & set("ohlc")
+    lonely = {label for label in labels if len(letters) < 3 and plain(label) in set("ohlcv")}
+    if "v" in {plain(label) for label in lonely} and "close" in {role_of(label) for label in labels if label not in lonely}:
+        lonely = {label for label in lonely if plain(label) != "v"}
+    words = {label: word for label in labels if (word := _word_of_volume(label)) and role_of(label) == "base_volume"}
+    if not words or any(_word_of_volume(label) and role_of(label) == "quote_volume" for label in labels):
+        return lonely
+    told = [where, *(str(name) for label in labels if role_of(label) == "symbol" for name in frame[label].iloc[:1])]
+    return lonely | {
+        label for label, word in words.items() if not any(re.search(rf"(?i)(^|[^a-z]){word}", name) for name in told)
+    }
+
+
+def _by_name(found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> list[str]:
+    """Let a column that names securities stand for symbols where the table has none; return the names of the others.
+
+    Raises:
+        DataError: it holds several names, one after the other: a security that was renamed, or several of them.
+    """
+    columns = found.pop("name")
+    several = [item for item in columns if item[1].astype("str").str.strip().nunique() > 1]
+    if "symbol" in found or not several or "timestamp" not in found:
+        return [name for name, _ in columns]
+    name, values = several[0]
+    rows = pd.DataFrame({place: stamps.astype("str") for place, (_, stamps) in enumerate(found["timestamp"])})
+    once = rows.assign(name=values.astype("str")).drop_duplicates()
+    if not once.duplicated(subset=list(rows)).any():
+        raise DataError(
+            f"{ledger.name} has no column of symbols, and {name} holds {values.nunique()} names, one after the other",
+            hint="call that column symbol if they are several securities, or remove it if one was renamed",
+        )
+    found["symbol"] = [several[0]]
+    ledger.note(f"the file has no column of symbols; {name} tells its securities apart")
+    return [other for other, _ in columns if other != name]
 
 
 def _one_column(role: str, columns: list[tuple[str, pd.Series]], where: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from wealtharena.data import intervals
-from wealtharena.data.reading.columns import columns_by_role
+from wealtharena.data.reading.columns import columns_by_role, currency_of, scale_of
 from wealtharena.data.reading.identifiers import check_spellings, symbol_of_file, symbols_of
 from wealtharena.data.reading.moments import bar_times, time_of_rows
 from wealtharena.data.reading.numbers import to_numbers
@@ -26,7 +27,9 @@ from wealtharena.files import without_home
 
 _SUFFIXES: Final = (".parquet", ".pq", ".csv", ".csv.gz")
 _NUMERIC: Final = ("open", "high", "low", "close", "adjclose", "volume", "quote_volume", "base_volume", "dividend",
-                   "split", "factor")  # fmt: skip
+                   "split", "factor", "gains")  # fmt: skip
+_SPLIT: Final = 0.15  # log of the smallest step that is a split (7:6) and no dividend
+_EXACT: Final = 0.002  # adjusted closes are rounded to cents
 Venue = Callable[[str], tuple[str, bool]]  # symbol -> time zone of its dates, whether it keeps weekends
 
 
@@ -64,11 +67,20 @@ def _read(path: Path, venue: Venue, only_symbol: str | None, max_dropped_share: 
         )
     if path.is_file():
         return _read_file(path, venue, only_symbol, max_dropped_share)
-    items = sorted(item for item in path.iterdir() if item.is_file() and item.name.lower().endswith(_SUFFIXES))
-    members = [item for item in items if not item.name.startswith((".", "_", "~"))]
+    items = sorted(item for item in path.iterdir() if not item.name.startswith((".", "_", "~")))
+    members = [item for item in items if item.is_file() and item.name.lower().endswith(_SUFFIXES)]
+    others = [f"{item.name}/" if item.is_dir() else item.name for item in items if item not in members]
+    shown = f"{', '.join(others[:5])}{' ...' if len(others) > 5 else ''}"
     if not members:
-        raise DataError(f"{path.name} holds no Parquet or CSV file", hint=f"files end in {', '.join(_SUFFIXES)}")
-    return _joined([(item.name, _read_file(item, venue, None, max_dropped_share)) for item in members], path.name)
+        raise DataError(
+            f"{path.name} holds no Parquet or CSV file{f'; it has {shown}' if others else ''}",
+            hint=f"files end in {', '.join(_SUFFIXES)}, and stand in the folder itself",
+        )
+    made = _joined([(item.name, _read_file(item, venue, None, max_dropped_share)) for item in members], path.name)
+    if not others:
+        return made
+    note = f"{path.name}: {len(others)} of its entries {'is' if len(others) == 1 else 'are'} not read: {shown}"
+    return replace(made, settled=(*made.settled, Settled(path.name, 0, (("not read", shown),), (note,), ())))
 
 
 def split_symbols(
@@ -92,17 +104,22 @@ def split_symbols(
     read = time_of_rows(times, ledger)
     numbers = pd.DataFrame(to_numbers(numeric, ledger))
     check_shape(numbers, ledger)
+    _scaled(numbers, found, ledger)
+    _gains(numbers, ledger)
     kinds = _volumes(numbers, found, ledger)
+    groups = _groups(names, only_symbol or "UNNAMED", len(numbers), ledger)
+    _proven_splits(numbers, groups, read, found, ledger)
     adjusted = _adjusted(numbers, found, ledger)
     if "split" in numbers:
         numbers["split"] = numbers["split"].where(numbers["split"] != 1.0, 0.0)
-    groups = _groups(names, only_symbol or "UNNAMED", len(numbers), ledger)
     tables = _tables(numbers, read, groups, venue, ledger)
+    written = found["currency"][0][1][keep].reset_index(drop=True) if "currency" in found else None
     return Reading(
         tables,
         (ledger.close(),),
         {name: kinds for name in tables if kinds},
         {name: adjusted for name in tables if adjusted},
+        _currencies(written, groups, ledger),
     )
 
 
@@ -185,6 +202,8 @@ def _volumes(numbers: pd.DataFrame, found: dict[str, list[tuple[str, pd.Series]]
     base = numbers.pop("base_volume") if "base_volume" in numbers else None
     bare = numbers.get("volume")
     if base is not None:
+        if quote is not None:
+            _require_product(numbers, found, quote, base, "base_volume", ledger)
         numbers["volume"] = base
         ledger.settle("volume", f"{found['base_volume'][0][0]}: units")
         return "units"
@@ -199,15 +218,108 @@ def _volumes(numbers: pd.DataFrame, found: dict[str, list[tuple[str, pd.Series]]
         )
         ledger.settle("volume", f"{found['quote_volume'][0][0]}: money")
         return "account"
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = (quote / (bare * numbers["close"])).replace([np.inf, -np.inf], np.nan).median()
-    if not 0.5 < ratio < 2.0:
-        raise DataError(
-            f"{ledger.name}: {found['quote_volume'][0][0]} is not {found['volume'][0][0]} times the price",
-            hint="remove one of the two columns, and set data.volume_unit",
-        )
+    _require_product(numbers, found, quote, bare, "volume", ledger)
     ledger.settle("volume", f"{found['volume'][0][0]}: units, as {found['quote_volume'][0][0]} shows")
     return "units"
+
+
+def _require_product(
+    numbers: pd.DataFrame,
+    found: dict[str, list[tuple[str, pd.Series]]],
+    money: pd.Series,
+    units: pd.Series,
+    role: str,
+    ledger: Ledger,
+) -> None:
+    """Raise DataError where the volume in money is not the one in units at the price."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = (money / (units * numbers["close"])).replace([np.inf, -np.inf], np.nan).median()
+    if not 0.5 < ratio < 2.0:
+        raise DataError(
+            f"{ledger.name}: {found['quote_volume'][0][0]} is not {found[role][0][0]} times the price",
+            hint="remove one of the two columns, and set data.volume_unit",
+        )
+
+
+def _scaled(numbers: pd.DataFrame, found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> None:
+    """Count volumes in ones where their column's name says thousands or millions."""
+    for role in ("volume", "quote_volume", "base_volume"):
+        scale = scale_of(found[role][0][0]) if role in numbers else 1.0
+        if scale != 1.0:
+            numbers[role] = numbers[role] * scale
+            ledger.note(f"{found[role][0][0]} is multiplied by {scale:,.0f}, as its name says")
+
+
+def _gains(numbers: pd.DataFrame, ledger: Ledger) -> None:
+    """Say that capital gains are not paid, which some sources count among the dividends and others beside them."""
+    gains = numbers.pop("gains") if "gains" in numbers else None
+    paid = int((gains.fillna(0) > 0).sum()) if gains is not None else 0
+    if paid:
+        ledger.note(f"capital gains of {paid} dates are not paid; add them to the dividends if these do not hold them")
+
+
+def _currencies(written: pd.Series | None, groups: dict[str, IntArray], ledger: Ledger) -> dict[str, str]:
+    """Return by symbol the currency that the file states, in a column or for all of its prices.
+
+    Raises:
+        DataError: a symbol's rows state several.
+    """
+    if written is None:
+        return dict.fromkeys(groups, ledger.currency) if ledger.currency else {}
+    text = written.astype("string").fillna("").str.strip()
+    made: dict[str, str] = {}
+    for name, rows in groups.items():
+        words = [word for word in dict.fromkeys(text.iloc[rows]) if word]
+        codes = {currency_of(word) or word for word in words}
+        if len(codes) > 1:
+            raise DataError(
+                f"{ledger.name}: {name} is in {' and in '.join(sorted(codes))}", hint="write its prices in one currency"
+            )
+        if codes:
+            made[name] = codes.pop()
+    if made:
+        ledger.settle("currency", f"{', '.join(dict.fromkeys(made.values()))}, by a column")
+    return made
+
+
+def _proven_splits(
+    numbers: pd.DataFrame,
+    groups: dict[str, IntArray],
+    read: Stamps,
+    found: dict[str, list[tuple[str, pd.Series]]],
+    ledger: Ledger,
+) -> None:
+    """Write down the splits that an adjusted close or a factor beside the closes proves, where no column of splits does.
+
+    On a split's date the close falls by the ratio and the adjusted close does not: their quotient, or the factor, makes a
+    step that no dividend makes.
+    """
+    role = next((role for role in ("adjclose", "factor") if role in numbers), None)
+    if role is None or "split" in numbers or (role == "factor" and found["factor"][0][0].startswith("$")):
+        return
+    splits = np.zeros(len(numbers))
+    told: list[str] = []
+    for name, rows in groups.items():
+        order = rows[np.argsort(read.instants[rows], kind="stable")]
+        close = numbers["close"].to_numpy(dtype=np.float64)[order]
+        beside = numbers[role].to_numpy(dtype=np.float64)[order]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            factor = beside / close if role == "adjclose" else beside
+            steps, moves = factor[1:] / factor[:-1], close[1:] / close[:-1]
+            paid = numbers["dividend"].fillna(0).to_numpy()[order][1:] / close[:-1] if "dividend" in numbers else 0.0
+            jump, fall = np.log(steps), np.log(moves)
+            shown = np.isfinite(jump) & (np.abs(jump + np.log1p(-paid)) > _SPLIT) & (np.abs(jump + fall) < np.abs(fall))
+        for place in np.flatnonzero(shown) + 1:
+            ratio = Fraction(float(steps[place - 1])).limit_denominator(10)
+            plain = ratio > 0 and abs(float(ratio) / steps[place - 1] - 1.0) < _EXACT
+            splits[order[place]] = float(ratio) if plain else steps[place - 1]
+            words = f"{ratio.numerator}:{ratio.denominator}" if plain else f"{steps[place - 1]:.4f}:1"
+            told.append(f"{name} {words} on {np.datetime64(int(read.wall[order[place]]), 'ns').astype('datetime64[D]')}")
+    if told:
+        numbers["split"] = splits
+        ledger.note(
+            f"{found[role][0][0]} shows splits that no column names: {', '.join(told[:5])}{' ...' if len(told) > 5 else ''}"
+        )
 
 
 def _adjusted(numbers: pd.DataFrame, found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> str:
@@ -234,12 +346,14 @@ def _joined(parts: list[tuple[str, Reading]], folder: str) -> Reading:
     pieces: dict[str, list[tuple[str, pd.DataFrame]]] = {}
     kinds: dict[str, str] = {}
     adjusted: dict[str, str] = {}
+    currencies: dict[str, str] = {}
     settled: list[Settled] = []
     for name, reading in parts:
         for symbol, table in reading.tables.items():
             pieces.setdefault(symbol, []).append((name, table))
         kinds |= reading.volume_kind
         adjusted |= reading.adjusted
+        _add_stated(currencies, reading.currencies, name)
         settled += reading.settled
     check_spellings(pieces, where=folder)
     tables: dict[str, pd.DataFrame] = {}
@@ -258,4 +372,14 @@ def _joined(parts: list[tuple[str, Reading]], folder: str) -> Reading:
     if joined:
         facts = (("joined", ", ".join(joined)),)
         settled.append(Settled(folder, 0, facts, (f"{folder}: joined in time: {', '.join(joined)}",), ()))
-    return Reading(tables, tuple(settled), kinds, adjusted)
+    return Reading(tables, tuple(settled), kinds, adjusted, currencies)
+
+
+def _add_stated(currencies: dict[str, str], more: dict[str, str], where: str) -> None:
+    for symbol, code in more.items():
+        other = currencies.setdefault(symbol, code)
+        if other != code:
+            raise DataError(
+                f"{where} states {code} for {symbol}, and a file before it {other}",
+                hint="write its prices in one currency",
+            )

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from wealtharena.data.reading.columns import role_of
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.errors import DataError
 
+FloatArray = npt.NDArray[np.float64]
 # Files without names that are known by their width: (exporter, names). Their order is checked on the prices.
 _HEADLESS: Final = {
     12: (
@@ -22,6 +24,10 @@ _HEADLESS: Final = {
     7: ("Kraken OHLCVT", "time open high low close volume trades"),
     6: ("time, open, high, low, close, volume (ccxt, HistData)", "time open high low close volume"),
 }
+_DATED: Final = {  # those of the same width whose first column is a date, where Kraken's is an epoch
+    8: ("yfinance's history", "date open high low close volume dividends splits"),
+    7: ("Yahoo's history", "date open high low close adjclose volume"),
+}
 _METATRADER: Final = ("MetaTrader history", "date time open high low close volume")
 _COHERENT: Final = 0.98  # share of bars whose high and low hold their open and close
 
@@ -31,21 +37,51 @@ def wide_to_long(rows: Sequence[Sequence[str]], body: pd.DataFrame, ledger: Ledg
 
     Rows in which a ticker has no value at all are no bars of it.
     """
-    fields = next((row for row in rows if any(row[1:]) and all(role_of(cell) for cell in row[1:])), None)
+    fields = _field_row(rows)
     if fields is None:
         raise DataError(
             f"{ledger.name} has several header rows, and none of them names prices", hint="use long form: one row a bar"
         )
-    tickers = next((row for row in rows if row is not fields and any(row[1:])), None)
-    names = list(tickers[1:]) if tickers is not None else [None] * (len(fields) - 1)
+    time = _time_column(rows)
+    tickers = next((row for row in rows if row is not fields and any(row[time + 1 :])), None)
+    names = [None] * len(fields) if tickers is None else list(tickers)
     parts: list[pd.DataFrame] = []
-    for ticker in dict.fromkeys(names):
-        columns = [i + 1 for i, name in enumerate(names) if name == ticker]
-        part = body[[0, *columns]].set_axis(["timestamp", *(fields[i] for i in columns)], axis=1)
+    lost: list[str] = []
+    for ticker in dict.fromkeys(names[time + 1 :]):
+        columns = [i for i, name in enumerate(names) if i > time and name == ticker]
+        part = body[[time, *columns]].set_axis(["timestamp", *(fields[i] for i in columns)], axis=1)
         there = part.iloc[:, 1:].map(_is_there).any(axis=1)
+        if not there.any() and len(part):
+            lost.append(str(ticker))
         parts.append(part[there] if ticker is None else part[there].assign(symbol=ticker))
+    if lost:
+        ledger.note(f"{', '.join(lost)} {'has' if len(lost) == 1 else 'have'} no value in any row")
     ledger.settle("layout", f"one column a field and ticker, {len(parts)} tickers")
     return pd.concat(parts, ignore_index=True) if len(body) else pd.DataFrame()
+
+
+def _field_row(rows: Sequence[Sequence[str]]) -> Sequence[str] | None:
+    """Return the header row that names fields: with a close, and more roles than another; tickers may be C, LOW or V.
+
+    A row whose corner says what it holds is that; fields are rarely written in capitals alone, and tickers always are.
+    """
+
+    def rank(row: Sequence[str]) -> tuple[int, int, int]:
+        corner = {"price": 1, "attributes": 1, "ticker": -1, "tickers": -1, "symbol": -1}.get(str(row[0]).strip().lower(), 0)
+        return corner, -int(all(str(cell) == str(cell).upper() for cell in row[1:])), len({role_of(cell) for cell in row[1:]})
+
+    named = [row for row in rows if {"close", "adjclose"} & {role_of(cell) for cell in row[1:]}]
+    return max(named, key=rank, default=None)
+
+
+def _time_column(rows: Sequence[Sequence[str]]) -> int:
+    """Return the number of the column of time: the first, or the one that `Date` stands over beside a count of rows."""
+    for row in rows:
+        for place, cell in enumerate(row[:3]):
+            others = [other[place] for other in rows if other is not row]
+            if role_of(cell) == "timestamp" and not any(others) and place:
+                return place
+    return 0
 
 
 def headless_names(body: pd.DataFrame, ledger: Ledger) -> list[str]:
@@ -56,7 +92,8 @@ def headless_names(body: pd.DataFrame, ledger: Ledger) -> list[str]:
     """
     width = body.shape[1]
     clock = width == 7 and body.iloc[:, 1].str.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?").all()
-    exporter, names = _METATRADER if clock else _HEADLESS.get(width, ("", ""))
+    known = _HEADLESS if body.iloc[:, 0].str.fullmatch(r"[0-9.]+").all() else _HEADLESS | _DATED
+    exporter, names = _METATRADER if clock else known.get(width, ("", ""))
     columns = names.split()
     if not columns or not _coherent(body, columns):
         raise DataError(
@@ -69,14 +106,25 @@ def headless_names(body: pd.DataFrame, ledger: Ledger) -> list[str]:
 
 
 def _coherent(body: pd.DataFrame, columns: list[str]) -> bool:
-    prices = [
-        pd.to_numeric(body.iloc[:, columns.index(name)].str.replace(",", ".", regex=False), errors="coerce")
-        for name in ("open", "high", "low", "close")
-    ]
-    first, high, low, last = (price.to_numpy(dtype=np.float64) for price in prices)
+    """Return whether prices, and what stands behind them, are what the columns of an exporter hold in nearly every row."""
+
+    def column(name: str) -> FloatArray:
+        text = body.iloc[:, columns.index(name)].str.replace(",", ".", regex=False)
+        return pd.to_numeric(text, errors="coerce").to_numpy(dtype=np.float64)
+
+    first, high, low, last = (column(name) for name in ("open", "high", "low", "close"))
     with np.errstate(invalid="ignore"):
         held = (high >= np.fmax(first, last)) & (low <= np.fmin(first, last)) & (low > 0)
-    return bool(len(held)) and float(held.mean()) >= _COHERENT
+        if "adjclose" in columns:  # below the close by what was paid since, and never a volume
+            held &= (column("adjclose") > 0) & (column("adjclose") <= last * 1.001)
+        if "vwap" in columns:
+            held &= (column("vwap") >= low * 0.999) & (column("vwap") <= high * 1.001) | (column("volume") == 0)
+        if "trades" in columns:
+            held &= (column("trades") == np.trunc(column("trades"))) & (column("trades") >= 0)
+        if "dividends" in columns:
+            held &= (column("dividends") == 0) | (column("dividends") < 0.5 * last)
+    quiet = "dividends" not in columns or float((column("splits") == 0).mean()) > 0.9
+    return bool(len(held)) and float(held.mean()) >= _COHERENT and quiet
 
 
 def _is_there(value: object) -> bool:

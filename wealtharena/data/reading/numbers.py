@@ -9,12 +9,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from wealtharena.data.reading.columns import PRICES
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.errors import DataError
 
 FloatArray = npt.NDArray[np.float64]
 _ABSENT: Final = ("", "nan", "na", "n/a", "#n/a", "<na>", "null", "none", "-", "--")
 _PLAIN: Final = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+_GROUPED: Final = r"[+-]?[1-9]\d{0,2}\.\d{3}"  # 12.345: a decimal, or thousands
+_THIRTY_SECONDS: Final = r"\d{2,3}'(?:[0-2]\d|3[01])[0-9+]?"  # 110'165: 110 and 16.5 of 32
+_POWER: Final = r"(?<=[\d.])\s?([KMBkmb])$"
 _SIZES: Final = {"K": 3, "M": 6, "B": 9}  # powers of ten
 
 
@@ -27,19 +31,27 @@ def to_numbers(columns: Mapping[str, pd.Series], ledger: Ledger) -> dict[str, pd
     written = {name: values for name, values in columns.items() if not _is_number(values)}
     quick = {name: _quick(values) for name, values in written.items()}
     if quick and all(numbers is not None for numbers in quick.values()):
+        if ledger.facts.get("separator") == "semicolon":
+            _require_decimals(written, ledger.name)
         ledger.settle("decimal mark", "point")
         return {
             name: pd.Series(quick[name] if name in quick else values.to_numpy(dtype=np.float64, na_value=np.nan))
             for name, values in columns.items()
         }
-    texts = {name: _text(values) for name, values in written.items()}
+    texts = {name: _text(values, name, ledger) for name, values in written.items()}
+    if ledger.facts.get("separator") == "semicolon" and not any(
+        values.str.contains(",", regex=False).any() for values in texts.values()
+    ):
+        _require_decimals(texts, ledger.name)
+    powers = {name: _powers(values) for name, values in texts.items() if name.endswith("volume")}
+    texts |= {name: texts[name].str.replace(_POWER, "", regex=True) for name, power in powers.items() if power is not None}
     mark = _decimal_mark(texts, ledger.name) if texts else "."
     if texts:
         ledger.settle("decimal mark", "comma" if mark == "," else "point")
     made: dict[str, pd.Series] = {}
     for name, values in columns.items():
         if name in texts:
-            numbers = _parse(texts[name], mark, name, ledger.name)
+            numbers = _parse(texts[name], mark, name, ledger.name, powers.get(name))
         elif pd.api.types.is_bool_dtype(values):
             raise DataError(f"{ledger.name}: {name} holds true and false, not numbers", hint="correct the file")
         else:
@@ -66,11 +78,37 @@ def _quick(values: pd.Series) -> FloatArray | None:
     return np.asarray(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
-def _text(values: pd.Series) -> pd.Series:
+def _text(values: pd.Series, name: str, ledger: Ledger) -> pd.Series:
+    """Return cells without the sign of a currency before them, which states what prices are quoted in, dollars excepted."""
     text: pd.Series = values.astype("string").fillna("").str.strip()
-    return (
-        text.str.replace(r"^([+-]?)[$€£]", r"\1", regex=True) if text.str.contains(r"[$€£]", regex=True).any() else text
-    )
+    signs = text.str.extract(r"^[+-]?([$€£])")[0]
+    if not signs.notna().any():
+        return text
+    if name in PRICES:
+        for sign in signs.dropna().unique():
+            ledger.state_currency({"€": "EUR", "£": "GBP"}.get(str(sign), ""), f"the sign {sign} in its cells")
+    return text.str.replace(r"^([+-]?)[$€£]\s*", r"\1", regex=True)
+
+
+def _powers(text: pd.Series) -> pd.Series | None:
+    """Return the power of ten that stands behind each number as a letter (1.5K); None where none does."""
+    letters = text.str.extract(_POWER)[0]
+    return letters.str.upper().map(_SIZES).fillna(0).astype("int64") if letters.notna().any() else None
+
+
+def _require_decimals(columns: Mapping[str, pd.Series], where: str) -> None:
+    """Raise DataError where semicolons separate and every point may be one of thousands, as those write who have decimal commas."""
+    shown = ""
+    for values in columns.values():
+        dotted = values[values.str.contains(".", regex=False)]
+        if not dotted.str.fullmatch(_GROUPED).all():
+            return
+        shown = shown or (str(dotted.iloc[0]) if len(dotted) else "")
+    if shown:
+        raise DataError(
+            f"{where}: {shown} may be {shown.replace('.', '')} or {shown.replace('.', ',')}",
+            hint="write numbers with a decimal point and no thousands mark, and separate them by commas",
+        )
 
 
 def _decimal_mark(texts: Mapping[str, pd.Series], where: str) -> str:
@@ -96,7 +134,7 @@ def _decimal_mark(texts: Mapping[str, pd.Series], where: str) -> str:
         if len(dotted):
             several = dotted.str.count(r"\.") > 1
             comma |= bool(several.any())
-            point |= bool((~several & ~dotted.str.fullmatch(r"[+-]?[1-9]\d{0,2}\.\d{3}")).any())
+            point |= bool((~several & ~dotted.str.fullmatch(_GROUPED)).any())
     if point and comma:
         raise DataError(
             f"{where}: some numbers have a decimal point and others a decimal comma", hint="write all with a point"
@@ -109,20 +147,24 @@ def _decimal_mark(texts: Mapping[str, pd.Series], where: str) -> str:
     return "," if comma else "."
 
 
-def _parse(text: pd.Series, mark: str, name: str, where: str) -> FloatArray:
+def _parse(text: pd.Series, mark: str, name: str, where: str, powers: pd.Series | None) -> FloatArray:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     thousands = "." if mark == "," else ","
+    if name in PRICES and (quoted := text[text.str.contains("'", regex=False)]).str.fullmatch(_THIRTY_SECONDS).all() and len(quoted):
+        raise DataError(
+            f"{where}: {name} {quoted.iloc[0]} may be thousands, or {quoted.iloc[0].partition(chr(39))[0]} and thirty-seconds",
+            hint="write decimal numbers without a thousands mark",
+        )
     clean = text
     if clean.str.contains(rf"[{thousands}' \u00a0\u202f]", regex=True).any():
         grouped = clean.str.fullmatch(rf"[+-]?\d{{1,3}}([{thousands}' \u00a0\u202f]\d{{3}})+([{mark}]\d*)?")
         clean = clean.where(~grouped, clean.str.replace(rf"[{thousands}' \u00a0\u202f]", "", regex=True))
     if mark == ",":
         clean = clean.where(clean.str.contains(".", regex=False), clean.str.replace(",", ".", regex=False))
-    if name.endswith("volume") and clean.str.fullmatch(r"[\d.]+[KMBkmb]").any():
-        for letter, power in _SIZES.items():
-            clean = clean.str.replace(rf"(?i){letter}$", f"e{power}", regex=True)  # exact, unlike a product
+    if powers is not None:
+        clean = clean.where(powers == 0, clean + "e" + powers.astype("string"))  # exact, unlike a product
     cells = pa.array(clean.to_numpy(dtype=object), type=pa.string())
     good = pc.match_substring_regex(cells, _PLAIN)
     absent = pc.is_in(pc.utf8_lower(cells), value_set=pa.array(_ABSENT))

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from wealtharena.errors import DataError
+
 
 @dataclass(frozen=True)
 class Settled:
@@ -31,6 +33,7 @@ class Ledger:
     facts: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
+    currency: str = ""  # what the file itself says that all its prices are quoted in
 
     def settle(self, topic: str, answer: str) -> None:
         """Write down the answer to one question."""
@@ -39,6 +42,22 @@ class Ledger:
     def note(self, sentence: str) -> None:
         """Keep a sentence that the report must carry."""
         self.notes.append(f"{self.name}: {sentence}")
+
+    def state_currency(self, code: str, source: str) -> None:
+        """Keep the currency that the file itself states, GBX for pence; "" states nothing.
+
+        Raises:
+            DataError: it states two.
+        """
+        if not code:
+            return
+        if self.currency not in ("", code):
+            raise DataError(
+                f"{self.name} states two currencies, {self.currency} and {code} (by {source})",
+                hint="write one symbol's prices in one currency, and name it by asset.instrument.currencies",
+            )
+        self.currency = code
+        self.settle("currency", f"{code}, by {source}")
 
     def drop(self, cause: str, rows: int) -> None:
         """Count rows that were left out."""
@@ -65,6 +84,7 @@ class Reading:
     settled: tuple[Settled, ...]
     volume_kind: dict[str, str] = field(default_factory=dict)
     adjusted: dict[str, str] = field(default_factory=dict)  # symbols whose layout itself says how prices are adjusted
+    currencies: dict[str, str] = field(default_factory=dict)  # symbols whose file states what they are quoted in
 
     @property
     def notes(self) -> tuple[str, ...]:

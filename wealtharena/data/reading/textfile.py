@@ -5,19 +5,21 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 
-from wealtharena.data.reading.columns import role_of
+from wealtharena.data.reading.columns import currency_of, role_of
 from wealtharena.data.reading.layouts import headless_names, wide_to_long
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.errors import DataError
 
 _SEPARATORS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+_UNITS: Final = ("shares", "share", "units", "contracts", "lots", "coins", "number", "count", "date", "yyyy-mm-dd", "text", "string")
 _PEEK: Final = 60  # lines that are looked at to find the header
 _BOMS: Final = (
     (b"\xff\xfe\x00\x00", "utf-32"),
@@ -101,13 +103,27 @@ def _head(text: str, ledger: Ledger) -> _Head:
     while first > 0 and len(grid[first - 1]) == width and any(grid[first - 1]):
         first -= 1
     rows = [row for row in grid[first:data] if len(row) == width and any(row)]
-    rows = _header_rows(rows, grid[place], ledger.name)
+    rows = _header_rows(rows, grid[place], separator, ledger)
     start = sum(len(line) + 1 for line in lines[:data])
     return _Head(separator, rows, min(start, len(text)), place if len(rows) == 1 else first)
 
 
-def _header_rows(rows: list[list[str]], names: list[str], where: str) -> list[list[str]]:
+def _are_units(cells: list[str]) -> bool:
+    """Return whether a row below the header says in what its columns are counted."""
+    words = [cell for cell in cells if cell]
+    return len(words) > 1 and all(word.lower() in _UNITS or currency_of(word) for word in words)
+
+
+def _header_rows(
+    rows: list[list[str]], names: list[str], separator: str, ledger: Ledger
+) -> list[list[str]]:
     """Return the rows that make up the header: one, or those of a table with a column a field and ticker."""
+    units = [row for row in rows if row is not names and _are_units(row)]
+    if units:
+        ledger.note(f"the row {separator.join(units[0])!r} below its header holds units and is passed over")
+        for word in units[0]:
+            ledger.state_currency(currency_of(word), "its row of units")
+        rows = [row for row in rows if row not in units]
     roles = [role_of(cell) for cell in names]
     corners = [row[0].lower() for row in rows if row is not names]
     wide = "symbol" not in roles[1:] and any(
@@ -121,7 +137,7 @@ def _header_rows(rows: list[list[str]], names: list[str], where: str) -> list[li
     if all(len([cell for cell in row if cell]) <= 1 for row in others):
         return [names]  # a title in a row of its own
     raise DataError(
-        f"{where} has several header rows, and none of them names prices",
+        f"{ledger.name} has several header rows, and none of them names prices",
         hint="use long form: one row a bar and symbol",
     )
 
@@ -165,19 +181,21 @@ def _headless(text: str, head: _Head, ledger: Ledger) -> pd.DataFrame:
 def _body(text: str, head: _Head, ledger: Ledger) -> tuple[pd.DataFrame, list[str]]:
     """Return the rows as text, and the names of their columns; rows of another width are counted and left out."""
     names = list(head.rows[-1] if len(head.rows) > 1 else head.rows[0])
-    frame, odd = _parse(text, head.separator, len(names))
+    frame, odd = _parse(text, head.separator, len(names), ledger.name)
     wider = [row for row in odd if row == len(names) + 1]
     if not len(frame) and len(wider) == len(odd) and odd:
-        frame, odd = _parse(text, head.separator, len(names) + 1)
+        frame, odd = _parse(text, head.separator, len(names) + 1, ledger.name)
         if (frame.iloc[:, -1].str.strip() == "").all():
             frame = frame.iloc[:, :-1]
-        elif frame.iloc[:, 0].str.fullmatch(r"\d{1,9}").all():
+        elif _numbers_rows(frame.iloc[:, 0]):
             names = ["", *names]
         else:
             raise DataError(
                 f"{ledger.name}: every row has {len(names) + 1} cells and the header {len(names)}",
                 hint="name every column; a decimal comma needs another separator, or quotes",
             )
+    if '"' in text:
+        _require_closed_quotes(frame, head.separator, ledger.name)
     total = len(frame) + len(odd)
     if not len(frame) and odd:
         raise DataError(
@@ -193,14 +211,39 @@ def _body(text: str, head: _Head, ledger: Ledger) -> tuple[pd.DataFrame, list[st
     return frame, names
 
 
-def _parse(text: str, separator: str, width: int) -> tuple[pd.DataFrame, list[int]]:
+def _numbers_rows(cells: pd.Series) -> bool:
+    """Return whether a column without a name numbers the rows: whole numbers, none twice, of fewer digits than a date."""
+    return bool(cells.str.fullmatch(r"[0-9]{1,7}").all() and cells.is_unique)
+
+
+def _require_closed_quotes(frame: pd.DataFrame, separator: str, where: str) -> None:
+    """Raise DataError where a cell spans lines and holds a row's worth of separators: a stray quote took rows in."""
+    for column in frame:
+        spanning = frame[column][frame[column].str.contains("\n", regex=False)]
+        taken = spanning[spanning.str.count(re.escape(separator)) >= frame.shape[1] - 1]
+        if len(taken):
+            raise _stray_quote(int(taken.index[0]) + 1, str(taken.iloc[0]), where)
+
+
+def _stray_quote(row: int, cell: str, where: str) -> DataError:
+    count = cell.count("\n")
+    return DataError(
+        f"{where}: a quote that opens in row {row} takes in {count} line{'s' if count > 1 else ''} after it",
+        hint="remove the stray quote",
+    )
+
+
+def _parse(text: str, separator: str, width: int, where: str) -> tuple[pd.DataFrame, list[int]]:
     import pyarrow as pa
     from pyarrow import csv as table_csv
 
     odd: list[int] = []
+    stray: list[DataError] = []
 
-    def skip(row: object) -> str:
-        odd.append(int(row.actual_columns))  # type: ignore[attr-defined]  # pyarrow's InvalidRow has no types
+    def skip(row: Any) -> str:
+        odd.append(int(row.actual_columns))
+        if "\n" in (row.text or ""):
+            stray.append(_stray_quote(row.number, row.text, where))
         return "skip"
 
     names = [f"c{i}" for i in range(width)]
@@ -214,4 +257,6 @@ def _parse(text: str, separator: str, width: int) -> tuple[pd.DataFrame, list[in
             column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, quoted_strings_can_be_null=False
         ),
     )
+    if stray:
+        raise stray[0]
     return made.to_pandas().astype("str"), odd
