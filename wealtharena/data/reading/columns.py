@@ -38,8 +38,10 @@ _RANK: Final = {name: place for names in _ALIASES.values() for place, name in en
 MONEY: Final = ("USDT", "USDC", "FDUSD", "BUSD", "TUSD", "DAI", "USD")  # counted as dollars
 _OTHER_MONEY: Final = ("EUR", "GBP", "JPY", "KRW", "AUD", "CAD", "CHF", "TRY", "BRL")
 _STATED: Final = frozenset(
-    "USD EUR GBP JPY CHF AUD NZD CAD SEK NOK DKK ISK PLN CZK HUF RON TRY ILS ZAR INR CNY CNH HKD SGD KRW TWD THB MYR IDR"
-    " PHP BRL MXN ARS CLP COP PEN SAR AED QAR KWD EGP RUB UAH VND".split()
+    (
+        "USD EUR GBP JPY CHF AUD NZD CAD SEK NOK DKK ISK PLN CZK HUF RON TRY ILS ZAR INR CNY CNH HKD SGD KRW TWD THB MYR IDR"
+        " PHP BRL MXN ARS CLP COP PEN SAR AED QAR KWD EGP RUB UAH VND"
+    ).split(" ")
 )
 _HUNDREDTHS: Final = {"GBX": "GBX", "GBp": "GBX", "GBPENCE": "GBX", "pence": "GBX", "ZAc": "ZAC", "ZAC": "ZAC", "ILA": "ILA",
                       "ILa": "ILA"}  # fmt: skip
@@ -145,7 +147,9 @@ def _strangers(frame: pd.DataFrame, where: str) -> set[str]:
     labels = [str(column) for column in frame.columns]
     letters = {plain(label) for label in labels} & set("ohlc")
     lonely = {label for label in labels if len(letters) < 3 and plain(label) in set("ohlcv")}
-    if "v" in {plain(label) for label in lonely} and "close" in {role_of(label) for label in labels if label not in lonely}:
+    if "v" in {plain(label) for label in lonely} and "close" in {
+        role_of(label) for label in labels if label not in lonely
+    }:
         lonely = {label for label in lonely if plain(label) != "v"}
     words = {label: word for label in labels if (word := _word_of_volume(label)) and role_of(label) == "base_volume"}
     if not words or any(_word_of_volume(label) and role_of(label) == "quote_volume" for label in labels):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -29,6 +30,7 @@ _SUFFIXES: Final = (".parquet", ".pq", ".csv", ".csv.gz")
 _NUMERIC: Final = ("open", "high", "low", "close", "adjclose", "volume", "quote_volume", "base_volume", "dividend",
                    "split", "factor", "gains")  # fmt: skip
 _SPLIT: Final = 0.15  # log of the smallest step that is a split (7:6) and no dividend
+_PARTITION: Final = re.compile(r"(?:symbol|ticker|code)=(.+)", re.IGNORECASE)  # a folder of a partitioned data set
 _EXACT: Final = 0.002  # adjusted closes are rounded to cents
 Venue = Callable[[str], tuple[str, bool]]  # symbol -> time zone of its dates, whether it keeps weekends
 
@@ -135,7 +137,8 @@ def _read_file(path: Path, venue: Venue, only_symbol: str | None, max_dropped_sh
             f"{path.name} has a header and no rows", hint="download it again, or point data.path to another file"
         )
     stem = path.name.lower().partition(".csv")[0] if ".csv" in path.name.lower() else path.stem
-    named = only_symbol or symbol_of_file(path.name[: len(stem)])
+    part = _PARTITION.fullmatch(path.parent.name)
+    named = only_symbol or (part[1] if part else symbol_of_file(path.name[: len(stem)]))
     made = split_symbols(frame, where=path.name, venue=venue, only_symbol=named, ledger=ledger)
     dropped = sum(ledger.dropped.values())
     if dropped > max_dropped_share * max(ledger.rows, 1):
@@ -167,7 +170,7 @@ def _tables(
     votes = {name: intervals.is_dated(pd.DatetimeIndex(read.instants[rows])) for name, rows in groups.items()}
     spoken = [vote for vote in votes.values() if vote is not None]
     usual = sum(spoken) * 2 >= len(spoken) if spoken else read.whole_days
-    empty = 0
+    empty, silent = 0, list[str]()
     for name, rows in groups.items():
         vote = votes[name]
         dated = usual if vote is None else vote
@@ -179,9 +182,17 @@ def _tables(
         there = table[[c for c in ("open", "high", "low", "close") if c in table]].notna().any(axis=1)
         empty += int((~there).sum())
         cash = table[[c for c in ("dividend", "split") if c in table]].fillna(0).ne(0).any(axis=1)
-        tables[name] = table[there | cash].reset_index(drop=True)
+        table = table[there | cash].reset_index(drop=True)
+        if table.empty:
+            silent.append(name)
+        else:
+            tables[name] = table
     if not read.zoned and not read.whole_days and not all(vote or vote is None for vote in votes.values()):
         ledger.note("its times have no zone and are taken as UTC; write an offset if they are of another")
+    if not tables:
+        raise DataError(f"{ledger.name} holds no price in any row", hint="download it again")
+    if silent:
+        ledger.note(f"{', '.join(silent)} {'has' if len(silent) == 1 else 'have'} no price in any row")
     if empty:
         ledger.note(f"{empty} rows hold no price; they are no bars")
     shown = {(intervals.spacing(table["timestamp"]) or _NONE).interval or "?" for table in tables.values()}
@@ -314,7 +325,9 @@ def _proven_splits(
             plain = ratio > 0 and abs(float(ratio) / steps[place - 1] - 1.0) < _EXACT
             splits[order[place]] = float(ratio) if plain else steps[place - 1]
             words = f"{ratio.numerator}:{ratio.denominator}" if plain else f"{steps[place - 1]:.4f}:1"
-            told.append(f"{name} {words} on {np.datetime64(int(read.wall[order[place]]), 'ns').astype('datetime64[D]')}")
+            told.append(
+                f"{name} {words} on {np.datetime64(int(read.wall[order[place]]), 'ns').astype('datetime64[D]')}"
+            )
     if told:
         numbers["split"] = splits
         ledger.note(

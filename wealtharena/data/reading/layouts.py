@@ -67,8 +67,14 @@ def _field_row(rows: Sequence[Sequence[str]]) -> Sequence[str] | None:
     """
 
     def rank(row: Sequence[str]) -> tuple[int, int, int]:
-        corner = {"price": 1, "attributes": 1, "ticker": -1, "tickers": -1, "symbol": -1}.get(str(row[0]).strip().lower(), 0)
-        return corner, -int(all(str(cell) == str(cell).upper() for cell in row[1:])), len({role_of(cell) for cell in row[1:]})
+        corner = {"price": 1, "attributes": 1, "ticker": -1, "tickers": -1, "symbol": -1}.get(
+            str(row[0]).strip().lower(), 0
+        )
+        return (
+            corner,
+            -int(all(str(cell) == str(cell).upper() for cell in row[1:])),
+            len({role_of(cell) for cell in row[1:]}),
+        )
 
     named = [row for row in rows if {"close", "adjclose"} & {role_of(cell) for cell in row[1:]}]
     return max(named, key=rank, default=None)

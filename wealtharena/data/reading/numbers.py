@@ -44,7 +44,9 @@ def to_numbers(columns: Mapping[str, pd.Series], ledger: Ledger) -> dict[str, pd
     ):
         _require_decimals(texts, ledger.name)
     powers = {name: _powers(values) for name, values in texts.items() if name.endswith("volume")}
-    texts |= {name: texts[name].str.replace(_POWER, "", regex=True) for name, power in powers.items() if power is not None}
+    texts |= {
+        name: texts[name].str.replace(_POWER, "", regex=True) for name, power in powers.items() if power is not None
+    }
     mark = _decimal_mark(texts, ledger.name) if texts else "."
     if texts:
         ledger.settle("decimal mark", "comma" if mark == "," else "point")
@@ -152,7 +154,11 @@ def _parse(text: pd.Series, mark: str, name: str, where: str, powers: pd.Series 
     import pyarrow.compute as pc
 
     thousands = "." if mark == "," else ","
-    if name in PRICES and (quoted := text[text.str.contains("'", regex=False)]).str.fullmatch(_THIRTY_SECONDS).all() and len(quoted):
+    if (
+        name in PRICES
+        and (quoted := text[text.str.contains("'", regex=False)]).str.fullmatch(_THIRTY_SECONDS).all()
+        and len(quoted)
+    ):
         raise DataError(
             f"{where}: {name} {quoted.iloc[0]} may be thousands, or {quoted.iloc[0].partition(chr(39))[0]} and thirty-seconds",
             hint="write decimal numbers without a thousands mark",

@@ -32,7 +32,9 @@ def flattened(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
     """Return a table without index and with one row of names, from any that pandas can hold."""
     if isinstance(frame.columns, pd.MultiIndex):
         rows = [[""] + [str(key[level]) for key in frame.columns] for level in range(frame.columns.nlevels)]
-        counted = isinstance(frame.index, pd.RangeIndex) and any(role_of(cell) == "timestamp" for cell in frame.columns[0])
+        counted = isinstance(frame.index, pd.RangeIndex) and any(
+            role_of(cell) == "timestamp" for cell in frame.columns[0]
+        )
         body = frame.reset_index(drop=counted)
         rows = [row[1:] for row in rows] if counted else rows
         return wide_to_long(rows, body.set_axis(range(body.shape[1]), axis=1), ledger)

@@ -19,7 +19,20 @@ from wealtharena.data.reading.settled import Ledger
 from wealtharena.errors import DataError
 
 _SEPARATORS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-_UNITS: Final = ("shares", "share", "units", "contracts", "lots", "coins", "number", "count", "date", "yyyy-mm-dd", "text", "string")
+_UNITS: Final = (
+    "shares",
+    "share",
+    "units",
+    "contracts",
+    "lots",
+    "coins",
+    "number",
+    "count",
+    "date",
+    "yyyy-mm-dd",
+    "text",
+    "string",
+)
 _PEEK: Final = 60  # lines that are looked at to find the header
 _BOMS: Final = (
     (b"\xff\xfe\x00\x00", "utf-32"),
@@ -114,9 +127,7 @@ def _are_units(cells: list[str]) -> bool:
     return len(words) > 1 and all(word.lower() in _UNITS or currency_of(word) for word in words)
 
 
-def _header_rows(
-    rows: list[list[str]], names: list[str], separator: str, ledger: Ledger
-) -> list[list[str]]:
+def _header_rows(rows: list[list[str]], names: list[str], separator: str, ledger: Ledger) -> list[list[str]]:
     """Return the rows that make up the header: one, or those of a table with a column a field and ticker."""
     units = [row for row in rows if row is not names and _are_units(row)]
     if units:
