@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from wealtharena.data import currency
 from wealtharena.data.reading.columns import MONEY
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.errors import DataError
@@ -64,11 +65,16 @@ def symbol_of_file(stem: str) -> str:
 
 
 def canonical_symbol(name: str, market: str) -> str:
-    """Return a source's symbol in the platform's words: EURUSD for EURUSD=X or EUR/USD, BTC-USD for BTC/USD."""
+    """Return a source's symbol in the platform's words: EURUSD for EURUSD=X or EUR/USD, BTC-USD for BTC/USD.
+
+    A pair of currencies is the one that stands in the name, whatever a broker writes beside it: EURUSD for EURUSD.pro.
+    """
     text = name.strip()
     if market == "forex":
         bare = text.upper().removesuffix("=X").replace("/", "").replace("_", "").replace("-", "")
-        return f"USD{bare}" if len(bare) == 3 and text.upper().endswith("=X") else bare
+        if len(bare) == 3 and text.upper().endswith("=X"):
+            return f"USD{bare}"
+        return bare if currency.split_pair(bare) else currency.pair_in(text) or bare
     return text.replace("/", "-") if market == "crypto" else text
 
 
