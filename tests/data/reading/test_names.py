@@ -10,7 +10,7 @@ import pytest
 from tests.data.reading.test_cases import load_written, shares
 from tests.data.specs import compose, with_data
 from wealtharena.data import Panel, currency, load, load_panel
-from wealtharena.data.reading.identifiers import canonical_symbol
+from wealtharena.data.reading.identifiers import canonical_symbol, symbol_of_file
 from wealtharena.errors import DataError
 
 MT5 = "USDJPY_Daily_202301010000_202412310000"
@@ -117,3 +117,37 @@ def test_a_symbol_of_unknown_money_costs_nothing_where_it_is_not_asked_for(tmp_p
         load_written(frame, tmp_path / "bars.csv", "asset=forex")
     with pytest.raises(DataError, match="GER40 names no pair"):
         load_panel(frame, asset="forex")
+
+
+@pytest.mark.parametrize("behind", [
+    "_D1", "_H1", "_H4", "_M1", "_M5", "_M15", "_M30", "_W1", "_MN1", "_MN", "_Daily", "-weekly", " Monthly", "_m15", "_1440",
+    "_202301010000_202412310000", "_20230101_20241231", "-20230101", "_Daily_202301010000_202412310000", "_D1_20230101",
+    "_2023-01-01_2024-12-31", ", 1D", ", 60", ", D", ", 1W (2)", ", 1D_5d8b1", " (1)", "(12)", "_D1 (1)", " - Copy", " copy",
+    "_01.01.2020-31.12.2022", "_Candlestick_1_D_BID_01.01.2020-31.12.2022", "_M1_2022", "-1d-2024-01"])  # fmt: skip
+def test_intervals_dates_and_numbers_of_copies_are_no_part_of_a_symbol(behind: str) -> None:
+    for symbol in ("AAPL", "BRK-B", "SH600000", "7203.T", "BTC-USD", "ES_F", "600000", "NASDAQ_AAPL"):
+        assert symbol_of_file(symbol + behind) == symbol
+
+
+@pytest.mark.parametrize("name", [
+    "BRK-B", "SH600000", "7203.T", "BTC-USD", "ES_F", "600000", "20240101", "_D1", "-1d", " (1)", ", 1D", "D1", "M15", "MN",
+    "1440", "(1)", "USDJPY1440", "AAPL_B", "RDS-A", "BF.B", "000001.SZ", "CL_1", "^GSPC", "0700.HK", "BTC-USD-240329"])  # fmt: skip
+def test_a_name_that_is_all_symbol_stays(name: str) -> None:
+    assert symbol_of_file(name) == name
+
+
+def test_a_browsers_second_download_is_the_same_symbol(tmp_path: Path) -> None:
+    for name in ("AAPL.csv", "AAPL (1).csv"):
+        pair("AAPL").to_csv(tmp_path / name, index=False)
+    with pytest.raises(DataError, match=r"AAPL stands in .*AAPL \(1\)\.csv"):
+        load_path(tmp_path, "asset=etf")
+    pair("AAPL")[:30].to_csv(tmp_path / "AAPL.csv", index=False)
+    pair("AAPL")[30:].to_csv(tmp_path / "AAPL (1).csv", index=False)
+    joined = load_path(tmp_path, "asset=etf")
+    assert (joined.symbols, joined.bars) == (("AAPL",), 60)
+
+
+def test_years_of_one_pair_are_joined(tmp_path: Path) -> None:
+    for year, part in (("2021", pair()[:30]), ("2022", pair()[30:])):
+        part.to_csv(tmp_path / f"DAT_MT_USDJPY_M1_{year}.csv", index=False)
+    assert load_path(tmp_path, "asset=forex").bars == 60
