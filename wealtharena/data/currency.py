@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -18,6 +19,10 @@ from wealtharena.errors import DataError
 FloatArray = npt.NDArray[np.float64]
 _FIXING_HOUR_UTC: Final = 15  # ECB rates are out at about 16:00 in Frankfurt: 14:00 or 15:00 UTC
 MAX_CARRY_DAYS: Final = 10  # the longest run of days without a fixing (Easter, Christmas) is five
+_UNFIXED: Final = frozenset(  # by the ECB
+    ("XAU", "XAG", "XPT", "XPD", "CNH", "ARS", "CLP", "COP", "PEN", "TWD", "SAR", "AED", "KWD", "EGP", "VND")
+)
+_PAIR: Final = re.compile(r"(?=([A-Z]{3})[/_\-. ]?([A-Z]{3}))")
 
 
 @lru_cache(maxsize=1)
@@ -58,6 +63,18 @@ def cross_rate(base: str, quote: str) -> pd.Series:
 def split_pair(symbol: str) -> tuple[str, str] | None:
     """Return (base, quote) of a currency pair such as EURUSD; None for a symbol that is none."""
     return (symbol[:3], symbol[3:]) if len(symbol) == 6 and symbol.isalpha() and symbol.isupper() else None
+
+
+@lru_cache(maxsize=1)
+def codes() -> frozenset[str]:
+    """Return the codes that count as money in a name: the ECB's, gone ones included, and others that brokers quote."""
+    return frozenset(map(str, ecb_rates().columns)) | _UNFIXED
+
+
+def pair_in(text: str) -> str | None:
+    """Return the one currency pair that stands in a text, USDJPY of `FX_USDJPY` or `usd/jpy.a`; None of none or several."""
+    found = {base + quote for base, quote in _PAIR.findall(text.upper()) if {base, quote} <= codes() and base != quote}
+    return found.pop() if len(found) == 1 else None
 
 
 def from_pairs(quote: str, account: str, *, symbols: Sequence[str], closes: FloatArray) -> FloatArray | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 
@@ -50,7 +51,8 @@ class Provider(provider.Provider):
         """Return the symbol's rows from `start` to `end` as they stand in the file; it may be named as the file names it.
 
         Raises:
-            DataError: the file is missing, empty, has no rows, lacks a column, or its bars are not of `interval`.
+            DataError: the file is missing, empty, has no rows, lacks a column, or its bars are not of `interval`; or
+                what the symbol is quoted in is not known.
             ProviderError: the file lacks the symbol, or has no rows of it in the window.
         """
         found = self.content()
@@ -62,6 +64,7 @@ class Provider(provider.Provider):
                 f"is not in {self._file}",
                 hint=f"it has {_some(sorted(found.tables))}; see data.symbols",
             )
+        quote = found.quote_of(name)
         whole = found.tables[name]
         intervals.check_interval(whole["timestamp"], interval, where=f"{self._file}: {name}")
         table = raw_table(whole[window_mask(whole["timestamp"], start, end)])
@@ -74,7 +77,6 @@ class Provider(provider.Provider):
                 hint=f"its rows run from {first:%Y-%m-%d} to {last:%Y-%m-%d}; set data.start and data.end",
             )
         adjusted = units.adjusted_as(found.adjustment)
-        quote = found.quotes[name]
         return RawBars(
             provider=self.name,
             symbol=name,
@@ -110,7 +112,7 @@ class Content:
 
     def __init__(self, reading: Reading, spec: DataSpec, asset: AssetSpec) -> None:
         self.reading = reading
-        self._market = asset.market
+        self._asset, self._market = asset, asset.market
         self.names = canonical(reading.tables, asset.market)
         self.stand_ins: dict[str, str] = {}
         if asset.market == "crypto":
@@ -119,10 +121,21 @@ class Content:
             self.stand_ins = dollar_pairs((name for name in self.names.values() if name not in own), wanted)
         self.names = {name: self.stand_ins.get(symbol, symbol) for name, symbol in self.names.items()}
         self.tables = {self.names[name]: table for name, table in reading.tables.items()}
-        self.quotes: dict[str, Quote] = {name: quote_of(name, asset) for name in self.tables}
+        self.quotes: dict[str, Quote] = {}
+        for name in self.tables:
+            with suppress(DataError):  # what is never asked for need not be known
+                self.quotes[name] = self.quote_of(name)
         kinds = {self.names[name]: kind for name, kind in reading.volume_kind.items()}
         self.volumes = self._volumes(spec.volume_unit, kinds)
         self.adjustment = units.adjustment(self.tables, setting=spec.adjusted, known=reading.adjusted)
+
+    def quote_of(self, name: str) -> Quote:
+        """Return how a symbol of `tables` is quoted.
+
+        Raises:
+            DataError: that is not known; see `venues.quote_of`.
+        """
+        return self.quotes.get(name) or quote_of(name, self._asset)
 
     def _volumes(self, setting: str, kinds: Mapping[str, str]) -> dict[str, units.Answer]:
         """Return the unit of each symbol's volume, once one that changes inside the file is brought to money."""
@@ -163,6 +176,8 @@ class Content:
         for name, quote in self.quotes.items():
             unit = quote.currency if quote.scale == 1.0 else f"hundredths of {quote.currency}"
             money.setdefault(unit, []).append(name)
+        if unknown := [name for name in self.tables if name not in self.quotes]:
+            money["money that is not known"] = unknown
         renamed = [f"{name} as {symbol}" for name, symbol in self.names.items() if name != symbol]
         facts = [
             ("volume counts", unit if len(volumes) == 1 else f"{_some(names)}: {unit}")

@@ -9,15 +9,23 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from wealtharena.data import currency
 from wealtharena.data.reading.columns import MONEY
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.errors import DataError
 
 _KRAKEN: Final = {"XBT": "BTC", "XDG": "DOGE"}
-_OF_A_STEM: Final = re.compile(
-    r"[-_ ]("
-    r"(1m|3m|5m|15m|30m|1h|2h|4h|6h|12h|1d|1w|1mo|d|h|w|m|daily|hourly|minute|60|1440)([-_]\d{4}(-\d{2}){0,2})?"
-    r"|\d{4}-\d{2}(-\d{2})?)$",
+_DATE: Final = (
+    r"(?:\d{4}-\d{2}(?:-\d{2})?|(?:19|20)\d{6}(?:\d{4}|\d{6})?|\d{2}\.\d{2}\.(?:19|20)\d{2})"  # 2024-01, 202301010000
+)
+_OF_A_STEM: Final = re.compile(  # what exporters, browsers and desks append to a symbol; never all of a name
+    r"(?<=[^\W_])(?:"
+    r"[-_ ](?:"
+    r"(?:1m|3m|5m|15m|30m|1h|2h|4h|6h|12h|1d|1w|1mo|d|h|w|m|daily|weekly|monthly|hourly|minute|60|240|720|1440"
+    r"|M(?:1|2|3|4|5|6|10|12|15|20|30)|H(?:1|2|3|4|6|8|12)|D1|W1|MN1?)(?:[-_]\d{4}(?:-\d{2}){0,2})?"
+    rf"|Candlestick_\d+_[A-Z]+_(?:BID|ASK)|{_DATE})"
+    r"|,\s?(?:\d{1,4}[SDWMH]?|[DWM])(?:_[0-9a-f]{5})?"  # TradingView's `, 1D`
+    r"|\s?\(\d{1,3}\)|(?: -)? copy)$",
     re.IGNORECASE,
 )
 
@@ -56,7 +64,7 @@ def check_spellings(names: Iterable[str], *, where: str) -> None:
 
 
 def symbol_of_file(stem: str) -> str:
-    """Return the symbol that a file is named by, without the interval and month that exporters append."""
+    """Return the symbol that a file is named by, without interval, dates and a copy's number that stand behind it."""
     shorter = _OF_A_STEM.sub("", stem)
     while shorter != stem:
         stem, shorter = shorter, _OF_A_STEM.sub("", shorter)
@@ -64,11 +72,16 @@ def symbol_of_file(stem: str) -> str:
 
 
 def canonical_symbol(name: str, market: str) -> str:
-    """Return a source's symbol in the platform's words: EURUSD for EURUSD=X or EUR/USD, BTC-USD for BTC/USD."""
+    """Return a source's symbol in the platform's words: EURUSD for EURUSD=X or EUR/USD, BTC-USD for BTC/USD.
+
+    A pair of currencies is the one that stands in the name, whatever a broker writes beside it: EURUSD for EURUSD.pro.
+    """
     text = name.strip()
     if market == "forex":
         bare = text.upper().removesuffix("=X").replace("/", "").replace("_", "").replace("-", "")
-        return f"USD{bare}" if len(bare) == 3 and text.upper().endswith("=X") else bare
+        if len(bare) == 3 and text.upper().endswith("=X"):
+            return f"USD{bare}"
+        return bare if currency.split_pair(bare) else currency.pair_in(text) or bare
     return text.replace("/", "-") if market == "crypto" else text
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.data import calendars, currency
+from wealtharena.data.reading.identifiers import canonical_symbol
+from wealtharena.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -42,13 +45,16 @@ _SMALL: Final = {"GBX": "GBP", "GBP_PENCE": "GBP", "GBp": "GBP", "ZAc": "ZAR", "
 
 
 def quote_of(symbol: str, asset: AssetSpec) -> Quote:
-    """Return how a symbol is quoted: as configured, a pair's own currency, its venue's, the universe's."""
-    configured = asset.instrument.currencies.get(symbol)
+    """Return how a symbol is quoted: as configured, a pair's own currency, its venue's, the universe's.
+
+    Raises:
+        DataError: among currencies, the symbol names no pair.
+    """
+    configured = configured_for(symbol, asset)
     if configured is not None:
         return Quote(_SMALL[configured], 0.01) if configured in _SMALL else Quote(configured)
     if asset.market == "forex":
-        pair = currency.split_pair(symbol)
-        return Quote(pair[1] if pair else asset.universe.currency)
+        return _of_a_pair(symbol)
     if asset.market == "crypto":
         return Quote(asset.universe.currency)
     suffix = suffix_of(symbol)
@@ -69,6 +75,32 @@ def quote_of(symbol: str, asset: AssetSpec) -> Quote:
         0.01,
         f"{symbol}: quotes of .{suffix} are taken as hundredths of {money} and divided by 100;"
         f" if they are whole, set asset.instrument.currencies to {money}",
+    )
+
+
+def configured_for(symbol: str, asset: AssetSpec) -> str | None:
+    """Return the currency that the configuration names for a symbol, in its spelling or the platform's; None without."""
+    named = asset.instrument.currencies
+    own = {canonical_symbol(name, asset.market): money for name, money in named.items()}
+    return named.get(symbol) or own.get(canonical_symbol(symbol, asset.market))
+
+
+def setting(symbol: str, money: str) -> str:
+    """Return the override that says what a symbol is quoted in, as it is typed in a shell."""
+    if re.fullmatch(r"[A-Za-z][\w-]*", symbol):
+        return f"+asset.instrument.currencies.{symbol}={money}"
+    name = symbol.replace(":", r"\:")
+    return f"'+asset.instrument.currencies={{{name}: {money}}}'"
+
+
+def _of_a_pair(symbol: str) -> Quote:
+    pair = currency.split_pair(canonical_symbol(symbol, "forex"))
+    if pair and currency.codes() & set(pair):
+        return Quote(pair[1])
+    raise DataError(
+        f"{symbol} names no pair of currencies, so that what it is quoted in is not known",
+        hint=f"set {setting(symbol, 'EUR')}, leave it out of data.symbols,"
+        f" or set data.symbols=[EURUSD] where a single file holds that pair",
     )
 
 

@@ -1,0 +1,153 @@
+"""What the names of files and symbols tell: the pair, the venue and the money, as exporters and brokers write them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.data.reading.test_cases import load_written, shares
+from tests.data.specs import compose, with_data
+from wealtharena.data import Panel, currency, load, load_panel
+from wealtharena.data.reading.identifiers import canonical_symbol, symbol_of_file
+from wealtharena.errors import DataError
+
+MT5 = "USDJPY_Daily_202301010000_202412310000"
+DUKASCOPY = "USDJPY_Candlestick_1_D_BID_01.01.2020-31.12.2022"
+YEN = [
+    MT5,
+    DUKASCOPY,
+    "USDJPY1440",
+    "USDJPY_D1",
+    "USDJPY_M15",
+    "USDJPY_H1",
+    "USDJPYm",
+    "USDJPY.a",
+    "USDJPY_BID",
+    "USDJPY-2023",
+    "usdjpy",
+    "USD_JPY",
+    "USD-JPY",
+    "USDJPY=X",
+    "FX:USDJPY",
+    "FX_IDC_USDJPY",
+    "DAT_MT_USDJPY_M1_2022",
+    "#USDJPY",
+    "USDJPY+",
+    "C:USDJPY",
+]
+
+
+def pair(name: str = "USDJPY", level: float = 1.5) -> pd.DataFrame:
+    """Return bars of a pair without a column of symbols."""
+    frame = shares(name, bars=60, start="2023-01-02").drop(columns=["symbol", "volume"])
+    prices = ["open", "high", "low", "close"]
+    return frame.assign(**(frame[prices] * level))
+
+
+def load_path(path: Path, *overrides: str) -> Panel:
+    spec = compose(["data=files", *overrides])
+    return load(spec.asset, with_data(spec, path=str(path)).data, seed=0)
+
+
+def test_a_pair_is_the_one_that_stands_in_the_name() -> None:
+    assert {canonical_symbol(name, "forex") for name in (*YEN, "FX_USDJPY, 1D", "USD JPY", "USD/JPY")} == {"USDJPY"}
+    assert canonical_symbol("EURJPY.pro", "forex") == "EURJPY"
+    assert canonical_symbol("XAUUSDm", "forex") == "XAUUSD"
+    assert canonical_symbol("JPY=X", "forex") == "USDJPY"
+    assert canonical_symbol("EURXXX", "forex") == "EURXXX"  # six letters are a pair already
+    for name in ("GER40", "GOLD", "GBPUSD_EURUSD", "EURUSDCAD"):
+        assert currency.pair_in(name) is None
+
+
+def test_money_of_every_fixing_and_metals_can_be_in_a_pair() -> None:
+    assert set(currency.ecb_rates().columns) < currency.codes()
+    assert all(currency.pair_in(f"{code}CHF.x") == f"{code}CHF" for code in ("XAU", "CNH", "KWD", "USD"))
+
+
+@pytest.mark.parametrize("name", [MT5, DUKASCOPY, "USDJPY1440", "USDJPY_D1", "USDJPYm", "USDJPY.a", "FX_USDJPY, 1D"])
+def test_the_same_bytes_are_the_same_panel_under_any_exporters_name(tmp_path: Path, name: str) -> None:
+    for stem in ("USDJPY", name):
+        pair().to_csv(tmp_path / f"{stem}.csv", index=False)
+    plain, other = (load_path(tmp_path / f"{stem}.csv", "asset=forex") for stem in ("USDJPY", name))
+    assert other.symbols == ("USDJPY",)
+    assert other.fingerprint == plain.fingerprint
+    assert (other.to_account < 0.01).all()  # dollars for a yen
+
+
+def test_metatraders_own_file_is_the_pair_that_it_is_named_by(tmp_path: Path) -> None:
+    frame = pair().assign(date=lambda rows: rows["date"].str.replace("-", "."), tickvol=900, vol=0, spread=3)
+    frame.columns = [f"<{name.upper()}>" for name in frame.columns]
+    for stem in ("USDJPY", MT5):
+        frame.to_csv(tmp_path / f"{stem}.csv", sep="\t", index=False)
+    plain, other = (load_path(tmp_path / f"{stem}.csv", "asset=forex") for stem in ("USDJPY", MT5))
+    assert (other.symbols, other.fingerprint) == (("USDJPY",), plain.fingerprint)
+
+
+def test_a_brokers_ending_in_the_column_of_symbols_is_no_part_of_the_pair(tmp_path: Path) -> None:
+    frame = pd.concat([pair().assign(symbol="USDJPY.pro"), pair("B").assign(symbol="EURGBPm")])
+    panel = load_written(frame, tmp_path / "bars.csv", "asset=forex")
+    assert panel.symbols == ("USDJPY", "EURGBP")
+    assert (panel.to_account[:, 0] < 0.01).all()
+    assert (panel.to_account[:, 1] > 1.0).all()
+    twice = pd.concat([pair().assign(symbol="USDJPY.pro"), pair("B").assign(symbol="USDJPYm")])
+    with pytest.raises(DataError, match="are both USDJPY"):
+        load_written(twice, tmp_path / "bars.csv", "asset=forex")
+
+
+@pytest.mark.parametrize("name", ["GER40", "GOLD", "SILVER", "bars", "GER40.cash", "EURUSDCAD"])
+def test_what_a_name_without_a_pair_is_quoted_in_is_asked(tmp_path: Path, name: str) -> None:
+    pair().to_csv(tmp_path / f"{name}.csv", index=False)
+    with pytest.raises(DataError, match="names no pair of currencies") as refused:
+        load_path(tmp_path / f"{name}.csv", "asset=forex")
+    assert "\n" not in str(refused.value)
+    override = refused.value.hint.removeprefix("set ").partition(", ")[0].strip("'")
+    panel = load_path(tmp_path / f"{name}.csv", "asset=forex", override)
+    assert (panel.to_account > 1.0).all()  # dollars for a euro
+    assert "data.symbols=[EURUSD]" in refused.value.hint
+    assert load_path(tmp_path / f"{name}.csv", "asset=forex", "data.symbols=[EURUSD]").symbols == ("EURUSD",)
+
+
+def test_a_symbol_of_unknown_money_costs_nothing_where_it_is_not_asked_for(tmp_path: Path) -> None:
+    frame = pd.concat([pair().assign(symbol="GER40"), pair("B").assign(symbol="EURSEK")])
+    panel = load_written(frame, tmp_path / "bars.csv", "asset=forex", symbols=("EURSEK",))
+    assert panel.symbols == ("EURSEK",)
+    with pytest.raises(DataError, match="GER40 names no pair"):
+        load_written(frame, tmp_path / "bars.csv", "asset=forex")
+    with pytest.raises(DataError, match="GER40 names no pair"):
+        load_panel(frame, asset="forex")
+
+
+@pytest.mark.parametrize("behind", [
+    "_D1", "_H1", "_H4", "_M1", "_M5", "_M15", "_M30", "_W1", "_MN1", "_MN", "_Daily", "-weekly", " Monthly", "_m15", "_1440",
+    "_202301010000_202412310000", "_20230101_20241231", "-20230101", "_Daily_202301010000_202412310000", "_D1_20230101",
+    "_2023-01-01_2024-12-31", ", 1D", ", 60", ", D", ", 1W (2)", ", 1D_5d8b1", " (1)", "(12)", "_D1 (1)", " - Copy", " copy",
+    "_01.01.2020-31.12.2022", "_Candlestick_1_D_BID_01.01.2020-31.12.2022", "_M1_2022", "-1d-2024-01"])  # fmt: skip
+def test_intervals_dates_and_numbers_of_copies_are_no_part_of_a_symbol(behind: str) -> None:
+    for symbol in ("AAPL", "BRK-B", "SH600000", "7203.T", "BTC-USD", "ES_F", "600000", "NASDAQ_AAPL"):
+        assert symbol_of_file(symbol + behind) == symbol
+
+
+@pytest.mark.parametrize("name", [
+    "BRK-B", "SH600000", "7203.T", "BTC-USD", "ES_F", "600000", "20240101", "_D1", "-1d", " (1)", ", 1D", "D1", "M15", "MN",
+    "1440", "(1)", "USDJPY1440", "AAPL_B", "RDS-A", "BF.B", "000001.SZ", "CL_1", "^GSPC", "0700.HK", "BTC-USD-240329"])  # fmt: skip
+def test_a_name_that_is_all_symbol_stays(name: str) -> None:
+    assert symbol_of_file(name) == name
+
+
+def test_a_browsers_second_download_is_the_same_symbol(tmp_path: Path) -> None:
+    for name in ("AAPL.csv", "AAPL (1).csv"):
+        pair("AAPL").to_csv(tmp_path / name, index=False)
+    with pytest.raises(DataError, match=r"AAPL stands in .*AAPL \(1\)\.csv"):
+        load_path(tmp_path, "asset=etf")
+    pair("AAPL")[:30].to_csv(tmp_path / "AAPL.csv", index=False)
+    pair("AAPL")[30:].to_csv(tmp_path / "AAPL (1).csv", index=False)
+    joined = load_path(tmp_path, "asset=etf")
+    assert (joined.symbols, joined.bars) == (("AAPL",), 60)
+
+
+def test_years_of_one_pair_are_joined(tmp_path: Path) -> None:
+    for year, part in (("2021", pair()[:30]), ("2022", pair()[30:])):
+        part.to_csv(tmp_path / f"DAT_MT_USDJPY_M1_{year}.csv", index=False)
+    assert load_path(tmp_path, "asset=forex").bars == 60
