@@ -7,6 +7,7 @@ from typing import Final
 
 import pandas as pd
 
+from wealtharena.data import currency
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.errors import DataError
 
@@ -37,12 +38,6 @@ _ROLES: Final = {name: role for role, names in _ALIASES.items() for name in name
 _RANK: Final = {name: place for names in _ALIASES.values() for place, name in enumerate(names.split())}
 MONEY: Final = ("USDT", "USDC", "FDUSD", "BUSD", "TUSD", "DAI", "USD")  # counted as dollars
 _OTHER_MONEY: Final = ("EUR", "GBP", "JPY", "KRW", "AUD", "CAD", "CHF", "TRY", "BRL")
-_STATED: Final = frozenset(
-    (
-        "USD EUR GBP JPY CHF AUD NZD CAD SEK NOK DKK ISK PLN CZK HUF RON TRY ILS ZAR INR CNY CNH HKD SGD KRW TWD THB MYR IDR"
-        " PHP BRL MXN ARS CLP COP PEN SAR AED QAR KWD EGP RUB UAH VND"
-    ).split(" ")
-)
 _HUNDREDTHS: Final = {"GBX": "GBX", "GBp": "GBX", "GBPENCE": "GBX", "pence": "GBX", "ZAc": "ZAC", "ZAC": "ZAC", "ILA": "ILA",
                       "ILa": "ILA"}  # fmt: skip
 _TIMES: Final = {"000": 1e3, "000s": 1e3, "'000": 1e3, "k": 1e3, "thousand": 1e3, "thousands": 1e3, "in thousands": 1e3,
@@ -81,7 +76,7 @@ def _word_of_volume(name: object) -> str:
 def currency_of(text: str) -> str:
     """Return the currency that a word names, GBX, ZAC or ILA for hundredths; "" for any other word."""
     word = text.strip()
-    return _HUNDREDTHS.get(word) or (word.upper() if word.upper() in _STATED else "")
+    return _HUNDREDTHS.get(word) or (word.upper() if word.upper() in currency.codes() else "")
 
 
 def _bracket(name: object) -> str:
