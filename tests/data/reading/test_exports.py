@@ -144,7 +144,7 @@ def test_a_ticker_or_symbol_without_any_price_is_named(tmp_path: Path) -> None:
         with pytest.raises(DataError, match="DEAD: is not in long"):
             load_written(frame, tmp_path / f"long{suffix}", symbols=("DEAD",))
     none = frame.assign(**dict.fromkeys(PRICES, np.nan))
-    with pytest.raises(DataError, match="holds no price in any row"):
+    with pytest.raises(DataError, match="close holds nothing in any row"):
         load_written(none, tmp_path / "none.csv")
 
 

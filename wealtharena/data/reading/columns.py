@@ -98,6 +98,7 @@ def columns_by_role(frame: pd.DataFrame, ledger: Ledger) -> dict[str, list[tuple
     """
     found: dict[str, list[tuple[str, pd.Series]]] = {}
     passed: list[str] = []
+    blank: dict[str, str] = {}
     strangers = _strangers(frame, ledger.name)
     for position, column in enumerate(frame.columns):
         label, values = str(column), frame.iloc[:, position]
@@ -108,6 +109,8 @@ def columns_by_role(frame: pd.DataFrame, ledger: Ledger) -> dict[str, list[tuple
             passed.append(label or f"column {position + 1}")
         elif role == "period" or not _is_blank(values):
             found.setdefault(role, []).append((label, values))
+        else:
+            blank[role] = label
     for role, columns in found.items():
         columns.sort(key=lambda item: _RANK.get(plain(item[0]), 99))
         if role not in ("timestamp", "period", "name"):
@@ -117,6 +120,8 @@ def columns_by_role(frame: pd.DataFrame, ledger: Ledger) -> dict[str, list[tuple
     if "close" not in found and "adjclose" in found:
         _take_adjusted(found, ledger)
     missing = [name for name in ("timestamp", "close") if name not in found]
+    if empty := [blank[name] for name in missing if name in blank]:
+        raise DataError(f"{ledger.name}: {' and '.join(empty)} holds nothing in any row", hint="download it again")
     if missing:
         raise DataError(
             f"{ledger.name} has no column for {' and '.join(missing)}; it has {', '.join(map(str, frame.columns))}",
