@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from tests.data.reading import honest
 from tests.data.reading.test_cases import load_written, shares
 from tests.data.specs import compose, with_data
 from wealtharena.data import Panel, currency, load, load_panel
 from wealtharena.data.reading.identifiers import canonical_symbol, symbol_of_file
+from wealtharena.data.reading.venues import quote_of
 from wealtharena.errors import DataError
 
 MT5 = "USDJPY_Daily_202301010000_202412310000"
@@ -151,3 +154,82 @@ def test_years_of_one_pair_are_joined(tmp_path: Path) -> None:
     for year, part in (("2021", pair()[:30]), ("2022", pair()[30:])):
         part.to_csv(tmp_path / f"DAT_MT_USDJPY_M1_{year}.csv", index=False)
     assert load_path(tmp_path, "asset=forex").bars == 60
+
+
+COINS = compose(["asset=crypto", "data=files"]).asset
+
+
+@pytest.mark.parametrize(("money", "names"), [
+    ("EUR", "BTC/EUR BTC-EUR BTC_EUR BTCEUR XBTEUR XBTEUR_1440 XXBTZEUR BTC-EUR-SWAP BTC/EUR:EUR BITSTAMP:BTCEUR"
+     " BITSTAMP_BTCEUR KRAKEN:BTC/EUR USDTEUR 1INCH-EUR btceur"),
+    ("JPY", "BTC-JPY BTCJPY ETH/JPY"), ("KRW", "BTC-KRW XRPKRW"), ("TRY", "USDTTRY BTC-TRY"),
+    ("USD", "BTC WBTC STETH CBETH BTC-PERP BTC/USDT:USDT BTC-USD-SWAP BTC/USD:BTC BTC-USDT BTCUSDC DOTUSD BTCUSD_PERP"
+     " ETH-FDUSD BTC-USD-240329 OPEN MARS TRON BINANCE:BTCUSDT EURUSDT B-BTC_USDT tBTCUSD 1000PEPE-PERP BTC-PYUSD"),
+])  # fmt: skip
+def test_a_coin_counts_in_the_money_that_its_name_ends_with(money: str, names: str) -> None:
+    for name in names.split():
+        quote = quote_of(name, COINS)
+        assert (name, quote.currency, quote.said) == (name, money, "")
+
+
+def test_what_a_coins_name_leaves_open_is_said() -> None:
+    for name, money in {
+        "AGEUR": "EUR",
+        "KRW-BTC": "KRW",
+        "WBTCBTCX/ZZZ": "USD",
+        "crypto_BTC": "USD",
+        "SOLVBTC": "USD",
+    }.items():
+        quote = quote_of(name, COINS)
+        assert quote.currency == money
+        assert f"{name}: its quotes are taken as {money}; if they are not, set " in quote.said
+
+
+@pytest.mark.parametrize(
+    "name", ["ETH/BTC", "ETHBTC", "SOL-ETH", "SOLETH", "XETHXXBT", "BINANCE:ETHBTC", "LTC_BTC", "tETHBTC", "FOO/BTC"]
+)
+def test_a_coin_quoted_in_a_coin_is_refused_with_ways_out(name: str) -> None:
+    with pytest.raises(DataError, match="a coin, and nothing tells") as refused:
+        quote_of(name, COINS)
+    override = refused.value.hint.partition("set ")[2].partition(" where")[0].strip("'")
+    assert quote_of(name, compose(["asset=crypto", "data=files", override]).asset).currency == "USD"
+
+
+def _coins(name: str, rate: float = 1.0) -> pd.DataFrame:
+    frame = honest.honest_bars(bars=60).query("symbol == 'BTC-USD'")
+    prices = ["open", "high", "low", "close"]
+    return frame.assign(symbol=name, **(frame[prices] * rate))
+
+
+@pytest.mark.parametrize(("name", "rate"), [("BTC/EUR", 0.92), ("BTC-JPY", 150.0), ("BTC-KRW", 1350.0)])
+def test_a_coin_in_other_money_is_worth_in_dollars_what_it_is_also_on_weekends(
+    tmp_path: Path, name: str, rate: float
+) -> None:
+    plain = load_written(_coins("BTC-USD"), tmp_path / "plain.csv", "asset=crypto")
+    panel = load_written(_coins(name, rate), tmp_path / "other.csv", "asset=crypto")
+    np.testing.assert_allclose(panel.close * panel.to_account, plain.close, rtol=0.06)
+    assert (panel.bars, panel.volume_unit) == (60, "units")
+    assert np.isfinite(panel.to_account).all()
+
+
+def test_a_volume_in_other_money_is_brought_to_the_accounts(tmp_path: Path) -> None:
+    frame = _coins("BTC-KRW", 1350.0)
+    money = frame.assign(volume=frame["volume"] * frame["close"])
+    panel = load_written(money, tmp_path / "won.csv", "asset=crypto")
+    coins = panel.volume / (panel.close * panel.to_account)
+    assert panel.volume_unit == "account"
+    np.testing.assert_allclose(coins[:, 0], frame["volume"], rtol=1e-9)
+
+
+def test_krakens_euros_are_euros(tmp_path: Path) -> None:
+    _coins("", 0.92).drop(columns="symbol").to_csv(tmp_path / "XBTEUR_1440.csv", index=False)
+    panel = load_path(tmp_path / "XBTEUR_1440.csv", "asset=crypto")
+    assert panel.symbols == ("XBTEUR",)
+    assert (panel.to_account > 1.0).all()
+
+
+def test_a_coin_in_a_coin_costs_nothing_where_it_is_not_asked_for(tmp_path: Path) -> None:
+    frame = pd.concat([_coins("ETH/BTC", 1e-6), _coins("BTC/EUR")])
+    assert load_written(frame, tmp_path / "bars.csv", "asset=crypto", symbols=("BTC/EUR",)).symbols == ("BTC-EUR",)
+    with pytest.raises(DataError, match="ETH-BTC is quoted in BTC"):
+        load_written(frame, tmp_path / "bars.csv", "asset=crypto")

@@ -11,7 +11,7 @@ import pandas as pd
 
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
-from wealtharena.data import intervals, provider
+from wealtharena.data import currency, intervals, provider
 from wealtharena.data.bars import PRICE_COLUMNS, RawBars, raw_table, window_mask
 from wealtharena.data.reading import Reading, mixed, read_path, units
 from wealtharena.data.reading.identifiers import canonical, canonical_symbol, dollar_pairs
@@ -76,6 +76,9 @@ class Provider(provider.Provider):
                 f"has no rows between {start or 'the first'} and {end or 'the last'}",
                 hint=f"its rows run from {first:%Y-%m-%d} to {last:%Y-%m-%d}; set data.start and data.end",
             )
+        unit = units.as_unit(found.volumes[name])
+        if unit == "account" and name in found.foreign:
+            table = _volume_in(self._asset.account_currency, table, quote, hourly=interval not in intervals.DATED)
         adjusted = units.adjusted_as(found.adjustment)
         return RawBars(
             provider=self.name,
@@ -83,7 +86,7 @@ class Provider(provider.Provider):
             interval=interval,
             table=_in_currency(table if adjusted != "all" else table.assign(dividend=0.0), quote),
             currency=quote.currency,
-            volume_unit=units.as_unit(found.volumes[name]),
+            volume_unit=unit,
             adjusted=adjusted,
             fetched_at=self._clock(),
         )
@@ -125,6 +128,7 @@ class Content:
         for name in self.tables:
             with suppress(DataError):  # what is never asked for need not be known
                 self.quotes[name] = self.quote_of(name)
+        self.foreign = self._foreign(spec)
         kinds = {self.names[name]: kind for name, kind in reading.volume_kind.items()}
         self.volumes = self._volumes(spec.volume_unit, kinds)
         self.adjustment = units.adjustment(self.tables, setting=spec.adjusted, known=reading.adjusted)
@@ -137,16 +141,29 @@ class Content:
         """
         return self.quotes.get(name) or quote_of(name, self._asset)
 
+    def _foreign(self, spec: DataSpec) -> dict[str, float]:
+        """Return dollars for one unit of the quote, by and large, of each coin whose money is not the account's.
+
+        They tell what a turnover is, where the volume's unit is left open; no figure is converted at them.
+        """
+        if self._market != "crypto" or spec.volume_unit != "auto":
+            return {}
+        found = {name: quote.currency for name, quote in self.quotes.items()}
+        own = self._asset.account_currency
+        return {name: currency.dollars_for(money) for name, money in found.items() if money != own}
+
     def _volumes(self, setting: str, kinds: Mapping[str, str]) -> dict[str, units.Answer]:
         """Return the unit of each symbol's volume, once one that changes inside the file is brought to money."""
         if self._market != "crypto" or setting == "none":
             return units.volume_unit(self.tables, self._market, setting=setting, kinds=kinds)
-        told = self.tables if setting != "auto" else {name: self.tables[name] for name in kinds if name in self.tables}
-        open_ = {name: table for name, table in self.tables.items() if name not in told}
+        tables = {name: _scaled(table, self.foreign.get(name, 1.0)) for name, table in self.tables.items()}
+        told = tables if setting != "auto" else {name: tables[name] for name in kinds if name in tables}
+        open_ = {name: table for name, table in tables.items() if name not in told}
         changed = mixed.in_one_unit(open_)
-        self.tables |= {name: one.table for name, one in changed.items()}
+        tables |= {name: one.table for name, one in changed.items()}
+        self.tables |= {name: _scaled(one.table, 1 / self.foreign.get(name, 1.0)) for name, one in changed.items()}
         said = {name: one.words for name, one in changed.items()}
-        made = units.volume_unit(self.tables, self._market, setting=setting, kinds=kinds, mixed=said)
+        made = units.volume_unit(tables, self._market, setting=setting, kinds=kinds, mixed=said)
         for name, table in told.items():
             if dates := mixed.dates(table):
                 words = f"{made[name].words}; yet {name}'s seems to change its unit on {dates}"
@@ -207,6 +224,18 @@ class Content:
 def venue_of(symbol: str, asset: AssetSpec) -> tuple[str, bool]:
     """Return the time zone of a symbol's dates, and whether its venue keeps weekends."""
     return zone_of(symbol, asset), asset.market != "crypto"
+
+
+def _scaled(table: pd.DataFrame, factor: float) -> pd.DataFrame:
+    """Return the table with its volume times a factor."""
+    return table if factor == 1.0 or "volume" not in table else table.assign(volume=table["volume"] * factor)
+
+
+def _volume_in(account: str, table: pd.DataFrame, quote: Quote, *, hourly: bool) -> pd.DataFrame:
+    """Return the table with a volume that counts the quote's money brought to the account's, at the ECB's fixings."""
+    stamps = pd.DatetimeIndex(table["timestamp"])
+    rates = currency.from_ecb(quote.currency, account, timestamps=stamps, same_day=True, hourly=hourly)
+    return table.assign(volume=table["volume"] * rates)
 
 
 def _in_currency(table: pd.DataFrame, quote: Quote) -> pd.DataFrame:

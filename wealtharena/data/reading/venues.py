@@ -8,7 +8,7 @@ from typing import Final
 
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.data import calendars, currency
-from wealtharena.data.reading.identifiers import canonical_symbol
+from wealtharena.data.reading.identifiers import canonical_symbol, is_money, quote_of_coin
 from wealtharena.errors import DataError
 
 
@@ -48,7 +48,7 @@ def quote_of(symbol: str, asset: AssetSpec) -> Quote:
     """Return how a symbol is quoted: as configured, a pair's own currency, its venue's, the universe's.
 
     Raises:
-        DataError: among currencies, the symbol names no pair.
+        DataError: among currencies, the symbol names no pair; among coins, it is quoted in another coin.
     """
     configured = configured_for(symbol, asset)
     if configured is not None:
@@ -56,7 +56,7 @@ def quote_of(symbol: str, asset: AssetSpec) -> Quote:
     if asset.market == "forex":
         return _of_a_pair(symbol)
     if asset.market == "crypto":
-        return Quote(asset.universe.currency)
+        return _of_a_coin(symbol, asset)
     suffix = suffix_of(symbol)
     if suffix is None:
         return Quote(asset.universe.currency)
@@ -102,6 +102,23 @@ def _of_a_pair(symbol: str) -> Quote:
         hint=f"set {setting(symbol, 'EUR')}, leave it out of data.symbols,"
         f" or set data.symbols=[EURUSD] where a single file holds that pair",
     )
+
+
+def _of_a_coin(symbol: str, asset: AssetSpec) -> Quote:
+    own = asset.universe.currency
+    quote, sure = quote_of_coin(symbol) or (own, True)
+    money = quote if is_money(quote) else own
+    if sure and quote != money:
+        raise DataError(
+            f"{symbol} is quoted in {quote}, a coin, and nothing tells what that is worth in {asset.account_currency}",
+            hint=f"leave it out of data.symbols, or set {setting(symbol, 'USD')} where it is quoted in dollars",
+        )
+    return Quote(money, said="" if sure else _taken(symbol, money))
+
+
+def _taken(symbol: str, money: str) -> str:
+    other = "EUR" if money == "USD" else "USD"
+    return f"{symbol}: its quotes are taken as {money}; if they are not, set {setting(symbol, other)}"
 
 
 def zone_of(symbol: str, asset: AssetSpec) -> str:
