@@ -13,7 +13,7 @@ from tests.data.reading.test_cases import load_written, shares
 from tests.data.specs import compose, with_data
 from wealtharena.data import Panel, currency, load, load_panel
 from wealtharena.data.reading.identifiers import canonical_symbol, symbol_of_file
-from wealtharena.data.reading.venues import quote_of
+from wealtharena.data.reading.venues import Quote, quote_of, zone_of
 from wealtharena.errors import DataError
 
 MT5 = "USDJPY_Daily_202301010000_202412310000"
@@ -233,3 +233,59 @@ def test_a_coin_in_a_coin_costs_nothing_where_it_is_not_asked_for(tmp_path: Path
     assert load_written(frame, tmp_path / "bars.csv", "asset=crypto", symbols=("BTC/EUR",)).symbols == ("BTC-EUR",)
     with pytest.raises(DataError, match="ETH-BTC is quoted in BTC"):
         load_written(frame, tmp_path / "bars.csv", "asset=crypto")
+
+
+SHARES = compose(["asset=stocks", "data=files"]).asset
+
+
+@pytest.mark.parametrize(("money", "scale", "zone", "names"), [
+    ("GBP", 0.01, "Europe/London", ["LSE:SHEL", "LON:SHEL", "LSE_SHEL", "SHEL LN", "SHEL LN Equity", "SHEL.L", "XLON:SHEL"]),
+    ("CAD", 1.0, "America/Toronto", ["TSX:RY", "RY CN", "RY CT Equity", "RY.TO", "TSX_RY"]),
+    ("AUD", 1.0, "Australia/Sydney", ["ASX:BHP", "BHP AU Equity", "BHP AU", "BHP AT", "ASX_BHP", "BHP.AX", "BHP:AU"]),
+    ("USD", 1.0, "America/New_York", ["NASDAQ:AAPL", "NYSE:IBM", "AMEX:SPY", "NYSE:BRK.B", "NASDAQ_AAPL", "AAPL US", "AAPL UW Equity",
+                                      "aapl.us", "AAPL:US", "BRK/B US Equity"]),
+    ("JPY", 1.0, "Asia/Tokyo", ["TSE:7203", "TYO:7203", "7203 JT", "7203 JP Equity", "7203.T", "TSE_7203", "TSE:130A"]),
+    ("HKD", 1.0, "Asia/Hong_Kong", ["HKEX:700", "700 HK", "HKG:0700", "0700.HK"]),
+    ("EUR", 1.0, "Europe/Berlin", ["XETR:SAP", "SAP GR", "SAP GY Equity", "XETR_SAP"]),
+    ("SEK", 1.0, "Europe/Stockholm", ["VOLVB SS Equity", "OMXSTO:VOLV_B", "OMXSTO_VOLV_B"]),
+    ("ZAR", 0.01, "Africa/Johannesburg", ["JSE:NPN", "NPN SJ Equity"]),
+    ("CNY", 1.0, "Asia/Shanghai", ["SSE:600000", "SH600000", "sh.600000", "600000 CH", "SZSE:000001"]),
+])  # fmt: skip
+def test_a_venue_may_stand_before_a_symbol_or_be_bloombergs_code(
+    money: str, scale: float, zone: str, names: list[str]
+) -> None:
+    for name in names:
+        quote = quote_of(name, SHARES)
+        assert (name, quote.currency, quote.scale, zone_of(name, SHARES)) == (name, money, scale, zone)
+        assert ("hundredths" in quote.said) == (scale != 1.0)
+
+
+@pytest.mark.parametrize(("name", "venue"), [
+    ("EURONEXT:MC", "EURONEXT"), ("TSE:RY", "TSE"), ("NOWHERE:X", "NOWHERE"), ("ABC ZZ", "ZZ"), ("ABC ZZ Equity", "ZZ"), ("ABC.QQ", ".QQ")])  # fmt: skip
+def test_a_venue_that_is_not_known_is_said(name: str, venue: str) -> None:
+    quote = quote_of(name, SHARES)
+    override = quote.said.rpartition("set ")[2].strip("'")
+    assert quote_of(name, compose(["asset=stocks", "data=files", override]).asset) == Quote("USD")
+    assert quote.currency == "AUD"
+    assert f"{name}: the venue {venue} is not known, its quotes are taken as AUD" in quote.said
+    assert zone_of(name, SHARES) == "Australia/Sydney"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ES_F", "AAA_B", "EURONEXT_MC", "BRK B", "AAC WS", "BRK-B", "ABC_", "US_", "GC=F", "^GSPC", "my_LSE", "asx_x"],
+)
+def test_a_name_without_a_known_venue_tells_none(name: str) -> None:
+    assert quote_of(name, SHARES).said == ""
+    assert zone_of(name, SHARES) == "Australia/Sydney"
+
+
+def test_a_file_named_by_tradingview_is_quoted_as_its_exchange_does(tmp_path: Path) -> None:
+    frame = shares("SHEL.L", bars=60)
+    frame.to_csv(tmp_path / "plain.csv", index=False)
+    frame.drop(columns="symbol").to_csv(tmp_path / "LSE_SHEL, 1D.csv", index=False)
+    plain, other = (load_path(tmp_path / name, "asset=etf") for name in ("plain.csv", "LSE_SHEL, 1D.csv"))
+    assert other.symbols == ("LSE_SHEL",)
+    np.testing.assert_array_equal(other.close, plain.close)
+    np.testing.assert_array_equal(other.to_account, plain.to_account)
+    assert any("LSE_SHEL: quotes of .L are taken as hundredths" in note for note in other.notes)

@@ -39,6 +39,32 @@ _VENUES: Final = {
     "CN": "CAD America/Toronto", "MX": "MXN America/Mexico_City", "SA": "BRL America/Sao_Paulo",
     "BA": "ARS America/Argentina/Buenos_Aires", "SN": "CLP America/Santiago", "US": "USD America/New_York",
 }  # fmt: skip
+# suffix -> names of the venue before a symbol (TradingView's, Google's, ISO's); those of several countries are left out
+_NAMES: Final = {
+    "US": "NASDAQ NYSE AMEX ARCA BATS CBOE NYSEARCA NYSEAMERICAN NYSEMKT OTC OTCMKTS XNAS XNYS XASE ARCX US",
+    "L": "LSE LON XLON", "AX": "ASX XASX", "NZ": "NZX NZE XNZE", "TO": "TSX XTSE", "V": "TSXV CVE XTSX",
+    "NE": "NEO", "CN": "CNSX XCNQ", "T": "TYO XTKS JPX", "HK": "HKEX HKG SEHK XHKG", "SS": "SHA SSE SHSE XSHG",
+    "SZ": "SHE SZSE XSHE", "KS": "KRX XKRX", "KQ": "KOSDAQ XKOS", "TW": "TWSE TPE XTAI", "TWO": "TPEX ROCO",
+    "NS": "NSE XNSE", "BO": "BOM XBOM", "SI": "SGX XSES", "KL": "MYX KLSE XKLS", "JK": "XIDX", "BK": "BKK XBKK",
+    "SR": "TADAWUL XSAU", "TA": "TASE TLV XTAE", "IS": "BIST XIST", "JO": "JSE XJSE", "DE": "XETR XETRA ETR",
+    "F": "FWB FRA XFRA", "SG": "SWB XSTU", "MU": "XMUN", "PA": "EPA XPAR", "AS": "AMS XAMS", "BR": "EBR XBRU",
+    "LS": "ELI XLIS", "MI": "MIL XMIL", "MC": "BME XMAD", "HE": "OMXHEX HEL XHEL", "VI": "VIE WBAG XWBO",
+    "AT": "ATHEX XATH", "SW": "SWX SIX XSWX", "ST": "OMXSTO XSTO", "OL": "OSL XOSL", "CO": "OMXCOP CPH XCSE",
+    "IC": "OMXICE XICE", "WA": "GPW WSE XWAR", "PR": "PSECZ XPRA", "BD": "XBUD", "RO": "BVB XBSE", "IR": "XDUB",
+    "MX": "BMV XMEX", "SA": "BMFBOVESPA BVMF", "BA": "BCBA XBUE", "SN": "XSGO",
+}  # fmt: skip
+_EXCHANGES: Final = {name: suffix for suffix, names in _NAMES.items() for name in names.split()}
+# suffix -> Bloomberg's codes behind a symbol: of the country, then of its exchanges
+_CODES: Final = {
+    "US": "US UN UW UQ UA UP UR UF UV", "L": "LN", "AX": "AU AT", "NZ": "NZ", "TO": "CN CT", "V": "CV", "T": "JP JT", "HK": "HK",
+    "SS": "CH CG", "SZ": "CS", "KS": "KS", "KQ": "KQ", "TW": "TT", "NS": "IN IS", "BO": "IB", "SI": "SP", "KL": "MK",
+    "JK": "IJ", "BK": "TB", "SR": "AB", "TA": "IT", "IS": "TI", "JO": "SJ", "DE": "GR GY", "F": "GF", "SG": "GS",
+    "MU": "GM", "PA": "FP", "AS": "NA", "BR": "BB", "LS": "PL", "MI": "IM", "MC": "SM", "HE": "FH", "VI": "AV", "AT": "GA",
+    "SW": "SW SE VX", "ST": "SS", "OL": "NO", "CO": "DC", "WA": "PW", "PR": "CP", "BD": "HB", "RO": "RO", "IR": "ID",
+    "MX": "MM", "SA": "BZ BS", "BA": "AR", "SN": "CI",
+}  # fmt: skip
+_BLOOMBERG: Final = {code: suffix for suffix, codes in _CODES.items() for code in codes.split()}
+_OF_BLOOMBERG: Final = re.compile(r"(\S+) ([A-Z]{2})(?: equity)?", re.IGNORECASE)
 _PREFIXES: Final = {"SH": "SS", "SZ": "SZ"}  # qlib's SH600000
 _CLASSES: Final = frozenset({"A", "B", "C", "D", "K", "U", "W", "WS", "UN", "RT", "P"})  # BRK.B: a class of share
 _SMALL: Final = {"GBX": "GBP", "GBP_PENCE": "GBP", "GBp": "GBP", "ZAc": "ZAR", "ZAC": "ZAR", "ILA": "ILS"}
@@ -64,8 +90,8 @@ def quote_of(symbol: str, asset: AssetSpec) -> Quote:
         own = asset.universe.currency
         return Quote(
             own,
-            said=f"{symbol}: the venue .{suffix} is not known, its quotes are taken as {own};"
-            f" if they are not, set asset.instrument.currencies",
+            said=f"{symbol}: the venue {_written(symbol, suffix)} is not known, its quotes are taken as {own};"
+            f" if they are not, set {setting(symbol, 'USD' if own != 'USD' else 'EUR')}",
         )
     money, hundredths, _ = _VENUES[suffix].split()[0].partition("/")
     if not hundredths:
@@ -73,8 +99,8 @@ def quote_of(symbol: str, asset: AssetSpec) -> Quote:
     return Quote(
         money,
         0.01,
-        f"{symbol}: quotes of .{suffix} are taken as hundredths of {money} and divided by 100;"
-        f" if they are whole, set asset.instrument.currencies to {money}",
+        f"{symbol}: quotes of {_written(symbol, suffix)} are taken as hundredths of {money} and divided by 100;"
+        f" if they are whole, set {setting(symbol, money)}",
     )
 
 
@@ -129,12 +155,51 @@ def zone_of(symbol: str, asset: AssetSpec) -> str:
 
 
 def suffix_of(symbol: str) -> str | None:
-    """Return what stands for the venue: AX of BHP.AX, SS of SH600000; None where nothing does, as for BRK.B."""
+    """Return what stands for the venue: AX of BHP.AX, ASX:BHP and `BHP AU`; None where nothing does, as for BRK.B."""
+    return venue_in(symbol)[1]
+
+
+def venue_in(symbol: str) -> tuple[str, str | None]:
+    """Return a symbol's ticker and the suffix of its venue, or the venue's own word where it is not known.
+
+    It may stand behind (BHP.AX, Bloomberg's `BHP AU Equity`) or before (ASX:BHP; ASX_BHP where ASX is known).
+    """
+    before, colon, after = symbol.partition(":")
+    if colon:
+        return _of_a_prefix(before.strip(), after.strip())
+    bloomberg = _OF_BLOOMBERG.fullmatch(symbol.strip())
+    if bloomberg and ((code := bloomberg[2].upper()) in _BLOOMBERG or code not in _CLASSES):  # `AAC WS` is a warrant
+        return bloomberg[1], _BLOOMBERG.get(code, code)
+    before, line, after = symbol.partition("_")
+    if line and after and (suffix := _exchange(before, after)):
+        return after, suffix
+    return _of_a_suffix(symbol)
+
+
+def _exchange(name: str, ticker: str) -> str | None:
+    """Return the suffix of an exchange that stands before a ticker; TSE is Tokyo's of numbers, and may be Toronto's."""
+    return "T" if name == "TSE" and ticker[:1].isdigit() else _EXCHANGES.get(name)
+
+
+def _of_a_prefix(name: str, ticker: str) -> tuple[str, str | None]:
+    known = _exchange(name.upper(), ticker)
+    if known is None and ticker.upper() in _BLOOMBERG:  # AAPL:US
+        return name, _BLOOMBERG[ticker.upper()]
+    return ticker, known or name.upper()
+
+
+def _of_a_suffix(symbol: str) -> tuple[str, str | None]:
     name, _, suffix = symbol.rpartition(".")
     if name:
         if name.upper() in _PREFIXES and suffix.isdigit():  # baostock's sh.600000
-            return _PREFIXES[name.upper()]
-        return None if suffix.upper() in _CLASSES and suffix.upper() not in _VENUES else suffix.upper()
+            return suffix, _PREFIXES[name.upper()]
+        of_a_class = suffix.upper() in _CLASSES and suffix.upper() not in _VENUES
+        return (symbol, None) if of_a_class else (name, suffix.upper())
     if len(symbol) == 8 and symbol[:2].upper() in _PREFIXES and symbol[2:].isdigit():
-        return _PREFIXES[symbol[:2].upper()]
-    return None
+        return symbol[2:], _PREFIXES[symbol[:2].upper()]
+    return symbol, None
+
+
+def _written(symbol: str, suffix: str) -> str:
+    """Return the venue as the symbol writes it where it is a suffix, else as its suffix or its own word."""
+    return f".{suffix}" if suffix in _VENUES or symbol.upper().endswith(f".{suffix}") else suffix
