@@ -289,3 +289,19 @@ def test_a_file_named_by_tradingview_is_quoted_as_its_exchange_does(tmp_path: Pa
     np.testing.assert_array_equal(other.close, plain.close)
     np.testing.assert_array_equal(other.to_account, plain.to_account)
     assert any("LSE_SHEL: quotes of .L are taken as hundredths" in note for note in other.notes)
+
+
+def test_names_without_a_venue_among_those_with_one_are_said_once(tmp_path: Path) -> None:
+    frame = shares("AAPL", "MSFT", "BHP.AX", "ASX:RIO", "BRK.B", bars=60)
+    untold = [note for note in load_written(frame, tmp_path / "bars.csv", "asset=stocks").notes if "no venue" in note]
+    said = load_written(frame, tmp_path / "bars.csv", "asset=stocks", symbols=("AAPL",)).notes
+    assert untold == [note for note in said if "no venue" in note]
+    assert len(untold) == 1
+    assert "AAPL, BRK.B, MSFT; their quotes are taken as AUD, the universe's" in untold[0]
+    override = untold[0].rpartition("as by ")[2]
+    known = load_written(
+        frame[frame["symbol"].isin(["AAPL", "BHP.AX"])], tmp_path / "bars.csv", "asset=stocks", override
+    )
+    assert not any("no venue" in note for note in known.notes)
+    funds = load_written(frame, tmp_path / "bars.csv", "asset=etf")
+    assert not any("no venue" in note for note in funds.notes)

@@ -15,7 +15,7 @@ from wealtharena.data import currency, intervals, provider
 from wealtharena.data.bars import PRICE_COLUMNS, RawBars, raw_table, window_mask
 from wealtharena.data.reading import Reading, mixed, read_path, units
 from wealtharena.data.reading.identifiers import canonical, canonical_symbol, dollar_pairs
-from wealtharena.data.reading.venues import Quote, quote_of, zone_of
+from wealtharena.data.reading.venues import Quote, quote_of, setting, without_venue, zone_of
 from wealtharena.errors import DataError, ProviderError
 
 
@@ -215,6 +215,11 @@ class Content:
             for name, symbol in self.stand_ins.items()
         ]  # fmt: skip
         said += [quote.said for quote in self.quotes.values() if quote.said]
+        if bare := without_venue(self.tables, self._asset):
+            said.append(
+                f"names that tell no venue: {_some(bare)}; their quotes are taken as {self._asset.universe.currency},"
+                f" the universe's; if they are not, set asset.instrument.currencies, as by {setting(bare[0], 'USD')}"
+            )
         said += [answer.words for answer in self.volumes.values() if answer.note]
         said += [self.adjustment.words] if self.adjustment.note else []
         said += [units.CONTAINED] if self.adjustment.value == "all" else []

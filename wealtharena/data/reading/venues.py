@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -109,6 +110,16 @@ def configured_for(symbol: str, asset: AssetSpec) -> str | None:
     named = asset.instrument.currencies
     own = {canonical_symbol(name, asset.market): money for name, money in named.items()}
     return named.get(symbol) or own.get(canonical_symbol(symbol, asset.market))
+
+
+def without_venue(names: Iterable[str], asset: AssetSpec) -> list[str]:
+    """Return the names that tell no venue and are taken as the universe's, though the universe's own names tell theirs."""
+    own = asset.universe.symbols
+    if asset.market in ("forex", "crypto") or not any(suffix_of(name) in _VENUES for name in own):
+        return []
+    return [
+        name for name in names if name not in own and suffix_of(name) is None and configured_for(name, asset) is None
+    ]
 
 
 def setting(symbol: str, money: str) -> str:
