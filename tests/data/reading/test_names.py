@@ -305,3 +305,56 @@ def test_names_without_a_venue_among_those_with_one_are_said_once(tmp_path: Path
     assert not any("no venue" in note for note in known.notes)
     funds = load_written(frame, tmp_path / "bars.csv", "asset=etf")
     assert not any("no venue" in note for note in funds.notes)
+
+
+def _asked(path: Path, asked: str, *overrides: str) -> list[str]:
+    """Return the notes on a file that was taken for another symbol's than it is named by."""
+    spec = compose(["data=files", *overrides])
+    panel = load(spec.asset, with_data(spec, path=str(path), symbols=(asked,)).data, seed=0)
+    return [note for note in panel.notes if "names no symbol" in note]
+
+
+@pytest.mark.parametrize(
+    ("stem", "asked"), [("AAPL", "MSFT"), ("bars", "MSFT"), ("BHP.L", "BHP.AX"), ("AAPL_D1", "MSFT")]
+)
+def test_bars_under_another_symbol_than_the_file_is_named_by_are_said(tmp_path: Path, stem: str, asked: str) -> None:
+    for ending in (".csv", ".CSV", ".csv.gz", ".parquet"):
+        path = tmp_path / f"{stem}{ending}"
+        frame = pair("AAPL")
+        frame.to_parquet(path) if ending == ".parquet" else frame.to_csv(path, index=False)
+        words = f"{path.name} names no symbol; its bars are taken as {asked}'s, as data.symbols says"
+        assert _asked(path, asked, "asset=etf") == [words]
+
+
+@pytest.mark.parametrize(("stem", "asked"), [
+    ("AAPL", "AAPL"), ("aapl_D1", "AAPL"), ("AAPL (1)", "AAPL"), ("BHP", "BHP.AX"), ("ASX_BHP, 1D", "BHP.AX"), ("BHP_AX", "BHP.AX"),
+    ("brk_b", "BRK.B"), ("700.HK", "0700.HK"), ("NASDAQ_AAPL", "AAPL")])  # fmt: skip
+def test_the_same_name_in_another_spelling_needs_no_word(tmp_path: Path, stem: str, asked: str) -> None:
+    pair("AAPL").to_csv(tmp_path / f"{stem}.csv", index=False)
+    assert _asked(tmp_path / f"{stem}.csv", asked, "asset=stocks") == []
+
+
+@pytest.mark.parametrize(("stem", "asked", "words"), [
+    ("BTCUSDT-1d-2024-01", "BTC-USD", 0), ("XBTUSD_1440", "BTC-USD", 0), ("BINANCE_BTCUSDT, 1D", "BTC-USD", 0), ("BTC", "BTC-USD", 0),
+    ("BTC_EUR", "BTC/EUR", 0), ("ETHUSDT", "BTC-USD", 1), ("bars", "BTC-USD", 1)])  # fmt: skip
+def test_a_coins_file_is_asked_for_by_any_spelling(tmp_path: Path, stem: str, asked: str, words: int) -> None:
+    _coins("").drop(columns="symbol").to_csv(tmp_path / f"{stem}.csv", index=False)
+    assert len(_asked(tmp_path / f"{stem}.csv", asked, "asset=crypto")) == words
+
+
+def test_a_file_of_another_pair_is_refused(tmp_path: Path) -> None:
+    for stem, asked, words in ((MT5, "USDJPY", 0), ("USDJPY1440", "USD/JPY", 0), ("bars", "USDJPY", 1)):
+        pair().to_csv(tmp_path / f"{stem}.csv", index=False)
+        assert len(_asked(tmp_path / f"{stem}.csv", asked, "asset=forex")) == words
+    for stem, asked in ((MT5, "EURUSD"), ("USDJPY1440", "USDCHF")):
+        pair().to_csv(tmp_path / f"{stem}.csv", index=False)
+        with pytest.raises(
+            DataError, match=f"{stem}.csv is named by USDJPY, and data.symbols asks for {asked}"
+        ) as refused:
+            _asked(tmp_path / f"{stem}.csv", asked, "asset=forex")
+        assert "data.symbols=[USDJPY]" in refused.value.hint
+
+
+def test_a_file_with_a_column_of_symbols_may_have_any_name(tmp_path: Path) -> None:
+    pair().assign(symbol="EURUSD").to_csv(tmp_path / "USDJPY.csv", index=False)
+    assert _asked(tmp_path / "USDJPY.csv", "EURUSD", "asset=forex") == []

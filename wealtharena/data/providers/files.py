@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
+from typing import Final
 
 import pandas as pd
 
@@ -14,9 +16,12 @@ from wealtharena.config.specs.data import DataSpec
 from wealtharena.data import currency, intervals, provider
 from wealtharena.data.bars import PRICE_COLUMNS, RawBars, raw_table, window_mask
 from wealtharena.data.reading import Reading, mixed, read_path, units
-from wealtharena.data.reading.identifiers import canonical, canonical_symbol, dollar_pairs
-from wealtharena.data.reading.venues import Quote, quote_of, setting, without_venue, zone_of
+from wealtharena.data.reading.identifiers import canonical, canonical_symbol, dollar_pairs, symbol_of_file
+from wealtharena.data.reading.venues import Quote, quote_of, same_symbol, setting, without_venue, zone_of
 from wealtharena.errors import DataError, ProviderError
+
+_NO_COLUMN: Final = "(the file has no column of symbols)"
+_ENDING: Final = re.compile(r"\.(csv(\.gz)?|parquet|pq)$", re.IGNORECASE)
 
 
 class Provider(provider.Provider):
@@ -97,24 +102,31 @@ class Provider(provider.Provider):
         return (f"bars come from the file {self._file}{content.summary()}", *content.notes())
 
     def content(self) -> Content:
-        """Return what the file holds and what was settled about it; it is read at the first call."""
+        """Return what the file holds and what was settled about it; it is read at the first call.
+
+        Raises:
+            DataError: see `read_path`; or the file is named by another pair of currencies than the one that is asked for.
+        """
         if self._content is None:
-            spec = self._spec
+            spec, path = self._spec, Path(self._spec.path or "").expanduser()
+            asked = spec.symbols[0] if spec.symbols and len(spec.symbols) == 1 else None
             reading = read_path(
-                Path(spec.path or "").expanduser(),
+                path,
                 venue=lambda symbol: venue_of(symbol, self._asset),
-                only_symbol=spec.symbols[0] if spec.symbols and len(spec.symbols) == 1 else None,
+                only_symbol=asked,
                 max_dropped_share=spec.max_repaired_share,
             )
-            self._content = Content(reading, spec, self._asset)
+            said = _taken_as(asked, path, reading, self._asset.market) if asked and path.is_file() else ""
+            self._content = Content(reading, spec, self._asset, said=said)
         return self._content
 
 
 class Content:
     """A file's tables under the platform's names, and what its figures mean."""
 
-    def __init__(self, reading: Reading, spec: DataSpec, asset: AssetSpec) -> None:
+    def __init__(self, reading: Reading, spec: DataSpec, asset: AssetSpec, *, said: str = "") -> None:
         self.reading = reading
+        self._said = said
         self._asset, self._market = asset, asset.market
         self.names = canonical(reading.tables, asset.market)
         self.stand_ins: dict[str, str] = {}
@@ -208,7 +220,7 @@ class Content:
 
     def notes(self) -> tuple[str, ...]:
         """Return every sentence that a report must carry on what was settled."""
-        said = list(self.reading.notes)
+        said = [*self.reading.notes, *filter(None, [self._said])]
         said += [
             f"{name} stands for {symbol}: a dollar coin counts as a dollar" if "USD-" not in f"{name}-" or "USDT" in name
             else f"{name} is read as {symbol}"
@@ -241,6 +253,26 @@ def _volume_in(account: str, table: pd.DataFrame, quote: Quote, *, hourly: bool)
     stamps = pd.DatetimeIndex(table["timestamp"])
     rates = currency.from_ecb(quote.currency, account, timestamps=stamps, same_day=True, hourly=hourly)
     return table.assign(volume=table["volume"] * rates)
+
+
+def _taken_as(asked: str, path: Path, reading: Reading, market: str) -> str:
+    """Return the note on a file without symbols whose name is not the one that is asked for; nothing on any other.
+
+    Raises:
+        DataError: its name holds another pair of currencies.
+    """
+    if not any(topic == "symbol" and answer.endswith(_NO_COLUMN) for topic, answer in reading.settled[0].facts):
+        return ""
+    stem = _ENDING.sub("", path.name)
+    if same_symbol(symbol_of_file(stem), asked, market):
+        return ""
+    pair = currency.pair_in(stem) if market == "forex" else None
+    if pair is not None and pair != canonical_symbol(asked, market):
+        raise DataError(
+            f"{path.name} is named by {pair}, and data.symbols asks for {asked}",
+            hint=f"set data.symbols=[{pair}], or rename the file if its name is wrong",
+        )
+    return f"{path.name} names no symbol; its bars are taken as {asked}'s, as data.symbols says"
 
 
 def _in_currency(table: pd.DataFrame, quote: Quote) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import Final
 
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.data import calendars, currency
-from wealtharena.data.reading.identifiers import canonical_symbol, is_money, quote_of_coin
+from wealtharena.data.reading.identifiers import canonical_symbol, coins_of, is_money, quote_of_coin
 from wealtharena.errors import DataError
 
 
@@ -110,6 +110,27 @@ def configured_for(symbol: str, asset: AssetSpec) -> str | None:
     named = asset.instrument.currencies
     own = {canonical_symbol(name, asset.market): money for name, money in named.items()}
     return named.get(symbol) or own.get(canonical_symbol(symbol, asset.market))
+
+
+def same_symbol(first: str, second: str, market: str) -> bool:
+    """Return whether two names can be one symbol in two spellings: BTCUSDT and BTC-USD, BHP and ASX:BHP, brk_b and BRK.B."""
+    one, other = canonical_symbol(first, market), canonical_symbol(second, market)
+    if _letters(one) == _letters(other):
+        return True
+    if market == "crypto":
+        return bool(_coins(one) & _coins(other))
+    (ticker, venue), (again, elsewhere) = venue_in(one), venue_in(other)
+    return _letters(ticker) == _letters(again) and (venue == elsewhere or None in (venue, elsewhere))
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name.upper())).lstrip("0")
+
+
+def _coins(name: str) -> set[str]:
+    """Return the coins that a name may be of against the dollar, itself and what an exchange stands before included."""
+    parts = {name.upper(), *re.split(r"[:_]", name.upper())}
+    return parts.union(*(coins_of(part) for part in parts))
 
 
 def without_venue(names: Iterable[str], asset: AssetSpec) -> list[str]:
