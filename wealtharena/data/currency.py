@@ -77,6 +77,11 @@ def pair_in(text: str) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
+def dollars_for(code: str) -> float:
+    """Return what one unit of a currency was worth in dollars at the last fixing; 1 where the ECB has none of it."""
+    return float(cross_rate(code, "USD").iloc[-1]) if code in ecb_rates() else 1.0
+
+
 def from_pairs(quote: str, account: str, *, symbols: Sequence[str], closes: FloatArray) -> FloatArray | None:
     """Return account currency for one unit of `quote`, [T], by a pair among `symbols` itself; None where there is none.
 

@@ -291,3 +291,33 @@ def test_capital_gains_are_said_not_to_be_paid(tmp_path: Path) -> None:
     frame = _one().assign(Dividends=0.0, **{"Capital Gains": np.where(np.arange(60) == 30, 1.5, 0.0)})
     assert _said(_load(frame, tmp_path / "FUND.csv"), "capital gains of 1 dates are not paid")
     assert not _said(_load(frame.assign(**{"Capital Gains": 0.0}), tmp_path / "FUND.csv"), "capital gains")
+
+
+@pytest.mark.parametrize(("state", "money"), [
+    (lambda f: f.assign(currency="EUR"), "EUR"), (lambda f: f.assign(Ccy="GBX"), "GBX"),
+    (lambda f: f.rename(columns={"close": "Close (EUR)"}), "EUR"), (lambda f: f.rename(columns={"close": "close [GBX]"}), "GBX"),
+    (lambda f: f.assign(**{name: "\u20ac" + f[name].astype(str) for name in PRICES}), "EUR"),
+    (lambda f: f.assign(**{name: "\u00a3" + f[name].astype(str) for name in PRICES}), "GBP"),
+    (lambda f: f.assign(currency="USD"), "USD"),
+])  # fmt: skip
+def test_a_currency_that_the_file_states_is_the_one_that_counts(
+    tmp_path: Path, state: Callable[[pd.DataFrame], pd.DataFrame], money: str
+) -> None:
+    panel = _load(state(_one()), tmp_path / "AAA.csv")
+    worth = (panel.close * panel.to_account)[-1, 0] / _one()["close"].iloc[-1]
+    low, high = {"EUR": (0.9, 1.3), "GBX": (0.01, 0.015), "GBP": (1.0, 1.5), "USD": (1.0, 1.0)}[money]
+    assert low <= worth <= high
+    assert _said(panel, "as the file states") == (money != "USD")
+
+
+def test_pounds_in_cells_are_no_pence_and_two_currencies_of_one_symbol_are_refused(tmp_path: Path) -> None:
+    pounds = _one().assign(**{name: "\u00a3" + _one()[name].astype(str) for name in PRICES})
+    assert _load(pounds, tmp_path / "SHEL.L.csv").close[-1, 0] == pytest.approx(_one()["close"].iloc[-1])
+    both = _one().assign(currency=["EUR"] * 30 + ["USD"] * 30)
+    _refused(both, tmp_path / "AAA.csv", "AAA is in EUR and in USD")
+    _refused(
+        _one().rename(columns={"open": "Open (EUR)", "close": "Close (USD)"}), tmp_path / "AAA.csv", "two currencies"
+    )
+    each = pd.concat([shares("ONE", bars=60).assign(currency="EUR"), shares("TWO", bars=60).assign(currency="USD")])
+    panel = load_written(each, tmp_path / "two.csv")
+    assert panel.to_account[-1, 1] == 1.0 != panel.to_account[-1, 0]

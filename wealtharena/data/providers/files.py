@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
+from typing import Final
 
 import pandas as pd
 
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
-from wealtharena.data import intervals, provider
+from wealtharena.data import currency, intervals, provider
 from wealtharena.data.bars import PRICE_COLUMNS, RawBars, raw_table, window_mask
 from wealtharena.data.reading import Reading, mixed, read_path, units
-from wealtharena.data.reading.identifiers import canonical, canonical_symbol, dollar_pairs
-from wealtharena.data.reading.venues import Quote, quote_of, zone_of
+from wealtharena.data.reading.identifiers import canonical, canonical_symbol, dollar_pairs, symbol_of_file
+from wealtharena.data.reading.venues import Quote, quote_of, same_symbol, setting, without_venue, zone_of
 from wealtharena.errors import DataError, ProviderError
+
+_NO_COLUMN: Final = "(the file has no column of symbols)"
+_ENDING: Final = re.compile(r"\.(csv(\.gz)?|parquet|pq)$", re.IGNORECASE)
 
 
 class Provider(provider.Provider):
@@ -76,6 +81,9 @@ class Provider(provider.Provider):
                 f"has no rows between {start or 'the first'} and {end or 'the last'}",
                 hint=f"its rows run from {first:%Y-%m-%d} to {last:%Y-%m-%d}; set data.start and data.end",
             )
+        unit = units.as_unit(found.volumes[name])
+        if unit == "account" and name in found.foreign:
+            table = _volume_in(self._asset.account_currency, table, quote, hourly=interval not in intervals.DATED)
         adjusted = units.adjusted_as(found.adjustment)
         return RawBars(
             provider=self.name,
@@ -83,7 +91,7 @@ class Provider(provider.Provider):
             interval=interval,
             table=_in_currency(table if adjusted != "all" else table.assign(dividend=0.0), quote),
             currency=quote.currency,
-            volume_unit=units.as_unit(found.volumes[name]),
+            volume_unit=unit,
             adjusted=adjusted,
             fetched_at=self._clock(),
         )
@@ -94,24 +102,31 @@ class Provider(provider.Provider):
         return (f"bars come from the file {self._file}{content.summary()}", *content.notes())
 
     def content(self) -> Content:
-        """Return what the file holds and what was settled about it; it is read at the first call."""
+        """Return what the file holds and what was settled about it; it is read at the first call.
+
+        Raises:
+            DataError: see `read_path`; or the file is named by another pair of currencies than the one that is asked for.
+        """
         if self._content is None:
-            spec = self._spec
+            spec, path = self._spec, Path(self._spec.path or "").expanduser()
+            asked = spec.symbols[0] if spec.symbols and len(spec.symbols) == 1 else None
             reading = read_path(
-                Path(spec.path or "").expanduser(),
+                path,
                 venue=lambda symbol: venue_of(symbol, self._asset),
-                only_symbol=spec.symbols[0] if spec.symbols and len(spec.symbols) == 1 else None,
+                only_symbol=asked,
                 max_dropped_share=spec.max_repaired_share,
             )
-            self._content = Content(reading, spec, self._asset)
+            said = _taken_as(asked, path, reading, self._asset.market) if asked and path.is_file() else ""
+            self._content = Content(reading, spec, self._asset, said=said)
         return self._content
 
 
 class Content:
     """A file's tables under the platform's names, and what its figures mean."""
 
-    def __init__(self, reading: Reading, spec: DataSpec, asset: AssetSpec) -> None:
+    def __init__(self, reading: Reading, spec: DataSpec, asset: AssetSpec, *, said: str = "") -> None:
         self.reading = reading
+        self._said = said
         self._asset, self._market = asset, asset.market
         self.names = canonical(reading.tables, asset.market)
         self.stand_ins: dict[str, str] = {}
@@ -121,10 +136,12 @@ class Content:
             self.stand_ins = dollar_pairs((name for name in self.names.values() if name not in own), wanted)
         self.names = {name: self.stand_ins.get(symbol, symbol) for name, symbol in self.names.items()}
         self.tables = {self.names[name]: table for name, table in reading.tables.items()}
+        self._stated = {self.names[name]: code for name, code in reading.currencies.items() if name in self.names}
         self.quotes: dict[str, Quote] = {}
         for name in self.tables:
             with suppress(DataError):  # what is never asked for need not be known
                 self.quotes[name] = self.quote_of(name)
+        self.foreign = self._foreign(spec)
         kinds = {self.names[name]: kind for name, kind in reading.volume_kind.items()}
         self.volumes = self._volumes(spec.volume_unit, kinds)
         self.adjustment = units.adjustment(self.tables, setting=spec.adjusted, known=reading.adjusted)
@@ -135,18 +152,31 @@ class Content:
         Raises:
             DataError: that is not known; see `venues.quote_of`.
         """
-        return self.quotes.get(name) or quote_of(name, self._asset)
+        return self.quotes.get(name) or quote_of(name, self._asset, stated=self._stated.get(name, ""))
+
+    def _foreign(self, spec: DataSpec) -> dict[str, float]:
+        """Return dollars for one unit of the quote, by and large, of each coin whose money is not the account's.
+
+        They tell what a turnover is, where the volume's unit is left open; no figure is converted at them.
+        """
+        if self._market != "crypto" or spec.volume_unit != "auto":
+            return {}
+        found = {name: quote.currency for name, quote in self.quotes.items()}
+        own = self._asset.account_currency
+        return {name: currency.dollars_for(money) for name, money in found.items() if money != own}
 
     def _volumes(self, setting: str, kinds: Mapping[str, str]) -> dict[str, units.Answer]:
         """Return the unit of each symbol's volume, once one that changes inside the file is brought to money."""
         if self._market != "crypto" or setting == "none":
             return units.volume_unit(self.tables, self._market, setting=setting, kinds=kinds)
-        told = self.tables if setting != "auto" else {name: self.tables[name] for name in kinds if name in self.tables}
-        open_ = {name: table for name, table in self.tables.items() if name not in told}
+        tables = {name: _scaled(table, self.foreign.get(name, 1.0)) for name, table in self.tables.items()}
+        told = tables if setting != "auto" else {name: tables[name] for name in kinds if name in tables}
+        open_ = {name: table for name, table in tables.items() if name not in told}
         changed = mixed.in_one_unit(open_)
-        self.tables |= {name: one.table for name, one in changed.items()}
+        tables |= {name: one.table for name, one in changed.items()}
+        self.tables |= {name: _scaled(one.table, 1 / self.foreign.get(name, 1.0)) for name, one in changed.items()}
         said = {name: one.words for name, one in changed.items()}
-        made = units.volume_unit(self.tables, self._market, setting=setting, kinds=kinds, mixed=said)
+        made = units.volume_unit(tables, self._market, setting=setting, kinds=kinds, mixed=said)
         for name, table in told.items():
             if dates := mixed.dates(table):
                 words = f"{made[name].words}; yet {name}'s seems to change its unit on {dates}"
@@ -191,13 +221,18 @@ class Content:
 
     def notes(self) -> tuple[str, ...]:
         """Return every sentence that a report must carry on what was settled."""
-        said = list(self.reading.notes)
+        said = [*self.reading.notes, *filter(None, [self._said])]
         said += [
             f"{name} stands for {symbol}: a dollar coin counts as a dollar" if "USD-" not in f"{name}-" or "USDT" in name
             else f"{name} is read as {symbol}"
             for name, symbol in self.stand_ins.items()
         ]  # fmt: skip
         said += [quote.said for quote in self.quotes.values() if quote.said]
+        if bare := without_venue(self.tables, self._asset):
+            said.append(
+                f"names that tell no venue: {_some(bare)}; their quotes are taken as {self._asset.universe.currency},"
+                f" the universe's; if they are not, set asset.instrument.currencies, as by {setting(bare[0], 'USD')}"
+            )
         said += [answer.words for answer in self.volumes.values() if answer.note]
         said += [self.adjustment.words] if self.adjustment.note else []
         said += [units.CONTAINED] if self.adjustment.value == "all" else []
@@ -207,6 +242,38 @@ class Content:
 def venue_of(symbol: str, asset: AssetSpec) -> tuple[str, bool]:
     """Return the time zone of a symbol's dates, and whether its venue keeps weekends."""
     return zone_of(symbol, asset), asset.market != "crypto"
+
+
+def _scaled(table: pd.DataFrame, factor: float) -> pd.DataFrame:
+    """Return the table with its volume times a factor."""
+    return table if factor == 1.0 or "volume" not in table else table.assign(volume=table["volume"] * factor)
+
+
+def _volume_in(account: str, table: pd.DataFrame, quote: Quote, *, hourly: bool) -> pd.DataFrame:
+    """Return the table with a volume that counts the quote's money brought to the account's, at the ECB's fixings."""
+    stamps = pd.DatetimeIndex(table["timestamp"])
+    rates = currency.from_ecb(quote.currency, account, timestamps=stamps, same_day=True, hourly=hourly)
+    return table.assign(volume=table["volume"] * rates)
+
+
+def _taken_as(asked: str, path: Path, reading: Reading, market: str) -> str:
+    """Return the note on a file without symbols whose name is not the one that is asked for; nothing on any other.
+
+    Raises:
+        DataError: its name holds another pair of currencies.
+    """
+    if not any(topic == "symbol" and answer.endswith(_NO_COLUMN) for topic, answer in reading.settled[0].facts):
+        return ""
+    stem = _ENDING.sub("", path.name)
+    if same_symbol(symbol_of_file(stem), asked, market):
+        return ""
+    pair = currency.pair_in(stem) if market == "forex" else None
+    if pair is not None and pair != canonical_symbol(asked, market):
+        raise DataError(
+            f"{path.name} is named by {pair}, and data.symbols asks for {asked}",
+            hint=f"set data.symbols=[{pair}], or rename the file if its name is wrong",
+        )
+    return f"{path.name} names no symbol; its bars are taken as {asked}'s, as data.symbols says"
 
 
 def _in_currency(table: pd.DataFrame, quote: Quote) -> pd.DataFrame:

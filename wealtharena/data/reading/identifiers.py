@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -15,6 +16,18 @@ from wealtharena.data.reading.settled import Ledger
 from wealtharena.errors import DataError
 
 _KRAKEN: Final = {"XBT": "BTC", "XDG": "DOGE"}
+_COINS: Final = frozenset({
+    "BTC", "XBT", "ETH", "BNB", "XRP", "SOL", "DOGE", "XDG", "ADA", "TRX", "LINK", "AVAX", "XLM", "BCH", "DOT", "LTC",
+    "ATOM", "ETC", "XMR", "ALGO", "VET", "FIL", "UNI", "NEAR", "MATIC", "POL", "SHIB", "TON", "SUI", "APT", "ARB", "AAVE",
+    "MKR", "EOS", "XTZ", "ZEC", "DASH", "NEO", "ICP", "HBAR", "PEPE", "INJ", "GRT", "SAND", "MANA", "CRV", "LDO", "KSM",
+    "QTUM", "IOTA", "COMP", "SNX", "YFI", "SUSHI", "BAT", "ZRX", "ENJ", "CHZ", "AXS", "FTM", "XEM", "TIA", "TAO", "RUNE",
+    "WIF", "BONK", "FLOKI", "RNDR", "FET", "STX", "IMX", "GALA", "EGLD", "THETA", "FLOW", "ZIL", "WAVES", "KAVA", "DYDX",
+    "ZEN", "BSV", "OMG", "KNC", "GNO", "1INCH", "WBTC", "STETH", "USDT", "USDC", "EURT", "EURC", "PAXG", "XAUT",
+})  # fmt: skip
+_COIN_MONEY: Final = ("BTC", "XBT", "ETH", "BNB")  # coins in which exchanges quote others
+_USUAL_MONEY: Final = ("EUR", "GBP", "JPY", "KRW", "AUD", "CAD", "CHF", "TRY", "BRL")  # ends the name of hardly a coin
+_DOLLARS: Final = frozenset({*MONEY, "USDE", "USDP", "USDS", "USDD", "GUSD", "PYUSD", "RLUSD", "USTC", "UST", "FRAX"})
+_CONTRACT: Final = frozenset({"PERP", "PERPETUAL", "SWAP", "SPOT", "FUT", "FUTURES", "LINEAR", "INVERSE"})
 _DATE: Final = (
     r"(?:\d{4}-\d{2}(?:-\d{2})?|(?:19|20)\d{6}(?:\d{4}|\d{6})?|\d{2}\.\d{2}\.(?:19|20)\d{2})"  # 2024-01, 202301010000
 )
@@ -98,6 +111,52 @@ def canonical(raw: Mapping[str, pd.DataFrame], market: str) -> dict[str, str]:
             raise DataError(f"two symbols of the file are both {symbol}", hint=f"rename or remove {name}")
         named[name] = symbol
     return named
+
+
+def quote_of_coin(name: str) -> tuple[str, bool] | None:
+    """Return what a coin's name says that it is quoted in, and whether that is sure; None where it says nothing.
+
+    The quote is USD for dollars and dollar coins, a currency's code, or a coin (BTC of `ETH/BTC`); unsure is also a word
+    that is none of them. A coin such as STETH or WBTC, a perpetual's `BTC-PERP` and a wallet's `BTC` say nothing.
+    """
+    name = name[1:] if re.fullmatch(r"t[A-Z0-9]{6,}", name) else name  # Bitfinex's tETHBTC
+    text = name.upper()
+    if ":" in text:  # BTC/USDT:USDT settles in what stands behind; BINANCE:BTCUSDT trades where the first word says
+        before, _, after = text.partition(":")
+        text = before if re.search(r"[-/]", before) else after
+    words = [word for word in re.split(r"[-/_. ]+", text) if word and not word.isdigit() and word not in _CONTRACT]
+    for before, word in reversed(list(pairwise(words))):
+        if money := _money(word):
+            return money, True
+        if word in _COINS and (before in _COINS or _money(before) or re.search(r"[-/]", text)):
+            return (_money(before) or word), not _money(before)  # KRW-BTC, as Upbit writes it
+    glued = [found for word in words if (found := _glued(word))]
+    if glued:
+        return glued[-1]
+    return (words[-1], False) if len(words) > 1 and words[-1].isalpha() else None
+
+
+def is_money(word: str) -> bool:
+    """Return whether a word is a currency's code or a dollar coin."""
+    return _money(word) is not None
+
+
+def _money(word: str) -> str | None:
+    """Return the currency that a word stands for, USD for a dollar coin."""
+    return "USD" if word in _DOLLARS else word if word in currency.codes() else None
+
+
+def _glued(word: str) -> tuple[str, bool] | None:
+    """Return the quote of a pair without a separator, and whether its coin is known to be one: EUR of XBTEUR."""
+    if kraken := re.fullmatch(r"X([A-Z]{3})[XZ]([A-Z]{3})", word):
+        word = kraken[1] + kraken[2]
+    if coins_of(word):
+        return "USD", True
+    base, last = word[:-3], word[-3:]
+    if base in _COINS and (last in currency.codes() or last in _COIN_MONEY):
+        return last, True
+    told = last in _USUAL_MONEY or (last in _COIN_MONEY and len(base) >= 3)
+    return (last, False) if told and len(base) >= 2 else None
 
 
 def dollar_pairs(names: Iterable[str], wanted: Iterable[str]) -> dict[str, str]:

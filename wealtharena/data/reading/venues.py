@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.data import calendars, currency
-from wealtharena.data.reading.identifiers import canonical_symbol
+from wealtharena.data.reading.columns import MONEY
+from wealtharena.data.reading.identifiers import canonical_symbol, coins_of, is_money, quote_of_coin
 from wealtharena.errors import DataError
 
 
@@ -39,24 +41,55 @@ _VENUES: Final = {
     "CN": "CAD America/Toronto", "MX": "MXN America/Mexico_City", "SA": "BRL America/Sao_Paulo",
     "BA": "ARS America/Argentina/Buenos_Aires", "SN": "CLP America/Santiago", "US": "USD America/New_York",
 }  # fmt: skip
+# suffix -> names of the venue before a symbol (TradingView's, Google's, ISO's); those of several countries are left out
+_NAMES: Final = {
+    "US": "NASDAQ NYSE AMEX ARCA BATS CBOE NYSEARCA NYSEAMERICAN NYSEMKT OTC OTCMKTS XNAS XNYS XASE ARCX US",
+    "L": "LSE LON XLON", "AX": "ASX XASX", "NZ": "NZX NZE XNZE", "TO": "TSX XTSE", "V": "TSXV CVE XTSX",
+    "NE": "NEO", "CN": "CNSX XCNQ", "T": "TYO XTKS JPX", "HK": "HKEX HKG SEHK XHKG", "SS": "SHA SSE SHSE XSHG",
+    "SZ": "SHE SZSE XSHE", "KS": "KRX XKRX", "KQ": "KOSDAQ XKOS", "TW": "TWSE TPE XTAI", "TWO": "TPEX ROCO",
+    "NS": "NSE XNSE", "BO": "BOM XBOM", "SI": "SGX XSES", "KL": "MYX KLSE XKLS", "JK": "XIDX", "BK": "BKK XBKK",
+    "SR": "TADAWUL XSAU", "TA": "TASE TLV XTAE", "IS": "BIST XIST", "JO": "JSE XJSE", "DE": "XETR XETRA ETR",
+    "F": "FWB FRA XFRA", "SG": "SWB XSTU", "MU": "XMUN", "PA": "EPA XPAR", "AS": "AMS XAMS", "BR": "EBR XBRU",
+    "LS": "ELI XLIS", "MI": "MIL XMIL", "MC": "BME XMAD", "HE": "OMXHEX HEL XHEL", "VI": "VIE WBAG XWBO",
+    "AT": "ATHEX XATH", "SW": "SWX SIX XSWX", "ST": "OMXSTO XSTO", "OL": "OSL XOSL", "CO": "OMXCOP CPH XCSE",
+    "IC": "OMXICE XICE", "WA": "GPW WSE XWAR", "PR": "PSECZ XPRA", "BD": "XBUD", "RO": "BVB XBSE", "IR": "XDUB",
+    "MX": "BMV XMEX", "SA": "BMFBOVESPA BVMF", "BA": "BCBA XBUE", "SN": "XSGO",
+}  # fmt: skip
+_EXCHANGES: Final = {name: suffix for suffix, names in _NAMES.items() for name in names.split()}
+# suffix -> Bloomberg's codes behind a symbol: of the country, then of its exchanges
+_CODES: Final = {
+    "US": "US UN UW UQ UA UP UR UF UV", "L": "LN", "AX": "AU AT", "NZ": "NZ", "TO": "CN CT", "V": "CV", "T": "JP JT", "HK": "HK",
+    "SS": "CH CG", "SZ": "CS", "KS": "KS", "KQ": "KQ", "TW": "TT", "NS": "IN IS", "BO": "IB", "SI": "SP", "KL": "MK",
+    "JK": "IJ", "BK": "TB", "SR": "AB", "TA": "IT", "IS": "TI", "JO": "SJ", "DE": "GR GY", "F": "GF", "SG": "GS",
+    "MU": "GM", "PA": "FP", "AS": "NA", "BR": "BB", "LS": "PL", "MI": "IM", "MC": "SM", "HE": "FH", "VI": "AV", "AT": "GA",
+    "SW": "SW SE VX", "ST": "SS", "OL": "NO", "CO": "DC", "WA": "PW", "PR": "CP", "BD": "HB", "RO": "RO", "IR": "ID",
+    "MX": "MM", "SA": "BZ BS", "BA": "AR", "SN": "CI",
+}  # fmt: skip
+_BLOOMBERG: Final = {code: suffix for suffix, codes in _CODES.items() for code in codes.split()}
+_OF_BLOOMBERG: Final = re.compile(r"(\S+) ([A-Z]{2})(?: equity)?", re.IGNORECASE)
 _PREFIXES: Final = {"SH": "SS", "SZ": "SZ"}  # qlib's SH600000
 _CLASSES: Final = frozenset({"A", "B", "C", "D", "K", "U", "W", "WS", "UN", "RT", "P"})  # BRK.B: a class of share
 _SMALL: Final = {"GBX": "GBP", "GBP_PENCE": "GBP", "GBp": "GBP", "ZAc": "ZAR", "ZAC": "ZAR", "ILA": "ILS"}
 
 
-def quote_of(symbol: str, asset: AssetSpec) -> Quote:
-    """Return how a symbol is quoted: as configured, a pair's own currency, its venue's, the universe's.
+def quote_of(symbol: str, asset: AssetSpec, *, stated: str = "") -> Quote:
+    """Return how a symbol is quoted: as configured, a pair's own currency, as its file states, its venue's, the universe's.
 
     Raises:
-        DataError: among currencies, the symbol names no pair.
+        DataError: among currencies, the symbol names no pair; among coins, it is quoted in another coin.
     """
     configured = configured_for(symbol, asset)
     if configured is not None:
         return Quote(_SMALL[configured], 0.01) if configured in _SMALL else Quote(configured)
     if asset.market == "forex":
         return _of_a_pair(symbol)
+    if stated and not (asset.market == "crypto" and stated in MONEY):
+        scale, money = (0.01, _SMALL[stated]) if stated in _SMALL else (1.0, stated)
+        words = f"hundredths of {money}, divided by 100" if scale != 1.0 else money
+        usual = money == asset.universe.currency and suffix_of(symbol) is None
+        return Quote(money, scale, "" if usual else f"{symbol}: prices are in {words}, as the file states")
     if asset.market == "crypto":
-        return Quote(asset.universe.currency)
+        return _of_a_coin(symbol, asset)
     suffix = suffix_of(symbol)
     if suffix is None:
         return Quote(asset.universe.currency)
@@ -64,8 +97,8 @@ def quote_of(symbol: str, asset: AssetSpec) -> Quote:
         own = asset.universe.currency
         return Quote(
             own,
-            said=f"{symbol}: the venue .{suffix} is not known, its quotes are taken as {own};"
-            f" if they are not, set asset.instrument.currencies",
+            said=f"{symbol}: the venue {_written(symbol, suffix)} is not known, its quotes are taken as {own};"
+            f" if they are not, set {setting(symbol, 'USD' if own != 'USD' else 'EUR')}",
         )
     money, hundredths, _ = _VENUES[suffix].split()[0].partition("/")
     if not hundredths:
@@ -73,8 +106,8 @@ def quote_of(symbol: str, asset: AssetSpec) -> Quote:
     return Quote(
         money,
         0.01,
-        f"{symbol}: quotes of .{suffix} are taken as hundredths of {money} and divided by 100;"
-        f" if they are whole, set asset.instrument.currencies to {money}",
+        f"{symbol}: quotes of {_written(symbol, suffix)} are taken as hundredths of {money} and divided by 100;"
+        f" if they are whole, set {setting(symbol, money)}",
     )
 
 
@@ -83,6 +116,37 @@ def configured_for(symbol: str, asset: AssetSpec) -> str | None:
     named = asset.instrument.currencies
     own = {canonical_symbol(name, asset.market): money for name, money in named.items()}
     return named.get(symbol) or own.get(canonical_symbol(symbol, asset.market))
+
+
+def same_symbol(first: str, second: str, market: str) -> bool:
+    """Return whether two names can be one symbol in two spellings: BTCUSDT and BTC-USD, BHP and ASX:BHP, brk_b and BRK.B."""
+    one, other = canonical_symbol(first, market), canonical_symbol(second, market)
+    if _letters(one) == _letters(other):
+        return True
+    if market == "crypto":
+        return bool(_coins(one) & _coins(other))
+    (ticker, venue), (again, elsewhere) = venue_in(one), venue_in(other)
+    return _letters(ticker) == _letters(again) and (venue == elsewhere or None in (venue, elsewhere))
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name.upper())).lstrip("0")
+
+
+def _coins(name: str) -> set[str]:
+    """Return the coins that a name may be of against the dollar, itself and what an exchange stands before included."""
+    parts = {name.upper(), *re.split(r"[:_]", name.upper())}
+    return parts.union(*(coins_of(part) for part in parts))
+
+
+def without_venue(names: Iterable[str], asset: AssetSpec) -> list[str]:
+    """Return the names that tell no venue and are taken as the universe's, though the universe's own names tell theirs."""
+    own = asset.universe.symbols
+    if asset.market in ("forex", "crypto") or not any(suffix_of(name) in _VENUES for name in own):
+        return []
+    return [
+        name for name in names if name not in own and suffix_of(name) is None and configured_for(name, asset) is None
+    ]
 
 
 def setting(symbol: str, money: str) -> str:
@@ -104,6 +168,23 @@ def _of_a_pair(symbol: str) -> Quote:
     )
 
 
+def _of_a_coin(symbol: str, asset: AssetSpec) -> Quote:
+    own = asset.universe.currency
+    quote, sure = quote_of_coin(symbol) or (own, True)
+    money = quote if is_money(quote) else own
+    if sure and quote != money:
+        raise DataError(
+            f"{symbol} is quoted in {quote}, a coin, and nothing tells what that is worth in {asset.account_currency}",
+            hint=f"leave it out of data.symbols, or set {setting(symbol, 'USD')} where it is quoted in dollars",
+        )
+    return Quote(money, said="" if sure else _taken(symbol, money))
+
+
+def _taken(symbol: str, money: str) -> str:
+    other = "EUR" if money == "USD" else "USD"
+    return f"{symbol}: its quotes are taken as {money}; if they are not, set {setting(symbol, other)}"
+
+
 def zone_of(symbol: str, asset: AssetSpec) -> str:
     """Return the time zone in which a symbol's dates are meant: its venue's, else the universe's."""
     suffix = suffix_of(symbol) if asset.market in ("stocks", "etf") else None
@@ -112,12 +193,51 @@ def zone_of(symbol: str, asset: AssetSpec) -> str:
 
 
 def suffix_of(symbol: str) -> str | None:
-    """Return what stands for the venue: AX of BHP.AX, SS of SH600000; None where nothing does, as for BRK.B."""
+    """Return what stands for the venue: AX of BHP.AX, ASX:BHP and `BHP AU`; None where nothing does, as for BRK.B."""
+    return venue_in(symbol)[1]
+
+
+def venue_in(symbol: str) -> tuple[str, str | None]:
+    """Return a symbol's ticker and the suffix of its venue, or the venue's own word where it is not known.
+
+    It may stand behind (BHP.AX, Bloomberg's `BHP AU Equity`) or before (ASX:BHP; ASX_BHP where ASX is known).
+    """
+    before, colon, after = symbol.partition(":")
+    if colon:
+        return _of_a_prefix(before.strip(), after.strip())
+    bloomberg = _OF_BLOOMBERG.fullmatch(symbol.strip())
+    if bloomberg and ((code := bloomberg[2].upper()) in _BLOOMBERG or code not in _CLASSES):  # `AAC WS` is a warrant
+        return bloomberg[1], _BLOOMBERG.get(code, code)
+    before, line, after = symbol.partition("_")
+    if line and after and (suffix := _exchange(before, after)):
+        return after, suffix
+    return _of_a_suffix(symbol)
+
+
+def _exchange(name: str, ticker: str) -> str | None:
+    """Return the suffix of an exchange that stands before a ticker; TSE is Tokyo's of numbers, and may be Toronto's."""
+    return "T" if name == "TSE" and ticker[:1].isdigit() else _EXCHANGES.get(name)
+
+
+def _of_a_prefix(name: str, ticker: str) -> tuple[str, str | None]:
+    known = _exchange(name.upper(), ticker)
+    if known is None and ticker.upper() in _BLOOMBERG:  # AAPL:US
+        return name, _BLOOMBERG[ticker.upper()]
+    return ticker, known or name.upper()
+
+
+def _of_a_suffix(symbol: str) -> tuple[str, str | None]:
     name, _, suffix = symbol.rpartition(".")
     if name:
         if name.upper() in _PREFIXES and suffix.isdigit():  # baostock's sh.600000
-            return _PREFIXES[name.upper()]
-        return None if suffix.upper() in _CLASSES and suffix.upper() not in _VENUES else suffix.upper()
+            return suffix, _PREFIXES[name.upper()]
+        of_a_class = suffix.upper() in _CLASSES and suffix.upper() not in _VENUES
+        return (symbol, None) if of_a_class else (name, suffix.upper())
     if len(symbol) == 8 and symbol[:2].upper() in _PREFIXES and symbol[2:].isdigit():
-        return _PREFIXES[symbol[:2].upper()]
-    return None
+        return symbol[2:], _PREFIXES[symbol[:2].upper()]
+    return symbol, None
+
+
+def _written(symbol: str, suffix: str) -> str:
+    """Return the venue as the symbol writes it where it is a suffix, else as its suffix or its own word."""
+    return f".{suffix}" if suffix in _VENUES or symbol.upper().endswith(f".{suffix}") else suffix
