@@ -94,6 +94,7 @@ def test_a_newcomer_must_beat_the_incumbent_beyond_chance(
         (Foresight(made, segment, sign), made.policy.scaler),
         (retrain.incumbent_policy(store, old), made.policy.scaler), name="v1",
         features=made.features, env=made.spec.env, segment=segment, rng=np.random.default_rng(0), draws=500,
+        risk_free_per_year=made.spec.asset.risk_free_per_year,
     )  # fmt: skip
     assert outcome.beats is beats
     assert outcome.ci95 is not None
@@ -109,6 +110,7 @@ def test_the_incumbent_does_not_beat_itself(production: tuple[ModelCheckpoint, W
     outcome = challenge.challenge(
         (policy, made.policy.scaler), (retrain.incumbent_policy(store, old), made.policy.scaler), name="v1",
         features=made.features, env=made.spec.env, segment=segment, rng=np.random.default_rng(0), draws=200,
+        risk_free_per_year=made.spec.asset.risk_free_per_year,
     )  # fmt: skip
     assert not outcome.beats
 

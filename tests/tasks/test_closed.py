@@ -102,7 +102,10 @@ def test_a_completed_run_goes_on_as_another_with_the_window_closed(finished: Cal
     assert new["test_window"] == "closed"
     assert kinds(first.parents[2]).count("open") == 1
     assert {path: path.read_bytes() for path in first.rglob("*") if path.is_file()} == before
-    steps = [json.loads(line)["env_step"] for line in (second / "metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (second / "metrics.jsonl").read_text().splitlines()]
+    assert [line["env_step"] for line in lines if "validation/sharpe" in line] == [2048, 4096, 8192]
+    assert new["selection"]["checkpoints"] == 3
+    steps = [line["env_step"] for line in lines]
     assert steps == sorted(steps)
     assert steps[-1] == 8192
 

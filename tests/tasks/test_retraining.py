@@ -22,9 +22,16 @@ Small = Callable[..., tuple[int, Path]]
 OLD = ("data=ecb", "data.start=2016-01-01", "data.end=2022-12-30", "train.env_steps=1024", "train.evaluations=1")
 
 
-def test_a_retraining_repeats_production_on_newer_data_and_must_beat_it(small: Small) -> None:
+def test_a_retraining_repeats_production_on_newer_data_and_must_beat_it(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, real = [], retraining.room.challenge
+    monkeypatch.setattr(
+        retraining.room, "challenge", lambda *args, **named: asked.append(named) or real(*args, **named)
+    )
     store = ModelCheckpoint("checkpoints")
-    _, first = small(*OLD, "model.hidden=[8]", "evaluation.bootstrap_draws=300")
+    hurdle = "asset.risk_free_bps_per_year=300"
+    _, first = small(*OLD, "model.hidden=[8]", "evaluation.bootstrap_draws=300", hurdle)
     old = store.load_checkpoint("forex", record(first)["run_id"])
     place(
         store.root,
@@ -58,6 +65,7 @@ def test_a_retraining_repeats_production_on_newer_data_and_must_beat_it(small: S
     assert challenge["bars"] > 100
     assert challenge["ci95"][0] < challenge["sharpe_difference"] < challenge["ci95"][1]
     assert challenge["beats"] is (challenge["ci95"][0] > 0)
+    assert [named["risk_free_per_year"] for named in asked] == [0.03], "the hurdle of production's configuration"
 
 
 def test_a_warm_start_begins_with_the_incumbents_weights(small: Small) -> None:

@@ -141,8 +141,15 @@ def test_a_report_that_cannot_be_drawn_does_not_end_the_run(
     assert "Traceback" in (folder / "not-drawn.txt").read_text()
 
 
-def test_walk_forward_trains_a_fold_at_a_time_and_joins_one_record(small: Small) -> None:
-    code, folder = small("split=walk_forward", "split.folds=2", "train.env_steps=2048", UNPUBLISHED)
+def test_walk_forward_trains_a_fold_at_a_time_and_joins_one_record(
+    small: Small, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quick = ("split=walk_forward", "split.folds=2", "train.env_steps=2048", "tracking.console=plain")
+    code, folder = small(*quick, UNPUBLISHED)
+    said = capsys.readouterr().out
+    assert "fold 1 of 2" in said
+    assert "2,048 / 4,096 steps ( 50 %)" in said
+    assert "4,096 / 4,096 steps (100 %)" in said
     run = record(folder)
     assert code == 0
     assert [fold["index"] for fold in run["folds"]] == [0, 1]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from wealtharena.config import compose
-from wealtharena.tracking import Tracker, wandb_run
+from wealtharena.tracking import Tracker, console, wandb_run
 from wealtharena.tracking.journal import read
 from wealtharena.tracking.tracker import summary, tags
 
@@ -59,6 +59,52 @@ def test_the_best_so_far_outlives_an_interruption(tmp_path: Path, capsys: pytest
     second.on_evaluation({"env_step": 200, "sharpe": 0.2})
     second.finish(RECORD)
     assert "validation Sharpe +0.20, best +0.90" in capsys.readouterr().out
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return capsys.readouterr().out.splitlines()
+
+
+def test_of_several_folds_the_budget_is_theirs_together_and_the_best_that_of_the_one_that_trains(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = compose(["tracking.wandb.mode=disabled", "tracking.console=plain", "train.env_steps=4000"])
+    tracker = Tracker.start(spec, tmp_path, RECORD, folds=2)
+    for fold, step, sharpe in ((0, 2048, 1.74), (0, 4096, 0.3), (1, 6048, 0.2), (1, 8096, -0.1)):
+        tracker.on_evaluation({"env_step": step, "fold": fold, "sharpe": sharpe})
+    tracker.finish(RECORD)
+    lines = told(capsys)
+    assert ["fold 1 of 2" in line for line in lines] == [True, True, False, False]
+    assert "4,096 / 8,000 steps ( 51 %)" in lines[1]
+    assert "best +1.74" in lines[1]
+    assert "fold 2 of 2      6,048 / 8,000 steps ( 76 %)" in lines[2]
+    assert "validation Sharpe +0.20, best +0.20" in lines[2]
+    assert "8,096 / 8,000 steps (100 %)" in lines[3]
+
+
+def test_a_fold_that_ended_early_makes_no_pace_for_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its steps are passed over at once: by them the next would be said to end in no time."""
+    now, left = [0.0], []
+    monkeypatch.setattr(console.State.__init__, "__kwdefaults__", {"clock": lambda: now[0]})
+    monkeypatch.setattr(console.Quiet, "show", lambda _, state, *, evaluated: left.append(state.seconds_left))
+    tracker = Tracker.start(compose(["tracking=none", "train.env_steps=4000"]), tmp_path, RECORD, folds=2)
+    for fold, step in ((0, 100), (0, 200), (1, 4100), (1, 4200)):
+        now[0] += 10.0
+        tracker.on_iteration({"env_step": step, "fold": fold})
+    tracker.finish(RECORD)
+    assert left == [None, pytest.approx(780.0), None, pytest.approx(380.0)]
+
+
+def test_the_best_of_each_fold_outlives_an_interruption(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = compose(["tracking.wandb.mode=disabled", "tracking.console=plain", "train.env_steps=4000"])
+    first = Tracker.start(spec, tmp_path, RECORD, folds=2)
+    for fold, step, sharpe in ((0, 4000, 1.7), (1, 5000, 0.9)):
+        first.on_evaluation({"env_step": step, "fold": fold, "sharpe": sharpe})
+    first.finish(RECORD | {"status": "interrupted"})
+    second = Tracker.start(spec, tmp_path, RECORD, 5000, folds=2)
+    second.on_evaluation({"env_step": 6000, "fold": 1, "sharpe": 0.2})
+    second.finish(RECORD)
+    assert "validation Sharpe +0.20, best +0.90" in told(capsys)[-1]
 
 
 def test_a_disabled_mirror_imports_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

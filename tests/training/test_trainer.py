@@ -325,6 +325,54 @@ def test_a_longer_budget_is_the_same_job(tmp_path: Path) -> None:
     assert longer.env_steps > first.env_steps
 
 
+DIRECT = ("algo=direct", "algo.members=2", "algo.windows=4", "algo.window_bars=16", "algo.updates=1", *QUICK[4:])
+EARLIER = 1024
+
+
+@pytest.mark.parametrize("algo", ["ppo", "direct"])
+@pytest.mark.parametrize("budget", [EARLIER + 1, int(1.2 * EARLIER), 2 * EARLIER, int(2.5 * EARLIER)])
+def test_what_is_trained_further_is_validated_by_the_new_spacing_and_at_its_end(
+    tmp_path: Path, algo: str, budget: int
+) -> None:
+    base = (*(DIRECT if algo == "direct" else QUICK), "train.evaluations=4")
+    first = replace(job(tmp_path), spec=worlds.spec(*base))
+    old = train(first, listener=Told()).env_steps
+    budget, told = budget + old - EARLIER, Told()
+    further = worlds.spec(*base, f"train.env_steps={budget}")
+    longer = train(replace(first, spec=further, resume=True), listener=told)
+    steps = [record["env_step"] for record in told.evaluations]
+    passed = [step for step in (budget * k / 4 for k in range(1, 5)) if step > old]
+    taken = [record["env_step"] for record in told.iterations]
+    assert steps == sorted({next(step for step in taken if step >= due) for due in passed})
+    assert steps[-1] == longer.env_steps >= budget > old
+
+
+def test_a_run_that_goes_on_with_a_smaller_budget_than_it_has_taken_is_validated_where_it_ends(tmp_path: Path) -> None:
+    class Impatient(Told):
+        def on_iteration(self, record: Mapping) -> None:
+            if record["iteration"] == 3:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    assert train(job(tmp_path), listener=Impatient()).env_steps == 768
+    told = Told()
+    train(job(tmp_path, "train.env_steps=600", resume=True), listener=told)
+    assert [record["env_step"] for record in told.evaluations] == [768]
+    again = Told()
+    train(job(tmp_path, "train.env_steps=600", resume=True), listener=again)
+    assert again.evaluations == [], "it was validated there"
+
+
+def test_patience_begins_anew_where_the_budget_is_larger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(WeightsHead, "mode", lambda self, parameters: torch.full_like(parameters, 0.2))
+    patient = ("train.evaluations=100", "train.patience=2")
+    first = train(job(tmp_path, "train.env_steps=25600", *patient), listener=Told())
+    same = train(job(tmp_path, "train.env_steps=25600", *patient, resume=True), listener=Told())
+    told = Told()
+    longer = train(job(tmp_path, "train.env_steps=25601", *patient, resume=True), listener=told)
+    assert (first.env_steps, same.env_steps, longer.env_steps) == (3 * 256, 3 * 256, 5 * 256)
+    assert len(told.evaluations) == 2
+
+
 def test_best_json_is_plain(trained: Path) -> None:
     content = json.loads((trained / "checkpoints" / "best.json").read_text())
     assert set(content) == {"path", "env_step", "score"}

@@ -46,12 +46,19 @@ class Shortfall:
         return max(self.missed, key=lambda name: self.missed[name])
 
 
-def shortfall(market: Market, played: Trajectory, *, spec: EnvSpec) -> Shortfall:
-    """Return how much of the orders of `played`, a path through `market` under `spec`, did not go through.
+def shortfall(market: Market, *parts: Trajectory, spec: EnvSpec) -> Shortfall:
+    """Return how much of the orders of `parts`, paths through `market` under `spec`, did not go through.
 
-    An order is the change from the weight held to the weight asked for. One that the next bar cannot fill lapses (`no
+    Each part is an account of its own. A record that was joined from several is none: what one ends with is not what the
+    next begins with. An order is the change from the weight held to the weight asked for. One that the next bar cannot fill lapses (`no
     trading`); one is cut by `volume`, by whole `lots`, or because positions and costs leave no room (`cash`).
     """
+    met = [_of_one(market, played, spec) for played in parts]
+    missed = {name: sum(one.missed[name] for one in met) for name in REMEDIES}
+    return Shortfall(sum(one.asked for one in met), missed)
+
+
+def _of_one(market: Market, played: Trajectory, spec: EnvSpec) -> Shortfall:
     steps = played.targets.shape[0]
     start = int(np.searchsorted(market.timestamps, played.timestamps[0]))
     now, then = market.bars[start : start + steps], market.bars[start + 1 : start + steps + 1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +67,20 @@ def by_symbol(agent: Trajectory, anchor: Trajectory, market: Market) -> dict[str
     return {
         symbol: {"earned": float(earned[i]), "cost": float(cost[i]), "tilt": float(size[i])}
         for i, symbol in enumerate(agent.symbols)
+    }
+
+
+def by_symbol_of(
+    agent: Sequence[Trajectory], anchor: Sequence[Trajectory], market: Market
+) -> dict[str, dict[str, float]]:
+    """Return `by_symbol` of a record in parts, each an account of its own that begins in cash: their mean by bars."""
+    found = [by_symbol(one, beside, market) for one, beside in zip(agent, anchor, strict=True)]
+    if len(found) == 1:
+        return found[0]
+    bars = [len(part.costs) for part in agent]
+    return {
+        symbol: {name: float(np.average([one[symbol][name] for one in found], weights=bars)) for name in figures}
+        for symbol, figures in found[0].items()
     }
 
 

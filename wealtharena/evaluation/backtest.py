@@ -105,11 +105,13 @@ class Backtest:
         """
         if window is not None:
             return self._piece(self._owner(window), window, cost_factor, delay_bars)
-        parts = []
-        for i, piece in enumerate(self.pieces):
-            start = piece.segment.start - 1 if i else self.window.start
-            parts.append(self._piece(i, Segment(start, piece.segment.stop), cost_factor, delay_bars))
-        return replace(join(parts), name=self.name)
+        return join(self.parts(cost_factor=cost_factor, delay_bars=delay_bars))
+
+    def parts(self, *, cost_factor: float = 1.0, delay_bars: int = 0) -> tuple[Trajectory, ...]:
+        """Return the path through each piece, an account of its own that begins in cash; `join` makes one record of them."""
+        starts = [self.window.start, *(piece.segment.start - 1 for piece in self.pieces[1:])]
+        windows = [Segment(start, piece.segment.stop) for start, piece in zip(starts, self.pieces, strict=True)]
+        return tuple(self._piece(i, window, cost_factor, delay_bars) for i, window in enumerate(windows))
 
     def _owner(self, window: Segment) -> int:
         owners = [i for i, piece in enumerate(self.pieces) if piece.segment.start <= window.start]
@@ -168,13 +170,19 @@ class Untilted:
 
 def of_anchor(base: Backtest) -> Trajectory | None:
     """Return the path of the anchor that the agent of a backtest tilts, None for one that does not tilt."""
+    still = untilted(base)
+    return None if still is None else still.simulate()
+
+
+def untilted(base: Backtest) -> Backtest | None:
+    """Return the backtest of the anchor over the same pieces, None for an agent that does not tilt."""
     if base.env.tilt is None:
         return None
     pieces = tuple(
         replace(piece, policy=Untilted(market, base.env))
         for piece, market in zip(base.pieces, base.markets, strict=True)
     )
-    return replace(base, name=ANCHOR, pieces=pieces).simulate()
+    return replace(base, name=ANCHOR, pieces=pieces)
 
 
 def of_baselines(
@@ -260,9 +268,9 @@ class Baselines(Mapping[str, Trajectory]):
         invested = {name: float(np.minimum(bought(paths[name]) / most, 1.0).mean()) for name in once}
         return cls(paths, draws, invested, {name: shortfall(market, path, spec=env) for name, path in paths.items()})
 
-    def beside(self, path: Trajectory, market: Market, env: EnvSpec) -> Baselines:
-        """Return these baselines with one more, the first to be named."""
-        met = shortfall(market, path, spec=env)
+    def beside(self, path: Trajectory, market: Market, env: EnvSpec, *, parts: Sequence[Trajectory] = ()) -> Baselines:
+        """Return these baselines with one more, the first to be named; `parts` are what its path was joined from."""
+        met = shortfall(market, *(parts or (path,)), spec=env)
         return replace(self, paths={path.name: path, **self.paths}, shortfalls={path.name: met, **self.shortfalls})
 
     def __getitem__(self, name: str) -> Trajectory:
@@ -312,7 +320,8 @@ def plain_scaler(features: FeaturePanel) -> Scaler:
 def join(parts: Sequence[Trajectory]) -> Trajectory:
     """Return several backtests as one track record: each begins with the equity that the one before left.
 
-    The first bar of each part must be the last of the part before. Money of later parts is scaled to their equity.
+    The first bar of each part must be the last of the part before. Money of later parts is scaled to their equity. The
+    weights at that bar are those that the part before ends with, though the next one begins in cash.
     """
     if len(parts) == 1:
         return parts[0]

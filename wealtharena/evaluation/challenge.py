@@ -61,16 +61,18 @@ def challenge(
     segment: Segment,
     rng: np.random.Generator,
     draws: int,
+    risk_free_per_year: float,
 ) -> Challenge:
     """Return how the newcomer fares against the incumbent `name` over rows that neither has seen, both from cash.
 
-    Paired stationary bootstrap (Ledoit and Wolf 2008), 95 % interval of the Sharpe difference.
+    Paired stationary bootstrap (Ledoit and Wolf 2008), 95 % interval of the difference of Sharpe ratios over what cash
+    earned. `risk_free_per_year` is the hurdle of the asset, a share; of a dated rate the least that a bar counts with.
     """
     ours, theirs = (
         backtest.of_policy(policy, features, scaler, env, segment, name=who)
         for who, (policy, scaler) in (("newcomer", newcomer), ("incumbent", incumbent))
     )
-    cash = metrics.risk_free(ours, env.costs.cash_number / 1e4)
+    cash = metrics.risk_free(ours, risk_free_per_year)
     found = compare(ours, theirs, rng=rng, draws=draws, risk_free=cash)
     days = features.panel.timestamps[[segment.start, segment.stop - 1]].astype("datetime64[D]").astype(str)
     sharpe = found.difference.sharpe if found.difference is not None else None

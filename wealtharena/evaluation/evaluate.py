@@ -130,7 +130,8 @@ def evaluate(
     first = backtests[0]
     if any(one.window != first.window for one in backtests):
         raise ValueError("backtests must be judged over one window")
-    agents = tuple(one.simulate() for one in backtests)
+    pieces = tuple(one.parts() for one in backtests)
+    agents = tuple(backtest.join(parts) for parts in pieces)
     names = tuple(dict.fromkeys((*evaluation.baselines, *evaluation.verdict.beats)))
     streams = rng.spawn(4)
     played = backtest.of_baselines(
@@ -143,10 +144,11 @@ def evaluate(
         names=names,
         market=first.markets[0],
     )
-    anchor = backtest.of_anchor(first)
-    if anchor is not None:
-        played = played.beside(anchor, first.markets[0], first.env)
-    met = [shortfall(p.markets[0], path, spec=p.env) for p, path in zip(backtests, agents, strict=True)]
+    still = backtest.untilted(first)
+    anchor = still.parts() if still is not None else ()
+    if anchor:
+        played = played.beside(backtest.join(anchor), first.markets[0], first.env, parts=anchor)
+    met = [shortfall(one.markets[0], *parts, spec=one.env) for one, parts in zip(backtests, pieces, strict=True)]
     facts = replace(facts, unfilled=(Unfilled.of("the agent", max(met, key=lambda found: found.share)),))
     judged = judge(agents, played, evaluation=evaluation, facts=facts, rng=streams[1], strategies=strategies)
     harder = stress.table(
@@ -158,7 +160,7 @@ def evaluate(
         benchmark=facts.benchmark,
         risk_free_per_year=facts.risk_free_per_year,
     )
-    tilts = active.by_symbol(judged.agent, anchor, first.markets[0]) if anchor is not None else None
+    tilts = active.by_symbol_of(pieces[agents.index(judged.agent)], anchor, first.markets[0]) if anchor else None
     return Evaluation(**{**vars(judged), "stress": harder, "tilts": tilts})
 
 

@@ -60,5 +60,6 @@ def challenge(spec: ExperimentSpec, newcomer: Trained, view: OpenedView) -> dict
         segment=segment,
         rng=stream(spec.seed, "challenge"),
         draws=spec.evaluation.bootstrap_draws,
+        risk_free_per_year=spec.asset.risk_free_per_year,
     )
     return {"challenge": outcome.to_json()}

@@ -80,7 +80,7 @@ def _train_and_judge(spec: ExperimentSpec, context: RunContext, record: RunRecor
 
     resume_step = saved_step(spec, context.folder, prepared) if context.resumed else None
     callbacks = Callbacks.of(spec.train.callbacks)
-    tracker = Tracker.start(spec, context.folder, record.content, resume_step)
+    tracker = Tracker.start(spec, context.folder, record.content, resume_step, folds=len(prepared.folds))
     outputs: list[Path] = []
     try:
         told = Several((tracker, callbacks))

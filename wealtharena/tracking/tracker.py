@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,26 +33,33 @@ class Tracker:
     def __init__(
         self,
         journal: Journal,
-        state: console.State,
+        state_of: Callable[[int], console.State],  # the training of a fold, the same object each time
         *,
         display: console.Display,
         mirrors: Sequence[Mirror] = (),
         private: Mapping[str, str] | None = None,
     ) -> None:
         self._journal = journal
-        self._state = state
+        self._state_of = state_of
         self._display = display
         self._mirrors = tuple(mirrors)
         self._private = dict(private or {})
 
     @classmethod
     def start(
-        cls, spec: ExperimentSpec, run_dir: Path, run_record: Mapping[str, Any], resume_step: int | None = None
+        cls,
+        spec: ExperimentSpec,
+        run_dir: Path,
+        run_record: Mapping[str, Any],
+        resume_step: int | None = None,
+        *,
+        folds: int = 1,
     ) -> Tracker:
         """Return a tracker for the run in `run_dir`; opens metrics.jsonl, starts nothing slow.
 
         `run_record` is the content of run.json so far: `run_id`, and `data` where it is known. `resume_step` is the
         environment step that training goes on from; lines of the journal past it are removed. None starts afresh.
+        Of several `folds` each takes the budget, one after another.
         """
         tracking = spec.tracking
         mode = resolve_mode(tracking.wandb)
@@ -71,12 +79,9 @@ class Tracker:
             opened = plugins.load("tracking.mirrors", name).open_mirror
             mirrors.append(opened(run_dir, identity, resume_step=resume_step))
         journal = Journal(run_dir / "metrics.jsonl", resume_step=resume_step)
-        state = console.State(spec.train.env_steps, label=f"{spec.asset.name} {spec.algo.name}")
-        for record in journal.kept:  # the best so far is the whole run's, not this process's
-            state.remember(record)
         return cls(
             journal,
-            state,
+            _states(spec, journal.kept, folds),
             display=console.display(tracking.console),
             mirrors=mirrors,
             private=private_texts(composed),
@@ -133,10 +138,26 @@ class Tracker:
         return None if page is None else cut_texts(page.read_text(encoding="utf-8"), self._private)
 
     def _tell(self, record: Mapping[str, Any], *, evaluated: bool) -> None:
-        self._state.advance(record)
-        self._display.show(self._state, evaluated=evaluated)
+        state = self._state_of(int(record.get("fold", 0)))
+        state.advance(record)
+        self._display.show(state, evaluated=evaluated)
         for mirror in self._mirrors:
             mirror.log(record)
+
+
+def _states(spec: ExperimentSpec, kept: Sequence[Mapping[str, Any]], folds: int) -> Callable[[int], console.State]:
+    """Return what has the state of each fold: its own best and pace, on the run's axis of steps; `kept` is remembered."""
+
+    @cache
+    def of(fold: int) -> console.State:
+        which = f", fold {fold + 1} of {folds}" if folds > 1 else ""
+        state = console.State(folds * spec.train.env_steps, label=f"{spec.asset.name} {spec.algo.name}{which}")
+        for record in kept:  # the best so far is the whole run's, not this process's
+            if record.get("fold", 0) == fold:
+                state.remember(record)
+        return state
+
+    return of
 
 
 def tags(run_record: Mapping[str, Any], more: Sequence[str]) -> tuple[str, ...]:

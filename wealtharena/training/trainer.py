@@ -66,7 +66,7 @@ class _Training:
         (job.folder / TRAINER).mkdir(parents=True, exist_ok=True)
         (job.folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
         self.store = CandidateStore(job.folder, keep=job.spec.train.checkpoints)
-        self.iterations, self.evaluations, self.stale = 0, 0, 0
+        self.iterations, self.stale = 0, 0
         self.seconds, self.reward = 0.0, float("nan")
         self.degenerate: dict[str, str | None] = {}
         self._anchor: npt.NDArray[np.float64] | None = None
@@ -86,6 +86,8 @@ class _Training:
                             self._evaluate(engine)
                         break
                     self._iterate(engine)
+                if status == "completed" and not self._validated(engine):
+                    self._evaluate(engine)
                 self.seconds += time.monotonic() - self._started
                 self._save(engine, self.seconds)
             return self._result(engine, status)
@@ -125,7 +127,7 @@ class _Training:
         self.listener.on_iteration(
             {**self._clock(engine), **figures, "env_steps_per_second": (engine.env_steps - before) / took}
         )
-        if engine.env_steps >= self._next_evaluation():
+        if self._spacings(engine.env_steps) > self._spacings(before):
             self._evaluate(engine)
         now = time.monotonic()
         if now - self._saved >= self.spec.train.checkpoint_seconds:
@@ -134,8 +136,12 @@ class _Training:
     def _clock(self, engine: Engine) -> dict[str, Figure]:
         return {"iteration": self.iterations, "env_step": engine.env_steps}
 
-    def _next_evaluation(self) -> float:
-        return (self.evaluations + 1) * self.spec.train.env_steps / self.spec.train.evaluations
+    def _spacings(self, env_steps: int) -> int:
+        """Return how many spacings between validations lie within the first steps; one is due where another ends."""
+        return env_steps * self.spec.train.evaluations // self.spec.train.env_steps
+
+    def _validated(self, engine: Engine) -> bool:
+        return not self.iterations or str(engine.env_steps) in self.degenerate
 
     def _out_of_patience(self) -> bool:
         return self.spec.train.patience is not None and self.stale >= self.spec.train.patience
@@ -143,8 +149,6 @@ class _Training:
     def _evaluate(self, engine: Engine) -> None:
         from wealtharena.evaluation import metrics  # a second, which the first update need not wait for
 
-        every = self.spec.train.env_steps / self.spec.train.evaluations
-        self.evaluations = int(engine.env_steps / every + 1e-9)
         policy, trajectory, found = self._proven(engine)
         measured = {**metrics.summary(trajectory, risk_free=self._risk_free(trajectory)), **found}
         finding = None if self._is_anchor(trajectory, found) else degenerate(trajectory)  # its anchor is told as such
@@ -224,7 +228,7 @@ class _Training:
                 "candidates": self.store.get_state(),
                 "progress": {
                     "iterations": self.iterations,
-                    "evaluations": self.evaluations,
+                    "budget": self.spec.train.env_steps,
                     "stale": self.stale,
                     "seconds": seconds,
                     "reward": self.reward,
@@ -260,8 +264,9 @@ class _Training:
         engine.set_state(state["engine"])
         self.store.set_state(state["candidates"])
         progress = state["progress"]
-        self.iterations, self.evaluations = progress["iterations"], progress["evaluations"]
-        self.stale, self.seconds, self.reward = progress["stale"], progress["seconds"], progress["reward"]
+        self.iterations, self.seconds, self.reward = progress["iterations"], progress["seconds"], progress["reward"]
+        budget = self.spec.train.env_steps
+        self.stale = 0 if budget > progress.get("budget", budget) else progress["stale"]  # more steps, new patience
         self.degenerate = dict(state["degenerate"])
 
     def _result(self, engine: Engine, status: Literal["completed", "interrupted"]) -> TrainingResult:
