@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from wealtharena.errors import DataError
-from wealtharena.evaluation import outside
+from wealtharena.evaluation import metrics, outside
 
 DAYS = pd.bdate_range("2022-01-03", periods=300)
 RETURNS = np.random.default_rng(1).normal(0.0003, 0.01, 300)
@@ -35,7 +35,28 @@ def test_equity_is_taken_as_it_is_and_order_does_not_matter(tmp_path: Path) -> N
     ("table", "said"),
     [
         (pd.DataFrame({"date": DAYS, "return": 100 * RETURNS}), "look like per cent"),
-        (pd.DataFrame({"date": DAYS, "a": RETURNS, "b": RETURNS}), "may mean any of a, b"),
+        (pd.DataFrame({"date": DAYS, "return": RETURNS, "equity": RETURNS}), "may mean any of return, equity"),
+        (pd.DataFrame({"date": DAYS, "a": RETURNS, "b": RETURNS}), "has figures called a, b"),
+        *(
+            (pd.DataFrame({"date": DAYS, name: RETURNS}), f"has figures called {name}, which may be returns, a level")
+            for name in ("pnl_pct", "return_pct", "pct_change", "log_return", "cumulative_return", "drawdown", "0")
+        ),
+        (pd.DataFrame({"date": DAYS, "exit": DAYS + pd.Timedelta(days=1), "return": RETURNS}), "any of date, exit"),
+        (pd.DataFrame({"date": DAYS, "return": np.where(np.arange(300) % 5 < 3, 0.0, 50 * RETURNS)}), "per cent"),
+        (pd.DataFrame({"date": DAYS, "return": np.where(np.arange(300) % 5 == 0, 0.9, 0.001)}), "look like per cent"),
+        (
+            pd.DataFrame({"date": DAYS, "return": np.where(np.arange(300) == 7, np.nan, RETURNS)}),
+            "1 of 300 rows have no",
+        ),
+        (
+            pd.DataFrame({"date": DAYS, "return": np.where(np.arange(300) == 7, np.inf, RETURNS)}),
+            "1 of 300 rows have no",
+        ),
+        (pd.DataFrame({"date": DAYS, "equity": np.where(np.arange(300) == 7, np.nan, 5.0)}), "1 of 300 rows have no"),
+        (
+            pd.DataFrame({"date": ["1020-03-04", *DAYS[1:].strftime("%Y-%m-%d")], "return": RETURNS}),
+            "is no time of a record",
+        ),
         (pd.DataFrame({"date": DAYS, "note": "x"}), "has no column of figures"),
         (pd.DataFrame({"return": RETURNS}), "has no column of dates"),
         (pd.DataFrame({"date": [*DAYS[:299], DAYS[0]], "return": RETURNS}), "a date stands twice"),
@@ -43,13 +64,30 @@ def test_equity_is_taken_as_it_is_and_order_does_not_matter(tmp_path: Path) -> N
         (pd.DataFrame({"date": DAYS[:0], "return": RETURNS[:0]}), "has no rows"),
         (
             pd.DataFrame({"date": DAYS, "return": np.where(np.arange(300) == 7, -1.5, RETURNS)}),
-            "equity must be positive",
+            "loses more than there was",
         ),
     ],
 )
 def test_what_leaves_a_question_open_is_refused(tmp_path: Path, table: pd.DataFrame, said: str) -> None:
     with pytest.raises(DataError, match=said):
         outside.read(written(tmp_path, table))
+
+
+def test_a_first_row_without_a_return_begins_the_record_and_one_price_is_a_level(tmp_path: Path) -> None:
+    path = outside.read(written(tmp_path, pd.DataFrame({"date": DAYS, "return": [np.nan, *RETURNS[1:]]})))
+    assert path.returns == pytest.approx(RETURNS[1:], rel=1e-9)
+    price = outside.read(written(tmp_path, pd.DataFrame({"date": DAYS, "Price": 0.0067 * np.cumprod(1 + RETURNS)})))
+    assert price.returns == pytest.approx(RETURNS[1:], rel=1e-9)
+    (tmp_path / "empty.csv").write_text("")
+    with pytest.raises(DataError, match=r"empty\.csv"):
+        outside.read(tmp_path / "empty.csv")
+
+
+@pytest.mark.parametrize("size", [0.001, 1e-6, 0.05])
+def test_the_same_return_in_each_bar_has_no_finite_sharpe(tmp_path: Path, size: float) -> None:
+    path = outside.read(written(tmp_path, pd.DataFrame({"date": DAYS, "return": size})))
+    assert metrics.sharpe(path.returns) == np.inf
+    assert metrics.sharpe(-path.returns) == -np.inf
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

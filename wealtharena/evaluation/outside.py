@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +19,13 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float64]
 START: Final = 100.0  # equity before the first return
-RETURNS: Final = ("return", "returns", "ret", "strategy", "pnl_pct", "daily_return", "net_return")
-LEVELS: Final = ("equity", "value", "nav", "balance", "close", "total")
+RETURNS: Final = ("return", "returns", "ret", "rets", "strategy", "daily_return", "daily_returns", "net_return",
+                  "portfolio_return")  # fmt: skip
+LEVELS: Final = ("equity", "value", "nav", "balance", "close", "price", "adj_close", "net_asset_value", "portfolio_value",
+                 "total")  # fmt: skip
 LARGE: Final = 0.2  # a usual move of a bar that is a per cent and no share
+WILD: Final = 5.0  # volatility in a year that is of per cents: 500 %
+YEARS: Final = ("1800-01-01", "2200-01-01")
 STANDS_STILL: Final = 0.1  # share of a record's dates on which prices may have no new bar, as on a holiday
 LEAST: Final = 2  # returns that a record has at least
 
@@ -28,11 +33,12 @@ LEAST: Final = 2  # returns that a record has at least
 def read(path: Path) -> Trajectory:
     """Return the record in a CSV or Parquet file: a column of dates and one of returns (shares) or of equity.
 
-    What the column is goes by its name; a file that leaves two possibilities open is refused. Nothing is known of
-    positions, orders and costs: those parts of the path are empty.
+    What the column is goes by its name (`RETURNS`, `LEVELS`); a file that leaves two possibilities open is refused.
+    Nothing is known of positions, orders and costs: those parts of the path are empty.
 
     Raises:
-        DataError: no such file, no dates, no figures, returns in per cent, or a date that stands twice.
+        DataError: no such file, no dates, no figures or a column that may be another thing, rows without a figure behind
+            the first, infinite ones, returns in per cent, or a date that stands twice.
     """
     table = _table(path)
     stamps, column = _dates(table, path.name), ""
@@ -40,22 +46,40 @@ def read(path: Path) -> Trajectory:
     column = _figures(table.drop(columns="_at"), path.name)
     values = table[column].to_numpy(dtype=np.float64)
     at = table["_at"].to_numpy(dtype="datetime64[ns]")
-    known = np.isfinite(values)
-    values, at = values[known], at[known]
+    first = int(np.isnan(values[:1]).sum())  # no return yet, as pandas' pct_change leaves it
+    values, at = values[first:], at[first:]
+    if lost := int((~np.isfinite(values)).sum()):
+        raise DataError(
+            f"{path.name}: {lost} of {len(values)} rows have no finite {column}",
+            hint="write 0 where nothing was earned, or leave those rows out",
+        )
     if len(np.unique(at)) != len(at):
         raise DataError(f"{path.name}: a date stands twice", hint="give one row a date")
-    if column.lower() in LEVELS:
+    if _plain(column) in LEVELS:
         return _path(path.stem, at, values)
     if len(values) < LEAST:
         raise DataError(f"{path.name} has {len(values)} returns", hint=f"give at least {LEAST}")
-    usual = float(np.median(np.abs(values)))
-    if usual > LARGE:
-        raise DataError(
-            f"{path.name}: half of its returns are larger than {usual:.2g}: they look like per cent",
-            hint="divide them by 100; 0.01 is one per cent",
+    _require_shares(values, at, path.name)
+    before = at[0] - np.median(np.diff(at))
+    return _path(path.stem, np.concatenate([[before], at]), START * np.concatenate([[1.0], np.cumprod(1.0 + values)]))
+
+
+def _require_shares(values: FloatArray, at: npt.NDArray[np.datetime64], name: str) -> None:
+    """Raise DataError where returns are more than shares can be, or more than all was lost."""
+    moved = np.abs(values[values != 0.0])
+    usual = float(np.median(moved)) if len(moved) else 0.0
+    years = float((at[-1] - at[0]) / np.timedelta64(1, "D")) / 365.25
+    wild = float(np.std(values)) * (len(values) / years) ** 0.5 if years > 0.0 else 0.0
+    if usual > LARGE or wild > WILD:
+        shown = (
+            f"half of its returns are larger than {usual:.2g}" if usual > LARGE else f"they vary by {wild:.0%} a year"
         )
-    first = at[0] - np.median(np.diff(at))
-    return _path(path.stem, np.concatenate([[first], at]), START * np.concatenate([[1.0], np.cumprod(1.0 + values)]))
+        raise DataError(f"{name}: {shown}: they look like per cent", hint="divide them by 100; 0.01 is one per cent")
+    if (values <= -1.0).any():
+        raise DataError(
+            f"{name}: a return of {values.min():.2g} loses more than there was",
+            hint="write shares; -0.01 is a loss of one per cent",
+        )
 
 
 def beside(paths: Sequence[Trajectory], record: Trajectory) -> list[Trajectory]:
@@ -113,7 +137,7 @@ def _table(path: Path) -> pd.DataFrame:
             table = pd.read_parquet(path).reset_index()
         else:
             table = pd.read_csv(path, sep=None, engine="python")
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, csv.Error) as error:
         raise DataError(f"{path.name} cannot be read: {error}", hint="give a CSV or Parquet file") from error
     if table.empty:
         raise DataError(f"{path.name} has no rows", hint="give one row a date")
@@ -123,23 +147,45 @@ def _table(path: Path) -> pd.DataFrame:
 def _dates(table: pd.DataFrame, name: str) -> pd.Series:
     import pandas as pd
 
+    found: dict[str, pd.Series] = {}
     for column in table.columns:
         values = table[column]
         if pd.api.types.is_numeric_dtype(values):
             continue
         stamps = pd.to_datetime(values, errors="coerce", utc=True, format="ISO8601")
         if stamps.notna().all():
-            return stamps.dt.tz_localize(None)
-    raise DataError(f"{name} has no column of dates", hint="write them as 2024-01-31, in a column of their own")
+            found[str(column)] = stamps.dt.tz_localize(None)
+    if not found:
+        raise DataError(f"{name} has no column of dates", hint="write them as 2024-01-31, in a column of their own")
+    stamps = next(iter(found.values()))
+    if not all((other == stamps).all() for other in found.values()):
+        raise DataError(f"{name}: dates may be any of {', '.join(found)}", hint="keep one column of dates")
+    earliest, latest = (pd.Timestamp(day) for day in YEARS)
+    if (stamps < earliest).any() or (stamps > latest).any():
+        raise DataError(
+            f"{name}: {stamps.min()!s:.10} to {stamps.max()!s:.10} is no time of a record", hint="correct its dates"
+        )
+    return stamps
 
 
 def _figures(table: pd.DataFrame, name: str) -> str:
+    """Return the one column whose name says that it holds returns or a level.
+
+    A name such as `pnl_pct`, `drawdown` or `log_return` says another thing, and one such as `0` nothing.
+    """
     import pandas as pd
 
     numeric = [str(column) for column in table.columns if pd.api.types.is_numeric_dtype(table[column])]
-    called = [column for column in numeric if column.lower() in (*RETURNS, *LEVELS)]
-    found = called if called else [column for column in numeric if column.lower() not in ("index", "unnamed: 0")]
-    if len(found) == 1:
-        return found[0]
-    told = f"may mean any of {', '.join(found)}" if found else "has no column of figures"
-    raise DataError(f"{name} {told}", hint="keep one column: `return` (shares, 0.01 is one per cent) or `equity`")
+    called = [column for column in numeric if _plain(column) in (*RETURNS, *LEVELS)]
+    if len(called) == 1:
+        return called[0]
+    told = "has no column of figures"
+    if called:
+        told = f"may mean any of {', '.join(called)}"
+    elif numeric:
+        told = f"has figures called {', '.join(numeric[:5])}, which may be returns, a level or another thing"
+    raise DataError(f"{name} {told}", hint="call one column `return` (shares, 0.01 is one per cent) or `equity`")
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().replace(" ", "_").replace("-", "_")

@@ -88,7 +88,7 @@ def _eyebrow(data: ReportData) -> str:
 
 def _is_test(run: Mapping[str, Any]) -> bool:
     """Return whether the figures called `test` are of a test window: a backtest may have been asked for another."""
-    return str((run.get("backtest") or {}).get("window", "test")) == "test"
+    return run.get("algo") != "returns" and str((run.get("backtest") or {}).get("window", "test")) == "test"
 
 
 def first_screen(data: ReportData) -> str:
