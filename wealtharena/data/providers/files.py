@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from pathlib import Path
+from typing import Final
 
 import pandas as pd
 
@@ -14,8 +15,12 @@ from wealtharena.data import intervals, provider
 from wealtharena.data.bars import PRICE_COLUMNS, RawBars, raw_table, window_mask
 from wealtharena.data.reading import Reading, mixed, read_path, units
 from wealtharena.data.reading.identifiers import canonical, canonical_symbol, dollar_pairs
-from wealtharena.data.reading.venues import Quote, quote_of, zone_of
+from wealtharena.data.reading.venues import Quote, quote_of, suffix_of, zone_of
 from wealtharena.errors import DataError, ProviderError
+
+# where weeks run or ran from Sunday to Thursday: Tel Aviv (until 2026), Riyadh, Cairo, Doha, Kuwait
+_SUNDAY_ZONES: Final = frozenset({"Asia/Jerusalem", "Asia/Tel_Aviv", "Asia/Riyadh"})
+_SUNDAY_VENUES: Final = frozenset({"CA", "QA", "KW"})
 
 
 class Provider(provider.Provider):
@@ -190,8 +195,9 @@ class Content:
 
 
 def venue_of(symbol: str, asset: AssetSpec) -> tuple[str, bool]:
-    """Return the time zone of a symbol's dates, and whether its venue keeps weekends."""
-    return zone_of(symbol, asset), asset.market != "crypto"
+    """Return the time zone of a symbol's dates, and whether its venue rests on Saturdays and Sundays."""
+    zone = zone_of(symbol, asset)
+    return zone, asset.market != "crypto" and zone not in _SUNDAY_ZONES and suffix_of(symbol) not in _SUNDAY_VENUES
 
 
 def _in_currency(table: pd.DataFrame, quote: Quote) -> pd.DataFrame:
