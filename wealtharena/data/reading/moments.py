@@ -8,16 +8,20 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from wealtharena.data import intervals
 from wealtharena.data.bars import TIMESTAMP_DTYPE
 from wealtharena.data.reading import stamps
 from wealtharena.data.reading.settled import Ledger
-from wealtharena.data.reading.stamps import IntArray, Stamps
+from wealtharena.data.reading.stamps import BoolArray, IntArray, Stamps
 from wealtharena.errors import DataError
 
 _HOUR: Final = 3600 * 10**9
 _DAY: Final = 24 * _HOUR
 _QUARTER: Final = _HOUR // 4
+_NOON: Final = 12 * _HOUR
+_ENOUGH: Final = 5  # daily bars: one weekend day among fewer tells nothing
 _WEEKEND_SHARE: Final = 0.1  # of daily bars that fall on a weekend where the wrong side of midnight was taken
+_STRAYS: Final = 0.05  # of a session's times that lie apart from the others: half days close earlier
 
 
 def time_of_rows(columns: list[tuple[str, pd.Series]], ledger: Ledger) -> Stamps:
@@ -119,23 +123,73 @@ def bar_times(found: Stamps, *, dated: bool, zone: str, weekdays: bool, where: s
     if (found.instants % _DAY == 0).all():
         return _utc(found.instants)
     local = pd.DatetimeIndex(found.instants, tz="UTC").tz_convert(zone).tz_localize(None).as_unit("ns").asi8
+    shown = intervals.spacing(pd.DatetimeIndex(found.instants))
+    interval = shown.interval if shown else None
+    if interval == "1mo":
+        return _utc(_month_dates(local, weekdays=weekdays))
+    if weekdays and (len(local) >= _ENOUGH or interval == "1w"):
+        return _utc(_session_dates(local, zone=zone, where=where))
+    return _utc(_dates_round_the_clock(local, zone=zone, where=where))
+
+
+def _session_dates(local: IntArray, *, zone: str, where: str) -> IntArray:
+    """Return the dates of a venue's bars by their times there; midnight says its date itself, weekends or not."""
+    dates = _off_weekends(local)
+    if dates is not None:
+        return dates
+    floor = local // _DAY * _DAY
+    if (local == floor).all():
+        return floor
+    first = pd.Timestamp(local[_on_weekends(floor)][0])
+    raise DataError(
+        f"{where}: bars stamped like {first:%Y-%m-%d %H:%M} in {zone} fall on weekends, and so do the days beside them",
+        hint="write plain dates, one a bar",
+    )
+
+
+def _off_weekends(local: IntArray) -> IntArray | None:
+    """Return the dates of times at a venue, the next or the ones before, whichever keep weekends best; None where none do.
+
+    Half a day on or back, a session whose times lie on both sides of midnight is of one date; one that spans noon is of
+    its own.
+    """
+    candidates = [local // _DAY * _DAY]
+    quarter = local % _DAY // (6 * _HOUR)
+    if min((quarter == 1).mean(), (quarter == 2).mean()) <= _STRAYS:
+        candidates += [(local + _NOON) // _DAY * _DAY, (local - _NOON) // _DAY * _DAY]
+    best = min(candidates, key=lambda dates: float(_on_weekends(dates).mean()))
+    return best if _on_weekends(best).mean() <= _WEEKEND_SHARE else None
+
+
+def _month_dates(local: IntArray, *, weekdays: bool) -> IntArray:
+    """Return the dates of monthly bars: those of their times, or the next where all are of a month's last evening.
+
+    Dates that differ from month to month are of sessions, and keep weekends.
+    """
+    floor = local // _DAY * _DAY
+    days = pd.DatetimeIndex(local)
+    if days.is_month_end.all() and (local % _QUARTER == 0).all() and (local % _DAY).max() >= _NOON:
+        return floor + _DAY
+    dates = _off_weekends(local) if weekdays and not days.is_month_end.all() and days.day.nunique() > 1 else None
+    return floor if dates is None else dates
+
+
+def _dates_round_the_clock(local: IntArray, *, zone: str, where: str) -> IntArray:
+    """Return the dates of bars that no weekend tells about: in UTC, those that begin in the evening are of the next."""
     floor = local // _DAY * _DAY
     hours = local % _DAY // _HOUR
-    if weekdays and len(floor) >= 5:
-        here, ahead = _weekend_share(floor), _weekend_share(floor + _DAY)
-        return _utc(floor + _DAY if here > _WEEKEND_SHARE >= ahead and (hours >= 12).all() else floor)
-    if zone == "UTC" and (hours >= 12).mean() > 0.5 and (local % _HOUR == 0).mean() > 0.5:
-        if (hours >= 20).mean() > 0.95:
-            return _utc(np.where(hours >= 12, floor + _DAY, floor))
-        raise DataError(
-            f"{where}: daily bars stamped {int(np.median(hours))}:00 UTC may belong to that date or the next",
-            hint="write plain dates, one a bar",
-        )
-    return _utc(floor)
+    if zone != "UTC" or (hours >= 12).mean() <= 0.5 or (local % _HOUR == 0).mean() <= 0.5:
+        return floor
+    if (hours >= 20).mean() > 0.95:
+        return np.where(hours >= 12, floor + _DAY, floor)
+    raise DataError(
+        f"{where}: daily bars stamped {int(np.median(hours))}:00 UTC may belong to that date or the next",
+        hint="write plain dates, one a bar",
+    )
 
 
-def _weekend_share(days: IntArray) -> float:
-    return float(((days // _DAY + 3) % 7 >= 5).mean())  # 1970-01-01 was a Thursday
+def _on_weekends(days: IntArray) -> BoolArray:
+    return np.asarray((days // _DAY + 3) % 7 >= 5)  # 1970-01-01 was a Thursday
 
 
 def _utc(nanoseconds: IntArray) -> pd.Series:

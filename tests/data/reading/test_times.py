@@ -1,0 +1,141 @@
+"""When a bar was: dates on either side of midnight, bars too far apart, and times that cannot be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.data.reading.test_cases import load_written, shares
+from wealtharena.data.reading.moments import bar_times
+from wealtharena.data.reading.stamps import parse
+from wealtharena.errors import DataError
+
+
+def _spelled(instants: pd.DatetimeIndex) -> dict[str, pd.Series]:
+    """Return one column of instants as written at its venue, in UTC, as epochs and as datetimes."""
+    utc = instants.tz_convert("UTC")
+    return {
+        "written": pd.Series(instants.strftime("%Y-%m-%dT%H:%M:%S%z")),
+        "zulu": pd.Series(utc.strftime("%Y-%m-%dT%H:%M:%SZ")),
+        "epoch": pd.Series(utc.as_unit("s").asi8),
+        "datetime": pd.Series(instants),
+    }
+
+
+def _dated(values: pd.Series, zone: str, *, weekdays: bool = True) -> list[str]:
+    found = parse(values, "bars.csv")
+    times = bar_times(found, dated=True, zone=zone, weekdays=weekdays, where="bars.csv: AAA")
+    return times.dt.strftime("%Y-%m-%d").tolist()
+
+
+@pytest.mark.parametrize(("home", "clock_there", "zone"), [
+    ("America/New_York", "16:00", "Australia/Sydney"),  # the next morning there: the date before
+    ("America/New_York", "09:30", "Australia/Sydney"),
+    ("America/New_York", "16:00", "America/New_York"),
+    ("Asia/Hong_Kong", "09:30", "America/New_York"),  # the evening before there: the next date
+    ("Europe/London", "08:00", "Australia/Sydney"),
+    ("Europe/Paris", "17:30", "Australia/Sydney"),
+])  # fmt: skip
+def test_a_share_listed_elsewhere_keeps_the_dates_of_its_own_sessions(home: str, clock_there: str, zone: str) -> None:
+    days = pd.bdate_range("2022-12-05", periods=150)  # over changes of the clock
+    instants = (days + pd.Timedelta(f"{clock_there}:00")).tz_localize(home)
+    for name, values in _spelled(instants).items():
+        assert _dated(values, zone) == days.strftime("%Y-%m-%d").tolist(), name
+
+
+def test_a_us_share_among_australian_ones_is_dated_as_in_plain_dates(tmp_path: Path) -> None:
+    frame = shares("AAPL", bars=40)
+    plain = load_written(frame, tmp_path / "plain.csv", "asset=stocks")
+    closes = (pd.DatetimeIndex(frame["date"]) + pd.Timedelta(hours=16)).tz_localize("America/New_York")
+    for name, values in _spelled(closes).items():
+        panel = load_written(frame.assign(date=values), tmp_path / f"{name}.csv", "asset=stocks")
+        assert panel.fingerprint == plain.fingerprint, name
+
+
+def test_a_half_day_that_closes_before_midnight_there_keeps_its_date() -> None:
+    days = pd.bdate_range("2022-12-05", periods=40)
+    closes = np.where(days == pd.Timestamp("2022-12-23"), pd.Timedelta("12:30:00"), pd.Timedelta("16:30:00"))
+    instants = (days + pd.to_timedelta(closes)).tz_localize("Europe/London")
+    assert _dated(_spelled(instants)["zulu"], "Australia/Sydney") == days.strftime("%Y-%m-%d").tolist()
+
+
+def test_bars_that_fall_on_weekends_on_either_side_of_midnight_are_refused_in_one_line() -> None:
+    days = pd.date_range("2023-01-02", periods=28)  # all seven days of the week
+    for hour in (6, 18):
+        instants = (days + pd.Timedelta(hours=hour)).tz_localize("America/New_York")
+        with pytest.raises(DataError, match=r"AAA: bars stamped like 2023-01-07 .* fall on weekends") as refused:
+            _dated(_spelled(instants)["zulu"], "America/New_York")
+        assert "plain dates" in refused.value.hint
+        assert "\n" not in str(refused.value)
+    midnight = days.tz_localize("America/New_York")
+    assert _dated(_spelled(midnight)["zulu"], "America/New_York") == days.strftime("%Y-%m-%d").tolist()
+
+
+@pytest.mark.parametrize(("symbol", "zone", "settings"), [
+    ("TEVA.TA", "Asia/Jerusalem", ()), ("2222.SR", "Asia/Riyadh", ("asset.account_currency=SAR",)),
+    ("ARAMCO", "Asia/Riyadh", ("universe.calendar=XSAU",)),
+    ("COMI.CA", "Africa/Cairo", ("universe.calendar=XFRA", "asset.account_currency=EUR", "universe.currency=EUR")),
+])  # fmt: skip
+def test_a_week_from_sunday_to_thursday_keeps_its_sundays(
+    tmp_path: Path, symbol: str, zone: str, settings: tuple[str, ...]
+) -> None:
+    days = pd.DatetimeIndex([day for day in pd.date_range("2023-01-01", periods=60) if day.day_of_week not in (4, 5)])
+    frame = shares(symbol, bars=len(days))
+    closes = (days + pd.Timedelta("14:25:00")).tz_localize(zone)
+    for name, values in _spelled(closes).items():
+        panel = load_written(frame.assign(date=values), tmp_path / f"{name}.csv", "asset=etf", *settings)
+        assert panel.timestamps.astype("datetime64[D]").astype(str).tolist() == days.strftime("%Y-%m-%d").tolist(), name
+
+
+@pytest.mark.parametrize(("zone", "hour", "weekdays"), [
+    ("UTC", 22, True), ("UTC", 22, False), ("UTC", 16, False), ("America/New_York", 23, True),
+    ("America/New_York", 16, True), ("Asia/Shanghai", 16, True),
+])  # fmt: skip
+def test_a_month_that_begins_the_evening_before_is_the_month_that_most_of_it_has(
+    zone: str, hour: int, weekdays: bool
+) -> None:
+    """22:00 UTC as TradingView writes pairs, 23:00 a US share."""
+    firsts = pd.date_range("2021-01-01", periods=30, freq="MS")
+    evening = (firsts - pd.Timedelta(hours=24 - hour)).tz_localize("UTC")
+    for name, values in _spelled(evening).items():
+        assert _dated(values, zone, weekdays=weekdays) == firsts.strftime("%Y-%m-%d").tolist(), name
+
+
+def test_months_dated_by_their_first_or_last_session_or_at_the_end_keep_those_dates() -> None:
+    sessions = {"BMS": pd.Timedelta("09:30:00"), "BME": pd.Timedelta("16:00:00")}
+    for freq, time in sessions.items():
+        days = pd.date_range("2021-01-01", periods=30, freq=freq)
+        for zone in ("America/New_York", "Australia/Sydney"):
+            instants = (days + time).tz_localize("America/New_York")
+            assert _dated(_spelled(instants)["zulu"], zone) == days.strftime("%Y-%m-%d").tolist(), (freq, zone)
+    ends = pd.date_range("2021-01-31", periods=30, freq="ME")
+    for time in ("00:00:00", "23:59:59"):
+        instants = (ends + pd.Timedelta(time)).tz_localize("America/New_York")
+        assert _dated(_spelled(instants)["zulu"], "America/New_York") == ends.strftime("%Y-%m-%d").tolist(), time
+    firsts = (pd.date_range("2021-01-01", periods=30, freq="MS") + pd.Timedelta(hours=5)).tz_localize("UTC")
+    assert all(date.endswith("-01") for date in _dated(_spelled(firsts)["epoch"], "Australia/Sydney"))
+
+
+@pytest.mark.parametrize("bars", [3, 30])
+@pytest.mark.parametrize(("zone", "hour", "weekdays"), [
+    ("UTC", 22, True), ("UTC", 22, False), ("America/New_York", 23, True), ("Australia/Sydney", 22, True),
+])  # fmt: skip
+def test_a_week_that_begins_on_sunday_evening_is_mondays(bars: int, zone: str, hour: int, weekdays: bool) -> None:
+    mondays = pd.date_range("2021-01-04", periods=bars, freq="7D")
+    evening = (mondays - pd.Timedelta(hours=24 - hour)).tz_localize("UTC")
+    for name in ("zulu", "epoch", "datetime"):
+        assert _dated(_spelled(evening)[name], zone, weekdays=weekdays) == mondays.strftime("%Y-%m-%d").tolist(), name
+
+
+def test_months_of_a_pair_load_as_in_plain_dates(tmp_path: Path) -> None:
+    firsts = pd.date_range("2021-01-01", periods=30, freq="MS")
+    frame = shares("EURUSD", bars=30).assign(volume=0, date=firsts.strftime("%Y-%m-%d"))
+    plain = load_written(frame, tmp_path / "plain.csv", "asset=forex", "data.interval=1mo")
+    evening = (firsts - pd.Timedelta(hours=2)).tz_localize("UTC")
+    panel = load_written(
+        frame.assign(date=_spelled(evening)["epoch"]), tmp_path / "evening.csv", "asset=forex", "data.interval=1mo"
+    )
+    assert panel.fingerprint == plain.fingerprint
