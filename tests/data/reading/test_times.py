@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.data.reading import honest
 from tests.data.reading.test_cases import load_written, shares
+from wealtharena.data import intervals
 from wealtharena.data.reading.moments import bar_times
 from wealtharena.data.reading.stamps import parse
 from wealtharena.errors import DataError
@@ -139,3 +141,47 @@ def test_months_of_a_pair_load_as_in_plain_dates(tmp_path: Path) -> None:
         frame.assign(date=_spelled(evening)["epoch"]), tmp_path / "evening.csv", "asset=forex", "data.interval=1mo"
     )
     assert panel.fingerprint == plain.fingerprint
+
+
+@pytest.mark.parametrize(("days", "interval"), [(2, "1d"), (3, "1d"), (4, "1d"), (5, "1w"), (6, "1w"), (8, "1w")])
+def test_bars_of_several_days_are_neither_days_nor_weeks(tmp_path: Path, days: int, interval: str) -> None:
+    frame = honest.honest_bars().query("symbol == 'BTC-USD'")
+    stamps = pd.date_range("2024-01-01", periods=len(frame), freq=f"{days}D", tz="UTC")
+    with pytest.raises(DataError, match=rf"bars are {days} days apart, not {interval}") as refused:
+        load_written(frame.assign(timestamp=stamps), tmp_path / "b.csv", "asset=crypto", f"data.interval={interval}")
+    assert "resample the file" in refused.value.hint
+    assert intervals.found_interval(pd.Series(stamps)) is None
+    assert intervals.found_interval(pd.Series(stamps[:6])) == interval  # too few to tell
+
+
+def test_every_other_session_is_no_day_and_a_stretch_of_three_days_is_no_run_of_holes() -> None:
+    sessions = pd.bdate_range("2023-01-02", periods=300, tz="UTC")
+    assert intervals.found_interval(pd.Series(sessions[::2])) is None
+    coins = pd.date_range("2023-01-01", periods=400, tz="UTC")
+    with pytest.raises(DataError, match="a stretch of 3 days among bars of 1d"):
+        intervals.check_interval(pd.Series(coins[:90:3].append(coins[90:])), "1d", where="x")
+    hours = pd.date_range("2024-06-01", periods=300, freq="h", tz="UTC")
+    with pytest.raises(DataError, match="a stretch of 1d among bars of 1h"):
+        intervals.check_interval(pd.Series(sessions[:60].append(hours)), "1h", where="x")
+
+
+def test_honest_days_and_weeks_with_holes_are_what_they_are() -> None:
+    rng = np.random.default_rng(3)
+    sessions = pd.bdate_range("2020-01-01", periods=500, tz="UTC")
+    coins = pd.date_range("2020-01-01", periods=500, tz="UTC")
+    series = {
+        "holidays": sessions.delete(rng.choice(500, 40, replace=False)),
+        "half of the sessions": sessions[np.sort(rng.choice(500, 250, replace=False))],
+        "four-day weeks": sessions[sessions.day_of_week < 4],
+        "three-day weeks": sessions[sessions.day_of_week.isin([0, 1, 3])],
+        "coins": coins,
+        "coins with holes": coins[np.sort(rng.choice(500, 200, replace=False))],
+        "a year apart": sessions[:20].append(sessions[300:]),
+        "times of sessions": (sessions.tz_localize(None) + pd.Timedelta(hours=16)).tz_localize("America/New_York"),
+    }
+    for name, stamps in series.items():
+        intervals.check_interval(pd.Series(stamps), "1d", where=name)
+    weeks = pd.date_range("2020-01-06", periods=100, freq="7D", tz="UTC")
+    holidays = weeks + pd.to_timedelta((rng.integers(0, 10, 100) == 0).astype(int), unit="D")  # Monday closed: Tuesday
+    for stamps in (weeks, holidays, weeks[np.sort(rng.choice(100, 70, replace=False))]):
+        intervals.check_interval(pd.Series(stamps), "1w", where="weeks")
