@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from tests.data.reading import honest
 from tests.data.reading.test_cases import load_written, shares
 from wealtharena.data import intervals
 from wealtharena.data.reading.moments import bar_times
-from wealtharena.data.reading.stamps import parse
+from wealtharena.data.reading.stamps import clock, parse
 from wealtharena.errors import DataError
 
 
@@ -185,3 +186,65 @@ def test_honest_days_and_weeks_with_holes_are_what_they_are() -> None:
     holidays = weeks + pd.to_timedelta((rng.integers(0, 10, 100) == 0).astype(int), unit="D")  # Monday closed: Tuesday
     for stamps in (weeks, holidays, weeks[np.sort(rng.choice(100, 70, replace=False))]):
         intervals.check_interval(pd.Series(stamps), "1w", where="weeks")
+
+
+@pytest.mark.parametrize(("values", "words"), [
+    (pd.Series(["2024-01-02", "9999-12-31"]).astype("datetime64[us]"), "9999-12-31T00:00:00 in row 2 lies outside"),
+    (pd.Series(["0001-01-01", "2024-01-02"]).astype("datetime64[ms]"), "0001-01-01T00:00:00 in row 1 lies outside"),
+    (pd.Series(["2024-01-02", "9999-12-31"]).astype("datetime64[s]").dt.tz_localize("UTC"), "9999-12-31.* in row 2"),
+    (pd.Series(pd.PeriodIndex(["2024-01", "9999-12"], freq="M")), "9999-12-01T00:00:00 in row 2 lies outside"),
+    (pd.Series([date(2024, 1, 2), date(9999, 12, 31)]), "'9999-12-31' in row 2 is not on the calendar"),
+    (pd.Series(["2024-01-02", "٢٠٢٤-٠١-٠٣"]), "'٢٠٢٤-٠١-٠٣' in row 2"),
+    (pd.Series(["２０２４0102", "２０２４0103"]), "in row 1"),
+    (pd.Series(["1704153600", "1704153600", "1" * 30]), "1{30} in row 3 is no date and no epoch"),
+    (pd.Series(["1704153600", "1704153600", "5000000000"]), "5000000000 in row 3 is no date and no epoch"),
+    (pd.Series(["1704153600", "-" + "9" * 400]), "in row 2 is no date and no epoch"),
+    (pd.Series([1704153600, 2**64 - 1], dtype="uint64"), "18446744073709551615 in row 2 is no date and no epoch"),
+    (pd.Series([1704153600.0, np.inf]), "inf in row 2 is no date and no epoch"),
+    (pd.Series([1704153600.0, -1e300]), "-1e.300 in row 2 is no date and no epoch"),
+    (pd.Series([1704153600, -(2**63)]), "-9223372036854775808 in row 2"),
+    (pd.Series([1704153600.0, np.nan]), "row 2 has no timestamp"),
+    (pd.Series(pd.to_datetime(["2024-01-02", None])), "row 2 has no timestamp"),
+    (pd.Series(pd.PeriodIndex(["2024-01", None], freq="M")), "row 2 has no timestamp"),
+    (pd.Series(["2024-01-02", "2024-02-30"]), "'2024-02-30' in row 2 is not on the calendar"),
+    (pd.Series(["2024-01-02 09:00", "2024-01-02 24:00"]), "'2024-01-02 24:00' in row 2 is not on the calendar"),
+    (pd.Series(["2024-01-02 13:30 AM"]), "'2024-01-02 13:30 AM' in row 1 is not on the calendar"),
+    (pd.Series(["2024-01-02 09:00+99:00"]), "in row 1 is not on the calendar"),
+    (pd.Series([date(2024, 1, 2), 3.5, "x"], dtype=object), "in row 2"),
+    (pd.Series(pd.to_timedelta([1, 2], unit="h")), "in row 1"),
+])  # fmt: skip
+def test_a_time_beyond_what_can_be_held_is_refused_with_its_row(values: pd.Series, words: str) -> None:
+    with pytest.raises(DataError, match=rf"^bars.csv: .*{words}|^bars.csv: {words}") as refused:
+        parse(values, "bars.csv")
+    assert "\n" not in str(refused.value)
+    assert refused.value.hint
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us"])
+def test_a_parquet_file_with_the_last_day_of_all_is_refused_in_one_line(tmp_path: Path, unit: str) -> None:
+    frame = shares(bars=40)
+    dates = frame["date"].astype(f"datetime64[{unit}]")
+    assert load_written(frame.assign(date=dates), tmp_path / "bars.parquet").bars == 40
+    dates.iloc[7] = pd.Timestamp("9999-12-31").as_unit("s")
+    with pytest.raises(DataError, match=r"bars\.parquet: 9999-12-31.* in row 8"):
+        load_written(frame.assign(date=dates), tmp_path / "bars.parquet")
+
+
+def test_periods_and_datetimes_of_any_unit_are_their_beginnings() -> None:
+    months = pd.period_range("1999-11", periods=4, freq="M")
+    assert parse(pd.Series(months), "x").wall.tolist() == months.to_timestamp().as_unit("ns").asi8.tolist()
+    old = pd.Series(["1800-01-02", "2200-12-31"]).astype("datetime64[us]")
+    assert parse(old, "x").wall.tolist() == old.astype("datetime64[ns]").astype("int64").tolist()
+
+
+def test_times_of_day_are_read_as_in_written_stamps() -> None:
+    minutes = {"9:30 a.m.": 570, "9:30 AM": 570, "9:30am": 570, "4:00 p.m.": 960, "12:15 a.m.": 15, "12:00 P.M.": 720,
+               "16:00": 960, "09:30:00": 570, "4:00 p. m.": 960}  # fmt: skip
+    found = clock(pd.Series(list(minutes)))
+    assert found is not None
+    assert (found // (60 * 10**9)).tolist() == list(minutes.values())
+    for text in ("24:00", "9:60", "13:30 AM", "09:30 ET", "٠٩:٣٠", "９:30", "", "0.375"):
+        assert clock(pd.Series(["09:30", text])) is None, text
+    assert clock(pd.Series([930, 1600])) is not None
+    assert clock(pd.Series([9, 16])) is None
+    assert clock(pd.Series([0, 0])) is not None
