@@ -12,7 +12,8 @@ import pytest
 from tests.data.reading import honest
 from tests.data.reading.test_cases import load_written, shares
 from wealtharena.data import intervals
-from wealtharena.data.reading.moments import bar_times
+from wealtharena.data.reading.moments import bar_times, time_of_rows
+from wealtharena.data.reading.settled import Ledger
 from wealtharena.data.reading.stamps import clock, parse
 from wealtharena.errors import DataError
 
@@ -248,3 +249,117 @@ def test_times_of_day_are_read_as_in_written_stamps() -> None:
     assert clock(pd.Series([930, 1600])) is not None
     assert clock(pd.Series([9, 16])) is None
     assert clock(pd.Series([0, 0])) is not None
+
+
+_MINUTES = pd.DatetimeIndex(
+    [f"{day} {time}" for day in ("2024-01-02", "2024-01-03") for time in ("09:30", "13:45", "16:00")]
+)
+_DATES = pd.Series(_MINUTES.strftime("%Y-%m-%d"))
+
+
+def _joined(*columns: tuple[str, object]) -> tuple[list[str], Ledger]:
+    ledger = Ledger("bars.csv")
+    found = time_of_rows([(name, pd.Series(values)) for name, values in columns], ledger)
+    return pd.DatetimeIndex(found.instants).strftime("%Y-%m-%d %H:%M").tolist(), ledger
+
+
+@pytest.mark.parametrize(("cells", "words"), [
+    (["09:30 ET", "13:45 ET", "16:00 ET"], "'09:30 ET' in row 1"), (["09:30", "13:45", "24:00"], "'24:00' in row 3"),
+    (["09:30", "13:45", ""], "'' in row 3"), (["09:30", "13:45", "٠٩:٣٠"], "'٠٩:٣٠' in row 3"),
+    ([0.395833, 0.572917, 0.666667], "'0.395833' in row 1"), (["930", "13:45", "16:00"], "'930' in row 1"),
+    ([34200, 49500, 57600], "'49500' in row 2"), ([0, 960, 1800], "'960' in row 2"),
+])  # fmt: skip
+def test_a_time_of_day_that_cannot_be_read_is_refused_by_its_cell(cells: list[object], words: str) -> None:
+    with pytest.raises(DataError, match=words) as refused:
+        _joined(("date", _DATES), ("time", cells * 2))
+    assert refused.value.message.startswith("bars.csv: time tells rows of one date apart")
+    assert "09:30" in refused.value.hint
+
+
+@pytest.mark.parametrize("cells", [[9, 13, 16], ["9", "13", "16"], ["09", "13", "16"], [9.0, 13.0, 16.0], [0, 1, 2]])
+def test_bare_hours_are_refused(cells: list[object]) -> None:
+    for values in (cells * 2, pd.Series(cells * 2)):
+        with pytest.raises(DataError, match=r"time holds numbers such as 0?[09]: hours or minutes\?") as refused:
+            _joined(("date", _DATES), ("time", values))
+        assert "09:00" in refused.value.hint
+
+
+def test_hours_from_midnight_on_are_no_count_of_rows(tmp_path: Path) -> None:
+    frame = honest.honest_bars(bars=96, interval="1h").query("symbol == 'BTC-USD'")
+    stamps = frame["timestamp"]
+    beside = frame.assign(timestamp=stamps.dt.strftime("%Y-%m-%d")).rename(columns={"timestamp": "date"})
+    plain = load_written(frame, tmp_path / "plain.csv", "asset=crypto", "data.interval=1h")
+    for suffix in (".csv", ".parquet"):
+        clocks = {"HHMM": stamps.dt.hour * 100, "HHMMSS": stamps.dt.strftime("%H%M%S")}
+        for values in clocks.values():
+            panel = load_written(
+                beside.assign(time=values), tmp_path / f"b{suffix}", "asset=crypto", "data.interval=1h"
+            )
+            assert panel.fingerprint == plain.fingerprint
+        for name in ("one day", "days"):
+            part = beside.assign(time=stamps.dt.hour)[: 24 if name == "one day" else 96]
+            with pytest.raises(DataError, match="hours or minutes"):
+                load_written(part, tmp_path / f"b{suffix}", "asset=crypto", "data.interval=1h")
+    minutes = pd.date_range(
+        "2024-01-01", periods=60_000, freq="min"
+    )  # times of six digits, in more rows than they count
+    found, _ = _joined(("date", minutes.strftime("%Y-%m-%d")), ("time", minutes.strftime("%H%M%S").astype(int)))
+    assert found == minutes.strftime("%Y-%m-%d %H:%M").tolist()
+    seconds = (minutes.hour * 60 + minutes.minute) * 60
+    with pytest.raises(DataError, match="time tells rows of one date apart and cannot be read"):
+        _joined(("date", minutes.strftime("%Y-%m-%d")), ("time", seconds))
+
+
+@pytest.mark.parametrize("dates", [
+    _DATES, _DATES + "T00:00:00Z", _DATES + " 00:00:00+00:00", pd.to_datetime(_DATES), pd.to_datetime(_DATES, utc=True),
+    pd.to_datetime(_DATES, utc=True).astype("datetime64[s, UTC]").astype("int64"),
+])  # fmt: skip
+def test_dates_and_times_of_day_are_joined_whatever_the_dates_zone_of_utc(dates: pd.Series) -> None:
+    expected = _MINUTES.strftime("%Y-%m-%d %H:%M").tolist()
+    for times in (["9:30 a.m.", "1:45 p.m.", "4:00 p.m."], ["09:30", "13:45", "16:00"], [930, 1345, 1600]):
+        found, ledger = _joined(("date", dates), ("time", times * 2))
+        assert found == expected
+        assert ledger.facts["time column"] == "date and time, joined"
+        assert any("time is taken as UTC" in note for note in ledger.notes) == ("no zone" not in ledger.facts["stamps"])
+
+
+@pytest.mark.parametrize("dates", [
+    _DATES + "T00:00:00-05:00", _DATES + "T05:00:00Z", pd.to_datetime(_DATES).dt.tz_localize("America/New_York"),
+])  # fmt: skip
+def test_a_time_of_day_beside_dates_of_another_zone_is_refused(dates: pd.Series) -> None:
+    with pytest.raises(DataError, match="and time tells its rows of one date apart") as refused:
+        _joined(("date", dates), ("time", ["09:30", "13:45", "16:00"] * 2))
+    assert "one column" in refused.value.hint
+
+
+def test_two_times_of_day_that_differ_are_refused_and_zeros_beside_one_are_none() -> None:
+    times = ["09:30", "13:45", "16:00"] * 2
+    with pytest.raises(DataError, match="time and utctime tell different times of day"):
+        _joined(("date", _DATES), ("time", times), ("utctime", ["14:30", "18:45", "21:00"] * 2))
+    for zeros in ([0] * 6, ["00:00"] * 6, ["000000"] * 6):
+        assert _joined(("date", _DATES), ("utctime", zeros), ("time", times))[0][1] == "2024-01-02 13:45"
+
+
+@pytest.mark.parametrize(("name", "values"), [
+    ("day", [1, 1, 1, 2, 2, 2]), ("day", [0, 1, 2, 3, 4, 5]), ("day", ["Tue"] * 3 + ["Wed"] * 3), ("index", range(6)),
+    ("index", [7000, 4, 5, 9, 11, 2]), ("", range(6)), ("Unnamed: 0", [130, 145, 7, 9, 8, 3]),
+    ("index", ["ASX", "S&P", "DAX"] * 2), ("time", [0] * 6), ("time", ["09:30 ET"] * 6), ("time", [16] * 6),
+    ("time", ["16:00 ET"] * 3 + ["13:00 ET"] * 3), ("dt", [45293] * 3 + [45294] * 3),
+])  # fmt: skip
+def test_counts_and_columns_that_tell_no_rows_of_a_date_apart_are_passed_over(name: str, values: object) -> None:
+    assert _joined(("date", _DATES), (name, values))[0] == (_DATES + " 00:00").tolist()
+
+
+def test_a_count_of_rows_that_goes_beyond_a_minutes_seconds_is_passed_over_under_any_name() -> None:
+    dates = pd.Series(pd.bdate_range("2023-01-02", periods=100).strftime("%Y-%m-%d").tolist() * 2)
+    for name in ("ts", "time", "index"):
+        for count in (range(200), range(1, 201), [*range(100), *range(100)]):
+            assert _joined(("date", dates), (name, count))[0] == (dates + " 00:00").tolist()
+
+
+def test_a_days_bar_with_a_zone_and_a_time_of_day_is_of_its_date(tmp_path: Path) -> None:
+    frame = honest.honest_bars()
+    plain = load_written(frame, tmp_path / "plain.csv", "asset=crypto")
+    beside = frame.assign(date=frame["timestamp"].dt.strftime("%Y-%m-%dT%H:%M:%SZ"), time="16:00")
+    panel = load_written(beside.drop(columns="timestamp"), tmp_path / "bars.csv", "asset=crypto")
+    assert panel.fingerprint == plain.fingerprint
