@@ -86,10 +86,16 @@ def found_interval(timestamps: pd.Series) -> str | None:
 
 
 def check_interval(timestamps: pd.Series, interval: str, *, where: str) -> None:
-    """Raise DataError where the bars are not all `interval` apart; one bar tells nothing."""
+    """Raise DataError where the bars are not all `interval` apart, or most share a date; one bar tells nothing."""
     shown = spacing(timestamps)
     if shown is None:
         return
+    repeated = int(timestamps.duplicated().sum())
+    if shown.interval in DATED and 2 * repeated > len(timestamps):
+        raise DataError(
+            f"{where}: {repeated} of {len(timestamps)} bars repeat the date of another, and no column tells when",
+            hint="write date and time in one column, like 2024-01-31T15:00:00Z, or name the second one time: 09:30",
+        )
     if shown.interval is not None and shown.mixed:
         beside = f"a stretch of {shown.other} among bars of {shown.interval}"
         odd = f"{shown.foreign} of {shown.steps} steps do not belong to {shown.interval}"

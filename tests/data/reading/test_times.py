@@ -363,3 +363,23 @@ def test_a_days_bar_with_a_zone_and_a_time_of_day_is_of_its_date(tmp_path: Path)
     beside = frame.assign(date=frame["timestamp"].dt.strftime("%Y-%m-%dT%H:%M:%SZ"), time="16:00")
     panel = load_written(beside.drop(columns="timestamp"), tmp_path / "bars.csv", "asset=crypto")
     assert panel.fingerprint == plain.fingerprint
+
+
+def test_hours_in_a_column_that_no_name_tells_of_are_not_said_to_be_days(tmp_path: Path) -> None:
+    frame = honest.honest_bars(bars=96, interval="1h").query("symbol == 'BTC-USD'")
+    beside = frame.assign(timestamp=frame["timestamp"].dt.strftime("%Y-%m-%d"), hour=frame["timestamp"].dt.hour)
+    for interval in ("1h", "1d"):
+        with pytest.raises(DataError, match="92 of 96 bars repeat the date of another") as refused:
+            load_written(beside, tmp_path / "bars.csv", "asset=crypto", f"data.interval={interval}")
+        assert "time: 09:30" in refused.value.hint
+
+
+def test_a_coins_midnight_by_a_written_offset_is_its_date_and_as_an_epoch_refused(tmp_path: Path) -> None:
+    frame = honest.honest_bars()
+    days = frame["timestamp"].dt.tz_localize(None).dt.tz_localize("Asia/Tokyo")
+    plain = load_written(frame, tmp_path / "plain.csv", "asset=crypto")
+    written = frame.assign(timestamp=days.dt.strftime("%Y-%m-%dT%H:%M:%S%z"))
+    assert load_written(written, tmp_path / "written.csv", "asset=crypto").fingerprint == plain.fingerprint
+    epochs = frame.assign(timestamp=days.dt.tz_convert("UTC").dt.as_unit("s").astype("int64"))
+    with pytest.raises(DataError, match="15:00 UTC may belong to that date or the next"):
+        load_written(epochs, tmp_path / "epochs.csv", "asset=crypto")

@@ -211,7 +211,7 @@ def _session_dates(local: IntArray, *, zone: str, where: str) -> IntArray:
 
 
 def _off_weekends(local: IntArray) -> IntArray | None:
-    """Return the dates of times at a venue, the next or the ones before, whichever keep weekends best; None where none do.
+    """Return the dates of times at a venue, the next or the ones before, whichever keep weekends best; or None.
 
     Half a day on or back, a session whose times lie on both sides of midnight is of one date; one that spans noon is of
     its own.
