@@ -30,9 +30,11 @@ _LENGTH: Final = {
 _HOUR: Final = 3_600_000_000_000
 _DAY: Final = 24 * _HOUR
 _BANDS: Final = {"1d": (20 * _HOUR, 108 * _HOUR), "1w": (5 * _DAY, 9 * _DAY), "1mo": (26 * _DAY, 33 * _DAY)}
+_WHOLE: Final = {"1d": (20 * _HOUR, 36 * _HOUR), "1w": (6 * _DAY + _HOUR, 8 * _DAY - _HOUR)}  # from one bar to the next
 _SHORTEST_DAY: Final = 20 * _HOUR
 _USUAL: Final = 0.2  # the smallest step that makes up this share of all is the interval: nights and weekends are longer
 _RUN: Final = 10  # equal longer steps in a row: no market pauses like that, another interval was written there
+_SINGLE: Final = 0.05  # least share of a day's (week's) steps that are one day (week): bars of three days have none
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,10 @@ def spacing(timestamps: pd.Series | pd.DatetimeIndex) -> Spacing | None:
     smallest = int(usual.min()) if len(usual) else int(np.median(steps))
     found = next((name for name, value in _LENGTH.items() if value.value == smallest), None)
     typical = pd.Timedelta(int(np.median(steps[sizes == smallest])) if (sizes == smallest).any() else smallest)
+    if found in _WHOLE and not _has_single(steps[sizes == smallest], *_WHOLE[found]):
+        return Spacing(None, typical, 0, len(steps), None)
+    if found == "1d":
+        sizes = np.where(classes == 1, np.round(steps / _DAY).astype(np.int64) * _DAY, sizes)
     foreign = int(_foreign(steps, found).sum()) if found else 0
     return Spacing(found, typical, foreign, len(steps), _second(sizes, smallest))
 
@@ -80,10 +86,16 @@ def found_interval(timestamps: pd.Series) -> str | None:
 
 
 def check_interval(timestamps: pd.Series, interval: str, *, where: str) -> None:
-    """Raise DataError where the bars are not all `interval` apart; one bar tells nothing."""
+    """Raise DataError where the bars are not all `interval` apart, or most share a date; one bar tells nothing."""
     shown = spacing(timestamps)
     if shown is None:
         return
+    repeated = int(timestamps.duplicated().sum())
+    if shown.interval in DATED and 2 * repeated > len(timestamps):
+        raise DataError(
+            f"{where}: {repeated} of {len(timestamps)} bars repeat the date of another, and no column tells when",
+            hint="write date and time in one column, like 2024-01-31T15:00:00Z, or name the second one time: 09:30",
+        )
     if shown.interval is not None and shown.mixed:
         beside = f"a stretch of {shown.other} among bars of {shown.interval}"
         odd = f"{shown.foreign} of {shown.steps} steps do not belong to {shown.interval}"
@@ -110,6 +122,11 @@ def is_dated(timestamps: pd.Series | pd.DatetimeIndex) -> bool | None:
     return None if not len(steps) else bool((steps < _SHORTEST_DAY).mean() <= MAX_FOREIGN_SHARE)
 
 
+def _has_single(steps: npt.NDArray[np.int64], low: int, high: int) -> bool:
+    """Return whether bars follow each other without a gap often enough; a few steps tell nothing."""
+    return len(steps) < _RUN or float(((steps >= low) & (steps < high)).mean()) >= _SINGLE
+
+
 def _foreign(steps: npt.NDArray[np.int64], interval: str) -> npt.NDArray[np.bool_]:
     """Return True where a step cannot stand between two bars of the interval, however many are missing between."""
     if interval in DATED:
@@ -118,13 +135,13 @@ def _foreign(steps: npt.NDArray[np.int64], interval: str) -> npt.NDArray[np.bool
 
 
 def _second(sizes: npt.NDArray[np.int64], smallest: int) -> str | None:
-    """Return another known interval that ten or more neighbouring steps have, all equal; None where there is none."""
+    """Return another interval that ten or more neighbouring steps have, all equal: a known one or of whole days."""
     edges = np.flatnonzero(np.diff(sizes)) + 1
     starts, ends = np.r_[0, edges], np.r_[edges, len(sizes)]
     for begin, end in zip(starts.tolist(), ends.tolist(), strict=True):
         size = int(sizes[begin])
         if end - begin >= _RUN and size != smallest:
             name = next((name for name, value in _LENGTH.items() if value.value == size), None)
-            if name is not None:
-                return name
+            if name is not None or (smallest == _DAY and size % _DAY == 0 and size < _BANDS["1d"][1]):
+                return name or f"{size // _DAY} days"
     return None

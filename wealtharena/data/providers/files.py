@@ -17,11 +17,14 @@ from wealtharena.data import currency, intervals, provider
 from wealtharena.data.bars import PRICE_COLUMNS, RawBars, raw_table, window_mask
 from wealtharena.data.reading import Reading, mixed, read_path, units
 from wealtharena.data.reading.identifiers import canonical, canonical_symbol, dollar_pairs, symbol_of_file
-from wealtharena.data.reading.venues import Quote, quote_of, same_symbol, setting, without_venue, zone_of
+from wealtharena.data.reading.venues import Quote, quote_of, same_symbol, setting, suffix_of, without_venue, zone_of
 from wealtharena.errors import DataError, ProviderError
 
 _NO_COLUMN: Final = "(the file has no column of symbols)"
 _ENDING: Final = re.compile(r"\.(csv(\.gz)?|parquet|pq)$", re.IGNORECASE)
+# where weeks run or ran from Sunday to Thursday: Tel Aviv (until 2026), Riyadh, Cairo, Doha, Kuwait
+_SUNDAY_ZONES: Final = frozenset({"Asia/Jerusalem", "Asia/Tel_Aviv", "Asia/Riyadh"})
+_SUNDAY_VENUES: Final = frozenset({"CA", "QA", "KW"})
 
 
 class Provider(provider.Provider):
@@ -240,8 +243,9 @@ class Content:
 
 
 def venue_of(symbol: str, asset: AssetSpec) -> tuple[str, bool]:
-    """Return the time zone of a symbol's dates, and whether its venue keeps weekends."""
-    return zone_of(symbol, asset), asset.market != "crypto"
+    """Return the time zone of a symbol's dates, and whether its venue rests on Saturdays and Sundays."""
+    zone = zone_of(symbol, asset)
+    return zone, asset.market != "crypto" and zone not in _SUNDAY_ZONES and suffix_of(symbol) not in _SUNDAY_VENUES
 
 
 def _scaled(table: pd.DataFrame, factor: float) -> pd.DataFrame:

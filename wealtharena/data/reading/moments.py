@@ -8,16 +8,21 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from wealtharena.data import intervals
 from wealtharena.data.bars import TIMESTAMP_DTYPE
 from wealtharena.data.reading import stamps
+from wealtharena.data.reading.columns import plain
 from wealtharena.data.reading.settled import Ledger
-from wealtharena.data.reading.stamps import IntArray, Stamps
+from wealtharena.data.reading.stamps import BoolArray, IntArray, Stamps
 from wealtharena.errors import DataError
 
 _HOUR: Final = 3600 * 10**9
 _DAY: Final = 24 * _HOUR
 _QUARTER: Final = _HOUR // 4
+_NOON: Final = 12 * _HOUR
+_ENOUGH: Final = 5  # daily bars: one weekend day among fewer tells nothing
 _WEEKEND_SHARE: Final = 0.1  # of daily bars that fall on a weekend where the wrong side of midnight was taken
+_STRAYS: Final = 0.05  # of a session's times that lie apart from the others: half days close earlier
 
 
 def time_of_rows(columns: list[tuple[str, pd.Series]], ledger: Ledger) -> Stamps:
@@ -27,13 +32,14 @@ def time_of_rows(columns: list[tuple[str, pd.Series]], ledger: Ledger) -> Stamps
     that tell the same are one.
 
     Raises:
-        DataError: no column can be read, or two of them tell different times.
+        DataError: no column can be read, two of them tell different times, or one that cannot be read tells rows of one
+            date apart.
     """
     read: dict[str, Stamps] = {}
     clocks: dict[str, IntArray] = {}
     errors: list[tuple[str, DataError]] = []
     for name, values in columns:
-        day_time = stamps.clock(values) if len(columns) > 1 and not _is_counter(values) else None
+        day_time = stamps.clock(values) if len(columns) > 1 and not _is_count(name, values) else None
         if day_time is not None:
             clocks[name] = day_time
             continue
@@ -45,14 +51,69 @@ def time_of_rows(columns: list[tuple[str, pd.Series]], ledger: Ledger) -> Stamps
     if broken is not None or not read:
         raise broken or DataError(f"{ledger.name} has times of day and no date", hint="add a column date")
     name, found = _chosen(read, ledger)
-    if clocks and found.whole_days and not found.zoned:
-        clock_name, day_time = next(iter(clocks.items()))
-        found = replace(found, wall=found.wall + day_time, instants=found.instants + day_time)
-        name = f"{name} and {clock_name}, joined"
-    others = [label or "the first column" for label, _ in columns if label not in name]
-    ledger.settle("time column", name + (f" (not {', '.join(others)})" if others else ""))
+    for unread, _ in errors:
+        _check_unread(unread, dict(columns)[unread], found, ledger.name)
+    used, found = _with_clock(name, found, clocks, ledger)
+    others = [label or "the first column" for label, _ in columns if label not in used]
+    shown = " and ".join(used) + (", joined" if len(used) > 1 else "")
+    ledger.settle("time column", shown + (f" (not {', '.join(others)})" if others else ""))
     ledger.settle("stamps", found.form + ("" if found.zoned else ", no zone written"))
     return found
+
+
+def _with_clock(
+    name: str, found: Stamps, clocks: dict[str, IntArray], ledger: Ledger
+) -> tuple[tuple[str, ...], Stamps]:
+    """Return the columns that are used and the stamps, a time of day added to dates.
+
+    Dates with a zone say all there is of a day's bar; where they repeat, their times are of that zone.
+    """
+    telling = {label: time for label, time in clocks.items() if _tells_apart(found, time)}
+    label, time = next(iter((telling or clocks).items()), ("", None))
+    if time is None or not (telling or (found.whole_days and not found.zoned)):
+        return (name,), found
+    other = next((key for key, value in telling.items() if (value != time).any()), None)
+    if other is not None:
+        raise DataError(f"{ledger.name}: {label} and {other} tell different times of day", hint="remove one of them")
+    if not found.whole_days or found.offset:
+        own = "an offset from UTC" if found.whole_days else "a time of day of its own"
+        raise DataError(
+            f"{ledger.name}: {name} has {own}, and {label} tells its rows of one date apart",
+            hint="write both in one column, like 2024-01-31T15:00:00Z",
+        )
+    if found.zoned:
+        ledger.note(f"{label} is taken as UTC, the zone of {name}")
+    return (name, label), replace(found, wall=found.wall + time, instants=found.instants + time)
+
+
+def _check_unread(name: str, values: pd.Series, found: Stamps, where: str) -> None:
+    """Refuse a column that is no time in any form that is known, and yet tells rows of one date apart.
+
+    Raises:
+        DataError: naming the column and its first cell that cannot be read.
+    """
+    if _is_count(name, values) or not _tells_apart(found, values):
+        return
+    row, cell = stamps.first_unread(values)
+    if stamps.is_bare(values):
+        raise DataError(
+            f"{where}: {name} holds numbers such as {cell}: hours or minutes?", hint="write times of day like 09:00"
+        )
+    if _is_counter(values) and not values.duplicated().any():
+        return
+    raise DataError(
+        f"{where}: {name} tells rows of one date apart and cannot be read: {cell!r} in row {row + 1}",
+        hint="write times of day like 09:30 or 16:00:00, or remove the column",
+    )
+
+
+def _tells_apart(found: Stamps, values: pd.Series | IntArray) -> bool:
+    """Return whether values differ among rows of one stamp, where there is no more than one stamp a date."""
+    if len(np.unique(found.wall // _DAY)) < len(np.unique(found.wall)):
+        return False
+    cells = pd.factorize(values.astype("string") if isinstance(values, pd.Series) else values)[0]
+    pairs = pd.DataFrame({"stamp": found.wall, "cell": cells}).drop_duplicates()
+    return bool(pairs["stamp"].duplicated().any())
 
 
 def _chosen(read: dict[str, Stamps], ledger: Ledger) -> tuple[str, Stamps]:
@@ -77,6 +138,12 @@ def _chosen(read: dict[str, Stamps], ledger: Ledger) -> tuple[str, Stamps]:
                 f"{ledger.name}: {best} and {name} tell different times in row {row + 1}", hint="remove one of them"
             )
     return best, read[best]
+
+
+def _is_count(name: str, values: pd.Series) -> bool:
+    """Return whether a column counts rows or days by its name: a day of the week, pandas' unnamed index."""
+    named = plain(name) in ("", "day", "index") or plain(name).startswith("unnamed")
+    return named and not values.astype("string").str.contains(":", regex=False, na=False).any()
 
 
 def _is_counter(values: pd.Series) -> bool:
@@ -119,23 +186,73 @@ def bar_times(found: Stamps, *, dated: bool, zone: str, weekdays: bool, where: s
     if (found.instants % _DAY == 0).all():
         return _utc(found.instants)
     local = pd.DatetimeIndex(found.instants, tz="UTC").tz_convert(zone).tz_localize(None).as_unit("ns").asi8
+    shown = intervals.spacing(pd.DatetimeIndex(found.instants))
+    interval = shown.interval if shown else None
+    if interval == "1mo":
+        return _utc(_month_dates(local, weekdays=weekdays))
+    if weekdays and (len(local) >= _ENOUGH or interval == "1w"):
+        return _utc(_session_dates(local, zone=zone, where=where))
+    return _utc(_dates_round_the_clock(local, zone=zone, where=where))
+
+
+def _session_dates(local: IntArray, *, zone: str, where: str) -> IntArray:
+    """Return the dates of a venue's bars by their times there; midnight says its date itself, weekends or not."""
+    dates = _off_weekends(local)
+    if dates is not None:
+        return dates
+    floor = local // _DAY * _DAY
+    if (local == floor).all():
+        return floor
+    first = pd.Timestamp(local[_on_weekends(floor)][0])
+    raise DataError(
+        f"{where}: bars stamped like {first:%Y-%m-%d %H:%M} in {zone} fall on weekends, and so do the days beside them",
+        hint="write plain dates, one a bar",
+    )
+
+
+def _off_weekends(local: IntArray) -> IntArray | None:
+    """Return the dates of times at a venue, the next or the ones before, whichever keep weekends best; or None.
+
+    Half a day on or back, a session whose times lie on both sides of midnight is of one date; one that spans noon is of
+    its own.
+    """
+    candidates = [local // _DAY * _DAY]
+    quarter = local % _DAY // (6 * _HOUR)
+    if min((quarter == 1).mean(), (quarter == 2).mean()) <= _STRAYS:
+        candidates += [(local + _NOON) // _DAY * _DAY, (local - _NOON) // _DAY * _DAY]
+    best = min(candidates, key=lambda dates: float(_on_weekends(dates).mean()))
+    return best if _on_weekends(best).mean() <= _WEEKEND_SHARE else None
+
+
+def _month_dates(local: IntArray, *, weekdays: bool) -> IntArray:
+    """Return the dates of monthly bars: those of their times, or the next where all are of a month's last evening.
+
+    Dates that differ from month to month are of sessions, and keep weekends.
+    """
+    floor = local // _DAY * _DAY
+    days = pd.DatetimeIndex(local)
+    if days.is_month_end.all() and (local % _QUARTER == 0).all() and (local % _DAY).max() >= _NOON:
+        return floor + _DAY
+    dates = _off_weekends(local) if weekdays and not days.is_month_end.all() and days.day.nunique() > 1 else None
+    return floor if dates is None else dates
+
+
+def _dates_round_the_clock(local: IntArray, *, zone: str, where: str) -> IntArray:
+    """Return the dates of bars that no weekend tells about: in UTC, those that begin in the evening are of the next."""
     floor = local // _DAY * _DAY
     hours = local % _DAY // _HOUR
-    if weekdays and len(floor) >= 5:
-        here, ahead = _weekend_share(floor), _weekend_share(floor + _DAY)
-        return _utc(floor + _DAY if here > _WEEKEND_SHARE >= ahead and (hours >= 12).all() else floor)
-    if zone == "UTC" and (hours >= 12).mean() > 0.5 and (local % _HOUR == 0).mean() > 0.5:
-        if (hours >= 20).mean() > 0.95:
-            return _utc(np.where(hours >= 12, floor + _DAY, floor))
-        raise DataError(
-            f"{where}: daily bars stamped {int(np.median(hours))}:00 UTC may belong to that date or the next",
-            hint="write plain dates, one a bar",
-        )
-    return _utc(floor)
+    if zone != "UTC" or (hours >= 12).mean() <= 0.5 or (local % _HOUR == 0).mean() <= 0.5:
+        return floor
+    if (hours >= 20).mean() > 0.95:
+        return np.where(hours >= 12, floor + _DAY, floor)
+    raise DataError(
+        f"{where}: daily bars stamped {int(np.median(hours))}:00 UTC may belong to that date or the next",
+        hint="write plain dates, one a bar",
+    )
 
 
-def _weekend_share(days: IntArray) -> float:
-    return float(((days // _DAY + 3) % 7 >= 5).mean())  # 1970-01-01 was a Thursday
+def _on_weekends(days: IntArray) -> BoolArray:
+    return np.asarray((days // _DAY + 3) % 7 >= 5)  # 1970-01-01 was a Thursday
 
 
 def _utc(nanoseconds: IntArray) -> pd.Series:

@@ -15,25 +15,30 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 _CLOCK: Final = (
-    r"(?:[T ,]+(?P<hour>\d{1,2})(?:[:.](?P<minute>\d{2}))?(?::(?P<second>\d{2}))?(?:[.,](?P<fraction>\d{1,9}))?"
-    r"(?:[ -]?(?P<half>[AaPp])\.?[Mm]\.?)?)?"
+    r"(?:[T ,]+(?P<hour>[0-9]{1,2})(?:[:.](?P<minute>[0-9]{2}))?(?::(?P<second>[0-9]{2}))?"
+    r"(?:[.,](?P<fraction>[0-9]{1,9}))?(?:[ -]?(?P<half>[AaPp])\.?[Mm]\.?)?)?"
 )
-_ZONE: Final = r"(?: ?(?P<zone>Z|z|(?:UTC|GMT)?[+-]\d{2}:?\d{2}(?::00)?|(?:UTC|GMT)?[+-]\d{2}|UTC|GMT))?"
+_TIME_OF_DAY: Final = r"^([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?(?:[ -]?([AaPp])(?:\.? ?[Mm])?\.?)?$"
+_ZONE: Final = r"(?: ?(?P<zone>Z|z|(?:UTC|GMT)?[+-][0-9]{2}:?[0-9]{2}(?::00)?|(?:UTC|GMT)?[+-][0-9]{2}|UTC|GMT))?"
 _MONTHS: Final = {
     name: place + 1
     for place, name in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"])
 }
+_TWO, _YEAR, _NAME = "[0-9]{1,2}", "(?P<year>[0-9]{4})", "(?P<name>[A-Za-z]{3,9})"  # \d is any script's digit
 _FORMS: Final = {
-    "year first": rf"^(?P<year>\d{{4}})[-/.](?P<month>\d{{1,2}})[-/.](?P<day>\d{{1,2}}){_CLOCK}{_ZONE}$",
-    "day or month first": rf"^(?P<first>\d{{1,2}})[-/.](?P<next>\d{{1,2}})[-/.](?P<year>\d{{4}}){_CLOCK}{_ZONE}$",
-    "day and month's name": rf"^(?P<day>\d{{1,2}})[- ](?P<name>[A-Za-z]{{3,9}})\.?,?[- ](?P<year>\d{{4}}){_CLOCK}{_ZONE}$",
-    "month's name and day": rf"^(?P<name>[A-Za-z]{{3,9}})\.? (?P<day>\d{{1,2}}),? (?P<year>\d{{4}}){_CLOCK}{_ZONE}$",
-    "digits": rf"^(?P<year>\d{{4}})(?P<month>\d{{2}})(?P<day>\d{{2}})[T ](?P<hour>\d{{2}}):?(?P<minute>\d{{2}}):?"
-    rf"(?P<second>\d{{2}})?{_ZONE}$",
+    "year first": rf"^{_YEAR}[-/.](?P<month>{_TWO})[-/.](?P<day>{_TWO}){_CLOCK}{_ZONE}$",
+    "day or month first": rf"^(?P<first>{_TWO})[-/.](?P<next>{_TWO})[-/.]{_YEAR}{_CLOCK}{_ZONE}$",
+    "day and month's name": rf"^(?P<day>{_TWO})[- ]{_NAME}\.?,?[- ]{_YEAR}{_CLOCK}{_ZONE}$",
+    "month's name and day": rf"^{_NAME}\.? (?P<day>{_TWO}),? {_YEAR}{_CLOCK}{_ZONE}$",
+    "digits": rf"^{_YEAR}(?P<month>[0-9]{{2}})(?P<day>[0-9]{{2}})[T ](?P<hour>[0-9]{{2}}):?(?P<minute>[0-9]{{2}}):?"
+    rf"(?P<second>[0-9]{{2}})?{_ZONE}$",
 }
 _UNITS: Final = (("s", 10**9), ("ms", 10**6), ("us", 10**3), ("ns", 1))  # unit, nanoseconds
 _EARLIEST, _LATEST = 10**17, 4_260_000_000 * 10**9  # 1973 to 2104 in ns: where one unit's stamps end, the next begin
 _OLDEST: Final = -5_364_662_400 * 10**9  # 1800 in ns
+_MOST: Final = 9.2e18  # what 64 bits hold
+_FIRST_YEAR, _LAST_YEAR = 1678, 2261  # that are whole in ns of 64 bits
+_FURTHEST: Final = 18 * 3600 * 10**9  # of any zone from UTC, in ns
 _DAY_NS: Final = 86_400 * 10**9
 _HINT: Final = "write them like 2024-01-31 or 2024-01-31T15:00:00Z"
 
@@ -66,44 +71,65 @@ def parse(values: pd.Series, where: str) -> Stamps:
     if pd.api.types.is_bool_dtype(values):
         raise DataError(f"{where}: a timestamp cannot be read: it is true or false", hint=_HINT)
     if isinstance(values.dtype, pd.PeriodDtype):
-        values = values.dt.to_timestamp()
+        return _typed(_beginnings(values), where)
     if pd.api.types.is_datetime64_any_dtype(values):
         return _typed(values, where)
     if pd.api.types.is_numeric_dtype(values):
-        return _numeric(values.to_numpy(dtype=np.float64, na_value=np.nan), values, where)
+        return _numeric(values.to_numpy(dtype=np.float64, na_value=np.nan), values, np.arange(len(values)), where)
     codes, unique = pd.factorize(values.astype("string").str.strip().fillna(""))
     text = pd.Series(unique, dtype="string")
     empty = np.asarray(text.str.lower().isin(["", "nan", "nat", "none", "null", "<na>"]), dtype=bool)
     if empty.any():
         raise _no_stamp(np.flatnonzero(empty[codes]), where)
-    if text.str.fullmatch(r"-?\d+(\.\d*)?").all():
-        read = _numeric(text.to_numpy(dtype=np.float64), text, where)
+    if text.str.fullmatch(r"-?[0-9]+(\.[0-9]*)?").all():
+        read = _numeric(text.to_numpy(dtype=np.float64), text, codes, where)
     else:
         read = _written(text, codes, where)
     return Stamps(read.wall[codes], read.instants[codes], read.zoned, read.offset, read.form)
 
 
 def clock(values: pd.Series) -> IntArray | None:
-    """Return times of day in ns where a column holds nothing else (09:30, 9:30:00 PM, 093000); None otherwise."""
+    """Return times of day in ns where a column holds nothing else (09:30, 9:30:00 p.m., 0930, 093000); None otherwise.
+
+    Numbers of two digits might be hours or minutes and are none, but for zeros throughout.
+    """
+    if is_bare(values):
+        return None
+    day_time, known = _clock_cells(values)
+    return day_time if known.all() else None
+
+
+def is_bare(values: pd.Series) -> bool:
+    """Return whether a column holds numbers up to 59 alone, not all zero, which might be hours or minutes."""
+    text = _clock_text(values)
+    return bool(text.str.fullmatch("[0-5]?[0-9]").all()) and not bool(text.str.fullmatch("0+").all())
+
+
+def first_unread(values: pd.Series) -> tuple[int, str]:
+    """Return the row of the first cell that is no time of day, and the cell; the first cell where all are."""
+    _, known = _clock_cells(values)
+    row = int(np.flatnonzero(~known)[0]) if not known.all() else 0
+    return row, str(_clock_text(values).iloc[row])
+
+
+def _clock_text(values: pd.Series) -> pd.Series:
     text = values.astype("string").str.strip().fillna("")
-    if pd.api.types.is_float_dtype(values):
-        text = text.str.removesuffix(".0")
-    if text.str.fullmatch(r"\d{1,6}").all():
+    return text.str.removesuffix(".0") if pd.api.types.is_float_dtype(values) else text
+
+
+def _clock_cells(values: pd.Series) -> tuple[IntArray, BoolArray]:
+    """Return times of day in ns, and where a cell is one; digits are read as such where all cells are digits."""
+    text = _clock_text(values)
+    if text.str.fullmatch("[0-9]{1,6}").all():
         width = 6 if text.str.len().max() > 4 else 4
         digits = text.str.zfill(width)
         parts = pd.DataFrame({0: digits.str[:2], 1: digits.str[2:4], 2: digits.str[4:6], 3: "", 4: ""})
     else:
-        pattern = r"^(\d{1,2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)? ?([AaPp]?)[Mm]?$"
-        parts = text.str.extract(pattern)
-        if parts[0].isna().any():
-            return None
-    half = parts[4].fillna("").str.lower()
-    hour = _whole(parts[0])
-    hour = np.where(half == "p", hour % 12 + 12, np.where(half == "a", hour % 12, hour))
-    minute, second = _whole(parts[1]), _whole(parts[2])
-    if (hour > 23).any() or (minute > 59).any() or (second > 59).any():
-        return None
-    return np.asarray((hour * 3600 + minute * 60 + second) * 10**9, dtype=np.int64)
+        parts = text.str.extract(_TIME_OF_DAY)
+    known = parts[0].notna().to_numpy()
+    hour, minute, second = _hours(parts[0], parts[4].fillna("").str.lower()), _whole(parts[1]), _whole(parts[2])
+    day_time = (hour * 3600 + minute * 60 + second) * 10**9
+    return np.asarray(day_time, dtype=np.int64), known & (hour <= 23) & (minute <= 59) & (second <= 59)
 
 
 def _typed(values: pd.Series, where: str) -> Stamps:
@@ -111,16 +137,32 @@ def _typed(values: pd.Series, where: str) -> Stamps:
     if missing.any():
         raise _no_stamp(np.flatnonzero(missing), where)
     zone = values.dt.tz
-    index = pd.DatetimeIndex(values).as_unit("ns")
+    index = pd.DatetimeIndex(values)
+    beyond = (index.year < _FIRST_YEAR) | (index.year > _LAST_YEAR)
+    if beyond.any():
+        row = int(np.flatnonzero(beyond)[0])
+        raise _no_time(index[row].isoformat(), row, where, f"lies outside {_FIRST_YEAR} to {_LAST_YEAR}")
+    index = index.as_unit("ns")
     if zone is None:
         return Stamps(index.asi8, index.asi8, False, False, "datetimes without a zone")
     instants, wall = index.tz_convert("UTC").asi8, index.tz_localize(None).asi8
     return Stamps(wall, instants, True, bool((instants != wall).any()), f"datetimes in {zone}")
 
 
-def _numeric(numbers: npt.NDArray[np.float64], cells: pd.Series, where: str) -> Stamps:
+def _beginnings(periods: pd.Series) -> pd.Series:
+    """Return where periods begin; their numbers are counted in seconds first, which hold any year."""
+    starts = pd.PeriodIndex(periods).asfreq("s", how="START").astype("int64")
+    made = pd.Series(np.asarray(starts, dtype="datetime64[s]"))
+    return made.mask(periods.isna().to_numpy())
+
+
+def _numeric(numbers: npt.NDArray[np.float64], cells: pd.Series, codes: npt.NDArray[np.intp], where: str) -> Stamps:
+    """Return times of numbers; `codes` says in which rows of the file a cell stands."""
     if np.isnan(numbers).any():
-        raise _no_stamp(np.flatnonzero(np.isnan(numbers)), where)
+        raise _no_stamp(np.flatnonzero(np.isnan(numbers)[codes]), where)
+    beyond = ~(np.abs(numbers) < _MOST)
+    if beyond.any():
+        raise _odd_number(beyond, cells, codes, where, "is no date and no epoch")
     compact = _compact(numbers)
     if compact is not None:
         return Stamps(compact, compact, False, False, "dates of digits (20240131)")
@@ -140,11 +182,9 @@ def _numeric(numbers: npt.NDArray[np.float64], cells: pd.Series, where: str) -> 
     if odd.any():
         only = dict(_UNITS).get(next(iter(known))) if len(known) == 1 else None
         if only is None or (np.abs(whole[odd]) >= _EARLIEST // only).any() or odd.mean() > 0.9:
-            row = int(np.flatnonzero(odd)[0])
-            raise DataError(f"{where}: {cells.iloc[row]} in row {row + 1} is no date and no epoch", hint=_HINT)
+            raise _odd_number(odd, cells, codes, where, "is no date and no epoch")
         if (whole[odd] < _OLDEST // only).any():
-            row = int(np.flatnonzero(whole < _OLDEST // only)[0])
-            raise DataError(f"{where}: {cells.iloc[row]} in row {row + 1} lies before 1800", hint=_HINT)
+            raise _odd_number(whole < _OLDEST // only, cells, codes, where, "lies before 1800")
         instants[odd] = whole[odd] * only
     form = "epochs in " + " and ".join(unit for unit, _ in _UNITS if unit in known)
     return Stamps(instants, instants, True, False, form)
@@ -178,13 +218,18 @@ def _compact(numbers: npt.NDArray[np.float64]) -> IntArray | None:
 
 def _days(year: IntArray, month: IntArray, day: IntArray) -> IntArray | None:
     """Return days since 1970, or None where one is not on the calendar."""
-    if ((month < 1) | (month > 12) | (day < 1) | (day > 31) | (year < 1678) | (year > 2261)).any():
+    if _off_calendar(year, month, day).any():
         return None
     months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
-    dates = months.astype("datetime64[D]") + (day - 1).astype("timedelta64[D]")
-    if (dates.astype("datetime64[M]") != months).any():
-        return None
-    return np.asarray(dates.astype(np.int64))
+    return np.asarray(months.astype("datetime64[D]").astype(np.int64) + day - 1)
+
+
+def _off_calendar(year: IntArray, month: IntArray, day: IntArray) -> BoolArray:
+    """Return True where there is no such date, or it is too far from today to be held."""
+    outside = (month < 1) | (month > 12) | (year < _FIRST_YEAR) | (year > _LAST_YEAR)
+    months = np.where(outside, 0, (year - 1970) * 12 + month - 1).astype("datetime64[M]")
+    length = ((months + 1).astype("datetime64[D]") - months.astype("datetime64[D]")).astype(np.int64)
+    return np.asarray(outside | (day < 1) | (day > length))
 
 
 def _written(text: pd.Series, codes: IntArray, where: str) -> Stamps:
@@ -205,12 +250,16 @@ def _written(text: pd.Series, codes: IntArray, where: str) -> Stamps:
     year = _whole(parts["year"])
     month, day = _month_and_day(parts, where)
     days = _days(year, month, day)
-    hour, minute, second = (_whole(parts[name]) for name in ("hour", "minute", "second"))
-    if "half" in parts:
-        half = parts["half"].fillna("").str.lower().to_numpy()
-        hour = np.where(half == "p", hour % 12 + 12, np.where(half == "a", hour % 12, hour))
-    if days is None or (hour > 23).any() or (minute > 59).any() or (second > 59).any():
-        raise DataError(f"{where}: a timestamp cannot be read: one is not on the calendar", hint=_HINT)
+    half = parts["half"].fillna("").str.lower() if "half" in parts else pd.Series("", index=parts.index)
+    hour, minute, second = _hours(parts["hour"], half), _whole(parts["minute"]), _whole(parts["second"])
+    shift = _offsets(parts["zone"].fillna(""))
+    wrong = _off_calendar(year, month, day) | (hour > 23) | (minute > 59) | (second > 59) | (np.abs(shift) > _FURTHEST)
+    if days is None or wrong.any():
+        row = int(np.flatnonzero(wrong[codes])[0])
+        shown = text.iloc[int(codes[row])]
+        raise DataError(
+            f"{where}: a timestamp cannot be read: {shown!r} in row {row + 1} is not on the calendar", hint=_HINT
+        )
     wall = days * _DAY_NS + (hour * 3600 + minute * 60 + second) * 10**9
     if "fraction" in parts:
         wall = wall + _whole(parts["fraction"].fillna("").str.ljust(9, "0"))
@@ -218,7 +267,6 @@ def _written(text: pd.Series, codes: IntArray, where: str) -> Stamps:
     zoned = (zone != "").to_numpy()
     if zoned.any() and not zoned.all():
         raise DataError(f"{where}: some timestamps have a zone and others have none", hint="write all in one zone")
-    shift = _offsets(zone)
     return Stamps(wall, wall - shift, bool(zoned.all()), bool((shift != 0).any()), f"text, {form}")
 
 
@@ -242,15 +290,32 @@ def _month_and_day(parts: pd.DataFrame, where: str) -> tuple[IntArray, IntArray]
     raise DataError(f"{where}: dates like {shown} may mean day or month first", hint="write them like 2024-01-31")
 
 
+def _hours(text: pd.Series, half: pd.Series) -> IntArray:
+    """Return hours of the day, where `half` is a, p or nothing; one that no clock shows is 99."""
+    hour = _whole(text)
+    before, after = half.to_numpy() == "a", half.to_numpy() == "p"
+    read = np.where(after, hour % 12 + 12, np.where(before, hour % 12, hour))
+    return np.where((hour > 23) | (before & (hour > 12)), 99, read)
+
+
 def _offsets(zone: pd.Series) -> IntArray:
     """Return written offsets from UTC in ns."""
-    parts = zone.str.extract(r"([+-])(\d{2}):?(\d{2})?")
+    parts = zone.str.extract(r"([+-])([0-9]{2}):?([0-9]{2})?")
     sign = np.where(parts[0].fillna("+").to_numpy() == "-", -1, 1)
     return np.asarray(sign * (_whole(parts[1]) * 3600 + _whole(parts[2]) * 60) * 10**9, dtype=np.int64)
 
 
 def _whole(text: pd.Series) -> IntArray:
     return np.asarray(pd.to_numeric(text.fillna("0").replace("", "0")).to_numpy(dtype=np.int64))
+
+
+def _odd_number(odd: BoolArray, cells: pd.Series, codes: npt.NDArray[np.intp], where: str, why: str) -> DataError:
+    row = int(np.flatnonzero(odd[codes])[0])
+    return _no_time(str(cells.iloc[int(codes[row])]), row, where, why)
+
+
+def _no_time(shown: str, row: int, where: str, why: str) -> DataError:
+    return DataError(f"{where}: {shown} in row {row + 1} {why}", hint=_HINT)
 
 
 def _no_stamp(rows: npt.NDArray[np.intp], where: str) -> DataError:
