@@ -57,6 +57,7 @@ def run(spec: ExperimentSpec) -> int:
     with recorded(spec, context) as record:
         places = spec.compare.runs
         runs = records.find(places) if places else from_registry(Path(spec.paths.checkpoints))
+        closed.record_trials(Ledger(spec.paths.ledger), runs)
         if spec.compare.open:
             for found in runs:
                 open_window(found)
@@ -80,11 +81,14 @@ def open_window(run: records.RunResult) -> None:
 def write(folder: Path, runs: Sequence[records.RunResult], *, spec: ExperimentSpec) -> dict[str, Any]:
     """Write leaderboard.json and .html of `runs` into `folder`, print the table and return the leaderboard.
 
-    A promotable group's middle checkpoint enters the registry once more, under the group's verdict.
+    Where every run is closed they are ranked only; what is closed counts as a trial from then on. A promotable group's middle
+    checkpoint enters the registry once more, under the group's verdict.
     """
-    if all(run.status == "closed" for run in runs):
+    ledger = Ledger(spec.paths.ledger)
+    closed.record_trials(ledger, runs)
+    if all(run.status == closed.CLOSED for run in runs):
         return closed.ranking(folder, runs)
-    board = build(runs, evaluation=spec.evaluation, ledger=Ledger(spec.paths.ledger), seed=spec.seed)
+    board = build(runs, evaluation=spec.evaluation, ledger=ledger, seed=spec.seed)
     files.write_json(folder / BOARD, board)
     reports = {run.run_id: run.folder / "report.html" for run in runs}
     drawn(folder, "the leaderboard", lambda: [page.write(folder / "leaderboard.html", board, reports=reports)])
