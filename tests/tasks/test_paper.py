@@ -141,7 +141,7 @@ def test_an_account_that_missed_a_close_is_not_laid_beside_a_backtest_of_other_b
     assert missed["bars"] == whole["bars"] - 1
 
 
-def test_an_account_keeps_to_what_it_was_opened_with_until_it_begins_anew(here):
+def test_an_account_keeps_to_what_it_was_opened_with_until_it_begins_anew(here, capsys):
     trade()
     with pytest.raises(ConfigError, match="opened with another broker"):
         trade("broker=shadow")
@@ -149,6 +149,8 @@ def test_an_account_keeps_to_what_it_was_opened_with_until_it_begins_anew(here):
     (found,) = (one["paper"] for one in records("paper") if one.get("paper", {}).get("epoch") == 2)
     assert (found["epoch"], found["paper"]["trades"], found["paper"]["total_return"]) == (2, 0, 0.0)
     assert {one.status for one in ledger_says(lambda ledger: ledger.intents())} == {"shadow"}
+    assert found["paper"]["sharpe"] is None
+    assert "nan" not in capsys.readouterr().out.lower()  # a ratio of no returns is a dash
 
 
 def test_a_halt_is_released_by_a_person_with_a_reason(here, capsys):

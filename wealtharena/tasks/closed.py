@@ -31,6 +31,7 @@ from wealtharena.tasks.folds import TrainedFold
 from wealtharena.tasks.pages import drawn
 from wealtharena.tasks.pipeline import Prepared
 from wealtharena.tasks.record import RunRecord
+from wealtharena.terminal import figure
 from wealtharena.tracking.journal import read
 
 FloatArray = npt.NDArray[np.float64]
@@ -170,7 +171,7 @@ def ranking(folder: Path, runs: Sequence[RunResult]) -> dict[str, Any]:
     for heading in ("agent", "score", "seeds", "runs"):
         table.add_column(heading, justify="right" if heading in ("score", "seeds") else "left")
     for row in rows:
-        table.add_row(row["agent"], f"{row['score']:+.3f}", str(len(row["runs"])), " ".join(row["runs"]))
+        table.add_row(row["agent"], figure(row["score"], "+.3f"), str(len(row["runs"])), " ".join(row["runs"]))
     out.print(table)
     best = {row["agent"]: row for row in reversed(rows)}
     for row in best.values():
