@@ -326,6 +326,6 @@ def _report(
         beside="backtest",
         config=files.without_home(config.replace(f"{Path.cwd()}/", "")),
         currency=spec.asset.account_currency,
-        risk_free=metrics.cash_returns(paths[0].timestamps, spec.asset.risk_free_per_year),
+        risk_free=metrics.risk_free(paths[1], spec.asset.risk_free_per_year),
     )
     drawn(folder, "the report", lambda: [report.write(folder / "report.html", data)])
