@@ -11,10 +11,11 @@ import pytest
 
 from benchmarks.attacks import moments
 from tests.tasks.conftest import SMALL, WITH_PAGE, record
-from wealtharena.config import compose
+from wealtharena.config import compose, speech
 from wealtharena.evaluation.ledger import Ledger, Window
 from wealtharena.evaluation.records import RunResult
 from wealtharena.evaluation.trials import History
+from wealtharena.files import relative
 from wealtharena.tasks import closed, compare, dispatch
 from wealtharena.tasks.record import RunContext
 from wealtharena.tasks.train import run_in
@@ -45,7 +46,23 @@ def test_a_closed_window_is_no_line_in_the_ledger_and_no_version(
     assert "backtest on data the agent never saw" not in page
     out = capsys.readouterr().out.replace("\n", " ")
     assert "train.test=true" in out
+    assert f"Report: {relative(folder / 'report.html')}" in out
     assert RunResult(folder, run).status == "closed"
+
+
+def test_a_quiet_closed_run_says_where_its_report_is_and_how_it_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "report.html").touch()
+    speech.use("text", quiet=True)
+    try:
+        closed.say({"algo": "ppo", "metrics": {"validation": {"sharpe": 0.3}}}, tmp_path)
+    finally:
+        speech.use("text")
+    report, opening = capsys.readouterr().out.splitlines()
+    assert report == "Report: report.html"
+    assert opening.startswith("Open it, once, with: ")
 
 
 def test_a_closed_window_shows_what_tilts_add_to_their_anchor(small: Small, capsys: pytest.CaptureFixture[str]) -> None:

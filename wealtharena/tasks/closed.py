@@ -121,12 +121,13 @@ def _less_anchor(
 
 
 def say(record: Mapping[str, Any], folder: Path) -> None:
-    """Print the validation measures, and the command that opens the test window."""
+    """Print the validation measures, where the report is, and the command that opens the test window."""
     out = console.screen()
     out.print(console.comparison_table(record, window="validation"))
     for line in (*console.kept_share_notes(record), *console.baseline_notes(record)):
         out.print(line, style="dim")
     out.print("The test window is closed: nothing above was measured on data that the agent has not been chosen by.")
+    console.report(folder)
     console.screen(answer=True).print(f"Open it, once, with: {opening(folder)}")
 
 
