@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import math
 import re
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from rich.progress import Progress
 from rich.table import Table
 
-from wealtharena.terminal import Screen, printable, styled
+from wealtharena.terminal import Screen, figure, printable, styled
 
 ROOT = Path(__file__).parents[1]
 HOSTILE = (
@@ -82,6 +83,12 @@ def test_no_figure_is_cut_however_narrow_the_terminal_is(width: int) -> None:
     assert max(len(line) for line in said.splitlines()) <= max(width, max(len(head) for head in heads) + 12)
     assert width >= 50 or "turnover [/x]" in said, "lines where it is narrow"
     assert width < 70 or "turnover [/x]" not in said, "a table elsewhere"
+
+
+@pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf])
+def test_what_is_not_defined_is_a_dash(value: float | None) -> None:
+    assert figure(value, "+.2f") == "-"
+    assert figure(-0.004, "+.1%") == "-0.4%"
 
 
 def test_newlines_stay_and_commands_to_the_terminal_do_not() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -92,6 +93,11 @@ def styled(form: str, *given: object) -> Text:
     if left:
         raise ValueError(f"{form!r} has no place for {left[0]!r}")
     return made
+
+
+def figure(value: float | None, form: str) -> str:
+    """Return a number in a form such as `+.2f`, a dash where it is not known or not defined."""
+    return "-" if value is None or not math.isfinite(value) else f"{value:{form}}"
 
 
 def printable(text: str) -> str:

@@ -87,23 +87,29 @@ def test_a_trained_policy_survives_the_disk(name: str, tmp_path: Path) -> None:
 def test_every_algorithm_says_which_actions_it_can_use(name: str) -> None:
     usable = plugins.load("agents.algorithms", name).ACTIONS
     for kind in ("weights", "allocation"):
-        job = worlds.spec(f"algo={name}", f"env.action={kind}")
         if kind in usable:
-            assert check_action(job) == kind
+            assert check_action(worlds.spec(f"algo={name}", f"env.action={kind}")) == kind
         else:
             with pytest.raises(
                 ConfigError, match=rf"algo={name} cannot use env\.action={kind}; choose env\.action={usable[0]}"
             ):
-                check_action(job)
+                worlds.spec(f"algo={name}", f"env.action={kind}")
     assert check_action(worlds.spec(f"algo={name}")) == usable[0]
 
 
-@pytest.mark.parametrize("name", ["sac", "dqn", "bc"])
+@pytest.mark.parametrize("name", ["sac", "dqn", "bc", "impala"])
 def test_replayed_steps_cannot_train_a_network_with_memory(name: str) -> None:
     with pytest.raises(ConfigError, match="choose model=mlp"):
-        built(name, "model=gru")
+        worlds.spec(f"algo={name}", "model=gru")
 
 
 def test_remote_runners_are_refused_where_they_are_not_used() -> None:
     with pytest.raises(ConfigError, match="choose compute=local"):
-        built("sac", "compute.runners=2")
+        worlds.spec("algo=sac", "compute.runners=2")
+
+
+def test_what_was_composed_otherwise_is_refused_where_an_engine_would_be_built() -> None:
+    job = worlds.spec("algo=sac")
+    spread = job.model_copy(update={"compute": job.compute.model_copy(update={"runners": 2})})
+    with pytest.raises(ConfigError, match="choose compute=local"):
+        worlds.bench(spread)

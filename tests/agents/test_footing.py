@@ -9,7 +9,6 @@ from wealtharena.agents import footing
 from wealtharena.agents.algorithms import ppo, sac
 from wealtharena.agents.engine import Workbench
 from wealtharena.agents.runner import BatchedEnvRunner
-from wealtharena.config import plugins
 from wealtharena.envs.kernel.rows import ACCOUNT
 from wealtharena.envs.market import Market
 from wealtharena.envs.simulate import simulate
@@ -129,12 +128,12 @@ def test_sac_leaves_units_out_of_its_actor_and_goes_on_by_the_seed() -> None:
         (("model=mlp", "algo.dropout=0.1"), "algo.dropout=0.1 leaves out units of model=shared only"),
         (("env.action=weights", "algo.reward_less_anchor=true"), "needs an anchor, and env.action=weights has none"),
         (("algo.common_starts=3", "compute.envs=8"), "algo.common_starts=3 does not divide the 8 environments"),
+        (("compute=workers", "compute.learners=2"), "in one learner"),
     ],
 )
 def test_what_does_not_go_together_is_refused_with_a_way_out(overrides: tuple[str, ...], words: str) -> None:
-    spec = worlds.spec("algo=ppo", *overrides)
     with pytest.raises(ConfigError, match=words.replace(".", r"\.")) as refused:
-        plugins.load("agents.algorithms", "ppo").build(worlds.bench(spec))
+        worlds.spec("algo=ppo", *overrides)
     assert refused.value.hint
 
 

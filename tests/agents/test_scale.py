@@ -54,8 +54,8 @@ def test_a_learner_in_an_actor_of_its_own_learns_what_one_in_this_process_learns
 
 
 def test_two_learners_are_refused_where_they_would_do_the_same_work_twice() -> None:
-    with pytest.raises(TrainingError, match=r"compute\.learners=2") as refused:
-        ppo.build(worlds.bench(worlds.spec(*REMOTE, "compute.learners=2")))
+    with pytest.raises(ConfigError, match=r"compute\.learners=2") as refused:
+        worlds.spec(*REMOTE, "compute.learners=2")
     assert "impala" in str(refused.value.hint)
 
 

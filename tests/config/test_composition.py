@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
-from wealtharena.config import compose, parse
+from wealtharena.config import compose, config_hash, parse
 from wealtharena.config.composition import _by_hydra, compose_raw, groups, known_mode
 from wealtharena.config.paths import conf_dir, sweeps_dir
 from wealtharena.config.problems import UNREADABLE
@@ -84,7 +84,24 @@ def test_a_contract_moves_equity_by_its_size_in_dollars() -> None:
     assert multipliers["GC=F"] * 1.0 == 100  # 100 oz quoted in dollars
     assert multipliers["ZC=F"] * 450 == pytest.approx(5000 * 4.50)  # 5000 bushels quoted in cents
     assert multipliers["KC=F"] * 200 == pytest.approx(37_500 * 2.00)  # 37500 lb quoted in cents
-    assert set(multipliers) == set(asset.universe.symbols)
+    assert multipliers["HO=F"] * 2.5 == pytest.approx(42_000 * 2.50)  # 42000 gallons quoted in dollars
+    assert multipliers["SB=F"] * 20 == pytest.approx(112_000 * 0.20)  # 112000 lb quoted in cents
+    assert multipliers["CC=F"] * 8000 == pytest.approx(10 * 8000)  # 10 tonnes quoted in dollars
+    wide = compose(["asset=commodities", "universe=commodities_20"]).asset
+    assert wide.instrument.multipliers == multipliers
+    assert set(multipliers) == set(wide.universe.symbols) > set(asset.universe.symbols)
+
+
+def test_the_ledger_goes_where_the_results_go() -> None:
+    assert compose().paths.ledger == "results/ledger.jsonl"
+    assert compose(["paths.results=elsewhere"]).paths.ledger == "elsewhere/ledger.jsonl"
+    assert compose(["paths.results=elsewhere", "paths.ledger=mine.jsonl"]).paths.ledger == "mine.jsonl"
+
+
+def test_the_size_of_a_contract_that_is_not_traded_is_no_part_of_a_configuration() -> None:
+    plain = config_hash(compose(["asset=commodities"]))
+    assert config_hash(compose(["asset=commodities", r"+asset.instrument.multipliers={KE\=F:50}"])) == plain
+    assert config_hash(compose(["asset=commodities", r"++asset.instrument.multipliers={GC\=F:10}"])) != plain
 
 
 @pytest.mark.parametrize(
@@ -311,11 +328,9 @@ def test_a_universe_of_fifty_holds_the_smaller_one_of_its_exchange() -> None:
 
 
 @pytest.mark.slow
-def test_every_class_has_a_preset_and_one_of_futures_knows_the_size_of_each_contract() -> None:
+def test_every_class_has_a_preset() -> None:
     classes = {compose([f"experiment={name}"]).asset.name for name in groups()["experiment"] if name != "none"}
     assert classes == set(AGENTS)
-    asset = compose(["experiment=commodities_20"]).asset
-    assert set(asset.instrument.multipliers) == set(asset.universe.symbols)
 
 
 def test_hydra_looks_for_a_mode_only_where_something_sets_one(tmp_path, monkeypatch) -> None:

@@ -48,6 +48,13 @@ def test_training_is_told_in_numbers(in_json, capsys) -> None:
     assert (found["event"], found["env_step"], found["sharpe"], found["seconds_left"]) == ("validation", 500, 0.5, 5.0)
 
 
+def test_a_number_that_is_not_defined_is_null() -> None:
+    told = json.loads(
+        speech.line("validation", {"sharpe": float("nan"), "best": [float("inf")]}), parse_constant=pytest.fail
+    )
+    assert (told["sharpe"], told["best"]) == (None, [None])
+
+
 def test_errors_and_warnings_are_objects_too(in_json, capsys) -> None:
     handler = logging.StreamHandler()
     logging.getLogger().addHandler(handler)

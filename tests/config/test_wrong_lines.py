@@ -67,6 +67,36 @@ def test_a_grid_is_refused_before_its_first_job_begins() -> None:
         grid.check(["-m", "seed=0,-1"])
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("algo=direct model=mlp", "choose model=shared, or algo=ppo"),
+        ("algo=direct compute=workers", "choose compute=local or compute=gpu"),
+        ("algo=dqn env.action=tilt", "choose env.action="),
+        ("algo=dqn model=gru", "choose model=mlp"),
+        ("algo=sac compute=workers", "choose compute=local"),
+        ("algo=sac compute=gpu", "choose compute=local"),
+    ],
+)
+def test_what_an_algorithm_cannot_train_is_refused_before_there_is_a_job(line: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        compose(line.split())
+    assert compose([*line.split(), "task=backtest"]).task == "backtest"  # which trains nothing
+
+
+def test_a_search_is_asked_by_its_trials() -> None:
+    assert compose(["algo=sac", "compute=workers", "sweep=sac"]).compute.runners  # its trials roll out by themselves
+
+
+def test_a_grid_without_its_gpu_is_refused_before_its_first_job_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    grid.check(["-m", "algo=ppo,direct", "compute=local"])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match=r"the job algo=ppo compute=gpu: .* sees no GPU here; choose compute=local"):
+        grid.check(["-m", "algo=ppo,direct", "compute=gpu,local"])
+    grid.check(["-m", "task=backtest", "compute=gpu", "seed=0,1"])
+
+
 def test_a_grid_that_chooses_among_configurations_keeps_the_test_window_closed() -> None:
     closing = "train.test=false"
     assert grid.check(["-m", "asset=etf,crypto", "algo.clip=0.1,0.2", "seed=0,1", "hydra.sweep.dir=x"])[-1] == closing

@@ -15,7 +15,7 @@ from wealtharena.data import currency, load_panel
 from wealtharena.data.align import align
 from wealtharena.data.bars import Bars, raw_table
 from wealtharena.data.panel import Panel
-from wealtharena.errors import DataError
+from wealtharena.errors import ConfigError, DataError
 
 CRYPTO = compose(["asset=crypto", "data=files"])
 DAYS = pd.date_range("2024-01-01", periods=60, freq="D")
@@ -220,10 +220,21 @@ def test_a_share_of_another_exchange_is_worth_its_own_money_at_a_fixing_it_knew(
 
 def test_contract_multipliers_come_from_the_instrument(make_bars: Callable[..., Bars]) -> None:
     spec = compose(["asset=commodities", "data=files"])
-    instrument = spec.asset.instrument.model_copy(update={"multipliers": {"GC=F": 100.0}})
-    spec = spec.model_copy(update={"asset": spec.asset.model_copy(update={"instrument": instrument})})
-    panel = _panel(spec, make_bars("GC=F", DAYS[:5], np.ones(5)), make_bars("HG=F", DAYS[:5], np.ones(5)))
-    np.testing.assert_array_equal(panel.multipliers, [100.0, 1.0])
+    bars = [make_bars(name, DAYS[:5], np.ones(5)) for name in ("GC=F", "ZC=F")]
+    np.testing.assert_array_equal(_panel(spec, *bars).multipliers, [100.0, 50.0])
+
+
+def test_a_future_without_a_size_is_refused_with_the_words_that_state_it(make_bars: Callable[..., Bars]) -> None:
+    def multipliers(*words: str, name: str = "KE=F") -> list[float]:
+        return _panel(compose(["data=files", *words]), make_bars(name, DAYS[:5], np.ones(5))).multipliers.tolist()
+
+    with pytest.raises(ConfigError, match="no size of KE=F") as refused:
+        multipliers("asset=commodities")
+    stated = refused.value.hint.partition("'")[2].strip("'").replace("<size>", "50")
+    assert multipliers("asset=commodities", stated) == [50.0]
+    assert multipliers("asset=commodities", "asset.instrument.margin_futures=false") == [1.0]
+    assert multipliers("asset=commodities", name="EURUSD") == [1.0]
+    assert multipliers("asset=crypto") == [1.0]
 
 
 def test_repeated_symbols_and_an_empty_window_are_errors(make_bars: Callable[..., Bars]) -> None:

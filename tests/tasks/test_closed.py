@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +11,11 @@ import pytest
 
 from benchmarks.attacks import moments
 from tests.tasks.conftest import SMALL, WITH_PAGE, record
-from wealtharena.config import compose
+from wealtharena.config import compose, speech
+from wealtharena.evaluation.ledger import Ledger, Window
 from wealtharena.evaluation.records import RunResult
+from wealtharena.evaluation.trials import History
+from wealtharena.files import relative
 from wealtharena.tasks import closed, compare, dispatch
 from wealtharena.tasks.record import RunContext
 from wealtharena.tasks.train import run_in
@@ -42,7 +46,23 @@ def test_a_closed_window_is_no_line_in_the_ledger_and_no_version(
     assert "backtest on data the agent never saw" not in page
     out = capsys.readouterr().out.replace("\n", " ")
     assert "train.test=true" in out
+    assert f"Report: {relative(folder / 'report.html')}" in out
     assert RunResult(folder, run).status == "closed"
+
+
+def test_a_quiet_closed_run_says_where_its_report_is_and_how_it_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "report.html").touch()
+    speech.use("text", quiet=True)
+    try:
+        closed.say({"algo": "ppo", "metrics": {"validation": {"sharpe": 0.3}}}, tmp_path)
+    finally:
+        speech.use("text")
+    report, opening = capsys.readouterr().out.splitlines()
+    assert report == "Report: report.html"
+    assert opening.startswith("Open it, once, with: ")
 
 
 def test_a_closed_window_shows_what_tilts_add_to_their_anchor(small: Small, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,12 +143,54 @@ def test_a_grid_of_configurations_names_the_command_that_opens_the_window_for_th
     with moments.quiet_environment():
         done = moments.play(tmp_path, words)
     assert done.code == 0, done.said
-    assert kinds(tmp_path) == []
+    assert kinds(tmp_path) == ["trial", "trial"]
     board = json.loads((tmp_path / "grid" / "validation.json").read_text())
     scores = [row["score"] for row in board["rows"]]
     assert scores == sorted(scores, reverse=True)
     assert board["rows"][0]["open"] in done.said.replace("\n", " ").replace("  ", " ")
     assert "open" not in board["rows"][1]
+    with moments.quiet_environment():
+        for _ in range(2):
+            done = moments.play(
+                tmp_path, (*shlex.split(board["rows"][0]["open"])[2:], "evaluation.bootstrap_draws=200")
+            )
+            assert done.code == 0, done.said
+    (place,) = board["rows"][0]["runs"]
+    assert record(tmp_path / place)["verdict"]["evidence"]["configurations"] == 2
+    assert "2 configurations tried" in done.said
+    assert "One configuration was tried" not in done.said
+    assert kinds(tmp_path) == ["trial", "trial", "open", "result", "pin"]
+
+
+def test_members_of_a_grid_without_a_ranking_are_trials_when_one_of_them_is_opened(tmp_path: Path) -> None:
+    def write(name: str, config: str, **more: str) -> None:
+        place = tmp_path / "grid" / name
+        place.mkdir(parents=True)
+        run = {"run_id": name, "config_hash": config, "agent": "etf", "seed": 0, "task": "train", "status": "completed"}
+        data = {"fingerprint": "f", "symbols": ["A"], "frequency": "1d", "simulated": False}
+        (place / "run.json").write_text(
+            json.dumps(run | {"data": data, "split": {"test": ["2020-01-01", "2020-12-31"]}} | more)
+        )
+
+    for name, config in (("0", "a"), ("1", "b"), ("2", "b")):
+        write(name, config, test_window="closed")
+    write("3", "c", status="interrupted")  # the one that is opened
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    closed.record_trials(ledger, closed.beside(tmp_path / "grid" / "3"))
+    assert list(ledger.entries()) == []  # no folder of a grid
+    (tmp_path / "grid" / "multirun.yaml").touch()
+    for _ in range(2):
+        closed.record_trials(ledger, closed.beside(tmp_path / "grid" / "3"))
+    window = Window("f", (("2020-06-01", "2020-07-01"),), ("A",), "1d", simulated=False)
+    assert [entry["run_id"] for entry in ledger.entries()] == ["0", "1", "2"]
+    assert History.of(ledger, "etf", window).trials("c").configurations == 3
+
+
+def test_seeds_of_one_configuration_are_no_choice_and_no_trials(tmp_path: Path) -> None:
+    facts = {"agent": "etf", "config_hash": "a", "status": "completed", "test_window": "closed"}
+    runs = [RunResult(tmp_path / str(seed), {**facts, "seed": seed}) for seed in range(2)]
+    closed.record_trials(Ledger(tmp_path / "ledger.jsonl"), runs)
+    assert not (tmp_path / "ledger.jsonl").exists()
 
 
 def test_what_luck_gives_is_taken_off_the_figure_that_chose_a_checkpoint(finished: Callable[..., list[Path]]) -> None:

@@ -1,5 +1,6 @@
 import contextlib
 import dataclasses
+import datetime as dt
 import json
 import os
 import signal
@@ -7,14 +8,19 @@ import sqlite3
 import time
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from tests.tasks.test_backtest import checkpoint
 from tests.trading.killing import elsewhere
 from wealtharena.config import compose, config_hash, plugins
+from wealtharena.data.store import Store
 from wealtharena.errors import ConfigError
+from wealtharena.evaluation import metrics
 from wealtharena.tasks import dispatch
 from wealtharena.trading.ledger import Ledger
+from wealtharena.trading.monitor.watch import Monitors
 
 pytestmark = pytest.mark.slow
 
@@ -141,7 +147,7 @@ def test_an_account_that_missed_a_close_is_not_laid_beside_a_backtest_of_other_b
     assert missed["bars"] == whole["bars"] - 1
 
 
-def test_an_account_keeps_to_what_it_was_opened_with_until_it_begins_anew(here):
+def test_an_account_keeps_to_what_it_was_opened_with_until_it_begins_anew(here, capsys):
     trade()
     with pytest.raises(ConfigError, match="opened with another broker"):
         trade("broker=shadow")
@@ -149,6 +155,8 @@ def test_an_account_keeps_to_what_it_was_opened_with_until_it_begins_anew(here):
     (found,) = (one["paper"] for one in records("paper") if one.get("paper", {}).get("epoch") == 2)
     assert (found["epoch"], found["paper"]["trades"], found["paper"]["total_return"]) == (2, 0, 0.0)
     assert {one.status for one in ledger_says(lambda ledger: ledger.intents())} == {"shadow"}
+    assert found["paper"]["sharpe"] is None
+    assert "nan" not in capsys.readouterr().out.lower()  # a ratio of no returns is a dash
 
 
 def test_a_halt_is_released_by_a_person_with_a_reason(here, capsys):
@@ -186,6 +194,28 @@ def test_what_an_agent_does_is_compared_with_its_training_and_an_alarm_stands_on
     told = [one for one in ledger_says(lambda ledger: ledger.interventions()) if one["rule"] == "monitor"]
     assert [one["action"] for one in told] == ["features"]
     assert "train.retrain=cryptocurrencies" in capsys.readouterr().out
+
+
+def test_the_record_is_compared_less_what_cash_earned_by_its_dates(here, monkeypatch):
+    """As the promise is; an account that is taken up again counts its past closes in the same way."""
+    dates = pd.to_datetime([f"{year}-01-02" for year in range(2015, 2027)])
+    rates = pd.DataFrame({"series": "DFF", "date": dates, "realtime_start": dates, "value": np.linspace(0.1, 8.0, 12)})
+    Store(here / "data").write_macro("DFF", rates, fetched_at=dt.datetime(2026, 1, 3, tzinfo=dt.UTC))
+    told, tell = [], Monitors.tell
+
+    def watched(self, *, excess, **more):
+        told.append(excess)
+        return tell(self, excess=excess, **more)
+
+    monkeypatch.setattr(Monitors, "tell", watched)
+    dated = ("data.simulator.end=2025-06-30", "asset.costs.cash_bps_per_year=DFF")
+    trade(*dated)
+    live = [one for one in told if one is not None]
+    told.clear()
+    trade(*dated)
+    assert [one for one in told if one is not None] == pytest.approx(live, abs=1e-15)
+    found = records("paper")[-1]["paper"]["paper"]
+    assert metrics.sharpe(live, bars_per_year=365.25) == pytest.approx(found["sharpe"], abs=1e-9)
 
 
 def test_a_promise_is_the_hardest_rival_plus_the_lower_bound():

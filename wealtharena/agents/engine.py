@@ -58,6 +58,11 @@ def check_action(spec: ExperimentSpec) -> str:
     return spec.env.action
 
 
+def check_trainable(spec: ExperimentSpec) -> None:
+    """Raise ConfigError where the algorithm cannot train what the spec asks for: its actions, model, settings, compute."""
+    spec.algo.check(spec, action=check_action(spec))
+
+
 @dataclass(frozen=True, eq=False)
 class EnvFactory:
     """Makes vector environments over one market; picklable, and shares the market where it stands in Ray's store."""
@@ -103,6 +108,9 @@ class Workbench:
     panel: Panel  # the bars behind the market, for baselines
     env_steps: int
     warm: Path | None = None  # folder of a saved policy whose weights the network begins with
+
+    def __post_init__(self) -> None:
+        self.spec.algo.check(self.spec, action=self.action)
 
     @property
     def actions(self) -> Actions:

@@ -11,36 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from wealtharena.agents.specs import NoisySpec, OnPolicySpec
 from wealtharena.config.specs.env import EnvSpec
-from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.envs.market import Market
 from wealtharena.envs.vector_env import PortfolioVectorEnv
-from wealtharena.errors import ConfigError
 
 Float32Array = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
-
-
-def check(spec: ExperimentSpec, env: EnvSpec, *, envs: int) -> None:
-    """Raise ConfigError where the algorithm's settings ask for what this model, action or batch of `envs` does not have."""
-    algo = spec.algo
-    if isinstance(algo, NoisySpec):
-        if algo.dropout and spec.model.name != "shared":
-            raise ConfigError(
-                f"algo.dropout={algo.dropout:g} leaves out units of model=shared only, and model={spec.model.name}",
-                hint="choose model=shared, or algo.dropout=0",
-            )
-        if algo.reward_less_anchor and env.tilt is None:
-            raise ConfigError(
-                f"algo.reward_less_anchor=true needs an anchor, and env.action={env.action} has none",
-                hint="choose env.action=tilt, or algo.reward_less_anchor=false",
-            )
-    if isinstance(algo, OnPolicySpec) and envs % algo.common_starts:
-        raise ConfigError(
-            f"algo.common_starts={algo.common_starts} does not divide the {envs} environments of a runner",
-            hint=f"try compute.envs={algo.common_starts * max(1, envs // algo.common_starts)}",
-        )
 
 
 def anchor_rewards(market: Market, env: EnvSpec, segments: Sequence[tuple[int, int]]) -> Float32Array:

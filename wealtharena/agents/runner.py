@@ -17,7 +17,7 @@ from wealtharena.agents.engine import EnvFactory, Workbench
 from wealtharena.agents.exploring import Drawn
 from wealtharena.agents.networks import Network
 from wealtharena.agents.rollout import EpisodeTally, Explorer, Rollout, RolloutBuffers, collect
-from wealtharena.agents.specs import NoisySpec, OnPolicySpec
+from wealtharena.agents.specs import NoisySpec, OnPolicySpec, envs_of
 from wealtharena.envs.vector_env import PortfolioVectorEnv
 
 ACCOUNTS = ("units", "state", "clock", "rng")  # of the environments' engine
@@ -50,8 +50,7 @@ def runner_setup(
 ) -> RunnerSetup:
     """Return what runners build themselves from; each plays its share of `rollout_steps` in whole stretches."""
     algo, compute, stretch = bench.spec.algo, bench.spec.compute, bench.spec.model.sequence_bars
-    envs = max(1, min(compute.envs, rollout_steps // 2))
-    footing.check(bench.spec, bench.env, envs=envs)
+    envs = envs_of(compute.envs, rollout_steps)
     bars = max(1, -(-rollout_steps // (envs * max(1, compute.runners))))
     if bench.spec.model.name in ("gru", "lstm"):
         bars = -(-bars // stretch) * stretch

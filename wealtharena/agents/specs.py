@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from wealtharena.config.specs.agent import AlgoSpec
 from wealtharena.config.specs.baseline import BaselineName
+from wealtharena.errors import ConfigError
+
+if TYPE_CHECKING:
+    from wealtharena.config.specs.experiment import ExperimentSpec
+
+
+def _require_memoryless(spec: ExperimentSpec) -> None:
+    """Raise ConfigError where the model has memory, which replayed single steps cannot train."""
+    if spec.model.name in ("gru", "lstm"):
+        raise ConfigError(
+            f"algo={spec.algo.name} cannot train model={spec.model.name}",
+            hint="choose model=mlp or model=attention, or algo=ppo",
+        )
+
+
+def envs_of(most: int, rollout_steps: int) -> int:
+    """Return how many environments a runner plays at once, at most `most`: a rollout has two bars of each at least."""
+    return max(1, min(most, rollout_steps // 2))
 
 
 class DiscountedSpec(AlgoSpec):
@@ -26,6 +44,20 @@ class NoisySpec(DiscountedSpec):
         description="tilt: learn from the reward less what the anchor is paid for the same bar"
     )
     dropout: float = Field(ge=0, lt=1, description="model=shared: share of the actor's units left out in updates")
+
+    def check(self, spec: ExperimentSpec, *, action: str) -> None:
+        """Raise ConfigError also for dropout of another model than `shared`, and for rewards less an anchor that is not there."""
+        super().check(spec, action=action)
+        if self.dropout and spec.model.name != "shared":
+            raise ConfigError(
+                f"algo.dropout={self.dropout:g} leaves out units of model=shared only, and model={spec.model.name}",
+                hint="choose model=shared, or algo.dropout=0",
+            )
+        if self.reward_less_anchor and action != "tilt":
+            raise ConfigError(
+                f"algo.reward_less_anchor=true needs an anchor, and env.action={action} has none",
+                hint="choose env.action=tilt, or algo.reward_less_anchor=false",
+            )
 
 
 class OnPolicySpec(NoisySpec):
@@ -48,6 +80,21 @@ class OnPolicySpec(NoisySpec):
         ge=1, description="environments that begin episodes at the same bar and learn from what they differ by; 1: none"
     )
 
+    def check(self, spec: ExperimentSpec, *, action: str) -> None:
+        """Raise ConfigError also for groups that do not fit a runner, and for more than one learner of whole rollouts."""
+        super().check(spec, action=action)
+        compute, envs = spec.compute, envs_of(spec.compute.envs, self.rollout_steps)
+        if envs % self.common_starts:
+            raise ConfigError(
+                f"algo.common_starts={self.common_starts} does not divide the {envs} environments of a runner",
+                hint=f"try compute.envs={self.common_starts * max(1, envs // self.common_starts)}",
+            )
+        if compute.runners and compute.learners > 1:  # each would make the same updates from the same rollouts
+            raise ConfigError(
+                f"compute.learners={compute.learners}: PPO and A2C update on the whole rollout at once, in one learner",
+                hint="try compute.learners=1 and more compute.runners, or algo=impala or algo=appo, which share the work",
+            )
+
 
 class AsyncSpec(DiscountedSpec):
     """Actor-critics that learn from runners which may be a few updates behind, corrected by V-trace."""
@@ -57,6 +104,11 @@ class AsyncSpec(DiscountedSpec):
     value_coefficient: float = Field(ge=0, description="weight of the value network's loss")
     entropy_coefficient: float = Field(ge=0, description="weight of the entropy that is added to the objective")
     max_grad_norm: float | None = Field(gt=0, description="gradients longer than this are shortened; null: none")
+
+    def check(self, spec: ExperimentSpec, *, action: str) -> None:
+        """Raise ConfigError also for a model with memory."""
+        super().check(spec, action=action)
+        _require_memoryless(spec)
 
 
 class OffPolicySpec(DiscountedSpec):
@@ -71,6 +123,16 @@ class OffPolicySpec(DiscountedSpec):
         gt=0, le=1, description="share of the online network that the target network takes over at each update"
     )
     max_grad_norm: float | None = Field(gt=0, description="gradients longer than this are shortened; null: none")
+
+    def check(self, spec: ExperimentSpec, *, action: str) -> None:
+        """Raise ConfigError also for a model with memory, and for remote runners."""
+        super().check(spec, action=action)
+        _require_memoryless(spec)
+        if spec.compute.runners:
+            raise ConfigError(
+                f"algo={self.name} rolls out in the training process only",
+                hint="choose compute=local, or algo=ppo with remote runners",
+            )
 
 
 class SoftSpec(OffPolicySpec, NoisySpec):
@@ -99,6 +161,11 @@ class OfflineSpec(DiscountedSpec):
     )
     max_grad_norm: float | None = Field(gt=0, description="gradients longer than this are shortened; null: none")
 
+    def check(self, spec: ExperimentSpec, *, action: str) -> None:
+        """Raise ConfigError also for a model with memory."""
+        super().check(spec, action=action)
+        _require_memoryless(spec)
+
 
 class DirectSpec(AlgoSpec):
     """The gradient through the account; an environment step is a bar of a window, counted once for all members."""
@@ -119,3 +186,23 @@ class DirectSpec(AlgoSpec):
     dropout: float = Field(ge=0, lt=1, description="share of hidden units left out in training")
     averaging: float = Field(ge=0, lt=1, description="how much of the averaged weights stays at an update; 0: none")
     shrink: bool = Field(description="keep only the share of the policy that its validation gives evidence for")
+
+    def check(self, spec: ExperimentSpec, *, action: str) -> None:
+        """Raise ConfigError also where the model reads the account, or where the computation is to be spread out."""
+        super().check(spec, action=action)
+        model, compute = spec.model.name, spec.compute
+        if model != "shared":
+            raise ConfigError(
+                f"algo={self.name} cannot train model={model}: it needs a network that sees features only",
+                hint="choose model=shared, or algo=ppo",
+            )
+        if compute.name == "workers" and not compute.learners:
+            raise ConfigError(
+                f"algo={self.name} cannot use compute=workers: it has nothing to roll out",
+                hint="choose compute=local or compute=gpu, or compute.learners=2 for learners in actors of their own",
+            )
+        if compute.name == "gpu" and compute.learners:
+            raise ConfigError(
+                f"algo={self.name} with compute=gpu learns in this process, and not in compute.learners={compute.learners}",
+                hint="choose compute.learners=0, or compute=cluster without a GPU",
+            )

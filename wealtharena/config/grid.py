@@ -9,9 +9,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
+from wealtharena.config import plugins
 from wealtharena.config.hashing import config_hash
 from wealtharena.config.parse import compose
-from wealtharena.errors import ConfigError
+from wealtharena.errors import ConfigError, TrainingError
 
 MOST_CHECKED = 200  # jobs; a larger grid is checked to here, and further by each job itself
 
@@ -20,14 +21,16 @@ def check(argv: Sequence[str]) -> list[str]:
     """Return the arguments of a grid whose jobs are all well configured, with `train.test=false` where they are a choice.
 
     Several configurations of one agent are a choice among them: if each opened the test window, the best would have been
-    chosen on it. Whoever types `train.test=true` has it so. Raises ConfigError where a job is wrong: otherwise those
-    before it would be trained first.
+    chosen on it. Whoever types `train.test=true` has it so. Raises ConfigError where a job is wrong, or asks for a GPU that
+    is not there: otherwise those before it would be trained first.
     """
     known: dict[str, set[str]] = {}
     for job in _jobs([item for item in argv if not item.startswith(("-", "hydra.", "hydra/"))])[:MOST_CHECKED]:
         try:
             spec = compose(job)
-        except ConfigError as error:
+            if spec.task == "train" and spec.compute.name == "gpu":
+                plugins.load("agents", "process").require_gpu(spec.compute)
+        except (ConfigError, TrainingError) as error:
             raise ConfigError(f"the job {' '.join(job)}: {error.message}", hint=error.hint) from error
         if spec.task == "train":
             known.setdefault(spec.asset.agent, set()).add(config_hash(spec))

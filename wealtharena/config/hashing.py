@@ -65,6 +65,10 @@ def config_hash(spec: ExperimentSpec) -> str:
     """
     left_out = _LEFT_OUT if _tilts(spec) else {**_LEFT_OUT, "env": _OF_TILTS}
     content = {"numbers": NUMBERS, **spec.model_dump(mode="json", exclude=left_out)}
+    named = {*spec.asset.universe.symbols, *(spec.data.symbols or ())}
+    for room in ("asset", "env"):  # sizes of what is not traded change nothing; those of a file are in its fingerprint
+        instrument = content[room]["instrument"]
+        instrument["multipliers"] = {name: size for name, size in instrument["multipliers"].items() if name in named}
     if spec.risk.rules:
         content["risk"] = {name: rule.model_dump(mode="json") for name, rule in spec.risk.rules.items()}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

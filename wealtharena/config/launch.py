@@ -24,7 +24,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from wealtharena.config import grid, speech
+from wealtharena.config import flags, grid, speech
 from wealtharena.config.composition import PRIMARY, known_mode, prepare, with_preset_files
 from wealtharena.config.folders import Refused
 from wealtharena.config.help import help_text
@@ -100,7 +100,7 @@ def _run(job: Job, argv: Sequence[str]) -> int:
     speech.use("json" if "log=json" in argv else "text")
     prepare()
     argv = _without_config_dir(argv)
-    argv = with_quoted_paths(with_preset_files(resumed_argv(argv)), grid=_is_grid(argv))
+    argv = flags.in_front(with_quoted_paths(with_preset_files(resumed_argv(argv)), grid=_is_grid(argv)))
     if not _is_grid(argv):
         return _run_hydra(job, argv, _Codes())
     _refuse_grid_of_searches(argv)

@@ -63,6 +63,7 @@ def parse(cfg: DictConfig, *, overrides: Sequence[str] | None = None) -> Experim
         )
         if not found:
             _check_tradable(spec)
+            _check_trainable(spec)
             return spec
     except ValidationError as error:
         found += describe(error, ExperimentSpec, skip=[name for name in ("algo", "broker") if name not in parts])
@@ -118,6 +119,12 @@ def _check_tradable(spec: ExperimentSpec) -> None:
         ]
         hint = f"these do: {', '.join(f'broker={name}' for name in others)}"
         raise ConfigError(f"broker={spec.broker.name} {cause}", hint=hint)
+
+
+def _check_trainable(spec: ExperimentSpec) -> None:
+    """Raise ConfigError where the algorithm cannot train what is asked for; the trials of a search are asked one by one."""
+    if spec.task == "train" and spec.sweep.name == "none":
+        plugins.load("agents", "engine").check_trainable(spec)
 
 
 def _assembled(tree: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from wealtharena import files
+
 # how a person starts this program here: in a checkout by its run.py, elsewhere by what the package installs
 COMMAND: Final = "python run.py" if (Path(__file__).parents[2] / "run.py").is_file() else "wealtharena"
 WIDE = 200  # columns of a table in JSON lines, where no terminal says how many there are
@@ -43,9 +45,10 @@ def say(event: str, facts: Mapping[str, Any], *, stream: TextIO | None = None) -
 
 
 def line(event: str, facts: Mapping[str, Any]) -> str:
-    """Return an event as JSON, on one line."""
+    """Return an event as JSON, on one line; a number that is not defined is null."""
     now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
-    return json.dumps({"time": now, "event": event, **facts}, ensure_ascii=False, default=str)
+    plain = files.jsonable({"time": now, "event": event, **facts})
+    return json.dumps(plain, ensure_ascii=False, allow_nan=False, default=str)
 
 
 class Lines(io.TextIOBase):

@@ -15,7 +15,7 @@ from wealtharena.data import calendars, currency, intervals
 from wealtharena.data.bars import PRICE_COLUMNS, Bars, VolumeUnit
 from wealtharena.data.panel import BoolArray, FloatArray, Panel
 from wealtharena.data.quality import calendar_of
-from wealtharena.errors import DataError
+from wealtharena.errors import ConfigError, DataError
 
 IntArray = npt.NDArray[np.int64]
 _COLUMNS = (*PRICE_COLUMNS, "volume", "dividend")
@@ -57,8 +57,10 @@ def align(
 
     Raises:
         DataError: no bar is left, symbols repeat, or currencies cannot be converted.
+        ConfigError: the size of a future's contract is not stated.
     """
     names = [item.symbol for item in bars]
+    _require_sizes(names, asset)
     if len(set(names)) != len(names):
         raise DataError(f"symbols repeat: {', '.join(sorted(names))}", hint="name every symbol once")
     said = [*notes, *(note for item in bars for note in item.notes)]
@@ -75,6 +77,19 @@ def align(
         table[rows, column] = item.values
         tradable[rows, column] = item.tradable
     return _panel(series, axis, table, tradable, asset, data, source, simulated, said)
+
+
+def _require_sizes(names: Sequence[str], asset: AssetSpec) -> None:
+    """Raise ConfigError where a future's size is not stated: by 1 a contract of 1000 barrels would be one of them."""
+    if asset.market != "commodities" or not asset.instrument.margin_futures:
+        return
+    missing = [name for name in names if name not in asset.instrument.multipliers and not currency.split_pair(name)]
+    if missing:
+        sizes = ",".join(name.replace("=", r"\=") + ":<size>" for name in missing)
+        raise ConfigError(
+            f"asset.instrument.multipliers has no size of {', '.join(missing)}: what one contract gains when its quote moves by 1",
+            hint=f"state it: '+asset.instrument.multipliers={{{sizes}}}'",
+        )
 
 
 def _series(bars: Bars) -> _Series:

@@ -66,14 +66,18 @@ def cash_returns(timestamps: npt.NDArray[np.datetime64], rate_per_year: float | 
 
 
 def risk_free(played: Trajectory, rate_per_year: float) -> FloatArray:
-    """Return the risk-free return of each bar of a backtest, [n]: what its market paid an all-cash account.
+    """Return the risk-free return of each bar of a backtest, [n]: what its market paid an all-cash account; see `hurdle`."""
+    return cash_returns(played.timestamps, hurdle(played.cash_rates, rate_per_year))
 
-    `rate_per_year` is what cash earns, a share; where the rates were dated, the least that a bar counts with, unless 0.
+
+def hurdle(dated: FloatArray | None, rate_per_year: float) -> float | FloatArray:
+    """Return what cash earns a year, a share: `rate_per_year` or, where the rates are dated, those of each bar, [n].
+
+    Beside dated rates `rate_per_year` is the least that a bar counts with, unless it is 0.
     """
-    rates: float | FloatArray = rate_per_year
-    if played.cash_rates is not None:
-        rates = np.maximum(played.cash_rates, rate_per_year) if rate_per_year else played.cash_rates
-    return cash_returns(played.timestamps, rates)
+    if dated is None:
+        return rate_per_year
+    return np.maximum(dated, rate_per_year) if rate_per_year else dated
 
 
 def excess(returns: npt.ArrayLike, risk_free: float | FloatArray) -> FloatArray:

@@ -18,7 +18,9 @@ from wealtharena.config import speech
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.envs.market import Market
 from wealtharena.envs.trajectory import Trajectory
-from wealtharena.evaluation import active, backtest, comparison, metrics
+from wealtharena.evaluation import active, backtest, comparison, metrics, records
+from wealtharena.evaluation.leaderboard import window_of
+from wealtharena.evaluation.ledger import Ledger, RunIdentity
 from wealtharena.evaluation.look import stream
 from wealtharena.evaluation.records import RunResult
 from wealtharena.files import relative
@@ -29,6 +31,7 @@ from wealtharena.tasks.folds import TrainedFold
 from wealtharena.tasks.pages import drawn
 from wealtharena.tasks.pipeline import Prepared
 from wealtharena.tasks.record import RunRecord
+from wealtharena.terminal import figure
 from wealtharena.tracking.journal import read
 
 FloatArray = npt.NDArray[np.float64]
@@ -118,13 +121,38 @@ def _less_anchor(
 
 
 def say(record: Mapping[str, Any], folder: Path) -> None:
-    """Print the validation measures, and the command that opens the test window."""
+    """Print the validation measures, where the report is, and the command that opens the test window."""
     out = console.screen()
     out.print(console.comparison_table(record, window="validation"))
     for line in (*console.kept_share_notes(record), *console.baseline_notes(record)):
         out.print(line, style="dim")
     out.print("The test window is closed: nothing above was measured on data that the agent has not been chosen by.")
+    console.report(folder)
     console.screen(answer=True).print(f"Open it, once, with: {opening(folder)}")
+
+
+def record_trials(ledger: Ledger, runs: Sequence[RunResult]) -> None:
+    """Write the closed runs of each agent to the ledger, once each, where they are a choice among several configurations.
+
+    Whatever is chosen from them then, opened or trained again, has been tried as often as they are many.
+    """
+    tried: dict[str, set[str]] = {}
+    for run in runs:
+        tried.setdefault(run.agent, set()).add(run.config_hash)
+    shown = [run for run in runs if run.status == CLOSED and len(tried[run.agent]) > 1]
+    known = {(entry["kind"], entry["run_id"]) for entry in ledger.entries()} if shown else set()
+    for run in shown:
+        if ("trial", run.run_id) in known:
+            continue
+        sharpe = (run.block("metrics").get("validation") or {}).get("sharpe")
+        who = RunIdentity(run.run_id, run.config_hash, run.agent, "train", run.seed)
+        ledger.record_trial(who, window=window_of(run), sharpe=sharpe)
+
+
+def beside(folder: Path) -> tuple[RunResult, ...]:
+    """Return the runs of the grid that a run directory is of; none where it is of none."""
+    grid = folder.resolve().parent
+    return records.find([grid]) if (grid / "multirun.yaml").is_file() else ()
 
 
 def ranking(folder: Path, runs: Sequence[RunResult]) -> dict[str, Any]:
@@ -144,7 +172,7 @@ def ranking(folder: Path, runs: Sequence[RunResult]) -> dict[str, Any]:
     for heading in ("agent", "score", "seeds", "runs"):
         table.add_column(heading, justify="right" if heading in ("score", "seeds") else "left")
     for row in rows:
-        table.add_row(row["agent"], f"{row['score']:+.3f}", str(len(row["runs"])), " ".join(row["runs"]))
+        table.add_row(row["agent"], figure(row["score"], "+.3f"), str(len(row["runs"])), " ".join(row["runs"]))
     out.print(table)
     best = {row["agent"]: row for row in reversed(rows)}
     for row in best.values():

@@ -32,7 +32,7 @@ from wealtharena.tasks.console import screen, simulated
 from wealtharena.tasks.endorse import SUFFIX, endorse
 from wealtharena.tasks.pages import drawn
 from wealtharena.tasks.record import RunContext, recorded
-from wealtharena.terminal import styled
+from wealtharena.terminal import figure, styled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,7 +44,7 @@ WIDTH = 140  # of the table where no terminal says how wide it is
 REPORT = Path("master_comparison", "comparison_report.json")
 _STYLE = {"promotable": "bold green", "unproven": "bold yellow", "rejected": "bold red"}
 _JUDGED = {"apart": " (each run by itself)"}
-_SHOWN = (("annual_return", "{:+.1%}"), ("sharpe", "{:+.2f}"), ("max_drawdown", "{:.1%}"), ("win_rate", "{:.1%}"))
+_SHOWN = (("annual_return", "+.1%"), ("sharpe", "+.2f"), ("max_drawdown", ".1%"), ("win_rate", ".1%"))
 
 
 def run(spec: ExperimentSpec) -> int:
@@ -57,6 +57,7 @@ def run(spec: ExperimentSpec) -> int:
     with recorded(spec, context) as record:
         places = spec.compare.runs
         runs = records.find(places) if places else from_registry(Path(spec.paths.checkpoints))
+        closed.record_trials(Ledger(spec.paths.ledger), runs)
         if spec.compare.open:
             for found in runs:
                 open_window(found)
@@ -80,11 +81,14 @@ def open_window(run: records.RunResult) -> None:
 def write(folder: Path, runs: Sequence[records.RunResult], *, spec: ExperimentSpec) -> dict[str, Any]:
     """Write leaderboard.json and .html of `runs` into `folder`, print the table and return the leaderboard.
 
-    A promotable group's middle checkpoint enters the registry once more, under the group's verdict.
+    Where every run is closed they are ranked only; what is closed counts as a trial from then on. A promotable group's middle
+    checkpoint enters the registry once more, under the group's verdict.
     """
-    if all(run.status == "closed" for run in runs):
+    ledger = Ledger(spec.paths.ledger)
+    closed.record_trials(ledger, runs)
+    if all(run.status == closed.CLOSED for run in runs):
         return closed.ranking(folder, runs)
-    board = build(runs, evaluation=spec.evaluation, ledger=Ledger(spec.paths.ledger), seed=spec.seed)
+    board = build(runs, evaluation=spec.evaluation, ledger=ledger, seed=spec.seed)
     files.write_json(folder / BOARD, board)
     reports = {run.run_id: run.folder / "report.html" for run in runs}
     drawn(folder, "the leaderboard", lambda: [page.write(folder / "leaderboard.html", board, reports=reports)])
@@ -245,9 +249,9 @@ def _cells(row: Mapping[str, Any]) -> Iterable[str | Text]:
         str(row["rank"]),
         *who,
         str(len(row["seeds"])),
-        _number(row["composite"], "{:.2f}"),
-        *(_number(row["metrics"].get(name), form) for name, form in _SHOWN),
-        "-" if None in bounds else " to ".join(_number(bound, "{:+.2f}") for bound in bounds),
+        figure(row["composite"], ".2f"),
+        *(figure(row["metrics"].get(name), form) for name, form in _SHOWN),
+        "-" if None in bounds else " to ".join(figure(bound, "+.2f") for bound in bounds),
         Text.assemble((status, _STYLE[status]), (_JUDGED.get(str(row.get("judged")), ""), "dim")),
     ]
 
@@ -256,7 +260,3 @@ def title(row: Mapping[str, Any]) -> Text:
     """Return an agent's name, marked where its data was simulated."""
     marked = row["simulated"] and row["status"] == "completed"
     return styled("{} [bold red](SIMULATED)[/]", row["agent"]) if marked else styled("{}", row["agent"])
-
-
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else form.format(value)

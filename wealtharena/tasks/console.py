@@ -13,16 +13,16 @@ from rich.text import Text
 from wealtharena.config import speech
 from wealtharena.errors import WealthArenaError
 from wealtharena.files import relative
-from wealtharena.terminal import Screen, styled
+from wealtharena.terminal import Screen, figure, styled
 from wealtharena.tracking.console import duration
 
 _MEASURES = (
-    ("total_return", "return", "{:+.1%}"),
-    ("annual_return", "a year", "{:+.1%}"),
-    ("sharpe", "Sharpe", "{:+.2f}"),
-    ("max_drawdown", "drawdown", "{:.1%}"),
-    ("turnover", "turnover", "{:.1f}"),
-    ("trades", "trades", "{:,.0f}"),
+    ("total_return", "return", "+.1%"),
+    ("annual_return", "a year", "+.1%"),
+    ("sharpe", "Sharpe", "+.2f"),
+    ("max_drawdown", "drawdown", ".1%"),
+    ("turnover", "turnover", ".1f"),
+    ("trades", "trades", ",.0f"),
 )
 TOLD_SECONDS = 3.0  # a task that took longer says so
 _STYLE = {"promotable": "bold green", "unproven": "bold yellow", "rejected": "bold red"}
@@ -147,7 +147,7 @@ def comparison_table(record: Mapping[str, Any], *, window: str = "test") -> Tabl
         table.add_column(name, justify="right")
     rows = {record["algo"]: record["metrics"][window], **(record.get("baselines") or {})}
     for position, (name, measures) in enumerate(rows.items()):
-        cells = [_cell(measures.get(key), form) for key, _, form in _MEASURES]
+        cells = [figure(measures.get(key), form) for key, _, form in _MEASURES]
         several = f" (mean of {measures['seeds']})" if measures.get("seeds") else ""
         table.add_row(name.replace("_", " ") + several, *cells, style="bold" if position == 0 else "")
     return table
@@ -168,7 +168,7 @@ def baseline_notes(record: Mapping[str, Any]) -> list[str]:
     notes = []
     added = ((record.get("comparison") or {}).get("anchor") or {}).get("active")
     if added:
-        ratio = "-" if added["information_ratio"] is None else f"{added['information_ratio']:+.2f}"
+        ratio = figure(added["information_ratio"], "+.2f")
         notes.append(
             f"Less its anchor: {added['annual_return']:+.2%} a year, information ratio {ratio}, "
             f"active share {added['active_share']:.1%}.{_ratios_inside(record)}"
@@ -197,10 +197,6 @@ def _ratios_inside(record: Mapping[str, Any]) -> str:
 def quoted(folder: Path) -> str:
     """Return a run directory as it can be typed behind `resume=`."""
     return shlex.quote(relative(folder))
-
-
-def _cell(value: float | None, form: str) -> str:
-    return "-" if value is None else form.format(value)
 
 
 def _span(dates: Any) -> str:

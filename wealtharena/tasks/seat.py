@@ -296,7 +296,7 @@ def _found(
     free = metrics.risk_free(played, spec.asset.risk_free_per_year)
     both = {name: metrics.summary(path, risk_free=free) for name, path in (("paper", paper), ("backtest", played))}
     apart = float(np.max(np.abs(paper.equity / played.equity - 1.0))) if (played.equity > 0).all() else None
-    return {**found, **both, "largest_deviation": apart}, (paper, played)
+    return {**found, **files.jsonable(both), "largest_deviation": apart}, (paper, played)
 
 
 def _why(told: Mapping[str, Any]) -> str:
@@ -326,6 +326,6 @@ def _report(
         beside="backtest",
         config=files.without_home(config.replace(f"{Path.cwd()}/", "")),
         currency=spec.asset.account_currency,
-        risk_free=metrics.cash_returns(paths[0].timestamps, spec.asset.risk_free_per_year),
+        risk_free=metrics.risk_free(paths[1], spec.asset.risk_free_per_year),
     )
     drawn(folder, "the report", lambda: [report.write(folder / "report.html", data)])

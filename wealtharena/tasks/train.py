@@ -220,6 +220,7 @@ def _judge(
 
     if not spec.train.test:
         return closed.show(spec, context.folder, record, prepared, folds)
+    closed.record_trials(Ledger(spec.paths.ledger), closed.beside(context.folder))  # of a grid that came to no ranking
     record.content.pop("test_window", None)
     return judging.judge(spec, context, record, prepared, folds)
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.data import cash
 from wealtharena.data.provider import now
 from wealtharena.envs.observation import signals
 from wealtharena.evaluation import backtest, metrics
@@ -26,6 +28,7 @@ from wealtharena.trading.guard import Intervention
 from wealtharena.trading.ledger import Ledger
 from wealtharena.trading.monitor.watch import Baseline, Monitors
 
+FloatArray = npt.NDArray[np.float64]
 DRIFTS: Final = ("features", "actions")
 RULE: Final = "monitor"  # under which alarms stand among the interventions
 UNWATCHED: Final = Baseline(None, None, None)
@@ -39,9 +42,8 @@ def baseline_of(spec: ExperimentSpec, prepared: Prepared, chosen: Chosen) -> Bas
     view = prepared.sealed.training(fold.index).features
     segment = fold.train[-1]
     path = backtest.of_policy(policy, view, policy.scaler, spec.env, segment)
-    free = metrics.cash_returns(path.timestamps, spec.asset.risk_free_per_year)
     return Baseline.of(
-        excess=np.asarray(path.returns - free),
+        excess=np.asarray(path.returns - metrics.risk_free(path, spec.asset.risk_free_per_year)),
         promised_sharpe=promised_sharpe(chosen.verdict),
         features=_rows(view, segment.start, segment.stop),
         names=view.names,
@@ -68,6 +70,15 @@ def _rows(features: FeaturePanel, start: int, stop: int) -> Any:
     return features.values[start:stop].astype(np.float64)
 
 
+def _rates_up_to(rows: Sequence[Mapping[str, Any]], spec: ExperimentSpec) -> list[FloatArray | None]:
+    """Return what cash earned up to each close, [1] each: what was known at the close before; None where a number says it."""
+    stamps = np.array([row["bar"] for row in rows], dtype="datetime64[ns]")
+    found = cash.rates(stamps, spec.asset, spec.data) if rows else None
+    if found is None:
+        return [None] * len(rows)
+    return [found[0][max(n - 1, 0)][None] for n in range(len(rows))]
+
+
 class Watcher:
     """Told of every close of one account; nothing that it does changes what is traded."""
 
@@ -89,15 +100,17 @@ class Watcher:
         asked = renewing and spec.paper.retrain != "never"
         self._renewing = Renewing(spec, folder, now, self.tell) if asked else None
         self._last: tuple[np.datetime64, float] | None = None
-        for row in ledger.closes():
-            self._monitors.tell(excess=self._excess(row), features=None, weights=None)
+        rows = ledger.closes()
+        for row, rate in zip(rows, _rates_up_to(rows, spec), strict=True):
+            self._monitors.tell(excess=self._excess(row, rate), features=None, weights=None)
 
     def told(self, close: Close, seconds: float) -> None:
         """Take in a close that is done, `seconds` after it was shown."""
         row, decision = self._ledger.last_close(), self._ledger.decision(close.bar)
         known = row is not None and row["bar"] == close.bar
+        rate = None if self._spec.asset.costs.cash_series is None else close.market.rates[-1:]
         found = self._monitors.tell(
-            excess=self._excess(row) if known and row is not None else None,
+            excess=self._excess(row, rate) if known and row is not None else None,
             features=close.features.values[-1][:, : len(signals(close.features.names))],
             weights=None if decision is None or decision.weights is None else np.array(decision.weights),
             latency=seconds,
@@ -125,15 +138,14 @@ class Watcher:
             self._renewing.close()
         self._monitors.write(self._facts(), now=True)
 
-    def _excess(self, row: Mapping[str, Any] | None) -> float | None:
-        """Return the return in excess of cash up to this close; None for the first."""
-        if row is None:
-            return None
+    def _excess(self, row: Mapping[str, Any], rate: FloatArray | None) -> float | None:
+        """Return the return up to this close in excess of cash, which earned `rate` [1] where it is dated; None for the first."""
         now, before = (np.datetime64(row["bar"], "ns"), float(row["equity"])), self._last
         self._last = now
         if before is None or before[1] <= 0.0:
             return None
-        free = metrics.cash_returns(np.array([before[0], now[0]]), self._spec.asset.risk_free_per_year)
+        hurdle = metrics.hurdle(rate, self._spec.asset.risk_free_per_year)
+        free = metrics.cash_returns(np.array([before[0], now[0]]), hurdle)
         return now[1] / before[1] - 1.0 - float(free[0])
 
     def _facts(self) -> dict[str, Any]:

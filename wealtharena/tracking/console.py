@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from wealtharena.config import speech
+from wealtharena.terminal import figure
 from wealtharena.tracking.journal import STEP
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def _short(value: float) -> str:
 
 
 def _signed(value: float | None) -> str:
-    return "-" if value is None else f"{value:+.2f}"
+    return figure(value, "+.2f")
 
 
 def _fitting(state: State, width: int) -> str:

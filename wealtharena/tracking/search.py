@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from wealtharena.terminal import Screen, printable, styled
+from wealtharena.terminal import Screen, figure, printable, styled
 from wealtharena.tracking.console import duration
 from wealtharena.tracking.mirror import Ending, Identity
 from wealtharena.tracking.privacy import without_paths
@@ -146,7 +146,7 @@ class SearchDisplay:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:+.3f}"
+    return figure(value, "+.3f")
 
 
 def mirror(

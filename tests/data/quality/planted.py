@@ -22,9 +22,11 @@ def market(
 ) -> Panel:
     """Return a simulated market that says it is none, so that it is tested."""
     names = ",".join(f"S{i}" for i in range(SYMBOLS))
+    sizes = ",".join(f"S{i}:1" for i in range(SYMBOLS))
     asked = [f"data.simulator.{key}={value}" for key, value in simulator.items()]
     asked += [f"data.simulator.bars={bars}", f"data.simulator.seed={seed}", f"data.interval={interval}"]
-    spec = compose([f"asset={asset}", "data=simulated", f"data.symbols=[{names}]", *asked])
+    asked += [f"data.symbols=[{names}]", f"+asset.instrument.multipliers={{{sizes}}}"]
+    spec = compose([f"asset={asset}", "data=simulated", *asked])
     return replace(load(spec.asset, spec.data, seed=seed), simulated=False)
 
 

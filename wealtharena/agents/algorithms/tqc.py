@@ -26,10 +26,9 @@ class AlgorithmSpec(SoftSpec):
 def build(bench: Workbench) -> Engine:
     """Return the engine that trains this algorithm on the bench's market."""
     from wealtharena.agents.exploring import Squashed
-    from wealtharena.agents.off_policy.engine import OffPolicyEngine, require_memoryless
+    from wealtharena.agents.off_policy.engine import OffPolicyEngine
     from wealtharena.agents.off_policy.soft_actor_critic import SACUpdate, sac_settings
 
     algo = bench.spec.algo
     assert isinstance(algo, AlgorithmSpec)
-    require_memoryless(bench)
     return OffPolicyEngine(bench, algo, SACUpdate(bench, sac_settings(algo)), explorer=Squashed())

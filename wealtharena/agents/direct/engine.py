@@ -26,7 +26,6 @@ from wealtharena.agents.process import require_gpu
 from wealtharena.agents.specs import DirectSpec
 from wealtharena.envs.rules import rules_of
 from wealtharena.envs.vector import RULE
-from wealtharena.errors import ConfigError
 
 APART = 7919  # between the seeds of two learners
 WARMING = 10.0  # updates over which the average of the weights begins
@@ -62,7 +61,7 @@ class DirectEngine:
     """
 
     def __init__(self, bench: Workbench, algo: DirectSpec) -> None:
-        _require_possible(bench)
+        require_gpu(bench.spec.compute)
         self.bench, self.algo, self.shrinks = bench, algo, algo.shrink
         compute = bench.spec.compute
         self.device = torch.device("cuda" if compute.name == "gpu" else "cpu")
@@ -183,24 +182,3 @@ def _fresh(bench: Workbench, member: int) -> Network:
     return build_network(
         bench.spec.model, bench.market.layout, bench.spec.env.limits, action=bench.action, seed=seed, critic=False
     )
-
-
-def _require_possible(bench: Workbench) -> None:
-    """Raise ConfigError where the model reads the account, or where the computation is to be spread out."""
-    model, compute = bench.spec.model.name, bench.spec.compute
-    if model != "shared":
-        raise ConfigError(
-            f"algo=direct cannot train model={model}: it needs a network that sees features only",
-            hint="choose model=shared, or algo=ppo",
-        )
-    if compute.name == "workers" and not compute.learners:
-        raise ConfigError(
-            "algo=direct cannot use compute=workers: it has nothing to roll out",
-            hint="choose compute=local or compute=gpu, or compute.learners=2 for learners in actors of their own",
-        )
-    if compute.name == "gpu" and compute.learners:
-        raise ConfigError(
-            f"algo=direct with compute=gpu learns in this process, and not in compute.learners={compute.learners}",
-            hint="choose compute.learners=0, or compute=cluster without a GPU",
-        )
-    require_gpu(compute)

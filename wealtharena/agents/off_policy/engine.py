@@ -18,7 +18,6 @@ from wealtharena.agents.optimizer import check_finite
 from wealtharena.agents.rollout import Explorer
 from wealtharena.agents.runner import BatchedEnvRunner, runner_setup
 from wealtharena.agents.specs import OffPolicySpec
-from wealtharena.errors import ConfigError
 
 
 class Update(Protocol):
@@ -37,25 +36,6 @@ class Update(Protocol):
 
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
         """Return all optimisers."""
-
-
-def require_memoryless(bench: Workbench) -> None:
-    """Raise ConfigError where the model has memory, which replayed single steps cannot train."""
-    if bench.spec.model.name in ("gru", "lstm"):
-        name = bench.spec.algo.name
-        raise ConfigError(
-            f"algo={name} cannot train model={bench.spec.model.name}",
-            hint="choose model=mlp or model=attention, or algo=ppo",
-        )
-
-
-def require_local(bench: Workbench) -> None:
-    """Raise ConfigError where remote runners are asked for."""
-    if bench.spec.compute.runners:
-        raise ConfigError(
-            f"algo={bench.spec.algo.name} rolls out in the training process only",
-            hint="choose compute=local, or algo=ppo with remote runners",
-        )
 
 
 class UpdateState:
@@ -88,7 +68,6 @@ class OffPolicyEngine:
 
     def __init__(self, bench: Workbench, algo: OffPolicySpec, update: Update, *, explorer: Explorer) -> None:
         require_tested_ray_version()
-        require_local(bench)
         from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
         self.algo, self.update = algo, update

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from wealtharena.agents.engine import Workbench
 from wealtharena.agents.networks import Network
-from wealtharena.agents.off_policy.engine import Update, UpdateState, require_memoryless
+from wealtharena.agents.off_policy.engine import Update, UpdateState
 from wealtharena.agents.off_policy.recording import recording
 from wealtharena.agents.off_policy.replay import Transitions
 from wealtharena.agents.off_policy.soft_actor_critic import SACSettings, SACUpdate, build_critics, squashed
@@ -34,7 +34,6 @@ class OfflineEngine:
     """Draws batches from a recording; an environment step is a recorded step that was learned from."""
 
     def __init__(self, bench: Workbench, algo: OfflineSpec, make_update: Callable[[], Update]) -> None:
-        require_memoryless(bench)
         self.algo, self.update = algo, make_update()
         data = recording(bench, algo)
         columns = (data.observations, data.actions, data.rewards, data.following, data.alive, data.returns)

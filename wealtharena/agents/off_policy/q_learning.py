@@ -11,7 +11,7 @@ from torch import Tensor
 from wealtharena.agents.engine import Workbench
 from wealtharena.agents.exploring import EpsilonGreedy
 from wealtharena.agents.networks import Network
-from wealtharena.agents.off_policy.engine import OffPolicyEngine, require_memoryless
+from wealtharena.agents.off_policy.engine import OffPolicyEngine
 from wealtharena.agents.off_policy.replay import Transitions
 from wealtharena.agents.optimizer import Adam, clip, polyak
 from wealtharena.agents.specs import OffPolicySpec
@@ -65,7 +65,6 @@ class DQNEngine(OffPolicyEngine):
     """Collects with a share of random allocations, `epsilon(env_steps)`."""
 
     def __init__(self, bench: Workbench, algo: OffPolicySpec, *, epsilon: Callable[[int], float]) -> None:
-        require_memoryless(bench)
         self._epsilon, self.greedy = epsilon, EpsilonGreedy()
         network = bench.network_factory(critic=False)()
         update = DQNUpdate(

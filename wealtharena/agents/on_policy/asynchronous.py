@@ -14,7 +14,6 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from wealtharena.agents import cluster
 from wealtharena.agents.engine import EnvFactory, Workbench, require_tested_ray_version
 from wealtharena.agents.networks import Network
-from wealtharena.agents.off_policy.engine import require_memoryless
 from wealtharena.agents.on_policy.rllib import PROBE_SECONDS, PolicyModule, distribution_inputs
 from wealtharena.agents.on_policy.watching import AnsweredAPPO, AnsweredIMPALA, Watched, WatchedAPPO, WatchedIMPALA
 from wealtharena.agents.optimizer import check_finite
@@ -111,7 +110,6 @@ class AsyncEngine:
 
     def __init__(self, bench: Workbench, algo: AsyncSpec) -> None:
         require_tested_ray_version()
-        require_memoryless(bench)
         require_gpu(bench.spec.compute)
         self._connected = cluster.connect(bench.spec.compute)
         self._make_network = bench.network_factory()

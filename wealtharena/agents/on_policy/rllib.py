@@ -28,7 +28,6 @@ from wealtharena.agents.on_policy.learner import BatchedPPOLearner, PPOSettings
 from wealtharena.agents.patience import ask_learners, told
 from wealtharena.agents.process import require_gpu
 from wealtharena.agents.runner import BatchedEnvRunner, RunnerSetup, runner_setup
-from wealtharena.config.specs.agent import ComputeSpec
 from wealtharena.errors import TrainingError
 
 SAMPLE_SECONDS = 600.0  # a rollout that takes longer is given up
@@ -122,15 +121,6 @@ class BatchedPPO(PPO):
 def parameters(learner: BatchedPPOLearner) -> dict[str, Any]:
     """Return a learner's parameters as numpy arrays."""
     return {name: value.detach().cpu().numpy() for name, value in learner.network.state_dict().items()}
-
-
-def check_learners(compute: ComputeSpec) -> None:
-    """Raise TrainingError for more than one learner: each would make the same updates from the same rollouts."""
-    if compute.learners > 1:
-        raise TrainingError(
-            f"compute.learners={compute.learners}: PPO and A2C update on the whole rollout at once, in one learner",
-            hint="try compute.learners=1 and more compute.runners, or algo=impala or algo=appo, which share the work",
-        )
 
 
 def merged(records: list[dict[str, float]]) -> dict[str, float]:
@@ -243,7 +233,6 @@ class RemoteDriver:
         from wealtharena.agents import cluster
 
         require_gpu(bench.spec.compute)
-        check_learners(bench.spec.compute)
         self._connected = cluster.connect(bench.spec.compute)
         setup = runner_setup(bench, market=cluster.share(bench.market), rollout_steps=rollout_steps)
         self._config = configure(bench, settings, setup)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from wealtharena.config.specs.base import Spec
+
+if TYPE_CHECKING:
+    from wealtharena.config.specs.experiment import ExperimentSpec
 
 
 class AlgoSpec(Spec):
@@ -14,6 +17,9 @@ class AlgoSpec(Spec):
 
     name: str = Field(description="a file of wealtharena/agents/algorithms")
     learning_rate: float = Field(gt=0, le=1, description="step of the optimiser, the first where it falls")
+
+    def check(self, spec: ExperimentSpec, *, action: str) -> None:
+        """Raise ConfigError where the algorithm cannot train what `spec` asks for, with actions of that kind."""
 
 
 class ModelSpec(Spec):

@@ -96,7 +96,7 @@ class InstrumentSpec(Spec):
     lot_size: float = Field(ge=0, description="units per lot; 0 trades fractions")
     lot_sizes: dict[str, float] = Field(description="lot size by symbol")
     multipliers: dict[str, float] = Field(
-        description="account value of one quote unit for one contract, by symbol; default 1"
+        description="account value of one quote unit for one contract, by symbol; default 1, but of margined commodities, which must be named"
     )
     currencies: dict[str, str] = Field(description="quote currency by symbol where it differs from the universe's")
     margin_futures: bool = Field(
