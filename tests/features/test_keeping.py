@@ -79,3 +79,15 @@ def test_too_few_bars_are_told(tmp_path: Path) -> None:
     fill(tmp_path, bars=20)
     with pytest.raises(DataError, match="20 bars are fewer than"):
         kept(tmp_path)
+
+
+def test_features_kept_for_symbols_in_one_order_are_not_given_to_them_in_another(tmp_path: Path) -> None:
+    fill(tmp_path)
+    found = []
+    for symbols in (SYMBOLS, SYMBOLS[::-1]):
+        spec = with_data(compose(["asset=crypto", "data=store"]), root=str(tmp_path), symbols=symbols)
+        seen = load(spec.asset, spec.data, spec.features, seed=0)
+        assert seen.panel.symbols == symbols
+        found.append({name: seen.values[:, column] for column, name in enumerate(seen.panel.symbols)})
+    for name in SYMBOLS:
+        np.testing.assert_array_equal(found[0][name], found[1][name])

@@ -19,7 +19,7 @@ from wealtharena.features.panel import FeaturePanel, Float32Array
 from wealtharena.features.registry import Feature, SymbolBars
 
 logger = logging.getLogger(__name__)
-FEATURES_VERSION: Final = 1  # raise it when the same bars make other features
+FEATURES_VERSION: Final = 2  # raise it when the same bars make other features
 _NONE: Final = np.empty(0)
 
 
@@ -44,7 +44,8 @@ def compute(panel: Panel, spec: FeaturesSpec, *, folder: Path | None = None) -> 
         )
     if lacking:
         logger.info("features: %s absent, since the source lacks their inputs", ", ".join(lacking))
-    place = folder / f"{cache.key_of([FEATURES_VERSION, panel.fingerprint, names])}.features.npz" if folder else None
+    identity = [FEATURES_VERSION, panel.fingerprint, panel.symbols, names]  # the fingerprint knows no order of symbols
+    place = folder / f"{cache.key_of(identity)}.features.npz" if folder else None
     stored = cache.load_arrays(place) if place else None
     if stored is not None:
         return _feature_panel(panel, stored[0]["values"], names, int(stored[1]["first"]))
