@@ -380,6 +380,7 @@ def test_help_lists_groups_and_choices_in_two_seconds(probe) -> None:
     assert (after.children_user + after.children_system) - (before.children_user + before.children_system) < 2
     assert done.returncode == 0
     assert "commodities, crypto, etf, forex, stocks" in done.stdout
+    assert "fred" not in done.stdout  # it has no bars: data=fred is refused
     assert "python probe.py asset=crypto algo=ppo" in done.stdout
 
 
