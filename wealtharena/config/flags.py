@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -10,6 +9,10 @@ from hydra._internal.utils import get_args_parser
 
 from wealtharena.config.suggest import nearest
 from wealtharena.errors import ConfigError
+
+
+class _Word(str):
+    """A word of the command line, told by its identity from others that are spelt alike."""
 
 
 def in_front(argv: Sequence[str]) -> list[str]:
@@ -29,10 +32,6 @@ def in_front(argv: Sequence[str]) -> list[str]:
         raise ConfigError(f"unknown flag {words.split()[0]}" if unknown else message, hint=hint)
 
     parser.error = refuse  # type: ignore[method-assign]  # argparse prints its usage and leaves otherwise
-    words = Counter(parser.parse_intermixed_args(list(argv)).overrides)
-    flags: list[str] = []
-    rest: list[str] = []
-    for word in reversed(argv):  # a flag's value that is also a word stands before it
-        (rest if words[word] > 0 else flags).append(word)
-        words[word] -= 1
-    return [*reversed(flags), *reversed(rest)]
+    typed = [_Word(word) for word in argv]
+    words = {id(word) for word in parser.parse_intermixed_args(typed).overrides}
+    return [str(word) for word in sorted(typed, key=lambda word: id(word) in words)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from wealtharena.config.composition import groups
@@ -62,13 +63,19 @@ MEANING = {
     "data/simulator": "simulated markets, by asset class",
 }
 
+_REFUSED = {"data": ("fred",)}  # it has series and no bars; conf/data/fred.yaml lets it be refused in words
+
 
 def help_text(argv0: str) -> str:
     """Return the help, with every group and choice that conf/ and sweeps/ hold now."""
     known = groups()
     order = [*(name for name in MEANING if name in known), *(name for name in known if name not in MEANING)]
-    lines = [f"  {name:<15} {MEANING.get(name, ''):<32} {', '.join(known[name])}" for name in order]
+    lines = [f"  {name:<15} {MEANING.get(name, ''):<32} {', '.join(_offered(name, known))}" for name in order]
     return _TEXT.format(program=program(argv0), groups="\n".join(lines))
+
+
+def _offered(group: str, known: Mapping[str, Sequence[str]]) -> list[str]:
+    return [choice for choice in known[group] if choice not in _REFUSED.get(group, ())]
 
 
 def program(argv0: str) -> str:

@@ -2,8 +2,9 @@
 
 One JSON object a line. Lines are only ever added, under a file lock, and are on disk before a test row is handed out.
 `kind` is `open` (a test window was read), `result` (what it showed), `pin` (digests of what the run wrote down of it) or
-`trial` (a configuration that was judged on validation data only, of a search or a closed grid). Every line says which window of which market it is about; Sharpe ratios are
-a year's, whatever the length of a bar. `evaluation.trials` says which lines count against a result.
+`trial` (a configuration that was judged on validation data only, of a search or a closed grid). Every line says which
+window of which market it is about; Sharpe ratios are a year's, whatever the length of a bar. `evaluation.trials` says
+which lines count against a result.
 """
 
 from __future__ import annotations

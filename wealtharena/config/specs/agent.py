@@ -49,6 +49,6 @@ class ComputeSpec(Spec):
     )
     torch_threads: int = Field(ge=0, description="0 takes the cores this process may use")
     address: str | None = Field(
-        description="Ray cluster, such as auto or ray://host:10001; null starts a local one where one is needed"
+        description="Ray cluster that this machine is of, auto or <head>:6379; null starts a local one where one is needed"
     )
     num_cpus: int = Field(ge=0, description="of a Ray started here; 0 takes the machine's")

@@ -1,0 +1,42 @@
+"""Where flags stand among the words of a command line, and what is said of wrong ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from wealtharena.config import flags
+from wealtharena.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("typed", "taken"),
+    [
+        ("asset=crypto -m seed=1,2", "-m asset=crypto seed=1,2"),
+        ("a=1 --cfg job b=2 --package algo c=3", "--cfg job --package algo a=1 b=2 c=3"),
+        ("a=1 --info defaults b=2", "--info defaults a=1 b=2"),
+        ("a=1 -p=algo --cfg=job b=2", "-p=algo --cfg=job a=1 b=2"),
+        ("--shell-completion install=bash", "--shell-completion install=bash"),
+        ("job --cfg job", "--cfg job job"),
+        ("a=1 a=1", "a=1 a=1"),
+        ("", ""),
+    ],
+)
+def test_flags_and_their_values_come_first_and_words_keep_their_order(typed: str, taken: str) -> None:
+    assert flags.in_front(typed.split()) == taken.split()
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("--mutlirun seed=1", "unknown flag --mutlirun; did you mean --multirun"),
+        ("seed=1 --multi", "unknown flag --multi; "),
+        ("seed=1 --cfg", "argument --cfg/-c: expected one argument; --help lists keys and flags"),
+        ("--cfg jobs a=1", "argument --cfg/-c: invalid choice: 'jobs'"),
+    ],
+)
+def test_a_wrong_flag_is_one_line_with_a_way_out(typed: str, told: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        flags.in_front(typed.split())
+    assert str(refused.value).startswith(told)
+    assert refused.value.hint
+    assert "\n" not in str(refused.value)
