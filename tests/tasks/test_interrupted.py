@@ -16,7 +16,7 @@ from tests.envs.markets import market_of, panel_of, spec_of
 from tests.tasks.conftest import SMALL, record
 from wealtharena.config import compose
 from wealtharena.envs.simulate import simulate
-from wealtharena.errors import FirewallError, WealthArenaError
+from wealtharena.errors import FirewallError, UsedFolderError, WealthArenaError
 from wealtharena.evaluation.ledger import Ledger
 from wealtharena.registry import ModelCheckpoint, history
 from wealtharena.registry import publish as publishing
@@ -167,3 +167,17 @@ def test_a_ledger_that_cannot_be_read_ends_a_comparison_before_it_begins(
     _put(tmp_path / "results/ledger.jsonl", b"{}\n")
     with pytest.raises(FirewallError, match="line 1 has no kind"):
         dispatch(compose(["task=compare", "tracking=quiet"]))
+
+
+def test_a_job_that_does_not_resume_a_run_leaves_its_record(tmp_path: Path) -> None:
+    with recorded(compose(SMALL), RunContext(tmp_path, ())) as first:
+        first.update(status="completed")
+    before = (tmp_path / "run.json").read_bytes()
+    with (
+        pytest.raises(UsedFolderError, match="already holds a run; go on with it by resume="),
+        recorded(compose([*SMALL, "seed=1"]), RunContext(tmp_path, ())),
+    ):
+        pass
+    assert (tmp_path / "run.json").read_bytes() == before
+    with recorded(compose(SMALL), RunContext(tmp_path, (), resumed=True)) as second:
+        assert second.run_id == first.run_id

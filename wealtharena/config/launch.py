@@ -34,7 +34,7 @@ from wealtharena.config.problems import UNREADABLE, composition_error
 from wealtharena.config.resume import resumed_argv
 from wealtharena.config.spelling import with_quoted_paths
 from wealtharena.config.threads import set_threads, thread_variables
-from wealtharena.errors import ConfigError, Interrupted, WealthArenaError
+from wealtharena.errors import ConfigError, Interrupted, UsedFolderError, WealthArenaError
 from wealtharena.files import NO_ROOM, temporary_folder
 
 Job = Callable[[DictConfig], int]
@@ -200,7 +200,7 @@ def _job(job: Job, cfg: DictConfig, full_error: bool) -> int:
     except WealthArenaError as error:
         if full_error:
             raise
-        if isinstance(error, ConfigError):
+        if isinstance(error, ConfigError) and not isinstance(error, UsedFolderError):
             forget_run()
         return show(error)
     except KeyboardInterrupt:
