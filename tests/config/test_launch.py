@@ -362,6 +362,58 @@ def test_a_folder_that_holds_a_run_is_refused_before_a_file_is_written(probe, tm
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
+@pytest.mark.parametrize("word", ["+resume=", "++resume="])
+def test_every_spelling_of_resume_goes_on_or_leaves_the_run_as_it_is(probe, begun: Path, word: str) -> None:
+    before = {path: path.read_bytes() for path in begun.rglob("*") if path.is_file()}
+    refused = probe(f"{word}{begun}", "seed=9", f"hydra.run.dir={begun}")
+    assert refused.returncode == 2
+    assert f"resume={begun}: seed was 0, is 9" in refused.stderr
+    (again,) = probe(f"{word}{begun}").stdout.splitlines()
+    assert (json.loads(again)["folder"], json.loads(again)["asset"]) == (str(begun), "forex")
+    assert {path: path.read_bytes() for path in begun.rglob("*") if path.is_file()} == before
+
+
+def test_a_resume_that_is_no_word_of_the_command_line_begins_nothing(probe, begun: Path, tmp_path: Path) -> None:
+    (tmp_path / "preset.yaml").write_text(f"resume: {begun}\n")
+    done = probe("experiment=preset.yaml", "hydra.run.dir=other")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: resume={begun} stands in a file")
+    assert not (tmp_path / "other").exists()
+    jobs = probe("-m", "experiment=preset.yaml", "seed=0,1")
+    assert jobs.returncode == 2
+    assert jobs.stderr.startswith(f"error: resume={begun} stands in a file")
+    grid = probe("-m", f"++resume={begun}", "seed=0,1")
+    assert grid.returncode == 2
+    assert grid.stderr == f"error: -m with resume={begun} would go on with one run several times; leave out -m\n"
+    assert not (tmp_path / "multirun").exists()
+
+
+@pytest.mark.parametrize("word", ["++hydra.mode=MULTIRUN", "+hydra.mode=MULTIRUN", "hydra.mode=MULTIRUN", "-m"])
+def test_a_grid_however_it_is_asked_for_keeps_its_choice_from_the_test_window(probe, tmp_path: Path, word: str) -> None:
+    done = probe(word, "asset=etf", "algo.clip=0.1,0.2")
+    assert done.returncode == 0, done.stderr
+    for record in tmp_path.glob("multirun/*/*/*/.hydra/config.yaml"):
+        assert yaml.safe_load(record.read_text())["train"]["test"] is False
+    assert len(list(tmp_path.glob("multirun/*/*/*/.hydra"))) == 2
+
+
+def test_what_hydra_cannot_merge_is_told_with_its_cause(probe) -> None:
+    for word, told in {
+        "hydra.callbacks=null": "hydra.callbacks=null: field 'hydra.callbacks' is not Optional; leave out hydra.callb",
+        "hydra.mode=foo": "hydra.mode=foo: Invalid value 'foo', expected one of [RUN, MULTIRUN]; leave out hydra.mode",
+        "hydra.run.dir=null": "hydra.run.dir=null: ",
+        "++sweep=ppo": "sweep is a group that is there; write sweep=ppo",
+    }.items():
+        done = probe(word)
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"error: {told}")
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_error_is_json_however_log_is_typed(probe) -> None:
+    assert json.loads(probe("++log=json", "algo.clip=3").stderr)["event"] == "error"
+
+
 def test_a_machine_without_a_home_folder_runs(tmp_path: Path) -> None:
     script = "import os; os.environ.pop('HOME', None); import pwd; pwd.getpwuid = lambda n: (_ for _ in ()).throw(KeyError(n))\n"
     script += "from wealtharena import files; from wealtharena.envs import compiled\n"

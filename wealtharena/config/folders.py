@@ -43,11 +43,8 @@ class UsedFolders(Callback):
             folder = Path(str(config.hydra.run.dir))
             if config.resume is None:
                 _check_unused(folder, f"hydra.run.dir={folder}")
-            elif Path(str(config.resume)).resolve() != folder.resolve():
-                raise ConfigError(
-                    f"resume={config.resume} stands in a file, and the run directory is {folder}",
-                    hint="type resume=<run directory> as a word of the command line",
-                )
+            else:
+                _check_typed(config, folder)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Refuse the folder of a grid in which jobs stand, and a job whose folder is used or another job's too."""
@@ -55,6 +52,7 @@ class UsedFolders(Callback):
             _check_named(config, "hydra.sweep.dir")
             _check_below(config, "hydra.output_subdir")
             folder = Path(str(config.hydra.sweep.dir))
+            _check_typed(config, folder)
             held = sorted(path.parent.name for path in folder.glob("*/run.json"))
             if held:
                 raise ConfigError(
@@ -89,6 +87,15 @@ def _check_below(config: DictConfig, key: str) -> None:
     if value is not None and (place.is_absolute() or ".." in place.parts):
         raise ConfigError(
             f"{key}={value} leads out of its folder", hint="name a folder below it, without / before or .."
+        )
+
+
+def _check_typed(config: DictConfig, folder: Path) -> None:
+    """Raise ConfigError where a run is to go on in a folder that is not its own: `resume` was no word of the command line."""
+    if config.resume is not None and Path(str(config.resume)).resolve() != folder.resolve():
+        raise ConfigError(
+            f"resume={config.resume} stands in a file, and the folder is {folder}",
+            hint="type resume=<run directory> as a word of the command line, without -m",
         )
 
 

@@ -25,7 +25,9 @@ def check(argv: Sequence[str]) -> list[str]:
     is not there: otherwise those before it would be trained first.
     """
     known: dict[str, set[str]] = {}
-    for job in _jobs([item for item in argv if not item.startswith(("-", "hydra.", "hydra/"))])[:MOST_CHECKED]:
+    for job in _jobs([item for item in argv if not item.lstrip("+~").startswith(("-", "hydra.", "hydra/"))])[
+        :MOST_CHECKED
+    ]:
         try:
             spec = compose(job)
             if spec.task == "train" and spec.compute.name == "gpu":

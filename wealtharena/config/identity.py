@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from wealtharena.config.composition import flatten, groups, job_overrides, literal
 from wealtharena.config.hashing import NUMBERS
 from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.config.spelling import key_of
 from wealtharena.errors import ConfigError
 
 # The budget, how a run is watched, where things are kept, how many processors work, and what other tasks do.
@@ -73,7 +74,7 @@ def _typed_anew(folder: Path) -> list[str]:
     """Return the keys of the overrides of this job that the run was not begun with."""
     begun = OmegaConf.to_container(OmegaConf.load(folder / ".hydra" / "overrides.yaml"))
     begun = begun if isinstance(begun, list) else []
-    return [item.partition("=")[0].lstrip("+~") for item in job_overrides() if item not in begun]
+    return [key_of(item) for item in job_overrides() if item not in begun]
 
 
 def _asked(key: str, typed: list[str]) -> bool:

@@ -32,7 +32,7 @@ from wealtharena.config.identity import refuse_other_settings
 from wealtharena.config.paths import CONFIG_DIR, conf_dir, own_config_dir
 from wealtharena.config.problems import UNREADABLE, composition_error
 from wealtharena.config.resume import resumed_argv
-from wealtharena.config.spelling import with_quoted_paths
+from wealtharena.config.spelling import plain, with_quoted_paths
 from wealtharena.config.threads import set_threads, thread_variables
 from wealtharena.errors import ConfigError, Interrupted, UsedFolderError, WealthArenaError
 from wealtharena.files import NO_ROOM, temporary_folder
@@ -97,13 +97,15 @@ def show(error: WealthArenaError) -> int:
 
 
 def _run(job: Job, argv: Sequence[str]) -> int:
+    argv = plain(argv)
     speech.use("json" if "log=json" in argv else "text")
     prepare()
     argv = _without_config_dir(argv)
+    if _is_grid(argv):
+        _refuse_grid_of(argv)
     argv = flags.in_front(with_quoted_paths(with_preset_files(resumed_argv(argv)), grid=_is_grid(argv)))
     if not _is_grid(argv):
         return _run_hydra(job, argv, _Codes())
-    _refuse_grid_of_searches(argv)
     argv = grid.check(argv)
     with sigterm_as_ctrl_c(), temporary_folder("codes") as folder:
         return _run_hydra(job, argv, _Codes(folder / "codes"))
@@ -275,7 +277,11 @@ def _is_grid(argv: Sequence[str]) -> bool:
     return any(item in ("-m", "--multirun") or item == f"hydra.mode={RunMode.MULTIRUN.name}" for item in argv)
 
 
-def _refuse_grid_of_searches(argv: Sequence[str]) -> None:
+def _refuse_grid_of(argv: Sequence[str]) -> None:
+    """Raise ConfigError for a grid of what is one job: going on with a run, and a search."""
+    resumed = [item for item in argv if item.startswith("resume=") and item != "resume=null"]
+    if resumed:
+        raise ConfigError(f"-m with {resumed[-1]} would go on with one run several times", hint="leave out -m")
     searches = [item for item in argv if item.startswith("sweep=") and item != "sweep=none"]
     if searches:
         of_grids = ("-", "sweep=", "hydra.mode=", "hydra/launcher=", "hydra.launcher.")
