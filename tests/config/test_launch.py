@@ -441,6 +441,37 @@ def test_the_composed_configuration_can_be_printed(probe) -> None:
     assert "EURUSD" in done.stdout
 
 
+def test_a_part_of_the_configuration_is_printed_or_told_to_be_no_part(probe) -> None:
+    done = probe("--cfg", "job", "--package", "unverse")
+    assert done.returncode == 2
+    assert done.stderr == "error: --package unverse: there is no such part; did you mean universe or universe.name?\n"
+    hint = "error: --package nosuch: there is no such part; look at all of it with --cfg job\n"
+    assert probe("--package", "nosuch", "--cfg", "job").stderr == hint
+    assert probe("--cfg", "job", "--package", "data.path").stdout == "null\n"
+
+
+@pytest.mark.parametrize("question", ["--help", "--version", "--cfg job", "--info defaults", "--hydra-help"])
+def test_an_answer_that_cannot_be_given_is_a_line_at_most(tmp_path: Path, question: str) -> None:
+    (tmp_path / "probe.py").write_text(PROBE)
+    command = f"set -o pipefail; {sys.executable} probe.py {question}"
+    for end, told in {
+        "| true": "",
+        ">/dev/full": "error: standard output cannot be written: No space left on device; ",
+    }.items():
+        shell = ["bash", "-c", f"{command} {end}"]
+        done = subprocess.run(shell, cwd=tmp_path, env=bare(), capture_output=True, text=True, timeout=120, check=False)
+        said = told if question != "--info defaults" else ""  # which is written by a logger
+        assert done.returncode == bool(said)
+        assert len(done.stderr.splitlines()) == bool(said)
+        assert done.stderr.startswith(said)
+
+
+def test_a_question_with_a_folder_that_is_not_there_is_a_line(probe) -> None:
+    done = probe("--help", "--config-dir", "nope")
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_info_explains_the_composition(probe) -> None:
     done = probe("--info", "defaults")
     assert done.returncode == 0

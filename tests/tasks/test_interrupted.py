@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,7 @@ from wealtharena.tasks.record import RunContext, recorded
 
 pytestmark = pytest.mark.slow
 
+ROOT = Path(__file__).resolve().parents[2]
 Small = Callable[..., tuple[int, Path]]
 QUICK = (*moments.SMALL, "tracking.report=false", "evaluation.baselines=[buy_and_hold,cash]", "train.evaluations=1")
 
@@ -181,3 +185,12 @@ def test_a_job_that_does_not_resume_a_run_leaves_its_record(tmp_path: Path) -> N
     assert (tmp_path / "run.json").read_bytes() == before
     with recorded(compose(SMALL), RunContext(tmp_path, (), resumed=True)) as second:
         assert second.run_id == first.run_id
+
+
+@pytest.mark.parametrize("end", ["| true", ">&-", "log=json | true", "2>&- | true"])
+def test_a_run_whose_output_nobody_reads_comes_to_its_end(tmp_path: Path, end: str) -> None:
+    command = shlex.join([sys.executable, str(ROOT / "run.py"), *QUICK, "tracking=default", "hydra.run.dir=run"])
+    shell = ["bash", "-c", f"set -o pipefail; {command} {end}"]
+    done = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert record(tmp_path / "run")["status"] == "completed"

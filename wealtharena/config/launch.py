@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import logging
 import os
 import resource
 import shutil
@@ -25,6 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from wealtharena.config import flags, grid, speech
+from wealtharena.config.answers import answering, answering_by_hydra
 from wealtharena.config.composition import PRIMARY, known_mode, prepare, with_preset_files
 from wealtharena.config.folders import Refused
 from wealtharena.config.help import help_text
@@ -52,12 +54,17 @@ def launch(job: Job) -> Callable[[], int]:
     @functools.wraps(job)
     def command() -> int:
         argv = sys.argv[1:]
-        said = _said(argv)
-        if said is not None:
-            print(said)  # noqa: T201  # answers are what stdout is for
-            return 0
+        _open_streams()
+        logging.raiseExceptions = (
+            False  # what a logger cannot say, since its reader has gone, has a traceback otherwise
+        )
         try:
-            return _run(job, argv)
+            said = _said(argv)
+            if said is None:
+                return _run(job, argv)
+            with answering():
+                print(said)  # noqa: T201  # answers are what stdout is for
+            return 0
         except WealthArenaError as error:
             if os.environ.get("HYDRA_FULL_ERROR") == "1":
                 raise
@@ -71,6 +78,13 @@ def launch(job: Job) -> Callable[[], int]:
             return show(told)
 
     return command
+
+
+def _open_streams() -> None:
+    """Give the process its standard streams where it was started without (`>&-`): its files would have their numbers."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  # as long as the process
 
 
 def _said(argv: Sequence[str]) -> str | None:
@@ -147,7 +161,8 @@ def _run_hydra(job: Job, argv: Sequence[str], codes: _Codes) -> int:
 
     with _arguments(argv), _own_errors(full_error), known_mode(argv):
         try:
-            run()
+            with answering_by_hydra(argv):
+                run()
         except Refused as refused:
             raise refused.error from None
         except (HydraException, OmegaConfBaseException, *UNREADABLE) as error:
