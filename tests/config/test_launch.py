@@ -351,6 +351,27 @@ def test_a_run_begun_when_the_same_settings_gave_other_figures_is_not_gone_on_wi
     assert json.loads((begun / "run.json").read_text()) == said
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("run.json", '{"status": "compl'),
+        ("run.json", "[1, 2]"),
+        ("run.json", "[" * 100_000),
+        ("run.json", "\udcff"),
+        (".hydra/config.yaml", "algo: [1"),
+        (".hydra/config.yaml", "- 1"),
+        (".hydra/config.yaml", "\udcff"),
+    ],
+)
+def test_a_run_whose_record_is_damaged_is_a_line(probe, begun: Path, name: str, text: str) -> None:
+    (begun / name).write_bytes(text.encode(errors="surrogateescape"))
+    done = probe(f"resume={begun}")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {begun / name} is damaged: ")
+    assert done.stderr.endswith("; its checkpoints are kept; start a new run\n")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_a_folder_that_holds_a_run_is_refused_before_a_file_is_written(probe, tmp_path: Path) -> None:
     folder = tmp_path / "used"
     probe("asset=forex", f"hydra.run.dir={folder}")

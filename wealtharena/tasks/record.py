@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import importlib.metadata
-import json
 import platform
 import secrets
 import subprocess
@@ -20,6 +19,7 @@ from wealtharena import files
 from wealtharena.config import config_hash
 from wealtharena.config.composition import job_overrides
 from wealtharena.config.hashing import NUMBERS
+from wealtharena.config.identity import run_record
 from wealtharena.config.launch import Stop, sigterm_as_ctrl_c
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.spelling import command_line
@@ -95,7 +95,7 @@ class RunRecord:
     def begin(cls, spec: ExperimentSpec, context: RunContext) -> RunRecord:
         """Write the first record: `interrupted`, which is what it is if the process dies before the end."""
         path = context.folder / "run.json"
-        old = json.loads(path.read_text()) if path.exists() else {}
+        old = run_record(context.folder)
         started = dt.datetime.now(dt.UTC)
         record = cls(path)
         record.update(
