@@ -89,9 +89,8 @@ def test_a_search_is_asked_by_its_trials() -> None:
 
 
 def test_a_grid_without_its_gpu_is_refused_before_its_first_job_begins(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch = pytest.importorskip("torch")
     grid.check(["-m", "algo=ppo,direct", "compute=local"])
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ConfigError, match=r"the job algo=ppo compute=gpu: .* sees no GPU here; choose compute=local"):
         grid.check(["-m", "algo=ppo,direct", "compute=gpu,local"])
     grid.check(["-m", "task=backtest", "compute=gpu", "seed=0,1"])
