@@ -13,7 +13,7 @@ from tests.data.reading.test_cases import load_written, shares
 from tests.data.specs import compose, with_data
 from wealtharena.data import Panel, currency, load, load_panel
 from wealtharena.data.reading.identifiers import canonical_symbol, symbol_of_file
-from wealtharena.data.reading.venues import Quote, quote_of, zone_of
+from wealtharena.data.reading.venues import Quote, quote_of, setting, zone_of
 from wealtharena.errors import DataError
 
 MT5 = "USDJPY_Daily_202301010000_202412310000"
@@ -269,6 +269,12 @@ def test_a_venue_that_is_not_known_is_said(name: str, venue: str) -> None:
     assert quote.currency == "AUD"
     assert f"{name}: the venue {venue} is not known, its quotes are taken as AUD" in quote.said
     assert zone_of(name, SHARES) == "Australia/Sydney"
+
+
+@pytest.mark.parametrize("name", ["GC=F", "ASX:BHP", "SHEL.L", "BRK-B", "AAPL", "SHEL LN", "SPX=X.Q"])
+def test_the_override_that_names_a_symbols_money_composes(name: str) -> None:
+    spoken = compose(["asset=stocks", "data=files", setting(name, "GBP").strip("'")])
+    assert spoken.asset.instrument.currencies == {name: "GBP"}
 
 
 @pytest.mark.parametrize(
