@@ -9,6 +9,7 @@ import pytest
 from yfinance import cache
 
 from tests.data.market_stub import sample
+from tests.data.specs import compose
 from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError
 from wealtharena.data.providers.yahoo import Provider
 from wealtharena.errors import ProviderError
@@ -61,6 +62,63 @@ def test_pence_become_pounds(make_spec):
     raw = Provider(spec.data, spec.asset).fetch("OCDO.L", None, None, "1d")
     assert raw.currency == "GBP"
     np.testing.assert_allclose(raw.table["close"], wanted("OCDO.L")["close"] / 100, rtol=1e-6)
+
+
+@pytest.fixture
+def listed(stub, monkeypatch):
+    """Return `listed(symbol, of, **meta)`: have the stub carry another's bars under a name, with this metadata."""
+    plain = type(stub.stub).yahoo_meta
+
+    def name(symbol, of="ACME", **meta):
+        for held in (stub.stub.bars.frames, stub.stub.bars.daily):
+            monkeypatch.setitem(held, symbol, held[of])
+        monkeypatch.setattr(stub.stub, "yahoo_meta", lambda *about: plain(stub.stub, *about) | meta)
+
+    return name
+
+
+@pytest.mark.parametrize("unsaid", [None, ""])
+@pytest.mark.parametrize(
+    ("asset", "symbol", "currency", "parts"),
+    [
+        ("stocks", "OCDO.L", "GBP", 100),
+        ("stocks", "7203.T", "JPY", 1),
+        ("stocks", "AAPL", "USD", 1),
+        ("stocks", "BRK-B", "USD", 1),
+        ("etf", "BHP.AX", "AUD", 1),
+        ("commodities", "GC=F", "USD", 1),
+        ("crypto", "BTC-EUR", "EUR", 1),
+        ("forex", "EURGBP", "GBP", 1),
+    ],
+)
+def test_money_that_yahoo_does_not_name_is_the_venues(make_spec, listed, unsaid, asset, symbol, currency, parts):
+    listed(symbol if asset != "forex" else f"{symbol}=X", currency=unsaid)
+    spec = make_spec(asset, "yahoo")
+    raw = Provider(spec.data, spec.asset).fetch(symbol, None, None, "1d")
+    assert raw.currency == currency
+    np.testing.assert_allclose(raw.table["close"] * parts, wanted("ACME")["close"], rtol=1e-6)
+
+
+def test_money_that_nothing_tells_is_asked_for(make_spec, listed):
+    spec = make_spec("stocks", "yahoo")
+    for symbol, way in (("^AXJO", "leave it out"), ("ABC.QQ", "set ")):
+        listed(symbol, currency=None)
+        with pytest.raises(ProviderError, match=r"does not say what .* is quoted in") as raised:
+            Provider(spec.data, spec.asset).fetch(symbol, None, None, "1d")
+        assert way in raised.value.hint
+    override = raised.value.hint.removeprefix("set ").partition(" if")[0].strip("'")
+    told = compose(["asset=stocks", "data=yahoo", override]).asset
+    assert Provider(spec.data, told).fetch("ABC.QQ", None, None, "1d").currency == "EUR"
+
+
+def test_what_is_configured_decides_where_yahoo_names_no_money(make_spec, listed):
+    spec = make_spec("stocks", "yahoo")
+    whole = compose(["asset=stocks", "data=yahoo", "+asset.instrument.currencies={OCDO.L: GBP}"]).asset
+    for unsaid, parts in ((None, 1), ("GBp", 100)):
+        listed("OCDO.L", of="OCDO.L", currency=unsaid)
+        raw = Provider(spec.data, whole).fetch("OCDO.L", None, None, "1d")
+        assert raw.currency == "GBP"
+        np.testing.assert_allclose(raw.table["close"] * parts, wanted("OCDO.L")["close"], rtol=1e-6)
 
 
 def test_hourly_bars_carry_the_start_of_their_hour(make_spec, server):

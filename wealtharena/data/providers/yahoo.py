@@ -22,14 +22,14 @@ import pandas as pd
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.data import provider
-from wealtharena.data.bars import RawBars, VolumeUnit, raw_table
+from wealtharena.data.bars import PRICE_COLUMNS, RawBars, VolumeUnit, raw_table
 from wealtharena.data.manners import Manners, raise_for_busy
 from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError, UnreachableError, now
+from wealtharena.data.reading.venues import Quote, quote_abroad, quote_in, untold
 from wealtharena.errors import ProviderError
 
 HOURLY_DAYS: Final = 730
 _NO_CONNECTION: Final = ("ConnectionError", "DNSError", "ConnectError", "ProxyError")  # as curl_cffi names them
-_MINOR_UNITS: Final = {"GBp": ("GBP", 100.0), "GBX": ("GBP", 100.0), "ZAc": ("ZAR", 100.0), "ILA": ("ILS", 100.0)}
 _COOKIES = threading.Lock()  # yfinance has one place for them in a process
 _COLUMNS: Final = {
     "Open": "open",
@@ -242,12 +242,24 @@ class Provider(provider.Provider):
         stamps = index.tz_localize(None).normalize().tz_localize("UTC") if daily else index.tz_convert("UTC")
         named = frame.rename(columns=_COLUMNS).reset_index(drop=True)
         table = raw_table(named.assign(timestamp=stamps))
-        currency = str(about.get("currency") or self._asset.universe.currency)
-        if currency in _MINOR_UNITS:
-            currency, parts = _MINOR_UNITS[currency]
-            columns = ["open", "high", "low", "close", "dividend"]
-            table[columns] = table[columns] / parts
-        return table, currency
+        quote = self._quote(symbol, about)
+        if quote.scale != 1.0:
+            columns = [*PRICE_COLUMNS, "dividend"]
+            table[columns] = table[columns] * quote.scale
+        return table, quote.currency
+
+    def _quote(self, symbol: str, about: Any) -> Quote:
+        """Return how the symbol is quoted: as Yahoo says, else as configured or as its name tells."""
+        name = self.provider_symbol(symbol)
+        if stated := about.get("currency"):
+            return quote_in(str(stated))
+        if self._asset.market == "crypto" and "-" in name:
+            return quote_in(name.rpartition("-")[2])
+        quote = quote_abroad(symbol, self._asset, name=name)
+        if quote is None:
+            cause, way = untold(symbol, name)
+            raise ProviderError(self.name, symbol, cause, hint=way)
+        return quote
 
     def _finished(self, table: pd.DataFrame, about: Any, interval: str) -> pd.DataFrame:
         """Return the table without bars that were not over when they were fetched."""
