@@ -218,6 +218,37 @@ def test_a_share_of_another_exchange_is_worth_its_own_money_at_a_fixing_it_knew(
     assert (load_panel(frame, asset=account, data=spec.data).to_account[:, sydney] == 1.0).all()
 
 
+@pytest.mark.parametrize(
+    ("name", "money", "known"),
+    [
+        ("7203.T", "JPY", 1),
+        ("TSE:7203", "JPY", 1),
+        ("0700.HK", "HKD", 1),
+        ("005930.KS", "KRW", 1),
+        ("ASX:BHP", "AUD", 1),
+    ]
+    + [("INFY.NS", "INR", 1), ("SHEL.L", "GBP", 0), ("SAP.DE", "EUR", 0), ("SHOP.TO", "CAD", 0)],
+)
+def test_a_share_is_converted_at_a_fixing_that_was_known_when_its_own_venue_closed(
+    make_bars: Callable[..., Bars], name: str, money: str, known: int
+) -> None:
+    spec = compose(["asset=stocks", "universe=nyse", "data=files"])
+    days = pd.bdate_range("2024-02-05", "2024-02-16")
+    abroad, home = make_bars(name, days, np.ones(10), currency=money), make_bars("AAPL", days, np.ones(10))
+    rates = currency.cross_rate(money, "USD")[days.tz_localize("UTC")].to_numpy()
+    np.testing.assert_array_equal(_panel(spec, abroad, home).to_account[known:, 0], rates[: 10 - known])
+
+
+def test_an_american_share_among_australian_ones_is_converted_at_the_fixing_of_its_own_day(
+    make_bars: Callable[..., Bars],
+) -> None:
+    spec = compose(["asset=stocks", "data=files"])
+    days = pd.bdate_range("2024-02-05", "2024-02-16")
+    bars = [make_bars("AAPL", days, np.ones(10)), make_bars("BHP.AX", days, np.ones(10), currency="AUD")]
+    rates = currency.cross_rate("USD", "AUD")[days.tz_localize("UTC")].to_numpy()
+    np.testing.assert_array_equal(_panel(spec, *bars).to_account[:, 0], rates)
+
+
 def test_contract_multipliers_come_from_the_instrument(make_bars: Callable[..., Bars]) -> None:
     spec = compose(["asset=commodities", "data=files"])
     bars = [make_bars(name, DAYS[:5], np.ones(5)) for name in ("GC=F", "ZC=F")]

@@ -186,7 +186,7 @@ def _panel(
         asset.account_currency,
         timestamps=timestamps,
         pairs={name: close[:, i] for i, name in enumerate(symbols) if currency.split_pair(name)},
-        same_day=[calendars.closes_after_fixing(calendar_of(name, asset)) for name in symbols],
+        same_day=[calendars.closes_after_fixing(_calendar(item, asset)) for item in series],
         hourly=data.interval not in intervals.DATED,
         simulated=simulated,
     )
@@ -211,6 +211,10 @@ def _panel(
         has_dividends=bool((dividends != 0).any()),
         notes=tuple(dict.fromkeys([*notes, *said])),
     )
+
+
+def _calendar(item: _Series, asset: AssetSpec) -> str:
+    return calendar_of(item.bars.symbol, asset, currency=item.bars.currency)
 
 
 def _volume(series: Sequence[_Series], volume: FloatArray, close: FloatArray) -> tuple[FloatArray | None, VolumeUnit]:

@@ -16,7 +16,7 @@ import pandas as pd
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.data import provider
-from wealtharena.data.bars import PRICE_COLUMNS, RawBars, VolumeUnit, raw_table, window_mask
+from wealtharena.data.bars import RawBars, VolumeUnit, raw_table, window_mask
 from wealtharena.data.manners import Manners
 from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError, now
 from wealtharena.data.reading.venues import Quote, quote_abroad, untold
@@ -75,7 +75,7 @@ class Provider(provider.Provider):
             provider=self.name,
             symbol=symbol,
             interval=interval,
-            table=_in_currency(table, quote),
+            table=quote.whole(table),
             currency=quote.currency,
             volume_unit=self._volume_unit(),
             adjusted=adjusted,
@@ -225,13 +225,6 @@ class Provider(provider.Provider):
 
     def _volume_unit(self) -> VolumeUnit:
         return "none" if self._asset.market == "forex" else "units"
-
-
-def _in_currency(table: pd.DataFrame, quote: Quote) -> pd.DataFrame:
-    """Return the table with prices and dividends in whole units of the quote's currency."""
-    if quote.scale == 1.0:
-        return table
-    return table.assign(**{name: table[name] * quote.scale for name in (*PRICE_COLUMNS, "dividend")})
 
 
 def _keep_repeated(pairs: list[tuple[str, Any]]) -> Any:

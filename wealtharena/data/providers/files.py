@@ -14,7 +14,7 @@ import pandas as pd
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.data import currency, intervals, provider
-from wealtharena.data.bars import PRICE_COLUMNS, RawBars, raw_table, window_mask
+from wealtharena.data.bars import RawBars, raw_table, window_mask
 from wealtharena.data.reading import Reading, mixed, read_path, units
 from wealtharena.data.reading.identifiers import canonical, canonical_symbol, dollar_pairs, symbol_of_file
 from wealtharena.data.reading.venues import Quote, quote_of, same_symbol, setting, suffix_of, without_venue, zone_of
@@ -92,7 +92,7 @@ class Provider(provider.Provider):
             provider=self.name,
             symbol=name,
             interval=interval,
-            table=_in_currency(table if adjusted != "all" else table.assign(dividend=0.0), quote),
+            table=quote.whole(table if adjusted != "all" else table.assign(dividend=0.0)),
             currency=quote.currency,
             volume_unit=unit,
             adjusted=adjusted,
@@ -278,14 +278,6 @@ def _taken_as(asked: str, path: Path, reading: Reading, market: str) -> str:
             hint=f"set data.symbols=[{pair}], or rename the file if its name is wrong",
         )
     return f"{path.name} names no symbol; its bars are taken as {asked}'s, as data.symbols says"
-
-
-def _in_currency(table: pd.DataFrame, quote: Quote) -> pd.DataFrame:
-    """Return the table with prices and dividends in whole units of the quote's currency."""
-    if quote.scale == 1.0:
-        return table
-    columns = [*PRICE_COLUMNS, "dividend"]
-    return table.assign(**{name: table[name] * quote.scale for name in columns})
 
 
 def _some(names: list[str]) -> str:

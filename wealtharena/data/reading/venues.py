@@ -7,8 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+import pandas as pd
+
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.data import calendars, currency
+from wealtharena.data.bars import PRICE_COLUMNS
 from wealtharena.data.reading.columns import MONEY
 from wealtharena.data.reading.identifiers import canonical_symbol, coins_of, is_money, quote_of_coin
 from wealtharena.errors import DataError
@@ -21,6 +24,12 @@ class Quote:
     currency: str
     scale: float = 1.0
     said: str = ""
+
+    def whole(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return the table with prices and dividends in whole units of the currency."""
+        if self.scale == 1.0:
+            return table
+        return table.assign(**{name: table[name] * self.scale for name in (*PRICE_COLUMNS, "dividend")})
 
 
 # suffix -> currency, hundredths of it or not, time zone, calendar (of days, where the library of calendars has none)
@@ -121,7 +130,8 @@ def quote_in(code: str) -> Quote:
 def quote_abroad(symbol: str, asset: AssetSpec, *, name: str) -> Quote | None:
     """Return how a source quotes what it calls `name`, where all but American names carry their venue; None if unknown.
 
-    As configured for `symbol`, else a pair's own currency (EURUSD=X), its venue's, or dollars. An index tells nothing.
+    As configured for `symbol`, else a pair's own currency (EURUSD=X, BTC-EUR), its venue's, or dollars. An index tells
+    nothing.
     """
     configured = configured_for(symbol, asset)
     if configured is not None:
@@ -129,6 +139,8 @@ def quote_abroad(symbol: str, asset: AssetSpec, *, name: str) -> Quote | None:
     if name.endswith("=X"):
         pair = currency.split_pair(canonical_symbol(name, "forex"))
         return Quote(pair[1]) if pair else None
+    if asset.market == "crypto":
+        return quote_in(name.rpartition("-")[2]) if "-" in name else None
     suffix = suffix_of(name)
     if name.startswith("^") or (suffix is not None and suffix not in _VENUES):
         return None
@@ -235,6 +247,15 @@ def zone_of(symbol: str, asset: AssetSpec) -> str:
     suffix = suffix_of(symbol) if asset.market in ("stocks", "etf") else None
     known = _VENUES.get(suffix or "")
     return known.split()[1] if known else calendars.time_zone(asset.universe.calendar)
+
+
+def calendar_of(symbol: str, asset: AssetSpec, *, currency: str | None = None) -> str:
+    """Return the calendar of a share's venue; without one the American where it is quoted in dollars abroad, else the universe's."""
+    suffix = suffix_of(symbol)
+    if suffix is None and symbol not in asset.universe.symbols and asset.market in ("stocks", "etf"):
+        suffix = "US" if currency == "USD" != asset.universe.currency else None
+    known = _VENUES.get(suffix or "")
+    return known.split()[2] if known else asset.universe.calendar
 
 
 def suffix_of(symbol: str) -> str | None:
