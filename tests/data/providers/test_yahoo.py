@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from yfinance import cache
 
-from tests.data.market_stub import sample
+from tests.data.market_stub import sample, yahoo
 from tests.data.specs import compose
+from wealtharena.data import currency
 from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError
 from wealtharena.data.providers.yahoo import Provider
 from wealtharena.errors import ProviderError
@@ -109,6 +110,48 @@ def test_money_that_nothing_tells_is_asked_for(make_spec, listed):
     override = raised.value.hint.removeprefix("set ").partition(" if")[0].strip("'")
     told = compose(["asset=stocks", "data=yahoo", override]).asset
     assert Provider(spec.data, told).fetch("ABC.QQ", None, None, "1d").currency == "EUR"
+
+
+def paying(monkeypatch, *codes):
+    """Have the stub send a share's dividends with these currencies in turn."""
+    plain = yahoo.events_of
+
+    def events(rows):
+        made = plain(rows) or {}
+        for code, event in zip(codes, made.get("dividends", {}).values(), strict=False):
+            event["currency"] = code
+        return made
+
+    monkeypatch.setattr(yahoo, "events_of", events)
+
+
+@pytest.mark.parametrize("code", ["USD", "EUR", "GBP", "GBp", ""])
+def test_a_dividend_in_other_money_is_converted_at_a_fixing_of_its_ex_date(make_spec, stub, listed, monkeypatch, code):
+    frame = stub.stub.bars.frames["ACME"].copy()
+    frame.loc[[60, 100], "dividend"] = 20.0, 0.358
+    monkeypatch.setitem(stub.stub.bars.frames, "ACME", frame)
+    listed("OCDO.L", currency="GBp", exchangeTimezoneName="Europe/London")
+    paying(monkeypatch, "GBp", code)
+    spec = make_spec("stocks", "yahoo")
+    provider = Provider(spec.data, spec.asset)
+    table = provider.fetch("OCDO.L", None, None, "1d").table
+    day = table["timestamp"].iloc[100]
+    pounds = {"GBP": 1.0, "GBp": 0.01, "": 0.01}.get(code) or currency.cross_rate(code, "GBP")[day]
+    assert table["dividend"].iloc[60] == pytest.approx(0.2)
+    assert table["dividend"].iloc[100] == pytest.approx(0.358 * pounds, rel=1e-12)
+    assert (table["dividend"] > 0).sum() == 2
+    assert any(f"dividends in {code} are converted to GBP" in note for note in provider.notes()) == (
+        code in ("USD", "EUR")
+    )
+
+
+def test_a_dividend_that_nobody_can_convert_is_refused_with_ways_out(make_spec, monkeypatch):
+    spec = make_spec("stocks", "yahoo")
+    paying(monkeypatch, "VND")
+    with pytest.raises(ProviderError, match="is paid in VND, prices are in USD, and the ECB") as raised:
+        Provider(spec.data, spec.asset).fetch("ACME", None, None, "1d")
+    assert "leave it out of data.symbols" in raised.value.hint
+    assert "\n" not in str(raised.value)
 
 
 def test_what_is_configured_decides_where_yahoo_names_no_money(make_spec, listed):

@@ -21,12 +21,13 @@ import pandas as pd
 
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
-from wealtharena.data import provider
-from wealtharena.data.bars import PRICE_COLUMNS, RawBars, VolumeUnit, raw_table
+from wealtharena.data import dividends, provider
+from wealtharena.data.bars import RawBars, VolumeUnit, raw_table
 from wealtharena.data.manners import Manners, raise_for_busy
 from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError, UnreachableError, now
+from wealtharena.data.quality import calendar_of
 from wealtharena.data.reading.venues import Quote, quote_abroad, quote_in, untold
-from wealtharena.errors import ProviderError
+from wealtharena.errors import DataError, ProviderError
 
 HOURLY_DAYS: Final = 730
 _NO_CONNECTION: Final = ("ConnectionError", "DNSError", "ConnectError", "ProxyError")  # as curl_cffi names them
@@ -61,13 +62,20 @@ class Provider(provider.Provider):
     title = "Yahoo Finance"
     host = "https://query2.finance.yahoo.com"
     intervals = frozenset({"1d", "1h"})
-    caveats = ("Yahoo Finance: prices are split-adjusted by the source, dividends are cash on the ex-date",)
+    caveats = (
+        "Yahoo Finance: prices are split-adjusted by the source, dividends are cash on the ex-date,"
+        " those in other money than the prices at the ECB's fixing of that date",
+    )
 
     def __init__(self, spec: DataSpec, asset: AssetSpec, *, clock: Callable[[], datetime] = now) -> None:
         super().__init__(spec, asset, clock=clock)
         self.manners = Manners(self.name, spec.manners)
         self._answers = Answers()
         self._session: Any = None
+        self._converted: dict[str, str] = {}  # symbol -> what was done to its dividends
+
+    def notes(self) -> tuple[str, ...]:
+        return (*self.caveats, *(f"{symbol}: {words}" for symbol, words in self._converted.items()))
 
     def fetch(self, symbol: str, start: date | None, end: date | None, interval: str) -> RawBars:
         """Return the symbol's bars from `start` to `end`, both included; a bar that is not over is left out.
@@ -241,11 +249,16 @@ class Provider(provider.Provider):
         daily = interval == "1d"
         stamps = index.tz_localize(None).normalize().tz_localize("UTC") if daily else index.tz_convert("UTC")
         named = frame.rename(columns=_COLUMNS).reset_index(drop=True)
-        table = raw_table(named.assign(timestamp=stamps))
         quote = self._quote(symbol, about)
-        if quote.scale != 1.0:
-            columns = [*PRICE_COLUMNS, "dividend"]
-            table[columns] = table[columns] * quote.scale
+        table = quote.whole(raw_table(named.assign(timestamp=stamps)))
+        paid = dividends.of_yahoo(self._answers.last.text, daily=daily)
+        calendar = calendar_of(symbol, self._asset, currency=quote.currency)
+        try:
+            table, words = dividends.in_money_of(quote, table, paid, calendar=calendar, hourly=not daily)
+        except DataError as error:
+            raise ProviderError(self.name, symbol, error.message, hint=error.hint) from error
+        if words:
+            self._converted[symbol] = words
         return table, quote.currency
 
     def _quote(self, symbol: str, about: Any) -> Quote:
@@ -253,8 +266,6 @@ class Provider(provider.Provider):
         name = self.provider_symbol(symbol)
         if stated := about.get("currency"):
             return quote_in(str(stated))
-        if self._asset.market == "crypto" and "-" in name:
-            return quote_in(name.rpartition("-")[2])
         quote = quote_abroad(symbol, self._asset, name=name)
         if quote is None:
             cause, way = untold(symbol, name)
