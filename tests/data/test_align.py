@@ -205,6 +205,44 @@ def test_dividends_are_paid_once_on_the_ex_date_or_the_next_bar(make_bars: Calla
     assert not _panel(CRYPTO, make_bars("B", DAYS, np.ones(60))).has_dividends
 
 
+@settings(max_examples=60, deadline=None)
+@given(bars=_markets(), data=st.data())
+def test_every_dividend_arrives_once_on_its_bar_or_the_symbols_next(bars: list[Bars], data: st.DataObject) -> None:
+    spec = compose(["asset=etf", "data=files"])  # a calendar with weekends and holidays
+    for item in bars:
+        cash = data.draw(
+            st.lists(st.sampled_from([0.0, 0.0, 0.25, 1.0]), min_size=len(item.table), max_size=len(item.table))
+        )
+        item.table["dividend"] = cash
+        item.table.loc[sorted(data.draw(st.sets(st.integers(0, len(cash) - 1), max_size=3))), "close"] = np.nan
+    if all(item.table["close"].isna().all() for item in bars):
+        return
+    panel = _panel(spec, *bars)
+    for column, item in enumerate(bars):
+        there = np.flatnonzero(np.isfinite(panel.close[:, column]))
+        due = np.zeros(panel.bars)
+        for stamp, cash in zip(
+            item.table["timestamp"].dt.tz_localize(None).to_numpy(), item.table["dividend"], strict=True
+        ):
+            later = there[panel.timestamps[there] >= stamp]
+            if len(later):
+                due[later[0]] += cash
+        np.testing.assert_allclose(panel.dividends[:, column], due, rtol=1e-12)
+
+
+def test_a_dividend_of_a_date_that_is_no_session_of_the_others_is_paid_on_the_next_bar(
+    make_bars: Callable[..., Bars],
+) -> None:
+    spec = compose(["asset=stocks", "universe=nyse", "data=files"])
+    days = pd.bdate_range("2024-08-26", "2024-09-13")
+    labor_day = days == "2024-09-02"
+    abroad = make_bars("BHP.AX", days, np.ones(15), currency="AUD", dividend=labor_day.astype(float))
+    panel = _panel(spec, abroad, *(make_bars(name, days[~labor_day], np.ones(14)) for name in ("AAPL", "MSFT")))
+    assert panel.bars == 14
+    assert panel.timestamps[panel.dividends[:, 0] > 0].astype("datetime64[D]").astype(str).tolist() == ["2024-09-03"]
+    assert panel.dividends.sum() == 1.0
+
+
 def test_a_share_of_another_exchange_is_worth_its_own_money_at_a_fixing_it_knew() -> None:
     spec = compose(["asset=etf", "data=files"])
     days = pd.bdate_range("2024-02-05", "2024-02-16")
@@ -226,8 +264,11 @@ def test_a_share_of_another_exchange_is_worth_its_own_money_at_a_fixing_it_knew(
         ("0700.HK", "HKD", 1),
         ("005930.KS", "KRW", 1),
         ("ASX:BHP", "AUD", 1),
-    ]
-    + [("INFY.NS", "INR", 1), ("SHEL.L", "GBP", 0), ("SAP.DE", "EUR", 0), ("SHOP.TO", "CAD", 0)],
+        ("INFY.NS", "INR", 1),
+        ("SHEL.L", "GBP", 0),
+        ("SAP.DE", "EUR", 0),
+        ("SHOP.TO", "CAD", 0),
+    ],
 )
 def test_a_share_is_converted_at_a_fixing_that_was_known_when_its_own_venue_closed(
     make_bars: Callable[..., Bars], name: str, money: str, known: int

@@ -31,8 +31,11 @@ class _Series:
     values: FloatArray  # [n, 6] in the order of _COLUMNS
     tradable: BoolArray  # [n]
 
-    def keep(self, rows: npt.NDArray[np.bool_] | slice) -> _Series:
-        return replace(self, stamps=self.stamps[rows], values=self.values[rows], tradable=self.tradable[rows])
+    def keep(self, rows: BoolArray) -> _Series:
+        """Return the series of these rows; cash of one that is left out is paid on the next of them."""
+        values = self.values.copy()
+        _carry_dividends(values[:, 5], rows)
+        return replace(self, stamps=self.stamps[rows], values=values[rows], tradable=self.tradable[rows])
 
 
 def align(
@@ -53,7 +56,8 @@ def align(
     Fewer than `data.quality.max_gap_bars` bars beyond a hole of more than that many rows are strays (AVAX-USD has two,
     ten weeks before its listing) and dropped; a longer run on the far side of a hole stays, with NaN between, and how
     long a position is marked over it is the environment's rule. Dates off the calendar on which fewer than half of the
-    listed symbols traded are dropped. Dividends on a date without a bar are paid on the symbol's next bar.
+    listed symbols traded are dropped. Dividends on a date without a bar, or whose bar is left out, are
+    paid on the symbol's next bar.
 
     Raises:
         DataError: no bar is left, symbols repeat, or currencies cannot be converted.

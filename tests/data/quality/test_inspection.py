@@ -49,6 +49,19 @@ def test_rows_without_a_close_go_and_rows_with_a_gap_are_not_traded(judge, good)
     assert (~bars.table["tradable"]).sum() == 1
 
 
+@pytest.mark.parametrize("action", ["repair", "drop"])
+def test_cash_of_a_row_that_goes_is_paid_on_the_next(judge, good, action):
+    bad = good.copy()
+    bad.loc[[10, 11, 200], "dividend"] = 0.5, 0.25, 1.0
+    bad.loc[[10, 11], ["open", "high", "low", "close"]] = np.nan
+    bad.loc[200, "close"] = -1.0
+    shuffled = bad.sample(frac=1.0, random_state=1)
+    bars, _ = judge(shuffled, missing_values=action, non_positive=action)
+    paid = bars.table.set_index("timestamp")["dividend"]
+    days = good["timestamp"].dt.tz_localize("UTC") if good["timestamp"].dt.tz is None else good["timestamp"]
+    assert paid[paid > 0].to_dict() == {days[12]: 0.75, days[201]: 1.0}
+
+
 def test_closes_only_are_no_fault(judge, good):
     bars, findings = judge(good[["timestamp", "symbol", "close"]])
     assert findings == {}

@@ -63,6 +63,8 @@ def inspect(raw: RawBars, asset: AssetSpec, spec: QualitySpec) -> tuple[Bars, Qu
         if action == "refuse":
             raise refusal(context, kind, detection.detail)
         treated = _treat(table, detection, action)
+        if kind != "ticker_reuse":  # another company's cash
+            treated = _with_cash(table, treated)
         findings.append(_finding(kind, action, table, treated, detection))
         if detection.note and action == "repair":
             notes.append(detection.note)
@@ -119,6 +121,18 @@ def _treat(table: pd.DataFrame, detection: Detection, action: Action) -> pd.Data
     if detection.repaired is not None:
         return detection.repaired
     return table.assign(tradable=table["tradable"] & ~detection.mask)
+
+
+def _with_cash(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """Return the table `after` with the cash of dates that it has lost on the next date that it has."""
+    lost = before[(before["dividend"] > 0) & ~before["timestamp"].isin(after["timestamp"])]
+    for stamp, cash in zip(lost["timestamp"], lost["dividend"], strict=True):
+        later = after["timestamp"][after["timestamp"] > stamp]
+        if len(later):
+            paid = after["dividend"].copy()
+            paid[later.idxmin()] += cash
+            after = after.assign(dividend=paid)
+    return after
 
 
 def _finding(kind: str, action: Action, before: pd.DataFrame, after: pd.DataFrame, detection: Detection) -> Finding:
