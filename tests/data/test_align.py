@@ -15,6 +15,8 @@ from wealtharena.data import currency, load_panel
 from wealtharena.data.align import align
 from wealtharena.data.bars import Bars, raw_table
 from wealtharena.data.panel import Panel
+from wealtharena.envs.kernel.rows import BAR
+from wealtharena.envs.market import market_bars
 from wealtharena.errors import ConfigError, DataError
 
 CRYPTO = compose(["asset=crypto", "data=files"])
@@ -183,6 +185,50 @@ def test_volume_in_units_and_in_money_is_brought_to_money(make_bars: Callable[..
     assert panel.volume_unit == "account"
     assert panel.volume is not None
     np.testing.assert_array_equal(panel.volume[0], [1000.0, 5000.0])
+
+
+@pytest.mark.parametrize("account", ["USD", "JPY", "EUR"])
+def test_money_in_a_volume_is_the_quotes_until_it_is_brought_to_the_accounts(
+    make_bars: Callable[..., Bars], account: str
+) -> None:
+    asset = CRYPTO.asset.model_copy(update={"account_currency": account})
+    spec = CRYPTO.model_copy(update={"asset": asset})
+    kinds = [("BTC-USD", "account", "USD"), ("BTC-JPY", "account", "JPY"), ("ETH-JPY", "units", "JPY")]
+    days = DAYS[1:]  # from the first fixing of the year on
+    bars = [make_bars(name, days, np.full(59, 5.0), unit=unit, currency=money) for name, unit, money in kinds]
+    panel = _panel(spec, *bars)
+    assert panel.volume_unit == "account"
+    assert panel.volume is not None
+    np.testing.assert_allclose(panel.volume, panel.to_account * [1000.0, 1000.0, 5000.0], rtol=1e-12)
+    one = _panel(spec, bars[1])
+    assert one.volume is not None
+    np.testing.assert_array_equal(one.volume, 1000.0 * one.to_account)
+    coins = _panel(spec, bars[2])
+    assert coins.volume_unit == "units"
+    assert coins.volume is not None
+    assert (coins.volume == 1000.0).all()
+
+
+def test_of_one_market_the_account_may_trade_the_same_share_whatever_money_it_counts_in(
+    make_bars: Callable[..., Bars],
+) -> None:
+    made = make_bars("BTC-USD", DAYS[1:], np.full(59, 5.0))
+    shares = []
+    for account in ("USD", "JPY"):
+        asset = CRYPTO.asset.model_copy(update={"account_currency": account})
+        panel = _panel(CRYPTO.model_copy(update={"asset": asset}), made)
+        shares.append(market_bars(panel, "next_close", margined=False, delisting_bars=30)[:, BAR.volume])
+    np.testing.assert_allclose(shares[0], 200.0)  # 1000 dollars at 5 dollars a coin
+    np.testing.assert_allclose(shares[1], shares[0], rtol=1e-12)
+
+
+def test_a_contracts_volume_counts_what_a_contract_is_worth_beside_money(make_bars: Callable[..., Bars]) -> None:
+    spec = compose(["asset=commodities", "data=files"])
+    panel = _panel(
+        spec, make_bars("GC=F", DAYS[:5], np.full(5, 2.0), unit="units"), make_bars("SI=F", DAYS[:5], np.ones(5))
+    )
+    assert panel.volume is not None
+    np.testing.assert_array_equal(panel.volume[0], [1000 * 2.0 * 100, 1000.0])
 
 
 def test_a_bar_without_an_open_cannot_be_filled_at_one(make_bars: Callable[..., Bars]) -> None:

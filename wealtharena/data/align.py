@@ -184,7 +184,6 @@ def _panel(
         tradable &= opens > 0  # NaN compares False
     close = prices["close"]
     timestamps = pd.DatetimeIndex(axis.astype("datetime64[ns]")).tz_localize("UTC")
-    volume, unit = _volume(series, table[:, :, 4], close)
     rates, said = currency.to_account(
         [item.bars.currency for item in series],
         asset.account_currency,
@@ -194,6 +193,8 @@ def _panel(
         hourly=data.interval not in intervals.DATED,
         simulated=simulated,
     )
+    multipliers = np.array([asset.instrument.multipliers.get(name, 1.0) for name in symbols])
+    volume, unit = _volume(series, table[:, :, 4], price=close * multipliers * rates, rates=rates)
     dividends = np.nan_to_num(table[:, :, 5])
     return Panel(
         timestamps=axis.astype("datetime64[ns]"),
@@ -206,7 +207,7 @@ def _panel(
         volume=volume,
         dividends=dividends,
         to_account=rates,
-        multipliers=np.array([asset.instrument.multipliers.get(name, 1.0) for name in symbols]),
+        multipliers=multipliers,
         frequency=data.interval,
         asset=asset.name,
         source=source,
@@ -221,13 +222,18 @@ def _calendar(item: _Series, asset: AssetSpec) -> str:
     return calendar_of(item.bars.symbol, asset, currency=item.bars.currency)
 
 
-def _volume(series: Sequence[_Series], volume: FloatArray, close: FloatArray) -> tuple[FloatArray | None, VolumeUnit]:
-    """Return the volume in one unit; where sources mix units and money, units are counted in money at the close."""
+def _volume(
+    series: Sequence[_Series], volume: FloatArray, *, price: FloatArray, rates: FloatArray
+) -> tuple[FloatArray | None, VolumeUnit]:
+    """Return the volume in one unit: units, or the account's money where a source counts money.
+
+    A source's money is the quote's, which `rates` turn into the account's; where sources mix units and money, units
+    count at `price`, what one is worth in the account.
+    """
     units = [item.bars.volume_unit if np.isfinite(volume[:, i]).any() else "none" for i, item in enumerate(series)]
     known = set(units) - {"none"}
     if not known:
         return None, "none"
-    if len(known) == 1:
-        return volume, "units" if known == {"units"} else "account"
-    factor = np.where(np.array(units) == "units", np.abs(close), 1.0)
-    return volume * factor, "account"
+    if known == {"units"}:
+        return volume, "units"
+    return volume * np.where(np.array(units) == "units", np.abs(price), rates), "account"

@@ -84,9 +84,6 @@ class Provider(provider.Provider):
                 f"has no rows between {start or 'the first'} and {end or 'the last'}",
                 hint=f"its rows run from {first:%Y-%m-%d} to {last:%Y-%m-%d}; set data.start and data.end",
             )
-        unit = units.as_unit(found.volumes[name])
-        if unit == "account" and name in found.foreign:
-            table = _volume_in(self._asset.account_currency, table, quote, hourly=interval not in intervals.DATED)
         adjusted = units.adjusted_as(found.adjustment)
         return RawBars(
             provider=self.name,
@@ -94,7 +91,7 @@ class Provider(provider.Provider):
             interval=interval,
             table=quote.whole(table if adjusted != "all" else table.assign(dividend=0.0)),
             currency=quote.currency,
-            volume_unit=unit,
+            volume_unit=units.as_unit(found.volumes[name]),
             adjusted=adjusted,
             fetched_at=self._clock(),
         )
@@ -251,13 +248,6 @@ def venue_of(symbol: str, asset: AssetSpec) -> tuple[str, bool]:
 def _scaled(table: pd.DataFrame, factor: float) -> pd.DataFrame:
     """Return the table with its volume times a factor."""
     return table if factor == 1.0 or "volume" not in table else table.assign(volume=table["volume"] * factor)
-
-
-def _volume_in(account: str, table: pd.DataFrame, quote: Quote, *, hourly: bool) -> pd.DataFrame:
-    """Return the table with a volume that counts the quote's money brought to the account's, at the ECB's fixings."""
-    stamps = pd.DatetimeIndex(table["timestamp"])
-    rates = currency.from_ecb(quote.currency, account, timestamps=stamps, same_day=True, hourly=hourly)
-    return table.assign(volume=table["volume"] * rates)
 
 
 def _taken_as(asked: str, path: Path, reading: Reading, market: str) -> str:
