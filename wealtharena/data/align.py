@@ -15,6 +15,7 @@ from wealtharena.data import calendars, currency, intervals
 from wealtharena.data.bars import PRICE_COLUMNS, Bars, VolumeUnit
 from wealtharena.data.panel import BoolArray, FloatArray, Panel
 from wealtharena.data.quality import calendar_of
+from wealtharena.data.reading.venues import as_key
 from wealtharena.errors import ConfigError, DataError
 
 IntArray = npt.NDArray[np.int64]
@@ -89,7 +90,7 @@ def _require_sizes(names: Sequence[str], asset: AssetSpec) -> None:
         return
     missing = [name for name in names if name not in asset.instrument.multipliers and not currency.split_pair(name)]
     if missing:
-        sizes = ",".join(name.replace("=", r"\=") + ":<size>" for name in missing)
+        sizes = ",".join(as_key(name) + ":<size>" for name in missing)
         raise ConfigError(
             f"asset.instrument.multipliers has no size of {', '.join(missing)}: what one contract gains when its quote moves by 1",
             hint=f"state it: '+asset.instrument.multipliers={{{sizes}}}'",

@@ -19,7 +19,7 @@ from wealtharena.data import provider
 from wealtharena.data.bars import RawBars, VolumeUnit, raw_table, window_mask
 from wealtharena.data.manners import Manners
 from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError, now
-from wealtharena.data.reading.venues import Quote, quote_abroad, untold
+from wealtharena.data.reading.venues import Quote, as_key, quote_abroad, untold
 from wealtharena.errors import ProviderError
 
 BASE_URL: Final = "https://www.alphavantage.co/query"
@@ -154,7 +154,7 @@ class Provider(provider.Provider):
             self.name,
             symbol,
             f"does not know the symbol ({told})",
-            hint=f"it carries few exchanges outside the US; use data=yahoo, or say '+data.provider_symbols={{{symbol}: <name>}}'",
+            hint=f"it carries few exchanges outside the US; use data=yahoo, or say '+data.provider_symbols={{{as_key(symbol)}: <name>}}'",
         )
 
     def _table(self, symbol: str, content: dict[str, Any], query: dict[str, str]) -> tuple[pd.DataFrame, Any]:

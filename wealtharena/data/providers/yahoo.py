@@ -26,7 +26,7 @@ from wealtharena.data.bars import RawBars, VolumeUnit, raw_table
 from wealtharena.data.manners import Manners, raise_for_busy
 from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError, UnreachableError, now
 from wealtharena.data.quality import calendar_of
-from wealtharena.data.reading.venues import Quote, quote_abroad, quote_in, untold
+from wealtharena.data.reading.venues import Quote, as_key, quote_abroad, quote_in, untold
 from wealtharena.errors import DataError, ProviderError
 
 HOURLY_DAYS: Final = 730
@@ -226,7 +226,7 @@ class Provider(provider.Provider):
                 self.name,
                 symbol,
                 f"does not know {self.provider_symbol(symbol)} (HTTP 404)",
-                hint=f"check the symbol, or name Yahoo's own: '+data.provider_symbols={{{symbol}: <name>}}'",
+                hint=f"check the symbol, or name Yahoo's own: '+data.provider_symbols={{{as_key(symbol)}: <name>}}'",
             )
         if "Crumb" in reason or status in (401, 403):
             raise BusyError(self.name, symbol, f"refused the session's crumb (HTTP {status})", hint="run it again")

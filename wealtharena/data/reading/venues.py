@@ -88,6 +88,7 @@ _BLOOMBERG: Final = {code: suffix for suffix, codes in _CODES.items() for code i
 _OF_BLOOMBERG: Final = re.compile(r"(\S+) ([A-Z]{2})(?: equity)?", re.IGNORECASE)
 _PREFIXES: Final = {"SH": "SS", "SZ": "SZ"}  # qlib's SH600000
 _CLASSES: Final = frozenset({"A", "B", "C", "D", "K", "U", "W", "WS", "UN", "RT", "P"})  # BRK.B: a class of share
+_METALS: Final = frozenset({"XAU", "XAG", "XPT", "XPD"})
 _SMALL: Final = {"GBX": "GBP", "GBP_PENCE": "GBP", "GBp": "GBP", "ZAc": "ZAR", "ZAC": "ZAR", "ILA": "ILS"}
 
 
@@ -109,6 +110,8 @@ def quote_of(symbol: str, asset: AssetSpec, *, stated: str = "") -> Quote:
         return Quote(money, scale, "" if usual else f"{symbol}: prices are in {words}, as the file states")
     if asset.market == "crypto":
         return _of_a_coin(symbol, asset)
+    if asset.market == "commodities" and (pair := _pair_in(symbol)):
+        return Quote(pair[3:])
     suffix = suffix_of(symbol)
     if suffix is None:
         return Quote(asset.universe.currency)
@@ -210,8 +213,12 @@ def setting(symbol: str, money: str) -> str:
     """Return the override that says what a symbol is quoted in, as it is typed in a shell."""
     if re.fullmatch(r"[A-Za-z][\w-]*", symbol):
         return f"+asset.instrument.currencies.{symbol}={money}"
-    name = re.sub(r"[:=]", r"\\\g<0>", symbol)
-    return f"'+asset.instrument.currencies={{{name}: {money}}}'"
+    return f"'+asset.instrument.currencies={{{as_key(symbol)}: {money}}}'"
+
+
+def as_key(symbol: str) -> str:
+    """Return the symbol as an override writes it before the colon of a mapping in braces."""
+    return re.sub(r"[:=]", r"\\\g<0>", symbol)
 
 
 def _of_a_pair(symbol: str) -> Quote:
@@ -223,6 +230,12 @@ def _of_a_pair(symbol: str) -> Quote:
         hint=f"set {setting(symbol, 'EUR')}, leave it out of data.symbols,"
         f" or set data.symbols=[EURUSD] where a single file holds that pair",
     )
+
+
+def _pair_in(symbol: str) -> str | None:
+    """Return the pair that a commodity's name is, XAUEUR of `XAU/EUR.x`: a metal and a currency, or two currencies and no more."""
+    pair = currency.pair_in(symbol)
+    return pair if pair and (pair[:3] in _METALS or _letters(symbol) == pair) else None
 
 
 def _of_a_coin(symbol: str, asset: AssetSpec) -> Quote:
