@@ -26,7 +26,7 @@ def kinds(folder: Path) -> list[str]:
     return [json.loads(line)["kind"] for line in ledger.read_text().splitlines()] if ledger.exists() else []
 
 
-def test_a_closed_window_is_no_line_in_the_ledger_and_no_version(
+def test_a_closed_window_is_no_opening_in_the_ledger_and_no_version(
     small: Small, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, folder = small("train.test=false", WITH_PAGE)
@@ -34,7 +34,7 @@ def test_a_closed_window_is_no_line_in_the_ledger_and_no_version(
     assert code == 0
     assert (run["status"], run["test_window"], run["metrics"]["test"]) == ("completed", "closed", None)
     assert run["verdict"]["status"] == "unproven"
-    assert kinds(root) == []
+    assert kinds(root) == ["trial"], "what it was chosen by, and no opening"
     assert not (root / "checkpoints").exists()
     assert run["metrics"]["validation"]["sharpe"] is not None
     page = (folder / "report.html").read_text()
@@ -120,7 +120,7 @@ def test_a_grid_of_configurations_names_the_command_that_opens_the_window_for_th
     with moments.quiet_environment():
         done = moments.play(tmp_path, words)
     assert done.code == 0, done.said
-    assert kinds(tmp_path) == []
+    assert kinds(tmp_path) == ["trial", "trial"]
     board = json.loads((tmp_path / "grid" / "validation.json").read_text())
     scores = [row["score"] for row in board["rows"]]
     assert scores == sorted(scores, reverse=True)

@@ -2,8 +2,9 @@
 
 One JSON object a line. Lines are only ever added, under a file lock, and are on disk before a test row is handed out.
 `kind` is `open` (a test window was read), `result` (what it showed), `pin` (digests of what the run wrote down of it) or
-`trial` (a configuration that was judged on validation data only, such as one of a search). Every line says which window of which market it is about; Sharpe ratios are
-a year's, whatever the length of a bar. `evaluation.trials` says which lines count against a result.
+`trial` (a configuration that was judged on validation data only: its line names the windows that chose it, and one of a
+search also the test window that it was tried for). Every line says which window of which market it is about; Sharpe ratios
+are a year's, whatever the length of a bar. `evaluation.trials` says which lines count against a result.
 """
 
 from __future__ import annotations
@@ -60,9 +61,10 @@ class Ledger:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
-    def record_opening(self, identity: RunIdentity, *, window: Window, fold: int) -> None:
+    def record_opening(self, identity: RunIdentity, *, window: Window, fold: int | None) -> None:
         """Write that a test window is about to be read; raises FirewallError where that cannot be written.
 
+        `fold` is None for rows that are the test window of another split than the one at hand.
         A run that was killed after its opening and goes on with the same configuration takes up that look: one run, one line.
         """
         self._append({"kind": "open", **asdict(identity), "fold": fold, **window.to_json()})
@@ -76,7 +78,7 @@ class Ledger:
         self._append({"kind": "pin", **asdict(identity), **window.to_json(), "figures": figures, "paths": paths})
 
     def record_trial(self, identity: RunIdentity, *, window: Window, sharpe: float | None = None) -> None:
-        """Write a configuration that was tried for a window, with its annual Sharpe ratio on validation data if known."""
+        """Write a configuration that was tried for a window, or chosen by it, with its annual Sharpe ratio on validation data if known."""
         self._append({"kind": "trial", **asdict(identity), **window.to_json(), "sharpe_annual": sharpe})
 
     def entries(self) -> Iterator[dict[str, Any]]:
