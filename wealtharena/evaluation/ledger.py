@@ -55,6 +55,16 @@ class Window:
         }
 
 
+@dataclass(frozen=True)
+class Digests:
+    """What a run left when it ended: sha256 of its figures, its paths and its version's manifest, and its verdict in clear."""
+
+    figures: str
+    paths: str | None
+    verdict: str | None
+    manifest: str | None  # None where it published no version
+
+
 class Ledger:
     """An append-only JSONL file; several processes may write to it at once."""
 
@@ -73,9 +83,14 @@ class Ledger:
         """Write the annual Sharpe ratio that a test window showed, once a run and figure."""
         self._append({"kind": "result", **asdict(identity), **window.to_json(), "sharpe_annual": sharpe})
 
-    def record_pin(self, identity: RunIdentity, *, window: Window, figures: str, paths: str | None) -> None:
-        """Write the digests of a run's figures and paths as they were when it ended."""
-        self._append({"kind": "pin", **asdict(identity), **window.to_json(), "figures": figures, "paths": paths})
+    def record_pin(self, identity: RunIdentity, *, window: Window, digests: Digests) -> None:
+        """Write the digests of what a run left, as it was when it ended."""
+        self._append({"kind": "pin", **asdict(identity), **window.to_json(), **asdict(digests)})
+
+    def pinned(self, agent: str, run_id: str) -> Mapping[str, Any] | None:
+        """Return the newest pin of an agent's run, None where there is none."""
+        pins = [entry for entry in self.entries() if entry["kind"] == "pin" and entry["agent"] == agent]
+        return next((pin for pin in reversed(pins) if pin.get("run_id") == run_id), None)
 
     def record_trial(self, identity: RunIdentity, *, window: Window, sharpe: float | None = None) -> None:
         """Write a configuration that was tried for a window, or chosen by it, with its annual Sharpe ratio on validation data if known."""

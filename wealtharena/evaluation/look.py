@@ -107,6 +107,6 @@ class Look:
         """Write to the ledger what the window showed."""
         self.ledger.record_result(self.identity, window=self.window, sharpe=found.metrics["sharpe"])
 
-    def wrote(self, folder: Path) -> None:
-        """Pin what a run directory says of this look, once all of it is written: nobody edits it unseen from then on."""
-        pins.pin(self.ledger, self.identity, window=self.window, folder=folder)
+    def wrote(self, folder: Path, version: Path | None = None) -> None:
+        """Pin what a run directory says of this look, once all of it and its `version` are written: nobody edits them unseen."""
+        pins.pin(self.ledger, self.identity, window=self.window, folder=folder, version=version)
