@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.attacks import moments
 from tests.tasks.conftest import SMALL, record
 from tests.tasks.test_backtest import MARKET, checkpoint, looks
 from wealtharena.config import compose
@@ -190,3 +191,14 @@ def test_a_version_of_the_registry_is_kept_from_its_own_test_window(finished: Ca
     (look,) = looks()[before:]
     assert look["fold"] is None
     assert look["window"][0][0] == first
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chdir", ["true", "false"])
+def test_one_ledger_stands_where_commands_are_given_whatever_folder_hydra_goes_to(here: Path, chdir: str) -> None:
+    words = ("task=backtest", *MARKET, "backtest.baseline=cash", "tracking=none", f"hydra.job.chdir={chdir}")
+    with moments.quiet_environment():
+        done = moments.play(here, (*words, "hydra.run.dir=out"))
+    assert done.code == 0, done.said
+    assert [path.relative_to(here) for path in here.rglob("ledger.jsonl")] == [Path("results/ledger.jsonl")]
+    assert "out/run.json" in done.said
