@@ -22,6 +22,7 @@ from wealtharena.evaluation.evaluate import Evaluation, evaluate, judge
 from wealtharena.evaluation.ledger import RunIdentity
 from wealtharena.evaluation.look import Look
 from wealtharena.evaluation.splits import Segment
+from wealtharena.evaluation.verdict import shown
 from wealtharena.features.panel import FeaturePanel
 from wealtharena.files import relative
 from wealtharena.registry.inference import OnnxPolicy
@@ -364,7 +365,7 @@ def show(content: Mapping[str, Any], folder: Path) -> None:
     if content.get("risk"):
         for line in risk_lines(content["risk"]):
             out.print(line)
-    for reason in content["verdict"]["reasons"][:3]:
+    for reason in shown(content["verdict"], 3):
         out.print(f"- {reason}", style="dim")
     out.print(f"Paths: {relative(folder / tables.EQUITY_FILE)}")
     console.report(folder)
