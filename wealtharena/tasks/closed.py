@@ -43,7 +43,7 @@ UNJUDGED: Final = "The test window is closed: nothing was judged."
 def show(
     spec: ExperimentSpec, folder: Path, record: RunRecord, prepared: Prepared, folds: Sequence[TrainedFold]
 ) -> list[Path]:
-    """Write run.json's measures and the report of the last fold's validation window; no line in the ledger, no version.
+    """Write run.json's measures and the report of the last fold's validation window; no opening, no version.
 
     Returns the report's files. The checkpoint was chosen on that window, so that its figures flatter it.
     """
@@ -81,8 +81,13 @@ def show(
         selection=judging.selection(folder, fold),
         verdict=unjudged(spec, met),
     )
-    if not spec.tracking.report:
-        return []
+    return _report(spec, folder, record, agent, baselines) if spec.tracking.report else []
+
+
+def _report(
+    spec: ExperimentSpec, folder: Path, record: RunRecord, agent: Trajectory, baselines: backtest.Baselines
+) -> list[Path]:
+    """Write report.html and its pictures; return the files."""
     content: Mapping[str, Any] = {**record.content, "status": "completed"}
     data = ReportData(
         run=content,
@@ -92,7 +97,7 @@ def show(
         notes=tuple(content.get("notes") or ()),
         config=yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False),
         currency=spec.asset.account_currency,
-        risk_free=risk_free,
+        risk_free=metrics.risk_free(agent, spec.asset.risk_free_per_year),
         window="validation",
     )
 
