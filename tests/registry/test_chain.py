@@ -19,7 +19,7 @@ from wealtharena.errors import CheckpointError, PromotionError, WealthArenaError
 from wealtharena.prediction.manager import ProductionModelManager
 from wealtharena.registry import ModelCheckpoint, chain, history, promote, retrain, rollback, withdraw
 from wealtharena.registry.mending import mend
-from wealtharena.registry.verifying import adopt, verify
+from wealtharena.registry.verifying import Adoption, adopt, verify
 
 SECRET = "3f" * 32
 Sign = Callable[[str], None]
@@ -336,12 +336,12 @@ def test_damage_is_accepted_with_a_reason_only_and_the_reason_is_kept(store: Mod
     assert adopt(store, AGENT) == [], "what differs is not adopted in passing"
     with pytest.raises(CheckpointError, match="made-up is not what was saved"):
         adopt(store, AGENT, versions=["made-up"])
-    assert adopt(store, AGENT, versions=["made-up"], reason="I changed the seed") == ["made-up"]
+    assert adopt(store, AGENT, versions=["made-up"], how=Adoption(reason="I changed the seed")) == ["made-up"]
     known = lines(store)
     put(store, [known[0], b"\xff", *known[2:]])
     with pytest.raises(CheckpointError, match=r"registry\.jsonl: line 2"):
         adopt(store, AGENT)
-    adopt(store, AGENT, reason="a bad sector")
+    adopt(store, AGENT, how=Adoption(reason="a bad sector"))
     assert history.read_history(store.root)[-1]["reason"] == "a bad sector"
     assert served(store) == "v2"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,12 +18,15 @@ from wealtharena import files
 from wealtharena.config import speech
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.envs.market import Market
+from wealtharena.envs.shortfall import Shortfall, shortfall
 from wealtharena.envs.trajectory import Trajectory
 from wealtharena.evaluation import active, backtest, comparison, metrics, records
+from wealtharena.evaluation.evidence import AGENT, Unfilled
 from wealtharena.evaluation.leaderboard import window_of
 from wealtharena.evaluation.ledger import Ledger, RunIdentity
 from wealtharena.evaluation.look import stream
 from wealtharena.evaluation.records import RunResult
+from wealtharena.evaluation.verdict import unfilled_reason
 from wealtharena.files import relative
 from wealtharena.reporting import plots, report
 from wealtharena.reporting.data import ReportData
@@ -36,17 +40,13 @@ from wealtharena.tracking.journal import read
 
 FloatArray = npt.NDArray[np.float64]
 CLOSED = "closed"
-UNJUDGED: Final = {
-    "status": "unproven",
-    "reasons": ["The test window is closed: nothing was judged."],
-    "evidence": {},
-}
+UNJUDGED: Final = "The test window is closed: nothing was judged."
 
 
 def show(
     spec: ExperimentSpec, folder: Path, record: RunRecord, prepared: Prepared, folds: Sequence[TrainedFold]
 ) -> list[Path]:
-    """Write run.json's measures and the report of the last fold's validation window; no line in the ledger, no version.
+    """Write run.json's measures and the report of the last fold's validation window; no opening, no version.
 
     Returns the report's files. The checkpoint was chosen on that window, so that its figures flatter it.
     """
@@ -70,6 +70,7 @@ def show(
     if anchor is not None:
         baselines = baselines.beside(anchor, one.markets[0], env)
         record.update(comparison=_less_anchor(spec, agent, anchor, one.markets[0], risk_free=risk_free))
+    met = {AGENT: shortfall(one.markets[0], agent, spec=env), **baselines.shortfalls}
     inside = judging.on_train(spec, prepared, len(folds) - 1, policy)
     assert fold.result.best is not None
     record.update(
@@ -81,10 +82,15 @@ def show(
         },
         baselines=backtest.measures(baselines, risk_free=risk_free),
         selection=judging.selection(folder, fold),
-        verdict=UNJUDGED,
+        verdict=unjudged(spec, met),
     )
-    if not spec.tracking.report:
-        return []
+    return _report(spec, folder, record, agent, baselines) if spec.tracking.report else []
+
+
+def _report(
+    spec: ExperimentSpec, folder: Path, record: RunRecord, agent: Trajectory, baselines: backtest.Baselines
+) -> list[Path]:
+    """Write report.html and its pictures; return the files."""
     content: Mapping[str, Any] = {**record.content, "status": "completed"}
     data = ReportData(
         run=content,
@@ -94,7 +100,7 @@ def show(
         notes=tuple(content.get("notes") or ()),
         config=yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False),
         currency=spec.asset.account_currency,
-        risk_free=risk_free,
+        risk_free=metrics.risk_free(agent, spec.asset.risk_free_per_year),
         window="validation",
     )
 
@@ -103,6 +109,15 @@ def show(
         return [page, *drawn(folder, "the plots", lambda: plots.write(folder / "plots", data))]
 
     return drawn(folder, "the report", write)
+
+
+def unjudged(spec: ExperimentSpec, met: Mapping[str, Shortfall]) -> dict[str, Any]:
+    """Return run.json's `verdict` of a run that was not judged, with what its orders, and the baselines', `met` on validation."""
+    rules = spec.evaluation.verdict
+    found = [Unfilled.of(who, short) for who, short in met.items() if short.share > rules.max_unfilled]
+    reasons = [f"On validation {unfilled_reason(found, rules)}"] if found else []
+    evidence = {"unfilled": [asdict(one) for one in found]}
+    return {"status": "unproven", "reasons": [UNJUDGED, *reasons], "evidence": evidence}
 
 
 def _less_anchor(
@@ -126,6 +141,8 @@ def say(record: Mapping[str, Any], folder: Path) -> None:
     out.print(console.comparison_table(record, window="validation"))
     for line in (*console.kept_share_notes(record), *console.baseline_notes(record)):
         out.print(line, style="dim")
+    for reason in record["verdict"]["reasons"][1:]:
+        out.print(f"- {reason}")
     out.print("The test window is closed: nothing above was measured on data that the agent has not been chosen by.")
     console.report(folder)
     console.screen(answer=True).print(f"Open it, once, with: {opening(folder)}")
@@ -140,9 +157,10 @@ def record_trials(ledger: Ledger, runs: Sequence[RunResult]) -> None:
     for run in runs:
         tried.setdefault(run.agent, set()).add(run.config_hash)
     shown = [run for run in runs if run.status == CLOSED and len(tried[run.agent]) > 1]
-    known = {(entry["kind"], entry["run_id"]) for entry in ledger.entries()} if shown else set()
+    known = [entry for entry in ledger.entries() if entry["kind"] == "trial"] if shown else []
     for run in shown:
-        if ("trial", run.run_id) in known:
+        dates = [list(pair) for pair in window_of(run).dates]
+        if any((entry.get("run_id"), entry.get("window")) == (run.run_id, dates) for entry in known):
             continue
         sharpe = (run.block("metrics").get("validation") or {}).get("sharpe")
         who = RunIdentity(run.run_id, run.config_hash, run.agent, "train", run.seed)
