@@ -57,7 +57,8 @@ def test_a_quiet_closed_run_says_where_its_report_is_and_how_it_is_opened(
     (tmp_path / "report.html").touch()
     speech.use("text", quiet=True)
     try:
-        closed.say({"algo": "ppo", "metrics": {"validation": {"sharpe": 0.3}}}, tmp_path)
+        run = {"algo": "ppo", "metrics": {"validation": {"sharpe": 0.3}}, "verdict": {"reasons": []}}
+        closed.say(run, tmp_path)
     finally:
         speech.use("text")
     report, opening = capsys.readouterr().out.splitlines()
@@ -164,7 +165,7 @@ def test_a_grid_of_configurations_names_the_command_that_opens_the_window_for_th
     with moments.quiet_environment():
         done = moments.play(tmp_path, words)
     assert done.code == 0, done.said
-    assert kinds(tmp_path) == ["trial", "trial"]
+    assert kinds(tmp_path) == ["trial"] * 4  # by what each was chosen, and the test window for which both were tried
     board = json.loads((tmp_path / "grid" / "validation.json").read_text())
     scores = [row["score"] for row in board["rows"]]
     assert scores == sorted(scores, reverse=True)
@@ -180,7 +181,7 @@ def test_a_grid_of_configurations_names_the_command_that_opens_the_window_for_th
     assert record(tmp_path / place)["verdict"]["evidence"]["configurations"] == 2
     assert "2 configurations tried" in done.said
     assert "One configuration was tried" not in done.said
-    assert kinds(tmp_path) == ["trial", "trial", "open", "result", "pin"]
+    assert kinds(tmp_path) == [*["trial"] * 4, "open", "result", "pin"]
 
 
 def test_members_of_a_grid_without_a_ranking_are_trials_when_one_of_them_is_opened(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -21,6 +20,7 @@ from wealtharena.data.reading.numbers import to_numbers
 from wealtharena.data.reading.parquet import flattened, read_parquet
 from wealtharena.data.reading.settled import Ledger, Reading, Settled
 from wealtharena.data.reading.shape import check_shape
+from wealtharena.data.reading.splits import write_proven
 from wealtharena.data.reading.stamps import IntArray, Stamps
 from wealtharena.data.reading.textfile import read_text
 from wealtharena.errors import DataError, UnknownFileError
@@ -29,9 +29,7 @@ from wealtharena.files import without_home
 _SUFFIXES: Final = (".parquet", ".pq", ".csv", ".csv.gz")
 _NUMERIC: Final = ("open", "high", "low", "close", "adjclose", "volume", "quote_volume", "base_volume", "dividend",
                    "split", "factor", "gains")  # fmt: skip
-_SPLIT: Final = 0.15  # log of the smallest step that is a split (7:6) and no dividend
 _PARTITION: Final = re.compile(r"(?:symbol|ticker|code)=(.+)", re.IGNORECASE)  # a folder of a partitioned data set
-_EXACT: Final = 0.002  # adjusted closes are rounded to cents
 Venue = Callable[[str], tuple[str, bool]]  # symbol -> time zone of its dates, whether it keeps weekends
 
 
@@ -115,7 +113,7 @@ def split_symbols(
     _gains(numbers, ledger)
     kinds = _volumes(numbers, found, ledger)
     groups = _groups(names, only_symbol or "UNNAMED", len(numbers), ledger)
-    _proven_splits(numbers, groups, read, found, ledger)
+    write_proven(numbers, groups, read, found, ledger)
     adjusted = _adjusted(numbers, found, ledger)
     if "split" in numbers:
         numbers["split"] = numbers["split"].where(numbers["split"] != 1.0, 0.0)
@@ -296,48 +294,6 @@ def _currencies(written: pd.Series | None, groups: dict[str, IntArray], ledger: 
     if made:
         ledger.settle("currency", f"{', '.join(dict.fromkeys(made.values()))}, by a column")
     return made
-
-
-def _proven_splits(
-    numbers: pd.DataFrame,
-    groups: dict[str, IntArray],
-    read: Stamps,
-    found: dict[str, list[tuple[str, pd.Series]]],
-    ledger: Ledger,
-) -> None:
-    """Write down the splits that an adjusted close or a factor beside the closes proves, where no column of splits does.
-
-    On a split's date the close falls by the ratio and the adjusted close does not: their quotient, or the factor, makes a
-    step that no dividend makes.
-    """
-    role = next((role for role in ("adjclose", "factor") if role in numbers), None)
-    if role is None or "split" in numbers or (role == "factor" and found["factor"][0][0].startswith("$")):
-        return
-    splits = np.zeros(len(numbers))
-    told: list[str] = []
-    for name, rows in groups.items():
-        order = rows[np.argsort(read.instants[rows], kind="stable")]
-        close = numbers["close"].to_numpy(dtype=np.float64)[order]
-        beside = numbers[role].to_numpy(dtype=np.float64)[order]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            factor = beside / close if role == "adjclose" else beside
-            steps, moves = factor[1:] / factor[:-1], close[1:] / close[:-1]
-            paid = numbers["dividend"].fillna(0).to_numpy()[order][1:] / close[:-1] if "dividend" in numbers else 0.0
-            jump, fall = np.log(steps), np.log(moves)
-            shown = np.isfinite(jump) & (np.abs(jump + np.log1p(-paid)) > _SPLIT) & (np.abs(jump + fall) < np.abs(fall))
-        for place in np.flatnonzero(shown) + 1:
-            ratio = Fraction(float(steps[place - 1])).limit_denominator(10)
-            plain = ratio > 0 and abs(float(ratio) / steps[place - 1] - 1.0) < _EXACT
-            splits[order[place]] = float(ratio) if plain else steps[place - 1]
-            words = f"{ratio.numerator}:{ratio.denominator}" if plain else f"{steps[place - 1]:.4f}:1"
-            told.append(
-                f"{name} {words} on {np.datetime64(int(read.wall[order[place]]), 'ns').astype('datetime64[D]')}"
-            )
-    if told:
-        numbers["split"] = splits
-        ledger.note(
-            f"{found[role][0][0]} shows splits that no column names: {', '.join(told[:5])}{' ...' if len(told) > 5 else ''}"
-        )
 
 
 def _adjusted(numbers: pd.DataFrame, found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> str:
