@@ -82,7 +82,7 @@ def write_down(
         },
         **({"folds": beside(record.content.get("folds") or (), inside)} if len(inside) > 1 else {}),
         **{key: blocks[key] for key in ("baselines", "comparison", "shape", "stress", "verdict")},
-        **({"paths" if not seeds else "seeds": blocks["seeds"]} if len(found.evaluation.agents) > 1 else {}),
+        **several(blocks["seeds"], seeds),
         audit=audit.to_json() if audit else None,
         selection=selection(folder, folds[-1]),
     )
@@ -92,6 +92,13 @@ def write_down(
     found.look.wrote(folder)
     content = {**record.content, "status": "completed"}  # what run.json says once the report stands
     return write_report(spec, folder, content, found.evaluation, audit=audit, seeds=seeds)
+
+
+def several(found: Mapping[str, Any], seeds: Sequence[int]) -> dict[str, Any]:
+    """Return run.json's `seeds` with their numbers, or the `paths` of a combinatorial split; nothing for one record."""
+    if found["count"] < 2:
+        return {}
+    return {"seeds": {**found, "numbers": list(seeds)}} if seeds else {"paths": found}
 
 
 def run_audit(spec: ExperimentSpec, prepared: Prepared) -> AuditReport:
