@@ -14,6 +14,7 @@ from wealtharena.reporting import head, report, tables
 from wealtharena.reporting.charts import paths
 from wealtharena.reporting.data import ReportData
 from wealtharena.reporting.words import finite
+from wealtharena.tasks import judging
 
 
 @pytest.mark.parametrize(("share", "words"), [(0.83, "as much as the validation proved"), (0.0, "is its anchor")])
@@ -52,6 +53,30 @@ def test_the_first_screen_says_where_what_tilts_add_was_learnt_by_heart(
     assert f"<b>{words}Information ratio to the anchor</b>" in shown
     assert f'data-metric="metrics.train.information_ratio" value="{inside!r}"' in shown
     assert "Information ratio to the anchor" not in head.first_screen(made)
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [((4,), "the best of 4 checkpoints; less"), ((4, 4, 4), "the best of 4 checkpoints in each of 3 folds; less"),
+     ((2, 4), "the best of 2 to 4 checkpoints in each of 2 folds; less")],
+)  # fmt: skip
+def test_what_luck_is_taken_off_is_said_of_every_fold_that_chose(counts: tuple[int, ...], words: str) -> None:
+    made = report_data()
+    folds = [
+        {
+            "checkpoints": n,
+            "validation_sharpe": float(n),
+            "expected_of_luck": 0.5,
+            "validation_sharpe_deflated": n - 0.5,
+        }
+        for n in counts
+    ]
+    picked = judging.of_choices(folds)
+    shown = head.first_screen(dataclasses.replace(made, run={**made.run, "selection": picked}))
+    assert words in shown
+    left = sum(counts) / len(counts) - 0.5
+    assert f'data-metric="selection.validation_sharpe_deflated" value="{left!r}"' in shown
+    assert judging.of_choices([*folds, None]) is None
 
 
 def look_up(run: Any, path: str) -> Any:

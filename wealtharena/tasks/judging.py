@@ -84,7 +84,7 @@ def write_down(
         **{key: blocks[key] for key in ("baselines", "comparison", "shape", "stress", "verdict")},
         **several(blocks["seeds"], seeds),
         audit=audit.to_json() if audit else None,
-        selection=selection(folder, folds[-1]),
+        selection=of_choices([selection(folder, fold) for fold in folds]),
     )
     tables.write(folder, found.evaluation.agent, baselines=found.evaluation.baselines)
     if spec.train.publish:
@@ -261,6 +261,21 @@ def selection(folder: Path, fold: TrainedFold) -> dict[str, Any] | None:
         "expected_of_luck": expected,
         "validation_sharpe_deflated": ratio - expected,
     }
+
+
+def of_choices(folds: Sequence[Mapping[str, Any] | None]) -> dict[str, Any] | None:
+    """Return run.json's `selection` of all folds, whose figures are means over them as the validation's are.
+
+    Each fold chose among its own checkpoints, and what luck gives is taken off each: `folds` has them one by one, and
+    `checkpoints` is the most that any chose among. None where a fold chose among fewer than two.
+    """
+    known = [dict(fold) for fold in folds if fold is not None]
+    if len(known) < len(folds):
+        return None
+    if len(known) == 1:
+        return known[0]
+    most = max(fold["checkpoints"] for fold in known)
+    return {**middle(known), "checkpoints": most, "folds": known}
 
 
 def publish(spec: ExperimentSpec, record: RunRecord, found: Judgement) -> str:
