@@ -78,4 +78,5 @@ class ReportData:
     currency: str = ""  # of the account
     held: bool = True  # whether positions, orders and costs are known; False: returns alone
     risk_free: float | FloatArray = 0.0  # a bar, or of each bar; for the rolling Sharpe ratio
+    places: Mapping[str, str] = field(default_factory=dict)  # block of `run` -> where the file has it, if elsewhere
     definitions: Mapping[str, str] = field(default_factory=dict)  # measure -> formula, beside the built-in ones

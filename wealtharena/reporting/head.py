@@ -23,6 +23,7 @@ from wealtharena.reporting.words import (
     measured,
     name_of,
     number,
+    place,
     prose,
 )
 
@@ -266,8 +267,8 @@ def _active(run: Mapping[str, Any]) -> tuple[str, str]:
     moved = {name for name, part in symbols.items() if finite(part.get("earned")) or finite(part.get("cost"))}
     ranked = sorted(moved, key=lambda name: -abs(finite(symbols[name].get("earned")) or 0.0))[:_NAMED]
     rows = "".join(
-        f"<li>{escape(name)}: earned {_part(f'{at}.symbols.{name}', 'earned', symbols[name], 'percent')}, "
-        f"cost {_part(f'{at}.symbols.{name}', 'cost', symbols[name], 'percent')}</li>"
+        f"<li>{escape(name)}: earned {_part(place(f'{at}.symbols', name), 'earned', symbols[name], 'percent')}, "
+        f"cost {_part(place(f'{at}.symbols', name), 'cost', symbols[name], 'percent')}</li>"
         for name in ranked
     )
     listed = f"<details><summary>What the tilts earned and cost a year, by symbol</summary><ul>{rows}</ul></details>"
