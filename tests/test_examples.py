@@ -40,8 +40,12 @@ def test_the_notebook_runs_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch, t
             exec(compile("".join(cell["source"]), "notebook.ipynb", "exec"), names)
     assert names["found"].verdict.status in ("unproven", "rejected")
     assert (tmp_path / "outputs" / "notebook" / "report.html").stat().st_size > 50_000
-    (opened, result) = [json.loads(line) for line in (tmp_path / "results" / "ledger.jsonl").read_text().splitlines()]
+    (chosen, opened, result) = [
+        json.loads(line) for line in (tmp_path / "results" / "ledger.jsonl").read_text().splitlines()
+    ]
     assert (opened["kind"], opened["purpose"], result["kind"]) == ("open", "study", "result")
+    assert chosen["kind"] == "trial", "what it chose by is told before"
+    assert chosen["window"][0][1] < opened["window"][0][0]
 
 
 def test_a_policy_of_ones_own_is_judged_like_an_agent(script, capsys) -> None:

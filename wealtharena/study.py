@@ -46,7 +46,7 @@ class Study:
     """Bars, settings and a wall around the test rows; `Study.of` makes one.
 
     Everything but `judge` sees training and validation rows only. `judge` opens the test window, with a line in
-    `paths.ledger` each time, and counts what was tried before.
+    `paths.ledger` each time, and counts what was tried before; `train` writes there by which window it chose.
     """
 
     spec: ExperimentSpec
@@ -113,11 +113,13 @@ class Study:
             TrainingError: no candidate came of it, or the loss is no longer finite.
         """
         from wealtharena.tasks.folds import TrainedFold
-        from wealtharena.tasks.train import train_view
+        from wealtharena.tasks.train import chosen_by, train_view
+        from wealtharena.training.job import Several
 
         place = self.folder / f"{dt.datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
         place.mkdir(parents=True)
-        result = train_view(self.spec, self.view, place, listener or Silent(), resume=False)
+        told = Several((chosen_by(self.spec, self.prepared, _new_id()), listener or Silent()))
+        result = train_view(self.spec, self.view, place, told, resume=False)
         return TrainedFold(self.prepared.folds[0].index, place, result).load()
 
     def backtest(self, policy: Policy, *, window: str = "validation") -> Trajectory:
@@ -198,8 +200,11 @@ class Study:
         names = sorted({policy.name for policy in policies} - {self.spec.algo.name})
         if names:
             own = hashlib.sha256(f"{own} {' '.join(names)}".encode()).hexdigest()[:16]
-        run_id = f"{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-        return RunIdentity(run_id, own, self.spec.asset.agent, "study", self.spec.seed)
+        return RunIdentity(_new_id(), own, self.spec.asset.agent, "study", self.spec.seed)
+
+
+def _new_id() -> str:
+    return f"{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
 def _action(spec: ExperimentSpec) -> str:

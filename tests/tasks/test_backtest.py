@@ -120,6 +120,14 @@ def test_a_checkpoint_folder_is_played(here):
     assert content["comparison"]["buy_and_hold"]["ci95"][0] <= content["comparison"]["buy_and_hold"]["ci95"][1]
 
 
+def test_orders_that_do_not_go_through_are_printed_wherever_their_reason_stands(here, capsys):
+    folder = checkpoint(here / "mine")
+    backtest.run(spec(f"backtest.checkpoints=[{folder}]", "asset.instrument.lot_size=1000000000000", "tracking=none"))
+    reasons, told = record(here)[0]["verdict"]["reasons"], "the agent asked for lapsed or was cut"
+    assert next(place for place, reason in enumerate(reasons) if told in reason) >= 3, "or this shows nothing"
+    assert " ".join(capsys.readouterr().out.split()).count(told) == 1
+
+
 def test_a_run_directory_is_played_by_its_chosen_candidate_and_counts_as_its_own_configuration(here):
     checkpoint(here / "run" / "checkpoints" / "best")
     (here / "run" / "run.json").write_text(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.attacks import moments
-from tests.tasks.conftest import SMALL, WITH_PAGE, record
+from tests.tasks.conftest import SMALL, UNPUBLISHED, WITH_PAGE, record
 from wealtharena.config import compose, speech
 from wealtharena.evaluation.ledger import Ledger, Window
 from wealtharena.evaluation.records import RunResult
@@ -30,7 +30,7 @@ def kinds(folder: Path) -> list[str]:
     return [json.loads(line)["kind"] for line in ledger.read_text().splitlines()] if ledger.exists() else []
 
 
-def test_a_closed_window_is_no_line_in_the_ledger_and_no_version(
+def test_a_closed_window_is_no_opening_in_the_ledger_and_no_version(
     small: Small, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, folder = small("train.test=false", WITH_PAGE)
@@ -38,7 +38,7 @@ def test_a_closed_window_is_no_line_in_the_ledger_and_no_version(
     assert code == 0
     assert (run["status"], run["test_window"], run["metrics"]["test"]) == ("completed", "closed", None)
     assert run["verdict"]["status"] == "unproven"
-    assert kinds(root) == []
+    assert kinds(root) == ["trial"], "what it was chosen by, and no opening"
     assert not (root / "checkpoints").exists()
     assert run["metrics"]["validation"]["sharpe"] is not None
     page = (folder / "report.html").read_text()
@@ -84,6 +84,27 @@ def test_a_closed_window_shows_what_tilts_add_to_their_anchor(small: Small, caps
     said = " ".join(capsys.readouterr().out.split())
     assert "Less its anchor:" in said
     assert f"That ratio in training {run['metrics']['train']['information_ratio']:+.2f}, on validation" in said
+
+
+def test_orders_that_do_not_go_through_are_told_of_the_validation_and_wherever_the_run_is_compared(
+    small: Small, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lots = "asset.instrument.lot_size=1000000000000"
+    code, folder = small("train.test=false", lots)
+    assert code == 0
+    verdict = record(folder)["verdict"]
+    (agent, *_) = verdict["evidence"]["unfilled"]
+    assert (verdict["status"], agent["who"], agent["cause"]) == ("unproven", "the agent", "lots")
+    assert agent["share"] > 0.9
+    told = "of the order value that the agent asked for lapsed or was cut"
+    assert f"On validation {agent['share']:.0%} {told}" in verdict["reasons"][1]
+    assert " ".join(capsys.readouterr().out.split()).count(told) == 1
+    code, folder = small("train.test=true", UNPUBLISHED, lots)
+    place = next(at for at, reason in enumerate(record(folder)["verdict"]["reasons"]) if told in reason)
+    assert place >= 4, "or this shows nothing"
+    capsys.readouterr()
+    assert dispatch(compose(["task=compare", f"compare.runs=['{folder}']", "evaluation.bootstrap_draws=200"])) == 0
+    assert " ".join(capsys.readouterr().out.split()).count(told) == 1
 
 
 def test_the_window_is_opened_once_and_shows_what_an_open_run_shows(tmp_path: Path) -> None:

@@ -106,6 +106,21 @@ def test_paper_over_the_test_window_is_the_backtest(here, capsys, risk):
     assert (backtest["risk"] is None) == (risk == "none")
 
 
+def test_what_a_rule_takes_off_orders_is_told_as_a_share_of_their_value(here, capsys):
+    tight = ("risk=default", "risk.daily_loss=null", "risk.order_volume.max_share=1e-9", "tracking.report=true")
+    assert trade(*tight) == 0
+    found = records("paper")[0]["paper"]
+    assert found["interventions"]["order_volume: shrink"] > 1
+    assert found["unfilled"] > 0.5
+    told = f"{found['unfilled']:.1%} of the order value that it asked for was cut or lapsed"
+    assert told in " ".join(capsys.readouterr().out.split())
+    (page,) = Path().glob("outputs/*/*/report.html")
+    assert told in page.read_text()
+    assert trade("paper.account=free") == 0
+    assert records("paper")[1]["paper"]["unfilled"] < 1e-6, "what its limits do not allow it has not asked for"
+    assert "was cut or lapsed" not in capsys.readouterr().out
+
+
 def test_how_far_an_account_with_the_least_history_is_from_one_with_all_of_it_is_printed(here, capsys):
     assert trade("paper.history=least") == 0
     (record,) = records("paper")

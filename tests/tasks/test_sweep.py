@@ -79,6 +79,9 @@ def _one_look(folder: Path) -> None:
     assert [line["kind"] for line in lines].count("open") == 1
     tried = [line["config_hash"] for line in lines if line["kind"] == "trial"]
     assert len(tried) == len(set(tried)) == 3
+    chosen, judged = (next(line["window"] for line in lines if line["kind"] == kind) for kind in ("trial", "open"))
+    assert chosen[1:] == judged, "tried for the test window"
+    assert chosen[0][1] < judged[0][0], "and chosen by the window before"
 
 
 def _wait(log: Path, words: str, job: subprocess.Popen[bytes]) -> None:

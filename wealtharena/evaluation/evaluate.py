@@ -25,7 +25,7 @@ from wealtharena.evaluation import (
     verdict,
 )
 from wealtharena.evaluation.behaviour import degenerate
-from wealtharena.evaluation.evidence import Evidence, Unfilled
+from wealtharena.evaluation.evidence import AGENT, Evidence, Unfilled
 from wealtharena.evaluation.trials import Trials
 from wealtharena.files import jsonable
 
@@ -149,7 +149,7 @@ def evaluate(
     if anchor:
         played = played.beside(backtest.join(anchor), first.markets[0], first.env, parts=anchor)
     met = [shortfall(one.markets[0], *parts, spec=one.env) for one, parts in zip(backtests, pieces, strict=True)]
-    facts = replace(facts, unfilled=(Unfilled.of("the agent", max(met, key=lambda found: found.share)),))
+    facts = replace(facts, unfilled=(Unfilled.of(AGENT, max(met, key=lambda found: found.share)),))
     judged = judge(agents, played, evaluation=evaluation, facts=facts, rng=streams[1], strategies=strategies)
     harder = stress.table(
         backtests,

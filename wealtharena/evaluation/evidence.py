@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from wealtharena.envs.shortfall import Shortfall
+
+AGENT: Final = "the agent"  # among those whose orders may not go through
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 `seal` takes a whole feature panel and gives back a `SealedPanel`. Training, tuning and selection get
 `SealedPanel.training(fold)`, whose arrays end where validation ends (for `cpcv`: lack the rows of the test groups and
 of the purge and embargo beside them) and own their memory. The other rows stand in a file without a name; nothing in
-the process holds them until `SealedPanel.open_test` has written to the ledger.
+the process holds them until `SealedPanel.open_test`, or `open_rows` for a test window of another split, has written to the
+ledger.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ def seal(features: FeaturePanel, folds: tuple[Fold, ...]) -> SealedPanel:
 
 
 class SealedPanel:
-    """A feature panel behind the wall: gives training rows freely and test rows through `open_test` only."""
+    """A feature panel behind the wall: gives training rows freely, and others only after a line in the ledger."""
 
     def __init__(
         self,
@@ -146,6 +147,22 @@ class SealedPanel:
         """Return the test window of all folds, as the ledger knows it."""
         return self._window([segment for fold in self.folds for segment in fold.test])
 
+    @property
+    def selection(self) -> Window:
+        """Return the validation windows of all folds, as the ledger knows them; a day on which a fold's test begins is left out."""
+        days = self.timestamps.astype("datetime64[D]")
+        spans = []
+        for fold in self.folds:
+            tested = np.concatenate([days[segment.rows()] for segment in fold.test])
+            own = days[fold.validation.rows()]
+            own = own[~np.isin(own, tested)]
+            spans += [(str(own[0]), str(own[-1]))] if own.size else []
+        return replace(self._market, dates=tuple(spans))
+
+    def window_and(self, rows: Segment) -> Window:
+        """Return the test window of all folds and `rows` beside it, as the ledger knows it."""
+        return self._window([*(segment for fold in self.folds for segment in fold.test), rows])
+
     def _window(self, segments: Sequence[Segment]) -> Window:
         return replace(self._market, dates=self.dates(tuple(segments)))
 
@@ -161,15 +178,25 @@ class SealedPanel:
         return tuple((str(days[s.start]), str(days[s.stop - 1])) for s in segments)
 
     def open_test(self, fold: int, *, ledger: Ledger, identity: RunIdentity) -> OpenedView:
-        """Return the test rows of `folds[fold]`, after a line in the ledger that says so; the only way to them.
+        """Return the test rows of `folds[fold]`, after a line in the ledger that says so.
 
         Raises FirewallError where the ledger cannot be written.
         """
         chosen = self.folds[fold]
-        ledger.record_opening(identity, window=self._window(chosen.test), fold=chosen.index)
+        features = self._open(chosen.test, fold=chosen.index, ledger=ledger, identity=identity)
+        return OpenedView(features, chosen.test)
+
+    def open_rows(self, rows: Segment, *, ledger: Ledger, identity: RunIdentity) -> FeaturePanel:
+        """Return all rows up to the end of `rows`, the test window of another split, after the same line in the ledger."""
+        return self._open((rows,), fold=None, ledger=ledger, identity=identity)
+
+    def _open(
+        self, rows: tuple[Segment, ...], *, fold: int | None, ledger: Ledger, identity: RunIdentity
+    ) -> FeaturePanel:
+        ledger.record_opening(identity, window=self._window(rows), fold=fold)
         features = self.__read(len(self.folds))
         assert isinstance(features, FeaturePanel)
-        return OpenedView(features.slice(0, max(s.stop for s in chosen.test)), chosen.test)
+        return features.slice(0, max(segment.stop for segment in rows))
 
     def __getattr__(self, name: str) -> NoReturn:
         if name in _CLOSED_NAMES:

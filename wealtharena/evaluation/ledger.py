@@ -2,9 +2,9 @@
 
 One JSON object a line. Lines are only ever added, under a file lock, and are on disk before a test row is handed out.
 `kind` is `open` (a test window was read), `result` (what it showed), `pin` (digests of what the run wrote down of it) or
-`trial` (a configuration that was judged on validation data only, of a search or a closed grid). Every line says which
-window of which market it is about; Sharpe ratios are a year's, whatever the length of a bar. `evaluation.trials` says
-which lines count against a result.
+`trial` (a configuration that was judged on validation data only: its line names the windows that chose it, and one of a
+search or a closed grid also the test window that it was tried for). Every line says which window of which market it is
+about; Sharpe ratios are a year's, whatever the length of a bar. `evaluation.trials` says which lines count against a result.
 """
 
 from __future__ import annotations
@@ -55,15 +55,26 @@ class Window:
         }
 
 
+@dataclass(frozen=True)
+class Digests:
+    """What a run left when it ended: sha256 of its figures, its paths and its version's manifest, and its verdict in clear."""
+
+    figures: str
+    paths: str | None
+    verdict: str | None
+    manifest: str | None  # None where it published no version
+
+
 class Ledger:
     """An append-only JSONL file; several processes may write to it at once."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
-    def record_opening(self, identity: RunIdentity, *, window: Window, fold: int) -> None:
+    def record_opening(self, identity: RunIdentity, *, window: Window, fold: int | None) -> None:
         """Write that a test window is about to be read; raises FirewallError where that cannot be written.
 
+        `fold` is None for rows that are the test window of another split than the one at hand.
         A run that was killed after its opening and goes on with the same configuration takes up that look: one run, one line.
         """
         self._append({"kind": "open", **asdict(identity), "fold": fold, **window.to_json()})
@@ -72,12 +83,17 @@ class Ledger:
         """Write the annual Sharpe ratio that a test window showed, once a run and figure."""
         self._append({"kind": "result", **asdict(identity), **window.to_json(), "sharpe_annual": sharpe})
 
-    def record_pin(self, identity: RunIdentity, *, window: Window, figures: str, paths: str | None) -> None:
-        """Write the digests of a run's figures and paths as they were when it ended."""
-        self._append({"kind": "pin", **asdict(identity), **window.to_json(), "figures": figures, "paths": paths})
+    def record_pin(self, identity: RunIdentity, *, window: Window, digests: Digests) -> None:
+        """Write the digests of what a run left, as it was when it ended."""
+        self._append({"kind": "pin", **asdict(identity), **window.to_json(), **asdict(digests)})
+
+    def pinned(self, agent: str, run_id: str) -> Mapping[str, Any] | None:
+        """Return the newest pin of an agent's run, None where there is none."""
+        pins = [entry for entry in self.entries() if entry["kind"] == "pin" and entry["agent"] == agent]
+        return next((pin for pin in reversed(pins) if pin.get("run_id") == run_id), None)
 
     def record_trial(self, identity: RunIdentity, *, window: Window, sharpe: float | None = None) -> None:
-        """Write a configuration that was tried for a window, with its annual Sharpe ratio on validation data if known."""
+        """Write a configuration that was tried for a window, or chosen by it, with its annual Sharpe ratio on validation data if known."""
         self._append({"kind": "trial", **asdict(identity), **window.to_json(), "sharpe_annual": sharpe})
 
     def entries(self) -> Iterator[dict[str, Any]]:

@@ -18,7 +18,8 @@ from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.evaluation import pins
 from wealtharena.evaluation.evaluate import Evaluation, Facts
 from wealtharena.evaluation.firewall import OpenedView, SealedPanel
-from wealtharena.evaluation.ledger import Ledger, RunIdentity
+from wealtharena.evaluation.ledger import Ledger, RunIdentity, Window
+from wealtharena.evaluation.splits import Segment
 from wealtharena.evaluation.trials import History, Trials
 from wealtharena.features.panel import FeaturePanel
 
@@ -47,6 +48,12 @@ class Look:
     spec: ExperimentSpec
     sealed: SealedPanel
     identity: RunIdentity
+    beside: Segment | None = None  # rows that are the test window of what is played, and not of this split
+
+    @property
+    def window(self) -> Window:
+        """Return the test window that is looked at."""
+        return self.sealed.window if self.beside is None else self.sealed.window_and(self.beside)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -59,13 +66,15 @@ class Look:
         return tuple(self.sealed.open_test(fold, ledger=self.ledger, identity=self.identity) for fold in folds)
 
     def open_all(self) -> FeaturePanel:
-        """Open every fold and return all rows up to the last test row of any."""
+        """Open every fold, or the rows beside them, and return all rows up to the last that was opened."""
+        if self.beside is not None:
+            return self.sealed.open_rows(self.beside, ledger=self.ledger, identity=self.identity)
         return max((view.features for view in self.open()), key=lambda features: features.bars)
 
     def history(self) -> History:
         """Return what the ledger knows that bears on this window."""
         run_ids = (self.identity.run_id,)
-        return History.of(self.ledger, self.identity.agent, self.sealed.window, run_ids=run_ids)
+        return History.of(self.ledger, self.identity.agent, self.window, run_ids=run_ids)
 
     def facts(self, *, audit: Audit | None, degenerate: str | None = None, seeds: int = 1, **doubts: Any) -> Facts:
         """Return what the judgement has to know beside the backtests; to be asked after the window was opened.
@@ -96,8 +105,8 @@ class Look:
 
     def showed(self, found: Evaluation) -> None:
         """Write to the ledger what the window showed."""
-        self.ledger.record_result(self.identity, window=self.sealed.window, sharpe=found.metrics["sharpe"])
+        self.ledger.record_result(self.identity, window=self.window, sharpe=found.metrics["sharpe"])
 
-    def wrote(self, folder: Path) -> None:
-        """Pin what a run directory says of this look, once all of it is written: nobody edits it unseen from then on."""
-        pins.pin(self.ledger, self.identity, window=self.sealed.window, folder=folder)
+    def wrote(self, folder: Path, version: Path | None = None) -> None:
+        """Pin what a run directory says of this look, once all of it and its `version` are written: nobody edits them unseen."""
+        pins.pin(self.ledger, self.identity, window=self.window, folder=folder, version=version)

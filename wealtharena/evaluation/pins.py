@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from wealtharena.evaluation import tables
-from wealtharena.evaluation.ledger import Ledger, RunIdentity, Window
+from wealtharena.evaluation.ledger import Digests, Ledger, RunIdentity, Window
 from wealtharena.evaluation.records import RUN_FILE, RunResult
 from wealtharena.evaluation.trials import Completed
+
+MANIFEST: Final = "manifest.json"  # of a version: what its manifest says, it holds
 
 # Whatever of run.json a judgement or a row reads; the rest (versions, times, notes) may grow.
 _READ: Final = (
@@ -21,10 +23,14 @@ _READ: Final = (
 )  # fmt: skip
 
 
-def pin(ledger: Ledger, identity: RunIdentity, *, window: Window, folder: Path) -> None:
-    """Write to the ledger what stands in a run directory now that its judgement is written down."""
+def pin(ledger: Ledger, identity: RunIdentity, *, window: Window, folder: Path, version: Path | None = None) -> None:
+    """Write to the ledger what stands in a run directory, and in the `version` of it, now that its judgement is written down."""
     content = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
-    ledger.record_pin(identity, window=window, figures=figures_of(content), paths=paths_of(folder))
+    verdict = (content.get("verdict") or {}).get("status")
+    manifest = None if version is None else hashlib.sha256((version / MANIFEST).read_bytes()).hexdigest()
+    ledger.record_pin(
+        identity, window=window, digests=Digests(figures_of(content), paths_of(folder), verdict, manifest)
+    )
 
 
 def figures_of(content: Mapping[str, Any]) -> str:

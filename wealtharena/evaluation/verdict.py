@@ -7,17 +7,18 @@ that any rule gives: one rule can hold back a result that all others like.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from wealtharena.config.specs.runs import VerdictSpec
 from wealtharena.envs.shortfall import REMEDIES
-from wealtharena.evaluation.evidence import Evidence
+from wealtharena.evaluation.evidence import AGENT, Evidence, Unfilled
 from wealtharena.evaluation.wording import edited_reason, figure, left_out_reason, limit
 from wealtharena.files import jsonable
 
 Status = Literal["promotable", "unproven", "rejected"]
+FILLS: Final = "fills"  # the rule about orders that did not go through
 INVESTED = 0.1  # share of its limit below which an agent is hardly invested
 ORDER: tuple[Status, ...] = ("promotable", "unproven", "rejected")  # best to worst
 
@@ -300,17 +301,31 @@ def fills(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     if not evidence.unfilled:
         most = limit(spec.max_unfilled, form=".0%")
         text = f"Of what agent and baselines asked for at most {most} lapsed or was cut."
-        return Ruling("fills", "promotable", text)
-    worst = max(evidence.unfilled, key=lambda found: (found.who == "the agent", found.share))
-    others = [found.who for found in evidence.unfilled if found is not worst]
+        return Ruling(FILLS, "promotable", text)
+    return Ruling(FILLS, "unproven", unfilled_reason(evidence.unfilled, spec))
+
+
+def unfilled_reason(unfilled: Sequence[Unfilled], spec: VerdictSpec) -> str:
+    """Return whose orders lapsed or were cut beyond the limit, the agent's before any other's, in words."""
+    worst = max(unfilled, key=lambda found: (found.who == AGENT, found.share))
+    others = [found.who for found in unfilled if found is not worst]
     also = f" (also {', '.join(others)})" if others else ""
-    return Ruling(
-        "fills",
-        "unproven",
+    return (
         f"{figure(worst.share, spec.max_unfilled, form='.0%')} of the order value that {worst.who} asked for lapsed or "
         f"was cut{also}, "
-        f"most of it by {worst.cause}: {REMEDIES.get(worst.cause, 'look at the trades')}.",
+        f"most of it by {worst.cause}: {REMEDIES.get(worst.cause, 'look at the trades')}."
     )
+
+
+def shown(verdict: Mapping[str, Any], most: int) -> list[str]:
+    """Return the first reasons of a verdict's block, and what it says of orders that did not go through wherever that stands."""
+    reasons = list(verdict.get("reasons") or ())
+    lapsed = [
+        rule["reason"]
+        for rule in verdict.get("rules") or ()
+        if rule["rule"] == FILLS and rule["status"] != "promotable"
+    ]
+    return [*reasons[:most], *(reason for reason in lapsed if reason in reasons[most:])]
 
 
 def invested(evidence: Evidence, spec: VerdictSpec) -> Ruling:

@@ -39,6 +39,16 @@ def decide(metadata: Metadata, *, force_reason: str | None = None) -> Clearance:
     return Clearance("paper", reasons)
 
 
+def held(metadata: Metadata, doubt: str | None) -> Metadata:
+    """Return metadata as it counts where a `doubt` stands against its verdict: unproven at most."""
+    if doubt is None or metadata.verdict.status == "rejected":
+        return metadata
+    reasons = (doubt, *metadata.verdict.reasons)
+    return metadata.model_copy(
+        update={"verdict": metadata.verdict.model_copy(update={"status": "unproven", "reasons": reasons})}
+    )
+
+
 def barriers(metadata: Metadata) -> tuple[str, ...]:
     """Return what keeps a checkpoint out of production whatever anyone says; empty where nothing does."""
     found = []

@@ -190,6 +190,13 @@ def saved(events: Sequence[Mapping[str, Any]], version: str) -> str | None:
     return found
 
 
+def doubted(events: Sequence[Mapping[str, Any]], version: str) -> str | None:
+    """Return why an agent's version counts as unproven at most, as its adoption says; None where nothing does."""
+    made = [e for e in events if e.get("version") == version and e.get("event") in ("save", "adopt")]
+    why = made[-1].get("doubt") if made else None
+    return str(why) if why else None
+
+
 def standing(root: Path, agent: str, stage: Stage) -> Pointer | None:
     """Return what stands on a stage by its record and by the history; CheckpointError where the two differ.
 

@@ -9,8 +9,9 @@ from typing import Any
 from wealtharena.errors import CheckpointError, PromotionError
 from wealtharena.registry import history
 from wealtharena.registry.checkpoints import LoadedCheckpoint, ModelCheckpoint
-from wealtharena.registry.gate import Clearance, barriers, decide
+from wealtharena.registry.gate import Clearance, barriers, decide, held
 from wealtharena.registry.history import Pointer, Stage
+from wealtharena.registry.metadata import Metadata
 
 
 def opened(store: ModelCheckpoint, agent: str, version: str, *, manifest_sha256: str | None = None) -> LoadedCheckpoint:
@@ -31,7 +32,8 @@ def promote(
     agent = store.resolve(agent)
     with history.locked(store.root):
         loaded = opened(store, agent, version)
-        clearance = decide(loaded.metadata, force_reason=force_reason)
+        described = _described(store, loaded)
+        clearance = decide(described, force_reason=force_reason)
         if force_reason is not None and clearance.stage != "production":
             why = "; ".join(clearance.reasons) if force_reason.strip() else "the reason is empty"
             raise PromotionError(
@@ -44,7 +46,7 @@ def promote(
             )
         if stage == "paper":
             clearance = Clearance("paper", clearance.reasons)
-        pointer = _pointer(loaded, clearance, force_reason)
+        pointer = _pointer(loaded, described, clearance, force_reason)
         current = _current(store, agent, clearance.stage)  # only what the history bears out counts as standing there
         if current is None or (current.version, current.manifest_sha256) != (pointer.version, pointer.manifest_sha256):
             before = current.version if current is not None else None
@@ -77,7 +79,7 @@ def rollback(store: ModelCheckpoint, agent: str, *, stage: Stage = "production")
                 hint="promote another version",
             )
         forced = earlier.get("forced_reason")
-        pointer = _pointer(loaded, Clearance(stage, (), forced=forced is not None), forced)
+        pointer = _pointer(loaded, _described(store, loaded), Clearance(stage, (), forced=forced is not None), forced)
         history.append(store.root, {"event": "rollback", **asdict(pointer), "from_version": current.version})
         history.write_pointer(store.root, pointer)
     return pointer
@@ -109,8 +111,13 @@ def _current(store: ModelCheckpoint, agent: str, stage: Stage) -> Pointer | None
         return None
 
 
-def _pointer(loaded: LoadedCheckpoint, clearance: Clearance, force_reason: str | None) -> Pointer:
+def _described(store: ModelCheckpoint, loaded: LoadedCheckpoint) -> Metadata:
+    """Return what a version says of itself as far as its history bears it out."""
     meta = loaded.metadata
+    return held(meta, history.doubted(history.read_history(store.root, agent=meta.agent), meta.version))
+
+
+def _pointer(loaded: LoadedCheckpoint, meta: Metadata, clearance: Clearance, force_reason: str | None) -> Pointer:
     return Pointer(
         agent=meta.agent,
         stage=clearance.stage,

@@ -172,6 +172,7 @@ def _window(features: FeaturePanel, row: int, window: int) -> npt.NDArray[np.flo
 def _facts(facts: Mapping[str, Any]) -> dict[str, Any]:
     kept = (
         "data",
+        "split",
         "metrics",
         "baselines",
         "comparison",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wealtharena.errors import CheckpointError, UnknownCheckpointError
+from wealtharena.evaluation.ledger import Ledger
 from wealtharena.registry import chain, history
-from wealtharena.registry.checkpoints import ModelCheckpoint
+from wealtharena.registry.checkpoints import LoadedCheckpoint, ModelCheckpoint
+from wealtharena.registry.gate import held
 from wealtharena.registry.integrity import read_verified, sha256
 from wealtharena.registry.metadata import Metadata
 from wealtharena.registry.onnx_trial import together
@@ -71,20 +73,37 @@ def _gone(events: Sequence[dict[str, object]], versions: Sequence[tuple[str, str
     )
 
 
-def adopt(store: ModelCheckpoint, agent: str, *, versions: Sequence[str] = (), reason: str | None = None) -> list[str]:
+@dataclass(frozen=True)
+class Adoption:
+    """How versions are taken in: what is known of their runs, whether a chain stood before, and why what differs is accepted."""
+
+    ledger: Ledger | None = None  # None: nothing is known of any run
+    begun: bool | None = None  # None: as the history stands
+    reason: str | None = None
+
+
+def has_begun(store: ModelCheckpoint) -> bool:
+    """Return whether the history of a registry is a chain, so that it says what was saved from then on."""
+    return chain.is_chained(history.content(store.root))
+
+
+def adopt(store: ModelCheckpoint, agent: str, *, versions: Sequence[str] = (), how: Adoption = Adoption()) -> list[str]:
     """Write into the history what versions of an agent hold now, and return their names.
 
     Without `versions` those that the history knows nothing of, as from before it said. A version that it knows as another,
-    or a history that is damaged, is a finding: it is accepted only with a `reason`, which is kept. CheckpointError else.
+    or a history that is damaged, is a finding: it is accepted only with a reason, which is kept. A version that is not, byte
+    for byte, what the ledger says its run left counts as unproven at most, and needs the reason too where a chain had begun
+    before; one that the ledger knows under another verdict is not taken in. CheckpointError else.
     """
     agent = store.resolve(agent)
     done: list[str] = []
     problems: list[CheckpointError] = []
     with history.locked(store.root):
-        begin(store, reason=reason)
+        how = replace(how, begun=has_begun(store) if how.begun is None else how.begun)
+        begin(store, reason=how.reason)
         for version in versions or [path.name for path in store.folders(agent)]:
             try:
-                if _adopt(store, agent, version, named=bool(versions), reason=reason):
+                if _adopt(store, agent, version, named=bool(versions), how=how):
                     done.append(version)
             except CheckpointError as error:  # one bad folder keeps none of the others back
                 problems.append(error)
@@ -94,7 +113,7 @@ def adopt(store: ModelCheckpoint, agent: str, *, versions: Sequence[str] = (), r
     return done
 
 
-def _adopt(store: ModelCheckpoint, agent: str, version: str, *, named: bool, reason: str | None) -> bool:
+def _adopt(store: ModelCheckpoint, agent: str, version: str, *, named: bool, how: Adoption) -> bool:
     """Write what a version holds into the history; return whether that was news."""
     known = history.saved(history.read_history(store.root, agent=agent), version)
     if known is not None and not named:
@@ -103,11 +122,34 @@ def _adopt(store: ModelCheckpoint, agent: str, version: str, *, named: bool, rea
     if known == files.manifest_sha256:
         return False
     if known is not None:
-        _need(reason, f"{agent}/{version} is not what was saved")
+        _need(how.reason, f"{agent}/{version} is not what was saved")
     loaded = store.proven(files, agent, version)
+    doubt = _doubt(loaded, how.ledger)
+    if doubt is not None and how.begun:
+        _need(how.reason, f"{agent}/{version}: {doubt}")
     loaded.policy.check_probe()
-    history.append(store.root, {**_facts(loaded.metadata, files.manifest_sha256), "reason": reason})
+    facts = _facts(held(loaded.metadata, doubt), files.manifest_sha256)
+    history.append(store.root, {**facts, "reason": how.reason, "doubt": doubt})
     return True
+
+
+def _doubt(loaded: LoadedCheckpoint, ledger: Ledger | None) -> str | None:
+    """Return why the verdict of a version cannot be believed; None where the ledger knows it byte for byte.
+
+    CheckpointError where the ledger knows its run under another verdict.
+    """
+    described = loaded.metadata
+    pin = None if ledger is None else ledger.pinned(described.agent, described.version)
+    if pin is None or pin.get("verdict") is None:
+        return "adopted, and the ledger does not know the verdict of its run"
+    if pin["verdict"] != described.verdict.status:
+        raise CheckpointError(
+            f"{described.model_path} says {described.verdict.status}, and the ledger says {pin['verdict']} of its run",
+            hint="find out who changed it; it is not taken in",
+        )
+    if pin.get("manifest") != loaded.files.manifest_sha256:
+        return "adopted, and it is not what its run left, by the ledger"
+    return None
 
 
 def begin(store: ModelCheckpoint, *, reason: str | None) -> None:

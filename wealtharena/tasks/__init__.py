@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, chdir, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,22 @@ def dispatch(spec: ExperimentSpec) -> int:
     """Run the task of the spec and return its exit code; a spec with a search trains through tasks/sweep.py.
 
     A run that is to go on but has come to its end is left as it is; with a larger budget another goes on from it. What a task must be able to write at its end, and to
-    read, is tried before its first step.
+    read, is tried before its first step. Relative paths are of the folder that the command was given in.
     """
+    with _where_it_was_given():
+        return _dispatch(spec)
+
+
+def _where_it_was_given() -> AbstractContextManager[None]:
+    """Return to the command's folder where hydra.job.chdir has left it: else each run had a ledger and a registry of its own."""
+    from hydra.core.hydra_config import HydraConfig
+
+    if not HydraConfig.initialized() or not HydraConfig.get().job.chdir:
+        return nullcontext()
+    return chdir(HydraConfig.get().runtime.cwd)
+
+
+def _dispatch(spec: ExperimentSpec) -> int:
     speech.use(spec.log, quiet=spec.quiet)
     if spec.quiet:
         spec = spec.model_copy(update={"tracking": spec.tracking.model_copy(update={"console": "quiet"})})

@@ -22,11 +22,13 @@ from wealtharena.evaluation.evaluate import Evaluation, evaluate, judge
 from wealtharena.evaluation.ledger import RunIdentity
 from wealtharena.evaluation.look import Look
 from wealtharena.evaluation.splits import Segment
+from wealtharena.evaluation.verdict import shown
 from wealtharena.features.panel import FeaturePanel
 from wealtharena.files import relative
 from wealtharena.registry.inference import OnnxPolicy
 from wealtharena.registry.integrity import MANIFEST, read_verified
 from wealtharena.tasks import console, judging
+from wealtharena.tasks.origins import Origin, beside, kept, origin_of, seen_in
 from wealtharena.tasks.pipeline import Prepared, doubts, prepare
 from wealtharena.tasks.record import RunContext, RunRecord, recorded
 from wealtharena.trading.graphs import piece_of
@@ -47,6 +49,7 @@ class Agent:
     config_hash: str  # of the training; empty for a baseline, whose backtest is no trial
     policy: Trained | None = None
     graph: OnnxPolicy | None = None  # of a version of the registry: it decides, as in the service and on paper
+    origins: tuple[Origin, ...] = ()  # what each policy of it learnt from and was kept from
 
 
 def run(spec: ExperimentSpec) -> int:
@@ -69,7 +72,7 @@ def run(spec: ExperimentSpec) -> int:
         )
         console.tell(prepared.notes)
         features, seen = open_rows(spec, record, prepared, window, agent)
-        found = judged(look_of(spec, record, prepared, agent), prepared, features, window, agent)
+        found = judged(look_of(spec, record, prepared, window, agent), prepared, features, window, agent)
         record.update(
             ensemble=spread_over(spec, features, window, agent),
             risk=risk_over(spec, features, window, agent),
@@ -129,7 +132,7 @@ def load(place: Path, spec: ExperimentSpec) -> Agent:
         )
     policy = load_policy(folder)
     name = str(facts.get("algo") or policy.name)
-    return Agent(name, str(facts.get("config_hash") or ""), policy)
+    return Agent(name, str(facts.get("config_hash") or ""), policy, origins=(origin_of(place, facts),))
 
 
 def folder_of(place: Path) -> Path:
@@ -156,7 +159,8 @@ def ensemble(members: Sequence[Agent]) -> Agent:
         networks.append(member.policy)
     together = "+".join(sorted(member.config_hash for member in members))
     digest = hashlib.sha256(f"ensemble {together}".encode()).hexdigest()[:16]
-    return Agent(f"ensemble of {len(members)}", digest, EnsemblePolicy(networks))
+    origins = tuple(origin for member in members for origin in member.origins)
+    return Agent(f"ensemble of {len(members)}", digest, EnsemblePolicy(networks), origins=origins)
 
 
 def fitted(spec: ExperimentSpec, agent: Agent) -> ExperimentSpec:
@@ -236,22 +240,22 @@ def open_rows(
 ) -> tuple[FeaturePanel, bool]:
     """Return rows that reach to the window's end, and whether training or selection saw any of it.
 
-    Rows of a test window are opened, with a line in the ledger; a window that touches none is played on the training view.
+    Rows of a test window are opened, with a line in the ledger: those of the split at hand, and those that a checkpoint
+    was kept from when it was trained, whatever the split at hand says. A window that touches none is played on the
+    training view.
     """
-    sealed = prepared.sealed
-    touched = any(s.start < window.stop and window.start < s.stop for fold in prepared.folds for s in fold.test)
-    view = None if touched else sealed.training(0).features
+    view = None if kept(agent.origins, prepared, window).any() else prepared.sealed.training(0).features
     if view is not None and view.bars >= window.stop:
         return view, True
-    features = look_of(spec, record, prepared, agent).open_all()
-    unseen = min(s.start for s in _tests(prepared, trained=agent.policy is not None))
-    return features, window.start < unseen
+    features = look_of(spec, record, prepared, window, agent).open_all()
+    first = min(s.start for s in _tests(prepared, trained=agent.policy is not None))
+    return features, seen_in(agent.origins, prepared, window, unseen=first)
 
 
-def look_of(spec: ExperimentSpec, record: RunRecord, prepared: Prepared, agent: Agent) -> Look:
-    """Return the agent's look at the test window."""
+def look_of(spec: ExperimentSpec, record: RunRecord, prepared: Prepared, window: Segment, agent: Agent) -> Look:
+    """Return the agent's look at the test window, of the split at hand or of its own."""
     identity = RunIdentity(record.run_id, agent.config_hash, spec.asset.agent, spec.task, spec.seed)
-    return Look(spec, prepared.sealed, identity)
+    return Look(spec, prepared.sealed, identity, beside=beside(agent.origins, prepared, window))
 
 
 def judged(
@@ -361,7 +365,7 @@ def show(content: Mapping[str, Any], folder: Path) -> None:
     if content.get("risk"):
         for line in risk_lines(content["risk"]):
             out.print(line)
-    for reason in content["verdict"]["reasons"][:3]:
+    for reason in shown(content["verdict"], 3):
         out.print(f"- {reason}", style="dim")
     out.print(f"Paths: {relative(folder / tables.EQUITY_FILE)}")
     console.report(folder)

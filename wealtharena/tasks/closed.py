@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,12 +18,15 @@ from wealtharena import files
 from wealtharena.config import speech
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.envs.market import Market
+from wealtharena.envs.shortfall import Shortfall, shortfall
 from wealtharena.envs.trajectory import Trajectory
 from wealtharena.evaluation import active, backtest, comparison, metrics, records
+from wealtharena.evaluation.evidence import AGENT, Unfilled
 from wealtharena.evaluation.leaderboard import window_of
 from wealtharena.evaluation.ledger import Ledger, RunIdentity
 from wealtharena.evaluation.look import stream
 from wealtharena.evaluation.records import RunResult
+from wealtharena.evaluation.verdict import unfilled_reason
 from wealtharena.files import relative
 from wealtharena.reporting import plots, report
 from wealtharena.reporting.data import ReportData
@@ -36,11 +40,7 @@ from wealtharena.tracking.journal import read
 
 FloatArray = npt.NDArray[np.float64]
 CLOSED = "closed"
-UNJUDGED: Final = {
-    "status": "unproven",
-    "reasons": ["The test window is closed: nothing was judged."],
-    "evidence": {},
-}
+UNJUDGED: Final = "The test window is closed: nothing was judged."
 
 
 def show(
@@ -70,6 +70,7 @@ def show(
     if anchor is not None:
         baselines = baselines.beside(anchor, one.markets[0], env)
         record.update(comparison=_less_anchor(spec, agent, anchor, one.markets[0], risk_free=risk_free))
+    met = {AGENT: shortfall(one.markets[0], agent, spec=env), **baselines.shortfalls}
     inside = judging.on_train(spec, prepared, len(folds) - 1, policy)
     assert fold.result.best is not None
     record.update(
@@ -81,7 +82,7 @@ def show(
         },
         baselines=backtest.measures(baselines, risk_free=risk_free),
         selection=judging.selection(folder, fold),
-        verdict=UNJUDGED,
+        verdict=unjudged(spec, met),
     )
     if not spec.tracking.report:
         return []
@@ -105,6 +106,15 @@ def show(
     return drawn(folder, "the report", write)
 
 
+def unjudged(spec: ExperimentSpec, met: Mapping[str, Shortfall]) -> dict[str, Any]:
+    """Return run.json's `verdict` of a run that was not judged, with what its orders, and the baselines', `met` on validation."""
+    rules = spec.evaluation.verdict
+    found = [Unfilled.of(who, short) for who, short in met.items() if short.share > rules.max_unfilled]
+    reasons = [f"On validation {unfilled_reason(found, rules)}"] if found else []
+    evidence = {"unfilled": [asdict(one) for one in found]}
+    return {"status": "unproven", "reasons": [UNJUDGED, *reasons], "evidence": evidence}
+
+
 def _less_anchor(
     spec: ExperimentSpec, agent: Trajectory, anchor: Trajectory, market: Market, *, risk_free: FloatArray
 ) -> dict[str, Any]:
@@ -126,6 +136,8 @@ def say(record: Mapping[str, Any], folder: Path) -> None:
     out.print(console.comparison_table(record, window="validation"))
     for line in (*console.kept_share_notes(record), *console.baseline_notes(record)):
         out.print(line, style="dim")
+    for reason in record["verdict"]["reasons"][1:]:
+        out.print(f"- {reason}")
     out.print("The test window is closed: nothing above was measured on data that the agent has not been chosen by.")
     console.report(folder)
     console.screen(answer=True).print(f"Open it, once, with: {opening(folder)}")

@@ -22,7 +22,7 @@ from wealtharena.evaluation import leaderboard, records
 from wealtharena.evaluation.ledger import Ledger
 from wealtharena.evaluation.look import stream
 from wealtharena.evaluation.ranking import composite
-from wealtharena.evaluation.verdict import ORDER
+from wealtharena.evaluation.verdict import ORDER, shown
 from wealtharena.files import relative
 from wealtharena.registry.checkpoints import ModelCheckpoint
 from wealtharena.registry.names import agents_by_asset
@@ -100,7 +100,7 @@ def write(folder: Path, runs: Sequence[records.RunResult], *, spec: ExperimentSp
         if row["status"] != "completed":
             continue
         told.print(title(row).append(f": {row['verdict']['status']}"))
-        for reason in row["verdict"].get("reasons", ())[:4]:
+        for reason in shown(row["verdict"], 4):
             out.print(f"  - {reason}", style="dim")
         endorsed = endorse(ModelCheckpoint(spec.paths.checkpoints), row)
         if endorsed is not None:

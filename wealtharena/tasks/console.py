@@ -24,6 +24,7 @@ _MEASURES = (
     ("turnover", "turnover", ".1f"),
     ("trades", "trades", ",.0f"),
 )
+LEAST_TOLD = 0.0005  # of an account's order value: what reads as 0.0 % is not told
 TOLD_SECONDS = 3.0  # a task that took longer says so
 _STYLE = {"promotable": "bold green", "unproven": "bold yellow", "rejected": "bold red"}
 
@@ -272,7 +273,15 @@ def paper_result(found: Mapping[str, Any], folder: Path, *, agent: str = "") -> 
             out.print(f"Largest deviation of equity from the backtest: {found['largest_deviation']:.2g} of it")
     for what, count in found["interventions"].items():
         out.print(f"- {what}, {count} time{'s' if count != 1 else ''}", style="dim")
+    if lapsed := lapsed_note(found):
+        out.print(f"- {lapsed}", style="dim")
     screen(answer=True).print(styled("State: [bold]{}[/] {}", found["state"], found["reason"]))
     if "paper" in found:
         out.print(f"Paths: {relative(folder / 'equity.parquet')}")
         report(folder)
+
+
+def lapsed_note(found: Mapping[str, Any]) -> str:
+    """Return which share of an account's order value did not go through; nothing where that is nothing, or not known."""
+    share = found.get("unfilled") or 0.0
+    return f"{share:.1%} of the order value that it asked for was cut or lapsed" if share >= LEAST_TOLD else ""

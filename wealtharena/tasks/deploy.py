@@ -15,12 +15,13 @@ from wealtharena.config.launch import forget_run
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.specs.runs import DeploySpec
 from wealtharena.errors import CheckpointError, ConfigError, PromotionError, UnknownCheckpointError
+from wealtharena.evaluation.ledger import Ledger
 from wealtharena.registry import ModelCheckpoint, promote, rollback, withdraw
 from wealtharena.registry.gate import Clearance, best_first
 from wealtharena.registry.history import STAGES, Pointer, read_pointer
 from wealtharena.registry.mending import mend
 from wealtharena.registry.names import agents_by_asset
-from wealtharena.registry.verifying import adopt, verify
+from wealtharena.registry.verifying import Adoption, adopt, has_begun, verify
 from wealtharena.tasks.console import screen
 from wealtharena.tracking.wandb_run import resolve_mode
 
@@ -41,7 +42,8 @@ def run(spec: ExperimentSpec) -> int:
         return _verify(store)
     if wish.action == "promote":
         _show(store, agents)
-    done = [_one(store, agent, wish, spec) for agent in agents]
+    begun = wish.action == "adopt" and has_begun(store)  # before the first of several agents begins it
+    done = [_one(store, agent, wish, spec, begun=begun) for agent in agents]
     if wish.keep is not None:
         for agent in agents:
             deleted = store.prune(agent, keep=wish.keep)
@@ -63,7 +65,7 @@ def _agents(store: ModelCheckpoint, wish: DeploySpec) -> list[str]:
     return named or list(dict.fromkeys([*agents_by_asset().values(), *store.agents()]))
 
 
-def _one(store: ModelCheckpoint, agent: str, wish: DeploySpec, spec: ExperimentSpec) -> int:
+def _one(store: ModelCheckpoint, agent: str, wish: DeploySpec, spec: ExperimentSpec, *, begun: bool) -> int:
     """Do what was asked for one agent; say what came of it and return the exit code."""
     try:
         if wish.action == "rollback":
@@ -73,7 +75,8 @@ def _one(store: ModelCheckpoint, agent: str, wish: DeploySpec, spec: ExperimentS
             withdraw(store, agent, stage=wish.stage or "production", reason=wish.force_reason)
             _say(f"{agent}: {wish.stage or 'production'} is empty now")
         elif wish.action == "adopt":
-            adopted = adopt(store, agent, versions=wish.checkpoints, reason=wish.force_reason)
+            how = Adoption(Ledger(spec.paths.ledger), begun=begun, reason=wish.force_reason)
+            adopted = adopt(store, agent, versions=wish.checkpoints, how=how)
             _say(f"{agent}: {', '.join(adopted) or 'nothing'} adopted")
         elif wish.action == "mend":
             for text in mend(store, agent) or ["nothing to mend"]:

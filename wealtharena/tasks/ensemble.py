@@ -74,12 +74,13 @@ def _judge_and_save(
     audit = run_audit(spec, prepared)
     window = backtest.window_rows(spec, prepared, trained=True)
     first, last = prepared.sealed.dates((window,))[0]
-    features, _ = backtest.open_rows(spec, record, prepared, window, whole)
+    features, seen = backtest.open_rows(spec, record, prepared, window, whole)
     outcome: Literal["passed", "failed"] = "passed" if audit.passed else "failed"
-    look = backtest.look_of(spec, record, prepared, whole)
+    look = backtest.look_of(spec, record, prepared, window, whole)
     found = backtest.judged(look, prepared, features, window, whole, audit=outcome)
     look.showed(found)
     blocks = found.to_json()
+    verdict = backtest.not_a_verdict(spec, blocks["verdict"], seen=seen)  # a member of another split may have seen it
     spread = backtest.spread_over(spec, features, window, whole)
     assert spread is not None
     record.update(
@@ -87,7 +88,8 @@ def _judge_and_save(
         config_hash=whole.config_hash,
         split={"train": [], "validation": [], "test": [first, last]},
         metrics={"test": blocks["metrics"]},
-        **{key: blocks[key] for key in ("baselines", "comparison", "stress", "verdict")},
+        **{key: blocks[key] for key in ("baselines", "comparison", "stress")},
+        verdict=verdict,
         audit=audit.to_json(),
         ensemble=spread,
     )

@@ -87,9 +87,11 @@ def write_down(
         selection=of_choices([selection(folder, fold) for fold in folds]),
     )
     tables.write(folder, found.evaluation.agent, baselines=found.evaluation.baselines)
+    version = None
     if spec.train.publish:
         record.update(registry=publish(spec, record, found))
-    found.look.wrote(folder)
+        version = Path(spec.paths.checkpoints) / str(record.content["registry"])
+    found.look.wrote(folder, version)
     content = {**record.content, "status": "completed"}  # what run.json says once the report stands
     return write_report(spec, folder, content, found.evaluation, audit=audit, seeds=seeds)
 

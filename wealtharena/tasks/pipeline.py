@@ -56,6 +56,16 @@ def prepare(spec: ExperimentSpec) -> Prepared:
     return sealed_off(spec, open_features(spec))
 
 
+def split_of(prepared: Prepared) -> dict[str, Any]:
+    """Return run.json's `split`: first and last dates of the last fold's training and validation, and of all tests."""
+    sealed, last = prepared.sealed, prepared.folds[-1]
+    return {
+        "train": list(sealed.dates(last.train)[0]) if len(last.train) == 1 else sealed.dates(last.train),
+        "validation": list(sealed.dates((last.validation,))[0]),
+        "test": [sealed.dates(prepared.folds[0].test)[0][0], sealed.dates(last.test)[-1][1]],
+    }
+
+
 def require_audit(spec: ExperimentSpec, prepared: Prepared) -> None:
     """Raise DataError where what a training may see is too short to be audited, before anything is trained on it."""
     require_bars(prepared.sealed.training(0).features.panel, spec.features, spec.env)

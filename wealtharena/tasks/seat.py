@@ -10,18 +10,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import yaml
 
 from wealtharena import files
 from wealtharena.config import plugins
 from wealtharena.config.launch import Stop
+from wealtharena.config.specs.asset import LimitSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.specs.runs import BacktestSpec
 from wealtharena.data import provider
 from wealtharena.envs.market import resolve_fill
+from wealtharena.envs.shortfall import shortfall
 from wealtharena.envs.trajectory import Trajectory
 from wealtharena.errors import ConfigError, WealthArenaError
 from wealtharena.evaluation import metrics, tables
+from wealtharena.evaluation.backtest import Backtest
 from wealtharena.evaluation.splits import Segment
 from wealtharena.features.panel import FeaturePanel
 from wealtharena.reporting import report
@@ -49,6 +53,7 @@ from wealtharena.trading.switch import Signals, Switch
 from wealtharena.trading.trader import Trader
 from wealtharena.trading.turns import Agent
 
+FloatArray = npt.NDArray[np.float64]
 Fill = Literal["next_open", "next_close"]
 Paths = tuple[Trajectory, Trajectory]
 
@@ -295,14 +300,35 @@ def _found(
     played = one.simulate()
     free = metrics.risk_free(played, spec.asset.risk_free_per_year)
     both = {name: metrics.summary(path, risk_free=free) for name, path in (("paper", paper), ("backtest", played))}
+    asked = cut_share(ledger, paper, one)
     apart = float(np.max(np.abs(paper.equity / played.equity - 1.0))) if (played.equity > 0).all() else None
-    return {**found, **files.jsonable(both), "largest_deviation": apart}, (paper, played)
+    return {**found, **files.jsonable(both), "largest_deviation": apart, "unfilled": asked}, (paper, played)
+
+
+def cut_share(ledger: Ledger, paper: Trajectory, one: Backtest) -> float:
+    """Return the share of the order value of an account's decisions that was cut, by a rule too, or lapsed.
+
+    What the limits allow of a decision is what it asked for; where nothing was decided, as on a halted account, it is nothing.
+    """
+    decided = ledger.wanted()
+    asked = np.array([row["bar"] in decided for row in ledger.closes()[:-1]], dtype=np.bool_)
+    targets = np.where(asked[:, None], _allowed(paper.targets, one.env.limits), paper.weights[:-1])
+    return shortfall(one.markets[0], replace(paper, targets=targets), spec=one.env).share
+
+
+def _allowed(weights: FloatArray, limits: LimitSpec) -> FloatArray:
+    """Return decided weights [T, A] as the kernel's `project` makes them allowed."""
+    clipped = np.clip(weights, 0.0 if limits.long_only else -limits.max_weight, limits.max_weight)
+    gross = np.abs(clipped).sum(axis=1, keepdims=True)
+    allowed: FloatArray = clipped * (limits.max_gross / np.maximum(gross, limits.max_gross))
+    return allowed
 
 
 def _why(told: Mapping[str, Any]) -> str:
-    """Return why the account stands as it does, and how often a brake or a monitor spoke."""
+    """Return why the account stands as it does, how often a brake or a monitor spoke, and what became of its orders."""
     counted = [f"{what}, {count} time{'s' if count != 1 else ''}" for what, count in told["interventions"].items()]
-    return "".join(f"; {words}" for words in (told["reason"], *counted) if words)
+    lapsed = console.lapsed_note(told)
+    return "".join(f"; {words}" for words in (told["reason"], *counted, lapsed) if words)
 
 
 def _report(

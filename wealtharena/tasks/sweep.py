@@ -6,7 +6,7 @@ import shlex
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from wealtharena.reporting import sweep as page
 from wealtharena.tasks import console, judging
 from wealtharena.tasks.folds import TrainedFold
 from wealtharena.tasks.pages import drawn
-from wealtharena.tasks.pipeline import Prepared, identity, prepare, require_audit
+from wealtharena.tasks.pipeline import Prepared, identity, prepare, require_audit, split_of
 from wealtharena.tasks.record import RunContext, RunRecord, recorded, without_home
 from wealtharena.tasks.train import describe, fold_folder, train_folds, train_view
 from wealtharena.tasks.trial import TrainingObjective, data_key, score_of
@@ -195,8 +195,12 @@ def study_identity(job: Search) -> dict[str, Any]:
 
 
 def record_trials(job: Search, record: RunRecord, trials: Sequence[TrialRow]) -> None:
-    """Write every configuration that was scored to the ledger: it deflates the agent's Sharpe ratios from now on."""
-    ledger = Ledger(job.spec.paths.ledger)
+    """Write every configuration that was scored to the ledger: it deflates the agent's Sharpe ratios from now on.
+
+    It was tried for the test window, and chosen by validation windows that may be the test window of another split.
+    """
+    ledger, sealed = Ledger(job.spec.paths.ledger), job.prepared.sealed
+    window = replace(sealed.window, dates=(*sealed.selection.dates, *sealed.window.dates))
     known = {(e["config_hash"], e["kind"]) for e in ledger.entries() if e["run_id"] == record.run_id}
     for row in trials:
         spec = compose([*job.base, *row.overrides])
@@ -206,7 +210,7 @@ def record_trials(job: Search, record: RunRecord, trials: Sequence[TrialRow]) ->
             continue
         who = RunIdentity(record.run_id, config, spec.asset.agent, "sweep", spec.seed)
         annual = moments(returns).sharpe * float(row.extra.get(BARS_KEY) or _bars_per_year(job)) ** 0.5
-        ledger.record_trial(who, window=job.prepared.sealed.window, sharpe=annual)
+        ledger.record_trial(who, window=window, sharpe=annual)
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,7 +274,8 @@ def judge_winner(job: Search, record: RunRecord, winner: TrainedFinalist, trials
     for seeded, folder in zip(winner.specs, winner.folders, strict=True):
         folds = train_folds(seeded, folder, prepared, Silent(), resume=True)
         seeds.append(folds)
-    record.update(config_hash=identity(spec, prepared), algo=spec.algo.name)
+    split = {"name": spec.split.name, **split_of(prepared)}
+    record.update(config_hash=identity(spec, prepared), algo=spec.algo.name, split=split)
     audit = judging.run_audit(spec, prepared)
     found = judging.open_and_evaluate(
         spec, record, prepared, seeds, purpose="sweep", audit=audit, strategies=strategies(trials)

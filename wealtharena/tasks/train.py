@@ -12,11 +12,11 @@ from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.spelling import command_line
 from wealtharena.errors import TrainingError
 from wealtharena.evaluation.firewall import TrainingView
-from wealtharena.evaluation.ledger import Ledger
+from wealtharena.evaluation.ledger import Ledger, RunIdentity, Window
 from wealtharena.evaluation.trials import History
 from wealtharena.tasks import console, retraining
 from wealtharena.tasks.folds import TrainedFold
-from wealtharena.tasks.pipeline import Prepared, identity, prepare, require_audit
+from wealtharena.tasks.pipeline import Prepared, identity, prepare, require_audit, split_of
 from wealtharena.tasks.record import RunContext, RunRecord, recorded
 from wealtharena.training.callbacks import Callbacks
 from wealtharena.training.job import KEPT_SHARE, Several, TrainingJob, TrainingResult
@@ -46,19 +46,13 @@ def run_in(context: RunContext, spec: ExperimentSpec, *, parent: str | None = No
 
 def describe(record: RunRecord, spec: ExperimentSpec, prepared: Prepared) -> None:
     """Write what is known before the first step: data, split, fill, and the command that repeats the run exactly."""
-    sealed = prepared.sealed
-    last, hashed = prepared.folds[-1], identity(spec, prepared)
-    told = History.of(Ledger(spec.paths.ledger), spec.asset.agent, sealed.window).told(hashed)
+    hashed = identity(spec, prepared)
+    told = History.of(Ledger(spec.paths.ledger), spec.asset.agent, prepared.sealed.window).told(hashed)
     record.update(
         config_hash=hashed,
         command=repeatable(str(record.content["command"]), prepared.repeat),
         data=prepared.about,
-        split={
-            "name": spec.split.name,
-            "train": list(sealed.dates(last.train)[0]) if len(last.train) == 1 else sealed.dates(last.train),
-            "validation": list(sealed.dates((last.validation,))[0]),
-            "test": [sealed.dates(prepared.folds[0].test)[0][0], sealed.dates(last.test)[-1][1]],
-        },
+        split={"name": spec.split.name, **split_of(prepared)},
         fill=prepared.fill,
         notes=[*prepared.notes, *([told] if told else [])],
     )
@@ -83,7 +77,7 @@ def _train_and_judge(spec: ExperimentSpec, context: RunContext, record: RunRecor
     tracker = Tracker.start(spec, context.folder, record.content, resume_step, folds=len(prepared.folds))
     outputs: list[Path] = []
     try:
-        told = Several((tracker, callbacks))
+        told = Several((chosen_by(spec, prepared, record.run_id), tracker, callbacks))
         folds = train_folds(spec, context.folder, prepared, told, resume=context.resumed)
         record.update(**training_block(spec, folds, context.folder))
         if any(fold.result.status == "interrupted" for fold in folds):
@@ -124,6 +118,31 @@ def train_folds(
 def fold_folder(folder: Path, prepared: Prepared, position: int) -> Path:
     """Return where a fold's candidates and state go: the run directory itself where there is one fold only."""
     return folder if len(prepared.folds) == 1 else folder / "folds" / str(prepared.folds[position].index)
+
+
+def chosen_by(spec: ExperimentSpec, prepared: Prepared, run_id: str) -> Choosing:
+    """Return who writes down by which windows the configuration is chosen."""
+    who = RunIdentity(run_id, identity(spec, prepared), spec.asset.agent, spec.task, spec.seed)
+    return Choosing(Ledger(spec.paths.ledger), who, prepared.sealed.selection)
+
+
+class Choosing:
+    """Writes to the ledger, before the first validation figure is shown, by which windows a configuration is chosen.
+
+    They may be the test window of another split: then this configuration was tried on it.
+    """
+
+    def __init__(self, ledger: Ledger, who: RunIdentity, window: Window) -> None:
+        self._ledger, self._who, self._window, self._written = ledger, who, window, False
+
+    def on_iteration(self, record: Mapping[str, Any]) -> None:
+        """Rewards of training rows choose nothing."""
+
+    def on_evaluation(self, record: Mapping[str, Any]) -> None:
+        """Write the line, once."""
+        if not self._written:
+            self._ledger.record_trial(self._who, window=self._window)
+            self._written = True
 
 
 @dataclass(frozen=True, eq=False)

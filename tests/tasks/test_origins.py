@@ -1,0 +1,204 @@
+"""A test window is the one that a policy was kept from when it was trained, whatever split a later command asks for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.attacks import moments
+from tests.tasks.conftest import SMALL, record
+from tests.tasks.test_backtest import MARKET, checkpoint, looks
+from wealtharena.config import compose
+from wealtharena.tasks import dispatch
+from wealtharena.tasks.origins import Origin
+from wealtharena.tasks.pipeline import Prepared, prepare, split_of
+
+ELSEWHERE = ("split.test_share=0.015", "tracking=none")  # what was the test window is validation or training here
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def prepared() -> Prepared:
+    return prepare(compose(MARKET))
+
+
+def trained(here: Path, split: dict[str, Any] | None) -> str:
+    """Leave a run directory that says it was trained with this split, and return its name."""
+    facts = {"agent": "cryptocurrencies", "algo": "ppo", "config_hash": "abc", "checkpoint": {"path": "checkpoints/1"}}
+    checkpoint(here / "run" / "checkpoints" / "1")
+    (here / "run" / "run.json").write_text(json.dumps(facts if split is None else {**facts, "split": split}))
+    return "run"
+
+
+def play(*overrides: str, task: str = "backtest") -> dict[str, Any]:
+    before = set(Path().glob("outputs/*/*"))
+    assert dispatch(compose([f"task={task}", *MARKET, *ELSEWHERE, *overrides])) == 0
+    (folder,) = set(Path().glob("outputs/*/*")) - before
+    return record(folder)
+
+
+@pytest.mark.parametrize("place", ["run", "run/checkpoints/1"])
+def test_the_former_test_window_is_opened_with_a_line_under_another_split(
+    here: Path, prepared: Prepared, place: str
+) -> None:
+    split = split_of(prepared)
+    trained(here, split)
+    first, last = split["test"][0], str(np.datetime64(split["test"][1]) - 30)
+    found = play(f"backtest.checkpoints=[{place}]", f"backtest.start={first}", f"backtest.end={last}")
+    (look,) = looks()
+    assert (look["kind"], look["fold"]) == ("open", None)
+    assert look["window"] == [[first, last]]
+    assert look["fingerprint"] == found["data"]["fingerprint"]
+    assert found["verdict"]["evidence"]["openings"] == 1
+    assert "prove nothing" not in found["verdict"]["reasons"][0], "it never saw these rows"
+
+
+def test_what_a_policy_was_chosen_by_needs_no_line_and_proves_nothing_under_any_split(
+    here: Path, prepared: Prepared
+) -> None:
+    split = split_of(prepared)
+    trained(here, split)
+    first, last = split["validation"]
+    found = play("backtest.checkpoints=[run]", f"backtest.start={first}", f"backtest.end={last}")
+    assert looks() == []
+    assert "prove nothing" in found["verdict"]["reasons"][0]
+    found = play("backtest.checkpoints=[run]", "split.test_share=0.6")  # a test window that it has learnt from
+    assert "prove nothing" in found["verdict"]["reasons"][0]
+    assert found["verdict"]["status"] != "promotable"
+
+
+def test_a_folder_that_does_not_say_what_it_learnt_from_is_played_over_nothing_without_a_line(here: Path) -> None:
+    checkpoint(here / "mine")
+    play("backtest.checkpoints=[mine]", "backtest.window=train")
+    (look,) = looks()
+    assert look["fold"] is None
+
+
+def test_an_ensemble_is_kept_from_what_any_member_was_kept_from(here: Path, prepared: Prepared) -> None:
+    split = split_of(prepared)
+    trained(here, split)
+    late = prepare(compose([*MARKET, *ELSEWHERE]))
+    checkpoint(here / "other", seed=1)
+    (here / "other" / "metadata.json").write_text(json.dumps({"agent": "cryptocurrencies", "split": split_of(late)}))
+    span = (f"backtest.start={split['test'][0]}", f"backtest.end={split['test'][0][:-2]}28")
+    found = play("backtest.checkpoints=[run,other]", *span)
+    assert len(looks()) == 1
+    assert "prove nothing" in found["verdict"]["reasons"][0], "the other member has learnt from these rows"
+
+
+@pytest.mark.slow
+def test_a_replay_on_paper_of_the_former_test_window_is_a_look(here: Path, prepared: Prepared) -> None:
+    split = split_of(prepared)
+    trained(here, split)
+    first, last = split["test"][0], str(np.datetime64(split["test"][0]) + 20)
+    play("paper.checkpoints=[run]", f"paper.start={first}", f"paper.end={last}", task="paper")
+    (look,) = looks()
+    assert (look["purpose"], look["window"]) == ("paper", [[first, last]])
+
+
+def test_a_baseline_has_no_test_window_but_that_of_the_split_at_hand(here: Path, prepared: Prepared) -> None:
+    first, last = split_of(prepared)["test"]
+    play("backtest.baseline=momentum", f"backtest.start={first}", f"backtest.end={np.datetime64(last) - 30}")
+    assert looks() == []
+
+
+DAYS = np.arange("2020-01-01", "2020-01-11", dtype="datetime64[D]")
+
+
+@pytest.mark.parametrize(
+    ("facts", "keeps", "learns"),
+    [
+        ({}, 10, 0),
+        ({"split": {"train": ["2020-01-01", "2020-01-03"], "validation": ["2020-01-04", "2020-01-05"]}}, 5, 5),
+        ({"split": {"train": ["2020-01-01", "2020-01-03"], "test": ["2020-01-05", "2020-01-10"]}}, 7, 3),
+        ({"split": {"train": [], "validation": [], "test": ["2020-01-07", "2020-01-08"]}}, 4, 6),
+        ({"track_record": {"dates": ["2020-01-07", "2020-01-08"]}}, 4, 6),
+        (
+            {
+                "split": {
+                    "train": [["2020-01-01", "2020-01-02"], ["2020-01-07", "2020-01-08"]],
+                    "validation": ["2020-01-09", "2020-01-09"],
+                    "test": [["2020-01-04", "2020-01-05"]],
+                }
+            },
+            3,
+            5,
+        ),
+    ],
+)
+def test_rows_after_what_a_policy_learnt_from_and_those_of_its_test_are_kept(
+    facts: dict[str, Any], keeps: int, learns: int
+) -> None:
+    origin = Origin.of(facts)
+    assert origin.keeps(DAYS).sum() == keeps
+    assert origin.learns(DAYS).sum() == learns
+
+
+def test_hours_of_the_day_on_which_validation_ends_and_the_test_begins_are_told_apart_in_the_own_split(
+    here: Path,
+) -> None:
+    words = [*MARKET, "data.interval=1h"]
+    split = split_of(prepare(compose(words)))
+    assert split["validation"][1] == split["test"][0], "or this shows nothing"
+    trained(here, split)
+    assert dispatch(compose(["task=backtest", *words, "tracking=none", "backtest.checkpoints=[run]", "backtest.window=validation"])) == 0  # fmt: skip
+    assert looks() == []
+
+
+@pytest.mark.slow
+def test_a_configuration_that_was_chosen_by_a_test_window_is_counted_on_it(
+    small: Callable[..., tuple[int, Path]],
+) -> None:
+    closed, quick = "train.test=false", "train.publish=false"
+    plain = small(closed, quick)[1]
+    small(closed, quick, "split.test_share=0.015", "split.validation_share=0.185", "seed=1")
+    small(closed, quick, "split.test_share=0.015", "split.validation_share=0.185", "seed=2")
+    small(closed, quick, "algo.gamma=0.5")  # chosen by an earlier window
+    written = looks()
+    assert [line["kind"] for line in written] == ["trial"] * 4
+    assert written[0]["window"] == [record(plain)["split"]["validation"]]
+    opened = small("train.test=true", quick)[1]
+    evidence = record(opened)["verdict"]["evidence"]
+    assert evidence["configurations"] == 2
+
+
+def test_a_validation_day_on_which_the_test_begins_is_no_trial_of_the_test() -> None:
+    sealed = prepare(compose([*MARKET, "data.interval=1h"])).sealed
+    ((first, last),) = sealed.selection.dates
+    assert first < last < sealed.window.dates[0][0]
+
+
+@pytest.mark.slow
+def test_a_version_of_the_registry_is_kept_from_its_own_test_window(finished: Callable[..., list[Path]]) -> None:
+    (folder,) = finished()
+    run = record(folder)
+    version = Path("checkpoints") / run["registry"]
+    assert json.loads((version / "metadata.json").read_text())["split"] == run["split"]
+    first, last = run["split"]["test"][0], str(np.datetime64(run["split"]["test"][1]) - 30)
+    before = len(looks())
+    words = (f"backtest.checkpoints=['{version}']", f"backtest.start={first}", f"backtest.end={last}")
+    assert dispatch(compose(["task=backtest", *SMALL, *ELSEWHERE, *words])) == 0
+    (look,) = looks()[before:]
+    assert look["fold"] is None
+    assert look["window"][0][0] == first
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chdir", ["true", "false"])
+def test_one_ledger_stands_where_commands_are_given_whatever_folder_hydra_goes_to(here: Path, chdir: str) -> None:
+    words = ("task=backtest", *MARKET, "backtest.baseline=cash", "tracking=none", f"hydra.job.chdir={chdir}")
+    with moments.quiet_environment():
+        done = moments.play(here, (*words, "hydra.run.dir=out"))
+    assert done.code == 0, done.said
+    assert [path.relative_to(here) for path in here.rglob("ledger.jsonl")] == [Path("results/ledger.jsonl")]
+    assert "out/run.json" in done.said

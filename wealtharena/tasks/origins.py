@@ -1,0 +1,128 @@
+"""Which dates a checkpoint learnt from and which it was kept from, by its own record, whatever split a command asks for.
+
+Which rows are a test window is settled when a policy is trained: a later command that cuts time elsewhere makes none of
+them unseen, and none of them free to look at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wealtharena.evaluation import records
+from wealtharena.evaluation.splits import Segment
+from wealtharena.tasks.pipeline import Prepared, split_of
+
+BoolArray = npt.NDArray[np.bool_]
+Days = npt.NDArray[np.datetime64]
+Spans = tuple[tuple[str, str], ...]  # first and last dates
+_DEEP = 8  # folders that a candidate lies below its run directory, at most
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The dates of training and selection, and of the test window, as a run wrote them; both are empty where it wrote none."""
+
+    learnt: Spans
+    kept: Spans
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Origin:
+        """Return what run.json or metadata.json says; of a version without `split` what its track record does."""
+        split = facts.get("split") or {}
+        shown = (facts.get("track_record") or {}).get("dates") or ()
+        test = split.get("test") or ([shown[0], shown[-1]] if shown else ())
+        return cls((*_spans(split.get("train")), *_spans(split.get("validation"))), _spans(test))
+
+    @property
+    def known(self) -> bool:
+        return bool(self.learnt or self.kept)
+
+    def keeps(self, days: Days) -> BoolArray:
+        """Return which days are its test window: all after the last that it learnt from, and those that it says.
+
+        All are where nothing is known.
+        """
+        if not self.known:
+            return np.ones(days.shape, dtype=np.bool_)
+        return self._after(days) | _within(days, self.kept)
+
+    def learns(self, days: Days) -> BoolArray:
+        """Return which days it learnt from or was chosen by; without a record of them all before its test."""
+        return _within(days, self.learnt) if self.learnt else ~self.keeps(days)
+
+    def _after(self, days: Days) -> BoolArray:
+        if self.learnt:
+            return days > np.datetime64(max(last for _, last in self.learnt), "D")
+        return days >= np.datetime64(min(first for first, _ in self.kept), "D")
+
+
+def origin_of(place: Path, facts: Mapping[str, Any]) -> Origin:
+    """Return the origin of a checkpoint by its `facts` or, of a candidate's folder, by the run directory around it."""
+    own = Origin.of(facts)
+    if own.known:
+        return own
+    around = [folder for folder in place.resolve().parents[:_DEEP] if (folder / records.RUN_FILE).is_file()]
+    return Origin.of(records.read(around[0]).content) if around else own
+
+
+def kept(origins: Sequence[Origin], prepared: Prepared, window: Segment) -> BoolArray:
+    """Return which rows of a window are a test window: of the split at hand, or of any policy that is played."""
+    found = _tested(prepared)
+    for origin in _foreign(origins, prepared):
+        found |= origin.keeps(_days(prepared))
+    return found[window.start : window.stop]
+
+
+def beside(origins: Sequence[Origin], prepared: Prepared, window: Segment) -> Segment | None:
+    """Return the rows of a window from its first test row on, where some of these are none of the split at hand."""
+    rows = kept(origins, prepared, window)
+    if not (rows & ~_tested(prepared)[window.start : window.stop]).any():
+        return None
+    return Segment(window.start + int(np.argmax(rows)), window.stop)
+
+
+def seen_in(origins: Sequence[Origin], prepared: Prepared, window: Segment, *, unseen: int) -> bool:
+    """Return whether training or selection saw a row of the window; by the split at hand from row `unseen` on none was."""
+    foreign = [origin for origin in _foreign(origins, prepared) if origin.known]
+    if any(origin.learns(_days(prepared))[window.start : window.stop].any() for origin in foreign):
+        return True
+    return len(foreign) < max(len(origins), 1) and window.start < unseen
+
+
+def _foreign(origins: Sequence[Origin], prepared: Prepared) -> list[Origin]:
+    """Return the origins in another split than the one at hand, whose borders are known to the row."""
+    here = Origin.of({"split": split_of(prepared)})
+    return [origin for origin in origins if origin != here]
+
+
+def _tested(prepared: Prepared) -> BoolArray:
+    found = np.zeros(prepared.sealed.bars, dtype=np.bool_)
+    for fold in prepared.folds:
+        for segment in fold.test:
+            found[segment.start : segment.stop] = True
+    return found
+
+
+def _days(prepared: Prepared) -> Days:
+    return prepared.sealed.timestamps.astype("datetime64[D]")
+
+
+def _spans(dates: Any) -> Spans:
+    """Return `[first, last]`, or several of them, as pairs."""
+    if not dates:
+        return ()
+    pairs = [dates] if isinstance(dates[0], str) else dates
+    return tuple((str(first), str(last)) for first, last in pairs)
+
+
+def _within(days: Days, spans: Spans) -> BoolArray:
+    found = np.zeros(days.shape, dtype=np.bool_)
+    for first, last in spans:
+        found |= (days >= np.datetime64(first, "D")) & (days <= np.datetime64(last, "D"))
+    return found
