@@ -69,7 +69,7 @@ class ReportData:
     seeds: Sequence[SeedRow] = ()
     several: Literal["seed", "path"] = "seed"  # what the rows of `seeds` differ in
     audit: Sequence[AuditRow] = ()
-    test_openings: int | None = None  # lines of the ledger for this test window, this one included
+    test_openings: int | None = None  # looks at this test window by the ledger, this one included
     configurations_tried: int | None = None  # distinct configurations that were tried on it
     notes: Sequence[str] = ()  # survivorship, unadjusted rolls, missing dividends, ...
     window: Literal["test", "validation"] = "test"  # what the paths and the first screen's figures are of
