@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import io
 import math
+import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,10 @@ from hypothesis import strategies as st
 from rich.progress import Progress
 from rich.table import Table
 
+from wealtharena.config import speech
 from wealtharena.terminal import Screen, figure, printable, styled
+from wealtharena.tracking.console import Plain, Rich, State
+from wealtharena.tracking.search import SearchDisplay
 
 ROOT = Path(__file__).parents[1]
 HOSTILE = (
@@ -99,6 +104,27 @@ def test_newlines_stay_and_commands_to_the_terminal_do_not() -> None:
 def test_a_status_takes_no_markup_either() -> None:
     with Progress(console=Screen(file=io.StringIO())) as bar:
         bar.console.print("[/x]")
+
+
+@pytest.mark.parametrize("said", ["screen", "json", "plain", "rich", "search"])
+def test_a_reader_that_has_gone_ends_nothing(said: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stream:
+        state = State(10, label="one")
+        bar = Rich(Screen(file=stream))
+        speak: dict[str, Callable[[], object]] = {
+            "screen": lambda: Screen(file=stream).print("some words"),
+            "json": lambda: speech.say("said", {"text": "some words"}, stream=stream),
+            "plain": lambda: Plain(stream, every_seconds=0).show(state, evaluated=True),
+            "rich": lambda: (bar.show(state, evaluated=True), bar.close()),
+            "search": lambda: SearchDisplay("sharpe", mode="max", trials=1, steps=1, kind="plain", stream=stream)._say(
+                "a"
+            ),
+        }
+        for _ in range(2):
+            speak[said]()
+        assert os.path.samestat(os.fstat(writer), Path(os.devnull).stat())
 
 
 def test_style_on_a_terminal_is_ours_alone() -> None:

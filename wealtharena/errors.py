@@ -26,6 +26,10 @@ class ConfigError(WealthArenaError):
     exit_code = 2
 
 
+class UsedFolderError(ConfigError):
+    """A job was to begin in a folder that holds another run, which stays as it is."""
+
+
 class DataError(WealthArenaError):
     """Market data is missing, malformed or fails a quality rule that refuses it."""
 

@@ -12,12 +12,13 @@ import os
 import secrets
 import shutil
 import stat
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 
 def home() -> Path | None:
@@ -40,6 +41,24 @@ def without_home(text: str) -> str:
     """Return `text` with the home folder written as ~: what is shown or sent says nothing of whose machine it is."""
     own = home()
     return text if own is None or own == own.parent else text.replace(str(own), "~")
+
+
+def let_go(stream: TextIO | None) -> None:
+    """Point a stream that can no longer be written at nothing, so that what writes to it goes on."""
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # it has no descriptor
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nothing, stream.fileno())  # type: ignore[union-attr]  # None has none
+        finally:
+            os.close(nothing)
+
+
+def tell(text: str, stream: TextIO | None = None) -> None:
+    """Print a line at once, on standard output unless told otherwise; to nobody where its reader has gone."""
+    try:
+        print(text, file=stream, flush=True)
+    except BrokenPipeError:
+        let_go(stream or sys.stdout)
 
 
 @contextlib.contextmanager

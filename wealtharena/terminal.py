@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from typing import Any, TextIO, cast
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -12,6 +12,8 @@ from rich.constrain import Constrain
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
+
+from wealtharena.files import let_go
 
 _WIDE = 10_000  # columns, more than any table has
 _SLACK = 4  # columns by which a table with broken lines may be wider than it was allowed to be
@@ -36,6 +38,11 @@ class Screen(Console):
     def print(self, *things: Any, **options: Any) -> None:
         """Print, a table as lines where its columns do not fit side by side."""
         super().print(*(self._fitting(thing) for thing in things), **options)
+
+    def on_broken_pipe(self) -> None:
+        """Say no more to a reader that has gone, as `head` does; rich would end the run."""
+        self.quiet = True
+        let_go(cast("TextIO", self.file))
 
     def _fitting(self, thing: Any) -> Any:
         if not isinstance(thing, Table):

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -15,7 +14,6 @@ import pytest
 import yaml
 
 from tests.forks import Forks
-from wealtharena.config.hashing import NUMBERS
 
 pytestmark = pytest.mark.slow
 
@@ -69,20 +67,6 @@ def forks() -> Iterator[Forks]:
 
 def bare() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key not in ("OMP_NUM_THREADS", "HYDRA_FULL_ERROR")}
-
-
-@pytest.fixture(scope="module")
-def _begun(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("begun")
-    (place / "probe.py").write_text(PROBE)
-    done = forks.run(place, place / "probe.py", ["asset=forex"], env=bare())
-    return Path(json.loads(done.stdout)["folder"])
-
-
-@pytest.fixture
-def begun(_begun: Path, tmp_path: Path) -> Path:
-    """Return the folder of a job of forex that was begun, the test's own."""
-    return shutil.copytree(_begun, tmp_path / "outputs" / "begun" / "job")
 
 
 @pytest.fixture
@@ -277,68 +261,6 @@ def test_a_folder_that_cannot_be_written_is_one_line(probe, tmp_path: Path) -> N
     assert done.stderr.startswith("error: cannot write the run directory")
 
 
-def test_a_resumed_job_stands_in_the_old_folder(probe) -> None:
-    first = json.loads(probe("asset=forex", "seed=5").stdout)
-    again = json.loads(probe(f"resume={first['folder']}", "train.env_steps=123").stdout)
-    assert again["folder"] == first["folder"]
-    assert (again["asset"], again["steps"], again["seed"]) == ("forex", 123, 5)
-    recorded = Path(first["folder"], ".hydra", "overrides.yaml").read_text()
-    assert "train.env_steps" not in recorded
-
-
-@pytest.mark.parametrize(
-    ("changed", "told"),
-    [
-        ("seed=5", "seed was 0, is 5"),
-        ("algo.gamma=0.5", "algo.gamma was"),
-        ("data.end=2020-12-31", "data.end was None, is 2020-12-31"),
-        ("model.hidden=[8]", "model.hidden was"),
-        ("compute.envs=7", "compute.envs was"),
-        ("reward=drawdown", "reward.name was"),
-        ("asset=etf", "asset.name was"),
-    ],
-)
-def test_a_resumed_job_may_change_its_budget_only(probe, begun: Path, changed: str, told: str) -> None:
-    done = probe(f"resume={begun}", changed)
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: resume=")
-    assert told in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
-
-
-def test_a_run_begun_under_other_defaults_says_how_to_go_on(probe, tmp_path: Path) -> None:
-    folder = Path(json.loads(probe("asset=forex", "algo.epochs=3").stdout)["folder"])
-    record = folder / ".hydra" / "config.yaml"
-    begun = yaml.safe_load(record.read_text())
-    begun["algo"]["gamma"] = 0.5  # as an older conf/ would have had it
-    begun["reward"] = {"name": "drawdown", "scale": 3.0}
-    begun["asset"]["bars_per_year"] = 260  # which no version knows any more
-    begun["evaluation"]["verdict"]["beats"] = "buy_and_hold"  # as one would write a list of one
-    record.write_text(yaml.safe_dump(begun))
-    done = probe(f"resume={folder}")
-    assert done.returncode == 2
-    assert "the defaults have changed since it was begun: reward.name was drawdown, is log_return" in done.stderr
-    words = re.search(r"by adding (.*); leave resume= out", done.stderr)
-    assert words is not None
-    assert words[1].split() == ["reward=drawdown", "algo.gamma=0.5"]
-    (again,) = probe(f"resume={folder}", *words[1].split(), "reward.scale=3").stdout.splitlines()
-    assert json.loads(again)["folder"] == str(folder)
-
-
-@pytest.mark.parametrize(
-    ("said", "refused"), [({}, NUMBERS != 1), ({"numbers": NUMBERS}, False), ({"numbers": 0}, True)]
-)
-def test_a_run_begun_when_the_same_settings_gave_other_figures_is_not_gone_on_with(
-    probe, begun: Path, said: dict[str, int], refused: bool
-) -> None:
-    (begun / "run.json").write_text(json.dumps(said))
-    done = probe(f"resume={begun}")
-    assert done.returncode == (2 if refused else 0)
-    assert done.stderr.startswith(f"error: resume={begun}: version of the numbers was" if refused else "")
-    assert len(done.stderr.strip().splitlines()) == refused
-    assert json.loads((begun / "run.json").read_text()) == said
-
-
 def test_a_folder_that_holds_a_run_is_refused_before_a_file_is_written(probe, tmp_path: Path) -> None:
     folder = tmp_path / "used"
     probe("asset=forex", f"hydra.run.dir={folder}")
@@ -348,6 +270,32 @@ def test_a_folder_that_holds_a_run_is_refused_before_a_file_is_written(probe, tm
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: hydra.run.dir={folder} already holds a run")
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+@pytest.mark.parametrize("word", ["++hydra.mode=MULTIRUN", "+hydra.mode=MULTIRUN", "hydra.mode=MULTIRUN", "-m"])
+def test_a_grid_however_it_is_asked_for_keeps_its_choice_from_the_test_window(probe, tmp_path: Path, word: str) -> None:
+    done = probe(word, "asset=etf", "algo.clip=0.1,0.2")
+    assert done.returncode == 0, done.stderr
+    for record in tmp_path.glob("multirun/*/*/*/.hydra/config.yaml"):
+        assert yaml.safe_load(record.read_text())["train"]["test"] is False
+    assert len(list(tmp_path.glob("multirun/*/*/*/.hydra"))) == 2
+
+
+def test_what_hydra_cannot_merge_is_told_with_its_cause(probe) -> None:
+    for word, told in {
+        "hydra.callbacks=null": "hydra.callbacks=null: field 'hydra.callbacks' is not Optional; leave out hydra.callb",
+        "hydra.mode=foo": "hydra.mode=foo: Invalid value 'foo', expected one of [RUN, MULTIRUN]; leave out hydra.mode",
+        "hydra.run.dir=null": "hydra.run.dir=null: ",
+        "++sweep=ppo": "sweep is a group that is there; write sweep=ppo",
+    }.items():
+        done = probe(word)
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"error: {told}")
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_error_is_json_however_log_is_typed(probe) -> None:
+    assert json.loads(probe("++log=json", "algo.clip=3").stderr)["event"] == "error"
 
 
 def test_a_machine_without_a_home_folder_runs(tmp_path: Path) -> None:
@@ -376,6 +324,37 @@ def test_the_composed_configuration_can_be_printed(probe) -> None:
     done = probe("--cfg", "job", "--package", "universe", "asset=forex")
     assert done.returncode == 0
     assert "EURUSD" in done.stdout
+
+
+def test_a_part_of_the_configuration_is_printed_or_told_to_be_no_part(probe) -> None:
+    done = probe("--cfg", "job", "--package", "unverse")
+    assert done.returncode == 2
+    assert done.stderr == "error: --package unverse: there is no such part; did you mean universe or universe.name?\n"
+    hint = "error: --package nosuch: there is no such part; look at all of it with --cfg job\n"
+    assert probe("--package", "nosuch", "--cfg", "job").stderr == hint
+    assert probe("--cfg", "job", "--package", "data.path").stdout == "null\n"
+
+
+@pytest.mark.parametrize("question", ["--help", "--version", "--cfg job", "--info defaults", "--hydra-help"])
+def test_an_answer_that_cannot_be_given_is_a_line_at_most(tmp_path: Path, question: str) -> None:
+    (tmp_path / "probe.py").write_text(PROBE)
+    command = f"set -o pipefail; {sys.executable} probe.py {question}"
+    for end, told in {
+        "| true": "",
+        ">/dev/full": "error: standard output cannot be written: No space left on device; ",
+    }.items():
+        shell = ["bash", "-c", f"{command} {end}"]
+        done = subprocess.run(shell, cwd=tmp_path, env=bare(), capture_output=True, text=True, timeout=120, check=False)
+        said = told if question != "--info defaults" else ""  # which is written by a logger
+        assert done.returncode == bool(said)
+        assert len(done.stderr.splitlines()) == bool(said)
+        assert done.stderr.startswith(said)
+
+
+def test_a_question_with_a_folder_that_is_not_there_is_a_line(probe) -> None:
+    done = probe("--help", "--config-dir", "nope")
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_info_explains_the_composition(probe) -> None:

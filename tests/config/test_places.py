@@ -53,3 +53,64 @@ def test_a_folder_that_holds_a_grid_is_refused(probe, tmp_path: Path) -> None:  
     assert done.returncode == 2
     assert "already holds 1 jobs of a grid" in done.stderr
     assert sorted(path.name for path in folder.iterdir()) == ["0"]
+
+
+def standing(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("subdir", ["${algo.name}", ".", "", "a/${asset.name}"])
+def test_two_jobs_of_a_grid_never_have_one_folder(probe, tmp_path: Path, subdir: str) -> None:  # noqa: F811 - the fixture
+    done = probe("-m", "seed=0,1", "hydra.sweep.dir=grid", f"hydra.sweep.subdir={subdir}")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: the jobs seed=0 and seed=1 have one folder, grid")
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "grid").exists()
+
+
+@pytest.mark.parametrize("place", ["hydra.sweep.subdir=a/${hydra.job.num}", "hydra.sweep.dir=grid/${asset.name}"])
+@pytest.mark.parametrize("status", ["completed", "failed", "interrupted"])
+def test_a_job_of_a_grid_never_begins_in_a_folder_that_holds_a_run(
+    probe,  # noqa: F811 - the fixture
+    tmp_path: Path,
+    place: str,
+    status: str,
+) -> None:
+    words = ("-m", "seed=0,1", "hydra.sweep.dir=grid", place)
+    first = jobs(probe(*words).stdout)
+    (Path(str(first[1]["folder"])) / "run.json").write_text(json.dumps({"status": status}))
+    before = standing(tmp_path / "grid")
+    again = probe(*words)
+    assert again.returncode == 2
+    assert "already holds" in again.stderr
+    assert len(again.stderr.splitlines()) == 1
+    assert standing(tmp_path / "grid") == before
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["hydra.run.dir="], "hydra.run.dir is empty; name a folder"),
+        (["hydra.run.dir='  '"], "hydra.run.dir is empty; name a folder"),
+        (["-m", "seed=0,1", "hydra.sweep.dir="], "hydra.sweep.dir is empty; name a folder"),
+        (["hydra.output_subdir=/tmp/elsewhere"], "hydra.output_subdir=/tmp/elsewhere leads out"),
+        (["hydra.output_subdir=a/../../b"], "hydra.output_subdir=a/../../b leads out"),
+        (["-m", "seed=0,1", "hydra.output_subdir=../b"], "hydra.output_subdir=../b leads out"),
+        (["-m", "seed=0,1", "hydra.sweep.subdir=../${seed}"], "hydra.sweep.subdir=../0 leads out"),
+        (["-m", "seed=0,1", "hydra.sweep.subdir=/tmp/elsewhere/${seed}"], "hydra.sweep.subdir=/tmp/elsewhere/0 leads"),
+        (["hydra.run.dir=${nope}"], "Interpolation key 'nope' not found"),
+        (["-m", "seed=0,1", "hydra.sweep.subdir=${nope}"], "Interpolation key 'nope' not found"),
+    ],
+)
+def test_a_folder_without_a_name_or_outside_is_refused_before_a_file_is_written(
+    probe,  # noqa: F811 - the fixture
+    tmp_path: Path,
+    words: list[str],
+    told: str,
+) -> None:
+    before = sorted(path.name for path in tmp_path.iterdir())
+    done = probe(*words)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {told}")
+    assert len(done.stderr.splitlines()) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == before

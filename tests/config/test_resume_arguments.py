@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from wealtharena.config.resume import resumed_argv
+from wealtharena.config.spelling import plain
 from wealtharena.errors import ConfigError
 
 
@@ -37,3 +38,31 @@ def test_the_run_goes_on_in_its_own_folder_and_keeps_its_hydra(run: Path) -> Non
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no run directory"):
         resumed_argv([f"resume={tmp_path}"])
+
+
+@pytest.mark.parametrize("word", ["resume=", "resume=''", "resume=' '"])
+def test_a_resume_of_nothing_is_refused(word: str) -> None:
+    with pytest.raises(ConfigError, match="resume= names no run directory; "):
+        resumed_argv([word, "seed=1"])
+
+
+@pytest.mark.parametrize("prefix", ["", "+", "++"])
+def test_a_run_goes_on_in_no_other_folder(run: Path, tmp_path: Path, prefix: str) -> None:
+    with pytest.raises(ConfigError, match=r"goes on in its own folder; leave out .*hydra\.run\.dir="):
+        resumed_argv([f"resume={run}", f"{prefix}hydra.run.dir={tmp_path}"])
+    assert resumed_argv([f"resume={run}", f"{prefix}hydra.run.dir={run}"])[-1] == "hydra.output_subdir=null"
+
+
+def test_a_plus_before_a_key_that_is_looked_for_is_taken_off() -> None:
+    typed = ["+resume=x", "++resume=x", "+hydra.mode=MULTIRUN", "++log=json", "++train.test=true"]
+    assert plain(typed) == ["resume=x", "resume=x", "hydra.mode=MULTIRUN", "log=json", "train.test=true"]
+    others = [
+        "+log=json",
+        "~resume",
+        "++resumed=x",
+        "+debug=fast",
+        "++asset.instrument.multipliers.X=1",
+        "seed=1",
+        "-m",
+    ]
+    assert plain(others) == others

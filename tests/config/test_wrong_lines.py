@@ -102,3 +102,16 @@ def test_a_grid_that_chooses_among_configurations_keeps_the_test_window_closed()
     assert closing not in grid.check(["-m", "asset=etf,crypto", "seed=0,1,2"])
     assert closing not in grid.check(["-m", "asset=etf", "algo.clip=0.1,0.2", "train.test=true"])
     assert closing not in grid.check(["-m", "asset=etf", "algo.clip=0.1,0.2", "task=backtest"])
+
+
+@pytest.mark.parametrize("axis", ["seed=range(0,0)", "algo.clip=range(0.1,0.1)", "asset=glob(zz*)", "seed=glob(*)"])
+def test_a_grid_without_a_job_is_refused(axis: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        grid.check(["-m", "train.env_steps=10,20", axis])
+    assert str(refused.value) == f"{axis} names no value: the grid has no job; name one at least"
+
+
+def test_a_grid_over_a_pattern_is_one_over_the_choices_that_fit() -> None:
+    assert grid.check(["-m", "asset=glob(fo*)"]) == ["-m", "asset=glob(fo*)"]
+    with pytest.raises(ConfigError, match=r"the job asset=commodities algo\.clip=3"):
+        grid.check(["-m", "asset=glob([c*,e*],exclude=crypto)", "algo.clip=3"])

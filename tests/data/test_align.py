@@ -15,6 +15,8 @@ from wealtharena.data import currency, load_panel
 from wealtharena.data.align import align
 from wealtharena.data.bars import Bars, raw_table
 from wealtharena.data.panel import Panel
+from wealtharena.envs.kernel.rows import BAR
+from wealtharena.envs.market import market_bars
 from wealtharena.errors import ConfigError, DataError
 
 CRYPTO = compose(["asset=crypto", "data=files"])
@@ -185,6 +187,50 @@ def test_volume_in_units_and_in_money_is_brought_to_money(make_bars: Callable[..
     np.testing.assert_array_equal(panel.volume[0], [1000.0, 5000.0])
 
 
+@pytest.mark.parametrize("account", ["USD", "JPY", "EUR"])
+def test_money_in_a_volume_is_the_quotes_until_it_is_brought_to_the_accounts(
+    make_bars: Callable[..., Bars], account: str
+) -> None:
+    asset = CRYPTO.asset.model_copy(update={"account_currency": account})
+    spec = CRYPTO.model_copy(update={"asset": asset})
+    kinds = [("BTC-USD", "account", "USD"), ("BTC-JPY", "account", "JPY"), ("ETH-JPY", "units", "JPY")]
+    days = DAYS[1:]  # from the first fixing of the year on
+    bars = [make_bars(name, days, np.full(59, 5.0), unit=unit, currency=money) for name, unit, money in kinds]
+    panel = _panel(spec, *bars)
+    assert panel.volume_unit == "account"
+    assert panel.volume is not None
+    np.testing.assert_allclose(panel.volume, panel.to_account * [1000.0, 1000.0, 5000.0], rtol=1e-12)
+    one = _panel(spec, bars[1])
+    assert one.volume is not None
+    np.testing.assert_array_equal(one.volume, 1000.0 * one.to_account)
+    coins = _panel(spec, bars[2])
+    assert coins.volume_unit == "units"
+    assert coins.volume is not None
+    assert (coins.volume == 1000.0).all()
+
+
+def test_of_one_market_the_account_may_trade_the_same_share_whatever_money_it_counts_in(
+    make_bars: Callable[..., Bars],
+) -> None:
+    made = make_bars("BTC-USD", DAYS[1:], np.full(59, 5.0))
+    shares = []
+    for account in ("USD", "JPY"):
+        asset = CRYPTO.asset.model_copy(update={"account_currency": account})
+        panel = _panel(CRYPTO.model_copy(update={"asset": asset}), made)
+        shares.append(market_bars(panel, "next_close", margined=False, delisting_bars=30)[:, BAR.volume])
+    np.testing.assert_allclose(shares[0], 200.0)  # 1000 dollars at 5 dollars a coin
+    np.testing.assert_allclose(shares[1], shares[0], rtol=1e-12)
+
+
+def test_a_contracts_volume_counts_what_a_contract_is_worth_beside_money(make_bars: Callable[..., Bars]) -> None:
+    spec = compose(["asset=commodities", "data=files"])
+    panel = _panel(
+        spec, make_bars("GC=F", DAYS[:5], np.full(5, 2.0), unit="units"), make_bars("SI=F", DAYS[:5], np.ones(5))
+    )
+    assert panel.volume is not None
+    np.testing.assert_array_equal(panel.volume[0], [1000 * 2.0 * 100, 1000.0])
+
+
 def test_a_bar_without_an_open_cannot_be_filled_at_one(make_bars: Callable[..., Bars]) -> None:
     opens = np.ones(60)
     opens[7] = np.nan
@@ -205,6 +251,44 @@ def test_dividends_are_paid_once_on_the_ex_date_or_the_next_bar(make_bars: Calla
     assert not _panel(CRYPTO, make_bars("B", DAYS, np.ones(60))).has_dividends
 
 
+@settings(max_examples=60, deadline=None)
+@given(bars=_markets(), data=st.data())
+def test_every_dividend_arrives_once_on_its_bar_or_the_symbols_next(bars: list[Bars], data: st.DataObject) -> None:
+    spec = compose(["asset=etf", "data=files"])  # a calendar with weekends and holidays
+    for item in bars:
+        cash = data.draw(
+            st.lists(st.sampled_from([0.0, 0.0, 0.25, 1.0]), min_size=len(item.table), max_size=len(item.table))
+        )
+        item.table["dividend"] = cash
+        item.table.loc[sorted(data.draw(st.sets(st.integers(0, len(cash) - 1), max_size=3))), "close"] = np.nan
+    if all(item.table["close"].isna().all() for item in bars):
+        return
+    panel = _panel(spec, *bars)
+    for column, item in enumerate(bars):
+        there = np.flatnonzero(np.isfinite(panel.close[:, column]))
+        due = np.zeros(panel.bars)
+        for stamp, cash in zip(
+            item.table["timestamp"].dt.tz_localize(None).to_numpy(), item.table["dividend"], strict=True
+        ):
+            later = there[panel.timestamps[there] >= stamp]
+            if len(later):
+                due[later[0]] += cash
+        np.testing.assert_allclose(panel.dividends[:, column], due, rtol=1e-12)
+
+
+def test_a_dividend_of_a_date_that_is_no_session_of_the_others_is_paid_on_the_next_bar(
+    make_bars: Callable[..., Bars],
+) -> None:
+    spec = compose(["asset=stocks", "universe=nyse", "data=files"])
+    days = pd.bdate_range("2024-08-26", "2024-09-13")
+    labor_day = days == "2024-09-02"
+    abroad = make_bars("BHP.AX", days, np.ones(15), currency="AUD", dividend=labor_day.astype(float))
+    panel = _panel(spec, abroad, *(make_bars(name, days[~labor_day], np.ones(14)) for name in ("AAPL", "MSFT")))
+    assert panel.bars == 14
+    assert panel.timestamps[panel.dividends[:, 0] > 0].astype("datetime64[D]").astype(str).tolist() == ["2024-09-03"]
+    assert panel.dividends.sum() == 1.0
+
+
 def test_a_share_of_another_exchange_is_worth_its_own_money_at_a_fixing_it_knew() -> None:
     spec = compose(["asset=etf", "data=files"])
     days = pd.bdate_range("2024-02-05", "2024-02-16")
@@ -216,6 +300,40 @@ def test_a_share_of_another_exchange_is_worth_its_own_money_at_a_fixing_it_knew(
     np.testing.assert_array_equal(panel.to_account[1:, sydney], rates[days[:-1].tz_localize("UTC")].to_numpy())
     account = spec.asset.model_copy(update={"account_currency": "AUD"})
     assert (load_panel(frame, asset=account, data=spec.data).to_account[:, sydney] == 1.0).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "money", "known"),
+    [
+        ("7203.T", "JPY", 1),
+        ("TSE:7203", "JPY", 1),
+        ("0700.HK", "HKD", 1),
+        ("005930.KS", "KRW", 1),
+        ("ASX:BHP", "AUD", 1),
+        ("INFY.NS", "INR", 1),
+        ("SHEL.L", "GBP", 0),
+        ("SAP.DE", "EUR", 0),
+        ("SHOP.TO", "CAD", 0),
+    ],
+)
+def test_a_share_is_converted_at_a_fixing_that_was_known_when_its_own_venue_closed(
+    make_bars: Callable[..., Bars], name: str, money: str, known: int
+) -> None:
+    spec = compose(["asset=stocks", "universe=nyse", "data=files"])
+    days = pd.bdate_range("2024-02-05", "2024-02-16")
+    abroad, home = make_bars(name, days, np.ones(10), currency=money), make_bars("AAPL", days, np.ones(10))
+    rates = currency.cross_rate(money, "USD")[days.tz_localize("UTC")].to_numpy()
+    np.testing.assert_array_equal(_panel(spec, abroad, home).to_account[known:, 0], rates[: 10 - known])
+
+
+def test_an_american_share_among_australian_ones_is_converted_at_the_fixing_of_its_own_day(
+    make_bars: Callable[..., Bars],
+) -> None:
+    spec = compose(["asset=stocks", "data=files"])
+    days = pd.bdate_range("2024-02-05", "2024-02-16")
+    bars = [make_bars("AAPL", days, np.ones(10)), make_bars("BHP.AX", days, np.ones(10), currency="AUD")]
+    rates = currency.cross_rate("USD", "AUD")[days.tz_localize("UTC")].to_numpy()
+    np.testing.assert_array_equal(_panel(spec, *bars).to_account[:, 0], rates)
 
 
 def test_contract_multipliers_come_from_the_instrument(make_bars: Callable[..., Bars]) -> None:

@@ -120,6 +120,15 @@ def test_a_second_run_asks_for_nothing_that_is_there(collector, stub):
     assert not stub.log()
 
 
+def test_an_american_share_among_australian_ones_is_asked_for_again_once_new_york_has_closed(collector):
+    clock = Clock(datetime(2024, 11, 21, 16, tzinfo=UTC))
+    made = collector("yahoo", "stocks", clock=clock)
+    assert made.asset.universe.calendar == "XASX"
+    assert (made.collect("ACME").bars, made.collect("ACME").status) == (sample.DAYS - 1, "current")
+    clock.now = NOW
+    assert (made.collect("ACME").status, len(stored(made, "ACME"))) == ("updated", sample.DAYS)
+
+
 def test_changed_rules_judge_the_stored_bars_anew_without_asking(collector, stub):
     stub.fault("yahoo", "spike", factor=7.0)
     assert "spikes repaired" in collector("yahoo", "stocks").collect("ACME").quality

@@ -55,7 +55,7 @@ def test_equity_is_taken_as_it_is_and_order_does_not_matter(tmp_path: Path) -> N
         (pd.DataFrame({"date": DAYS, "equity": np.where(np.arange(300) == 7, np.nan, 5.0)}), "1 of 300 rows have no"),
         (
             pd.DataFrame({"date": ["1020-03-04", *DAYS[1:].strftime("%Y-%m-%d")], "return": RETURNS}),
-            "is no time of a record",
+            "1020|calendar",
         ),
         (pd.DataFrame({"date": DAYS, "note": "x"}), "has no column of figures"),
         (pd.DataFrame({"return": RETURNS}), "has no column of dates"),
@@ -81,6 +81,30 @@ def test_a_first_row_without_a_return_begins_the_record_and_one_price_is_a_level
     (tmp_path / "empty.csv").write_text("")
     with pytest.raises(DataError, match=r"empty\.csv"):
         outside.read(tmp_path / "empty.csv")
+
+
+@pytest.mark.parametrize("zone", ["Australia/Sydney", "America/New_York", "UTC"])
+@pytest.mark.parametrize("hour", [0, 10, 16])
+@pytest.mark.parametrize("name", ["my.csv", "my.parquet"])
+def test_a_day_is_the_date_that_is_written_whatever_its_offset(tmp_path: Path, zone: str, hour: int, name: str) -> None:
+    stamped = (DAYS + pd.Timedelta(hours=hour)).tz_localize(zone)
+    path = outside.read(written(tmp_path, pd.DataFrame({"date": stamped, "return": RETURNS}), name))
+    np.testing.assert_array_equal(path.timestamps[1:], DAYS.to_numpy().astype("datetime64[ns]"))
+    hours = pd.date_range("2022-01-03", periods=300, freq="h", tz=zone)
+    path = outside.read(written(tmp_path, pd.DataFrame({"date": hours, "return": RETURNS}), name))
+    assert path.timestamps[1] == np.datetime64(hours[0].tz_convert(None))
+
+
+@pytest.mark.parametrize(("freq", "start", "before"), [
+    ("ME", "2018-02-28", "2018-01-31"), ("BME", "2018-03-30", "2018-02-28"), ("QE", "2018-03-31", "2017-12-31"),
+    ("YE", "2008-12-31", "2007-12-31"), ("W-FRI", "2018-01-05", "2017-12-29"), ("MS", "2018-03-01", "2018-02-01"),
+])  # fmt: skip
+def test_the_first_return_began_one_step_before_by_the_calendar(
+    tmp_path: Path, freq: str, start: str, before: str
+) -> None:
+    at = pd.date_range(start, periods=14, freq=freq)
+    path = outside.read(written(tmp_path, pd.DataFrame({"date": at, "return": RETURNS[:14]})))
+    assert str(path.timestamps[0])[:10] == before
 
 
 @pytest.mark.parametrize("size", [0.001, 1e-6, 0.05])

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ from tests.envs.markets import market_of, panel_of, spec_of
 from tests.tasks.conftest import SMALL, record
 from wealtharena.config import compose
 from wealtharena.envs.simulate import simulate
-from wealtharena.errors import FirewallError, WealthArenaError
+from wealtharena.errors import FirewallError, UsedFolderError, WealthArenaError
 from wealtharena.evaluation.ledger import Ledger
 from wealtharena.registry import ModelCheckpoint, history
 from wealtharena.registry import publish as publishing
@@ -25,6 +28,7 @@ from wealtharena.tasks.record import RunContext, recorded
 
 pytestmark = pytest.mark.slow
 
+ROOT = Path(__file__).resolve().parents[2]
 Small = Callable[..., tuple[int, Path]]
 QUICK = (*moments.SMALL, "tracking.report=false", "evaluation.baselines=[buy_and_hold,cash]", "train.evaluations=1")
 
@@ -167,3 +171,26 @@ def test_a_ledger_that_cannot_be_read_ends_a_comparison_before_it_begins(
     _put(tmp_path / "results/ledger.jsonl", b"{}\n")
     with pytest.raises(FirewallError, match="line 1 has no kind"):
         dispatch(compose(["task=compare", "tracking=quiet"]))
+
+
+def test_a_job_that_does_not_resume_a_run_leaves_its_record(tmp_path: Path) -> None:
+    with recorded(compose(SMALL), RunContext(tmp_path, ())) as first:
+        first.update(status="completed")
+    before = (tmp_path / "run.json").read_bytes()
+    with (
+        pytest.raises(UsedFolderError, match="already holds a run; go on with it by resume="),
+        recorded(compose([*SMALL, "seed=1"]), RunContext(tmp_path, ())),
+    ):
+        pass
+    assert (tmp_path / "run.json").read_bytes() == before
+    with recorded(compose(SMALL), RunContext(tmp_path, (), resumed=True)) as second:
+        assert second.run_id == first.run_id
+
+
+@pytest.mark.parametrize("end", ["| true", ">&-", "log=json | true", "2>&- | true"])
+def test_a_run_whose_output_nobody_reads_comes_to_its_end(tmp_path: Path, end: str) -> None:
+    command = shlex.join([sys.executable, str(ROOT / "run.py"), *QUICK, "tracking=default", "hydra.run.dir=run"])
+    shell = ["bash", "-c", f"set -o pipefail; {command} {end}"]
+    done = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert record(tmp_path / "run")["status"] == "completed"

@@ -23,6 +23,7 @@ def store(tmp_path, monkeypatch):
     made = ModelCheckpoint("checkpoints")
     save(made, "good", verdict="promotable")
     (tmp_path / "empty").mkdir()
+    os.mkfifo(tmp_path / "pipe")
     return made
 
 
@@ -42,6 +43,8 @@ def run(*words):
         ("task=compare", "compare.runs=[nowhere]"),
         ("task=backtest", "backtest.baseline=cash", "data=files", "data.path=nothing.csv"),
         ("task=report", "returns=nothing.csv"),
+        ("task=inspect", "data=files", "data.path=/dev/zero"),
+        ("task=inspect", "data=files", "data.path=pipe"),
     ],
 )
 def test_it_is_refused_as_a_wrong_configuration_is(store, words):

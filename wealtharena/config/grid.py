@@ -6,10 +6,11 @@ import itertools
 from collections.abc import Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 
 from wealtharena.config import plugins
+from wealtharena.config.composition import groups
 from wealtharena.config.hashing import config_hash
 from wealtharena.config.parse import compose
 from wealtharena.errors import ConfigError, TrainingError
@@ -25,7 +26,9 @@ def check(argv: Sequence[str]) -> list[str]:
     is not there: otherwise those before it would be trained first.
     """
     known: dict[str, set[str]] = {}
-    for job in _jobs([item for item in argv if not item.startswith(("-", "hydra.", "hydra/"))])[:MOST_CHECKED]:
+    for job in _jobs([item for item in argv if not item.lstrip("+~").startswith(("-", "hydra.", "hydra/"))])[
+        :MOST_CHECKED
+    ]:
         try:
             spec = compose(job)
             if spec.task == "train" and spec.compute.name == "gpu":
@@ -40,16 +43,28 @@ def check(argv: Sequence[str]) -> list[str]:
 
 
 def _jobs(overrides: Sequence[str]) -> list[tuple[str, ...]]:
-    """Return the overrides of each job, one of those that differ in a whole number as seed only; none where Hydra cannot read them."""
+    """Return the overrides of each job, one of those that differ in a whole number as seed only; none where Hydra cannot read them.
+
+    ConfigError where there is none: a range or a pattern that nothing is in.
+    """
     try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     except HydraException:
         return []  # Hydra says it better
-    axes = [[one for one in _values(item) if not _plain_seed(one)] for item in parsed]
+    values = [_values(item) for item in parsed]
+    for item, found in zip(parsed, values, strict=True):
+        if not found:
+            raise ConfigError(f"{item.input_line} names no value: the grid has no job", hint="name one at least")
+    axes = [[one for one in axis if not _plain_seed(one)] for axis in values]
     return list(itertools.product(*(axis for axis in axes if axis)))
 
 
 def _values(override: Override) -> list[str]:
+    value: object = override.value()
+    if isinstance(value, Glob):
+        return [
+            f"{override.get_key_element()}={name}" for name in value.filter([*groups().get(override.key_or_group, ())])
+        ]
     if override.is_sweep_override() and override.is_discrete_sweep():
         return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
     return [str(override.input_line)]

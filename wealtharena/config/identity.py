@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from wealtharena.config.composition import flatten, groups, job_overrides, literal
 from wealtharena.config.hashing import NUMBERS
 from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.config.spelling import key_of
 from wealtharena.errors import ConfigError
 
 # The budget, how a run is watched, where things are kept, how many processors work, and what other tasks do.
@@ -41,7 +44,7 @@ def refuse_other_settings(cfg: DictConfig, folder: Path) -> None:
             f"{folder} is no run directory: it has no .hydra/config.yaml", hint="give the folder that holds run.json"
         )
     _refuse_other_rules(folder)
-    old, new = _settings(OmegaConf.load(record)), _settings(cfg)
+    old, new = _settings(_composed(record)), _settings(cfg)
     changed = _changed(old, new)
     if not changed:
         return
@@ -57,10 +60,38 @@ def refuse_other_settings(cfg: DictConfig, folder: Path) -> None:
     )
 
 
+def run_record(folder: Path) -> dict[str, Any]:
+    """Return the content of a folder's run.json, nothing where there is none yet; ConfigError where it cannot be read."""
+    path = folder / "run.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}  # killed before its first line
+    except (OSError, ValueError, RecursionError) as error:
+        raise _damaged(path, str(error)) from error
+    if not isinstance(content, dict):
+        raise _damaged(path, "it is no object")
+    return content
+
+
+def _composed(path: Path) -> DictConfig:
+    """Return the configuration that a run was begun with; ConfigError where it cannot be read."""
+    try:
+        content = OmegaConf.load(path)
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+        raise _damaged(path, " ".join(str(error).split())) from error
+    if not isinstance(content, DictConfig):
+        raise _damaged(path, "it is no mapping")
+    return content
+
+
+def _damaged(path: Path, cause: str) -> ConfigError:
+    return ConfigError(f"{path} is damaged: {cause}", hint="its checkpoints are kept; start a new run")
+
+
 def _refuse_other_rules(folder: Path) -> None:
     """Raise ConfigError where the run was begun when features, kernel or rewards gave other figures than now."""
-    path = folder / "run.json"
-    said = json.loads(path.read_text()) if path.is_file() else {}
+    said = run_record(folder)
     found = differences({_RULES: said["numbers"]} if "numbers" in said else {}, {_RULES: NUMBERS})
     if found:
         raise ConfigError(
@@ -73,7 +104,7 @@ def _typed_anew(folder: Path) -> list[str]:
     """Return the keys of the overrides of this job that the run was not begun with."""
     begun = OmegaConf.to_container(OmegaConf.load(folder / ".hydra" / "overrides.yaml"))
     begun = begun if isinstance(begun, list) else []
-    return [item.partition("=")[0].lstrip("+~") for item in job_overrides() if item not in begun]
+    return [key_of(item) for item in job_overrides() if item not in begun]
 
 
 def _asked(key: str, typed: list[str]) -> bool:

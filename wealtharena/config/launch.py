@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import logging
 import os
 import resource
 import shutil
@@ -25,6 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from wealtharena.config import flags, grid, speech
+from wealtharena.config.answers import answering, answering_by_hydra
 from wealtharena.config.composition import PRIMARY, known_mode, prepare, with_preset_files
 from wealtharena.config.folders import Refused
 from wealtharena.config.help import help_text
@@ -32,9 +34,9 @@ from wealtharena.config.identity import refuse_other_settings
 from wealtharena.config.paths import CONFIG_DIR, conf_dir, own_config_dir
 from wealtharena.config.problems import UNREADABLE, composition_error
 from wealtharena.config.resume import resumed_argv
-from wealtharena.config.spelling import with_quoted_paths
+from wealtharena.config.spelling import plain, with_quoted_paths
 from wealtharena.config.threads import set_threads, thread_variables
-from wealtharena.errors import ConfigError, Interrupted, WealthArenaError
+from wealtharena.errors import ConfigError, Interrupted, UsedFolderError, WealthArenaError
 from wealtharena.files import NO_ROOM, temporary_folder
 
 Job = Callable[[DictConfig], int]
@@ -52,12 +54,17 @@ def launch(job: Job) -> Callable[[], int]:
     @functools.wraps(job)
     def command() -> int:
         argv = sys.argv[1:]
-        said = _said(argv)
-        if said is not None:
-            print(said)  # noqa: T201  # answers are what stdout is for
-            return 0
+        _open_streams()
+        logging.raiseExceptions = (
+            False  # what a logger cannot say, since its reader has gone, has a traceback otherwise
+        )
         try:
-            return _run(job, argv)
+            said = _said(argv)
+            if said is None:
+                return _run(job, argv)
+            with answering():
+                print(said)  # noqa: T201  # answers are what stdout is for
+            return 0
         except WealthArenaError as error:
             if os.environ.get("HYDRA_FULL_ERROR") == "1":
                 raise
@@ -71,6 +78,13 @@ def launch(job: Job) -> Callable[[], int]:
             return show(told)
 
     return command
+
+
+def _open_streams() -> None:
+    """Give the process its standard streams where it was started without (`>&-`): its files would have their numbers."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  # as long as the process
 
 
 def _said(argv: Sequence[str]) -> str | None:
@@ -97,13 +111,15 @@ def show(error: WealthArenaError) -> int:
 
 
 def _run(job: Job, argv: Sequence[str]) -> int:
+    argv = plain(argv)
     speech.use("json" if "log=json" in argv else "text")
     prepare()
     argv = _without_config_dir(argv)
+    if _is_grid(argv):
+        _refuse_grid_of(argv)
     argv = flags.in_front(with_quoted_paths(with_preset_files(resumed_argv(argv)), grid=_is_grid(argv)))
     if not _is_grid(argv):
         return _run_hydra(job, argv, _Codes())
-    _refuse_grid_of_searches(argv)
     argv = grid.check(argv)
     with sigterm_as_ctrl_c(), temporary_folder("codes") as folder:
         return _run_hydra(job, argv, _Codes(folder / "codes"))
@@ -145,7 +161,8 @@ def _run_hydra(job: Job, argv: Sequence[str], codes: _Codes) -> int:
 
     with _arguments(argv), _own_errors(full_error), known_mode(argv):
         try:
-            run()
+            with answering_by_hydra(argv):
+                run()
         except Refused as refused:
             raise refused.error from None
         except (HydraException, OmegaConfBaseException, *UNREADABLE) as error:
@@ -200,7 +217,7 @@ def _job(job: Job, cfg: DictConfig, full_error: bool) -> int:
     except WealthArenaError as error:
         if full_error:
             raise
-        if isinstance(error, ConfigError):
+        if isinstance(error, ConfigError) and not isinstance(error, UsedFolderError):
             forget_run()
         return show(error)
     except KeyboardInterrupt:
@@ -275,7 +292,11 @@ def _is_grid(argv: Sequence[str]) -> bool:
     return any(item in ("-m", "--multirun") or item == f"hydra.mode={RunMode.MULTIRUN.name}" for item in argv)
 
 
-def _refuse_grid_of_searches(argv: Sequence[str]) -> None:
+def _refuse_grid_of(argv: Sequence[str]) -> None:
+    """Raise ConfigError for a grid of what is one job: going on with a run, and a search."""
+    resumed = [item for item in argv if item.startswith("resume=") and item != "resume=null"]
+    if resumed:
+        raise ConfigError(f"-m with {resumed[-1]} would go on with one run several times", hint="leave out -m")
     searches = [item for item in argv if item.startswith("sweep=") and item != "sweep=none"]
     if searches:
         of_grids = ("-", "sweep=", "hydra.mode=", "hydra/launcher=", "hydra.launcher.")

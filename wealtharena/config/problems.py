@@ -99,6 +99,11 @@ def composition_error(error: BaseException, overrides: Sequence[str]) -> ConfigE
     text = str(error) or str(error.__cause__)
     if match := re.match(r"Could not append to config\. An item is already at '([^']+)'", text):
         return ConfigError(f"{match[1]} exists already", hint="leave out the +")
+    if match := re.match(r"force-add of config groups is not supported: '\+\+([^']+)'", text):
+        return ConfigError(f"{match[1].partition('=')[0]} is a group that is there", hint=f"write {match[1]}")
+    if match := re.match(r"Error merging override (.+)", text):
+        why = str(error.__cause__ or "it does not fit").splitlines()[0]
+        return ConfigError(f"{match[1]}: {why}", hint=f"leave out {match[1]}, or look at the values with --cfg all")
     if match := re.search(r"Could not (?:override|delete from config\.|delete) '([^'@]+)", text):
         return _unknown_key(match[1].partition("=")[0], overrides)
     if match := re.match(r"(?:Ambiguous value for argument|Sweep parameters) '([^']+)'", text):

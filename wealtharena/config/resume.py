@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from wealtharena.config.foreign import check_overrides
-from wealtharena.config.spelling import quoted
+from wealtharena.config.spelling import key_of, quoted
 from wealtharena.errors import ConfigError
 from wealtharena.files import read_regular
 
@@ -28,27 +28,37 @@ def resumed_argv(argv: Sequence[str]) -> list[str]:
         ConfigError: the folder is no run directory, or its record holds what runs code.
     """
     asked = [item for item in argv if item.startswith("resume=")]
-    value = asked[-1].removeprefix("resume=").strip("'\"") if asked else ""
-    if value in ("", "null"):
+    value = _value(asked[-1]) if asked else "null"
+    if value == "null":
         return list(argv)
+    if not value.strip():
+        raise ConfigError("resume= names no run directory", hint=_recent())
     folder = Path(value).expanduser().resolve()
     record = folder / ".hydra" / "overrides.yaml"
     if not record.is_file():
         raise ConfigError(f"resume={value} is no run directory: it has no .hydra/overrides.yaml", hint=_recent())
     new = [item for item in argv if not item.startswith("resume=")]
-    replaced = {_key(item) for item in new} | {"resume"}
+    _check_place(new, value, folder)
+    replaced = {key_of(item) for item in new} | {"resume"}
     try:
         written = yaml.safe_load(read_regular(record, limit=_MAX_BYTES)) or []
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError(f"resume={value}: .hydra/overrides.yaml cannot be read", hint=_recent()) from error
     if not isinstance(written, list):
         raise ConfigError(f"resume={value}: .hydra/overrides.yaml is not a list", hint=_recent())
-    old = [item for item in check_overrides(written, where=str(record)) if _key(item) not in replaced]
+    old = [item for item in check_overrides(written, where=str(record)) if key_of(item) not in replaced]
     return [*old, *new, f"resume={quoted(folder)}", f"hydra.run.dir={quoted(folder)}", "hydra.output_subdir=null"]
 
 
-def _key(override: str) -> str:
-    return override.partition("=")[0].lstrip("+~")
+def _check_place(words: Sequence[str], value: str, folder: Path) -> None:
+    """Raise ConfigError where a word names another folder than the run's own."""
+    for item in words:
+        if key_of(item) == "hydra.run.dir" and Path(_value(item)).expanduser().resolve() != folder:
+            raise ConfigError(f"resume={value} goes on in its own folder", hint=f"leave out {item}")
+
+
+def _value(override: str) -> str:
+    return override.partition("=")[2].strip("'\"")
 
 
 def _recent() -> str:

@@ -6,7 +6,6 @@ import datetime as dt
 import io
 import json
 import logging
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -41,7 +40,7 @@ def is_quiet() -> bool:
 
 def say(event: str, facts: Mapping[str, Any], *, stream: TextIO | None = None) -> None:
     """Print one event as a line of JSON: `time` (UTC), `event`, and its facts."""
-    print(line(event, facts), file=stream or sys.stdout, flush=True)  # what log=json is for
+    files.tell(line(event, facts), stream)
 
 
 def line(event: str, facts: Mapping[str, Any]) -> str:

@@ -25,6 +25,8 @@ PATHS = (  # keys whose value is one path, which may hold any letter
     "hydra.run.dir",
     "hydra.sweep.dir",
 )
+READ_AS_TYPED = ("log", "seed", "train.test", "compute.torch_threads")  # keys that are looked for among the words
+OF_NOTHING = ("resume", "hydra.mode")  # such keys too, null in conf/: Hydra takes a + before them
 _PLAIN = re.compile(r"[A-Za-z0-9_./@%+-]+")  # what Hydra reads as it stands
 _BEFORE_QUOTE = re.compile(r"(\\*)('|$)")  # backslashes count only before a quote, where they are doubled
 _HOME = re.compile(r"(?<=[=\[,:])~(?:/[^,\]}'\"]*)?")  # a path below the home folder that no quotes surround
@@ -39,6 +41,23 @@ def override(key: str, value: str | Path) -> str:
     """Return `key=value`, quoted for Hydra where the value needs it."""
     text = str(value)
     return f"{key}={text if _PLAIN.fullmatch(text) else quoted(text)}"
+
+
+def plain(argv: Sequence[str]) -> list[str]:
+    """Return the arguments without the `+` and `++` of keys that are looked for among the words: they are there, so that it adds nothing."""
+    return [_plain_word(item) for item in argv]
+
+
+def _plain_word(item: str) -> str:
+    bare = item.lstrip("+")
+    key = key_of(item)
+    known = key in OF_NOTHING or (key in READ_AS_TYPED and item.startswith("++"))
+    return bare if known and not item.startswith("~") else item
+
+
+def key_of(override: str) -> str:
+    """Return the key or group that an override sets, adds or removes."""
+    return override.partition("=")[0].lstrip("+~")
 
 
 def with_quoted_paths(argv: Sequence[str], *, grid: bool) -> list[str]:

@@ -15,6 +15,7 @@ from wealtharena.data import calendars, currency, intervals
 from wealtharena.data.bars import PRICE_COLUMNS, Bars, VolumeUnit
 from wealtharena.data.panel import BoolArray, FloatArray, Panel
 from wealtharena.data.quality import calendar_of
+from wealtharena.data.reading.venues import as_key
 from wealtharena.errors import ConfigError, DataError
 
 IntArray = npt.NDArray[np.int64]
@@ -31,8 +32,11 @@ class _Series:
     values: FloatArray  # [n, 6] in the order of _COLUMNS
     tradable: BoolArray  # [n]
 
-    def keep(self, rows: npt.NDArray[np.bool_] | slice) -> _Series:
-        return replace(self, stamps=self.stamps[rows], values=self.values[rows], tradable=self.tradable[rows])
+    def keep(self, rows: BoolArray) -> _Series:
+        """Return the series of these rows; cash of one that is left out is paid on the next of them."""
+        values = self.values.copy()
+        _carry_dividends(values[:, 5], rows)
+        return replace(self, stamps=self.stamps[rows], values=values[rows], tradable=self.tradable[rows])
 
 
 def align(
@@ -53,7 +57,8 @@ def align(
     Fewer than `data.quality.max_gap_bars` bars beyond a hole of more than that many rows are strays (AVAX-USD has two,
     ten weeks before its listing) and dropped; a longer run on the far side of a hole stays, with NaN between, and how
     long a position is marked over it is the environment's rule. Dates off the calendar on which fewer than half of the
-    listed symbols traded are dropped. Dividends on a date without a bar are paid on the symbol's next bar.
+    listed symbols traded are dropped. Dividends on a date without a bar, or whose bar is left out, are
+    paid on the symbol's next bar.
 
     Raises:
         DataError: no bar is left, symbols repeat, or currencies cannot be converted.
@@ -85,7 +90,7 @@ def _require_sizes(names: Sequence[str], asset: AssetSpec) -> None:
         return
     missing = [name for name in names if name not in asset.instrument.multipliers and not currency.split_pair(name)]
     if missing:
-        sizes = ",".join(name.replace("=", r"\=") + ":<size>" for name in missing)
+        sizes = ",".join(as_key(name) + ":<size>" for name in missing)
         raise ConfigError(
             f"asset.instrument.multipliers has no size of {', '.join(missing)}: what one contract gains when its quote moves by 1",
             hint=f"state it: '+asset.instrument.multipliers={{{sizes}}}'",
@@ -180,16 +185,17 @@ def _panel(
         tradable &= opens > 0  # NaN compares False
     close = prices["close"]
     timestamps = pd.DatetimeIndex(axis.astype("datetime64[ns]")).tz_localize("UTC")
-    volume, unit = _volume(series, table[:, :, 4], close)
     rates, said = currency.to_account(
         [item.bars.currency for item in series],
         asset.account_currency,
         timestamps=timestamps,
         pairs={name: close[:, i] for i, name in enumerate(symbols) if currency.split_pair(name)},
-        same_day=[calendars.closes_after_fixing(calendar_of(name, asset)) for name in symbols],
+        same_day=[calendars.closes_after_fixing(_calendar(item, asset)) for item in series],
         hourly=data.interval not in intervals.DATED,
         simulated=simulated,
     )
+    multipliers = np.array([asset.instrument.multipliers.get(name, 1.0) for name in symbols])
+    volume, unit = _volume(series, table[:, :, 4], price=close * multipliers * rates, rates=rates)
     dividends = np.nan_to_num(table[:, :, 5])
     return Panel(
         timestamps=axis.astype("datetime64[ns]"),
@@ -202,7 +208,7 @@ def _panel(
         volume=volume,
         dividends=dividends,
         to_account=rates,
-        multipliers=np.array([asset.instrument.multipliers.get(name, 1.0) for name in symbols]),
+        multipliers=multipliers,
         frequency=data.interval,
         asset=asset.name,
         source=source,
@@ -213,13 +219,22 @@ def _panel(
     )
 
 
-def _volume(series: Sequence[_Series], volume: FloatArray, close: FloatArray) -> tuple[FloatArray | None, VolumeUnit]:
-    """Return the volume in one unit; where sources mix units and money, units are counted in money at the close."""
+def _calendar(item: _Series, asset: AssetSpec) -> str:
+    return calendar_of(item.bars.symbol, asset, currency=item.bars.currency)
+
+
+def _volume(
+    series: Sequence[_Series], volume: FloatArray, *, price: FloatArray, rates: FloatArray
+) -> tuple[FloatArray | None, VolumeUnit]:
+    """Return the volume in one unit: units, or the account's money where a source counts money.
+
+    A source's money is the quote's, which `rates` turn into the account's; where sources mix units and money, units
+    count at `price`, what one is worth in the account.
+    """
     units = [item.bars.volume_unit if np.isfinite(volume[:, i]).any() else "none" for i, item in enumerate(series)]
     known = set(units) - {"none"}
     if not known:
         return None, "none"
-    if len(known) == 1:
-        return volume, "units" if known == {"units"} else "account"
-    factor = np.where(np.array(units) == "units", np.abs(close), 1.0)
-    return volume * factor, "account"
+    if known == {"units"}:
+        return volume, "units"
+    return volume * np.where(np.array(units) == "units", np.abs(price), rates), "account"

@@ -44,7 +44,8 @@ class RawBars:
     `table` has exactly `RAW_COLUMNS`: `timestamp` (UTC, a daily bar carries its exchange trade date at 00:00),
     prices as float64 with NaN where the provider has none, `dividend` in cash a unit on the ex-date, `split` as
     new shares per old share on the date that it takes effect (0 where there is none). A source with closes only
-    leaves open, high and low all NaN; one without volume leaves it all NaN and says `volume_unit="none"`.
+    leaves open, high and low all NaN; one without volume leaves it all NaN and says `volume_unit="none"`, one that
+    counts money rather than units says "account" and gives it in `currency`: the panel brings it to the account's.
     """
 
     provider: str

@@ -217,9 +217,8 @@ class Collector:
         if self.data.end is not None:
             return True
         fetched = pd.Timestamp(datetime.fromisoformat(entry["fetched_at"]))
-        return not bar_ended_between(
-            calendar_of(symbol, self.asset), self.data.interval, fetched, pd.Timestamp(self._clock())
-        )
+        calendar = calendar_of(symbol, self.asset, currency=entry["currency"])
+        return not bar_ended_between(calendar, self.data.interval, fetched, pd.Timestamp(self._clock()))
 
     # -- providers
     def _provider(self, name: str) -> Provider:

@@ -50,7 +50,7 @@ class Panel:
     open: FloatArray | None  # [T, A]; None where the source has closes only
     high: FloatArray | None
     low: FloatArray | None
-    volume: FloatArray | None  # [T, A], in `volume_unit`; None where the source has none
+    volume: FloatArray | None  # [T, A], units or the account's money, see `volume_unit`; None without
     dividends: FloatArray  # [T, A] cash a unit on the ex-date, quote currency
     to_account: FloatArray  # [T, A] account currency for one unit of quote currency at the bar's close, never NaN
     multipliers: FloatArray  # [A] quote units a contract stands for

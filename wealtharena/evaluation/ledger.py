@@ -2,9 +2,10 @@
 
 One JSON object a line. Lines are only ever added, under a file lock, and are on disk before a test row is handed out.
 `kind` is `open` (a test window was read), `result` (what it showed), `pin` (digests of what the run wrote down of it) or
-`trial` (a configuration that was judged on validation data only: its line names the windows that chose it, and one of a
-search or a closed grid also the test window that it was tried for). Every line says which window of which market it is
-about; Sharpe ratios are a year's, whatever the length of a bar. `evaluation.trials` says which lines count against a result.
+`trial` (a configuration that was judged on validation data only: its line names the windows that chose it, one of a search
+also the test window that it was tried for, as does one of a closed grid). Every line says which window of which market it
+is about; Sharpe ratios are a year's, whatever the length of a bar. `evaluation.trials` says which lines count against a
+result.
 """
 
 from __future__ import annotations

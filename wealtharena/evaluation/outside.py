@@ -25,7 +25,8 @@ LEVELS: Final = ("equity", "value", "nav", "balance", "close", "price", "adj_clo
                  "total")  # fmt: skip
 LARGE: Final = 0.2  # a usual move of a bar that is a per cent and no share
 WILD: Final = 5.0  # volatility in a year that is of per cents: 500 %
-YEARS: Final = ("1800-01-01", "2200-01-01")
+DAY: Final = 86_400 * 10**9  # ns
+MIDMONTH: Final = 20
 STANDS_STILL: Final = 0.1  # share of a record's dates on which prices may have no new bar, as on a holiday
 LEAST: Final = 2  # returns that a record has at least
 
@@ -41,8 +42,7 @@ def read(path: Path) -> Trajectory:
             the first, infinite ones, returns in per cent, or a date that stands twice.
     """
     table = _table(path)
-    stamps, column = _dates(table, path.name), ""
-    table = table.assign(_at=stamps).sort_values("_at", kind="stable")
+    table = table.assign(_at=_dates(table, path.name)).sort_values("_at", kind="stable")
     column = _figures(table.drop(columns="_at"), path.name)
     values = table[column].to_numpy(dtype=np.float64)
     at = table["_at"].to_numpy(dtype="datetime64[ns]")
@@ -60,8 +60,9 @@ def read(path: Path) -> Trajectory:
     if len(values) < LEAST:
         raise DataError(f"{path.name} has {len(values)} returns", hint=f"give at least {LEAST}")
     _require_shares(values, at, path.name)
-    before = at[0] - np.median(np.diff(at))
-    return _path(path.stem, np.concatenate([[before], at]), START * np.concatenate([[1.0], np.cumprod(1.0 + values)]))
+    return _path(
+        path.stem, np.concatenate([[_before(at)], at]), START * np.concatenate([[1.0], np.cumprod(1.0 + values)])
+    )
 
 
 def _require_shares(values: FloatArray, at: npt.NDArray[np.datetime64], name: str) -> None:
@@ -144,28 +145,47 @@ def _table(path: Path) -> pd.DataFrame:
     return table
 
 
-def _dates(table: pd.DataFrame, name: str) -> pd.Series:
+def _dates(table: pd.DataFrame, name: str) -> npt.NDArray[np.datetime64]:
+    """Return the stamp of each row, [n] in ns: the date that is written where rows are a day or more apart, else UTC."""
     import pandas as pd
 
-    found: dict[str, pd.Series] = {}
-    for column in table.columns:
-        values = table[column]
-        if pd.api.types.is_numeric_dtype(values):
+    from wealtharena.data import intervals
+    from wealtharena.data.reading import stamps
+    from wealtharena.data.reading.columns import role_of
+
+    found: dict[str, npt.NDArray[np.datetime64]] = {}
+    broken: DataError | None = None
+    for column in map(str, table.columns):
+        if pd.api.types.is_numeric_dtype(table[column]):
             continue
-        stamps = pd.to_datetime(values, errors="coerce", utc=True, format="ISO8601")
-        if stamps.notna().all():
-            found[str(column)] = stamps.dt.tz_localize(None)
+        try:
+            read = stamps.parse(table[column], f"{name}: {column}")
+        except DataError as error:
+            broken = error if role_of(column) == "timestamp" else broken
+            continue
+        dated = intervals.is_dated(pd.DatetimeIndex(read.instants)) is not False
+        found[column] = (read.wall // DAY * DAY if dated else read.instants).astype("datetime64[ns]")
     if not found:
-        raise DataError(f"{name} has no column of dates", hint="write them as 2024-01-31, in a column of their own")
-    stamps = next(iter(found.values()))
-    if not all((other == stamps).all() for other in found.values()):
+        hint = "write them as 2024-01-31, in a column of their own"
+        raise broken or DataError(f"{name} has no column of dates", hint=hint)
+    at = next(iter(found.values()))
+    if not all((other == at).all() for other in found.values()):
         raise DataError(f"{name}: dates may be any of {', '.join(found)}", hint="keep one column of dates")
-    earliest, latest = (pd.Timestamp(day) for day in YEARS)
-    if (stamps < earliest).any() or (stamps > latest).any():
-        raise DataError(
-            f"{name}: {stamps.min()!s:.10} to {stamps.max()!s:.10} is no time of a record", hint="correct its dates"
-        )
-    return stamps
+    return at
+
+
+def _before(at: npt.NDArray[np.datetime64]) -> np.datetime64:
+    """Return when the first return began: one step before it; of months, quarters and years, by the calendar."""
+    import pandas as pd
+
+    step = float(np.median(np.diff(at)) / np.timedelta64(1, "D"))
+    months = next((count for count in (1, 3, 12) if abs(step / (365.25 / 12) - count) < 0.1 * count), 0)
+    if not months:
+        return np.datetime64(at[0] - np.median(np.diff(at)))
+    first = pd.Timestamp(at[0])
+    if first.day > MIDMONTH:  # the last of a month, of its days or of its sessions
+        return (first + pd.offsets.MonthEnd(0) - pd.offsets.MonthEnd(months)).to_datetime64()
+    return (first - pd.DateOffset(months=months)).to_datetime64()
 
 
 def _figures(table: pd.DataFrame, name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, chdir, nullcontext
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wealtharena.config import ExperimentSpec, plugins, speech
+from wealtharena.config.identity import run_record
 from wealtharena.errors import ConfigError
 
 _KEEPING = ("train", "compare", "deploy", "backtest", "paper")  # tasks that look at a test window or keep a version
@@ -71,13 +71,7 @@ def _ended(name: str, code: int, seconds: float, *, quiet: bool) -> None:
 
 def _completed(folder: Path, *, opening: bool) -> Mapping[str, Any] | None:
     """Return run.json of a run that has come to its end; None of any other, and of one whose test window is to be opened."""
-    record = folder / "run.json"
-    try:
-        content: dict[str, Any] = json.loads(record.read_text())
-    except FileNotFoundError:
-        return None  # killed before its first line
-    except ValueError as error:
-        raise ConfigError(f"{record} is damaged: {error}", hint="its checkpoints are kept; start a new run") from error
+    content = run_record(folder)
     closed = opening and content.get("test_window") == "closed"
     return content if content.get("status") == "completed" and not closed else None
 

@@ -46,7 +46,7 @@ UNJUDGED: Final = "The test window is closed: nothing was judged."
 def show(
     spec: ExperimentSpec, folder: Path, record: RunRecord, prepared: Prepared, folds: Sequence[TrainedFold]
 ) -> list[Path]:
-    """Write run.json's measures and the report of the last fold's validation window; no line in the ledger, no version.
+    """Write run.json's measures and the report of the last fold's validation window; no opening, no version.
 
     Returns the report's files. The checkpoint was chosen on that window, so that its figures flatter it.
     """
@@ -84,8 +84,13 @@ def show(
         selection=judging.selection(folder, fold),
         verdict=unjudged(spec, met),
     )
-    if not spec.tracking.report:
-        return []
+    return _report(spec, folder, record, agent, baselines) if spec.tracking.report else []
+
+
+def _report(
+    spec: ExperimentSpec, folder: Path, record: RunRecord, agent: Trajectory, baselines: backtest.Baselines
+) -> list[Path]:
+    """Write report.html and its pictures; return the files."""
     content: Mapping[str, Any] = {**record.content, "status": "completed"}
     data = ReportData(
         run=content,
@@ -95,7 +100,7 @@ def show(
         notes=tuple(content.get("notes") or ()),
         config=yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False),
         currency=spec.asset.account_currency,
-        risk_free=risk_free,
+        risk_free=metrics.risk_free(agent, spec.asset.risk_free_per_year),
         window="validation",
     )
 
@@ -152,9 +157,10 @@ def record_trials(ledger: Ledger, runs: Sequence[RunResult]) -> None:
     for run in runs:
         tried.setdefault(run.agent, set()).add(run.config_hash)
     shown = [run for run in runs if run.status == CLOSED and len(tried[run.agent]) > 1]
-    known = {(entry["kind"], entry["run_id"]) for entry in ledger.entries()} if shown else set()
+    known = [entry for entry in ledger.entries() if entry["kind"] == "trial"] if shown else []
     for run in shown:
-        if ("trial", run.run_id) in known:
+        dates = [list(pair) for pair in window_of(run).dates]
+        if any((entry.get("run_id"), entry.get("window")) == (run.run_id, dates) for entry in known):
             continue
         sharpe = (run.block("metrics").get("validation") or {}).get("sharpe")
         who = RunIdentity(run.run_id, run.config_hash, run.agent, "train", run.seed)

@@ -29,7 +29,8 @@ def longer(spec: ExperimentSpec, old: Mapping[str, Any]) -> bool:
 
 def taken(old: Mapping[str, Any]) -> int | None:
     """Return how many steps a completed training took; None where run.json's content is of another task."""
-    steps = (old.get("training") or {}).get("env_steps")
+    training = old.get("training")
+    steps = training.get("env_steps") if isinstance(training, Mapping) else None
     return steps if isinstance(steps, int) else None
 
 

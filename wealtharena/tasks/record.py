@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import importlib.metadata
-import json
 import platform
 import secrets
 import subprocess
@@ -20,10 +19,11 @@ from wealtharena import files
 from wealtharena.config import config_hash
 from wealtharena.config.composition import job_overrides
 from wealtharena.config.hashing import NUMBERS
+from wealtharena.config.identity import run_record
 from wealtharena.config.launch import Stop, sigterm_as_ctrl_c
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.spelling import command_line
-from wealtharena.errors import ConfigError, Interrupted, WealthArenaError
+from wealtharena.errors import ConfigError, Interrupted, UsedFolderError, WealthArenaError
 
 SCHEMA_VERSION = 1
 _PACKAGES = ("wealtharena", "torch", "ray", "numpy", "pandas", "numba", "gymnasium", "hydra-core", "TA-Lib")
@@ -45,7 +45,9 @@ class RunContext:
         if HydraConfig.initialized():
             hydra = HydraConfig.get()
             folder = Path(hydra.runtime.output_dir)
-            return cls(folder, job_overrides(), resumed=(folder / "run.json").exists())
+            typed = job_overrides()
+            asked = any(item.startswith("resume=") and item != "resume=null" for item in typed)
+            return cls(folder, typed, resumed=asked and (folder / "run.json").exists())
         now = dt.datetime.now()
         folder = Path("outputs", now.strftime("%Y-%m-%d"), f"{now:%H-%M-%S}-{secrets.token_hex(3)}").resolve()
         return cls(folder, ())
@@ -93,7 +95,7 @@ class RunRecord:
     def begin(cls, spec: ExperimentSpec, context: RunContext) -> RunRecord:
         """Write the first record: `interrupted`, which is what it is if the process dies before the end."""
         path = context.folder / "run.json"
-        old = json.loads(path.read_text()) if path.exists() else {}
+        old = run_record(context.folder)
         started = dt.datetime.now(dt.UTC)
         record = cls(path)
         record.update(
@@ -140,12 +142,17 @@ def recorded(spec: ExperimentSpec, context: RunContext, *, stop: Stop | None = N
     """Yield the run's record; whatever ends the block is written to it, and SIGTERM ends it as Ctrl-C does.
 
     With `stop`, the caller listens to SIGTERM for all the records that it keeps. ConfigError where another process is at
-    work in the same folder.
+    work in the same folder, or where it holds a run that is not to go on.
     """
     refusal = ConfigError(
         f"another process is at work in {context.folder}", hint="wait until it has ended, or choose another folder"
     )
     with alone(context.folder, refusal):
+        if not context.resumed and (context.folder / "run.json").exists():
+            raise UsedFolderError(
+                f"{without_home(str(context.folder))} already holds a run",
+                hint=f"go on with it by resume={without_home(str(context.folder))}, or choose another folder",
+            )
         record = RunRecord.begin(spec, context)
         record.content.pop("error", None)
         with sigterm_as_ctrl_c() if stop is None else contextlib.nullcontext(stop) as heard:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from wealtharena.config import speech
-from wealtharena.terminal import figure
+from wealtharena.files import tell
+from wealtharena.terminal import Screen, figure
 from wealtharena.tracking.journal import STEP
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class Plain:
         now = self._clock()
         if evaluated or now - self._said_at >= self._every_seconds:
             self._said_at = now
-            print(state.words(), file=self._stream, flush=True)
+            tell(state.words(), self._stream)
 
     def close(self) -> None:
         """Do nothing: lines need no cleaning up."""
@@ -209,7 +210,7 @@ def _bar(state: State, terminal: Console | None) -> tuple[Progress, Any]:
     progress = Progress(
         TextColumn("{task.fields[words]}", markup=False, table_column=Column(no_wrap=True)),
         BarColumn(bar_width=None),
-        console=terminal,
+        console=terminal or Screen(soft_wrap=False),
         refresh_per_second=2,
         expand=True,
     )

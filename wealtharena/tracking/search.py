@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from wealtharena.files import tell
 from wealtharena.terminal import Screen, figure, printable, styled
 from wealtharena.tracking.console import duration
 from wealtharena.tracking.mirror import Ending, Identity
@@ -142,7 +143,7 @@ class SearchDisplay:
         return table
 
     def _say(self, words: str) -> None:
-        print(printable(words), file=self._stream, flush=True)
+        tell(printable(words), self._stream)
 
 
 def _number(value: float | None) -> str:

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from tests.data.market_stub import sample
+from tests.data.specs import compose
 from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError
 from wealtharena.data.providers.alpha_vantage import Provider
 from wealtharena.errors import ProviderError
@@ -129,3 +130,74 @@ def test_of_two_quote_currencies_the_one_asked_for_is_taken(make_spec, stub):
     raw = provider_for(make_spec, "crypto").fetch("BTC-CNY", None, None, "1d")
     assert raw.table["close"].iloc[-1] == 325812.480818
     assert raw.currency == "CNY"
+
+
+@pytest.fixture
+def listed(stub, monkeypatch):
+    """Return `listed(symbol)`: have the stub carry ACME's bars under another name."""
+
+    def name(symbol):
+        for held in (stub.stub.bars.frames, stub.stub.bars.daily):
+            monkeypatch.setitem(held, symbol, held["ACME"])
+
+    return name
+
+
+@pytest.mark.parametrize("universe", ["nyse", "asx_large"])
+@pytest.mark.parametrize(
+    ("symbol", "currency", "parts"),
+    [
+        ("AAPL", "USD", 1),
+        ("BRK.B", "USD", 1),
+        ("SHOP.TRT", "CAD", 1),
+        ("GPV.TRV", "CAD", 1),
+        ("MBG.DEX", "EUR", 1),
+        ("BMW.FRK", "EUR", 1),
+        ("RELIANCE.BSE", "INR", 1),
+        ("600104.SHH", "CNY", 1),
+        ("000002.SHZ", "CNY", 1),
+        ("PETR4.SAO", "BRL", 1),
+        ("TSCO.LON", "GBP", 100),
+        ("BHP.AX", "AUD", 1),
+    ],
+)
+def test_a_share_is_quoted_as_its_venue_does_whatever_the_universe(
+    make_spec, listed, universe, symbol, currency, parts
+):
+    listed(symbol)
+    spec = make_spec("stocks", "alpha_vantage", universe=universe)
+    raw = Provider(spec.data, spec.asset, clock=lambda: LATER).fetch(symbol, RECENT, None, "1d")
+    table = raw.table.set_index("timestamp")
+    assert raw.currency == currency
+    np.testing.assert_allclose(table["close"] * parts, wanted("ACME")["close"].reindex(table.index), atol=1e-4)
+
+
+def test_a_dividend_in_pence_becomes_pounds(make_spec, stub, listed):
+    stub.stub.cfg["av_premium"] = True
+    listed("TSCO.LON")
+    table = provider_for(make_spec, plan="paid").fetch("TSCO.LON", None, None, "1d").table
+    assert table["dividend"].sum() == pytest.approx(0.005)
+
+
+def test_what_is_configured_decides_and_an_unknown_venue_is_asked_for_it(make_spec, stub, listed):
+    listed("ABC.QQQ")
+    listed("TSCO.LON")
+    spec = make_spec("stocks", "alpha_vantage", universe="nyse")
+    with pytest.raises(ProviderError, match=r"does not say what ABC\.QQQ is quoted in") as raised:
+        Provider(spec.data, spec.asset).fetch("ABC.QQQ", RECENT, None, "1d")
+    assert not stub.log()
+    override = raised.value.hint.removeprefix("set ").partition(" if")[0].strip("'")
+    told = compose(["asset=stocks", "data=alpha_vantage", override])
+    whole = compose(["asset=stocks", "data=alpha_vantage", "+asset.instrument.currencies={TSCO.LON: GBP}"])
+    for symbol, currency, spoken in (("ABC.QQQ", "EUR", told), ("TSCO.LON", "GBP", whole)):
+        raw = Provider(spec.data, spoken.asset, clock=lambda: LATER).fetch(symbol, RECENT, None, "1d")
+        assert raw.currency == currency
+        assert raw.table["close"].max() > 10  # as it came, not hundredths
+
+
+def test_the_name_that_is_asked_for_tells_the_venue(make_spec, listed):
+    listed("SHOP.TRT")
+    spec = make_spec("stocks", "alpha_vantage", universe="nyse")
+    data = spec.data.model_copy(update={"provider_symbols": {"SHOP": "SHOP.TRT"}})
+    raw = Provider(data, spec.asset, clock=lambda: LATER).fetch("SHOP", RECENT, None, "1d")
+    assert (raw.symbol, raw.currency) == ("SHOP", "CAD")

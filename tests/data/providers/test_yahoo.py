@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 from yfinance import cache
 
-from tests.data.market_stub import sample
+from tests.data.market_stub import sample, yahoo
+from tests.data.specs import compose
+from wealtharena.data import currency
 from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError
 from wealtharena.data.providers.yahoo import Provider
 from wealtharena.errors import ProviderError
@@ -61,6 +63,105 @@ def test_pence_become_pounds(make_spec):
     raw = Provider(spec.data, spec.asset).fetch("OCDO.L", None, None, "1d")
     assert raw.currency == "GBP"
     np.testing.assert_allclose(raw.table["close"], wanted("OCDO.L")["close"] / 100, rtol=1e-6)
+
+
+@pytest.fixture
+def listed(stub, monkeypatch):
+    """Return `listed(symbol, of, **meta)`: have the stub carry another's bars under a name, with this metadata."""
+    plain = type(stub.stub).yahoo_meta
+
+    def name(symbol, of="ACME", **meta):
+        for held in (stub.stub.bars.frames, stub.stub.bars.daily):
+            monkeypatch.setitem(held, symbol, held[of])
+        monkeypatch.setattr(stub.stub, "yahoo_meta", lambda *about: plain(stub.stub, *about) | meta)
+
+    return name
+
+
+@pytest.mark.parametrize("unsaid", [None, ""])
+@pytest.mark.parametrize(
+    ("asset", "symbol", "currency", "parts"),
+    [
+        ("stocks", "OCDO.L", "GBP", 100),
+        ("stocks", "7203.T", "JPY", 1),
+        ("stocks", "AAPL", "USD", 1),
+        ("stocks", "BRK-B", "USD", 1),
+        ("etf", "BHP.AX", "AUD", 1),
+        ("commodities", "GC=F", "USD", 1),
+        ("crypto", "BTC-EUR", "EUR", 1),
+        ("forex", "EURGBP", "GBP", 1),
+    ],
+)
+def test_money_that_yahoo_does_not_name_is_the_venues(make_spec, listed, unsaid, asset, symbol, currency, parts):
+    listed(symbol if asset != "forex" else f"{symbol}=X", currency=unsaid)
+    spec = make_spec(asset, "yahoo")
+    raw = Provider(spec.data, spec.asset).fetch(symbol, None, None, "1d")
+    assert raw.currency == currency
+    np.testing.assert_allclose(raw.table["close"] * parts, wanted("ACME")["close"], rtol=1e-6)
+
+
+def test_money_that_nothing_tells_is_asked_for(make_spec, listed):
+    spec = make_spec("stocks", "yahoo")
+    for symbol, way in (("^AXJO", "leave it out"), ("ABC.QQ", "set ")):
+        listed(symbol, currency=None)
+        with pytest.raises(ProviderError, match=r"does not say what .* is quoted in") as raised:
+            Provider(spec.data, spec.asset).fetch(symbol, None, None, "1d")
+        assert way in raised.value.hint
+    override = raised.value.hint.removeprefix("set ").partition(" if")[0].strip("'")
+    told = compose(["asset=stocks", "data=yahoo", override]).asset
+    assert Provider(spec.data, told).fetch("ABC.QQ", None, None, "1d").currency == "EUR"
+
+
+def paying(monkeypatch, *codes):
+    """Have the stub send a share's dividends with these currencies in turn."""
+    plain = yahoo.events_of
+
+    def events(rows):
+        made = plain(rows) or {}
+        for code, event in zip(codes, made.get("dividends", {}).values(), strict=False):
+            event["currency"] = code
+        return made
+
+    monkeypatch.setattr(yahoo, "events_of", events)
+
+
+@pytest.mark.parametrize("code", ["USD", "EUR", "GBP", "GBp", ""])
+def test_a_dividend_in_other_money_is_converted_at_a_fixing_of_its_ex_date(make_spec, stub, listed, monkeypatch, code):
+    frame = stub.stub.bars.frames["ACME"].copy()
+    frame.loc[[60, 100], "dividend"] = 20.0, 0.358
+    monkeypatch.setitem(stub.stub.bars.frames, "ACME", frame)
+    listed("OCDO.L", currency="GBp", exchangeTimezoneName="Europe/London")
+    paying(monkeypatch, "GBp", code)
+    spec = make_spec("stocks", "yahoo")
+    provider = Provider(spec.data, spec.asset)
+    table = provider.fetch("OCDO.L", None, None, "1d").table
+    day = table["timestamp"].iloc[100]
+    pounds = {"GBP": 1.0, "GBp": 0.01, "": 0.01}.get(code) or currency.cross_rate(code, "GBP")[day]
+    assert table["dividend"].iloc[60] == pytest.approx(0.2)
+    assert table["dividend"].iloc[100] == pytest.approx(0.358 * pounds, rel=1e-12)
+    assert (table["dividend"] > 0).sum() == 2
+    assert any(f"dividends in {code} are converted to GBP" in note for note in provider.notes()) == (
+        code in ("USD", "EUR")
+    )
+
+
+def test_a_dividend_that_nobody_can_convert_is_refused_with_ways_out(make_spec, monkeypatch):
+    spec = make_spec("stocks", "yahoo")
+    paying(monkeypatch, "VND")
+    with pytest.raises(ProviderError, match="is paid in VND, prices are in USD, and the ECB") as raised:
+        Provider(spec.data, spec.asset).fetch("ACME", None, None, "1d")
+    assert "leave it out of data.symbols" in raised.value.hint
+    assert "\n" not in str(raised.value)
+
+
+def test_what_is_configured_decides_where_yahoo_names_no_money(make_spec, listed):
+    spec = make_spec("stocks", "yahoo")
+    whole = compose(["asset=stocks", "data=yahoo", "+asset.instrument.currencies={OCDO.L: GBP}"]).asset
+    for unsaid, parts in ((None, 1), ("GBp", 100)):
+        listed("OCDO.L", of="OCDO.L", currency=unsaid)
+        raw = Provider(spec.data, whole).fetch("OCDO.L", None, None, "1d")
+        assert raw.currency == "GBP"
+        np.testing.assert_allclose(raw.table["close"] * parts, wanted("OCDO.L")["close"], rtol=1e-6)
 
 
 def test_hourly_bars_carry_the_start_of_their_hour(make_spec, server):

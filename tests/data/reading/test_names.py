@@ -13,7 +13,7 @@ from tests.data.reading.test_cases import load_written, shares
 from tests.data.specs import compose, with_data
 from wealtharena.data import Panel, currency, load, load_panel
 from wealtharena.data.reading.identifiers import canonical_symbol, symbol_of_file
-from wealtharena.data.reading.venues import Quote, quote_of, zone_of
+from wealtharena.data.reading.venues import Quote, as_key, quote_of, setting, zone_of
 from wealtharena.errors import DataError
 
 MT5 = "USDJPY_Daily_202301010000_202412310000"
@@ -269,6 +269,30 @@ def test_a_venue_that_is_not_known_is_said(name: str, venue: str) -> None:
     assert quote.currency == "AUD"
     assert f"{name}: the venue {venue} is not known, its quotes are taken as AUD" in quote.said
     assert zone_of(name, SHARES) == "Australia/Sydney"
+
+
+METALS = compose(["asset=commodities", "data=files"]).asset
+
+
+def test_a_pair_of_metal_and_currency_is_quoted_in_the_latter() -> None:
+    moneys = {"XAUEUR": "EUR", "XAG/GBP": "GBP", "XAUUSDm": "USD", "OANDA:XAU_JPY": "JPY", "XPTAUD.pro": "AUD"}
+    moneys |= {"EURGBP": "GBP", "GC=F": "USD", "COPPER": "USD", "GOLD": "USD", "NICKEL": "USD", "EURUSD_OIL": "USD"}
+    assert {name: quote_of(name, METALS).currency for name in moneys} == moneys
+    told = compose(["asset=commodities", "data=files", "+asset.instrument.currencies.XAUEUR=CHF"]).asset
+    assert quote_of("XAUEUR", told).currency == "CHF"
+
+
+def test_gold_in_euros_counts_in_euros(tmp_path: Path) -> None:
+    panel = load_written(shares("XAUEUR", bars=60), tmp_path / "bars.csv", "asset=commodities")
+    assert (panel.to_account > 1.0).all()  # dollars for a euro
+
+
+@pytest.mark.parametrize("name", ["GC=F", "ASX:BHP", "SHEL.L", "BRK-B", "AAPL", "SHEL LN", "SPX=X.Q"])
+def test_the_override_that_names_a_symbols_money_composes(name: str) -> None:
+    spoken = compose(["asset=stocks", "data=files", setting(name, "GBP").strip("'")])
+    assert spoken.asset.instrument.currencies == {name: "GBP"}
+    sized = compose(["asset=commodities", "data=files", f"+asset.instrument.multipliers={{{as_key(name)}:5}}"])
+    assert sized.asset.instrument.multipliers[name] == 5
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from wealtharena.data import provider
 from wealtharena.data.bars import RawBars, VolumeUnit, raw_table, window_mask
 from wealtharena.data.manners import Manners
 from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError, now
+from wealtharena.data.reading.venues import Quote, as_key, quote_abroad, untold
 from wealtharena.errors import ProviderError
 
 BASE_URL: Final = "https://www.alphavantage.co/query"
@@ -42,6 +43,10 @@ class Provider(provider.Provider):
     title = "Alpha Vantage"
     host = "https://www.alphavantage.co"
     markets = frozenset({"stocks", "etf", "forex", "crypto"})
+    caveats = (
+        "Alpha Vantage names no currency: quotes are taken as those of the symbol's venue, London's as pence,"
+        " and as dollars where it names none",
+    )
 
     def __init__(self, spec: DataSpec, asset: AssetSpec, *, clock: Callable[[], datetime] = now) -> None:
         super().__init__(spec, asset, clock=clock)
@@ -53,6 +58,7 @@ class Provider(provider.Provider):
         Raises:
             ProviderError: no key, a notice instead of data, an unknown symbol, a malformed number, or no rows.
         """
+        quote = self._quote(symbol)
         key = self.manners.require_key(symbol, where="a free one: https://www.alphavantage.co/support/#api-key")
         query = self._query(symbol, start)
         content = self.manners.call(lambda: self._attempt(symbol, {**query, "apikey": key}))
@@ -69,25 +75,24 @@ class Provider(provider.Provider):
             provider=self.name,
             symbol=symbol,
             interval=interval,
-            table=table,
-            currency=self._currency(symbol),
+            table=quote.whole(table),
+            currency=quote.currency,
             volume_unit=self._volume_unit(),
             adjusted=adjusted,
             fetched_at=self._clock(),
         )
 
+    def _name(self, symbol: str) -> str:
+        """Return Alpha Vantage's word for a symbol."""
+        return self._spec.provider_symbols.get(symbol, symbol)
+
     def _query(self, symbol: str, start: date | None) -> dict[str, str]:
-        market = self._asset.market
-        name = self._spec.provider_symbols.get(symbol, symbol)
+        market, name = self._asset.market, self._name(symbol)
         if market == "forex":
             return {"function": "FX_DAILY", "from_symbol": name[:3], "to_symbol": name[3:6], "outputsize": "full"}
         if market == "crypto":
             coin, _, quote = name.partition("-")
             return {"function": "DIGITAL_CURRENCY_DAILY", "symbol": coin, "market": quote or "USD"}
-        if name.endswith((".L", ".LON")):
-            raise UnknownSymbolError(
-                self.name, symbol, "does not say whether London prices are pounds or pence", hint="use data=yahoo"
-            )
         if self._spec.manners.plan == "paid":
             return {"function": "TIME_SERIES_DAILY_ADJUSTED", "symbol": name, "outputsize": "full"}
         recent = start is not None and start >= self._compact_start()
@@ -149,7 +154,7 @@ class Provider(provider.Provider):
             self.name,
             symbol,
             f"does not know the symbol ({told})",
-            hint=f"it carries few exchanges outside the US; use data=yahoo, or say '+data.provider_symbols={{{symbol}: <name>}}'",
+            hint=f"it carries few exchanges outside the US; use data=yahoo, or say '+data.provider_symbols={{{as_key(symbol)}: <name>}}'",
         )
 
     def _table(self, symbol: str, content: dict[str, Any], query: dict[str, str]) -> tuple[pd.DataFrame, Any]:
@@ -205,13 +210,18 @@ class Provider(provider.Provider):
                 hint=f"set data.start={first}, or use data=yahoo",
             )
 
-    def _currency(self, symbol: str) -> str:
+    def _quote(self, symbol: str) -> Quote:
+        """Return how the symbol is quoted: the answer does not say."""
+        name = self._name(symbol)
         if self._asset.market == "forex":
-            return symbol[3:6]
+            return Quote(name[3:6])
         if self._asset.market == "crypto":
-            return symbol.partition("-")[2] or "USD"
-        named = self._asset.instrument.currencies.get(symbol)
-        return named or ("AUD" if symbol.endswith(".AX") else self._asset.universe.currency)
+            return Quote(name.partition("-")[2] or "USD")
+        quote = quote_abroad(symbol, self._asset, name=name)
+        if quote is None:
+            cause, way = untold(symbol, name)
+            raise ProviderError(self.name, symbol, cause, hint=way)
+        return quote
 
     def _volume_unit(self) -> VolumeUnit:
         return "none" if self._asset.market == "forex" else "units"

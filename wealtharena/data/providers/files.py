@@ -14,7 +14,7 @@ import pandas as pd
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.data import currency, intervals, provider
-from wealtharena.data.bars import PRICE_COLUMNS, RawBars, raw_table, window_mask
+from wealtharena.data.bars import RawBars, raw_table, window_mask
 from wealtharena.data.reading import Reading, mixed, read_path, units
 from wealtharena.data.reading.identifiers import canonical, canonical_symbol, dollar_pairs, symbol_of_file
 from wealtharena.data.reading.venues import Quote, quote_of, same_symbol, setting, suffix_of, without_venue, zone_of
@@ -84,17 +84,14 @@ class Provider(provider.Provider):
                 f"has no rows between {start or 'the first'} and {end or 'the last'}",
                 hint=f"its rows run from {first:%Y-%m-%d} to {last:%Y-%m-%d}; set data.start and data.end",
             )
-        unit = units.as_unit(found.volumes[name])
-        if unit == "account" and name in found.foreign:
-            table = _volume_in(self._asset.account_currency, table, quote, hourly=interval not in intervals.DATED)
         adjusted = units.adjusted_as(found.adjustment)
         return RawBars(
             provider=self.name,
             symbol=name,
             interval=interval,
-            table=_in_currency(table if adjusted != "all" else table.assign(dividend=0.0), quote),
+            table=quote.whole(table if adjusted != "all" else table.assign(dividend=0.0)),
             currency=quote.currency,
-            volume_unit=unit,
+            volume_unit=units.as_unit(found.volumes[name]),
             adjusted=adjusted,
             fetched_at=self._clock(),
         )
@@ -253,13 +250,6 @@ def _scaled(table: pd.DataFrame, factor: float) -> pd.DataFrame:
     return table if factor == 1.0 or "volume" not in table else table.assign(volume=table["volume"] * factor)
 
 
-def _volume_in(account: str, table: pd.DataFrame, quote: Quote, *, hourly: bool) -> pd.DataFrame:
-    """Return the table with a volume that counts the quote's money brought to the account's, at the ECB's fixings."""
-    stamps = pd.DatetimeIndex(table["timestamp"])
-    rates = currency.from_ecb(quote.currency, account, timestamps=stamps, same_day=True, hourly=hourly)
-    return table.assign(volume=table["volume"] * rates)
-
-
 def _taken_as(asked: str, path: Path, reading: Reading, market: str) -> str:
     """Return the note on a file without symbols whose name is not the one that is asked for; nothing on any other.
 
@@ -278,14 +268,6 @@ def _taken_as(asked: str, path: Path, reading: Reading, market: str) -> str:
             hint=f"set data.symbols=[{pair}], or rename the file if its name is wrong",
         )
     return f"{path.name} names no symbol; its bars are taken as {asked}'s, as data.symbols says"
-
-
-def _in_currency(table: pd.DataFrame, quote: Quote) -> pd.DataFrame:
-    """Return the table with prices and dividends in whole units of the quote's currency."""
-    if quote.scale == 1.0:
-        return table
-    columns = [*PRICE_COLUMNS, "dividend"]
-    return table.assign(**{name: table[name] * quote.scale for name in columns})
 
 
 def _some(names: list[str]) -> str:

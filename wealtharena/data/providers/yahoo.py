@@ -21,15 +21,16 @@ import pandas as pd
 
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
-from wealtharena.data import provider
+from wealtharena.data import dividends, provider
 from wealtharena.data.bars import RawBars, VolumeUnit, raw_table
 from wealtharena.data.manners import Manners, raise_for_busy
 from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError, UnreachableError, now
-from wealtharena.errors import ProviderError
+from wealtharena.data.quality import calendar_of
+from wealtharena.data.reading.venues import Quote, as_key, quote_abroad, quote_in, untold
+from wealtharena.errors import DataError, ProviderError
 
 HOURLY_DAYS: Final = 730
 _NO_CONNECTION: Final = ("ConnectionError", "DNSError", "ConnectError", "ProxyError")  # as curl_cffi names them
-_MINOR_UNITS: Final = {"GBp": ("GBP", 100.0), "GBX": ("GBP", 100.0), "ZAc": ("ZAR", 100.0), "ILA": ("ILS", 100.0)}
 _COOKIES = threading.Lock()  # yfinance has one place for them in a process
 _COLUMNS: Final = {
     "Open": "open",
@@ -61,13 +62,20 @@ class Provider(provider.Provider):
     title = "Yahoo Finance"
     host = "https://query2.finance.yahoo.com"
     intervals = frozenset({"1d", "1h"})
-    caveats = ("Yahoo Finance: prices are split-adjusted by the source, dividends are cash on the ex-date",)
+    caveats = (
+        "Yahoo Finance: prices are split-adjusted by the source, dividends are cash on the ex-date,"
+        " those in other money than the prices at the ECB's fixing of that date",
+    )
 
     def __init__(self, spec: DataSpec, asset: AssetSpec, *, clock: Callable[[], datetime] = now) -> None:
         super().__init__(spec, asset, clock=clock)
         self.manners = Manners(self.name, spec.manners)
         self._answers = Answers()
         self._session: Any = None
+        self._converted: dict[str, str] = {}  # symbol -> what was done to its dividends
+
+    def notes(self) -> tuple[str, ...]:
+        return (*self.caveats, *(f"{symbol}: {words}" for symbol, words in self._converted.items()))
 
     def fetch(self, symbol: str, start: date | None, end: date | None, interval: str) -> RawBars:
         """Return the symbol's bars from `start` to `end`, both included; a bar that is not over is left out.
@@ -218,7 +226,7 @@ class Provider(provider.Provider):
                 self.name,
                 symbol,
                 f"does not know {self.provider_symbol(symbol)} (HTTP 404)",
-                hint=f"check the symbol, or name Yahoo's own: '+data.provider_symbols={{{symbol}: <name>}}'",
+                hint=f"check the symbol, or name Yahoo's own: '+data.provider_symbols={{{as_key(symbol)}: <name>}}'",
             )
         if "Crumb" in reason or status in (401, 403):
             raise BusyError(self.name, symbol, f"refused the session's crumb (HTTP {status})", hint="run it again")
@@ -241,13 +249,28 @@ class Provider(provider.Provider):
         daily = interval == "1d"
         stamps = index.tz_localize(None).normalize().tz_localize("UTC") if daily else index.tz_convert("UTC")
         named = frame.rename(columns=_COLUMNS).reset_index(drop=True)
-        table = raw_table(named.assign(timestamp=stamps))
-        currency = str(about.get("currency") or self._asset.universe.currency)
-        if currency in _MINOR_UNITS:
-            currency, parts = _MINOR_UNITS[currency]
-            columns = ["open", "high", "low", "close", "dividend"]
-            table[columns] = table[columns] / parts
-        return table, currency
+        quote = self._quote(symbol, about)
+        table = quote.whole(raw_table(named.assign(timestamp=stamps)))
+        paid = dividends.of_yahoo(self._answers.last.text, daily=daily)
+        calendar = calendar_of(symbol, self._asset, currency=quote.currency)
+        try:
+            table, words = dividends.in_money_of(quote, table, paid, calendar=calendar, hourly=not daily)
+        except DataError as error:
+            raise ProviderError(self.name, symbol, error.message, hint=error.hint) from error
+        if words:
+            self._converted[symbol] = words
+        return table, quote.currency
+
+    def _quote(self, symbol: str, about: Any) -> Quote:
+        """Return how the symbol is quoted: as Yahoo says, else as configured or as its name tells."""
+        name = self.provider_symbol(symbol)
+        if stated := about.get("currency"):
+            return quote_in(str(stated))
+        quote = quote_abroad(symbol, self._asset, name=name)
+        if quote is None:
+            cause, way = untold(symbol, name)
+            raise ProviderError(self.name, symbol, cause, hint=way)
+        return quote
 
     def _finished(self, table: pd.DataFrame, about: Any, interval: str) -> pd.DataFrame:
         """Return the table without bars that were not over when they were fetched."""

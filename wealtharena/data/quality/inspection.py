@@ -15,6 +15,7 @@ from wealtharena.data.bars import BAR_COLUMNS, Bars, RawBars
 from wealtharena.data.calendars import ALWAYS, WEEKDAYS
 from wealtharena.data.quality import leaks, levels, rows
 from wealtharena.data.quality.report import Context, Detection, Finding, QualityReport, differences
+from wealtharena.data.reading import venues
 from wealtharena.errors import ProviderError
 
 Check = Callable[[pd.DataFrame, Context], Detection | None]
@@ -49,7 +50,9 @@ def inspect(raw: RawBars, asset: AssetSpec, spec: QualitySpec) -> tuple[Bars, Qu
     Raises:
         ProviderError: a finding whose action is `refuse`, or no bar is left.
     """
-    context = Context(raw=raw, market=asset.market, calendar=calendar_of(raw.symbol, asset), spec=spec)
+    context = Context(
+        raw=raw, market=asset.market, calendar=calendar_of(raw.symbol, asset, currency=raw.currency), spec=spec
+    )
     table = raw.table.assign(tradable=True).reset_index(drop=True)
     findings, notes = [], []
     for kind, check in CHECKS.items():
@@ -60,6 +63,8 @@ def inspect(raw: RawBars, asset: AssetSpec, spec: QualitySpec) -> tuple[Bars, Qu
         if action == "refuse":
             raise refusal(context, kind, detection.detail)
         treated = _treat(table, detection, action)
+        if kind != "ticker_reuse":  # another company's cash
+            treated = _with_cash(table, treated)
         findings.append(_finding(kind, action, table, treated, detection))
         if detection.note and action == "repair":
             notes.append(detection.note)
@@ -83,17 +88,19 @@ def check_repaired(bars: Bars, limit: float) -> None:
         )
 
 
-def calendar_of(symbol: str, asset: AssetSpec) -> str:
-    """Return the calendar of one symbol: its exchange's where the symbol names one, else the universe's."""
-    if symbol.endswith(".AX"):
-        return "XASX"
+def calendar_of(symbol: str, asset: AssetSpec, *, currency: str | None = None) -> str:
+    """Return the calendar of one symbol: its venue's where the symbol names one, else the universe's.
+
+    `currency` is what its prices are in, where that is known: a name without a venue that is quoted in dollars, in a
+    universe that is not, is an American share.
+    """
     if symbol.endswith("=F"):
         return "CMES"
     if symbol.endswith("=X") or asset.market == "forex":
         return WEEKDAYS
     if asset.market == "crypto":
         return ALWAYS
-    return asset.universe.calendar
+    return venues.calendar_of(symbol, asset, currency=currency)
 
 
 def refusal(context: Context, kind: str, detail: str) -> ProviderError:
@@ -114,6 +121,18 @@ def _treat(table: pd.DataFrame, detection: Detection, action: Action) -> pd.Data
     if detection.repaired is not None:
         return detection.repaired
     return table.assign(tradable=table["tradable"] & ~detection.mask)
+
+
+def _with_cash(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """Return the table `after` with the cash of dates that it has lost on the next date that it has."""
+    lost = before[(before["dividend"] > 0) & ~before["timestamp"].isin(after["timestamp"])]
+    for stamp, cash in zip(lost["timestamp"], lost["dividend"], strict=True):
+        later = after["timestamp"][after["timestamp"] > stamp]
+        if len(later):
+            paid = after["dividend"].copy()
+            paid[later.idxmin()] += cash
+            after = after.assign(dividend=paid)
+    return after
 
 
 def _finding(kind: str, action: Action, before: pd.DataFrame, after: pd.DataFrame, detection: Detection) -> Finding:

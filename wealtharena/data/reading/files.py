@@ -69,6 +69,11 @@ def _read(path: Path, venue: Venue, only_symbol: str | None, max_dropped_share: 
         )
     if path.is_file():
         return _read_file(path, venue, only_symbol, max_dropped_share)
+    if not path.is_dir():
+        raise UnknownFileError(
+            f"{without_home(str(path))} is neither a file nor a folder",
+            hint="set data.path to a Parquet or CSV file, or a folder of them",
+        )
     items = sorted(item for item in path.iterdir() if not item.name.startswith((".", "_", "~")))
     members = [item for item in items if item.is_file() and item.name.lower().endswith(_SUFFIXES)]
     others = [f"{item.name}/" if item.is_dir() else item.name for item in items if item not in members]

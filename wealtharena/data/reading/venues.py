@@ -7,8 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+import pandas as pd
+
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.data import calendars, currency
+from wealtharena.data.bars import PRICE_COLUMNS
 from wealtharena.data.reading.columns import MONEY
 from wealtharena.data.reading.identifiers import canonical_symbol, coins_of, is_money, quote_of_coin
 from wealtharena.errors import DataError
@@ -22,24 +25,35 @@ class Quote:
     scale: float = 1.0
     said: str = ""
 
+    def whole(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return the table with prices and dividends in whole units of the currency."""
+        if self.scale == 1.0:
+            return table
+        return table.assign(**{name: table[name] * self.scale for name in (*PRICE_COLUMNS, "dividend")})
 
-# suffix -> currency, hundredths of it or not, time zone
+
+# suffix -> currency, hundredths of it or not, time zone, calendar (of days, where the library of calendars has none)
 _VENUES: Final = {
-    "AX": "AUD Australia/Sydney", "NZ": "NZD Pacific/Auckland", "T": "JPY Asia/Tokyo", "JP": "JPY Asia/Tokyo",
-    "HK": "HKD Asia/Hong_Kong", "SS": "CNY Asia/Shanghai", "SH": "CNY Asia/Shanghai", "SZ": "CNY Asia/Shanghai",
-    "BJ": "CNY Asia/Shanghai", "KS": "KRW Asia/Seoul", "KQ": "KRW Asia/Seoul", "TW": "TWD Asia/Taipei",
-    "TWO": "TWD Asia/Taipei", "NS": "INR Asia/Kolkata", "BO": "INR Asia/Kolkata", "SI": "SGD Asia/Singapore",
-    "KL": "MYR Asia/Kuala_Lumpur", "JK": "IDR Asia/Jakarta", "BK": "THB Asia/Bangkok", "SR": "SAR Asia/Riyadh",
-    "TA": "ILS/100 Asia/Jerusalem", "IS": "TRY Europe/Istanbul", "JO": "ZAR/100 Africa/Johannesburg",
-    "L": "GBP/100 Europe/London", "UK": "GBP/100 Europe/London", "IR": "EUR Europe/Dublin", "PA": "EUR Europe/Paris",
-    "DE": "EUR Europe/Berlin", "F": "EUR Europe/Berlin", "SG": "EUR Europe/Berlin", "MU": "EUR Europe/Berlin",
-    "AS": "EUR Europe/Amsterdam", "BR": "EUR Europe/Brussels", "LS": "EUR Europe/Lisbon", "MI": "EUR Europe/Rome",
-    "MC": "EUR Europe/Madrid", "HE": "EUR Europe/Helsinki", "VI": "EUR Europe/Vienna", "AT": "EUR Europe/Athens",
-    "SW": "CHF Europe/Zurich", "ST": "SEK Europe/Stockholm", "OL": "NOK Europe/Oslo", "CO": "DKK Europe/Copenhagen",
-    "IC": "ISK Atlantic/Reykjavik", "WA": "PLN Europe/Warsaw", "PR": "CZK Europe/Prague", "BD": "HUF Europe/Budapest",
-    "RO": "RON Europe/Bucharest", "TO": "CAD America/Toronto", "V": "CAD America/Toronto", "NE": "CAD America/Toronto",
-    "CN": "CAD America/Toronto", "MX": "MXN America/Mexico_City", "SA": "BRL America/Sao_Paulo",
-    "BA": "ARS America/Argentina/Buenos_Aires", "SN": "CLP America/Santiago", "US": "USD America/New_York",
+    "AX": "AUD Australia/Sydney XASX", "NZ": "NZD Pacific/Auckland XNZE", "T": "JPY Asia/Tokyo XTKS",
+    "JP": "JPY Asia/Tokyo XTKS", "HK": "HKD Asia/Hong_Kong XHKG", "SS": "CNY Asia/Shanghai XSHG",
+    "SH": "CNY Asia/Shanghai XSHG", "SZ": "CNY Asia/Shanghai XSHG", "BJ": "CNY Asia/Shanghai XSHG",
+    "KS": "KRW Asia/Seoul XKRX", "KQ": "KRW Asia/Seoul XKRX", "TW": "TWD Asia/Taipei XTAI",
+    "TWO": "TWD Asia/Taipei XTAI", "NS": "INR Asia/Kolkata XBOM", "BO": "INR Asia/Kolkata XBOM",
+    "SI": "SGD Asia/Singapore XSES", "KL": "MYR Asia/Kuala_Lumpur XKLS", "JK": "IDR Asia/Jakarta XIDX",
+    "BK": "THB Asia/Bangkok XBKK", "SR": "SAR Asia/Riyadh XSAU", "TA": "ILS/100 Asia/Jerusalem weekday24",
+    "IS": "TRY Europe/Istanbul XIST", "JO": "ZAR/100 Africa/Johannesburg XJSE", "L": "GBP/100 Europe/London XLON",
+    "UK": "GBP/100 Europe/London XLON", "IR": "EUR Europe/Dublin XDUB", "PA": "EUR Europe/Paris XPAR",
+    "DE": "EUR Europe/Berlin XETR", "F": "EUR Europe/Berlin XFRA", "SG": "EUR Europe/Berlin XSTU",
+    "MU": "EUR Europe/Berlin XFRA", "AS": "EUR Europe/Amsterdam XAMS", "BR": "EUR Europe/Brussels XBRU",
+    "LS": "EUR Europe/Lisbon XLIS", "MI": "EUR Europe/Rome XMIL", "MC": "EUR Europe/Madrid XMAD",
+    "HE": "EUR Europe/Helsinki XHEL", "VI": "EUR Europe/Vienna XWBO", "AT": "EUR Europe/Athens weekday24",
+    "SW": "CHF Europe/Zurich XSWX", "ST": "SEK Europe/Stockholm XSTO", "OL": "NOK Europe/Oslo XOSL",
+    "CO": "DKK Europe/Copenhagen XCSE", "IC": "ISK Atlantic/Reykjavik XICE", "WA": "PLN Europe/Warsaw XWAR",
+    "PR": "CZK Europe/Prague XPRA", "BD": "HUF Europe/Budapest XBUD", "RO": "RON Europe/Bucharest weekday24",
+    "TO": "CAD America/Toronto XTSE", "V": "CAD America/Toronto XTSE", "NE": "CAD America/Toronto XTSE",
+    "CN": "CAD America/Toronto XTSE", "MX": "MXN America/Mexico_City XMEX", "SA": "BRL America/Sao_Paulo BVMF",
+    "BA": "ARS America/Argentina/Buenos_Aires XBUE", "SN": "CLP America/Santiago XSGO",
+    "US": "USD America/New_York XNYS",
 }  # fmt: skip
 # suffix -> names of the venue before a symbol (TradingView's, Google's, ISO's); those of several countries are left out
 _NAMES: Final = {
@@ -55,6 +69,11 @@ _NAMES: Final = {
     "IC": "OMXICE XICE", "WA": "GPW WSE XWAR", "PR": "PSECZ XPRA", "BD": "XBUD", "RO": "BVB XBSE", "IR": "XDUB",
     "MX": "BMV XMEX", "SA": "BMFBOVESPA BVMF", "BA": "BCBA XBUE", "SN": "XSGO",
 }  # fmt: skip
+# Alpha Vantage's suffixes
+_SPELLINGS: Final = {
+    "TRT": "TO", "TRV": "V", "DEX": "DE", "FRK": "F", "LON": "L", "BSE": "BO", "SHH": "SS", "SHZ": "SZ", "SAO": "SA",
+    "PAR": "PA", "AMS": "AS", "BRU": "BR",
+}  # fmt: skip
 _EXCHANGES: Final = {name: suffix for suffix, names in _NAMES.items() for name in names.split()}
 # suffix -> Bloomberg's codes behind a symbol: of the country, then of its exchanges
 _CODES: Final = {
@@ -69,6 +88,7 @@ _BLOOMBERG: Final = {code: suffix for suffix, codes in _CODES.items() for code i
 _OF_BLOOMBERG: Final = re.compile(r"(\S+) ([A-Z]{2})(?: equity)?", re.IGNORECASE)
 _PREFIXES: Final = {"SH": "SS", "SZ": "SZ"}  # qlib's SH600000
 _CLASSES: Final = frozenset({"A", "B", "C", "D", "K", "U", "W", "WS", "UN", "RT", "P"})  # BRK.B: a class of share
+_METALS: Final = frozenset({"XAU", "XAG", "XPT", "XPD"})
 _SMALL: Final = {"GBX": "GBP", "GBP_PENCE": "GBP", "GBp": "GBP", "ZAc": "ZAR", "ZAC": "ZAR", "ILA": "ILS"}
 
 
@@ -80,16 +100,18 @@ def quote_of(symbol: str, asset: AssetSpec, *, stated: str = "") -> Quote:
     """
     configured = configured_for(symbol, asset)
     if configured is not None:
-        return Quote(_SMALL[configured], 0.01) if configured in _SMALL else Quote(configured)
+        return quote_in(configured)
     if asset.market == "forex":
         return _of_a_pair(symbol)
     if stated and not (asset.market == "crypto" and stated in MONEY):
-        scale, money = (0.01, _SMALL[stated]) if stated in _SMALL else (1.0, stated)
+        scale, money = (told := quote_in(stated)).scale, told.currency
         words = f"hundredths of {money}, divided by 100" if scale != 1.0 else money
         usual = money == asset.universe.currency and suffix_of(symbol) is None
         return Quote(money, scale, "" if usual else f"{symbol}: prices are in {words}, as the file states")
     if asset.market == "crypto":
         return _of_a_coin(symbol, asset)
+    if asset.market == "commodities" and (pair := _pair_in(symbol)):
+        return Quote(pair[3:])
     suffix = suffix_of(symbol)
     if suffix is None:
         return Quote(asset.universe.currency)
@@ -100,6 +122,44 @@ def quote_of(symbol: str, asset: AssetSpec, *, stated: str = "") -> Quote:
             said=f"{symbol}: the venue {_written(symbol, suffix)} is not known, its quotes are taken as {own};"
             f" if they are not, set {setting(symbol, 'USD' if own != 'USD' else 'EUR')}",
         )
+    return _of_a_venue(symbol, suffix)
+
+
+def quote_in(code: str) -> Quote:
+    """Return how a quote in a currency is meant by its code, hundredths (GBp, GBX, ZAc, ILA) included."""
+    return Quote(_SMALL[code], 0.01) if code in _SMALL else Quote(code)
+
+
+def quote_abroad(symbol: str, asset: AssetSpec, *, name: str) -> Quote | None:
+    """Return how a source quotes what it calls `name`, where all but American names carry their venue; None if unknown.
+
+    As configured for `symbol`, else a pair's own currency (EURUSD=X, BTC-EUR), its venue's, or dollars. An index tells
+    nothing.
+    """
+    configured = configured_for(symbol, asset)
+    if configured is not None:
+        return quote_in(configured)
+    if name.endswith("=X"):
+        pair = currency.split_pair(canonical_symbol(name, "forex"))
+        return Quote(pair[1]) if pair else None
+    if asset.market == "crypto":
+        return quote_in(name.rpartition("-")[2]) if "-" in name else None
+    suffix = suffix_of(name)
+    if name.startswith("^") or (suffix is not None and suffix not in _VENUES):
+        return None
+    return _of_a_venue(symbol, suffix or "US")
+
+
+def untold(symbol: str, name: str) -> tuple[str, str]:
+    """Return the cause and the way out where a source does not say what it quotes `name` in, nor the name itself."""
+    way = f"set {setting(symbol, 'EUR')} if that is its currency"
+    return (
+        f"does not say what {name} is quoted in, and its name does not tell",
+        "it is an index: leave it out of data.symbols" if name.startswith("^") else way,
+    )
+
+
+def _of_a_venue(symbol: str, suffix: str) -> Quote:
     money, hundredths, _ = _VENUES[suffix].split()[0].partition("/")
     if not hundredths:
         return Quote(money)
@@ -153,8 +213,12 @@ def setting(symbol: str, money: str) -> str:
     """Return the override that says what a symbol is quoted in, as it is typed in a shell."""
     if re.fullmatch(r"[A-Za-z][\w-]*", symbol):
         return f"+asset.instrument.currencies.{symbol}={money}"
-    name = symbol.replace(":", r"\:")
-    return f"'+asset.instrument.currencies={{{name}: {money}}}'"
+    return f"'+asset.instrument.currencies={{{as_key(symbol)}: {money}}}'"
+
+
+def as_key(symbol: str) -> str:
+    """Return the symbol as an override writes it before the colon of a mapping in braces."""
+    return re.sub(r"[:=]", r"\\\g<0>", symbol)
 
 
 def _of_a_pair(symbol: str) -> Quote:
@@ -166,6 +230,12 @@ def _of_a_pair(symbol: str) -> Quote:
         hint=f"set {setting(symbol, 'EUR')}, leave it out of data.symbols,"
         f" or set data.symbols=[EURUSD] where a single file holds that pair",
     )
+
+
+def _pair_in(symbol: str) -> str | None:
+    """Return the pair that a commodity's name is, XAUEUR of `XAU/EUR.x`: a metal and a currency, or two currencies and no more."""
+    pair = currency.pair_in(symbol)
+    return pair if pair and (pair[:3] in _METALS or _letters(symbol) == pair) else None
 
 
 def _of_a_coin(symbol: str, asset: AssetSpec) -> Quote:
@@ -190,6 +260,15 @@ def zone_of(symbol: str, asset: AssetSpec) -> str:
     suffix = suffix_of(symbol) if asset.market in ("stocks", "etf") else None
     known = _VENUES.get(suffix or "")
     return known.split()[1] if known else calendars.time_zone(asset.universe.calendar)
+
+
+def calendar_of(symbol: str, asset: AssetSpec, *, currency: str | None = None) -> str:
+    """Return the calendar of a share's venue; without one the American where it is quoted in dollars abroad, else the universe's."""
+    suffix = suffix_of(symbol)
+    if suffix is None and symbol not in asset.universe.symbols and asset.market in ("stocks", "etf"):
+        suffix = "US" if currency == "USD" != asset.universe.currency else None
+    known = _VENUES.get(suffix or "")
+    return known.split()[2] if known else asset.universe.calendar
 
 
 def suffix_of(symbol: str) -> str | None:
@@ -232,7 +311,7 @@ def _of_a_suffix(symbol: str) -> tuple[str, str | None]:
         if name.upper() in _PREFIXES and suffix.isdigit():  # baostock's sh.600000
             return suffix, _PREFIXES[name.upper()]
         of_a_class = suffix.upper() in _CLASSES and suffix.upper() not in _VENUES
-        return (symbol, None) if of_a_class else (name, suffix.upper())
+        return (symbol, None) if of_a_class else (name, _SPELLINGS.get(suffix.upper(), suffix.upper()))
     if len(symbol) == 8 and symbol[:2].upper() in _PREFIXES and symbol[2:].isdigit():
         return symbol[2:], _PREFIXES[symbol[:2].upper()]
     return symbol, None

@@ -1,0 +1,67 @@
+"""Dividends in other money than the prices: at a fixing that was known, on the row that holds them, or refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from wealtharena.data import currency
+from wealtharena.data.dividends import Payout, in_money_of
+from wealtharena.data.reading.venues import Quote
+from wealtharena.errors import DataError
+
+DAYS = pd.bdate_range("2024-03-04", periods=10, tz="UTC")
+
+
+def bars(stamps: pd.DatetimeIndex = DAYS, **paid: float) -> pd.DataFrame:
+    """Return a table with cash on rows that are named by their numbers: `r3=0.5`."""
+    dividend = np.zeros(len(stamps))
+    for row, amount in paid.items():
+        dividend[int(row[1:])] = amount
+    return pd.DataFrame({"timestamp": stamps, "close": 1.0, "dividend": dividend})
+
+
+@pytest.mark.parametrize(("calendar", "known"), [("XLON", 3), ("XNYS", 3), ("XTKS", 2), ("XASX", 2)])
+def test_the_fixing_is_one_that_was_known_when_the_bar_of_the_ex_date_closed(calendar: str, known: int) -> None:
+    table, words = in_money_of(
+        Quote("EUR"), bars(r3=0.5), [Payout(DAYS[3], 0.5, "USD")], calendar=calendar, hourly=False
+    )
+    assert table["dividend"][3] == 0.5 * currency.cross_rate("USD", "EUR")[DAYS[known]]
+    assert words == "dividends in USD are converted to EUR at the ECB's fixings of their ex-dates"
+
+
+def test_an_hours_dividend_is_converted_at_what_was_known_in_that_hour() -> None:
+    hours = pd.date_range("2024-03-05 08:00", periods=8, freq="h", tz="UTC")
+    table, _ = in_money_of(
+        Quote("GBP", 0.01), bars(hours, r0=0.005), [Payout(hours[0], 0.5, "USD")], calendar="XLON", hourly=True
+    )
+    assert table["dividend"][0] == 0.5 * currency.cross_rate("USD", "GBP")[pd.Timestamp("2024-03-04", tz="UTC")]
+
+
+def test_two_payouts_on_one_row_are_each_converted_and_one_between_bars_is_on_the_bar_before() -> None:
+    week = DAYS[[0, 1, 4, 5]]
+    paid = [Payout(DAYS[1], 0.5), Payout(DAYS[2], 1.0, "USD")]
+    table, _ = in_money_of(Quote("EUR"), bars(week, r1=1.5), paid, calendar="XETR", hourly=False)
+    rate = currency.cross_rate("USD", "EUR")[DAYS[2]]
+    np.testing.assert_allclose(table["dividend"], [0.0, 0.5 + rate, 0.0, 0.0], rtol=1e-15)
+
+
+def test_payouts_in_the_prices_own_money_change_no_number() -> None:
+    table = bars(r3=0.005)
+    for code in ("", "GBp", "GBX"):
+        made, words = in_money_of(
+            Quote("GBP", 0.01), table, [Payout(DAYS[3], 0.5, code)], calendar="XLON", hourly=False
+        )
+        assert made is table
+        assert words == ""
+
+
+def test_a_dividend_that_does_not_stand_where_it_was_paid_is_refused() -> None:
+    for at in (DAYS[4], DAYS[0] - pd.Timedelta(days=3)):
+        with pytest.raises(DataError, match="do not stand in the bars"):
+            in_money_of(Quote("EUR"), bars(r3=0.5), [Payout(at, 0.5, "USD")], calendar="XETR", hourly=False)
+    old = DAYS - pd.DateOffset(years=26)
+    with pytest.raises(DataError, match="1998-03-04 is paid in USD") as refused:
+        in_money_of(Quote("EUR"), bars(old, r0=0.5), [Payout(old[0], 0.5, "USD")], calendar="XETR", hourly=False)
+    assert "data.start" in refused.value.hint

@@ -1,0 +1,100 @@
+"""Dividends that are paid in other money than the prices are in, as those of a London share that pays in dollars."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from wealtharena.data import calendars, currency
+from wealtharena.data.reading.venues import Quote, quote_in
+from wealtharena.errors import DataError
+
+_OUT = "use another source, or leave it out of data.symbols"
+
+
+@dataclass(frozen=True)
+class Payout:
+    """Cash a unit as its source states it: `code` is the currency's, that of the prices where it is empty."""
+
+    at: pd.Timestamp  # UTC; of daily bars the ex-date at 00:00
+    amount: float
+    code: str = ""
+
+
+def of_yahoo(text: str, *, daily: bool) -> list[Payout]:
+    """Return the dividends in an answer of Yahoo's chart service."""
+    answer = json.loads(text)["chart"]["result"][0]
+    zone = answer["meta"].get("exchangeTimezoneName") or "UTC"
+    found = []
+    for event in ((answer.get("events") or {}).get("dividends") or {}).values():
+        at = pd.Timestamp(int(event["date"]), unit="s", tz="UTC")
+        day = at.tz_convert(zone).tz_localize(None).normalize().tz_localize("UTC")
+        found.append(Payout(day if daily else at, float(event["amount"]), str(event.get("currency") or "")))
+    return found
+
+
+def in_money_of(
+    quote: Quote, table: pd.DataFrame, payouts: Sequence[Payout], *, calendar: str, hourly: bool
+) -> tuple[pd.DataFrame, str]:
+    """Return the table with every dividend in the quote's currency, and in words what was converted, if anything was.
+
+    `table` has rows in order of time, prices in `quote.currency`, and its dividends as if each payout were quoted as
+    prices are and fell on the last row that does not begin after it. One in other money is converted at the ECB's
+    fixing that is known when the bar of its ex-date closes, as the panel converts that bar.
+
+    Raises:
+        DataError: a payout does not stand in the table, or the ECB has no rate for it.
+    """
+    own = Quote(quote.currency, quote.scale)
+    moneys = [quote_in(one.code) if one.code else own for one in payouts]
+    other = np.array([money != own for money in moneys], dtype=np.bool_)
+    if not other.any():
+        return table, ""
+    stamps = pd.DatetimeIndex(table["timestamp"])
+    rows = stamps.searchsorted(pd.DatetimeIndex([one.at for one in payouts]).as_unit("ns"), side="right") - 1
+    touched = np.unique(rows[other])
+    dividends = table["dividend"].to_numpy(dtype=np.float64, copy=True)
+    as_read = _summed(rows, [one.amount * quote.scale for one in payouts], len(table))
+    if touched[0] < 0 or not np.allclose(as_read[touched], dividends[touched]):
+        lost = ", ".join(sorted({one.code for one, moved in zip(payouts, other, strict=True) if moved}))
+        raise DataError(f"its dividends in {lost} do not stand in the bars as they were sent", hint=_OUT)
+    worth = [
+        one.amount * money.scale * _rate(one.at, money.currency, quote.currency, calendar=calendar, hourly=hourly)
+        for one, money in zip(payouts, moneys, strict=True)
+    ]
+    dividends[touched] = _summed(rows, worth, len(table))[touched]
+    foreign = sorted({money.currency for money in moneys} - {quote.currency})
+    words = (
+        f"dividends in {', '.join(foreign)} are converted to {quote.currency} at the ECB's fixings of their ex-dates"
+    )
+    return table.assign(dividend=dividends), words if foreign else ""
+
+
+def _summed(rows: npt.NDArray[np.intp], amounts: Sequence[float], count: int) -> npt.NDArray[np.float64]:
+    """Return the sum of the amounts by row; a row before the first is left out."""
+    there = rows >= 0
+    made = np.zeros(count)
+    np.add.at(made, rows[there], np.asarray(amounts)[there])
+    return made
+
+
+def _rate(at: pd.Timestamp, money: str, own: str, *, calendar: str, hourly: bool) -> float:
+    """Return what one unit of the money was worth in the prices' own when the bar closed."""
+    if money == own:
+        return 1.0
+    same_day = calendars.closes_after_fixing(calendar)
+    try:
+        rates = currency.from_ecb(
+            money, own, timestamps=pd.DatetimeIndex([at]).as_unit("ns"), same_day=same_day, hourly=hourly
+        )
+    except DataError as error:
+        raise DataError(
+            f"its dividend of {at:%Y-%m-%d} is paid in {money}, prices are in {own}, and {error.message}",
+            hint=f"keep that date out of data.start and data.end, {_OUT}",
+        ) from error
+    return float(rates[0])
