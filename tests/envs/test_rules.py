@@ -163,6 +163,10 @@ def test_a_delisted_position_is_closed_at_the_last_price_less_the_haircut(side):
     assert path.equity[7:].tolist() == pytest.approx([1e6 - 0.3 * 0.4e6] * 3)  # a short pays it too
     assert path.costs.sum() == pytest.approx(path.trades.cost.sum())
     assert path.weights[-1, 0] == 0.0
+    traded = np.bincount(path.trades.bar, weights=np.abs(path.trades.value), minlength=10)[1:]
+    assert path.traded_value.tolist() == pytest.approx(traded.tolist()), (
+        "an order that is counted has its value in turnover"
+    )
 
 
 def test_equity_below_the_maintenance_margin_is_liquidated_with_a_fee():

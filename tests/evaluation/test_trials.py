@@ -41,6 +41,33 @@ def test_configurations_are_counted_once_and_looks_each_time(ledger):
     assert known(ledger, replace(YEAR, dates=(("2023-01-01", "2023-05-01"),))).openings() == 0
 
 
+def test_a_run_that_opens_every_fold_of_its_split_has_looked_once(ledger):
+    """Fifteen of cpcv, or some of walk-forward of which only one bears on the window that is asked about."""
+    quarters = [(f"2022-{month:02}-01", f"2022-{month + 2:02}-28") for month in (1, 4, 7, 10)]
+    for run, folds in (("1", quarters), ("2", quarters[:3])):
+        for fold, dates in enumerate(folds):
+            who = RunIdentity(run, "a", "etf", "train")
+            ledger.record_opening(who, window=replace(YEAR, dates=(dates,)), fold=fold)
+    assert known(ledger).openings() == known(ledger).openings("a") == 2
+    assert "looked at this test window 2 times" in known(ledger).told("a")
+    last = replace(YEAR, dates=(quarters[3],))
+    assert known(ledger, last).openings() == 1
+    assert "1 time before" in known(ledger, last).told("a")
+
+
+def test_a_run_that_went_on_as_another_configuration_has_looked_twice(ledger):
+    for config in "ab":
+        look(ledger, "1", config)
+    assert known(ledger).openings() == 2
+    assert known(ledger).openings("a") == 1
+
+
+def test_lines_that_name_no_run_are_a_look_each(ledger):
+    line = '{"kind": "open", "config_hash": "b", "agent": "etf", "fingerprint": "f", "window": [["2022-06-01", "2023-01-01"]]}'
+    ledger.path.write_text(f"{line}\n{line}\n")
+    assert known(ledger).openings() == 2
+
+
 @pytest.mark.parametrize(
     ("other", "counts"),
     [

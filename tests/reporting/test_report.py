@@ -14,6 +14,7 @@ from wealtharena.reporting import head, report, tables
 from wealtharena.reporting.charts import paths
 from wealtharena.reporting.data import ReportData
 from wealtharena.reporting.words import finite
+from wealtharena.tasks import judging
 
 
 @pytest.mark.parametrize(("share", "words"), [(0.83, "as much as the validation proved"), (0.0, "is its anchor")])
@@ -54,16 +55,70 @@ def test_the_first_screen_says_where_what_tilts_add_was_learnt_by_heart(
     assert "Information ratio to the anchor" not in head.first_screen(made)
 
 
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [((4,), "the best of 4 checkpoints; less"), ((4, 4, 4), "the best of 4 checkpoints in each of 3 folds; less"),
+     ((2, 4), "the best of 2 to 4 checkpoints in each of 2 folds; less")],
+)  # fmt: skip
+def test_what_luck_is_taken_off_is_said_of_every_fold_that_chose(counts: tuple[int, ...], words: str) -> None:
+    made = report_data()
+    folds = [
+        {
+            "checkpoints": n,
+            "validation_sharpe": float(n),
+            "expected_of_luck": 0.5,
+            "validation_sharpe_deflated": n - 0.5,
+        }
+        for n in counts
+    ]
+    picked = judging.of_choices(folds)
+    shown = head.first_screen(dataclasses.replace(made, run={**made.run, "selection": picked}))
+    assert words in shown
+    left = sum(counts) / len(counts) - 0.5
+    assert f'data-metric="selection.validation_sharpe_deflated" value="{left!r}"' in shown
+    assert judging.of_choices([*folds, None]) is None
+
+
 def look_up(run: Any, path: str) -> Any:
-    for key in path.split("."):
-        run = run[int(key)] if isinstance(run, list) else run[key]
+    for bracketed, plain in re.findall(r"\[([^\]]+)\]|([^.\[]+)", path):
+        run = run[int(plain)] if isinstance(run, list) else run[bracketed or plain]
     return run
+
+
+def addresses(html: str) -> list[tuple[str, str]]:
+    return re.findall(r'<data [^>]*?data-metric="([^"]+)"(?: value="([^"]+)")?', html)
+
+
+def test_a_symbol_with_a_dot_has_an_address_that_leads_to_its_figure() -> None:
+    made = report_data()
+    symbols = {"ANZ.AX": {"earned": 0.02, "cost": 0.001}, "CBA": {"earned": 0.01, "cost": 0.002}}
+    active = {"annual_return": 0.0, "information_ratio": 0.1, "active_share": 0.1, "costs": 0.0, "symbols": symbols}
+    run = {**made.run, "comparison": {"anchor": {"active": active}}}
+    found = addresses(head.first_screen(dataclasses.replace(made, run=run)))
+    assert {"ANZ.AX", "CBA"} == {
+        name for path, _ in found for name in symbols if f"{name}" in path and "earned" in path
+    }
+    for path, value in found:
+        assert float(value) == look_up(run, path), path
+
+
+def test_figures_that_the_file_has_elsewhere_carry_their_place_there() -> None:
+    made = report_data()
+    places = {"metrics.test": "paper.paper", "baselines.buy_and_hold": "paper.backtest"}
+    found = addresses(report.render(dataclasses.replace(made, places=places)))
+    file = {
+        **made.run,
+        "paper": {"paper": made.run["metrics"]["test"], "backtest": made.run["baselines"]["buy_and_hold"]},
+    }
+    assert not any(path.startswith(("metrics.test", "baselines.buy_and_hold")) for path, _ in found)
+    for path, value in found:
+        assert (float(value) if value else None) == finite(look_up(file, path)), path
 
 
 def test_every_key_figure_is_the_one_of_run_json() -> None:
     data = report_data()
     html = report.render(data)
-    found = re.findall(r'<data [^>]*?data-metric="([^"]+)"(?: value="([^"]+)")?', html)
+    found = addresses(html)
     assert len(found) > 150
     for path, value in found:
         expected = finite(look_up(data.run, path))

@@ -103,3 +103,7 @@ def test_a_price_is_legible_however_small(value: float, text: str) -> None:
 )  # fmt: skip
 def test_an_amount_that_is_there_is_never_written_as_nothing(value: float, digits: int, text: str) -> None:
     assert words.amount(value, digits=digits) == text
+
+
+def test_costs_are_said_to_hold_what_forced_closes_took() -> None:
+    assert "what delistings and liquidations took" in MEASURES["costs_paid"].meaning

@@ -12,12 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.reporting.test_report import addresses, look_up
 from tests.tasks.test_backtest import checkpoint
 from tests.trading.killing import elsewhere
 from wealtharena.config import compose, config_hash, plugins
 from wealtharena.data.store import Store
 from wealtharena.errors import ConfigError
 from wealtharena.evaluation import metrics
+from wealtharena.reporting.words import finite
 from wealtharena.tasks import dispatch
 from wealtharena.trading.ledger import Ledger
 from wealtharena.trading.monitor.watch import Monitors
@@ -84,6 +86,10 @@ def test_paper_over_the_test_window_is_the_backtest(here, capsys, risk):
     assert f"At its end the account is {found['state']}" in told
     assert ("daily_loss: flatten, 1 time" in told) == (risk == "default")
     assert "Backtest" in told
+    shown = [path for path, _ in addresses(told)]
+    assert {path.rpartition(".")[0] for path in shown} == {"paper.paper", "paper.backtest"}
+    for path, value in addresses(told):
+        assert (float(value) if value else None) == finite(look_up(record, path)), path
     assert 'class="windows"' not in told  # there is one window, and its dates are said
     said = capsys.readouterr().out
     assert "PAPER" in said

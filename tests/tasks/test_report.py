@@ -10,6 +10,7 @@ from wealtharena.config import compose, config_hash
 from wealtharena.data.store import Store
 from wealtharena.errors import ConfigError
 from wealtharena.evaluation import metrics
+from wealtharena.reporting.words import DASH
 from wealtharena.tasks import dispatch
 
 RETURNS = np.random.default_rng(1).normal(0.0003, 0.01, 250)
@@ -48,6 +49,25 @@ def test_baselines_stand_beside_them_where_prices_are_named(mine: Path) -> None:
     assert set(record["comparison"]) == {"buy_and_hold", "cash"}
     assert record["shape"]["relative"]["to"] == "buy_and_hold"
     assert "SIMULATED DATA" in page
+
+
+@pytest.mark.parametrize("rate", ["200", "0"])
+def test_cash_has_no_sharpe_ratio_beside_a_record_with_days_on_which_no_price_was_made(mine: Path, rate: str) -> None:
+    """A record that has the holidays too: cash earns on them, and its excess over itself is nothing at every bar."""
+    open_, shut = (
+        pd.bdate_range("2023-01-02", periods=len(RETURNS) - 4),
+        pd.date_range("2023-02-04", periods=4, freq="28D"),
+    )
+    days = open_.union(shut)
+    pd.DataFrame({"date": days, "return": RETURNS}).to_csv("my.csv", index=False)
+    prices = ("asset=etf", "data=simulated", "data.simulator.end=2024-03-01", "data.simulator.bars=900")
+    own = (f"asset.costs.cash_bps_per_year={rate}", "evaluation.baselines=[buy_and_hold,cash]")
+    record, page = run(*prices, "features.names=[log_return_1]", *own)
+    cash = record["baselines"]["cash"]
+    assert cash["sharpe"] is None
+    assert cash["sortino"] is None
+    assert cash["total_return"] == pytest.approx(float(rate) / 1e4 * (days[-1] - days[0]).days / 365.25, rel=0.02)
+    assert f'data-metric="baselines.cash.sharpe">{DASH}</data>' in page
 
 
 def test_without_returns_it_says_what_to_give(mine: Path) -> None:

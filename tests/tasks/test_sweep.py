@@ -118,6 +118,9 @@ def test_a_search_of_agents_that_tilt_ends_in_a_verdict_on_what_they_add(tmp_pat
     assert "anchor" in run["comparison"]
     assert evidence["pbo"] == searched["bias"]["pbo"]
     assert evidence["strategies"] >= 2
+    assert searched["bias"]["ratio"] == "information_ratio"
+    assert searched["bias"]["trials"] == evidence["strategies"]
+    assert "show an annual information ratio to the anchor of" in (folder / "sweep.html").read_text()
 
 
 def test_an_agent_that_stays_in_cash_scores_nothing_and_one_whose_figure_is_undefined_otherwise_fails() -> None:

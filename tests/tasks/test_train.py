@@ -165,6 +165,13 @@ def test_walk_forward_trains_a_fold_at_a_time_and_joins_one_record(
         ratios = [fold[part]["sharpe"] for fold in run["folds"]]
         assert ratios[0] != ratios[1]
         assert run["metrics"][part]["sharpe"] == pytest.approx(sum(ratios) / 2), "of all folds, not of the last"
+    assert run["verdict"]["evidence"]["openings"] == run["verdict"]["evidence"]["own_openings"] == 1, (
+        "one run, one look"
+    )
+    picked = run["selection"]
+    assert picked["validation_sharpe"] == pytest.approx(run["metrics"]["validation"]["sharpe"])
+    left = [fold["validation_sharpe"] - fold["expected_of_luck"] for fold in picked["folds"]]
+    assert picked["validation_sharpe_deflated"] == pytest.approx(sum(left) / 2)
 
 
 def test_an_interrupt_keeps_a_checkpoint_and_opens_no_test_window(small: Small, tmp_path: Path) -> None:

@@ -59,10 +59,29 @@ def test_a_search_over_noise_shows_its_overfitting_and_one_true_edge_does_not() 
     assert edge.pbo < 0.05
 
 
-def test_stopped_trials_count_as_tried() -> None:
+def test_stopped_trials_count_as_tried_and_failed_ones_that_showed_nothing_do_not() -> None:
     rng = np.random.default_rng(4)
     trials = [row(i, 0.0, state="PRUNED" if i % 2 else "COMPLETE", returns=rng.normal(0, 1, 40)) for i in range(6)]
-    assert selection_bias([*trials, row(9, None, state="FAIL")], blocks=16).trials == 7
+    bias, beside = (selection_bias(rows, blocks=16) for rows in (trials, [*trials, row(9, None, state="FAIL")]))
+    assert beside.trials == bias.trials == 6
+    assert beside.expected_maximum_sharpe == bias.expected_maximum_sharpe
+
+
+def test_the_best_trials_ratio_is_of_the_kind_that_luck_is_told_of() -> None:
+    rng = np.random.default_rng(6)
+    trials = [row(i, float(i), returns=rng.normal(0, 1, 40)) for i in range(4)]
+    whole = selection_bias(trials, blocks=8)
+    assert whole.ratio == "sharpe"
+    assert whole.best_sharpe == significance.moments(trials[3].extra[RETURNS_KEY]).sharpe
+    lowest = selection_bias(trials, blocks=8, mode="min")
+    assert lowest.best_sharpe == significance.moments(trials[0].extra[RETURNS_KEY]).sharpe
+    trials[3].extra[ACTIVE_KEY] = rng.normal(0, 1, 40).tolist()
+    assert selection_bias(trials, blocks=8).ratio == "either"
+    for trial in trials[:3]:
+        trial.extra[ACTIVE_KEY] = rng.normal(0, 1, 40).tolist()
+    tilts = selection_bias(trials, blocks=8)
+    assert tilts.ratio == "information_ratio"
+    assert tilts.best_sharpe == significance.moments(trials[3].extra[ACTIVE_KEY]).sharpe
 
 
 def test_what_a_tilt_adds_to_its_anchor_is_what_was_chosen_among() -> None:

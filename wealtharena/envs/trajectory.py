@@ -19,7 +19,7 @@ class Trades:
     units: FloatArray  # signed
     price: FloatArray  # in account currency, multiplier included
     value: FloatArray  # signed, account currency
-    cost: FloatArray  # commission, spread and impact, never negative
+    cost: FloatArray  # commission, spread and impact, or what a forced close took; never negative
     quote: FloatArray | None = None  # the price as the market quotes it; None in what was written before it was kept
 
     def __repr__(self) -> str:
@@ -40,8 +40,10 @@ class Trajectory:
     equity: FloatArray  # [n + 1] account currency, at each close
     weights: FloatArray  # [n + 1, A] held after the bar's fills, marked at its close
     targets: FloatArray  # [n, A] asked for at each decision, after projection
-    traded_value: FloatArray  # [n] sum of absolute traded value in the interval after each decision
-    costs: FloatArray  # [n] commission, spread, impact
+    traded_value: (
+        FloatArray  # [n] sum of absolute traded value in the interval after each decision, forced closes included
+    )
+    costs: FloatArray  # [n] commission, spread, impact, and what delistings and liquidations took
     financing: FloatArray  # [n] borrow, margin interest, carry less cash interest
     dividends: FloatArray  # [n]
     trades: Trades

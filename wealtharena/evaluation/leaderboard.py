@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from wealtharena.config.specs.runs import EvaluationSpec
-from wealtharena.envs.trajectory import Trajectory
-from wealtharena.errors import CheckpointError
-from wealtharena.evaluation import backtest, comparison, metrics, pins, tables
+from wealtharena.evaluation import backtest, comparison, metrics, pins
 from wealtharena.evaluation.bootstrap import interquartile_mean
 from wealtharena.evaluation.evaluate import Facts, judge, median_index
 from wealtharena.evaluation.evidence import Unfilled
+from wealtharena.evaluation.groups import Group, Paths, configurations, group, load
 from wealtharena.evaluation.ledger import Ledger, Window
 from wealtharena.evaluation.ranking import WEIGHTS, composite
 from wealtharena.evaluation.records import RunResult
@@ -29,33 +28,6 @@ from wealtharena.files import jsonable
 
 SCHEMA_VERSION = 1
 SPREAD = ("annual_return", "sharpe", "max_drawdown", "total_return")
-
-
-@dataclass(frozen=True)
-class Group:
-    """Completed runs of one configuration on one data set, one a seed; `older` are runs that a newer one replaced."""
-
-    runs: tuple[RunResult, ...]
-    older: tuple[RunResult, ...] = ()
-
-    @property
-    def newest(self) -> RunResult:
-        return self.runs[-1]
-
-    @property
-    def key(self) -> str:
-        """Return a name that no other group has."""
-        return f"{self.newest.agent}/{self.newest.config_hash}/{self.newest.fingerprint[:8]}"
-
-
-@dataclass(frozen=True, eq=False)
-class Paths:
-    """The backtests of a group, all over the same bars."""
-
-    agents: tuple[Trajectory, ...]
-    baselines: Mapping[str, Trajectory]
-
-
 _WHY = {"interrupted": "the run was stopped before its end", "closed": "the test window is closed"}
 
 
@@ -64,8 +36,8 @@ def build(
 ) -> dict[str, Any]:
     """Return the leaderboard as JSON types: `rows` best first, failed runs after them, `weights`, `generated_at`.
 
-    A row is `agent, asset, algo, seeds[], middle_run, metrics{}` (interquartile mean over seeds), `spread{}`,
-    `active{active_share, kept_share}` (of tilts and of lambda; null where there is none), `judged`
+    A row is `agent, asset, algo, seeds[], middle_run, played` (the window of a backtest, else null), `metrics{}`
+    (interquartile mean over seeds), `spread{}`, `active{active_share, kept_share}` (of tilts and of lambda; null where there is none), `judged`
     (together, or apart: each run by itself), `intervals{sharpe}` (over bars and seeds; null where the paths are not at hand),
     `comparison{}` against the baseline of the verdict, `comparisons{}` against all, `composite, rank, ranks{}, verdict{},
     status, simulated, source, window, run_ids[], config_hash`.
@@ -74,7 +46,7 @@ def build(
     loaded = {g.key: load(g) for g in groups}
     rows = {}
     for found in groups:
-        strategies, stream = alternatives(found, groups, loaded), named(rng, found.key)
+        strategies, stream = alternatives(found, groups, loaded), named(rng, found.stream)
         rows[found.key] = row(found, loaded[found.key], strategies, evaluation=evaluation, ledger=ledger, rng=stream)
     ranked = composite({key: line["metrics"] for key, line in rows.items()})
     ordered = []
@@ -93,40 +65,6 @@ def build(
     return cleaned
 
 
-def group(runs: Iterable[RunResult]) -> tuple[Group, ...]:
-    """Return completed runs by agent, configuration and data; of two runs with one seed the newer counts.
-
-    A group's runs stand in the order of their seeds: jobs at once start in any order, and the verdict must not know it.
-    """
-    found: dict[tuple[str, str, str], dict[object, list[RunResult]]] = {}
-    for run in runs:
-        if run.status == "completed":
-            seeds = found.setdefault((run.agent, run.config_hash, run.fingerprint), {})
-            seeds.setdefault(run.run_id if run.seed is None else run.seed, []).append(run)
-    ordered = [sorted(seeds.values(), key=lambda of_one: _by_seed(of_one[-1])) for seeds in found.values()]
-    return tuple(
-        Group(tuple(of_one[-1] for of_one in seeds), tuple(run for of_one in seeds for run in of_one[:-1]))
-        for seeds in ordered
-    )
-
-
-def _by_seed(run: RunResult) -> tuple[bool, int, str]:
-    return run.seed is None, run.seed or 0, run.run_id
-
-
-def load(found: Group) -> Paths | None:
-    """Return the group's backtests; None where one is missing or they do not share their bars and baselines."""
-    try:
-        read = [tables.read(run.folder) for run in found.runs]
-    except CheckpointError:
-        return None
-    agents = tuple(agent for agent, _ in read)
-    if any(not np.array_equal(agent.timestamps, agents[0].timestamps) for agent in agents):
-        return None
-    shared = set.intersection(*(set(baselines) for _, baselines in read))
-    return Paths(agents, {name: path for name, path in read[0][1].items() if name in shared and name != "random"})
-
-
 def alternatives(
     found: Group, groups: Sequence[Group], loaded: Mapping[str, Paths | None]
 ) -> npt.NDArray[np.float64] | None:
@@ -139,10 +77,9 @@ def alternatives(
         return None
     anchor = own.baselines.get(backtest.ANCHOR)
     columns = []
-    for other in groups:
+    for other in configurations(found, groups):
         paths = loaded[other.key]
-        same = (other.newest.agent, other.newest.fingerprint) == (found.newest.agent, found.newest.fingerprint)
-        if same and paths is not None and np.array_equal(paths.agents[0].timestamps, own.agents[0].timestamps):
+        if paths is not None and np.array_equal(paths.agents[0].timestamps, own.agents[0].timestamps):
             cash = metrics.risk_free(paths.agents[0], risk_free_of(other.newest.evidence))
             skills = [
                 metrics.excess(agent.returns, cash) if anchor is None else agent.returns - anchor.returns
@@ -167,18 +104,18 @@ def row(
     line: dict[str, Any] = {
         **identity(newest),
         "status": "completed",
-        "seeds": [run.seed for run in found.runs],
+        "seeds": list(found.seeds),
         "run_ids": [run.run_id for run in found.runs],
         "middle_run": found.runs[median_index(ratios)].run_id,
-        "metrics": middle([run.test for run in found.runs]),
-        "spread": {name: _range([_number(run.test.get(name)) for run in found.runs]) for name in SPREAD},
+        "metrics": middle(found.tests),
+        "spread": {name: _range([_number(test.get(name)) for test in found.tests]) for name in SPREAD},
         "active": active_of(found),
     }
-    if paths is None or judged_together(found):
+    if paths is None or found.together:
         blocks = [run.block("comparison") for run in found.runs]
         hardest = newest.evidence.get("beats") or evaluation.verdict.beats[0]
         return line | {
-            "judged": "together" if judged_together(found) or len(found.runs) == 1 else "apart",
+            "judged": "together" if found.together or len(found.runs) == 1 else "apart",
             "intervals": {"sharpe": [None, None]},
             "comparison": dict(blocks[-1].get(hardest) or {}) if len(blocks) == 1 else {},
             "comparisons": dict(blocks[-1]) if len(blocks) == 1 else {},
@@ -198,14 +135,19 @@ def row(
         "intervals": {"sharpe": [interval.low, interval.high]},
         "comparison": compared.get(judged.verdict.evidence.beats, {}),
         "comparisons": compared,
-        "verdict": judged.verdict.to_json(),
+        "verdict": held(found, judged.verdict.to_json()),
     }
 
 
-def judged_together(found: Group) -> bool:
-    """Return whether this is one record of several seeds, as a search leaves it: its verdict is the group's already."""
-    count = found.newest.block("seeds").get("count")
-    return len(found.runs) == 1 and isinstance(count, int) and count > 1
+def held(found: Group, verdict: dict[str, Any]) -> dict[str, Any]:
+    """Return a backtest's verdict with what its record says beside the rules: that its window was seen in training."""
+    run = found.newest
+    ruled = {rule.get("reason") for rule in run.verdict.get("rules") or ()}
+    said = [reason for reason in run.verdict.get("reasons") or () if reason not in ruled]
+    if not run.played or not ruled or not said:
+        return verdict
+    status = max(verdict["status"], "unproven", key=ORDER.index)
+    return {**verdict, "status": status, "reasons": [*said, *verdict["reasons"]]}
 
 
 def identity(run: RunResult) -> dict[str, Any]:
@@ -220,6 +162,7 @@ def identity(run: RunResult) -> dict[str, Any]:
         "source": data.get("source"),
         "symbols": data.get("symbols"),
         "window": run.window,
+        "played": run.block("backtest").get("window") if run.played else None,
     }
 
 
@@ -316,13 +259,15 @@ def counted(found: Group, ledger: Ledger | None) -> tuple[Trials, int, int]:
         int(_number(run.evidence.get("configurations", run.evidence.get("trials")), 1.0)) for run in found.runs
     )
     looks = max(int(_number(run.evidence.get("openings"), 1.0)) for run in found.runs)
-    judged = [Completed(run.run_id, run.seed, _number(run.test.get("sharpe"))) for run in found.runs]
-    older = [Completed(run.run_id, run.seed, _number(run.test.get("sharpe"))) for run in found.older]
+    judged, older, beside = (
+        [Completed(run.run_id, run.seed, _number(run.test.get("sharpe"))) for run in part]
+        for part in (found.runs, found.older, found.beside)
+    )
     dropped = [run.run_id for run in older if not any(run.repeats(other) for other in judged)]
     if ledger is None:
         return Trials(recorded, None, tuple(dropped)), looks, len(judged)
     history = History.of(ledger, newest.agent, window_of(newest), run_ids=[run.run_id for run in found.runs])
-    left_out = tuple(dict.fromkeys([*history.left_out(newest.config_hash, judged), *dropped]))
+    left_out = tuple(dict.fromkeys([*history.left_out(newest.config_hash, [*judged, *beside]), *dropped]))
     trials = history.trials(newest.config_hash, left_out=left_out)
     known = replace(trials, configurations=max(trials.configurations, recorded))
     return known, max(history.openings(), looks), max(history.openings(newest.config_hash), len(judged))

@@ -192,12 +192,12 @@ def exposure(trajectory: Trajectory) -> float:
 
 
 def trades(trajectory: Trajectory) -> int:
-    """Return the number of executed orders."""
+    """Return the number of executed orders, positions that were closed by force among them."""
     return int(trajectory.trades.bar.size)
 
 
 def costs_paid(trajectory: Trajectory) -> float:
-    """Return commission, spread and impact paid, in account currency."""
+    """Return commission, spread and impact paid, and what delistings and liquidations took, in account currency."""
     return float(trajectory.costs.sum())
 
 

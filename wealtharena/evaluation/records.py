@@ -76,6 +76,29 @@ class RunResult:
         return bool(self.block("data").get("simulated", True))
 
     @property
+    def played(self) -> bool:
+        """Return whether this is a backtest: figures of any window, and of a training that has its own record."""
+        return self.content.get("task") == "backtest"
+
+    @property
+    def searched(self) -> bool:
+        """Return whether this is one record of several seeds, as a search leaves it."""
+        return len(self.seed_tests) > 1
+
+    @property
+    def seed_tests(self) -> tuple[Mapping[str, Any], ...]:
+        """Return the test measures of each seed that one record holds; none in the record of one seed."""
+        found = self.block("seeds").get("metrics")
+        return tuple(found) if isinstance(found, list) and all(isinstance(one, Mapping) for one in found) else ()
+
+    @property
+    def seed_numbers(self) -> tuple[int | None, ...]:
+        """Return the seeds behind `seed_tests`; None for each where the record does not name them."""
+        found = self.block("seeds").get("numbers")
+        count = len(self.seed_tests)
+        return tuple(found) if isinstance(found, list) and len(found) == count else (None,) * count
+
+    @property
     def window(self) -> tuple[str, str] | None:
         """Return first and last date of the test window."""
         dates = _flat(self.block("split").get("test") or ())

@@ -67,9 +67,13 @@ class History:
         return cls(tuple(e for e in own if _bears(e, places.get(str(e.get("run_id"))), window, judged)))
 
     def openings(self, config_hash: str | None = None) -> int:
-        """Return how often the window was opened, by anyone or by one configuration."""
+        """Return how often the window was looked at, by anyone or by one configuration.
+
+        A run that opens every fold of a split writes a line for each, and has looked once.
+        """
         opened = [entry for entry in self.entries if entry["kind"] == "open"]
-        return sum(config_hash is None or entry["config_hash"] == config_hash for entry in opened)
+        counted = [entry for entry in opened if config_hash is None or entry["config_hash"] == config_hash]
+        return len({(entry.get("run_id") or at, entry["config_hash"]) for at, entry in enumerate(counted)})
 
     def told(self, config_hash: str) -> str | None:
         """Return that a configuration has looked at this window before, in words; None where it has not."""

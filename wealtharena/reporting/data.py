@@ -69,7 +69,7 @@ class ReportData:
     seeds: Sequence[SeedRow] = ()
     several: Literal["seed", "path"] = "seed"  # what the rows of `seeds` differ in
     audit: Sequence[AuditRow] = ()
-    test_openings: int | None = None  # lines of the ledger for this test window, this one included
+    test_openings: int | None = None  # looks at this test window by the ledger, this one included
     configurations_tried: int | None = None  # distinct configurations that were tried on it
     notes: Sequence[str] = ()  # survivorship, unadjusted rolls, missing dividends, ...
     window: Literal["test", "validation"] = "test"  # what the paths and the first screen's figures are of
@@ -78,4 +78,5 @@ class ReportData:
     currency: str = ""  # of the account
     held: bool = True  # whether positions, orders and costs are known; False: returns alone
     risk_free: float | FloatArray = 0.0  # a bar, or of each bar; for the rolling Sharpe ratio
+    places: Mapping[str, str] = field(default_factory=dict)  # block of `run` -> where the file has it, if elsewhere
     definitions: Mapping[str, str] = field(default_factory=dict)  # measure -> formula, beside the built-in ones

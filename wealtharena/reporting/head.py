@@ -23,6 +23,7 @@ from wealtharena.reporting.words import (
     measured,
     name_of,
     number,
+    place,
     prose,
 )
 
@@ -226,15 +227,19 @@ def _gap(run: Mapping[str, Any]) -> str:
         return ""
     parts = [f"{name} {measured(f'metrics.{name}.sharpe', value, MEASURES['sharpe'])}" for name, value in shown]
     words = "Memorised: " if memorised(found) else ""
-    picked = run.get("selection") or {}
-    after = finite(picked.get("validation_sharpe_deflated"))
-    more = (
-        f" Validation is the best of {picked.get('checkpoints')} checkpoints; less what luck gives, "
-        f"{number(after, signed=True)}."
-        if after is not None
-        else ""
-    )
+    more = _luck_of_choice(run.get("selection") or {})
     return f'<p class="gap"><b>{words}Sharpe ratio</b> {", ".join(parts)}.{more}</p>'
+
+
+def _luck_of_choice(picked: Mapping[str, Any]) -> str:
+    """Return what is left of the validation figure without the luck of choosing a checkpoint, of each fold where there are several."""
+    if finite(picked.get("validation_sharpe_deflated")) is None:
+        return ""
+    counts = [fold["checkpoints"] for fold in picked.get("folds") or ()] or [picked.get("checkpoints")]
+    among = str(counts[0]) if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)}"
+    each = f" in each of {len(counts)} folds" if len(counts) > 1 else ""
+    left = measured("selection.validation_sharpe_deflated", picked["validation_sharpe_deflated"], MEASURES["sharpe"])
+    return f" Validation is the best of {among} checkpoints{each}; less what luck gives, {left}."
 
 
 def _kept(run: Mapping[str, Any]) -> str:
@@ -262,8 +267,8 @@ def _active(run: Mapping[str, Any]) -> tuple[str, str]:
     moved = {name for name, part in symbols.items() if finite(part.get("earned")) or finite(part.get("cost"))}
     ranked = sorted(moved, key=lambda name: -abs(finite(symbols[name].get("earned")) or 0.0))[:_NAMED]
     rows = "".join(
-        f"<li>{escape(name)}: earned {_part(f'{at}.symbols.{name}', 'earned', symbols[name], 'percent')}, "
-        f"cost {_part(f'{at}.symbols.{name}', 'cost', symbols[name], 'percent')}</li>"
+        f"<li>{escape(name)}: earned {_part(place(f'{at}.symbols', name), 'earned', symbols[name], 'percent')}, "
+        f"cost {_part(place(f'{at}.symbols', name), 'cost', symbols[name], 'percent')}</li>"
         for name in ranked
     )
     listed = f"<details><summary>What the tilts earned and cost a year, by symbol</summary><ul>{rows}</ul></details>"

@@ -137,6 +137,7 @@ def _who(row: Mapping[str, Any], links: Links) -> str:
     count = len(seeds) if isinstance(seeds, Sequence) and not isinstance(seeds, str) else seeds
     beside = [
         name_of(str(row.get("algo", ""))),
+        f"backtest: {row['played']}" if row.get("played") else "",
         str(row.get("source", "")),
         f"{count} seed{'s' if count != 1 else ''}" if count else "",
     ]

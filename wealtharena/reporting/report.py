@@ -42,6 +42,8 @@ def render(data: ReportData) -> str:
     found = [text for text in sections if text]
     body = f"{top(data)}<main>{first_screen(data)}{_contents(found)}{''.join(found)}{_foot(data)}</main>"
     title = f"{name_of(str(data.run.get('agent', 'run')))} {name_of(str(data.run.get('algo', '')))}"
+    for ours, theirs in data.places.items():
+        body = body.replace(f'data-metric="{ours}.', f'data-metric="{theirs}.')
     return page(title=title, body=body, script=SCRIPT)
 
 
@@ -134,7 +136,8 @@ def _positions(data: ReportData) -> str:
         figure(
             "Costs so far",
             book.costs(charts.HALF, agent) + book.costs(charts.NARROW_LOW, agent),
-            note="Summed, as a share of the starting equity. The curves above are net of these.",
+            note="Summed, as a share of the starting equity. Trading costs include what delistings and liquidations took. "
+            "The curves above are net of these.",
         ),
         "</div>",
     )

@@ -22,6 +22,11 @@ _HALF, _HALF_NARROW = (
     Size(348, 240, left=64, right=10, top=24, bottom=28),
 )
 _BARS, _BARS_NARROW = Size(520, 230, left=190, right=54), Size(348, 230, left=150, right=46)
+_RATIOS = {
+    "sharpe": "Sharpe ratio",
+    "information_ratio": "information ratio to the anchor",
+    "either": "ratio (Sharpe ratio, or information ratio to the anchor of a trial that tilts)",
+}
 _CSS = ".thin{opacity:.35;stroke-width:.9}rect.heat{fill:var(--agent)}"
 
 
@@ -152,13 +157,22 @@ def _finalists(result: Mapping[str, Any]) -> str:
     )
 
 
+def _of_luck(bias: Mapping[str, Any]) -> str:
+    """Return what breadth alone would show, and the best trial's ratio of the same kind, which need not be the metric."""
+    expected, own = (finite(bias.get(f"{name}_annual")) for name in ("expected_maximum_sharpe", "best_sharpe"))
+    if expected is None:
+        return ""
+    ratio = _RATIOS[str(bias.get("ratio", "sharpe"))]
+    told = f"The best of {bias.get('trials', 0)} worthless configurations would be expected to show an annual {ratio} of {number(expected)}"
+    beside = f"; that of the best trial is {number(own, signed=True)}" if own is not None else ""
+    return f"<p>{escape(told + beside)}, all on validation data.</p>"
+
+
 def _luck(result: Mapping[str, Any]) -> str:
     bias = result.get("bias") or {}
     pbo = finite(bias.get("pbo"))
     values = np.asarray(bias.get("logits") or [], dtype=np.float64)
-    expected = finite(bias.get("expected_maximum_sharpe_annual"))
-    told = f"The best of {bias.get('trials', 0)} worthless configurations would be expected to show an annual Sharpe ratio of "
-    text = f"<p>{escape(told + number(expected))}.</p>" if expected is not None else ""
+    text = _of_luck(bias)
     if pbo is not None:
         text += f"<p>Probability of backtest overfitting: <b>{percent(pbo, digits=0)}</b>.</p>"
     return section(

@@ -45,8 +45,14 @@ _MEASURES = (
     Measure("cvar_95", "Expected shortfall, 95 %", "percent", True, "mean of the returns at or below that quantile"),
     Measure("turnover", "Turnover a year", "ratio", False, "traded value / equity, a year; 1 is the account once"),
     Measure("exposure", "Mean exposure", "share", False, "mean sum of absolute weights"),
-    Measure("trades", "Orders", "count", False, "executed orders"),
-    Measure("costs_paid", "Costs paid", "money", False, "commission, spread and impact, in account currency"),
+    Measure("trades", "Orders", "count", False, "executed orders, and positions closed by force"),
+    Measure(
+        "costs_paid",
+        "Costs paid",
+        "money",
+        False,
+        "commission, spread and impact, and what delistings and liquidations took, in account currency",
+    ),
     Measure(
         "psr",
         "Probabilistic Sharpe",
@@ -166,6 +172,11 @@ def figure(kind: Kind, value: Any, *, signed: bool = False) -> str:
     if kind == "years":
         return f"{number(known, digits=1)}{THIN}years" if known < 1000 else f">{THIN}1,000{THIN}years"
     return number(known, signed=signed)
+
+
+def place(path: str, key: str) -> str:
+    """Return the address of `key` below `path`, in brackets where the key has a dot of its own: `symbols[ANZ.AX]`."""
+    return f"{path}[{key}]" if "." in key else f"{path}.{key}"
 
 
 def measured(path: str, value: Any, measure: Measure) -> str:

@@ -168,8 +168,8 @@ def from_registry(root: Path, *, places: Sequence[Path] = RUN_PLACES) -> tuple[r
 def comparison_report(board: Mapping[str, Any]) -> dict[str, Any]:
     """Return one line an agent, ranked among themselves, and which of the configured agents have none.
 
-    Of several configurations of one agent the line is one on real data, then the one with the best verdict, then with
-    the most seeds, then the newest: never the one with the best test result, which would be chosen by luck.
+    Of several configurations of one agent the line is one on real data, then a training's rather than a backtest's, then
+    the one with the best verdict, then with the most seeds, then the newest: never the one with the best test result, which would be chosen by luck.
     """
     chosen: dict[str, Mapping[str, Any]] = {}
     for row in sorted((r for r in board["rows"] if r["status"] == "completed"), key=_standing):
@@ -199,9 +199,10 @@ def comparison_report(board: Mapping[str, Any]) -> dict[str, Any]:
     return report
 
 
-def _standing(row: Mapping[str, Any]) -> tuple[bool, int, int, str]:
+def _standing(row: Mapping[str, Any]) -> tuple[bool, bool, int, int, str]:
     return (
         not row["simulated"],
+        row.get("played") is None,
         -ORDER.index(row["verdict"]["status"]),
         len(row["seeds"]),
         max(row["run_ids"], default=""),
@@ -232,7 +233,7 @@ def title_of(board: Mapping[str, Any]) -> str:
 
 
 def _cells(row: Mapping[str, Any]) -> Iterable[str | Text]:
-    who = (title(row), str(row.get("algo") or "-"))
+    who = (title(row), algorithm(row))
     if row["status"] != "completed":
         why = str((row.get("error") or {}).get("message") or "")
         return [
@@ -254,6 +255,12 @@ def _cells(row: Mapping[str, Any]) -> Iterable[str | Text]:
         "-" if None in bounds else " to ".join(figure(bound, "+.2f") for bound in bounds),
         Text.assemble((status, _STYLE[status]), (_JUDGED.get(str(row.get("judged")), ""), "dim")),
     ]
+
+
+def algorithm(row: Mapping[str, Any]) -> str:
+    """Return a row's algorithm, and of a backtest what was played."""
+    played = row.get("played")
+    return str(row.get("algo") or "-") + (f" (backtest: {played})" if played else "")
 
 
 def title(row: Mapping[str, Any]) -> Text:

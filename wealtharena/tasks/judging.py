@@ -82,9 +82,9 @@ def write_down(
         },
         **({"folds": beside(record.content.get("folds") or (), inside)} if len(inside) > 1 else {}),
         **{key: blocks[key] for key in ("baselines", "comparison", "shape", "stress", "verdict")},
-        **({"paths" if not seeds else "seeds": blocks["seeds"]} if len(found.evaluation.agents) > 1 else {}),
+        **several(blocks["seeds"], seeds),
         audit=audit.to_json() if audit else None,
-        selection=selection(folder, folds[-1]),
+        selection=of_choices([selection(folder, fold) for fold in folds]),
     )
     tables.write(folder, found.evaluation.agent, baselines=found.evaluation.baselines)
     version = None
@@ -94,6 +94,13 @@ def write_down(
     found.look.wrote(folder, version)
     content = {**record.content, "status": "completed"}  # what run.json says once the report stands
     return write_report(spec, folder, content, found.evaluation, audit=audit, seeds=seeds)
+
+
+def several(found: Mapping[str, Any], seeds: Sequence[int]) -> dict[str, Any]:
+    """Return run.json's `seeds` with their numbers, or the `paths` of a combinatorial split; nothing for one record."""
+    if found["count"] < 2:
+        return {}
+    return {"seeds": {**found, "numbers": list(seeds)}} if seeds else {"paths": found}
 
 
 def run_audit(spec: ExperimentSpec, prepared: Prepared) -> AuditReport:
@@ -256,6 +263,21 @@ def selection(folder: Path, fold: TrainedFold) -> dict[str, Any] | None:
         "expected_of_luck": expected,
         "validation_sharpe_deflated": ratio - expected,
     }
+
+
+def of_choices(folds: Sequence[Mapping[str, Any] | None]) -> dict[str, Any] | None:
+    """Return run.json's `selection` of all folds, whose figures are means over them as the validation's are.
+
+    Each fold chose among its own checkpoints, and what luck gives is taken off each: `folds` has them one by one, and
+    `checkpoints` is the most that any chose among. None where a fold chose among fewer than two.
+    """
+    known = [dict(fold) for fold in folds if fold is not None]
+    if len(known) < len(folds):
+        return None
+    if len(known) == 1:
+        return known[0]
+    most = max(fold["checkpoints"] for fold in known)
+    return {**middle(known), "checkpoints": most, "folds": known}
 
 
 def publish(spec: ExperimentSpec, record: RunRecord, found: Judgement) -> str:

@@ -80,7 +80,15 @@ def played(spec: ExperimentSpec, record: RunRecord, path: Trajectory) -> list[Tr
         benchmark=spec.asset.benchmark,
     )
     record.update(data=describe(features.panel))
-    return outside.beside(list(found.values()), path)
+    earned = cash_beside(spec, path)
+    return [earned if one.name == earned.name else one for one in outside.beside(list(found.values()), path)]
+
+
+def cash_beside(spec: ExperimentSpec, record: Trajectory) -> Trajectory:
+    """Return the baseline `cash` at the dates of a record, which earns between any two of them, traded days or not."""
+    rate = spec.asset.costs.cash_number / 1e4 if record.cash_rates is None else record.cash_rates
+    grown = np.cumprod(1.0 + metrics.cash_returns(record.timestamps, rate))
+    return replace(record, name="cash", equity=record.equity[0] * np.concatenate([[1.0], grown]))
 
 
 def measured(

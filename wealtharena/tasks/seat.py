@@ -350,6 +350,7 @@ def _report(
         baselines=(replace(paths[1], name="backtest"),),
         notes=(f"At its end the account is {told['state']}{_why(told)}.", *(content.get("notes") or ())),
         beside="backtest",
+        places={"metrics.test": "paper.paper", "baselines.backtest": "paper.backtest"},
         config=files.without_home(config.replace(f"{Path.cwd()}/", "")),
         currency=spec.asset.account_currency,
         risk_free=metrics.risk_free(paths[1], spec.asset.risk_free_per_year),

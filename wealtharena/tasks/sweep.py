@@ -130,7 +130,7 @@ def _search_and_judge(job: Search, record: RunRecord) -> int:
     found = _run_search(job)
     seconds = time.monotonic() - began
     record_trials(job, record, found.trials)
-    bias = selection_bias(found.trials, blocks=job.spec.evaluation.cscv_blocks)
+    bias = selection_bias(found.trials, blocks=job.spec.evaluation.cscv_blocks, mode=job.spec.sweep.mode)
     result = describe_search(job, record, found, bias, seconds=seconds)
     if found.interrupted:
         write(job.folder, {**result, "status": "interrupted"})
@@ -319,9 +319,10 @@ def describe_search(
         "bias": {
             **{key: value for key, value in asdict(bias).items() if key != "logits"},
             "logits": bias.logits,
-            "expected_maximum_sharpe_annual": None
-            if bias.expected_maximum_sharpe is None
-            else bias.expected_maximum_sharpe * years**0.5,
+            **{
+                f"{name}_annual": None if (a_bar := getattr(bias, name)) is None else a_bar * years**0.5
+                for name in ("expected_maximum_sharpe", "best_sharpe")
+            },
         },
         "command": content["command"],
         "repeat": f"{speech.COMMAND} experiment={relative(job.folder / 'best.yaml')}",

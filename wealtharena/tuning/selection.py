@@ -13,6 +13,7 @@ from wealtharena.evaluation import significance
 from wealtharena.tuning.engine import TrialRow
 
 FloatArray = npt.NDArray[np.float64]
+Ratio = Literal["sharpe", "information_ratio", "either"]
 RETURNS_KEY = "x_validation_returns"  # less what cash earned
 ACTIVE_KEY = "x_validation_active_returns"  # of a trial that tilts: less its anchor's
 BARS_KEY = "x_bars_per_year"  # of those returns
@@ -43,11 +44,13 @@ class Finalist:
 class SelectionBias:
     """What the search's own breadth does to its best result; None where there are too few trials or bars to tell."""
 
-    trials: int  # distinct configurations that were scored
+    trials: int  # distinct configurations whose validation returns are known: those chosen among
     pbo: float | None
     logits: FloatArray
-    sharpe_variance: float | None  # of the trials' validation Sharpe ratios, a bar
+    sharpe_variance: float | None  # of the trials' validation ratios, a bar
     expected_maximum_sharpe: float | None  # a bar: what the best of so many worthless trials would show
+    ratio: Ratio  # of what these ratios are: of tilts less their anchor, of the others less cash
+    best_sharpe: float | None  # a bar: the ratio of the best trial by score
 
 
 def best(trials: Sequence[TrialRow], count: int, *, mode: Literal["max", "min"]) -> tuple[TrialRow, ...]:
@@ -70,32 +73,42 @@ def strategies(trials: Sequence[TrialRow]) -> FloatArray | None:
 
     They are without what cash, or the anchor of one that tilts, earned by itself.
     """
+    series = _series(trials)
+    return np.column_stack(tuple(series.values())) if len(series) > 1 else None
+
+
+def _series(trials: Sequence[TrialRow]) -> dict[tuple[str, ...], FloatArray]:
+    """Return the columns of `strategies` by configuration, of a single one too."""
     series = {
         row.overrides: np.asarray(row.extra.get(ACTIVE_KEY) or row.extra[RETURNS_KEY], dtype=np.float64)
         for row in trials
         if row.extra.get(RETURNS_KEY)
     }
-    if len(series) < 2:
-        return None
-    bars = min(len(values) for values in series.values())
-    return np.column_stack([values[-bars:] for values in series.values()])
+    bars = min((len(values) for values in series.values()), default=0)
+    return {name: values[-bars:] for name, values in series.items()}
 
 
-def selection_bias(trials: Sequence[TrialRow], *, blocks: int) -> SelectionBias:
-    """Return PBO and the deflation that the trials' validation returns imply.
+def ratio_of(trials: Sequence[TrialRow]) -> Ratio:
+    """Return of what the trials' ratios are: an information ratio to its anchor of one that tilts, else a Sharpe ratio."""
+    tilts = {bool(row.extra.get(ACTIVE_KEY)) for row in trials if row.extra.get(RETURNS_KEY)}
+    return "either" if len(tilts) > 1 else "information_ratio" if True in tilts else "sharpe"
 
-    Every trial that reported returns counts, stopped ones too: what was looked at was chosen among. Series are cut to
-    the shortest. PBO is that of the verdict, by the same rule for short records.
+
+def selection_bias(trials: Sequence[TrialRow], *, blocks: int, mode: Literal["max", "min"] = "max") -> SelectionBias:
+    """Return PBO and the deflation that the trials' validation returns imply, beside the best trial's own ratio.
+
+    Every trial that reported returns counts, stopped ones too: what was looked at was chosen among. One that failed
+    before that showed nothing. Series are cut to the shortest. PBO is that of the verdict, by the same rule for short
+    records.
     """
-    tried = len({row.overrides for row in trials})
-    empty = np.empty(0)
+    series, ratio = _series(trials), ratio_of(trials)
+    ratios = {name: float(np.nan_to_num(significance.moments(own).sharpe)) for name, own in series.items()}
+    own = next((ratios[row.overrides] for row in best(trials, 1, mode=mode) if row.overrides in ratios), None)
     performance = strategies(trials)
     if performance is None:
-        return SelectionBias(tried, None, empty, None, None)
-    ratios = np.array([significance.moments(column).sharpe for column in performance.T])
-    variance = float(np.var(np.nan_to_num(ratios), ddof=1))
-    expected = significance.expected_maximum_sharpe(tried, variance=variance)
+        return SelectionBias(len(series), None, np.empty(0), None, None, ratio, own)
+    variance = float(np.var(list(ratios.values()), ddof=1))
+    expected = significance.expected_maximum_sharpe(len(series), variance=variance)
     found = significance.overfitting(performance, blocks=blocks)
-    if found is None:
-        return SelectionBias(tried, None, empty, variance, expected)
-    return SelectionBias(tried, found.probability, found.logits, variance, expected)
+    pbo, logits = (None, np.empty(0)) if found is None else (found.probability, found.logits)
+    return SelectionBias(len(series), pbo, logits, variance, expected, ratio, own)

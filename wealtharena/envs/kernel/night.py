@@ -73,6 +73,7 @@ def _strike_off(
             closed[1, a, e] = loss
             desk[DESK.cash + e] += mark - loss
             desk[DESK.costs + e] += loss
+            desk[DESK.traded + e] += abs(mark)
             desk[DESK.equity + e] -= loss
             desk[DESK.gross + e] = max(desk[DESK.gross + e] - abs(mark), 0.0)
             c[CELL.units + e] = 0.0

@@ -1,0 +1,21 @@
+"""What sweep.html says of luck is of one kind with the figure beside it."""
+
+import pytest
+
+from tests.reporting.made_up import search_result
+from wealtharena.reporting import sweep
+
+
+@pytest.mark.parametrize(
+    ("ratio", "words"),
+    [("sharpe", "Sharpe ratio"), ("information_ratio", "information ratio to the anchor"), (None, "Sharpe ratio")],
+)
+def test_luck_is_told_of_the_ratio_that_it_is_of_beside_the_best_trials(ratio: str | None, words: str) -> None:
+    result = search_result()
+    result["bias"] |= {"best_sharpe_annual": 0.25} | ({} if ratio is None else {"ratio": ratio})
+    page = sweep.render(result)
+    assert f"to show an annual {words} of 0.60; that of the best trial is +0.25, all on validation data." in page
+
+
+def test_an_older_search_that_kept_no_ratio_of_its_best_trial_shows_none() -> None:
+    assert "an annual Sharpe ratio of 0.60, all on validation data." in sweep.render(search_result())
