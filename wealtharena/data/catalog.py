@@ -104,8 +104,8 @@ def asked_end(entry: dict[str, Any]) -> date:
 
 
 def is_of(entry: dict[str, Any] | None, named: str | None) -> bool:
-    """Return whether an entry's bars are those of the source's own name `named`; None where the request names none."""
-    return named is None or (entry is not None and entry.get("source_symbol") == named)
+    """Return whether an entry's bars may be those of the source's own name `named`; older entries do not say theirs."""
+    return named is None or entry is None or entry.get("source_symbol") in (None, named)
 
 
 def rules_of(data: DataSpec) -> str:

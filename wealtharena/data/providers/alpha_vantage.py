@@ -47,6 +47,11 @@ class Provider(provider.Provider):
         super().__init__(spec, asset, clock=clock)
         self.manners = Manners(self.name, spec.manners)
 
+    @property
+    def form(self) -> str:
+        """The plan: a free one has neither splits nor dividends of shares."""
+        return self._spec.manners.plan if self._asset.market in ("stocks", "etf") else ""
+
     def fetch(self, symbol: str, start: date | None, end: date | None, interval: str) -> RawBars:
         """Return the symbol's daily bars from `start` to `end`; the running UTC day of a coin or pair is left out.
 
