@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,14 +41,15 @@ def _spec(asset: str, root: Path, *overrides: str) -> ExperimentSpec:
     return with_data(compose([f"asset={asset}", "data=auto", *overrides]), root=str(root))
 
 
-def _fill(spec: ExperimentSpec, *symbols: str, provider: str = "yahoo") -> None:
+def _fill(spec: ExperimentSpec, *symbols: str, provider: str = "yahoo", named: str | None = None) -> None:
     days = pd.date_range("2023-01-01", periods=200, freq="D", tz="UTC")
     rng = np.random.default_rng(0)
     for symbol in symbols:
         close = 100 * np.exp(np.cumsum(rng.normal(0, 0.02, 200)))
         table = raw_table(pd.DataFrame({"timestamp": days, "close": close, "volume": 1e6}))
         raw = RawBars(provider, symbol, "1d", table, "USD", "account", "splits", datetime(2024, 1, 1, tzinfo=UTC))
-        Store(spec.data.root).write(spec.asset.name, Bars.from_raw(raw), raw=raw, asked=Window(None, None), quality={})
+        about: dict[str, Any] = {"asked": Window(None, None), "quality": {}, "request": {"source_symbol": named}}
+        Store(spec.data.root).write(spec.asset.name, Bars.from_raw(raw), raw=raw, **about)
 
 
 def test_the_chain_of_forex_needs_no_network_and_asks_none(tmp_path: Path) -> None:
@@ -67,6 +69,20 @@ def test_a_store_that_covers_the_request_comes_first_and_asks_no_network(tmp_pat
     assert any("yahoo, fetched 2024-01-01" in note for note in panel.notes)
     repeated = compose(["asset=crypto", *repeat_overrides(panel, spec.data).split()])
     assert load(repeated.asset, repeated.data, seed=0).fingerprint == panel.fingerprint
+
+
+def test_bars_that_were_asked_for_by_another_name_do_not_cover_the_request(tmp_path: Path) -> None:
+    spec = _spec("crypto", tmp_path, "data.symbols=[XYZ-USD]", "+data.provider_symbols={XYZ-USD: xyz}")
+    _fill(spec, "XYZ-USD")
+    assert auto.resolve(spec.asset, spec.data, probe=_Asked(yahoo.host)).source == "store", "it does not say its name"
+    _fill(spec, "XYZ-USD", named="other")
+    assert auto.resolve(spec.asset, spec.data, probe=_Asked(yahoo.host)).source == "yahoo"
+    store = with_data(spec, source="store")
+    with pytest.raises(DataError, match="were asked for as other, not as xyz"):
+        load(store.asset, store.data, seed=0)
+    _fill(spec, "XYZ-USD", named="xyz")
+    assert auto.resolve(spec.asset, spec.data, probe=_Asked(yahoo.host)).source == "store"
+    assert load(store.asset, store.data, seed=0).symbols == ("XYZ-USD",)
 
 
 def test_a_store_that_lacks_a_symbol_does_not_cover_the_request(tmp_path: Path) -> None:

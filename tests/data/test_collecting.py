@@ -147,7 +147,7 @@ def test_a_later_run_fetches_the_overlap_and_the_new_bars_only(collector, stub):
     early = Clock(datetime(2024, 10, 1, 23, tzinfo=UTC))
     first = collector("yahoo", "stocks", clock=early, end=date(2024, 10, 1)).collect("ACME")
     stub.clear()
-    outcome = collector("yahoo", "stocks").collect("ACME")
+    outcome = collector("yahoo", "stocks", compare_days=1000).collect("ACME")
     assert outcome.status == "updated"
     assert outcome.added == sample.DAYS - first.bars > 0
     period = [row["query"]["period1"] for row in stub.log("yahoo") if "period1" in row["query"]]
@@ -217,8 +217,13 @@ def test_hourly_bars_stand_beside_the_daily_ones_and_go_on(collector):
 
 def test_another_source_replaces_a_history_as_a_whole(collector):
     collector("yahoo", "crypto").collect("BTC-USD")
-    made = collector("coingecko", "crypto")
-    assert made.collect("BTC-USD").status == "new"
+    refused = collector("coingecko", "crypto").collect("BTC-USD")
+    assert "of the 320 bars that are stored, which came from yahoo" in refused.cause
+    assert "collect.refresh=true" in refused.remedy
+    made = collector("coingecko", "crypto", refresh=True)
+    taken = made.collect("BTC-USD")
+    assert taken.status == "new"
+    assert "replaces bars of yahoo; 83 of the 320 bars that were stored are not in the history" in taken.note
     assert stored(made, "BTC-USD")["open"].isna().all()
     assert made.store.catalog()["bars"]["crypto/BTC-USD/1d"]["provider"] == "coingecko"
 

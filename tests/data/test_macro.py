@@ -50,6 +50,21 @@ REVISED = _frame(
 )
 
 
+def test_a_value_taken_back_is_known_no_more(panel: Panel) -> None:
+    taken_back = _frame(
+        ("2020-03-01", "2020-04-20", 4.4),
+        ("2020-04-01", "2020-05-08", 14.7),
+        ("2020-04-01", "2020-06-05", np.nan),
+        ("2020-02-01", "2020-06-10", 3.5),
+        ("2020-03-01", "2020-07-01", np.nan),
+        ("2020-02-01", "2020-07-05", np.nan),
+        ("2020-04-01", "2020-08-03", 14.4),
+    )
+    joined = macro.join(panel, _data("UNRATE"), source=_Source(UNRATE=taken_back))
+    days = ("2020-06-05", "2020-06-06", "2020-06-11", "2020-07-02", "2020-07-06", "2020-08-04")
+    np.testing.assert_equal([_known(joined, day) for day in days], [14.7, 4.4, 4.4, 3.5, np.nan, 14.4])
+
+
 def test_a_value_counts_from_the_day_after_its_release_and_a_revision_from_its_own(panel: Panel) -> None:
     joined = macro.join(panel, _data("UNRATE"), source=_Source(UNRATE=REVISED))
     assert np.isnan(_known(joined, "2020-05-08"))  # the hour of the release is not known

@@ -1,3 +1,7 @@
+import math
+import socketserver
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -5,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from wealtharena.config import compose
-from wealtharena.data.manners import Manners, redact, retry_after
+from wealtharena.data import manners
+from wealtharena.data.manners import Manners, number, redact, retry_after
 from wealtharena.data.provider import BusyError, RefusalError, UnreachableError
 from wealtharena.errors import ProviderError
 
@@ -95,7 +100,17 @@ def test_requests_are_paced(spec):
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
-    [("7", 7.0), ("0.5", 0.5), ("-3", 0.0), ("soon", None), (None, None)],
+    [
+        ("7", 7.0),
+        ("0.5", 0.5),
+        ("-3", 0.0),
+        ("soon", None),
+        (None, None),
+        ("nan", None),
+        ("inf", None),
+        ("Wed, 21 Oct 2015 07:28:00 -0000", 0.0),  # without a zone, as Python reads it
+        ("Wed, 99 Oct 2015 07:28:00 GMT", None),
+    ],
 )
 def test_retry_after_is_read_as_seconds(value, seconds):
     assert retry_after({} if value is None else {"Retry-After": value}) == seconds
@@ -128,3 +143,93 @@ def test_messages_are_one_short_line_without_the_home_folder():
     assert "\n" not in told
     assert str(Path.home()) + "/" not in told
     assert len(told) == 240
+
+
+@pytest.mark.parametrize(("value", "meant"), [("1.5", 1.5), (" -2e3 ", -2000.0), (".5", 0.5), (7, 7.0), (7.5, 7.5)])
+def test_a_number_is_read_from_text_too(value, meant):
+    assert number(value) == meant
+
+
+@pytest.mark.parametrize(
+    "value", [True, None, "1_0", "Infinity", "nan", "", "１", [1], {}, math.inf, 10**400, "1e999", b"1"]
+)
+def test_what_only_looks_like_a_number_is_none(value):
+    with pytest.raises(ValueError, match="not a"):
+        number(value)
+
+
+class Dripping(socketserver.BaseRequestHandler):
+    """A server that sends a byte now and then: a head that never ends, or a body."""
+
+    head = b"HTTP/1.1 200 OK\r\n"
+
+    def handle(self):
+        self.request.recv(4096)
+        try:
+            self.request.sendall(self.head)
+            for _ in range(60):
+                self.request.sendall(b"x")
+                time.sleep(0.1)
+        except OSError:
+            pass
+
+
+@pytest.fixture
+def serve():
+    running = []
+
+    def start(handler):
+        server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler)
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        running.append((server, thread))
+        return f"http://127.0.0.1:{server.server_address[1]}"
+
+    yield start
+    for server, thread in running:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)
+
+
+@pytest.mark.parametrize("head", [Dripping.head, Dripping.head + b"Content-Length: 60\r\n\r\n"], ids=["head", "body"])
+def test_an_answer_that_drips_ends_with_the_time_for_it(spec, serve, head):
+    url = serve(type("Handler", (Dripping,), {"head": head}))
+    asked = Manners("coingecko", spec.model_copy(update={"timeout_seconds": 0.5}))
+    begun = time.monotonic()
+    with pytest.raises(BusyError, match=r"no answer within 0\.5 s") as raised:
+        asked.get("X", url, params={})
+    assert time.monotonic() - begun < 2
+    assert not isinstance(raised.value, UnreachableError)
+
+
+class Large(Dripping):
+    def handle(self):
+        self.request.recv(4096)
+        try:
+            self.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+            self.request.sendall(b" " * 1_000_000)
+        except OSError:
+            pass
+
+
+def test_an_answer_without_end_is_no_answer(spec, serve, monkeypatch):
+    monkeypatch.setattr(manners, "_LARGEST_BYTES", 2**16)
+    with pytest.raises(ProviderError, match="sent more than") as raised:
+        Manners("coingecko", spec).get("X", serve(Large), params={})
+    assert not isinstance(raised.value, BusyError)
+
+
+def test_a_compressed_answer_arrives_as_text(spec, serve):
+    import gzip
+
+    body = gzip.compress('{"price": "1 €"}'.encode())
+
+    class Packed(Dripping):
+        def handle(self):
+            self.request.recv(4096)
+            head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n"
+            self.request.sendall(head.encode() + body)
+
+    assert Manners("coingecko", spec).get("X", serve(Packed), params={}).json() == {"price": "1 €"}

@@ -180,6 +180,53 @@ def test_macro_series_keep_their_vintages(tmp_path):
         store.read_macro("GDP")
 
 
+def test_healing_removes_the_stores_own_temporary_files_only(tmp_path):
+    store = Store(tmp_path)
+    put(store, raw_bars())
+    own = [
+        ".catalog.json.12-ab.tmp",
+        "raw/crypto/yahoo/.BTC-USD.parquet.12-ab.tmp",
+        "raw/macro/fred/.CPI.parquet.12-ab.tmp",
+        "processed/crypto/.BTC-USD.1h.parquet.12-ab.tmp",
+        "processed/crypto/.BTC-USD.changes.csv.12-ab.tmp",
+    ]
+    foreign = [
+        "results/run1/.checkpoint.zip.tmp",
+        "results/run1/.bars.parquet.12-ab.tmp",
+        "raw/crypto/yahoo/.mine.tmp",
+        "processed/crypto/features/.BTC-USD.parquet.12-ab.tmp",
+        ".notes.json.12-ab.tmp",
+    ]
+    for name in own + foreign:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    store.heal()
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob(".*.tmp")) == sorted(foreign)
+
+
+@pytest.mark.parametrize("below", ["", "further"])
+def test_a_root_that_is_no_folder_is_named(tmp_path, below):
+    (tmp_path / "file").write_text("x")
+    store = Store(tmp_path / "file" / below)
+    for use in (
+        store.catalog,
+        store.heal,
+        lambda: store.read("crypto", "BTC-USD", "1d"),
+        lambda: store.read_macro("CPI"),
+        lambda: store.missing("crypto", ["BTC-USD"], "1d", None, None),
+        lambda: put(store, raw_bars()),
+    ):
+        with pytest.raises(DataError, match=r"data\.root=.*file.* is no folder that can be used") as raised:
+            use()
+        assert "data.root=" in raised.value.hint
+
+
+def test_a_root_that_cannot_be_made_is_named():
+    with pytest.raises(DataError, match=r"data\.root=/proc/none is no folder"):
+        Store("/proc/none").heal()
+
+
 WRITER = """
 import sys, itertools, pathlib, time
 sys.path.insert(0, {root!r})

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.data.market_stub import sample
 from tests.data.market_stub.fixtures import make_spec, server, stub  # noqa: F401 - fixtures, found by name
 from wealtharena.data.collecting import Collector
 from wealtharena.data.store import Healing, Store
+from wealtharena.errors import DataError
 from wealtharena.tasks import collect, multirun
 
 ROOT = Path(__file__).parents[2]
@@ -204,3 +206,28 @@ def test_features_stand_beside_the_bars_where_they_are_asked_for(request_coins, 
     found = sorted(path.name for path in tmp_path.glob("data/processed/crypto/features/*"))
     assert found == (["BTC-USD.parquet", "SOL-USD.parquet"] if wanted else [])
     assert ("features of 2 symbols" in capsys.readouterr().out) is wanted
+
+
+def test_what_is_to_be_said_of_bars_is_said_with_their_symbols(request_coins, monkeypatch, capsys, tmp_path):
+    whole = Collector.collect
+
+    def noted(self, symbol):
+        outcome = whole(self, symbol)
+        return outcome if symbol == "ETH-USD" else replace(outcome, note="5 of the 320 bars are gone")
+
+    monkeypatch.setattr(Collector, "collect", noted)
+    assert collect.run(request_coins()) == 0
+    assert "BTC-USD, SOL-USD: 5 of the 320 bars are gone" in capsys.readouterr().out
+    assert [item["note"] for item in record(tmp_path)["collect"]] == [
+        "5 of the 320 bars are gone",
+        "",
+        "5 of the 320 bars are gone",
+    ]
+
+
+def test_a_root_that_is_no_folder_ends_in_one_line(request_coins, tmp_path):
+    spec = request_coins()
+    (tmp_path / "file").write_text("x")
+    data = spec.data.model_copy(update={"root": str(tmp_path / "file")})
+    with pytest.raises(DataError, match=r"data\.root=.* is no folder that can be used"):
+        collect.run(spec.model_copy(update={"data": data}))

@@ -42,7 +42,8 @@ def resolve(asset: AssetSpec, data: DataSpec, *, probe: Reachable | None = None)
         ConfigError: the chain names an unknown source, or none that has bars of this interval.
     """
     symbols = data.symbols or asset.universe.symbols[: asset.universe.max_symbols]
-    lacking = Store(data.root).missing(asset.name, symbols, data.interval, data.start, data.end)
+    window, names = (data.start, data.end), data.provider_symbols
+    lacking = Store(data.root).missing(asset.name, symbols, data.interval, *window, names=names)
     if not lacking:
         return _log(Resolution("store", "the local store covers the request"))
     stored = f"the local store lacks {len(lacking)} of {len(symbols)} symbols"

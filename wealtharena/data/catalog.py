@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from datetime import date
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError, field_validator
 
+from wealtharena.config.specs.data import DataSpec
 from wealtharena.data.stored import BarFacts, MacroFacts
 from wealtharena.errors import DataError
 
@@ -19,6 +21,9 @@ class _BarEntry(BarFacts):
     path: str
     raw_path: str
     sha256: str
+    source_symbol: str | None = None  # the name asked for at the source, as data.provider_symbols has it
+    form: str | None = None  # what else the source's numbers depend on
+    compared_at: AwareDatetime | None = None  # when the whole history was last fetched
 
     @field_validator("asked_start", "asked_end")
     @classmethod
@@ -84,5 +89,26 @@ def reaches(entry: dict[str, Any] | None, start: date | None, end: date | None) 
         return False
     asked_start = entry["asked_start"]
     early = asked_start is None or (start is not None and date.fromisoformat(asked_start) <= start)
-    late = end is None or date.fromisoformat(entry["asked_end"]) >= end
-    return early and late
+    return early and (end is None or asked_end(entry) >= end)
+
+
+def asked_end(entry: dict[str, Any]) -> date:
+    """Return the last date of which every bar was asked for.
+
+    Entries that do not say what was asked for at the source are older, and count the day of fetching as a whole one.
+    """
+    told = date.fromisoformat(entry["asked_end"])
+    if "source_symbol" in entry:
+        return told
+    return min(told, datetime.fromisoformat(entry["fetched_at"]).date() - timedelta(days=1))
+
+
+def is_of(entry: dict[str, Any] | None, named: str | None) -> bool:
+    """Return whether an entry's bars may be those of the source's own name `named`; older entries do not say theirs."""
+    return named is None or entry is None or entry.get("source_symbol") in (None, named)
+
+
+def rules_of(data: DataSpec) -> str:
+    """Return a hash of the rules that bars are judged by."""
+    rules = f"{data.quality.model_dump_json()} {data.max_repaired_share}"
+    return hashlib.sha256(rules.encode()).hexdigest()[:16]

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, cast
 
-import numpy as np
 import pandas as pd
 
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.config.specs.runs import CollectSpec
-from wealtharena.data import calendars, provider
-from wealtharena.data.bars import PRICE_COLUMNS, Bars, RawBars
+from wealtharena.data import calendars, catalog, histories, provider
 from wealtharena.data.manners import redact
 from wealtharena.data.provider import BusyError, Provider, RefusalError, UnknownSymbolError, UnreachableError
 from wealtharena.data.providers import fred
 from wealtharena.data.quality import calendar_of, check_repaired, inspect
 from wealtharena.data.quality.report import summary_of
 from wealtharena.data.quality.rows import bar_end
-from wealtharena.data.store import Store, Window
+from wealtharena.data.renewing import Fetched, Renewal, Status
+from wealtharena.data.store import ChangedError, Store, Window
 from wealtharena.errors import ConfigError, DataError, ProviderError
 
-Status = Literal["new", "updated", "refetched", "rejudged", "restored", "current", "failed"]
-_SAME: Final = 1e-5  # relative difference of prices up to which history counts as unchanged
-_KEPT_SHARE: Final = 0.9  # of the stored bars, that a history fetched anew must still have
+_TRIES: Final = 3  # at a symbol whose bars another process replaces meanwhile
 
 
 @dataclass(frozen=True)
@@ -44,6 +40,7 @@ class Outcome:
     quality: str = ""
     cause: str = ""
     remedy: str = ""
+    note: str = ""
 
 
 class Collector:
@@ -62,8 +59,8 @@ class Collector:
         self.options = collect
         self.store = Store(data.root)
         self.chain = _chain(asset, data)
-        rules = f"{data.quality.model_dump_json()} {data.max_repaired_share}"
-        self._rules = hashlib.sha256(rules.encode()).hexdigest()[:16]
+        self._renewal = Renewal(asset, data, collect, self.store, clock)
+        self._rules = catalog.rules_of(data)
         self._clock = clock
         self._providers: dict[str, Provider] = {}
         self._closed: dict[str, ProviderError] = {}
@@ -106,15 +103,35 @@ class Collector:
         try:
             self._check_open("fred", series)
             frame = self._macro().releases(series)
+            lacking = self._lost_releases(series, frame)
         except ProviderError as error:
             self._note(error)
             return self._failed(series, error, note=False)
         written = self.store.write_macro(series, frame, fetched_at=now)
         before = entry["rows"] if entry else 0
         status: Status = "updated" if entry else "new"
-        return Outcome(
-            series, status, "fred", written["rows"], written["rows"] - before, written["start"], written["end"]
-        )
+        rows, note = written["rows"], f"{lacking} of the {before} stored values are gone" if lacking else ""
+        return Outcome(series, status, "fred", rows, rows - before, written["start"], written["end"], note=note)
+
+    def _lost_releases(self, series: str, frame: pd.DataFrame) -> int:
+        """Return how many of the stored values a new answer lacks.
+
+        Raises:
+            ProviderError: they are more than a tenth, and `collect.refresh` does not say that this is meant.
+        """
+        if not self._has_series(series):
+            return 0
+        keys = ["date", "realtime_start"]
+        old, new = (pd.MultiIndex.from_frame(table[keys]) for table in (self.store.read_macro(series), frame))
+        lacking = int((~old.isin(new)).sum())
+        if lacking > (1 - histories.KEPT_SHARE) * len(old) and not self.options.refresh:
+            raise ProviderError(
+                "fred",
+                series,
+                f"the series fetched anew has only {len(old) - lacking} of the {len(old)} values that are stored",
+                hint="the stored series stays as it is; collect.refresh=true takes the new one",
+            )
+        return lacking
 
     def _has_series(self, series: str) -> bool:
         try:
@@ -125,92 +142,86 @@ class Collector:
 
     # -- one symbol
     def _update(self, name: str, symbol: str) -> Outcome:
-        entry = self.store.catalog()["bars"].get(f"{self.asset.name}/{symbol}/{self.data.interval}")
-        if entry and entry["provider"] != name:
-            entry = None  # another source's history is replaced as a whole, never continued
-        if entry and not self.options.refresh and self._is_current(entry, symbol):
-            whole = self.store.is_whole(self.asset.name, symbol, self.data.interval)
-            if whole and entry["quality"].get("rules") == self._rules:
-                quality = summary_of(entry["quality"])
-                return Outcome(
-                    symbol, "current", name, entry["rows"], 0, entry["start"][:10], entry["end"][:10], quality
-                )
-            raw = self.store.read_raw(self.asset.name, name, symbol, self.data.interval)
-            if (
-                raw is not None
-            ):  # the rules changed or the clean bars are damaged, the raw ones are not: nothing is asked
-                stored = entry["asked_start"]
-                asked = Window(date.fromisoformat(stored) if stored else None, date.fromisoformat(entry["asked_end"]))
-                return self._keep(raw, asked, "rejudged" if whole else "restored", entry)
+        for _ in range(_TRIES - 1):
+            try:
+                return self._try(name, symbol)
+            except ChangedError:
+                continue  # what the other process wrote is looked at like any other stored bars
+        return self._try(name, symbol)
+
+    def _try(self, name: str, symbol: str) -> Outcome:
+        entry = self.store.catalog()["bars"].get(catalog.key(self.asset.name, symbol, self.data.interval))
+        if entry and entry["provider"] == name and not self.options.refresh and self._is_current(entry, symbol):
+            done = self._kept(entry, symbol)
+            if done:
+                return done
         self._check_open(name, symbol)
         try:
-            raw, asked, status = self._update_raw(self._provider(name), symbol, entry)
+            found = self._renewal.renewed(self._provider(name), symbol, entry)
         except ProviderError as error:
             self._note(error)
             raise
         self._busy[name] = 0
         self._answered.add(name)
-        return self._keep(raw, asked, status, entry)
+        return self._keep(found, self._renewal.facts(self._provider(name), symbol, found, entry), entry)
 
-    def _keep(self, raw: RawBars, asked: Window, status: Status, entry: dict[str, Any] | None) -> Outcome:
+    def _kept(self, entry: dict[str, Any], symbol: str) -> Outcome | None:
+        """Return the outcome of bars of which nothing has to be asked; None where they are lost.
+
+        Where the rules changed or the clean bars are damaged and the raw ones are not, they are made of those again.
+        """
+        name = entry["provider"]
+        whole = self.store.is_whole(self.asset.name, symbol, self.data.interval)
+        if whole and entry["quality"].get("rules") == self._rules:
+            quality = summary_of(entry["quality"])
+            return Outcome(symbol, "current", name, entry["rows"], 0, entry["start"][:10], entry["end"][:10], quality)
+        raw = self.store.read_raw(self.asset.name, name, symbol, self.data.interval)
+        if raw is None:
+            return None
+        start = entry["asked_start"]
+        asked = Window(date.fromisoformat(start) if start else None, catalog.asked_end(entry))
+        request = {key: entry.get(key) for key in ("source_symbol", "form", "compared_at")}
+        return self._keep(Fetched(raw, asked, "rejudged" if whole else "restored"), request, entry)
+
+    def _keep(self, found: Fetched, request: dict[str, Any], entry: dict[str, Any] | None) -> Outcome:
         """Judge raw bars and store both versions.
 
         Raises:
             ProviderError: a finding that `data.quality` refuses, or more repairs than `data.max_repaired_share`.
+            ChangedError: another process has written the symbol's bars meanwhile.
         """
+        raw = found.raw
         bars, report = inspect(raw, self.asset, self.data.quality)
         check_repaired(bars, self.data.max_repaired_share)
         quality = {"rules": self._rules, **report.to_dict()}
-        written = self.store.write(self.asset.name, bars, raw=raw, asked=asked, quality=quality, changes=report.changes)
+        written = self.store.write(
+            self.asset.name,
+            bars,
+            raw=raw,
+            asked=found.asked,
+            quality=quality,
+            changes=report.changes,
+            request=request,
+            over=entry["sha256"] if entry else None,
+        )
+        before = entry["rows"] if entry and entry["provider"] == raw.provider else 0
         return Outcome(
             raw.symbol,
-            status,
+            found.status,
             raw.provider,
             written["rows"],
-            written["rows"] - (entry["rows"] if entry else 0),
+            written["rows"] - before,
             written["start"][:10],
             written["end"][:10],
             summary_of(quality),
+            note=found.note,
         )
-
-    def _update_raw(
-        self, origin: Provider, symbol: str, entry: dict[str, Any] | None
-    ) -> tuple[RawBars, Window, Status]:
-        """Return the raw history up to date: the stored one continued where it has not changed, else all of it."""
-        asked = self._asked(entry)
-        old = self.store.read_raw(self.asset.name, origin.name, symbol, self.data.interval) if entry else None
-        if entry and old is not None and not self.options.refresh and _starts_within(entry, asked):
-            first = _overlap_start(old, self.options.overlap_bars)
-            new = self._fetch(origin, symbol, Window(first, asked.end))
-            if _continues(old, new, first):
-                kept = old.table[old.table["timestamp"] < pd.Timestamp(first, tz="UTC")]
-                table = pd.concat([kept, new.table], ignore_index=True)
-                return replace(new, table=table), asked, "updated"
-        raw = self._fetch(origin, symbol, asked)
-        if old is not None and not self.options.refresh:
-            _check_not_shrunk(old, raw)
-        return raw, asked, "refetched" if entry else "new"
-
-    def _fetch(self, origin: Provider, symbol: str, window: Window) -> RawBars:
-        fetched = origin.fetch(symbol, window.start, window.end, self.data.interval)
-        if isinstance(fetched, Bars):
-            raise TypeError(f"{origin.name} is collected, so that its fetch must return RawBars")
-        return fetched
-
-    def _asked(self, entry: dict[str, Any] | None) -> Window:
-        """Return the window to ask for: the request's, never less than what is stored."""
-        start, end = self.data.start, self.data.end
-        if entry:
-            if start is not None:
-                stored = entry["asked_start"]
-                start = min(start, date.fromisoformat(stored)) if stored else None
-            if end is not None:
-                end = max(end, date.fromisoformat(entry["asked_end"]))
-        return Window(start, end)
 
     def _is_current(self, entry: dict[str, Any], symbol: str) -> bool:
         """Return whether nothing can be missing: the window was asked for, and no bar has ended since."""
         if self.store.missing(self.asset.name, [symbol], self.data.interval, self.data.start, self.data.end):
+            return False
+        if self._renewal.is_ahead(entry) or not self._renewal.is_same(entry, self._provider(entry["provider"]), symbol):
             return False
         if self.store.read_raw(self.asset.name, entry["provider"], symbol, self.data.interval) is None:
             return False
@@ -290,44 +301,3 @@ def bar_ended_between(calendar: str, interval: str, since: pd.Timestamp, now: pd
         return bool(now.floor("h") > since.floor("h"))
     days = calendars.sessions(calendar, (since - pd.Timedelta(days=2)).date(), now.date())
     return any(since < bar_end(day, interval, calendar) <= now for day in days)
-
-
-def _starts_within(entry: dict[str, Any], asked: Window) -> bool:
-    stored = entry["asked_start"]
-    return stored is None or (asked.start is not None and asked.start >= date.fromisoformat(stored))
-
-
-def _overlap_start(old: RawBars, bars: int) -> date:
-    days = pd.DatetimeIndex(old.table["timestamp"].sort_values())
-    start: date = days[max(len(days) - bars, 0)].date()
-    return start
-
-
-def _continues(old: RawBars, new: RawBars, first: date) -> bool:
-    """Return whether `new` repeats the old bars from `first` on, and no split since rescaled those before."""
-    if old.currency != new.currency or old.volume_unit != new.volume_unit:
-        return False
-    last = old.table["timestamp"].max()
-    a = old.table[old.table["timestamp"] >= pd.Timestamp(first, tz="UTC")].sort_values("timestamp", kind="stable")
-    b = new.table[new.table["timestamp"] <= last].sort_values("timestamp", kind="stable")
-    if len(a) != len(b) or (a["timestamp"].to_numpy() != b["timestamp"].to_numpy()).any():
-        return False
-    columns = [*PRICE_COLUMNS, "dividend", "split"]
-    same = np.allclose(a[columns].to_numpy(), b[columns].to_numpy(), rtol=_SAME, atol=0, equal_nan=True)
-    later = new.table["timestamp"] > last
-    rescaled = new.adjusted != "none" and bool((later & (new.table["split"] > 0) & (new.table["split"] != 1)).any())
-    return bool(same) and not rescaled
-
-
-def _check_not_shrunk(old: RawBars, new: RawBars) -> None:
-    """Refuse a new history that has lost bars which the old one has."""
-    times = set(new.table["timestamp"])
-    kept = sum(stamp in times for stamp in set(old.table["timestamp"]))
-    total = old.table["timestamp"].nunique()
-    if kept < _KEPT_SHARE * total:
-        raise ProviderError(
-            new.provider,
-            new.symbol,
-            f"the history fetched anew has only {kept} of the {total} bars that are stored",
-            hint="the stored bars stay as they are; collect.refresh=true takes the new ones",
-        )

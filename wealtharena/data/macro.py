@@ -53,10 +53,10 @@ def known_values(
 ) -> tuple[FloatArray, str]:
     """Return the value of `series` known at each bar, [T], and how that was told.
 
-    The value known is that of the latest date described among all published by then, in its latest vintage by then. A
-    bar knows what was published on a day before the one it begins on, so that the hour of publication does not matter.
+    The value known is that of the latest date described among all published by then, in its latest vintage by then; a
+    value taken back (NaN) is known no more, and the one of the date before counts again. A bar knows what was published on a day before the one it begins on, so that the hour of publication does not matter.
     """
-    rows = frame.dropna(subset=["value", "date"])
+    rows = frame.dropna(subset=["date"]).dropna(subset=["value", "realtime_start"], how="all")
     dates = _days(rows["date"])
     if rows["realtime_start"].notna().all() and len(rows):
         published = _days(rows["realtime_start"])
@@ -75,19 +75,26 @@ def known_values(
     dates, published, values = dates[order], published[order], rows["value"].to_numpy(dtype=np.float64)[order]
     days = timestamps.astype("datetime64[D]")
     known = np.searchsorted(published, days, side="left")  # published strictly before the bar's day
-    latest = _latest_row(dates)
     result = np.full(len(days), np.nan)
     some = known > 0
-    result[some] = values[latest[known[some] - 1]]
+    result[some] = _in_force(dates, values)[known[some] - 1]
     return result, note
 
 
-def _latest_row(dates: npt.NDArray[np.datetime64]) -> npt.NDArray[np.intp]:
-    """Return for each row the row up to it with the latest date; among equals the last, which is the newest vintage."""
-    best = np.zeros(len(dates), dtype=np.intp)
-    for row in range(1, len(dates)):
-        best[row] = row if dates[row] >= dates[best[row - 1]] else best[row - 1]
-    return best
+def _in_force(dates: npt.NDArray[np.datetime64], values: FloatArray) -> FloatArray:
+    """Return after each row, in order of publication, the value of the latest date that has one in its newest vintage."""
+    told: dict[np.datetime64, float] = {}
+    latest: np.datetime64 | None = None
+    found = np.full(len(dates), np.nan)
+    for row, (day, value) in enumerate(zip(dates, values, strict=True)):
+        if not np.isnan(value):
+            told[day] = value
+            latest = day if latest is None or day > latest else latest
+        elif told.pop(day, None) is not None and day == latest:
+            latest = max(told, default=None)
+        if latest is not None:
+            found[row] = told[latest]
+    return found
 
 
 def _days(values: pd.Series) -> npt.NDArray[np.datetime64]:

@@ -7,11 +7,15 @@ of the libraries' own exceptions, which carry URLs with keys: nothing of them is
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
+import socket
 import ssl
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
@@ -23,6 +27,7 @@ from pyrate_limiter.limiter import SingleBucketFactory
 
 from wealtharena.config.specs.data import MannersSpec
 from wealtharena.data.provider import BusyError, RefusalError, UnreachableError
+from wealtharena.errors import ProviderError
 from wealtharena.files import without_home
 
 T = TypeVar("T")
@@ -40,8 +45,10 @@ _TALKATIVE: Final = (
 _PARAMETERS: Final = re.compile(
     r"(?i)\b(api_?key|x_cg_\w+_api_key|crumb|token|secret|cookie|set-cookie|a3)\s*[=:]\s*[^&\s'\"<>]+"
 )
+_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _LONGEST: Final = 240
 _SOON_SECONDS: Final = 1.0
+_LARGEST_BYTES: Final = 64 * 2**20  # of one answer; the longest series with all its vintages has a quarter of that
 
 
 class Manners:
@@ -111,26 +118,31 @@ class Manners:
         """Return the httpx response to a GET with a status below 500 other than 429.
 
         Raises:
-            BusyError: no answer, 429 or 5xx.
+            BusyError: no whole answer within `timeout_seconds`, 429 or 5xx.
             RefusalError: the budget is spent.
+            ProviderError: the answer is larger than any should be.
         """
         import httpx
 
         self.admit(symbol)
         failure, response, unreachable = "", None, False
+        deadline = _Deadline(self.spec.timeout_seconds)
         try:
-            with httpx.Client(timeout=self.spec.timeout_seconds, verify=_tls()) as client:
-                response = client.get(url, params=dict(params), headers=dict(headers or {}))
+            with deadline.held():
+                response = _whole(url, params, headers, deadline)
         except httpx.TimeoutException:
-            failure = f"no answer within {self.spec.timeout_seconds:g} s"
+            failure = deadline.told
         except httpx.TransportError as error:
-            failure = f"the connection failed ({type(error).__name__})"
-            unreachable = isinstance(error, httpx.ConnectError)
+            failure = deadline.told if deadline.over else f"the connection failed ({type(error).__name__})"
+            unreachable = isinstance(error, httpx.ConnectError) and not deadline.over
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             failure = f"the answer was not readable ({type(error).__name__})"
         if response is None:
             kind = UnreachableError if unreachable else BusyError
             raise kind(self.provider, symbol, failure, hint="check the network, then run it again")
+        if len(response.content) > _LARGEST_BYTES:
+            cause = f"sent more than {_LARGEST_BYTES // 2**20} MiB"
+            raise ProviderError(self.provider, symbol, cause, hint="see what answers at data.manners.base_url")
         self.answers += 1
         raise_for_busy(self.provider, symbol, response.status_code, response.headers)
         return response
@@ -157,6 +169,67 @@ class Manners:
         asked = error.retry_after if isinstance(error, BusyError) else None
         backoff = self.spec.backoff_seconds * 2 ** (state.attempt_number - 1)
         return float(min(max(asked or 0.0, backoff), self.spec.longest_wait_seconds))
+
+
+class _Deadline:
+    """The moment by which an answer must be whole: httpx's own time-out starts again with every byte that comes."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.told = f"no answer within {seconds:g} s"
+        self.over = False
+        self._connection: socket.socket | None = None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """End the connection, and with it the waiting for it, when the time is over."""
+        timer = threading.Timer(self.seconds, self._end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()
+            if self._connection is not None:
+                self._connection.close()
+
+    def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Remember the connection: httpcore's hook, called at each of its steps."""
+        if event == "connection.connect_tcp.complete":
+            if self._connection is not None:
+                self._connection.close()
+            # a handle of its own, since TLS takes the other one over
+            self._connection = info["return_value"].get_extra_info("socket").dup()
+            if self.over:
+                self._end()
+
+    def _end(self) -> None:
+        self.over = True
+        if self._connection is not None:
+            with suppress(OSError):
+                self._connection.shutdown(socket.SHUT_RDWR)
+
+
+def _whole(url: str, params: Mapping[str, Any], headers: Mapping[str, str] | None, deadline: _Deadline) -> Any:
+    """Return the response with its content, of which no more is read than shows that it is too large."""
+    import httpx
+
+    content = bytearray()
+    with (
+        httpx.Client(timeout=deadline.seconds, verify=_tls()) as client,
+        client.stream(
+            "GET", url, params=dict(params), headers=dict(headers or {}), extensions={"trace": deadline.trace}
+        ) as response,
+    ):
+        for part in response.iter_bytes():
+            content += part
+            if len(content) > _LARGEST_BYTES:
+                break
+            if deadline.over:
+                raise httpx.ReadTimeout(deadline.told)
+        kept = [(name, value) for name, value in response.headers.items() if name != "content-encoding"]
+        return httpx.Response(response.status_code, headers=kept, content=bytes(content))
 
 
 @cache
@@ -189,14 +262,37 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     if value is None:
         return None
     try:
-        return max(float(value), 0.0)
+        seconds = float(value)
     except ValueError:
         pass
+    else:
+        return max(seconds, 0.0) if math.isfinite(seconds) else None
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
         return None
+    if moment.tzinfo is None:  # written with -0000, which is UTC too
+        moment = moment.replace(tzinfo=UTC)
     return max((moment - datetime.now(UTC)).total_seconds(), 0.0)
+
+
+def number(value: object) -> float:
+    """Return what an answer gives as a number, or as the text of one.
+
+    Raises:
+        ValueError: it is neither: true, 1_0, an infinity, a list.
+    """
+    if isinstance(value, str):
+        value = float(value) if _NUMBER.fullmatch(value.strip()) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("not a number")
+    try:
+        found = float(value)
+    except OverflowError:
+        found = math.inf
+    if math.isinf(found):
+        raise ValueError("not a finite number")
+    return found
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:

@@ -75,6 +75,11 @@ class Provider(ABC):
             ProviderError: the source refused, failed, does not know the symbol or has no rows in the window.
         """
 
+    @property
+    def form(self) -> str:
+        """What else than symbol, dates and interval its numbers depend on; the store joins no bars of two forms."""
+        return ""
+
     def symbols(self) -> tuple[str, ...] | None:
         """Return the symbols that the source has; None where it cannot tell, and the universe is asked for as it is."""
         return None

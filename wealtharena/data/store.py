@@ -11,22 +11,26 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
 
 import filelock
 import pandas as pd
 
 from wealtharena import files
 from wealtharena.config import speech
-from wealtharena.data import catalog, stored
+from wealtharena.data import catalog, places, stored
 from wealtharena.data.bars import BAR_COLUMNS, RAW_COLUMNS, Bars, RawBars
 from wealtharena.data.stored import MACRO_COLUMNS, BarFacts, Facts, MacroFacts, Stored
 from wealtharena.errors import DataError
 
+ANY: Final = "any"
 _LOCK_SECONDS: Final = 120.0  # a writer holds the lock for one file; a longer wait means one that hangs
+
+
+class ChangedError(DataError):
+    """Another process has replaced the bars since they were looked at."""
 
 
 @dataclass(frozen=True)
@@ -55,28 +59,30 @@ class Store:
     # -- names
     def processed_path(self, asset_class: str, symbol: str, interval: str) -> Path:
         """Return where a symbol's clean bars stand."""
-        return self.root / "processed" / _safe(asset_class) / _file_name(symbol, interval)
+        return self.root / "processed" / places.safe(asset_class) / places.file_name(symbol, interval)
 
     def raw_path(self, asset_class: str, provider: str, symbol: str, interval: str) -> Path:
         """Return where a symbol's bars stand as one provider gave them."""
-        return self.root / "raw" / _safe(asset_class) / _safe(provider) / _file_name(symbol, interval)
+        return self.root / "raw" / places.safe(asset_class) / places.safe(provider) / places.file_name(symbol, interval)
 
     def macro_path(self, series: str) -> Path:
         """Return where a macro series stands."""
-        return self.root / "raw" / "macro" / "fred" / f"{_safe(series)}.parquet"
+        return self.root / "raw" / "macro" / "fred" / f"{places.safe(series)}.parquet"
 
     # -- reading
     def catalog(self) -> dict[str, Any]:
         """Return the catalog: `bars` by "class/symbol/interval", `macro` by series, `refused` with reasons.
 
         Raises:
-            DataError: the file is not a catalog.
+            DataError: the file is not a catalog, or `data.root` no folder.
         """
         path = self.root / "catalog.json"
         try:
             status = path.stat()
         except FileNotFoundError:
             return catalog.empty()
+        except OSError as error:
+            raise self._unusable(error) from None
         stamp = (status.st_mtime_ns, status.st_ino)
         if self._cached is None or self._cached[0] != stamp:
             self._cached = (stamp, catalog.read(path))
@@ -93,7 +99,8 @@ class Store:
         for attempt in range(2):
             try:
                 content = path.read_bytes()
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
+                self.catalog()
                 raise DataError(
                     f"the store has no {interval} bars of {symbol} ({asset_class})",
                     hint=f"{speech.COMMAND} task=collect asset={asset_class}",
@@ -126,7 +133,7 @@ class Store:
         content = path.read_bytes()
         if stored.sha256(content) != entry["raw_sha256"]:
             return None
-        return stored.as_raw(stored.parse(_label(path), content, RAW_COLUMNS, Facts))
+        return stored.as_raw(stored.parse(places.label(path), content, RAW_COLUMNS, Facts))
 
     def read_macro(self, series: str) -> pd.DataFrame:
         """Return a macro series with its vintages: columns series, date, realtime_start (both datetime64[ns]), value.
@@ -136,6 +143,7 @@ class Store:
         """
         path = self.macro_path(series)
         if not path.exists():
+            self.catalog()
             raise DataError(
                 f"the store has no macro series {series}",
                 hint=f"{speech.COMMAND} task=collect data.macro.series=[{series}] with FRED_API_KEY set",
@@ -144,18 +152,30 @@ class Store:
         found = self._parse_macro(path, content)
         entry = self.catalog()["macro"].get(series)
         if not found.proven and (entry is None or entry["sha256"] != stored.sha256(content)):
-            raise stored.damaged(_label(path))
+            raise stored.damaged(places.label(path))
         return found.table
 
     def missing(
-        self, asset_class: str, symbols: Iterable[str], interval: str, start: date | None, end: date | None
+        self,
+        asset_class: str,
+        symbols: Iterable[str],
+        interval: str,
+        start: date | None,
+        end: date | None,
+        *,
+        names: Mapping[str, str] | None = None,
     ) -> tuple[str, ...]:
-        """Return the symbols whose stored bars were not asked for as far as [start, end] reaches."""
+        """Return the symbols whose stored bars were not asked for as far as [start, end] reaches.
+
+        So are those that were asked for by another name than `names`, which is `data.provider_symbols`, gives them.
+        """
         bars = self.catalog()["bars"]
+        entries = {symbol: bars.get(catalog.key(asset_class, symbol, interval)) for symbol in symbols}
         return tuple(
             symbol
-            for symbol in symbols
-            if not catalog.reaches(bars.get(catalog.key(asset_class, symbol, interval)), start, end)
+            for symbol, entry in entries.items()
+            if not catalog.reaches(entry, start, end)
+            or not catalog.is_of(entry, (names or {}).get(symbol))
             or not self.processed_path(asset_class, symbol, interval).exists()
         )
 
@@ -169,24 +189,33 @@ class Store:
         asked: Window,
         quality: Mapping[str, Any],
         changes: pd.DataFrame | None = None,
+        request: Mapping[str, Any] | None = None,
+        over: str | None = ANY,
     ) -> dict[str, Any]:
         """Replace a symbol's raw and processed bars and its catalog entry; return the entry.
 
-        `asked` is the window of the request, `quality` the report, `changes` the full record of repairs
-        (timestamp, kind, field, before, after).
+        `asked` is the window of the request, in which every bar was over; `quality` the report, `changes` the full
+        record of repairs (timestamp, kind, field, before, after), `request` what else the entry says of the request.
+
+        Raises:
+            ChangedError: the bars that are to be replaced are not those of the checksum `over` (None: there were none).
         """
+        key = catalog.key(asset_class, bars.symbol, bars.interval)
         with self.lock():
+            if over != ANY and self._fresh()["bars"].get(key, {}).get("sha256") != over:
+                raise ChangedError(f"another process has changed the bars of {bars.symbol}", hint="run it again")
             raw_file = self.raw_path(asset_class, raw.provider, raw.symbol, raw.interval)
             raw_sha = stored.write(raw_file, raw.table[list(RAW_COLUMNS)], stored.facts_of(raw))
-            times = bars.table["timestamp"]
+            times, fetched = bars.table["timestamp"], bars.fetched_at.date()
             about = {
+                **(request or {}),
                 **stored.facts_of(bars),
                 "asset_class": asset_class,
                 "start": times.iloc[0].isoformat() if len(times) else None,
                 "end": times.iloc[-1].isoformat() if len(times) else None,
                 "rows": len(times),
                 "asked_start": asked.start.isoformat() if asked.start else None,
-                "asked_end": min(asked.end or bars.fetched_at.date(), bars.fetched_at.date()).isoformat(),
+                "asked_end": min(asked.end or fetched - timedelta(days=1), fetched).isoformat(),
                 "raw_sha256": raw_sha,
                 "notes": list(bars.notes),
                 "quality": dict(quality),
@@ -198,7 +227,7 @@ class Store:
             else:
                 log.unlink(missing_ok=True)
             sha = stored.write(path, bars.table[list(BAR_COLUMNS)], about)
-            return self._enter(catalog.key(asset_class, bars.symbol, bars.interval), self._entry(about, sha))
+            return self._enter(key, self._entry(about, sha))
 
     def write_macro(self, series: str, frame: pd.DataFrame, *, fetched_at: datetime) -> dict[str, Any]:
         """Replace a macro series; `frame` has `MACRO_COLUMNS`."""
@@ -236,10 +265,8 @@ class Store:
         file never becomes an entry; one that has an entry keeps it, so that it goes on being refused and the collector
         knows what to bring back.
         """
-        if not self.root.exists():
-            return Healing()
         with self.lock():
-            for left in self.root.rglob(".*.tmp"):
+            for left in places.left_over(self.root):
                 left.unlink(missing_ok=True)
             try:
                 known = self._fresh()
@@ -258,35 +285,41 @@ class Store:
         """Hold the lock of the writers; a process that dies gives it back.
 
         Raises:
-            DataError: another process has held it for two minutes.
+            DataError: another process has held it for two minutes, or `data.root` cannot be written to.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
         held = filelock.FileLock(self.root / ".lock", is_singleton=True)
         try:
+            self.root.mkdir(parents=True, exist_ok=True)
             held.acquire(timeout=_LOCK_SECONDS)
         except filelock.Timeout:
             raise DataError(
                 f"another process has held the lock of the store for {_LOCK_SECONDS:g} s",
                 hint=f"see what holds {self.root.name}/.lock, end it and run the command again",
             ) from None
+        except OSError as error:
+            raise self._unusable(error) from None
         try:
             yield
         finally:
             held.release()
 
     # -- inside
+    def _unusable(self, error: OSError) -> DataError:
+        told = f"data.root={files.without_home(str(self.root))} is no folder that can be used ({error.strerror})"
+        return DataError(told, hint="name another one: data.root=data")
+
     def _parse_bars(self, path: Path, content: bytes) -> Stored:
         """Return the bars of a file, which must stand where bars of that name stand."""
-        found = stored.parse(_label(path), content, BAR_COLUMNS, BarFacts)
+        found = stored.parse(places.label(path), content, BAR_COLUMNS, BarFacts)
         about = found.about
         if path != self.processed_path(about["asset_class"], about["symbol"], about["interval"]):
-            raise stored.damaged(_label(path))
+            raise stored.damaged(places.label(path))
         return found
 
     def _parse_macro(self, path: Path, content: bytes) -> Stored:
-        found = stored.parse(_label(path), content, MACRO_COLUMNS, MacroFacts)
+        found = stored.parse(places.label(path), content, MACRO_COLUMNS, MacroFacts)
         if path != self.macro_path(found.about["series"]):
-            raise stored.damaged(_label(path))
+            raise stored.damaged(places.label(path))
         return found
 
     def _is_the_one(self, found: Stored, content: bytes, entry: Mapping[str, Any] | None) -> bool:
@@ -359,17 +392,3 @@ class Store:
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()
-
-
-def _label(path: Path) -> str:
-    return f"{path.parent.name}/{path.name}"
-
-
-def _safe(name: str) -> str:
-    if name in ("", ".", ".."):
-        raise DataError(f"{name!r} is no name for a symbol, a class or a provider")
-    return quote(name, safe="=^-_.")
-
-
-def _file_name(symbol: str, interval: str) -> str:
-    return f"{_safe(symbol)}.parquet" if interval == "1d" else f"{_safe(symbol)}.{_safe(interval)}.parquet"

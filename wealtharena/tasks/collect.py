@@ -125,6 +125,17 @@ def summarise(screen: Screen, spec: ExperimentSpec, outcomes: Sequence[Outcome],
             screen.print(styled("[red]{}: {}:[/] {}", source, _some(names), cause))
         if remedy:
             screen.print(f"  -> {remedy}")
+    for note, names in notes(outcomes).items():
+        screen.print(styled("[yellow]{}:[/] {}", _some(names), note))
+
+
+def notes(outcomes: Sequence[Outcome]) -> dict[str, list[str]]:
+    """Return the symbols by what is to be said of how their bars came about."""
+    found: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        if outcome.note:
+            found.setdefault(outcome.note, []).append(outcome.name)
+    return found
 
 
 def failures(outcomes: Sequence[Outcome]) -> dict[tuple[str, str, str], list[str]]:
@@ -182,6 +193,7 @@ def _content(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
             "end": outcome.end,
             "quality": outcome.quality,
             "cause": outcome.cause,
+            "note": outcome.note,
         }
         for outcome in outcomes
     ]

@@ -107,6 +107,31 @@ def test_a_repeated_date_is_kept_for_the_quality_room(make_spec, stub):
     assert table["timestamp"].duplicated().sum() == 2
 
 
+@pytest.mark.parametrize(
+    ("series", "shown"),
+    [
+        ('"none"', "'none' for the series"),
+        ("[1, 2]", "for the series"),
+        ('{"a": "b"}', "for the series"),
+        ('{"2024-10-21": null}', "'None' for a bar on 2024-10-21"),
+        ('{"2024-10-21": "x"}', "'x' for a bar on 2024-10-21"),
+        ('{"2024-10-21": {}}', "for a bar on 2024-10-21"),
+        ('{"2024-10-21": {"close": "1"}}', "for a bar on 2024-10-21"),
+        ('{"2024-10-21": {"4. close": [1]}}', "for a number on 2024-10-21"),
+        ('{"2024-10-21": {"4. close": true}}', "for a number on 2024-10-21"),
+        ('{"2024-10-21": {"4. close": "1_0"}}', "for a number on 2024-10-21"),
+        ('{"2024-10-21": {"4. close": "Infinity"}}', "for a number on 2024-10-21"),
+    ],
+)
+def test_an_odd_answer_is_an_error_of_its_symbol(make_spec, stub, tmp_path, series, shown):
+    path = tmp_path / "odd.json"
+    path.write_text(f'{{"Time Series (Daily)": {series}}}')
+    stub.stub.cfg["replay"] = {"alphavantage:ACME": str(path)}
+    with pytest.raises(ProviderError) as raised:
+        provider_for(make_spec).fetch("ACME", RECENT, None, "1d")
+    assert shown in raised.value.message
+
+
 @pytest.mark.skipif(not PAYLOADS.exists(), reason="recorded payloads are not part of the project")
 @pytest.mark.parametrize(
     ("asset", "symbol", "file", "close"),

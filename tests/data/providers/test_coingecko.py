@@ -98,3 +98,32 @@ def test_failures_are_told_by_their_cause(make_spec, stub, kind, error, words, r
     assert raised.value.message.startswith("coingecko: BTC-USD: ")
     assert raised.value.hint
     assert len(stub.log()) == requests
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"prices": [[1e400, 1.0]]}',
+        '{"prices": [{"t": 1}]}',
+        '{"prices": [[1]]}',
+        '{"prices": [[true, 1.0]]}',
+        '{"prices": [[-1e300, 1.0]]}',
+        '{"prices": [[1720656000000, true]]}',
+        '{"prices": [[1720656000000, "1_0"]]}',
+        '{"prices": [[1720656000000, 1e999]]}',
+        '{"prices": [[NaN, 1.0]]}',
+        '{"prices": "none"}',
+        '{"prices": [[1720656000000, 1.0]], "total_volumes": {"t": 1}}',
+        '{"status": "busy"}',
+        '{"status": ["busy"], "error": "busy"}',
+        '{"error": ["busy"]}',
+    ],
+)
+def test_an_odd_answer_is_an_error_of_its_symbol(make_spec, stub, tmp_path, body):
+    path = tmp_path / "odd.json"
+    path.write_text(body)
+    stub.stub.cfg["replay"] = {"coingecko:BTC-USD": str(path)}
+    with pytest.raises(ProviderError) as raised:
+        provider_for(make_spec).fetch("BTC-USD", None, None, "1d")
+    assert raised.value.symbol == "BTC-USD"
+    assert raised.value.hint

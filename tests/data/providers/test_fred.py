@@ -73,6 +73,25 @@ def test_failures_are_told_by_their_cause(provider, stub, kind, error, words, re
     assert len(stub.log()) == requests
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        'date="2024-01-01" realtime_start="2024-02-01" value="1_0"',
+        'date="2024-01-01" realtime_start="2024-02-01" value="Infinity"',
+        'date="2024-01-01" realtime_start="2024-02-01" value="true"',
+        'date="2024-01-01" realtime_start="2024-02-01"',
+        'date="2024-01-01" value="1"',
+        'date="2024-13-01" realtime_start="2024-02-01" value="1"',
+    ],
+)
+def test_an_odd_answer_is_an_error_of_its_series(provider, stub, tmp_path, row):
+    path = tmp_path / "odd.xml"
+    path.write_text(f"<observations><observation {row}/></observations>")
+    stub.stub.cfg["replay"] = {"fred:CPI": str(path)}
+    with pytest.raises(ProviderError, match="no numbers or no dates"):
+        provider.releases("CPI")
+
+
 def test_a_bad_key_is_a_refusal_that_names_the_variable(provider, monkeypatch):
     monkeypatch.setenv("FRED_API_KEY", "short")
     with pytest.raises(RefusalError, match="does not accept the key") as raised:

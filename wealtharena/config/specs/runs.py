@@ -144,6 +144,7 @@ class CollectSpec(Spec):
         ge=0, le=1, description="symbols without bars up to which a collection counts as done"
     )
     overlap_bars: int = Field(ge=1, description="re-fetched on an update, to see whether history changed")
+    compare_days: int = Field(ge=0, description="after which an update fetches and compares the whole history")
     refresh: bool = Field(description="fetch everything again, whatever is stored")
     give_up_after: int = Field(
         ge=1, description="symbols in a row without an answer after which a source is left alone"

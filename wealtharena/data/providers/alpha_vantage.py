@@ -17,7 +17,7 @@ from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.data import provider
 from wealtharena.data.bars import RawBars, VolumeUnit, raw_table, window_mask
-from wealtharena.data.manners import Manners
+from wealtharena.data.manners import Manners, number
 from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError, now
 from wealtharena.data.reading.venues import Quote, as_key, quote_abroad, untold
 from wealtharena.errors import ProviderError
@@ -51,6 +51,11 @@ class Provider(provider.Provider):
     def __init__(self, spec: DataSpec, asset: AssetSpec, *, clock: Callable[[], datetime] = now) -> None:
         super().__init__(spec, asset, clock=clock)
         self.manners = Manners(self.name, spec.manners)
+
+    @property
+    def form(self) -> str:
+        """The plan: a free one has neither splits nor dividends of shares."""
+        return self._spec.manners.plan if self._asset.market in ("stocks", "etf") else ""
 
     def fetch(self, symbol: str, start: date | None, end: date | None, interval: str) -> RawBars:
         """Return the symbol's daily bars from `start` to `end`; the running UTC day of a coin or pair is left out.
@@ -113,7 +118,7 @@ class Provider(provider.Provider):
                 self.name, symbol, "answered with a web page instead of data", hint="a proxy or a block: try later"
             )
         content: Any = None
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             content = json.loads(text, object_pairs_hook=_keep_repeated)
         if not isinstance(content, dict):
             raise BusyError(self.name, symbol, f"sent a broken answer ({len(text)} bytes of JSON)", hint="run it again")
@@ -164,8 +169,11 @@ class Provider(provider.Provider):
                 self.name, symbol, "answered without rows", hint="check the symbol, or run it again later"
             )
         market = query.get("market", "")
+        days = _pairs(series)
+        if not days:
+            raise self._malformed(symbol, series, "the series")
         rows = [
-            {"timestamp": day, **self._row(symbol, day, values, market)} for day, values in reversed(series)
+            {"timestamp": day, **self._row(symbol, day, values, market)} for day, values in reversed(days)
         ]  # newest first
         frame = pd.DataFrame(rows)
         stamps = pd.to_datetime(frame["timestamp"], format="%Y-%m-%d", errors="coerce", utc=True)
@@ -179,7 +187,10 @@ class Provider(provider.Provider):
     def _row(self, symbol: str, day: str, values: Any, market: str) -> dict[str, float]:
         """Return one bar's numbers; names are like `1. open`, or `1a. open (CNY)` beside `1b. open (USD)`."""
         row: dict[str, float] = {}
-        for name, text in values:
+        fields = _pairs(values)
+        if not fields:
+            raise self._malformed(symbol, values, f"a bar on {day}")
+        for name, text in fields:
             label = name.split(". ", 1)[-1]
             label, _, quoted = label.partition(" (")
             if label not in _FIELDS or (quoted and quoted.rstrip(")") != market):
@@ -188,14 +199,17 @@ class Provider(provider.Provider):
         return row
 
     def _number(self, symbol: str, day: str, text: Any) -> float:
-        if str(text) in _NOT_A_NUMBER:
+        if text is None or (isinstance(text, str) and text in _NOT_A_NUMBER):
             return float("nan")
         try:
-            return float(text)
+            return number(text)
         except ValueError:
             pass
-        cause = f"sent {self.manners.clean(str(text))!r} for a number on {day}"
-        raise ProviderError(self.name, symbol, cause, hint="the stored bars stay as they are; run it again later")
+        raise self._malformed(symbol, text, f"a number on {day}")
+
+    def _malformed(self, symbol: str, sent: Any, wanted: str) -> ProviderError:
+        cause = f"sent {self.manners.clean(str(sent))!r} for {wanted}"
+        return ProviderError(self.name, symbol, cause, hint="the stored bars stay as they are; run it again later")
 
     def _check_reach(self, symbol: str, table: pd.DataFrame, start: date | None, query: dict[str, str]) -> None:
         """Refuse a compact answer that does not reach back to `start`: a gap would be glued over."""
@@ -231,3 +245,9 @@ def _keep_repeated(pairs: list[tuple[str, Any]]) -> Any:
     """Return bars and series as lists of pairs, so that a repeated date is seen; other objects as dicts."""
     dated = bool(pairs) and (pairs[0][0][:4].isdigit() or pairs[0][0].split(".")[0].rstrip("ab").isdigit())
     return pairs if dated else dict(pairs)
+
+
+def _pairs(content: Any) -> list[tuple[str, Any]]:
+    """Return an object that was kept as pairs; nothing where it is none."""
+    kept = isinstance(content, list) and all(isinstance(item, tuple) for item in content)
+    return content if kept else []

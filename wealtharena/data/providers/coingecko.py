@@ -19,7 +19,7 @@ from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.data import provider
 from wealtharena.data.bars import RawBars, raw_table, window_mask
-from wealtharena.data.manners import Manners
+from wealtharena.data.manners import Manners, number
 from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError, now
 from wealtharena.errors import ProviderError
 
@@ -148,7 +148,7 @@ class Provider(provider.Provider):
                 self.name, symbol, "answered with a web page instead of data", hint="a proxy or a block: try later"
             )
         content: Any = None
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             content = response.json()
         if not isinstance(content, dict):
             raise BusyError(self.name, symbol, f"sent a broken answer ({len(text)} bytes of JSON)", hint="run it again")
@@ -158,6 +158,7 @@ class Provider(provider.Provider):
     def _judge(self, symbol: str, coin: str, status: int, content: dict[str, Any]) -> None:
         error = content.get("error")
         about = content.get("status") or (error.get("status") if isinstance(error, dict) else None) or {}
+        about = about if isinstance(about, dict) else {"error_message": about}
         code, told = about.get("error_code"), self.manners.clean(str(about.get("error_message") or error or ""))
         if code == 10012:
             raise ProviderError(
@@ -212,15 +213,25 @@ class Provider(provider.Provider):
         return raw_table(frame)
 
     def _points(self, symbol: str, points: Any) -> list[tuple[int, float]]:
+        if not isinstance(points, list):
+            cause = f"sent {self.manners.clean(repr(points))} for the points of the price chart"
+            raise ProviderError(self.name, symbol, cause, hint="the stored bars stay as they are; run it again later")
         found: list[tuple[int, float]] = []
-        for point in points if isinstance(points, list) else []:
+        for point in points:
             try:
-                found.append((int(point[0]), math.nan if point[1] is None else float(point[1])))
-            except (TypeError, ValueError, IndexError):
+                at, value = point[:2]
+                found.append((_milliseconds(at), math.nan if value is None else number(value)))
+            except (TypeError, ValueError, KeyError):
                 shown = self.manners.clean(repr(point))
-                found = []
                 break
         else:
             return found
         cause = f"sent {shown} for a point of the price chart"
         raise ProviderError(self.name, symbol, cause, hint="the stored bars stay as they are; run it again later")
+
+
+def _milliseconds(at: object) -> int:
+    moment = number(at)
+    if not moment >= 0:
+        raise ValueError("not a time")
+    return int(moment)

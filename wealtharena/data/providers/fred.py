@@ -20,7 +20,7 @@ from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec, MannersSpec
 from wealtharena.data import provider
 from wealtharena.data.bars import RawBars, raw_table, window_mask
-from wealtharena.data.manners import Manners
+from wealtharena.data.manners import Manners, number
 from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError, now
 from wealtharena.errors import ProviderError
 
@@ -128,7 +128,27 @@ class Provider(provider.Provider):
             raise BusyError(self.name, series, f"sent a broken answer ({len(text)} bytes of XML)", hint="run it again")
         if response.status_code >= 400 or root.tag == "error":
             self._refused(series, response.status_code, root.get("message") or "")
+        for row in root.iter("observation"):
+            self._check(series, row)
         return root
+
+    def _check(self, series: str, row: ET.Element) -> None:
+        """Refuse an observation that fredapi would fail on, or take for what it is not."""
+        value = row.get("value")
+        with contextlib.suppress(ValueError, TypeError):
+            for name in ("date", "realtime_start"):
+                datetime.strptime(row.get(name) or "", "%Y-%m-%d")
+            if value == ".":
+                return
+            number(value)
+            return
+        told = self.manners.clean(" ".join(f"{name}={text}" for name, text in row.items()))
+        raise ProviderError(
+            self.name,
+            series,
+            f"sent values that are no numbers or no dates ({told})",
+            hint="the stored series stays as it is; run it again later",
+        )
 
     def _refused(self, series: str, status: int, message: str) -> None:
         told = self.manners.clean(message)

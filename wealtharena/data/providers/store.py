@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime
+from typing import Any
 
+from wealtharena.config import speech
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
-from wealtharena.data import provider
-from wealtharena.data.bars import Bars
+from wealtharena.data import calendars, catalog, provider
+from wealtharena.data.bars import Bars, window_mask
+from wealtharena.data.quality import calendar_of, inspect
 from wealtharena.data.store import Store
 from wealtharena.errors import DataError, ProviderError
 
 
 class Provider(provider.Provider):
-    """Processed bars of the store in `data.root`; nothing is fetched and nothing judged again."""
+    """Processed bars of the store in `data.root`; nothing is fetched, and judged again where this run's rules differ."""
 
     name = "store"
     title = "local store"
@@ -26,18 +30,24 @@ class Provider(provider.Provider):
         self._store = Store(spec.root)
         self._origins: dict[str, str] = {}  # of each symbol: the source, and when it was asked
         self._caveats: dict[str, None] = {}
+        self._judged: dict[str, list[str]] = {}
 
     def fetch(self, symbol: str, start: date | None, end: date | None, interval: str) -> Bars:
-        """Return the stored bars from `start` to `end`.
+        """Return the stored bars from `start` to `end`, which for bars shorter than a day are the venue's own dates.
 
         Raises:
-            ProviderError: the store lacks the symbol, or has no bars of it in the window.
+            ProviderError: the store lacks the symbol, or has no bars of it in the window; its bars were asked for by
+                another name than `data.provider_symbols` gives it; `data.quality` refuses them.
         """
         try:
             whole = self._store.read(self._asset.name, symbol, interval)
+            entry = self._store.catalog()["bars"].get(catalog.key(self._asset.name, symbol, interval))
         except DataError as error:
             raise ProviderError(self.name, symbol, error.message, hint=error.hint) from error
-        kept = whole.between(start, end)
+        if entry is not None:
+            self._check_name(symbol, entry)
+            whole = self._by_our_rules(whole, entry)
+        kept = self._between(whole, start, end)
         if kept.table.empty:
             raise ProviderError(
                 self.name,
@@ -51,6 +61,34 @@ class Provider(provider.Provider):
         return kept
 
     def notes(self) -> tuple[str, ...]:
-        """Return which provider the bars came from and when, and that provider's own caveats."""
+        """Return which provider the bars came from and when, that provider's own caveats, and what was judged again."""
         origins = "; ".join(dict.fromkeys(self._origins.values()))
-        return (f"bars come from the local store ({origins})", *self._caveats)
+        judged = (f"{how}: {', '.join(symbols)}" for how, symbols in self._judged.items())
+        return (f"bars come from the local store ({origins})", *self._caveats, *judged)
+
+    def _check_name(self, symbol: str, entry: dict[str, Any]) -> None:
+        named = self._spec.provider_symbols.get(symbol)
+        if not catalog.is_of(entry, named):
+            cause = f"its stored bars were asked for as {entry['source_symbol']}, not as {named}"
+            hint = f"{speech.COMMAND} task=collect asset={self._asset.name} with the same data.provider_symbols"
+            raise ProviderError(self.name, symbol, cause, hint=hint)
+
+    def _by_our_rules(self, whole: Bars, entry: dict[str, Any]) -> Bars:
+        """Return the bars as this run's rules have them: made of the raw ones again where others held at collecting."""
+        rules = entry["quality"].get("rules")
+        if rules is None or rules == catalog.rules_of(self._spec):
+            return whole
+        raw = self._store.read_raw(self._asset.name, whole.provider, whole.symbol, whole.interval)
+        if raw is None:
+            self._judged.setdefault("judged when they were collected, by other rules", []).append(whole.symbol)
+            return whole
+        bars, _ = inspect(raw, self._asset, self._spec.quality)
+        self._judged.setdefault("judged again, by this run's rules", []).append(whole.symbol)
+        return bars
+
+    def _between(self, bars: Bars, start: date | None, end: date | None) -> Bars:
+        if bars.interval == "1d" or bars.table.empty:
+            return bars.between(start, end)
+        zone = calendars.time_zone(calendar_of(bars.symbol, self._asset))
+        venue = bars.table["timestamp"].dt.tz_convert(zone).dt.tz_localize(None).dt.tz_localize("UTC")
+        return replace(bars, table=bars.table[window_mask(venue, start, end)].reset_index(drop=True))

@@ -1,0 +1,387 @@
+"""What a source adds, corrects, loses or answers otherwise reaches the store, and what is stored is not lost by it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.data.specs import compose
+from wealtharena.data import catalog
+from wealtharena.data.bars import RawBars, raw_table
+from wealtharena.data.collecting import Collector, Outcome
+from wealtharena.data.provider import Provider, UnknownSymbolError
+from wealtharena.errors import ProviderError
+
+DAYS = pd.bdate_range("2024-01-01", "2026-06-30", tz="UTC")
+MONDAY = datetime(2026, 5, 18, 15, tzinfo=UTC)  # the session of New York is under way
+
+
+def history(days: pd.DatetimeIndex = DAYS, *, seed: int = 1) -> pd.DataFrame:
+    close = 100 * np.exp(np.cumsum(np.random.default_rng(seed).normal(0, 0.01, len(days))))
+    frame = {"timestamp": days, "open": close, "high": close * 1.01, "low": close * 0.99, "close": close, "volume": 5e6}
+    return raw_table(pd.DataFrame(frame))
+
+
+class Source(Provider):
+    """A source of made bars: of its whole table, as far back as it reaches, those that are over by its clock."""
+
+    name = "yahoo"
+    intervals: ClassVar = frozenset({"1d", "1h"})
+    plan = ""
+
+    def __init__(self, spec: Any, asset: Any, table: pd.DataFrame, clock: Callable[[], datetime]) -> None:
+        super().__init__(spec, asset, clock=clock)
+        self.table = table
+        self.tables: dict[str, pd.DataFrame] = {}
+        self.reach: date | None = None
+        self.zone = "UTC"
+        self.asked: list[tuple[date | None, date | None]] = []
+
+    @property
+    def form(self) -> str:
+        return self.plan
+
+    def fetch(self, symbol: str, start: date | None, end: date | None, interval: str) -> RawBars:
+        self.asked.append((start, end))
+        if self.reach is not None and start is not None and start < self.reach:
+            raise ProviderError(self.name, symbol, f"reaches back to {self.reach}", hint=f"set data.start={self.reach}")
+        table = self.tables.get(self._spec.provider_symbols.get(symbol, symbol), self.table)
+        local = table["timestamp"].dt.tz_convert(self.zone).dt.date  # the venue's own days, as Yahoo counts them
+        length = pd.Timedelta(hours=21) if interval == "1d" else pd.Timedelta(hours=1)
+        keep = table["timestamp"] + length <= pd.Timestamp(self._clock())
+        first = max((day for day in (start, self.reach) if day), default=None)
+        if first is not None:
+            keep &= local >= first
+        if end is not None:
+            keep &= local <= end
+        table = table[keep].reset_index(drop=True)
+        return RawBars(self.name, symbol, interval, table, "USD", "units", "splits", self._clock())
+
+
+class Other(Source):
+    name = "coingecko"
+
+
+class Room:
+    """A store, a clock and a source that a test moves on."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.now = MONDAY
+        self.table = history()
+        self.source: Source | None = None
+        self.settings: dict[str, Any] = {}
+
+    def collector(self, *, asset: tuple[str, ...] = ("asset=stocks", "universe=nyse"), **changes: Any) -> Collector:
+        spec = compose([*asset, "data=yahoo"])
+        options: dict[str, Any] = {name: changes.pop(name) for name in ("refresh", "compare_days") if name in changes}
+        data = spec.data.model_copy(update={"root": self.root, **changes})
+        made = Collector(spec.asset, data, spec.collect.model_copy(update=options), clock=lambda: self.now)
+        self.source = Source(data, spec.asset, self.table, lambda: self.now)
+        for name, value in self.settings.items():
+            setattr(self.source, name, value)
+        made._providers["yahoo"] = self.source
+        return made
+
+    def collect(self, **changes: Any) -> Outcome:
+        return self.collector(**changes).collect("AAPL")
+
+    def bars(self, interval: str = "1d", asset: str = "stocks") -> pd.DataFrame:
+        return self.collector().store.read(asset, "AAPL", interval).table.set_index("timestamp")
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.collector().store.catalog()["bars"]["stocks/AAPL/1d"]
+        return found
+
+
+@pytest.fixture
+def room(tmp_path: Any) -> Room:
+    return Room(str(tmp_path / "data"))
+
+
+def at(day: str) -> pd.Timestamp:
+    return pd.Timestamp(day, tz="UTC")
+
+
+# -- the day that is not over
+@pytest.mark.parametrize("end", ["2026-05-18", "2026-05-19"])
+def test_a_day_that_was_not_over_is_asked_for_again(room: Room, end: str) -> None:
+    last = date.fromisoformat(end)
+    room.collect(end=last)
+    assert room.bars().index[-1] == at("2026-05-15")
+    assert room.entry["asked_end"] == "2026-05-17"
+    assert room.collect(end=date(2026, 5, 17)).status == "current"  # a Sunday: nothing can be missing
+    room.now += timedelta(days=7)
+    assert room.collector().store.missing("stocks", ["AAPL"], "1d", None, last) == ("AAPL",)
+    assert room.collect(end=last).status == "updated"
+    assert room.bars().index[-1] == at(end)
+    assert room.collect(end=last).status == "current"
+
+
+def test_a_day_that_is_over_where_it_is_traded_counts_as_asked_for(room: Room) -> None:
+    room.now = datetime(2026, 5, 18, 21, 30, tzinfo=UTC)
+    room.collect(end=date(2026, 5, 18))
+    assert room.entry["asked_end"] == "2026-05-18"
+    assert room.collect(end=date(2026, 5, 18)).status == "current"
+
+
+def test_a_bar_that_is_late_is_waited_for(room: Room) -> None:
+    room.now = datetime(2026, 5, 18, 21, 30, tzinfo=UTC)
+    room.table = history(DAYS.drop([at("2026-05-18")]))
+    room.collect(end=date(2026, 5, 18))
+    assert room.entry["asked_end"] == "2026-05-17"
+    room.now += timedelta(days=1)
+    room.collect(end=date(2026, 5, 18))
+    assert room.entry["asked_end"] == "2026-05-18"  # a halt, not a delay
+
+
+def test_an_entry_from_before_counts_the_day_of_its_fetching_as_open() -> None:
+    old = {"asked_start": None, "asked_end": "2026-05-18", "fetched_at": MONDAY.isoformat()}
+    assert not catalog.reaches(old, None, date(2026, 5, 18))
+    assert catalog.reaches(old, None, date(2026, 5, 17))
+
+
+# -- what changes further back than the overlap
+def changed(table: pd.DataFrame, how: str) -> pd.DataFrame:
+    table = table.copy()
+    if how == "dividend":
+        table.loc[table["timestamp"] == at("2026-03-02"), "dividend"] = 1.5
+    elif how == "filled":
+        return history()
+    else:
+        table.loc[table["timestamp"] < at("2025-06-02"), ["open", "high", "low", "close"]] *= 0.9
+    return table
+
+
+@pytest.mark.parametrize("how", ["dividend", "filled", "rescaled"])
+def test_what_changed_before_the_overlap_arrives_within_the_days_of_comparing(room: Room, how: str) -> None:
+    if how == "filled":
+        room.table.loc[room.table["timestamp"] == at("2026-03-02"), ["open", "high", "low", "close"]] = np.nan
+    room.collect()
+    room.table = changed(room.table, how)
+    room.now += timedelta(days=6)
+    assert room.collect().status == "updated"  # the overlap only: not seen yet
+    room.now += timedelta(days=3)
+    assert room.collect().status == "refetched"
+    wanted = room.table.set_index("timestamp")
+    found = room.bars()
+    np.testing.assert_allclose(found["close"], wanted["close"].reindex(found.index))
+    assert found["dividend"].sum() == (1.5 if how == "dividend" else 0)
+    assert at("2026-03-02") in found.index
+
+
+def test_the_whole_history_is_asked_for_once_in_those_days(room: Room) -> None:
+    room.collect()
+    whole = []
+    for day in range(1, 15):
+        room.now = MONDAY + timedelta(days=day)
+        assert room.collect().status in ("updated", "current")
+        assert room.source is not None
+        whole += [day for asked in room.source.asked if asked[0] is None]
+    assert whole == [9]  # the first update after seven days: a holiday was the Monday
+
+
+def test_zero_days_compare_at_every_update(room: Room) -> None:
+    room.collect()
+    room.table = changed(room.table, "dividend")
+    room.now += timedelta(days=1)
+    assert room.collect(compare_days=0).status == "refetched"
+
+
+# -- other words of the request
+def test_bars_of_two_forms_are_not_joined(room: Room) -> None:
+    room.settings = {"plan": "free"}
+    room.collect()
+    room.table = changed(room.table, "dividend")
+    room.settings = {"plan": "paid"}
+    assert room.collect().status == "refetched", "the same day: nothing is new but the plan"
+    assert room.bars()["dividend"].sum() == 1.5
+    room.settings = {"plan": "free", "reach": date(2026, 1, 5)}
+    back = room.collect()
+    assert back.status == "failed"
+    assert "bars that are stored" in back.cause
+
+
+def test_another_name_at_the_source_is_another_instrument(room: Room) -> None:
+    room.settings = {"tables": {"MSFT": history(seed=2)}}
+    room.collect(provider_symbols={"AAPL": "GOOG"})
+    assert room.collector().store.missing("stocks", ["AAPL"], "1d", None, None, names={"AAPL": "MSFT"}) == ("AAPL",)
+    assert room.collector().store.missing("stocks", ["AAPL"], "1d", None, None, names={"AAPL": "GOOG"}) == ()
+    outcome = room.collect(provider_symbols={"AAPL": "MSFT"})
+    assert (outcome.status, outcome.note) == ("refetched", "replaces bars of GOOG")
+    found = room.bars()
+    np.testing.assert_allclose(found["close"], history(seed=2).set_index("timestamp")["close"].reindex(found.index))
+    assert room.collect(provider_symbols={"AAPL": "MSFT"}).status == "current"
+    assert room.collect().note == "replaces bars of MSFT"
+
+
+def test_an_entry_without_a_name_is_of_the_symbols_own(room: Room) -> None:
+    room.collect()
+    made = room.collector()
+    old = {key: value for key, value in room.entry.items() if key not in ("source_symbol", "form", "compared_at")}
+    assert room.source is not None
+    assert made._renewal.is_same(old, room.source, "AAPL")
+    other = room.collector(provider_symbols={"AAPL": "MSFT"})
+    assert not other._renewal.is_same(old, room.source, "AAPL")
+
+
+# -- clocks and neighbours
+def test_bars_fetched_in_the_future_are_fetched_again(room: Room) -> None:
+    room.now = datetime(2027, 5, 10, 15, tzinfo=UTC)
+    room.collect()
+    room.now = MONDAY + timedelta(days=7)
+    outcome = room.collect()
+    assert outcome.status == "refetched"
+    assert "2027-05-10T15:00, is yet to come" in outcome.note
+    room.now += timedelta(days=2)
+    assert room.collect().status == "updated"
+
+
+def test_a_collection_overtaken_by_a_longer_one_does_not_replace_it(room: Room) -> None:
+    short, whole = room.collector(start=date(2026, 1, 5)), room.collector()
+    fetch = short._renewal._fetch
+
+    def slowly(*asked: Any) -> RawBars:
+        raw = fetch(*asked)
+        worker = threading.Thread(target=whole.collect, args=("AAPL",))
+        worker.start()
+        worker.join()
+        return raw
+
+    short._renewal._fetch = slowly  # type: ignore[assignment, method-assign]  # as if the other had been quicker
+    outcome = short.collect("AAPL")
+    assert outcome.status == "current"
+    assert room.bars().index[0] == DAYS[0]
+    assert len(room.bars()) == outcome.bars
+
+
+# -- what a source does not reach any more
+def test_older_bars_stay_where_the_source_reaches_back_less(room: Room) -> None:
+    room.collect(start=date(2024, 1, 17))
+    before = len(room.bars())
+    room.settings = {"reach": date(2024, 3, 4)}
+    room.now += timedelta(days=28)
+    assert room.collect(start=date(2024, 1, 17)).status == "updated"
+    dead = room.collect(start=date(2024, 1, 17), refresh=True)
+    assert (dead.status, dead.remedy) == ("failed", "set data.start=2024-03-04")
+    way_out = room.collect(start=date(2024, 3, 4), refresh=True)
+    assert way_out.status == "refetched"
+    assert "begins on 2024-03-04; the older stored bars stay" in way_out.note
+    assert len(room.bars()) == before + 20
+    assert room.entry["asked_start"] == "2024-01-17"
+    assert room.collect(refresh=True, start=date(2024, 3, 4)).bars == before + 20
+
+
+def test_after_a_long_pause_the_way_out_leads_on_and_keeps_what_is_stored_until_told(room: Room) -> None:
+    room.now = datetime(2025, 6, 10, 23, tzinfo=UTC)
+    room.collect(start=date(2025, 3, 3))
+    before = len(room.bars())
+    room.now, room.settings = MONDAY, {"reach": date(2026, 1, 12)}
+    stuck = room.collect(start=date(2025, 3, 3))
+    assert (stuck.status, stuck.remedy) == ("failed", "set data.start=2026-01-12")
+    next_step = room.collect(start=date(2026, 1, 12))
+    assert next_step.status == "failed"
+    assert "only 0 of the" in next_step.cause
+    assert "collect.refresh=true" in next_step.remedy
+    assert len(room.bars()) == before
+    taken = room.collect(start=date(2026, 1, 12), refresh=True)
+    assert taken.status == "refetched"
+    assert f"{before} of the {before} bars that were stored are not in" in taken.note
+    assert room.bars().index[0] == at("2026-01-12")
+    assert room.entry["asked_start"] == "2026-01-12"
+
+
+@pytest.mark.parametrize("zone", ["Australia/Sydney", "Europe/London", "America/New_York"])
+def test_hourly_bars_are_continued_wherever_the_sources_day_begins(room: Room, zone: str) -> None:
+    room.table = history(pd.date_range("2026-01-01", "2026-06-30", freq="h", tz="UTC"))
+    room.settings = {"zone": zone}
+    asked = {"interval": "1h", "start": date(2026, 1, 5), "compare_days": 1000}
+    assert room.collect(**asked).status == "new"
+    room.now += timedelta(days=2)
+    outcome = room.collect(**asked)
+    assert (outcome.status, outcome.added) == ("updated", 48)
+    assert room.source is not None
+    assert len(room.source.asked) == 1
+
+
+# -- what is lost is said
+def test_bars_that_a_refetch_drops_are_said(room: Room) -> None:
+    room.collect()
+    shorter = history().iloc[40:].copy()
+    shorter[["open", "high", "low", "close"]] /= 2
+    room.table = shorter
+    room.now += timedelta(days=1)
+    outcome = room.collect()
+    assert outcome.status == "refetched"
+    assert outcome.note == "40 of the 620 bars that were stored are not in the history fetched anew"
+
+
+def chained(room: Room, other: pd.DataFrame, **changes: Any) -> Outcome:
+    """Return what comes of asking a second source where the first does not know the symbol."""
+    made = room.collector(**changes)
+    made.data = made.data.model_copy(update={"source": "auto"})
+    made._renewal._data = made.data
+    made.chain = ("yahoo", "coingecko")
+
+    def unknown(symbol: str, *_: Any) -> RawBars:
+        raise UnknownSymbolError("yahoo", symbol, "is not known", hint="check it")
+
+    made._providers["yahoo"].fetch = unknown  # type: ignore[assignment, method-assign]
+    made._providers["coingecko"] = Other(made.data, made.asset, other, lambda: room.now)
+    return made.collect("AAPL")
+
+
+def test_the_next_source_of_the_chain_replaces_no_longer_history_and_no_opens(room: Room) -> None:
+    room.collect()
+    room.now += timedelta(days=1)
+    short = chained(room, history().iloc[-200:])
+    assert (short.status, short.provider) == ("failed", "coingecko")
+    assert "which came from yahoo" in short.cause
+    closes = history().assign(open=np.nan, high=np.nan, low=np.nan)
+    poor = chained(room, closes)
+    assert poor.status == "failed"
+    assert "has closes only" in poor.cause
+    assert room.entry["provider"] == "yahoo"
+    equal = chained(room, history())
+    assert (equal.status, equal.note) == ("new", "replaces bars of yahoo")
+    room.collect(refresh=True)
+    assert chained(room, closes, refresh=True).status == "new"
+
+
+class Fred:
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self.frame = frame
+
+    def releases(self, series: str) -> pd.DataFrame:
+        return self.frame
+
+
+@pytest.mark.parametrize(("kept", "status"), [(5, "failed"), (95, "updated")])
+def test_a_macro_series_does_not_shrink_in_silence(room: Room, kept: int, status: str) -> None:
+    days = pd.date_range("2020-01-01", periods=100)
+    frame = pd.DataFrame({"series": "DGS10", "date": days, "realtime_start": days, "value": np.arange(100.0)})
+
+    def collect(frame: pd.DataFrame, **changes: Any) -> Outcome:
+        made = room.collector(**changes)
+        made._providers["fred"] = Fred(frame)  # type: ignore[assignment]
+        return made.collect_series("DGS10")
+
+    assert collect(frame).status == "new"
+    room.now += timedelta(days=1)
+    outcome = collect(frame.iloc[-kept:])
+    assert outcome.status == status
+    rows = len(room.collector().store.read_macro("DGS10"))
+    if status == "failed":
+        assert "only 5 of the 100 values" in outcome.cause
+        assert rows == 100
+        assert collect(frame.iloc[-kept:], refresh=True).note == "95 of the 100 stored values are gone"
+    else:
+        assert outcome.note == "5 of the 100 stored values are gone"
+        assert rows == 95
