@@ -92,12 +92,6 @@ def test_a_contract_moves_equity_by_its_size_in_dollars() -> None:
     assert set(multipliers) == set(wide.universe.symbols) > set(asset.universe.symbols)
 
 
-def test_the_ledger_goes_where_the_results_go() -> None:
-    assert compose().paths.ledger == "results/ledger.jsonl"
-    assert compose(["paths.results=elsewhere"]).paths.ledger == "elsewhere/ledger.jsonl"
-    assert compose(["paths.results=elsewhere", "paths.ledger=mine.jsonl"]).paths.ledger == "mine.jsonl"
-
-
 def test_the_size_of_a_contract_that_is_not_traded_is_no_part_of_a_configuration() -> None:
     plain = config_hash(compose(["asset=commodities"]))
     assert config_hash(compose(["asset=commodities", r"+asset.instrument.multipliers={KE\=F:50}"])) == plain

@@ -28,9 +28,11 @@ def longer(spec: ExperimentSpec, old: Mapping[str, Any]) -> bool:
 
 
 def taken(old: Mapping[str, Any]) -> int | None:
-    """Return how many steps a completed training took; None where run.json's content is of another task."""
+    """Return how many steps a completed training took, in the longest of its folds; None where run.json is of another task."""
     training = old.get("training")
-    steps = training.get("env_steps") if isinstance(training, Mapping) else None
+    whole = training.get("env_steps") if isinstance(training, Mapping) else None
+    folds = [fold.get("env_steps") for fold in old.get("folds") or () if isinstance(fold, Mapping)]
+    steps = max(folds) if folds and all(isinstance(count, int) for count in folds) else whole
     return steps if isinstance(steps, int) else None
 
 

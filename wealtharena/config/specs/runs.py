@@ -115,7 +115,7 @@ class PathsSpec(Spec):
     """Folders; relative ones are resolved against the directory the command was given in."""
 
     checkpoints: str = Field(description="the registry")
-    results: str = Field(description="the ledger, studies, and what outlives a run")
+    results: str = Field(description="studies, and what outlives a run; the ledger stays where it is")
     ledger: str = Field(description="append-only record of every opening of a test window")
 
 
