@@ -23,7 +23,7 @@ from wealtharena.errors import FirewallError, UsedFolderError, WealthArenaError
 from wealtharena.evaluation.ledger import Ledger
 from wealtharena.registry import ModelCheckpoint, history
 from wealtharena.registry import publish as publishing
-from wealtharena.tasks import dispatch, judging
+from wealtharena.tasks import continuing, dispatch, judging
 from wealtharena.tasks.record import RunContext, recorded
 
 pytestmark = pytest.mark.slow
@@ -194,3 +194,11 @@ def test_a_run_whose_output_nobody_reads_comes_to_its_end(tmp_path: Path, end: s
     done = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert record(tmp_path / "run")["status"] == "completed"
+
+
+def test_a_run_of_several_folds_goes_on_by_the_steps_of_a_fold() -> None:
+    record = {"task": "train", "training": {"env_steps": 8192}, "folds": [{"env_steps": 4096}, {"env_steps": 4096}]}
+    assert continuing.taken(record) == 4096
+    assert continuing.taken({**record, "folds": []}) == 8192
+    assert continuing.longer(compose(["train.env_steps=5000"]), record)
+    assert not continuing.longer(compose(["train.env_steps=4096"]), record)
