@@ -255,7 +255,7 @@ def test_a_collection_overtaken_by_a_longer_one_does_not_replace_it(room: Room) 
         worker.join()
         return raw
 
-    short._renewal._fetch = slowly  # type: ignore[assignment, method-assign]  # as if the other had been quicker
+    short._renewal._fetch = slowly  # as if the other had been quicker
     outcome = short.collect("AAPL")
     assert outcome.status == "current"
     assert room.bars().index[0] == DAYS[0]
@@ -334,7 +334,7 @@ def chained(room: Room, other: pd.DataFrame, **changes: Any) -> Outcome:
     def unknown(symbol: str, *_: Any) -> RawBars:
         raise UnknownSymbolError("yahoo", symbol, "is not known", hint="check it")
 
-    made._providers["yahoo"].fetch = unknown  # type: ignore[assignment, method-assign]
+    made._providers["yahoo"].fetch = unknown
     made._providers["coingecko"] = Other(made.data, made.asset, other, lambda: room.now)
     return made.collect("AAPL")
 
@@ -371,7 +371,7 @@ def test_a_macro_series_does_not_shrink_in_silence(room: Room, kept: int, status
 
     def collect(frame: pd.DataFrame, **changes: Any) -> Outcome:
         made = room.collector(**changes)
-        made._providers["fred"] = Fred(frame)  # type: ignore[assignment]
+        made._providers["fred"] = Fred(frame)
         return made.collect_series("DGS10")
 
     assert collect(frame).status == "new"

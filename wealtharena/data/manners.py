@@ -190,7 +190,7 @@ class _Deadline:
             yield
         finally:
             timer.cancel()
-            timer.join()
+            timer.join(_SOON_SECONDS)  # what it ends is a socket, which waits for nothing
             if self._connection is not None:
                 self._connection.close()
 
