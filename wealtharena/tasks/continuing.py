@@ -31,9 +31,9 @@ def taken(old: Mapping[str, Any]) -> int | None:
     """Return how many steps a completed training took, in the longest of its folds; None where run.json is of another task."""
     training = old.get("training")
     whole = training.get("env_steps") if isinstance(training, Mapping) else None
-    folds = [fold.get("env_steps") for fold in old.get("folds") or () if isinstance(fold, Mapping)]
-    steps = max(folds) if folds and all(isinstance(count, int) for count in folds) else whole
-    return steps if isinstance(steps, int) else None
+    found = (fold.get("env_steps") for fold in old.get("folds") or () if isinstance(fold, Mapping))
+    folds = [count for count in found if isinstance(count, int)]
+    return max(folds) if folds else whole if isinstance(whole, int) else None
 
 
 def run(spec: ExperimentSpec, folder: Path, old: Mapping[str, Any]) -> int:

@@ -69,6 +69,41 @@ def test_a_column_that_only_sounds_like_a_volume_is_passed_over(tmp_path: Path, 
     assert alone.volume is None
 
 
+@pytest.mark.parametrize("name", ["Volume Traded", "Volume Shares", "volume_units", "Volume Lots"])
+def test_the_only_volume_is_one_whatever_word_stands_behind_it(tmp_path: Path, name: str) -> None:
+    panel = _load(_one().rename(columns={"volume": name}), tmp_path / "AAA.csv")
+    assert panel.volume is not None
+    np.testing.assert_array_equal(panel.volume[:, 0], _one()["volume"])
+
+
+@pytest.mark.parametrize("names", [("c",), ("c", "v"), ("o", "c", "v"), ("o", "h", "l", "c", "v")])
+def test_fields_of_one_letter_are_fields_where_no_ticker_stands_beside_them(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    full = {"o": "open", "h": "high", "l": "low", "c": "close", "v": "volume"}
+    frame = _one()[["date", *(full[name] for name in names)]].set_axis(["date", *names], axis=1)
+    np.testing.assert_array_equal(_load(frame, tmp_path / "AAA.csv").close[:, 0], _one()["close"])
+
+
+@pytest.mark.parametrize(("word", "money"), [("US$", "USD"), ("US Dollar", "USD"), ("Euro", "EUR"), ("gbx", "GBX")])
+def test_money_is_known_by_its_usual_words_and_another_word_is_said(tmp_path: Path, word: str, money: str) -> None:
+    coded = _load(_one().assign(currency=money), tmp_path / "AAA.csv")
+    np.testing.assert_array_equal(
+        _load(_one().assign(currency=word), tmp_path / "AAA.csv").to_account, coded.to_account
+    )
+    for odd in ("$", "Bitcoin", "p"):
+        panel = _load(_one().assign(currency=odd), tmp_path / "AAA.csv")
+        assert _said(panel, f"holds {odd}, which is no code of a currency")
+
+
+def test_volumes_of_zeros_contradict_nobody_and_times_by_symbol_tell_no_rows_apart(tmp_path: Path) -> None:
+    none = _one().rename(columns={"volume": "Volume BTC"}).assign(**{"Volume BTC": 0.0, "Volume USD": 0.0})
+    assert _load(none, tmp_path / "BTC-USD.csv", "asset=crypto").volume is None
+    frame = shares("AAA", "BBB", bars=60)
+    timed = frame.assign(time=np.where(frame["symbol"] == "AAA", "4 PM", "close"))
+    assert load_written(timed, tmp_path / "bars.csv").symbols == ("AAA", "BBB")
+
+
 def test_a_volume_in_the_coin_of_its_table_counts_coins_and_must_fit_the_one_in_money(tmp_path: Path) -> None:
     frame = honest.honest_bars().query("symbol == 'BTC-USD'")
     named = frame.rename(columns={"volume": "Volume BTC"})
@@ -213,7 +248,7 @@ def test_a_split_that_an_adjusted_close_or_a_factor_proves_is_applied(
     raw[told_by] = frame["close"].round(4) if told_by != "adj_factor" else np.where(raw.index < 60, 1.0, ratio)
     panel = _load(raw, tmp_path / "AAA.csv")
     np.testing.assert_allclose(panel.close[:, 0], frame["close"], rtol=1e-9)
-    assert _said(panel, f"{told_by} shows splits that no column names: AAA ")
+    assert _said(panel, f"{told_by} shows splits, or payouts as large, that no column names: AAA ")
     smooth = _load(frame.assign(**{told_by: raw[told_by]}), tmp_path / "AAA.csv")  # closes that have it already
     np.testing.assert_array_equal(smooth.close[:, 0], frame["close"])
 
@@ -224,7 +259,7 @@ def test_dividends_in_an_adjusted_close_are_no_splits(tmp_path: Path) -> None:
     fall = np.where(frame.index < 60, 1.0, 0.7)
     paid[list(PRICES)] = paid[list(PRICES)].mul(fall, axis=0)
     paid["Adj Close"] = paid["close"] / fall * 0.7
-    assert not _said(_load(paid, tmp_path / "AAA.csv"), "shows splits")
+    assert not _said(_load(paid, tmp_path / "AAA.csv"), "shows splits,")
 
 
 def test_tables_without_names_are_told_apart_by_what_their_columns_hold(tmp_path: Path) -> None:

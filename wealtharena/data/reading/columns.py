@@ -40,6 +40,12 @@ MONEY: Final = ("USDT", "USDC", "FDUSD", "BUSD", "TUSD", "DAI", "USD")  # counte
 _OTHER_MONEY: Final = ("EUR", "GBP", "JPY", "KRW", "AUD", "CAD", "CHF", "TRY", "BRL")
 _HUNDREDTHS: Final = {"GBX": "GBX", "GBp": "GBX", "GBPENCE": "GBX", "pence": "GBX", "ZAc": "ZAC", "ZAC": "ZAC", "ILA": "ILA",
                       "ILa": "ILA"}  # fmt: skip
+_MONEY_WORDS: Final = {"gbx": "GBX", "pence": "GBX", "us$": "USD", "us dollar": "USD", "us dollars": "USD", "euro": "EUR",
+                       "euros": "EUR", "a$": "AUD", "c$": "CAD", "hk$": "HKD", "british pound": "GBP", "pound sterling": "GBP",
+                       "japanese yen": "JPY", "yen": "JPY", "swiss franc": "CHF"}  # fmt: skip
+_OF_PRICES: Final = frozenset({"MA", "SMA", "EMA", "WMA", "AVG", "AVERAGE", "MEAN", "CHANGE", "CHG", "PCT", "PERCENT", "RATIO",
+                               "ZSCORE", "STD", "DELTA", "DIFF", "RSI", "OBV", "MFI", "TREND", "SIGNAL", "PROFILE", "OSC",
+                               "FLAG", "RANK", "LOG"})  # fmt: skip
 _TIMES: Final = {"000": 1e3, "000s": 1e3, "'000": 1e3, "k": 1e3, "thousand": 1e3, "thousands": 1e3, "in thousands": 1e3,
                  "m": 1e6, "mn": 1e6, "mio": 1e6, "mil": 1e6, "mm": 1e6, "million": 1e6, "millions": 1e6, "in millions": 1e6,
                  "b": 1e9, "bn": 1e9, "billion": 1e9, "billions": 1e9, "in billions": 1e9}  # fmt: skip
@@ -76,7 +82,8 @@ def _word_of_volume(name: object) -> str:
 def currency_of(text: str) -> str:
     """Return the currency that a word names, GBX, ZAC or ILA for hundredths; "" for any other word."""
     word = text.strip()
-    return _HUNDREDTHS.get(word) or (word.upper() if word.upper() in currency.codes() else "")
+    known = _HUNDREDTHS.get(word) or _MONEY_WORDS.get(word.lower().replace(".", ""))
+    return known or (word.upper() if word.upper() in currency.codes() else "")
 
 
 def _bracket(name: object) -> str:
@@ -141,23 +148,26 @@ def columns_by_role(frame: pd.DataFrame, ledger: Ledger) -> dict[str, list[tuple
 def _strangers(frame: pd.DataFrame, where: str) -> set[str]:
     """Return the columns that their table shows not to be what their name may mean.
 
-    `C` is a close beside `O` or `H`, and a ticker in a table of closes; `Volume BTC` counts coins where the table is of
-    BTC or has that volume in money too, as `Volume MA` and `vol_20` do not.
+    `C` is a close, and a ticker beside other tickers in a table of closes; `Volume BTC` counts coins where the table is of
+    BTC, has that volume in money too, or has no other volume. `Volume MA` and `vol_20` are made of prices or volumes.
     """
     labels = [str(column) for column in frame.columns]
     letters = {plain(label) for label in labels} & set("ohlc")
-    lonely = {label for label in labels if len(letters) < 3 and plain(label) in set("ohlcv")}
-    if "v" in {plain(label) for label in lonely} and "close" in {
-        role_of(label) for label in labels if label not in lonely
-    }:
-        lonely = {label for label in lonely if plain(label) != "v"}
+    unknown = any(label and role_of(label) is None for label in labels[1:])
+    lone = "close" not in {role_of(label) for label in labels if len(plain(label)) > 1}  # no column called close
+    crowd = unknown or {label.strip() for label in labels if len(label.strip()) == 1} == {"C", "V"}
+    lonely = {label for label in labels if lone and crowd and len(letters) < 3 and plain(label) in set("ohlcv")}
     words = {label: word for label in labels if (word := _word_of_volume(label)) and role_of(label) == "base_volume"}
-    if not words or any(_word_of_volume(label) and role_of(label) == "quote_volume" for label in labels):
-        return lonely
+    made = {label for label, word in words.items() if word in _OF_PRICES or word[:1].isdigit()}
+    coins = {label: word for label, word in words.items() if label not in made}
+    others = any(role_of(label) in ("volume", "quote_volume") for label in labels if label not in words)
+    if (not others and len(coins) == 1) or any(role_of(label) == "quote_volume" for label in labels):
+        return lonely | made
     told = [where, *(str(name) for label in labels if role_of(label) == "symbol" for name in frame[label].iloc[:1])]
-    return lonely | {
-        label for label, word in words.items() if not any(re.search(rf"(?i)(^|[^a-z]){word}", name) for name in told)
+    strange = {
+        label for label, word in coins.items() if not any(re.search(rf"(?i)(^|[^a-z]){word}", name) for name in told)
     }
+    return lonely | made | strange
 
 
 def _by_name(found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> list[str]:

@@ -106,7 +106,7 @@ def split_symbols(
     times = [(name, values[keep].reset_index(drop=True)) for name, values in found["timestamp"]]
     numeric = {role: columns[0][1][keep].reset_index(drop=True) for role, columns in found.items() if role in _NUMERIC}
     names = symbols[keep].reset_index(drop=True) if symbols is not None else None
-    read = time_of_rows(times, ledger)
+    read = time_of_rows(times, ledger, symbols=names)
     numbers = pd.DataFrame(to_numbers(numeric, ledger))
     check_shape(numbers, ledger)
     _scaled(numbers, found, ledger)
@@ -119,12 +119,13 @@ def split_symbols(
         numbers["split"] = numbers["split"].where(numbers["split"] != 1.0, 0.0)
     tables = _tables(numbers, read, groups, venue, ledger)
     written = found["currency"][0][1][keep].reset_index(drop=True) if "currency" in found else None
+    currencies = _currencies(written, groups, ledger)
     return Reading(
         tables,
         (ledger.close(),),
         {name: kinds for name in tables if kinds},
         {name: adjusted for name in tables if adjusted},
-        _currencies(written, groups, ledger),
+        currencies,
     )
 
 
@@ -248,7 +249,7 @@ def _require_product(
     """Raise DataError where the volume in money is not the one in units at the price."""
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = (money / (units * numbers["close"])).replace([np.inf, -np.inf], np.nan).median()
-    if not 0.5 < ratio < 2.0:
+    if not (0.5 < ratio < 2.0 or np.isnan(ratio)):
         raise DataError(
             f"{ledger.name}: {found['quote_volume'][0][0]} is not {found[role][0][0]} times the price",
             hint="remove one of the two columns, and set data.volume_unit",
@@ -282,15 +283,20 @@ def _currencies(written: pd.Series | None, groups: dict[str, IntArray], ledger: 
         return dict.fromkeys(groups, ledger.currency) if ledger.currency else {}
     text = written.astype("string").fillna("").str.strip()
     made: dict[str, str] = {}
+    strange: set[str] = set()
     for name, rows in groups.items():
         words = [word for word in dict.fromkeys(text.iloc[rows]) if word]
-        codes = {currency_of(word) or word for word in words}
+        codes = {code for word in words if (code := currency_of(word))}
+        strange |= {word for word in words if not currency_of(word)}
         if len(codes) > 1:
             raise DataError(
                 f"{ledger.name}: {name} is in {' and in '.join(sorted(codes))}", hint="write its prices in one currency"
             )
         if codes:
             made[name] = codes.pop()
+    if strange:
+        shown = ", ".join(sorted(strange)[:3])
+        ledger.note(f"its column of currencies holds {shown}, which is no code of a currency, and is not asked")
     if made:
         ledger.settle("currency", f"{', '.join(dict.fromkeys(made.values()))}, by a column")
     return made

@@ -25,8 +25,8 @@ _WEEKEND_SHARE: Final = 0.1  # of daily bars that fall on a weekend where the wr
 _STRAYS: Final = 0.05  # of a session's times that lie apart from the others: half days close earlier
 
 
-def time_of_rows(columns: list[tuple[str, pd.Series]], ledger: Ledger) -> Stamps:
-    """Return the stamps of a table whose time columns are `columns`, the likeliest first.
+def time_of_rows(columns: list[tuple[str, pd.Series]], ledger: Ledger, *, symbols: pd.Series | None = None) -> Stamps:
+    """Return the stamps of a table whose time columns are `columns`, the likeliest first; `symbols` are those of its rows.
 
     A date and a time of day are joined; a counter of rows and columns that hold no time are passed over; two columns
     that tell the same are one.
@@ -52,8 +52,8 @@ def time_of_rows(columns: list[tuple[str, pd.Series]], ledger: Ledger) -> Stamps
         raise broken or DataError(f"{ledger.name} has times of day and no date", hint="add a column date")
     name, found = _chosen(read, ledger)
     for unread, _ in errors:
-        _check_unread(unread, dict(columns)[unread], found, ledger.name)
-    used, found = _with_clock(name, found, clocks, ledger)
+        _check_unread(unread, dict(columns)[unread], found, symbols, ledger.name)
+    used, found = _with_clock(name, found, clocks, symbols, ledger)
     others = [label or "the first column" for label, _ in columns if label not in used]
     shown = " and ".join(used) + (", joined" if len(used) > 1 else "")
     ledger.settle("time column", shown + (f" (not {', '.join(others)})" if others else ""))
@@ -62,13 +62,13 @@ def time_of_rows(columns: list[tuple[str, pd.Series]], ledger: Ledger) -> Stamps
 
 
 def _with_clock(
-    name: str, found: Stamps, clocks: dict[str, IntArray], ledger: Ledger
+    name: str, found: Stamps, clocks: dict[str, IntArray], symbols: pd.Series | None, ledger: Ledger
 ) -> tuple[tuple[str, ...], Stamps]:
     """Return the columns that are used and the stamps, a time of day added to dates.
 
     Dates with a zone say all there is of a day's bar; where they repeat, their times are of that zone.
     """
-    telling = {label: time for label, time in clocks.items() if _tells_apart(found, time)}
+    telling = {label: time for label, time in clocks.items() if _tells_apart(found, time, symbols)}
     label, time = next(iter((telling or clocks).items()), ("", None))
     if time is None or not (telling or (found.whole_days and not found.zoned)):
         return (name,), found
@@ -86,13 +86,13 @@ def _with_clock(
     return (name, label), replace(found, wall=found.wall + time, instants=found.instants + time)
 
 
-def _check_unread(name: str, values: pd.Series, found: Stamps, where: str) -> None:
+def _check_unread(name: str, values: pd.Series, found: Stamps, symbols: pd.Series | None, where: str) -> None:
     """Refuse a column that is no time in any form that is known, and yet tells rows of one date apart.
 
     Raises:
         DataError: naming the column and its first cell that cannot be read.
     """
-    if _is_count(name, values) or not _tells_apart(found, values):
+    if _is_count(name, values) or not _tells_apart(found, values, symbols):
         return
     row, cell = stamps.first_unread(values)
     if stamps.is_bare(values):
@@ -107,13 +107,14 @@ def _check_unread(name: str, values: pd.Series, found: Stamps, where: str) -> No
     )
 
 
-def _tells_apart(found: Stamps, values: pd.Series | IntArray) -> bool:
-    """Return whether values differ among rows of one stamp, where there is no more than one stamp a date."""
+def _tells_apart(found: Stamps, values: pd.Series | IntArray, symbols: pd.Series | None) -> bool:
+    """Return whether values differ among a symbol's rows of one stamp, where there is no more than one stamp a date."""
     if len(np.unique(found.wall // _DAY)) < len(np.unique(found.wall)):
         return False
     cells = pd.factorize(values.astype("string") if isinstance(values, pd.Series) else values)[0]
-    pairs = pd.DataFrame({"stamp": found.wall, "cell": cells}).drop_duplicates()
-    return bool(pairs["stamp"].duplicated().any())
+    owner = np.zeros(len(cells), dtype=np.int64) if symbols is None else pd.factorize(symbols)[0]
+    rows = pd.DataFrame({"owner": owner, "stamp": found.wall, "cell": cells}).drop_duplicates()
+    return bool(rows.duplicated(subset=["owner", "stamp"]).any())
 
 
 def _chosen(read: dict[str, Stamps], ledger: Ledger) -> tuple[str, Stamps]:

@@ -53,5 +53,5 @@ def write_proven(
     if told:
         numbers["split"] = splits
         ledger.note(
-            f"{found[role][0][0]} shows splits that no column names: {', '.join(told[:5])}{' ...' if len(told) > 5 else ''}"
+            f"{found[role][0][0]} shows splits, or payouts as large, that no column names: {', '.join(told[:5])}{' ...' if len(told) > 5 else ''}"
         )
