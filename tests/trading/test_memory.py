@@ -2,7 +2,9 @@
 
 import contextlib
 import gc
+import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from tests.trading.desks import World, go, risk_of
 from wealtharena.features.panel import Scaler
 from wealtharena.trading.ledger import Ledger
 
+ROOT = Path(__file__).parents[2]
 BARS, MOST_BYTES_A_BAR, MOST_OBJECTS_A_BAR = 4_500, 600, 0.5
 MOST_MB = 12.0  # over the 100,000 bars of benchmarks/paper_memory.py
 
@@ -59,10 +62,8 @@ def thirds_of(bars):
     return (bars // 3, 2 * (bars // 3), 3 * (bars // 3))
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory in use is told by Linux")
-def test_memory_is_flat_from_bar_to_bar(tmp_path, record_property):
-    """Neither objects nor bytes grow with the bars: one number that is kept a bar is seen, and so are 600 bytes."""
+def measured(folder):
+    """Return (bars, MB in use, objects) at each third of an account of `BARS` bars."""
     found = []
 
     def told(number):
@@ -70,8 +71,22 @@ def test_memory_is_flat_from_bar_to_bar(tmp_path, record_property):
             gc.collect()
             found.append((number, in_use_mb(), sys.getallocatedblocks()))
 
-    traded(tmp_path, BARS, told)
-    (first, began, few), _, (last, ended, many) = found
+    traded(folder, BARS, told)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory in use is told by Linux")
+def test_memory_is_flat_from_bar_to_bar(tmp_path, record_property):
+    """Neither objects nor bytes grow with the bars: one number that is kept a bar is seen, and so are 600 bytes.
+
+    Told by a process of its own: threads that other tests have left behind take memory too.
+    """
+    code = f"import json; from tests.trading import test_memory as m; print(json.dumps(m.measured(m.Path({str(tmp_path)!r}))))"
+    told = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300, check=True
+    )
+    (first, began, few), _, (last, ended, many) = json.loads(told.stdout.splitlines()[-1])
     record_property(
         "bytes and objects more a bar", [(ended - began) * 2**20 / (last - first), (many - few) / (last - first)]
     )
