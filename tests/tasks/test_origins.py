@@ -15,7 +15,7 @@ from tests.tasks.conftest import SMALL, record
 from tests.tasks.test_backtest import MARKET, checkpoint, looks
 from wealtharena.config import compose
 from wealtharena.tasks import dispatch
-from wealtharena.tasks.origins import Origin
+from wealtharena.tasks.origins import Origin, seen_in
 from wealtharena.tasks.pipeline import Prepared, prepare, split_of
 
 ELSEWHERE = ("split.test_share=0.015", "tracking=none")  # what was the test window is validation or training here
@@ -142,6 +142,17 @@ def test_rows_after_what_a_policy_learnt_from_and_those_of_its_test_are_kept(
     origin = Origin.of(facts)
     assert origin.keeps(DAYS).sum() == keeps
     assert origin.learns(DAYS).sum() == learns
+
+
+def test_a_version_that_says_nothing_of_its_training_has_seen_what_the_last_fold_of_the_split_at_hand_has() -> None:
+    prepared = prepare(compose([*MARKET, "split=walk_forward"]))
+    first, last = (prepared.folds[at].test[0] for at in (0, -1))
+    old = Origin.of({"track_record": {"dates": split_of(prepared)["test"]}})
+    told = Origin.of({"split": {**split_of(prepared), "train": ["1990-01-01", "1990-12-31"], "validation": []}})
+    assert seen_in([old], prepared, first, unseen=last.start), "the last fold was trained on these rows"
+    assert seen_in([told, old], prepared, first, unseen=last.start)
+    assert not seen_in([told], prepared, first, unseen=last.start)
+    assert not seen_in([old], prepared, last, unseen=last.start)
 
 
 def test_hours_of_the_day_on_which_validation_ends_and_the_test_begins_are_told_apart_in_the_own_split(

@@ -88,11 +88,16 @@ def beside(origins: Sequence[Origin], prepared: Prepared, window: Segment) -> Se
 
 
 def seen_in(origins: Sequence[Origin], prepared: Prepared, window: Segment, *, unseen: int) -> bool:
-    """Return whether training or selection saw a row of the window; by the split at hand from row `unseen` on none was."""
+    """Return whether training or selection saw a row of the window; by the split at hand from row `unseen` on none was.
+
+    The split at hand speaks too where an origin does not say what it learnt from: the tests of all folds, which is all
+    that it has, lie in part in the training of the last.
+    """
     foreign = [origin for origin in _foreign(origins, prepared) if origin.known]
     if any(origin.learns(_days(prepared))[window.start : window.stop].any() for origin in foreign):
         return True
-    return len(foreign) < max(len(origins), 1) and window.start < unseen
+    telling = [origin for origin in foreign if origin.learnt]
+    return len(telling) < max(len(origins), 1) and window.start < unseen
 
 
 def _foreign(origins: Sequence[Origin], prepared: Prepared) -> list[Origin]:
