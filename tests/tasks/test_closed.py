@@ -6,11 +6,13 @@ import json
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks.attacks import moments
 from tests.tasks.conftest import SMALL, UNPUBLISHED, WITH_PAGE, record
+from wealtharena import files
 from wealtharena.config import compose, speech
 from wealtharena.evaluation.ledger import Ledger, Window
 from wealtharena.evaluation.records import RunResult
@@ -213,6 +215,55 @@ def test_seeds_of_one_configuration_are_no_choice_and_no_trials(tmp_path: Path) 
     runs = [RunResult(tmp_path / str(seed), {**facts, "seed": seed}) for seed in range(2)]
     closed.record_trials(Ledger(tmp_path / "ledger.jsonl"), runs)
     assert not (tmp_path / "ledger.jsonl").exists()
+
+
+def closed_run(root: Path, name: str, config: str, **more: Any) -> RunResult:
+    """Leave and return a closed run of real data."""
+    split = {"test": ["2020-01-01", "2020-12-31"]}
+    data = {"fingerprint": "f", "symbols": ["A"], "frequency": "1d", "simulated": False}
+    run = {"run_id": name, "config_hash": config, "agent": "etf", "seed": 0, "task": "train", "status": "completed"}
+    content = {**run, "test_window": "closed", "data": data, "split": split, "command": "wealtharena asset=etf", **more}
+    files.write_json(root / name / "run.json", content)
+    return RunResult(root / name, content)
+
+
+def test_a_run_that_failed_does_not_make_several_configurations_of_the_seeds_of_one(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    seeds = [closed_run(tmp_path, str(seed), "a", seed=seed) for seed in range(2)]
+    broken = RunResult(tmp_path / "2", {"agent": "etf", "status": "failed"})
+    early = RunResult(tmp_path / "3", {"agent": "etf", "status": "interrupted", "config_hash": "of no data yet"})
+    closed.record_trials(ledger, [*seeds, broken, early])
+    assert list(ledger.entries()) == []
+
+
+def test_a_debug_run_is_no_trial_and_makes_none_of_another(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    fast = closed_run(tmp_path, "1", "b", command="wealtharena asset=etf debug=fast")
+    closed.record_trials(ledger, [closed_run(tmp_path, "0", "a"), fast])
+    assert list(ledger.entries()) == []
+    plain = closed_run(tmp_path, "2", "c", command="wealtharena asset=etf debug=none")
+    closed.record_trials(ledger, [closed_run(tmp_path, "0", "a"), fast, plain])
+    assert [entry["run_id"] for entry in ledger.entries()] == ["0", "2"]
+
+
+def test_the_other_member_of_a_grid_is_a_trial_while_one_is_opened(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    opened = closed_run(tmp_path, "1", "b", status="interrupted", checkpoint={"path": "checkpoints/1"})
+    closed.record_trials(ledger, [closed_run(tmp_path, "0", "a"), opened])
+    assert [entry["run_id"] for entry in ledger.entries()] == ["0"]
+
+
+def test_closed_runs_beside_one_that_was_opened_are_not_ranked_and_no_trials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    spec = compose(["task=compare", *SMALL])
+    ended = RunResult(tmp_path / "2", {"agent": "etf", "config_hash": "c", "status": "failed"})
+    shown = [closed_run(tmp_path, "0", "a"), closed_run(tmp_path, "1", "b")]
+    compare.write(tmp_path, [*shown, ended], spec=spec)
+    assert not Path(spec.paths.ledger).exists()
+    compare.write(tmp_path, shown, spec=spec)
+    assert [entry["run_id"] for entry in Ledger(spec.paths.ledger).entries()] == ["0", "1"]
 
 
 def test_what_luck_gives_is_taken_off_the_figure_that_chose_a_checkpoint(finished: Callable[..., list[Path]]) -> None:

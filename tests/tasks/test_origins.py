@@ -14,8 +14,9 @@ from benchmarks.attacks import moments
 from tests.tasks.conftest import SMALL, record
 from tests.tasks.test_backtest import MARKET, checkpoint, looks
 from wealtharena.config import compose
+from wealtharena.evaluation.splits import Segment
 from wealtharena.tasks import dispatch
-from wealtharena.tasks.origins import Origin
+from wealtharena.tasks.origins import Origin, origin_of, seen_in
 from wealtharena.tasks.pipeline import Prepared, prepare, split_of
 
 ELSEWHERE = ("split.test_share=0.015", "tracking=none")  # what was the test window is validation or training here
@@ -142,6 +143,60 @@ def test_rows_after_what_a_policy_learnt_from_and_those_of_its_test_are_kept(
     origin = Origin.of(facts)
     assert origin.keeps(DAYS).sum() == keeps
     assert origin.learns(DAYS).sum() == learns
+
+
+def test_a_version_that_says_nothing_of_its_training_has_seen_what_the_last_fold_of_the_split_at_hand_has() -> None:
+    prepared = prepare(compose([*MARKET, "split=walk_forward"]))
+    first, last = (prepared.folds[at].test[0] for at in (0, -1))
+    old = Origin.of({"track_record": {"dates": split_of(prepared)["test"]}})
+    told = Origin.of({"split": {**split_of(prepared), "train": ["1990-01-01", "1990-12-31"], "validation": []}})
+    assert seen_in([old], prepared, first, unseen=last.start), "the last fold was trained on these rows"
+    assert seen_in([told, old], prepared, first, unseen=last.start)
+    assert not seen_in([told], prepared, first, unseen=last.start)
+    assert not seen_in([old], prepared, last, unseen=last.start)
+
+
+FOLDS = [
+    {"index": 0, "dates": {"train": [["2020-01-05", "2020-01-08"]], "validation": [["2020-01-09", "2020-01-09"]], "test": [["2020-01-01", "2020-01-03"]]}},
+    {"index": 1, "dates": {"train": [["2020-01-01", "2020-01-04"]], "validation": [["2020-01-05", "2020-01-05"]], "test": [["2020-01-08", "2020-01-10"]]}},
+]  # fmt: skip
+
+
+def fold_of(here: Path, index: int, **facts: Any) -> Origin:
+    """Return the origin of a candidate of one of two folds of a run that says so much."""
+    split = {"train": ["2020-01-01", "2020-01-04"], "validation": ["2020-01-05", "2020-01-05"], "test": ["2020-01-01", "2020-01-10"]}  # fmt: skip
+    (here / "run.json").write_text(json.dumps({"split": split, "status": "completed", **facts}))
+    return origin_of(here / "folds" / str(index) / "checkpoints" / "1", {})
+
+
+def test_a_candidate_of_an_earlier_fold_learnt_from_the_dates_of_that_fold(here: Path) -> None:
+    early, late = (fold_of(here, index, folds=FOLDS) for index in (0, 1))
+    assert early.learns(DAYS).tolist() == [False] * 4 + [True] * 5 + [False]
+    assert late.learns(DAYS).tolist() == [True] * 5 + [False] * 5
+    assert early.keeps(DAYS).all(), "the test windows of all folds"
+
+
+def test_a_candidate_of_a_fold_whose_dates_nobody_wrote_has_seen_every_row(here: Path) -> None:
+    bare = [{"index": 0}, {"index": 1}]
+    assert fold_of(here, 0, folds=bare).learns(DAYS).all()
+    assert fold_of(here, 1, folds=bare).learns(DAYS).tolist() == [True] * 5 + [False] * 5, "run.json's split is its own"
+    stopped = fold_of(here, 0, folds=bare[:1], status="interrupted")
+    assert stopped.learns(DAYS).all()
+    assert stopped.keeps(DAYS).all()
+    run = json.loads((here / "run.json").read_text()) | {"checkpoint": {"path": "folds/0/checkpoints/1"}}
+    assert origin_of(here, run) == stopped, "a run that was stopped left the candidate of no last fold"
+
+
+def test_hours_after_a_validation_that_ended_on_the_same_day_were_not_seen_under_another_split(here: Path) -> None:
+    prepared = prepare(compose([*MARKET, "data.interval=1h"]))
+    split = split_of(prepared)
+    assert split["validation"][1] == split["test"][0], "or this shows nothing"
+    other = Origin.of({"split": {**split, "train": [split["train"][0], split["train"][0]]}})
+    (test,) = prepared.folds[0].test
+    days = prepared.sealed.timestamps.astype("datetime64[D]")
+    morning = Segment(int(np.searchsorted(days, np.datetime64(split["test"][0]))), test.stop)
+    assert not seen_in([other], prepared, test, unseen=test.start)
+    assert seen_in([other], prepared, morning, unseen=test.start), "validation had these hours"
 
 
 def test_hours_of_the_day_on_which_validation_ends_and_the_test_begins_are_told_apart_in_the_own_split(

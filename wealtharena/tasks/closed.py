@@ -151,12 +151,14 @@ def say(record: Mapping[str, Any], folder: Path) -> None:
 def record_trials(ledger: Ledger, runs: Sequence[RunResult]) -> None:
     """Write the closed runs of each agent to the ledger, once each, where they are a choice among several configurations.
 
-    Whatever is chosen from them then, opened or trained again, has been tried as often as they are many.
+    Whatever is chosen from them then, opened or trained again, has been tried as often as they are many. Call it where
+    that choice is made: where they are ranked, or one of them is opened. A run of a debug preset is never one of them.
     """
+    candidates = [run for run in runs if _candidate(run)]
     tried: dict[str, set[str]] = {}
-    for run in runs:
+    for run in candidates:
         tried.setdefault(run.agent, set()).add(run.config_hash)
-    shown = [run for run in runs if run.status == CLOSED and len(tried[run.agent]) > 1]
+    shown = [run for run in candidates if run.status == CLOSED and len(tried[run.agent]) > 1]
     known = [entry for entry in ledger.entries() if entry["kind"] == "trial"] if shown else []
     for run in shown:
         dates = [list(pair) for pair in window_of(run).dates]
@@ -165,6 +167,22 @@ def record_trials(ledger: Ledger, runs: Sequence[RunResult]) -> None:
         sharpe = (run.block("metrics").get("validation") or {}).get("sharpe")
         who = RunIdentity(run.run_id, run.config_hash, run.agent, "train", run.seed)
         ledger.record_trial(who, window=window_of(run), sharpe=sharpe)
+
+
+def _candidate(run: RunResult) -> bool:
+    """Return whether a run is a configuration that could be chosen; one that is being opened is, by its checkpoint.
+
+    What ended before has no configuration hash, or one that was not yet that of its data.
+    """
+    trained = run.status in (CLOSED, "completed") or bool(run.block("checkpoint"))
+    return trained and bool(run.content.get("config_hash")) and not run.played and not _debug(run)
+
+
+def _debug(run: RunResult) -> bool:
+    """Return whether a run's command names a debug preset."""
+    words = shlex.split(str(run.content.get("command") or ""))
+    named = [word.partition("=")[2] for word in words if word.lstrip("+").startswith("debug=")]
+    return bool(named) and named[-1] not in ("none", "null")
 
 
 def beside(folder: Path) -> tuple[RunResult, ...]:

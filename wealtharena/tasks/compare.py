@@ -57,8 +57,8 @@ def run(spec: ExperimentSpec) -> int:
     with recorded(spec, context) as record:
         places = spec.compare.runs
         runs = records.find(places) if places else from_registry(Path(spec.paths.checkpoints))
-        closed.record_trials(Ledger(spec.paths.ledger), runs)
         if spec.compare.open:
+            closed.record_trials(Ledger(spec.paths.ledger), runs)
             for found in runs:
                 open_window(found)
             runs = records.find(places) if places else runs
@@ -81,12 +81,12 @@ def open_window(run: records.RunResult) -> None:
 def write(folder: Path, runs: Sequence[records.RunResult], *, spec: ExperimentSpec) -> dict[str, Any]:
     """Write leaderboard.json and .html of `runs` into `folder`, print the table and return the leaderboard.
 
-    Where every run is closed they are ranked only; what is closed counts as a trial from then on. A promotable group's middle
+    Where every run is closed they are ranked only, and count as trials from then on. A promotable group's middle
     checkpoint enters the registry once more, under the group's verdict.
     """
     ledger = Ledger(spec.paths.ledger)
-    closed.record_trials(ledger, runs)
     if all(run.status == closed.CLOSED for run in runs):
+        closed.record_trials(ledger, runs)
         return closed.ranking(folder, runs)
     board = build(runs, evaluation=spec.evaluation, ledger=ledger, seed=spec.seed)
     files.write_json(folder / BOARD, board)

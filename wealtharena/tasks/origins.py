@@ -53,8 +53,17 @@ class Origin:
         return self._after(days) | _within(days, self.kept)
 
     def learns(self, days: Days) -> BoolArray:
-        """Return which days it learnt from or was chosen by; without a record of them all before its test."""
-        return _within(days, self.learnt) if self.learnt else ~self.keeps(days)
+        """Return which rows, by their days, it learnt from or was chosen by; without a record of them all before its test.
+
+        Of a day on which its selection ends and its test begins that is the first bar, the one that is surely not tested.
+        """
+        if not self.learnt:
+            return ~self.keeps(days)
+        found = _within(days, self.learnt)
+        last = max(last for _, last in self.learnt)
+        if any(first == last for first, _ in self.kept):
+            found[np.flatnonzero(days == np.datetime64(last, "D"))[1:]] = False
+        return found
 
     def _after(self, days: Days) -> BoolArray:
         if self.learnt:
@@ -64,11 +73,31 @@ class Origin:
 
 def origin_of(place: Path, facts: Mapping[str, Any]) -> Origin:
     """Return the origin of a checkpoint by its `facts` or, of a candidate's folder, by the run directory around it."""
-    own = Origin.of(facts)
+    own, place = Origin.of(facts), place.resolve()
     if own.known:
-        return own
-    around = [folder for folder in place.resolve().parents[:_DEEP] if (folder / records.RUN_FILE).is_file()]
-    return Origin.of(records.read(around[0]).content) if around else own
+        chosen = (facts.get("checkpoint") or {}).get("path")
+        return _of_fold(facts, Path(str(chosen))) if chosen else own
+    around = [folder for folder in place.parents[:_DEEP] if (folder / records.RUN_FILE).is_file()]
+    return _of_fold(records.read(around[0]).content, place.relative_to(around[0])) if around else own
+
+
+def _of_fold(run: Mapping[str, Any], inside: Path) -> Origin:
+    """Return the origin of a candidate by its path in the run; run.json's `split` has the last fold's training and selection.
+
+    Of another fold whose own are not written down nobody knows what it learnt from: all up to the end of the test then.
+    """
+    split, folds = Origin.of(run), run.get("folds") or ()
+    if len(inside.parts) < 2 or inside.parts[0] != "folds":
+        return split
+    index = int(inside.parts[1])
+    if run.get("status") == "completed" and folds and folds[-1].get("index") == index:
+        return split
+    dates = next((fold.get("dates") for fold in folds if fold.get("index") == index), None)
+    if dates is None:
+        spans = (*split.learnt, *split.kept)
+        return Origin(_hull(spans), split.kept) if spans else split
+    fold = Origin.of({"split": dates})
+    return Origin(fold.learnt, (*fold.kept, *split.kept))
 
 
 def kept(origins: Sequence[Origin], prepared: Prepared, window: Segment) -> BoolArray:
@@ -88,11 +117,16 @@ def beside(origins: Sequence[Origin], prepared: Prepared, window: Segment) -> Se
 
 
 def seen_in(origins: Sequence[Origin], prepared: Prepared, window: Segment, *, unseen: int) -> bool:
-    """Return whether training or selection saw a row of the window; by the split at hand from row `unseen` on none was."""
+    """Return whether training or selection saw a row of the window; by the split at hand from row `unseen` on none was.
+
+    The split at hand speaks too where an origin does not say what it learnt from: the tests of all folds, which is all
+    that it has, lie in part in the training of the last.
+    """
     foreign = [origin for origin in _foreign(origins, prepared) if origin.known]
     if any(origin.learns(_days(prepared))[window.start : window.stop].any() for origin in foreign):
         return True
-    return len(foreign) < max(len(origins), 1) and window.start < unseen
+    telling = [origin for origin in foreign if origin.learnt]
+    return len(telling) < max(len(origins), 1) and window.start < unseen
 
 
 def _foreign(origins: Sequence[Origin], prepared: Prepared) -> list[Origin]:
@@ -119,6 +153,10 @@ def _spans(dates: Any) -> Spans:
         return ()
     pairs = [dates] if isinstance(dates[0], str) else dates
     return tuple((str(first), str(last)) for first, last in pairs)
+
+
+def _hull(spans: Spans) -> Spans:
+    return ((min(first for first, _ in spans), max(last for _, last in spans)),)
 
 
 def _within(days: Days, spans: Spans) -> BoolArray:
