@@ -85,7 +85,8 @@ _CODES: Final = {
     "MX": "MM", "SA": "BZ BS", "BA": "AR", "SN": "CI",
 }  # fmt: skip
 _BLOOMBERG: Final = {code: suffix for suffix, codes in _CODES.items() for code in codes.split()}
-_OF_BLOOMBERG: Final = re.compile(r"(\S+) ([A-Z]{2})(?: equity)?", re.IGNORECASE)
+_OF_BLOOMBERG: Final = re.compile(r"(\S+) ([A-Z]{2})( equity)?", re.IGNORECASE)
+_WORDS: Final = frozenset({"AB", "ID", "IS", "IT", "SE", "SP", "UP"})  # codes that also end names: MSCI IT, SKF AB
 _PREFIXES: Final = {"SH": "SS", "SZ": "SZ"}  # qlib's SH600000
 _CLASSES: Final = frozenset({"A", "B", "C", "D", "K", "U", "W", "WS", "UN", "RT", "P"})  # BRK.B: a class of share
 _METALS: Final = frozenset({"XAU", "XAG", "XPT", "XPD"})
@@ -284,13 +285,27 @@ def venue_in(symbol: str) -> tuple[str, str | None]:
     before, colon, after = symbol.partition(":")
     if colon:
         return _of_a_prefix(before.strip(), after.strip())
-    bloomberg = _OF_BLOOMBERG.fullmatch(symbol.strip())
-    if bloomberg and ((code := bloomberg[2].upper()) in _BLOOMBERG or code not in _CLASSES):  # `AAC WS` is a warrant
-        return bloomberg[1], _BLOOMBERG.get(code, code)
+    if bloomberg := _of_bloomberg(symbol.strip()):
+        return bloomberg
     before, line, after = symbol.partition("_")
     if line and after and (suffix := _exchange(before, after)):
         return after, suffix
     return _of_a_suffix(symbol)
+
+
+def _of_bloomberg(symbol: str) -> tuple[str, str] | None:
+    """Return ticker and venue of `BHP AU Equity`, also of `BHP AU`; None of a company's name: Boeing Co, SAP SE."""
+    found = _OF_BLOOMBERG.fullmatch(symbol)
+    if found is None:
+        return None
+    ticker, code, equity = found.groups()
+    if equity:
+        return ticker, _BLOOMBERG.get(code.upper(), f"{code.upper()} Equity")
+    if code not in _BLOOMBERG or not re.fullmatch(r"[A-Z0-9][A-Z0-9/.*-]*", ticker):
+        return None
+    if code in _WORDS and not re.fullmatch(r"[A-Z]?\d+[A-Z]?", ticker):  # Singapore's D05 SP is none of its words
+        return None
+    return ticker, _BLOOMBERG[code]
 
 
 def _exchange(name: str, ticker: str) -> str | None:

@@ -1,0 +1,24 @@
+"""What of a name is a venue or a quote, and what is only a word, a future's month or a file's source."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.data.specs import compose
+from wealtharena.data.reading.venues import Quote, quote_of, suffix_of, without_venue
+
+SHARES = compose(["asset=stocks", "data=files"]).asset
+
+
+@pytest.mark.parametrize("name", [
+    "Boeing Co", "Nestle SA", "SAP SE", "BAC PR", "MSCI IT", "Vanguard SP", "Siemens AG", "BOEING CO", "NESTLE SA", "Volvo AB",
+    "SKF AB", "ABC ZZ", "SP500 IT", "Toyota JP", "STOCK ID", "S&P US"])  # fmt: skip
+def test_a_companys_name_is_no_venue(name: str) -> None:
+    assert quote_of(name, SHARES) == Quote("AUD")
+    assert without_venue([name], SHARES) == [name]
+
+
+def test_bloombergs_code_stands_behind_a_ticker_or_before_equity() -> None:
+    known = {"BHP AU": "AX", "7203 JT": "T", "BRK/B US": "US", "D05 SP": "SI", "C6L SP": "SI", "BT/A LN": "L"}
+    known |= {"POLI IT Equity": "TA", "DBS SP Equity": "SI", "aapl us equity": "US", "RELIANCE IN": "NS"}
+    assert {name: suffix_of(name) for name in known} == known
