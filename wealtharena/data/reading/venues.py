@@ -90,7 +90,7 @@ _WORDS: Final = frozenset({"AB", "ID", "IS", "IT", "SE", "SP", "UP"})  # codes t
 _PREFIXES: Final = {"SH": "SS", "SZ": "SZ"}  # qlib's SH600000
 _CLASSES: Final = frozenset({"A", "B", "C", "D", "K", "U", "W", "WS", "UN", "RT", "P"})  # BRK.B: a class of share
 _METALS: Final = frozenset({"XAU", "XAG", "XPT", "XPD"})
-_SMALL: Final = {"GBX": "GBP", "GBP_PENCE": "GBP", "GBp": "GBP", "ZAc": "ZAR", "ZAC": "ZAR", "ILA": "ILS"}
+_SMALL: Final = {"GBX": "GBP", "GBP_PENCE": "GBP", "GBp": "GBP", "ZAc": "ZAR", "ZAC": "ZAR", "ILA": "ILS", "USX": "USD"}
 
 
 def quote_of(symbol: str, asset: AssetSpec, *, stated: str = "") -> Quote:
@@ -127,7 +127,7 @@ def quote_of(symbol: str, asset: AssetSpec, *, stated: str = "") -> Quote:
 
 
 def quote_in(code: str) -> Quote:
-    """Return how a quote in a currency is meant by its code, hundredths (GBp, GBX, ZAc, ILA) included."""
+    """Return how a quote in a currency is meant by its code, hundredths (GBp, GBX, ZAc, ILA, USX) included."""
     return Quote(_SMALL[code], 0.01) if code in _SMALL else Quote(code)
 
 
