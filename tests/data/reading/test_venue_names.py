@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from tests.data.reading.test_cases import load_written, shares
 from tests.data.specs import compose
 from wealtharena.data.reading.venues import Quote, quote_of, suffix_of, without_venue
+from wealtharena.errors import ConfigError
 
 SHARES = compose(["asset=stocks", "data=files"]).asset
 
@@ -22,3 +26,12 @@ def test_bloombergs_code_stands_behind_a_ticker_or_before_equity() -> None:
     known = {"BHP AU": "AX", "7203 JT": "T", "BRK/B US": "US", "D05 SP": "SI", "C6L SP": "SI", "BT/A LN": "L"}
     known |= {"POLI IT Equity": "TA", "DBS SP Equity": "SI", "aapl us equity": "US", "RELIANCE IN": "NS"}
     assert {name: suffix_of(name) for name in known} == known
+
+
+def test_a_pair_needs_no_size_of_a_contract_and_a_word_of_six_letters_does(tmp_path: Path) -> None:
+    for name in ("XAUUSD", "XAU/USD", "OANDA:XAUUSD", "xauusd", "XAGEUR.pro"):
+        panel = load_written(shares(name, bars=60), tmp_path / "bars.csv", "asset=commodities")
+        assert (panel.symbols, panel.multipliers.tolist()) == ((name,), [1.0])
+    for name in ("COPPER", "SILVER", "COFFEE"):
+        with pytest.raises(ConfigError, match=f"multipliers has no size of {name}"):
+            load_written(shares(name, bars=60), tmp_path / "bars.csv", "asset=commodities")

@@ -111,7 +111,7 @@ def quote_of(symbol: str, asset: AssetSpec, *, stated: str = "") -> Quote:
         return Quote(money, scale, "" if usual else f"{symbol}: prices are in {words}, as the file states")
     if asset.market == "crypto":
         return _of_a_coin(symbol, asset)
-    if asset.market == "commodities" and (pair := _pair_in(symbol)):
+    if asset.market == "commodities" and (pair := commodity_pair(symbol)):
         return Quote(pair[3:])
     suffix = suffix_of(symbol)
     if suffix is None:
@@ -233,7 +233,7 @@ def _of_a_pair(symbol: str) -> Quote:
     )
 
 
-def _pair_in(symbol: str) -> str | None:
+def commodity_pair(symbol: str) -> str | None:
     """Return the pair that a commodity's name is, XAUEUR of `XAU/EUR.x`: a metal and a currency, or two currencies and no more."""
     pair = currency.pair_in(symbol)
     return pair if pair and (pair[:3] in _METALS or _letters(symbol) == pair) else None
