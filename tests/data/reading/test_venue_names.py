@@ -8,10 +8,12 @@ import pytest
 
 from tests.data.reading.test_cases import load_written, shares
 from tests.data.specs import compose
-from wealtharena.data.reading.venues import Quote, quote_of, suffix_of, without_venue
+from wealtharena.data.quality import calendar_of
+from wealtharena.data.reading.venues import Quote, quote_of, suffix_of, without_venue, zone_of
 from wealtharena.errors import ConfigError
 
 SHARES = compose(["asset=stocks", "data=files"]).asset
+METALS = compose(["asset=commodities", "data=files"]).asset
 
 
 @pytest.mark.parametrize("name", [
@@ -35,3 +37,10 @@ def test_a_pair_needs_no_size_of_a_contract_and_a_word_of_six_letters_does(tmp_p
     for name in ("COPPER", "SILVER", "COFFEE"):
         with pytest.raises(ConfigError, match=f"multipliers has no size of {name}"):
             load_written(shares(name, bars=60), tmp_path / "bars.csv", "asset=commodities")
+
+
+@pytest.mark.parametrize("name", ["CL.F", "GC.F", "BRENT.CO", "LSE:GC", "NYMEX:CL1!", "GOLD US"])
+def test_a_future_has_no_venue_of_shares(name: str) -> None:
+    assert quote_of(name, METALS) == Quote("USD")
+    assert calendar_of(name, METALS) == METALS.universe.calendar
+    assert zone_of(name, METALS) == zone_of("GOLD", METALS)

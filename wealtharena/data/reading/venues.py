@@ -89,6 +89,7 @@ _OF_BLOOMBERG: Final = re.compile(r"(\S+) ([A-Z]{2})( equity)?", re.IGNORECASE)
 _WORDS: Final = frozenset({"AB", "ID", "IS", "IT", "SE", "SP", "UP"})  # codes that also end names: MSCI IT, SKF AB
 _PREFIXES: Final = {"SH": "SS", "SZ": "SZ"}  # qlib's SH600000
 _CLASSES: Final = frozenset({"A", "B", "C", "D", "K", "U", "W", "WS", "UN", "RT", "P"})  # BRK.B: a class of share
+_SHARES: Final = ("stocks", "etf")  # the asset classes whose names may tell a venue
 _METALS: Final = frozenset({"XAU", "XAG", "XPT", "XPD"})
 _SMALL: Final = {"GBX": "GBP", "GBP_PENCE": "GBP", "GBp": "GBP", "ZAc": "ZAR", "ZAC": "ZAR", "ILA": "ILS", "USX": "USD"}
 
@@ -113,7 +114,7 @@ def quote_of(symbol: str, asset: AssetSpec, *, stated: str = "") -> Quote:
         return _of_a_coin(symbol, asset)
     if asset.market == "commodities" and (pair := commodity_pair(symbol)):
         return Quote(pair[3:])
-    suffix = suffix_of(symbol)
+    suffix = _venue_of(symbol, asset)
     if suffix is None:
         return Quote(asset.universe.currency)
     if suffix not in _VENUES:
@@ -203,7 +204,7 @@ def _coins(name: str) -> set[str]:
 def without_venue(names: Iterable[str], asset: AssetSpec) -> list[str]:
     """Return the names that tell no venue and are taken as the universe's, though the universe's own names tell theirs."""
     own = asset.universe.symbols
-    if asset.market in ("forex", "crypto") or not any(suffix_of(name) in _VENUES for name in own):
+    if not any(_venue_of(name, asset) in _VENUES for name in own):
         return []
     return [
         name for name in names if name not in own and suffix_of(name) is None and configured_for(name, asset) is None
@@ -258,18 +259,22 @@ def _taken(symbol: str, money: str) -> str:
 
 def zone_of(symbol: str, asset: AssetSpec) -> str:
     """Return the time zone in which a symbol's dates are meant: its venue's, else the universe's."""
-    suffix = suffix_of(symbol) if asset.market in ("stocks", "etf") else None
-    known = _VENUES.get(suffix or "")
+    known = _VENUES.get(_venue_of(symbol, asset) or "")
     return known.split()[1] if known else calendars.time_zone(asset.universe.calendar)
 
 
 def calendar_of(symbol: str, asset: AssetSpec, *, currency: str | None = None) -> str:
     """Return the calendar of a share's venue; without one the American where it is quoted in dollars abroad, else the universe's."""
-    suffix = suffix_of(symbol)
-    if suffix is None and symbol not in asset.universe.symbols and asset.market in ("stocks", "etf"):
+    suffix = _venue_of(symbol, asset)
+    if suffix is None and symbol not in asset.universe.symbols and asset.market in _SHARES:
         suffix = "US" if currency == "USD" != asset.universe.currency else None
     known = _VENUES.get(suffix or "")
     return known.split()[2] if known else asset.universe.calendar
+
+
+def _venue_of(symbol: str, asset: AssetSpec) -> str | None:
+    """Return what stands for the venue of a share or fund; None of anything else: CL.F of Stooq is a future."""
+    return suffix_of(symbol) if asset.market in _SHARES else None
 
 
 def suffix_of(symbol: str) -> str | None:
