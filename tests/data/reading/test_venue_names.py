@@ -10,9 +10,10 @@ from tests.data.reading.test_cases import load_written, shares
 from tests.data.specs import compose
 from wealtharena.data.quality import calendar_of
 from wealtharena.data.reading.venues import Quote, quote_of, suffix_of, without_venue, zone_of
-from wealtharena.errors import ConfigError
+from wealtharena.errors import ConfigError, DataError
 
 SHARES = compose(["asset=stocks", "data=files"]).asset
+COINS = compose(["asset=crypto", "data=files"]).asset
 METALS = compose(["asset=commodities", "data=files"]).asset
 
 
@@ -44,3 +45,16 @@ def test_a_future_has_no_venue_of_shares(name: str) -> None:
     assert quote_of(name, METALS) == Quote("USD")
     assert calendar_of(name, METALS) == METALS.universe.calendar
     assert zone_of(name, METALS) == zone_of("GOLD", METALS)
+
+
+@pytest.mark.parametrize("name", ["binance-btc", "kraken-eth", "data-eth", "coinbase_sol", "BITSTAMP-BTC"])
+def test_a_coin_behind_the_word_of_its_source_is_no_quote(name: str) -> None:
+    quote = quote_of(name, COINS)
+    assert quote.currency == "USD"
+    assert f"{name}: its quotes are taken as USD; if they are not, set " in quote.said
+
+
+@pytest.mark.parametrize("name", ["ETH-BTC", "eth-btc", "FOO/BTC", "binance-eth-btc"])
+def test_a_coin_behind_a_coin_or_a_stroke_is_its_quote(name: str) -> None:
+    with pytest.raises(DataError, match="is quoted in BTC, a coin"):
+        quote_of(name, COINS)
