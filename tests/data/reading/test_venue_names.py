@@ -58,3 +58,13 @@ def test_a_coin_behind_the_word_of_its_source_is_no_quote(name: str) -> None:
 def test_a_coin_behind_a_coin_or_a_stroke_is_its_quote(name: str) -> None:
     with pytest.raises(DataError, match="is quoted in BTC, a coin"):
         quote_of(name, COINS)
+
+
+def test_dollars_that_a_coins_file_states_count_where_its_name_tells_nothing() -> None:
+    european = compose(["asset=crypto", "data=files", "universe.currency=EUR"]).asset
+    assert quote_of("BTC", european).currency == "EUR"
+    for name in ("BTC", "binance-btc"):
+        quote = quote_of(name, european, stated="USD")
+        assert quote == Quote("USD", said=f"{name}: prices are in USD, as the file states")
+    for name, money in {"BTC-EUR": "EUR", "AGEUR": "EUR", "BTCUSDT": "USD"}.items():
+        assert quote_of(name, european, stated="USD").currency == money

@@ -12,7 +12,6 @@ import pandas as pd
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.data import calendars, currency
 from wealtharena.data.bars import PRICE_COLUMNS
-from wealtharena.data.reading.columns import MONEY
 from wealtharena.data.reading.identifiers import canonical_symbol, coins_of, is_money, quote_of_coin
 from wealtharena.errors import DataError
 
@@ -105,7 +104,7 @@ def quote_of(symbol: str, asset: AssetSpec, *, stated: str = "") -> Quote:
         return quote_in(configured)
     if asset.market == "forex":
         return _of_a_pair(symbol)
-    if stated and not (asset.market == "crypto" and stated in MONEY):
+    if stated and not (asset.market == "crypto" and stated == "USD" and _tells_money(symbol)):
         scale, money = (told := quote_in(stated)).scale, told.currency
         words = f"hundredths of {money}, divided by 100" if scale != 1.0 else money
         usual = money == asset.universe.currency and suffix_of(symbol) is None
@@ -250,6 +249,12 @@ def _of_a_coin(symbol: str, asset: AssetSpec) -> Quote:
             hint=f"leave it out of data.symbols, or set {setting(symbol, 'USD')} where it is quoted in dollars",
         )
     return Quote(money, said="" if sure else _taken(symbol, money))
+
+
+def _tells_money(symbol: str) -> bool:
+    """Return whether a coin's name says what it is quoted in, for certain or as a currency."""
+    quote, sure = quote_of_coin(symbol) or ("", False)
+    return sure or is_money(quote)
 
 
 def _taken(symbol: str, money: str) -> str:
