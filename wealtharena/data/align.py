@@ -15,7 +15,7 @@ from wealtharena.data import calendars, currency, intervals
 from wealtharena.data.bars import PRICE_COLUMNS, Bars, VolumeUnit
 from wealtharena.data.panel import BoolArray, FloatArray, Panel
 from wealtharena.data.quality import calendar_of
-from wealtharena.data.reading.venues import as_key
+from wealtharena.data.reading.venues import as_key, commodity_pair
 from wealtharena.errors import ConfigError, DataError
 
 IntArray = npt.NDArray[np.int64]
@@ -88,7 +88,7 @@ def _require_sizes(names: Sequence[str], asset: AssetSpec) -> None:
     """Raise ConfigError where a future's size is not stated: by 1 a contract of 1000 barrels would be one of them."""
     if asset.market != "commodities" or not asset.instrument.margin_futures:
         return
-    missing = [name for name in names if name not in asset.instrument.multipliers and not currency.split_pair(name)]
+    missing = [name for name in names if name not in asset.instrument.multipliers and not commodity_pair(name)]
     if missing:
         sizes = ",".join(as_key(name) + ":<size>" for name in missing)
         raise ConfigError(

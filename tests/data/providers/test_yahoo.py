@@ -100,6 +100,15 @@ def test_money_that_yahoo_does_not_name_is_the_venues(make_spec, listed, unsaid,
     np.testing.assert_allclose(raw.table["close"] * parts, wanted("ACME")["close"], rtol=1e-6)
 
 
+@pytest.mark.parametrize(("symbol", "parts"), [("KC=F", 1), ("ZC=F", 1), ("CORN.L", 100)])
+def test_cents_of_a_future_stay_as_its_multiplier_counts_them(make_spec, listed, symbol, parts):
+    listed(symbol, currency="USX")
+    spec = make_spec("commodities", "yahoo")
+    raw = Provider(spec.data, spec.asset).fetch(symbol, None, None, "1d")
+    assert raw.currency == "USD"
+    np.testing.assert_allclose(raw.table["close"] * parts, wanted("ACME")["close"], rtol=1e-6)
+
+
 def test_money_that_nothing_tells_is_asked_for(make_spec, listed):
     spec = make_spec("stocks", "yahoo")
     for symbol, way in (("^AXJO", "leave it out"), ("ABC.QQ", "set ")):

@@ -261,7 +261,7 @@ def test_a_venue_may_stand_before_a_symbol_or_be_bloombergs_code(
 
 
 @pytest.mark.parametrize(("name", "venue"), [
-    ("EURONEXT:MC", "EURONEXT"), ("TSE:RY", "TSE"), ("NOWHERE:X", "NOWHERE"), ("ABC ZZ", "ZZ"), ("ABC ZZ Equity", "ZZ"), ("ABC.QQ", ".QQ")])  # fmt: skip
+    ("EURONEXT:MC", "EURONEXT"), ("TSE:RY", "TSE"), ("NOWHERE:X", "NOWHERE"), ("ABC ZZ Equity", "ZZ Equity"), ("ABC SA Equity", "SA Equity"), ("ABC.QQ", ".QQ")])  # fmt: skip
 def test_a_venue_that_is_not_known_is_said(name: str, venue: str) -> None:
     quote = quote_of(name, SHARES)
     override = quote.said.rpartition("set ")[2].strip("'")

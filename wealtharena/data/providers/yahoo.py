@@ -265,7 +265,8 @@ class Provider(provider.Provider):
         """Return how the symbol is quoted: as Yahoo says, else as configured or as its name tells."""
         name = self.provider_symbol(symbol)
         if stated := about.get("currency"):
-            return quote_in(str(stated))
+            # a future's cents stay: its multiplier in conf/asset/commodities.yaml counts the quote as it stands
+            return quote_in("USD" if stated == "USX" and name.endswith("=F") else str(stated))
         quote = quote_abroad(symbol, self._asset, name=name)
         if quote is None:
             cause, way = untold(symbol, name)

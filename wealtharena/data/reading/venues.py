@@ -12,7 +12,6 @@ import pandas as pd
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.data import calendars, currency
 from wealtharena.data.bars import PRICE_COLUMNS
-from wealtharena.data.reading.columns import MONEY
 from wealtharena.data.reading.identifiers import canonical_symbol, coins_of, is_money, quote_of_coin
 from wealtharena.errors import DataError
 
@@ -85,11 +84,13 @@ _CODES: Final = {
     "MX": "MM", "SA": "BZ BS", "BA": "AR", "SN": "CI",
 }  # fmt: skip
 _BLOOMBERG: Final = {code: suffix for suffix, codes in _CODES.items() for code in codes.split()}
-_OF_BLOOMBERG: Final = re.compile(r"(\S+) ([A-Z]{2})(?: equity)?", re.IGNORECASE)
+_OF_BLOOMBERG: Final = re.compile(r"(\S+) ([A-Z]{2})( equity)?", re.IGNORECASE)
+_WORDS: Final = frozenset({"AB", "ID", "IS", "IT", "SE", "SP", "UP"})  # codes that also end names: MSCI IT, SKF AB
 _PREFIXES: Final = {"SH": "SS", "SZ": "SZ"}  # qlib's SH600000
 _CLASSES: Final = frozenset({"A", "B", "C", "D", "K", "U", "W", "WS", "UN", "RT", "P"})  # BRK.B: a class of share
+_SHARES: Final = ("stocks", "etf")  # the asset classes whose names may tell a venue
 _METALS: Final = frozenset({"XAU", "XAG", "XPT", "XPD"})
-_SMALL: Final = {"GBX": "GBP", "GBP_PENCE": "GBP", "GBp": "GBP", "ZAc": "ZAR", "ZAC": "ZAR", "ILA": "ILS"}
+_SMALL: Final = {"GBX": "GBP", "GBP_PENCE": "GBP", "GBp": "GBP", "ZAc": "ZAR", "ZAC": "ZAR", "ILA": "ILS", "USX": "USD"}
 
 
 def quote_of(symbol: str, asset: AssetSpec, *, stated: str = "") -> Quote:
@@ -103,16 +104,16 @@ def quote_of(symbol: str, asset: AssetSpec, *, stated: str = "") -> Quote:
         return quote_in(configured)
     if asset.market == "forex":
         return _of_a_pair(symbol)
-    if stated and not (asset.market == "crypto" and stated in MONEY):
+    if stated and not (asset.market == "crypto" and stated == "USD" and _tells_money(symbol)):
         scale, money = (told := quote_in(stated)).scale, told.currency
         words = f"hundredths of {money}, divided by 100" if scale != 1.0 else money
         usual = money == asset.universe.currency and suffix_of(symbol) is None
         return Quote(money, scale, "" if usual else f"{symbol}: prices are in {words}, as the file states")
     if asset.market == "crypto":
         return _of_a_coin(symbol, asset)
-    if asset.market == "commodities" and (pair := _pair_in(symbol)):
+    if asset.market == "commodities" and (pair := commodity_pair(symbol)):
         return Quote(pair[3:])
-    suffix = suffix_of(symbol)
+    suffix = _venue_of(symbol, asset)
     if suffix is None:
         return Quote(asset.universe.currency)
     if suffix not in _VENUES:
@@ -126,7 +127,7 @@ def quote_of(symbol: str, asset: AssetSpec, *, stated: str = "") -> Quote:
 
 
 def quote_in(code: str) -> Quote:
-    """Return how a quote in a currency is meant by its code, hundredths (GBp, GBX, ZAc, ILA) included."""
+    """Return how a quote in a currency is meant by its code, hundredths (GBp, GBX, ZAc, ILA, USX) included."""
     return Quote(_SMALL[code], 0.01) if code in _SMALL else Quote(code)
 
 
@@ -202,7 +203,7 @@ def _coins(name: str) -> set[str]:
 def without_venue(names: Iterable[str], asset: AssetSpec) -> list[str]:
     """Return the names that tell no venue and are taken as the universe's, though the universe's own names tell theirs."""
     own = asset.universe.symbols
-    if asset.market in ("forex", "crypto") or not any(suffix_of(name) in _VENUES for name in own):
+    if not any(_venue_of(name, asset) in _VENUES for name in own):
         return []
     return [
         name for name in names if name not in own and suffix_of(name) is None and configured_for(name, asset) is None
@@ -232,7 +233,7 @@ def _of_a_pair(symbol: str) -> Quote:
     )
 
 
-def _pair_in(symbol: str) -> str | None:
+def commodity_pair(symbol: str) -> str | None:
     """Return the pair that a commodity's name is, XAUEUR of `XAU/EUR.x`: a metal and a currency, or two currencies and no more."""
     pair = currency.pair_in(symbol)
     return pair if pair and (pair[:3] in _METALS or _letters(symbol) == pair) else None
@@ -250,6 +251,12 @@ def _of_a_coin(symbol: str, asset: AssetSpec) -> Quote:
     return Quote(money, said="" if sure else _taken(symbol, money))
 
 
+def _tells_money(symbol: str) -> bool:
+    """Return whether a coin's name says what it is quoted in, for certain or as a currency."""
+    quote, sure = quote_of_coin(symbol) or ("", False)
+    return sure or is_money(quote)
+
+
 def _taken(symbol: str, money: str) -> str:
     other = "EUR" if money == "USD" else "USD"
     return f"{symbol}: its quotes are taken as {money}; if they are not, set {setting(symbol, other)}"
@@ -257,18 +264,22 @@ def _taken(symbol: str, money: str) -> str:
 
 def zone_of(symbol: str, asset: AssetSpec) -> str:
     """Return the time zone in which a symbol's dates are meant: its venue's, else the universe's."""
-    suffix = suffix_of(symbol) if asset.market in ("stocks", "etf") else None
-    known = _VENUES.get(suffix or "")
+    known = _VENUES.get(_venue_of(symbol, asset) or "")
     return known.split()[1] if known else calendars.time_zone(asset.universe.calendar)
 
 
 def calendar_of(symbol: str, asset: AssetSpec, *, currency: str | None = None) -> str:
     """Return the calendar of a share's venue; without one the American where it is quoted in dollars abroad, else the universe's."""
-    suffix = suffix_of(symbol)
-    if suffix is None and symbol not in asset.universe.symbols and asset.market in ("stocks", "etf"):
+    suffix = _venue_of(symbol, asset)
+    if suffix is None and symbol not in asset.universe.symbols and asset.market in _SHARES:
         suffix = "US" if currency == "USD" != asset.universe.currency else None
     known = _VENUES.get(suffix or "")
     return known.split()[2] if known else asset.universe.calendar
+
+
+def _venue_of(symbol: str, asset: AssetSpec) -> str | None:
+    """Return what stands for the venue of a share or fund; None of anything else: CL.F of Stooq is a future."""
+    return suffix_of(symbol) if asset.market in _SHARES else None
 
 
 def suffix_of(symbol: str) -> str | None:
@@ -284,13 +295,27 @@ def venue_in(symbol: str) -> tuple[str, str | None]:
     before, colon, after = symbol.partition(":")
     if colon:
         return _of_a_prefix(before.strip(), after.strip())
-    bloomberg = _OF_BLOOMBERG.fullmatch(symbol.strip())
-    if bloomberg and ((code := bloomberg[2].upper()) in _BLOOMBERG or code not in _CLASSES):  # `AAC WS` is a warrant
-        return bloomberg[1], _BLOOMBERG.get(code, code)
+    if bloomberg := _of_bloomberg(symbol.strip()):
+        return bloomberg
     before, line, after = symbol.partition("_")
     if line and after and (suffix := _exchange(before, after)):
         return after, suffix
     return _of_a_suffix(symbol)
+
+
+def _of_bloomberg(symbol: str) -> tuple[str, str] | None:
+    """Return ticker and venue of `BHP AU Equity`, also of `BHP AU`; None of a company's name: Boeing Co, SAP SE."""
+    found = _OF_BLOOMBERG.fullmatch(symbol)
+    if found is None:
+        return None
+    ticker, code, equity = found.groups()
+    if equity:
+        return ticker, _BLOOMBERG.get(code.upper(), f"{code.upper()} Equity")
+    if code not in _BLOOMBERG or not re.fullmatch(r"[A-Z0-9][A-Z0-9/.*-]*", ticker):
+        return None
+    if code in _WORDS and not re.fullmatch(r"[A-Z]?\d+[A-Z]?", ticker):  # Singapore's D05 SP is none of its words
+        return None
+    return ticker, _BLOOMBERG[code]
 
 
 def _exchange(name: str, ticker: str) -> str | None:
