@@ -132,6 +132,16 @@ def test_a_day_that_is_over_where_it_is_traded_counts_as_asked_for(room: Room) -
     assert room.collect(end=date(2026, 5, 18)).status == "current"
 
 
+def test_a_share_abroad_has_days_of_its_own_venue(room: Room) -> None:
+    room.now = datetime(2026, 1, 26, 12, tzinfo=UTC)  # Sydney has a holiday, New York has yet to open
+    abroad: dict[str, Any] = {"asset": ("asset=stocks", "universe=asx_large"), "end": date(2026, 1, 26)}
+    room.collect(**abroad)
+    assert room.entry["asked_end"] == "2026-01-25"
+    room.now += timedelta(days=1)
+    assert room.collect(**abroad).status == "updated"
+    assert room.bars().index[-1] == at("2026-01-26")
+
+
 def test_a_bar_that_is_late_is_waited_for(room: Room) -> None:
     room.now = datetime(2026, 5, 18, 21, 30, tzinfo=UTC)
     room.table = history(DAYS.drop([at("2026-05-18")]))

@@ -86,6 +86,7 @@ def test_where_the_raw_bars_are_gone_it_is_said_that_other_rules_held(tmp_path: 
             "2024-01-10 12:00",
         ),  # midnight in Sydney is 13:00 UTC the day before
         ("nyse", "AAPL", "2024-01-10 05:00", "2024-01-11 04:00"),
+        ("asx_large", "AAPL", "2024-01-10 05:00", "2024-01-11 04:00"),  # in dollars, so of New York
     ],
 )
 def test_hourly_bars_are_cut_by_the_venues_own_dates(

@@ -200,7 +200,7 @@ class Renewal:
     def _told_end(self, raw: RawBars, end: date | None) -> date:
         """Return the last date of which every bar can have come: one that is not over, or late, is asked for again."""
         fetched = pd.Timestamp(raw.fetched_at)
-        calendar = calendar_of(raw.symbol, self._asset)
+        calendar = calendar_of(raw.symbol, self._asset, currency=raw.currency)
         if raw.interval == "1d":
             last = raw.table["timestamp"].max()
             days = calendars.sessions(calendar, fetched.date() - timedelta(days=4), fetched.date())

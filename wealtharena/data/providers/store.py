@@ -89,6 +89,6 @@ class Provider(provider.Provider):
     def _between(self, bars: Bars, start: date | None, end: date | None) -> Bars:
         if bars.interval == "1d" or bars.table.empty:
             return bars.between(start, end)
-        zone = calendars.time_zone(calendar_of(bars.symbol, self._asset))
+        zone = calendars.time_zone(calendar_of(bars.symbol, self._asset, currency=bars.currency))
         venue = bars.table["timestamp"].dt.tz_convert(zone).dt.tz_localize(None).dt.tz_localize("UTC")
         return replace(bars, table=bars.table[window_mask(venue, start, end)].reset_index(drop=True))
