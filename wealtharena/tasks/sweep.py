@@ -203,10 +203,12 @@ def record_trials(job: Search, record: RunRecord, trials: Sequence[TrialRow]) ->
     window = replace(sealed.window, dates=(*sealed.selection.dates, *sealed.window.dates))
     known = {(e["config_hash"], e["kind"]) for e in ledger.entries() if e["run_id"] == record.run_id}
     for row in trials:
+        returns = np.asarray(row.extra.get(RETURNS_KEY, ()), dtype=np.float64)
+        if returns.size < 2:  # it showed nothing; its settings may be those that cannot be composed
+            continue
         spec = compose([*job.base, *row.overrides])
         config = identity(spec, job.prepared)
-        returns = np.asarray(row.extra.get(RETURNS_KEY, ()), dtype=np.float64)
-        if returns.size < 2 or (config, "trial") in known:
+        if (config, "trial") in known:
             continue
         who = RunIdentity(record.run_id, config, spec.asset.agent, "sweep", spec.seed)
         annual = moments(returns).sharpe * float(row.extra.get(BARS_KEY) or _bars_per_year(job)) ** 0.5
