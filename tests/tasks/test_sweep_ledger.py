@@ -11,8 +11,9 @@ import pytest
 
 from tests.tasks.conftest import SMALL
 from wealtharena.config import compose
-from wealtharena.errors import ConfigError
+from wealtharena.errors import ConfigError, TrainingError
 from wealtharena.evaluation.ledger import Ledger
+from wealtharena.evaluation.trials import History
 from wealtharena.tasks import sweep
 from wealtharena.tasks.pipeline import Prepared, prepare
 from wealtharena.tuning.engine import TrialRow
@@ -50,3 +51,38 @@ def test_a_failed_trial_that_cannot_be_composed_does_not_end_the_search(job: swe
     sweep.record_trials(job, RECORD, rows)
     (line,) = trials(job)
     assert line["sharpe_annual"] > 0
+
+
+def test_the_windows_that_choose_stand_in_the_ledger_before_the_first_trial(
+    job: sweep.Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: Any, **__: Any) -> None:
+        (line,) = trials(job)
+        assert line["window"] == [list(dates) for dates in job.prepared.sealed.selection.dates]
+        raise SystemExit
+
+    monkeypatch.setattr(sweep, "search", killed)
+    for _ in range(2):  # a search that goes on takes up its own look
+        with pytest.raises(SystemExit):
+            sweep._search_and_judge(job, RECORD)
+    assert len(trials(job)) == 1
+
+
+def test_a_search_that_ends_with_an_error_leaves_its_trials_in_the_ledger_once_each(
+    job: sweep.Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twice = [scored(0), scored(1, "algo.gamma=0.7"), scored(2, "algo.gamma=0.7")]
+
+    def failing(*_: Any, ended: Any, **__: Any) -> None:
+        ended(tuple(twice))
+        raise TrainingError("too many failed", hint="")
+
+    monkeypatch.setattr(sweep, "search", failing)
+    for _ in range(2):
+        with pytest.raises(TrainingError):
+            sweep._search_and_judge(job, RECORD)
+    lines = trials(job)
+    assert [line["sharpe_annual"] is None for line in lines] == [True, False, False]
+    assert lines[0]["config_hash"] == lines[1]["config_hash"], "the first trial is the base configuration"
+    history = History.of(Ledger(job.spec.paths.ledger), job.spec.asset.agent, job.prepared.sealed.selection)
+    assert history.trials(lines[0]["config_hash"]).count == 2
