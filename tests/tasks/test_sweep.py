@@ -77,9 +77,11 @@ def test_a_killed_search_goes_on_selects_on_validation_and_opens_the_test_window
 def _one_look(folder: Path) -> None:
     lines = [json.loads(line) for line in (folder / "results" / "ledger.jsonl").read_text().splitlines()]
     assert [line["kind"] for line in lines].count("open") == 1
-    tried = [line["config_hash"] for line in lines if line["kind"] == "trial"]
+    begun, *scored = [line for line in lines if line["kind"] == "trial"]
+    tried = [line["config_hash"] for line in scored]
     assert len(tried) == len(set(tried)) == 3
-    chosen, judged = (next(line["window"] for line in lines if line["kind"] == kind) for kind in ("trial", "open"))
+    chosen, judged = scored[0]["window"], next(line["window"] for line in lines if line["kind"] == "open")
+    assert begun["window"] == chosen[:1], "written before the first trial"
     assert chosen[1:] == judged, "tried for the test window"
     assert chosen[0][1] < judged[0][0], "and chosen by the window before"
 

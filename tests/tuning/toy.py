@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from wealtharena.config.specs.agent import ComputeSpec
 from wealtharena.config.specs.sweep import SweepSpec
-from wealtharena.tuning.engine import Report, SearchResult, search
+from wealtharena.tuning.engine import Report, SearchResult, TrialRow, search
 
 STEPS = 4
 
@@ -127,6 +127,7 @@ def run(
     watcher: Watcher | None = None,
     steps: int = STEPS,
     identity: Mapping[str, Any] | None = None,
+    ended: Callable[[tuple[TrialRow, ...]], None] = lambda rows: None,
 ) -> SearchResult:
     return search(
         sweep,
@@ -138,6 +139,7 @@ def run(
         steps=steps,
         listener=watcher or Watcher(),
         identity=identity or {"data.bars": "toy"},
+        ended=ended,
     )
 
 

@@ -112,10 +112,9 @@ def trial_overrides(spec: ExperimentSpec, typed: Sequence[str]) -> tuple[str, ..
     given leave no room for them, and it is the trials that are spread.
     """
     kept = [item for item in typed if item.lstrip("+~").partition("=")[0].partition(".")[0] not in _NOT_A_TRIALS]
-    threads = max(1, int(spec.sweep.cpus_per_trial))
     steps = [] if spec.sweep.env_steps is None else [f"train.env_steps={spec.sweep.env_steps}"]
     alone = ["compute.runners=0", "compute.learners=0"] if spec.compute.runners or spec.compute.learners else []
-    return (*kept, *steps, *alone, f"compute.torch_threads={threads}", "tracking=none")
+    return (*kept, *steps, *alone, f"compute.torch_threads={max(1, int(spec.sweep.cpus_per_trial))}", "tracking=none")
 
 
 def study_path(spec: ExperimentSpec, folder: Path) -> Path:
@@ -127,11 +126,10 @@ def study_path(spec: ExperimentSpec, folder: Path) -> Path:
 
 def _search_and_judge(job: Search, record: RunRecord) -> int:
     began = time.monotonic()
-    found = _run_search(job)
-    seconds = time.monotonic() - began
-    record_trials(job, record, found.trials)
+    record_choosing(job, record)
+    found = _run_search(job, record)
     bias = selection_bias(found.trials, blocks=job.spec.evaluation.cscv_blocks, mode=job.spec.sweep.mode)
-    result = describe_search(job, record, found, bias, seconds=seconds)
+    result = describe_search(job, record, found, bias, seconds=time.monotonic() - began)
     if found.interrupted:
         write(job.folder, {**result, "status": "interrupted"})
         record.update(status="interrupted")
@@ -159,7 +157,7 @@ def _search_and_judge(job: Search, record: RunRecord) -> int:
     return 0
 
 
-def _run_search(job: Search) -> SearchResult:
+def _run_search(job: Search, record: RunRecord) -> SearchResult:
     sweep, spec = job.spec.sweep, job.spec
     steps = spec.train.evaluations * sweep.seeds_per_trial
     objective = TrainingObjective(
@@ -177,6 +175,7 @@ def _run_search(job: Search) -> SearchResult:
             steps=steps,
             listener=display,
             identity=study_identity(job),
+            ended=lambda trials: record_trials(job, record, trials),
             shared=job.prepared.sealed.training(0),
         )
     finally:
@@ -194,6 +193,13 @@ def study_identity(job: Search) -> dict[str, Any]:
     return {"data.bars": sealed.fingerprint, **windows, **asked, **space_of, **missing, **settings(compose(job.base))}
 
 
+def record_choosing(job: Search, record: RunRecord) -> None:
+    """Write by which windows the search chooses, before a trial shows a figure: a look that no end of it can undo."""
+    spec = compose(job.base)
+    who = RunIdentity(record.run_id, identity(spec, job.prepared), spec.asset.agent, "sweep", spec.seed)
+    Ledger(job.spec.paths.ledger).record_trial(who, window=job.prepared.sealed.selection)
+
+
 def record_trials(job: Search, record: RunRecord, trials: Sequence[TrialRow]) -> None:
     """Write every configuration that was scored to the ledger: it deflates the agent's Sharpe ratios from now on.
 
@@ -201,13 +207,16 @@ def record_trials(job: Search, record: RunRecord, trials: Sequence[TrialRow]) ->
     """
     ledger, sealed = Ledger(job.spec.paths.ledger), job.prepared.sealed
     window = replace(sealed.window, dates=(*sealed.selection.dates, *sealed.window.dates))
-    known = {(e["config_hash"], e["kind"]) for e in ledger.entries() if e["run_id"] == record.run_id}
+    own = (e for e in ledger.entries() if e["kind"] == "trial" and e["run_id"] == record.run_id)
+    known = {e["config_hash"] for e in own if e.get("sharpe_annual") is not None}  # not what `record_choosing` wrote
     for row in trials:
-        spec = compose([*job.base, *row.overrides])
-        config = identity(spec, job.prepared)
         returns = np.asarray(row.extra.get(RETURNS_KEY, ()), dtype=np.float64)
-        if returns.size < 2 or (config, "trial") in known:
+        if returns.size < 2:  # it showed nothing; its settings may be those that cannot be composed
             continue
+        spec = compose([*job.base, *row.overrides])
+        if (config := identity(spec, job.prepared)) in known:
+            continue
+        known.add(config)
         who = RunIdentity(record.run_id, config, spec.asset.agent, "sweep", spec.seed)
         annual = moments(returns).sharpe * float(row.extra.get(BARS_KEY) or _bars_per_year(job)) ** 0.5
         ledger.record_trial(who, window=window, sharpe=annual)
@@ -351,13 +360,8 @@ def importance(found: SearchResult) -> dict[str, float]:
 
 def describe_finalist(item: TrainedFinalist) -> dict[str, Any]:
     """Return a finalist's block of sweep.json."""
-    score = item.score
-    return {
-        "overrides": list(score.overrides),
-        "scores": list(score.scores),
-        "median": score.median,
-        "spread": score.spread,
-    }
+    own = item.score
+    return {"overrides": list(own.overrides), "scores": list(own.scores), "median": own.median, "spread": own.spread}
 
 
 def write(folder: Path, result: Mapping[str, Any]) -> None:

@@ -117,9 +117,12 @@ def search(
     steps: int,
     listener: SearchListener,
     identity: Mapping[str, Any],
+    ended: Callable[[tuple[TrialRow, ...]], None],
     shared: Any = None,
 ) -> SearchResult:
     """Run the trials that the study still lacks and return all of them; Ctrl-C keeps what is finished.
+
+    `ended` is told once of all trials that count, also where the search ends with an error.
 
     `steps` is the number of evaluations of a whole trial, which the scheduler counts in; `shared` goes into Ray's object
     store once and to every trial, so that a panel is not copied with each; `identity` says what the trials are drawn
@@ -132,12 +135,18 @@ def search(
         rows = _Rows(study_path.with_suffix(".trials"))
         searcher = StudySearch(study, sweep, finished=rows.write)
         interrupted = False
-        if counted(study) < sweep.trials:
-            interrupted = _fit(sweep, objective, searcher, folder=folder, steps=steps, listener=listener, shared=shared)
-        if interrupted:
-            _fail_running(study)
-        _judge_failures(sweep, searcher)
-        return SearchResult(_collect(study, rows), interrupted, study_path, study.study_name)
+        try:
+            if counted(study) < sweep.trials:
+                interrupted = _fit(
+                    sweep, objective, searcher, folder=folder, steps=steps, listener=listener, shared=shared
+                )
+            if interrupted:
+                _fail_running(study)
+            _judge_failures(sweep, searcher)
+        finally:
+            found = _collect(study, rows)
+            ended(found)
+        return SearchResult(found, interrupted, study_path, study.study_name)
 
 
 def _fit(

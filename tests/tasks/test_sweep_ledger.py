@@ -1,0 +1,88 @@
+"""What a search writes to the ledger: every configuration that it looked at, however it ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.tasks.conftest import SMALL
+from wealtharena.config import compose
+from wealtharena.errors import ConfigError, TrainingError
+from wealtharena.evaluation.ledger import Ledger
+from wealtharena.evaluation.trials import History
+from wealtharena.tasks import sweep
+from wealtharena.tasks.pipeline import Prepared, prepare
+from wealtharena.tuning.engine import TrialRow
+from wealtharena.tuning.selection import RETURNS_KEY
+
+RECORD: Any = SimpleNamespace(run_id="s", content={})
+
+
+@pytest.fixture(scope="module")
+def prepared() -> Prepared:
+    return prepare(compose(SMALL))
+
+
+@pytest.fixture
+def job(prepared: Prepared, tmp_path: Path) -> sweep.Search:
+    typed = [*SMALL, "sweep=ppo", f"paths.ledger={tmp_path / 'ledger.jsonl'}"]
+    spec = compose(typed)
+    return sweep.Search(spec, sweep.trial_overrides(spec, typed), prepared, tmp_path, tmp_path / "study.journal")
+
+
+def scored(number: int, *overrides: str, state: str = "COMPLETE") -> TrialRow:
+    returns = np.random.default_rng(number).normal(0.001, 0.01, 50).tolist()
+    return TrialRow(number, state, overrides, 0.1 * number, 2, {RETURNS_KEY: returns})
+
+
+def trials(job: sweep.Search) -> list[dict[str, Any]]:
+    return [entry for entry in Ledger(job.spec.paths.ledger).entries() if entry["kind"] == "trial"]
+
+
+def test_a_failed_trial_that_cannot_be_composed_does_not_end_the_search(job: sweep.Search) -> None:
+    impossible = ("algo=sac", "model=gru")
+    with pytest.raises(ConfigError):
+        compose([*job.base, *impossible])
+    rows = [TrialRow(0, "FAIL", impossible, None, 0, {}, "ConfigError: no"), scored(1, "algo.gamma=0.9")]
+    sweep.record_trials(job, RECORD, rows)
+    (line,) = trials(job)
+    assert line["sharpe_annual"] > 0
+
+
+def test_the_windows_that_choose_stand_in_the_ledger_before_the_first_trial(
+    job: sweep.Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: Any, **__: Any) -> None:
+        (line,) = trials(job)
+        assert line["window"] == [list(dates) for dates in job.prepared.sealed.selection.dates]
+        raise SystemExit
+
+    monkeypatch.setattr(sweep, "search", killed)
+    for _ in range(2):  # a search that goes on takes up its own look
+        with pytest.raises(SystemExit):
+            sweep._search_and_judge(job, RECORD)
+    assert len(trials(job)) == 1
+
+
+def test_a_search_that_ends_with_an_error_leaves_its_trials_in_the_ledger_once_each(
+    job: sweep.Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twice = [scored(0), scored(1, "algo.gamma=0.7"), scored(2, "algo.gamma=0.7")]
+
+    def failing(*_: Any, ended: Any, **__: Any) -> None:
+        ended(tuple(twice))
+        raise TrainingError("too many failed", hint="")
+
+    monkeypatch.setattr(sweep, "search", failing)
+    for _ in range(2):
+        with pytest.raises(TrainingError):
+            sweep._search_and_judge(job, RECORD)
+    lines = trials(job)
+    assert [line["sharpe_annual"] is None for line in lines] == [True, False, False]
+    assert lines[0]["config_hash"] == lines[1]["config_hash"], "the first trial is the base configuration"
+    history = History.of(Ledger(job.spec.paths.ledger), job.spec.asset.agent, job.prepared.sealed.selection)
+    assert history.trials(lines[0]["config_hash"]).count == 2
