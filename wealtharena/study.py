@@ -25,7 +25,7 @@ from wealtharena.evaluation import backtest
 from wealtharena.evaluation.audit import AuditReport
 from wealtharena.evaluation.evaluate import Evaluation, evaluate
 from wealtharena.evaluation.firewall import TrainingView
-from wealtharena.evaluation.ledger import RunIdentity
+from wealtharena.evaluation.ledger import Ledger, RunIdentity
 from wealtharena.evaluation.look import Look, stream
 from wealtharena.features import compute
 from wealtharena.features.panel import Scaler
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from wealtharena.envs.portfolio_env import PortfolioEnv
     from wealtharena.envs.trajectory import Trajectory
     from wealtharena.envs.vector_env import PortfolioVectorEnv
+    from wealtharena.tasks.train import Choosing
 
 AUDIT_POINTS = 4  # of time, as a training tries
 
@@ -46,7 +47,7 @@ class Study:
     """Bars, settings and a wall around the test rows; `Study.of` makes one.
 
     Everything but `judge` sees training and validation rows only. `judge` opens the test window, with a line in
-    `paths.ledger` each time, and counts what was tried before; `train` writes there by which window it chose.
+    `paths.ledger` each time, and counts what was tried before; `train` and `backtest` write there what validation chose.
     """
 
     spec: ExperimentSpec
@@ -113,21 +114,27 @@ class Study:
             TrainingError: no candidate came of it, or the loss is no longer finite.
         """
         from wealtharena.tasks.folds import TrainedFold
-        from wealtharena.tasks.train import chosen_by, train_view
+        from wealtharena.tasks.train import train_view
         from wealtharena.training.job import Several
 
         place = self.folder / f"{dt.datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
         place.mkdir(parents=True)
-        told = Several((chosen_by(self.spec, self.prepared, _new_id()), listener or Silent()))
+        told = Several((self._choosing(), listener or Silent()))
         result = train_view(self.spec, self.view, place, told, resume=False)
         return TrainedFold(self.prepared.folds[0].index, place, result).load()
 
     def backtest(self, policy: Policy, *, window: str = "validation") -> Trajectory:
-        """Return the policy's path over the `validation` or the longest `train` segment; no look at the test window."""
+        """Return the policy's path over the `validation` or the longest `train` segment; no look at the test window.
+
+        Validation chooses, so that the ledger gets the line of a trial first, once a policy's name. What a loaded policy
+        was kept from elsewhere nobody asks here: `task=backtest` does.
+        """
         if window not in ("train", "validation"):
             raise ConfigError(f"window={window!r} is not open", hint="take train or validation; judge() opens the test")
         longest = max(self.view.train, key=lambda segment: segment.bars)
         segment = self.view.validation if window == "validation" else longest
+        if window == "validation":
+            self._choosing(policy).on_evaluation({})
         return backtest.of_policy(
             policy, self.view.features, self._scaler_of(policy), self.spec.env, segment, name=policy.name
         )
@@ -193,6 +200,19 @@ class Study:
     def _scaler_of(self, policy: Policy) -> Scaler:
         found = getattr(policy, "scaler", None)
         return found if isinstance(found, Scaler) else self.scaler
+
+    @cached_property
+    def _chosen(self) -> dict[str, Choosing]:
+        """What has been, or will be, written of each configuration's choice."""
+        return {}
+
+    def _choosing(self, *policies: Policy) -> Choosing:
+        """Return who writes down, once, by which window a policy is chosen; without one, what this study trains."""
+        from wealtharena.tasks.train import Choosing
+
+        who = self._identity(policies)
+        window = self.prepared.sealed.selection
+        return self._chosen.setdefault(who.config_hash, Choosing(Ledger(self.spec.paths.ledger), who, window))
 
     def _identity(self, policies: Sequence[Policy]) -> RunIdentity:
         """Return who looks: the configuration, and for a policy that it did not make, its name beside it."""

@@ -9,7 +9,7 @@ import pytest
 from tests.deployment.rooms import FEATURES, Client, client
 from tests.registry.shelf import AGENT, SYMBOLS, save, stocked
 from wealtharena.deployment import keys
-from wealtharena.registry import promote
+from wealtharena.registry import ModelCheckpoint, history, promote
 
 NOTHING = {"weights": {}}
 
@@ -300,6 +300,21 @@ def test_the_page_shows_each_agent_with_its_marks(tmp_path: Path) -> None:
     assert "<script" not in page
     assert "src=" not in page
     assert "Currency pairs" in page
+
+
+def test_the_page_says_first_why_a_verdict_is_doubted(tmp_path: Path) -> None:
+    store = ModelCheckpoint(tmp_path / "checkpoints")
+    save(
+        store, "good", verdict="promotable", described={"verdict": {"status": "promotable", "reasons": ["it is good"]}}
+    )
+    doubt = "adopted, and the ledger does not know the verdict of its run"
+    digest = history.saved(history.read_history(store.root, agent=AGENT), "good")
+    adopted = {"event": "adopt", "agent": AGENT, "version": "good", "manifest_sha256": digest, "doubt": doubt}
+    history.append(store.root, adopted)
+    promote(store, AGENT, "good")
+    page = client(tmp_path).get("/").text
+    assert ">Unproven<" in page
+    assert f"<h3>Why unproven</h3><ul><li>{doubt}</li><li>it is good</li></ul>" in page
 
 
 def test_an_agent_whose_answer_is_no_portfolio_is_503_and_the_others_answer(tmp_path: Path) -> None:

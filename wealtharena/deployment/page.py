@@ -10,9 +10,12 @@ from typing import Any
 from wealtharena.config import speech
 from wealtharena.deployment.answers import SIGNALS_SHOWN
 from wealtharena.deployment.style import STYLE
+from wealtharena.errors import CheckpointError
 from wealtharena.prediction.agent import ServedAgent
 from wealtharena.prediction.explain import Holding
 from wealtharena.prediction.manager import ProductionModelManager
+from wealtharena.registry import history
+from wealtharena.registry.gate import held
 
 _TITLES = {
     "asx_stocks": "ASX stocks",
@@ -40,7 +43,8 @@ def front_page(manager: ProductionModelManager) -> str:
     simulated = sum(s is not None and s.pointer.simulated for s in served.values())
     lead = f"{len(rows)} agents: {count['production']} in production, {count['paper']} on paper"
     lead += f", {simulated} of them trained on SIMULATED data." if simulated else "."
-    cards = "".join(_card(row, served[row["agent"]]) for row in rows)
+    why = {agent: _reasons(manager, one) for agent, one in served.items() if one is not None}
+    cards = "".join(_card(row, served[row["agent"]], why.get(row["agent"], ())) for row in rows)
     return (
         "<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content='width=device-width,initial-scale=1'>"
         f"<title>WealthArena agents</title><style>{STYLE}</style></head><body>"
@@ -57,7 +61,18 @@ def title(agent: str) -> str:
     return _TITLES.get(agent, agent.replace("_", " ").capitalize())
 
 
-def _card(row: Mapping[str, Any], served: ServedAgent | None) -> str:
+def _reasons(manager: ProductionModelManager, served: ServedAgent) -> Sequence[str]:
+    """Return the reasons of the verdict that the badge shows: first why the version's own is doubted, where it is."""
+    meta = served.metadata
+    try:
+        doubt = history.doubted(history.read_history(manager.store.root, agent=meta.agent), meta.version)
+    except CheckpointError as error:
+        unread = f"its own verdict is doubted, and nobody can read why: {error.message}"
+        doubt = None if served.pointer.verdict == meta.verdict.status else unread
+    return held(meta, doubt).verdict.reasons
+
+
+def _card(row: Mapping[str, Any], served: ServedAgent | None, why: Sequence[str]) -> str:
     problem = f"<p class='note problem'>Not taken up: {escape(str(row['problem']))}</p>" if row.get("problem") else ""
     if served is None:
         hint = f"{speech.COMMAND} asset={row['asset']}" if row["asset"] else speech.COMMAND
@@ -70,7 +85,7 @@ def _card(row: Mapping[str, Any], served: ServedAgent | None) -> str:
     marks = " sim" if pointer.simulated else ""
     return (
         f"<section class='card{marks}' id='{escape(meta.agent)}'><div class=top><h2>{escape(title(meta.agent))}</h2>{_badges(served)}</div>"
-        f"{_facts(served)}{problem}{_verdict(served)}{_record(served)}{_holdings(served)}</section>"
+        f"{_facts(served)}{problem}{_verdict(served, why)}{_record(served)}{_holdings(served)}</section>"
     )
 
 
@@ -105,8 +120,8 @@ def _facts(served: ServedAgent) -> str:
     return f"<p class=facts>{escape(text)}</p>{mark}{forced}"
 
 
-def _verdict(served: ServedAgent) -> str:
-    reasons = "".join(f"<li>{escape(reason)}</li>" for reason in served.metadata.verdict.reasons)
+def _verdict(served: ServedAgent, why: Sequence[str]) -> str:
+    reasons = "".join(f"<li>{escape(reason)}</li>" for reason in why)
     return f"<h3>Why {escape(served.pointer.verdict)}</h3><ul>{reasons}</ul>" if reasons else ""
 
 
