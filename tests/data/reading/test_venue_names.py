@@ -68,3 +68,12 @@ def test_dollars_that_a_coins_file_states_count_where_its_name_tells_nothing() -
         assert quote == Quote("USD", said=f"{name}: prices are in USD, as the file states")
     for name, money in {"BTC-EUR": "EUR", "AGEUR": "EUR", "BTCUSDT": "USD"}.items():
         assert quote_of(name, european, stated="USD").currency == money
+
+
+@pytest.mark.parametrize(("name", "stated", "words"), [
+    ("BHP.AX", "AUD", ""), ("ASX:BHP", "AUD", ""), ("BHP", "AUD", ""), ("AAPL.US", "USD", ""), ("7203.T", "JPY", ""),
+    ("BHP.AX", "USD", "USD"), ("AAPL", "USD", "USD"), ("SHEL.L", "GBP", "GBP"), ("AAPL.US", "AUD", "AUD"),
+    ("SHEL.L", "GBX", "hundredths of GBP, divided by 100")])  # fmt: skip
+def test_stated_money_is_said_where_the_name_does_not_tell_it(name: str, stated: str, words: str) -> None:
+    said = quote_of(name, SHARES, stated=stated).said
+    assert said == (words and f"{name}: prices are in {words}, as the file states")

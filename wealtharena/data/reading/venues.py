@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Final
 
 import pandas as pd
@@ -105,10 +106,23 @@ def quote_of(symbol: str, asset: AssetSpec, *, stated: str = "") -> Quote:
     if asset.market == "forex":
         return _of_a_pair(symbol)
     if stated and not (asset.market == "crypto" and stated == "USD" and _tells_money(symbol)):
-        scale, money = (told := quote_in(stated)).scale, told.currency
-        words = f"hundredths of {money}, divided by 100" if scale != 1.0 else money
-        usual = money == asset.universe.currency and suffix_of(symbol) is None
-        return Quote(money, scale, "" if usual else f"{symbol}: prices are in {words}, as the file states")
+        return _as_stated(symbol, asset, stated)
+    return _by_name(symbol, asset)
+
+
+def _as_stated(symbol: str, asset: AssetSpec, stated: str) -> Quote:
+    """Return the quote that a file states; it is said where figures are divided, or where the name tells another."""
+    quote = quote_in(stated)
+    with suppress(DataError):  # a coin in a coin
+        usual = _by_name(symbol, asset)
+        if quote.currency == usual.currency and quote.scale == usual.scale == 1.0:
+            return quote
+    words = f"hundredths of {quote.currency}, divided by 100" if quote.scale != 1.0 else quote.currency
+    return replace(quote, said=f"{symbol}: prices are in {words}, as the file states")
+
+
+def _by_name(symbol: str, asset: AssetSpec) -> Quote:
+    """Return how a symbol is quoted by its name alone; as the universe is where that tells nothing."""
     if asset.market == "crypto":
         return _of_a_coin(symbol, asset)
     if asset.market == "commodities" and (pair := commodity_pair(symbol)):
