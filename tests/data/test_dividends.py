@@ -57,8 +57,32 @@ def test_payouts_in_the_prices_own_money_change_no_number() -> None:
         assert words == ""
 
 
+@pytest.mark.parametrize("held", [0.0, 0.25])
+def test_payouts_beyond_the_rows_are_left_out(held: float) -> None:
+    lost = [Payout(DAYS[0] - pd.DateOffset(years=26), 0.5, "USD"), Payout(DAYS[0] - pd.Timedelta(days=3), 1.0, "VND")]
+    lost.append(Payout(DAYS[9] + pd.Timedelta(days=1), 2.0, "USD"))
+    table = bars(r3=0.5, r9=held)
+    last = [Payout(DAYS[9], held)] if held else []
+    same, words = in_money_of(Quote("EUR"), table, [*lost, *last], calendar="XETR", hourly=False)
+    assert same is table
+    assert words == ""
+    paid = [*lost, Payout(DAYS[3], 0.5, "USD"), *last]
+    made, words = in_money_of(Quote("EUR"), table, paid, calendar="XETR", hourly=False)
+    assert made["dividend"][3] == 0.5 * currency.cross_rate("USD", "EUR")[DAYS[3]]
+    assert made["dividend"][9] == held
+    assert words
+
+
+def test_a_payout_after_the_last_row_that_stands_on_it_is_converted() -> None:
+    after = DAYS[4]  # a Friday, whose fixing is there
+    table, _ = in_money_of(
+        Quote("EUR"), bars(DAYS[:4], r3=0.5), [Payout(after, 0.5, "USD")], calendar="XETR", hourly=False
+    )
+    assert table["dividend"][3] == 0.5 * currency.cross_rate("USD", "EUR")[after]
+
+
 def test_a_dividend_that_does_not_stand_where_it_was_paid_is_refused() -> None:
-    for at in (DAYS[4], DAYS[0] - pd.Timedelta(days=3)):
+    for at in (DAYS[4], DAYS[9]):
         with pytest.raises(DataError, match="do not stand in the bars"):
             in_money_of(Quote("EUR"), bars(r3=0.5), [Payout(at, 0.5, "USD")], calendar="XETR", hourly=False)
     old = DAYS - pd.DateOffset(years=26)

@@ -44,12 +44,14 @@ def in_money_of(
     """Return the table with every dividend in the quote's currency, and in words what was converted, if anything was.
 
     `table` has rows in order of time, prices in `quote.currency`, and its dividends as if each payout were quoted as
-    prices are and fell on the last row that does not begin after it. One in other money is converted at the ECB's
-    fixing that is known when the bar of its ex-date closes, as the panel converts that bar.
+    prices are and fell on the last row that does not begin after it; one before the first row is left out, and so is
+    one after the last row, unless it stands there. One in other money is converted at the ECB's fixing that is known
+    when the bar of its ex-date closes, as the panel converts that bar.
 
     Raises:
         DataError: a payout does not stand in the table, or the ECB has no rate for it.
     """
+    payouts = _within(table, payouts, quote.scale, hourly=hourly)
     own = Quote(quote.currency, quote.scale)
     moneys = [quote_in(one.code) if one.code else own for one in payouts]
     other = np.array([money != own for money in moneys], dtype=np.bool_)
@@ -60,7 +62,7 @@ def in_money_of(
     touched = np.unique(rows[other])
     dividends = table["dividend"].to_numpy(dtype=np.float64, copy=True)
     as_read = _summed(rows, [one.amount * quote.scale for one in payouts], len(table))
-    if touched[0] < 0 or not np.allclose(as_read[touched], dividends[touched]):
+    if not np.allclose(as_read[touched], dividends[touched]):
         lost = ", ".join(sorted({one.code for one, moved in zip(payouts, other, strict=True) if moved}))
         raise DataError(f"its dividends in {lost} do not stand in the bars as they were sent", hint=_OUT)
     worth = [
@@ -75,11 +77,21 @@ def in_money_of(
     return table.assign(dividend=dividends), words if foreign else ""
 
 
+def _within(table: pd.DataFrame, payouts: Sequence[Payout], scale: float, *, hourly: bool) -> Sequence[Payout]:
+    """Return the payouts without those before the first row, and without those after the last unless it holds them."""
+    if table.empty:
+        return ()
+    first, last = table["timestamp"].iloc[0], table["timestamp"].iloc[-1]
+    begun = [one for one in payouts if one.at >= first]
+    within = [one for one in begun if one.at < last + pd.Timedelta(hours=1 if hourly else 24)]
+    on_last = scale * sum(one.amount for one in within if one.at >= last)
+    return within if np.isclose(on_last, table["dividend"].iloc[-1]) else begun
+
+
 def _summed(rows: npt.NDArray[np.intp], amounts: Sequence[float], count: int) -> npt.NDArray[np.float64]:
-    """Return the sum of the amounts by row; a row before the first is left out."""
-    there = rows >= 0
+    """Return the sum of the amounts by row."""
     made = np.zeros(count)
-    np.add.at(made, rows[there], np.asarray(amounts)[there])
+    np.add.at(made, rows, np.asarray(amounts))
     return made
 
 

@@ -63,9 +63,9 @@ class Renewal:
         return {**self._request(origin, symbol), "compared_at": compared}
 
     def is_same(self, entry: dict[str, Any], origin: Provider, symbol: str) -> bool:
-        """Return whether an entry's bars were asked for in the same words; an older one does not say its form."""
-        wanted = self._request(origin, symbol)
-        return _named(entry, symbol) == wanted["source_symbol"] and entry.get("form") in (None, wanted["form"])
+        """Return whether an entry's bars were asked for in the same words, an older one's by the plain symbol."""
+        named = entry.get("source_symbol") or symbol
+        return named == self._named(symbol) and self._may_be_same(entry, origin, symbol)
 
     def is_ahead(self, entry: dict[str, Any]) -> bool:
         """Return whether an entry was written by a clock that was set ahead: its moment of fetching is yet to come."""
@@ -77,7 +77,7 @@ class Renewal:
             return self._replaced(origin, symbol, entry, Window(self._data.start, self._data.end))
         asked = self._window(entry)
         old = self._store.read_raw(self._asset.name, origin.name, symbol, self._data.interval)
-        if old is None or not self.is_same(entry, origin, symbol):
+        if old is None or not self._may_be_same(entry, origin, symbol):
             return self._replaced(origin, symbol, entry, asked)
         ahead = self.is_ahead(entry)
         continuing = not self._options.refresh and not ahead and _starts_within(entry, asked)
@@ -160,8 +160,8 @@ class Renewal:
         old = self._store.read_raw(self._asset.name, entry["provider"], symbol, self._data.interval)
         if old is None:
             return Fetched(raw, window, status)
-        named = _named(entry, symbol)
-        if entry["provider"] == origin.name and named != self._request(origin, symbol)["source_symbol"]:
+        named = entry.get("source_symbol")
+        if entry["provider"] == origin.name and named not in (None, self._named(symbol)):
             return Fetched(raw, window, status, note=f"replaces bars of {named}")
         if not self._options.refresh:
             histories.check_not_shrunk(old, raw)
@@ -188,7 +188,14 @@ class Renewal:
 
     def _request(self, origin: Provider, symbol: str) -> dict[str, Any]:
         """Return what the numbers depend on besides the dates; bars of two of these are never joined."""
-        return {"source_symbol": self._data.provider_symbols.get(symbol, symbol), "form": origin.form}
+        return {"source_symbol": self._named(symbol), "form": origin.form}
+
+    def _named(self, symbol: str) -> str:
+        return self._data.provider_symbols.get(symbol, symbol)
+
+    def _may_be_same(self, entry: dict[str, Any], origin: Provider, symbol: str) -> bool:
+        """Return whether nothing says that an entry's bars were asked for in other words; an older one says none."""
+        return all(entry.get(key) in (None, told) for key, told in self._request(origin, symbol).items())
 
     def _is_due(self, entry: dict[str, Any]) -> bool:
         """Return whether it is time to compare the whole history."""
@@ -215,11 +222,6 @@ class Renewal:
 def _starts_within(entry: dict[str, Any], asked: Window) -> bool:
     stored = entry["asked_start"]
     return stored is None or (asked.start is not None and asked.start >= date.fromisoformat(stored))
-
-
-def _named(entry: dict[str, Any], symbol: str) -> str:
-    """Return the name by which an entry's bars were asked for; an older one does not say it."""
-    return entry.get("source_symbol") or symbol
 
 
 def _sentence(*parts: str) -> str:

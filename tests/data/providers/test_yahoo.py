@@ -9,11 +9,11 @@ import pytest
 from yfinance import cache
 
 from tests.data.market_stub import sample, yahoo
-from tests.data.specs import compose
-from wealtharena.data import currency
+from tests.data.specs import compose, with_data
+from wealtharena.data import currency, load
 from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError
 from wealtharena.data.providers.yahoo import Provider
-from wealtharena.errors import ProviderError
+from wealtharena.errors import DataError, ProviderError
 
 PAYLOADS = Path(__file__).parents[4] / "shared" / "market_stub" / "payloads" / "yahoo"
 
@@ -317,6 +317,19 @@ def test_another_data_root_and_another_working_directory_bring_bars_too(make_spe
         found.append(closes(spec.model_copy(update={"data": spec.data.model_copy(update={"root": root})})))
         assert (tmp_path / place / root / ".cache" / "yfinance").is_dir()
     np.testing.assert_allclose(found, [wanted("BHP.AX")["close"]] * 3, rtol=1e-6)
+
+
+@pytest.mark.usefixtures("afresh")
+@pytest.mark.parametrize("root", ["file", "file/further", "/proc/none", "/proc"])
+def test_a_root_that_is_no_folder_is_named_before_anything_is_asked(make_spec, stub, tmp_path, root):
+    (tmp_path / "file").write_text("x")
+    before = len(stub.log("yahoo"))
+    spec = with_data(make_spec("stocks", "yahoo"), root=str(tmp_path / root), symbols=("BHP.AX",))
+    with pytest.raises(DataError, match=rf"^data\.root=.*{root} is no folder that can be used \(.+\)") as raised:
+        load(spec.asset, spec.data, seed=0)
+    assert "data.root=" in raised.value.hint
+    assert "\n" not in str(raised.value)
+    assert len(stub.log("yahoo")) == before
 
 
 @pytest.mark.usefixtures("afresh")

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
+from wealtharena import files
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.data import dividends, provider
@@ -166,7 +167,11 @@ class Provider(provider.Provider):
         self._answers = Answers()
         if self._session is None:
             self._session = _make_session(self)
-        _keep_cookies_in(Path(self._spec.root).absolute() / ".cache" / "yfinance")
+        try:
+            _keep_cookies_in(Path(self._spec.root).absolute() / ".cache" / "yfinance")  # wherever this process goes
+        except OSError as error:
+            told = f"data.root={files.without_home(self._spec.root)} is no folder that can be used ({error.strerror})"
+            raise DataError(told, hint="name another one: data.root=data") from None
         self._session.symbol = symbol
 
     def _judge(self, symbol: str, failure: str, *, empty: bool) -> None:
@@ -326,11 +331,7 @@ def _no_rows(text: str) -> bool:
 
 
 def _keep_cookies_in(folder: Path) -> None:
-    """Have yfinance keep cookies and time zones in a folder.
-
-    It stays with the first that it has used, by its path as it was written, so that a second data root, another working directory or
-    a folder that is gone would end in an error of SQLite at each request.
-    """
+    """Have yfinance remember in a folder; left alone it stays with its first, and SQLite fails where that is gone."""
     import yfinance
     from yfinance import cache
 
