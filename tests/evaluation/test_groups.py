@@ -122,6 +122,35 @@ def test_a_search_and_the_repetitions_of_its_winner_stand_apart_and_leave_nothin
     assert not any("left out" in reason for reason in rows["s"]["verdict"]["reasons"])
 
 
+@pytest.mark.parametrize(
+    ("tried", "looks", "told"),
+    [
+        (0, 0, None),
+        (2, 0, "3 configurations tried, of which it knew 1."),
+        (0, 2, "3 openings, of which it knew 1."),
+        (1, 1, "2 configurations tried, of which it knew 1 and 2 openings, of which it knew 1."),
+    ],
+)
+def test_the_verdict_of_a_search_is_held_to_what_was_tried_since(tmp_path, evaluation, tried, looks, told):
+    ledger = Ledger(tmp_path / "ledger")
+    window = Window("f" * 16, (("2022-01-01", "2023-02-05"),), ("A", "B"), "1d", False)
+    said = {"status": "promotable", "reasons": [], "evidence": {"configurations": 1, "openings": 1}}
+    run = records.read(searched(tmp_path / "runs", "s", 1.0, 1.2, 1.4, verdict=said))
+    own = RunIdentity("s", run.config_hash, run.agent, "sweep", run.seed)
+    ledger.record_opening(own, window=window, fold=0)
+    ledger.record_result(own, window=window, sharpe=run.test["sharpe"])
+    for i in range(tried):
+        ledger.record_trial(RunIdentity(f"t{i}", f"h{i}", run.agent, "train"), window=window)
+    for i in range(looks):
+        ledger.record_opening(RunIdentity(f"b{i}", "", run.agent, "backtest"), window=window, fold=0)
+    (row,) = board(tmp_path / "runs", evaluation, ledger)["rows"]
+    if told is None:
+        assert (row["verdict"]["status"], row["verdict"]["reasons"]) == ("promotable", [])
+    else:
+        assert row["verdict"]["status"] == "unproven"
+        assert row["verdict"]["reasons"][-1].endswith(f"of this window: {told}")
+
+
 def test_no_two_groups_share_a_name_and_none_changes_the_draws_of_another(tmp_path):
     trained(tmp_path)
     backtest_dir(tmp_path, "seen")

@@ -151,6 +151,19 @@ def test_an_unproven_group_changes_nothing_in_the_registry(here):
     assert [row["version"] for row in store.list_checkpoints(shelf.AGENT)] == ["r0"]
 
 
+def test_a_search_whose_version_carries_its_verdict_is_not_endorsed_again(here):
+    store = shelf.ModelCheckpoint(Path("checkpoints"))
+    said = {"status": "promotable", "reasons": [], "evidence": {"configurations": 1, "openings": 1}}
+    tests = {"count": 3, "metrics": [{"sharpe": sharpe} for sharpe in (1.0, 1.2, 1.4)]}
+    run_dir(here / "runs", "s", agent=shelf.AGENT, task="sweep", seeds=tests, verdict=said)
+    ended(here / "runs" / "s", Ledger(spec().paths.ledger))
+    shelf.save(store, "s")
+    compare.run(spec("compare.runs=[runs]"))
+    (row,) = json.loads(boards(here)[0].read_text())["rows"]
+    assert row["verdict"]["status"] == "promotable"
+    assert [row["version"] for row in store.list_checkpoints(shelf.AGENT)] == ["s"]
+
+
 def test_a_multirun_and_the_registry_give_the_same_runs_the_same_row(here):
     """Same function, same result: what a multirun says of three seeds is what `make compare` says of them later."""
     store = shelf.ModelCheckpoint(Path("checkpoints"))

@@ -255,10 +255,7 @@ def counted(found: Group, ledger: Ledger | None) -> tuple[Trials, int, int]:
     The ledger knows best; where a run was made beside another ledger its own count is the least that is known.
     """
     newest = found.newest
-    recorded = max(
-        int(_number(run.evidence.get("configurations", run.evidence.get("trials")), 1.0)) for run in found.runs
-    )
-    looks = max(int(_number(run.evidence.get("openings"), 1.0)) for run in found.runs)
+    recorded, looks = recorded_counts(found)
     judged, older, beside = (
         [Completed(run.run_id, run.seed, _number(run.test.get("sharpe"))) for run in part]
         for part in (found.runs, found.older, found.beside)
@@ -271,6 +268,13 @@ def counted(found: Group, ledger: Ledger | None) -> tuple[Trials, int, int]:
     trials = history.trials(newest.config_hash, left_out=left_out)
     known = replace(trials, configurations=max(trials.configurations, recorded))
     return known, max(history.openings(), looks), max(history.openings(newest.config_hash), len(judged))
+
+
+def recorded_counts(found: Group) -> tuple[int, int]:
+    """Return the most configurations and openings that any run of the group knew of when it was judged."""
+    said = [run.evidence for run in found.runs]
+    configurations = max(int(_number(entry.get("configurations", entry.get("trials")), 1.0)) for entry in said)
+    return configurations, max(int(_number(entry.get("openings"), 1.0)) for entry in said)
 
 
 def window_of(run: RunResult) -> Window:
@@ -288,7 +292,8 @@ def window_of(run: RunResult) -> Window:
 def from_records(found: Group, ledger: Ledger | None) -> dict[str, Any]:
     """Return the gravest verdict that the runs gave themselves: without their paths the seeds cannot be judged together.
 
-    What a run said of its own seed is no word about several, and several that were not judged together prove nothing.
+    What a run said of its own seed is no word about several, and several that were not judged together prove nothing. Nor
+    does a verdict that knew of fewer configurations or openings than the ledger does now.
     """
     known = [run.verdict for run in found.runs if run.verdict.get("status") in ORDER]
     if not known:
@@ -300,7 +305,11 @@ def from_records(found: Group, ledger: Ledger | None) -> dict[str, Any]:
         together = f"The {len(found.runs)} seeds were not judged together: their paths are not at hand."
         reasons = [together, *(reason for reason in reasons if reason not in of_one)]
         status = max(status, "unproven", key=ORDER.index)
-    trials, _, _ = counted(found, ledger)
+    trials, looks, _ = counted(found, ledger)
+    before = recorded_counts(found)
+    if (trials.configurations, looks) != before:  # never less
+        reasons.append(grown_reason(before, (trials.configurations, looks)))
+        status = max(status, "unproven", key=ORDER.index)
     if trials.left_out:
         reasons.append(left_out_reason(trials.left_out))
         status = max(status, "unproven", key=ORDER.index)
@@ -308,6 +317,13 @@ def from_records(found: Group, ledger: Ledger | None) -> dict[str, Any]:
         reasons.append(edited_reason(doubted))
         status = max(status, "unproven", key=ORDER.index)
     return {"status": status, "reasons": reasons, "evidence": dict(gravest.get("evidence") or {})}
+
+
+def grown_reason(before: tuple[int, int], now: tuple[int, int]) -> str:
+    """Return, in words, that more configurations were tried, or more looks taken, than a verdict knew of."""
+    counts = zip(("configurations tried", "openings"), before, now, strict=True)
+    more = " and ".join(f"{last} {name}, of which it knew {first}" for name, first, last in counts if last != first)
+    return f"The verdict is older than what the ledger knows of this window: {more}."
 
 
 def middle(tests: Sequence[Mapping[str, Any]]) -> dict[str, float]:

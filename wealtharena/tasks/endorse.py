@@ -17,10 +17,12 @@ def endorse(store: ModelCheckpoint, row: Mapping[str, Any]) -> str | None:
     """Return `<agent>/<version>` of a new checkpoint that carries the row's verdict; None where there is nothing to add.
 
     Only a promotable group is endorsed. The policy is that of the seed with the median Sharpe ratio, byte for byte; its
-    own single-run verdict stays with the old version. None too where that checkpoint is not in the registry, or was
-    endorsed before.
+    own single-run verdict stays with the old version. None too where that checkpoint is not in the registry, was endorsed
+    before, or carries the verdict of all seeds already, as that of a search does.
     """
     if row.get("status") != "completed" or row["verdict"]["status"] != "promotable" or not row.get("middle_run"):
+        return None
+    if len(row["run_ids"]) < len(row["seeds"]):  # one record of several seeds
         return None
     agent, version = str(row["agent"]), str(row["middle_run"])
     new = f"{version}{SUFFIX}"
