@@ -317,11 +317,10 @@ def _chart_error(text: str) -> str | None:
 
 
 def _is_json(text: str) -> bool:
-    try:
+    with contextlib.suppress(ValueError):
         json.loads(text)
-    except ValueError:
-        return False
-    return True
+        return True
+    return False
 
 
 def _no_rows(text: str) -> bool:
