@@ -16,6 +16,8 @@ from tests.data.specs import compose, with_data
 from wealtharena.data import Panel, load
 from wealtharena.errors import DataError
 
+pytestmark = pytest.mark.slow  # hundreds of files are written and read
+
 PRICES = ("open", "high", "low", "close")
 
 

@@ -16,6 +16,8 @@ from wealtharena.data.reading.identifiers import canonical_symbol, symbol_of_fil
 from wealtharena.data.reading.venues import Quote, as_key, quote_of, setting, zone_of
 from wealtharena.errors import DataError
 
+pytestmark = pytest.mark.slow  # hundreds of files are written and read
+
 MT5 = "USDJPY_Daily_202301010000_202412310000"
 DUKASCOPY = "USDJPY_Candlestick_1_D_BID_01.01.2020-31.12.2022"
 YEN = [

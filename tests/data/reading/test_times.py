@@ -17,6 +17,8 @@ from wealtharena.data.reading.settled import Ledger
 from wealtharena.data.reading.stamps import clock, parse
 from wealtharena.errors import DataError
 
+pytestmark = pytest.mark.slow  # hundreds of files are written and read
+
 
 def _spelled(instants: pd.DatetimeIndex) -> dict[str, pd.Series]:
     """Return one column of instants as written at its venue, in UTC, as epochs and as datetimes."""
