@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from wealtharena import files
 from wealtharena.errors import DataError
 
 _TEMPORARY: Final = re.compile(r"\..+\.(parquet|csv|json)\.\d+-[0-9a-f]+\.tmp")
@@ -33,6 +34,12 @@ def file_name(symbol: str, interval: str) -> str:
 def label(path: Path) -> str:
     """Return what messages call a file of the store."""
     return f"{path.parent.name}/{path.name}"
+
+
+def unusable(root: Path | str, error: OSError) -> DataError:
+    """Return the error that names `data.root` where it is no folder that can be used."""
+    told = f"data.root={files.without_home(str(root))} is no folder that can be used ({error.strerror})"
+    return DataError(told, hint="name another one: data.root=data")
 
 
 def left_over(root: Path) -> Iterator[Path]:

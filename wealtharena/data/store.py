@@ -82,7 +82,7 @@ class Store:
         except FileNotFoundError:
             return catalog.empty()
         except OSError as error:
-            raise self._unusable(error) from None
+            raise places.unusable(self.root, error) from None
         stamp = (status.st_mtime_ns, status.st_ino)
         if self._cached is None or self._cached[0] != stamp:
             self._cached = (stamp, catalog.read(path))
@@ -297,17 +297,13 @@ class Store:
                 hint=f"see what holds {self.root.name}/.lock, end it and run the command again",
             ) from None
         except OSError as error:
-            raise self._unusable(error) from None
+            raise places.unusable(self.root, error) from None
         try:
             yield
         finally:
             held.release()
 
     # -- inside
-    def _unusable(self, error: OSError) -> DataError:
-        told = f"data.root={files.without_home(str(self.root))} is no folder that can be used ({error.strerror})"
-        return DataError(told, hint="name another one: data.root=data")
-
     def _parse_bars(self, path: Path, content: bytes) -> Stored:
         """Return the bars of a file, which must stand where bars of that name stand."""
         found = stored.parse(places.label(path), content, BAR_COLUMNS, BarFacts)

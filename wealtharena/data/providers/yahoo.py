@@ -19,10 +19,9 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from wealtharena import files
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
-from wealtharena.data import dividends, provider
+from wealtharena.data import dividends, places, provider
 from wealtharena.data.bars import RawBars, VolumeUnit, raw_table
 from wealtharena.data.manners import Manners, raise_for_busy
 from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError, UnreachableError, now
@@ -170,8 +169,7 @@ class Provider(provider.Provider):
         try:
             _keep_cookies_in(Path(self._spec.root).absolute() / ".cache" / "yfinance")  # wherever this process goes
         except OSError as error:
-            told = f"data.root={files.without_home(self._spec.root)} is no folder that can be used ({error.strerror})"
-            raise DataError(told, hint="name another one: data.root=data") from None
+            raise places.unusable(self._spec.root, error) from None
         self._session.symbol = symbol
 
     def _judge(self, symbol: str, failure: str, *, empty: bool) -> None:

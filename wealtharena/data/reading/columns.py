@@ -38,12 +38,12 @@ _ROLES: Final = {name: role for role, names in _ALIASES.items() for name in name
 _RANK: Final = {name: place for names in _ALIASES.values() for place, name in enumerate(names.split())}
 MONEY: Final = ("USDT", "USDC", "FDUSD", "BUSD", "TUSD", "DAI", "USD")  # counted as dollars
 _OTHER_MONEY: Final = ("EUR", "GBP", "JPY", "KRW", "AUD", "CAD", "CHF", "TRY", "BRL")
-_HUNDREDTHS: Final = {"GBX": "GBX", "GBp": "GBX", "GBPENCE": "GBX", "pence": "GBX", "ZAc": "ZAC", "ZAC": "ZAC", "ILA": "ILA",
+_HUNDREDTHS: Final = {"GBX": "GBX", "GBp": "GBX", "GBPENCE": "GBX", "ZAc": "ZAC", "ZAC": "ZAC", "ILA": "ILA",
                       "ILa": "ILA"}  # fmt: skip
 _MONEY_WORDS: Final = {"gbx": "GBX", "pence": "GBX", "us$": "USD", "us dollar": "USD", "us dollars": "USD", "euro": "EUR",
                        "euros": "EUR", "a$": "AUD", "c$": "CAD", "hk$": "HKD", "british pound": "GBP", "pound sterling": "GBP",
                        "japanese yen": "JPY", "yen": "JPY", "swiss franc": "CHF"}  # fmt: skip
-_OF_PRICES: Final = frozenset({"MA", "SMA", "EMA", "WMA", "AVG", "AVERAGE", "MEAN", "CHANGE", "CHG", "PCT", "PERCENT", "RATIO",
+_INDICATORS: Final = frozenset({"MA", "SMA", "EMA", "WMA", "AVG", "AVERAGE", "MEAN", "CHANGE", "CHG", "PCT", "PERCENT", "RATIO",
                                "ZSCORE", "STD", "DELTA", "DIFF", "RSI", "OBV", "MFI", "TREND", "SIGNAL", "PROFILE", "OSC",
                                "FLAG", "RANK", "LOG"})  # fmt: skip
 _TIMES: Final = {"000": 1e3, "000s": 1e3, "'000": 1e3, "k": 1e3, "thousand": 1e3, "thousands": 1e3, "in thousands": 1e3,
@@ -158,7 +158,7 @@ def _strangers(frame: pd.DataFrame, where: str) -> set[str]:
     crowd = unknown or {label.strip() for label in labels if len(label.strip()) == 1} == {"C", "V"}
     lonely = {label for label in labels if lone and crowd and len(letters) < 3 and plain(label) in set("ohlcv")}
     words = {label: word for label in labels if (word := _word_of_volume(label)) and role_of(label) == "base_volume"}
-    made = {label for label, word in words.items() if word in _OF_PRICES or word[:1].isdigit()}
+    made = {label for label, word in words.items() if word in _INDICATORS or word[:1].isdigit()}
     coins = {label: word for label, word in words.items() if label not in made}
     others = any(role_of(label) in ("volume", "quote_volume") for label in labels if label not in words)
     if (not others and len(coins) == 1) or any(role_of(label) == "quote_volume" for label in labels):
