@@ -302,7 +302,7 @@ def test_the_page_shows_each_agent_with_its_marks(tmp_path: Path) -> None:
     assert "Currency pairs" in page
 
 
-def test_the_page_says_first_why_a_verdict_is_doubted(tmp_path: Path) -> None:
+def test_page_and_answer_say_first_why_a_verdict_is_doubted(tmp_path: Path) -> None:
     store = ModelCheckpoint(tmp_path / "checkpoints")
     save(
         store, "good", verdict="promotable", described={"verdict": {"status": "promotable", "reasons": ["it is good"]}}
@@ -312,8 +312,11 @@ def test_the_page_says_first_why_a_verdict_is_doubted(tmp_path: Path) -> None:
     adopted = {"event": "adopt", "agent": AGENT, "version": "good", "manifest_sha256": digest, "doubt": doubt}
     history.append(store.root, adopted)
     promote(store, AGENT, "good")
-    page = client(tmp_path).get("/").text
+    service = client(tmp_path)
+    page = service.get("/").text
     assert ">Unproven<" in page
+    answer = service.get(f"/agents/{AGENT}").json()
+    assert (answer["serving"]["verdict"], answer["verdict_reasons"]) == ("unproven", [doubt, "it is good"])
     assert f"<h3>Why unproven</h3><ul><li>{doubt}</li><li>it is good</li></ul>" in page
 
 

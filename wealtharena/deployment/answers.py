@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 
 from wealtharena.deployment.schemas import Bar, Observation, PredictBody
+from wealtharena.errors import CheckpointError
 from wealtharena.prediction.agent import ServedAgent
 from wealtharena.prediction.bars import COLUMNS, BarTable
 from wealtharena.prediction.inputs import InputError, Portfolio
 from wealtharena.prediction.manager import ProductionModelManager
 from wealtharena.prediction.observations import Question, from_questions
+from wealtharena.registry import history
+from wealtharena.registry.gate import held
 
 SIGNALS_SHOWN = 5
 _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
@@ -83,7 +86,18 @@ def serving(served: ServedAgent) -> dict[str, Any]:
     return {name: getattr(pointer, name) for name in names}
 
 
-def detail(served: ServedAgent) -> dict[str, Any]:
+def reasons(manager: ProductionModelManager, served: ServedAgent) -> list[str]:
+    """Return the reasons of the verdict that is served: first why the version's own is doubted, where it is."""
+    meta = served.metadata
+    try:
+        doubt = history.doubted(history.read_history(manager.store.root, agent=meta.agent), meta.version)
+    except CheckpointError as error:
+        unread = f"its own verdict is doubted, and nobody can read why: {error.message}"
+        doubt = None if served.pointer.verdict == meta.verdict.status else unread
+    return held(meta, doubt).verdict.reasons
+
+
+def detail(manager: ProductionModelManager, served: ServedAgent) -> dict[str, Any]:
     """Return the body of GET /agents/{agent_id}."""
     meta, why = served.metadata, served.explanation
     holdings = [
@@ -108,7 +122,7 @@ def detail(served: ServedAgent) -> dict[str, Any]:
         "states": meta.states,
         "data": meta.data.model_dump(),
         "config_hash": meta.config_hash,
-        "verdict_reasons": meta.verdict.reasons,
+        "verdict_reasons": reasons(manager, served),
         "metrics": meta.metrics.get("test", {}),
         "baselines": meta.baselines,
         "comparison": meta.comparison,

@@ -209,7 +209,10 @@ class Service:
 
     async def agent(self, agent_id: AgentId) -> Response:
         """Return what an agent takes, what it holds and why, and its record against the baselines."""
-        return _json(answers.detail(self._served(agent_id)))
+        served = self._served(agent_id)
+        name = f"agents/{served.metadata.agent}"
+        content = self.pages.get(name, lambda: to_json(answers.detail(self.manager, served)))
+        return Response(content, media_type="application/json")
 
     async def predict(self, agent_id: AgentId, request: Request) -> Response:
         """Return target weights for one observation or a batch; every prediction of an answer is of one version."""

@@ -8,14 +8,11 @@ from html import escape
 from typing import Any
 
 from wealtharena.config import speech
-from wealtharena.deployment.answers import SIGNALS_SHOWN
+from wealtharena.deployment.answers import SIGNALS_SHOWN, reasons
 from wealtharena.deployment.style import STYLE
-from wealtharena.errors import CheckpointError
 from wealtharena.prediction.agent import ServedAgent
 from wealtharena.prediction.explain import Holding
 from wealtharena.prediction.manager import ProductionModelManager
-from wealtharena.registry import history
-from wealtharena.registry.gate import held
 
 _TITLES = {
     "asx_stocks": "ASX stocks",
@@ -43,7 +40,7 @@ def front_page(manager: ProductionModelManager) -> str:
     simulated = sum(s is not None and s.pointer.simulated for s in served.values())
     lead = f"{len(rows)} agents: {count['production']} in production, {count['paper']} on paper"
     lead += f", {simulated} of them trained on SIMULATED data." if simulated else "."
-    why = {agent: _reasons(manager, one) for agent, one in served.items() if one is not None}
+    why = {agent: reasons(manager, one) for agent, one in served.items() if one is not None}
     cards = "".join(_card(row, served[row["agent"]], why.get(row["agent"], ())) for row in rows)
     return (
         "<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content='width=device-width,initial-scale=1'>"
@@ -59,17 +56,6 @@ def front_page(manager: ProductionModelManager) -> str:
 def title(agent: str) -> str:
     """Return an agent's name for a person."""
     return _TITLES.get(agent, agent.replace("_", " ").capitalize())
-
-
-def _reasons(manager: ProductionModelManager, served: ServedAgent) -> Sequence[str]:
-    """Return the reasons of the verdict that the badge shows: first why the version's own is doubted, where it is."""
-    meta = served.metadata
-    try:
-        doubt = history.doubted(history.read_history(manager.store.root, agent=meta.agent), meta.version)
-    except CheckpointError as error:
-        unread = f"its own verdict is doubted, and nobody can read why: {error.message}"
-        doubt = None if served.pointer.verdict == meta.verdict.status else unread
-    return held(meta, doubt).verdict.reasons
 
 
 def _card(row: Mapping[str, Any], served: ServedAgent | None, why: Sequence[str]) -> str:
