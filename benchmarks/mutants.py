@@ -168,8 +168,8 @@ FAULTS: Final = (
         "trading/brokers/paper.py", SPLITS,
         ('saved["account"]["cash"] += left * mark', 'saved["account"]["cash"] -= left * mark'),
     ),
-    *_faults("trading/risk/daily_loss.py", GUARD, ("loss = 1.0 - now.equity / now.opening", "loss = 1.0 - now.equity / now.peak")),
-    *_faults("trading/risk/drawdown.py", GUARD, ("depth = 1.0 - now.equity / now.peak", "depth = 1.0 - now.equity / now.opening")),
+    *_faults("trading/risk/daily_loss.py", GUARD, ("loss = lost(now.equity, now.opening)", "loss = lost(now.equity, now.peak)")),
+    *_faults("trading/risk/drawdown.py", GUARD, ("depth = lost(now.equity, now.peak)", "depth = lost(now.equity, now.opening)")),
     *_faults(
         "trading/risk/gross.py", GUARD,
         ("kept = (now.units + now.reducing) * now.marks", "kept = now.units * now.marks"),

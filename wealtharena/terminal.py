@@ -30,6 +30,8 @@ class Screen(Console):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"highlight": False, "soft_wrap": True, **options})
+        if self.width < 1:  # COLUMNS=0: rich would print nothing
+            self.width = 80
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Return `text` as it is, whatever `options` say of markup."""

@@ -13,17 +13,19 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import math
 import multiprocessing
 import sys
 import time
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
 from benchmarks.arena import board, courses, entries, page
-from benchmarks.arena.play import Cell, play
+from benchmarks.arena.play import Cell, play, stands
 from wealtharena import files
 from wealtharena.errors import Interrupted
 
@@ -38,9 +40,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--market", type=Path, help="folder of recorded bars; without it planted markets alone are played"
     )
-    made.add_argument("--seeds", type=int, default=3)
-    made.add_argument("--folds", type=int, default=3, help="inner folds of a recorded market")
-    made.add_argument("--jobs", type=int, default=2, help="cells played side by side")
+    made.add_argument("--seeds", type=counted, default=3)
+    made.add_argument("--folds", type=counted, default=3, help="inner folds of a recorded market")
+    made.add_argument("--jobs", type=counted, default=2, help="cells played side by side")
     made.add_argument("--courses", nargs="+", help="play these only")
     made.add_argument("--entrants", nargs="*", help="play these only; entries of your own always play")
     made.add_argument(
@@ -52,6 +54,14 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--docs", type=Path, help="write the board into this page, behind its mark")
     made.add_argument("overrides", nargs="*", help="for every entrant that is trained, such as train.env_steps=20000")
     return made
+
+
+def counted(text: str) -> int:
+    """Return a number of at least one; argparse makes a line of the error."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number
 
 
 def chosen(known: Sequence[Any], names: Sequence[str] | None, kind: str) -> list[Any]:
@@ -70,7 +80,10 @@ def lineup(asked: argparse.Namespace) -> tuple[list[courses.Course], list[entrie
     trained = chosen(entries.shipped(), asked.entrants, "entrant")
     more = tuple(asked.overrides)
     trained = [entries.Entrant(one.name, one.words, (*one.overrides, *more)) for one in trained]
-    return where, [*trained, *(entries.own(text, action=asked.action) for text in asked.entry)]
+    who = [*trained, *(entries.own(text, action=asked.action) for text in asked.entry)]
+    if twice := sorted(name for name, count in Counter(one.name for one in who).items() if count > 1):
+        raise ValueError(f"{twice[0]} is the name of several entrants; give each a name of its own")
+    return where, who
 
 
 class Clock:
@@ -123,8 +136,7 @@ def run(asked: argparse.Namespace, words: Sequence[str]) -> tuple[list[dict[str,
                 print(told(result), flush=True)
 
         for cell in cells(where, who, asked.seeds):
-            stands = (asked.out / "cells" / f"{cell.key}.json").is_file()
-            if not stands and not clock.fits(cell):
+            if not stands(cell, asked.out) and not clock.fits(cell):
                 skipped += 1
                 continue
             while len(pending) >= asked.jobs:
@@ -142,7 +154,7 @@ def told(result: dict[str, Any]) -> str:
     if result["status"] != "played":
         return f"{head}  {result['status']}: {result['why']}"
     best = result["oracle_sharpe"]
-    share = f", oracle {best:+.2f}" if best is not None else ""
+    share = f", oracle {best:+.2f}" if best is not None and math.isfinite(best) else ""
     return f"{head}  Sharpe {result['sharpe']:+.2f}, anchor {result['anchor_sharpe']:+.2f}{share}, {result['cell_seconds']:.0f} s"
 
 

@@ -57,6 +57,7 @@ class Course:
     planted: bool
     overrides: tuple[str, ...]
     open: Callable[[tuple[str, ...], int], Ground]
+    inner_folds: int = 0  # of recorded bars; a market of its own for each seed has its spec's
 
 
 def planted(name: str, words: str, *, r2: float, bars: int, commission_bps: float = 0.0) -> Course:
@@ -104,7 +105,7 @@ def _inner(name: str, words: str, overrides: tuple[str, ...], folds: int) -> Cou
         cut = make_folds(inner, visible.bars)
         return Ground(spec, visible, cut, window=prepared.sealed.window, config=identity(spec, prepared))
 
-    return Course(name, words, False, overrides, begin)
+    return Course(name, words, False, overrides, begin, folds)
 
 
 def courses(market: Path | None, *, folds: int = 3) -> tuple[Course, ...]:

@@ -54,7 +54,7 @@ class Entrant:
     @property
     def identity(self) -> str:
         """Return what two results must have in common to be of one entrant."""
-        return "\n".join((self.name, *self.overrides, self.own.digest if self.own else ""))
+        return "\n".join((self.name, *self.overrides, *((self.own.part, self.own.digest) if self.own else ())))
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ from wealtharena.training.job import Silent
 from wealtharena.training.trainer import fit_scaler
 
 FloatArray = npt.NDArray[np.float64]
-FORM = 2  # of a cell's file
+FORM = 3  # of a cell's file
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Cell:
     @property
     def key(self) -> str:
         """Return a name that no other cell has; another setting of an entrant or a course is another cell."""
-        told = "\n".join((*self.course.overrides, self.entrant.identity, str(FORM)))
+        told = "\n".join((*self.course.overrides, str(self.course.inner_folds), self.entrant.identity, str(FORM)))
         digest = hashlib.sha256(told.encode()).hexdigest()[:8]
         return f"{self.course.name}--{self.entrant.name}--{self.seed}--{digest}"
 
@@ -70,13 +70,19 @@ class Played:
     found: Mapping[str, Any]
 
 
+def stands(cell: Cell, out: Path) -> bool:
+    """Return whether a cell was played below `out`, or does not fit; one that failed is still to be played."""
+    place = out / "cells" / f"{cell.key}.json"
+    return place.is_file() and json.loads(place.read_text())["status"] != "failed"
+
+
 def play(cell: Cell, *, out: Path, ledger: Path) -> dict[str, Any]:
     """Play a cell, write its file below `out` and return what is in it; what stands there already is returned as it is.
 
-    An error of the platform, and a policy that does not fit, are results too. Interrupted is raised where training was.
+    What failed is tried again: a file that was missing, or a full disk, may have been mended. An error of the platform, and a policy that does not fit, are results too. Interrupted is raised where training was.
     """
     place = out / "cells" / f"{cell.key}.json"
-    if place.is_file():
+    if stands(cell, out):
         known: dict[str, Any] = json.loads(place.read_text())
         return known
     work = out / "work" / cell.key

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -135,6 +137,50 @@ def test_a_policy_of_ones_own_plays_from_a_class_or_a_graph(tmp_path: Path, poli
 def test_what_a_strangers_policy_raises_is_its_result(tmp_path: Path, policies: Path) -> None:
     found = played(tmp_path, entries.own(f"broken={policies}:Broken"))
     assert (found["status"], found["why"]) == ("failed", "RuntimeError: out of ideas")
+    policies.write_text(POLICIES.replace('raise RuntimeError("out of ideas")', "return np.zeros((1, 10))"))
+    assert played(tmp_path, entries.own(f"broken={policies}:Broken"))["status"] == "played"
+
+
+def test_what_failed_is_tried_again_though_nothing_of_its_name_changed(tmp_path: Path, policies: Path) -> None:
+    cell = play.Cell(TINY, entries.own(f"still={policies}:Still"), 0)
+    (tmp_path / "cells").mkdir()
+    (tmp_path / "cells" / f"{cell.key}.json").write_text('{"status": "failed", "why": "a full disk"}')
+    assert not play.stands(cell, tmp_path)
+    found = played(tmp_path, cell.entrant)
+    assert found["status"] == "played"
+    assert played(tmp_path, cell.entrant) == found
+    assert play.stands(cell, tmp_path)
+
+
+def test_another_class_another_number_of_folds_is_another_cell(tmp_path: Path, policies: Path) -> None:
+    still, broken = (entries.own(f"one={policies}:{part}") for part in ("Still", "Broken"))
+    assert play.Cell(TINY, still, 0).key != play.Cell(TINY, broken, 0).key
+    few, many = (courses.recorded("etf", tmp_path, folds=folds) for folds in (3, 5))
+    assert play.Cell(few, still, 0).key != play.Cell(many, still, 0).key
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--entry", "direct={0}:Still"], "direct is the name of several entrants"),
+        (["--jobs", "0"], "0 is less than 1"),
+        (["--seeds", "0"], "0 is less than 1"),
+    ],
+)
+def test_a_line_that_cannot_be_played_is_refused_before_a_cell(words, said, policies: Path, capsys) -> None:
+    with pytest.raises(SystemExit) as refused:
+        command.main([word.format(policies) for word in words])
+    assert refused.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_the_example_of_the_documents_finds_its_feature_in_any_course(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "arena.md").read_text()
+    block = text.split("    class Momentum:")[1].split("\n\n## ")[0]
+    (tmp_path / "policies.py").write_text(textwrap.dedent("    class Momentum:" + block))
+    who = entries.own(f"mine={tmp_path / 'policies.py'}:Momentum")
+    few = dataclasses.replace(who, overrides=(*who.overrides, "features.names=[volatility_20,log_return_20]"))
+    assert [played(tmp_path, one)["status"] for one in (who, few)] == ["played", "played"]
 
 
 @pytest.mark.parametrize("text", ["nothing", "a=missing.onnx", "=x.py:P"])

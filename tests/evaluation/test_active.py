@@ -126,6 +126,11 @@ def test_a_tilt_is_compared_with_its_anchor_and_deflated_by_what_it_adds(spec) -
     )
 
 
+def test_what_single_precision_leaves_of_an_anchor_has_no_deflated_sharpe_ratio(spec) -> None:
+    found = judged(spec, 1e-9)
+    assert np.isnan(found.verdict.evidence.dsr)
+
+
 def test_what_the_tilts_of_each_symbol_earned_and_cost_comes_near_the_active_return(spec) -> None:
     found = judged(spec, 1.0, fill="next_close")
     assert found.active is not None

@@ -85,6 +85,23 @@ def test_of_a_days_orders_the_first_ones_pass_up_to_the_number_allowed():
     assert ruling.orders.tolist() == [200.0, 0.0]
 
 
+def test_an_order_through_zero_beyond_the_days_number_closes_and_opens_nothing():
+    now = dataclasses.replace(PLAIN, orders=np.array([-150.0, 25.0]), sent=5)
+    ruling = check(now, risk_of(order_rate={"max_orders": 5, "action": "skip"}), "trading")
+    assert ruling.orders.tolist() == [-100.0, 25.0]
+    assert ruling.interventions[0].symbols == ("A",)
+    fits = dataclasses.replace(now, sent=3)
+    assert check(fits, risk_of(order_rate={"max_orders": 5, "action": "skip"}), "trading").orders.tolist() == [-150, 25]
+
+
+@pytest.mark.parametrize(("rule", "base"), [("daily_loss", "opening"), ("drawdown", "peak")])
+def test_an_account_that_had_nothing_has_lost_nothing_by_being_paid_into_and_all_where_nothing_came(rule, base):
+    risk = risk_of(**{rule: {**CASES[rule][0], "action": "halt"}})
+    empty = dataclasses.replace(PLAIN, **{base: 0.0})
+    assert check(empty, risk, "trading").state == "trading"
+    assert check(dataclasses.replace(empty, equity=0.0), risk, "trading").state == "halted"
+
+
 def test_a_price_as_old_as_allowed_is_traded_on():
     now = dataclasses.replace(PLAIN, age=np.array([2, 2]))
     assert check(now, risk_of(stale_data={"max_bars": 2, "action": "skip"}), "trading").interventions == ()

@@ -272,7 +272,7 @@ def forget_run() -> None:
     if not HydraConfig.initialized() or HydraConfig.get().output_subdir != ".hydra":  # a resumed run writes none
         return
     folder = Path(HydraConfig.get().runtime.output_dir)
-    if not {entry.name for entry in folder.iterdir()} <= {".hydra", "run.json", ".lock"}:
+    if not folder.is_dir() or not {entry.name for entry in folder.iterdir()} <= {".hydra", "run.json", ".lock"}:
         return
     try:
         filelock.FileLock(folder / ".lock").acquire(timeout=0).lock.release()

@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
+from wealtharena import files
 from wealtharena.config import speech
 from wealtharena.deployment.page import chart, title
 from wealtharena.deployment.script import SCRIPT
@@ -123,7 +124,7 @@ class Board:
         """Throw an account's kill switch, which its process obeys at the next close at the latest; False where there is none."""
         for name, other, folder in reading.accounts(self.root) if self.root is not None else ():
             if (name, other) == (agent, account):
-                (folder / KILL).write_text(f"{command}\n", encoding="utf-8")
+                files.write_text(folder / KILL, f"{command}\n")
                 return True
         return False
 

@@ -57,16 +57,19 @@ class ObservationLayout:
     @cached_property
     def anchor(self) -> slice:
         """Where the anchor's weights [A] stand, at the last bar of the window; MarketError without a tilt."""
-        return self._column(ANCHOR_COLUMNS[0])
+        return self.column(ANCHOR_COLUMNS[0])
 
     @cached_property
     def sigma(self) -> slice:
         """Where the symbols' volatilities [A] stand, 0 for one that does not trade; MarketError without a tilt."""
-        return self._column(ANCHOR_COLUMNS[1])
+        return self.column(ANCHOR_COLUMNS[1])
 
-    def _column(self, name: str) -> slice:
-        if self.tilt is None:
-            raise MarketError(f"this observation has no {name}", hint="build the market with env.action=tilt")
+    def column(self, name: str) -> slice:
+        """Where one feature of all symbols [A] stands, at the last bar of the window; MarketError where there is none."""
+        if name not in self.feature_names:
+            tilted = name in ANCHOR_COLUMNS
+            hint = "build the market with env.action=tilt" if tilted else f"there are {', '.join(self.feature_names)}"
+            raise MarketError(f"this observation has no {name}", hint=hint)
         count = len(self.feature_names)
         first = (self.window - 1) * count + self.feature_names.index(name)
         return slice(first, int(self.features.stop), self.window * count)

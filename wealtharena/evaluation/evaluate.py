@@ -325,7 +325,10 @@ def _own_skill(
     if anchor is None:
         return metrics.excess(returns, risk_free), trials
     trials = replace(trials, sharpe_variance=None)  # of whole returns, which the trials share
-    return returns - anchor.returns, trials
+    less = returns - anchor.returns
+    if len(less) > 1 and float(less.std(ddof=1)) <= active.ROUNDING:  # its anchor; what is left is of single precision
+        less = np.zeros_like(less)
+    return less, trials
 
 
 def deflated(returns: FloatArray, trials: Trials, *, bars_per_year: float) -> float:

@@ -9,7 +9,8 @@ from typing import Final
 
 _LARGEST: Final = 100  # new shares for old ones, or old for new
 _SMALLEST: Final = 0.045  # 21 for 20 is the least that is taken for a split
-_EXACT: Final = 2e-3  # prices are rounded to cents
+_CENT: Final = 0.01  # what two prices that are rounded to cents may be apart by, together
+_EXACT: Final = (1e-5, 2e-3)  # of a ratio, at least and at most: nearly every ratio is near some plain fraction
 
 
 def split_of(before: float, now: float) -> float | None:
@@ -23,6 +24,8 @@ def split_of(before: float, now: float) -> float | None:
     0.1
     >>> split_of(100.0, 98.0) is None
     True
+    >>> split_of(106.0, 100.0) is None
+    True
     """
     if not (before > 0.0 and now > 0.0):
         return None
@@ -32,7 +35,8 @@ def split_of(before: float, now: float) -> float | None:
     plain = Fraction(ratio).limit_denominator(20) if ratio > 1.0 else 1 / Fraction(1.0 / ratio).limit_denominator(20)
     if max(plain.numerator, plain.denominator) > _LARGEST:
         return None
-    return float(plain) if abs(ratio / float(plain) - 1.0) < _EXACT else None
+    near = min(max(_CENT / min(before, now), _EXACT[0]), _EXACT[1])
+    return float(plain) if abs(ratio / float(plain) - 1.0) < near else None
 
 
 def splits_between(before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float]:

@@ -60,6 +60,13 @@ class Breach:
     allowed: Floats  # [A] of `increasing`
 
 
+def lost(now: float, before: float) -> float:
+    """Return the share of `before` that is gone; of nothing, all where there is still nothing and none where there is money."""
+    if before > 0.0:
+        return 1.0 - now / before
+    return 0.0 if now > 0.0 else 1.0
+
+
 def everything(now: Situation, numbers: Mapping[str, float]) -> Breach:
     """Return a breach of the account as a whole: nothing may be opened."""
     return Breach(np.ones(len(now.symbols), dtype=np.bool_), numbers, np.zeros(len(now.symbols)))

@@ -28,8 +28,11 @@ _ALIASES: Final = {
     "volume": "volume vol v totalvolume 5volume 6volume volumefrom tickvol",
     "quote_volume": "quotevolume quoteassetvolume volumequote volumeto turnoverusd",
     "base_volume": "basevolume baseassetvolume volumebase",
-    "dividend": "dividend dividends divcash dividendamount 7dividendamount capitalgainsdividend",
-    "split": "split splits stocksplits stocksplit splitfactor splitcoefficient 8splitcoefficient",
+    "dividend": (
+        "dividend dividends divcash exdividend cashdividend dividendpershare dividendspershare dividendamount "
+        "7dividendamount capitalgainsdividend"
+    ),
+    "split": "split splits stocksplits stocksplit splitratio stocksplitratio splitfactor splitcoefficient 8splitcoefficient",
     "factor": "factor adjfactor",
     "gains": "capitalgains",
     "period": "per period",
@@ -178,6 +181,11 @@ def _by_name(found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> l
     """
     columns = found.pop("name")
     several = [item for item in columns if item[1].astype("str").str.strip().nunique() > 1]
+    rics = [item for item in columns if plain(item[0]) == "ric"]
+    if "symbol" not in found and not several and rics:
+        found["symbol"] = rics[:1]  # one security's file: its RIC is its symbol, and tells its venue
+        ledger.note(f"the file has no column of symbols; {rics[0][0]} is taken for its symbol")
+        return [name for name, _ in columns if name != rics[0][0]]
     if "symbol" in found or not several or "timestamp" not in found:
         return [name for name, _ in columns]
     name, values = several[0]

@@ -141,7 +141,7 @@ def _read_file(path: Path, venue: Venue, only_symbol: str | None, max_dropped_sh
             f"{path.name} has a header and no rows", hint="download it again, or point data.path to another file"
         )
     stem = path.name.lower().partition(".csv")[0] if ".csv" in path.name.lower() else path.stem
-    part = _PARTITION.fullmatch(path.parent.name)
+    part = next(filter(None, (_PARTITION.fullmatch(folder.name) for folder in path.parents)), None)
     named = only_symbol or (part[1] if part else symbol_of_file(path.name[: len(stem)]))
     made = split_symbols(frame, where=path.name, venue=venue, only_symbol=named, ledger=ledger)
     dropped = sum(ledger.dropped.values())

@@ -11,9 +11,12 @@ from wealtharena.trading.situation import Breach, Situation
 def check(now: Situation, rule: OrderRateSpec) -> Breach | None:
     """Return which orders may still open something: those that reduce come first, then symbols in their order."""
     given = now.orders != 0.0
-    room = max(0, rule.max_orders - now.sent - int((given & (now.reducing != 0.0)).sum()))
-    opens = given & (now.reducing == 0.0)
+    left = rule.max_orders - now.sent
+    reduces = given & (now.reducing != 0.0)  # one that goes through zero opens too, and is held to the limit for that
+    opens = given & ~reduces
+    room = max(0, left - int(reduces.sum()))
     over = opens & (np.cumsum(opens) > room)
+    over |= reduces & (now.increasing != 0.0) & (np.cumsum(reduces) > left)
     if now.sent + int(given.sum()) <= rule.max_orders:
         return None
     numbers = {"orders": float(now.sent + given.sum()), "max_orders": float(rule.max_orders)}
