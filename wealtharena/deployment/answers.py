@@ -94,7 +94,7 @@ def reasons(manager: ProductionModelManager, served: ServedAgent) -> list[str]:
     except CheckpointError as error:
         unread = f"its own verdict is doubted, and nobody can read why: {error.message}"
         doubt = None if served.pointer.verdict == meta.verdict.status else unread
-    return held(meta, doubt).verdict.reasons
+    return list(held(meta, doubt).verdict.reasons)
 
 
 def detail(manager: ProductionModelManager, served: ServedAgent) -> dict[str, Any]:
