@@ -303,29 +303,6 @@ def test_a_split_below_five_for_four_is_applied_where_prices_show_it(tmp_path: P
         np.testing.assert_allclose(load_written(table, tmp_path / f"{name}.csv").close[:, 0], frame["close"], rtol=1e-9)
 
 
-@pytest.mark.parametrize("named", ["Ex-Dividend", "cash_dividend", "Dividend Per Share"])
-def test_dividends_are_paid_under_their_other_names(tmp_path: Path, named: str) -> None:
-    frame = shares(bars=200)
-    frame.loc[100:, ["open", "high", "low", "close"]] *= 0.9
-    frame[named] = np.where(frame.index == 100, frame["close"] / 9.0, 0.0)
-    panel = load_written(frame, tmp_path / "bars.csv")
-    assert panel.dividends.sum() == pytest.approx(frame[named].sum())
-    usual = load_written(frame.rename(columns={named: "Dividends"}), tmp_path / "usual.csv")
-    assert panel.fingerprint == usual.fingerprint
-
-
-def test_a_ric_and_a_folder_further_up_name_the_security(tmp_path: Path) -> None:
-    one = shares(bars=60).drop(columns="symbol")
-    named = load_written(one.assign(RIC="VOD.L"), tmp_path / "prices.csv")
-    deep = tmp_path / "symbol=VOD.L" / "year=2023"
-    deep.mkdir(parents=True)
-    parted = load_written(one, deep / "data_0.csv")
-    assert (named.symbols, parted.symbols) == (("VOD.L",), ("VOD.L",))
-    np.testing.assert_array_equal(named.close, parted.close)
-    both = load_written(one.assign(symbol="AAA", RIC="AAA.N"), tmp_path / "both.csv")
-    assert both.symbols == ("AAA",)
-
-
 def test_a_symbol_that_only_the_test_window_has_is_said_to_be_untrained(tmp_path: Path) -> None:
     early, late = shares("OLD", bars=600), shares("NEW", bars=150, start="2023-04-03")
     panel = load_written(pd.concat([early, late]), tmp_path / "bars.csv")

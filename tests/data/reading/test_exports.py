@@ -358,3 +358,26 @@ def test_pounds_in_cells_are_no_pence_and_two_currencies_of_one_symbol_are_refus
     each = pd.concat([shares("ONE", bars=60).assign(currency="EUR"), shares("TWO", bars=60).assign(currency="USD")])
     panel = load_written(each, tmp_path / "two.csv")
     assert panel.to_account[-1, 1] == 1.0 != panel.to_account[-1, 0]
+
+
+@pytest.mark.parametrize("named", ["Ex-Dividend", "cash_dividend", "Dividend Per Share"])
+def test_dividends_are_paid_under_their_other_names(tmp_path: Path, named: str) -> None:
+    frame = shares(bars=200)
+    frame.loc[100:, ["open", "high", "low", "close"]] *= 0.9
+    frame[named] = np.where(frame.index == 100, frame["close"] / 9.0, 0.0)
+    panel = load_written(frame, tmp_path / "bars.csv")
+    assert panel.dividends.sum() == pytest.approx(frame[named].sum())
+    usual = load_written(frame.rename(columns={named: "Dividends"}), tmp_path / "usual.csv")
+    assert panel.fingerprint == usual.fingerprint
+
+
+def test_a_ric_and_a_folder_further_up_name_the_security(tmp_path: Path) -> None:
+    one = shares(bars=60).drop(columns="symbol")
+    named = load_written(one.assign(RIC="VOD.L"), tmp_path / "prices.csv")
+    deep = tmp_path / "symbol=VOD.L" / "year=2023"
+    deep.mkdir(parents=True)
+    parted = load_written(one, deep / "data_0.csv")
+    assert (named.symbols, parted.symbols) == (("VOD.L",), ("VOD.L",))
+    np.testing.assert_array_equal(named.close, parted.close)
+    both = load_written(one.assign(symbol="AAA", RIC="AAA.N"), tmp_path / "both.csv")
+    assert both.symbols == ("AAA",)
