@@ -57,6 +57,10 @@ class Cell:
         digest = hashlib.sha256(told.encode()).hexdigest()[:8]
         return f"{self.course.name}--{self.entrant.name}--{self.seed}--{digest}"
 
+    def file(self, out: Path) -> Path:
+        """Return where the result stands below `out`."""
+        return out / "cells" / f"{self.key}.json"
+
 
 @dataclass(frozen=True, eq=False)
 class Played:
@@ -72,16 +76,17 @@ class Played:
 
 def stands(cell: Cell, out: Path) -> bool:
     """Return whether a cell was played below `out`, or does not fit; one that failed is still to be played."""
-    place = out / "cells" / f"{cell.key}.json"
+    place = cell.file(out)
     return place.is_file() and json.loads(place.read_text())["status"] != "failed"
 
 
 def play(cell: Cell, *, out: Path, ledger: Path) -> dict[str, Any]:
     """Play a cell, write its file below `out` and return what is in it; what stands there already is returned as it is.
 
-    What failed is tried again: a file that was missing, or a full disk, may have been mended. An error of the platform, and a policy that does not fit, are results too. Interrupted is raised where training was.
+    What failed is tried again: a file that was missing, or a full disk, may have been mended. An error of the platform, and a
+    policy that does not fit, are results too. Interrupted is raised where training was.
     """
-    place = out / "cells" / f"{cell.key}.json"
+    place = cell.file(out)
     if stands(cell, out):
         known: dict[str, Any] = json.loads(place.read_text())
         return known
