@@ -135,6 +135,7 @@ def filled(command: str) -> str:
     return "" if "..." in command or "[group=" in command else command
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", commands())
 def test_every_command_of_the_pages_composes(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = shlex.split(command)[2:]
@@ -185,6 +186,7 @@ def strings() -> str:
     return "\n".join(line.replace("\n", " ") for line in found)
 
 
+@pytest.mark.slow
 def test_every_message_of_the_troubleshooting_page_is_said_by_the_program() -> None:
     page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
     headings = re.findall(r"^### (.+)$", page, flags=re.MULTILINE)

@@ -127,6 +127,7 @@ def test_a_reader_that_has_gone_ends_nothing(said: str) -> None:
         assert os.path.samestat(os.fstat(writer), Path(os.devnull).stat())
 
 
+@pytest.mark.slow
 def test_style_on_a_terminal_is_ours_alone() -> None:
     """A `Screen` takes no text for markup; what is markup passes `styled`, at once or as a `form`, which puts in the rest as it is."""
     wrong = []

@@ -18,6 +18,7 @@ def trained(kind: type[torch.optim.Adam], **more: object) -> tuple[torch.nn.Modu
     return network, optimizer
 
 
+@pytest.mark.slow
 def test_it_is_torchs_own_adam_bit_for_bit() -> None:
     ours, own = trained(Adam)
     theirs, reference = trained(torch.optim.Adam, fused=True)

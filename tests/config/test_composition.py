@@ -182,6 +182,7 @@ def test_a_spec_survives_json() -> None:
     assert json.loads(spec.model_dump_json())["algo"]["name"] == "ppo"
 
 
+@pytest.mark.slow
 def test_every_search_space_is_a_choice_from_any_directory(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     for path in sweeps_dir().glob("*.yaml"):
@@ -220,6 +221,7 @@ def test_parse_takes_what_hydra_composed() -> None:
     assert parse(compose_raw(["seed=5"]), overrides=["seed=5"]).seed == 5
 
 
+@pytest.mark.slow
 def test_configuration_loads_no_heavy_library() -> None:
     code = (
         "import sys; from wealtharena.config import compose; compose(['asset=crypto']); import wealtharena;"

@@ -77,6 +77,7 @@ def test_a_misspelt_group_or_key_names_the_near_one() -> None:
     assert "did you mean train.env_steps" in complaint("env_steps=10")
 
 
+@pytest.mark.slow
 def test_a_key_added_with_a_plus_is_refused_not_dropped() -> None:
     assert complaint("+unknown.key=1").startswith("unknown key unknown")
     assert complaint("+algo.clpi=0.1") == "unknown key algo.clpi; did you mean algo.clip?"

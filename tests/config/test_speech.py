@@ -161,6 +161,7 @@ def test_a_refusal_is_one_object_on_standard_error(tmp_path: Path) -> None:
     assert (done.returncode, found["event"], found["hint"]) == (2, "error", "try algo.clip=0.2")
 
 
+@pytest.mark.slow
 def test_no_message_names_a_script_that_only_a_checkout_has() -> None:
     """A package that pip installed has no run.py: commands in messages begin with `speech.COMMAND`."""
     package = Path(speech.__file__).parents[1]

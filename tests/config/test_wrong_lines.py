@@ -88,6 +88,7 @@ def test_a_search_is_asked_by_its_trials() -> None:
     assert compose(["algo=sac", "compute=workers", "sweep=sac"]).compute.runners  # its trials roll out by themselves
 
 
+@pytest.mark.slow
 def test_a_grid_without_its_gpu_is_refused_before_its_first_job_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     grid.check(["-m", "algo=ppo,direct", "compute=local"])
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)

@@ -251,6 +251,7 @@ def test_dividends_are_paid_once_on_the_ex_date_or_the_next_bar(make_bars: Calla
     assert not _panel(CRYPTO, make_bars("B", DAYS, np.ones(60))).has_dividends
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(bars=_markets(), data=st.data())
 def test_every_dividend_arrives_once_on_its_bar_or_the_symbols_next(bars: list[Bars], data: st.DataObject) -> None:

@@ -215,6 +215,7 @@ def test_hourly_bars_stand_beside_the_daily_ones_and_go_on(collector):
     assert later.store.processed_path("stocks", "HOURLY", "1h").name == "HOURLY.1h.parquet"
 
 
+@pytest.mark.slow
 def test_another_source_replaces_a_history_as_a_whole(collector):
     collector("yahoo", "crypto").collect("BTC-USD")
     refused = collector("coingecko", "crypto").collect("BTC-USD")
@@ -338,6 +339,7 @@ def test_a_bar_can_be_missing_only_if_one_has_ended_since(calendar, interval, si
     assert bar_ended_between(calendar, interval, *times) is ended
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("provider", ["alpha_vantage", "coingecko", "yahoo"])
 def test_no_key_cookie_or_personal_path_gets_out(collector, make_spec, stub, caplog, capfd, provider, tmp_path):
     caplog.set_level(logging.DEBUG)

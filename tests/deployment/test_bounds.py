@@ -189,6 +189,7 @@ def answer_to(address: tuple[str, int], sent: bytes) -> tuple[int, dict[str, obj
     raise AssertionError(f"no answer, but {got[:80]!r}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sent", "status"),
     [
@@ -260,6 +261,7 @@ def test_an_address_that_is_busy_all_over_gets_no_more_and_others_do(monkeypatch
     assert lobby.enter(Guest("a"))
 
 
+@pytest.mark.slow
 def test_who_is_too_slow_is_cut_off() -> None:
     code = (
         "import asyncio, json, sys, time\n"

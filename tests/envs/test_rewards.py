@@ -99,6 +99,7 @@ def test_a_reward_that_does_not_exist_names_those_that_do():
         play(name="profit")
 
 
+@pytest.mark.slow
 def test_a_reward_is_added_with_one_file(tmp_path):
     """A copy of the package with one more file under rewards/ pays what that file says."""
     package = tmp_path / "wealtharena"

@@ -67,6 +67,7 @@ def assert_same(steps, path, *, begin):
             assert (getattr(step.trades, name) == getattr(path.trades, name)[now]).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(world=worlds(), at=st.integers(1, BARS - 2), factor=st.sampled_from([1.0, 2.5]))
 def test_a_run_saved_at_any_bar_and_loaded_goes_on_as_the_uninterrupted_one(world, at, factor):
@@ -277,6 +278,7 @@ def test_a_liquidated_account_stays_so_when_it_is_taken_up_again():
     assert again.step(np.array([2.0])).trades.bar.size == 0
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(world=worlds())
 def test_orders_dealt_as_sized_are_the_step_toward_the_weights(world):

@@ -69,6 +69,7 @@ def test_a_tilt_that_is_its_anchor_is_unproven_and_no_degenerate_policy(spec, an
     assert found.to_json()["comparison"]["anchor"]["active"]["active_share"] == pytest.approx(0.0, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_a_seed_that_stayed_at_an_anchor_of_cash_is_no_fault_of_one_that_left_it(spec) -> None:
     anchor, left = (judged(spec, lean, "cash").agent for lean in (0.0, 1.0))
     assert active.is_anchor(anchor, anchor)

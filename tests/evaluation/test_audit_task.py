@@ -37,6 +37,7 @@ def test_the_task_prints_every_check_and_returns_zero(small, tmp_path, capsys):
     assert run_json(tmp_path)["audit"]["passed"] is True
 
 
+@pytest.mark.slow
 def test_a_finding_returns_one_and_names_feature_symbol_and_bar(small, tmp_path, capsys):
     panel = random_panel(np.random.default_rng(0), bars=200, assets=1)
     top, bottom = np.fmax(panel.open, panel.close), np.fmin(panel.open, panel.close)

@@ -300,6 +300,7 @@ def judged(runs, evaluation, ledger):
     return built["rows"][0]["verdict"]
 
 
+@pytest.mark.slow
 def test_the_three_best_of_many_seeds_are_a_choice_and_named_as_one(tmp_path, evaluation):
     ledger = Ledger(tmp_path / "ledger.jsonl")
     runs = noise_runs(tmp_path, 40, ledger=ledger)

@@ -51,6 +51,7 @@ def features():
     return open_features(compose(["asset=commodities", "data=files", f"data.path={FILE}"]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cash", "limit", "sharpe", "growth"), [(1e6, 0.1, 0.196, 1.0585), (1e3, 1.0, 0.209, 1.0663)])
 def test_buy_and_hold_of_five_futures_is_what_a_hand_computes(features, cash, limit, sharpe, growth):
     spec = compose(["asset=commodities", f"env.initial_cash={cash}", f"asset.limits.participation={limit}", *FREE])

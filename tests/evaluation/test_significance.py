@@ -146,6 +146,7 @@ def test_the_studentised_interval_of_independent_returns_is_as_wide_as_theory_sa
     assert (found.annual_return.high - found.annual_return.low) / 2 == pytest.approx(1.96 * mean_error, rel=0.03)
 
 
+@pytest.mark.slow
 def test_the_bootstrap_agrees_with_arch():
     from arch.bootstrap import StationaryBootstrap
 

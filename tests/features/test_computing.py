@@ -56,6 +56,7 @@ def test_no_row_changes_when_the_future_is_cut_off_or_replaced(panel: Panel, mad
         np.testing.assert_array_equal(features.compute(other, DEFAULT).values[: cut - 60], made.values[: cut - 60])
 
 
+@pytest.mark.slow
 def test_features_whose_inputs_are_lacking_are_absent() -> None:
     spec = compose(["asset=forex", "data=ecb"])
     rates = load(spec.asset, spec.data, seed=0).slice(0, 300)

@@ -19,6 +19,7 @@ def test_the_band_starts_at_the_equity_and_holds_most_of_an_unremarkable_path() 
     assert inside.mean() > 0.9
 
 
+@pytest.mark.slow
 def test_the_end_of_the_band_covers_what_new_draws_of_the_same_market_do() -> None:
     covered = 0
     for seed in range(60):

@@ -140,6 +140,7 @@ def test_the_chart_states_the_total_returns_of_run_json() -> None:
     assert re.search(r'<text class="end agent"[^>]*>Agent <tspan class="end-figure">\+98\.8', html)
 
 
+@pytest.mark.slow
 def test_the_page_asks_for_nothing_and_stays_small(tmp_path: Path) -> None:
     report.write(tmp_path / "report.html", report_data(bars=8760, unit="h"))
     html = (tmp_path / "report.html").read_text()

@@ -57,6 +57,7 @@ def looks():
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
+@pytest.mark.slow
 def test_a_baseline_over_the_test_window_is_a_look_and_no_trial(here, capsys):
     assert backtest.run(spec("backtest.baseline=momentum")) == 0
     content, folder = record(here)
@@ -70,6 +71,7 @@ def test_a_baseline_over_the_test_window_is_a_look_and_no_trial(here, capsys):
     assert "momentum over" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_dated_cash_rate_is_paid_by_the_market_and_taken_off_by_every_measure(here):
     """Cash earned up to 8 % a year by dates: its own Sharpe ratio is none, and one number would not have said so."""
     dates = pd.to_datetime([f"{year}-01-02" for year in range(2015, 2027)])
@@ -96,6 +98,7 @@ def again(here):
     return record(here / "other")[0]["metrics"]["test"]
 
 
+@pytest.mark.slow
 def test_a_window_of_training_is_played_without_a_look(here):
     backtest.run(spec("backtest.baseline=equal_weight", "backtest.window=train"))
     content, _ = record(here)
@@ -104,6 +107,7 @@ def test_a_window_of_training_is_played_without_a_look(here):
     assert "prove nothing" in content["verdict"]["reasons"][0]
 
 
+@pytest.mark.slow
 def test_dates_that_touch_the_test_window_are_a_look(here):
     backtest.run(spec("backtest.baseline=cash", "backtest.window=all"))
     content, _ = record(here)
@@ -111,6 +115,7 @@ def test_dates_that_touch_the_test_window_are_a_look(here):
     assert content["backtest"]["end"] == content["data"]["end"]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_folder_is_played(here):
     folder = checkpoint(here / "mine")
     backtest.run(spec(f"backtest.checkpoints=[{folder}]"))
@@ -120,6 +125,7 @@ def test_a_checkpoint_folder_is_played(here):
     assert content["comparison"]["buy_and_hold"]["ci95"][0] <= content["comparison"]["buy_and_hold"]["ci95"][1]
 
 
+@pytest.mark.slow
 def test_orders_that_do_not_go_through_are_printed_wherever_their_reason_stands(here, capsys):
     folder = checkpoint(here / "mine")
     backtest.run(spec(f"backtest.checkpoints=[{folder}]", "asset.instrument.lot_size=1000000000000", "tracking=none"))
@@ -128,6 +134,7 @@ def test_orders_that_do_not_go_through_are_printed_wherever_their_reason_stands(
     assert " ".join(capsys.readouterr().out.split()).count(told) == 1
 
 
+@pytest.mark.slow
 def test_a_run_directory_is_played_by_its_chosen_candidate_and_counts_as_its_own_configuration(here):
     checkpoint(here / "run" / "checkpoints" / "best")
     (here / "run" / "run.json").write_text(
@@ -144,6 +151,7 @@ def test_a_run_directory_is_played_by_its_chosen_candidate_and_counts_as_its_own
     assert looks()[0]["config_hash"] == "abc"
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_the_mean_of_its_members(here, capsys):
     folders = [checkpoint(here / f"c{i}", seed=i) for i in range(2)]
     backtest.run(spec(f"backtest.checkpoints=[{folders[0]},{folders[1]}]"))
@@ -154,6 +162,7 @@ def test_an_ensemble_is_the_mean_of_its_members(here, capsys):
     assert "Spread of the 2 members" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_tested_where_the_last_fold_was(here):
     """It has learnt from the tests of the folds before."""
     folder = checkpoint(here / "mine")
@@ -194,6 +203,7 @@ def test_another_agents_checkpoint_names_the_missing_override(here):
         backtest.run(spec("backtest.checkpoints=[mine]"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("asked", "said"),
     [

@@ -16,6 +16,7 @@ def stage(tmp_path):
     return Stage.of(compose(["task=demo", "asset=crypto"]), tmp_path / "a run, with=signs")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "overrides"),
     [

@@ -53,6 +53,7 @@ def test_simulated_bars_are_inspected_too_and_stamped(tmp_path: Path, monkeypatc
     assert inspection.DRAWN > 2
 
 
+@pytest.mark.slow
 def test_what_must_be_known_of_the_bars_is_said_once(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -59,6 +59,7 @@ def test_a_search_that_saw_bars_of_the_test_window_speaks_against_it(last, simul
     assert ("zoo_a" in (said or "")) is told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", ["task=train", "sweep=ppo", "train.test=false"])
 def test_what_is_too_short_to_be_audited_is_refused_before_it_is_trained(asked, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -43,6 +43,7 @@ def trials(job: sweep.Search) -> list[dict[str, Any]]:
     return [entry for entry in Ledger(job.spec.paths.ledger).entries() if entry["kind"] == "trial"]
 
 
+@pytest.mark.slow
 def test_a_failed_trial_that_cannot_be_composed_does_not_end_the_search(job: sweep.Search) -> None:
     impossible = ("algo=sac", "model=gru")
     with pytest.raises(ConfigError):

@@ -94,6 +94,7 @@ def test_what_json_cannot_hold_becomes_null(tmp_path: Path) -> None:
     assert read(tmp_path / "metrics.jsonl") == [{"env_step": 1, "a": None, "b": None, "c": None}]
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_every_line_it_wrote(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys; from pathlib import Path\n"

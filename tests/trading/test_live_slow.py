@@ -135,6 +135,7 @@ def late_by(decided):
     return [at - dt.datetime.fromisoformat(f"{day}T00:00Z") - dt.timedelta(days=1) for day, at in decided]
 
 
+@pytest.mark.slow
 def test_while_a_source_hangs_for_one_agent_the_other_decides_in_time(street):
     release, woken = dt.datetime(2024, 6, 12, 3, tzinfo=dt.UTC), threading.Event()
     slow = Source("slow", street.now, hangs=lambda date: date == dt.date(2024, 6, 11) and street.at < release)

@@ -91,6 +91,7 @@ def test_every_asset_class_at_both_fills(tmp_path, asset, fill):
     assert_same(path, played(made.features, env, made.policy))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "action"), [("mlp", "allocation"), ("gru", "weights"), ("shared", "weights")])
 def test_allocations_and_what_is_remembered(tmp_path, model, action):
     made = world("crypto", model, action, 1)
@@ -98,6 +99,7 @@ def test_allocations_and_what_is_remembered(tmp_path, model, action):
     assert_same(path, played(made.features, made.spec.env, made.policy))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("asset", "model", "least"),
     [("crypto", "mlp", False), ("crypto", "mlp", True), ("forex", "mlp", False), ("forex", "shared", True)],

@@ -96,6 +96,7 @@ def test_the_account_is_the_kernels(world: dict[str, object]) -> None:
     )
 
 
+@pytest.mark.slow
 @given(worlds)
 @settings(max_examples=25, deadline=None)
 def test_the_gradient_is_the_slope_of_the_kernel(world: dict[str, object]) -> None:
@@ -156,6 +157,7 @@ def test_no_trade_has_a_finite_slope() -> None:
     assert torch.isfinite(asked.grad).all()
 
 
+@pytest.mark.slow
 def test_accounts_in_one_batch_are_those_alone() -> None:
     rng = np.random.default_rng(5)
     spec = a_spec()

@@ -52,6 +52,7 @@ def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not same(found[0], numbers(engine(*TILT, "algo.members=9")))
 
 
+@pytest.mark.slow
 def test_a_members_slope_is_its_own_whoever_learns_beside_it() -> None:
     built = engine(*TILT)
     assert isinstance(built.crew, Here)

@@ -54,6 +54,7 @@ def compiled(
     return Path(*(one.movedim(-1, 0) for one in found))
 
 
+@pytest.mark.slow
 @given(worlds)
 @settings(max_examples=60, deadline=None)
 def test_the_compiled_account_is_torchs_with_its_gradient(world: dict[str, object]) -> None:
@@ -67,6 +68,7 @@ def test_the_compiled_account_is_torchs_with_its_gradient(world: dict[str, objec
     compare(reference, compiled(market, rules, asked, first, factors), asked, spec.initial_cash)
 
 
+@pytest.mark.slow
 # no band as wide as a limit on weights (0.3): one asset that leans against the limit would land on nothing at all, a kink where two slopes are right
 @given(worlds, st.sampled_from([0.2, 1.0]), st.sampled_from([0.0, 0.25]), st.sampled_from([0.0, 0.2]), st.booleans())
 @settings(max_examples=60, deadline=None)

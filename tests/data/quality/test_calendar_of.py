@@ -23,6 +23,7 @@ def test_a_shares_calendar_is_its_venues_and_else_the_universes(universe):
     assert calendar_of("AAPL", asset, currency=asset.universe.currency) == asset.universe.calendar
 
 
+@pytest.mark.slow
 def test_every_venue_has_a_calendar_that_can_be_worked_out():
     asset = compose(["asset=stocks"]).asset
     for suffix in _VENUES:

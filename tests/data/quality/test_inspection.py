@@ -224,6 +224,7 @@ def test_a_jump_that_stays_costs_one_bar_and_no_more(judge, good):
     assert any("jumped and stayed" in note and "by 1." in note for note in bars.notes)
 
 
+@pytest.mark.slow
 def test_spikes_are_judged_by_what_came_before(judge, good):
     """The verdict on a bar is the same whether or not the rest of the history is known."""
     rng = np.random.default_rng(5)

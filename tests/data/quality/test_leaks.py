@@ -31,6 +31,7 @@ def named(panel: Panel, **more: object) -> tuple[Sighting, ...]:
     return leaks.panel_sightings(panel, QUALITY, **more)
 
 
+@pytest.mark.slow
 def test_ten_kinds_of_leak_are_each_named_or_refused(daily: Panel, hourly: Panel) -> None:
     found = planted.every_kind(daily, hourly, QUALITY, share=1.0)
     assert len(found) == 10
@@ -58,6 +59,7 @@ def test_what_is_named_is_what_was_planted(daily: Panel) -> None:
     assert {str(item.number) for item in named(planted.early_index(daily, 1.0))} == {"NEWS"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asset", ["stocks", "forex", "crypto", "etf", "commodities"])
 def test_honest_markets_of_every_class_are_left_alone(asset: str) -> None:
     for seed in range(3):

@@ -59,6 +59,7 @@ def test_true_bars_are_neither_refused_nor_altered(specs, name):
         assert leak(bars.table)[0] < 0.55, symbol
 
 
+@pytest.mark.slow
 def test_the_negative_oil_price_is_a_mark_that_nobody_fills_at(specs):
     table = pd.read_parquet(MARKET / "commodities_daily.parquet").query("symbol == 'CL=F'")
     bars, _ = judge(specs["commodities"], table, "CL=F")
@@ -67,6 +68,7 @@ def test_the_negative_oil_price_is_a_mark_that_nobody_fills_at(specs):
     assert not day["tradable"]
 
 
+@pytest.mark.slow
 def test_yahoos_daily_fx_is_refused_or_repaired(specs):
     spec = specs["forex"]
     for symbol, table in pd.read_parquet(MARKET / "forex_yahoo_leaky_daily.parquet").groupby("symbol"):

@@ -31,6 +31,7 @@ def test_bloombergs_code_stands_behind_a_ticker_or_before_equity() -> None:
     assert {name: suffix_of(name) for name in known} == known
 
 
+@pytest.mark.slow
 def test_a_pair_needs_no_size_of_a_contract_and_a_word_of_six_letters_does(tmp_path: Path) -> None:
     for name in ("XAUUSD", "XAU/USD", "OANDA:XAUUSD", "xauusd", "XAGEUR.pro"):
         panel = load_written(shares(name, bars=60), tmp_path / "bars.csv", "asset=commodities")

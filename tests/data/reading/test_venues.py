@@ -20,6 +20,7 @@ def _load(frame: pd.DataFrame, path: Path, *overrides: str) -> Panel:
     return load(spec.asset, spec.data, seed=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("symbol", "calendar", "start", "way"), [
     ("7203.T", "XTKS", "1997-01-06", "data.start=1999-01-05"), ("RELI.NS", "XBOM", "1995-01-02", "data.start=2009-"),
     ("2222.SR", "XSAU", "2018-01-02", "asset.account_currency=SAR"), ("600000.SS", "XSHG", "1998-01-05", "data.start="),
