@@ -37,6 +37,7 @@ def lines(study: Study) -> list[dict[str, object]]:
     return list(Ledger(study.spec.paths.ledger).entries())
 
 
+@pytest.mark.slow
 def test_a_policy_that_is_played_over_validation_is_a_trial_of_it_once(study: Study) -> None:
     assets = len(study.view.features.panel.symbols)
     study.backtest(Even(assets), window="train")

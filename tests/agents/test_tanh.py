@@ -27,6 +27,7 @@ def test_what_is_not_finite_stays_so() -> None:
         assert (found[2::3] == -1.0).all()
 
 
+@pytest.mark.slow
 def test_other_numbers_and_traced_graphs_take_torchs_own() -> None:
     doubles = torch.linspace(-3.0, 3.0, 11, dtype=torch.float64)
     assert torch.equal(FastTanh()(doubles), torch.tanh(doubles))

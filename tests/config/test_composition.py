@@ -145,6 +145,7 @@ def test_a_simulator_parameter_can_be_set_beside_the_class_s_own() -> None:
     assert spec.data.simulator.predictability == 0.01
 
 
+@pytest.mark.slow
 def test_presets_win_over_groups_and_the_command_line_wins_over_presets() -> None:
     assert compose(["experiment=us_stocks"]).asset.agent == "us_stocks"
     assert compose(["experiment=us_stocks"]).asset.universe.name == "nyse"

@@ -97,6 +97,7 @@ def test_a_grid_without_its_gpu_is_refused_before_its_first_job_begins(monkeypat
     grid.check(["-m", "task=backtest", "compute=gpu", "seed=0,1"])
 
 
+@pytest.mark.slow
 def test_a_grid_that_chooses_among_configurations_keeps_the_test_window_closed() -> None:
     closing = "train.test=false"
     assert grid.check(["-m", "asset=etf,crypto", "algo.clip=0.1,0.2", "seed=0,1", "hydra.sweep.dir=x"])[-1] == closing

@@ -41,6 +41,7 @@ def _markets(draw: st.DrawFn) -> list[Bars]:
     return made
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(bars=_markets(), order=st.randoms(use_true_random=False))
 def test_the_order_of_symbols_and_rows_changes_nothing_but_the_order(bars: list[Bars], order: object) -> None:
@@ -86,6 +87,7 @@ def test_only_a_real_bar_with_a_positive_price_and_volume_is_tradable(bars: list
             assert (panel.volume[panel.tradable[:, column], column] > 0).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(bars=_markets(), data=st.data())
 def test_the_past_of_a_panel_does_not_depend_on_its_future(bars: list[Bars], data: st.DataObject) -> None:

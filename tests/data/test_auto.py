@@ -156,6 +156,7 @@ def test_a_refusal_is_an_answer_so_that_it_never_leads_to_simulated_data(refusin
     assert auto.reachable([refusing], 5.0) == {refusing}
 
 
+@pytest.mark.slow
 def test_the_probe_gives_up_in_time_whatever_does_not_answer(silent: str, refusing: str) -> None:
     start = time.monotonic()
     assert auto.reachable([silent, refusing, "http://127.0.0.1:9"], 3.0) == {refusing}

@@ -69,6 +69,7 @@ def test_a_currency_that_is_never_fixed_is_refused_with_the_account_to_count_in(
         currency.from_ecb("SAR", "USD", timestamps=_days("2020-03-12"), same_day=False, hourly=False)
 
 
+@pytest.mark.slow
 def test_a_cross_earns_at_the_prices_of_its_own_panel(forex: ExperimentSpec) -> None:
     panel = load(forex.asset, forex.data, seed=0)
     column = {name: i for i, name in enumerate(panel.symbols)}
@@ -83,6 +84,7 @@ def test_a_cross_earns_at_the_prices_of_its_own_panel(forex: ExperimentSpec) -> 
     )
 
 
+@pytest.mark.slow
 def test_ecb_panel_has_closes_only_and_says_so(forex: ExperimentSpec) -> None:
     panel = load(forex.asset, forex.data, seed=0)
     assert panel.open is None

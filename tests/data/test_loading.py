@@ -186,6 +186,7 @@ def test_a_refusal_of_the_whole_run_is_raised_at_once(monkeypatch: pytest.Monkey
     assert asked == ["BTC-USD"]
 
 
+@pytest.mark.slow
 def test_auto_takes_the_manners_of_the_provider_it_chose() -> None:
     spec = compose(["asset=crypto", "data=auto"])
     own = compose(["data=coingecko"]).data.manners
@@ -194,6 +195,7 @@ def test_auto_takes_the_manners_of_the_provider_it_chose() -> None:
     assert provider.with_manners(provider.find("ecb"), spec.data) is spec.data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "typed", ["base_url=http://127.0.0.1:1", "timeout_seconds=60", "requests_per_run=7", "key_env=MY_KEY", "attempts=1"]
 )
@@ -207,6 +209,7 @@ def test_manners_that_were_asked_for_hold_whichever_source_auto_takes(typed: str
         assert taken == own.model_copy(update={key: getattr(data.manners, key)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "chosen"),
     [

@@ -187,6 +187,7 @@ def test_what_changed_before_the_overlap_arrives_within_the_days_of_comparing(ro
     assert at("2026-03-02") in found.index
 
 
+@pytest.mark.slow
 def test_the_whole_history_is_asked_for_once_in_those_days(room: Room) -> None:
     room.collect()
     whole = []

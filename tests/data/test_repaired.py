@@ -64,6 +64,7 @@ def spoilt(asked, stub, monkeypatch):
     return spoil
 
 
+@pytest.mark.slow
 def test_a_source_that_is_repaired_too_much_is_an_error_with_its_causes(asked, spoilt):
     whole = asked.panel(0.05).bars
     spoilt()

@@ -57,6 +57,7 @@ def test_without_drift_and_signal_returns_are_a_martingale(fair: SimulatedMarket
         assert np.abs(mean_t).max() < 3.5  # neither the night nor the day pays
 
 
+@pytest.mark.slow
 def test_the_planted_signal_explains_its_stated_share(planted: SimulatedMarket) -> None:
     returns, expected = _returns(planted), planted.expected_returns[:-1]
     slope = (returns * expected).sum(axis=0) / (expected**2).sum(axis=0)

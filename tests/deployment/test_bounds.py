@@ -56,6 +56,7 @@ BODIES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BODIES)
 def test_a_large_body_is_answered_as_a_small_one(service: Client, name: str) -> None:
     small, large = service.raw(BODIES[name]), service.raw(PADDING + BODIES[name])

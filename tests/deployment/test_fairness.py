@@ -99,6 +99,7 @@ def test_a_place_that_is_given_to_who_has_just_given_up_goes_on() -> None:
     assert doorway == Doorway(at_work=1)
 
 
+@pytest.mark.slow
 def test_who_waits_for_a_body_holds_no_place(tmp_path: Path) -> None:
     """Otherwise as many slow bodies as there are places would keep out all others of the same key or address."""
     stocked(tmp_path)

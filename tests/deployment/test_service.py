@@ -320,6 +320,7 @@ def test_page_and_answer_say_first_why_a_verdict_is_doubted(tmp_path: Path) -> N
     assert f"<h3>Why unproven</h3><ul><li>{doubt}</li><li>it is good</li></ul>" in page
 
 
+@pytest.mark.slow
 def test_an_agent_whose_answer_is_no_portfolio_is_503_and_the_others_answer(tmp_path: Path) -> None:
     store = stocked(tmp_path)
     save(store, "v2", verdict="promotable", weights=(0.5, 0.2, 0.1), slope=1e3)

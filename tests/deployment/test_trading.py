@@ -58,6 +58,7 @@ def service(paper: Path, tmp_path: Path) -> Client:
     return client(tmp_path, paper=paper)
 
 
+@pytest.mark.slow
 def test_the_page_says_what_is_traded_and_that_it_is_paper(service: Client, paper: Path) -> None:
     page = service.get("/trading").text
     found = account(paper / "cryptocurrencies" / "default")

@@ -57,6 +57,7 @@ def ordered(tilt: Tilt, made: Float32, seen: Float32) -> Float32:
     return tilt.weights(made, seen, np.zeros_like(made))[0]
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(situations())
 def test_weights_keep_within_the_limits_and_what_does_not_trade_keeps_what_is_held(
@@ -74,6 +75,7 @@ def test_weights_keep_within_the_limits_and_what_does_not_trade_keeps_what_is_he
         assert weights.min() >= -1e-7
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(situations())
 def test_no_tilt_is_the_anchor_itself_also_where_it_holds_nothing(situation: tuple[Tilt, Float32, Float32]) -> None:

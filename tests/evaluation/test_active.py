@@ -145,6 +145,7 @@ def test_what_the_tilts_of_each_symbol_earned_and_cost_comes_near_the_active_ret
     )
 
 
+@pytest.mark.slow
 def test_the_anchor_is_the_agent_without_its_tilts(spec) -> None:
     anchor = judged(spec, 1.0).baselines["anchor"]
     assert active.is_anchor(judged(spec, 0.0).agent, anchor)

@@ -61,6 +61,7 @@ def raw_(table=None, bars=150):
     return RawBars("files", "X", "1d", table, "USD", "units", "splits", datetime(2024, 1, 1, tzinfo=UTC))
 
 
+@pytest.mark.slow
 def test_the_platforms_own_functions_pass():
     spec = compose(["asset=stocks"])
     report = ask(raw=[raw_()], repair=lambda raw: loading.clean(raw, spec.asset, spec.data)[0])

@@ -334,6 +334,7 @@ def test_no_record_is_long_enough_where_seeds_differ_by_more_than_the_advantage(
     assert np.isinf([group(5).years_needed for _ in range(10)]).sum() >= 8
 
 
+@pytest.mark.slow
 def test_seeds_of_one_true_ratio_are_told_a_record_that_then_is_long_enough():
     rng = np.random.default_rng(5)
 

@@ -72,6 +72,7 @@ def test_who_asks_for_what_the_fold_before_held_has_asked_nonetheless(spec) -> N
     assert met.share == pytest.approx(1 / 4, abs=0.05), "three purchases, and one that could not be made"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("drift", [-0.02, 0.02])
 def test_why_a_fold_could_not_buy_does_not_depend_on_what_the_one_before_made(spec, drift) -> None:
     """Units of a later fold are scaled to the money that was left: a bar's volume is told from its own account."""

@@ -208,6 +208,7 @@ def test_the_same_generator_gives_the_same_interval_whatever_the_threads(monkeyp
     assert interval() == first
 
 
+@pytest.mark.slow
 def test_a_p_value_is_small_for_an_edge_and_uniform_without_one():
     rng = np.random.default_rng(2)
     strong = significance.paired_bootstrap(

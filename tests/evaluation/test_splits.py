@@ -90,6 +90,7 @@ def test_cpcv_5_2_gives_10_splits_and_4_paths_each_covering_every_row_once():
     assert [fold for fold, _ in paths[0]] == [0, 0, 1, 2, 3]  # skfolio: recombined_paths[:, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n", "k", "purge", "embargo"), [(3, 2, 0, 0), (5, 2, 2, 3), (6, 3, 1, 0), (8, 2, 0, 4), (5, 4, 1, 1)]
 )

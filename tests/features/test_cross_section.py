@@ -27,6 +27,7 @@ def test_a_rank_is_the_place_among_the_values_of_its_row() -> None:
     np.testing.assert_array_equal(cross_section.ranks(some), [[np.nan, 0.5, -0.5], [np.nan, 0.0, np.nan], [np.nan] * 3])
 
 
+@pytest.mark.slow
 def test_compact_is_eight_numbers_a_symbol_and_wide_holds_it_and_the_default(panel: Panel) -> None:
     made = features.compute(panel, SPEC.features)
     assert made.names == SPEC.features.names

@@ -36,6 +36,7 @@ def test_a_second_graph_cannot_hide_behind_the_first() -> None:
         check_onnx(plain + plain, where="v1/policy.onnx")
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=200), st.integers(0, 10_000), st.integers(0, 255))
 @settings(max_examples=200, deadline=None)
 def test_whatever_the_bytes_are_the_answer_is_ours(noise: bytes, at: int, other: int) -> None:
@@ -46,6 +47,7 @@ def test_whatever_the_bytes_are_the_answer_is_ours(noise: bytes, at: int, other:
             check_onnx(content, where="x")
 
 
+@pytest.mark.slow
 def test_a_graph_that_answers_passes_its_trial_and_others_harm_their_own_process_alone() -> None:
     assert try_out(constant_onnx((0.5, 0.2, 0.1)), SHAPES, 127) is None
     assert "Invalid" in str(try_out(constant_onnx((0.5, 0.2, 0.1)), {**SHAPES, "portfolio": [7]}, 127))

@@ -61,6 +61,7 @@ def test_the_series_of_a_dated_cash_rate_comes_with_the_bars_and_once(request_co
     assert set(Store(tmp_path / "data").catalog()["macro"]) == {"CPI"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("allowed", "code"), [(0.0, 1), (0.3, 1), (0.34, 0), (1.0, 0)])
 def test_the_exit_code_tells_more_failures_than_allowed(request_coins, stub, capsys, allowed, code):
     stub.fault("yahoo", "unknown_symbol", match="ETH-USD")

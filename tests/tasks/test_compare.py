@@ -33,6 +33,7 @@ def boards(root):
     return sorted(root.glob("outputs/*/*/leaderboard.json"))
 
 
+@pytest.mark.slow
 def test_a_folder_of_runs_becomes_json_page_table_and_comparison_report(here, capsys):
     for i, agent in enumerate(AGENTS):
         for seed in range(2):

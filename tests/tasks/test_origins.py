@@ -48,6 +48,7 @@ def play(*overrides: str, task: str = "backtest") -> dict[str, Any]:
     return record(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["run", "run/checkpoints/1"])
 def test_the_former_test_window_is_opened_with_a_line_under_another_split(
     here: Path, prepared: Prepared, place: str
@@ -64,6 +65,7 @@ def test_the_former_test_window_is_opened_with_a_line_under_another_split(
     assert "prove nothing" not in found["verdict"]["reasons"][0], "it never saw these rows"
 
 
+@pytest.mark.slow
 def test_what_a_policy_was_chosen_by_needs_no_line_and_proves_nothing_under_any_split(
     here: Path, prepared: Prepared
 ) -> None:
@@ -78,6 +80,7 @@ def test_what_a_policy_was_chosen_by_needs_no_line_and_proves_nothing_under_any_
     assert found["verdict"]["status"] != "promotable"
 
 
+@pytest.mark.slow
 def test_a_folder_that_does_not_say_what_it_learnt_from_is_played_over_nothing_without_a_line(here: Path) -> None:
     checkpoint(here / "mine")
     play("backtest.checkpoints=[mine]", "backtest.window=train")
@@ -85,6 +88,7 @@ def test_a_folder_that_does_not_say_what_it_learnt_from_is_played_over_nothing_w
     assert look["fold"] is None
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_kept_from_what_any_member_was_kept_from(here: Path, prepared: Prepared) -> None:
     split = split_of(prepared)
     trained(here, split)

@@ -30,6 +30,7 @@ def run(*overrides: str) -> tuple[dict, str]:
     return json.loads(record.read_text()), (record.parent / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_returns_alone_are_measured_without_a_verdict_and_without_positions(mine: Path) -> None:
     record, page = run()
     assert record["metrics"]["test"]["sharpe"] == pytest.approx(
@@ -43,6 +44,7 @@ def test_returns_alone_are_measured_without_a_verdict_and_without_positions(mine
     assert not Path("results/ledger.jsonl").exists(), "nothing of ours was looked at"
 
 
+@pytest.mark.slow
 def test_baselines_stand_beside_them_where_prices_are_named(mine: Path) -> None:
     prices = ("asset=etf", "data=simulated", "data.simulator.end=2024-03-01", "data.simulator.bars=900")
     record, page = run(*prices, "features.names=[log_return_1]", "evaluation.baselines=[buy_and_hold,cash]")
@@ -51,6 +53,7 @@ def test_baselines_stand_beside_them_where_prices_are_named(mine: Path) -> None:
     assert "SIMULATED DATA" in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", ["200", "0"])
 def test_cash_has_no_sharpe_ratio_beside_a_record_with_days_on_which_no_price_was_made(mine: Path, rate: str) -> None:
     """A record that has the holidays too: cash earns on them, and its excess over itself is nothing at every bar."""

@@ -102,6 +102,7 @@ def test_what_fails_is_tried_again_counted_and_keeps_nobody_back():
     assert (out.sent, out.failed, out.lost) == (6, 3, 0)
 
 
+@pytest.mark.slow
 def test_trading_goes_on_while_the_channel_hangs(tmp_path):
     """Case 24: a channel that never answers."""
     release = threading.Event()

@@ -39,6 +39,7 @@ def test_an_order_that_is_booked_before_the_connection_breaks_is_one_order(tmp_p
     assert len(gateway.orders) == 1
 
 
+@pytest.mark.slow
 def test_a_gateway_that_is_gone_or_mute_is_unreachable(tmp_path, gateway):
     with ib(tmp_path, gateway, timeout_seconds=2.0) as stage, contextlib.closing(stage.open()) as broker:
         gateway.mute = True
@@ -110,6 +111,7 @@ def test_commissions_are_costs_and_a_correction_is_no_second_execution(tmp_path,
         assert (fill.cost, fill.quote, fill.client_id) == (6.0, 45.5, order().client_id)
 
 
+@pytest.mark.slow
 def test_what_it_cannot_trade_is_refused_when_the_configuration_is_read():
     for overrides, cause in (
         (["asset=crypto"], "no coins"),

@@ -161,6 +161,7 @@ def test_while_a_source_hangs_for_one_agent_the_other_decides_in_time(street):
     assert street.told("punctual") == []
 
 
+@pytest.mark.slow
 def test_who_is_woken_by_an_answer_looks_at_it_at_once(street):
     slow, woken = Source("slow", street.now, hangs=lambda date: not slow.let_go.is_set()), threading.Event()
 
@@ -180,6 +181,7 @@ def test_who_is_woken_by_an_answer_looks_at_it_at_once(street):
     assert late_by(street.decided["patient"]) == [poll]
 
 
+@pytest.mark.slow
 def test_a_source_that_does_not_answer_in_time_costs_its_session_and_no_other(street):
     bad = dt.date(2024, 6, 11)
     slow = Source("slow", street.now, hangs=lambda date: date == bad)
@@ -194,6 +196,7 @@ def test_a_source_that_does_not_answer_in_time_costs_its_session_and_no_other(st
     assert max(late_by(street.decided["punctual"])) < dt.timedelta(minutes=3)
 
 
+@pytest.mark.slow
 def test_the_kill_switch_and_the_end_are_heard_while_a_source_hangs(street):
     slow = Source("slow", street.now, hangs=lambda date: date == dt.date(2024, 6, 11))
     pulled = BEGIN + dt.timedelta(hours=37)

@@ -33,6 +33,7 @@ def test_currencies_have_live_bars_of_a_source_with_a_key():
     assert [one.name for one in sources_of(spec, lambda: dt.datetime.now(dt.UTC))] == ["alpha_vantage"]
 
 
+@pytest.mark.slow
 def test_the_chain_of_an_asset_is_asked_in_its_order():
     spec = compose(["asset=stocks", "task=paper", "paper.feed=live", "asset.chain=[yahoo,ecb,alpha_vantage]"])
     assert [one.name for one in sources_of(spec, lambda: dt.datetime.now(dt.UTC))] == ["yahoo", "alpha_vantage"]

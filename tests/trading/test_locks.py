@@ -65,6 +65,7 @@ def test_each_lock_alone_holds(live, account, allow):
             opened()
 
 
+@pytest.mark.slow
 def test_what_is_at_stake_is_said_in_words(capsys, tmp_path):
     for overrides, said in (
         (["broker=alpaca", "broker.live=true"], "LIVE"),

@@ -232,6 +232,7 @@ def test_the_promoted_graph_decides_as_its_checkpoint_does(tmp_path, record_prop
     assert apart < 1e-5
 
 
+@pytest.mark.slow
 def test_from_the_least_history_the_figures_are_those_of_all(tmp_path, record_property):
     made = world("crypto")
     bars = 20

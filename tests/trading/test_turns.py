@@ -107,6 +107,7 @@ def alone(tmp_path_factory):
     return alone_in(tmp_path_factory.mktemp("alone"))
 
 
+@pytest.mark.slow
 def test_each_account_is_what_it_would_be_alone_and_bars_come_in_the_order_of_their_times(tmp_path, alone):
     house = House(tmp_path, WORLDS)
     house.trade()
@@ -154,6 +155,7 @@ def test_after_a_kill_of_the_process_all_go_on_as_if_nothing_had_been(tmp_path, 
     assert {name: account(tmp_path / name / "test") for name in WORLDS} == alone
 
 
+@pytest.mark.slow
 def test_orders_that_would_meet_are_refused_with_a_reason_in_both_ledgers(tmp_path):
     world = a_world(seed=1)
     house = House(tmp_path, {"one": world, "other": replace(world, mind=Opposite(world.mind))}, broker="webhook")

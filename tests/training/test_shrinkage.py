@@ -60,6 +60,7 @@ def test_what_lost_against_its_anchor_is_the_anchor(tmp_path: Path) -> None:
     assert not policy.act(rows).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", ["weights", "tilt"])
 def test_who_ends_as_his_anchor_is_no_degenerate_policy_and_says_so(tmp_path: Path, action: str) -> None:
     high = ("asset.costs.commission_bps=300", f"env.action={action}")
@@ -67,6 +68,7 @@ def test_who_ends_as_his_anchor_is_no_degenerate_policy_and_says_so(tmp_path: Pa
     assert (result.kept_share, result.degenerate) == (0.0, None)
 
 
+@pytest.mark.slow
 def test_a_tilt_is_learned_from_an_anchor_of_cash_too(tmp_path: Path) -> None:
     result = train(job(tmp_path, "env.action=tilt", "env.trade_rate=1", share=0.3), listener=Silent())
     assert result.kept_share is not None
@@ -75,6 +77,7 @@ def test_a_tilt_is_learned_from_an_anchor_of_cash_too(tmp_path: Path) -> None:
     assert result.best.metrics["sharpe"] > 3.0
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     saved = []
     for name in ("one", "two"):

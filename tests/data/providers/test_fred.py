@@ -50,6 +50,7 @@ def test_as_bars_a_value_is_known_from_its_publication_on(provider):
     assert table["close"].tolist() == [100.0, 100.25, 101.0, 102.0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "error", "words", "requests"),
     [

@@ -106,6 +106,7 @@ def test_nan_rows_and_stray_bars_before_a_listing_go(specs):
     assert len(bars.table) == 511
 
 
+@pytest.mark.slow
 def test_a_reused_ticker_is_cut_at_the_gap(specs):
     path = MARKET / "dirty" / "ticker_reuse_gap_lean_uso_Apache2.zip"
     frame = pd.read_csv(path, names=["stamp", "open", "high", "low", "close", "volume"])

@@ -40,6 +40,7 @@ def shares(*symbols: str, bars: int = 260, start: str = "2021-06-04", seed: int 
     return pd.concat(parts, ignore_index=True)
 
 
+@pytest.mark.slow
 def test_identifiers_are_what_is_written_whatever_they_look_like(tmp_path: Path) -> None:
     names = ("NA", "TRUE", "ON", "NULL", "1e5", "000001", "BRK.B", "INF")
     for suffix in (".csv", ".parquet"):
