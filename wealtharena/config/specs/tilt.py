@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pydantic import Field
 
 from wealtharena.config.specs.base import Spec
 from wealtharena.config.specs.baseline import BaselineSpec
+
+LEAST_CLIP: Final = 1.0  # of features that an anchor stands beside: its largest weight is not to be cut
 
 
 class TiltSpec(Spec):
