@@ -127,7 +127,7 @@ def _session(path: Path) -> onnxruntime.InferenceSession:
     if set(names) >= EXPORTED:
         raise DoesNotFitError(
             "an export of this platform is not played: it scales features itself, by the record that it was trained on, "
-            "and that record holds the bars on which folds are tested here; name its algorithm in --entrants, which trains "
+            "and that record may hold the bars on which folds are tested here; name its algorithm in --entrants, which trains "
             "it on each fold, or play the export by task=backtest backtest.checkpoints=[<its folder>]"
         )
     if len(names) != 1:
