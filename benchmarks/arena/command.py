@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.arena import board, courses, entries, page
-from benchmarks.arena.play import Cell, play, stands
+from benchmarks.arena.play import Cell, play, settings, stands
 from wealtharena import files
-from wealtharena.errors import Interrupted
+from wealtharena.errors import ConfigError, Interrupted
 
 PATIENCE_SECONDS = 3600.0  # for one cell
 
@@ -56,6 +56,17 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def read(words: Sequence[str]) -> argparse.Namespace:
+    """Return what was typed; an override that stands behind names of entrants or courses is none of them."""
+    asked = parser().parse_intermixed_args(list(words))
+    for kind in ("courses", "entrants"):
+        named = getattr(asked, kind)
+        if named is not None:
+            asked.overrides += [word for word in named if "=" in word]
+            setattr(asked, kind, [word for word in named if "=" not in word])
+    return asked
+
+
 def counted(text: str) -> int:
     """Return a number of at least one; argparse makes a line of the error."""
     number = int(text)
@@ -75,7 +86,9 @@ def chosen(known: Sequence[Any], names: Sequence[str] | None, kind: str) -> list
 
 
 def lineup(asked: argparse.Namespace) -> tuple[list[courses.Course], list[entries.Entrant]]:
-    """Return where and who plays."""
+    """Return where and who plays; ValueError for a folder of bars, a course, an entrant or an entry that is none."""
+    if asked.market is not None and not asked.market.is_dir():
+        raise ValueError(f"--market {asked.market} is no folder")
     where = chosen(courses.courses(asked.market, folds=asked.folds), asked.courses, "course")
     trained = chosen(entries.shipped(), asked.entrants, "entrant")
     more = tuple(asked.overrides)
@@ -84,6 +97,24 @@ def lineup(asked: argparse.Namespace) -> tuple[list[courses.Course], list[entrie
     if twice := sorted(name for name, count in Counter(one.name for one in who).items() if count > 1):
         raise ValueError(f"{twice[0]} is the name of several entrants; give each a name of its own")
     return where, who
+
+
+def check(where: Sequence[courses.Course], who: Sequence[entries.Entrant]) -> None:
+    """Raise ValueError where a policy cannot be opened, or where an entrant's settings suit no course."""
+    for entrant in who:
+        if entrant.own is not None:
+            entrant.own.check()
+        refused = [why for course in where if (why := _unsuited(course, entrant)) is not None]
+        if refused and len(refused) == len(where):
+            raise ValueError(f"{entrant.name} can play nowhere: {refused[0]}")
+
+
+def _unsuited(course: courses.Course, entrant: entries.Entrant) -> ConfigError | None:
+    try:
+        settings((*course.overrides, *entrant.overrides))
+    except ConfigError as error:
+        return error
+    return None
 
 
 class Clock:
@@ -112,7 +143,7 @@ def cells(where: Sequence[courses.Course], who: Sequence[entries.Entrant], seeds
 def one(spot: tuple[int, int, int], words: Sequence[str]) -> dict[str, Any]:
     """Play a cell in a process of its own, which finds it by its place: functions of courses do not travel."""
     warnings.simplefilter("ignore")
-    asked = parser().parse_intermixed_args(list(words))
+    asked = read(words)
     where, who = lineup(asked)
     return play(Cell(where[spot[0]], who[spot[1]], spot[2]), out=asked.out, ledger=asked.ledger)
 
@@ -160,12 +191,12 @@ def told(result: dict[str, Any]) -> str:
 
 def main(words: Sequence[str]) -> int:
     """Play, build the board and write it."""
-    made = parser()
-    asked = made.parse_intermixed_args(list(words))
+    asked = read(words)
     try:
         where, who = lineup(asked)
+        check(where, who)
     except ValueError as error:
-        made.error(str(error))
+        parser().error(str(error))
     try:
         played, skipped = run(asked, words)
     except (KeyboardInterrupt, Interrupted):
@@ -181,4 +212,7 @@ def main(words: Sequence[str]) -> int:
         head = asked.docs.read_text().split(page.MARK)[0]
         asked.docs.write_text(f"{head}{page.MARK}\n\n{page.markdown(built)}")
     print(f"{asked.out / 'arena.html'}")
+    if played and all(cell["status"] != "played" for cell in played):
+        print("nothing was played: each cell says why", file=sys.stderr)
+        return 1
     return 0

@@ -6,27 +6,31 @@ A policy of one's own is an ONNX graph, a class in a Python file, or a model of 
     --entry mine=policies.py:Momentum   `act(observation [1, D]) -> weights [1, A]`, and, if it has it, `fit(make_env, seed)`
     --entry mine=model.zip:PPO          a saved model, by the name of its algorithm
 
-`make_env(n)` makes n environments over the training rows, with Gymnasium's vector face; a class that has no `fit` is played
-as it is. A graph or a model reads observations of one size, and plays the courses that have that size.
+`make_env(n)` makes n environments over the training rows, with Gymnasium's vector face; their market ends with the fold's
+validation bars. A class that has no `fit` is played as it is. A graph or a model reads observations of one size, and plays the
+courses that have that size. A graph that this platform exported is not played: where it says so stands why.
 """
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.arena import sources
 from wealtharena.config.paths import conf_dir
-from wealtharena.envs.actions import actions_of
-from wealtharena.envs.market import Market
+from wealtharena.envs.observation import ObservationLayout
 from wealtharena.envs.vector_env import PortfolioVectorEnv
+from wealtharena.registry.onnx_trial import without_reports
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 Decide = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float64]]
 MakeEnv = Callable[[int], PortfolioVectorEnv]
@@ -37,8 +41,11 @@ STEPS = {  # environment steps of a training: what each learns of in about the s
 MOST_STEPS = 300_000
 
 
+EXPORTED = {"features", "portfolio"}  # inputs of the graphs that this platform writes
+
+
 class DoesNotFitError(Exception):
-    """A policy that reads observations of another size than a course has."""
+    """A policy that reads something else than the observations that a course has."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,6 @@ class Entrant:
     words: str
     overrides: tuple[str, ...] = ()
     own: OwnPolicy | None = None  # none: trained by this platform
-    settings: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def identity(self) -> str:
@@ -59,23 +65,37 @@ class Entrant:
 
 @dataclass(frozen=True)
 class OwnPolicy:
-    """A policy from a file: `ready(market, action, make_env, seed)` returns what decides in that market."""
+    """A policy from a file: `ready(layout, make_env, seed)` returns what decides where observations are laid out so."""
 
     path: Path
     part: str  # class of a Python file, algorithm of a saved model
 
     @property
     def digest(self) -> str:
-        """Return the sha256 of the file."""
-        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+        """Return the sha256 of the file and of what it stands on."""
+        return sources.digest(sources.stands_on(self.path))
 
-    def ready(self, market: Market, action: str, make_env: MakeEnv, seed: int) -> Decide:
+    def check(self) -> None:
+        """Raise ValueError where the file holds no policy of that name that can be opened."""
+        try:
+            if self.path.suffix == ".onnx":
+                _session(self.path)
+            elif self.path.suffix == ".zip":
+                _algorithm(self.part)
+            else:
+                _class(self.path, self.part)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever a stranger's file does, SystemExit too
+            said = str(error) if isinstance(error, DoesNotFitError) else f"{type(error).__name__}: {error}"
+            raise ValueError(f"{self.path}{':' + self.part if self.part else ''}: {said}") from error
+
+    def ready(self, layout: ObservationLayout, make_env: MakeEnv, seed: int) -> Decide:
         """Return what decides; DoesNotFitError where it reads observations of another size."""
-        size = market.layout.size
         if self.path.suffix == ".onnx":
-            return _graph(self.path, size)
+            return _graph(self.path, layout.size)
         if self.path.suffix == ".zip":
-            return _model(self.path, self.part, make_env, action, market)
+            return _model(self.path, self.part, make_env)
         made = _class(self.path, self.part)()
         if hasattr(made, "fit"):
             made.fit(make_env, seed)
@@ -89,30 +109,50 @@ def _weights(act: Callable[[Any], Any], observation: npt.NDArray[np.float32]) ->
 
 
 def _graph(path: Path, size: int) -> Decide:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = _session(path)
     inputs = session.get_inputs()
-    if len(inputs) != 1:
-        raise DoesNotFitError(f"{path.name} has {len(inputs)} inputs; a graph with memory is not played")
     wanted = inputs[0].shape[-1]
     if isinstance(wanted, int) and wanted != size:
         raise DoesNotFitError(f"{path.name} reads {wanted} numbers, this market shows {size}")
     return partial(_weights, lambda seen: session.run(None, {inputs[0].name: seen})[0])
 
 
-def _model(path: Path, algorithm: str, make_env: MakeEnv, action: str, market: Market) -> Decide:
+def _session(path: Path) -> onnxruntime.InferenceSession:
+    """Return a graph of one input, observations; DoesNotFitError says what another one reads."""
+    without_reports()
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    names = [entry.name for entry in session.get_inputs()]
+    if set(names) >= EXPORTED:
+        raise DoesNotFitError(
+            "an export of this platform is not played: it scales features itself, by the record that it was trained on, "
+            "and that record may hold the bars on which folds are tested here; name its algorithm in --entrants, which trains "
+            "it on each fold, or play the export by task=backtest backtest.checkpoints=[<its folder>]"
+        )
+    if len(names) != 1:
+        raise DoesNotFitError(f"it reads {', '.join(names)}; a graph of one input is played, the observations [N, D]")
+    return session
+
+
+def _algorithm(name: str) -> Any:
+    """Return the algorithm of Stable-Baselines3 of that name."""
     import stable_baselines3
 
-    model = getattr(stable_baselines3, algorithm or "PPO").load(path, device="cpu")
+    return getattr(stable_baselines3, name or "PPO")
+
+
+def _model(path: Path, algorithm: str, make_env: MakeEnv) -> Decide:
+    model = _algorithm(algorithm).load(path, device="cpu")
     wanted = model.observation_space.shape[-1]
-    if wanted != market.layout.size:
-        raise DoesNotFitError(f"{path.name} reads {wanted} numbers, this market shows {market.layout.size}")
-    kind = actions_of(action, len(market.symbols), make_env(1).env_spec.limits, market.layout)
+    kind = make_env(1).actions
+    assert kind.layout is not None
+    if wanted != kind.layout.size:
+        raise DoesNotFitError(f"{path.name} reads {wanted} numbers, this market shows {kind.layout.size}")
 
     def decide(seen: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         asked = np.asarray(model.predict(seen, deterministic=True)[0], dtype=kind.empty(1).dtype)
-        return kind.weights(asked, seen, np.zeros((len(seen), len(market.symbols)), np.float32)).astype(np.float64)
+        return kind.weights(asked, seen, np.zeros((len(seen), kind.assets), np.float32)).astype(np.float64)
 
     return decide
 
@@ -124,6 +164,8 @@ def _class(path: Path, name: str) -> Callable[[], Any]:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     made: Callable[[], Any] = getattr(module, name)
+    if not callable(made):
+        raise TypeError(f"{name} is no class")
     return made
 
 

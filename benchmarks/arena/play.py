@@ -13,6 +13,7 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,19 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import oracles
+from benchmarks.arena import sources
 from benchmarks.arena.courses import Course, Ground
 from benchmarks.arena.entries import DoesNotFitError, Entrant
 from wealtharena import files
 from wealtharena.agents.engine import EnvFactory
 from wealtharena.agents.policy import load_policy
+from wealtharena.config import compose, config_hash
 from wealtharena.config.specs.env import EnvSpec
+from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.envs.market import Market
 from wealtharena.envs.simulate import simulate
 from wealtharena.envs.trajectory import Trajectory
-from wealtharena.errors import Interrupted, WealthArenaError
+from wealtharena.errors import ConfigError, Interrupted, WealthArenaError
 from wealtharena.evaluation import active, metrics
 from wealtharena.evaluation.backtest import Untilted
 from wealtharena.evaluation.ledger import Ledger, RunIdentity
@@ -39,7 +43,13 @@ from wealtharena.training.job import Silent
 from wealtharena.training.trainer import fit_scaler
 
 FloatArray = npt.NDArray[np.float64]
-FORM = 3  # of a cell's file
+FORM = 4  # of a cell's file
+
+
+@cache
+def settings(overrides: tuple[str, ...]) -> ExperimentSpec:
+    """Return what a course's and an entrant's overrides come to, but for the seed; ConfigError where they are none."""
+    return compose(overrides)
 
 
 @dataclass(frozen=True)
@@ -52,10 +62,19 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """Return a name that no other cell has; another setting of an entrant or a course is another cell."""
-        told = "\n".join((*self.course.overrides, str(self.course.inner_folds), self.entrant.identity, str(FORM)))
+        """Return a name that no other cell has; another setting, policy or file of bars is another cell."""
+        course = (*self.course.overrides, str(self.course.inner_folds), *self._content())
+        told = "\n".join((*course, self.entrant.identity, str(FORM)))
         digest = hashlib.sha256(told.encode()).hexdigest()[:8]
         return f"{self.course.name}--{self.entrant.name}--{self.seed}--{digest}"
+
+    def _content(self) -> tuple[str, ...]:
+        """Return hashes of what the overrides come to and of the file of bars; nothing where they fit this course in no way."""
+        try:
+            spec = settings((*self.course.overrides, *self.entrant.overrides))
+        except ConfigError:
+            return ()
+        return config_hash(spec), sources.digest([Path(spec.data.path).expanduser()] if spec.data.path else [])
 
     def file(self, out: Path) -> Path:
         """Return where the result stands below `out`."""
@@ -102,7 +121,7 @@ def play(cell: Cell, *, out: Path, ledger: Path) -> dict[str, Any]:
         raise
     except (WealthArenaError, DoesNotFitError) as error:
         result |= {"status": "does not fit" if isinstance(error, DoesNotFitError) else "failed", "why": str(error)}
-    except Exception as error:  # whatever a stranger's policy raises is what came of it
+    except (Exception, SystemExit) as error:  # whatever a stranger's policy raises is what came of it
         if cell.entrant.own is None:
             raise
         result |= {"status": "failed", "why": f"{type(error).__name__}: {error}"}
@@ -132,9 +151,10 @@ def _fold(cell: Cell, ground: Ground, fold: Fold, folder: Path) -> Played:
     else:
         env = ground.spec.env
         market = Market.build(ground.features, env, scaler)
+        visible = Market.build(ground.features.slice(0, fold.validation.stop), env, scaler)
         segments = tuple((segment.start, segment.stop) for segment in fold.train)
         began = time.monotonic()
-        decide = own.ready(market, env.action, EnvFactory(market, env, segments), cell.seed)
+        decide = own.ready(market.layout, EnvFactory(visible, env, segments), cell.seed)
         seconds = time.monotonic() - began
         agents = [simulate(market, decide, spec=env, start=s.start, stop=s.stop) for s in fold.test]
     anchor = [_still(level, tilting, segment) for segment in fold.test]

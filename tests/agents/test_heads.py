@@ -14,6 +14,7 @@ from wealtharena.envs.observation import ANCHOR_COLUMNS, ObservationLayout
 
 LIMITS = worlds.spec().env.limits
 LONG_ONLY = LIMITS.model_copy(update={"long_only": True, "max_weight": 0.4})
+TIGHT = LONG_ONLY.model_copy(update={"max_gross": 0.1, "max_weight": 0.02})
 KINDS = sorted(actions.KINDS)
 
 
@@ -45,7 +46,7 @@ def test_a_kind_has_one_name_in_the_environment_the_network_and_the_configuratio
         assert heads.HEADS[name].discrete == actions.KINDS[name].discrete
 
 
-@pytest.mark.parametrize("limits", [LIMITS, LONG_ONLY])
+@pytest.mark.parametrize("limits", [LIMITS, LONG_ONLY, TIGHT])
 @pytest.mark.parametrize("name", KINDS)
 def test_environment_and_network_make_the_same_weights_of_an_action(name: str, limits) -> None:
     kind, head, _, parameters, made, _ = drawn(name, limits)
@@ -70,9 +71,12 @@ def observations(layout: ObservationLayout, *, rows: int):
     rng = np.random.default_rng(0)
     seen = rng.normal(size=(rows, layout.size)).astype(np.float32)
     shape = (rows, len(layout.symbols))
-    seen[:, layout.anchor] = rng.dirichlet(np.ones(shape[1]), rows) * (rng.random(shape) > 0.25)
+    assert layout.tilt is not None
+    limits = layout.tilt.anchor
+    anchor = limits.gross * rng.dirichlet(np.ones(shape[1]), rows) * (rng.random(shape) > 0.25)
+    seen[:, layout.anchor] = np.minimum(anchor, limits.max_weight)
     seen[:, layout.sigma] = rng.uniform(0.001, 0.05, shape) * (rng.random(shape) > 0.25)
-    seen[:, layout.weights] = rng.uniform(0.0, 0.4, shape)
+    seen[:, layout.weights] = rng.uniform(0.0, 0.4 * limits.gross, shape)
     return seen
 
 

@@ -1,5 +1,6 @@
 import copy
 
+import pytest
 import torch
 
 from wealtharena.agents.networks.tanh import FastTanh

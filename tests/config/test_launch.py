@@ -44,6 +44,10 @@ def main(cfg):
         raise ConfigError("refused", hint="ask for less")
     if spec.seed == 93:
         return forget_run() or 0
+    if spec.seed == 92:
+        raise SystemExit(0)
+    if spec.seed == 91:
+        raise SystemExit(7)
     if spec.seed == 96:
         os.kill(os.getpid(), 9)
     if spec.seed == 95:
@@ -154,6 +158,13 @@ def test_ctrl_c_is_exit_code_130_and_ends_a_grid(probe) -> None:
     assert done.returncode == 130
     assert '"seed": 1' not in done.stdout
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("seed", "code"), [(92, 1), (91, 7)])
+def test_a_job_that_something_ended_is_no_success(probe, seed: int, code: int) -> None:
+    found = probe(f"seed={seed}")
+    assert found.returncode == code
+    assert ("the job has not come to its end" in found.stderr) is (code == 1)
 
 
 def test_a_grid_goes_on_after_a_failure_and_returns_the_worst_code(probe, tmp_path: Path) -> None:

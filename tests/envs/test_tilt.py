@@ -135,13 +135,17 @@ def test_the_band_is_a_share_of_the_anchors_weight_or_of_an_equal_one_where_that
     np.testing.assert_allclose(ordered(tilt, np.zeros((1, 2), np.float32), seen), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize(("gross", "part"), [(1.0, 1.0), (0.1, 1.0), (1.0, 0.1), (0.5, 0.2), (3.0, 1.0)])
 @pytest.mark.parametrize("assets", [1, 10, 100])
-def test_however_many_symbols_there_are_an_account_that_holds_its_anchor_is_invested(assets: int) -> None:
+def test_whatever_the_limits_and_symbols_an_account_that_holds_its_anchor_holds_what_it_may(
+    assets: int, gross: float, part: float
+) -> None:
+    """`part` of an equal share is the largest weight of a symbol."""
+    most = part * min(gross, 1.0)
+    limits = {"long_only": True, "max_gross": gross, "max_weight": most / assets if part < 1.0 else gross}
     rng = np.random.default_rng(0)
     close = 50 * np.exp(np.cumsum(rng.normal(0, 0.01, (80, assets)), axis=0))
-    spec = spec_of(
-        action="tilt", anchor="equal_weight", limits={"long_only": True}, episode_bars=None, random_start=False
-    )
+    spec = spec_of(action="tilt", anchor="equal_weight", limits=limits, episode_bars=None, random_start=False)
     panel = panel_of(close)
     features = FeaturePanel(panel=panel, values=np.zeros((80, assets, 1), np.float32), names=("none",), warmup_bars=0)
     env = PortfolioEnv(Market.build(features, spec, Scaler.fit(features, clip=5.0)), spec)
@@ -150,5 +154,5 @@ def test_however_many_symbols_there_are_an_account_that_holds_its_anchor_is_inve
     while not ended:
         seen, _, _, ended, _ = env.step(np.zeros(assets, np.float32))
     held, anchor = seen[env.layout.weights], seen[env.layout.anchor]
-    assert held.sum() > 0.85
+    assert held.sum() > 0.85 * most
     assert np.abs(held - anchor).max() < 0.15 * anchor.max()

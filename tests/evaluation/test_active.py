@@ -91,6 +91,15 @@ def test_who_differs_from_his_anchor_by_less_than_counts_as_cash_is_his_anchor(s
     assert active.is_anchor(replace(anchor, weights=moved), anchor) is same
 
 
+def test_next_to_nothing_is_in_proportion_to_what_may_be_held(spec) -> None:
+    anchor = judged(spec, 0.0).agent
+    for off, same in ((0.00099, True), (0.00101, False)):
+        moved = anchor.weights.copy()
+        moved[:, 0] += off
+        assert active.is_anchor(replace(anchor, weights=moved), anchor, max_gross=0.1) is same
+    assert active.is_anchor(replace(anchor, weights=anchor.weights + 1e-6), anchor, max_gross=3.0)
+
+
 @pytest.mark.parametrize(("share", "own"), [(0.0, True), (0.4, False), (None, False)])
 def test_who_kept_nothing_of_what_was_learned_is_his_anchor_where_no_anchor_is_played(spec, share, own) -> None:
     features = worlds.features(400, 4, start="2019-10-01")

@@ -5,7 +5,7 @@ import pytest
 
 from tests.envs.markets import random_panel
 from wealtharena.config import compose
-from wealtharena.tasks import audit
+from wealtharena.tasks import audit, judging, pipeline
 
 
 @pytest.fixture
@@ -35,6 +35,18 @@ def test_the_task_prints_every_check_and_returns_zero(small, tmp_path, capsys):
     ):
         assert word in said
     assert run_json(tmp_path)["audit"]["passed"] is True
+
+
+def test_a_run_is_audited_with_the_bars_that_its_features_were_warmed_up_with(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    spec = compose(["asset=stocks", "data=simulated", "data.simulator.bars=120", "universe.max_symbols=3"])
+    prepared = pipeline.prepare(spec)
+    visible = prepared.sealed.training(0).features
+    assert visible.bars < visible.warmup_bars  # a second warm-up would leave nothing
+    pipeline.require_audit(spec, prepared)
+    report = judging.run_audit(spec, prepared)
+    assert report.passed
+    assert all(check.passed is not False for check in report.checks)
 
 
 @pytest.mark.slow

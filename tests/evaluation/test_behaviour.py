@@ -29,6 +29,16 @@ def test_a_policy_that_does_nothing_is_named(change, word):
     assert word in degenerate(played)
 
 
+def test_a_small_limit_makes_no_degenerate_policy():
+    rng = np.random.default_rng(0)
+    wide = np.cumsum(rng.normal(0.0, 0.01, (200, 3)), axis=0) * 0.5 + 0.3
+    assert degenerate(path(wide)) is None
+    assert degenerate(path(0.005 * wide), max_gross=0.005) is None
+    assert "holds" in degenerate(path(0.005 * wide))
+    assert "holds" in degenerate(path(0.00001 * wide), max_gross=0.005)
+    assert degenerate(path(wide), max_gross=3.0) is None
+
+
 def test_a_policy_that_only_trades_is_named():
     rng = np.random.default_rng(0)
     sides = np.sign(rng.standard_normal((200, 3))) / 3

@@ -46,6 +46,18 @@ def arrays(features):
             yield value
 
 
+def test_the_bars_before_the_first_row_go_with_a_view_that_begins_there():
+    features = worlds.features(140)
+    late = replace(features.slice(20, 140), lead=features.panel.slice(0, 20))
+    for name in ("holdout", "walk_forward", "cpcv"):
+        for fold in folds(name):
+            view = firewall.training_view(late, fold).features
+            seen = {float(x) for x in view.with_lead().close[:, 0]}
+            assert (float(features.panel.close[19, 0]) in seen) is (fold.train[0].start == 0)
+            for segment in fold.test:
+                assert not seen & {float(x) for x in late.panel.close[segment.start : segment.stop, 0]}
+
+
 @pytest.mark.parametrize("name", ["holdout", "walk_forward", "cpcv"])
 def test_the_training_view_holds_no_test_row_and_owns_its_memory(name):
     features = worlds.features(120)

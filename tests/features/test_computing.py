@@ -45,6 +45,17 @@ def test_warm_up_rows_are_dropped_from_bars_and_features_alike(panel: Panel, mad
     np.testing.assert_allclose(made.values[:, :, made.names.index("log_return_1")], expected, rtol=1e-5, atol=1e-7)
 
 
+def test_the_bars_of_the_warm_up_go_with_the_first_row_and_with_no_other(panel: Panel, made: FeaturePanel) -> None:
+    first = made.warmup_bars
+    assert made.with_lead().fingerprint == panel.fingerprint
+    assert made.slice(0, 50).with_lead().fingerprint == panel.slice(0, first + 50).fingerprint
+    assert made.slice(1, 50).with_lead().fingerprint == panel.slice(first + 1, first + 50).fingerprint
+    gap = np.r_[0:20, 40:50]
+    holed = made.take(gap).with_lead()
+    assert holed.seams == (first + 20,)
+    np.testing.assert_array_equal(holed.timestamps, panel.timestamps[np.r_[0 : first + 20, first + 40 : first + 50]])
+
+
 def test_no_row_changes_when_the_future_is_cut_off_or_replaced(panel: Panel, made: FeaturePanel) -> None:
     for cut in (100, 250, 399):
         early = features.compute(panel.slice(0, cut), DEFAULT)

@@ -63,7 +63,7 @@ def test_a_search_that_saw_bars_of_the_test_window_speaks_against_it(last, simul
 @pytest.mark.parametrize("asked", ["task=train", "sweep=ppo", "train.test=false"])
 def test_what_is_too_short_to_be_audited_is_refused_before_it_is_trained(asked, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    typed = [asked, "features=compact", "data=simulated", "data.simulator.bars=400", "universe.max_symbols=2"]
+    typed = [asked, "env.window=50", "data=simulated", "data.simulator.bars=120", "universe.max_symbols=2"]
     monkeypatch.setattr("wealtharena.tasks.sweep.job_overrides", lambda: typed)
     with pytest.raises(DataError, match="slowest feature needs; an audit of them for look-ahead needs"):
         dispatch(compose(typed))

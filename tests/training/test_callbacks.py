@@ -23,6 +23,18 @@ class Deaf:
 class Broken:
     def on_iteration(self, record):
         raise ZeroDivisionError("by zero")
+
+class Ends:
+    def on_validation(self, record):
+        raise SystemExit(0)
+
+class Unmade:
+    def __init__(self):
+        raise SystemExit(0)
+
+class Unsure:
+    def __init__(self):
+        raise ValueError("no file")
 """
 
 
@@ -50,7 +62,8 @@ def test_a_callback_is_told_of_iterations_validations_and_the_end(module: str) -
 @pytest.mark.parametrize(
     ("name", "said"),
     [("{}:Deaf", "has none of on_iteration"), ("{}:Gone", "cannot be made"), ("{}", "no `module:attribute`"),
-     ("no_such_module:Watch", "cannot be made")],
+     ("no_such_module:Watch", "cannot be made"), ("{}:Unmade", "cannot be made: SystemExit: 0"),
+     ("{}:Unsure", "cannot be made: ValueError: no file")],
 )  # fmt: skip
 def test_what_is_no_callback_is_refused_before_training(module: str, name: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
@@ -60,3 +73,8 @@ def test_what_is_no_callback_is_refused_before_training(module: str, name: str, 
 def test_what_a_callback_raises_names_it(module: str) -> None:
     with pytest.raises(TrainingError, match=r"Broken\.on_iteration raised ZeroDivisionError: by zero; mend it"):
         Callbacks.of([f"{module}:Broken"]).on_iteration({})
+
+
+def test_a_callback_that_ends_the_process_has_failed(module: str) -> None:
+    with pytest.raises(TrainingError, match=r"Ends\.on_validation raised SystemExit: 0; mend it"):
+        Callbacks.of([f"{module}:Ends"]).on_evaluation({})

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from gymnasium.vector import AutoresetMode
 
+from wealtharena.agents.memory import check_room
 from wealtharena.agents.patience import ANSWER_SECONDS
 from wealtharena.agents.specs import NoisySpec
 from wealtharena.config import plugins
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.config.specs.tilt import LEAST_CLIP
 from wealtharena.data.panel import Panel
 from wealtharena.envs.actions import Actions, Tilt, actions_of
 from wealtharena.errors import ConfigError, TrainingError
@@ -60,7 +62,13 @@ def check_action(spec: ExperimentSpec) -> str:
 
 def check_trainable(spec: ExperimentSpec) -> None:
     """Raise ConfigError where the algorithm cannot train what the spec asks for: its actions, model, settings, compute."""
-    spec.algo.check(spec, action=check_action(spec))
+    action = check_action(spec)
+    spec.algo.check(spec, action=action)
+    if action == "tilt" and spec.features.clip < LEAST_CLIP:
+        raise ConfigError(
+            f"features.clip={spec.features.clip:g} cuts the weights of an anchor, which stand beside the features",
+            hint=f"take features.clip={LEAST_CLIP:g} or more, or env.action=weights",
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +119,7 @@ class Workbench:
 
     def __post_init__(self) -> None:
         self.spec.algo.check(self.spec, action=self.action)
+        check_room(self.spec, self.market.layout)
 
     @property
     def actions(self) -> Actions:

@@ -80,6 +80,10 @@ class OnPolicySpec(NoisySpec):
         ge=1, description="environments that begin episodes at the same bar and learn from what they differ by; 1: none"
     )
 
+    def least_rows(self) -> int:
+        """Return the rows of a minibatch."""
+        return min(self.minibatch or self.rollout_steps, self.rollout_steps)
+
     def check(self, spec: ExperimentSpec, *, action: str) -> None:
         """Raise ConfigError also for groups that do not fit a runner, and for more than one learner of whole rollouts."""
         super().check(spec, action=action)
@@ -124,6 +128,10 @@ class OffPolicySpec(DiscountedSpec):
     )
     max_grad_norm: float | None = Field(gt=0, description="gradients longer than this are shortened; null: none")
 
+    def least_rows(self) -> int:
+        """Return the rows of a batch."""
+        return self.batch
+
     def check(self, spec: ExperimentSpec, *, action: str) -> None:
         """Raise ConfigError also for a model with memory, and for remote runners."""
         super().check(spec, action=action)
@@ -161,6 +169,10 @@ class OfflineSpec(DiscountedSpec):
     )
     max_grad_norm: float | None = Field(gt=0, description="gradients longer than this are shortened; null: none")
 
+    def least_rows(self) -> int:
+        """Return the rows of a batch."""
+        return self.batch
+
     def check(self, spec: ExperimentSpec, *, action: str) -> None:
         """Raise ConfigError also for a model with memory."""
         super().check(spec, action=action)
@@ -186,6 +198,14 @@ class DirectSpec(AlgoSpec):
     dropout: float = Field(ge=0, lt=1, description="share of hidden units left out in training")
     averaging: float = Field(ge=0, lt=1, description="how much of the averaged weights stays at an update; 0: none")
     shrink: bool = Field(description="keep only the share of the policy that its validation gives evidence for")
+
+    def least_rows(self) -> int:
+        """Return the bars of all windows of all members that are learned from."""
+        return self.members * self.windows * self.window_bars
+
+    def least_networks(self) -> int:
+        """Return the members."""
+        return self.members
 
     def check(self, spec: ExperimentSpec, *, action: str) -> None:
         """Raise ConfigError also where the model reads the account, or where the computation is to be spread out."""

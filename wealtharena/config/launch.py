@@ -222,6 +222,14 @@ def _job(job: Job, cfg: DictConfig, full_error: bool) -> int:
         return show(error)
     except KeyboardInterrupt:
         return show(Interrupted("interrupted"))
+    except SystemExit as stop:
+        if stop.code:
+            raise
+        where = "something that it called left it by SystemExit, a plugin or a module of your own"
+        ended = WealthArenaError(f"the job has not come to its end: {where}", hint="raise an error there instead")
+        if full_error:
+            raise ended from stop
+        return show(ended)
     except Exception as error:
         told = of_the_machine(error)
         if told is None or full_error:

@@ -145,6 +145,16 @@ class Panel:
         apart = (np.diff(kept) != 1) | np.isin(kept[1:], self.seams)
         return tuple(int(row) for row in np.flatnonzero(apart) + 1)
 
+    def joined(self, later: Panel) -> Panel:
+        """Return these bars and those of `later`, of the same source, which follow them at once, as a panel of its own."""
+        changes: dict[str, object] = {"seams": (*self.seams, *(self.bars + row for row in later.seams))}
+        for name in (name for name, axes in COLUMNS.items() if axes.startswith("T")):
+            if getattr(self, name) is not None:
+                whole = np.concatenate([getattr(self, name), getattr(later, name)])
+                whole.flags.writeable = False
+                changes[name] = whole
+        return replace(self, **changes)  # type: ignore[arg-type]  # as in `take`
+
     def slice(self, start: int, stop: int) -> Panel:
         """Return bars [start, stop) as a panel of its own."""
         return self.take(slice(start, stop))

@@ -152,7 +152,8 @@ class Tilt(Weights):
     - long and short: a_i = b_i + (G / A) (H / sigma_i) u_i, H the harmonic mean of sigma: the same risk for the same u.
     - a is clipped and scaled to the limits as the kernel does it; what does not trade at this bar keeps h, and the
       others have the room that it leaves.
-    - orders go a part of the way: w = h + rate S(a - h), S the soft threshold at band max(|b_i|, 1 / A).
+    - orders go a part of the way: w = h + rate S(a - h), S the soft threshold at band max(|b_i|, e), e the equal share
+      min(1, G) / A, the largest weight of a symbol at most.
     """
 
     name = "tilt"
@@ -165,7 +166,7 @@ class Tilt(Weights):
         assert layout.tilt is not None
         wanted = self.wanted(actions, anchor=anchor, sigma=sigma, held=held)
         apart = wanted - held
-        idle = layout.tilt.band * np.maximum(np.abs(anchor), 1.0 / self.assets)
+        idle = layout.tilt.band * np.maximum(np.abs(anchor), layout.tilt.equal_share(self.assets))
         np.copysign(np.maximum(np.abs(apart) - idle, 0.0), apart, out=out)
         out *= layout.tilt.rate
         out += held

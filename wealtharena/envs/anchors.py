@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from wealtharena.config import plugins
 from wealtharena.config.specs.baseline import BaselineSpec
-from wealtharena.config.specs.tilt import TiltSpec
+from wealtharena.config.specs.tilt import LEAST_CLIP, TiltSpec
 from wealtharena.data.panel import Panel
 from wealtharena.envs.baselines import Baseline
 from wealtharena.envs.baselines._history import CARRY_BARS, MIN_RETURNS
@@ -50,7 +50,7 @@ def beside(scaler: Scaler) -> Scaler:
     """
     if scaler.names[-2:] == ANCHOR_COLUMNS:
         return scaler
-    if scaler.clip < 1.0:
+    if scaler.clip < LEAST_CLIP:
         raise MarketError(
             f"features.clip={scaler.clip:g} cuts the weights of an anchor",
             hint="take features.clip=5 for env.action=tilt",

@@ -15,13 +15,15 @@ from wealtharena.evaluation.behaviour import EMPTY_EXPOSURE
 
 FloatArray = npt.NDArray[np.float64]
 
-LEAST = EMPTY_EXPOSURE / 2  # active share below which an agent is its anchor: its tilts count as cash
+LEAST = (
+    EMPTY_EXPOSURE / 2
+)  # active share below which an agent is its anchor: its tilts count as cash; by min(1, max_gross)
 ROUNDING = 1e-8  # deviation of the difference of two returns that comes of weights in single precision
 
 
-def is_anchor(agent: Trajectory, anchor: Trajectory) -> bool:
-    """Return whether what the agent held is the anchor's portfolio, but for next to nothing."""
-    return share(agent, anchor) < LEAST
+def is_anchor(agent: Trajectory, anchor: Trajectory, *, max_gross: float = 1.0) -> bool:
+    """Return whether what the agent held is the anchor's portfolio, but for next to nothing of what it may hold."""
+    return share(agent, anchor) < LEAST * min(1.0, max_gross)
 
 
 def share(agent: Trajectory, anchor: Trajectory) -> float:

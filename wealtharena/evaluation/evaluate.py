@@ -291,11 +291,15 @@ def gather(
 
 def _behaviour(agents: Sequence[Trajectory], anchor: Trajectory | None, facts: Facts) -> tuple[bool, str | None]:
     """Return whether all that is shown is the anchor, and else what is wrong with who left it, in words."""
-    stayed = facts.stayed or tuple(anchor is not None and active.is_anchor(path, anchor) for path in agents)
+    most = 1.0 if facts.max_gross is None else facts.max_gross
+    stayed = facts.stayed or tuple(
+        anchor is not None and active.is_anchor(path, anchor, max_gross=most) for path in agents
+    )
     leaving = [path for path, same in zip(agents, stayed, strict=True) if not same]
     if facts.kept_share == 0.0 or not leaving:
         return True, None
-    return False, facts.degenerate or next(filter(None, map(degenerate, leaving)), None)
+    found = (degenerate(path, max_gross=most) for path in leaving)
+    return False, facts.degenerate or next(filter(None, found), None)
 
 
 def _rates(shown: Trajectory, named: float, risk_free: FloatArray) -> dict[str, Any]:

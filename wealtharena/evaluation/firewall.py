@@ -67,7 +67,9 @@ def training_view(features: FeaturePanel, fold: Fold) -> TrainingView:
     rows = _rows_kept(fold)
     kept = features.take(rows)
     panel = TrainingPanel(**{item.name: getattr(kept.panel, item.name) for item in fields(Panel)})
-    view = TrainingFeatures(panel=panel, values=kept.values, names=kept.names, warmup_bars=kept.warmup_bars)
+    view = TrainingFeatures(
+        panel=panel, values=kept.values, names=kept.names, warmup_bars=kept.warmup_bars, lead=kept.lead
+    )
     return TrainingView(view, tuple(_moved(s, rows) for s in fold.train), _moved(fold.validation, rows))
 
 

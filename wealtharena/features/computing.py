@@ -57,8 +57,10 @@ def compute(panel: Panel, spec: FeaturesSpec, *, folder: Path | None = None) -> 
 
 def _feature_panel(panel: Panel, values: Float32Array, names: tuple[str, ...], first: int) -> FeaturePanel:
     values.flags.writeable = False
-    kept = panel.slice(first, panel.bars) if first else panel
-    return FeaturePanel(panel=kept, values=values, names=names, warmup_bars=first)
+    if not first:
+        return FeaturePanel(panel=panel, values=values, names=names, warmup_bars=0)
+    kept, lead = panel.slice(first, panel.bars), panel.slice(0, first)
+    return FeaturePanel(panel=kept, values=values, names=names, warmup_bars=first, lead=lead)
 
 
 def _values(panel: Panel, names: tuple[str, ...]) -> tuple[Float32Array, int]:

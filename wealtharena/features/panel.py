@@ -26,6 +26,7 @@ class FeaturePanel:
     values: Float32Array  # [T, A, F]
     names: tuple[str, ...]  # [F]
     warmup_bars: int  # rows dropped before the first
+    lead: Panel | None = None  # their bars, where the first row is the one behind them
 
     @property
     def bars(self) -> int:
@@ -36,7 +37,13 @@ class FeaturePanel:
         """Return the given rows, in that order, copied."""
         values = self.values[rows].copy()
         values.flags.writeable = False
-        return replace(self, panel=self.panel.take(rows), values=values)
+        first = np.arange(self.bars)[rows][:1]
+        lead = self.lead if first.size and first[0] == 0 else None
+        return replace(self, panel=self.panel.take(rows), values=values, lead=lead)
+
+    def with_lead(self) -> Panel:
+        """Return the bars with those before them that the features were warmed up with, as far as they are known."""
+        return self.panel if self.lead is None else self.lead.joined(self.panel)
 
     def slice(self, start: int, stop: int) -> FeaturePanel:
         """Return rows [start, stop), copied."""

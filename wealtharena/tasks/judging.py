@@ -106,10 +106,10 @@ def several(found: Mapping[str, Any], seeds: Sequence[int]) -> dict[str, Any]:
 def run_audit(spec: ExperimentSpec, prepared: Prepared) -> AuditReport:
     """Return the look-ahead audit of this run's own features, scaler, observation, reward and fill.
 
-    It is made on the training view, before the test window is opened; `task=audit` tries more points and the repairs.
+    It is made on the training view and the bars before it, before the test window is opened; `task=audit` tries more points and the repairs.
     """
     return audit_room.audit(
-        prepared.sealed.training(0).features.panel,
+        prepared.sealed.training(0).features.with_lead(),
         spec.features,
         spec.env,
         quality=spec.data.quality,

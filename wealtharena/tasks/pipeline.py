@@ -45,7 +45,7 @@ def open_features(spec: ExperimentSpec) -> FeaturePanel:
     computed = features.load(spec.asset, spec.data, spec.features, seed=spec.seed)
     if computed.bars < 2:
         raise DataError(
-            f"{computed.bars} bars after warm-up of {spec.asset.name} are fewer than the features' warm-up needs",
+            f"{spec.asset.name}: behind the {computed.warmup_bars} bars that the slowest feature needs {computed.bars} is left",
             hint="take a longer history (data.start, data.end) or fewer slow features",
         )
     return computed
@@ -68,7 +68,7 @@ def split_of(prepared: Prepared) -> dict[str, Any]:
 
 def require_audit(spec: ExperimentSpec, prepared: Prepared) -> None:
     """Raise DataError where what a training may see is too short to be audited, before anything is trained on it."""
-    require_bars(prepared.sealed.training(0).features.panel, spec.features, spec.env)
+    require_bars(prepared.sealed.training(0).features.with_lead(), spec.features, spec.env)
 
 
 def sealed_off(spec: ExperimentSpec, computed: FeaturePanel) -> Prepared:

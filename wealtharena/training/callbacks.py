@@ -56,7 +56,7 @@ class Callbacks:
                 continue
             try:
                 function(dict(record))
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise TrainingError(
                     f"train.callbacks: {name}.{method} raised {type(error).__name__}: {error}",
                     hint="mend it and go on with resume=<run directory>, or leave it out",
@@ -74,9 +74,11 @@ def _made(name: str) -> Any:
         sys.path.append(here)
     try:
         found = getattr(importlib.import_module(module), attribute)()
-    except (ImportError, AttributeError, TypeError) as error:
+    except (Exception, SystemExit) as error:  # whatever a stranger's module does
+        plain = isinstance(error, ImportError | AttributeError | TypeError)
         raise ConfigError(
-            f"train.callbacks={name} cannot be made: {error}", hint="name a class or function that takes no arguments"
+            f"train.callbacks={name} cannot be made: {error if plain else f'{type(error).__name__}: {error}'}",
+            hint="name a class or function that takes no arguments",
         ) from error
     if not any(hasattr(found, method) for method in ("on_iteration", "on_validation", "on_end")):
         raise ConfigError(

@@ -151,7 +151,7 @@ class _Training:
 
         policy, trajectory, found = self._proven(engine)
         measured = {**metrics.summary(trajectory, risk_free=self._risk_free(trajectory)), **found}
-        finding = None if self._is_anchor(trajectory, found) else degenerate(trajectory)  # its anchor is told as such
+        finding = self._finding(trajectory, found)
         score = measured[self.spec.train.select_by]
         best = self.store.offer(policy, env_step=engine.env_steps, score=score, metrics=measured)
         self.stale = 0 if best else self.stale + 1
@@ -176,6 +176,12 @@ class _Training:
         kept = shrunk(policy, share, shown=seen(self.market)[segment.start : segment.stop - 1])
         return kept, self._on_validation(kept), {KEPT_SHARE: share}
 
+    def _finding(self, trajectory: Trajectory, found: Mapping[str, float]) -> str | None:
+        """Return why what was validated is no policy, if so; one that is its anchor is told as such, elsewhere."""
+        if self._is_anchor(trajectory, found):
+            return None
+        return degenerate(trajectory, max_gross=self.env.limits.max_gross)
+
     def _is_anchor(self, trajectory: Trajectory, found: Mapping[str, float]) -> bool:
         """Return whether what was validated is the anchor, by its evidence or by what it held; all tilts can be."""
         if self.env.tilt is None or found.get(KEPT_SHARE) == 0.0:
@@ -186,7 +192,7 @@ class _Training:
         if self._untilted is None:
             segment, still = self.job.validation, Untilted(self.market, self.env)
             self._untilted = simulate(self.market, still.act, spec=self.env, start=segment.start, stop=segment.stop)
-        return is_anchor(trajectory, self._untilted)
+        return is_anchor(trajectory, self._untilted, max_gross=self.env.limits.max_gross)
 
     def _on_validation(self, policy: Trained) -> Trajectory:
         segment = self.job.validation

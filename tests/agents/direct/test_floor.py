@@ -14,7 +14,9 @@ from tests.envs.markets import spec_of
 from wealtharena.agents.direct.account import Bar, Path, Tape, Terms, entered, opened, scan, tilted
 from wealtharena.agents.direct.floor import Anchors, Floor
 from wealtharena.agents.networks.heads import TiltHead
+from wealtharena.envs.actions import Tilt
 from wealtharena.envs.market import Market
+from wealtharena.envs.observation import ANCHOR_COLUMNS, ObservationLayout
 from wealtharena.envs.rules import Rules, rules_of
 
 ACCOUNTS, STEPS = 4, 9
@@ -95,6 +97,32 @@ def test_so_it_is_where_orders_go_a_part_of_the_way_to_a_tilt(
     asked = head.asked(tilts, weights[rows], sigma=sigma[rows])
     ours = compiled(market, rules, asked, first, factors, anchors=anchors, held=held, through=through)
     compare(reference, ours, tilts, spec.initial_cash)
+
+
+@pytest.mark.parametrize(("gross", "most"), [(1.0, 1.0), (0.1, 0.1), (1.0, 0.02), (3.0, 3.0)])
+def test_what_a_tilt_leaves_alone_is_what_the_environment_and_a_network_leave(gross: float, most: float) -> None:
+    assets = 4
+    spec = spec_of(action="tilt", trade_rate=1.0, no_trade_band=0.5, limits={"max_gross": gross, "max_weight": most})
+    layout = ObservationLayout(tuple("ABCD"), ANCHOR_COLUMNS, 1, spec.tilt)
+    assert spec.tilt is not None
+    weights = np.array([[0.0, 0.1, 0.5, 0.9]]) * min(gross, most, 1.0)
+    idle = Anchors(torch.tensor(weights), torch.full((1, assets), 0.01), spec.tilt).idle()
+    for off in (0.99, 1.01):
+        seen = np.zeros((1, layout.size), np.float32)
+        held, wanted = np.zeros((1, assets), np.float32), (off * idle).numpy().astype(np.float32)
+        seen[:, layout.anchor], seen[:, layout.sigma] = weights, 0.01
+        ours = TiltHead(assets, spec.limits, layout).ordered(
+            *map(torch.tensor, (wanted, weights)), held=torch.tensor(held)
+        )
+        theirs = Led(assets, spec.limits, layout).weights(wanted, seen, held.copy())
+        assert (ours.numpy() > 0.0).tolist() == (theirs > 0.0).tolist() == [[off > 1.0] * assets]
+
+
+class Led(Tilt):
+    """A tilt whose action is what the account is led to."""
+
+    def wanted(self, actions, **_):
+        return actions
 
 
 def tilt_of(rate: float, band: float):

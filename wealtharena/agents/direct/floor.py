@@ -34,7 +34,7 @@ class Anchors:
 
     def idle(self) -> Tensor:
         """Return the changes of weight [T, A] that are not traded for."""
-        return self.tilt.band * self.weights.abs().clamp(min=1.0 / self.weights.shape[1])
+        return self.tilt.band * self.weights.abs().clamp(min=self.tilt.equal_share(self.weights.shape[1]))
 
 
 @dataclass(frozen=True, eq=False)

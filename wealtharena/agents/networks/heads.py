@@ -196,7 +196,7 @@ class TiltHead(WeightsHead):
         """
         tilt = self._tilt
         apart = wanted - held
-        idle = tilt.band * torch.clamp(anchor.abs(), min=1.0 / self.assets)
+        idle = tilt.band * torch.clamp(anchor.abs(), min=tilt.equal_share(self.assets))
         step = torch.sign(apart) * torch.relu(apart.abs() - idle)
         return held + tilt.rate * (apart + (step - apart).detach() if through else step)
 

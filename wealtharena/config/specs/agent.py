@@ -21,6 +21,14 @@ class AlgoSpec(Spec):
     def check(self, spec: ExperimentSpec, *, action: str) -> None:
         """Raise ConfigError where the algorithm cannot train what `spec` asks for, with actions of that kind."""
 
+    def least_rows(self) -> int:
+        """Return how many observations an update passes through its networks at once, at the least."""
+        return 1
+
+    def least_networks(self) -> int:
+        """Return how many networks learn side by side, at the least."""
+        return 1
+
 
 class ModelSpec(Spec):
     """The policy and value networks."""

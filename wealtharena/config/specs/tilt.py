@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pydantic import Field
 
 from wealtharena.config.specs.base import Spec
 from wealtharena.config.specs.baseline import BaselineSpec
+
+LEAST_CLIP: Final = 1.0  # of features that an anchor stands beside: its largest weight is not to be cut
 
 
 class TiltSpec(Spec):
@@ -15,3 +19,7 @@ class TiltSpec(Spec):
     scale: float = Field(gt=0, description="largest change of a symbol's log share, long only")
     rate: float = Field(gt=0, le=1, description="share of the way to the wanted weights that one bar's order goes")
     band: float = Field(ge=0, description="part of a symbol's anchor, or of an equal share, that is not traded for")
+
+    def equal_share(self, assets: int) -> float:
+        """Return the weight of each of A symbols where an anchor holds in equal parts what the limits let it hold."""
+        return min(self.anchor.gross / assets, self.anchor.max_weight)

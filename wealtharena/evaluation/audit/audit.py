@@ -73,7 +73,7 @@ def require_bars(panel: Panel, features: FeaturesSpec, env: EnvSpec) -> None:
         raise DataError(
             f"{panel.bars} bars leave {left} after the {warmup} that the slowest feature needs; an audit of them for "
             f"look-ahead needs {least}",
-            hint="widen data.start and data.end, or take features with a shorter lookback",
+            hint="widen data.start and data.end, or take features with a shorter lookback or a smaller env.window",
         )
 
 

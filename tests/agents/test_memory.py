@@ -1,0 +1,67 @@
+"""Whether a training has room: refused where it cannot, and never where it can."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.agents import worlds
+from wealtharena.agents import memory
+from wealtharena.config import compose
+from wealtharena.errors import ConfigError
+
+ALGOS = ("a2c", "appo", "bc", "cql", "direct", "dqn", "impala", "iql", "marwil", "ppo", "sac", "tqc")
+GIB = 2**30
+
+
+def test_the_limit_is_the_machines_or_the_containers(tmp_path: Path) -> None:
+    (tmp_path / "some").write_text("1000000\n")
+    (tmp_path / "max").write_text("max\n")
+    machine = memory.usable_bytes([tmp_path / "max", tmp_path / "none"])
+    assert memory.usable_bytes([tmp_path / "max", tmp_path / "some"]) == 1_000_000 < machine
+
+
+@pytest.mark.parametrize("algo", ALGOS)
+def test_a_network_beyond_the_memory_is_refused_with_a_sentence(algo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "usable_bytes", lambda: 16 * GIB)
+    worlds.bench(worlds.spec(f"algo={algo}"))
+    with pytest.raises(
+        ConfigError, match=r"model\.hidden=\[100000,100000\] needs .* GiB .* and there are 16; take fewer"
+    ):
+        worlds.bench(worlds.spec(f"algo={algo}", "model.hidden=[100000,100000]"))
+
+
+def test_wide_layers_are_refused_for_the_rows_of_an_update_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "usable_bytes", lambda: 16 * GIB)
+    with pytest.raises(ConfigError, match="GiB"):
+        worlds.bench(worlds.spec("algo=direct", "model.hidden=[100000]"))
+    worlds.bench(worlds.spec("algo=direct", "model.hidden=[100000]", "algo.members=1", "algo.windows=1"))
+    worlds.bench(worlds.spec("algo=ppo", "model.hidden=[100000]", "algo.minibatch=256"))
+
+
+@pytest.mark.parametrize("model", ["gru", "lstm"])
+def test_what_a_network_remembers_with_counts(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "usable_bytes", lambda: 16 * GIB)
+    with pytest.raises(ConfigError, match="GiB"):
+        worlds.bench(worlds.spec("algo=ppo", f"model={model}", "model.hidden=[16]", "model.recurrent_size=50000"))
+
+
+def test_what_ships_has_room_on_a_small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "usable_bytes", lambda: GIB)
+    for algo in ALGOS:
+        job = compose([f"algo={algo}"])
+        layout = worlds.bench(worlds.spec(f"algo={algo}"), worlds.features(assets=100)).market.layout
+        assert memory.least_bytes(job, layout) < GIB
+
+
+@pytest.mark.parametrize(("action", "refused"), [("tilt", True), ("auto", True), ("weights", False)])
+def test_a_clip_that_cuts_an_anchor_is_refused_where_the_configuration_is_read(action: str, refused: bool) -> None:
+    words = ["asset=etf", f"env.action={action}", "features.clip=0.5"]
+    if not refused:
+        assert compose(words).features.clip == 0.5
+        return
+    with pytest.raises(ConfigError, match=r"features\.clip=0\.5 cuts the weights of an anchor") as found:
+        compose(words)
+    assert found.value.exit_code == 2
+    assert compose([*words[:2], "features.clip=1"]).features.clip == 1.0

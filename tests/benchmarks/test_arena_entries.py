@@ -1,0 +1,161 @@
+"""A policy of one's own in the arena: what it stands on, what it is shown, and what is refused before anything is played."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from benchmarks.arena import command, courses, entries, play, sources
+from tests.benchmarks.test_arena import TINY, graph, played
+
+pytestmark = pytest.mark.slow
+
+LEARNER = '''
+import numpy as np
+
+class Learner:
+    """Notes what it is shown."""
+
+    def fit(self, make_env, seed):
+        market = make_env(2).market
+        np.savez({0!r}, bars=market.bars, times=market.timestamps)
+
+    def act(self, observation):
+        return np.zeros((1, 10))
+'''
+
+
+def key(text: str, course: courses.Course = TINY) -> str:
+    return play.Cell(course, entries.own(text), 0).key
+
+
+@pytest.mark.parametrize(
+    ("source", "file"),
+    [
+        ("import helper", "helper.py"),
+        ("from helper import of", "helper.py"),
+        ("from helper.deep import of", "helper/deep.py"),
+        ("import other", "helper.py"),  # other imports it
+        ("SCALE = open('/nowhere/scale.txt')", "scale.txt"),
+        ("from pathlib import Path\nSCALE = Path(__file__).parent / 'scale.txt'", "scale.txt"),
+        ("SCALE = 'data/scale.txt'", "data/scale.txt"),
+        ("from pathlib import Path\nSCALE = Path('data') / 'scale.txt'", "data/scale.txt"),
+        ("HERE = ''\nSCALE = f'{HERE}/scale.txt'", "scale.txt"),
+    ],
+)
+def test_a_file_that_a_policy_stands_on_makes_another_cell_where_it_changes(source, file, tmp_path: Path) -> None:
+    (tmp_path / "other.py").write_text("import helper\n")
+    (tmp_path / "policies.py").write_text(f"{source}\nclass Own:\n    pass\n")
+    place = tmp_path / file
+    place.parent.mkdir(exist_ok=True)
+    place.write_text("of = 1\n")
+    (tmp_path / "unread.txt").write_text("1")
+    text = f"own={tmp_path / 'policies.py'}:Own"
+    before = key(text)
+    (tmp_path / "unread.txt").write_text("2")
+    assert key(text) == before
+    place.write_text("of = 2\n")
+    assert key(text) != before
+
+
+def test_what_is_installed_is_no_part_of_a_policy(tmp_path: Path) -> None:
+    own = tmp_path / "policies.py"
+    own.write_text("import json\nimport numpy as np\nfrom wealtharena import errors\nHERE = '.'\nROOT = '/'\n")
+    assert sources.stands_on(own) == {own}
+
+
+def test_the_weights_beside_a_graph_are_part_of_it(tmp_path: Path) -> None:
+    path = graph(tmp_path / "policy.onnx", 43)
+    model = onnx.load(path)
+    for tensor in model.graph.initializer:
+        tensor.CopyFrom(
+            numpy_helper.from_array(numpy_helper.to_array(tensor), tensor.name)
+        )  # as bytes, which can stand outside
+    onnx.save_model(
+        model, str(path), save_as_external_data=True, location="weights.bin", size_threshold=0, convert_attribute=False
+    )
+    before = key(f"own={path}")
+    content = (tmp_path / "weights.bin").read_bytes()
+    (tmp_path / "weights.bin").write_bytes(b"\x01" + content[1:])
+    assert key(f"own={path}") != before
+
+
+def test_other_bars_under_the_same_path_are_another_cell(tmp_path: Path) -> None:
+    course = courses.recorded("etf", tmp_path, folds=3)
+    who = entries.Entrant("ppo", "", ("algo=ppo",))
+    found = []
+    for content in (None, "one", "two"):
+        if content:
+            (tmp_path / "etf_daily.parquet").write_text(content)
+        found.append(play.Cell(course, who, 0).key)
+    assert len(set(found)) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--entrants", "ppo", "algo.clipp=0.1"], "ppo can play nowhere: "),
+        (["--entrants", "ppo", "train.env_steps=-1"], "train.env_steps=-1 must be"),
+        (["--entrants", "--entry", "own={0}/fine.py:Own", "--action", "tilts"], "env.action=tilts"),
+        (["--entrants", "--entry", "own={0}/fine.py:Other"], "AttributeError: "),
+        (["--entrants", "--entry", "own={0}/fine.py:NUMBER"], "NUMBER is no class"),
+        (["--entrants", "--entry", "own={0}/ends.py:Own"], "SystemExit: 0"),
+        (["--entrants", "--entry", "own={0}/torn.py:Own"], "SyntaxError: "),
+        (["--entrants", "--entry", "own={0}/torn.onnx"], "torn.onnx: "),
+        (["--entrants", "--entry", "own={0}/export.onnx"], "an export of this platform is not played: "),
+        (["--entrants", "--entry", "own={0}/memory.onnx"], "it reads observation, state; a graph of one input"),
+        (["--market", "{0}/nowhere"], "nowhere is no folder"),
+    ],
+)
+def test_an_entry_that_can_play_nowhere_is_refused_before_a_cell(words, said, tmp_path: Path, capsys) -> None:
+    (tmp_path / "fine.py").write_text("NUMBER = 3\nclass Own:\n    pass\n")
+    (tmp_path / "ends.py").write_text("raise SystemExit(0)\n")
+    (tmp_path / "torn.py").write_text("class Own\n")
+    (tmp_path / "torn.onnx").write_bytes(b"\x08\x09rest")
+    two_inputs(tmp_path / "export.onnx", "features", "portfolio")
+    two_inputs(tmp_path / "memory.onnx", "observation", "state")
+    with pytest.raises(SystemExit) as refused:
+        command.main([*(word.format(tmp_path) for word in words), "--out", str(tmp_path / "out")])
+    assert refused.value.code == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def two_inputs(path: Path, *names: str) -> None:
+    seen = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 10]) for name in names]
+    weights = helper.make_tensor_value_info("weights", TensorProto.FLOAT, [None, 10])
+    made = helper.make_graph([helper.make_node("Add", list(names), ["weights"])], "policy", seen, [weights])
+    onnx.save(helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), str(path))
+
+
+def test_settings_that_suit_some_course_are_played_there(tmp_path: Path) -> None:
+    where = courses.courses(tmp_path)
+    some = entries.Entrant("ppo", "", ("algo=ppo", "data.symbols=[BTC-USD]", "env.anchor=equal_weight"))
+    command.check(where, [some])
+
+
+def test_a_policy_that_ends_the_process_has_failed(tmp_path: Path) -> None:
+    (tmp_path / "policies.py").write_text("class Own:\n    def act(self, seen):\n        raise SystemExit(0)\n")
+    found = played(tmp_path, entries.own(f"own={tmp_path / 'policies.py'}:Own"))
+    assert (found["status"], found["why"]) == ("failed", "SystemExit: 0")
+
+
+def test_a_board_on_which_nothing_was_played_is_no_success(tmp_path: Path) -> None:
+    (tmp_path / "policies.py").write_text("class Own:\n    def act(self, seen):\n        raise ValueError\n")
+    words = ["--courses", "short", "--entrants", "--seeds", "1", "--jobs", "1", "--out", str(tmp_path / "out")]
+    assert command.main([*words, "--entry", f"own={tmp_path / 'policies.py'}:Own"]) == 1
+
+
+def test_what_learns_is_shown_no_bar_of_the_folds_test(tmp_path: Path) -> None:
+    (tmp_path / "policies.py").write_text(LEARNER.format(str(tmp_path / "seen.npz")))
+    assert played(tmp_path, entries.own(f"own={tmp_path / 'policies.py'}:Learner"))["status"] == "played"
+    ground = TINY.open(("env.action=weights",), 0)
+    (fold,) = ground.folds
+    with np.load(tmp_path / "seen.npz") as seen:
+        assert len(seen["bars"]) == len(seen["times"]) == fold.validation.stop
+        assert fold.validation.stop <= fold.test[0].start
+        assert seen["times"][-1] == ground.features.panel.timestamps[fold.validation.stop - 1]

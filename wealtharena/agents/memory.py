@@ -1,0 +1,65 @@
+"""Whether a training has room: what its networks take at the least, before any of it is made.
+
+A process that takes more than there is gets killed by the system, without a word of what was too large.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from wealtharena.config.specs.agent import ModelSpec
+from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.envs.observation import ObservationLayout
+from wealtharena.errors import ConfigError
+
+CGROUPS: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+_NUMBER: Final = 4  # bytes of a float32
+_COPIES: Final = 4  # of a weight: itself, its slope and two moments of the optimiser
+_GIB: Final = 2.0**30
+_GATES: Final = {"gru": 3, "lstm": 4}
+
+
+def usable_bytes(cgroups: Sequence[Path] = CGROUPS) -> int:
+    """Return the memory that this process may take: the machine's, cut to the container's limit."""
+    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    for place in cgroups:
+        try:
+            limits.append(int(place.read_text()))
+        except (OSError, ValueError):  # no such cgroup, or its limit is the word `max`
+            continue
+    return min(limits)
+
+
+def least_bytes(spec: ExperimentSpec, layout: ObservationLayout) -> int:
+    """Return what the weights of the actor, and an update's numbers between its layers, take at the least."""
+    model, symbols = spec.model, len(layout.symbols)
+    apart = model.name in ("shared", "attention")  # one network answers for each symbol by itself
+    inputs = layout.window * len(layout.feature_names) * (1 if apart else symbols)
+    rows = spec.algo.least_rows() * (symbols if apart else 1)
+    between = sum(model.hidden) + max(model.hidden)  # what the layers gave, and the slopes of the widest
+    return _NUMBER * (_COPIES * spec.algo.least_networks() * _weights(model, inputs) + rows * between)
+
+
+def _weights(model: ModelSpec, inputs: int) -> int:
+    count = sum(one * other for one, other in itertools.pairwise((inputs, *model.hidden)))
+    return count + _GATES.get(model.name, 0) * model.recurrent_size * (model.hidden[0] + model.recurrent_size)
+
+
+def check_room(spec: ExperimentSpec, layout: ObservationLayout) -> None:
+    """Raise ConfigError where a training in this process cannot fit this machine; a GPU says so by itself."""
+    if spec.compute.name == "gpu" or spec.compute.learners:
+        return
+    needed, there = least_bytes(spec, layout), usable_bytes()
+    if needed > there:
+        widths = f"model.hidden=[{','.join(map(str, spec.model.hidden))}]"
+        if spec.model.name in _GATES:
+            widths += f" model.recurrent_size={spec.model.recurrent_size}"
+        raise ConfigError(
+            f"{widths} needs {needed / _GIB:.3g} GiB of memory at the least in an update of "
+            f"algo={spec.algo.name}, and there are {there / _GIB:.3g}",
+            hint="take fewer units, or fewer rows an update: algo.minibatch, algo.batch, or algo.windows and algo.members",
+        )
