@@ -34,7 +34,7 @@ def test_equity_is_taken_as_it_is_and_order_does_not_matter(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        (pd.DataFrame({"date": DAYS, "return": 100 * RETURNS}), "look like per cent"),
+        (pd.DataFrame({"date": DAYS, "return": 100 * RETURNS}), "may be per cent"),
         (pd.DataFrame({"date": DAYS, "return": RETURNS, "equity": RETURNS}), "may mean any of return, equity"),
         (pd.DataFrame({"date": DAYS, "a": RETURNS, "b": RETURNS}), "has figures called a, b"),
         *(
@@ -43,7 +43,7 @@ def test_equity_is_taken_as_it_is_and_order_does_not_matter(tmp_path: Path) -> N
         ),
         (pd.DataFrame({"date": DAYS, "exit": DAYS + pd.Timedelta(days=1), "return": RETURNS}), "any of date, exit"),
         (pd.DataFrame({"date": DAYS, "return": np.where(np.arange(300) % 5 < 3, 0.0, 50 * RETURNS)}), "per cent"),
-        (pd.DataFrame({"date": DAYS, "return": np.where(np.arange(300) % 5 == 0, 0.9, 0.001)}), "look like per cent"),
+        (pd.DataFrame({"date": DAYS, "return": np.where(np.arange(300) % 5 == 0, 0.9, 0.001)}), "may be per cent"),
         (
             pd.DataFrame({"date": DAYS, "return": np.where(np.arange(300) == 7, np.nan, RETURNS)}),
             "1 of 300 rows have no",
@@ -63,8 +63,8 @@ def test_equity_is_taken_as_it_is_and_order_does_not_matter(tmp_path: Path) -> N
         (pd.DataFrame({"date": DAYS[:1], "return": RETURNS[:1]}), "has 1 returns"),
         (pd.DataFrame({"date": DAYS[:0], "return": RETURNS[:0]}), "has no rows"),
         (
-            pd.DataFrame({"date": DAYS, "return": np.where(np.arange(300) == 7, -1.5, RETURNS)}),
-            "loses more than there was",
+            pd.DataFrame({"date": DAYS, "return": np.where(np.arange(300) == 7, -1.001, 0.0)}),
+            "may be per cent|loses more than there was",
         ),
     ],
 )
@@ -91,7 +91,7 @@ def test_a_day_is_the_date_that_is_written_whatever_its_offset(tmp_path: Path, z
     path = outside.read(written(tmp_path, pd.DataFrame({"date": stamped, "return": RETURNS}), name))
     np.testing.assert_array_equal(path.timestamps[1:], DAYS.to_numpy().astype("datetime64[ns]"))
     hours = pd.date_range("2022-01-03", periods=300, freq="h", tz=zone)
-    path = outside.read(written(tmp_path, pd.DataFrame({"date": hours, "return": RETURNS}), name))
+    path = outside.read(written(tmp_path, pd.DataFrame({"date": hours, "return": RETURNS}), name), "share")
     assert path.timestamps[1] == np.datetime64(hours[0].tz_convert(None))
 
 
@@ -109,7 +109,7 @@ def test_the_first_return_began_one_step_before_by_the_calendar(
 
 @pytest.mark.parametrize("size", [0.001, 1e-6, 0.05])
 def test_the_same_return_in_each_bar_has_no_finite_sharpe(tmp_path: Path, size: float) -> None:
-    path = outside.read(written(tmp_path, pd.DataFrame({"date": DAYS, "return": size})))
+    path = outside.read(written(tmp_path, pd.DataFrame({"date": DAYS, "return": size})), "share")
     assert metrics.sharpe(path.returns) == np.inf
     assert metrics.sharpe(-path.returns) == -np.inf
 
@@ -128,3 +128,57 @@ def test_paths_stand_at_the_dates_of_the_record_or_are_refused(tmp_path: Path) -
     assert found.equity[-1] / found.equity[0] == pytest.approx(record.equity[at[-1]] / record.equity[at[0]])
     with pytest.raises(DataError, match="do not cover"):
         outside.beside([weekly], record)
+
+
+@pytest.mark.parametrize(("freq", "periods", "volatility", "mean"), [
+    ("B", 500, 0.032, 0.02), ("B", 500, 0.1, 0.08), ("ME", 60, 0.15, 0.07), ("QE", 24, 0.2, 0.1), ("YE", 15, 0.25, 0.1), ("h", 3000, 0.5, 0.2),
+])  # fmt: skip
+def test_per_cents_are_never_taken_for_shares_nor_shares_for_per_cents(
+    tmp_path: Path, freq: str, periods: int, volatility: float, mean: float
+) -> None:
+    """From a calm hedge of 3 % a year to a coin, daily to yearly: shares are read, per cents are asked about."""
+    at = pd.date_range("2008-01-01", periods=periods, freq=freq)
+    a_year = periods / ((at[-1] - at[0]).days / 365.25)
+    drawn = np.random.default_rng(3).normal(size=periods)
+    shares = mean / a_year + volatility / a_year**0.5 * (drawn - drawn.mean()) / drawn.std()
+    path = outside.read(written(tmp_path, pd.DataFrame({"date": at, "return": shares})))
+    assert path.returns == pytest.approx(shares, rel=1e-9)
+    cents = written(tmp_path, pd.DataFrame({"date": at, "return": 100.0 * shares}), "cents.csv")
+    with pytest.raises(DataError, match="returns_unit=percent"):
+        outside.read(cents)
+    assert outside.read(cents, "percent").returns == pytest.approx(shares, rel=1e-9)
+    if (100.0 * shares <= -1.0).any():
+        with pytest.raises(DataError, match="loses more than there was"):
+            outside.read(cents, "share")
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"), [("return", "{:.4f}%"), ("Return (%)", "{:.4f}"), ("returns in %", "{:.4f}"), ("ret", "{:.4f} %")]
+)
+def test_a_per_cent_sign_in_name_or_cells_says_it(tmp_path: Path, name: str, cell: str) -> None:
+    table = pd.DataFrame({"date": DAYS, name: [cell.format(100 * one) for one in RETURNS]})
+    assert outside.read(written(tmp_path, table)).returns == pytest.approx(RETURNS, abs=1e-6)
+    with pytest.raises(DataError, match="bears a %"):
+        outside.read(written(tmp_path, table), "share")
+
+
+def test_decimal_commas_are_read_and_mixed_signs_refused(tmp_path: Path) -> None:
+    table = pd.DataFrame({"date": DAYS, "return": [f"{one:.6f}".replace(".", ",") for one in RETURNS]})
+    table.to_csv(tmp_path / "my.csv", index=False, sep=";")
+    assert outside.read(tmp_path / "my.csv").returns == pytest.approx(RETURNS, abs=1e-6)
+    mixed = [f"{one:.6f}" + "%" * (i % 2) for i, one in enumerate(RETURNS)]
+    with pytest.raises(DataError, match="some cells of return bear a %"):
+        outside.read(written(tmp_path, pd.DataFrame({"date": DAYS, "return": mixed})))
+
+
+def test_a_hole_is_said_and_is_no_time_and_steps_of_two_lengths_are_refused(tmp_path: Path) -> None:
+    kept = np.r_[0:100, 200:300]
+    path = outside.read(written(tmp_path, pd.DataFrame({"date": DAYS[kept], "return": RETURNS[kept]})))
+    assert path.bars_per_year == pytest.approx(261, abs=4)
+    (note,) = outside.holes(path)
+    assert str(DAYS[99])[:10] in note
+    assert str(DAYS[200])[:10] in note
+    assert not outside.holes(outside.read(written(tmp_path, pd.DataFrame({"date": DAYS, "return": RETURNS}))))
+    mixed = DAYS[:150].append(pd.date_range(DAYS[150], periods=40, freq="ME"))
+    with pytest.raises(DataError, match="steps of several lengths"):
+        outside.read(written(tmp_path, pd.DataFrame({"date": mixed, "return": RETURNS[:190]})))

@@ -22,6 +22,7 @@ _LEFT_OUT: dict[str, Any] = {
     "seed": True,
     "resume": True,
     "returns": True,
+    "returns_unit": True,
     "log": True,
     "quiet": True,
     "zoo": True,

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from wealtharena.config.composition import PRIMARY, compose_raw, composing, groups
 
-_NOT_CONFIGURATION = ("task", "seed", "resume", "returns", "log", "paths", "tracking", "sweep", "hydra")
+_NOT_CONFIGURATION = ("task", "seed", "resume", "returns", "returns_unit", "log", "paths", "tracking", "sweep", "hydra")
 _LATER = (
     "debug",
     "experiment",

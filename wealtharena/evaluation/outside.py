@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,28 +24,35 @@ RETURNS: Final = ("return", "returns", "ret", "rets", "strategy", "daily_return"
                   "portfolio_return")  # fmt: skip
 LEVELS: Final = ("equity", "value", "nav", "balance", "close", "price", "adj_close", "net_asset_value", "portfolio_value",
                  "total")  # fmt: skip
-LARGE: Final = 0.2  # a usual move of a bar that is a per cent and no share
-WILD: Final = 5.0  # volatility in a year that is of per cents: 500 %
+CALM: Final = 0.8  # volatility a year of shares that nobody asks about; that of per cents would be below 1 %
+STEADY: Final = 2.0  # what shares may earn or lose in a year, at the mean return, without being asked about
+PER_CENT: Final = r"\s*[(\[]?\s*(?:%|in\s*%|percent|per\s*cent)\s*[)\]]?\s*$"  # behind a column's name
+GAP_DAYS: Final = 15  # from one bar to the next without a note; of longer bars, three of them
 DAY: Final = 86_400 * 10**9  # ns
 MIDMONTH: Final = 20
 STANDS_STILL: Final = 0.1  # share of a record's dates on which prices may have no new bar, as on a holiday
 LEAST: Final = 2  # returns that a record has at least
 
 
-def read(path: Path) -> Trajectory:
-    """Return the record in a CSV or Parquet file: a column of dates and one of returns (shares) or of equity.
+def read(path: Path, unit: str = "auto") -> Trajectory:
+    """Return the record in a CSV or Parquet file: a column of dates and one of returns or of equity.
 
     What the column is goes by its name (`RETURNS`, `LEVELS`); a file that leaves two possibilities open is refused.
     Nothing is known of positions, orders and costs: those parts of the path are empty.
 
+    Args:
+        path: The file.
+        unit: What returns are written in: `share` (0.01 is one per cent), `percent`, or `auto`: per cents where the
+            column's name or its cells bear a %, else shares, where they are too calm to be anything else.
+
     Raises:
         DataError: no such file, no dates, no figures or a column that may be another thing, rows without a figure behind
-            the first, infinite ones, returns in per cent, or a date that stands twice.
+            the first, infinite ones, returns that may be per cents, several steps of time, or a date that stands twice.
     """
     table = _table(path)
     table = table.assign(_at=_dates(table, path.name)).sort_values("_at", kind="stable")
-    column = _figures(table.drop(columns="_at"), path.name)
-    values = table[column].to_numpy(dtype=np.float64)
+    column, figures, signed = _figures(table.drop(columns="_at"), path.name)
+    values = figures.to_numpy(dtype=np.float64)
     at = table["_at"].to_numpy(dtype="datetime64[ns]")
     first = int(np.isnan(values[:1]).sum())  # no return yet, as pandas' pct_change leaves it
     values, at = values[first:], at[first:]
@@ -55,32 +63,78 @@ def read(path: Path) -> Trajectory:
         )
     if len(np.unique(at)) != len(at):
         raise DataError(f"{path.name}: a date stands twice", hint="give one row a date")
-    if _plain(column) in LEVELS:
-        return _path(path.stem, at, values)
-    if len(values) < LEAST:
+    level = _plain(column) in LEVELS
+    if not level and len(values) < LEAST:
         raise DataError(f"{path.name} has {len(values)} returns", hint=f"give at least {LEAST}")
-    _require_shares(values, at, path.name)
+    _require_one_step(at, path.name)
+    if level:
+        return _path(path.stem, at, values)
+    if unit == "share" and signed:
+        raise DataError(f"{path.name}: {column} bears a %", hint="leave returns_unit out, or say percent")
+    if unit == "percent" or signed:
+        values = values / 100.0
+    elif unit == "auto":
+        _require_calm(values, at, path.name)
+    if (values <= -1.0).any():
+        raise DataError(
+            f"{path.name}: a return of {values.min():.2%} loses more than there was",
+            hint="write shares, -0.01 is a loss of one per cent, or say returns_unit=percent",
+        )
     return _path(
         path.stem, np.concatenate([[_before(at)], at]), START * np.concatenate([[1.0], np.cumprod(1.0 + values)])
     )
 
 
-def _require_shares(values: FloatArray, at: npt.NDArray[np.datetime64], name: str) -> None:
-    """Raise DataError where returns are more than shares can be, or more than all was lost."""
-    moved = np.abs(values[values != 0.0])
-    usual = float(np.median(moved)) if len(moved) else 0.0
-    years = float((at[-1] - at[0]) / np.timedelta64(1, "D")) / 365.25
-    wild = float(np.std(values)) * (len(values) / years) ** 0.5 if years > 0.0 else 0.0
-    if usual > LARGE or wild > WILD:
-        shown = (
-            f"half of its returns are larger than {usual:.2g}" if usual > LARGE else f"they vary by {wild:.0%} a year"
-        )
-        raise DataError(f"{name}: {shown}: they look like per cent", hint="divide them by 100; 0.01 is one per cent")
-    if (values <= -1.0).any():
+def _require_calm(values: FloatArray, at: npt.NDArray[np.datetime64], name: str) -> None:
+    """Raise DataError where returns may be per cents: taken for shares, they would move more in a year than most do."""
+    years = _years(at) * len(values) / max(len(values) - 1, 1)
+    wild = float(np.std(values)) * (len(values) / years) ** 0.5
+    earned = float(np.mean(values)) * len(values) / years
+    if wild > CALM or abs(earned) > STEADY + 3.0 * wild / years**0.5:
         raise DataError(
-            f"{name}: a return of {values.min():.2g} loses more than there was",
-            hint="write shares; -0.01 is a loss of one per cent",
+            f"{name}: returns may be per cent: as shares they vary by {wild:.0%} a year around a mean of {earned:+.0%}, "
+            f"as per cent by {wild / 100:.2%} around {earned / 100:+.2%}",
+            hint="say which: returns_unit=percent, or returns_unit=share where 0.01 is one per cent",
         )
+
+
+def _require_one_step(at: npt.NDArray[np.datetime64], name: str) -> None:
+    """Raise DataError where a record goes on by steps of another length: a year has then no number of bars."""
+    import pandas as pd
+
+    from wealtharena.data import intervals
+
+    shown = intervals.spacing(pd.DatetimeIndex(at))
+    if shown is not None and shown.interval is not None and shown.mixed:
+        beside = shown.other or f"{shown.foreign} steps that are none"
+        raise DataError(
+            f"{name}: steps of several lengths stand in one record ({shown.interval} and {beside})",
+            hint="give one row a day, or one a month, throughout",
+        )
+
+
+def holes(path: Trajectory) -> list[str]:
+    """Return a sentence for each stretch of time of which a record tells nothing, the longest first."""
+    at = path.timestamps
+    found = np.flatnonzero(_silent(at))
+    longest = sorted(found, key=lambda i: (at[i] - at[i + 1], at[i]))
+    return [
+        f"the record tells nothing of the time from {str(at[i])[:10]} to {str(at[i + 1])[:10]}: figures a year are of "
+        "the bars that are there"
+        for i in longest
+    ]
+
+
+def _silent(at: npt.NDArray[np.datetime64]) -> npt.NDArray[np.bool_]:
+    """Return which steps, [n - 1], are too long for a weekend, a holiday or a missed bar."""
+    steps = np.diff(at) / np.timedelta64(1, "D")
+    return np.asarray(steps > max(GAP_DAYS, 3.0 * float(np.median(steps))))
+
+
+def _years(at: npt.NDArray[np.datetime64]) -> float:
+    """Return the years that a record is of: of a silent stretch counts one usual step."""
+    steps = np.diff(at) / np.timedelta64(1, "D")
+    return float(np.where(_silent(at), np.median(steps), steps).sum()) / 365.25
 
 
 def beside(paths: Sequence[Trajectory], record: Trajectory) -> list[Trajectory]:
@@ -107,7 +161,7 @@ def beside(paths: Sequence[Trajectory], record: Trajectory) -> list[Trajectory]:
 def _path(name: str, at: npt.NDArray[np.datetime64], equity: FloatArray) -> Trajectory:
     if len(equity) < LEAST + 1 or not (equity > 0.0).all():
         raise DataError(f"{name}: equity must be positive, over at least {LEAST + 1} dates", hint="look at its rows")
-    bars, years = len(equity) - 1, float((at[-1] - at[0]) / np.timedelta64(1, "D")) / 365.25
+    bars, years = len(equity) - 1, _years(at)
     nothing = np.zeros(bars)
     return Trajectory(
         name=name,
@@ -188,17 +242,30 @@ def _before(at: npt.NDArray[np.datetime64]) -> np.datetime64:
     return (first - pd.DateOffset(months=months)).to_datetime64()
 
 
-def _figures(table: pd.DataFrame, name: str) -> str:
-    """Return the one column whose name says that it holds returns or a level.
+def _figures(table: pd.DataFrame, name: str) -> tuple[str, pd.Series, bool]:
+    """Return the one column whose name says that it holds returns or a level, its numbers, and whether they bear a %.
 
     A name such as `pnl_pct`, `drawdown` or `log_return` says another thing, and one such as `0` nothing.
     """
     import pandas as pd
 
-    numeric = [str(column) for column in table.columns if pd.api.types.is_numeric_dtype(table[column])]
-    called = [column for column in numeric if _plain(column) in (*RETURNS, *LEVELS)]
+    from wealtharena.data.reading.numbers import to_numbers
+    from wealtharena.data.reading.settled import Ledger
+
+    called = [str(column) for column in table.columns if _plain(str(column)) in (*RETURNS, *LEVELS)]
     if len(called) == 1:
-        return called[0]
+        values, signed = table[called[0]], re.search(PER_CENT, called[0], re.IGNORECASE) is not None
+        if not pd.api.types.is_numeric_dtype(values):
+            cells = values.astype("string").str.strip()
+            marked = cells.str.endswith("%").fillna(value=False)
+            if marked.any() and not (marked | cells.isna() | cells.isin(["", "0"])).all():
+                raise DataError(f"{name}: some cells of {called[0]} bear a % and some none", hint="write all alike")
+            signed = signed or bool(marked.any())
+            values = to_numbers({called[0]: cells.str.rstrip("% ")}, Ledger(name))[called[0]]
+        if signed and _plain(called[0]) in LEVELS:
+            raise DataError(f"{name}: {called[0]} bears a %: that is no level", hint="call the column `return`")
+        return called[0], values, signed
+    numeric = [str(column) for column in table.columns if pd.api.types.is_numeric_dtype(table[column])]
     told = "has no column of figures"
     if called:
         told = f"may mean any of {', '.join(called)}"
@@ -208,4 +275,4 @@ def _figures(table: pd.DataFrame, name: str) -> str:
 
 
 def _plain(name: str) -> str:
-    return name.strip().lower().replace(" ", "_").replace("-", "_")
+    return re.sub(PER_CENT, "", name, flags=re.IGNORECASE).strip().lower().replace(" ", "_").replace("-", "_")

@@ -36,14 +36,13 @@ def run(spec: ExperimentSpec) -> int:
         raise ConfigError("task=report needs returns", hint="try returns=my.csv: a column of dates and one of returns")
     context = RunContext.current()
     with recorded(spec, context) as record:
-        path = outside.read(Path(spec.returns))
+        path = outside.read(Path(spec.returns), spec.returns_unit)
         dated = cash.rates(path.timestamps, spec.asset, spec.data)
         path = path if dated is None else replace(path, cash_rates=dated[0][:-1])
         baselines = played(spec, record, path) if spec.data.source != "auto" else []
         risk_free = metrics.risk_free(path, spec.asset.risk_free_per_year)
         record.update(**measured(spec, path, baselines, risk_free), status="completed")
-        if dated is not None:
-            record.update(notes=[*record.content["notes"], dated[1]])
+        record.update(notes=[*record.content["notes"], *outside.holes(path), *([] if dated is None else [dated[1]])])
         data = ReportData(
             run=record.content,
             agent=path,

@@ -45,6 +45,9 @@ class ExperimentSpec(Spec):
     quiet: bool = Field(description="say the verdict, or what was asked for, and where the report is; nothing else")
     resume: str | None = Field(description="run directory to go on from")
     returns: str | None = Field(description="task=report: a CSV or Parquet file of dates and returns, or equity")
+    returns_unit: Literal["auto", "share", "percent"] = Field(
+        description="what returns are written in; auto asks if open"
+    )
     asset: AssetSpec
     data: DataSpec
     features: FeaturesSpec
