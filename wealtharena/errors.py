@@ -69,6 +69,14 @@ class UnknownFileError(DataError, ConfigError):
     """The command line names a file or a folder of market data that is not there."""
 
 
+class EmptyWindowError(DataError, ConfigError):
+    """The command line asks for bars that begin after they end."""
+
+
+class NoGpuError(TrainingError, ConfigError):
+    """A GPU is asked for on a machine that has none."""
+
+
 class PromotionError(WealthArenaError):
     """A checkpoint does not pass the promotion gate."""
 

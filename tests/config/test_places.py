@@ -114,3 +114,33 @@ def test_a_folder_without_a_name_or_outside_is_refused_before_a_file_is_written(
     assert done.stderr.startswith(f"error: {told}")
     assert len(done.stderr.splitlines()) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--config-dir", "mine", "experiment=broken"], "broken.yaml, line 2, column 2 is no YAML"),
+        (["-m", "seed=range(1,3,0)"], "must not be zero"),
+        (["-m", "seed=range(1,1e9)"], "more than 10,000 values"),
+        (["-m", "algo.gamma=range(0.1,0.9,0.00001)"], "more than 10,000 values"),
+        (["hydra.job.env_copy=[NOT_THERE]", "seed=1"], "there is no 'NOT_THERE'"),
+        (["hydra.output_subdir=null"], "hydra.output_subdir=null"),
+        (["hydra.output_subdir=notes"], "hydra.output_subdir=notes"),
+        (["-m", "seed=0,1", "hydra.output_subdir=null"], "hydra.output_subdir=null"),
+    ],
+)
+def test_what_hydra_stumbles_over_is_a_line_and_leaves_nothing(
+    probe,  # noqa: F811 - the fixture
+    tmp_path: Path,
+    words: list[str],
+    said: str,
+) -> None:
+    (tmp_path / "mine/experiment").mkdir(parents=True)
+    (tmp_path / "mine/experiment/broken.yaml").write_text("a: [1\nb")
+    done = probe(*words)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: ")
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "outputs").exists()
+    assert not (tmp_path / "multirun").exists()

@@ -56,6 +56,29 @@ def test_it_is_refused_as_a_wrong_configuration_is(store, words):
 
 
 @pytest.mark.parametrize(
+    "words",
+    [
+        ("task=inspect", "data=files"),
+        ("data=files", "data.path="),
+        ("task=backtest", "backtest.baseline=cash", "data.start=2020-01-01", "data.end=2019-01-01"),
+        ("returns=my.csv",),
+        ("task=report", "returns="),
+        ("train.callbacks=[nowhere:Watch]",),
+        ("compute=gpu",),
+        ("sweep=ppo", "compute=gpu"),
+    ],
+)
+def test_what_cannot_be_had_together_or_here_is_refused_before_a_file_is_made(store, words, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    before = sorted(Path().rglob("*"))
+    with pytest.raises(ConfigError) as refused:
+        run(*words)
+    assert refused.value.exit_code == 2
+    assert refused.value.hint
+    assert sorted(Path().rglob("*")) == before
+
+
+@pytest.mark.parametrize(
     ("words", "code"),
     [
         (("deploy.checkpoints=[nothing]",), 2),

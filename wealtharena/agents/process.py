@@ -11,7 +11,7 @@ import torch
 
 from wealtharena.config.specs.agent import ComputeSpec
 from wealtharena.config.threads import usable_cores
-from wealtharena.errors import TrainingError
+from wealtharena.errors import NoGpuError, TrainingError
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of glibc's malloc.h
 _LARGE, _NEVER = 2**25, 2**30  # the largest threshold that glibc takes for mmap; more than is ever free
@@ -42,9 +42,9 @@ def keep_freed_memory() -> bool:
 
 
 def require_gpu(compute: ComputeSpec) -> None:
-    """Raise TrainingError where `compute=gpu` is asked for and torch sees no GPU."""
+    """Raise NoGpuError where `compute=gpu` is asked for and torch sees no GPU."""
     if compute.name == "gpu" and not torch.cuda.is_available():
-        raise TrainingError(
+        raise NoGpuError(
             "compute=gpu: torch sees no GPU here",
             hint="choose compute=local or compute=workers, or install a CUDA build of torch and its driver",
         )

@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from wealtharena.config.problems import UNREADABLE, composition_error
 from wealtharena.errors import ConfigError
 
+_RECORDS = ".hydra"  # of a run directory: its configuration and its overrides
 _NUMBERED = "${hydra.job.num}"
 _OF_THE_GRID = re.compile(r"\$\{(?:now|run_id):[^{}]*\}")  # the same for all its jobs
 
@@ -40,6 +41,7 @@ class UsedFolders(Callback):
         with _refusing():
             _check_named(config, "hydra.run.dir")
             _check_below(config, "hydra.output_subdir")
+            _check_kept(config)
             folder = Path(str(config.hydra.run.dir))
             if config.resume is None:
                 _check_unused(folder, f"hydra.run.dir={folder}")
@@ -51,6 +53,7 @@ class UsedFolders(Callback):
         with _refusing():
             _check_named(config, "hydra.sweep.dir")
             _check_below(config, "hydra.output_subdir")
+            _check_kept(config)
             folder = Path(str(config.hydra.sweep.dir))
             _check_typed(config, folder)
             held = sorted(path.parent.name for path in folder.glob("*/run.json"))
@@ -87,6 +90,16 @@ def _check_below(config: DictConfig, key: str) -> None:
     if value is not None and (place.is_absolute() or ".." in place.parts):
         raise ConfigError(
             f"{key}={value} leads out of its folder", hint="name a folder below it, without / before or .."
+        )
+
+
+def _check_kept(config: DictConfig) -> None:
+    """Raise ConfigError where a run would not keep how it was called where it is looked for: nobody could go on with it."""
+    value = config.hydra.output_subdir
+    if config.resume is None and value != _RECORDS:
+        raise ConfigError(
+            f"hydra.output_subdir={'null' if value is None else value}: how a run was called is looked for in {_RECORDS}",
+            hint="leave hydra.output_subdir= out; hydra.run.dir=<folder> names the run directory",
         )
 
 

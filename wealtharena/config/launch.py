@@ -6,6 +6,7 @@ import functools
 import importlib.metadata
 import logging
 import os
+import re
 import resource
 import shutil
 import signal
@@ -40,6 +41,7 @@ from wealtharena.errors import ConfigError, Interrupted, UsedFolderError, Wealth
 from wealtharena.files import NO_ROOM, temporary_folder
 
 Job = Callable[[DictConfig], int]
+_OF_A_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 # what the loader, the kernel, torch and C++ say for want of memory, where it is no MemoryError
 _NO_MEMORY = ("failed to map segment", "cannot allocate memory", "can't allocate memory", "std::bad_alloc")
 
@@ -287,8 +289,10 @@ def forget_run() -> None:
     except filelock.Timeout:
         return
     shutil.rmtree(folder)
-    with suppress(OSError):  # the day's folder, unless other runs stand in it
+    with suppress(OSError):  # the day's folder, unless other runs stand in it, and outputs/ if it was the first day
         folder.parent.rmdir()
+        if _OF_A_DAY.fullmatch(folder.parent.name):
+            folder.parent.parent.rmdir()
 
 
 def _requested_threads(cfg: DictConfig) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import yaml
 from hydra.errors import MissingConfigException, OverrideParseException
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -18,6 +19,7 @@ from wealtharena.config.composition import defaults_for, groups, literal
 from wealtharena.config.specs.base import RefusedBlocksError
 from wealtharena.config.suggest import did_you_mean, nearest
 from wealtharena.errors import ConfigError
+from wealtharena.files import without_home
 
 # Where a part of the spec stands in conf/, which is where a user set it.
 _HOMES = (
@@ -46,7 +48,12 @@ _TYPES = {
 }
 
 
-UNREADABLE = (ValueError, TypeError)  # what Hydra's and OmegaConf's own code stumbles over while it composes
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    KeyError,
+    yaml.YAMLError,
+)  # what Hydra's and OmegaConf's own code stumbles over while it composes
 
 
 @dataclass(frozen=True)
@@ -96,6 +103,12 @@ def composition_error(error: BaseException, overrides: Sequence[str]) -> ConfigE
             f"cannot read the override {error.override!r}",
             hint="write key=value or group=choice; quote a value with spaces or commas twice: 'key=\"a, b\"'",
         )
+    if isinstance(error, yaml.MarkedYAMLError):
+        return _broken_yaml(error)
+    if isinstance(error, KeyError):
+        return ConfigError(
+            f"there is no {error.args[0]!r}", hint="a variable named by hydra.job.env_copy has to be set"
+        )
     text = str(error) or str(error.__cause__)
     if match := re.match(r"Could not append to config\. An item is already at '([^']+)'", text):
         return ConfigError(f"{match[1]} exists already", hint="leave out the +")
@@ -118,6 +131,15 @@ def composition_error(error: BaseException, overrides: Sequence[str]) -> ConfigE
         return _unknown_key(match[1].partition("@")[0], overrides)
     return ConfigError(
         " ".join(text.split()) or type(error).__name__, hint="see --help, or set HYDRA_FULL_ERROR=1 for all of it"
+    )
+
+
+def _broken_yaml(error: yaml.MarkedYAMLError) -> ConfigError:
+    """Return what to say of a file of configuration that is no YAML: file, line and column, and what stands there."""
+    mark = error.problem_mark or error.context_mark
+    place = f"{without_home(mark.name)}, line {mark.line + 1}, column {mark.column + 1}" if mark else "a file"
+    return ConfigError(
+        f"{place} is no YAML: {error.problem or error.context}", hint="mend it; quote a value that begins with [ or {"
     )
 
 

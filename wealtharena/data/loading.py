@@ -19,7 +19,7 @@ from wealtharena.data.bars import Bars, RawBars
 from wealtharena.data.panel import Panel
 from wealtharena.data.provider import Provider, RefusalError
 from wealtharena.data.store import Store
-from wealtharena.errors import DataError, ProviderError
+from wealtharena.errors import DataError, EmptyWindowError, ProviderError
 
 if TYPE_CHECKING:
     from wealtharena.data.quality import Finding
@@ -109,9 +109,9 @@ def cache_path(source: str, asset: AssetSpec, data: DataSpec) -> Path | None:
 
 
 def check_request(data: DataSpec) -> None:
-    """Raise DataError where the window of the request is empty."""
+    """Raise EmptyWindowError where the window of the request is empty."""
     if data.start is not None and data.end is not None and data.start > data.end:
-        raise DataError(
+        raise EmptyWindowError(
             f"data.start={data.start} is after data.end={data.end}",
             hint=f"swap them: data.start={data.end} data.end={data.start}",
         )

@@ -11,6 +11,7 @@ from typing import Any
 from wealtharena.config import ExperimentSpec, plugins, speech
 from wealtharena.config.identity import run_record
 from wealtharena.errors import ConfigError
+from wealtharena.tasks import asking
 
 _KEEPING = ("train", "compare", "deploy", "backtest", "paper")  # tasks that look at a test window or keep a version
 
@@ -47,6 +48,7 @@ def _dispatch(spec: ExperimentSpec) -> int:
         raise ConfigError(
             f"task={spec.task} has no use for risk rules", hint="leave risk= out: it is for backtest and paper"
         )
+    asking.check(spec)
     if spec.task in _KEEPING:
         from wealtharena.tasks import keeping
 

@@ -32,11 +32,11 @@ NOTE: Final = (
 
 def run(spec: ExperimentSpec) -> int:
     """Measure the returns of `returns`, compare them with baselines over `data`, and write run.json and a report."""
-    if spec.returns is None:
+    if not (spec.returns or "").strip():
         raise ConfigError("task=report needs returns", hint="try returns=my.csv: a column of dates and one of returns")
     context = RunContext.current()
     with recorded(spec, context) as record:
-        path = outside.read(Path(spec.returns), spec.returns_unit)
+        path = outside.read(Path(str(spec.returns)), spec.returns_unit)
         dated = cash.rates(path.timestamps, spec.asset, spec.data)
         path = path if dated is None else replace(path, cash_rates=dated[0][:-1])
         baselines = played(spec, record, path) if spec.data.source != "auto" else []

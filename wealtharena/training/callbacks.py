@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,22 @@ class Callbacks:
                 ) from error
 
 
+def check_names(names: Sequence[str]) -> None:
+    """Raise ConfigError where a name is none of a module and what stands in it, or cannot be imported; nothing is made."""
+    for name in names:
+        _found(name, lambda found: None)
+
+
 def _made(name: str) -> Any:
+    made = _found(name, lambda found: found())
+    if not any(hasattr(made, method) for method in ("on_iteration", "on_validation", "on_end")):
+        raise ConfigError(
+            f"train.callbacks={name} has none of on_iteration, on_validation, on_end", hint="write one of them"
+        )
+    return made
+
+
+def _found(name: str, then: Callable[[Any], Any]) -> Any:
     module, colon, attribute = name.partition(":")
     if not (module and colon and attribute):
         raise ConfigError(
@@ -73,15 +88,10 @@ def _made(name: str) -> Any:
     if here not in sys.path:
         sys.path.append(here)
     try:
-        found = getattr(importlib.import_module(module), attribute)()
+        return then(getattr(importlib.import_module(module), attribute))
     except (Exception, SystemExit) as error:  # whatever a stranger's module does
         plain = isinstance(error, ImportError | AttributeError | TypeError)
         raise ConfigError(
             f"train.callbacks={name} cannot be made: {error if plain else f'{type(error).__name__}: {error}'}",
             hint="name a class or function that takes no arguments",
         ) from error
-    if not any(hasattr(found, method) for method in ("on_iteration", "on_validation", "on_end")):
-        raise ConfigError(
-            f"train.callbacks={name} has none of on_iteration, on_validation, on_end", hint="write one of them"
-        )
-    return found

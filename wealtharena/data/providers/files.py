@@ -18,13 +18,22 @@ from wealtharena.data.bars import RawBars, raw_table, window_mask
 from wealtharena.data.reading import Reading, mixed, read_path, units
 from wealtharena.data.reading.identifiers import canonical, canonical_symbol, dollar_pairs, symbol_of_file
 from wealtharena.data.reading.venues import Quote, quote_of, same_symbol, setting, suffix_of, without_venue, zone_of
-from wealtharena.errors import DataError, ProviderError
+from wealtharena.errors import DataError, ProviderError, UnknownFileError
 
 _NO_COLUMN: Final = "(the file has no column of symbols)"
 _ENDING: Final = re.compile(r"\.(csv(\.gz)?|parquet|pq)$", re.IGNORECASE)
 # where weeks run or ran from Sunday to Thursday: Tel Aviv (until 2026), Riyadh, Cairo, Doha, Kuwait
 _SUNDAY_ZONES: Final = frozenset({"Asia/Jerusalem", "Asia/Tel_Aviv", "Asia/Riyadh"})
 _SUNDAY_VENUES: Final = frozenset({"CA", "QA", "KW"})
+
+
+def require_path(spec: DataSpec) -> Path:
+    """Return the file or folder that `data.path` names; raise UnknownFileError where it names none."""
+    if spec.path is None or not spec.path.strip():
+        raise UnknownFileError(
+            "data=files needs to know which file", hint="set data.path=bars.parquet (a file or a folder)"
+        )
+    return Path(spec.path)
 
 
 class Provider(provider.Provider):
@@ -37,11 +46,7 @@ class Provider(provider.Provider):
 
     def __init__(self, spec: DataSpec, asset: AssetSpec, *, clock: Callable[[], datetime] = provider.now) -> None:
         super().__init__(spec, asset, clock=clock)
-        if spec.path is None:
-            raise DataError(
-                "data=files needs to know which file", hint="set data.path=bars.parquet (a file or a folder)"
-            )
-        self._file = Path(spec.path).name
+        self._file = require_path(spec).name
         self._content: Content | None = None
 
     @classmethod

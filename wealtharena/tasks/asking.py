@@ -1,0 +1,31 @@
+"""What a task is asked for and cannot have, said before it makes a folder, a line or a wait of it."""
+
+from __future__ import annotations
+
+from wealtharena.config import plugins
+from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.data import loading
+from wealtharena.errors import ConfigError
+
+_OF_BARS = (
+    "train",
+    "backtest",
+    "inspect",
+    "audit",
+    "paper",
+)  # tasks that always load bars; report does where one is named
+
+
+def check(spec: ExperimentSpec) -> None:
+    """Raise ConfigError where keys that are right one by one can't be had together, or not on this machine."""
+    if spec.returns is not None and spec.task != "report":
+        raise ConfigError(
+            f"task={spec.task} has no use for returns={spec.returns}", hint="leave it out, or say task=report"
+        )
+    loading.check_request(spec.data)
+    if spec.data.source == "files" and spec.task in (*_OF_BARS, "report"):
+        plugins.load("data.providers", "files").require_path(spec.data)
+    if spec.task == "train":
+        plugins.load("training", "callbacks").check_names(spec.train.callbacks)
+        if spec.compute.name == "gpu":
+            plugins.load("agents", "process").require_gpu(spec.compute)
