@@ -30,6 +30,7 @@ _ALIASES: Final = {
     "adjclose": "adjclose adjustedclose closeadj 5adjustedclose",
     "volume": "volume vol v totalvolume 5volume 6volume volumefrom tickvol",
     "quote_volume": "quotevolume quoteassetvolume volumequote volumeto turnoverusd",
+    "turnover": "amount turnover money tradedvalue tradevalue totaltradedvalue tottrdval value 成交额 成交金额",  # a proof
     "base_volume": "basevolume baseassetvolume volumebase",
     "dividend": (
         "dividend dividends divcash exdividend cashdividend dividendpershare dividendspershare dividendamount "
@@ -72,12 +73,12 @@ def parts_of(name: object) -> tuple[str, Meaning]:
     for cut in range(len(pieces) - 1, 0, -1):
         base, rest = " ".join(pieces[:cut]), pieces[cut:]
         role = _ROLES.get(plain(base))
-        if role not in (*PRICES, "volume") or any(
+        if role not in (*PRICES, "volume", "turnover") or any(
             len(word) < 3 and word.isascii() and word.isalpha() and word.lower() != "in" for word in rest
         ):
             continue
         meaning = words.meaning_of(" ".join(rest))
-        if meaning.telling and not (meaning.side if role == "volume" else meaning.count):
+        if meaning.telling and not (meaning.count if role in PRICES else meaning.side):
             return base, meaning
     return text, Meaning()
 
@@ -139,6 +140,7 @@ def columns_by_role(frame: pd.DataFrame, ledger: Ledger) -> dict[str, list[tuple
         columns.sort(key=lambda item: _RANK.get(plain(item[0]), 99))
         if role not in ("timestamp", "period", "name"):
             passed += _one_column(role, columns, ledger.name)
+    passed += [name for name, _ in found.get("turnover", ())]
     if "name" in found:
         passed += _by_name(found, ledger)
     if "close" not in found and "adjclose" in found:
@@ -181,17 +183,20 @@ def _strangers(frame: pd.DataFrame, where: str) -> set[str]:
     if (not others and len(coins) == 1) or any(role_of(label) == "quote_volume" for label in labels):
         return lonely | made
     told = [where, *(str(name) for label in labels if role_of(label) == "symbol" for name in frame[label].iloc[:1])]
-    strange = {
-        label for label, word in coins.items() if not any(re.search(rf"(?i)(^|[^a-z]){word}", name) for name in told)
-    }
+    strange = {label for label, word in coins.items() if not _is_told(word, told)}
     return lonely | made | strange
+
+
+def _is_told(word: str, names: list[str]) -> bool:
+    """Return whether one of the names of a file and its symbols begins with the word, or a part of it does."""
+    return len(word) > 1 and any(re.search(rf"(?i)(^|[^a-z]){re.escape(word)}", name) for name in names)
 
 
 def _beside_plain(labels: list[str]) -> set[str]:
     """Return the columns whose role the words behind their name tell, where another has it by name alone: close_usd beside close."""
     told = {label for label in labels if not words.bracket(label) and parts_of(label)[0] != label.strip()}
     bare = {role_of(label) for label in labels if label not in told}
-    return {label for label in told if role_of(label) in bare & {*PRICES, "volume"}}
+    return {label for label in told if role_of(label) in bare & {*PRICES, "volume", "turnover"}}
 
 
 def _state(found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> None:
@@ -231,7 +236,7 @@ def _state(found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> Non
             f"{used['volume']} counts lots, each taken as one unit; multiply it by a lot's size if that is not 1"
         )
     for role, meaning in said.items():
-        strange = [word for word in meaning.unknown if word.lower() not in ledger.name.lower()]
+        strange = [word for word in meaning.unknown if not _is_told(word, [ledger.name])]
         if strange:
             ledger.note(f"of {used[role]}, {' '.join(strange)!r} is not understood and changes nothing")
 

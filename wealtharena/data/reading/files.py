@@ -24,6 +24,7 @@ from wealtharena.data.reading.shape import check_shape
 from wealtharena.data.reading.splits import write_proven
 from wealtharena.data.reading.stamps import IntArray, Stamps
 from wealtharena.data.reading.textfile import read_text
+from wealtharena.data.reading.turnover import scale_volume
 from wealtharena.data.reading.words import agreed, money_of, shown
 from wealtharena.errors import DataError, UnknownFileError
 from wealtharena.files import without_home
@@ -112,6 +113,7 @@ def split_symbols(
     numbers = pd.DataFrame(to_numbers(numeric, ledger))
     check_shape(numbers, ledger)
     _scaled(numbers, found, ledger)
+    scale_volume(numbers, found, keep, ledger)
     _gains(numbers, ledger)
     kinds = _volumes(numbers, found, ledger)
     groups = _groups(names, only_symbol or "UNNAMED", len(numbers), ledger)
