@@ -15,6 +15,7 @@ import pandas as pd
 
 from wealtharena.data import intervals
 from wealtharena.data.reading.columns import PRICES, columns_by_role, is_adjusted, scale_of
+from wealtharena.data.reading.fixedpoint import to_prices
 from wealtharena.data.reading.identifiers import check_spellings, symbol_of_file, symbols_of
 from wealtharena.data.reading.moments import bar_times, time_of_rows
 from wealtharena.data.reading.numbers import to_numbers
@@ -111,6 +112,7 @@ def split_symbols(
     names = symbols[keep].reset_index(drop=True) if symbols is not None else None
     read = time_of_rows(times, ledger, symbols=names)
     numbers = pd.DataFrame(to_numbers(numeric, ledger))
+    to_prices(numbers, frame.columns, times[0][1], ledger)
     check_shape(numbers, ledger)
     _scaled(numbers, found, ledger)
     scale_volume(numbers, found, keep, ledger)
