@@ -96,7 +96,7 @@ def role_of(name: object) -> str | None:
 
 def is_adjusted(name: object) -> bool:
     """Return whether a column's name says that its prices are adjusted: adjOpen, `Adj. Close`, `Open (adjusted)`."""
-    return plain(name).startswith("adj") or parts_of(name)[1].basis == "all"
+    return plain(name).startswith("adj") or parts_of(name)[1].basis == "all" or role_of(name) == "adjclose"
 
 
 def _word_of_volume(name: object) -> str:
@@ -137,7 +137,7 @@ def columns_by_role(frame: pd.DataFrame, ledger: Ledger) -> dict[str, list[tuple
         else:
             blank[role] = label
     for role, columns in found.items():
-        columns.sort(key=lambda item: _RANK.get(plain(item[0]), 99))
+        columns.sort(key=lambda item: (is_adjusted(item[0]), _RANK.get(plain(item[0]), 99)))
         if role not in ("timestamp", "period", "name"):
             passed += _one_column(role, columns, ledger.name)
     passed += [name for name, _ in found.get("turnover", ())]
@@ -274,7 +274,7 @@ def _one_column(role: str, columns: list[tuple[str, pd.Series]], where: str) -> 
     first = columns[0]
     for name, values in columns[1:]:
         same_name = plain(name) == plain(first[0]) or _RANK.get(plain(name), 99) == _RANK.get(plain(first[0]), 99)
-        if not same_name and role != "symbol":
+        if (not same_name and role != "symbol") or is_adjusted(name) != is_adjusted(first[0]):
             continue
         if not (values.astype("str").to_numpy() == first[1].astype("str").to_numpy()).all():
             raise DataError(

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from wealtharena.data import intervals
+from wealtharena.data.reading.basis import bring_together
 from wealtharena.data.reading.columns import PRICES, columns_by_role, is_adjusted, scale_of
 from wealtharena.data.reading.fixedpoint import to_prices
 from wealtharena.data.reading.identifiers import check_spellings, symbol_of_file, symbols_of
@@ -113,6 +114,7 @@ def split_symbols(
     read = time_of_rows(times, ledger, symbols=names)
     numbers = pd.DataFrame(to_numbers(numeric, ledger))
     to_prices(numbers, frame.columns, times[0][1], ledger)
+    bring_together(numbers, found, ledger)
     check_shape(numbers, ledger)
     _scaled(numbers, found, ledger)
     scale_volume(numbers, found, keep, ledger)
