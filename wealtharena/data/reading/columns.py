@@ -28,9 +28,12 @@ _ALIASES: Final = {
     "low": "low l lowprice min 3low adjlow",
     "close": "close c closeprice closelast last lastprice price 4close settle",
     "adjclose": "adjclose adjustedclose closeadj 5adjustedclose",
-    "volume": "volume vol v totalvolume 5volume 6volume volumefrom tickvol",
-    "quote_volume": "quotevolume quoteassetvolume volumequote volumeto turnoverusd",
-    "turnover": "amount turnover money tradedvalue tradevalue totaltradedvalue tottrdval value 成交额 成交金额",  # a proof
+    "volume": (
+        "volume vol v totalvolume 5volume 6volume volumefrom tickvol tottrdqty ttltrdqnty totaltradedquantity tradedquantity "
+        "noofshares numberofshares sharestraded tradingvolume tradevolume"
+    ),
+    "quote_volume": "quotevolume quoteassetvolume volumequote volumeto turnoverusd dollarvolume",
+    "turnover": "amount turnover totalturnover money tradedvalue tradevalue totaltradedvalue tottrdval value 成交额 成交金额",  # a proof
     "base_volume": "basevolume baseassetvolume volumebase",
     "dividend": (
         "dividend dividends divcash exdividend cashdividend dividendpershare dividendspershare dividendamount "
