@@ -158,6 +158,10 @@ def test_a_volume_in_other_money_than_the_prices_is_refused(tmp_path: Path) -> N
     frame = _all_prices("{} (EUR)").rename(columns={"volume": "Volume (GBP)"})
     with pytest.raises(DataError, match="is in GBP, and prices are in EUR"):
         _load(frame, tmp_path / "AAA.csv")
+    alone = _load(_one().rename(columns={"volume": "Volume (EUR)"}), tmp_path / "AAA.csv")
+    assert _said(alone, "Volume (EUR) names EUR, and prices do not")
+    coin = _one().rename(columns={"volume": "Volume EUR"})
+    assert not _said(_load(coin, tmp_path / "BTC-EUR.csv", "asset=crypto"), "prices do not")
 
 
 def test_a_row_of_units_says_what_brackets_would(tmp_path: Path) -> None:

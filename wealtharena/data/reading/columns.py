@@ -223,6 +223,11 @@ def _state(found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> Non
             f"{ledger.name}: {used['quote_volume']} is in {words.shown(money)}, and prices are in {words.shown(ledger.currency)}",
             hint="write it in the money of the prices, or remove it",
         )
+    names = (
+        [ledger.name, *(str(name) for name in found["symbol"][0][1].iloc[:1])] if "symbol" in found else [ledger.name]
+    )
+    if money and not ledger.currency and "|" not in money and not any(money in name.upper() for name in names):
+        ledger.note(f"{used['quote_volume']} names {money}, and prices do not; it counts in the money of the prices")
     sides = {role: meaning.side for role, meaning in said.items() if meaning.side}
     if len(set(sides.values())) > 1:
         shown = " and ".join(used[role] for role in sides)

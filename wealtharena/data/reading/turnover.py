@@ -42,8 +42,9 @@ def scale_volume(
     volume = found["volume"][0][0]
     if size >= 10.0:
         numbers["volume"] = numbers["volume"] * size
+        unit = f", counted in {stated:,.0f}s," if stated != 1.0 else ""
         ledger.note(
-            f"{volume} is multiplied by {size:,.0f}, as {name} shows, which is that much more than {volume} times the price"
+            f"{volume} is multiplied by {size:,.0f}: {name}{unit} is {ratio:,.15g} times {volume} times the price"
         )
     elif size < 1.0 and role == "turnover":
         ledger.note(
