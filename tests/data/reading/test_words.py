@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.data.reading.test_cases import shares
 from tests.data.specs import compose, with_data
@@ -178,3 +180,17 @@ def test_a_row_of_units_says_what_brackets_would(tmp_path: Path) -> None:
 def test_a_word_that_says_nothing_of_money_makes_no_price(name: str) -> None:
     assert role_of(name) not in _PRICES
     assert not parts_of(name)[1].telling
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(word=st.from_regex(r"[a-z]{2,8}( [a-z]{2,8})?", fullmatch=True), role=st.sampled_from(["close", "volume"]))
+def test_no_word_in_brackets_is_dropped_in_silence(tmp_path: Path, word: str, role: str) -> None:
+    path = tmp_path / "0000.csv"
+    try:
+        panel = _load(_one().rename(columns={role: f"{role} ({word})"}), path)
+    except DataError:
+        return
+    meaning = words.meaning_of(word)
+    assert _said(panel, "is not understood") == bool(meaning.unknown)
+    if meaning.unknown and not meaning.currency and meaning.scale == 1.0 and not meaning.basis and not meaning.count:
+        np.testing.assert_array_equal(panel.close[:, 0], _one()["close"])

@@ -50,6 +50,7 @@ _INDICATORS: Final = frozenset({"MA", "SMA", "EMA", "WMA", "AVG", "AVERAGE", "ME
                                "ZSCORE", "STD", "DELTA", "DIFF", "RSI", "OBV", "MFI", "TREND", "SIGNAL", "PROFILE", "OSC",
                                "FLAG", "RANK", "LOG"})  # fmt: skip
 PRICES: Final = ("open", "high", "low", "close", "adjclose")
+_NAMED: Final = re.compile(r"[^\W\d_]")  # a letter
 _LARGE: Final = re.compile(r"[^\W\d_]{3}|000|[\u4e00-\u9fff]")  # of a scale that a price may be counted in
 _VOLUMES: Final = ("volume", "quote_volume", "base_volume")
 
@@ -64,6 +65,8 @@ def parts_of(name: object) -> tuple[str, Meaning]:
 
     Words that no bracket holds count where all of them are known and say something about a price or a volume.
     """
+    if not _NAMED.search(str(name)):
+        return str(name), Meaning()  # a number, as most cells are in which a header is looked for
     if said := words.bracket(name):
         base, meaning = words.without_bracket(name), words.meaning_of(said)
         if meaning.scale != 1.0 and _ROLES.get(plain(base)) in PRICES and not _LARGE.search(said):
