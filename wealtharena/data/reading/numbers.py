@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -11,15 +12,19 @@ import pandas as pd
 
 from wealtharena.data.reading.columns import PRICES
 from wealtharena.data.reading.settled import Ledger
+from wealtharena.data.reading.words import meaning_of, money_of
 from wealtharena.errors import DataError
 
 FloatArray = npt.NDArray[np.float64]
-_ABSENT: Final = ("", "nan", "na", "n/a", "#n/a", "<na>", "null", "none", "-", "--")
+_ABSENT: Final = ("", "nan", "na", "n/a", "#n/a", "<na>", "null", "none", "-", "--", "\u2013", "\u2014", "n.a.", "n.a", "n. a.",
+                  "n.v.", "k.a.", "k. a.", "#nv", "n/d")  # fmt: skip
 _PLAIN: Final = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _GROUPED: Final = r"[+-]?[1-9]\d{0,2}\.\d{3}"  # 12.345: a decimal, or thousands
 _THIRTY_SECONDS: Final = r"\d{2,3}'(?:[0-2]\d|3[01])[0-9+]?"  # 110'165: 110 and 16.5 of 32
-_POWER: Final = r"(?<=[\d.])\s?([KMBkmb])$"
-_SIZES: Final = {"K": 3, "M": 6, "B": 9}  # powers of ten
+_POWER: Final = r"(?<=[\d.])\s?([^\W\d_]+\.?)$"
+_BEFORE: Final = r"^([+-]?)\s*([^\d\s.,+'-]{1,4}\.?)\s*(?=[\d.,])"  # a sign or code of a currency
+_BEHIND: Final = r"(?<=[\d.])\s*([^\d\s.,+'%-]{1,4}\.?)$"
+_INDIAN: Final = r"[+-]?\d{1,2}(?:,\d{2})*,\d{3}"  # 15,26,308
 
 
 def to_numbers(columns: Mapping[str, pd.Series], ledger: Ledger) -> dict[str, pd.Series]:
@@ -45,7 +50,9 @@ def to_numbers(columns: Mapping[str, pd.Series], ledger: Ledger) -> dict[str, pd
         _require_decimals(texts, ledger.name)
     powers = {name: _powers(values) for name, values in texts.items() if name.endswith("volume")}
     texts |= {
-        name: texts[name].str.replace(_POWER, "", regex=True) for name, power in powers.items() if power is not None
+        name: texts[name].where(power == 0, texts[name].str.replace(_POWER, "", regex=True))
+        for name, power in powers.items()
+        if power is not None
     }
     mark = _decimal_mark(texts, ledger.name) if texts else "."
     if texts:
@@ -81,27 +88,43 @@ def _quick(values: pd.Series) -> FloatArray | None:
 
 
 def _text(values: pd.Series, name: str, ledger: Ledger) -> pd.Series:
-    """Return cells without the sign of a currency before them, which states what prices are quoted in, dollars excepted."""
+    """Return cells without the sign or code of a currency before them, of prices also behind: it states what they are quoted in."""
     text: pd.Series = values.astype("string").fillna("").str.strip()
-    signs = text.str.extract(r"^[+-]?([$€£])")[0]
-    if not signs.notna().any():
-        return text
-    if name in PRICES:
-        for sign in signs.dropna().unique():
-            ledger.state_currency({"€": "EUR", "£": "GBP"}.get(str(sign), ""), f"the sign {sign} in its cells")
-    return text.str.replace(r"^([+-]?)[$€£]\s*", r"\1", regex=True)
+    for pattern, group in ((_BEFORE, 1), (_BEHIND, 0)):
+        if pattern == _BEHIND and name not in PRICES:
+            continue
+        signs = text.str.extract(pattern)[group]
+        money = {str(sign): code for sign in signs.dropna().unique() if (code := money_of(str(sign)))}
+        if not money:
+            continue
+        if name in PRICES:
+            for sign, code in money.items():
+                ledger.state_currency(code, f"the sign {sign} in its cells")
+        text = text.where(~signs.isin(list(money)), text.str.replace(pattern, r"\1" if group else "", regex=True))
+    return text
 
 
 def _powers(text: pd.Series) -> pd.Series | None:
-    """Return the power of ten that stands behind each number as a letter (1.5K); None where none does."""
-    letters = text.str.extract(_POWER)[0]
-    return letters.str.upper().map(_SIZES).fillna(0).astype("int64") if letters.notna().any() else None
+    """Return the power of ten that stands behind each number as a letter or word (1.5K, 12,3 Mio.); None where none does.
+
+    A word that is no scale has none, and its cell is no number.
+    """
+    words = text.str.extract(_POWER)[0]
+    sizes = {word: round(math.log10(meaning_of(str(word)).scale)) for word in words.dropna().unique()}
+    powers = words.map({word: size for word, size in sizes.items() if size > 0})
+    return powers.fillna(0).astype("int64") if powers.notna().any() else None
+
+
+def _numeric(values: pd.Series) -> pd.Series:
+    """Return the cells that are digits and marks alone: a point in `N.A.` is no decimal one."""
+    found: pd.Series = values[values.str.contains(r"\d", regex=True) & ~values.str.contains(r"[^\W\d_eE]", regex=True)]
+    return found
 
 
 def _require_decimals(columns: Mapping[str, pd.Series], where: str) -> None:
     """Raise DataError where semicolons separate and every point may be one of thousands, as those write who have decimal commas."""
     shown = ""
-    for values in columns.values():
+    for values in map(_numeric, columns.values()):
         dotted = values[values.str.contains(".", regex=False)]
         if not dotted.str.fullmatch(_GROUPED).all():
             return
@@ -120,7 +143,7 @@ def _decimal_mark(texts: Mapping[str, pd.Series], where: str) -> str:
         DataError: cells contradict each other, or `1,234` might be either number.
     """
     point, comma, unsure = False, False, ""
-    for values in texts.values():
+    for values in map(_numeric, texts.values()):
         marked = values[values.str.contains(",", regex=False)]
         if len(marked):
             both = marked.str.contains(".", regex=False)
@@ -129,7 +152,7 @@ def _decimal_mark(texts: Mapping[str, pd.Series], where: str) -> str:
             point |= bool((both & ~last_comma).any())
             alone = marked[~both]
             grouped = alone.str.fullmatch(r"[+-]?\d{1,3}(,\d{3})+")
-            point |= bool(alone.str.fullmatch(r"[+-]?\d{1,3}(,\d{3}){2,}").any())
+            point |= bool(alone.str.fullmatch(rf"[+-]?\d{{1,3}}(,\d{{3}}){{2,}}|(?=.*,.*,){_INDIAN}").any())
             comma |= bool((~grouped & (alone.str.count(",") == 1)).any())
             unsure = unsure or (str(alone[grouped].iloc[0]) if grouped.any() else "")
         dotted = values[values.str.contains(".", regex=False) & ~values.str.contains(",", regex=False)]
@@ -166,6 +189,7 @@ def _parse(text: pd.Series, mark: str, name: str, where: str, powers: pd.Series 
     clean = text
     if clean.str.contains(rf"[{thousands}'\u2019 \u00a0\u202f]", regex=True).any():
         grouped = clean.str.fullmatch(rf"[+-]?\d{{1,3}}([{thousands}'\u2019 \u00a0\u202f]\d{{3}})+([{mark}]\d*)?")
+        grouped |= (mark == ".") & clean.str.fullmatch(rf"{_INDIAN}(\.\d*)?")
         clean = clean.where(~grouped, clean.str.replace(rf"[{thousands}'\u2019 \u00a0\u202f]", "", regex=True))
     if mark == ",":
         clean = clean.where(clean.str.contains(".", regex=False), clean.str.replace(",", ".", regex=False))

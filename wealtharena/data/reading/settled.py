@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from wealtharena.data.reading import words
 from wealtharena.errors import DataError
 
 
@@ -44,20 +45,21 @@ class Ledger:
         self.notes.append(f"{self.name}: {sentence}")
 
     def state_currency(self, code: str, source: str) -> None:
-        """Keep the currency that the file itself states, GBX for pence; "" states nothing.
+        """Keep the currency that the file itself states, GBX for pence, JPY|CNY for a sign of both; "" states nothing.
 
         Raises:
             DataError: it states two.
         """
         if not code:
             return
-        if self.currency not in ("", code):
+        both = words.agreed(self.currency, code) if self.currency else code
+        if not both:
             raise DataError(
-                f"{self.name} states two currencies, {self.currency} and {code} (by {source})",
+                f"{self.name} states two currencies, {words.shown(self.currency)} and {words.shown(code)} (by {source})",
                 hint="write one symbol's prices in one currency, and name it by asset.instrument.currencies",
             )
-        self.currency = code
-        self.settle("currency", f"{code}, by {source}")
+        self.currency = both
+        self.settle("currency", f"{words.shown(both)}, by {source}")
 
     def drop(self, cause: str, rows: int) -> None:
         """Count rows that were left out."""

@@ -13,26 +13,13 @@ from typing import Any, Final
 
 import pandas as pd
 
-from wealtharena.data.reading.columns import currency_of, role_of
+from wealtharena.data.reading.columns import role_of
 from wealtharena.data.reading.layouts import headless_names, wide_to_long
 from wealtharena.data.reading.settled import Ledger
+from wealtharena.data.reading.words import meaning_of, money_of
 from wealtharena.errors import DataError
 
 _SEPARATORS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-_UNITS: Final = (
-    "shares",
-    "share",
-    "units",
-    "contracts",
-    "lots",
-    "coins",
-    "number",
-    "count",
-    "date",
-    "yyyy-mm-dd",
-    "text",
-    "string",
-)
 _PEEK: Final = 60  # lines that are looked at to find the header
 _BOMS: Final = (
     (b"\xff\xfe\x00\x00", "utf-32"),
@@ -123,18 +110,24 @@ def _head(text: str, ledger: Ledger) -> _Head:
 
 def _are_units(cells: list[str]) -> bool:
     """Return whether a row below the header says in what its columns are counted."""
-    words = [cell for cell in cells if cell]
-    return len(words) > 1 and all(word.lower() in _UNITS or currency_of(word) for word in words)
+    words = [cell.strip("()[]") for cell in cells if cell]
+    return len(words) > 1 and all(
+        role_of(word) in (None, "timestamp") and not meaning_of(word).unknown for word in words
+    )
 
 
 def _header_rows(rows: list[list[str]], names: list[str], separator: str, ledger: Ledger) -> list[list[str]]:
     """Return the rows that make up the header: one, or those of a table with a column a field and ticker."""
     units = [row for row in rows if row is not names and _are_units(row)]
     if units:
-        ledger.note(f"the row {separator.join(units[0])!r} below its header holds units and is passed over")
-        for word in units[0]:
-            ledger.state_currency(currency_of(word), "its row of units")
+        ledger.note(f"the row {separator.join(units[0])!r} below its header holds units")
         rows = [row for row in rows if row not in units]
+        if len(rows) == 1:  # what stands below a name says what stands in brackets behind it
+            return [
+                [f"{name} ({unit.strip('()[]')})" if unit else name for name, unit in zip(names, units[0], strict=True)]
+            ]
+        for word in units[0]:
+            ledger.state_currency(money_of(word), "its row of units")
     roles = [role_of(cell) for cell in names]
     corners = [row[0].lower() for row in rows if row is not names]
     wide = "symbol" not in roles[1:] and any(

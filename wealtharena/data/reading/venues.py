@@ -14,6 +14,7 @@ from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.data import calendars, currency
 from wealtharena.data.bars import PRICE_COLUMNS
 from wealtharena.data.reading.identifiers import canonical_symbol, coins_of, is_money, quote_of_coin
+from wealtharena.data.reading.words import HUNDREDTHS, shown
 from wealtharena.errors import DataError
 
 
@@ -105,20 +106,48 @@ def quote_of(symbol: str, asset: AssetSpec, *, stated: str = "") -> Quote:
         return quote_in(configured)
     if asset.market == "forex":
         return _of_a_pair(symbol)
-    if stated and not (asset.market == "crypto" and stated == "USD" and _tells_money(symbol)):
+    if stated and not (asset.market == "crypto" and stated.startswith("USD") and _tells_money(symbol)):
         return _as_stated(symbol, asset, stated)
     return _by_name(symbol, asset)
 
 
 def _as_stated(symbol: str, asset: AssetSpec, stated: str) -> Quote:
-    """Return the quote that a file states; it is said where figures are divided, or where the name tells another."""
-    quote = quote_in(stated)
+    """Return the quote that a file states; it is said where figures are divided, or where the name tells another.
+
+    Raises:
+        DataError: the file states a sign of several currencies, and the name tells none of them.
+    """
+    usual: Quote | None = None
     with suppress(DataError):  # a coin in a coin
         usual = _by_name(symbol, asset)
-        if quote.currency == usual.currency and quote.scale == usual.scale == 1.0:
-            return quote
+    quote = _meant(symbol, asset, stated, usual)
+    if usual and quote.currency == usual.currency and quote.scale == usual.scale == 1.0:
+        return quote
     words = f"hundredths of {quote.currency}, divided by 100" if quote.scale != 1.0 else quote.currency
     return replace(quote, said=f"{symbol}: prices are in {words}, as the file states")
+
+
+def _meant(symbol: str, asset: AssetSpec, stated: str, usual: Quote | None) -> Quote:
+    """Return the quote of one of several currencies that a sign stands for, the name's own; a dollar alone is American.
+
+    Cents of a future stay as they are, since its multiplier counts them.
+    """
+    whole = asset.market == "commodities" and not commodity_pair(symbol)
+    if stated == HUNDREDTHS and usual:
+        return Quote(usual.currency, 1.0 if whole else 0.01)
+    if stated == "USX" and whole:
+        return Quote("USD")
+    codes = stated.split("|")
+    if len(codes) == 1 and stated != HUNDREDTHS:
+        return quote_in(stated)
+    if usual and usual.currency in codes:
+        return Quote(usual.currency)
+    if codes[0] == "USD":
+        return Quote("USD")
+    raise DataError(
+        f"{symbol} is in {shown(stated)}, as the file states, and its name does not tell which",
+        hint=f"set {setting(symbol, codes[0] if len(codes) > 1 else 'USD')} if that is its currency",
+    )
 
 
 def _by_name(symbol: str, asset: AssetSpec) -> Quote:

@@ -1,0 +1,196 @@
+"""Words behind a column's name: each is understood, named in a note, or refused; none is dropped in silence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.data.reading.test_cases import shares
+from tests.data.specs import compose, with_data
+from wealtharena.data import load
+from wealtharena.data.panel import Panel
+from wealtharena.data.reading import words
+from wealtharena.data.reading.columns import parts_of, role_of
+from wealtharena.errors import DataError
+
+_PRICES = ("open", "high", "low", "close")
+
+
+def _one() -> pd.DataFrame:
+    return shares("AAA", bars=60).drop(columns="symbol")
+
+
+def _load(content: str | pd.DataFrame, path: Path, *overrides: str, **changes: Any) -> Panel:
+    path.write_text(content if isinstance(content, str) else content.to_csv(index=False))
+    spec = with_data(compose(["data=files", *(overrides or ("asset=etf",))]), path=str(path), **changes)
+    return load(spec.asset, spec.data, seed=0)
+
+
+def _said(panel: Panel, text: str) -> bool:
+    return any(text in note for note in panel.notes)
+
+
+def _all_prices(form: str) -> pd.DataFrame:
+    return _one().rename(columns={name: form.format(name) for name in _PRICES})
+
+
+def _worth(panel: Panel) -> float:
+    return float((panel.close * panel.to_account)[-1, 0] / _one()["close"].iloc[-1])
+
+
+_MONEY = [("EUR", "EUR", 1), ("€", "EUR", 1), ("£", "GBP", 1), ("p", "GBX", 0.01), ("pence", "GBX", 0.01), ("US cents", "USX", 0.01),
+          ("₹", "INR", 1), ("Rs.", "INR", 1), ("HK$", "HKD", 1), ("元", "CNY", 1), ("円", "JPY", 1), ("R$", "BRL", 1), ("A$", "AUD", 1),
+          ("EUR/MWh", "EUR", 1), ("EUR per unit", "EUR", 1), ("Euro", "EUR", 1), ("cents", words.HUNDREDTHS, 0.01)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("word", "code", "scale"), _MONEY)
+@pytest.mark.parametrize("form", ["{0} ({1})", "{0} [{1}]", "{0}\uff08{1}\uff09"])
+def test_money_in_brackets_is_what_prices_are_in(tmp_path: Path, word: str, code: str, scale: float, form: str) -> None:
+    panel = _load(_all_prices(form.format("{0}", word)), tmp_path / "AAA.csv")
+    stated = _load(
+        _one().assign(currency={"USX": "USD", words.HUNDREDTHS: "USD", "GBX": "GBP"}.get(code, code)),
+        tmp_path / "AAA.csv",
+    )
+    assert _worth(panel) == pytest.approx(scale * _worth(stated))
+    assert _said(panel, "as the file states")
+
+
+@pytest.mark.parametrize(
+    "name", ["Close EUR", "Close, EUR", "close_eur", "closeEUR", "Close €", "price_eur", "Last Price-EUR"]
+)
+def test_money_behind_a_name_is_understood_whatever_separates_it(tmp_path: Path, name: str) -> None:
+    panel = _load(_one().rename(columns={"close": name}), tmp_path / "AAA.csv")
+    assert _worth(panel) != 1.0
+    assert _said(panel, "prices are in EUR")
+    beside = _load(_one().assign(**{name: 1.0}), tmp_path / "AAA.csv")
+    np.testing.assert_array_equal(beside.close[:, 0], _one()["close"])
+    assert _worth(beside) == 1.0
+
+
+@pytest.mark.parametrize(("symbol", "money"), [("7203.T", "JPY"), ("600519.SS", "CNY"), ("AAA", "")])
+def test_a_sign_of_several_currencies_is_the_one_that_the_symbol_tells(tmp_path: Path, symbol: str, money: str) -> None:
+    path = tmp_path / f"{symbol}.csv"
+    if not money:
+        with pytest.raises(DataError, match=r"is in JPY or CNY.*currencies\.AAA"):
+            _load(_all_prices("{} (¥)"), path)
+        return
+    np.testing.assert_array_equal(_load(_all_prices("{} (¥)"), path).to_account, _load(_one(), path).to_account)
+
+
+def test_a_dollar_sign_is_the_dollar_of_the_symbol_and_else_the_american(tmp_path: Path) -> None:
+    for symbol in ("AAA", "BHP.AX", "0700.HK"):
+        path = tmp_path / f"{symbol}.csv"
+        np.testing.assert_array_equal(_load(_all_prices("{} ($)"), path).to_account, _load(_one(), path).to_account)
+    london = _load(_all_prices("{} ($)"), tmp_path / "SHEL.L.csv")
+    assert _worth(london) == 1.0
+    assert _said(london, "prices are in USD, as the file states")
+
+
+_SCALES = [("000s", 1e3), ("in thousands", 1e3), ("thousands of shares", 1e3), ("K shares", 1e3), ("Tsd.", 1e3), ("Mio.", 1e6),
+           ("lakhs", 1e5), ("Crores", 1e7), ("万股", 1e4), ("hundreds", 1e2), ("x100", 1e2), ("手", 1e2), ("hands", 1e2), ("MM", 1e6),
+           ("in 1000", 1e3), ("shares", 1.0), ("株", 1.0)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("word", "scale"), _SCALES)
+def test_a_volume_counts_what_its_bracket_says(tmp_path: Path, word: str, scale: float) -> None:
+    panel = _load(_one().rename(columns={"volume": f"Volume ({word})"}), tmp_path / "AAA.csv")
+    assert panel.volume is not None
+    np.testing.assert_allclose(panel.volume[:, 0], _one()["volume"] * scale)
+    assert _said(panel, "multiplied by") == (scale != 1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "scale"),
+    [
+        ("volume_thousands", 1e3),
+        ("vol_hand", 1e2),
+        ("Volume 000s", 1e3),
+        ("VolumeInMillions", 1e6),
+        ("Volume_lots", 1.0),
+    ],
+)
+def test_a_volume_counts_what_stands_behind_its_name(tmp_path: Path, name: str, scale: float) -> None:
+    panel = _load(_one().rename(columns={"volume": name}), tmp_path / "AAA.csv")
+    assert panel.volume is not None
+    np.testing.assert_allclose(panel.volume[:, 0], _one()["volume"] * scale)
+    assert _said(panel, "multiplied by") or _said(panel, "counts lots")
+
+
+@pytest.mark.parametrize(
+    "name", ["Volume (USD)", "Volume ($)", "Volume (turnover)", "volume_usd", "Volume, USD", "Volume (USD millions)"]
+)
+def test_a_volume_in_money_is_money(tmp_path: Path, name: str) -> None:
+    frame = _one().assign(volume=lambda f: f["volume"] * f["close"] / (1e6 if "millions" in name else 1.0))
+    panel = _load(frame.rename(columns={"volume": name}), tmp_path / "AAA.csv")
+    assert panel.volume is not None
+    assert panel.volume_unit == "account"
+    np.testing.assert_allclose(panel.volume[:, 0], _one()["volume"] * _one()["close"])
+
+
+def test_a_scale_of_prices_counts_and_a_letter_is_none(tmp_path: Path) -> None:
+    panel = _load(_all_prices("{} (in thousands)"), tmp_path / "AAA.csv")
+    np.testing.assert_allclose(panel.close[:, 0], _one()["close"] * 1000)
+    assert _said(panel, "multiplied by 1,000")
+    letter = _load(_all_prices("{} (M)"), tmp_path / "AAA.csv")
+    np.testing.assert_allclose(letter.close[:, 0], _one()["close"])
+    assert _said(letter, "'M' is not understood")
+
+
+def test_words_that_are_not_known_are_named(tmp_path: Path) -> None:
+    panel = _load(_one().rename(columns={"close": "Close (xyz)", "volume": "Volume (foo)"}), tmp_path / "AAA.csv")
+    assert _said(panel, "of Close (xyz), 'xyz' is not understood")
+    assert _said(panel, "of Volume (foo), 'foo' is not understood")
+    known = _load(_one().rename(columns={"close": "Close (last)", "volume": "Volume (shares)"}), tmp_path / "AAA.csv")
+    assert not _said(known, "not understood")
+
+
+def test_prices_are_of_one_side_of_the_market(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="different sides"):
+        _load(_one().rename(columns={"open": "Open (bid)", "close": "Close (ask)"}), tmp_path / "AAA.csv")
+    assert _said(_load(_all_prices("{}_bid"), tmp_path / "AAA.csv"), "one side of the market")
+
+
+def test_a_volume_in_other_money_than_the_prices_is_refused(tmp_path: Path) -> None:
+    frame = _all_prices("{} (EUR)").rename(columns={"volume": "Volume (GBP)"})
+    with pytest.raises(DataError, match="is in GBP, and prices are in EUR"):
+        _load(frame, tmp_path / "AAA.csv")
+    alone = _load(_one().rename(columns={"volume": "Volume (EUR)"}), tmp_path / "AAA.csv")
+    assert _said(alone, "Volume (EUR) names EUR, and prices do not")
+    coin = _one().rename(columns={"volume": "Volume EUR"})
+    assert not _said(_load(coin, tmp_path / "BTC-EUR.csv", "asset=crypto"), "prices do not")
+
+
+def test_a_row_of_units_says_what_brackets_would(tmp_path: Path) -> None:
+    lines = _one().to_csv(index=False).splitlines()
+    text = "\n".join([lines[0], ",EUR,EUR,EUR,EUR,thousands", *lines[1:]]) + "\n"
+    panel = _load(text, tmp_path / "AAA.csv")
+    assert panel.volume is not None
+    np.testing.assert_allclose(panel.volume[:, 0], _one()["volume"] * 1000)
+    assert _said(panel, "prices are in EUR")
+
+
+@pytest.mark.parametrize("name", ["price_change", "close_20", "high_low", "open_interest", "Open Int", "low_k", "volume_mean", "close_daily",
+                                  "max_dd", "last_trade_date", "close_std", "VolumeMA", "close_time", "open_time_usd"])  # fmt: skip
+def test_a_word_that_says_nothing_of_money_makes_no_price(name: str) -> None:
+    assert role_of(name) not in _PRICES
+    assert not parts_of(name)[1].telling
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(word=st.from_regex(r"[a-z]{2,8}( [a-z]{2,8})?", fullmatch=True), role=st.sampled_from(["close", "volume"]))
+def test_no_word_in_brackets_is_dropped_in_silence(tmp_path: Path, word: str, role: str) -> None:
+    path = tmp_path / "0000.csv"
+    try:
+        panel = _load(_one().rename(columns={role: f"{role} ({word})"}), path)
+    except DataError:
+        return
+    meaning = words.meaning_of(word)
+    assert _said(panel, "is not understood") == bool(meaning.unknown)
+    if meaning.unknown and not meaning.currency and meaning.scale == 1.0 and not meaning.basis and not meaning.count:
+        np.testing.assert_array_equal(panel.close[:, 0], _one()["close"])
