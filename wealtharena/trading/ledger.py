@@ -14,6 +14,7 @@ from wealtharena.trading.books import Books
 from wealtharena.trading.broker import FINAL, Account, BookedOrder
 from wealtharena.trading.database import LedgerError, connect, transaction
 from wealtharena.trading.guard import Intervention, State
+from wealtharena.trading.outbox import Posts
 from wealtharena.trading.schema import STEPS
 
 FILE: Final = "ledger.sqlite"
@@ -51,7 +52,7 @@ class Decision:
     sent: bool = False
 
 
-class Ledger(Books):
+class Ledger(Books, Posts):
     """The record of one account; all that is written is kept when the call returns, whole or not at all."""
 
     def __init__(
@@ -115,7 +116,7 @@ class Ledger(Books):
         ):
             return False
         with transaction(self._db):
-            for name in ("states", "notes", "accounts"):
+            for name in ("states", "notes", "posts", "accounts"):
                 self._db.execute(f"DELETE FROM {name} WHERE epoch = ?", (self.epoch,))
         self.epoch -= 1
         return True
@@ -133,7 +134,7 @@ class Ledger(Books):
         return ("trading", "") if row is None else (row["state"], row["reason"])
 
     def set_state(self, state: State, reason: str, *, bar: str | None = None) -> None:
-        """Write a state that differs from the last, with its reason."""
+        """Write a state that differs from the last, with its reason, and that people are to be told."""
         if self.state()[0] != state:
             with transaction(self._db):
                 self._state(state, reason, bar)
@@ -141,6 +142,7 @@ class Ledger(Books):
     def _state(self, state: State, reason: str, bar: str | None) -> None:
         row = (self.epoch, bar, state, reason, _now())
         self._db.execute("INSERT INTO states (epoch, bar, state, reason, at) VALUES (?, ?, ?, ?, ?)", row)
+        self.post(state if bar is None else f"{state} at {bar[:10]}", reason)
 
     # --- decisions and intents
 

@@ -54,18 +54,19 @@ def steps(
     timed: Callable[[Close, float], None] = lambda close, seconds: None,
     now: Callable[[], dt.datetime] | None = None,
     carry: Carry = directly,
+    tended: Callable[[], None] = lambda: None,
 ) -> Iterator[Due]:
     """Trade close after close until there are no more or the switch says stop; `told` of each that is done.
 
     Yields the moments that the feed waits for; who takes them may go on early. With a clock, `now`, the account is looked
     after meanwhile, each minute and whenever it is gone on with. `timed` is told too, and how many seconds went by from the
     close to the last of its orders. A close at which the disk takes nothing is missed, without an order, and recorded as
-    soon as there is room. `carry` carries out what is done at each of them.
+    soon as there is room. `carry` carries out what is done at each of them; `tended` is called after each look between two closes.
     """
     missed: list[str] = []
     for one in feed:
         if isinstance(one, Due):
-            yield from _until(one, trader, switch, now=now, carry=carry)
+            yield from _until(one, trader, switch, now=now, carry=carry, tended=tended)
         if switch.stop:
             return
         if isinstance(one, Due):
@@ -84,7 +85,13 @@ def steps(
 
 
 def _until(
-    due: Due, trader: Trader, switch: Switch, *, now: Callable[[], dt.datetime] | None, carry: Carry
+    due: Due,
+    trader: Trader,
+    switch: Switch,
+    *,
+    now: Callable[[], dt.datetime] | None,
+    carry: Carry,
+    tended: Callable[[], None],
 ) -> Iterator[Due]:
     """Yield until a moment has come or the switch says stop; between two closes do what is to be done there."""
     if now is None:
@@ -95,6 +102,7 @@ def _until(
         yield Due(moment)
         woken = due.early and now() < moment
         yield from carry(functools.partial(tend, trader, switch))
+        tended()
         if woken:
             return
 
@@ -179,8 +187,8 @@ def _heed(trader: Trader, bar: str) -> None:
         ledger.intervene(bar, [Intervention(VERSION, found, (), numbers)])
         if freeze:
             ledger.set_state("halted", f"{standing.version} was retired", bar=bar)
-    if not freeze:  # of a halt people are told as of any other
-        standing.tell(f"{standing.version} {found}", "The account goes on with it; paper.action=restart begins anew.")
+        else:
+            ledger.post(f"{standing.version} {found}", "The account goes on with it; paper.action=restart begins anew.")
 
 
 @dataclass(frozen=True)
