@@ -254,6 +254,7 @@ class AccountAnswer(BaseModel):
     cash: float
     drawdown: float
     total_return: float
+    flows: float = Field(description="deposits less withdrawals since the opening; neither is profit or loss")
     positions: list[dict[str, Any]]
     orders: list[dict[str, Any]] = Field(description="newest first")
     interventions: list[dict[str, Any]] = Field(description="newest first")

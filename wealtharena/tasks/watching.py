@@ -146,7 +146,8 @@ class Watcher:
 
     def _excess(self, row: Mapping[str, Any], rate: FloatArray | None) -> float | None:
         """Return the return up to this close in excess of cash, which earned `rate` [1] where it is dated; None for the first."""
-        now, before = (np.datetime64(row["bar"], "ns"), float(row["equity"])), self._last
+        worth = float(row["equity"]) / float(row["scale"])  # without what came or went
+        now, before = (np.datetime64(row["bar"], "ns"), worth), self._last
         self._last = now
         if before is None or before[1] <= 0.0:
             return None

@@ -75,6 +75,8 @@ class Account:
     costs: float = 0.0
     financing: float = 0.0
     dividends: float = 0.0
+    flow: float = 0.0  # what came into the account from outside, or went, with a sign
+    told: float | None = None  # cash as a broker outside tells it, where `cash` is what equity has beside the marks
     number: str = ""  # that a broker outside has given it
 
 

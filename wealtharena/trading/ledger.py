@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 from wealtharena.trading.books import Books
 from wealtharena.trading.broker import FINAL, Account, BookedOrder
+from wealtharena.trading.closes import Closes
 from wealtharena.trading.database import LedgerError, connect, transaction
 from wealtharena.trading.guard import Intervention, State
 from wealtharena.trading.outbox import Posts
@@ -52,7 +53,7 @@ class Decision:
     sent: bool = False
 
 
-class Ledger(Books, Posts):
+class Ledger(Books, Closes, Posts):
     """The record of one account; all that is written is kept when the call returns, whole or not at all."""
 
     def __init__(
@@ -303,49 +304,13 @@ class Ledger(Books, Posts):
         interventions: Sequence[Intervention] = (),
     ) -> None:
         """Write an account at a close with what it holds, which is what counts from here on."""
-        numbers = [getattr(account, n) for n in ("equity", "cash", "traded", "costs", "financing", "dividends")]
         with transaction(self._db):
-            self._db.execute(
-                "INSERT OR REPLACE INTO closes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (self.epoch, account.bar, *numbers, json.dumps(held), json.dumps(marks)),
-            )
+            self._close(account, held, marks)
             if self.positions() != held:
                 self._db.execute("DELETE FROM positions WHERE epoch = ?", (self.epoch,))
                 rows = [(self.epoch, name, units) for name, units in held.items()]
                 self._db.executemany("INSERT INTO positions VALUES (?, ?, ?)", rows)
             self._intervene(account.bar, interventions)
-
-    def peak(self) -> float:
-        """Return the highest equity at a close; 0 before the first."""
-        row = self._db.execute("SELECT max(equity) AS peak FROM closes WHERE epoch = ?", (self.epoch,)).fetchone()
-        return float(row["peak"] or 0.0)
-
-    def last_bar(self, *, before: str) -> str:
-        """Return the bar of the last close before this one; nothing where there is none."""
-        where = "SELECT max(bar) AS bar FROM closes WHERE epoch = ? AND bar < ?"
-        return str(self._db.execute(where, (self.epoch, before)).fetchone()["bar"] or "")
-
-    def last_close(self) -> dict[str, Any] | None:
-        """Return the account at the last close; None before the first."""
-        found = self._closes("ORDER BY bar DESC LIMIT 1")
-        return found[0] if found else None
-
-    def closes(self) -> list[dict[str, Any]]:
-        """Return the account at every close, oldest first."""
-        return self._closes("ORDER BY bar")
-
-    def _closes(self, which: str) -> list[dict[str, Any]]:
-        rows = self._db.execute(f"SELECT * FROM closes WHERE epoch = ? {which}", (self.epoch,))
-        return [
-            {**dict(row), "positions": json.loads(row["positions"]), "marks": json.loads(row["marks"])} for row in rows
-        ]
-
-    def opening(self, day: str) -> float | None:
-        """Return the equity at the last close before this day, a date; None where there is none."""
-        row = self._db.execute(
-            "SELECT equity FROM closes WHERE epoch = ? AND bar < ? ORDER BY bar DESC LIMIT 1", (self.epoch, day)
-        ).fetchone()
-        return None if row is None else float(row["equity"])
 
     def interventions(self) -> list[dict[str, Any]]:
         """Return every intervention with its bar, oldest first."""

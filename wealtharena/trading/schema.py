@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from wealtharena.trading import outbox
+from wealtharena.trading import closes, outbox
 
 STEPS: Final = (
     (
@@ -42,4 +42,5 @@ STEPS: Final = (
            PRIMARY KEY (epoch, name))""",
     ),
     outbox.STEPS,
+    closes.STEPS,
 )
