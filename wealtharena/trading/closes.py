@@ -77,11 +77,13 @@ class Closes:
         found = self._closes("ORDER BY bar DESC LIMIT 1")
         return found[0] if found else None
 
-    def closes(self) -> list[dict[str, Any]]:
-        """Return the account at every close, oldest first."""
-        return self._closes("ORDER BY bar")
+    def closes(self, *, before: str | None = None, newest: int | None = None) -> list[dict[str, Any]]:
+        """Return the account at every close, oldest first; so many of those before a bar, newest first."""
+        if before is None:
+            return self._closes("ORDER BY bar")
+        return self._closes("AND bar < ? ORDER BY bar DESC LIMIT ?", before, newest or -1)
 
-    def _closes(self, which: str, *values: str) -> list[dict[str, Any]]:
+    def _closes(self, which: str, *values: str | int) -> list[dict[str, Any]]:
         rows = self._db.execute(f"SELECT * FROM closes WHERE epoch = ? {which}", (self.epoch, *values))
         return [
             {**dict(row), "positions": json.loads(row["positions"]), "marks": json.loads(row["marks"])} for row in rows

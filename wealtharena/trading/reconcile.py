@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from wealtharena.envs.kernel.rows import BAR
 from wealtharena.trading import flows
-from wealtharena.trading.actions import splits_between
+from wealtharena.trading.actions import EARLIER, Prices, splits_between
 from wealtharena.trading.broker import FINAL, Account, BookedOrder, Event, Fill, RefusedError, UnreachableError
 from wealtharena.trading.crossing import ACCOUNT, mark_of
 from wealtharena.trading.desk import Close
@@ -270,8 +270,16 @@ def _splits(trader: Trader, close: Close, held: Mapping[str, float]) -> None:
     ours, stamps = ledger.positions(), [str(stamp) for stamp in close.market.timestamps]
     if last["bar"] not in stamps:
         return
-    now = dict(zip(close.market.symbols, close.market.prices[stamps.index(last["bar"])].tolist(), strict=True))
-    for symbol, ratio in splits_between(last["marks"], now).items():
+
+    def marked(bar: str) -> dict[str, float]:
+        return dict(zip(close.market.symbols, close.market.prices[stamps.index(bar)].tolist(), strict=True))
+
+    def earlier() -> list[tuple[Prices, Prices]]:
+        rows = ledger.closes(before=last["bar"], newest=EARLIER)
+        return [(row["marks"], marked(row["bar"])) for row in rows if row["bar"] in stamps]
+
+    now = marked(last["bar"])
+    for symbol, ratio in splits_between(last["marks"], now, earlier=earlier).items():
         if symbol in gaps and abs(held.get(symbol, 0.0) - ours.get(symbol, 0.0) * ratio) < 1.0:
             left = (ours.get(symbol, 0.0) * ratio - held.get(symbol, 0.0)) * now[symbol] / ratio
             one = Event(ledger.last_event(), f"split/{last['bar']}/{symbol}", "split", symbol, gaps[symbol], left)
