@@ -115,12 +115,18 @@ def check_same(trader: Trader) -> None:
 
 
 def take_over(trader: Trader, bar: str) -> None:
-    """Book every execution and event that is new; those that are none of our orders are strangers'."""
+    """Book every execution and event that is new; those that are none of our orders are strangers'.
+
+    What a broker tells once more of the time before the account was opened belongs to nobody.
+    """
     ledger, broker = trader.ledger, trader.broker
-    new = ledger.unknown_fills(broker.fills(ledger.last_sequence()))
+    opened = int(ledger.note("cursor") or 0)
+    told = [one for one in broker.fills(ledger.last_sequence()) if one.sequence > opened]
+    new = ledger.unknown_fills(told)
     foreign = [one for one in new if one.client_id is None or not ledger.is_ours(one.client_id)]
     ledger.book(new, seen=lambda: trader.at("partly filled"), late=True)
-    _tell_events(trader, bar, ledger.book_events(broker.events(ledger.last_event()), bar=""))
+    events = [one for one in broker.events(ledger.last_event()) if one.sequence > opened]
+    _tell_events(trader, bar, ledger.book_events(events, bar=""))
     if foreign:
         numbers: dict[str, float] = {}
         for one in foreign:
