@@ -18,6 +18,7 @@ STEPS: Final = (
     "ALTER TABLE closes ADD COLUMN scale REAL NOT NULL DEFAULT 1.0",
     "ALTER TABLE closes ADD COLUMN told REAL",
 )
+RELEASED: Final = "released"  # a note: the bar after which a person let the account trade again
 _COLUMNS: Final = ("equity", "cash", "traded", "costs", "financing", "dividends", "flow", "told")
 
 
@@ -50,14 +51,29 @@ class Closes:
         ).fetchone()
         return scale if row is None or account.equity <= 0.0 else account.equity / float(row["worth"])
 
+    def released(self) -> str | None:
+        """Return the last bar that was decided on before a person released the account; None where nobody has."""
+        row = self._db.execute(
+            "SELECT value FROM notes WHERE epoch = ? AND name = ?", (self.epoch, RELEASED)
+        ).fetchone()
+        return None if row is None else str(row["value"])
+
     def peak(self, *, scale: float = 1.0) -> float:
-        """Return the highest equity at a close, in the money of a close of that scale; 0 before the first."""
-        row = self._db.execute("SELECT max(equity / scale) AS peak FROM closes WHERE epoch = ?", (self.epoch,))
+        """Return the highest equity at a close since a release, in the money of a close of that scale; 0 before the first."""
+        row = self._db.execute(
+            """SELECT max(equity / scale) AS peak FROM closes WHERE epoch = ? AND bar >= coalesce(
+               (SELECT max(bar) FROM closes WHERE epoch = ? AND bar <= ?), '')""",
+            (self.epoch, self.epoch, self.released() or ""),
+        )
         return float(row.fetchone()["peak"] or 0.0) * scale
 
     def opening(self, day: str) -> float | None:
-        """Return the equity at the last close before this day, a date, in the money of the last close; None where there is none."""
-        before, last = self.close_before(day), self.last_close()
+        """Return the equity at the last close before this day, a date, or before a release on it; None where there is none.
+
+        It is in the money of the last close.
+        """
+        released, last = self.released() or "", self.last_close()
+        before = self.close_before(max(day, f"{released}~" if released else ""))  # the close of the release counts
         if before is None or last is None:
             return None
         return float(before["equity"]) / float(before["scale"]) * float(last["scale"])

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from wealtharena.trading.books import Books
 from wealtharena.trading.broker import FINAL, Account, BookedOrder
-from wealtharena.trading.closes import Closes
+from wealtharena.trading.closes import RELEASED, Closes
 from wealtharena.trading.database import LedgerError, connect, transaction
 from wealtharena.trading.guard import Intervention, State
 from wealtharena.trading.outbox import Posts
@@ -139,6 +139,15 @@ class Ledger(Books, Closes, Posts):
         if self.state()[0] != state:
             with transaction(self._db):
                 self._state(state, reason, bar)
+
+    def release(self, reason: str) -> None:
+        """Let a halted account trade again, by a person's word; what rules remember of before counts no more."""
+        if self.state()[0] == "trading":
+            return
+        last = self.decision()
+        with transaction(self._db):
+            self.write_note(RELEASED, "" if last is None else last.bar)
+            self._state("trading", f"released: {reason}", None)
 
     def _state(self, state: State, reason: str, bar: str | None) -> None:
         row = (self.epoch, bar, state, reason, _now())
@@ -286,10 +295,10 @@ class Ledger(Books, Closes, Posts):
                 self._db.executemany("UPDATE intents SET status = ?, note = ? WHERE client_id = ?", rows)
 
     def orders_on(self, day: str) -> int:
-        """Return how many orders were meant at the bars of this day, a date."""
+        """Return how many orders were meant at the bars of this day, a date, since a release."""
         row = self._db.execute(
-            "SELECT count(*) AS n FROM intents WHERE epoch = ? AND bar >= ? AND bar < ?",
-            (self.epoch, day, f"{day}U"),  # a bar of the day is the date, T and a time
+            "SELECT count(*) AS n FROM intents WHERE epoch = ? AND bar >= ? AND bar < ? AND bar > ?",
+            (self.epoch, day, f"{day}U", self.released() or ""),  # a bar of the day is the date, T and a time
         ).fetchone()
         return int(row["n"])
 

@@ -204,7 +204,8 @@ def _decide(trader: Trader, close: Close, known: Known | None) -> _Made | None:
     ledger = trader.ledger
     last, (state, _) = ledger.decision(), ledger.state()
     memory = {} if last is None else last.memory
-    blind = 0 if last is None else last.unknown
+    released = ledger.released()
+    blind = 0 if last is None or last.bar == released else last.unknown
     if known is None:
         ruling = unknown(blind + 1, trader.risk, state)
         decision = Decision(close.bar, close.marks, None, memory, blind + 1)
@@ -221,7 +222,8 @@ def _decide(trader: Trader, close: Close, known: Known | None) -> _Made | None:
     weights, carried = trader.mind.decide(seen_at(close, close.features.bars - 1, walker), memory)
     day = close.bar[:10]
     opening = ledger.opening(day)
-    today = Day(account.equity if opening is None else opening, ledger.orders_on(day))
+    peak = None if released is None else ledger.peak(scale=ledger.scale_of(account))
+    today = Day(account.equity if opening is None else opening, ledger.orders_on(day), peak)
     ruling = rule(walker, close.market, ages(close), weights, today, risk=trader.risk, state=state)
     orders, crossed = _uncrossed(trader, close, ruling)
     trader.at("before persist")
