@@ -207,6 +207,7 @@ def _broker(spec: ExperimentSpec, ledger: Ledger, *, symbols: tuple[str, ...], f
         spec=spec.broker,
         symbols=symbols,
         market=spec.asset.market,
+        currency=spec.asset.account_currency,
         fill=fill,
         daily=spec.data.interval in ("1d", "1w", "1mo"),
         allow_live=spec.risk.allow_live,

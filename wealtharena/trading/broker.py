@@ -207,6 +207,7 @@ class Opening:
     spec: BrokerSpec | None = None
     symbols: tuple[str, ...] = ()
     market: str = ""  # class of the assets
+    currency: str = ""  # in which the account is counted here
     fill: FillAt = "next_open"
     daily: bool = True  # a bar is a session
     allow_live: bool = False
