@@ -301,6 +301,24 @@ def test_what_happened_within_the_hour_before_the_opening_belongs_to_nobody(tmp_
         assert day.fits()
 
 
+def test_a_stranger_that_is_adopted_and_cannot_be_traded_halts_with_its_name_and_a_way_out(tmp_path):
+    with days(tmp_path, [[0.5]], strangers="adopt") as day:
+        day.run(2)
+        day.exchange.prices["TSLA"] = 100.0
+        day.exchange.by_hand("TSLA", 5.0)
+        day.run(3)
+        state, reason = day.ledger.state()
+        assert state == "halted"
+        assert "TSLA is held, which this agent does not trade" in reason
+        assert "then release" in reason
+        assert [one.text for one in day.ledger.untold()] == [reason]
+        assert len(day.told("account")) == 1
+        day.exchange.by_hand("TSLA", -5.0)
+        day.ledger.release("sold")
+        day.run(2)
+        assert day.ledger.state()[0] == "trading"
+
+
 def test_case_27_the_keys_of_another_account_go_on_with_nothing(tmp_path):
     with days(tmp_path, [[0.5], [-0.5]]) as day:
         day.run(2)

@@ -163,8 +163,12 @@ class Ledger(Books, Closes, Posts):
         interventions: Sequence[Intervention],
         *,
         state: State,
+        reason: str = "",
     ) -> None:
-        """Write a decision with all that follows from it; LedgerError where that bar was decided on before."""
+        """Write a decision with all that follows from it; LedgerError where that bar was decided on before.
+
+        Where no `reason` is given, a new state's is the rule that spoke last.
+        """
         before, bar = self.state()[0], decision.bar
         with transaction(self._db):
             if self.decision(bar) is not None:
@@ -180,7 +184,8 @@ class Ledger(Books, Closes, Posts):
             self._intend(intents)
             self._intervene(bar, interventions)
             if state != before:
-                self._state(state, interventions[-1].rule if interventions else "nothing is held any more", bar)
+                spoke = interventions[-1].rule if interventions else "nothing is held any more"
+                self._state(state, reason or spoke, bar)
 
     def intend(self, intents: Sequence[Intent]) -> None:
         """Write orders that a decision of before needs beside its own."""

@@ -6,7 +6,7 @@ import contextlib
 import datetime as dt
 import functools
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -215,9 +215,10 @@ def _decide(trader: Trader, close: Close, known: Known | None) -> _Made | None:
     try:
         walker = standing(close, trader.env, held=held, cash=account.cash, peak=account.peak)
     except MarketError as error:
-        told = Intervention("account", "halt", (), {"equity": account.equity})
-        ledger.decide(Decision(close.bar, close.marks, None, memory, 0), (), [told], state="halted")
-        ledger.set_state("halted", str(error), bar=close.bar)
+        why = _foreign(close, held) or error.message
+        told = [] if state == "halted" else [Intervention("account", "halt", (), {"equity": account.equity})]
+        nothing = Decision(close.bar, close.marks, None, memory, 0)
+        ledger.decide(nothing, (), told, state="halted", reason=why)
         return None
     weights, carried = trader.mind.decide(seen_at(close, close.features.bars - 1, walker), memory)
     day = close.bar[:10]
@@ -231,6 +232,13 @@ def _decide(trader: Trader, close: Close, known: Known | None) -> _Made | None:
     decision = Decision(close.bar, close.marks, weights.tolist(), carried, 0)
     ledger.decide(decision, intents, [*crossed, *ruling.interventions], state=ruling.state)
     return _Made(dict(zip(close.market.symbols, weights.tolist(), strict=True)), intents)
+
+
+def _foreign(close: Close, held: Mapping[str, float]) -> str:
+    """Return why an account cannot be traded that holds what its agent does not know; nothing where it holds no such thing."""
+    unknown = sorted(set(held) - set(close.market.symbols))
+    names = ", ".join(unknown)
+    return f"{names} is held, which this agent does not trade: sell or transfer it, then release" if unknown else ""
 
 
 def _uncrossed(trader: Trader, close: Close, ruling: Ruling) -> tuple[Floats, list[Intervention]]:
