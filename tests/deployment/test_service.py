@@ -58,7 +58,7 @@ def bars(count: int = 40, **changes: object) -> list[dict[str, object]]:
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return [
         {
-            "timestamp": (today - timedelta(days=count - 1 - i)).isoformat(),
+            "timestamp": (today - timedelta(days=count - i)).isoformat(),  # the newest bar is over
             "symbol": symbol,
             "close": 100.0 + i,
             **changes,

@@ -110,7 +110,8 @@ def test_the_line_of_equity_ends_at_the_last_close_however_long_it_is(paper: Pat
     db = sqlite3.connect(folder / FILE)
     for n in range(1000):
         db.execute(
-            "INSERT INTO closes SELECT epoch, ?, equity + ?, cash, traded, costs, financing, dividends, positions, marks "
+            "INSERT INTO closes SELECT epoch, ?, equity + ?, cash, traded, costs, financing, dividends, positions, marks, "
+                "flow, scale, told "
             "FROM closes WHERE bar = ?", (f"2021-{n:04d}", float(n), closes[-1]["bar"]),
         )  # fmt: skip
     db.commit()

@@ -100,7 +100,7 @@ def alpaca_broker(exchange: Exchange, url: str, folder: Path, symbols: tuple[str
     coins = any("/" in name for name in exchange.prices)
     given: dict[str, Any] = {
         "market": "crypto" if coins else "stocks", "wait": lambda seconds: None,
-        **{name: changes.pop(name) for name in ("fill", "allow_live", "wait") if name in changes},
+        **{name: changes.pop(name) for name in ("fill", "allow_live", "wait", "currency") if name in changes},
     }  # fmt: skip
     keys = folder / "keys"
     keys.write_text("\n".join(f"{name}={value}" for name, value in KEYS.items()).replace("PAPER", "LIVE") + "\n")

@@ -46,6 +46,8 @@ class Gateway:
     cash: float = 100_000.0
     currency: str = "AUD"
     commission: float = 6.0
+    charged_in: str = "AUD"
+    rates: dict[str, float] = field(default_factory=dict)  # of other currencies, in the account's
     orders: list[Placed] = field(default_factory=list)
     held: dict[tuple[str, str, str, str, str, str], float] = field(default_factory=dict)
     executions: list[dict[str, Any]] = field(default_factory=list)
@@ -127,6 +129,8 @@ class _Connection(socketserver.BaseRequestHandler):
         elif kind == "62":
             for tag, value in (("NetLiquidation", gateway.worth()), ("TotalCashValue", gateway.cash)):
                 self._send(63, 1, fields[2], gateway.number, tag, value, gateway.currency)
+            for currency, rate in gateway.rates.items():
+                self._send(63, 1, fields[2], gateway.number, "ExchangeRate", rate, currency)
             self._send(64, 1, fields[2])
         elif kind == "49":
             self._send(49, 1, int(gateway.now))
@@ -210,7 +214,7 @@ class _Connection(socketserver.BaseRequestHandler):
             "ASX", side, order.units, row["price"], order.permanent, order.client, 0, order.units, row["price"],
             order.reference, "", 0.0, "", 0,
         )  # fmt: skip
-        self._send(59, 1, row["id"], self.gateway.commission, self.gateway.currency, 0.0, "", "")
+        self._send(59, 1, row["id"], self.gateway.commission, self.gateway.charged_in, 0.0, "", "")
 
 
 @contextlib.contextmanager

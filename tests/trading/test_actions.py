@@ -89,9 +89,56 @@ def test_at_the_paper_broker_equity_goes_on_over_a_split(tmp_path, ratio, restar
     assert state == "trading"
 
 
-def test_a_bar_that_is_corrected_by_some_per_cent_is_seldom_taken_for_a_split():
-    """By chance a few are near a plain fraction: of 2,000 corrections, fewer than in a hundred five."""
-    rng = np.random.default_rng(0)
-    prices, changes = rng.uniform(80.0, 400.0, 2_000), rng.uniform(0.05, 0.3, 2_000)
-    pairs = zip(prices.round(2), (prices / (1.0 + changes)).round(2), strict=True)
-    assert sum(actions.split_of(*pair) is not None for pair in pairs) < 100
+fractions = st.sampled_from([2.0, 1.5, 20 / 19, 21 / 20, 11 / 10, 0.5, 1 / 15])
+history = st.lists(st.floats(20.0, 500.0).map(lambda price: round(price, 2)), min_size=2, max_size=20)
+
+
+@given(history, fractions)
+def test_one_bar_that_is_corrected_by_a_plain_fraction_is_no_split(prices, ratio):
+    last, *rest = [{"A": price} for price in prices]
+    found = actions.splits_between(last, {"A": last["A"] / ratio}, earlier=lambda: [(one, one) for one in rest])
+    assert found == {}
+
+
+@given(history, fractions, st.integers(0, 20))
+def test_a_split_rescales_all_that_came_before_it_though_one_bar_be_corrected_besides(prices, ratio, corrected):
+    last, *rest = [({"A": price}, {"A": price / ratio}) for price in prices]
+    if len(rest) > 2 and corrected < len(rest):
+        rest[corrected] = (rest[corrected][0], {"A": 7.77})
+    found = actions.splits_between(*last, earlier=lambda: rest)
+    assert found == {"A": pytest.approx(ratio)}
+
+
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("ratio", [20 / 19, 2.0])
+def test_at_the_paper_broker_one_bar_that_is_corrected_leaves_the_units_as_they_are(tmp_path, ratio, restart):
+    bars, before = 60, 56
+    env = spec_of(fill="next_open", initial_cash=100_000.0, instrument={"lot_size": 1})
+
+    def close_of(bar, *, corrected):
+        closes = np.full((bar + 1, 2), 100.0)
+        if corrected:
+            closes[before - 1, 0] /= ratio
+        features = features_of(panel_of(closes, open=closes))
+        return Close(features, Market.build(features, env, SCALER))
+
+    plain = np.full((bars, 2), 100.0)
+    SCALER = Scaler.fit(features_of(panel_of(plain, open=plain)), clip=5.0)
+    ledger = Ledger(tmp_path, synchronous="normal")
+    ledger.open("a", "b", {})
+    with contextlib.closing(ledger):
+        broker = open_broker(Opening(tmp_path, env, 1, "normal"))
+        trader = Trader("a", "b", Script(SCALER, [[0.5, -0.2]]), env, risk_of(), ledger, broker)
+        for bar in range(before - 4, before):
+            loop.on_close(trader, close_of(bar, corrected=False), Switch(tmp_path))
+        held = ledger.positions()
+        if restart:
+            broker.close()
+            broker = open_broker(Opening(tmp_path, env, 1, "normal"))
+            trader = dataclasses.replace(trader, broker=broker)
+        loop.on_close(trader, close_of(before, corrected=True), Switch(tmp_path))
+        assert ledger.events() == []
+        assert held["S0"] == 500.0
+        assert ledger.fills(ledger.last_close()["bar"]) == []
+        assert ledger.last_close()["equity"] == pytest.approx(100_000.0)
+        broker.close()

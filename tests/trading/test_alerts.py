@@ -159,13 +159,13 @@ def test_apprise_is_asked_where_it_is_there_and_named_where_it_is_not(monkeypatc
             return title != "refused"
 
     monkeypatch.setitem(__import__("sys").modules, "apprise", types.SimpleNamespace(Apprise=Apprise))
-    channel = AppriseChannel.of(["mailto://a"])
+    (channel,) = AppriseChannel.each(["mailto://a"])
     channel.send(Alert("a", "b"))
     with pytest.raises(RuntimeError):
         channel.send(Alert("refused", "b"))
     with pytest.raises(ConfigError, match="number 2"):
-        AppriseChannel.of(["mailto://a", "odd://"])
+        AppriseChannel.each(["mailto://a", "odd://"])
     monkeypatch.setitem(__import__("sys").modules, "apprise", None)
     with pytest.raises(ConfigError, match="apprise") as refused:
-        AppriseChannel.of(["mailto://a"])
+        AppriseChannel.each(["mailto://a"])
     assert "wealtharena[alerts]" in refused.value.hint

@@ -283,6 +283,42 @@ def test_case_30_an_order_whose_window_never_opened_expires_with_its_bar(tmp_pat
         assert day.intents()[0].note == "older than its bar when it could have been sent"
 
 
+@pytest.mark.parametrize("restart", [False, True])
+def test_what_happened_within_the_hour_before_the_opening_belongs_to_nobody(tmp_path, restart):
+    with days(tmp_path, [[0.0], [0.5]] if restart else [[0.5]]) as day:
+        if restart:
+            day.run(1)
+            day.ledger.open("agent", "test", {"of": "a new epoch"})
+        day.morning(tend=False)
+        _, closes = day_of(day.closes[day.day].bar)
+        day.exchange.go(closes + dt.timedelta(hours=3, minutes=40))
+        for units in (10.0, -10.0):
+            day.exchange.by_hand("AAPL", units)
+        day.exchange.pay("DIV", "AAPL", 25.0)
+        day.run(2)
+        assert day.ledger.state() == ("trading", "")
+        assert day.told("strangers") == day.told("event") == []
+        assert day.fits()
+
+
+def test_a_stranger_that_is_adopted_and_cannot_be_traded_halts_with_its_name_and_a_way_out(tmp_path):
+    with days(tmp_path, [[0.5]], strangers="adopt") as day:
+        day.run(2)
+        day.exchange.prices["TSLA"] = 100.0
+        day.exchange.by_hand("TSLA", 5.0)
+        day.run(3)
+        state, reason = day.ledger.state()
+        assert state == "halted"
+        assert "TSLA is held, which this agent does not trade" in reason
+        assert "then release" in reason
+        assert [one.text for one in day.ledger.untold()] == [reason]
+        assert len(day.told("account")) == 1
+        day.exchange.by_hand("TSLA", -5.0)
+        day.ledger.release("sold")
+        day.run(2)
+        assert day.ledger.state()[0] == "trading"
+
+
 def test_case_27_the_keys_of_another_account_go_on_with_nothing(tmp_path):
     with days(tmp_path, [[0.5], [-0.5]]) as day:
         day.run(2)

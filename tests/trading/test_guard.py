@@ -141,3 +141,22 @@ def test_what_reduces_passes_and_nothing_grows_beyond_what_was_asked_for(units, 
     assert (after <= high + max(lot, 1e-9)).all()
     grown = np.abs(after * now.marks).sum()
     assert grown <= max(0.2 * now.equity, np.abs((now.units + now.reducing) * now.marks).sum()) * (1 + 1e-9) + lot * 30
+
+
+@settings(deadline=None)
+@given(
+    units=st.lists(st.floats(-300.0, 300.0), min_size=2, max_size=2),
+    lots_wanted=st.lists(st.integers(-60, 60), min_size=2, max_size=2),
+    action=st.sampled_from(["skip", "shrink"]),
+)
+def test_what_a_rule_cuts_never_trades_the_other_way_nor_more_than_was_asked_for(units, lots_wanted, action):
+    """Positions may be odd, after a split or a transfer; the kernel's targets are whole lots."""
+    held, lot = np.array(units), 5.0
+    now = dataclasses.replace(PLAIN, units=held, orders=lot * np.array(lots_wanted) - held, lots=np.full(2, lot))
+    risk = risk_of(gross={"max_gross": 0.2, "max_net": 9.0, "action": action})
+    sent = check(now, risk, "trading").orders
+    assert (sent * now.orders >= 0.0).all()
+    assert (np.abs(sent) <= np.abs(now.orders) + 1e-9).all()
+    opened = sent - now.reducing
+    ends = np.where(np.abs(opened) > 1e-9, (held + sent) / lot, 0.0)
+    assert np.allclose(ends, np.round(ends))

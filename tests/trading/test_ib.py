@@ -111,6 +111,30 @@ def test_commissions_are_costs_and_a_correction_is_no_second_execution(tmp_path,
         assert (fill.cost, fill.quote, fill.client_id) == (6.0, 45.5, order().client_id)
 
 
+def test_an_account_in_another_currency_is_refused_with_a_way_out(tmp_path, gateway):
+    with ib(tmp_path, gateway, currency="USD") as stage:
+        with pytest.raises(RefusedError, match="kept in AUD, money here is counted in USD") as error:
+            stage.open()
+        assert "asset.account_currency=AUD" in error.value.hint
+    with ib(tmp_path, gateway, currency="AUD") as stage, contextlib.closing(stage.open()) as broker:
+        assert broker.account().equity == 100_000.0
+        gateway.currency = "USD"
+        with pytest.raises(RefusedError, match="kept in USD"):
+            broker.account()
+
+
+def test_a_commission_in_another_currency_is_converted_and_unknown_until_its_rate_is_told(tmp_path, gateway):
+    gateway.charged_in = "USD"
+    with ib(tmp_path, gateway, currency="AUD") as stage, contextlib.closing(stage.open()) as broker:
+        broker.submit(order())
+        gateway.tick()
+        with pytest.raises(UnreachableError, match="USD"):
+            broker.fills(0)
+        gateway.rates = {"USD": 1.5}
+        broker.account()
+        assert broker.fills(0)[0].cost == 9.0
+
+
 @pytest.mark.slow
 def test_what_it_cannot_trade_is_refused_when_the_configuration_is_read():
     for overrides, cause in (

@@ -145,3 +145,12 @@ def test_no_failure_carries_a_key(tmp_path, kind):
             broker.positions()
         said = "".join(traceback.format_exception(error.value)) + repr(vars(broker))
     assert "SECRET" not in said
+
+
+def test_an_account_in_dollars_is_refused_where_money_is_counted_in_another_currency(tmp_path):
+    exchange = Exchange({"AAPL": 190.0}, OPEN)
+    with serving(exchange) as url:
+        with pytest.raises(RefusedError, match="kept in USD, money here is counted in AUD") as refused:
+            alpaca_broker(exchange, url, tmp_path, ("AAPL",), currency="AUD")
+        assert "asset.account_currency=USD" in refused.value.hint
+        alpaca_broker(exchange, url, tmp_path, ("AAPL",), currency="USD").close()

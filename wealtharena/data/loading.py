@@ -178,7 +178,7 @@ def fetch_all(
         quality.check_repaired(bars, data.max_repaired_share)
         found.append(bars)
         findings.extend(judged)
-    notes = finding_notes(findings)
+    notes = quality.finding_notes(findings)
     for note in notes:
         logger.info("data: %s", note)
     if not failures:
@@ -206,17 +206,6 @@ def clean(fetched: RawBars | Bars, asset: AssetSpec, data: DataSpec) -> tuple[Ba
 
     bars, report = quality.inspect(fetched, asset, data.quality)
     return bars, report.findings
-
-
-def finding_notes(findings: Sequence[Finding]) -> tuple[str, ...]:
-    """Return one sentence on what the quality room found in all symbols together; nothing where nothing was found."""
-    rows: dict[tuple[str, str], list[int]] = {}
-    for item in findings:
-        rows.setdefault((item.kind, item.action), []).append(item.rows)
-    said = [
-        f"{kind}: {sum(counts)} rows of {len(counts)} symbols ({action})" for (kind, action), counts in rows.items()
-    ]
-    return (f"quality of the bars: {'; '.join(said)}",) if said else ()
 
 
 def is_simulated(source: str) -> bool:

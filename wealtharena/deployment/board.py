@@ -148,6 +148,7 @@ def to_json(view: AccountView) -> dict[str, Any]:
         "cash": view.cash,
         "drawdown": _drawdown(view),
         "total_return": _grown(view.equity, view.opened_with),
+        "flows": view.flows,
         "positions": [vars(one) for one in view.positions],
         "orders": [vars(one) for one in view.orders],
         "interventions": [{**vars(one), "numbers": dict(one.numbers)} for one in view.interventions],
@@ -267,6 +268,7 @@ def _figures(view: AccountView) -> str:
         ("Last bar", None, _grown(view.equity, view.before)),
         ("Since opening", None, _grown(view.equity, view.opened_with)),
         ("Below its peak", None, _drawdown(view)),
+        *([("Deposits less withdrawals", _money(view.flows), None)] if view.flows else []),
     )
     return (
         "<dl class=figures>"

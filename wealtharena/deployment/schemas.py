@@ -102,6 +102,7 @@ class Answer(BaseModel):
     spread: float | None = Field(description="an ensemble's: how far its members are apart, in weight; else null")
     flat_portfolio_assumed: bool
     as_of: str | None = Field(description="last bar, where bars were given")
+    notes: list[str] = Field(description="what was repaired or left out of the bars, as a backtest would")
     state: dict[str, list[float]] = Field(
         description="hand it back with the next bar; empty for an agent without memory"
     )
@@ -254,6 +255,7 @@ class AccountAnswer(BaseModel):
     cash: float
     drawdown: float
     total_return: float
+    flows: float = Field(description="deposits less withdrawals since the opening; neither is profit or loss")
     positions: list[dict[str, Any]]
     orders: list[dict[str, Any]] = Field(description="newest first")
     interventions: list[dict[str, Any]] = Field(description="newest first")

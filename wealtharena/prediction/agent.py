@@ -86,7 +86,13 @@ class ServedAgent:
                 raise InputError("state", "leads to no usable answer", hint="hand back the state of the last answer")
             raise unfit(self.metadata)
         return Predictions(
-            self.origin, found.weights, found.states, found.spread, given.flat_portfolio_assumed, given.as_of
+            self.origin,
+            found.weights,
+            found.states,
+            found.spread,
+            given.flat_portfolio_assumed,
+            given.as_of,
+            given.notes,
         )
 
 

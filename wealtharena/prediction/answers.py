@@ -30,7 +30,7 @@ class Prediction(Mapping[str, float]):
 
     All of it comes from one version. `state` is what a policy with memory wants back with the next bar; `spread` is how
     far an ensemble's members are apart, in weight. `flat_portfolio_assumed` says that no portfolio was given and an
-    empty one was taken; `as_of` is the bar decided on. The facts of its origin are at hand by their own names.
+    empty one was taken; `as_of` is the bar decided on, `notes` what a backtest too would have repaired or left out. The facts of its origin are at hand by their own names.
     """
 
     origin: Origin
@@ -39,6 +39,7 @@ class Prediction(Mapping[str, float]):
     spread: float | None
     flat_portfolio_assumed: bool
     as_of: str | None
+    notes: tuple[str, ...] = ()
 
     @property
     def agent(self) -> str:
@@ -92,6 +93,7 @@ class Predictions(Sequence[Prediction]):
     spread: Float32Array | None  # [N], of an ensemble only
     flat_portfolio_assumed: Sequence[bool]
     as_of: Sequence[str | None]
+    notes: Sequence[tuple[str, ...]]
 
     def __len__(self) -> int:
         return len(self.weights)
@@ -110,6 +112,7 @@ class Predictions(Sequence[Prediction]):
             None if self.spread is None else float(self.spread[row]),
             self.flat_portfolio_assumed[row],
             self.as_of[row],
+            self.notes[row],
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -131,6 +134,7 @@ class Predictions(Sequence[Prediction]):
                     "spread": spread[i],
                     "flat_portfolio_assumed": self.flat_portfolio_assumed[i],
                     "as_of": self.as_of[i],
+                    "notes": list(self.notes[i]),
                     "state": {name: value[i] for name, value in carried.items()},
                 }
                 for i, row in enumerate(self.weights.tolist())

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from wealtharena.prediction.cleaning import COLUMNS, panel_of
 from wealtharena.prediction.inputs import InputError
 from wealtharena.registry.metadata import Metadata
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PRICES = ("open", "high", "low", "close")
-COLUMNS = (*PRICES, "volume")
 _DAY = 86_400_000_000_000
 _DATED = {"1d": (1, 1), "1w": (5, 7), "1mo": (21, 30)}  # bars that carry a date: weekdays and days that one covers
 _MINUTES = {"1m": 1, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "4h": 240}
@@ -56,44 +55,27 @@ class BarTable:
 
 def observe(
     metadata: Metadata, bars: BarTable | pd.DataFrame, *, max_stale_bars: int | None = None, now: datetime | None = None
-) -> tuple[npt.NDArray[np.float32], str]:
-    """Return raw features [1, A, window, F] at the last bar, and that bar's time.
+) -> tuple[npt.NDArray[np.float32], str, tuple[str, ...]]:
+    """Return raw features [1, A, window, F] at the last bar, that bar's time, and what was done to the bars before.
 
-    The same code as in training computes them, each symbol on its own bars. InputError names the symbol or column that
-    is unknown, missing, repeated, not finite, too short, or older than `max_stale_bars` at the moment `now`.
+    The same code as in training judges the bars and computes the features, each symbol on its own bars. InputError names
+    the symbol or column that is unknown, missing, repeated, not finite, refused, too short, or older than
+    `max_stale_bars` at the moment `now`.
     """
     from wealtharena.config.specs.features import FeaturesSpec
     from wealtharena.config.specs.tilt import TiltSpec
-    from wealtharena.data.panel import Panel
     from wealtharena.envs.anchors import columns
     from wealtharena.envs.observation import signals
     from wealtharena.features import compute
 
     table = bars if isinstance(bars, BarTable) else BarTable.from_frame(bars)
-    axis, grid = _grid(metadata, table)
-    _check_history(metadata, axis, grid["close"])
+    moment = now or datetime.now(UTC)
+    stamps = _checked(metadata, table)
+    panel, notes = panel_of(metadata, stamps, table.symbols, table.values, now=moment)
+    axis = panel.timestamps.astype(np.int64)
+    _check_history(metadata, axis, panel.close)
     if max_stale_bars is not None:
-        _check_fresh(metadata, axis, grid["close"], max_stale_bars, now or datetime.now(UTC))
-    optional = {name: grid[name] if np.isfinite(grid[name]).any() else None for name in COLUMNS if name != "close"}
-    assets = len(metadata.symbols)
-    panel = Panel(
-        timestamps=axis.astype("datetime64[ns]"),
-        symbols=metadata.symbols,
-        close=grid["close"],
-        tradable=grid["close"] > 0,
-        open=optional["open"],
-        high=optional["high"],
-        low=optional["low"],
-        volume=optional["volume"],
-        dividends=np.zeros((len(axis), assets)),
-        to_account=np.ones((len(axis), assets)),
-        multipliers=np.ones(assets),
-        frequency=metadata.frequency,
-        asset=metadata.asset,
-        source="request",
-        simulated=metadata.simulated,
-        volume_unit="none" if optional["volume"] is None else "units",
-    )
+        _check_fresh(metadata, axis, panel.close, max_stale_bars, moment)
     wanted = signals(metadata.feature_names)
     computed = compute(panel, FeaturesSpec(names=wanted, clip=float(metadata.recipe.features.get("clip", 5.0))))
     lacking = [name for name in wanted if name not in computed.names]
@@ -112,7 +94,7 @@ def observe(
         beside = columns(panel, TiltSpec.model_validate(metadata.recipe.tilt))[-metadata.window :]
         values = np.concatenate([values, beside], axis=-1)
     features = np.ascontiguousarray(values.transpose(1, 0, 2))[None]
-    return features, str(panel.timestamps[-1].astype("datetime64[s]"))
+    return features, str(panel.timestamps[-1].astype("datetime64[s]")), notes
 
 
 def _numbers(column: Any, name: str) -> npt.NDArray[np.float64]:
@@ -125,8 +107,8 @@ def _numbers(column: Any, name: str) -> npt.NDArray[np.float64]:
     return values
 
 
-def _grid(metadata: Metadata, table: BarTable) -> tuple[npt.NDArray[np.int64], dict[str, npt.NDArray[np.float64]]]:
-    """Return the time axis [T] and each column [T, A], NaN where a symbol has no bar."""
+def _checked(metadata: Metadata, table: BarTable) -> npt.NDArray[np.int64]:
+    """Return the times [n] of the bars, dates where they carry dates; InputError where a symbol is unknown, missing or repeated."""
     order = {symbol: position for position, symbol in enumerate(metadata.symbols)}
     given = np.unique(table.symbols)
     for symbol in given:
@@ -141,14 +123,27 @@ def _grid(metadata: Metadata, table: BarTable) -> tuple[npt.NDArray[np.int64], d
     cells, counts = np.unique(rows * len(order) + columns, return_counts=True)
     if (counts > 1).any():
         row, column = divmod(int(cells[np.argmax(counts > 1)]), len(order))
+        _check_dated(metadata, table, metadata.symbols[column])
         when = np.datetime64(int(axis[row]), "ns").astype("datetime64[s]")
         raise InputError(
             f"bars.{metadata.symbols[column]}", f"has two bars at {when}", hint="send one bar a symbol and time"
         )
-    grid = {name: np.full((len(axis), len(order)), np.nan) for name in COLUMNS}
-    for name, values in table.values.items():
-        grid[name][rows, columns] = values
-    return axis, grid
+    return stamps
+
+
+def _check_dated(metadata: Metadata, table: BarTable, symbol: str) -> None:
+    """Raise InputError where a symbol's bars of one date are of several times: hours sent to an agent of days."""
+    import pandas as pd
+
+    from wealtharena.data import intervals
+
+    shown = intervals.spacing(pd.DatetimeIndex(table.stamps[table.symbols == symbol].astype("datetime64[ns]")))
+    if shown is not None and metadata.frequency in _DATED and shown.typical < pd.Timedelta("20h"):
+        raise InputError(
+            f"bars.{symbol}",
+            f"bars are {shown.typical / pd.Timedelta(minutes=1):g} minutes apart, not {metadata.frequency}",
+            hint=f"the agent decides on bars of {metadata.frequency}",
+        )
 
 
 def _check_history(metadata: Metadata, axis: npt.NDArray[np.int64], close: npt.NDArray[np.float64]) -> None:
@@ -166,8 +161,6 @@ def _check_fresh(
     metadata: Metadata, axis: npt.NDArray[np.int64], close: npt.NDArray[np.float64], limit: int, now: datetime
 ) -> None:
     moment = np.datetime64(now.astimezone(UTC).replace(tzinfo=None), "ns")
-    if axis[-1] > moment.astype(np.int64) + _DAY:
-        raise InputError("bars.timestamp", "lies in the future", hint="timestamps are UTC")
     for column, symbol in enumerate(metadata.symbols):
         last = np.datetime64(int(axis[np.flatnonzero(close[:, column] > 0)[-1]]), "ns")
         age = _bars_between(metadata, last, moment)

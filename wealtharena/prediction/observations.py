@@ -35,6 +35,7 @@ class Observations:
     states: Mapping[str, Float32Array] | None  # [N, ...] by name; None: a fresh start
     flat_portfolio_assumed: Sequence[bool]
     as_of: Sequence[str | None]
+    notes: Sequence[tuple[str, ...]]  # what was done to the bars of each
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,12 +66,13 @@ def from_questions(
     rows = len(questions)
     features = np.empty((rows, *policy.feature_shape), dtype=np.float32)
     as_of: list[str | None] = [None] * rows
+    notes: list[tuple[str, ...]] = [()] * rows
     for row, (asked, at) in enumerate(zip(questions, fields, strict=True)):
         if asked.bars is None:
             features[row] = features_row(policy, asked.features, field=f"{at}features")
             continue
         try:
-            computed, as_of[row] = observe(policy.metadata, asked.bars, max_stale_bars=max_stale_bars)
+            computed, as_of[row], notes[row] = observe(policy.metadata, asked.bars, max_stale_bars=max_stale_bars)
         except InputError as error:
             raise InputError(at + error.field, error.reason, hint=error.hint) from error
         features[row] = computed[0]
@@ -79,7 +81,7 @@ def from_questions(
         if asked.portfolio is not None:
             held[row] = portfolio_rows(policy, asked.portfolio, 1, field=f"{at}portfolio")[0]
     states = states_of(policy, [asked.state for asked in questions], [f"{at}state" for at in fields])
-    return Observations(features, held, states, [asked.portfolio is None for asked in questions], as_of)
+    return Observations(features, held, states, [asked.portfolio is None for asked in questions], as_of, notes)
 
 
 def from_array(
@@ -106,7 +108,7 @@ def from_array(
         held = flat_portfolio(policy, rows) if portfolio is None else portfolio_rows(policy, portfolio, rows)
     rows = len(features)
     states = states_of(policy, _by_row(state, rows), ["state"] * rows)
-    return Observations(features, held, states, [assumed] * rows, [None] * rows)
+    return Observations(features, held, states, [assumed] * rows, [None] * rows, [()] * rows)
 
 
 def _batch(policy: OnnxPolicy, array: Float32Array) -> Float32Array:

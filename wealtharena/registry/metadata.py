@@ -58,6 +58,7 @@ class Recipe(_Part):
     asset: dict[str, Any] = Field(default_factory=dict)
     features: dict[str, Any] = Field(default_factory=dict)
     env: dict[str, Any] = Field(default_factory=dict)
+    data: dict[str, Any] = Field(default_factory=dict, description="how bars are judged; empty: the packaged rules")
     tilt: dict[str, Any] | None = Field(default=None, description="TiltSpec of an agent that tilts an anchor")
 
 

@@ -213,6 +213,7 @@ def _description(policy: Trained, spec: ExperimentSpec, features: FeaturePanel, 
         "recipe": {
             "asset": spec.asset.model_dump(mode="json"),
             "features": spec.features.model_dump(mode="json"),
+            "data": spec.data.model_dump(mode="json", include={"quality", "max_repaired_share"}),
             "env": spec.env.model_dump(mode="json"),
             **({"tilt": layout.tilt.model_dump(mode="json")} if layout.tilt is not None else {}),
         },

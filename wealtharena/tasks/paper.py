@@ -168,5 +168,5 @@ def _release(spec: ExperimentSpec, folder: Path) -> None:
     if Switch(folder).thrown() is not None:
         raise ConfigError(f"{relative(folder / 'KILL')} is there", hint="remove it first")
     with contextlib.closing(_known(spec, folder)) as ledger:
-        ledger.set_state("trading", f"released: {spec.paper.reason}")
+        ledger.release(spec.paper.reason)
         console.paper_status(_standing(ledger), agent=spec.asset.agent)

@@ -46,8 +46,9 @@ from wealtharena.trading.desk import depth_of
 from wealtharena.trading.feeds.live import Live, fill_of, sources_of
 from wealtharena.trading.feeds.replay import Replay
 from wealtharena.trading.feeds.seen import SeenBars
-from wealtharena.trading.ledger import Ledger
+from wealtharena.trading.ledger import FILE, Ledger
 from wealtharena.trading.monitor.watch import Baseline
+from wealtharena.trading.outbox import Outbox
 from wealtharena.trading.standing import Standing
 from wealtharena.trading.switch import Signals, Switch
 from wealtharena.trading.trader import Trader
@@ -121,7 +122,7 @@ def _live(
     with contextlib.closing(trader.broker), contextlib.closing(seen), watched as watcher:
         trader.broker.stream(room.signals.wake)
         feed = Live(filled, chosen.mind.scaler, now=provider.now, seen=seen, told=watcher.event, wake=room.signals.wake)
-        trader = _standing(spec, chosen, trader, watcher)
+        trader = _standing(spec, chosen, trader)
         carry: Carry = directly
         if room.several and spec.broker.outside:
             carrier = Carrier(room.turn, provider.now, room.signals.wake, spec.asset.agent)
@@ -129,6 +130,7 @@ def _live(
         yield from loop.steps(
             trader, feed.steps(ledger.decision()), Switch(folder, room.signals),
             told=lambda close: told.show(close.bar), timed=watcher.told, now=provider.now, carry=carry,
+            tended=watcher.pass_on,
         )  # fmt: skip
     return _standing_of(spec, ledger)
 
@@ -185,11 +187,11 @@ def _trader(
     )  # fmt: skip
 
 
-def _standing(spec: ExperimentSpec, chosen: Chosen, trader: Trader, watcher: Watcher) -> Trader:
+def _standing(spec: ExperimentSpec, chosen: Chosen, trader: Trader) -> Trader:
     """Return the trader that looks where its version stands; one of named checkpoints as it is."""
     if spec.paper.checkpoints:
         return trader
-    looks = Standing(Path(spec.paths.checkpoints), spec.asset.agent, chosen.version, watcher.tell)
+    looks = Standing(Path(spec.paths.checkpoints), spec.asset.agent, chosen.version)
     return replace(trader, standing=looks)
 
 
@@ -205,6 +207,7 @@ def _broker(spec: ExperimentSpec, ledger: Ledger, *, symbols: tuple[str, ...], f
         spec=spec.broker,
         symbols=symbols,
         market=spec.asset.market,
+        currency=spec.asset.account_currency,
         fill=fill,
         daily=spec.data.interval in ("1d", "1w", "1mo"),
         allow_live=spec.risk.allow_live,
@@ -222,7 +225,7 @@ def _watched(spec: ExperimentSpec, ledger: Ledger, *, baseline: Baseline, renewi
         say=lambda text: console.screen(answer=True).print(text, style="yellow", markup=False),
     )
     with (
-        contextlib.closing(Alerts(channels)) as alerts,
+        contextlib.closing(Alerts(channels, outbox=Outbox(accounts.folder_of(spec) / FILE))) as alerts,
         contextlib.closing(
             Watcher(spec, ledger, accounts.folder_of(spec), baseline=baseline, alerts=alerts, renewing=renewing)
         ) as watcher,
@@ -263,7 +266,7 @@ def _replay(
     told = _progress(spec, ledger, room, every="month")
     with contextlib.closing(trader.broker), _watched(spec, ledger, baseline=baseline) as watcher:
         yield from loop.steps(
-            _standing(spec, chosen, trader, watcher), feed.steps(ledger.decision()), Switch(accounts.folder_of(spec), room.signals),
+            _standing(spec, chosen, trader), feed.steps(ledger.decision()), Switch(accounts.folder_of(spec), room.signals),
             told=lambda close: told.show(close.bar), timed=watcher.told,
         )  # fmt: skip
 

@@ -23,6 +23,7 @@ from wealtharena.tasks.pipeline import Prepared
 from wealtharena.tasks.renewing import Renewing
 from wealtharena.trading import reading
 from wealtharena.trading.alerts import Alerts
+from wealtharena.trading.database import FullError
 from wealtharena.trading.desk import Close
 from wealtharena.trading.guard import Intervention
 from wealtharena.trading.ledger import Ledger
@@ -92,17 +93,21 @@ class Watcher:
         alerts: Alerts,
         renewing: bool = False,
     ) -> None:
-        """Take up the account where it stands: past closes count, alarms that were given stay given."""
+        """Take up the account where it stands: past closes count, alarms that were given stay given.
+
+        What was written down to be told before the process ended, and was not, is told now.
+        """
         self._spec, self._ledger, self._folder, self._alerts = spec, ledger, folder, alerts
         told = [one["action"] for one in ledger.interventions() if one["rule"] == RULE]
         self._monitors = Monitors(baseline, agent=spec.asset.agent, folder=folder, alarmed=told)
-        self._state = ledger.state()[0]
+        self._passed_on = 0  # number of the newest post that was handed to the alerts
         asked = renewing and spec.paper.retrain != "never"
         self._renewing = Renewing(spec, folder, now, self.tell) if asked else None
         self._last: tuple[np.datetime64, float] | None = None
         rows = ledger.closes()
         for row, rate in zip(rows, _rates_up_to(rows, spec), strict=True):
             self._monitors.tell(excess=self._excess(row, rate), features=None, weights=None)
+        self.pass_on()
 
     def told(self, close: Close, seconds: float) -> None:
         """Take in a close that is done, `seconds` after it was shown."""
@@ -116,31 +121,33 @@ class Watcher:
             latency=seconds,
         )
         for one in found:
-            self._ledger.intervene(close.bar, [Intervention(RULE, one.monitor, (), dict(one.numbers))])
-            self.tell(f"{one.monitor} at {close.bar[:10]}", f"{one.text}. Proposed: {one.proposal}")
-        state, reason = self._ledger.state()
-        if state != self._state:
-            self.tell(f"{state} at {close.bar[:10]}", reason)
-            self._state = state
+            with self._ledger.at_once():
+                self._ledger.intervene(close.bar, [Intervention(RULE, one.monitor, (), dict(one.numbers))])
+                self._ledger.post(f"{one.monitor} at {close.bar[:10]}", f"{one.text}. Proposed: {one.proposal}")
+        self.pass_on()
         self._monitors.write(self._facts(), now=bool(found))
         if self._renewing is not None:
             self._renewing.look(drifted=any(one.monitor in DRIFTS for one in found))
 
     def event(self, bar: str, one: Intervention) -> None:
         """Record something about the bars of a session, and tell it where nothing could be decided."""
-        self._ledger.intervene(bar, [one])
-        if one.action in ("missed", "missing", "unreachable") or one.action.startswith("unusable"):
-            self.tell(f"bars {one.action} at {bar[:10]}", ", ".join(one.symbols) or "all")
+        with self._ledger.at_once():
+            self._ledger.intervene(bar, [one])
+            if one.action in ("missed", "missing", "unreachable") or one.action.startswith("unusable"):
+                self._ledger.post(f"bars {one.action} at {bar[:10]}", ", ".join(one.symbols) or "all")
+        self.pass_on()
 
     def close(self) -> None:
         """Write the last numbers, and end a retraining that is under way."""
         if self._renewing is not None:
             self._renewing.close()
+        self.pass_on()
         self._monitors.write(self._facts(), now=True)
 
     def _excess(self, row: Mapping[str, Any], rate: FloatArray | None) -> float | None:
         """Return the return up to this close in excess of cash, which earned `rate` [1] where it is dated; None for the first."""
-        now, before = (np.datetime64(row["bar"], "ns"), float(row["equity"])), self._last
+        worth = float(row["equity"]) / float(row["scale"])  # without what came or went
+        now, before = (np.datetime64(row["bar"], "ns"), worth), self._last
         self._last = now
         if before is None or before[1] <= 0.0:
             return None
@@ -156,5 +163,19 @@ class Watcher:
         }  # fmt: skip
 
     def tell(self, title: str, text: str) -> None:
-        """Send people a message that says whose account it is about."""
-        self._alerts.tell(f"{self._spec.asset.agent}/{self._spec.paper.account}: {title}", text)
+        """Write down what people are to be told, and tell it."""
+        try:
+            self._ledger.post(title, text)
+        except FullError:
+            self._alerts.tell(self._titled(title), text)
+        self.pass_on()
+
+    def pass_on(self) -> None:
+        """Tell people what was written down for them, as messages that say whose account they are about."""
+        for one in self._ledger.untold(after=self._passed_on):
+            if not self._alerts.tell(self._titled(one.title), one.text, post=one.number, had=one.had):
+                return  # too many wait: the next time
+            self._passed_on = one.number
+
+    def _titled(self, title: str) -> str:
+        return f"{self._spec.asset.agent}/{self._spec.paper.account}: {title}"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import Final
 
+Prices = Mapping[str, float]
+EARLIER: Final = 20  # bars that are looked at beside the last
 _LARGEST: Final = 100  # new shares for old ones, or old for new
 _SMALLEST: Final = 0.045  # 21 for 20 is the least that is taken for a split
 _CENT: Final = 0.01  # what two prices that are rounded to cents may be apart by, together
@@ -35,14 +37,33 @@ def split_of(before: float, now: float) -> float | None:
     plain = Fraction(ratio).limit_denominator(20) if ratio > 1.0 else 1 / Fraction(1.0 / ratio).limit_denominator(20)
     if max(plain.numerator, plain.denominator) > _LARGEST:
         return None
+    return float(plain) if _rescales(before, now, float(plain)) else None
+
+
+def _rescales(before: float, now: float, ratio: float) -> bool:
     near = min(max(_CENT / min(before, now), _EXACT[0]), _EXACT[1])
-    return float(plain) if abs(ratio / float(plain) - 1.0) < near else None
+    return abs(before / now / ratio - 1.0) < near
 
 
-def splits_between(before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float]:
-    """Return the splits that turned the prices of one bar `before` into those of the same bar `now`, by symbol."""
+def splits_between(
+    before: Mapping[str, float], now: Mapping[str, float], *, earlier: Callable[[], Iterable[tuple[Prices, Prices]]]
+) -> dict[str, float]:
+    """Return the splits that turned the prices of one bar `before` into those of the same bar `now`, by symbol.
+
+    A split rescales all that came before it, a correction does not: `earlier` gives the prices of earlier bars, before
+    and now, and most of those that are known have to be rescaled alike. Where none is, the one bar decides.
+    """
     found = {name: split_of(price, now.get(name, 0.0)) for name, price in before.items()}
-    return {name: ratio for name, ratio in found.items() if ratio is not None}
+    ratios = {name: ratio for name, ratio in found.items() if ratio is not None}
+    pairs = list(earlier()) if ratios else []
+    return {name: ratio for name, ratio in ratios.items() if _all_rescaled(name, ratio, pairs)}
+
+
+def _all_rescaled(name: str, ratio: float, pairs: Iterable[tuple[Prices, Prices]]) -> bool:
+    """Return whether more than half of the bars that have a price were rescaled: one may have been corrected besides."""
+    known = [(before.get(name, 0.0), now.get(name, 0.0)) for before, now in pairs]
+    told = [_rescales(before, now, ratio) for before, now in known if before > 0.0 and now > 0.0]
+    return not told or 2 * sum(told) > len(told)
 
 
 def rescaled(units: float, ratio: float, *, lot: float) -> tuple[float, float]:

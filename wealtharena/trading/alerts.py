@@ -1,27 +1,33 @@
 """Words to people who are not looking: to the console, a webhook, or whatever apprise reaches. Trading never waits for them.
 
 An alert that cannot be sent is tried again, counted and logged; nothing that goes wrong here comes back to who told it.
+One that stands in the outbox of a ledger is crossed out there, address by address, once it was sent.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import logging
 import os
 import queue
+import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from wealtharena.errors import ConfigError
+from wealtharena.trading.outbox import Outbox
 
 logger = logging.getLogger(__name__)
 ATTEMPTS: Final = 3
 TIMEOUT_SECONDS: Final = 5.0
 PAUSE_SECONDS: Final = 2.0  # before a second attempt, doubled before each further one
+AGAIN_SECONDS: Final = 600.0  # after which what could not be sent is tried again, if no other alert comes before
 MOST_WAITING: Final = 100  # alerts; what comes beyond is counted as lost
 _DISCORD: Final = ("discord.com", "discordapp.com")
 _LONGEST: Final = 1900  # letters; Discord takes 2000
@@ -29,17 +35,22 @@ _LONGEST: Final = 1900  # letters; Discord takes 2000
 
 @dataclass(frozen=True)
 class Alert:
-    """What somebody should know."""
+    """What somebody should know; `post` is its number in the outbox, and `had` are the addresses that know it."""
 
     title: str
     text: str
+    post: int | None = None
+    had: frozenset[str] = frozenset()
 
 
 class Channel(Protocol):
-    """A way to tell people; `send` raises whatever goes wrong."""
+    """A way to tell people; `send` raises whatever goes wrong, and `address` tells it apart without a secret."""
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def address(self) -> str: ...
 
     def send(self, alert: Alert) -> None: ...
 
@@ -50,6 +61,7 @@ class ConsoleChannel:
 
     say: Callable[[str], None]
     name: str = "console"
+    address: str = "console"
 
     def send(self, alert: Alert) -> None:
         """Say it."""
@@ -62,6 +74,11 @@ class WebhookChannel:
 
     url: str
     name: str = "webhook"
+
+    @property
+    def address(self) -> str:
+        """Return what stands for the URL where it must not be read."""
+        return _address(self.url)
 
     def send(self, alert: Alert) -> None:
         """POST the alert; RuntimeError, without the URL, where it is not taken."""
@@ -80,30 +97,36 @@ class WebhookChannel:
 
 @dataclass(frozen=True, eq=False)
 class AppriseChannel:
-    """Whatever the library apprise reaches: mail, telephones, chats. Its URLs are secrets."""
+    """Whatever a URL of the library apprise reaches: mail, a telephone, a chat. The URL is a secret."""
 
     sender: Any
+    address: str
     name: str = "apprise"
 
     @classmethod
-    def of(cls, urls: Sequence[str]) -> AppriseChannel:
-        """Return the channel of these URLs; ConfigError where apprise is not installed or does not know one."""
+    def each(cls, urls: Sequence[str]) -> list[AppriseChannel]:
+        """Return a channel a URL, so that one that is down has no other told twice.
+
+        ConfigError where apprise is not installed or does not know one.
+        """
         try:
             library = importlib.import_module("apprise")
         except ImportError as error:
             raise ConfigError(
                 "alerts through apprise need the library", hint="pip install 'wealtharena[alerts]'"
             ) from error
-        sender = library.Apprise()
+        found = []
         for number, url in enumerate(urls, start=1):
+            sender = library.Apprise()
             if not sender.add(url):
                 raise ConfigError(f"apprise does not know its URL number {number}", hint="see its documentation")
-        return cls(sender)
+            found.append(cls(sender, _address(url)))
+        return found
 
     def send(self, alert: Alert) -> None:
-        """Notify; RuntimeError where any of the URLs did not take it."""
+        """Notify; RuntimeError where the URL did not take it."""
         if not self.sender.notify(title=alert.title, body=alert.text):
-            raise RuntimeError("not every URL took it")
+            raise RuntimeError("it was not taken")
 
 
 def channels_of(
@@ -121,26 +144,44 @@ def channels_of(
             raise ConfigError(f"{webhook_env} holds what is no URL of the web", hint="it begins with https://")
         found.append(WebhookChannel(url))
     if urls := environ.get(apprise_env or "", "").split():
-        found.append(AppriseChannel.of(urls))
+        found += AppriseChannel.each(urls)
     return found
 
 
-class Alerts:
-    """Tells every channel, each alert from a thread of its own that nobody waits for."""
+def _address(url: str) -> str:
+    return hashlib.sha256(url.encode()).hexdigest()[:16]
 
-    def __init__(self, channels: Sequence[Channel], *, pause: float = PAUSE_SECONDS) -> None:
-        self._channels, self._pause = tuple(channels), pause
+
+class Alerts:
+    """Tells every channel, each alert from a thread of its own that nobody waits for.
+
+    What a channel does not take is tried again beside the next alert, and every ten minutes; what it has not taken by the
+    end stays in the outbox, if there is one, for the next start.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[Channel],
+        *,
+        outbox: Outbox | None = None,
+        pause: float = PAUSE_SECONDS,
+        again: float = AGAIN_SECONDS,
+    ) -> None:
+        self._channels, self._outbox, self._pause, self._again = tuple(channels), outbox, pause, again
         self._waiting: queue.Queue[Alert | None] = queue.Queue(MOST_WAITING)
+        self._late: deque[tuple[Channel, Alert]] = deque(maxlen=MOST_WAITING)
         self.sent = self.failed = self.lost = 0
         self._thread = threading.Thread(target=self._work, name="alerts", daemon=True)
         self._thread.start()
 
-    def tell(self, title: str, text: str) -> None:
-        """Hand an alert over and return at once."""
+    def tell(self, title: str, text: str, *, post: int | None = None, had: frozenset[str] = frozenset()) -> bool:
+        """Hand an alert over and return at once; False where too many wait, and lost unless it stands in the outbox."""
         try:
-            self._waiting.put(Alert(title, text), block=False)
+            self._waiting.put(Alert(title, text, post, had), block=False)
         except queue.Full:
-            self.lost += 1
+            self.lost += post is None
+            return False
+        return True
 
     def close(self, *, seconds: float = 10.0) -> None:
         """Let what waits be sent for at most so long."""
@@ -151,11 +192,39 @@ class Alerts:
         self._thread.join(seconds)
 
     def _work(self) -> None:
-        while (alert := self._waiting.get(block=True)) is not None:
-            for channel in self._channels:
-                self._send(channel, alert)
+        while True:
+            try:
+                alert = self._waiting.get(timeout=self._again)
+            except queue.Empty:
+                self._try_late(set())
+                continue
+            if alert is None:
+                return
+            self._try_late({id(one) for one in self._channels if not self._first(one, alert)})
+            self._record(alert)
 
-    def _send(self, channel: Channel, alert: Alert) -> None:
+    def _first(self, channel: Channel, alert: Alert) -> bool:
+        """Tell a channel something new, unless it knows it; return whether it took it."""
+        if alert.post is not None and channel.address in alert.had:
+            return True
+        if self._send(channel, alert):
+            return True
+        self.failed += 1
+        self._late.append((channel, alert))
+        return False
+
+    def _try_late(self, down: set[int]) -> None:
+        """Try again, once, what could not be sent, oldest first; not at the channels that are down just now."""
+        for _ in range(len(self._late)):
+            channel, alert = self._late.popleft()
+            if id(channel) not in down and self._send(channel, alert):
+                self.failed -= 1
+                self._record(alert)
+            else:
+                down.add(id(channel))
+                self._late.append((channel, alert))
+
+    def _send(self, channel: Channel, alert: Alert) -> bool:
         for attempt in range(ATTEMPTS):
             try:
                 channel.send(alert)
@@ -165,5 +234,18 @@ class Alerts:
                     time.sleep(self._pause * 2**attempt)
             else:
                 self.sent += 1
-                return
-        self.failed += 1
+                self._record(alert, channel)
+                return True
+        return False
+
+    def _record(self, alert: Alert, channel: Channel | None = None) -> None:
+        """Record that a channel was told, or that all were where all were; what cannot be written is told once more."""
+        if self._outbox is None or alert.post is None:
+            return
+        try:
+            if channel is None:
+                self._outbox.done(alert.post, {one.address for one in self._channels})
+            else:
+                self._outbox.told(alert.post, channel.address)
+        except sqlite3.Error as error:
+            logger.warning("it could not be recorded that an alert was sent: %s", error)

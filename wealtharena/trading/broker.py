@@ -75,6 +75,8 @@ class Account:
     costs: float = 0.0
     financing: float = 0.0
     dividends: float = 0.0
+    flow: float = 0.0  # what came into the account from outside, or went, with a sign
+    told: float | None = None  # cash as a broker outside tells it, where `cash` is what equity has beside the marks
     number: str = ""  # that a broker outside has given it
 
 
@@ -205,6 +207,7 @@ class Opening:
     spec: BrokerSpec | None = None
     symbols: tuple[str, ...] = ()
     market: str = ""  # class of the assets
+    currency: str = ""  # in which the account is counted here
     fill: FillAt = "next_open"
     daily: bool = True  # a bar is a session
     allow_live: bool = False

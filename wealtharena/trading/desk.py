@@ -63,6 +63,7 @@ class Day:
 
     opening: float
     sent: int
+    peak: float | None = None  # since a person released the account; None: the account's own
 
 
 def rule(
@@ -96,7 +97,7 @@ def rule(
         age=age,
         volume=market.bars[row, BAR.volume],
         equity=walker.equity,
-        peak=walker.peak,
+        peak=walker.peak if day.peak is None else day.peak,
         opening=day.opening,
         sent=day.sent,
     )

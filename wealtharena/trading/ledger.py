@@ -12,8 +12,10 @@ from typing import Any, Final, Literal
 
 from wealtharena.trading.books import Books
 from wealtharena.trading.broker import FINAL, Account, BookedOrder
+from wealtharena.trading.closes import RELEASED, Closes
 from wealtharena.trading.database import LedgerError, connect, transaction
 from wealtharena.trading.guard import Intervention, State
+from wealtharena.trading.outbox import Posts
 from wealtharena.trading.schema import STEPS
 
 FILE: Final = "ledger.sqlite"
@@ -51,7 +53,7 @@ class Decision:
     sent: bool = False
 
 
-class Ledger(Books):
+class Ledger(Books, Closes, Posts):
     """The record of one account; all that is written is kept when the call returns, whole or not at all."""
 
     def __init__(
@@ -115,7 +117,7 @@ class Ledger(Books):
         ):
             return False
         with transaction(self._db):
-            for name in ("states", "notes", "accounts"):
+            for name in ("states", "notes", "posts", "accounts"):
                 self._db.execute(f"DELETE FROM {name} WHERE epoch = ?", (self.epoch,))
         self.epoch -= 1
         return True
@@ -133,14 +135,24 @@ class Ledger(Books):
         return ("trading", "") if row is None else (row["state"], row["reason"])
 
     def set_state(self, state: State, reason: str, *, bar: str | None = None) -> None:
-        """Write a state that differs from the last, with its reason."""
+        """Write a state that differs from the last, with its reason, and that people are to be told."""
         if self.state()[0] != state:
             with transaction(self._db):
                 self._state(state, reason, bar)
 
+    def release(self, reason: str) -> None:
+        """Let a halted account trade again, by a person's word; what rules remember of before counts no more."""
+        if self.state()[0] == "trading":
+            return
+        last = self.decision()
+        with transaction(self._db):
+            self.write_note(RELEASED, "" if last is None else last.bar)
+            self._state("trading", f"released: {reason}", None)
+
     def _state(self, state: State, reason: str, bar: str | None) -> None:
         row = (self.epoch, bar, state, reason, _now())
         self._db.execute("INSERT INTO states (epoch, bar, state, reason, at) VALUES (?, ?, ?, ?, ?)", row)
+        self.post(state if bar is None else f"{state} at {bar[:10]}", reason)
 
     # --- decisions and intents
 
@@ -151,8 +163,12 @@ class Ledger(Books):
         interventions: Sequence[Intervention],
         *,
         state: State,
+        reason: str = "",
     ) -> None:
-        """Write a decision with all that follows from it; LedgerError where that bar was decided on before."""
+        """Write a decision with all that follows from it; LedgerError where that bar was decided on before.
+
+        Where no `reason` is given, a new state's is the rule that spoke last.
+        """
         before, bar = self.state()[0], decision.bar
         with transaction(self._db):
             if self.decision(bar) is not None:
@@ -168,7 +184,8 @@ class Ledger(Books):
             self._intend(intents)
             self._intervene(bar, interventions)
             if state != before:
-                self._state(state, interventions[-1].rule if interventions else "nothing is held any more", bar)
+                spoke = interventions[-1].rule if interventions else "nothing is held any more"
+                self._state(state, reason or spoke, bar)
 
     def intend(self, intents: Sequence[Intent]) -> None:
         """Write orders that a decision of before needs beside its own."""
@@ -283,10 +300,10 @@ class Ledger(Books):
                 self._db.executemany("UPDATE intents SET status = ?, note = ? WHERE client_id = ?", rows)
 
     def orders_on(self, day: str) -> int:
-        """Return how many orders were meant at the bars of this day, a date."""
+        """Return how many orders were meant at the bars of this day, a date, since a release."""
         row = self._db.execute(
-            "SELECT count(*) AS n FROM intents WHERE epoch = ? AND bar >= ? AND bar < ?",
-            (self.epoch, day, f"{day}U"),  # a bar of the day is the date, T and a time
+            "SELECT count(*) AS n FROM intents WHERE epoch = ? AND bar >= ? AND bar < ? AND bar > ?",
+            (self.epoch, day, f"{day}U", self.released() or ""),  # a bar of the day is the date, T and a time
         ).fetchone()
         return int(row["n"])
 
@@ -301,49 +318,13 @@ class Ledger(Books):
         interventions: Sequence[Intervention] = (),
     ) -> None:
         """Write an account at a close with what it holds, which is what counts from here on."""
-        numbers = [getattr(account, n) for n in ("equity", "cash", "traded", "costs", "financing", "dividends")]
         with transaction(self._db):
-            self._db.execute(
-                "INSERT OR REPLACE INTO closes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (self.epoch, account.bar, *numbers, json.dumps(held), json.dumps(marks)),
-            )
+            self._close(account, held, marks)
             if self.positions() != held:
                 self._db.execute("DELETE FROM positions WHERE epoch = ?", (self.epoch,))
                 rows = [(self.epoch, name, units) for name, units in held.items()]
                 self._db.executemany("INSERT INTO positions VALUES (?, ?, ?)", rows)
             self._intervene(account.bar, interventions)
-
-    def peak(self) -> float:
-        """Return the highest equity at a close; 0 before the first."""
-        row = self._db.execute("SELECT max(equity) AS peak FROM closes WHERE epoch = ?", (self.epoch,)).fetchone()
-        return float(row["peak"] or 0.0)
-
-    def last_bar(self, *, before: str) -> str:
-        """Return the bar of the last close before this one; nothing where there is none."""
-        where = "SELECT max(bar) AS bar FROM closes WHERE epoch = ? AND bar < ?"
-        return str(self._db.execute(where, (self.epoch, before)).fetchone()["bar"] or "")
-
-    def last_close(self) -> dict[str, Any] | None:
-        """Return the account at the last close; None before the first."""
-        found = self._closes("ORDER BY bar DESC LIMIT 1")
-        return found[0] if found else None
-
-    def closes(self) -> list[dict[str, Any]]:
-        """Return the account at every close, oldest first."""
-        return self._closes("ORDER BY bar")
-
-    def _closes(self, which: str) -> list[dict[str, Any]]:
-        rows = self._db.execute(f"SELECT * FROM closes WHERE epoch = ? {which}", (self.epoch,))
-        return [
-            {**dict(row), "positions": json.loads(row["positions"]), "marks": json.loads(row["marks"])} for row in rows
-        ]
-
-    def opening(self, day: str) -> float | None:
-        """Return the equity at the last close before this day, a date; None where there is none."""
-        row = self._db.execute(
-            "SELECT equity FROM closes WHERE epoch = ? AND bar < ? ORDER BY bar DESC LIMIT 1", (self.epoch, day)
-        ).fetchone()
-        return None if row is None else float(row["equity"])
 
     def interventions(self) -> list[dict[str, Any]]:
         """Return every intervention with its bar, oldest first."""

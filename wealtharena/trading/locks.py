@@ -34,6 +34,15 @@ class Asked(Protocol):
     def account(self) -> str | None: ...
 
 
+def check_currency(wanted: str, told: str) -> None:
+    """Raise RefusedError where the broker keeps its account in another currency than the money here is counted in."""
+    if wanted and told != wanted:
+        raise RefusedError(
+            f"the account is kept in {told or 'no currency'}, money here is counted in {wanted}",
+            hint=f"set asset.account_currency={told}, or use an account in {wanted}" if told else "use another account",
+        )
+
+
 def check_account(asked: Asked, reported: Reported, *, allow_live: bool) -> None:
     """Raise RefusedError unless the server's account is the one that was asked for; what the server reports decides.
 

@@ -6,7 +6,7 @@ import contextlib
 import datetime as dt
 import functools
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -54,18 +54,19 @@ def steps(
     timed: Callable[[Close, float], None] = lambda close, seconds: None,
     now: Callable[[], dt.datetime] | None = None,
     carry: Carry = directly,
+    tended: Callable[[], None] = lambda: None,
 ) -> Iterator[Due]:
     """Trade close after close until there are no more or the switch says stop; `told` of each that is done.
 
     Yields the moments that the feed waits for; who takes them may go on early. With a clock, `now`, the account is looked
     after meanwhile, each minute and whenever it is gone on with. `timed` is told too, and how many seconds went by from the
     close to the last of its orders. A close at which the disk takes nothing is missed, without an order, and recorded as
-    soon as there is room. `carry` carries out what is done at each of them.
+    soon as there is room. `carry` carries out what is done at each of them; `tended` is called after each look between two closes.
     """
     missed: list[str] = []
     for one in feed:
         if isinstance(one, Due):
-            yield from _until(one, trader, switch, now=now, carry=carry)
+            yield from _until(one, trader, switch, now=now, carry=carry, tended=tended)
         if switch.stop:
             return
         if isinstance(one, Due):
@@ -84,7 +85,13 @@ def steps(
 
 
 def _until(
-    due: Due, trader: Trader, switch: Switch, *, now: Callable[[], dt.datetime] | None, carry: Carry
+    due: Due,
+    trader: Trader,
+    switch: Switch,
+    *,
+    now: Callable[[], dt.datetime] | None,
+    carry: Carry,
+    tended: Callable[[], None],
 ) -> Iterator[Due]:
     """Yield until a moment has come or the switch says stop; between two closes do what is to be done there."""
     if now is None:
@@ -95,6 +102,7 @@ def _until(
         yield Due(moment)
         woken = due.early and now() < moment
         yield from carry(functools.partial(tend, trader, switch))
+        tended()
         if woken:
             return
 
@@ -179,8 +187,8 @@ def _heed(trader: Trader, bar: str) -> None:
         ledger.intervene(bar, [Intervention(VERSION, found, (), numbers)])
         if freeze:
             ledger.set_state("halted", f"{standing.version} was retired", bar=bar)
-    if not freeze:  # of a halt people are told as of any other
-        standing.tell(f"{standing.version} {found}", "The account goes on with it; paper.action=restart begins anew.")
+        else:
+            ledger.post(f"{standing.version} {found}", "The account goes on with it; paper.action=restart begins anew.")
 
 
 @dataclass(frozen=True)
@@ -196,7 +204,8 @@ def _decide(trader: Trader, close: Close, known: Known | None) -> _Made | None:
     ledger = trader.ledger
     last, (state, _) = ledger.decision(), ledger.state()
     memory = {} if last is None else last.memory
-    blind = 0 if last is None else last.unknown
+    released = ledger.released()
+    blind = 0 if last is None or last.bar == released else last.unknown
     if known is None:
         ruling = unknown(blind + 1, trader.risk, state)
         decision = Decision(close.bar, close.marks, None, memory, blind + 1)
@@ -206,14 +215,16 @@ def _decide(trader: Trader, close: Close, known: Known | None) -> _Made | None:
     try:
         walker = standing(close, trader.env, held=held, cash=account.cash, peak=account.peak)
     except MarketError as error:
-        told = Intervention("account", "halt", (), {"equity": account.equity})
-        ledger.decide(Decision(close.bar, close.marks, None, memory, 0), (), [told], state="halted")
-        ledger.set_state("halted", str(error), bar=close.bar)
+        why = _foreign(close, held) or error.message
+        told = [] if state == "halted" else [Intervention("account", "halt", (), {"equity": account.equity})]
+        nothing = Decision(close.bar, close.marks, None, memory, 0)
+        ledger.decide(nothing, (), told, state="halted", reason=why)
         return None
     weights, carried = trader.mind.decide(seen_at(close, close.features.bars - 1, walker), memory)
     day = close.bar[:10]
     opening = ledger.opening(day)
-    today = Day(account.equity if opening is None else opening, ledger.orders_on(day))
+    peak = None if released is None else ledger.peak(scale=ledger.scale_of(account))
+    today = Day(account.equity if opening is None else opening, ledger.orders_on(day), peak)
     ruling = rule(walker, close.market, ages(close), weights, today, risk=trader.risk, state=state)
     orders, crossed = _uncrossed(trader, close, ruling)
     trader.at("before persist")
@@ -221,6 +232,13 @@ def _decide(trader: Trader, close: Close, known: Known | None) -> _Made | None:
     decision = Decision(close.bar, close.marks, weights.tolist(), carried, 0)
     ledger.decide(decision, intents, [*crossed, *ruling.interventions], state=ruling.state)
     return _Made(dict(zip(close.market.symbols, weights.tolist(), strict=True)), intents)
+
+
+def _foreign(close: Close, held: Mapping[str, float]) -> str:
+    """Return why an account cannot be traded that holds what its agent does not know; nothing where it holds no such thing."""
+    unknown = sorted(set(held) - set(close.market.symbols))
+    names = ", ".join(unknown)
+    return f"{names} is held, which this agent does not trade: sell or transfer it, then release" if unknown else ""
 
 
 def _uncrossed(trader: Trader, close: Close, ruling: Ruling) -> tuple[Floats, list[Intervention]]:

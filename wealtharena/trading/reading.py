@@ -73,6 +73,9 @@ class AccountView:
     peak: float
     opened_with: float  # equity at the first close
     before: float  # equity at the close before
+    flows: (
+        float  # what came in from outside since the opening, less what went; amounts of before are in the money of now
+    )
     positions: tuple[Position, ...]
     orders: tuple[SentOrder, ...]  # newest first
     interventions: tuple[Told, ...]  # newest first
@@ -190,8 +193,7 @@ def _noted(db: sqlite3.Connection, epoch: int) -> str | None:
 
 def _slippage(db: sqlite3.Connection, epoch: int) -> float | None:
     """Return the mean distance of executions from their reference, the price that the kernel would have filled at."""
-    columns = {row["name"] for row in db.execute("PRAGMA table_info(fills)")}
-    if "reference" not in columns:
+    if "reference" not in _columns(db, "fills"):
         return None
     rows = db.execute(
         """SELECT units, price, reference FROM fills WHERE epoch = ? AND reference > 0 AND client_id IS NOT NULL
@@ -220,14 +222,19 @@ def _view(db: sqlite3.Connection, agent: str, account: str, folder: Path) -> Acc
     opened = db.execute("SELECT epoch, facts FROM accounts ORDER BY epoch DESC LIMIT 1").fetchone()
     if opened is None:
         return None
-    epoch = int(opened["epoch"])
+    epoch, worth = int(opened["epoch"]), _worth(db)
     stands = db.execute(
         "SELECT state, reason FROM states WHERE epoch = ? ORDER BY id DESC LIMIT 1", (epoch,)
     ).fetchone()
-    last = db.execute("SELECT * FROM closes WHERE epoch = ? ORDER BY bar DESC LIMIT 2", (epoch,)).fetchall()
-    found = db.execute("SELECT count(*) AS bars, max(equity) AS peak FROM closes WHERE epoch = ?", (epoch,)).fetchone()
-    first = db.execute("SELECT equity FROM closes WHERE epoch = ? ORDER BY bar LIMIT 1", (epoch,)).fetchone()
+    last = db.execute(
+        f"SELECT *, {worth} AS worth FROM closes WHERE epoch = ? ORDER BY bar DESC LIMIT 2", (epoch,)
+    ).fetchall()
+    found = db.execute(
+        f"SELECT count(*) AS bars, max({worth}) AS peak, {_flows(db)} AS flows FROM closes WHERE epoch = ?", (epoch,)
+    ).fetchone()
+    first = db.execute(f"SELECT {worth} AS worth FROM closes WHERE epoch = ? ORDER BY bar LIMIT 1", (epoch,)).fetchone()
     equity = float(last[0]["equity"]) if last else 0.0
+    scale = equity / float(last[0]["worth"]) if last and last[0]["worth"] else 1.0
     return AccountView(
         agent=agent,
         account=account,
@@ -239,13 +246,14 @@ def _view(db: sqlite3.Connection, agent: str, account: str, folder: Path) -> Acc
         bar=last[0]["bar"] if last else None,
         equity=equity,
         cash=float(last[0]["cash"]) if last else 0.0,
-        peak=float(found["peak"] or 0.0),
-        opened_with=float(first["equity"]) if first else 0.0,
-        before=float(last[1]["equity"]) if len(last) > 1 else equity,
+        peak=float(found["peak"] or 0.0) * scale,
+        opened_with=float(first["worth"]) * scale if first else 0.0,
+        before=float(last[1]["worth"]) * scale if len(last) > 1 else equity,
+        flows=float(found["flows"] or 0.0),
         positions=_positions(last[0]) if last else (),
         orders=_orders(db, epoch),
         interventions=_told(db, epoch),
-        line=_line(db, epoch, int(found["bars"])),
+        line=_line(db, epoch, int(found["bars"]), scale=scale),
         switch=_switch(folder),
         health=_health(folder),
     )
@@ -276,15 +284,29 @@ def _told(db: sqlite3.Connection, epoch: int) -> tuple[Told, ...]:
     )
 
 
-def _line(db: sqlite3.Connection, epoch: int, bars: int) -> tuple[tuple[str, float], ...]:
-    """Return the equity at evenly spaced closes, and at the last."""
+def _worth(db: sqlite3.Connection) -> str:
+    """Return the expression of equity without what came or went; a ledger of before knows of nothing."""
+    return "equity / scale" if "scale" in _columns(db, "closes") else "equity"
+
+
+def _flows(db: sqlite3.Connection) -> str:
+    """Return the expression of what came and went; at the first close nothing had."""
+    return "sum(flow)" if "flow" in _columns(db, "closes") else "0.0"
+
+
+def _columns(db: sqlite3.Connection, table: str) -> set[str]:
+    return {row["name"] for row in db.execute(f"PRAGMA table_info({table})")}
+
+
+def _line(db: sqlite3.Connection, epoch: int, bars: int, *, scale: float) -> tuple[tuple[str, float], ...]:
+    """Return the equity at evenly spaced closes, and at the last, in the money of the last."""
     step = max(1, -(-bars // _POINTS))
     rows: Sequence[sqlite3.Row] = db.execute(
-        """SELECT bar, equity FROM (SELECT bar, equity, row_number() OVER (ORDER BY bar) AS n FROM closes WHERE epoch = ?)
-           WHERE (? - n) % ? = 0 ORDER BY bar""",
+        f"""SELECT bar, worth FROM (SELECT bar, {_worth(db)} AS worth, row_number() OVER (ORDER BY bar) AS n FROM closes
+            WHERE epoch = ?) WHERE (? - n) % ? = 0 ORDER BY bar""",
         (epoch, bars, step),
     ).fetchall()
-    return tuple((row["bar"], float(row["equity"])) for row in rows)
+    return tuple((row["bar"], float(row["worth"]) * scale) for row in rows)
 
 
 def _switch(folder: Path) -> str | None:

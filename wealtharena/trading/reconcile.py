@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from wealtharena.envs.kernel.rows import BAR
-from wealtharena.trading.actions import splits_between
+from wealtharena.trading import flows
+from wealtharena.trading.actions import EARLIER, Prices, splits_between
 from wealtharena.trading.broker import FINAL, Account, BookedOrder, Event, Fill, RefusedError, UnreachableError
 from wealtharena.trading.crossing import ACCOUNT, mark_of
 from wealtharena.trading.desk import Close
@@ -35,7 +36,11 @@ def reconcile(trader: Trader, close: Close) -> Known | None:
     if found is None:
         return None
     account, held, told = found
-    trader.ledger.settle(account, held, close.marks, interventions=told)
+    with trader.ledger.at_once():
+        trader.ledger.settle(account, held, close.marks, interventions=told)
+        for one in told:
+            if one.rule == flows.RULE:
+                trader.ledger.post(f"money {one.action} at {close.bar[:10]}", flows.words(one))
     return account, held
 
 
@@ -85,7 +90,8 @@ def _outside(trader: Trader, close: Close) -> tuple[Account, Mapping[str, float]
         return None
     account = broker.account()
     ledger.assign(bar, _references(close))
-    return _charged(trader, close, account, held), held, _strangers(trader, bar, gaps)
+    account, jumps = _charged(trader, close, account, held, gaps)
+    return account, held, [*jumps, *_strangers(trader, bar, gaps)]
 
 
 def check_same(trader: Trader) -> None:
@@ -109,12 +115,18 @@ def check_same(trader: Trader) -> None:
 
 
 def take_over(trader: Trader, bar: str) -> None:
-    """Book every execution and event that is new; those that are none of our orders are strangers'."""
+    """Book every execution and event that is new; those that are none of our orders are strangers'.
+
+    What a broker tells once more of the time before the account was opened belongs to nobody.
+    """
     ledger, broker = trader.ledger, trader.broker
-    new = ledger.unknown_fills(broker.fills(ledger.last_sequence()))
+    opened = int(ledger.note("cursor") or 0)
+    told = [one for one in broker.fills(ledger.last_sequence()) if one.sequence > opened]
+    new = ledger.unknown_fills(told)
     foreign = [one for one in new if one.client_id is None or not ledger.is_ours(one.client_id)]
     ledger.book(new, seen=lambda: trader.at("partly filled"), late=True)
-    _tell_events(trader, bar, ledger.book_events(broker.events(ledger.last_event()), bar=""))
+    events = [one for one in broker.events(ledger.last_event()) if one.sequence > opened]
+    _tell_events(trader, bar, ledger.book_events(events, bar=""))
     if foreign:
         numbers: dict[str, float] = {}
         for one in foreign:
@@ -264,10 +276,19 @@ def _splits(trader: Trader, close: Close, held: Mapping[str, float]) -> None:
     ours, stamps = ledger.positions(), [str(stamp) for stamp in close.market.timestamps]
     if last["bar"] not in stamps:
         return
-    now = dict(zip(close.market.symbols, close.market.prices[stamps.index(last["bar"])].tolist(), strict=True))
-    for symbol, ratio in splits_between(last["marks"], now).items():
+
+    def marked(bar: str) -> dict[str, float]:
+        return dict(zip(close.market.symbols, close.market.prices[stamps.index(bar)].tolist(), strict=True))
+
+    def earlier() -> list[tuple[Prices, Prices]]:
+        rows = ledger.closes(before=last["bar"], newest=EARLIER)
+        return [(row["marks"], marked(row["bar"])) for row in rows if row["bar"] in stamps]
+
+    now = marked(last["bar"])
+    for symbol, ratio in splits_between(last["marks"], now, earlier=earlier).items():
         if symbol in gaps and abs(held.get(symbol, 0.0) - ours.get(symbol, 0.0) * ratio) < 1.0:
-            one = Event(ledger.last_event(), f"split/{last['bar']}/{symbol}", "split", symbol, gaps[symbol], 0.0)
+            left = (ours.get(symbol, 0.0) * ratio - held.get(symbol, 0.0)) * now[symbol] / ratio
+            one = Event(ledger.last_event(), f"split/{last['bar']}/{symbol}", "split", symbol, gaps[symbol], left)
             _tell_events(trader, close.bar, ledger.book_events([one], bar=""))
 
 
@@ -283,8 +304,10 @@ def _references(close: Close) -> dict[str, float]:
     return {name: price for name, price in zip(close.market.symbols, prices, strict=True) if price > 0.0}
 
 
-def _charged(trader: Trader, close: Close, account: Account, held: Mapping[str, float]) -> Account:
-    """Return the account with its bar, its peak, and what the bar's executions and events came to.
+def _charged(
+    trader: Trader, close: Close, account: Account, held: Mapping[str, float], gaps: Mapping[str, float]
+) -> tuple[Account, list[Intervention]]:
+    """Return the account with its bar, its peak, and what the bar's executions and events came to; and flows that nobody told.
 
     Cash is what equity has beside the positions at our marks: money and positions are told one after the other, and
     taken as they are they might count a purchase twice.
@@ -296,13 +319,17 @@ def _charged(trader: Trader, close: Close, account: Account, held: Mapping[str, 
         return float(sum(one["cash"] for one in events if one["kind"] == kind))
 
     in_kind = sum(-one["units"] * marks.get(one["symbol"], 0.0) for one in events if one["kind"] == "fee")
-    return replace(
+    found = replace(
         account,
         cash=account.equity - sum(units * marks.get(name, 0.0) for name, units in held.items()),
+        told=account.cash,
         bar=close.bar,
-        peak=max(ledger.peak(), account.equity),
         traded=sum(abs(one.units * one.price) for one in fills),
         costs=sum(one.cost for one in fills) - cash("fee") + in_kind,
         financing=-cash("interest"),
         dividends=cash("dividend"),
     )
+    jump = flows.untold(ledger.close_before(close.bar), found, fills, events, gaps=gaps, marks=marks)
+    found = replace(found, flow=flows.told(events, marks) + jump)
+    peak = max(ledger.peak(scale=ledger.scale_of(found)), found.equity)
+    return replace(found, peak=peak), flows.noted(jump)

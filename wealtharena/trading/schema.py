@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from wealtharena.trading import closes, outbox
+
 STEPS: Final = (
     (
         """CREATE TABLE accounts (epoch INTEGER PRIMARY KEY, agent TEXT NOT NULL, account TEXT NOT NULL,
@@ -39,4 +41,6 @@ STEPS: Final = (
         """CREATE TABLE notes (epoch INTEGER NOT NULL REFERENCES accounts, name TEXT NOT NULL, value TEXT NOT NULL,
            PRIMARY KEY (epoch, name))""",
     ),
+    outbox.STEPS,
+    closes.STEPS,
 )

@@ -42,13 +42,17 @@ class Situation:
         return np.where(self.reducing == self.orders, 0.0, self.orders - self.reducing)
 
     def with_increasing(self, allowed: Floats) -> Situation:
-        """Return the situation with less opened; what is cut is cut to whole lots."""
+        """Return the situation with less opened; what is cut leads to whole lots, and never the other way.
+
+        A position that is no whole number of lots, as after a split, stays as it is where nothing may be opened.
+        """
         cut = allowed != self.increasing
-        goal = self.units + self.reducing + allowed
+        kept = self.units + self.reducing
         lots = np.where(self.lots > 0.0, self.lots, 1.0)
-        whole = np.trunc(goal / lots + np.copysign(TOLERANCE, goal)) * lots
-        orders = np.where(cut & (self.lots > 0.0), whole - self.units, self.reducing + allowed)
-        return replace(self, orders=np.where(cut, orders, self.orders))
+        whole = np.trunc((kept + allowed) / lots + np.copysign(TOLERANCE, kept + allowed)) * lots
+        opened = np.where(self.lots > 0.0, whole - kept, allowed)
+        opened = np.where(np.sign(opened) == np.sign(allowed), opened, 0.0)
+        return replace(self, orders=np.where(cut, self.reducing + opened, self.orders))
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -44,12 +44,11 @@ def _places(event: Mapping[str, Any], version: str) -> bool:
 
 @dataclass(eq=False)
 class Standing:
-    """Looks where an account's version stands; `tell` is given title and text of what people should know of it."""
+    """Looks where an account's version stands."""
 
     root: Path
     agent: str
     version: str
-    tell: Callable[[str, str], None]
     _seen: tuple[object, str] | None = field(default=None, init=False)
 
     def look(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -175,3 +175,14 @@ def differences(before: pd.DataFrame, after: pd.DataFrame, kind: str) -> pd.Data
 def _changes(timestamps: pd.Series, kind: str, name: str, before: Any, after: Any) -> pd.DataFrame:
     values = {"kind": kind, "field": name, "before": np.asarray(before, dtype=np.float64), "after": after}
     return pd.DataFrame({"timestamp": pd.DatetimeIndex(timestamps), **values})
+
+
+def finding_notes(findings: Sequence[Finding]) -> tuple[str, ...]:
+    """Return one sentence on what the quality room found in all symbols together; nothing where nothing was found."""
+    rows: dict[tuple[str, str], list[int]] = {}
+    for item in findings:
+        rows.setdefault((item.kind, item.action), []).append(item.rows)
+    said = [
+        f"{kind}: {sum(counts)} rows of {len(counts)} symbols ({action})" for (kind, action), counts in rows.items()
+    ]
+    return (f"quality of the bars: {'; '.join(said)}",) if said else ()

@@ -22,7 +22,7 @@ from wealtharena.trading.broker import (
     RejectedError,
     UnreachableError,
 )
-from wealtharena.trading.locks import Keys, Reported, check_account
+from wealtharena.trading.locks import Keys, Reported, check_account, check_currency
 
 if TYPE_CHECKING:
     from wealtharena.envs.market import Market
@@ -57,7 +57,8 @@ class AlpacaBroker:
         self._owners: dict[str, str] = {}  # of orders, by Alpaca's id
         self._heard: Stream | None = None
         try:
-            self._checked(self._client.get("/account", dict))
+            row = self._checked(self._client.get("/account", dict))
+            check_currency(opening.currency, str(row["currency"]))
         except BaseException:
             self._client.close()
             raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from wealtharena.config.specs.broker import BrokerSpec
 from wealtharena.errors import MarketError
-from wealtharena.trading.actions import rescaled, splits_between
+from wealtharena.trading.actions import EARLIER, Prices, rescaled, splits_between
 from wealtharena.trading.broker import Account, BookedOrder, Capabilities, Event, Fill, Opening, Order, RejectedError
 from wealtharena.trading.brokers.shadow import Silent
 from wealtharena.trading.database import TOLD_FULL, connect, transaction
@@ -46,6 +46,7 @@ STEPS: Final = (
            FROM account WHERE charges <> '{}'""",
         "ALTER TABLE account DROP COLUMN charges",
     ),
+    ("CREATE TABLE marks (bar TEXT PRIMARY KEY, marks TEXT NOT NULL) WITHOUT ROWID",),
 )
 
 
@@ -167,7 +168,16 @@ class PaperBroker(Silent):
         if row == market.length or str(market.timestamps[row]) != saved["timestamp"]:
             return {}  # the walker says what is missing
         now = dict(zip(market.symbols, market.prices[row].tolist(), strict=True))
-        return splits_between(dict(zip(saved["symbols"], saved["marks"], strict=True)), now)
+        before = dict(zip(saved["symbols"], saved["marks"], strict=True))
+        return splits_between(before, now, earlier=lambda: self._earlier(saved["timestamp"], market))
+
+    def _earlier(self, bar: str, market: Market) -> Iterator[tuple[Prices, Prices]]:
+        """Yield the marks of the bars before this one, as the account was marked there and as this market has them."""
+        rows = self._db.execute("SELECT * FROM marks WHERE bar < ? ORDER BY bar DESC LIMIT ?", (bar, EARLIER))
+        for one in rows.fetchall():
+            at = int(np.searchsorted(market.timestamps, np.datetime64(one["bar"], "ns")))
+            if at < market.length and str(market.timestamps[at].astype("datetime64[ns]")) == one["bar"]:
+                yield json.loads(one["marks"]), dict(zip(market.symbols, market.prices[at].tolist(), strict=True))
 
     def _split(self, saved: dict[str, Any], symbol: str, ratio: float, mark: float) -> Event:
         """Rescale a saved account by a split; what is left of a lot is paid out at the new price."""
@@ -224,7 +234,10 @@ class PaperBroker(Silent):
         self._db.executemany("UPDATE orders SET filled = ?, status = ? WHERE client_id = ?", ends)
 
     def _save(self, walker: Walker) -> None:
-        self._db.execute("INSERT OR REPLACE INTO account VALUES (1, ?)", (json.dumps(walker.save()),))
+        saved = walker.save()
+        self._db.execute("INSERT OR REPLACE INTO account VALUES (1, ?)", (json.dumps(saved),))
+        marks = json.dumps(dict(zip(saved["symbols"], saved["marks"], strict=True)))
+        self._db.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (saved["timestamp"], marks))
 
     def account(self) -> Account:
         """Return the money at the last close."""

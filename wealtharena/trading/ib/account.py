@@ -27,7 +27,7 @@ from wealtharena.trading.broker import (
     UnreachableError,
 )
 from wealtharena.trading.ib.contracts import Named, named
-from wealtharena.trading.locks import Reported, check_account
+from wealtharena.trading.locks import Reported, check_account, check_currency
 
 if TYPE_CHECKING:
     from wealtharena.envs.market import Market
@@ -53,6 +53,7 @@ class IbBroker:
         self._contracts = {name: one for name, one in found.items() if one is not None}
         self._ours = {one.key: name for name, one in self._contracts.items()}
         self._worth: dict[str, float] = {}
+        self._rates: dict[str, float] = {}  # of each currency of the account, in its own
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="ib", daemon=True)
         self._thread.start()
@@ -60,6 +61,7 @@ class IbBroker:
         self._number = ""
         try:
             self._asked(self._managed)
+            self.account()
         except BaseException:
             self.close()
             raise
@@ -134,20 +136,22 @@ class IbBroker:
     # --- what there is
 
     def account(self) -> Account:
-        """Return the money in the account's own currency."""
+        """Return the money, once it is in the currency that is counted in here; remember what other currencies are worth."""
 
         async def money(ib: Any) -> Account:
             await self._managed(ib)
             ib.wrapper.acctSummary.clear()
             await self._within(ib.reqAccountSummaryAsync())
-            found = {
-                one.tag: float(one.value)
-                for one in ib.wrapper.acctSummary.values()
-                if one.account == self._number and one.tag in ("NetLiquidation", "TotalCashValue")
-            }
+            told = [one for one in ib.wrapper.acctSummary.values() if one.account == self._number]
+            found = {one.tag: one for one in told if one.tag in ("NetLiquidation", "TotalCashValue")}
             if len(found) < 2:
                 raise TimeoutError
-            return Account(equity=found["NetLiquidation"], cash=found["TotalCashValue"], number=self._number)
+            for one in found.values():
+                check_currency(self._opening.currency, one.currency)
+            rates = {one.currency: float(one.value) for one in told if one.tag == "ExchangeRate"}
+            self._rates = {**rates, found["NetLiquidation"].currency: 1.0}
+            equity, cash = (float(found[tag].value) for tag in ("NetLiquidation", "TotalCashValue"))
+            return Account(equity=equity, cash=cash, number=self._number)
 
         return self._asked(money)
 
@@ -301,11 +305,19 @@ class IbBroker:
         one = told.execution
         symbol, quote = self._name_of(told.contract), float(one.price)
         units = float(one.shares) * (1.0 if one.side == "BOT" else -1.0)
-        commission = float(told.commissionReport.commission or 0.0)
         return Fill(
             int(one.time.timestamp() * 1_000_000), name, str(one.orderRef) or None, "", symbol, units,
-            quote * self._worth.get(symbol, 1.0), quote, commission if commission < _UNSET else 0.0,
+            quote * self._worth.get(symbol, 1.0), quote, self._commission(told.commissionReport),
         )  # fmt: skip
+
+    def _commission(self, told: Any) -> float:
+        """Return a commission in the account's currency; UnreachableError until its own currency's rate is told."""
+        commission = float(told.commission or 0.0)
+        if not commission or commission >= _UNSET:
+            return 0.0
+        if told.currency not in self._rates:
+            raise UnreachableError(f"ib: a commission in {told.currency or 'no currency'}, whose rate is not told")
+        return commission * self._rates[told.currency]
 
     def events(self, since: int) -> Sequence[Event]:
         """Return nothing: the gateway tells no corporate actions; splits are told by prices, cash is in the equity."""

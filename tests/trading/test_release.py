@@ -1,0 +1,72 @@
+"""A person's release holds: what a rule remembers of before it counts no more, and what happens after it does."""
+
+import contextlib
+
+import pytest
+
+from tests.trading.days import days
+from tests.trading.desks import a_world, go, risk_of
+from wealtharena.trading.broker import Account
+from wealtharena.trading.ledger import Decision, Intent, Ledger
+
+
+@pytest.mark.parametrize("action", ["halt", "flatten"])
+def test_a_drawdown_that_was_released_halts_again_for_a_new_one_only(tmp_path, action):
+    rules = {"drawdown": {"max_drawdown": 0.1, "action": action}}
+    with days(tmp_path, [[0.9]] * 12, closes=[100, 100, 70, 70, 70, 70, 70, 70, 50, 50], rules=rules) as day:
+        day.run(5)
+        assert day.ledger.state()[0] == "halted"
+        day.ledger.release("looked at")
+        day.again()
+        day.run(3)
+        assert day.ledger.state() == ("trading", "released: looked at")
+        day.run(3)
+        assert day.ledger.state()[0] == "halted"
+        told = [one["numbers"]["drawdown"] for one in day.told("drawdown")]
+        assert len(told) == 2
+        assert told[1] == pytest.approx(0.9 * 20 / 70, abs=0.03)
+
+
+def test_at_the_paper_broker_too(tmp_path):
+    world = a_world(risk=risk_of(drawdown={"max_drawdown": 0.02, "action": "halt"}))
+    go(tmp_path, world)
+    ledger = Ledger(tmp_path)
+    with contextlib.closing(ledger):
+        halts = [one["bar"] for one in ledger.interventions() if one["rule"] == "drawdown"]
+        assert len(halts) == 1
+        assert ledger.state()[0] == "halted"
+        ledger.release("seen")
+        ledger.release("seen twice")
+        assert ledger.state() == ("trading", "released: seen")
+        last = ledger.last_close()
+        assert ledger.peak(scale=last["scale"]) == last["equity"]
+
+
+def test_bars_of_an_unknown_account_count_from_the_release(tmp_path):
+    with days(tmp_path, [[0.5]], rules={"unknown_account": {"max_bars": 2, "action": "halt"}}) as day:
+        day.run(2)
+        day.exchange.fail("401", times=1000)
+        day.run(3)
+        assert day.ledger.state()[0] == "halted"
+        day.ledger.release("the keys come back")
+        day.run(1)
+        assert day.ledger.state()[0] == "trading"
+        day.run(3)
+        assert day.ledger.state()[0] == "halted"
+
+
+def test_within_a_day_loss_and_orders_count_from_the_release(tmp_path):
+    ledger = Ledger(tmp_path, synchronous="normal")
+    with contextlib.closing(ledger):
+        ledger.open("agent", "test", {})
+        for bar, equity in (("2024-05-01T20", 100.0), ("2024-05-02T10", 80.0), ("2024-05-02T11", 82.0)):
+            ledger.settle(Account(equity, equity, bar), {}, {})
+            orders = [Intent(f"{bar}/1", bar, "A", 1, 1, 1.0)]
+            ledger.decide(Decision(bar, {}, [0.0], {}, 0), orders, [], state="trading")
+        assert (ledger.opening("2024-05-02"), ledger.orders_on("2024-05-02")) == (100.0, 2)
+        ledger.set_state("halted", "daily_loss", bar="2024-05-02T11")
+        ledger.release("seen")
+        ledger.settle(Account(81.0, 81.0, "2024-05-02T12"), {}, {})
+        assert (ledger.opening("2024-05-02"), ledger.orders_on("2024-05-02")) == (82.0, 0)
+        ledger.settle(Account(70.0, 70.0, "2024-05-03T10"), {}, {})
+        assert ledger.opening("2024-05-03") == 81.0

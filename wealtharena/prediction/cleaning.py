@@ -1,0 +1,144 @@
+"""A request's bars through the rooms that a backtest's go through: judged, repaired, put on one axis."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from datetime import datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from wealtharena.errors import ConfigError, DataError, ProviderError
+from wealtharena.prediction.inputs import InputError
+from wealtharena.registry.metadata import Metadata
+
+if TYPE_CHECKING:
+    from wealtharena.config.specs.asset import AssetSpec
+    from wealtharena.config.specs.data import DataSpec
+    from wealtharena.data.bars import RawBars
+    from wealtharena.data.panel import Panel
+
+SOURCE: Final = "request"
+COLUMNS: Final = ("open", "high", "low", "close", "volume")
+_AHEAD: Final = {
+    True: 14 * 3_600_000_000_000,
+    False: 300_000_000_000,
+}  # ns, of dates (UTC+14) and of times (clocks differ)
+_COMPOSING: Final = threading.Lock()  # a configuration is composed by one thread at a time
+
+
+def panel_of(
+    metadata: Metadata,
+    stamps: npt.NDArray[np.int64],
+    symbols: npt.NDArray[np.str_],
+    values: Mapping[str, npt.NDArray[np.float64]],
+    *,
+    now: datetime,
+) -> tuple[Panel, tuple[str, ...]]:
+    """Return the panel that a backtest would have of these bars [n], known at `now`, and what was done to them.
+
+    Raises:
+        InputError: they lie in the future, are not of the agent's interval, or a rule of `data.quality` refuses them.
+    """
+    from wealtharena.data import intervals, quality
+    from wealtharena.data.align import align
+
+    asset, data = rules_of(metadata)
+    if stamps.max() > now.timestamp() * 1e9 + _AHEAD[metadata.frequency in intervals.DATED]:
+        raise InputError("bars.timestamp", "lies in the future", hint="timestamps are UTC")
+    found, findings = [], []
+    for symbol in metadata.symbols:
+        raw = _raw(symbol, stamps, symbols, values, asset, data, now)
+        try:
+            intervals.check_interval(raw.table["timestamp"], metadata.frequency, where=symbol)
+            bars, report = quality.inspect(raw, asset, data.quality)
+            quality.check_repaired(bars, data.max_repaired_share)
+        except ProviderError as error:
+            raise InputError(f"bars.{symbol}", error.cause, hint="send bars as a backtest would take them") from error
+        except DataError as error:
+            words = error.message.removeprefix(f"{symbol}: ")
+            raise InputError(
+                f"bars.{symbol}", words, hint=f"the agent decides on bars of {metadata.frequency}"
+            ) from error
+        found.append(bars)
+        findings += report.findings
+    try:
+        panel = align(found, asset, data, source=SOURCE, simulated=metadata.simulated)
+    except (ConfigError, DataError) as error:
+        raise InputError("bars", error.message, hint=error.hint) from error
+    return panel, (*quality.finding_notes(findings), *panel.notes, *_lacking(panel))
+
+
+def _raw(
+    symbol: str,
+    stamps: npt.NDArray[np.int64],
+    symbols: npt.NDArray[np.str_],
+    values: Mapping[str, npt.NDArray[np.float64]],
+    asset: AssetSpec,
+    data: DataSpec,
+    now: datetime,
+) -> RawBars:
+    import pandas as pd
+
+    from wealtharena.data.bars import RawBars, raw_table
+
+    rows = symbols == symbol
+    columns = {name: column[rows] for name, column in values.items()}
+    frame = pd.DataFrame({"timestamp": stamps[rows].astype("datetime64[ns]"), **columns})
+    has_volume = "volume" in columns and bool(np.isfinite(columns["volume"]).any())
+    return RawBars(
+        provider=SOURCE,
+        symbol=symbol,
+        interval=data.interval,
+        table=raw_table(frame),
+        currency=asset.account_currency,  # nothing that is computed of a request depends on money's name
+        volume_unit="units" if has_volume else "none",
+        adjusted="splits",
+        fetched_at=now,
+    )
+
+
+def _lacking(panel: Panel) -> tuple[str, ...]:
+    """Return a sentence on the symbols that the last bar has no price of, at which they could be traded."""
+    absent = [symbol for symbol, there in zip(panel.symbols, panel.tradable[-1], strict=True) if not there]
+    when = str(panel.timestamps[-1].astype("datetime64[s]"))
+    return (f"at {when} there is no price to trade at of {', '.join(absent)}",) if absent else ()
+
+
+def rules_of(metadata: Metadata) -> tuple[AssetSpec, DataSpec]:
+    """Return what is traded and how bars are judged: as it was in training, and the packaged rules where that is not said."""
+    recipe = metadata.recipe
+    said = json.dumps([recipe.asset, recipe.data], sort_keys=True)
+    with _COMPOSING:
+        return _rules(metadata.asset, metadata.frequency, said)
+
+
+@lru_cache(maxsize=64)
+def _rules(asset: str, frequency: str, said: str) -> tuple[AssetSpec, DataSpec]:
+    from wealtharena.config import compose
+    from wealtharena.config.specs.asset import AssetSpec
+    from wealtharena.config.specs.data import DataSpec
+
+    own_asset, own_data = json.loads(said)
+    try:
+        packaged = compose([f"asset={asset}", "data=auto"])
+    except ConfigError:  # a class of somebody's own, which is not here
+        packaged = compose(["data=auto"])
+    data = _with(packaged.data.model_dump(mode="json"), {**own_data, "interval": frequency})
+    return (
+        AssetSpec.model_validate(_with(packaged.asset.model_dump(mode="json"), own_asset)),
+        DataSpec.model_validate(data),
+    )
+
+
+def _with(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of `base` with those of `changes`, block by block."""
+    found = dict(base)
+    for name, value in changes.items():
+        inner = found.get(name)
+        found[name] = _with(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
+    return found

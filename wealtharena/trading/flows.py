@@ -1,0 +1,59 @@
+"""Money and units that came into an account from outside, or went: neither profit nor loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from wealtharena.trading.broker import Account, Fill
+from wealtharena.trading.guard import Intervention
+
+RULE: Final = "flow"
+_LEAST: Final = 0.02  # of equity; less may be a dividend, interest, a fee that the broker does not tell
+_APART: Final = 0.25  # of a jump, by which cash as it is told and cash as equity and marks have it may be apart
+
+
+def told(events: Sequence[Mapping[str, Any]], marks: Mapping[str, float]) -> float:
+    """Return what the transfers among a bar's events came to, in account currency, with a sign."""
+    return float(
+        sum(one["cash"] + one["units"] * marks.get(one["symbol"], 0.0) for one in events if one["kind"] == "transfer")
+    )
+
+
+def untold(
+    before: Mapping[str, Any] | None,
+    now: Account,
+    fills: Sequence[Fill],
+    events: Sequence[Mapping[str, Any]],
+    *,
+    gaps: Mapping[str, float],
+    marks: Mapping[str, float],
+) -> float:
+    """Return the flow since the close before that no event tells of: a jump of cash that nothing explains; 0 for none.
+
+    It has to stand in the cash that the broker tells and in what equity has beside the marks. A loss that the broker sees
+    before our prices do stands in the second only, the settlement of a future in the first, and neither is a flow. Units
+    that no execution explains (`gaps`) count at their marks, so that what was bought with the cash that went is none.
+    What is told later as a transfer is taken back here then.
+    """
+    if before is None or before["told"] is None or now.told is None:
+        return 0.0
+    explained = sum(one["cash"] for one in events) - sum(one.units * one.price + one.cost for one in fills)
+    jumps = (now.told - before["told"] - explained, now.cash - before["cash"] - explained)
+    smaller, larger = sorted(jumps, key=abs)
+    agreed = smaller if abs(larger - smaller) <= _APART * abs(larger) else 0.0
+    jump = float(agreed + sum(units * marks.get(name, 0.0) for name, units in gaps.items()))
+    return jump if abs(jump) > _LEAST * abs(now.equity) else 0.0
+
+
+def noted(jump: float) -> list[Intervention]:
+    """Return what is written of a flow that no event tells of."""
+    return [Intervention(RULE, "came" if jump > 0.0 else "went", (), {"cash": jump})] if jump else []
+
+
+def words(one: Intervention) -> str:
+    """Return what people are told of it."""
+    return (
+        f"{abs(one.numbers['cash']):,.2f} that no execution, dividend, interest or fee explains. It counts as a deposit or "
+        "a withdrawal, not as profit or loss."
+    )
