@@ -7,6 +7,7 @@ import pytest
 
 from tests.tasks.test_paper import ACCOUNT, here, records, run, trade  # noqa: F401 - a fixture is found by its name
 from wealtharena.errors import ConfigError
+from wealtharena.trading import loop
 from wealtharena.trading.ledger import Ledger
 from wealtharena.trading.reading import HEALTH
 
@@ -71,3 +72,20 @@ def test_numbers_that_cannot_be_written_stop_no_trading(here, caplog):  # noqa: 
 def test_dates_that_leave_nothing_are_named_as_they_were_written(here):  # noqa: F811 - the fixture
     with pytest.raises(ConfigError, match=r"^paper\.start=2024-11-01 and paper\.end=2024-10-01 leave 0 bars"):
         trade("paper.start=2024-11-01", "paper.end=2024-10-01")
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_people_are_told_of_an_account_that_has_traded_and_stops_by_an_error(here, monkeypatch, capsys, begun):  # noqa: F811 - the fixture
+    if begun:
+        trade(*DAYS)
+
+    def broken(trader, close, switch):
+        raise RuntimeError("https://hooks.example/secret")
+
+    monkeypatch.setattr(loop, "on_close", broken)
+    capsys.readouterr()
+    with pytest.raises(RuntimeError):
+        trade("paper.end=2024-10-20", *DAYS[::2])
+    said = " ".join(capsys.readouterr().out.split())
+    assert ("cryptocurrencies/default: stopped by an error: RuntimeError. Nothing is decided" in said) is begun
+    assert "secret" not in said

@@ -11,7 +11,8 @@ import numpy as np
 from wealtharena.deployment.schemas import Bar, Observation, PredictBody
 from wealtharena.errors import CheckpointError
 from wealtharena.prediction.agent import ServedAgent
-from wealtharena.prediction.bars import COLUMNS, BarTable
+from wealtharena.prediction.bars import BarTable
+from wealtharena.prediction.cleaning import COLUMNS
 from wealtharena.prediction.inputs import InputError, Portfolio
 from wealtharena.prediction.manager import ProductionModelManager
 from wealtharena.prediction.observations import Question, from_questions

@@ -19,7 +19,7 @@ from wealtharena.registry.metadata import Metadata
 if TYPE_CHECKING:
     from wealtharena.config.specs.asset import AssetSpec
     from wealtharena.config.specs.data import DataSpec
-    from wealtharena.data.bars import RawBars
+    from wealtharena.data.bars import Bars, RawBars
     from wealtharena.data.panel import Panel
 
 SOURCE: Final = "request"
@@ -50,7 +50,8 @@ def panel_of(
     asset, data = rules_of(metadata)
     if stamps.max() > now.timestamp() * 1e9 + _AHEAD[metadata.frequency in intervals.DATED]:
         raise InputError("bars.timestamp", "lies in the future", hint="timestamps are UTC")
-    found, findings = [], []
+    found: list[Bars] = []
+    findings: list[quality.Finding] = []
     for symbol in metadata.symbols:
         raw = _raw(symbol, stamps, symbols, values, asset, data, now)
         try:

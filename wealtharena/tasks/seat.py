@@ -230,7 +230,11 @@ def _watched(spec: ExperimentSpec, ledger: Ledger, *, baseline: Baseline, renewi
             Watcher(spec, ledger, accounts.folder_of(spec), baseline=baseline, alerts=alerts, renewing=renewing)
         ) as watcher,
     ):
-        yield watcher
+        try:
+            yield watcher
+        except Exception as error:
+            watcher.stopped(error)
+            raise
 
 
 def _stored_baseline(spec: ExperimentSpec, chosen: Chosen) -> Baseline:

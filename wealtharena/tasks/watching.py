@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -15,6 +16,7 @@ from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data import cash
 from wealtharena.data.provider import now
 from wealtharena.envs.observation import signals
+from wealtharena.errors import WealthArenaError
 from wealtharena.evaluation import backtest, metrics
 from wealtharena.evaluation.look import stream
 from wealtharena.features.panel import FeaturePanel
@@ -23,7 +25,7 @@ from wealtharena.tasks.pipeline import Prepared
 from wealtharena.tasks.renewing import Renewing
 from wealtharena.trading import reading
 from wealtharena.trading.alerts import Alerts
-from wealtharena.trading.database import FullError
+from wealtharena.trading.database import FullError, LedgerError
 from wealtharena.trading.desk import Close
 from wealtharena.trading.guard import Intervention
 from wealtharena.trading.ledger import Ledger
@@ -169,6 +171,18 @@ class Watcher:
         except FullError:
             self._alerts.tell(self._titled(title), text)
         self.pass_on()
+
+    def stopped(self, error: Exception) -> None:
+        """Tell people that an account that has traded is not traded any more; a start that is refused is told to who started it."""
+        told = (
+            error.message if isinstance(error, WealthArenaError) else type(error).__name__
+        )  # what it says may be secret
+        words = f"{told}. Nothing is decided until it is started again."
+        try:
+            if self._ledger.decision() is not None:
+                self.tell("stopped by an error", words)
+        except (LedgerError, sqlite3.Error):
+            self._alerts.tell(self._titled("stopped by an error"), words)
 
     def pass_on(self) -> None:
         """Tell people what was written down for them, as messages that say whose account they are about."""
