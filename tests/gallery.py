@@ -25,7 +25,7 @@ from wealtharena.registry import promote
 from wealtharena.reporting import inspection, leaderboard, report, sweep
 
 ROOT = Path(__file__).parents[1]
-LONG = "a_policy_of_mine_with_quite_a_long_name"
+LONG = "a_policy_of_mine_with_a_name_that_nobody_has_ever_broken_up_into_words_of_its_own"
 
 
 def written(folder: Path) -> dict[str, Path]:
@@ -36,7 +36,9 @@ def written(folder: Path) -> dict[str, Path]:
     compared = {**tilted.run["comparison"], "anchor": {"active": active}}
     report.write(folder / "tilted.html", replace(tilted, run={**tilted.run, "comparison": compared}))
     report.write(folder / "simulated.html", report_data(simulated=True, shorts=True, bars=3000, unit="h"))
-    report.write(folder / "outside.html", replace(report_data(), held=False, journal=(), audit=(), seeds=()))
+    outside = replace(report_data(), held=False, journal=(), audit=(), seeds=())
+    named = {**outside.run, "algo": "returns", "agent": LONG, "returns_of": f"{LONG}.csv"}
+    report.write(folder / "outside.html", replace(outside, run=named, agent=replace(outside.agent, name=LONG)))
     rows = [row("etf", 1), row("commodities", 2, simulated=True), row("x", None, status="failed", metrics={})]
     leaderboard.write(folder / "leaderboard.html", {"rows": rows})
     sweep.write(folder / "search.html", search_result())

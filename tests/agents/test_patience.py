@@ -1,14 +1,16 @@
 """Waits for other processes end: with what they give, with what they raise, or with an error that says what was awaited."""
 
 import logging
+import socket
 import threading
 import time
 
 import pytest
 
 from tests.agents import worlds
-from wealtharena.agents import engine, patience
+from wealtharena.agents import cluster, engine, patience
 from wealtharena.agents.on_policy import watching
+from wealtharena.config import compose
 from wealtharena.errors import TrainingError
 
 
@@ -92,3 +94,13 @@ def test_a_market_that_never_arrives_is_a_clear_error(monkeypatch: pytest.Monkey
     bench = worlds.bench(worlds.spec("algo=ppo"))
     with pytest.raises(TrainingError, match="has not handed over the market within 600 s"):
         engine.EnvFactory("a reference", bench.env, bench.segments)(1)
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_where_nothing_listens_is_said_at_once_and_ray_is_not_asked(monkeypatch, scheme):
+    with socket.socket() as taken:  # a port that is ours, and to which nobody listens
+        taken.bind(("127.0.0.1", 0))
+        monkeypatch.setattr("ray.init", lambda **_: pytest.fail("Ray would try for minutes"))
+        address = f"{scheme}127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(TrainingError, match="no Ray cluster answers; start one"):
+            cluster.connect(compose(["compute=cluster", f"compute.address={address}"]).compute)

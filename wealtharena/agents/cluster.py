@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 import tempfile
 import warnings
 from pathlib import Path
@@ -18,6 +19,7 @@ from wealtharena.errors import ConfigError, TrainingError
 
 NEEDS_TOKEN = "copy the token of its machine (`ray get-auth-token`) to ~/.ray/auth_token here, set RAY_AUTH_MODE=token, and try again"
 START_ONE = "start one with `ray start --head` and give its address, or choose compute=local, which needs none"
+LISTENER_SECONDS = 10.0  # until the machine of a cluster has to take a connection
 EXCLUDED = ("outputs", "multirun", "data", "checkpoints", "wandb", ".git", ".venv", ".mypy_cache", "results", "tests")
 
 
@@ -45,7 +47,7 @@ def connect(compute: ComputeSpec) -> bool:
         return True
     try:
         _join(compute.address, quiet)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, OverflowError, ValueError, RuntimeError) as error:
         if _asks_for_token(error):
             raise TrainingError(
                 f"compute.address={compute.address}: the Ray cluster asks for a token", hint=NEEDS_TOKEN
@@ -67,12 +69,20 @@ def _join(address: str, quiet: dict[str, Any]) -> None:
         ray.init(address=address, runtime_env=shipped(), **quiet)
 
     what = f"the Ray cluster at {address}"
+    _require_listener(address)
     try:
         within(join, what=what, hint=START_ONE)
     except (ConnectionError, RuntimeError) as error:
         if not (_asks_for_token(error) and _is_here(address) and _show_token()):
             raise
         within(join, what=what, hint=START_ONE)
+
+
+def _require_listener(address: str) -> None:
+    """Raise OSError where nothing listens at `host:port`: Ray itself would try for minutes; "auto" names no place."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=LISTENER_SECONDS).close()
 
 
 def _asks_for_token(error: BaseException) -> bool:

@@ -14,7 +14,7 @@ STYLE = """
 --bar:#7aa7ff;--bar-short:#f0955c;--cash:#5c6675;--b1:#8e9aab;--b2:#f0955c;--b3:#6fdca8;--b4:#c39bff;--b5:#e0c04d}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
-body{margin:0;background:var(--bg);color:var(--ink);font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
+body{margin:0;background:var(--bg);color:var(--ink);overflow-wrap:break-word;font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
 header,main,footer{max-width:1180px;margin:0 auto;padding:0 16px}
 header{padding-top:28px;padding-bottom:8px}
 h1{font-size:1.7rem;line-height:1.2;margin:0;letter-spacing:-.02em}

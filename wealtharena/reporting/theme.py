@@ -28,7 +28,7 @@ _DARK = """
 _PAGE = """
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%;scroll-behavior:smooth}
-body{margin:0;background:var(--paper);color:var(--ink);line-height:1.5;font-size:15px;
+body{margin:0;background:var(--paper);color:var(--ink);line-height:1.5;font-size:15px;overflow-wrap:break-word;
 font-family:-apple-system,BlinkMacSystemFont,"Segoe UI",Roboto,"Noto Sans","Liberation Sans",Arial,sans-serif;
 font-variant-numeric:tabular-nums lining-nums}
 main,.top{max-width:1180px;margin:0 auto;padding:0 24px}
