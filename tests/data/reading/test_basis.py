@@ -56,10 +56,12 @@ def test_adjusted_prices_without_an_adjusted_close_are_left_out(tmp_path: Path, 
 @pytest.mark.parametrize("form", _FORMS)
 def test_prices_of_both_bases_are_those_as_traded(tmp_path: Path, factor: np.ndarray, form: str) -> None:
     made = _adjusted(form, [*_SIDES, "close"], factor)
-    panel = load_written(_one().assign(**made), tmp_path / "AAA.csv")
-    for name in ("open", "high", "low", "close"):
-        np.testing.assert_array_equal(getattr(panel, name)[:, 0], _one()[name])
-    assert not _said(panel, "brought to the basis")
+    frame = _one().assign(**made)
+    for columns in (list(frame), [*made, *_one()]):
+        panel = load_written(frame[columns], tmp_path / "AAA.csv")
+        for name in ("open", "high", "low", "close"):
+            np.testing.assert_array_equal(getattr(panel, name)[:, 0], _one()[name])
+        assert not _said(panel, "brought to the basis")
 
 
 @pytest.mark.parametrize("form", _FORMS)

@@ -85,6 +85,15 @@ def test_an_absent_value_is_no_decimal_mark(tmp_path: Path, absent: str) -> None
     np.testing.assert_array_equal(_load(comma, tmp_path / "AAA.csv", separator=";").close, panel.close)
 
 
+def test_an_absent_value_shows_no_decimal_point_where_points_may_be_of_thousands(tmp_path: Path) -> None:
+    grouped = _one().assign(**dict.fromkeys(_PRICES, "12.345"))
+    with pytest.raises(DataError, match=r"12\.345 may be 12345 or 12,345"):
+        _load(grouped, tmp_path / "AAA.csv", separator=";")
+    grouped.loc[20, "close"] = "N.A."
+    with pytest.raises(DataError, match=r"12\.345 may be 12345 or 12,345"):
+        _load(grouped, tmp_path / "AAA.csv", separator=";")
+
+
 @pytest.mark.parametrize(("text", "value"), [
     ("1,5 Tsd.", 1.5e3), ("1.234,5 Tsd.", 1_234_500.0), ("12,3 Mio.", 12.3e6), ("1,2 Mrd.", 1.2e9), ("1,53 M", 1.53e6),
 ])  # fmt: skip
