@@ -6,10 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytest
 
 from tests.tasks.conftest import SMALL
 from wealtharena import Study
+from wealtharena.data import load_panel
+from wealtharena.errors import ConfigError, DataError
 from wealtharena.evaluation.ledger import Ledger
 
 
@@ -57,3 +60,22 @@ def test_what_a_study_trained_and_then_plays_over_validation_is_one_trial(study:
     study.backtest(study.train())
     (line,) = lines(study)
     assert line["kind"] == "trial"
+
+
+def test_what_is_of_another_kind_is_refused_in_a_sentence(study: Study) -> None:
+    for bars in ([1, 2], "bars.csv", {"close": [1.0]}):
+        with pytest.raises(DataError, match="pass a pandas DataFrame"):
+            Study.of(bars, "asset=etf")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match='such as "etf"'):
+        load_panel(pd.DataFrame({"close": [1.0]}), asset=3)  # type: ignore[arg-type]
+    for policy in (0.5, "even", Even):
+        with pytest.raises(ConfigError, match="is no policy"):
+            study.backtest(policy)  # type: ignore[arg-type]
+        with pytest.raises(ConfigError, match="is no policy"):
+            study.judge(policy)  # type: ignore[arg-type]
+    for count in (0, -1, 2.5, "3"):
+        with pytest.raises(ConfigError, match="is no number of accounts"):
+            study.vector_env(count)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"pass what judge\(\) returned"):
+        study.report("report.html", "report.html")  # type: ignore[arg-type]
+    assert lines(study) == [], "what cannot be played opens nothing"

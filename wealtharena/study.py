@@ -98,6 +98,8 @@ class Study:
         """Return `num_envs` accounts over the training segments, stepped in one call."""
         from wealtharena.envs.vector_env import PortfolioVectorEnv
 
+        if not isinstance(num_envs, int) or num_envs < 1:
+            raise ConfigError(f"num_envs={num_envs!r} is no number of accounts", hint="pass a whole number from 1 on")
         return PortfolioVectorEnv(num_envs=num_envs, **self._face)
 
     @property
@@ -133,6 +135,7 @@ class Study:
             raise ConfigError(f"window={window!r} is not open", hint="take train or validation; judge() opens the test")
         longest = max(self.view.train, key=lambda segment: segment.bars)
         segment = self.view.validation if window == "validation" else longest
+        _require_policies((policy,))
         if window == "validation":
             self._choosing(policy).on_evaluation({})
         return backtest.of_policy(
@@ -147,6 +150,7 @@ class Study:
         """
         if not policies:
             raise ConfigError("judge() needs a policy", hint="pass what train() returned, or one of your own")
+        _require_policies(policies)
         look = Look(self.spec, self.prepared.sealed, self._identity(policies))
         (view,) = look.open()
         audit = self.audit
@@ -180,6 +184,8 @@ class Study:
         """Write the report of a judgement as one HTML file, with its pictures in `plots/` beside it; return its path."""
         from wealtharena.reporting import build, plots, report
 
+        if not isinstance(found, Evaluation):
+            raise ConfigError(f"a {type(found).__name__} is no judgement", hint="pass what judge() returned")
         blocks = found.to_json()
         run = {
             "agent": self.spec.asset.agent,
@@ -231,3 +237,17 @@ def _action(spec: ExperimentSpec) -> str:
     from wealtharena.agents.engine import check_action
 
     return check_action(spec)
+
+
+def _require_policies(policies: Sequence[Policy]) -> None:
+    """Raise ConfigError for what cannot be played."""
+    for policy in policies:
+        if not (
+            callable(getattr(policy, "act", None))
+            and callable(getattr(policy, "reset", None))
+            and hasattr(policy, "name")
+        ):
+            raise ConfigError(
+                f"a {type(policy).__name__} is no policy",
+                hint="pass what train() returned, or an object with name, reset(batch) and act(observation)",
+            )

@@ -19,7 +19,7 @@ from wealtharena.data.bars import Bars, RawBars
 from wealtharena.data.panel import Panel
 from wealtharena.data.provider import Provider, RefusalError
 from wealtharena.data.store import Store
-from wealtharena.errors import DataError, EmptyWindowError, ProviderError
+from wealtharena.errors import ConfigError, DataError, EmptyWindowError, ProviderError
 
 if TYPE_CHECKING:
     from wealtharena.data.quality import Finding
@@ -274,6 +274,10 @@ def load_panel(frame: pd.DataFrame, *, asset: str | AssetSpec, data: DataSpec | 
     from wealtharena.data import intervals, reading
     from wealtharena.data.providers import files
 
+    if not isinstance(frame, pd.DataFrame):
+        raise DataError(f"bars are a {type(frame).__name__}, not a table", hint="pass a pandas DataFrame")
+    if not isinstance(asset, str | AssetSpec):
+        raise ConfigError(f"asset is a {type(asset).__name__}", hint='pass the name of a class, such as "etf"')
     if frame.empty:
         raise DataError("the table has no rows", hint="pass one row a bar and symbol")
     if isinstance(asset, str):
