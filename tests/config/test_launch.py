@@ -307,6 +307,8 @@ def test_what_hydra_cannot_merge_is_told_with_its_cause(probe) -> None:
 
 def test_an_error_is_json_however_log_is_typed(probe) -> None:
     assert json.loads(probe("++log=json", "algo.clip=3").stderr)["event"] == "error"
+    grid = probe("-m", "log=json", "seed=1,2")
+    assert [json.loads(line)["seed"] for line in grid.stdout.splitlines()] == [1, 2], "nor does a launcher say a word"
 
 
 def test_a_machine_without_a_home_folder_runs(tmp_path: Path) -> None:

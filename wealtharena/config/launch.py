@@ -123,6 +123,8 @@ def _run(job: Job, argv: Sequence[str]) -> int:
     if not _is_grid(argv):
         return _run_hydra(job, argv, _Codes())
     argv = grid.check(argv)
+    if speech.as_json() and not any(item.startswith("hydra/hydra_logging=") for item in argv):
+        argv = [*argv, "hydra/hydra_logging=disabled"]  # the launcher's own lines are no objects
     with sigterm_as_ctrl_c(), temporary_folder("codes") as folder:
         return _run_hydra(job, argv, _Codes(folder / "codes"))
 
