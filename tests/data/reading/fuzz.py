@@ -275,7 +275,7 @@ EDITS: Final = (
     Edit("dollar signs", _each(lambda s: "$" + s, _COLUMNS)),
     Edit("euro signs", _each(lambda s: "\u20ac" + s, _COLUMNS), "EUR"),
     Edit("swiss thousands", _each(_numbers(lambda v: f"{v:,.3f}".replace(",", "'")))),
-    Edit("a word for a price", _cells("close", "n.v.")),
+    Edit("a word for a price", _cells("close", "sold")),
     Edit("NA for closes", _cells("close", "NA"), "missing_values"),
     Edit("empty opens", _cells("open", ""), "missing_values"),
     Edit("zero opens", _cells("open", "0"), "non_positive"),

@@ -73,7 +73,7 @@ def test_numbers_in_lakhs_and_crores_are_read_as_grouped(values: list[int], deci
     np.testing.assert_array_equal(found, np.array(values) + (0.5 if decimals else 0.0))
 
 
-@pytest.mark.parametrize("absent", ["N.A.", "n.a.", "n. a.", "k.A.", "\u2013", "\u2014", "#N/A"])
+@pytest.mark.parametrize("absent", ["N.A.", "n.a.", "n. a.", "n.v.", "k.A.", "\u2013", "\u2014", "#N/A"])
 def test_an_absent_value_is_no_decimal_mark(tmp_path: Path, absent: str) -> None:
     frame = _one().assign(close=lambda f: f["close"].astype(str), note="x")
     frame.loc[20, "close"] = absent
