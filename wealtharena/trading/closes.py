@@ -38,9 +38,8 @@ class Closes:
 
     def scale_of(self, account: Account) -> float:
         """Return the scale of a close, also before it is written; one of an account that was empty goes on with the growth that it had."""
-        before = self.close_before(account.bar)
+        before, kept = self._before(account.bar), account.equity - account.flow
         scale = 1.0 if before is None else float(before["scale"])
-        kept = account.equity - account.flow
         if before is None or account.flow == 0.0:
             return scale
         if account.equity > 0.0 and kept > 0.0:
@@ -72,15 +71,24 @@ class Closes:
 
         It is in the money of the last close.
         """
-        released, last = self.released() or "", self.last_close()
-        before = self.close_before(max(day, f"{released}~" if released else ""))  # the close of the release counts
+        released = self.released() or ""
+        before = self._before(max(day, f"{released}~" if released else ""))  # the close of the release counts
+        last = self._before("~")
         if before is None or last is None:
             return None
         return float(before["equity"]) / float(before["scale"]) * float(last["scale"])
 
+    def _before(self, bar: str) -> sqlite3.Row | None:
+        """Return bar, equity and scale of the last close before a bar or a date: what is asked for at every close."""
+        found: sqlite3.Row | None = self._db.execute(
+            "SELECT bar, equity, scale FROM closes WHERE epoch = ? AND bar < ? ORDER BY bar DESC LIMIT 1",
+            (self.epoch, bar),
+        ).fetchone()
+        return found
+
     def last_bar(self, *, before: str) -> str:
         """Return the bar of the last close before this one; nothing where there is none."""
-        found = self.close_before(before)
+        found = self._before(before)
         return "" if found is None else str(found["bar"])
 
     def close_before(self, bar: str) -> dict[str, Any] | None:
