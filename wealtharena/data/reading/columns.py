@@ -9,13 +9,14 @@ import pandas as pd
 
 from wealtharena.data import currency
 from wealtharena.data.reading.settled import Ledger
+from wealtharena.data.reading.zones import without_word
 from wealtharena.errors import DataError
 
 # role -> names without case, spaces and signs, the likeliest first
 _ALIASES: Final = {
     "timestamp": (
         "timestamp datetime date time opentime startofbar datetimeutc timestamputc unix unixtimestamp unixtime epoch ts "
-        "datadate tradedate tradingdate gmttime utctime utc dt starttime bartime periodstart day index"
+        "datadate tradedate tradingdate gmttime utctime utc dt starttime bartime periodstart localtime day index"
     ),
     "symbol": "symbol ticker tickers tic code instrument tscode pair asset sid stock security",
     "name": "ric isin cusip sedol figi permno gvkey name",  # of a table without symbols
@@ -36,6 +37,10 @@ _ALIASES: Final = {
     "factor": "factor adjfactor",
     "gains": "capitalgains",
     "period": "per period",
+    "zone": (  # of the times beside it
+        "timezone tz tzname timezonename exchangetimezonename exchangetimezone exchangetz gmtoffset utcoffset tzoffset "
+        "timezoneoffset"
+    ),
 }
 _ROLES: Final = {name: role for role, names in _ALIASES.items() for name in names.split()}
 _RANK: Final = {name: place for names in _ALIASES.values() for place, name in enumerate(names.split())}
@@ -63,7 +68,8 @@ def plain(name: object) -> str:
 
 def role_of(name: object) -> str | None:
     """Return the role of a column of that name; None where it says nothing."""
-    return _ROLES.get(plain(name)) or _named_volume(name)
+    known = _ROLES.get(plain(name)) or _named_volume(name)
+    return known or ("timestamp" if _ROLES.get(plain(without_word(str(name)))) == "timestamp" else None)
 
 
 def _named_volume(name: object) -> str | None:

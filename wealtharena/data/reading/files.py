@@ -106,7 +106,8 @@ def split_symbols(
     times = [(name, values[keep].reset_index(drop=True)) for name, values in found["timestamp"]]
     numeric = {role: columns[0][1][keep].reset_index(drop=True) for role, columns in found.items() if role in _NUMERIC}
     names = symbols[keep].reset_index(drop=True) if symbols is not None else None
-    read = time_of_rows(times, ledger, symbols=names)
+    zone = next(((name, cells[keep].reset_index(drop=True)) for name, cells in found.get("zone", ())), None)
+    read = time_of_rows(times, ledger, symbols=names, zone=zone)
     numbers = pd.DataFrame(to_numbers(numeric, ledger))
     check_shape(numbers, ledger)
     _scaled(numbers, found, ledger)
