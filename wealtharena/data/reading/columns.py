@@ -31,7 +31,7 @@ _ALIASES: Final = {
     "base_volume": "basevolume baseassetvolume volumebase",
     "dividend": (
         "dividend dividends divcash exdividend cashdividend dividendpershare dividendspershare dividendamount "
-        "7dividendamount capitalgainsdividend"
+        "7dividendamount div dps distribution distributions capitalgainsdividend"
     ),
     "split": "split splits stocksplits stocksplit splitratio stocksplitratio splitfactor splitcoefficient 8splitcoefficient",
     "factor": "factor adjfactor",

@@ -20,7 +20,7 @@ from wealtharena.data.reading.numbers import to_numbers
 from wealtharena.data.reading.parquet import flattened, read_parquet
 from wealtharena.data.reading.settled import Ledger, Reading, Settled
 from wealtharena.data.reading.shape import check_shape
-from wealtharena.data.reading.splits import write_proven
+from wealtharena.data.reading.splits import leave_out_rates, write_proven
 from wealtharena.data.reading.stamps import IntArray, Stamps
 from wealtharena.data.reading.textfile import read_text
 from wealtharena.errors import DataError, UnknownFileError
@@ -114,8 +114,11 @@ def split_symbols(
     _gains(numbers, ledger)
     kinds = _volumes(numbers, found, ledger)
     groups = _groups(names, only_symbol or "UNNAMED", len(numbers), ledger)
-    write_proven(numbers, groups, read, found, ledger)
+    if "dividend" in numbers:
+        leave_out_rates(numbers, groups, read, found["dividend"][0][0], ledger)
+    unapplied = write_proven(numbers, groups, read, found, ledger)
     adjusted = _adjusted(numbers, found, ledger)
+    adjusted = "none" if unapplied else adjusted
     if "split" in numbers:
         numbers["split"] = numbers["split"].where(numbers["split"] != 1.0, 0.0)
     tables = _tables(numbers, read, groups, venue, ledger)
