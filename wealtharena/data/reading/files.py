@@ -23,7 +23,7 @@ from wealtharena.data.reading.numbers import to_numbers
 from wealtharena.data.reading.parquet import flattened, read_parquet
 from wealtharena.data.reading.settled import Ledger, Reading, Settled
 from wealtharena.data.reading.shape import check_shape
-from wealtharena.data.reading.splits import write_proven
+from wealtharena.data.reading.splits import leave_out_rates, write_proven
 from wealtharena.data.reading.stamps import IntArray, Stamps
 from wealtharena.data.reading.textfile import read_text
 from wealtharena.data.reading.turnover import scale_volume
@@ -111,7 +111,8 @@ def split_symbols(
     times = [(name, values[keep].reset_index(drop=True)) for name, values in found["timestamp"]]
     numeric = {role: columns[0][1][keep].reset_index(drop=True) for role, columns in found.items() if role in _NUMERIC}
     names = symbols[keep].reset_index(drop=True) if symbols is not None else None
-    read = time_of_rows(times, ledger, symbols=names)
+    zone = next(((name, cells[keep].reset_index(drop=True)) for name, cells in found.get("zone", ())), None)
+    read = time_of_rows(times, ledger, symbols=names, zone=zone)
     numbers = pd.DataFrame(to_numbers(numeric, ledger))
     to_prices(numbers, frame.columns, times[0][1], ledger)
     bring_together(numbers, found, ledger)
@@ -121,8 +122,11 @@ def split_symbols(
     _gains(numbers, ledger)
     kinds = _volumes(numbers, found, ledger)
     groups = _groups(names, only_symbol or "UNNAMED", len(numbers), ledger)
-    write_proven(numbers, groups, read, found, ledger)
+    if "dividend" in numbers:
+        leave_out_rates(numbers, groups, read, found["dividend"][0][0], ledger)
+    unapplied = write_proven(numbers, groups, read, found, ledger)
     adjusted = _adjusted(numbers, found, ledger)
+    adjusted = "none" if unapplied else adjusted
     if "split" in numbers:
         numbers["split"] = numbers["split"].where(numbers["split"] != 1.0, 0.0)
     tables = _tables(numbers, read, groups, venue, ledger)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from wealtharena.data import intervals
 from wealtharena.data.bars import TIMESTAMP_DTYPE
-from wealtharena.data.reading import stamps
+from wealtharena.data.reading import stamps, zones
 from wealtharena.data.reading.columns import plain
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.data.reading.stamps import BoolArray, IntArray, Stamps
@@ -25,15 +25,23 @@ _WEEKEND_SHARE: Final = 0.1  # of daily bars that fall on a weekend where the wr
 _STRAYS: Final = 0.05  # of a session's times that lie apart from the others: half days close earlier
 
 
-def time_of_rows(columns: list[tuple[str, pd.Series]], ledger: Ledger, *, symbols: pd.Series | None = None) -> Stamps:
+def time_of_rows(
+    columns: list[tuple[str, pd.Series]],
+    ledger: Ledger,
+    *,
+    symbols: pd.Series | None = None,
+    zone: tuple[str, pd.Series] | None = None,
+) -> Stamps:
     """Return the stamps of a table whose time columns are `columns`, the likeliest first; `symbols` are those of its rows.
+
+    `zone` is a column of time zones or offsets beside them.
 
     A date and a time of day are joined; a counter of rows and columns that hold no time are passed over; two columns
     that tell the same are one.
 
     Raises:
         DataError: no column can be read, two of them tell different times, or one that cannot be read tells rows of one
-            date apart.
+            date apart; or the zone that is stated is not known.
     """
     read: dict[str, Stamps] = {}
     clocks: dict[str, IntArray] = {}
@@ -54,6 +62,7 @@ def time_of_rows(columns: list[tuple[str, pd.Series]], ledger: Ledger, *, symbol
     for unread, _ in errors:
         _check_unread(unread, dict(columns)[unread], found, symbols, ledger.name)
     used, found = _with_clock(name, found, clocks, symbols, ledger)
+    found = zones.placed(found, used, zone, symbols, ledger)
     others = [label or "the first column" for label, _ in columns if label not in used]
     shown = " and ".join(used) + (", joined" if len(used) > 1 else "")
     ledger.settle("time column", shown + (f" (not {', '.join(others)})" if others else ""))

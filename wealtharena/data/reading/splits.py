@@ -1,18 +1,51 @@
-"""Splits that no column names and two others prove: the closes, and an adjusted close or a factor beside them."""
+"""Splits and payouts that no column names and two others prove: the closes, and an adjusted close or a factor beside them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from wealtharena.data.reading.settled import Ledger
-from wealtharena.data.reading.stamps import IntArray, Stamps
+from wealtharena.data.reading.stamps import BoolArray, IntArray, Stamps
 
-_SPLIT: Final = 0.15  # log of the smallest step that is a split (7:6) and no dividend
+_LARGE: Final = 0.15  # log of the smallest step (7:6) that is called a split whatever its ratio
+_BONUS: Final = 20  # a smaller one is a split where it is one new share for so many or fewer (21:20)
 _EXACT: Final = 0.002  # adjusted closes are rounded to cents
+_SLIGHT: Final = 1e-4  # log of a step that is no payout: exporters compute in single precision
+_DECIMALS: Final = 6
+_WEEK: Final = 6 * 86_400 * 10**9  # less than that, in ns, between payouts
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Steps:
+    """What the factor of one symbol does from each bar to the next: `size` is its step, without recorded dividends.
+
+    `shown` are those that rounding cannot make, `bare` those on whose date nothing is recorded, and `falls` those that the
+    close makes in the other direction.
+    """
+
+    rows: IntArray
+    size: Array
+    shown: BoolArray
+    bare: BoolArray
+    falls: BoolArray
+
+    @property
+    def large(self) -> BoolArray:
+        """Return the steps that no dividend makes and the close shows."""
+        return self.shown & self.falls & (np.abs(np.log(self.size)) > _LARGE)
+
+    @property
+    def small(self) -> BoolArray:
+        """Return the other steps where nothing is recorded; none where one goes down, as none does that payouts make."""
+        found = self.shown & self.bare & (np.abs(np.log(self.size)) <= _LARGE)
+        return found & (not (self.size[found] < 1.0).any())
 
 
 def write_proven(
@@ -21,37 +54,108 @@ def write_proven(
     read: Stamps,
     found: dict[str, list[tuple[str, pd.Series]]],
     ledger: Ledger,
-) -> None:
-    """Write down the splits that an adjusted close or a factor beside the closes proves, where no column of splits does.
+) -> bool:
+    """Write down the splits and payouts that an adjusted close or a factor beside the closes proves, where no column does.
 
     On a split's date the close falls by the ratio and the adjusted close does not: their quotient, or the factor, makes a
-    step that no dividend makes.
+    step. So it does on an ex-date. Payouts are paid by an adjusted close alone: closes may contain what a factor tells.
+
+    Returns:
+        Whether there are such splits, so that the closes are not adjusted for them.
     """
     role = next((role for role in ("adjclose", "factor") if role in numbers), None)
-    if role is None or "split" in numbers or (role == "factor" and found["factor"][0][0].startswith("$")):
-        return
-    splits = np.zeros(len(numbers))
-    told: list[str] = []
+    if role is None or (role == "factor" and found["factor"][0][0].startswith("$")):
+        return False
+    close = numbers["close"].to_numpy(dtype=np.float64)
+    written = {"split": np.zeros(len(numbers)), "dividend": np.zeros(len(numbers))}
+    told: dict[str, list[str]] = {"split": [], "dividend": []}
     for name, rows in groups.items():
-        order = rows[np.argsort(read.instants[rows], kind="stable")]
-        close = numbers["close"].to_numpy(dtype=np.float64)[order]
-        beside = numbers[role].to_numpy(dtype=np.float64)[order]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            factor = beside / close if role == "adjclose" else beside
-            steps, moves = factor[1:] / factor[:-1], close[1:] / close[:-1]
-            paid = numbers["dividend"].fillna(0).to_numpy()[order][1:] / close[:-1] if "dividend" in numbers else 0.0
-            jump, fall = np.log(steps), np.log(moves)
-            shown = np.isfinite(jump) & (np.abs(jump + np.log1p(-paid)) > _SPLIT) & (np.abs(jump + fall) < np.abs(fall))
-        for place in np.flatnonzero(shown) + 1:
-            ratio = Fraction(float(steps[place - 1])).limit_denominator(10)
-            plain = ratio > 0 and abs(float(ratio) / steps[place - 1] - 1.0) < _EXACT
-            splits[order[place]] = float(ratio) if plain else steps[place - 1]
-            words = f"{ratio.numerator}:{ratio.denominator}" if plain else f"{steps[place - 1]:.4f}:1"
-            told.append(
-                f"{name} {words} on {np.datetime64(int(read.wall[order[place]]), 'ns').astype('datetime64[D]')}"
-            )
-    if told:
-        numbers["split"] = splits
+        steps = _steps(numbers, rows[np.argsort(read.instants[rows], kind="stable")], role)
+        large, free = steps.large, "split" not in numbers
+        for place in np.flatnonzero((large & free) | steps.small):
+            before, row = steps.rows[place : place + 2]
+            step, day = float(steps.size[place]), np.datetime64(int(read.wall[row]), "ns").astype("datetime64[D]")
+            ratio = _ratio(step, large=bool(large[place]))
+            if large[place] or (free and ratio is not None and (role == "adjclose" or steps.falls[place])):
+                written["split"][row] = float(ratio) if ratio else step
+                words = f"{ratio.numerator}:{ratio.denominator}" if ratio else f"{step:.4f}:1"
+                told["split"].append(f"{name} {words} on {day}")
+            else:
+                written["dividend"][row] = float(close[before]) * (1.0 - 1.0 / step)
+                told["dividend"].append(f"{name} {written['dividend'][row]:.4g} on {day}")
+    shown = {kind: f"{', '.join(words[:5])}{' ...' if len(words) > 5 else ''}" for kind, words in told.items()}
+    column = found[role][0][0]
+    if told["split"]:
+        numbers["split"] = written["split"]
+        ledger.note(f"{column} shows splits, or payouts as large, that no column names: {shown['split']}")
+    if not told["dividend"]:
+        return bool(told["split"])
+    if role == "factor":
+        ledger.note(f"{column} shows payouts, which are not paid, as closes may contain them: {shown['dividend']}")
+    elif "dividend" in numbers:
+        ledger.note(f"{column} shows payouts where no dividend is recorded; they are not paid: {shown['dividend']}")
+    else:
+        numbers["dividend"] = written["dividend"]
+        ledger.note(f"{column} shows payouts that no column names; they are paid in cash: {shown['dividend']}")
+    return bool(told["split"])
+
+
+def _steps(numbers: pd.DataFrame, rows: IntArray, role: str) -> _Steps:
+    """Return the steps of a symbol's factor, `rows` being its rows in order of time."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        close, beside = (
+            numbers["close"].to_numpy(dtype=np.float64)[rows],
+            numbers[role].to_numpy(dtype=np.float64)[rows],
+        )
+        factor = beside / close if role == "adjclose" else beside
+        there = np.isfinite(np.log(factor))
+        rows, close, beside, factor = rows[there], close[there], beside[there], factor[there]
+        noise = _rounding(close) + _rounding(beside) if role == "adjclose" else np.zeros(len(rows))
+        columns = [numbers[name].fillna(0).to_numpy()[rows][1:] for name in ("dividend", "split") if name in numbers]
+        bare = np.all([(cells == 0) | (cells == 1) for cells in columns], axis=0) if columns else True
+        paid = columns[0] if "dividend" in numbers else 0.0
+        size = factor[1:] / factor[:-1] * (1.0 - paid / close[:-1])
+        jump, fall = np.log(size), np.log(close[1:] / close[:-1])
+    shown = np.isfinite(jump) & (np.abs(jump) > np.maximum(_SLIGHT, noise[1:] + noise[:-1]))
+    bare = shown & bare
+    level = _levels(factor, shown)  # by all bars of a stretch, of which one is rounded more than the others
+    size = np.where(bare, level[1:] / level[:-1], size)
+    return _Steps(rows, size, shown, bare, np.abs(jump + fall) < np.abs(fall))
+
+
+def _levels(factor: Array, shown: BoolArray) -> Array:
+    """Return the median factor of each stretch between steps."""
+    stretch = np.r_[0, np.cumsum(shown)]
+    return np.asarray(pd.Series(factor).groupby(stretch).transform("median"), dtype=np.float64)
+
+
+def _rounding(prices: Array) -> Array:
+    """Return by how much a share of each price may be off, having been rounded to the decimals that all have."""
+    finite = prices[np.isfinite(prices)]
+    decimals = next(
+        (d for d in range(_DECIMALS) if np.allclose(finite, np.round(finite, d), rtol=0, atol=1e-9)), _DECIMALS
+    )
+    return np.asarray(0.5 * 10.0**-decimals / np.abs(prices), dtype=np.float64)
+
+
+def _ratio(step: float, *, large: bool) -> Fraction | None:
+    """Return a split's ratio where a step is a plain one; of a small step, that of a bonus issue."""
+    ratio = Fraction(step).limit_denominator(10 if large else _BONUS)
+    if ratio <= 0 or abs(float(ratio) / step - 1.0) >= (_EXACT if large else _SLIGHT * 2):
+        return None
+    return ratio if large or (ratio.numerator == ratio.denominator + 1) else None
+
+
+def leave_out_rates(
+    numbers: pd.DataFrame, groups: dict[str, IntArray], read: Stamps, column: str, ledger: Ledger
+) -> None:
+    """Leave out dividends of which most stand within a week of another: a yearly figure, or a yield, on every bar."""
+    given = numbers["dividend"].fillna(0).to_numpy() > 0
+    near = 0
+    for rows in groups.values():
+        near += int((np.diff(np.unique(read.instants[rows[given[rows]]])) < _WEEK).sum())
+    if near > 0.5 * given.sum():
+        del numbers["dividend"]
         ledger.note(
-            f"{found[role][0][0]} shows splits, or payouts as large, that no column names: {', '.join(told[:5])}{' ...' if len(told) > 5 else ''}"
+            f"{column} holds a figure in {int(given.sum())} of {len(given)} rows, too many for payouts: none is paid"
         )

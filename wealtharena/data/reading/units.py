@@ -140,8 +140,21 @@ def adjustment(tables: Mapping[str, pd.DataFrame], *, setting: str, known: Mappi
     """
     if setting != "auto":
         return Answer(setting, "as data.adjusted says")
-    if _splits_show(tables):
-        return Answer("none", "prices jump on the dates of splits: the splits are applied", note=True)
+    evidence, dates = _splits_show(tables)
+    doubt = ""
+    if dates and abs(evidence) < _SURE:
+        doubt = f"; the prices of {dates} dates hardly tell: set data.adjusted=none to apply splits, splits where prices have them"
+    if evidence > 0.0 or (set(known.values()) == {"none"} and evidence > -_SURE):
+        return Answer("none", f"prices jump on the dates of splits: the splits are applied{doubt}", note=True)
+    answer = _by_dividends(tables, known)
+    if not doubt:
+        return answer
+    words = f"{answer.words}; prices are taken to have the recorded splits{doubt}"
+    return Answer(answer.value, words, note=True)
+
+
+def _by_dividends(tables: Mapping[str, pd.DataFrame], known: Mapping[str, str]) -> Answer:
+    """Return whether prices contain the dividends, as their layout says, else by what they do on ex-dates."""
     found = sorted(set(known.values()))
     if len(found) == 1:
         return Answer(found[0], "as its columns say", note=found[0] == "all")
@@ -190,10 +203,12 @@ def _ex_dates(table: pd.DataFrame) -> tuple[float, int, float]:
     return float(ratio.sum()), int(paid.sum()), float(yields[paid].sum())
 
 
-def _splits_show(tables: Mapping[str, pd.DataFrame]) -> bool:
-    """Return whether prices jump by the ratio on most dates of recorded splits, so that none is applied yet."""
-    votes: list[bool] = []
-    small = 0.0  # how much nearer moves are to the ratios' than to none, in squares
+def _splits_show(tables: Mapping[str, pd.DataFrame]) -> tuple[float, int]:
+    """Return the log likelihood ratio of `prices jump on the dates of recorded splits` against `they do not`, and the dates.
+
+    One date counts for no more than sure, so that most of them decide.
+    """
+    evidence, dates = 0.0, 0
     for table in tables.values():
         if "split" not in table or not (table["split"].fillna(0) > 0).any():
             continue
@@ -201,11 +216,12 @@ def _splits_show(tables: Mapping[str, pd.DataFrame]) -> bool:
         close, split = rows["close"].to_numpy(dtype=np.float64), rows["split"].fillna(0).to_numpy(dtype=np.float64)
         with np.errstate(invalid="ignore", divide="ignore"):
             moves, ratios = np.log(close[1:] / close[:-1]), np.log(split[1:])
-        at = np.isfinite(moves) & np.isfinite(ratios) & (ratios != 0.0)
-        large = at & (np.abs(ratios) > 0.2)
-        votes += list(np.abs(moves[large] + ratios[large]) < np.abs(moves[large]))
-        small += float((moves[at] ** 2 - (moves[at] + ratios[at]) ** 2).sum())
-    return sum(votes) * 2 > len(votes) if votes else small > 0.0  # 11:10 tells by all of them what one move hides
+        usable = np.isfinite(moves)
+        at = usable & np.isfinite(ratios) & (ratios != 0.0)
+        nearer = moves[at] ** 2 - (moves[at] + ratios[at]) ** 2
+        likely = nearer / (2.0 * _robust_variance(moves[usable & ~at]))
+        evidence, dates = evidence + float(np.clip(likely, -_SURE, _SURE).sum()), dates + int(at.sum())
+    return evidence, dates
 
 
 def _robust_variance(moves: npt.NDArray[np.float64]) -> float:

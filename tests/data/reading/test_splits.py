@@ -1,0 +1,137 @@
+"""Splits and payouts: what an adjusted close proves, what columns of any name record, and what prices hardly tell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.data.reading.test_cases import load_written, shares
+from wealtharena.data import Panel
+from wealtharena.data.reading.units import adjustment
+
+PRICES = ["open", "high", "low", "close"]
+
+
+def _one(bars: int = 120) -> pd.DataFrame:
+    return shares(bars=bars).drop(columns="symbol").round(2)
+
+
+def _load(frame: pd.DataFrame, tmp_path: Path) -> Panel:
+    return load_written(frame, tmp_path / "AAA.csv")
+
+
+def _said(panel: Panel, words: str) -> bool:
+    return any(words in note for note in panel.notes)
+
+
+@pytest.mark.parametrize(("ratio", "words"), [
+    (1.1, "11:10"), (1.05, "21:20"), (1.2, "6:5"), (1.125, "9:8"), (1.25, "5:4"), (3.0, "3:1"), (0.1, "1:10"),
+])  # fmt: skip
+@pytest.mark.parametrize("decimals", [2, 6])
+def test_a_split_of_any_size_that_an_adjusted_close_proves_is_applied(
+    tmp_path: Path, ratio: float, words: str, decimals: int
+) -> None:
+    frame = _one()
+    raw = frame.assign(**{"Adj Close": frame["close"].round(decimals)})
+    raw.loc[:59, PRICES] *= ratio
+    panel = _load(raw, tmp_path)
+    np.testing.assert_allclose(panel.close[:, 0], frame["close"], rtol=1e-9)
+    assert _said(panel, f"Adj Close shows splits, or payouts as large, that no column names: AAA {words} on ")
+    assert not panel.dividends.any()
+
+
+@pytest.mark.parametrize("decimals", [2, 4, 6])
+def test_payouts_that_only_an_adjusted_close_shows_are_paid(tmp_path: Path, decimals: int) -> None:
+    frame = _one()
+    paid = np.zeros(120)
+    paid[[30, 60, 90]] = 0.5, 1.25, 3.5
+    before = frame["close"].shift(1).to_numpy()
+    kept = np.where(paid > 0, 1.0 - paid / before, 1.0)
+    factor = np.r_[np.cumprod(kept[::-1])[::-1][1:], 1.0]
+    panel = _load(frame.assign(**{"Adj Close": (frame["close"] * factor).round(decimals)}), tmp_path)
+    np.testing.assert_allclose(panel.dividends[:, 0], paid, atol=0.02 if decimals == 2 else 0.001)
+    assert (panel.dividends[paid == 0] == 0).all()
+    assert _said(panel, "they are paid in cash")
+    np.testing.assert_allclose(panel.close[:, 0], frame["close"])
+
+
+def _adjusted(frame: pd.DataFrame, kind: str) -> Any:
+    close, rng = frame["close"], np.random.default_rng(0)
+    return {
+        "the same": close,
+        "one level": close * 0.9,
+        "rounded": (close * 0.87).round(2),
+        "by a difference": close - 7.5,
+        "noise of single precision": (close.astype("float32") * np.float32(0.7)).astype("float64").round(6),
+        "another series": close * np.exp(np.cumsum(rng.normal(0, 0.01, len(close)))),
+        "a cell that is wrong": close.where(close.index != 50, close * 1.05),
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", ["the same", "one level", "rounded", "by a difference", "noise of single precision",
+                                  "another series", "a cell that is wrong"])  # fmt: skip
+def test_an_adjusted_close_that_makes_no_steps_of_payouts_pays_none(tmp_path: Path, kind: str) -> None:
+    frame = _one()
+    panel = _load(frame.assign(**{"Adj Close": _adjusted(frame, kind)}), tmp_path)
+    assert not panel.dividends.any()
+    assert not _said(panel, "Adj Close shows")
+    np.testing.assert_allclose(panel.close[:, 0], frame["close"])
+
+
+def test_what_recorded_dividends_explain_is_not_paid_again_and_what_they_lack_is_said(tmp_path: Path) -> None:
+    frame = _one()
+    kept = 1.0 - 0.5 / float(frame["close"][59])
+    both = frame.assign(**{"Adj Close": frame["close"] * np.where(frame.index < 60, kept, 1.0)})
+    for place, lacking in ((60, False), (62, True)):
+        panel = _load(both.assign(Dividends=np.where(frame.index == place, 0.5, 0.0)), tmp_path)
+        assert panel.dividends.sum() == 0.5
+        assert _said(panel, "shows payouts where no dividend is recorded; they are not paid: AAA 0.5 on ") == lacking
+
+
+@pytest.mark.parametrize("name", ["div", "DPS", "Distribution", "distributions"])
+def test_dividends_of_other_names_are_paid_and_rates_are_not(tmp_path: Path, name: str) -> None:
+    frame = _one()
+    falls = frame.copy()
+    falls.loc[60:, PRICES] -= 3.0
+    panel = _load(falls.assign(**{name: np.where(frame.index == 60, 3.0, 0.0)}), tmp_path)
+    assert panel.dividends.sum() == 3.0
+    yearly = _load(frame.assign(**{name: 1.8}), tmp_path)
+    assert not yearly.dividends.any()
+    assert _said(yearly, f"{name} holds a figure in 120 of 120 rows, too many for payouts: none is paid")
+
+
+def _table(ratio: float, jump: float, seed: int, noise: float = 0.01) -> dict[str, pd.DataFrame]:
+    rng = np.random.default_rng(seed)
+    moves = rng.normal(0, noise, 200)
+    moves[100] -= np.log(jump)
+    close = 100 * np.exp(np.cumsum(moves))
+    split = np.where(np.arange(200) == 100, ratio, 0.0)
+    return {
+        "AAA": pd.DataFrame({"timestamp": pd.bdate_range("2022-01-03", periods=200), "close": close, "split": split})
+    }
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("ratio", [1.1, 1.5, 4.0, 0.1])
+def test_prices_tell_whether_recorded_splits_are_applied(seed: int, ratio: float) -> None:
+    for jump, value in ((ratio, "none"), (1.0, "splits")):
+        answer = adjustment(_table(ratio, jump, seed), setting="auto", known={})
+        assert answer.value == value
+        assert "hardly tell" not in answer.words
+
+
+def test_recorded_splits_that_prices_hardly_tell_are_said() -> None:
+    wild = _table(1.05, 1.05, 1, noise=0.05)
+    answer = adjustment(wild, setting="auto", known={})
+    assert answer.note
+    assert "the prices of 1 dates hardly tell: set data.adjusted=none to apply splits" in answer.words
+    assert "hardly tell" not in adjustment(wild, setting="splits", known={}).words
+
+
+def test_one_date_of_an_unlike_kind_does_not_outvote_the_others() -> None:
+    tables = {f"A{seed}": _table(1.5, 1.0, seed)["AAA"] for seed in range(3)} | _table(20.0, 20.0, 4)
+    assert adjustment(tables, setting="auto", known={}).value == "splits"
