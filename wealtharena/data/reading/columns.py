@@ -96,3 +96,226 @@ def parts_of(name: object) -> tuple[str, Meaning]:
 
 def role_of(name: object) -> str | None:
     """Return the role of a column of that name; None where it says nothing."""
+    base, said = parts_of(name)
+    role = _ROLES.get(plain(base))
+    if role == "volume" and (said.currency or said.count == "money"):
+        return "quote_volume"
+    if role == "close" and said.basis == "all":
+        return "adjclose"
+    known = role or ("base_volume" if _word_of_volume(name) else None)
+    return known or ("timestamp" if _ROLES.get(plain(without_word(str(name)))) == "timestamp" else None)
+
+
+def is_adjusted(name: object) -> bool:
+    """Return whether a column's name says that its prices are adjusted: adjOpen, `Adj. Close`, `Open (adjusted)`."""
+    return plain(name).startswith("adj") or parts_of(name)[1].basis == "all" or role_of(name) == "adjclose"
+
+
+def _word_of_volume(name: object) -> str:
+    """Return BTC of `Volume BTC`; "" for any other name."""
+    pieces = [piece for piece in re.split(r"[^A-Za-z0-9]+", str(name)) if piece]
+    if len(pieces) != 2 or pieces[0].lower() not in ("volume", "vol"):
+        return ""
+    return pieces[1].upper() if pieces[1].isalnum() and 2 <= len(pieces[1]) <= 10 else ""
+
+
+def scale_of(name: object) -> tuple[float, str]:
+    """Return what a cell of a column named `Volume (000s)`, `Vol [M]` or `volume (hands)` counts, and why in words; 1 where none is told."""
+    said = parts_of(name)[1]
+    if said.count == "hands":
+        return 100.0 * said.scale, "as its name says: a hand is a hundred"
+    return said.scale, "as its name says"
+
+
+def columns_by_role(frame: pd.DataFrame, ledger: Ledger) -> dict[str, list[tuple[str, pd.Series]]]:
+    """Return the columns of each role as (name, values), the likeliest first; others are listed as passed over.
+
+    Raises:
+        DataError: two columns of one name and role differ, or the table lacks a time or a close.
+    """
+    found: dict[str, list[tuple[str, pd.Series]]] = {}
+    passed: list[str] = []
+    blank: dict[str, str] = {}
+    strangers = _strangers(frame, ledger.name)
+    for position, column in enumerate(frame.columns):
+        label, values = str(column), frame.iloc[:, position]
+        role = role_of(column) if label not in strangers else None
+        if role is None and position == 0 and (plain(column).startswith("unnamed") or not plain(column)):
+            role = "timestamp"
+        if role is None:
+            passed.append(label or f"column {position + 1}")
+        elif role == "period" or not _is_blank(values):
+            found.setdefault(role, []).append((label, values))
+        else:
+            blank[role] = label
+    for role, columns in found.items():
+        columns.sort(key=lambda item: (is_adjusted(item[0]), _RANK.get(plain(item[0]), 99)))
+        if role not in ("timestamp", "period", "name"):
+            passed += _one_column(role, columns, ledger.name)
+    passed += [name for name, _ in found.get("turnover", ())]
+    if "name" in found:
+        passed += _by_name(found, ledger)
+    if "close" not in found and "adjclose" in found:
+        _take_adjusted(found, ledger)
+    missing = [name for name in ("timestamp", "close") if name not in found]
+    if empty := [blank[name] for name in missing if name in blank]:
+        raise DataError(f"{ledger.name}: {' and '.join(empty)} holds nothing in any row", hint="download it again")
+    if missing:
+        raise DataError(
+            f"{ledger.name} has no column for {' and '.join(missing)}; it has {', '.join(map(str, frame.columns))}",
+            hint="name them timestamp, symbol, open, high, low, close, volume",
+        )
+    volumes = set(_VOLUMES) & set(found)
+    lacking = [role for role in ("open", "high", "low") if role not in found] + ([] if volumes else ["volume"])
+    if lacking:
+        ledger.note(f"the file has no column for {', '.join(lacking)}")
+    _state(found, ledger)
+    if passed:
+        ledger.settle("passed over", ", ".join(passed))
+    return found
+
+
+def _strangers(frame: pd.DataFrame, where: str) -> set[str]:
+    """Return the columns that their table shows not to be what their name may mean.
+
+    `C` is a close, and a ticker beside other tickers in a table of closes; `Volume BTC` counts coins where the table is of
+    BTC, has that volume in money too, or has no other volume. `Volume MA` and `vol_20` are made of prices or volumes.
+    """
+    labels = [str(column) for column in frame.columns]
+    letters = {plain(label) for label in labels} & set("ohlc")
+    unknown = any(label and role_of(label) is None for label in labels[1:])
+    lone = "close" not in {role_of(label) for label in labels if len(plain(label)) > 1}  # no column called close
+    crowd = unknown or {label.strip() for label in labels if len(label.strip()) == 1} == {"C", "V"}
+    lonely = {label for label in labels if lone and crowd and len(letters) < 3 and plain(label) in set("ohlcv")}
+    made = _beside_plain(labels)
+    named = {label: word for label in labels if (word := _word_of_volume(label)) and role_of(label) == "base_volume"}
+    made |= {label for label, word in named.items() if word in _INDICATORS or word[:1].isdigit()}
+    coins = {label: word for label, word in named.items() if label not in made}
+    others = any(role_of(label) in ("volume", "quote_volume") for label in labels if label not in named)
+    if (not others and len(coins) == 1) or any(role_of(label) == "quote_volume" for label in labels):
+        return lonely | made
+    told = [where, *(str(name) for label in labels if role_of(label) == "symbol" for name in frame[label].iloc[:1])]
+    strange = {label for label, word in coins.items() if not _is_told(word, told)}
+    return lonely | made | strange
+
+
+def _is_told(word: str, names: list[str]) -> bool:
+    """Return whether one of the names of a file and its symbols begins with the word, or a part of it does."""
+    return len(word) > 1 and any(re.search(rf"(?i)(^|[^a-z]){re.escape(word)}", name) for name in names)
+
+
+def _beside_plain(labels: list[str]) -> set[str]:
+    """Return the columns whose role the words behind their name tell, where another has it by name alone: close_usd beside close."""
+    told = {label for label in labels if not words.bracket(label) and parts_of(label)[0] != label.strip()}
+    bare = {role_of(label) for label in labels if label not in told}
+    return {label for label in told if role_of(label) in bare & {*PRICES, "volume", "turnover"}}
+
+
+def _state(found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> None:
+    """Write down what the words behind the names of prices and volumes say, and say which of them are not understood.
+
+    Raises:
+        DataError: prices are in two currencies or of two sides of the market, or a volume's money is not that of the prices.
+    """
+    used = {role: found[role][0][0] for role in (*PRICES, *_VOLUMES) if role in found}
+    said = {role: parts_of(name)[1] for role, name in used.items()}
+    for price in (price for price in PRICES if price in used):
+        ledger.state_currency(said[price].currency, f"the column {used[price]}")
+    paid = found["dividend"][0][0] if "dividend" in found else ""
+    if (cash := parts_of(paid)[1].currency) and not words.agreed(cash, ledger.currency):
+        ledger.note(
+            f"{paid} names {words.shown(cash)}, and prices do not; its dividends count in the money of the prices"
+        )
+    money = said["quote_volume"].currency if "quote_volume" in said else ""
+    if money and ledger.currency and not words.agreed(money, ledger.currency):
+        raise DataError(
+            f"{ledger.name}: {used['quote_volume']} is in {words.shown(money)}, and prices are in {words.shown(ledger.currency)}",
+            hint="write it in the money of the prices, or remove it",
+        )
+    names = (
+        [ledger.name, *(str(name) for name in found["symbol"][0][1].iloc[:1])] if "symbol" in found else [ledger.name]
+    )
+    if money and not ledger.currency and "|" not in money and not any(money in name.upper() for name in names):
+        ledger.note(f"{used['quote_volume']} names {money}, and prices do not; it counts in the money of the prices")
+    sides = {role: meaning.side for role, meaning in said.items() if meaning.side}
+    if len(set(sides.values())) > 1:
+        shown = " and ".join(used[role] for role in sides)
+        raise DataError(
+            f"{ledger.name}: {shown} are of different sides of the market",
+            hint="keep the columns of one side, such as mid",
+        )
+    if sides:
+        ledger.note(
+            f"prices are those of one side of the market ({', '.join(used[role] for role in sides)}); costs come on top"
+        )
+    if "volume" in said and said["volume"].count == "lots":
+        ledger.note(
+            f"{used['volume']} counts lots, each taken as one unit; multiply it by a lot's size if that is not 1"
+        )
+    for role, meaning in said.items():
+        strange = [word for word in meaning.unknown if not _is_told(word, [ledger.name])]
+        if strange:
+            ledger.note(f"of {used[role]}, {' '.join(strange)!r} is not understood and changes nothing")
+
+
+def _by_name(found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> list[str]:
+    """Let a column that names securities stand for symbols where the table has none; return the names of the others.
+
+    Raises:
+        DataError: it holds several names, one after the other: a security that was renamed, or several of them.
+    """
+    columns = found.pop("name")
+    several = [item for item in columns if item[1].astype("str").str.strip().nunique() > 1]
+    rics = [item for item in columns if plain(item[0]) == "ric"]
+    if "symbol" not in found and not several and rics:
+        found["symbol"] = rics[:1]  # one security's file: its RIC is its symbol, and tells its venue
+        ledger.note(f"the file has no column of symbols; {rics[0][0]} is taken for its symbol")
+        return [name for name, _ in columns if name != rics[0][0]]
+    if "symbol" in found or not several or "timestamp" not in found:
+        return [name for name, _ in columns]
+    name, values = several[0]
+    rows = pd.DataFrame({place: stamps.astype("str") for place, (_, stamps) in enumerate(found["timestamp"])})
+    once = rows.assign(name=values.astype("str")).drop_duplicates()
+    if not once.duplicated(subset=list(rows)).any():
+        raise DataError(
+            f"{ledger.name} has no column of symbols, and {name} holds {values.nunique()} names, one after the other",
+            hint="call that column symbol if they are several securities, or remove it if one was renamed",
+        )
+    found["symbol"] = [several[0]]
+    ledger.note(f"the file has no column of symbols; {name} tells its securities apart")
+    return [other for other, _ in columns if other != name]
+
+
+def _one_column(role: str, columns: list[tuple[str, pd.Series]], where: str) -> list[str]:
+    """Leave one column of a role, the likeliest by name; return the names of the others."""
+    first = columns[0]
+    for name, values in columns[1:]:
+        same_name = plain(name) == plain(first[0]) or _RANK.get(plain(name), 99) == _RANK.get(plain(first[0]), 99)
+        if (not same_name and role != "symbol") or is_adjusted(name) != is_adjusted(first[0]):
+            continue
+        if not (values.astype("str").to_numpy() == first[1].astype("str").to_numpy()).all():
+            raise DataError(
+                f"{where}: {first[0]} and {name} both stand for {role}, and differ", hint="rename or remove one of them"
+            )
+    rest = [name for name, _ in columns[1:]]
+    del columns[1:]
+    return rest
+
+
+def _take_adjusted(found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> None:
+    """Let adjusted closes stand as the close; raw opens, highs and lows do not belong to them."""
+    found["close"] = found.pop("adjclose")
+    raw = [role for role in ("open", "high", "low") if role in found and not is_adjusted(found[role][0][0])]
+    for role in raw:
+        del found[role]
+    beside = f"; {', '.join(raw)} are not adjusted with it and are left out" if raw else ""
+    ledger.note(f"the only close is {found['close'][0][0]}{beside}")
+    ledger.settle("adjustment", f"by its only close, {found['close'][0][0]}")
+
+
+def _is_blank(values: pd.Series) -> bool:
+    """Return whether a column holds nothing at all."""
+    if pd.api.types.is_string_dtype(values) or values.dtype == object:
+        text = values.astype("string").str.strip().fillna("")
+        return bool(len(values)) and bool((text == "").all())
+    return bool(len(values)) and bool(values.isna().all())
