@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from wealtharena.data.reading.columns import PRICES
+from wealtharena.data.reading.events import ratios
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.data.reading.words import meaning_of, money_of
 from wealtharena.errors import DataError
@@ -33,6 +34,8 @@ def to_numbers(columns: Mapping[str, pd.Series], ledger: Ledger) -> dict[str, pd
     Raises:
         DataError: a cell is no number, or the file does not show which mark is the decimal one.
     """
+    if "split" in columns:
+        columns = {**columns, "split": ratios(columns["split"], ledger.name)}
     written = {name: values for name, values in columns.items() if not _is_number(values)}
     quick = {name: _quick(values) for name, values in written.items()}
     if quick and all(numbers is not None for numbers in quick.values()):

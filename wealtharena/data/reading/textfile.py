@@ -14,6 +14,7 @@ from typing import Any, Final
 import pandas as pd
 
 from wealtharena.data.reading.columns import role_of
+from wealtharena.data.reading.events import put_in, taken_out
 from wealtharena.data.reading.layouts import headless_names, wide_to_long
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.data.reading.words import meaning_of, money_of
@@ -53,10 +54,12 @@ def read_text(path: Path, ledger: Ledger) -> pd.DataFrame:
     if not head.rows:
         return _headless(text, head, ledger)
     ledger.settle("header", f"line {head.preamble + 1}" + (f", {len(head.rows)} rows" if len(head.rows) > 1 else ""))
-    body, names = _body(text[head.start :], head, ledger)
-    if len(head.rows) > 1:
-        return wide_to_long(head.rows, body.set_axis(range(body.shape[1]), axis=1), ledger)
-    return body.set_axis(names, axis=1)
+    if len(head.rows) == 1:
+        content, found = taken_out(text[head.start :], head.separator, head.rows[0])
+        body, names = _body(content, head, ledger)
+        return put_in(body.set_axis(names, axis=1), found, ledger)
+    body, _ = _body(text[head.start :], head, ledger)
+    return wide_to_long(head.rows, body.set_axis(range(body.shape[1]), axis=1), ledger)
 
 
 def _decode(path: Path, ledger: Ledger) -> str:

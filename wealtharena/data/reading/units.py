@@ -136,11 +136,17 @@ def adjustment(tables: Mapping[str, pd.DataFrame], *, setting: str, known: Mappi
     A price that does not fall by the dividend on its ex-date contains it already.
 
     Raises:
-        DataError: there are dividends, and the ex-dates do not tell.
+        DataError: there are dividends, and the ex-dates do not tell; or splits are recorded the other way round.
     """
     if setting != "auto":
         return Answer(setting, "as data.adjusted says")
     evidence, dates = _splits_show(tables)
+    if dates and _splits_show(tables, turned=True)[0] >= _SURE:
+        raise DataError(
+            "prices jump on the dates of recorded splits the other way round",
+            hint="write splits as new shares for old ones (4 or 4:1 where a price falls to a quarter),"
+            " or set data.adjusted=splits if prices have them",
+        )
     doubt = ""
     if dates and abs(evidence) < _SURE:
         doubt = f"; the prices of {dates} dates hardly tell: set data.adjusted=none to apply splits, splits where prices have them"
@@ -203,10 +209,10 @@ def _ex_dates(table: pd.DataFrame) -> tuple[float, int, float]:
     return float(ratio.sum()), int(paid.sum()), float(yields[paid].sum())
 
 
-def _splits_show(tables: Mapping[str, pd.DataFrame]) -> tuple[float, int]:
+def _splits_show(tables: Mapping[str, pd.DataFrame], *, turned: bool = False) -> tuple[float, int]:
     """Return the log likelihood ratio of `prices jump on the dates of recorded splits` against `they do not`, and the dates.
 
-    One date counts for no more than sure, so that most of them decide.
+    `turned` asks for jumps the other way round, as where 1:4 means four new shares for one. One date counts for no more than sure, so that most of them decide.
     """
     evidence, dates = 0.0, 0
     for table in tables.values():
@@ -217,6 +223,7 @@ def _splits_show(tables: Mapping[str, pd.DataFrame]) -> tuple[float, int]:
         with np.errstate(invalid="ignore", divide="ignore"):
             moves, ratios = np.log(close[1:] / close[:-1]), np.log(split[1:])
         usable = np.isfinite(moves)
+        ratios = -ratios if turned else ratios
         at = usable & np.isfinite(ratios) & (ratios != 0.0)
         nearer = moves[at] ** 2 - (moves[at] + ratios[at]) ** 2
         likely = nearer / (2.0 * _robust_variance(moves[usable & ~at]))
