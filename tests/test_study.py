@@ -65,17 +65,17 @@ def test_what_a_study_trained_and_then_plays_over_validation_is_one_trial(study:
 def test_what_is_of_another_kind_is_refused_in_a_sentence(study: Study) -> None:
     for bars in ([1, 2], "bars.csv", {"close": [1.0]}):
         with pytest.raises(DataError, match="pass a pandas DataFrame"):
-            Study.of(bars, "asset=etf")  # type: ignore[arg-type]
+            Study.of(bars, "asset=etf")
     with pytest.raises(ConfigError, match='such as "etf"'):
-        load_panel(pd.DataFrame({"close": [1.0]}), asset=3)  # type: ignore[arg-type]
+        load_panel(pd.DataFrame({"close": [1.0]}), asset=3)
     for policy in (0.5, "even", Even):
         with pytest.raises(ConfigError, match="is no policy"):
-            study.backtest(policy)  # type: ignore[arg-type]
+            study.backtest(policy)
         with pytest.raises(ConfigError, match="is no policy"):
-            study.judge(policy)  # type: ignore[arg-type]
+            study.judge(policy)
     for count in (0, -1, 2.5, "3"):
         with pytest.raises(ConfigError, match="is no number of accounts"):
-            study.vector_env(count)  # type: ignore[arg-type]
+            study.vector_env(count)
     with pytest.raises(ConfigError, match=r"pass what judge\(\) returned"):
-        study.report("report.html", "report.html")  # type: ignore[arg-type]
+        study.report("report.html", "report.html")
     assert lines(study) == [], "what cannot be played opens nothing"
