@@ -15,7 +15,7 @@ import pandas as pd
 from wealtharena.data import intervals
 from wealtharena.data.reading.columns import columns_by_role, currency_of, scale_of
 from wealtharena.data.reading.identifiers import check_spellings, symbol_of_file, symbols_of
-from wealtharena.data.reading.moments import bar_times, time_of_rows
+from wealtharena.data.reading.moments import bar_times, time_of_rows, without_quotes
 from wealtharena.data.reading.numbers import to_numbers
 from wealtharena.data.reading.parquet import flattened, read_parquet
 from wealtharena.data.reading.settled import Ledger, Reading, Settled
@@ -114,6 +114,7 @@ def split_symbols(
     _gains(numbers, ledger)
     kinds = _volumes(numbers, found, ledger)
     groups = _groups(names, only_symbol or "UNNAMED", len(numbers), ledger)
+    groups = without_quotes(groups, read, ledger)
     if "dividend" in numbers:
         leave_out_rates(numbers, groups, read, found["dividend"][0][0], ledger)
     unapplied = write_proven(numbers, groups, read, found, ledger)
