@@ -18,7 +18,7 @@ from wealtharena.data.reading.basis import bring_together
 from wealtharena.data.reading.columns import PRICES, columns_by_role, is_adjusted, scale_of
 from wealtharena.data.reading.fixedpoint import to_prices
 from wealtharena.data.reading.identifiers import check_spellings, symbol_of_file, symbols_of
-from wealtharena.data.reading.moments import bar_times, time_of_rows
+from wealtharena.data.reading.moments import bar_times, time_of_rows, without_quotes
 from wealtharena.data.reading.numbers import to_numbers
 from wealtharena.data.reading.parquet import flattened, read_parquet
 from wealtharena.data.reading.settled import Ledger, Reading, Settled
@@ -122,6 +122,7 @@ def split_symbols(
     _gains(numbers, ledger)
     kinds = _volumes(numbers, found, ledger)
     groups = _groups(names, only_symbol or "UNNAMED", len(numbers), ledger)
+    groups = without_quotes(groups, read, ledger)
     if "dividend" in numbers:
         leave_out_rates(numbers, groups, read, found["dividend"][0][0], ledger)
     unapplied = write_proven(numbers, groups, read, found, ledger)

@@ -179,6 +179,32 @@ def _mostly_times(values: pd.Series) -> bool:
     return 2 * good > len(probe)
 
 
+def without_quotes(groups: dict[str, IntArray], found: Stamps, ledger: Ledger) -> dict[str, IntArray]:
+    """Return the rows of each symbol without those that are quotes of a day that was not over: a time of day among dates.
+
+    So it is where nearly all of a symbol's daily bars are stamped midnight and a few are not, or nearly all are stamped on
+    a quarter of an hour. A half day's close is on one.
+    """
+    kept: dict[str, IntArray] = {}
+    last = 0
+    for name, rows in groups.items():
+        wall = found.wall[rows]
+        odd = ~np.isin(wall % _DAY, (0, _HOUR, _DAY - _HOUR))  # a midnight elsewhere moves by an hour in summer
+        if odd.mean() > _STRAYS:
+            odd = wall % _QUARTER != 0
+        is_daily = not odd.all() and intervals.is_dated(pd.DatetimeIndex(np.unique(wall[~odd])))
+        few = odd.any() and odd.sum() <= max(1, _STRAYS * len(rows)) and (~odd).sum() >= _ENOUGH
+        kept[name] = rows[~odd] if few and is_daily else rows
+        last = max(last, int(wall[odd].max()) if few and is_daily else 0)
+    lost = sum(map(len, groups.values())) - sum(map(len, kept.values()))
+    if lost:
+        ledger.note(
+            f"{lost} of {ledger.rows} rows left out: a time of day among dates is of a quote, and of no bar"
+            f" (the last {pd.Timestamp(last):%Y-%m-%d %H:%M:%S})"
+        )
+    return kept
+
+
 def bar_times(found: Stamps, *, dated: bool, zone: str, weekdays: bool, where: str) -> pd.Series:
     """Return the UTC stamps of one symbol's bars: the instant, or 00:00 of its date at the venue where it is `dated`.
 
