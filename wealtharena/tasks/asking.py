@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from wealtharena.config import plugins
 from wealtharena.config.specs.experiment import ExperimentSpec
-from wealtharena.data import loading
 from wealtharena.errors import ConfigError
 
 _OF_BARS = (
@@ -22,7 +21,8 @@ def check(spec: ExperimentSpec) -> None:
         raise ConfigError(
             f"task={spec.task} has no use for returns={spec.returns}", hint="leave it out, or say task=report"
         )
-    loading.check_request(spec.data)
+    if spec.data.start is not None and spec.data.end is not None:
+        plugins.load("data", "loading").check_request(spec.data)
     if spec.data.source == "files" and spec.task in (*_OF_BARS, "report"):
         plugins.load("data.providers", "files").require_path(spec.data)
     if spec.task == "train":
