@@ -310,3 +310,16 @@ def test_a_page_is_made_once_for_what_it_shows(service: Client, monkeypatch: pyt
             cell.endpoint.__self__.manager.refresh()
     assert "Not taken up" in service.get("/").text
     assert len(made) == 2
+
+
+def test_the_last_line_of_a_process_that_ends_at_once_is_written() -> None:
+    code = (
+        "import logging, sys\n"
+        "from wealtharena.deployment.lines import log_without_waiting\n"
+        "log_without_waiting()\n"
+        "logging.getLogger('uvicorn.error').error('address already in use')\n"
+        "sys.exit(3)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 3
+    assert done.stderr.endswith("address already in use\n")

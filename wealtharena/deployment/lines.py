@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 MAX_WAITING_BYTES = 8 * 1024 * 1024
+LAST_SECONDS = 2.0  # for the lines of a process that ends
 _GATHER_SECONDS = 0.02  # lines of this time are written together
 
 
@@ -90,6 +91,10 @@ class LineHandler(logging.Handler):
             self.lines.put(self.format(record).encode("utf-8", "backslashreplace") + b"\n")
         except Exception:  # noqa: BLE001 - as every logging handler: a record that can't be formatted ends nothing
             self.handleError(record)
+
+    def flush(self) -> None:
+        """Wait a moment until all is written: logging asks for it at the end of the process, whose last line says why it ends."""
+        self.lines.flush(seconds=LAST_SECONDS)
 
 
 def log_without_waiting() -> LineHandler:
