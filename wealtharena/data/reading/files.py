@@ -20,16 +20,19 @@ from wealtharena.data.reading.numbers import to_numbers
 from wealtharena.data.reading.parquet import flattened, read_parquet
 from wealtharena.data.reading.settled import Ledger, Reading, Settled
 from wealtharena.data.reading.shape import check_shape
+from wealtharena.data.reading.sources import as_written_by_source
 from wealtharena.data.reading.splits import leave_out_rates, write_proven
 from wealtharena.data.reading.stamps import IntArray, Stamps
-from wealtharena.data.reading.textfile import read_text
+from wealtharena.data.reading.textfile import is_table, read_text
 from wealtharena.errors import DataError, UnknownFileError
 from wealtharena.files import without_home
 
 _SUFFIXES: Final = (".parquet", ".pq", ".csv", ".csv.gz")
+_TEXTS: Final = (".txt", ".tsv")  # of a folder: read where they hold a table
 _NUMERIC: Final = ("open", "high", "low", "close", "adjclose", "volume", "quote_volume", "base_volume", "dividend",
                    "split", "factor", "gains")  # fmt: skip
 _PARTITION: Final = re.compile(r"(?:symbol|ticker|code)=(.+)", re.IGNORECASE)  # a folder of a partitioned data set
+_LOT: Final = 100  # shares, as the exchanges of China count volume
 Venue = Callable[[str], tuple[str, bool]]  # symbol -> time zone of its dates, whether it keeps weekends
 
 
@@ -73,7 +76,11 @@ def _read(path: Path, venue: Venue, only_symbol: str | None, max_dropped_share: 
             hint="set data.path to a Parquet or CSV file, or a folder of them",
         )
     items = sorted(item for item in path.iterdir() if not item.name.startswith((".", "_", "~")))
-    members = [item for item in items if item.is_file() and item.name.lower().endswith(_SUFFIXES)]
+    files = [item for item in items if item.is_file()]
+    members = [
+        item for item in files
+        if item.name.lower().endswith(_SUFFIXES) or (item.name.lower().endswith(_TEXTS) and is_table(item))
+    ]  # fmt: skip
     others = [f"{item.name}/" if item.is_dir() else item.name for item in items if item not in members]
     shown = f"{', '.join(others[:5])}{' ...' if len(others) > 5 else ''}"
     if not members:
@@ -109,6 +116,7 @@ def split_symbols(
     zone = next(((name, cells[keep].reset_index(drop=True)) for name, cells in found.get("zone", ())), None)
     read = time_of_rows(times, ledger, symbols=names, zone=zone)
     numbers = pd.DataFrame(to_numbers(numeric, ledger))
+    as_written_by_source(numbers, found, frame.columns, ledger)
     check_shape(numbers, ledger)
     _scaled(numbers, found, ledger)
     _gains(numbers, ledger)
@@ -222,9 +230,9 @@ def _volumes(numbers: pd.DataFrame, found: dict[str, list[tuple[str, pd.Series]]
     base = numbers.pop("base_volume") if "base_volume" in numbers else None
     bare = numbers.get("volume")
     if base is not None:
-        if quote is not None:
-            _require_product(numbers, found, quote, base, "base_volume", ledger)
         numbers["volume"] = base
+        if quote is not None:
+            numbers["volume"] = _as_product(numbers, found, quote, base, "base_volume", ledger)
         ledger.settle("volume", f"{found['base_volume'][0][0]}: units")
         return "units"
     if quote is None:
@@ -238,27 +246,37 @@ def _volumes(numbers: pd.DataFrame, found: dict[str, list[tuple[str, pd.Series]]
         )
         ledger.settle("volume", f"{found['quote_volume'][0][0]}: money")
         return "account"
-    _require_product(numbers, found, quote, bare, "volume", ledger)
+    numbers["volume"] = _as_product(numbers, found, quote, bare, "volume", ledger)
     ledger.settle("volume", f"{found['volume'][0][0]}: units, as {found['quote_volume'][0][0]} shows")
     return "units"
 
 
-def _require_product(
+def _as_product(
     numbers: pd.DataFrame,
     found: dict[str, list[tuple[str, pd.Series]]],
     money: pd.Series,
     units: pd.Series,
     role: str,
     ledger: Ledger,
-) -> None:
-    """Raise DataError where the volume in money is not the one in units at the price."""
+) -> pd.Series:
+    """Return the volume in units, which in lots of 100 is multiplied where the one in money shows it.
+
+    Raises:
+        DataError: the volume in money is not the one in units at the price.
+    """
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = (money / (units * numbers["close"])).replace([np.inf, -np.inf], np.nan).median()
+    if abs(ratio / _LOT - 1.0) < 0.1:
+        ledger.note(
+            f"{found[role][0][0]} counts lots of {_LOT}, as {found['quote_volume'][0][0]} shows, and is multiplied"
+        )
+        return units * _LOT
     if not (0.5 < ratio < 2.0 or np.isnan(ratio)):
         raise DataError(
             f"{ledger.name}: {found['quote_volume'][0][0]} is not {found[role][0][0]} times the price",
             hint="remove one of the two columns, and set data.volume_unit",
         )
+    return units
 
 
 def _scaled(numbers: pd.DataFrame, found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> None:
