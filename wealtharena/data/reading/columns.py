@@ -18,30 +18,31 @@ from wealtharena.errors import DataError
 # role -> names without case, spaces and signs, the likeliest first
 _ALIASES: Final = {
     "timestamp": (
-        "timestamp datetime date time opentime startofbar datetimeutc timestamputc unix unixtimestamp unixtime epoch ts "
-        "datadate tradedate tradingdate gmttime utctime utc dt starttime bartime periodstart localtime day index"
+        "candledatetimeutc timestamp datetime date time opentime startofbar datetimeutc timestamputc unix unixtimestamp unixtime epoch ts "
+        "datadate tradedate tradingdate gmttime utctime utc dt starttime bartime periodstart localtime windowstart tsevent mts startat snappedat "
+        "dtyyyymmdd 日期 时间 datum zeit t day index"
     ),
-    "symbol": "symbol ticker tickers tic code instrument tscode pair asset sid stock security",
+    "symbol": "symbol ticker tickers tic code instrument tscode pair asset sid stock security 股票代码 代码",
     "name": "ric isin cusip sedol figi permno gvkey name",  # of a table without symbols
     "currency": "currency ccy quotecurrency pricecurrency tradingcurrency",
-    "open": "open o openprice priceopen 1open adjopen firsttrade",
-    "high": "high h highprice max 2high adjhigh",
-    "low": "low l lowprice min 3low adjlow",
-    "close": "close c closeprice closelast last lastprice price 4close settle",
+    "open": "open o openprice priceopen 1open adjopen firsttrade pxopen openprc prcod openingprice 开盘 开盘价 eröffn eröffnung erster",
+    "high": "high h highprice max 2high adjhigh pxhigh pricehigh askhi prchd 最高 最高价 hoch tageshoch",
+    "low": "low l lowprice min 3low adjlow pxlow pricelow bidlo prcld 最低 最低价 tief tagestief",
+    "close": "close c closeprice closelast last lastprice price 4close settle pxlast priceclose prc prccd tradeprice 收盘 收盘价 zuletzt schluss schlusskurs",
     "adjclose": "adjclose adjustedclose closeadj 5adjustedclose",
     "volume": (
         "volume vol v totalvolume 5volume 6volume volumefrom tickvol tottrdqty ttltrdqnty totaltradedquantity tradedquantity "
-        "noofshares numberofshares sharestraded tradingvolume tradevolume"
+        "noofshares numberofshares sharestraded tradingvolume tradevolume pxvolume cshtrd 成交量 volumen"
     ),
-    "quote_volume": "quotevolume quoteassetvolume volumequote volumeto turnoverusd dollarvolume",
+    "quote_volume": "quotevolume quoteassetvolume volumequote volumeto turnoverusd dollarvolume candleacctradeprice",
     "turnover": "amount turnover totalturnover money tradedvalue tradevalue totaltradedvalue tottrdval value 成交额 成交金额",  # a proof
-    "base_volume": "basevolume baseassetvolume volumebase",
+    "base_volume": "basevolume baseassetvolume volumebase candleacctradevolume stuecke stücke",
     "dividend": (
         "dividend dividends divcash exdividend cashdividend dividendpershare dividendspershare dividendamount "
         "7dividendamount div dps distribution distributions capitalgainsdividend"
     ),
     "split": "split splits stocksplits stocksplit splitratio stocksplitratio splitfactor splitcoefficient 8splitcoefficient",
-    "factor": "factor adjfactor",
+    "factor": "factor adjfactor cfacpr ajexdi",
     "gains": "capitalgains",
     "period": "per period",
     "zone": (  # of the times beside it
@@ -187,6 +188,10 @@ def _strangers(frame: pd.DataFrame, where: str) -> set[str]:
     lone = "close" not in {role_of(label) for label in labels if len(plain(label)) > 1}  # no column called close
     crowd = unknown or {label.strip() for label in labels if len(label.strip()) == 1} == {"C", "V"}
     lonely = {label for label in labels if lone and crowd and len(letters) < 3 and plain(label) in set("ohlcv")}
+    if len(letters) < 4 or any(role_of(label) == "timestamp" for label in labels if plain(label) != "t"):
+        lonely |= {label for label in labels if plain(label) == "t"}  # a ticker, where it is no column of letters alone
+    if any(plain(label) == "candledatetimeutc" for label in labels):
+        lonely |= {label for label in labels if plain(label) == "timestamp"}  # Upbit's, of the last trade in a bar
     made = _beside_plain(labels)
     named = {label: word for label in labels if (word := _word_of_volume(label)) and role_of(label) == "base_volume"}
     made |= {label for label, word in named.items() if word in _INDICATORS or word[:1].isdigit()}

@@ -23,15 +23,17 @@ from wealtharena.data.reading.numbers import to_numbers
 from wealtharena.data.reading.parquet import flattened, read_parquet
 from wealtharena.data.reading.settled import Ledger, Reading, Settled
 from wealtharena.data.reading.shape import check_shape
+from wealtharena.data.reading.sources import as_written_by_source
 from wealtharena.data.reading.splits import leave_out_rates, write_proven
 from wealtharena.data.reading.stamps import IntArray, Stamps
-from wealtharena.data.reading.textfile import read_text
+from wealtharena.data.reading.textfile import is_table, read_text
 from wealtharena.data.reading.turnover import scale_volume
 from wealtharena.data.reading.words import agreed, money_of, shown
 from wealtharena.errors import DataError, UnknownFileError
 from wealtharena.files import without_home
 
 _SUFFIXES: Final = (".parquet", ".pq", ".csv", ".csv.gz")
+_TEXTS: Final = (".txt", ".tsv")  # of a folder: read where they hold a table
 _NUMERIC: Final = ("open", "high", "low", "close", "adjclose", "volume", "quote_volume", "base_volume", "dividend",
                    "split", "factor", "gains")  # fmt: skip
 _PARTITION: Final = re.compile(r"(?:symbol|ticker|code)=(.+)", re.IGNORECASE)  # a folder of a partitioned data set
@@ -78,7 +80,11 @@ def _read(path: Path, venue: Venue, only_symbol: str | None, max_dropped_share: 
             hint="set data.path to a Parquet or CSV file, or a folder of them",
         )
     items = sorted(item for item in path.iterdir() if not item.name.startswith((".", "_", "~")))
-    members = [item for item in items if item.is_file() and item.name.lower().endswith(_SUFFIXES)]
+    files = [item for item in items if item.is_file()]
+    members = [
+        item for item in files
+        if item.name.lower().endswith(_SUFFIXES) or (item.name.lower().endswith(_TEXTS) and is_table(item))
+    ]  # fmt: skip
     others = [f"{item.name}/" if item.is_dir() else item.name for item in items if item not in members]
     shown = f"{', '.join(others[:5])}{' ...' if len(others) > 5 else ''}"
     if not members:
@@ -114,6 +120,7 @@ def split_symbols(
     zone = next(((name, cells[keep].reset_index(drop=True)) for name, cells in found.get("zone", ())), None)
     read = time_of_rows(times, ledger, symbols=names, zone=zone)
     numbers = pd.DataFrame(to_numbers(numeric, ledger))
+    as_written_by_source(numbers, found, ledger)
     to_prices(numbers, frame.columns, times[0][1], ledger)
     bring_together(numbers, found, ledger)
     check_shape(numbers, ledger)

@@ -34,7 +34,8 @@ def to_prices(numbers: pd.DataFrame, columns: pd.Index, times: pd.Series, ledger
     if len(there) < _ENOUGH or not (there == np.trunc(there)).all():
         return
     usual = float(np.median(there))
-    if {plain(name) for name in columns} >= _DATABENTO and usual >= 1.0 / np.sqrt(_NANO):
+    known = {plain(name) for name in columns}
+    if (known >= _DATABENTO or "tsevent" in known) and usual >= 1.0 / np.sqrt(_NANO):
         unit, source = _NANO, "Databento"
     elif _is_lean(times, ledger) and usual >= _LEAN_LEAST:
         unit, source = _LEAN, "LEAN"

@@ -24,11 +24,24 @@ _HEADLESS: Final = {
     7: ("Kraken OHLCVT", "time open high low close volume trades"),
     6: ("time, open, high, low, close, volume (ccxt, HistData)", "time open high low close volume"),
 }
+# Orders that only the prices prove, by width
+_OTHER_ORDERS: Final = {
+    6: (
+        ("Bitfinex (time, open, close, high, low, volume)", "time open close high low volume"),
+        ("Coinbase (time, low, high, open, close, volume)", "time low high open close volume"),
+    ),
+    7: (("KuCoin (time, open, close, high, low, volume, turnover)", "time open close high low volume quote_volume"),),
+}
+_COIN_M: Final = (
+    "open_time open high low close contracts close_time base_asset_volume count taker_contracts taker_base ignore"
+)
+_DOLLARS: Final = (10.0, 100.0)  # that one of its contracts is worth
 _DATED: Final = {  # those of the same width whose first column is a date, where Kraken's is an epoch
     8: ("yfinance's history", "date open high low close volume dividends splits"),
     7: ("Yahoo's history", "date open high low close adjclose volume"),
 }
 _METATRADER: Final = ("MetaTrader history", "date time open high low close volume")
+_ENOUGH: Final = 20  # bars that prove another order than the usual one
 _COHERENT: Final = 0.98  # share of bars whose high and low hold their open and close
 
 
@@ -102,13 +115,42 @@ def headless_names(body: pd.DataFrame, ledger: Ledger) -> list[str]:
     exporter, names = _METATRADER if clock else known.get(width, ("", ""))
     columns = names.split()
     if not columns or not _coherent(body, columns):
+        others = [item for item in _OTHER_ORDERS.get(width, ()) if _proven(body, item[1].split())]
+        exporter, names = others[0] if len(others) == 1 else ("", "")
+        columns = names.split()
+    if not columns:
         raise DataError(
             f"{ledger.name} has no header row, and its {width} columns are not in the order of an exporter that is known",
             hint="write names above them: timestamp, symbol, open, high, low, close, volume",
         )
+    if width == 12 and _counts_contracts(body, columns):
+        exporter, columns = "Binance COIN-M klines, in contracts and coins", _COIN_M.split()
     ledger.settle("header", f"none; columns in the order of {exporter}")
     ledger.note(f"the file has no header; its columns are taken in the order of {exporter}")
     return columns
+
+
+def _proven(body: pd.DataFrame, columns: list[str]) -> bool:
+    """Return whether prices hold in that order, and opens are nearer to the closes before than closes to the opens before."""
+    if len(body) < _ENOUGH or not _coherent(body, columns):
+        return False
+    numbers = body.apply(pd.to_numeric, errors="coerce").set_axis(columns, axis=1).sort_values("time")
+    first, last = numbers["open"].to_numpy(dtype=np.float64), numbers["close"].to_numpy(dtype=np.float64)
+    joined, turned = np.abs(first[1:] - last[:-1]), np.abs(last[1:] - first[:-1])
+    if "quote_volume" in columns:
+        money = (numbers["quote_volume"] / numbers["volume"] / numbers["close"]).median()
+        if not 0.5 < money < 2.0:
+            return False
+    return bool(np.nanmedian(joined) < np.nanmedian(turned))
+
+
+def _counts_contracts(body: pd.DataFrame, columns: list[str]) -> bool:
+    """Return whether volumes are contracts of some dollars each beside coins, where they would be coins beside money."""
+    numbers = body.apply(pd.to_numeric, errors="coerce").set_axis(columns, axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        size = (numbers["quote_asset_volume"] * numbers["close"] / numbers["volume"]).replace(np.inf, np.nan).median()
+    apart = abs(np.log(float((numbers["close"] ** 2).median()) / size)) > np.log(2.0)  # else it may be money as well
+    return bool(apart) and any(abs(size / dollars - 1.0) < 0.05 for dollars in _DOLLARS)
 
 
 def _coherent(body: pd.DataFrame, columns: list[str]) -> bool:

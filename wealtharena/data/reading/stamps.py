@@ -30,6 +30,8 @@ _FORMS: Final = {
     "day or month first": rf"^(?P<first>{_TWO})[-/.](?P<next>{_TWO})[-/.]{_YEAR}{_CLOCK}{_ZONE}$",
     "day and month's name": rf"^(?P<day>{_TWO})[- ]{_NAME}\.?,?[- ]{_YEAR}{_CLOCK}{_ZONE}$",
     "month's name and day": rf"^{_NAME}\.? (?P<day>{_TWO}),? {_YEAR}{_CLOCK}{_ZONE}$",
+    "year and month": rf"^{_YEAR}[-/.M](?P<month>[0-9]{{2}})$",
+    "month's name and year": rf"^{_NAME}\.?,?[- ]{_YEAR}$",
     "digits": rf"^{_YEAR}(?P<month>[0-9]{{2}})(?P<day>[0-9]{{2}})[T ](?P<hour>[0-9]{{2}}):?(?P<minute>[0-9]{{2}}):?"
     rf"(?P<second>[0-9]{{2}})?{_ZONE}$",
 }
@@ -247,6 +249,8 @@ def _written(text: pd.Series, codes: IntArray, where: str) -> Stamps:
         row = int(np.flatnonzero(lost[codes])[0])
         shown = text.iloc[int(codes[row])]
         raise DataError(f"{where}: a timestamp cannot be read: {shown!r} in row {row + 1}", hint=_HINT)
+    if not {"day", "first"} & set(parts.columns):  # a month's bar
+        parts = parts.assign(day="1", hour="", minute="", second="", zone="")
     year = _whole(parts["year"])
     month, day = _month_and_day(parts, where)
     days = _days(year, month, day)

@@ -62,6 +62,16 @@ def read_text(path: Path, ledger: Ledger) -> pd.DataFrame:
     return wide_to_long(head.rows, body.set_axis(range(body.shape[1]), axis=1), ledger)
 
 
+def is_table(path: Path) -> bool:
+    """Return whether a text file begins as a table of bars; a note or a licence does not."""
+    ledger = Ledger(path.name)
+    try:
+        _head(_decode(path, ledger), ledger)
+    except DataError:
+        return False
+    return True
+
+
 def _decode(path: Path, ledger: Ledger) -> str:
     content = path.read_bytes()
     if content[:2] == b"\x1f\x8b":

@@ -70,10 +70,10 @@ _NAMES: Final = {
     "IC": "OMXICE XICE", "WA": "GPW WSE XWAR", "PR": "PSECZ XPRA", "BD": "XBUD", "RO": "BVB XBSE", "IR": "XDUB",
     "MX": "BMV XMEX", "SA": "BMFBOVESPA BVMF", "BA": "BCBA XBUE", "SN": "XSGO",
 }  # fmt: skip
-# Alpha Vantage's suffixes
+# Alpha Vantage's suffixes, and those of American shares in RICs
 _SPELLINGS: Final = {
     "TRT": "TO", "TRV": "V", "DEX": "DE", "FRK": "F", "LON": "L", "BSE": "BO", "SHH": "SS", "SHZ": "SZ", "SAO": "SA",
-    "PAR": "PA", "AMS": "AS", "BRU": "BR",
+    "PAR": "PA", "AMS": "AS", "BRU": "BR", "O": "US", "OQ": "US", "N": "US",
 }  # fmt: skip
 _EXCHANGES: Final = {name: suffix for suffix, names in _NAMES.items() for name in names.split()}
 # suffix -> Bloomberg's codes behind a symbol: of the country, then of its exchanges
@@ -379,6 +379,8 @@ def _of_a_suffix(symbol: str) -> tuple[str, str | None]:
         if name.upper() in _PREFIXES and suffix.isdigit():  # baostock's sh.600000
             return suffix, _PREFIXES[name.upper()]
         of_a_class = suffix.upper() in _CLASSES and suffix.upper() not in _VENUES
+        if re.fullmatch("(?i)X[A-Z]{3}", suffix) and (known := _EXCHANGES.get(suffix.upper())):
+            return name, known  # JoinQuant's 600519.XSHG
         return (symbol, None) if of_a_class else (name, _SPELLINGS.get(suffix.upper(), suffix.upper()))
     if len(symbol) == 8 and symbol[:2].upper() in _PREFIXES and symbol[2:].isdigit():
         return symbol[2:], _PREFIXES[symbol[:2].upper()]
