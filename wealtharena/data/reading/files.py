@@ -19,6 +19,7 @@ from wealtharena.data.reading.moments import bar_times, time_of_rows, without_qu
 from wealtharena.data.reading.numbers import to_numbers
 from wealtharena.data.reading.parquet import flattened, read_parquet
 from wealtharena.data.reading.settled import Ledger, Reading, Settled
+from wealtharena.data.reading.several import check_one_row_a_bar
 from wealtharena.data.reading.shape import check_shape
 from wealtharena.data.reading.sources import as_written_by_source
 from wealtharena.data.reading.splits import leave_out_rates, write_proven
@@ -122,6 +123,8 @@ def split_symbols(
     _gains(numbers, ledger)
     kinds = _volumes(numbers, found, ledger)
     groups = _groups(names, only_symbol or "UNNAMED", len(numbers), ledger)
+    used = {name for role, columns in found.items() if role not in ("period", "zone") for name, _ in columns}
+    check_one_row_a_bar(frame[keep], used, groups, read, ledger)
     groups = without_quotes(groups, read, ledger)
     if "dividend" in numbers:
         leave_out_rates(numbers, groups, read, found["dividend"][0][0], ledger)
