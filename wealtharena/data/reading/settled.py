@@ -34,6 +34,7 @@ class Ledger:
     notes: list[str] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
     currency: str = ""  # what the file itself says that all its prices are quoted in
+    zone: str = ""  # the word for a time zone that stands above its header
 
     def settle(self, topic: str, answer: str) -> None:
         """Write down the answer to one question."""

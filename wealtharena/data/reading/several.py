@@ -42,7 +42,7 @@ def check_one_row_a_bar(
         for chosen in combinations(places, count):
             told = keys.assign(**{str(place): cells[place] for place in chosen})
             if not told.duplicated().any():
-                raise _refusal(frame, chosen, next(iter(np.flatnonzero(again))), groups, ledger.name)
+                raise _refusal(frame, chosen, int(np.flatnonzero(again)[0]), groups, ledger.name)
 
 
 def _refusal(

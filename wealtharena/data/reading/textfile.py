@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from wealtharena.data.reading import zones
 from wealtharena.data.reading.columns import currency_of, role_of
 from wealtharena.data.reading.events import put_in, taken_out
 from wealtharena.data.reading.layouts import headless_names, wide_to_long
@@ -63,6 +64,7 @@ def read_text(path: Path, ledger: Ledger) -> pd.DataFrame:
     head = _head(text, ledger)
     ledger.settle("separator", _SEPARATORS[head.separator])
     if head.preamble:
+        ledger.zone = zones.above(text.split("\n", head.preamble)[: head.preamble])
         ledger.settle("preamble", f"{head.preamble} lines above the header are passed over")
     if not head.rows:
         return _headless(text, head, ledger)
