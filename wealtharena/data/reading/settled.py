@@ -85,6 +85,7 @@ class Reading:
     settled: tuple[Settled, ...]
     volume_kind: dict[str, str] = field(default_factory=dict)
     adjusted: dict[str, str] = field(default_factory=dict)  # symbols whose layout itself says how prices are adjusted
+    zoned: bool = True  # whether its stamps tell instants
     currencies: dict[str, str] = field(default_factory=dict)  # symbols whose file states what they are quoted in
 
     @property
