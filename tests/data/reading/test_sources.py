@@ -179,6 +179,22 @@ def test_tables_of_other_endings_in_a_folder_are_read_and_notes_are_not(tmp_path
     assert _said(panel, "1 of its entries is not read: README.txt")
 
 
+@pytest.mark.parametrize("form", ["%Y-%m-%d 16:00", "%Y-%m-%dT16:00:00-05:00", "epoch"])
+def test_days_of_one_file_each_carry_their_dates_as_in_one_file(tmp_path: Path, form: str) -> None:
+    frame = _one(bars=12)
+    midnight = (pd.DatetimeIndex(frame["date"])).tz_localize("America/New_York")
+    frame["date"] = midnight.as_unit("ns").asi8 if form == "epoch" else midnight.strftime(form)
+    table = frame.assign(symbol="AAPL")
+    whole = _load(table, tmp_path / "all.csv")
+    folder = tmp_path / "days"
+    folder.mkdir()
+    for place in range(len(table)):
+        table.iloc[[place]].to_csv(folder / f"day{place:02d}.csv", index=False)
+    panel = _load_folder(folder)
+    assert list(panel.timestamps) == list(whole.timestamps)
+    np.testing.assert_array_equal(panel.close, whole.close)
+
+
 def _load_folder(folder: Path) -> Panel:
     spec = with_data(compose(["data=files", "asset=etf"]), path=str(folder))
     return load(spec.asset, spec.data, seed=0)

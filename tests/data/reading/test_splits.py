@@ -55,7 +55,7 @@ def test_payouts_that_only_an_adjusted_close_shows_are_paid(tmp_path: Path, deci
     panel = _load(frame.assign(**{"Adj Close": (frame["close"] * factor).round(decimals)}), tmp_path)
     np.testing.assert_allclose(panel.dividends[:, 0], paid, atol=0.02 if decimals == 2 else 0.001)
     assert (panel.dividends[paid == 0] == 0).all()
-    assert _said(panel, "they are paid in cash")
+    assert _said(panel, "they count as dividends")
     np.testing.assert_allclose(panel.close[:, 0], frame["close"])
 
 
@@ -135,3 +135,11 @@ def test_recorded_splits_that_prices_hardly_tell_are_said() -> None:
 def test_one_date_of_an_unlike_kind_does_not_outvote_the_others() -> None:
     tables = {f"A{seed}": _table(1.5, 1.0, seed)["AAA"] for seed in range(3)} | _table(20.0, 20.0, 4)
     assert adjustment(tables, setting="auto", known={}).value == "splits"
+
+
+def test_a_split_that_a_file_proves_is_applied_whatever_the_days_own_move() -> None:
+    against = _table(1.05, 1.0, 3, noise=0.001)
+    assert adjustment(against, setting="auto", known={}).value == "splits"
+    assert adjustment(against, setting="auto", known={"AAA": "none"}).value == "none"
+    paid = {"AAA": against["AAA"].assign(dividend=0.0), "BBB": _table(1.0, 1.0, 4)["AAA"].assign(dividend=0.1)}
+    assert adjustment(paid, setting="auto", known={"AAA": "none", "BBB": "splits"}).value == "splits"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from wealtharena.data.reading import Reading, split_symbols
+from wealtharena.data.reading import Reading, read_path, split_symbols
 from wealtharena.errors import DataError
 
 NEW_YORK = "America/New_York"
@@ -108,3 +109,20 @@ def test_two_zones_in_the_names_of_date_and_time_are_refused() -> None:
     with pytest.raises(DataError, match="state two time zones"):
         _read(dates, "Date (UTC)", **{"Time (EET)": clock})
     assert _times(_read(dates, "Date", **{"Time (EET)": clock}))[0] == local[0].tz_localize("EET")
+
+
+@pytest.mark.parametrize(("line", "zone"), [
+    ("# Timezone: America/New_York", NEW_YORK), ("Time zone;EET;", "EET"), ('"TZ","UTC+2"', "Etc/GMT-2"),
+    ("All times are in UTC", "UTC"), ("times in EET.", "EET"), ("Bars of AAA, all times in full", ""), ("AAA", ""),
+])  # fmt: skip
+def test_a_zone_in_a_line_above_the_header_counts(tmp_path: Path, line: str, zone: str) -> None:
+    local = _sessions(WINTER)
+    table = pd.DataFrame({"time": local, "close": range(100, 100 + len(local)), "volume": 1})
+    path = tmp_path / "AAA.csv"
+    path.write_text(f"{line}\n{table.to_csv(index=False)}", encoding="utf-8")
+    made = read_path(path)
+    assert list(_times(made)) == list(local.tz_localize(zone or "UTC").tz_convert("UTC"))
+    assert any("no zone" in note for note in made.notes) == (not zone)
+    path.write_text(f"# Timezone: exchange\n{table.to_csv(index=False)}", encoding="utf-8")
+    with pytest.raises(DataError, match="a line above the header states a time zone that is not known: 'exchange'"):
+        read_path(path)

@@ -18,10 +18,11 @@ from wealtharena.data.reading.basis import bring_together
 from wealtharena.data.reading.columns import PRICES, columns_by_role, is_adjusted, scale_of
 from wealtharena.data.reading.fixedpoint import to_prices
 from wealtharena.data.reading.identifiers import check_spellings, symbol_of_file, symbols_of
-from wealtharena.data.reading.moments import bar_times, time_of_rows, without_quotes
+from wealtharena.data.reading.moments import bar_times, dated_together, time_of_rows, without_quotes
 from wealtharena.data.reading.numbers import to_numbers
 from wealtharena.data.reading.parquet import flattened, read_parquet
 from wealtharena.data.reading.settled import Ledger, Reading, Settled
+from wealtharena.data.reading.several import check_one_row_a_bar
 from wealtharena.data.reading.shape import check_shape
 from wealtharena.data.reading.sources import as_written_by_source
 from wealtharena.data.reading.splits import leave_out_rates, write_proven
@@ -92,7 +93,8 @@ def _read(path: Path, venue: Venue, only_symbol: str | None, max_dropped_share: 
             f"{path.name} holds no Parquet or CSV file{f'; it has {shown}' if others else ''}",
             hint=f"files end in {', '.join(_SUFFIXES)}, and stand in the folder itself",
         )
-    made = _joined([(item.name, _read_file(item, venue, None, max_dropped_share)) for item in members], path.name)
+    parts = [(item.name, _read_file(item, venue, None, max_dropped_share)) for item in members]
+    made = _joined(parts, path.name, venue)
     if not others:
         return made
     note = f"{path.name}: {len(others)} of its entries {'is' if len(others) == 1 else 'are'} not read: {shown}"
@@ -129,6 +131,8 @@ def split_symbols(
     _gains(numbers, ledger)
     kinds = _volumes(numbers, found, ledger)
     groups = _groups(names, only_symbol or "UNNAMED", len(numbers), ledger)
+    used = {name for role, columns in found.items() if role not in ("period", "zone") for name, _ in columns}
+    check_one_row_a_bar(frame[keep], used, groups, read, ledger)
     groups = without_quotes(groups, read, ledger)
     if "dividend" in numbers:
         leave_out_rates(numbers, groups, read, found["dividend"][0][0], ledger)
@@ -145,6 +149,7 @@ def split_symbols(
         (ledger.close(),),
         {name: kinds for name in tables if kinds},
         {name: adjusted for name in tables if adjusted},
+        read.zoned,
         currencies,
     )
 
@@ -343,7 +348,7 @@ def _adjusted(numbers: pd.DataFrame, found: dict[str, list[tuple[str, pd.Series]
     return "all" if same else "splits"
 
 
-def _joined(parts: list[tuple[str, Reading]], folder: str) -> Reading:
+def _joined(parts: list[tuple[str, Reading]], folder: str, venue: Venue) -> Reading:
     """Return the symbols of several files; parts of one symbol are put together where their times do not overlap."""
     pieces: dict[str, list[tuple[str, pd.DataFrame]]] = {}
     kinds: dict[str, str] = {}
@@ -374,7 +379,10 @@ def _joined(parts: list[tuple[str, Reading]], folder: str) -> Reading:
     if joined:
         facts = (("joined", ", ".join(joined)),)
         settled.append(Settled(folder, 0, facts, (f"{folder}: joined in time: {', '.join(joined)}",), ()))
-    return Reading(tables, tuple(settled), kinds, adjusted, currencies)
+    zoned = all(reading.zoned for _, reading in parts)
+    for symbol in (symbol for symbol, found in pieces.items() if all(len(table) == 1 for _, table in found)):
+        tables[symbol] = dated_together(tables[symbol], *venue(symbol), zoned=zoned, where=f"{folder}: {symbol}")
+    return Reading(tables, tuple(settled), kinds, adjusted, zoned, currencies)
 
 
 def _add_stated(currencies: dict[str, str], more: dict[str, str], where: str) -> None:

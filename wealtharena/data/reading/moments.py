@@ -231,6 +231,18 @@ def bar_times(found: Stamps, *, dated: bool, zone: str, weekdays: bool, where: s
     return _utc(_dates_round_the_clock(local, zone=zone, where=where))
 
 
+def dated_together(table: pd.DataFrame, zone: str, weekdays: bool, *, zoned: bool, where: str) -> pd.DataFrame:
+    """Return bars of one file each, none of which shows how far apart they are, with dates where they are days.
+
+    `zoned` says whether their times are instants; see `bar_times`.
+    """
+    times = pd.DatetimeIndex(table["timestamp"]).tz_convert("UTC").tz_localize(None).as_unit("ns").asi8
+    if not intervals.is_dated(pd.DatetimeIndex(times)):
+        return table
+    found = Stamps(times, times, zoned, False, "")
+    return table.assign(timestamp=bar_times(found, dated=True, zone=zone, weekdays=weekdays, where=where))
+
+
 def _session_dates(local: IntArray, *, zone: str, where: str) -> IntArray:
     """Return the dates of a venue's bars by their times there; midnight says its date itself, weekends or not."""
     dates = _off_weekends(local)

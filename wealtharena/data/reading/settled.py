@@ -35,6 +35,7 @@ class Ledger:
     notes: list[str] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
     currency: str = ""  # what the file itself says that all its prices are quoted in
+    zone: str = ""  # the word for a time zone that stands above its header
 
     def settle(self, topic: str, answer: str) -> None:
         """Write down the answer to one question."""
@@ -86,6 +87,7 @@ class Reading:
     settled: tuple[Settled, ...]
     volume_kind: dict[str, str] = field(default_factory=dict)
     adjusted: dict[str, str] = field(default_factory=dict)  # symbols whose layout itself says how prices are adjusted
+    zoned: bool = True  # whether its stamps tell instants
     currencies: dict[str, str] = field(default_factory=dict)  # symbols whose file states what they are quoted in
 
     @property

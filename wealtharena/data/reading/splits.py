@@ -96,7 +96,7 @@ def write_proven(
         ledger.note(f"{column} shows payouts where no dividend is recorded; they are not paid: {shown['dividend']}")
     else:
         numbers["dividend"] = written["dividend"]
-        ledger.note(f"{column} shows payouts that no column names; they are paid in cash: {shown['dividend']}")
+        ledger.note(f"{column} shows payouts that no column names; they count as dividends: {shown['dividend']}")
     return bool(told["split"])
 
 

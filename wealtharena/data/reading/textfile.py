@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from wealtharena.data.reading import zones
 from wealtharena.data.reading.columns import role_of
 from wealtharena.data.reading.events import put_in, taken_out
 from wealtharena.data.reading.layouts import headless_names, wide_to_long
@@ -50,6 +51,7 @@ def read_text(path: Path, ledger: Ledger) -> pd.DataFrame:
     head = _head(text, ledger)
     ledger.settle("separator", _SEPARATORS[head.separator])
     if head.preamble:
+        ledger.zone = zones.above(text.split("\n", head.preamble)[: head.preamble])
         ledger.settle("preamble", f"{head.preamble} lines above the header are passed over")
     if not head.rows:
         return _headless(text, head, ledger)
@@ -109,7 +111,8 @@ def _head(text: str, ledger: Ledger) -> _Head:
             best = max(best, (roles, -place, separator, len(cells)), key=lambda item: item[:2])
     roles, place, separator, width = best[0], -best[1], best[2], best[3]
     if roles < 2:
-        return _no_names(lines, ledger)
+        known = {role_of(cell) for cell in _cells(lines, separator)[place]} if roles else set()
+        return _no_names(lines, known, ledger)
     grid = _cells(lines, separator)
     data = next((i for i in range(place + 1, len(grid)) if _is_data(grid[i])), len(grid))
     first = place
@@ -159,15 +162,20 @@ def _header_rows(rows: list[list[str]], names: list[str], separator: str, ledger
     )
 
 
-def _no_names(lines: list[str], ledger: Ledger) -> _Head:
-    """Return the head of a file whose first row holds data already; its columns are known by their number alone."""
+def _no_names(lines: list[str], known: set[str | None], ledger: Ledger) -> _Head:
+    """Return the head of a file whose first row holds data already; its columns are known by their number alone.
+
+    Raises:
+        DataError: it does not; `known` are the roles of its names.
+    """
     for separator in _SEPARATORS:
         cells = [row for row in _cells(lines, separator) if any(row)]
         if len(cells) >= 2 and len(cells[0]) >= 6 and all(_is_data(row) for row in cells[:2]):
             return _Head(separator, [], 0, 0)
     shown = lines[0][:80] if lines else ""
+    missing = " and ".join(role for role in ("timestamp", "close") if role not in known)
     raise DataError(
-        f"{ledger.name} has no column for timestamp and close; it has {shown.replace(',', ', ') or 'nothing'}",
+        f"{ledger.name} has no column for {missing}; it has {shown.replace(',', ', ') or 'nothing'}",
         hint="name them timestamp, symbol, open, high, low, close, volume",
     )
 

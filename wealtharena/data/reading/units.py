@@ -150,7 +150,7 @@ def adjustment(tables: Mapping[str, pd.DataFrame], *, setting: str, known: Mappi
     doubt = ""
     if dates and abs(evidence) < _SURE:
         doubt = f"; the prices of {dates} dates hardly tell: set data.adjusted=none to apply splits, splits where prices have them"
-    if evidence > 0.0 or (set(known.values()) == {"none"} and evidence > -_SURE):
+    if evidence > 0.0 or set(known.values()) == {"none"}:
         return Answer("none", f"prices jump on the dates of splits: the splits are applied{doubt}", note=True)
     answer = _by_dividends(tables, known)
     if not doubt:
@@ -161,7 +161,7 @@ def adjustment(tables: Mapping[str, pd.DataFrame], *, setting: str, known: Mappi
 
 def _by_dividends(tables: Mapping[str, pd.DataFrame], known: Mapping[str, str]) -> Answer:
     """Return whether prices contain the dividends, as their layout says, else by what they do on ex-dates."""
-    found = sorted(set(known.values()))
+    found = sorted({"splits" if kind == "none" else kind for kind in known.values()})
     if len(found) == 1:
         return Answer(found[0], "as its columns say", note=found[0] == "all")
     evidence, dates, size = 0.0, 0, 0.0

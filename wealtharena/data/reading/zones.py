@@ -30,6 +30,7 @@ _WORDS: Final = {
 _OFFSET: Final = re.compile(r"(?:UTC|GMT)? ?([+-]) ?([0-9]{1,2}):?([0-9]{2})?(?::00)?", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _FURTHEST: Final = 14 * 3600  # of any zone from UTC, in seconds
+_ABOVE: Final = re.compile(r"(?i)\b(?:time ?zone|tz)\"? *[:=,;\t]+ *(.+)$|\btimes? (?:are )?(?:in|as) +(\S+)$")
 _DAY: Final = 86_400 * 10**9
 _ZONE_LIKE: Final = re.compile(r"[A-Z]{2,5}|[A-Za-z_]+/[A-Za-z_/]+|.*\b(?:local|exchange|time|zone)\b.*")
 _NO_ZONE: Final = re.compile(
@@ -55,6 +56,16 @@ def word_in(name: str) -> str:
     return words[-1].upper() if len(words) > 1 and words[-1].upper() in _WORDS else ""
 
 
+def above(lines: list[str]) -> str:
+    """Return the zone that a line above the header states: EET of `# Timezone: EET`, UTC of `All times in UTC`; "" without."""
+    for line in lines:
+        found = _ABOVE.search(line.strip().strip(",;\t"))
+        word = next(filter(None, found.groups()), "").strip().strip('",;.') if found else ""
+        if word and (_meant(word) or (found and found[1])):
+            return word
+    return ""
+
+
 def without_word(name: str) -> str:
     """Return a column's name without the abbreviation of a zone at its end: `Time` of `Time EET`."""
     found = re.fullmatch(r"(.*[A-Za-z])[^A-Za-z]+([A-Za-z]+)", name.strip())
@@ -70,7 +81,8 @@ def placed(
 ) -> Stamps:
     """Return the stamps of the columns `used` with the instants that the stated zone gives them; dates stay dates.
 
-    A zone in the stamps themselves counts before one in a column's name, and that before a `column` of zones or offsets.
+    A zone in the stamps themselves counts before one in a column's name, that before a `column` of zones or offsets, and
+    that before a line above the header.
 
     Raises:
         DataError: the word is no zone that is known or may be several; or a time does not exist there, or comes twice.
@@ -87,6 +99,9 @@ def placed(
     elif column is not None:
         name, cells = column[0], column[1].astype("string").str.strip().fillna("")
         source = f"its column {name}"
+    elif ledger.zone:
+        name, cells = "a line above the header", pd.Series(ledger.zone, index=range(len(found.wall)), dtype="string")
+        source = name
     else:
         return found
     codes, unique = pd.factorize(cells)
