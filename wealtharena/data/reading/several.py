@@ -8,12 +8,15 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from wealtharena.data.reading.columns import PRICES, role_of
+from wealtharena.data.reading.columns import PRICES, plain, role_of
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.data.reading.stamps import IntArray, Stamps
 from wealtharena.errors import DataError
 
 _SHARE: Final = 0.05  # of rows: fewer copies are repaired
+_CLOCK: Final = frozenset(
+    {"hour", "hours", "hr", "hh", "minute", "minutes", "min", "stunde"}
+)  # what they hold is a part of the time
 _KINDS: Final = 0.34  # of rows: a column with more values than that holds figures
 
 
@@ -35,7 +38,9 @@ def check_one_row_a_bar(
     places = [
         place
         for place, name in enumerate(frame.columns)
-        if str(name) not in used and 2 <= frame.iloc[:, place].nunique() <= max(2, _KINDS * len(frame))
+        if str(name) not in used
+        and plain(name) not in _CLOCK
+        and 2 <= frame.iloc[:, place].nunique() <= max(2, _KINDS * len(frame))
     ]
     cells = {place: pd.factorize(frame.iloc[:, place].astype("string"))[0] for place in places}
     for count in (1, 2):
