@@ -23,7 +23,7 @@ def check(spec: ExperimentSpec) -> None:
         )
     if spec.data.start is not None and spec.data.end is not None:
         plugins.load("data", "loading").check_request(spec.data)
-    if spec.data.source == "files" and spec.task in (*_OF_BARS, "report"):
+    if spec.data.source == "files" and spec.task in _OF_BARS:
         plugins.load("data.providers", "files").require_path(spec.data)
     if spec.task == "train":
         plugins.load("training", "callbacks").check_names(spec.train.callbacks)
