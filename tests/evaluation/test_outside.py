@@ -1,3 +1,4 @@
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,15 @@ def test_returns_become_a_path_that_compounds_them(tmp_path: Path, name: str) ->
     assert path.returns == pytest.approx(RETURNS, rel=1e-9)
     assert str(path.timestamps[1])[:10] == "2022-01-03"
     assert path.bars_per_year == pytest.approx(261, abs=2)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "cp1252"])
+def test_a_spreadsheet_s_encodings_are_read_as_they_are_of_bars(tmp_path: Path, encoding: str, packed: bool) -> None:
+    content = "Datum,Rückblick,return\n2024-01-02,,0.01\n2024-01-03,,0.02\n2024-01-04,,-0.01\n".encode(encoding)
+    path = tmp_path / "mine.csv"
+    path.write_bytes(gzip.compress(content) if packed else content)
+    assert outside.read(path).equity[-1] == pytest.approx(100 * 1.01 * 1.02 * 0.99)
 
 
 def test_equity_is_taken_as_it_is_and_order_does_not_matter(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -183,6 +184,9 @@ def _path(name: str, at: npt.NDArray[np.datetime64], equity: FloatArray) -> Traj
 def _table(path: Path) -> pd.DataFrame:
     import pandas as pd
 
+    from wealtharena.data.reading.settled import Ledger
+    from wealtharena.data.reading.textfile import decode
+
     if not path.is_file():
         raise UnknownFileError(
             f"returns={path}: there is no such file", hint="give a CSV or Parquet file of dates and returns"
@@ -191,7 +195,7 @@ def _table(path: Path) -> pd.DataFrame:
         if path.suffix.lower() in (".parquet", ".pq"):
             table = pd.read_parquet(path).reset_index()
         else:
-            table = pd.read_csv(path, sep=None, engine="python")
+            table = pd.read_csv(io.StringIO(decode(path, Ledger(path.name))), sep=None, engine="python")
     except (ValueError, OSError, csv.Error) as error:
         raise DataError(f"{path.name} cannot be read: {error}", hint="give a CSV or Parquet file") from error
     if table.empty:

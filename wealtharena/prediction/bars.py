@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +71,7 @@ def observe(
     table = bars if isinstance(bars, BarTable) else BarTable.from_frame(bars)
     moment = now or datetime.now(UTC)
     stamps = _checked(metadata, table)
-    panel, notes = panel_of(metadata, stamps, table.symbols, table.values, now=moment)
+    panel, notes = panel_of(metadata, replace(table, stamps=stamps), now=moment)
     axis = panel.timestamps.astype(np.int64)
     _check_history(metadata, axis, panel.close)
     if max_stale_bars is not None:

@@ -10,7 +10,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from wealtharena.errors import ConfigError, DataError, ProviderError
 from wealtharena.prediction.inputs import InputError
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from wealtharena.config.specs.data import DataSpec
     from wealtharena.data.bars import Bars, RawBars
     from wealtharena.data.panel import Panel
+    from wealtharena.prediction.bars import BarTable
 
 SOURCE: Final = "request"
 COLUMNS: Final = ("open", "high", "low", "close", "volume")
@@ -31,15 +31,8 @@ _AHEAD: Final = {
 _COMPOSING: Final = threading.Lock()  # a configuration is composed by one thread at a time
 
 
-def panel_of(
-    metadata: Metadata,
-    stamps: npt.NDArray[np.int64],
-    symbols: npt.NDArray[np.str_],
-    values: Mapping[str, npt.NDArray[np.float64]],
-    *,
-    now: datetime,
-) -> tuple[Panel, tuple[str, ...]]:
-    """Return the panel that a backtest would have of these bars [n], known at `now`, and what was done to them.
+def panel_of(metadata: Metadata, table: BarTable, *, now: datetime) -> tuple[Panel, tuple[str, ...]]:
+    """Return the panel that a backtest would have of these bars, known at `now`, and what was done to them.
 
     Raises:
         InputError: they lie in the future, are not of the agent's interval, or a rule of `data.quality` refuses them.
@@ -48,12 +41,12 @@ def panel_of(
     from wealtharena.data.align import align
 
     asset, data = rules_of(metadata)
-    if stamps.max() > now.timestamp() * 1e9 + _AHEAD[metadata.frequency in intervals.DATED]:
+    if table.stamps.max() > now.timestamp() * 1e9 + _AHEAD[metadata.frequency in intervals.DATED]:
         raise InputError("bars.timestamp", "lies in the future", hint="timestamps are UTC")
     found: list[Bars] = []
     findings: list[quality.Finding] = []
     for symbol in metadata.symbols:
-        raw = _raw(symbol, stamps, symbols, values, asset, data, now)
+        raw = _raw(symbol, table, asset, data, now)
         try:
             intervals.check_interval(raw.table["timestamp"], metadata.frequency, where=symbol)
             bars, report = quality.inspect(raw, asset, data.quality)
@@ -74,22 +67,14 @@ def panel_of(
     return panel, (*quality.finding_notes(findings), *panel.notes, *_lacking(panel))
 
 
-def _raw(
-    symbol: str,
-    stamps: npt.NDArray[np.int64],
-    symbols: npt.NDArray[np.str_],
-    values: Mapping[str, npt.NDArray[np.float64]],
-    asset: AssetSpec,
-    data: DataSpec,
-    now: datetime,
-) -> RawBars:
+def _raw(symbol: str, table: BarTable, asset: AssetSpec, data: DataSpec, now: datetime) -> RawBars:
     import pandas as pd
 
     from wealtharena.data.bars import RawBars, raw_table
 
-    rows = symbols == symbol
-    columns = {name: column[rows] for name, column in values.items()}
-    frame = pd.DataFrame({"timestamp": stamps[rows].astype("datetime64[ns]"), **columns})
+    rows = table.symbols == symbol
+    columns = {name: column[rows] for name, column in table.values.items()}
+    frame = pd.DataFrame({"timestamp": table.stamps[rows].astype("datetime64[ns]"), **columns})
     has_volume = "volume" in columns and bool(np.isfinite(columns["volume"]).any())
     return RawBars(
         provider=SOURCE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final
 
 import pandas as pd
@@ -71,14 +72,18 @@ def parts_of(name: object) -> tuple[str, Meaning]:
 
     Words that no bracket holds count where all of them are known and say something about a price or a volume.
     """
-    if not _NAMED.search(str(name)):
-        return str(name), Meaning()  # a number, as most cells are in which a header is looked for
+    text = str(name)
+    return _parts(text) if _NAMED.search(text) else (text, Meaning())  # a number, as most cells near a header are
+
+
+@lru_cache(maxsize=4096)
+def _parts(name: str) -> tuple[str, Meaning]:
     if said := words.bracket(name):
         base, meaning = words.without_bracket(name), words.meaning_of(said)
         if meaning.scale != 1.0 and _ROLES.get(plain(base)) in PRICES and not _LARGE.search(said):
             meaning = replace(meaning, scale=1.0, unknown=(*meaning.unknown, said))  # no price is counted in M or K
         return base, meaning
-    text = str(name).strip()
+    text = name.strip()
     if plain(text) in _ROLES and not any(unicodedata.category(letter) == "Sc" for letter in text[1:]):
         return text, Meaning()
     pieces = [piece for piece in re.split(r"[\s_,./-]+|(?<=[a-z])(?=[A-Z])", text) if piece]

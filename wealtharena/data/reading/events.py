@@ -13,6 +13,7 @@ import pandas as pd
 
 from wealtharena.data.reading.columns import role_of
 from wealtharena.data.reading.settled import Ledger
+from wealtharena.data.reading.words import ABSENT
 from wealtharena.errors import DataError
 
 _NUMBER: Final = r"[0-9]+(?:\.[0-9]+)?"
@@ -107,8 +108,8 @@ def ratios(values: pd.Series, where: str) -> pd.Series:
             hint="write splits as new shares for old ones, like 2:1",
         )
     made = text.map({cell: repr(float(ratio)) for cell, ratio in found.items()}).fillna(text)
-    numbers = pd.to_numeric(made.mask(made.str.lower().isin(["", "nan", "none", "null", "-"])), errors="coerce")
-    lost = numbers.isna() & ~text.str.lower().isin(["", "nan", "none", "null", "-"])
+    numbers = pd.to_numeric(made.mask(absent := text.str.lower().isin(ABSENT)), errors="coerce")
+    lost = numbers.isna() & ~absent
     return values if lost.any() else pd.Series(np.asarray(numbers, dtype=np.float64), index=values.index)
 
 

@@ -16,7 +16,6 @@ import pandas as pd
 from wealtharena.data import intervals
 from wealtharena.data.reading.basis import bring_together
 from wealtharena.data.reading.columns import PRICES, columns_by_role, is_adjusted, scale_of
-from wealtharena.data.reading.fixedpoint import to_prices
 from wealtharena.data.reading.identifiers import check_spellings, symbol_of_file, symbols_of
 from wealtharena.data.reading.moments import bar_times, dated_together, time_of_rows, without_quotes
 from wealtharena.data.reading.numbers import to_numbers
@@ -24,7 +23,7 @@ from wealtharena.data.reading.parquet import flattened, read_parquet
 from wealtharena.data.reading.settled import Ledger, Reading, Settled
 from wealtharena.data.reading.several import check_one_row_a_bar
 from wealtharena.data.reading.shape import check_shape
-from wealtharena.data.reading.sources import as_written_by_source
+from wealtharena.data.reading.sources import as_written_by_source, to_prices
 from wealtharena.data.reading.splits import leave_out_rates, write_proven
 from wealtharena.data.reading.stamps import IntArray, Stamps
 from wealtharena.data.reading.textfile import is_table, read_text

@@ -13,12 +13,10 @@ import pandas as pd
 from wealtharena.data.reading.columns import PRICES
 from wealtharena.data.reading.events import ratios
 from wealtharena.data.reading.settled import Ledger
-from wealtharena.data.reading.words import meaning_of, money_of
+from wealtharena.data.reading.words import ABSENT, meaning_of, money_of
 from wealtharena.errors import DataError
 
 FloatArray = npt.NDArray[np.float64]
-_ABSENT: Final = ("", "nan", "na", "n/a", "#n/a", "<na>", "null", "none", "-", "--", "\u2013", "\u2014", "n.a.", "n.a", "n. a.",
-                  "n.v.", "k.a.", "k. a.", "#nv", "n/d")  # fmt: skip
 _PLAIN: Final = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _GROUPED: Final = r"[+-]?[1-9]\d{0,2}\.\d{3}"  # 12.345: a decimal, or thousands
 _THIRTY_SECONDS: Final = r"\d{2,3}'(?:[0-2]\d|3[01])[0-9+]?"  # 110'165: 110 and 16.5 of 32
@@ -200,7 +198,7 @@ def _parse(text: pd.Series, mark: str, name: str, where: str, powers: pd.Series 
         clean = clean.where(powers == 0, clean + "e" + powers.astype("string"))  # exact, unlike a product
     cells = pa.array(clean.to_numpy(dtype=object), type=pa.string())
     good = pc.match_substring_regex(cells, _PLAIN)
-    absent = pc.is_in(pc.utf8_lower(cells), value_set=pa.array(_ABSENT))
+    absent = pc.is_in(pc.utf8_lower(cells), value_set=pa.array(ABSENT))
     bad = pc.invert(pc.or_(good, absent)).to_numpy(zero_copy_only=False)
     if bad.any():
         row = int(np.flatnonzero(bad)[0])

@@ -47,7 +47,7 @@ def read_text(path: Path, ledger: Ledger) -> pd.DataFrame:
     Raises:
         DataError: the bytes are no text, no separator makes a table of it, or its rows do not fit its header.
     """
-    text = _decode(path, ledger)
+    text = decode(path, ledger)
     head = _head(text, ledger)
     ledger.settle("separator", _SEPARATORS[head.separator])
     if head.preamble:
@@ -68,13 +68,14 @@ def is_table(path: Path) -> bool:
     """Return whether a text file begins as a table of bars; a note or a licence does not."""
     ledger = Ledger(path.name)
     try:
-        _head(_decode(path, ledger), ledger)
+        _head(decode(path, ledger), ledger)
     except DataError:
         return False
     return True
 
 
-def _decode(path: Path, ledger: Ledger) -> str:
+def decode(path: Path, ledger: Ledger) -> str:
+    """Return the text of a file, gzipped or not, in the encoding that its bytes show; DataError where they are no text."""
     content = path.read_bytes()
     if content[:2] == b"\x1f\x8b":
         try:
