@@ -19,24 +19,41 @@ from wealtharena.errors import DataError
 # role -> names without case, spaces and signs, the likeliest first
 _ALIASES: Final = {
     "timestamp": (
-        "candledatetimeutc timestamp datetime date time opentime startofbar datetimeutc timestamputc unix unixtimestamp unixtime epoch ts "
-        "datadate tradedate tradingdate gmttime utctime utc dt starttime bartime periodstart localtime windowstart tsevent mts startat snappedat "
-        "dtyyyymmdd 日期 时间 datum zeit t day index"
+        "candledatetimeutc timestamp datetime date time opentime startofbar datetimeutc timestamputc unix "
+        "unixtimestamp unixtime epoch ts datadate tradedate tradingdate gmttime utctime utc dt starttime bartime "
+        "periodstart localtime windowstart tsevent mts startat snappedat dtyyyymmdd 日期 时间 時間 日付 日時 일자 날짜 дата "
+        "время datum zeit fecha tarih t day index data"
     ),
-    "symbol": "symbol ticker tickers tic code instrument tscode pair asset sid stock security 股票代码 代码",
+    "symbol": "symbol ticker tickers tic code instrument tscode pair asset sid stock security 股票代码 代码 証券コード 銘柄コード 종목코드 тикер",
     "name": "ric isin cusip sedol figi permno gvkey name",  # of a table without symbols
     "currency": "currency ccy quotecurrency pricecurrency tradingcurrency",
-    "open": "open o openprice priceopen 1open adjopen firsttrade pxopen openprc prcod openingprice 开盘 开盘价 eröffn eröffnung erster",
-    "high": "high h highprice max 2high adjhigh pxhigh pricehigh askhi prchd 最高 最高价 hoch tageshoch",
-    "low": "low l lowprice min 3low adjlow pxlow pricelow bidlo prcld 最低 最低价 tief tagestief",
-    "close": "close c closeprice closelast last lastprice price 4close settle pxlast priceclose prc prccd tradeprice 收盘 收盘价 zuletzt schluss schlusskurs",
+    "open": (
+        "open o openprice priceopen 1open adjopen firsttrade pxopen openprc prcod openingprice opening 开盘 开盘价 開盤 "
+        "開盤價 始値 시가 eröffn eröffnung erster ouverture ouv apertura abertura otwarcie öppen öppning öppningskurs "
+        "açılış открытие откр"
+    ),
+    "high": (
+        "high h highprice max 2high adjhigh pxhigh pricehigh askhi prchd 最高 最高价 最高價 高値 고가 hoch tageshoch plushaut "
+        "haut máximo máxima massimo hoog najwyższy högst högsta yüksek максимум макс"
+    ),
+    "low": (
+        "low l lowprice min 3low adjlow pxlow pricelow bidlo prcld 最低 最低价 最低價 安値 저가 tief tagestief plusbas bas "
+        "mínimo mínima minimo laag najniższy lägst lägsta düşük минимум мин"
+    ),
+    "close": (
+        "close c closeprice closelast last lastprice price 4close settle pxlast priceclose prc prccd tradeprice "
+        "closingprice 收盘 收盘价 收盤 收盤價 終値 종가 zuletzt schluss schlusskurs clôture dernier fermeture cierre último "
+        "ultimo fechamento chiusura slot slotkoers zamknięcie zamkniecie stängning stängningskurs senast kapanış "
+        "şimdi закрытие цена"
+    ),
     "adjclose": "adjclose adjustedclose closeadj 5adjustedclose",
     "volume": (
-        "volume vol v totalvolume 5volume 6volume volumefrom tickvol tottrdqty ttltrdqnty totaltradedquantity tradedquantity "
-        "noofshares numberofshares sharestraded tradingvolume tradevolume pxvolume cshtrd 成交量 volumen"
+        "volume vol v totalvolume 5volume 6volume volumefrom tickvol tottrdqty ttltrdqnty totaltradedquantity "
+        "tradedquantity noofshares numberofshares sharestraded tradingvolume tradevolume pxvolume cshtrd 成交量 成交股數 "
+        "出来高 거래량 volumen wolumen volym hacim hac объем"
     ),
     "quote_volume": "quotevolume quoteassetvolume volumequote volumeto turnoverusd dollarvolume candleacctradeprice",
-    "turnover": "amount turnover totalturnover money tradedvalue tradevalue totaltradedvalue tottrdval value 成交额 成交金额",  # a proof
+    "turnover": "amount turnover totalturnover money tradedvalue tradevalue totaltradedvalue tottrdval value 成交额 成交金额 成交金額 売買代金 거래대금",  # a proof
     "base_volume": "basevolume baseassetvolume volumebase candleacctradevolume stuecke stücke",
     "dividend": (
         "dividend dividends divcash exdividend cashdividend dividendpershare dividendspershare dividendamount "
@@ -51,8 +68,6 @@ _ALIASES: Final = {
         "timezoneoffset"
     ),
 }
-_ROLES: Final = {name: role for role, names in _ALIASES.items() for name in names.split()}
-_RANK: Final = {name: place for names in _ALIASES.values() for place, name in enumerate(names.split())}
 _INDICATORS: Final = frozenset({"MA", "SMA", "EMA", "WMA", "AVG", "AVERAGE", "MEAN", "CHANGE", "CHG", "PCT", "PERCENT", "RATIO",
                                "ZSCORE", "STD", "DELTA", "DIFF", "RSI", "OBV", "MFI", "TREND", "SIGNAL", "PROFILE", "OSC",
                                "FLAG", "RANK", "LOG"})  # fmt: skip
@@ -62,9 +77,24 @@ _LARGE: Final = re.compile(r"[^\W\d_]{3}|000|[\u4e00-\u9fff]")  # of a scale tha
 _VOLUMES: Final = ("volume", "quote_volume", "base_volume")
 
 
+_PLAINER: Final = str.maketrans("ıł", "il")  # letters that no accent makes
+
+
+def _letters(text: str) -> str:
+    """Return letters and digits alone, without case and accents: cloture of Clôture."""
+    if not text.isascii():
+        text = "".join(mark for mark in unicodedata.normalize("NFKD", text) if not unicodedata.combining(mark))
+        text = unicodedata.normalize("NFC", text)
+    return "".join(letter for letter in text.lower().translate(_PLAINER) if letter.isalnum())
+
+
+_ROLES: Final = {_letters(name): role for role, names in _ALIASES.items() for name in names.split()}
+_RANK: Final = {_letters(name): place for names in _ALIASES.values() for place, name in enumerate(names.split())}
+
+
 def plain(name: object) -> str:
-    """Return a column's name without case, spaces, signs and what stands in brackets behind it."""
-    return "".join(letter for letter in words.without_bracket(name).lower() if letter.isalnum())
+    """Return a column's name without case, accents, spaces, signs and what stands in brackets behind it."""
+    return _letters(words.without_bracket(name))
 
 
 def parts_of(name: object) -> tuple[str, Meaning]:
@@ -73,7 +103,7 @@ def parts_of(name: object) -> tuple[str, Meaning]:
     Words that no bracket holds count where all of them are known and say something about a price or a volume.
     """
     text = str(name)
-    return _parts(text) if _NAMED.search(text) else (text, Meaning())  # a number, as most cells near a header are
+    return _parts(text) if _NAMED.search(text) else (text, Meaning())
 
 
 @lru_cache(maxsize=4096)
@@ -102,6 +132,12 @@ def _parts(name: str) -> tuple[str, Meaning]:
 
 def role_of(name: object) -> str | None:
     """Return the role of a column of that name; None where it says nothing."""
+    text = str(name)
+    return _role(text) if _NAMED.search(text) else None  # a number, as most cells are near a header
+
+
+@lru_cache(maxsize=4096)
+def _role(name: str) -> str | None:
     base, said = parts_of(name)
     role = _ROLES.get(plain(base))
     if role == "volume" and (said.currency or said.count == "money"):
@@ -109,7 +145,7 @@ def role_of(name: object) -> str | None:
     if role == "close" and said.basis == "all":
         return "adjclose"
     known = role or ("base_volume" if _word_of_volume(name) else None)
-    return known or ("timestamp" if _ROLES.get(plain(without_word(str(name)))) == "timestamp" else None)
+    return known or ("timestamp" if _ROLES.get(plain(without_word(name))) == "timestamp" else None)
 
 
 def is_adjusted(name: object) -> bool:

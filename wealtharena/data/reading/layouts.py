@@ -40,7 +40,12 @@ _DATED: Final = {  # those of the same width whose first column is a date, where
     8: ("yfinance's history", "date open high low close volume dividends splits"),
     7: ("Yahoo's history", "date open high low close adjclose volume"),
 }
+_TICKER_FIRST: Final = (
+    "symbol, time, open, high, low, close, volume (ASX, MetaStock)",
+    "symbol time open high low close volume",
+)
 _METATRADER: Final = ("MetaTrader history", "date time open high low close volume")
+_DAY: Final = r"\d{8}|\d{4}([-/])\d{2}\1\d{2}|\d{2}([-/])\d{2}\2\d{4}"
 _ENOUGH: Final = 20  # bars that prove another order than the usual one
 _COHERENT: Final = 0.98  # share of bars whose high and low hold their open and close
 
@@ -113,6 +118,12 @@ def headless_names(body: pd.DataFrame, ledger: Ledger) -> list[str]:
     clock = width == 7 and body.iloc[:, 1].str.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?").all()
     known = _HEADLESS if body.iloc[:, 0].str.fullmatch(r"[0-9.]+").all() else _HEADLESS | _DATED
     exporter, names = _METATRADER if clock else known.get(width, ("", ""))
+    if (
+        width == 7
+        and body.iloc[:, 0].str.fullmatch(r"[A-Za-z][A-Za-z0-9.^]*").all()
+        and body.iloc[:, 1].str.fullmatch(_DAY).all()
+    ):
+        exporter, names = _TICKER_FIRST
     columns = names.split()
     if not columns or not _coherent(body, columns):
         others = [item for item in _OTHER_ORDERS.get(width, ()) if _proven(body, item[1].split())]

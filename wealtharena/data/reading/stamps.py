@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from wealtharena.data.reading.centuries import written_out
 from wealtharena.errors import DataError
 
 IntArray = npt.NDArray[np.int64]
@@ -40,6 +41,7 @@ _EARLIEST, _LATEST = 10**17, 4_260_000_000 * 10**9  # 1973 to 2104 in ns: where 
 _OLDEST: Final = -5_364_662_400 * 10**9  # 1800 in ns
 _MOST: Final = 9.2e18  # what 64 bits hold
 _FIRST_YEAR, _LAST_YEAR = 1678, 2261  # that are whole in ns of 64 bits
+_FIRST_SERIAL, _LAST_SERIAL = 20_000, 60_000  # days as a spreadsheet counts them, of 1954 to 2068
 _FURTHEST: Final = 18 * 3600 * 10**9  # of any zone from UTC, in ns
 _DAY_NS: Final = 86_400 * 10**9
 _HINT: Final = "write them like 2024-01-31 or 2024-01-31T15:00:00Z"
@@ -246,6 +248,8 @@ def _written(text: pd.Series, codes: IntArray, where: str) -> Stamps:
             break
     lost = parts["year"].isna().to_numpy()
     if lost.any():
+        if (dated := written_out(text, where)) is not None:
+            return replace(_written(dated[0], codes, where), form=dated[1])
         row = int(np.flatnonzero(lost[codes])[0])
         shown = text.iloc[int(codes[row])]
         raise DataError(f"{where}: a timestamp cannot be read: {shown!r} in row {row + 1}", hint=_HINT)
@@ -315,7 +319,10 @@ def _whole(text: pd.Series) -> IntArray:
 
 def _odd_number(odd: BoolArray, cells: pd.Series, codes: npt.NDArray[np.intp], where: str, why: str) -> DataError:
     row = int(np.flatnonzero(odd[codes])[0])
-    return _no_time(str(cells.iloc[int(codes[row])]), row, where, why)
+    shown = str(cells.iloc[int(codes[row])])
+    if _FIRST_SERIAL <= float(shown) < _LAST_SERIAL:
+        why += "; a spreadsheet counts days so, and some begin in 1900, others in 1904"
+    return _no_time(shown, row, where, why)
 
 
 def _no_time(shown: str, row: int, where: str, why: str) -> DataError:

@@ -23,6 +23,7 @@ from wealtharena.errors import DataError
 
 _SEPARATORS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _PEEK: Final = 60  # lines that are looked at to find the header
+_LEGACY: Final = ("cp1252", "cp1251", "gb18030", "shift_jis", "euc_kr", "big5")  # the first where nothing tells
 _BOMS: Final = (
     (b"\xff\xfe\x00\x00", "utf-32"),
     (b"\xef\xbb\xbf", "utf-8-sig"),
@@ -48,6 +49,8 @@ def read_text(path: Path, ledger: Ledger) -> pd.DataFrame:
         DataError: the bytes are no text, no separator makes a table of it, or its rows do not fit its header.
     """
     text = decode(path, ledger)
+    if re.match(r"\s*(\{\s*\"|\[\s*[\[{])", text):
+        raise DataError(f"{ledger.name} holds JSON, which is no table", hint="write it as CSV, one row a bar")
     head = _head(text, ledger)
     ledger.settle("separator", _SEPARATORS[head.separator])
     if head.preamble:
@@ -88,14 +91,29 @@ def decode(path: Path, ledger: Ledger) -> str:
         if zeros < 0.3 * min(len(content), 2000):
             raise _unreadable(path, "it holds bytes that are no text")
         encoding = "utf-16-le" if content[1:2] == b"\x00" else "utf-16-be"
-    for attempt in [encoding] if encoding else ["utf-8", "cp1252"]:
-        try:
-            text = content.decode(attempt)
-        except UnicodeDecodeError:
-            continue
-        ledger.settle("encoding", attempt.removesuffix("-sig"))
-        return text.replace("\r\n", "\n").replace("\r", "\n")
-    raise _unreadable(path, "its encoding is unknown")
+    read = {name: text for name in [encoding or "utf-8"] if (text := _decoded(content, name)) is not None}
+    if not read and not encoding:  # without a mark: the one in which columns have names that are known, else Windows'
+        read = {name: text for name in _LEGACY if (text := _decoded(content, name)) is not None}
+        read = dict([item for item in read.items() if _names_prices(item[1])][:1] or list(read.items())[:1])
+    if not read:
+        raise _unreadable(path, "its encoding is unknown")
+    [(name, text)] = read.items()
+    ledger.settle("encoding", name.removesuffix("-sig"))
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _decoded(content: bytes, encoding: str) -> str | None:
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+
+
+def _names_prices(text: str) -> bool:
+    """Return whether one of the first lines names a close and three columns more, or a close and a date."""
+    lines = text[: 1 << 14].replace("\r\n", "\n").replace("\r", "\n").split("\n")[:_PEEK]
+    named = ({role_of(cell) for cell in row} for separator in _SEPARATORS for row in _cells(lines, separator))
+    return any("close" in roles and ("timestamp" in roles or len(roles - {None}) > 3) for roles in named)
 
 
 def _unreadable(path: Path, why: str) -> DataError:
