@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
 import datetime as dt
+import gzip
+import io
+import lzma
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +20,7 @@ from tests.data.reading.test_cases import shares
 from tests.data.reading.test_exports import _load, _refused
 from tests.data.specs import compose, with_data
 from wealtharena.data import load
+from wealtharena.data.reading.archives import unpacked
 from wealtharena.data.reading.centuries import written_out
 from wealtharena.data.reading.columns import role_of
 from wealtharena.errors import DataError
@@ -65,9 +71,9 @@ def test_an_encoding_without_a_mark_is_told_by_the_names_that_it_gives(tmp_path:
     assert found == expected
 
 
-def _load_bytes(content: bytes, path: Path) -> str:
+def _load_bytes(content: bytes, path: Path, *, at: Path | None = None) -> str:
     path.write_bytes(content)
-    spec = with_data(compose(["data=files", "asset=etf"]), path=str(path))
+    spec = with_data(compose(["data=files", "asset=etf"]), path=str(at or path))
     return load(spec.asset, spec.data, seed=0).fingerprint
 
 
@@ -130,3 +136,69 @@ def test_json_and_days_of_a_spreadsheet_are_named(tmp_path: Path) -> None:
         _refused(bars.to_json(orient="records", lines=lines), tmp_path / "AAA.csv", "holds JSON")
     bars["timestamp"] = 44_351 + np.arange(len(bars))
     _refused(bars, tmp_path / "AAA.csv", "44351 in row 1 is no date and no epoch; a spreadsheet counts days so")
+
+
+PACKED = {
+    "csv.gz": gzip.compress,
+    "csv.bz2": bz2.compress,
+    "csv.xz": lzma.compress,
+    "csv.zip": lambda content: _zipped({"AAA.csv": content}),
+    "zip": lambda content: _zipped({"some-name.csv": content, "__MACOSX/._some-name.csv": b"x"}),
+}
+
+
+def _zipped(members: dict[str, bytes]) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return made.getvalue()
+
+
+@pytest.mark.parametrize("ending", PACKED)
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_packed_file_is_the_file_in_it(tmp_path: Path, ending: str, folder: bool) -> None:
+    content = _bars().to_csv(index=False).encode()
+    expected = _load_bytes(content, tmp_path / "AAA.csv")
+    path = tmp_path / "packed" / f"AAA.{ending}"
+    path.parent.mkdir()
+    packed = PACKED[ending](content)
+    assert _load_bytes(packed, path, at=path.parent if folder else path) == expected
+    for cut in (len(packed) // 2, len(packed) - 9):
+        with pytest.raises(DataError, match="cannot be unpacked") as refused:
+            _load_bytes(packed[:cut], path)
+        assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("ending", PACKED)
+def test_a_packed_file_with_a_flipped_byte_is_what_it_was_or_refused(tmp_path: Path, ending: str) -> None:
+    rng = np.random.default_rng(3)
+    content = _bars().to_csv(index=False).encode()
+    packed = PACKED[ending](content)
+    path = tmp_path / f"AAA.{ending}"
+    for place in rng.integers(8, len(packed), 300):
+        harmed = bytearray(packed)
+        harmed[place] ^= int(rng.integers(1, 256))
+        path.write_bytes(harmed)
+        try:
+            found = unpacked(path)
+        except DataError:
+            continue
+        assert found == content
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ({"a.csv": b"x", "b.csv": b"y"}, "holds 2 files"),
+        ({}, "holds 0 files"),
+        ({"[Content_Types].xml": b"x", "xl/workbook.xml": b"y"}, "is a workbook"),
+    ],
+)
+def test_an_archive_of_other_than_one_file_is_named(tmp_path: Path, members: dict[str, bytes], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        _load_bytes(_zipped(members), tmp_path / "AAA.zip")
+
+
+def test_a_web_page_is_named(tmp_path: Path) -> None:
+    _refused("<!DOCTYPE html>\n<html><body>Date,Close</body></html>", tmp_path / "AAA.csv", "holds a web page")

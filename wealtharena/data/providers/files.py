@@ -21,7 +21,7 @@ from wealtharena.data.reading.venues import Quote, quote_of, same_symbol, settin
 from wealtharena.errors import DataError, ProviderError, UnknownFileError
 
 _NO_COLUMN: Final = "(the file has no column of symbols)"
-_ENDING: Final = re.compile(r"\.(csv(\.gz)?|parquet|pq|txt|tsv)$", re.IGNORECASE)
+_ENDING: Final = re.compile(r"\.(csv(\.(gz|bz2|xz|zip))?|parquet|pq|txt|tsv|zip)$", re.IGNORECASE)
 # where weeks run or ran from Sunday to Thursday: Tel Aviv (until 2026), Riyadh, Cairo, Doha, Kuwait
 _SUNDAY_ZONES: Final = frozenset({"Asia/Jerusalem", "Asia/Tel_Aviv", "Asia/Riyadh"})
 _SUNDAY_VENUES: Final = frozenset({"CA", "QA", "KW"})

@@ -21,34 +21,34 @@ _ALIASES: Final = {
     "timestamp": (
         "candledatetimeutc timestamp datetime date time opentime startofbar datetimeutc timestamputc unix "
         "unixtimestamp unixtime epoch ts datadate tradedate tradingdate gmttime utctime utc dt starttime bartime "
-        "periodstart localtime windowstart tsevent mts startat snappedat dtyyyymmdd 日期 时间 時間 日付 日時 일자 날짜 дата "
+        "periodstart localtime windowstart tsevent mts timeperiodstart startat snappedat dtyyyymmdd 日期 时间 時間 日付 日時 일자 날짜 дата "
         "время datum zeit fecha tarih t day index data"
     ),
     "symbol": "symbol ticker tickers tic code instrument tscode pair asset sid stock security 股票代码 代码 証券コード 銘柄コード 종목코드 тикер",
     "name": "ric isin cusip sedol figi permno gvkey name",  # of a table without symbols
     "currency": "currency ccy quotecurrency pricecurrency tradingcurrency",
     "open": (
-        "open o openprice priceopen 1open adjopen firsttrade pxopen openprc prcod openingprice opening 开盘 开盘价 開盤 "
+        "open o mido midopen openprice priceopen 1open adjopen firsttrade pxopen openprc prcod openingprice opening 开盘 开盘价 開盤 "
         "開盤價 始値 시가 eröffn eröffnung erster ouverture ouv apertura abertura otwarcie öppen öppning öppningskurs "
         "açılış открытие откр"
     ),
     "high": (
-        "high h highprice max 2high adjhigh pxhigh pricehigh askhi prchd 最高 最高价 最高價 高値 고가 hoch tageshoch plushaut "
+        "high h midh midhigh highprice max 2high adjhigh pxhigh pricehigh askhi prchd 最高 最高价 最高價 高値 고가 hoch tageshoch plushaut "
         "haut máximo máxima massimo hoog najwyższy högst högsta yüksek максимум макс"
     ),
     "low": (
-        "low l lowprice min 3low adjlow pxlow pricelow bidlo prcld 最低 最低价 最低價 安値 저가 tief tagestief plusbas bas "
+        "low l midl midlow lowprice min 3low adjlow pxlow pricelow bidlo prcld 最低 最低价 最低價 安値 저가 tief tagestief plusbas bas "
         "mínimo mínima minimo laag najniższy lägst lägsta düşük минимум мин"
     ),
     "close": (
-        "close c closeprice closelast last lastprice price 4close settle pxlast priceclose prc prccd tradeprice "
+        "close c midc midclose closeprice closelast last lastprice price 4close settle pxlast priceclose prc prccd tradeprice "
         "closingprice 收盘 收盘价 收盤 收盤價 終値 종가 zuletzt schluss schlusskurs clôture dernier fermeture cierre último "
         "ultimo fechamento chiusura slot slotkoers zamknięcie zamkniecie stängning stängningskurs senast kapanış "
         "şimdi закрытие цена"
     ),
     "adjclose": "adjclose adjustedclose closeadj 5adjustedclose",
     "volume": (
-        "volume vol v totalvolume 5volume 6volume volumefrom tickvol tottrdqty ttltrdqnty totaltradedquantity "
+        "volume vol v volumetraded totalvolume 5volume 6volume volumefrom tickvol tottrdqty ttltrdqnty totaltradedquantity "
         "tradedquantity noofshares numberofshares sharestraded tradingvolume tradevolume pxvolume cshtrd 成交量 成交股數 "
         "出来高 거래량 volumen wolumen volym hacim hac объем"
     ),

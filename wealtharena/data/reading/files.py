@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from wealtharena.data import intervals
+from wealtharena.data.reading import archives
 from wealtharena.data.reading.basis import bring_together
 from wealtharena.data.reading.columns import PRICES, columns_by_role, is_adjusted, scale_of
 from wealtharena.data.reading.identifiers import check_spellings, symbol_of_file, symbols_of
@@ -32,8 +33,8 @@ from wealtharena.data.reading.words import agreed, money_of, shown
 from wealtharena.errors import DataError, UnknownFileError
 from wealtharena.files import without_home
 
-_SUFFIXES: Final = (".parquet", ".pq", ".csv", ".csv.gz")
-_TEXTS: Final = (".txt", ".tsv")  # of a folder: read where they hold a table
+_SUFFIXES: Final = (".parquet", ".pq", ".csv", *(f".csv{packed}" for packed in archives.ENDINGS))
+_TEXTS: Final = (".txt", ".tsv", ".zip")  # of a folder: read where they hold a table
 _NUMERIC: Final = ("open", "high", "low", "close", "adjclose", "volume", "quote_volume", "base_volume", "dividend",
                    "split", "factor", "gains")  # fmt: skip
 _PARTITION: Final = re.compile(r"(?:symbol|ticker|code)=(.+)", re.IGNORECASE)  # a folder of a partitioned data set

@@ -30,7 +30,10 @@ _OTHER_ORDERS: Final = {
         ("Bitfinex (time, open, close, high, low, volume)", "time open close high low volume"),
         ("Coinbase (time, low, high, open, close, volume)", "time low high open close volume"),
     ),
-    7: (("KuCoin (time, open, close, high, low, volume, turnover)", "time open close high low volume quote_volume"),),
+    7: (
+        ("KuCoin (time, open, close, high, low, volume, turnover)", "time open close high low volume quote_volume"),
+        ("Gate.io (time, turnover, close, high, low, open, volume)", "time quote_volume close high low open volume"),
+    ),
 }
 _COIN_M: Final = (
     "open_time open high low close contracts close_time base_asset_volume count taker_contracts taker_base ignore"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import re
 from collections import Counter
@@ -14,6 +13,7 @@ from typing import Any, Final
 import pandas as pd
 
 from wealtharena.data.reading import zones
+from wealtharena.data.reading.archives import unpacked
 from wealtharena.data.reading.columns import role_of
 from wealtharena.data.reading.events import put_in, taken_out
 from wealtharena.data.reading.layouts import headless_names, wide_to_long
@@ -24,6 +24,10 @@ from wealtharena.errors import DataError
 _SEPARATORS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _PEEK: Final = 60  # lines that are looked at to find the header
 _LEGACY: Final = ("cp1252", "cp1251", "gb18030", "shift_jis", "euc_kr", "big5")  # the first where nothing tells
+_NO_TABLES: Final = {
+    r"\s*(\{\s*\"|\[\s*[\[{])": "JSON, which is no table",
+    r"\s*<(!doctype|html)": "a web page, which is no table",
+}
 _BOMS: Final = (
     (b"\xff\xfe\x00\x00", "utf-32"),
     (b"\xef\xbb\xbf", "utf-8-sig"),
@@ -49,8 +53,9 @@ def read_text(path: Path, ledger: Ledger) -> pd.DataFrame:
         DataError: the bytes are no text, no separator makes a table of it, or its rows do not fit its header.
     """
     text = decode(path, ledger)
-    if re.match(r"\s*(\{\s*\"|\[\s*[\[{])", text):
-        raise DataError(f"{ledger.name} holds JSON, which is no table", hint="write it as CSV, one row a bar")
+    for begins, told in _NO_TABLES.items():
+        if re.match(begins, text, re.IGNORECASE):
+            raise DataError(f"{ledger.name} holds {told}", hint="write it as CSV, one row a bar")
     head = _head(text, ledger)
     ledger.settle("separator", _SEPARATORS[head.separator])
     if head.preamble:
@@ -78,13 +83,8 @@ def is_table(path: Path) -> bool:
 
 
 def decode(path: Path, ledger: Ledger) -> str:
-    """Return the text of a file, gzipped or not, in the encoding that its bytes show; DataError where they are no text."""
-    content = path.read_bytes()
-    if content[:2] == b"\x1f\x8b":
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError) as error:
-            raise _unreadable(path, "its compression is broken") from error
+    """Return the text of a file, packed or not, in the encoding that its bytes show; DataError where they are no text."""
+    content = unpacked(path)
     encoding = next((name for mark, name in _BOMS if content.startswith(mark)), None)
     if encoding is None and b"\x00" in content[:2000]:
         zeros = content[:2000].count(b"\x00", 0)
