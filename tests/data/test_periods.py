@@ -105,6 +105,12 @@ def test_labels_that_agree_stay_as_they_are() -> None:
     assert not any("label" in note for note in panel.notes)
 
 
+@pytest.mark.parametrize("day", ["W-MON", "W-WED", "W-FRI", "W-SUN"])
+def test_weeks_that_a_sunday_may_begin_or_end_are_said_to_end_there(day: str) -> None:
+    panel = _panel(_bars(pd.date_range("2023-01-02", periods=30, freq=day), "A"))
+    assert any("weeks of A are labelled by Sundays" in note for note in panel.notes) == (day == "W-SUN")
+
+
 @pytest.mark.parametrize(("asset", "other"), [("etf", "W-SUN"), ("crypto", "W-FRI")])
 def test_weeks_that_may_be_different_ones_are_refused(asset: str, other: str) -> None:
     one, two = (pd.date_range("2023-01-02", periods=30, freq=freq) for freq in ("W-MON", other))

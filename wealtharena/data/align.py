@@ -226,6 +226,8 @@ def _under_one_label(series: list[_Series], asset: AssetSpec, interval: str, not
     """Return the series with the weeks or months of all symbols under one label each."""
     if interval not in periods.LONG:
         return series
+    if sundays := [item.bars.symbol for item in series if periods.on_sundays(item.stamps, interval)]:
+        notes.append(f"the weeks of {', '.join(sundays[:5])} are labelled by Sundays, and are taken to end on them")
     always = any(_calendar(item, asset) == calendars.ALWAYS for item in series)
     stamps, moved = periods.under_one_label([item.stamps for item in series], interval, always=always)
     if not moved:

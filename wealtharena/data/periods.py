@@ -29,6 +29,11 @@ def begin(labels: IntArray, interval: str) -> bool:
     return _kind(labels, interval) in (_MONDAY, _FIRST)
 
 
+def on_sundays(labels: IntArray, interval: str) -> bool:
+    """Return whether weeks are labelled by their Sundays, with which some calendars end a week and others begin one."""
+    return interval == "1w" and len(labels) > 0 and _kind(labels, interval) == _SUNDAY
+
+
 def under_one_label(series: Sequence[IntArray], interval: str, *, always: bool) -> tuple[list[IntArray], int]:
     """Return each symbol's labels (ns, increasing), all bars of one period under the latest of its labels, and how many moved.
 
