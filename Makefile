@@ -158,7 +158,9 @@ format: $(VENV)/.stamp-dev ## format and fix what can be fixed
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/.stamp-bench ## run every script of benchmarks/ that needs nothing from outside
-	@for script in $(filter-out $(GIVEN) $(LONG),$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+	@missed=; for script in $(filter-out $(GIVEN) $(LONG),$(wildcard benchmarks/*.py)); do \
+		echo "== $$script"; $(BIN)/python "$$script" || missed="$$missed $$script"; \
+	done; [ -z "$$missed" ] || { echo "error: a bound is not kept, or a script failed:$$missed" >&2; exit 1; }
 
 docs: $(VENV)/.stamp-docs ## build the pages into build/site, strict: a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --clean
