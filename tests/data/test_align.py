@@ -57,6 +57,7 @@ def test_the_order_of_symbols_and_rows_changes_nothing_but_the_order(bars: list[
         )
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(bars=_markets())
 def test_no_price_is_invented_and_none_is_lost(bars: list[Bars]) -> None:
@@ -75,6 +76,7 @@ def test_no_price_is_invented_and_none_is_lost(bars: list[Bars]) -> None:
             assert len(kept) == len(given_prices)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(bars=_markets())
 def test_only_a_real_bar_with_a_positive_price_and_volume_is_tradable(bars: list[Bars]) -> None:
@@ -305,6 +307,7 @@ def test_a_share_of_another_exchange_is_worth_its_own_money_at_a_fixing_it_knew(
     assert (load_panel(frame, asset=account, data=spec.data).to_account[:, sydney] == 1.0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "money", "known"),
     [

@@ -58,6 +58,7 @@ def test_the_chain_of_forex_needs_no_network_and_asks_none(tmp_path: Path) -> No
     assert probe == []
 
 
+@pytest.mark.slow
 def test_a_store_that_covers_the_request_comes_first_and_asks_no_network(tmp_path: Path) -> None:
     spec, probe = _spec("crypto", tmp_path), _Asked(yahoo.host)
     _fill(spec, *spec.asset.universe.symbols)

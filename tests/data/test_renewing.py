@@ -110,6 +110,7 @@ def at(day: str) -> pd.Timestamp:
     return pd.Timestamp(day, tz="UTC")
 
 
+@pytest.mark.slow
 # -- the day that is not over
 @pytest.mark.parametrize("end", ["2026-05-18", "2026-05-19"])
 def test_a_day_that_was_not_over_is_asked_for_again(room: Room, end: str) -> None:

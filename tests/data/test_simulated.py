@@ -41,6 +41,7 @@ def test_the_same_seed_gives_the_same_market_and_another_seed_another() -> None:
     assert not np.array_equal(first.close, other.close)
 
 
+@pytest.mark.slow
 def test_without_drift_and_signal_returns_are_a_martingale(fair: SimulatedMarket) -> None:
     returns = _returns(fair)
     mean_t = returns.mean(axis=0) / returns.std(axis=0) * np.sqrt(len(returns))

@@ -84,6 +84,7 @@ def test_a_run_saved_at_any_bar_and_loaded_goes_on_as_the_uninterrupted_one(worl
     assert again.liquidated == path.liquidated
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(world=worlds(), at=st.integers(1, BARS - 2), keep=st.integers(0, BARS))
 def test_a_panel_that_grows_gives_the_path_of_the_whole_one(world, at, keep):
@@ -102,6 +103,7 @@ def test_a_panel_that_grows_gives_the_path_of_the_whole_one(world, at, keep):
     assert_same(go(walker, targets, hold, until=BARS - 1, first=first), path, begin=at)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(world=worlds(), depth=st.integers(4, BARS), window=st.sampled_from([1, 3]))
 def test_parts_of_a_market_that_end_at_each_bar_give_the_path_of_the_whole_one(world, depth, window):

@@ -59,6 +59,7 @@ def judged(spec, lean: float, anchor: str = "equal_weight", *, fill: str = "auto
     return evaluate.evaluate([player], evaluation=evaluation, facts=facts(**changes), rng=np.random.default_rng(0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("anchor", ["equal_weight", "cash"])
 def test_a_tilt_that_is_its_anchor_is_unproven_and_no_degenerate_policy(spec, anchor: str) -> None:
     found = judged(spec, 0.0, anchor, degenerate="it never trades")
@@ -83,6 +84,7 @@ def test_a_seed_that_stayed_at_an_anchor_of_cash_is_no_fault_of_one_that_left_it
     assert found.verdict.evidence.degenerate is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("off", "same"), [(0.0099, True), (0.0101, False)])
 def test_who_differs_from_his_anchor_by_less_than_counts_as_cash_is_his_anchor(spec, off: float, same: bool) -> None:
     anchor = judged(spec, 0.0).agent

@@ -55,6 +55,7 @@ def unfilled(found):
     return next((met for met in found.verdict.evidence.unfilled if met.who == "the agent"), None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trade_rate", [0.1, 1.0])
 def test_what_a_fold_held_is_no_order_of_the_next_that_never_filled(spec, trade_rate) -> None:
     found = judged(spec, tilting(spec, trade_rate=trade_rate)[0])

@@ -134,6 +134,7 @@ def test_the_interval_covers_the_truth_in_93_to_97_percent_of_pairs(studentised)
     assert 0.905 <= np.mean(covered) <= 0.985
 
 
+@pytest.mark.slow
 def test_the_studentised_interval_of_independent_returns_is_as_wide_as_theory_says():
     """Half width 1.96 standard errors, the standard error that of the influence of each bar (delta method)."""
     rng = np.random.default_rng(13)

@@ -98,6 +98,7 @@ def as_backtest(metadata: Metadata, frame: pd.DataFrame) -> tuple[np.ndarray, st
     return seen, str(panel.timestamps[-1].astype("datetime64[s]"))
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 3),

@@ -39,6 +39,7 @@ def record(folder):
     return json.loads(next(folder.glob("outputs/*/*/run.json")).read_text())
 
 
+@pytest.mark.slow
 def test_it_fills_the_store_and_says_so(request_coins, tmp_path, capsys):
     assert collect.run(request_coins(series=("CPI",))) == 0
     store = Store(tmp_path / "data")
@@ -52,6 +53,7 @@ def test_it_fills_the_store_and_says_so(request_coins, tmp_path, capsys):
     assert [item["status"] for item in content["collect"]] == ["new"] * 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", [(), ("CPI",)])
 def test_the_series_of_a_dated_cash_rate_comes_with_the_bars_and_once(request_coins, tmp_path, asked):
     spec = request_coins(series=asked)
@@ -197,6 +199,7 @@ def test_the_command_survives_kill_9_and_ctrl_c_and_fetches_only_what_is_missing
         assert len(store.read("crypto", symbol, "1d").table) == sample.DAYS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wanted", [True, False])
 def test_features_stand_beside_the_bars_where_they_are_asked_for(request_coins, stub, tmp_path, capsys, wanted):
     stub.fault("yahoo", "unknown_symbol", match="ETH-USD")

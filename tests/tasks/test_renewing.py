@@ -144,6 +144,7 @@ def test_by_default_nothing_is_trained(make, tmp_path):
     assert not (tmp_path / FILE).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["train", "deploy"])
 def test_its_commands_can_be_composed_and_go_through_the_gate(make, step, tmp_path):
     one, _, _ = make("paper.retrain=drift", "paths.checkpoints=/somewhere/a b")

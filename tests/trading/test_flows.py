@@ -116,6 +116,7 @@ def test_only_what_cash_and_equity_both_show_is_a_flow(told, implied, gaps, expe
 amounts = st.floats(min_value=-0.9, max_value=5.0)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.floats(min_value=-0.5, max_value=1.0), amounts), min_size=2, max_size=12))
 def test_growth_is_what_the_returns_make_of_it_whatever_comes_and_goes(tmp_path_factory, steps):
     """Each bar has a return, then a flow, a share of what is there."""

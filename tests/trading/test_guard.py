@@ -143,6 +143,7 @@ def test_what_reduces_passes_and_nothing_grows_beyond_what_was_asked_for(units, 
     assert grown <= max(0.2 * now.equity, np.abs((now.units + now.reducing) * now.marks).sum()) * (1 + 1e-9) + lot * 30
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     units=st.lists(st.floats(-300.0, 300.0), min_size=2, max_size=2),

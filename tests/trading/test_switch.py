@@ -64,6 +64,7 @@ def test_a_signal_freezes_or_flattens_at_the_next_close_and_the_halt_outlives_it
     assert account(tmp_path)["state"] == found["state"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_ends_after_the_bar_and_what_follows_is_as_if_it_had_not_been(tmp_path, number):
     world = a_world()

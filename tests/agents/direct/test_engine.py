@@ -68,6 +68,7 @@ def test_members_answer_together_as_each_alone_and_their_mean_is_the_policy(over
     np.testing.assert_allclose(policy.spreads[-1], alone.std(axis=0).sum(axis=-1), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_what_a_network_sees_in_training_is_what_the_environment_shows() -> None:
     built = engine("env.window=3")
     market, network = built.bench.market, built.network()
@@ -109,6 +110,7 @@ def test_the_soft_minimum_lies_between_the_worst_window_and_the_mean() -> None:
     assert objective("sharpe", torch.zeros(30, 2, 5), temperature=1.0, risk_aversion=0.0).tolist() == [0.0, 0.0]
 
 
+@pytest.mark.slow
 def test_a_turnover_penalty_makes_the_policy_trade_less() -> None:
     panel = worlds.features(bars=600, signal=0.1)
     turnover = {}

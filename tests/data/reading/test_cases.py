@@ -17,6 +17,8 @@ from wealtharena.errors import DataError
 from wealtharena.evaluation.splits import make_folds
 from wealtharena.tasks import pipeline
 
+pytestmark = pytest.mark.slow  # hundreds of files are written and read
+
 Shares = Callable[..., pd.DataFrame]
 
 

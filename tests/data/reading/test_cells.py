@@ -19,6 +19,8 @@ from wealtharena.data.reading.numbers import to_numbers
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.errors import DataError
 
+pytestmark = pytest.mark.slow  # hundreds of files are written and read
+
 _PRICES = ("open", "high", "low", "close")
 
 

@@ -25,6 +25,8 @@ from wealtharena.data.reading.centuries import written_out
 from wealtharena.data.reading.columns import role_of
 from wealtharena.errors import DataError
 
+pytestmark = pytest.mark.slow  # hundreds of files are written and read
+
 NAMES = {  # date, open, high, low, close, volume
     "de": "Datum;Eröffnung;Hoch;Tief;Schluss;Volumen",
     "es": "Fecha;Apertura;Máximo;Mínimo;Cierre;Volumen",

@@ -179,6 +179,7 @@ def test_tables_of_other_endings_in_a_folder_are_read_and_notes_are_not(tmp_path
     assert _said(panel, "1 of its entries is not read: README.txt")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["%Y-%m-%d 16:00", "%Y-%m-%dT16:00:00-05:00", "epoch"])
 def test_days_of_one_file_each_carry_their_dates_as_in_one_file(tmp_path: Path, form: str) -> None:
     frame = _one(bars=12)

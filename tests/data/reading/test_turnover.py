@@ -66,6 +66,7 @@ def test_a_turnover_in_other_units_is_said_where_nothing_tells_which_column_is_o
     assert _said(panel, "one of the two is not counted in ones")
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10_000), kind=st.sampled_from(["rate", "noise", "other money", "text", "exact", "level"]))
 def test_a_column_that_proves_nothing_changes_nothing(tmp_path: Path, seed: int, kind: str) -> None:

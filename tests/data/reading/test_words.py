@@ -19,6 +19,8 @@ from wealtharena.data.reading import words
 from wealtharena.data.reading.columns import parts_of, role_of
 from wealtharena.errors import DataError
 
+pytestmark = pytest.mark.slow  # hundreds of files are written and read
+
 _PRICES = ("open", "high", "low", "close")
 
 
