@@ -50,10 +50,10 @@ _ALIASES: Final = {
     "volume": (
         "volume vol v volumetraded totalvolume 5volume 6volume volumefrom tickvol tottrdqty ttltrdqnty totaltradedquantity "
         "tradedquantity noofshares numberofshares sharestraded tradingvolume tradevolume pxvolume cshtrd 成交量 成交股數 "
-        "出来高 거래량 volumen wolumen volym hacim hac объем"
+        "出来高 거래량 volumen umsatzstück wolumen volym hacim hac объем"
     ),
     "quote_volume": "quotevolume quoteassetvolume volumequote volumeto turnoverusd dollarvolume candleacctradeprice",
-    "turnover": "amount turnover totalturnover money tradedvalue tradevalue totaltradedvalue tottrdval value 成交额 成交金额 成交金額 売買代金 거래대금",  # a proof
+    "turnover": "amount turnover totalturnover money tradedvalue tradevalue totaltradedvalue tottrdval value umsatz 成交额 成交金额 成交金額 売買代金 거래대금",  # a proof
     "base_volume": "basevolume baseassetvolume volumebase candleacctradevolume stuecke stücke",
     "dividend": (
         "dividend dividends divcash exdividend cashdividend dividendpershare dividendspershare dividendamount "
