@@ -7,6 +7,7 @@ RUN := $(BIN)/python run.py
 # in the order of collection, which tests/conftest.py begins with the longest files
 # three on two cores: some tests wait for a process, a browser or a clock
 WORKERS ?= 3
+FAST_WORKERS ?= 2# where nothing waits
 PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off -c constraints.txt
 ARGS ?=
@@ -134,7 +135,7 @@ test: $(VENV)/.stamp-dev ## run the tests (TESTS=tests/config for a part)
 	$(PYTEST) $(TESTS) $(ARGS)
 
 test-fast: $(VENV)/.stamp-dev ## run all but slow tests and those in a browser
-	$(PYTEST) -m "not slow and not browser" $(TESTS) $(ARGS)
+	$(PYTEST) -n $(FAST_WORKERS) -m "not slow and not browser" $(TESTS) $(ARGS)
 
 # the second run has the compiled loops as Python, so that their lines are counted; counting makes a test some three times as slow
 coverage: $(VENV)/.stamp-dev ## run the tests, processes that they start included, and tell which lines of the package they reach

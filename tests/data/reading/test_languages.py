@@ -202,5 +202,18 @@ def test_an_archive_of_other_than_one_file_is_named(tmp_path: Path, members: dic
         _load_bytes(_zipped(members), tmp_path / "AAA.zip")
 
 
+def test_a_damaged_archive_of_a_folder_is_named_and_one_of_no_bars_passed_over(tmp_path: Path) -> None:
+    content = _bars().to_csv(index=False).encode()
+    folder = tmp_path / "all"
+    folder.mkdir()
+    (folder / "notes.zip").write_bytes(_zipped({"LICENSE": b"free"}))
+    (folder / "book.zip").write_bytes(_zipped({"[Content_Types].xml": b"x", "xl/workbook.xml": b"y"}))
+    expected = _load_bytes(content, tmp_path / "AAA.csv")
+    assert _load_bytes(content, folder / "AAA.csv", at=folder) == expected
+    (folder / "AAA-2024-02.zip").write_bytes(_zipped({"AAA-2024-02.csv": content})[:-40])
+    with pytest.raises(DataError, match=r"AAA-2024-02\.zip cannot be unpacked"):
+        _load_bytes(content, folder / "AAA.csv", at=folder)
+
+
 def test_a_web_page_is_named(tmp_path: Path) -> None:
     _refused("<!DOCTYPE html>\n<html><body>Date,Close</body></html>", tmp_path / "AAA.csv", "holds a web page")

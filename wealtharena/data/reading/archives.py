@@ -14,18 +14,22 @@ from typing import Final
 
 from wealtharena.errors import DataError
 
-ENDINGS: Final = (".gz", ".bz2", ".xz", ".zip")
 _PACKERS: Final = {b"\x1f\x8b": gzip.decompress, b"BZh": bz2.decompress, b"\xfd7zXZ\x00": lzma.decompress}
 _ZIPS: Final = (b"PK\x03\x04", b"PK\x05\x06")  # the second of one that is empty
 _BROKEN: Final = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, struct.error,
                   NotImplementedError, RuntimeError)  # fmt: skip
 
 
+class BrokenError(DataError):
+    """A packed file is cut off or damaged."""
+
+
 def unpacked(path: Path) -> bytes:
     """Return the bytes of a file, unpacked where they are packed.
 
     Raises:
-        DataError: they are broken, an archive holds other than one file, or it is a workbook.
+        BrokenError: they are cut off or damaged.
+        DataError: an archive holds other than one file, or it is a workbook.
     """
     content = path.read_bytes()
     try:
@@ -35,7 +39,7 @@ def unpacked(path: Path) -> bytes:
             if content.startswith(begins):
                 return unpack(content)
     except _BROKEN as error:
-        raise DataError(f"{path.name} cannot be unpacked: {error}", hint="download it again") from error
+        raise BrokenError(f"{path.name} cannot be unpacked: {error}", hint="download it again") from error
     return content
 
 

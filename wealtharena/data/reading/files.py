@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from wealtharena.data import intervals
-from wealtharena.data.reading import archives
 from wealtharena.data.reading.basis import bring_together
 from wealtharena.data.reading.columns import PRICES, columns_by_role, is_adjusted, scale_of
 from wealtharena.data.reading.identifiers import check_spellings, symbol_of_file, symbols_of
@@ -33,8 +32,8 @@ from wealtharena.data.reading.words import agreed, money_of, shown
 from wealtharena.errors import DataError, UnknownFileError
 from wealtharena.files import without_home
 
-_SUFFIXES: Final = (".parquet", ".pq", ".csv", *(f".csv{packed}" for packed in archives.ENDINGS))
-_TEXTS: Final = (".txt", ".tsv", ".zip")  # of a folder: read where they hold a table
+_SUFFIXES: Final = (".parquet", ".pq", ".csv", ".csv.gz")
+_TEXTS: Final = (".txt", ".tsv", ".csv.bz2", ".csv.xz", ".zip")  # of a folder: read where they hold a table
 _NUMERIC: Final = ("open", "high", "low", "close", "adjclose", "volume", "quote_volume", "base_volume", "dividend",
                    "split", "factor", "gains")  # fmt: skip
 _PARTITION: Final = re.compile(r"(?:symbol|ticker|code)=(.+)", re.IGNORECASE)  # a folder of a partitioned data set
@@ -91,7 +90,7 @@ def _read(path: Path, venue: Venue, only_symbol: str | None, max_dropped_share: 
     if not members:
         raise DataError(
             f"{path.name} holds no Parquet or CSV file{f'; it has {shown}' if others else ''}",
-            hint=f"files end in {', '.join(_SUFFIXES)}, and stand in the folder itself",
+            hint=f"files end in {', '.join((*_SUFFIXES, *_TEXTS[2:]))}, and stand in the folder itself",
         )
     parts = [(item.name, _read_file(item, venue, None, max_dropped_share)) for item in members]
     made = _joined(parts, path.name, venue)

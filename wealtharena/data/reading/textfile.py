@@ -13,7 +13,7 @@ from typing import Any, Final
 import pandas as pd
 
 from wealtharena.data.reading import zones
-from wealtharena.data.reading.archives import unpacked
+from wealtharena.data.reading.archives import BrokenError, unpacked
 from wealtharena.data.reading.columns import role_of
 from wealtharena.data.reading.events import put_in, taken_out
 from wealtharena.data.reading.layouts import headless_names, wide_to_long
@@ -73,10 +73,12 @@ def read_text(path: Path, ledger: Ledger) -> pd.DataFrame:
 
 
 def is_table(path: Path) -> bool:
-    """Return whether a text file begins as a table of bars; a note or a licence does not."""
+    """Return whether a text file begins as a table of bars; a note or a licence does not, a damaged archive may."""
     ledger = Ledger(path.name)
     try:
         _head(decode(path, ledger), ledger)
+    except BrokenError:
+        return True  # reading it says so; a month that is lost in silence does not
     except DataError:
         return False
     return True
