@@ -117,6 +117,13 @@ def test_a_short_date_is_itself_or_asked_about(start, count, step, form, clock, 
     assert str(min(days).year) in read[1]
 
 
+def test_a_year_has_two_digits_at_the_least() -> None:
+    days = [f"{month}/13/21" for month in range(1, 9)] + ["8/9/21"]
+    read = written_out(pd.Series(days, dtype="string"), "bars.csv")
+    assert read is not None
+    assert list(read[0])[::8] == ["2021-01-13", "2021-08-09"]
+
+
 def test_a_short_date_that_may_be_two_is_asked_about(tmp_path: Path) -> None:
     bars = _bars().iloc[:5]
     bars["timestamp"] = ["01/02/03", "02/03/04", "03/04/05", "04/05/06", "05/06/07"]

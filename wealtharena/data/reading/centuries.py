@@ -67,6 +67,8 @@ def _dates(pieces: Sequence[tuple[str, str, str]], order: tuple[int, int, int]) 
     for one in pieces:
         year, month, day = (one[place] for place in order)
         number = _MONTHS.index(month[:3].lower()) + 1 if month[:3].lower() in _MONTHS else month
+        if len(year) == 1:  # no year is written so
+            return None
         if len(year) == 2:
             year = ("19" if int(year) >= _TURN else "20") + year
         try:
