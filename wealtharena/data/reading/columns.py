@@ -75,8 +75,6 @@ PRICES: Final = ("open", "high", "low", "close", "adjclose")
 _NAMED: Final = re.compile(r"[^\W\d_]")  # a letter
 _LARGE: Final = re.compile(r"[^\W\d_]{3}|000|[\u4e00-\u9fff]")  # of a scale that a price may be counted in
 _VOLUMES: Final = ("volume", "quote_volume", "base_volume")
-
-
 _PLAINER: Final = str.maketrans("ıł", "il")  # letters that no accent makes
 
 

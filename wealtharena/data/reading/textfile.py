@@ -93,27 +93,31 @@ def decode(path: Path, ledger: Ledger) -> str:
         if zeros < 0.3 * min(len(content), 2000):
             raise _unreadable(path, "it holds bytes that are no text")
         encoding = "utf-16-le" if content[1:2] == b"\x00" else "utf-16-be"
-    read = {name: text for name in [encoding or "utf-8"] if (text := _decoded(content, name)) is not None}
-    if not read and not encoding:  # without a mark: the one in which columns have names that are known, else Windows'
-        read = {name: text for name in _LEGACY if (text := _decoded(content, name)) is not None}
-        read = dict([item for item in read.items() if _names_prices(item[1])][:1] or list(read.items())[:1])
-    if not read:
+    if encoding is None and _decoded(content, "utf-8") is None:
+        encoding = _legacy(content)
+    text = _decoded(content, encoding or "utf-8")
+    if text is None:
         raise _unreadable(path, "its encoding is unknown")
-    [(name, text)] = read.items()
-    ledger.settle("encoding", name.removesuffix("-sig"))
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    ledger.settle("encoding", (encoding or "utf-8").removesuffix("-sig"))
+    return text
 
 
 def _decoded(content: bytes, encoding: str) -> str | None:
     try:
-        return content.decode(encoding)
+        return content.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError:
         return None
 
 
+def _legacy(content: bytes) -> str:
+    """Return the encoding in which columns have names that are known, else Windows' of the west."""
+    beginning = content[: content.rfind(b"\n", 0, 1 << 14) + 1] or content
+    return next((name for name in _LEGACY if _names_prices(_decoded(beginning, name) or "")), _LEGACY[0])
+
+
 def _names_prices(text: str) -> bool:
     """Return whether one of the first lines names a close and three columns more, or a close and a date."""
-    lines = text[: 1 << 14].replace("\r\n", "\n").replace("\r", "\n").split("\n")[:_PEEK]
+    lines = text.split("\n")[:_PEEK]
     named = ({role_of(cell) for cell in row} for separator in _SEPARATORS for row in _cells(lines, separator))
     return any("close" in roles and ("timestamp" in roles or len(roles - {None}) > 3) for roles in named)
 
