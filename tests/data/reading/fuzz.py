@@ -172,6 +172,7 @@ _THOUSANDS = _numbers(lambda value: f"{value:,.3f}")
 _HUNDREDTHS = _numbers(lambda value: f"{value * 100:.1f}")
 _SWAP = str.maketrans(".,", ",.")
 _COLUMNS = ("open", "high", "low", "close")
+_LANGUAGES = ("Apertura Máximo Mínimo Cierre", "Ouverture PlusHaut PlusBas Clôture", "始値 高値 安値 終値", "Откр. Макс. Мин. Закрытие")  # fmt: skip
 
 
 def _commas(values: pd.Series) -> pd.Series:
@@ -213,6 +214,7 @@ EDITS: Final = (
     Edit("without opens", _without("open"), "no column for open"),
     Edit("without symbols", _without("symbol")),
     Edit("without times", _without("timestamp")),
+    *(Edit(f"names like {names.split()[0]}", lambda f, r, names=names: f.rename(columns=dict(zip(_COLUMNS, names.split(), strict=False)))) for names in _LANGUAGES),
     Edit("time named otherwise", _renamed("timestamp", "Date", "datetime", "Open time", "unix", "TRADE_DATE", "<DATE>", "")),
     Edit("symbol named otherwise", _renamed("symbol", "Ticker", "tic", "<TICKER>", "ts_code", "Instrument")),
     Edit("close named otherwise", _renamed("close", "Close/Last", "price", "C", "Close (USD)", "$close", "4. close")),
@@ -235,7 +237,8 @@ EDITS: Final = (
     Edit("dates alone", _stamps(lambda t: t.dt.strftime("%Y-%m-%d"))),
     Edit("day first", _stamps(lambda t: t.dt.strftime("%d/%m/%Y"))),
     Edit("month first", _stamps(lambda t: t.dt.strftime("%m-%d-%Y"))),
-    Edit("two-digit years", _stamps(lambda t: t.dt.strftime("%d.%m.%y"))),
+    *(Edit(f"two-digit years, {form}", _stamps(lambda t, form=form: t.dt.strftime(form))) for form in ("%d.%m.%y", "%m/%d/%y", "%y-%m-%d", "%d-%b-%y")),
+    Edit("signs behind a date", _stamps(lambda t: t.dt.strftime("%Y年%m月%d日"))),
     Edit("month's name", _stamps(lambda t: t.dt.strftime("%d-%b-%Y"))),
     Edit("digits", _stamps(lambda t: t.dt.strftime("%Y%m%d"))),
     Edit("digits with clock", _stamps(lambda t: t.dt.strftime("%Y%m%d%H%M%S"))),
@@ -306,6 +309,11 @@ def _preamble(frame: pd.DataFrame, path: Path) -> None:
     path.write_text("Exported by a tool, 5 January 2026\n\n" + frame.to_csv(index=False, lineterminator="\r\n"))
 
 
+def _zip(frame: pd.DataFrame, path: Path) -> None:
+    packing = {"method": "zip", "archive_name": "bars.csv"}
+    frame.to_csv(path.with_suffix(".zip"), index=False, encoding="gb18030", compression=packing)
+
+
 def _parquet(frame: pd.DataFrame, path: Path) -> None:
     frame.loc[:, ~frame.columns.duplicated()].to_parquet(path.with_suffix(".parquet"), index=False)
 
@@ -315,6 +323,7 @@ WRITERS: Final = {
     "semicolon": _semicolon,
     "tab, utf-16": _tab,
     "preamble": _preamble,
+    "zip, gb18030": _zip,
     "parquet": _parquet,
 }
 

@@ -306,4 +306,5 @@ OWN: Final[dict[str, Callable[[pd.DataFrame, Path], None]]] = {
 
 def written(path: Path) -> Path:
     """Return what a writer made of `path`: the folder, or the file with the suffix that it chose."""
-    return next(item for item in (path, path.with_suffix(".csv"), path.with_suffix(".parquet")) if item.exists())
+    endings = (path.suffix, ".csv", ".parquet", ".zip")
+    return next(item for item in map(path.with_suffix, endings) if item.exists())

@@ -47,7 +47,7 @@ NAMES = {  # date, open, high, low, close, volume
 }
 ENCODINGS = {
     "de": "cp1252", "ru": "cp1251", "ja": "shift_jis", "ko": "euc_kr", "zh": "gb18030", "zh, traditional": "big5",
-    "pl with accents": "utf-16",
+    "pl with accents": "cp1250", "tr": "cp1254", "es": "mac_roman", "pt": "cp850", "sv": "utf-16", "fr": "cp1252",
 }  # fmt: skip
 ROLES = ["timestamp", "open", "high", "low", "close", "volume"]
 

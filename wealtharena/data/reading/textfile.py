@@ -23,7 +23,18 @@ from wealtharena.errors import DataError
 
 _SEPARATORS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _PEEK: Final = 60  # lines that are looked at to find the header
-_LEGACY: Final = ("cp1252", "cp1251", "gb18030", "shift_jis", "euc_kr", "big5")  # the first where nothing tells
+_LEGACY: Final = (
+    "cp1252",
+    "cp1250",
+    "cp1251",
+    "cp1254",
+    "mac_roman",
+    "cp850",
+    "gb18030",
+    "shift_jis",
+    "euc_kr",
+    "big5",
+)  # likeliest first
 _NO_TABLES: Final = {
     r"\s*(\{\s*\"|\[\s*[\[{])": "JSON, which is no table",
     r"\s*<(!doctype|html)": "a web page, which is no table",
@@ -110,16 +121,16 @@ def _decoded(content: bytes, encoding: str) -> str | None:
 
 
 def _legacy(content: bytes) -> str:
-    """Return the encoding in which columns have names that are known, else Windows' of the west."""
+    """Return the encoding in which most columns have names that are known, the first of several."""
     beginning = content[: content.rfind(b"\n", 0, 1 << 14) + 1] or content
-    return next((name for name in _LEGACY if _names_prices(_decoded(beginning, name) or "")), _LEGACY[0])
+    return max(_LEGACY, key=lambda name: _roles(_decoded(beginning, name) or ""))
 
 
-def _names_prices(text: str) -> bool:
-    """Return whether one of the first lines names a close and three columns more, or a close and a date."""
+def _roles(text: str) -> int:
+    """Return how many roles one of the first lines names at the most, of those that name a close."""
     lines = text.split("\n")[:_PEEK]
     named = ({role_of(cell) for cell in row} for separator in _SEPARATORS for row in _cells(lines, separator))
-    return any("close" in roles and ("timestamp" in roles or len(roles - {None}) > 3) for roles in named)
+    return max((len(roles - {None}) for roles in named if "close" in roles), default=0)
 
 
 def _unreadable(path: Path, why: str) -> DataError:
