@@ -50,7 +50,7 @@ def written(folder: Path) -> dict[str, Path]:
 def seen() -> inspection.Inspection:
     """Return what task=inspect would have found in a file of three symbols."""
     panel = replace(random_panel(np.random.default_rng(3), bars=200), simulated=True, notes=("Volume is in units.",))
-    facts = (("separator", "semicolon"), ("stamps", "text, day or month first: 31/01/2020"), ("volume", "counts units"))
+    facts = (("separator", "semicolon"), ("stamps", "text, day first: 31/01/2020"), ("volume", "counts units"))
     rows = [
         {
             "symbol": name,

@@ -21,7 +21,7 @@ def test_it_prints_what_was_settled_and_draws_every_symbol(
     spec = config.compose(["task=inspect", "asset=crypto", "data=files", "data.path=b.csv"])
     assert inspect.run(spec) == 0
     said = " ".join(capsys.readouterr().out.split())
-    for words in ("separator semicolon", "decimal mark comma", "stamps text, day or month first", "interval 1d",
+    for words in ("separator semicolon", "decimal mark comma", "stamps text, day first", "interval 1d",
                   "volume counts units", "quoted in USD", "missing_values: 1 rows of 1 symbols"):  # fmt: skip
         assert words in said
     page = next(tmp_path.rglob("inspection.html")).read_text()

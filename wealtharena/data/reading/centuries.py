@@ -57,7 +57,8 @@ def written_out(text: pd.Series, where: str) -> tuple[pd.Series, str] | None:
     if not readings:
         return None
     [(name, dates)] = readings.items()
-    told = f"text, {name}, years of two digits: {min(dates).year} to {max(dates).year}"
+    years = sorted({min(dates).year, max(dates).year})
+    told = f"text, {name}, years of two digits: {' to '.join(map(str, years))}"
     return _replaced(cells, parts, dates), told
 
 

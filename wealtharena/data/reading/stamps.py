@@ -257,6 +257,8 @@ def _written(text: pd.Series, codes: IntArray, where: str) -> Stamps:
         parts = parts.assign(day="1", hour="", minute="", second="", zone="")
     year = _whole(parts["year"])
     month, day = _month_and_day(parts, where)
+    if "first" in parts:
+        form = "day first" if (day == _whole(parts["first"])).all() else "month first"
     days = _days(year, month, day)
     half = parts["half"].fillna("").str.lower() if "half" in parts else pd.Series("", index=parts.index)
     hour, minute, second = _hours(parts["hour"], half), _whole(parts["minute"]), _whole(parts["second"])
