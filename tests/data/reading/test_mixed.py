@@ -41,6 +41,19 @@ def test_a_volume_that_changes_its_unit_is_brought_to_money_and_said(
     assert any(f"seems to change its unit on {days[0]}" in note for note in asked.notes)
 
 
+@pytest.mark.parametrize("order", ["newest first", "shuffled"])
+@pytest.mark.parametrize("asked", ["auto", "units"])
+def test_the_order_of_rows_hides_no_change_of_unit(order: str, asked: str, tmp_path: Path) -> None:
+    frame = honest.honest_bars(bars=120).query("symbol == 'BTC-USD'").reset_index(drop=True)
+    written = _counted_otherwise(frame, 60)
+    rows = np.arange(120)[::-1] if order == "newest first" else np.random.default_rng(4).permutation(120)
+    straight = load_written(written, tmp_path / "one.parquet", "asset=crypto", volume_unit=asked)
+    panel = load_written(written.iloc[rows], tmp_path / "other.parquet", "asset=crypto", volume_unit=asked)
+    assert panel.fingerprint == straight.fingerprint
+    words = "begins in money" if asked == "auto" else f"change its unit on {frame['timestamp'][60]:%Y-%m-%d}"
+    assert any(words in note for note in panel.notes)
+
+
 @pytest.mark.parametrize("price", [1.0, 1e-3])
 def test_a_rush_of_volume_is_not_taken_for_another_unit(price: float, tmp_path: Path) -> None:
     """Dogecoin in January 2021: eight times the price and fifty times the volume, a hundredth of a price of a cent."""

@@ -40,16 +40,18 @@ def in_one_unit(tables: Mapping[str, pd.DataFrame]) -> dict[str, Brought]:
 
 def dates(table: pd.DataFrame) -> str:
     """Return the days on which the volume changes its unit, in words; nothing where it does not."""
+    table = _in_order(table)
     places = changes(table)
     return _dates(table, places) if places else ""
 
 
 def to_money(table: pd.DataFrame, symbol: str) -> Brought | None:
-    """Return the table with one unit of volume, None where its unit does not change.
+    """Return the table in order of time with one unit of volume, None where its unit does not change.
 
     Raises:
         DataError: it changes, and either order of units gives a turnover that a market can have, or none does.
     """
+    table = _in_order(table)
     places = changes(table)
     if not places:
         return None
@@ -73,6 +75,10 @@ def to_money(table: pd.DataFrame, symbol: str) -> Brought | None:
         table.assign(volume=np.where(coins, volume * close, volume)),
         f"{told}: it begins in {'coins' if coins[0] else 'money'}, and is brought to money throughout",
     )
+
+
+def _in_order(table: pd.DataFrame) -> pd.DataFrame:
+    return table.sort_values("timestamp", kind="stable", ignore_index=True)
 
 
 def changes(table: pd.DataFrame) -> list[int]:
