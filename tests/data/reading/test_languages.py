@@ -123,6 +123,13 @@ def test_a_year_has_two_digits_at_the_least() -> None:
     assert list(read[0]) == ["2021-01-12", "2021-02-01", "2021-03-02"]
 
 
+@pytest.mark.parametrize("clock", ["09.30.00", "12.30.15", "10.05.21", "16.00.00"])
+def test_a_time_of_day_with_points_is_no_date(tmp_path: Path, clock: str) -> None:
+    bars = _bars().rename(columns={"timestamp": "date"})
+    expected = _load(bars, tmp_path / "AAA.csv").fingerprint
+    assert _load(bars.assign(time=clock), tmp_path / "AAA.csv").fingerprint == expected
+
+
 def test_a_short_date_that_may_be_two_is_asked_about(tmp_path: Path) -> None:
     bars = _bars().iloc[:5]
     bars["timestamp"] = ["01/02/03", "02/03/04", "03/04/05", "04/05/06", "05/06/07"]

@@ -41,10 +41,13 @@ def written_out(text: pd.Series, where: str) -> tuple[pd.Series, str] | None:
         return None
     pieces = [(one[1], one[3], one[4]) for one in parts]
     last = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)
+    points = any(one[2] == "." for one in parts)  # no month stands first before a point: 09.30.00 is a time of day
     readings = {
         name: dates
         for name, order in _ORDERS.items()
-        if (dates := _dates(pieces, order)) is not None and max(dates) <= last
+        if not (points and name == "month first")
+        and (dates := _dates(pieces, order)) is not None
+        and max(dates) <= last
     }
     if len(readings) > 1:
         ordered = {name: dates for name, dates in readings.items() if dates in (sorted(dates), sorted(dates)[::-1])}
