@@ -256,7 +256,7 @@ def test_hours_of_an_exchange_are_hours_though_nights_lie_between() -> None:
     ('date;symbol;close;open\n2021-06-04;A;1,5;1.5\n2021-06-07;A;1,2;1.7\n', "decimal point and others a decimal comma"),
     ("date,symbol,close\n2021-06-04T00:00Z,A,1\n2021-06-07,A,2\n", "some timestamps have a zone"),
     ("date,timestamp,symbol,close\n2021-06-04,2025-01-01,A,1\n2021-06-07,2025-01-01,A,2\n", "tell different times"),
-    ("date,symbol,close\n04.06.21,A,1\n05.06.21,A,2\n", "may be written day first or month first or year first"),
+    ("date,symbol,close\n04.06.21,A,1\n05.06.21,A,2\n", "may be written day first or year first"),
     ("2021-06-04,1,2,3,4,5\n2021-06-05,1,2,3,4,5\n", "no header row"),
 ])  # fmt: skip
 def test_what_may_be_two_things_is_refused_in_one_line(tmp_path: Path, text: str, words: str) -> None:
