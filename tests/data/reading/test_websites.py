@@ -10,9 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.data.reading.test_cases import shares
-from tests.data.specs import compose, with_data
-from wealtharena.data import load
-from wealtharena.data.panel import Panel
+from tests.data.reading.test_exports import _load
 
 pytestmark = pytest.mark.slow  # dozens of files are written and read
 
@@ -86,12 +84,6 @@ WEBSITES = {
         DAYS.dt.strftime("%d.%m.%y"), *map(_commas, (OPEN, CLOSE, HIGH, LOW, CLOSE * VOLUME)), VOLUME, separator=";",
     ),
 }  # fmt: skip
-
-
-def _load(content: str, path: Path) -> Panel:
-    path.write_text(content, encoding="utf-8")
-    spec = with_data(compose(["data=files", "asset=etf"]), path=str(path))
-    return load(spec.asset, spec.data, seed=0)
 
 
 @pytest.mark.parametrize("website", WEBSITES)

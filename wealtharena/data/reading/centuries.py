@@ -14,7 +14,10 @@ from wealtharena.errors import DataError
 _SIGNS: Final = re.compile(r"([0-9]{4})\s*[年년]\s*([0-9]{1,2})\s*[月월]\s*([0-9]{1,2})\s*[日일]")
 _SHORT: Final = re.compile(r"([0-9]{1,2})([-/. ])([0-9]{1,2}|[A-Za-z]{3,9})\2([0-9]{1,2})(?![0-9:/.-])")
 _ORDERS: Final = {"day first": (2, 1, 0), "month first": (2, 0, 1), "year first": (0, 1, 2)}  # of year, month, day
-_MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+MONTHS: Final = {
+    name: place + 1
+    for place, name in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"])
+}
 _TURN: Final = 69  # years of two digits from here on are of the last century, as POSIX has it
 
 
@@ -70,7 +73,7 @@ def _dates(pieces: Sequence[tuple[str, str, str]], order: tuple[int, int, int]) 
     found: list[dt.date] = []
     for one in pieces:
         year, month, day = (one[place] for place in order)
-        number = _MONTHS.index(month[:3].lower()) + 1 if month[:3].lower() in _MONTHS else month
+        number = MONTHS.get(month[:3].lower(), month)
         if len(year) == 1:  # no year is written so
             return None
         if len(year) == 2:

@@ -33,7 +33,8 @@ from wealtharena.errors import DataError, UnknownFileError
 from wealtharena.files import without_home
 
 _SUFFIXES: Final = (".parquet", ".pq", ".csv", ".csv.gz")
-_TEXTS: Final = (".txt", ".tsv", ".csv.bz2", ".csv.xz", ".zip")  # of a folder: read where they hold a table
+_PACKED: Final = (".csv.bz2", ".csv.xz", ".zip")
+_MAYBE: Final = (".txt", ".tsv", *_PACKED)  # of a folder: read where they hold a table
 _NUMERIC: Final = ("open", "high", "low", "close", "adjclose", "volume", "quote_volume", "base_volume", "dividend",
                    "split", "factor", "gains")  # fmt: skip
 _PARTITION: Final = re.compile(r"(?:symbol|ticker|code)=(.+)", re.IGNORECASE)  # a folder of a partitioned data set
@@ -83,14 +84,14 @@ def _read(path: Path, venue: Venue, only_symbol: str | None, max_dropped_share: 
     files = [item for item in items if item.is_file()]
     members = [
         item for item in files
-        if item.name.lower().endswith(_SUFFIXES) or (item.name.lower().endswith(_TEXTS) and is_table(item))
+        if item.name.lower().endswith(_SUFFIXES) or (item.name.lower().endswith(_MAYBE) and is_table(item))
     ]  # fmt: skip
     others = [f"{item.name}/" if item.is_dir() else item.name for item in items if item not in members]
     shown = f"{', '.join(others[:5])}{' ...' if len(others) > 5 else ''}"
     if not members:
         raise DataError(
             f"{path.name} holds no Parquet or CSV file{f'; it has {shown}' if others else ''}",
-            hint=f"files end in {', '.join((*_SUFFIXES, *_TEXTS[2:]))}, and stand in the folder itself",
+            hint=f"files end in {', '.join((*_SUFFIXES, *_PACKED))}, and stand in the folder itself",
         )
     parts = [(item.name, _read_file(item, venue, None, max_dropped_share)) for item in members]
     made = _joined(parts, path.name, venue)

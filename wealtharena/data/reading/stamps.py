@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from wealtharena.data.reading.centuries import written_out
+from wealtharena.data.reading.centuries import MONTHS, written_out
 from wealtharena.errors import DataError
 
 IntArray = npt.NDArray[np.int64]
@@ -21,10 +21,6 @@ _CLOCK: Final = (
 )
 _TIME_OF_DAY: Final = r"^([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?(?:[ -]?([AaPp])(?:\.? ?[Mm])?\.?)?$"
 _ZONE: Final = r"(?: ?(?P<zone>Z|z|(?:UTC|GMT)?[+-][0-9]{2}:?[0-9]{2}(?::00)?|(?:UTC|GMT)?[+-][0-9]{2}|UTC|GMT))?"
-_MONTHS: Final = {
-    name: place + 1
-    for place, name in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"])
-}
 _TWO, _YEAR, _NAME = "[0-9]{1,2}", "(?P<year>[0-9]{4})", "(?P<name>[A-Za-z]{3,9})"  # \d is any script's digit
 _FORMS: Final = {
     "year first": rf"^{_YEAR}[-/.](?P<month>{_TWO})[-/.](?P<day>{_TWO}){_CLOCK}{_ZONE}$",
@@ -282,7 +278,7 @@ def _written(text: pd.Series, codes: IntArray, where: str) -> Stamps:
 
 def _month_and_day(parts: pd.DataFrame, where: str) -> tuple[IntArray, IntArray]:
     if "name" in parts:
-        month = parts["name"].str[:3].str.lower().map(_MONTHS)
+        month = parts["name"].str[:3].str.lower().map(MONTHS)
         if month.isna().any():
             name = parts["name"][month.isna()].iloc[0]
             raise DataError(f"{where}: a timestamp cannot be read: {name!r} is no month", hint=_HINT)

@@ -104,12 +104,14 @@ def decode(path: Path, ledger: Ledger) -> str:
         if zeros < 0.3 * min(len(content), 2000):
             raise _unreadable(path, "it holds bytes that are no text")
         encoding = "utf-16-le" if content[1:2] == b"\x00" else "utf-16-be"
-    if encoding is None and _decoded(content, "utf-8") is None:
-        encoding = _legacy(content)
-    text = _decoded(content, encoding or "utf-8")
+    name = encoding or "utf-8"
+    text = _decoded(content, name)
+    if text is None and encoding is None:
+        name = _legacy(content)
+        text = _decoded(content, name)
     if text is None:
         raise _unreadable(path, "its encoding is unknown")
-    ledger.settle("encoding", (encoding or "utf-8").removesuffix("-sig"))
+    ledger.settle("encoding", name.removesuffix("-sig"))
     return text
 
 
