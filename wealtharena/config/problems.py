@@ -48,12 +48,8 @@ _TYPES = {
 }
 
 
-UNREADABLE = (
-    ValueError,
-    TypeError,
-    KeyError,
-    yaml.YAMLError,
-)  # what Hydra's and OmegaConf's own code stumbles over while it composes
+# what Hydra's and OmegaConf's own code stumbles over while it composes
+UNREADABLE = (ValueError, TypeError, KeyError, yaml.YAMLError)
 
 
 @dataclass(frozen=True)

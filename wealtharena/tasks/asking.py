@@ -6,13 +6,8 @@ from wealtharena.config import plugins
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import ConfigError
 
-_OF_BARS = (
-    "train",
-    "backtest",
-    "inspect",
-    "audit",
-    "paper",
-)  # tasks that always load bars; report does where one is named
+# tasks that always load bars; report does where one is named
+_OF_BARS = ("train", "backtest", "inspect", "audit", "paper")
 
 
 def check(spec: ExperimentSpec) -> None:
