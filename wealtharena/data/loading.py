@@ -146,6 +146,9 @@ def wanted_symbols(origin: Provider, asset: AssetSpec, data: DataSpec) -> tuple[
         return universe, ()
     if common:
         note = f"the file has {len(common)} of the {len(universe)} symbols of universe {asset.universe.name}: {', '.join(common)}"
+        if others := [symbol for symbol in available if symbol not in common]:
+            some = f"{', '.join(others[:5])}{f' and {len(others) - 5} more' if len(others) > 5 else ''}"
+            note += f"; of it are not used: {some} (data.symbols names what is)"
     else:
         common = available[: asset.universe.max_symbols]
         note = f"the file has no symbol of universe {asset.universe.name}; all of its own are used: {', '.join(common)}"

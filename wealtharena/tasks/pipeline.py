@@ -15,7 +15,7 @@ from wealtharena.config import config_hash
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data.panel import Panel
-from wealtharena.data.reading import units
+from wealtharena.data.reading.adjustment import CONTAINED
 from wealtharena.errors import DataError
 from wealtharena.evaluation import firewall
 from wealtharena.evaluation.audit import AuditReport, require_bars
@@ -171,7 +171,7 @@ def searched(spec: ExperimentSpec, computed: FeaturePanel, folds: Sequence[Fold]
 def notes(spec: ExperimentSpec, panel: Panel) -> tuple[str, ...]:
     """Return what a reader must be told about the data before believing a figure."""
     found = [*panel.notes]
-    contained = units.CONTAINED in panel.notes
+    contained = any(CONTAINED in note for note in panel.notes)
     if spec.asset.market in ("stocks", "etf") and not (panel.has_dividends or contained or panel.simulated):
         found.append("The source has no dividends: returns of shares and funds are understated, the benchmark's too.")
     if spec.asset.instrument.rolls == "unadjusted" and not panel.simulated:

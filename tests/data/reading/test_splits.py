@@ -11,7 +11,8 @@ import pytest
 
 from tests.data.reading.test_cases import load_written, shares
 from wealtharena.data import Panel
-from wealtharena.data.reading.units import adjustment
+from wealtharena.data.reading.adjustment import adjustments
+from wealtharena.errors import DataError
 
 PRICES = ["open", "high", "low", "close"]
 
@@ -119,27 +120,67 @@ def _table(ratio: float, jump: float, seed: int, noise: float = 0.01) -> dict[st
 @pytest.mark.parametrize("ratio", [1.1, 1.5, 4.0, 0.1])
 def test_prices_tell_whether_recorded_splits_are_applied(seed: int, ratio: float) -> None:
     for jump, value in ((ratio, "none"), (1.0, "splits")):
-        answer = adjustment(_table(ratio, jump, seed), setting="auto", known={})
+        answer = adjustments(_table(ratio, jump, seed), setting="auto", known={})["AAA"]
         assert answer.value == value
         assert "hardly tell" not in answer.words
 
 
 def test_recorded_splits_that_prices_hardly_tell_are_said() -> None:
     wild = _table(1.05, 1.05, 1, noise=0.05)
-    answer = adjustment(wild, setting="auto", known={})
+    answer = adjustments(wild, setting="auto", known={})["AAA"]
     assert answer.note
     assert "the prices of 1 dates hardly tell: set data.adjusted=none to apply splits" in answer.words
-    assert "hardly tell" not in adjustment(wild, setting="splits", known={}).words
+    assert "hardly tell" not in adjustments(wild, setting="splits", known={})["AAA"].words
 
 
-def test_one_date_of_an_unlike_kind_does_not_outvote_the_others() -> None:
+def test_a_symbol_whose_dates_are_sure_is_taken_at_its_word_and_outvotes_nobody() -> None:
     tables = {f"A{seed}": _table(1.5, 1.0, seed)["AAA"] for seed in range(3)} | _table(20.0, 20.0, 4)
-    assert adjustment(tables, setting="auto", known={}).value == "splits"
+    found = adjustments(tables, setting="auto", known={})
+    assert {name: answer.value for name, answer in found.items()} == dict.fromkeys(("A0", "A1", "A2"), "splits") | {
+        "AAA": "none"
+    }
+
+
+def test_a_split_that_only_the_bars_before_it_lack_says_nothing_of_the_others() -> None:
+    table = _table(4.0, 1.0, 5)["AAA"]
+    table.loc[90:99, "close"] *= 4.0
+    assert adjustments({"AAA": table}, setting="auto", known={})["AAA"].value == "splits"
 
 
 def test_a_split_that_a_file_proves_is_applied_whatever_the_days_own_move() -> None:
     against = _table(1.05, 1.0, 3, noise=0.001)
-    assert adjustment(against, setting="auto", known={}).value == "splits"
-    assert adjustment(against, setting="auto", known={"AAA": "none"}).value == "none"
+    assert adjustments(against, setting="auto", known={})["AAA"].value == "splits"
+    assert adjustments(against, setting="auto", known={"AAA": "none"})["AAA"].value == "none"
     paid = {"AAA": against["AAA"].assign(dividend=0.0), "BBB": _table(1.0, 1.0, 4)["AAA"].assign(dividend=0.1)}
-    assert adjustment(paid, setting="auto", known={"AAA": "none", "BBB": "splits"}).value == "splits"
+    found = adjustments(paid, setting="auto", known={"AAA": "none", "BBB": "splits"})
+    assert (found["AAA"].value, found["BBB"].value) == ("none", "splits")
+
+
+@pytest.mark.parametrize(("setting", "jump"), [("splits", 4.0), ("all", 4.0), ("none", 1.0)])
+def test_a_setting_that_prices_deny_on_the_dates_of_splits_is_refused(setting: str, jump: float) -> None:
+    with pytest.raises(DataError, match=f"data.adjusted={setting} says that prices"):
+        adjustments(_table(4.0, jump, 1), setting=setting, known={})
+
+
+def _paying(share: float, *, falls: bool, seed: int) -> pd.DataFrame:
+    moves = np.random.default_rng(seed).normal(0, 0.01, 800)
+    ex = np.arange(800) % 63 == 62
+    close = 100 * np.exp(np.cumsum(moves - np.where(ex & falls, share, 0.0)))
+    dividend = np.where(ex, share * np.r_[100, close[:-1]], 0.0)
+    return pd.DataFrame({"timestamp": pd.bdate_range("2022-01-03", periods=800), "close": close, "dividend": dividend})
+
+
+def test_each_symbol_of_a_folder_pays_the_dividends_that_its_own_prices_lack() -> None:
+    contains, falls = _paying(0.02, falls=False, seed=1), _paying(0.02, falls=True, seed=2)
+    slightly = _paying(0.004, falls=True, seed=3)
+    found = adjustments({"SPY": contains, "QQQ": falls}, setting="auto", known={"QQQ": "splits"})
+    assert (found["SPY"].value, found["QQQ"].value) == ("all", "splits")
+    found = adjustments({"SPY": contains, "QQQ": falls}, setting="auto", known={"SPY": "all"})
+    assert (found["SPY"].value, found["QQQ"].value) == ("all", "splits")
+    found = adjustments({"SPY": contains, "QQQ": falls}, setting="auto", known={})
+    assert (found["SPY"].value, found["QQQ"].value) == ("all", "splits")
+    found = adjustments({"IWM": slightly, "QQQ": falls}, setting="auto", known={})
+    assert {answer.value for answer in found.values()} == {"splits"}
+    with pytest.raises(DataError, match="dividends of IWM, and its prices do not show"):
+        adjustments({"IWM": slightly, "SPY": contains, "QQQ": falls}, setting="auto", known={})
+    assert "yet prices fall on 12 ex-dates" in adjustments({"QQQ": falls}, setting="all", known={})["QQQ"].words

@@ -15,7 +15,7 @@ from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.data import currency, intervals, provider
 from wealtharena.data.bars import RawBars, raw_table, window_mask
-from wealtharena.data.reading import Reading, mixed, read_path, units
+from wealtharena.data.reading import Reading, adjustment, mixed, read_path, units
 from wealtharena.data.reading.identifiers import canonical, canonical_symbol, dollar_pairs, symbol_of_file
 from wealtharena.data.reading.venues import Quote, quote_of, same_symbol, setting, suffix_of, without_venue, zone_of
 from wealtharena.errors import DataError, ProviderError, UnknownFileError
@@ -89,7 +89,7 @@ class Provider(provider.Provider):
                 f"has no rows between {start or 'the first'} and {end or 'the last'}",
                 hint=f"its rows run from {first:%Y-%m-%d} to {last:%Y-%m-%d}; set data.start and data.end",
             )
-        adjusted = units.adjusted_as(found.adjustment)
+        adjusted = adjustment.adjusted_as(found.adjustments[name])
         return RawBars(
             provider=self.name,
             symbol=name,
@@ -149,7 +149,8 @@ class Content:
         self.foreign = self._foreign(spec)
         kinds = {self.names[name]: kind for name, kind in reading.volume_kind.items()}
         self.volumes = self._volumes(spec.volume_unit, kinds)
-        self.adjustment = units.adjustment(self.tables, setting=spec.adjusted, known=reading.adjusted)
+        known = {self.names[name]: kind for name, kind in reading.adjusted.items()}
+        self.adjustments = adjustment.adjustments(self.tables, setting=spec.adjusted, known=known)
 
     def quote_of(self, name: str) -> Quote:
         """Return how a symbol of `tables` is quoted.
@@ -204,9 +205,6 @@ class Content:
 
     def meanings(self) -> tuple[tuple[str, str], ...]:
         """Return what the figures mean: volume's unit, adjustment, currency, and symbols under another name."""
-        volumes: dict[str, list[str]] = {}
-        for name, answer in self.volumes.items():
-            volumes.setdefault(f"{answer.value} ({answer.words})", []).append(name)
         money: dict[str, list[str]] = {}
         for name, quote in self.quotes.items():
             unit = quote.currency if quote.scale == 1.0 else f"hundredths of {quote.currency}"
@@ -214,11 +212,8 @@ class Content:
         if unknown := [name for name in self.tables if name not in self.quotes]:
             money["money that is not known"] = unknown
         renamed = [f"{name} as {symbol}" for name, symbol in self.names.items() if name != symbol]
-        facts = [
-            ("volume counts", unit if len(volumes) == 1 else f"{_some(names)}: {unit}")
-            for unit, names in volumes.items()
-        ]
-        facts.append(("adjustment", f"{self.adjustment.value} ({self.adjustment.words})"))
+        facts = [("volume counts", words) for words in _by_answer(self.volumes)]
+        facts += [("adjustment", words) for words in _by_answer(self.adjustments)]
         facts += [
             ("quoted in", unit if len(money) == 1 else f"{unit}: {_some(names)}") for unit, names in money.items()
         ]
@@ -239,8 +234,7 @@ class Content:
                 f" the universe's; if they are not, set asset.instrument.currencies, as by {setting(bare[0], 'USD')}"
             )
         said += [answer.words for answer in self.volumes.values() if answer.note]
-        said += [self.adjustment.words] if self.adjustment.note else []
-        said += [units.CONTAINED] if self.adjustment.value == "all" else []
+        said += _noted(self.adjustments)
         return tuple(dict.fromkeys(said))
 
 
@@ -248,6 +242,28 @@ def venue_of(symbol: str, asset: AssetSpec) -> tuple[str, bool]:
     """Return the time zone of a symbol's dates, and whether its venue rests on Saturdays and Sundays."""
     zone = zone_of(symbol, asset)
     return zone, asset.market != "crypto" and zone not in _SUNDAY_ZONES and suffix_of(symbol) not in _SUNDAY_VENUES
+
+
+def _by_answer(answers: Mapping[str, units.Answer]) -> list[str]:
+    """Return each answer with its words, and with the symbols where there are several answers."""
+    found: dict[str, list[str]] = {}
+    for name, answer in answers.items():
+        found.setdefault(f"{answer.value} ({answer.words})", []).append(name)
+    return [words if len(found) == 1 else f"{_some(names)}: {words}" for words, names in found.items()]
+
+
+def _noted(answers: Mapping[str, units.Answer]) -> list[str]:
+    """Return what a report must say of adjustments, with the symbols where they are not adjusted alike."""
+    alike = len({answer.value for answer in answers.values()}) == 1
+    words: dict[str, list[str]] = {}
+    for name, answer in answers.items():
+        if answer.note:
+            words.setdefault(answer.words, []).append(name)
+    contained = [name for name, answer in answers.items() if answer.value == "all"]
+    if alike:
+        return [*words, *([adjustment.CONTAINED] if contained else [])]
+    said = [f"{_some(names)}: {text}" for text, names in words.items()]
+    return [*said, *([f"{_some(contained)}: {adjustment.CONTAINED}"] if contained else [])]
 
 
 def _scaled(table: pd.DataFrame, factor: float) -> pd.DataFrame:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import reduce
-from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -16,10 +15,11 @@ import pandas as pd
 from wealtharena.data import intervals
 from wealtharena.data.reading.basis import bring_together
 from wealtharena.data.reading.columns import PRICES, columns_by_role, is_adjusted, scale_of
-from wealtharena.data.reading.identifiers import check_spellings, symbol_of_file, symbols_of
-from wealtharena.data.reading.moments import bar_times, dated_together, time_of_rows, without_quotes
+from wealtharena.data.reading.identifiers import symbol_of_file, symbols_of
+from wealtharena.data.reading.moments import bar_times, time_of_rows, without_quotes
 from wealtharena.data.reading.numbers import to_numbers
 from wealtharena.data.reading.parquet import flattened, read_parquet
+from wealtharena.data.reading.parts import joined
 from wealtharena.data.reading.settled import Ledger, Reading, Settled
 from wealtharena.data.reading.several import check_one_row_a_bar
 from wealtharena.data.reading.shape import check_shape
@@ -86,19 +86,29 @@ def _read(path: Path, venue: Venue, only_symbol: str | None, max_dropped_share: 
         item for item in files
         if item.name.lower().endswith(_SUFFIXES) or (item.name.lower().endswith(_MAYBE) and is_table(item))
     ]  # fmt: skip
-    others = [f"{item.name}/" if item.is_dir() else item.name for item in items if item not in members]
+    members += [item for folder in items if folder.is_dir() and "=" in folder.name for item in _of_partition(folder)]
+    others = [
+        f"{item.name}/" if item.is_dir() else item.name
+        for item in items if item not in members and not any(item in member.parents for member in members)
+    ]  # fmt: skip
     shown = f"{', '.join(others[:5])}{' ...' if len(others) > 5 else ''}"
     if not members:
         raise DataError(
             f"{path.name} holds no Parquet or CSV file{f'; it has {shown}' if others else ''}",
             hint=f"files end in {', '.join((*_SUFFIXES, *_PACKED))}, and stand in the folder itself",
         )
-    parts = [(item.name, _read_file(item, venue, None, max_dropped_share)) for item in members]
-    made = _joined(parts, path.name, venue)
+    parts = [(str(item.relative_to(path)), _read_file(item, venue, None, max_dropped_share)) for item in members]
+    made = joined(parts, path.name, venue)
     if not others:
         return made
     note = f"{path.name}: {len(others)} of its entries {'is' if len(others) == 1 else 'are'} not read: {shown}"
     return replace(made, settled=(*made.settled, Settled(path.name, 0, (("not read", shown),), (note,), ())))
+
+
+def _of_partition(folder: Path) -> list[Path]:
+    """Return the Parquet files below a folder of a partitioned data set, such as symbol=AAPL/year=2024."""
+    found = (item for item in sorted(folder.rglob("*")) if item.suffix.lower() in (".parquet", ".pq"))
+    return [item for item in found if item.is_file() and not item.name.startswith((".", "_", "~"))]
 
 
 def split_symbols(
@@ -346,51 +356,3 @@ def _adjusted(numbers: pd.DataFrame, found: dict[str, list[tuple[str, pd.Series]
         "adjustment", "closes contain dividends" if same else "closes as traded, since an adjusted one stands beside"
     )
     return "all" if same else "splits"
-
-
-def _joined(parts: list[tuple[str, Reading]], folder: str, venue: Venue) -> Reading:
-    """Return the symbols of several files; parts of one symbol are put together where their times do not overlap."""
-    pieces: dict[str, list[tuple[str, pd.DataFrame]]] = {}
-    kinds: dict[str, str] = {}
-    adjusted: dict[str, str] = {}
-    currencies: dict[str, str] = {}
-    settled: list[Settled] = []
-    for name, reading in parts:
-        for symbol, table in reading.tables.items():
-            pieces.setdefault(symbol, []).append((name, table))
-        kinds |= reading.volume_kind
-        adjusted |= reading.adjusted
-        _add_stated(currencies, reading.currencies, name)
-        settled += reading.settled
-    check_spellings(pieces, where=folder)
-    tables: dict[str, pd.DataFrame] = {}
-    joined: list[str] = []
-    for symbol, found in pieces.items():
-        found.sort(key=lambda item: item[1]["timestamp"].min())
-        for (before, early), (after, late) in pairwise(found):
-            if late["timestamp"].min() <= early["timestamp"].max():
-                raise DataError(
-                    f"{symbol} stands in {before} and in {after}",
-                    hint="keep each symbol in one file, or set data.path to one of them",
-                )
-        tables[symbol] = pd.concat([table for _, table in found], ignore_index=True)
-        if len(found) > 1:
-            joined.append(f"{symbol} of {len(found)} files")
-    if joined:
-        facts = (("joined", ", ".join(joined)),)
-        settled.append(Settled(folder, 0, facts, (f"{folder}: joined in time: {', '.join(joined)}",), ()))
-    zoned = all(reading.zoned for _, reading in parts)
-    for symbol in (symbol for symbol, found in pieces.items() if all(len(table) == 1 for _, table in found)):
-        tables[symbol] = dated_together(tables[symbol], *venue(symbol), zoned=zoned, where=f"{folder}: {symbol}")
-    return Reading(tables, tuple(settled), kinds, adjusted, zoned, currencies)
-
-
-def _add_stated(currencies: dict[str, str], more: dict[str, str], where: str) -> None:
-    for symbol, code in more.items():
-        other = currencies.get(symbol, code)
-        if not (common := agreed(other, code)):
-            raise DataError(
-                f"{where} states {shown(code)} for {symbol}, and a file before it {shown(other)}",
-                hint="write its prices in one currency",
-            )
-        currencies[symbol] = common

@@ -29,7 +29,7 @@ _USUAL_MONEY: Final = ("EUR", "GBP", "JPY", "KRW", "AUD", "CAD", "CHF", "TRY", "
 _DOLLARS: Final = frozenset({*DOLLARS, "USDE", "USDP", "USDS", "USDD", "GUSD", "PYUSD", "RLUSD", "USTC", "UST", "FRAX"})
 _CONTRACT: Final = frozenset({"PERP", "PERPETUAL", "SWAP", "SPOT", "FUT", "FUTURES", "LINEAR", "INVERSE"})
 _DATE: Final = (
-    r"(?:\d{4}-\d{2}(?:-\d{2})?|(?:19|20)\d{6}(?:\d{4}|\d{6})?|\d{2}\.\d{2}\.(?:19|20)\d{2})"  # 2024-01, 202301010000
+    r"(?:\d{4}-\d{2}(?:-\d{2})?|(?:19|20)\d{6}(?:\d{4}|\d{6})?|\d{2}\.\d{2}\.(?:19|20)\d{2}|(?:19|20)\d{2})"  # 2024-01, 202301010000, 2023
 )
 _OF_A_STEM: Final = re.compile(  # what exporters, browsers and desks append to a symbol; never all of a name
     r"(?<=[^\W_])(?:"

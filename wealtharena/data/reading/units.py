@@ -1,27 +1,19 @@
-"""What a file's figures mean where its columns do not say: volume in coins or money, dividends in the price or not."""
+"""What a volume counts where its column does not say: coins or money."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from wealtharena.data import intervals
-from wealtharena.data.bars import Adjustment, VolumeUnit
-from wealtharena.errors import DataError
+from wealtharena.data.bars import VolumeUnit
 
 # What a coin turns over in a day, in dollars: less was never listed widely, more was never seen (Bitcoin in 2021: 3.5e11).
 _LEAST, _MOST = 1e6, 1e12
-_SURE: Final = 4.0  # log likelihood ratio from which ex-dates decide; even odds at 0, 1 in 55 at 4
-_SLIGHT: Final = 0.002  # dividends of less than this share of the price over the whole file change no figure
-
-
-CONTAINED: Final = "prices contain the dividends, which are not paid again"
 
 
 @dataclass(frozen=True)
@@ -49,7 +41,7 @@ def volume_unit(
     """
     made: dict[str, Answer] = {name: Answer("account", words, note=True) for name, words in mixed.items()}
     tables = {name: table for name, table in tables.items() if name not in mixed}
-    coins = _coin_unit(tables) if market == "crypto" and setting == "auto" else None
+    coins = _coin_units(tables) if market == "crypto" and setting == "auto" else {}
     for name, table in tables.items():
         volume = table["volume"] if "volume" in table else pd.Series(dtype=np.float64)
         if not (volume > 0).any():
@@ -64,7 +56,7 @@ def volume_unit(
             words = "a currency pair's volume counts ticks and limits nothing; set data.volume_unit=units if it counts money"
             made[name] = Answer("none", words, note=True)
         else:
-            made[name] = coins or Answer("units", "shares or contracts")
+            made[name] = coins.get(name) or Answer("units", "shares or contracts")
     return made
 
 
@@ -94,13 +86,36 @@ def _turnover(table: pd.DataFrame) -> tuple[float, float]:
     return float((traded["volume"] * traded["close"]).median()) * day, float(traded["volume"].median()) * day
 
 
-def _coin_unit(tables: Mapping[str, pd.DataFrame]) -> Answer:
-    """Return whether the coins' volumes count coins or money, one answer for the file."""
-    counted = [_turnover(table) for table in tables.values() if "volume" in table and (table["volume"] > 0).any()]
+def _coin_units(tables: Mapping[str, pd.DataFrame]) -> dict[str, Answer]:
+    """Return whether the coins' volumes count coins or money: one answer for all, but for those that it makes impossible."""
+    counted = {
+        name: _turnover(table) for name, table in tables.items() if "volume" in table and (table["volume"] > 0).any()
+    }
+    if not counted:
+        return {}
+    common = _coin_unit(list(counted.values()))
+    made = dict.fromkeys(counted, common)
+    for name, (as_coins, as_money) in counted.items():
+        taken, other = (as_coins, as_money) if common.value == "units" else (as_money, as_coins)
+        if plausible(taken) or not plausible(other):
+            continue
+        as_taken, as_other = ("coins", "money") if common.value == "units" else ("money", "coins")
+        what = f"{name}'s volume is {_short(taken)} a day as {as_taken}, {_short(other)} as {as_other}"
+        if taken > _MOST:
+            unit = "account" if common.value == "units" else "units"
+            made[name] = Answer(unit, f"{what}: it is taken as {as_other}, unlike the others'", note=True)
+        else:
+            way = "name its column by what it counts if that is wrong"
+            made[name] = Answer(common.value, f"{common.words}; {what}: {way}", note=True)
+    return made
+
+
+def _coin_unit(counted: Sequence[tuple[float, float]]) -> Answer:
+    """Return what most of the volumes count, by their turnovers as coins and as money."""
     as_coins, as_money = [coins for coins, _ in counted], [money for _, money in counted]
     votes = sum(plausible(coins) - plausible(money) for coins, money in zip(as_coins, as_money, strict=True))
     way = "; set data.volume_unit=units (coins) or account (money) to say otherwise"
-    typical = f"{_short(np.median(as_coins) if as_coins else 0)} a day as coins, {_short(np.median(as_money) if as_money else 0)} as money"
+    typical = f"{_short(np.median(as_coins))} a day as coins, {_short(np.median(as_money))} as money"
     if votes:
         unit = "units" if votes > 0 else "account"
         name = "coins" if votes > 0 else "money"
@@ -128,110 +143,3 @@ def plausible(turnover: float) -> bool:
 def _short(value: float) -> str:
     rounded = float(f"{value:.2g}")
     return f"{rounded:,.0f} dollars" if rounded >= 10 else f"{rounded:g} dollars"
-
-
-def adjustment(tables: Mapping[str, pd.DataFrame], *, setting: str, known: Mapping[str, str]) -> Answer:
-    """Return how the file's prices are adjusted: as configured, as its layout says, else by what they do on ex-dates.
-
-    A price that does not fall by the dividend on its ex-date contains it already.
-
-    Raises:
-        DataError: there are dividends, and the ex-dates do not tell; or splits are recorded the other way round.
-    """
-    if setting != "auto":
-        return Answer(setting, "as data.adjusted says")
-    evidence, dates = _splits_show(tables)
-    if dates and _splits_show(tables, turned=True)[0] >= _SURE:
-        raise DataError(
-            "prices jump on the dates of recorded splits the other way round",
-            hint="write splits as new shares for old ones (4 or 4:1 where a price falls to a quarter),"
-            " or set data.adjusted=splits if prices have them",
-        )
-    doubt = ""
-    if dates and abs(evidence) < _SURE:
-        doubt = f"; the prices of {dates} dates hardly tell: set data.adjusted=none to apply splits, splits where prices have them"
-    if evidence > 0.0 or set(known.values()) == {"none"}:
-        return Answer("none", f"prices jump on the dates of splits: the splits are applied{doubt}", note=True)
-    answer = _by_dividends(tables, known)
-    if not doubt:
-        return answer
-    words = f"{answer.words}; prices are taken to have the recorded splits{doubt}"
-    return Answer(answer.value, words, note=True)
-
-
-def _by_dividends(tables: Mapping[str, pd.DataFrame], known: Mapping[str, str]) -> Answer:
-    """Return whether prices contain the dividends, as their layout says, else by what they do on ex-dates."""
-    found = sorted({"splits" if kind == "none" else kind for kind in known.values()})
-    if len(found) == 1:
-        return Answer(found[0], "as its columns say", note=found[0] == "all")
-    evidence, dates, size = 0.0, 0, 0.0
-    for table in tables.values():
-        one, count, paid = _ex_dates(table)
-        evidence, dates, size = evidence + one, dates + count, size + paid
-    if not dates:
-        return Answer("splits", "no dividends in the file")
-    if evidence >= _SURE:
-        return Answer("splits", f"prices fall on {dates} ex-dates: dividends are paid in cash")
-    if evidence <= -_SURE:
-        words = f"prices do not fall on {dates} ex-dates"
-        return Answer("all", words, note=True)
-    if size < _SLIGHT:
-        return Answer("splits", f"{dates} small dividends, paid in cash")
-    raise DataError(
-        f"the file has {dates} dividends, and its prices do not show whether they contain them",
-        hint="set data.adjusted=splits if prices fall on ex-dates (as traded), or all if they contain dividends",
-    )
-
-
-def adjusted_as(answer: Answer) -> Adjustment:
-    """Return the adjustment as its type."""
-    kinds: dict[str, Adjustment] = {"none": "none", "splits": "splits", "all": "all"}
-    return kinds[answer.value]
-
-
-def _ex_dates(table: pd.DataFrame) -> tuple[float, int, float]:
-    """Return the log likelihood ratio of `falls on ex-dates` against `does not`, their number and the yields' sum."""
-    if "dividend" not in table or not (table["dividend"].fillna(0) > 0).any():
-        return 0.0, 0, 0.0
-    rows = table.sort_values("timestamp")
-    close = rows["close"].to_numpy(dtype=np.float64)
-    after = rows["open"].to_numpy(dtype=np.float64) if "open" in rows else close
-    after = np.where(np.isfinite(after) & (after > 0), after, close)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        moves = after[1:] / close[:-1] - 1.0
-        yields = rows["dividend"].fillna(0).to_numpy(dtype=np.float64)[1:] / close[:-1]
-    usable = np.isfinite(moves) & np.isfinite(yields) & (np.abs(moves) < 0.4)
-    paid = usable & (yields > 0) & (yields < 0.5)
-    if not paid.any():
-        return 0.0, 0, 0.0
-    variance = _robust_variance(moves[usable & ~paid])
-    ratio = ((moves[paid]) ** 2 - (moves[paid] + yields[paid]) ** 2) / (2.0 * variance)
-    return float(ratio.sum()), int(paid.sum()), float(yields[paid].sum())
-
-
-def _splits_show(tables: Mapping[str, pd.DataFrame], *, turned: bool = False) -> tuple[float, int]:
-    """Return the log likelihood ratio of `prices jump on the dates of recorded splits` against `they do not`, and the dates.
-
-    `turned` asks for jumps the other way round, as where 1:4 means four new shares for one. One date counts for no more than sure, so that most of them decide.
-    """
-    evidence, dates = 0.0, 0
-    for table in tables.values():
-        if "split" not in table or not (table["split"].fillna(0) > 0).any():
-            continue
-        rows = table.sort_values("timestamp")
-        close, split = rows["close"].to_numpy(dtype=np.float64), rows["split"].fillna(0).to_numpy(dtype=np.float64)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            moves, ratios = np.log(close[1:] / close[:-1]), np.log(split[1:])
-        usable = np.isfinite(moves)
-        ratios = -ratios if turned else ratios
-        at = usable & np.isfinite(ratios) & (ratios != 0.0)
-        nearer = moves[at] ** 2 - (moves[at] + ratios[at]) ** 2
-        likely = nearer / (2.0 * _robust_variance(moves[usable & ~at]))
-        evidence, dates = evidence + float(np.clip(likely, -_SURE, _SURE).sum()), dates + int(at.sum())
-    return evidence, dates
-
-
-def _robust_variance(moves: npt.NDArray[np.float64]) -> float:
-    if len(moves) < 10:
-        return 0.02**2
-    return max(float(np.median(np.abs(moves - np.median(moves))) / 0.6745) ** 2, 1e-8)

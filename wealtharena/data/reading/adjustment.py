@@ -1,0 +1,218 @@
+"""Whether prices have their splits and dividends in them, where columns do not say: by what they do on the dates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from wealtharena.data.bars import Adjustment
+from wealtharena.data.reading.units import Answer
+from wealtharena.errors import DataError
+
+CONTAINED: Final = "prices contain the dividends, which are not paid again"
+_SURE: Final = 4.0  # log likelihood ratio from which dates decide; even odds at 0, 1 in 55 at 4
+_SLIGHT: Final = 0.002  # dividends of less than this share of the price over the whole file change no figure
+_LARGE: Final = 0.4  # log ratio of a split from which no market's move looks like it
+_JUST_BEFORE: Final = 60  # bars in which a source may have missed it
+_APPLIED: Final = "prices jump on the dates of splits: the splits are applied"
+
+
+_Array = npt.NDArray[np.float64]
+
+
+class Evidence(NamedTuple):
+    """What one symbol's prices say: the log likelihood ratio, on how many dates, and the yields' sum."""
+
+    ratio: float
+    dates: int
+    size: float = 0.0
+
+
+def adjustments(tables: Mapping[str, pd.DataFrame], *, setting: str, known: Mapping[str, str]) -> dict[str, Answer]:
+    """Return how each symbol's prices are adjusted: as configured, as its columns say, else by what they do on the dates.
+
+    A price that does not fall by the dividend on its ex-date contains it already. Symbols of one source are mostly
+    adjusted alike, so that all of them together decide for one whose own dates are too few; but one that is sure of
+    itself is taken at its word, since the files of a folder may come from several sources.
+
+    Raises:
+        DataError: there are dividends, and the ex-dates do not tell; or splits are recorded the other way round; or
+            prices do on the dates of splits what `setting` denies.
+    """
+    splits = {name: _split_dates(table) for name, table in tables.items()}
+    if setting != "auto":
+        return _as_set(tables, setting, splits)
+    _require_right_way(tables, splits)
+    jumps = _weighed(splits)
+    open_ = [name for name in tables if not known.get(name)]
+    dividends = {name: _ex_dates(tables[name]) for name in open_}
+    made = {name: _by_columns(kind, applied=jumps[name] > 0 and splits[name].dates > 0) for name, kind in known.items()}
+    made |= _by_dates(open_, jumps, dividends)
+    return _with_doubts({name: made[name] for name in tables}, splits, jumps)
+
+
+def adjusted_as(answer: Answer) -> Adjustment:
+    """Return the adjustment as its type."""
+    kinds: dict[str, Adjustment] = {"none": "none", "splits": "splits", "all": "all"}
+    return kinds[answer.value]
+
+
+def _weighed(own: Mapping[str, Evidence]) -> dict[str, float]:
+    """Return what counts for each symbol: its own evidence where that is sure, or where the sure ones contradict each other; else all of it."""
+    signs = {one.ratio > 0 for one in own.values() if abs(one.ratio) >= _SURE}
+    together = sum(one.ratio for one in own.values())
+    alone = len(signs) > 1
+    return {name: one.ratio if alone or abs(one.ratio) >= _SURE else together for name, one in own.items()}
+
+
+def _by_columns(kind: str, *, applied: bool) -> Answer:
+    if applied or kind == "none":
+        return Answer("none", _APPLIED, note=True)
+    return Answer(kind, "as its columns say", note=kind == "all")
+
+
+def _by_dates(names: Iterable[str], jumps: Mapping[str, float], dividends: Mapping[str, Evidence]) -> dict[str, Answer]:
+    """Return what the dates of splits, and else those of dividends, say of symbols whose columns say nothing."""
+    falls = _weighed(dividends)
+    sure = {name: ratio for name, ratio in falls.items() if abs(ratio) >= _SURE}
+    fall, stay = (
+        sum(dividends[name].dates for name, ratio in sure.items() if (ratio > 0) is paid) for paid in (True, False)
+    )
+    made: dict[str, Answer] = {}
+    unsure: list[str] = []
+    for name in names:
+        contains = dividends[name].ratio <= -_SURE
+        if jumps[name] > 0 and not contains:
+            made[name] = Answer("none", _APPLIED, note=True)
+        elif name in sure and sure[name] > 0:
+            made[name] = Answer("splits", f"prices fall on {fall} ex-dates: dividends are paid in cash")
+        elif name in sure:
+            made[name] = Answer("all", f"prices do not fall on {stay} ex-dates", note=True)
+        elif not dividends[name].dates:
+            made[name] = Answer("splits", "no dividends in the file")
+        elif dividends[name].size < _SLIGHT:
+            made[name] = Answer("splits", f"{dividends[name].dates} small dividends, paid in cash")
+        else:
+            unsure.append(name)
+    if unsure:
+        of = "" if len(dividends) == 1 else f" of {', '.join(unsure[:3])}{' ...' if len(unsure) > 3 else ''}"
+        raise DataError(
+            f"the file has {sum(dividends[name].dates for name in unsure)} dividends{of}, and its prices do not show"
+            " whether they contain them",
+            hint="set data.adjusted=splits if prices fall on ex-dates (as traded), or all if they contain dividends",
+        )
+    return made
+
+
+def _with_doubts(
+    made: Mapping[str, Answer], splits: Mapping[str, Evidence], jumps: Mapping[str, float]
+) -> dict[str, Answer]:
+    """Return the answers with a note where the dates of splits hardly tell."""
+    doubtful = [name for name, one in splits.items() if one.dates and abs(jumps[name]) < _SURE]
+    dates = sum(splits[name].dates for name in doubtful)
+    doubt = f"; the prices of {dates} dates hardly tell: set data.adjusted=none to apply splits, splits where prices have them"
+    out = dict(made)
+    for name in doubtful:
+        taken = "" if made[name].value == "none" else "; prices are taken to have the recorded splits"
+        out[name] = Answer(made[name].value, f"{made[name].words}{taken}{doubt}", note=True)
+    return out
+
+
+def _require_right_way(tables: Mapping[str, pd.DataFrame], splits: Mapping[str, Evidence]) -> None:
+    turned = [_split_dates(table, turned=True).ratio for name, table in tables.items() if splits[name].dates]
+    if sum(turned) >= _SURE or any(ratio >= _SURE for ratio in turned):
+        raise DataError(
+            "prices jump on the dates of recorded splits the other way round",
+            hint="write splits as new shares for old ones (4 or 4:1 where a price falls to a quarter),"
+            " or set data.adjusted=splits if prices have them",
+        )
+
+
+def _as_set(tables: Mapping[str, pd.DataFrame], setting: str, splits: Mapping[str, Evidence]) -> dict[str, Answer]:
+    """Return what is configured, with a note where the ex-dates speak against it.
+
+    Raises:
+        DataError: the dates of splits do: each bar before them would be wrong by the split.
+    """
+    for name, one in splits.items():
+        if setting != "none" and one.ratio >= _SURE:
+            raise DataError(
+                f"data.adjusted={setting} says that prices have their splits, and {name}'s jump on the dates of them",
+                hint="set data.adjusted=none, or auto where files differ",
+            )
+        if setting == "none" and one.ratio <= -_SURE:
+            raise DataError(
+                f"data.adjusted=none says that prices jump on the dates of splits, and {name}'s do not",
+                hint="set data.adjusted=splits or all, or auto where files differ",
+            )
+    made = dict.fromkeys(tables, Answer(setting, "as data.adjusted says"))
+    for name, table in tables.items():
+        falls = _ex_dates(table)
+        if setting == "all" and falls.ratio >= _SURE:
+            made[name] = Answer(setting, f"as data.adjusted says; yet prices fall on {falls.dates} ex-dates", note=True)
+        elif setting != "all" and falls.ratio <= -_SURE:
+            words = f"as data.adjusted says; yet prices do not fall on {falls.dates} ex-dates"
+            made[name] = Answer(setting, words, note=True)
+    return made
+
+
+def _ex_dates(table: pd.DataFrame) -> Evidence:
+    """Return the evidence of `falls on ex-dates` against `does not`."""
+    if "dividend" not in table or not (table["dividend"].fillna(0) > 0).any():
+        return Evidence(0.0, 0)
+    rows = table.sort_values("timestamp")
+    close = rows["close"].to_numpy(dtype=np.float64)
+    after = rows["open"].to_numpy(dtype=np.float64) if "open" in rows else close
+    after = np.where(np.isfinite(after) & (after > 0), after, close)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        moves = after[1:] / close[:-1] - 1.0
+        yields = rows["dividend"].fillna(0).to_numpy(dtype=np.float64)[1:] / close[:-1]
+    usable = np.isfinite(moves) & np.isfinite(yields) & (np.abs(moves) < 0.4)
+    paid = usable & (yields > 0) & (yields < 0.5)
+    if not paid.any():
+        return Evidence(0.0, 0)
+    variance = _robust_variance(moves[usable & ~paid])
+    ratio = ((moves[paid]) ** 2 - (moves[paid] + yields[paid]) ** 2) / (2.0 * variance)
+    return Evidence(float(ratio.sum()), int(paid.sum()), float(yields[paid].sum()))
+
+
+def _split_dates(table: pd.DataFrame, *, turned: bool = False) -> Evidence:
+    """Return the evidence of `prices jump on the dates of recorded splits` against `they do not`.
+
+    `turned` asks for jumps the other way round, as where 1:4 means four new shares for one. One date counts for no more than sure, so that most of them decide.
+    """
+    if "split" not in table or not (table["split"].fillna(0) > 0).any():
+        return Evidence(0.0, 0)
+    rows = table.sort_values("timestamp")
+    close, split = rows["close"].to_numpy(dtype=np.float64), rows["split"].fillna(0).to_numpy(dtype=np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        moves, ratios = np.log(close[1:] / close[:-1]), np.log(split[1:])
+    usable = np.isfinite(moves)
+    ratios = -ratios if turned else ratios
+    at = usable & np.isfinite(ratios) & (ratios != 0.0)
+    at &= ~_missed_before(moves, ratios, at)
+    nearer = moves[at] ** 2 - (moves[at] + ratios[at]) ** 2
+    likely = nearer / (2.0 * _robust_variance(moves[usable & ~at]))
+    return Evidence(float(np.clip(likely, -_SURE, _SURE).sum()), int(at.sum()))
+
+
+def _missed_before(moves: _Array, ratios: _Array, at: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return the dates whose split the bars just before lack while earlier ones have it: prices go the other way there first.
+
+    They say nothing of the rest; the quality room puts such bars right.
+    """
+    missed = np.zeros(len(moves), dtype=bool)
+    for place in np.flatnonzero(at & (np.abs(ratios) > _LARGE)):
+        before = moves[max(place - _JUST_BEFORE, 0) : place]
+        missed[place] = bool((np.abs(before - ratios[place]) < 0.3 * abs(ratios[place])).any())
+    return missed
+
+
+def _robust_variance(moves: _Array) -> float:
+    if len(moves) < 10:
+        return 0.02**2
+    return max(float(np.median(np.abs(moves - np.median(moves))) / 0.6745) ** 2, 1e-8)
