@@ -19,6 +19,8 @@ from wealtharena.errors import DataError
 FloatArray = npt.NDArray[np.float64]
 _FIXING_HOUR_UTC: Final = 15  # ECB rates are out at about 16:00 in Frankfurt: 14:00 or 15:00 UTC
 MAX_CARRY_DAYS: Final = 10  # the longest run of days without a fixing (Easter, Christmas) is five
+_DATES_TO_TELL: Final = 5
+_NEAR: Final = 0.02  # log distance of a close from the day's fixing
 _UNFIXED: Final = frozenset(  # by the ECB
     ("XAU", "XAG", "XPT", "XPD", "CNH", "ARS", "CLP", "COP", "PEN", "TWD", "SAR", "AED", "KWD", "EGP", "VND")
 )
@@ -80,6 +82,27 @@ def pair_in(text: str) -> str | None:
 def dollars_for(code: str) -> float:
     """Return what one unit of a currency was worth in dollars at the last fixing; 1 where the ECB has none of it."""
     return float(cross_rate(code, "USD").iloc[-1]) if code in ecb_rates() else 1.0
+
+
+def far_from_fixings(pair: str, table: pd.DataFrame) -> str:
+    """Return in words that a pair's closes are not what the ECB fixed on the same dates; nothing where they are near it.
+
+    They may have lost their decimal point, or be of the pair the other way round.
+    """
+    if (codes_ := split_pair(pair)) is None or not {*codes_} <= {*ecb_rates().columns}:
+        return ""
+    closes = table.loc[table["close"] > 0].set_index("timestamp")["close"]
+    daily = closes.groupby(closes.index.floor("D")).last()
+    fixed = cross_rate(*codes_).reindex(daily.index).dropna()
+    if len(fixed) < _DATES_TO_TELL:
+        return ""
+    apart, turned = (float(np.log(values).abs().median()) for values in (daily / fixed, daily * fixed))
+    like = f"{pair} is like {daily.loc[fixed.index].median():.6g}, and the ECB's rate was like {fixed.median():.6g} on the same dates"
+    if apart > np.log(2.0):
+        return f"{like}: its quotes may lack their decimal point, or be of another pair; correct them, or rename it"
+    if turned < _NEAR and apart > 4 * _NEAR:
+        return f"{like}: its quotes are of {codes_[1]}{codes_[0]}; rename it, or write one over each price"
+    return ""
 
 
 def from_pairs(quote: str, account: str, *, symbols: Sequence[str], closes: FloatArray) -> FloatArray | None:

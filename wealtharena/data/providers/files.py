@@ -174,7 +174,8 @@ class Content:
     def _volumes(self, setting: str, kinds: Mapping[str, str]) -> dict[str, units.Answer]:
         """Return the unit of each symbol's volume, once one that changes inside the file is brought to money."""
         if self._market != "crypto" or setting == "none":
-            return units.volume_unit(self.tables, self._market, setting=setting, kinds=kinds)
+            made = units.volume_unit(self.tables, self._market, setting=setting, kinds=kinds)
+            return _with_steps(made, self.tables)
         tables = {name: _scaled(table, self.foreign.get(name, 1.0)) for name, table in self.tables.items()}
         told = tables if setting != "auto" else {name: tables[name] for name in kinds if name in tables}
         open_ = {name: table for name, table in tables.items() if name not in told}
@@ -187,7 +188,7 @@ class Content:
             if dates := mixed.dates(table):
                 words = f"{made[name].words}; yet {name}'s seems to change its unit on {dates}"
                 made[name] = units.Answer(made[name].value, words, note=True)
-        return made
+        return _with_steps(made, {name: table for name, table in self.tables.items() if name not in said})
 
     def name_of(self, symbol: str) -> str | None:
         """Return the platform's name of a symbol that may be written as the file writes it; None where it is absent."""
@@ -233,6 +234,8 @@ class Content:
                 f"names that tell no venue: {_some(bare)}; their quotes are taken as {self._asset.universe.currency},"
                 f" the universe's; if they are not, set asset.instrument.currencies, as by {setting(bare[0], 'USD')}"
             )
+        if self._market == "forex":
+            said += filter(None, (currency.far_from_fixings(name, table) for name, table in self.tables.items()))
         said += [answer.words for answer in self.volumes.values() if answer.note]
         said += _noted(self.adjustments)
         return tuple(dict.fromkeys(said))
@@ -242,6 +245,18 @@ def venue_of(symbol: str, asset: AssetSpec) -> tuple[str, bool]:
     """Return the time zone of a symbol's dates, and whether its venue rests on Saturdays and Sundays."""
     zone = zone_of(symbol, asset)
     return zone, asset.market != "crypto" and zone not in _SUNDAY_ZONES and suffix_of(symbol) not in _SUNDAY_VENUES
+
+
+def _with_steps(made: Mapping[str, units.Answer], tables: Mapping[str, pd.DataFrame]) -> dict[str, units.Answer]:
+    """Return the answers with a note where a volume that limits orders goes up or down as if its unit changed."""
+    out = dict(made)
+    for name, table in tables.items():
+        answer = made[name]
+        if answer.value == "none" or "seems to change its unit" in answer.words or not (steps := mixed.steps(table)):
+            continue
+        words = f"{answer.words}; {name}'s is {steps} and stays so: if its unit changes there, write one unit"
+        out[name] = units.Answer(answer.value, words, note=True)
+    return out
 
 
 def _by_answer(answers: Mapping[str, units.Answer]) -> list[str]:

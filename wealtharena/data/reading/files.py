@@ -15,7 +15,7 @@ import pandas as pd
 from wealtharena.data import intervals
 from wealtharena.data.reading.basis import bring_together
 from wealtharena.data.reading.columns import PRICES, columns_by_role, is_adjusted, scale_of
-from wealtharena.data.reading.identifiers import symbol_of_file, symbols_of
+from wealtharena.data.reading.identifiers import check_continued, symbol_of_file, symbols_of
 from wealtharena.data.reading.moments import bar_times, time_of_rows, without_quotes
 from wealtharena.data.reading.numbers import to_numbers
 from wealtharena.data.reading.parquet import flattened, read_parquet
@@ -59,6 +59,7 @@ def read_path(
             rows had to be left out; or no symbol has two bars, so that how far apart they are cannot be seen.
     """
     made = _read(path, venue, only_symbol, max_dropped_share)
+    check_continued(made.tables, where=path.name)
     if all(table["timestamp"].nunique() < 2 for table in made.tables.values()):
         raise DataError(
             f"{path.name} has a single bar a symbol, so that the interval of its bars cannot be seen",

@@ -28,9 +28,9 @@ _COIN_MONEY: Final = ("BTC", "XBT", "ETH", "BNB")  # coins in which exchanges qu
 _USUAL_MONEY: Final = ("EUR", "GBP", "JPY", "KRW", "AUD", "CAD", "CHF", "TRY", "BRL")  # ends the name of hardly a coin
 _DOLLARS: Final = frozenset({*DOLLARS, "USDE", "USDP", "USDS", "USDD", "GUSD", "PYUSD", "RLUSD", "USTC", "UST", "FRAX"})
 _CONTRACT: Final = frozenset({"PERP", "PERPETUAL", "SWAP", "SPOT", "FUT", "FUTURES", "LINEAR", "INVERSE"})
-_DATE: Final = (
-    r"(?:\d{4}-\d{2}(?:-\d{2})?|(?:19|20)\d{6}(?:\d{4}|\d{6})?|\d{2}\.\d{2}\.(?:19|20)\d{2}|(?:19|20)\d{2})"  # 2024-01, 202301010000, 2023
-)
+_UNSEEN: Final = "[\u200b-\u200f\u202a-\u202e\u2060\ufeff\u00ad]"  # what a web page leaves in a copied name
+_NEXT_BARS: Final = 5  # steps within which the bars of one name follow those of another
+_DATE: Final = r"(?:\d{4}-\d{2}(?:-\d{2})?|(?:19|20)\d{6}(?:\d{4}|\d{6})?|\d{2}\.\d{2}\.(?:19|20)\d{2}|(?:19|20)\d{2})"  # 2024-01, 202301010000, 2023
 _OF_A_STEM: Final = re.compile(  # what exporters, browsers and desks append to a symbol; never all of a name
     r"(?<=[^\W_])(?:"
     r"[-_ ](?:"
@@ -61,7 +61,7 @@ def symbols_of(values: pd.Series, ledger: Ledger) -> pd.Series:
             raise DataError(f"{ledger.name}: symbol {present.iloc[0]} is a number", hint="write the symbols as text")
         values = values.astype("Int64")
         ledger.note("symbols stand as numbers; zeros at their beginning may have been lost")
-    text: pd.Series = values.astype("string").str.strip()
+    text: pd.Series = values.astype("string").str.replace(_UNSEEN, "", regex=True).str.strip()
     text = text.mask(text == "")
     check_spellings(text.dropna().unique(), where=ledger.name)
     return text
@@ -74,6 +74,29 @@ def check_spellings(names: Iterable[str], *, where: str) -> None:
         other = seen.setdefault(name.upper().strip(), name)
         if other != name:
             raise DataError(f"{where}: {other} and {name} are two spellings of one symbol", hint="write one of them")
+
+
+def check_continued(tables: Mapping[str, pd.DataFrame], *, where: str) -> None:
+    """Raise DataError where one symbol's bars end as another's begin whose name is the first and something behind it.
+
+    JPM and JPM.N, or JPM and `JPM US Equity`, are then one symbol, of which half would be taken for the whole.
+    """
+    for name, late in tables.items():
+        short = re.split(r"[ .:/_-]", name, maxsplit=1)[0]
+        if short == name or short not in tables:
+            continue
+        first, second = sorted((tables[short], late), key=lambda table: table["timestamp"].min())
+        gap = second["timestamp"].min() - first["timestamp"].max()
+        if pd.Timedelta(0) < gap <= max(pd.Timedelta(days=7), _NEXT_BARS * _step(first)):
+            raise DataError(
+                f"{where}: the bars of {short} and {name} follow each other, as of one symbol in two spellings",
+                hint="write one of them",
+            )
+
+
+def _step(table: pd.DataFrame) -> pd.Timedelta:
+    steps = table["timestamp"].sort_values().diff().dropna()
+    return steps.median() if len(steps) else pd.Timedelta(0)
 
 
 def symbol_of_file(stem: str) -> str:

@@ -17,6 +17,7 @@ from wealtharena.data.reading import units
 from wealtharena.errors import DataError
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
+IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
 _SIDE: Final = 5  # days, or longer bars, that must agree on each side of a change
 _LEAST: Final = float(np.log(50.0))  # a smaller factor may be the market's own
@@ -85,15 +86,9 @@ def changes(table: pd.DataFrame) -> list[int]:
     """Return the rows from which a table in order of time counts its volume in another unit than before."""
     if not {"volume", "close"} <= set(table.columns):
         return []
-    volume, close = table["volume"].to_numpy(dtype=np.float64), table["close"].to_numpy(dtype=np.float64)
-    used = np.flatnonzero((volume > 0) & (close > 0))
-    days = table["timestamp"].dt.floor("D").to_numpy()[used]
-    starts = np.flatnonzero(np.r_[True, days[1:] != days[:-1]]) if len(used) else np.zeros(0, dtype=np.int64)
+    used, logs, starts, usual, price = _by_day(table)
     if len(starts) < 2 * _SIDE + 1:
         return []
-    logs, prices = np.log(volume[used]), np.log(close[used])
-    usual = np.array([np.median(part) for part in np.split(logs, starts[1:])])
-    price = np.array([np.median(part) for part in np.split(prices, starts[1:])])
     found: list[int] = []
     bounds = np.r_[starts, len(used)]
     for at in _between(usual, price):
@@ -105,8 +100,38 @@ def changes(table: pd.DataFrame) -> list[int]:
     return found
 
 
-def _between(usual: Array, price: Array) -> list[int]:
-    """Return the days at which the level changes by the price and the price stays: the sharpest of each run."""
+def steps(table: pd.DataFrame) -> str:
+    """Return in words by how much a volume is larger or smaller from a day on, as where its unit changes; nothing where it never is.
+
+    Whatever the factor, if it is 50 and more, the days before and after are wholly apart, and the price stays.
+    """
+    if not {"volume", "close"} <= set(table.columns):
+        return ""
+    table = _in_order(table)
+    used, _, starts, usual, price = _by_day(table)
+    if len(starts) < 2 * _SIDE + 1:
+        return ""
+    said = []
+    for at in _between(usual, price, whatever=True):
+        factor = np.exp(np.median(usual[at + 1 : at + 1 + _SIDE]) - np.median(usual[at - _SIDE : at]))
+        size = f"{factor:,.0f} times as large" if factor > 1 else f"{1 / factor:,.0f} times smaller"
+        said.append(f"{size} from {table['timestamp'].iloc[used[starts[at]]]:%Y-%m-%d} on")
+    return " and ".join(said)
+
+
+def _by_day(table: pd.DataFrame) -> tuple[IntArray, Array, IntArray, Array, Array]:
+    """Return the rows with a volume, its logs, where each day begins among them, and each day's usual logs of volume and price."""
+    volume, close = table["volume"].to_numpy(dtype=np.float64), table["close"].to_numpy(dtype=np.float64)
+    used = np.flatnonzero((volume > 0) & (close > 0))
+    days = table["timestamp"].dt.floor("D").to_numpy()[used]
+    starts = np.flatnonzero(np.r_[True, days[1:] != days[:-1]]) if len(used) else np.zeros(0, dtype=np.int64)
+    logs, prices = np.log(volume[used]), np.log(close[used])
+    usual, price = (np.array([np.median(part) for part in np.split(of, starts[1:])]) for of in (logs, prices))
+    return used, logs, starts, usual, price
+
+
+def _between(usual: Array, price: Array, *, whatever: bool = False) -> list[int]:
+    """Return the days at which the level changes by the price, or by `whatever`, and the price stays: the sharpest of each run."""
     windows = np.lib.stride_tricks.sliding_window_view(usual, _SIDE)
     before, after = windows[: -_SIDE - 1], windows[_SIDE + 1 :]  # the day between may hold both units
     jump = np.median(after, axis=1) - np.median(before, axis=1)
@@ -114,8 +139,9 @@ def _between(usual: Array, price: Array) -> list[int]:
     count = len(jump)
     moved = np.abs(price[_SIDE + 1 : _SIDE + 1 + count] - price[_SIDE - 1 : _SIDE - 1 + count])
     level = np.abs(price[_SIDE : _SIDE + count])
-    fits = apart & (np.minimum(level, np.abs(jump)) > _LEAST)
-    fits &= (np.abs(np.abs(jump) - level) < _BAND) & (moved < _STEADY)
+    fits = apart & (np.abs(jump) > _LEAST) & (moved < _STEADY)
+    if not whatever:
+        fits &= (level > _LEAST) & (np.abs(np.abs(jump) - level) < _BAND)
     places, held = [], np.flatnonzero(fits)
     for run in np.split(held, np.flatnonzero(np.diff(held) > _SIDE) + 1):
         if len(run):

@@ -136,6 +136,8 @@ def _typed(values: pd.Series, where: str) -> Stamps:
     missing = values.isna().to_numpy()
     if missing.any():
         raise _no_stamp(np.flatnonzero(missing), where)
+    if isinstance(values.dtype, pd.ArrowDtype) and values.dtype.name.startswith("date"):  # which knows no zone
+        values = values.astype("datetime64[ns]")
     zone = values.dt.tz
     index = pd.DatetimeIndex(values)
     beyond = (index.year < _FIRST_YEAR) | (index.year > _LAST_YEAR)

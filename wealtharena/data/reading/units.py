@@ -56,8 +56,17 @@ def volume_unit(
             words = "a currency pair's volume counts ticks and limits nothing; set data.volume_unit=units if it counts money"
             made[name] = Answer("none", words, note=True)
         else:
-            made[name] = coins.get(name) or Answer("units", "shares or contracts")
+            made[name] = coins.get(name) or _shares(table)
     return made
+
+
+def _shares(table: pd.DataFrame) -> Answer:
+    """Return that a volume counts shares or contracts, with a note where it is mostly less than one."""
+    usual = float(table.loc[table["volume"] > 0, "volume"].median())
+    if usual >= 1.0:
+        return Answer("units", "shares or contracts")
+    words = f"volume is taken as shares or contracts, of which it has {usual:.3g} a bar; if it is something else, set data.volume_unit=none"
+    return Answer("units", words, note=True)
 
 
 def as_unit(answer: Answer) -> VolumeUnit:
