@@ -126,7 +126,9 @@ def _by_day(table: pd.DataFrame) -> tuple[IntArray, Array, IntArray, Array, Arra
     days = table["timestamp"].dt.floor("D").to_numpy()[used]
     starts = np.flatnonzero(np.r_[True, days[1:] != days[:-1]]) if len(used) else np.zeros(0, dtype=np.int64)
     logs, prices = np.log(volume[used]), np.log(close[used])
-    usual, price = (np.array([np.median(part) for part in np.split(of, starts[1:])]) for of in (logs, prices))
+    usual, price = (
+        np.array([np.median(part) for part in np.split(of, starts[1:]) if len(part)]) for of in (logs, prices)
+    )
     return used, logs, starts, usual, price
 
 
