@@ -67,7 +67,7 @@ def test_a_folder_of_two_spellings_is_refused_and_one_of_months_is_joined(tmp_pa
     assert (panel.symbols, panel.bars) == (("BTC-USD",), len(frame))
     assert any("joined in time" in note for note in panel.notes)
     assert any("BTCUSDT stands for BTC-USD" in note for note in panel.notes)
-    frame[16:].to_csv(tmp_path / "BTCUSDT-1d-2024-02.csv", index=False)
+    frame[16:].assign(close=frame["close"] * 1.001).to_csv(tmp_path / "BTCUSDT-1d-2024-02.csv", index=False)
     with pytest.raises(DataError, match=r"stands in .*2024-01\.csv and in .*2024-02\.csv"):
         load(spec.asset, spec.data, seed=0)
 

@@ -83,6 +83,20 @@ def test_a_part_without_volume_joins_whatever_the_others_count(tmp_path: Path) -
     assert len(_of(tmp_path).timestamps) == 260
 
 
+def test_rows_that_stand_alike_in_two_parts_count_once_and_others_are_asked_for(tmp_path: Path) -> None:
+    bars = shares("SPY").drop(columns="symbol")
+    bars[:150].to_csv(tmp_path / "SPY_2021.csv", index=False)
+    bars[140:].to_csv(tmp_path / "SPY_2022.csv", index=False)
+    panel = _of(tmp_path)
+    assert panel.fingerprint == load_panel(bars.assign(symbol="SPY"), asset="etf").fingerprint
+    assert _said(panel, "10 rows of SPY stand alike in two files, and count once")
+    other = bars[140:].copy()
+    other.iloc[3, 4] += 0.01
+    other.to_csv(tmp_path / "SPY_2022.csv", index=False)
+    with pytest.raises(DataError, match=r"SPY stands in SPY_2021.csv and in SPY_2022.csv"):
+        _of(tmp_path)
+
+
 def _coins(folder: Path, **factors: str) -> Panel:
     """Write a file for each coin, whose volume is `units`, `money`, or more than any market's, and load them."""
     bars = honest.honest_bars(bars=60)

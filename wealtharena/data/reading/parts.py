@@ -45,13 +45,11 @@ def joined(parts: Sequence[tuple[str, Reading]], folder: str, venue: Callable[[s
     joined: list[str] = []
     for symbol, found in pieces.items():
         found.sort(key=lambda item: item[1]["timestamp"].min())
-        for (before, early), (after, late) in pairwise(found):
-            if late["timestamp"].min() <= early["timestamp"].max():
-                raise DataError(
-                    f"{symbol} stands in {before} and in {after}",
-                    hint="keep each symbol in one file, or set data.path to one of them",
-                )
+        repeated = _without_repetitions(symbol, found)
         tables[symbol] = pd.concat([table for _, table in found], ignore_index=True)
+        if repeated:
+            words = f"{folder}: {repeated} rows of {symbol} stand alike in two files, and count once"
+            settled.append(Settled(folder, 0, (), (words,), ()))
         readings = [(name, table, of[name]) for name, table in found]
         if kind := _common_volume(symbol, readings):
             kinds[symbol] = kind
@@ -66,6 +64,30 @@ def joined(parts: Sequence[tuple[str, Reading]], folder: str, venue: Callable[[s
     for symbol in (symbol for symbol, found in pieces.items() if all(len(table) == 1 for _, table in found)):
         tables[symbol] = dated_together(tables[symbol], *venue(symbol), zoned=zoned, where=f"{folder}: {symbol}")
     return Reading(tables, tuple(settled), kinds, adjusted, zoned, currencies)
+
+
+def _without_repetitions(symbol: str, found: list[tuple[str, pd.DataFrame]]) -> int:
+    """Leave out, in place, rows that a part has in common with the one before it; return how many.
+
+    Raises:
+        DataError: two parts overlap, and not all of what they share is alike.
+    """
+    count = 0
+    for place, ((before, early), (after, late)) in enumerate(pairwise(found), start=1):
+        shared = late["timestamp"] <= early["timestamp"].max()
+        if not shared.any():
+            continue
+        rows = late[shared].reset_index(drop=True)
+        again = rows[["timestamp"]].merge(early.drop_duplicates("timestamp"), on="timestamp", how="left")
+        alike = list(early.columns) == list(late.columns) and rows.equals(again[list(rows.columns)])
+        if not alike or shared.all():
+            raise DataError(
+                f"{symbol} stands in {before} and in {after}",
+                hint="keep each symbol in one file, or set data.path to one of them",
+            )
+        found[place] = (after, late[~shared].reset_index(drop=True))
+        count += len(rows)
+    return count
 
 
 def _add_stated(currencies: dict[str, str], more: dict[str, str], where: str) -> None:
