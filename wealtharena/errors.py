@@ -69,6 +69,10 @@ class UnknownFileError(DataError, ConfigError):
     """The command line names a file or a folder of market data that is not there."""
 
 
+class UnusableFileError(DataError, ConfigError):
+    """The command line names a file that is there and does not hold, or not clearly, what it is named for."""
+
+
 class EmptyWindowError(DataError, ConfigError):
     """The command line asks for bars that begin after they end."""
 

@@ -32,7 +32,7 @@ def test_a_spreadsheet_s_encodings_are_read_as_they_are_of_bars(tmp_path: Path, 
     content = "Datum,Rückblick,return\n2024-01-02,,0.01\n2024-01-03,,0.02\n2024-01-04,,-0.01\n".encode(encoding)
     path = tmp_path / "mine.csv"
     path.write_bytes(gzip.compress(content) if packed else content)
-    assert outside.read(path).equity[-1] == pytest.approx(100 * 1.01 * 1.02 * 0.99)
+    assert outside.read(path, "share").equity[-1] == pytest.approx(100 * 1.01 * 1.02 * 0.99)
 
 
 def test_equity_is_taken_as_it_is_and_order_does_not_matter(tmp_path: Path) -> None:

@@ -31,7 +31,9 @@ def run(*overrides: str) -> tuple[dict, str]:
 
 
 @pytest.mark.slow
-def test_returns_alone_are_measured_without_a_verdict_and_without_positions(mine: Path) -> None:
+def test_returns_alone_are_measured_without_a_verdict_and_without_positions(
+    mine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     record, page = run()
     assert record["metrics"]["test"]["sharpe"] == pytest.approx(
         metrics.sharpe(RETURNS, bars_per_year=len(RETURNS) / (350 / 365.25)), rel=0.02
@@ -40,6 +42,9 @@ def test_returns_alone_are_measured_without_a_verdict_and_without_positions(mine
     assert record["shape"]["relative"] is None
     assert 'id="shape"' in page
     assert 'id="positions"' not in page
+    (unit,) = (note for note in record["notes"] if "returns are taken as shares" in note)
+    assert "returns are taken as shares" in page
+    assert "returns_unit=percent" in " ".join(capsys.readouterr().out.split()), unit
     assert "returns read from my.csv" in page
     assert not Path("results/ledger.jsonl").exists(), "nothing of ours was looked at"
 
@@ -76,6 +81,14 @@ def test_cash_has_no_sharpe_ratio_beside_a_record_with_days_on_which_no_price_wa
 def test_without_returns_it_says_what_to_give(mine: Path) -> None:
     with pytest.raises(ConfigError, match=r"try returns=my\.csv"):
         dispatch(compose(["task=report"]))
+
+
+def test_a_file_that_leaves_a_question_open_is_a_wrong_command_and_leaves_nothing(mine: Path) -> None:
+    Path("my.csv").write_text("date,return,return\n2024-01-02,0.01,0.02\n2024-01-03,0.01,0.02\n2024-01-04,0.01,0.03\n")
+    with pytest.raises(ConfigError, match="may mean any of return, return") as refused:
+        dispatch(compose(["task=report", "returns=my.csv"]))
+    assert refused.value.exit_code == 2
+    assert [path.name for path in mine.iterdir()] == ["my.csv"]
 
 
 def test_the_file_of_returns_is_no_part_of_a_configuration() -> None:

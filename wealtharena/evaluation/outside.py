@@ -2,80 +2,81 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from wealtharena.data.reading.settled import Ledger
 from wealtharena.envs.trajectory import Trades, Trajectory
-from wealtharena.errors import DataError, UnknownFileError
-
-if TYPE_CHECKING:
-    import pandas as pd
+from wealtharena.errors import DataError, UnknownFileError, UnusableFileError
+from wealtharena.evaluation import sheets
+from wealtharena.evaluation.figures import Figures, dates_of, figures_of, without_footer
+from wealtharena.evaluation.percent import Sizes
 
 FloatArray = npt.NDArray[np.float64]
 START: Final = 100.0  # equity before the first return
-RETURNS: Final = ("return", "returns", "ret", "rets", "strategy", "daily_return", "daily_returns", "net_return",
-                  "portfolio_return")  # fmt: skip
-LEVELS: Final = ("equity", "value", "nav", "balance", "close", "price", "adj_close", "net_asset_value", "portfolio_value",
-                 "total")  # fmt: skip
-CALM: Final = 0.8  # volatility a year of shares that nobody asks about; that of per cents would be below 1 %
-STEADY: Final = 2.0  # what shares may earn or lose in a year, at the mean return, without being asked about
-PER_CENT: Final = r"\s*[(\[]?\s*(?:%|in\s*%|percent|per\s*cent)\s*[)\]]?\s*$"  # behind a column's name
 GAP_DAYS: Final = 15  # from one bar to the next without a note; of longer bars, three of them
-DAY: Final = 86_400 * 10**9  # ns
 MIDMONTH: Final = 20
 STANDS_STILL: Final = 0.1  # share of a record's dates on which prices may have no new bar, as on a holiday
 LEAST: Final = 2  # returns that a record has at least
 
 
-def read(path: Path, unit: str = "auto") -> Trajectory:
+def read(path: Path, unit: str = "auto", ledger: Ledger | None = None) -> Trajectory:
     """Return the record in a CSV or Parquet file: a column of dates and one of returns or of equity.
 
-    What the column is goes by its name (`RETURNS`, `LEVELS`); a file that leaves two possibilities open is refused.
+    What the column is goes by its name (`figures.RETURNS`, `LEVELS`); a file that leaves two possibilities open is refused.
     Nothing is known of positions, orders and costs: those parts of the path are empty.
 
     Args:
         path: The file.
         unit: What returns are written in: `share` (0.01 is one per cent), `percent`, or `auto`: per cents where the
-            column's name or its cells bear a %, else shares, where they are too calm to be anything else.
+            column's name or its cells bear a %, else shares, where they can hardly be anything else.
+        ledger: Where it is written down which unit was taken without being told, and what was left out.
 
     Raises:
-        DataError: no such file, no dates, no figures or a column that may be another thing, rows without a figure behind
-            the first, infinite ones, returns that may be per cents, several steps of time, or a date that stands twice.
+        UnusableFileError: no such file, no dates, no figures or a column that may be another thing, rows without a figure
+            behind the first, infinite ones, returns that may be per cents, several steps of time, or a date that stands
+            twice.
     """
-    table = _table(path)
-    table = table.assign(_at=_dates(table, path.name)).sort_values("_at", kind="stable")
-    column, figures, signed = _figures(table.drop(columns="_at"), path.name)
-    values = figures.to_numpy(dtype=np.float64)
-    at = table["_at"].to_numpy(dtype="datetime64[ns]")
+    try:
+        return _read(path, unit, Ledger(path.name) if ledger is None else ledger)
+    except UnknownFileError:
+        raise
+    except DataError as error:
+        raise UnusableFileError(error.message, hint=error.hint) from error
+
+
+def _read(path: Path, unit: str, ledger: Ledger) -> Trajectory:
+    sheet = sheets.read(path, ledger)
+    columns = without_footer(sheet.columns, ledger)
+    at, found = dates_of(columns, ledger), figures_of(columns, ledger)
+    order = np.argsort(at, kind="stable")
+    at, values = at[order], found.values[order]
     first = int(np.isnan(values[:1]).sum())  # no return yet, as pandas' pct_change leaves it
     values, at = values[first:], at[first:]
     if lost := int((~np.isfinite(values)).sum()):
         raise DataError(
-            f"{path.name}: {lost} of {len(values)} rows have no finite {column}",
+            f"{path.name}: {lost} of {len(values)} rows have no finite {found.name}",
             hint="write 0 where nothing was earned, or leave those rows out",
         )
     if len(np.unique(at)) != len(at):
         raise DataError(f"{path.name}: a date stands twice", hint="give one row a date")
-    level = _plain(column) in LEVELS
-    if not level and len(values) < LEAST:
+    if not found.is_level and len(values) < LEAST:
         raise DataError(f"{path.name} has {len(values)} returns", hint=f"give at least {LEAST}")
     _require_one_step(at, path.name)
-    if level:
+    if found.is_level:
+        if unit != "auto":
+            raise DataError(
+                f"{path.name}: returns_unit={unit}, and {found.name} holds a level",
+                hint="leave returns_unit out, or call the column `return`",
+            )
         return _path(path.stem, at, values)
-    if unit == "share" and signed:
-        raise DataError(f"{path.name}: {column} bears a %", hint="leave returns_unit out, or say percent")
-    if unit == "percent" or signed:
-        values = values / 100.0
-    elif unit == "auto":
-        _require_calm(values, at, path.name)
+    values = _as_shares(replace(found, values=values), at, unit, sheet.above, ledger)
     if (values <= -1.0).any():
         raise DataError(
             f"{path.name}: a return of {values.min():.2%} loses more than there was",
@@ -86,17 +87,30 @@ def read(path: Path, unit: str = "auto") -> Trajectory:
     )
 
 
-def _require_calm(values: FloatArray, at: npt.NDArray[np.datetime64], name: str) -> None:
-    """Raise DataError where returns may be per cents: taken for shares, they would move more in a year than most do."""
-    years = _years(at) * len(values) / max(len(values) - 1, 1)
-    wild = float(np.std(values)) * (len(values) / years) ** 0.5
-    earned = float(np.mean(values)) * len(values) / years
-    if wild > CALM or abs(earned) > STEADY + 3.0 * wild / years**0.5:
-        raise DataError(
-            f"{name}: returns may be per cent: as shares they vary by {wild:.0%} a year around a mean of {earned:+.0%}, "
-            f"as per cent by {wild / 100:.2%} around {earned / 100:+.2%}",
-            hint="say which: returns_unit=percent, or returns_unit=share where 0.01 is one per cent",
+def _as_shares(found: Figures, at: npt.NDArray[np.datetime64], unit: str, above: str, ledger: Ledger) -> FloatArray:
+    """Return returns as shares, and write down the unit that was taken where nobody said it.
+
+    Raises:
+        DataError: they may be shares or per cents, or are called shares and bear a %.
+    """
+    if unit == "share" and found.sign:
+        raise DataError(f"{ledger.name}: {found.name} bears a %", hint="leave returns_unit out, or say percent")
+    values = found.values
+    sizes = Sizes.of(values, _years(at) * len(values) / max(len(values) - 1, 1))
+    if found.sign and unit == "auto":
+        ledger.note(f"returns are taken as per cents, since {found.sign} a %: they {sizes.told('percent')}")
+    elif unit == "auto":
+        hint = "say which: returns_unit=percent, or returns_unit=share where 0.01 is one per cent"
+        both = f"as shares they {sizes.told('share')}, as per cents they {sizes.told('percent')}"
+        if sizes.is_open:
+            raise DataError(f"{ledger.name}: returns may be per cents or shares: {both}", hint=hint)
+        if re.search(r"%|per ?cent", above, re.IGNORECASE):
+            raise DataError(f"{ledger.name}: a line above the header speaks of per cents: {both}", hint=hint)
+        ledger.note(
+            f"returns are taken as shares, 0.01 for one per cent, since nothing says otherwise: they {sizes.told('share')}; "
+            f"as per cents (returns_unit=percent) they {sizes.told('percent')}"
         )
+    return values / 100.0 if unit == "percent" or found.sign else values
 
 
 def _require_one_step(at: npt.NDArray[np.datetime64], name: str) -> None:
@@ -181,57 +195,6 @@ def _path(name: str, at: npt.NDArray[np.datetime64], equity: FloatArray) -> Traj
     )
 
 
-def _table(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    from wealtharena.data.reading.settled import Ledger
-    from wealtharena.data.reading.textfile import decode
-
-    if not path.is_file():
-        raise UnknownFileError(
-            f"returns={path}: there is no such file", hint="give a CSV or Parquet file of dates and returns"
-        )
-    try:
-        if path.suffix.lower() in (".parquet", ".pq"):
-            table = pd.read_parquet(path).reset_index()
-        else:
-            table = pd.read_csv(io.StringIO(decode(path, Ledger(path.name))), sep=None, engine="python")
-    except (ValueError, OSError, csv.Error) as error:
-        raise DataError(f"{path.name} cannot be read: {error}", hint="give a CSV or Parquet file") from error
-    if table.empty:
-        raise DataError(f"{path.name} has no rows", hint="give one row a date")
-    return table
-
-
-def _dates(table: pd.DataFrame, name: str) -> npt.NDArray[np.datetime64]:
-    """Return the stamp of each row, [n] in ns: the date that is written where rows are a day or more apart, else UTC."""
-    import pandas as pd
-
-    from wealtharena.data import intervals
-    from wealtharena.data.reading import stamps
-    from wealtharena.data.reading.columns import role_of
-
-    found: dict[str, npt.NDArray[np.datetime64]] = {}
-    broken: DataError | None = None
-    for column in map(str, table.columns):
-        if pd.api.types.is_numeric_dtype(table[column]):
-            continue
-        try:
-            read = stamps.parse(table[column], f"{name}: {column}")
-        except DataError as error:
-            broken = error if role_of(column) == "timestamp" else broken
-            continue
-        dated = intervals.is_dated(pd.DatetimeIndex(read.instants)) is not False
-        found[column] = (read.wall // DAY * DAY if dated else read.instants).astype("datetime64[ns]")
-    if not found:
-        hint = "write them as 2024-01-31, in a column of their own"
-        raise broken or DataError(f"{name} has no column of dates", hint=hint)
-    at = next(iter(found.values()))
-    if not all((other == at).all() for other in found.values()):
-        raise DataError(f"{name}: dates may be any of {', '.join(found)}", hint="keep one column of dates")
-    return at
-
-
 def _before(at: npt.NDArray[np.datetime64]) -> np.datetime64:
     """Return when the first return began: one step before it; of months, quarters and years, by the calendar."""
     import pandas as pd
@@ -244,39 +207,3 @@ def _before(at: npt.NDArray[np.datetime64]) -> np.datetime64:
     if first.day > MIDMONTH:  # the last of a month, of its days or of its sessions
         return (first + pd.offsets.MonthEnd(0) - pd.offsets.MonthEnd(months)).to_datetime64()
     return (first - pd.DateOffset(months=months)).to_datetime64()
-
-
-def _figures(table: pd.DataFrame, name: str) -> tuple[str, pd.Series, bool]:
-    """Return the one column whose name says that it holds returns or a level, its numbers, and whether they bear a %.
-
-    A name such as `pnl_pct`, `drawdown` or `log_return` says another thing, and one such as `0` nothing.
-    """
-    import pandas as pd
-
-    from wealtharena.data.reading.numbers import to_numbers
-    from wealtharena.data.reading.settled import Ledger
-
-    called = [str(column) for column in table.columns if _plain(str(column)) in (*RETURNS, *LEVELS)]
-    if len(called) == 1:
-        values, signed = table[called[0]], re.search(PER_CENT, called[0], re.IGNORECASE) is not None
-        if not pd.api.types.is_numeric_dtype(values):
-            cells = values.astype("string").str.strip()
-            marked = cells.str.endswith("%").fillna(value=False)
-            if marked.any() and not (marked | cells.isna() | cells.isin(["", "0"])).all():
-                raise DataError(f"{name}: some cells of {called[0]} bear a % and some none", hint="write all alike")
-            signed = signed or bool(marked.any())
-            values = to_numbers({called[0]: cells.str.rstrip("% ")}, Ledger(name))[called[0]]
-        if signed and _plain(called[0]) in LEVELS:
-            raise DataError(f"{name}: {called[0]} bears a %: that is no level", hint="call the column `return`")
-        return called[0], values, signed
-    numeric = [str(column) for column in table.columns if pd.api.types.is_numeric_dtype(table[column])]
-    told = "has no column of figures"
-    if called:
-        told = f"may mean any of {', '.join(called)}"
-    elif numeric:
-        told = f"has figures called {', '.join(numeric[:5])}, which may be returns, a level or another thing"
-    raise DataError(f"{name} {told}", hint="call one column `return` (shares, 0.01 is one per cent) or `equity`")
-
-
-def _plain(name: str) -> str:
-    return re.sub(PER_CENT, "", name, flags=re.IGNORECASE).strip().lower().replace(" ", "_").replace("-", "_")

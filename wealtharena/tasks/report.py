@@ -12,6 +12,7 @@ import numpy as np
 from wealtharena import files
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data import cash
+from wealtharena.data.reading.settled import Ledger
 from wealtharena.envs.trajectory import Trajectory
 from wealtharena.errors import ConfigError
 from wealtharena.evaluation import backtest, comparison, metrics, outside, shape
@@ -35,14 +36,18 @@ def run(spec: ExperimentSpec) -> int:
     if not (spec.returns or "").strip():
         raise ConfigError("task=report needs returns", hint="try returns=my.csv: a column of dates and one of returns")
     context = RunContext.current()
+    ledger = Ledger(Path(str(spec.returns)).name)
+    path = outside.read(
+        Path(str(spec.returns)), spec.returns_unit, ledger
+    )  # before a folder is made: a wrong file is a wrong command
     with recorded(spec, context) as record:
-        path = outside.read(Path(str(spec.returns)), spec.returns_unit)
         dated = cash.rates(path.timestamps, spec.asset, spec.data)
         path = path if dated is None else replace(path, cash_rates=dated[0][:-1])
         baselines = played(spec, record, path) if spec.data.source != "auto" else []
         risk_free = metrics.risk_free(path, spec.asset.risk_free_per_year)
         record.update(**measured(spec, path, baselines, risk_free), status="completed")
-        record.update(notes=[*record.content["notes"], *outside.holes(path), *([] if dated is None else [dated[1]])])
+        said = [*ledger.close().notes, *outside.holes(path), *([] if dated is None else [dated[1]])]
+        record.update(notes=[*record.content["notes"], *said])
         data = ReportData(
             run=record.content,
             agent=path,

@@ -96,6 +96,14 @@ def test_an_absent_value_shows_no_decimal_point_where_points_may_be_of_thousands
         _load(grouped, tmp_path / "AAA.csv", separator=";")
 
 
+def test_no_thousands_mark_stands_behind_a_lone_zero() -> None:
+    """0,386 is a decimal and shows what 1,234 beside it is; 1,234 alone stays open."""
+    found = to_numbers({"close": pd.Series(["0,386", "-0,386", "1,234"], dtype="str")}, Ledger("a.csv"))
+    assert found["close"].tolist() == [0.386, -0.386, 1.234]
+    with pytest.raises(DataError, match=r"1,234 may be 1234 or 1\.234"):
+        to_numbers({"close": pd.Series(["1,234", "10,386"], dtype="str")}, Ledger("a.csv"))
+
+
 @pytest.mark.parametrize(("text", "value"), [
     ("1,5 Tsd.", 1.5e3), ("1.234,5 Tsd.", 1_234_500.0), ("12,3 Mio.", 12.3e6), ("1,2 Mrd.", 1.2e9), ("1,53 M", 1.53e6),
 ])  # fmt: skip

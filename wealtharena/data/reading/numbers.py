@@ -152,7 +152,7 @@ def _decimal_mark(texts: Mapping[str, pd.Series], where: str) -> str:
             comma |= bool((both & last_comma).any())
             point |= bool((both & ~last_comma).any())
             alone = marked[~both]
-            grouped = alone.str.fullmatch(r"[+-]?\d{1,3}(,\d{3})+")
+            grouped = alone.str.fullmatch(r"[+-]?(?!0,)\d{1,3}(,\d{3})+")  # no thousands stand behind a lone 0
             point |= bool(alone.str.fullmatch(rf"[+-]?\d{{1,3}}(,\d{{3}}){{2,}}|(?=.*,.*,){_INDIAN}").any())
             comma |= bool((~grouped & (alone.str.count(",") == 1)).any())
             unsure = unsure or (str(alone[grouped].iloc[0]) if grouped.any() else "")

@@ -1,0 +1,89 @@
+"""Shares or per cents: asked where a record may be either, and said wherever it was decided."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from wealtharena.data.reading.settled import Ledger
+from wealtharena.errors import DataError
+from wealtharena.evaluation import outside
+
+DAYS = pd.bdate_range("2018-01-01", periods=1500)
+
+
+def written(folder: Path, values: np.ndarray, *, name: str = "return", above: str = "") -> Path:
+    table = pd.DataFrame({"date": DAYS[: len(values)], name: values})
+    (folder / "my.csv").write_text(above + table.to_csv(index=False))
+    return folder / "my.csv"
+
+
+def drawn(mean: float, volatility: float, *, years: float, seed: int = 1) -> np.ndarray:
+    """Return daily returns of exactly that mean and volatility a year."""
+    found = np.random.default_rng(seed).normal(size=round(261 * years))
+    return mean / 261 + volatility / 261**0.5 * (found - found.mean()) / found.std()
+
+
+@pytest.mark.parametrize("years", [0.24, 1.5, 5.0])
+@pytest.mark.parametrize(("mean", "volatility"), [
+    (2.5, 0.32), (4.0, 0.3), (1.5, 0.1), (-0.6, 0.05), (0.8, 0.0), (-3.0, 0.5),
+])  # fmt: skip
+def test_a_calm_fund_in_per_cents_is_asked_about_however_short(
+    tmp_path: Path, mean: float, volatility: float, years: float
+) -> None:
+    """Bonds, bills and cash, 1.5 to 4 % a year or a negative rate: their mean is too sure for shares."""
+    with pytest.raises(DataError, match=r"may be per cents or shares.*returns_unit=percent"):
+        outside.read(written(tmp_path, drawn(mean, volatility, years=years)))
+
+
+@pytest.mark.parametrize("years", [0.24, 1.0, 5.0])
+@pytest.mark.parametrize(("mean", "volatility"), [
+    (0.08, 0.16), (-0.3, 0.3), (0.6, 0.6), (0.04, 0.002), (0.15, 0.04), (1.6, 0.7), (0.0, 0.3),
+])  # fmt: skip
+def test_shares_of_stocks_hedges_coins_and_cash_are_read_and_their_unit_is_said(
+    tmp_path: Path, mean: float, volatility: float, years: float
+) -> None:
+    values, ledger = drawn(mean, volatility, years=years), Ledger("my.csv")
+    assert outside.read(written(tmp_path, values), ledger=ledger).returns == pytest.approx(values)
+    (note,) = ledger.close().notes
+    assert "returns are taken as shares" in note
+    said = float(re.search(r"they vary by ([0-9.]+)% a year", note)[1]) / 100
+    assert said == pytest.approx(volatility, rel=0.02, abs=1e-3)
+    assert "returns_unit=percent" in note
+
+
+def test_returns_that_are_all_whole_per_cents_as_shares_are_asked_about(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="may be per cents or shares"):
+        outside.read(written(tmp_path, drawn(0.0, 0.3, years=2).round(2)))
+    assert outside.read(written(tmp_path, drawn(0.0, 0.3, years=2).round(3))).equity[0] == 100.0
+
+
+def test_a_title_that_speaks_of_per_cents_is_asked_about(tmp_path: Path) -> None:
+    path = written(tmp_path, drawn(0.08, 0.16, years=1), above="Daily returns in %\n")
+    with pytest.raises(DataError, match="a line above the header speaks of per cents"):
+        outside.read(path)
+    assert outside.read(path, "percent").returns == pytest.approx(drawn(0.08, 0.16, years=1) / 100)
+
+
+@pytest.mark.parametrize(("name", "cell", "told"), [
+    ("Return (%)", "{:.4f}", "the name of Return (%) bears a %"), ("return", "{:.4f} %", "its cells bear a %"),
+])  # fmt: skip
+def test_a_per_cent_sign_is_said_to_have_decided(tmp_path: Path, name: str, cell: str, told: str) -> None:
+    values, ledger = drawn(0.08, 0.16, years=1), Ledger("my.csv")
+    path = written(tmp_path, np.array([cell.format(100 * one) for one in values]), name=name)
+    assert outside.read(path, ledger=ledger).returns == pytest.approx(values, abs=1e-6)
+    assert told in ledger.close().notes[0]
+
+
+def test_a_row_of_units_below_the_header_counts(tmp_path: Path) -> None:
+    (tmp_path / "my.csv").write_text("Datum;Return\n;%\n03.01.2022;1,5\n04.01.2022;-0,386\n17.01.2022;0,5\n")
+    assert outside.read(tmp_path / "my.csv").returns == pytest.approx([0.015, -0.00386, 0.005])
+
+
+@pytest.mark.parametrize("unit", ["share", "percent"])
+def test_a_unit_that_is_told_is_not_said_again(tmp_path: Path, unit: str) -> None:
+    ledger = Ledger("my.csv")
+    outside.read(written(tmp_path, drawn(2.5, 0.32, years=1)), unit, ledger)
+    assert ledger.close().notes == ()
