@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import reduce
@@ -32,6 +34,8 @@ from wealtharena.data.reading.words import agreed, money_of, shown
 from wealtharena.errors import DataError, UnknownFileError
 from wealtharena.files import without_home
 
+logger = logging.getLogger(__name__)
+_TELL_SECONDS: Final = 10.0
 _SUFFIXES: Final = (".parquet", ".pq", ".csv", ".csv.gz")
 _PACKED: Final = (".csv.bz2", ".csv.xz", ".zip")
 _MAYBE: Final = (".txt", ".tsv", *_PACKED)  # of a folder: read where they hold a table
@@ -98,7 +102,13 @@ def _read(path: Path, venue: Venue, only_symbol: str | None, max_dropped_share: 
             f"{path.name} holds no Parquet or CSV file{f'; it has {shown}' if others else ''}",
             hint=f"files end in {', '.join((*_SUFFIXES, *_PACKED))}, and stand in the folder itself",
         )
-    parts = [(str(item.relative_to(path)), _read_file(item, venue, None, max_dropped_share)) for item in members]
+    parts: list[tuple[str, Reading]] = []
+    told = time.monotonic()
+    for item in members:
+        parts.append((str(item.relative_to(path)), _read_file(item, venue, None, max_dropped_share)))
+        if time.monotonic() - told > _TELL_SECONDS:
+            told = time.monotonic()
+            logger.warning("data: %s of %s files of %s are read", f"{len(parts):,}", f"{len(members):,}", path.name)
     made = joined(parts, path.name, venue)
     if not others:
         return made
