@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +23,7 @@ IntArray = np.ndarray[Any, np.dtype[np.int64]]
 _SIDE: Final = 5  # days, or longer bars, that must agree on each side of a change
 _LEAST: Final = float(np.log(50.0))  # a smaller factor may be the market's own
 _BAND: Final = 1.2  # log distance between the factor and the price; volumes of neighbouring weeks differ by as much
+_SWITCHES: Final = 2  # of unit in one file; what changes more often is the market's
 _STEADY: Final = 0.3  # log distance that the price may go in the two days: a rush moves both
 
 
@@ -103,17 +105,22 @@ def changes(table: pd.DataFrame) -> list[int]:
 def steps(table: pd.DataFrame) -> str:
     """Return in words by how much a volume is larger or smaller from a day on, as where its unit changes; nothing where it never is.
 
-    Whatever the factor, if it is 50 and more, the days before and after are wholly apart, and the price stays.
+    Whatever the factor, if it is 50 and more, nearly all days before and after are apart, and the price stays. A future's
+    volume goes up a hundred times at each roll, and down again.
     """
     if not {"volume", "close"} <= set(table.columns):
         return ""
     table = _in_order(table)
     used, _, starts, usual, price = _by_day(table)
-    if len(starts) < 2 * _SIDE + 1:
+    places = _between(usual, price, whatever=True) if len(starts) >= 2 * _SIDE + 1 else []
+    if len(places) > _SWITCHES:
         return ""
     said = []
-    for at in _between(usual, price, whatever=True):
-        factor = np.exp(np.median(usual[at + 1 : at + 1 + _SIDE]) - np.median(usual[at - _SIDE : at]))
+    for at, (before, after) in zip(places, pairwise(np.split(usual, places)), strict=True):
+        low, high = sorted((before, after), key=np.median)
+        factor = np.exp(np.median(after) - np.median(before))
+        if abs(np.log(factor)) < _LEAST or np.quantile(high, 0.1) < np.quantile(low, 0.9):
+            continue
         size = f"{factor:,.0f} times as large" if factor > 1 else f"{1 / factor:,.0f} times smaller"
         said.append(f"{size} from {table['timestamp'].iloc[used[starts[at]]]:%Y-%m-%d} on")
     return " and ".join(said)
