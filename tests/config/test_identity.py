@@ -1,7 +1,12 @@
+import json
+from pathlib import Path
+
 import pytest
 
 from tests.config.variants import variant
 from wealtharena.config import compose, config_hash, hashing
+from wealtharena.config.identity import refuse_used, run_record
+from wealtharena.errors import ConfigError, UsedFolderError
 
 
 @pytest.mark.parametrize(
@@ -59,3 +64,57 @@ def test_where_the_data_come_from_is_no_configuration(source: str) -> None:
 def test_the_hash_is_sixteen_hex_digits() -> None:
     assert int(config_hash(variant()), 16) >= 0
     assert len(config_hash(variant())) == 16
+
+
+LEFT = (
+    "trainer/state.pt",
+    "folds/2/trainer/state.pt",
+    "checkpoints/best.json",
+    "finalists/1/seed-0/trainer/state.pt",
+    "study.journal",
+    "sweep.json",
+    "metrics.jsonl",
+    "equity.parquet",
+)
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_a_folder_whose_run_json_is_gone_holds_a_run_all_the_same(tmp_path: Path, name: str) -> None:
+    """To begin there would be to train over its results, and to open its test window again."""
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).touch()
+    with pytest.raises(
+        ConfigError, match=r"has lost its run\.json, and .* of a run are there; put run\.json back, or begin"
+    ):
+        run_record(tmp_path)
+    with pytest.raises(
+        UsedFolderError, match=r"^here already holds a run that has lost its run\.json: .*another folder$"
+    ):
+        refuse_used(tmp_path, "here", name="here")
+
+
+@pytest.mark.parametrize(
+    "name", [".hydra/overrides.yaml", ".lock", "notes.md", "checkpoints/etf/one", "outputs/a/run.json"]
+)
+def test_a_folder_with_other_things_in_it_is_free(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).touch()
+    assert run_record(tmp_path) == {}
+    refuse_used(tmp_path, "here", name="here")
+
+
+def test_a_folder_that_holds_a_run_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "run.json").symlink_to("nowhere")
+    with pytest.raises(UsedFolderError, match="here already holds a run; go on with it by resume=there"):
+        refuse_used(tmp_path, "here", name="there")
+
+
+@pytest.mark.parametrize("key", ["run_id", "status", "task"])
+@pytest.mark.parametrize("value", [None, "", 3])
+def test_a_record_without_what_every_run_writes_first_is_damaged(tmp_path: Path, key: str, value: object) -> None:
+    whole = {"run_id": "a", "status": "completed", "task": "train"}
+    (tmp_path / "run.json").write_text(json.dumps(whole))
+    assert run_record(tmp_path) == whole
+    (tmp_path / "run.json").write_text(json.dumps({**whole, key: value}))
+    with pytest.raises(ConfigError, match=rf"run\.json is damaged: it has no {key}; "):
+        run_record(tmp_path)

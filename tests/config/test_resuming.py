@@ -84,8 +84,9 @@ def test_a_run_begun_under_other_defaults_says_how_to_go_on(probe, tmp_path: Pat
     ("said", "refused"), [({}, NUMBERS != 1), ({"numbers": NUMBERS}, False), ({"numbers": 0}, True)]
 )
 def test_a_run_begun_when_the_same_settings_gave_other_figures_is_not_gone_on_with(
-    probe, begun: Path, said: dict[str, int], refused: bool
+    probe, begun: Path, said: dict[str, int | str], refused: bool
 ) -> None:
+    said = {"run_id": "a", "status": "interrupted", "task": "train", **said}
     (begun / "run.json").write_text(json.dumps(said))
     done = probe(f"resume={begun}")
     assert done.returncode == (2 if refused else 0)
@@ -98,6 +99,10 @@ def test_a_run_begun_when_the_same_settings_gave_other_figures_is_not_gone_on_wi
     ("name", "text"),
     [
         ("run.json", '{"status": "compl'),
+        ("run.json", "{}"),
+        ("run.json", '{"status": "completed", "task": "train", "training": {"env_steps": 16384}}'),
+        ("run.json", '{"run_id": "a", "status": "complete", "task": "train"}'),
+        ("run.json", '{"run_id": null, "status": "completed", "task": "train"}'),
         ("run.json", "[1, 2]"),
         ("run.json", "[" * 100_000),
         ("run.json", "\udcff"),
@@ -139,3 +144,38 @@ def test_a_resume_that_is_no_word_of_the_command_line_begins_nothing(probe, begu
     assert grid.returncode == 2
     assert grid.stderr == f"error: -m with resume={begun} would go on with one run several times; leave out -m\n"
     assert not (tmp_path / "multirun").exists()
+
+
+def test_a_run_that_has_lost_its_record_is_no_fresh_one(probe, begun: Path) -> None:
+    (begun / "metrics.jsonl").touch()
+    before = {path: path.read_bytes() for path in begun.rglob("*") if path.is_file()}
+    for words, told in {
+        f"resume={begun}": f"{begun} has lost its run.json, and metrics.jsonl of a run are there",
+        f"hydra.run.dir={begun}": f"hydra.run.dir={begun} already holds a run that has lost its run.json: metrics",
+        f"-m hydra.sweep.dir={begun.parent} seed=0,1": f"the folder of a job, {begun}, already holds a run that has",
+    }.items():
+        done = probe(*words.split())
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"error: {told}")
+        assert len(done.stderr.splitlines()) == 1
+    assert {path: path.read_bytes() for path in begun.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("task", "data", "goes_on"),
+    [("train", {"fingerprint": "f"}, True), ("train", {}, False), ("backtest", {"fingerprint": "f"}, False)],
+)
+def test_bars_that_are_known_may_lie_elsewhere(probe, task: str, data: dict[str, str], goes_on: bool) -> None:
+    """Where a training knows its bars, others are told from them by content before its first step."""
+    folder = Path(json.loads(probe("asset=etf", "data=files", "data.path=a.csv").stdout)["folder"])
+    said = {"run_id": "a", "status": "interrupted", "task": task, "numbers": NUMBERS, "data": data}
+    (folder / "run.json").write_text(json.dumps(said))
+    done = probe(f"resume={folder}", "data.path=b.csv")
+    assert done.returncode == (0 if goes_on else 2)
+    if goes_on:
+        assert json.loads(done.stdout)["path"] == "b.csv"
+    else:
+        assert "data.path was a.csv, is b.csv; a resumed run may change" in done.stderr
+    other = probe(f"resume={folder}", "data.path=b.csv", "data.start=2020-01-01")
+    assert other.returncode == 2
+    assert "data.start was None, is 2020-01-01" in other.stderr

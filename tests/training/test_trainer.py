@@ -22,7 +22,7 @@ from wealtharena.agents.policy import load_policy
 from wealtharena.config import identity
 from wealtharena.errors import TrainingError
 from wealtharena.evaluation.splits import Segment
-from wealtharena.training import TrainingJob, train, trainer
+from wealtharena.training import TrainingJob, sameness, train
 from wealtharena.training.checkpoints import best_path, load_state
 from wealtharena.training.trainer import fit_scaler
 
@@ -310,7 +310,7 @@ def test_a_state_from_before_the_figures_moved_is_refused(
     if not said:
         whole = identity.settings
         monkeypatch.setattr(
-            trainer, "settings", lambda spec: {k: v for k, v in whole(spec).items() if "numbers" not in k}
+            sameness, "settings", lambda spec: {k: v for k, v in whole(spec).items() if "numbers" not in k}
         )
     train(job(tmp_path), listener=Told())
     monkeypatch.undo()

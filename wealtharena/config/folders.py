@@ -17,6 +17,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from wealtharena.config.identity import left_in, refuse_used
 from wealtharena.config.problems import UNREADABLE, composition_error
 from wealtharena.errors import ConfigError
 
@@ -44,7 +45,7 @@ class UsedFolders(Callback):
             _check_kept(config)
             folder = Path(str(config.hydra.run.dir))
             if config.resume is None:
-                _check_unused(folder, f"hydra.run.dir={folder}")
+                refuse_used(folder, f"hydra.run.dir={folder}", name=str(folder))
             else:
                 _check_typed(config, folder)
 
@@ -56,12 +57,7 @@ class UsedFolders(Callback):
             _check_kept(config)
             folder = Path(str(config.hydra.sweep.dir))
             _check_typed(config, folder)
-            held = sorted(path.parent.name for path in folder.glob("*/run.json"))
-            if held:
-                raise ConfigError(
-                    f"hydra.sweep.dir={folder} already holds {len(held)} jobs of a grid",
-                    hint=f"go on with one by resume={folder / held[0]}, or choose another folder",
-                )
+            _check_no_grid(folder)
             if not _numbered(config):
                 _check_places(config)
 
@@ -112,11 +108,17 @@ def _check_typed(config: DictConfig, folder: Path) -> None:
         )
 
 
-def _check_unused(folder: Path, said: str) -> None:
-    if (folder / "run.json").exists():
+def _check_no_grid(folder: Path) -> None:
+    """Raise ConfigError where jobs stand in the folder of a grid, also such as have lost their run.json."""
+    held = sorted(path.parent.name for path in folder.glob("*/run.json"))
+    if held:
         raise ConfigError(
-            f"{said} already holds a run", hint=f"go on with it by resume={folder}, or choose another folder"
+            f"hydra.sweep.dir={folder} already holds {len(held)} jobs of a grid",
+            hint=f"go on with one by resume={folder / held[0]}, or choose another folder",
         )
+    for job in sorted(path.parent for path in folder.glob("*/.hydra")):
+        if left_in(job):
+            refuse_used(job, f"the folder of a job, {job},", name=str(job))
 
 
 def _numbered(config: DictConfig) -> bool:
@@ -137,7 +139,7 @@ def _check_places(config: DictConfig) -> None:
                 hint=f"leave hydra.sweep.subdir out, or part them by hydra.sweep.subdir='...-{_NUMBERED}'",
             )
         taken[own] = words
-        _check_unused(place, f"the folder of the job {words}, {place},")
+        refuse_used(place, f"the folder of the job {words}, {place},", name=str(place))
 
 
 def _places(config: DictConfig) -> Iterator[tuple[str, Path]]:

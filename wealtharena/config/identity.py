@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, cast
@@ -15,22 +16,36 @@ from wealtharena.config.composition import flatten, groups, job_overrides, liter
 from wealtharena.config.hashing import NUMBERS
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.spelling import key_of
-from wealtharena.errors import ConfigError
+from wealtharena.errors import ConfigError, UsedFolderError
 
-# The budget, how a run is watched, where things are kept, how many processors work, and what other tasks do.
+# The budget, how a run is watched, where things are kept, how many processors work, and what other tasks do. Where files of
+# bars lie may change as far as the bars are known, so that others are told before anything is trained on them.
 MAY_CHANGE = (
     "resume", "hydra", "tracking", "paths", "log", "quiet", "zoo",
     "train.env_steps", "train.patience", "train.checkpoint_seconds", "train.test", "train.publish", "train.callbacks",
     "sweep.trials", "sweep.time_budget_seconds", "sweep.concurrency", "sweep.max_failed_share",
     "sweep.cpus_per_trial", "sweep.gpus_per_trial",
     "compute.torch_threads", "compute.address", "compute.num_cpus",
-    "data.root", "data.manners", "data.probe_timeout_seconds",
+    "data.root", "data.path", "data.manners", "data.probe_timeout_seconds",
     "collect", "backtest", "compare", "deploy", "serve", "audit", "paper", "inspect",
 )  # fmt: skip
 _PRESETS = ("experiment", "debug", "zoo")  # each may set any key
 _SHOWN = 3
 _RULES: Final = "version of the numbers"
 _BEFORE: Final = {_RULES: 1}  # of what was written when nothing said its version
+_PATH: Final = "data.path"
+_STATES: Final = ("trainer/state.pt", "folds/*/trainer/state.pt", "study.journal")  # each knows its bars
+# What a training, a search or a backtest leaves behind: run.json stands there before any of it.
+_LEFT: Final = (
+    *_STATES,
+    "checkpoints/best.json",
+    "finalists/*/seed-*",
+    "sweep.json",
+    "metrics.jsonl",
+    "equity.parquet",
+    "trades.parquet",
+)
+_STATUSES: Final = ("interrupted", "failed", "completed")
 
 
 def refuse_other_settings(cfg: DictConfig, folder: Path) -> None:
@@ -43,8 +58,10 @@ def refuse_other_settings(cfg: DictConfig, folder: Path) -> None:
         raise ConfigError(
             f"{folder} is no run directory: it has no .hydra/config.yaml", hint="give the folder that holds run.json"
         )
-    _refuse_other_rules(folder)
-    old, new = _settings(_composed(record)), _settings(cfg)
+    said = run_record(folder)
+    _refuse_other_rules(folder, said)
+    moving = said.get("task") == "train" and _knows_its_bars(folder, said)
+    old, new = _settings(_composed(record), moving=moving), _settings(cfg, moving=moving)
     changed = _changed(old, new)
     if not changed:
         return
@@ -61,17 +78,64 @@ def refuse_other_settings(cfg: DictConfig, folder: Path) -> None:
 
 
 def run_record(folder: Path) -> dict[str, Any]:
-    """Return the content of a folder's run.json, nothing where there is none yet; ConfigError where it cannot be read."""
+    """Return the content of a folder's run.json, nothing where no run has written there yet.
+
+    ConfigError where it is gone and a run's other files are not, where it cannot be read, and where it lacks what every
+    run writes first: whoever went on from that would train anew over the results and open the test window again.
+    """
     path = folder / "run.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if left := left_in(folder):
+            raise ConfigError(
+                f"{folder} has lost its run.json, and {_named(left)} of a run are there",
+                hint="put run.json back, or begin anew in another folder, without resume=",
+            ) from error
         return {}  # killed before its first line
     except (OSError, ValueError, RecursionError) as error:
         raise _damaged(path, str(error)) from error
     if not isinstance(content, dict):
         raise _damaged(path, "it is no object")
+    for key in ("run_id", "status", "task"):
+        if not (isinstance(content.get(key), str) and content[key]):
+            raise _damaged(path, f"it has no {key}")
+    if content["status"] not in _STATUSES:
+        raise _damaged(path, f"status {content['status']} is none of {', '.join(_STATUSES)}")
     return content
+
+
+def left_in(folder: Path) -> list[str]:
+    """Return the files in a folder that only a run leaves there, run.json aside."""
+    return sorted(str(path.relative_to(folder)) for pattern in _LEFT for path in folder.glob(pattern))
+
+
+def refuse_used(folder: Path, said: str, *, name: str) -> None:
+    """Raise UsedFolderError where a run stands in a folder, also one that has lost its run.json.
+
+    `said` is how the folder was asked for, and `name` how it is to be typed.
+    """
+    if os.path.lexists(folder / "run.json"):
+        raise UsedFolderError(
+            f"{said} already holds a run", hint=f"go on with it by resume={name}, or choose another folder"
+        )
+    if left := left_in(folder):
+        raise UsedFolderError(
+            f"{said} already holds a run that has lost its run.json: {_named(left)}",
+            hint="put run.json back, or choose another folder",
+        )
+
+
+def _named(left: list[str]) -> str:
+    more = f" and {len(left) - _SHOWN} more" if len(left) > _SHOWN else ""
+    return ", ".join(left[:_SHOWN]) + more
+
+
+def _knows_its_bars(folder: Path, said: Mapping[str, Any]) -> bool:
+    """Return whether something in a run directory says on which bars it was begun; it is compared before the first step."""
+    data = said.get("data")
+    written = isinstance(data, Mapping) and bool(data.get("fingerprint"))
+    return written or any(True for pattern in _STATES for _ in folder.glob(pattern))
 
 
 def _composed(path: Path) -> DictConfig:
@@ -89,9 +153,8 @@ def _damaged(path: Path, cause: str) -> ConfigError:
     return ConfigError(f"{path} is damaged: {cause}", hint="its checkpoints are kept; start a new run")
 
 
-def _refuse_other_rules(folder: Path) -> None:
+def _refuse_other_rules(folder: Path, said: Mapping[str, Any]) -> None:
     """Raise ConfigError where the run was begun when features, kernel or rewards gave other figures than now."""
-    said = run_record(folder)
     found = differences({_RULES: said["numbers"]} if "numbers" in said else {}, {_RULES: NUMBERS})
     if found:
         raise ConfigError(
@@ -146,10 +209,15 @@ def listed(found: list[str]) -> str:
     return "; ".join(found[:_SHOWN]) + more
 
 
-def _settings(cfg: Any) -> dict[str, Any]:
-    """Return the leaves of a composed configuration by dotted key, references as they were written."""
+def _settings(cfg: Any, *, moving: bool) -> dict[str, Any]:
+    """Return the leaves of a composed configuration by dotted key, references as they were written.
+
+    Where the bars lie is among them unless they may be `moving`.
+    """
     tree = cast("dict[Any, Any]", OmegaConf.to_container(cfg, resolve=False))
-    return _kept({str(key): value for key, value in tree.items()})
+    found = {str(key): value for key, value in tree.items()}
+    place = flatten(found)
+    return {**_kept(found), **({_PATH: place[_PATH]} if _PATH in place and not moving else {})}
 
 
 def _kept(tree: Mapping[str, Any]) -> dict[str, Any]:

@@ -286,7 +286,7 @@ def _hash_of(folder: Path, events: Sequence[Mapping[str, Any]] | None) -> str | 
 
 def _exists(final: Path) -> CheckpointError:
     return CheckpointError(
-        f"{final.parent.name}/{final.name} exists already", hint="a version is never overwritten; delete it first"
+        f"{final.parent.name}/{final.name} exists already", hint="a version is never overwritten; start another run"
     )
 
 

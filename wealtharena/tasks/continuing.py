@@ -14,8 +14,9 @@ from wealtharena import files
 from wealtharena.config.composition import job_overrides
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.files import relative
-from wealtharena.tasks import console, train
-from wealtharena.tasks.record import RunContext
+from wealtharena.tasks import console, keeping, resuming, retraining, train
+from wealtharena.tasks.pipeline import prepare, require_audit
+from wealtharena.tasks.record import SCHEMA_VERSION, RunContext, new_run_id, unusable
 
 _STATE = ("trainer", "checkpoints", "folds", "metrics.jsonl")  # all that a training goes on from
 
@@ -39,6 +40,8 @@ def taken(old: Mapping[str, Any]) -> int | None:
 def run(spec: ExperimentSpec, folder: Path, old: Mapping[str, Any]) -> int:
     """Train on in a new folder beside `folder`, which stays as it is; return the exit code.
 
+    What would be refused there is refused before anything is copied: no folder is left that nobody can go on with.
+
     The test window has been opened for what was trained so far, so that it stays closed unless `train.test=true` is typed:
     to look again after each stretch of training would be to choose on it.
     """
@@ -47,20 +50,41 @@ def run(spec: ExperimentSpec, folder: Path, old: Mapping[str, Any]) -> int:
         spec = spec.model_copy(update={"train": spec.train.model_copy(update={"test": False})})
         typed = (*typed, "train.test=false")
     overrides = tuple(item for item in typed if not item.startswith("resume="))
+    resuming.require_state(folder, old)
+    keeping.check(spec)
+    asked = retraining.configured(spec)
+    prepared = prepare(asked)
+    require_audit(asked, prepared)
+    resuming.refuse_other_bars(folder, old, prepared)
+    resuming.saved_step(asked, folder, prepared)
     new = folder.parent / f"{dt.datetime.now():%H-%M-%S}-{secrets.token_hex(3)}"
-    _copied(folder, new, overrides)
+    begun = {"schema_version": SCHEMA_VERSION, "run_id": new_run_id(dt.datetime.now(dt.UTC)), "status": "interrupted"}
+    _copied(folder, new, overrides, {**begun, "task": spec.task, "parent": old["run_id"]})
     out = console.screen()
     out.print(f"{relative(folder)} is completed; training goes on in {relative(new)}")
-    return train.run_in(RunContext(new.resolve(), overrides, resumed=True), spec, parent=str(old["run_id"]))
+    return train.run_in(RunContext(new.resolve(), overrides, resumed=True), spec, prepared=prepared)
 
 
-def _copied(folder: Path, new: Path, overrides: Sequence[str]) -> None:
+def _copied(folder: Path, new: Path, overrides: Sequence[str], begun: Mapping[str, Any]) -> None:
+    """Make the new run's folder, whole or not at all: a kill while it is copied leaves no run that began at nothing."""
+    making = new.with_name(f".{new.name}.tmp")
+    try:
+        _copy_state(folder, making, overrides)
+        files.write_json(making / "run.json", begun)
+        making.rename(new)
+    except OSError as error:
+        raise unusable(new, error) from error
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+
+
+def _copy_state(folder: Path, new: Path, overrides: Sequence[str]) -> None:
     """Copy what the training goes on from, and write the record of the composition that `resume=` reads."""
+    new.mkdir(parents=True)
     for name in _STATE:
         if (folder / name).is_dir():
             shutil.copytree(folder / name, new / name)
         elif (folder / name).is_file():
-            new.mkdir(parents=True, exist_ok=True)
             shutil.copy2(folder / name, new / name)
     if (folder / ".hydra").is_dir():
         shutil.copytree(folder / ".hydra", new / ".hydra")

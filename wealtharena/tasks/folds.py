@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wealtharena.agents.policy import Trained, load_policy
+from wealtharena.tasks.pipeline import Prepared
 from wealtharena.training.job import TrainingResult
 
 
@@ -21,3 +22,8 @@ class TrainedFold:
         """Return the chosen candidate."""
         assert self.result.best is not None
         return load_policy(self.folder / self.result.best.path)
+
+
+def fold_folder(folder: Path, prepared: Prepared, position: int) -> Path:
+    """Return where a fold's candidates and state go: the run directory itself where there is one fold only."""
+    return folder if len(prepared.folds) == 1 else folder / "folds" / str(prepared.folds[position].index)

@@ -25,7 +25,7 @@ from wealtharena.evaluation.look import Look, stream
 from wealtharena.evaluation.splits import Segment, track_records
 from wealtharena.reporting import build, plots, report
 from wealtharena.reporting.data import AuditRow, ReportData
-from wealtharena.tasks import keeping, retraining
+from wealtharena.tasks import keeping, opened, retraining
 from wealtharena.tasks.folds import TrainedFold
 from wealtharena.tasks.pages import drawn
 from wealtharena.tasks.pipeline import Prepared, doubts
@@ -134,6 +134,7 @@ def open_and_evaluate(
     """
     identity = RunIdentity(record.run_id, str(record.content["config_hash"]), spec.asset.agent, purpose, spec.seed)
     keeping.check(spec)  # once more, hours after the task's start: a window that was opened cannot be shut again
+    opened.claim(spec, record)
     look = Look(spec, prepared.sealed, identity)
     widest = max(look.open(), key=lambda view: view.features.bars)
     loaded = [tuple(fold.load() for fold in folds) for folds in seeds]

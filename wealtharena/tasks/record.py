@@ -19,13 +19,14 @@ from wealtharena import files
 from wealtharena.config import config_hash
 from wealtharena.config.composition import job_overrides
 from wealtharena.config.hashing import NUMBERS
-from wealtharena.config.identity import run_record
+from wealtharena.config.identity import refuse_used, run_record
 from wealtharena.config.launch import Stop, sigterm_as_ctrl_c
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.spelling import command_line
-from wealtharena.errors import ConfigError, Interrupted, UsedFolderError, WealthArenaError
+from wealtharena.errors import ConfigError, Interrupted, WealthArenaError
 
 SCHEMA_VERSION = 1
+_STAYS = ("parent", "opened", "data")  # of a run that goes on, until it is written anew
 _PACKAGES = ("wealtharena", "torch", "ray", "numpy", "pandas", "numba", "gymnasium", "hydra-core", "TA-Lib")
 
 
@@ -84,6 +85,11 @@ def without_home(text: str) -> str:
     return files.without_home(text.replace(f"{Path.cwd()}/", ""))
 
 
+def new_run_id(started: dt.datetime) -> str:
+    """Return a run's name: when it was begun, in UTC, and six digits that part it from others of that second."""
+    return f"{started:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
 @dataclass
 class RunRecord:
     """run.json under construction; every `update` is on disk when it returns."""
@@ -99,8 +105,9 @@ class RunRecord:
         started = dt.datetime.now(dt.UTC)
         record = cls(path)
         record.update(
+            **{key: old[key] for key in _STAYS if key in old},
             schema_version=SCHEMA_VERSION,
-            run_id=old.get("run_id") or f"{started:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
+            run_id=old.get("run_id") or new_run_id(started),
             status="interrupted",
             task=spec.task,
             agent=spec.asset.agent,
@@ -148,11 +155,9 @@ def recorded(spec: ExperimentSpec, context: RunContext, *, stop: Stop | None = N
         f"another process is at work in {context.folder}", hint="wait until it has ended, or choose another folder"
     )
     with alone(context.folder, refusal):
-        if not context.resumed and (context.folder / "run.json").exists():
-            raise UsedFolderError(
-                f"{without_home(str(context.folder))} already holds a run",
-                hint=f"go on with it by resume={without_home(str(context.folder))}, or choose another folder",
-            )
+        if not context.resumed:
+            name = without_home(str(context.folder))
+            refuse_used(context.folder, name, name=name)
         record = RunRecord.begin(spec, context)
         record.content.pop("error", None)
         with sigterm_as_ctrl_c() if stop is None else contextlib.nullcontext(stop) as heard:

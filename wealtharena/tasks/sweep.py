@@ -25,12 +25,12 @@ from wealtharena.evaluation.ledger import Ledger, RunIdentity
 from wealtharena.evaluation.significance import moments
 from wealtharena.files import relative
 from wealtharena.reporting import sweep as page
-from wealtharena.tasks import console, judging
-from wealtharena.tasks.folds import TrainedFold
+from wealtharena.tasks import console, judging, resuming
+from wealtharena.tasks.folds import TrainedFold, fold_folder
 from wealtharena.tasks.pages import drawn
 from wealtharena.tasks.pipeline import Prepared, identity, prepare, require_audit, split_of
 from wealtharena.tasks.record import RunContext, RunRecord, recorded, without_home
-from wealtharena.tasks.train import describe, fold_folder, train_folds, train_view
+from wealtharena.tasks.train import describe, train_folds, train_view
 from wealtharena.tasks.trial import TrainingObjective, data_key, score_of
 from wealtharena.tracking.privacy import without_paths
 from wealtharena.tracking.search import SearchDisplay, mirror
@@ -78,11 +78,13 @@ def run(spec: ExperimentSpec) -> int:
     typed = with_fixed(spec, job_overrides())
     spec = compose(typed) if spec.sweep.fixed else spec
     context = RunContext.current()
+    resuming.check(spec, context, study=study_path(spec, context.folder))
     with recorded(spec, context) as record:
         base = trial_overrides(spec, typed)
         space.check(spec.sweep, base, compose)
         prepared = prepare(spec)
         require_audit(spec, prepared)
+        resuming.refuse_other_bars(context.folder, record.content, prepared)
         describe(record, spec, prepared)
         console.header(record.content, notes=[*record.content["notes"], *length_note(spec)])
         job = Search(spec, base, prepared, context.folder, study_path(spec, context.folder))

@@ -14,8 +14,8 @@ from wealtharena.errors import TrainingError
 from wealtharena.evaluation.firewall import TrainingView
 from wealtharena.evaluation.ledger import Ledger, RunIdentity, Window
 from wealtharena.evaluation.trials import History
-from wealtharena.tasks import console, retraining
-from wealtharena.tasks.folds import TrainedFold
+from wealtharena.tasks import console, opened, resuming, retraining
+from wealtharena.tasks.folds import TrainedFold, fold_folder
 from wealtharena.tasks.pipeline import Prepared, identity, prepare, require_audit, split_of
 from wealtharena.tasks.record import RunContext, RunRecord, recorded
 from wealtharena.training.callbacks import Callbacks
@@ -28,18 +28,19 @@ def run(spec: ExperimentSpec) -> int:
     return run_in(RunContext.current(), spec)
 
 
-def run_in(context: RunContext, spec: ExperimentSpec, *, parent: str | None = None) -> int:
+def run_in(context: RunContext, spec: ExperimentSpec, *, prepared: Prepared | None = None) -> int:
     """Train, select, backtest and report in the folder of `context`; return the exit code.
 
-    `parent` is the id of the run that this one goes on from.
+    `prepared` are the data of `spec`, where the caller has them at hand.
     """
     spec = retraining.configured(spec)
+    resuming.check(spec, context)
     with recorded(spec, context) as record:
-        if parent is not None:
-            record.update(parent=parent)
-        prepared = prepare(spec)
+        prepared = prepared or prepare(spec)
         require_audit(spec, prepared)
+        resuming.refuse_other_bars(context.folder, record.content, prepared)
         describe(record, spec, prepared)
+        opened.refuse_another(record)
         console.header(record.content, notes=record.content["notes"])
         return _train_and_judge(spec, context, record, prepared)
 
@@ -72,7 +73,7 @@ def repeatable(command: str, source: str) -> str:
 def _train_and_judge(spec: ExperimentSpec, context: RunContext, record: RunRecord, prepared: Prepared) -> int:
     from wealtharena.tracking.tracker import Tracker
 
-    resume_step = saved_step(spec, context.folder, prepared) if context.resumed else None
+    resume_step = resuming.saved_step(spec, context.folder, prepared) if context.resumed else None
     callbacks = Callbacks.of(spec.train.callbacks)
     tracker = Tracker.start(spec, context.folder, record.content, resume_step, folds=len(prepared.folds))
     outputs: list[Path] = []
@@ -113,11 +114,6 @@ def train_folds(
         if result.status == "interrupted":
             break
     return tuple(trained)
-
-
-def fold_folder(folder: Path, prepared: Prepared, position: int) -> Path:
-    """Return where a fold's candidates and state go: the run directory itself where there is one fold only."""
-    return folder if len(prepared.folds) == 1 else folder / "folds" / str(prepared.folds[position].index)
 
 
 def chosen_by(spec: ExperimentSpec, prepared: Prepared, run_id: str) -> Choosing:
@@ -163,19 +159,6 @@ class FoldListener:
 
     def _placed(self, record: Mapping[str, Any]) -> dict[str, Any]:
         return {**record, "fold": self.fold, "env_step": int(record["env_step"]) + self.offset}
-
-
-def saved_step(spec: ExperimentSpec, folder: Path, prepared: Prepared) -> int:
-    """Return the environment step, on the run's axis, that a resumed run goes on from."""
-    from wealtharena.training.checkpoints import load_state
-
-    step = 0
-    for position in range(len(prepared.folds)):
-        state = load_state(fold_folder(folder, prepared, position))
-        if state is None:
-            break
-        step = position * spec.train.env_steps + int(state["engine"]["env_steps"])
-    return step
 
 
 def train_view(

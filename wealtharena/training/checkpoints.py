@@ -28,6 +28,7 @@ from wealtharena.training.job import Candidate
 
 CHECKPOINTS, TRAINER = "checkpoints", "trainer"
 STATE_FORMAT = 1
+_PARTS = frozenset({"engine", "scaler", "candidates", "progress", "degenerate", "job"})  # of every state
 _FULL_BYTES = 1 << 20  # less free room than this is taken for none
 
 
@@ -126,12 +127,15 @@ def load_state(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, pickle.UnpicklingError) as error:
         raise CheckpointError(
             f"{path}: cannot be read", hint="start a new run; this one's candidates are intact"
         ) from error
-    if state.get("format") != STATE_FORMAT:
-        raise CheckpointError(f"{path}: format {state.get('format')} is not {STATE_FORMAT}", hint="start a new run")
+    found = state.get("format") if isinstance(state, dict) else None
+    if found != STATE_FORMAT:
+        raise CheckpointError(f"{path}: format {found} is not {STATE_FORMAT}", hint="start a new run")
+    if lacking := sorted(_PARTS - state.keys()):
+        raise CheckpointError(f"{path}: lacks {lacking[0]}", hint="start a new run; this one's candidates are intact")
     return state
 
 

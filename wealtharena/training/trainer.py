@@ -15,15 +15,14 @@ from wealtharena.agents.engine import Engine, Ensemble, Workbench, check_action
 from wealtharena.agents.foresight import targets_of
 from wealtharena.agents.policy import EnsemblePolicy, NetworkPolicy, Trained
 from wealtharena.config import plugins
-from wealtharena.config.identity import differences, listed, settings
 from wealtharena.envs.anchors import beside
 from wealtharena.envs.market import Market
 from wealtharena.envs.simulate import simulate
 from wealtharena.envs.trajectory import Trajectory
-from wealtharena.errors import TrainingError
 from wealtharena.evaluation.behaviour import degenerate
 from wealtharena.evaluation.splits import Segment
 from wealtharena.features.panel import FeaturePanel, Scaler
+from wealtharena.training import sameness
 from wealtharena.training.checkpoints import CHECKPOINTS, TRAINER, CandidateStore, load_state, save_state
 from wealtharena.training.interrupts import StopRequest
 from wealtharena.training.job import KEPT_SHARE, Figure, Listener, TrainingJob, TrainingResult
@@ -240,33 +239,13 @@ class _Training:
                     "reward": self.reward,
                 },
                 "degenerate": self.degenerate,
-                "job": self._identity(),
+                "job": sameness.identity(self.job),
             },
         )
         self._saved = time.monotonic()
 
-    def _identity(self) -> dict[str, Any]:
-        """Return what a state belongs to: the settings, the bars and the windows that it has learnt from."""
-        rows = {
-            "train": [[segment.start, segment.stop] for segment in self.job.train],
-            "validation": [self.job.validation.start, self.job.validation.stop],
-        }
-        names = {"algo": self.spec.algo.name, "model": self.spec.model.name, "symbols": list(self.market.symbols)}
-        return {**names, "bars": self.job.features.panel.fingerprint, **rows, "settings": settings(self.spec)}
-
-    def _refuse_another(self, old: Mapping[str, Any]) -> None:
-        """Raise TrainingError where the state belongs to another job; one from before has fewer things to compare."""
-        new = self._identity()
-        found = differences(old, {**new, "settings": old.get("settings")})
-        found += differences(old.get("settings", {}), new["settings"])
-        if found:
-            raise TrainingError(
-                f"{self.job.folder} was trained as another job: {listed(found)}",
-                hint="resume with the run's own data and configuration, or start a new run",
-            )
-
     def _restore(self, engine: Engine, state: Mapping[str, Any]) -> None:
-        self._refuse_another(state["job"])
+        sameness.refuse_another(self.job, state["job"])
         engine.set_state(state["engine"])
         self.store.set_state(state["candidates"])
         progress = state["progress"]

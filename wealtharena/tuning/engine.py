@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import math
 import os
@@ -322,10 +323,14 @@ class _Rows:
         files.write_json(self._folder / f"{number}.json", keep)
 
     def read(self, number: int) -> dict[str, Any]:
-        import json
-
         path = self._folder / f"{number}.json"
-        return dict(json.loads(path.read_text())) if path.exists() else {}
+        try:
+            return dict(json.loads(path.read_text())) if path.exists() else {}
+        except (ValueError, TypeError) as error:
+            raise TrainingError(
+                f"{path} is damaged, which says what trial {number} earned",
+                hint="put it back from a copy, or remove it",
+            ) from error
 
 
 def _collect(study: Any, rows: _Rows) -> tuple[TrialRow, ...]:

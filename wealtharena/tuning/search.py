@@ -17,6 +17,7 @@ from ray.tune.search import Searcher
 from wealtharena.config.identity import differences, listed
 from wealtharena.config.specs.sweep import SweepSpec
 from wealtharena.errors import ConfigError
+from wealtharena.files import write_bytes
 from wealtharena.tuning.space import draw, overrides
 
 FINISHED_KEY = "finished"  # a trainable's last report carries it; a trial that ends without was stopped early
@@ -33,7 +34,7 @@ def open_study(sweep: SweepSpec, path: Path, *, seed: int, identity: Mapping[str
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     path.parent.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
-        storage=storage_of(path),
+        storage=_read(path),
         study_name=sweep.study or sweep.name,
         direction="maximize" if sweep.mode == "max" else "minimize",
         load_if_exists=True,
@@ -60,6 +61,22 @@ def _claim(study: optuna.Study, identity: Mapping[str, Any], path: Path) -> None
             f"the study {study.study_name} in {path.name} is another search's: {listed(found)}",
             hint="choose a new name with sweep.study=<name>, or search for what the study was begun for",
         )
+
+
+def _read(path: Path) -> optuna.storages.JournalStorage:
+    """Return the storage over a journal that can be read to its end; ConfigError where it is damaged.
+
+    A last line that a crash cut short is taken off: Optuna passes over it, and would write its next line behind it.
+    """
+    try:
+        if path.exists() and not (content := path.read_bytes()).endswith(b"\n"):
+            write_bytes(path, content[: content.rfind(b"\n") + 1])
+        return storage_of(path)
+    except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
+        raise ConfigError(
+            f"the study {path} is damaged: {' '.join(str(error).split()) or type(error).__name__}",
+            hint="put it back from a copy, or start another search without resume=, in another folder",
+        ) from error
 
 
 def storage_of(path: Path) -> optuna.storages.JournalStorage:
