@@ -39,6 +39,8 @@ def run(spec: ExperimentSpec) -> int:
         for one in specs:
             (_status if spec.paper.action == "status" else _pine)(one, folder_of(one))
         return 0
+    if spec.paper.action == "release":
+        _check_release(spec, folder_of(spec))
     with contextlib.ExitStack() as held:
         for one in specs:
             folder = _place(one)
@@ -131,9 +133,16 @@ def _silent(agent: str, error: Exception) -> None:
 # --- without trading
 
 
-def _known(spec: ExperimentSpec, folder: Path) -> Ledger:
+def _check_known(spec: ExperimentSpec, folder: Path) -> None:
     if not (folder / FILE).exists():
-        raise ConfigError(f"there is no paper.account={spec.paper.account} of {spec.asset.agent}", hint="task=paper")
+        raise ConfigError(
+            f"there is no paper.account={spec.paper.account} of {spec.asset.agent}",
+            hint="name another, or begin it with paper.action=run",
+        )
+
+
+def _known(spec: ExperimentSpec, folder: Path) -> Ledger:
+    _check_known(spec, folder)
     return Ledger(folder, synchronous=spec.paper.synchronous)
 
 
@@ -161,12 +170,19 @@ def _pine(spec: ExperimentSpec, folder: Path) -> None:
         console.written(path)
 
 
-def _release(spec: ExperimentSpec, folder: Path) -> None:
-    """Let a halted account trade again; a person's word, kept with the reason."""
-    if not spec.paper.reason:
+def _check_release(spec: ExperimentSpec, folder: Path) -> None:
+    """Raise ConfigError where nothing can be released, before a folder or a lock is made for it."""
+    if not (spec.paper.reason or "").strip():
         raise ConfigError("a release needs a reason", hint="paper.reason='what was found, and by whom'")
+    _check_known(spec, folder)
     if Switch(folder).thrown() is not None:
         raise ConfigError(f"{relative(folder / 'KILL')} is there", hint="remove it first")
+
+
+def _release(spec: ExperimentSpec, folder: Path) -> None:
+    """Let a halted account trade again; a person's word, kept with the reason."""
+    _check_release(spec, folder)  # once more: from here on nobody else is at work in it
+    assert spec.paper.reason is not None
     with contextlib.closing(_known(spec, folder)) as ledger:
         ledger.release(spec.paper.reason)
         console.paper_status(_standing(ledger), agent=spec.asset.agent)
