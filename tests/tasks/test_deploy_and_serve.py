@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -9,6 +10,7 @@ import wandb
 
 from tests.registry.shelf import AGENT, save
 from wealtharena.config import compose
+from wealtharena.deployment import server
 from wealtharena.errors import CheckpointError, ConfigError, PromotionError, UnknownCheckpointError
 from wealtharena.registry import ModelCheckpoint, history
 from wealtharena.tasks import deploy, serve
@@ -224,3 +226,23 @@ def test_a_key_is_made_by_a_command_shown_once_and_kept_as_a_hash(run: Run, tmp_
 def test_without_keys_the_server_refuses_to_answer_others(run: Run, host: str) -> None:
     with pytest.raises(ConfigError, match=r"there are no API keys.*serve\.action=create_key"):
         run("serve", f"serve.host='{host}'", "serve.keys_file=keys.json")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_port_0_becomes_a_free_one_and_another_stays(host: str) -> None:
+    asked = compose(["task=serve", f"serve.host={host}", "serve.port=0"]).serve
+    taken = server.taking_port(asked)
+    assert taken.port > 0
+    assert server.url(taken) == f"http://{host}:{taken.port}/"
+    assert server.taking_port(taken) == taken
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid", "a..b"])
+def test_an_address_of_nobody_here_is_refused_in_words(host: str) -> None:
+    with pytest.raises(ConfigError, match=rf"serve\.host={host} serve\.port=8000 cannot be listened on: .+; choose"):
+        server.taking_port(compose(["task=serve", f"serve.host={host}"]).serve)
+
+
+def test_a_port_that_somebody_listens_on_is_refused() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ConfigError, match="already in use"):
+        server.taking_port(compose(["task=serve", f"serve.port={taken.getsockname()[1]}"]).serve)

@@ -28,19 +28,26 @@ _NOT_ITS_OWN = ("asset", "task", "paper.agents", "paper.action")
 _ONE_CLOCK = ("feed", "speed", "root", "action")  # what agents of one process have in common
 
 
+def check(spec: ExperimentSpec) -> None:
+    """Raise ConfigError where an account that is to be shown or released is none, before a folder or a lock is made for it."""
+    if spec.paper.action == "release":
+        _check_release(spec, folder_of(spec))
+    elif spec.paper.action in ("status", "pine") and not spec.paper.agents:
+        _check_known(spec, folder_of(spec))
+
+
 def run(spec: ExperimentSpec) -> int:
     """Trade until the windows end or the switch says stop, or show, release or begin accounts anew.
 
     Returns 0, or the exit code of the first agent that failed beside others.
     """
+    check(spec)
     context = RunContext.current()
     specs = members(spec, context.overrides)
     if spec.paper.action in ("status", "pine"):
         for one in specs:
             (_status if spec.paper.action == "status" else _pine)(one, folder_of(one))
         return 0
-    if spec.paper.action == "release":
-        _check_release(spec, folder_of(spec))
     with contextlib.ExitStack() as held:
         for one in specs:
             folder = _place(one)
@@ -74,8 +81,6 @@ def members(spec: ExperimentSpec, overrides: Sequence[str]) -> list[ExperimentSp
     """
     if not spec.paper.agents:
         return [spec]
-    if spec.paper.action == "release":
-        raise ConfigError("paper.action=release is a word on one account", hint="name its asset, without paper.agents")
     shared = [one for one in overrides if one.partition("=")[0] not in ("asset", "paper.agents", "task")]
     found: dict[str, ExperimentSpec] = {}
     for words in spec.paper.agents:
@@ -171,7 +176,8 @@ def _pine(spec: ExperimentSpec, folder: Path) -> None:
 
 
 def _check_release(spec: ExperimentSpec, folder: Path) -> None:
-    """Raise ConfigError where nothing can be released, before a folder or a lock is made for it."""
+    if spec.paper.agents:
+        raise ConfigError("paper.action=release is a word on one account", hint="name its asset, without paper.agents")
     if not (spec.paper.reason or "").strip():
         raise ConfigError("a release needs a reason", hint="paper.reason='what was found, and by whom'")
     _check_known(spec, folder)
