@@ -49,6 +49,8 @@ def unknown_key(key: str, overrides: Sequence[str]) -> ConfigError:
 
 def way_out(key: str, overrides: Sequence[str], defaults: Mapping[str, Any]) -> str:
     """Return what an unknown key probably meant: itself under another choice of its group, or one that is near."""
+    if key.startswith("hydra.launcher."):
+        return "name the launcher that has it, as hydra/launcher=joblib has hydra.launcher.n_jobs"
     if key.startswith("hydra."):
         return "look at Hydra's own keys with --cfg hydra"
     null = _null_above(key, defaults)
