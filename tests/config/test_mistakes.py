@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from wealtharena.config import compose
@@ -92,6 +94,89 @@ def test_a_part_that_is_taken_out_is_missed() -> None:
 
 def test_several_values_point_to_a_multirun() -> None:
     assert "-m asset=crypto,forex" in complaint("asset=crypto,forex")
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("universe.symbols=[]", "universe.symbols=[] must have at least 1 entry; try universe.symbols=[BTC-USD,"),
+        ("data.symbols=[]", "data.symbols=[] must have at least 1 entry; try data.symbols=null"),
+        ("features.names=[]", "features.names=[] must have at least 1 entry; try features.names=["),
+        ("asset.account_currency=x", "asset.account_currency=x must have at least 3 letters; try "),
+        (
+            "zoo.dates=[2020-01-01,2020-01-02,2020-01-03]",
+            "zoo.dates=[2020-01-01,2020-01-02,2020-01-03] must have at most 2",
+        ),
+        ("data.simulator.annual_volatility=[0.1]", "data.simulator.annual_volatility has too few values; try data."),
+    ],
+)
+def test_a_list_or_a_text_of_another_length_is_refused_in_words(word: str, told: str) -> None:
+    assert complaint(word).startswith(told)
+
+
+def test_a_symbol_that_is_no_text_is_the_only_thing_said_of_its_list() -> None:
+    assert len(complaint("data.symbols=[600519]").splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("data.symbols", "BTC-USD"),
+        ("universe.symbols", "BTC-USD"),
+        ("asset.chain", "yahoo"),
+        ("features.names", "rsi_14"),
+        ("data.macro.series", "DGS10"),
+        ("evaluation.baselines", "cash"),
+        ("evaluation.verdict.beats", "cash"),
+        ("tracking.mirrors", "tensorboard"),
+        ("train.callbacks", "mine:Watch"),
+        ("backtest.checkpoints", "x"),
+        ("paper.checkpoints", "x"),
+        ("deploy.checkpoints", "x"),
+        ("deploy.agents", "crypto"),
+    ],
+)
+def test_what_a_list_names_twice_is_named_with_the_list_without_it(key: str, name: str) -> None:
+    assert complaint(f"{key}=['{name}','{name}']") == f"{key}=[{name},{name}] names {name} twice; try {key}=[{name}]"
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [
+        ("seed=true", "a whole number"),
+        ("env.window=false", "a whole number"),
+        ("train.patience=true", "a whole number"),
+        ("reward.scale=true", "a number"),
+        ("model.hidden=[true]", "a whole number"),
+        ("evaluation.stress.cost_factors=[true,3]", "a number"),
+        ("+asset.instrument.lot_sizes.a=true", "a number"),
+        ("risk=default risk.gross.max_gross=true", "a number"),
+        ("algo.clip=true", "a number"),
+    ],
+)
+def test_true_and_false_are_no_numbers(word: str, kind: str) -> None:
+    said = complaint(*word.split())
+    assert re.match(rf"\S+=(true|false) must be {kind}; ", said), said
+
+
+def test_true_and_false_stay_where_they_are_asked_for() -> None:
+    assert compose(["env.random_start=true"]).env.random_start is True
+    assert compose(["train.test=false"]).train.test is False
+
+
+@pytest.mark.parametrize(
+    ("word", "allowed"),
+    [
+        (
+            "paper.account='a b'",
+            "paper.account=a b must be 1 to 32 of letters, digits, - and _; try paper.account=default",
+        ),
+        ("serve.key_name=", "serve.key_name= must be 1 to 64 of letters, digits, and . _ @ -, such as alice; "),
+        ("asset.agent=X", "asset.agent=X must be lower-case letters, digits and _, a letter first; try asset.agent="),
+    ],
+)
+def test_what_a_text_may_hold_is_said_in_words(word: str, allowed: str) -> None:
+    assert complaint(word).startswith(allowed)
 
 
 def test_an_override_that_cannot_be_read_is_quoted() -> None:

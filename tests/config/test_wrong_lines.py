@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 
 from wealtharena.config import compose, grid
-from wealtharena.config.composition import defaults_for, groups
+from wealtharena.config.composition import check_search_path, defaults_for, groups
+from wealtharena.config.launch import launch
 from wealtharena.errors import ConfigError
 
 LINES = 200
@@ -111,6 +113,53 @@ def test_a_grid_without_a_job_is_refused(axis: str) -> None:
     with pytest.raises(ConfigError) as refused:
         grid.check(["-m", "train.env_steps=10,20", axis])
     assert str(refused.value) == f"{axis} names no value: the grid has no job; name one at least"
+
+
+@pytest.mark.parametrize("axis", ["seed=range(1,3,0)", "algo.clip=range(0.1,0.2,0)"])
+def test_a_range_in_steps_of_nothing_is_named(axis: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        grid.check(["-m", axis])
+    assert str(refused.value) == f"{axis} goes on in steps of 0; name another step, such as {axis[:-2]}1)"
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "n_jobs=0", "batch_size=0", "batch_size=some", "pre_dispatch=0", "pre_dispatch=x", "timeout=-1", "timeout=0",
+        "max_nbytes=lots", "prefer=threads", "require=sharedmem", "+n_jobs=0",
+    ],
+)  # fmt: skip
+def test_what_joblib_cannot_take_is_named_before_a_folder_is_made(
+    word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plus, bare = word[: word.startswith("+")], word.lstrip("+")
+    key = f"hydra.launcher.{bare}"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["run.py", "hydra/launcher=joblib", f"{plus}{key}", "-m", "seed=1,2"])
+    assert launch(lambda cfg: 0)() == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"error: {plus}{key} must be ")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["n_jobs=-1", "n_jobs=2", "batch_size=auto", "pre_dispatch=all", "pre_dispatch=1.5*n_jobs", "pre_dispatch=4",
+     "max_nbytes=10M", "timeout=null", "timeout=5", "verbose=10"],
+)  # fmt: skip
+def test_what_joblib_takes_is_let_through(word: str) -> None:
+    grid.check_launcher(["hydra/launcher=joblib", f"hydra.launcher.{word}", "-m", "seed=1,2"])
+
+
+@pytest.mark.parametrize("place", ["[file:///nope]", "/nope", "[pkg://nope]", "[foo://nope]"])
+def test_a_search_path_that_is_not_there_is_refused(place: str) -> None:
+    with pytest.raises(ConfigError, match="is no folder of configuration; name one that is there"):
+        check_search_path([f"hydra.searchpath={place}"])
+
+
+def test_a_search_path_that_is_there_is_let_through(tmp_path: Path) -> None:
+    check_search_path([f"hydra.searchpath=[file://{tmp_path},pkg://wealtharena.config]", "~hydra.searchpath", "seed=1"])
 
 
 def test_a_grid_over_a_pattern_is_one_over_the_choices_that_fit() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -101,8 +102,8 @@ def live(
     process = subprocess.Popen(
         command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
-    address = f"http://127.0.0.1:{port}"
     try:
+        address = f"http://127.0.0.1:{_told(folder / 'server.log') if 'serve.port=0' in overrides else port}"
         _wait(address, process, folder / "server.log")
         yield address, process
     finally:
@@ -114,6 +115,16 @@ def live(
                 process.kill()
                 process.wait(60)
         log.close()
+
+
+def _told(log: Path) -> int:
+    """Return the port that a server says it has taken."""
+    until = time.monotonic() + 240
+    while time.monotonic() < until:
+        if found := re.search(r"http://127\.0\.0\.1:(\d+)/", log.read_text()):
+            return int(found[1])
+        time.sleep(0.05)
+    raise AssertionError(f"the server names no port: {log.read_text()}")
 
 
 def _wait(address: str, process: subprocess.Popen[str], log: Path) -> None:

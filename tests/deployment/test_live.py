@@ -108,9 +108,18 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
             [*command, f"paths.checkpoints={tmp_path / 'checkpoints'}"],
             cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
-    assert done.returncode != 0
-    assert "address already in use" in (done.stdout + done.stderr).lower()
-    assert "Traceback" not in done.stderr
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "cannot be listened on: Address already in use; choose another serve.port" in done.stderr.replace("\n", " ")
+    assert done.stderr.count("error: ") == 1
+    assert not list(tmp_path.glob("outputs/*/*"))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_free_port_is_taken_and_told(tmp_path: Path, workers: int) -> None:
+    stocked(tmp_path)
+    with live(tmp_path, workers=workers, overrides=("serve.port=0",)) as (address, _):
+        assert httpx.get(f"{address}/health", timeout=20).json() == {"status": "ok"}
 
 
 def _refuses(host: str, port: int) -> bool:

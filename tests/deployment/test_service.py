@@ -119,6 +119,15 @@ def test_a_bad_portfolio_is_refused_by_the_fields_name(
     assert f"batch.0.{field}" in refused(service.predict(batch=[{"features": FEATURES, "portfolio": portfolio}]))
 
 
+def test_a_portfolio_whose_parts_contradict_is_answered_with_a_note(service: Client) -> None:
+    odd = {"features": FEATURES, "portfolio": {"weights": {"BTC-USD": 0.5}, "cash": 9.0}}
+    even = {"features": FEATURES, "portfolio": {"weights": {"BTC-USD": 0.5}, "cash": 0.5}}
+    first, second = service.predict(batch=[odd, even]).json()["predictions"]
+    (note,) = first["notes"]
+    assert "add up to 9.5 of equity, not to 1" in note
+    assert second["notes"] == []
+
+
 @pytest.mark.parametrize(
     ("given", "field"),
     [

@@ -42,6 +42,29 @@ def test_a_paper_agent_on_simulated_data_says_so(manager: ProductionModelManager
     assert (answer.stage, answer.simulated, answer.flat_portfolio_assumed) == ("paper", True, False)
 
 
+@pytest.mark.parametrize(
+    ("portfolio", "told"),
+    [
+        (Portfolio({"BTC-USD": 0.5}, cash=9.0), ["add up to 9.5 of equity, not to 1"]),
+        (Portfolio({"BTC-USD": 0.5, "ETH-USD": -0.3}, leverage=0.5), ["leverage is 0.5, less than 0.8"]),
+        (Portfolio({"BTC-USD": 0.5}, cash=0.2, leverage=0.1), ["add up to 0.7", "leverage is 0.1"]),
+        (Portfolio({"BTC-USD": 0.5}, cash=0.505, leverage=0.497), []),
+        (Portfolio({"BTC-USD": 1.5, "ETH-USD": -0.5}, cash=0.0, leverage=2.0), []),
+        (Portfolio({"BTC-USD": 0.5}, cash=0.5, leverage=0.9), []),  # gross of more than the agent's symbols
+        (Portfolio({"BTC-USD": 0.5}), []),
+        ({"BTC-USD": 0.5}, []),
+    ],
+)
+def test_a_portfolio_whose_parts_contradict_is_named_in_the_notes(
+    manager: ProductionModelManager, portfolio: Portfolio | dict[str, float], told: list[str]
+) -> None:
+    answer = manager.get_model_prediction("crypto", ZEROS, portfolio=portfolio)
+    assert isinstance(answer, Prediction)
+    assert len(answer.notes) == len(told)
+    for note, words in zip(answer.notes, told, strict=True):
+        assert words in note
+
+
 def test_a_batch_gets_an_answer_each(manager: ProductionModelManager) -> None:
     features = np.zeros((4, 3, 2, 2), dtype=np.float32)
     features[:, 0, -1, 0] = [0, 1, 2, 3]

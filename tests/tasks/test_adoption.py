@@ -12,6 +12,7 @@ import pytest
 from tests.registry.shelf import rewrite
 from tests.tasks.conftest import record
 from wealtharena.config import compose
+from wealtharena.errors import CheckpointError
 from wealtharena.evaluation.ledger import Ledger
 from wealtharena.registry import ModelCheckpoint, history
 from wealtharena.registry.integrity import MANIFEST, sha256
@@ -25,7 +26,7 @@ def deploy(*words: str) -> int:
 
 
 def test_a_registry_without_its_history_is_adopted_as_the_ledger_knows_it_and_a_copy_is_not(
-    finished: Callable[..., list[Path]], capsys: pytest.CaptureFixture[str]
+    finished: Callable[..., list[Path]],
 ) -> None:
     (folder,) = finished()
     run, store = record(folder), ModelCheckpoint("checkpoints")
@@ -43,10 +44,10 @@ def test_a_registry_without_its_history_is_adopted_as_the_ledger_knows_it_and_a_
     shutil.copytree(version, copy)
     verdict = {"status": "promotable", "reasons": []}
     rewrite(copy, lambda described: described.update(version="better", verdict={**described["verdict"], **verdict}))
-    assert deploy("deploy.action=adopt") != 0
-    assert "the ledger does not know the verdict of its run" in capsys.readouterr().out.replace("\n", " ")
+    with pytest.raises(CheckpointError, match="the ledger does not know the verdict of its run"):
+        deploy("deploy.action=adopt")
     rewrite(version, lambda described: described.update(verdict={**described["verdict"], **verdict}))
     words = (f"deploy.checkpoints=['{run['run_id']}']", "deploy.force_reason=why")
-    assert deploy("deploy.action=adopt", *words) != 0
-    assert f"the ledger says {run['verdict']['status']}" in capsys.readouterr().out.replace("\n", " ")
+    with pytest.raises(CheckpointError, match=f"the ledger says {run['verdict']['status']}"):
+        deploy("deploy.action=adopt", *words)
     assert json.loads((version / "metadata.json").read_text())["verdict"]["status"] == "promotable"

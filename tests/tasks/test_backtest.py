@@ -184,7 +184,7 @@ def test_members_that_see_the_market_differently_make_no_ensemble(here):
     [
         ((), "either"),
         (("backtest.baseline=cash", "backtest.checkpoints=[x]"), "either"),
-        (("backtest.baseline=cash", "backtest.start=2031-01-01"), "leave 0 bars"),
+        (("backtest.baseline=cash", "backtest.start=2031-01-01"), "backtest.start=2031-01-01 leaves 0 bars"),
         (("backtest.baseline=cash", "backtest.start=soon"), "not a date"),
         (("backtest.checkpoints=[nowhere]",), "no such checkpoint"),
     ],

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -9,7 +10,8 @@ import wandb
 
 from tests.registry.shelf import AGENT, save
 from wealtharena.config import compose
-from wealtharena.errors import CheckpointError, ConfigError
+from wealtharena.deployment import server
+from wealtharena.errors import CheckpointError, ConfigError, PromotionError, UnknownCheckpointError
 from wealtharena.registry import ModelCheckpoint, history
 from wealtharena.tasks import deploy, serve
 
@@ -37,6 +39,14 @@ def store(tmp_path: Path) -> ModelCheckpoint:
     save(store, "good", verdict="promotable")
     save(store, "made-up", agent="etf", simulated=True)
     return store
+
+
+@pytest.fixture
+def forgotten(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Take note of every run directory that is not kept."""
+    asked: list[str] = []
+    monkeypatch.setattr(deploy, "forget_run", lambda: asked.append("no folder stays"))
+    return asked
 
 
 def test_deploy_promotes_the_best_of_every_agent(run: Run, store: ModelCheckpoint) -> None:
@@ -97,10 +107,65 @@ def test_forcing_is_said_and_rolling_back_goes_back(run: Run, store: ModelCheckp
 
 
 def test_what_cannot_be_forced_is_a_failure(run: Run, store: ModelCheckpoint) -> None:
-    code, said = run("deploy", "deploy.agents=[etf]", "deploy.force_reason=please")
-    assert code == 1
-    assert "SIMULATED" in said
+    with pytest.raises(PromotionError, match="SIMULATED"):
+        run("deploy", "deploy.agents=[etf]", "deploy.force_reason=please")
     assert history.read_pointer(store.root, "etf", "production") is None
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        (("deploy.checkpoints=[nope]",), UnknownCheckpointError),
+        (("deploy.action=withdraw",), PromotionError),
+        (("deploy.agents=[forex]",), CheckpointError),
+    ],
+)
+def test_what_cannot_be_done_for_the_one_agent_asked_for_is_raised_and_leaves_nothing(
+    run: Run,
+    store: ModelCheckpoint,
+    words: tuple[str, ...],
+    kind: type[CheckpointError],
+    forgotten: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = history.read_history(store.root)
+    with pytest.raises(kind) as refused:
+        run("deploy", "deploy.agents=[crypto]", *words)
+    assert refused.value.hint
+    said = capsys.readouterr()
+    assert str(refused.value) not in said.out
+    assert said.err == ""
+    assert history.read_history(store.root) == before
+    assert forgotten or refused.value.exit_code == 2  # which the command line forgets by itself
+
+
+def test_of_several_agents_each_failure_is_told_and_the_others_are_seen_to(
+    tmp_path: Path,
+    store: ModelCheckpoint,
+    forgotten: list[str],
+    capsys: pytest.CaptureFixture[str],
+    run: Run,
+) -> None:
+    run("deploy", "deploy.agents=[crypto]")
+    words = ["task=deploy", "tracking=none", "deploy.agents=[etf,crypto]", "deploy.action=withdraw"]
+    assert deploy.run(compose(words)) == 1
+    assert capsys.readouterr().err == "error: etf has nothing in production; there is nothing to withdraw\n"
+    assert history.read_pointer(store.root, AGENT, "production") is None
+    assert not forgotten
+    assert deploy.run(compose(words)) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 2
+    assert forgotten
+
+
+def test_one_agent_by_two_names_is_not_rolled_back_twice(run: Run, store: ModelCheckpoint) -> None:
+    with pytest.raises(ConfigError, match=f"names {AGENT} twice"):
+        run("deploy", f"deploy.agents=[crypto,{AGENT}]", "deploy.action=rollback")
+
+
+def test_a_slip_of_the_pen_deletes_nothing(run: Run, store: ModelCheckpoint) -> None:
+    with pytest.raises(UnknownCheckpointError):
+        run("deploy", "deploy.agents=[crypto]", "deploy.checkpoints=[nope]", "deploy.keep=0")
+    assert {row["version"] for row in store.list_checkpoints(AGENT)} == {"weak", "good"}
 
 
 def test_a_retention_spares_what_was_served(run: Run, store: ModelCheckpoint) -> None:
@@ -129,9 +194,7 @@ def test_an_unknown_agent_is_an_error_with_a_suggestion(run: Run, store: ModelCh
         run("deploy", "deploy.agents=[cryptocurency]")
 
 
-def test_the_list_changes_nothing(run: Run, store: ModelCheckpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-    monkeypatch.setattr(deploy, "forget_run", lambda: asked.append("no folder stays"))
+def test_the_list_changes_nothing(run: Run, store: ModelCheckpoint, forgotten: list[str]) -> None:
     long = save(store, "20260102-030405-abcdef-judged").name
     before = history.read_history(store.root)
     code, said = run("deploy", "deploy.action=list")
@@ -139,7 +202,7 @@ def test_the_list_changes_nothing(run: Run, store: ModelCheckpoint, monkeypatch:
     assert "made-up" in said
     assert f"{AGENT}  {long} " in said, "a version is there to be typed again"
     assert history.read_history(store.root) == before
-    assert asked == ["no folder stays"]
+    assert forgotten == ["no folder stays"]
 
 
 def test_a_key_is_made_by_a_command_shown_once_and_kept_as_a_hash(run: Run, tmp_path: Path) -> None:
@@ -163,3 +226,23 @@ def test_a_key_is_made_by_a_command_shown_once_and_kept_as_a_hash(run: Run, tmp_
 def test_without_keys_the_server_refuses_to_answer_others(run: Run, host: str) -> None:
     with pytest.raises(ConfigError, match=r"there are no API keys.*serve\.action=create_key"):
         run("serve", f"serve.host='{host}'", "serve.keys_file=keys.json")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_port_0_becomes_a_free_one_and_another_stays(host: str) -> None:
+    asked = compose(["task=serve", f"serve.host={host}", "serve.port=0"]).serve
+    taken = server.taking_port(asked)
+    assert taken.port > 0
+    assert server.url(taken) == f"http://{host}:{taken.port}/"
+    assert server.taking_port(taken) == taken
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid", "a..b"])
+def test_an_address_of_nobody_here_is_refused_in_words(host: str) -> None:
+    with pytest.raises(ConfigError, match=rf"serve\.host={host} serve\.port=8000 cannot be listened on: .+; choose"):
+        server.taking_port(compose(["task=serve", f"serve.host={host}"]).serve)
+
+
+def test_a_port_that_somebody_listens_on_is_refused() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ConfigError, match="already in use"):
+        server.taking_port(compose(["task=serve", f"serve.port={taken.getsockname()[1]}"]).serve)

@@ -99,3 +99,12 @@ def test_a_folder_that_holds_something_else_keeps_it(places):
         trade("paper.feed=live")
     assert sorted(path.name for path in ACCOUNT.iterdir()) == ["KILL", "notes.txt"]
     checkpoint(places / "again")
+
+
+@pytest.mark.parametrize("words", [(), ("paper.reason=",), ("paper.reason=' '",), ("paper.reason=seen",)])
+def test_a_release_of_nothing_makes_no_folder_and_no_lock(here, words):  # noqa: F811 - the fixture
+    before = sorted(here.rglob("*"))
+    with pytest.raises(ConfigError) as refused:
+        run("paper.action=release", *words)
+    assert refused.value.hint
+    assert sorted(here.rglob("*")) == before

@@ -13,6 +13,7 @@ from typing import Any, cast
 import hydra
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.hydra import Hydra
+from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
@@ -28,6 +29,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from wealtharena.config.foreign import check_preset
 from wealtharena.config.paths import conf_dir, conf_dirs, sweeps_dir
+from wealtharena.config.spelling import key_of
 from wealtharena.errors import ConfigError
 
 PRIMARY = "config"  # conf/config.yaml
@@ -139,6 +141,32 @@ def _preset_file(override: str) -> Path | None:
     """Return the file that `experiment=...` names, as it was typed or as Hydra is told of it, without its first slash."""
     value = override.partition("=")[2].strip("'\"")
     return next((found for found in (Path(value), Path("/", value)) if found.is_file()), None)
+
+
+def check_search_path(overrides: Sequence[str]) -> None:
+    """Raise ConfigError where `hydra.searchpath` names what is not there: Hydra warns and composes without it."""
+    for word in overrides:
+        if key_of(word) != "hydra.searchpath" or word.startswith("~"):
+            continue
+        try:
+            named = OverridesParser.create().parse_override(word).value()
+        except HydraException:
+            continue  # Hydra says it better
+        for place in named if isinstance(named, list) else [named]:
+            if not _is_source(str(place)):
+                raise ConfigError(
+                    f"hydra.searchpath: {place} is no folder of configuration",
+                    hint="name one that is there, as in 'hydra.searchpath=[file:///home/me/conf]'; or --config-dir <folder>",
+                )
+
+
+def _is_source(place: str) -> bool:
+    scheme, parts, _ = place.partition("://")
+    try:
+        source = SourcesRegistry.instance().resolve(scheme if parts else "file")
+    except ValueError:
+        return False
+    return bool(source("hydra.searchpath", place).available())
 
 
 @contextmanager

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override
+from hydra.core.override_parser.types import Glob, Override, RangeSweep
 from hydra.errors import HydraException
 
 from wealtharena.config import plugins
@@ -14,10 +16,53 @@ from wealtharena.config.composition import groups
 from wealtharena.config.hashing import config_hash
 from wealtharena.config.parse import compose
 from wealtharena.config.problems import UNREADABLE, composition_error
+from wealtharena.config.spelling import key_of
 from wealtharena.errors import ConfigError
 
 MOST_VALUES = 10_000  # of one key: more are a slip of the pen, and Hydra would list them before it said a word
 MOST_CHECKED = 200  # jobs; a larger grid is checked to here, and further by each job itself
+_JOBLIB = "hydra/launcher=joblib"
+_DISPATCHED = re.compile(r"all|(?=.*[1-9n])(?:[\d.+*/() -]|n_jobs)+")
+# what joblib takes of the settings that it looks at no earlier than the jobs begin, or answers by running none
+_OF_JOBLIB: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
+    "n_jobs": (lambda value: value != 0, "a number of processes, or -1 for one a processor"),
+    "batch_size": (lambda value: value == "auto" or _above_0(value), "auto, or a whole number above 0"),
+    "pre_dispatch": (
+        lambda value: _DISPATCHED.fullmatch(str(value)) is not None,
+        "all, a number of jobs above 0, or one such as 2*n_jobs",
+    ),
+    "timeout": (lambda value: value is None or _above_0(value), "null, or a number above 0"),
+    "max_nbytes": (
+        lambda value: value is None or re.fullmatch(r"\d+(?:\.\d+)?[KMG]?", str(value)) is not None,
+        "null, or a size such as 1M",
+    ),
+    "prefer": (lambda value: value in (None, "processes"), "processes: each job has one of its own"),
+    "require": (lambda value: value is None, "null: each job has a process of its own"),
+}
+
+
+def check_launcher(argv: Sequence[str]) -> None:
+    """Raise ConfigError for a setting of the joblib launcher that it would stumble over once its folder is made."""
+    if _JOBLIB not in argv:
+        return
+    for word in argv:
+        room, _, name = key_of(word).rpartition(".")
+        if room != "hydra.launcher" or name not in _OF_JOBLIB or word.startswith("~"):
+            continue
+        try:
+            value = OverridesParser.create().parse_override(word).value()
+        except HydraException:
+            continue  # Hydra says it better
+        takes, words = _OF_JOBLIB[name]
+        if not takes(value):
+            raise ConfigError(f"{word} must be {words}", hint=f"leave hydra.launcher.{name} out")
+
+
+def _above_0(value: object) -> bool:
+    try:
+        return float(str(value)) > 0
+    except ValueError:
+        return False
 
 
 def check(argv: Sequence[str]) -> list[str]:
@@ -66,6 +111,11 @@ def _values(override: Override) -> list[str]:
         return [
             f"{override.get_key_element()}={name}" for name in value.filter([*groups().get(override.key_or_group, ())])
         ]
+    if isinstance(value, RangeSweep) and value.step == 0:
+        raise ConfigError(
+            f"{override.input_line} goes on in steps of 0",
+            hint=f"name another step, such as {override.get_key_element()}=range({value.start},{value.stop},1)",
+        )
     if override.is_sweep_override() and override.is_discrete_sweep():
         try:
             found = list(itertools.islice(override.sweep_string_iterator(), MOST_VALUES + 1))

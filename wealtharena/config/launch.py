@@ -28,7 +28,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from wealtharena.config import flags, grid, speech
 from wealtharena.config.answers import answering, answering_by_hydra
-from wealtharena.config.composition import PRIMARY, known_mode, prepare, with_preset_files
+from wealtharena.config.composition import PRIMARY, check_search_path, known_mode, prepare, with_preset_files
 from wealtharena.config.folders import Refused
 from wealtharena.config.help import help_text
 from wealtharena.config.identity import refuse_other_settings
@@ -117,11 +117,13 @@ def _run(job: Job, argv: Sequence[str]) -> int:
     speech.use("json" if "log=json" in argv else "text")
     prepare()
     argv = _without_config_dir(argv)
+    check_search_path(argv)
     if _is_grid(argv):
         _refuse_grid_of(argv)
     argv = flags.in_front(with_quoted_paths(with_preset_files(resumed_argv(argv)), grid=_is_grid(argv)))
     if not _is_grid(argv):
         return _run_hydra(job, argv, _Codes())
+    grid.check_launcher(argv)
     argv = grid.check(argv)
     if speech.as_json() and not any(item.startswith("hydra/hydra_logging=") for item in argv):
         argv = [*argv, "hydra/hydra_logging=disabled"]  # the launcher's own lines are no objects

@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from wealtharena.config import plugins
-from wealtharena.config.composition import compose_raw, defaults_for, job_overrides
+from wealtharena.config.composition import compose_raw, job_overrides
 from wealtharena.config.problems import UNREADABLE, Problem, composition_error, describe, problems_error
 from wealtharena.config.specs.agent import AlgoSpec
 from wealtharena.config.specs.broker import BrokerSpec
@@ -67,7 +67,7 @@ def parse(cfg: DictConfig, *, overrides: Sequence[str] | None = None) -> Experim
             return spec
     except ValidationError as error:
         found += describe(error, ExperimentSpec, skip=[name for name in ("algo", "broker") if name not in parts])
-    raise problems_error(found, defaults_for(given))
+    raise problems_error(found, given)
 
 
 def _container(cfg: DictConfig) -> dict[str, Any]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-import types
-import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,19 +14,14 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from wealtharena.config.composition import defaults_for, groups, literal
-from wealtharena.config.specs.base import RefusedBlocksError
-from wealtharena.config.suggest import did_you_mean, nearest
+from wealtharena.config.homes import field_of, home
+from wealtharena.config.specs.base import InWords, RefusedBlocksError
+from wealtharena.config.spelling import key_of
+from wealtharena.config.suggest import nearest
+from wealtharena.config.unknown import name_of_another, unknown_key, way_out
 from wealtharena.errors import ConfigError
 from wealtharena.files import without_home
 
-# Where a part of the spec stands in conf/, which is where a user set it.
-_HOMES = (
-    ("asset.universe", "universe"),
-    ("env.reward", "reward"),
-    ("env.costs", "asset.costs"),
-    ("env.limits", "asset.limits"),
-    ("env.instrument", "asset.instrument"),
-)
 _TYPES = {
     "int_parsing": "a whole number",
     "int_type": "a whole number",
@@ -47,9 +40,15 @@ _TYPES = {
     "date_type": "a date, such as 2024-12-31",
 }
 
+_SIZES = {
+    "too_short": ("at least", "entry"),
+    "too_long": ("at most", "entry"),
+    "string_too_short": ("at least", "letter"),
+    "string_too_long": ("at most", "letter"),
+}
 
 # what Hydra's and OmegaConf's own code stumbles over while it composes
-UNREADABLE = (ValueError, TypeError, KeyError, yaml.YAMLError)
+UNREADABLE = (ValueError, TypeError, KeyError, AssertionError, yaml.YAMLError)
 
 
 @dataclass(frozen=True)
@@ -60,6 +59,7 @@ class Problem:
     text: str
     value: Any = None
     unknown: bool = False
+    missing: bool = False
     hint: str = ""
 
 
@@ -72,26 +72,44 @@ def describe(
         loc = tuple(str(part) for part in detail["loc"])
         if loc and loc[0] in skip:
             continue
-        key = _home(prefix + ".".join(loc))
+        key = home(prefix + ".".join(loc))
         inner = (detail.get("ctx") or {}).get("error")
         if isinstance(inner, RefusedBlocksError):
             for name, (spec, complaints) in inner.blocks.items():
                 found |= {problem.key: problem for problem in describe(complaints, spec, prefix=f"{key}.{name}.")}
             continue
-        found.setdefault(key, _problem(key, detail, _field(model, loc)))
+        if detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]:
+            continue  # some of them could not be read, and each of those is told of
+        found.setdefault(key, _problem(key, detail, field_of(model, loc)))
     return list(found.values())
 
 
-def problems_error(problems: Sequence[Problem], defaults: Mapping[str, Any]) -> ConfigError:
-    """Return one ConfigError that carries every problem, one a line, each with a way out."""
-    lines = [(problem.text, _way_out(problem, defaults)) for problem in problems]
+def problems_error(problems: Sequence[Problem], overrides: Sequence[str]) -> ConfigError:
+    """Return one ConfigError that carries every problem of what was typed, one a line, each with a way out."""
+    defaults = defaults_for(overrides)
+    told = _by_choice(problems, overrides)
+    lines = [(problem.text, _way_out(problem, overrides, defaults)) for problem in told]
     if len(lines) == 1:
         return ConfigError(lines[0][0], hint=lines[0][1])
     return ConfigError("\n".join(f"{text}; {hint}" if hint else text for text, hint in lines))
 
 
+def _by_choice(problems: Sequence[Problem], overrides: Sequence[str]) -> list[Problem]:
+    """Return the problems, those of a group whose `name` was set to another of its choices as one."""
+    told = list(problems)
+    for word, group, choice in name_of_another(overrides):
+        block = f"{group.replace('/', '.')}."
+        rest = [one for one in told if not ((one.unknown or one.missing) and one.key.startswith(block))]
+        if len(rest) < len(told):
+            text = f"{word} names another choice without the settings that go with it"
+            told = [Problem(f"{block}name", text, hint=f"write {group}={choice}"), *rest]
+    return told
+
+
 def composition_error(error: BaseException, overrides: Sequence[str]) -> ConfigError:
     """Return Hydra's complaint as a ConfigError with a way out."""
+    if nameless := [item for item in overrides if not key_of(item)]:
+        return ConfigError(f"{nameless[0]} sets no key", hint="write key=value or group=choice")
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _no_choice(error)
     if isinstance(error, OverrideParseException):
@@ -108,13 +126,15 @@ def composition_error(error: BaseException, overrides: Sequence[str]) -> ConfigE
     text = str(error) or str(error.__cause__)
     if match := re.match(r"Could not append to config\. An item is already at '([^']+)'", text):
         return ConfigError(f"{match[1]} exists already", hint="leave out the +")
-    if match := re.match(r"force-add of config groups is not supported: '\+\+([^']+)'", text):
-        return ConfigError(f"{match[1].partition('=')[0]} is a group that is there", hint=f"write {match[1]}")
+    if match := re.match(r"force-add of config groups is not supported: '\+\+([^'@=]+)[^'=]*=?([^']*)'", text):
+        return ConfigError(f"{match[1]} is a group that is there", hint=f"write {match[1]}={match[2]}")
+    if match := re.search(r"The value of '([^']+)' is (.*) and not (.*)\.$", text):
+        return ConfigError(f"{match[1]} is {match[2]}, not {match[3]}", hint=f"set it: {match[1]}=<value>")
     if match := re.match(r"Error merging override (.+)", text):
         why = str(error.__cause__ or "it does not fit").splitlines()[0]
         return ConfigError(f"{match[1]}: {why}", hint=f"leave out {match[1]}, or look at the values with --cfg all")
     if match := re.search(r"Could not (?:override|delete from config\.|delete) '([^'@]+)", text):
-        return _unknown_key(match[1].partition("=")[0], overrides)
+        return unknown_key(match[1].partition("=")[0], overrides)
     if match := re.match(r"(?:Ambiguous value for argument|Sweep parameters) '([^']+)'", text):
         return ConfigError(
             f"{match[1]} lists several values", hint=f"for one job each: -m {match[1]}; for one list: key=[a,b]"
@@ -124,7 +144,7 @@ def composition_error(error: BaseException, overrides: Sequence[str]) -> ConfigE
     if match := re.match(r"Multiple values for ([\w/]+)", text):
         return ConfigError(f"{match[1]} is chosen twice", hint="give each group once")
     if match := re.match(r"Override (\S+) looks like a config group", text):
-        return _unknown_key(match[1].partition("@")[0], overrides)
+        return unknown_key(match[1].partition("@")[0], overrides)
     return ConfigError(
         " ".join(text.split()) or type(error).__name__, hint="see --help, or set HYDRA_FULL_ERROR=1 for all of it"
     )
@@ -159,30 +179,15 @@ def _no_group(overrides: Sequence[str]) -> ConfigError:
     return ConfigError("a group is given something that is no choice", hint="see --help for the choices")
 
 
-def _unknown_key(key: str, overrides: Sequence[str]) -> ConfigError:
-    defaults = defaults_for(overrides)
-    return ConfigError(f"unknown key {key}", hint=_similar(key, defaults))
-
-
-def _similar(key: str, names: Iterable[str]) -> str:
-    """Return what the key probably meant: a sibling, the same leaf elsewhere, a near path."""
-    known = [name for name in [*names, *groups()] if name != key and not name.startswith(f"{key}.")]
-    parent, _, leaf = key.rpartition(".")
-    siblings = {name.rpartition(".")[2]: name for name in known if name.rpartition(".")[0] == parent}
-    near = [siblings[name] for name in nearest(leaf, siblings)]
-    near = near or [name for name in known if name.rpartition(".")[2] == leaf][:2] or nearest(key, known)
-    if near:
-        return f"did you mean {' or '.join(near)}?"
-    return did_you_mean(leaf, siblings, fallback="look at the keys with --cfg job")
-
-
 def _problem(key: str, detail: Any, field: FieldInfo | None) -> Problem:
     kind, value = detail["type"], detail["input"]
     said = f"{key}={literal(value)}"
     if kind == "extra_forbidden":
         return Problem(key, f"unknown key {key}", unknown=True)
+    if kind == "missing" and key.rpartition(".")[2].isdecimal():
+        return Problem(key, f"{key.rpartition('.')[0]} has too few values")
     if kind == "missing":
-        return Problem(key, f"{key} is missing", hint=f"set {key}=...")
+        return Problem(key, f"{key} is missing", missing=True)
     if kind == "literal_error":
         choices = re.findall(r"'([^']*)'", detail["ctx"]["expected"])
         near = nearest(str(value), choices)
@@ -195,8 +200,25 @@ def _problem(key: str, detail: Any, field: FieldInfo | None) -> Problem:
         return Problem(key, f"{said} must be {_TYPES[kind]}", value, hint=_as_text(key, value, kind))
     if kind.startswith(("greater_than", "less_than")):
         return Problem(key, f"{said} must be {_range(field, detail)}", value)
+    if kind == "repeated":
+        once = list(dict.fromkeys(value))
+        return Problem(
+            key, f"{said} names {literal(detail['ctx']['item'])} twice", value, hint=f"try {key}={literal(once)}"
+        )
+    if kind in _SIZES:
+        return Problem(key, f"{said} must have {_size(kind, detail['ctx'])}", value)
+    if kind == "string_pattern_mismatch":
+        words = [item.allowed for item in (field.metadata if field else ()) if isinstance(item, InWords)]
+        return Problem(key, f"{said} must be {words[0] if words else 'of the form ' + detail['ctx']['pattern']}", value)
     message = detail["msg"].removeprefix("Value error, ")
     return Problem(key, f"{said}: {message[:1].lower()}{message[1:]}", value)
+
+
+def _size(kind: str, facts: Mapping[str, Any]) -> str:
+    bound, one = _SIZES[kind]
+    number = facts["min_length" if bound == "at least" else "max_length"]
+    plural = f"{one[:-1]}ies" if one.endswith("y") else f"{one}s"
+    return f"{bound} {number} {one if number == 1 else plural}"
 
 
 def _as_text(key: str, value: Any, kind: str) -> str:
@@ -227,36 +249,14 @@ def _range(field: FieldInfo | None, detail: Any) -> str:
     return f"at most {literal(high)}" if "le" in bounds else f"below {literal(high)}"
 
 
-def _way_out(problem: Problem, defaults: Mapping[str, Any]) -> str:
+def _way_out(problem: Problem, overrides: Sequence[str], defaults: Mapping[str, Any]) -> str:
     if problem.hint:
         return problem.hint
     if problem.unknown:
-        return _similar(problem.key, defaults)
+        return way_out(problem.key, overrides, defaults)
+    if problem.missing:
+        return f"set {'' if problem.key in defaults else '+'}{problem.key}=..."
     parent, _, last = problem.key.rpartition(".")
     key = parent if last.isdecimal() else problem.key  # of an element of a list the list is what one types
     default = defaults.get(key, problem.value)
     return f"leave {key} out" if default == problem.value else f"try {key}={literal(default)}"
-
-
-def _home(key: str) -> str:
-    for inside, home in _HOMES:
-        if key == inside or key.startswith(f"{inside}."):
-            return home + key[len(inside) :]
-    return key
-
-
-def _field(model: type[BaseModel], loc: Sequence[str]) -> FieldInfo | None:
-    """Return the field that a location names, through nested models; None inside lists and mappings."""
-    field: FieldInfo | None = None
-    current: type[BaseModel] | None = model
-    for part in loc:
-        if current is None:
-            return None
-        field = current.model_fields.get(part)
-        current = _model_of(field.annotation) if field else None
-    return field
-
-
-def _model_of(annotation: Any) -> type[BaseModel] | None:
-    options = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
-    return next((item for item in options if isinstance(item, type) and issubclass(item, BaseModel)), None)

@@ -47,7 +47,9 @@ class PortfolioBody(Strict):
     weights: dict[Text, FiniteFloat] = Field(default_factory=dict, max_length=1000)
     cash: FiniteFloat | None = Field(default=None, description="cash over equity; default 1 less the sum of weights")
     drawdown: FiniteFloat = Field(default=0.0, ge=-1, le=0, description="equity over its highest, less 1")
-    leverage: FiniteFloat | None = Field(default=None, ge=0, description="gross value over equity")
+    leverage: FiniteFloat | None = Field(
+        default=None, ge=0, description="gross value over equity; default the sum of the weights' sizes"
+    )
 
 
 class Observation(Strict):
@@ -102,7 +104,9 @@ class Answer(BaseModel):
     spread: float | None = Field(description="an ensemble's: how far its members are apart, in weight; else null")
     flat_portfolio_assumed: bool
     as_of: str | None = Field(description="last bar, where bars were given")
-    notes: list[str] = Field(description="what was repaired or left out of the bars, as a backtest would")
+    notes: list[str] = Field(
+        description="what was repaired or left out of the bars, as a backtest would, and what in the portfolio does not add up"
+    )
     state: dict[str, list[float]] = Field(
         description="hand it back with the next bar; empty for an agent without memory"
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from wealtharena.config import speech
 from wealtharena.config.launch import sigterm_as_ctrl_c
@@ -33,6 +36,48 @@ def check_host(spec: ServeSpec, ring: KeyRing) -> str:
             hint=f"create one: {speech.COMMAND} task=serve serve.action=create_key serve.key_name=<who>; or keep serve.host=127.0.0.1",
         )
     return f"no API keys, so only this machine is answered: binding {spec.host}"
+
+
+def taking_port(spec: ServeSpec) -> ServeSpec:
+    """Return the settings with the port that is listened on: a free one for 0; ConfigError where none can be had.
+
+    It is let go again, since uvicorn takes it in a way of its own for one worker and for several.
+    """
+    port, had = spec.port, False
+    absent: OSError | None = None
+    try:
+        for family, _, _, _, address in socket.getaddrinfo(
+            spec.host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            try:
+                port, had = _tried(family, (address[0], port, *address[2:])), True
+            except OSError as error:
+                if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                    raise
+                absent = error  # a name may have an address of a kind that this machine has not
+        if absent is not None and not had:
+            raise absent
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(
+            f"serve.host={spec.host} serve.port={spec.port} cannot be listened on: {getattr(error, 'strerror', error)}",
+            hint="choose another serve.port, 0 takes a free one, or an address of this machine",
+        ) from error
+    return spec.model_copy(update={"port": port})
+
+
+def _tried(family: int, address: tuple[Any, ...]) -> int:
+    """Return the port of an address that nobody listens on; OSError otherwise."""
+    with socket.socket(family, socket.SOCK_STREAM) as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            tried.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        tried.bind(address)
+        return int(tried.getsockname()[1])
+
+
+def url(spec: ServeSpec) -> str:
+    """Return where the service is."""
+    return f"http://{f'[{spec.host}]' if ':' in spec.host else spec.host}:{spec.port}/"
 
 
 @contextmanager
@@ -94,14 +139,17 @@ def nothing_to_import_again() -> Iterator[None]:
 def serve(spec: ServeSpec, paths: PathsSpec, *, say: Callable[[str], None], accounts: str | None = None) -> None:
     """Serve until SIGINT or SIGTERM; requests under way then get `shutdown_seconds` to finish.
 
-    `say` receives what an operator should read; `accounts` is the folder of those that trade. ConfigError where the host is open to others and there are no keys.
+    `say` receives what an operator should read; `accounts` is the folder of those that trade. ConfigError where the host
+    is open to others and there are no keys, or where the port cannot be had.
     """
     import uvicorn
 
     from wealtharena.deployment.protocol import BoundedProtocol
 
     ring = read_keys(Path(spec.keys_file))
-    say(check_host(spec, ring))
+    told = check_host(spec, ring)
+    spec = taking_port(spec)
+    say(f"{url(spec)} ({told})")
     with (
         sigterm_as_ctrl_c(),
         prepared(spec, paths, keyed=ring.keyed, accounts=accounts),

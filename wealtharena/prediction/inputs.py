@@ -15,6 +15,7 @@ from wealtharena.registry.inference import OnnxPolicy
 
 Float32Array = npt.NDArray[np.float32]
 MAX_ABS_WEIGHT = 100.0
+_ROUNDING = 0.01  # of equity; what is held is often rounded to cents or per cent
 MAX_NUMBER = 1e30  # of a feature or a carried state
 
 
@@ -39,6 +40,30 @@ class Portfolio:
     cash: float | None = None
     drawdown: float = 0.0
     leverage: float | None = None
+
+
+def contradictions(rows: Float32Array) -> list[tuple[str, ...]]:
+    """Return of each portfolio [N, A + 3] what in it does not fit together, in words.
+
+    It is no error: an account may hold what the agent does not trade, and a broker may count as cash what is posted.
+    """
+    weights, cash, leverage = rows[:, :-3], rows[:, -3], rows[:, -1]
+    whole, gross = weights.sum(axis=1) + cash, np.abs(weights).sum(axis=1)
+    apart, low = np.abs(whole - 1.0) > _ROUNDING, leverage < gross * (1.0 - _ROUNDING)
+    found: list[tuple[str, ...]] = [()] * len(rows)
+    for row in np.flatnonzero(apart | low):
+        told = []
+        if apart[row]:
+            told.append(
+                f"portfolio: its weights and its cash add up to {whole[row]:.4g} of equity, not to 1; cash is equity less what "
+                "the symbols are worth"
+            )
+        if low[row]:
+            told.append(
+                f"portfolio: its leverage is {leverage[row]:.4g}, less than {gross[row]:.4g}, the sum of its weights' sizes"
+            )
+        found[row] = tuple(told)
+    return found
 
 
 def flat_portfolio(policy: OnnxPolicy, rows: int) -> Float32Array:

@@ -14,6 +14,7 @@ from wealtharena.prediction.inputs import (
     Float32Array,
     InputError,
     Portfolio,
+    contradictions,
     features_row,
     finite_array,
     flat_portfolio,
@@ -35,7 +36,9 @@ class Observations:
     states: Mapping[str, Float32Array] | None  # [N, ...] by name; None: a fresh start
     flat_portfolio_assumed: Sequence[bool]
     as_of: Sequence[str | None]
-    notes: Sequence[tuple[str, ...]]  # what was done to the bars of each
+    notes: Sequence[
+        tuple[str, ...]
+    ]  # what was done to the bars of each, and what in its portfolio does not fit together
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +83,7 @@ def from_questions(
     for row, (asked, at) in enumerate(zip(questions, fields, strict=True)):
         if asked.portfolio is not None:
             held[row] = portfolio_rows(policy, asked.portfolio, 1, field=f"{at}portfolio")[0]
+    notes = [(*of_bars, *of_portfolio) for of_bars, of_portfolio in zip(notes, contradictions(held), strict=True)]
     states = states_of(policy, [asked.state for asked in questions], [f"{at}state" for at in fields])
     return Observations(features, held, states, [asked.portfolio is None for asked in questions], as_of, notes)
 
@@ -108,7 +112,7 @@ def from_array(
         held = flat_portfolio(policy, rows) if portfolio is None else portfolio_rows(policy, portfolio, rows)
     rows = len(features)
     states = states_of(policy, _by_row(state, rows), ["state"] * rows)
-    return Observations(features, held, states, [assumed] * rows, [None] * rows, [()] * rows)
+    return Observations(features, held, states, [assumed] * rows, [None] * rows, contradictions(held))
 
 
 def _batch(policy: OnnxPolicy, array: Float32Array) -> Float32Array:

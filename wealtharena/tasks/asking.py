@@ -20,6 +20,8 @@ def check(spec: ExperimentSpec) -> None:
         plugins.load("data", "loading").check_request(spec.data)
     if spec.data.source == "files" and spec.task in _OF_BARS:
         plugins.load("data.providers", "files").require_path(spec.data)
+    if spec.task == "paper":
+        plugins.load("tasks", "paper").check(spec)
     if spec.task == "train":
         plugins.load("training", "callbacks").check_names(spec.train.callbacks)
         if spec.compute.name == "gpu":

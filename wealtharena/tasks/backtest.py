@@ -217,8 +217,12 @@ def window_rows(spec: ExperimentSpec, prepared: Prepared, *, trained: bool) -> S
     start = max(start, spec.env.window - 1)
     if stop - start < 2:
         key = "paper" if spec.task == "paper" else "backtest"  # as it was written
+        dates = {"start": spec.backtest.start, "end": spec.backtest.end}
+        said = [f"{key}.{name}={day}" for name, day in dates.items() if day is not None] or [
+            f"{key}.window={spec.backtest.window}"
+        ]
         raise ConfigError(
-            f"{key}.start={spec.backtest.start} and {key}.end={spec.backtest.end} leave {max(stop - start, 0)} bars",
+            f"{' and '.join(said)} leave{'s' if len(said) == 1 else ''} {max(stop - start, 0)} bars",
             hint=f"the data has bars from {days[0]} to {days[-1]}",
         )
     return Segment(start, stop)

@@ -11,10 +11,10 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from wealtharena.config.launch import forget_run
+from wealtharena.config.launch import forget_run, show
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.specs.runs import DeploySpec
-from wealtharena.errors import CheckpointError, ConfigError, PromotionError, UnknownCheckpointError
+from wealtharena.errors import CheckpointError, ConfigError, PromotionError, UnknownCheckpointError, WealthArenaError
 from wealtharena.evaluation.ledger import Ledger
 from wealtharena.registry import ModelCheckpoint, promote, rollback, withdraw
 from wealtharena.registry.gate import Clearance, best_first
@@ -30,7 +30,11 @@ _COLOURS = {"promotable": "bold green", "unproven": "bold yellow", "rejected": "
 
 
 def run(spec: ExperimentSpec) -> int:
-    """Promote, roll back, withdraw or list; return 1 where an agent that was asked for could not be served, 2 where it was misnamed."""
+    """Promote, roll back, withdraw or list; what was done for no agent leaves no run directory.
+
+    What cannot be done for the one agent that is asked for is raised; of several agents each is told of, the others are
+    seen to, and the worst exit code is returned.
+    """
     store, wish = ModelCheckpoint(spec.paths.checkpoints), spec.deploy
     agents = _agents(store, wish)
     if wish.action == "list":
@@ -41,19 +45,32 @@ def run(spec: ExperimentSpec) -> int:
         forget_run()
         return _verify(store)
     if wish.action == "promote":
+        for place in wish.checkpoints:  # one that is not there is told of before anything is shown
+            store.folder(agents[0], _version(store, agents[0], place))
         _show(store, agents)
     begun = wish.action == "adopt" and has_begun(store)  # before the first of several agents begins it
-    done = [_one(store, agent, wish, spec, begun=begun) for agent in agents]
-    if wish.keep is not None:
-        for agent in agents:
-            deleted = store.prune(agent, keep=wish.keep)
-            if deleted:
-                _say(f"{agent}: deleted {', '.join(deleted)}")
-    return max(done, default=0)
+    done, refused = False, dict[str, WealthArenaError]()
+    for agent in agents:
+        try:
+            done |= _one(store, agent, wish, spec, begun=begun)
+        except (CheckpointError, PromotionError) as error:
+            refused[agent] = error
+            if len(agents) > 1:
+                _tell(agent, error)
+    for agent in agents if wish.keep is not None else ():
+        if not isinstance(refused.get(agent), ConfigError):  # of a slip of the pen nothing is deleted
+            done |= _prune(store, agent, wish.keep or 0)
+    if not done:
+        forget_run()
+    if len(agents) == 1 and refused:
+        raise refused[agents[0]]
+    return max((error.exit_code for error in refused.values()), default=0)
 
 
 def _agents(store: ModelCheckpoint, wish: DeploySpec) -> list[str]:
     named = [store.resolve(agent) for agent in wish.agents]
+    if twice := [agent for place, agent in enumerate(named) if agent in named[:place]]:
+        raise ConfigError(f"deploy.agents names {twice[0]} twice", hint="name each agent once, by its id or its asset")
     if wish.action in ("rollback", "withdraw") and not named:
         raise ConfigError(f"deploy.action={wish.action} needs an agent", hint="try 'deploy.agents=[cryptocurrencies]'")
     about_one = bool(wish.checkpoints) or (wish.force_reason is not None and wish.action != "adopt")
@@ -65,28 +82,40 @@ def _agents(store: ModelCheckpoint, wish: DeploySpec) -> list[str]:
     return named or list(dict.fromkeys([*agents_by_asset().values(), *store.agents()]))
 
 
-def _one(store: ModelCheckpoint, agent: str, wish: DeploySpec, spec: ExperimentSpec, *, begun: bool) -> int:
-    """Do what was asked for one agent; say what came of it and return the exit code."""
-    try:
-        if wish.action == "rollback":
-            pointer = rollback(store, agent, stage=wish.stage or "production")
-            _say(f"{agent}: {pointer.stage} is back at {pointer.version}")
-        elif wish.action == "withdraw":
-            withdraw(store, agent, stage=wish.stage or "production", reason=wish.force_reason)
-            _say(f"{agent}: {wish.stage or 'production'} is empty now")
-        elif wish.action == "adopt":
-            how = Adoption(Ledger(spec.paths.ledger), begun=begun, reason=wish.force_reason)
-            adopted = adopt(store, agent, versions=wish.checkpoints, how=how)
-            _say(f"{agent}: {', '.join(adopted) or 'nothing'} adopted")
-        elif wish.action == "mend":
-            for text in mend(store, agent) or ["nothing to mend"]:
-                _say(f"{agent}: {text}")
-        else:
-            return _promote(store, agent, wish, spec)
-    except (CheckpointError, PromotionError) as error:
-        _say(f"{agent}: {error}", style="red")
-        return error.exit_code
-    return 0
+def _one(store: ModelCheckpoint, agent: str, wish: DeploySpec, spec: ExperimentSpec, *, begun: bool) -> bool:
+    """Do what was asked for one agent; say what came of it and return whether anything did."""
+    if wish.action == "rollback":
+        pointer = rollback(store, agent, stage=wish.stage or "production")
+        _say(f"{agent}: {pointer.stage} is back at {pointer.version}")
+    elif wish.action == "withdraw":
+        withdraw(store, agent, stage=wish.stage or "production", reason=wish.force_reason)
+        _say(f"{agent}: {wish.stage or 'production'} is empty now")
+    elif wish.action == "adopt":
+        how = Adoption(Ledger(spec.paths.ledger), begun=begun, reason=wish.force_reason)
+        adopted = adopt(store, agent, versions=wish.checkpoints, how=how)
+        _say(f"{agent}: {', '.join(adopted) or 'nothing'} adopted")
+        return bool(adopted)
+    elif wish.action == "mend":
+        mended = mend(store, agent)
+        for text in mended or ["nothing to mend"]:
+            _say(f"{agent}: {text}")
+        return bool(mended)
+    else:
+        return _promote(store, agent, wish, spec)
+    return True
+
+
+def _prune(store: ModelCheckpoint, agent: str, keep: int) -> bool:
+    deleted = store.prune(agent, keep=keep)
+    if deleted:
+        _say(f"{agent}: deleted {', '.join(deleted)}")
+    return bool(deleted)
+
+
+def _tell(agent: str, error: WealthArenaError) -> None:
+    """Say what cannot be done for one of several agents, whose name stands in front."""
+    message = error.message if error.message.startswith(agent) else f"{agent}: {error.message}"
+    show(type(error)(message, hint=error.hint))
 
 
 def _verify(store: ModelCheckpoint) -> int:
@@ -102,28 +131,36 @@ def _verify(store: ModelCheckpoint) -> int:
     return 1 if found.problems else 0
 
 
-def _promote(store: ModelCheckpoint, agent: str, wish: DeploySpec, spec: ExperimentSpec) -> int:
-    """Promote what was named, several as their mean, or the best that is whole; return the exit code: an agent without any is no failure."""
+def _promote(store: ModelCheckpoint, agent: str, wish: DeploySpec, spec: ExperimentSpec) -> bool:
+    """Promote what was named, several as their mean, or the best that is whole; return whether there was any.
+
+    Raises:
+        CheckpointError: none can be promoted, or an agent that was asked for has none.
+        PromotionError: the gate says no.
+    """
     if wish.checkpoints:
         named = [_version(store, agent, place) for place in wish.checkpoints]
         candidates = named if len(named) == 1 else [_ensemble(spec, store, agent, named)]
     else:
         candidates = [str(row["version"]) for row in best_first(store.list_checkpoints(agent))]
+    if not candidates and wish.agents:
+        raise CheckpointError(
+            f"{agent} has no checkpoints", hint="train it, or leave deploy.agents out for all there are"
+        )
     if not candidates:
         _say(f"{agent}: no checkpoints")
-        return int(bool(wish.agents))
-    code = 0
     for version in candidates:
         try:
             pointer, clearance = promote(store, agent, version, force_reason=wish.force_reason, stage=wish.stage)
         except CheckpointError as error:
+            if version == candidates[-1]:
+                raise
             _say(f"{agent}: {error}", style="red")
-            code = max(code, error.exit_code)
             continue
         _say_promoted(pointer, clearance)
         _log_artifact(spec, store.root / agent / version, pointer)
-        return 0
-    return code
+        return True
+    return False
 
 
 def _version(store: ModelCheckpoint, agent: str, place: str) -> str:

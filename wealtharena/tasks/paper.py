@@ -28,11 +28,20 @@ _NOT_ITS_OWN = ("asset", "task", "paper.agents", "paper.action")
 _ONE_CLOCK = ("feed", "speed", "root", "action")  # what agents of one process have in common
 
 
+def check(spec: ExperimentSpec) -> None:
+    """Raise ConfigError where an account that is to be shown or released is none, before a folder or a lock is made for it."""
+    if spec.paper.action == "release":
+        _check_release(spec, folder_of(spec))
+    elif spec.paper.action in ("status", "pine") and not spec.paper.agents:
+        _check_known(spec, folder_of(spec))
+
+
 def run(spec: ExperimentSpec) -> int:
     """Trade until the windows end or the switch says stop, or show, release or begin accounts anew.
 
     Returns 0, or the exit code of the first agent that failed beside others.
     """
+    check(spec)
     context = RunContext.current()
     specs = members(spec, context.overrides)
     if spec.paper.action in ("status", "pine"):
@@ -72,8 +81,6 @@ def members(spec: ExperimentSpec, overrides: Sequence[str]) -> list[ExperimentSp
     """
     if not spec.paper.agents:
         return [spec]
-    if spec.paper.action == "release":
-        raise ConfigError("paper.action=release is a word on one account", hint="name its asset, without paper.agents")
     shared = [one for one in overrides if one.partition("=")[0] not in ("asset", "paper.agents", "task")]
     found: dict[str, ExperimentSpec] = {}
     for words in spec.paper.agents:
@@ -131,9 +138,16 @@ def _silent(agent: str, error: Exception) -> None:
 # --- without trading
 
 
-def _known(spec: ExperimentSpec, folder: Path) -> Ledger:
+def _check_known(spec: ExperimentSpec, folder: Path) -> None:
     if not (folder / FILE).exists():
-        raise ConfigError(f"there is no paper.account={spec.paper.account} of {spec.asset.agent}", hint="task=paper")
+        raise ConfigError(
+            f"there is no paper.account={spec.paper.account} of {spec.asset.agent}",
+            hint="name another, or begin it with paper.action=run",
+        )
+
+
+def _known(spec: ExperimentSpec, folder: Path) -> Ledger:
+    _check_known(spec, folder)
     return Ledger(folder, synchronous=spec.paper.synchronous)
 
 
@@ -161,12 +175,20 @@ def _pine(spec: ExperimentSpec, folder: Path) -> None:
         console.written(path)
 
 
-def _release(spec: ExperimentSpec, folder: Path) -> None:
-    """Let a halted account trade again; a person's word, kept with the reason."""
-    if not spec.paper.reason:
+def _check_release(spec: ExperimentSpec, folder: Path) -> None:
+    if spec.paper.agents:
+        raise ConfigError("paper.action=release is a word on one account", hint="name its asset, without paper.agents")
+    if not (spec.paper.reason or "").strip():
         raise ConfigError("a release needs a reason", hint="paper.reason='what was found, and by whom'")
+    _check_known(spec, folder)
     if Switch(folder).thrown() is not None:
         raise ConfigError(f"{relative(folder / 'KILL')} is there", hint="remove it first")
+
+
+def _release(spec: ExperimentSpec, folder: Path) -> None:
+    """Let a halted account trade again; a person's word, kept with the reason."""
+    _check_release(spec, folder)  # once more: from here on nobody else is at work in it
+    assert spec.paper.reason is not None
     with contextlib.closing(_known(spec, folder)) as ledger:
         ledger.release(spec.paper.reason)
         console.paper_status(_standing(ledger), agent=spec.asset.agent)

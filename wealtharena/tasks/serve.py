@@ -17,8 +17,7 @@ def run(spec: ExperimentSpec) -> int:
     if serve.action == "run":
         from wealtharena.deployment import server
 
-        say = f"http://{serve.host}:{serve.port}/"
-        server.serve(serve, spec.paths, say=lambda text: _print(f"{say} ({text})"), accounts=spec.paper.root)
+        server.serve(serve, spec.paths, say=_print, accounts=spec.paper.root)
         return 0
     forget_run()  # keys are kept in a file of their own
     if serve.action == "list_keys":

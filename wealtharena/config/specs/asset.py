@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, field_validator
 
-from wealtharena.config.specs.base import Spec
+from wealtharena.config.specs.base import LOWER_CASE, OneNameAtLeast, Spec
 
 AssetClass = Literal["stocks", "forex", "crypto", "etf", "commodities"]
 CASH_BPS: Final = (-10_000.0, 100_000.0)  # a year, least and most
@@ -19,7 +19,7 @@ class UniverseSpec(Spec):
     """The symbols an agent trades, and when that list was drawn up."""
 
     name: str = Field(description="of the list, as a choice of universe=")
-    symbols: tuple[str, ...] = Field(min_length=1, description="symbols in the platform's own words, such as BHP.AX")
+    symbols: OneNameAtLeast = Field(description="symbols in the platform's own words, such as BHP.AX")
     calendar: str = Field(description="exchange_calendars code (XASX, XNYS, 24/7, CMES, ...) or weekday24 for FX")
     currency: str = Field(
         description="currency that the quotes are in, unless `currencies` says otherwise", min_length=3
@@ -110,7 +110,9 @@ class AssetSpec(Spec):
 
     name: str = Field(description="asset class, or the name of a user's own class")
     market: AssetClass = Field(description="the class whose conventions (FX conversion, volume, simulator) apply")
-    agent: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="agent id in the registry, such as cryptocurrencies")
+    agent: Annotated[str, LOWER_CASE] = Field(
+        pattern=r"^[a-z][a-z0-9_]*$", description="agent id in the registry, such as cryptocurrencies"
+    )
     account_currency: str = Field(min_length=3, description="in which equity is counted, by its code, such as USD")
     benchmark: str | None = Field(description="symbol of the class's benchmark index, where there is one")
     risk_free_bps_per_year: float = Field(
@@ -118,7 +120,7 @@ class AssetSpec(Spec):
         le=100_000,
         description="hurdle of the measures; never below what cash earns (costs.cash_bps_per_year)",
     )
-    chain: tuple[str, ...] = Field(min_length=1, description="real sources in the order that data=auto asks them")
+    chain: OneNameAtLeast = Field(description="real sources in the order that data=auto asks them")
     costs: CostSpec
     limits: LimitSpec
     instrument: InstrumentSpec

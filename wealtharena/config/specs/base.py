@@ -2,18 +2,84 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
+from pydantic_core.core_schema import ValidationInfo
+
+_NUMBERS: Final = frozenset({int, float})
+Items = TypeVar("Items", bound="tuple[Any, ...]")
 
 
 class Spec(BaseModel):
-    """A frozen, fully typed piece of configuration; unknown keys, NaN and infinity are refused.
+    """A frozen, fully typed piece of configuration; unknown keys, NaN, infinity and truth values for numbers are refused.
 
     Types, ranges and units stand in the spec; default values stand in `conf/` only.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Spell out true and false where nothing but numbers is taken: Python counts them as 1 and 0."""
+        return _spelt_out(value) if info.field_name in _of_numbers(cls) else value
+
+
+@cache
+def _of_numbers(spec: type[BaseModel]) -> frozenset[str]:
+    """Return the fields of a spec that take numbers only: one, or lists or mappings of them."""
+    leaves = {name: _leaves(field.annotation) for name, field in spec.model_fields.items()}
+    return frozenset(
+        name for name, found in leaves.items() if found & _NUMBERS and found <= {*_NUMBERS, type(None), ...}
+    )
+
+
+def _leaves(annotation: Any) -> set[Any]:
+    inner = typing.get_args(annotation)
+    origin = typing.get_origin(annotation)
+    if not inner or origin is typing.Literal:
+        return {annotation}
+    if origin is Annotated:
+        inner = inner[:1]
+    elif isinstance(origin, type) and issubclass(origin, Mapping):
+        inner = inner[1:]
+    return {leaf for item in inner for leaf in _leaves(item)}
+
+
+def _spelt_out(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return [_spelt_out(item) for item in value]
+    return {key: _spelt_out(item) for key, item in value.items()} if isinstance(value, Mapping) else value
+
+
+@dataclass(frozen=True)
+class InWords:
+    """What the pattern of a text allows, as it is said to whoever typed another text; stands in the annotation."""
+
+    allowed: str
+
+
+LOWER_CASE: Final = InWords("lower-case letters, digits and _, a letter first")
+
+
+def _each_once(items: Items) -> Items:
+    for place, item in enumerate(items):
+        if item in items[:place]:
+            raise PydanticCustomError("repeated", "Names {item} twice", {"item": item})
+    return items
+
+
+EACH_ONCE: Final = AfterValidator(_each_once)
+Names = Annotated[tuple[str, ...], EACH_ONCE]
+OneNameAtLeast = Annotated[tuple[str, ...], Field(min_length=1), EACH_ONCE]
 
 
 class RefusedBlocksError(ValueError):

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from wealtharena.config.specs.base import Spec
+from wealtharena.config.specs.base import Names, OneNameAtLeast, Spec
 
 Action = Literal["repair", "drop", "warn", "refuse"]
 Interval = Literal["1m", "5m", "15m", "30m", "1h", "4h", "1d", "1w", "1mo"]
@@ -96,7 +96,7 @@ class SimulatorSpec(Spec):
 class MacroSpec(Spec):
     """FRED series joined by publication date."""
 
-    series: tuple[str, ...] = Field(description="FRED codes, such as DGS10; none: no macro features")
+    series: Names = Field(description="FRED codes, such as DGS10; none: no macro features")
     lag_days: dict[str, int] = Field(
         description="days from the date described to the latest release of it ever, by series, where no vintages are at hand"
     )
@@ -118,7 +118,7 @@ class DataSpec(Spec):
     provider_symbols: dict[str, str] = Field(
         description="symbol -> the provider's own name, where its rules do not give it"
     )
-    symbols: tuple[str, ...] | None = Field(description="instead of the universe's; null takes the universe")
+    symbols: OneNameAtLeast | None = Field(description="instead of the universe's; null takes the universe")
     max_missing_share: float = Field(
         ge=0, le=1, description="symbols of the universe that a source may lack before it is an error"
     )

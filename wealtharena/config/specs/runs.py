@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from wealtharena.config.specs.base import Spec
+from wealtharena.config.specs.base import EACH_ONCE, InWords, Names, Spec
 from wealtharena.config.specs.baseline import BaselineName
 
 MAX_TAG = 64  # letters; Weights & Biases refuses longer ones, and with them the whole run
@@ -42,7 +42,7 @@ class TrackingSpec(Spec):
         description="what is shown while a run is under way; auto: rich on a terminal, else plain"
     )
     report: bool = Field(description="write report.html and plots/")
-    mirrors: tuple[str, ...] = Field(description="further places for figures: files of wealtharena/tracking/mirrors")
+    mirrors: Names = Field(description="further places for figures: files of wealtharena/tracking/mirrors")
 
 
 class VerdictSpec(Spec):
@@ -65,7 +65,7 @@ class VerdictSpec(Spec):
     min_invested: float = Field(
         ge=0, le=1, description="share that a baseline bought once must hold to be compared with"
     )
-    beats: tuple[BaselineName, ...] = Field(
+    beats: Annotated[tuple[BaselineName, ...], EACH_ONCE] = Field(
         description="baselines; the lower bound of the Sharpe difference must lie above each"
     )
     allow_simulated: bool = Field(description="off except in studies of the rules themselves")
@@ -91,7 +91,7 @@ class VerdictSpec(Spec):
 class StressSpec(Spec):
     """The test backtest under worse conditions."""
 
-    cost_factors: tuple[float, ...] = Field(description="each cost times this, one backtest each")
+    cost_factors: Annotated[tuple[float, ...], EACH_ONCE] = Field(description="each cost times this, one backtest each")
     delay_bars: int = Field(ge=0, description="orders are filled so many bars later; 0: not tried")
     windows: dict[str, tuple[str, str]] = Field(description="name -> first and last date")
     drop_best_days: int = Field(ge=0, description="the best days of the record left out; 0: not tried")
@@ -100,7 +100,9 @@ class StressSpec(Spec):
 class EvaluationSpec(Spec):
     """Baselines, bootstrap, verdict and stress."""
 
-    baselines: tuple[BaselineName, ...] = Field(description="rules that are played beside the agent")
+    baselines: Annotated[tuple[BaselineName, ...], EACH_ONCE] = Field(
+        description="rules that are played beside the agent"
+    )
     momentum_bars: int = Field(ge=1, description="of momentum: bars over which a return is looked at")
     lookback_bars: int = Field(ge=2, description="of inverse_volatility and minimum_variance")
     rebalance_bars: int = Field(ge=1, description="between two rebalancings of a baseline")
@@ -134,7 +136,7 @@ class TrainSpec(Spec):
     publish: bool = Field(description="copy the chosen checkpoint to the registry once the test window was opened")
     retrain: str | None = Field(description="agent id whose production configuration is trained again on newer data")
     warm_start: bool = Field(description="retrain: begin with the weights of what is in production")
-    callbacks: tuple[str, ...] = Field(description="of a user's own, as `module:attribute`; they watch a training")
+    callbacks: Names = Field(description="of a user's own, as `module:attribute`; they watch a training")
 
 
 class CollectSpec(Spec):
@@ -154,7 +156,7 @@ class CollectSpec(Spec):
 class BacktestSpec(Spec):
     """task=backtest."""
 
-    checkpoints: tuple[str, ...] = Field(description="checkpoint folders or run directories; several act as their mean")
+    checkpoints: Names = Field(description="checkpoint folders or run directories; several act as their mean")
     baseline: BaselineName | None = Field(description="a rule instead of a checkpoint")
     window: Literal["train", "validation", "test", "all"] = Field(
         description="of the split of the configuration; all: every bar"
@@ -173,8 +175,8 @@ class CompareSpec(Spec):
 class DeploySpec(Spec):
     """task=deploy."""
 
-    agents: tuple[str, ...] = Field(description="none named: all")
-    checkpoints: tuple[str, ...] = Field(
+    agents: Names = Field(description="none named: all")
+    checkpoints: Names = Field(
         description="version to promote; several become one, their mean; none takes each agent's best"
     )
     action: Literal["promote", "rollback", "withdraw", "list", "mend", "verify", "adopt"] = Field(
@@ -197,7 +199,9 @@ class ServeSpec(Spec):
     port: int = Field(ge=0, le=65_535, description="0 takes a free one")
     workers: int = Field(ge=1, le=64, description="processes that answer")
     keys_file: str = Field(description="hashed API keys; without one the server binds loopback only")
-    key_name: str | None = Field(description="of the key to create or revoke", pattern=r"^[A-Za-z0-9._@-]{1,64}$")
+    key_name: Annotated[str | None, InWords("1 to 64 of letters, digits, and . _ @ -, such as alice")] = Field(
+        description="of the key to create or revoke", pattern=r"^[A-Za-z0-9._@-]{1,64}$"
+    )
     rate_per_minute: int = Field(ge=1, description="requests a key; a minute's worth may come at once")
     connections_per_address: int = Field(
         ge=1, le=1024, description="open at once to one worker; a proxy is one address"
@@ -228,8 +232,10 @@ class PaperSpec(Spec):
     stage: Literal["production", "paper"] | None = Field(
         description="version that is traded; null: production, else paper"
     )
-    checkpoints: tuple[str, ...] = Field(description="checkpoint folders or run directories; several act as their mean")
-    account: str = Field(pattern=r"^[A-Za-z0-9_-]{1,32}$", description="name of the account")
+    checkpoints: Names = Field(description="checkpoint folders or run directories; several act as their mean")
+    account: Annotated[str, InWords("1 to 32 of letters, digits, - and _")] = Field(
+        pattern=r"^[A-Za-z0-9_-]{1,32}$", description="name of the account"
+    )
     root: str = Field(description="folder of the accounts")
     window: Literal["train", "validation", "test", "all"] = Field(
         description="replay: of the split of the configuration; all: every bar"

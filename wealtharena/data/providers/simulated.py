@@ -312,7 +312,7 @@ class Provider(provider.Provider):
             raise ProviderError(
                 self.name,
                 symbol,
-                f"has no bars between {start} and {end}",
+                f"has no bars between {start or 'the first'} and {end or 'the last'}",
                 hint=f"the simulation runs from {first:%Y-%m-%d} to {last:%Y-%m-%d}; see data.simulator.bars and .end",
             )
         pair = currency.split_pair(symbol) if self._asset.market == "forex" else None

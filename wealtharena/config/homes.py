@@ -1,0 +1,56 @@
+"""Where a part of the spec stands in conf/, which is where a user sets it, and where conf's keys stand in the spec."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+_HOMES = (
+    ("asset.universe", "universe"),
+    ("env.reward", "reward"),
+    ("env.costs", "asset.costs"),
+    ("env.limits", "asset.limits"),
+    ("env.instrument", "asset.instrument"),
+)
+_MOVED = _HOMES[:2]  # what stands in conf/ beside the part that takes it
+
+
+def home(key: str) -> str:
+    """Return the key of conf/ for a place in the spec."""
+    return _moved(key, _HOMES)
+
+
+def takes_entries(model: type[BaseModel], key: str) -> bool:
+    """Return whether a key of conf/ stands for a mapping of names that people choose."""
+    field = field_of(model, _moved(key, [(there, inside) for inside, there in _MOVED]).split("."))
+    origin = None if field is None else typing.get_origin(field.annotation)
+    return isinstance(origin, type) and issubclass(origin, Mapping)
+
+
+def field_of(model: type[BaseModel], loc: Sequence[str]) -> FieldInfo | None:
+    """Return the field that a location names, through nested models; None inside lists and mappings."""
+    field: FieldInfo | None = None
+    current: type[BaseModel] | None = model
+    for part in loc:
+        if current is None:
+            return None
+        field = current.model_fields.get(part)
+        current = _model_of(field.annotation) if field else None
+    return field
+
+
+def _model_of(annotation: Any) -> type[BaseModel] | None:
+    options = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+    return next((item for item in options if isinstance(item, type) and issubclass(item, BaseModel)), None)
+
+
+def _moved(key: str, homes: Sequence[tuple[str, str]]) -> str:
+    for before, after in homes:
+        if key == before or key.startswith(f"{before}."):
+            return after + key[len(before) :]
+    return key
