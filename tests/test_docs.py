@@ -23,7 +23,7 @@ GENERATED = {"keys.md", "commands.md"}  # below reference/, when the pages are b
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
 NOT_KEYS = {"algo.clpi", "env.costs", "paper.largest_deviation"}  # shown as mistakes, or a place in run.json
-INVENTED = {"clockwork": "yahoo", "spo": "ppo", "calm": "drawdown", "reversal": "momentum", "bonds": "etf"}  # by pages
+INVENTED = {"clockwork": "store", "spo": "ppo", "calm": "drawdown", "reversal": "momentum", "bonds": "etf"}  # by pages
 BY_HAND = ("git clone", "cd wealtharena", "make run", "source .venv/bin/activate")  # steps that make this environment
 
 
