@@ -74,7 +74,10 @@ class Provider(provider.Provider):
         table = table[window_mask(table["timestamp"], start, end)].reset_index(drop=True)
         if table.empty:
             raise ProviderError(
-                self.name, symbol, f"has no rows between {start} and {end}", hint="check data.start and data.end"
+                self.name,
+                symbol,
+                f"has no rows between {start or 'the first'} and {end or 'the last'}",
+                hint="check data.start and data.end",
             )
         return RawBars(
             provider=self.name,

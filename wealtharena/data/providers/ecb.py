@@ -48,7 +48,7 @@ class Provider(provider.Provider):
             raise ProviderError(
                 self.name,
                 symbol,
-                f"has no rates between {start} and {end}",
+                f"has no rates between {start or 'the first'} and {end or 'the last'}",
                 hint=f"the rates in this installation run from {first:%Y-%m-%d} to {last:%Y-%m-%d}",
             )
         return RawBars(

@@ -57,7 +57,10 @@ class Provider(provider.Provider):
         table = table[window_mask(table["timestamp"], start, end)].reset_index(drop=True)
         if table.empty:
             raise ProviderError(
-                self.name, symbol, f"published nothing between {start} and {end}", hint="widen data.start and data.end"
+                self.name,
+                symbol,
+                f"published nothing between {start or 'the first'} and {end or 'the last'}",
+                hint="widen data.start and data.end",
             )
         return RawBars(
             provider=self.name,

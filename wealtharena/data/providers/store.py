@@ -52,7 +52,7 @@ class Provider(provider.Provider):
             raise ProviderError(
                 self.name,
                 symbol,
-                f"has no bars between {start} and {end}",
+                f"has no bars between {start or 'the first'} and {end or 'the last'}",
                 hint="collect them, or change data.start and data.end",
             )
         self._origins[symbol] = f"{whole.provider}, fetched {whole.fetched_at:%Y-%m-%d}"
