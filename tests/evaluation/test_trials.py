@@ -169,3 +169,34 @@ def test_figures_from_before_they_had_a_unit_count_as_trials_and_are_not_read(le
     ledger.path.write_text(ledger.path.read_text() + old)
     assert known(ledger).trials("a") == Trials(3, None)
     assert known(ledger).openings() == 2
+
+
+def test_of_a_look_at_several_policies_those_that_are_judged_without_the_others_leave_them_out(ledger):
+    who = RunIdentity("five", "a", "etf", "study")
+    shown = [(None, sharpe) for sharpe in (1.5, 1.4, 0.1, -0.9, -0.2)]
+    ledger.record_opening(who, window=YEAR, fold=0)
+    ledger.record_result(who, window=YEAR, sharpe=0.1, shown=shown)
+    look(ledger, "again", "a", sharpe=-0.9)  # one of them alone, once more
+    best = [Completed("three", None, sharpe) for sharpe in (1.5, 1.4, 0.1)]
+    left_out = known(ledger).left_out("a", best)
+    assert left_out == ("five#4", "five#5")
+    found = known(ledger).trials("a", left_out=left_out, group=best)
+    assert (found.configurations, found.count) == (1, 3)
+    assert found.sharpe_variance == pytest.approx(np.var([1.0, -0.9, -0.2], ddof=1))
+    assert known(ledger).left_out("a", [Completed("all", None, sharpe) for _, sharpe in shown]) == ()
+
+
+@pytest.mark.parametrize(("seed", "left_out"), [(None, ()), (0, ()), (1, ("r0",))])
+def test_a_policy_whose_seed_nobody_knows_is_known_by_its_figure(ledger, seed, left_out):
+    look(ledger, "r0", "a", sharpe=1.5, seed=0)
+    assert known(ledger).left_out("a", [Completed("study", seed, 1.5)]) == left_out
+
+
+def test_what_is_judged_counts_once_whether_the_ledger_has_it_already_or_not(ledger):
+    look(ledger, "b", "b", sharpe=0.5)
+    group = [Completed("new", None, 1.0), Completed("new", None, 2.0)]
+    before = known(ledger).trials("a", group=group)
+    assert before.sharpe_variance == pytest.approx(np.var([0.5, 1.5], ddof=1))
+    for run, sharpe in (("1", 1.0), ("2", 2.0), ("3", 2.0)):
+        look(ledger, run, "a", sharpe=sharpe)
+    assert known(ledger).trials("a", group=group) == before

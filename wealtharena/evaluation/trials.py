@@ -40,12 +40,15 @@ class Completed:
     """A run that showed its test window."""
 
     run_id: str
-    seed: int | None
+    seed: int | None  # None where nobody says, as of a policy that a notebook was given
     sharpe: float | None  # a year; None or NaN where it is not defined
 
     def repeats(self, other: Completed) -> bool:
-        """Return whether this run gave the other's seed the same figure again, and so shows nothing new."""
-        if self.seed is None or self.seed != other.seed:
+        """Return whether this run gave the other's seed the same figure again, and so shows nothing new.
+
+        Where one of the two does not know its seed the figure alone tells.
+        """
+        if None not in (self.seed, other.seed) and self.seed != other.seed:
             return False
         ours, theirs = (math.nan if run.sharpe is None else run.sharpe for run in (self, other))
         same = math.isclose(ours, theirs, rel_tol=SAME_SHARPE, abs_tol=SAME_SHARPE)
@@ -86,41 +89,45 @@ class History:
     def left_out(self, config_hash: str, group: Sequence[Completed]) -> tuple[str, ...]:
         """Return the runs of a configuration that showed this window and are not in `group`.
 
-        A run that gave a seed of the group the same Sharpe ratio again is a repetition and shows nothing new.
+        A run that gave a seed of the group, or of one named already, the same Sharpe ratio again is a repetition and
+        shows nothing new.
         """
         known = {run.run_id for run in group}
-        found: dict[str, None] = {}
+        found: list[Completed] = []
         for entry in self.entries:
             if entry["kind"] != "result" or entry["config_hash"] != config_hash or not config_hash:
                 continue
-            run = Completed(str(entry.get("run_id")), entry.get("seed"), _sharpe(entry))
-            if run.run_id not in known and not any(run.repeats(other) for other in group):
-                found[run.run_id] = None
-        return tuple(found)
+            if str(entry.get("run_id")) not in known:
+                found += [run for run in _shown(entry) if not any(run.repeats(other) for other in (*group, *found))]
+        return tuple(run.run_id for run in found)
 
-    def trials(self, config_hash: str, *, left_out: Sequence[str] = ()) -> Trials:
+    def trials(self, config_hash: str, *, left_out: Sequence[str] = (), group: Sequence[Completed] = ()) -> Trials:
         """Return the configurations tried, `config_hash` among them, and the runs left out, with the variance of all.
 
-        A configuration's Sharpe ratio is the mean of its test results or, without any, of its validation results; a run
-        that is left out stands for itself. A look without a configuration, a baseline's, is no trial.
+        A configuration's Sharpe ratio is the mean of its test results, repetitions once, or, without any, of its
+        validation results; a run that is left out stands for itself. `group` is what is judged, where its results are not
+        in the ledger yet. A look without a configuration, a baseline's, is no trial.
         """
-        shown: dict[str, dict[str, list[float]]] = {config_hash: {"result": [], "trial": []}}
-        apart: dict[str, float] = {}
+        tested: dict[str, list[Completed]] = {config_hash: []}
+        validated: dict[str, list[float]] = {}
         for entry in self.entries:
             if not entry["config_hash"]:
                 continue
-            values = shown.setdefault(entry["config_hash"], {"result": [], "trial": []})
-            sharpe = _sharpe(entry)
-            if sharpe is None or entry["kind"] not in values:
-                continue
-            if entry["kind"] == "result" and str(entry.get("run_id")) in left_out:
-                apart[str(entry.get("run_id"))] = sharpe
-            else:
-                values[entry["kind"]].append(sharpe)
-        known = [float(np.mean(v["result"] or v["trial"])) for v in shown.values() if v["result"] or v["trial"]]
-        known += apart.values()
+            runs = tested.setdefault(entry["config_hash"], [])
+            if entry["kind"] == "result":
+                fresh = (run for run in _shown(entry) if run.sharpe is not None)
+                runs += [run for run in fresh if run.run_id in left_out or not any(run.repeats(one) for one in runs)]
+            elif entry["kind"] == "trial" and (sharpe := _sharpe(entry)) is not None:
+                validated.setdefault(entry["config_hash"], []).append(sharpe)
+        own = tested[config_hash]
+        apart = {run.run_id: run.sharpe for run in own if run.run_id in left_out}
+        unknown = [run for run in group if run.sharpe is not None and math.isfinite(run.sharpe)]
+        unknown = [run for run in unknown if not any(run.repeats(one) for one in own)]
+        tested[config_hash] = [run for run in own if run.run_id not in apart] + unknown
+        shown = [[run.sharpe for run in runs] or validated.get(who, []) for who, runs in tested.items()]
+        known = [float(np.mean(values)) for values in (*shown, *([sharpe] for sharpe in apart.values())) if values]
         variance = float(np.var(known, ddof=1)) if len(known) > 1 else None
-        return Trials(len(shown), variance, tuple(left_out))
+        return Trials(len(tested), variance, tuple(left_out))
 
 
 def _bears(entry: Mapping[str, Any], opening: Mapping[str, Any] | None, window: Window, judged: set[str]) -> bool:
@@ -142,6 +149,16 @@ def _bears(entry: Mapping[str, Any], opening: Mapping[str, Any] | None, window: 
 
 def _overlap(windows: Iterable[Sequence[str]], others: Sequence[Sequence[str]]) -> bool:
     return any(first <= end and start <= last for first, last in windows for start, end in others)
+
+
+def _shown(entry: Mapping[str, Any]) -> tuple[Completed, ...]:
+    """Return what a `result` showed: one run or, of a look at several policies, each of them by its place."""
+    run_id, several = str(entry.get("run_id")), entry.get("shown")
+    if not several:
+        return (Completed(run_id, entry.get("seed"), _sharpe(entry)),)
+    return tuple(
+        Completed(f"{run_id}#{place}", one.get("seed"), _sharpe(one)) for place, one in enumerate(several, start=1)
+    )
 
 
 def _sharpe(entry: Mapping[str, Any]) -> float | None:

@@ -153,8 +153,14 @@ def profit(evidence: Evidence, spec: VerdictSpec) -> Ruling:
 
 def seeds(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     """One run is at best unproven: a seed alone can change the sign of a result."""
-    text = f"{evidence.seeds} seed{'s' if evidence.seeds != 1 else ''}; {spec.min_seeds} are asked."
-    return Ruling("seeds", "promotable" if evidence.seeds >= spec.min_seeds else "unproven", text)
+    text = f"{evidence.seeds} seed{'s' if evidence.seeds != 1 else ''}"
+    if evidence.repeated:
+        runs = evidence.seeds + evidence.repeated
+        text += f", for of {runs} runs {evidence.repeated} had the path of another, bar by bar: judge each path once"
+    passed = (
+        evidence.seeds >= spec.min_seeds and not evidence.repeated
+    )  # its copies outweigh the others in every figure
+    return Ruling("seeds", "promotable" if passed else "unproven", f"{text}; {spec.min_seeds} are asked.")
 
 
 def record_length(evidence: Evidence, spec: VerdictSpec) -> Ruling:
