@@ -189,27 +189,24 @@ def judge(
         facts = replace(facts, unfilled=(*facts.unfilled, *beside), invested=baselines.invested)
     risk_free = metrics.risk_free(agents[0], facts.risk_free_per_year)
     of_agents = tuple(metrics.summary(agent, risk_free=risk_free) for agent in agents)
-    middle = seeds.median_index([values["sharpe"] for values in of_agents])
-    by_seed = seeds.ratios([values["sharpe"] for values in of_agents], facts.seeds)
-    if counted is not None:
-        facts = replace(facts, trials=counted(by_seed))
+    shown = [values["sharpe"] for values in of_agents]
+    middle, by_seed = seeds.median_index(shown), seeds.ratios(shown, facts.seeds)
+    facts = facts if counted is None else replace(facts, trials=counted(by_seed))
     streams = rng.spawn(2)
     compared = comparison.compare_group(
         agents, baselines, rng=streams[0], draws=evaluation.bootstrap_draws, risk_free=risk_free
     )
-    rules = evaluation.verdict
-    names = rivals_of(rules, baselines)
-    rivals = compared
-    if rules.confidence != comparison.CONFIDENCE:
+    names, rivals = rivals_of(evaluation.verdict, baselines), compared
+    if evaluation.verdict.confidence != comparison.CONFIDENCE:
         rivals = comparison.compare_group(
             agents,
             {name: baselines[name] for name in names if name in baselines},
             rng=streams[0],
             draws=evaluation.bootstrap_draws,
             risk_free=risk_free,
-            confidence=rules.confidence,
+            confidence=evaluation.verdict.confidence,
         )
-    ratios = np.array([values["sharpe"] if math.isfinite(values["sharpe"]) else 0.0 for values in of_agents])
+    ratios = np.array([value if math.isfinite(value) else 0.0 for value in shown])
     evidence = gather(
         agents,
         of_agents,
