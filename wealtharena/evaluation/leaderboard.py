@@ -322,7 +322,8 @@ def from_records(found: Group, ledger: Ledger | None) -> dict[str, Any]:
     if doubted := pins.edited(found.runs, ledger):
         reasons.append(edited_reason(doubted))
         status = max(status, "unproven", key=ORDER.index)
-    return {"status": status, "reasons": reasons, "evidence": dict(gravest.get("evidence") or {})}
+    evidence, limits = dict(gravest.get("evidence") or {}), gravest.get("limits")
+    return {"status": status, "reasons": reasons, "evidence": evidence, **({"limits": limits} if limits else {})}
 
 
 def grown_reason(before: tuple[int, int], now: tuple[int, int]) -> str:
