@@ -44,6 +44,7 @@ class Window:
     symbols: tuple[str, ...]
     frequency: str
     simulated: bool
+    content: str = ""  # digest of all bars' closes without the names of their symbols; "" where nobody says
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a line of the ledger names them."""
@@ -53,6 +54,7 @@ class Window:
             "symbols": self.symbols,
             "frequency": self.frequency,
             "simulated": self.simulated,
+            **({"content": self.content} if self.content else {}),
         }
 
 
