@@ -134,12 +134,14 @@ class History:
             elif entry["kind"] == "trial" and (sharpe := _sharpe(entry)) is not None:
                 validated.setdefault(who, []).append(sharpe)
         own = tested[config_hash]
-        apart = {run.run_id: run.sharpe for run in own if run.run_id in left_out}
+        apart = {run.run_id: run.sharpe for run in own if run.run_id in left_out and run.sharpe is not None}
         unknown = [run for run in group if run.sharpe is not None and math.isfinite(run.sharpe)]
         unknown = [run for run in unknown if not any(run.repeats(one) for one in own)]
         tested[config_hash] = [run for run in own if run.run_id not in apart] + unknown
-        shown = [[run.sharpe for run in runs] or validated.get(name, []) for name, runs in tested.items()]
-        known = [float(np.mean(values)) for values in (*shown, *([sharpe] for sharpe in apart.values())) if values]
+        shown: list[list[float]] = [[sharpe] for sharpe in apart.values()]
+        for name, runs in tested.items():
+            shown.append([run.sharpe for run in runs if run.sharpe is not None] or validated.get(name, []))
+        known = [float(np.mean(values)) for values in shown if values]
         variance = float(np.var(known, ddof=1)) if len(known) > 1 else None
         return Trials(len(tested), variance, tuple(left_out))
 
