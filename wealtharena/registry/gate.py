@@ -32,7 +32,7 @@ def decide(metadata: Metadata, *, force_reason: str | None = None) -> Clearance:
     production. It does not move what must not be moved: a rejected verdict, simulated data, a failed audit, a retraining
     that does not beat its incumbent.
     """
-    metadata = held(metadata, loosened(metadata))
+    metadata = by_shipped_rules(metadata)
     barred = barriers(metadata)
     if barred:
         return Clearance("paper", barred)
@@ -54,11 +54,19 @@ def held(metadata: Metadata, doubt: str | None) -> Metadata:
     )
 
 
-def loosened(metadata: Metadata, config: bytes = b"") -> str | None:
-    """Return, in words, by what looser rules than those that ship a version was judged; None where by none, or not known.
+def by_shipped_rules(metadata: Metadata, config: bytes = b"") -> Metadata:
+    """Return metadata as it counts by the rules that ship: unproven at most, and why, where it was judged by looser ones.
 
     A version from before its verdict held its limits has those of its `config`.yaml, if any, the rules of its own run.
     """
+    told = _loosened(metadata, config)
+    if told is None or metadata.verdict.status != "promotable":
+        return held(metadata, told)
+    alone = metadata.verdict.model_copy(update={"reasons": ()})  # what speaks for it is no reason against it
+    return held(metadata.model_copy(update={"verdict": alone}), told)
+
+
+def _loosened(metadata: Metadata, config: bytes) -> str | None:
     limits = (metadata.verdict.model_extra or {}).get("limits")
     if limits is None and config:
         limits = _limits_of(config)
