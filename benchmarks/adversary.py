@@ -35,6 +35,7 @@ from wealtharena.evaluation.evaluate import Evaluation, Facts, judge
 from wealtharena.evaluation.ledger import Ledger, RunIdentity, Window
 from wealtharena.evaluation.metrics import cash_returns
 from wealtharena.evaluation.trials import History, Trials
+from wealtharena.evaluation.verdict import LIMITS
 
 ROOT = Path(__file__).resolve().parents[1]
 DAYS = recorded.DAYS
@@ -99,7 +100,10 @@ def statistics(size: Size) -> Iterator[Outcome]:
         found = [group(i, bars=years * DAYS, evaluation=rules).verdict for i in range(count)]
         words = Counter(verdict.status for verdict in found)
         result = ", ".join(f"{words[word]} {word}" for word in ("promotable", "unproven", "rejected"))
-        by = Counter(rule.rule for verdict in found for rule in verdict.rulings if rule.status != "promotable")
+        against = (rule.rule for verdict in found for rule in verdict.rulings if rule.status != "promotable")
+        by = Counter(
+            rule for rule in against if rule != LIMITS
+        )  # those of a study of the rules: they hold nothing back here
         yield Outcome(
             name,
             f"{count} groups, {years} years of days",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +16,8 @@ from tests.tasks.conftest import SMALL
 from wealtharena import Study
 from wealtharena.data import load_panel
 from wealtharena.errors import ConfigError, DataError
+from wealtharena.evaluation import leaderboard, records, tables
+from wealtharena.evaluation.evaluate import Evaluation
 from wealtharena.evaluation.ledger import Ledger
 
 
@@ -28,6 +33,23 @@ class Even:
     def act(self, observation: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Return the weights."""
         return np.full((len(observation), self.assets), 1 / self.assets)
+
+
+class Dice:
+    """Other weights at every bar, by a seed; all seeds are one configuration."""
+
+    name = "dice"
+
+    def __init__(self, assets: int, seed: int) -> None:
+        self.assets, self.seed = assets, seed
+
+    def reset(self, batch: int = 1) -> None:
+        """Begin with the first throw."""
+        self.rng = np.random.default_rng(self.seed)
+
+    def act(self, observation: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Return the weights."""
+        return self.rng.dirichlet(np.ones(self.assets + 1), len(observation))[:, : self.assets]
 
 
 @pytest.fixture
@@ -79,3 +101,67 @@ def test_what_is_of_another_kind_is_refused_in_a_sentence(study: Study) -> None:
     with pytest.raises(ConfigError, match=r"pass what judge\(\) returned"):
         study.report("report.html", "report.html")
     assert lines(study) == [], "what cannot be played opens nothing"
+
+
+def run_folders(study: Study, folder: Path, looks: Sequence[tuple[dict[str, Any], Evaluation]]) -> None:
+    """Leave the run directories that trainings of one configuration would have left, one a look."""
+    for seed, (line, found) in enumerate(looks):
+        place = folder / str(line["run_id"])
+        place.mkdir(parents=True)
+        blocks = found.to_json()
+        content = {
+            "run_id": line["run_id"],
+            "status": "completed",
+            "task": "train",
+            "agent": line["agent"],
+            "seed": seed,
+            "config_hash": line["config_hash"],
+            "data": dict(study.prepared.about),
+            "split": {"test": study.prepared.sealed.window.dates},
+            "metrics": {"test": blocks["metrics"]},
+            "verdict": blocks["verdict"],
+        }
+        (place / "run.json").write_text(json.dumps(content))
+        tables.write(place, found.agent, baselines=found.baselines)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chosen", [3, 5])
+def test_a_study_and_a_comparison_rule_alike_of_the_same_runs(study: Study, chosen: int) -> None:
+    """The best of several seeds, which were judged one by one, leave the others out in both; all of them leave none."""
+    assets = len(study.view.features.panel.symbols)
+    singles = [study.judge(Dice(assets, seed)) for seed in range(5)]
+    shown: list[dict[str, Any]] = [line for line in lines(study) if line["kind"] == "result"]
+    best = sorted(range(5), key=lambda seed: -singles[seed].metrics["sharpe"])[:chosen]
+    together = study.judge(*[Dice(assets, seed) for seed in best]).verdict
+    run_folders(study, Path("runs"), [(shown[seed], singles[seed]) for seed in best])
+    board = leaderboard.build(
+        records.find(["runs"]),
+        evaluation=study.spec.evaluation,
+        ledger=Ledger(study.spec.paths.ledger),
+        rng=np.random.default_rng(0),
+    )
+    compared = board["rows"][0]["verdict"]
+    assert set(together.evidence.left_out) == {shown[seed]["run_id"] for seed in range(5) if seed not in best}
+    assert set(compared["evidence"]["left_out"]) == set(together.evidence.left_out)
+    for name in ("seeds", "trials", "configurations", "openings"):
+        assert compared["evidence"][name] == getattr(together.evidence, name), name
+    assert compared["evidence"]["dsr"] == pytest.approx(together.evidence.dsr)
+    told = {rule["rule"]: rule["status"] for rule in compared["rules"]}
+    ruled = {ruling.rule: ruling.status for ruling in together.rulings}
+    by_chance = {"lower_bound"}  # of other random numbers
+    assert {k: v for k, v in told.items() if k not in by_chance} == {
+        k: v for k, v in ruled.items() if k not in by_chance
+    }
+    assert ruled["selection"] == ("promotable" if chosen == 5 else "unproven")
+
+
+@pytest.mark.slow
+def test_a_policy_that_is_passed_three_times_is_one_seed(study: Study) -> None:
+    assets = len(study.view.features.panel.symbols)
+    one = Dice(assets, 0)
+    for policies in ((one, one, one), [Dice(assets, 0) for _ in range(3)]):
+        evidence = study.judge(*policies).verdict.evidence
+        assert (evidence.seeds, evidence.repeated) == (1, 2)
+    assert lines(study)[-1]["shown"] == [{"seed": None, "sharpe_annual": pytest.approx(evidence.sharpe)}] * 3
+    assert study.judge(one).verdict.evidence.left_out == (), "what it showed before is the same again"

@@ -27,6 +27,7 @@ from wealtharena.evaluation.evaluate import Evaluation, evaluate
 from wealtharena.evaluation.firewall import TrainingView
 from wealtharena.evaluation.ledger import Ledger, RunIdentity
 from wealtharena.evaluation.look import Look, stream
+from wealtharena.evaluation.trials import Trials
 from wealtharena.features import compute
 from wealtharena.features.panel import Scaler
 from wealtharena.tasks.pipeline import Prepared, doubts, identity, open_features, sealed_off
@@ -146,7 +147,9 @@ class Study:
         """Open the test window and return the judgement of one policy, or of several as seeds of one configuration.
 
         Baselines, intervals, stress and verdict are those of the command line. `tried` is how many configurations were
-        tried on this market elsewhere: it deflates the Sharpe ratio where the ledger knows of fewer.
+        tried on this market elsewhere: it deflates the Sharpe ratio where the ledger knows of fewer. As in a comparison,
+        what else the ledger has of this configuration on this window is named as left out and counted; a policy that was
+        judged before is known by what it showed, and one that is passed twice is one seed.
         """
         if not policies:
             raise ConfigError("judge() needs a policy", hint="pass what train() returned, or one of your own")
@@ -157,7 +160,13 @@ class Study:
         first = min(segment.start for segment in view.test)
         told = doubts(self.spec, self.prepared, first_row=first, audit=audit)
         facts = look.facts(audit="passed" if audit.passed else "failed", seeds=len(policies), **told)
-        trials = replace(facts.trials, configurations=max(facts.trials.configurations, tried))
+        seeds = (None,) * len(policies)  # a policy may be of any: what it shows tells it from others
+        counted = look.counted(seeds)
+
+        def known(ratios: Sequence[float]) -> Trials:
+            found = counted(ratios)
+            return replace(found, configurations=max(found.configurations, tried))
+
         played = [
             backtest.Backtest(
                 policy.name,
@@ -167,10 +176,8 @@ class Study:
             )
             for policy in policies
         ]
-        found = evaluate(
-            played, evaluation=self.spec.evaluation, facts=replace(facts, trials=trials), rng=look.rng()
-        )  # fmt: skip
-        look.showed(found)
+        found = evaluate(played, evaluation=self.spec.evaluation, facts=facts, rng=look.rng(), counted=known)
+        look.showed(found, seeds=seeds)
         return found
 
     @cached_property
@@ -226,7 +233,7 @@ class Study:
         names = sorted({policy.name for policy in policies} - {self.spec.algo.name})
         if names:
             own = hashlib.sha256(f"{own} {' '.join(names)}".encode()).hexdigest()[:16]
-        return RunIdentity(_new_id(), own, self.spec.asset.agent, "study", self.spec.seed)
+        return RunIdentity(_new_id(), own, self.spec.asset.agent, "study")
 
 
 def _new_id() -> str:

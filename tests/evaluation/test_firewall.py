@@ -319,3 +319,16 @@ def test_the_window_stays_shut_while_its_line_does_not_stand(tmp_path, monkeypat
         look(Ledger(tmp_path / "ledger.jsonl"))
     monkeypatch.undo()
     assert list(Ledger(tmp_path / "ledger.jsonl").entries()) == []
+
+
+def test_a_window_knows_its_bars_whatever_their_symbols_are_called():
+    features = worlds.features(120)
+    panel = features.panel
+    renamed = replace(panel, symbols=("Z", "X", "Y"))
+    turned = replace(panel, close=panel.close[:, ::-1])
+    assert firewall.content_of(renamed) == firewall.content_of(turned) == firewall.content_of(panel)
+    assert renamed.fingerprint != panel.fingerprint
+    for other in (panel.take(slice(0, 100)), replace(panel, close=panel.close * 1.01)):
+        assert firewall.content_of(other) != firewall.content_of(panel)
+    sealed = firewall.seal(features, folds())
+    assert sealed.window.to_json()["content"] == sealed.selection.content == firewall.content_of(panel)

@@ -212,6 +212,12 @@ def test_several_configurations_of_one_agent_have_a_probability_of_overfitting(t
     assert 0 <= rows[0]["verdict"]["evidence"]["pbo"] <= 1
 
 
+def test_a_configuration_under_another_name_of_the_agent_is_one_more_to_overfit_by(tmp_path, evaluation):
+    for i, agent in enumerate(("etf", "funds")):
+        run_dir(tmp_path, f"r{i}", agent=agent, config=f"c{i}", seed=i)
+    assert {row["verdict"]["evidence"]["strategies"] for row in board(tmp_path, evaluation)["rows"]} == {2}
+
+
 def test_the_ledger_says_how_many_configurations_were_tried(tmp_path, evaluation):
     ledger = Ledger(tmp_path / "ledger.jsonl")
     for i in range(9):
@@ -371,7 +377,8 @@ def test_a_window_that_was_opened_often_is_no_longer_unseen(tmp_path, evaluation
 def test_a_row_does_not_depend_on_what_else_is_on_the_board(tmp_path, evaluation):
     for seed in range(3):
         run_dir(tmp_path / "a", f"r{seed}", seed=seed)
-    run_dir(tmp_path / "b", "z", agent="crypto", config="z")
+    coins = {"source": "files", "simulated": False, "fingerprint": "c" * 16, "symbols": ["C"]}
+    run_dir(tmp_path / "b", "z", agent="crypto", config="z", data=coins)
     (alone,) = board(tmp_path / "a", evaluation)["rows"]
     beside = next(row for row in board(tmp_path, evaluation)["rows"] if row["agent"] == "etf")
     for key in ("intervals", "comparisons", "verdict", "metrics", "spread"):

@@ -31,7 +31,7 @@ def test_configurations_are_counted_once_and_looks_each_time(ledger):
     for run, config in (("1", "a"), ("2", "a"), ("3", "b")):
         look(ledger, run, config)
     look(ledger, "4", "c", replace(YEAR, dates=(("2019-01-01", "2019-12-31"),)))
-    look(ledger, "5", "d", agent="crypto")
+    look(ledger, "5", "d", replace(YEAR, fingerprint="coins", symbols=("C",)), agent="crypto")
     ledger.record_trial(RunIdentity("t", "e", "etf", "sweep"), window=YEAR, sharpe=0.02)
     history = known(ledger)
     assert history.trials("a").count == 3
@@ -169,3 +169,88 @@ def test_figures_from_before_they_had_a_unit_count_as_trials_and_are_not_read(le
     ledger.path.write_text(ledger.path.read_text() + old)
     assert known(ledger).trials("a") == Trials(3, None)
     assert known(ledger).openings() == 2
+
+
+def test_of_a_look_at_several_policies_those_that_are_judged_without_the_others_leave_them_out(ledger):
+    who = RunIdentity("five", "a", "etf", "study")
+    shown = [(None, sharpe) for sharpe in (1.5, 1.4, 0.1, -0.9, -0.2)]
+    ledger.record_opening(who, window=YEAR, fold=0)
+    ledger.record_result(who, window=YEAR, sharpe=0.1, shown=shown)
+    look(ledger, "again", "a", sharpe=-0.9)  # one of them alone, once more
+    best = [Completed("three", None, sharpe) for sharpe in (1.5, 1.4, 0.1)]
+    left_out = known(ledger).left_out("a", best)
+    assert left_out == ("five#4", "five#5")
+    found = known(ledger).trials("a", left_out=left_out, group=best)
+    assert (found.configurations, found.count) == (1, 3)
+    assert found.sharpe_variance == pytest.approx(np.var([1.0, -0.9, -0.2], ddof=1))
+    assert known(ledger).left_out("a", [Completed("all", None, sharpe) for _, sharpe in shown]) == ()
+
+
+@pytest.mark.parametrize(("seed", "left_out"), [(None, ()), (0, ()), (1, ("r0",))])
+def test_a_policy_whose_seed_nobody_knows_is_known_by_its_figure(ledger, seed, left_out):
+    look(ledger, "r0", "a", sharpe=1.5, seed=0)
+    assert known(ledger).left_out("a", [Completed("study", seed, 1.5)]) == left_out
+
+
+def test_what_is_judged_counts_once_whether_the_ledger_has_it_already_or_not(ledger):
+    look(ledger, "b", "b", sharpe=0.5)
+    group = [Completed("new", None, 1.0), Completed("new", None, 2.0)]
+    before = known(ledger).trials("a", group=group)
+    assert before.sharpe_variance == pytest.approx(np.var([0.5, 1.5], ddof=1))
+    for run, sharpe in (("1", 1.0), ("2", 2.0), ("3", 2.0)):
+        look(ledger, run, "a", sharpe=sharpe)
+    assert known(ledger).trials("a", group=group) == before
+
+
+@pytest.mark.parametrize(
+    ("other", "counts"),
+    [
+        ({}, True),
+        ({"fingerprint": "other features"}, True),
+        ({"fingerprint": "one more", "symbols": ("A", "B", "C")}, True),
+        ({"fingerprint": "another market", "symbols": ("B", "C")}, False),
+        ({"fingerprint": "another market", "symbols": ("B", "C", "D")}, False),
+        ({"fingerprint": "made up", "simulated": True}, False),
+        ({"dates": (("2015-01-01", "2015-12-31"),)}, False),
+    ],
+)
+def test_another_name_of_the_agent_makes_no_window_unseen(ledger, other, counts):
+    """Two agents may have a symbol in common; the same universe under a second label is the same market."""
+    look(ledger, "1", "a")
+    look(ledger, "2", "b", replace(YEAR, **other), agent="any name")
+    assert known(ledger).trials("a").count == known(ledger).openings() == 1 + counts
+
+
+def test_equal_bars_under_other_names_are_the_same_market(ledger):
+    named = replace(YEAR, content="bars")
+    look(ledger, "1", "a", named)
+    renamed = Window("g", YEAR.dates, ("AX", "BX"), "1d", simulated=False, content="bars")
+    assert known(ledger, renamed).openings() == 1
+    look(ledger, "2", "b", renamed)
+    assert known(ledger, named).trials("a").count == 2
+    assert known(ledger, replace(renamed, content="")).trials("b").count == 2, "as a run.json knows its window"
+    assert known(ledger, replace(renamed, content="others")).openings() == 2
+    assert known(ledger, replace(renamed, fingerprint="h", symbols=("CX",), content="others")).openings() == 0
+
+
+def test_lines_from_before_bars_had_a_digest_of_their_own_go_on_by_fingerprint_and_symbols(ledger):
+    look(ledger, "1", "a")
+    assert known(ledger, replace(YEAR, content="bars")).openings() == 1
+    assert known(ledger, replace(YEAR, fingerprint="g", symbols=("AX", "BX"), content="bars")).openings() == 0
+
+
+@pytest.mark.parametrize(
+    "names", [{"agent": "any name"}, {"window": replace(YEAR, content="bars", symbols=("X", "Y"))}]
+)
+def test_the_best_seeds_run_again_under_another_label_leave_the_others_out(ledger, names):
+    here = replace(YEAR, content="bars")
+    for seed, sharpe in enumerate((1.5, 1.4, 1.3, -0.9, -0.2)):
+        look(ledger, f"r{seed}", "a", here, sharpe=sharpe, seed=seed)
+    again = [Completed(f"again{seed}", seed, sharpe) for seed, sharpe in enumerate((1.5, 1.4, 1.3))]
+    history = known(ledger, **{"window": here, **names})
+    assert history.left_out("hash under the other label", again) == ("r3", "r4")
+    found = history.trials("hash under the other label", left_out=("r3", "r4"), group=again)
+    assert (found.configurations, found.count) == (1, 3), "one configuration, whatever it is called"
+    assert found.sharpe_variance == pytest.approx(np.var([1.4, -0.9, -0.2], ddof=1))
+    assert history.left_out("another configuration", [Completed("x", 0, 0.7)]) == ()
+    assert known(ledger, here).left_out("another configuration", again) == (), "with that label one of its own"

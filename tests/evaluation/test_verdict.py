@@ -217,3 +217,18 @@ def test_where_orders_did_not_go_through_nothing_is_proven(change, rule, words, 
     assert ruling.rule == rule
     assert all(word in ruling.reason for word in words)
     assert judge(replace(GOOD, invested={"buy_and_hold": 0.95}), rules).status == "promotable"
+
+
+def test_looser_rules_than_ship_are_told_first_and_move_no_status(rules):
+    """The word is that of the rules that were asked for; the gate before production looks at the limits themselves."""
+    loose = rules.model_copy(update={"min_dsr": 0.0, "min_seeds": 1})
+    told = "Judged by looser rules than ship: min_dsr 0 (0.95), min_seeds 1 (3)."
+    found = judge(replace(GOOD, dsr=0.6), loose)
+    assert (found.status, found.reasons[0], len(found.reasons)) == ("promotable", told, 1 + len(verdict.RULES))
+    block = judge(replace(GOOD, dsr=0.6, bars=10), loose).to_json()
+    assert block["reasons"][0] == told
+    assert (block["limits"]["min_dsr"], block["limits"]["min_seeds"]) == (0, 1)
+    assert told in verdict.shown(judge(replace(GOOD, annual_return=-1.0), loose).to_json(), 1), (
+        "whatever stands before it"
+    )
+    assert not any("looser" in reason for reason in judge(GOOD, rules.model_copy(update={"min_seeds": 5})).reasons)

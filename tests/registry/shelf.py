@@ -124,6 +124,7 @@ def save(
     slope: float = 0.0,
     scale: float = 0.0,
     described: Mapping[str, Any] | None = None,
+    config: str = "seed: 0\n",
     **changes: Any,
 ) -> Path:
     """Save one checkpoint of a constant policy and return its folder."""
@@ -134,7 +135,7 @@ def save(
         onnx=constant_onnx(weights, slope=slope),
         probe=probe(weights, slope=slope),
         metadata={**metadata(**changes), **(described or {})},
-        config="seed: 0\n",
+        config=config,
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.registry.shelf import AGENT, save
 from wealtharena.errors import CheckpointError, PromotionError
 from wealtharena.registry import ModelCheckpoint, history, promote, rollback, withdraw
-from wealtharena.registry.gate import best_first
+from wealtharena.registry.gate import Clearance, best_first
 
 
 @pytest.fixture
@@ -176,3 +176,48 @@ def test_the_best_is_chosen_by_verdict_then_evidence_never_by_return(store: Mode
         "made-up",
         "rich",
     ]
+
+
+LOOSE = {"min_dsr": 0.0, "min_seeds": 1, "max_openings": 10}
+TOLD = "Judged by looser rules than ship: min_dsr 0 (0.95), min_seeds 1 (3)."
+
+
+def judged_by(limits: dict[str, object] | None) -> dict[str, object]:
+    block = {"status": "promotable", "reasons": [TOLD, "it is good"], "evidence": {}}
+    return {"verdict": {**block, **({"limits": limits} if limits is not None else {})}}
+
+
+def test_a_version_that_looser_rules_made_promotable_is_unproven_to_the_gate(store: ModelCheckpoint) -> None:
+    save(store, "easy", described=judged_by(LOOSE))
+    (row,) = store.list_checkpoints(AGENT)
+    assert row["verdict"] == "unproven"
+    pointer, clearance = promote(store, AGENT, "easy")
+    assert (clearance.stage, pointer.verdict) == ("paper", "unproven")
+    assert clearance.reasons == ("verdict is unproven", TOLD), "what speaks for it is no reason against it"
+    assert in_production(store) is None
+    with pytest.raises(PromotionError, match=r"min_dsr 0 \(0\.95\)"):
+        promote(store, AGENT, "easy", stage="production")
+    pointer, clearance = promote(store, AGENT, "easy", force_reason="a study of the rules")
+    assert (clearance.forced, pointer.forced_reason) == (True, "a study of the rules")
+
+
+def test_stricter_rules_than_ship_need_no_reason(store: ModelCheckpoint) -> None:
+    save(store, "hard", described=judged_by({"min_dsr": 0.99, "min_seeds": 5, "beats": ["cash", "buy_and_hold"]}))
+    assert promote(store, AGENT, "hard")[1] == Clearance("production", ())
+
+
+@pytest.mark.parametrize(
+    ("config", "stage"),
+    [
+        ("evaluation: {verdict: {min_dsr: 0}}", "paper"),
+        ("evaluation: {verdict: {min_dsr: 0.95}}", "production"),
+        ("seed: 0", "production"),
+        ("[", "production"),
+    ],
+)
+def test_a_version_from_before_verdicts_held_their_limits_has_those_of_its_configuration(
+    store: ModelCheckpoint, config: str, stage: str
+) -> None:
+    """Where that says nothing it goes on as it was judged."""
+    save(store, "old", described=judged_by(None), config=config)
+    assert promote(store, AGENT, "old")[1].stage == stage

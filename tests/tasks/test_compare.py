@@ -13,6 +13,7 @@ from wealtharena.config import compose
 from wealtharena.errors import ConfigError
 from wealtharena.evaluation import records
 from wealtharena.evaluation.ledger import Ledger
+from wealtharena.registry import promote
 from wealtharena.tasks import compare
 from wealtharena.tasks.multirun import Leaderboard, shared_overrides
 
@@ -137,7 +138,10 @@ def test_a_promotable_group_puts_its_middle_seed_into_the_registry_under_its_ver
     compare.run(spec("compare.runs=[runs]", "evaluation.verdict.implausible=50", "evaluation.verdict.min_bars=100"))
     listed = {row["version"]: row for row in store.list_checkpoints(shelf.AGENT)}
     assert set(listed) == {"r0", "r1", "r2", "r1-judged"}
-    assert listed["r1-judged"]["verdict"] == "promotable"
+    assert store.load_checkpoint(shelf.AGENT, "r1-judged").metadata.verdict.status == "promotable"
+    assert listed["r1-judged"]["verdict"] == "unproven", "by looser rules than ship, for so short a record"
+    assert promote(store, shelf.AGENT, "r1-judged")[1].stage == "paper"
+    assert promote(store, shelf.AGENT, "r1-judged", force_reason="a made-up record")[1].stage == "production"
     assert listed["r1"]["verdict"] == "unproven"
     assert store.load_checkpoint(shelf.AGENT, "r1-judged").metadata.model_dump()["judged_with"] == ["r0", "r1", "r2"]
     compare.run(spec("compare.runs=[runs]", "evaluation.verdict.implausible=50", "evaluation.verdict.min_bars=100"))

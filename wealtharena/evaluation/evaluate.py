@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from wealtharena.evaluation import (
     bootstrap,
     comparison,
     metrics,
+    seeds,
     shape,
     significance,
     stress,
@@ -30,6 +31,7 @@ from wealtharena.evaluation.trials import Trials
 from wealtharena.files import jsonable
 
 FloatArray = npt.NDArray[np.float64]
+Counted = Callable[[Sequence[float]], Trials]
 DOUBTS = ("leaks", "edited", "hindsight", "survivors", "searched")  # facts that stand in the evidence as they are
 
 
@@ -76,6 +78,7 @@ class Evaluation:
     stress: tuple[stress.StressResult, ...]
     verdict: verdict.Verdict
     risk_free: FloatArray  # each bar: what cash earned in it
+    ratios: tuple[float, ...] = ()  # annual Sharpe ratio of each seed, of several paths of one the median's
     active: Mapping[str, float] | None = None  # of `agent` beside the anchor that it tilts
     tilts: Mapping[str, Mapping[str, float]] | None = None  # by symbol: what they earned and cost
 
@@ -120,8 +123,12 @@ def evaluate(
     facts: Facts,
     rng: np.random.Generator,
     strategies: FloatArray | None = None,
+    counted: Counted | None = None,
 ) -> Evaluation:
     """Return the judgement of `backtests` (one a seed, all over the same window of the same bars).
+
+    `counted` gives, by the Sharpe ratio of each seed, the trials that stand in for those of `facts`: which runs a group
+    leaves out is known once it was played.
 
     `strategies` [T, N] are returns of the configurations that were chosen among, for PBO, over whatever bars they were
     chosen on and without what cash, or the anchor of a tilt, earned by itself; without them PBO is not known.
@@ -150,7 +157,9 @@ def evaluate(
         played = played.beside(backtest.join(anchor), first.markets[0], first.env, parts=anchor)
     met = [shortfall(one.markets[0], *parts, spec=one.env) for one, parts in zip(backtests, pieces, strict=True)]
     facts = replace(facts, unfilled=(Unfilled.of(AGENT, max(met, key=lambda found: found.share)),))
-    judged = judge(agents, played, evaluation=evaluation, facts=facts, rng=streams[1], strategies=strategies)
+    judged = judge(
+        agents, played, evaluation=evaluation, facts=facts, rng=streams[1], strategies=strategies, counted=counted
+    )
     harder = stress.table(
         backtests,
         agents,
@@ -172,6 +181,7 @@ def judge(
     facts: Facts,
     rng: np.random.Generator,
     strategies: FloatArray | None = None,
+    counted: Counted | None = None,
 ) -> Evaluation:
     """Return the judgement of backtests that were played already, without a stress table."""
     if isinstance(baselines, backtest.Baselines):
@@ -179,24 +189,24 @@ def judge(
         facts = replace(facts, unfilled=(*facts.unfilled, *beside), invested=baselines.invested)
     risk_free = metrics.risk_free(agents[0], facts.risk_free_per_year)
     of_agents = tuple(metrics.summary(agent, risk_free=risk_free) for agent in agents)
-    middle = median_index([values["sharpe"] for values in of_agents])
+    shown = [values["sharpe"] for values in of_agents]
+    middle, by_seed = seeds.median_index(shown), seeds.ratios(shown, facts.seeds)
+    facts = facts if counted is None else replace(facts, trials=counted(by_seed))
     streams = rng.spawn(2)
     compared = comparison.compare_group(
         agents, baselines, rng=streams[0], draws=evaluation.bootstrap_draws, risk_free=risk_free
     )
-    rules = evaluation.verdict
-    names = rivals_of(rules, baselines)
-    rivals = compared
-    if rules.confidence != comparison.CONFIDENCE:
+    names, rivals = rivals_of(evaluation.verdict, baselines), compared
+    if evaluation.verdict.confidence != comparison.CONFIDENCE:
         rivals = comparison.compare_group(
             agents,
             {name: baselines[name] for name in names if name in baselines},
             rng=streams[0],
             draws=evaluation.bootstrap_draws,
             risk_free=risk_free,
-            confidence=rules.confidence,
+            confidence=evaluation.verdict.confidence,
         )
-    ratios = np.array([values["sharpe"] if math.isfinite(values["sharpe"]) else 0.0 for values in of_agents])
+    ratios = np.array([value if math.isfinite(value) else 0.0 for value in shown])
     evidence = gather(
         agents,
         of_agents,
@@ -220,6 +230,7 @@ def judge(
         stress=(),
         verdict=verdict.judge(evidence, evaluation.verdict),
         risk_free=risk_free,
+        ratios=by_seed,
         active=active.part(agents[middle], baselines[backtest.ANCHOR]) if backtest.ANCHOR in baselines else None,
     )
 
@@ -248,12 +259,15 @@ def gather(
     the anchor's, and a tilt that never leaves its anchor is told, not called degenerate.
     """
     shown = agents[middle]
-    own_anchor, finding = _behaviour(agents, anchor, facts)
+    stayed = _stayed(agents, anchor, facts)
+    own_anchor, finding = _behaviour(agents, stayed, facts)
+    copies = seeds.repeated(agents, stayed, facts.seeds)
     found, trials = _own_skill(shown.returns, facts.trials, anchor, risk_free)
     known = [values["sharpe"] for values in of_agents if math.isfinite(values["sharpe"])]
     overfit = significance.overfitting(strategies, blocks=evaluation.cscv_blocks)
     return Evidence(
-        seeds=facts.seeds or len(agents),
+        seeds=(facts.seeds or len(agents)) - copies,
+        repeated=copies,
         years=shown.returns.size / shown.bars_per_year,
         bars=shown.returns.size,
         cash_return=metrics.annual_return(risk_free, bars_per_year=shown.bars_per_year),
@@ -289,14 +303,21 @@ def gather(
     )
 
 
-def _behaviour(agents: Sequence[Trajectory], anchor: Trajectory | None, facts: Facts) -> tuple[bool, str | None]:
-    """Return whether all that is shown is the anchor, and else what is wrong with who left it, in words."""
+def _stayed(agents: Sequence[Trajectory], anchor: Trajectory | None, facts: Facts) -> tuple[bool, ...]:
+    """Return which paths are their anchor."""
+    if facts.kept_share == 0.0:
+        return (True,) * len(agents)
     most = 1.0 if facts.max_gross is None else facts.max_gross
-    stayed = facts.stayed or tuple(
+    return facts.stayed or tuple(
         anchor is not None and active.is_anchor(path, anchor, max_gross=most) for path in agents
     )
+
+
+def _behaviour(agents: Sequence[Trajectory], stayed: Sequence[bool], facts: Facts) -> tuple[bool, str | None]:
+    """Return whether all that is shown is the anchor, and else what is wrong with who left it, in words."""
+    most = 1.0 if facts.max_gross is None else facts.max_gross
     leaving = [path for path, same in zip(agents, stayed, strict=True) if not same]
-    if facts.kept_share == 0.0 or not leaving:
+    if not leaving:
         return True, None
     found = (degenerate(path, max_gross=most) for path in leaving)
     return False, facts.degenerate or next(filter(None, found), None)
@@ -353,9 +374,3 @@ def deflated(returns: FloatArray, trials: Trials, *, bars_per_year: float) -> fl
         trials=max(trials.count, 1),
         trials_variance=variance,
     )
-
-
-def median_index(values: Sequence[float]) -> int:
-    """Return the position of the (lower) median; NaN counts as least."""
-    order = sorted(range(len(values)), key=lambda i: values[i] if not math.isnan(values[i]) else -math.inf)
-    return order[(len(order) - 1) // 2]

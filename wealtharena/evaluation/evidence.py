@@ -61,6 +61,7 @@ class Evidence:
     kept_share: float | None = None  # lambda: how much of what was learned its validation proved, where that is asked
     own_openings: int = 1  # of them by this configuration
     configurations: int = 1  # of `trials`; the others are runs left out
+    repeated: int = 0  # runs of the group with the path of another, which are no seeds
     left_out: tuple[str, ...] = ()  # completed runs of this configuration that were not judged with it
     edited: tuple[str, ...] = ()  # recorded runs that are not as they ended, in words
     leaks: tuple[str, ...] = ()  # numbers of the data that seem to know the next tradable return, in words

@@ -9,6 +9,7 @@ ledger.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import pickle
 import tempfile
@@ -110,10 +111,17 @@ def seal(features: FeaturePanel, folds: tuple[Fold, ...]) -> SealedPanel:
         return pickle.load(store)  # our own bytes, in a file that nothing else can reach
 
     panel = features.panel
-    identity = Window(panel.fingerprint, (), panel.symbols, panel.frequency, panel.simulated)
+    identity = Window(panel.fingerprint, (), panel.symbols, panel.frequency, panel.simulated, content_of(panel))
     sealed = SealedPanel(folds, read, market=identity, timestamps=panel.timestamps.copy())
     weakref.finalize(sealed, store.close)
     return sealed
+
+
+def content_of(panel: Panel) -> str:
+    """Return the sha256 of a panel's bars by their closes: the same for the same bars, whatever their symbols are called."""
+    each = sorted(hashlib.sha256(np.ascontiguousarray(column).tobytes()).digest() for column in panel.close.T)
+    times = panel.timestamps.astype("datetime64[ns]").astype(np.int64)
+    return hashlib.sha256(times.tobytes() + b"".join(each)).hexdigest()
 
 
 class SealedPanel:

@@ -124,13 +124,12 @@ def load(found: Group) -> Paths | None:
 
 
 def configurations(found: Group, groups: Sequence[Group]) -> tuple[Group, ...]:
-    """Return one group a configuration of this agent on this data, `found` for its own; a training before its backtests."""
-    here = [one for one in groups if (one.newest.agent, one.newest.fingerprint) == _market(found)]
+    """Return one group a configuration on this data, `found` for its own; a training before its backtests.
+
+    What an agent is called makes no other market: what the ledger counts as tried here is what is compared.
+    """
+    here = [one for one in groups if one.newest.fingerprint == found.newest.fingerprint]
     chosen = {found.newest.config_hash: found}
     for one in sorted(here, key=lambda one: one.newest.played):
         chosen.setdefault(one.newest.config_hash, one)
     return tuple(one for one in here if chosen[one.newest.config_hash] is one)
-
-
-def _market(found: Group) -> tuple[str, str]:
-    return found.newest.agent, found.newest.fingerprint

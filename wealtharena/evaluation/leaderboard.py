@@ -14,12 +14,13 @@ import numpy.typing as npt
 from wealtharena.config.specs.runs import EvaluationSpec
 from wealtharena.evaluation import backtest, comparison, metrics, pins
 from wealtharena.evaluation.bootstrap import interquartile_mean
-from wealtharena.evaluation.evaluate import Facts, judge, median_index
+from wealtharena.evaluation.evaluate import Facts, judge
 from wealtharena.evaluation.evidence import Unfilled
 from wealtharena.evaluation.groups import Group, Paths, configurations, group, load
 from wealtharena.evaluation.ledger import Ledger, Window
 from wealtharena.evaluation.ranking import WEIGHTS, composite
 from wealtharena.evaluation.records import RunResult
+from wealtharena.evaluation.seeds import median_index
 from wealtharena.evaluation.streams import named
 from wealtharena.evaluation.trials import Completed, History, Trials
 from wealtharena.evaluation.verdict import ORDER
@@ -256,18 +257,23 @@ def counted(found: Group, ledger: Ledger | None) -> tuple[Trials, int, int]:
     """
     newest = found.newest
     recorded, looks = recorded_counts(found)
-    judged, older, beside = (
+    ids = [found.newest.run_id] * len(found.tests) if found.together else [run.run_id for run in found.runs]
+    judged = [
+        Completed(run_id, seed, _number(test.get("sharpe")))
+        for run_id, seed, test in zip(ids, found.seeds, found.tests, strict=True)
+    ]
+    older, beside = (
         [Completed(run.run_id, run.seed, _number(run.test.get("sharpe"))) for run in part]
-        for part in (found.runs, found.older, found.beside)
+        for part in (found.older, found.beside)
     )
     dropped = [run.run_id for run in older if not any(run.repeats(other) for other in judged)]
     if ledger is None:
-        return Trials(recorded, None, tuple(dropped)), looks, len(judged)
+        return Trials(recorded, None, tuple(dropped)), looks, len(found.runs)
     history = History.of(ledger, newest.agent, window_of(newest), run_ids=[run.run_id for run in found.runs])
     left_out = tuple(dict.fromkeys([*history.left_out(newest.config_hash, [*judged, *beside]), *dropped]))
-    trials = history.trials(newest.config_hash, left_out=left_out)
+    trials = history.trials(newest.config_hash, left_out=left_out, group=judged)
     known = replace(trials, configurations=max(trials.configurations, recorded))
-    return known, max(history.openings(), looks), max(history.openings(newest.config_hash), len(judged))
+    return known, max(history.openings(), looks), max(history.openings(newest.config_hash), len(found.runs))
 
 
 def recorded_counts(found: Group) -> tuple[int, int]:
@@ -316,7 +322,8 @@ def from_records(found: Group, ledger: Ledger | None) -> dict[str, Any]:
     if doubted := pins.edited(found.runs, ledger):
         reasons.append(edited_reason(doubted))
         status = max(status, "unproven", key=ORDER.index)
-    return {"status": status, "reasons": reasons, "evidence": dict(gravest.get("evidence") or {})}
+    evidence, limits = dict(gravest.get("evidence") or {}), gravest.get("limits")
+    return {"status": status, "reasons": reasons, "evidence": evidence, **({"limits": limits} if limits else {})}
 
 
 def grown_reason(before: tuple[int, int], now: tuple[int, int]) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ class Window:
     symbols: tuple[str, ...]
     frequency: str
     simulated: bool
+    content: str = ""  # digest of all bars' closes without the names of their symbols; "" where nobody says
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a line of the ledger names them."""
@@ -53,6 +54,7 @@ class Window:
             "symbols": self.symbols,
             "frequency": self.frequency,
             "simulated": self.simulated,
+            **({"content": self.content} if self.content else {}),
         }
 
 
@@ -80,9 +82,17 @@ class Ledger:
         """
         self._append({"kind": "open", **asdict(identity), "fold": fold, **window.to_json()})
 
-    def record_result(self, identity: RunIdentity, *, window: Window, sharpe: float) -> None:
-        """Write the annual Sharpe ratio that a test window showed, once a run and figure."""
-        self._append({"kind": "result", **asdict(identity), **window.to_json(), "sharpe_annual": sharpe})
+    def record_result(
+        self, identity: RunIdentity, *, window: Window, sharpe: float, shown: Sequence[tuple[int | None, float]] = ()
+    ) -> None:
+        """Write the annual Sharpe ratio that a test window showed, once a run and figure.
+
+        Where one look was at several policies, `sharpe` is that of the middle one and `shown` has the seed, if known, and
+        the figure of each: whoever judges some of them later leaves the others out.
+        """
+        each = [{"seed": seed, "sharpe_annual": figure} for seed, figure in shown]
+        several = {"shown": each} if each else {}
+        self._append({"kind": "result", **asdict(identity), **window.to_json(), "sharpe_annual": sharpe, **several})
 
     def record_pin(self, identity: RunIdentity, *, window: Window, digests: Digests) -> None:
         """Write the digests of what a run left, as it was when it ended."""
@@ -151,6 +161,9 @@ def _check(line: Line) -> None:
             raise BadLineError(line.number, f"has no {name}")
         if name != "window" and not isinstance(line.content[name], str):
             raise BadLineError(line.number, f"has {name} that is no text")
+    shown = line.content.get("shown", [])
+    if not (isinstance(shown, list) and all(isinstance(one, dict) for one in shown)):
+        raise BadLineError(line.number, "has no list of what was shown")
     if not _are_pairs(line.content.get("window", [])):
         raise BadLineError(line.number, "has a window that is none")
 

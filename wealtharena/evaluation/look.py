@@ -6,7 +6,7 @@ random streams here, so that two tasks cannot judge one agent by different facts
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ from wealtharena.evaluation.evaluate import Evaluation, Facts
 from wealtharena.evaluation.firewall import OpenedView, SealedPanel
 from wealtharena.evaluation.ledger import Ledger, RunIdentity, Window
 from wealtharena.evaluation.splits import Segment
-from wealtharena.evaluation.trials import History, Trials
+from wealtharena.evaluation.trials import Completed, History, Trials
 from wealtharena.features.panel import FeaturePanel
 
 Audit = Literal["passed", "failed"]
@@ -99,13 +99,29 @@ class Look:
             **doubts,
         )
 
+    def counted(self, seeds: Sequence[int | None]) -> Callable[[Sequence[float]], Trials]:
+        """Return what tells, by the Sharpe ratio of each seed, what this group may have been chosen from.
+
+        A group that is judged together has to answer for the runs of its configuration that it lacks, as in a comparison.
+        """
+
+        def told(ratios: Sequence[float]) -> Trials:
+            history, who = self.history(), self.identity.config_hash
+            group = [
+                Completed(self.identity.run_id, seed, ratio) for seed, ratio in zip(seeds, ratios, strict=True)
+            ]  # fmt: skip
+            return history.trials(who, left_out=history.left_out(who, group), group=group)
+
+        return told
+
     def rng(self) -> np.random.Generator:
         """Return the random numbers of the judgement."""
         return stream(self.spec.seed, "judgement")
 
-    def showed(self, found: Evaluation) -> None:
-        """Write to the ledger what the window showed."""
-        self.ledger.record_result(self.identity, window=self.window, sharpe=found.metrics["sharpe"])
+    def showed(self, found: Evaluation, *, seeds: Sequence[int | None] = ()) -> None:
+        """Write to the ledger what the window showed, of several `seeds` also what each did."""
+        shown = tuple(zip(seeds, found.ratios, strict=True)) if len(seeds) > 1 else ()
+        self.ledger.record_result(self.identity, window=self.window, sharpe=found.metrics["sharpe"], shown=shown)
 
     def wrote(self, folder: Path, version: Path | None = None) -> None:
         """Pin what a run directory says of this look, once all of it and its `version` are written: nobody edits them unseen."""

@@ -1,9 +1,9 @@
 """What counts against a result: the looks, configurations and runs of the ledger that bear on one test window.
 
-An entry bears on the window of a judgement where it is of the same agent, its own test window shares a date with it, and
-its market is the same: the same bars by their fingerprint or, on real data, at least one common symbol. Other features or
-a longer download do not make a window unseen; another year, other symbols or another simulated market are no trials of
-this one. What the judged runs wrote themselves, such as the trials of their search, were choices for this window and
+An entry bears on the window of a judgement where its own test window shares a date with it and its market is the same: the
+same bars, whatever agent or symbols are called, or, on real data, at least one common symbol; of an agent of another name,
+most symbols. Other features, a longer download or another label do not make a window unseen; another year, other symbols or
+another simulated market are no trials of this one. What the judged runs wrote themselves, such as the trials of their search, were choices for this window and
 count wherever they were made.
 """
 
@@ -40,12 +40,15 @@ class Completed:
     """A run that showed its test window."""
 
     run_id: str
-    seed: int | None
+    seed: int | None  # None where nobody says, as of a policy that a notebook was given
     sharpe: float | None  # a year; None or NaN where it is not defined
 
     def repeats(self, other: Completed) -> bool:
-        """Return whether this run gave the other's seed the same figure again, and so shows nothing new."""
-        if self.seed is None or self.seed != other.seed:
+        """Return whether this run gave the other's seed the same figure again, and so shows nothing new.
+
+        Where one of the two does not know its seed the figure alone tells.
+        """
+        if None not in (self.seed, other.seed) and self.seed != other.seed:
             return False
         ours, theirs = (math.nan if run.sharpe is None else run.sharpe for run in (self, other))
         same = math.isclose(ours, theirs, rel_tol=SAME_SHARPE, abs_tol=SAME_SHARPE)
@@ -57,14 +60,18 @@ class History:
     """The entries of the ledger that bear on one window, oldest first."""
 
     entries: tuple[Mapping[str, Any], ...]
+    relabelled: frozenset[str] = frozenset()  # configurations that had these bars under another agent or other names
 
     @classmethod
     def of(cls, ledger: Ledger, agent: str, window: Window, *, run_ids: Iterable[str] = ()) -> History:
         """Return what the ledger knows that bears on the window of a judgement of the runs `run_ids`."""
-        own = [entry for entry in ledger.entries() if entry["agent"] == agent]
-        places = {str(entry.get("run_id")): entry for entry in own if entry["kind"] == "open"}
-        judged = set(run_ids)
-        return cls(tuple(e for e in own if _bears(e, places.get(str(e.get("run_id"))), window, judged)))
+        known = tuple(ledger.entries())
+        places = {_run(entry): entry for entry in known if entry["kind"] == "open"}
+        bars = {window.fingerprint, window.content}
+        bars |= {str(e["content"]) for e in known if e["fingerprint"] == window.fingerprint and "content" in e}
+        market, judged = _Market(agent, window, frozenset(bars - {""})), set(run_ids)
+        bearing = tuple(e for e in known if market.holds(e, places.get(_run(e)), judged))
+        return cls(bearing, frozenset(e["config_hash"] for e in bearing if market.relabels(e)))
 
     def openings(self, config_hash: str | None = None) -> int:
         """Return how often the window was looked at, by anyone or by one configuration.
@@ -86,62 +93,117 @@ class History:
     def left_out(self, config_hash: str, group: Sequence[Completed]) -> tuple[str, ...]:
         """Return the runs of a configuration that showed this window and are not in `group`.
 
-        A run that gave a seed of the group the same Sharpe ratio again is a repetition and shows nothing new.
+        A run that gave a seed of the group, or of one named already, the same Sharpe ratio again is a repetition and
+        shows nothing new. A configuration of these bars under another label that showed what one of the group did is
+        this one.
         """
         known = {run.run_id for run in group}
-        found: dict[str, None] = {}
+        own = {config_hash, *self._twins(group)} - {""} if config_hash else set()
+        found: list[Completed] = []
         for entry in self.entries:
-            if entry["kind"] != "result" or entry["config_hash"] != config_hash or not config_hash:
+            if entry["kind"] != "result" or entry["config_hash"] not in own:
                 continue
-            run = Completed(str(entry.get("run_id")), entry.get("seed"), _sharpe(entry))
-            if run.run_id not in known and not any(run.repeats(other) for other in group):
-                found[run.run_id] = None
-        return tuple(found)
+            if str(entry.get("run_id")) not in known:
+                found += [run for run in _shown(entry) if not any(run.repeats(other) for other in (*group, *found))]
+        return tuple(run.run_id for run in found)
 
-    def trials(self, config_hash: str, *, left_out: Sequence[str] = ()) -> Trials:
+    def _twins(self, group: Sequence[Completed]) -> set[str]:
+        """Return the configurations under another label of which a run is one of the group, by seed and figure."""
+        results = (e for e in self.entries if e["kind"] == "result" and e["config_hash"] in self.relabelled)
+        defined = [run for run in group if run.sharpe is not None and math.isfinite(run.sharpe)]
+        return {e["config_hash"] for e in results if any(run.repeats(one) for run in _shown(e) for one in defined)}
+
+    def trials(self, config_hash: str, *, left_out: Sequence[str] = (), group: Sequence[Completed] = ()) -> Trials:
         """Return the configurations tried, `config_hash` among them, and the runs left out, with the variance of all.
 
-        A configuration's Sharpe ratio is the mean of its test results or, without any, of its validation results; a run
-        that is left out stands for itself. A look without a configuration, a baseline's, is no trial.
+        A configuration's Sharpe ratio is the mean of its test results, repetitions once, or, without any, of its
+        validation results; a run that is left out stands for itself. `group` is what is judged, where its results are not
+        in the ledger yet. A look without a configuration, a baseline's, is no trial.
         """
-        shown: dict[str, dict[str, list[float]]] = {config_hash: {"result": [], "trial": []}}
-        apart: dict[str, float] = {}
+        tested: dict[str, list[Completed]] = {config_hash: []}
+        validated: dict[str, list[float]] = {}
+        twins = self._twins(group)
         for entry in self.entries:
             if not entry["config_hash"]:
                 continue
-            values = shown.setdefault(entry["config_hash"], {"result": [], "trial": []})
-            sharpe = _sharpe(entry)
-            if sharpe is None or entry["kind"] not in values:
-                continue
-            if entry["kind"] == "result" and str(entry.get("run_id")) in left_out:
-                apart[str(entry.get("run_id"))] = sharpe
-            else:
-                values[entry["kind"]].append(sharpe)
-        known = [float(np.mean(v["result"] or v["trial"])) for v in shown.values() if v["result"] or v["trial"]]
-        known += apart.values()
+            who = config_hash if entry["config_hash"] in twins else entry["config_hash"]
+            runs = tested.setdefault(who, [])
+            if entry["kind"] == "result":
+                fresh = (run for run in _shown(entry) if run.sharpe is not None)
+                runs += [run for run in fresh if run.run_id in left_out or not any(run.repeats(one) for one in runs)]
+            elif entry["kind"] == "trial" and (sharpe := _sharpe(entry)) is not None:
+                validated.setdefault(who, []).append(sharpe)
+        own = tested[config_hash]
+        apart = {run.run_id: run.sharpe for run in own if run.run_id in left_out and run.sharpe is not None}
+        unknown = [run for run in group if run.sharpe is not None and math.isfinite(run.sharpe)]
+        unknown = [run for run in unknown if not any(run.repeats(one) for one in own)]
+        tested[config_hash] = [run for run in own if run.run_id not in apart] + unknown
+        shown: list[list[float]] = [[sharpe] for sharpe in apart.values()]
+        for name, runs in tested.items():
+            shown.append([run.sharpe for run in runs if run.sharpe is not None] or validated.get(name, []))
+        known = [float(np.mean(values)) for values in shown if values]
         variance = float(np.var(known, ddof=1)) if len(known) > 1 else None
-        return Trials(len(shown), variance, tuple(left_out))
+        return Trials(len(tested), variance, tuple(left_out))
 
 
-def _bears(entry: Mapping[str, Any], opening: Mapping[str, Any] | None, window: Window, judged: set[str]) -> bool:
-    """Return whether an entry counts; `opening` is its run's, for entries from before each said where it belongs."""
-    if entry["kind"] == "trial" and str(entry.get("run_id")) in judged:
-        return True
-    place = entry if "window" in entry else opening
-    if place is None:
-        return bool(entry["fingerprint"] == window.fingerprint)
-    if window.dates and not _overlap(place["window"], window.dates):
-        return False
-    if entry["fingerprint"] == window.fingerprint:
-        return True
-    if window.simulated or place.get("simulated", False):
-        return False
-    symbols = place.get("symbols")
-    return symbols is None or not window.symbols or not set(window.symbols).isdisjoint(symbols)
+@dataclass(frozen=True)
+class _Market:
+    """The window of a judgement, whose agent it is of, and by what digests its bars are known."""
+
+    agent: str
+    window: Window
+    bars: frozenset[str]
+
+    def holds(self, entry: Mapping[str, Any], opening: Mapping[str, Any] | None, judged: set[str]) -> bool:
+        """Return whether an entry counts; `opening` is its run's, for entries from before each said where it belongs."""
+        if entry["kind"] == "trial" and str(entry.get("run_id")) in judged:
+            return True
+        same = not self.bars.isdisjoint((entry["fingerprint"], str(entry.get("content", ""))))
+        place = entry if "window" in entry else opening
+        if place is None:
+            return same
+        if self.window.dates and not _overlap(place["window"], self.window.dates):
+            return False
+        if same:
+            return True
+        if self.window.simulated or place.get("simulated", False):
+            return False
+        return self._shares(entry["agent"], place.get("symbols"))
+
+    def relabels(self, entry: Mapping[str, Any]) -> bool:
+        """Return whether an entry is of the same bars under another agent or with other names of their symbols."""
+        same = not self.bars.isdisjoint((entry["fingerprint"], str(entry.get("content", ""))))
+        names = entry.get("symbols", self.window.symbols)
+        return same and (entry["agent"] != self.agent or set(names) != set(self.window.symbols))
+
+    def _shares(self, agent: str, symbols: Sequence[str] | None) -> bool:
+        """Return whether other bars are of this market by their symbols.
+
+        Two agents may well have a symbol in common and still be of two markets; a universe under a second label is one.
+        """
+        if symbols is None or not self.window.symbols:
+            return agent == self.agent
+        ours, theirs = set(self.window.symbols), set(symbols)
+        common = len(ours & theirs)
+        return common > 0 if agent == self.agent else 2 * common > len(ours | theirs)
+
+
+def _run(entry: Mapping[str, Any]) -> tuple[str, str]:
+    return entry["agent"], str(entry.get("run_id"))
 
 
 def _overlap(windows: Iterable[Sequence[str]], others: Sequence[Sequence[str]]) -> bool:
     return any(first <= end and start <= last for first, last in windows for start, end in others)
+
+
+def _shown(entry: Mapping[str, Any]) -> tuple[Completed, ...]:
+    """Return what a `result` showed: one run or, of a look at several policies, each of them by its place."""
+    run_id, several = str(entry.get("run_id")), entry.get("shown")
+    if not several:
+        return (Completed(run_id, entry.get("seed"), _sharpe(entry)),)
+    return tuple(
+        Completed(f"{run_id}#{place}", one.get("seed"), _sharpe(one)) for place, one in enumerate(several, start=1)
+    )
 
 
 def _sharpe(entry: Mapping[str, Any]) -> float | None:

@@ -1,23 +1,26 @@
 """From figures to a word: promotable, unproven or rejected, with a reason a rule.
 
 Each rule is one small function of the evidence and of the limits in `conf/evaluation`. The verdict is the worst status
-that any rule gives: one rule can hold back a result that all others like.
+that any rule gives: one rule can hold back a result that all others like. Limits that are looser than those that ship are told
+among the reasons; they do not change the word, but the gate before production counts it as unproven.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
 from wealtharena.config.specs.runs import VerdictSpec
 from wealtharena.envs.shortfall import REMEDIES
 from wealtharena.evaluation.evidence import AGENT, Evidence, Unfilled
+from wealtharena.evaluation.strictness import looser_reason
 from wealtharena.evaluation.wording import edited_reason, figure, left_out_reason, limit
 from wealtharena.files import jsonable
 
 Status = Literal["promotable", "unproven", "rejected"]
+LIMITS: Final = "limits"  # what is said where they are looser than those that ship
 FILLS: Final = "fills"  # the rule about orders that did not go through
 INVESTED = 0.1  # share of its limit below which an agent is hardly invested
 ORDER: tuple[Status, ...] = ("promotable", "unproven", "rejected")  # best to worst
@@ -34,24 +37,30 @@ class Ruling:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The worst ruling's status, all rulings, and what they rest on."""
+    """The worst ruling's status, all rulings, what they rest on, and the limits that they were made by.
+
+    A ruling about the limits themselves stands first where there is one, and has no part in the status.
+    """
 
     status: Status
     rulings: tuple[Ruling, ...]
     evidence: Evidence
+    limits: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def reasons(self) -> tuple[str, ...]:
         """Return why it is not better, worst first; what speaks for it where nothing speaks against."""
+        if self.status == "promotable":
+            return tuple(r.reason for r in self.rulings)
         against = [r for r in self.rulings if r.status != "promotable"]
         against.sort(key=lambda r: -ORDER.index(r.status))
-        return tuple(r.reason for r in against) or tuple(r.reason for r in self.rulings)
+        return tuple(r.reason for r in against)
 
     def to_json(self) -> dict[str, Any]:
         """Return run.json's `verdict` block; NaN and infinity become null."""
         rules = [asdict(ruling) for ruling in self.rulings]
         block = {"status": self.status, "reasons": self.reasons, "rules": rules, "evidence": asdict(self.evidence)}
-        found: dict[str, Any] = jsonable(block)
+        found: dict[str, Any] = jsonable({**block, "limits": self.limits})
         return found
 
 
@@ -59,7 +68,9 @@ def judge(evidence: Evidence, spec: VerdictSpec) -> Verdict:
     """Return the verdict of all rules."""
     rulings = tuple(rule(evidence, spec) for rule in RULES)
     worst = max(rulings, key=lambda r: ORDER.index(r.status))
-    return Verdict(worst.status, rulings, evidence)
+    limits = spec.model_dump(mode="json")
+    told = looser_reason(limits)
+    return Verdict(worst.status, (*([Ruling(LIMITS, "unproven", told)] if told else ()), *rulings), evidence, limits)
 
 
 def lower_bound(evidence: Evidence, spec: VerdictSpec) -> Ruling:
@@ -153,8 +164,14 @@ def profit(evidence: Evidence, spec: VerdictSpec) -> Ruling:
 
 def seeds(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     """One run is at best unproven: a seed alone can change the sign of a result."""
-    text = f"{evidence.seeds} seed{'s' if evidence.seeds != 1 else ''}; {spec.min_seeds} are asked."
-    return Ruling("seeds", "promotable" if evidence.seeds >= spec.min_seeds else "unproven", text)
+    text = f"{evidence.seeds} seed{'s' if evidence.seeds != 1 else ''}"
+    if evidence.repeated:
+        runs = evidence.seeds + evidence.repeated
+        text += f", for of {runs} runs {evidence.repeated} had the path of another, bar by bar: judge each path once"
+    passed = (
+        evidence.seeds >= spec.min_seeds and not evidence.repeated
+    )  # its copies outweigh the others in every figure
+    return Ruling("seeds", "promotable" if passed else "unproven", f"{text}; {spec.min_seeds} are asked.")
 
 
 def record_length(evidence: Evidence, spec: VerdictSpec) -> Ruling:
@@ -318,14 +335,14 @@ def unfilled_reason(unfilled: Sequence[Unfilled], spec: VerdictSpec) -> str:
 
 
 def shown(verdict: Mapping[str, Any], most: int) -> list[str]:
-    """Return the first reasons of a verdict's block, and what it says of orders that did not go through wherever that stands."""
+    """Return the first reasons of a verdict's block, and wherever they stand what it says of its limits and of lapsed orders."""
     reasons = list(verdict.get("reasons") or ())
-    lapsed = [
+    always = [
         rule["reason"]
         for rule in verdict.get("rules") or ()
-        if rule["rule"] == FILLS and rule["status"] != "promotable"
+        if rule["rule"] in (LIMITS, FILLS) and rule["status"] != "promotable"
     ]
-    return [*reasons[:most], *(reason for reason in lapsed if reason in reasons[most:])]
+    return [*reasons[:most], *(reason for reason in always if reason in reasons[most:])]
 
 
 def invested(evidence: Evidence, spec: VerdictSpec) -> Ruling:

@@ -15,7 +15,7 @@ from typing import Any
 from wealtharena.errors import CheckpointError, UnknownCheckpointError
 from wealtharena.files import make_folder, require_appendable, require_writable, sync_folder, write_json
 from wealtharena.registry import history
-from wealtharena.registry.gate import held
+from wealtharena.registry.gate import by_shipped_rules, held
 from wealtharena.registry.inference import OnnxPolicy
 from wealtharena.registry.integrity import MANIFEST, VerifiedFiles, read_described, read_verified, write_manifest
 from wealtharena.registry.metadata import Metadata, parse_metadata
@@ -304,7 +304,7 @@ def _row(folder: Path, stages: list[str], events: Sequence[Mapping[str, Any]] | 
         if folder.is_symlink() or path.is_symlink() or not (folder / MANIFEST).is_file():
             raise CheckpointError(f"{folder.name}: not a checkpoint folder", hint="links and half folders are refused")
         meta = parse_metadata(read_described(folder, recorded=_hash_of(folder, events)), where=path.name)
-        meta = held(meta, None if events is None else history.doubted(events, folder.name))
+        meta = held(by_shipped_rules(meta), None if events is None else history.doubted(events, folder.name))
     except (CheckpointError, OSError) as error:
         return {**row, "error": str(error)}
     row.update(created_at=meta.created_at, algo=meta.algo, asset=meta.asset, symbols=list(meta.symbols), seed=meta.seed)

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import yaml
+
+from wealtharena.evaluation.strictness import looser_reason
 from wealtharena.registry.history import Stage
 from wealtharena.registry.metadata import Metadata
 
@@ -25,9 +28,11 @@ class Clearance:
 def decide(metadata: Metadata, *, force_reason: str | None = None) -> Clearance:
     """Return the stage that a checkpoint may take: production for `promotable`, paper for anything else.
 
-    `force_reason` puts an unproven one into production. It does not move what must not be moved: a rejected verdict,
-    simulated data, a failed audit, a retraining that does not beat its incumbent.
+    One that was judged by looser rules than those that ship is unproven here. `force_reason` puts an unproven one into
+    production. It does not move what must not be moved: a rejected verdict, simulated data, a failed audit, a retraining
+    that does not beat its incumbent.
     """
+    metadata = by_shipped_rules(metadata)
     barred = barriers(metadata)
     if barred:
         return Clearance("paper", barred)
@@ -43,10 +48,40 @@ def held(metadata: Metadata, doubt: str | None) -> Metadata:
     """Return metadata as it counts where a `doubt` stands against its verdict: unproven at most."""
     if doubt is None or metadata.verdict.status == "rejected":
         return metadata
-    reasons = (doubt, *metadata.verdict.reasons)
+    reasons = (doubt, *(reason for reason in metadata.verdict.reasons if reason != doubt))
     return metadata.model_copy(
         update={"verdict": metadata.verdict.model_copy(update={"status": "unproven", "reasons": reasons})}
     )
+
+
+def by_shipped_rules(metadata: Metadata, config: bytes = b"") -> Metadata:
+    """Return metadata as it counts by the rules that ship: unproven at most, and why, where it was judged by looser ones.
+
+    A version from before its verdict held its limits has those of its `config`.yaml, if any, the rules of its own run.
+    """
+    told = _loosened(metadata, config)
+    if told is None or metadata.verdict.status != "promotable":
+        return held(metadata, told)
+    alone = metadata.verdict.model_copy(update={"reasons": ()})  # what speaks for it is no reason against it
+    return held(metadata.model_copy(update={"verdict": alone}), told)
+
+
+def _loosened(metadata: Metadata, config: bytes) -> str | None:
+    limits = (metadata.verdict.model_extra or {}).get("limits")
+    if limits is None and config:
+        limits = _limits_of(config)
+    return looser_reason(limits) if isinstance(limits, Mapping) else None
+
+
+def _limits_of(config: bytes) -> object:
+    """Return `evaluation.verdict` of a config.yaml, None where it has none that can be read."""
+    try:
+        found = yaml.safe_load(config)
+    except (yaml.YAMLError, RecursionError, ValueError):
+        return None
+    for name in ("evaluation", "verdict"):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found
 
 
 def barriers(metadata: Metadata) -> tuple[str, ...]:

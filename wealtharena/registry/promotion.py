@@ -9,7 +9,7 @@ from typing import Any
 from wealtharena.errors import CheckpointError, PromotionError
 from wealtharena.registry import history
 from wealtharena.registry.checkpoints import LoadedCheckpoint, ModelCheckpoint
-from wealtharena.registry.gate import Clearance, barriers, decide, held
+from wealtharena.registry.gate import Clearance, barriers, by_shipped_rules, decide, held
 from wealtharena.registry.history import Pointer, Stage
 from wealtharena.registry.metadata import Metadata
 
@@ -112,9 +112,10 @@ def _current(store: ModelCheckpoint, agent: str, stage: Stage) -> Pointer | None
 
 
 def _described(store: ModelCheckpoint, loaded: LoadedCheckpoint) -> Metadata:
-    """Return what a version says of itself as far as its history bears it out."""
+    """Return what a version says of itself as far as its history, and the rules that ship, bear it out."""
     meta = loaded.metadata
-    return held(meta, history.doubted(history.read_history(store.root, agent=meta.agent), meta.version))
+    counted = by_shipped_rules(meta, loaded.files.content["config.yaml"])
+    return held(counted, history.doubted(history.read_history(store.root, agent=meta.agent), meta.version))
 
 
 def _pointer(loaded: LoadedCheckpoint, meta: Metadata, clearance: Clearance, force_reason: str | None) -> Pointer:

@@ -127,10 +127,13 @@ def open_and_evaluate(
     purpose: str,
     audit: AuditReport | None,
     strategies: np.ndarray[Any, np.dtype[np.float64]] | None = None,
+    numbers: Sequence[int] = (),
 ) -> Judgement:
     """Open every fold's test window, once each, and judge the seeds of one configuration together.
 
-    `seeds` holds, a seed, the folds' policies. The ledger knows of it before a row is read.
+    `seeds` holds, a seed, the folds' policies. The ledger knows of it before a row is read. `numbers` are those of the seeds
+    of a record that has all of them: it answers for what it leaves out, where a run that is one of several waits for the
+    comparison with the others.
     """
     identity = RunIdentity(record.run_id, str(record.content["config_hash"]), spec.asset.agent, purpose, spec.seed)
     keeping.check(spec)  # once more, hours after the task's start: a window that was opened cannot be shut again
@@ -146,8 +149,15 @@ def open_and_evaluate(
         kept_share=kept_share(seeds),
         **doubts(spec, prepared, first_row=min(s.start for fold in prepared.folds for s in fold.test), audit=audit),
     )
-    found = evaluate(backtests, evaluation=spec.evaluation, facts=facts, rng=look.rng(), strategies=strategies)
-    look.showed(found)
+    found = evaluate(
+        backtests,
+        evaluation=spec.evaluation,
+        facts=facts,
+        rng=look.rng(),
+        strategies=strategies,
+        counted=look.counted(numbers) if numbers else None,
+    )
+    look.showed(found, seeds=numbers)
     return Judgement(found, widest, loaded[0], look)
 
 

@@ -287,13 +287,11 @@ def judge_winner(job: Search, record: RunRecord, winner: TrainedFinalist, trials
         seeds.append(folds)
     split = {"name": spec.split.name, **split_of(prepared)}
     record.update(config_hash=identity(spec, prepared), algo=spec.algo.name, split=split)
-    audit = judging.run_audit(spec, prepared)
+    audit, numbers = judging.run_audit(spec, prepared), [seeded.seed for seeded in winner.specs]
     found = judging.open_and_evaluate(
-        spec, record, prepared, seeds, purpose="sweep", audit=audit, strategies=strategies(trials)
+        spec, record, prepared, seeds, purpose="sweep", audit=audit, strategies=strategies(trials), numbers=numbers
     )
-    judging.write_down(
-        spec, job.folder, record, prepared, seeds[0], found, audit=audit, seeds=[s.seed for s in winner.specs]
-    )
+    judging.write_down(spec, job.folder, record, prepared, seeds[0], found, audit=audit, seeds=numbers)
     record.update(status="completed")
     return {"verdict": record.content["verdict"], "test": record.content["metrics"]["test"]}
 

@@ -1,0 +1,78 @@
+"""Whether what is judged together are seeds of one another, or copies of one."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.evaluation import worlds
+from wealtharena.config import compose
+from wealtharena.evaluation import evaluate, seeds
+from wealtharena.evaluation.trials import Trials
+
+
+def path(number, *, rounding=0.0):
+    returns = np.random.default_rng(number).normal(0.001, 0.01, 300)
+    return worlds.trajectory(returns + rounding * np.random.default_rng(7).standard_normal(300), trades=100)
+
+
+@pytest.mark.parametrize(
+    ("agents", "stayed", "count", "copies"),
+    [
+        ([path(0), path(1), path(2)], (False,) * 3, None, 0),
+        ([path(0)] * 3, (False,) * 3, None, 2),
+        ([path(0), path(0, rounding=1e-10), path(1)], (False,) * 3, None, 1),
+        ([path(0), path(0, rounding=1e-5), path(1)], (False,) * 3, None, 0),
+        ([path(0), path(0), path(1)], (True, True, False), None, 0),
+        ([path(0), path(0)], (False,) * 2, 1, 0),
+        ([path(0), path(1), path(0), path(1)], (False,) * 4, 2, 1),
+        ([path(0), path(1), path(0), path(2)], (False,) * 4, 2, 0),
+    ],
+)  # fmt: skip
+def test_a_path_is_one_seed_however_often_it_is_passed(agents, stayed, count, copies):
+    """Who stayed at its anchor copied nobody, and paths of one training are no seeds."""
+    assert seeds.repeated(agents, stayed, count) == copies
+
+
+def judged(agents, **changes):
+    facts = evaluate.Facts(simulated=False, unadjusted_rolls=False, trials=Trials(1), openings=1, audit="passed")
+    rules = compose(["evaluation.bootstrap_draws=100"]).evaluation
+    beside = {"buy_and_hold": worlds.trajectory(np.random.default_rng(9).normal(0, 0.01, 300))}
+    found = evaluate.judge(
+        agents, beside, evaluation=rules, facts=replace(facts, **changes), rng=np.random.default_rng(0)
+    )  # fmt: skip
+    return next(ruling for ruling in found.verdict.rulings if ruling.rule == "seeds"), found
+
+
+def test_one_policy_passed_three_times_is_one_seed_and_copies_weigh_for_nobody():
+    ruling, _ = judged([path(0), path(1), path(2)])
+    assert ruling.status == "promotable"
+    ruling, found = judged([path(0)] * 3, seeds=3)
+    assert ruling.status == "unproven"
+    assert ruling.reason.startswith("1 seed, for of 3 runs 2 had the path of another")
+    assert (found.verdict.evidence.seeds, found.verdict.evidence.repeated) == (1, 2)
+    ruling, _ = judged([*[path(0)] * 5, path(1), path(2)])
+    assert ruling.status == "unproven", "three seeds, of which five copies of one outweigh the others"
+
+
+def test_of_several_paths_a_seed_shows_its_median():
+    assert seeds.ratios([3.0, 1.0, 2.0, 0.0, -1.0, 5.0], 2) == (2.0, 0.0)
+    assert seeds.ratios([3.0, 1.0], None) == (3.0, 1.0)
+
+
+def test_what_a_group_may_have_been_chosen_from_is_asked_by_what_each_seed_showed():
+    asked = []
+
+    def counted(ratios):
+        asked.append(ratios)
+        return Trials(1, 0.5, ("other",))
+
+    facts = evaluate.Facts(simulated=False, unadjusted_rolls=False, trials=Trials(1), openings=1)
+    rules = compose(["evaluation.bootstrap_draws=100"]).evaluation
+    agents = [path(i) for i in range(3)]
+    found = evaluate.judge(
+        agents, {"buy_and_hold": path(9)}, evaluation=rules, facts=facts, rng=np.random.default_rng(0), counted=counted
+    )
+    assert asked == [tuple(values["sharpe"] for values in found.agent_metrics)]
+    assert found.ratios == asked[0]
+    assert found.verdict.evidence.left_out == ("other",)

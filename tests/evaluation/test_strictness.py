@@ -1,0 +1,57 @@
+"""What counts as looser than the rules that ship."""
+
+import pytest
+
+from wealtharena.config import compose
+from wealtharena.config.specs.runs import VerdictSpec
+from wealtharena.evaluation import strictness
+
+OTHER = {  # key: a looser value, a stricter one
+    "confidence": (0.9, 0.99),
+    "min_dsr": (0, 0.99),
+    "reject_dsr": (0.4, 0.6),
+    "max_pbo": (1, 0.1),
+    "max_drawdown": (-1, -0.2),
+    "min_seeds": (1, 5),
+    "min_bars": (1, 500),
+    "min_trades": (0, 50),
+    "max_openings": (101, 10),
+    "max_unfilled": (0.2, 0.05),
+    "min_invested": (0.5, 0.95),
+    "beats": (["cash"], ["cash", "buy_and_hold"]),
+    "allow_simulated": (True, False),
+    "allow_unadjusted_rolls": (True, False),
+    "allow_hindsight": (True, False),
+    "implausible": (50, 3),
+    "require_audit": (False, True),
+}
+
+
+def test_every_rule_has_a_direction_and_only_one():
+    assert sorted(OTHER) == sorted(VerdictSpec.model_fields)
+    assert sorted((*strictness.HIGHER, *strictness.LOWER, *strictness.LONGER)) == sorted(VerdictSpec.model_fields)
+
+
+@pytest.mark.parametrize("key", OTHER)
+def test_a_key_is_looser_in_its_own_direction_and_not_in_the_other(key):
+    loose, strict = OTHER[key]
+    ours = strictness.shipped().model_dump(mode="json")
+    assert [name.split()[0] for name in strictness.looser({**ours, key: loose})] == [key]
+    assert strictness.looser({**ours, key: strict}) == ()
+    assert strictness.looser({key: None})[0].startswith(f"{key} none ("), "what is no figure holds nothing"
+
+
+def test_rules_that_ship_are_not_looser_and_one_that_did_not_exist_yet_is_not_asked():
+    assert strictness.looser(compose(["asset=etf"]).evaluation.verdict.model_dump(mode="json")) == ()
+    assert strictness.looser_reason({"min_dsr": 0.95}) is None
+    assert strictness.looser_reason({"min_dsr": 0, "beats": "cash", "require_audit": False}) == (
+        "Judged by looser rules than ship: min_dsr 0 (0.95), beats cash ([buy_and_hold]), require_audit false (true)."
+    )
+
+
+def test_a_configuration_of_ones_own_does_not_move_what_ships(tmp_path, monkeypatch):
+    (tmp_path / "evaluation").mkdir()
+    (tmp_path / "evaluation" / "easy.yaml").write_text("defaults: [default]\nverdict: {min_dsr: 0.1}\n")
+    monkeypatch.setenv("WEALTHARENA_CONFIG_DIR", str(tmp_path))
+    rules = compose(["evaluation=easy"]).evaluation.verdict
+    assert strictness.looser(rules.model_dump(mode="json")) == ("min_dsr 0.1 (0.95)",)

@@ -1,0 +1,41 @@
+"""Which of the paths that are judged together are one seed's, what each seed showed, and which only repeats another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from wealtharena.envs.trajectory import Trajectory
+from wealtharena.evaluation import active
+
+
+def ratios(found: Sequence[float], seeds: int | None) -> tuple[float, ...]:
+    """Return one Sharpe ratio a seed: where each has several paths, which stand one after another, that of its median one."""
+    paths = _paths_of_one(len(found), seeds)
+    parts = [found[at : at + paths] for at in range(0, len(found), paths)]
+    return tuple(part[median_index(part)] for part in parts)
+
+
+def _paths_of_one(count: int, seeds: int | None) -> int:
+    return count // seeds if seeds and count % seeds == 0 else 1
+
+
+def repeated(agents: Sequence[Trajectory], stayed: Sequence[bool], seeds: int | None) -> int:
+    """Return how many seeds have the paths of one before them, bar by bar; who is its anchor is no copy of another that is."""
+    paths = _paths_of_one(len(agents), seeds)
+    parts = [agents[at : at + paths] for at in range(0, len(agents), paths) if not all(stayed[at : at + paths])]
+    return sum(any(_are_the_same(part, other) for other in parts[:at]) for at, part in enumerate(parts))
+
+
+def _are_the_same(paths: Sequence[Trajectory], others: Sequence[Trajectory]) -> bool:
+    """Return whether each path returned what its counterpart did, but for the rounding of single precision."""
+    pairs = zip(paths, others, strict=True)
+    return all(float(np.sqrt(np.mean((path.returns - other.returns) ** 2))) <= active.ROUNDING for path, other in pairs)
+
+
+def median_index(values: Sequence[float]) -> int:
+    """Return the position of the (lower) median; NaN counts as least."""
+    order = sorted(range(len(values)), key=lambda i: values[i] if not math.isnan(values[i]) else -math.inf)
+    return order[(len(order) - 1) // 2]

@@ -1,0 +1,65 @@
+"""Whether the rules of a verdict are looser than those that ship: a word means what everybody takes it to mean, or says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Final
+
+import yaml
+
+from wealtharena.config.paths import conf_dir
+from wealtharena.config.specs.runs import VerdictSpec
+
+# Each key of `evaluation.verdict` by the direction in which it is stricter; of the last ones a longer list.
+HIGHER: Final = (
+    "confidence", "min_dsr", "reject_dsr", "max_drawdown", "min_seeds", "min_bars", "min_trades", "min_invested",
+    "require_audit",
+)  # fmt: skip
+LOWER: Final = (
+    "max_pbo", "max_openings", "max_unfilled", "implausible", "allow_simulated", "allow_unadjusted_rolls",
+    "allow_hindsight",
+)  # fmt: skip
+LONGER: Final = ("beats",)
+
+
+@cache
+def shipped() -> VerdictSpec:
+    """Return the rules that ship, whatever the command at hand or a configuration of one's own has made of them."""
+    content = yaml.safe_load((conf_dir() / "evaluation" / "default.yaml").read_text(encoding="utf-8"))
+    return VerdictSpec.model_validate(content["verdict"])
+
+
+def looser(rules: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the keys of `rules` that are looser than those that ship, each with its value and, behind it, the shipped one.
+
+    A key that is missing is one from after those rules were written. What is no number where one is asked holds nothing.
+    """
+    ours = shipped().model_dump(mode="json")
+    return tuple(
+        f"{name} {_text(rules[name])} ({_text(limit)})"
+        for name, limit in ours.items()
+        if name in rules and not _is_as_strict(name, rules[name], limit)
+    )
+
+
+def looser_reason(rules: Mapping[str, Any]) -> str | None:
+    """Return, in words, by what looser rules a verdict was found; None where by none."""
+    found = looser(rules)
+    return f"Judged by looser rules than ship: {', '.join(found)}." if found else None
+
+
+def _is_as_strict(name: str, value: Any, limit: Any) -> bool:
+    if name in LONGER:
+        return set(limit) <= set([value] if isinstance(value, str) else value or ())
+    if not isinstance(value, int | float):
+        return False
+    return bool(value >= limit if name in HIGHER else value <= limit)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "none"}[value]
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(str, value))}]"
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
