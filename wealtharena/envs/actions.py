@@ -221,7 +221,7 @@ class Tilt(Weights):
         return self.layout
 
 
-def array_of(given: Any, what: str, dtype: npt.DTypeLike = None) -> npt.NDArray[Any]:
+def array_of(given: Any, what: str, dtype: npt.DTypeLike | None = None) -> npt.NDArray[Any]:
     """Return what somebody gave as an array; MarketError where it is none, as rows of several lengths are."""
     try:
         return np.asarray(given, dtype=dtype)
