@@ -14,22 +14,21 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
-import multiprocessing
 import sys
 import time
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
 from benchmarks.arena import board, courses, entries, page
-from benchmarks.arena.play import Cell, play, settings, stands
+from benchmarks.arena.play import Cell, lost, play, settings, stands
+from benchmarks.arena.workers import EndedError, Worker, asked_to_stop, dismiss, ready
 from wealtharena import files
 from wealtharena.errors import ConfigError, Interrupted
 
 PATIENCE_SECONDS = 3600.0  # for one cell
+OPENING_SECONDS = 300.0  # for a policy's file
 
 
 def parser() -> argparse.ArgumentParser:
@@ -101,12 +100,44 @@ def lineup(asked: argparse.Namespace) -> tuple[list[courses.Course], list[entrie
 
 def check(where: Sequence[courses.Course], who: Sequence[entries.Entrant]) -> None:
     """Raise ValueError where a policy cannot be opened, or where an entrant's settings suit no course."""
+    _check_opens([entrant.own for entrant in who if entrant.own is not None])
     for entrant in who:
-        if entrant.own is not None:
-            entrant.own.check()
         refused = [why for course in where if (why := _unsuited(course, entrant)) is not None]
         if refused and len(refused) == len(where):
             raise ValueError(f"{entrant.name} can play nowhere: {refused[0]}")
+
+
+def _check_opens(policies: Sequence[entries.OwnPolicy]) -> None:
+    """Raise ValueError where one cannot be opened, in a process that it may end."""
+    if not policies:
+        return
+    worker = Worker()
+    try:
+        for own in policies:
+            worker.give(refusal, own)
+            if not ready([worker], OPENING_SECONDS):
+                raise ValueError(f"{own.path}: it was not opened within {OPENING_SECONDS:.0f} s")
+            try:
+                said = worker.answer()
+            except EndedError as error:
+                said = f"{own.path}: {error}"
+            if said is not None:
+                raise ValueError(said)
+    finally:
+        dismiss([worker], at_once=True)
+
+
+def refusal(own: entries.OwnPolicy) -> str | None:
+    """Return why a policy cannot be opened."""
+    try:
+        own.check()
+    except ValueError as error:
+        return str(error)
+    except KeyboardInterrupt:
+        if asked_to_stop():
+            raise
+        return f"{own.path}: KeyboardInterrupt"
+    return None
 
 
 def _unsuited(course: courses.Course, entrant: entries.Entrant) -> ConfigError | None:
@@ -142,26 +173,66 @@ def cells(where: Sequence[courses.Course], who: Sequence[entries.Entrant], seeds
 
 def one(spot: tuple[int, int, int], words: Sequence[str]) -> dict[str, Any]:
     """Play a cell in a process of its own, which finds it by its place: functions of courses do not travel."""
-    warnings.simplefilter("ignore")
     asked = read(words)
     where, who = lineup(asked)
-    return play(Cell(where[spot[0]], who[spot[1]], spot[2]), out=asked.out, ledger=asked.ledger)
+    cell = Cell(where[spot[0]], who[spot[1]], spot[2])
+    began = time.monotonic()
+    try:
+        return play(cell, out=asked.out, ledger=asked.ledger)
+    except KeyboardInterrupt as error:
+        if cell.entrant.own is None or asked_to_stop():
+            raise
+        return lost(cell, asked.out, f"KeyboardInterrupt: {error}", seconds=time.monotonic() - began)
+
+
+class Crew:
+    """Processes that play cells side by side; a cell whose process ends, or does not end, is lost, and no other is."""
+
+    def __init__(self, asked: argparse.Namespace, words: Sequence[str]) -> None:
+        self.out, self.words = asked.out, words
+        self.busy: dict[Worker, tuple[Cell, float]] = {}
+        self.idle: list[Worker] = []
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        dismiss(self.idle)
+        dismiss(list(self.busy), at_once=True)
+
+    def begin(self, cell: Cell, spot: tuple[int, int, int]) -> None:
+        """Play a cell in a process that is idle, or in a new one."""
+        worker = self.idle.pop() if self.idle else Worker()
+        self.busy[worker] = cell, time.monotonic()
+        worker.give(one, spot, self.words)
+
+    def settle(self) -> Iterator[tuple[Cell, dict[str, Any]]]:
+        """Yield the cells that have ended, as soon as one has, and what came of them; all where none has in time."""
+        ended = ready(list(self.busy), PATIENCE_SECONDS)
+        late = [] if ended else list(self.busy)
+        dismiss(late, at_once=True)
+        for worker in ended or late:
+            cell, began = self.busy[worker]
+            try:
+                if worker in late:
+                    raise EndedError(f"it had not ended after {PATIENCE_SECONDS:.0f} s")
+                result = worker.answer()
+                self.idle.append(worker)
+            except EndedError as error:
+                dismiss([worker], at_once=True)
+                result = lost(cell, self.out, str(error), seconds=time.monotonic() - began)
+            del self.busy[worker]
+            yield cell, result
 
 
 def run(asked: argparse.Namespace, words: Sequence[str]) -> tuple[list[dict[str, Any]], int]:
     """Play what fits into the time; return what was played, and how many cells were not."""
     where, who = lineup(asked)
     clock, done, skipped = Clock(asked.minutes), [], 0
-    pending: dict[Future[dict[str, Any]], Cell] = {}
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=asked.jobs, mp_context=context) as pool:
+    with Crew(asked, words) as crew:
 
         def settle() -> None:
-            ended, _ = wait(pending, timeout=PATIENCE_SECONDS, return_when=FIRST_COMPLETED)
-            if not ended:
-                raise TimeoutError(f"no cell has ended for {PATIENCE_SECONDS:.0f} s")
-            for future in ended:
-                cell, result = pending.pop(future), future.result(timeout=0)
+            for cell, result in crew.settle():
                 clock.ended(cell, result["cell_seconds"])
                 done.append(result)
                 print(told(result), flush=True)
@@ -170,11 +241,10 @@ def run(asked: argparse.Namespace, words: Sequence[str]) -> tuple[list[dict[str,
             if not stands(cell, asked.out) and not clock.fits(cell):
                 skipped += 1
                 continue
-            while len(pending) >= asked.jobs:
+            while len(crew.busy) >= asked.jobs:
                 settle()
-            spot = (where.index(cell.course), who.index(cell.entrant), cell.seed)
-            pending[pool.submit(one, spot, words)] = cell
-        while pending:
+            crew.begin(cell, (where.index(cell.course), who.index(cell.entrant), cell.seed))
+        while crew.busy:
             settle()
     return done, skipped
 
@@ -193,11 +263,11 @@ def main(words: Sequence[str]) -> int:
     """Play, build the board and write it."""
     asked = read(words)
     try:
-        where, who = lineup(asked)
-        check(where, who)
-    except ValueError as error:
-        parser().error(str(error))
-    try:
+        try:
+            where, who = lineup(asked)
+            check(where, who)
+        except ValueError as error:
+            parser().error(str(error))
         played, skipped = run(asked, words)
     except (KeyboardInterrupt, Interrupted):
         print("interrupted; the same command goes on from here", file=sys.stderr)

@@ -121,13 +121,29 @@ def play(cell: Cell, *, out: Path, ledger: Path) -> dict[str, Any]:
         raise
     except (WealthArenaError, DoesNotFitError) as error:
         result |= {"status": "does not fit" if isinstance(error, DoesNotFitError) else "failed", "why": str(error)}
-    except (Exception, SystemExit) as error:  # whatever a stranger's policy raises is what came of it
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever a stranger's policy raises is what came of it
         if cell.entrant.own is None:
             raise
         result |= {"status": "failed", "why": f"{type(error).__name__}: {error}"}
     result["cell_seconds"] = time.monotonic() - began
     files.write_json(place, files.jsonable(result))
     shutil.rmtree(work, ignore_errors=True)
+    return result
+
+
+def lost(cell: Cell, out: Path, why: str, *, seconds: float) -> dict[str, Any]:
+    """Write a cell whose process said no more as failed, and return what is in its file; its training can go on."""
+    result = {
+        "course": cell.course.name,
+        "entrant": cell.entrant.name,
+        "seed": cell.seed,
+        "status": "failed",
+        "why": why,
+        "cell_seconds": seconds,
+    }
+    files.write_json(cell.file(out), result)
     return result
 
 

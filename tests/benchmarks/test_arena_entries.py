@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +108,8 @@ def test_other_bars_under_the_same_path_are_another_cell(tmp_path: Path) -> None
         (["--entrants", "--entry", "own={0}/fine.py:Other"], "AttributeError: "),
         (["--entrants", "--entry", "own={0}/fine.py:NUMBER"], "NUMBER is no class"),
         (["--entrants", "--entry", "own={0}/ends.py:Own"], "SystemExit: 0"),
+        (["--entrants", "--entry", "own={0}/dies.py:Own"], "dies.py: its process ended with exit code 3"),
+        (["--entrants", "--entry", "own={0}/stops.py:Own"], "stops.py: KeyboardInterrupt"),
         (["--entrants", "--entry", "own={0}/torn.py:Own"], "SyntaxError: "),
         (["--entrants", "--entry", "own={0}/torn.onnx"], "torn.onnx: "),
         (["--entrants", "--entry", "own={0}/export.onnx"], "an export of this platform is not played: "),
@@ -114,6 +120,8 @@ def test_other_bars_under_the_same_path_are_another_cell(tmp_path: Path) -> None
 def test_an_entry_that_can_play_nowhere_is_refused_before_a_cell(words, said, tmp_path: Path, capsys) -> None:
     (tmp_path / "fine.py").write_text("NUMBER = 3\nclass Own:\n    pass\n")
     (tmp_path / "ends.py").write_text("raise SystemExit(0)\n")
+    (tmp_path / "dies.py").write_text("import os\nos._exit(3)\n")
+    (tmp_path / "stops.py").write_text("raise KeyboardInterrupt\n")
     (tmp_path / "torn.py").write_text("class Own\n")
     (tmp_path / "torn.onnx").write_bytes(b"\x08\x09rest")
     two_inputs(tmp_path / "export.onnx", "features", "portfolio")
@@ -138,10 +146,68 @@ def test_settings_that_suit_some_course_are_played_there(tmp_path: Path) -> None
     command.check(where, [some])
 
 
-def test_a_policy_that_ends_the_process_has_failed(tmp_path: Path) -> None:
-    (tmp_path / "policies.py").write_text("class Own:\n    def act(self, seen):\n        raise SystemExit(0)\n")
+@pytest.mark.parametrize("raised", ["SystemExit(0)", "GeneratorExit(0)"])
+def test_a_policy_that_raises_what_is_no_exception_has_failed(tmp_path: Path, raised: str) -> None:
+    (tmp_path / "policies.py").write_text(f"class Own:\n    def act(self, seen):\n        raise {raised}\n")
     found = played(tmp_path, entries.own(f"own={tmp_path / 'policies.py'}:Own"))
-    assert (found["status"], found["why"]) == ("failed", "SystemExit: 0")
+    assert (found["status"], found["why"]) == ("failed", raised.replace("(0)", ": 0"))
+
+
+def fate(spot: tuple[int, int, int], words: list[str]) -> dict[str, float]:
+    """Stand for a cell in a process of its own."""
+    what = words[spot[0]]
+    if what == "exits":
+        os._exit(3)
+    if what == "crashes":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if what == "hangs":
+        time.sleep(1000)
+    return {"cell_seconds": 1.0}
+
+
+def fates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> dict[str, str | None]:
+    """Return why each of these cells, begun side by side, was lost; None for one that was not."""
+    monkeypatch.setattr(command, "one", fate)
+    found = {}
+    with command.Crew(command.read(["--out", str(tmp_path)]), words) as crew:
+        for n, what in enumerate(words):
+            crew.begin(play.Cell(TINY, entries.Entrant(what, ""), 0), (n, 0, 0))
+        while crew.busy:
+            found |= {cell.entrant.name: result.get("why") for cell, result in crew.settle()}
+    kept = [json.loads(path.read_text()) for path in (tmp_path / "cells").glob("*.json")]
+    assert {one["entrant"]: one["why"] for one in kept} == {name: why for name, why in found.items() if why}
+    return found
+
+
+def test_a_cell_whose_process_ends_is_lost_and_no_other_is(tmp_path: Path, monkeypatch) -> None:
+    assert fates(tmp_path, monkeypatch, "plays", "exits", "crashes") == {
+        "plays": None,
+        "exits": "its process ended with exit code 3",
+        "crashes": "its process was ended by SIGSEGV",
+    }
+
+
+def test_a_cell_that_does_not_end_is_lost_once_the_patience_is_over(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(command, "PATIENCE_SECONDS", 1.0)
+    assert fates(tmp_path, monkeypatch, "hangs") == {"hangs": "it had not ended after 1 s"}
+
+
+def test_the_others_stand_on_the_board_beside_policies_that_end_or_interrupt_their_process(tmp_path: Path) -> None:
+    (tmp_path / "policies.py").write_text(
+        "import os\nclass Exits:\n    def act(self, seen):\n        os._exit(3)\n"
+        "class Stops:\n    def act(self, seen):\n        raise KeyboardInterrupt('no more')\n"
+        "class Still:\n    def act(self, seen):\n        return [[0.0] * 10]\n"
+    )
+    words = ["--courses", "short", "--entrants", "--seeds", "1", "--jobs", "2", "--out", str(tmp_path / "out")]
+    for name in ("Exits", "Stops", "Still"):
+        words += ["--entry", f"{name}={tmp_path / 'policies.py'}:{name}"]
+    assert command.main(words) == 0
+    found = json.loads((tmp_path / "out" / "arena.json").read_text())
+    assert [row["entrant"] for row in found["rows"]] == ["Still"]
+    assert {one["entrant"]: one["why"] for one in found["not_played"]} == {
+        "Exits": "its process ended with exit code 3",
+        "Stops": "KeyboardInterrupt: no more",
+    }
 
 
 def test_a_board_on_which_nothing_was_played_is_no_success(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from tests.envs.markets import features_of, market_of, panel_of, spec_of
+from wealtharena.config import plugins
 from wealtharena.data.panel import Panel
 from wealtharena.envs.anchors import RULES, anchored, columns, history_bars
 from wealtharena.envs.baselines import Baseline
@@ -27,11 +29,23 @@ def holey(*, bars: int = 90, assets: int = 4, seed: int = 0) -> Panel:
     return panel_of(close)
 
 
+def marked(*, bars: int = 90, seed: int = 1) -> Panel:
+    """Return walks that have prices at which nobody trades: single ones, all of a bar, and a symbol's for good."""
+    rng = np.random.default_rng(seed)
+    close = 50 * np.exp(np.cumsum(rng.normal(0, [0.001, 0.01, 0.03, 0.02], (bars, 4)), axis=0))
+    tradable = rng.random((bars, 4)) > 0.1
+    tradable[rng.random(bars) < 0.1] = False
+    close[40:, 0], tradable[40:, 0] = 5.0, False
+    return panel_of(close, tradable=tradable, volume=np.ones((bars, 4)), volume_unit="units")
+
+
+@pytest.mark.parametrize("panel", [holey(), marked()], ids=["holey", "marked"])
 @pytest.mark.parametrize("limits", [LONG, {"long_only": False}])
 @pytest.mark.parametrize("name", sorted(RULES))
-def test_every_row_is_the_baseline_of_that_row_over_the_bars_that_trade(name: str, limits: dict[str, object]) -> None:
+def test_every_row_is_the_baseline_of_that_row_over_the_bars_that_have_a_price(
+    name: str, limits: dict[str, object], panel: Panel
+) -> None:
     tilt = spec_of(action="tilt", anchor=name, limits=limits).tilted
-    panel = holey()
     found = columns(panel, tilt)
     rows = np.flatnonzero(np.isfinite(panel.close).any(axis=1))
     traded, rule = panel.take(rows), Baseline(tilt.anchor)
@@ -58,6 +72,58 @@ def test_recent_bars_give_the_row_that_all_bars_give_whatever_only_a_backtest_kn
     for row in range(history_bars(tilt) + 20, 120):
         recent = full.slice(row + 1 - history_bars(tilt) - 15, row + 1)  # some bars trade nothing
         np.testing.assert_array_equal(columns(recent, tilt)[-1], wanted[row])
+
+
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_recent_bars_at_which_nobody_trades_count_as_bars_of_the_history(name: str) -> None:
+    tilt = spec_of(action="tilt", anchor=name, limits=LONG).tilted
+    full = marked(bars=120)
+    wanted = columns(full, tilt)
+    for row in range(history_bars(tilt) - 1, 120):
+        recent = full.slice(row + 1 - history_bars(tilt), row + 1)
+        np.testing.assert_array_equal(columns(recent, tilt)[-1], wanted[row])
+
+
+@pytest.mark.parametrize("bars", [1, 2, 21, 30, 39, 40, 41, 81])
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_an_anchor_that_looks_back_on_more_bars_than_there_are_is_its_baseline_too(name: str, bars: int) -> None:
+    tilt = spec_of(action="tilt", anchor=name, anchor_bars=40, limits=LONG).tilted
+    close = 50 * np.exp(np.cumsum(np.random.default_rng(0).normal(0, 0.02, (bars, 3)), axis=0))
+    panel, rule = panel_of(close), Baseline(tilt.anchor)
+    found = columns(panel, tilt)
+    for row in range(bars):
+        np.testing.assert_allclose(found[row, :, 0], rule.weights(panel, row), atol=1e-7, err_msg=f"row {row}")
+    assert (columns(panel_of(np.full((bars, 3), np.nan)), tilt)[..., 0] == 0.0).all()
+
+
+def test_what_cannot_be_traded_is_no_part_of_the_anchor_and_has_no_volatility() -> None:
+    """A coin whose price stands still is marked stale: by its volatility of nothing it would take everything."""
+    close = 50 * np.exp(np.cumsum(np.random.default_rng(0).normal(0, 0.02, (80, 3)), axis=0))
+    close[:, 0] = 5.0
+    tradable = np.ones((80, 3), dtype=bool)
+    tradable[10:, 0] = False
+    panel = panel_of(close, tradable=tradable, volume=np.full((80, 3), 1e6), volume_unit="units")
+    found = columns(panel, spec_of(action="tilt", limits={"long_only": True}).tilted)
+    assert (found[15:, 0, 0] == 0.0).all()
+    assert np.isnan(found[10:, 0, 1]).all()
+    np.testing.assert_allclose(found[15:, 1:, 0].sum(axis=1), 1.0, rtol=1e-6)
+
+
+def test_the_rule_of_a_package_sees_the_bars_on_which_something_trades_and_the_prices_of_what_does(monkeypatch) -> None:
+    panel = marked()
+    trades = panel.tradable.any(axis=1)
+    shown: list[np.ndarray] = []
+
+    def rule(close: np.ndarray, spec: object) -> np.ndarray:
+        shown.append(close)
+        return np.cumsum(np.ones_like(close), axis=0)
+
+    monkeypatch.setattr(plugins, "load", lambda *_: SimpleNamespace(rule=rule))
+    tilt = spec_of(action="tilt").tilted
+    own = tilt.model_copy(update={"anchor": tilt.anchor.model_copy(update={"name": "own"})})
+    found = columns(panel, own)[..., 0]
+    np.testing.assert_array_equal(shown[0], np.where(panel.tradable, panel.close, np.nan)[trades])
+    np.testing.assert_array_equal(found[:, 0], np.cumsum(trades))
 
 
 def test_what_does_not_trade_has_no_volatility_and_what_never_moves_a_tiny_one() -> None:

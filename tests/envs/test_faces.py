@@ -1,3 +1,5 @@
+import functools
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -211,10 +213,12 @@ def test_environments_that_are_over_stand_still_beside_those_that_go_on():
         (np.zeros(3, dtype=np.int64), "dtype"),
         (np.array(["a", "b", "c"]), "dtype"),
         (None, "dtype"),
+        ([[1.0], [2.0, 3.0]], "no array"),
     ],
 )
-def test_a_hostile_action_raises_and_changes_nothing(action, word):
-    spec = spec_of(**WILD)
+@pytest.mark.parametrize("kind", ["weights", "tilt"])
+def test_a_hostile_action_raises_and_changes_nothing(kind, action, word):
+    spec = spec_of(action=kind, **WILD)
     env, twin = (PortfolioEnv(market_of(PANEL, spec), spec) for _ in range(2))
     batch = PortfolioVectorEnv(market_of(PANEL, spec), spec, num_envs=1)
     for face in (env, twin, batch):
@@ -268,11 +272,43 @@ def test_allocations_out_of_range_are_refused_and_legal_ones_mean_cash_long_shor
         obs = env.step(np.int64(action))[0]
         held.append(np.sign(np.round(obs[env.layout.weights], 2)).tolist())
     assert held == [[0, 0, 0], [0, 1, 0], [0, 0, -1]]
-    for bad in (7, -1, 1.0):
+    for bad in (7, -1, 1.0, [[1], [2, 3]]):
         with pytest.raises(MarketError, match="allocation"):
             env.step(bad)
     long_only = spec_of(action="allocation", limits={"long_only": True})
     assert PortfolioEnv(market_of(PANEL, long_only), long_only).action_space == gym.spaces.Discrete(4)
+
+
+@pytest.mark.parametrize("action", ["weights", "tilt", "allocation"])
+def test_an_observation_that_is_changed_in_place_changes_nothing_that_is_traded(action):
+    """As a wrapper that normalises in place does it."""
+    spec = spec_of(action=action, episode_bars=5, costs=EVERY_COST)
+    given = {"panel": PANEL, "spec": spec, "features": features_of(PANEL)}
+
+    def batch(mode):
+        return PortfolioVectorEnv(market_of(PANEL, spec), spec, num_envs=2, autoreset_mode=mode)
+
+    makers = [lambda: gym.make("wealtharena/Portfolio-v0", **given), lambda: PortfolioEnv(market_of(PANEL, spec), spec)]
+    makers += [functools.partial(batch, mode) for mode in AutoresetMode if mode != AutoresetMode.DISABLED]
+    for make in makers:
+        found = []
+        for changed in (False, True):
+            env = make()
+            env.action_space.seed(0)
+            obs, _ = env.reset(seed=1)
+            found.append([])
+            for _ in range(12):
+                found[-1].append(obs.copy())
+                if changed:
+                    obs -= obs.mean()
+                obs, reward, terminated, truncated, infos = env.step(env.action_space.sample())
+                found[-1].append([np.copy(part) for part in (reward, infos["traded"], infos["equity"])])
+                if changed and "final_obs" in infos:
+                    infos["final_obs"] += 1.0
+                if np.ndim(truncated) == 0 and (terminated or truncated):
+                    obs, _ = env.reset()
+        for plain, other in zip(*found, strict=True):
+            np.testing.assert_array_equal(plain, other)
 
 
 def test_stepping_a_finished_or_unbegun_episode_raises():

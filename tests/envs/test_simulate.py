@@ -78,6 +78,9 @@ def test_a_policy_that_returns_nonsense_is_refused():
         simulate(MARKET, lambda _: np.zeros(3), spec=SPEC, start=5)
     with pytest.raises(MarketError, match="shape"):
         simulate(MARKET, TARGETS[:10], spec=SPEC, start=5)
+    for ragged in (lambda _: [[0.5], [0.1, 0.2]], lambda _: [["a", "b", "c"]], [[0.5], [0.1, 0.2]]):
+        with pytest.raises(MarketError, match="no array"):
+            simulate(MARKET, ragged, spec=SPEC, start=5)
 
 
 @pytest.mark.parametrize("fill", ["next_open", "next_close"])

@@ -204,12 +204,12 @@ def test_a_symbol_that_is_not_listed_yet_cannot_be_held():
         Walker.open(market_of(panel, spec_of()), spec_of(), bar=0, units={"S0": 1.0})
 
 
-@pytest.mark.parametrize("weights", [[np.nan, 0.0], [0.0], [[0.0, 0.0]]])
+@pytest.mark.parametrize("weights", [[np.nan, 0.0], [0.0], [[0.0, 0.0]], [[0.0], [0.0, 0.1]]])
 def test_a_wrong_decision_changes_nothing(weights):
     walker = Walker.open(MARKET, SPEC, bar=4)
     before = walker.save()
     with pytest.raises(MarketError, match="weight"):
-        walker.step(np.array(weights))
+        walker.step(weights)
     assert walker.save() == before
 
 

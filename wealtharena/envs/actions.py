@@ -76,7 +76,7 @@ class Weights(Actions):
 
     def checked(self, actions: Any, shape: tuple[int, ...]) -> Float32Array:
         """Return contiguous float32 [*shape, A]; finite or not."""
-        array = np.asarray(actions)
+        array = array_of(actions, "weights")
         shape = (*shape, self.assets)
         if array.dtype.kind != "f":
             raise MarketError(f"weights have dtype {array.dtype}", hint="pass floating-point target weights")
@@ -122,7 +122,7 @@ class Allocation(Actions):
 
     def checked(self, actions: Any, shape: tuple[int, ...]) -> npt.NDArray[Any]:
         """Return whole numbers [*shape], each a row of the table."""
-        array = np.asarray(actions)
+        array = array_of(actions, "allocations")
         if array.dtype.kind not in "iu":
             raise MarketError(f"allocations have dtype {array.dtype}", hint="pass integers: 0 is cash")
         if array.shape != shape:
@@ -157,6 +157,15 @@ class Tilt(Weights):
     """
 
     name = "tilt"
+
+    def checked(self, actions: Any, shape: tuple[int, ...]) -> Float32Array:
+        """Return contiguous float32 [*shape, A]; MarketError also where one is not finite, which +-1 would hide."""
+        array = super().checked(actions, shape)
+        if not np.isfinite(array).all():
+            bad = np.argwhere(~np.isfinite(array))[0]
+            where = f" of environment {bad[0]}" if shape else ""
+            raise MarketError(f"the action{where} is not finite", hint="check the policy for NaN")
+        return array
 
     def weights(self, actions: npt.NDArray[Any], seen: Float32Array | None, out: Float32Array) -> Float32Array:
         """Return the weights that are ordered, in `out`."""
@@ -210,6 +219,14 @@ class Tilt(Weights):
     def _layout(self) -> ObservationLayout:
         assert self.layout is not None, "a tilt needs the layout of what it answers"
         return self.layout
+
+
+def array_of(given: Any, what: str, dtype: npt.DTypeLike | None = None) -> npt.NDArray[Any]:
+    """Return what somebody gave as an array; MarketError where it is none, as rows of several lengths are."""
+    try:
+        return np.asarray(given, dtype=dtype)
+    except (TypeError, ValueError) as error:
+        raise MarketError(f"{what} are no array: {error}", hint="pass numbers, in rows of one length") from error
 
 
 def bounds(limits: LimitSpec) -> tuple[float, float]:

@@ -1,8 +1,9 @@
 """What a tilt is measured from, at every bar: the weights of its anchor and the volatility of each symbol.
 
 The rules are those of `envs/baselines`, for all rows at once. They look at quotes alone, so that a server that is given
-recent bars finds what the backtest found: dividends, conversion rates and multipliers are left out, bars on which no
-symbol trades are passed over, and a symbol trades where it has a positive close and volume, if its volume is known.
+recent bars finds what the backtest found: dividends, conversion rates and multipliers are left out, and bars on which no
+symbol has a positive close are passed over. A symbol trades where the panel says that it is tradable and it has a positive
+close and, if its volume is known, volume; its close counts among its returns where it does not trade, too.
 """
 
 from __future__ import annotations
@@ -64,48 +65,64 @@ def beside(scaler: Scaler) -> Scaler:
 
 
 def history_bars(tilt: TiltSpec) -> int:
-    """Return how many bars up to the last give the same anchor and volatility there as a history of any length."""
+    """Return how many bars up to the last give the same anchor and volatility there as a history of any length.
+
+    Bars on which no symbol has a positive close, such as a future's alone below zero, are not counted: there are none in
+    what a caller must send, `min_history_bars` of every symbol.
+    """
     return max(Baseline(tilt.anchor).history_bars, SIGMA_BARS + 1 + CARRY_BARS)
 
 
 def columns(panel: Panel, tilt: TiltSpec) -> npt.NDArray[np.float32]:
     """Return the anchor's weights and the volatilities [T, A, 2] at every bar; NaN for one that does not trade there."""
-    trades = panel.close > 0.0  # NaN compares False
+    quoted = panel.close > 0.0  # NaN compares False
+    trades = quoted & panel.tradable
     if panel.volume is not None:
         trades &= ~(panel.volume <= 0.0)
-    rows = np.flatnonzero(trades.any(axis=1))
-    close = np.where(trades, panel.close, np.nan)[rows]
-    found = np.zeros((panel.bars, close.shape[1], 2), dtype=np.float32)
+    rows = np.flatnonzero(quoted.any(axis=1))
+    found = np.zeros((*quoted.shape, 2), dtype=np.float32)
     if len(rows):
-        at = np.searchsorted(rows, np.arange(panel.bars), side="right") - 1
+        close = np.where(quoted, panel.close, np.nan)[rows]
         sigma = np.maximum(trailing_sigma(carry_forward(close)), LEAST_SIGMA)  # 0 says that it does not trade
-        made = np.stack([_rule(tilt.anchor.name)(close, tilt.anchor), sigma], axis=-1)
-        found = np.where(at[:, None, None] >= 0, made[np.maximum(at, 0)], 0.0).astype(np.float32)
+        made = np.stack([_weights(close, trades[rows], tilt.anchor), sigma], axis=-1)
+        found[:] = _since(rows, made, panel.bars)
     found[..., 1][~trades] = np.nan
     return found
 
 
-def _rule(name: str) -> Callable[[FloatArray, BaselineSpec], FloatArray]:
-    """Return the rule of an anchor: ours, or `rule(close, spec)` of a package's module."""
-    if name in RULES:
-        return RULES[name]
-    found: Callable[[FloatArray, BaselineSpec], FloatArray] = plugins.load("envs.anchors", name).rule
-    return found
+def _weights(close: FloatArray, trades: BoolArray, spec: BaselineSpec) -> FloatArray:
+    """Return the anchor's weights [T, A]: by our rule, or by `rule(close, spec)` of a package's module.
+
+    That one sees the bars on which anything trades, and NaN for what does not.
+    """
+    if spec.name in RULES:
+        return RULES[spec.name](close, trades, spec)
+    rule: Callable[[FloatArray, BaselineSpec], FloatArray] = plugins.load("envs.anchors", spec.name).rule
+    rows = np.flatnonzero(trades.any(axis=1))
+    made = rule(np.where(trades, close, np.nan)[rows], spec) if len(rows) else np.zeros((0, close.shape[1]))
+    return _since(rows, made, len(close))
 
 
-def _equal_weight(close: FloatArray, spec: BaselineSpec) -> FloatArray:
-    return _invested(_listed(close, spec).astype(np.float64), spec)
+def _since(rows: npt.NDArray[np.intp], made: FloatArray, count: int) -> FloatArray:
+    """Return what was made of `rows` at each of `count` bars: that of the last row up to it, 0 before the first."""
+    found = np.concatenate([np.zeros((1, *made.shape[1:])), made])
+    return np.asarray(found[np.searchsorted(rows, np.arange(count), side="right")])
 
 
-def _cash(close: FloatArray, spec: BaselineSpec) -> FloatArray:
+def _equal_weight(close: FloatArray, trades: BoolArray, spec: BaselineSpec) -> FloatArray:
+    return _invested(_listed(trades, spec).astype(np.float64), spec)
+
+
+def _cash(close: FloatArray, trades: BoolArray, spec: BaselineSpec) -> FloatArray:
     return np.zeros_like(close)
 
 
-def _momentum(close: FloatArray, spec: BaselineSpec) -> FloatArray:
-    bars, listed = spec.momentum_bars, _listed(close, spec)
+def _momentum(close: FloatArray, trades: BoolArray, spec: BaselineSpec) -> FloatArray:
+    bars, listed = spec.momentum_bars, _listed(trades, spec)
     gain = np.full_like(close, np.nan)
     carried = carry_forward(close)
-    gain[bars:] = carried[bars:] - np.where(_recent(close, CARRY_BARS), carried, np.nan)[: len(close) - bars]
+    before = np.where(_recent(np.isfinite(close), CARRY_BARS), carried, np.nan)
+    gain[bars:] = carried[bars:] - before[: max(len(close) - bars, 0)]
     sign = np.nan_to_num(np.sign(gain)) * listed
     if spec.long_only:
         sign = np.maximum(sign, 0.0)
@@ -113,12 +130,13 @@ def _momentum(close: FloatArray, spec: BaselineSpec) -> FloatArray:
     return np.asarray(sign * part)
 
 
-def _inverse_volatility(close: FloatArray, spec: BaselineSpec) -> FloatArray:
+def _inverse_volatility(close: FloatArray, trades: BoolArray, spec: BaselineSpec) -> FloatArray:
     bars, count = spec.lookback_bars, len(close)
+    listed = _listed(trades, spec)
     carried = carry_forward(close)
     returns = np.diff(carried, axis=0) / carried[:-1]
     before = np.maximum(np.arange(count) - bars, 0)  # of which row the first known price must be
-    known = _recent(close, CARRY_BARS)[before] & _listed(close, spec)
+    known = _recent(np.isfinite(close), CARRY_BARS)[before] & listed
     known &= (np.minimum(np.arange(count), bars) >= MIN_RETURNS)[:, None]
     deviation = np.full_like(close, np.nan)
     for row in range(MIN_RETURNS, min(bars, count)):
@@ -129,18 +147,18 @@ def _inverse_volatility(close: FloatArray, spec: BaselineSpec) -> FloatArray:
         deviation[first : first + len(view)] = view.std(axis=-1, ddof=1)
     shares = np.where(known, 1.0 / np.maximum(np.where(known, deviation, 1.0), LEAST_VOLATILITY), 0.0)
     alike = ~known.any(axis=1, keepdims=True)
-    return _invested(np.where(alike, _listed(close, spec), shares), spec)
+    return _invested(np.where(alike, listed, shares), spec)
 
 
-def _listed(close: FloatArray, spec: BaselineSpec) -> BoolArray:
+def _listed(trades: BoolArray, spec: BaselineSpec) -> BoolArray:
     """Return which symbols traded within the last `listed_bars`, [T, A]."""
-    return _recent(close, spec.listed_bars - 1)
+    return _recent(trades, spec.listed_bars - 1)
 
 
-def _recent(close: FloatArray, bars: int) -> BoolArray:
-    """Return where a symbol has a price at most `bars` rows old, [T, A]."""
-    rows = np.arange(len(close))[:, None]
-    last = np.maximum.accumulate(np.where(np.isfinite(close), rows, -bars - 1 - len(close)), axis=0)
+def _recent(there: BoolArray, bars: int) -> BoolArray:
+    """Return what was there at most `bars` rows ago, [T, A]."""
+    rows = np.arange(len(there))[:, None]
+    last = np.maximum.accumulate(np.where(there, rows, -bars - 1 - len(there)), axis=0)
     return np.asarray(rows - last <= bars)
 
 
@@ -153,7 +171,7 @@ def _invested(shares: FloatArray, spec: BaselineSpec) -> FloatArray:
     return np.asarray(weights)
 
 
-RULES: Final[Mapping[str, Callable[[FloatArray, BaselineSpec], FloatArray]]] = MappingProxyType(
+RULES: Final[Mapping[str, Callable[[FloatArray, BoolArray, BaselineSpec], FloatArray]]] = MappingProxyType(
     {
         "inverse_volatility": _inverse_volatility,
         "equal_weight": _equal_weight,

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.envs import kernel
+from wealtharena.envs.actions import array_of
 from wealtharena.envs.kernel.arguments import Scratch, WalkArguments, accounts
 from wealtharena.envs.kernel.rows import ACCOUNT, BAR, Flags, Float32, Float64
 from wealtharena.envs.market import Market
@@ -97,7 +98,7 @@ class Paths:
         seen = (market.bars, market.features, market.copies, self.units, self.state)
         for t in range(first, last):
             kernel.observe(*seen, t, 0, observation, 0)
-            weights = np.asarray(decide(observation))
+            weights = array_of(decide(observation), "the policy's weights", np.float64)
             if weights.shape != shape:
                 raise MarketError(
                     f"the policy returned shape {weights.shape}, expected {shape}", hint="one weight a symbol"

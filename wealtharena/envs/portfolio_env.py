@@ -52,9 +52,8 @@ class PortfolioEnv(gym.Env[npt.NDArray[np.float32], Any]):
         self._terminated, self._truncated = self._ended[0], self._ended[1]
         self._report = self.batch.state[ACCOUNT.traded :, 0]
         self._done = self.batch.clock[:, 0]
-        self._shape = (1, self.layout.size)
         self._seeded = False
-        self._seen: npt.NDArray[np.float32] | None = None
+        self._seen = np.zeros((1, self.layout.size), dtype=np.float32)  # kept: a copy of it may be changed in place
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -64,10 +63,8 @@ class PortfolioEnv(gym.Env[npt.NDArray[np.float32], Any]):
         if seed is not None or not self._seeded:
             self.batch.seed([int(seed) if seed is not None else int(self.np_random.integers(0, 2**63))])
             self._seeded = True
-        obs = np.empty(self._shape, dtype=np.float32)
-        self.batch.reset(obs)
-        self._seen = obs
-        return obs[0], self._info()
+        self.batch.reset(self._seen)
+        return self._seen[0].copy(), self._info()
 
     def step(self, action: Any) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Trade toward the action's weights at the next bar and return what is seen at its close.
@@ -79,12 +76,11 @@ class PortfolioEnv(gym.Env[npt.NDArray[np.float32], Any]):
         if self._done.item(CLOCK.done):
             raise MarketError("the episode is over or was never begun", hint="call reset() first")
         weights = self.actions.weights(checked[np.newaxis], self._seen, self._weights)
-        obs = np.empty(self._shape, dtype=np.float32)
-        bad = self.batch.step(weights, obs, self._reward, self._terminated, self._truncated, None, True)
+        bad = self.batch.step(weights, self._seen, self._reward, self._terminated, self._truncated, None, True)
         if bad >= 0:
             raise MarketError("the action is not finite", hint="check the policy for NaN")
-        self._seen = obs
-        return obs[0], self._reward.item(), self._terminated.item(), self._truncated.item(), self._info()
+        obs = self._seen[0].copy()
+        return obs, self._reward.item(), self._terminated.item(), self._truncated.item(), self._info()
 
     def describe_observation(self, observation: npt.NDArray[np.float32]) -> dict[str, float]:
         """Return every number of an observation under its name; see ObservationLayout."""

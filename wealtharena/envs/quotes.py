@@ -49,6 +49,8 @@ def trailing_sigma(quote: npt.NDArray[np.float64], window: int = SIGMA_BARS) -> 
 
 def _window_sum(values: npt.NDArray[np.float64], window: int) -> npt.NDArray[np.float64]:
     """Return sums over the last `window` rows, each added up anew: a running sum would carry rounding from far back."""
+    if not len(values):
+        return values.copy()
     padded = np.concatenate([np.zeros((window - 1, values.shape[1])), values])
     view = np.lib.stride_tricks.sliding_window_view(padded, window, axis=0)
     total: npt.NDArray[np.float64] = view.sum(axis=-1)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.envs import kernel
+from wealtharena.envs.actions import array_of
 from wealtharena.envs.compiled import compile_status
 from wealtharena.envs.market import Market
 from wealtharena.envs.paths import Decide, Paths, check_window
@@ -125,11 +126,10 @@ def _one(
         paths.walk_asking(targets, held[None], start, stop - 1)
     else:
         shape = (market.length, len(market.symbols))
-        if np.shape(targets) != shape:
-            raise MarketError(
-                f"targets have shape {np.shape(targets)}, expected {shape}", hint="one row a bar of the market"
-            )
-        wanted = _finite(np.where(held[:, None], 0.0, np.asarray(targets, dtype=np.float64))[None], start, stop)
+        given = array_of(targets, "targets", np.float64)
+        if given.shape != shape:
+            raise MarketError(f"targets have shape {given.shape}, expected {shape}", hint="one row a bar of the market")
+        wanted = _finite(np.where(held[:, None], 0.0, given)[None], start, stop)
         paths.walk(np.ascontiguousarray(wanted), held[None], start, stop - 1)
     return paths.trajectory(name)
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.envs import kernel
+from wealtharena.envs.actions import array_of
 from wealtharena.envs.compiled import compile_status
 from wealtharena.envs.kernel.rows import ACCOUNT, BAR, RECORD, AccountRows, Float64
 from wealtharena.envs.market import Market
@@ -299,7 +300,7 @@ class Walker:
         return not bool(self._paths.alive[0])
 
     def _checked(self, weights: npt.NDArray[Any]) -> Float64:
-        wanted = np.asarray(weights, dtype=np.float64)
+        wanted = array_of(weights, "weights", np.float64)
         shape = self._wanted.shape[2:]
         if wanted.shape != shape:
             raise MarketError(f"weights have shape {wanted.shape}, expected {shape}", hint="pass one weight a symbol")
