@@ -46,6 +46,8 @@ class Detection:
     note: str = ""
     count: int | None = None  # what is counted where that is not rows of the table
     named: bool = False  # a suspicion: said, whatever the configured action
+    beyond_repair: bool = False  # refused where the configured action is repair or drop
+    way_out: str = ""  # the hint of that refusal, where it is not the usual one
 
 
 @dataclass(frozen=True)

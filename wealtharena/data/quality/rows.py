@@ -5,16 +5,16 @@ Each check takes the table and the context and returns a `Detection`, or None wh
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from wealtharena.data import calendars, intervals
 from wealtharena.data.bars import PRICE_COLUMNS
+from wealtharena.data.quality import ranges
 from wealtharena.data.quality.report import Context, Detection, naive_times
 
-_TOLERANCE: Final = 0.01  # open or close outside the range by less is how feeds round, not a fault
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 
@@ -94,7 +94,9 @@ def non_positive(table: pd.DataFrame, context: Context) -> Detection | None:
         mask: Mask = np.asarray((prices <= 0).any(axis=1))
     if not mask.any():
         return None
-    genuine = mask & (_excess(table) <= 0) if context.market == "commodities" else np.zeros(len(mask), dtype=bool)
+    genuine = (
+        mask & (ranges.outside(prices) <= 0) if context.market == "commodities" else np.zeros(len(mask), dtype=bool)
+    )
     faulty = mask & ~genuine
     with np.errstate(invalid="ignore"):
         bad = (prices <= 0) & faulty[:, None]
@@ -108,34 +110,6 @@ def non_positive(table: pd.DataFrame, context: Context) -> Detection | None:
         f" {genuine.sum()} genuine (a mark, never a fill)"
     )
     return Detection(mask & ~genuine if (mask & ~genuine).any() else mask, detail, kept)
-
-
-def ohlc_breaks(table: pd.DataFrame, context: Context) -> Detection | None:
-    """Find bars whose open or close lies outside low to high (repair: the range of the four prices received).
-
-    An open or close outside by up to 1 % is how auctions are reported, and stays as it is.
-    """
-    mask = _excess(table) > _TOLERANCE
-    if not mask.any():
-        return None
-    prices = table.loc[mask, list(PRICE_COLUMNS)].to_numpy(dtype=np.float64)
-    repaired = table.copy()
-    repaired.loc[mask, "high"] = np.nanmax(prices, axis=1)
-    repaired.loc[mask, "low"] = np.nanmin(prices, axis=1)
-    return Detection(mask, "open or close outside low to high by more than 1 %", repaired)
-
-
-def _excess(table: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return by which share of the price the open or close leaves the range; high below low counts as the whole."""
-    high, low = table["high"].to_numpy(), table["low"].to_numpy()
-    inner = table[["open", "close"]].to_numpy()
-    top = np.fmax(inner[:, 0], inner[:, 1])
-    bottom = np.fmin(inner[:, 0], inner[:, 1])
-    scale = np.maximum(np.abs(inner[:, 1]), 1e-12)
-    with np.errstate(invalid="ignore"):
-        excess = np.fmax(np.fmax(top - high, low - bottom) / scale, 0.0)
-        excess = np.where(high < low * (1 - np.sign(low) * 1e-9), np.inf, excess)
-    return np.nan_to_num(excess, nan=0.0, posinf=np.inf)
 
 
 def stale(table: pd.DataFrame, context: Context) -> Detection | None:
