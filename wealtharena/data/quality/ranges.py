@@ -31,7 +31,7 @@ _SAID: Final = 0.01  # share of bars with breaks too small to repair from which 
 
 _LOOK: Final = 60  # bars of the shortest stretch that is judged; the looks begin every half of it
 _LEAST: Final = 5  # breaks below which no stretch is judged
-# Of the bars of real sources (docs/data.md) at most 32 % of 60 neighbours and 8 % of a quarter of a history break, and
+# Of recorded bars (tests/data/quality/test_real_data.py) at most 32 % of 60 neighbours and 8 % of a quarter of a history break, and
 # no other arrangement of their columns mends more than 27 % of a stretch of breaks.
 _MOST_BREAKS: Final = ((250, 0.25), (1, 0.5))  # share of a stretch of at least so many bars that is no accident
 _MENDED: Final = (

@@ -15,7 +15,7 @@ from wealtharena.data.bars import PRICE_COLUMNS, RawBars, Repairs
 from wealtharena.files import jsonable
 
 FIELDS: Final = ("open", "high", "low", "close", "volume", "dividend", "split", "tradable")
-_NO_FAULTS: Final = ("unfinished_bar", "ticker_reuse", "splits")
+_NO_FAULTS: Final = ("unfinished_bar", "ticker_reuse", "splits", "invented_bars")
 _LISTED: Final = 20  # changes that the catalog lists one by one; the file beside the bars has them all
 
 
@@ -117,7 +117,8 @@ class QualityReport:
     def repairs(self) -> Repairs:
         """Return how many rows were left out or given another price; what only lost its fill does not count.
 
-        Bars that were not over yet, another listing's bars and splits are no faults of a source.
+        Bars that were not over yet, another listing's bars and splits are no faults of a source; and of one that filled
+        the days without a session, all bars that were traded are still there.
         """
         found: dict[str, int] = {}
         for item in self.findings:
