@@ -31,12 +31,10 @@ _SAID: Final = 0.01  # share of bars with breaks too small to repair from which 
 
 _LOOK: Final = 60  # bars of the shortest stretch that is judged; the looks begin every half of it
 _LEAST: Final = 5  # breaks below which no stretch is judged
-# Of recorded bars (tests/data/quality/test_real_data.py) at most 32 % of 60 neighbours and 8 % of a quarter of a history break, and
-# no other arrangement of their columns mends more than 27 % of a stretch of breaks.
+# Of recorded bars (tests/data/quality/test_real_data.py) at most 32 % of 60 neighbours and 8 % of a quarter of a
+# history break, and no other arrangement of their columns mends more than 27 % of a stretch of breaks.
 _MOST_BREAKS: Final = ((250, 0.25), (1, 0.5))  # share of a stretch of at least so many bars that is no accident
-_MENDED: Final = (
-    0.8  # of the breaks of a stretch: another arrangement of the columns that mends so many is the true one
-)
+_MENDED: Final = 0.8  # of a stretch's breaks: an arrangement of the columns that mends so many is the true one
 _SHIFTED_BREAKS: Final = 0.05  # least share of breaks of a stretch that is judged by other arrangements
 # Real bars open farther from the close before than they close from the open before in at most 59 % of 60 bars, 52 % of
 # 125 and 44 % of a quarter of a history; leaking ones of Yahoo's currencies in 71, 65 and 54 %.

@@ -49,7 +49,7 @@ def invented_bars(table: pd.DataFrame, context: Context) -> Detection | None:
     numbers = table[[*PRICE_COLUMNS, "volume"]].to_numpy(dtype=np.float64)
     same = np.zeros(len(table), dtype=bool)
     equal = (numbers[1:] == numbers[:-1]) | (np.isnan(numbers[1:]) & np.isnan(numbers[:-1]))
-    same[1:] = equal[:, :4].all(axis=1)
+    same[1:] = equal[:, :4].all(axis=1) & (equal[:, 4] | ~(numbers[1:, 4] > 0))  # a volume of its own was traded
     if context.intraday:  # a quiet hour before the open repeats a price; a whole bar it does not
         moved = (numbers[:, 1] > numbers[:, 2]) | (numbers[:, 4] > 0)
         same[1:] &= equal[:, 4]
@@ -102,7 +102,7 @@ def missing_sessions(table: pd.DataFrame, context: Context) -> Detection | None:
 def inside(table: pd.DataFrame, context: Context) -> tuple[Bool, Bool]:
     """Return which bars lie in a session, and which in the hours around one; all where the sessions are not known."""
     everything = np.ones(len(table), dtype=bool)
-    if context.calendar == calendars.ALWAYS:
+    if context.calendar == calendars.ALWAYS or not len(table):
         return everything, everything
     times = pd.DatetimeIndex(table["timestamp"])
     first, last = times.min(), times.max()
