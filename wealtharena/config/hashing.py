@@ -51,7 +51,8 @@ _LEFT_OUT: dict[str, Any] = {
         "probe_timeout_seconds": True,
         "manners": True,
         "macro": {"manners"},
-        "quality": {"leak_floor", "leak_ceiling"},
+        # what these do to bars is in the data's fingerprint, and groups made before them stay whole
+        "quality": {"leak_floor", "leak_ceiling", "off_grid", "invented_bars", "bad_volume", "outside_sessions"},
     },
     "train": {"checkpoint_seconds", "retrain", "test", "publish", "callbacks"},
 }

@@ -31,6 +31,7 @@ _HOUR: Final = 3_600_000_000_000
 _DAY: Final = 24 * _HOUR
 _BANDS: Final = {"1d": (20 * _HOUR, 108 * _HOUR), "1w": (5 * _DAY, 9 * _DAY), "1mo": (26 * _DAY, 33 * _DAY)}
 _WHOLE: Final = {"1d": (20 * _HOUR, 36 * _HOUR), "1w": (6 * _DAY + _HOUR, 8 * _DAY - _HOUR)}  # from one bar to the next
+_CUT: Final = 15 * 60_000_000_000  # a session begins on a quarter of an hour
 _SHORTEST_DAY: Final = 20 * _HOUR
 _USUAL: Final = 0.2  # the smallest step that makes up this share of all is the interval: nights and weekends are longer
 _RUN: Final = 10  # equal longer steps in a row: no market pauses like that, another interval was written there
@@ -75,7 +76,7 @@ def spacing(timestamps: pd.Series | pd.DatetimeIndex) -> Spacing | None:
         return Spacing(None, typical, 0, len(steps), None)
     if found == "1d":
         sizes = np.where(classes == 1, np.round(steps / _DAY).astype(np.int64) * _DAY, sizes)
-    foreign = int(_foreign(steps, found).sum()) if found else 0
+    foreign = int(_foreign(stamps, found).sum()) if found else 0
     return Spacing(found, typical, foreign, len(steps), _second(sizes, smallest))
 
 
@@ -127,11 +128,29 @@ def _has_single(steps: npt.NDArray[np.int64], low: int, high: int) -> bool:
     return len(steps) < _RUN or float(((steps >= low) & (steps < high)).mean()) >= _SINGLE
 
 
-def _foreign(steps: npt.NDArray[np.int64], interval: str) -> npt.NDArray[np.bool_]:
-    """Return True where a step cannot stand between two bars of the interval, however many are missing between."""
+def _foreign(stamps: npt.NDArray[np.int64], interval: str) -> npt.NDArray[np.bool_]:
+    """Return True where a step cannot stand between two bars of the interval, however many are missing between.
+
+    The steps to and from a day's shorter first bar can.
+    """
+    steps = np.diff(stamps)
     if interval in DATED:
         return np.asarray(steps < _BANDS[interval][0])
-    return np.asarray(steps % _LENGTH[interval].value != 0)
+    step = _LENGTH[interval].value
+    first = short_first(stamps, step)
+    return np.asarray((steps % step != 0) & ~first[:-1] & ~first[1:])
+
+
+def short_first(stamps: npt.NDArray[np.int64], step: int) -> npt.NDArray[np.bool_]:
+    """Return which stamps are a first bar after a break that is cut short by the clock: 9:30 before 10:00 and 11:00.
+
+    So IBKR and TradingView label hourly bars of a share. `stamps` and `step` are ns.
+    """
+    first = np.zeros(len(stamps), dtype=bool)
+    steps = np.diff(stamps)
+    begins = np.r_[True, steps > step][:-1]
+    first[:-1] = begins & (steps > 0) & (steps < step) & (steps % _CUT == 0) & (stamps[1:] % _CUT == 0)
+    return first
 
 
 def _second(sizes: npt.NDArray[np.int64], smallest: int) -> str | None:

@@ -35,6 +35,10 @@ class QualitySpec(Spec):
     """What happens on each kind of finding, and the limits that define it."""
 
     duplicates: Action = Field(description="rows of a symbol with the same stamp")
+    off_grid: Action = Field(description="few intraday stamps between those of the other bars: a quote, a day's sum")
+    invented_bars: Action = Field(description="bars outside the calendar's sessions that repeat the bar before")
+    bad_volume: Action = Field(description="a volume below zero; missing ones, and only zeros, are named")
+    outside_sessions: Action = Field(description="bars outside the sessions of the exchange's calendar")
     out_of_order: Action = Field(description="rows whose stamps run backwards")
     ohlc_breaks: Action = Field(description="an open or close outside low to high")
     non_positive: Action = Field(description="a price at or below zero")

@@ -13,7 +13,7 @@ from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import Action, QualitySpec
 from wealtharena.data.bars import BAR_COLUMNS, Bars, RawBars
 from wealtharena.data.calendars import ALWAYS, WEEKDAYS
-from wealtharena.data.quality import leaks, levels, rows
+from wealtharena.data.quality import leaks, levels, ranges, rows, sessions
 from wealtharena.data.quality.report import Context, Detection, Finding, QualityReport, differences
 from wealtharena.data.reading import venues
 from wealtharena.errors import ProviderError
@@ -25,16 +25,20 @@ CHECKS: Final[dict[str, Check]] = {
     "missing_values": rows.missing_values,
     "out_of_order": rows.out_of_order,
     "duplicates": rows.duplicates,
+    "off_grid": sessions.off_grid,
+    "invented_bars": sessions.invented_bars,
     "unfinished_bar": rows.unfinished_bar,
     "ticker_reuse": levels.ticker_reuse,
     "non_positive": rows.non_positive,
+    "bad_volume": rows.bad_volume,
     "unit_errors": levels.unit_errors,
     "splits": levels.splits,
-    "ohlc_breaks": rows.ohlc_breaks,
+    "ohlc_breaks": ranges.ohlc_breaks,
     "spikes": levels.spikes,
     "stale": rows.stale,
     "leaking_bars": leaks.leaking_bars,
-    "missing_sessions": rows.missing_sessions,
+    "missing_sessions": sessions.missing_sessions,
+    "outside_sessions": sessions.outside_sessions,
 }
 
 _OTHER_SOURCE: Final = {
@@ -42,6 +46,7 @@ _OTHER_SOURCE: Final = {
 }
 
 
+@np.errstate(over="ignore", under="ignore")  # a corrupt price may be any number, and is said below
 def inspect(raw: RawBars, asset: AssetSpec, spec: QualitySpec) -> tuple[Bars, QualityReport]:
     """Return the bars that may be believed, and the account of what was wrong with the others.
 
@@ -60,13 +65,13 @@ def inspect(raw: RawBars, asset: AssetSpec, spec: QualitySpec) -> tuple[Bars, Qu
         if detection is None:
             continue
         action: Action = "warn" if detection.named else getattr(spec, kind)
-        if action == "refuse":
-            raise refusal(context, kind, detection.detail)
+        if action == "refuse" or (detection.beyond_repair and action != "warn"):
+            raise refusal(context, kind, detection)
         treated = _treat(table, detection, action)
         if kind != "ticker_reuse":  # another company's cash
             treated = _with_cash(table, treated)
         findings.append(_finding(kind, action, table, treated, detection))
-        if detection.note and action == "repair":
+        if detection.note and (action == "repair" or detection.repaired is None):
             notes.append(detection.note)
         table = treated
     if not len(table):
@@ -103,13 +108,18 @@ def calendar_of(symbol: str, asset: AssetSpec, *, currency: str | None = None) -
     return venues.calendar_of(symbol, asset, currency=currency)
 
 
-def refusal(context: Context, kind: str, detail: str) -> ProviderError:
+def refusal(context: Context, kind: str, detection: Detection) -> ProviderError:
     """Return the error that names provider, symbol, cause and remedy."""
-    hint = f"use another source, or set data.quality.{kind} to repair, drop or warn"
+    way = "correct the file" if context.raw.provider == "files" else "use another source"
+    hint = f"{way}, or set data.quality.{kind} to repair, drop or warn"
+    if detection.beyond_repair:
+        hint = detection.way_out or f"{way}, or set data.quality.{kind}=warn to look into it"
     if kind == "leaking_bars":
-        hint = _OTHER_SOURCE.get(context.market, hint)
+        hint = _OTHER_SOURCE.get(
+            context.market, f"use another source, or set data.quality.{kind} to repair, drop or warn"
+        )
     return ProviderError(
-        context.raw.provider, context.raw.symbol, f"refused by data.quality.{kind}: {detail}", hint=hint
+        context.raw.provider, context.raw.symbol, f"refused by data.quality.{kind}: {detection.detail}", hint=hint
     )
 
 

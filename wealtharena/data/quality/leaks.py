@@ -68,6 +68,7 @@ def series_sightings(table: pd.DataFrame, spec: QualitySpec) -> tuple[Sighting, 
     )
 
 
+@np.errstate(over="ignore", under="ignore")  # a price of any size may stand in a panel that warns only
 def checked(panel: Panel, spec: QualitySpec) -> Panel:
     """Return the panel with `leaks`: each number of it, macro too, that tells a tradable return of any symbol.
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from wealtharena.data import calendars, intervals
 from wealtharena.data.bars import PRICE_COLUMNS
+from wealtharena.data.quality import sessions
 from wealtharena.data.quality.report import Context, Detection, naive_times
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -25,6 +26,7 @@ _NEAR_EVENT: Final = 60  # bars before a recorded split in which its adjustment 
 _RUSH: Final = 5.0  # times the usual value traded: a split changes it little, a crash much
 _RUSH_FAR: Final = 20.0  # the same for ratios of three and more, at which shares of any size hardly crash overnight
 _STEADY: Final = 0.3  # log distance within which prices count as one level over a few bars
+_MISFITS: Final = 5  # long gaps, or days that are no session, from which on dates are turned to see
 _SPIKE_FLOOR: Final = 1.5  # whatever sigma says, a smaller ratio is no spike
 _WICK: Final = 4.0  # high or low beyond both open and close by this ratio
 
@@ -41,22 +43,88 @@ def ticker_reuse(table: pd.DataFrame, context: Context) -> Detection | None:
     """Find rows before a long gap that belong to something else (repair: only the rows after it stay).
 
     A gap longer than `max_gap_bars` with few bars before it, of more than a year, or across which the price changed
-    threefold; after any other gap the same company trades on.
+    threefold; after any other gap the same company trades on. Fewer than `max_gap_bars` bars after such a gap, and fewer
+    than before it, are strays themselves, and no listing. Where few bars would be all that stays, or the gaps come from
+    dates whose day and month were exchanged, the series is refused.
     """
     times, closes = naive_times(table), table["close"].to_numpy()
-    gaps = gap_bars(times, context)
-    for place in np.flatnonzero(gaps > context.spec.max_gap_bars)[::-1]:
+    gaps, most, end = gap_bars(times, context), context.spec.max_gap_bars, len(table)
+    if said := _exchanged_dates(table, gaps, context):
+        everything = np.ones(len(table), dtype=bool)
+        return Detection(everything, said, beyond_repair=True, way_out="write dates as 2024-01-31, or correct the file")
+    year, begin, said = _year(context), 0, ""
+    for place in np.flatnonzero(gaps > most)[::-1]:
         with np.errstate(invalid="ignore", divide="ignore"):
             jump = abs(np.log(closes[place + 1] / closes[place]))
-        year = 365 if context.calendar == calendars.ALWAYS else 252
-        if place + 1 < context.spec.max_gap_bars or gaps[place] > year or not jump < np.log(3):
-            mask = np.arange(len(table)) <= place
-            detail = (
-                f"{place + 1} bars, then none for {gaps[place]:.0f} until {str(times[place + 1])[:10]}:"
-                " what came before is taken for another listing"
-            )
-            return Detection(mask, detail, table[~mask])
-    return None
+        if place + 1 >= most and gaps[place] <= year and jump < np.log(3):
+            continue
+        until = f"none for {gaps[place]:.0f} until {str(times[place + 1])[:10]}"
+        if end - place - 1 < min(most, place + 1):
+            end = int(place) + 1
+            said = f"{end} bars, then {until}: what comes after, fewer than {most} bars, is taken for strays"
+            continue
+        begin, said = int(place) + 1, f"{place + 1} bars, then {until}: what came before is taken for another listing"
+        break
+    rows = np.arange(len(table))
+    mask = (rows < begin) | (rows >= end)
+    if not mask.any():
+        return None
+    left = len(table) - int(mask.sum())
+    if mask.sum() > left and left < 2 * most:
+        first = str(times[begin])[:10]
+        way = f"correct the dates of the file, or set data.start={first} where these are meant"
+        return Detection(
+            mask, f"{said}, so that {left} of {len(table)} bars would stay", beyond_repair=True, way_out=way
+        )
+    return Detection(mask, said, table[~mask])
+
+
+def _year(context: Context) -> float:
+    """Return how many bars a year has, roughly."""
+    step = intervals.length(context.raw.interval)
+    if context.calendar == calendars.ALWAYS:
+        return float(pd.Timedelta(days=365) / step)
+    if context.intraday:
+        return float(252 * _hours(context) * pd.Timedelta(hours=1) / step)
+    return float(252 / max(step / pd.Timedelta(days=1) * 5 / 7, 1.0))
+
+
+def _hours(context: Context) -> int:
+    return 24 if context.calendar == calendars.WEEKDAYS else 7
+
+
+def _exchanged_dates(table: pd.DataFrame, gaps: Array, context: Context) -> str:
+    """Return why dates have their day and month exchanged: exchanged back they fit the calendar; else nothing.
+
+    What does not fit are long gaps between times, and days that are no session.
+    """
+    if context.raw.interval in ("1w", "1mo"):
+        return ""
+    most, times = context.spec.max_gap_bars, naive_times(table)
+    before = int((gaps > most).sum()) if context.intraday else int((~sessions.inside(table, context)[0]).sum())
+    if before < _MISFITS:
+        return ""
+    back = table.assign(timestamp=_turned(pd.DatetimeIndex(times)).tz_localize("UTC")).sort_values("timestamp")
+    again = gap_bars(naive_times(back), context)
+    after = int((again > most).sum()) if context.intraday else int((~sessions.inside(back, context)[0]).sum())
+    if 4 * after > before:
+        return ""
+    what = f"gaps of more than {most} bars" if context.intraday else f"dates outside the sessions of {context.calendar}"
+    return (
+        f"{before} {what}, and {after} with day and month exchanged where both are below 13: the dates were read or"
+        " written the wrong way round"
+    )
+
+
+def _turned(stamps: pd.DatetimeIndex) -> pd.DatetimeIndex:
+    """Return the stamps with day and month exchanged; those with a day above 12 as they are."""
+    day, month = (
+        np.where(stamps.day > 12, stamps.month, stamps.day),
+        np.where(stamps.day > 12, stamps.day, stamps.month),
+    )
+    years = (stamps.year.to_numpy() - 1970).astype("datetime64[Y]").astype("datetime64[M]")
+    days = (years + (day - 1)).astype("datetime64[D]") + (month - 1)
+    return pd.DatetimeIndex(days + (stamps - stamps.normalize()).to_numpy()).as_unit("ns")
 
 
 def gap_bars(times: np.ndarray[Any, np.dtype[Any]], context: Context) -> Array:
@@ -70,8 +138,7 @@ def gap_bars(times: np.ndarray[Any, np.dtype[Any]], context: Context) -> Array:
     between = np.busday_count(days[:-1], days[1:]).astype(np.float64)
     step = intervals.length(context.raw.interval)
     if context.intraday:
-        hours = 24 if context.calendar == calendars.WEEKDAYS else 7
-        return np.maximum(between - 1, 0) * (hours * pd.Timedelta(hours=1) / step)
+        return np.maximum(between - 1, 0) * (_hours(context) * pd.Timedelta(hours=1) / step)
     return np.maximum(between / max(step / pd.Timedelta(days=1) * 5 / 7, 1.0) - 1, 0)
 
 

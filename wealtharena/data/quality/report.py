@@ -15,7 +15,7 @@ from wealtharena.data.bars import PRICE_COLUMNS, RawBars, Repairs
 from wealtharena.files import jsonable
 
 FIELDS: Final = ("open", "high", "low", "close", "volume", "dividend", "split", "tradable")
-_NO_FAULTS: Final = ("unfinished_bar", "ticker_reuse", "splits")
+_NO_FAULTS: Final = ("unfinished_bar", "ticker_reuse", "splits", "invented_bars")
 _LISTED: Final = 20  # changes that the catalog lists one by one; the file beside the bars has them all
 
 
@@ -46,6 +46,8 @@ class Detection:
     note: str = ""
     count: int | None = None  # what is counted where that is not rows of the table
     named: bool = False  # a suspicion: said, whatever the configured action
+    beyond_repair: bool = False  # refused where the configured action is repair or drop
+    way_out: str = ""  # the hint of that refusal, where it is not the usual one
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,8 @@ class QualityReport:
     def repairs(self) -> Repairs:
         """Return how many rows were left out or given another price; what only lost its fill does not count.
 
-        Bars that were not over yet, another listing's bars and splits are no faults of a source.
+        Bars that were not over yet, another listing's bars and splits are no faults of a source; and of one that filled
+        the days without a session, all bars that were traded are still there.
         """
         found: dict[str, int] = {}
         for item in self.findings:

@@ -5,16 +5,16 @@ Each check takes the table and the context and returns a `Detection`, or None wh
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from wealtharena.data import calendars, intervals
 from wealtharena.data.bars import PRICE_COLUMNS
+from wealtharena.data.quality import ranges
 from wealtharena.data.quality.report import Context, Detection, naive_times
 
-_TOLERANCE: Final = 0.01  # open or close outside the range by less is how feeds round, not a fault
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 
@@ -45,15 +45,41 @@ def out_of_order(table: pd.DataFrame, context: Context) -> Detection | None:
 
 
 def duplicates(table: pd.DataFrame, context: Context) -> Detection | None:
-    """Find repeated timestamps (repair: the first received stays; not tradable where the copies disagree)."""
+    """Find repeated timestamps (repair: the first received stays; not tradable where the copies' prices disagree).
+
+    Copies that differ in their volume alone are a bar and its correction, and are only counted.
+    """
     mask = table["timestamp"].duplicated(keep="first").to_numpy()
     if not mask.any():
         return None
-    closes = table.groupby("timestamp")["close"]
-    spread = (closes.transform("max") - closes.transform("min")).abs() > 1e-6 * closes.transform("max").abs()
-    repaired = table.assign(tradable=table["tradable"] & ~spread)[~mask]
-    quarrels = int(table["timestamp"][spread].nunique())
-    return Detection(mask, f"{mask.sum()} repeated timestamps, {quarrels} with different closes", repaired)
+    copies = table.groupby("timestamp")
+    apart = {name: _apart(copies[name]) for name in (*PRICE_COLUMNS, "volume")}
+    closes, volumes = apart["close"], apart["volume"]
+    inner = (apart["open"] | apart["high"] | apart["low"]) & ~closes
+    repaired = table.assign(tradable=table["tradable"] & ~closes & ~inner)[~mask]
+    days = {
+        "different closes": closes,
+        "one close and another open, high or low": inner,
+        "one set of prices and another volume": volumes & ~closes & ~inner,
+    }
+    counts = {words: int(table["timestamp"][rows].nunique()) for words, rows in days.items()}
+    said = ", ".join(f"{count} with {words}" for words, count in counts.items() if count)
+    detail = f"{mask.sum()} repeated timestamps, {said or 'all with equal prices'}"
+    odd = counts["one close and another open, high or low"]
+    note = f"{context.raw.symbol}: {odd} timestamps repeat with one close and another open, high or low" if odd else ""
+    return Detection(
+        mask,
+        detail,
+        repaired,
+        note=f"{note}: the first of each stays and is never filled; a summary of more bars?" if odd else "",
+    )
+
+
+def _apart(values: Any) -> pd.Series:
+    """Return where the values of a stamp differ by more than rounding."""
+    top, bottom = values.transform("max"), values.transform("min")
+    apart: pd.Series = (top - bottom).abs() > 1e-6 * top.abs()
+    return apart
 
 
 def unfinished_bar(table: pd.DataFrame, context: Context) -> Detection | None:
@@ -94,7 +120,9 @@ def non_positive(table: pd.DataFrame, context: Context) -> Detection | None:
         mask: Mask = np.asarray((prices <= 0).any(axis=1))
     if not mask.any():
         return None
-    genuine = mask & (_excess(table) <= 0) if context.market == "commodities" else np.zeros(len(mask), dtype=bool)
+    genuine = (
+        mask & (ranges.outside(prices) <= 0) if context.market == "commodities" else np.zeros(len(mask), dtype=bool)
+    )
     faulty = mask & ~genuine
     with np.errstate(invalid="ignore"):
         bad = (prices <= 0) & faulty[:, None]
@@ -108,34 +136,6 @@ def non_positive(table: pd.DataFrame, context: Context) -> Detection | None:
         f" {genuine.sum()} genuine (a mark, never a fill)"
     )
     return Detection(mask & ~genuine if (mask & ~genuine).any() else mask, detail, kept)
-
-
-def ohlc_breaks(table: pd.DataFrame, context: Context) -> Detection | None:
-    """Find bars whose open or close lies outside low to high (repair: the range of the four prices received).
-
-    An open or close outside by up to 1 % is how auctions are reported, and stays as it is.
-    """
-    mask = _excess(table) > _TOLERANCE
-    if not mask.any():
-        return None
-    prices = table.loc[mask, list(PRICE_COLUMNS)].to_numpy(dtype=np.float64)
-    repaired = table.copy()
-    repaired.loc[mask, "high"] = np.nanmax(prices, axis=1)
-    repaired.loc[mask, "low"] = np.nanmin(prices, axis=1)
-    return Detection(mask, "open or close outside low to high by more than 1 %", repaired)
-
-
-def _excess(table: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return by which share of the price the open or close leaves the range; high below low counts as the whole."""
-    high, low = table["high"].to_numpy(), table["low"].to_numpy()
-    inner = table[["open", "close"]].to_numpy()
-    top = np.fmax(inner[:, 0], inner[:, 1])
-    bottom = np.fmin(inner[:, 0], inner[:, 1])
-    scale = np.maximum(np.abs(inner[:, 1]), 1e-12)
-    with np.errstate(invalid="ignore"):
-        excess = np.fmax(np.fmax(top - high, low - bottom) / scale, 0.0)
-        excess = np.where(high < low * (1 - np.sign(low) * 1e-9), np.inf, excess)
-    return np.nan_to_num(excess, nan=0.0, posinf=np.inf)
 
 
 def stale(table: pd.DataFrame, context: Context) -> Detection | None:
@@ -152,18 +152,22 @@ def stale(table: pd.DataFrame, context: Context) -> Detection | None:
     return Detection(mask, f"the same close for up to {age.max() + 1} bars", repaired)
 
 
-def missing_sessions(table: pd.DataFrame, context: Context) -> Detection | None:
-    """Count the calendar's sessions that have no bar; nothing is filled in, the panel leaves them untradable."""
-    if len(table) < 2 or context.raw.interval in ("1w", "1mo"):
+def bad_volume(table: pd.DataFrame, context: Context) -> Detection | None:
+    """Find volumes below zero (repair: missing), missing among others, or zero throughout; the last two are named."""
+    volume = table["volume"].to_numpy(dtype=np.float64)
+    below, missing = volume < 0, np.isnan(volume)
+    traded = bool((volume > 0).any())
+    if missing.all() or (
+        not below.any() and (context.market == "forex" or (traded and context.raw.volume_unit == "none"))
+    ):
         return None
-    days = pd.DatetimeIndex(table["timestamp"]).normalize().unique()
-    expected = calendars.sessions(context.calendar, days[0].date(), days[-1].date())
-    lacking = expected.difference(days)
-    extra = days.difference(expected)
-    if not len(lacking):
+    said = [f"{below.sum()} volumes below zero"] if below.any() else []
+    said += [f"{missing.sum()} missing among others, whose bars are not tradable"] if traded and missing.any() else []
+    said += ["no volume is above zero: they are taken as none"] if not traded else []
+    if not said:
         return None
-    detail = (
-        f"{len(lacking)} of {len(expected)} sessions of {context.calendar} have no bar, first {lacking[0]:%Y-%m-%d};"
-        f" {len(extra)} bars outside its sessions"
-    )
-    return Detection(np.zeros(len(table), dtype=bool), detail, table, count=len(lacking))
+    mask = (below | missing) if traded else ~missing
+    note = f"{context.raw.symbol}: {'; '.join(said)}"
+    if not below.any():
+        return Detection(mask, "; ".join(said), named=True, note=note)
+    return Detection(mask, "; ".join(said), table.assign(volume=np.where(below, np.nan, volume)), note=note)
