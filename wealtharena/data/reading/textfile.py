@@ -15,8 +15,10 @@ import pandas as pd
 from wealtharena.data.reading import zones
 from wealtharena.data.reading.archives import BrokenError, unpacked
 from wealtharena.data.reading.columns import role_of
+from wealtharena.data.reading.drawn import are_types, undrawn
 from wealtharena.data.reading.events import put_in, taken_out
 from wealtharena.data.reading.layouts import headless_names, wide_to_long
+from wealtharena.data.reading.restated import ONCE_MORE, without_headers
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.data.reading.words import meaning_of, money_of
 from wealtharena.errors import DataError
@@ -67,6 +69,7 @@ def read_text(path: Path, ledger: Ledger) -> pd.DataFrame:
     for begins, told in _NO_TABLES.items():
         if re.match(begins, text, re.IGNORECASE):
             raise DataError(f"{ledger.name} holds {told}", hint="write it as CSV, one row a bar")
+    text = undrawn(text, ledger)
     head = _head(text, ledger)
     ledger.settle("separator", _SEPARATORS[head.separator])
     if head.preamble:
@@ -87,7 +90,7 @@ def is_table(path: Path) -> bool:
     """Return whether a text file begins as a table of bars; a note or a licence does not, a damaged archive may."""
     ledger = Ledger(path.name)
     try:
-        _head(decode(path, ledger), ledger)
+        _head(undrawn(decode(path, ledger), ledger), ledger)
     except BrokenError:
         return True  # reading it says so; a month that is lost in silence does not
     except DataError:
@@ -117,9 +120,10 @@ def decode(path: Path, ledger: Ledger) -> str:
 
 def _decoded(content: bytes, encoding: str) -> str | None:
     try:
-        return content.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+        text = content.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError:
         return None
+    return text.replace("\n\ufeff", "\n").lstrip("\ufeff") if "\ufeff" in text else text  # of files put together
 
 
 def _legacy(content: bytes) -> str:
@@ -172,6 +176,13 @@ def _are_units(cells: list[str]) -> bool:
 
 def _header_rows(rows: list[list[str]], names: list[str], separator: str, ledger: Ledger) -> list[list[str]]:
     """Return the rows that make up the header: one, or those of a table with a column a field and ticker."""
+    copies = sum(row == other for place, row in enumerate(rows) for other in rows[:place])
+    ledger.drop(ONCE_MORE, copies)
+    rows = [row for place, row in enumerate(rows) if row not in rows[:place]]
+    types = [row for row in rows if row != names and are_types(row)]
+    if types:
+        ledger.settle("types", f"the row {separator.join(types[0])!r} below the header is passed over")
+        rows = [row for row in rows if row not in types]
     units = [row for row in rows if row is not names and _are_units(row)]
     if units:
         ledger.note(f"the row {separator.join(units[0])!r} below its header holds units")
@@ -265,12 +276,11 @@ def _body(text: str, head: _Head, ledger: Ledger) -> tuple[pd.DataFrame, list[st
             f"{ledger.name}: its rows have {odd[0]} cells and its header {len(names)}",
             hint="a decimal comma needs another separator, or quotes",
         )
-    ledger.rows = total
+    ledger.rows = total + ledger.dropped.get(ONCE_MORE, 0)  # above the first row of data
     ledger.drop("another number of cells than the header has", len(odd))
-    again = (frame == names).all(axis=1).to_numpy() if len(frame) and any(names) else None
-    if again is not None and again.any():
-        ledger.drop("the header once more", int(again.sum()))
-        frame = frame[~again].reset_index(drop=True)
+    if len(frame) and any(names):
+        rows = [names] if len(head.rows) == 1 else head.rows
+        frame = without_headers(frame, rows, ledger)
     return frame, names
 
 
