@@ -46,7 +46,11 @@ def time_of_rows(
     read: dict[str, Stamps] = {}
     clocks: dict[str, IntArray] = {}
     errors: list[tuple[str, DataError]] = []
+    behind: dict[str, pd.Series] = {}
     for name, values in columns:
+        values, words = zones.split_off(values, ledger.name)
+        if words is not None:
+            behind[name] = words
         day_time = stamps.clock(values) if len(columns) > 1 and not _is_count(name, values) else None
         if day_time is not None:
             clocks[name] = day_time
@@ -61,8 +65,12 @@ def time_of_rows(
     name, found = _chosen(read, ledger)
     for unread, _ in errors:
         _check_unread(unread, dict(columns)[unread], found, symbols, ledger.name)
+    clocks = {
+        label: time for label, time in clocks.items() if label not in behind or _tells_apart(found, time, symbols)
+    }  # 16:00 ET behind each date is no news, and its date stays
     used, found = _with_clock(name, found, clocks, symbols, ledger)
-    found = zones.placed(found, used, zone, symbols, ledger)
+    words_behind = next(((label, behind[label]) for label in used if label in behind), None)
+    found = zones.placed(found, used, zone, symbols, ledger, words_behind)
     others = [label or "the first column" for label, _ in columns if label not in used]
     shown = " and ".join(used) + (", joined" if len(used) > 1 else "")
     ledger.settle("time column", shown + (f" (not {', '.join(others)})" if others else ""))
