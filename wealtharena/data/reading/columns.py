@@ -133,10 +133,10 @@ def columns_by_role(frame: pd.DataFrame, ledger: Ledger) -> dict[str, list[tuple
     found: dict[str, list[tuple[str, pd.Series]]] = {}
     passed: list[str] = []
     blank: dict[str, str] = {}
-    strangers = _strangers(frame, ledger.name)
+    strange = strangers(frame, ledger.name)
     for position, column in enumerate(frame.columns):
         label, values = str(column), frame.iloc[:, position]
-        role = role_of(column) if label not in strangers else None
+        role = role_of(column) if label not in strange else None
         if role is None and position == 0 and (plain(column).startswith("unnamed") or not plain(column)):
             role = "timestamp"
         if role is None:
@@ -175,7 +175,7 @@ def columns_by_role(frame: pd.DataFrame, ledger: Ledger) -> dict[str, list[tuple
     return found
 
 
-def _strangers(frame: pd.DataFrame, where: str) -> set[str]:
+def strangers(frame: pd.DataFrame, where: str) -> set[str]:
     """Return the columns that their table shows not to be what their name may mean.
 
     `C` is a close, and a ticker beside other tickers in a table of closes; `Volume BTC` counts coins where the table is of

@@ -7,6 +7,7 @@ import io
 import re
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from wealtharena.data.reading.archives import BrokenError, unpacked
 from wealtharena.data.reading.columns import role_of
 from wealtharena.data.reading.drawn import are_types, undrawn
 from wealtharena.data.reading.events import put_in, taken_out
+from wealtharena.data.reading.flat import may_hold_tickers
 from wealtharena.data.reading.layouts import headless_names, wide_to_long
 from wealtharena.data.reading.restated import ONCE_MORE, without_headers
 from wealtharena.data.reading.settled import Ledger
@@ -152,7 +154,9 @@ def _head(text: str, ledger: Ledger) -> _Head:
             roles = len({role_of(cell) for cell in cells} - {None})
             best = max(best, (roles, -place, separator, len(cells)), key=lambda item: item[:2])
     roles, place, separator, width = best[0], -best[1], best[2], best[3]
-    if roles < 2:
+    if roles < 2 and (wide := _of_tickers(lines)):
+        place, separator, width = wide
+    elif roles < 2:
         known = {role_of(cell) for cell in _cells(lines, separator)[place]} if roles else set()
         return _no_names(lines, known, ledger)
     grid = _cells(lines, separator)
@@ -164,6 +168,16 @@ def _head(text: str, ledger: Ledger) -> _Head:
     rows = _header_rows(rows, grid[place], separator, ledger)
     start = sum(len(line) + 1 for line in lines[:data])
     return _Head(separator, rows, min(start, len(text)), place if len(rows) == 1 else first)
+
+
+def _of_tickers(lines: list[str]) -> tuple[int, str, int] | None:
+    """Return place, separator and width of a header whose columns are named by tickers, above a row of figures; or None."""
+    for separator in _SEPARATORS:
+        rows = [(place, row) for place, row in enumerate(_cells(lines, separator)) if any(row)]
+        for (place, row), (_, below) in pairwise(rows):
+            if len(row) == len(below) and not _is_data(row) and _is_data(below) and may_hold_tickers(row):
+                return place, separator, len(row)
+    return None
 
 
 def _are_units(cells: list[str]) -> bool:
@@ -219,7 +233,7 @@ def _no_names(lines: list[str], known: set[str | None], ledger: Ledger) -> _Head
     """
     for separator in _SEPARATORS:
         cells = [row for row in _cells(lines, separator) if any(row)]
-        if len(cells) >= 2 and len(cells[0]) >= 6 and all(_is_data(row) for row in cells[:2]):
+        if len(cells) >= 2 and len(cells[0]) >= 5 and all(_is_data(row) for row in cells[:2]):
             return _Head(separator, [], 0, 0)
     shown = lines[0][:80] if lines else ""
     missing = " and ".join(role for role in ("timestamp", "close") if role not in known)
