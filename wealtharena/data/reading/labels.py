@@ -36,7 +36,7 @@ def check_labels(timestamps: pd.Series, where: str) -> None:
     kinds = np.asarray(stamps.day_of_week) if weeks else _part_of_month(stamps)
     windows = np.lib.stride_tricks.sliding_window_view(kinds, _RUN)
     steady = np.flatnonzero((windows == windows[:, :1]).all(axis=1))
-    for one, other in pairwise(steady):
+    for one, other in pairwise(steady.tolist()):
         if abs(int(kinds[other]) - int(kinds[one])) > (1 if weeks else 0):  # of Sundays and Mondays it is 6
             word, names = ("weeks", _WEEKDAYS) if weeks else ("months", _PARTS)
             raise DataError(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -12,7 +14,8 @@ from wealtharena.data.reading.columns import plain, role_of
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.errors import DataError
 
-ONCE_MORE = "the header once more"  # why a row is left out
+ONCE_MORE: Final = "the header once more"  # why a row is left out
+_DIGIT: Final = re.compile("[0-9]")
 
 
 def without_headers(frame: pd.DataFrame, rows: Sequence[Sequence[str]], ledger: Ledger) -> pd.DataFrame:
@@ -24,13 +27,15 @@ def without_headers(frame: pd.DataFrame, rows: Sequence[Sequence[str]], ledger: 
         DataError: a header among the rows has other names.
     """
     known = {cell for row in rows for cell in row if cell}
-    first = frame.iloc[:, 0].str.strip()
-    worded = np.flatnonzero(~first.str.contains("[0-9]") | first.isin(known))
-    again = {
-        place: [str(cell).strip() for cell in frame.iloc[place]]
-        for place in worded
-        if _may_head(first.iloc[place], known)
-    }
+    priced = next(
+        (place for place, name in enumerate(rows[0]) if role_of(name) in ("close", "adjclose")), frame.shape[1] - 1
+    )
+    first, prices = frame.iloc[:, 0].str.strip(), frame.iloc[:, priced].str.strip()
+    heads = [
+        cell for cell in first.unique() if cell in known or (not _DIGIT.search(cell) and role_of(cell) is not None)
+    ]
+    worded = np.flatnonzero(first.isin(heads) & (~prices.str.contains("[0-9]") | prices.isin(known)))
+    again = {place: [str(cell).strip() for cell in frame.iloc[place]] for place in worded.tolist()}
     copies = [place for place, cells in again.items() if any(cells == list(row) for row in rows)]
     others = [place for place in again if place not in copies and _names_prices(again[place])]
     if others and len(rows) == 1:
@@ -38,10 +43,6 @@ def without_headers(frame: pd.DataFrame, rows: Sequence[Sequence[str]], ledger: 
     ledger.drop(ONCE_MORE, len(copies) + (len(others) if len(rows) == 1 else 0))
     gone = [*copies, *(others if len(rows) == 1 else ())]
     return frame.drop(index=frame.index[gone]).reset_index(drop=True) if gone else frame
-
-
-def _may_head(cell: str, known: set[str]) -> bool:
-    return cell in known or role_of(cell) is not None
 
 
 def _names_prices(cells: list[str]) -> bool:
