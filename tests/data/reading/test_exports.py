@@ -148,7 +148,7 @@ def test_a_table_of_closes_by_ticker_is_refused_whatever_the_tickers(tmp_path: P
     width = header.count(",")
     days = pd.bdate_range("2023-01-02", periods=30).strftime("%Y-%m-%d")
     rows = [",".join([day, *(f"{100 + i + k}.5" for k in range(width))]) for i, day in enumerate(days)]
-    _refused("\n".join([header, *rows]) + "\n", tmp_path / "closes.csv", "no column for close")
+    _refused("\n".join([header, *rows]) + "\n", tmp_path / "closes.csv", "no column for close, but one a name")
     bars = _one().rename(columns={"date": "t", **{name: name[0] for name in PRICES}, "volume": "v"})
     assert load_written(bars.rename(columns={"t": "date"}), tmp_path / "letters.csv").bars == 60
 

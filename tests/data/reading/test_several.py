@@ -63,7 +63,7 @@ def test_copies_are_left_to_the_repairs_whatever_else_they_hold(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("names", "missing"), [
-    (("Date", "Foo", "Bar"), "close"), (("Foo", "Close", "Bar"), "timestamp"), (("Foo", "Bar", "Baz"), "timestamp and close"),
+    (("Date", "Foo", "Open"), "close"), (("Foo", "Close", "Bar"), "timestamp"), (("Foo", "Bar", "Baz"), "timestamp and close"),
 ])  # fmt: skip
 def test_only_what_is_missing_is_said_to_be(tmp_path: Path, names: tuple[str, ...], missing: str) -> None:
     table = shares(bars=30)[["date", "close", "open"]].set_axis(list(names), axis=1)

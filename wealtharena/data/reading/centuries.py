@@ -14,10 +14,26 @@ from wealtharena.errors import DataError
 _SIGNS: Final = re.compile(r"([0-9]{4})\s*[年년]\s*([0-9]{1,2})\s*[月월]\s*([0-9]{1,2})\s*[日일]")
 _SHORT: Final = re.compile(r"([0-9]{1,2})([-/. ])([0-9]{1,2}|[A-Za-z]{3,9})\2([0-9]{1,2})(?![0-9:/.-])")
 _ORDERS: Final = {"day first": (2, 1, 0), "month first": (2, 0, 1), "year first": (0, 1, 2)}  # of year, month, day
-MONTHS: Final = {
-    name: place + 1
-    for place, name in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"])
-}
+_FULL: Final = (
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+)
+MONTHS: Final = {"sept": 9} | {word: place for place, name in enumerate(_FULL, 1) for word in (name, name[:3])}
+_WEEK: Final = re.compile(r"([0-9]{4})[- ]?W([0-9]{2})(?:-?([1-7]))?")
+_QUARTER: Final = re.compile(r"([0-9]{4})[-/ ]?Q([1-4])|Q([1-4])[-/ ]([0-9]{4})")
+_MONTH_YEAR: Final = re.compile(
+    r"(?P<month>[A-Za-z]{3,9})[- '\u2019]+(?P<year>[0-9]{2})|(?P<first>[0-9]{2})[- ](?P<next>[A-Za-z]{3,9})"
+)
 _TURN: Final = 69  # years of two digits from here on are of the last century, as POSIX has it
 
 
@@ -35,6 +51,8 @@ def written_out(text: pd.Series, where: str) -> tuple[pd.Series, str] | None:
         DataError: several readings are possible.
     """
     cells = [str(cell) for cell in text]
+    if (periods := _periods(cells, where)) is not None:
+        return periods
     signs = [found for cell in cells if (found := _SIGNS.match(cell))]
     if len(signs) == len(cells):
         dates = _dates([(one[1], one[2], one[3]) for one in signs], (0, 1, 2))
@@ -68,12 +86,43 @@ def written_out(text: pd.Series, where: str) -> tuple[pd.Series, str] | None:
     return _replaced(cells, parts, dates), told
 
 
+def _periods(cells: list[str], where: str) -> tuple[pd.Series, str] | None:
+    """Return the first days of weeks (2023-W05), quarters (2023Q1) or months (Jan-10); None of other cells."""
+    weeks = [found for cell in cells if (found := _WEEK.fullmatch(cell))]
+    if len(weeks) == len(cells):
+        try:
+            days = [dt.date.fromisocalendar(int(one[1]), int(one[2]), int(one[3] or 1)) for one in weeks]
+        except ValueError:  # week 53 of a year of 52, or week 0 of another way of counting
+            return None
+        return pd.Series([day.isoformat() for day in days], dtype="string"), "text, ISO weeks, each by its Monday"
+    quarters = [found for cell in cells if (found := _QUARTER.fullmatch(cell))]
+    if len(quarters) == len(cells):
+        starts = [f"{one[1] or one[4]}-{3 * int(one[2] or one[3]) - 2:02d}-01" for one in quarters]
+        return pd.Series(starts, dtype="string"), "text, quarters, each by its first day"
+    months = [found for cell in cells if (found := _MONTH_YEAR.fullmatch(cell))]
+    if len(months) < len(cells):
+        return None
+    read = [(MONTHS.get((one["month"] or one["next"]).lower(), 0), int(one["year"] or one["first"])) for one in months]
+    years = [(1900 if year >= _TURN else 2000) + year for _, year in read]
+    steps = {12 * (later - year) + after - month for (month, _), (after, _), year, later in
+             zip(read, read[1:], years, years[1:], strict=False)}  # fmt: skip
+    if any(month == 0 for month, _ in read):
+        return None
+    if steps not in ({1}, {-1}) or len(set(years)) < 2:
+        raise DataError(
+            f"{where}: dates like {cells[0]} may be a month of a year, or a day of a month",
+            hint="write them like 2024-01-31",
+        )
+    made = [f"{year}-{month:02d}-01" for (month, _), year in zip(read, years, strict=True)]
+    return pd.Series(made, dtype="string"), f"text, months of years of two digits: {min(years)} to {max(years)}"
+
+
 def _dates(pieces: Sequence[tuple[str, str, str]], order: tuple[int, int, int]) -> list[dt.date] | None:
     """Return the dates whose year, month and day stand in that order; None where one is not on the calendar."""
     found: list[dt.date] = []
     for one in pieces:
         year, month, day = (one[place] for place in order)
-        number = MONTHS.get(month[:3].lower(), month)
+        number = MONTHS.get(month.lower(), month)
         if len(year) == 1:  # no year is written so
             return None
         if len(year) == 2:

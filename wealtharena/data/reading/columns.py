@@ -11,63 +11,12 @@ from typing import Final
 import pandas as pd
 
 from wealtharena.data.reading import words
+from wealtharena.data.reading.aliases import ALIASES, TICKERS_TOO
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.data.reading.words import Meaning
 from wealtharena.data.reading.zones import without_word
 from wealtharena.errors import DataError
 
-# role -> names without case, spaces and signs, the likeliest first
-_ALIASES: Final = {
-    "timestamp": (
-        "candledatetimeutc timestamp datetime date time opentime startofbar datetimeutc timestamputc unix "
-        "unixtimestamp unixtime epoch ts datadate tradedate tradingdate gmttime utctime utc dt starttime bartime "
-        "periodstart localtime windowstart tsevent mts timeperiodstart startat snappedat dtyyyymmdd 日期 时间 時間 日付 日時 일자 날짜 дата "
-        "время datum zeit fecha tarih t day index data"
-    ),
-    "symbol": "symbol ticker tickers tic code instrument tscode pair asset sid stock security 股票代码 代码 証券コード 銘柄コード 종목코드 тикер",
-    "name": "ric isin cusip sedol figi permno gvkey name",  # of a table without symbols
-    "currency": "currency ccy quotecurrency pricecurrency tradingcurrency",
-    "open": (
-        "open o mido midopen openprice priceopen 1open adjopen firsttrade pxopen openprc prcod openingprice opening 开盘 开盘价 開盤 "
-        "開盤價 始値 시가 eröffn eröffnung erster ouverture ouv apertura abertura otwarcie öppen öppning öppningskurs "
-        "açılış открытие откр"
-    ),
-    "high": (
-        "high h midh midhigh highprice max 2high adjhigh pxhigh pricehigh askhi prchd 最高 最高价 最高價 高値 고가 hoch tageshoch plushaut "
-        "haut máximo máxima massimo hoog najwyższy högst högsta yüksek максимум макс"
-    ),
-    "low": (
-        "low l midl midlow lowprice min 3low adjlow pxlow pricelow bidlo prcld 最低 最低价 最低價 安値 저가 tief tagestief plusbas bas "
-        "mínimo mínima minimo laag najniższy lägst lägsta düşük минимум мин"
-    ),
-    "close": (
-        "close c midc midclose closeprice closelast last lastprice price 4close settle pxlast priceclose prc prccd tradeprice "
-        "closingprice 收盘 收盘价 收盤 收盤價 終値 종가 zuletzt schluss schlusskurs clôture dernier fermeture cierre último "
-        "ultimo fechamento chiusura slot slotkoers zamknięcie zamkniecie stängning stängningskurs senast kapanış "
-        "şimdi закрытие цена"
-    ),
-    "adjclose": "adjclose adjustedclose closeadj 5adjustedclose",
-    "volume": (
-        "volume vol v volumetraded totalvolume 5volume 6volume volumefrom tickvol tottrdqty ttltrdqnty totaltradedquantity "
-        "tradedquantity noofshares numberofshares sharestraded tradingvolume tradevolume pxvolume cshtrd 成交量 成交股數 "
-        "出来高 거래량 volumen umsatzstück wolumen volym hacim hac объем"
-    ),
-    "quote_volume": "quotevolume quoteassetvolume volumequote volumeto turnoverusd dollarvolume candleacctradeprice",
-    "turnover": "amount turnover totalturnover money tradedvalue tradevalue totaltradedvalue tottrdval value umsatz 成交额 成交金额 成交金額 売買代金 거래대금",  # a proof
-    "base_volume": "basevolume baseassetvolume volumebase candleacctradevolume stuecke stücke",
-    "dividend": (
-        "dividend dividends divcash exdividend cashdividend dividendpershare dividendspershare dividendamount "
-        "7dividendamount div dps distribution distributions capitalgainsdividend"
-    ),
-    "split": "split splits stocksplits stocksplit splitratio stocksplitratio splitfactor splitcoefficient 8splitcoefficient",
-    "factor": "factor adjfactor cfacpr ajexdi",
-    "gains": "capitalgains",
-    "period": "per period",
-    "zone": (  # of the times beside it
-        "timezone tz tzname timezonename exchangetimezonename exchangetimezone exchangetz gmtoffset utcoffset tzoffset "
-        "timezoneoffset"
-    ),
-}
 _INDICATORS: Final = frozenset({"MA", "SMA", "EMA", "WMA", "AVG", "AVERAGE", "MEAN", "CHANGE", "CHG", "PCT", "PERCENT", "RATIO",
                                "ZSCORE", "STD", "DELTA", "DIFF", "RSI", "OBV", "MFI", "TREND", "SIGNAL", "PROFILE", "OSC",
                                "FLAG", "RANK", "LOG"})  # fmt: skip
@@ -75,6 +24,12 @@ PRICES: Final = ("open", "high", "low", "close", "adjclose")
 _NAMED: Final = re.compile(r"[^\W\d_]")  # a letter
 _LARGE: Final = re.compile(r"[^\W\d_]{3}|000|[\u4e00-\u9fff]")  # of a scale that a price may be counted in
 _VOLUMES: Final = ("volume", "quote_volume", "base_volume")
+_VAGUE: Final = frozenset(  # may name other things than symbols
+    {"code", "asset", "instrument", "security", "stock", "pair", "sid"}
+)
+_CLASSES: Final = frozenset(("equity", "equities", "stock", "stocks", "share", "shares", "etf", "etfs", "fund", "funds", "crypto",
+                             "cryptocurrency", "forex", "fx", "currency", "index", "future", "futures", "commodity", "commodities",
+                             "bond", "bonds", "option", "options", "adr", "common stock"))  # fmt: skip
 _PLAINER: Final = str.maketrans("ıł", "il")  # letters that no accent makes
 
 
@@ -86,8 +41,8 @@ def _letters(text: str) -> str:
     return "".join(letter for letter in text.lower().translate(_PLAINER) if letter.isalnum())
 
 
-_ROLES: Final = {_letters(name): role for role, names in _ALIASES.items() for name in names.split()}
-_RANK: Final = {_letters(name): place for names in _ALIASES.values() for place, name in enumerate(names.split())}
+_ROLES: Final = {_letters(name): role for role, names in ALIASES.items() for name in names.split()}
+_RANK: Final = {_letters(name): place for names in ALIASES.values() for place, name in enumerate(names.split())}
 
 
 def plain(name: object) -> str:
@@ -140,6 +95,8 @@ def _role(name: str) -> str | None:
     role = _ROLES.get(plain(base))
     if role == "volume" and (said.currency or said.count == "money"):
         return "quote_volume"
+    if role == "turnover" and said.count == "units":  # Forgalom (db), Umsatz (Stück)
+        return "volume"
     if role == "close" and said.basis == "all":
         return "adjclose"
     known = role or ("base_volume" if _word_of_volume(name) else None)
@@ -176,14 +133,16 @@ def columns_by_role(frame: pd.DataFrame, ledger: Ledger) -> dict[str, list[tuple
     found: dict[str, list[tuple[str, pd.Series]]] = {}
     passed: list[str] = []
     blank: dict[str, str] = {}
-    strangers = _strangers(frame, ledger.name)
+    strange = strangers(frame, ledger.name)
     for position, column in enumerate(frame.columns):
         label, values = str(column), frame.iloc[:, position]
-        role = role_of(column) if label not in strangers else None
+        role = role_of(column) if label not in strange else None
         if role is None and position == 0 and (plain(column).startswith("unnamed") or not plain(column)):
             role = "timestamp"
         if role is None:
             passed.append(label or f"column {position + 1}")
+        elif role == "symbol" and _holds_classes(label, values):
+            ledger.note(f"{label} holds the class of what is traded ({values.iloc[0]}) and no symbol")
         elif role == "period" or not _is_blank(values):
             found.setdefault(role, []).append((label, values))
         else:
@@ -197,6 +156,7 @@ def columns_by_role(frame: pd.DataFrame, ledger: Ledger) -> dict[str, list[tuple
         passed += _by_name(found, ledger)
     if "close" not in found and "adjclose" in found:
         _take_adjusted(found, ledger)
+    _check_constant(found, ledger)
     missing = [name for name in ("timestamp", "close") if name not in found]
     if empty := [blank[name] for name in missing if name in blank]:
         raise DataError(f"{ledger.name}: {' and '.join(empty)} holds nothing in any row", hint="download it again")
@@ -215,7 +175,7 @@ def columns_by_role(frame: pd.DataFrame, ledger: Ledger) -> dict[str, list[tuple
     return found
 
 
-def _strangers(frame: pd.DataFrame, where: str) -> set[str]:
+def strangers(frame: pd.DataFrame, where: str) -> set[str]:
     """Return the columns that their table shows not to be what their name may mean.
 
     `C` is a close, and a ticker beside other tickers in a table of closes; `Volume BTC` counts coins where the table is of
@@ -231,6 +191,8 @@ def _strangers(frame: pd.DataFrame, where: str) -> set[str]:
         lonely |= {label for label in labels if plain(label) == "t"}  # a ticker, where it is no column of letters alone
     if any(plain(label) == "candledatetimeutc" for label in labels):
         lonely |= {label for label in labels if plain(label) == "timestamp"}  # Upbit's, of the last trade in a bar
+    if len({role_of(label) for label in labels} & {"open", "high", "low", "close"}) < (4 if unknown else 3):
+        lonely |= {label for label in labels if plain(label) in TICKERS_TOO}
     made = _beside_plain(labels)
     named = {label: word for label in labels if (word := _word_of_volume(label)) and role_of(label) == "base_volume"}
     made |= {label for label, word in named.items() if word in _INDICATORS or word[:1].isdigit()}
@@ -328,6 +290,25 @@ def _by_name(found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> l
     found["symbol"] = [several[0]]
     ledger.note(f"the file has no column of symbols; {name} tells its securities apart")
     return [other for other, _ in columns if other != name]
+
+
+def _holds_classes(name: str, values: pd.Series) -> bool:
+    """Return whether a column that may name securities names asset classes alone: equity, etf, crypto."""
+    words_there = values.astype("string").str.strip().str.lower().dropna().unique() if plain(name) in _VAGUE else ()
+    return len(words_there) > 0 and set(words_there) <= _CLASSES
+
+
+def _check_constant(found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> None:
+    """Say so where a column such as `code` holds one word in every row, and the file is named like another symbol."""
+    if "symbol" not in found or plain(found["symbol"][0][0]) not in _VAGUE:
+        return
+    name, values = found["symbol"][0]
+    held = values.astype("string").str.strip().dropna().unique()
+    stem = re.split(r"[\s._-]", ledger.name)[0]
+    if len(held) == 1 and re.fullmatch(r"[A-Z0-9]*[A-Z][A-Z0-9]*", stem) and stem not in held[0].upper():
+        ledger.note(
+            f"its symbol is {held[0]}, which {name} holds in every row; rename that column if the file is of {stem}"
+        )
 
 
 def _one_column(role: str, columns: list[tuple[str, pd.Series]], where: str) -> list[str]:

@@ -17,7 +17,9 @@ import pandas as pd
 from wealtharena.data import intervals
 from wealtharena.data.reading.basis import bring_together
 from wealtharena.data.reading.columns import PRICES, columns_by_role, is_adjusted, scale_of
+from wealtharena.data.reading.flat import to_long_form
 from wealtharena.data.reading.identifiers import check_continued, symbol_of_file, symbols_of
+from wealtharena.data.reading.labels import check_labels
 from wealtharena.data.reading.moments import bar_times, time_of_rows, without_quotes
 from wealtharena.data.reading.numbers import to_numbers
 from wealtharena.data.reading.parquet import flattened, read_parquet
@@ -110,6 +112,8 @@ def _read(path: Path, venue: Venue, only_symbol: str | None, max_dropped_share: 
             told = time.monotonic()
             logger.warning("data: %s of %s files of %s are read", f"{len(parts):,}", f"{len(members):,}", path.name)
     made = joined(parts, path.name, venue)
+    for name, table in made.tables.items():
+        check_labels(table["timestamp"], f"{path.name}: {name}")
     if not others:
         return made
     note = f"{path.name}: {len(others)} of its entries {'is' if len(others) == 1 else 'are'} not read: {shown}"
@@ -133,6 +137,7 @@ def split_symbols(
     if ledger is None:
         ledger = Ledger(where, rows=len(frame))
         frame = flattened(frame, ledger)
+    frame = to_long_form(frame, ledger)
     found = columns_by_role(frame, ledger)
     symbols = symbols_of(found["symbol"][0][1], ledger) if "symbol" in found else None
     keep = symbols.notna().to_numpy() if symbols is not None else np.ones(len(frame), dtype=bool)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from wealtharena.data.reading.columns import role_of
 from wealtharena.data.reading.settled import Ledger
+from wealtharena.data.reading.stamps import parse
 from wealtharena.errors import DataError
 
 FloatArray = npt.NDArray[np.float64]
@@ -23,6 +24,7 @@ _HEADLESS: Final = {
     8: ("Kraken OHLC", "time open high low close vwap volume trades"),
     7: ("Kraken OHLCVT", "time open high low close volume trades"),
     6: ("time, open, high, low, close, volume (ccxt, HistData)", "time open high low close volume"),
+    5: ("time, open, high, low, close (currencies)", "time open high low close"),
 }
 # Orders that only the prices prove, by width
 _OTHER_ORDERS: Final = {
@@ -47,7 +49,10 @@ _TICKER_FIRST: Final = (
     "symbol, time, open, high, low, close, volume (ASX, MetaStock)",
     "symbol time open high low close volume",
 )
-_METATRADER: Final = ("MetaTrader history", "date time open high low close volume")
+_METATRADER: Final = {
+    7: ("MetaTrader history", "date time open high low close volume"),
+    6: ("MetaTrader history without volume", "date time open high low close"),
+}
 _DAY: Final = r"\d{8}|\d{4}([-/])\d{2}\1\d{2}|\d{2}([-/])\d{2}\2\d{4}"
 _ENOUGH: Final = 20  # bars that prove another order than the usual one
 _COHERENT: Final = 0.98  # share of bars whose high and low hold their open and close
@@ -118,9 +123,9 @@ def headless_names(body: pd.DataFrame, ledger: Ledger) -> list[str]:
         DataError: its shape is that of no exporter that is known, or its prices do not stand in that order.
     """
     width = body.shape[1]
-    clock = width == 7 and body.iloc[:, 1].str.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?").all()
+    clock = width in _METATRADER and body.iloc[:, 1].str.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?").all()
     known = _HEADLESS if body.iloc[:, 0].str.fullmatch(r"[0-9.]+").all() else _HEADLESS | _DATED
-    exporter, names = _METATRADER if clock else known.get(width, ("", ""))
+    exporter, names = _METATRADER[width] if clock else known.get(width, ("", ""))
     if (
         width == 7
         and body.iloc[:, 0].str.fullmatch(r"[A-Za-z][A-Za-z0-9.^]*").all()
@@ -128,7 +133,8 @@ def headless_names(body: pd.DataFrame, ledger: Ledger) -> list[str]:
     ):
         exporter, names = _TICKER_FIRST
     columns = names.split()
-    if not columns or not _coherent(body, columns):
+    bare = bool(columns) and "volume" not in columns
+    if not columns or not _coherent(body, columns, 1.0 if bare else _COHERENT) or (bare and _turned(body, columns)):
         others = [item for item in _OTHER_ORDERS.get(width, ()) if _proven(body, item[1].split())]
         exporter, names = others[0] if len(others) == 1 else ("", "")
         columns = names.split()
@@ -149,13 +155,33 @@ def _proven(body: pd.DataFrame, columns: list[str]) -> bool:
     if len(body) < _ENOUGH or not _coherent(body, columns):
         return False
     numbers = body.apply(pd.to_numeric, errors="coerce").set_axis(columns, axis=1).sort_values("time")
-    first, last = numbers["open"].to_numpy(dtype=np.float64), numbers["close"].to_numpy(dtype=np.float64)
-    joined, turned = np.abs(first[1:] - last[:-1]), np.abs(last[1:] - first[:-1])
+    joined, turned = _steps(numbers)
     if "quote_volume" in columns:
         money = (numbers["quote_volume"] / numbers["volume"] / numbers["close"]).median()
         if not 0.5 < money < 2.0:
             return False
-    return bool(np.nanmedian(joined) < np.nanmedian(turned))
+    return joined < turned
+
+
+def _steps(numbers: pd.DataFrame) -> tuple[float, float]:
+    """Return how far opens are from the closes before, and closes from the opens before, at the median."""
+    first, last = numbers["open"].to_numpy(dtype=np.float64), numbers["close"].to_numpy(dtype=np.float64)
+    return float(np.nanmedian(np.abs(first[1:] - last[:-1]))), float(np.nanmedian(np.abs(last[1:] - first[:-1])))
+
+
+def _turned(body: pd.DataFrame, columns: list[str]) -> bool:
+    """Return whether opens and closes stand in each other's place, as steps from bar to bar of enough rows show."""
+    if len(body) < _ENOUGH:
+        return False
+    try:
+        times = parse(body.iloc[:, 0], "").wall
+    except DataError:
+        times = np.arange(len(body))
+    numbers = body.replace(",", ".", regex=True).apply(pd.to_numeric, errors="coerce").set_axis(columns, axis=1)
+    if times[0] > times[-1]:
+        times, numbers = times[::-1], numbers[::-1]
+    joined, turned = _steps(numbers.iloc[np.argsort(times, kind="stable")])
+    return turned < joined
 
 
 def _counts_contracts(body: pd.DataFrame, columns: list[str]) -> bool:
@@ -167,8 +193,8 @@ def _counts_contracts(body: pd.DataFrame, columns: list[str]) -> bool:
     return bool(apart) and any(abs(size / dollars - 1.0) < 0.05 for dollars in _DOLLARS)
 
 
-def _coherent(body: pd.DataFrame, columns: list[str]) -> bool:
-    """Return whether prices, and what stands behind them, are what the columns of an exporter hold in nearly every row."""
+def _coherent(body: pd.DataFrame, columns: list[str], share: float = _COHERENT) -> bool:
+    """Return whether prices, and what stands behind them, are what the columns of an exporter hold in that share of rows."""
 
     def column(name: str) -> FloatArray:
         text = body.iloc[:, columns.index(name)].str.replace(",", ".", regex=False)
@@ -186,7 +212,7 @@ def _coherent(body: pd.DataFrame, columns: list[str]) -> bool:
         if "dividends" in columns:
             held &= (column("dividends") == 0) | (column("dividends") < 0.5 * last)
     quiet = "dividends" not in columns or float((column("splits") == 0).mean()) > 0.9
-    return bool(len(held)) and float(held.mean()) >= _COHERENT and quiet
+    return bool(len(held)) and float(held.mean()) >= share and quiet
 
 
 def _is_there(value: object) -> bool:

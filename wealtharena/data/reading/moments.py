@@ -12,6 +12,7 @@ from wealtharena.data import intervals
 from wealtharena.data.bars import TIMESTAMP_DTYPE
 from wealtharena.data.reading import stamps, zones
 from wealtharena.data.reading.columns import plain
+from wealtharena.data.reading.labels import check_labels
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.data.reading.stamps import BoolArray, IntArray, Stamps
 from wealtharena.errors import DataError
@@ -20,6 +21,8 @@ _HOUR: Final = 3600 * 10**9
 _DAY: Final = 24 * _HOUR
 _QUARTER: Final = _HOUR // 4
 _NOON: Final = 12 * _HOUR
+_EAST: Final = ("Asia/Tokyo", "Asia/Shanghai", "Asia/Kolkata", "Australia/Sydney", "Australia/Perth", "Pacific/Auckland",
+                "Europe/London")  # fmt: skip
 _ENOUGH: Final = 5  # daily bars: one weekend day among fewer tells nothing
 _WEEKEND_SHARE: Final = 0.1  # of daily bars that fall on a weekend where the wrong side of midnight was taken
 _STRAYS: Final = 0.05  # of a session's times that lie apart from the others: half days close earlier
@@ -46,7 +49,11 @@ def time_of_rows(
     read: dict[str, Stamps] = {}
     clocks: dict[str, IntArray] = {}
     errors: list[tuple[str, DataError]] = []
+    behind: dict[str, pd.Series] = {}
     for name, values in columns:
+        values, words = zones.split_off(values, ledger.name)
+        if words is not None:
+            behind[name] = words
         day_time = stamps.clock(values) if len(columns) > 1 and not _is_count(name, values) else None
         if day_time is not None:
             clocks[name] = day_time
@@ -61,8 +68,12 @@ def time_of_rows(
     name, found = _chosen(read, ledger)
     for unread, _ in errors:
         _check_unread(unread, dict(columns)[unread], found, symbols, ledger.name)
+    clocks = {
+        label: time for label, time in clocks.items() if label not in behind or _tells_apart(found, time, symbols)
+    }  # 16:00 ET behind each date is no news, and its date stays
     used, found = _with_clock(name, found, clocks, symbols, ledger)
-    found = zones.placed(found, used, zone, symbols, ledger)
+    words_behind = next(((label, behind[label]) for label in used if label in behind), None)
+    found = zones.placed(found, used, zone, symbols, ledger, words_behind)
     others = [label or "the first column" for label, _ in columns if label not in used]
     shown = " and ".join(used) + (", joined" if len(used) > 1 else "")
     ledger.settle("time column", shown + (f" (not {', '.join(others)})" if others else ""))
@@ -211,10 +222,17 @@ def bar_times(found: Stamps, *, dated: bool, zone: str, weekdays: bool, where: s
     `weekdays` says that the venue keeps weekends, which tells on which side of midnight a day's bar belongs.
 
     Raises:
-        DataError: the instants of a day's bars leave open which date they belong to.
+        DataError: the instants of a day's bars leave open which date they belong to, or weeks or months are labelled by
+            one day for a stretch and by another after it.
     """
     if not dated:
         return _utc(found.instants)
+    dates = _dates(found, zone=zone, weekdays=weekdays, where=where)
+    check_labels(dates, where)
+    return dates
+
+
+def _dates(found: Stamps, *, zone: str, weekdays: bool, where: str) -> pd.Series:
     if not found.zoned:
         return _utc(found.wall // _DAY * _DAY)
     if found.offset and found.whole_days:
@@ -225,7 +243,7 @@ def bar_times(found: Stamps, *, dated: bool, zone: str, weekdays: bool, where: s
     shown = intervals.spacing(pd.DatetimeIndex(found.instants))
     interval = shown.interval if shown else None
     if interval == "1mo":
-        return _utc(_month_dates(local, weekdays=weekdays))
+        return _utc(_month_dates(found.instants, local, weekdays=weekdays, where=where))
     if weekdays and (len(local) >= _ENOUGH or interval == "1w"):
         return _utc(_session_dates(local, zone=zone, where=where))
     return _utc(_dates_round_the_clock(local, zone=zone, where=where))
@@ -272,16 +290,31 @@ def _off_weekends(local: IntArray) -> IntArray | None:
     return best if _on_weekends(best).mean() <= _WEEKEND_SHARE else None
 
 
-def _month_dates(local: IntArray, *, weekdays: bool) -> IntArray:
+def _month_dates(instants: IntArray, local: IntArray, *, weekdays: bool, where: str) -> IntArray:
     """Return the dates of monthly bars: those of their times, or the next where all are of a month's last evening.
 
-    Dates that differ from month to month are of sessions, and keep weekends.
+    Where the 1st begins further east while the old month lasts here, in the morning of its last day or in summer alone, a
+    place has to show it. Dates that differ from month to month are of sessions, and keep weekends.
+
+    Raises:
+        DataError: a month's last morning, which is the 1st in no place that is known.
     """
     floor = local // _DAY * _DAY
     days = pd.DatetimeIndex(local)
-    if days.is_month_end.all() and (local % _QUARTER == 0).all() and (local % _DAY).max() >= _NOON:
+    lasts = days.is_month_end
+    if lasts.all() and (local % _QUARTER == 0).all() and (local % _DAY).max() >= _NOON:
         return floor + _DAY
-    dates = _off_weekends(local) if weekdays and not days.is_month_end.all() and days.day.nunique() > 1 else None
+    if (local != floor).any() and lasts.any() and len(days) >= _ENOUGH:
+        for place in _EAST:
+            there = pd.DatetimeIndex(instants, tz="UTC").tz_convert(place).tz_localize(None)
+            if there.is_month_start.all() and (there == there.normalize()).all():
+                return np.asarray(there.as_unit("ns").asi8)
+        if lasts.all() and (local % _DAY).max() < _NOON:
+            raise DataError(
+                f"{where}: monthly bars stamped like {days[0]:%Y-%m-%d %H:%M} may be of the month that ends or the next",
+                hint="write plain dates, one a bar",
+            )
+    dates = _off_weekends(local) if weekdays and not lasts.all() and days.day.nunique() > 1 else None
     return floor if dates is None else dates
 
 

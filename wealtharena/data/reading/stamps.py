@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from wealtharena.data.reading.centuries import MONTHS, written_out
+from wealtharena.data.reading.spelled import has_words, in_english
 from wealtharena.errors import DataError
 
 IntArray = npt.NDArray[np.int64]
@@ -20,13 +21,14 @@ _CLOCK: Final = (
     r"(?:[.,](?P<fraction>[0-9]{1,9}))?(?:[ -]?(?P<half>[AaPp])\.?[Mm]\.?)?)?"
 )
 _TIME_OF_DAY: Final = r"^([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?(?:[ -]?([AaPp])(?:\.? ?[Mm])?\.?)?$"
-_ZONE: Final = r"(?: ?(?P<zone>Z|z|(?:UTC|GMT)?[+-][0-9]{2}:?[0-9]{2}(?::00)?|(?:UTC|GMT)?[+-][0-9]{2}|UTC|GMT))?"
+_ZONE: Final = r"(?: ?(?P<zone>Z|z|(?:UTC|GMT)?[+-][0-9]{2}:?[0-9]{2}(?::00)?|(?:UTC|GMT)?[+-][0-9]{2}|(?:UTC|GMT)[+-][0-9]|UTC|GMT))?"
 _TWO, _YEAR, _NAME = "[0-9]{1,2}", "(?P<year>[0-9]{4})", "(?P<name>[A-Za-z]{3,9})"  # \d is any script's digit
 _FORMS: Final = {
     "year first": rf"^{_YEAR}[-/.](?P<month>{_TWO})[-/.](?P<day>{_TWO}){_CLOCK}{_ZONE}$",
     "day or month first": rf"^(?P<first>{_TWO})[-/.](?P<next>{_TWO})[-/.]{_YEAR}{_CLOCK}{_ZONE}$",
     "day and month's name": rf"^(?P<day>{_TWO})[- ]{_NAME}\.?,?[- ]{_YEAR}{_CLOCK}{_ZONE}$",
     "month's name and day": rf"^{_NAME}\.? (?P<day>{_TWO}),? {_YEAR}{_CLOCK}{_ZONE}$",
+    "year and month's name": rf"^{_YEAR}[-/. ]+{_NAME}\.?[-/. ]+(?P<day>{_TWO})\.?{_CLOCK}{_ZONE}$",
     "year and month": rf"^{_YEAR}[-/.M](?P<month>[0-9]{{2}})$",
     "month's name and year": rf"^{_NAME}\.?,?[- ]{_YEAR}$",
     "digits": rf"^{_YEAR}(?P<month>[0-9]{{2}})(?P<day>[0-9]{{2}})[T ](?P<hour>[0-9]{{2}}):?(?P<minute>[0-9]{{2}}):?"
@@ -236,6 +238,8 @@ def _off_calendar(year: IntArray, month: IntArray, day: IntArray) -> BoolArray:
 
 def _written(text: pd.Series, codes: IntArray, where: str) -> Stamps:
     """Return times written out: all in one form, with an offset or without."""
+    if has_words(text):
+        text = in_english(text, where)
     form, parts, most = "", pd.DataFrame({"year": [None] * len(text)}), -1
     for name, pattern in _FORMS.items():
         read = text.str.extract(pattern)
@@ -280,7 +284,7 @@ def _written(text: pd.Series, codes: IntArray, where: str) -> Stamps:
 
 def _month_and_day(parts: pd.DataFrame, where: str) -> tuple[IntArray, IntArray]:
     if "name" in parts:
-        month = parts["name"].str[:3].str.lower().map(MONTHS)
+        month = parts["name"].str.lower().map(MONTHS)
         if month.isna().any():
             name = parts["name"][month.isna()].iloc[0]
             raise DataError(f"{where}: a timestamp cannot be read: {name!r} is no month", hint=_HINT)
@@ -308,7 +312,7 @@ def _hours(text: pd.Series, half: pd.Series) -> IntArray:
 
 def _offsets(zone: pd.Series) -> IntArray:
     """Return written offsets from UTC in ns."""
-    parts = zone.str.extract(r"([+-])([0-9]{2}):?([0-9]{2})?")
+    parts = zone.str.extract(r"([+-])([0-9]{1,2}):?([0-9]{2})?")
     sign = np.where(parts[0].fillna("+").to_numpy() == "-", -1, 1)
     return np.asarray(sign * (_whole(parts[1]) * 3600 + _whole(parts[2]) * 60) * 10**9, dtype=np.int64)
 

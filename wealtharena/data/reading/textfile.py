@@ -7,6 +7,7 @@ import io
 import re
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,8 +16,11 @@ import pandas as pd
 from wealtharena.data.reading import zones
 from wealtharena.data.reading.archives import BrokenError, unpacked
 from wealtharena.data.reading.columns import role_of
+from wealtharena.data.reading.drawn import are_types, undrawn
 from wealtharena.data.reading.events import put_in, taken_out
+from wealtharena.data.reading.flat import may_hold_tickers
 from wealtharena.data.reading.layouts import headless_names, wide_to_long
+from wealtharena.data.reading.restated import ONCE_MORE, without_headers
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.data.reading.words import meaning_of, money_of
 from wealtharena.errors import DataError
@@ -67,6 +71,7 @@ def read_text(path: Path, ledger: Ledger) -> pd.DataFrame:
     for begins, told in _NO_TABLES.items():
         if re.match(begins, text, re.IGNORECASE):
             raise DataError(f"{ledger.name} holds {told}", hint="write it as CSV, one row a bar")
+    text = undrawn(text, ledger)
     head = _head(text, ledger)
     ledger.settle("separator", _SEPARATORS[head.separator])
     if head.preamble:
@@ -87,7 +92,7 @@ def is_table(path: Path) -> bool:
     """Return whether a text file begins as a table of bars; a note or a licence does not, a damaged archive may."""
     ledger = Ledger(path.name)
     try:
-        _head(decode(path, ledger), ledger)
+        _head(undrawn(decode(path, ledger), ledger), ledger)
     except BrokenError:
         return True  # reading it says so; a month that is lost in silence does not
     except DataError:
@@ -117,9 +122,10 @@ def decode(path: Path, ledger: Ledger) -> str:
 
 def _decoded(content: bytes, encoding: str) -> str | None:
     try:
-        return content.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+        text = content.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError:
         return None
+    return text.replace("\n\ufeff", "\n").lstrip("\ufeff") if "\ufeff" in text else text  # of files put together
 
 
 def _legacy(content: bytes) -> str:
@@ -148,7 +154,9 @@ def _head(text: str, ledger: Ledger) -> _Head:
             roles = len({role_of(cell) for cell in cells} - {None})
             best = max(best, (roles, -place, separator, len(cells)), key=lambda item: item[:2])
     roles, place, separator, width = best[0], -best[1], best[2], best[3]
-    if roles < 2:
+    if roles < 2 and (wide := _of_tickers(lines)):
+        place, separator, width = wide
+    elif roles < 2:
         known = {role_of(cell) for cell in _cells(lines, separator)[place]} if roles else set()
         return _no_names(lines, known, ledger)
     grid = _cells(lines, separator)
@@ -162,6 +170,16 @@ def _head(text: str, ledger: Ledger) -> _Head:
     return _Head(separator, rows, min(start, len(text)), place if len(rows) == 1 else first)
 
 
+def _of_tickers(lines: list[str]) -> tuple[int, str, int] | None:
+    """Return place, separator and width of a header whose columns are named by tickers, above a row of figures; or None."""
+    for separator in _SEPARATORS:
+        rows = [(place, row) for place, row in enumerate(_cells(lines, separator)) if any(row)]
+        for (place, row), (_, below) in pairwise(rows):
+            if len(row) == len(below) and not _is_data(row) and _is_data(below) and may_hold_tickers(row):
+                return place, separator, len(row)
+    return None
+
+
 def _are_units(cells: list[str]) -> bool:
     """Return whether a row below the header says in what its columns are counted."""
     words = [cell.strip("()[]") for cell in cells if cell]
@@ -172,6 +190,13 @@ def _are_units(cells: list[str]) -> bool:
 
 def _header_rows(rows: list[list[str]], names: list[str], separator: str, ledger: Ledger) -> list[list[str]]:
     """Return the rows that make up the header: one, or those of a table with a column a field and ticker."""
+    copies = sum(row == other for place, row in enumerate(rows) for other in rows[:place])
+    ledger.drop(ONCE_MORE, copies)
+    rows = [row for place, row in enumerate(rows) if row not in rows[:place]]
+    types = [row for row in rows if row != names and are_types(row)]
+    if types:
+        ledger.settle("types", f"the row {separator.join(types[0])!r} below the header is passed over")
+        rows = [row for row in rows if row not in types]
     units = [row for row in rows if row is not names and _are_units(row)]
     if units:
         ledger.note(f"the row {separator.join(units[0])!r} below its header holds units")
@@ -208,7 +233,7 @@ def _no_names(lines: list[str], known: set[str | None], ledger: Ledger) -> _Head
     """
     for separator in _SEPARATORS:
         cells = [row for row in _cells(lines, separator) if any(row)]
-        if len(cells) >= 2 and len(cells[0]) >= 6 and all(_is_data(row) for row in cells[:2]):
+        if len(cells) >= 2 and len(cells[0]) >= 5 and all(_is_data(row) for row in cells[:2]):
             return _Head(separator, [], 0, 0)
     shown = lines[0][:80] if lines else ""
     missing = " and ".join(role for role in ("timestamp", "close") if role not in known)
@@ -265,12 +290,11 @@ def _body(text: str, head: _Head, ledger: Ledger) -> tuple[pd.DataFrame, list[st
             f"{ledger.name}: its rows have {odd[0]} cells and its header {len(names)}",
             hint="a decimal comma needs another separator, or quotes",
         )
-    ledger.rows = total
+    ledger.rows = total + ledger.dropped.get(ONCE_MORE, 0)  # above the first row of data
     ledger.drop("another number of cells than the header has", len(odd))
-    again = (frame == names).all(axis=1).to_numpy() if len(frame) and any(names) else None
-    if again is not None and again.any():
-        ledger.drop("the header once more", int(again.sum()))
-        frame = frame[~again].reset_index(drop=True)
+    if len(frame) and any(names):
+        rows = [names] if len(head.rows) == 1 else head.rows
+        frame = without_headers(frame, rows, ledger)
     return frame, names
 
 

@@ -36,7 +36,7 @@ _COUNTS: Final = {
     "hands": frozenset(("手", "hand", "hands")),  # of a hundred shares
     "lots": frozenset(("lot", "lots", "round lots", "board lots", "round lot")),
     "units": frozenset(("share", "shares", "unit", "units", "contract", "contracts", "coin", "coins", "qty", "quantity", "stück",
-                        "stk", "aktien", "titres", "株", "股", "张", "number of shares", "nos", "no")),
+                        "stk", "aktien", "titres", "株", "股", "张", "db", "number of shares", "nos", "no")),
     "money": frozenset(("turnover", "value", "notional", "money", "traded value", "quote")),
 }  # fmt: skip
 _ADJUSTED: Final = frozenset(("adjusted", "adj", "dividend adjusted", "total return", "fully adjusted", "adjusted close", "qfq", "hfq",

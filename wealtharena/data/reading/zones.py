@@ -22,7 +22,7 @@ _WORDS: Final = {
     "MT": "America/Denver", "PT": "America/Los_Angeles", "EST": "UTC-5 America/New_York", "EDT": "UTC-4 America/New_York",
     "CST": "UTC-6 America/Chicago Asia/Shanghai", "CDT": "UTC-5 America/Chicago", "MST": "UTC-7 America/Denver",
     "MDT": "UTC-6 America/Denver", "PST": "UTC-8 America/Los_Angeles", "PDT": "UTC-7 America/Los_Angeles", "WET": "WET",
-    "CET": "CET", "CEST": "CET UTC+2", "EET": "EET", "EEST": "EET UTC+3", "BST": "UTC+1 Europe/London",
+    "CET": "CET", "CEST": "UTC+2 CET", "EET": "EET", "EEST": "UTC+3 EET", "BST": "UTC+1 Europe/London",
     "MSK": "Europe/Moscow", "IST": "Asia/Kolkata Asia/Jerusalem Europe/Dublin", "JST": "Asia/Tokyo", "KST": "Asia/Seoul",
     "HKT": "Asia/Hong_Kong", "SGT": "Asia/Singapore", "AET": "Australia/Sydney", "AEST": "UTC+10 Australia/Sydney",
     "AEDT": "UTC+11 Australia/Sydney", "NZST": "UTC+12 Pacific/Auckland", "NZDT": "UTC+13 Pacific/Auckland",
@@ -31,6 +31,9 @@ _OFFSET: Final = re.compile(r"(?:UTC|GMT)? ?([+-]) ?([0-9]{1,2}):?([0-9]{2})?(?:
 _NUMBER: Final = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _FURTHEST: Final = 14 * 3600  # of any zone from UTC, in seconds
 _ABOVE: Final = re.compile(r"(?i)\b(?:time ?zone|tz)\"? *[:=,;\t]+ *(.+)$|\btimes? (?:are )?(?:in|as) +(\S+)$")
+_BEHIND: Final = re.compile(  # 2023-10-02 09:30:00 US/Eastern, Oct 2 09:30:00 EDT 2023
+    r"(?P<time>.*[0-9].*?(?:[0-9]|[AaPp]\.?[Mm]\.?(?![A-Za-z]))) ?(?P<word>[A-Za-z]{2,5}|[A-Za-z]+(?:/[A-Za-z_+0-9-]+)+)(?P<year> [0-9]{4})?"
+)
 _DAY: Final = 86_400 * 10**9
 _ZONE_LIKE: Final = re.compile(r"[A-Z]{2,5}|[A-Za-z_]+/[A-Za-z_/]+|.*\b(?:local|exchange|time|zone)\b.*")
 _NO_ZONE: Final = re.compile(
@@ -66,6 +69,30 @@ def above(lines: list[str]) -> str:
     return ""
 
 
+def split_off(values: pd.Series, where: str) -> tuple[pd.Series, pd.Series | None]:
+    """Return times without the words for zones behind them, and these words; the times as they are where not all are known.
+
+    Words for UTC alone stay, since they are offsets.
+
+    Raises:
+        DataError: some times have such a word and others have none.
+    """
+    if pd.api.types.is_numeric_dtype(values) or pd.api.types.is_datetime64_any_dtype(values) or not len(values):
+        return values, None
+    first = _BEHIND.fullmatch(str(values.iloc[0]).strip())
+    if first is None or not _meant(first["word"]):
+        return values, None
+    codes, unique = pd.factorize(values.astype("string").str.strip())
+    parts = pd.Series(unique, dtype="string").str.extract(f"^{_BEHIND.pattern}$")
+    words = set(parts["word"].dropna())
+    if words <= {"UTC", "GMT"} or not all(_meant(word) for word in words):
+        return values, None
+    if parts["word"].isna().any() or (codes < 0).any():
+        raise DataError(f"{where}: some timestamps have a zone and others have none", hint="write all in one zone")
+    times = (parts["time"] + parts["year"].fillna("")).to_numpy()[codes]
+    return pd.Series(times, dtype="string"), pd.Series(parts["word"].to_numpy()[codes], dtype="string")
+
+
 def without_word(name: str) -> str:
     """Return a column's name without the abbreviation of a zone at its end: `Time` of `Time EET`."""
     found = re.fullmatch(r"(.*[A-Za-z])[^A-Za-z]+([A-Za-z]+)", name.strip())
@@ -78,11 +105,12 @@ def placed(
     column: tuple[str, pd.Series] | None,
     symbols: pd.Series | None,
     ledger: Ledger,
+    behind: tuple[str, pd.Series] | None = None,
 ) -> Stamps:
     """Return the stamps of the columns `used` with the instants that the stated zone gives them; dates stay dates.
 
-    A zone in the stamps themselves counts before one in a column's name, that before a `column` of zones or offsets, and
-    that before a line above the header.
+    A zone in the stamps themselves counts first, as an offset or as words `behind` those of a column, before one in a
+    column's name, that before a `column` of zones or offsets, and that before a line above the header.
 
     Raises:
         DataError: the word is no zone that is known or may be several; or a time does not exist there, or comes twice.
@@ -92,7 +120,11 @@ def placed(
     words = {word: name for name in used if (word := word_in(name))}
     if len(words) > 1:
         raise DataError(f"{ledger.name}: {' and '.join(used)} state two time zones", hint="write both in one column")
-    if words:
+    also = ""
+    if behind is not None:
+        name, cells = behind
+        source, also = f"the words behind the times of {name}", next(iter(words), "")
+    elif words:
         ((word, name),) = words.items()
         cells = pd.Series(word, index=range(len(found.wall)), dtype="string")
         source = f"the name of {name}"
@@ -109,17 +141,18 @@ def placed(
     owner = np.zeros(len(codes), dtype=np.int64) if symbols is None else pd.factorize(symbols)[0]
     for code, word in enumerate(unique):
         rows = np.flatnonzero(codes == code)
-        instants[rows] = _instants(found.wall[rows], owner[rows], str(word), name, ledger.name)
+        instants[rows] = _instants(found.wall[rows], owner[rows], str(word), name, ledger.name, also)
     shown = ", ".join(map(str, unique[:3]))
     if not all(_meant(str(word)) for word in unique):
         return found  # of a bar a day
-    if not words and (instants != found.wall).any():
+    if behind is None and not words and (instants != found.wall).any():
         ledger.note(f"its times are taken as local times of {shown}, as {source} says")
     form = f"{found.form}, in {shown} by {source}"
     return replace(found, instants=instants, zoned=True, offset=bool((instants != found.wall).any()), form=form)
 
 
-def _instants(wall: IntArray, owner: IntArray, word: str, name: str, where: str) -> IntArray:
+def _instants(wall: IntArray, owner: IntArray, word: str, name: str, where: str, also: str) -> IntArray:
+    """Return the instants of times in the zone of a word; of several, in the one that the word `also` stands for."""
     zones = _meant(word)
     one_a_day = not pd.DataFrame({"o": owner, "d": wall // _DAY}).duplicated().any()
     way = "call the column of times by its zone, like `Datetime (America/New_York)` or `Datetime (UTC+2)`"
@@ -127,10 +160,21 @@ def _instants(wall: IntArray, owner: IntArray, word: str, name: str, where: str)
         return wall  # a bar a day is of its date, wherever that is
     if not zones:
         raise DataError(f"{where}: {name} states a time zone that is not known: {word!r}", hint=way)
-    made = [_local(wall, owner, zone, where) for zone in zones]
-    if any((other != made[0]).any() for other in made[1:]):
-        raise DataError(f"{where}: {word} of {name} may be {' or '.join(map(str, zones))}", hint=way)
-    return made[0]
+    made = _local(wall, owner, zones[0], where)
+    told = _meant(also)[:1]
+    if all(_shows(made, zone, wall) for zone in (*zones[1:], *told)):
+        return made
+    if told and any(_shows(made := _local(wall, owner, told[0], where), zone, wall) for zone in zones):
+        return made
+    if told:
+        raise DataError(f"{where}: {name} states two time zones, {also} and {word}", hint="write one of them")
+    raise DataError(f"{where}: {word} of {name} may be {' or '.join(map(str, zones))}", hint=way)
+
+
+def _shows(instants: IntArray, zone: tzinfo, wall: IntArray) -> bool:
+    """Return whether clocks of a zone show these times at these instants."""
+    local = pd.DatetimeIndex(instants, tz="UTC").tz_convert(zone).tz_localize(None).as_unit("ns")
+    return bool((local.asi8 == wall).all())
 
 
 @cache

@@ -1,0 +1,116 @@
+"""Dates written in words, as periods, or with a zone behind them: the instants that they mean, or one line."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.data.reading.test_zones import SUMMER, _read, _sessions, _times
+from wealtharena.data.reading import spelled, stamps
+from wealtharena.errors import DataError
+
+DAYS = pd.date_range("2022-11-02", "2024-02-28", freq="9D")
+HOURS = pd.date_range("2023-10-30", "2023-11-10", freq="h", tz="America/New_York")  # over the hour that comes twice
+_FIRST = {language: [names.split("/") for names in text.split()] for language, text in spelled._TEXT}
+
+
+def _parsed(cells: list[str]) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(stamps.parse(pd.Series(cells), "AAA.csv").wall)
+
+
+@pytest.mark.parametrize("language", _FIRST)
+def test_months_of_a_language_are_read_in_its_own_words(language: str) -> None:
+    forms = (
+        "{day}. {month} {year}",
+        "{day:02d}-{month}-{year}",
+        "{year}. {month}. {day}.",
+        "{day} de {month} de {year}",
+    )
+    for form, which, spell in zip(forms, (0, -1, -1, 0), (str, str.upper, str, str.title), strict=True):
+        words = [names[which] for names in _FIRST[language]]
+        cells = [form.format(day=day.day, month=spell(words[day.month - 1]), year=day.year) for day in DAYS]
+        assert list(_parsed(cells)) == list(DAYS)
+
+
+def test_a_month_that_two_languages_mean_apart_is_asked_and_an_unknown_one_is_refused() -> None:
+    with pytest.raises(DataError, match="the month 'listopad' is another one in Polish than in Croatian"):
+        _parsed([f"{day} listopad 2023" for day in range(1, 9)])
+    with pytest.raises(DataError, match="'marraskoo' is no month"):
+        _parsed([f"{day} marraskoo 2023" for day in range(1, 9)])
+
+
+def test_a_day_of_the_week_is_no_part_of_a_date() -> None:
+    for form in ("%a, %d %b %Y", "%A %d %B %Y", "%a %b %d %Y", "%Y-%b-%d", "%a %b %d 00:00:00 %Y"):
+        assert list(_parsed(list(DAYS.strftime(form)))) == list(DAYS)
+    german = ["Mo", "Di", "Mi", "Do", "Fr", "Sa", "So"]
+    assert list(_parsed([f"{german[day.day_of_week]}, {day:%d.%m.%Y}" for day in DAYS])) == list(DAYS)
+
+
+def test_weeks_and_quarters_are_their_first_days() -> None:
+    mondays = pd.date_range("2019-12-30", "2021-01-25", freq="W-MON")
+    weeks = [f"{year}-W{week:02d}" for year, week, _ in (day.isocalendar() for day in mondays)]
+    assert list(_parsed(weeks)) == list(mondays)
+    starts = pd.date_range("2020-01-01", periods=9, freq="QS")
+    for form in ("{}Q{}", "{}-Q{}"):
+        assert list(_parsed([form.format(day.year, day.quarter) for day in starts])) == list(starts)
+    with pytest.raises(DataError, match="cannot be read: '2025-W00' in row 1"):
+        _parsed(["2025-W00", "2025-W01"])
+
+
+def test_a_month_and_two_digits_are_a_year_where_each_follows_the_one_before() -> None:
+    months = pd.date_range("1998-11-01", "2003-02-01", freq="MS")
+    for form in ("%b-%y", "%y-%b", "%B %y"):
+        cells = list(months.strftime(form))
+        assert list(_parsed(cells)) == list(months)
+        assert list(_parsed(cells[::-1])) == list(months[::-1])
+    for other in (["Jan-03", "Jan-04", "Jan-05"], ["Jan-10", "Feb-10", "Mar-10"]):
+        with pytest.raises(DataError, match="a month of a year, or a day of a month"):
+            _parsed(other)
+
+
+@pytest.mark.parametrize("form", ["%Y%m%d %H:%M:%S US/Eastern", "%Y-%m-%d %H:%M:%S America/New_York", "%Y-%m-%d %H:%M:%S %Z",
+                                  "%m/%d/%Y %I:%M %p %Z", "%a %b %d %H:%M:%S %Z %Y", "%a %b %d %Y %H:%M:%S GMT%z (%Z)",
+                                  "%a, %d %b %Y %H:%M:%S %z"])  # fmt: skip
+def test_a_zone_behind_the_times_gives_their_instants(form: str) -> None:
+    hours = _sessions(SUMMER).tz_localize("America/New_York") if "%Z" not in form and "%z" not in form else HOURS
+    assert list(_times(_read(hours.strftime(form)))) == list(hours.tz_convert("UTC"))
+
+
+def test_greenwich_and_summer_time_stand_in_one_column() -> None:
+    hours = HOURS.tz_convert("Europe/London") - pd.Timedelta(days=4)
+    assert {"GMT", "BST"} == set(hours.strftime("%Z"))
+    assert list(_times(_read(hours.strftime("%Y-%m-%d %H:%M:%S %Z")))) == list(hours.tz_convert("UTC"))
+    rfc = hours.tz_convert("UTC").strftime("%a, %d %b %Y %H:%M:%S GMT")
+    assert list(_times(_read(rfc))) == list(hours.tz_convert("UTC"))
+
+
+@pytest.mark.parametrize("word", ["IST", "CST", "EST"])
+def test_a_word_that_may_be_several_zones_is_asked_and_answered_by_the_columns_name(word: str) -> None:
+    local = _sessions(SUMMER)
+    cells = local.strftime(f"%Y-%m-%d %H:%M:%S {word}")
+    with pytest.raises(DataError, match=f"{word} of date may be ") as refused:
+        _read(cells)
+    assert "call the column of times by its zone" in refused.value.hint
+    zone = {"IST": "Asia/Jerusalem", "CST": "Asia/Shanghai", "EST": "America/New_York"}[word]
+    assert list(_times(_read(cells, f"Datetime ({zone})"))) == list(local.tz_localize(zone).tz_convert("UTC"))
+    with pytest.raises(DataError, match=f"states two time zones, Europe/Paris and {word}"):
+        _read(cells, "Datetime (Europe/Paris)")
+
+
+def test_dates_keep_their_day_whatever_zone_stands_behind_them() -> None:
+    made = _read(DAYS.strftime("%Y-%m-%d 00:00:00 EST"))
+    assert list(_times(made).tz_localize(None)) == list(DAYS)
+
+
+def test_a_zone_behind_some_times_alone_is_refused() -> None:
+    cells = np.array(_sessions(SUMMER).strftime("%Y-%m-%d %H:%M:%S EDT"), dtype=object)
+    cells[7] = cells[7].removesuffix(" EDT")
+    with pytest.raises(DataError, match="some timestamps have a zone and others have none"):
+        _read(cells)
+
+
+def test_a_zone_behind_a_time_of_day_beside_its_date_counts_too() -> None:
+    hours = _sessions(SUMMER)
+    made = _read(hours.strftime("%Y-%m-%d"), time=hours.strftime("%H:%M ET"))
+    assert list(_times(made)) == list(hours.tz_localize("America/New_York").tz_convert("UTC"))

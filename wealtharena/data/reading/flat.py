@@ -1,0 +1,158 @@
+"""Columns named by a field and a ticker in one word: Close_AAPL, `JPM Close`, ('Close', 'JPM'); and those by a ticker alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from wealtharena.data.reading.columns import PRICES, plain, role_of, strangers
+from wealtharena.data.reading.layouts import wide_to_long
+from wealtharena.data.reading.settled import Ledger
+from wealtharena.data.reading.words import meaning_of
+from wealtharena.errors import DataError
+
+Pair = tuple[str, str]  # field, ticker
+_FIELDS: Final = frozenset({*PRICES, "volume", "quote_volume", "dividend", "split", "gains"})
+_CUT: Final = re.compile(r"[\s_|:/.-]+")
+_TUPLE: Final = re.compile(r"""\(['"](.*)['"], ?['"](.*)['"]\)""")
+_MOST_WORDS: Final = 2  # of a field: Adj Close, Stock Splits
+_LEAST: Final = 2  # columns beside the time
+_FEW: Final = 4  # of so many tickers one is a word that is known
+
+
+def apart(names: Sequence[str]) -> dict[int, Pair] | None:
+    """Return field and ticker of the columns by their places; None where names are not made of both throughout.
+
+    The field stands first in all of them or last in all of them, each ticker has a close, and no name is a field alone.
+    """
+    rest = _beside_time(names)
+    if len(rest) < _LEAST or any(role_of(names[place]) not in (None, "base_volume") for place in rest):
+        return None  # Volume BTC is one in long form
+    for read in (partial(_in_tuple, field=0), partial(_in_tuple, field=1), _field_first, _field_last):
+        pairs = {place: pair for place in rest if (pair := read(str(names[place])))}
+        if len(pairs) == len(rest) == len({*pairs.values()}) and _whole(set(pairs.values())):
+            return pairs
+    return None
+
+
+def _times(names: Sequence[str]) -> list[int]:
+    """Return the places of columns of time; the first one where none is and it has no name."""
+    found = [place for place, name in enumerate(names) if role_of(name) == "timestamp"]
+    return found or ([0] if names and _is_nameless(names[0]) else [])
+
+
+def _beside_time(names: Sequence[str]) -> list[int]:
+    return [
+        place for place, name in enumerate(names) if place not in _times(names) and (place or not _is_nameless(name))
+    ]
+
+
+def _is_nameless(name: str) -> bool:
+    return plain(name) in ("", "index") or plain(name).startswith("unnamed")
+
+
+def _whole(pairs: set[Pair]) -> bool:
+    """Return whether each ticker has a close, and not all of them are words that say something about a column: bid, ask."""
+    tickers = {ticker for _, ticker in pairs}
+    closes = {ticker for field, ticker in pairs if role_of(field) in ("close", "adjclose")}
+    return closes == tickers and any(meaning_of(ticker).unknown for ticker in tickers)
+
+
+def _in_tuple(name: str, *, field: int) -> Pair | None:
+    """Return field and ticker of a name that pandas wrote for two rows of names: `('Close', 'JPM')`."""
+    found = _TUPLE.fullmatch(name)
+    parts = [part.strip() for part in found.groups()] if found else ["", ""]
+    return (parts[field], parts[1 - field]) if _is_field(parts[field]) and _is_ticker(parts[1 - field]) else None
+
+
+def _field_first(name: str) -> Pair | None:
+    for cut in _cuts(name):
+        field, ticker = name[: cut.start()], name[cut.end() :]
+        if _is_field(field) and _is_ticker(ticker):
+            return field, ticker
+    return None
+
+
+def _field_last(name: str) -> Pair | None:
+    for cut in _cuts(name)[::-1]:
+        ticker, field = name[: cut.start()], name[cut.end() :]
+        if _is_field(field) and _is_ticker(ticker):
+            return field, ticker
+    return None
+
+
+def _cuts(name: str) -> list[re.Match[str]]:
+    """Return where a name may be cut, the places that leave the longest field first to begin with."""
+    return list(_CUT.finditer(name))[::-1]
+
+
+def _is_field(text: str) -> bool:
+    return len(text) > 1 and len(_CUT.split(text)) <= _MOST_WORDS and role_of(text) in _FIELDS
+
+
+def _is_ticker(text: str) -> bool:
+    return bool(text) and not re.fullmatch(r"[0-9]{1,3}|.*[()'\"].*", text)
+
+
+def are_closes(frame: pd.DataFrame, where: str) -> bool:
+    """Return whether columns beside one of time are named as nothing that is known, as tickers in a table of closes are.
+
+    A few of them may be words that are tickers too: LOW, MAX.
+    """
+    names = [str(column) for column in frame.columns]
+    strange = strangers(frame, where)  # V and C
+    rest = [names[place] for place in _beside_time(names)]
+    unknown = [name for name in rest if role_of(name) is None or name in strange]
+    if any(_field_first(name) or _field_last(name) for name in unknown):
+        return False  # bid_open
+    return bool(_times(names)) and len(rest) >= _LEAST and _FEW * (len(rest) - len(unknown)) <= len(unknown)
+
+
+def may_hold_tickers(names: Sequence[str]) -> bool:
+    """Return whether a row of names is the header of a table with columns a ticker, and not of one row a bar."""
+    return bool(_times(names)) and (apart(names) is not None or are_closes(pd.DataFrame(columns=list(names)), ""))
+
+
+def to_long_form(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
+    """Return long form of a table with a column a field and ticker in one name; any other table as it is.
+
+    Raises:
+        DataError: a column a ticker holds positive numbers, and nothing says whether they are closes.
+    """
+    names = [str(column) for column in frame.columns]
+    times = _times(names)
+    pairs = apart(names) if times else None
+    if pairs is None:
+        rest = _beside_time(names)
+        if are_closes(frame, ledger.name) and _positive(frame.iloc[:, rest]):
+            _refuse_closes([names[place] for place in rest], ledger.name)
+        return frame
+    if len(times) > 1:
+        return frame
+    kept = [times[0], *pairs]
+    rows = [["Price", *(field for field, _ in pairs.values())], ["", *(ticker for _, ticker in pairs.values())]]
+    body = frame.iloc[:, kept].set_axis(range(len(kept)), axis=1)
+    tickers = list(dict.fromkeys(ticker for _, ticker in pairs.values()))
+    shown = f"{', '.join(tickers[:8])}{' ...' if len(tickers) > 8 else ''}"
+    ledger.note(f"columns such as {names[kept[1]]} are read as a field of a symbol: {shown}")
+    return wide_to_long(rows, body, ledger)
+
+
+def _positive(frame: pd.DataFrame) -> bool:
+    """Return whether all columns hold numbers above zero wherever they hold something, and each does."""
+    cells = frame.replace("", np.nan)
+    numbers = cells.apply(pd.to_numeric, errors="coerce")
+    return bool(cells.notna().any().all()) and bool(((numbers > 0) | cells.isna()).all(axis=None))
+
+
+def _refuse_closes(names: list[str], where: str) -> None:
+    shown = f"{', '.join(names[:4])}{' ...' if len(names) > 4 else ''}"
+    raise DataError(
+        f"{where} has no column for close, but one a name ({shown}), and does not say what they hold: closes, returns or holdings",
+        hint=f"if they are closes, call them Close_{names[0]}, Close_{names[1]} and so on, or write one row a bar and symbol",
+    )
