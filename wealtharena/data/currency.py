@@ -91,12 +91,12 @@ def far_from_fixings(pair: str, table: pd.DataFrame) -> str:
     """
     if (codes_ := split_pair(pair)) is None or not {*codes_} <= {*ecb_rates().columns}:
         return ""
-    closes = table.loc[table["close"] > 0].set_index("timestamp")["close"]
-    daily = closes.groupby(closes.index.floor("D")).last()
+    there = table.loc[table["close"] > 0]
+    daily = there.groupby(there["timestamp"].dt.floor("D"))["close"].last()
     fixed = cross_rate(*codes_).reindex(daily.index).dropna()
     if len(fixed) < _DATES_TO_TELL:
         return ""
-    apart, turned = (float(np.log(values).abs().median()) for values in (daily / fixed, daily * fixed))
+    apart, turned = (float(np.nanmedian(np.abs(np.log(values)))) for values in (daily / fixed, daily * fixed))
     like = f"{pair} is like {daily.loc[fixed.index].median():.6g}, and the ECB's rate was like {fixed.median():.6g} on the same dates"
     if apart > np.log(2.0):
         return f"{like}: its quotes may lack their decimal point, or be of another pair; correct them, or rename it"

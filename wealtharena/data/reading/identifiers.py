@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from wealtharena.data import currency
+from wealtharena.data import currency, intervals
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.data.reading.words import DOLLARS
 from wealtharena.errors import DataError
@@ -95,8 +95,8 @@ def check_continued(tables: Mapping[str, pd.DataFrame], *, where: str) -> None:
 
 
 def _step(table: pd.DataFrame) -> pd.Timedelta:
-    steps = table["timestamp"].sort_values().diff().dropna()
-    return steps.median() if len(steps) else pd.Timedelta(0)
+    shown = intervals.spacing(table["timestamp"])
+    return shown.typical if shown else pd.Timedelta(0)
 
 
 def symbol_of_file(stem: str) -> str:
