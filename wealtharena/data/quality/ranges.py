@@ -51,7 +51,7 @@ def ohlc_breaks(table: pd.DataFrame, context: Context) -> Detection | None:
     """Find bars whose open or close lies outside low to high (repair: the range of the four prices received).
 
     Where a clear share of all bars or of a stretch breaks, or where columns exchanged or shifted by a row would break
-    nothing, no repair is right, and the series is refused. An open or close outside by less than 1 %, and less than the
+    nothing, no repair is right, and the series is refused; opens that lie on their own bar's close are named. An open or close outside by less than 1 %, and less than the
     range of a typical bar, is how auctions are reported, and stays as it is; many of them are named.
     """
     prices = table[list(PRICE_COLUMNS)].to_numpy(dtype=np.float64)
@@ -61,15 +61,14 @@ def ohlc_breaks(table: pd.DataFrame, context: Context) -> Detection | None:
     rounding = max(_OF_A_BAR[0] * height, _ROUNDED) * scale + _half_step(prices)
     broken = excess > rounding
     if wrong := _misplaced(prices, rounding, broken):
-        where, said = wrong
-        mask = np.zeros(len(table), dtype=bool)
-        mask[where.start : where.stop] = broken[where.start : where.stop]
-        first, last = (f"{table['timestamp'].iloc[row]:%Y-%m-%d}" for row in (where.start, where.stop - 1))
-        detail = f"{said} ({first} to {last})"
-        return Detection(mask if mask.any() else ~mask, detail, beyond_repair=True)
+        return _at(*wrong, table, broken)
     mask = excess > np.maximum(min(_AUCTION, _OF_A_BAR[1] * height or _AUCTION) * scale, rounding)
     small = int((broken & ~mask).sum())
     if not mask.any():
+        if early := _misplaced(prices, rounding, broken, early=True):
+            found = _at(*early, table, broken)
+            note = f"{context.raw.symbol}: {found.detail}: does the column open stand a row too early?"
+            return Detection(found.mask, found.detail, named=True, note=note)
         if small <= _SAID * len(table):
             return None
         return Detection(
@@ -80,6 +79,13 @@ def ohlc_breaks(table: pd.DataFrame, context: Context) -> Detection | None:
     repaired.loc[mask, "low"] = np.nanmin(prices[mask], axis=1)
     smaller = f", and in {small} bars by less, which stay" if small > _SAID * len(table) else ""
     return Detection(mask, f"open or close outside low to high{smaller}", repaired)
+
+
+def _at(where: _Stretch, said: str, table: pd.DataFrame, broken: Bool) -> Detection:
+    mask = np.zeros(len(table), dtype=bool)
+    mask[where.start : where.stop] = broken[where.start : where.stop]
+    first, last = (f"{table['timestamp'].iloc[row]:%Y-%m-%d}" for row in (where.start, where.stop - 1))
+    return Detection(mask if mask.any() else ~mask, f"{said} ({first} to {last})", beyond_repair=True)
 
 
 def outside(prices: Float64) -> Float64:
@@ -117,8 +123,11 @@ def _decimals(values: Float64) -> int | None:
     return _MOST_DECIMALS
 
 
-def _misplaced(prices: Float64, rounding: Float64, broken: Bool) -> tuple[_Stretch, str] | None:
-    """Return the longest stretch whose columns cannot be what they are called, and why; None where there is none."""
+def _misplaced(prices: Float64, rounding: Float64, broken: Bool, *, early: bool = False) -> tuple[_Stretch, str] | None:
+    """Return the longest stretch whose columns cannot be what they are called, and why; None where there is none.
+
+    With `early`, one whose opens may be those of the next bars.
+    """
     known = np.isfinite(prices).all(axis=1) & (prices > 0).all(axis=1)
     if not known.any():
         return None
@@ -126,10 +135,9 @@ def _misplaced(prices: Float64, rounding: Float64, broken: Bool) -> tuple[_Stret
     bars, bounds = prices[rows], rounding[rows]
     looks = _looks(len(bars))
     found = (
-        _turned(bars, looks)
-        or _rearranged(bars, bounds, broken[rows], looks)
-        or _often(broken[rows], looks)
-        or _opens_of_the_next(bars, bounds, looks)
+        _opens_of_the_next(bars, bounds, looks)
+        if early
+        else _turned(bars, looks) or _rearranged(bars, bounds, broken[rows], looks) or _often(broken[rows], looks)
     )
     if found is None:
         return None
@@ -210,7 +218,10 @@ def _often(broken: Bool, looks: list[_Stretch]) -> tuple[_Stretch, str] | None:
 
 
 def _opens_of_the_next(bars: Float64, bounds: Float64, looks: list[_Stretch]) -> tuple[_Stretch, str] | None:
-    """Find opens that are those of the next bar, in a market without gaps: each lies on its own bar's close."""
+    """Find opens that may be those of the next bar, in a market without gaps: each lies on its own bar's close.
+
+    So do opens that somebody made up.
+    """
     height = bars[:, 1] - bars[:, 2]
     moved = height > 0
     share = np.abs(bars[:, 0] - bars[:, 3]) / np.where(moved, height, 1.0)
@@ -224,7 +235,7 @@ def _opens_of_the_next(bars: Float64, bounds: Float64, looks: list[_Stretch]) ->
         if float(np.median(share[look.start : look.stop][inside])) < _FLAT:
             return look, (
                 f"the opens of {look.stop - look.start} bars lie on their own bar's close, and between the next bar's"
-                " low and high: the column open stands a row too early"
+                " low and high"
             )
     return None
 
