@@ -191,7 +191,7 @@ class Collector:
             ChangedError: another process has written the symbol's bars meanwhile.
         """
         raw = found.raw
-        bars, report = inspect(raw, self.asset, self.data.quality)
+        bars, report = inspect(raw, self.asset, self.data.quality, most_repaired=self.data.max_repaired_share)
         check_repaired(bars, self.data.max_repaired_share)
         quality = {"rules": self._rules, **report.to_dict()}
         written = self.store.write(

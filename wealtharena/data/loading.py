@@ -207,7 +207,7 @@ def clean(fetched: RawBars | Bars, asset: AssetSpec, data: DataSpec) -> tuple[Ba
         return fetched, ()
     from wealtharena.data import quality
 
-    bars, report = quality.inspect(fetched, asset, data.quality)
+    bars, report = quality.inspect(fetched, asset, data.quality, most_repaired=data.max_repaired_share)
     return bars, report.findings
 
 

@@ -49,7 +49,7 @@ def panel_of(metadata: Metadata, table: BarTable, *, now: datetime) -> tuple[Pan
         raw = _raw(symbol, table, asset, data, now)
         try:
             intervals.check_interval(raw.table["timestamp"], metadata.frequency, where=symbol)
-            bars, report = quality.inspect(raw, asset, data.quality)
+            bars, report = quality.inspect(raw, asset, data.quality, most_repaired=data.max_repaired_share)
             quality.check_repaired(bars, data.max_repaired_share)
         except ProviderError as error:
             raise InputError(f"bars.{symbol}", error.cause, hint="send bars as a backtest would take them") from error

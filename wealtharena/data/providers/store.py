@@ -82,7 +82,7 @@ class Provider(provider.Provider):
         if raw is None:
             self._judged.setdefault("judged when they were collected, by other rules", []).append(whole.symbol)
             return whole
-        bars, _ = inspect(raw, self._asset, self._spec.quality)
+        bars, _ = inspect(raw, self._asset, self._spec.quality, most_repaired=self._spec.max_repaired_share)
         self._judged.setdefault("judged again, by this run's rules", []).append(whole.symbol)
         return bars
 

@@ -47,9 +47,12 @@ _OTHER_SOURCE: Final = {
 
 
 @np.errstate(over="ignore", under="ignore")  # a corrupt price may be any number, and is said below
-def inspect(raw: RawBars, asset: AssetSpec, spec: QualitySpec) -> tuple[Bars, QualityReport]:
+def inspect(
+    raw: RawBars, asset: AssetSpec, spec: QualitySpec, *, most_repaired: float = 0.0
+) -> tuple[Bars, QualityReport]:
     """Return the bars that may be believed, and the account of what was wrong with the others.
 
+    `most_repaired` is `data.max_repaired_share`: at 1 nothing that has a repair is beyond it.
     `raw` is not changed. Splits are applied; a bar without volume, in a series that has volume, is not tradable.
 
     Raises:
@@ -65,7 +68,8 @@ def inspect(raw: RawBars, asset: AssetSpec, spec: QualitySpec) -> tuple[Bars, Qu
         if detection is None:
             continue
         action: Action = "warn" if detection.named else getattr(spec, kind)
-        if action == "refuse" or (detection.beyond_repair and action != "warn"):
+        beyond = detection.beyond_repair and (detection.repaired is None or most_repaired < 1.0)
+        if action == "refuse" or (beyond and action != "warn"):
             raise refusal(context, kind, detection)
         treated = _treat(table, detection, action)
         if kind != "ticker_reuse":  # another company's cash

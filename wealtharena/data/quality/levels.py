@@ -73,9 +73,8 @@ def ticker_reuse(table: pd.DataFrame, context: Context) -> Detection | None:
     if mask.sum() > left and left < 2 * most:
         first = str(times[begin])[:10]
         way = f"correct the dates of the file, or set data.start={first} where these are meant"
-        return Detection(
-            mask, f"{said}, so that {left} of {len(table)} bars would stay", beyond_repair=True, way_out=way
-        )
+        detail = f"{said}, so that {left} of {len(table)} bars would stay"
+        return Detection(mask, detail, table[~mask], beyond_repair=True, way_out=way)
     return Detection(mask, said, table[~mask])
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -51,8 +52,9 @@ def ohlc_breaks(table: pd.DataFrame, context: Context) -> Detection | None:
     """Find bars whose open or close lies outside low to high (repair: the range of the four prices received).
 
     Where a clear share of all bars or of a stretch breaks, or where columns exchanged or shifted by a row would break
-    nothing, no repair is right, and the series is refused; opens that lie on their own bar's close are named. An open or close outside by less than 1 %, and less than the
-    range of a typical bar, is how auctions are reported, and stays as it is; many of them are named.
+    nothing, no repair is right, and the series is refused; opens that lie on their own bar's close are named. An open or
+    close outside by less than 1 %, and less than the range of a typical bar, is how auctions are reported, and stays as
+    it is; many of them are named.
     """
     prices = table[list(PRICE_COLUMNS)].to_numpy(dtype=np.float64)
     height = _typical_height(prices)
@@ -60,9 +62,13 @@ def ohlc_breaks(table: pd.DataFrame, context: Context) -> Detection | None:
     scale = np.abs(prices[:, 3])
     rounding = max(_OF_A_BAR[0] * height, _ROUNDED) * scale + _half_step(prices)
     broken = excess > rounding
-    if wrong := _misplaced(prices, rounding, broken):
-        return _at(*wrong, table, broken)
     mask = excess > np.maximum(min(_AUCTION, _OF_A_BAR[1] * height or _AUCTION) * scale, rounding)
+    repaired = table.copy()
+    if mask.any():
+        repaired.loc[mask, "high"] = np.nanmax(prices[mask], axis=1)
+        repaired.loc[mask, "low"] = np.nanmin(prices[mask], axis=1)
+    if wrong := _misplaced(prices, rounding, broken):
+        return replace(_at(*wrong, table, broken), repaired=repaired)
     small = int((broken & ~mask).sum())
     if not mask.any():
         if early := _misplaced(prices, rounding, broken, early=True):
@@ -74,9 +80,6 @@ def ohlc_breaks(table: pd.DataFrame, context: Context) -> Detection | None:
         return Detection(
             broken, "open or close outside low to high by less than a typical bar, and less than 1 %", named=True
         )
-    repaired = table.copy()
-    repaired.loc[mask, "high"] = np.nanmax(prices[mask], axis=1)
-    repaired.loc[mask, "low"] = np.nanmin(prices[mask], axis=1)
     smaller = f", and in {small} bars by less, which stay" if small > _SAID * len(table) else ""
     return Detection(mask, f"open or close outside low to high{smaller}", repaired)
 
