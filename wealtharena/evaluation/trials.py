@@ -158,7 +158,7 @@ class _Market:
         """Return whether an entry counts; `opening` is its run's, for entries from before each said where it belongs."""
         if entry["kind"] == "trial" and str(entry.get("run_id")) in judged:
             return True
-        same = not self.bars.isdisjoint((entry["fingerprint"], str(entry.get("content", ""))))
+        same = self._is_of(entry)
         place = entry if "window" in entry else opening
         if place is None:
             return same
@@ -172,9 +172,12 @@ class _Market:
 
     def relabels(self, entry: Mapping[str, Any]) -> bool:
         """Return whether an entry is of the same bars under another agent or with other names of their symbols."""
-        same = not self.bars.isdisjoint((entry["fingerprint"], str(entry.get("content", ""))))
         names = entry.get("symbols", self.window.symbols)
-        return same and (entry["agent"] != self.agent or set(names) != set(self.window.symbols))
+        return self._is_of(entry) and (entry["agent"] != self.agent or set(names) != set(self.window.symbols))
+
+    def _is_of(self, entry: Mapping[str, Any]) -> bool:
+        """Return whether an entry is of the same bars, by either digest."""
+        return not self.bars.isdisjoint((entry["fingerprint"], str(entry.get("content", ""))))
 
     def _shares(self, agent: str, symbols: Sequence[str] | None) -> bool:
         """Return whether other bars are of this market by their symbols.

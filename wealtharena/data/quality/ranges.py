@@ -63,25 +63,30 @@ def ohlc_breaks(table: pd.DataFrame, context: Context) -> Detection | None:
     rounding = max(_OF_A_BAR[0] * height, _ROUNDED) * scale + _half_step(prices)
     broken = excess > rounding
     mask = excess > np.maximum(min(_AUCTION, _OF_A_BAR[1] * height or _AUCTION) * scale, rounding)
-    repaired = table.copy()
-    if mask.any():
-        repaired.loc[mask, "high"] = np.nanmax(prices[mask], axis=1)
-        repaired.loc[mask, "low"] = np.nanmin(prices[mask], axis=1)
     if wrong := _misplaced(prices, rounding, broken):
-        return replace(_at(*wrong, table, broken), repaired=repaired)
+        return replace(_at(*wrong, table, broken), repaired=_widened(table, prices, mask))
     small = int((broken & ~mask).sum())
     if not mask.any():
         if early := _misplaced(prices, rounding, broken, early=True):
             found = _at(*early, table, broken)
             note = f"{context.raw.symbol}: {found.detail}: does the column open stand a row too early?"
-            return Detection(found.mask, found.detail, named=True, note=note)
+            return replace(found, named=True, beyond_repair=False, note=note)
         if small <= _SAID * len(table):
             return None
         return Detection(
             broken, "open or close outside low to high by less than a typical bar, and less than 1 %", named=True
         )
     smaller = f", and in {small} bars by less, which stay" if small > _SAID * len(table) else ""
-    return Detection(mask, f"open or close outside low to high{smaller}", repaired)
+    return Detection(mask, f"open or close outside low to high{smaller}", _widened(table, prices, mask))
+
+
+def _widened(table: pd.DataFrame, prices: Float64, mask: Bool) -> pd.DataFrame:
+    """Return the table with the range of the four prices received as low and high of the rows of `mask`."""
+    repaired = table.copy()
+    if mask.any():
+        repaired.loc[mask, "high"] = np.nanmax(prices[mask], axis=1)
+        repaired.loc[mask, "low"] = np.nanmin(prices[mask], axis=1)
+    return repaired
 
 
 def _at(where: _Stretch, said: str, table: pd.DataFrame, broken: Bool) -> Detection:

@@ -28,6 +28,7 @@ _FULL: Final = (
     "november",
     "december",
 )
+ABBREVIATED: Final = tuple(name[:3] for name in _FULL)
 MONTHS: Final = {"sept": 9} | {word: place for place, name in enumerate(_FULL, 1) for word in (name, name[:3])}
 _WEEK: Final = re.compile(r"([0-9]{4})[- ]?W([0-9]{2})(?:-?([1-7]))?")
 _QUARTER: Final = re.compile(r"([0-9]{4})[-/ ]?Q([1-4])|Q([1-4])[-/ ]([0-9]{4})")

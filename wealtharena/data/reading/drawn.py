@@ -37,12 +37,12 @@ def undrawn(text: str, ledger: Ledger) -> str:
     rules = [place for place, line in enumerate(lines) if _RULE.fullmatch(line.strip())]
     if not rules:
         return text
-    drawn, lines = {lines[place].strip() for place in rules}, text.split("\n")
-    header = next((line for line in lines if "|" in line and line.strip() not in drawn), "")
-    lines = ["" if line.strip() in drawn or _COUNT.fullmatch(line.strip()) else line for line in lines]
+    drawn, written = {lines[place].strip() for place in rules}, text.split("\n")
+    header = next((line for line in written if "|" in line and line.strip() not in drawn), "")
+    lines = ["" if line.strip() in drawn or _COUNT.fullmatch(line.strip()) else line for line in written]
     if not any("|" in rule or "+" in rule for rule in drawn):
-        marked = [place for place in rules if len(_SPANS.findall(text.split("\n")[place])) > 1]
-        return "\n".join(_cut(lines, text.split("\n")[marked[0]], marked[0]) if marked else lines)
+        marked = next((place for place in rules if len(_SPANS.findall(written[place])) > 1), None)
+        return "\n".join(lines if marked is None else _cut(lines, written[marked], marked))
     ledger.settle("table", "drawn with bars and a rule, which are passed over")
     if header.strip().startswith("|"):
         lines = [_unframed(line) if line.lstrip().startswith("|") else line for line in lines]

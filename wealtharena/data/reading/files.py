@@ -38,7 +38,8 @@ from wealtharena.files import without_home
 
 logger = logging.getLogger(__name__)
 _TELL_SECONDS: Final = 10.0
-_SUFFIXES: Final = (".parquet", ".pq", ".csv", ".csv.gz")
+_PARQUET: Final = (".parquet", ".pq")
+_SUFFIXES: Final = (*_PARQUET, ".csv", ".csv.gz")
 _PACKED: Final = (".csv.bz2", ".csv.xz", ".zip")
 _MAYBE: Final = (".txt", ".tsv", *_PACKED)  # of a folder: read where they hold a table
 _NUMERIC: Final = ("open", "high", "low", "close", "adjclose", "volume", "quote_volume", "base_volume", "dividend",
@@ -122,7 +123,7 @@ def _read(path: Path, venue: Venue, only_symbol: str | None, max_dropped_share: 
 
 def _of_partition(folder: Path) -> list[Path]:
     """Return the Parquet files below a folder of a partitioned data set, such as symbol=AAPL/year=2024."""
-    found = (item for item in sorted(folder.rglob("*")) if item.suffix.lower() in (".parquet", ".pq"))
+    found = (item for item in sorted(folder.rglob("*")) if item.suffix.lower() in _PARQUET)
     return [item for item in found if item.is_file() and not item.name.startswith((".", "_", "~"))]
 
 
@@ -184,7 +185,7 @@ def _read_file(path: Path, venue: Venue, only_symbol: str | None, max_dropped_sh
     if path.stat().st_size == 0:
         raise DataError(f"{path.name} is empty", hint="download it again, or point data.path to another file")
     ledger = Ledger(path.name)
-    is_parquet = path.suffix.lower() in (".parquet", ".pq")
+    is_parquet = path.suffix.lower() in _PARQUET
     ledger.settle("format", "Parquet" if is_parquet else "CSV")
     frame = read_parquet(path, ledger) if is_parquet else read_text(path, ledger)
     if frame.empty:

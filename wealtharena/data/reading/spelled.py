@@ -8,7 +8,7 @@ from typing import Final
 
 import pandas as pd
 
-from wealtharena.data.reading.centuries import MONTHS
+from wealtharena.data.reading.centuries import ABBREVIATED, MONTHS
 from wealtharena.errors import DataError
 
 _TEXT: Final = (  # a language -> its months, and other words and abbreviations for them behind a slash
@@ -52,7 +52,6 @@ _TEXT: Final = (  # a language -> its months, and other words and abbreviations 
     ("Indonesian", "januari/jan februari/feb maret/mar april/apr mei juni/jun juli/jul agustus/agu/agt september/sep oktober/okt "
      "november/nov desember/des"),
 )  # fmt: skip
-_NAMES: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _WEEKDAY: Final = re.compile(
     r"^(?:(?:mon|tue|tues|wed|wednes|thu|thur|thurs|fri|sat|satur|sun)(?:day)?|mo|di|mi|do|fr|sa|so)\b\.?,? *",
     re.IGNORECASE,
@@ -115,7 +114,7 @@ def in_english(text: pd.Series, where: str) -> pd.Series:
 
 
 def _month(word: str, months: dict[str, int]) -> str:
-    return _NAMES[months[word] - 1] if word in months else word
+    return ABBREVIATED[months[word] - 1] if word in months else word
 
 
 def _word(cell: str) -> str:
