@@ -156,7 +156,7 @@ def check_search_path(overrides: Sequence[str]) -> None:
             if not _is_source(str(place)):
                 raise ConfigError(
                     f"hydra.searchpath: {place} is no folder of configuration",
-                    hint="name one that is there, as in 'hydra.searchpath=[file:///home/me/conf]'; or --config-dir <folder>",
+                    hint="name one that is there, as in 'hydra.searchpath=[file://<folder>]'; or --config-dir <folder>",
                 )
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field, field_validator
 
-from wealtharena.config.specs.base import LOWER_CASE, OneNameAtLeast, Spec
+from wealtharena.config.specs.base import OneNameAtLeast, Spec, Word
 
 AssetClass = Literal["stocks", "forex", "crypto", "etf", "commodities"]
 CASH_BPS: Final = (-10_000.0, 100_000.0)  # a year, least and most
@@ -110,9 +110,7 @@ class AssetSpec(Spec):
 
     name: str = Field(description="asset class, or the name of a user's own class")
     market: AssetClass = Field(description="the class whose conventions (FX conversion, volume, simulator) apply")
-    agent: Annotated[str, LOWER_CASE] = Field(
-        pattern=r"^[a-z][a-z0-9_]*$", description="agent id in the registry, such as cryptocurrencies"
-    )
+    agent: Word = Field(description="agent id in the registry, such as cryptocurrencies")
     account_currency: str = Field(min_length=3, description="in which equity is counted, by its code, such as USD")
     benchmark: str | None = Field(description="symbol of the class's benchmark index, where there is one")
     risk_free_bps_per_year: float = Field(

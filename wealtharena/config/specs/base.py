@@ -67,7 +67,7 @@ class InWords:
     allowed: str
 
 
-LOWER_CASE: Final = InWords("lower-case letters, digits and _, a letter first")
+Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$"), InWords("lower-case letters, digits and _, a letter first")]
 
 
 def _each_once(items: Items) -> Items:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
-from wealtharena.config.specs.base import LOWER_CASE, Spec
+from wealtharena.config.specs.base import Spec, Word
 
 
 class BrokerSpec(Spec):
@@ -14,9 +14,7 @@ class BrokerSpec(Spec):
 
     outside: ClassVar[bool] = False  # what it is sent reaches somebody else, so that bars of the past must not
 
-    name: Annotated[str, LOWER_CASE] = Field(
-        pattern=r"^[a-z][a-z0-9_]*$", description="the file of that name in wealtharena/trading/brokers/"
-    )
+    name: Word = Field(description="the file of that name in wealtharena/trading/brokers/")
 
     @property
     def money(self) -> str:

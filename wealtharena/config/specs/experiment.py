@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, SerializeAsAny
 
 from wealtharena.config.specs.agent import AlgoSpec, ComputeSpec, ModelSpec
 from wealtharena.config.specs.asset import AssetSpec
-from wealtharena.config.specs.base import LOWER_CASE, Spec
+from wealtharena.config.specs.base import Spec, Word
 from wealtharena.config.specs.broker import BrokerSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.config.specs.env import EnvSpec
@@ -39,9 +39,7 @@ class ExperimentSpec(Spec):
     group of that name, so an environment needs nothing else.
     """
 
-    task: Annotated[str, LOWER_CASE] = Field(
-        pattern=r"^[a-z][a-z0-9_]*$", description="verb; the file of that name in wealtharena/tasks/"
-    )
+    task: Word = Field(description="verb; the file of that name in wealtharena/tasks/")
     seed: int = Field(ge=0, lt=2**32, description="of all randomness of the job")
     log: Literal["text", "json"] = Field(description="how the console speaks: to people, or one JSON object a line")
     quiet: bool = Field(description="say the verdict, or what was asked for, and where the report is; nothing else")
