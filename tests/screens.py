@@ -17,6 +17,7 @@ CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 MISSING: Final = "chromium and chromedriver are not installed: apt-get install chromium chromium-driver"
 FAMILIES: Final = ("sans-serif", "serif", "monospace")
 WIDTHS: Final = (390, 1280)
+LONGEST: Final = 60  # seconds that a page may take on a busy machine
 _FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -132,12 +133,13 @@ _CHECKS = (_WIDE, _CUT, _OVER, _UNREACHED)
 
 
 @contextmanager
-def opened(profile: Path, *flags: str) -> Iterator[Any]:
-    """Yield a headless Chromium that keeps its own log and that of its requests."""
+def opened(profile: Path, *flags: str, strategy: str = "normal") -> Iterator[Any]:
+    """Yield a headless Chromium that keeps its own log and that of its requests; `strategy` is WebDriver's of loading pages."""
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
     options.binary_location = str(CHROMIUM)
+    options.page_load_strategy = strategy
     for flag in (*_FLAGS, *flags, f"--user-data-dir={profile}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
@@ -146,6 +148,13 @@ def opened(profile: Path, *flags: str) -> Iterator[Any]:
         yield browser
     finally:
         browser.quit()
+
+
+def wait(browser: Any, script: str) -> None:
+    """Wait until the script returns what is true: on a busy machine `get` has returned while a page was loading still."""
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    WebDriverWait(browser, LONGEST, poll_frequency=0.02).until(lambda shown: shown.execute_script(script))
 
 
 def visit(browser: Any, address: str | Path, *, width: int = 1280, dark: bool = False) -> None:
@@ -158,6 +167,7 @@ def visit(browser: Any, address: str | Path, *, width: int = 1280, dark: bool = 
     for kind in ("browser", "performance"):
         browser.get_log(kind)
     browser.get(address.as_uri() if isinstance(address, Path) else address)
+    wait(browser, "return document.readyState === 'complete' && location.href !== 'about:blank'")
 
 
 def wear(browser: Any, family: str) -> None:

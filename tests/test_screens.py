@@ -69,3 +69,10 @@ def test_what_is_asked_for_is_told(browser: Any, tmp_path: Path) -> None:
     shown(browser, tmp_path, '<img src="missing.png" alt="nothing">')
     assert screens.asked(browser) == [(tmp_path / name).as_uri() for name in ("page.html", "missing.png")]
     assert browser.get_log("browser")
+
+
+def test_a_page_is_visited_when_all_of_it_is_there(browser: Any, tmp_path: Path) -> None:
+    (tmp_path / "long.html").write_text("<!doctype html>" + "<p>words</p>" * 60_000, encoding="utf-8")
+    with screens.opened(tmp_path / "profile", strategy="none") as hasty:
+        screens.visit(hasty, tmp_path / "long.html")
+        assert hasty.execute_script("return document.querySelectorAll('p').length") == 60_000
