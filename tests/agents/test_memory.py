@@ -47,6 +47,7 @@ def test_what_a_network_remembers_with_counts(model: str, monkeypatch: pytest.Mo
         worlds.bench(worlds.spec("algo=ppo", f"model={model}", "model.hidden=[16]", "model.recurrent_size=50000"))
 
 
+@pytest.mark.slow
 def test_what_ships_has_room_on_a_small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "usable_bytes", lambda: GIB)
     for algo in ALGOS:

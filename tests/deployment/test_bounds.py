@@ -217,6 +217,7 @@ def test_what_is_no_request_is_refused_in_the_shape_of_all_errors(
     assert set(body) == {"code", "message", "request_id", "problems"}
 
 
+@pytest.mark.slow
 def test_silent_sockets_give_way_to_those_who_ask(address: tuple[str, int]) -> None:
     host, port = address
     silent = [socket.create_connection(address, timeout=20) for _ in range(60)]

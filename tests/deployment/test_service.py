@@ -221,6 +221,7 @@ def test_a_failure_inside_shows_no_trace_and_no_path(
     assert response.json()["request_id"] in caplog.text
 
 
+@pytest.mark.slow
 def test_a_key_has_its_own_rate(tmp_path: Path) -> None:
     stocked(tmp_path)
     alice, bob = (keys.create_key(tmp_path / "keys.json", name) for name in ("alice", "bob"))

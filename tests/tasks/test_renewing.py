@@ -58,6 +58,7 @@ def finish(one):
     assert one._process is None
 
 
+@pytest.mark.slow
 def test_a_retraining_that_does_not_hear_is_ended_all_the_same(make, tmp_path, monkeypatch):
     monkeypatch.setattr(renewing, "END_SECONDS", 0.5)
     one, _, _ = make("paper.retrain=drift")

@@ -215,6 +215,7 @@ def test_the_kill_switch_and_the_end_are_heard_while_a_source_hangs(street):
         assert ledger.state() == ("halted", "kill switch: freeze")
 
 
+@pytest.mark.slow
 def test_an_answer_over_the_network_wakes_who_waits_for_it_and_nobody_was_kept(street, make_spec, stub, monkeypatch):
     """The real client against a service that takes its time; the clock stands still until something wakes it."""
     spec = make_spec("crypto", "yahoo", data__symbols=f"[{','.join(SYMBOLS)}]", paper__feed="live",

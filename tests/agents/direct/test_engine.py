@@ -97,6 +97,7 @@ def test_windows_lie_within_segments_and_all_are_drawn() -> None:
         Windows.of(((0, 4),), steps=6, earliest=3)
 
 
+@pytest.mark.slow
 def test_the_soft_minimum_lies_between_the_worst_window_and_the_mean() -> None:
     returns = torch.randn(30, 2, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 0.1
     ratios = returns.mean(dim=0) / returns.std(dim=0, correction=0)

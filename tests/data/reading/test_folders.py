@@ -83,6 +83,7 @@ def test_a_part_without_volume_joins_whatever_the_others_count(tmp_path: Path) -
     assert len(_of(tmp_path).timestamps) == 260
 
 
+@pytest.mark.slow
 def test_rows_that_stand_alike_in_two_parts_count_once_and_others_are_asked_for(tmp_path: Path) -> None:
     bars = shares("SPY").drop(columns="symbol")
     bars[:150].to_csv(tmp_path / "SPY_2021.csv", index=False)
