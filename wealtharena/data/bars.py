@@ -106,16 +106,14 @@ def raw_table(frame: pd.DataFrame) -> pd.DataFrame:
     Naive timestamps are taken as UTC. Rows, their order and their faults stay as they are.
     """
     timestamps = pd.to_datetime(frame["timestamp"], utc=True).astype(TIMESTAMP_DTYPE)
-    columns: dict[str, object] = {"timestamp": timestamps.to_numpy()}
+    columns: dict[str, object] = {"timestamp": pd.DatetimeIndex(timestamps)}
     for name in RAW_COLUMNS[1:]:
         if name in frame:
             values = frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
             columns[name] = np.nan_to_num(values, nan=_DEFAULTS[name]) if name in _DEFAULTS else values
         else:
             columns[name] = np.full(len(frame), _DEFAULTS.get(name, np.nan))
-    table = pd.DataFrame(columns)
-    table["timestamp"] = pd.DatetimeIndex(timestamps)
-    return table
+    return pd.DataFrame(columns)
 
 
 def window_mask(timestamps: pd.Series, start: date | None, end: date | None) -> pd.Series:

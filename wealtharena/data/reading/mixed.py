@@ -130,13 +130,19 @@ def _by_day(table: pd.DataFrame) -> tuple[IntArray, Array, IntArray, Array, Arra
     """Return the rows with a volume, its logs, where each day begins among them, and each day's usual logs of volume and price."""
     volume, close = table["volume"].to_numpy(dtype=np.float64), table["close"].to_numpy(dtype=np.float64)
     used = np.flatnonzero((volume > 0) & (close > 0))
-    days = table["timestamp"].dt.floor("D").to_numpy()[used]
+    days = table["timestamp"].to_numpy(dtype="datetime64[D]")[used]
     starts = np.flatnonzero(np.r_[True, days[1:] != days[:-1]]) if len(used) else np.zeros(0, dtype=np.int64)
     logs, prices = np.log(volume[used]), np.log(close[used])
-    usual, price = (
-        np.array([np.median(part) for part in np.split(of, starts[1:]) if len(part)]) for of in (logs, prices)
-    )
-    return used, logs, starts, usual, price
+    return used, logs, starts, _medians(logs, starts), _medians(prices, starts)
+
+
+def _medians(of: Array, starts: IntArray) -> Array:
+    """Return the median of each part of [values], given where the parts begin."""
+    ends = np.r_[starts[1:], len(of)]
+    part = np.repeat(np.arange(len(starts)), ends - starts)
+    of = of[np.lexsort((of, part))]  # parts stay where they are, each in order of size
+    size = ends - starts
+    return np.asarray((of[starts + (size - 1) // 2] + of[starts + size // 2]) / 2)
 
 
 def _between(usual: Array, price: Array, *, whatever: bool = False) -> list[int]:

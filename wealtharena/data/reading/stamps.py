@@ -312,13 +312,16 @@ def _hours(text: pd.Series, half: pd.Series) -> IntArray:
 
 def _offsets(zone: pd.Series) -> IntArray:
     """Return written offsets from UTC in ns."""
-    parts = zone.str.extract(r"([+-])([0-9]{1,2}):?([0-9]{2})?")
+    codes, unique = pd.factorize(zone)
+    parts = pd.Series(unique, dtype="string").str.extract(r"([+-])([0-9]{1,2}):?([0-9]{2})?")
     sign = np.where(parts[0].fillna("+").to_numpy() == "-", -1, 1)
-    return np.asarray(sign * (_whole(parts[1]) * 3600 + _whole(parts[2]) * 60) * 10**9, dtype=np.int64)
+    return np.asarray((sign * (_whole(parts[1]) * 3600 + _whole(parts[2]) * 60) * 10**9)[codes], dtype=np.int64)
 
 
 def _whole(text: pd.Series) -> IntArray:
-    return np.asarray(pd.to_numeric(text.fillna("0").replace("", "0")).to_numpy(dtype=np.int64))
+    """Return the whole numbers written in a part of stamps; there are few: years, hours, seconds."""
+    codes, unique = pd.factorize(text.fillna("0").replace("", "0"))
+    return np.asarray(pd.to_numeric(pd.Series(unique)).to_numpy(dtype=np.int64)[codes])
 
 
 def _odd_number(odd: BoolArray, cells: pd.Series, codes: npt.NDArray[np.intp], where: str, why: str) -> DataError:
