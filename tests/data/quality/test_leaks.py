@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.data.quality import planted
@@ -139,3 +140,27 @@ def test_a_surprise_is_what_the_value_before_does_not_tell() -> None:
     for t in range(1, len(noise)):
         slow[t] = 0.9 * slow[t - 1] + noise[t]
     assert np.corrcoef(surprise(slow)[1:, 0], noise[1:, 0])[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("bars", [60, 249, 250, 777])
+def test_the_shape_of_a_bar_is_judged_over_all_bars_and_each_window(bars: int) -> None:
+    rng = np.random.default_rng(bars)
+    close = 100 * np.exp(np.cumsum(rng.normal(0, 0.02, bars)))
+    table = pd.DataFrame(
+        {
+            "high": close * np.exp(rng.gamma(2, 0.01, bars)),
+            "low": close * np.exp(-rng.gamma(2, 0.01, bars)),
+            "close": close,
+        }
+    )
+    table.loc[5:9, "high"], table.loc[20, "close"] = np.nan, close[19]
+    expected = {}
+    for name, shape in leaks.shapes(*(table[column].to_numpy() for column in ("high", "low", "close"))).items():
+        following = table["close"].pct_change().shift(-1).to_numpy()
+        for look in (slice(None), *(slice(i, i + 250) for i in range(0, bars - 249, 250))):
+            pairs = pd.DataFrame({"a": shape[look], "b": following[look]}).dropna().query("b != 0")
+            clipped = pairs.clip(pairs.quantile(0.01), pairs.quantile(0.99), axis=1)
+            expected[name, look.start] = abs(clipped["a"].corr(clipped["b"]))
+    strength, named = leaks.leak(table)
+    assert strength == pytest.approx(max(expected.values()), rel=1e-9)
+    assert named == max(expected, key=expected.__getitem__)[0]

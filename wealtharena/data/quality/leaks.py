@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from wealtharena.config.specs.data import QualitySpec
@@ -168,21 +169,39 @@ def leak(table: pd.DataFrame) -> tuple[float, str]:
         return best
     with np.errstate(invalid="ignore", divide="ignore"):
         following = np.r_[close[1:] / close[:-1] - 1, np.nan]
-    windows = [slice(None)] + [slice(i, i + WINDOW) for i in range(0, len(close) - WINDOW + 1, WINDOW)]
+    whole = len(close) // WINDOW * WINDOW
     for name, shape in shapes(high, low, close).items():
-        for window in windows:
-            strength = abs(_correlation(shape[window], following[window]))
+        looks = ((x[None], x[:whole].reshape(-1, WINDOW)) for x in (shape, following))
+        for a, b in zip(*looks, strict=True):
+            strength = float(np.max(np.abs(_correlations(a, b)), initial=0.0))
             if strength > best[0]:
                 best = (strength, name)
     return best
 
 
-def _correlation(a: Float64, b: Float64) -> float:
+def _correlations(a: Float64, b: Float64) -> Float64:
+    """Return the correlation of each row of `a` with that of `b` [rows, bars]; 0 where there are few pairs, or a side stands still."""
     usable = np.isfinite(a) & np.isfinite(b) & (b != 0)
-    a, b = a[usable], b[usable]
-    if len(a) < LEAST_BARS // 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
-        return 0.0
-    a, b = (np.clip(x, *np.quantile(x, [0.01, 0.99])) for x in (a, b))
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return 0.0
-    return float(np.corrcoef(a, b)[0, 1])
+    few = usable.sum(axis=1) < LEAST_BARS // 2
+    a, b = (_centred(x[~few], usable[~few]) for x in (a, b))
+    power = np.sqrt(np.einsum("wn,wn->w", a, a) * np.einsum("wn,wn->w", b, b))
+    found = np.zeros(len(few))
+    found[~few] = np.einsum("wn,wn->w", a, b) / np.where(power > 0, power, 1)
+    return found
+
+
+def _centred(values: Float64, usable: npt.NDArray[np.bool_]) -> Float64:
+    """Return each row clipped at its 1 % and 99 % quantiles, less its mean; 0 where unusable, and throughout a row of one value."""
+    count = usable.sum(axis=1, keepdims=True)
+    ordered = np.sort(np.where(usable, values, np.inf), axis=1)
+    low, high = (_quantile(ordered, count, q) for q in (0.01, 0.99))
+    clipped = np.where(usable, np.clip(values, low, high), 0.0)
+    return np.where(usable & (high > low), clipped - clipped.sum(axis=1, keepdims=True) / count, 0.0)
+
+
+def _quantile(ordered: Float64, count: npt.NDArray[np.int64], q: float) -> Float64:
+    """Return the quantile of the first `count` [rows, 1] of each row in order of size, between two of them in proportion."""
+    place = q * (count - 1)
+    below = np.floor(place).astype(np.int64)
+    at, after = (np.take_along_axis(ordered, np.minimum(index, count - 1), axis=1) for index in (below, below + 1))
+    return np.asarray(at + (place - below) * (after - at))

@@ -326,19 +326,36 @@ def spikes(table: pd.DataFrame, context: Context) -> Detection | None:
     return Detection(touched, "; ".join(filter(None, (detail, note))), repaired[~mask], note=note)
 
 
+def _far(closes: Array, high: Array, low: Array, limit: Array, near: np.ndarray[Any, np.dtype[np.bool_]]) -> list[int]:
+    """Return the bars that may lie beyond the limit from the close before."""
+    before = closes[:-1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        distance = np.maximum(np.log(low[1:] / before), np.log(before / high[1:]))
+    found: list[int] = (np.flatnonzero(near[1:] & ~(distance <= limit[1:])) + 1).tolist()
+    return found
+
+
 def _apart(
     closes: Array, high: Array, low: Array, limit: Array, near: np.ndarray[Any, np.dtype[np.bool_]]
 ) -> tuple[np.ndarray[Any, np.dtype[np.bool_]], list[tuple[int, float]]]:
     """Return the bars apart from the last good close, and (bar, ratio) of those that a second bar confirmed."""
-    mask, confirmed = np.zeros(len(closes), dtype=bool), []
-    good, suspect = closes[0] if len(closes) else np.nan, np.nan
-    for place in range(1, len(closes)):
-        distance = max(np.log(low[place] / good), np.log(good / high[place])) if good > 0 and low[place] > 0 else 0.0
-        agrees = suspect > 0 and abs(np.log(closes[place] / suspect)) < np.log(_SPIKE_FLOOR)
-        if distance > limit[place] and near[place] and not agrees:
-            mask[place], suspect = True, closes[place]
+    mask, confirmed, done = np.zeros(len(closes), dtype=bool), [], 0
+    for start in _far(
+        closes, high, low, limit - 1e-9, near
+    ):  # before any other bar the last good close is the one before
+        if start <= done:
             continue
-        if agrees and distance > np.log(_SPIKE_FLOOR):
-            confirmed.append((place, float(closes[place] / good)))
-        good, suspect = closes[place], np.nan
+        good, suspect = closes[start - 1], np.nan
+        for place in range(start, len(closes)):
+            done = place
+            distance = (
+                max(np.log(low[place] / good), np.log(good / high[place])) if good > 0 and low[place] > 0 else 0.0
+            )
+            agrees = suspect > 0 and abs(np.log(closes[place] / suspect)) < np.log(_SPIKE_FLOOR)
+            if distance > limit[place] and near[place] and not agrees:
+                mask[place], suspect = True, closes[place]
+                continue
+            if agrees and distance > np.log(_SPIKE_FLOOR):
+                confirmed.append((place, float(closes[place] / good)))
+            break
     return mask, confirmed

@@ -38,16 +38,21 @@ def taken_out(text: str, separator: str, names: list[str]) -> tuple[str, list[Ev
     They stay where the table has a column for them, or does not begin with its dates.
     """
     roles = {role_of(name) for name in names}
-    if roles & set(_NAMES) or role_of(names[0]) != "timestamp" or not re.search("(?i)dividend|split", text):
+    if roles & set(_NAMES) or role_of(names[0]) != "timestamp" or not _may_tell(text):
         return text, []
     kept, found = list[str](), list[Event]()
     for line in text.split("\n"):
-        event = _event(line, separator) if re.search("(?i)dividend|split", line) else None
+        event = _event(line, separator) if _may_tell(line) else None
         if event is None:
             kept.append(line)
         else:
             found.append(event)
     return "\n".join(kept), found
+
+
+def _may_tell(text: str) -> bool:
+    lower = text.lower()
+    return "dividend" in lower or "split" in lower
 
 
 def _event(line: str, separator: str) -> Event | None:

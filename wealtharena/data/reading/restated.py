@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
@@ -15,7 +14,6 @@ from wealtharena.data.reading.settled import Ledger
 from wealtharena.errors import DataError
 
 ONCE_MORE: Final = "the header once more"  # why a row is left out
-_DIGIT: Final = re.compile("[0-9]")
 
 
 def without_headers(frame: pd.DataFrame, rows: Sequence[Sequence[str]], ledger: Ledger) -> pd.DataFrame:
@@ -31,11 +29,11 @@ def without_headers(frame: pd.DataFrame, rows: Sequence[Sequence[str]], ledger: 
         (place for place, name in enumerate(rows[0]) if role_of(name) in ("close", "adjclose")), frame.shape[1] - 1
     )
     first, prices = frame.iloc[:, 0].str.strip(), frame.iloc[:, priced].str.strip()
-    heads = [
-        cell for cell in first.unique() if cell in known or (not _DIGIT.search(cell) and role_of(cell) is not None)
-    ]
-    worded = np.flatnonzero(first.isin(heads) & (~prices.str.contains("[0-9]") | prices.isin(known)))
-    again = {place: [str(cell).strip() for cell in frame.iloc[place]] for place in worded.tolist()}
+    cells = pd.Series(first.unique(), dtype="string")
+    worded = cells[cells.isin(known) | ~cells.str.contains("[0-9]")]
+    heads = [cell for cell in worded if cell in known or role_of(cell) is not None]
+    named = np.flatnonzero(first.isin(heads) & (~prices.str.contains("[0-9]") | prices.isin(known)))
+    again = {place: [str(cell).strip() for cell in frame.iloc[place]] for place in named.tolist()}
     copies = [place for place, cells in again.items() if any(cells == list(row) for row in rows)]
     others = [place for place in again if place not in copies and _names_prices(again[place])]
     if others and len(rows) == 1:

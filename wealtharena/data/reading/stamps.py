@@ -8,6 +8,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+from pyarrow import compute
 
 from wealtharena.data.reading.centuries import MONTHS, written_out
 from wealtharena.data.reading.spelled import has_words, in_english
@@ -242,7 +244,7 @@ def _written(text: pd.Series, codes: IntArray, where: str) -> Stamps:
         text = in_english(text, where)
     form, parts, most = "", pd.DataFrame({"year": [None] * len(text)}), -1
     for name, pattern in _FORMS.items():
-        read = text.str.extract(pattern)
+        read = _extracted(text, pattern)
         count = int(read["year"].notna().sum())
         if count > most:
             form, parts, most = name, read, count
@@ -280,6 +282,13 @@ def _written(text: pd.Series, codes: IntArray, where: str) -> Stamps:
     if zoned.any() and not zoned.all():
         raise DataError(f"{where}: some timestamps have a zone and others have none", hint="write all in one zone")
     return Stamps(wall, wall - shift, bool(zoned.all()), bool((shift != 0).any()), f"text, {form}")
+
+
+def _extracted(text: pd.Series, pattern: str) -> pd.DataFrame:
+    """Return what each named group of a pattern holds, NA in rows that it does not match: Arrow's, as pandas' is a loop over cells."""
+    found = compute.extract_regex(pa.array(text, type=pa.string(), from_pandas=True), pattern)
+    names = [field.name for field in found.type]
+    return pd.DataFrame({name: compute.struct_field(found, name).to_pandas() for name in names}, dtype="string")
 
 
 def _month_and_day(parts: pd.DataFrame, where: str) -> tuple[IntArray, IntArray]:
