@@ -8,8 +8,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
-from pyarrow import compute
 
 from wealtharena.data.reading.centuries import MONTHS, written_out
 from wealtharena.data.reading.spelled import has_words, in_english
@@ -285,7 +283,12 @@ def _written(text: pd.Series, codes: IntArray, where: str) -> Stamps:
 
 
 def _extracted(text: pd.Series, pattern: str) -> pd.DataFrame:
-    """Return what each named group of a pattern holds, NA in rows that it does not match: Arrow's, as pandas' is a loop over cells."""
+    """Return what each named group of a pattern holds, nothing in rows that it does not match: Arrow's, as pandas' is a loop over cells."""
+    if text.dtype != "string[pyarrow]":  # a service does without it
+        return text.str.extract(pattern)
+    import pyarrow as pa
+    from pyarrow import compute
+
     found = compute.extract_regex(pa.array(text, type=pa.string(), from_pandas=True), pattern)
     names = [field.name for field in found.type]
     return pd.DataFrame({name: compute.struct_field(found, name).to_pandas() for name in names}, dtype="string")
