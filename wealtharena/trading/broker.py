@@ -178,7 +178,7 @@ class Broker(Protocol):
         """Return what changed the account otherwise after sequence number `since`, oldest first, likewise."""
 
     def cursor(self) -> int:
-        """Return the sequence number of now: what has happened up to it belongs to no account that opens here."""
+        """Return the sequence number of now: what `fills` and `events` tell for it now belongs to no account that opens here."""
 
     def announce(self, bar: str, weights: Mapping[str, float]) -> None:
         """Tell the weights that were decided on; brokers that take orders only do nothing."""

@@ -6,8 +6,9 @@ execution, so that positions are what executions say, and a difference counts on
 
 from __future__ import annotations
 
+import datetime as dt
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -23,6 +24,10 @@ from wealtharena.trading.trader import Trader
 
 PAUSES: Final = (1.0, 2.0, 4.0)  # seconds before a broker outside is asked again for what does not fit yet
 _RELATIVE: Final = 1e-9  # of a position; what differs by less is rounding
+_BEFORE: Final = "before"  # a note: ids of what had happened at the broker when the account was opened
+_SPLIT: Final = "split/"  # ids of the splits that are our own word begin with it
+_TAKEN_BACK: Final = "/told"  # and what takes one back ends with it
+_TOLD_WITHIN: Final = 30 * 86400.0  # seconds between such a split and the broker's own word on it
 
 Known = tuple[Account, Mapping[str, float]]
 
@@ -67,8 +72,7 @@ def _outside(trader: Trader, close: Close) -> tuple[Account, Mapping[str, float]
     """Take over from a broker that knows no bars and whose answers may be of different ages."""
     ledger, broker, bar = trader.ledger, trader.broker, close.bar
     check_same(trader)
-    if ledger.note("cursor") is None:
-        ledger.write_note("cursor", str(broker.cursor()))
+    _begun(trader)
     if not _taken_back(trader, bar):
         return None
     for seconds in (0.0, *PAUSES):
@@ -115,23 +119,40 @@ def check_same(trader: Trader) -> None:
 
 
 def take_over(trader: Trader, bar: str) -> None:
-    """Book every execution and event that is new; those that are none of our orders are strangers'.
-
-    What a broker tells once more of the time before the account was opened belongs to nobody.
-    """
+    """Book every execution and event that is new; those that are none of our orders are strangers'."""
     ledger, broker = trader.ledger, trader.broker
-    opened = int(ledger.note("cursor") or 0)
-    told = [one for one in broker.fills(ledger.last_sequence()) if one.sequence > opened]
+    since = _begun(trader)
+    told = [one for one in broker.fills(ledger.last_sequence()) if since(one.execution_id, one.sequence)]
     new = ledger.unknown_fills(told)
     foreign = [one for one in new if one.client_id is None or not ledger.is_ours(one.client_id)]
     ledger.book(new, seen=lambda: trader.at("partly filled"), late=True)
-    events = [one for one in broker.events(ledger.last_event()) if one.sequence > opened]
-    _tell_events(trader, bar, ledger.book_events(events, bar=""))
+    events = [one for one in broker.events(ledger.last_event()) if since(one.event_id, one.sequence)]
+    _tell_events(trader, bar, ledger.book_events([*_told_now(trader, events), *events], bar=""))
     if foreign:
         numbers: dict[str, float] = {}
         for one in foreign:
             numbers[one.symbol] = numbers.get(one.symbol, 0.0) + one.units
         ledger.intervene(bar, _strangers(trader, bar, numbers))
+
+
+def _begun(trader: Trader) -> Callable[[str, int], bool]:
+    """Return what tells, by id and sequence number, whether something belongs to the account: it was not there at the opening.
+
+    What was there is noted at the first look that the broker answers, by its ids: an execution has a time, but a deposit
+    has a day, and who opens on that day may be told of it before or after.
+    """
+    ledger, broker = trader.ledger, trader.broker
+    if ledger.note("cursor") is None:
+        now = broker.cursor()
+        there = [one.execution_id for one in broker.fills(now)] + [one.event_id for one in broker.events(now)]
+        with ledger.at_once():
+            ledger.write_note("cursor", str(now))
+            ledger.write_note(_BEFORE, json.dumps(there))
+    noted, opened = ledger.note(_BEFORE), int(ledger.note("cursor") or 0)
+    if noted is None:  # a ledger from before ids were noted
+        return lambda name, sequence: sequence > opened
+    before = frozenset(json.loads(noted))
+    return lambda name, sequence: name not in before
 
 
 def follow(trader: Trader, bar: str) -> list[Intent]:
@@ -288,8 +309,27 @@ def _splits(trader: Trader, close: Close, held: Mapping[str, float]) -> None:
     for symbol, ratio in splits_between(last["marks"], now, earlier=earlier).items():
         if symbol in gaps and abs(held.get(symbol, 0.0) - ours.get(symbol, 0.0) * ratio) < 1.0:
             left = (ours.get(symbol, 0.0) * ratio - held.get(symbol, 0.0)) * now[symbol] / ratio
-            one = Event(ledger.last_event(), f"split/{last['bar']}/{symbol}", "split", symbol, gaps[symbol], left)
+            one = Event(ledger.last_event(), f"{_SPLIT}{last['bar']}/{symbol}", "split", symbol, gaps[symbol], left)
             _tell_events(trader, close.bar, ledger.book_events([one], bar=""))
+
+
+def _told_now(trader: Trader, told: Sequence[Event]) -> list[Event]:
+    """Return what takes back our own word on a split that the broker tells of after all: it would count twice."""
+    if not any(one.kind == "split" for one in told):
+        return []
+    known = {one["event_id"]: one for one in trader.ledger.events() if one["kind"] == "split"}
+    new = [one for one in told if one.kind == "split" and one.event_id not in known]
+    found = []
+    for name, own in known.items():
+        day = name.removeprefix(_SPLIT).partition("/")[0]
+        if not name.startswith(_SPLIT) or f"{name}{_TAKEN_BACK}" in known or name.endswith(_TAKEN_BACK):
+            continue
+        at = dt.datetime.fromisoformat(day[:10]).replace(tzinfo=dt.UTC).timestamp()
+        if any(one.symbol == own["symbol"] and abs(one.sequence / 1e6 - at) < _TOLD_WITHIN for one in new):
+            found.append(
+                Event(own["sequence"], f"{name}{_TAKEN_BACK}", "split", own["symbol"], -own["units"], -own["cash"])
+            )
+    return found
 
 
 def _tell_events(trader: Trader, bar: str, events: Sequence[Event]) -> None:

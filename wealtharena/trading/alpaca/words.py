@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from wealtharena.trading.alpaca.client import number
+from wealtharena.trading.alpaca.windows import NEW_YORK
 from wealtharena.trading.broker import BookedOrder, Event, EventKind, OrderStatus
 
 _ENDED: Final[Mapping[str, OrderStatus]] = {
@@ -60,14 +61,25 @@ def booked_order(row: Mapping[str, Any], symbols: Symbols, *, note: str = "") ->
     )
 
 
-def sequence_of(activity_id: str) -> int:
-    """Return the microseconds since 1970 at the beginning of an activity's id, such as 20220202135509981::...
+def sequence_of(row: Mapping[str, Any]) -> int:
+    """Return when an activity happened, in microseconds since 1970: as an execution says, else as its id begins.
 
-    Ids sort by time, which is how pages of them are asked for.
+    Ids such as 20220202135509981::... are in New York's time and sort by it, which is how pages of them are asked for; that
+    of a deposit, a dividend or a fee is the midnight at which its day begins, however late on that day it was booked.
     """
-    stamp = activity_id.partition("::")[0]
-    at = dt.datetime.strptime(stamp[:14], "%Y%m%d%H%M%S").replace(tzinfo=dt.UTC)
+    if row.get("transaction_time"):
+        told = dt.datetime.fromisoformat(row["transaction_time"])
+        if told.tzinfo is None:
+            raise ValueError("a time without a zone")
+        return int(told.timestamp() * 1_000_000)
+    stamp = str(row["id"]).partition("::")[0]
+    at = dt.datetime.strptime(stamp[:14], "%Y%m%d%H%M%S").replace(tzinfo=NEW_YORK)
     return int(at.timestamp()) * 1_000_000 + int(stamp[14:17] or 0) * 1_000
+
+
+def counts(row: Mapping[str, Any]) -> bool:
+    """Return whether an activity has changed the account: not one that was taken back, or is still to come."""
+    return row.get("status") not in ("canceled", "pending")
 
 
 def event_of(row: Mapping[str, Any], symbols: Symbols) -> Event:
@@ -75,7 +87,7 @@ def event_of(row: Mapping[str, Any], symbols: Symbols) -> Event:
     kind = _KINDS.get(str(row["activity_type"]), "other")
     moves = kind in ("split", "transfer", "other")  # a dividend names the units that it was paid on
     return Event(
-        sequence_of(str(row["id"])),
+        sequence_of(row),
         str(row["id"]),
         kind,
         symbols.ours(str(row.get("symbol") or "")),
