@@ -54,6 +54,7 @@ class Gateway:
     refuses: str = ""  # the next order, in these words
     drops: bool = False  # the connection, once the next order has been booked
     mute: bool = False
+    refusing: int = 0  # code of the error that questions with a number are answered with; 0: none
     now: float = 1_770_000_000.0
 
     def __post_init__(self) -> None:
@@ -117,6 +118,9 @@ class _Connection(socketserver.BaseRequestHandler):
         """Answer one message; return whether the connection lives on."""
         gateway, kind = self.gateway, fields[0]
         if gateway.mute:
+            return True
+        if gateway.refusing and kind in ("62", "7"):
+            self._send(4, 2, fields[2], gateway.refusing, "not now")
             return True
         if kind == "71":
             self.client = int(fields[2])

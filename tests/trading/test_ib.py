@@ -51,6 +51,17 @@ def test_a_gateway_that_is_gone_or_mute_is_unreachable(tmp_path, gateway):
         stage.open()
 
 
+@pytest.mark.parametrize("code", [322, 504, 10089])
+def test_a_question_that_the_gateway_refuses_is_one_without_an_answer(tmp_path, gateway, code):
+    with ib(tmp_path, gateway) as stage, contextlib.closing(stage.open()) as broker:
+        gateway.refusing = code
+        for question in (broker.account, lambda: broker.fills(0), lambda: broker.order_by_client_id("none")):
+            with pytest.raises(UnreachableError, match=str(code)):
+                question()
+        gateway.refusing = 0
+        assert broker.order_by_client_id("none") is None
+
+
 @pytest.mark.parametrize(("words", "funds"), [("insufficient margin", True), ("not allowed", False)])
 def test_a_refusal_is_for_good_and_says_whether_the_money_was_short(tmp_path, gateway, words, funds):
     with ib(tmp_path, gateway) as stage, contextlib.closing(stage.open()) as broker:

@@ -14,7 +14,9 @@ import pytest
 from tests.trading.bridge import SECRET, Bridge, bridging
 from tests.trading.conformance import paper
 from wealtharena.errors import ConfigError
+from wealtharena.trading.alerts import channels_of
 from wealtharena.trading.broker import Order, RejectedError, UnreachableError
+from wealtharena.trading.brokers.webhook import _object
 from wealtharena.trading.pine import LONGEST, pine_of
 from wealtharena.trading.signals import LARGEST, Signals
 
@@ -130,6 +132,8 @@ def test_signals_come_in_over_http_and_only_with_the_secret():
         assert post(b'{"symbol": "BTCUSD", "side": "buy"}') == 400
         assert post(b'{"secret": "signal", "symbol": "BTCUSD", "side": "up"}') == 400
         assert post(b" " * (LARGEST + 1)) == 413
+        assert post(b"[" * LARGEST) == 400  # nested deeper than anything can be read
+        assert post(b'{"secret": "\\ud800", "symbol": "BTCUSD", "side": "buy"}') == 400  # half a letter
         assert not signals.confirms("BTC-USD", 1.0)
         assert post(b'{"secret": "signal", "symbol": "BINANCE:BTCUSD", "side": "buy"}') == 200
         assert signals.confirms("BTC-USD", 1.0)
@@ -150,6 +154,28 @@ def test_without_a_url_or_a_secret_it_is_refused(tmp_path, bridge, monkeypatch):
         pytest.raises(ConfigError, match=r"broker\.url"),
     ):
         stage.open()
+
+
+@pytest.mark.parametrize("url", ["http://", "https:///hook", "http://[::1", "http://host:99999/", "https://a b/"])
+def test_what_is_no_url_of_the_web_is_refused_before_anything_is_decided(tmp_path, bridge, url):
+    keys = tmp_path / "keys"
+    keys.write_text(f"WEBHOOK_SECRET={SECRET}\n")
+    given = {"keys_file": str(keys), "timeout_seconds": 1.0, "listen": None, "confirm_seconds": 1.0}
+    with paper(tmp_path, "webhook", url=url, **given) as stage, pytest.raises(ConfigError, match=r"broker\.url"):
+        stage.open()
+    with pytest.raises(ConfigError, match="HOOK holds what is no URL"):
+        channels_of(webhook_env="HOOK", apprise_env=None, say=print, environ={"HOOK": f"https://host/a {url}"})
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:99999", "192.0.2.1:0"])
+def test_where_signals_cannot_be_listened_for_it_is_refused(tmp_path, bridge, listen):
+    with opened(tmp_path, bridge, listen=listen) as stage, pytest.raises(ConfigError, match="cannot be had") as error:
+        stage.open()
+    assert listen in error.value.message
+
+
+def test_an_answer_that_is_nested_without_an_end_says_nothing(tmp_path, bridge):
+    assert _object(b"[" * 100_000) == {}
 
 
 def test_pine_steps_through_the_newest_weights():

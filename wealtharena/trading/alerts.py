@@ -21,6 +21,7 @@ from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from wealtharena.errors import ConfigError
+from wealtharena.trading.addresses import is_web
 from wealtharena.trading.outbox import Outbox
 
 logger = logging.getLogger(__name__)
@@ -140,8 +141,8 @@ def channels_of(
     found: list[Channel] = [ConsoleChannel(say)]
     webhooks = environ.get(webhook_env or "", "").split()
     for url in webhooks:
-        if urlsplit(url).scheme not in ("http", "https"):
-            raise ConfigError(f"{webhook_env} holds what is no URL of the web", hint="it begins with https://")
+        if not is_web(url):
+            raise ConfigError(f"{webhook_env} holds what is no URL of the web", hint="it begins with https://<a host>")
         found.append(WebhookChannel(url))
     if urls := environ.get(apprise_env or "", "").split():
         found += AppriseChannel.each(urls)

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from wealtharena.config.specs.broker import BrokerSpec
 from wealtharena.errors import ConfigError
+from wealtharena.trading.addresses import is_web
 from wealtharena.trading.broker import BookedOrder, Capabilities, Opening, Order, RejectedError, UnreachableError
 from wealtharena.trading.brokers.paper import FILE, STEPS, PaperBroker
 from wealtharena.trading.database import transaction
@@ -64,11 +65,13 @@ def why_not(spec: ExperimentSpec) -> str | None:
 
 
 def open_broker(opening: Opening) -> WebhookBroker:
-    """Return the account; ConfigError without a URL or a secret."""
+    """Return the account; ConfigError without a URL or a secret, or where signals cannot be listened for."""
     settings = opening.spec
     assert isinstance(settings, Settings)
     if settings.url is None:
         raise ConfigError("broker.url is not set", hint="broker.url=https://<your bridge>")
+    if not is_web(settings.url):
+        raise ConfigError("broker.url is no URL of the web", hint="broker.url=https://<your bridge>")
     names = (NAMES[0], NAMES[1] if settings.listen else NAMES[0])
     return WebhookBroker(opening, settings, read_keys(names, settings.keys_file))
 
@@ -91,18 +94,20 @@ class WebhookBroker(PaperBroker):
     def __init__(self, opening: Opening, settings: Settings, keys: Keys) -> None:
         import httpx
 
-        super().__init__(
-            opening.folder / FILE.format(epoch=opening.epoch),
-            opening.env,
-            synchronous=opening.synchronous,
-            steps=(*STEPS[:_BEFORE], _ASKED, *STEPS[_BEFORE:]),
-        )
-        self._url, self._keys = str(settings.url), keys
-        self._http = httpx.Client(timeout=settings.timeout_seconds, follow_redirects=False)
         self._signals: Signals | None = None
         if settings.listen is not None:
             host, _, port = settings.listen.rpartition(":")
             self._signals = Signals(host, int(port), keys.secret, seconds=settings.confirm_seconds)
+        steps = (*STEPS[:_BEFORE], _ASKED, *STEPS[_BEFORE:])
+        path = opening.folder / FILE.format(epoch=opening.epoch)
+        try:
+            super().__init__(path, opening.env, synchronous=opening.synchronous, steps=steps)
+        except BaseException:
+            if self._signals is not None:
+                self._signals.close()
+            raise
+        self._url, self._keys = str(settings.url), keys
+        self._http = httpx.Client(timeout=settings.timeout_seconds, follow_redirects=False)
 
     def close(self) -> None:
         """Let go of files and connections."""
@@ -190,6 +195,6 @@ class WebhookBroker(PaperBroker):
 def _object(content: bytes) -> Mapping[str, Any]:
     try:
         found = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

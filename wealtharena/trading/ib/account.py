@@ -85,7 +85,8 @@ class IbBroker:
     # --- the gateway
 
     def _asked(self, question: Callable[[Any], Awaitable[T]]) -> T:
-        """Return the gateway's answer to one question, connecting first where that is needed."""
+        """Return the gateway's answer to one question, connecting first where that is needed; a refusal of it is none."""
+        from ib_async import RequestError
 
         async def ask() -> T:
             return await question(await self._connected())
@@ -93,9 +94,10 @@ class IbBroker:
         future = asyncio.run_coroutine_threadsafe(ask(), self._loop)
         try:
             return future.result(self._settings.timeout_seconds * 2.0)
-        except (OSError, TimeoutError) as error:
+        except (OSError, TimeoutError, RequestError) as error:
             future.cancel()
-            failure = UnreachableError(f"ib: {type(error).__name__}")
+            said = f" {error.code}" if isinstance(error, RequestError) else ""
+            failure = UnreachableError(f"ib: {type(error).__name__}{said}")
         raise failure
 
     async def _connected(self) -> Any:
