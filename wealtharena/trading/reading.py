@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+from wealtharena.trading.database import LedgerError
 from wealtharena.trading.switch import FILE as KILL
+from wealtharena.trading.switch import asked
 
 LEDGER: Final = "ledger.sqlite"
 HEALTH: Final = "health.json"
@@ -23,6 +25,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _WAIT_SECONDS: Final = 1.0
 _POINTS: Final = 240  # of a line of equity
 _ROWS: Final = 10  # newest orders and interventions
+UNFIT: Final = (ValueError, TypeError, LookupError, AttributeError)  # what a cell ends in that somebody has edited
 
 
 @dataclass(frozen=True)
@@ -109,12 +112,12 @@ def accounts(root: Path) -> list[tuple[str, str, Path]]:
 
 
 def view(agent: str, account: str, folder: Path) -> AccountView | None:
-    """Return how an account stands; None where it has not been opened yet or its file cannot be read."""
+    """Return how an account stands; None where it has not been opened yet, LedgerError where its file cannot be read."""
     try:
         with _reading(folder / LEDGER) as db:
             return _view(db, agent, account, folder)
-    except sqlite3.Error:
-        return None
+    except (sqlite3.Error, *UNFIT) as error:
+        raise LedgerError(f"{LEDGER} cannot be read: {error}", hint="restore the file") from error
 
 
 def mark(folder: Path) -> tuple[int, ...]:
@@ -124,7 +127,7 @@ def mark(folder: Path) -> tuple[int, ...]:
         try:
             status = (folder / name).stat()
         except OSError:
-            found.append(0)
+            found.append(int((folder / name).is_symlink()))  # a link to nothing throws the switch too
         else:
             found += [status.st_mtime_ns, status.st_size]
     return tuple(found)
@@ -254,7 +257,7 @@ def _view(db: sqlite3.Connection, agent: str, account: str, folder: Path) -> Acc
         orders=_orders(db, epoch),
         interventions=_told(db, epoch),
         line=_line(db, epoch, int(found["bars"]), scale=scale),
-        switch=_switch(folder),
+        switch=asked(folder / KILL),
         health=_health(folder),
     )
 
@@ -307,14 +310,6 @@ def _line(db: sqlite3.Connection, epoch: int, bars: int, *, scale: float) -> tup
         (epoch, bars, step),
     ).fetchall()
     return tuple((row["bar"], float(row["worth"]) * scale) for row in rows)
-
-
-def _switch(folder: Path) -> str | None:
-    try:
-        word = (folder / KILL).read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return None
-    return "flatten" if word == "flatten" else "freeze"
 
 
 def _health(folder: Path) -> dict[str, Any]:
