@@ -25,6 +25,7 @@ from tests.trading.failing import BEFORE, KINDS, Fault
 from tests.trading.hours import Hours
 
 NEW_YORK = ZoneInfo("America/New_York")
+TYPES = ("FILL", "SPLIT", "CIL", "DIV", "CSD", "CSW", "ACATS", "CFEE")  # as of this year
 LIVE = ("new", "accepted", "partially_filled", "pending_cancel", "held")
 
 
@@ -250,6 +251,8 @@ class Exchange:
         told = dt.datetime.fromisoformat(query["after"]).astimezone(NEW_YORK)
         after = told.strftime("%Y%m%d%H%M%S%f")[:17]
         token, kinds = query.get("page_token", ""), query.get("activity_types", kind).split(",")
+        if not set(kinds) <= {"", *TYPES}:  # so that a type that is taken from their list ends no question of ours
+            return 422, {"code": 40010001, "message": f"invalid activity type: {','.join(kinds)}"}
         first = bisect_right(self.activities, max(after, token), key=itemgetter("id"))
         found = [one for one in self.activities[first:] if kinds == [""] or one["activity_type"] in kinds]
         return 200, found[: int(query.get("page_size", 100))]

@@ -88,6 +88,19 @@ def test_a_deposit_that_never_came_or_is_still_to_come_is_none(tmp_path, status)
         assert not any(row["flow"] for row in day.ledger.closes())
 
 
+def test_what_has_no_name_here_is_kept_and_what_is_told_elsewhere_is_not(tmp_path):
+    """A kind that Alpaca adds or drops ends no question: it is asked by category, and executions are passed over."""
+    with days(tmp_path, [[0.5]], **COIN) as day:
+        day.run(1)
+        with day.exchange.lock:
+            day.exchange.cash += 10.0
+            day.exchange.act({"activity_type": "SWP", "net_amount": "10"})
+            day.exchange.act({"activity_type": "CFEE", "symbol": "BTCUSD", "qty": "-1", "net_amount": "0"})
+        day.run(2)
+        assert [(one["kind"], one["cash"], one["units"]) for one in day.ledger.events()] == [("other", 10.0, 0.0)]
+        assert day.ledger.state() == ("trading", "")
+
+
 @pytest.mark.parametrize("rows", [["500"], ["-500", "1000"]])
 @pytest.mark.parametrize("later", [0, 1, 3])
 def test_a_split_that_is_seen_first_and_told_of_later_counts_once(tmp_path, rows, later):

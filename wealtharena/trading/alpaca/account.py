@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from wealtharena.trading.alpaca.client import Client, StatusError, number, rows
 from wealtharena.trading.alpaca.stream import Stream
 from wealtharena.trading.alpaca.windows import Clock, Instruction, for_share
-from wealtharena.trading.alpaca.words import ASKED, Symbols, booked_order, counts, event_of, sequence_of
+from wealtharena.trading.alpaca.words import Symbols, booked_order, counts, event_of, sequence_of
 from wealtharena.trading.broker import (
     Account,
     BookedOrder,
@@ -236,7 +236,7 @@ class AlpacaBroker:
 
     def events(self, since: int) -> Sequence[Event]:
         """Return what changed the account otherwise after `since`, with what was shortly before it once more."""
-        found = self._activities("/account/activities", since, _DAYS_BACK, activity_types=",".join(ASKED))
+        found = self._activities("/account/activities", since, _DAYS_BACK, category="non_trade_activity")
         return [event_of(row, self._symbols) for row in found if counts(row)]
 
     def _activities(self, path: str, since: int, back: dt.timedelta, **kinds: str) -> list[Mapping[str, Any]]:

@@ -13,8 +13,7 @@ from wealtharena.trading.broker import BookedOrder, Event, EventKind, OrderStatu
 _ENDED: Final[Mapping[str, OrderStatus]] = {
     "filled": "filled", "canceled": "cancelled", "expired": "expired", "rejected": "rejected", "replaced": "cancelled",
 }  # fmt: skip
-# https://docs.alpaca.markets/docs/account-activities; executions are asked for by themselves, coins' fees (CFEE) are
-# seen in what is held when they are taken, and only listed here at the end of the day.
+# https://docs.alpaca.markets/docs/account-activities; what is none of these is kept as it is told.
 _KINDS: Final[Mapping[str, EventKind]] = {
     "DIV": "dividend", "DIVCGL": "dividend", "DIVCGS": "dividend", "DIVFEE": "fee", "DIVNRA": "dividend",
     "DIVROC": "dividend", "DIVTXEX": "dividend", "DIVWH": "dividend", "DIVFT": "dividend", "DIVTW": "dividend",
@@ -22,7 +21,8 @@ _KINDS: Final[Mapping[str, EventKind]] = {
     "SSP": "split", "CIL": "split", "CSD": "transfer", "CSW": "transfer", "JNLC": "transfer", "JNLS": "transfer",
     "TRANS": "transfer", "ACATC": "transfer", "ACATS": "transfer",
 }  # fmt: skip
-ASKED: Final = (*_KINDS, "REORG", "SPIN", "SSO", "SC", "MA", "NC", "MISC", "OCT", "PTR")  # all but executions and CFEE
+# Executions are asked for by themselves, coins' fees are seen in what is held when they are taken, and listed at the day's end.
+_TOLD_ELSEWHERE: Final = ("FILL", "CFEE")
 
 
 class Symbols:
@@ -78,8 +78,8 @@ def sequence_of(row: Mapping[str, Any]) -> int:
 
 
 def counts(row: Mapping[str, Any]) -> bool:
-    """Return whether an activity has changed the account: not one that was taken back, or is still to come."""
-    return row.get("status") not in ("canceled", "pending")
+    """Return whether an activity is an event that has changed the account: not one that was taken back, or is still to come."""
+    return row["activity_type"] not in _TOLD_ELSEWHERE and row.get("status") not in ("canceled", "pending")
 
 
 def event_of(row: Mapping[str, Any], symbols: Symbols) -> Event:
