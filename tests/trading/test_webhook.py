@@ -13,6 +13,7 @@ import pytest
 
 from tests.trading.bridge import SECRET, Bridge, bridging
 from tests.trading.conformance import paper
+from tests.trading.serving import endless
 from wealtharena.errors import ConfigError
 from wealtharena.trading.alerts import channels_of
 from wealtharena.trading.broker import Order, RejectedError, UnreachableError
@@ -172,6 +173,19 @@ def test_where_signals_cannot_be_listened_for_it_is_refused(tmp_path, bridge, li
     with opened(tmp_path, bridge, listen=listen) as stage, pytest.raises(ConfigError, match="cannot be had") as error:
         stage.open()
     assert listen in error.value.message
+
+
+def test_a_bridge_whose_answer_has_no_end_has_not_answered(tmp_path):
+    keys = tmp_path / "keys"
+    keys.write_text(f"WEBHOOK_SECRET={SECRET}\n")
+    given = {"keys_file": str(keys), "timeout_seconds": 0.2, "listen": None, "confirm_seconds": 1.0}
+    with (
+        endless() as url,
+        paper(tmp_path, "webhook", url=url, **given) as stage,
+        contextlib.closing(stage.open()) as broker,
+        pytest.raises(UnreachableError, match="ReadTimeout"),
+    ):
+        broker.submit(order_of(stage))
 
 
 def test_an_answer_that_is_nested_without_an_end_says_nothing(tmp_path, bridge):

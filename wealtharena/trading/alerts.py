@@ -89,11 +89,12 @@ class WebhookChannel:
         key = "content" if host.endswith(_DISCORD) and not self.url.rstrip("/").endswith("/slack") else "text"
         words = f"{alert.title}\n{alert.text}"[:_LONGEST]
         try:
-            answer = httpx.post(self.url, json={key: words}, timeout=TIMEOUT_SECONDS)
+            with httpx.stream("POST", self.url, json={key: words}, timeout=TIMEOUT_SECONDS) as answer:
+                status, taken = answer.status_code, answer.is_success  # what it says besides may have no end
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise RuntimeError(type(error).__name__) from None
-        if not answer.is_success:
-            raise RuntimeError(f"HTTP {answer.status_code}")
+        if not taken:
+            raise RuntimeError(f"HTTP {status}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from wealtharena.config.specs.broker import BrokerSpec
 from wealtharena.errors import ConfigError
-from wealtharena.trading.addresses import is_web
+from wealtharena.trading.addresses import is_web, posted
 from wealtharena.trading.broker import BookedOrder, Capabilities, Opening, Order, RejectedError, UnreachableError
 from wealtharena.trading.brokers.paper import FILE, STEPS, PaperBroker
 from wealtharena.trading.database import transaction
@@ -106,7 +106,7 @@ class WebhookBroker(PaperBroker):
             if self._signals is not None:
                 self._signals.close()
             raise
-        self._url, self._keys = str(settings.url), keys
+        self._url, self._keys, self._seconds = str(settings.url), keys, settings.timeout_seconds
         self._http = httpx.Client(timeout=settings.timeout_seconds, follow_redirects=False)
 
     def close(self) -> None:
@@ -180,14 +180,14 @@ class WebhookBroker(PaperBroker):
             "x-wealtharena-signature": f"sha256={signature(self._keys.key, stamp, nonce, body)}",
         }
         try:
-            answer = self._http.post(self._url, content=body, headers=headers)
+            status, answer = posted(self._http, self._url, seconds=self._seconds, content=body, headers=headers)
         except httpx.HTTPError as error:
             failure = f"webhook: {kind}: {type(error).__name__}"
         else:
-            if 200 <= answer.status_code < 300:
-                return _object(answer.content)
-            failure = f"webhook: {kind}: the bridge answered {answer.status_code}"
-            if 400 <= answer.status_code < 500 and answer.status_code not in _UNKNOWN:
+            if 200 <= status < 300:
+                return _object(answer)
+            failure = f"webhook: {kind}: the bridge answered {status}"
+            if 400 <= status < 500 and status not in _UNKNOWN:
                 raise RejectedError(failure, hint="look at the bridge's own log")
         raise UnreachableError(failure)
 
