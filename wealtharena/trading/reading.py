@@ -137,13 +137,13 @@ def mark(folder: Path) -> tuple[int, ...]:
 class Counts:
     """How orders have ended, and how far executions were from what the kernel fills at."""
 
-    orders: int = 0
-    order_errors: int = 0  # rejected, or expired without an answer
+    orders: int | None = None  # None where the ledger cannot be read
+    order_errors: int | None = None  # rejected, or expired without an answer
     slippage_bps: float | None = None  # against us, over the newest executions; None where nothing is known of it
 
 
 def counts(folder: Path) -> Counts:
-    """Return what the ledger says of orders and executions; zeros where it cannot be read."""
+    """Return what the ledger says of orders and executions; nothing where it cannot be read."""
     try:
         with _reading(folder / LEDGER) as db:
             epoch = int(db.execute("SELECT max(epoch) FROM accounts").fetchone()[0] or 0)
