@@ -149,7 +149,7 @@ def counts(folder: Path) -> Counts:
             epoch = int(db.execute("SELECT max(epoch) FROM accounts").fetchone()[0] or 0)
             found = dict(db.execute("SELECT status, count(*) FROM intents WHERE epoch = ? GROUP BY status", (epoch,)))
             return Counts(sum(found.values()), found.get("rejected", 0) + found.get("expired", 0), _slippage(db, epoch))
-    except sqlite3.Error:
+    except (sqlite3.Error, *UNFIT):
         return Counts()
 
 
@@ -161,7 +161,7 @@ def working(folder: Path, *, broker: str, place: str | None) -> dict[str, float]
     try:
         with _reading(folder / LEDGER) as db:
             return _working(db, broker, place)
-    except (sqlite3.Error, ValueError):
+    except (sqlite3.Error, *UNFIT):
         return None
 
 
