@@ -28,6 +28,7 @@ from wealtharena.deployment.watching_accounts import Accounts
 from wealtharena.trading import reading
 from wealtharena.trading.guard import Intervention
 from wealtharena.trading.ledger import FILE, Ledger
+from wealtharena.trading.reading import HEALTH
 from wealtharena.trading.switch import FILE as KILL
 
 
@@ -50,6 +51,18 @@ def test_an_account_that_trades_simulated_prices_is_marked(paper: Path, tmp_path
     go(paper / "etf" / "made_up", a_world(seed=3), source="simulated")
     assert "market simulator" in Board(paper).parts()["account-etf--made_up"]
     assert Board(paper).page(keyed=False).count("<span class='badge simulated'>SIMULATED</span>") == 1
+
+
+def test_an_account_says_when_its_process_wrote_last(paper: Path) -> None:
+    """Nobody is there to say that it has ended."""
+    place = paper / "etf" / "second" / HEALTH
+    assert "written" not in Board(paper).parts()["account-etf--second"]
+    for told, shown in ((1_700_000_000.5, True), ("soon", False), (float("nan"), False), (1e300, False)):
+        place.write_text(json.dumps({"written_at": told}))
+        part = Board(paper).parts()["account-etf--second"]
+        assert ("written <span class=whole>" in part) is shown
+    place.write_text(json.dumps({"written_at": 1_700_000_000.5}))
+    assert "2023-11-14 22:13 UTC" in Board(paper).parts()["account-etf--second"]
 
 
 def test_its_policy_lets_in_one_script_and_the_other_pages_none(service: Client) -> None:

@@ -150,6 +150,27 @@ def test_a_question_that_is_refused_is_one_without_an_answer(tmp_path, status):
         assert day.ledger.decision().weights is not None
 
 
+def test_the_side_says_which_way_an_order_went_whatever_sign_its_quantity_has(tmp_path):
+    """Positions that are short have one below zero."""
+    with days(tmp_path, [[-0.5]]) as day:
+        fill, handle = day.exchange.list_activities, day.exchange.handle
+
+        def signed(row):
+            turned = {name: f"-{row[name]}" for name in ("qty", "filled_qty") if row.get(name) not in (None, "0")}
+            return {**row, **turned} if row["side"] == "sell" else row
+
+        def answered(method, path, query, body, headers):
+            status, found = handle(method, path, query, body, headers)
+            return status, signed(found) if isinstance(found, dict) and "side" in found else found
+
+        day.exchange.list_activities = lambda kind, query: (200, [signed(row) for row in fill(kind, query)[1]])
+        day.exchange.handle = answered
+        day.run(3)
+        assert day.ledger.positions() == day.exchange.held == {"AAPL": -500.0}
+        assert [one.filled for one in day.intents()] == [-500.0]
+        assert day.ledger.state() == ("trading", "")
+
+
 def test_pages_without_an_end_are_no_answer(tmp_path):
     with days(tmp_path, [[0.5]]) as day:
         day.run(2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -253,9 +254,16 @@ def _account(view: AccountView) -> str:
     return (
         f"<div class=top><h2>{escape(title(view.agent))}</h2><div class=badges><span class='badge {kind}'>{escape(state)}</span>"
         f"<span class='badge {'rejected' if view.live else 'paper'}'>{escape(words)}</span>{stamp}</div></div>{told if made_up else ''}"
-        f"<p class=facts>Account {escape(view.account)} \N{MIDDLE DOT} {escape(version)}{when}</p>{reason}{asked}"
+        f"<p class=facts>Account {escape(view.account)} \N{MIDDLE DOT} {escape(version)}{when}{_heard(view)}</p>{reason}{asked}"
         f"{_figures(view)}{_curve(view)}{_positions(view)}{_orders(view)}{_interventions(view)}{_health(view)}"
     )
+
+
+def _heard(view: AccountView) -> str:
+    """Return when the process that trades wrote last: the state alone says what it was doing then."""
+    at = view.health.get("written_at")
+    told = dt.datetime.fromtimestamp(at, dt.UTC) if isinstance(at, int | float) and 0.0 < at < 1e11 else None
+    return "" if told is None else f", written <span class=whole>{told:%Y-%m-%d %H:%M} UTC</span>"
 
 
 def _figures(view: AccountView) -> str:

@@ -220,7 +220,7 @@ class AlpacaBroker:
         price = number(row["price"])
         return Fill(
             sequence_of(row), str(row["id"]), self._owner(str(row["order_id"])), "",
-            self._symbols.ours(str(row["symbol"])), sign * number(row["qty"]), price, price, 0.0,
+            self._symbols.ours(str(row["symbol"])), sign * abs(number(row["qty"])), price, price, 0.0,
         )  # fmt: skip
 
     def _owner(self, order_id: str) -> str | None:

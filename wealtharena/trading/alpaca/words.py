@@ -44,11 +44,11 @@ class Symbols:
 
 
 def booked_order(row: Mapping[str, Any], symbols: Symbols, *, note: str = "") -> BookedOrder:
-    """Return an order as Alpaca tells it; KeyError or ValueError where it is not one."""
+    """Return an order as Alpaca tells it, its sign that of its side; KeyError or ValueError where it is not one."""
     sign = {"buy": 1.0, "sell": -1.0}[row["side"]]
-    filled, status = number(row["filled_qty"] or 0.0), str(row["status"])
+    filled, status = abs(number(row["filled_qty"] or 0.0)), str(row["status"])
     ended = _ENDED.get(status)
-    units = number(row["qty"]) if row["qty"] is not None else filled
+    units = abs(number(row["qty"])) if row["qty"] is not None else filled
     if ended not in (None, "filled") and filled > 0.0:
         ended = "partly"
     return BookedOrder(
