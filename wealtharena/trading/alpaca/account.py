@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from wealtharena.trading.alpaca.client import Client, StatusError, number, rows
 from wealtharena.trading.alpaca.stream import Stream
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from wealtharena.envs.market import Market
     from wealtharena.trading.brokers.alpaca import Settings
 
+T = TypeVar("T")
 _PAGE: Final = 100
 _ORDERS: Final = 500
 _LOOK_BACK: Final = dt.timedelta(hours=1)  # what is told late may lie behind what is booked
@@ -254,7 +255,7 @@ class AlpacaBroker:
             if len(page) < _PAGE:
                 return found
 
-    def _asked(self, path: str, read: Callable[[Any], Any], params: Mapping[str, Any] | None = None) -> Any:
+    def _asked(self, path: str, read: Callable[[Any], T], params: Mapping[str, Any] | None = None) -> T:
         """Return what is always there to be told."""
         try:
             return self._client.get(path, read, params)
