@@ -120,6 +120,27 @@ def test_a_split_that_is_seen_first_and_told_of_later_counts_once(tmp_path, rows
         assert [row["equity"] for row in day.ledger.closes()] == pytest.approx([100_000.0] * (6 + later))
 
 
+@pytest.mark.parametrize("rows", [("SPLIT", "CIL"), ("CIL", "SPLIT"), ("CIL",), ("SPLIT",), ()])
+def test_the_units_and_the_cash_of_a_split_each_count_once_in_whatever_order_they_are_told(tmp_path, rows):
+    with days(tmp_path, [[0.5]]) as day:
+        day.run(3)
+        day.exchange.split("AAPL", 4 / 3, booked=False)
+        rescale(day, 4 / 3)
+        day.run(1)
+        paid = 100_000.0 - 500.0 * 100.0 + 2 / 3 * 75.0
+        assert day.exchange.cash == pytest.approx(paid)
+        for kind in rows:
+            qty, cash = ("166", "0") if kind == "SPLIT" else ("0", "50")
+            day.exchange.act({"activity_type": kind, "symbol": "AAPL", "qty": qty, "net_amount": cash})
+            day.run(1)
+        day.run(2)
+        assert day.ledger.state() == ("trading", "")
+        assert day.ledger.positions() == {"AAPL": 666.0}
+        assert sum(one["cash"] for one in day.ledger.events()) == pytest.approx(50.0, abs=0.1)
+        assert day.told("positions") == []
+        assert not any(row["flow"] for row in day.ledger.closes())
+
+
 QUESTIONS = {
     "account": lambda broker: broker.account(),
     "positions": lambda broker: broker.positions(),

@@ -26,7 +26,7 @@ PAUSES: Final = (1.0, 2.0, 4.0)  # seconds before a broker outside is asked agai
 _RELATIVE: Final = 1e-9  # of a position; what differs by less is rounding
 _BEFORE: Final = "before"  # a note: ids of what had happened at the broker when the account was opened
 _SPLIT: Final = "split/"  # ids of the splits that are our own word begin with it
-_TAKEN_BACK: Final = "/told"  # and what takes one back ends with it
+_TAKEN_BACK: Final = ("/units", "/cash")  # and what takes a part of one back ends with one of these
 _TOLD_WITHIN: Final = 30 * 86400.0  # seconds between such a split and the broker's own word on it
 
 Known = tuple[Account, Mapping[str, float]]
@@ -308,27 +308,28 @@ def _splits(trader: Trader, close: Close, held: Mapping[str, float]) -> None:
     now = marked(last["bar"])
     for symbol, ratio in splits_between(last["marks"], now, earlier=earlier).items():
         if symbol in gaps and abs(held.get(symbol, 0.0) - ours.get(symbol, 0.0) * ratio) < 1.0:
-            left = (ours.get(symbol, 0.0) * ratio - held.get(symbol, 0.0)) * now[symbol] / ratio
+            left = (ours.get(symbol, 0.0) * ratio - held.get(symbol, 0.0)) * now[symbol]
             one = Event(ledger.last_event(), f"{_SPLIT}{last['bar']}/{symbol}", "split", symbol, gaps[symbol], left)
             _tell_events(trader, close.bar, ledger.book_events([one], bar=""))
 
 
 def _told_now(trader: Trader, told: Sequence[Event]) -> list[Event]:
-    """Return what takes back our own word on a split that the broker tells of after all: it would count twice."""
+    """Return what takes back our own word on a split, its units and its cash each as the broker tells of them: they would count twice."""
     if not any(one.kind == "split" for one in told):
         return []
     known = {one["event_id"]: one for one in trader.ledger.events() if one["kind"] == "split"}
     new = [one for one in told if one.kind == "split" and one.event_id not in known]
     found = []
     for name, own in known.items():
-        day = name.removeprefix(_SPLIT).partition("/")[0]
-        if not name.startswith(_SPLIT) or f"{name}{_TAKEN_BACK}" in known or name.endswith(_TAKEN_BACK):
+        if not name.startswith(_SPLIT) or name.endswith(_TAKEN_BACK):
             continue
-        at = dt.datetime.fromisoformat(day[:10]).replace(tzinfo=dt.UTC).timestamp()
-        if any(one.symbol == own["symbol"] and abs(one.sequence / 1e6 - at) < _TOLD_WITHIN for one in new):
-            found.append(
-                Event(own["sequence"], f"{name}{_TAKEN_BACK}", "split", own["symbol"], -own["units"], -own["cash"])
-            )
+        at = dt.datetime.fromisoformat(name.removeprefix(_SPLIT)[:10]).replace(tzinfo=dt.UTC).timestamp()
+        same = [one for one in new if one.symbol == own["symbol"] and abs(one.sequence / 1e6 - at) < _TOLD_WITHIN]
+        units = own["units"] if any(one.units for one in same) else 0.0
+        cash = own["cash"] if any(one.cash for one in same) else 0.0
+        for part, less_units, less_cash in zip(_TAKEN_BACK, (units, 0.0), (0.0, cash), strict=True):
+            if (less_units or less_cash) and f"{name}{part}" not in known:
+                found.append(Event(own["sequence"], f"{name}{part}", "split", own["symbol"], -less_units, -less_cash))
     return found
 
 
