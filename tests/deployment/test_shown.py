@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import shutil
 import sqlite3
@@ -104,3 +105,13 @@ def test_a_switch_that_would_do_nothing_or_cannot_be_thrown_is_not_said_to_be_th
     assert answer.status_code == 503
     assert "throw it at the machine" in answer.json()["message"]
     assert str(tmp_path) not in answer.text
+
+
+def test_a_number_that_is_none_is_null_and_the_answer_json(service: Client, paper: Path) -> None:
+    with contextlib.closing(sqlite3.connect(paper / "etf" / "second" / FILE, isolation_level=None)) as db:
+        db.execute(
+            "INSERT INTO interventions SELECT NULL, epoch, '2021-01-01', 'a', 'b', '[]', ? FROM accounts",
+            ['{"x": NaN}'],
+        )
+    told = json.loads(service.get("/trading/accounts").text, parse_constant=pytest.fail)
+    assert told["accounts"][1]["interventions"][0]["numbers"] == {"x": None}

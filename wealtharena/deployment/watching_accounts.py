@@ -71,7 +71,7 @@ class Accounts:
         views = await asyncio.to_thread(self.board.views)
         lost = [f"{agent}/{account}" for agent, account in self.board.unreadable()]
         content = {"accounts": [as_json(view) for view in views], "unreadable": lost}
-        return Response(to_json(content), media_type="application/json")
+        return Response(to_json(content, inf_nan_mode="null"), media_type="application/json")
 
     async def stream(self, request: Request) -> Response:
         """Return what changes on the page as it changes: one event a change, its data the new parts by their ids.
