@@ -35,6 +35,10 @@ class UnreachableError(WealthArenaError):
     """No answer came: what was asked for may have been done or not."""
 
 
+class UntoldError(UnreachableError):
+    """The broker does not say whether it has an order, now or ever: it may have been carried out or not."""
+
+
 class NotYetError(WealthArenaError):
     """The venue takes this order at another time: it is not booked, and may be sent again then."""
 
@@ -166,7 +170,7 @@ class Broker(Protocol):
         """Ask for an order back that is still open; a fill may win. Nothing happens to any other."""
 
     def order_by_client_id(self, client_id: str) -> BookedOrder | None:
-        """Return the order in whatever status, None where it was never booked."""
+        """Return the order in whatever status, None where it was never booked; UntoldError where that is never said."""
 
     def open_orders(self) -> Sequence[BookedOrder]:
         """Return the orders that may still be filled, whoever gave them."""

@@ -6,7 +6,6 @@ execution, so that positions are what executions say, and a difference counts on
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -14,8 +13,17 @@ from typing import Any, Final
 
 from wealtharena.envs.kernel.rows import BAR
 from wealtharena.trading import flows
-from wealtharena.trading.actions import EARLIER, Prices, splits_between
-from wealtharena.trading.broker import FINAL, Account, BookedOrder, Event, Fill, RefusedError, UnreachableError
+from wealtharena.trading.actions import EARLIER, OWN_SPLIT, Prices, splits_between, taken_back
+from wealtharena.trading.broker import (
+    FINAL,
+    Account,
+    BookedOrder,
+    Event,
+    Fill,
+    RefusedError,
+    UnreachableError,
+    UntoldError,
+)
 from wealtharena.trading.crossing import ACCOUNT, mark_of
 from wealtharena.trading.desk import Close
 from wealtharena.trading.guard import Intervention
@@ -25,9 +33,6 @@ from wealtharena.trading.trader import Trader
 PAUSES: Final = (1.0, 2.0, 4.0)  # seconds before a broker outside is asked again for what does not fit yet
 _RELATIVE: Final = 1e-9  # of a position; what differs by less is rounding
 _BEFORE: Final = "before"  # a note: ids of what had happened at the broker when the account was opened
-_SPLIT: Final = "split/"  # ids of the splits that are our own word begin with it
-_TAKEN_BACK: Final = ("/units", "/cash")  # and what takes a part of one back ends with one of these
-_TOLD_WITHIN: Final = 30 * 86400.0  # seconds between such a split and the broker's own word on it
 
 Known = tuple[Account, Mapping[str, float]]
 
@@ -127,7 +132,9 @@ def take_over(trader: Trader, bar: str) -> None:
     foreign = [one for one in new if one.client_id is None or not ledger.is_ours(one.client_id)]
     ledger.book(new, seen=lambda: trader.at("partly filled"), late=True)
     events = [one for one in broker.events(ledger.last_event()) if since(one.event_id, one.sequence)]
-    _tell_events(trader, bar, ledger.book_events([*_told_now(trader, events), *events], bar=""))
+    if any(one.kind == "split" for one in events):
+        events = [*taken_back(ledger.events(), events), *events]
+    _tell_events(trader, bar, ledger.book_events(events, bar=""))
     if foreign:
         numbers: dict[str, float] = {}
         for one in foreign:
@@ -158,13 +165,18 @@ def _begun(trader: Trader) -> Callable[[str, int], bool]:
 def follow(trader: Trader, bar: str) -> list[Intent]:
     """Look up every intent whose end is not known, and return those that the broker has refused after booking them.
 
-    One of an earlier bar that was never booked expires.
+    One of an earlier bar that was never booked expires, and so does one of which the broker never says whether it was.
     """
     told: list[BookedOrder] = []
     refused: list[Intent] = []
     changes: dict[str, tuple[IntentStatus, str]] = {}
     for one in trader.ledger.pending():
-        booked = trader.broker.order_by_client_id(one.client_id)
+        try:
+            booked = trader.broker.order_by_client_id(one.client_id)
+        except UntoldError as error:
+            if one.bar != bar:
+                _give_up(trader, one, bar, error)
+            continue
         if booked is not None:
             told.append(booked)
             refused += [one] if booked.status == "rejected" else []
@@ -173,6 +185,18 @@ def follow(trader: Trader, bar: str) -> list[Intent]:
     trader.ledger.follow(told)
     trader.ledger.mark(changes)
     return refused
+
+
+def _give_up(trader: Trader, one: Intent, bar: str, error: UntoldError) -> None:
+    """Let an order expire that may have been carried out, and have people look: nobody here will ever know."""
+    ledger = trader.ledger
+    with ledger.at_once():
+        ledger.mark({one.client_id: ("expired", str(error))})
+        ledger.intervene(bar, [Intervention("orders", "unknown", (one.symbol,), {"units": one.units})])
+        ledger.post(
+            f"an order of {one.bar[:10]} is unknown",
+            f"{one.units:+g} {one.symbol} may have been carried out or not, and counts as not. {error}: look there.",
+        )
 
 
 def take_back(trader: Trader, orders: Iterable[str]) -> int:
@@ -309,28 +333,8 @@ def _splits(trader: Trader, close: Close, held: Mapping[str, float]) -> None:
     for symbol, ratio in splits_between(last["marks"], now, earlier=earlier).items():
         if symbol in gaps and abs(held.get(symbol, 0.0) - ours.get(symbol, 0.0) * ratio) < 1.0:
             left = (ours.get(symbol, 0.0) * ratio - held.get(symbol, 0.0)) * now[symbol]
-            one = Event(ledger.last_event(), f"{_SPLIT}{last['bar']}/{symbol}", "split", symbol, gaps[symbol], left)
+            one = Event(ledger.last_event(), f"{OWN_SPLIT}{last['bar']}/{symbol}", "split", symbol, gaps[symbol], left)
             _tell_events(trader, close.bar, ledger.book_events([one], bar=""))
-
-
-def _told_now(trader: Trader, told: Sequence[Event]) -> list[Event]:
-    """Return what takes back our own word on a split, its units and its cash each as the broker tells of them: they would count twice."""
-    if not any(one.kind == "split" for one in told):
-        return []
-    known = {one["event_id"]: one for one in trader.ledger.events() if one["kind"] == "split"}
-    new = [one for one in told if one.kind == "split" and one.event_id not in known]
-    found = []
-    for name, own in known.items():
-        if not name.startswith(_SPLIT) or name.endswith(_TAKEN_BACK):
-            continue
-        at = dt.datetime.fromisoformat(name.removeprefix(_SPLIT)[:10]).replace(tzinfo=dt.UTC).timestamp()
-        same = [one for one in new if one.symbol == own["symbol"] and abs(one.sequence / 1e6 - at) < _TOLD_WITHIN]
-        units = own["units"] if any(one.units for one in same) else 0.0
-        cash = own["cash"] if any(one.cash for one in same) else 0.0
-        for part, less_units, less_cash in zip(_TAKEN_BACK, (units, 0.0), (0.0, cash), strict=True):
-            if (less_units or less_cash) and f"{name}{part}" not in known:
-                found.append(Event(own["sequence"], f"{name}{part}", "split", own["symbol"], -less_units, -less_cash))
-    return found
 
 
 def _tell_events(trader: Trader, bar: str, events: Sequence[Event]) -> None:

@@ -18,7 +18,15 @@ from pydantic import Field
 from wealtharena.config.specs.broker import BrokerSpec
 from wealtharena.errors import ConfigError
 from wealtharena.trading.addresses import is_web, posted
-from wealtharena.trading.broker import BookedOrder, Capabilities, Opening, Order, RejectedError, UnreachableError
+from wealtharena.trading.broker import (
+    BookedOrder,
+    Capabilities,
+    Opening,
+    Order,
+    RejectedError,
+    UnreachableError,
+    UntoldError,
+)
 from wealtharena.trading.brokers.paper import FILE, STEPS, PaperBroker
 from wealtharena.trading.database import transaction
 from wealtharena.trading.locks import Keys, read_keys
@@ -146,12 +154,15 @@ class WebhookBroker(PaperBroker):
         row = self._db.execute("SELECT * FROM asked WHERE client_id = ?", (client_id,)).fetchone()
         if row is None:
             return None
-        known = self._post("status", id=client_id).get("known")
+        try:
+            known = self._post("status", id=client_id).get("known")
+        except RejectedError as error:  # it refuses the question, and not the order
+            raise UntoldError(str(error)) from None
         if known is True:
             return super().submit(Order(row["client_id"], row["symbol"], row["units"], row["leg"]))
         if known is False:
             return None
-        raise UnreachableError("webhook: the bridge does not say whether it knows the order")
+        raise UntoldError("webhook: the bridge does not say whether it knows the order")
 
     def cancel(self, client_id: str) -> None:
         """Take an order back, at the bridge first."""
