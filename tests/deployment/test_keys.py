@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,17 @@ def test_a_key_is_kept_as_a_hash_only_and_dies_when_revoked(tmp_path: Path) -> N
     renewed = keys.create_key(path, "bob")
     service.guard.keys.refresh()
     assert service.get("/agents", headers={"x-api-key": renewed}).status_code == 200
+
+
+def test_of_keys_that_are_made_and_revoked_at_once_none_is_lost_and_none_comes_back(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    old = [keys.create_key(path, f"old{n}") for n in range(4)]
+    with ThreadPoolExecutor(8) as pool:
+        gone = [pool.submit(keys.revoke_key, path, f"old{n}") for n in range(4)]
+        new = list(pool.map(lambda n: keys.create_key(path, f"new{n}"), range(4)))
+        assert [one.result() for one in gone] == [None] * 4
+    ring = keys.read_keys(path)
+    assert [ring.owner(secret) is not None for secret in (*old, *new)] == [False] * 4 + [True] * 4
 
 
 def test_without_keys_only_this_machine_is_answered(service: Client) -> None:

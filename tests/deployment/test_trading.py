@@ -16,9 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.deployment.conftest import HOSTILE
 from tests.deployment.rooms import Client, client
 from tests.registry.shelf import stocked
-from tests.trading.desks import a_world, account, go, risk_of
+from tests.trading.desks import a_world, account, go
 from wealtharena.deployment import board as board_module
 from wealtharena.deployment import keys, page
 from wealtharena.deployment.board import Board, changed
@@ -27,35 +28,8 @@ from wealtharena.deployment.watching_accounts import Accounts
 from wealtharena.trading import reading
 from wealtharena.trading.guard import Intervention
 from wealtharena.trading.ledger import FILE, Ledger
+from wealtharena.trading.reading import HEALTH
 from wealtharena.trading.switch import FILE as KILL
-
-HOSTILE = "<script>alert(1)</script>"
-
-
-@pytest.fixture(scope="module")
-def traded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of two accounts: one goes on, one was halted with a hostile reason."""
-    root = tmp_path_factory.mktemp("paper")
-    go(
-        root / "cryptocurrencies" / "default",
-        a_world(risk=risk_of(symbol_weight={"max_weight": 0.3, "action": "shrink"})),
-    )
-    go(root / "etf" / "second", a_world(seed=2))
-    ledger = Ledger(root / "etf" / "second")
-    ledger.set_state("halted", HOSTILE)
-    ledger.close()
-    return root
-
-
-@pytest.fixture
-def paper(traded: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(traded, tmp_path / "paper"))
-
-
-@pytest.fixture
-def service(paper: Path, tmp_path: Path) -> Client:
-    stocked(tmp_path)
-    return client(tmp_path, paper=paper)
 
 
 @pytest.mark.slow
@@ -77,6 +51,18 @@ def test_an_account_that_trades_simulated_prices_is_marked(paper: Path, tmp_path
     go(paper / "etf" / "made_up", a_world(seed=3), source="simulated")
     assert "market simulator" in Board(paper).parts()["account-etf--made_up"]
     assert Board(paper).page(keyed=False).count("<span class='badge simulated'>SIMULATED</span>") == 1
+
+
+def test_an_account_says_when_its_process_wrote_last(paper: Path) -> None:
+    """Nobody is there to say that it has ended."""
+    place = paper / "etf" / "second" / HEALTH
+    assert "written" not in Board(paper).parts()["account-etf--second"]
+    for told, shown in ((1_700_000_000.5, True), ("soon", False), (float("nan"), False), (1e300, False)):
+        place.write_text(json.dumps({"written_at": told}))
+        part = Board(paper).parts()["account-etf--second"]
+        assert ("written <span class=whole>" in part) is shown
+    place.write_text(json.dumps({"written_at": 1_700_000_000.5}))
+    assert "2023-11-14 22:13 UTC" in Board(paper).parts()["account-etf--second"]
 
 
 def test_its_policy_lets_in_one_script_and_the_other_pages_none(service: Client) -> None:
@@ -146,18 +132,6 @@ def test_a_reader_does_not_block_the_one_who_trades(paper: Path) -> None:
     assert shown is not None
     assert shown.state == "halted"
     ledger.close()
-
-
-@pytest.mark.parametrize("content", [b"", b"no database" * 100])
-def test_an_account_that_cannot_be_read_keeps_no_other_back(service: Client, paper: Path, content: bytes) -> None:
-    broken = paper / "commodities" / "default"
-    broken.mkdir(parents=True)
-    (broken / FILE).write_bytes(content)
-    (paper / "a b").mkdir()
-    (paper / "a b" / "c").mkdir()
-    (paper / "a b" / "c" / FILE).touch()
-    assert service.get("/trading").status_code == 200
-    assert len(service.get("/trading/accounts").json()["accounts"]) == 2
 
 
 def test_without_accounts_it_says_how_to_get_one(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from tests.trading.failing import BEFORE, KINDS, Fault
 from tests.trading.hours import Hours
 
 NEW_YORK = ZoneInfo("America/New_York")
+TYPES = ("FILL", "SPLIT", "CIL", "DIV", "CSD", "CSW", "ACATS", "CFEE")  # as of this year
 LIVE = ("new", "accepted", "partially_filled", "pending_cancel", "held")
 
 
@@ -144,10 +145,11 @@ class Exchange:
             self.held[symbol] = after
 
     def act(self, row: dict[str, Any]) -> None:
+        """Book an activity; ids are in New York's time, executions to the millisecond, all else by the day."""
         self._count += 1
-        at = self.now.astimezone(dt.UTC) + dt.timedelta(milliseconds=self._count % 1000)
-        stamp = at.strftime("%Y%m%d%H%M%S") + f"{at.microsecond // 1000:03d}"
-        row["id"] = f"{stamp}::{uuid.UUID(int=self._count)}"
+        at = self.now.astimezone(NEW_YORK) + dt.timedelta(milliseconds=self._count % 1000)
+        day, time = at.strftime("%Y%m%d"), at.strftime("%H%M%S") + f"{at.microsecond // 1000:03d}"
+        row["id"] = f"{day}{time if row['activity_type'] == 'FILL' else '0' * 9}::{uuid.UUID(int=self._count)}"
         insort(self.activities, row, key=itemgetter("id"))
 
     def end(self, order: dict[str, Any], status: str) -> None:
@@ -246,8 +248,11 @@ class Exchange:
         }  # fmt: skip
 
     def list_activities(self, kind: str, query: dict[str, str]) -> tuple[int, Any]:
-        after = dt.datetime.fromisoformat(query["after"].replace("Z", "+00:00")).strftime("%Y%m%d%H%M%S%f")[:17]
+        told = dt.datetime.fromisoformat(query["after"]).astimezone(NEW_YORK)
+        after = told.strftime("%Y%m%d%H%M%S%f")[:17]
         token, kinds = query.get("page_token", ""), query.get("activity_types", kind).split(",")
+        if not set(kinds) <= {"", *TYPES}:  # so that a type that is taken from their list ends no question of ours
+            return 422, {"code": 40010001, "message": f"invalid activity type: {','.join(kinds)}"}
         first = bisect_right(self.activities, max(after, token), key=itemgetter("id"))
         found = [one for one in self.activities[first:] if kinds == [""] or one["activity_type"] in kinds]
         return 200, found[: int(query.get("page_size", 100))]

@@ -54,6 +54,8 @@ class Gateway:
     refuses: str = ""  # the next order, in these words
     drops: bool = False  # the connection, once the next order has been booked
     mute: bool = False
+    late: bool = False  # commissions, behind their executions
+    refusing: int = 0  # code of the error that questions with a number are answered with; 0: none
     now: float = 1_770_000_000.0
 
     def __post_init__(self) -> None:
@@ -87,6 +89,7 @@ class _Connection(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         self.request.settimeout(60.0)
+        self.summaries: set[str] = set()  # questions for the account's summary that have not been taken back
         with contextlib.suppress(OSError, EOFError):
             self._exactly(4)  # API and a zero byte
             self._frame()
@@ -118,6 +121,9 @@ class _Connection(socketserver.BaseRequestHandler):
         gateway, kind = self.gateway, fields[0]
         if gateway.mute:
             return True
+        if gateway.refusing and kind in ("62", "7"):
+            self._send(4, 2, fields[2], gateway.refusing, "not now")
+            return True
         if kind == "71":
             self.client = int(fields[2])
             self._send(15, 1, gateway.number)
@@ -126,7 +132,12 @@ class _Connection(socketserver.BaseRequestHandler):
             for contract, units in gateway.held.items():
                 self._send(61, 3, gateway.number, *self._contract(contract), units, 0.0)
             self._send(62, 1)
+        elif kind == "63":
+            self.summaries.discard(fields[2])
+        elif kind == "62" and len(self.summaries) >= 2:
+            self._send(4, 2, fields[2], 322, "Maximum number of account summary requests exceeded")
         elif kind == "62":
+            self.summaries.add(fields[2])
             for tag, value in (("NetLiquidation", gateway.worth()), ("TotalCashValue", gateway.cash)):
                 self._send(63, 1, fields[2], gateway.number, tag, value, gateway.currency)
             for currency, rate in gateway.rates.items():
@@ -214,7 +225,8 @@ class _Connection(socketserver.BaseRequestHandler):
             "ASX", side, order.units, row["price"], order.permanent, order.client, 0, order.units, row["price"],
             order.reference, "", 0.0, "", 0,
         )  # fmt: skip
-        self._send(59, 1, row["id"], self.gateway.commission, self.gateway.charged_in, 0.0, "", "")
+        if not self.gateway.late:
+            self._send(59, 1, row["id"], self.gateway.commission, self.gateway.charged_in, 0.0, "", "")
 
 
 @contextlib.contextmanager

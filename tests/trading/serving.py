@@ -66,6 +66,30 @@ def listening(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
 
 
 @contextlib.contextmanager
+def endless() -> Iterator[str]:
+    """Serve what takes every message and goes on answering it; yields its address."""
+    over = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, format: str, *args: Any) -> None:
+            """Say nothing."""
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response_only(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while not over.wait(0.02):
+                    self.wfile.write(b" ")
+
+    with listening(Handler) as url:
+        try:
+            yield f"{url}/"
+        finally:
+            over.set()
+
+
+@contextlib.contextmanager
 def serving(exchange: Exchange) -> Iterator[str]:
     """Serve the exchange; yields its address."""
     with listening(type("Handler", (_Handler,), {"exchange": exchange, "disable_nagle_algorithm": True})) as url:

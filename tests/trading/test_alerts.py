@@ -1,5 +1,6 @@
 """Alerts reach those they can; trading never waits for one and never fails by one."""
 
+import contextlib
 import json
 import threading
 import time
@@ -9,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from tests.trading.desks import a_world, account, go
+from tests.trading.serving import endless
 from wealtharena.errors import ConfigError
 from wealtharena.trading import alerts
 from wealtharena.trading.alerts import Alert, Alerts, AppriseChannel, ConsoleChannel, WebhookChannel, channels_of
@@ -66,14 +68,21 @@ def test_a_webhook_gets_what_slack_takes(receiver):
 def test_discord_gets_its_own_word(monkeypatch, url, key):
     sent = {}
 
-    def post(address, *, json, timeout):
+    def stream(method, address, *, json, timeout):
         sent.update(json)
-        return types.SimpleNamespace(is_success=True)
+        return contextlib.nullcontext(types.SimpleNamespace(status_code=200, is_success=True))
 
-    monkeypatch.setattr("httpx.post", post)
+    monkeypatch.setattr("httpx.stream", stream)
     WebhookChannel(url).send(Alert("a", "b" * 5000))
     assert list(sent) == [key]
     assert len(sent[key]) < 2000
+
+
+def test_an_answer_without_an_end_keeps_no_alert_back():
+    with endless() as url:
+        began = time.monotonic()
+        WebhookChannel(url).send(Alert("a", "b"))
+        assert time.monotonic() - began < 5.0
 
 
 @pytest.mark.parametrize("status", [404, 429, 500])

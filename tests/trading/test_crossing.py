@@ -5,6 +5,7 @@ import sqlite3
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from tests.trading.desks import a_world, account
 from wealtharena.trading import loop, reading
@@ -101,3 +102,11 @@ def test_an_account_that_is_just_being_made_has_no_orders(tmp_path):
     assert reading.working(tmp_path, broker="alpaca", place=None) == {}
     (tmp_path / "ledger.sqlite").write_bytes(b"no database" * 100)
     assert reading.working(tmp_path, broker="alpaca", place=None) is None
+
+
+@pytest.mark.parametrize("facts", ["{", "[1]", '"alpaca"'])
+def test_a_neighbour_whose_ledger_was_edited_by_hand_is_one_that_cannot_be_read(tmp_path, facts):
+    with contextlib.closing(Ledger(tmp_path)) as ledger:
+        ledger.open("etf", "default", {"broker": "alpaca"})
+        ledger._db.execute("UPDATE accounts SET facts = ?", (facts,))
+        assert reading.working(tmp_path, broker="alpaca", place=None) is None

@@ -70,6 +70,43 @@ def test_the_net_limit_holds_where_gross_does_not():
     assert ruling.orders.tolist() == pytest.approx([200.0, -50.0])
 
 
+def test_a_rule_behind_the_net_limit_cannot_leave_one_side_alone():
+    """The second order, which balances the first, is one too many."""
+    now = dataclasses.replace(PLAIN, units=np.zeros(2), orders=np.array([300.0, -150.0]))
+    gross = {"max_gross": 9.0, "max_net": 0.1, "action": "shrink"}
+    ruling = check(now, risk_of(gross=gross, order_rate={"max_orders": 1, "action": "skip"}), "trading")
+    assert ruling.orders.tolist() == pytest.approx([100.0, 0.0])
+    assert [one.rule for one in ruling.interventions] == ["order_rate", "gross"]
+    halting = risk_of(gross={**gross, "action": "halt"}, order_rate={"max_orders": 1, "action": "skip"})
+    assert check(now, halting, "trading").state == "halted"
+
+
+@pytest.mark.slow
+@settings(deadline=None)
+@given(
+    units=st.lists(st.integers(-20, 20), min_size=3, max_size=3),
+    orders=st.lists(st.integers(-60, 60), min_size=3, max_size=3),
+    lots=st.lists(st.sampled_from([0.0, 1.0, 5.0, 20.0]), min_size=3, max_size=3),
+    most=st.integers(1, 4),
+    limits=st.tuples(st.floats(0.02, 1.0), st.floats(0.02, 1.0)),
+)
+def test_gross_and_net_hold_for_what_is_sent_whatever_lots_and_other_rules_cut(units, orders, lots, most, limits):
+    lot, marks = np.array(lots), np.array([10.0, 20.0, 50.0])
+    held, wanted = np.array(units) * np.maximum(lot, 1.0), np.array(orders) * np.maximum(lot, 1.0)
+    now = Situation(
+        symbols=("A", "B", "C"), units=held, orders=wanted, lots=lot, marks=marks, moves=np.zeros(3),
+        age=np.zeros(3, dtype=np.int64), volume=np.full(3, np.inf), equity=10_000.0, peak=1e4, opening=1e4, sent=0,
+    )  # fmt: skip
+    gross, net = limits
+    risk = risk_of(
+        gross={"max_gross": gross, "max_net": net, "action": "shrink"},
+        order_rate={"max_orders": most, "action": "skip"},
+    )
+    after, kept = (held + check(now, risk, "trading").orders) * marks, (held + now.reducing) * marks
+    assert np.abs(after).sum() <= max(gross * 1e4, np.abs(kept).sum()) * (1 + 1e-6)
+    assert abs(after.sum()) <= max(net * 1e4, abs(kept.sum())) * (1 + 1e-6)
+
+
 @pytest.mark.parametrize(
     ("name", "changes"), [("symbol_weight", {}), ("order_volume", {"volume": np.array([2_500.0, np.inf])})]
 )

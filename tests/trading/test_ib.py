@@ -51,6 +51,17 @@ def test_a_gateway_that_is_gone_or_mute_is_unreachable(tmp_path, gateway):
         stage.open()
 
 
+@pytest.mark.parametrize("code", [322, 504, 10089])
+def test_a_question_that_the_gateway_refuses_is_one_without_an_answer(tmp_path, gateway, code):
+    with ib(tmp_path, gateway) as stage, contextlib.closing(stage.open()) as broker:
+        gateway.refusing = code
+        for question in (broker.account, lambda: broker.fills(0), lambda: broker.order_by_client_id("none")):
+            with pytest.raises(UnreachableError, match=str(code)):
+                question()
+        gateway.refusing = 0
+        assert broker.order_by_client_id("none") is None
+
+
 @pytest.mark.parametrize(("words", "funds"), [("insufficient margin", True), ("not allowed", False)])
 def test_a_refusal_is_for_good_and_says_whether_the_money_was_short(tmp_path, gateway, words, funds):
     with ib(tmp_path, gateway) as stage, contextlib.closing(stage.open()) as broker:
@@ -109,6 +120,25 @@ def test_commissions_are_costs_and_a_correction_is_no_second_execution(tmp_path,
         gateway.executions.append(corrected)
         (fill,) = broker.fills(0)
         assert (fill.cost, fill.quote, fill.client_id) == (6.0, 45.5, order().client_id)
+
+
+def test_the_money_is_told_however_often_it_is_asked_for(tmp_path, gateway):
+    with ib(tmp_path, gateway) as stage, contextlib.closing(stage.open()) as broker:
+        assert [broker.account().equity for _ in range(5)] == [100_000.0] * 5
+
+
+def test_an_execution_whose_commission_is_not_told_yet_waits_for_it_and_not_for_ever(tmp_path, gateway):
+    with ib(tmp_path, gateway) as stage, contextlib.closing(stage.open()) as broker:
+        broker.submit(order())
+        gateway.tick()
+        gateway.late = True
+        with pytest.raises(UnreachableError, match="commission"):
+            broker.fills(0)
+        gateway.late = False
+        assert broker.fills(0)[0].cost == 6.0
+    with ib(tmp_path, gateway) as stage, contextlib.closing(stage.open()) as broker:
+        gateway.late, gateway.now = True, gateway.now + 61.0
+        assert broker.fills(0)[0].cost == 0.0
 
 
 def test_an_account_in_another_currency_is_refused_with_a_way_out(tmp_path, gateway):

@@ -128,6 +128,10 @@ def test_keys_come_from_a_file_or_the_environment_and_are_never_shown(tmp_path, 
     lines, tree = tmp_path / "lines", tmp_path / "tree.json"
     lines.write_text("A_KEY=k-hidden\nA_SECRET = two\n")
     tree.write_text('{"A_KEY": "k-hidden", "A_SECRET": "two"}')
+    utf16 = tmp_path / "utf16"
+    utf16.write_text("ONE=k-hidden", encoding="utf-16")
+    with pytest.raises(ConfigError, match="no text in UTF-8"):
+        read_keys(names, str(utf16))
     assert read_keys(names, str(lines)) == read_keys(names, str(tree)) == Keys("k-hidden", "two")
     assert "k-hidden" not in repr(Keys("k-hidden", "two"))
     tree.write_text('{"A_KEY": "k-hidden", ')

@@ -4,6 +4,7 @@ import contextlib
 import datetime as dt
 import hashlib
 import hmac
+import itertools
 import json
 import time
 import urllib.error
@@ -13,10 +14,20 @@ import pytest
 
 from tests.trading.bridge import SECRET, Bridge, bridging
 from tests.trading.conformance import paper
+from tests.trading.desks import a_world
+from tests.trading.serving import endless
+from wealtharena.config import compose
+from wealtharena.config.plugins import load
 from wealtharena.errors import ConfigError
-from wealtharena.trading.broker import Order, RejectedError, UnreachableError
+from wealtharena.trading import loop
+from wealtharena.trading.alerts import channels_of
+from wealtharena.trading.broker import Opening, Order, RejectedError, UnreachableError
+from wealtharena.trading.brokers.webhook import _object
+from wealtharena.trading.ledger import Ledger
 from wealtharena.trading.pine import LONGEST, pine_of
 from wealtharena.trading.signals import LARGEST, Signals
+from wealtharena.trading.switch import Switch
+from wealtharena.trading.trader import Trader
 
 
 @pytest.fixture
@@ -87,6 +98,40 @@ def test_a_bridge_that_cannot_say_leaves_the_order_unknown(tmp_path, bridge):
             broker.order_by_client_id("a/b/1/2026/1")
 
 
+class Silent(Bridge):
+    """Says nothing of what it has done, or knows no such question."""
+
+    def take(self, headers, body):
+        status, content = super().take(headers, body)
+        return (404 if self.messages[-1]["kind"] == "status" and not self.mute else status), content
+
+
+@pytest.mark.parametrize("mute", [True, False])
+def test_an_order_of_which_the_bridge_never_says_anything_expires_and_people_are_told_to_look(tmp_path, mute):
+    bridge, world = Silent(answers=[200, 500, 500], mute=mute), a_world(risk=compose(["risk=default"]).risk)
+    keys = tmp_path / "keys"
+    keys.write_text(f"WEBHOOK_SECRET={SECRET}\n")
+    given = {"keys_file": str(keys), "timeout_seconds": 30.0, "listen": None, "confirm_seconds": 60.0}
+    ledger = Ledger(tmp_path, synchronous="normal")
+    ledger.open("noise", "test", {"of": "tests"})
+    with bridging(bridge) as url, contextlib.closing(ledger):
+        spec = load("trading.brokers", "webhook").Settings(name="webhook", url=url, **given)
+        broker = load("trading.brokers", "webhook").open_broker(Opening(tmp_path, world.env, 1, "normal", spec=spec))
+        trader = Trader("noise", "test", world.mind, world.env, world.risk, ledger, broker)
+        with contextlib.closing(broker):
+            closes = itertools.islice(world.feed().closes(None), 8)
+            loop.run(trader, closes, Switch(tmp_path), told=lambda close: None)
+        first = ledger.intents()[0]
+        assert (first.status, first.filled) == ("expired", 0.0)
+        assert [one["id"] for one in bridge.messages if one["kind"] == "order"].count(first.client_id) == 1
+        assert ledger.state() == ("trading", "")
+        (told,) = [one for one in ledger.interventions() if one["rule"] == "orders"]
+        assert (told["action"], told["symbols"], told["numbers"]) == ("unknown", [first.symbol], {"units": first.units})
+        (post,) = ledger.untold()
+        assert "may have been carried out or not" in post.text
+        assert ledger.positions() == broker.positions()
+
+
 @pytest.mark.parametrize("status", [400, 404, 422])
 def test_a_refusal_of_the_bridge_is_for_good(tmp_path, bridge, status):
     bridge.answers = [status]
@@ -130,6 +175,8 @@ def test_signals_come_in_over_http_and_only_with_the_secret():
         assert post(b'{"symbol": "BTCUSD", "side": "buy"}') == 400
         assert post(b'{"secret": "signal", "symbol": "BTCUSD", "side": "up"}') == 400
         assert post(b" " * (LARGEST + 1)) == 413
+        assert post(b"[" * LARGEST) == 400  # nested deeper than anything can be read
+        assert post(b'{"secret": "\\ud800", "symbol": "BTCUSD", "side": "buy"}') == 400  # half a letter
         assert not signals.confirms("BTC-USD", 1.0)
         assert post(b'{"secret": "signal", "symbol": "BINANCE:BTCUSD", "side": "buy"}') == 200
         assert signals.confirms("BTC-USD", 1.0)
@@ -150,6 +197,41 @@ def test_without_a_url_or_a_secret_it_is_refused(tmp_path, bridge, monkeypatch):
         pytest.raises(ConfigError, match=r"broker\.url"),
     ):
         stage.open()
+
+
+@pytest.mark.parametrize("url", ["http://", "https:///hook", "http://[::1", "http://host:99999/", "https://a b/"])
+def test_what_is_no_url_of_the_web_is_refused_before_anything_is_decided(tmp_path, bridge, url):
+    keys = tmp_path / "keys"
+    keys.write_text(f"WEBHOOK_SECRET={SECRET}\n")
+    given = {"keys_file": str(keys), "timeout_seconds": 1.0, "listen": None, "confirm_seconds": 1.0}
+    with paper(tmp_path, "webhook", url=url, **given) as stage, pytest.raises(ConfigError, match=r"broker\.url"):
+        stage.open()
+    with pytest.raises(ConfigError, match="HOOK holds what is no URL"):
+        channels_of(webhook_env="HOOK", apprise_env=None, say=print, environ={"HOOK": f"https://host/a {url}"})
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:99999", "192.0.2.1:0"])
+def test_where_signals_cannot_be_listened_for_it_is_refused(tmp_path, bridge, listen):
+    with opened(tmp_path, bridge, listen=listen) as stage, pytest.raises(ConfigError, match="cannot be had") as error:
+        stage.open()
+    assert listen in error.value.message
+
+
+def test_a_bridge_whose_answer_has_no_end_has_not_answered(tmp_path):
+    keys = tmp_path / "keys"
+    keys.write_text(f"WEBHOOK_SECRET={SECRET}\n")
+    given = {"keys_file": str(keys), "timeout_seconds": 0.2, "listen": None, "confirm_seconds": 1.0}
+    with (
+        endless() as url,
+        paper(tmp_path, "webhook", url=url, **given) as stage,
+        contextlib.closing(stage.open()) as broker,
+        pytest.raises(UnreachableError, match="ReadTimeout"),
+    ):
+        broker.submit(order_of(stage))
+
+
+def test_an_answer_that_is_nested_without_an_end_says_nothing(tmp_path, bridge):
+    assert _object(b"[" * 100_000) == {}
 
 
 def test_pine_steps_through_the_newest_weights():

@@ -21,8 +21,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from wealtharena.deployment import answers, openapi
-from wealtharena.deployment.board import Board, exposition
+from wealtharena.deployment.board import Board
 from wealtharena.deployment.fairness import BusyError, Lane
+from wealtharena.deployment.gauges import exposition
 from wealtharena.deployment.guard import Audit, BodyTooLargeError, Guard
 from wealtharena.deployment.keys import Keys
 from wealtharena.deployment.limits import RateLimiter
@@ -52,6 +53,7 @@ _CODES = {
     404: "not_found",
     405: "method_not_allowed",
     408: "too_slow",
+    409: "conflict",
     413: "too_large",
     415: "unsupported_media_type",
     429: "too_many_requests",
@@ -266,7 +268,7 @@ class Service:
         """Return the counters of all workers."""
         watched = max(self.watched(), oldest_age(self.settings.runtime))
         content = await asyncio.to_thread(self.meters.page, self.manager.loaded, watched=watched)
-        accounts = await asyncio.to_thread(lambda: exposition(self.board.views()))
+        accounts = await asyncio.to_thread(lambda: exposition(self.board.views(), self.board.unreadable()))
         return Response(content + accounts.encode(), media_type=CONTENT_TYPE)
 
     async def page(self) -> Response:

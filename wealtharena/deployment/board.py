@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -15,6 +16,7 @@ from wealtharena.deployment.page import chart, title
 from wealtharena.deployment.script import SCRIPT
 from wealtharena.deployment.style import STYLE
 from wealtharena.trading import reading
+from wealtharena.trading.database import LedgerError
 from wealtharena.trading.reading import AccountView
 from wealtharena.trading.switch import FILE as KILL
 
@@ -40,21 +42,6 @@ _MEASURED = (
     ("Slippage against the kernel, bps", "slippage_bps"),
     ("Alerts that could not be sent", "alerts_failed"),
 )
-_GAUGES = {
-    "written_at": "When the process that trades last wrote, in seconds since 1970",
-    "latency_ms": "From a close to the last of its orders, median",
-    "latency_ms_most": "From a close to the last of its orders, longest of late",
-    "orders": "Orders meant",
-    "order_errors": "Orders rejected, or expired without an execution",
-    "slippage_bps": "Executions against the kernel's price, of late",
-    "record_sum": "Cumulative sum of returns short of what was promised",
-    "record_limit": "Where it alarms",
-    "features_index": "Population stability index of what is seen",
-    "features_limit": "Where it alarms",
-    "actions_index": "Population stability index of what is asked for",
-    "actions_limit": "Where it alarms",
-    "alerts_failed": "Alerts that could not be sent",
-}
 _SHOWN = 6  # rows of a table
 _EMPTY = (
     "<section class=card><h2>No account yet</h2><p class=facts>Trade a promoted agent on paper: "
@@ -62,12 +49,16 @@ _EMPTY = (
 )
 
 
+class HaltedError(Exception):
+    """The account is halted: it sends nothing, closing orders neither."""
+
+
 @dataclass(frozen=True, eq=False)
 class _Shown:
     """An account as it was read and drawn last."""
 
     mark: tuple[int, ...]
-    view: AccountView | None  # None where it cannot be read
+    view: AccountView | None  # None where it has not been opened yet
     html: str
 
 
@@ -77,34 +68,45 @@ class Board:
 
     root: Path | None
     _known: dict[Path, _Shown] = field(default_factory=dict, init=False)
+    _unreadable: list[tuple[str, str]] = field(default_factory=list, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def views(self) -> list[AccountView]:
         """Return every account that can be read, by agent."""
         return [view for view, _ in self._look()]
 
+    def unreadable(self) -> list[tuple[str, str]]:
+        """Return agent and account of those whose ledger could not be read when they were looked at last."""
+        return list(self._unreadable)
+
     def parts(self) -> dict[str, str]:
         """Return the pieces of the page that change, by the id of the element they stand in."""
         shown = self._look()
-        return {"totals": _totals([view for view, _ in shown]), **{_id(view): html for view, html in shown}}
+        totals = _totals([view for view, _ in shown], self.unreadable())
+        return {"totals": totals, **{_id(view): html for view, html in shown}}
 
     def _look(self) -> list[tuple[AccountView, str]]:
         """Return every account that can be read, with its piece of the page."""
         kept: dict[Path, _Shown] = {}
+        damaged: list[tuple[str, str]] = []
         with self._lock:
             for agent, account, folder in reading.accounts(self.root) if self.root is not None else ():
                 mark, before = reading.mark(folder), self._known.get(folder)
                 if before is None or before.mark != mark:
-                    view = reading.view(agent, account, folder)
-                    before = _Shown(mark, view, "" if view is None else _account(view))
+                    try:
+                        view = reading.view(agent, account, folder)
+                        before = _Shown(mark, view, "" if view is None else _account(view))
+                    except (LedgerError, *reading.UNFIT):  # looked at again the next time: it may be for a moment
+                        damaged.append((agent, account))
+                        continue
                 kept[folder] = before
-            self._known = kept
+            self._known, self._unreadable = kept, damaged
         return [(one.view, one.html) for one in kept.values() if one.view is not None]
 
     def page(self, *, keyed: bool) -> str:
         """Return the whole page; it shows as much without its script, but for what has changed since."""
         shown = self._look()
-        views = [view for view, _ in shown]
+        views, lost = [view for view, _ in shown], self.unreadable()
         cards = "".join(
             f"<section class=card aria-label='{escape(title(view.agent))}, account {escape(view.account)}'>"
             f"<div id='{_id(view)}'>{html}</div>{_switch(view, keyed=keyed)}</section>"
@@ -115,18 +117,33 @@ class Board:
             f"<title>WealthArena trading</title><style>{STYLE}</style></head><body>"
             "<header><h1>Trading</h1><p class=lead id=link role=status>As of the moment that this page was asked for.</p>"
             "<nav><a href='/'>Agents</a> <a href='/docs'>API</a> <a href='/metrics'>Metrics</a></nav></header>"
-            f"<main><section class='card wide' aria-label='All accounts'><div id=totals>{_totals(views)}</div></section>{cards or _EMPTY}</main>"
+            f"<main><section class='card wide' aria-label='All accounts'><div id=totals>{_totals(views, lost)}</div></section>{cards or ('' if lost else _EMPTY)}</main>"
             "<footer><p>Equity is what the broker said at the last close, after costs. Orders and interventions are those of the "
             f"account's ledger, newest first.</p></footer><script>{SCRIPT}</script></body></html>"
         )
 
     def throw(self, agent: str, account: str, command: Command) -> bool:
-        """Throw an account's kill switch, which its process obeys at the next close at the latest; False where there is none."""
+        """Throw an account's kill switch, which its process obeys at the next close at the latest; False where there is none.
+
+        Raises:
+            OSError: its file cannot be written.
+            HaltedError: nothing would be closed, for a halted account sends nothing. Nothing is written then.
+        """
         for name, other, folder in reading.accounts(self.root) if self.root is not None else ():
             if (name, other) == (agent, account):
+                if command == "flatten" and _is_halted(agent, account, folder):
+                    raise HaltedError
                 files.write_text(folder / KILL, f"{command}\n")
                 return True
         return False
+
+
+def _is_halted(agent: str, account: str, folder: Path) -> bool:
+    try:
+        view = reading.view(agent, account, folder)
+    except LedgerError:
+        return False
+    return view is not None and view.state == "halted"
 
 
 def to_json(view: AccountView) -> dict[str, Any]:
@@ -146,7 +163,7 @@ def to_json(view: AccountView) -> dict[str, Any]:
         "bar": view.bar,
         "equity": view.equity,
         "cash": view.cash,
-        "drawdown": _drawdown(view),
+        "drawdown": drawdown(view),
         "total_return": _grown(view.equity, view.opened_with),
         "flows": view.flows,
         "positions": [vars(one) for one in view.positions],
@@ -155,49 +172,30 @@ def to_json(view: AccountView) -> dict[str, Any]:
     }
 
 
-def exposition(views: Sequence[AccountView]) -> str:
-    """Return the accounts for Prometheus: a gauge a figure, labelled by agent and account."""
-    gauges: dict[str, tuple[str, Callable[[AccountView], object]]] = {
-        "equity": ("Equity at the last close, in account currency", lambda view: view.equity),
-        "drawdown": ("Equity over its highest, less 1", _drawdown),
-        "halted": ("1 where nothing is traded until a person releases it", lambda view: int(view.state == "halted")),
-        "positions": ("Symbols held", lambda view: len(view.positions)),
-        "closes": ("Closes decided on", lambda view: view.bars),
-        "live_money": ("1 where real money is at stake", lambda view: int(view.live)),
-        **{key: (text, _of_health(key)) for key, text in _GAUGES.items()},
-    }
-    lines = []
-    for name, (text, of) in gauges.items():
-        known = [(view, value) for view in views if isinstance(value := of(view), int | float)]
-        if known:
-            lines += [f"# HELP wealtharena_account_{name} {text}", f"# TYPE wealtharena_account_{name} gauge"]
-            lines += [
-                f'wealtharena_account_{name}{{agent="{view.agent}",account="{view.account}"}} {value:.10g}'
-                for view, value in known
-            ]
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _of_health(key: str) -> Callable[[AccountView], object]:
-    return lambda view: view.health.get(key)
-
-
 def _id(view: AccountView) -> str:
     return f"account-{view.agent}--{view.account}"
 
 
-def _totals(views: Sequence[AccountView]) -> str:
+def _totals(views: Sequence[AccountView], unreadable: Sequence[tuple[str, str]] = ()) -> str:
+    lost = _lost(unreadable)
     if not views:
-        return "<p class=facts>Nothing is traded here.</p>"
+        return lost or "<p class=facts>Nothing is traded here.</p>"
     counts = {state: sum(view.state == state for view in views) for state in _STATES}
     states = ", ".join(f"{count} {_STATES[state][1].lower()}" for state, count in counts.items() if count)
     rows = "".join(
         _sum_of(currency, [view for view in views if view.currency == currency]) for currency in _currencies(views)
     )
     return (
-        f"<h2>{len(views)} account{'s' if len(views) > 1 else ''}: {states}</h2>{_stakes(views)}{_idle(views)}"
+        f"<h2>{len(views)} account{'s' if len(views) > 1 else ''}: {states}</h2>{lost}{_stakes(views)}{_idle(views)}"
         f"<table><tr><th scope=col>Total in</th><th scope=col>Equity</th><th scope=col>Last bar</th><th scope=col>Since opening</th></tr>{rows}</table>"
     )
+
+
+def _lost(unreadable: Sequence[tuple[str, str]]) -> str:
+    """Return in words which accounts are not among what is shown, and are there."""
+    names = escape(", ".join(f"{agent}/{account}" for agent, account in unreadable))
+    words = f"{reading.LEDGER} of {names} cannot be read: what is shown lacks it."
+    return f"<p class='note problem'>{words}</p>" if unreadable else ""
 
 
 def _stakes(views: Sequence[AccountView]) -> str:
@@ -256,9 +254,16 @@ def _account(view: AccountView) -> str:
     return (
         f"<div class=top><h2>{escape(title(view.agent))}</h2><div class=badges><span class='badge {kind}'>{escape(state)}</span>"
         f"<span class='badge {'rejected' if view.live else 'paper'}'>{escape(words)}</span>{stamp}</div></div>{told if made_up else ''}"
-        f"<p class=facts>Account {escape(view.account)} \N{MIDDLE DOT} {escape(version)}{when}</p>{reason}{asked}"
+        f"<p class=facts>Account {escape(view.account)} \N{MIDDLE DOT} {escape(version)}{when}{_heard(view)}</p>{reason}{asked}"
         f"{_figures(view)}{_curve(view)}{_positions(view)}{_orders(view)}{_interventions(view)}{_health(view)}"
     )
+
+
+def _heard(view: AccountView) -> str:
+    """Return when the process that trades wrote last: the state alone says what it was doing then."""
+    at = view.health.get("written_at")
+    told = dt.datetime.fromtimestamp(at, dt.UTC) if isinstance(at, int | float) and 0.0 < at < 1e11 else None
+    return "" if told is None else f", written <span class=whole>{told:%Y-%m-%d %H:%M} UTC</span>"
 
 
 def _figures(view: AccountView) -> str:
@@ -267,7 +272,7 @@ def _figures(view: AccountView) -> str:
         ("Cash", _money(view.cash), None),
         ("Last bar", None, _grown(view.equity, view.before)),
         ("Since opening", None, _grown(view.equity, view.opened_with)),
-        ("Below its peak", None, _drawdown(view)),
+        ("Below its peak", None, drawdown(view)),
         *([("Deposits less withdrawals", _money(view.flows), None)] if view.flows else []),
     )
     return (
@@ -368,7 +373,8 @@ def _grown(now: float, before: float) -> float:
     return now / before - 1.0 if before > 0.0 else 0.0
 
 
-def _drawdown(view: AccountView) -> float:
+def drawdown(view: AccountView) -> float:
+    """Return equity over its highest, less 1."""
     return _grown(view.equity, view.peak)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import hmac
 import logging
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,7 +17,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wealtharena.errors import ConfigError
-from wealtharena.files import read_regular, write_json
+from wealtharena.files import held, read_regular, write_json
 from wealtharena.registry.history import now
 
 logger = logging.getLogger("wealtharena.deployment")
@@ -133,24 +134,34 @@ def create_key(path: Path, name: str) -> str:
 
     ConfigError where the name is taken.
     """
-    ring = read_keys(path)
-    if any(key.name == name for key in ring.keys):
-        raise ConfigError(f"serve.key_name={name} has a key already", hint="revoke it first, or take another name")
     identity = secrets.token_hex(4)
     secret = f"{_PREFIX}_{identity}_{secrets.token_urlsafe(32)}"
     digest = hashlib.sha256(secret.encode()).hexdigest()
     key = ApiKey(id=identity, name=name, sha256=digest, created_at=now())
-    _write(path, (*ring.keys, key))
+    with _alone(path):
+        ring = read_keys(path)
+        if any(other.name == name for other in ring.keys):
+            raise ConfigError(f"serve.key_name={name} has a key already", hint="revoke it first, or take another name")
+        _write(path, (*ring.keys, key))
     return secret
 
 
 def revoke_key(path: Path, name: str) -> None:
     """Remove a key by its name; ConfigError where there is none."""
-    ring = read_keys(path)
-    kept = tuple(key for key in ring.keys if key.name != name)
-    if len(kept) == len(ring.keys):
+    if all(key.name != name for key in read_keys(path).keys):
         raise ConfigError(f"serve.key_name={name} is not a key", hint="serve.action=list_keys shows them")
-    _write(path, kept)
+    with _alone(path):
+        _write(path, (key for key in read_keys(path).keys if key.name != name))
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep others from changing the file: what they read before, they would write back, a revoked key too."""
+    try:
+        with held(path.with_name(f".{path.name}.lock")):
+            yield
+    except TimeoutError as error:
+        raise ConfigError(f"serve.keys_file={path.name}: {error.strerror}", hint="end it, or try again") from error
 
 
 def _write(path: Path, keys: Iterable[ApiKey]) -> None:

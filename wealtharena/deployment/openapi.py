@@ -38,6 +38,9 @@ _REASONS = {
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody, "description": text} for status, text in _REASONS.items()
 }
+HALTED: dict[int | str, dict[str, Any]] = {
+    409: {"model": ErrorBody, "description": "the account is halted: nothing would be closed"}
+}
 NOT_READY: dict[int | str, dict[str, Any]] = {503: {"model": Ready, "description": "no agent is promoted yet"}}
 TEXT: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "exposition format"},

@@ -269,3 +269,4 @@ class AccountList(BaseModel):
     """Every account that is traded here."""
 
     accounts: list[AccountAnswer]
+    unreadable: list[str] = Field(description="agent/account of those whose ledger cannot be read: they are not above")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
@@ -16,13 +17,18 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 
 from wealtharena.deployment import openapi
-from wealtharena.deployment.board import Board, changed
+from wealtharena.deployment.board import Board, HaltedError, changed
 from wealtharena.deployment.board import to_json as as_json
 from wealtharena.deployment.schemas import AccountList, KillAnswer, KillBody
 
+logger = logging.getLogger("wealtharena.deployment")
 EVERY_SECONDS: Final = 1.0  # between two looks at the accounts
 STREAM_SECONDS: Final = 12.0  # after which a stream ends and is asked for anew, so that a server can stop
 MAX_NAME: Final = 8_000  # of what is sent back in a header, well below what a head may have
+_HALTED: Final = "the account is halted and sends nothing: release it at the machine, then close everything"
+_UNWRITTEN: Final = (
+    "the service cannot write the switch's file: throw it at the machine, by a file KILL in the account's folder"
+)
 _MARK: Final = 10  # hex digits that tell a part from others
 _STILL: Final = b"event: still\ndata: 0\n\n"
 Name = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
@@ -53,7 +59,7 @@ class Accounts:
             tags=["trading"],
             summary="Throw an account's kill switch",
             openapi_extra=openapi.request_body(KillBody),
-            responses=openapi.ERRORS,
+            responses=openapi.ERRORS | openapi.HALTED,
         )(self.kill)
 
     async def page(self) -> Response:
@@ -63,7 +69,9 @@ class Accounts:
     async def accounts(self) -> Response:
         """Return how every account stands: equity, positions, newest orders and interventions."""
         views = await asyncio.to_thread(self.board.views)
-        return Response(to_json({"accounts": [as_json(view) for view in views]}), media_type="application/json")
+        lost = [f"{agent}/{account}" for agent, account in self.board.unreadable()]
+        content = {"accounts": [as_json(view) for view in views], "unreadable": lost}
+        return Response(to_json(content, inf_nan_mode="null"), media_type="application/json")
 
     async def stream(self, request: Request) -> Response:
         """Return what changes on the page as it changes: one event a change, its data the new parts by their ids.
@@ -95,7 +103,13 @@ class Accounts:
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise HTTPException(415, "the body must be application/json")
         body = KillBody.model_validate_json(await request.body())
-        thrown = await asyncio.to_thread(self.board.throw, agent_id, account, body.command)
+        try:
+            thrown = await asyncio.to_thread(self.board.throw, agent_id, account, body.command)
+        except HaltedError:
+            raise HTTPException(409, _HALTED) from None
+        except OSError as error:
+            logger.error("the kill switch of %s/%s cannot be thrown: %s", agent_id, account, error.strerror)
+            raise HTTPException(503, _UNWRITTEN) from None
         if not thrown:
             raise HTTPException(404, "there is no such account; GET /trading/accounts lists them")
         facts: dict[str, Any] = {"agent": agent_id, "account": account, "command": body.command}

@@ -1,14 +1,20 @@
-"""Corporate actions: what a split does to units, told by prices that were rescaled behind our back."""
+"""Corporate actions: what a split does to units, told by prices that were rescaled behind our back, or by a broker later."""
 
 from __future__ import annotations
 
+import datetime as dt
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
+
+from wealtharena.trading.broker import Event
 
 Prices = Mapping[str, float]
 EARLIER: Final = 20  # bars that are looked at beside the last
+OWN_SPLIT: Final = "split/"  # ids of the splits that are our own word begin with it, and go on with the bar
+_TAKEN_BACK: Final = ("/units", "/cash")  # and what takes a part of one back ends with one of these
+_TOLD_WITHIN: Final = 30 * 86400.0  # seconds between such a split and the broker's own word on it
 _LARGEST: Final = 100  # new shares for old ones, or old for new
 _SMALLEST: Final = 0.045  # 21 for 20 is the least that is taken for a split
 _CENT: Final = 0.01  # what two prices that are rounded to cents may be apart by, together
@@ -77,3 +83,26 @@ def rescaled(units: float, ratio: float, *, lot: float) -> tuple[float, float]:
         return whole, 0.0
     kept = math.trunc(whole / lot + math.copysign(1e-9, whole)) * lot
     return kept, whole - kept
+
+
+def taken_back(known: Iterable[Mapping[str, Any]], told: Sequence[Event]) -> list[Event]:
+    """Return what takes back our own word on splits, units and cash each as the broker tells of them: they would count twice.
+
+    `known` are the events that are booked, as a ledger has them, `told` those that the broker tells now.
+    """
+    splits = {one["event_id"]: one for one in known if one["kind"] == "split"}
+    new = [one for one in told if one.kind == "split" and one.event_id not in splits]
+    found = []
+    for name, own in splits.items():
+        if not name.startswith(OWN_SPLIT) or name.endswith(_TAKEN_BACK):
+            continue
+        at = dt.datetime.fromisoformat(name.removeprefix(OWN_SPLIT)[:10]).replace(tzinfo=dt.UTC).timestamp()
+        same = [one for one in new if one.symbol == own["symbol"] and abs(one.sequence / 1e6 - at) < _TOLD_WITHIN]
+        units = own["units"] if any(one.units for one in same) else 0.0
+        cash = own["cash"] if any(one.cash for one in same) else 0.0
+        found += [
+            Event(own["sequence"], f"{name}{part}", "split", own["symbol"], -less_units, -less_cash)
+            for part, less_units, less_cash in zip(_TAKEN_BACK, (units, 0.0), (0.0, cash), strict=True)
+            if (less_units or less_cash) and f"{name}{part}" not in splits
+        ]
+    return found

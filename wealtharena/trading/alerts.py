@@ -21,6 +21,7 @@ from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from wealtharena.errors import ConfigError
+from wealtharena.trading.addresses import is_web
 from wealtharena.trading.outbox import Outbox
 
 logger = logging.getLogger(__name__)
@@ -88,11 +89,12 @@ class WebhookChannel:
         key = "content" if host.endswith(_DISCORD) and not self.url.rstrip("/").endswith("/slack") else "text"
         words = f"{alert.title}\n{alert.text}"[:_LONGEST]
         try:
-            answer = httpx.post(self.url, json={key: words}, timeout=TIMEOUT_SECONDS)
+            with httpx.stream("POST", self.url, json={key: words}, timeout=TIMEOUT_SECONDS) as answer:
+                status, taken = answer.status_code, answer.is_success  # what it says besides may have no end
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise RuntimeError(type(error).__name__) from None
-        if not answer.is_success:
-            raise RuntimeError(f"HTTP {answer.status_code}")
+        if not taken:
+            raise RuntimeError(f"HTTP {status}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,8 +142,8 @@ def channels_of(
     found: list[Channel] = [ConsoleChannel(say)]
     webhooks = environ.get(webhook_env or "", "").split()
     for url in webhooks:
-        if urlsplit(url).scheme not in ("http", "https"):
-            raise ConfigError(f"{webhook_env} holds what is no URL of the web", hint="it begins with https://")
+        if not is_web(url):
+            raise ConfigError(f"{webhook_env} holds what is no URL of the web", hint="it begins with https://<a host>")
         found.append(WebhookChannel(url))
     if urls := environ.get(apprise_env or "", "").split():
         found += AppriseChannel.each(urls)

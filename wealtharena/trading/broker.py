@@ -35,6 +35,10 @@ class UnreachableError(WealthArenaError):
     """No answer came: what was asked for may have been done or not."""
 
 
+class UntoldError(UnreachableError):
+    """The broker does not say whether it has an order, now or ever: it may have been carried out or not."""
+
+
 class NotYetError(WealthArenaError):
     """The venue takes this order at another time: it is not booked, and may be sent again then."""
 
@@ -166,7 +170,7 @@ class Broker(Protocol):
         """Ask for an order back that is still open; a fill may win. Nothing happens to any other."""
 
     def order_by_client_id(self, client_id: str) -> BookedOrder | None:
-        """Return the order in whatever status, None where it was never booked."""
+        """Return the order in whatever status, None where it was never booked; UntoldError where that is never said."""
 
     def open_orders(self) -> Sequence[BookedOrder]:
         """Return the orders that may still be filled, whoever gave them."""
@@ -178,7 +182,7 @@ class Broker(Protocol):
         """Return what changed the account otherwise after sequence number `since`, oldest first, likewise."""
 
     def cursor(self) -> int:
-        """Return the sequence number of now: what has happened up to it belongs to no account that opens here."""
+        """Return the sequence number of now: what `fills` and `events` tell for it now belongs to no account that opens here."""
 
     def announce(self, bar: str, weights: Mapping[str, float]) -> None:
         """Tell the weights that were decided on; brokers that take orders only do nothing."""

@@ -16,7 +16,14 @@ _PAUSE = 0.01  # s between two tries of what SQLite itself does not wait for
 CHECKPOINT_PAGES = 8000  # written before they are moved into the file: some 250 bars, so that few wait for it; 32 MB
 _PRIMARY = 0xFF  # of an extended result code
 _NO_RIGHT = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
-_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+_WAYS_OUT = {  # of what keeps a file from being written that could be written before
+    sqlite3.SQLITE_FULL: "make room on the disk",
+    sqlite3.SQLITE_IOERR: "make room on the disk, or look after it",
+    sqlite3.SQLITE_READONLY: "let the disk be written to",
+    sqlite3.SQLITE_PERM: "let the file be written to",
+    sqlite3.SQLITE_CANTOPEN: "let the folder be written to",
+    sqlite3.SQLITE_BUSY: "end what holds the file, such as another program in which it is open",
+}
 
 
 class LedgerError(WealthArenaError):
@@ -24,7 +31,7 @@ class LedgerError(WealthArenaError):
 
 
 class FullError(LedgerError):
-    """The disk takes nothing more: what was to be written is not, and nothing of it."""
+    """The disk takes nothing, or another program holds the file: what was to be written is not, and nothing of it."""
 
 
 def connect(
@@ -96,7 +103,7 @@ def _way_out(code: int) -> str:
 
 
 def transaction(db: sqlite3.Connection) -> Transaction:
-    """Do all that is written within, or nothing of it; kept when this ends. FullError where the disk has no room.
+    """Do all that is written within, or nothing of it; kept when this ends. FullError where nothing can be written.
 
     Within another one it is a part of that, done whole or not at all, and kept when that ends.
     """
@@ -104,7 +111,7 @@ def transaction(db: sqlite3.Connection) -> Transaction:
 
 
 class ToldFull:
-    """Raises FullError in place of SQLite's own words where the disk takes nothing more."""
+    """Raises FullError in place of SQLite's own words where nothing can be written just now."""
 
     __slots__ = ()
 
@@ -112,8 +119,10 @@ class ToldFull:
         """Do nothing."""
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & _PRIMARY in _NO_ROOM:
-            raise FullError(f"nothing can be written: {error}", hint="make room on the disk") from error
+        if isinstance(error, sqlite3.OperationalError):
+            way_out = _WAYS_OUT.get(error.sqlite_errorcode & _PRIMARY)
+            if way_out is not None:
+                raise FullError(f"nothing can be written: {error}", hint=way_out) from error
 
 
 TOLD_FULL: Final = ToldFull()

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from wealtharena.config import plugins
-from wealtharena.config.specs.risk import RiskSpec
+from wealtharena.config.specs.risk import RiskSpec, RuleSpec
 from wealtharena.trading.risk import unknown_account
 from wealtharena.trading.situation import Breach, Floats, Situation
 
@@ -17,6 +17,7 @@ State = Literal["trading", "reducing", "halted"]
 ORDER: Final = (  # faults of data and account first, then what is lost, then what is too large
     "stale_data", "price_jump", "daily_loss", "drawdown", "symbol_weight", "order_volume", "gross", "order_rate",
 )  # fmt: skip
+TOGETHER: Final = "gross"  # asked once more at the end: what others cut may leave more on one side
 
 
 @dataclass(frozen=True)
@@ -51,20 +52,45 @@ def check(now: Situation, risk: RiskSpec, state: State) -> Ruling:
     found: list[Intervention] = []
     rules = risk.rules
     for name in (*ORDER, *sorted(risk.own)):
-        if name not in rules:
-            continue
-        rule = rules[name]
-        breach: Breach | None = plugins.load("trading.risk", name).check(now, rule)
-        if breach is None:
-            continue
-        found.append(_told(name, rule.action, now, breach))
-        if rule.action == "halt":
-            return Ruling(np.zeros_like(now.orders), "halted", tuple(found))
-        if rule.action == "flatten":
-            return _closing(now, tuple(found))
-        allowed = breach.allowed if rule.action == "shrink" else np.where(breach.symbols, 0.0, now.increasing)
-        now = now.with_increasing(allowed)
+        if name in rules:
+            after = _asked(name, rules[name], now, found)
+            if isinstance(after, Ruling):
+                return after
+            now = after
+    if found and TOGETHER in rules:
+        after = _together(now, rules[TOGETHER], found)
+        if isinstance(after, Ruling):
+            return after
+        now = after
     return Ruling(now.orders, "trading", tuple(found))
+
+
+def _asked(name: str, rule: RuleSpec, now: Situation, found: list[Intervention]) -> Situation | Ruling:
+    """Return the situation after one rule, the same where it lets all pass, or the ruling that it ends in; `found` gets its word."""
+    breach: Breach | None = plugins.load("trading.risk", name).check(now, rule)
+    if breach is None:
+        return now
+    if all(one.rule != name for one in found):
+        found.append(_told(name, rule.action, now, breach))
+    if rule.action == "halt":
+        return Ruling(np.zeros_like(now.orders), "halted", tuple(found))
+    if rule.action == "flatten":
+        return _closing(now, tuple(found))
+    return now.with_increasing(
+        breach.allowed if rule.action == "shrink" else np.where(breach.symbols, 0.0, now.increasing)
+    )
+
+
+def _together(now: Situation, rule: RuleSpec, found: list[Intervention]) -> Situation | Ruling:
+    """Return what is left once the limit of all positions together holds for what the rules have left: lots and rules
+    behind it cut one side more than the other, and what is net grows by that. Where it cannot be met, nothing is opened.
+    """
+    for _ in range(2 * len(now.symbols) + 2):
+        after = _asked(TOGETHER, rule, now, found)
+        if isinstance(after, Ruling) or after is now:
+            return after
+        now = after
+    return now.with_increasing(np.zeros_like(now.orders))
 
 
 def unknown(bars: int, risk: RiskSpec, state: State) -> Ruling:

@@ -103,10 +103,9 @@ def read_keys(names: Sequence[str], file: str | None) -> Keys:
 def _of_file(path: Path) -> dict[str, str]:
     try:
         text = path.expanduser().read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(
-            f"broker.keys_file cannot be read: {error.strerror}", hint="name a file that you can read"
-        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        raise ConfigError(f"broker.keys_file cannot be read: {why}", hint="name a file that you can read") from None
     if not text.lstrip().startswith("{"):
         return {name.strip(): value.strip() for name, _, value in (line.partition("=") for line in text.splitlines())}
     try:

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+from wealtharena.trading.database import LedgerError
 from wealtharena.trading.switch import FILE as KILL
+from wealtharena.trading.switch import asked
 
 LEDGER: Final = "ledger.sqlite"
 HEALTH: Final = "health.json"
@@ -23,6 +25,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _WAIT_SECONDS: Final = 1.0
 _POINTS: Final = 240  # of a line of equity
 _ROWS: Final = 10  # newest orders and interventions
+UNFIT: Final = (ValueError, TypeError, LookupError, AttributeError)  # what a cell ends in that somebody has edited
 
 
 @dataclass(frozen=True)
@@ -109,12 +112,12 @@ def accounts(root: Path) -> list[tuple[str, str, Path]]:
 
 
 def view(agent: str, account: str, folder: Path) -> AccountView | None:
-    """Return how an account stands; None where it has not been opened yet or its file cannot be read."""
+    """Return how an account stands; None where it has not been opened yet, LedgerError where its file cannot be read."""
     try:
         with _reading(folder / LEDGER) as db:
             return _view(db, agent, account, folder)
-    except sqlite3.Error:
-        return None
+    except (sqlite3.Error, *UNFIT) as error:
+        raise LedgerError(f"{LEDGER} cannot be read: {error}", hint="restore the file") from error
 
 
 def mark(folder: Path) -> tuple[int, ...]:
@@ -124,7 +127,7 @@ def mark(folder: Path) -> tuple[int, ...]:
         try:
             status = (folder / name).stat()
         except OSError:
-            found.append(0)
+            found.append(int((folder / name).is_symlink()))  # a link to nothing throws the switch too
         else:
             found += [status.st_mtime_ns, status.st_size]
     return tuple(found)
@@ -134,19 +137,19 @@ def mark(folder: Path) -> tuple[int, ...]:
 class Counts:
     """How orders have ended, and how far executions were from what the kernel fills at."""
 
-    orders: int = 0
-    order_errors: int = 0  # rejected, or expired without an answer
+    orders: int | None = None  # None where the ledger cannot be read
+    order_errors: int | None = None  # rejected, or expired without an answer
     slippage_bps: float | None = None  # against us, over the newest executions; None where nothing is known of it
 
 
 def counts(folder: Path) -> Counts:
-    """Return what the ledger says of orders and executions; zeros where it cannot be read."""
+    """Return what the ledger says of orders and executions; nothing where it cannot be read."""
     try:
         with _reading(folder / LEDGER) as db:
             epoch = int(db.execute("SELECT max(epoch) FROM accounts").fetchone()[0] or 0)
             found = dict(db.execute("SELECT status, count(*) FROM intents WHERE epoch = ? GROUP BY status", (epoch,)))
             return Counts(sum(found.values()), found.get("rejected", 0) + found.get("expired", 0), _slippage(db, epoch))
-    except sqlite3.Error:
+    except (sqlite3.Error, *UNFIT):
         return Counts()
 
 
@@ -158,7 +161,7 @@ def working(folder: Path, *, broker: str, place: str | None) -> dict[str, float]
     try:
         with _reading(folder / LEDGER) as db:
             return _working(db, broker, place)
-    except (sqlite3.Error, ValueError):
+    except (sqlite3.Error, *UNFIT):
         return None
 
 
@@ -254,7 +257,7 @@ def _view(db: sqlite3.Connection, agent: str, account: str, folder: Path) -> Acc
         orders=_orders(db, epoch),
         interventions=_told(db, epoch),
         line=_line(db, epoch, int(found["bars"]), scale=scale),
-        switch=_switch(folder),
+        switch=asked(folder / KILL),
         health=_health(folder),
     )
 
@@ -307,14 +310,6 @@ def _line(db: sqlite3.Connection, epoch: int, bars: int, *, scale: float) -> tup
         (epoch, bars, step),
     ).fetchall()
     return tuple((row["bar"], float(row["worth"]) * scale) for row in rows)
-
-
-def _switch(folder: Path) -> str | None:
-    try:
-        word = (folder / KILL).read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return None
-    return "flatten" if word == "flatten" else "freeze"
 
 
 def _health(folder: Path) -> dict[str, Any]:

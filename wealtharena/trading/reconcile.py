@@ -7,14 +7,23 @@ execution, so that positions are what executions say, and a difference counts on
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from wealtharena.envs.kernel.rows import BAR
 from wealtharena.trading import flows
-from wealtharena.trading.actions import EARLIER, Prices, splits_between
-from wealtharena.trading.broker import FINAL, Account, BookedOrder, Event, Fill, RefusedError, UnreachableError
+from wealtharena.trading.actions import EARLIER, OWN_SPLIT, Prices, splits_between, taken_back
+from wealtharena.trading.broker import (
+    FINAL,
+    Account,
+    BookedOrder,
+    Event,
+    Fill,
+    RefusedError,
+    UnreachableError,
+    UntoldError,
+)
 from wealtharena.trading.crossing import ACCOUNT, mark_of
 from wealtharena.trading.desk import Close
 from wealtharena.trading.guard import Intervention
@@ -23,6 +32,7 @@ from wealtharena.trading.trader import Trader
 
 PAUSES: Final = (1.0, 2.0, 4.0)  # seconds before a broker outside is asked again for what does not fit yet
 _RELATIVE: Final = 1e-9  # of a position; what differs by less is rounding
+_BEFORE: Final = "before"  # a note: ids of what had happened at the broker when the account was opened
 
 Known = tuple[Account, Mapping[str, float]]
 
@@ -67,8 +77,7 @@ def _outside(trader: Trader, close: Close) -> tuple[Account, Mapping[str, float]
     """Take over from a broker that knows no bars and whose answers may be of different ages."""
     ledger, broker, bar = trader.ledger, trader.broker, close.bar
     check_same(trader)
-    if ledger.note("cursor") is None:
-        ledger.write_note("cursor", str(broker.cursor()))
+    _begun(trader)
     if not _taken_back(trader, bar):
         return None
     for seconds in (0.0, *PAUSES):
@@ -115,17 +124,16 @@ def check_same(trader: Trader) -> None:
 
 
 def take_over(trader: Trader, bar: str) -> None:
-    """Book every execution and event that is new; those that are none of our orders are strangers'.
-
-    What a broker tells once more of the time before the account was opened belongs to nobody.
-    """
+    """Book every execution and event that is new; those that are none of our orders are strangers'."""
     ledger, broker = trader.ledger, trader.broker
-    opened = int(ledger.note("cursor") or 0)
-    told = [one for one in broker.fills(ledger.last_sequence()) if one.sequence > opened]
+    since = _begun(trader)
+    told = [one for one in broker.fills(ledger.last_sequence()) if since(one.execution_id, one.sequence)]
     new = ledger.unknown_fills(told)
     foreign = [one for one in new if one.client_id is None or not ledger.is_ours(one.client_id)]
     ledger.book(new, seen=lambda: trader.at("partly filled"), late=True)
-    events = [one for one in broker.events(ledger.last_event()) if one.sequence > opened]
+    events = [one for one in broker.events(ledger.last_event()) if since(one.event_id, one.sequence)]
+    if any(one.kind == "split" for one in events):
+        events = [*taken_back(ledger.events(), events), *events]
     _tell_events(trader, bar, ledger.book_events(events, bar=""))
     if foreign:
         numbers: dict[str, float] = {}
@@ -134,16 +142,41 @@ def take_over(trader: Trader, bar: str) -> None:
         ledger.intervene(bar, _strangers(trader, bar, numbers))
 
 
+def _begun(trader: Trader) -> Callable[[str, int], bool]:
+    """Return what tells, by id and sequence number, whether something belongs to the account: it was not there at the opening.
+
+    What was there is noted at the first look that the broker answers, by its ids: an execution has a time, but a deposit
+    has a day, and who opens on that day may be told of it before or after.
+    """
+    ledger, broker = trader.ledger, trader.broker
+    if ledger.note("cursor") is None:
+        now = broker.cursor()
+        there = [one.execution_id for one in broker.fills(now)] + [one.event_id for one in broker.events(now)]
+        with ledger.at_once():
+            ledger.write_note("cursor", str(now))
+            ledger.write_note(_BEFORE, json.dumps(there))
+    noted, opened = ledger.note(_BEFORE), int(ledger.note("cursor") or 0)
+    if noted is None:  # a ledger from before ids were noted
+        return lambda name, sequence: sequence > opened
+    before = frozenset(json.loads(noted))
+    return lambda name, sequence: name not in before
+
+
 def follow(trader: Trader, bar: str) -> list[Intent]:
     """Look up every intent whose end is not known, and return those that the broker has refused after booking them.
 
-    One of an earlier bar that was never booked expires.
+    One of an earlier bar that was never booked expires, and so does one of which the broker never says whether it was.
     """
     told: list[BookedOrder] = []
     refused: list[Intent] = []
     changes: dict[str, tuple[IntentStatus, str]] = {}
     for one in trader.ledger.pending():
-        booked = trader.broker.order_by_client_id(one.client_id)
+        try:
+            booked = trader.broker.order_by_client_id(one.client_id)
+        except UntoldError as error:
+            if one.bar != bar:
+                _give_up(trader, one, bar, error)
+            continue
         if booked is not None:
             told.append(booked)
             refused += [one] if booked.status == "rejected" else []
@@ -152,6 +185,18 @@ def follow(trader: Trader, bar: str) -> list[Intent]:
     trader.ledger.follow(told)
     trader.ledger.mark(changes)
     return refused
+
+
+def _give_up(trader: Trader, one: Intent, bar: str, error: UntoldError) -> None:
+    """Let an order expire that may have been carried out, and have people look: nobody here will ever know."""
+    ledger = trader.ledger
+    with ledger.at_once():
+        ledger.mark({one.client_id: ("expired", str(error))})
+        ledger.intervene(bar, [Intervention("orders", "unknown", (one.symbol,), {"units": one.units})])
+        ledger.post(
+            f"an order of {one.bar[:10]} is unknown",
+            f"{one.units:+g} {one.symbol} may have been carried out or not, and counts as not. {error}: look there.",
+        )
 
 
 def take_back(trader: Trader, orders: Iterable[str]) -> int:
@@ -287,8 +332,8 @@ def _splits(trader: Trader, close: Close, held: Mapping[str, float]) -> None:
     now = marked(last["bar"])
     for symbol, ratio in splits_between(last["marks"], now, earlier=earlier).items():
         if symbol in gaps and abs(held.get(symbol, 0.0) - ours.get(symbol, 0.0) * ratio) < 1.0:
-            left = (ours.get(symbol, 0.0) * ratio - held.get(symbol, 0.0)) * now[symbol] / ratio
-            one = Event(ledger.last_event(), f"split/{last['bar']}/{symbol}", "split", symbol, gaps[symbol], left)
+            left = (ours.get(symbol, 0.0) * ratio - held.get(symbol, 0.0)) * now[symbol]
+            one = Event(ledger.last_event(), f"{OWN_SPLIT}{last['bar']}/{symbol}", "split", symbol, gaps[symbol], left)
             _tell_events(trader, close.bar, ledger.book_events([one], bar=""))
 
 

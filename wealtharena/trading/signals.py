@@ -11,6 +11,8 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
+from wealtharena.errors import ConfigError
+
 LARGEST: Final = 16_384  # bytes of an alert
 _SECONDS: Final = 5.0  # for one to arrive
 
@@ -19,6 +21,7 @@ class Signals:
     """Listens while it is open. A signal is JSON: {"secret": "...", "symbol": "BTCUSD", "side": "buy"}.
 
     TradingView cannot sign what it sends, so that the secret stands in the message: let it come through a proxy with TLS.
+    ConfigError where the address cannot be listened at.
     """
 
     def __init__(
@@ -44,7 +47,13 @@ class Signals:
                 self.send_header("content-length", "0")
                 self.end_headers()
 
-        self._server = ThreadingHTTPServer((host, port), Handler)
+        try:
+            self._server = ThreadingHTTPServer((host, port), Handler)
+        except (OSError, OverflowError) as error:
+            raise ConfigError(
+                f"broker.listen={host}:{port} cannot be had: {getattr(error, 'strerror', None) or error}",
+                hint="name a free port of this machine",
+            ) from error
         self._server.daemon_threads = True
         self._server.block_on_close = False
         self.port = int(self._server.server_address[1])
@@ -62,9 +71,10 @@ class Signals:
         try:
             content = json.loads(body)
             secret, symbol, side = (str(content[name]) for name in ("secret", "symbol", "side"))
-        except (ValueError, KeyError, TypeError):
+            told = secret.encode()
+        except (ValueError, KeyError, TypeError, RecursionError):
             return 400
-        if not hmac.compare_digest(secret.encode(), self._secret.encode()):
+        if not hmac.compare_digest(told, self._secret.encode()):
             return 401
         if side not in ("buy", "sell", "flat"):
             return 400

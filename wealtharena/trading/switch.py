@@ -16,6 +16,20 @@ AWAKE_SECONDS: Final = 1.0  # shortest wait, however often something wakes it
 _SIGNALS: Final[dict[int, Command]] = {signal.SIGUSR1: "freeze", signal.SIGUSR2: "flatten"}
 
 
+def asked(file: Path) -> Command | None:
+    """Return what the file of a kill switch asks for, None for nothing.
+
+    What says neither word means freeze, also what cannot be read.
+    """
+    try:
+        word = file.read_text(encoding="utf-8", errors="replace").strip()
+    except FileNotFoundError:
+        return "freeze" if file.is_symlink() else None  # a link to nothing was put there by somebody
+    except OSError:  # a folder, or a file of another user
+        return "freeze"
+    return "flatten" if word == "flatten" else "freeze"
+
+
 class Signals:
     """While entered, hears SIGUSR1 (freeze), SIGUSR2 (flatten), and SIGINT and SIGTERM (stop after this bar), for all who trade here."""
 
@@ -75,13 +89,5 @@ class Switch:
         return self.signals.stop
 
     def thrown(self) -> Command | None:
-        """Return what is asked for, None for nothing; what says neither word means freeze, also what cannot be read."""
-        if self.signals.sent is not None:
-            return self.signals.sent
-        try:
-            word = self.file.read_text(encoding="utf-8", errors="replace").strip()
-        except FileNotFoundError:
-            return "freeze" if self.file.is_symlink() else None  # a link to nothing was put there by somebody
-        except OSError:  # a folder, or a file of another user
-            return "freeze"
-        return "flatten" if word == "flatten" else "freeze"
+        """Return what is asked for by a signal or else by the file, None for nothing."""
+        return self.signals.sent if self.signals.sent is not None else asked(self.file)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from wealtharena.trading.alpaca.client import Client, StatusError, number, rows
 from wealtharena.trading.alpaca.stream import Stream
 from wealtharena.trading.alpaca.windows import Clock, Instruction, for_share
-from wealtharena.trading.alpaca.words import ASKED, Symbols, booked_order, event_of, sequence_of
+from wealtharena.trading.alpaca.words import Symbols, booked_order, counts, event_of, sequence_of
 from wealtharena.trading.broker import (
     Account,
     BookedOrder,
@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from wealtharena.envs.market import Market
     from wealtharena.trading.brokers.alpaca import Settings
 
+T = TypeVar("T")
 _PAGE: Final = 100
 _ORDERS: Final = 500
-_LOOK_BACK: Final = 3600 * 1_000_000  # microseconds: what is told late may lie behind what is booked
+_LOOK_BACK: Final = dt.timedelta(hours=1)  # what is told late may lie behind what is booked
+_DAYS_BACK: Final = dt.timedelta(days=7)  # the same of what is dated by its day, and told when that is long over
 _DECIMALS: Final = 9
 _NOT_UNIQUE: Final = 40010001
 
@@ -57,7 +59,7 @@ class AlpacaBroker:
         self._owners: dict[str, str] = {}  # of orders, by Alpaca's id
         self._heard: Stream | None = None
         try:
-            row = self._checked(self._client.get("/account", dict))
+            row = self._checked(self._asked("/account", dict))
             check_currency(opening.currency, str(row["currency"]))
         except BaseException:
             self._client.close()
@@ -99,7 +101,7 @@ class AlpacaBroker:
                 raise UnreachableError("alpaca: the account is blocked")
             return Account(equity=number(row["equity"]), cash=number(row["cash"]), number=str(row["account_number"]))
 
-        return self._client.get("/account", read)
+        return self._asked("/account", read)
 
     def charges(self, since: str) -> Mapping[str, float]:
         """Return nothing: no bars are known here."""
@@ -116,7 +118,7 @@ class AlpacaBroker:
                 found[name] = found.get(name, 0.0) + sign * abs(number(row["qty"]))
             return {name: units for name, units in found.items() if units}
 
-        return self._client.get("/positions", read)
+        return self._asked("/positions", read)
 
     def order_by_client_id(self, client_id: str) -> BookedOrder | None:
         """Return the order in whatever status, None where Alpaca itself says that there is none."""
@@ -212,14 +214,14 @@ class AlpacaBroker:
 
     def fills(self, since: int) -> Sequence[Fill]:
         """Return the executions after `since`, with those shortly before it once more."""
-        return [self._fill(row) for row in self._activities("/account/activities/FILL", since)]
+        return [self._fill(row) for row in self._activities("/account/activities/FILL", since, _LOOK_BACK)]
 
     def _fill(self, row: Mapping[str, Any]) -> Fill:
         sign = 1.0 if row["side"] == "buy" else -1.0
         price = number(row["price"])
         return Fill(
-            sequence_of(str(row["id"])), str(row["id"]), self._owner(str(row["order_id"])), "",
-            self._symbols.ours(str(row["symbol"])), sign * number(row["qty"]), price, price, 0.0,
+            sequence_of(row), str(row["id"]), self._owner(str(row["order_id"])), "",
+            self._symbols.ours(str(row["symbol"])), sign * abs(number(row["qty"])), price, price, 0.0,
         )  # fmt: skip
 
     def _owner(self, order_id: str) -> str | None:
@@ -235,21 +237,25 @@ class AlpacaBroker:
 
     def events(self, since: int) -> Sequence[Event]:
         """Return what changed the account otherwise after `since`, with what was shortly before it once more."""
-        found = self._activities("/account/activities", since, activity_types=",".join(ASKED))
-        return [event_of(row, self._symbols) for row in found]
+        found = self._activities("/account/activities", since, _DAYS_BACK, category="non_trade_activity")
+        return [event_of(row, self._symbols) for row in found if counts(row)]
 
-    def _activities(self, path: str, since: int, **kinds: str) -> list[Mapping[str, Any]]:
-        """Return all pages of activities, oldest first, each with an id and its numbers readable."""
-        after = dt.datetime.fromtimestamp(max(0, since - _LOOK_BACK) / 1e6, dt.UTC).isoformat().replace("+00:00", "Z")
+    def _activities(self, path: str, since: int, back: dt.timedelta, **kinds: str) -> list[Mapping[str, Any]]:
+        """Return all pages of activities after `since` less `back`, oldest first, each with an id and its numbers readable."""
+        first = max(dt.datetime.fromtimestamp(0, dt.UTC), dt.datetime.fromtimestamp(since / 1e6, dt.UTC) - back)
+        after = first.isoformat().replace("+00:00", "Z")
         found: list[Mapping[str, Any]] = []
         while True:
             params = {"after": after, "direction": "asc", "page_size": _PAGE, **kinds}
             page = self._asked(path, _activities_of, params | ({"page_token": found[-1]["id"]} if found else {}))
+            known = {row["id"] for row in found}
+            if page and all(row["id"] in known for row in page):
+                raise UnreachableError(f"alpaca: {path} answers the same page again and again")
             found += page
             if len(page) < _PAGE:
                 return found
 
-    def _asked(self, path: str, read: Callable[[Any], Any], params: Mapping[str, Any] | None = None) -> Any:
+    def _asked(self, path: str, read: Callable[[Any], T], params: Mapping[str, Any] | None = None) -> T:
         """Return what is always there to be told."""
         try:
             return self._client.get(path, read, params)
@@ -271,7 +277,7 @@ def _activities_of(answer: Any) -> list[Mapping[str, Any]]:
     """Return activities that can be read, or none of them: half a page is an answer to nothing."""
     found = rows(answer)
     for row in found:
-        sequence_of(str(row["id"]))
+        sequence_of(row)
         if row["activity_type"] == "FILL":
             number(row["price"]), number(row["qty"]), str(row["order_id"]), str(row["symbol"])
             if row["side"] not in ("buy", "sell", "sell_short"):

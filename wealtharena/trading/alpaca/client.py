@@ -109,7 +109,7 @@ class Client:
             return self._session.ask(method, path, data)
         except APIError as error:
             failure: Exception = _status_of(error, path)
-        except (RequestException, ValueError, OSError) as error:
+        except (RequestException, ValueError, OSError, RecursionError) as error:  # the last: nested without an end
             failure = UnreachableError(f"alpaca: {method} {path}: {type(error).__name__}")
         raise failure  # outside the handler: the package's own errors quote requests
 

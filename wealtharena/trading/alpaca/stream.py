@@ -46,7 +46,7 @@ class Stream:
             heard = self.frames
             try:
                 self._listen()
-            except (OSError, WebSocketException, ValueError, KeyError, TypeError):
+            except (OSError, WebSocketException, ValueError, KeyError, TypeError, RecursionError):
                 self.failures += 1
             if self._stop.is_set():
                 return
@@ -83,7 +83,7 @@ class Stream:
     def _read_or_count(self, frame: str | bytes) -> None:
         try:
             update = self._read(frame)["stream"] == "trade_updates"
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             self.failures += 1
             update = True
         if update:

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from wealtharena.trading.alpaca.client import number
+from wealtharena.trading.alpaca.windows import NEW_YORK
 from wealtharena.trading.broker import BookedOrder, Event, EventKind, OrderStatus
 
 _ENDED: Final[Mapping[str, OrderStatus]] = {
     "filled": "filled", "canceled": "cancelled", "expired": "expired", "rejected": "rejected", "replaced": "cancelled",
 }  # fmt: skip
-# https://docs.alpaca.markets/docs/account-activities; executions are asked for by themselves, coins' fees (CFEE) are
-# seen in what is held when they are taken, and only listed here at the end of the day.
+# https://docs.alpaca.markets/docs/account-activities; what is none of these is kept as it is told.
 _KINDS: Final[Mapping[str, EventKind]] = {
     "DIV": "dividend", "DIVCGL": "dividend", "DIVCGS": "dividend", "DIVFEE": "fee", "DIVNRA": "dividend",
     "DIVROC": "dividend", "DIVTXEX": "dividend", "DIVWH": "dividend", "DIVFT": "dividend", "DIVTW": "dividend",
@@ -21,7 +21,8 @@ _KINDS: Final[Mapping[str, EventKind]] = {
     "SSP": "split", "CIL": "split", "CSD": "transfer", "CSW": "transfer", "JNLC": "transfer", "JNLS": "transfer",
     "TRANS": "transfer", "ACATC": "transfer", "ACATS": "transfer",
 }  # fmt: skip
-ASKED: Final = (*_KINDS, "REORG", "SPIN", "SSO", "SC", "MA", "NC", "MISC", "OCT", "PTR")  # all but executions and CFEE
+# Executions are asked for by themselves, coins' fees are seen in what is held when they are taken, and listed at the day's end.
+_TOLD_ELSEWHERE: Final = ("FILL", "CFEE")
 
 
 class Symbols:
@@ -43,11 +44,11 @@ class Symbols:
 
 
 def booked_order(row: Mapping[str, Any], symbols: Symbols, *, note: str = "") -> BookedOrder:
-    """Return an order as Alpaca tells it; KeyError or ValueError where it is not one."""
+    """Return an order as Alpaca tells it, its sign that of its side; KeyError or ValueError where it is not one."""
     sign = {"buy": 1.0, "sell": -1.0}[row["side"]]
-    filled, status = number(row["filled_qty"] or 0.0), str(row["status"])
+    filled, status = abs(number(row["filled_qty"] or 0.0)), str(row["status"])
     ended = _ENDED.get(status)
-    units = number(row["qty"]) if row["qty"] is not None else filled
+    units = abs(number(row["qty"])) if row["qty"] is not None else filled
     if ended not in (None, "filled") and filled > 0.0:
         ended = "partly"
     return BookedOrder(
@@ -60,14 +61,25 @@ def booked_order(row: Mapping[str, Any], symbols: Symbols, *, note: str = "") ->
     )
 
 
-def sequence_of(activity_id: str) -> int:
-    """Return the microseconds since 1970 at the beginning of an activity's id, such as 20220202135509981::...
+def sequence_of(row: Mapping[str, Any]) -> int:
+    """Return when an activity happened, in microseconds since 1970: as an execution says, else as its id begins.
 
-    Ids sort by time, which is how pages of them are asked for.
+    Ids such as 20220202135509981::... are in New York's time and sort by it, which is how pages of them are asked for; that
+    of a deposit, a dividend or a fee is the midnight at which its day begins, however late on that day it was booked.
     """
-    stamp = activity_id.partition("::")[0]
-    at = dt.datetime.strptime(stamp[:14], "%Y%m%d%H%M%S").replace(tzinfo=dt.UTC)
+    if row.get("transaction_time"):
+        told = dt.datetime.fromisoformat(row["transaction_time"])
+        if told.tzinfo is None:
+            raise ValueError("a time without a zone")
+        return int(told.timestamp() * 1_000_000)
+    stamp = str(row["id"]).partition("::")[0]
+    at = dt.datetime.strptime(stamp[:14], "%Y%m%d%H%M%S").replace(tzinfo=NEW_YORK)
     return int(at.timestamp()) * 1_000_000 + int(stamp[14:17] or 0) * 1_000
+
+
+def counts(row: Mapping[str, Any]) -> bool:
+    """Return whether an activity is an event that has changed the account: not one that was taken back, or is still to come."""
+    return row["activity_type"] not in _TOLD_ELSEWHERE and row.get("status") not in ("canceled", "pending")
 
 
 def event_of(row: Mapping[str, Any], symbols: Symbols) -> Event:
@@ -75,7 +87,7 @@ def event_of(row: Mapping[str, Any], symbols: Symbols) -> Event:
     kind = _KINDS.get(str(row["activity_type"]), "other")
     moves = kind in ("split", "transfer", "other")  # a dividend names the units that it was paid on
     return Event(
-        sequence_of(str(row["id"])),
+        sequence_of(row),
         str(row["id"]),
         kind,
         symbols.ours(str(row.get("symbol") or "")),

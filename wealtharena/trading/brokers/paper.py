@@ -114,7 +114,8 @@ class PaperBroker(Silent):
     def _writing(self) -> contextlib.AbstractContextManager[None]:
         """Write with the rest of a bar, so that the disk is waited for once; what others are told of is kept at once."""
         if self.capabilities.keeps and not self._db.in_transaction:
-            self._db.execute("BEGIN IMMEDIATE")
+            with TOLD_FULL:
+                self._db.execute("BEGIN IMMEDIATE")
         return transaction(self._db)
 
     def advance(self, market: Market) -> None:

@@ -17,7 +17,16 @@ from pydantic import Field
 
 from wealtharena.config.specs.broker import BrokerSpec
 from wealtharena.errors import ConfigError
-from wealtharena.trading.broker import BookedOrder, Capabilities, Opening, Order, RejectedError, UnreachableError
+from wealtharena.trading.addresses import is_web, posted
+from wealtharena.trading.broker import (
+    BookedOrder,
+    Capabilities,
+    Opening,
+    Order,
+    RejectedError,
+    UnreachableError,
+    UntoldError,
+)
 from wealtharena.trading.brokers.paper import FILE, STEPS, PaperBroker
 from wealtharena.trading.database import transaction
 from wealtharena.trading.locks import Keys, read_keys
@@ -64,11 +73,13 @@ def why_not(spec: ExperimentSpec) -> str | None:
 
 
 def open_broker(opening: Opening) -> WebhookBroker:
-    """Return the account; ConfigError without a URL or a secret."""
+    """Return the account; ConfigError without a URL or a secret, or where signals cannot be listened for."""
     settings = opening.spec
     assert isinstance(settings, Settings)
     if settings.url is None:
         raise ConfigError("broker.url is not set", hint="broker.url=https://<your bridge>")
+    if not is_web(settings.url):
+        raise ConfigError("broker.url is no URL of the web", hint="broker.url=https://<your bridge>")
     names = (NAMES[0], NAMES[1] if settings.listen else NAMES[0])
     return WebhookBroker(opening, settings, read_keys(names, settings.keys_file))
 
@@ -91,18 +102,20 @@ class WebhookBroker(PaperBroker):
     def __init__(self, opening: Opening, settings: Settings, keys: Keys) -> None:
         import httpx
 
-        super().__init__(
-            opening.folder / FILE.format(epoch=opening.epoch),
-            opening.env,
-            synchronous=opening.synchronous,
-            steps=(*STEPS[:_BEFORE], _ASKED, *STEPS[_BEFORE:]),
-        )
-        self._url, self._keys = str(settings.url), keys
-        self._http = httpx.Client(timeout=settings.timeout_seconds, follow_redirects=False)
         self._signals: Signals | None = None
         if settings.listen is not None:
             host, _, port = settings.listen.rpartition(":")
             self._signals = Signals(host, int(port), keys.secret, seconds=settings.confirm_seconds)
+        steps = (*STEPS[:_BEFORE], _ASKED, *STEPS[_BEFORE:])
+        path = opening.folder / FILE.format(epoch=opening.epoch)
+        try:
+            super().__init__(path, opening.env, synchronous=opening.synchronous, steps=steps)
+        except BaseException:
+            if self._signals is not None:
+                self._signals.close()
+            raise
+        self._url, self._keys, self._seconds = str(settings.url), keys, settings.timeout_seconds
+        self._http = httpx.Client(timeout=settings.timeout_seconds, follow_redirects=False)
 
     def close(self) -> None:
         """Let go of files and connections."""
@@ -141,12 +154,15 @@ class WebhookBroker(PaperBroker):
         row = self._db.execute("SELECT * FROM asked WHERE client_id = ?", (client_id,)).fetchone()
         if row is None:
             return None
-        known = self._post("status", id=client_id).get("known")
+        try:
+            known = self._post("status", id=client_id).get("known")
+        except RejectedError as error:  # it refuses the question, and not the order
+            raise UntoldError(str(error)) from None
         if known is True:
             return super().submit(Order(row["client_id"], row["symbol"], row["units"], row["leg"]))
         if known is False:
             return None
-        raise UnreachableError("webhook: the bridge does not say whether it knows the order")
+        raise UntoldError("webhook: the bridge does not say whether it knows the order")
 
     def cancel(self, client_id: str) -> None:
         """Take an order back, at the bridge first."""
@@ -175,14 +191,14 @@ class WebhookBroker(PaperBroker):
             "x-wealtharena-signature": f"sha256={signature(self._keys.key, stamp, nonce, body)}",
         }
         try:
-            answer = self._http.post(self._url, content=body, headers=headers)
+            status, answer = posted(self._http, self._url, seconds=self._seconds, content=body, headers=headers)
         except httpx.HTTPError as error:
             failure = f"webhook: {kind}: {type(error).__name__}"
         else:
-            if 200 <= answer.status_code < 300:
-                return _object(answer.content)
-            failure = f"webhook: {kind}: the bridge answered {answer.status_code}"
-            if 400 <= answer.status_code < 500 and answer.status_code not in _UNKNOWN:
+            if 200 <= status < 300:
+                return _object(answer)
+            failure = f"webhook: {kind}: the bridge answered {status}"
+            if 400 <= status < 500 and status not in _UNKNOWN:
                 raise RejectedError(failure, hint="look at the bridge's own log")
         raise UnreachableError(failure)
 
@@ -190,6 +206,6 @@ class WebhookBroker(PaperBroker):
 def _object(content: bytes) -> Mapping[str, Any]:
     try:
         found = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -109,7 +109,8 @@ class Live:
         self._calendar = spec.asset.universe.calendar
         self._patience = dt.timedelta(seconds=spec.paper.bar_patience)
         self._depth = depth_of(spec.env, spec.risk)
-        self._history: dict[str, Bars] = {}
+        self._history: dict[str, Bars] = seen.histories()
+        self._kept = dict(self._history)  # as they are on disk
         self._stands: np.datetime64 | None = None  # where the account stands; its bar must be shown
 
     def steps(self, last: Decision | None) -> Iterator[Due | Close]:
@@ -260,6 +261,9 @@ class Live:
             self._tell(session, "missed", lacking or self._symbols, waited=0.0)
             return None
         self._seen.keep(session.bar, look.final, self._now())
+        new = {symbol: one for symbol, one in self._history.items() if self._kept.get(symbol) is not one}
+        self._seen.keep_histories(new.values())
+        self._kept.update(new)
         made = [self._as_seen(self._history[symbol], session, final=symbol in there) for symbol in self._symbols]
         spec = self._spec
         try:

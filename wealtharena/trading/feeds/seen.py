@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from wealtharena.data.bars import BAR_COLUMNS, PRICE_COLUMNS, Bars
+from wealtharena.data.bars import BAR_COLUMNS, PRICE_COLUMNS, TIMESTAMP_DTYPE, Bars
 from wealtharena.trading.database import connect, transaction
 
 FILE: Final = "bars.sqlite"
@@ -24,7 +24,9 @@ STEPS: Final = (
         """CREATE TABLE revisions (id INTEGER PRIMARY KEY, bar TEXT NOT NULL, symbol TEXT NOT NULL,
            seen_at TEXT NOT NULL, provider TEXT NOT NULL, content TEXT NOT NULL)""",
     ),
+    ("CREATE TABLE histories (symbol TEXT PRIMARY KEY, content TEXT NOT NULL)",),
 )
+_FACTS: Final = ("provider", "interval", "currency", "volume_unit", "adjusted")
 SAME: Final = 1e-6  # relative; a source that sends single precision differs by less
 _VALUES: Final = (*PRICE_COLUMNS, "volume", "dividend")
 Row = Mapping[str, float | None]
@@ -84,6 +86,18 @@ class SeenBars:
         for symbol, (_, row) in new.items():
             self._kept.setdefault(symbol, {})[bar] = row
 
+    def keep_histories(self, histories: Iterable[Bars]) -> None:
+        """Write the bars that sources told last, so that a restart has them of a symbol that no source knows any more."""
+        rows = [(one.symbol, json.dumps(_told(one))) for one in histories]
+        if rows:
+            with transaction(self._db):
+                self._db.executemany("INSERT OR REPLACE INTO histories VALUES (?, ?)", rows)
+
+    def histories(self) -> dict[str, Bars]:
+        """Return the bars that sources told last, by symbol."""
+        rows = self._db.execute("SELECT symbol, content FROM histories").fetchall()
+        return {row["symbol"]: _untold(row["symbol"], json.loads(row["content"])) for row in rows}
+
     def as_seen(self, bars: Bars, moment: datetime) -> tuple[Bars, list[Revision]]:
         """Return the bars with those that were decided on as they were then, and the revisions that are news.
 
@@ -126,6 +140,23 @@ class SeenBars:
                 )
             self._latest.update({(one.bar, one.symbol): dict(one.now) for one in new})
         return new
+
+
+def _told(bars: Bars) -> dict[str, Any]:
+    """Return bars as JSON has them; prices to the last bit, times in nanoseconds."""
+    table = {name: bars.table[name].tolist() for name in BAR_COLUMNS if name != "timestamp"}
+    stamps = bars.table["timestamp"].to_numpy(dtype="datetime64[ns]").astype(np.int64).tolist()
+    facts = {name: getattr(bars, name) for name in _FACTS}
+    return {**facts, "fetched_at": bars.fetched_at.isoformat(), "table": {"timestamp": stamps, **table}}
+
+
+def _untold(symbol: str, told: Mapping[str, Any]) -> Bars:
+    table = pd.DataFrame(told["table"])
+    table["timestamp"] = pd.to_datetime(table["timestamp"], unit="ns", utc=True).astype(TIMESTAMP_DTYPE)
+    kinds = {name: bool if name == "tradable" else np.float64 for name in BAR_COLUMNS if name != "timestamp"}
+    facts = {name: told[name] for name in _FACTS}
+    fetched_at = datetime.fromisoformat(told["fetched_at"])
+    return Bars(symbol=symbol, table=table.astype(kinds)[list(BAR_COLUMNS)], fetched_at=fetched_at, **facts)
 
 
 def _values_of(rows: list[Row]) -> Floats:

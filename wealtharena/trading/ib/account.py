@@ -39,6 +39,8 @@ _ENDED: Final[Mapping[str, OrderStatus]] = {
 }  # fmt: skip
 _TAKEN: Final = ("PreSubmitted", "Submitted", "Filled")
 _LOOK_SECONDS: Final = 0.02
+_SUMMARY: Final = "NetLiquidation,TotalCashValue,$LEDGER:ALL"
+_COMMISSION: Final = dt.timedelta(minutes=1)  # after an execution, in which its commission is waited for
 _UNSET: Final = 1e300  # what is above stands for nothing
 
 
@@ -85,7 +87,8 @@ class IbBroker:
     # --- the gateway
 
     def _asked(self, question: Callable[[Any], Awaitable[T]]) -> T:
-        """Return the gateway's answer to one question, connecting first where that is needed."""
+        """Return the gateway's answer to one question, connecting first where that is needed; a refusal of it is none."""
+        from ib_async import RequestError
 
         async def ask() -> T:
             return await question(await self._connected())
@@ -93,9 +96,10 @@ class IbBroker:
         future = asyncio.run_coroutine_threadsafe(ask(), self._loop)
         try:
             return future.result(self._settings.timeout_seconds * 2.0)
-        except (OSError, TimeoutError) as error:
+        except (OSError, TimeoutError, RequestError) as error:
             future.cancel()
-            failure = UnreachableError(f"ib: {type(error).__name__}")
+            said = f" {error.code}" if isinstance(error, RequestError) else ""
+            failure = UnreachableError(f"ib: {type(error).__name__}{said}")
         raise failure
 
     async def _connected(self) -> Any:
@@ -141,7 +145,7 @@ class IbBroker:
         async def money(ib: Any) -> Account:
             await self._managed(ib)
             ib.wrapper.acctSummary.clear()
-            await self._within(ib.reqAccountSummaryAsync())
+            await self._summed(ib)
             told = [one for one in ib.wrapper.acctSummary.values() if one.account == self._number]
             found = {one.tag: one for one in told if one.tag in ("NetLiquidation", "TotalCashValue")}
             if len(found) < 2:
@@ -154,6 +158,17 @@ class IbBroker:
             return Account(equity=equity, cash=cash, number=self._number)
 
         return self._asked(money)
+
+    async def _summed(self, ib: Any) -> None:
+        """Have the account's summary told once: each question is a subscription, and a gateway refuses the third (322)."""
+        number = ib.client.getReqId()
+        answer = ib.wrapper.startReq(number)
+        ib.client.reqAccountSummary(number, "All", _SUMMARY)
+        try:
+            await self._within(answer)
+        finally:
+            if ib.isConnected():
+                ib.client.cancelAccountSummary(number)
 
     def charges(self, since: str) -> Mapping[str, float]:
         """Return nothing: no bars are known here."""
@@ -290,7 +305,10 @@ class IbBroker:
         return int(self._asked(now).timestamp() * 1_000_000)
 
     def fills(self, since: int) -> Sequence[Fill]:
-        """Return the executions that the gateway knows, those of today, oldest first, corrected ones once."""
+        """Return the executions that the gateway knows, those of today, oldest first, corrected ones once.
+
+        UnreachableError while the commission of a new one is not told yet: it is booked with its execution, or never.
+        """
 
         async def executed(ib: Any) -> list[Any]:
             found = await self._within(ib.reqExecutionsAsync())
@@ -298,6 +316,9 @@ class IbBroker:
             return [known[one.execution.execId] for one in found if one.execution.acctNumber == self._number]
 
         newest = {one.execution.execId.rpartition(".")[0]: one for one in self._asked(executed)}
+        untold = [one.execution.time for one in newest.values() if not one.commissionReport.execId]
+        if untold and self.cursor() - max(untold).timestamp() * 1_000_000 < _COMMISSION / dt.timedelta(microseconds=1):
+            raise UnreachableError("ib: the commission of an execution is not told yet")
         return sorted((self._fill(name, one) for name, one in newest.items()), key=lambda one: one.sequence)
 
     def _fill(self, name: str, told: Any) -> Fill:

@@ -1,0 +1,117 @@
+"""What the trading view says where an account cannot be shown, or a switch does not do what is asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.deployment.rooms import Client, client
+from tests.registry.shelf import stocked
+from wealtharena.deployment import keys
+from wealtharena.deployment.board import Board
+from wealtharena.trading.ledger import FILE
+from wealtharena.trading.switch import FILE as KILL
+from wealtharena.trading.switch import Switch
+
+
+def edited(statement: str) -> Callable[[Path, Path], None]:
+    """Return what makes a ledger that somebody has changed by hand out of a good one."""
+
+    def make(good: Path, broken: Path) -> None:
+        shutil.copy(good, broken)
+        with contextlib.closing(sqlite3.connect(broken, isolation_level=None)) as db:
+            db.execute(statement)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda good, broken: broken.write_bytes(b""),
+        lambda good, broken: broken.write_bytes(b"no database" * 100),
+        edited("UPDATE accounts SET facts = '{'"),
+        edited("UPDATE accounts SET facts = '[1]'"),
+        edited("UPDATE closes SET equity = 'much'"),
+        edited("UPDATE closes SET positions = '[]'"),
+        edited("UPDATE intents SET units = 'many'"),
+        edited("UPDATE interventions SET numbers = '', symbols = '3'"),
+    ],
+)
+def test_an_account_that_cannot_be_read_is_named_and_keeps_no_other_back(
+    service: Client, paper: Path, make: Callable[[Path, Path], None]
+) -> None:
+    broken = paper / "commodities" / "default"
+    broken.mkdir(parents=True)
+    make(paper / "cryptocurrencies" / "default" / FILE, broken / FILE)
+    (paper / "a b").mkdir()
+    (paper / "a b" / "c").mkdir()
+    (paper / "a b" / "c" / FILE).touch()
+    told = service.get("/trading/accounts").json()
+    assert [one["agent"] for one in told["accounts"]] == ["cryptocurrencies", "etf"]
+    assert told["unreadable"] == ["commodities/default"]
+    assert "of commodities/default cannot be read" in service.get("/trading").text
+    lines = re.findall(r"wealtharena_account_unreadable\{agent=\"(.*)\",.*\} (.)", service.get("/metrics").text)
+    assert lines == [("cryptocurrencies", "0"), ("etf", "0"), ("commodities", "1")]
+    shutil.rmtree(paper / "cryptocurrencies")
+    shutil.rmtree(paper / "etf")
+    assert "No account yet" not in service.get("/trading").text
+    shutil.rmtree(broken)
+    assert "No account yet" in service.get("/trading").text
+
+
+def test_a_switch_that_is_thrown_by_whatever_cannot_be_read_is_shown_as_it_is_obeyed(paper: Path) -> None:
+    board, folder = Board(paper), paper / "cryptocurrencies" / "default"
+
+    def shown() -> list[str | None]:
+        found = [view.switch for view in board.views() if view.agent == "cryptocurrencies"]
+        assert found == [Switch(folder).thrown()]
+        return found
+
+    assert shown() == [None]
+    (folder / KILL).symlink_to("nowhere")
+    assert shown() == ["freeze"]
+    (folder / KILL).unlink()
+    (folder / KILL).mkdir()
+    assert shown() == ["freeze"]
+    (folder / KILL).rmdir()
+    assert shown() == [None]
+    (folder / KILL).write_text("flatten\n")
+    assert shown() == ["flatten"]
+
+
+def test_a_switch_that_would_do_nothing_or_cannot_be_thrown_is_not_said_to_be_thrown(
+    paper: Path, tmp_path: Path
+) -> None:
+    stocked(tmp_path)
+    secret = keys.create_key(tmp_path / "keys.json", "alice")
+    service = client(tmp_path, paper=paper)
+    service.headers = {"x-api-key": secret}
+    halted, trading = "/trading/etf/second/kill", "/trading/cryptocurrencies/default/kill"
+    answer = service.request("POST", halted, json={"command": "flatten"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+    assert "release it" in answer.json()["message"]
+    assert list(paper.rglob(KILL)) == []
+    assert service.request("POST", halted, json={"command": "freeze"}).status_code == 202
+    (paper / "cryptocurrencies" / "default" / KILL).mkdir()
+    answer = service.request("POST", trading, json={"command": "flatten"})
+    assert answer.status_code == 503
+    assert "throw it at the machine" in answer.json()["message"]
+    assert str(tmp_path) not in answer.text
+
+
+def test_a_number_that_is_none_is_null_and_the_answer_json(service: Client, paper: Path) -> None:
+    with contextlib.closing(sqlite3.connect(paper / "etf" / "second" / FILE, isolation_level=None)) as db:
+        db.execute(
+            "INSERT INTO interventions SELECT NULL, epoch, '2021-01-01', 'a', 'b', '[]', ? FROM accounts",
+            ['{"x": NaN}'],
+        )
+    told = json.loads(service.get("/trading/accounts").text, parse_constant=pytest.fail)
+    assert told["accounts"][1]["interventions"][0]["numbers"] == {"x": None}

@@ -1,0 +1,64 @@
+"""What Prometheus is told of the accounts: a gauge a figure, as the trading view shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from wealtharena.deployment.board import drawdown
+from wealtharena.trading.reading import AccountView
+
+_GAUGES = {
+    "written_at": "When the process that trades last wrote, in seconds since 1970",
+    "latency_ms": "From a close to the last of its orders, median",
+    "latency_ms_most": "From a close to the last of its orders, longest of late",
+    "orders": "Orders meant",
+    "order_errors": "Orders rejected, or expired without an execution",
+    "slippage_bps": "Executions against the kernel's price, of late",
+    "record_sum": "Cumulative sum of returns short of what was promised",
+    "record_limit": "Where it alarms",
+    "features_index": "Population stability index of what is seen",
+    "features_limit": "Where it alarms",
+    "actions_index": "Population stability index of what is asked for",
+    "actions_limit": "Where it alarms",
+    "alerts_failed": "Alerts that could not be sent",
+}
+
+
+def exposition(views: Sequence[AccountView], unreadable: Sequence[tuple[str, str]] = ()) -> str:
+    """Return the accounts for Prometheus: a gauge a figure, labelled by agent and account.
+
+    `unreadable` are agent and account of those whose ledger cannot be read: they have no figure but that.
+    """
+    gauges: dict[str, tuple[str, Callable[[AccountView], object]]] = {
+        "equity": ("Equity at the last close, in account currency", lambda view: view.equity),
+        "drawdown": ("Equity over its highest, less 1", drawdown),
+        "halted": ("1 where nothing is traded until a person releases it", lambda view: int(view.state == "halted")),
+        "positions": ("Symbols held", lambda view: len(view.positions)),
+        "closes": ("Closes decided on", lambda view: view.bars),
+        "live_money": ("1 where real money is at stake", lambda view: int(view.live)),
+        **{key: (text, _of_health(key)) for key, text in _GAUGES.items()},
+    }
+    lines = []
+    for name, (text, of) in gauges.items():
+        known = [(view, value) for view in views if isinstance(value := of(view), int | float)]
+        if known:
+            lines += [f"# HELP wealtharena_account_{name} {text}", f"# TYPE wealtharena_account_{name} gauge"]
+            lines += [
+                f'wealtharena_account_{name}{{agent="{view.agent}",account="{view.account}"}} {value:.10g}'
+                for view, value in known
+            ]
+    places = [(view.agent, view.account, 0) for view in views] + [(*place, 1) for place in unreadable]
+    if places:
+        lines += [
+            "# HELP wealtharena_account_unreadable 1 where the ledger cannot be read",
+            "# TYPE wealtharena_account_unreadable gauge",
+        ]
+        lines += [
+            f'wealtharena_account_unreadable{{agent="{agent}",account="{account}"}} {value}'
+            for agent, account, value in places
+        ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _of_health(key: str) -> Callable[[AccountView], object]:
+    return lambda view: view.health.get(key)
