@@ -14,6 +14,7 @@ import pytest
 
 from tests.tasks.conftest import SMALL
 from wealtharena import Study
+from wealtharena.config import compose
 from wealtharena.data import load_panel
 from wealtharena.errors import ConfigError, DataError
 from wealtharena.evaluation import leaderboard, records, tables
@@ -165,3 +166,64 @@ def test_a_policy_that_is_passed_three_times_is_one_seed(study: Study) -> None:
         assert (evidence.seeds, evidence.repeated) == (1, 2)
     assert lines(study)[-1]["shown"] == [{"seed": None, "sharpe_annual": pytest.approx(evidence.sharpe)}] * 3
     assert study.judge(one).verdict.evidence.left_out == (), "what it showed before is the same again"
+
+
+def table(*symbols: str, bars: int = 500, freq: str = "D") -> pd.DataFrame:
+    """Return bars in long form, with a volume that may be coins or dollars."""
+    days = pd.date_range("2021-01-01", periods=bars, freq=freq)
+    parts = []
+    for seed, symbol in enumerate(symbols):
+        close = 100 * np.exp(np.random.default_rng(seed).normal(0, 0.02, bars).cumsum())
+        parts.append(pd.DataFrame({"timestamp": days, "symbol": symbol, "close": close, "volume": 300_000.0 + seed}))
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.mark.slow
+def test_what_overrides_ask_of_the_bars_holds_for_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    bars = table("AAA-USD", "BBB-USD", "CCC-USD")
+
+    def panel(*overrides: str) -> Any:
+        return Study.of(bars, "asset=crypto", "features.names=[log_return_1]", *overrides).prepared.sealed.training(0)
+
+    def dates(view: Any) -> tuple[str, str]:
+        stamps = view.features.panel.timestamps
+        return str(stamps[0])[:10], str(stamps[-1])[:10]
+
+    assert panel("data.symbols=[BBB-USD]").features.panel.symbols == ("BBB-USD",)
+    assert panel("universe.max_symbols=2").features.panel.symbols == ("AAA-USD", "BBB-USD")
+    whole, part = dates(panel()), dates(panel("data.start=2021-03-01", "data.end=2022-01-31"))
+    assert part[0] == "2021-03-02" > whole[0]
+    assert part[1] < "2022-02-01"
+    assert part[1] < whole[1]
+    assert panel("data.volume_unit=account").features.panel.volume_unit == "account"
+    assert panel("data.volume_unit=units").features.panel.volume_unit == "units"
+    for overrides, said in (
+        (["data.symbols=[ZZZ-USD]"], "ZZZ-USD"),
+        (["data.start=2030-01-01"], "no rows between"),
+        (["data.interval=1h"], "1h"),
+    ):
+        with pytest.raises(DataError, match=said):
+            panel(*overrides)
+    assert Study.of(table("AAA-USD", freq="h"), "asset=crypto").view.features.panel.frequency == "1h"
+
+
+def test_overrides_that_passed_bars_cannot_follow_are_refused() -> None:
+    bars = table("AAA-USD", bars=80)
+    read = load_panel(bars, asset="crypto")
+    for override in ("data=ecb", "data.path=other.csv", "data.root=elsewhere", "data.simulator.drift=false"):
+        with pytest.raises(ConfigError, match="other bars than those that are passed"):
+            Study.of(bars, "asset=crypto", override)
+    for override in ("data.start=2021-02-01", "+data.symbols=[AAA-USD]", "universe.max_symbols=1"):
+        with pytest.raises(ConfigError, match="cannot change a panel"):
+            Study.of(read, "asset=crypto", override)
+
+
+def test_overrides_that_are_no_texts_are_refused_in_a_sentence() -> None:
+    for wrong in ("asset=crypto", None, 3, {"asset": "crypto"}, [1], [["asset=crypto"]]):
+        with pytest.raises(ConfigError, match=r"is no (list of overrides|override)"):
+            compose(wrong)
+    with pytest.raises(ConfigError, match="is no override"):
+        Study.of(table("AAA-USD"), ["asset=crypto"])
+    with pytest.raises(ConfigError, match=r"compose\(\[...\]\).data"):
+        load_panel(table("AAA-USD"), asset="crypto", data="files")

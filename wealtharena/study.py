@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from wealtharena.config import ExperimentSpec, compose
+from wealtharena.config.spelling import key_of
 from wealtharena.data import Panel, load_panel
 from wealtharena.errors import ConfigError
 from wealtharena.evaluation import audit as audit_room
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from wealtharena.tasks.train import Choosing
 
 AUDIT_POINTS = 4  # of time, as a training tries
+ELSEWHERE = ("data", "data.source", "data.path", "data.root")  # where bars are that were not passed
+OF_AUDIT = "data.quality.leak_"  # what is asked of a panel after it was read
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,12 +63,15 @@ class Study:
         """Return the study of these bars; `overrides` are the words of the command line, such as `"asset=etf"`.
 
         `bars` is a table in long form (timestamp, symbol, open, high, low, close, volume), a panel, or None for what
-        the configuration's own source has. A training writes its candidates below `folder`. Splits have one fold here.
+        the configuration's own source has. What overrides ask of the bars (`data.start`, `data.symbols`, `data.volume_unit`, ...)
+        holds for a table as for a file; the interval is what its timestamps show where none is named. A training writes
+        its candidates below `folder`. Splits have one fold here.
 
         Raises:
-            ConfigError: an override is wrong, or asks for a split of several folds.
+            ConfigError: an override is wrong, asks for a split of several folds, or for other bars than are passed.
             DataError: the bars are not usable; the message says why.
         """
+        _require_applicable(bars, overrides)
         spec = compose([*overrides, *(["data=files"] if bars is not None else [])])
         if spec.split.name != "holdout":
             raise ConfigError(
@@ -74,7 +80,11 @@ class Study:
         spec = spec.model_copy(update={"env": spec.env.model_copy(update={"action": _action(spec)})})
         if bars is None:
             return cls(spec, sealed_off(spec, open_features(spec)), Path(folder))
-        panel = bars if isinstance(bars, Panel) else load_panel(bars, asset=spec.asset)
+        if isinstance(bars, Panel):
+            panel = bars
+        else:
+            stated = "data.interval" in map(key_of, overrides)
+            panel = load_panel(bars, asset=spec.asset, data=spec.data, find_interval=not stated)
         return cls(spec, sealed_off(spec, compute(panel, spec.features)), Path(folder))
 
     @cached_property
@@ -234,6 +244,26 @@ class Study:
         if names:
             own = hashlib.sha256(f"{own} {' '.join(names)}".encode()).hexdigest()[:16]
         return RunIdentity(_new_id(), own, self.spec.asset.agent, "study")
+
+
+def _require_applicable(bars: pd.DataFrame | Panel | None, overrides: Sequence[str]) -> None:
+    """Raise ConfigError for an override that bars which are passed could not follow."""
+    if bars is None:
+        return
+    for override in overrides:
+        if not isinstance(override, str) or override == "data=files":
+            continue
+        key = key_of(override)
+        if key in ELSEWHERE or key.startswith("data.simulator."):
+            raise ConfigError(
+                f"{override} asks for other bars than those that are passed", hint="pass None, or leave it out"
+            )
+        of_bars = key == "universe.max_symbols" or (key.startswith("data.") and not key.startswith(OF_AUDIT))
+        if isinstance(bars, Panel) and of_bars:
+            raise ConfigError(
+                f"{override} cannot change a panel, which has been read already",
+                hint="pass the table, or give it to load_panel(data=compose([...]).data)",
+            )
 
 
 def _new_id() -> str:
