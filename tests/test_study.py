@@ -208,6 +208,7 @@ def test_what_overrides_ask_of_the_bars_holds_for_a_table(tmp_path: Path, monkey
     assert Study.of(table("AAA-USD", freq="h"), "asset=crypto").view.features.panel.frequency == "1h"
 
 
+@pytest.mark.slow
 def test_overrides_that_passed_bars_cannot_follow_are_refused() -> None:
     bars = table("AAA-USD", bars=80)
     read = load_panel(bars, asset="crypto")
