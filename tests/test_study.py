@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -20,6 +23,7 @@ from wealtharena.errors import ConfigError, DataError
 from wealtharena.evaluation import leaderboard, records, tables
 from wealtharena.evaluation.evaluate import Evaluation
 from wealtharena.evaluation.ledger import Ledger
+from wealtharena.features import compute
 
 
 class Even:
@@ -96,12 +100,22 @@ def test_what_is_of_another_kind_is_refused_in_a_sentence(study: Study) -> None:
             study.backtest(policy)
         with pytest.raises(ConfigError, match="is no policy"):
             study.judge(policy)
-    for count in (0, -1, 2.5, "3"):
+    for count in (0, -1, 2.5, "3", True):
         with pytest.raises(ConfigError, match="is no number of accounts"):
             study.vector_env(count)
+        with pytest.raises(ConfigError, match="is no number of configurations"):
+            study.judge(Even(2), tried=count)
     with pytest.raises(ConfigError, match=r"pass what judge\(\) returned"):
         study.report("report.html", "report.html")
     assert lines(study) == [], "what cannot be played opens nothing"
+
+
+@pytest.mark.slow
+def test_a_report_is_a_file_and_numpys_numbers_count(study: Study, tmp_path: Path) -> None:
+    assert study.vector_env(np.int64(2)).num_envs == 2
+    found = study.judge(Even(len(study.view.features.panel.symbols)), tried=np.int64(7))
+    with pytest.raises(ConfigError, match="is a folder; name a file in it"):
+        study.report(found, tmp_path)
 
 
 def run_folders(study: Study, folder: Path, looks: Sequence[tuple[dict[str, Any], Evaluation]]) -> None:
@@ -228,3 +242,24 @@ def test_overrides_that_are_no_texts_are_refused_in_a_sentence() -> None:
         Study.of(table("AAA-USD"), ["asset=crypto"])
     with pytest.raises(ConfigError, match=r"compose\(\[...\]\).data"):
         load_panel(table("AAA-USD"), asset="crypto", data="files")
+
+
+def test_what_an_environment_or_features_are_made_of_is_asked_for_by_its_name() -> None:
+    whole, bars = compose(["asset=crypto"]), table("AAA-USD", bars=90)
+    panel = load_panel(bars, asset="crypto")
+    with pytest.raises(ConfigError, match=r"spec is a ExperimentSpec; .*compose\(\[...\]\).env"):
+        gym.make("wealtharena/Portfolio-v0", panel=panel, spec=whole)
+    with pytest.raises(ConfigError, match="panel is a DataFrame; load_panel"):
+        gym.make("wealtharena/Portfolio-v0", panel=bars, spec=whole.env)
+    with pytest.raises(ConfigError, match="features is a Panel"):
+        gym.make("wealtharena/Portfolio-v0", features=panel, spec=whole.env)
+    with pytest.raises(ConfigError, match=r"spec is a str; pass compose\(\[...\]\).features"):
+        compute(panel, "default")
+
+
+@pytest.mark.parametrize("again", [lambda one: pickle.loads(pickle.dumps(one)), copy.deepcopy, copy.copy])
+def test_the_arrays_of_a_copied_panel_and_of_its_features_are_read_only_too(again: Any) -> None:
+    features = again(compute(load_panel(table("AAA-USD", bars=90), asset="crypto"), compose([]).features))
+    for values in (features.values, features.panel.close, features.panel.timestamps, again(features.panel).close):
+        with pytest.raises(ValueError, match="read-only"):
+            values[0] = values[1]

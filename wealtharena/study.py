@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from wealtharena.config import ExperimentSpec, compose
@@ -109,9 +110,7 @@ class Study:
         """Return `num_envs` accounts over the training segments, stepped in one call."""
         from wealtharena.envs.vector_env import PortfolioVectorEnv
 
-        if not isinstance(num_envs, int) or num_envs < 1:
-            raise ConfigError(f"num_envs={num_envs!r} is no number of accounts", hint="pass a whole number from 1 on")
-        return PortfolioVectorEnv(num_envs=num_envs, **self._face)
+        return PortfolioVectorEnv(num_envs=_count("num_envs", num_envs, "accounts"), **self._face)
 
     @property
     def _face(self) -> dict[str, Any]:
@@ -163,6 +162,7 @@ class Study:
         """
         if not policies:
             raise ConfigError("judge() needs a policy", hint="pass what train() returned, or one of your own")
+        tried = _count("tried", tried, "configurations")
         _require_policies(policies)
         look = Look(self.spec, self.prepared.sealed, self._identity(policies))
         (view,) = look.open()
@@ -203,6 +203,8 @@ class Study:
 
         if not isinstance(found, Evaluation):
             raise ConfigError(f"a {type(found).__name__} is no judgement", hint="pass what judge() returned")
+        if Path(path).is_dir():
+            raise ConfigError(f"{path} is a folder", hint="name a file in it, such as report.html")
         blocks = found.to_json()
         run = {
             "agent": self.spec.asset.agent,
@@ -264,6 +266,13 @@ def _require_applicable(bars: pd.DataFrame | Panel | None, overrides: Sequence[s
                 f"{override} cannot change a panel, which has been read already",
                 hint="pass the table, or give it to load_panel(data=compose([...]).data)",
             )
+
+
+def _count(name: str, value: object, of: str) -> int:
+    """Return a whole number from 1 on, of Python's or numpy's kind."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < 1:
+        raise ConfigError(f"{name}={value!r} is no number of {of}", hint="pass a whole number from 1 on")
+    return int(value)
 
 
 def _new_id() -> str:

@@ -19,7 +19,7 @@ from wealtharena.data.bars import Bars, RawBars
 from wealtharena.data.panel import Panel
 from wealtharena.data.provider import Provider, RefusalError
 from wealtharena.data.store import Store
-from wealtharena.errors import ConfigError, DataError, EmptyWindowError, ProviderError
+from wealtharena.errors import DataError, EmptyWindowError, ProviderError, require_kind
 
 if TYPE_CHECKING:
     from wealtharena.data.quality import Finding
@@ -291,10 +291,8 @@ def load_panel(
 
     if not isinstance(frame, pd.DataFrame):
         raise DataError(f"bars are a {type(frame).__name__}, not a table", hint="pass a pandas DataFrame")
-    if not isinstance(asset, str | AssetSpec):
-        raise ConfigError(f"asset is a {type(asset).__name__}", hint='pass the name of a class, such as "etf"')
-    if not isinstance(data, DataSpec | None):
-        raise ConfigError(f"data is a {type(data).__name__}", hint="pass compose([...]).data, or leave it out")
+    require_kind("asset", asset, (str, AssetSpec), hint='pass the name of a class, such as "etf"')
+    require_kind("data", data, (DataSpec, type(None)), hint="pass compose([...]).data, or leave it out")
     if frame.empty:
         raise DataError("the table has no rows", hint="pass one row a bar and symbol")
     if isinstance(asset, str):
