@@ -165,7 +165,7 @@ def beside(paths: Sequence[Trajectory], record: Trajectory, ledger: Ledger | Non
         DataError: a path does not cover the record, begins, ends or pauses for more than `GAP_DAYS` beside it, or has clearly
             fewer bars than it there.
     """
-    found = []
+    found: list[Trajectory] = []
     for path in paths:
         at = np.searchsorted(path.timestamps, record.timestamps, side="right") - 1
         at[0] = max(at[0], 0)  # a record of returns begins at a date that is only likely
