@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import pickle
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from wealtharena.evaluation import leaderboard, records, tables
 from wealtharena.evaluation.evaluate import Evaluation
 from wealtharena.evaluation.ledger import Ledger
 from wealtharena.features import compute
+from wealtharena.training.job import Silent
 
 
 class Even:
@@ -263,3 +266,16 @@ def test_the_arrays_of_a_copied_panel_and_of_its_features_are_read_only_too(agai
     for values in (features.values, features.panel.close, features.panel.timestamps, again(features.panel).close):
         with pytest.raises(ValueError, match="read-only"):
             values[0] = values[1]
+
+
+@pytest.mark.slow
+def test_a_training_that_is_stopped_returns_no_policy(study: Study) -> None:
+    """A cell of a notebook must not go on to the test window with what Ctrl-C has left."""
+
+    class Stops(Silent):
+        def on_iteration(self, record: Any) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    longer = Study.of(None, *SMALL, "env.action=weights", "train.env_steps=500000")
+    with pytest.raises(KeyboardInterrupt, match="its candidates are in outputs"):
+        longer.train(listener=Stops())

@@ -124,6 +124,7 @@ class Study:
 
         Raises:
             TrainingError: no candidate came of it, or the loss is no longer finite.
+            KeyboardInterrupt: Ctrl-C or SIGTERM came, at the end of the iteration that was under way.
         """
         from wealtharena.tasks.folds import TrainedFold
         from wealtharena.tasks.train import train_view
@@ -133,6 +134,8 @@ class Study:
         place.mkdir(parents=True)
         told = Several((self._choosing(), listener or Silent()))
         result = train_view(self.spec, self.view, place, told, resume=False)
+        if result.status == "interrupted":  # it ended its iteration first, and what follows in a cell must not
+            raise KeyboardInterrupt(f"the training was stopped; its candidates are in {place}")
         return TrainedFold(self.prepared.folds[0].index, place, result).load()
 
     def backtest(self, policy: Policy, *, window: str = "validation") -> Trajectory:
