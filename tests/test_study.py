@@ -237,6 +237,24 @@ def test_overrides_that_passed_bars_cannot_follow_are_refused() -> None:
             Study.of(read, "asset=crypto", override)
 
 
+@pytest.mark.parametrize(
+    "override", ["task=audit", "sweep=ppo", "resume=outputs/there", "train.callbacks=[json:JSONDecoder]"]
+)
+def test_what_a_study_does_not_do_is_refused_and_not_passed_over(override: str) -> None:
+    with pytest.raises(ConfigError, match=f"{override.partition('=')[0]}.*is nothing that a study does"):
+        Study.of(None, *SMALL, override)
+
+
+@pytest.mark.slow
+def test_a_window_that_is_to_stay_closed_is_not_opened_and_a_listener_has_both_methods(study: Study) -> None:
+    closed = Study.of(None, *SMALL, "env.action=weights", "train.test=false")
+    with pytest.raises(ConfigError, match=r"train\.test=false keeps the test window closed"):
+        closed.judge(Even(3))
+    with pytest.raises(ConfigError, match="no listener: it has no on_iteration and no on_evaluation"):
+        study.train(listener=print)
+    assert lines(study) == []
+
+
 def test_overrides_that_are_no_texts_are_refused_in_a_sentence() -> None:
     for wrong in ("asset=crypto", None, 3, {"asset": "crypto"}, [1], [["asset=crypto"]]):
         with pytest.raises(ConfigError, match=r"is no (list of overrides|override)"):

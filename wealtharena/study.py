@@ -69,7 +69,8 @@ class Study:
         its candidates below `folder`. Splits have one fold here.
 
         Raises:
-            ConfigError: an override is wrong, asks for a split of several folds, or for other bars than are passed.
+            ConfigError: an override is wrong, asks for what a study does not do (several folds, a search, callbacks), or for
+                other bars than are passed.
             DataError: the bars are not usable; the message says why.
         """
         _require_applicable(bars, overrides)
@@ -78,6 +79,7 @@ class Study:
             raise ConfigError(
                 f"split={spec.split.name}: a study has one fold", hint="take split=holdout, or the command line"
             )
+        _require_followed(spec)
         spec = spec.model_copy(update={"env": spec.env.model_copy(update={"action": _action(spec)})})
         if bars is None:
             return cls(spec, sealed_off(spec, open_features(spec)), Path(folder))
@@ -123,6 +125,7 @@ class Study:
         """Train `algo` and return the candidate that was best on validation; the same seed gives the same policy.
 
         Raises:
+            ConfigError: `listener` lacks one of a `Listener`'s two methods.
             TrainingError: no candidate came of it, or the loss is no longer finite.
             KeyboardInterrupt: Ctrl-C or SIGTERM came, at the end of the iteration that was under way.
         """
@@ -130,6 +133,12 @@ class Study:
         from wealtharena.tasks.train import train_view
         from wealtharena.training.job import Several
 
+        lacking = [name for name in ("on_iteration", "on_evaluation") if not hasattr(listener or Silent(), name)]
+        if lacking:
+            raise ConfigError(
+                f"a {type(listener).__name__} is no listener: it has no {' and no '.join(lacking)}",
+                hint="pass an object with on_iteration(record) and on_evaluation(record)",
+            )
         place = self.folder / f"{dt.datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
         place.mkdir(parents=True)
         told = Several((self._choosing(), listener or Silent()))
@@ -166,6 +175,10 @@ class Study:
         if not policies:
             raise ConfigError("judge() needs a policy", hint="pass what train() returned, or one of your own")
         tried = _count("tried", tried, "configurations")
+        if not self.spec.train.test:
+            raise ConfigError(
+                "train.test=false keeps the test window closed", hint="leave it out where judge() is meant"
+            )
         _require_policies(policies)
         look = Look(self.spec, self.prepared.sealed, self._identity(policies))
         (view,) = look.open()
@@ -269,6 +282,26 @@ def _require_applicable(bars: pd.DataFrame | Panel | None, overrides: Sequence[s
                 f"{override} cannot change a panel, which has been read already",
                 hint="pass the table, or give it to load_panel(data=compose([...]).data)",
             )
+
+
+def _require_followed(spec: ExperimentSpec) -> None:
+    """Raise ConfigError for what the command line does and a study would pass over."""
+    for setting, asked, hint in (
+        (f"task={spec.task}", spec.task != "train", "a study trains, plays and judges; take the command line"),
+        (
+            f"sweep={spec.sweep.name}",
+            spec.sweep.name != "none",
+            "search by the command line, and study what it has found",
+        ),
+        (f"resume={spec.resume}", spec.resume is not None, "go on by the command line"),
+        (
+            "train.callbacks",
+            bool(spec.train.callbacks),
+            "pass train(listener=...), which has on_iteration and on_evaluation",
+        ),
+    ):
+        if asked:
+            raise ConfigError(f"{setting} is nothing that a study does", hint=hint)
 
 
 def _count(name: str, value: object, of: str) -> int:
