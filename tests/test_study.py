@@ -21,7 +21,7 @@ from tests.tasks.conftest import SMALL
 from wealtharena import Study
 from wealtharena.config import compose
 from wealtharena.data import load_panel
-from wealtharena.errors import ConfigError, DataError
+from wealtharena.errors import CheckpointError, ConfigError, DataError
 from wealtharena.evaluation import leaderboard, records, tables
 from wealtharena.evaluation.evaluate import Evaluation
 from wealtharena.evaluation.ledger import Ledger
@@ -119,6 +119,38 @@ def test_a_report_is_a_file_and_numpys_numbers_count(study: Study, tmp_path: Pat
     found = study.judge(Even(len(study.view.features.panel.symbols)), tried=np.int64(7))
     with pytest.raises(ConfigError, match="is a folder; name a file in it"):
         study.report(found, tmp_path)
+
+
+@pytest.mark.slow
+def test_what_another_study_has_made_is_played_and_told_only_where_it_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    bars = table("AAA-USD", "BBB-USD").assign(volume=9e6)
+    few = (*SMALL[4:], "asset=crypto", "universe.max_symbols=null", "features.names=[log_return_1,rsi_14]")
+
+    def over(*overrides: str) -> Study:
+        return Study.of(bars, *few, *overrides)
+
+    bound = over("env.action=weights", "model=mlp")
+    policy = bound.train()
+    assert bound.backtest(policy).symbols == ("AAA-USD", "BBB-USD")
+    for override, said in (
+        ("data.symbols=[BBB-USD,AAA-USD]", "serves its own symbols in their own order only"),
+        ("data.symbols=[AAA-USD]", "serves its own symbols"),
+        ("env.window=3", "trained with env.window=1, not 3"),
+    ):
+        with pytest.raises(CheckpointError, match=said):
+            over("env.action=weights", "model=mlp", override).backtest(policy)
+    alike = over("env.action=tilt").train()
+    assert len(over("env.action=tilt", "data.symbols=[BBB-USD,AAA-USD]").backtest(alike).equity) > 1
+    with pytest.raises(CheckpointError, match="trained with another anchor of its tilts"):
+        over("env.action=tilt", "env.anchor=cash").backtest(alike)
+    found = bound.judge(policy)
+    for other in ("data.symbols=[AAA-USD]", "data.end=2022-02-01"):
+        with pytest.raises(ConfigError, match="judged by another study"):
+            over("env.action=weights", other).report(found, "report.html")
+    assert bound.report(found, "report.html").is_file()
 
 
 def run_folders(study: Study, folder: Path, looks: Sequence[tuple[dict[str, Any], Evaluation]]) -> None:

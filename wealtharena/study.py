@@ -219,6 +219,10 @@ class Study:
 
         if not isinstance(found, Evaluation):
             raise ConfigError(f"a {type(found).__name__} is no judgement", hint="pass what judge() returned")
+        days = {str(day)[:10] for day in (found.agent.timestamps[0], found.agent.timestamps[-1])}
+        own = self.prepared.sealed.window
+        if found.agent.symbols != own.symbols or not days <= {day[:10] for span in own.dates for day in span}:
+            raise ConfigError("this was judged by another study", hint="report it by the one whose judge() returned it")
         if Path(path).is_dir():
             raise ConfigError(f"{path} is a folder", hint="name a file in it, such as report.html")
         blocks = found.to_json()
