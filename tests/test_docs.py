@@ -274,3 +274,13 @@ def test_the_readme_shows_small_pictures_that_make_pictures_makes_and_no_other()
     shown = re.findall(r"\(docs/pictures/(\w+)\.webp\)", (ROOT / "README.md").read_text(encoding="utf-8"))
     assert kept.keys() == made == set(shown)
     assert max(kept.values()) < 150_000
+
+
+def test_what_stands_first_in_the_repository_has_a_kind_that_its_name_tells() -> None:
+    """A command whose output was sent into a file there (`2>e`) leaves one that nobody can place."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    if listed.returncode:
+        pytest.skip("no checkout")
+    first = {name for name in listed.stdout.splitlines() if "/" not in name}
+    plain = {name for name in first if not Path(name).suffix and not name.startswith(".")}
+    assert plain <= {"Dockerfile", "LICENSE", "Makefile"}

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import os
+import pickle
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -14,11 +19,14 @@ import pytest
 
 from tests.tasks.conftest import SMALL
 from wealtharena import Study
+from wealtharena.config import compose
 from wealtharena.data import load_panel
-from wealtharena.errors import ConfigError, DataError
+from wealtharena.errors import CheckpointError, ConfigError, DataError
 from wealtharena.evaluation import leaderboard, records, tables
 from wealtharena.evaluation.evaluate import Evaluation
 from wealtharena.evaluation.ledger import Ledger
+from wealtharena.features import compute
+from wealtharena.training.job import Silent
 
 
 class Even:
@@ -95,12 +103,54 @@ def test_what_is_of_another_kind_is_refused_in_a_sentence(study: Study) -> None:
             study.backtest(policy)
         with pytest.raises(ConfigError, match="is no policy"):
             study.judge(policy)
-    for count in (0, -1, 2.5, "3"):
+    for count in (0, -1, 2.5, "3", True):
         with pytest.raises(ConfigError, match="is no number of accounts"):
             study.vector_env(count)
+        with pytest.raises(ConfigError, match="is no number of configurations"):
+            study.judge(Even(2), tried=count)
     with pytest.raises(ConfigError, match=r"pass what judge\(\) returned"):
         study.report("report.html", "report.html")
     assert lines(study) == [], "what cannot be played opens nothing"
+
+
+@pytest.mark.slow
+def test_a_report_is_a_file_and_numpys_numbers_count(study: Study, tmp_path: Path) -> None:
+    assert study.vector_env(np.int64(2)).num_envs == 2
+    found = study.judge(Even(len(study.view.features.panel.symbols)), tried=np.int64(7))
+    with pytest.raises(ConfigError, match="is a folder; name a file in it"):
+        study.report(found, tmp_path)
+
+
+@pytest.mark.slow
+def test_what_another_study_has_made_is_played_and_told_only_where_it_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    bars = table("AAA-USD", "BBB-USD").assign(volume=9e6)
+    few = (*SMALL[4:], "asset=crypto", "universe.max_symbols=null", "features.names=[log_return_1,rsi_14]")
+
+    def over(*overrides: str) -> Study:
+        return Study.of(bars, *few, *overrides)
+
+    bound = over("env.action=weights", "model=mlp")
+    policy = bound.train()
+    assert bound.backtest(policy).symbols == ("AAA-USD", "BBB-USD")
+    for override, said in (
+        ("data.symbols=[BBB-USD,AAA-USD]", "serves its own symbols in their own order only"),
+        ("data.symbols=[AAA-USD]", "serves its own symbols"),
+        ("env.window=3", "trained with env.window=1, not 3"),
+    ):
+        with pytest.raises(CheckpointError, match=said):
+            over("env.action=weights", "model=mlp", override).backtest(policy)
+    alike = over("env.action=tilt").train()
+    assert len(over("env.action=tilt", "data.symbols=[BBB-USD,AAA-USD]").backtest(alike).equity) > 1
+    with pytest.raises(CheckpointError, match="trained with another anchor of its tilts"):
+        over("env.action=tilt", "env.anchor=cash").backtest(alike)
+    found = bound.judge(policy)
+    for other in ("data.symbols=[AAA-USD]", "data.end=2022-02-01"):
+        with pytest.raises(ConfigError, match="judged by another study"):
+            over("env.action=weights", other).report(found, "report.html")
+    assert bound.report(found, "report.html").is_file()
 
 
 def run_folders(study: Study, folder: Path, looks: Sequence[tuple[dict[str, Any], Evaluation]]) -> None:
@@ -165,3 +215,117 @@ def test_a_policy_that_is_passed_three_times_is_one_seed(study: Study) -> None:
         assert (evidence.seeds, evidence.repeated) == (1, 2)
     assert lines(study)[-1]["shown"] == [{"seed": None, "sharpe_annual": pytest.approx(evidence.sharpe)}] * 3
     assert study.judge(one).verdict.evidence.left_out == (), "what it showed before is the same again"
+
+
+def table(*symbols: str, bars: int = 500, freq: str = "D") -> pd.DataFrame:
+    """Return bars in long form, with a volume that may be coins or dollars."""
+    days = pd.date_range("2021-01-01", periods=bars, freq=freq)
+    parts = []
+    for seed, symbol in enumerate(symbols):
+        close = 100 * np.exp(np.random.default_rng(seed).normal(0, 0.02, bars).cumsum())
+        parts.append(pd.DataFrame({"timestamp": days, "symbol": symbol, "close": close, "volume": 300_000.0 + seed}))
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.mark.slow
+def test_what_overrides_ask_of_the_bars_holds_for_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    bars = table("AAA-USD", "BBB-USD", "CCC-USD")
+
+    def panel(*overrides: str) -> Any:
+        return Study.of(bars, "asset=crypto", "features.names=[log_return_1]", *overrides).prepared.sealed.training(0)
+
+    def dates(view: Any) -> tuple[str, str]:
+        stamps = view.features.panel.timestamps
+        return str(stamps[0])[:10], str(stamps[-1])[:10]
+
+    assert panel("data.symbols=[BBB-USD]").features.panel.symbols == ("BBB-USD",)
+    assert panel("universe.max_symbols=2").features.panel.symbols == ("AAA-USD", "BBB-USD")
+    whole, part = dates(panel()), dates(panel("data.start=2021-03-01", "data.end=2022-01-31"))
+    assert part[0] == "2021-03-02" > whole[0]
+    assert part[1] < "2022-02-01"
+    assert part[1] < whole[1]
+    assert panel("data.volume_unit=account").features.panel.volume_unit == "account"
+    assert panel("data.volume_unit=units").features.panel.volume_unit == "units"
+    for overrides, said in (
+        (["data.symbols=[ZZZ-USD]"], "ZZZ-USD"),
+        (["data.start=2030-01-01"], "no rows between"),
+        (["data.interval=1h"], "1h"),
+    ):
+        with pytest.raises(DataError, match=said):
+            panel(*overrides)
+    assert Study.of(table("AAA-USD", freq="h"), "asset=crypto").view.features.panel.frequency == "1h"
+
+
+@pytest.mark.slow
+def test_overrides_that_passed_bars_cannot_follow_are_refused() -> None:
+    bars = table("AAA-USD", bars=80)
+    read = load_panel(bars, asset="crypto")
+    for override in ("data=ecb", "data.path=other.csv", "data.root=elsewhere", "data.simulator.drift=false"):
+        with pytest.raises(ConfigError, match="other bars than those that are passed"):
+            Study.of(bars, "asset=crypto", override)
+    for override in ("data.start=2021-02-01", "+data.symbols=[AAA-USD]", "universe.max_symbols=1"):
+        with pytest.raises(ConfigError, match="cannot change a panel"):
+            Study.of(read, "asset=crypto", override)
+
+
+@pytest.mark.parametrize(
+    "override", ["task=audit", "sweep=ppo", "resume=outputs/there", "train.callbacks=[json:JSONDecoder]"]
+)
+def test_what_a_study_does_not_do_is_refused_and_not_passed_over(override: str) -> None:
+    with pytest.raises(ConfigError, match=f"{override.partition('=')[0]}.*is nothing that a study does"):
+        Study.of(None, *SMALL, override)
+
+
+@pytest.mark.slow
+def test_a_window_that_is_to_stay_closed_is_not_opened_and_a_listener_has_both_methods(study: Study) -> None:
+    closed = Study.of(None, *SMALL, "env.action=weights", "train.test=false")
+    with pytest.raises(ConfigError, match=r"train\.test=false keeps the test window closed"):
+        closed.judge(Even(3))
+    with pytest.raises(ConfigError, match="no listener: it has no on_iteration and no on_evaluation"):
+        study.train(listener=print)
+    assert lines(study) == []
+
+
+def test_overrides_that_are_no_texts_are_refused_in_a_sentence() -> None:
+    for wrong in ("asset=crypto", None, 3, {"asset": "crypto"}, [1], [["asset=crypto"]]):
+        with pytest.raises(ConfigError, match=r"is no (list of overrides|override)"):
+            compose(wrong)
+    with pytest.raises(ConfigError, match="is no override"):
+        Study.of(table("AAA-USD"), ["asset=crypto"])
+    with pytest.raises(ConfigError, match=r"compose\(\[...\]\).data"):
+        load_panel(table("AAA-USD"), asset="crypto", data="files")
+
+
+def test_what_an_environment_or_features_are_made_of_is_asked_for_by_its_name() -> None:
+    whole, bars = compose(["asset=crypto"]), table("AAA-USD", bars=90)
+    panel = load_panel(bars, asset="crypto")
+    with pytest.raises(ConfigError, match=r"spec is a ExperimentSpec; .*compose\(\[...\]\).env"):
+        gym.make("wealtharena/Portfolio-v0", panel=panel, spec=whole)
+    with pytest.raises(ConfigError, match="panel is a DataFrame; load_panel"):
+        gym.make("wealtharena/Portfolio-v0", panel=bars, spec=whole.env)
+    with pytest.raises(ConfigError, match="features is a Panel"):
+        gym.make("wealtharena/Portfolio-v0", features=panel, spec=whole.env)
+    with pytest.raises(ConfigError, match=r"spec is a str; pass compose\(\[...\]\).features"):
+        compute(panel, "default")
+
+
+@pytest.mark.parametrize("again", [lambda one: pickle.loads(pickle.dumps(one)), copy.deepcopy, copy.copy])
+def test_the_arrays_of_a_copied_panel_and_of_its_features_are_read_only_too(again: Any) -> None:
+    features = again(compute(load_panel(table("AAA-USD", bars=90), asset="crypto"), compose([]).features))
+    for values in (features.values, features.panel.close, features.panel.timestamps, again(features.panel).close):
+        with pytest.raises(ValueError, match="read-only"):
+            values[0] = values[1]
+
+
+@pytest.mark.slow
+def test_a_training_that_is_stopped_returns_no_policy(study: Study) -> None:
+    """A cell of a notebook must not go on to the test window with what Ctrl-C has left."""
+
+    class Stops(Silent):
+        def on_iteration(self, record: Any) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    longer = Study.of(None, *SMALL, "env.action=weights", "train.env_steps=500000")
+    with pytest.raises(KeyboardInterrupt, match="its candidates are in outputs"):
+        longer.train(listener=Stops())

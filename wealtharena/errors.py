@@ -89,3 +89,9 @@ class Interrupted(WealthArenaError):
     """The user stopped the run; what was finished is kept."""
 
     exit_code = 130
+
+
+def require_kind(name: str, value: object, kind: type | tuple[type, ...], *, hint: str) -> None:
+    """Raise ConfigError where an argument of a public function is of another kind; `hint` says what to pass."""
+    if not isinstance(value, kind):
+        raise ConfigError(f"{name} is a {type(value).__name__}", hint=hint)

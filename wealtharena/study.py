@@ -15,9 +15,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from wealtharena.config import ExperimentSpec, compose
+from wealtharena.config.spelling import key_of
 from wealtharena.data import Panel, load_panel
 from wealtharena.errors import ConfigError
 from wealtharena.evaluation import audit as audit_room
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from wealtharena.tasks.train import Choosing
 
 AUDIT_POINTS = 4  # of time, as a training tries
+ELSEWHERE = ("data", "data.source", "data.path", "data.root")  # where bars are that were not passed
+OF_AUDIT = "data.quality.leak_"  # what is asked of a panel after it was read
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,21 +64,30 @@ class Study:
         """Return the study of these bars; `overrides` are the words of the command line, such as `"asset=etf"`.
 
         `bars` is a table in long form (timestamp, symbol, open, high, low, close, volume), a panel, or None for what
-        the configuration's own source has. A training writes its candidates below `folder`. Splits have one fold here.
+        the configuration's own source has. What overrides ask of the bars (`data.start`, `data.symbols`, `data.volume_unit`, ...)
+        holds for a table as for a file; the interval is what its timestamps show where none is named. A training writes
+        its candidates below `folder`. Splits have one fold here.
 
         Raises:
-            ConfigError: an override is wrong, or asks for a split of several folds.
+            ConfigError: an override is wrong, asks for what a study does not do (several folds, a search, callbacks), or for
+                other bars than are passed.
             DataError: the bars are not usable; the message says why.
         """
+        _require_applicable(bars, overrides)
         spec = compose([*overrides, *(["data=files"] if bars is not None else [])])
         if spec.split.name != "holdout":
             raise ConfigError(
                 f"split={spec.split.name}: a study has one fold", hint="take split=holdout, or the command line"
             )
+        _require_followed(spec)
         spec = spec.model_copy(update={"env": spec.env.model_copy(update={"action": _action(spec)})})
         if bars is None:
             return cls(spec, sealed_off(spec, open_features(spec)), Path(folder))
-        panel = bars if isinstance(bars, Panel) else load_panel(bars, asset=spec.asset)
+        if isinstance(bars, Panel):
+            panel = bars
+        else:
+            stated = "data.interval" in map(key_of, overrides)
+            panel = load_panel(bars, asset=spec.asset, data=spec.data, find_interval=not stated)
         return cls(spec, sealed_off(spec, compute(panel, spec.features)), Path(folder))
 
     @cached_property
@@ -99,9 +112,7 @@ class Study:
         """Return `num_envs` accounts over the training segments, stepped in one call."""
         from wealtharena.envs.vector_env import PortfolioVectorEnv
 
-        if not isinstance(num_envs, int) or num_envs < 1:
-            raise ConfigError(f"num_envs={num_envs!r} is no number of accounts", hint="pass a whole number from 1 on")
-        return PortfolioVectorEnv(num_envs=num_envs, **self._face)
+        return PortfolioVectorEnv(num_envs=_count("num_envs", num_envs, "accounts"), **self._face)
 
     @property
     def _face(self) -> dict[str, Any]:
@@ -114,16 +125,26 @@ class Study:
         """Train `algo` and return the candidate that was best on validation; the same seed gives the same policy.
 
         Raises:
+            ConfigError: `listener` lacks one of a `Listener`'s two methods.
             TrainingError: no candidate came of it, or the loss is no longer finite.
+            KeyboardInterrupt: Ctrl-C or SIGTERM came, at the end of the iteration that was under way.
         """
         from wealtharena.tasks.folds import TrainedFold
         from wealtharena.tasks.train import train_view
         from wealtharena.training.job import Several
 
+        lacking = [name for name in ("on_iteration", "on_evaluation") if not hasattr(listener or Silent(), name)]
+        if lacking:
+            raise ConfigError(
+                f"a {type(listener).__name__} is no listener: it has no {' and no '.join(lacking)}",
+                hint="pass an object with on_iteration(record) and on_evaluation(record)",
+            )
         place = self.folder / f"{dt.datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
         place.mkdir(parents=True)
         told = Several((self._choosing(), listener or Silent()))
         result = train_view(self.spec, self.view, place, told, resume=False)
+        if result.status == "interrupted":  # it ended its iteration first, and what follows in a cell must not
+            raise KeyboardInterrupt(f"the training was stopped; its candidates are in {place}")
         return TrainedFold(self.prepared.folds[0].index, place, result).load()
 
     def backtest(self, policy: Policy, *, window: str = "validation") -> Trajectory:
@@ -153,6 +174,11 @@ class Study:
         """
         if not policies:
             raise ConfigError("judge() needs a policy", hint="pass what train() returned, or one of your own")
+        tried = _count("tried", tried, "configurations")
+        if not self.spec.train.test:
+            raise ConfigError(
+                "train.test=false keeps the test window closed", hint="leave it out where judge() is meant"
+            )
         _require_policies(policies)
         look = Look(self.spec, self.prepared.sealed, self._identity(policies))
         (view,) = look.open()
@@ -193,6 +219,12 @@ class Study:
 
         if not isinstance(found, Evaluation):
             raise ConfigError(f"a {type(found).__name__} is no judgement", hint="pass what judge() returned")
+        days = {str(day)[:10] for day in (found.agent.timestamps[0], found.agent.timestamps[-1])}
+        own = self.prepared.sealed.window
+        if found.agent.symbols != own.symbols or not days <= {day[:10] for span in own.dates for day in span}:
+            raise ConfigError("this was judged by another study", hint="report it by the one whose judge() returned it")
+        if Path(path).is_dir():
+            raise ConfigError(f"{path} is a folder", hint="name a file in it, such as report.html")
         blocks = found.to_json()
         run = {
             "agent": self.spec.asset.agent,
@@ -234,6 +266,53 @@ class Study:
         if names:
             own = hashlib.sha256(f"{own} {' '.join(names)}".encode()).hexdigest()[:16]
         return RunIdentity(_new_id(), own, self.spec.asset.agent, "study")
+
+
+def _require_applicable(bars: pd.DataFrame | Panel | None, overrides: Sequence[str]) -> None:
+    """Raise ConfigError for an override that bars which are passed could not follow."""
+    if bars is None:
+        return
+    for override in overrides:
+        if not isinstance(override, str) or override == "data=files":
+            continue
+        key = key_of(override)
+        if key in ELSEWHERE or key.startswith("data.simulator."):
+            raise ConfigError(
+                f"{override} asks for other bars than those that are passed", hint="pass None, or leave it out"
+            )
+        of_bars = key == "universe.max_symbols" or (key.startswith("data.") and not key.startswith(OF_AUDIT))
+        if isinstance(bars, Panel) and of_bars:
+            raise ConfigError(
+                f"{override} cannot change a panel, which has been read already",
+                hint="pass the table, or give it to load_panel(data=compose([...]).data)",
+            )
+
+
+def _require_followed(spec: ExperimentSpec) -> None:
+    """Raise ConfigError for what the command line does and a study would pass over."""
+    for setting, asked, hint in (
+        (f"task={spec.task}", spec.task != "train", "a study trains, plays and judges; take the command line"),
+        (
+            f"sweep={spec.sweep.name}",
+            spec.sweep.name != "none",
+            "search by the command line, and study what it has found",
+        ),
+        (f"resume={spec.resume}", spec.resume is not None, "go on by the command line"),
+        (
+            "train.callbacks",
+            bool(spec.train.callbacks),
+            "pass train(listener=...), which has on_iteration and on_evaluation",
+        ),
+    ):
+        if asked:
+            raise ConfigError(f"{setting} is nothing that a study does", hint=hint)
+
+
+def _count(name: str, value: object, of: str) -> int:
+    """Return a whole number from 1 on, of Python's or numpy's kind."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < 1:
+        raise ConfigError(f"{name}={value!r} is no number of {of}", hint="pass a whole number from 1 on")
+    return int(value)
 
 
 def _new_id() -> str:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,6 +64,34 @@ def test_a_ray_that_starts_here_reports_to_nobody_unless_told_to(monkeypatch: py
             monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", own)
         cluster.connect(compose(["compute.num_cpus=1"]).compute)
     assert told == [False, True]
+
+
+def stopped(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("address", [None, "auto"])
+def test_ray_leaves_the_answer_to_sigterm_as_it_was(monkeypatch: pytest.MonkeyPatch, address: str | None) -> None:
+    def init(**_: object) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(15))  # as Ray's own does
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
+    before = signal.signal(signal.SIGTERM, stopped)
+    try:
+        compute = compose(["compute.num_cpus=1"]).compute.model_copy(update={"address": address})
+        cluster.connect(compute)
+        assert signal.getsignal(signal.SIGTERM) is stopped
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_sigterm_while_ray_starts_stops_as_ctrl_c_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **_: sys.exit(1))
+    with pytest.raises(KeyboardInterrupt):
+        cluster.connect(compose(["compute.num_cpus=1"]).compute)
 
 
 @pytest.fixture

@@ -174,3 +174,37 @@ def test_no_message_names_a_script_that_only_a_checkout_has() -> None:
     messages = {words for words in named if "`" not in words}  # and not the first line of a docstring
     assert messages == {"config/speech.py: python run.py"}
     assert speech.COMMAND == "python run.py"  # here
+
+
+SAYS = """
+import sys
+from wealtharena.config import speech
+from wealtharena.config.launch import launch
+from wealtharena.tasks import console
+
+def job(cfg):
+    console.screen().print("株式 ü")
+    return 0
+
+speech.use(sys.argv.pop())
+sys.argv[1:] = ["--version"]
+launch(job)()  # opens the streams
+job(None)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_a_letter_that_a_streams_encoding_lacks_ends_no_run(encoding: str) -> None:
+    environment = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT)}
+
+    def said(log: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", SAYS, log], env=environment, capture_output=True, check=False, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.decode(encoding).splitlines()[-1]
+
+    written = {"ascii": r"\u682a\u5f0f \xfc", "cp1252": r"\u682a\u5f0f ü", "utf-8": "株式 ü"}
+    assert said("text") == written[encoding]
+    assert json.loads(said("json"))["text"] == "株式 ü"

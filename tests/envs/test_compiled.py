@@ -194,3 +194,28 @@ def test_a_second_process_finds_the_compiled_kernel(kept):
     assert done.stdout.split()[:2] == ["0", "1"]
     assert "compiling" not in done.stderr
     assert compiled.is_kept(kernel.walk)
+
+
+ALONE = (
+    "import numpy as np\n"
+    "from wealtharena.evaluation.bootstrap import paired_bootstrap\n"
+    "a, b = np.random.default_rng(1).normal(0, 0.01, (2, 60))\n"
+    "print(paired_bootstrap(a, b, rng=np.random.default_rng(1), draws=4, bars_per_year=252).draws)\n"
+)
+
+
+def test_no_compiled_code_needs_a_folder_of_the_packages_own_or_a_home(tmp_path):
+    """As a user without a home runs an installed package: numba by itself would end that with an error."""
+    package = Path(compiled.__file__).parents[1]
+    shutil.copytree(package, tmp_path / "wealtharena", ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in (tmp_path / "wealtharena").rglob("*"):
+        if folder.is_dir():
+            (folder / "__pycache__").write_text("where nobody may write")
+    own = {name: value for name, value in os.environ.items() if name not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")}
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE], capture_output=True, text=True, check=False, cwd=tmp_path, timeout=240,
+        env={**own, "PYTHONPATH": str(tmp_path), "HOME": "/proc/none", "TMPDIR": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["4"]
+    assert list(tmp_path.glob("wealtharena-*/kernel-*/evaluation-*/*.nbc")), "kept below the folder for temporary files"

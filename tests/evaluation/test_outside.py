@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from wealtharena.data.reading.settled import Ledger
 from wealtharena.errors import DataError
 from wealtharena.evaluation import metrics, outside
 
@@ -138,6 +139,44 @@ def test_paths_stand_at_the_dates_of_the_record_or_are_refused(tmp_path: Path) -
     assert found.equity[-1] / found.equity[0] == pytest.approx(record.equity[at[-1]] / record.equity[at[0]])
     with pytest.raises(DataError, match="do not cover"):
         outside.beside([weekly], record)
+
+
+@pytest.mark.parametrize(("freq", "cut", "said"), [
+    ("B", slice(None, -20), "do not cover"), ("B", slice(None, -6), "end at"), ("B", slice(None, -1), ""), ("B", slice(None), ""),
+    ("ME", slice(26, None), "begin at"), ("ME", slice(40, None), "do not cover"),
+])  # fmt: skip
+def test_prices_that_begin_later_end_earlier_or_pause_beside_a_record_are_refused_or_said(
+    tmp_path: Path, freq: str, cut: slice, said: str
+) -> None:
+    """Baselines that stand still where nothing is known of them would be compared with returns that were earned."""
+    prices = outside.read(written(tmp_path, pd.DataFrame({"date": DAYS[cut], "return": RETURNS[cut]}), "prices.csv"))
+    at = pd.date_range("2022-02-28", DAYS[-1], freq=freq) if freq != "B" else DAYS
+    record = outside.read(written(tmp_path, pd.DataFrame({"date": at, "return": RETURNS[: len(at)]})))
+    ledger = Ledger("my.csv")
+    if said == "do not cover":
+        with pytest.raises(DataError, match=rf"{said}.*the nearest is of"):
+            outside.beside([prices], record, ledger)
+        return
+    outside.beside([prices, prices], record, ledger)
+    assert [said in note for note in ledger.notes] == ([True] if said else [])
+
+
+def test_prices_with_a_hole_are_refused_beside_a_record_without_one(tmp_path: Path) -> None:
+    kept = np.r_[0:150, 170:300]
+    prices = outside.read(written(tmp_path, pd.DataFrame({"date": DAYS[kept], "return": RETURNS[kept]}), "prices.csv"))
+    record = outside.read(written(tmp_path, pd.DataFrame({"date": DAYS, "return": RETURNS})))
+    with pytest.raises(DataError, match=f"the nearest is of {DAYS[149]:%Y-%m-%d}"):
+        outside.beside([prices], record)
+
+
+def test_monthly_prices_that_are_labelled_by_the_first_day_stand_beside_months_without_a_word(tmp_path: Path) -> None:
+    firsts, lasts = (pd.date_range("2020-01-01", periods=36, freq=name) for name in ("MS", "ME"))
+    prices = outside.read(written(tmp_path, pd.DataFrame({"date": firsts, "return": RETURNS[:36]}), "prices.csv"))
+    record = outside.read(written(tmp_path, pd.DataFrame({"date": lasts[1:], "return": RETURNS[1:36]})))
+    ledger = Ledger("my.csv")
+    (found,) = outside.beside([prices], record, ledger)
+    assert found.returns == pytest.approx(RETURNS[1:36])
+    assert ledger.notes == []
 
 
 @pytest.mark.parametrize(("freq", "periods", "volatility", "mean"), [

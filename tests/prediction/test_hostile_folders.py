@@ -95,3 +95,11 @@ def test_a_portfolio_that_is_none_sets_no_agent_aside(tmp_path: Path, portfolio:
     with pytest.raises(InputError, match="portfolio"):
         manager.get_model_prediction(AGENT, ZEROS, portfolio=portfolio)
     assert manager.get_model_prediction(AGENT, ZEROS)
+
+
+def test_a_portfolio_in_per_cents_is_named_and_one_that_has_drifted_is_not() -> None:
+    limits = AnswerLimits(low=0.0, high=1.0, gross=1.0001)
+    held = np.array([[30.0, 20.0, -49.0, 0.0, 50.0], [0.7, -0.5, 0.8, 0.0, 1.2], [0.0, 0.0, 1.0, 0.0, 0.0]], np.float32)
+    per_cents, *others = limits.strained(held)
+    assert "add up to 50 times equity, of which the agent holds at most 1: weights are shares" in per_cents[0]
+    assert others == [(), ()]

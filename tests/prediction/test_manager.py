@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.registry.shelf import AGENT, FEATURES, SPLIT, save, stocked
@@ -53,6 +55,8 @@ def test_a_paper_agent_on_simulated_data_says_so(manager: ProductionModelManager
         (Portfolio({"BTC-USD": 0.5}, cash=0.5, leverage=0.9), []),  # gross of more than the agent's symbols
         (Portfolio({"BTC-USD": 0.5}), []),
         ({"BTC-USD": 0.5}, []),
+        (pd.Series({"BTC-USD": 0.5}), []),
+        ({"BTC-USD": Decimal("0.5")}, []),
     ],
 )
 def test_a_portfolio_whose_parts_contradict_is_named_in_the_notes(
@@ -93,6 +97,9 @@ def test_the_environments_own_observation_is_taken(manager: ProductionModelManag
         (np.zeros(5), None, "observation"),
         (ZEROS, {"DOGE-USD": 0.1}, "portfolio.weights.DOGE-USD"),
         (ZEROS, {"BTC-USD": float("nan")}, "portfolio.weights.BTC-USD"),
+        (ZEROS, {"BTC-USD": "a half"}, "portfolio.weights.BTC-USD"),
+        (ZEROS, Portfolio({}, cash="all"), "portfolio.cash"),
+        ("bars.csv", None, "observation"),
         (ZEROS, Portfolio({}, drawdown=0.2), "portfolio.drawdown"),
         (ZEROS, Portfolio({}, leverage=-1.0), "portfolio.leverage"),
         (ZEROS, np.zeros(5), "portfolio"),

@@ -8,7 +8,7 @@ import pytest
 
 from wealtharena.config import compose, config_hash
 from wealtharena.data.store import Store
-from wealtharena.errors import ConfigError
+from wealtharena.errors import ConfigError, DataError
 from wealtharena.evaluation import metrics
 from wealtharena.reporting.words import DASH
 from wealtharena.tasks import dispatch
@@ -56,6 +56,13 @@ def test_baselines_stand_beside_them_where_prices_are_named(mine: Path) -> None:
     assert set(record["comparison"]) == {"buy_and_hold", "cash"}
     assert record["shape"]["relative"]["to"] == "buy_and_hold"
     assert "SIMULATED DATA" in page
+
+
+@pytest.mark.slow
+def test_prices_that_begin_with_the_returns_are_refused_with_the_warm_up_that_they_lack(mine: Path) -> None:
+    prices = ("asset=etf", "data=simulated", "data.simulator.end=2024-01-05", "data.simulator.bars=270")
+    with pytest.raises(DataError, match=r"do not cover the returns.*the first 60 bars warm up the features"):
+        run(*prices, "evaluation.baselines=[cash]")
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
+import math
 from pathlib import Path
 
+import pytest
 from tensorboardX.proto import event_pb2
 from tensorboardX.record_writer import RecordWriter  # noqa: F401  # the format below is its own
 
@@ -32,6 +34,16 @@ def test_figures_stand_at_their_environment_step_and_the_test_at_the_last(tmp_pa
         (100, "iteration", 1.0), (100, "reward", 0.5), (200, "validation/sharpe", 1.5), (200, "summary/test/sharpe", 0.25),
     ]  # fmt: skip
     assert (mirror.trouble, "tensorboard --logdir" in str(mirror.whereabouts())) == (None, True)
+
+
+def test_what_is_not_defined_is_no_figure_and_nothing_is_said_of_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    mirror = open_mirror(tmp_path, IDENTITY, resume_step=None)
+    mirror.log({"env_step": 100, "reward": 0.5, "validation/sharpe": math.nan, "validation/years": math.inf})
+    mirror.finish(Ending((), {"test/sortino": -math.inf}, (), None, 0))
+    assert events(tmp_path / "tensorboard") == [(100, "reward", 0.5)]
+    assert caplog.messages == []
 
 
 def test_nothing_is_written_for_a_run_without_figures(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from wealtharena.config import compose
 from wealtharena.config.specs.runs import WandbSpec
 from wealtharena.errors import ConfigError
 from wealtharena.tracking import wandb_run
-from wealtharena.tracking.wandb_run import Ending, Identity, WandbRun, own_tags, resolve_mode
+from wealtharena.tracking.wandb_run import Ending, Identity, WandbRun, has_cache, own_tags, resolve_mode
 
 pytestmark = pytest.mark.slow
 
@@ -241,6 +241,28 @@ def test_nothing_personal_is_written(offline: tuple[Path, dict[str, object], lis
         if len(word) > 4:  # shorter ones occur by chance
             assert word.encode() not in written
     assert not list((folder / "wandb").rglob("*.log"))
+
+
+def test_a_user_without_a_home_sees_nothing_of_the_library_s_own_diary(tmp_path: Path) -> None:
+    environment = {
+        k: v for k, v in os.environ.items() if not k.startswith("WANDB_") and k not in ("HOME", "XDG_CACHE_HOME")
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, str(tmp_path)],
+        env=environment | {"PYTHONPATH": str(ROOT)}, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert done.stderr == ""
+    assert [path.name.partition("-")[0] for path in (tmp_path / "wandb").iterdir()] == ["offline"]
+
+
+@pytest.mark.parametrize(("environment", "found"), [
+    ({}, False), ({"HOME": "/proc/none"}, False), ({"HOME": "."}, True), ({"XDG_CACHE_HOME": "/x"}, True),
+    ({"HOME": "/proc/none", "WANDB_CACHE_DIR": "/x"}, True),
+])  # fmt: skip
+def test_the_library_s_cache_is_where_its_variables_say_or_in_a_home_that_can_be_written(
+    environment: dict[str, str], found: bool
+) -> None:
+    assert has_cache(environment) is found
 
 
 def test_a_server_that_never_answers_leaves_an_offline_record(tmp_path: Path) -> None:

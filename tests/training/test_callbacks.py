@@ -17,6 +17,11 @@ class Watch:
     def on_end(self, run):
         told.append(("end", run["status"]))
 
+class Forger:
+    def on_end(self, run):
+        run["verdict"]["status"] = "promotable"
+        run["metrics"]["test"].clear()
+
 class Deaf:
     pass
 
@@ -57,6 +62,13 @@ def test_a_callback_is_told_of_iterations_validations_and_the_end(module: str) -
     callbacks.on_end({"status": "completed"})
     assert importlib.import_module(module).told == [("iteration", 8), ("validation", 0.5), ("end", "completed")]
     assert record == {"env_step": 8}
+
+
+def test_what_a_callback_writes_into_a_record_is_in_nobody_elses(module: str) -> None:
+    """The verdict that is printed after the end is the run's, at whatever depth it stands."""
+    run = {"verdict": {"status": "rejected"}, "metrics": {"test": {"sharpe": -1.0}}}
+    Callbacks.of([f"{module}:Forger"]).on_end(run)
+    assert run == {"verdict": {"status": "rejected"}, "metrics": {"test": {"sharpe": -1.0}}}
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import socket
 import tempfile
+import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,30 @@ def connect(compute: ComputeSpec) -> bool:
     if ray.is_initialized():
         return False
     quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False, "logging_level": "ERROR"}
+    with _own_sigterm():
+        return _connected(compute, quiet)
+
+
+@contextlib.contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Keep this process's answer to SIGTERM; Ray puts one of its own there, by which a run that is stopped has failed."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    except SystemExit as ended:  # Ray's answer to one that comes while it starts
+        raise KeyboardInterrupt from ended
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
+def _connected(compute: ComputeSpec, quiet: dict[str, Any]) -> bool:
+    """Start a Ray, or join the one at `compute.address`; return True.
+
+    TrainingError where it cannot start, does not answer or asks for a token.
+    """
+    import ray
+
     if compute.address is None:
         cpus = compute.num_cpus or max(usable_cores(), compute.runners + compute.learners + 1)
         try:

@@ -221,6 +221,25 @@ class EnsemblePolicy:
 Trained = NetworkPolicy | EnsemblePolicy
 
 
+def require_reads(policy: Trained, layout: ObservationLayout) -> None:
+    """Raise CheckpointError where the policy would take an observation that is laid out so for another one.
+
+    Symbols may be others, or in another order, where the model treats them alike.
+    """
+    own, hint = policy.layout, "give it the settings and symbols that it was trained with"
+    if own.window != layout.window:
+        raise CheckpointError(f"the policy was trained with env.window={own.window}, not {layout.window}", hint=hint)
+    if own.feature_names != layout.feature_names:
+        raise CheckpointError(f"the policy was trained on other features: {', '.join(own.feature_names)}", hint=hint)
+    if own.tilt != layout.tilt:
+        parts = [
+            name for name in TiltSpec.model_fields if getattr(own.tilt, name, None) != getattr(layout.tilt, name, None)
+        ]
+        raise CheckpointError(f"the policy was trained with another {', '.join(parts)} of its tilts", hint=hint)
+    for member in policy.members if isinstance(policy, EnsemblePolicy) else (policy,):
+        member.for_symbols(layout.symbols)
+
+
 def _joined(members: Sequence[NetworkPolicy]) -> Members | None:
     """Return the members' networks as one that answers for all in one go, None where they cannot be joined."""
     first = members[0]

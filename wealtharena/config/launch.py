@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import io
 import logging
 import os
 import re
@@ -83,10 +84,16 @@ def launch(job: Job) -> Callable[[], int]:
 
 
 def _open_streams() -> None:
-    """Give the process its standard streams where it was started without (`>&-`): its files would have their numbers."""
+    """Give the process its standard streams where it was started without (`>&-`): its files would have their numbers.
+
+    A letter that an encoding lacks (`>log.txt` on Windows, LC_ALL=de_DE.ISO-8859-1) is written as an escape, and ends no run.
+    """
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
+        stream = getattr(sys, name)
+        if stream is None:
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  # as long as the process
+        elif isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _said(argv: Sequence[str]) -> str | None:

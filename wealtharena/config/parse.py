@@ -27,13 +27,22 @@ def compose(overrides: Sequence[str] = ()) -> ExperimentSpec:
     """Return the spec of `python run.py <overrides>`; works in any process and also inside a Hydra job.
 
     Raises:
-        ConfigError: an override names something unknown or out of range.
+        ConfigError: an override names something unknown or out of range, or `overrides` is no list of texts.
     """
+    _require_texts(overrides)
     try:
         cfg = compose_raw(overrides)
     except (HydraException, OmegaConfBaseException, *UNREADABLE) as error:
         raise composition_error(error, overrides) from error
     return parse(cfg, overrides=overrides)
+
+
+def _require_texts(overrides: object) -> None:
+    hint = 'pass a list of them, such as compose(["asset=crypto", "seed=1"])'
+    if isinstance(overrides, str) or not isinstance(overrides, Sequence):
+        raise ConfigError(f"{overrides!r} is no list of overrides", hint=hint)
+    if wrong := [one for one in overrides if not isinstance(one, str)]:
+        raise ConfigError(f"{wrong[0]!r} is no override", hint=hint)
 
 
 def parse(cfg: DictConfig, *, overrides: Sequence[str] | None = None) -> ExperimentSpec:

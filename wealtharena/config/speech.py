@@ -44,10 +44,10 @@ def say(event: str, facts: Mapping[str, Any], *, stream: TextIO | None = None) -
 
 
 def line(event: str, facts: Mapping[str, Any]) -> str:
-    """Return an event as JSON, on one line; a number that is not defined is null."""
+    """Return an event as JSON, on one line of ASCII, which every encoding of a stream has; a number that is not defined is null."""
     now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
     plain = files.jsonable({"time": now, "event": event, **facts})
-    return json.dumps(plain, ensure_ascii=False, allow_nan=False, default=str)
+    return json.dumps(plain, allow_nan=False, default=str)
 
 
 class Lines(io.TextIOBase):

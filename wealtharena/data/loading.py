@@ -19,7 +19,7 @@ from wealtharena.data.bars import Bars, RawBars
 from wealtharena.data.panel import Panel
 from wealtharena.data.provider import Provider, RefusalError
 from wealtharena.data.store import Store
-from wealtharena.errors import ConfigError, DataError, EmptyWindowError, ProviderError
+from wealtharena.errors import DataError, EmptyWindowError, ProviderError, require_kind
 
 if TYPE_CHECKING:
     from wealtharena.data.quality import Finding
@@ -73,9 +73,16 @@ def panel_of(origin: Provider, asset: AssetSpec, data: DataSpec, *, reasons: tup
         DataError: see `fetch_all` and `align`.
     """
     symbols, chosen = wanted_symbols(origin, asset, data)
+    return _joined(origin, symbols, asset, data, said=(*reasons, *origin.notes(), *chosen))
+
+
+def _joined(
+    origin: Provider, symbols: Sequence[str], asset: AssetSpec, data: DataSpec, *, said: tuple[str, ...]
+) -> Panel:
+    """Return the panel of these symbols, with macro series and cash rates where they are asked for; `said` are its first notes."""
     bars, lacking = fetch_all(origin, symbols, asset, data)
     simulated = any(is_simulated(name) for name in {item.provider for item in bars})
-    notes = (*reasons, *origin.notes(), *chosen, *lacking, *asset_notes(asset, symbols, simulated=simulated))
+    notes = (*said, *lacking, *asset_notes(asset, symbols, simulated=simulated))
     panel = align(bars, asset, data, source=origin.name, simulated=simulated, notes=notes)
     panel = macro.join(panel, data) if data.macro.series else panel
     panel = cash.join(panel, asset, data)
@@ -263,15 +270,20 @@ def repeat_overrides(panel: Panel, data: DataSpec) -> str:
     return shlex.join(parts)
 
 
-def load_panel(frame: pd.DataFrame, *, asset: str | AssetSpec, data: DataSpec | None = None) -> Panel:
+def load_panel(
+    frame: pd.DataFrame, *, asset: str | AssetSpec, data: DataSpec | None = None, find_interval: bool = False
+) -> Panel:
     """Return the panel of a table in long form: timestamp, symbol, open, high, low, close, volume (see docs/data.md).
 
     `asset` is a spec, or the name of a class of conf/asset. Columns may have any of their usual names; open, high,
-    low and volume may be missing. `data` carries the quality rules and the interval; by default the packaged ones, with
-    the interval that the timestamps show.
+    low and volume may be missing. `data` is the request: its dates, symbols, interval, what volume and prices are, and the quality
+    rules; by default the packaged one. Without it, or with `find_interval`, the interval is what the timestamps show. All symbols of the
+    table are taken where `data.symbols` names none, at most `universe.max_symbols`.
 
     Raises:
-        DataError: the table is empty, lacks a column or fails a quality rule that refuses it.
+        ConfigError: `asset` or `data` is of another kind, or names no class.
+        DataError: the table is empty, lacks a column, a symbol or the dates that are asked for, or fails a quality rule
+            that refuses it.
     """
     from wealtharena.config import compose
     from wealtharena.data import intervals, reading
@@ -279,20 +291,20 @@ def load_panel(frame: pd.DataFrame, *, asset: str | AssetSpec, data: DataSpec | 
 
     if not isinstance(frame, pd.DataFrame):
         raise DataError(f"bars are a {type(frame).__name__}, not a table", hint="pass a pandas DataFrame")
-    if not isinstance(asset, str | AssetSpec):
-        raise ConfigError(f"asset is a {type(asset).__name__}", hint='pass the name of a class, such as "etf"')
+    require_kind("asset", asset, (str, AssetSpec), hint='pass the name of a class, such as "etf"')
+    require_kind("data", data, (DataSpec, type(None)), hint="pass compose([...]).data, or leave it out")
     if frame.empty:
         raise DataError("the table has no rows", hint="pass one row a bar and symbol")
     if isinstance(asset, str):
         asset = compose([f"asset={asset}", "data=files"]).asset
     market = asset
     found = reading.split_symbols(frame, where="the table", venue=lambda symbol: files.venue_of(symbol, market))
-    if data is None:
+    request = compose(["data=files"]).data if data is None else data
+    check_request(request)
+    if data is None or find_interval:
         longest = max(found.tables.values(), key=len)
-        interval = intervals.found_interval(longest["timestamp"]) or "1d"
-        data = compose([f"data.interval={interval}", "data=files"]).data
-    origin = files.Provider.of(found, data, asset)
-    bars, notes = fetch_all(origin, origin.symbols(), asset, data)
-    said = (*origin.content().notes(), *notes, *asset_notes(asset, origin.symbols(), simulated=False))
-    panel = align(bars, asset, data, source="files", simulated=False, notes=said)
-    return _tested(cash.join(panel, asset, data), data)
+        shown = intervals.found_interval(longest["timestamp"]) or request.interval
+        request = request.model_copy(update={"interval": shown})
+    origin = files.Provider.of(found, request, asset)
+    symbols = request.symbols or origin.symbols()[: asset.universe.max_symbols]
+    return _joined(origin, symbols, asset, request, said=origin.content().notes())

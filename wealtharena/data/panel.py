@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,14 @@ COLUMNS: Mapping[str, str] = {
     "macro": "TM",
     "cash": "T",
 }
+
+
+def read_only(state: dict[str, Any]) -> dict[str, Any]:
+    """Return the attributes of an object with its arrays, [...] each, closed for writing."""
+    for value in state.values():
+        if isinstance(value, np.ndarray):
+            value.flags.writeable = False
+    return state
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +90,10 @@ class Panel:
                 value = value.copy()
                 value.flags.writeable = False
                 object.__setattr__(self, name, value)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take what was pickled or copied, of which numpy makes arrays that could be written."""
+        self.__dict__.update(read_only(state))
 
     @property
     def bars(self) -> int:

@@ -17,7 +17,7 @@ from wealtharena.envs.kernel.rows import CLOCK, CLOCK_ROWS, SAME_STEP, Flags, Fl
 from wealtharena.envs.market import Market
 from wealtharena.envs.rules import rules_of
 from wealtharena.envs.tiles import aligned
-from wealtharena.errors import MarketError
+from wealtharena.errors import MarketError, require_kind
 from wealtharena.features.panel import FeaturePanel, Scaler
 
 # The arguments come as prepared tuples, which a type checker cannot count.
@@ -144,6 +144,13 @@ def market_of(
     """
     if spec is None:
         raise MarketError("an environment needs spec=", hint="for example wealtharena.config.compose([]).env")
+    require_kind("spec", spec, EnvSpec, hint="pass its part of the environment, compose([...]).env")
+    for name, given, kind in (
+        ("market", market, Market),
+        ("features", features, FeaturePanel),
+        ("scaler", scaler, Scaler),
+    ):
+        require_kind(name, given, (kind, type(None)), hint=f"pass a {kind.__name__}")
     if market is not None:
         return market, spec
     if features is None:

@@ -197,8 +197,12 @@ def compiled(function: Function) -> Function:
 
     Arithmetic is strict IEEE, nothing is reordered, and the GIL is released.
     """
-    make = njit(nogil=True, error_model="numpy", forceinline=True, pipeline_class=Apart)
-    made: Any = make(function)
+    return kept(function, error_model="numpy", forceinline=True, pipeline_class=Apart)
+
+
+def kept(function: Function, **options: Any) -> Function:
+    """Return the function compiled on first call by numba's `options`, and kept on disk where a place can be written; the GIL is released."""
+    made: Any = njit(nogil=True, **options)(function)
     if (folder := cache_folder()) is not None:
         config: Any = numba.core.config
         before, config.CACHE_DIR = config.CACHE_DIR, str(folder)

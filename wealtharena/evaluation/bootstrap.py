@@ -10,12 +10,13 @@ import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from wealtharena.config.threads import usable_cores
+from wealtharena.envs.compiled import kept
 from wealtharena.evaluation.blocks import optimal_block_bars
 
 FloatArray = npt.NDArray[np.float64]
@@ -250,7 +251,7 @@ def _parallel(draws: int, work: Callable[[slice], None]) -> None:
         list(pool.map(work, parts))
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@partial(kept, inline="always")
 def _next(state: np.uint64) -> tuple[np.uint64, np.uint64]:  # pragma: no cover  (compiled)
     """Return the next state and output of SplitMix64 (Steele, Lea and Flood 2014)."""
     state = state + np.uint64(0x9E3779B97F4A7C15)
@@ -260,7 +261,7 @@ def _next(state: np.uint64) -> tuple[np.uint64, np.uint64]:  # pragma: no cover 
     return state, z ^ (z >> np.uint64(31))
 
 
-@numba.njit(cache=True, nogil=True)
+@kept
 def resample(seed: np.uint64, probability: float, index: npt.NDArray[np.int64]) -> None:  # pragma: no cover  (compiled)
     """Fill `index` [n] with one draw of the stationary bootstrap; a new block begins with `probability`."""
     n = index.shape[0]
@@ -279,7 +280,7 @@ def resample(seed: np.uint64, probability: float, index: npt.NDArray[np.int64]) 
         index[i] = position
 
 
-@numba.njit(cache=True, nogil=True)
+@kept
 def _statistics(
     pair: FloatArray, index: npt.NDArray[np.int64], lags: int
 ) -> tuple[float, float, float, float]:  # pragma: no cover
@@ -315,7 +316,7 @@ def _statistics(
     return ratio_a - ratio_b, _standard_error(effect, lags), a - b, _standard_error(gap, lags)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@partial(kept, fastmath=True)
 def _standard_error(effect: FloatArray, lags: int) -> float:  # pragma: no cover  (compiled)
     """Return the standard error of the mean of `effect`, Bartlett kernel over `lags` (Newey and West 1987)."""
     n = effect.shape[0]
@@ -331,7 +332,7 @@ def _standard_error(effect: FloatArray, lags: int) -> float:  # pragma: no cover
     return error
 
 
-@numba.njit(cache=True, nogil=True)
+@kept
 def _draw_pairs(
     pair: FloatArray, seeds: UIntArray, probability: float, lags: int, out: FloatArray
 ) -> None:  # pragma: no cover
@@ -341,7 +342,7 @@ def _draw_pairs(
         out[d, 0], out[d, 1], out[d, 2], out[d, 3] = _statistics(pair, index, lags)
 
 
-@numba.njit(cache=True, nogil=True)
+@kept
 def _sharpes(rows: FloatArray, index: npt.NDArray[np.int64]) -> FloatArray:  # pragma: no cover  (compiled)
     """Return the Sharpe ratio a bar of each of `rows` [S, n] at `index`; 0 where a row never moves."""
     out = np.zeros(rows.shape[0])
@@ -360,7 +361,7 @@ def _sharpes(rows: FloatArray, index: npt.NDArray[np.int64]) -> FloatArray:  # p
     return out
 
 
-@numba.njit(cache=True, nogil=True)
+@kept
 def _draw_rows(rows: FloatArray, seeds: UIntArray, probability: float, out: FloatArray) -> None:  # pragma: no cover
     index = np.empty(rows.shape[1], np.int64)
     for d in range(seeds.shape[0]):

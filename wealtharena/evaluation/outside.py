@@ -23,6 +23,10 @@ START: Final = 100.0  # equity before the first return
 GAP_DAYS: Final = 15  # from one bar to the next without a note; of longer bars, three of them
 MIDMONTH: Final = 20
 STANDS_STILL: Final = 0.1  # share of a record's dates on which prices may have no new bar, as on a holiday
+WEEKEND_DAYS: Final = (
+    4  # that the nearest price may be away from the first and the last date of a record without a note
+)
+PATIENCE_STEPS: Final = 1.5  # the same in steps of the prices, which may be labelled by the first day of a month
 LEAST: Final = 2  # returns that a record has at least
 
 
@@ -152,25 +156,48 @@ def _years(at: npt.NDArray[np.datetime64]) -> float:
     return float(np.where(_silent(at), np.median(steps), steps).sum()) / 365.25
 
 
-def beside(paths: Sequence[Trajectory], record: Trajectory) -> list[Trajectory]:
+def beside(paths: Sequence[Trajectory], record: Trajectory, ledger: Ledger | None = None) -> list[Trajectory]:
     """Return paths at the dates of the record, each grown from the same start.
 
+    Where their prices begin later or end earlier than the record, by more than a long weekend, a note in `ledger` says so.
+
     Raises:
-        DataError: a path does not cover the record, or has clearly fewer bars than it there.
+        DataError: a path does not cover the record, begins, ends or pauses for more than `GAP_DAYS` beside it, or has clearly
+            fewer bars than it there.
     """
-    found = []
+    found: list[Trajectory] = []
     for path in paths:
         at = np.searchsorted(path.timestamps, record.timestamps, side="right") - 1
         at[0] = max(at[0], 0)  # a record of returns begins at a date that is only likely
-        if at[1] < 0 or float(np.mean(np.diff(at) == 0)) > STANDS_STILL:
-            raise DataError(
-                f"prices from {str(path.timestamps[0])[:10]} to {str(path.timestamps[-1])[:10]} do not cover the returns, "
-                f"{str(record.timestamps[0])[:10]} to {str(record.timestamps[-1])[:10]}, bar by bar",
-                hint="give prices at least as often as returns, from the bar before the first on",
+        apart = np.abs(record.timestamps - path.timestamps[at]) / np.timedelta64(1, "D")  # [n + 1]
+        step = float(np.median(np.diff(path.timestamps)) / np.timedelta64(1, "D"))
+        worst = int(np.argmax(apart))
+        dull = float(np.mean(np.diff(at) == 0)) > STANDS_STILL
+        if at[1] < 0 or dull or apart[worst] > max(GAP_DAYS, PATIENCE_STEPS * step):
+            far = (
+                ""
+                if at[1] < 0 or dull
+                else f" (beside {_date(record, worst)} the nearest is of {_date(path, at[worst])})"
             )
+            raise DataError(
+                f"prices from {_date(path, 0)} to {_date(path, -1)} do not cover the returns, "
+                f"{_date(record, 0)} to {_date(record, -1)}, bar by bar{far}",
+                hint="give prices at least as often as returns, from the bar before the first to the last, or fewer returns",
+            )
+        if ledger is not None and not found:  # all of one market
+            for end, word in ((0, "begin"), (-1, "end")):
+                if apart[end] > max(WEEKEND_DAYS, PATIENCE_STEPS * step):
+                    ledger.note(
+                        f"prices {word} at {_date(path, at[end])}, the returns at {_date(record, end)}: the baselines stand "
+                        "still between"
+                    )
         equity = record.equity[0] * path.equity[at] / path.equity[at[0]]
         found.append(replace(_path(path.name, record.timestamps, equity), bars_per_year=record.bars_per_year))
     return found
+
+
+def _date(path: Trajectory, row: int | np.int64) -> str:
+    return str(path.timestamps[row])[:10]
 
 
 def _path(name: str, at: npt.NDArray[np.datetime64], equity: FloatArray) -> Trajectory:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from wealtharena.config.specs.features import FeaturesSpec
 from wealtharena.data import cache
 from wealtharena.data.panel import FloatArray, Panel
-from wealtharena.errors import ConfigError, DataError
+from wealtharena.errors import ConfigError, DataError, require_kind
 from wealtharena.features import context, cross_section, indicators
 from wealtharena.features.panel import FeaturePanel, Float32Array
 from wealtharena.features.registry import Feature, SymbolBars
@@ -32,9 +32,11 @@ def compute(panel: Panel, spec: FeaturesSpec, *, folder: Path | None = None) -> 
     are absent; nothing is back-filled. With `folder`, features made before of the same content are read from there.
 
     Raises:
-        ConfigError: a name is unknown or repeats.
+        ConfigError: a name is unknown or repeats, or an argument is of another kind.
         DataError: no symbol has as many bars as the warm-up needs, or no feature is left.
     """
+    require_kind("panel", panel, Panel, hint='load_panel(table, asset="etf") makes one of a table')
+    require_kind("spec", spec, FeaturesSpec, hint="pass compose([...]).features")
     names = names_available(panel, spec)
     lacking = [name for name in spec.names if name not in names]
     if not names:

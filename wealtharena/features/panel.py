@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wealtharena.data.panel import Panel, Rows
+from wealtharena.data.panel import Panel, Rows, read_only
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -27,6 +27,10 @@ class FeaturePanel:
     names: tuple[str, ...]  # [F]
     warmup_bars: int  # rows dropped before the first
     lead: Panel | None = None  # their bars, where the first row is the one behind them
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take what was pickled or copied, of which numpy makes arrays that could be written."""
+        self.__dict__.update(read_only(state))
 
     @property
     def bars(self) -> int:

@@ -18,6 +18,11 @@ from wealtharena.registry.inference import Decisions, OnnxPolicy
 from wealtharena.registry.metadata import Metadata
 
 _ROUNDING = 1e-4  # of single precision, over many symbols
+FAR = 2.0  # times what the agent holds at most
+_STRAINED = (
+    "portfolio: the sizes of its weights add up to {:.4g} times equity, of which the agent holds at most {:.4g}: weights are shares "
+    "of equity (0.25), not per cents"
+)
 
 
 class UnfitAnswerError(WealthArenaError):
@@ -47,6 +52,11 @@ class AnswerLimits:
             ) from error
         high = spec.max_weight + _ROUNDING
         return cls(-_ROUNDING if spec.long_only else -high, high, spec.max_gross + _ROUNDING)
+
+    def strained(self, portfolio: Float32Array) -> list[tuple[str, ...]]:
+        """Return of each portfolio [N, A + 3] a note where it holds far more than the agent ever would, as per cents would say."""
+        held = np.abs(portfolio[:, :-3]).sum(axis=1).tolist()
+        return [(_STRAINED.format(gross, self.gross),) if gross > FAR * self.gross else () for gross in held]
 
     def fit(self, found: Decisions) -> bool:
         """Return whether decisions are portfolios within the limits, and what they carry on is finite."""
@@ -85,6 +95,7 @@ class ServedAgent:
             if given.states is not None:  # it came from the caller, and a graph can't help what it does to it
                 raise InputError("state", "leads to no usable answer", hint="hand back the state of the last answer")
             raise unfit(self.metadata)
+        strained = self.limits.strained(given.portfolio)
         return Predictions(
             self.origin,
             found.weights,
@@ -92,7 +103,7 @@ class ServedAgent:
             found.spread,
             given.flat_portfolio_assumed,
             given.as_of,
-            given.notes,
+            [(*told, *more) for told, more in zip(given.notes, strained, strict=True)],
         )
 
 

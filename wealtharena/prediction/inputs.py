@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -76,6 +77,9 @@ def flat_portfolio(policy: OnnxPolicy, rows: int) -> Float32Array:
 
 def portfolio_rows(policy: OnnxPolicy, portfolio: object, rows: int, *, field: str = "portfolio") -> Float32Array:
     """Return [N, A + 3] from a Portfolio, weights by symbol, or an array laid out so; InputError names the field."""
+    labels = getattr(portfolio, "index", None)  # of a pandas Series
+    if hasattr(portfolio, "to_dict") and labels is not None and all(isinstance(label, str) for label in labels):
+        portfolio = portfolio.to_dict()
     if isinstance(portfolio, Mapping):
         portfolio = Portfolio(weights=portfolio)
     if isinstance(portfolio, Portfolio):
@@ -104,21 +108,31 @@ def _portfolio_row(policy: OnnxPolicy, portfolio: Portfolio, field: str) -> Floa
             raise InputError(
                 f"{field}.weights.{symbol}", "unknown symbol", hint=f"the agent trades {', '.join(symbols)}"
             )
-        if not abs(weight) <= MAX_ABS_WEIGHT:
+        share = _number(weight)
+        if not abs(share) <= MAX_ABS_WEIGHT:
             raise InputError(
                 f"{field}.weights.{symbol}", f"{weight} is not a weight", hint="a share of equity, such as 0.25"
             )
-        row[0, symbols.index(symbol)] = weight
-        total, gross = total + weight, gross + abs(weight)
-    if not -1.0 <= portfolio.drawdown <= 0.0:
+        row[0, symbols.index(symbol)] = share
+        total, gross = total + share, gross + abs(share)
+    drawdown = _number(portfolio.drawdown)
+    if not -1.0 <= drawdown <= 0.0:
         raise InputError(f"{field}.drawdown", f"{portfolio.drawdown} is not between -1 and 0")
-    cash = portfolio.cash if portfolio.cash is not None else 1.0 - total
-    leverage = portfolio.leverage if portfolio.leverage is not None else gross
+    cash = _number(portfolio.cash) if portfolio.cash is not None else 1.0 - total
+    leverage = _number(portfolio.leverage) if portfolio.leverage is not None else gross
     for name, value, low in (("cash", cash, -MAX_ABS_WEIGHT), ("leverage", leverage, 0.0)):
         if not low <= value <= MAX_ABS_WEIGHT:
             raise InputError(f"{field}.{name}", f"{value} is not between {low:g} and {MAX_ABS_WEIGHT:g}")
-    row[0, -3:] = cash, portfolio.drawdown, leverage
+    row[0, -3:] = cash, drawdown, leverage
     return row
+
+
+def _number(value: object) -> float:
+    """Return what is a number, of whatever type; NaN for what is none."""
+    try:
+        return float(value)  # type: ignore[arg-type]  # a Decimal is one, and what is none raises
+    except (TypeError, ValueError):
+        return math.nan
 
 
 def features_row(policy: OnnxPolicy, values: Sequence[Sequence[Sequence[float]]], *, field: str) -> Float32Array:
@@ -179,13 +193,14 @@ def _fill(target: Float32Array, values: object, field: str) -> None:
 
 def finite_array(values: object, field: str) -> Float32Array:
     """Return `values` as float32; InputError for a ragged, non-numeric, infinite or NaN one."""
-    array = values if isinstance(values, np.ndarray) and values.dtype == np.float32 else _as_float32(values, field)
+    array = values if isinstance(values, np.ndarray) and values.dtype == np.float32 else as_float32(values, field)
     if not all_finite(array):
         raise InputError(field, "holds a value that is NaN, infinite or too large")
     return array
 
 
-def _as_float32(values: object, field: str) -> Float32Array:
+def as_float32(values: object, field: str) -> Float32Array:
+    """Return `values` as float32 in their own shape; InputError where they are no numbers, or rows of several lengths."""
     try:
         with np.errstate(over="ignore"):
             return np.asarray(values, dtype=np.float32)

@@ -14,6 +14,7 @@ from wealtharena.prediction.inputs import (
     Float32Array,
     InputError,
     Portfolio,
+    as_float32,
     contradictions,
     features_row,
     finite_array,
@@ -97,7 +98,7 @@ def from_array(
     features and the portfolio, which then must not be given besides. `state` is of one decision, or [N, ...] by name.
     InputError names `observation`, `portfolio` or `state`.
     """
-    array = np.asarray(observation, dtype=np.float32)
+    array = as_float32(observation, "observation")
     if array.ndim in (1, 2):
         if portfolio is not None:
             raise InputError(

@@ -62,7 +62,7 @@ def resolve_agent(name: str, *, known: Iterable[str] = ()) -> str:
 
     `known` are ids that exist besides the configured ones (folders of a registry); UnknownCheckpointError for any other.
     """
-    wanted = name.removeprefix("asset=").strip()
+    wanted = name.removeprefix("asset=").strip() if isinstance(name, str) else ""
     by_asset = agents_by_asset()
     ids = {*by_asset.values(), *known}
     if wanted in ids:

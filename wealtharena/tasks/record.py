@@ -164,11 +164,11 @@ def recorded(spec: ExperimentSpec, context: RunContext, *, stop: Stop | None = N
             try:
                 yield record
             except BaseException as error:
-                _fail(record, KeyboardInterrupt() if heard.told or isinstance(error, GeneratorExit) else error)
+                ended_by(record, KeyboardInterrupt() if heard.told or isinstance(error, GeneratorExit) else error)
                 raise
 
 
-def _fail(record: RunRecord, error: BaseException) -> None:
+def ended_by(record: RunRecord, error: BaseException) -> None:
     """Record what ended the run; where even that has no room, run.json goes on saying `interrupted`, as from its beginning."""
     try:
         record.fail(error)

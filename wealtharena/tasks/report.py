@@ -14,10 +14,11 @@ from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data import cash
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.envs.trajectory import Trajectory
-from wealtharena.errors import ConfigError
+from wealtharena.errors import ConfigError, DataError
 from wealtharena.evaluation import backtest, comparison, metrics, outside, shape
 from wealtharena.evaluation.look import stream
 from wealtharena.evaluation.splits import Segment
+from wealtharena.features.computing import warmup_bars
 from wealtharena.reporting import plots, report
 from wealtharena.reporting.band import equity_band
 from wealtharena.reporting.data import ReportData
@@ -43,7 +44,7 @@ def run(spec: ExperimentSpec) -> int:
     with recorded(spec, context) as record:
         dated = cash.rates(path.timestamps, spec.asset, spec.data)
         path = path if dated is None else replace(path, cash_rates=dated[0][:-1])
-        baselines = played(spec, record, path) if spec.data.source != "auto" else []
+        baselines = played(spec, record, path, ledger) if spec.data.source != "auto" else []
         risk_free = metrics.risk_free(path, spec.asset.risk_free_per_year)
         record.update(**measured(spec, path, baselines, risk_free), status="completed")
         said = [*ledger.close().notes, *outside.holes(path), *([] if dated is None else [dated[1]])]
@@ -63,8 +64,13 @@ def run(spec: ExperimentSpec) -> int:
     return 0
 
 
-def played(spec: ExperimentSpec, record: RunRecord, path: Trajectory) -> list[Trajectory]:
-    """Return the baselines over the prices of the configuration's source, at the dates of the record."""
+def played(spec: ExperimentSpec, record: RunRecord, path: Trajectory, ledger: Ledger) -> list[Trajectory]:
+    """Return the baselines over the prices of the configuration's source, at the dates of the record.
+
+    Raises:
+        ConfigError: the prices are of another time.
+        DataError: they do not cover the record once the first of them have warmed up the features.
+    """
     features = open_features(spec)
     days = features.panel.timestamps
     start = max(int(np.searchsorted(days, path.timestamps[0], side="right")) - 1, spec.env.window - 1)
@@ -85,7 +91,14 @@ def played(spec: ExperimentSpec, record: RunRecord, path: Trajectory) -> list[Tr
     )
     record.update(data=describe(features.panel))
     earned = cash_beside(spec, path)
-    return [earned if one.name == earned.name else one for one in outside.beside(list(found.values()), path)]
+    try:
+        beside = outside.beside(list(found.values()), path, ledger)
+    except DataError as error:
+        warm = warmup_bars(features.names) + spec.env.window - 1
+        raise DataError(
+            error.message, hint=f"{error.hint}; of prices the first {warm} bars warm up the features and count as none"
+        ) from error
+    return [earned if one.name == earned.name else one for one in beside]
 
 
 def cash_beside(spec: ExperimentSpec, record: Trajectory) -> Trajectory:

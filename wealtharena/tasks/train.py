@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.spelling import command_line
@@ -17,10 +19,15 @@ from wealtharena.evaluation.trials import History
 from wealtharena.tasks import console, opened, resuming, retraining
 from wealtharena.tasks.folds import TrainedFold, fold_folder
 from wealtharena.tasks.pipeline import Prepared, identity, prepare, require_audit, split_of
-from wealtharena.tasks.record import RunContext, RunRecord, recorded
+from wealtharena.tasks.record import RunContext, RunRecord, ended_by, recorded
 from wealtharena.training.callbacks import Callbacks
 from wealtharena.training.job import KEPT_SHARE, Several, TrainingJob, TrainingResult
 from wealtharena.training.trainer import train
+
+if TYPE_CHECKING:
+    from wealtharena.tracking.tracker import Tracker
+
+log = logging.getLogger(__name__)
 
 
 def run(spec: ExperimentSpec) -> int:
@@ -77,7 +84,7 @@ def _train_and_judge(spec: ExperimentSpec, context: RunContext, record: RunRecor
     callbacks = Callbacks.of(spec.train.callbacks)
     tracker = Tracker.start(spec, context.folder, record.content, resume_step, folds=len(prepared.folds))
     outputs: list[Path] = []
-    try:
+    with _told_of_the_end(tracker, callbacks, record, outputs):
         told = Several((chosen_by(spec, prepared, record.run_id), tracker, callbacks))
         folds = train_folds(spec, context.folder, prepared, told, resume=context.resumed)
         record.update(**training_block(spec, folds, context.folder))
@@ -86,14 +93,30 @@ def _train_and_judge(spec: ExperimentSpec, context: RunContext, record: RunRecor
             console.interrupted(context.folder)
             return 130
         tracker.close_console()
-        outputs = _judge(spec, context, record, prepared, folds)
+        outputs += _judge(spec, context, record, prepared, folds)
         record.update(status="completed")
-    finally:
-        tracker.finish(record.content, outputs)
-        callbacks.on_end(record.content)
     _say(spec, record, context.folder)
     console.tracked(tracker.whereabouts())
     return 0
+
+
+@contextlib.contextmanager
+def _told_of_the_end(
+    tracker: Tracker, callbacks: Callbacks, record: RunRecord, outputs: Sequence[Path]
+) -> Iterator[None]:
+    """Tell mirrors and callbacks how the run has ended; what a callback then raises does not hide what ended it before."""
+    try:
+        yield
+    except BaseException as error:
+        ended_by(record, error)
+        tracker.finish(record.content, outputs)
+        try:
+            callbacks.on_end(record.content)
+        except TrainingError as another:
+            log.warning("%s", another.message)
+        raise
+    tracker.finish(record.content, outputs)
+    callbacks.on_end(record.content)
 
 
 def train_folds(

@@ -43,6 +43,7 @@ _MODES = {  # what WANDB_MODE may say, as the library understands it
     "disabled": "disabled",
 }
 _HOST = "api.wandb.ai"
+CACHE = "cache"  # beside its records, where this user has none
 
 
 def resolve_mode(spec: WandbSpec, environment: Mapping[str, str] = os.environ) -> str:
@@ -92,6 +93,15 @@ def check(spec: WandbSpec) -> None:
     """Raise ConfigError for what W&B's own variables say that the library would stumble over when the run ends."""
     if resolve_mode(spec) != "disabled":
         own_tags()
+
+
+def has_cache(environment: Mapping[str, str]) -> bool:
+    """Return whether the library finds a folder for its own service's diary, which it writes on the screen else."""
+    if environment.get("WANDB_CACHE_DIR") or environment.get("XDG_CACHE_HOME"):
+        return True
+    own = Path(environment.get("HOME") or os.devnull)
+    caches = own / ".cache"
+    return os.access(caches if caches.exists() else own, os.W_OK | os.X_OK)
 
 
 class WandbRun:
@@ -162,7 +172,8 @@ class WandbRun:
     def _start(self) -> wandb.Run:
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # read when the library is imported
         os.environ.setdefault("WANDB_SILENT", "true")
-
+        if not has_cache(os.environ):
+            os.environ["WANDB_CACHE_DIR"] = str(self._place / "wandb" / CACHE)
         try:
             run = self._init(self._mode)
         except Exception:  # the library raises from several families, not all of them its own Error
@@ -266,5 +277,5 @@ class WandbRun:
 
     def _forget(self) -> None:
         """Remove the library's own diary, which names local folders."""
-        for logs in (self._place / "wandb").glob("*run-*/logs"):
+        for logs in ((own := self._place / "wandb") / CACHE, *own.glob("*run-*/logs")):
             shutil.rmtree(logs, ignore_errors=True)

@@ -7,12 +7,13 @@ there, and is called in the process that drives the training:
     on_validation(record)   after each validation backtest: `env_step` and the measures of that window
     on_end(run)             once, with the content of run.json, however the run has ended
 
-It watches and decides nothing: what it returns is not looked at, and the configuration's hash does not know it. What it raises
+It watches and decides nothing: it is shown a copy, what it returns is not looked at, and the configuration's hash does not know it. What it raises
 ends the run with an error that names it, resumable.
 """
 
 from __future__ import annotations
 
+import copy
 import importlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -55,7 +56,7 @@ class Callbacks:
             if function is None:
                 continue
             try:
-                function(dict(record))
+                function(copy.deepcopy(dict(record)))
             except (Exception, SystemExit) as error:
                 raise TrainingError(
                     f"train.callbacks: {name}.{method} raised {type(error).__name__}: {error}",

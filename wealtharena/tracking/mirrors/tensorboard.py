@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -37,7 +38,7 @@ class TensorBoard:
         self._step = 0
 
     def log(self, record: Mapping[str, Any]) -> None:
-        """Write every number of the record at its environment step."""
+        """Write every finite number of the record at its environment step."""
         self._step = int(record.get(STEP, self._step))
         self._write({key: value for key, value in record.items() if key != STEP})
 
@@ -59,6 +60,7 @@ class TensorBoard:
 
     def _write(self, figures: Mapping[str, Any]) -> None:
         numbers = {key: float(v) for key, v in figures.items() if isinstance(v, _NUMBERS) and not isinstance(v, bool)}
+        numbers = {key: value for key, value in numbers.items() if math.isfinite(value)}  # others are null elsewhere
         if self.trouble or not numbers:
             return
         try:
