@@ -1,1 +1,0 @@
-error: simulated lacks 10 of 10 symbols (BTC-USD, ETH-USD, BNB-USD, XRP-USD, ADA-USD, SOL-USD, DOGE-USD, DOT-USD, AVAX-USD, LTC-USD): simulated: BTC-USD: has no bars between 9999-01-01 and the last; the simulation runs from 2019-07-12 to 2024-12-31; see data.simulator.bars and .end
