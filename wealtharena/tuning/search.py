@@ -141,6 +141,10 @@ class StudySearch(Searcher):
         self.failed = 0
         self.told = 0
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what Tune writes down of the search: not who is told, behind whom the data stand that go to no other process."""
+        return {**self.__dict__, "_told": None}
+
     def suggest(self, trial_id: str) -> Any:
         """Return the next trial's number and overrides, or FINISHED when the study has all it was asked for."""
         if self._left <= 0:
