@@ -214,6 +214,9 @@ def ranking(folder: Path, runs: Sequence[RunResult]) -> dict[str, Any]:
     for row in rows:
         table.add_row(row["agent"], figure(row["score"], "+.3f"), str(len(row["runs"])), " ".join(row["runs"]))
     out.print(table)
+    for agent in dict.fromkeys(run.agent for run in runs):
+        if len({str(run.block("split").get("validation")) for run in runs if run.agent == agent}) > 1:
+            out.print(f"{agent}: the scores are of several validation windows, which do not compare.")
     best = {row["agent"]: row for row in reversed(rows)}
     places = [word for word in _words(runs[0]) if word.startswith("paths.")]  # where the ledger is that knows them
     for row in best.values():
