@@ -75,7 +75,13 @@ def open_window(run: records.RunResult) -> None:
     typed = [item for item in map(str, written) if not item.startswith(("train.test=", "resume="))]
     folder = run.folder.resolve()
     overrides = (*typed, "train.test=true", f"resume={quoted(folder)}")
-    train.run_in(RunContext(folder, overrides, resumed=True), compose(overrides))
+    spec, context = compose(overrides), RunContext(folder, overrides, resumed=True)
+    if spec.sweep.name == "none":
+        train.run_in(context, spec)
+        return
+    from wealtharena.tasks import sweep  # Tune and Optuna, which no other comparison needs
+
+    sweep.run_in(context, spec, overrides)
 
 
 def write(folder: Path, runs: Sequence[records.RunResult], *, spec: ExperimentSpec) -> dict[str, Any]:

@@ -19,14 +19,14 @@ from wealtharena.config.spelling import command_line, override, quoted
 from wealtharena.errors import ConfigError, Interrupted, TrainingError
 from wealtharena.files import relative
 from wealtharena.reporting import sweep as page
-from wealtharena.tasks import console, judging, resuming
+from wealtharena.tasks import closed, console, judging, resuming
 from wealtharena.tasks.finalists import TrainedFinalist, describe_finalist, train_finalists, typed_again
 from wealtharena.tasks.folds import TrainedFold
 from wealtharena.tasks.pages import drawn
 from wealtharena.tasks.pipeline import identity, prepare, require_audit, split_of
 from wealtharena.tasks.record import RunContext, RunRecord, recorded, without_home
 from wealtharena.tasks.searching import Search, bars_per_year, record_choosing, record_trials
-from wealtharena.tasks.train import describe, train_folds
+from wealtharena.tasks.train import checkpoint_block, describe, train_folds
 from wealtharena.tasks.trial import TrainingObjective, data_key
 from wealtharena.tracking.privacy import without_paths
 from wealtharena.tracking.search import SearchDisplay, mirror
@@ -47,6 +47,14 @@ _NOT_A_TRIALS = ("sweep", "hydra", "resume", "task", "tracking")
 
 def run(spec: ExperimentSpec) -> int:
     """Search, select, test the winner once and report in the job's run directory; return the exit code."""
+    return run_in(RunContext.current(), spec, job_overrides())
+
+
+def run_in(context: RunContext, spec: ExperimentSpec, overrides: Sequence[str]) -> int:
+    """Search, select, test the winner once and report in the folder of `context`; return the exit code.
+
+    `overrides` are those that `spec` was composed from. With train.test=false the test window stays closed.
+    """
     if spec.split.name == "cpcv":
         raise ConfigError(
             "a search with split=cpcv would tune on rows that other folds test on",
@@ -57,9 +65,8 @@ def run(spec: ExperimentSpec) -> int:
             f"compute.address={spec.compute.address}: Tune would run the search on the cluster's head, away from its study",
             hint="start it on a machine of the cluster: compute.address=auto, or <head>:6379",
         )
-    typed = with_fixed(spec, job_overrides())
+    typed = with_fixed(spec, overrides)
     spec = compose(typed) if spec.sweep.fixed else spec
-    context = RunContext.current()
     resuming.check(spec, context, study=study_path(spec, context.folder))
     with recorded(spec, context) as record:
         base = trial_overrides(spec, typed)
@@ -130,12 +137,13 @@ def _search_and_judge(job: Search, record: RunRecord) -> int:
     write_preset(job, winner)
     result |= {"finalists": [describe_finalist(item) for item in finalists], "winner": describe_finalist(winner)}
     write(job.folder, result)
-    judged = judge_winner(job, record, winner, found.trials)
+    opening = job.spec.train.test
+    judged = judge_winner(job, record, winner, found.trials) if opening else leave_closed(job, record, winner)
     write(job.folder, {**result, "status": "completed", **judged})
     trouble = mirror(job.spec, job.folder, record.content, files.jsonable(result), [job.folder / "sweep.html"])
     if trouble is not None:
         console.screen().print(f"Weights & Biases: {trouble}")
-    console.result(record.content, job.folder)
+    (console.result if opening else closed.say)(record.content, job.folder)
     console.screen(answer=True).print(f"Search: {relative(job.folder / 'sweep.html')}")
     console.screen().print(f"Repeat the winner with: {result['repeat']}")
     return 0
@@ -181,6 +189,7 @@ def judge_winner(job: Search, record: RunRecord, winner: TrainedFinalist, trials
     """Open the test window once for all seeds of the winner; return the blocks that sweep.json adds to run.json's."""
     spec = winner.specs[0].model_copy(update={"tracking": job.spec.tracking})
     prepared = winner.prepared
+    record.content.pop("test_window", None)
     seeds: list[tuple[TrainedFold, ...]] = []
     for seeded, folder in zip(winner.specs, winner.folders, strict=True):
         folds = train_folds(seeded, folder, prepared, Silent(), resume=True)
@@ -194,6 +203,18 @@ def judge_winner(job: Search, record: RunRecord, winner: TrainedFinalist, trials
     judging.write_down(spec, job.folder, record, prepared, seeds[0], found, audit=audit, seeds=numbers)
     record.update(status="completed")
     return {"verdict": record.content["verdict"], "test": record.content["metrics"]["test"]}
+
+
+def leave_closed(job: Search, record: RunRecord, winner: TrainedFinalist) -> dict[str, Any]:
+    """Write what the winner's first seed did on validation, and leave the test window closed; sweep.json gets nothing more."""
+    spec = winner.specs[0].model_copy(update={"tracking": job.spec.tracking})
+    folds = train_folds(spec, winner.folders[0], winner.prepared, Silent(), resume=True)
+    split = {"name": spec.split.name, **split_of(winner.prepared)}
+    record.update(config_hash=identity(spec, winner.prepared), algo=spec.algo.name, split=split)
+    record.update(checkpoint=checkpoint_block(spec, folds[-1], job.folder))
+    closed.show(spec, job.folder, record, winner.prepared, folds)
+    record.update(status="completed")
+    return {}
 
 
 def describe_search(
