@@ -40,6 +40,41 @@ def test_wide_layers_are_refused_for_the_rows_of_an_update_too(monkeypatch: pyte
     worlds.bench(worlds.spec("algo=ppo", "model.hidden=[100000]", "algo.minibatch=256"))
 
 
+@pytest.mark.parametrize(
+    ("refused", "fits"),
+    [
+        (("algo=ppo", "algo.rollout_steps=600000000"), ("algo=ppo", "algo.rollout_steps=60000000")),
+        (
+            ("algo=ppo", "algo.rollout_steps=300000000", "compute.envs=1000000000"),
+            ("algo=ppo", "algo.rollout_steps=100000000", "compute.envs=1000000000"),
+        ),
+        (
+            ("algo=sac", "algo.buffer=1000000000", "train.env_steps=1000000000"),
+            ("algo=sac", "algo.buffer=1000000000", "train.env_steps=1000000"),
+        ),
+        (
+            ("algo=dqn", "algo.buffer=1000000000", "train.env_steps=1000000000", "env.action=allocation"),
+            (
+                "algo=dqn",
+                "algo.buffer=1000000000",
+                "train.env_steps=1000000000",
+                "env.action=allocation",
+                "train.patience=3",
+            ),
+        ),
+    ],
+)
+def test_what_is_remembered_counts(
+    refused: tuple[str, ...], fits: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "usable_bytes", lambda: 16 * GIB)
+    with pytest.raises(
+        ConfigError, match=r"observations of 3 symbols, kept at once, need .*; lower algo\.rollout_steps"
+    ):
+        worlds.bench(worlds.spec(*refused))
+    worlds.bench(worlds.spec(*fits))
+
+
 @pytest.mark.parametrize("model", ["gru", "lstm"])
 def test_what_a_network_remembers_with_counts(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "usable_bytes", lambda: 16 * GIB)
@@ -53,7 +88,7 @@ def test_what_ships_has_room_on_a_small_machine(monkeypatch: pytest.MonkeyPatch)
     for algo in ALGOS:
         job = compose([f"algo={algo}"])
         layout = worlds.bench(worlds.spec(f"algo={algo}"), worlds.features(assets=100)).market.layout
-        assert memory.least_bytes(job, layout) < GIB
+        assert sum(memory.least_bytes(job, layout)) < GIB
 
 
 @pytest.mark.parametrize(("action", "refused"), [("tilt", True), ("auto", True), ("weights", False)])

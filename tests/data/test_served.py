@@ -68,6 +68,16 @@ def test_bars_are_judged_by_the_rules_of_the_request(tmp_path: Path) -> None:
     assert "judged again, by this run's rules: BTC-USD" in panel.notes
 
 
+def test_bars_that_an_earlier_release_judged_are_judged_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A panel that was made of them then is none of ours either."""
+    spec = spec_of(tmp_path, *COIN)
+    monkeypatch.setattr(catalog, "judge", lambda: "earlier")
+    put(spec, "BTC-USD", DAYS, pence=True)
+    assert not any("judged" in note for note in load(spec.asset, spec.data, seed=0).notes)
+    monkeypatch.undo()
+    assert "judged again, by this run's rules: BTC-USD" in load(spec.asset, spec.data, seed=0).notes
+
+
 def test_where_the_raw_bars_are_gone_it_is_said_that_other_rules_held(tmp_path: Path) -> None:
     lax = spec_of(tmp_path, *COIN, **LAX)
     put(lax, "BTC-USD", DAYS, pence=True)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from wealtharena.config.specs.split import SplitSpec
 from wealtharena.errors import ConfigError
-from wealtharena.evaluation.splits import Segment, make_folds, track_records, training_runs
+from wealtharena.evaluation.splits import Segment, Windows, make_folds, track_records, training_runs
 
 
 def spec(name="holdout", **changes):
@@ -161,3 +161,27 @@ def test_no_fold_uses_a_row_twice_and_none_selects_inside_a_border(name, bars, p
 def test_a_split_that_cannot_be_made_says_why(changes, word):
     with pytest.raises(ConfigError, match=word):
         make_folds(spec(**changes), 60)
+
+
+DAYS = np.datetime64("2020-01-01") + np.arange(400)
+
+
+@pytest.mark.parametrize("family", [{}, {"name": "walk_forward"}])
+@pytest.mark.parametrize("other", [DAYS[90:], DAYS[::2], np.r_[DAYS[0] - np.arange(50, 0, -1), DAYS]])
+def test_windows_are_found_by_their_moments_among_other_bars(family, other):
+    folds = make_folds(spec(purge_bars=2, **family), DAYS.size)
+    for fold, found in zip(folds, Windows(folds, DAYS).among(other), strict=True):
+        assert found.train[0].start == 0
+        for own, placed in zip(
+            (*fold.train, fold.validation, *fold.test), (*found.train, found.validation, *found.test), strict=True
+        ):
+            within = other[placed.start : placed.stop]
+            assert within[-1] <= DAYS[own.stop - 1] < within[-1] + np.timedelta64(2, "D")
+            assert placed.start == 0 or DAYS[own.start] <= within[0] < DAYS[own.start] + np.timedelta64(2, "D")
+    assert Windows(folds, DAYS).among(DAYS) == folds
+
+
+@pytest.mark.parametrize("other", [DAYS[:390], DAYS[:350], DAYS[300:]])
+def test_bars_that_do_not_reach_over_a_window_are_refused(other):
+    with pytest.raises(ConfigError, match=r"cannot be set against others over 20.*; search among bars"):
+        Windows(make_folds(spec(), DAYS.size), DAYS).among(other)

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.attacks import moments
 from tests.tasks.conftest import SMALL, UNPUBLISHED, WITH_PAGE, record
 from wealtharena import files
-from wealtharena.config import compose, speech
+from wealtharena.config import compose, speech, spelling
 from wealtharena.evaluation.ledger import Ledger, Window
 from wealtharena.evaluation.records import RunResult
 from wealtharena.evaluation.trials import History
@@ -292,3 +292,28 @@ def test_who_earned_nothing_ranks_before_who_lost(tmp_path: Path) -> None:
     ]
     rows = closed.ranking(tmp_path, runs)["rows"]
     assert [row["config_hash"] for row in rows] == ["won", "nothing", "never traded", "lost", "unknown"]
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_a_ranking_names_the_ledger_in_its_command_and_tells_of_unlike_windows(
+    other: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opened by another ledger the best is judged by what that knows: nothing would vouch for it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own conf").mkdir()
+    monkeypatch.setattr(spelling, "own_config_dir", lambda: tmp_path / "own conf")
+    said = "wealtharena asset=etf 'paths.ledger=my ledger.jsonl' seed=0"
+    windows = (["2019-01-01", "2019-12-30"], ["2019-02-01" if other else "2019-01-01", "2019-12-30"])
+    runs = [
+        closed_run(
+            tmp_path, name, name, command=said, split={"validation": window, "test": ["2020-01-01", "2020-12-31"]}
+        )
+        for name, window in zip("ab", windows, strict=True)
+    ]
+    best = closed.ranking(tmp_path, runs)["rows"][0]
+    words = shlex.split(best["open"])
+    assert "paths.ledger=my ledger.jsonl" in words
+    assert words[words.index("--config-dir") + 1] == "own conf"
+    assert ("of several validation windows" in capsys.readouterr().out) is other
+    going_on = shlex.split(closed.opening(tmp_path / "a b"))
+    assert going_on[going_on.index("--config-dir") + 1 :] == ["own conf", "resume='a b'", "train.test=true"]

@@ -208,3 +208,23 @@ def test_without_its_run_directories_a_group_is_judged_apart_and_says_so(here, c
     (row,) = json.loads(board.read_text())["rows"]
     assert (row["judged"], row["intervals"]["sharpe"], row["verdict"]["status"]) == ("apart", [None, None], "unproven")
     assert "(each run by itself)" in " ".join(re.findall(r"\(each run by|itself\)", capsys.readouterr().out))
+
+
+def test_an_order_of_unlike_rows_says_so_and_each_row_which_run_it_is(here, capsys):
+    for name, changes in (("a", {}), ("b", {"config": "c2"})):
+        run_dir(here / "runs", name, **changes)
+    assert compare.run(spec("compare.runs=[runs]")) == 0
+    alike = capsys.readouterr().out
+    assert "unlike contests" not in alike
+    assert "runs/a" in alike
+    assert "runs/b" in alike
+    for name, frequency in (("a", "1d"), ("b", "1h")):
+        record = here / "runs" / name / "run.json"
+        run = json.loads(record.read_text())
+        run["data"]["frequency"] = frequency
+        run["split"]["test"][0] = {"a": "2022-01-01", "b": "2021-12-01"}[name]
+        record.write_text(json.dumps(run))
+    assert compare.run(spec("compare.runs=[runs]")) == 0
+    told = "Rows are of other test windows and lengths of a bar: their order is of figures from unlike contests."
+    assert told in " ".join(capsys.readouterr().out.split())
+    assert any(told in path.read_text() for path in here.glob("outputs/*/*/leaderboard.html"))

@@ -9,7 +9,7 @@ import pytest
 
 from tests.envs.markets import random_panel
 from wealtharena.config import compose
-from wealtharena.errors import DataError
+from wealtharena.errors import ConfigError, DataError
 from wealtharena.tasks import dispatch
 from wealtharena.tasks.pipeline import describe, doubts, hindsight
 
@@ -67,5 +67,16 @@ def test_what_is_too_short_to_be_audited_is_refused_before_it_is_trained(asked, 
     monkeypatch.setattr("wealtharena.tasks.sweep.job_overrides", lambda: typed)
     with pytest.raises(DataError, match="slowest feature needs; an audit of them for look-ahead needs"):
         dispatch(compose(typed))
+    (folder,) = tmp_path.glob("outputs/*/*")
+    assert {path.name for path in folder.iterdir()} <= {".lock", "run.json"}
+
+
+@pytest.mark.slow
+def test_what_has_no_room_in_memory_is_refused_before_a_file_of_training_is_made(tmp_path, monkeypatch):
+    """A folder with no more than run.json is removed by whoever started the job."""
+    monkeypatch.chdir(tmp_path)
+    wide = ["data=simulated", "data.simulator.bars=400", "universe.max_symbols=2", "model.hidden=[9000000,9000000]"]
+    with pytest.raises(ConfigError, match="GiB of memory at the least"):
+        dispatch(compose(wide))
     (folder,) = tmp_path.glob("outputs/*/*")
     assert {path.name for path in folder.iterdir()} <= {".lock", "run.json"}

@@ -74,6 +74,28 @@ def test_a_killed_search_goes_on_selects_on_validation_and_opens_the_test_window
     assert page.count("<svg") >= 6
 
 
+def test_a_search_leaves_the_test_window_closed_where_that_is_asked_for(tmp_path: Path) -> None:
+    folder, few = tmp_path / "search", ("sweep.trials=1", "sweep.finalists=1", "sweep.finalist_seeds=1")
+    closed = (*SEARCH, *few, "train.test=false", f"hydra.run.dir={folder}")
+    for words, opened in ((closed, 0), ((f"resume={folder}",), 0), ((f"resume={folder}", "train.test=true"), 1)):
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "run.py"), *words],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=250,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr + done.stdout
+        lines = [json.loads(line) for line in (tmp_path / "results" / "ledger.jsonl").read_text().splitlines()]
+        assert [line["kind"] for line in lines].count("open") == opened
+        run = record(folder)
+        assert run["status"] == json.loads((folder / "sweep.json").read_text())["status"] == "completed"
+        assert (run.get("test_window") == "closed") is (opened == 0)
+        assert (run["metrics"]["test"] is None) is (opened == 0)
+        assert run["metrics"]["validation"]["sharpe"] is not None
+
+
 def _one_look(folder: Path) -> None:
     lines = [json.loads(line) for line in (folder / "results" / "ledger.jsonl").read_text().splitlines()]
     assert [line["kind"] for line in lines].count("open") == 1

@@ -14,9 +14,10 @@ from wealtharena.config import compose
 from wealtharena.errors import ConfigError, TrainingError
 from wealtharena.evaluation.ledger import Ledger
 from wealtharena.evaluation.trials import History
-from wealtharena.tasks import sweep
+from wealtharena.tasks import finalists, searching, sweep
 from wealtharena.tasks.pipeline import Prepared, prepare
-from wealtharena.tuning.engine import TrialRow
+from wealtharena.tasks.trial import own_view
+from wealtharena.tuning.rows import TrialRow
 from wealtharena.tuning.selection import RETURNS_KEY
 
 RECORD: Any = SimpleNamespace(run_id="s", content={})
@@ -28,10 +29,10 @@ def prepared() -> Prepared:
 
 
 @pytest.fixture
-def job(prepared: Prepared, tmp_path: Path) -> sweep.Search:
+def job(prepared: Prepared, tmp_path: Path) -> searching.Search:
     typed = [*SMALL, "sweep=ppo", f"paths.ledger={tmp_path / 'ledger.jsonl'}"]
     spec = compose(typed)
-    return sweep.Search(spec, sweep.trial_overrides(spec, typed), prepared, tmp_path, tmp_path / "study.journal")
+    return searching.Search(spec, sweep.trial_overrides(spec, typed), prepared, tmp_path, tmp_path / "study.journal")
 
 
 def scored(number: int, *overrides: str, state: str = "COMPLETE") -> TrialRow:
@@ -39,23 +40,23 @@ def scored(number: int, *overrides: str, state: str = "COMPLETE") -> TrialRow:
     return TrialRow(number, state, overrides, 0.1 * number, 2, {RETURNS_KEY: returns})
 
 
-def trials(job: sweep.Search) -> list[dict[str, Any]]:
+def trials(job: searching.Search) -> list[dict[str, Any]]:
     return [entry for entry in Ledger(job.spec.paths.ledger).entries() if entry["kind"] == "trial"]
 
 
 @pytest.mark.slow
-def test_a_failed_trial_that_cannot_be_composed_does_not_end_the_search(job: sweep.Search) -> None:
+def test_a_failed_trial_that_cannot_be_composed_does_not_end_the_search(job: searching.Search) -> None:
     impossible = ("algo=sac", "model=gru")
     with pytest.raises(ConfigError):
         compose([*job.base, *impossible])
     rows = [TrialRow(0, "FAIL", impossible, None, 0, {}, "ConfigError: no"), scored(1, "algo.gamma=0.9")]
-    sweep.record_trials(job, RECORD, rows)
+    searching.record_trials(job, RECORD, rows)
     (line,) = trials(job)
     assert line["sharpe_annual"] > 0
 
 
 def test_the_windows_that_choose_stand_in_the_ledger_before_the_first_trial(
-    job: sweep.Search, monkeypatch: pytest.MonkeyPatch
+    job: searching.Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(*_: Any, **__: Any) -> None:
         (line,) = trials(job)
@@ -70,7 +71,7 @@ def test_the_windows_that_choose_stand_in_the_ledger_before_the_first_trial(
 
 
 def test_a_search_that_ends_with_an_error_leaves_its_trials_in_the_ledger_once_each(
-    job: sweep.Search, monkeypatch: pytest.MonkeyPatch
+    job: searching.Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     twice = [scored(0), scored(1, "algo.gamma=0.7"), scored(2, "algo.gamma=0.7")]
 
@@ -87,3 +88,25 @@ def test_a_search_that_ends_with_an_error_leaves_its_trials_in_the_ledger_once_e
     assert lines[0]["config_hash"] == lines[1]["config_hash"], "the first trial is the base configuration"
     history = History.of(Ledger(job.spec.paths.ledger), job.spec.asset.agent, job.prepared.sealed.selection)
     assert history.trials(lines[0]["config_hash"]).count == 2
+
+
+@pytest.mark.slow
+def test_a_trial_whose_features_begin_later_is_chosen_by_the_window_of_all_others(prepared: Prepared) -> None:
+    """Its own split would reach into the test window of a winner that has the search's features."""
+    slow = compose([*SMALL, "features.names=[log_return_1,scaled_return_252]"])
+    alone, view = prepare(slow).sealed, own_view(slow, prepared.windows)
+    (ours,) = prepared.sealed.selection.dates
+    assert alone.selection.dates[0][1] > ours[1]
+    stamps = view.features.panel.timestamps.astype("datetime64[D]").astype(str)
+    assert (stamps[view.validation.start], stamps[view.validation.stop - 1]) == ours
+    assert stamps[-1] == ours[1]
+    assert prepare(slow, windows=prepared.windows).sealed.window.dates == prepared.sealed.window.dates
+
+
+@pytest.mark.slow
+def test_a_finalist_with_other_features_is_trained_on_the_market_of_its_trial(job: searching.Search) -> None:
+    row = scored(0, "features.names=[log_return_1,rsi_14]")
+    found = finalists.prepared_for(job, row)
+    ours, theirs = (one.sealed.training(0).features.panel.close[-1] for one in (job.prepared, found))
+    assert ours.tolist() == theirs.tolist()
+    assert found.sealed.window.dates == job.prepared.sealed.window.dates

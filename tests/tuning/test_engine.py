@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import filelock
 import optuna
@@ -20,7 +20,8 @@ from tests.tuning.toy import STEPS, Noise, Toy, Watcher, run, sweep_spec
 from wealtharena.config import compose, identity
 from wealtharena.config.identity import settings
 from wealtharena.errors import ConfigError, TrainingError
-from wealtharena.tuning.engine import SearchResult, TrialRow
+from wealtharena.tuning.engine import SearchResult
+from wealtharena.tuning.rows import TrialRow
 
 pytestmark = [
     pytest.mark.slow,
@@ -113,11 +114,18 @@ def test_too_many_failures_end_the_search_with_an_error(tmp_path: Path) -> None:
         run(sweep_spec(max_failed_share=0.2), Toy(broken=range(12)), tmp_path)
 
 
-def test_a_search_that_ends_with_an_error_tells_once_of_the_trials_that_ended(tmp_path: Path) -> None:
-    told: list[tuple[TrialRow, ...]] = []
+def test_a_search_that_ends_with_an_error_tells_of_each_trial_and_of_all_that_ended(tmp_path: Path) -> None:
+    class Told(list[tuple[TrialRow, ...]]):
+        """As the rows behind the firewall, it goes to no other process."""
+
+        def __reduce_ex__(self, protocol: object) -> NoReturn:
+            raise AssertionError("sent to another process")
+
+    told = Told()
     with pytest.raises(TrainingError, match="max_failed_share"):
         run(sweep_spec(max_failed_share=0.2), Toy(broken=range(2, 12)), tmp_path, ended=told.append)
-    (rows,) = told
+    *each, rows = told
+    assert [[row.number for row in one] for one in each] == [[row.number] for row in rows]
     assert [row.number for row in rows if row.state == "COMPLETE"] == [0, 1]
 
 

@@ -9,7 +9,7 @@ from tests.evaluation.worlds import trajectory
 from wealtharena.config import compose
 from wealtharena.evaluation.evaluate import Facts, judge
 from wealtharena.evaluation.trials import Trials
-from wealtharena.tuning.engine import TrialRow
+from wealtharena.tuning.rows import TrialRow
 from wealtharena.tuning.selection import RETURNS_KEY, best, selection_bias, strategies
 
 pytestmark = pytest.mark.slow

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from wealtharena.evaluation import significance
-from wealtharena.tuning.engine import TrialRow
+from wealtharena.tuning.rows import TrialRow
 from wealtharena.tuning.selection import ACTIVE_KEY, RETURNS_KEY, Finalist, best, rank, selection_bias, strategies
 
 

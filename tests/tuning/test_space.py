@@ -60,6 +60,10 @@ def test_every_end_and_choice_is_composed_before_the_first_trial() -> None:
             "not searched before",
         ),
         ({"model__heads": {"type": "int", "low": 1.5, "high": 4}}, "of integers"),
+        ({"split__test_share": {"type": "float", "low": 0.1, "high": 0.3}}, "tested on one test window"),
+        ({"split": {"type": "categorical", "choices": ["holdout", "walk_forward"]}}, "tested on one test window"),
+        ({"data__end": {"type": "categorical", "choices": ["2020-01-01", "2024-01-01"]}}, "one validation window"),
+        ({"seed": {"type": "int", "low": 0, "high": 9}}, "sweep.seeds_per_trial"),
         ({}, "empty space"),
     ],
 )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
 
-from tests.tuning.toy import sweep_spec
+from tests.tuning.toy import Toy, run, sweep_spec
 from wealtharena.errors import ConfigError, TrainingError
-from wealtharena.tuning.engine import _Rows
-from wealtharena.tuning.search import open_study
+from wealtharena.tuning.rows import Rows, collect
+from wealtharena.tuning.search import FINISHED_KEY, STEP_KEY, StudySearch, open_study
+from wealtharena.tuning.selection import RETURNS_KEY
 
 
 def opened(path: Path) -> optuna.Study:
@@ -37,9 +40,54 @@ def test_a_line_that_a_crash_cut_short_does_not_damage_the_next(tmp_path: Path) 
 
 
 def test_what_a_trial_earned_is_told_where_it_cannot_be_read(tmp_path: Path) -> None:
-    rows = _Rows(tmp_path)
+    rows = Rows(tmp_path)
     rows.write(3, "COMPLETE", {})
-    assert rows.read(3) == {"evaluation": 0}
+    assert rows.read(3, scored=True) == {"evaluation": 0}
     (tmp_path / "3.json").write_text("[")
     with pytest.raises(TrainingError, match=r"3\.json is damaged, which says what trial 3 earned"):
-        rows.read(3)
+        rows.read(3, scored=True)
+
+
+class Ended:
+    """A study with two trials under way, and what a searcher says of them, in order."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "study.journal"
+        self.study = opened(self.path)
+        self.rows = Rows(folder / "study.trials")
+        self.said: list[tuple[str, bool]] = []
+        self.search = StudySearch(self.study, sweep_spec(), finished=self._finished, told=self._told)
+        for name in ("a", "b"):
+            self.search.suggest(name)
+            self.search.on_trial_result(name, {"score": 0.5, STEP_KEY: 1, RETURNS_KEY: [0.1, 0.2]})
+
+    def _finished(self, number: int, state: str, result: Mapping[str, Any]) -> None:
+        self.said.append(("finished", self.study.trials[number].state.is_finished()))
+        self.rows.write(number, state, result)
+
+    def _told(self, number: int) -> None:
+        self.said.append(("told", self.study.trials[number].state.is_finished()))
+
+
+def test_what_a_trial_earned_is_on_disk_before_the_study_says_that_it_has_ended(tmp_path: Path) -> None:
+    made = Ended(tmp_path)
+    made.search.on_trial_complete("a", {"score": 0.5, STEP_KEY: 1, FINISHED_KEY: True, RETURNS_KEY: [0.1, 0.2]})
+    assert made.said == [("finished", False), ("told", True)]
+
+
+def test_what_a_failed_trial_had_shown_counts(tmp_path: Path) -> None:
+    made = Ended(tmp_path)
+    made.search.on_trial_complete("b", None, error=True)
+    (row,) = collect(made.study, made.rows)
+    assert (row.state, row.extra[RETURNS_KEY]) == ("FAIL", [0.1, 0.2])
+
+
+def test_a_search_whose_trials_have_lost_what_they_earned_does_not_go_on(tmp_path: Path) -> None:
+    made = Ended(tmp_path)
+    made.search.on_trial_complete("a", {"score": 0.5, STEP_KEY: 1, FINISHED_KEY: True})
+    made.search.on_trial_complete("b", None, error=True)
+    (tmp_path / "study.trials" / "1.json").unlink()  # of a failed one that showed nothing there need not be any
+    assert len(collect(made.study, made.rows)) == 2
+    (tmp_path / "study.trials" / "0.json").unlink()
+    with pytest.raises(TrainingError, match=r"0\.json is gone, .*; put it back from a copy, or begin another search"):
+        run(sweep_spec(), Toy(), tmp_path, identity={"data.bars": "f"})

@@ -15,7 +15,8 @@ import numpy as np
 
 from wealtharena.config.specs.agent import ComputeSpec
 from wealtharena.config.specs.sweep import SweepSpec
-from wealtharena.tuning.engine import Report, SearchResult, TrialRow, search
+from wealtharena.tuning.engine import Report, SearchResult, search
+from wealtharena.tuning.rows import TrialRow
 
 STEPS = 4
 

@@ -67,13 +67,15 @@ def _connected(compute: ComputeSpec, quiet: dict[str, Any]) -> bool:
     if compute.address is None:
         cpus = compute.num_cpus or max(usable_cores(), compute.runners + compute.learners + 1)
         try:
-            with told("Ray to start"):  # no thread may start it: its processes die with the thread that began them
+            # no thread may start it: its processes die with the thread that began them
+            with told("Ray to start"), _sigterm_kept():
                 ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
         except (OSError, ValueError, RuntimeError) as error:
             raise _not_started(error) from error
         return True
     try:
-        _join(compute.address, quiet)
+        with _sigterm_kept():
+            _join(compute.address, quiet)
     except (OSError, OverflowError, ValueError, RuntimeError) as error:
         if _asks_for_token(error):
             raise TrainingError(
@@ -81,6 +83,17 @@ def _connected(compute: ComputeSpec, quiet: dict[str, Any]) -> bool:
             ) from error
         raise TrainingError(f"compute.address={compute.address}: no Ray cluster answers", hint=START_ONE) from error
     return True
+
+
+@contextlib.contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    """Let who hears SIGTERM go on hearing it: Ray, when it starts, has it leave the process without a word."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def _join(address: str, quiet: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Whether a training has room: what its networks take at the least, before any of it is made.
+"""Whether a training has room: what its networks and what it remembers take at the least, before any of it is made.
 
 A process that takes more than there is gets killed by the system, without a word of what was too large.
 """
@@ -13,7 +13,7 @@ from typing import Final
 
 from wealtharena.config.specs.agent import ModelSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
-from wealtharena.envs.observation import ObservationLayout
+from wealtharena.envs.observation import ObservationLayout, account_width
 from wealtharena.errors import ConfigError
 
 CGROUPS: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
@@ -34,14 +34,17 @@ def usable_bytes(cgroups: Sequence[Path] = CGROUPS) -> int:
     return min(limits)
 
 
-def least_bytes(spec: ExperimentSpec, layout: ObservationLayout) -> int:
-    """Return what the weights of the actor, and an update's numbers between its layers, take at the least."""
+def least_bytes(spec: ExperimentSpec, layout: ObservationLayout) -> tuple[float, float]:
+    """Return what networks, with an update's numbers between their layers, and what observations take at the least."""
     model, symbols = spec.model, len(layout.symbols)
+    seen = layout.window * len(layout.feature_names)  # of one symbol
     apart = model.name in ("shared", "attention")  # one network answers for each symbol by itself
-    inputs = layout.window * len(layout.feature_names) * (1 if apart else symbols)
+    inputs = seen * (1 if apart else symbols)
     rows = spec.algo.least_rows() * (symbols if apart else 1)
     between = sum(model.hidden) + max(model.hidden)  # what the layers gave, and the slopes of the widest
-    return _NUMBER * (_COPIES * spec.algo.least_networks() * _weights(model, inputs) + rows * between)
+    networks = _COPIES * spec.algo.least_networks() * _weights(model, inputs) + rows * between
+    kept = spec.algo.least_kept(spec) * (seen * symbols + account_width(symbols))
+    return _NUMBER * float(networks), _NUMBER * float(kept)
 
 
 def _weights(model: ModelSpec, inputs: int) -> int:
@@ -53,13 +56,21 @@ def check_room(spec: ExperimentSpec, layout: ObservationLayout) -> None:
     """Raise ConfigError where a training in this process cannot fit this machine; a GPU says so by itself."""
     if spec.compute.name == "gpu" or spec.compute.learners:
         return
-    needed, there = least_bytes(spec, layout), usable_bytes()
-    if needed > there:
-        widths = f"model.hidden=[{','.join(map(str, spec.model.hidden))}]"
-        if spec.model.name in _GATES:
-            widths += f" model.recurrent_size={spec.model.recurrent_size}"
+    networks, kept = least_bytes(spec, layout)
+    there = usable_bytes()
+    if networks + kept <= there:
+        return
+    needs = f"GiB of memory at the least in an update of algo={spec.algo.name}, and there are {there / _GIB:.3g}"
+    if kept > networks:
         raise ConfigError(
-            f"{widths} needs {needed / _GIB:.3g} GiB of memory at the least in an update of "
-            f"algo={spec.algo.name}, and there are {there / _GIB:.3g}",
-            hint="take fewer units, or fewer rows an update: algo.minibatch, algo.batch, or algo.windows and algo.members",
+            f"{spec.algo.least_kept(spec):,} observations of {len(layout.symbols)} symbols, kept at once, need "
+            f"{kept / _GIB:.3g} {needs}",
+            hint="lower algo.rollout_steps, compute.envs, env.window or, where there is one, algo.buffer",
         )
+    widths = f"model.hidden=[{','.join(map(str, spec.model.hidden))}]"
+    if spec.model.name in _GATES:
+        widths += f" model.recurrent_size={spec.model.recurrent_size}"
+    raise ConfigError(
+        f"{widths} needs {networks / _GIB:.3g} {needs}",
+        hint="take fewer units, or fewer rows an update: algo.minibatch, algo.batch, or algo.windows and algo.members",
+    )

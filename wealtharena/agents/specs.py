@@ -28,6 +28,12 @@ def envs_of(most: int, rollout_steps: int) -> int:
     return max(1, min(most, rollout_steps // 2))
 
 
+def rollout_rows(most: int, rollout_steps: int) -> int:
+    """Return how many observations a rollout has: its whole bars of `envs_of` environments, and what follows the last."""
+    envs = envs_of(most, rollout_steps)
+    return (rollout_steps // envs + 1) * envs
+
+
 class DiscountedSpec(AlgoSpec):
     """What every algorithm is asked for that learns from rewards, bar by bar."""
 
@@ -84,6 +90,10 @@ class OnPolicySpec(NoisySpec):
         """Return the rows of a minibatch."""
         return min(self.minibatch or self.rollout_steps, self.rollout_steps)
 
+    def least_kept(self, spec: ExperimentSpec) -> int:
+        """Return those of a rollout, with the bar after it; 0 where others roll out."""
+        return 0 if spec.compute.runners else rollout_rows(spec.compute.envs, self.rollout_steps)
+
     def check(self, spec: ExperimentSpec, *, action: str) -> None:
         """Raise ConfigError also for groups that do not fit a runner, and for more than one learner of whole rollouts."""
         super().check(spec, action=action)
@@ -131,6 +141,15 @@ class OffPolicySpec(DiscountedSpec):
     def least_rows(self) -> int:
         """Return the rows of a batch."""
         return self.batch
+
+    def least_kept(self, spec: ExperimentSpec) -> int:
+        """Return those of a rollout, and those remembered in the end, each beside the one that followed.
+
+        A training that may run out of patience may end with its first rollout.
+        """
+        steps = spec.train.env_steps if spec.train.patience is None else 0
+        remembered = min(self.buffer, max(steps, self.rollout_steps))
+        return rollout_rows(spec.compute.envs, self.rollout_steps) + 2 * remembered
 
     def check(self, spec: ExperimentSpec, *, action: str) -> None:
         """Raise ConfigError also for a model with memory, and for remote runners."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -15,6 +16,7 @@ from wealtharena.data.stored import BarFacts, MacroFacts
 from wealtharena.errors import DataError
 
 SCHEMA_VERSION: Final = 1
+_JUDGE: Final = Path(__file__).parent / "quality"
 
 
 class _BarEntry(BarFacts):
@@ -108,7 +110,16 @@ def is_of(entry: dict[str, Any] | None, named: str | None) -> bool:
     return named is None or entry is None or entry.get("source_symbol") in (None, named)
 
 
+@cache
+def judge() -> str:
+    """Return a digest of what judges bars here: a release that judges otherwise is other rules, whatever the settings."""
+    code = hashlib.sha256()
+    for path in sorted(_JUDGE.glob("*.py")):
+        code.update(path.read_bytes())
+    return code.hexdigest()
+
+
 def rules_of(data: DataSpec) -> str:
     """Return a hash of the rules that bars are judged by."""
-    rules = f"{data.quality.model_dump_json()} {data.max_repaired_share}"
+    rules = f"{judge()} {data.quality.model_dump_json()} {data.max_repaired_share}"
     return hashlib.sha256(rules.encode()).hexdigest()[:16]

@@ -16,6 +16,7 @@ from wealtharena.config.spelling import override
 from wealtharena.data import cache, cash, macro, provider
 from wealtharena.data.align import align
 from wealtharena.data.bars import Bars, RawBars
+from wealtharena.data.catalog import rules_of
 from wealtharena.data.panel import Panel
 from wealtharena.data.provider import Provider, RefusalError
 from wealtharena.data.store import Store
@@ -102,8 +103,8 @@ def _tested(panel: Panel, data: DataSpec) -> Panel:
 def cache_path(source: str, asset: AssetSpec, data: DataSpec) -> Path | None:
     """Return where the aligned panel of a request to the store is kept; None for other sources.
 
-    The name is a hash of the request, of the stored files' checksums and of the form of the panel, so that an entry
-    is never out of date: a changed store or request has another name.
+    The name is a hash of the request, of the stored files' checksums, of the rules that judge them and of the form of the
+    panel, so that an entry is never out of date: a changed store, request or judge has another name.
     """
     if source != "store":
         return None
@@ -111,7 +112,8 @@ def cache_path(source: str, asset: AssetSpec, data: DataSpec) -> Path | None:
     entries = {key: entry["sha256"] for key, entry in catalog["bars"].items() if key.startswith(f"{asset.name}/")}
     names = {*data.macro.series, *filter(None, [asset.costs.cash_series])}
     series = {name: catalog["macro"].get(name, {}).get("sha256") for name in sorted(names)}
-    request = [PANEL_VERSION, asset.model_dump(mode="json"), data.model_dump(mode="json"), entries, series]
+    asked = [asset.model_dump(mode="json"), data.model_dump(mode="json")]
+    request = [PANEL_VERSION, rules_of(data), *asked, entries, series]
     return Path(data.root) / "cache" / f"{cache.key_of(request)}.panel.npz"
 
 

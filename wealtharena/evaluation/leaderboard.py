@@ -41,7 +41,8 @@ def build(
     (interquartile mean over seeds), `spread{}`, `active{active_share, kept_share}` (of tilts and of lambda; null where there is none), `judged`
     (together, or apart: each run by itself), `intervals{sharpe}` (over bars and seeds; null where the paths are not at hand),
     `comparison{}` against the baseline of the verdict, `comparisons{}` against all, `composite, rank, ranks{}, verdict{},
-    status, simulated, source, window, run_ids[], config_hash`.
+    status, simulated, source, frequency, window, run_ids[], config_hash`. `unlike` says in what rows differ that are in one
+    order all the same.
     """
     groups = group(runs)
     loaded = {g.key: load(g) for g in groups}
@@ -60,10 +61,18 @@ def build(
         "schema_version": SCHEMA_VERSION,
         "generated_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "weights": dict(WEIGHTS),
+        "unlike": unlike(ordered),
         "rows": [*ordered, *broken],
     }
     cleaned: dict[str, Any] = jsonable(board)
     return cleaned
+
+
+def unlike(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return in what rows differ that figures of one contest have in common, in words; a row that does not say it differs in nothing."""
+    windows = {tuple(row["window"]) for row in rows if row.get("window")}
+    lengths = {row["frequency"] for row in rows if row.get("frequency")}
+    return [*(["test windows"] if len(windows) > 1 else []), *(["lengths of a bar"] if len(lengths) > 1 else [])]
 
 
 def alternatives(
@@ -162,6 +171,7 @@ def identity(run: RunResult) -> dict[str, Any]:
         "simulated": run.simulated,
         "source": data.get("source"),
         "symbols": data.get("symbols"),
+        "frequency": data.get("frequency"),
         "window": run.window,
         "played": run.block("backtest").get("window") if run.played else None,
     }

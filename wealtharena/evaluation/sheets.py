@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from wealtharena.data.reading.columns import role_of
+from wealtharena.data.reading.heads import PEEK, SEPARATORS, best_line, require_table
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.data.reading.textfile import decode
 from wealtharena.errors import DataError, UnknownFileError
@@ -20,16 +21,10 @@ from wealtharena.evaluation.figures import Column, is_named
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SEPARATORS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 SPACE: Final = " "  # separates where none of them does, as R's write.table has it
-PEEK: Final = 60  # lines that are looked at to find the header
 ROW_NUMBER: Final = re.compile(r"[0-9]{1,7}")  # of fewer digits than a date
 RULE: Final = re.compile(r"[-=:+ ]*")  # a line drawn below the header
 NAMELESS: Final = re.compile(r"__index_level_\d+__")
-NO_TABLES: Final = {
-    r"\s*(\{\s*\"|\[\s*[\[{])": "JSON, which is no table",
-    r"\s*<(!doctype|html)": "a web page, which is no table",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,9 +58,7 @@ def _csv(path: Path, ledger: Ledger) -> Sheet:
 
     try:
         text = decode(path, ledger)
-        for begins, told in NO_TABLES.items():
-            if re.match(begins, text, re.IGNORECASE):
-                raise DataError(f"{path.name} holds {told}", hint="write it as CSV, one row a date")
+        require_table(text, path.name, row="a date")
         lines = text.split("\n")
         separator, place = _header(lines[:PEEK])
         rows = _cells("\n".join(lines[place:]), separator)
@@ -89,17 +82,15 @@ def _cells(text: str, separator: str) -> list[list[str]]:
 
 def _header(lines: list[str]) -> tuple[str, int]:
     """Return the separator and the line of the names: where figures and dates are named, else where most lines agree."""
-    known = [((0, False, False, 0), ",", 0)]
-    for separator in SEPARATORS:
-        known += _ranked(lines, separator)
-    if max(known)[0][0] == 0:
-        known += _ranked(lines, SPACE)
-    rank, separator, place = max(known, key=lambda item: item[0])
+    grids = {separator: [_one(line, separator) for line in lines] for separator in SEPARATORS}
+    rank, separator, place = best_line(grids, _as_names)
+    if not rank[0]:
+        rank, separator, place = best_line({SPACE: [_one(line, SPACE) for line in lines]}, _as_names)
     if rank[0]:
         return separator, place
     agreed = []
-    for separator in SEPARATORS:
-        widths = [len(_cells(line, separator)[0]) if line.strip() else 0 for line in lines]
+    for separator, grid in grids.items():
+        widths = [len(cells) if line.strip() else 0 for line, cells in zip(lines, grid, strict=True)]
         width, count = Counter(one for one in widths if one > 1).most_common(1)[0] if max(widths) > 1 else (1, 0)
         agreed.append((count, separator, widths.index(width) if count else 0))
     count, separator, place = max(agreed, key=lambda item: item[0])
@@ -107,14 +98,14 @@ def _header(lines: list[str]) -> tuple[str, int]:
     return (separator, place) if count else (",", first)
 
 
-def _ranked(lines: list[str], separator: str) -> list[tuple[tuple[int, bool, bool, int], str, int]]:
-    """Return how well each line would name the columns: how much it names, whether it is text alone, in several cells, and early."""
-    found = []
-    for place, line in enumerate(lines):
-        cells = (_cells(line, separator) or [[]])[0]
-        named = any(map(is_named, cells)) + any(role_of(cell) == "timestamp" for cell in cells)
-        found.append(((named, not _holds_figures(cells), len(cells) > 1, -place), separator, place))
-    return found
+def _one(line: str, separator: str) -> list[str]:
+    return (_cells(line, separator) or [[]])[0]
+
+
+def _as_names(cells: list[str]) -> tuple[int, bool, bool]:
+    """Return how well a line would name the columns: how much it names, whether it is text alone, and in several cells."""
+    named = any(map(is_named, cells)) + any(role_of(cell) == "timestamp" for cell in cells)
+    return named, not _holds_figures(cells), len(cells) > 1
 
 
 def _holds_figures(cells: list[str]) -> bool:

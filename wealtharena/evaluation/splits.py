@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,8 @@ from wealtharena.errors import ConfigError
 
 MIN_SEGMENT_BARS = 2
 MAX_FOLDS = 100  # trainings; each keeps its own training rows on disk
+_APART = np.timedelta64(7, "D")  # that the ends of two records may lie apart: a weekend, holidays
+
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -57,6 +59,43 @@ class Fold:
     validation: Segment
     test: tuple[Segment, ...]
     paths: tuple[int, ...] = (0,)  # for each test segment, the track record that it belongs to
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """Folds with the moments of the rows [T] that they index, by which the same windows are found among other bars."""
+
+    folds: tuple[Fold, ...]
+    timestamps: npt.NDArray[np.datetime64]
+
+    def among(self, timestamps: npt.NDArray[np.datetime64]) -> tuple[Fold, ...]:
+        """Return the folds over the same moments of other bars; what begins with the first row begins with their first.
+
+        Raises:
+            ConfigError: these bars do not reach over a validation or test window, or have next to none in a window.
+        """
+        return tuple(
+            replace(
+                fold,
+                train=tuple(self._among(timestamps, segment) for segment in fold.train),
+                validation=self._among(timestamps, fold.validation, whole=True),
+                test=tuple(self._among(timestamps, segment, whole=True) for segment in fold.test),
+            )
+            for fold in self.folds
+        )
+
+    def _among(self, timestamps: npt.NDArray[np.datetime64], segment: Segment, *, whole: bool = False) -> Segment:
+        first, last = self.timestamps[segment.start], self.timestamps[segment.stop - 1]
+        start = 0 if segment.start == 0 else int(np.searchsorted(timestamps, first, side="left"))
+        stop = int(np.searchsorted(timestamps, last, side="right"))
+        covered = timestamps[0] - _APART <= first and last <= timestamps[-1] + _APART
+        if stop - start < MIN_SEGMENT_BARS or (whole and not covered):
+            ends = [np.datetime_as_string(at, unit="D") for at in (first, last, timestamps[0], timestamps[-1])]
+            raise ConfigError(
+                "bars from {2} to {3} cannot be set against others over {0} to {1}".format(*ends),
+                hint="search among bars that reach over the same validation and test windows",
+            )
+        return Segment(start, stop)
 
 
 def make_folds(spec: SplitSpec, bars: int) -> tuple[Fold, ...]:

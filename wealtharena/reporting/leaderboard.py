@@ -116,6 +116,10 @@ def _ranking(leaderboard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], 
         *(MEASURES[key].label for key in rest),
     ]
     note = "Small figures are 95 % intervals over bars and seeds; where there is none the paths were not at hand."
+    if unlike := leaderboard.get("unlike"):
+        note += (
+            f" Rows are of other {' and '.join(map(escape, unlike))}: their order is of figures from unlike contests."
+        )
     if tilting:
         note += " Active share: half the mean difference in weights to the anchor; lambda: how much of what was learned is kept."
     return tables.table(head, lines, css="board") + f'<p class="soft">{note}{_rules(leaderboard)}</p>'

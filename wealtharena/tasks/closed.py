@@ -15,8 +15,8 @@ import yaml
 from rich.table import Table
 
 from wealtharena import files
-from wealtharena.config import speech
 from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.config.spelling import command_line
 from wealtharena.envs.market import Market
 from wealtharena.envs.shortfall import Shortfall, shortfall
 from wealtharena.envs.trajectory import Trajectory
@@ -180,9 +180,13 @@ def _candidate(run: RunResult) -> bool:
 
 def _debug(run: RunResult) -> bool:
     """Return whether a run's command names a debug preset."""
-    words = shlex.split(str(run.content.get("command") or ""))
-    named = [word.partition("=")[2] for word in words if word.lstrip("+").startswith("debug=")]
+    named = [word.partition("=")[2] for word in _words(run) if word.lstrip("+").startswith("debug=")]
     return bool(named) and named[-1] not in ("none", "null")
+
+
+def _words(run: RunResult) -> list[str]:
+    """Return the words of a run's command."""
+    return shlex.split(str(run.content.get("command") or ""))
 
 
 def beside(folder: Path) -> tuple[RunResult, ...]:
@@ -210,10 +214,14 @@ def ranking(folder: Path, runs: Sequence[RunResult]) -> dict[str, Any]:
     for row in rows:
         table.add_row(row["agent"], figure(row["score"], "+.3f"), str(len(row["runs"])), " ".join(row["runs"]))
     out.print(table)
+    for agent in dict.fromkeys(run.agent for run in runs):
+        if len({str(run.block("split").get("validation")) for run in runs if run.agent == agent}) > 1:
+            out.print(f"{agent}: the scores are of several validation windows, which do not compare.")
     best = {row["agent"]: row for row in reversed(rows)}
+    places = [word for word in _words(runs[0]) if word.startswith("paths.")]  # where the ledger is that knows them
     for row in best.values():
-        row["open"] = (
-            f"{speech.COMMAND} task=compare compare.open=true {shlex.quote('compare.runs=' + listed(row['runs']))}"
+        row["open"] = command_line(
+            ["task=compare", "compare.open=true", f"compare.runs={listed(row['runs'])}", *places]
         )
         out.print(f"Open the test window for the best of {row['agent']}: {row['open']}")
     board: dict[str, Any] = {"schema_version": 1, "window": "validation", "rows": rows}
@@ -250,4 +258,4 @@ def listed(places: Sequence[str]) -> str:
 
 def opening(folder: Path) -> str:
     """Return the command that opens the test window for a run that was trained with it closed."""
-    return f"{speech.COMMAND} resume={console.quoted(folder)} train.test=true"
+    return console.going_on(folder, "train.test=true")

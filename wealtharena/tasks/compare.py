@@ -75,7 +75,13 @@ def open_window(run: records.RunResult) -> None:
     typed = [item for item in map(str, written) if not item.startswith(("train.test=", "resume="))]
     folder = run.folder.resolve()
     overrides = (*typed, "train.test=true", f"resume={quoted(folder)}")
-    train.run_in(RunContext(folder, overrides, resumed=True), compose(overrides))
+    spec, context = compose(overrides), RunContext(folder, overrides, resumed=True)
+    if spec.sweep.name == "none":
+        train.run_in(context, spec)
+        return
+    from wealtharena.tasks import sweep  # Tune and Optuna, which no other comparison needs
+
+    sweep.run_in(context, spec, overrides)
 
 
 def write(folder: Path, runs: Sequence[records.RunResult], *, spec: ExperimentSpec) -> dict[str, Any]:
@@ -96,10 +102,14 @@ def write(folder: Path, runs: Sequence[records.RunResult], *, spec: ExperimentSp
     if not out.is_terminal:
         out.width = WIDTH
     out.print(table(board))
+    if board["unlike"]:
+        out.print(f"Rows are of other {' and '.join(board['unlike'])}: their order is of figures from unlike contests.")
+    folders = {run.run_id: relative(run.folder) for run in runs}
     for row in board["rows"]:
         if row["status"] != "completed":
             continue
         told.print(title(row).append(f": {row['verdict']['status']}"))
+        out.print(f"  {about(row, folders)}", style="dim")
         for reason in shown(row["verdict"], 4):
             out.print(f"  - {reason}", style="dim")
         endorsed = endorse(ModelCheckpoint(spec.paths.checkpoints), row)
@@ -255,6 +265,12 @@ def _cells(row: Mapping[str, Any]) -> Iterable[str | Text]:
         "-" if None in bounds else " to ".join(figure(bound, "+.2f") for bound in bounds),
         Text.assemble((status, _STYLE[status]), (_JUDGED.get(str(row.get("judged")), ""), "dim")),
     ]
+
+
+def about(row: Mapping[str, Any], folders: Mapping[str, str]) -> str:
+    """Return which runs a row is of and over which dates, so that it is told from another of its agent."""
+    dates = f"{' to '.join(row['window'])}, " if row.get("window") else ""
+    return f"#{row['rank']}: {dates}{', '.join(folders[run_id] for run_id in row['run_ids'])}"
 
 
 def algorithm(row: Mapping[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TextIO, cast
@@ -11,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wealtharena.config import speech
+from wealtharena.config.spelling import command_line, override
 from wealtharena.errors import WealthArenaError
 from wealtharena.files import relative
 from wealtharena.terminal import Screen, figure, styled
@@ -82,8 +82,13 @@ def tell(notes: Sequence[str]) -> None:
 
 def interrupted(folder: Path) -> None:
     """Say how to go on."""
-    form = "[yellow]Interrupted; the last checkpoint is kept.[/] Go on with: {} resume={}"
-    screen().print(styled(form, speech.COMMAND, relative(folder)))
+    form = "[yellow]Interrupted; the last checkpoint is kept.[/] Go on with: {}"
+    screen().print(styled(form, going_on(folder)))
+
+
+def going_on(folder: Path, *more: str) -> str:
+    """Return the command that goes on with the run in a folder."""
+    return command_line([override("resume", relative(folder)), *more])
 
 
 def nothing_to_do(folder: Path, *, taken: int | None) -> None:
@@ -193,11 +198,6 @@ def _ratios_inside(record: Mapping[str, Any]) -> str:
     if found["train"] is None or found["validation"] is None:
         return ""
     return f" That ratio in training {found['train']:+.2f}, on validation {found['validation']:+.2f}."
-
-
-def quoted(folder: Path) -> str:
-    """Return a run directory as it can be typed behind `resume=`."""
-    return shlex.quote(relative(folder))
 
 
 def _span(dates: Any) -> str:

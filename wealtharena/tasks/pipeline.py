@@ -19,7 +19,7 @@ from wealtharena.data.reading.adjustment import CONTAINED
 from wealtharena.errors import DataError
 from wealtharena.evaluation import firewall
 from wealtharena.evaluation.audit import AuditReport, require_bars
-from wealtharena.evaluation.splits import Fold, make_folds
+from wealtharena.evaluation.splits import Fold, Windows, make_folds
 from wealtharena.features.panel import FeaturePanel
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,11 @@ class Prepared:
     def folds(self) -> tuple[Fold, ...]:
         return self.sealed.folds
 
+    @property
+    def windows(self) -> Windows:
+        """Return when its bars are trained on, chosen by and tested on."""
+        return Windows(self.sealed.folds, self.sealed.timestamps)
+
 
 def open_features(spec: ExperimentSpec) -> FeaturePanel:
     """Return the features of the whole history that the spec asks for; raises DataError where it is too short."""
@@ -51,9 +56,12 @@ def open_features(spec: ExperimentSpec) -> FeaturePanel:
     return computed
 
 
-def prepare(spec: ExperimentSpec) -> Prepared:
-    """Load, compute features, cut into folds and seal; nothing that is returned shows a test row."""
-    return sealed_off(spec, open_features(spec))
+def prepare(spec: ExperimentSpec, *, windows: Windows | None = None) -> Prepared:
+    """Load, compute features, cut into folds and seal; nothing that is returned shows a test row.
+
+    `windows` are those of another configuration that this one is compared with; without them `split` cuts.
+    """
+    return sealed_off(spec, open_features(spec), windows=windows)
 
 
 def split_of(prepared: Prepared) -> dict[str, Any]:
@@ -71,10 +79,10 @@ def require_audit(spec: ExperimentSpec, prepared: Prepared) -> None:
     require_bars(prepared.sealed.training(0).features.with_lead(), spec.features, spec.env)
 
 
-def sealed_off(spec: ExperimentSpec, computed: FeaturePanel) -> Prepared:
+def sealed_off(spec: ExperimentSpec, computed: FeaturePanel, *, windows: Windows | None = None) -> Prepared:
     """Return features at hand behind the wall; let go of your own references to them afterwards."""
     panel = computed.panel
-    folds = make_folds(spec.split, computed.bars)
+    folds = make_folds(spec.split, computed.bars) if windows is None else windows.among(panel.timestamps)
     return Prepared(
         sealed=firewall.seal(computed, folds),
         about=describe(panel),

@@ -2,49 +2,42 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from wealtharena import files
-from wealtharena.config import compose, config_hash, speech
+from wealtharena.config import compose, config_hash
 from wealtharena.config.composition import job_overrides
 from wealtharena.config.identity import settings
 from wealtharena.config.preset import preset, read_override
 from wealtharena.config.specs.experiment import ExperimentSpec
-from wealtharena.config.spelling import quoted
+from wealtharena.config.spelling import command_line, override, quoted
 from wealtharena.errors import ConfigError, Interrupted, TrainingError
-from wealtharena.evaluation.firewall import TrainingView
-from wealtharena.evaluation.ledger import Ledger, RunIdentity
-from wealtharena.evaluation.significance import moments
 from wealtharena.files import relative
 from wealtharena.reporting import sweep as page
-from wealtharena.tasks import console, judging, resuming
-from wealtharena.tasks.folds import TrainedFold, fold_folder
+from wealtharena.tasks import closed, console, judging, resuming
+from wealtharena.tasks.finalists import TrainedFinalist, describe_finalist, train_finalists, typed_again
+from wealtharena.tasks.folds import TrainedFold
 from wealtharena.tasks.pages import drawn
-from wealtharena.tasks.pipeline import Prepared, identity, prepare, require_audit, split_of
+from wealtharena.tasks.pipeline import identity, prepare, require_audit, split_of
 from wealtharena.tasks.record import RunContext, RunRecord, recorded, without_home
-from wealtharena.tasks.train import describe, train_folds, train_view
-from wealtharena.tasks.trial import TrainingObjective, data_key, score_of
+from wealtharena.tasks.searching import Search, bars_per_year, record_choosing, record_trials
+from wealtharena.tasks.train import checkpoint_block, describe, train_folds
+from wealtharena.tasks.trial import TrainingObjective, data_key
 from wealtharena.tracking.privacy import without_paths
 from wealtharena.tracking.search import SearchDisplay, mirror
 from wealtharena.training.job import Silent
 from wealtharena.tuning import space
-from wealtharena.tuning.engine import SearchResult, TrialRow, search
+from wealtharena.tuning.engine import SearchResult, search
+from wealtharena.tuning.rows import TrialRow
 from wealtharena.tuning.search import storage_of
 from wealtharena.tuning.selection import (
-    BARS_KEY,
-    RETURNS_KEY,
-    Finalist,
     SelectionBias,
     best,
-    rank,
     selection_bias,
     strategies,
 )
@@ -52,19 +45,16 @@ from wealtharena.tuning.selection import (
 _NOT_A_TRIALS = ("sweep", "hydra", "resume", "task", "tracking")
 
 
-@dataclass(frozen=True, eq=False)
-class Search:
-    """One search under way: what it was asked, and the data behind the wall."""
-
-    spec: ExperimentSpec
-    base: tuple[str, ...]  # overrides of every trial
-    prepared: Prepared
-    folder: Path
-    study_path: Path
-
-
 def run(spec: ExperimentSpec) -> int:
     """Search, select, test the winner once and report in the job's run directory; return the exit code."""
+    return run_in(RunContext.current(), spec, job_overrides())
+
+
+def run_in(context: RunContext, spec: ExperimentSpec, overrides: Sequence[str]) -> int:
+    """Search, select, test the winner once and report in the folder of `context`; return the exit code.
+
+    `overrides` are those that `spec` was composed from. With train.test=false the test window stays closed.
+    """
     if spec.split.name == "cpcv":
         raise ConfigError(
             "a search with split=cpcv would tune on rows that other folds test on",
@@ -75,9 +65,8 @@ def run(spec: ExperimentSpec) -> int:
             f"compute.address={spec.compute.address}: Tune would run the search on the cluster's head, away from its study",
             hint="start it on a machine of the cluster: compute.address=auto, or <head>:6379",
         )
-    typed = with_fixed(spec, job_overrides())
+    typed = with_fixed(spec, overrides)
     spec = compose(typed) if spec.sweep.fixed else spec
-    context = RunContext.current()
     resuming.check(spec, context, study=study_path(spec, context.folder))
     with recorded(spec, context) as record:
         base = trial_overrides(spec, typed)
@@ -148,12 +137,13 @@ def _search_and_judge(job: Search, record: RunRecord) -> int:
     write_preset(job, winner)
     result |= {"finalists": [describe_finalist(item) for item in finalists], "winner": describe_finalist(winner)}
     write(job.folder, result)
-    judged = judge_winner(job, record, winner, found.trials)
+    opening = job.spec.train.test
+    judged = judge_winner(job, record, winner, found.trials) if opening else leave_closed(job, record, winner)
     write(job.folder, {**result, "status": "completed", **judged})
     trouble = mirror(job.spec, job.folder, record.content, files.jsonable(result), [job.folder / "sweep.html"])
     if trouble is not None:
         console.screen().print(f"Weights & Biases: {trouble}")
-    console.result(record.content, job.folder)
+    (console.result if opening else closed.say)(record.content, job.folder)
     console.screen(answer=True).print(f"Search: {relative(job.folder / 'sweep.html')}")
     console.screen().print(f"Repeat the winner with: {result['repeat']}")
     return 0
@@ -163,7 +153,7 @@ def _run_search(job: Search, record: RunRecord) -> SearchResult:
     sweep, spec = job.spec.sweep, job.spec
     steps = spec.train.evaluations * sweep.seeds_per_trial
     objective = TrainingObjective(
-        job.base, sweep.metric, sweep.mode, sweep.seeds_per_trial, data_key(compose(job.base))
+        job.base, sweep.metric, sweep.mode, sweep.seeds_per_trial, data_key(compose(job.base)), job.prepared.windows
     )
     display = SearchDisplay(sweep.metric, mode=sweep.mode, trials=sweep.trials, steps=steps, kind=spec.tracking.console)
     try:
@@ -195,92 +185,11 @@ def study_identity(job: Search) -> dict[str, Any]:
     return {"data.bars": sealed.fingerprint, **windows, **asked, **space_of, **missing, **settings(compose(job.base))}
 
 
-def record_choosing(job: Search, record: RunRecord) -> None:
-    """Write by which windows the search chooses, before a trial shows a figure: a look that no end of it can undo."""
-    spec = compose(job.base)
-    who = RunIdentity(record.run_id, identity(spec, job.prepared), spec.asset.agent, "sweep", spec.seed)
-    Ledger(job.spec.paths.ledger).record_trial(who, window=job.prepared.sealed.selection)
-
-
-def record_trials(job: Search, record: RunRecord, trials: Sequence[TrialRow]) -> None:
-    """Write every configuration that was scored to the ledger: it deflates the agent's Sharpe ratios from now on.
-
-    It was tried for the test window, and chosen by validation windows that may be the test window of another split.
-    """
-    ledger, sealed = Ledger(job.spec.paths.ledger), job.prepared.sealed
-    window = replace(sealed.window, dates=(*sealed.selection.dates, *sealed.window.dates))
-    own = (e for e in ledger.entries() if e["kind"] == "trial" and e["run_id"] == record.run_id)
-    known = {e["config_hash"] for e in own if e.get("sharpe_annual") is not None}  # not what `record_choosing` wrote
-    for row in trials:
-        returns = np.asarray(row.extra.get(RETURNS_KEY, ()), dtype=np.float64)
-        if returns.size < 2:  # it showed nothing; its settings may be those that cannot be composed
-            continue
-        spec = compose([*job.base, *row.overrides])
-        if (config := identity(spec, job.prepared)) in known:
-            continue
-        known.add(config)
-        who = RunIdentity(record.run_id, config, spec.asset.agent, "sweep", spec.seed)
-        annual = moments(returns).sharpe * float(row.extra.get(BARS_KEY) or _bars_per_year(job)) ** 0.5
-        ledger.record_trial(who, window=window, sharpe=annual)
-
-
-@dataclass(frozen=True, eq=False)
-class TrainedFinalist:
-    """A finalist with its spec a seed and where each was trained."""
-
-    score: Finalist
-    specs: tuple[ExperimentSpec, ...]
-    folders: tuple[Path, ...]
-    prepared: Prepared
-
-
-def train_finalists(job: Search, rows: Sequence[TrialRow]) -> tuple[TrainedFinalist, ...]:
-    """Train the best configurations again over fresh seeds and return them best first; a resumed search goes on here too."""
-    if not rows:
-        raise TrainingError("no trial ran to its end, so there is nothing to choose", hint="raise sweep.trials")
-    trained = []
-    for place, row in enumerate(rows):
-        specs, folders, scores = [], [], []
-        prepared: Prepared | None = None
-        for seed in range(job.spec.sweep.finalist_seeds):
-            spec = compose([*_typed(job), *row.overrides, f"seed={job.spec.seed + 1_000 + seed}"])
-            same = data_key(spec.model_copy(update={"seed": job.spec.seed})) == data_key(compose(job.base))
-            prepared = prepared or (job.prepared if same else prepare(spec))
-            folder = job.folder / "finalists" / str(place + 1) / f"seed-{seed}"
-            score = _train_again(job, spec, prepared.sealed.training(0), fold_folder(folder, prepared, 0))
-            specs.append(spec)
-            folders.append(folder)
-            scores.append(score)
-            console.screen().print(
-                f"finalist {place + 1}, seed {seed}: {job.spec.sweep.metric} {score:+.3f}  {' '.join(row.overrides)}"
-            )
-        assert prepared is not None
-        trained.append(TrainedFinalist(Finalist(row.overrides, tuple(scores)), tuple(specs), tuple(folders), prepared))
-    order = rank([item.score for item in trained], mode=job.spec.sweep.mode)
-    return tuple(sorted(trained, key=lambda item: order.index(item.score)))
-
-
-def _typed(job: Search) -> tuple[str, ...]:
-    """Return the trials' overrides without the thread limit of a trial: finalists have the machine to themselves."""
-    return tuple(item for item in job.base if not item.startswith("compute.torch_threads="))
-
-
-def _train_again(job: Search, spec: ExperimentSpec, view: TrainingView, folder: Path) -> float:
-    folder.mkdir(parents=True, exist_ok=True)
-    result = train_view(spec, view, folder, Silent(), resume=(folder / "trainer").exists())
-    if result.status == "interrupted":
-        raise Interrupted(
-            "interrupted while the finalists were trained again",
-            hint=f"go on with: {speech.COMMAND} resume={relative(job.folder)}",
-        )
-    assert result.best is not None
-    return score_of(result.best.metrics, job.spec.sweep.metric)
-
-
 def judge_winner(job: Search, record: RunRecord, winner: TrainedFinalist, trials: Sequence[TrialRow]) -> dict[str, Any]:
     """Open the test window once for all seeds of the winner; return the blocks that sweep.json adds to run.json's."""
     spec = winner.specs[0].model_copy(update={"tracking": job.spec.tracking})
     prepared = winner.prepared
+    record.content.pop("test_window", None)
     seeds: list[tuple[TrainedFold, ...]] = []
     for seeded, folder in zip(winner.specs, winner.folders, strict=True):
         folds = train_folds(seeded, folder, prepared, Silent(), resume=True)
@@ -296,13 +205,25 @@ def judge_winner(job: Search, record: RunRecord, winner: TrainedFinalist, trials
     return {"verdict": record.content["verdict"], "test": record.content["metrics"]["test"]}
 
 
+def leave_closed(job: Search, record: RunRecord, winner: TrainedFinalist) -> dict[str, Any]:
+    """Write what the winner's first seed did on validation, and leave the test window closed; sweep.json gets nothing more."""
+    spec = winner.specs[0].model_copy(update={"tracking": job.spec.tracking})
+    folds = train_folds(spec, winner.folders[0], winner.prepared, Silent(), resume=True)
+    split = {"name": spec.split.name, **split_of(winner.prepared)}
+    record.update(config_hash=identity(spec, winner.prepared), algo=spec.algo.name, split=split)
+    record.update(checkpoint=checkpoint_block(spec, folds[-1], job.folder))
+    closed.show(spec, job.folder, record, winner.prepared, folds)
+    record.update(status="completed")
+    return {}
+
+
 def describe_search(
     job: Search, record: RunRecord, found: SearchResult, bias: SelectionBias, *, seconds: float
 ) -> dict[str, Any]:
     """Return sweep.json without what comes after the search."""
     sweep = job.spec.sweep
     content = record.content
-    years = _bars_per_year(job)
+    years = bars_per_year(job)
     return {
         "schema_version": 1,
         "status": "running",
@@ -334,12 +255,8 @@ def describe_search(
             },
         },
         "command": content["command"],
-        "repeat": f"{speech.COMMAND} experiment={relative(job.folder / 'best.yaml')}",
+        "repeat": command_line([override("experiment", relative(job.folder / "best.yaml"))]),
     }
-
-
-def _bars_per_year(job: Search) -> float:
-    return job.prepared.sealed.training(0).features.panel.bars_per_year
 
 
 def importance(found: SearchResult) -> dict[str, float]:
@@ -358,12 +275,6 @@ def importance(found: SearchResult) -> dict[str, float]:
         return {}
 
 
-def describe_finalist(item: TrainedFinalist) -> dict[str, Any]:
-    """Return a finalist's block of sweep.json."""
-    own = item.score
-    return {"overrides": list(own.overrides), "scores": list(own.scores), "median": own.median, "spread": own.spread}
-
-
 def write(folder: Path, result: Mapping[str, Any]) -> None:
     """Write sweep.json and sweep.html."""
     content = files.jsonable(result)
@@ -376,7 +287,7 @@ def write_preset(job: Search, winner: TrainedFinalist) -> None:
 
     TrainingError where it would compose to another one: then no command is better than a wrong one.
     """
-    overrides = [*_typed(job), *winner.score.overrides]
+    overrides = [*typed_again(job), *winner.score.overrides]
     head = f"# @package _global_\n# The winner of a search over sweeps/{job.spec.sweep.name}.yaml; validation {winner.score.median:+.3f}.\n"
     path = job.folder / "best.yaml"
     files.write_text(path, head + preset(overrides))
@@ -384,7 +295,7 @@ def write_preset(job: Search, winner: TrainedFinalist) -> None:
         path.unlink()
         raise TrainingError(
             "best.yaml would not compose to the winner's configuration, so it was not written",
-            hint=f"repeat the winner with: {speech.COMMAND} {' '.join(shlex.quote(item) for item in overrides)}",
+            hint=f"repeat the winner with: {command_line(overrides)}",
         )
 
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wealtharena.agents.memory import check_room
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.spelling import command_line
+from wealtharena.envs.observation import ObservationLayout
 from wealtharena.errors import TrainingError
 from wealtharena.evaluation.firewall import TrainingView
 from wealtharena.evaluation.ledger import Ledger, RunIdentity, Window
@@ -46,10 +48,17 @@ def run_in(context: RunContext, spec: ExperimentSpec, *, prepared: Prepared | No
         prepared = prepared or prepare(spec)
         require_audit(spec, prepared)
         resuming.refuse_other_bars(context.folder, record.content, prepared)
+        require_room(spec, prepared)
         describe(record, spec, prepared)
         opened.refuse_another(record)
         console.header(record.content, notes=record.content["notes"])
         return _train_and_judge(spec, context, record, prepared)
+
+
+def require_room(spec: ExperimentSpec, prepared: Prepared) -> None:
+    """Raise ConfigError where the training cannot fit this machine, before a file of it stands in its folder."""
+    seen = prepared.sealed.training(0).features
+    check_room(spec, ObservationLayout(seen.panel.symbols, seen.names, spec.env.window))
 
 
 def describe(record: RunRecord, spec: ExperimentSpec, prepared: Prepared) -> None:

@@ -16,6 +16,7 @@ from wealtharena.config import compose
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.evaluation import backtest, metrics
 from wealtharena.evaluation.firewall import TrainingView
+from wealtharena.evaluation.splits import Windows
 from wealtharena.files import temporary_folder
 from wealtharena.training.checkpoints import best_path
 from wealtharena.training.job import TrainingJob
@@ -31,7 +32,8 @@ class TrainingObjective:
     """Trains what the overrides say and reports the best validation score so far at every evaluation.
 
     `base` are the search's own overrides without those of the sweep; `view_key` says which data the shared view holds,
-    so that a trial that searches over data or features makes its own, behind the same wall.
+    so that a trial that searches over data or features makes its own, behind the same wall and over the same `windows`:
+    features that begin later would move all of them, and one trial be chosen by what another is tested on.
     """
 
     base: tuple[str, ...]
@@ -39,11 +41,12 @@ class TrainingObjective:
     mode: Literal["max", "min"]
     seeds: int
     view_key: str
+    windows: Windows
 
     def __call__(self, overrides: Sequence[str], *, number: int, report: Report, shared: Any) -> None:
         """Train once a seed; the score reported is the mean over seeds begun of each one's best so far."""
         spec = compose([*self.base, *overrides])
-        view = shared if data_key(spec) == self.view_key else own_view(spec)
+        view = shared if data_key(spec) == self.view_key else own_view(spec, self.windows)
         done: list[float] = []
         for offset in range(self.seeds):
             seeded = spec.model_copy(update={"seed": spec.seed + offset})
@@ -69,11 +72,11 @@ def data_key(spec: ExperimentSpec) -> str:
     return json.dumps([part.model_dump(mode="json") for part in parts], sort_keys=True)
 
 
-def own_view(spec: ExperimentSpec) -> TrainingView:
-    """Return the training view of the first fold of the spec's own data."""
+def own_view(spec: ExperimentSpec, windows: Windows) -> TrainingView:
+    """Return the training view of the first fold of the spec's own data, over the windows of the search."""
     from wealtharena.tasks.pipeline import prepare
 
-    return prepare(spec).sealed.training(0)
+    return prepare(spec, windows=windows).sealed.training(0)
 
 
 @dataclass

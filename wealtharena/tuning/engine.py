@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,7 +19,8 @@ from wealtharena.config.specs.agent import ComputeSpec
 from wealtharena.config.specs.sweep import SweepSpec
 from wealtharena.errors import Interrupted, TrainingError
 from wealtharena.tuning import deaths
-from wealtharena.tuning.search import FINISHED_KEY, STEP_KEY, StudySearch, counted, failure_of, open_study
+from wealtharena.tuning.rows import Rows, TrialRow, collect
+from wealtharena.tuning.search import FINISHED_KEY, STEP_KEY, StudySearch, counted, open_study
 
 log = logging.getLogger(__name__)
 
@@ -81,19 +81,6 @@ class Pulse:
 
 
 @dataclass(frozen=True)
-class TrialRow:
-    """One finished trial as the study keeps it."""
-
-    number: int
-    state: str
-    overrides: tuple[str, ...]
-    score: float | None
-    steps: int
-    extra: Mapping[str, Any] = field(default_factory=dict)
-    failure: str | None = None  # why a failed one failed
-
-
-@dataclass(frozen=True)
 class SearchResult:
     """What a search found; `trials` holds every one that counts, in order."""
 
@@ -123,7 +110,8 @@ def search(
 ) -> SearchResult:
     """Run the trials that the study still lacks and return all of them; Ctrl-C keeps what is finished.
 
-    `ended` is told once of all trials that count, also where the search ends with an error.
+    `ended` is told of each trial when it has ended, and in the end of all that count, also where the search ends with
+    an error.
 
     `steps` is the number of evaluations of a whole trial, which the scheduler counts in; `shared` goes into Ray's object
     store once and to every trial, so that a panel is not copied with each; `identity` says what the trials are drawn
@@ -132,9 +120,12 @@ def search(
     """
     with _alone(study_path), contextlib.ExitStack() as cluster_of_the_search:
         study = open_study(sweep, study_path, seed=seed, identity=identity)
+        rows = Rows(study_path.with_suffix(".trials"))
+        collect(study, rows)  # what is lost of a search that goes on is told before its next trial
         cluster_of_the_search.enter_context(_ray(compute, sweep))
-        rows = _Rows(study_path.with_suffix(".trials"))
-        searcher = StudySearch(study, sweep, finished=rows.write)
+        searcher = StudySearch(
+            study, sweep, finished=rows.write, told=lambda number: ended(collect(study, rows, only=number))
+        )
         interrupted = False
         try:
             if counted(study) < sweep.trials:
@@ -145,7 +136,7 @@ def search(
                 _fail_running(study)
             _judge_failures(sweep, searcher)
         finally:
-            found = _collect(study, rows)
+            found = collect(study, rows)
             ended(found)
         return SearchResult(found, interrupted, study_path, study.study_name)
 
@@ -307,57 +298,6 @@ def _fail_running(study: Any) -> None:
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.set_user_attr(f"zombie-{trial.number}", True)
         study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
-
-
-class _Rows:
-    """What a trial reported beside its score, one small file a trial, so that a killed driver loses none."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def write(self, number: int, state: str, result: Mapping[str, Any]) -> None:
-        from wealtharena import files
-
-        keep = {key: value for key, value in result.items() if key.startswith("x_")}
-        keep[STEP_KEY] = result.get(STEP_KEY, 0)
-        files.write_json(self._folder / f"{number}.json", keep)
-
-    def read(self, number: int) -> dict[str, Any]:
-        path = self._folder / f"{number}.json"
-        try:
-            return dict(json.loads(path.read_text())) if path.exists() else {}
-        except (ValueError, TypeError) as error:
-            raise TrainingError(
-                f"{path} is damaged, which says what trial {number} earned",
-                hint="put it back from a copy, or remove it",
-            ) from error
-
-
-def _collect(study: Any, rows: _Rows) -> tuple[TrialRow, ...]:
-    from wealtharena.tuning.space import overrides
-
-    found = []
-    for trial in study.get_trials(deepcopy=False):
-        if not trial.state.is_finished() or f"zombie-{trial.number}" in study.user_attrs:
-            continue
-        extra = rows.read(trial.number)
-        score = (
-            trial.value
-            if trial.value is not None
-            else (max(trial.intermediate_values.items())[1] if trial.intermediate_values else None)
-        )
-        found.append(
-            TrialRow(
-                trial.number,
-                trial.state.name,
-                tuple(overrides(trial.params)),
-                score,
-                int(extra.pop(STEP_KEY, 0)),
-                extra,
-                failure_of(study, trial.number),
-            )
-        )
-    return tuple(found)
 
 
 @contextlib.contextmanager

@@ -122,16 +122,28 @@ class StudySearch(Searcher):
     """
 
     def __init__(
-        self, study: optuna.Study, sweep: SweepSpec, *, finished: Callable[[int, str, Mapping[str, Any]], None]
+        self,
+        study: optuna.Study,
+        sweep: SweepSpec,
+        *,
+        finished: Callable[[int, str, Mapping[str, Any]], None],
+        told: Callable[[int], None],
     ) -> None:
+        """Call `finished` with what a trial has shown before the study is told how it ended, and `told` after that."""
         super().__init__(metric=sweep.metric, mode=sweep.mode)
         self._study = study
         self._sweep = sweep
         self._finished = finished
+        self._told = told
+        self._shown: dict[str, dict[str, Any]] = {}
         self._left = sweep.trials - counted(study)
         self._trials: dict[str, optuna.Trial] = {}
         self.failed = 0
         self.told = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what Tune writes down of the search: not who is told, behind whom the data stand that go to no other process."""
+        return {**self.__dict__, "_told": None}
 
     def suggest(self, trial_id: str) -> Any:
         """Return the next trial's number and overrides, or FINISHED when the study has all it was asked for."""
@@ -145,13 +157,14 @@ class StudySearch(Searcher):
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Report an intermediate value, once a step."""
+        self._shown[trial_id] = result
         trial, value = self._trials.get(trial_id), result.get(self._sweep.metric)
         if trial is not None and value is not None and math.isfinite(value) and not result.get(FINISHED_KEY):
             trial.report(float(value), step=int(result[STEP_KEY]))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Tell the study how the trial ended, once."""
-        trial = self._trials.pop(trial_id, None)
+        """Tell the study how the trial ended, once; what a failed one had shown before is kept, since Tune hands on none of it."""
+        trial, shown = self._trials.pop(trial_id, None), self._shown.pop(trial_id, {})
         if trial is None:
             return
         result = result or {}
@@ -164,8 +177,9 @@ class StudySearch(Searcher):
             trial.report(float(result[self._sweep.metric]), step=int(result[STEP_KEY]))
         self.told += 1
         self.failed += state is TrialState.FAIL
+        self._finished(trial.number, state.name, result or shown)
         self._study.tell(trial, float(value) if state is TrialState.COMPLETE else None, state=state)  # type: ignore[arg-type]  # `sound` says it is a number
-        self._finished(trial.number, state.name, result)
+        self._told(trial.number)
 
     def explain(self, number: int, why: str) -> None:
         """Write into the study why a trial failed; Tune knows only after the trial was told."""

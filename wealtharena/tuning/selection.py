@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wealtharena.evaluation import significance
-from wealtharena.tuning.engine import TrialRow
+from wealtharena.tuning.rows import TrialRow
 
 FloatArray = npt.NDArray[np.float64]
 Ratio = Literal["sharpe", "information_ratio", "either"]

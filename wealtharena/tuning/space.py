@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.specs.sweep import DimensionSpec, SweepSpec
@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     import optuna
 
 Compose = Callable[[Sequence[str]], ExperimentSpec]
+_COMPARED_ON: Final = {  # what all trials have in common -> why, and what to do instead
+    "split": ("trials are scored on one validation window, and the winner is tested on one test window", "type it"),
+    "data.end": ("trials are scored on one validation window", "type it"),
+    "data.interval": ("trials are set against each other bar by bar", "type it"),
+    "seed": ("finalists are trained again with fresh seeds, whatever a trial drew", "use sweep.seeds_per_trial"),
+}
 
 
 def draw(trial: optuna.Trial, space: Mapping[str, DimensionSpec]) -> dict[str, Any]:
@@ -104,6 +110,9 @@ def _bounds(key: str, dimension: DimensionSpec) -> tuple[float, float]:
 
 
 def _check_shape(key: str, dimension: DimensionSpec, seen: Sequence[str]) -> None:
+    for name, (why, way_out) in _COMPARED_ON.items():
+        if key == name or key.startswith(f"{name}."):
+            raise ConfigError(f"sweep.space.{key} cannot be searched: {why}", hint=f"{way_out}, outside the space")
     for name in dimension.when or {}:
         if name not in seen:
             raise ConfigError(

@@ -29,6 +29,10 @@ class AlgoSpec(Spec):
         """Return how many networks learn side by side, at the least."""
         return 1
 
+    def least_kept(self, spec: ExperimentSpec) -> int:
+        """Return how many observations stand in this process' memory at once, at the least."""
+        return 0
+
 
 class ModelSpec(Spec):
     """The policy and value networks."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import date, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -220,6 +221,14 @@ class Content:
         ]
         return (*facts, *((("renamed", _some(renamed)),) if renamed else ()))
 
+    @cached_property
+    def _far_from_fixings(self) -> tuple[str, ...]:
+        """What is far from the ECB's rates of the same dates, of pairs of currencies; asked once, since notes are asked for often."""
+        if self._market != "forex":
+            return ()
+        found = (currency.far_from_fixings(name, table) for name, table in self.tables.items())
+        return tuple(filter(None, found))
+
     def notes(self) -> tuple[str, ...]:
         """Return every sentence that a report must carry on what was settled."""
         said = [*self.reading.notes, *filter(None, [self._said])]
@@ -234,8 +243,7 @@ class Content:
                 f"names that tell no venue: {_some(bare)}; their quotes are taken as {self._asset.universe.currency},"
                 f" the universe's; if they are not, set asset.instrument.currencies, as by {setting(bare[0], 'USD')}"
             )
-        if self._market == "forex":
-            said += filter(None, (currency.far_from_fixings(name, table) for name, table in self.tables.items()))
+        said += self._far_from_fixings
         said += [answer.words for answer in self.volumes.values() if answer.note]
         said += _noted(self.adjustments)
         return tuple(dict.fromkeys(said))

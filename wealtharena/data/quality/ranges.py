@@ -48,6 +48,23 @@ class _Stretch(NamedTuple):
     stop: int
 
 
+class _Bars(NamedTuple):
+    """Whole bars, which are neighbours here: their rows in the table [n], prices [n, 4], bounds of a break [n], breaks [n], stretches."""
+
+    rows: npt.NDArray[np.intp]
+    prices: Float64
+    bounds: Float64
+    broken: Bool
+    looks: list[_Stretch]
+
+    def placed(self, found: tuple[_Stretch, str] | None) -> tuple[_Stretch, str] | None:
+        """Return a finding with its stretch in rows of the table."""
+        if found is None:
+            return None
+        where, said = found
+        return _Stretch(int(self.rows[where.start]), int(self.rows[where.stop - 1]) + 1), said
+
+
 def ohlc_breaks(table: pd.DataFrame, context: Context) -> Detection | None:
     """Find bars whose open or close lies outside low to high (repair: the range of the four prices received).
 
@@ -63,11 +80,12 @@ def ohlc_breaks(table: pd.DataFrame, context: Context) -> Detection | None:
     rounding = max(_OF_A_BAR[0] * height, _ROUNDED) * scale + _half_step(prices)
     broken = excess > rounding
     mask = excess > np.maximum(min(_AUCTION, _OF_A_BAR[1] * height or _AUCTION) * scale, rounding)
-    if wrong := _misplaced(prices, rounding, broken):
+    bars = _whole(prices, rounding, broken)
+    if bars and (wrong := _misplaced(bars)):
         return replace(_at(*wrong, table, broken), repaired=_widened(table, prices, mask))
     small = int((broken & ~mask).sum())
     if not mask.any():
-        if early := _misplaced(prices, rounding, broken, early=True):
+        if bars and (early := bars.placed(_opens_of_the_next(bars.prices, bars.bounds, bars.looks))):
             found = _at(*early, table, broken)
             note = f"{context.raw.symbol}: {found.detail}: does the column open stand a row too early?"
             return replace(found, named=True, beyond_repair=False, note=note)
@@ -131,26 +149,20 @@ def _decimals(values: Float64) -> int | None:
     return _MOST_DECIMALS
 
 
-def _misplaced(prices: Float64, rounding: Float64, broken: Bool, *, early: bool = False) -> tuple[_Stretch, str] | None:
-    """Return the longest stretch whose columns cannot be what they are called, and why; None where there is none.
+def _whole(prices: Float64, rounding: Float64, broken: Bool) -> _Bars | None:
+    """Return the bars of which all four prices are known, with the stretches that they are judged by; None where there are none."""
+    rows = np.flatnonzero(np.isfinite(prices).all(axis=1) & (prices > 0).all(axis=1))
+    return _Bars(rows, prices[rows], rounding[rows], broken[rows], _looks(len(rows))) if len(rows) else None
 
-    With `early`, one whose opens may be those of the next bars.
-    """
-    known = np.isfinite(prices).all(axis=1) & (prices > 0).all(axis=1)
-    if not known.any():
-        return None
-    rows = np.flatnonzero(known)  # neighbours are judged among whole bars
-    bars, bounds = prices[rows], rounding[rows]
-    looks = _looks(len(bars))
+
+def _misplaced(bars: _Bars) -> tuple[_Stretch, str] | None:
+    """Return the longest stretch whose columns cannot be what they are called, and why; None where there is none."""
     found = (
-        _opens_of_the_next(bars, bounds, looks)
-        if early
-        else _turned(bars, looks) or _rearranged(bars, bounds, broken[rows], looks) or _often(broken[rows], looks)
+        _turned(bars.prices, bars.looks)
+        or _rearranged(bars.prices, bars.bounds, bars.broken, bars.looks)
+        or _often(bars.broken, bars.looks)
     )
-    if found is None:
-        return None
-    where, said = found
-    return _Stretch(int(rows[where.start]), int(rows[where.stop - 1]) + 1), said
+    return bars.placed(found)
 
 
 def _looks(bars: int) -> list[_Stretch]:

@@ -19,14 +19,13 @@ from wealtharena.data.reading.columns import role_of
 from wealtharena.data.reading.drawn import are_types, undrawn
 from wealtharena.data.reading.events import put_in, taken_out
 from wealtharena.data.reading.flat import may_hold_tickers
+from wealtharena.data.reading.heads import PEEK, SEPARATORS, best_line, require_table
 from wealtharena.data.reading.layouts import headless_names, wide_to_long
 from wealtharena.data.reading.restated import ONCE_MORE, without_headers
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.data.reading.words import meaning_of, money_of
 from wealtharena.errors import DataError
 
-_SEPARATORS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-_PEEK: Final = 60  # lines that are looked at to find the header
 _LEGACY: Final = (
     "cp1252",
     "cp1250",
@@ -39,10 +38,6 @@ _LEGACY: Final = (
     "euc_kr",
     "big5",
 )  # likeliest first
-_NO_TABLES: Final = {
-    r"\s*(\{\s*\"|\[\s*[\[{])": "JSON, which is no table",
-    r"\s*<(!doctype|html)": "a web page, which is no table",
-}
 _BOMS: Final = (
     (b"\xff\xfe\x00\x00", "utf-32"),
     (b"\xef\xbb\xbf", "utf-8-sig"),
@@ -68,12 +63,10 @@ def read_text(path: Path, ledger: Ledger) -> pd.DataFrame:
         DataError: the bytes are no text, no separator makes a table of it, or its rows do not fit its header.
     """
     text = decode(path, ledger)
-    for begins, told in _NO_TABLES.items():
-        if re.match(begins, text, re.IGNORECASE):
-            raise DataError(f"{ledger.name} holds {told}", hint="write it as CSV, one row a bar")
+    require_table(text, ledger.name, row="a bar")
     text = undrawn(text, ledger)
     head = _head(text, ledger)
-    ledger.settle("separator", _SEPARATORS[head.separator])
+    ledger.settle("separator", SEPARATORS[head.separator])
     if head.preamble:
         ledger.zone = zones.above(text.split("\n", head.preamble)[: head.preamble])
         ledger.settle("preamble", f"{head.preamble} lines above the header are passed over")
@@ -136,8 +129,8 @@ def _legacy(content: bytes) -> str:
 
 def _roles(text: str) -> int:
     """Return how many roles one of the first lines names at the most, of those that name a close."""
-    lines = text.split("\n")[:_PEEK]
-    named = ({role_of(cell) for cell in row} for separator in _SEPARATORS for row in _cells(lines, separator))
+    lines = text.split("\n")[:PEEK]
+    named = ({role_of(cell) for cell in row} for separator in SEPARATORS for row in _cells(lines, separator))
     return max((len(roles - {None}) for roles in named if "close" in roles), default=0)
 
 
@@ -147,19 +140,16 @@ def _unreadable(path: Path, why: str) -> DataError:
 
 def _head(text: str, ledger: Ledger) -> _Head:
     """Return the separator and header rows under which most columns have a name that is known."""
-    lines = text[: 1 << 18].split("\n")[:_PEEK]
-    best = (0, 0, "", 0)
-    for separator in _SEPARATORS:
-        for place, cells in enumerate(_cells(lines, separator)):
-            roles = len({role_of(cell) for cell in cells} - {None})
-            best = max(best, (roles, -place, separator, len(cells)), key=lambda item: item[:2])
-    roles, place, separator, width = best[0], -best[1], best[2], best[3]
+    lines = text[: 1 << 18].split("\n")[:PEEK]
+    grids = {separator: _cells(lines, separator) for separator in SEPARATORS}
+    (roles,), separator, place = best_line(grids, lambda cells: (len({role_of(cell) for cell in cells} - {None}),))
+    width = len(grids[separator][place])
     if roles < 2 and (wide := _of_tickers(lines)):
         place, separator, width = wide
     elif roles < 2:
-        known = {role_of(cell) for cell in _cells(lines, separator)[place]} if roles else set()
+        known = {role_of(cell) for cell in grids[separator][place]} if roles else set()
         return _no_names(lines, known, ledger)
-    grid = _cells(lines, separator)
+    grid = grids[separator]
     data = next((i for i in range(place + 1, len(grid)) if _is_data(grid[i])), len(grid))
     first = place
     while first > 0 and len(grid[first - 1]) == width and any(grid[first - 1]):
@@ -172,7 +162,7 @@ def _head(text: str, ledger: Ledger) -> _Head:
 
 def _of_tickers(lines: list[str]) -> tuple[int, str, int] | None:
     """Return place, separator and width of a header whose columns are named by tickers, above a row of figures; or None."""
-    for separator in _SEPARATORS:
+    for separator in SEPARATORS:
         rows = [(place, row) for place, row in enumerate(_cells(lines, separator)) if any(row)]
         for (place, row), (_, below) in pairwise(rows):
             if len(row) == len(below) and not _is_data(row) and _is_data(below) and may_hold_tickers(row):
@@ -231,7 +221,7 @@ def _no_names(lines: list[str], known: set[str | None], ledger: Ledger) -> _Head
     Raises:
         DataError: it does not; `known` are the roles of its names.
     """
-    for separator in _SEPARATORS:
+    for separator in SEPARATORS:
         cells = [row for row in _cells(lines, separator) if any(row)]
         if len(cells) >= 2 and len(cells[0]) >= 5 and all(_is_data(row) for row in cells[:2]):
             return _Head(separator, [], 0, 0)
@@ -260,7 +250,7 @@ def _is_data(cells: list[str]) -> bool:
 
 
 def _headless(text: str, head: _Head, ledger: Ledger) -> pd.DataFrame:
-    width = Counter(len(row) for row in _cells(text[: 1 << 16].split("\n")[:_PEEK], head.separator) if any(row))
+    width = Counter(len(row) for row in _cells(text[: 1 << 16].split("\n")[:PEEK], head.separator) if any(row))
     count = width.most_common(1)[0][0]
     body, _ = _body(text, _Head(head.separator, [[""] * count], 0, 0), ledger)
     return body.set_axis(headless_names(body, ledger), axis=1)
