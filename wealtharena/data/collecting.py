@@ -223,10 +223,13 @@ class Collector:
             return False
         if self._renewal.is_ahead(entry) or not self._renewal.is_same(entry, self._provider(entry["provider"]), symbol):
             return False
-        if self.store.read_raw(self.asset.name, entry["provider"], symbol, self.data.interval) is None:
+        raw = self.store.read_raw(self.asset.name, entry["provider"], symbol, self.data.interval)
+        if raw is None:
             return False
         if self.data.end is not None:
             return True
+        if self._renewal.is_bounded(entry, raw):
+            return False
         fetched = pd.Timestamp(datetime.fromisoformat(entry["fetched_at"]))
         calendar = calendar_of(symbol, self.asset, currency=entry["currency"])
         return not bar_ended_between(calendar, self.data.interval, fetched, pd.Timestamp(self._clock()))

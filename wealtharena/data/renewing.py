@@ -71,6 +71,10 @@ class Renewal:
         """Return whether an entry was written by a clock that was set ahead: its moment of fetching is yet to come."""
         return datetime.fromisoformat(entry["fetched_at"]) > self._clock() + _AHEAD
 
+    def is_bounded(self, entry: dict[str, Any], raw: RawBars) -> bool:
+        """Return whether an entry's bars, which are those of `raw`, were asked for up to an earlier date than there was then."""
+        return catalog.asked_end(entry) < self._told_end(raw, None)
+
     # -- what is asked for
     def _found(self, origin: Provider, symbol: str, entry: dict[str, Any] | None) -> Fetched:
         if entry is None or entry["provider"] != origin.name:
