@@ -313,3 +313,30 @@ def test_bars_up_to_an_earlier_end_are_not_all_there_is(room: Room) -> None:
     whole = room.collect()
     assert (whole.status, whole.end) == ("updated", "2026-05-15")
     assert room.collect().status == "current"
+
+
+@pytest.mark.parametrize(
+    ("index", "interval"),
+    [
+        (pd.date_range("2015-01-02", periods=400, freq="W-FRI", tz="UTC"), "1d"),
+        (pd.date_range("2005-01-01", periods=200, freq="MS", tz="UTC"), "1d"),
+        (pd.date_range("2024-01-01", periods=400, freq="4D", tz="UTC"), "1d"),
+        (pd.date_range("1970-01-20", periods=400, freq="s", tz="UTC"), "1d"),
+        (pd.date_range("2026-01-01", periods=400, freq="h", tz="UTC"), "1d"),
+        (DAYS, "1h"),
+    ],
+)
+def test_bars_of_another_interval_are_refused(room: Room, index: pd.DatetimeIndex, interval: str) -> None:
+    room.table = history(index)
+    outcome = room.collect(interval=interval)
+    assert outcome.status == "failed"
+    assert f"bars of {interval} are typically" in outcome.cause
+
+
+@pytest.mark.parametrize("every", [1, 2, 9])
+def test_few_bars_and_those_of_a_market_that_trades_seldom_are_taken(room: Room, every: int) -> None:
+    seldom = np.random.default_rng(0).random(len(DAYS)) < 1 / every
+    room.table = history(DAYS[seldom])
+    assert room.collect().status == "new"
+    room.table = history(DAYS[-38:-28:4])
+    assert room.collector().collect("MSFT").status == "new"
