@@ -38,6 +38,7 @@ class Source(Provider):
         self.tables: dict[str, pd.DataFrame] = {}
         self.reach: date | None = None
         self.zone = "UTC"
+        self.currency = "USD"
         self.asked: list[tuple[date | None, date | None]] = []
 
     @property
@@ -58,7 +59,7 @@ class Source(Provider):
         if end is not None:
             keep &= local <= end
         table = table[keep].reset_index(drop=True)
-        return RawBars(self.name, symbol, interval, table, "USD", "units", "splits", self._clock())
+        return RawBars(self.name, symbol, interval, table, self.currency, "units", "splits", self._clock())
 
 
 class Other(Source):

@@ -136,7 +136,8 @@ class Renewal:
         """Return a history fetched anew, behind older stored bars that it fits to.
 
         Raises:
-            ProviderError: more than a tenth of the stored bars is not in it, and `collect.refresh` is off.
+            ProviderError: more than a tenth of what is stored is not in it, or it is of another instrument, and
+                `collect.refresh` is off.
         """
         begin, first = old.table["timestamp"].min(), new.table["timestamp"].min()
         same = histories.continues(old, new, max(begin, first))
@@ -147,8 +148,8 @@ class Renewal:
             new = histories.joined(old, new, first)
             note = f"what {new.provider} sent begins on {first.date()}; the older stored bars stay before it"
         if not self._options.refresh:
-            histories.check_not_shrunk(old, new)
-        note = _sentence(note, histories.told_lost(old, new))
+            histories.check_not_poorer(old, new)
+        note = _sentence(note, histories.told_changes(old, new))
         return Fetched(new, asked, "updated" if same and continuing else "refetched", note=note)
 
     def _replaced(self, origin: Provider, symbol: str, entry: dict[str, Any] | None, asked: Window) -> Fetched:
@@ -168,11 +169,11 @@ class Renewal:
         if entry["provider"] == origin.name and named not in (None, self._named(symbol)):
             return Fetched(raw, window, status, note=f"replaces bars of {named}")
         if not self._options.refresh:
-            histories.check_not_shrunk(old, raw)
+            histories.check_not_poorer(old, raw, columns=old.provider == raw.provider)
             if self._data.source == "auto":
                 histories.check_has_opens(old, raw)
         told = f"replaces bars of {old.provider}" if old.provider != raw.provider else ""
-        return Fetched(raw, window, status, note=_sentence(told, histories.told_lost(old, raw)))
+        return Fetched(raw, window, status, note=_sentence(told, histories.told_changes(old, raw)))
 
     def _fetch(self, origin: Provider, symbol: str, window: Window) -> RawBars:
         fetched = origin.fetch(symbol, window.start, window.end, self._data.interval)
