@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from tests.data.rooms import DAYS, Room, history
+from tests.data.rooms import DAYS, Room, Source, at, history
+from wealtharena.data import provider
 
 PRICES = ["open", "high", "low", "close"]
 PAID = range(20, 600, 60)
@@ -77,3 +78,23 @@ def test_prices_that_are_others_now_are_said(room: Room) -> None:
     room.settings = {"currency": "GBP"}
     room.now += timedelta(days=1)
     assert room.collect().note == "prices are in GBP now, and were in USD"
+
+
+def test_a_source_that_is_behind_is_said(room: Room) -> None:
+    room.table = history(DAYS[at("2026-04-20") > DAYS])
+    assert room.collect(end=date(2026, 5, 15)).note == "its bars end on 2026-04-17, 20 sessions before 2026-05-15"
+    room.now += timedelta(days=1)
+    room.table = history()
+    assert room.collect().note == ""
+
+
+def test_rates_of_an_installation_count_as_asked_for_as_far_as_they_reach(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Source, "host", None)
+    monkeypatch.setattr(provider, "found", lambda name: Source)
+    room.table = history(DAYS[at("2026-04-20") > DAYS])
+    room.collect(end=date(2026, 5, 15))
+    assert room.entry["asked_end"] == "2026-04-17"
+    room.table = history()
+    assert room.collect(end=date(2026, 5, 15)).end == "2026-05-15"

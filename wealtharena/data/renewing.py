@@ -12,7 +12,7 @@ import pandas as pd
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.config.specs.runs import CollectSpec
-from wealtharena.data import calendars, catalog, histories
+from wealtharena.data import calendars, catalog, histories, provider
 from wealtharena.data.bars import Bars, RawBars
 from wealtharena.data.provider import Provider
 from wealtharena.data.quality import calendar_of
@@ -22,6 +22,7 @@ from wealtharena.errors import ProviderError
 
 Status = Literal["new", "updated", "refetched", "rejudged", "restored", "current", "failed"]
 _AHEAD: Final = timedelta(minutes=5)  # of the clock: what was fetched later than that is of a clock set wrong
+_SOME_SESSIONS: Final = 5  # without a bar at the end: a delisting, a halt, or a source that is behind
 _LATE: Final = timedelta(days=1)  # after its end a bar that did not come is waited for no longer
 
 
@@ -55,7 +56,8 @@ class Renewal:
             ProviderError: the source failed, or its answer is poorer than what is stored.
         """
         found = self._found(origin, symbol, entry)
-        return replace(found, asked=Window(found.asked.start, self._told_end(found.raw, found.asked.end)))
+        asked = Window(found.asked.start, self._told_end(found.raw, found.asked.end))
+        return replace(found, asked=asked, note=_sentence(found.note, self._told_late(found.raw, found.asked.end)))
 
     def facts(self, origin: Provider, symbol: str, found: Fetched, entry: dict[str, Any] | None) -> dict[str, Any]:
         """Return what the catalog says of the request."""
@@ -210,7 +212,11 @@ class Renewal:
         return told is None or not timedelta() <= now - datetime.fromisoformat(told) < interval
 
     def _told_end(self, raw: RawBars, end: date | None) -> date:
-        """Return the last date of which every bar can have come: one that is not over, or late, is asked for again."""
+        """Return the last date of which every bar can have come: one that is not over, or late, is asked for again.
+
+        Of a source that asks no network, as an installed table of rates, no date beyond its last bar is.
+        """
+        source = provider.found(raw.provider)
         fetched = pd.Timestamp(raw.fetched_at)
         calendar = calendar_of(raw.symbol, self._asset, currency=raw.currency)
         if raw.interval == "1d":
@@ -221,7 +227,19 @@ class Renewal:
         else:
             over = min(fetched.tz_convert(zone).date() for zone in ("UTC", calendars.time_zone(calendar)))
             over -= timedelta(days=1)
+        if raw.interval == "1d" and source is not None and source.host is None:  # asking it again costs nothing
+            over = min(over, raw.table["timestamp"].max().date())
         return min(over, end or over)
+
+    def _told_late(self, raw: RawBars, end: date | None) -> str:
+        """Return in words that daily bars end some sessions before those that were over when they were fetched."""
+        fetched, last = raw.fetched_at.date(), raw.table["timestamp"].max().date()
+        if raw.interval != "1d":
+            return ""
+        until = min(fetched - timedelta(days=1), end or fetched)
+        calendar = calendar_of(raw.symbol, self._asset, currency=raw.currency)
+        lacking = len(calendars.sessions(calendar, last + timedelta(days=1), until)) if last < until else 0
+        return f"its bars end on {last}, {lacking} sessions before {until}" if lacking > _SOME_SESSIONS else ""
 
 
 def _starts_within(entry: dict[str, Any], asked: Window) -> bool:
