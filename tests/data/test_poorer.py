@@ -10,6 +10,7 @@ import pytest
 
 from tests.data.rooms import DAYS, Room, Source, at, history
 from wealtharena.data import provider
+from wealtharena.data.collecting import Outcome
 
 PRICES = ["open", "high", "low", "close"]
 PAID = range(20, 600, 60)
@@ -98,3 +99,22 @@ def test_rates_of_an_installation_count_as_asked_for_as_far_as_they_reach(
     assert room.entry["asked_end"] == "2026-04-17"
     room.table = history()
     assert room.collect(end=date(2026, 5, 15)).end == "2026-05-15"
+
+
+class Fred:
+    def releases(self, series: str) -> pd.DataFrame:
+        days = pd.date_range("2020-01-01", periods=100)
+        return pd.DataFrame({"series": series, "date": days, "realtime_start": days, "value": np.arange(100.0)})
+
+
+def test_a_macro_series_under_another_name_at_its_source_is_another(room: Room) -> None:
+    def collect(named: str) -> Outcome:
+        made = room.collector(provider_symbols={"M2": named})
+        made._providers["fred"] = Fred()  # type: ignore[assignment]  # all that is asked of it
+        return made.collect_series("M2")
+
+    assert collect("M2SL").status == "new"
+    assert collect("M2SL").status == "current"
+    other = collect("WM2NS")
+    assert (other.status, other.note) == ("updated", "replaces values of M2SL")
+    assert collect("WM2NS").status == "current"
