@@ -308,6 +308,16 @@ def test_a_macro_series_does_not_shrink_in_silence(room: Room, kept: int, status
         assert rows == 95
 
 
+def test_a_late_bar_is_asked_for_before_the_next_has_ended(room: Room) -> None:
+    room.now = datetime(2026, 5, 15, 21, 30, tzinfo=UTC)  # a Friday
+    room.table = history(DAYS.drop([at("2026-05-15")]))
+    assert room.collect().end == "2026-05-14"
+    room.table = history()
+    room.now += timedelta(days=1)
+    assert room.collect().end == "2026-05-15"
+    assert room.collect().status == "current"
+
+
 def test_bars_up_to_an_earlier_end_are_not_all_there_is(room: Room) -> None:
     assert room.collect(end=date(2025, 6, 30)).end == "2025-06-30"
     assert room.collect(end=date(2025, 6, 30)).status == "current"

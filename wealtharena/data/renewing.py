@@ -73,9 +73,15 @@ class Renewal:
         """Return whether an entry was written by a clock that was set ahead: its moment of fetching is yet to come."""
         return datetime.fromisoformat(entry["fetched_at"]) > self._clock() + _AHEAD
 
-    def is_bounded(self, entry: dict[str, Any], raw: RawBars) -> bool:
-        """Return whether an entry's bars, which are those of `raw`, were asked for up to an earlier date than there was then."""
-        return catalog.asked_end(entry) < self._told_end(raw, None)
+    def is_behind(self, entry: dict[str, Any], raw: RawBars) -> bool:
+        """Return whether there are sessions by now up to which an entry's bars, which are those of `raw`, were not asked for.
+
+        So it is with those of a request with an end, and those whose last bar was late.
+        """
+        until = self._told_end(replace(raw, fetched_at=self._clock()), None)
+        first = catalog.asked_end(entry) + timedelta(days=1)
+        calendar = calendar_of(raw.symbol, self._asset, currency=raw.currency)
+        return first <= until and len(calendars.sessions(calendar, first, until)) > 0
 
     # -- what is asked for
     def _found(self, origin: Provider, symbol: str, entry: dict[str, Any] | None) -> Fetched:

@@ -254,9 +254,9 @@ class Provider(provider.Provider):
         named = frame.rename(columns=_COLUMNS).reset_index(drop=True)
         quote = self._quote(symbol, about)
         table = quote.whole(raw_table(named.assign(timestamp=stamps)))
-        paid = dividends.of_yahoo(self._answers.last.text, daily=daily)
         calendar = calendar_of(symbol, self._asset, currency=quote.currency)
         try:
+            paid = dividends.of_yahoo(self._answers.last.text, daily=daily)
             table, words = dividends.in_money_of(quote, table, paid, calendar=calendar, hourly=not daily)
         except DataError as error:
             raise ProviderError(self.name, symbol, error.message, hint=error.hint) from error
