@@ -52,21 +52,6 @@ def test_a_deep_temporary_folder_is_named_when_ray_cannot_start(tmp_path: Path, 
     assert f", such as {name}=/tmp" in done.stdout
 
 
-@pytest.mark.parametrize("address", [None, "auto"])
-def test_who_heard_sigterm_hears_it_after_ray_has_started(address: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`ray.init` has SIGTERM leave the process by SystemExit: a search that was ended counted as failed."""
-    before, own = signal.getsignal(signal.SIGTERM), lambda *_: None
-    monkeypatch.setattr(ray, "is_initialized", lambda: False)
-    monkeypatch.setattr(ray, "init", lambda **_: signal.signal(signal.SIGTERM, lambda *_: sys.exit(15)))
-    monkeypatch.setattr(cluster, "within", lambda job, **_: job())
-    signal.signal(signal.SIGTERM, own)
-    try:
-        cluster.connect(compose([]).compute.model_copy(update={"address": address}))
-        assert signal.getsignal(signal.SIGTERM) is own
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def test_a_ray_that_starts_here_reports_to_nobody_unless_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
     from ray._common.usage.usage_lib import usage_stats_enabled
 

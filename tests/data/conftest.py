@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.data.market_stub.fixtures import make_spec, server, stub  # noqa: F401 - fixtures of the loopback services
+from tests.data.rooms import Room
 from tests.data.specs import compose
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data.bars import Bars, raw_table
@@ -22,6 +24,11 @@ def crypto() -> ExperimentSpec:
 @pytest.fixture(scope="session")
 def forex() -> ExperimentSpec:
     return compose(["asset=forex", "data=ecb"])
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Room:
+    return Room(str(tmp_path / "data"))
 
 
 @pytest.fixture

@@ -157,6 +157,15 @@ def test_a_refusal_is_an_answer_so_that_it_never_leads_to_simulated_data(refusin
     assert auto.reachable([refusing], 5.0) == {refusing}
 
 
+def test_a_proxy_that_the_probe_cannot_use_never_leads_to_simulated_data(
+    refusing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
+    with pytest.raises(DataError, match="proxy") as raised:
+        auto.reachable([refusing], 5.0)
+    assert "data=yahoo" in raised.value.hint
+
+
 @pytest.mark.slow
 def test_the_probe_gives_up_in_time_whatever_does_not_answer(silent: str, refusing: str) -> None:
     start = time.monotonic()

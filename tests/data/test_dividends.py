@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from wealtharena.data import currency
-from wealtharena.data.dividends import Payout, in_money_of
+from wealtharena.data.dividends import Payout, in_money_of, of_yahoo
 from wealtharena.data.reading.venues import Quote
 from wealtharena.errors import DataError
 
@@ -89,3 +91,20 @@ def test_a_dividend_that_does_not_stand_where_it_was_paid_is_refused() -> None:
     with pytest.raises(DataError, match="1998-03-04 is paid in USD") as refused:
         in_money_of(Quote("EUR"), bars(old, r0=0.5), [Payout(old[0], 0.5, "USD")], calendar="XETR", hourly=False)
     assert "data.start" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"date": 1709562600000, "amount": 0.5},
+        {"date": 1e300, "amount": 0.5},
+        {"date": "x", "amount": 0.5},
+        {"amount": 0.5},
+        {"date": 1709562600, "amount": None},
+    ],
+)
+@pytest.mark.parametrize("daily", [True, False])
+def test_dividends_without_an_amount_or_a_date_are_an_error_of_their_symbol(event: object, daily: bool) -> None:
+    result = {"meta": {"exchangeTimezoneName": "America/New_York"}, "events": {"dividends": {"1": event}}}
+    with pytest.raises(DataError, match="no amounts on dates"):
+        of_yahoo(json.dumps({"chart": {"result": [result]}}), daily=daily)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -229,3 +229,23 @@ def test_the_universes_date_is_said_of_its_members_alone(overrides: list[str], c
     said = [note for note in notes if "was chosen as of" in note]
     assert [note.startswith(chosen) for note in said] == ([True] if chosen else [])
     assert not any("rolls" in note for note in notes)
+
+
+def test_a_panel_kept_at_other_rates_of_the_ecb_is_not_taken(
+    stored: ExperimentSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = loading.cache_path("store", stored.asset, stored.data)
+    other = tmp_path / "rates.zip"
+    other.write_bytes(b"an update")
+    monkeypatch.setattr(loading.currency, "_rates_file", lambda: other)
+    loading.currency.edition.cache_clear()
+    after = loading.cache_path("store", stored.asset, stored.data)
+    loading.currency.edition.cache_clear()
+    assert after != before
+
+
+def test_bars_that_end_long_before_the_end_asked_for_are_said(stored: ExperimentSpec) -> None:
+    last = load(stored.asset, stored.data, seed=0).timestamps[-1].astype("datetime64[D]").item()
+    for days, said in ((0, False), (5, False), (100, True)):
+        panel = load(stored.asset, stored.data.model_copy(update={"end": last + timedelta(days=days)}), seed=0)
+        assert any(f"the bars end on {last}, {days} days before" in note for note in panel.notes) is said

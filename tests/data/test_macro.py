@@ -129,3 +129,15 @@ def test_a_series_that_the_store_lacks_is_named_with_the_command_that_fetches_it
     data = _data("UNRATE").model_copy(update={"root": str(tmp_path)})
     with pytest.raises(DataError, match=r"UNRATE.*task=collect"):
         macro.join(panel, data)
+
+
+@pytest.mark.parametrize(("end", "still"), [("2020-09-20", False), ("2020-08-20", False), ("2019-12-31", True)])
+def test_a_series_that_has_ended_is_said_to_stand_still(panel: Panel, end: str, still: bool) -> None:
+    days = pd.date_range("2018-01-01", end, freq="35D").astype(str)
+    monthly = _frame(*((day, day, 1.0) for day in days))
+    assert ("stands still" in macro.join(panel, _data("UNRATE"), source=_Source(UNRATE=monthly)).notes[-1]) is still
+
+
+def test_a_panel_that_ends_within_a_series_is_not_said_to_lack_it(panel: Panel) -> None:
+    rows = _frame(("2019-01-01", "2019-01-02", 1.0), ("2020-10-01", "2020-10-02", 2.0))
+    assert "still" not in macro.join(panel, _data("UNRATE"), source=_Source(UNRATE=rows)).notes[-1]

@@ -233,3 +233,43 @@ def test_a_compressed_answer_arrives_as_text(spec, serve):
             self.request.sendall(head.encode() + body)
 
     assert Manners("coingecko", spec).get("X", serve(Packed), params={}).json() == {"price": "1 €"}
+
+
+class Elsewhere(Dripping):
+    def handle(self):
+        self.request.recv(4096)
+        place = b"https://me:secret@portal.example/login?token=secret"
+        self.request.sendall(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + place + b"\r\n\r\n")
+
+
+def test_an_answer_that_sends_elsewhere_is_none_and_not_tried_again(spec, serve):
+    asked = Manners("coingecko", spec)
+    url = serve(Elsewhere)
+    with pytest.raises(ProviderError, match=r"HTTP 302, to portal\.example\)") as raised:
+        asked.call(lambda: asked.get("X", url, params={}))
+    assert "secret" not in str(raised.value)
+    assert asked.requests == 1
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "ftp://127.0.0.1:9", "http://127.0.0.1:port"])
+def test_a_proxy_that_cannot_be_used_is_named(spec, monkeypatch, proxy):
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    with pytest.raises(RefusalError, match="proxy") as raised:
+        Manners("coingecko", spec).get("X", "http://127.0.0.1:9", params={})
+    assert "HTTPS_PROXY" in raised.value.hint
+
+
+@pytest.mark.parametrize("key", ["schlüssel", "two words", "a\x00b"])
+def test_what_is_no_key_is_not_sent(spec, monkeypatch, key):
+    keyed = spec.model_copy(update={"key_env": "SOME_KEY"})
+    monkeypatch.setattr(manners.os, "environ", {"SOME_KEY": key})
+    with pytest.raises(RefusalError, match="no key has") as raised:
+        Manners("coingecko", keyed).admit("X")
+    assert "SOME_KEY" in raised.value.hint
+    assert key not in raised.value.message
+
+
+@pytest.mark.parametrize(("text", "key"), [(" abc\n", "abc"), (" \n", None), ("", None)])
+def test_a_key_is_read_without_what_surrounds_it(spec, monkeypatch, text, key):
+    monkeypatch.setenv("SOME_KEY", text)
+    assert Manners("coingecko", spec.model_copy(update={"key_env": "SOME_KEY"})).key == key

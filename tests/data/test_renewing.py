@@ -3,111 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from tests.data.specs import compose
+from tests.data.rooms import DAYS, MONDAY, Other, Room, at, history
 from wealtharena.data import catalog
-from wealtharena.data.bars import RawBars, raw_table
-from wealtharena.data.collecting import Collector, Outcome
-from wealtharena.data.provider import Provider, UnknownSymbolError
-from wealtharena.errors import ProviderError
-
-DAYS = pd.bdate_range("2024-01-01", "2026-06-30", tz="UTC")
-MONDAY = datetime(2026, 5, 18, 15, tzinfo=UTC)  # the session of New York is under way
-
-
-def history(days: pd.DatetimeIndex = DAYS, *, seed: int = 1) -> pd.DataFrame:
-    close = 100 * np.exp(np.cumsum(np.random.default_rng(seed).normal(0, 0.01, len(days))))
-    frame = {"timestamp": days, "open": close, "high": close * 1.01, "low": close * 0.99, "close": close, "volume": 5e6}
-    return raw_table(pd.DataFrame(frame))
-
-
-class Source(Provider):
-    """A source of made bars: of its whole table, as far back as it reaches, those that are over by its clock."""
-
-    name = "yahoo"
-    intervals: ClassVar = frozenset({"1d", "1h"})
-    plan = ""
-
-    def __init__(self, spec: Any, asset: Any, table: pd.DataFrame, clock: Callable[[], datetime]) -> None:
-        super().__init__(spec, asset, clock=clock)
-        self.table = table
-        self.tables: dict[str, pd.DataFrame] = {}
-        self.reach: date | None = None
-        self.zone = "UTC"
-        self.asked: list[tuple[date | None, date | None]] = []
-
-    @property
-    def form(self) -> str:
-        return self.plan
-
-    def fetch(self, symbol: str, start: date | None, end: date | None, interval: str) -> RawBars:
-        self.asked.append((start, end))
-        if self.reach is not None and start is not None and start < self.reach:
-            raise ProviderError(self.name, symbol, f"reaches back to {self.reach}", hint=f"set data.start={self.reach}")
-        table = self.tables.get(self._spec.provider_symbols.get(symbol, symbol), self.table)
-        local = table["timestamp"].dt.tz_convert(self.zone).dt.date  # the venue's own days, as Yahoo counts them
-        length = pd.Timedelta(hours=21) if interval == "1d" else pd.Timedelta(hours=1)
-        keep = table["timestamp"] + length <= pd.Timestamp(self._clock())
-        first = max((day for day in (start, self.reach) if day), default=None)
-        if first is not None:
-            keep &= local >= first
-        if end is not None:
-            keep &= local <= end
-        table = table[keep].reset_index(drop=True)
-        return RawBars(self.name, symbol, interval, table, "USD", "units", "splits", self._clock())
-
-
-class Other(Source):
-    name = "coingecko"
-
-
-class Room:
-    """A store, a clock and a source that a test moves on."""
-
-    def __init__(self, root: str) -> None:
-        self.root = root
-        self.now = MONDAY
-        self.table = history()
-        self.source: Source | None = None
-        self.settings: dict[str, Any] = {}
-
-    def collector(self, *, asset: tuple[str, ...] = ("asset=stocks", "universe=nyse"), **changes: Any) -> Collector:
-        spec = compose([*asset, "data=yahoo"])
-        options: dict[str, Any] = {name: changes.pop(name) for name in ("refresh", "compare_days") if name in changes}
-        data = spec.data.model_copy(update={"root": self.root, **changes})
-        made = Collector(spec.asset, data, spec.collect.model_copy(update=options), clock=lambda: self.now)
-        self.source = Source(data, spec.asset, self.table, lambda: self.now)
-        for name, value in self.settings.items():
-            setattr(self.source, name, value)
-        made._providers["yahoo"] = self.source
-        return made
-
-    def collect(self, **changes: Any) -> Outcome:
-        return self.collector(**changes).collect("AAPL")
-
-    def bars(self, interval: str = "1d", asset: str = "stocks") -> pd.DataFrame:
-        return self.collector().store.read(asset, "AAPL", interval).table.set_index("timestamp")
-
-    @property
-    def entry(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.collector().store.catalog()["bars"]["stocks/AAPL/1d"]
-        return found
-
-
-@pytest.fixture
-def room(tmp_path: Any) -> Room:
-    return Room(str(tmp_path / "data"))
-
-
-def at(day: str) -> pd.Timestamp:
-    return pd.Timestamp(day, tz="UTC")
+from wealtharena.data.bars import RawBars
+from wealtharena.data.collecting import Outcome
+from wealtharena.data.provider import UnknownSymbolError
 
 
 @pytest.mark.slow
@@ -333,7 +240,8 @@ def test_bars_that_a_refetch_drops_are_said(room: Room) -> None:
     room.now += timedelta(days=1)
     outcome = room.collect()
     assert outcome.status == "refetched"
-    assert outcome.note == "40 of the 620 bars that were stored are not in the history fetched anew"
+    lacking = "40 of the 620 bars that were stored are not in the history fetched anew"
+    assert outcome.note == f"{lacking}; 580 of 580 closes that were stored are 0.5 times what they were"
 
 
 def chained(room: Room, other: pd.DataFrame, **changes: Any) -> Outcome:
@@ -398,3 +306,48 @@ def test_a_macro_series_does_not_shrink_in_silence(room: Room, kept: int, status
     else:
         assert outcome.note == "5 of the 100 stored values are gone"
         assert rows == 95
+
+
+def test_a_late_bar_is_asked_for_before_the_next_has_ended(room: Room) -> None:
+    room.now = datetime(2026, 5, 15, 21, 30, tzinfo=UTC)  # a Friday
+    room.table = history(DAYS.drop([at("2026-05-15")]))
+    assert room.collect().end == "2026-05-14"
+    room.table = history()
+    room.now += timedelta(days=1)
+    assert room.collect().end == "2026-05-15"
+    assert room.collect().status == "current"
+
+
+def test_bars_up_to_an_earlier_end_are_not_all_there_is(room: Room) -> None:
+    assert room.collect(end=date(2025, 6, 30)).end == "2025-06-30"
+    assert room.collect(end=date(2025, 6, 30)).status == "current"
+    whole = room.collect()
+    assert (whole.status, whole.end) == ("updated", "2026-05-15")
+    assert room.collect().status == "current"
+
+
+@pytest.mark.parametrize(
+    ("index", "interval"),
+    [
+        (pd.date_range("2015-01-02", periods=400, freq="W-FRI", tz="UTC"), "1d"),
+        (pd.date_range("2005-01-01", periods=200, freq="MS", tz="UTC"), "1d"),
+        (pd.date_range("2024-01-01", periods=400, freq="4D", tz="UTC"), "1d"),
+        (pd.date_range("1970-01-20", periods=400, freq="s", tz="UTC"), "1d"),
+        (pd.date_range("2026-01-01", periods=400, freq="h", tz="UTC"), "1d"),
+        (DAYS, "1h"),
+    ],
+)
+def test_bars_of_another_interval_are_refused(room: Room, index: pd.DatetimeIndex, interval: str) -> None:
+    room.table = history(index)
+    outcome = room.collect(interval=interval)
+    assert outcome.status == "failed"
+    assert f"bars of {interval} are typically" in outcome.cause
+
+
+@pytest.mark.parametrize("every", [1, 2, 9])
+def test_few_bars_and_those_of_a_market_that_trades_seldom_are_taken(room: Room, every: int) -> None:
+    seldom = np.random.default_rng(0).random(len(DAYS)) < 1 / every
+    room.table = history(DAYS[seldom])
+    assert room.collect().status == "new"
+    room.table = history(DAYS[-38:-28:4])
+    assert room.collector().collect("MSFT").status == "new"

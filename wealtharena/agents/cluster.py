@@ -53,7 +53,7 @@ def _own_sigterm() -> Iterator[None]:
     except SystemExit as ended:  # Ray's answer to one that comes while it starts
         raise KeyboardInterrupt from ended
     finally:
-        if threading.current_thread() is threading.main_thread():
+        if before is not None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)
 
 
@@ -68,14 +68,13 @@ def _connected(compute: ComputeSpec, quiet: dict[str, Any]) -> bool:
         cpus = compute.num_cpus or max(usable_cores(), compute.runners + compute.learners + 1)
         try:
             # no thread may start it: its processes die with the thread that began them
-            with told("Ray to start"), _sigterm_kept():
+            with told("Ray to start"):
                 ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
         except (OSError, ValueError, RuntimeError) as error:
             raise _not_started(error) from error
         return True
     try:
-        with _sigterm_kept():
-            _join(compute.address, quiet)
+        _join(compute.address, quiet)
     except (OSError, OverflowError, ValueError, RuntimeError) as error:
         if _asks_for_token(error):
             raise TrainingError(
@@ -83,17 +82,6 @@ def _connected(compute: ComputeSpec, quiet: dict[str, Any]) -> bool:
             ) from error
         raise TrainingError(f"compute.address={compute.address}: no Ray cluster answers", hint=START_ONE) from error
     return True
-
-
-@contextlib.contextmanager
-def _sigterm_kept() -> Iterator[None]:
-    """Let who hears SIGTERM go on hearing it: Ray, when it starts, has it leave the process without a word."""
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        if before is not None and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, before)
 
 
 def _join(address: str, quiet: dict[str, Any]) -> None:

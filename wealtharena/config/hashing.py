@@ -52,7 +52,15 @@ _LEFT_OUT: dict[str, Any] = {
         "manners": True,
         "macro": {"manners"},
         # what these do to bars is in the data's fingerprint, and groups made before them stay whole
-        "quality": {"leak_floor", "leak_ceiling", "off_grid", "invented_bars", "bad_volume", "outside_sessions"},
+        "quality": {
+            "leak_floor",
+            "leak_ceiling",
+            "off_grid",
+            "invented_bars",
+            "bad_volume",
+            "bad_dividends",
+            "outside_sessions",
+        },
     },
     "train": {"checkpoint_seconds", "retrain", "test", "publish", "callbacks"},
 }

@@ -281,7 +281,7 @@ def no_room(error: OSError) -> WealthArenaError:
     what = error.filename or "a file"
     return WealthArenaError(
         f"cannot write {what}: {error.strerror}",
-        hint="make room, then go on with resume=<run directory>; what was said to be kept is there",
+        hint="make room and run it again, a training with resume=<run directory>; what was said to be kept is there",
     )
 
 

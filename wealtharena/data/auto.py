@@ -12,6 +12,7 @@ from typing import Final
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.data import provider
+from wealtharena.data.manners import BAD_PROXY, PROXY_HINT, open_client
 from wealtharena.data.store import Store
 from wealtharena.errors import DataError
 
@@ -70,24 +71,36 @@ def reachable(urls: Sequence[str], timeout_seconds: float) -> frozenset[str]:
 
     Every URL is tried in a thread of its own that is given up, not waited for: a name server that never answers can
     hold the lookup for longer than any time-out of the connection.
+
+    Raises:
+        DataError: the environment names a proxy that cannot be used, so that nothing tells what can be reached.
     """
     answered: set[str] = set()
+    unusable: set[str] = set()
     threads = [
-        threading.Thread(target=_try, args=(url, timeout_seconds, answered), daemon=True) for url in dict.fromkeys(urls)
+        threading.Thread(target=_try, args=(url, timeout_seconds, answered, unusable), daemon=True)
+        for url in dict.fromkeys(urls)
     ]
     deadline = time.monotonic() + timeout_seconds
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(max(deadline - time.monotonic(), 0.0))
+    if unusable:
+        raise DataError(BAD_PROXY, hint=f"{PROXY_HINT}; or name a source: data=yahoo, data=store, data=simulated")
     return frozenset(answered)
 
 
-def _try(url: str, timeout_seconds: float, answered: set[str]) -> None:
+def _try(url: str, timeout_seconds: float, answered: set[str], unusable: set[str]) -> None:
     import httpx
 
+    client = open_client(timeout_seconds)
+    if client is None:
+        unusable.add(url)
+        return
     try:
-        httpx.head(url, timeout=timeout_seconds)
+        with client:
+            client.head(url)
     except (httpx.HTTPError, httpx.InvalidURL, OSError):
         return
     answered.add(url)

@@ -38,6 +38,7 @@ class _BarEntry(BarFacts):
 class _MacroEntry(MacroFacts):
     path: str
     sha256: str
+    source_symbol: str | None = None
 
 
 class _Refusal(BaseModel):

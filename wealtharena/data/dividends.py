@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,15 +28,24 @@ class Payout:
 
 
 def of_yahoo(text: str, *, daily: bool) -> list[Payout]:
-    """Return the dividends in an answer of Yahoo's chart service."""
+    """Return the dividends in an answer of Yahoo's chart service.
+
+    Raises:
+        DataError: one has no amount, or no date that there can be.
+    """
     answer = json.loads(text)["chart"]["result"][0]
     zone = answer["meta"].get("exchangeTimezoneName") or "UTC"
-    found = []
-    for event in ((answer.get("events") or {}).get("dividends") or {}).values():
-        at = pd.Timestamp(int(event["date"]), unit="s", tz="UTC")
-        day = at.tz_convert(zone).tz_localize(None).normalize().tz_localize("UTC")
-        found.append(Payout(day if daily else at, float(event["amount"]), str(event.get("currency") or "")))
-    return found
+    events = ((answer.get("events") or {}).get("dividends") or {}).values()
+    try:
+        return [_payout(event, zone, daily=daily) for event in events]
+    except (ValueError, TypeError, KeyError, OverflowError, NotImplementedError):  # the last is pandas' of far years
+        raise DataError("its dividends are no amounts on dates", hint=_OUT) from None
+
+
+def _payout(event: dict[str, Any], zone: str, *, daily: bool) -> Payout:
+    at = pd.Timestamp(int(event["date"]), unit="s", tz="UTC").as_unit("ns")
+    day = at.tz_convert(zone).tz_localize(None).normalize().tz_localize("UTC")
+    return Payout(day if daily else at, float(event["amount"]), str(event.get("currency") or ""))
 
 
 def in_money_of(

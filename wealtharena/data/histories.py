@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from wealtharena.data.bars import PRICE_COLUMNS, RawBars
@@ -13,6 +14,10 @@ from wealtharena.errors import ProviderError
 
 SAME: Final = 1e-5  # relative difference of prices up to which history counts as unchanged
 KEPT_SHARE: Final = 0.9  # of what is stored, that what is fetched anew must still have
+FloatArray = npt.NDArray[np.float64]
+_MOVED: Final = pd.Timedelta(days=7)  # by which the date of a dividend or split may be corrected
+_LEAST_RETURNS: Final = 60
+_SAME_RETURNS: Final = 0.5  # rank correlation of one instrument's returns in two answers
 
 
 def overlap_start(old: RawBars, bars: int) -> pd.Timestamp:
@@ -65,30 +70,99 @@ def _alike(a: pd.DataFrame, b: pd.DataFrame) -> bool:
     return bool(np.allclose(a[columns].to_numpy(), b[columns].to_numpy(), rtol=SAME, atol=0, equal_nan=True))
 
 
-def lost(old: RawBars, new: RawBars) -> tuple[int, int]:
-    """Return how many of the old bars the new history lacks, and how many they are."""
-    times = set(new.table["timestamp"])
-    total = set(old.table["timestamp"])
-    return len(total - times), len(total)
+@dataclass(frozen=True)
+class Loss:
+    """How many of the stored things of one kind a new history lacks; `usual` many are no reason to refuse it."""
+
+    kind: str
+    lacking: int
+    total: int
+    usual: int
+
+    @property
+    def grave(self) -> bool:
+        return self.lacking > self.usual
+
+    def __str__(self) -> str:
+        return f"{self.lacking} of the {self.total} {self.kind} that were stored are not in the history fetched anew"
 
 
-def told_lost(old: RawBars, new: RawBars) -> str:
-    """Return a sentence on the stored bars that the new history lacks; nothing where it has them all."""
-    lacking, total = lost(old, new)
-    return f"{lacking} of the {total} bars that were stored are not in the history fetched anew" if lacking else ""
+def losses(old: RawBars, new: RawBars) -> tuple[Loss, ...]:
+    """Return what of the stored history the new one lacks: bars, and of those that it has opens, volumes and events.
+
+    An event that is now a few days from where it was is the same one.
+    """
+    a, b = (raw.table.drop_duplicates("timestamp").set_index("timestamp") for raw in (old, new))
+    found = [_loss("bars", len(a) - int(a.index.isin(b.index).sum()), len(a))]
+    both = a.index.intersection(b.index)
+    for name, kind in (("open", "opens"), ("volume", "volumes")):
+        had = (a.loc[both, name] > 0).to_numpy()
+        found.append(_loss(kind, int((had & ~(b.loc[both, name] > 0).to_numpy()).sum()), int(had.sum())))
+    for name, kind in (("dividend", "dividends"), ("split", "splits")):
+        dates, now = (pd.DatetimeIndex(table.index[table[name] > 0]).as_unit("ns").asi8 for table in (a, b))
+        gone = [bool((np.abs(now - date) > _MOVED.value).all()) for date in dates]
+        found.append(_loss(kind, sum(gone), len(gone), least=1))
+    return tuple(loss for loss in found if loss.lacking)
 
 
-def check_not_shrunk(old: RawBars, new: RawBars) -> None:
-    """Raise ProviderError where a new history has lost more than a tenth of the old bars."""
-    lacking, total = lost(old, new)
-    if total - lacking < KEPT_SHARE * total:
-        whose = "" if old.provider == new.provider else f", which came from {old.provider}"
+def _loss(kind: str, lacking: int, total: int, *, least: int = 0) -> Loss:
+    return Loss(kind, lacking, total, max(least, int((1 - KEPT_SHARE) * total + 1e-9)))
+
+
+def told_changes(old: RawBars, new: RawBars) -> str:
+    """Return in words what a history fetched anew lacks or has otherwise; nothing where it has all that was stored."""
+    told = [str(loss) for loss in losses(old, new)]
+    if old.currency != new.currency:
+        told.append(f"prices are in {new.currency} now, and were in {old.currency}")
+    a, b = _closes(old, new)
+    ratios = b / a
+    apart = np.abs(ratios - 1) > SAME
+    if apart.any():
+        some = f"{apart.sum()} of {len(ratios)} closes that were stored"
+        low, high = float(ratios[apart].min()), float(ratios[apart].max())
+        size = f"{low:.4g} times" if high - low < SAME * high * 10 else f"{low:.4g} to {high:.4g} times"
+        told.append(f"{some} are {size} what they were")
+    return "; ".join(told)
+
+
+def _closes(old: RawBars, new: RawBars) -> tuple[FloatArray, FloatArray]:
+    """Return the positive closes of the bars that both have, in order of time."""
+    a, b = (raw.table.drop_duplicates("timestamp").set_index("timestamp")["close"] for raw in (old, new))
+    both = pd.concat([a, b], axis=1, join="inner").sort_index().to_numpy(dtype=np.float64)
+    kept = both[(both > 0).all(axis=1)]
+    return kept[:, 0], kept[:, 1]
+
+
+def check_not_poorer(old: RawBars, new: RawBars, *, columns: bool = True) -> None:
+    """Raise ProviderError where a new history has lost more than a tenth of something, or is of something else.
+
+    `columns` asks also for opens, volumes, dividends and splits, and whether returns are those of the same instrument,
+    which two sources may have of their own.
+    """
+    if columns and _is_other(old, new):
         raise ProviderError(
             new.provider,
             new.symbol,
-            f"the history fetched anew has only {total - lacking} of the {total} bars that are stored{whose}",
+            "the history fetched anew moves otherwise on the same dates: the name may be another instrument's now",
             hint="the stored bars stay as they are; collect.refresh=true takes the new ones",
         )
+    for loss in losses(old, new):
+        if loss.grave and (columns or loss.kind == "bars"):
+            whose = "" if old.provider == new.provider else f", which came from {old.provider}"
+            raise ProviderError(
+                new.provider,
+                new.symbol,
+                f"the history fetched anew has only {loss.total - loss.lacking} of the {loss.total} {loss.kind} that are stored{whose}",
+                hint="the stored bars stay as they are; collect.refresh=true takes the new ones",
+            )
+
+
+def _is_other(old: RawBars, new: RawBars) -> bool:
+    """Return whether returns of the bars that both have are ranked otherwise, which no revision and no split makes."""
+    a, b = (np.diff(np.log(closes)) for closes in _closes(old, new))
+    if len(a) < _LEAST_RETURNS or not (a != a[0]).any() or not (b != b[0]).any():
+        return False
+    return bool(pd.Series(a).rank().corr(pd.Series(b).rank()) < _SAME_RETURNS)
 
 
 def check_has_opens(old: RawBars, new: RawBars) -> None:

@@ -106,14 +106,27 @@ def check_interval(timestamps: pd.Series, interval: str, *, where: str) -> None:
         )
     if shown.interval == interval:
         return
-    typical = shown.typical
-    day = pd.Timedelta(days=1)
-    apart = f"{typical / day:g} days" if typical >= day else f"{typical / pd.Timedelta(minutes=1):g} minutes"
+    apart = in_words(shown.typical)
     known = f"set data.interval={shown.interval}" if shown.interval else ""
     raise DataError(
         f"{where}: bars are {apart} apart, not {interval}",
         hint=known or f"resample the file to one of {', '.join(INTERVALS)}",
     )
+
+
+def in_words(length: pd.Timedelta) -> str:
+    """Return a length of time as 7 days, 60 minutes or 1 seconds."""
+    for name in ("day", "minute"):
+        if length >= (unit := pd.Timedelta(1, name)):
+            return f"{length / unit:g} {name}s"
+    return f"{length.total_seconds():g} seconds"
+
+
+def are_apart(timestamps: pd.Series | pd.DatetimeIndex, interval: str) -> bool:
+    """Return whether bars may be `interval` apart: a twentieth of their steps or more is one of it; few bars may be anything."""
+    steps = np.diff(np.unique(pd.DatetimeIndex(timestamps).as_unit("ns").asi8))
+    low, high = _WHOLE.get(interval) or _BANDS.get(interval) or (_LENGTH[interval].value, _LENGTH[interval].value + 1)
+    return _has_single(steps, low, high)
 
 
 def is_dated(timestamps: pd.Series | pd.DatetimeIndex) -> bool | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shlex
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +14,7 @@ import pandas as pd
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.config.spelling import override
-from wealtharena.data import cache, cash, macro, provider
+from wealtharena.data import cache, cash, currency, macro, provider
 from wealtharena.data.align import align
 from wealtharena.data.bars import Bars, RawBars
 from wealtharena.data.catalog import rules_of
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from wealtharena.data.quality import Finding
 
 logger = logging.getLogger(__name__)
+_LONGEST_REST_DAYS: Final = 12  # of an exchange, in which no bar can have come
 PANEL_VERSION: Final = 4  # raise it when the same bars make another panel
 
 
@@ -85,9 +87,20 @@ def _joined(
     simulated = any(is_simulated(name) for name in {item.provider for item in bars})
     notes = (*said, *lacking, *asset_notes(asset, symbols, simulated=simulated))
     panel = align(bars, asset, data, source=origin.name, simulated=simulated, notes=notes)
+    panel = replace(panel, notes=(*panel.notes, *_early_end(panel, data)))
     panel = macro.join(panel, data) if data.macro.series else panel
     panel = cash.join(panel, asset, data)
     return _tested(panel, data)
+
+
+def _early_end(panel: Panel, data: DataSpec) -> tuple[str, ...]:
+    """Return a note where bars end long before the end that was asked for, as those of an old store do."""
+    last = panel.timestamps[-1].astype("datetime64[D]").item()
+    if panel.simulated or data.end is None or (days := (data.end - last).days) <= _LONGEST_REST_DAYS:
+        return ()
+    note = f"the bars end on {last}, {days} days before data.end={data.end}"
+    logger.warning("data: %s", note)
+    return (note,)
 
 
 def _tested(panel: Panel, data: DataSpec) -> Panel:
@@ -103,8 +116,9 @@ def _tested(panel: Panel, data: DataSpec) -> Panel:
 def cache_path(source: str, asset: AssetSpec, data: DataSpec) -> Path | None:
     """Return where the aligned panel of a request to the store is kept; None for other sources.
 
-    The name is a hash of the request, of the stored files' checksums, of the rules that judge them and of the form of the
-    panel, so that an entry is never out of date: a changed store, request or judge has another name.
+    The name is a hash of the request, of the stored files' checksums, of the rules that judge them, of the ECB's rates of this
+    installation and of the form of the panel, so that an entry is never out of date: a changed store, request or judge has
+    another name.
     """
     if source != "store":
         return None
@@ -113,7 +127,7 @@ def cache_path(source: str, asset: AssetSpec, data: DataSpec) -> Path | None:
     names = {*data.macro.series, *filter(None, [asset.costs.cash_series])}
     series = {name: catalog["macro"].get(name, {}).get("sha256") for name in sorted(names)}
     asked = [asset.model_dump(mode="json"), data.model_dump(mode="json")]
-    request = [PANEL_VERSION, rules_of(data), *asked, entries, series]
+    request = [PANEL_VERSION, rules_of(data), *asked, entries, series, currency.edition()]
     return Path(data.root) / "cache" / f"{cache.key_of(request)}.panel.npz"
 
 

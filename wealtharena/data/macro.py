@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,11 @@ from wealtharena.config.specs.data import DataSpec, MacroSpec
 from wealtharena.data.panel import FloatArray, Panel
 from wealtharena.data.store import Store
 from wealtharena.errors import DataError
+
+logger = logging.getLogger(__name__)
+STILL: Final = "stands still"  # what the note of a series that has ended says
+_RECENT: Final = 13  # publications whose distances tell what is usual
+_PATIENCE: Final = np.timedelta64(14, "D")
 
 
 class Source(Protocol):
@@ -40,6 +46,8 @@ def join(panel: Panel, data: DataSpec, *, source: Source | None = None) -> Panel
         values, note = known_values(source.read_macro(series), panel.timestamps, data.macro, series)
         columns.append(values)
         notes.append(note)
+        if STILL in note:
+            logger.warning("data: %s", note)
     return replace(
         panel,
         macro=np.column_stack(columns) if columns else None,
@@ -74,11 +82,23 @@ def known_values(
     order = np.lexsort((dates, published))
     dates, published, values = dates[order], published[order], rows["value"].to_numpy(dtype=np.float64)[order]
     days = timestamps.astype("datetime64[D]")
+    note += _ended(published, days)
     known = np.searchsorted(published, days, side="left")  # published strictly before the bar's day
     result = np.full(len(days), np.nan)
     some = known > 0
     result[some] = _in_force(dates, values)[known[some] - 1]
     return result, note
+
+
+def _ended(published: npt.NDArray[np.datetime64], days: npt.NDArray[np.datetime64]) -> str:
+    """Return in words that nothing was published for much longer than usual up to the last of `days`; else nothing."""
+    when = np.unique(published)
+    if not len(when) or not len(days):
+        return ""
+    usual = np.diff(when[-_RECENT:]).max(initial=np.timedelta64(0, "D"))
+    if days[-1] - when[-1] <= max(2 * usual, _PATIENCE):
+        return ""
+    return f"; nothing of it was published from {when[-1]} to {days[-1]}, in which its value {STILL}: collect it again, or leave it out"
 
 
 def _in_force(dates: npt.NDArray[np.datetime64], values: FloatArray) -> FloatArray:

@@ -46,6 +46,9 @@ _PARAMETERS: Final = re.compile(
     r"(?i)\b(api_?key|x_cg_\w+_api_key|crumb|token|secret|cookie|set-cookie|a3)\s*[=:]\s*[^&\s'\"<>]+"
 )
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_WORD: Final = re.compile(r"[!-~]+")  # what a header and a query can carry as it is
+BAD_PROXY: Final = "the environment names a proxy that cannot be used here: SOCKS, or no address"
+PROXY_HINT: Final = "set HTTPS_PROXY and ALL_PROXY to an address such as http://host:port, or unset them"
 _LONGEST: Final = 240
 _SOON_SECONDS: Final = 1.0
 _LARGEST_BYTES: Final = 64 * 2**20  # of one answer; the longest series with all its vintages has a quarter of that
@@ -66,8 +69,8 @@ class Manners:
 
     @property
     def key(self) -> str | None:
-        """Return the key from the environment, if there is one."""
-        return os.environ.get(self.spec.key_env) or None if self.spec.key_env else None
+        """Return the key from the environment, without spaces or a line's end around it, if there is one."""
+        return os.environ.get(self.spec.key_env, "").strip() or None if self.spec.key_env else None
 
     def require_key(self, symbol: str, *, where: str) -> str:
         """Return the key.
@@ -86,8 +89,15 @@ class Manners:
         """Wait for this request's turn and count it.
 
         Raises:
-            RefusalError: the run's budget of requests is spent.
+            RefusalError: the run's budget of requests is spent, or the key is none.
         """
+        if self.key is not None and not _WORD.fullmatch(self.key):
+            raise RefusalError(
+                self.provider,
+                symbol,
+                "the key has characters that no key has: spaces, letters with accents, control characters",
+                hint=f"check the environment variable {self.spec.key_env}",
+            )
         if self.requests >= self.spec.requests_per_run:
             raise RefusalError(
                 self.provider,
@@ -119,17 +129,20 @@ class Manners:
 
         Raises:
             BusyError: no whole answer within `timeout_seconds`, 429 or 5xx.
-            RefusalError: the budget is spent.
-            ProviderError: the answer is larger than any should be.
+            RefusalError: the budget is spent, the key is none, or the environment names a proxy that cannot be used.
+            ProviderError: the answer is larger than any should be, or sends elsewhere.
         """
         import httpx
 
         self.admit(symbol)
         failure, response, unreachable = "", None, False
+        client = open_client(self.spec.timeout_seconds)
+        if client is None:
+            raise RefusalError(self.provider, symbol, BAD_PROXY, hint=PROXY_HINT)
         deadline = _Deadline(self.spec.timeout_seconds)
         try:
             with deadline.held():
-                response = _whole(url, params, headers, deadline)
+                response = _whole(client, url, params, headers, deadline)
         except httpx.TimeoutException:
             failure = deadline.told
         except httpx.TransportError as error:
@@ -140,12 +153,22 @@ class Manners:
         if response is None:
             kind = UnreachableError if unreachable else BusyError
             raise kind(self.provider, symbol, failure, hint="check the network, then run it again")
-        if len(response.content) > _LARGEST_BYTES:
-            cause = f"sent more than {_LARGEST_BYTES // 2**20} MiB"
-            raise ProviderError(self.provider, symbol, cause, hint="see what answers at data.manners.base_url")
+        self.check_size(symbol, response.content)
         self.answers += 1
         raise_for_busy(self.provider, symbol, response.status_code, response.headers)
+        if response.is_redirect:
+            host = response.headers["location"].partition("://")[2].partition("/")[0].rpartition("@")[2]
+            cause = f"sends elsewhere (HTTP {response.status_code}{', to ' if host else ''}{self.clean(host)})"
+            raise ProviderError(
+                self.provider, symbol, cause, hint="a proxy or a network's sign-in page: try from another"
+            )
         return response
+
+    def check_size(self, symbol: str, content: bytes) -> None:
+        """Raise ProviderError where an answer is larger than any should be."""
+        if len(content) > _LARGEST_BYTES:
+            cause = f"sent more than {_LARGEST_BYTES // 2**20} MiB"
+            raise ProviderError(self.provider, symbol, cause, hint="see what answers at data.manners.base_url")
 
     def clean(self, text: str) -> str:
         """Return `text` on one line, without the key, anything that looks like one, and personal paths."""
@@ -211,13 +234,25 @@ class _Deadline:
                 self._connection.shutdown(socket.SHUT_RDWR)
 
 
-def _whole(url: str, params: Mapping[str, Any], headers: Mapping[str, str] | None, deadline: _Deadline) -> Any:
+def open_client(seconds: float) -> Any:
+    """Return an httpx client with that time-out; None where the environment names a proxy that it cannot use."""
+    import httpx
+
+    try:
+        return httpx.Client(timeout=seconds, verify=_tls())
+    except (ImportError, ValueError, httpx.InvalidURL):  # SOCKS wants a package more
+        return None
+
+
+def _whole(
+    client: Any, url: str, params: Mapping[str, Any], headers: Mapping[str, str] | None, deadline: _Deadline
+) -> Any:
     """Return the response with its content, of which no more is read than shows that it is too large."""
     import httpx
 
     content = bytearray()
     with (
-        httpx.Client(timeout=deadline.seconds, verify=_tls()) as client,
+        client,
         client.stream(
             "GET", url, params=dict(params), headers=dict(headers or {}), extensions={"trace": deadline.trace}
         ) as response,

@@ -12,7 +12,7 @@ import pandas as pd
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.config.specs.runs import CollectSpec
-from wealtharena.data import calendars, catalog, histories
+from wealtharena.data import calendars, catalog, histories, provider
 from wealtharena.data.bars import Bars, RawBars
 from wealtharena.data.provider import Provider
 from wealtharena.data.quality import calendar_of
@@ -22,6 +22,7 @@ from wealtharena.errors import ProviderError
 
 Status = Literal["new", "updated", "refetched", "rejudged", "restored", "current", "failed"]
 _AHEAD: Final = timedelta(minutes=5)  # of the clock: what was fetched later than that is of a clock set wrong
+_SOME_SESSIONS: Final = 5  # without a bar at the end: a delisting, a halt, or a source that is behind
 _LATE: Final = timedelta(days=1)  # after its end a bar that did not come is waited for no longer
 
 
@@ -55,7 +56,8 @@ class Renewal:
             ProviderError: the source failed, or its answer is poorer than what is stored.
         """
         found = self._found(origin, symbol, entry)
-        return replace(found, asked=Window(found.asked.start, self._told_end(found.raw, found.asked.end)))
+        asked = Window(found.asked.start, self._told_end(found.raw, found.asked.end))
+        return replace(found, asked=asked, note=_sentence(found.note, self._told_late(found.raw, found.asked.end)))
 
     def facts(self, origin: Provider, symbol: str, found: Fetched, entry: dict[str, Any] | None) -> dict[str, Any]:
         """Return what the catalog says of the request."""
@@ -70,6 +72,16 @@ class Renewal:
     def is_ahead(self, entry: dict[str, Any]) -> bool:
         """Return whether an entry was written by a clock that was set ahead: its moment of fetching is yet to come."""
         return datetime.fromisoformat(entry["fetched_at"]) > self._clock() + _AHEAD
+
+    def is_behind(self, entry: dict[str, Any], raw: RawBars) -> bool:
+        """Return whether there are sessions by now up to which an entry's bars, which are those of `raw`, were not asked for.
+
+        So it is with those of a request with an end, and those whose last bar was late.
+        """
+        until = self._told_end(replace(raw, fetched_at=self._clock()), None)
+        first = catalog.asked_end(entry) + timedelta(days=1)
+        calendar = calendar_of(raw.symbol, self._asset, currency=raw.currency)
+        return first <= until and len(calendars.sessions(calendar, first, until)) > 0
 
     # -- what is asked for
     def _found(self, origin: Provider, symbol: str, entry: dict[str, Any] | None) -> Fetched:
@@ -132,7 +144,8 @@ class Renewal:
         """Return a history fetched anew, behind older stored bars that it fits to.
 
         Raises:
-            ProviderError: more than a tenth of the stored bars is not in it, and `collect.refresh` is off.
+            ProviderError: more than a tenth of what is stored is not in it, or it is of another instrument, and
+                `collect.refresh` is off.
         """
         begin, first = old.table["timestamp"].min(), new.table["timestamp"].min()
         same = histories.continues(old, new, max(begin, first))
@@ -143,8 +156,8 @@ class Renewal:
             new = histories.joined(old, new, first)
             note = f"what {new.provider} sent begins on {first.date()}; the older stored bars stay before it"
         if not self._options.refresh:
-            histories.check_not_shrunk(old, new)
-        note = _sentence(note, histories.told_lost(old, new))
+            histories.check_not_poorer(old, new)
+        note = _sentence(note, histories.told_changes(old, new))
         return Fetched(new, asked, "updated" if same and continuing else "refetched", note=note)
 
     def _replaced(self, origin: Provider, symbol: str, entry: dict[str, Any] | None, asked: Window) -> Fetched:
@@ -164,11 +177,11 @@ class Renewal:
         if entry["provider"] == origin.name and named not in (None, self._named(symbol)):
             return Fetched(raw, window, status, note=f"replaces bars of {named}")
         if not self._options.refresh:
-            histories.check_not_shrunk(old, raw)
+            histories.check_not_poorer(old, raw, columns=old.provider == raw.provider)
             if self._data.source == "auto":
                 histories.check_has_opens(old, raw)
         told = f"replaces bars of {old.provider}" if old.provider != raw.provider else ""
-        return Fetched(raw, window, status, note=_sentence(told, histories.told_lost(old, raw)))
+        return Fetched(raw, window, status, note=_sentence(told, histories.told_changes(old, raw)))
 
     def _fetch(self, origin: Provider, symbol: str, window: Window) -> RawBars:
         fetched = origin.fetch(symbol, window.start, window.end, self._data.interval)
@@ -205,7 +218,11 @@ class Renewal:
         return told is None or not timedelta() <= now - datetime.fromisoformat(told) < interval
 
     def _told_end(self, raw: RawBars, end: date | None) -> date:
-        """Return the last date of which every bar can have come: one that is not over, or late, is asked for again."""
+        """Return the last date of which every bar can have come: one that is not over, or late, is asked for again.
+
+        Of a source that asks no network, as an installed table of rates, no date beyond its last bar is.
+        """
+        source = provider.found(raw.provider)
         fetched = pd.Timestamp(raw.fetched_at)
         calendar = calendar_of(raw.symbol, self._asset, currency=raw.currency)
         if raw.interval == "1d":
@@ -216,7 +233,19 @@ class Renewal:
         else:
             over = min(fetched.tz_convert(zone).date() for zone in ("UTC", calendars.time_zone(calendar)))
             over -= timedelta(days=1)
+        if raw.interval == "1d" and source is not None and source.host is None:  # asking it again costs nothing
+            over = min(over, raw.table["timestamp"].max().date())
         return min(over, end or over)
+
+    def _told_late(self, raw: RawBars, end: date | None) -> str:
+        """Return in words that daily bars end some sessions before those that were over when they were fetched."""
+        fetched, last = raw.fetched_at.date(), raw.table["timestamp"].max().date()
+        if raw.interval != "1d":
+            return ""
+        until = min(fetched - timedelta(days=1), end or fetched)
+        calendar = calendar_of(raw.symbol, self._asset, currency=raw.currency)
+        lacking = len(calendars.sessions(calendar, last + timedelta(days=1), until)) if last < until else 0
+        return f"its bars end on {last}, {lacking} sessions before {until}" if lacking > _SOME_SESSIONS else ""
 
 
 def _starts_within(entry: dict[str, Any], asked: Window) -> bool:

@@ -229,11 +229,14 @@ class Store:
             sha = stored.write(path, bars.table[list(BAR_COLUMNS)], about)
             return self._enter(key, self._entry(about, sha))
 
-    def write_macro(self, series: str, frame: pd.DataFrame, *, fetched_at: datetime) -> dict[str, Any]:
-        """Replace a macro series; `frame` has `MACRO_COLUMNS`."""
+    def write_macro(
+        self, series: str, frame: pd.DataFrame, *, fetched_at: datetime, named: str | None = None
+    ) -> dict[str, Any]:
+        """Replace a macro series; `frame` has `MACRO_COLUMNS`, `named` is what it is called at its source, if not so."""
         with self.lock():
             about = {
                 "series": series,
+                "source_symbol": named or series,
                 "provider": "fred",
                 "rows": len(frame),
                 "start": str(frame["date"].min().date()) if len(frame) else None,

@@ -70,6 +70,8 @@ def run(spec: ExperimentSpec) -> int:
         )
         if spec.data.store_features and not interrupted:
             _keep_features(screen, spec, collector, outcomes)
+        else:
+            _name_old_features(screen, spec, collector, outcomes)
         if interrupted:
             screen.print(
                 "Interrupted; what is finished is kept. The same command goes on with the rest.", style="yellow"
@@ -90,6 +92,16 @@ def _keep_features(screen: Screen, spec: ExperimentSpec, collector: Collector, o
         return
     written = keeping.keep(spec.asset, spec.data, spec.features, symbols=symbols)
     screen.print(f"features of {len(written)} symbols are in {written[0].parent}")
+
+
+def _name_old_features(screen: Screen, spec: ExperimentSpec, collector: Collector, outcomes: Sequence[Outcome]) -> None:
+    """Say of which symbols the stored features are those of bars that have been replaced."""
+    asset, interval = spec.asset.name, spec.data.interval
+    changed = [outcome.name for outcome in outcomes if outcome.status not in ("current", "failed")]
+    old = [name for name in changed if keeping.features_path(collector.store, asset, name, interval).exists()]
+    if old:
+        form = "[yellow]{}:[/] the stored features are of earlier bars; data.store_features=true writes them again"
+        screen.print(styled(form, _some(old)))
 
 
 def too_many_failed(spec: ExperimentSpec, outcomes: Sequence[Outcome]) -> bool:

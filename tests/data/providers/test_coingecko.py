@@ -112,6 +112,7 @@ def test_failures_are_told_by_their_cause(make_spec, stub, kind, error, words, r
         '{"prices": [[1720656000000, "1_0"]]}',
         '{"prices": [[1720656000000, 1e999]]}',
         '{"prices": [[NaN, 1.0]]}',
+        '{"prices": [[1720656000, 1.0]]}',
         '{"prices": "none"}',
         '{"prices": [[1720656000000, 1.0]], "total_volumes": {"t": 1}}',
         '{"status": "busy"}',

@@ -83,6 +83,7 @@ def test_failures_are_told_by_their_cause(provider, stub, kind, error, words, re
         'date="2024-01-01" realtime_start="2024-02-01"',
         'date="2024-01-01" value="1"',
         'date="2024-13-01" realtime_start="2024-02-01" value="1"',
+        'date="9998-01-01" realtime_start="2024-02-01" value="1"',
     ],
 )
 def test_an_odd_answer_is_an_error_of_its_series(provider, stub, tmp_path, row):

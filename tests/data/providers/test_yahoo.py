@@ -10,7 +10,7 @@ from yfinance import cache
 
 from tests.data.market_stub import sample, yahoo
 from tests.data.specs import compose, with_data
-from wealtharena.data import currency, load
+from wealtharena.data import currency, load, manners
 from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError
 from wealtharena.data.providers.yahoo import Provider
 from wealtharena.errors import DataError, ProviderError
@@ -360,3 +360,14 @@ def test_nothing_of_what_yfinance_keeps_stays_open(make_spec):
     ]
     assert opened
     assert all(database.is_closed() for database in opened)  # in this thread, which has opened them
+
+
+@pytest.mark.parametrize(("body", "words"), [("[" * 100_000, "broken answer"), ("{}" + " " * 2**17, "sent more than")])
+def test_an_answer_too_deep_or_too_large_is_an_error_of_its_symbol(make_spec, stub, tmp_path, monkeypatch, body, words):
+    monkeypatch.setattr(manners, "_LARGEST_BYTES", 2**17)
+    path = tmp_path / "odd.json"
+    path.write_text(body)
+    stub.stub.cfg["replay"] = {"yahoo:ACME": str(path)}
+    spec = make_spec("stocks", "yahoo")
+    with pytest.raises(ProviderError, match=words):
+        Provider(spec.data, spec.asset).fetch("ACME", None, None, "1d")

@@ -38,6 +38,7 @@ class QualitySpec(Spec):
     off_grid: Action = Field(description="few intraday stamps between those of the other bars: a quote, a day's sum")
     invented_bars: Action = Field(description="bars outside the calendar's sessions that repeat the bar before")
     bad_volume: Action = Field(description="a volume below zero; missing ones, and only zeros, are named")
+    bad_dividends: Action = Field(description="cash below zero, or much of a price that did not fall by it")
     outside_sessions: Action = Field(description="bars outside the sessions of the exchange's calendar")
     out_of_order: Action = Field(description="rows whose stamps run backwards")
     ohlc_breaks: Action = Field(description="an open or close outside low to high")

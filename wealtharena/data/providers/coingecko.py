@@ -27,6 +27,7 @@ BASE_URL: Final = "https://api.coingecko.com/api/v3"
 PAID_URL: Final = "https://pro-api.coingecko.com/api/v3"
 FREE_DAYS: Final = 365
 HOURLY_DAYS: Final = 90  # the longest window that CoinGecko cuts into hours
+_EARLIEST_MS: Final = 1_000_000_000_000  # in 2001, before there were coins
 _COINS: Final = {
     "BTC": "bitcoin",
     "ETH": "ethereum",
@@ -235,6 +236,6 @@ class Provider(provider.Provider):
 
 def _milliseconds(at: object) -> int:
     moment = number(at)
-    if not moment >= 0:
+    if not moment >= _EARLIEST_MS:  # seconds, most likely
         raise ValueError("not a time")
     return int(moment)

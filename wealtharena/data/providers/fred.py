@@ -140,7 +140,7 @@ class Provider(provider.Provider):
         value = row.get("value")
         with contextlib.suppress(ValueError, TypeError):
             for name in ("date", "realtime_start"):
-                datetime.strptime(row.get(name) or "", "%Y-%m-%d")
+                pd.Timestamp(datetime.strptime(row.get(name) or "", "%Y-%m-%d")).as_unit("ns")
             if value == ".":
                 return
             number(value)

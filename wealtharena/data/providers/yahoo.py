@@ -254,9 +254,9 @@ class Provider(provider.Provider):
         named = frame.rename(columns=_COLUMNS).reset_index(drop=True)
         quote = self._quote(symbol, about)
         table = quote.whole(raw_table(named.assign(timestamp=stamps)))
-        paid = dividends.of_yahoo(self._answers.last.text, daily=daily)
         calendar = calendar_of(symbol, self._asset, currency=quote.currency)
         try:
+            paid = dividends.of_yahoo(self._answers.last.text, daily=daily)
             table, words = dividends.in_money_of(quote, table, paid, calendar=calendar, hourly=not daily)
         except DataError as error:
             raise ProviderError(self.name, symbol, error.message, hint=error.hint) from error
@@ -306,7 +306,7 @@ def _session_end(about: Any) -> pd.Timestamp | None:
 
 
 def _chart_error(text: str) -> str | None:
-    with contextlib.suppress(ValueError, AttributeError, TypeError):
+    with contextlib.suppress(ValueError, AttributeError, TypeError, RecursionError):
         content = json.loads(text)
         error = (content.get("chart") or content.get("finance") or {}).get("error")
         if error:
@@ -315,14 +315,14 @@ def _chart_error(text: str) -> str | None:
 
 
 def _is_json(text: str) -> bool:
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, RecursionError):
         json.loads(text)
         return True
     return False
 
 
 def _no_rows(text: str) -> bool:
-    with contextlib.suppress(ValueError, AttributeError, TypeError, KeyError, IndexError):
+    with contextlib.suppress(ValueError, AttributeError, TypeError, KeyError, IndexError, RecursionError):
         return not json.loads(text)["chart"]["result"][0].get("timestamp")
     return False
 
@@ -390,6 +390,7 @@ def _make_session(provider: Provider) -> Any:
             provider.manners.admit(self.symbol)
             kwargs["timeout"] = provider.manners.spec.timeout_seconds
             response = super().request(method, url, *args, **kwargs)
+            provider.manners.check_size(self.symbol, response.content)
             provider.manners.answers += 1
             if "/finance/chart/" in parts.path:
                 provider._answers.charts.append(response)

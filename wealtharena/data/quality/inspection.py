@@ -11,9 +11,10 @@ import pandas as pd
 
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import Action, QualitySpec
+from wealtharena.data import intervals
 from wealtharena.data.bars import BAR_COLUMNS, Bars, RawBars
 from wealtharena.data.calendars import ALWAYS, WEEKDAYS
-from wealtharena.data.quality import leaks, levels, ranges, rows, sessions
+from wealtharena.data.quality import leaks, levels, payouts, ranges, rows, sessions
 from wealtharena.data.quality.report import Context, Detection, Finding, QualityReport, differences
 from wealtharena.data.reading import venues
 from wealtharena.errors import ProviderError
@@ -35,6 +36,7 @@ CHECKS: Final[dict[str, Check]] = {
     "splits": levels.splits,
     "ohlc_breaks": ranges.ohlc_breaks,
     "spikes": levels.spikes,
+    "bad_dividends": payouts.bad_dividends,
     "stale": rows.stale,
     "leaking_bars": leaks.leaking_bars,
     "missing_sessions": sessions.missing_sessions,
@@ -56,8 +58,9 @@ def inspect(
     `raw` is not changed. Splits are applied; a bar without volume, in a series that has volume, is not tradable.
 
     Raises:
-        ProviderError: a finding whose action is `refuse`, or no bar is left.
+        ProviderError: a finding whose action is `refuse`, bars of another interval, or no bar is left.
     """
+    check_apart(raw)
     context = Context(
         raw=raw, market=asset.market, calendar=calendar_of(raw.symbol, asset, currency=raw.currency), spec=spec
     )
@@ -72,7 +75,7 @@ def inspect(
         if action == "refuse" or (beyond and action != "warn"):
             raise refusal(context, kind, detection)
         treated = _treat(table, detection, action)
-        if kind != "ticker_reuse":  # another company's cash
+        if kind not in ("ticker_reuse", "bad_dividends"):  # another company's cash, and what is none
             treated = _with_cash(table, treated)
         findings.append(_finding(kind, action, table, treated, detection))
         if detection.note and (action == "repair" or detection.repaired is None):
@@ -86,6 +89,20 @@ def inspect(
     bars = Bars.from_raw(replace(raw, table=table[list(BAR_COLUMNS)]), tradable=table["tradable"], notes=tuple(notes))
     report = QualityReport(raw.provider, raw.symbol, raw.interval, len(raw.table), len(table), tuple(findings))
     return replace(bars, adjusted=adjusted, repairs=report.repairs), report
+
+
+def check_apart(raw: RawBars) -> None:
+    """Raise ProviderError where bars are those of another interval than they are said to be, as of a month for a day."""
+    stamps = pd.DatetimeIndex(raw.table["timestamp"])
+    if intervals.are_apart(stamps, raw.interval):
+        return
+    typical = pd.Timedelta(int(np.median(np.diff(np.unique(stamps.as_unit("ns").asi8)))))
+    raise ProviderError(
+        raw.provider,
+        raw.symbol,
+        f"bars of {raw.interval} are typically {intervals.in_words(typical)} apart, from {stamps.min():%Y-%m-%d} to {stamps.max():%Y-%m-%d}",
+        hint="use another source, or set data.interval to what they are",
+    )
 
 
 def check_repaired(bars: Bars, limit: float) -> None:

@@ -1,0 +1,57 @@
+"""Cash that cannot have been paid is not paid, and cash that was is."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.data.market_stub.sample import walk
+from wealtharena.data.bars import RawBars, raw_table
+from wealtharena.data.quality import inspect
+from wealtharena.errors import ProviderError
+
+ROW = 100
+
+
+@pytest.fixture
+def look(specs):
+    """Return `look(cash, fall=, adjusted=, **actions)`: what is paid, and what is said of it."""
+
+    def run(cash, *, fall=0.0, late=0, adjusted="splits", **actions):
+        days = pd.bdate_range("2023-01-02", periods=300)
+        table = walk(np.random.default_rng(3), "T", days, price=50, sigma=0.01, volume=1e6)
+        table.loc[ROW + late :, ["open", "high", "low", "close"]] *= 1 - fall
+        price = table["close"][ROW - 1]
+        table.loc[ROW, "dividend"] = cash * price
+        raw = RawBars("yahoo", "T", "1d", raw_table(table), "USD", "units", adjusted, datetime(2026, 1, 1, tzinfo=UTC))
+        spec = specs["stocks"]
+        bars, report = inspect(raw, spec.asset, spec.data.quality.model_copy(update=actions))
+        return bars.table["dividend"].sum() / price, " ".join(bars.notes), {item.kind for item in report.findings}
+
+    return run
+
+
+@pytest.mark.parametrize("cash", [50.0, 1.0, 0.3, -0.01])
+def test_cash_for_which_no_price_fell_is_not_paid(look, cash):
+    paid, said, kinds = look(cash)
+    assert paid == 0
+    assert "bad_dividends" in kinds
+    assert "2023-05-22" in said
+
+
+@pytest.mark.parametrize(
+    ("cash", "fall", "late"),
+    [(0.01, 0.0, 0), (0.15, 0.1, 0), (0.5, 0.5, 0), (0.9, 0.9, 0), (0.5, 0.45, 2), (0.5, 0.45, -1)],
+)
+def test_a_usual_dividend_and_a_large_one_that_prices_show_are_paid(look, cash, fall, late):
+    paid, _, kinds = look(cash, fall=fall, late=late, splits="warn", spikes="warn")
+    assert paid > 0
+    assert "bad_dividends" not in kinds
+
+
+def test_it_is_treated_as_configured(look):
+    with pytest.raises(ProviderError, match="bad_dividends"):
+        look(50.0, bad_dividends="refuse")
+    assert look(50.0, bad_dividends="drop")[0] == 0
+    assert look(50.0, bad_dividends="warn")[0] == pytest.approx(50.0)
