@@ -83,7 +83,7 @@ def test_prices_that_are_others_now_are_said(room: Room) -> None:
 
 def test_a_source_that_is_behind_is_said(room: Room) -> None:
     room.table = history(DAYS[at("2026-04-20") > DAYS])
-    assert room.collect(end=date(2026, 5, 15)).note == "its bars end on 2026-04-17, 20 sessions before 2026-05-15"
+    assert room.collect(end=date(2026, 5, 15)).note == "the bars end on 2026-04-17, 20 sessions before 2026-05-15"
     room.now += timedelta(days=1)
     room.table = history()
     assert room.collect().note == ""

@@ -124,7 +124,8 @@ def in_words(length: pd.Timedelta) -> str:
 
 def are_apart(timestamps: pd.Series | pd.DatetimeIndex, interval: str) -> bool:
     """Return whether bars may be `interval` apart: a twentieth of their steps or more is one of it; few bars may be anything."""
-    steps = np.diff(np.unique(pd.DatetimeIndex(timestamps).as_unit("ns").asi8))
+    stamps = np.unique(pd.DatetimeIndex(timestamps).as_unit("ns").asi8)
+    steps = np.diff(stamps).astype(np.int64)
     low, high = _WHOLE.get(interval) or _BANDS.get(interval) or (_LENGTH[interval].value, _LENGTH[interval].value + 1)
     return _has_single(steps, low, high)
 

@@ -18,7 +18,7 @@ from wealtharena.errors import DataError
 logger = logging.getLogger(__name__)
 STILL: Final = "stands still"  # what the note of a series that has ended says
 _RECENT: Final = 13  # publications whose distances tell what is usual
-_PATIENCE: Final = np.timedelta64(14, "D")
+_PATIENCE_DAYS: Final = 14
 
 
 class Source(Protocol):
@@ -95,8 +95,8 @@ def _ended(published: npt.NDArray[np.datetime64], days: npt.NDArray[np.datetime6
     when = np.unique(published)
     if not len(when) or not len(days):
         return ""
-    usual = np.diff(when[-_RECENT:]).max(initial=np.timedelta64(0, "D"))
-    if days[-1] - when[-1] <= max(2 * usual, _PATIENCE):
+    usual = int(np.diff(when[-_RECENT:].astype(np.int64)).max(initial=0))
+    if (days[-1] - when[-1]).astype(np.int64) <= max(2 * usual, _PATIENCE_DAYS):
         return ""
     return f"; nothing of it was published from {when[-1]} to {days[-1]}, in which its value {STILL}: collect it again, or leave it out"
 

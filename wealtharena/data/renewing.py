@@ -245,7 +245,7 @@ class Renewal:
         until = min(fetched - timedelta(days=1), end or fetched)
         calendar = calendar_of(raw.symbol, self._asset, currency=raw.currency)
         lacking = len(calendars.sessions(calendar, last + timedelta(days=1), until)) if last < until else 0
-        return f"its bars end on {last}, {lacking} sessions before {until}" if lacking > _SOME_SESSIONS else ""
+        return f"the bars end on {last}, {lacking} sessions before {until}" if lacking > _SOME_SESSIONS else ""
 
 
 def _starts_within(entry: dict[str, Any], asked: Window) -> bool:
