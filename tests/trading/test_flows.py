@@ -151,3 +151,15 @@ def test_an_account_that_was_emptied_and_filled_goes_on_with_its_growth(tmp_path
         last = ledger.last_close()
         assert last["equity"] / last["scale"] == pytest.approx(120.0)
         assert np.isclose(ledger.peak(scale=last["scale"]), 60.0)
+
+
+@pytest.mark.parametrize(("flow", "shown"), [(-120.0, 0.0), (0.0, 100.0)])
+def test_an_account_that_was_emptied_has_lost_nothing(tmp_path, flow, shown):
+    ledger = Ledger(tmp_path, synchronous="normal")
+    with contextlib.closing(ledger):
+        ledger.open("agent", "test", {})
+        for bar, equity, moved in (("1", 100.0, 0.0), ("2", 120.0, 0.0), ("3", 0.0, flow), ("4", 0.0, 0.0)):
+            ledger.settle(Account(equity, equity, bar, flow=moved), {}, {})
+    view = reading.view("agent", "test", tmp_path)
+    assert (view.opened_with, view.before, view.equity) == (shown, 0.0, 0.0)
+    assert (view.peak > 0.0) is (shown > 0.0)

@@ -237,7 +237,7 @@ def _view(db: sqlite3.Connection, agent: str, account: str, folder: Path) -> Acc
     ).fetchone()
     first = db.execute(f"SELECT {worth} AS worth FROM closes WHERE epoch = ? ORDER BY bar LIMIT 1", (epoch,)).fetchone()
     equity = float(last[0]["equity"]) if last else 0.0
-    scale = equity / float(last[0]["worth"]) if last and last[0]["worth"] else 1.0
+    scale = equity / float(last[0]["worth"]) if last and last[0]["worth"] else float(not _emptied(db, epoch))
     return AccountView(
         agent=agent,
         account=account,
@@ -295,6 +295,16 @@ def _worth(db: sqlite3.Connection) -> str:
 def _flows(db: sqlite3.Connection) -> str:
     """Return the expression of what came and went; at the first close nothing had."""
     return "sum(flow)" if "flow" in _columns(db, "closes") else "0.0"
+
+
+def _emptied(db: sqlite3.Connection, epoch: int) -> bool:
+    """Return whether the last of its money was taken out: what there was before is nothing in the money of now, and no loss."""
+    row = db.execute(
+        f"""SELECT {_flows(db)} < 0 AS went FROM closes WHERE epoch = ? AND equity <= 0 AND bar > coalesce(
+            (SELECT max(bar) FROM closes WHERE epoch = ? AND equity > 0), '~')""",
+        (epoch, epoch),
+    ).fetchone()
+    return bool(row["went"])
 
 
 def _columns(db: sqlite3.Connection, table: str) -> set[str]:
