@@ -39,8 +39,12 @@ os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - as Ray spells it; at i
 
 def pytest_configure(config: pytest.Config) -> None:
     """Begin, and run the loops that are compiled otherwise in Python where that is asked for."""
+    from hypothesis import HealthCheck, settings
+
     from tests import quicker  # what it imports reads the environment
 
+    settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("any machine")  # how long an example takes on a busy one decides nothing
     quicker.prepare()
     if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
         from tests import interpreted

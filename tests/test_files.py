@@ -32,7 +32,7 @@ def held_by(path: Path) -> list[Any]:
 
 @pytest.mark.slow
 @given(records=st.lists(TEXTS, max_size=6), cut=st.integers(0, 400))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_after_a_cut_at_any_byte_whole_lines_stand_and_the_next_one_is_added(
     tmp_path_factory: pytest.TempPathFactory, records: list[dict[str, str]], cut: int
 ) -> None:

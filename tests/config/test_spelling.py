@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from wealtharena.config import compose, spelling
@@ -25,7 +25,6 @@ def test_a_path_may_be_typed_as_it_is(name: str, grid: bool, tmp_path: Path) -> 
     assert read(typed) == str(tmp_path / name)
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), min_size=1).filter(lambda s: "${" not in s))
 def test_any_value_survives_its_quotes(value: str) -> None:
     assert read(f"data.path={spelling.quoted(value)}") == value

@@ -42,7 +42,7 @@ def _markets(draw: st.DrawFn) -> list[Bars]:
 
 
 @pytest.mark.slow
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(bars=_markets(), order=st.randoms(use_true_random=False))
 def test_the_order_of_symbols_and_rows_changes_nothing_but_the_order(bars: list[Bars], order: object) -> None:
     panel = _panel(CRYPTO, *bars)
@@ -58,7 +58,7 @@ def test_the_order_of_symbols_and_rows_changes_nothing_but_the_order(bars: list[
 
 
 @pytest.mark.slow
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(bars=_markets())
 def test_no_price_is_invented_and_none_is_lost(bars: list[Bars]) -> None:
     panel = _panel(CRYPTO, *bars)
@@ -77,7 +77,7 @@ def test_no_price_is_invented_and_none_is_lost(bars: list[Bars]) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(bars=_markets())
 def test_only_a_real_bar_with_a_positive_price_and_volume_is_tradable(bars: list[Bars]) -> None:
     panel = _panel(CRYPTO, *bars)
@@ -90,7 +90,7 @@ def test_only_a_real_bar_with_a_positive_price_and_volume_is_tradable(bars: list
 
 
 @pytest.mark.slow
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(bars=_markets(), data=st.data())
 def test_the_past_of_a_panel_does_not_depend_on_its_future(bars: list[Bars], data: st.DataObject) -> None:
     for item in bars:  # volume that begins later would change which bars of the past count as without volume
@@ -256,7 +256,7 @@ def test_dividends_are_paid_once_on_the_ex_date_or_the_next_bar(make_bars: Calla
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(bars=_markets(), data=st.data())
 def test_every_dividend_arrives_once_on_its_bar_or_the_symbols_next(bars: list[Bars], data: st.DataObject) -> None:
     spec = compose(["asset=etf", "data=files"])  # a calendar with weekends and holidays

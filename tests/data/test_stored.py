@@ -58,7 +58,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Path, bytes]
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(at=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), catalog=st.booleans())
 def test_after_any_flipped_bit_a_file_is_refused_or_says_what_it_said(
     whole: tuple[Store, Path, bytes], at: float, bit: int, catalog: bool

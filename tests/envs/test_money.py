@@ -28,7 +28,7 @@ def account_price_moves(panel, margined):
 
 
 @pytest.mark.parametrize("margined", [False, True])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=SEEDS, opens=st.booleans())
 def test_money_is_conserved_with_every_cost_on(seed, opens, margined):
     rng = np.random.default_rng(seed)
@@ -51,7 +51,7 @@ def test_money_is_conserved_with_every_cost_on(seed, opens, margined):
     assert path.costs.sum() == pytest.approx(path.trades.cost.sum(), rel=1e-9, abs=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=SEEDS)
 def test_costs_are_never_negative(seed):
     rng = np.random.default_rng(seed)
@@ -61,7 +61,7 @@ def test_costs_are_never_negative(seed):
     assert (path.trades.cost >= 0).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(before=st.floats(20, 500), move=st.floats(-10, 10))
 def test_a_move_of_one_on_one_unit_moves_equity_by_one(before, move):
     panel = panel_of([before, before, before + move, before + move + 1.0])
@@ -71,7 +71,7 @@ def test_a_move_of_one_on_one_unit_moves_equity_by_one(before, move):
     assert np.diff(path.equity).tolist() == pytest.approx([0.0, move, 1.0], abs=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=SEEDS, opens=st.booleans(), factor=st.floats(1.01, 5.0))
 def test_higher_costs_never_raise_final_equity_under_fixed_weights(seed, opens, factor):
     rng = np.random.default_rng(seed)
@@ -85,7 +85,7 @@ def test_higher_costs_never_raise_final_equity_under_fixed_weights(seed, opens, 
     assert dear.costs.sum() > cheap.costs.sum()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=SEEDS, order=st.permutations([0, 1, 2]))
 def test_permuting_symbols_permutes_the_result(seed, order):
     rng = np.random.default_rng(seed)
@@ -101,7 +101,7 @@ def test_permuting_symbols_permutes_the_result(seed, order):
     np.testing.assert_allclose(other.weights, plain.weights[:, order], rtol=1e-7, atol=1e-9)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     seed=SEEDS,
     gross=st.floats(0.3, 3.0),
@@ -131,7 +131,7 @@ def test_gross_stays_within_the_limit_at_sizing_prices_with_costs(seed, gross, r
     assert (after <= gross * (path.equity[:-1] - path.costs) * (1 + 1e-9) + 1e-6)[alive].all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(rate=st.floats(-500, 2000), bars=st.integers(3, 30), margined=st.booleans())
 def test_all_cash_earns_exactly_the_cash_rate(rate, bars, margined):
     days = np.cumsum(np.random.default_rng(bars).integers(1, 5, bars))
@@ -142,7 +142,7 @@ def test_all_cash_earns_exactly_the_cash_rate(rate, bars, margined):
     np.testing.assert_allclose(path.equity[1:] / path.equity[:-1], 1 + rate * 1e-4 * years, rtol=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=SEEDS, opens=st.booleans())
 def test_buy_and_hold_at_no_cost_is_the_price_ratio_from_fill_to_end(seed, opens):
     rng = np.random.default_rng(seed)
@@ -158,7 +158,7 @@ def test_buy_and_hold_at_no_cost_is_the_price_ratio_from_fill_to_end(seed, opens
         assert path.equity[-1] / path.equity[0] == pytest.approx(close[-1] / paid, rel=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=SEEDS, rate=st.floats(-500, 2000), margined=st.booleans())
 def test_a_series_that_never_moves_gives_what_the_number_gives_to_the_last_digit(seed, rate, margined):
     rng = np.random.default_rng(seed)
@@ -173,7 +173,7 @@ def test_a_series_that_never_moves_gives_what_the_number_gives_to_the_last_digit
         assert np.array_equal(*(getattr(path, name) for path in paths)), name
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=SEEDS, margined=st.booleans())
 def test_each_night_earns_the_rate_that_was_known_at_the_close_before_it(seed, margined):
     rng = np.random.default_rng(seed)

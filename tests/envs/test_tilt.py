@@ -58,7 +58,7 @@ def ordered(tilt: Tilt, made: Float32, seen: Float32) -> Float32:
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(situations())
 def test_weights_keep_within_the_limits_and_what_does_not_trade_keeps_what_is_held(
     situation: tuple[Tilt, Float32, Float32],
@@ -76,7 +76,7 @@ def test_weights_keep_within_the_limits_and_what_does_not_trade_keeps_what_is_he
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(situations())
 def test_no_tilt_is_the_anchor_itself_also_where_it_holds_nothing(situation: tuple[Tilt, Float32, Float32]) -> None:
     tilt, made, seen = situation
@@ -87,7 +87,7 @@ def test_no_tilt_is_the_anchor_itself_also_where_it_holds_nothing(situation: tup
     assert np.abs(ordered(tilt, np.zeros_like(made), seen) - anchor).max() <= rounding
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(situations())
 def test_symbols_in_another_order_get_the_same_weights(situation: tuple[Tilt, Float32, Float32]) -> None:
     tilt, made, seen = situation

@@ -68,7 +68,7 @@ def assert_same(steps, path, *, begin):
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(world=worlds(), at=st.integers(1, BARS - 2), factor=st.sampled_from([1.0, 2.5]))
 def test_a_run_saved_at_any_bar_and_loaded_goes_on_as_the_uninterrupted_one(world, at, factor):
     panel, spec, targets, hold = world
@@ -85,7 +85,7 @@ def test_a_run_saved_at_any_bar_and_loaded_goes_on_as_the_uninterrupted_one(worl
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(world=worlds(), at=st.integers(1, BARS - 2), keep=st.integers(0, BARS))
 def test_a_panel_that_grows_gives_the_path_of_the_whole_one(world, at, keep):
     """Cut it after row `at`, walk there, go on with the rest; what lies further back than volatility looks may be gone."""
@@ -104,7 +104,7 @@ def test_a_panel_that_grows_gives_the_path_of_the_whole_one(world, at, keep):
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(world=worlds(), depth=st.integers(4, BARS), window=st.sampled_from([1, 3]))
 def test_parts_of_a_market_that_end_at_each_bar_give_the_path_of_the_whole_one(world, depth, window):
     """Whatever came before a part is in it already; what comes after is not."""
@@ -128,7 +128,7 @@ def test_parts_of_a_market_that_end_at_each_bar_give_the_path_of_the_whole_one(w
     assert [step.equity for step in steps] == path.equity[1:].tolist()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(world=worlds(), at=st.integers(1, BARS - 2))
 def test_an_account_opened_from_what_another_holds_walks_beside_it(world, at):
     panel, spec, targets, hold = world
@@ -144,7 +144,7 @@ def test_an_account_opened_from_what_another_holds_walks_beside_it(world, at):
     assert [s.equity for s in theirs] == pytest.approx([s.equity for s in ours], rel=1e-6)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(world=worlds())
 def test_orders_are_what_the_next_bar_is_asked_for(world):
     """It fills them to the last bit where it trades and has the volume, and never more."""
@@ -281,7 +281,7 @@ def test_a_liquidated_account_stays_so_when_it_is_taken_up_again():
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(world=worlds())
 def test_orders_dealt_as_sized_are_the_step_toward_the_weights(world):
     """Limits, forced closings and lots included: sizing and filling are one kernel, whoever stands between them."""

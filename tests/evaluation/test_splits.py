@@ -117,7 +117,7 @@ def test_cpcv_trains_on_separate_segments_around_a_test_group():
     assert folds[2].validation == Segment(80, 100)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from(["holdout", "walk_forward", "cpcv"]),
     st.integers(30, 400),

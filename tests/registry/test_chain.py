@@ -147,7 +147,7 @@ def test_a_stage_record_fitted_to_a_changed_folder_is_not_what_the_history_says(
     refused_everywhere(store, "v2", "is not what the history says|is not the one that was saved")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_no_line_of_the_history_is_changed_moved_or_dropped_unseen(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -38,7 +38,7 @@ def test_a_second_graph_cannot_hide_behind_the_first() -> None:
 
 @pytest.mark.slow
 @given(st.binary(max_size=200), st.integers(0, 10_000), st.integers(0, 255))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_whatever_the_bytes_are_the_answer_is_ours(noise: bytes, at: int, other: int) -> None:
     plain = bytearray(constant_onnx((0.5, 0.2, 0.1)))
     plain[at % len(plain)] = other

@@ -49,7 +49,7 @@ def trade(folder, closes, *, shy=()):
         loop.run(trader, closes, Switch(folder), told=lambda close: None)
 
 
-@settings(max_examples=10, deadline=None, derandomize=True)
+@settings(max_examples=10, derandomize=True)
 @given(missed=some_bars, shy=some_bars, cut=st.integers(0, BARS))
 def test_an_account_adds_up_whatever_was_missed(missed, shy, cut):
     """Cash is what it was opened with less what was bought and charged; no charge is lost where two bars come at once."""

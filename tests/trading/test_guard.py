@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.trading.desks import risk_of
@@ -82,7 +82,6 @@ def test_a_rule_behind_the_net_limit_cannot_leave_one_side_alone():
 
 
 @pytest.mark.slow
-@settings(deadline=None)
 @given(
     units=st.lists(st.integers(-20, 20), min_size=3, max_size=3),
     orders=st.lists(st.integers(-60, 60), min_size=3, max_size=3),
@@ -162,7 +161,6 @@ def test_an_account_that_stays_unknown_is_halted():
     assert unknown(99, risk_of(), "trading").state == "trading"
 
 
-@settings(deadline=None)
 @given(
     units=st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=2),
     orders=st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=2),
@@ -181,7 +179,6 @@ def test_what_reduces_passes_and_nothing_grows_beyond_what_was_asked_for(units, 
 
 
 @pytest.mark.slow
-@settings(deadline=None)
 @given(
     units=st.lists(st.floats(-300.0, 300.0), min_size=2, max_size=2),
     lots_wanted=st.lists(st.integers(-60, 60), min_size=2, max_size=2),

@@ -76,7 +76,7 @@ def built(world: dict[str, object]) -> tuple[Market, EnvSpec, np.ndarray]:
 
 @pytest.mark.slow
 @given(worlds)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_account_is_the_kernels(world: dict[str, object]) -> None:
     market, spec, targets = built(world)
     factor = float(world["factor"])
@@ -98,7 +98,7 @@ def test_the_account_is_the_kernels(world: dict[str, object]) -> None:
 
 @pytest.mark.slow
 @given(worlds)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_gradient_is_the_slope_of_the_kernel(world: dict[str, object]) -> None:
     market, spec, targets = built({**world, "least": 0.0, "factor": 1.0, "gross": 3.0, "weight": 1.0})
     targets = 0.3 * targets

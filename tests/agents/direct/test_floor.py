@@ -58,7 +58,7 @@ def compiled(
 
 @pytest.mark.slow
 @given(worlds)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_compiled_account_is_torchs_with_its_gradient(world: dict[str, object]) -> None:
     market, spec, _ = built(world)
     first, asked, factors = random_accounts(market, np.random.default_rng(world["seed"]))
@@ -73,7 +73,7 @@ def test_the_compiled_account_is_torchs_with_its_gradient(world: dict[str, objec
 @pytest.mark.slow
 # no band as wide as a limit on weights (0.3): one asset that leans against the limit would land on nothing at all, a kink where two slopes are right
 @given(worlds, st.sampled_from([0.2, 1.0]), st.sampled_from([0.0, 0.25]), st.sampled_from([0.0, 0.2]), st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_so_it_is_where_orders_go_a_part_of_the_way_to_a_tilt(
     world: dict[str, object], rate: float, band: float, absent: float, through: bool
 ) -> None:

@@ -67,7 +67,7 @@ def test_a_sign_of_yen_is_that_of_the_symbol_and_two_signs_are_refused(tmp_path:
         _load(mixed, tmp_path / "AAA.csv")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(100_000, 10**12), min_size=1, max_size=20), st.booleans())
 def test_numbers_in_lakhs_and_crores_are_read_as_grouped(values: list[int], decimals: bool) -> None:
     cells = pd.Series([_indian(value) + (".50" if decimals else "") for value in values], dtype="string")
@@ -140,7 +140,7 @@ def test_volumes_of_indian_exchanges_are_volumes(tmp_path: Path, name: str) -> N
     np.testing.assert_array_equal(panel.volume[:, 0], _one()["volume"])
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(sign=st.sampled_from(["$", "US$", "USD "]), spot=st.sets(st.integers(0, 59), min_size=1))
 def test_a_sign_before_some_prices_changes_no_price(tmp_path: Path, sign: str, spot: set[int]) -> None:
     made: dict[str, Any] = {

@@ -107,7 +107,7 @@ def test_dates_without_their_century_or_with_signs_are_those_of_the_calendar(
     assert _load(bars[::-1] if turned else bars, path).fingerprint == expected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     start=st.dates(dt.date(1970, 1, 1), dt.date(2018, 1, 1)),
     count=st.integers(1, 80),

@@ -67,7 +67,7 @@ def test_a_turnover_in_other_units_is_said_where_nothing_tells_which_column_is_o
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(seed=st.integers(0, 10_000), kind=st.sampled_from(["rate", "noise", "other money", "text", "exact", "level"]))
 def test_a_column_that_proves_nothing_changes_nothing(tmp_path: Path, seed: int, kind: str) -> None:
     rng, frame = np.random.default_rng(seed), _one()
