@@ -121,3 +121,16 @@ def test_a_measure_that_no_validation_has_is_refused_before_a_trial(metric: str)
 @pytest.mark.parametrize("metric", ["validation.sharpe", "calmar", "validation.trades", "validation.kept_share"])
 def test_every_measure_of_a_validation_may_be_searched_for(metric: str) -> None:
     check_metric(metric)
+
+
+@pytest.mark.slow
+def test_a_finalist_stands_where_no_other_configuration_ever_does(
+    job: searching.Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Further trials may change who leads: what was trained for one must not be taken up by another."""
+    monkeypatch.setattr(finalists, "_train_again", lambda *_: 0.1)
+    rows = [scored(7, "algo.gamma=0.7"), scored(2, "algo.gamma=0.8")]
+    before, after = (finalists.train_finalists(job, order) for order in (rows, [scored(9, "algo.gamma=0.9"), *rows]))
+    places = [{item.score.overrides: item.folders for item in found} for found in (before, after)]
+    assert all(places[1][key] == folders for key, folders in places[0].items())
+    assert len({folder for folders in places[1].values() for folder in folders}) == 3 * job.spec.sweep.finalist_seeds
