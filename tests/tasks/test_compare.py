@@ -210,6 +210,7 @@ def test_without_its_run_directories_a_group_is_judged_apart_and_says_so(here, c
     assert "(each run by itself)" in " ".join(re.findall(r"\(each run by|itself\)", capsys.readouterr().out))
 
 
+@pytest.mark.slow
 def test_an_order_of_unlike_rows_says_so_and_each_row_which_run_it_is(here, capsys):
     for name, changes in (("a", {}), ("b", {"config": "c2"})):
         run_dir(here / "runs", name, **changes)

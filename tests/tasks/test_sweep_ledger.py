@@ -16,7 +16,7 @@ from wealtharena.evaluation.ledger import Ledger
 from wealtharena.evaluation.trials import History
 from wealtharena.tasks import finalists, searching, sweep
 from wealtharena.tasks.pipeline import Prepared, prepare
-from wealtharena.tasks.trial import own_view
+from wealtharena.tasks.trial import check_metric, own_view
 from wealtharena.tuning.rows import TrialRow
 from wealtharena.tuning.selection import RETURNS_KEY
 
@@ -110,3 +110,27 @@ def test_a_finalist_with_other_features_is_trained_on_the_market_of_its_trial(jo
     ours, theirs = (one.sealed.training(0).features.panel.close[-1] for one in (job.prepared, found))
     assert ours.tolist() == theirs.tolist()
     assert found.sealed.window.dates == job.prepared.sealed.window.dates
+
+
+@pytest.mark.parametrize("metric", ["validation.sharp", "test.sharpe", "validation.", "validation.test.sharpe"])
+def test_a_measure_that_no_validation_has_is_refused_before_a_trial(metric: str) -> None:
+    with pytest.raises(ConfigError, match=rf"sweep\.metric={metric} is no measure of a validation backtest"):
+        check_metric(metric)
+
+
+@pytest.mark.parametrize("metric", ["validation.sharpe", "calmar", "validation.trades", "validation.kept_share"])
+def test_every_measure_of_a_validation_may_be_searched_for(metric: str) -> None:
+    check_metric(metric)
+
+
+@pytest.mark.slow
+def test_a_finalist_stands_where_no_other_configuration_ever_does(
+    job: searching.Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Further trials may change who leads: what was trained for one must not be taken up by another."""
+    monkeypatch.setattr(finalists, "_train_again", lambda *_: 0.1)
+    rows = [scored(7, "algo.gamma=0.7"), scored(2, "algo.gamma=0.8")]
+    before, after = (finalists.train_finalists(job, order) for order in (rows, [scored(9, "algo.gamma=0.9"), *rows]))
+    places = [{item.score.overrides: item.folders for item in found} for found in (before, after)]
+    assert all(places[1][key] == folders for key, folders in places[0].items())
+    assert len({folder for folders in places[1].values() for folder in folders}) == 3 * job.spec.sweep.finalist_seeds

@@ -9,7 +9,8 @@ infinite as the limit says, never a warning.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
 import bottleneck
 import numpy as np
@@ -230,12 +231,20 @@ def summary(trajectory: Trajectory, *, risk_free: float | FloatArray = 0.0) -> d
     (times equity a year), `exposure` (times equity), `trades` (count), `costs_paid` (account currency).
     """
     measures = of_returns(trajectory.returns, bars_per_year=trajectory.bars_per_year, risk_free=risk_free)
-    return measures | {
-        "turnover": turnover(trajectory),
-        "exposure": exposure(trajectory),
-        "trades": trades(trajectory),
-        "costs_paid": costs_paid(trajectory),
-    }
+    return measures | {name: of(trajectory) for name, of in _OF_PATHS.items()}
+
+
+_OF_PATHS: Final[dict[str, Callable[[Trajectory], float]]] = {
+    "turnover": turnover,
+    "exposure": exposure,
+    "trades": trades,
+    "costs_paid": costs_paid,
+}
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of what `summary` measures."""
+    return (*of_returns((0.0, 0.0), bars_per_year=1.0), *_OF_PATHS)
 
 
 def _series(returns: npt.ArrayLike) -> FloatArray:

@@ -35,7 +35,11 @@ class TrainedFinalist:
 def train_finalists(job: Search, rows: Sequence[TrialRow]) -> tuple[TrainedFinalist, ...]:
     """Train the best configurations again over fresh seeds and return them best first; a resumed search goes on here too."""
     if not rows:
-        raise TrainingError("no trial ran to its end, so there is nothing to choose", hint="raise sweep.trials")
+        raise TrainingError(
+            "no trial ran to its end, so there is nothing to choose",
+            hint="raise sweep.trials"
+            + (", or sweep.time_budget_seconds" if job.spec.sweep.time_budget_seconds else ""),
+        )
     trained = []
     for row in rows:
         specs, folders, scores = [], [], []

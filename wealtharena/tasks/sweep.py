@@ -27,7 +27,7 @@ from wealtharena.tasks.pipeline import identity, prepare, require_audit, split_o
 from wealtharena.tasks.record import RunContext, RunRecord, recorded, without_home
 from wealtharena.tasks.searching import Search, bars_per_year, record_choosing, record_trials
 from wealtharena.tasks.train import checkpoint_block, describe, train_folds
-from wealtharena.tasks.trial import TrainingObjective, data_key
+from wealtharena.tasks.trial import TrainingObjective, check_metric, data_key
 from wealtharena.tracking.privacy import without_paths
 from wealtharena.tracking.search import SearchDisplay, mirror
 from wealtharena.training.job import Silent
@@ -65,6 +65,7 @@ def run_in(context: RunContext, spec: ExperimentSpec, overrides: Sequence[str]) 
             f"compute.address={spec.compute.address}: Tune would run the search on the cluster's head, away from its study",
             hint="start it on a machine of the cluster: compute.address=auto, or <head>:6379",
         )
+    check_metric(spec.sweep.metric)
     typed = with_fixed(spec, overrides)
     spec = compose(typed) if spec.sweep.fixed else spec
     resuming.check(spec, context, study=study_path(spec, context.folder))

@@ -14,12 +14,14 @@ import numpy as np
 from wealtharena.agents.policy import load_policy
 from wealtharena.config import compose
 from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.config.suggest import did_you_mean
+from wealtharena.errors import ConfigError
 from wealtharena.evaluation import backtest, metrics
 from wealtharena.evaluation.firewall import TrainingView
 from wealtharena.evaluation.splits import Windows
 from wealtharena.files import temporary_folder
 from wealtharena.training.checkpoints import best_path
-from wealtharena.training.job import TrainingJob
+from wealtharena.training.job import KEPT_SHARE, TrainingJob
 from wealtharena.training.trainer import train
 from wealtharena.tuning.engine import Report
 from wealtharena.tuning.selection import ACTIVE_KEY, BARS_KEY, RETURNS_KEY
@@ -55,6 +57,16 @@ class TrainingObjective:
                 job = TrainingJob(seeded, view.features, view.train, view.validation, folder)
                 train(job, listener=watch)
                 done.append(watch.best)
+
+
+def check_metric(metric: str) -> None:
+    """Raise ConfigError where a search is for what no validation backtest measures: each trial would train for nothing."""
+    known = (*metrics.names(), KEPT_SHARE)
+    if metric.removeprefix(VALIDATION) not in known:
+        raise ConfigError(
+            f"sweep.metric={metric} is no measure of a validation backtest",
+            hint=did_you_mean(metric.rpartition(".")[2], known),
+        )
 
 
 def score_of(measures: Mapping[str, Any], metric: str) -> float:

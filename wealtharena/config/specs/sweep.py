@@ -33,7 +33,7 @@ class SweepSpec(Spec):
     metric: str = Field(description="measure of the validation backtest that is searched for")
     mode: Literal["max", "min"] = Field(description="whether more of it is better")
     trials: int = Field(ge=1, description="configurations that are tried")
-    time_budget_seconds: float | None = Field(gt=0, description="after which no trial is begun; null: none")
+    time_budget_seconds: float | None = Field(gt=0, description="after which trials end where they are; null: none")
     concurrency: int = Field(ge=1, description="trials at once")
     cpus_per_trial: float = Field(gt=0, description="cores that Ray keeps for one")
     gpus_per_trial: float = Field(ge=0, description="GPUs that Ray keeps for one")
