@@ -278,7 +278,6 @@ def test_the_hashes_of_an_installation_are_what_pip_reports(tmp_path: Path) -> N
 
 PUBLIC = {
     "study.Study.vector_env": "for people who train with another library",
-    "agents.policy.NetworkPolicy.for_symbols": "what a reader of the paper tries first with an attention model",
     "envs.portfolio_env.PortfolioEnv.describe_observation": "for people who train with another library",
     "prediction.manager.ProductionModelManager.unload": "the Python face of serving",
     "registry.checkpoints.ModelCheckpoint.delete_checkpoint": "the Python face of the registry",
