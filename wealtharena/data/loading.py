@@ -76,16 +76,19 @@ def panel_of(origin: Provider, asset: AssetSpec, data: DataSpec, *, reasons: tup
         DataError: see `fetch_all` and `align`.
     """
     symbols, chosen = wanted_symbols(origin, asset, data)
-    return _joined(origin, symbols, asset, data, said=(*reasons, *origin.notes(), *chosen))
+    return _joined(origin, symbols, asset, data, said=lambda: (*reasons, *origin.notes(), *chosen))
 
 
 def _joined(
-    origin: Provider, symbols: Sequence[str], asset: AssetSpec, data: DataSpec, *, said: tuple[str, ...]
+    origin: Provider, symbols: Sequence[str], asset: AssetSpec, data: DataSpec, *, said: Callable[[], tuple[str, ...]]
 ) -> Panel:
-    """Return the panel of these symbols, with macro series and cash rates where they are asked for; `said` are its first notes."""
+    """Return the panel of these symbols, with macro series and cash rates where they are asked for.
+
+    `said` returns its first notes; it is asked when the bars are there, since a source may not know before.
+    """
     bars, lacking = fetch_all(origin, symbols, asset, data)
     simulated = any(is_simulated(name) for name in {item.provider for item in bars})
-    notes = (*said, *lacking, *asset_notes(asset, symbols, simulated=simulated))
+    notes = (*said(), *lacking, *asset_notes(asset, symbols, simulated=simulated))
     panel = align(bars, asset, data, source=origin.name, simulated=simulated, notes=notes)
     panel = replace(panel, notes=(*panel.notes, *_early_end(panel, data)))
     panel = macro.join(panel, data) if data.macro.series else panel
@@ -323,4 +326,4 @@ def load_panel(
         request = request.model_copy(update={"interval": shown})
     origin = files.Provider.of(found, request, asset)
     symbols = request.symbols or origin.symbols()[: asset.universe.max_symbols]
-    return _joined(origin, symbols, asset, request, said=origin.content().notes())
+    return _joined(origin, symbols, asset, request, said=lambda: origin.content().notes())
