@@ -40,15 +40,7 @@ def test_a_killed_search_goes_on_selects_on_validation_and_opens_the_test_window
         job.wait()
     assert record(folder)["status"] == "interrupted"
     ended = len(list((folder / "study.trials").glob("*.json")))
-    again = subprocess.run(
-        [sys.executable, str(ROOT / "run.py"), f"resume={folder}"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=250,
-        check=False,
-    )
-    assert again.returncode == 0, again.stderr + again.stdout
+    _run(tmp_path, f"resume={folder}")
     run, searched = record(folder), json.loads((folder / "sweep.json").read_text())
     assert run["status"] == searched["status"] == "completed"
     assert len(searched["trials"]) == 3
@@ -78,15 +70,7 @@ def test_a_search_leaves_the_test_window_closed_where_that_is_asked_for(tmp_path
     folder, few = tmp_path / "search", ("sweep.trials=1", "sweep.finalists=1", "sweep.finalist_seeds=1")
     closed = (*SEARCH, *few, "train.test=false", f"hydra.run.dir={folder}")
     for words, opened in ((closed, 0), ((f"resume={folder}",), 0), ((f"resume={folder}", "train.test=true"), 1)):
-        done = subprocess.run(
-            [sys.executable, str(ROOT / "run.py"), *words],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=250,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr + done.stdout
+        _run(tmp_path, *words)
         lines = [json.loads(line) for line in (tmp_path / "results" / "ledger.jsonl").read_text().splitlines()]
         assert [line["kind"] for line in lines].count("open") == opened
         run = record(folder)
@@ -94,6 +78,12 @@ def test_a_search_leaves_the_test_window_closed_where_that_is_asked_for(tmp_path
         assert (run.get("test_window") == "closed") is (opened == 0)
         assert (run["metrics"]["test"] is None) is (opened == 0)
         assert run["metrics"]["validation"]["sharpe"] is not None
+
+
+def _run(place: Path, *words: str) -> None:
+    command = [sys.executable, str(ROOT / "run.py"), *words]
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=250, check=False)
+    assert done.returncode == 0, done.stderr + done.stdout
 
 
 def _one_look(folder: Path) -> None:
@@ -120,23 +110,7 @@ def test_a_search_of_agents_that_tilt_ends_in_a_verdict_on_what_they_add(tmp_pat
     """Trials are chosen on validation, whose bars are not those of the test window: each is set against its own anchor."""
     words = ("sweep=direct", "sweep.trials=3", "sweep.env_steps=1024", "sweep.finalists=1", "sweep.finalist_seeds=1")
     folder, small = tmp_path / "search", [w for w in SMALL if not w.startswith(("algo.", "asset="))]
-    done = subprocess.run(
-        [
-            sys.executable,
-            str(ROOT / "run.py"),
-            "asset=etf",
-            *small,
-            *words,
-            "evaluation.cscv_blocks=4",
-            f"hydra.run.dir={folder}",
-        ],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=250,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr + done.stdout
+    _run(tmp_path, "asset=etf", *small, *words, "evaluation.cscv_blocks=4", f"hydra.run.dir={folder}")
     run, searched = record(folder), json.loads((folder / "sweep.json").read_text())
     evidence = run["verdict"]["evidence"]
     assert "anchor" in run["comparison"]

@@ -41,7 +41,8 @@ def connect(compute: ComputeSpec) -> bool:
         return False
     quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False, "logging_level": "ERROR"}
     with _own_sigterm():
-        return _connected(compute, quiet)
+        _start(compute, quiet)
+    return True
 
 
 @contextlib.contextmanager
@@ -57,8 +58,8 @@ def _own_sigterm() -> Iterator[None]:
             signal.signal(signal.SIGTERM, before)
 
 
-def _connected(compute: ComputeSpec, quiet: dict[str, Any]) -> bool:
-    """Start a Ray, or join the one at `compute.address`; return True.
+def _start(compute: ComputeSpec, quiet: dict[str, Any]) -> None:
+    """Start a Ray, or join the one at `compute.address`.
 
     TrainingError where it cannot start, does not answer or asks for a token.
     """
@@ -72,7 +73,7 @@ def _connected(compute: ComputeSpec, quiet: dict[str, Any]) -> bool:
                 ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
         except (OSError, ValueError, RuntimeError) as error:
             raise _not_started(error) from error
-        return True
+        return
     try:
         _join(compute.address, quiet)
     except (OSError, OverflowError, ValueError, RuntimeError) as error:
@@ -81,7 +82,6 @@ def _connected(compute: ComputeSpec, quiet: dict[str, Any]) -> bool:
                 f"compute.address={compute.address}: the Ray cluster asks for a token", hint=NEEDS_TOKEN
             ) from error
         raise TrainingError(f"compute.address={compute.address}: no Ray cluster answers", hint=START_ONE) from error
-    return True
 
 
 def _join(address: str, quiet: dict[str, Any]) -> None:

@@ -38,25 +38,21 @@ def exposition(views: Sequence[AccountView], unreadable: Sequence[tuple[str, str
         "live_money": ("1 where real money is at stake", lambda view: int(view.live)),
         **{key: (text, _of_health(key)) for key, text in _GAUGES.items()},
     }
+    found = [
+        (name, text, [(v.agent, v.account, value) for v in views if isinstance(value := of(v), int | float)])
+        for name, (text, of) in gauges.items()
+    ]
+    places: list[tuple[str, str, int | float]] = [(view.agent, view.account, 0) for view in views]
+    places += [(*place, 1) for place in unreadable]
+    found.append(("unreadable", "1 where the ledger cannot be read", places))
     lines = []
-    for name, (text, of) in gauges.items():
-        known = [(view, value) for view in views if isinstance(value := of(view), int | float)]
-        if known:
+    for name, text, rows in found:
+        if rows:
             lines += [f"# HELP wealtharena_account_{name} {text}", f"# TYPE wealtharena_account_{name} gauge"]
             lines += [
-                f'wealtharena_account_{name}{{agent="{view.agent}",account="{view.account}"}} {value:.10g}'
-                for view, value in known
+                f'wealtharena_account_{name}{{agent="{agent}",account="{account}"}} {value:.10g}'
+                for agent, account, value in rows
             ]
-    places = [(view.agent, view.account, 0) for view in views] + [(*place, 1) for place in unreadable]
-    if places:
-        lines += [
-            "# HELP wealtharena_account_unreadable 1 where the ledger cannot be read",
-            "# TYPE wealtharena_account_unreadable gauge",
-        ]
-        lines += [
-            f'wealtharena_account_unreadable{{agent="{agent}",account="{account}"}} {value}'
-            for agent, account, value in places
-        ]
     return "".join(f"{line}\n" for line in lines)
 
 

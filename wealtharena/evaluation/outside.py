@@ -23,9 +23,7 @@ START: Final = 100.0  # equity before the first return
 GAP_DAYS: Final = 15  # from one bar to the next without a note; of longer bars, three of them
 MIDMONTH: Final = 20
 STANDS_STILL: Final = 0.1  # share of a record's dates on which prices may have no new bar, as on a holiday
-WEEKEND_DAYS: Final = (
-    4  # that the nearest price may be away from the first and the last date of a record without a note
-)
+WEEKEND_DAYS: Final = 4  # that prices may begin after a record, or end before it, without a note
 PATIENCE_STEPS: Final = 1.5  # the same in steps of the prices, which may be labelled by the first day of a month
 LEAST: Final = 2  # returns that a record has at least
 
@@ -173,12 +171,10 @@ def beside(paths: Sequence[Trajectory], record: Trajectory, ledger: Ledger | Non
         step = float(np.median(np.diff(path.timestamps)) / np.timedelta64(1, "D"))
         worst = int(np.argmax(apart))
         dull = float(np.mean(np.diff(at) == 0)) > STANDS_STILL
-        if at[1] < 0 or dull or apart[worst] > max(GAP_DAYS, PATIENCE_STEPS * step):
-            far = (
-                ""
-                if at[1] < 0 or dull
-                else f" (beside {_date(record, worst)} the nearest is of {_date(path, at[worst])})"
-            )
+        far = ""
+        if not (few := at[1] < 0 or dull) and apart[worst] > max(GAP_DAYS, PATIENCE_STEPS * step):
+            far = f" (beside {_date(record, worst)} the nearest is of {_date(path, at[worst])})"
+        if few or far:
             raise DataError(
                 f"prices from {_date(path, 0)} to {_date(path, -1)} do not cover the returns, "
                 f"{_date(record, 0)} to {_date(record, -1)}, bar by bar{far}",

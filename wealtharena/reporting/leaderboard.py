@@ -75,6 +75,11 @@ def _head(leaderboard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> 
     )
 
 
+def unlike_contests(differing: Sequence[str]) -> str:
+    """Return in a sentence that rows of one order differ in these things, as evaluation.leaderboard.unlike names them."""
+    return f"Rows are of other {' and '.join(differing)}: their order is of figures from unlike contests."
+
+
 def _ranking(leaderboard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], links: Links) -> str:
     if not rows:
         return "<p>No run finished, so there is nothing to rank.</p>"
@@ -117,9 +122,7 @@ def _ranking(leaderboard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], 
     ]
     note = "Small figures are 95 % intervals over bars and seeds; where there is none the paths were not at hand."
     if unlike := leaderboard.get("unlike"):
-        note += (
-            f" Rows are of other {' and '.join(map(escape, unlike))}: their order is of figures from unlike contests."
-        )
+        note += f" {escape(unlike_contests(unlike))}"
     if tilting:
         note += " Active share: half the mean difference in weights to the anchor; lambda: how much of what was learned is kept."
     return tables.table(head, lines, css="board") + f'<p class="soft">{note}{_rules(leaderboard)}</p>'

@@ -103,7 +103,7 @@ def write(folder: Path, runs: Sequence[records.RunResult], *, spec: ExperimentSp
         out.width = WIDTH
     out.print(table(board))
     if board["unlike"]:
-        out.print(f"Rows are of other {' and '.join(board['unlike'])}: their order is of figures from unlike contests.")
+        out.print(page.unlike_contests(board["unlike"]))
     folders = {run.run_id: relative(run.folder) for run in runs}
     for row in board["rows"]:
         if row["status"] != "completed":

@@ -26,9 +26,10 @@ def is_web(url: str) -> bool:
 
 
 def posted(client: httpx.Client, url: str, *, seconds: float, **message: Any) -> tuple[int, bytes]:
-    """Return status and content of the answer to a message; httpx.HTTPError where none comes to its end within `seconds`.
+    """Return status and content of the answer to a message; httpx.HTTPError where its content has no end within `seconds`.
 
-    The client's own time-out is that of each part of an answer, of which there may be any number.
+    The client's own time-out is that of each part of an answer, of which there may be any number. That of the parts of
+    its head is the client's own alone.
     """
     import httpx
 

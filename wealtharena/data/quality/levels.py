@@ -340,9 +340,8 @@ def _apart(
 ) -> tuple[np.ndarray[Any, np.dtype[np.bool_]], list[tuple[int, float]]]:
     """Return the bars apart from the last good close, and (bar, ratio) of those that a second bar confirmed."""
     mask, confirmed, done = np.zeros(len(closes), dtype=bool), [], 0
-    for start in _far(
-        closes, high, low, limit - 1e-9, near
-    ):  # before any other bar the last good close is the one before
+    # before any bar that is not far the last good close is the one before
+    for start in _far(closes, high, low, limit - 1e-9, near):
         if start <= done:
             continue
         good, suspect = closes[start - 1], np.nan
