@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -12,6 +13,8 @@ from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.config.suggest import did_you_mean
 from wealtharena.data.bars import Bars, RawBars
+from wealtharena.data.reading.identifiers import canonical_symbol
+from wealtharena.data.reading.venues import as_key
 from wealtharena.errors import ConfigError, ProviderError
 
 ROOM = "data.providers"
@@ -75,6 +78,23 @@ class Provider(ABC):
             ProviderError: the source refused, failed, does not know the symbol or has no rows in the window.
         """
 
+    def check_named(self, symbol: str, asked: str, told: object) -> None:
+        """Raise ProviderError where an answer names another instrument than the one that was asked for.
+
+        An answer that names none is taken. Case, punctuation and a source's second name of a currency pair are no difference.
+        """
+        if not isinstance(told, str) or not told.strip():
+            return
+        if _plain(told, self._asset.market) != _plain(asked, self._asset.market):
+            sent = " ".join(told.split())[:40]
+            key = f"'+data.provider_symbols={{{as_key(symbol)}: {as_key(sent)}}}'"
+            raise ProviderError(
+                self.name,
+                symbol,
+                f"was asked for {asked} and sent {sent}",
+                hint=f"if that is what it is called there now, say so: {key}; else run it again later",
+            )
+
     @property
     def form(self) -> str:
         """What else than symbol, dates and interval its numbers depend on; the store joins no bars of two forms."""
@@ -114,6 +134,10 @@ class RefusalError(ProviderError):
 
 class UnknownSymbolError(ProviderError):
     """The provider does not carry the symbol; another one may."""
+
+
+def _plain(name: str, market: str) -> str:
+    return re.sub(r"\W", "", canonical_symbol(name, market).upper())
 
 
 def names() -> tuple[str, ...]:

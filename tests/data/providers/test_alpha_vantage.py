@@ -226,3 +226,29 @@ def test_the_name_that_is_asked_for_tells_the_venue(make_spec, listed):
     data = spec.data.model_copy(update={"provider_symbols": {"SHOP": "SHOP.TRT"}})
     raw = Provider(data, spec.asset, clock=lambda: LATER).fetch("SHOP", RECENT, None, "1d")
     assert (raw.symbol, raw.currency) == ("SHOP", "CAD")
+
+
+@pytest.mark.parametrize(
+    ("asset", "symbol", "about", "taken"),
+    [
+        ("stocks", "ACME", '"2. Symbol": "OTHER"', False),
+        ("stocks", "ACME", '"2. Symbol": "acme"', True),
+        ("stocks", "ACME", '"1. Information": "x"', True),
+        ("forex", "EURUSD", '"2. From Symbol": "EUR", "3. To Symbol": "JPY"', False),
+        ("crypto", "BTC-USD", '"2. Digital Currency Code": "ETH", "4. Market Code": "USD"', False),
+        ("crypto", "BTC-USD", '"2. Digital Currency Code": "BTC", "4. Market Code": "EUR"', False),
+    ],
+)
+def test_bars_of_another_instrument_are_not_taken_for_the_one_asked_for(
+    make_spec, stub, tmp_path, asset, symbol, about, taken
+):
+    path = tmp_path / "answer.json"
+    bar = '"1. open": "1", "2. high": "1", "3. low": "1", "4. close": "1", "5. volume": "1"'
+    path.write_text(f'{{"Meta Data": {{{about}}}, "Time Series (Daily)": {{"2024-10-21": {{{bar}}}}}}}')
+    stub.stub.cfg["replay"] = {f"alphavantage:{symbol}{'=X' if asset == 'forex' else ''}": str(path)}
+    ask = provider_for(make_spec, asset)
+    if taken:
+        assert len(ask.fetch(symbol, RECENT, None, "1d").table) == 1
+        return
+    with pytest.raises(ProviderError, match=r"was asked for \w+ and sent \w+"):
+        ask.fetch(symbol, RECENT, None, "1d")

@@ -371,3 +371,32 @@ def test_an_answer_too_deep_or_too_large_is_an_error_of_its_symbol(make_spec, st
     spec = make_spec("stocks", "yahoo")
     with pytest.raises(ProviderError, match=words):
         Provider(spec.data, spec.asset).fetch("ACME", None, None, "1d")
+
+
+@pytest.mark.parametrize(
+    ("asset", "symbol", "sent", "taken"),
+    [
+        ("stocks", "ACME", "OTHER", False),
+        ("stocks", "ACME", "acme", True),
+        ("forex", "EURUSD", "EURJPY=X", False),
+        ("forex", "USDJPY", "JPY=X", True),
+        ("forex", "EURUSD", "EUR=X", False),
+    ],
+)
+def test_bars_of_another_instrument_are_not_taken_for_the_one_asked_for(
+    make_spec, stub, tmp_path, asset, symbol, sent, taken
+):
+    spec = make_spec(asset, "yahoo")
+    source = Provider(spec.data, spec.asset)
+    known = "ACME" if asset == "stocks" else "EURUSD"
+    source.fetch(known, None, None, "1d")
+    answer = source._answers.last.text.replace(f'"symbol":"{source.provider_symbol(known)}"', f'"symbol":"{sent}"')
+    assert f'"symbol":"{sent}"' in answer
+    path = tmp_path / "answer.json"
+    path.write_text(answer)
+    stub.stub.cfg["replay"] = {f"yahoo:{source.provider_symbol(symbol)}": str(path)}
+    if taken:
+        assert len(source.fetch(symbol, None, None, "1d").table)
+        return
+    with pytest.raises(ProviderError, match=f"was asked for .* and sent {sent}"):
+        source.fetch(symbol, None, None, "1d")

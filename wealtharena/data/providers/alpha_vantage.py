@@ -25,6 +25,13 @@ from wealtharena.errors import ProviderError
 BASE_URL: Final = "https://www.alphavantage.co/query"
 COMPACT_BARS: Final = 100  # what outputsize=compact, all that a free key gets of a share, contains
 _NOT_A_NUMBER: Final = {"", "None", "null", "."}
+_LABELS: Final = {  # of an answer's metadata -> the part of the query that it repeats
+    "Symbol": "symbol",
+    "Digital Currency Code": "symbol",
+    "Market Code": "market",
+    "From Symbol": "from_symbol",
+    "To Symbol": "to_symbol",
+}
 _FIELDS: Final = {
     "open": "open",
     "high": "high",
@@ -67,6 +74,7 @@ class Provider(provider.Provider):
         key = self.manners.require_key(symbol, where="a free one: https://www.alphavantage.co/support/#api-key")
         query = self._query(symbol, start)
         content = self.manners.call(lambda: self._attempt(symbol, {**query, "apikey": key}))
+        self._check_meant(symbol, content, query)
         table, adjusted = self._table(symbol, content, query)
         if self._asset.market in ("forex", "crypto"):
             table = table[(table["timestamp"] < pd.Timestamp(self._clock().date(), tz="UTC")).to_numpy()]
@@ -164,6 +172,12 @@ class Provider(provider.Provider):
             f"does not know the symbol ({told})",
             hint=f"it carries few exchanges outside the US; use data=yahoo, or say '+data.provider_symbols={{{as_key(symbol)}: <name>}}'",
         )
+
+    def _check_meant(self, symbol: str, content: dict[str, Any], query: dict[str, str]) -> None:
+        for name, told in _pairs(content.get("Meta Data")):
+            asked = query.get(_LABELS.get(name.split(". ", 1)[-1], ""))
+            if asked is not None:
+                self.check_named(symbol, asked, told)
 
     def _table(self, symbol: str, content: dict[str, Any], query: dict[str, str]) -> tuple[pd.DataFrame, Any]:
         series = next((value for name, value in content.items() if name.startswith("Time Series")), None)

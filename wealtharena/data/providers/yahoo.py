@@ -85,6 +85,7 @@ class Provider(provider.Provider):
         """
         self._check_window(symbol, start, interval)
         frame, about = self.manners.call(lambda: self._attempt(symbol, start, end, interval))
+        self.check_named(symbol, self.provider_symbol(symbol), about.get("symbol"))
         table, currency = self._table(symbol, frame, about, interval)
         table = self._finished(table, about, interval)
         if table.empty:
