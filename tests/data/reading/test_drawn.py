@@ -166,3 +166,30 @@ def test_turnover_by_its_name_is_no_volume_but_pieces_of_it_are() -> None:
     assert [role_of(name) for name in ("Vaihto", "Forgalom", "Forgalom (db)", "Umsatz (Stück)")] == ["turnover"] * 2 + [
         "volume"
     ] * 2
+
+
+def _of_r() -> str:
+    names = " ".join(f'"{name}"' for name in NAMES)
+    return f"{names}\n" + "".join(f'"{i}" "{row[0]}" {" ".join(row[1:])}\n' for i, row in enumerate(_rows(), 1))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "".join(" ".join(row) + "\n" for row in [NAMES, *_rows()]),
+        "".join(_padded("  ", right=True)(row) + "\n" for row in [NAMES, *_rows()]),
+        _of_r(),
+        "".join(" ".join(row) + "\n" for row in [NAMES, *([f"{row[0]} 00:00:00", *row[1:]] for row in _rows())]),
+    ],
+    ids=["one blank", "aligned", "R's write.table", "dates with their time"],
+)
+def test_words_with_blanks_between_them_are_cells(tmp_path: Path, text: str) -> None:
+    made = _read(text, tmp_path)
+    _same(made, tmp_path)
+    assert ("separator", "blanks") in made.settled[0].facts
+
+
+def test_rows_that_do_not_fit_a_header_of_words_are_refused(tmp_path: Path) -> None:
+    text = "".join(" ".join([*row, "x", "y"]) + "\n" for row in _rows())
+    with pytest.raises(DataError, match="no column"):
+        _read(f"{' '.join(NAMES)}\n{text}", tmp_path)

@@ -113,3 +113,31 @@ def test_prices_without_a_header_in_another_order_are_refused(tmp_path: Path, or
     one_bad.loc[7, "High"] = 1.0
     with pytest.raises(DataError, match="not in the order"):
         _read(one_bad, tmp_path / "EURUSD.csv", header=False)
+
+
+def _by_field(suffix: str, folder: Path, *more: pd.DataFrame) -> Path:
+    """Write bars of two symbols with a row for each field, an indicator among them, in any order."""
+    long = pd.concat(
+        [_bars(seed).assign(sma=1.0).melt("Date").assign(symbol=name) for seed, name in enumerate(("AAPL", "MSFT"))]
+    )
+    table = pd.concat([long.sample(frac=1.0, random_state=1), *more])
+    path = folder / f"long.{suffix}"
+    table.to_csv(path, index=False) if suffix == "csv" else table.to_parquet(path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_row_a_field_is_the_same_bars(tmp_path: Path, suffix: str) -> None:
+    made = read_path(_by_field(suffix, tmp_path))
+    assert ("layout", "one row a bar and field, by columns variable and value") in made.settled[0].facts
+    for seed, name in enumerate(("AAPL", "MSFT")):
+        table = made.tables[name].sort_values("timestamp")
+        assert table["timestamp"].dt.strftime("%Y-%m-%d").tolist() == _bars(seed)["Date"].tolist()
+        for field in FIELDS:
+            np.testing.assert_array_equal(table[field.lower()], _bars(seed)[field])
+
+
+def test_a_field_that_a_bar_has_twice_is_refused(tmp_path: Path) -> None:
+    again = pd.DataFrame({"Date": ["2023-01-02"], "variable": ["Close"], "value": [1.0], "symbol": ["AAPL"]})
+    with pytest.raises(DataError, match="has one already"):
+        read_path(_by_field("csv", tmp_path, again))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests.data.reading.test_zones import SUMMER, _read, _sessions, _times
 from wealtharena.data.reading import spelled, stamps
+from wealtharena.data.reading.files import split_symbols
 from wealtharena.errors import DataError
 
 DAYS = pd.date_range("2022-11-02", "2024-02-28", freq="9D")
@@ -114,3 +117,60 @@ def test_a_zone_behind_a_time_of_day_beside_its_date_counts_too() -> None:
     hours = _sessions(SUMMER)
     made = _read(hours.strftime("%Y-%m-%d"), time=hours.strftime("%H:%M ET"))
     assert list(_times(made)) == list(hours.tz_localize("America/New_York").tz_convert("UTC"))
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["%d%b%Y", "%d/%b/%Y", "%d.%b.%Y", "%b-%d-%Y", "%b/%d/%Y", "%b.%d.%Y", "%Y%b%d", "%Y/%b/%d", "%d%b%Y:00:00:00",
+     "%d/%b/%Y:00:00:00", "%Y-%m-%d:00:00"],
+)  # fmt: skip
+@pytest.mark.parametrize("spell", [str.upper, str.lower, str])
+def test_a_month_by_its_name_is_read_whatever_stands_around_it(form: str, spell: Callable[[str], str]) -> None:
+    cells = [day.strftime(form) for day in DAYS]
+    assert list(_parsed([spell(cell) for cell in cells])) == list(DAYS)
+
+
+def test_what_cannot_be_read_is_shown_as_it_stands_in_the_file() -> None:
+    with pytest.raises(DataError, match="'31JUN2023' in row 2 is not on the calendar"):
+        _parsed(["01JUN2023", "31JUN2023"])
+    with pytest.raises(DataError, match="cannot be read: 'Mon, noday' in row 2"):
+        _parsed(["Mon, 05 Jun 2023", "Mon, noday"])
+
+
+YEARS = [f"{day.year}" for day in DAYS]
+
+
+@pytest.mark.parametrize("months", ["%m", "%B", "%b"])
+@pytest.mark.parametrize("clock", [{}, {"Hour": "0", "Minute": "0"}, {"hour": "0"}, {"Time": "00:00"}])
+def test_dates_in_columns_of_year_month_and_day_are_dates(months: str, clock: dict[str, str]) -> None:
+    frame = pd.DataFrame(
+        {
+            "Year": YEARS,
+            "Month": [day.strftime(months).lstrip("0") for day in DAYS],
+            "Day": [f"{day.day}" for day in DAYS],
+            **clock,
+            "Close": np.arange(1.0, len(DAYS) + 1),
+        }
+    )
+    numbered = frame.assign(Year=frame["Year"].astype(int), Day=frame["Day"].astype(float))
+    for table in (frame, numbered):
+        made = split_symbols(table, where="AAA.csv", only_symbol="AAA").tables["AAA"]
+        assert made["timestamp"].dt.strftime("%Y-%m-%d").tolist() == DAYS.strftime("%Y-%m-%d").tolist()
+
+
+def test_columns_of_a_date_beside_a_date_are_passed_over_and_years_of_two_digits_refused() -> None:
+    parts = pd.DataFrame(
+        {"year": YEARS, "month": [f"{day.month}" for day in DAYS], "day": [f"{day.day}" for day in DAYS]}
+    )
+    close = {"close": np.arange(1.0, len(DAYS) + 1)}
+    made = split_symbols(parts.assign(**close, date=DAYS), where="AAA.csv", only_symbol="AAA").tables["AAA"]
+    assert list(made["timestamp"].dt.tz_localize(None)) == list(DAYS)
+    with pytest.raises(DataError, match="year is '22' in row 1, no year of four digits"):
+        split_symbols(parts.assign(year=[year[2:] for year in YEARS], **close), where="AAA.csv", only_symbol="AAA")
+
+
+def test_a_year_and_a_month_alone_are_a_months_bar() -> None:
+    months = pd.date_range("2020-01-01", periods=30, freq="MS")
+    frame = pd.DataFrame({"year": months.year, "month": months.month, "close": np.arange(1.0, 31.0)})
+    made = split_symbols(frame, where="AAA.csv", only_symbol="AAA").tables["AAA"]
+    assert list(made["timestamp"].dt.tz_localize(None)) == list(months)

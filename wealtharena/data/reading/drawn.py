@@ -1,16 +1,22 @@
-"""Tables that are drawn for the eye (Markdown, psql, sqlite, MySQL, DuckDB): their bars, rules and types brought to a plain table."""
+"""Tables that are drawn for the eye (Markdown, psql, sqlite, MySQL, DuckDB) or cut by blanks: brought to a plain table."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
+from wealtharena.data.reading.columns import role_of
+from wealtharena.data.reading.heads import SEPARATORS
 from wealtharena.data.reading.settled import Ledger
 
 _PEEK: Final = 60  # lines in which a rule stands, if there is one
 _RULE: Final = re.compile(r"(?=.*(?:--|==|:-|-:))[|+:;,\t =-]+")
 _SPANS: Final = re.compile(r"[-=]+")
 _COUNT: Final = re.compile(r"\(?[0-9]+ rows?\b[^|,;\t]*")  # (40 rows), 40 rows in set (0.00 sec), (40 rows affected)
+_WORD: Final = re.compile(r'"[^"\n]*"|\S+')
+_DATE_AND_TIME: Final = re.compile(
+    r"(?m)^([ \t]*(?:\S+[ \t]+)?[0-9]{4}[-/.][0-9]{2}[-/.][0-9]{2}) (?=[0-9]{2}:[0-9]{2})"
+)
 _UPRIGHT, _LEVEL = "│┃║┆┇┊┋", "─━═┄┅┈┉╌╍"  # of the signs that boxes are drawn with
 _BOXES: Final = {
     place: "|" if chr(place) in _UPRIGHT else "-" if chr(place) in _LEVEL else "+" for place in range(0x2500, 0x2580)
@@ -28,15 +34,15 @@ _BEHIND: Final = r"(?:\[[^\]]*\]|\([0-9, ]*\))?"
 def undrawn(text: str, ledger: Ledger) -> str:
     """Return the text without what draws a table: rules become blank lines, bars at the edges and counts of rows go.
 
-    A listing whose columns are marked by a rule of dashes alone has a tab between its cells afterwards. A text without a
-    rule below or above its header stays as it is.
+    A listing whose columns are marked by a rule of dashes alone, or by blanks alone, has a tab between its cells
+    afterwards. Any other text without a rule below or above its header stays as it is.
     """
     if any(sign in text[: 1 << 14] for sign in _UPRIGHT):
         text = text.translate(_BOXES)
     lines = text[: 1 << 18].split("\n")[:_PEEK]
     rules = [place for place, line in enumerate(lines) if _RULE.fullmatch(line.strip())]
     if not rules:
-        return text
+        return _spaced(text, lines, ledger)
     drawn, written = {lines[place].strip() for place in rules}, text.split("\n")
     header = next((line for line in written if "|" in line and line.strip() not in drawn), "")
     lines = ["" if line.strip() in drawn or _COUNT.fullmatch(line.strip()) else line for line in written]
@@ -76,6 +82,33 @@ def _cut(lines: list[str], rule: str, place: int) -> list[str]:
             for line in lines[above:]
         ),
     ]
+
+
+def _spaced(text: str, lines: list[str], ledger: Ledger) -> str:
+    """Return the text with a tab between its words where a line of names has nothing else between them, as R writes tables."""
+    place = next((i for i, line in enumerate(lines) if _names_a_bar(line)), None)
+    below = next((line for line in lines[place + 1 :] if line.strip()), "") if place is not None else ""
+    if place is None or any(sign in below for sign in "\t|;"):
+        return text
+    width = len(_WORD.findall(lines[place]))
+    joined = _DATE_AND_TIME.sub(r"\1T", below)
+    if len(_WORD.findall(below)) != width and len(_WORD.findall(joined)) == width:
+        text = _DATE_AND_TIME.sub(r"\1T", text)
+    elif len(_WORD.findall(below)) not in (width, width + 1):  # row numbers have no name
+        return text
+    ledger.settle("separator", "blanks")
+    if '"' in text:
+        return "\n".join("\t".join(_WORD.findall(line)) for line in text.split("\n"))
+    return re.sub(r"(?m)^\t+|\t+$", "", re.sub(r"[^\S\n]+", "\t", text))
+
+
+def _names_a_bar(line: str) -> bool:
+    """Return whether a line holds names of a bar's columns with blanks between them and no separator."""
+    if any(sign in line for sign in SEPARATORS):
+        return False
+    roles = [role_of(word.strip('"')) for word in _WORD.findall(line)]
+    known = set(roles) - {None}
+    return "close" in known and len(known) >= 3 and 2 * len(known) >= len(roles)
 
 
 def are_types(cells: list[str]) -> bool:

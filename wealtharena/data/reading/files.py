@@ -20,6 +20,7 @@ from wealtharena.data.reading.columns import PRICES, columns_by_role, is_adjuste
 from wealtharena.data.reading.flat import to_long_form
 from wealtharena.data.reading.identifiers import check_continued, symbol_of_file, symbols_of
 from wealtharena.data.reading.labels import check_labels
+from wealtharena.data.reading.layouts import with_dates
 from wealtharena.data.reading.moments import bar_times, time_of_rows, without_quotes
 from wealtharena.data.reading.numbers import to_numbers
 from wealtharena.data.reading.parquet import flattened, read_parquet
@@ -138,7 +139,7 @@ def split_symbols(
     if ledger is None:
         ledger = Ledger(where, rows=len(frame))
         frame = flattened(frame, ledger)
-    frame = to_long_form(frame, ledger)
+    frame = to_long_form(with_dates(frame, ledger), ledger)
     found = columns_by_role(frame, ledger)
     symbols = symbols_of(found["symbol"][0][1], ledger) if "symbol" in found else None
     keep = symbols.notna().to_numpy() if symbols is not None else np.ones(len(frame), dtype=bool)

@@ -19,6 +19,9 @@ from wealtharena.errors import DataError
 Pair = tuple[str, str]  # field, ticker
 _FIELDS: Final = frozenset({*PRICES, "volume", "quote_volume", "dividend", "split", "gains"})
 _CUT: Final = re.compile(r"[\s_|:/.-]+")
+_KEYS: Final = frozenset({"timestamp", "symbol", "name", "currency", "zone"})  # roles of what names a bar
+_VALUES: Final = frozenset({"value", "values", "val", "obsvalue", "amount", "number"})
+_MOST_FIELDS: Final = 40
 _TUPLE: Final = re.compile(r"""\(['"](.*)['"], ?['"](.*)['"]\)""")
 _MOST_WORDS: Final = 2  # of a field: Adj Close, Stock Splits
 _LEAST: Final = 2  # columns beside the time
@@ -119,11 +122,12 @@ def may_hold_tickers(names: Sequence[str]) -> bool:
 
 
 def to_long_form(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
-    """Return long form of a table with a column a field and ticker in one name; any other table as it is.
+    """Return long form of a table with a column a field and ticker in one name, or a row a field; any other table as it is.
 
     Raises:
         DataError: a column a ticker holds positive numbers, and nothing says whether they are closes.
     """
+    frame = _unstacked(frame, ledger)
     names = [str(column) for column in frame.columns]
     times = _times(names)
     pairs = apart(names) if times else None
@@ -141,6 +145,38 @@ def to_long_form(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
     shown = f"{', '.join(tickers[:8])}{' ...' if len(tickers) > 8 else ''}"
     ledger.note(f"columns such as {names[kept[1]]} are read as a field of a symbol: {shown}")
     return wide_to_long(rows, body, ledger)
+
+
+def _unstacked(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
+    """Return one row a bar of a table with one row a bar and field (date, symbol, field, value); any other as it is.
+
+    Raises:
+        DataError: a bar has two values of one field.
+    """
+    fields = next((name for name in frame.columns if _holds_fields(frame[name])), None)
+    values = [name for name in frame.columns if plain(name) in _VALUES]
+    if fields is None or len(values) != 1:
+        return frame
+    keys = [name for name in frame.columns if name not in (fields, values[0]) and role_of(name) in _KEYS]
+    rows = frame[[*keys, fields, values[0]]]
+    twice = rows.duplicated(subset=[*keys, fields]).to_numpy()
+    if twice.any():
+        row = int(np.flatnonzero(twice)[0])
+        raise DataError(
+            f"{ledger.name}: row {row + 1} holds {frame[fields].iloc[row]} of a bar that has one already",
+            hint="leave one row a bar and field",
+        )
+    ledger.settle("layout", f"one row a bar and field, by columns {fields} and {values[0]}")
+    return rows.set_index([*keys, fields])[values[0]].unstack(fields).reset_index().rename_axis(columns=None)
+
+
+def _holds_fields(cells: pd.Series) -> bool:
+    """Return whether the cells of a column are names of a bar's numbers, a close among them."""
+    if pd.api.types.is_numeric_dtype(cells) or pd.api.types.is_datetime64_any_dtype(cells):
+        return False
+    found = cells.unique()
+    roles = [role for cell in found if (role := role_of(cell)) in _FIELDS] if len(found) <= _MOST_FIELDS else []
+    return "close" in roles and len(set(roles)) == len(roles) > 1
 
 
 def _positive(frame: pd.DataFrame) -> bool:

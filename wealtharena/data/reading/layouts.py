@@ -9,11 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from wealtharena.data.reading.columns import role_of
+from wealtharena.data.reading.columns import plain, role_of
 from wealtharena.data.reading.settled import Ledger
-from wealtharena.data.reading.stamps import parse
+from wealtharena.data.reading.stamps import clock, parse
 from wealtharena.errors import DataError
 
+_DATE_PARTS: Final = ("year", "month", "day")
+_CLOCK_PARTS: Final = ("hour", "minute", "second")
 FloatArray = npt.NDArray[np.float64]
 # Files without names that are known by their width: (exporter, names). Their order is checked on the prices.
 _HEADLESS: Final = {
@@ -217,3 +219,39 @@ def _coherent(body: pd.DataFrame, columns: list[str], share: float = _COHERENT) 
 
 def _is_there(value: object) -> bool:
     return value is not None and value == value and value != ""  # a NaN differs from itself
+
+
+def with_dates(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
+    """Return a table whose dates stand in columns year, month and day with one column of dates; any other table as it is.
+
+    Columns hour, minute and second beside them are their time of day; year and month alone are a month's bar.
+
+    Raises:
+        DataError: a year is not of four digits, and nothing else tells dates.
+    """
+    named = {plain(name): name for name in frame.columns}
+    if not {"year", "month"} <= set(named):
+        return frame
+    dated = [named[part] for part in _DATE_PARTS if part in named]
+    clocks = [named[part] for part in _CLOCK_PARTS if part in named] if "hour" in named else []
+    others = [name for name in frame.columns if name not in (*dated, *clocks) and role_of(name) == "timestamp"]
+    if any(clock(frame[name]) is None for name in others):
+        return frame  # it has dates of its own
+    text = [frame[name].astype("string").str.strip().str.removesuffix(".0").fillna("") for name in (*dated, *clocks)]
+    odd = np.flatnonzero(~text[0].str.fullmatch("[0-9]{4}").to_numpy(dtype=bool))
+    if len(odd):
+        raise DataError(
+            f"{ledger.name}: {dated[0]} is {text[0].iloc[odd[0]]!r} in row {odd[0] + 1}, no year of four digits",
+            hint="write dates like 2024-01-31 in one column",
+        )
+    parts, times = text[: len(dated)], text[len(dated) :]
+    digits = bool(parts[1].str.fullmatch("[0-9]{1,2}").all())
+    first, *rest = [part.str.zfill(2) for part in parts] if digits else parts[::-1]
+    joined = first.str.cat(pd.concat(rest, axis=1), sep="-" if digits else " ")
+    if times:
+        hour, *finer = [part.str.zfill(2) for part in times]
+        joined = joined.str.cat(hour.str.cat(pd.concat(finer, axis=1), sep=":") if finer else hour + ":00", sep=" ")
+    ledger.settle("dates", f"of columns {', '.join(map(str, (*dated, *clocks)))}")
+    made = frame.drop(columns=[*dated, *clocks])
+    made.insert(0, "date", joined)
+    return made

@@ -17,7 +17,7 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 _CLOCK: Final = (
-    r"(?:[T ,]+(?P<hour>[0-9]{1,2})(?:[:.](?P<minute>[0-9]{2}))?(?::(?P<second>[0-9]{2}))?"
+    r"(?:(?:[T ,]+|:)(?P<hour>[0-9]{1,2})(?:[:.](?P<minute>[0-9]{2}))?(?::(?P<second>[0-9]{2}))?"
     r"(?:[.,](?P<fraction>[0-9]{1,9}))?(?:[ -]?(?P<half>[AaPp])\.?[Mm]\.?)?)?"
 )
 _TIME_OF_DAY: Final = r"^([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?(?:[ -]?([AaPp])(?:\.? ?[Mm])?\.?)?$"
@@ -26,9 +26,9 @@ _TWO, _YEAR, _NAME = "[0-9]{1,2}", "(?P<year>[0-9]{4})", "(?P<name>[A-Za-z]{3,9}
 _FORMS: Final = {
     "year first": rf"^{_YEAR}[-/.](?P<month>{_TWO})[-/.](?P<day>{_TWO}){_CLOCK}{_ZONE}$",
     "day or month first": rf"^(?P<first>{_TWO})[-/.](?P<next>{_TWO})[-/.]{_YEAR}{_CLOCK}{_ZONE}$",
-    "day and month's name": rf"^(?P<day>{_TWO})[- ]{_NAME}\.?,?[- ]{_YEAR}{_CLOCK}{_ZONE}$",
-    "month's name and day": rf"^{_NAME}\.? (?P<day>{_TWO}),? {_YEAR}{_CLOCK}{_ZONE}$",
-    "year and month's name": rf"^{_YEAR}[-/. ]+{_NAME}\.?[-/. ]+(?P<day>{_TWO})\.?{_CLOCK}{_ZONE}$",
+    "day and month's name": rf"^(?P<day>{_TWO})[-/. ]*{_NAME}[-/. ,]*{_YEAR}{_CLOCK}{_ZONE}$",
+    "month's name and day": rf"^{_NAME}[-/. ]*(?P<day>{_TWO})[-/. ,]+{_YEAR}{_CLOCK}{_ZONE}$",
+    "year and month's name": rf"^{_YEAR}[-/. ]*{_NAME}[-/. ]*(?P<day>{_TWO})\.?{_CLOCK}{_ZONE}$",
     "year and month": rf"^{_YEAR}[-/.M](?P<month>[0-9]{{2}})$",
     "month's name and year": rf"^{_NAME}\.?,?[- ]{_YEAR}$",
     "digits": rf"^{_YEAR}(?P<month>[0-9]{{2}})(?P<day>[0-9]{{2}})[T ](?P<hour>[0-9]{{2}}):?(?P<minute>[0-9]{{2}}):?"
@@ -238,6 +238,7 @@ def _off_calendar(year: IntArray, month: IntArray, day: IntArray) -> BoolArray:
 
 def _written(text: pd.Series, codes: IntArray, where: str) -> Stamps:
     """Return times written out: all in one form, with an offset or without."""
+    cells = text
     if has_words(text):
         text = in_english(text, where)
     form, parts, most = "", pd.DataFrame({"year": [None] * len(text)}), -1
@@ -253,7 +254,7 @@ def _written(text: pd.Series, codes: IntArray, where: str) -> Stamps:
         if (dated := written_out(text, where)) is not None:
             return replace(_written(dated[0], codes, where), form=dated[1])
         row = int(np.flatnonzero(lost[codes])[0])
-        shown = text.iloc[int(codes[row])]
+        shown = cells.iloc[int(codes[row])]
         raise DataError(f"{where}: a timestamp cannot be read: {shown!r} in row {row + 1}", hint=_HINT)
     if not {"day", "first"} & set(parts.columns):  # a month's bar
         parts = parts.assign(day="1", hour="", minute="", second="", zone="")
@@ -268,7 +269,7 @@ def _written(text: pd.Series, codes: IntArray, where: str) -> Stamps:
     wrong = _off_calendar(year, month, day) | (hour > 23) | (minute > 59) | (second > 59) | (np.abs(shift) > _FURTHEST)
     if days is None or wrong.any():
         row = int(np.flatnonzero(wrong[codes])[0])
-        shown = text.iloc[int(codes[row])]
+        shown = cells.iloc[int(codes[row])]
         raise DataError(
             f"{where}: a timestamp cannot be read: {shown!r} in row {row + 1} is not on the calendar", hint=_HINT
         )

@@ -66,7 +66,8 @@ def read_text(path: Path, ledger: Ledger) -> pd.DataFrame:
     require_table(text, ledger.name, row="a bar")
     text = undrawn(text, ledger)
     head = _head(text, ledger)
-    ledger.settle("separator", SEPARATORS[head.separator])
+    if "separator" not in ledger.facts:
+        ledger.settle("separator", SEPARATORS[head.separator])
     if head.preamble:
         ledger.zone = zones.above(text.split("\n", head.preamble)[: head.preamble])
         ledger.settle("preamble", f"{head.preamble} lines above the header are passed over")
