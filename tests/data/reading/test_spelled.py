@@ -174,3 +174,12 @@ def test_a_year_and_a_month_alone_are_a_months_bar() -> None:
     frame = pd.DataFrame({"year": months.year, "month": months.month, "close": np.arange(1.0, 31.0)})
     made = split_symbols(frame, where="AAA.csv", only_symbol="AAA").tables["AAA"]
     assert list(made["timestamp"].dt.tz_localize(None)) == list(months)
+
+
+@pytest.mark.parametrize("index", ["", "index", "Unnamed: 0"])
+def test_an_index_of_times_counts_before_columns_made_of_it(index: str) -> None:
+    times = pd.date_range("2023-01-02", periods=96, freq="15min")
+    parts = {"year": times.year, "month": times.month, "day": times.day, "hour": times.hour}
+    frame = pd.DataFrame({index: times, **parts, "close": np.arange(1.0, 97.0)})
+    made = split_symbols(frame, where="AAA.csv", only_symbol="AAA").tables["AAA"]
+    assert list(made["timestamp"].dt.tz_localize(None)) == list(times)

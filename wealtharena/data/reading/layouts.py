@@ -235,7 +235,7 @@ def with_dates(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
     dated = [named[part] for part in _DATE_PARTS if part in named]
     clocks = [named[part] for part in _CLOCK_PARTS if part in named] if "hour" in named else []
     others = [name for name in frame.columns if name not in (*dated, *clocks) and role_of(name) == "timestamp"]
-    if any(clock(frame[name]) is None for name in others):
+    if any(clock(frame[name]) is None for name in others) or _nameless_times(frame, ledger.name):
         return frame  # it has dates of its own
     text = [frame[name].astype("string").str.strip().str.removesuffix(".0").fillna("") for name in (*dated, *clocks)]
     odd = np.flatnonzero(~text[0].str.fullmatch("[0-9]{4}").to_numpy(dtype=bool))
@@ -255,3 +255,15 @@ def with_dates(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
     made = frame.drop(columns=[*dated, *clocks])
     made.insert(0, "date", joined)
     return made
+
+
+def _nameless_times(frame: pd.DataFrame, where: str) -> bool:
+    """Return whether a column without a name, as pandas writes an index, holds times."""
+    for name in frame.columns:
+        if plain(name) in ("", "index") or plain(name).startswith("unnamed"):
+            try:
+                parse(frame[name], where)
+            except DataError:
+                continue
+            return True
+    return False
