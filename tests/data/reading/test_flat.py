@@ -141,3 +141,15 @@ def test_a_field_that_a_bar_has_twice_is_refused(tmp_path: Path) -> None:
     again = pd.DataFrame({"Date": ["2023-01-02"], "variable": ["Close"], "value": [1.0], "symbol": ["AAPL"]})
     with pytest.raises(DataError, match="has one already"):
         read_path(_by_field("csv", tmp_path, again))
+
+
+@pytest.mark.parametrize("name", ["symbol", "variable"])
+@pytest.mark.parametrize("tickers", [("C", "V", "LOW", "AAPL"), ("C", "V"), ("CLOSE", "AAPL", "MSFT", "LOW", "JPM")])
+def test_tickers_that_are_words_for_prices_are_no_fields(tmp_path: Path, name: str, tickers: tuple[str, ...]) -> None:
+    path = tmp_path / "long.csv"
+    days = _bars()["Date"]
+    pd.concat(
+        [pd.DataFrame({"date": days, name: ticker, "value": 10.0 + place}) for place, ticker in enumerate(tickers)]
+    ).to_csv(path, index=False)
+    with pytest.raises(DataError, match="has no column for close"):
+        read_path(path)

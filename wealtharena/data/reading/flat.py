@@ -153,9 +153,11 @@ def _unstacked(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
     Raises:
         DataError: a bar has two values of one field.
     """
-    fields = next((name for name in frame.columns if _holds_fields(frame[name])), None)
     values = [name for name in frame.columns if plain(name) in _VALUES]
-    if fields is None or len(values) != 1:
+    if len(values) != 1:
+        return frame
+    fields = next((name for name in frame.columns if role_of(name) not in _KEYS and _holds_fields(frame[name])), None)
+    if fields is None:
         return frame
     keys = [name for name in frame.columns if name not in (fields, values[0]) and role_of(name) in _KEYS]
     rows = frame[[*keys, fields, values[0]]]
@@ -171,12 +173,13 @@ def _unstacked(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
 
 
 def _holds_fields(cells: pd.Series) -> bool:
-    """Return whether the cells of a column are names of a bar's numbers, a close among them."""
+    """Return whether most cells of a column are names of a bar's numbers, a close among them; C and V are tickers too."""
     if pd.api.types.is_numeric_dtype(cells) or pd.api.types.is_datetime64_any_dtype(cells):
         return False
     found = cells.unique()
-    roles = [role for cell in found if (role := role_of(cell)) in _FIELDS] if len(found) <= _MOST_FIELDS else []
-    return "close" in roles and len(set(roles)) == len(roles) > 1
+    words = [cell for cell in found if isinstance(cell, str) and len(cell.strip()) > 1]
+    roles = [role for cell in words if (role := role_of(cell)) in _FIELDS] if len(found) <= _MOST_FIELDS else []
+    return "close" in roles and len(set(roles)) == len(roles) > 1 and 2 * len(roles) >= len(found)
 
 
 def _positive(frame: pd.DataFrame) -> bool:
