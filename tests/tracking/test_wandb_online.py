@@ -25,9 +25,12 @@ KEY = "k" * 40
 MIRROR = """
 import sys, time
 from pathlib import Path
+import wandb
 from wealtharena.config.specs.runs import WandbSpec
 from wealtharena.tracking.wandb_run import Ending, Identity, WandbRun
 
+made = wandb.Settings
+wandb.Settings = lambda **told: made(**told | {'init_timeout': 120.0})  # how long a busy machine takes to begin decides nothing
 spec = WandbSpec(
     mode='online', project='p', entity=None, group=None, tags=(), timeout_seconds=float(sys.argv[3]), code=False, registry=None
 )

@@ -151,14 +151,18 @@ def test_what_cannot_be_seen_in_a_name_is_no_part_of_it(tmp_path: Path) -> None:
     assert np.isfinite(panel.close).all()
 
 
-def test_a_partitioned_data_set_is_read_from_its_root(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_a_partitioned_data_set_is_read_from_its_root(tmp_path: Path, suffix: str) -> None:
     bars = shares("SPY", "QQQ")
     for symbol, part in bars.groupby("symbol"):
         for year, rows in part.groupby(part["date"].str[:4]):
             place = tmp_path / f"symbol={symbol}" / f"year={year}"
             place.mkdir(parents=True)
-            rows.drop(columns="symbol").to_parquet(place / "part-0.parquet", index=False)
-    assert _of(tmp_path).fingerprint == load_panel(bars, asset="etf").fingerprint
+            table, path = rows.drop(columns="symbol"), place / f"part-0.{suffix}"
+            table.to_csv(path, index=False) if suffix == "csv" else table.to_parquet(path, index=False)
+    assert (
+        _of(tmp_path, "asset=etf", "data.symbols=[BRK/A,SPY]").fingerprint == load_panel(bars, asset="etf").fingerprint
+    )
 
 
 def test_a_volume_of_shares_whose_unit_changes_is_named(tmp_path: Path) -> None:

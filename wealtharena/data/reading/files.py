@@ -123,8 +123,8 @@ def _read(path: Path, venue: Venue, only_symbol: str | None, max_dropped_share: 
 
 
 def _of_partition(folder: Path) -> list[Path]:
-    """Return the Parquet files below a folder of a partitioned data set, such as symbol=AAPL/year=2024."""
-    found = (item for item in sorted(folder.rglob("*")) if item.suffix.lower() in _PARQUET)
+    """Return the Parquet and CSV files below a folder of a partitioned data set, such as symbol=AAPL/year=2024."""
+    found = (item for item in sorted(folder.rglob("*")) if item.name.lower().endswith(_SUFFIXES))
     return [item for item in found if item.is_file() and not item.name.startswith((".", "_", "~"))]
 
 
