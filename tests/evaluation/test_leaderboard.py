@@ -261,31 +261,6 @@ def test_a_place_without_runs_is_an_error_with_a_way_out(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match="holds no run"):
         records.find([tmp_path / "empty"])
-    (tmp_path / "run.json").write_text("{}")
-    with pytest.raises(ConfigError, match=r"run\.json is a file"):
-        records.find([tmp_path / "run.json"])
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("data.symbols", 3), ("data.frequency", [1]), ("comparison.anchor", "x"), ("verdict.reasons", 3),
-     ("verdict.rules", ["x"]), ("verdict.evidence.max_gross", "x"), ("verdict.evidence.unfilled", [1]),
-     ("verdict.evidence.leaks", 3), ("verdict.evidence.invested", [1])],
-)  # fmt: skip
-def test_a_record_of_another_shape_is_one_failed_row(tmp_path, evaluation, name, value):
-    for run in ("r0", "r1"):
-        run_dir(tmp_path, run)
-    path = tmp_path / "r1" / "run.json"
-    content = json.loads(path.read_text())
-    *blocks, key = name.split(".")
-    inner = content
-    for block in blocks:
-        inner = inner.setdefault(block, {})
-    inner[key] = value
-    path.write_text(json.dumps(content))
-    whole, broken = board(tmp_path, evaluation)["rows"]
-    assert (whole["run_ids"], broken["status"]) == (["r0"], "failed")
-    assert f"run.json: {name} is not " in broken["error"]["message"]
 
 
 def test_written_paths_are_read_back(tmp_path):

@@ -27,7 +27,13 @@ _SHAPES: Final = {
     "verdict.evidence.unfilled": _OBJECTS,
     "verdict.evidence.invested": "an object",
 }  # of a run.json, where a judgement reads more than a figure or a word
-_TYPES: Final = {_LISTS: list, _OBJECTS: list, "text": str, "an object": dict, "a number": (int, float)}
+_TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
+    _LISTS: list,
+    _OBJECTS: list,
+    "text": str,
+    "an object": dict,
+    "a number": (int, float),
+}
 
 
 @dataclass(frozen=True)
