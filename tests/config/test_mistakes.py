@@ -17,6 +17,12 @@ def test_a_value_out_of_range_names_key_value_range_and_a_fix() -> None:
     assert complaint("algo.clip=3") == f"algo.clip=3 must be between 0 and 1; try algo.clip={compose().algo.clip:g}"
 
 
+def test_a_step_is_said_and_a_name_that_is_key_and_group_once() -> None:
+    assert complaint("evaluation.cscv_blocks=5").startswith("evaluation.cscv_blocks=5 must be a multiple of 2; try ")
+    assert complaint("evaluation.cscv_blocks=30").startswith("evaluation.cscv_blocks=30 must be between 4 and 20")
+    assert complaint("paths.data=x").endswith("did you mean data?")
+
+
 def test_an_excluded_bound_is_said_to_be_excluded() -> None:
     assert complaint("algo.gamma=1").startswith("algo.gamma=1 must be between 0 and 1, 1 excluded; try algo.gamma=")
 

@@ -79,3 +79,11 @@ def test_the_result_of_a_look_is_in_the_ledger(tmp_path):
     assert (last["kind"], last["config_hash"]) == ("result", "c1")
     assert last["sharpe_annual"] == pytest.approx(found.metrics["sharpe"])
     assert (last["frequency"], last["symbols"]) == ("1d", ["S0", "S1", "S2"])
+
+
+@pytest.mark.parametrize(
+    ("extra", "costless"),
+    [((), False), (("experiment=frictionless",), True), (("asset.costs.commission_bps=0",), False)],
+)
+def test_whether_orders_cost_anything_is_a_fact_of_the_judgement(tmp_path, extra, costless):
+    assert a_look(tmp_path, extra=extra).facts(audit=None).costless is costless

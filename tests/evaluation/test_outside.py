@@ -231,3 +231,33 @@ def test_a_hole_is_said_and_is_no_time_and_steps_of_two_lengths_are_refused(tmp_
     mixed = DAYS[:150].append(pd.date_range(DAYS[150], periods=40, freq="ME"))
     with pytest.raises(DataError, match="steps of several lengths"):
         outside.read(written(tmp_path, pd.DataFrame({"date": mixed, "return": RETURNS[:190]})))
+
+
+HOLE = np.r_[0:100, 200:300]  # of DAYS: those that are told
+
+
+def test_a_stretch_without_returns_is_no_time_of_cash_and_baselines_either(tmp_path: Path) -> None:
+    record = outside.read(written(tmp_path, pd.DataFrame({"date": DAYS[HOLE], "return": RETURNS[HOLE]})))
+    earned = metrics.risk_free(outside.in_time(record), 0.05)
+    assert earned.sum() == pytest.approx(0.05 * len(earned) / record.bars_per_year)
+    assert outside.in_time(record).timestamps[-1] == record.timestamps[-1]
+    begun = DAYS[[0]] - pd.offsets.BDay()
+    prices = outside.read(written(tmp_path, pd.DataFrame({"date": begun.append(DAYS), "close": 2.0 ** np.arange(301)})))
+    (beside,) = outside.beside([prices], record)
+    assert beside.returns == pytest.approx(np.ones(200))  # each doubles in the bar before a return, and in no hole
+    paused = outside.read(
+        written(tmp_path, pd.DataFrame({"date": begun.append(DAYS[HOLE]), "close": 2.0 ** np.r_[0:101, 201:301]}))
+    )
+    (beside,) = outside.beside([paused], record)
+    assert beside.returns == pytest.approx(np.where(np.arange(200) == 100, 0.0, 1.0))
+
+
+def test_a_level_goes_across_a_stretch_without_rows_and_takes_its_time(tmp_path: Path) -> None:
+    table = pd.DataFrame({"date": DAYS, "equity": 100 * 1.001 ** np.arange(300)})
+    whole, parted = (outside.read(written(tmp_path, table.iloc[rows])) for rows in (np.arange(300), HOLE))
+    grown = (metrics.annual_return(one.returns, bars_per_year=one.bars_per_year) for one in (whole, parted))
+    assert next(grown) == pytest.approx(next(grown))
+    assert metrics.risk_free(outside.in_time(parted), 0.05).sum() == pytest.approx(metrics.risk_free(whole, 0.05).sum())
+    assert "the return of one bar" in outside.holes(parted)[0]
+    (beside,) = outside.beside([whole], parted)
+    assert beside.equity == pytest.approx(parted.equity)

@@ -77,6 +77,7 @@ def test_evidence_that_satisfies_every_rule_is_promotable(rules):
         ({"exposure": 0.09, "max_gross": 1.0}, "hardly_invested", "unproven"),
         ({"exposure": 0.19, "max_gross": 2.0}, "hardly_invested", "unproven"),
         ({"simulated": True}, "simulated", "unproven"),
+        ({"costless": True}, "costs", "unproven"),
         ({"unadjusted_rolls": True}, "rolls", "unproven"),
         ({"hindsight": "its members are those of 2025-01-02"}, "universe", "unproven"),
         ({"searched": "study a saw bars up to 2025-01-02"}, "settings", "unproven"),

@@ -11,7 +11,7 @@ from tests.envs.markets import random_panel
 from wealtharena.config import compose
 from wealtharena.errors import ConfigError, DataError
 from wealtharena.tasks import dispatch
-from wealtharena.tasks.pipeline import describe, doubts, hindsight
+from wealtharena.tasks.pipeline import describe, doubts, hindsight, notes
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +33,12 @@ def test_symbols_of_nobodys_list_are_hindsight_at_any_date(stocks):
 @pytest.mark.parametrize("market", ["forex", "commodities"])
 def test_currencies_and_futures_are_no_survivors(market):
     assert hindsight(compose([f"asset={market}"]).asset, ["XAUUSD"], "1990-01-01") is None
+
+
+def test_orders_that_cost_nothing_are_said():
+    panel = random_panel(np.random.default_rng(0), bars=60)
+    said = [" ".join(notes(compose(words), panel)) for words in ((), ("experiment=frictionless",))]
+    assert ["Orders cost nothing" in words for words in said] == [False, True]
 
 
 def test_the_data_block_tells_the_leaks_and_the_share_that_trades_to_the_end():

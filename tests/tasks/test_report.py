@@ -56,6 +56,9 @@ def test_baselines_stand_beside_them_where_prices_are_named(mine: Path) -> None:
     assert set(record["comparison"]) == {"buy_and_hold", "cash"}
     assert record["shape"]["relative"]["to"] == "buy_and_hold"
     assert "SIMULATED DATA" in page
+    said = " ".join(record["notes"])
+    assert "SIMULATED DATA" in said
+    assert "Cash is assumed to earn 0 %" in said, "what a training says of prices is said of these"
 
 
 @pytest.mark.slow

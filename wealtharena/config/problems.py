@@ -210,6 +210,8 @@ def _problem(key: str, detail: Any, field: FieldInfo | None) -> Problem:
     if kind == "string_pattern_mismatch":
         words = [item.allowed for item in (field.metadata if field else ()) if isinstance(item, InWords)]
         return Problem(key, f"{said} must be {words[0] if words else 'of the form ' + detail['ctx']['pattern']}", value)
+    if kind == "multiple_of":
+        return Problem(key, f"{said} must be a multiple of {detail['ctx']['multiple_of']:g}", value)
     message = detail["msg"].removeprefix("Value error, ")
     return Problem(key, f"{said}: {message[:1].lower()}{message[1:]}", value)
 

@@ -67,7 +67,7 @@ def way_out(key: str, overrides: Sequence[str], defaults: Mapping[str, Any]) -> 
 
 def similar(key: str, names: Iterable[str]) -> str:
     """Return what the key probably meant: a sibling, one of a block nearby, the same leaf elsewhere, a near path."""
-    known = [name for name in [*names, *groups()] if name != key and not name.startswith(f"{key}.")]
+    known = list(dict.fromkeys(name for name in [*names, *groups()] if name != key and not name.startswith(f"{key}.")))
     parent, _, leaf = key.rpartition(".")
     siblings = _below(parent, known)
     near = [siblings[name] for name in nearest(leaf, siblings)] or _of_near_block(key, known)

@@ -32,7 +32,14 @@ from wealtharena.files import jsonable
 
 FloatArray = npt.NDArray[np.float64]
 Counted = Callable[[Sequence[float]], Trials]
-DOUBTS = ("leaks", "edited", "hindsight", "survivors", "searched")  # facts that stand in the evidence as they are
+DOUBTS = (
+    "leaks",
+    "edited",
+    "hindsight",
+    "survivors",
+    "searched",
+    "costless",
+)  # facts that stand in the evidence as they are
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,7 @@ class Facts:
     hindsight: str | None = None  # how the universe was chosen, where that was after the window began
     survivors: float | None = None
     searched: str | None = None  # what search chose the settings by bars of the window, in words
+    costless: bool = False  # whether orders cost nothing
     unfilled: tuple[Unfilled, ...] = ()  # what the orders of agent and baselines met
     invested: Mapping[str, float] = field(default_factory=dict)  # share of a baseline bought once that was bought
     edited: tuple[str, ...] = ()  # recorded runs that are not as they ended, in words

@@ -227,6 +227,7 @@ def facts_of(found: Group, ledger: Ledger | None) -> Facts:
         hindsight=next((str(entry["hindsight"]) for entry in evidence if entry.get("hindsight")), None),
         survivors=next((entry["survivors"] for entry in evidence if entry.get("survivors") is not None), None),
         searched=next((str(entry["searched"]) for entry in evidence if entry.get("searched")), None),
+        costless=any(bool(entry.get("costless")) for entry in evidence),
         unfilled=unfilled_of(evidence),
         invested=_least([entry.get("invested") or {} for entry in evidence]),
         edited=pins.edited(found.runs, ledger),

@@ -90,6 +90,7 @@ class Look:
             trials=history.trials(who) if who else Trials(1),
             openings=history.openings(),
             own_openings=history.openings(who) if who else 0,
+            costless=asset.costs.trades_for_nothing,
             benchmark=asset.benchmark,
             risk_free_per_year=asset.risk_free_per_year,
             max_gross=self.spec.env.limits.max_gross,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +26,11 @@ STANDS_STILL: Final = 0.1  # share of a record's dates on which prices may have 
 WEEKEND_DAYS: Final = 4  # that prices may begin after a record, or end before it, without a note
 PATIENCE_STEPS: Final = 1.5  # the same in steps of the prices, which may be labelled by the first day of a month
 LEAST: Final = 2  # returns that a record has at least
+
+
+@dataclass(frozen=True, eq=False)
+class Returns(Trajectory):
+    """A record of returns: a stretch without any is no time of it, where a level has moved across it."""
 
 
 def read(path: Path, unit: str = "auto", ledger: Ledger | None = None) -> Trajectory:
@@ -84,9 +89,9 @@ def _read(path: Path, unit: str, ledger: Ledger) -> Trajectory:
             f"{path.name}: a return of {values.min():.2%} loses more than there was",
             hint="write shares, -0.01 is a loss of one per cent, or say returns_unit=percent",
         )
-    return _path(
-        path.stem, np.concatenate([[_before(at)], at]), START * np.concatenate([[1.0], np.cumprod(1.0 + values)])
-    )
+    at = np.concatenate([[_before(at)], at])
+    told = _path(path.stem, at, START * np.concatenate([[1.0], np.cumprod(1.0 + values)]))
+    return Returns(**{**vars(told), "bars_per_year": len(values) / _years(at)})
 
 
 def _as_shares(found: Figures, at: npt.NDArray[np.datetime64], unit: str, above: str, ledger: Ledger) -> FloatArray:
@@ -131,15 +136,27 @@ def _require_one_step(at: npt.NDArray[np.datetime64], name: str) -> None:
 
 
 def holes(path: Trajectory) -> list[str]:
-    """Return a sentence for each stretch of time of which a record tells nothing, the longest first."""
+    """Return a sentence for each stretch of time without a row of the record, the longest first."""
     at = path.timestamps
     found = np.flatnonzero(_silent(at))
     longest = sorted(found, key=lambda i: (at[i] - at[i + 1], at[i]))
+    counts = (
+        "figures a year, baselines and cash are of the bars that are there"
+        if isinstance(path, Returns)
+        else "what was earned in it is the return of one bar"
+    )
     return [
-        f"the record tells nothing of the time from {str(at[i])[:10]} to {str(at[i + 1])[:10]}: figures a year are of "
-        "the bars that are there"
-        for i in longest
+        f"the record tells nothing of the time from {_date(path, i)} to {_date(path, i + 1)}: {counts}" for i in longest
     ]
+
+
+def in_time(record: Trajectory) -> Trajectory:
+    """Return a record with a usual step for each stretch of which it tells nothing: the time in which cash earns beside it."""
+    if not isinstance(record, Returns):
+        return record
+    at = record.timestamps
+    steps = np.where(_silent(at), np.median(np.diff(at)), np.diff(at))
+    return replace(record, timestamps=at[-1] - np.concatenate([[0], np.cumsum(steps[::-1])])[::-1].astype(steps.dtype))
 
 
 def _silent(at: npt.NDArray[np.datetime64]) -> npt.NDArray[np.bool_]:
@@ -155,7 +172,7 @@ def _years(at: npt.NDArray[np.datetime64]) -> float:
 
 
 def beside(paths: Sequence[Trajectory], record: Trajectory, ledger: Ledger | None = None) -> list[Trajectory]:
-    """Return paths at the dates of the record, each grown from the same start.
+    """Return paths at the dates of the record, each grown from the same start; of returns without what it tells nothing of.
 
     Where their prices begin later or end earlier than the record, by more than a long weekend, a note in `ledger` says so.
 
@@ -187,9 +204,23 @@ def beside(paths: Sequence[Trajectory], record: Trajectory, ledger: Ledger | Non
                         f"prices {word} at {_date(path, at[end])}, the returns at {_date(record, end)}: the baselines stand "
                         "still between"
                     )
-        equity = record.equity[0] * path.equity[at] / path.equity[at[0]]
+        equity = record.equity[0] * path.equity[at] / path.equity[at[0]] * _unheard(path, record, at)
         found.append(replace(_path(path.name, record.timestamps, equity), bars_per_year=record.bars_per_year))
     return found
+
+
+def _unheard(path: Trajectory, record: Trajectory, at: npt.NDArray[np.intp]) -> FloatArray:
+    """Return the factor [n + 1] that takes out of a path, of which the record has rows `at`, what it earned while no return was told."""
+    factor = np.ones(len(at))
+    if isinstance(record, Returns):
+        step = np.median(np.diff(record.timestamps))
+        for row in np.flatnonzero(_silent(record.timestamps)) + 1:
+            moment = record.timestamps[row] - step
+            begins = int(np.searchsorted(path.timestamps, moment, side="right")) - 1
+            if moment - path.timestamps[begins] > np.timedelta64(GAP_DAYS, "D"):
+                begins = int(at[row])  # the prices begin again with it
+            factor[row:] *= path.equity[at[row - 1]] / path.equity[begins]
+    return factor
 
 
 def _date(path: Trajectory, row: int | np.int64) -> str:
@@ -199,7 +230,7 @@ def _date(path: Trajectory, row: int | np.int64) -> str:
 def _path(name: str, at: npt.NDArray[np.datetime64], equity: FloatArray) -> Trajectory:
     if len(equity) < LEAST + 1 or not (equity > 0.0).all():
         raise DataError(f"{name}: equity must be positive, over at least {LEAST + 1} dates", hint="look at its rows")
-    bars, years = len(equity) - 1, _years(at)
+    bars, years = len(equity) - 1, float((at[-1] - at[0]) / np.timedelta64(1, "D")) / 365.25
     nothing = np.zeros(bars)
     return Trajectory(
         name=name,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -14,6 +14,26 @@ from wealtharena.errors import ConfigError
 
 RUN_FILE = "run.json"
 JUDGED_TASKS = ("train", "sweep", "backtest")
+_LISTS: Final = "a list"
+_OBJECTS: Final = "a list of objects"
+_SHAPES: Final = {
+    "data.symbols": _LISTS,
+    "data.frequency": "text",
+    "comparison.anchor": "an object",
+    "verdict.reasons": _LISTS,
+    "verdict.rules": _OBJECTS,
+    "verdict.evidence.max_gross": "a number",
+    "verdict.evidence.leaks": _LISTS,
+    "verdict.evidence.unfilled": _OBJECTS,
+    "verdict.evidence.invested": "an object",
+}  # of a run.json, where a judgement reads more than a figure or a word
+_TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
+    _LISTS: list,
+    _OBJECTS: list,
+    "text": str,
+    "an object": dict,
+    "a number": (int, float),
+}
 
 
 @dataclass(frozen=True)
@@ -113,14 +133,16 @@ class RunResult:
 def find(places: Iterable[str | Path]) -> tuple[RunResult, ...]:
     """Return the runs in the given run directories and in folders of them, oldest first.
 
-    A Hydra job that left no readable run.json shows as a failed run. Raises ConfigError for a place that does not exist
-    or that holds no run.
+    A Hydra job that left no readable run.json shows as a failed run. Raises ConfigError for a place that does not exist,
+    that is a file or that holds no run.
     """
     found: dict[Path, RunResult] = {}
     for place in places:
         root = Path(place)
         if not root.exists():
             raise ConfigError(f"compare.runs: {place} does not exist", hint="name run directories or multirun folders")
+        if not root.is_dir():
+            raise ConfigError(f"compare.runs: {place} is a file", hint=f"name the run directory: {root.parent}")
         here = list(_below(root))
         if not here:
             raise ConfigError(f"compare.runs: {place} holds no run", hint="a run directory has a run.json in it")
@@ -156,7 +178,18 @@ def read(folder: Path) -> RunResult:
         return _without_record(folder, f"run.json cannot be read: {error}")
     if not isinstance(content, dict):
         return _without_record(folder, "run.json is not an object")
-    return RunResult(folder, content)
+    wrong = next((f"{name} is not {kind}" for name, kind in _SHAPES.items() if not _has(content, name, kind)), None)
+    return RunResult(folder, content) if wrong is None else _without_record(folder, f"run.json: {wrong}")
+
+
+def _has(content: Any, name: str, kind: str) -> bool:
+    """Return whether what stands at a dotted name, if anything, is of a kind of `_TYPES`."""
+    for part in name.split("."):
+        content = content.get(part) if isinstance(content, dict) else None
+    if content is None:
+        return True
+    inside = all(isinstance(one, dict) for one in content) if kind == _OBJECTS and isinstance(content, list) else True
+    return inside and isinstance(content, _TYPES[kind])
 
 
 def _without_record(folder: Path, why: str) -> RunResult:

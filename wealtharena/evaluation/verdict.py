@@ -260,6 +260,14 @@ def real_data(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     return Ruling("simulated", "promotable" if spec.allow_simulated else "unproven", text)
 
 
+def costs(evidence: Evidence, spec: VerdictSpec) -> Ruling:
+    """What trades for nothing shows what no account earns."""
+    del spec
+    if not evidence.costless:
+        return Ruling("costs", "promotable", "Orders cost something.")
+    return Ruling("costs", "unproven", "Orders cost nothing (asset.costs): no commission, no spread, no impact.")
+
+
 def rolls(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     """A gap at a contract roll is a gain or loss that nobody could have had."""
     if not evidence.unadjusted_rolls:
@@ -379,6 +387,7 @@ RULES: Sequence[Callable[[Evidence, VerdictSpec], Ruling]] = (
     invested,
     degenerate,
     real_data,
+    costs,
     rolls,
     universe,
     settings,

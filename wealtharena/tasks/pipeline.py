@@ -186,6 +186,10 @@ def notes(spec: ExperimentSpec, panel: Panel) -> tuple[str, ...]:
         found.append(
             "Futures rolls are not adjusted: the gap at each roll is counted as a gain or loss that nobody could have had."
         )
+    if spec.asset.costs.trades_for_nothing:
+        found.append(
+            "Orders cost nothing here: no commission, no spread, no impact (asset.costs). No account trades so."
+        )
     if spec.asset.risk_free_per_year == 0.0 and panel.cash is None:
         found.append(
             "Cash is assumed to earn 0 %: ratios are of whole returns, no interest is taken off (asset.costs.cash_bps_per_year)."

@@ -23,7 +23,7 @@ from wealtharena.reporting import plots, report
 from wealtharena.reporting.band import equity_band
 from wealtharena.reporting.data import ReportData
 from wealtharena.tasks import console
-from wealtharena.tasks.pipeline import describe, open_features
+from wealtharena.tasks.pipeline import describe, notes, open_features
 from wealtharena.tasks.record import RunContext, RunRecord, recorded
 
 NOTE: Final = (
@@ -45,9 +45,10 @@ def run(spec: ExperimentSpec) -> int:
         dated = cash.rates(path.timestamps, spec.asset, spec.data)
         path = path if dated is None else replace(path, cash_rates=dated[0][:-1])
         baselines = played(spec, record, path, ledger) if spec.data.source != "auto" else []
-        risk_free = metrics.risk_free(path, spec.asset.risk_free_per_year)
+        of_prices = record.content.get("notes") or ()
+        risk_free = metrics.risk_free(outside.in_time(path), spec.asset.risk_free_per_year)
         record.update(**measured(spec, path, baselines, risk_free), status="completed")
-        said = [*ledger.close().notes, *outside.holes(path), *([] if dated is None else [dated[1]])]
+        said = [*of_prices, *ledger.close().notes, *outside.holes(path), *([] if dated is None else [dated[1]])]
         record.update(notes=[*record.content["notes"], *said])
         data = ReportData(
             run=record.content,
@@ -89,7 +90,7 @@ def played(spec: ExperimentSpec, record: RunRecord, path: Trajectory, ledger: Le
         rng=stream(spec.seed, "judgement"),
         benchmark=spec.asset.benchmark,
     )
-    record.update(data=describe(features.panel))
+    record.update(data=describe(features.panel), notes=list(notes(spec, features.panel)))
     earned = cash_beside(spec, path)
     try:
         beside = outside.beside(list(found.values()), path, ledger)
@@ -102,9 +103,9 @@ def played(spec: ExperimentSpec, record: RunRecord, path: Trajectory, ledger: Le
 
 
 def cash_beside(spec: ExperimentSpec, record: Trajectory) -> Trajectory:
-    """Return the baseline `cash` at the dates of a record, which earns between any two of them, traded days or not."""
+    """Return the baseline `cash` at the dates of a record, which earns in all the time that the record tells of, traded or not."""
     rate = spec.asset.costs.cash_number / 1e4 if record.cash_rates is None else record.cash_rates
-    grown = np.cumprod(1.0 + metrics.cash_returns(record.timestamps, rate))
+    grown = np.cumprod(1.0 + metrics.cash_returns(outside.in_time(record).timestamps, rate))
     return replace(record, name="cash", equity=record.equity[0] * np.concatenate([[1.0], grown]))
 
 

@@ -64,6 +64,11 @@ class CostSpec(Spec):
         return self.cash_bps_per_year if isinstance(self.cash_bps_per_year, str) else None
 
     @property
+    def trades_for_nothing(self) -> bool:
+        """Return whether an order costs nothing: neither commission nor half spread nor impact."""
+        return not (self.commission_bps or self.half_spread_bps or self.impact_coefficient)
+
+    @property
     def cash_number(self) -> float:
         """Return what cash earns in basis points a year beside what a series says: 0 where one is named."""
         return 0.0 if isinstance(self.cash_bps_per_year, str) else self.cash_bps_per_year

@@ -108,7 +108,7 @@ class EvaluationSpec(Spec):
     rebalance_bars: int = Field(ge=1, description="between two rebalancings of a baseline")
     random_seeds: int = Field(ge=1, le=1000, description="portfolios behind the mean and band of `random`")
     bootstrap_draws: int = Field(ge=100, description="resampled records behind an interval")
-    cscv_blocks: int = Field(ge=2, description="S of CSCV; even")
+    cscv_blocks: int = Field(ge=4, le=20, multiple_of=2, description="S of CSCV; even")
     verdict: VerdictSpec
     stress: StressSpec
 

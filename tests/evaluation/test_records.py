@@ -1,0 +1,44 @@
+"""Run folders as they lie on disk: what a person named, copied or edited."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wealtharena.errors import ConfigError
+from wealtharena.evaluation import records
+
+RECORD = {"status": "completed", "run_id": "r0", "metrics": {"test": {"sharpe": 1.0}}}
+
+
+def read(folder: Path, content: dict[str, Any]) -> records.RunResult:
+    (folder / "run.json").write_text(json.dumps(content))
+    return records.read(folder)
+
+
+def test_a_file_in_place_of_a_run_directory_is_refused_with_its_folder(tmp_path: Path) -> None:
+    read(tmp_path, RECORD)
+    with pytest.raises(ConfigError, match=r"run\.json is a file") as refused:
+        records.find([tmp_path / "run.json"])
+    assert refused.value.hint == f"name the run directory: {tmp_path}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("data.symbols", 3), ("data.frequency", [1]), ("comparison.anchor", "x"), ("verdict.reasons", 3),
+     ("verdict.rules", ["x"]), ("verdict.evidence.max_gross", "x"), ("verdict.evidence.unfilled", [1]),
+     ("verdict.evidence.leaks", 3), ("verdict.evidence.invested", [1])],
+)  # fmt: skip
+def test_a_record_of_another_shape_is_a_failed_run_that_says_where(tmp_path: Path, name: str, value: Any) -> None:
+    assert read(tmp_path, RECORD).status == "completed"
+    for part in reversed(name.split(".")):
+        value = {part: value}
+    found = read(tmp_path, {**RECORD, **value})
+    assert found.status == "failed"
+    assert found.content["error"]["message"].startswith(f"run.json: {name} is not ")
+
+
+def test_a_record_that_lacks_such_a_part_is_read(tmp_path: Path) -> None:
+    lacking = {"data": {"symbols": None}, "comparison": None, "verdict": {"evidence": {}}}
+    assert read(tmp_path, {**RECORD, **lacking}).status == "completed"
