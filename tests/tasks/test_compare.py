@@ -222,10 +222,10 @@ def test_an_order_of_unlike_rows_says_so_and_each_row_which_run_it_is(here, caps
     for name, frequency in (("a", "1d"), ("b", "1h")):
         record = here / "runs" / name / "run.json"
         run = json.loads(record.read_text())
-        run["data"]["frequency"] = frequency
+        run["data"] |= {"frequency": frequency, "currency": {"a": "USD", "b": "AUD"}[name]}
         run["split"]["test"][0] = {"a": "2022-01-01", "b": "2021-12-01"}[name]
         record.write_text(json.dumps(run))
     assert compare.run(spec("compare.runs=[runs]")) == 0
-    told = "Rows are of other test windows and lengths of a bar: their order is of figures from unlike contests."
+    told = "Rows are of other test windows, lengths of a bar and account currencies: their order is of figures from unlike contests."
     assert told in " ".join(capsys.readouterr().out.split())
     assert any(told in path.read_text() for path in here.glob("outputs/*/*/leaderboard.html"))

@@ -46,7 +46,7 @@ def test_the_data_block_tells_the_leaks_and_the_share_that_trades_to_the_end():
     close = panel.close.copy()
     close[-30:, 0] = np.nan
     close[-5:, 1] = np.nan  # a halt
-    about = describe(replace(panel, close=close, leaks=("close of S0 knows the next bar",)))
+    about = describe(replace(panel, close=close, leaks=("close of S0 knows the next bar",)), currency="USD")
     assert about["survivors"] == 0.75
     assert about["leaks"] == ["close of S0 knows the next bar"]
 

@@ -41,7 +41,7 @@ def build(
     (interquartile mean over seeds), `spread{}`, `active{active_share, kept_share}` (of tilts and of lambda; null where there is none), `judged`
     (together, or apart: each run by itself), `intervals{sharpe}` (over bars and seeds; null where the paths are not at hand),
     `comparison{}` against the baseline of the verdict, `comparisons{}` against all, `composite, rank, ranks{}, verdict{},
-    status, simulated, source, frequency, window, run_ids[], config_hash`. `unlike` says in what rows differ that are in one
+    status, simulated, source, frequency, currency, window, run_ids[], config_hash`. `unlike` says in what rows differ that are in one
     order all the same.
     """
     groups = group(runs)
@@ -72,7 +72,9 @@ def unlike(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return in what rows differ that figures of one contest have in common, in words; a row that does not say it differs in nothing."""
     windows = {tuple(row["window"]) for row in rows if row.get("window")}
     lengths = {row["frequency"] for row in rows if row.get("frequency")}
-    return [*(["test windows"] if len(windows) > 1 else []), *(["lengths of a bar"] if len(lengths) > 1 else [])]
+    moneys = {row["currency"] for row in rows if row.get("currency")}
+    found = {"test windows": windows, "lengths of a bar": lengths, "account currencies": moneys}
+    return [words for words, values in found.items() if len(values) > 1]
 
 
 def alternatives(
@@ -172,6 +174,7 @@ def identity(run: RunResult) -> dict[str, Any]:
         "source": data.get("source"),
         "symbols": data.get("symbols"),
         "frequency": data.get("frequency"),
+        "currency": data.get("currency"),
         "window": run.window,
         "played": run.block("backtest").get("window") if run.played else None,
     }

@@ -77,7 +77,8 @@ def _head(leaderboard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> 
 
 def unlike_contests(differing: Sequence[str]) -> str:
     """Return in a sentence that rows of one order differ in these things, as evaluation.leaderboard.unlike names them."""
-    return f"Rows are of other {' and '.join(differing)}: their order is of figures from unlike contests."
+    named = " and ".join(filter(None, (", ".join(differing[:-1]), differing[-1])))
+    return f"Rows are of other {named}: their order is of figures from unlike contests."
 
 
 def _ranking(leaderboard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], links: Links) -> str:

@@ -29,7 +29,7 @@ def run(spec: ExperimentSpec) -> int:
     context = RunContext.current()
     with recorded(spec, context) as record:
         panel = data.load(spec.asset, spec.data, seed=spec.seed)
-        record.update(data=describe(panel), fill=resolved_fill(spec, panel))
+        record.update(data=describe(panel, currency=spec.asset.account_currency), fill=resolved_fill(spec, panel))
         report = audit.audit(
             panel,
             spec.features,

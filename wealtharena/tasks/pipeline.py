@@ -85,7 +85,7 @@ def sealed_off(spec: ExperimentSpec, computed: FeaturePanel, *, windows: Windows
     folds = make_folds(spec.split, computed.bars) if windows is None else windows.among(panel.timestamps)
     return Prepared(
         sealed=firewall.seal(computed, folds),
-        about=describe(panel),
+        about=describe(panel, currency=spec.asset.account_currency),
         fill=resolved_fill(spec, panel),
         notes=(*notes(spec, panel), *untrained(panel, folds), *searched(spec, computed, folds)),
         repeat=data.repeat_overrides(panel, spec.data),
@@ -101,8 +101,8 @@ def identity(spec: ExperimentSpec, prepared: Prepared) -> str:
     return config_hash(spec.model_copy(update={"data": spec.data.model_copy(update=found)}))
 
 
-def describe(panel: Panel) -> dict[str, Any]:
-    """Return run.json's `data` block: what was traded and where it came from."""
+def describe(panel: Panel, *, currency: str) -> dict[str, Any]:
+    """Return run.json's `data` block: what was traded, where it came from, and the money that equity is counted in."""
     days = panel.timestamps.astype("datetime64[D]").astype(str)
     return {
         "source": panel.source,
@@ -113,6 +113,7 @@ def describe(panel: Panel) -> dict[str, Any]:
         "end": str(days[-1]),
         "bars": panel.bars,
         "frequency": panel.frequency,
+        "currency": currency,
         "leaks": list(panel.leaks),
         "survivors": panel.survivors,
     }

@@ -90,7 +90,9 @@ def played(spec: ExperimentSpec, record: RunRecord, path: Trajectory, ledger: Le
         rng=stream(spec.seed, "judgement"),
         benchmark=spec.asset.benchmark,
     )
-    record.update(data=describe(features.panel), notes=list(notes(spec, features.panel)))
+    record.update(
+        data=describe(features.panel, currency=spec.asset.account_currency), notes=list(notes(spec, features.panel))
+    )
     earned = cash_beside(spec, path)
     try:
         beside = outside.beside(list(found.values()), path, ledger)
