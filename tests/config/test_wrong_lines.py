@@ -78,6 +78,12 @@ def test_a_grid_is_refused_before_its_first_job_begins() -> None:
         ("algo=dqn model=gru", "choose model=mlp"),
         ("algo=sac compute=workers", "choose compute=local"),
         ("algo=sac compute=gpu", "choose compute=local"),
+        ("algo=sac compute=gpu compute.runners=0", "choose compute=local"),
+        ("algo=dqn compute.learners=3", "choose compute=local compute.runners=0 compute.learners=0"),
+        ("algo=bc compute=gpu", "choose compute=local"),
+        ("algo=iql compute=workers", "choose compute=local"),
+        ("algo=ppo compute.learners=2", "try compute.runners=2"),
+        ("algo=a2c compute=gpu compute.runners=0", "try compute.runners=2"),
     ],
 )
 def test_what_an_algorithm_cannot_train_is_refused_before_there_is_a_job(line: str, told: str) -> None:
