@@ -207,10 +207,15 @@ class OfflineSpec(DiscountedSpec):
         return self.batch
 
     def check(self, spec: ExperimentSpec, *, action: str) -> None:
-        """Raise ConfigError also for a model with memory, and for anything but this process."""
+        """Raise ConfigError also for a model with memory, anything but this process, and one recording for several folds."""
         super().check(spec, action=action)
         _require_memoryless(spec)
         _require_own_process(spec)
+        if self.dataset is not None and spec.split.name != "holdout":
+            raise ConfigError(
+                f"algo.dataset={self.dataset} holds the training rows of one fold, and split={spec.split.name} has several",
+                hint="leave algo.dataset out, or choose split=holdout",
+            )
 
 
 class DirectSpec(AlgoSpec):
