@@ -1,3 +1,6 @@
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -92,11 +95,59 @@ def test_a_recording_is_the_baseline_on_the_training_rows_and_survives_the_disk(
     assert all(
         np.array_equal(getattr(made, name), getattr(again, name)) for name in ("observations", "actions", "returns")
     )
-    target.write_bytes(b"not a recording")
-    with pytest.raises(TrainingError, match="is no recording"):
-        recording(bench, job.algo)
+    for content in (b"not a recording", b"", b"PK"):
+        target.write_bytes(content)
+        with pytest.raises(TrainingError, match="is no recording; name another file"):
+            recording(bench, job.algo)
     with pytest.raises(ConfigError, match=r"algo\.record=wishes must be one of .*momentum"):
         worlds.spec("algo=bc", "algo.record=wishes")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (("algo.record=equal_weight",), r"algo\.record was momentum, is equal_weight"),
+        (("asset.costs.commission_bps=9",), r"asset\.costs\.commission_bps was .*, is 9"),
+        (("+asset.instrument.lot_sizes={S0: 10}",), r"asset\.instrument\.lot_sizes\.S0 was None, is 10"),
+        (("algo.gamma=0.5",), r"algo\.gamma was 0\.9, is 0\.5"),
+    ],
+)
+def test_a_recording_of_other_settings_is_refused(tmp_path: Path, changes: tuple[str, ...], told: str) -> None:
+    words = ("algo=bc", "algo.passes=2", f"algo.dataset={tmp_path / 'kept.npz'}")
+    job, another = worlds.spec(*words), worlds.spec(*words, *changes)
+    recording(worlds.bench(job), job.algo)
+    with pytest.raises(TrainingError, match=f"kept.npz was recorded from something else: .*{told}"):
+        recording(worlds.bench(another), another.algo)
+
+
+def test_a_recording_of_rows_that_are_not_trained_on_is_refused_whatever_the_seed_and_algorithm(tmp_path: Path) -> None:
+    words = ("algo.passes=2", f"algo.dataset={tmp_path / 'kept.npz'}")
+    job = worlds.spec("algo=bc", *words)
+    whole = worlds.bench(job)
+    made = recording(whole, job.algo)
+    other = worlds.spec("algo=iql", *words, "seed=3")  # may share it
+    assert np.array_equal(recording(worlds.bench(other), other.algo).actions, made.actions)
+    with pytest.raises(TrainingError, match=r"training rows was \[0, 400\], is \[0, 300\]"):
+        recording(replace(whole, segments=((0, 300),)), job.algo)
+    with pytest.raises(TrainingError, match="bars was"):
+        recording(worlds.bench(job, worlds.features(seed=1)), job.algo)
+    with pytest.raises(ConfigError, match=r"holds the training rows of one fold, and split=cpcv has several"):
+        worlds.spec("algo=bc", *words, "split=cpcv")
+
+
+def test_what_a_liquidated_account_plays_after_it_began_anew_is_not_recorded() -> None:
+    wild = (
+        "asset.limits.long_only=false",
+        "asset.limits.max_gross=3",
+        "asset.limits.maintenance_margin=0.4",
+        "algo.noise=1",
+    )
+    job = worlds.spec("algo=bc", "algo.passes=4", "algo.record=equal_weight", *wild)
+    bench = worlds.bench(job)
+    made, steps = recording(bench, job.algo), bench.market.length - bench.env.window
+    ends = np.flatnonzero(made.alive == 0.0)
+    assert 0 < len(ends) <= 3  # each account at most once, and the baseline's own never
+    assert len(made.rewards) < 4 * steps
 
 
 def test_behaviour_cloning_comes_close_to_what_it_imitates() -> None:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -64,6 +65,12 @@ def check_trainable(spec: ExperimentSpec) -> None:
     """Raise ConfigError where the algorithm cannot train what the spec asks for: its actions, model, settings, compute."""
     action = check_action(spec)
     spec.algo.check(spec, action=action)
+    model = spec.model
+    if model.name == "attention" and model.hidden[-1] % model.heads:
+        raise ConfigError(
+            f"model.heads={model.heads} does not divide the {model.hidden[-1]} units of the last layer of model.hidden",
+            hint=f"try model.heads={math.gcd(model.hidden[-1], 2 ** (model.heads.bit_length() - 1))}",
+        )
     if action == "tilt" and spec.features.clip < LEAST_CLIP:
         raise ConfigError(
             f"features.clip={spec.features.clip:g} cuts the weights of an anchor, which stand beside the features",

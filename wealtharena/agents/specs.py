@@ -23,6 +23,18 @@ def _require_memoryless(spec: ExperimentSpec) -> None:
         )
 
 
+def _require_own_process(spec: ExperimentSpec) -> None:
+    """Raise ConfigError where others are to roll out or learn, or a GPU is: the algorithm does both here, on the CPU."""
+    name = spec.compute.name
+    keys = [f"compute={name}"] if name != "local" else []
+    keys += [f"compute.{key}={n}" for key in ("runners", "learners") if (n := getattr(spec.compute, key))]
+    if keys:
+        raise ConfigError(
+            f"algo={spec.algo.name} cannot use {keys[0]}: it rolls out and learns in the training process, on its CPU",
+            hint=f"choose compute=local{' compute.runners=0 compute.learners=0' if name == 'local' else ''}, or algo=ppo",
+        )
+
+
 def envs_of(most: int, rollout_steps: int) -> int:
     """Return how many environments a runner plays at once, at most `most`: a rollout has two bars of each at least."""
     return max(1, min(most, rollout_steps // 2))
@@ -95,7 +107,7 @@ class OnPolicySpec(NoisySpec):
         return 0 if spec.compute.runners else rollout_rows(spec.compute.envs, self.rollout_steps)
 
     def check(self, spec: ExperimentSpec, *, action: str) -> None:
-        """Raise ConfigError also for groups that do not fit a runner, and for more than one learner of whole rollouts."""
+        """Raise ConfigError also for groups that do not fit a runner, and for learners that whole rollouts cannot use."""
         super().check(spec, action=action)
         compute, envs = spec.compute, envs_of(spec.compute.envs, self.rollout_steps)
         if envs % self.common_starts:
@@ -103,7 +115,13 @@ class OnPolicySpec(NoisySpec):
                 f"algo.common_starts={self.common_starts} does not divide the {envs} environments of a runner",
                 hint=f"try compute.envs={self.common_starts * max(1, envs // self.common_starts)}",
             )
-        if compute.runners and compute.learners > 1:  # each would make the same updates from the same rollouts
+        if not compute.runners and (compute.learners or compute.name == "gpu"):
+            asked = "compute=gpu" if compute.name == "gpu" else f"compute.learners={compute.learners}"
+            raise ConfigError(
+                f"{asked} needs runners: with compute.runners=0 algo={self.name} learns in this process, on its CPU",
+                hint="try compute.runners=2, or compute=local compute.learners=0",
+            )
+        if compute.learners > 1:  # each would make the same updates from the same rollouts
             raise ConfigError(
                 f"compute.learners={compute.learners}: PPO and A2C update on the whole rollout at once, in one learner",
                 hint="try compute.learners=1 and more compute.runners, or algo=impala or algo=appo, which share the work",
@@ -152,14 +170,10 @@ class OffPolicySpec(DiscountedSpec):
         return rollout_rows(spec.compute.envs, self.rollout_steps) + 2 * remembered
 
     def check(self, spec: ExperimentSpec, *, action: str) -> None:
-        """Raise ConfigError also for a model with memory, and for remote runners."""
+        """Raise ConfigError also for a model with memory, and for anything but this process."""
         super().check(spec, action=action)
         _require_memoryless(spec)
-        if spec.compute.runners:
-            raise ConfigError(
-                f"algo={self.name} rolls out in the training process only",
-                hint="choose compute=local, or algo=ppo with remote runners",
-            )
+        _require_own_process(spec)
 
 
 class SoftSpec(OffPolicySpec, NoisySpec):
@@ -193,9 +207,15 @@ class OfflineSpec(DiscountedSpec):
         return self.batch
 
     def check(self, spec: ExperimentSpec, *, action: str) -> None:
-        """Raise ConfigError also for a model with memory."""
+        """Raise ConfigError also for a model with memory, anything but this process, and one recording for several folds."""
         super().check(spec, action=action)
         _require_memoryless(spec)
+        _require_own_process(spec)
+        if self.dataset is not None and spec.split.name != "holdout":
+            raise ConfigError(
+                f"algo.dataset={self.dataset} holds the training rows of one fold, and split={spec.split.name} has several",
+                hint="leave algo.dataset out, or choose split=holdout",
+            )
 
 
 class DirectSpec(AlgoSpec):

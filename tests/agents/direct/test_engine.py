@@ -97,6 +97,13 @@ def test_windows_lie_within_segments_and_all_are_drawn() -> None:
         Windows.of(((0, 4),), steps=6, earliest=3)
 
 
+def test_a_burn_in_that_leaves_no_bar_of_the_longest_segment_is_refused() -> None:
+    short = worlds.features(bars=30)
+    assert engine("algo.burn_in_bars=28", panel=short).iterate()["updates"] == 2.0  # 29 steps: one is learned from
+    with pytest.raises(ConfigError, match=r"algo\.burn_in_bars=29 leaves nothing to learn from: .* has 29 steps"):
+        engine("algo.burn_in_bars=29", panel=short)
+
+
 @pytest.mark.slow
 def test_the_soft_minimum_lies_between_the_worst_window_and_the_mean() -> None:
     returns = torch.randn(30, 2, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 0.1

@@ -8,9 +8,11 @@ from pydantic import Field
 
 from wealtharena.agents.specs import SoftSpec
 from wealtharena.envs.actions import CONTINUOUS
+from wealtharena.errors import ConfigError
 
 if TYPE_CHECKING:
     from wealtharena.agents.engine import Engine, Workbench
+    from wealtharena.config.specs.experiment import ExperimentSpec
 
 ACTIONS = CONTINUOUS
 
@@ -21,6 +23,15 @@ class AlgorithmSpec(SoftSpec):
     name: Literal["tqc"]
     quantiles: int = Field(ge=2, le=200, description="of each critic")
     dropped: int = Field(ge=0, description="largest quantiles dropped, for each critic")
+
+    def check(self, spec: ExperimentSpec, *, action: str) -> None:
+        """Raise ConfigError also where no quantile is left."""
+        super().check(spec, action=action)
+        if self.dropped >= self.quantiles:
+            raise ConfigError(
+                f"algo.dropped={self.dropped} drops all of algo.quantiles={self.quantiles}",
+                hint=f"try algo.dropped={self.quantiles - 1} at most",
+            )
 
 
 def build(bench: Workbench) -> Engine:

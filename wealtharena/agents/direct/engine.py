@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from wealtharena.agents.direct.crew import Crew, Here, Learners
-from wealtharena.agents.direct.pathwise import Drawn, Pathwise, burn_in_of
+from wealtharena.agents.direct.pathwise import Drawn, Pathwise
 from wealtharena.agents.direct.windows import Windows
 from wealtharena.agents.engine import Workbench
 from wealtharena.agents.networks import Network, build_network
@@ -26,6 +26,7 @@ from wealtharena.agents.process import require_gpu
 from wealtharena.agents.specs import DirectSpec
 from wealtharena.envs.rules import rules_of
 from wealtharena.envs.vector import RULE
+from wealtharena.errors import ConfigError
 
 APART = 7919  # between the seeds of two learners
 WARMING = 10.0  # updates over which the average of the weights begins
@@ -70,6 +71,12 @@ class DirectEngine:
         self.windows = Windows.of(
             bench.segments, steps=algo.burn_in_bars + algo.window_bars, earliest=bench.market.layout.window - 1
         )
+        if self.windows.steps <= algo.burn_in_bars:
+            raise ConfigError(
+                f"algo.burn_in_bars={algo.burn_in_bars} leaves nothing to learn from: the longest training segment has "
+                f"{self.windows.steps} steps",
+                hint="choose fewer, or give more training bars",
+            )
         networks = [_fresh(bench, member) for member in range(algo.members)]
         self.online = Members(networks, bench.spec.model.activation).to(self.device)
         self.average = copy.deepcopy(self.online)
@@ -108,7 +115,7 @@ class DirectEngine:
         for parameter, *gradients in zip(members.tensors, *(one.gradients for one in slopes), strict=True):
             parameter.grad = torch.stack(gradients).mean(dim=0) if len(gradients) > 1 else gradients[0]
         self._descend()
-        learned = self.windows.steps - burn_in_of(self.algo, self.windows.steps)
+        learned = self.windows.steps - self.algo.burn_in_bars
         self.env_steps += len(drawn) * self.algo.windows * learned
         return torch.cat([one.figures for one in slopes]).mean(dim=0)
 

@@ -77,11 +77,6 @@ class Pathwise:
         floor = Floor.of(market, rules.vector, anchors) if place.type == "cpu" else None
         return cls(algo, steps, Terms.of(rules), head, features, Tape.of(market, place), anchors, floor, place)
 
-    @property
-    def burn_in(self) -> int:
-        """Return how many decisions of a window are not learned from."""
-        return burn_in_of(self.algo, self.steps)
-
     def slope(self, members: Stack, drawn: Drawn, *, threads: Executor | None = None) -> Slope:
         """Return the slope of the members' loss; the same bits whatever the threads.
 
@@ -102,11 +97,11 @@ class Pathwise:
         return Slope(gradients, torch.cat([one.figures for one in found]))
 
     def _slope(self, members: Stack, drawn: Drawn) -> Slope:
-        path = self.traded(members, drawn, held=self._held(drawn.firsts))
-        before = path.equity[self.burn_in : -1]
-        gained = path.equity[self.burn_in + 1 :] / before - 1.0
-        turned = path.traded[self.burn_in :] / before
-        rows = drawn.firsts + torch.arange(self.burn_in + 1, self.steps + 1, device=self.device)[:, None, None]
+        path, burn_in = self.traded(members, drawn, held=self._held(drawn.firsts)), self.algo.burn_in_bars
+        before = path.equity[burn_in:-1]
+        gained = path.equity[burn_in + 1 :] / before - 1.0
+        turned = path.traded[burn_in:] / before
+        rows = drawn.firsts + torch.arange(burn_in + 1, self.steps + 1, device=self.device)[:, None, None]
         found = objective(
             self.algo.objective,
             gained - self.tape.idle(rows, self.terms) - self.algo.turnover_penalty * turned,
@@ -114,7 +109,7 @@ class Pathwise:
             risk_aversion=self.algo.risk_aversion,
         )
         gradients = torch.autograd.grad(-found.sum(), members.tensors)
-        costs = path.costs[self.burn_in :] / before
+        costs = path.costs[burn_in:] / before
         means = [one.mean(dim=(0, 2)) for one in (gained, turned, costs)]
         return Slope(list(gradients), torch.stack([-found, *means], dim=1).detach())
 
@@ -156,8 +151,3 @@ class Pathwise:
     def _held(self, firsts: Tensor) -> Tensor | None:
         """Return what accounts begin with: the anchor where there is one, which is where an agent would come from."""
         return None if self.anchors is None else allowed(self.anchors.weights[firsts], self.terms)
-
-
-def burn_in_of(algo: DirectSpec, steps: int) -> int:
-    """Return how many of a window's decisions are not learned from; one at least is."""
-    return min(algo.burn_in_bars, steps - 1)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from wealtharena.agents.engine import Workbench
 from wealtharena.agents.specs import OfflineSpec
+from wealtharena.config.composition import flatten
+from wealtharena.config.homes import home
+from wealtharena.config.identity import differences, listed
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.envs.baselines import Baseline, spec_of
 from wealtharena.envs.execution import Schedule
@@ -19,11 +25,18 @@ from wealtharena.errors import TrainingError
 from wealtharena.files import atomic_path
 
 COLUMNS = ("observations", "actions", "rewards", "following", "alive", "returns")
+_ORIGIN: Final = "recorded_from"
+_OF_TRAINING: Final = frozenset(  # a recording plays target weights through whole segments, whatever these say
+    {"action", "anchor", "anchor_bars", "tilt_scale", "trade_rate", "no_trade_band", "episode_bars", "random_start"}
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """M steps; `returns` are discounted rewards to the end of each path, without a value after it."""
+    """M steps; `returns` are discounted rewards to the end of each path, without a value after it.
+
+    A path ends with its segment or with a liquidation.
+    """
 
     observations: npt.NDArray[np.float32]  # [M, D]
     actions: npt.NDArray[np.float32]  # [M, A] target weights
@@ -34,16 +47,44 @@ class Recording:
 
 
 def recording(bench: Workbench, algo: OfflineSpec) -> Recording:
-    """Return the recording that the algorithm asks for: read from `dataset`, or played and, where named, written there."""
+    """Return the recording that the algorithm asks for: read from `dataset`, or played and, where named, written there.
+
+    TrainingError where the file is no recording, or one of other bars, rows or settings: its rows may be those that this
+    run is tested on.
+    """
     if algo.dataset is not None and Path(algo.dataset).exists():
-        return _read(Path(algo.dataset), bench)
+        return _read(Path(algo.dataset), bench, algo)
     rng = np.random.default_rng([bench.spec.seed, 23])
     parts = [_record(bench, algo, segment, rng) for segment in bench.segments]
     made = Recording(*(np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS))
     if algo.dataset is not None:
+        content: dict[str, Any] = {name: getattr(made, name) for name in COLUMNS}
+        content[_ORIGIN] = np.array(json.dumps(_origin(bench, algo)))
         with atomic_path(Path(algo.dataset)) as temporary, temporary.open("wb") as handle:
-            np.savez_compressed(handle, **{name: getattr(made, name) for name in COLUMNS})
+            np.savez_compressed(handle, **content)
     return made
+
+
+def _origin(bench: Workbench, algo: OfflineSpec) -> dict[str, Any]:
+    """Return all that a recording depends on but the noise's seed, by the keys that one would change."""
+    spec, layout = bench.spec, bench.market.layout
+    evaluation = spec.evaluation
+    env = bench.env.model_dump(mode="json", exclude=set(_OF_TRAINING))
+    found = {
+        "symbols": list(layout.symbols),
+        "bars": bench.panel.fingerprint[:12],
+        "training rows": [list(segment) for segment in bench.segments],
+        "features.names": list(layout.feature_names),
+        "features.clip": bench.scaler.clip,
+        "asset.benchmark": spec.asset.benchmark,
+        **{f"algo.{key}": getattr(algo, key) for key in ("record", "passes", "noise", "gamma")},
+        **{
+            f"evaluation.{key}": getattr(evaluation, key)
+            for key in ("momentum_bars", "lookback_bars", "rebalance_bars")
+        },
+        **{home(f"env.{key}"): value for key, value in flatten(env).items() if not isinstance(value, dict)},
+    }
+    return dict(json.loads(json.dumps(found)))
 
 
 def _record(bench: Workbench, algo: OfflineSpec, segment: tuple[int, int], rng: np.random.Generator) -> Recording:
@@ -61,7 +102,8 @@ def _record(bench: Workbench, algo: OfflineSpec, segment: tuple[int, int], rng: 
     env.reset_into(observations[0], seed=int(rng.integers(2**31)))
     for t in range(bars):
         held = observations[t][:, env.layout.weights]
-        order = schedule.order(first + t, held.any(axis=0))
+        going = ~ended[0, :t].any(axis=0)  # a liquidated account begins anew at the first bar
+        order = schedule.order(first + t, held[going].any(axis=0))
         wanted = held if order is None else np.where(order.ready, order.targets.astype(np.float32), held)
         if order is not None:
             schedule.done(order.ready & schedule.trades[first + t + 1])
@@ -102,29 +144,36 @@ def _recorded(
     for t in range(len(rewards) - 1, -1, -1):
         running = rewards[t] + np.float32(gamma) * running * ~(ended[0, t] | ended[1, t])
         returns[t] = running
-    flat = rewards.size
+    of_path = ended[0].cumsum(axis=0) == ended[0]  # up to a liquidation: what begins anew is not at the baseline's bar
     return Recording(
-        observations=observations.reshape(flat, -1),
-        actions=actions.reshape(flat, -1),
-        rewards=rewards.reshape(flat),
-        following=following.reshape(flat, -1),
-        alive=1.0 - ended[0].reshape(flat).astype(np.float32),
-        returns=returns.reshape(flat),
+        observations=observations[of_path],
+        actions=actions[of_path],
+        rewards=rewards[of_path],
+        following=following[of_path],
+        alive=1.0 - ended[0][of_path].astype(np.float32),
+        returns=returns[of_path],
     )
 
 
-def _read(path: Path, bench: Workbench) -> Recording:
+def _read(path: Path, bench: Workbench, algo: OfflineSpec) -> Recording:
     try:
         with np.load(path, allow_pickle=False) as content:
             made = Recording(**{name: content[name] for name in COLUMNS})
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            old = dict(json.loads(str(content[_ORIGIN]))) if _ORIGIN in content else None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        why = f": {error.strerror}" if isinstance(error, OSError) else ""  # numpy's own words are about pickles
         raise TrainingError(
-            f"algo.dataset={path}: is no recording: {error}", hint="remove it, and it is recorded anew"
+            f"algo.dataset={path} is no recording{why}", hint="name another file, and it is recorded anew"
         ) from error
-    layout = bench.market.layout
-    if made.observations.shape[1:] != (layout.size,) or made.actions.shape[1:] != (len(layout.symbols),):
+    if old is None:
         raise TrainingError(
-            f"algo.dataset={path}: holds observations of {made.observations.shape[1:]}, this market has ({layout.size},)",
-            hint="record anew with these symbols and features: name another algo.dataset",
+            f"algo.dataset={path} does not say which bars it was recorded from",
+            hint="remove it, and it is recorded anew",
+        )
+    new = _origin(bench, algo)
+    if found := differences({**dict.fromkeys(new), **old}, {**dict.fromkeys(old), **new}):
+        raise TrainingError(
+            f"algo.dataset={path} was recorded from something else: {listed(found)}",
+            hint="name another algo.dataset, and it is recorded there",
         )
     return made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -40,7 +40,7 @@ class ModelSpec(Spec):
     name: Literal["mlp", "gru", "lstm", "attention", "shared"] = Field(
         description="kind of network, a choice of model="
     )
-    hidden: tuple[int, ...] = Field(min_length=1, description="units of each hidden layer")
+    hidden: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1, description="units of each hidden layer")
     activation: Literal["tanh", "relu", "silu"] = Field(description="between the layers")
     initial_log_std: float = Field(ge=-10, le=2, description="of the Gaussian action; small, since weights are traded")
     recurrent_size: int = Field(ge=1, description="units that gru and lstm remember with")
