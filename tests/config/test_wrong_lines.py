@@ -82,11 +82,11 @@ def test_a_grid_is_refused_before_its_first_job_begins() -> None:
         ("algo=dqn compute.learners=3", "choose compute=local compute.runners=0 compute.learners=0"),
         ("algo=bc compute=gpu", "choose compute=local"),
         ("algo=iql compute=workers", "choose compute=local"),
-        ("algo=ppo compute.learners=2", "try compute.runners=2"),
+        ("algo=ppo compute.learners=2", "compute.runners=2"),
         ("algo=ppo model=attention model.heads=3", "try model.heads=2"),
         ("algo=ppo model.hidden=[0]", "model.hidden.0=0 must be at least 1; try model.hidden="),
         ("algo=tqc algo.dropped=25", "try algo.dropped=24"),
-        ("algo=a2c compute=gpu compute.runners=0", "try compute.runners=2"),
+        ("algo=a2c compute=gpu compute.runners=0", "compute.runners=2"),
     ],
 )
 def test_what_an_algorithm_cannot_train_is_refused_before_there_is_a_job(line: str, told: str) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from tests.nodes import connected
 from tests.tasks.conftest import SMALL, UNPUBLISHED, record
+from wealtharena.agents.engine import check_trainable
 from wealtharena.config import compose
 from wealtharena.errors import ConfigError
 from wealtharena.tasks import dispatch
@@ -72,10 +73,12 @@ def test_a_search_runs_on_all_nodes_and_outlives_the_death_of_one(nodes: tuple[A
     assert record(folder)["status"] == "completed"
 
 
-def test_a_trial_on_a_cluster_keeps_to_its_own_process() -> None:
-    spec = compose(["compute=cluster", "sweep=ppo", "asset=forex"])
-    trial = compose(trial_overrides(spec, ["compute=cluster", "asset=forex"]))
+@pytest.mark.parametrize("algo", ["ppo", "direct", "sac", "dqn", "cql", "impala"])
+def test_a_trial_on_a_cluster_keeps_to_its_own_process(algo: str) -> None:
+    spec = compose(["compute=cluster", f"sweep={algo}", "asset=forex"])
+    trial = compose(trial_overrides(spec, [f"algo={algo}", "compute=cluster", "asset=forex"]))
     assert (trial.compute.runners, trial.compute.learners) == (0, 0)
+    check_trainable(trial)
 
 
 def test_a_search_through_ray_s_client_is_refused() -> None:

@@ -25,13 +25,13 @@ def _require_memoryless(spec: ExperimentSpec) -> None:
 
 def _require_own_process(spec: ExperimentSpec) -> None:
     """Raise ConfigError where others are to roll out or learn, or a GPU is: the algorithm does both here, on the CPU."""
-    name = spec.compute.name
-    keys = [f"compute={name}"] if name != "local" else []
-    keys += [f"compute.{key}={n}" for key in ("runners", "learners") if (n := getattr(spec.compute, key))]
-    if keys:
+    compute = spec.compute  # a trial on a cluster asks for none of them
+    if compute.name == "gpu" or compute.runners or compute.learners:
+        asked = [f"compute.{key}={n}" for key in ("runners", "learners") if (n := getattr(compute, key))]
+        shown = f"compute={compute.name}" if compute.name != "local" else " ".join(asked)
         raise ConfigError(
-            f"algo={spec.algo.name} cannot use {keys[0]}: it rolls out and learns in the training process, on its CPU",
-            hint=f"choose compute=local{' compute.runners=0 compute.learners=0' if name == 'local' else ''}, or algo=ppo",
+            f"algo={spec.algo.name} cannot use {shown}: it rolls out and learns in the training process, on its CPU",
+            hint=f"choose compute=local{' compute.runners=0 compute.learners=0' if compute.name == 'local' else ''}, or algo=ppo",
         )
 
 
@@ -119,7 +119,7 @@ class OnPolicySpec(NoisySpec):
             asked = "compute=gpu" if compute.name == "gpu" else f"compute.learners={compute.learners}"
             raise ConfigError(
                 f"{asked} needs runners: with compute.runners=0 algo={self.name} learns in this process, on its CPU",
-                hint="try compute.runners=2, or compute=local compute.learners=0",
+                hint="choose compute=local compute.learners=0, or, outside of a search, compute.runners=2",
             )
         if compute.learners > 1:  # each would make the same updates from the same rollouts
             raise ConfigError(
