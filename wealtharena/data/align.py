@@ -21,6 +21,8 @@ from wealtharena.errors import ConfigError, DataError
 IntArray = npt.NDArray[np.int64]
 _COLUMNS = (*PRICE_COLUMNS, "volume", "dividend")
 _SHARED_ROW = 0.5  # a date off the calendar is kept where at least this share of the listed symbols traded
+_ENOUGH_ALIKE = 20  # equal closes, which no two symbols have by chance
+_COPIED = 0.5  # share of the common bars from which on the closes of one symbol are another's
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +85,7 @@ def align(
         rows = np.searchsorted(axis, item.stamps)
         table[rows, column] = item.values
         tradable[rows, column] = item.tradable
+    said += _copies(table[:, :, 3], names)
     return _panel(series, axis, table, tradable, asset, data, source, simulated, said, begins=begins)
 
 
@@ -168,6 +171,27 @@ def _without_strays(item: _Series, axis: IntArray, max_gap: int, notes: list[str
     return item.keep(keep)
 
 
+def _copies(close: FloatArray, names: Sequence[str]) -> list[str]:
+    """Return a note on each two symbols whose closes, [T, A], are the same: one download that was saved under two names.
+
+    Equal closes of few values, as two coins pegged to the dollar have, are none.
+    """
+    order = np.argsort(close, axis=1, kind="stable")
+    ranked = np.take_along_axis(close, order, axis=1)
+    rows, places = np.nonzero(ranked[:, 1:] == ranked[:, :-1])
+    pairs, counts = np.unique(np.stack([order[rows, places], order[rows, places + 1]]), axis=1, return_counts=True)
+    notes = []
+    for (one, other), count in zip(pairs.T, counts, strict=True):
+        same = close[close[:, one] == close[:, other], one]
+        common = int(np.isfinite(close[:, [one, other]]).all(axis=1).sum())
+        if count >= max(_ENOUGH_ALIKE, _COPIED * common) and len(np.unique(same)) >= _ENOUGH_ALIKE:
+            notes.append(
+                f"{names[one]} and {names[other]} have the same close in {len(same)} of {common} bars, as one series"
+                " under two names has; leave the copy out of data.symbols, or get the bars of its own"
+            )
+    return notes
+
+
 def _panel(
     series: Sequence[_Series],
     axis: IntArray,
@@ -187,6 +211,9 @@ def _panel(
     opens = ohlc["open"]
     if opens is not None:
         tradable &= opens > 0  # NaN compares False
+        bare = [name for i, name in enumerate(symbols) if not np.isfinite(opens[:, i]).any()]
+        if bare:
+            notes.append(f"{', '.join(bare)}: no bar has an open, as others have, so that none can be traded")
     close = prices["close"]
     rates, said = currency.to_account(
         [item.bars.currency for item in series],

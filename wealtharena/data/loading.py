@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _LONGEST_REST_DAYS: Final = 12  # of an exchange, in which no bar can have come
-PANEL_VERSION: Final = 4  # raise it when the same bars make another panel
+PANEL_VERSION: Final = 5  # raise it when the same bars make another panel
 
 
 def load(asset: AssetSpec, data: DataSpec, *, seed: int) -> Panel:
@@ -317,9 +317,14 @@ def load_panel(
     if isinstance(asset, str):
         asset = compose([f"asset={asset}", "data=files"]).asset
     market = asset
-    found = reading.split_symbols(frame, where="the table", venue=lambda symbol: files.venue_of(symbol, market))
     request = compose(["data=files"]).data if data is None else data
     check_request(request)
+    found = reading.split_symbols(
+        frame,
+        where="the table",
+        venue=lambda symbol: files.venue_of(symbol, market),
+        max_dropped_share=request.max_repaired_share,
+    )
     if data is None or find_interval:
         longest = max(found.tables.values(), key=len)
         shown = intervals.found_interval(longest["timestamp"]) or request.interval

@@ -184,3 +184,22 @@ def test_each_symbol_of_a_folder_pays_the_dividends_that_its_own_prices_lack() -
     with pytest.raises(DataError, match="dividends of IWM, and its prices do not show"):
         adjustments({"IWM": slightly, "SPY": contains, "QQQ": falls}, setting="auto", known={})
     assert "yet prices fall on 12 ex-dates" in adjustments({"QQQ": falls}, setting="all", known={})["QQQ"].words
+
+
+@pytest.mark.parametrize("name", ["Adj Close", "factor"])
+@pytest.mark.parametrize("nothing", [None, 0.0])
+def test_a_symbol_without_the_column_that_others_have_is_read(tmp_path: Path, name: str, nothing: float | None) -> None:
+    frame = shares("AAA", "BBB", bars=60)
+    of_one = np.where(frame["symbol"] == "AAA", frame["close"] if name == "Adj Close" else 1.0, nothing)
+    panel = _load(frame.assign(**{name: of_one.astype(np.float64)}), tmp_path)
+    np.testing.assert_array_equal(panel.close, _load(frame, tmp_path).close)
+
+
+@pytest.mark.parametrize("before", [0.25, 4.0])
+def test_a_factor_in_a_column_of_splits_is_not_as_many_splits(tmp_path: Path, before: float) -> None:
+    frame = _one()
+    raw = frame.assign(split_factor=np.where(frame.index < 60, before, 1.0))
+    raw.loc[:59, PRICES] *= 4.0
+    panel = _load(raw, tmp_path)
+    np.testing.assert_allclose(panel.close[:, 0], frame["close"], rtol=1e-9)
+    assert _said(panel, "split_factor holds a figure in 60 of 120 rows, too many for splits")

@@ -328,12 +328,12 @@ def _one_column(role: str, columns: list[tuple[str, pd.Series]], where: str) -> 
 
 
 def _take_adjusted(found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> None:
-    """Let adjusted closes stand as the close; raw opens, highs and lows do not belong to them."""
+    """Let adjusted closes stand as the close; opens, highs and lows that do not say so may not belong to them."""
     found["close"] = found.pop("adjclose")
     raw = [role for role in ("open", "high", "low") if role in found and not is_adjusted(found[role][0][0])]
     for role in raw:
         del found[role]
-    beside = f"; {', '.join(raw)} are not adjusted with it and are left out" if raw else ""
+    beside = f"; {', '.join(raw)} do not say that they are adjusted as well, and are left out" if raw else ""
     ledger.note(f"the only close is {found['close'][0][0]}{beside}")
     ledger.settle("adjustment", f"by its only close, {found['close'][0][0]}")
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -129,12 +130,19 @@ def _of_partition(folder: Path) -> list[Path]:
 
 
 def split_symbols(
-    frame: pd.DataFrame, *, where: str, venue: Venue = utc, only_symbol: str | None = None, ledger: Ledger | None = None
+    frame: pd.DataFrame,
+    *,
+    where: str,
+    venue: Venue = utc,
+    only_symbol: str | None = None,
+    ledger: Ledger | None = None,
+    max_dropped_share: float = 0.05,
 ) -> Reading:
     """Return one table a symbol of a frame, its columns under any of their usual names.
 
     Raises:
-        DataError: a column is missing or ambiguous, or a cell is no number or no date.
+        DataError: a column is missing or ambiguous, or a cell is no number or no date; or more than `max_dropped_share` of
+            the rows had to be left out.
     """
     if ledger is None:
         ledger = Ledger(where, rows=len(frame))
@@ -162,14 +170,14 @@ def split_symbols(
     used = {name for role, columns in found.items() if role not in ("period", "zone") for name, _ in columns}
     check_one_row_a_bar(frame[keep], used, groups, read, ledger)
     groups = without_quotes(groups, read, ledger)
-    if "dividend" in numbers:
-        leave_out_rates(numbers, groups, read, found["dividend"][0][0], ledger)
+    leave_out_rates(numbers, groups, read, found, ledger)
     unapplied = write_proven(numbers, groups, read, found, ledger)
     adjusted = _adjusted(numbers, found, ledger)
     adjusted = "none" if unapplied else adjusted
     if "split" in numbers:
         numbers["split"] = numbers["split"].where(numbers["split"] != 1.0, 0.0)
     tables = _tables(numbers, read, groups, venue, ledger)
+    _check_dropped(ledger, max_dropped_share)
     written = found["currency"][0][1][keep].reset_index(drop=True) if "currency" in found else None
     currencies = _currencies(written, groups, ledger)
     return Reading(
@@ -195,16 +203,25 @@ def _read_file(path: Path, venue: Venue, only_symbol: str | None, max_dropped_sh
         )
     stem = path.name.lower().partition(".csv")[0] if ".csv" in path.name.lower() else path.stem
     part = next(filter(None, (_PARTITION.fullmatch(folder.name) for folder in path.parents)), None)
-    named = only_symbol or (part[1] if part else symbol_of_file(path.name[: len(stem)]))
-    made = split_symbols(frame, where=path.name, venue=venue, only_symbol=named, ledger=ledger)
+    named = only_symbol or (unquote(part[1]) if part else symbol_of_file(path.name[: len(stem)]))
+    return split_symbols(
+        frame,
+        where=path.name,
+        venue=venue,
+        only_symbol=named,
+        ledger=ledger,
+        max_dropped_share=max_dropped_share,
+    )
+
+
+def _check_dropped(ledger: Ledger, most: float) -> None:
     dropped = sum(ledger.dropped.values())
-    if dropped > max_dropped_share * max(ledger.rows, 1):
+    if dropped > most * max(ledger.rows, 1):
         causes = "; ".join(f"{count} {cause}" for cause, count in ledger.dropped.items())
         raise DataError(
-            f"{path.name}: {dropped} of {ledger.rows} rows had to be left out ({causes})",
+            f"{ledger.name}: {dropped} of {ledger.rows} rows had to be left out ({causes})",
             hint="correct the file, or raise data.max_repaired_share",
         )
-    return made
 
 
 def _groups(names: pd.Series | None, only: str, rows: int, ledger: Ledger) -> dict[str, IntArray]:

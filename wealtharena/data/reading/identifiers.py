@@ -60,6 +60,7 @@ def symbols_of(values: pd.Series, ledger: Ledger) -> pd.Series:
         if (present != np.trunc(present)).any():
             raise DataError(f"{ledger.name}: symbol {present.iloc[0]} is a number", hint="write the symbols as text")
         values = values.astype("Int64")
+    if pd.api.types.is_integer_dtype(values):
         ledger.note("symbols stand as numbers; zeros at their beginning may have been lost")
     text: pd.Series = values.astype("string").str.replace(_UNSEEN, "", regex=True).str.strip()
     text = text.mask(text == "")

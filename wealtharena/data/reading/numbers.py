@@ -188,10 +188,14 @@ def _parse(text: pd.Series, mark: str, name: str, where: str, powers: pd.Series 
             hint="write decimal numbers without a thousands mark",
         )
     clean = text
-    if clean.str.contains(rf"[{thousands}'\u2019 \u00a0\u202f]", regex=True).any():
-        grouped = clean.str.fullmatch(rf"[+-]?\d{{1,3}}([{thousands}'\u2019 \u00a0\u202f]\d{{3}})+([{mark}]\d*)?")
+    if clean.str.contains(rf"[{thousands}'\u2019 \u00a0\u2007\u2009\u202f]", regex=True).any():
+        grouped = clean.str.fullmatch(
+            rf"[+-]?\d{{1,3}}([{thousands}'\u2019 \u00a0\u2007\u2009\u202f]\d{{3}})+([{mark}]\d*)?"
+        )
         grouped |= (mark == ".") & clean.str.fullmatch(rf"{_INDIAN}(\.\d*)?")
-        clean = clean.where(~grouped, clean.str.replace(rf"[{thousands}'\u2019 \u00a0\u202f]", "", regex=True))
+        clean = clean.where(
+            ~grouped, clean.str.replace(rf"[{thousands}'\u2019 \u00a0\u2007\u2009\u202f]", "", regex=True)
+        )
     if mark == ",":
         clean = clean.where(clean.str.contains(".", regex=False), clean.str.replace(",", ".", regex=False))
     if powers is not None:

@@ -125,7 +125,7 @@ def _steps(numbers: pd.DataFrame, rows: IntArray, role: str) -> _Steps:
 
 def _levels(factor: Array, shown: BoolArray) -> Array:
     """Return the median factor of each stretch between steps."""
-    stretch = np.r_[0, np.cumsum(shown)]
+    stretch = np.r_[0, np.cumsum(shown)][: len(factor)]  # none where a symbol has no factor
     return np.asarray(pd.Series(factor).groupby(stretch).transform("median"), dtype=np.float64)
 
 
@@ -147,15 +147,30 @@ def _ratio(step: float, *, large: bool) -> Fraction | None:
 
 
 def leave_out_rates(
-    numbers: pd.DataFrame, groups: dict[str, IntArray], read: Stamps, column: str, ledger: Ledger
+    numbers: pd.DataFrame,
+    groups: dict[str, IntArray],
+    read: Stamps,
+    found: dict[str, list[tuple[str, pd.Series]]],
+    ledger: Ledger,
 ) -> None:
-    """Leave out dividends of which most stand within a week of another: a yearly figure, or a yield, on every bar."""
-    given = numbers["dividend"].fillna(0).to_numpy() > 0
-    near = 0
-    for rows in groups.values():
-        near += int((np.diff(np.unique(read.instants[rows[given[rows]]])) < _WEEK).sum())
-    if near > 0.5 * given.sum():
-        del numbers["dividend"]
-        ledger.note(
-            f"{column} holds a figure in {int(given.sum())} of {len(given)} rows, too many for payouts: none is paid"
-        )
+    """Leave out dividends of which most stand within a week of another: a yearly figure, or a yield, on every bar.
+
+    Splits that do so are a factor, and stand as one where the file has none.
+    """
+    for role in (role for role in ("dividend", "split") if role in numbers):
+        cells = numbers[role].fillna(0).to_numpy()
+        given = (cells > 0) & ((cells != 1) | (role == "dividend"))
+        near = 0
+        for rows in groups.values():
+            near += int((np.diff(np.unique(read.instants[rows[given[rows]]])) < _WEEK).sum())
+        if near <= 0.5 * given.sum():
+            continue
+        column, left = found[role][0][0], numbers.pop(role)
+        told = f"{column} holds a figure in {int(given.sum())} of {len(given)} rows, too many for"
+        if role == "dividend":
+            ledger.note(f"{told} payouts: none is paid")
+        elif "factor" in numbers:
+            ledger.note(f"{told} splits: none is applied")
+        else:
+            numbers["factor"], found["factor"] = left, found[role]
+            ledger.note(f"{told} splits: it is taken for a factor of adjustment")

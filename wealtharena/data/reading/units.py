@@ -11,9 +11,13 @@ import pandas as pd
 
 from wealtharena.data import intervals
 from wealtharena.data.bars import VolumeUnit
+from wealtharena.errors import DataError
 
 # What a coin turns over in a day, in dollars: less was never listed widely, more was never seen (Bitcoin in 2021: 3.5e11).
 _LEAST, _MOST = 1e6, 1e12
+# From so many bars a day and days on, volume that does not fall within nearly all of the days is no bar's own.
+_BARS_A_DAY, _ENOUGH_DAYS, _MOST_DAYS, _HALF_A_DAY = 5, 5, 0.95, pd.Timedelta(hours=12)
+_FEW_SHARES = 1000  # a bar, of which most are broken numbers
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,9 @@ def volume_unit(
     Shares and contracts are counted in units. A coin's volume may be coins or money: it is what gives a turnover that a
     market can have; where both do, the unit that allows the smaller orders. `mixed` names those that were brought to
     money because they had both, and the words for it.
+
+    Raises:
+        DataError: a symbol's volume counts on from bar to bar within the day.
     """
     made: dict[str, Answer] = {name: Answer("account", words, note=True) for name, words in mixed.items()}
     tables = {name: table for name, table in tables.items() if name not in mixed}
@@ -46,6 +53,11 @@ def volume_unit(
         volume = table["volume"] if "volume" in table else pd.Series(dtype=np.float64)
         if not (volume > 0).any():
             made[name] = Answer("none", "the file has none")
+        elif setting != "none" and market != "forex" and _counts_on(table):
+            raise DataError(
+                f"{name}: volume falls once a day only, as one that counts what was traded since the day began",
+                hint="write what was traded in each bar, or set data.volume_unit=none",
+            )
         elif setting != "auto":
             made[name] = Answer(setting, "as data.volume_unit says")
         elif kinds.get(name) in ("units", "account"):
@@ -60,12 +72,25 @@ def volume_unit(
     return made
 
 
+def _counts_on(table: pd.DataFrame) -> bool:
+    """Return whether volume falls from one bar to the next but once a day, where it has several bars a day."""
+    if len(table) < _BARS_A_DAY * _ENOUGH_DAYS:
+        return False
+    ordered = table.sort_values("timestamp", kind="stable")
+    days = pd.DatetimeIndex(ordered["timestamp"][ordered["volume"].diff() < 0])
+    if not _ENOUGH_DAYS <= len(days) <= len(table) / _BARS_A_DAY:
+        return False
+    return bool((days[1:] - days[:-1] > _HALF_A_DAY).mean() >= _MOST_DAYS)
+
+
 def _shares(table: pd.DataFrame) -> Answer:
-    """Return that a volume counts shares or contracts, with a note where it is mostly less than one."""
-    usual = float(table.loc[table["volume"] > 0, "volume"].median())
-    if usual >= 1.0:
+    """Return that a volume counts shares or contracts, with a note where it is mostly less than one, or few and broken."""
+    traded = table.loc[table["volume"] > 0, "volume"]
+    usual = float(traded.median())
+    broken = usual < _FEW_SHARES and float((traded != np.trunc(traded)).mean()) > 0.5
+    if usual >= 1.0 and not broken:
         return Answer("units", "shares or contracts")
-    words = f"volume is taken as shares or contracts, of which it has {usual:.3g} a bar; if it is something else, set data.volume_unit=none"
+    words = f"volume is taken as shares or contracts, of which it has {usual:.3g} a bar; if it counts millions, call its column `Volume (M)`; if something else, set data.volume_unit=none"
     return Answer("units", words, note=True)
 
 
