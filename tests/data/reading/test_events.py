@@ -10,7 +10,7 @@ import pytest
 
 from tests.data.reading.test_cases import shares
 from tests.data.reading.test_exports import _load as load_text
-from wealtharena.data import Panel
+from wealtharena.data import Panel, load_panel
 from wealtharena.errors import DataError
 
 PRICES = ["open", "high", "low", "close"]
@@ -98,3 +98,12 @@ def test_ratios_that_may_be_otherwise_are_refused(tmp_path: Path) -> None:
     assert "new shares for old" in refused.value.hint
     with pytest.raises(DataError, match="not a number"):
         _load(frame.assign(split=np.where(frame.index == 30, "2:1", "soon")), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "paid", "said"), [("SHEL.L", 0.012, True), ("SHEL.L", 1.2, False), ("AAA", 0.012, False)]
+)
+def test_dividends_in_pounds_beside_prices_in_pence_are_said(symbol: str, paid: float, said: bool) -> None:
+    frame = shares(symbol)
+    panel = load_panel(frame.assign(dividend=np.where(frame.index.isin([60, 125, 190]), paid, 0.0)), asset="stocks")
+    assert any("as one in GBP beside prices in hundredths is" in note for note in panel.notes) == said

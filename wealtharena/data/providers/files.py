@@ -24,6 +24,7 @@ from wealtharena.errors import DataError, ProviderError, UnknownFileError
 _NO_COLUMN: Final = "(the file has no column of symbols)"
 _ENDING: Final = re.compile(r"\.(csv(\.(gz|bz2|xz|zip))?|parquet|pq|txt|tsv|zip)$", re.IGNORECASE)
 # where weeks run or ran from Sunday to Thursday: Tel Aviv (until 2026), Riyadh, Cairo, Doha, Kuwait
+_SMALLEST_PAYOUT: Final = 0.0005  # of a price that is quoted in hundredths, by and large
 _SUNDAY_ZONES: Final = frozenset({"Asia/Jerusalem", "Asia/Tel_Aviv", "Asia/Riyadh"})
 _SUNDAY_VENUES: Final = frozenset({"CA", "QA", "KW"})
 
@@ -221,6 +222,19 @@ class Content:
         ]
         return (*facts, *((("renamed", _some(renamed)),) if renamed else ()))
 
+    def _pounds_beside_pence(self, name: str) -> str:
+        """Return a sentence where dividends are so small beside prices in hundredths that they may not be in hundredths."""
+        table = self.tables[name]
+        if self.quotes[name].scale == 1.0 or "dividend" not in table:
+            return ""
+        shares = (table["dividend"] / table["close"])[table["dividend"] > 0]
+        if not len(shares) or not shares.median() < _SMALLEST_PAYOUT:
+            return ""
+        return (
+            f"{name}: a dividend is {shares.median():.3%} of the price, as one in {self.quotes[name].currency} beside prices in hundredths"
+            " is; it is taken in hundredths as well: multiply it by 100 if it is not"
+        )
+
     @cached_property
     def _far_from_fixings(self) -> tuple[str, ...]:
         """What is far from the ECB's rates of the same dates, of pairs of currencies; asked once, since notes are asked for often."""
@@ -244,6 +258,7 @@ class Content:
                 f" the universe's; if they are not, set asset.instrument.currencies, as by {setting(bare[0], 'USD')}"
             )
         said += self._far_from_fixings
+        said += [note for name in self.quotes if (note := self._pounds_beside_pence(name))]
         said += [answer.words for answer in self.volumes.values() if answer.note]
         said += _noted(self.adjustments)
         return tuple(dict.fromkeys(said))
