@@ -183,3 +183,17 @@ def test_an_index_of_times_counts_before_columns_made_of_it(index: str) -> None:
     frame = pd.DataFrame({index: times, **parts, "close": np.arange(1.0, 97.0)})
     made = split_symbols(frame, where="AAA.csv", only_symbol="AAA").tables["AAA"]
     assert list(made["timestamp"].dt.tz_localize(None)) == list(times)
+
+
+@pytest.mark.parametrize("before", ["1ms", "1s"])
+@pytest.mark.parametrize("step", ["1h", "15min"])
+def test_times_that_name_the_last_moment_of_a_bar_are_its_beginning(before: str, step: str) -> None:
+    begins = pd.date_range("2024-03-04", periods=200, freq=step, tz="UTC")
+    ends = begins + pd.Timedelta(step) - pd.Timedelta(before)
+    for written in (ends.astype(str), ends.as_unit("ms").asi8):
+        frame = pd.DataFrame({"close_time": written, "close": np.arange(1.0, 201.0)}).rename(
+            columns={"close_time": "timestamp"}
+        )
+        made = split_symbols(frame, where="AAA.csv", only_symbol="AAA")
+        assert list(made.tables["AAA"]["timestamp"]) == list(begins)
+        assert any("last moments of bars" in note for note in made.notes)

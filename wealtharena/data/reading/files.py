@@ -22,7 +22,7 @@ from wealtharena.data.reading.flat import to_long_form
 from wealtharena.data.reading.identifiers import check_continued, symbol_of_file, symbols_of
 from wealtharena.data.reading.labels import check_labels
 from wealtharena.data.reading.layouts import with_dates
-from wealtharena.data.reading.moments import bar_times, time_of_rows, without_quotes
+from wealtharena.data.reading.moments import bar_times, from_beginnings, time_of_rows, without_quotes
 from wealtharena.data.reading.numbers import to_numbers
 from wealtharena.data.reading.parquet import flattened, read_parquet
 from wealtharena.data.reading.parts import joined
@@ -250,6 +250,7 @@ def _tables(
         dated = usual if vote is None else vote
         zone, weekdays = venue(name)
         own = replace(read, wall=read.wall[rows], instants=read.instants[rows])
+        own = own if dated else from_beginnings(own, ledger)
         table = numbers.iloc[rows].reset_index(drop=True)
         where = f"{ledger.name}: {name}"
         table.insert(0, "timestamp", bar_times(own, dated=dated, zone=zone, weekdays=weekdays, where=where))

@@ -17,6 +17,7 @@ from wealtharena.data.reading.settled import Ledger
 from wealtharena.data.reading.stamps import BoolArray, IntArray, Stamps
 from wealtharena.errors import DataError
 
+_MINUTE: Final = 60 * 10**9
 _HOUR: Final = 3600 * 10**9
 _DAY: Final = 24 * _HOUR
 _QUARTER: Final = _HOUR // 4
@@ -339,3 +340,16 @@ def _on_weekends(days: IntArray) -> BoolArray:
 def _utc(nanoseconds: IntArray) -> pd.Series:
     made: pd.Series = pd.Series(pd.DatetimeIndex(nanoseconds, tz="UTC")).astype(TIMESTAMP_DTYPE)
     return made
+
+
+def from_beginnings(found: Stamps, ledger: Ledger) -> Stamps:
+    """Return stamps of a symbol's bars within the day at their beginnings where they name the last moment of a bar (09:59:59.999)."""
+    apart = np.diff(np.unique(found.instants))
+    for before in (10**6, 10**9):  # a millisecond, a second
+        if len(apart) and ((found.instants + before) % _MINUTE == 0).all():
+            shift = before - int(np.median(apart))
+            note = f"{ledger.name}: its times are the last moments of bars, which stand at their beginnings"
+            if note not in ledger.notes:
+                ledger.notes.append(note)
+            return replace(found, wall=found.wall + shift, instants=found.instants + shift)
+    return found
