@@ -24,6 +24,7 @@ def read_parquet(path: Path, ledger: Ledger) -> pd.DataFrame:
         frame = pd.read_parquet(path)
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:  # KeyError: a time zone that nobody knows
         why = str(error).strip("'\"").splitlines()[0] if str(error) else type(error).__name__
+        why = why.replace(str(path), path.name)
         raise DataError(
             f"{path.name} is not a readable Parquet file: {why}", hint="write it again, or use CSV"
         ) from error
