@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 from gymnasium.vector import AutoresetMode
 
@@ -23,7 +23,7 @@ from wealtharena.config.specs.env import EnvSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.specs.tilt import LEAST_CLIP
 from wealtharena.data.panel import Panel
-from wealtharena.envs.actions import Actions, Tilt, actions_of
+from wealtharena.envs.actions import KINDS, Actions, Tilt, actions_of
 from wealtharena.errors import ConfigError, TrainingError
 from wealtharena.features.panel import Scaler
 
@@ -53,6 +53,8 @@ def check_action(spec: ExperimentSpec) -> str:
     """
     name = spec.algo.name
     usable: tuple[str, ...] = plugins.load("agents.algorithms", name).ACTIONS
+    if not usable or any(kind not in tuple(KINDS) for kind in usable):
+        raise plugins.misused("agents.algorithms", name, f"ACTIONS is {usable}; choose from {', '.join(tuple(KINDS))}")
     if spec.env.action == "auto":
         return usable[0]
     if spec.env.action not in usable:
@@ -186,6 +188,9 @@ def warm_up(network: Network, folder: Path) -> None:
                 hint="retrain with train.warm_start=false",
             )
     network.load_state_dict({**own, **{name: saved[name] for name in own.keys() & saved.keys()}})
+
+
+ENGINE_METHODS: Final = "iterate network get_state set_state close"
 
 
 class Engine(Protocol):

@@ -27,7 +27,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from wealtharena.config import flags, grid, speech
+from wealtharena.config import flags, grid, plugins, speech
 from wealtharena.config.answers import answering, answering_by_hydra
 from wealtharena.config.composition import PRIMARY, check_search_path, known_mode, prepare, with_preset_files
 from wealtharena.config.folders import Refused
@@ -50,8 +50,8 @@ _NO_MEMORY = ("failed to map segment", "cannot allocate memory", "can't allocate
 def launch(job: Job) -> Callable[[], int]:
     """Return the command that runs `job` under Hydra and returns the exit code of the worst of its jobs.
 
-    An expected error is one line on stderr and its exit code, 2 for a wrong configuration; anything else keeps its
-    traceback. With HYDRA_FULL_ERROR=1 every error does.
+    An expected error is one line on stderr and its exit code, 2 for a wrong configuration, and so is what came up in a plugin
+    of a package; anything else keeps its traceback. With HYDRA_FULL_ERROR=1 every error does.
     """
 
     @functools.wraps(job)
@@ -75,7 +75,7 @@ def launch(job: Job) -> Callable[[], int]:
         except KeyboardInterrupt:
             return show(Interrupted("interrupted"))
         except Exception as error:
-            told = of_the_machine(error)
+            told = of_the_machine(error) or plugins.failure(error)
             if told is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
                 raise
             return show(told)
@@ -236,15 +236,17 @@ def _job(job: Job, cfg: DictConfig, full_error: bool) -> int:
     except KeyboardInterrupt:
         return show(Interrupted("interrupted"))
     except SystemExit as stop:
-        if stop.code:
+        ended = plugins.failure(stop)
+        if stop.code and ended is None:
             raise
-        where = "something that it called left it by SystemExit, a plugin or a module of your own"
-        ended = WealthArenaError(f"the job has not come to its end: {where}", hint="raise an error there instead")
+        if ended is None:
+            where = "something that it called left it by SystemExit, a module of your own"
+            ended = WealthArenaError(f"the job has not come to its end: {where}", hint="raise an error there instead")
         if full_error:
             raise ended from stop
         return show(ended)
     except Exception as error:
-        told = of_the_machine(error)
+        told = of_the_machine(error) or plugins.failure(error)
         if told is None or full_error:
             raise
         return show(told)

@@ -100,16 +100,14 @@ def _algorithm(tree: dict[str, Any]) -> type[AlgoSpec]:
     algo = tree["algo"]
     if not isinstance(algo, dict) or not isinstance(algo.get("name"), str):
         raise ConfigError(f"algo={algo} names no algorithm", hint="choose one, such as algo=ppo")
-    spec: type[AlgoSpec] = plugins.load("agents.algorithms", algo["name"]).AlgorithmSpec
-    return spec
+    return plugins.subclass("agents.algorithms", algo["name"], "AlgorithmSpec", AlgoSpec)
 
 
 def _broker(tree: dict[str, Any]) -> type[BrokerSpec]:
     broker = tree["broker"]
     if not isinstance(broker, dict) or not isinstance(broker.get("name"), str):
         raise ConfigError(f"broker={broker} names no broker", hint="choose one, such as broker=paper")
-    spec: type[BrokerSpec] = plugins.load("trading.brokers", broker["name"]).Settings
-    return spec
+    return plugins.subclass("trading.brokers", broker["name"], "Settings", BrokerSpec)
 
 
 def _check_tradable(spec: ExperimentSpec) -> None:

@@ -10,19 +10,34 @@ from __future__ import annotations
 import gc
 import importlib
 import importlib.util
+import inspect
 import pkgutil
 import sys
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import Any, Final, TypeVar
 
 from wealtharena.config.suggest import did_you_mean
-from wealtharena.errors import ConfigError
+from wealtharena.errors import ConfigError, WealthArenaError
 
+Base = TypeVar("Base")
 _CONF = "wealtharena.conf"
+HINT: Final = "mend or uninstall its package (docs/howto/plugins.md says what it needs)"
+# what the module of each kind has, and what a function of it is called with; rewards are asked in their own room
+_NEEDED: Final[Mapping[str, Mapping[str, str | None]]] = {
+    "data.providers": {"Provider": None},
+    "agents.algorithms": {"AlgorithmSpec": None, "ACTIONS": None, "build": "bench"},
+    "envs.baselines": {"weights": "panel, row, spec"},
+    "envs.anchors": {"rule": "close, spec"},
+    "trading.brokers": {"Settings": None, "why_not": "spec", "open_broker": "opening"},
+    "trading.risk": {"Rule": None, "check": "now, rule"},
+    "tracking.mirrors": {"open_mirror": "folder, identity, resume_step="},
+}
 
 
 @contextmanager
@@ -45,7 +60,8 @@ def load(room: str, name: str) -> ModuleType:
     A file of the room wins over a package's.
 
     Raises:
-        ConfigError: no such file or entry point, several packages offer it, or it cannot be imported.
+        ConfigError: no such file or entry point, several packages offer it, or the package's cannot be imported or
+            lacks what its kind needs.
     """
     target = f"wealtharena.{room}.{name}"
     if name.isidentifier() and not name.startswith("_"):
@@ -56,7 +72,7 @@ def load(room: str, name: str) -> ModuleType:
             if error.name != target:
                 raise
         if offered := _offered(room).get(name):
-            return _of_package(name, offered)
+            return _of_package(room, name, offered)
     raise ConfigError(
         f"there is no {name!r} in wealtharena/{room.replace('.', '/')}/",
         hint=did_you_mean(name, available(room), fallback="write the file"),
@@ -65,11 +81,7 @@ def load(room: str, name: str) -> ModuleType:
 
 def available(room: str) -> tuple[str, ...]:
     """Return the names of a room's modules and of what packages offer for it, sorted."""
-    package = importlib.import_module(f"wealtharena.{room}")
-    own = {
-        info.name for info in pkgutil.iter_modules(getattr(package, "__path__", ())) if not info.name.startswith("_")
-    }
-    return tuple(sorted(own | _offered(room).keys()))
+    return tuple(sorted(_own(room) | _offered(room).keys()))
 
 
 def names_offered(room: str) -> tuple[str, ...]:
@@ -113,15 +125,88 @@ def _offered(room: str) -> dict[str, tuple[EntryPoint, ...]]:
     return found
 
 
-def _of_package(name: str, offered: tuple[EntryPoint, ...]) -> ModuleType:
+@cache
+def _of_package(room: str, name: str, offered: tuple[EntryPoint, ...]) -> ModuleType:
     if len(offered) > 1:
         who = " and ".join(sorted(entry.value for entry in offered))
         raise ConfigError(f"{name!r} is offered by {who}", hint="uninstall one of them, or rename it")
     try:
         found: ModuleType = offered[0].load()
-    except ImportError as error:
-        raise ConfigError(
-            f"the plugin {name!r} ({offered[0].value}) cannot be imported: {error}",
-            hint="mend or uninstall its package",
-        ) from error
+    except (Exception, SystemExit) as error:  # whatever a stranger's module does
+        cause = error if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+        raise ConfigError(f"{title(room, name)} cannot be imported: {cause}", hint=HINT) from error
+    for what, called in _NEEDED.get(room, {}).items():
+        if not hasattr(found, what):
+            raise ConfigError(f"{title(room, name)} has no {what}", hint=HINT)
+        if called is not None and not takes(getattr(found, what), called.split(", ")):
+            raise ConfigError(f"{title(room, name)} has {what}, which cannot be called as {what}({called})", hint=HINT)
     return found
+
+
+def title(room: str, name: str) -> str:
+    """Return what messages call a plugin: its name and its module, a package's or ours."""
+    offered = () if name in _own(room) else _offered(room).get(name, ())
+    return f"the plugin {name!r} ({offered[0].value if offered else f'wealtharena.{room}.{name}'})"
+
+
+def misused(room: str, name: str, what: str) -> WealthArenaError:
+    """Return the error for what a plugin answered or lacks, such as `weights answered with a list`."""
+    return WealthArenaError(f"{title(room, name)}: {what}", hint=HINT)
+
+
+def subclass(room: str, name: str, what: str, of: type[Base]) -> type[Base]:
+    """Return the class `what` of a plugin; ConfigError where it is no subclass of `of`."""
+    found = getattr(load(room, name), what)
+    if not (isinstance(found, type) and issubclass(found, of)):
+        raise ConfigError(f"{title(room, name)}: {what} is no subclass of {of.__module__}.{of.__name__}", hint=HINT)
+    return found
+
+
+def check_answer(room: str, name: str, answer: object, *, of: str, methods: str) -> None:
+    """Raise WealthArenaError where what the function `of` returned lacks one of the `methods`, parted by blanks."""
+    lacking = [method for method in methods.split() if not callable(getattr(answer, method, None))]
+    if lacking:
+        raise misused(room, name, f"{of} returned a {type(answer).__name__}, which has no {lacking[0]}()")
+
+
+def failure(error: BaseException) -> WealthArenaError | None:
+    """Return the error that names the plugin of a package in which an exception came up; None where none had a part in it."""
+    modules = {
+        entry.value.partition(":")[0]: name
+        for room in _NEEDED
+        for name in _offered(room)
+        for entry in _offered(room)[name]
+    }
+    packages = {module.partition(".")[0]: name for module, name in modules.items()} | modules
+    cause: BaseException | None = error
+    while cause is not None:
+        for frame, line in reversed(list(traceback.walk_tb(cause.__traceback__))):
+            module = str(frame.f_globals.get("__name__", ""))
+            name = packages.get(module) or packages.get(module.partition(".")[0])
+            if name is not None:
+                return WealthArenaError(
+                    f"the plugin {name!r} ({module}, line {line}) failed: {type(error).__name__}: {error}",
+                    hint="mend or uninstall its package; HYDRA_FULL_ERROR=1 shows the whole traceback",
+                )
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _own(room: str) -> set[str]:
+    package = importlib.import_module(f"wealtharena.{room}")
+    found = pkgutil.iter_modules(getattr(package, "__path__", ()))
+    return {info.name for info in found if not info.name.startswith("_")}
+
+
+def takes(function: Any, names: list[str]) -> bool:
+    """Return whether the function can be called with that many arguments, those that end in `=` by their name."""
+    try:
+        inspect.signature(function).bind(
+            *(name for name in names if not name.endswith("=")),
+            **{name[:-1]: None for name in names if name.endswith("=")},
+        )
+    except ValueError:  # of something built in: nobody knows
+        return callable(function)
+    except TypeError:
+        return False
+    return True

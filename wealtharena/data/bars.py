@@ -116,6 +116,17 @@ def raw_table(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
+def unlike_raw(table: pd.DataFrame) -> str | None:
+    """Return in what a table differs from `RAW_COLUMNS` and their types; None where it does not."""
+    for name in RAW_COLUMNS:
+        if name not in table:
+            return f"its table has no column {name}"
+        found, wanted = str(table[name].dtype), TIMESTAMP_DTYPE if name == "timestamp" else "float64"
+        if found != wanted:
+            return f"its column {name} is {found} and not {wanted}"
+    return None
+
+
 def window_mask(timestamps: pd.Series, start: date | None, end: date | None) -> pd.Series:
     """Return True where a UTC timestamp's date lies in [start, end]; None leaves that side open."""
     keep = pd.Series(True, index=timestamps.index)

@@ -168,16 +168,17 @@ def wanted_symbols(origin: Provider, asset: AssetSpec, data: DataSpec) -> tuple[
     if available is None:
         return universe, ()
     common = tuple(symbol for symbol in universe if symbol in available)
+    who = "the file" if origin.name == "files" else origin.title
     if len(common) == len(universe):
         return universe, ()
     if common:
-        note = f"the file has {len(common)} of the {len(universe)} symbols of universe {asset.universe.name}: {', '.join(common)}"
+        note = f"{who} has {len(common)} of the {len(universe)} symbols of universe {asset.universe.name}: {', '.join(common)}"
         if others := [symbol for symbol in available if symbol not in common]:
             some = f"{', '.join(others[:5])}{f' and {len(others) - 5} more' if len(others) > 5 else ''}"
             note += f"; of it are not used: {some} (data.symbols names what is)"
     else:
         common = available[: asset.universe.max_symbols]
-        note = f"the file has no symbol of universe {asset.universe.name}; all of its own are used: {', '.join(common)}"
+        note = f"{who} has no symbol of universe {asset.universe.name}; all of its own are used: {', '.join(common)}"
     logger.info("data: %s", note)
     return common, (note,)
 
@@ -198,7 +199,7 @@ def fetch_all(
     findings: list[Finding] = []
     for symbol in symbols:
         try:
-            bars, judged = clean(origin.fetch(symbol, data.start, data.end, data.interval), asset, data)
+            bars, judged = clean(provider.fetched(origin, symbol, data.start, data.end, data.interval), asset, data)
         except RefusalError:
             raise
         except ProviderError as error:

@@ -12,7 +12,7 @@ from wealtharena.config import plugins
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.config.suggest import did_you_mean
-from wealtharena.data.bars import Bars, RawBars
+from wealtharena.data.bars import Bars, RawBars, unlike_raw
 from wealtharena.data.reading.identifiers import canonical_symbol
 from wealtharena.data.reading.venues import as_key
 from wealtharena.errors import ConfigError, ProviderError
@@ -153,8 +153,26 @@ def find(name: str, *, key: str = "data.source") -> type[Provider]:
     """
     if name not in names():
         raise ConfigError(f"{key}={name} is not a known source", hint=did_you_mean(name, names()))
-    found: type[Provider] = plugins.load(ROOM, name).Provider
+    found = plugins.subclass(ROOM, name, "Provider", Provider)  # type: ignore[type-abstract]  # a class, not made here
+    if found.name != name:  # its bars would be called, and kept as, another's
+        raise plugins.misused(ROOM, name, f"its Provider calls itself {found.name!r}: name is to be {name!r}")
+    if not isinstance(getattr(found, "title", None), str):
+        raise plugins.misused(ROOM, name, "its Provider has no title, which reports call it by")
+    if lacking := sorted(found.__abstractmethods__):
+        raise plugins.misused(ROOM, name, f"its Provider has no {lacking[0]}()")
+    if not plugins.takes(found.fetch, ["self", "symbol", "start", "end", "interval"]):
+        raise plugins.misused(ROOM, name, "fetch cannot be called as fetch(symbol, start, end, interval)")
     return found
+
+
+def fetched(origin: Provider, symbol: str, start: date | None, end: date | None, interval: str) -> RawBars | Bars:
+    """Return what the source has of a symbol, as `Provider.fetch`; a WealthArenaError where its answer is none of bars."""
+    answer = origin.fetch(symbol, start, end, interval)
+    if not isinstance(answer, RawBars | Bars):
+        raise plugins.misused(ROOM, origin.name, f"fetch returned a {type(answer).__name__}, no RawBars")
+    if isinstance(answer, RawBars) and (told := unlike_raw(answer.table)):
+        raise plugins.misused(ROOM, origin.name, f"fetch({symbol!r}): {told}; make it with raw_table()")
+    return answer
 
 
 def found(name: str) -> type[Provider] | None:

@@ -184,7 +184,7 @@ class Renewal:
         return Fetched(raw, window, status, note=_sentence(told, histories.told_changes(old, raw)))
 
     def _fetch(self, origin: Provider, symbol: str, window: Window) -> RawBars:
-        fetched = origin.fetch(symbol, window.start, window.end, self._data.interval)
+        fetched = provider.fetched(origin, symbol, window.start, window.end, self._data.interval)
         if isinstance(fetched, Bars):
             raise TypeError(f"{origin.name} is collected, so that its fetch must return RawBars")
         return fetched

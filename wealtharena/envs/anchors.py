@@ -100,6 +100,11 @@ def _weights(close: FloatArray, trades: BoolArray, spec: BaselineSpec) -> FloatA
     rule: Callable[[FloatArray, BaselineSpec], FloatArray] = plugins.load("envs.anchors", spec.name).rule
     rows = np.flatnonzero(trades.any(axis=1))
     made = rule(np.where(trades, close, np.nan)[rows], spec) if len(rows) else np.zeros((0, close.shape[1]))
+    if np.shape(made) != (len(rows), close.shape[1]) or not np.isfinite(made).all():
+        told = (
+            f"rule returned weights of shape {np.shape(made)}, or some that are not finite; for these bars it is to be"
+        )
+        raise plugins.misused("envs.anchors", spec.name, f"{told} {(len(rows), close.shape[1])}")
     return _since(rows, made, len(close))
 
 

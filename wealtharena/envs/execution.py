@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from wealtharena.config import plugins
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.data.panel import Panel
 from wealtharena.envs import kernel
@@ -165,5 +166,5 @@ def _check(name: str, row: int, order: Order) -> None:
     if not np.isfinite(order.targets).all():
         raise MarketError(
             f"baseline {name} wants weights that are not finite at bar {row}",
-            hint=f"see wealtharena/envs/baselines/{name}.py",
+            hint=f"see {plugins.title('envs.baselines', name)}",
         )

@@ -123,10 +123,10 @@ def ledger_of(spec: ExperimentSpec) -> Iterator[Ledger]:
         with contextlib.closing(ledger):
             try:
                 yield ledger
-            except WealthArenaError:
+            except Exception:
                 refused = ledger.forget() if ledger.epoch > before else before == 0
                 raise
-    except WealthArenaError:
+    except Exception:
         if refused:
             _clear(folder, there, epoch=before + 1)
         raise

@@ -24,5 +24,7 @@ def check(spec: ExperimentSpec) -> None:
         plugins.load("tasks", "paper").check(spec)
     if spec.task == "train":
         plugins.load("training", "callbacks").check_names(spec.train.callbacks)
+        for name in spec.tracking.mirrors:
+            plugins.load("tracking.mirrors", name)
         if spec.compute.name == "gpu":
             plugins.load("agents", "process").require_gpu(spec.compute)

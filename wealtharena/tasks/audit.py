@@ -13,6 +13,7 @@ from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data import loading
 from wealtharena.data.bars import RawBars
 from wealtharena.data.panel import Panel
+from wealtharena.data.provider import fetched as fetched_from
 from wealtharena.data.store import Store
 from wealtharena.errors import ProviderError
 from wealtharena.evaluation import audit
@@ -55,7 +56,7 @@ def raw_bars(spec: ExperimentSpec, panel: Panel) -> Sequence[RawBars]:
     found = []
     for symbol in panel.symbols:
         with suppress(ProviderError):
-            fetched = provider.fetch(symbol, spec.data.start, spec.data.end, spec.data.interval)
+            fetched = fetched_from(provider, symbol, spec.data.start, spec.data.end, spec.data.interval)
             if isinstance(fetched, RawBars):
                 found.append(fetched)
     return found

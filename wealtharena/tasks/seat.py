@@ -38,7 +38,7 @@ from wealtharena.tasks.record import RunContext, RunRecord, recorded
 from wealtharena.tasks.watching import Watcher
 from wealtharena.trading import figures, loop
 from wealtharena.trading.alerts import Alerts, channels_of
-from wealtharena.trading.broker import Broker, Opening
+from wealtharena.trading.broker import BROKER_METHODS, Broker, Opening
 from wealtharena.trading.carrying import Carrier, Carry, Turn, directly
 from wealtharena.trading.clock import Due
 from wealtharena.trading.crossing import ACCOUNT, Neighbours, mark_of
@@ -213,6 +213,7 @@ def _broker(spec: ExperimentSpec, ledger: Ledger, *, symbols: tuple[str, ...], f
         allow_live=spec.risk.allow_live,
     )  # fmt: skip
     broker: Broker = plugins.load("trading.brokers", spec.broker.name).open_broker(opening)
+    plugins.check_answer("trading.brokers", spec.broker.name, broker, of="open_broker", methods=BROKER_METHODS)
     return broker
 
 

@@ -13,7 +13,7 @@ never the run; metrics.jsonl has it all. Nothing personal leaves the machine: `i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -56,3 +56,41 @@ class Mirror(Protocol):
 
     def whereabouts(self) -> str | None:
         """Return where the run can be seen, or how to send what is kept here; None where there is nothing."""
+
+
+class Guarded:
+    """A mirror of a package, held to its contract: what it raises is its trouble and ends it, and not the run."""
+
+    def __init__(self, title: str, opened: Callable[[], Mirror]) -> None:
+        self.title = title
+        self.trouble: str | None = None
+        self._ended = False
+        self._mirror = self._kept("open_mirror", opened)
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """Hand the figures on."""
+        self._told("log", record)
+
+    def finish(self, ending: Ending) -> None:
+        """Hand the end on."""
+        self._told("finish", ending)
+
+    def whereabouts(self) -> str | None:
+        """Return where the mirror says that the run can be seen."""
+        where = self._told("whereabouts")
+        return None if where is None else str(where)
+
+    def _told(self, method: str, *values: Any) -> Any:
+        if self._ended:
+            return None
+        answer = self._kept(method, lambda: getattr(self._mirror, method)(*values))
+        self.trouble = self.trouble or getattr(self._mirror, "trouble", None)
+        return answer
+
+    def _kept(self, method: str, call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except Exception as error:  # noqa: BLE001 - it is told of as `trouble` at the end of the run
+            self._ended = True
+            self.trouble = f"{method} raised {type(error).__name__}: {error}; it was told nothing after that"
+            return None

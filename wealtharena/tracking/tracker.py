@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from wealtharena.config import plugins
 from wealtharena.config.composition import grid_name
 from wealtharena.tracking import console
 from wealtharena.tracking.journal import STEP, Journal
-from wealtharena.tracking.mirror import Ending, Identity, Mirror
+from wealtharena.tracking.mirror import Ending, Guarded, Identity, Mirror
 from wealtharena.tracking.privacy import cut_texts, private_texts, without_paths
 from wealtharena.tracking.wandb_run import WandbRun, own_tags, resolve_mode
 
@@ -77,7 +77,11 @@ class Tracker:
             mirrors.append(WandbRun(tracking.wandb, identity, folder=run_dir, mode=mode))
         for name in tracking.mirrors:
             opened = plugins.load("tracking.mirrors", name).open_mirror
-            mirrors.append(opened(run_dir, identity, resume_step=resume_step))
+            mirrors.append(
+                Guarded(
+                    plugins.title("tracking.mirrors", name), partial(opened, run_dir, identity, resume_step=resume_step)
+                )
+            )
         journal = Journal(run_dir / "metrics.jsonl", resume_step=resume_step)
         return cls(
             journal,

@@ -133,6 +133,12 @@ class Event:
     cash: float
 
 
+BROKER_METHODS: Final = (
+    "advance account charges positions submit cancel order_by_client_id open_orders fills events cursor announce stream"
+    " keep close"
+)
+
+
 class Broker(Protocol):
     """Carries orders out. Every call but `submit` and `cancel` may be repeated at will.
 

@@ -70,6 +70,7 @@ def _asked(name: str, rule: RuleSpec, now: Situation, found: list[Intervention])
     breach: Breach | None = plugins.load("trading.risk", name).check(now, rule)
     if breach is None:
         return now
+    _check_breach(name, breach, len(now.symbols))
     if all(one.rule != name for one in found):
         found.append(_told(name, rule.action, now, breach))
     if rule.action == "halt":
@@ -107,6 +108,18 @@ def _closing(now: Situation, found: tuple[Intervention, ...]) -> Ruling:
     if not now.units.any():
         return Ruling(np.zeros_like(now.orders), "halted", found)
     return Ruling(-now.units, "reducing", found)
+
+
+def _check_breach(name: str, breach: Breach, count: int) -> None:
+    """Raise WealthArenaError where a rule's answer is none, or is not one of `count` symbols."""
+    if not isinstance(breach, Breach):
+        raise plugins.misused(
+            "trading.risk", name, f"check returned a {type(breach).__name__}, neither a Breach nor None"
+        )
+    if np.shape(breach.symbols) != (count,) or np.asarray(breach.symbols).dtype != np.bool_:
+        raise plugins.misused("trading.risk", name, f"its Breach.symbols are not {count} of true and false")
+    if np.shape(breach.allowed) != (count,) or not np.isfinite(breach.allowed).all():
+        raise plugins.misused("trading.risk", name, f"its Breach.allowed is not {count} finite units")
 
 
 def _told(name: str, action: str, now: Situation, breach: Breach) -> Intervention:

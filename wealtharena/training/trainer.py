@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from wealtharena.agents.engine import Engine, Ensemble, Workbench, check_action
+from wealtharena.agents.engine import ENGINE_METHODS, Engine, Ensemble, Workbench, check_action
 from wealtharena.agents.foresight import targets_of
 from wealtharena.agents.policy import EnsemblePolicy, NetworkPolicy, Trained
 from wealtharena.config import plugins
@@ -110,6 +110,7 @@ class _Training:
             warm=self.job.warm,
         )
         engine: Engine = plugins.load("agents.algorithms", self.spec.algo.name).build(bench)
+        plugins.check_answer("agents.algorithms", self.spec.algo.name, engine, of="build", methods=ENGINE_METHODS)
         if self.state is not None:
             self._restore(engine, self.state)
         return engine

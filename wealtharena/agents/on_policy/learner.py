@@ -24,6 +24,7 @@ from wealtharena.agents.networks import Network
 from wealtharena.agents.optimizer import Adam, check_finite
 from wealtharena.agents.process import no_room
 from wealtharena.agents.rollout import Rollout
+from wealtharena.errors import TrainingError
 
 log = logging.getLogger(__name__)
 Float32Array = npt.NDArray[np.float32]
@@ -214,6 +215,11 @@ def ppo_loss(network: Network, batch: Batch, settings: PPOSettings) -> tuple[Ten
     log_ratio = log_probs - batch.log_probs
     ratio = torch.exp(log_ratio)
     surrogate = settings.objective(ratio, batch.advantages, settings.clip)
+    if surrogate.shape != ratio.shape:  # would be spread over the rows
+        raise TrainingError(
+            f"the objective returned a tensor of shape {tuple(surrogate.shape)} for {tuple(ratio.shape)}",
+            hint="return one number a row",
+        )
     error = torch.square(values - batch.targets)
     if settings.value_clip is not None:
         error = torch.clamp(error, max=settings.value_clip)

@@ -109,7 +109,7 @@ class RiskSpec(Spec):
         made: dict[str, RuleSpec] = {}
         refused: dict[str, tuple[type[BaseModel], ValidationError]] = {}
         for name, block in own.items():
-            rule: type[RuleSpec] = plugins.load("trading.risk", str(name)).Rule
+            rule = plugins.subclass("trading.risk", str(name), "Rule", RuleSpec)
             try:
                 made[name] = rule.model_validate(block)
             except ValidationError as error:

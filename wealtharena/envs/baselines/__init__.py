@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import ModuleType
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -61,7 +60,11 @@ class Baseline:
 
     def weights(self, panel: Panel, row: int) -> FloatArray:
         """Return target weights [A] at the close of bar `row`, from bars up to `row`."""
-        return cast("FloatArray", self._rule.weights(panel, row, self.spec))
+        found = self._rule.weights(panel, row, self.spec)
+        if np.shape(found) != (len(panel.symbols),):
+            told = f"weights returned a {type(found).__name__} of shape {np.shape(found)}, not one of {len(panel.symbols)} symbols"
+            raise plugins.misused("envs.baselines", self.spec.name, told)
+        return np.asarray(found, dtype=np.float64)
 
     @property
     def _rule(self) -> ModuleType:

@@ -11,10 +11,43 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import numpy as np
+
 from wealtharena.config import plugins
 from wealtharena.config.paths import reward_names
+from wealtharena.envs.logarithm import log
+from wealtharena.envs.vector import RULES
+from wealtharena.errors import ConfigError
+
+_ROOM: Final = "envs.rewards"
+
+
+def _function(name: str) -> Any:
+    """Return the compiled function of a reward; ConfigError where a package's is none, or is no reward."""
+    module = plugins.load(_ROOM, name)
+    if not module.__name__.startswith(f"wealtharena.{_ROOM}."):
+        _try(getattr(module, name, None), name)
+    return getattr(module, name)
+
+
+def _try(function: Any, name: str) -> None:
+    """Raise ConfigError where the function cannot be called as a reward is: the kernel's own words name none."""
+    if not (hasattr(function, "py_func") or (callable(function) and not hasattr(log, "py_func"))):
+        lacks = f"has no function {name}" if function is None else f"has {name} without @compiled above it"
+        raise ConfigError(f"{plugins.title(_ROOM, name)} {lacks}", hint=plugins.HINT)
+    try:
+        value, first, second = function(1.01, -0.01, 0.0, 0.0, 0.0, np.ones(RULES))
+        float(value), float(first), float(second)
+    except Exception as error:
+        cause = str(error).strip().splitlines()[-1] if str(error) else ""
+        raise ConfigError(
+            f"{plugins.title(_ROOM, name)}: {name}(ratio, before, after, first, second, rules) does not give three numbers:"
+            f" {type(error).__name__}: {cause}",
+            hint=plugins.HINT,
+        ) from error
+
 
 NAMES: Final = reward_names()
 CHOICES: Final[tuple[tuple[int, Any], ...]] = tuple(  # place in NAMES, function
-    (place, getattr(plugins.load("envs.rewards", name), name)) for place, name in enumerate(NAMES)
+    (place, _function(name)) for place, name in enumerate(NAMES)
 )

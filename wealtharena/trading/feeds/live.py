@@ -191,7 +191,7 @@ class Live:
         for source in sources:
 
             def fetch(source: Provider = source) -> Bars:
-                fetched = source.fetch(symbol, start, session.date, spec.data.interval)
+                fetched = provider.fetched(source, symbol, start, session.date, spec.data.interval)
                 return loading.clean(fetched, spec.asset, spec.data)[0]
 
             outcomes.append(one := asking.asked_alone(source, fetch))

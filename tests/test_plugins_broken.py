@@ -1,0 +1,211 @@
+"""A broken plugin of a package is told of in one line that names it: nothing spread, nothing guessed, no traceback."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wealtharena.config import compose, plugins
+from wealtharena.data import provider
+from wealtharena.data.loading import load as load_bars
+from wealtharena.envs import rewards
+from wealtharena.envs.baselines import Baseline, spec_of
+from wealtharena.errors import WealthArenaError
+from wealtharena.tracking.mirror import Ending, Guarded
+from wealtharena.trading import guard
+from wealtharena.trading.situation import Breach
+
+Offer = Callable[[str, str, str], None]
+PROVIDER = """
+import pandas as pd
+from wealtharena.data import provider
+from wealtharena.data.bars import RawBars, raw_table
+
+class Provider(provider.Provider):
+    name, title = "{name}", "Stranger"
+
+    def fetch(self, symbol, start, end, interval):
+        table = raw_table(pd.DataFrame({{"timestamp": pd.date_range("2020-01-01", periods=9), "close": 1.0}}))
+        {body}
+        return RawBars(self.name, symbol, interval, table, "USD", "none", "splits", self._clock())
+"""
+
+
+@pytest.fixture
+def offer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Offer]:
+    """Return `offer(room, name, source)`: a package that is found as an installed one is."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    caches = (plugins._offered, plugins._of_package)
+
+    def put(room: str, name: str, source: str) -> None:
+        package = tmp_path / f"strange_{name}"
+        package.mkdir()
+        (package / "__init__.py").write_text("")
+        (package / "plug.py").write_text(source)
+        about = tmp_path / f"strange_{name}-1.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: strange-{name}\nVersion: 1\n")
+        (about / "entry_points.txt").write_text(f"[wealtharena.{room}]\n{name} = strange_{name}.plug\n")
+        for cache in caches:
+            cache.cache_clear()
+
+    yield put
+    monkeypatch.undo()
+    for cache in caches:
+        cache.cache_clear()
+    for module in [module for module in sys.modules if module.startswith("strange_")]:
+        del sys.modules[module]
+
+
+def refused(room: str, name: str, call: Callable[[], Any]) -> str:
+    with pytest.raises(WealthArenaError) as caught:
+        call()
+    assert plugins.title(room, name) in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("room", "source", "told"),
+    [
+        ("data.providers", "def (:", "cannot be imported: SyntaxError"),
+        ("data.providers", "raise SystemExit(3)", "cannot be imported: SystemExit: 3"),
+        ("data.providers", "import no_such_module", "cannot be imported: No module named 'no_such_module'"),
+        ("data.providers", "", "has no Provider"),
+        ("agents.algorithms", "AlgorithmSpec = object", "has no ACTIONS"),
+        (
+            "agents.algorithms",
+            "AlgorithmSpec = object\nACTIONS = ()\ndef build(): ...",
+            "cannot be called as build(bench)",
+        ),
+        ("envs.baselines", "def weights(panel): ...", "cannot be called as weights(panel, row, spec)"),
+        ("envs.anchors", "rule = 1", "cannot be called as rule(close, spec)"),
+        ("trading.brokers", "", "has no Settings"),
+        ("trading.risk", "Rule = object\ndef check(now): ...", "cannot be called as check(now, rule)"),
+        (
+            "tracking.mirrors",
+            "def open_mirror(a, b): ...",
+            "cannot be called as open_mirror(folder, identity, resume_step=)",
+        ),
+    ],
+)
+def test_a_module_that_lacks_what_its_kind_needs_is_refused_when_it_is_loaded(offer, room, source, told):
+    offer(room, "mine", source)
+    assert told in refused(room, "mine", lambda: plugins.load(room, "mine"))
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "told"),
+    [
+        ("other", "pass", "calls itself 'other'"),
+        ("mine", "return None", "fetch returned a NoneType"),
+        ("mine", "return table", "fetch returned a DataFrame"),
+        (
+            "mine",
+            "table['timestamp'] = table['timestamp'].dt.tz_localize(None)",
+            "its column timestamp is datetime64[ns]",
+        ),
+        ("mine", "table['close'] = table['close'].astype(object)", "its column close is object and not float64"),
+        ("mine", "table = table[['timestamp', 'close']]", "its table has no column open"),
+    ],
+)
+def test_a_source_that_answers_with_something_else_than_bars_is_named(offer, name, body, told):
+    offer("data.providers", "mine", PROVIDER.format(name=name, body=body))
+    spec = compose(["asset=crypto"])
+    asked = spec.data.model_copy(update={"source": "mine", "symbols": ("A-USD",)})
+    assert told in refused("data.providers", "mine", lambda: load_bars(spec.asset, asked, seed=0))
+
+
+def test_what_a_plugin_is_must_be_of_its_kind(offer):
+    offer("data.providers", "mine", "class Provider: ...")
+    assert "no subclass of wealtharena.data.provider.Provider" in refused(
+        "data.providers", "mine", lambda: provider.find("mine")
+    )
+    offer("trading.risk", "few", "class Rule: ...\ndef check(now, rule): ...")
+    assert "Rule is no subclass" in refused(
+        "trading.risk", "few", lambda: compose(["asset=crypto", "risk=default", "+risk.own.few={action:skip}"])
+    )
+
+
+@pytest.mark.parametrize("answer", ["[1.0]", "0.3", "None", "[[0.5], [0.5]]", "[0.1, 0.2, 0.3]"])
+def test_weights_of_another_number_than_symbols_are_never_spread(offer, answer):
+    offer("envs.baselines", "mine", f"def weights(panel, row, spec):\n    return {answer}\n")
+    spec = compose(["asset=crypto"])
+    rule = Baseline(spec_of("mine", evaluation=spec.evaluation, env=spec.env))
+    panel: Any = SimpleNamespace(symbols=("A", "B"))
+    assert "not one of 2 symbols" in refused("envs.baselines", "mine", lambda: rule.weights(panel, 0))
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("", "has no function mine"),
+        ("def mine(ratio, before, after, first, second, rules):\n    return 1.0, first, second\n", "without @compiled"),
+        (
+            "from wealtharena.envs.compiled import compiled\n@compiled\ndef mine(ratio):\n    return 1.0\n",
+            "three numbers",
+        ),
+    ],
+)
+def test_a_reward_that_the_kernel_could_not_compile_is_refused_by_name(offer, source, told):
+    if not hasattr(rewards.log, "py_func"):
+        pytest.skip("nothing is compiled here")
+    offer("envs.rewards", "mine", source)
+    assert told in refused("envs.rewards", "mine", lambda: rewards._function("mine"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (True, "check returned a bool"),
+        (Breach(np.ones(7, dtype=np.bool_), {}, np.zeros(2)), "Breach.symbols"),
+        (Breach(np.full(2, np.nan), {}, np.zeros(2)), "Breach.symbols"),
+        (Breach(np.ones(2, dtype=np.bool_), {}, np.full(2, np.nan)), "Breach.allowed"),
+    ],
+)
+def test_a_rule_that_answers_with_no_breach_of_these_symbols_is_named(answer, told):
+    assert told in refused("trading.risk", "mine", lambda: guard._check_breach("mine", answer, 2))
+
+
+def test_what_build_and_open_broker_return_has_the_methods_that_are_called():
+    told = refused(
+        "agents.algorithms",
+        "mine",
+        lambda: plugins.check_answer("agents.algorithms", "mine", None, of="build", methods="iterate close"),
+    )
+    assert "build returned a NoneType, which has no iterate()" in told
+
+
+def test_an_exception_in_a_plugin_names_it_wherever_it_comes_up(offer):
+    offer("envs.baselines", "mine", "def weights(panel, row, spec):\n    return 1 / row\n")
+    try:
+        plugins.load("envs.baselines", "mine").weights(None, 0, None)
+    except ZeroDivisionError as error:
+        found = plugins.failure(error)
+    assert "the plugin 'mine' (strange_mine.plug, line 2) failed: ZeroDivisionError" in str(found)
+    assert plugins.failure(ZeroDivisionError("ours")) is None
+
+
+def test_a_mirror_that_raises_is_ended_and_not_the_run():
+    calls: list[str] = []
+
+    def log(record: Any) -> None:
+        calls.append("log")
+        raise ValueError("no such thing")
+
+    broken: Any = SimpleNamespace(log=log, finish=calls.append, whereabouts=lambda: "there", trouble=None)
+    mirror = Guarded("mine", lambda: broken)
+    mirror.log({"env_step": 1})
+    mirror.log({"env_step": 2})
+    mirror.finish(Ending((), {}, (), None, 0))
+    assert calls == ["log"]
+    assert mirror.trouble is not None
+    assert "log raised ValueError: no such thing" in mirror.trouble
+    assert mirror.whereabouts() is None
+    assert Guarded("mine", lambda: 1 / 0).trouble is not None
