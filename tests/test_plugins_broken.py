@@ -41,7 +41,6 @@ class Provider(provider.Provider):
 def offer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Offer]:
     """Return `offer(room, name, source)`: a package that is found as an installed one is."""
     monkeypatch.syspath_prepend(str(tmp_path))
-    caches = (plugins._offered, plugins._of_package)
 
     def put(room: str, name: str, source: str) -> None:
         package = tmp_path / f"strange_{name}"
@@ -52,13 +51,11 @@ def offer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Offer]:
         about.mkdir()
         (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: strange-{name}\nVersion: 1\n")
         (about / "entry_points.txt").write_text(f"[wealtharena.{room}]\n{name} = strange_{name}.plug\n")
-        for cache in caches:
-            cache.cache_clear()
+        plugins._offered.cache_clear()
 
     yield put
     monkeypatch.undo()
-    for cache in caches:
-        cache.cache_clear()
+    plugins._offered.cache_clear()
     for module in [module for module in sys.modules if module.startswith("strange_")]:
         del sys.modules[module]
 

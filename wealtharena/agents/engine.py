@@ -23,7 +23,8 @@ from wealtharena.config.specs.env import EnvSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.specs.tilt import LEAST_CLIP
 from wealtharena.data.panel import Panel
-from wealtharena.envs.actions import KINDS, Actions, Tilt, actions_of
+from wealtharena.envs import actions
+from wealtharena.envs.actions import Actions, Tilt, actions_of
 from wealtharena.errors import ConfigError, TrainingError
 from wealtharena.features.panel import Scaler
 
@@ -53,8 +54,9 @@ def check_action(spec: ExperimentSpec) -> str:
     """
     name = spec.algo.name
     usable: tuple[str, ...] = plugins.load("agents.algorithms", name).ACTIONS
-    if not usable or any(kind not in tuple(KINDS) for kind in usable):
-        raise plugins.misused("agents.algorithms", name, f"ACTIONS is {usable}; choose from {', '.join(tuple(KINDS))}")
+    if not usable or any(kind not in actions.KINDS for kind in usable):
+        told = f"ACTIONS is {usable}; choose from {', '.join(actions.KINDS)}"
+        raise plugins.misused("agents.algorithms", name, told)
     if spec.env.action == "auto":
         return usable[0]
     if spec.env.action not in usable:

@@ -125,7 +125,6 @@ def _offered(room: str) -> dict[str, tuple[EntryPoint, ...]]:
     return found
 
 
-@cache
 def _of_package(room: str, name: str, offered: tuple[EntryPoint, ...]) -> ModuleType:
     if len(offered) > 1:
         who = " and ".join(sorted(entry.value for entry in offered))
