@@ -52,10 +52,12 @@ def offer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Offer]:
         (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: strange-{name}\nVersion: 1\n")
         (about / "entry_points.txt").write_text(f"[wealtharena.{room}]\n{name} = strange_{name}.plug\n")
         plugins._offered.cache_clear()
+        plugins._of_package.cache_clear()
 
     yield put
     monkeypatch.undo()
     plugins._offered.cache_clear()
+    plugins._of_package.cache_clear()
     for module in [module for module in sys.modules if module.startswith("strange_")]:
         del sys.modules[module]
 

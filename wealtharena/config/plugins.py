@@ -71,8 +71,8 @@ def load(room: str, name: str) -> ModuleType:
         except ModuleNotFoundError as error:
             if error.name != target:
                 raise
-        if offered := _offered(room).get(name):
-            return _of_package(room, name, offered)
+        if name in _offered(room):
+            return _of_package(room, name)
     raise ConfigError(
         f"there is no {name!r} in wealtharena/{room.replace('.', '/')}/",
         hint=did_you_mean(name, available(room), fallback="write the file"),
@@ -125,7 +125,10 @@ def _offered(room: str) -> dict[str, tuple[EntryPoint, ...]]:
     return found
 
 
-def _of_package(room: str, name: str, offered: tuple[EntryPoint, ...]) -> ModuleType:
+@cache
+def _of_package(room: str, name: str) -> ModuleType:
+    """Return a package's module, looked through once: rules are asked for at every decision."""
+    offered = _offered(room)[name]
     if len(offered) > 1:
         who = " and ".join(sorted(entry.value for entry in offered))
         raise ConfigError(f"{name!r} is offered by {who}", hint="uninstall one of them, or rename it")

@@ -50,6 +50,11 @@ def plain(name: object) -> str:
     return _letters(words.without_bracket(name))
 
 
+def is_nameless(name: object) -> bool:
+    """Return whether a column has no name of its own, as an index that pandas wrote."""
+    return plain(name) in ("", "index") or plain(name).startswith("unnamed")
+
+
 def parts_of(name: object) -> tuple[str, Meaning]:
     """Return a column's name without the words behind it, and what these say: `Close (EUR)`, `close_eur`, `volume in lots`.
 

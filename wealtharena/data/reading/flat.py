@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from wealtharena.data.reading.columns import PRICES, plain, role_of, strangers
+from wealtharena.data.reading.columns import PRICES, is_nameless, plain, role_of, strangers
 from wealtharena.data.reading.layouts import wide_to_long
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.data.reading.words import meaning_of
@@ -46,17 +46,13 @@ def apart(names: Sequence[str]) -> dict[int, Pair] | None:
 def _times(names: Sequence[str]) -> list[int]:
     """Return the places of columns of time; the first one where none is and it has no name."""
     found = [place for place, name in enumerate(names) if role_of(name) == "timestamp"]
-    return found or ([0] if names and _is_nameless(names[0]) else [])
+    return found or ([0] if names and is_nameless(names[0]) else [])
 
 
 def _beside_time(names: Sequence[str]) -> list[int]:
     return [
-        place for place, name in enumerate(names) if place not in _times(names) and (place or not _is_nameless(name))
+        place for place, name in enumerate(names) if place not in _times(names) and (place or not is_nameless(name))
     ]
-
-
-def _is_nameless(name: str) -> bool:
-    return plain(name) in ("", "index") or plain(name).startswith("unnamed")
 
 
 def _whole(pairs: set[Pair]) -> bool:

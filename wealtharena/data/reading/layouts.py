@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from wealtharena.data.reading.columns import plain, role_of
+from wealtharena.data.reading.columns import is_nameless, plain, role_of
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.data.reading.stamps import clock, parse
 from wealtharena.errors import DataError
@@ -260,7 +260,7 @@ def with_dates(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
 def _nameless_times(frame: pd.DataFrame, where: str) -> bool:
     """Return whether a column without a name, as pandas writes an index, holds times."""
     for name in frame.columns:
-        if plain(name) in ("", "index") or plain(name).startswith("unnamed"):
+        if is_nameless(name):
             try:
                 parse(frame[name], where)
             except DataError:

@@ -11,7 +11,7 @@ import pandas as pd
 from wealtharena.data import intervals
 from wealtharena.data.bars import TIMESTAMP_DTYPE
 from wealtharena.data.reading import stamps, zones
-from wealtharena.data.reading.columns import plain
+from wealtharena.data.reading.columns import is_nameless, plain
 from wealtharena.data.reading.labels import check_labels
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.data.reading.stamps import BoolArray, IntArray, Stamps
@@ -164,7 +164,7 @@ def _chosen(read: dict[str, Stamps], ledger: Ledger) -> tuple[str, Stamps]:
 
 def _is_count(name: str, values: pd.Series) -> bool:
     """Return whether a column counts rows or days by its name: a day of the week, pandas' unnamed index."""
-    named = plain(name) in ("", "day", "index") or plain(name).startswith("unnamed")
+    named = plain(name) == "day" or is_nameless(name)
     return named and not values.astype("string").str.contains(":", regex=False, na=False).any()
 
 
@@ -348,8 +348,6 @@ def from_beginnings(found: Stamps, ledger: Ledger) -> Stamps:
     for before in (10**6, 10**9):  # a millisecond, a second
         if len(apart) and ((found.instants + before) % _MINUTE == 0).all():
             shift = before - int(np.median(apart))
-            note = f"{ledger.name}: its times are the last moments of bars, which stand at their beginnings"
-            if note not in ledger.notes:
-                ledger.notes.append(note)
+            ledger.note("its times are the last moments of bars, which stand at their beginnings")
             return replace(found, wall=found.wall + shift, instants=found.instants + shift)
     return found

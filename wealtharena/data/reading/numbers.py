@@ -23,6 +23,7 @@ _THIRTY_SECONDS: Final = r"\d{2,3}'(?:[0-2]\d|3[01])[0-9+]?"  # 110'165: 110 and
 _POWER: Final = r"(?<=[\d.])\s?([^\W\d_]+\.?)$"
 _BEFORE: Final = r"^([+-]?)\s*([^\d\s.,+'-]{1,4}\.?)\s*(?=[\d.,])"  # a sign or code of a currency
 _BEHIND: Final = r"(?<=[\d.])\s*([^\d\s.,+'%-]{1,4}\.?)$"
+_BETWEEN: Final = "'\u2019 \u00a0\u2007\u2009\u202f"  # thousands, beside the mark: apostrophes and blanks of any width
 _INDIAN: Final = r"[+-]?\d{1,2}(?:,\d{2})*,\d{3}"  # 15,26,308
 
 
@@ -188,14 +189,10 @@ def _parse(text: pd.Series, mark: str, name: str, where: str, powers: pd.Series 
             hint="write decimal numbers without a thousands mark",
         )
     clean = text
-    if clean.str.contains(rf"[{thousands}'\u2019 \u00a0\u2007\u2009\u202f]", regex=True).any():
-        grouped = clean.str.fullmatch(
-            rf"[+-]?\d{{1,3}}([{thousands}'\u2019 \u00a0\u2007\u2009\u202f]\d{{3}})+([{mark}]\d*)?"
-        )
+    if clean.str.contains(rf"[{thousands}{_BETWEEN}]", regex=True).any():
+        grouped = clean.str.fullmatch(rf"[+-]?\d{{1,3}}([{thousands}{_BETWEEN}]\d{{3}})+([{mark}]\d*)?")
         grouped |= (mark == ".") & clean.str.fullmatch(rf"{_INDIAN}(\.\d*)?")
-        clean = clean.where(
-            ~grouped, clean.str.replace(rf"[{thousands}'\u2019 \u00a0\u2007\u2009\u202f]", "", regex=True)
-        )
+        clean = clean.where(~grouped, clean.str.replace(rf"[{thousands}{_BETWEEN}]", "", regex=True))
     if mark == ",":
         clean = clean.where(clean.str.contains(".", regex=False), clean.str.replace(",", ".", regex=False))
     if powers is not None:

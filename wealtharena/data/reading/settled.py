@@ -42,8 +42,10 @@ class Ledger:
         self.facts[topic] = answer
 
     def note(self, sentence: str) -> None:
-        """Keep a sentence that the report must carry."""
-        self.notes.append(f"{self.name}: {sentence}")
+        """Keep a sentence that the report must carry; what is said of each of several symbols stands once."""
+        note = f"{self.name}: {sentence}"
+        if note not in self.notes:
+            self.notes.append(note)
 
     def state_currency(self, code: str, source: str) -> None:
         """Keep the currency that the file itself states, GBX for pence, JPY|CNY for a sign of both; "" states nothing.
