@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
-from wealtharena.config import compose, config_hash, parse
+from wealtharena.config import compose, config_hash, parse, paths
 from wealtharena.config.composition import _by_hydra, compose_raw, groups, known_mode
 from wealtharena.config.paths import conf_dir, sweeps_dir
 from wealtharena.config.problems import UNREADABLE
@@ -345,3 +345,23 @@ def test_hydra_looks_for_a_mode_only_where_something_sets_one(tmp_path, monkeypa
     monkeypatch.setenv("WEALTHARENA_CONFIG_DIR", str(tmp_path / "conf"))
     with known_mode(["experiment=both"]):
         assert Hydra.get_mode is own
+
+
+def test_a_file_of_one_s_own_that_would_never_be_read_is_refused(tmp_path, monkeypatch):
+    """Ours would win, and what was written there would be left out in silence."""
+    monkeypatch.setenv("WEALTHARENA_CONFIG_DIR", str(tmp_path))
+    (tmp_path / "algo").mkdir()
+    mine = tmp_path / "algo" / "ppo.yaml"
+    mine.write_text("name: ppo\nlearning_rate: 0.5\n")
+    with pytest.raises(ConfigError, match=r"ppo.yaml would never be read.*algo=my_ppo"):
+        compose(["asset=crypto"])
+    paths._check_names.cache_clear()
+    mine.write_bytes((conf_dir() / "algo" / "ppo.yaml").read_bytes())  # a copy says the same
+    assert compose(["asset=crypto"]).algo.name == "ppo"
+    mine.rename(tmp_path / "algo" / "my_ppo.yaml").write_text("defaults: [ppo]\nlearning_rate: 0.5\n")
+    assert compose(["asset=crypto", "algo=my_ppo"]).algo.learning_rate == 0.5
+    (tmp_path / "config.yaml").write_text("seed: 3\n")
+    paths._check_names.cache_clear()
+    with pytest.raises(ConfigError, match=r"config.yaml would never be read.*experiment="):
+        compose(["asset=crypto"])
+    paths._check_names.cache_clear()

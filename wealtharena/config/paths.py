@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 
 from wealtharena.config import plugins
@@ -34,9 +35,35 @@ def own_config_dir() -> Path | None:
 
 
 def conf_dirs() -> tuple[Path, ...]:
-    """Return every folder of groups, first wins: our own, those of packages, and that of `--config-dir`."""
+    """Return every folder of groups, first wins: our own, those of packages, and that of `--config-dir`.
+
+    Raises:
+        ConfigError: a file of `--config-dir`, or of a second package, would never be read: another of its name wins.
+    """
     own = own_config_dir()
-    return (conf_dir(), *plugins.conf_folders(), *((own,) if own is not None else ()))
+    packages = plugins.conf_folders()
+    _check_names(conf_dir(), packages, own)
+    return (conf_dir(), *packages, *((own,) if own is not None else ()))
+
+
+@cache
+def _check_names(ours: Path, packages: tuple[Path, ...], own: Path | None) -> None:
+    """A package's file of one of our names is left out as its plugins are; a copy that says the same is no matter."""
+    others = [(folder, packages[:place]) for place, folder in enumerate(packages)]
+    if own is not None:
+        others.append((own, (ours, *packages)))
+    for folder, before in others:
+        for wins, name in sorted((file, file.relative_to(first)) for first in before for file in first.rglob("*.yaml")):
+            unread = folder / name
+            if unread.is_file() and unread.read_bytes() != wins.read_bytes():
+                raise ConfigError(f"{unread} would never be read: {wins} has its name and wins", hint=_another_name(name))
+
+
+def _another_name(name: Path) -> str:
+    if name.parent == Path("."):
+        return "call it otherwise and begin with experiment=<its path>"
+    extended = f"begin it with `defaults: [{name.stem}]` and say what differs"
+    return f"call it otherwise, {name.parent.as_posix()}=my_{name.stem} for one: {extended}"
 
 
 def sweeps_dir() -> Path:
