@@ -69,16 +69,14 @@ def check(argv: Sequence[str]) -> list[str]:
     """Return the arguments of a grid whose jobs are all well configured, with `train.test=false` where they are a choice.
 
     Several configurations of one agent are a choice among them: if each opened the test window, the best would have been
-    chosen on it. Whoever types `train.test=true` has it so. Raises ConfigError where a job is wrong, or asks for what is
-    not there, a GPU or cores: otherwise those before it would be trained first.
+    chosen on it. Whoever types `train.test=true` has it so. Raises ConfigError where a job is wrong, or asks for a GPU that
+    is not there: otherwise those before it would be trained first.
     """
     known: dict[str, set[str]] = {}
     jobs = _jobs([item for item in argv if not item.lstrip("+~").startswith(("-", "hydra.", "hydra/"))])
     for job in itertools.islice(jobs, MOST_CHECKED):
         try:
             spec = compose(job)
-            if spec.task == "train":
-                plugins.load("agents", "memory").check_processes(spec)
             if spec.task == "train" and spec.compute.name == "gpu":
                 plugins.load("agents", "process").require_gpu(spec.compute)
         except ConfigError as error:
