@@ -89,7 +89,7 @@ def test_the_result_of_a_look_is_in_the_ledger(tmp_path):
         (("asset.costs.commission_bps=0",), False),
         (("asset.costs.commission_bps=0.001", "asset.costs.half_spread_bps=0.001"), True),
         (("asset.costs.commission_bps=0", "asset.costs.half_spread_bps=0"), True),
-        (("asset.costs.commission_bps=0", "asset.costs.half_spread_bps=0.1"), False),
+        (("asset.costs.commission_bps=0", "asset.costs.half_spread_bps=0.05"), False),
     ],
 )
 def test_whether_orders_cost_anything_is_a_fact_of_the_judgement(tmp_path, extra, costless):

@@ -22,6 +22,7 @@ _NUMBER: Final = 4  # bytes of a float32
 _COPIES: Final = 4  # of a weight: itself, its slope and two moments of the optimiser
 _GIB: Final = 2.0**30
 _PROCESS: Final = 0.4 * _GIB  # of a process of Ray with torch and RLlib in it, before it does anything
+_CROWD: Final = 8  # threads a core: a few too many are slow, and a run of a larger machine may go on here
 _GATES: Final = {"gru": 3, "lstm": 4}
 
 
@@ -62,7 +63,7 @@ def check_processes(spec: ExperimentSpec) -> None:
     compute, cores = spec.compute, usable_cores()
     if compute.address is not None:
         return
-    if compute.torch_threads > cores:
+    if compute.torch_threads > _CROWD * cores:
         raise ConfigError(
             f"compute.torch_threads={compute.torch_threads}: this process may use {cores} core{'s' * (cores > 1)}",
             hint="lower it; compute.torch_threads=0 takes them all",

@@ -12,7 +12,7 @@ from wealtharena.config.specs.base import OneNameAtLeast, Spec, Word
 
 AssetClass = Literal["stocks", "forex", "crypto", "etf", "commodities"]
 CASH_BPS: Final = (-10_000.0, 100_000.0)  # a year, least and most
-LEAST_BPS: Final = 0.1  # of commission and half spread together; a cent of spread on a share of 500 is as much
+LEAST_BPS: Final = 0.05  # of commission and half spread together; a cent of spread on a share of 1000 is as much
 LITTLE: Final = f"commission and half spread are under {LEAST_BPS:g} bps together"
 _SERIES: Final = re.compile(r"[A-Z][A-Z0-9]*")
 
