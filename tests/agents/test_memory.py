@@ -10,6 +10,7 @@ from tests.agents import worlds
 from wealtharena.agents import memory
 from wealtharena.config import compose
 from wealtharena.errors import ConfigError
+from wealtharena.tasks import asking
 
 ALGOS = ("a2c", "appo", "bc", "cql", "direct", "dqn", "impala", "iql", "marwil", "ppo", "sac", "tqc")
 GIB = 2**30
@@ -20,6 +21,41 @@ def test_the_limit_is_the_machines_or_the_containers(tmp_path: Path) -> None:
     (tmp_path / "max").write_text("max\n")
     machine = memory.usable_bytes([tmp_path / "max", tmp_path / "none"])
     assert memory.usable_bytes([tmp_path / "max", tmp_path / "some"]) == 1_000_000 < machine
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (
+            ("compute=workers", "compute.runners=100000"),
+            r"compute\.runners=100000: .* memory for 40 such processes, 16 GiB",
+        ),
+        (("algo=impala", "compute=workers", "compute.learners=100000"), r"compute\.learners=100000: .* for 40 such"),
+        (("compute=workers", "compute.num_cpus=100000"), r"compute\.num_cpus=100000: .* for 40 such"),
+        (("sweep=ppo", "sweep.concurrency=100000"), r"sweep\.concurrency=100000: .* for 40 such"),
+        (("compute.torch_threads=10000",), r"compute\.torch_threads=10000: this process may use 4 cores; lower it"),
+    ],
+)
+def test_more_processes_or_threads_than_the_machine_can_have_are_refused(
+    typed: tuple[str, ...], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "usable_bytes", lambda: 16 * GIB)
+    monkeypatch.setattr(memory, "usable_cores", lambda: 4)
+    with pytest.raises(ConfigError, match=told):
+        asking.check(compose(typed))
+    asking.check(compose([*typed, "compute.address=somewhere:6379"]))  # of which this machine knows nothing
+
+
+def test_processes_and_threads_that_fit_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "usable_bytes", lambda: 16 * GIB)
+    monkeypatch.setattr(memory, "usable_cores", lambda: 1)
+    for typed in (
+        ["compute=workers"],
+        ["compute=workers", "compute.runners=8"],
+        ["sweep=ppo"],
+        ["compute.num_cpus=64"],
+    ):
+        asking.check(compose(typed))
 
 
 @pytest.mark.parametrize("algo", ALGOS)

@@ -41,6 +41,8 @@ def main(cfg):
         folder = Path(HydraConfig.get().runtime.output_dir)
         for name in ("run.json", ".lock", *spec.backtest.checkpoints):
             (folder / name).write_text("{}")
+        (folder / "checkpoints" / "deep").mkdir(parents=True)
+        (folder / "metrics.jsonl").touch()
         raise ConfigError("refused", hint="ask for less")
     if spec.seed == 93:
         return forget_run() or 0

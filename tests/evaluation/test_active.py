@@ -12,8 +12,10 @@ import pytest
 from tests.evaluation import worlds
 from tests.evaluation.test_evaluate import facts
 from tests.evaluation.test_leaderboard import board, run_dir
-from wealtharena.evaluation import active, backtest, evaluate, tables
+from wealtharena.evaluation import active, backtest, comparison, evaluate, tables
 from wealtharena.evaluation.splits import Segment
+from wealtharena.files import jsonable
+from wealtharena.tasks import console
 
 
 class Holds:
@@ -100,6 +102,24 @@ def test_next_to_nothing_is_in_proportion_to_what_may_be_held(spec) -> None:
         moved[:, 0] += off
         assert active.is_anchor(replace(anchor, weights=moved), anchor, max_gross=0.1) is same
     assert active.is_anchor(replace(anchor, weights=anchor.weights + 1e-6), anchor, max_gross=3.0)
+
+
+@pytest.mark.parametrize("agents", [1, 2])
+def test_an_account_that_was_emptied_has_no_difference_a_year(spec, agents: int) -> None:
+    whole = judged(spec, 0.0).agent
+    left = np.linspace(1.0, 1e-4, len(whole.equity))
+    lost = replace(whole, equity=whole.equity[0] * left)
+    for one, other in ((lost, whole), (whole, lost), (lost, lost)):
+        found = active.part(one, other)
+        assert found.pop("active_share") == 0.0
+        assert all(np.isnan(value) for value in found.values())
+        beside = comparison.compare_group([one] * agents, {"anchor": other}, rng=np.random.default_rng(0), draws=50)
+        said = beside["anchor"].to_json()
+        assert (said["return_difference"], said["return_ci95"], said["return_p_value"]) == (None, None, None)
+    notes = console.baseline_notes({"comparison": {"anchor": {"active": {**jsonable(found), "active_share": 0.0}}}})
+    assert notes == [
+        "Less its anchor: one of the two accounts was emptied, so there is no figure a year, active share 0.0%."
+    ]
 
 
 @pytest.mark.parametrize(("share", "own"), [(0.0, True), (0.4, False), (None, False)])

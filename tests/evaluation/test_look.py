@@ -83,7 +83,14 @@ def test_the_result_of_a_look_is_in_the_ledger(tmp_path):
 
 @pytest.mark.parametrize(
     ("extra", "costless"),
-    [((), False), (("experiment=frictionless",), True), (("asset.costs.commission_bps=0",), False)],
+    [
+        ((), False),
+        (("experiment=frictionless",), True),
+        (("asset.costs.commission_bps=0",), False),
+        (("asset.costs.commission_bps=0.001", "asset.costs.half_spread_bps=0.001"), True),
+        (("asset.costs.commission_bps=0", "asset.costs.half_spread_bps=0"), True),
+        (("asset.costs.commission_bps=0", "asset.costs.half_spread_bps=0.05"), False),
+    ],
 )
 def test_whether_orders_cost_anything_is_a_fact_of_the_judgement(tmp_path, extra, costless):
     assert a_look(tmp_path, extra=extra).facts(audit=None).costless is costless

@@ -261,3 +261,10 @@ def test_a_level_goes_across_a_stretch_without_rows_and_takes_its_time(tmp_path:
     assert "the return of one bar" in outside.holes(parted)[0]
     (beside,) = outside.beside([whole], parted)
     assert beside.equity == pytest.approx(parted.equity)
+
+
+@pytest.mark.parametrize(("beside", "said"), [({}, False), ({"benchmark": RETURNS}, True)])
+def test_of_several_columns_the_one_that_was_taken_is_named(tmp_path: Path, beside: dict, said: bool) -> None:
+    ledger = Ledger("my.csv")
+    outside.read(written(tmp_path, pd.DataFrame({"date": DAYS, "return": RETURNS, **beside})), ledger=ledger)
+    assert ("of its 3 columns the figures are those of return" in " ".join(ledger.notes)) is said

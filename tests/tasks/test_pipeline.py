@@ -38,7 +38,7 @@ def test_currencies_and_futures_are_no_survivors(market):
 def test_orders_that_cost_nothing_are_said():
     panel = random_panel(np.random.default_rng(0), bars=60)
     said = [" ".join(notes(compose(words), panel)) for words in ((), ("experiment=frictionless",))]
-    assert ["Orders cost nothing" in words for words in said] == [False, True]
+    assert ["Orders cost next to nothing" in words for words in said] == [False, True]
 
 
 def test_the_data_block_tells_the_leaks_and_the_share_that_trades_to_the_end():

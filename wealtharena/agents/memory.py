@@ -1,4 +1,4 @@
-"""Whether a training has room: what its networks and what it remembers take at the least, before any of it is made.
+"""Whether a training has room: what its processes, its networks and what it remembers take at the least, before any is made.
 
 A process that takes more than there is gets killed by the system, without a word of what was too large.
 """
@@ -13,6 +13,7 @@ from typing import Final
 
 from wealtharena.config.specs.agent import ModelSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.config.threads import usable_cores
 from wealtharena.envs.observation import ObservationLayout, account_width
 from wealtharena.errors import ConfigError
 
@@ -20,6 +21,8 @@ CGROUPS: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory
 _NUMBER: Final = 4  # bytes of a float32
 _COPIES: Final = 4  # of a weight: itself, its slope and two moments of the optimiser
 _GIB: Final = 2.0**30
+_PROCESS: Final = 0.4 * _GIB  # of a process of Ray with torch and RLlib in it, before it does anything
+_CROWD: Final = 8  # threads a core: a few too many are slow, and a run of a larger machine may go on here
 _GATES: Final = {"gru": 3, "lstm": 4}
 
 
@@ -50,6 +53,35 @@ def least_bytes(spec: ExperimentSpec, layout: ObservationLayout) -> tuple[float,
 def _weights(model: ModelSpec, inputs: int) -> int:
     count = sum(one * other for one, other in itertools.pairwise((inputs, *model.hidden)))
     return count + _GATES.get(model.name, 0) * model.recurrent_size * (model.hidden[0] + model.recurrent_size)
+
+
+def check_processes(spec: ExperimentSpec) -> None:
+    """Raise ConfigError where the threads, or the processes that Ray would start here, are more than this machine can have.
+
+    A cluster has what its machines have: it is asked once it answers (`cluster.require_actors`).
+    """
+    compute, cores = spec.compute, usable_cores()
+    if compute.address is not None:
+        return
+    if compute.torch_threads > _CROWD * cores:
+        raise ConfigError(
+            f"compute.torch_threads={compute.torch_threads}: this process may use {cores} core{'s' * (cores > 1)}",
+            hint="lower it; compute.torch_threads=0 takes them all",
+        )
+    if spec.sweep.name == "none":
+        asked = {"compute.runners": compute.runners, "compute.learners": compute.learners}
+    else:  # a trial rolls out and learns in its own process
+        asked = {"sweep.concurrency": spec.sweep.concurrency}
+    if any(asked.values()):
+        asked["compute.num_cpus"] = compute.num_cpus  # Ray starts a process for each beforehand
+    most, there = max(1, int(usable_bytes() / _PROCESS)), usable_bytes() / _GIB
+    for key, count in asked.items():
+        if count > most:
+            raise ConfigError(
+                f"{key}={count}: this machine has memory for {most} such processes, {there:.3g} GiB at {_PROCESS / _GIB:g} each, "
+                f"and {cores} core{'s' * (cores > 1)}",
+                hint=f"lower {key}, about one a core, or choose compute=cluster with the address of one that has more",
+            )
 
 
 def check_room(spec: ExperimentSpec, layout: ObservationLayout) -> None:

@@ -290,12 +290,13 @@ def no_room(error: OSError) -> WealthArenaError:
 def forget_run() -> None:
     """Remove the folder of a job that was refused, or only asked: it holds no more than records of how it was called.
 
-    A folder in which anything else stands, or that belongs to an earlier run or to a process at work, is left as it is.
+    So do empty files and folders, which were made for what did not begin. A folder in which anything else stands, or that
+    belongs to an earlier run or to a process at work, is left as it is.
     """
     if not HydraConfig.initialized() or HydraConfig.get().output_subdir != ".hydra":  # a resumed run writes none
         return
     folder = Path(HydraConfig.get().runtime.output_dir)
-    if not folder.is_dir() or not {entry.name for entry in folder.iterdir()} <= {".hydra", "run.json", ".lock"}:
+    if not folder.is_dir() or any(_says_more(entry) for entry in folder.iterdir()):
         return
     try:
         filelock.FileLock(folder / ".lock").acquire(timeout=0).lock.release()
@@ -306,6 +307,13 @@ def forget_run() -> None:
         folder.parent.rmdir()
         if _OF_A_DAY.fullmatch(folder.parent.name):
             folder.parent.parent.rmdir()
+
+
+def _says_more(entry: Path) -> bool:
+    """Return whether an entry of a run's folder holds more than how the run was called."""
+    if entry.name in (".hydra", "run.json", ".lock"):
+        return False
+    return any(map(_says_more, entry.iterdir())) if entry.is_dir() else entry.stat().st_size > 0
 
 
 def _requested_threads(cfg: DictConfig) -> int:

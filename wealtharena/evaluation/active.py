@@ -11,6 +11,7 @@ import numpy.typing as npt
 from wealtharena.envs.kernel.rows import BAR
 from wealtharena.envs.market import Market
 from wealtharena.envs.trajectory import Trajectory
+from wealtharena.evaluation import metrics
 from wealtharena.evaluation.behaviour import EMPTY_EXPOSURE
 
 FloatArray = npt.NDArray[np.float64]
@@ -19,6 +20,7 @@ LEAST = (
     EMPTY_EXPOSURE / 2
 )  # active share below which an agent is its anchor: its tilts count as cash; by min(1, max_gross)
 ROUNDING = 1e-8  # deviation of the difference of two returns that comes of weights in single precision
+OF_EQUITY = ("annual_return", "tracking_error", "information_ratio", "turnover", "costs")  # of `part`
 
 
 def is_anchor(agent: Trajectory, anchor: Trajectory, *, max_gross: float = 1.0) -> bool:
@@ -37,8 +39,11 @@ def part(agent: Trajectory, anchor: Trajectory) -> dict[str, float]:
 
     Information ratio: mean over deviation of the return less the anchor's (Grinold and Kahn 2000), NaN where the two
     differ by the rounding of single precision alone. Turnover and costs are those of the agent less those of the anchor, as shares of equity.
+    All but the active share are NaN where either account was emptied.
     """
     year = agent.bars_per_year
+    if metrics.emptied(agent) or metrics.emptied(anchor):
+        return dict.fromkeys(OF_EQUITY, math.nan) | {"active_share": share(agent, anchor)}
     less = agent.returns - anchor.returns
     deviation = float(less.std(ddof=1)) if less.size > 1 else 0.0
     return {
@@ -55,7 +60,8 @@ def by_symbol(agent: Trajectory, anchor: Trajectory, market: Market) -> dict[str
     """Return what the tilts of each symbol earned and cost a year, as shares of equity, and how large they were.
 
     Earned: the difference in weight at a close times what a unit made until the next, by its value. The fill between the
-    two closes is not told apart, so that earned less cost is near the active return and not equal to it.
+    two closes is not told apart, so that earned less cost is near the active return and not equal to it. Both are NaN
+    where either account was emptied.
     """
     first = int(np.searchsorted(market.timestamps, agent.timestamps[0]))
     bars = market.bars[first : first + len(agent.timestamps)]
@@ -66,6 +72,8 @@ def by_symbol(agent: Trajectory, anchor: Trajectory, market: Market) -> dict[str
     earned = (apart * moves).mean(axis=0) * agent.bars_per_year
     cost = _costs(agent) - _costs(anchor)
     size = np.abs(apart).mean(axis=0)
+    if metrics.emptied(agent) or metrics.emptied(anchor):
+        earned, cost = np.full((2, len(agent.symbols)), math.nan)
     return {
         symbol: {"earned": float(earned[i]), "cost": float(cost[i]), "tilt": float(size[i])}
         for i, symbol in enumerate(agent.symbols)

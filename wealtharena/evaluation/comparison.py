@@ -28,6 +28,7 @@ class Comparison:
     years: float
     why_not: str = ""
     lasting_share: float = 0.0  # of the squared half width: the spread of seeds, which no longer record narrows
+    emptied: bool = False  # an account of the two was: a mean of its returns a year says nothing
 
     @property
     def years_needed(self) -> float:
@@ -54,9 +55,9 @@ class Comparison:
             "sharpe_difference": found.sharpe.value,
             "ci95": [found.sharpe.low, found.sharpe.high],
             "p_value": found.sharpe_p_value,
-            "return_difference": found.annual_return.value,
-            "return_ci95": [found.annual_return.low, found.annual_return.high],
-            "return_p_value": found.return_p_value,
+            "return_difference": None if self.emptied else found.annual_return.value,
+            "return_ci95": None if self.emptied else [found.annual_return.low, found.annual_return.high],
+            "return_p_value": None if self.emptied else found.return_p_value,
             "block_bars": found.block_bars,
             "years_needed": self.years_needed if math.isfinite(self.years_needed) else None,
         }
@@ -88,7 +89,7 @@ def compare(
         draws=draws,
         confidence=confidence,
     )
-    return Comparison(baseline.name, found, years)
+    return Comparison(baseline.name, found, years, emptied=any(map(metrics.emptied, (agent, baseline))))
 
 
 def compare_group(
@@ -156,7 +157,8 @@ def _of_group(
         agents_rows.mean(axis=0), beside, rng=rng, bars_per_year=per_year, draws=draws, confidence=confidence
     )
     found = replace(mean, sharpe=sharpe.sharpe, sharpe_p_value=sharpe.p_value, block_bars=sharpe.block_bars)
-    return Comparison(baseline.name, found, years, lasting_share=sharpe.lasting_share)
+    emptied = any(map(metrics.emptied, (*agents, baseline)))
+    return Comparison(baseline.name, found, years, lasting_share=sharpe.lasting_share, emptied=emptied)
 
 
 def sharpe_interval(

@@ -64,7 +64,7 @@ class Facts:
     hindsight: str | None = None  # how the universe was chosen, where that was after the window began
     survivors: float | None = None
     searched: str | None = None  # what search chose the settings by bars of the window, in words
-    costless: bool = False  # whether orders cost nothing
+    costless: bool = False  # whether orders cost next to nothing
     unfilled: tuple[Unfilled, ...] = ()  # what the orders of agent and baselines met
     invested: Mapping[str, float] = field(default_factory=dict)  # share of a baseline bought once that was bought
     edited: tuple[str, ...] = ()  # recorded runs that are not as they ended, in words

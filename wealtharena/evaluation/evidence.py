@@ -69,5 +69,5 @@ class Evidence:
     unfilled: tuple[Unfilled, ...] = ()  # those above the limit, agent and baselines
     invested: Mapping[str, float] = field(default_factory=dict)  # of the rivals that are bought once
     survivors: float | None = None  # share of the symbols that still trade at the end of the data
-    costless: bool = False  # orders cost neither commission nor spread nor impact
+    costless: bool = False  # orders cost next to nothing
     searched: str | None = None  # what search chose the settings by bars of the test window, in words

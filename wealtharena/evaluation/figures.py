@@ -246,6 +246,8 @@ def figures_of(columns: Sequence[Column], ledger: Ledger) -> Figures:
     if not called or not _are_one(called):
         raise _unclear([name for name, _ in called], columns, ledger.name)
     name, cells = called[0]
+    if len(columns) > 2:
+        ledger.note(f"of its {len(columns)} columns the figures are those of {name}")
     sign = f"the name of {name} bears" if re.search(PER_CENT, name, re.IGNORECASE) else ""
     if is_typed(cells):
         values = cells.to_numpy(dtype=np.float64, na_value=np.nan)

@@ -27,6 +27,7 @@ TAIL = 0.05
 START = 100.0  # what a drawdown is measured from
 FLAT = 1e-14  # a spread of returns in their last bits
 ROUNDING = 1e-13  # of a return: money is kept in doubles
+EMPTY = 5e-4  # share of the money at the begin below which an account is emptied: it prints as -100.0 %
 
 
 def total_return(returns: npt.ArrayLike) -> float:
@@ -49,6 +50,11 @@ def growth_rate(growth: float, *, years: float) -> float:
         return -1.0
     exponent = math.log(growth) / years
     return math.expm1(exponent) if exponent < 700.0 else math.inf
+
+
+def emptied(played: Trajectory) -> bool:
+    """Return whether next to nothing was left of an account at some bar: shares of what is left, or of less, say nothing."""
+    return bool((played.equity < EMPTY * played.equity[0]).any())
 
 
 def annual_volatility(returns: npt.ArrayLike, *, bars_per_year: float = 252.0) -> float:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
+from wealtharena.config.specs.asset import LITTLE
 from wealtharena.config.specs.runs import VerdictSpec
 from wealtharena.envs.shortfall import REMEDIES
 from wealtharena.evaluation.evidence import AGENT, Evidence, Unfilled
@@ -261,11 +262,11 @@ def real_data(evidence: Evidence, spec: VerdictSpec) -> Ruling:
 
 
 def costs(evidence: Evidence, spec: VerdictSpec) -> Ruling:
-    """What trades for nothing shows what no account earns."""
+    """What trades for next to nothing shows what no account earns."""
     del spec
     if not evidence.costless:
         return Ruling("costs", "promotable", "Orders cost something.")
-    return Ruling("costs", "unproven", "Orders cost nothing (asset.costs): no commission, no spread, no impact.")
+    return Ruling("costs", "unproven", f"Orders cost next to nothing (asset.costs): {LITTLE}.")
 
 
 def rolls(evidence: Evidence, spec: VerdictSpec) -> Ruling:

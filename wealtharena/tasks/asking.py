@@ -26,5 +26,6 @@ def check(spec: ExperimentSpec) -> None:
         plugins.load("training", "callbacks").check_names(spec.train.callbacks)
         for name in spec.tracking.mirrors:
             plugins.load("tracking.mirrors", name)
+        plugins.load("agents", "memory").check_processes(spec)
         if spec.compute.name == "gpu":
             plugins.load("agents", "process").require_gpu(spec.compute)

@@ -175,10 +175,12 @@ def baseline_notes(record: Mapping[str, Any]) -> list[str]:
     added = ((record.get("comparison") or {}).get("anchor") or {}).get("active")
     if added:
         ratio = figure(added["information_ratio"], "+.2f")
-        notes.append(
-            f"Less its anchor: {added['annual_return']:+.2%} a year, information ratio {ratio}, "
-            f"active share {added['active_share']:.1%}.{_ratios_inside(record)}"
+        less = (
+            "one of the two accounts was emptied, so there is no figure a year"
+            if added["annual_return"] is None
+            else f"{added['annual_return']:+.2%} a year, information ratio {ratio}"
         )
+        notes.append(f"Less its anchor: {less}, active share {added['active_share']:.1%}.{_ratios_inside(record)}")
     for name, measures in (record.get("baselines") or {}).items():
         label = name.replace("_", " ").capitalize()
         if measures.get("invested") is not None:

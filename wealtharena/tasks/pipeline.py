@@ -12,7 +12,7 @@ import numpy as np
 
 from wealtharena import data, features
 from wealtharena.config import config_hash
-from wealtharena.config.specs.asset import AssetSpec
+from wealtharena.config.specs.asset import LITTLE, AssetSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data.panel import Panel
 from wealtharena.data.reading.adjustment import CONTAINED
@@ -188,9 +188,7 @@ def notes(spec: ExperimentSpec, panel: Panel) -> tuple[str, ...]:
             "Futures rolls are not adjusted: the gap at each roll is counted as a gain or loss that nobody could have had."
         )
     if spec.asset.costs.trades_for_nothing:
-        found.append(
-            "Orders cost nothing here: no commission, no spread, no impact (asset.costs). No account trades so."
-        )
+        found.append(f"Orders cost next to nothing here: {LITTLE} (asset.costs). No account trades so.")
     if spec.asset.risk_free_per_year == 0.0 and panel.cash is None:
         found.append(
             "Cash is assumed to earn 0 %: ratios are of whole returns, no interest is taken off (asset.costs.cash_bps_per_year)."

@@ -50,6 +50,7 @@ def test_a_column_of_zones_or_offsets_gives_the_times_their_instants(name: str, 
     made = _read(local, **{name: cell})
     assert list(_times(made)) == list(local.tz_localize(zone).tz_convert("UTC"))
     assert any(f"as its column {name} says" in note for note in made.notes) == (zone != "UTC")
+    assert any(f"{cell} (UTC-05:00)" in note for note in made.notes) == isinstance(cell, int)  # its unit is said
 
 
 def test_a_word_that_may_be_two_zones_is_taken_where_both_are_one() -> None:

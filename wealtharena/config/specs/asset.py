@@ -12,6 +12,8 @@ from wealtharena.config.specs.base import OneNameAtLeast, Spec, Word
 
 AssetClass = Literal["stocks", "forex", "crypto", "etf", "commodities"]
 CASH_BPS: Final = (-10_000.0, 100_000.0)  # a year, least and most
+LEAST_BPS: Final = 0.05  # of commission and half spread together; a cent of spread on a share of 1000 is as much
+LITTLE: Final = f"commission and half spread are under {LEAST_BPS:g} bps together"
 _SERIES: Final = re.compile(r"[A-Z][A-Z0-9]*")
 
 
@@ -65,8 +67,11 @@ class CostSpec(Spec):
 
     @property
     def trades_for_nothing(self) -> bool:
-        """Return whether an order costs nothing: neither commission nor half spread nor impact."""
-        return not (self.commission_bps or self.half_spread_bps or self.impact_coefficient)
+        """Return whether an order costs next to nothing: commission and half spread are under LEAST_BPS together.
+
+        Impact is no cost of a small account, and a broker without a commission leaves the spread.
+        """
+        return self.commission_bps + self.half_spread_bps < LEAST_BPS
 
     @property
     def cash_number(self) -> float:

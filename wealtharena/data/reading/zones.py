@@ -142,7 +142,7 @@ def placed(
     for code, word in enumerate(unique):
         rows = np.flatnonzero(codes == code)
         instants[rows] = _instants(found.wall[rows], owner[rows], str(word), name, ledger.name, also)
-    shown = ", ".join(map(str, unique[:3]))
+    shown = ", ".join(_with_unit(str(word)) for word in unique[:3])
     if not all(_meant(str(word)) for word in unique):
         return found  # of a bar a day
     if behind is None and not words and (instants != found.wall).any():
@@ -190,6 +190,11 @@ def _meant(word: str) -> tuple[tzinfo, ...]:
     keys = [key for key in available_timezones() if key.lower() == plain.lower()]
     cities = [key for key in available_timezones() if "/" in key and key.lower().endswith(f"/{plain.lower()}")]
     return tuple(ZoneInfo(key) for key in sorted(keys or cities)[:1]) if len(plain) > 2 else ()
+
+
+def _with_unit(word: str) -> str:
+    """Return a word of a zone; behind a bare number, which may count hours, minutes or seconds, what it is taken for."""
+    return f"{word} ({_meant(word)[0]})" if _NUMBER.fullmatch(word) and _meant(word) else word
 
 
 def _fixed(seconds: int) -> tzinfo:
