@@ -36,6 +36,19 @@ def test_a_spreadsheet_s_encodings_are_read_as_they_are_of_bars(tmp_path: Path, 
     assert outside.read(path, "share").equity[-1] == pytest.approx(100 * 1.01 * 1.02 * 0.99)
 
 
+@pytest.mark.parametrize("column", ["return", "equity"])
+def test_a_week_of_sessions_is_a_week(tmp_path: Path, column: str) -> None:
+    """From its first bar to its last it is four and a half days: a Sharpe ratio was a quarter too high."""
+    ends = pd.bdate_range("2024-03-04", periods=5) + pd.Timedelta("9h30min")
+    at = np.concatenate([(day + pd.to_timedelta(np.arange(30, 391, 30), unit="min")).to_numpy() for day in ends])
+    figures = np.random.default_rng(1).normal(0.0003, 0.002, len(at))
+    values = figures if column == "return" else 100 * np.cumprod(1 + figures)
+    path = outside.read(
+        written(tmp_path, pd.DataFrame({"date": at, column: values})), "share" if column == "return" else "auto"
+    )
+    assert path.bars_per_year == pytest.approx(65 * 365.25 / 7)
+
+
 def test_equity_is_taken_as_it_is_and_order_does_not_matter(tmp_path: Path) -> None:
     table = pd.DataFrame({"day": DAYS, "equity": 1000 * np.cumprod(1 + RETURNS)})
     path = outside.read(written(tmp_path, table.sample(frac=1.0, random_state=0)))

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from wealtharena.data.panel import closing_rate
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.envs.trajectory import Trades, Trajectory
 from wealtharena.errors import DataError, UnknownFileError, UnusableFileError
@@ -91,7 +92,8 @@ def _read(path: Path, unit: str, ledger: Ledger) -> Trajectory:
         )
     at = np.concatenate([[_before(at)], at])
     told = _path(path.stem, at, START * np.concatenate([[1.0], np.cumprod(1.0 + values)]))
-    return Returns(**{**vars(told), "bars_per_year": len(values) / _years(at)})
+    closing = None if _silent(at).any() else closing_rate(at[1:])
+    return Returns(**{**vars(told), "bars_per_year": closing or len(values) / _years(at)})
 
 
 def _as_shares(found: Figures, at: npt.NDArray[np.datetime64], unit: str, above: str, ledger: Ledger) -> FloatArray:
@@ -245,7 +247,7 @@ def _path(name: str, at: npt.NDArray[np.datetime64], equity: FloatArray) -> Traj
         dividends=nothing,
         trades=Trades(np.zeros(0, np.int64), np.zeros(0, np.int64), *(np.zeros(0) for _ in range(4))),
         fill="",
-        bars_per_year=bars / years,
+        bars_per_year=closing_rate(at) or bars / years,
     )
 
 
