@@ -32,6 +32,19 @@ def test_a_finished_trial_is_one_line_with_best_and_time_left() -> None:
     assert lines[1].strip() == "1 of 4 trials, best validation.sharpe +0.750 (trial 0), 3 min 00 s left"
 
 
+def test_a_search_that_goes_on_counts_what_it_has_and_not_its_time() -> None:
+    """Two of four were there, with the best among them: the line said 1 of 4, another best and three times the time."""
+    stream, clock = io.StringIO(), Clock()
+    display = SearchDisplay("m", mode="max", trials=4, steps=5, kind="plain", stream=stream, clock=clock)
+    display.on_kept(0, [], "COMPLETE", 5, 0.9)
+    display.on_kept(1, [], "PRUNED", 1, 0.1)
+    clock.now = 60.0
+    display.on_trial(2, [], "COMPLETE", 5, 0.2)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 2
+    assert lines[1].strip() == "3 of 4 trials, best m +0.900 (trial 0), 1 min 00 s left"
+
+
 def test_a_stopped_trial_is_never_the_best() -> None:
     display = SearchDisplay("m", mode="max", trials=3, steps=5, kind="quiet")
     display.on_trial(0, [], "COMPLETE", 5, 0.2)
