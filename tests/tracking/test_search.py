@@ -79,10 +79,15 @@ def test_each_trial_and_the_search_become_runs_of_one_group(tmp_path: Path) -> N
     ]
     result = {"trials": trials, "metric": "validation.sharpe", "sweep": "ppo"}
     try:
-        assert mirror(spec, tmp_path, {"run_id": "20260102-abc", "asset": "forex", "algo": "ppo"}, result) is None
+        said = mirror(spec, tmp_path, {"run_id": "20260102-abc", "asset": "forex", "algo": "ppo"}, result)
     finally:
         wandb.teardown()  # else the commands of later tests would look for this process's service
     folders = sorted(path.name.rsplit("-", 3)[-1] for path in (tmp_path / "wandb").glob("offline-run-*"))
     assert len(folders) == 3
+    assert said is not None
+    command, pattern = said.rsplit(" ", 1)
+    assert command == "recorded offline; send it with: wandb sync"
+    where = Path(pattern).expanduser()
+    assert len(list(where.parent.glob(where.name))) == 3
     content = b"".join(path.read_bytes() for path in (tmp_path / "wandb").rglob("*.wandb"))
     assert content.count(b"20260102-abc") >= 3

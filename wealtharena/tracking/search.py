@@ -166,7 +166,7 @@ def mirror(
 ) -> str | None:
     """Write a search to Weights & Biases: one run a trial and one for the search, in the group of the search's run id.
 
-    `result` is sweep.json. Does nothing where W&B is disabled; returns what went wrong, in words, or None.
+    `result` is sweep.json. Does nothing where W&B is disabled; returns where it is, or what went wrong, in words.
     """
     mode = resolve_mode(spec.tracking.wandb)
     if mode == "disabled":
@@ -190,4 +190,4 @@ def mirror(
     whole.log({"env_step": 0, "trials": len(result["trials"])})
     report = next((path for path in files if path.suffix == ".html"), None)
     whole.finish(Ending((), summary(run_record), [path for path in files if path.suffix == ".png"], report, 0))
-    return whole.trouble
+    return whole.trouble or whole.whereabouts(beside=True)
