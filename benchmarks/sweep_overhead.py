@@ -35,6 +35,9 @@ class Watch:
         self.overrides: dict[int, Sequence[str]] = {}
         self.megabytes: list[float] = []
 
+    def on_kept(self, number: int, overrides: Sequence[str], state: str, step: int, score: float | None) -> None:
+        """Do nothing."""
+
     def on_trial(self, number: int, overrides: Sequence[str], state: str, step: int, score: float | None) -> None:
         self.overrides[number] = overrides
         if state != "RUNNING":

@@ -3,10 +3,11 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.evaluation import worlds
-from wealtharena.data.panel import COLUMNS, Panel
+from wealtharena.data.panel import COLUMNS, Panel, closing_rate
 
 
 def full(bars: int = 40) -> Panel:
@@ -56,6 +57,37 @@ def test_bars_a_year_are_those_of_the_bars_that_there_are() -> None:
     assert kept.take(np.array([3, 4, 6])).seams == (1, 2)
     assert kept.slice(4, 8).seams == panel.slice(2, 9).seams == ()
     assert panel.slice(2, 9).bars_per_year == pytest.approx(per_year)
+
+
+def sessions(first: str, days: int, minutes: int) -> np.ndarray:
+    """Return the beginnings of the bars of share sessions, 9:30 to 16:00, [n]."""
+    opened = pd.bdate_range(first, periods=days) + pd.Timedelta("9h30min")
+    return np.concatenate(
+        [(day + pd.to_timedelta(np.arange(0, 390, minutes), unit="min")).to_numpy() for day in opened]
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "days"), [("2024-03-04", 5), ("2024-03-06", 5), ("2024-03-04", 9), ("2024-01-01", 63)]
+)
+@pytest.mark.parametrize("minutes", [1, 5, 30])
+def test_the_last_night_of_a_market_that_closes_is_time_too(first: str, days: int, minutes: int) -> None:
+    """From first to last bar of one week of sessions are four and a half days: 170,000 minutes a year for 101,748."""
+    rate = closing_rate(sessions(first, days, minutes))
+    assert rate == pytest.approx(5 * 390 / minutes * 365.25 / 7)
+
+
+def test_a_panel_counts_whole_weeks_where_its_market_closes() -> None:
+    stamps = sessions("2024-03-04", 5, 30)
+    panel = replace(worlds.panel(len(stamps)), timestamps=stamps.astype("datetime64[ns]"), frequency="30m")
+    assert panel.bars_per_year == pytest.approx(5 * 13 * 365.25 / 7)
+
+
+@pytest.mark.parametrize("step", ["1min", "4h", "1D", "B", "W", "MS"])
+def test_a_market_that_never_closes_and_dated_bars_are_counted_by_their_span(step: str) -> None:
+    stamps = pd.date_range("2024-01-01", periods=500, freq=step).to_numpy()
+    assert closing_rate(stamps) is None
+    assert closing_rate(np.delete(stamps, [100, 101, 102])) is None  # a hole is no night
 
 
 def test_an_array_that_no_list_names_is_refused() -> None:

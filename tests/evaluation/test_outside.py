@@ -36,6 +36,19 @@ def test_a_spreadsheet_s_encodings_are_read_as_they_are_of_bars(tmp_path: Path, 
     assert outside.read(path, "share").equity[-1] == pytest.approx(100 * 1.01 * 1.02 * 0.99)
 
 
+@pytest.mark.parametrize("column", ["return", "equity"])
+def test_a_week_of_sessions_is_a_week(tmp_path: Path, column: str) -> None:
+    """From its first bar to its last it is four and a half days: a Sharpe ratio was a quarter too high."""
+    ends = pd.bdate_range("2024-03-04", periods=5) + pd.Timedelta("9h30min")
+    at = np.concatenate([(day + pd.to_timedelta(np.arange(30, 391, 30), unit="min")).to_numpy() for day in ends])
+    figures = np.random.default_rng(1).normal(0.0003, 0.002, len(at))
+    values = figures if column == "return" else 100 * np.cumprod(1 + figures)
+    path = outside.read(
+        written(tmp_path, pd.DataFrame({"date": at, column: values})), "share" if column == "return" else "auto"
+    )
+    assert path.bars_per_year == pytest.approx(65 * 365.25 / 7)
+
+
 def test_equity_is_taken_as_it_is_and_order_does_not_matter(tmp_path: Path) -> None:
     table = pd.DataFrame({"day": DAYS, "equity": 1000 * np.cumprod(1 + RETURNS)})
     path = outside.read(written(tmp_path, table.sample(frac=1.0, random_state=0)))
@@ -108,7 +121,7 @@ def test_a_day_is_the_date_that_is_written_whatever_its_offset(tmp_path: Path, z
 
 @pytest.mark.parametrize(("freq", "start", "before"), [
     ("ME", "2018-02-28", "2018-01-31"), ("BME", "2018-03-30", "2018-02-28"), ("QE", "2018-03-31", "2017-12-31"),
-    ("YE", "2008-12-31", "2007-12-31"), ("W-FRI", "2018-01-05", "2017-12-29"), ("MS", "2018-03-01", "2018-02-01"),
+    ("YE", "2008-12-31", "2007-12-31"), ("W-FRI", "2018-01-05", "2017-12-29"), ("MS", "2018-03-01", "2018-02-28"),
 ])  # fmt: skip
 def test_the_first_return_began_one_step_before_by_the_calendar(
     tmp_path: Path, freq: str, start: str, before: str
@@ -167,6 +180,33 @@ def test_prices_with_a_hole_are_refused_beside_a_record_without_one(tmp_path: Pa
     record = outside.read(written(tmp_path, pd.DataFrame({"date": DAYS, "return": RETURNS})))
     with pytest.raises(DataError, match=f"the nearest is of {DAYS[149]:%Y-%m-%d}"):
         outside.beside([prices], record)
+
+
+@pytest.mark.parametrize(
+    ("firsts", "lasts"),
+    [("MS", "ME"), ("BMS", "BME"), ("QS", "QE"), ("YS", "YE"), ("W-MON", "W-FRI")],
+)
+def test_returns_dated_by_the_first_of_their_period_stand_beside_its_last(
+    tmp_path: Path, firsts: str, lasts: str
+) -> None:
+    """They stood a period early: a record that was a baseline had a correlation of -0.03 with it."""
+    ends = pd.date_range("2018-01-01", periods=31, freq=lasts)
+    begins = pd.date_range(ends[0] + pd.Timedelta("1D"), periods=30, freq=firsts)
+    prices = outside.read(written(tmp_path, pd.DataFrame({"date": ends, "nav": 100 * np.cumprod(1 + RETURNS[:31])})))
+    ledger = Ledger("my.csv")
+    table = pd.DataFrame({"date": begins, "return": RETURNS[1:31]})
+    record = outside.read(written(tmp_path, table), "share", ledger)
+    (beside,) = outside.beside([prices], record)
+    assert beside.returns == pytest.approx(RETURNS[1:31])
+    assert any("dates are the first of" in one for one in ledger.notes)
+
+
+def test_a_level_is_of_its_date_and_says_so_where_that_is_the_first_of_months(tmp_path: Path) -> None:
+    at = pd.date_range("2018-01-01", periods=24, freq="MS")
+    ledger = Ledger("my.csv")
+    path = outside.read(written(tmp_path, pd.DataFrame({"date": at, "nav": np.arange(1.0, 25.0)})), "auto", ledger)
+    assert (path.timestamps == at.to_numpy()).all()
+    assert any("each level is taken as that of its date" in one for one in ledger.notes)
 
 
 def test_monthly_prices_that_are_labelled_by_the_first_day_stand_beside_months_without_a_word(tmp_path: Path) -> None:

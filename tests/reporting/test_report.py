@@ -11,8 +11,9 @@ import pytest
 
 from tests.reporting.made_up import figures, record, report_data, walk
 from wealtharena.reporting import head, report, tables
-from wealtharena.reporting.charts import paths
+from wealtharena.reporting.charts import paths, shape
 from wealtharena.reporting.data import ReportData
+from wealtharena.reporting.svg import Size
 from wealtharena.reporting.words import finite
 from wealtharena.tasks import judging
 
@@ -279,6 +280,26 @@ def test_the_rolling_sharpe_ratio_is_that_of_each_window() -> None:
         assert found[end - 1] == pytest.approx(window.mean() / window.std(ddof=1) * 365**0.5, rel=1e-9)
 
 
+def test_the_rolling_sharpe_ratio_of_months_is_of_two_years_and_not_of_six_returns() -> None:
+    path = walk("agent", seed=8, bars=120)
+    windows = {n: paths.rolling_bars(dataclasses.replace(path, bars_per_year=n)) for n in (12.0, 52.0, 75.0, 365.0)}
+    assert windows == {12.0: 24, 52.0: 26, 75.0: 38, 365.0: 40}
+
+
+def test_the_boxes_of_small_returns_have_two_edges() -> None:
+    """Those of minutes read -0.07 % to -0.07 %."""
+    path = walk("agent", seed=8, bars=300)
+    small = dataclasses.replace(path, equity=path.equity[0] * np.cumprod(np.r_[1.0, 1.0 + path.returns / 100.0]))
+    for one in (path, small):
+        words = re.findall(
+            r"([^<>]* %) to ([^<>]* %): (\d+) (bars?)<",
+            shape.histogram(Size(700, 200), one, name="agent").replace("\u2009", " "),
+        )
+        assert words
+        assert all(left != right for left, right, _, _ in words)
+        assert all((count == "1") == (unit == "bar") for _, _, count, unit in words)
+
+
 def test_an_order_shows_the_quote_not_what_a_unit_is_worth() -> None:
     agent = report_data().agent
     assert agent is not None
@@ -297,7 +318,7 @@ def test_the_shape_of_the_returns_is_told_with_the_dates_of_the_worst_drawdowns(
         assert f'data-metric="shape.{name}"' in section
     assert section.count("shape.drawdowns.") == 5
     assert "against buy &amp; hold" in section
-    boxes = re.findall(r">([^<]*): (\d+) bars<", section.split("</svg>")[0])
+    boxes = re.findall(r">([^<]*): (\d+) bars?<", section.split("</svg>")[0])
     assert sum(int(count) for _, count in boxes) == data.agent.returns.size
 
 

@@ -32,6 +32,19 @@ def test_a_finished_trial_is_one_line_with_best_and_time_left() -> None:
     assert lines[1].strip() == "1 of 4 trials, best validation.sharpe +0.750 (trial 0), 3 min 00 s left"
 
 
+def test_a_search_that_goes_on_counts_what_it_has_and_not_its_time() -> None:
+    """Two of four were there, with the best among them: the line said 1 of 4, another best and three times the time."""
+    stream, clock = io.StringIO(), Clock()
+    display = SearchDisplay("m", mode="max", trials=4, steps=5, kind="plain", stream=stream, clock=clock)
+    display.on_kept(0, [], "COMPLETE", 5, 0.9)
+    display.on_kept(1, [], "PRUNED", 1, 0.1)
+    clock.now = 60.0
+    display.on_trial(2, [], "COMPLETE", 5, 0.2)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 2
+    assert lines[1].strip() == "3 of 4 trials, best m +0.900 (trial 0), 1 min 00 s left"
+
+
 def test_a_stopped_trial_is_never_the_best() -> None:
     display = SearchDisplay("m", mode="max", trials=3, steps=5, kind="quiet")
     display.on_trial(0, [], "COMPLETE", 5, 0.2)
@@ -66,10 +79,15 @@ def test_each_trial_and_the_search_become_runs_of_one_group(tmp_path: Path) -> N
     ]
     result = {"trials": trials, "metric": "validation.sharpe", "sweep": "ppo"}
     try:
-        assert mirror(spec, tmp_path, {"run_id": "20260102-abc", "asset": "forex", "algo": "ppo"}, result) is None
+        said = mirror(spec, tmp_path, {"run_id": "20260102-abc", "asset": "forex", "algo": "ppo"}, result)
     finally:
         wandb.teardown()  # else the commands of later tests would look for this process's service
     folders = sorted(path.name.rsplit("-", 3)[-1] for path in (tmp_path / "wandb").glob("offline-run-*"))
     assert len(folders) == 3
+    assert said is not None
+    command, pattern = said.rsplit(" ", 1)
+    assert command == "recorded offline; send it with: wandb sync"
+    where = Path(pattern).expanduser()
+    assert len(list(where.parent.glob(where.name))) == 3
     content = b"".join(path.read_bytes() for path in (tmp_path / "wandb").rglob("*.wandb"))
     assert content.count(b"20260102-abc") >= 3

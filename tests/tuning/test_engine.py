@@ -144,7 +144,9 @@ def test_what_asha_stops_is_told_pruned_with_its_last_value(tmp_path: Path) -> N
 
 def test_a_finished_study_is_not_run_again(finished: SearchResult, tmp_path: Path) -> None:
     again = run(sweep_spec(trials=4), Toy(), tmp_path, identity=asked())
-    more = run(sweep_spec(trials=6), Toy(), tmp_path, identity=asked())
+    watcher = Watcher()
+    more = run(sweep_spec(trials=6), Toy(), tmp_path, identity=asked(), watcher=watcher)
+    assert watcher.kept == [0, 1, 2, 3]
     assert again.trials == finished.trials
     assert more.trials[:4] == finished.trials
     assert len({row.overrides for row in more.trials}) == 6, "a resumed search draws new points"

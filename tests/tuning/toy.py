@@ -73,7 +73,11 @@ class Watcher:
     def __init__(self, *, stop_after: int | None = None) -> None:
         self.events: list[tuple[int, str, int, float | None]] = []
         self.failures: dict[int, str] = {}
+        self.kept: list[int] = []
         self.stop_after = stop_after
+
+    def on_kept(self, number: int, overrides: Sequence[str], state: str, step: int, score: float | None) -> None:
+        self.kept.append(number)
 
     def on_trial(self, number: int, overrides: Sequence[str], state: str, step: int, score: float | None) -> None:
         self.events.append((number, state, step, score))

@@ -14,6 +14,12 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 LAST_BARS: Final = 20  # without a close in so many, a symbol no longer trades
+WEEK: Final = np.timedelta64(7, "D")
+YEAR_WEEKS: Final = 365.25 / 7
+NIGHT: Final = np.timedelta64(20, "h")  # steps below it are within the day
+REST: Final = 2.0  # usual steps: a longer one is a night, a weekend or a hole
+RESTING: Final = 0.1  # least share of its time in which a market that closes is closed
+NIGHTS: Final = 2  # that a record of less than a week shows at least
 Rows = npt.NDArray[np.int64] | slice
 
 # Every array of a panel by its axes: T bars, A symbols, M macro series. `take` cuts what has a T; the order is that of
@@ -40,6 +46,23 @@ def read_only(state: dict[str, Any]) -> dict[str, Any]:
         if isinstance(value, np.ndarray):
             value.flags.writeable = False
     return state
+
+
+def closing_rate(timestamps: npt.NDArray[np.datetime64]) -> float | None:
+    """Return the bars a year of bars within the day, [n] sorted, of a market that closes; None for all others.
+
+    They are counted over whole weeks, the last ones: from the first bar to the last one night or weekend is missing, which is
+    half of a record of three sessions. What is shorter than a week, and shows nights, is taken for one.
+    """
+    steps = np.diff(timestamps)
+    if len(steps) < 2 or np.median(steps) >= NIGHT:
+        return None
+    span, rests = timestamps[-1] - timestamps[0], steps[steps > REST * np.median(steps)]
+    weeks = int(span // WEEK)
+    if rests.sum() < RESTING * span or (not weeks and len(rests) < NIGHTS):
+        return None
+    weeks = max(weeks, 1)
+    return float((timestamps > timestamps[-1] - weeks * WEEK).sum() / weeks * YEAR_WEEKS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,9 +125,14 @@ class Panel:
 
     @property
     def bars_per_year(self) -> float:
-        """Return bars a year as the timestamps give them, the time of bars that were taken out left out; NaN below two."""
+        """Return bars a year as the timestamps give them, the time of bars that were taken out left out; NaN below two.
+
+        Where a market closes within the day, whole weeks are counted (`closing_rate`).
+        """
         if self.bars < 2:
             return float("nan")
+        if not self.seams and (rate := closing_rate(self.timestamps)) is not None:
+            return rate
         span = self.timestamps[-1] - self.timestamps[0]
         for row in self.seams:
             span = span - (self.timestamps[row] - self.timestamps[row - 1])

@@ -96,6 +96,24 @@ def closes(
     return pd.DatetimeIndex(made.where(~running, at_hand))
 
 
+def last_days(labels: IntArray, interval: str, calendar: str) -> IntArray:
+    """Return 00:00 of the last session of each week or month, ns, whether or not its label has come to it.
+
+    Months whose labels name their beginning or end go to the month's last session, weeks labelled by Mondays to the week's;
+    other weeks end on their usual day, and other months on their label.
+    """
+    first, last = _bounds(labels, interval)
+    kind = _kind(labels, interval)
+    if kind == _MIDDLE:
+        return labels
+    if interval == "1w" and kind != _MONDAY:
+        last = np.maximum(first + kind * _DAY, labels // _DAY * _DAY)
+    known = calendars.sessions(calendar, _date(first.min()), _date(last.max())).as_unit("ns").asi8
+    place = np.searchsorted(known, last, side="right") - 1
+    found = known[np.maximum(place, 0)] if len(known) else last
+    return np.where((place >= 0) & (found >= first), found, last)
+
+
 def _kind(labels: IntArray, interval: str) -> int:
     """Return the usual day of the week of a series' weeks; of months, whether labels name beginning, end or neither."""
     days = pd.DatetimeIndex(labels)

@@ -11,11 +11,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from wealtharena.data import periods
+from wealtharena.data.panel import closing_rate
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.envs.trajectory import Trades, Trajectory
 from wealtharena.errors import DataError, UnknownFileError, UnusableFileError
 from wealtharena.evaluation import sheets
-from wealtharena.evaluation.figures import Figures, dates_of, figures_of, without_footer
+from wealtharena.evaluation.figures import WEEK, Figures, dates_of, figures_of, without_footer
 from wealtharena.evaluation.percent import Sizes
 
 FloatArray = npt.NDArray[np.float64]
@@ -82,7 +84,13 @@ def _read(path: Path, unit: str, ledger: Ledger) -> Trajectory:
                 f"{path.name}: returns_unit={unit}, and {found.name} holds a level",
                 hint="leave returns_unit out, or call the column `return`",
             )
+        if step := _begun(at):
+            ledger.note(
+                f"each level is taken as that of its date, though dates are the first of {step}s: write the last where "
+                f"it is of the {step}'s end"
+            )
         return _path(path.stem, at, values)
+    at = _ended(at, ledger)
     values = _as_shares(replace(found, values=values), at, unit, sheet.above, ledger)
     if (values <= -1.0).any():
         raise DataError(
@@ -91,7 +99,8 @@ def _read(path: Path, unit: str, ledger: Ledger) -> Trajectory:
         )
     at = np.concatenate([[_before(at)], at])
     told = _path(path.stem, at, START * np.concatenate([[1.0], np.cumprod(1.0 + values)]))
-    return Returns(**{**vars(told), "bars_per_year": len(values) / _years(at)})
+    closing = None if _silent(at).any() else closing_rate(at[1:])
+    return Returns(**{**vars(told), "bars_per_year": closing or len(values) / _years(at)})
 
 
 def _as_shares(found: Figures, at: npt.NDArray[np.datetime64], unit: str, above: str, ledger: Ledger) -> FloatArray:
@@ -245,16 +254,51 @@ def _path(name: str, at: npt.NDArray[np.datetime64], equity: FloatArray) -> Traj
         dividends=nothing,
         trades=Trades(np.zeros(0, np.int64), np.zeros(0, np.int64), *(np.zeros(0) for _ in range(4))),
         fill="",
-        bars_per_year=bars / years,
+        bars_per_year=closing_rate(at) or bars / years,
     )
+
+
+def _months(at: npt.NDArray[np.datetime64]) -> int:
+    """Return how many months a step is, 1, 3 or 12; 0 for any other step."""
+    step = float(np.median(np.diff(at)) / np.timedelta64(1, "D"))
+    return next((count for count in (1, 3, 12) if abs(step / (365.25 / 12) - count) < 0.1 * count), 0)
+
+
+def _begun(at: npt.NDArray[np.datetime64]) -> str:
+    """Return week, month, quarter or year where dates name the beginnings of these, as bars may; else nothing."""
+    months = _months(at)
+    is_week = not months and abs(float(np.median(np.diff(at)) / np.timedelta64(1, "D")) - WEEK) < 1.0
+    if not (months or is_week) or not periods.begin(
+        at.astype("datetime64[ns]").astype(np.int64), "1mo" if months else "1w"
+    ):
+        return ""
+    return {0: "week", 1: "month", 3: "quarter", 12: "year"}[months]
+
+
+def _ended(at: npt.NDArray[np.datetime64], ledger: Ledger) -> npt.NDArray[np.datetime64]:
+    """Return the last days of the weeks or months of returns that are dated by the first: no return is known before it is over."""
+    import pandas as pd
+
+    step = _begun(at)
+    if not step:
+        return at
+    stamps = pd.DatetimeIndex(at)
+    if step == "week":
+        last = stamps + pd.to_timedelta(WEEK - 1 - stamps.day_of_week, unit="D")
+    else:
+        last = stamps.normalize() + pd.offsets.MonthEnd(0) + pd.offsets.MonthEnd(_months(at) - 1)
+    ledger.note(
+        f"dates are the first of {step}s: each return is taken as that of the {step} which begins there, known on its last "
+        f"day, {last[0]:%Y-%m-%d} the first; write that day to say otherwise"
+    )
+    return np.asarray(last.as_unit("ns").to_numpy(), dtype="datetime64[ns]")
 
 
 def _before(at: npt.NDArray[np.datetime64]) -> np.datetime64:
     """Return when the first return began: one step before it; of months, quarters and years, by the calendar."""
     import pandas as pd
 
-    step = float(np.median(np.diff(at)) / np.timedelta64(1, "D"))
-    months = next((count for count in (1, 3, 12) if abs(step / (365.25 / 12) - count) < 0.1 * count), 0)
+    months = _months(at)
     if not months:
         return np.datetime64(at[0] - np.median(np.diff(at)))
     first = pd.Timestamp(at[0])

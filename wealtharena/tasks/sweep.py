@@ -30,6 +30,7 @@ from wealtharena.tasks.train import checkpoint_block, describe, train_folds
 from wealtharena.tasks.trial import TrainingObjective, check_metric, data_key
 from wealtharena.tracking.privacy import without_paths
 from wealtharena.tracking.search import SearchDisplay, mirror
+from wealtharena.tracking.wandb_run import WandbRun
 from wealtharena.training.job import Silent
 from wealtharena.tuning import space
 from wealtharena.tuning.engine import SearchResult, search
@@ -141,10 +142,10 @@ def _search_and_judge(job: Search, record: RunRecord) -> int:
     opening = job.spec.train.test
     judged = judge_winner(job, record, winner, found.trials) if opening else leave_closed(job, record, winner)
     write(job.folder, {**result, "status": "completed", **judged})
-    trouble = mirror(job.spec, job.folder, record.content, files.jsonable(result), [job.folder / "sweep.html"])
-    if trouble is not None:
-        console.screen().print(f"Weights & Biases: {trouble}")
+    place = mirror(job.spec, job.folder, record.content, files.jsonable(result), [job.folder / "sweep.html"])
     (console.result if opening else closed.say)(record.content, job.folder)
+    if place is not None:
+        console.tracked([f"{WandbRun.title}: {place}"])
     console.screen(answer=True).print(f"Search: {relative(job.folder / 'sweep.html')}")
     console.screen().print(f"Repeat the winner with: {result['repeat']}")
     return 0

@@ -61,7 +61,13 @@ class SearchDisplay:
         self._clock = clock
         self._started = clock()
         self._rows: dict[int, TrialState] = {}
+        self._kept = 0  # of them, those that a search goes on from
         self._live: Live | None = None
+
+    def on_kept(self, number: int, overrides: Sequence[str], state: str, step: int, score: float | None) -> None:
+        """Take in a trial that had ended before this search began, without a word."""
+        self._rows[number] = TrialState(tuple(overrides), state, min(step, self._steps), score)
+        self._kept += 1
 
     def on_trial(self, number: int, overrides: Sequence[str], state: str, step: int, score: float | None) -> None:
         """Take in a trial's start, report or end."""
@@ -85,7 +91,8 @@ class SearchDisplay:
         """Return how far the search is: ended trials, best so far, time left."""
         ended = sum(row.state in _ENDED for row in self._rows.values())
         spent = self._clock() - self._started
-        left = spent / ended * (self._trials - ended) if ended else None
+        own = ended - self._kept  # the others took none of this time
+        left = spent / own * (self._trials - ended) if own else None
         best = self.best()
         shown = f"best {self.metric} {_number(best[1])} (trial {best[0]})" if best else "no score yet"
         return f"{ended} of {self._trials} trials, {shown}, {duration(left)} left"
@@ -159,7 +166,7 @@ def mirror(
 ) -> str | None:
     """Write a search to Weights & Biases: one run a trial and one for the search, in the group of the search's run id.
 
-    `result` is sweep.json. Does nothing where W&B is disabled; returns what went wrong, in words, or None.
+    `result` is sweep.json. Does nothing where W&B is disabled; returns where it is, or what went wrong, in words.
     """
     mode = resolve_mode(spec.tracking.wandb)
     if mode == "disabled":
@@ -183,4 +190,4 @@ def mirror(
     whole.log({"env_step": 0, "trials": len(result["trials"])})
     report = next((path for path in files if path.suffix == ".html"), None)
     whole.finish(Ending((), summary(run_record), [path for path in files if path.suffix == ".png"], report, 0))
-    return whole.trouble
+    return whole.trouble or whole.whereabouts(beside=True)

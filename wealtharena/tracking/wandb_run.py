@@ -139,11 +139,17 @@ class WandbRun:
         if self._thread.is_alive() and self.trouble is None:
             self.trouble = f"no answer within {2 * self._spec.timeout_seconds:.0f} s{self._lacking()}"
 
-    def whereabouts(self) -> str | None:
-        """Return the run's page, or how to send what stays on this machine; None where nothing was recorded."""
+    def whereabouts(self, *, beside: bool = False) -> str | None:
+        """Return the run's page, or how to send what stays on this machine; None where nothing was recorded.
+
+        `beside` sends the records of runs whose ids begin with this one's, too: a search's trials.
+        """
         if self.address is not None or self.kept is None:
             return self.address
-        return f"recorded offline; send it with: {self._sync()}"
+        if not beside:
+            return f"recorded offline; send it with: {self._sync()}"
+        folder = files.without_home(shlex.quote(files.relative(self.kept.parent)))
+        return f"recorded offline; send it with: wandb sync {folder}/offline-run-*-{self._identity.run_id}*"
 
     def _lacking(self) -> str:
         """Return what follows from an end that went wrong: nothing where no page was begun."""

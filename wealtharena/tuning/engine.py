@@ -42,6 +42,9 @@ class SearchListener(Protocol):
 
     metric: str
 
+    def on_kept(self, number: int, overrides: Sequence[str], state: str, step: int, score: float | None) -> None:
+        """Called before the first trial with each that the study has already, as `on_trial` is with one that ended."""
+
     def on_trial(self, number: int, overrides: Sequence[str], state: str, step: int, score: float | None) -> None:
         """Called when a trial starts, reports or ends; state is RUNNING, COMPLETE, PRUNED or FAIL."""
 
@@ -121,7 +124,8 @@ def search(
     with _alone(study_path), contextlib.ExitStack() as cluster_of_the_search:
         study = open_study(sweep, study_path, seed=seed, identity=identity)
         rows = Rows(study_path.with_suffix(".trials"))
-        collect(study, rows)  # what is lost of a search that goes on is told before its next trial
+        for kept in collect(study, rows):  # what is lost of a search that goes on is told before its next trial
+            listener.on_kept(kept.number, kept.overrides, kept.state, kept.steps, kept.score)
         cluster_of_the_search.enter_context(_ray(compute, sweep))
         searcher = StudySearch(
             study, sweep, finished=rows.write, told=lambda number: ended(collect(study, rows, only=number))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from wealtharena.data import calendars, intervals
+from wealtharena.data import calendars, intervals, periods
 from wealtharena.data.bars import PRICE_COLUMNS
 from wealtharena.data.quality import ranges
 from wealtharena.data.quality.report import Context, Detection, naive_times
@@ -83,14 +83,21 @@ def _apart(values: Any) -> pd.Series:
 
 
 def unfinished_bar(table: pd.DataFrame, context: Context) -> Detection | None:
-    """Find bars that were not over when they were fetched (repair: removed)."""
+    """Find bars that were not over when they were fetched (repair: removed).
+
+    A week or month is over with its last session, whatever day of it its label names.
+    """
     if not len(table):
         return None
-    fetched = pd.Timestamp(context.raw.fetched_at)
-    recent = (table["timestamp"] > fetched - pd.Timedelta("4D")).to_numpy()
-    mask = np.zeros(len(table), dtype=bool)
+    fetched, interval = pd.Timestamp(context.raw.fetched_at), context.raw.interval
+    recent = (table["timestamp"] > fetched - max(pd.Timedelta("4D"), 2 * intervals.length(interval))).to_numpy()
+    mask, stamps = np.zeros(len(table), dtype=bool), table["timestamp"]
+    if interval in periods.LONG:
+        labels = pd.DatetimeIndex(stamps).as_unit("ns").asi8
+        days = periods.last_days(labels, interval, context.calendar)
+        stamps, interval = pd.Series(pd.DatetimeIndex(days, tz="UTC")), "1d"
     for place in np.flatnonzero(recent):
-        mask[place] = bar_end(table["timestamp"].iloc[place], context.raw.interval, context.calendar) > fetched
+        mask[place] = bar_end(stamps.iloc[place], interval, context.calendar) > fetched
     if not mask.any():
         return None
     return Detection(mask, f"fetched at {fetched:%Y-%m-%d %H:%M} UTC, before the bar's end", table[~mask])

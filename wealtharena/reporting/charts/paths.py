@@ -23,6 +23,7 @@ from wealtharena.reporting.svg import (
 )
 from wealtharena.reporting.words import DASH, day, figure, finite, name_of, number, percent
 
+ROLLING_BARS = 24  # fewer returns make no Sharpe ratio: of months, two years
 LOG_ABOVE = 4.0  # highest over lowest equity from which a log scale reads better
 
 
@@ -181,9 +182,9 @@ def _window_sums(values: FloatArray, bars: int) -> FloatArray:
 
 
 def rolling_bars(trajectory: Trajectory) -> int:
-    """Return the window of the rolling Sharpe ratio: half a year, or a third of a shorter record."""
+    """Return the window of the rolling Sharpe ratio: half a year, `ROLLING_BARS` at least, or a third of a shorter record."""
     n = trajectory.returns.size
-    return max(min(round(trajectory.bars_per_year / 2), n // 3), 2)
+    return max(min(max(round(trajectory.bars_per_year / 2), ROLLING_BARS), n // 3), 2)
 
 
 def css_of(baseline: str) -> str:

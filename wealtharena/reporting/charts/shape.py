@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from wealtharena.envs.trajectory import Trajectory
@@ -34,9 +36,11 @@ def histogram(size: Size, path: Trajectory, *, name: str) -> str:
     step = marks[1] - marks[0] if len(marks) > 1 else 0.01
     canvas.number_axis(x, marks, [percent_tick(mark, step) for mark in marks])
     wide = float(x(edges[1]) - x(edges[0]))
+    digits = max(2, math.ceil(-math.log10(100.0 * float(edges[1] - edges[0]))))  # that tell a box's two edges apart
     for count, left, right in zip(counts.tolist(), edges[:-1].tolist(), edges[1:].tolist(), strict=True):
         if count:
-            words = f"{percent(left, digits=2, signed=True)} to {percent(right, digits=2, signed=True)}: {count} bars"
+            between = " to ".join(percent(edge, digits=digits, signed=True) for edge in (left, right))
+            words = f"{between}: {count} bar{'s' if count != 1 else ''}"
             canvas.box(float(x(left)) + 0.5, canvas.y0, wide - 1, float(y(count)) - canvas.y0, "bar agent", words)
     if curve[1].any():
         canvas.line(x(curve[0]), y(curve[1]), "base-other", "normal distribution of the same mean and deviation")
