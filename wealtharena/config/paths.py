@@ -56,11 +56,13 @@ def _check_names(ours: Path, packages: tuple[Path, ...], own: Path | None) -> No
         for wins, name in sorted((file, file.relative_to(first)) for first in before for file in first.rglob("*.yaml")):
             unread = folder / name
             if unread.is_file() and unread.read_bytes() != wins.read_bytes():
-                raise ConfigError(f"{unread} would never be read: {wins} has its name and wins", hint=_another_name(name))
+                raise ConfigError(
+                    f"{unread} would never be read: {wins} has its name and wins", hint=_another_name(name)
+                )
 
 
 def _another_name(name: Path) -> str:
-    if name.parent == Path("."):
+    if name.parent == Path():
         return "call it otherwise and begin with experiment=<its path>"
     extended = f"begin it with `defaults: [{name.stem}]` and say what differs"
     return f"call it otherwise, {name.parent.as_posix()}=my_{name.stem} for one: {extended}"

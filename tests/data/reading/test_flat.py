@@ -16,7 +16,7 @@ FIELDS = ["Open", "High", "Low", "Close", "Volume"]
 SPELLED: dict[str, Callable[[str, str], str]] = {
     "Close_AAPL": "{}_{}".format, "Close AAPL": "{} {}".format, "AAPL_Close": lambda field, name: f"{name}_{field}",
     "AAPL Close": lambda field, name: f"{name} {field}", "tuple": lambda field, name: str((field, name)),
-    "turned tuple": lambda field, name: str((name, field)), "close.AAPL": lambda field, name: f"{field.lower()}.{name}",
+    "AAPL.Close": lambda field, name: f"{name}.{field}", "turned tuple": lambda field, name: str((name, field)), "close.AAPL": lambda field, name: f"{field.lower()}.{name}",
 }  # fmt: skip
 
 
@@ -47,6 +47,24 @@ def _same(made: Reading, folder: Path, names: list[str]) -> None:
     for seed, name in enumerate(names):
         plain = _read(_bars(seed), folder / "plain.csv").tables["plain"]
         pd.testing.assert_frame_equal(made.tables[name][plain.columns], plain, check_dtype=False)
+
+
+@pytest.mark.parametrize("how", [{}, {"quoting": 2}, {"sep": " "}, {"sep": " ", "quoting": 2}], ids=str)
+@pytest.mark.parametrize("name", ["AAPL", "BRK.B"])
+def test_what_quantmod_writes_is_read(tmp_path: Path, name: str, how: dict[str, object]) -> None:
+    """R's `write.zoo` of quantmod's bars: an index by that name, ticker and field joined by a point, `Adjusted` at the end."""
+    bars = _bars()
+    bars["Adjusted"] = (bars["Close"] * np.linspace(0.9, 1.0, len(bars))).round(3)
+    named = bars.set_axis(["Index", *(f"{name}.{field}" for field in bars.columns[1:])], axis=1)
+    made = _read(named, tmp_path / "quantmod.csv", **how)
+    plain = _read(bars.rename(columns={"Adjusted": "Adj Close"}), tmp_path / "plain.csv")
+    pd.testing.assert_frame_equal(made.tables[name], plain.tables["plain"], check_dtype=False)
+
+
+@pytest.mark.parametrize("word", ["TRUE", "1", "splits", ""])
+def test_a_column_that_says_whether_prices_are_adjusted_holds_none(tmp_path: Path, word: str) -> None:
+    made = _read(_bars().assign(adjusted=word), tmp_path / "plain.csv")
+    pd.testing.assert_frame_equal(made.tables["plain"], _read(_bars(), tmp_path / "plain.csv").tables["plain"])
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])

@@ -38,7 +38,7 @@ ALIASES: Final = {
         "şimdi закрытие цена trdprc1 laatste lukkekurs seneste sluttkurs siste senaste ostatnio päätös päätöskurssi viimeisin zavření "
         "uzavření záró záróár κλείσιμο τελευταία đóng đóngcửa giáđóngcửa lầncuối închidere закриття penutupan terakhir cl"
     ),
-    "adjclose": "adjclose adjustedclose closeadj 5adjustedclose",
+    "adjclose": "adjclose adjustedclose closeadj 5adjustedclose adjusted",
     "volume": (
         "volume vol v volumetraded totalvolume 5volume 6volume volumefrom tickvol tottrdqty ttltrdqnty totaltradedquantity "
         "tradedquantity noofshares numberofshares sharestraded tradingvolume tradevolume pxvolume cshtrd 成交量 成交股數 "

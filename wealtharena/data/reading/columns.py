@@ -121,6 +121,13 @@ def _word_of_volume(name: object) -> str:
     return pieces[1].upper() if pieces[1].isalnum() and 2 <= len(pieces[1]) <= 10 else ""
 
 
+def _says_whether(name: object, values: pd.Series) -> bool:
+    """Return whether a column named `adjusted` says whether prices are, in words or by 0 and 1, and holds none."""
+    return plain(name) == "adjusted" and bool(
+        values.dropna().astype("str").str.strip().str.fullmatch(r"[^0-9]*|[01](\.0*)?").all()
+    )
+
+
 def scale_of(name: object) -> tuple[float, str]:
     """Return what a cell of a column named `Volume (000s)`, `Vol [M]` or `volume (hands)` counts, and why in words; 1 where none is told."""
     said = parts_of(name)[1]
@@ -144,7 +151,7 @@ def columns_by_role(frame: pd.DataFrame, ledger: Ledger) -> dict[str, list[tuple
         role = role_of(column) if label not in strange else None
         if role is None and position == 0 and (plain(column).startswith("unnamed") or not plain(column)):
             role = "timestamp"
-        if role is None:
+        if role is None or _says_whether(column, values):
             passed.append(label or f"column {position + 1}")
         elif role == "symbol" and _holds_classes(label, values):
             ledger.note(f"{label} holds the class of what is traded ({values.iloc[0]}) and no symbol")

@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from wealtharena.data.reading.columns import role_of
+from wealtharena.data.reading.flat import apart
 from wealtharena.data.reading.heads import SEPARATORS
 from wealtharena.data.reading.settled import Ledger
 
@@ -106,9 +107,10 @@ def _names_a_bar(line: str) -> bool:
     """Return whether a line holds names of a bar's columns with blanks between them and no separator."""
     if any(sign in line for sign in SEPARATORS):
         return False
-    roles = [role_of(word.strip('"')) for word in _WORD.findall(line)]
-    known = set(roles) - {None}
-    return "close" in known and len(known) >= 3 and 2 * len(known) >= len(roles)
+    words = [word.strip('"') for word in _WORD.findall(line)]
+    known = {role_of(word) for word in words} - {None}
+    whole = "close" in known and len(known) >= 3 and 2 * len(known) >= len(words)
+    return whole or ("timestamp" in known and apart(words) is not None)  # as write.zoo writes AAPL.Close
 
 
 def are_types(cells: list[str]) -> bool:
