@@ -10,14 +10,11 @@ import os
 import re
 import resource
 import shutil
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 import filelock
 import hydra
@@ -36,6 +33,7 @@ from wealtharena.config.identity import refuse_other_settings
 from wealtharena.config.paths import CONFIG_DIR, conf_dir, own_config_dir
 from wealtharena.config.problems import UNREADABLE, composition_error
 from wealtharena.config.resume import resumed_argv
+from wealtharena.config.signals import ctrl_c_heard, sigterm_as_ctrl_c
 from wealtharena.config.spelling import plain, with_quoted_paths
 from wealtharena.config.threads import set_threads, thread_variables
 from wealtharena.errors import ConfigError, Interrupted, UsedFolderError, WealthArenaError
@@ -64,7 +62,8 @@ def launch(job: Job) -> Callable[[], int]:
         try:
             said = _said(argv)
             if said is None:
-                return _run(job, argv)
+                with ctrl_c_heard():
+                    return _run(job, argv)
             with answering():
                 print(said)  # noqa: T201  # answers are what stdout is for
             return 0
@@ -338,32 +337,6 @@ def _refuse_grid_of(argv: Sequence[str]) -> None:
             f"-m with {searches[-1]} would start a search for every job of a grid",
             hint=f"a search is one job that runs its own trials: {speech.COMMAND} {rest}",
         )
-
-
-@dataclass
-class Stop:
-    """Whether SIGTERM has come."""
-
-    told: bool = False
-
-
-@contextmanager
-def sigterm_as_ctrl_c() -> Iterator[Stop]:
-    """Let SIGTERM end the block as Ctrl-C does: a run says how it ended, and a launcher's processes do not outlive it.
-
-    What is yielded knows of it even where some library turns the KeyboardInterrupt into an error of its own.
-    """
-    stop = Stop()
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        stop.told = True
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 @contextmanager

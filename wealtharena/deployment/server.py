@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from wealtharena.config import speech
-from wealtharena.config.launch import sigterm_as_ctrl_c
+from wealtharena.config.signals import sigterm_as_ctrl_c
 from wealtharena.config.specs.runs import PathsSpec, ServeSpec
 from wealtharena.deployment.guard import is_loopback
 from wealtharena.deployment.keys import KeyRing, read_keys

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wealtharena.config import compose
-from wealtharena.config.launch import sigterm_as_ctrl_c
+from wealtharena.config.signals import sigterm_as_ctrl_c
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data import provider
 from wealtharena.errors import ConfigError, WealthArenaError

@@ -20,7 +20,7 @@ from wealtharena.config import config_hash
 from wealtharena.config.composition import job_overrides
 from wealtharena.config.hashing import NUMBERS
 from wealtharena.config.identity import refuse_used, run_record
-from wealtharena.config.launch import Stop, sigterm_as_ctrl_c
+from wealtharena.config.signals import Stop, sigterm_as_ctrl_c
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.spelling import command_line
 from wealtharena.errors import ConfigError, Interrupted, WealthArenaError

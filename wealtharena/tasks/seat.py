@@ -15,7 +15,7 @@ import yaml
 
 from wealtharena import files
 from wealtharena.config import plugins
-from wealtharena.config.launch import Stop
+from wealtharena.config.signals import Stop
 from wealtharena.config.specs.asset import LimitSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.specs.runs import BacktestSpec

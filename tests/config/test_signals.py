@@ -1,0 +1,55 @@
+"""Ctrl-C and SIGTERM, wherever they come."""
+
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.slow  # processes of their own
+
+LOSING = """
+import os, signal, sys, time, weakref
+from wealtharena.config.signals import ctrl_c_heard, sigterm_as_ctrl_c
+
+class Deleted:
+    def __del__(self):
+        os.kill(os.getpid(), signal.{number})
+        time.sleep(0.01)
+
+def called(_):
+    os.kill(os.getpid(), signal.{number})
+    time.sleep(0.01)
+
+with sigterm_as_ctrl_c() as stop, ctrl_c_heard():
+    thing = Deleted() if {deleting} else type("Thing", (), {{}})()
+    pointer = weakref.ref(thing, None if {deleting} else called)
+    try:
+        del thing
+        print("it was lost", flush=True)
+        time.sleep(40)
+    except KeyboardInterrupt:
+        print("it came again", stop.told)
+"""
+
+
+@pytest.mark.parametrize("deleting", [True, False])
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+def test_a_signal_that_comes_while_an_object_is_deleted_comes_again(number: str, deleting: bool) -> None:
+    program = LOSING.format(number=number, deleting=deleting)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+    assert done.stdout.splitlines() == ["it was lost", f"it came again {number == 'SIGTERM'}"], done.stderr
+    assert not done.stderr
+
+
+def test_what_else_is_raised_there_is_said_as_before() -> None:
+    program = (
+        "from wealtharena.config.signals import ctrl_c_heard\n"
+        "class Deleted:\n"
+        "    def __del__(self):\n"
+        "        raise ValueError('odd')\n"
+        "with ctrl_c_heard():\n"
+        "    Deleted()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0
+    assert "ValueError: odd" in done.stderr

@@ -1,0 +1,72 @@
+"""Ctrl-C and SIGTERM: both end a command in the same way, and neither is lost."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+
+_AGAIN: Final = 0.01  # seconds after which a lost Ctrl-C comes anew: by then what lost it has ended
+
+
+@dataclass
+class Stop:
+    """Whether SIGTERM has come."""
+
+    told: bool = False
+
+
+@contextmanager
+def sigterm_as_ctrl_c() -> Iterator[Stop]:
+    """Let SIGTERM end the block as Ctrl-C does: a run says how it ended, and a launcher's processes do not outlive it.
+
+    What is yielded knows of it even where some library turns the KeyboardInterrupt into an error of its own.
+    """
+    stop = Stop()
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        stop.told = True
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+@contextmanager
+def ctrl_c_heard() -> Iterator[None]:
+    """Let a Ctrl-C or SIGTERM that comes while an object is deleted come again.
+
+    Python drops what is raised in a `__del__` or a callback of a weak reference, with a traceback on stderr, and goes on.
+    """
+    before = sys.unraisablehook
+
+    def hook(lost: UnraisableHookArgs) -> None:
+        if (
+            not isinstance(lost.exc_value, KeyboardInterrupt)
+            or threading.current_thread() is not threading.main_thread()
+        ):
+            before(lost)
+            return
+        number = (
+            signal.SIGINT if callable(signal.getsignal(signal.SIGINT)) else signal.SIGTERM
+        )  # of a job in the background
+        again = threading.Timer(_AGAIN, signal.pthread_kill, [threading.main_thread().ident, number])
+        again.daemon = True
+        again.start()
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
