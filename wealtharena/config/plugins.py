@@ -147,8 +147,13 @@ def _of_package(room: str, name: str) -> ModuleType:
 
 def title(room: str, name: str) -> str:
     """Return what messages call a plugin: its name and its module, a package's or ours."""
-    offered = () if name in _own(room) else _offered(room).get(name, ())
-    return f"the plugin {name!r} ({offered[0].value if offered else f'wealtharena.{room}.{name}'})"
+    module = _offered(room)[name][0].value if of_package(room, name) else f"wealtharena.{room}.{name}"
+    return f"the plugin {name!r} ({module})"
+
+
+def of_package(room: str, name: str) -> bool:
+    """Return whether a plugin is a package's, and no file of the room."""
+    return name in _offered(room) and name not in _own(room)
 
 
 def misused(room: str, name: str, what: str) -> WealthArenaError:
