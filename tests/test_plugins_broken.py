@@ -292,6 +292,21 @@ def test_a_broken_broker_that_is_not_chosen_is_not_what_a_mistake_is_answered_wi
     assert "mine" not in str(caught.value)
 
 
+def test_a_package_that_cannot_be_imported_is_not_what_a_mistake_is_answered_with(offer, tmp_path, request):
+    offer("envs.rewards", "mine", "")
+    package = tmp_path / "strange_mine"
+    (package / "__init__.py").write_text("1 / 0")
+    (package / "conf" / "broker").mkdir(parents=True)
+    (package / "conf" / "broker" / "mine.yaml").write_text("url: [1")
+    with (tmp_path / "strange_mine-1.dist-info" / "entry_points.txt").open("a") as file:
+        file.write("[wealtharena.conf]\nmine = strange_mine.conf\n")
+    plugins.conf_folders.cache_clear()
+    request.addfinalizer(plugins.conf_folders.cache_clear)
+    with pytest.raises(ConfigError, match=r"unknown key broker\.url; it is there under .*broker=webhook"):
+        compose(["broker.url=3"])
+    assert plugins.sources_offered("envs.rewards") == (package / "plug.py",)
+
+
 def test_why_not_answers_with_a_text_or_none(offer):
     offer("trading.brokers", "mine", BROKER.format(body="", why_not="False"))
     told = refused("trading.brokers", "mine", lambda: compose(["asset=crypto", "broker=paper", "broker.name=mine"]))

@@ -26,6 +26,9 @@ from wealtharena.trading.broker import (
 
 _ROOM: Final = "trading.brokers"
 _CHARGES: Final = ("traded", "costs", "financing", "dividends", "flow")
+_HINTS: Final[Mapping[type[Any], Mapping[str, Any]]] = {
+    kind: get_type_hints(kind) for kind in (Account, BookedOrder, Capabilities, Event, Fill)
+}
 _LONGEST: Final = 60  # letters of a value that are shown
 
 
@@ -94,15 +97,10 @@ def unlike(answer: object, kind: type[Any]) -> str:
     """Return in what an answer is no `kind`, one of the contract's records with finite numbers; nothing where it is one."""
     if not isinstance(answer, kind):
         return f"{_a(answer)} and no {kind.__name__}"
-    for name, hint in _hints(kind).items():
+    for name, hint in _HINTS[kind].items():
         if not _fits(getattr(answer, name), hint):
             return f"{kind.__name__}.{name}={_short(getattr(answer, name))}"
     return ""
-
-
-@functools.cache
-def _hints(kind: type[Any]) -> Mapping[str, Any]:
-    return get_type_hints(kind)
 
 
 def _fits(value: object, hint: Any) -> bool:
