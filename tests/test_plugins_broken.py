@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.trading.desks import a_world, account, go
 from wealtharena.config import compose, plugins
 from wealtharena.data import provider
 from wealtharena.data.loading import load as load_bars
 from wealtharena.envs import rewards
 from wealtharena.envs.baselines import Baseline, spec_of
-from wealtharena.errors import WealthArenaError
+from wealtharena.errors import ConfigError, WealthArenaError
 from wealtharena.tracking.mirror import Ending, Guarded
-from wealtharena.trading import guard
+from wealtharena.trading import answers, guard
+from wealtharena.trading.broker import Opening
 from wealtharena.trading.situation import Breach
 
 Offer = Callable[[str, str, str], None]
@@ -34,6 +36,34 @@ class Provider(provider.Provider):
         table = raw_table(pd.DataFrame({{"timestamp": pd.date_range("2020-01-01", periods=9), "close": 1.0}}))
         {body}
         return RawBars(self.name, symbol, interval, table, "USD", "none", "splits", self._clock())
+"""
+
+
+BROKER = """
+import dataclasses
+from typing import Literal
+import numpy as np
+from wealtharena.config.specs.broker import BrokerSpec
+from wealtharena.trading.broker import Event, Fill
+from wealtharena.trading.brokers import paper
+
+class Settings(BrokerSpec):
+    name: Literal["mine"]
+
+def why_not(spec):
+    return {why_not}
+
+def open_broker(opening):
+    return Broker(paper.open_broker(opening))
+
+class Broker:
+    def __init__(self, inner):
+        self.inner = inner
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    {body}
 """
 
 
@@ -170,6 +200,117 @@ def test_a_reward_that_the_kernel_could_not_compile_is_refused_by_name(offer, so
 )
 def test_a_rule_that_answers_with_no_breach_of_these_symbols_is_named(answer, told):
     assert told in refused("trading.risk", "mine", lambda: guard._check_breach("mine", answer, 2))
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("capabilities = None", "capabilities answered with None and no Capabilities"),
+        ("def submit(self, order): return None", "submit answered with None and no BookedOrder"),
+        ("def submit(self): ...", "submit raised TypeError"),
+        ("def submit(self, order): return 1 / 0", "submit raised ZeroDivisionError"),
+        (
+            "def submit(self, order): return dataclasses.replace(self.inner.submit(order), client_id='x')",
+            "submit answered with the order 'x' for ",
+        ),
+        (
+            "def submit(self, order): return dataclasses.replace(self.inner.submit(order), symbol='X')",
+            "submit answered with an order in 'X' for one in ",
+        ),
+        (
+            "def submit(self, order): return dataclasses.replace(self.inner.submit(order), status='done')",
+            "submit answered with BookedOrder.status='done'",
+        ),
+        ("def positions(self): return [1.0]", "positions answered with a list and no mapping"),
+        ("def positions(self): return {'A': float('nan')}", "positions answered with 'A': nan"),
+        ("def positions(self): return {'A': np.float32(1)}", "positions answered with 'A': "),
+        ("def account(self): return None", "account answered with None and no Account"),
+        (
+            "def account(self): return dataclasses.replace(self.inner.account(), equity=float('nan'))",
+            "account answered with Account.equity=nan",
+        ),
+        (
+            "def account(self): return dataclasses.replace(self.inner.account(), bar='2020-01-01')",
+            "account answered with Account.bar='2020-01-01' at the close ",
+        ),
+        ("def charges(self, since): return {'fees': 1.0}", "charges answered with 'fees', which is none of traded"),
+        (
+            "def order_by_client_id(self, name): return name",
+            "order_by_client_id answered with a str and no BookedOrder",
+        ),
+        ("def fills(self, since): return (one for one in ())", "fills answered with a generator and no list of Fill"),
+        (
+            "def fills(self, since): return [dataclasses.replace(one, price='1') for one in self.inner.fills(since)]",
+            "fills answered with Fill.price='1'",
+        ),
+        (
+            "def fills(self, since): return [dataclasses.replace(one, bar='') for one in self.inner.fills(since)]",
+            "fills answered with Fill.bar='' at the close ",
+        ),
+        ("def events(self, since): return [Event(np.int64(1), 'a', 'fee', '', 0.0, -1.0)]", "with Event.sequence="),
+        ("def events(self, since): return [Event(1, 'a', 'split', '', 1.0, 0.0)]", "Event.units without a symbol"),
+        ("def keep(self): raise SystemExit(3)", "keep raised SystemExit: 3"),
+        ("def advance(self, market): raise KeyError('A')", "advance raised KeyError: 'A'"),
+    ],
+)
+def test_a_broker_that_answers_with_what_it_may_not_is_named_and_nothing_of_it_booked(offer, tmp_path, body, told):
+    offer("trading.brokers", "mine", BROKER.format(body=body, why_not=None))
+    world, folder = a_world(), tmp_path / "account"
+
+    def ours(broker: Any) -> Any:
+        broker.close()
+        return answers.opened("mine", Opening(folder, world.env, 1, "normal"))
+
+    assert told in refused("trading.brokers", "mine", lambda: go(folder, world, wrap=ours))
+    found = account(folder)
+    assert len(found["closes"]) <= 1
+    assert (found["fills"], found["positions"]) == ([], {})
+
+
+@pytest.mark.slow
+def test_a_broker_that_keeps_its_contract_trades_as_the_one_that_it_asks(offer, tmp_path):
+    zeros = "def positions(self): return {'STRANGE': 0.0, **self.inner.positions()}"
+    offer("trading.brokers", "mine", BROKER.format(body=zeros, why_not=None))
+    world = a_world()
+
+    def ours(broker: Any) -> Any:
+        broker.close()
+        return answers.opened("mine", Opening(tmp_path / "mine", world.env, 1, "normal"))
+
+    go(tmp_path / "mine", world, wrap=ours)
+    go(tmp_path / "paper", world)
+    assert account(tmp_path / "mine") == account(tmp_path / "paper")
+
+
+@pytest.mark.parametrize("source", ["raise RuntimeError('x')", BROKER.format(body="", why_not="1 / 0")])
+def test_a_broken_broker_that_is_not_chosen_is_not_what_a_mistake_is_answered_with(offer, source):
+    offer("trading.brokers", "mine", source)
+    with pytest.raises(ConfigError) as caught:
+        compose(["asset=forex", "broker=alpaca"])
+    assert str(caught.value).startswith("broker=alpaca ")
+    assert "broker=paper" in str(caught.value)
+    assert "mine" not in str(caught.value)
+
+
+def test_a_package_that_cannot_be_imported_is_not_what_a_mistake_is_answered_with(offer, tmp_path, request):
+    offer("envs.rewards", "mine", "")
+    package = tmp_path / "strange_mine"
+    (package / "__init__.py").write_text("1 / 0")
+    (package / "conf" / "broker").mkdir(parents=True)
+    (package / "conf" / "broker" / "mine.yaml").write_text("url: [1")
+    with (tmp_path / "strange_mine-1.dist-info" / "entry_points.txt").open("a") as file:
+        file.write("[wealtharena.conf]\nmine = strange_mine.conf\n")
+    plugins.conf_folders.cache_clear()
+    request.addfinalizer(plugins.conf_folders.cache_clear)
+    with pytest.raises(ConfigError, match=r"unknown key broker\.url; it is there under .*broker=webhook"):
+        compose(["broker.url=3"])
+    assert plugins.sources_offered("envs.rewards") == (package / "plug.py",)
+
+
+def test_why_not_answers_with_a_text_or_none(offer):
+    offer("trading.brokers", "mine", BROKER.format(body="", why_not="False"))
+    told = refused("trading.brokers", "mine", lambda: compose(["asset=crypto", "broker=paper", "broker.name=mine"]))
+    assert "why_not answered with a bool" in told
 
 
 def test_what_build_and_open_broker_return_has_the_methods_that_are_called():

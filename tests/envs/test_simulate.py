@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -91,6 +93,15 @@ def test_an_order_carries_the_price_as_the_market_quotes_it_beside_its_worth_in_
     assert path.trades.bar.size > 50
     np.testing.assert_allclose(path.trades.quote, quoted, rtol=1e-12)
     assert not np.allclose(path.trades.quote, path.trades.price, rtol=0.1)
+
+
+def test_what_is_less_than_a_millionth_of_equity_is_no_order():
+    path = simulate(MARKET, TARGETS, spec=SPEC, start=5, stop=40)
+    value = path.trades.value.copy()
+    value[:3] = np.array([1e-8, -1e-8, 2e-6]) * path.equity[path.trades.bar[:3] - 1]
+    orders = replace(path, trades=replace(path.trades, value=value)).orders
+    assert orders[0] == 2
+    assert len(orders) == len(path.orders) - 2
 
 
 def test_a_path_says_what_it_is_in_one_line() -> None:

@@ -203,3 +203,9 @@ def test_case_10_what_was_before_the_account_belongs_to_nobody(tmp_path):
         assert [one.client_id for one in day.ledger.fills()] == [day.intents()[0].client_id]
         assert day.ledger.state()[0] == "trading"
         assert day.fits()
+
+
+def test_what_is_less_than_a_millionth_of_equity_is_not_sent_out(tmp_path):
+    with days(tmp_path, [[0.5], [0.5 + 1e-8], [0.5 - 4e-8], [0.51]], symbols=("BTC-USD",), coins=True) as day:
+        day.run(5)
+        assert [round(one.units) for one in day.intents()] == [500, 10]

@@ -19,6 +19,7 @@ from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.spelling import expanded
 from wealtharena.errors import ConfigError
 
+_BROKERS = "trading.brokers"
 _SHARED = ("costs", "limits", "instrument")  # stand in the asset, are handed to the environment too
 _TAKEN = ("anchor", "action")  # of the asset: env.anchor and env.action have taken them
 
@@ -107,7 +108,7 @@ def _broker(tree: dict[str, Any]) -> type[BrokerSpec]:
     broker = tree["broker"]
     if not isinstance(broker, dict) or not isinstance(broker.get("name"), str):
         raise ConfigError(f"broker={broker} names no broker", hint="choose one, such as broker=paper")
-    return plugins.subclass("trading.brokers", broker["name"], "Settings", BrokerSpec)
+    return plugins.subclass(_BROKERS, broker["name"], "Settings", BrokerSpec)
 
 
 def _check_tradable(spec: ExperimentSpec) -> None:
@@ -117,15 +118,23 @@ def _check_tradable(spec: ExperimentSpec) -> None:
     """
     if spec.paper.agents:
         return
-    cause: str | None = plugins.load("trading.brokers", spec.broker.name).why_not(spec)
-    if cause is not None:
-        others = [
-            name
-            for name in plugins.available("trading.brokers")
-            if not plugins.load("trading.brokers", name).why_not(spec)
-        ]
-        hint = f"these do: {', '.join(f'broker={name}' for name in others)}"
-        raise ConfigError(f"broker={spec.broker.name} {cause}", hint=hint)
+    cause: object = plugins.load(_BROKERS, spec.broker.name).why_not(spec)
+    if cause is None:
+        return
+    if not isinstance(cause, str):
+        told = f"why_not answered with a {type(cause).__name__}, neither a text nor None"
+        raise plugins.misused(_BROKERS, spec.broker.name, told)
+    others = [name for name in plugins.available(_BROKERS) if _trades(name, spec)]
+    hint = f"these do: {', '.join(f'broker={name}' for name in others)}"
+    raise ConfigError(f"broker={spec.broker.name} {cause}", hint=hint)
+
+
+def _trades(name: str, spec: ExperimentSpec) -> bool:
+    """Return whether a broker that was not chosen trades what is asked for; one that fails is not the mistake to tell of."""
+    try:
+        return plugins.load(_BROKERS, name).why_not(spec) is None
+    except Exception:  # noqa: BLE001 - of a broker that this run does not use; choosing it tells of it
+        return False
 
 
 def _check_trainable(spec: ExperimentSpec) -> None:

@@ -93,9 +93,9 @@ def sources_offered(room: str) -> tuple[Path, ...]:
     """Return the files of what packages offer for a room, in the order of their names."""
     found = []
     for name in names_offered(room):
-        spec = importlib.util.find_spec(_offered(room)[name][0].value)
-        if spec is not None and spec.origin is not None:
-            found.append(Path(spec.origin))
+        places = _places(_offered(room)[name][0].value)
+        files = [file for place in places for file in (place.parent / f"{place.name}.py", place / "__init__.py")]
+        found += [file for file in files if file.is_file()][:1]
     return tuple(found)
 
 
@@ -104,15 +104,25 @@ def conf_folders() -> tuple[Path, ...]:
     """Return the folders of configuration that packages offer."""
     found = []
     for entry in entry_points(group=_CONF):
-        spec = importlib.util.find_spec(entry.value)
-        places = None if spec is None else spec.submodule_search_locations
+        places = [place for place in _places(entry.value) if place.is_dir()]
         if not places:
             raise ConfigError(
                 f"{entry.value}, which a package offers as configuration, is no folder of it",
                 hint="mend or uninstall it",
             )
-        found += [Path(place) for place in places]
+        found += places
     return tuple(sorted(set(found)))
+
+
+def _places(module: str) -> tuple[Path, ...]:
+    """Return where a module may lie, without suffix; nothing is imported: what it lies in may be broken, and of no use here."""
+    top, *below = module.split(".")
+    spec = importlib.util.find_spec(top)
+    if spec is None:
+        return ()
+    if spec.submodule_search_locations is None:
+        return (Path(spec.origin).with_suffix(""),) if spec.origin is not None else ()
+    return tuple(Path(place).joinpath(*below) for place in spec.submodule_search_locations)
 
 
 @cache
@@ -147,8 +157,13 @@ def _of_package(room: str, name: str) -> ModuleType:
 
 def title(room: str, name: str) -> str:
     """Return what messages call a plugin: its name and its module, a package's or ours."""
-    offered = () if name in _own(room) else _offered(room).get(name, ())
-    return f"the plugin {name!r} ({offered[0].value if offered else f'wealtharena.{room}.{name}'})"
+    module = _offered(room)[name][0].value if of_package(room, name) else f"wealtharena.{room}.{name}"
+    return f"the plugin {name!r} ({module})"
+
+
+def of_package(room: str, name: str) -> bool:
+    """Return whether a plugin is a package's, and no file of the room."""
+    return name in _offered(room) and name not in _own(room)
 
 
 def misused(room: str, name: str, what: str) -> WealthArenaError:

@@ -12,6 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from wealtharena.config.composition import compose_raw, defaults_for, flatten, groups
 from wealtharena.config.homes import takes_entries
@@ -158,5 +159,5 @@ def _keys(choices: tuple[str, ...], roots: tuple[Path, ...]) -> frozenset[str]:
     """Return the keys of a composition below `roots`, conf/ and what was added; none where it cannot be made."""
     try:
         return frozenset(flatten(OmegaConf.to_container(compose_raw(choices), resolve=False)))
-    except (HydraException, OmegaConfBaseException):
+    except (HydraException, OmegaConfBaseException, YAMLError):
         return frozenset()

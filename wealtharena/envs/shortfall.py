@@ -13,10 +13,9 @@ import numpy.typing as npt
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.envs.kernel.rows import BAR
 from wealtharena.envs.market import Market
-from wealtharena.envs.trajectory import Trajectory
+from wealtharena.envs.trajectory import LEAST_ORDER, Trajectory
 
 FloatArray = npt.NDArray[np.float64]
-LEAST_ORDER: Final = 1e-6  # of equity; a smaller change of weight is rounding
 
 REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
     {

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
+LEAST_ORDER: Final = 1e-6  # of equity; a smaller change of weight is rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +63,14 @@ class Trajectory:
         grown = self.equity[-1] / self.equity[0] - 1
         return (
             f"Trajectory({self.name}: {len(self.timestamps) - 1} bars of {symbols}, {first} to {last}, "
-            f"{grown:+.1%}, {len(self.trades.bar)} trades)"
+            f"{grown:+.1%}, {len(self.orders)} trades)"
         )
+
+    @property
+    def orders(self) -> npt.NDArray[np.int64]:
+        """Return which of `trades` count as orders, shape [k]: those of at least `LEAST_ORDER` of the equity before them."""
+        equity = np.maximum(self.equity[self.trades.bar - 1], 0.0)
+        return np.flatnonzero(np.abs(self.trades.value) >= LEAST_ORDER * equity)
 
     @property
     def returns(self) -> FloatArray:

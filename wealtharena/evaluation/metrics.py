@@ -199,8 +199,8 @@ def exposure(trajectory: Trajectory) -> float:
 
 
 def trades(trajectory: Trajectory) -> int:
-    """Return the number of executed orders, positions that were closed by force among them."""
-    return int(trajectory.trades.bar.size)
+    """Return the number of executed orders that are more than rounding, positions that were closed by force among them."""
+    return int(trajectory.orders.size)
 
 
 def costs_paid(trajectory: Trajectory) -> float:

@@ -190,7 +190,7 @@ def _middle(values: list[float]) -> float | None:
 
 
 def _trades(data: ReportData) -> str:
-    if data.agent is None or data.agent.trades.bar.size == 0:
+    if data.agent is None or data.agent.orders.size == 0:
         return ""
     unit = f" in {data.currency}" if data.currency else ""
     return section(
@@ -200,7 +200,7 @@ def _trades(data: ReportData) -> str:
         tables.trades(data.agent, largest=False),
         "<h3>The largest</h3>",
         tables.trades(data.agent, largest=True),
-        lead=f"{data.agent.trades.bar.size:,} orders over the {data.window} window, filled at the {_fill(data)}. Prices as the market quotes them; values and costs{unit}.",
+        lead=f"{data.agent.orders.size:,} orders over the {data.window} window, filled at the {_fill(data)}. Prices as the market quotes them; values and costs{unit}.",
     )
 
 

@@ -212,9 +212,9 @@ def trades(path: Trajectory, *, largest: bool) -> str:
     """Return the last orders, or the largest by value, newest or largest first."""
     orders = path.trades
     if largest:
-        picked = np.argsort(-np.abs(orders.value), kind="stable")[:LARGEST_TRADES]
+        picked = path.orders[np.argsort(-np.abs(orders.value[path.orders]), kind="stable")][:LARGEST_TRADES]
     else:
-        picked = np.arange(orders.bar.size)[::-1][:LAST_TRADES]
+        picked = path.orders[::-1][:LAST_TRADES]
     quotes = orders.price if orders.quote is None else orders.quote
     rows = []
     for i in picked:

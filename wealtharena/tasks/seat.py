@@ -14,7 +14,6 @@ import numpy.typing as npt
 import yaml
 
 from wealtharena import files
-from wealtharena.config import plugins
 from wealtharena.config.signals import Stop
 from wealtharena.config.specs.asset import LimitSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
@@ -36,9 +35,9 @@ from wealtharena.tasks.pages import drawn
 from wealtharena.tasks.pipeline import Prepared, prepare
 from wealtharena.tasks.record import RunContext, RunRecord, recorded
 from wealtharena.tasks.watching import Watcher
-from wealtharena.trading import figures, loop
+from wealtharena.trading import answers, figures, loop
 from wealtharena.trading.alerts import Alerts, channels_of
-from wealtharena.trading.broker import BROKER_METHODS, Broker, Opening
+from wealtharena.trading.broker import Broker, Opening
 from wealtharena.trading.carrying import Carrier, Carry, Turn, directly
 from wealtharena.trading.clock import Due
 from wealtharena.trading.crossing import ACCOUNT, Neighbours, mark_of
@@ -212,9 +211,7 @@ def _broker(spec: ExperimentSpec, ledger: Ledger, *, symbols: tuple[str, ...], f
         daily=spec.data.interval in ("1d", "1w", "1mo"),
         allow_live=spec.risk.allow_live,
     )  # fmt: skip
-    broker: Broker = plugins.load("trading.brokers", spec.broker.name).open_broker(opening)
-    plugins.check_answer("trading.brokers", spec.broker.name, broker, of="open_broker", methods=BROKER_METHODS)
-    return broker
+    return answers.opened(spec.broker.name, opening)
 
 
 @contextlib.contextmanager

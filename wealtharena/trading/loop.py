@@ -7,11 +7,12 @@ import datetime as dt
 import functools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
+from wealtharena.envs.trajectory import LEAST_ORDER
 from wealtharena.errors import MarketError
 from wealtharena.trading import crossing
 from wealtharena.trading.broker import UnreachableError
@@ -226,6 +227,11 @@ def _decide(trader: Trader, close: Close, known: Known | None) -> _Made | None:
     peak = None if released is None else ledger.peak(scale=ledger.scale_of(account))
     today = Day(account.equity if opening is None else opening, ledger.orders_on(day), peak)
     ruling = rule(walker, close.market, ages(close), weights, today, risk=trader.risk, state=state)
+    if not trader.broker.capabilities.embedded and ruling.state == "trading":
+        # a tilt at rest asks for the weights that it sees, in single precision: rounding, which is nothing to send out;
+        # a broker of our own fills it as the backtest does, so that its record stays the backtest's
+        large = np.abs(ruling.orders * close.market.prices[-1]) >= LEAST_ORDER * account.equity
+        ruling = replace(ruling, orders=np.where(large, ruling.orders, 0.0))
     orders, crossed = _uncrossed(trader, close, ruling)
     trader.at("before persist")
     intents = intents_of(trader, close, held=walker.units, orders=orders)
