@@ -144,7 +144,7 @@ def test_a_refusal_of_the_bridge_is_for_good(tmp_path, bridge, status):
 
 def test_an_order_is_confirmed_by_a_fresh_signal_of_its_side_and_closing_needs_none(tmp_path, bridge):
     with opened(tmp_path, bridge, listen="127.0.0.1:0") as stage, contextlib.closing(stage.open()) as broker:
-        signals = broker._signals
+        signals = broker._broker._signals
         with pytest.raises(RejectedError, match="no signal"):
             broker.submit(order_of(stage))
         signals.hear(b'{"secret": "signal", "symbol": "X:S0", "side": "sell"}')
