@@ -28,6 +28,17 @@ def test_case_01_an_order_that_is_booked_without_an_answer_is_one_order(tmp_path
         assert day.fits()
 
 
+@pytest.mark.parametrize("answer", [None, [], "ok", {"id": 1}, [{}]])
+def test_case_01_an_order_that_is_booked_and_answered_with_something_else_is_one_order(tmp_path, answer):
+    with days(tmp_path, [[0.5]]) as day:
+        booking = day.exchange.submit
+        day.exchange.submit = lambda body: (booking(body)[0], answer)
+        day.run(2)
+        assert [one.status for one in day.intents()] == ["filled"]
+        assert len(day.exchange.orders) == 1
+        assert day.fits()
+
+
 def test_case_01_at_once_filled_it_is_not_among_open_orders_and_still_one(tmp_path):
     with days(tmp_path, [[0.5]], symbols=("BTC-USD",), coins=True) as day:
         day.exchange.fail("504", method="POST", path="/v2/orders")
