@@ -29,7 +29,7 @@ def test_case_01_an_order_that_is_booked_without_an_answer_is_one_order(tmp_path
 
 
 @pytest.mark.parametrize("answer", [None, [], "ok", {"id": 1}, [{}]])
-def test_case_01_an_order_that_is_booked_and_answered_with_something_else_is_one_order(tmp_path, answer):
+def test_an_order_that_is_booked_and_answered_with_something_else_is_one_order(tmp_path, answer):
     with days(tmp_path, [[0.5]]) as day:
         booking = day.exchange.submit
         day.exchange.submit = lambda body: (booking(body)[0], answer)
