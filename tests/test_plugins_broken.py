@@ -322,6 +322,12 @@ def test_what_build_and_open_broker_return_has_the_methods_that_are_called():
     assert "build returned a NoneType, which has no iterate()" in told
 
 
+def test_an_answer_of_ours_sends_nobody_to_a_package(offer):
+    offer("trading.brokers", "mine", "")
+    hints = [plugins.misused("trading.brokers", name, "x").hint for name in ("mine", "alpaca")]
+    assert ["package" in hint for hint in hints] == [True, False]
+
+
 def test_an_exception_in_a_plugin_names_it_wherever_it_comes_up(offer):
     offer("envs.baselines", "mine", "def weights(panel, row, spec):\n    return 1 / row\n")
     try:

@@ -67,6 +67,17 @@ def test_an_account_that_cannot_be_read_is_named_and_keeps_no_other_back(
     assert "No account yet" in service.get("/trading").text
 
 
+def test_a_large_account_is_told_to_the_cent_and_to_the_unit(service: Client, paper: Path) -> None:
+    large = edited("""UPDATE closes SET equity = 501856585.95, positions = '{"X": 1234567.8}', marks = '{"X": 2.0}'""")
+    ledger = paper / "cryptocurrencies" / "default" / FILE
+    ledger.rename(paper / "before")
+    large(paper / "before", ledger)
+    assert 'account_equity{agent="cryptocurrencies",account="default"} 501856585.95\n' in service.get("/metrics").text
+    page = service.get("/trading").text
+    assert "501,856,585.95" in page
+    assert "<td>1,234,568</td><td>2,469,135.60</td>" in page
+
+
 def test_a_switch_that_is_thrown_by_whatever_cannot_be_read_is_shown_as_it_is_obeyed(paper: Path) -> None:
     board, folder = Board(paper), paper / "cryptocurrencies" / "default"
 

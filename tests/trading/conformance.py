@@ -21,6 +21,7 @@ from wealtharena.config import compose
 from wealtharena.config.plugins import load
 from wealtharena.envs.market import Market
 from wealtharena.features.panel import Scaler
+from wealtharena.trading import answers
 from wealtharena.trading.broker import Broker, Opening
 
 OPEN = dt.datetime(2026, 3, 3, 9, 30, tzinfo=NEW_YORK)
@@ -47,8 +48,9 @@ def paper(folder: Path, name: str = "paper", **settings: Any) -> Iterator[Stage]
 
     def opened() -> Broker:
         spec = load("trading.brokers", name).Settings(name=name, **settings)
-        broker: Broker = load("trading.brokers", name).open_broker(
-            Opening(folder, env, 1, "normal", spec=spec, symbols=features.panel.symbols, wait=lambda seconds: None)
+        broker: Broker = answers.opened(
+            name,
+            Opening(folder, env, 1, "normal", spec=spec, symbols=features.panel.symbols, wait=lambda seconds: None),
         )
         broker.advance(Market.build(features.slice(0, at["bar"]), env, scaler))
         return broker
@@ -88,7 +90,7 @@ def ib(folder: Path, gateway: Gateway | None = None, **given: Any) -> Iterator[S
     with gating(gateway) as port:
         settings = compose(["broker=ib", "asset=stocks"]).broker.model_copy(update={"port": port, **changes})
         opening = Opening(folder, spec_of(), 1, "normal", spec=settings, symbols=names, **{"market": "stocks", **given})
-        yield Stage(lambda: load("trading.brokers", "ib").open_broker(opening), names, lambda broker: gateway.tick())
+        yield Stage(lambda: answers.opened("ib", opening), names, lambda broker: gateway.tick())
 
 
 def alpaca_settings(url: str, **changes: Any) -> Any:
@@ -107,7 +109,7 @@ def alpaca_broker(exchange: Exchange, url: str, folder: Path, symbols: tuple[str
     keys.write_text(keys.read_text() + "\n".join(f"{name}={value}" for name, value in KEYS.items()))
     settings = alpaca_settings(url, keys_file=str(keys), **changes)
     opening = Opening(folder, spec_of(), 1, "normal", spec=settings, symbols=symbols, **given)
-    broker: Broker = load("trading.brokers", "alpaca").open_broker(opening)
+    broker: Broker = answers.opened("alpaca", opening)
     return broker
 
 

@@ -206,3 +206,18 @@ def test_pages_without_an_end_are_no_answer(tmp_path):
         with pytest.raises(UnreachableError, match="again and again"):
             day.broker.fills(0)
         assert len(asked) < 20
+
+
+@pytest.mark.parametrize("strangers", ["halt", "adopt"])
+@pytest.mark.parametrize(("side", "legs", "named"), [("", ("A1", "A2"), "A1 A2"), ("buy", (), "several legs")])
+def test_a_persons_order_of_several_legs_is_a_strangers_and_hides_nothing(tmp_path, strangers, side, legs, named):
+    """Side and symbol stand in its legs, and are empty or left out at its top."""
+    with days(tmp_path, [[0.5]], strangers=strangers) as day:
+        day.run(2)
+        order = day.exchange.book("", 1.0, side, "a person's", "gtc")
+        order.update(order_class="mleg", legs=[{"symbol": one, "side": "buy", "qty": "1"} for one in legs])
+        day.run(1)
+        assert day.told("strangers")[0]["numbers"] == {named: 1.0}
+        assert day.ledger.state()[0] == ("halted" if strangers == "halt" else "trading")
+        assert day.ledger.decision().weights is not None
+        assert day.fits()

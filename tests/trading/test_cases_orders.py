@@ -28,6 +28,17 @@ def test_case_01_an_order_that_is_booked_without_an_answer_is_one_order(tmp_path
         assert day.fits()
 
 
+@pytest.mark.parametrize("answer", [None, [], "ok", {"id": 1}, [{}]])
+def test_an_order_that_is_booked_and_answered_with_something_else_is_one_order(tmp_path, answer):
+    with days(tmp_path, [[0.5]]) as day:
+        booking = day.exchange.submit
+        day.exchange.submit = lambda body: (booking(body)[0], answer)
+        day.run(2)
+        assert [one.status for one in day.intents()] == ["filled"]
+        assert len(day.exchange.orders) == 1
+        assert day.fits()
+
+
 def test_case_01_at_once_filled_it_is_not_among_open_orders_and_still_one(tmp_path):
     with days(tmp_path, [[0.5]], symbols=("BTC-USD",), coins=True) as day:
         day.exchange.fail("504", method="POST", path="/v2/orders")
@@ -62,17 +73,17 @@ def test_case_02_while_positions_are_not_told_nothing_is_ordered(tmp_path):
 def test_case_03_a_frame_that_cannot_be_read_and_a_mute_stream_lose_nothing(tmp_path):
     with days(tmp_path, [[0.5]]) as day, streaming(day.exchange) as address:
         woken = []
-        day.broker._settings = day.broker._settings.model_copy(update={"stream_url": address})
+        day.broker._broker._settings = day.broker._broker._settings.model_copy(update={"stream_url": address})
         day.broker.stream(lambda: woken.append(1))
         until(lambda: day.exchange.listeners, 20)
         day.exchange.broadcast('{"stream": "trade_upd')
         until(lambda: woken, 20)
-        assert day.broker._heard.failures == 1
+        assert day.broker._broker._heard.failures == 1
         assert day.broker.silent_seconds() < 20.0
         day.exchange.muted = True
-        heard = day.broker._heard.frames
+        heard = day.broker._broker._heard.frames
         day.run(2)
-        assert day.broker._heard.frames == heard
+        assert day.broker._broker._heard.frames == heard
         assert statuses(day) == [(1, 1, "filled")]
         assert day.fits()
 
@@ -80,7 +91,7 @@ def test_case_03_a_frame_that_cannot_be_read_and_a_mute_stream_lose_nothing(tmp_
 def test_case_03_frames_that_are_told_again_book_nothing(tmp_path):
     with days(tmp_path, [[0.5]]) as day, streaming(day.exchange) as address:
         woken = []
-        day.broker._settings = day.broker._settings.model_copy(update={"stream_url": address})
+        day.broker._broker._settings = day.broker._broker._settings.model_copy(update={"stream_url": address})
         day.broker.stream(lambda: woken.append(1))
         until(lambda: day.exchange.listeners, 20)
         day.run(2)
@@ -95,7 +106,7 @@ def test_case_03_frames_that_are_told_again_book_nothing(tmp_path):
 def test_keys_go_to_no_host_that_was_not_meant(tmp_path):
     with days(tmp_path, [[0.5]]) as day:
         day.broker.stream(lambda: None)
-        assert day.broker._heard is None
+        assert day.broker._broker._heard is None
     assert shipped("alpaca").stream_endpoint == "wss://paper-api.alpaca.markets/stream"
     assert shipped("alpaca").endpoint == "https://paper-api.alpaca.markets"
 

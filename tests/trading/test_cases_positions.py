@@ -371,9 +371,9 @@ def test_the_clock_that_counts_is_the_servers(tmp_path):
     """This machine is years away from the exchange's 9:28, at which its auction has been shut for half a minute."""
     with days(tmp_path, [[0.5]]) as day:
         day.exchange.go(day.exchange.now.replace(hour=9, minute=27, second=30) + dt.timedelta(days=1))
-        assert day.broker._instruction(Order("a", "AAPL", 5.0)).time_in_force == "opg"
+        assert day.broker._broker._instruction(Order("a", "AAPL", 5.0)).time_in_force == "opg"
         day.exchange.go(day.exchange.now.replace(minute=28, second=30))
-        assert day.broker._instruction(Order("a", "AAPL", 5.0)).time_in_force == "day"
+        assert day.broker._broker._instruction(Order("a", "AAPL", 5.0)).time_in_force == "day"
 
 
 def test_keys_that_are_taken_away_halt_the_agent_at_last(tmp_path):

@@ -104,7 +104,7 @@ def trade(folder, world, exchange, storm, *, url, stream_url):
         closes = feed(world, storm, trader, switch)
         for due in loop.steps(trader, closes, switch, told=lambda close: None, now=storm.now):
             exchange.go(max(exchange.now, due.moment - storm.skew))
-        return broker._heard.frames, broker._heard.failures
+        return broker._broker._heard.frames, broker._broker._heard.failures
 
 
 def withstand(folder, bars, seed):

@@ -178,3 +178,23 @@ def test_what_it_cannot_trade_is_refused_when_the_configuration_is_read():
     assert compose(["broker=ib", "asset=forex"]).broker.live is False
     with pytest.raises(ConfigError, match="GC"):
         compose(["broker=ib", "asset=commodities", "broker.futures={GC=F:GC-COMEX}"])
+
+
+def test_contracts_of_one_month_are_told_apart_and_a_smaller_future_is_not_ours(tmp_path, gateway):
+    months = [("SI", "FUT", "202607", size, "COMEX", "USD") for size in ("5000", "1000")]
+    options = [("BHP", "OPT", day, "100", "ASX", "AUD") for day in ("20260716", "20260723")]
+    gateway.prices["SI"] = 30.0
+    gateway.held = dict(
+        zip([*months, *options, (*options[0][:4], "CBOE", "AUD")], (2.0, 3.0, 1.0, -1.0, 4.0), strict=True)
+    )
+    futures = {"SI=F": "SI/COMEX/USD/202607/5000"}
+    with (
+        ib(tmp_path, gateway, market="commodities", symbols=("SI=F",), futures=futures) as stage,
+        contextlib.closing(stage.open()) as broker,
+    ):
+        held = broker.positions()
+    assert held.pop("SI=F") == 2.0
+    assert list(held.values()) == [3.0, 5.0, -1.0]
+    assert [name.split()[:4] for name in held] == [
+        ["SI", "FUT", "USD", "202607"], ["BHP", "OPT", "AUD", "20260716"], ["BHP", "OPT", "AUD", "20260723"],
+    ]  # fmt: skip

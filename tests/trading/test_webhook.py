@@ -6,6 +6,9 @@ import hashlib
 import hmac
 import itertools
 import json
+import socket
+import struct
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -14,6 +17,7 @@ import pytest
 
 from tests.trading.bridge import SECRET, Bridge, bridging
 from tests.trading.conformance import paper
+from tests.trading.days import until
 from tests.trading.desks import a_world
 from tests.trading.serving import endless
 from wealtharena.config import compose
@@ -144,7 +148,7 @@ def test_a_refusal_of_the_bridge_is_for_good(tmp_path, bridge, status):
 
 def test_an_order_is_confirmed_by_a_fresh_signal_of_its_side_and_closing_needs_none(tmp_path, bridge):
     with opened(tmp_path, bridge, listen="127.0.0.1:0") as stage, contextlib.closing(stage.open()) as broker:
-        signals = broker._signals
+        signals = broker._broker._signals
         with pytest.raises(RejectedError, match="no signal"):
             broker.submit(order_of(stage))
         signals.hear(b'{"secret": "signal", "symbol": "X:S0", "side": "sell"}')
@@ -184,6 +188,27 @@ def test_signals_come_in_over_http_and_only_with_the_secret():
         assert not signals.confirms("ETH-USD", 1.0)
         now[0] = 60.1
         assert not signals.confirms("BTC-USD", 1.0)
+
+
+@pytest.mark.parametrize("length", ["10", "\u00b2", "9" * 5000])
+def test_who_hangs_up_or_tells_no_length_leaves_no_traceback_on_the_console(capfd, length):
+    with contextlib.closing(Signals("127.0.0.1", 0, "signal", seconds=60.0)) as signals:
+        before = set(threading.enumerate())
+
+        def served():
+            return set(threading.enumerate()) - before
+
+        with socket.create_connection(("127.0.0.1", signals.port)) as half:
+            half.sendall(f"POST / HTTP/1.1\r\ncontent-length: {length}\r\n\r\n".encode("latin-1"))
+            if length == "10":
+                until(served, 10.0)
+            else:
+                assert half.recv(12) == b"HTTP/1.0 413"
+            half.setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+            )  # so that it is told of the end
+        until(lambda: not served(), 10.0)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_without_a_url_or_a_secret_it_is_refused(tmp_path, bridge, monkeypatch):

@@ -168,7 +168,8 @@ def of_package(room: str, name: str) -> bool:
 
 def misused(room: str, name: str, what: str) -> WealthArenaError:
     """Return the error for what a plugin answered or lacks, such as `weights answered with a list`."""
-    return WealthArenaError(f"{title(room, name)}: {what}", hint=HINT)
+    hint = HINT if of_package(room, name) else "an error of WealthArena itself: please report this line"
+    return WealthArenaError(f"{title(room, name)}: {what}", hint=hint)
 
 
 def subclass(room: str, name: str, what: str, of: type[Base]) -> type[Base]:

@@ -139,7 +139,7 @@ class Manners:
         client = open_client(self.spec.timeout_seconds)
         if client is None:
             raise RefusalError(self.provider, symbol, BAD_PROXY, hint=PROXY_HINT)
-        deadline = _Deadline(self.spec.timeout_seconds)
+        deadline = Deadline(self.spec.timeout_seconds)
         try:
             with deadline.held():
                 response = _whole(client, url, params, headers, deadline)
@@ -194,8 +194,8 @@ class Manners:
         return float(min(max(asked or 0.0, backoff), self.spec.longest_wait_seconds))
 
 
-class _Deadline:
-    """The moment by which an answer must be whole: httpx's own time-out starts again with every byte that comes."""
+class Deadline:
+    """The moment by which an answer must be whole: a library's own time-out starts again with every byte that comes."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -220,12 +220,15 @@ class _Deadline:
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
         """Remember the connection: httpcore's hook, called at each of its steps."""
         if event == "connection.connect_tcp.complete":
-            if self._connection is not None:
-                self._connection.close()
-            # a handle of its own, since TLS takes the other one over
-            self._connection = info["return_value"].get_extra_info("socket").dup()
-            if self.over:
-                self._end()
+            self.ends(info["return_value"].get_extra_info("socket"))
+
+    def ends(self, connection: socket.socket) -> None:
+        """Have this connection ended when the time is over, by a handle of its own: TLS takes the other one over."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = connection.dup()
+        if self.over:
+            self._end()
 
     def _end(self) -> None:
         self.over = True
@@ -245,7 +248,7 @@ def open_client(seconds: float) -> Any:
 
 
 def _whole(
-    client: Any, url: str, params: Mapping[str, Any], headers: Mapping[str, str] | None, deadline: _Deadline
+    client: Any, url: str, params: Mapping[str, Any], headers: Mapping[str, str] | None, deadline: Deadline
 ) -> Any:
     """Return the response with its content, of which no more is read than shows that it is too large."""
     import httpx

@@ -383,7 +383,7 @@ def _money(value: float) -> str:
 
 
 def _units(value: float, *, sign: str = "") -> str:
-    return f"{value:{sign},.6g}".replace("-", "−")
+    return f"{value:{sign},{'.6g' if abs(value) < 1e6 else '.0f'}}".replace("-", "−")
 
 
 def _percent(value: float) -> str:

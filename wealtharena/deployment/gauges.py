@@ -50,7 +50,7 @@ def exposition(views: Sequence[AccountView], unreadable: Sequence[tuple[str, str
         if rows:
             lines += [f"# HELP wealtharena_account_{name} {text}", f"# TYPE wealtharena_account_{name} gauge"]
             lines += [
-                f'wealtharena_account_{name}{{agent="{agent}",account="{account}"}} {value:.10g}'
+                f'wealtharena_account_{name}{{agent="{agent}",account="{account}"}} {value:.15g}'
                 for agent, account, value in rows
             ]
     return "".join(f"{line}\n" for line in lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +16,16 @@ from wealtharena.errors import ConfigError
 
 LARGEST: Final = 16_384  # bytes of an alert
 _SECONDS: Final = 5.0  # for one to arrive
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Pass over who hangs up in the middle; the rest is an error of ours."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 class Signals:
@@ -41,21 +52,19 @@ class Signals:
             def do_POST(self) -> None:
                 status = 413
                 length = self.headers.get("content-length", "")
-                if length.isdigit() and int(length) <= LARGEST:
+                if re.fullmatch("[0-9]{1,8}", length) and int(length) <= LARGEST:
                     status = signals.hear(self.rfile.read(int(length)))
                 self.send_response_only(status)
                 self.send_header("content-length", "0")
                 self.end_headers()
 
         try:
-            self._server = ThreadingHTTPServer((host, port), Handler)
+            self._server = _Server((host, port), Handler)
         except (OSError, OverflowError) as error:
             raise ConfigError(
                 f"broker.listen={host}:{port} cannot be had: {getattr(error, 'strerror', None) or error}",
                 hint="name a free port of this machine",
             ) from error
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, name="signals", daemon=True)
         self._thread.start()

@@ -167,7 +167,7 @@ class AlpacaBroker:
             return self._booked(self._client.once("POST", "/orders", body), instruction.note)
         except StatusError as error:
             failure = self._refusal(error, order)
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, AttributeError):
             raise UnreachableError("alpaca: the order was answered with something else") from None
         if failure is not None:
             raise failure

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import math
+import socket
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 from alpaca.common.exceptions import APIError
 from alpaca.common.rest import RESTClient
-from requests import PreparedRequest, RequestException, Response
+from requests import PreparedRequest, ReadTimeout, RequestException, Response
 from requests.adapters import HTTPAdapter
 
+from wealtharena.data.manners import Deadline
 from wealtharena.trading.broker import UnreachableError
 from wealtharena.trading.locks import Keys
 
@@ -34,14 +36,53 @@ class StatusError(Exception):
 
 
 class _Adapter(HTTPAdapter):
-    """A transport that waits no longer than it is told to, and repeats nothing by itself."""
+    """A transport that has an answer whole within its time, or none, and repeats nothing by itself."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(max_retries=0)
         self._seconds = seconds
+        self._deadline = Deadline(seconds)
 
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
-        return super().send(request, *args, **{**kwargs, "timeout": self._seconds})
+        deadline = self._deadline = Deadline(self._seconds)
+        with deadline.held():
+            response = super().send(request, *args, **{**kwargs, "timeout": self._seconds})
+            _ = response.content  # read here, where its time is kept
+        if deadline.over:  # an answer whose length is not told looks whole where it was cut
+            raise ReadTimeout(deadline.told)
+        return response
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        if "ConnectionCls" not in vars(pool):
+            pool.ConnectionCls = _kept(pool.ConnectionCls, lambda: self._deadline)
+        return pool
+
+
+def _kept(kind: Any, deadline: Callable[[], Deadline]) -> Any:
+    """Return a kind of connection that is ended with the time of each request that it carries."""
+
+    class Kept(kind):  # type: ignore[misc]  # the pool says which, with TLS or without
+        _raw: socket.socket | None = None
+
+        def _new_conn(self) -> socket.socket:
+            found: socket.socket = super()._new_conn()
+            self._raw = found.dup()  # TLS takes the other one over
+            deadline().ends(self._raw)
+            return found
+
+        def request(self, *args: Any, **kwargs: Any) -> None:
+            if self._raw is not None:
+                deadline().ends(self._raw)
+            super().request(*args, **kwargs)
+
+        def close(self) -> None:
+            if self._raw is not None:
+                self._raw.close()
+                self._raw = None
+            super().close()
+
+    return Kept
 
 
 class _Session(RESTClient):

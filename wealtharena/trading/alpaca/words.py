@@ -44,7 +44,13 @@ class Symbols:
 
 
 def booked_order(row: Mapping[str, Any], symbols: Symbols, *, note: str = "") -> BookedOrder:
-    """Return an order as Alpaca tells it, its sign that of its side; KeyError or ValueError where it is not one."""
+    """Return an order as Alpaca tells it, its sign that of its side; KeyError or ValueError where it is not one.
+
+    One of several legs, such as a person's spread of options, has a side and a symbol in each leg only: it is named by them.
+    """
+    if row.get("order_class") == "mleg":
+        names = " ".join(str(leg["symbol"]) for leg in row.get("legs") or ())
+        row = {**row, "side": row.get("side") or "buy", "symbol": row.get("symbol") or names or "several legs"}
     sign = {"buy": 1.0, "sell": -1.0}[row["side"]]
     filled, status = abs(number(row["filled_qty"] or 0.0)), str(row["status"])
     ended = _ENDED.get(status)

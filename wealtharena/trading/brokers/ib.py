@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from wealtharena.config.specs.experiment import ExperimentSpec
 
 _CALENDARS: Final = ("XASX", "XNYS", "XNAS", "XASE", "ARCX", "BATS")
-_FUTURE: Final = re.compile(r"[A-Z0-9]+/[A-Z]+/[A-Z]{3}/\d{6}/[\d.]+")
+_FUTURE: Final = re.compile(r"[A-Z0-9]+/[A-Z]+/[A-Z]{3}/\d{6}/\d*\.?\d+")
 
 
 class Settings(BrokerSpec):

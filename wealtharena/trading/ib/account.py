@@ -178,19 +178,24 @@ class IbBroker:
         """Return the units held by symbol; a contract that is not traded here is named as it is told."""
 
         async def held(ib: Any) -> dict[str, float]:
-            rows = await self._within(ib.reqPositionsAsync())
-            return {
-                self._name_of(one.contract): float(one.position)
-                for one in rows
-                if one.account == self._number and one.position
-            }
+            found: dict[str, float] = {}
+            for one in await self._within(ib.reqPositionsAsync()):
+                if one.account == self._number:
+                    name = self._name_of(one.contract)
+                    found[name] = found.get(name, 0.0) + float(one.position)
+            return {name: units for name, units in found.items() if units}
 
         return self._asked(held)
 
     def _name_of(self, contract: Any) -> str:
-        month = str(contract.lastTradeDateOrContractMonth)[:6]
-        key = (contract.symbol, contract.secType, contract.currency, month)
-        return self._ours.get(key, " ".join(part for part in key if part))
+        """Return our name of a contract; a stranger's is what tells it apart from ours and from others of its month."""
+        told, kind = str(contract.lastTradeDateOrContractMonth), contract.secType
+        key, size = (contract.symbol, kind, contract.currency, told[:6]), contract.multiplier
+        ours = self._ours.get(key)
+        if ours is not None and (kind != "FUT" or not size or float(size) == float(self._contracts[ours].multiplier)):
+            return ours
+        parts = (*key[:3], told, contract.right, contract.strike, size)
+        return " ".join(str(part) for part in parts if part)
 
     async def _trades(self, ib: Any) -> dict[str, BookedOrder]:
         """Return every order that the gateway knows, by its reference: completed ones, then those that are open."""
