@@ -111,3 +111,18 @@ def test_a_volume_that_has_the_splits_beside_prices_that_do_not_is_said(
         frame.loc[:99, "volume"] /= ratio
     panel = _load(frame, tmp_path / "AAA.csv", adjusted="auto")
     assert any("volume does not rise on their dates" in note for note in panel.notes) != as_traded
+
+
+def test_total_returns_without_a_column_of_payouts_are_said(tmp_path: Path) -> None:
+    frame = _one()
+    step = np.where(frame.index < 50, 1.0, 1.01)
+    moves = frame["close"].pct_change().fillna(0).round(6)
+    for said, more in [
+        (True, {"trfd": step}),
+        (False, {"trfd": 1.0}),
+        (True, {"RET": np.where(frame.index == 50, 0.1, moves), "RETX": moves}),
+        (False, {"RET": moves, "RETX": moves}),
+        (False, {"trfd": step, "divd": np.where(frame.index == 50, 0.5, np.nan)}),
+    ]:
+        panel = _load(frame.assign(**more), tmp_path / "AAA.csv")
+        assert any("contains payouts that no column names" in note for note in panel.notes) == said

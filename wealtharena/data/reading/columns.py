@@ -185,14 +185,24 @@ def columns_by_role(frame: pd.DataFrame, ledger: Ledger) -> dict[str, list[tuple
     if lacking:
         ledger.note(f"the file has no column for {', '.join(lacking)}")
     _state(found, ledger)
-    _say_unpaid(frame, passed if "dividend" not in found else [], ledger)
+    _say_unpaid(frame, passed if not {"dividend", "adjclose"} & set(found) else [], ledger)
     if passed:
         ledger.settle("passed over", ", ".join(passed))
     return found
 
 
 def _say_unpaid(frame: pd.DataFrame, passed: list[str], ledger: Ledger) -> None:
-    """Say so where a column that is passed over is called like payouts and has figures on few bars, as these have."""
+    """Say so where a column that is passed over is called like payouts and has figures on few bars, as these have.
+
+    So it is where one contains payouts: Compustat's total return factor, CRSP's return beside the one without them.
+    """
+    names = {plain(column): frame.iloc[:, place].astype("string") for place, column in enumerate(frame.columns)}
+    paying = "trfd" in names and names["trfd"].nunique() > 1
+    paying |= {"ret", "retx"} <= set(names) and bool((names["ret"] != names["retx"]).fillna(value=False).any())
+    if passed and paying:
+        ledger.note(
+            f"{'trfd' if 'trfd' in names else 'ret'} contains payouts that no column names: none of them is paid"
+        )
     for place, column in enumerate(frame.columns):
         if str(column) not in passed or not _PAYOUTS.search(plain(column)):
             continue
