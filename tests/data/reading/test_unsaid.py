@@ -126,3 +126,19 @@ def test_total_returns_without_a_column_of_payouts_are_said(tmp_path: Path) -> N
     ]:
         panel = _load(frame.assign(**more), tmp_path / "AAA.csv")
         assert any("contains payouts that no column names" in note for note in panel.notes) == said
+
+
+@pytest.mark.parametrize("place", ["before", "after", "end"])
+@pytest.mark.parametrize(("role", "cell"), [("dividend", 0.5), ("split", 4.0)])
+def test_a_payout_or_split_in_a_row_without_prices_counts_on_the_bar_of_its_date(
+    tmp_path: Path, place: str, role: str, cell: float
+) -> None:
+    frame = _one().assign(**{role: np.nan})
+    if role == "split":
+        frame.loc[:59, ["open", "high", "low", "close"]] *= cell
+    event = frame.loc[[60]].assign(open=np.nan, high=np.nan, low=np.nan, close=np.nan, volume=np.nan, **{role: cell})
+    parts = {"before": [event, frame], "after": [frame, event]}.get(place)
+    table = pd.concat([frame, event]) if parts is None else pd.concat(parts).sort_index(kind="stable")
+    panel = _load(table, tmp_path / "AAA.csv", adjusted="splits" if role == "dividend" else "none")
+    assert panel.dividends.sum() == pytest.approx(cell if role == "dividend" else 0.0)
+    np.testing.assert_allclose(panel.close[:, 0], _one()["close"])
