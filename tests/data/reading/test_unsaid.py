@@ -38,9 +38,10 @@ def test_dividends_count_under_the_names_of_their_sources(tmp_path: Path, named:
 
 
 def test_a_column_that_may_hold_payouts_is_named_and_a_yield_on_every_bar_is_not(tmp_path: Path) -> None:
-    panel = _load(_paid(_one(), "Extra Dividend Declared"), tmp_path / "AAA.csv")
-    assert not panel.dividends.any()
-    assert any("Extra Dividend Declared may hold payouts and is passed over" in note for note in panel.notes)
+    for named in ("Extra Dividend Declared", "Dividend %", "Dividend (%)"):
+        panel = _load(_paid(_one(), named), tmp_path / "AAA.csv")
+        assert not panel.dividends.any()
+        assert any(f"{named} may hold payouts and is passed over" in note for note in panel.notes)
     rate = _load(_one().assign(**{"Dividend Yield": 0.02}), tmp_path / "BBB.csv")
     assert not any("may hold payouts" in note for note in rate.notes)
 

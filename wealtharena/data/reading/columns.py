@@ -99,6 +99,8 @@ def role_of(name: object) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _role(name: str) -> str | None:
+    if "%" in name:
+        return None  # a share of something: no price, volume or cash
     base, said = parts_of(name)
     role = _ROLES.get(plain(base))
     if role == "volume" and (said.currency or said.count == "money"):
