@@ -23,6 +23,8 @@ _UNIT_BAND: Final = 0.3  # log distance from 100 that still counts; no market mo
 _RUN: Final = 3  # bars at a new level before it is believed rather than the old one
 _SPLITS: Final = (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50)
 _NEAR_EVENT: Final = 60  # bars before a recorded split in which its adjustment may have been missed
+_RECENT: Final = 20  # bars on each side of a split that tell how much is traded there
+_UNMOVED: Final = 0.25  # of the logarithm of a split, from which on a volume rises on its date
 _RUSH: Final = 5.0  # times the usual value traded: a split changes it little, a crash much
 _RUSH_FAR: Final = 20.0  # the same for ratios of three and more, at which shares of any size hardly crash overnight
 _STEADY: Final = 0.3  # log distance within which prices count as one level over a few bars
@@ -206,6 +208,11 @@ def splits(table: pd.DataFrame, context: Context) -> Detection | None:
         for event in events:
             factors[:event] /= ratios[event]
             found.append(f"{ratios[event]:g}:1 on {table['timestamp'].iloc[event]:%Y-%m-%d} applied")
+        if context.raw.volume_unit == "units" and _has_splits(volumes, ratios, events):
+            found.append(
+                "volume does not rise on their dates as shares traded do: if it has the splits already, it is that much"
+                " too large before them now; write volume as traded, or leave it out"
+            )
     else:
         for event in events:
             part = _missed(prices[:, 3] * factors, ratios[event], event)
@@ -226,6 +233,21 @@ def splits(table: pd.DataFrame, context: Context) -> Detection | None:
     repaired["volume"] = volumes / factors
     repaired["dividend"] = table["dividend"] * factors if context.raw.adjusted == "none" else table["dividend"]
     return Detection(mask, "; ".join(found), repaired, note="splits: " + "; ".join(found))
+
+
+def _has_splits(volumes: Array, ratios: Array, events: list[int]) -> bool:
+    """Return whether volumes stay as they were where splits of two and more multiply the shares."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sizes = np.where(volumes > 0, np.log(volumes), np.nan)
+    rise, due = 0.0, 0.0
+    for event in events:
+        step = float(np.log(ratios[event]))
+        parts = (sizes[max(event - _NEAR_EVENT, 0) : event], sizes[event : event + _NEAR_EVENT])
+        before, after = (part[np.isfinite(part)] for part in parts)
+        if abs(step) >= np.log(2) - 1e-9 and min(len(before), len(after)) >= _RECENT:
+            rise += float(np.sign(step) * (np.median(after) - np.median(before)))
+            due += abs(step)
+    return due > 0 and rise < _UNMOVED * due
 
 
 def _missed(closes: Array, ratio: float, event: int) -> Array | None:

@@ -14,7 +14,10 @@ ALIASES: Final = {
     ),
     "symbol": "symbol ticker tickers tic code instrument tscode pair asset sid stock security 股票代码 代码 証券コード 銘柄コード 종목코드 тикер",
     "name": "ric isin cusip sedol figi permno gvkey name",  # of a table without symbols
-    "currency": "currency ccy quotecurrency pricecurrency tradingcurrency",
+    "currency": (
+        "currency ccy quotecurrency pricecurrency tradingcurrency currencycode quoteccy priceccy tradingccy tradecurrency "
+        "listingcurrency pxcurrency curcdd curcd isocur crncy devise währung moneda valuta valuutta waluta валюта 货币 币种 通貨 통화"
+    ),
     "open": (
         "open o mido midopen openprice priceopen 1open adjopen firsttrade pxopen openprc prcod openingprice opening 开盘 开盘价 開盤 "
         "開盤價 始値 시가 eröffn eröffnung erster ouverture ouv apertura abertura otwarcie öppen öppning öppningskurs "
@@ -32,7 +35,7 @@ ALIASES: Final = {
         "matalin nejnižší legalacsonyabb χαμηλό ελάχιστο thấp thấpnhất giáthấpnhất minim мінімум мін terendah 低 lo"
     ),
     "close": (
-        "close c midc midclose closeprice closelast last lastprice price 4close settle pxlast priceclose prc prccd tradeprice "
+        "close c midc midclose closeprice closelast last lastprice price 4close settle settlement settlementprice pxlast priceclose prc prccd tradeprice "
         "closingprice 收盘 收盘价 收盤 收盤價 終値 종가 zuletzt schluss schlusskurs clôture dernier fermeture cierre último "
         "ultimo fechamento chiusura slot slotkoers zamknięcie zamkniecie stängning stängningskurs senast kapanış "
         "şimdi закрытие цена trdprc1 laatste lukkekurs seneste sluttkurs siste senaste ostatnio päätös päätöskurssi viimeisin zavření "
@@ -53,7 +56,10 @@ ALIASES: Final = {
     "base_volume": "basevolume baseassetvolume volumebase candleacctradevolume stuecke stücke",
     "dividend": (
         "dividend dividends divcash exdividend cashdividend dividendpershare dividendspershare dividendamount "
-        "7dividendamount div dps distribution distributions capitalgainsdividend"
+        "7dividendamount div dps distribution distributions capitalgainsdividend divamt divd dvd cashdividends dividendcash "
+        "divamount dividendamt grossdividend dividendspaid dividendpaid exdividendamount cashamount dvps dividendshare "
+        "distributionperunit distributionsperunit distributionpershare dividende dividenden ausschüttung dividendo dividendos "
+        "dividendi utdelning udbytte utbytte osinko dywidenda temettü дивиденд дивиденды 配当 配当金 分红 现金分红 股息 股利 배당금"
     ),
     "split": "split splits stocksplits stocksplit splitratio stocksplitratio splitfactor splitcoefficient 8splitcoefficient",
     "factor": "factor adjfactor cfacpr ajexdi",

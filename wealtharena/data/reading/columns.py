@@ -23,6 +23,9 @@ _INDICATORS: Final = frozenset({"MA", "SMA", "EMA", "WMA", "AVG", "AVERAGE", "ME
 PRICES: Final = ("open", "high", "low", "close", "adjclose")
 _NAMED: Final = re.compile(r"[^\W\d_]")  # a letter
 _LARGE: Final = re.compile(r"[^\W\d_]{3}|000|[\u4e00-\u9fff]")  # of a scale that a price may be counted in
+_PAYOUTS: Final = re.compile("^div|div$|divid|distribut|payout|ausschutt")
+_FEW: Final = 0.1  # of bars: a payout a month on daily ones is 0.05
+_STATED: Final = (*PRICES, "currency", "dividend", "split")  # where several columns differ, which one counts is said
 _VOLUMES: Final = ("volume", "quote_volume", "base_volume")
 _VAGUE: Final = frozenset(  # may name other things than symbols
     {"code", "asset", "instrument", "security", "stock", "pair", "sid"}
@@ -96,6 +99,8 @@ def role_of(name: object) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _role(name: str) -> str | None:
+    if "%" in name:
+        return None  # a share of something: no price, volume or cash
     base, said = parts_of(name)
     role = _ROLES.get(plain(base))
     if role == "volume" and (said.currency or said.count == "money"):
@@ -162,7 +167,7 @@ def columns_by_role(frame: pd.DataFrame, ledger: Ledger) -> dict[str, list[tuple
     for role, columns in found.items():
         columns.sort(key=lambda item: (is_adjusted(item[0]), _RANK.get(plain(item[0]), 99)))
         if role not in ("timestamp", "period", "name"):
-            passed += _one_column(role, columns, ledger.name)
+            passed += _one_column(role, columns, ledger)
     passed += [name for name, _ in found.get("turnover", ())]
     if "name" in found:
         passed += _by_name(found, ledger)
@@ -182,9 +187,30 @@ def columns_by_role(frame: pd.DataFrame, ledger: Ledger) -> dict[str, list[tuple
     if lacking:
         ledger.note(f"the file has no column for {', '.join(lacking)}")
     _state(found, ledger)
+    _say_unpaid(frame, passed if not {"dividend", "adjclose"} & set(found) else [], ledger)
     if passed:
         ledger.settle("passed over", ", ".join(passed))
     return found
+
+
+def _say_unpaid(frame: pd.DataFrame, passed: list[str], ledger: Ledger) -> None:
+    """Say so where a column that is passed over is called like payouts and has figures on few bars, as these have.
+
+    So it is where one contains payouts: Compustat's total return factor, CRSP's return beside the one without them.
+    """
+    names = {plain(column): frame.iloc[:, place].astype("string") for place, column in enumerate(frame.columns)}
+    paying = "trfd" in names and names["trfd"].nunique() > 1
+    paying |= {"ret", "retx"} <= set(names) and bool((names["ret"] != names["retx"]).fillna(value=False).any())
+    if passed and paying:
+        ledger.note(
+            f"{'trfd' if 'trfd' in names else 'ret'} contains payouts that no column names: none of them is paid"
+        )
+    for place, column in enumerate(frame.columns):
+        if str(column) not in passed or not _PAYOUTS.search(plain(column)):
+            continue
+        cells = pd.to_numeric(frame.iloc[:, place].astype("string"), errors="coerce").fillna(0)
+        if 0 < (cells > 0).mean() <= _FEW:
+            ledger.note(f"{column} may hold payouts and is passed over; call it dividend if they are cash a share")
 
 
 def strangers(frame: pd.DataFrame, where: str) -> set[str]:
@@ -271,7 +297,8 @@ def _state(found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> Non
             f"{used['volume']} counts lots, each taken as one unit; multiply it by a lot's size if that is not 1"
         )
     for role, meaning in said.items():
-        strange = [word for word in meaning.unknown if not _is_told(word, [ledger.name])]
+        unknown = meaning.unknown or tuple(filter(None, [_word_of_volume(used[role])] if role == "base_volume" else ()))
+        strange = [word for word in unknown if not _is_told(word, names)]
         if strange:
             ledger.note(f"of {used[role]}, {' '.join(strange)!r} is not understood and changes nothing")
 
@@ -323,17 +350,27 @@ def _check_constant(found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledge
         )
 
 
-def _one_column(role: str, columns: list[tuple[str, pd.Series]], where: str) -> list[str]:
-    """Leave one column of a role, the likeliest by name; return the names of the others."""
-    first = columns[0]
+def _one_column(role: str, columns: list[tuple[str, pd.Series]], ledger: Ledger) -> list[str]:
+    """Leave one column of a role, the likeliest by name, and write down which prices or cash are not taken; return the others.
+
+    Raises:
+        DataError: two columns of one name differ.
+    """
+    first, others = columns[0], list[str]()
     for name, values in columns[1:]:
         same_name = plain(name) == plain(first[0]) or _RANK.get(plain(name), 99) == _RANK.get(plain(first[0]), 99)
-        if (not same_name and role != "symbol") or is_adjusted(name) != is_adjusted(first[0]):
+        if is_adjusted(name) != is_adjusted(first[0]):
             continue
-        if not (values.astype("str").to_numpy() == first[1].astype("str").to_numpy()).all():
+        if (values.astype("str").to_numpy() == first[1].astype("str").to_numpy()).all():
+            continue
+        if same_name or role == "symbol":
             raise DataError(
-                f"{where}: {first[0]} and {name} both stand for {role}, and differ", hint="rename or remove one of them"
+                f"{ledger.name}: {first[0]} and {name} both stand for {role}, and differ",
+                hint="rename or remove one of them",
             )
+        others.append(name)
+    if others and role in _STATED:
+        ledger.settle(role, f"{first[0]} (not {', '.join(others)})")
     rest = [name for name, _ in columns[1:]]
     del columns[1:]
     return rest

@@ -30,7 +30,7 @@ from wealtharena.data.reading.settled import Ledger, Reading, Settled
 from wealtharena.data.reading.several import check_one_row_a_bar
 from wealtharena.data.reading.shape import check_shape
 from wealtharena.data.reading.sources import as_written_by_source, to_prices
-from wealtharena.data.reading.splits import leave_out_rates, write_proven
+from wealtharena.data.reading.splits import join_copies, leave_out_rates, write_proven
 from wealtharena.data.reading.stamps import IntArray, Stamps
 from wealtharena.data.reading.textfile import is_table, read_text
 from wealtharena.data.reading.turnover import scale_volume
@@ -171,6 +171,7 @@ def split_symbols(
     check_one_row_a_bar(frame[keep], used, groups, read, ledger)
     groups = without_quotes(groups, read, ledger)
     leave_out_rates(numbers, groups, read, found, ledger)
+    join_copies(numbers, groups, read, ledger)
     unapplied = write_proven(numbers, groups, read, found, ledger)
     adjusted = _adjusted(numbers, found, ledger)
     adjusted = "none" if unapplied else adjusted

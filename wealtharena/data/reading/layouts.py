@@ -168,7 +168,8 @@ def _proven(body: pd.DataFrame, columns: list[str]) -> bool:
 def _steps(numbers: pd.DataFrame) -> tuple[float, float]:
     """Return how far opens are from the closes before, and closes from the opens before, at the median."""
     first, last = numbers["open"].to_numpy(dtype=np.float64), numbers["close"].to_numpy(dtype=np.float64)
-    return float(np.nanmedian(np.abs(first[1:] - last[:-1]))), float(np.nanmedian(np.abs(last[1:] - first[:-1])))
+    steps = pd.DataFrame({"joined": np.abs(first[1:] - last[:-1]), "turned": np.abs(last[1:] - first[:-1])}).median()
+    return float(steps["joined"]), float(steps["turned"])
 
 
 def _turned(body: pd.DataFrame, columns: list[str]) -> bool:

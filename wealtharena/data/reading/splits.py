@@ -11,6 +11,7 @@ import pandas as pd
 
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.data.reading.stamps import BoolArray, IntArray, Stamps
+from wealtharena.errors import DataError
 
 _LARGE: Final = 0.15  # log of the smallest step (7:6) that is called a split whatever its ratio
 _BONUS: Final = 20  # a smaller one is a split where it is one new share for so many or fewer (21:20)
@@ -144,6 +145,33 @@ def _ratio(step: float, *, large: bool) -> Fraction | None:
     if ratio <= 0 or abs(float(ratio) / step - 1.0) >= (_EXACT if large else _SLIGHT * 2):
         return None
     return ratio if large or (ratio.numerator == ratio.denominator + 1) else None
+
+
+def join_copies(numbers: pd.DataFrame, groups: dict[str, IntArray], read: Stamps, ledger: Ledger) -> None:
+    """Give all rows of one symbol and time the dividend and split that any of them has, since one row alone stays.
+
+    Raises:
+        DataError: they have several, as where each payout of a day has a row of its own.
+    """
+    for role, none in (("dividend", 0.0), ("split", 1.0)):
+        if role not in numbers:
+            continue
+        cells = numbers[role].replace(none, 0.0).fillna(0.0).to_numpy(dtype=np.float64).copy()
+        for name, rows in groups.items():
+            times = read.instants[rows]
+            again = pd.Series(times).duplicated(keep=False).to_numpy() & (len(times) > 1)
+            for time in np.unique(times[again & np.isin(times, times[cells[rows] != 0.0])]):
+                copies = rows[times == time]
+                told = np.unique(cells[copies][cells[copies] != 0.0])
+                if len(told) > 1:
+                    day = np.datetime64(int(read.wall[copies[0]]), "ns").astype("datetime64[D]")
+                    shown = ", ".join(f"{cell:.10g}" for cell in told[:4])
+                    raise DataError(
+                        f"{ledger.name}: {name} has several rows on {day} with a {role} each ({shown})",
+                        hint=f"write one row a bar, with the {'sum of its dividends' if role == 'dividend' else 'product of its splits'}",
+                    )
+                cells[copies] = told[0]
+        numbers[role] = np.where(cells != 0.0, cells, numbers[role])
 
 
 def leave_out_rates(

@@ -26,9 +26,9 @@ _MONEY_WORDS: Final = {word: code for code, words in _MONEY.items() for word in 
 DOLLARS: Final = ("USDT", "USDC", "FDUSD", "BUSD", "TUSD", "DAI", "USD")  # coins count as dollars
 _SCALES: Final = {
     1e2: "hundred;hundreds;100s;x100;100x;x 100;百",
-    1e3: "000;000s;'000;'000s;000's;k;x1000;x 1000;in 1000;in 1000s;1000s;x1,000;thousand;thousands;thous;tsd;千",
+    1e3: "000;000s;'000;'000s;000's;k;x1000;x 1000;in 1000;in 1000s;1000s;x1,000;thousand;thousands;thous;ths;tsd;tys;tis;тыс;тысяч;千;천",
     1e4: "万;萬;ten thousand;ten thousands;x10000", 1e5: "lakh;lakhs;lac;lacs", 1e8: "亿;億",
-    1e6: "m;mn;mio;mil;mill;mm;million;millions;millionen;百万;in 1000000;x1000000;000000", 1e7: "crore;crores;cr",
+    1e6: "m;mn;mio;mil;mill;mm;million;millions;millionen;mln;млн;百万;백만;in 1000000;x1000000;000000", 1e7: "crore;crores;cr",
     1e9: "b;bn;bio;billion;billions;mrd;milliarden",
 }  # fmt: skip
 _SCALE_WORDS: Final = {word: scale for scale, words in _SCALES.items() for word in words.split(";")}
@@ -36,7 +36,7 @@ _COUNTS: Final = {
     "hands": frozenset(("手", "hand", "hands")),  # of a hundred shares
     "lots": frozenset(("lot", "lots", "round lots", "board lots", "round lot")),
     "units": frozenset(("share", "shares", "unit", "units", "contract", "contracts", "coin", "coins", "qty", "quantity", "stück",
-                        "stk", "aktien", "titres", "株", "股", "张", "db", "number of shares", "nos", "no")),
+                        "stk", "aktien", "titres", "株", "股", "张", "шт", "주", "db", "number of shares", "nos", "no")),
     "money": frozenset(("turnover", "value", "notional", "money", "traded value", "quote")),
 }  # fmt: skip
 _ADJUSTED: Final = frozenset(("adjusted", "adj", "dividend adjusted", "total return", "fully adjusted", "adjusted close", "qfq", "hfq",
@@ -119,7 +119,7 @@ def meaning_of(text: str) -> Meaning:
     priced = re.fullmatch(r"\s*(\S+?)\s*(?:/|\bper\b)\s*([\w. ]+)", text)
     if priced and (code := money_of(priced[1])):  # EUR/MWh, USD per barrel; EUR/USD is a pair's own name
         return Meaning() if priced[2].strip().upper() in currency.codes() else Meaning(currency=code)
-    parts = [word for word in re.split(r"[\s,;:/|&+]+|(?<=[万亿億千百])(?=[股手元张株])", text.strip()) if word]
+    parts = [word for word in re.split(r"[\s,;:/|&+]+|(?<=[万亿億千百천만])(?=[股手元张株주])", text.strip()) if word]
     made, place = Meaning(), 0
     while place < len(parts):
         sizes = range(min(_LONGEST, len(parts) - place), 0, -1)
