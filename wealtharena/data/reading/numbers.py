@@ -33,6 +33,13 @@ def to_numbers(columns: Mapping[str, pd.Series], ledger: Ledger) -> dict[str, pd
     Raises:
         DataError: a cell is no number, or the file does not show which mark is the decimal one.
     """
+    for name, values in columns.items():
+        for kind, words in (
+            (pd.api.types.is_bool_dtype, "true and false, not"),
+            (pd.api.types.is_complex_dtype, "complex, not real"),
+        ):
+            if kind(values):  # which a cast would make numbers of
+                raise DataError(f"{ledger.name}: {name} holds {words} numbers", hint="correct the file")
     if "split" in columns:
         columns = {**columns, "split": ratios(columns["split"], ledger.name)}
     written = {name: values for name, values in columns.items() if not _is_number(values)}
@@ -63,8 +70,6 @@ def to_numbers(columns: Mapping[str, pd.Series], ledger: Ledger) -> dict[str, pd
     for name, values in columns.items():
         if name in texts:
             numbers = _parse(texts[name], mark, name, ledger.name, powers.get(name))
-        elif pd.api.types.is_bool_dtype(values):
-            raise DataError(f"{ledger.name}: {name} holds true and false, not numbers", hint="correct the file")
         else:
             numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
         made[name] = pd.Series(numbers, index=values.index)
