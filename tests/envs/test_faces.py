@@ -187,7 +187,6 @@ def test_a_reset_mask_says_yes_or_no_of_every_environment(mask):
     with pytest.raises(MarketError, match="reset_mask"):
         env.reset(seed=1, options={"reset_mask": mask})
     assert (env.batch.rng == rng).all()
-    env.reset(options={"reset_mask": [True, False]})
 
 
 @pytest.mark.parametrize("seed", [1.5, [None, 1], [1.5, 2], ["1", "2"], object()])

@@ -33,13 +33,7 @@ def to_numbers(columns: Mapping[str, pd.Series], ledger: Ledger) -> dict[str, pd
     Raises:
         DataError: a cell is no number, or the file does not show which mark is the decimal one.
     """
-    for name, values in columns.items():
-        for kind, words in (
-            (pd.api.types.is_bool_dtype, "true and false, not"),
-            (pd.api.types.is_complex_dtype, "complex, not real"),
-        ):
-            if kind(values):  # which a cast would make numbers of
-                raise DataError(f"{ledger.name}: {name} holds {words} numbers", hint="correct the file")
+    _require_real(columns, ledger.name)
     if "split" in columns:
         columns = {**columns, "split": ratios(columns["split"], ledger.name)}
     written = {name: values for name, values in columns.items() if not _is_number(values)}
@@ -74,6 +68,17 @@ def to_numbers(columns: Mapping[str, pd.Series], ledger: Ledger) -> dict[str, pd
             numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
         made[name] = pd.Series(numbers, index=values.index)
     return made
+
+
+def _require_real(columns: Mapping[str, pd.Series], where: str) -> None:
+    """Raise DataError where a cast would make numbers of a column that holds none."""
+    for name, values in columns.items():
+        for kind, words in (
+            (pd.api.types.is_bool_dtype, "true and false, not"),
+            (pd.api.types.is_complex_dtype, "complex, not real"),
+        ):
+            if kind(values):
+                raise DataError(f"{where}: {name} holds {words} numbers", hint="correct the file")
 
 
 def _is_number(values: pd.Series) -> bool:
