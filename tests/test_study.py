@@ -98,6 +98,10 @@ def test_what_is_of_another_kind_is_refused_in_a_sentence(study: Study) -> None:
             Study.of(bars, "asset=etf")
     with pytest.raises(ConfigError, match='such as "etf"'):
         load_panel(pd.DataFrame({"close": [1.0]}), asset=3)
+    unnamed = Even(3)
+    unnamed.name = 5
+    with pytest.raises(ConfigError, match="a policy's name is 5"):
+        study.judge(unnamed)
     for policy in (0.5, "even", Even):
         with pytest.raises(ConfigError, match="is no policy"):
             study.backtest(policy)

@@ -328,6 +328,8 @@ def _action(spec: ExperimentSpec) -> str:
 def _require_policies(policies: Sequence[Policy]) -> None:
     """Raise ConfigError for what cannot be played."""
     for policy in policies:
+        if isinstance(policy, type):
+            raise ConfigError(f"the class {policy.__name__} is no policy", hint=f"pass {policy.__name__}()")
         if not (
             callable(getattr(policy, "act", None))
             and callable(getattr(policy, "reset", None))
@@ -337,3 +339,5 @@ def _require_policies(policies: Sequence[Policy]) -> None:
                 f"a {type(policy).__name__} is no policy",
                 hint="pass what train() returned, or an object with name, reset(batch) and act(observation)",
             )
+        if not isinstance(policy.name, str) or not policy.name:
+            raise ConfigError(f"a policy's name is {policy.name!r}", hint='give it one in text, such as "mine"')

@@ -75,6 +75,14 @@ def test_bars_are_turned_into_features_by_the_service(service: Client) -> None:
     assert answer["predictions"][0]["as_of"] == bars()[-1]["timestamp"][:19]
 
 
+@pytest.mark.parametrize("written", ["T00:00:00+09:00", "T00:00:00+02:00", "T20:00:00-05:00"])
+def test_a_daily_bar_carries_its_date_in_the_zone_that_it_is_written_in(service: Client, written: str) -> None:
+    given = [{**bar, "timestamp": str(bar["timestamp"])[:10] + written} for bar in bars()]
+    (answer,) = service.predict(bars=given).json()["predictions"]
+    (expected,) = service.predict(bars=bars()).json()["predictions"]
+    assert (answer["as_of"], answer["weights"]) == (expected["as_of"], expected["weights"])
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

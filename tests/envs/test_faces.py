@@ -177,6 +177,32 @@ def test_disabled_autoreset_waits_for_a_masked_reset():
     assert not (after[0] == before[0]).all()
 
 
+@pytest.mark.parametrize(
+    "mask", [[True], [True] * 3, [0, 1], ["a", "b"], "x", [[True, False]], np.ones((2, 1), bool), [[True], [1, 2]]]
+)
+def test_a_reset_mask_says_yes_or_no_of_every_environment(mask):
+    env = PortfolioVectorEnv(market_of(PANEL, spec_of()), spec_of(), num_envs=2)
+    env.reset(seed=0)
+    rng = env.batch.rng.copy()
+    with pytest.raises(MarketError, match="reset_mask"):
+        env.reset(seed=1, options={"reset_mask": mask})
+    assert (env.batch.rng == rng).all()
+
+
+@pytest.mark.parametrize("seed", [1.5, [None, 1], [1.5, 2], ["1", "2"], object()])
+def test_a_seed_is_a_whole_number(seed):
+    env = PortfolioVectorEnv(market_of(PANEL, spec_of()), spec_of(), num_envs=2)
+    with pytest.raises(MarketError, match="seed"):
+        env.reset(seed=seed)
+    env.reset(seed=np.array([1, 2]))
+
+
+@pytest.mark.parametrize("wrong", [{"num_envs": 2.0}, {"num_envs": "2"}, {"autoreset_mode": "same_step"}])
+def test_what_a_batch_cannot_be_made_of_is_said(wrong):
+    with pytest.raises(MarketError, match=f"{next(iter(wrong))}="):
+        PortfolioVectorEnv(market_of(PANEL, spec_of()), spec_of(), **wrong)
+
+
 def test_environments_that_are_over_stand_still_beside_those_that_go_on():
     spec = spec_of(**{**WILD, "episode_bars": None})
     market = market_of(PANEL, spec)

@@ -83,6 +83,9 @@ def test_a_policy_that_returns_nonsense_is_refused():
     for ragged in (lambda _: [[0.5], [0.1, 0.2]], lambda _: [["a", "b", "c"]], [[0.5], [0.1, 0.2]]):
         with pytest.raises(MarketError, match="no array"):
             simulate(MARKET, ragged, spec=SPEC, start=5)
+    for imaginary in (lambda _: np.full((1, 3), 0.2 + 1j), TARGETS + 1j):
+        with pytest.raises(MarketError, match="complex"):
+            simulate(MARKET, imaginary, spec=SPEC, start=5)
 
 
 @pytest.mark.parametrize("fill", ["next_open", "next_close"])

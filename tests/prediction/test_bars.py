@@ -42,6 +42,15 @@ def test_bars_become_the_newest_features(manager: ProductionModelManager) -> Non
         (lambda f: f.assign(timestamp="yesterday-ish"), "bars.timestamp"),
         (lambda f: f.assign(close="dear"), "bars.close"),
         (lambda f: f.assign(close=np.inf), "bars.close"),
+        (lambda f: f.assign(close=True), "bars.close"),
+        (lambda f: f.assign(volume=True), "bars.volume"),
+        (lambda f: f.assign(close=f.close + 1j), "bars.close"),
+        (lambda f: f.assign(close=f.timestamp), "bars.close"),
+        (lambda f: f.assign(close=pd.Timedelta("1D")), "bars.close"),
+        (lambda f: f.assign(timestamp=f.timestamp.where(f.index != 3)), "bars.timestamp"),
+        (lambda f: pd.concat([f, f[["timestamp"]]], axis=1), "bars.timestamp"),
+        (lambda f: pd.concat([f, f[["symbol"]]], axis=1), "bars.symbol"),
+        (lambda f: pd.concat([f, f[["close"]]], axis=1), "bars.close"),
         (lambda f: f[f.symbol != "SOL-USD"], "bars.SOL-USD"),
         (lambda f: pd.concat([f, f.assign(symbol="DOGE")]), "bars.DOGE"),
         (lambda f: pd.concat([f, f.iloc[[3]]]), "bars.BTC-USD"),
@@ -55,6 +64,29 @@ def test_bars_that_cannot_be_used_are_refused_by_their_name(
     with pytest.raises(InputError) as caught:
         manager.get_model_prediction("crypto", change(frame()))
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda days: days.dt.tz_localize("Asia/Tokyo"),
+        lambda days: days.dt.tz_localize("Europe/Berlin"),
+        lambda days: (days + pd.Timedelta("20h")).dt.tz_localize("America/New_York"),
+        lambda days: days.dt.strftime("%Y-%m-%dT00:00:00+09:00"),
+        lambda days: days.dt.strftime("%Y%m%d").astype(int),
+        lambda days: days.astype("datetime64[s]").astype("int64"),
+        lambda days: days.astype("datetime64[ms]").astype("int64"),
+        lambda days: days.dt.to_period("D"),
+        lambda days: days.dt.date,
+    ],
+)
+def test_a_bar_of_a_day_is_of_the_date_that_is_written(manager: ProductionModelManager, written: object) -> None:
+    bars = frame(end="2026-02-28")
+    answer = manager.get_model_prediction("crypto", bars)
+    other = bars.assign(timestamp=written(bars.timestamp.dt.tz_localize(None)))
+    again = manager.get_model_prediction("crypto", other)
+    assert (again.as_of, again.notes) == ("2026-02-28T00:00:00", answer.notes)
+    assert again.weights == pytest.approx(answer.weights)
 
 
 def test_stale_bars_are_refused_where_a_limit_is_given(manager: ProductionModelManager) -> None:

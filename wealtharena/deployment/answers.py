@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -55,15 +55,19 @@ def _question(item: PredictBody | Observation, field: str) -> Question:
 
 
 def _table(bars: Sequence[Bar], field: str) -> BarTable:
-    stamps = np.empty(len(bars), dtype=np.int64)
+    stamps, wall = np.empty((2, len(bars)), dtype=np.int64)
     for i, bar in enumerate(bars):
         moment = bar.timestamp if bar.timestamp.tzinfo is not None else bar.timestamp.replace(tzinfo=UTC)
         if not _EARLIEST <= moment <= _LATEST:
             raise InputError(f"{field}.{i}.timestamp", "lies outside 1970 to 2200")
-        elapsed = moment - _EARLIEST
-        stamps[i] = ((elapsed.days * 86_400 + elapsed.seconds) * 1_000_000 + elapsed.microseconds) * 1_000
+        stamps[i] = _nanoseconds(moment - _EARLIEST)
+        wall[i] = stamps[i] + _nanoseconds(moment.utcoffset() or timedelta())
     values = {name: np.array([_or_nan(getattr(bar, name)) for bar in bars]) for name in COLUMNS}
-    return BarTable(stamps=stamps, symbols=np.array([bar.symbol for bar in bars]), values=values)
+    return BarTable(stamps=stamps, symbols=np.array([bar.symbol for bar in bars]), values=values, wall=wall)
+
+
+def _nanoseconds(span: timedelta) -> int:
+    return ((span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds) * 1_000
 
 
 def _or_nan(value: float | None) -> float:

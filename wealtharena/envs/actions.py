@@ -222,9 +222,12 @@ class Tilt(Weights):
 
 
 def array_of(given: Any, what: str, dtype: npt.DTypeLike | None = None) -> npt.NDArray[Any]:
-    """Return what somebody gave as an array; MarketError where it is none, as rows of several lengths are."""
+    """Return what somebody gave as an array; MarketError where it is none, as rows of several lengths, or complex."""
     try:
-        return np.asarray(given, dtype=dtype)
+        array = np.asarray(given)
+        if array.dtype.kind == "c":  # of which real numbers would keep a part
+            raise MarketError(f"{what} are complex numbers", hint="pass real ones")
+        return array if dtype is None else array.astype(dtype, copy=False)
     except (TypeError, ValueError) as error:
         raise MarketError(f"{what} are no array: {error}", hint="pass numbers, in rows of one length") from error
 

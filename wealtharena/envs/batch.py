@@ -41,8 +41,8 @@ class AccountBatch:
         segments: Segments | None = None,
         mode: int = SAME_STEP,
     ) -> None:
-        if num_envs < 1:
-            raise MarketError(f"num_envs={num_envs} must be at least 1", hint="try num_envs=1")
+        if not isinstance(num_envs, int | np.integer) or num_envs < 1:
+            raise MarketError(f"num_envs={num_envs!r} must be a whole number, at least 1", hint="try num_envs=1")
         if market.layout.window != spec.window:
             raise MarketError(
                 f"the market was built for env.window={market.layout.window}, the spec says {spec.window}",
@@ -91,6 +91,9 @@ class AccountBatch:
             raise MarketError(
                 f"{len(seeds)} seeds for {self.num_envs} environments", hint="pass one seed an environment"
             )
+        for seed in seeds:
+            if not isinstance(seed, int | np.integer):
+                raise MarketError(f"a seed is {seed!r}", hint="pass a whole number an environment")
         self.rng[:] = np.array([int(seed) % 2**64 for seed in seeds], dtype=np.uint64)
         self.clock[CLOCK.episode] = 0
 

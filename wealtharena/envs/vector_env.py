@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode
 
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.data.panel import Panel
-from wealtharena.envs.actions import actions_of
+from wealtharena.envs.actions import actions_of, array_of
 from wealtharena.envs.batch import AccountBatch, Segments, market_of
 from wealtharena.envs.kernel.rows import ACCOUNT, ACCOUNT_CLIP, CLOCK, DISABLED, NEXT_STEP, SAME_STEP
 from wealtharena.envs.market import Market
@@ -53,7 +53,7 @@ class PortfolioVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
         render_mode: None = None,
     ) -> None:
-        mode = AutoresetMode(autoreset_mode)
+        mode = _mode(autoreset_mode)
         self.market, self.env_spec = market_of(market, spec, panel, features, scaler)
         self.batch = AccountBatch(self.market, self.env_spec, num_envs=num_envs, segments=segments, mode=MODES[mode])
         self.metadata = {**self.metadata, "autoreset_mode": mode}
@@ -118,17 +118,14 @@ class PortfolioVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     def reset(
         self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
-        """Restart all environments, or those of `options["reset_mask"]`; return observations [N, D] and infos."""
+        """Restart all environments, or those of `options["reset_mask"]`, bool [N]; return observations [N, D] and infos."""
+        given = (options or {}).get("reset_mask")
+        mask = None if given is None else self._mask(given)
         self._seed(seed)
         obs = np.zeros((self.num_envs, self.layout.size), dtype=np.float32)
-        mask = (options or {}).get("reset_mask")
-        if mask is None:
-            self.batch.reset(obs)
-        else:
-            if self._last is None:
-                raise MarketError("reset_mask before the first reset", hint="call reset() once for all environments")
+        if mask is not None:
             obs[:] = self._last
-            self.batch.reset(obs, np.ascontiguousarray(mask, dtype=np.bool_))
+        self.batch.reset(obs, mask)
         self._last = obs
         return obs.copy(), self._infos()
 
@@ -163,6 +160,18 @@ class PortfolioVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     _last: npt.NDArray[np.float32] | None = None  # of Gymnasium's face
     _seen: npt.NDArray[np.float32] | None = None  # of the fast one, the caller's own array
 
+    def _mask(self, given: Any) -> npt.NDArray[np.bool_]:
+        """Return which environments are restarted; a mask of another length would be read beyond its end."""
+        if self._last is None:
+            raise MarketError("reset_mask before the first reset", hint="call reset() once for all environments")
+        mask = array_of(given, "the reset_mask")
+        if mask.dtype != np.bool_ or mask.shape != (self.num_envs,):
+            raise MarketError(
+                f"reset_mask has shape {mask.shape} and dtype {mask.dtype}, expected ({self.num_envs},) and bool",
+                hint="pass True or False an environment, such as terminated | truncated",
+            )
+        return np.ascontiguousarray(mask)
+
     def _seed(self, seed: int | Sequence[int] | None) -> None:
         if seed is None:
             if self._seeded:
@@ -171,12 +180,22 @@ class PortfolioVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         elif isinstance(seed, int | np.integer):
             self._np_random, self._np_random_seed = gym.utils.seeding.np_random(int(seed))
             seed = [int(seed) + i for i in range(self.num_envs)]
+        elif not isinstance(seed, Sequence | np.ndarray):
+            raise MarketError(f"the seed is {seed!r}", hint="pass a whole number, or one an environment")
         self.batch.seed(seed)
         self._seeded = True
 
     def _infos(self) -> dict[str, Any]:
         state = self.batch.state
         return {name: state[ACCOUNT.traded + n, : self.num_envs].copy() for n, name in enumerate(INFO)}
+
+
+def _mode(name: AutoresetMode | str) -> AutoresetMode:
+    try:
+        return AutoresetMode(name)
+    except ValueError as error:
+        known = ", ".join(repr(mode.value) for mode in AutoresetMode)
+        raise MarketError(f"autoreset_mode={name!r} is not known", hint=f"take {known}") from error
 
 
 # Names of the columns of the kernel's state from TRADED on, in their order.

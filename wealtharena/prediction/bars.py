@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from wealtharena.errors import DataError
 from wealtharena.prediction.cleaning import COLUMNS, panel_of
 from wealtharena.prediction.inputs import InputError
 from wealtharena.registry.metadata import Metadata
@@ -29,28 +30,28 @@ class BarTable:
     stamps: npt.NDArray[np.int64]  # [n] ns since 1970, UTC
     symbols: npt.NDArray[np.str_]  # [n]
     values: Mapping[str, npt.NDArray[np.float64]]  # column -> [n]
+    wall: npt.NDArray[np.int64]  # [n] what the clock shows in the zone that a stamp is written in, as ns since 1970
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame) -> BarTable:
         """Return the bars of a DataFrame with columns timestamp, symbol, close and, where at hand, the others."""
-        import pandas as pd
+        from wealtharena.data.reading import stamps
 
         for column in ("timestamp", "symbol", "close"):
             if column not in frame.columns:
                 raise InputError(
                     f"bars.{column}", "column is missing", hint=f"long form: timestamp, symbol, {', '.join(COLUMNS)}"
                 )
+        for column in ("timestamp", "symbol", *COLUMNS):
+            if list(frame.columns).count(column) > 1:
+                raise InputError(f"bars.{column}", "is the name of several columns", hint="keep one of them")
         try:
-            stamps = (
-                pd.to_datetime(frame["timestamp"], utc=True)
-                .dt.as_unit("ns")
-                .to_numpy(dtype="datetime64[ns]")
-                .astype(np.int64)
-            )
-        except (ValueError, TypeError) as error:
-            raise InputError("bars.timestamp", "is not a column of dates") from error
+            times = stamps.parse(frame["timestamp"], "bars")
+        except DataError as error:
+            raise InputError("bars.timestamp", error.message.removeprefix("bars: "), hint=error.hint) from error
         values = {name: _numbers(frame[name], name) for name in COLUMNS if name in frame.columns}
-        return cls(stamps=stamps, symbols=frame["symbol"].astype(str).to_numpy(dtype=np.str_), values=values)
+        symbols = frame["symbol"].astype(str).to_numpy(dtype=np.str_)
+        return cls(stamps=times.instants, symbols=symbols, values=values, wall=times.wall)
 
 
 def observe(
@@ -98,6 +99,16 @@ def observe(
 
 
 def _numbers(column: Any, name: str) -> npt.NDArray[np.float64]:
+    from pandas.api import types
+
+    for kind, words in (
+        (types.is_bool_dtype, "true and false"),
+        (types.is_complex_dtype, "complex numbers"),
+        (types.is_datetime64_any_dtype, "times"),
+        (types.is_timedelta64_dtype, "durations"),
+    ):
+        if kind(column):  # a cast to numbers would make some of them
+            raise InputError(f"bars.{name}", f"holds {words}", hint="send real numbers")
     try:
         values = np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
     except (ValueError, TypeError) as error:
@@ -117,7 +128,7 @@ def _checked(metadata: Metadata, table: BarTable) -> npt.NDArray[np.int64]:
     for symbol in metadata.symbols:
         if symbol not in given:
             raise InputError(f"bars.{symbol}", "has no bars", hint="send bars of every symbol that the agent trades")
-    stamps = table.stamps // _DAY * _DAY if metadata.frequency in _DATED else table.stamps
+    stamps = table.wall // _DAY * _DAY if metadata.frequency in _DATED else table.stamps
     axis, rows = np.unique(stamps, return_inverse=True)
     columns = np.array([order[str(symbol)] for symbol in given])[np.searchsorted(given, table.symbols)]
     cells, counts = np.unique(rows * len(order) + columns, return_counts=True)

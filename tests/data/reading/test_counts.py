@@ -61,6 +61,15 @@ def test_symbols_that_stand_as_whole_numbers_may_have_lost_their_zeros() -> None
     assert any("zeros at their beginning may have been lost" in note for note in panel.notes)
 
 
+@pytest.mark.parametrize(("wrong", "words"), [(True, "true and false"), (1j, "complex")])
+@pytest.mark.parametrize("text", [False, True])
+def test_what_is_no_real_number_is_refused_beside_text_too(wrong: complex, words: str, text: bool) -> None:
+    frame = shares(bars=60).assign(volume=wrong)
+    frame = frame.astype({"close": str}) if text else frame
+    with pytest.raises(DataError, match=f"volume holds {words}"):
+        load_panel(frame, asset="etf")
+
+
 def test_a_part_is_of_the_symbol_that_its_escaped_folder_names(tmp_path: Path) -> None:
     frame = shares("BRK/A", "C D", bars=60)
     pq.write_to_dataset(pa.Table.from_pandas(frame), tmp_path / "bars", partition_cols=["symbol"])

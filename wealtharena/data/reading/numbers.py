@@ -33,6 +33,7 @@ def to_numbers(columns: Mapping[str, pd.Series], ledger: Ledger) -> dict[str, pd
     Raises:
         DataError: a cell is no number, or the file does not show which mark is the decimal one.
     """
+    _require_real(columns, ledger.name)
     if "split" in columns:
         columns = {**columns, "split": ratios(columns["split"], ledger.name)}
     written = {name: values for name, values in columns.items() if not _is_number(values)}
@@ -63,12 +64,21 @@ def to_numbers(columns: Mapping[str, pd.Series], ledger: Ledger) -> dict[str, pd
     for name, values in columns.items():
         if name in texts:
             numbers = _parse(texts[name], mark, name, ledger.name, powers.get(name))
-        elif pd.api.types.is_bool_dtype(values):
-            raise DataError(f"{ledger.name}: {name} holds true and false, not numbers", hint="correct the file")
         else:
             numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
         made[name] = pd.Series(numbers, index=values.index)
     return made
+
+
+def _require_real(columns: Mapping[str, pd.Series], where: str) -> None:
+    """Raise DataError where a cast would make numbers of a column that holds none."""
+    for name, values in columns.items():
+        for kind, words in (
+            (pd.api.types.is_bool_dtype, "true and false, not"),
+            (pd.api.types.is_complex_dtype, "complex, not real"),
+        ):
+            if kind(values):
+                raise DataError(f"{where}: {name} holds {words} numbers", hint="correct the file")
 
 
 def _is_number(values: pd.Series) -> bool:
