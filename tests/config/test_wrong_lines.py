@@ -62,6 +62,27 @@ def test_a_group_of_nothing_is_no_choice(group: str) -> None:
         compose([f"{group}=null"])
 
 
+@pytest.mark.parametrize(
+    "word",
+    [
+        "asset=[etf,crypto]",
+        "experiment=[fx_20,etf_tilt]",
+        "task=[train]",
+        "experiment=[]",
+        "data/simulator=[etf,crypto]",
+    ],
+)
+def test_a_group_takes_no_list(word: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Hydra lays the files of a list over one another: etf's prices under the agent of currency pairs."""
+    told = f"{word}: a group takes one choice, no list; write {word.partition('=')[0]}=<name>; for one job each: -m "
+    with pytest.raises(ConfigError) as refused:
+        compose([word])
+    assert str(refused.value).startswith(told)
+    monkeypatch.setattr("sys.argv", ["run.py", "--cfg", "job", word])
+    assert launch(lambda cfg: 0)() == 2
+    assert capsys.readouterr().err.startswith(f"error: {told}")
+
+
 def test_a_grid_is_refused_before_its_first_job_begins() -> None:
     with pytest.raises(ConfigError, match=r"the job asset=etf algo\.clip=3: algo\.clip=3 must be"):
         grid.check(["-m", "asset=etf", "algo.clip=0.1,3", "seed=0,1,2"])

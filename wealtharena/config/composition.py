@@ -143,6 +143,18 @@ def _preset_file(override: str) -> Path | None:
     return next((found for found in (Path(value), Path("/", value)) if found.is_file()), None)
 
 
+def check_choices(overrides: Sequence[str]) -> None:
+    """Raise ConfigError where a group is given a list: Hydra lays its files over one another, and the mixture has one's name."""
+    for word in overrides:
+        group, _, value = word.partition("=")
+        group = key_of(group).partition("@")[0]
+        if value.lstrip().startswith("[") and group in _group_names(conf_dirs()):
+            raise ConfigError(
+                f"{word}: a group takes one choice, no list",
+                hint=f"write {group}=<name>; for one job each: -m {group}=<name>,<name>",
+            )
+
+
 def check_search_path(overrides: Sequence[str]) -> None:
     """Raise ConfigError where `hydra.searchpath` names what is not there: Hydra warns and composes without it."""
     for word in overrides:

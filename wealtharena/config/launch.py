@@ -26,7 +26,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from wealtharena.config import flags, grid, plugins, speech
 from wealtharena.config.answers import answering, answering_by_hydra
-from wealtharena.config.composition import PRIMARY, check_search_path, known_mode, prepare, with_preset_files
+from wealtharena.config.composition import (
+    PRIMARY,
+    check_choices,
+    check_search_path,
+    known_mode,
+    prepare,
+    with_preset_files,
+)
 from wealtharena.config.folders import Refused
 from wealtharena.config.help import help_text
 from wealtharena.config.identity import refuse_other_settings
@@ -123,6 +130,7 @@ def _run(job: Job, argv: Sequence[str]) -> int:
     speech.use("json" if "log=json" in argv else "text")
     prepare()
     argv = _without_config_dir(argv)
+    check_choices(argv)  # --cfg too, which has no job
     check_search_path(argv)
     if _is_grid(argv):
         _refuse_grid_of(argv)

@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from wealtharena.config import plugins
-from wealtharena.config.composition import compose_raw, job_overrides
+from wealtharena.config.composition import check_choices, compose_raw, job_overrides
 from wealtharena.config.problems import UNREADABLE, Problem, composition_error, describe, problems_error
 from wealtharena.config.specs.agent import AlgoSpec
 from wealtharena.config.specs.broker import BrokerSpec
@@ -57,6 +57,7 @@ def parse(cfg: DictConfig, *, overrides: Sequence[str] | None = None) -> Experim
         ConfigError: all problems at once, each with key, value and a way out.
     """
     given = job_overrides() if overrides is None else tuple(overrides)
+    check_choices(given)
     _whole(cfg)
     tree = _container(cfg)
     algo_class = _algorithm(tree)
