@@ -66,6 +66,9 @@ def test_a_group_of_nothing_is_no_choice(group: str) -> None:
     "word",
     [
         "asset=[etf,crypto]",
+        "asset={etf:1}",
+        "sweep=[ppo,sac]",
+        "hydra/launcher=[basic,joblib]",
         "experiment=[fx_20,etf_tilt]",
         "task=[train]",
         "experiment=[]",
@@ -74,13 +77,49 @@ def test_a_group_of_nothing_is_no_choice(group: str) -> None:
 )
 def test_a_group_takes_no_list(word: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Hydra lays the files of a list over one another: etf's prices under the agent of currency pairs."""
-    told = f"{word}: a group takes one choice, no list; write {word.partition('=')[0]}=<name>; for one job each: -m "
+    told = f"{word}: a group takes one choice, by its name; write {word.partition('=')[0]}=<name>"
     with pytest.raises(ConfigError) as refused:
         compose([word])
     assert str(refused.value).startswith(told)
     monkeypatch.setattr("sys.argv", ["run.py", "--cfg", "job", word])
     assert launch(lambda cfg: 0)() == 2
     assert capsys.readouterr().err.startswith(f"error: {told}")
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("asset=../x", "asset=../x is not a choice; choices: commodities, "),
+        ("algo=/etc/passwd", "algo=/etc/passwd is not a choice; choices: a2c, "),
+        ("data/simulator=x/y", "data/simulator=x/y is not a choice; choices: "),
+        ("experiment=/dev/null", "experiment=/dev/null: there is no such file; give a preset's name, "),
+        ("backtest.start=20240131", "backtest.start=20240131 must be text; try backtest.start=2024-01-31"),
+        ("paper.end=20240131", "paper.end=20240131 must be text; try paper.end=2024-01-31"),
+        ("paths.checkpoints=", "paths.checkpoints= must have at least 1 letter; try paths.checkpoints=checkpoints"),
+        ("data.path=", "data.path= must have at least 1 letter; try data.path=null"),
+    ],
+)
+def test_a_refusal_says_what_was_typed(word: str, told: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        compose([word])
+    assert str(refused.value).startswith(told)
+
+
+@pytest.mark.parametrize("size", ["0", "-1"])
+def test_a_sweeper_that_takes_no_job_at_a_time_is_refused(size: str) -> None:
+    with pytest.raises(ConfigError, match=r"hydra\.sweeper\.max_batch_size=.* must be null, or a whole number above 0"):
+        grid.check_launcher(["-m", f"hydra.sweeper.max_batch_size={size}", "seed=1,2"])
+    grid.check_launcher(["-m", "hydra.sweeper.max_batch_size=1", "seed=1,2"])
+
+
+def test_a_grid_that_has_no_folder_is_told_of_the_key_of_grids(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").touch()
+    monkeypatch.setattr("sys.argv", ["run.py", "-m", "hydra.sweep.dir=taken", "seed=1,2"])
+    assert launch(lambda cfg: 0)() == 2
+    assert capsys.readouterr().err.endswith("choose another with hydra.sweep.dir=<folder>\n")
 
 
 def test_a_grid_is_refused_before_its_first_job_begins() -> None:

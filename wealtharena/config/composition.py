@@ -126,15 +126,20 @@ def with_preset_files(overrides: Sequence[str]) -> list[str]:
 def _preset(override: str) -> str:
     value, path = override.partition("=")[2].strip("'\""), _preset_file(override)
     if path is None:
-        raise ConfigError(
-            f"experiment={value}: there is no such file", hint="give a preset's name, or the path of its YAML file"
-        )
+        raise no_preset(value)
     group, name = path.parent.as_posix().strip("/"), path.stem
     place = f"experiment/{group}" if group not in ("", ".") else "experiment"
     node = OmegaConf.load(path)
     check_preset(OmegaConf.to_container(node, resolve=False), where=str(path))
     ConfigStore.instance().store(group=place, name=name, node=node, package="_global_", provider="preset")
     return f"experiment={group}/{name}.yaml" if group not in ("", ".") else f"experiment={name}.yaml"
+
+
+def no_preset(value: str) -> ConfigError:
+    """Return what to say of an experiment that is named by a path where no YAML file is."""
+    return ConfigError(
+        f"experiment={value}: there is no such file", hint="give a preset's name, or the path of its YAML file"
+    )
 
 
 def _preset_file(override: str) -> Path | None:
@@ -146,13 +151,11 @@ def _preset_file(override: str) -> Path | None:
 def check_choices(overrides: Sequence[str]) -> None:
     """Raise ConfigError where a group is given a list: Hydra lays its files over one another, and the mixture has one's name."""
     for word in overrides:
-        group, _, value = word.partition("=")
-        group = key_of(group).partition("@")[0]
-        if value.lstrip().startswith("[") and group in _group_names(conf_dirs()):
-            raise ConfigError(
-                f"{word}: a group takes one choice, no list",
-                hint=f"write {group}=<name>; for one job each: -m {group}=<name>,<name>",
-            )
+        group, value = key_of(word).partition("@")[0], word.partition("=")[2].lstrip()
+        known = group in _group_names(conf_dirs())
+        if value.startswith(("[", "{")) and (known or group.startswith("hydra/")):
+            jobs = f"; for one job each: -m {group}=<name>,<name>" if known and group != "sweep" else ""
+            raise ConfigError(f"{word}: a group takes one choice, by its name", hint=f"write {group}=<name>{jobs}")
 
 
 def check_search_path(overrides: Sequence[str]) -> None:

@@ -196,7 +196,7 @@ def _run_hydra(job: Job, argv: Sequence[str], codes: _Codes) -> int:
                 raise
             raise ConfigError(
                 f"cannot write the run directory {error.filename}: {error.strerror}",
-                hint="choose another with hydra.run.dir=<folder>",
+                hint=f"choose another with hydra.{'sweep' if _is_grid(argv) else 'run'}.dir=<folder>",
             ) from error
         except BrokenProcessPool as error:
             raise WealthArenaError(

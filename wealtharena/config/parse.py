@@ -31,6 +31,7 @@ def compose(overrides: Sequence[str] = ()) -> ExperimentSpec:
         ConfigError: an override names something unknown or out of range, or `overrides` is no list of texts.
     """
     _require_texts(overrides)
+    check_choices(overrides)
     try:
         cfg = compose_raw(overrides)
     except (HydraException, OmegaConfBaseException, *UNREADABLE) as error:
@@ -57,7 +58,6 @@ def parse(cfg: DictConfig, *, overrides: Sequence[str] | None = None) -> Experim
         ConfigError: all problems at once, each with key, value and a way out.
     """
     given = job_overrides() if overrides is None else tuple(overrides)
-    check_choices(given)
     _whole(cfg)
     tree = _container(cfg)
     algo_class = _algorithm(tree)
