@@ -105,6 +105,40 @@ def test_a_refusal_says_what_was_typed(word: str, told: str) -> None:
     assert str(refused.value).startswith(told)
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"\xff\xfe", "experiment=own.yaml cannot be read: it is no text in UTF-8"),
+        (b"5", "experiment=own.yaml cannot be read: it is no text in UTF-8 of keys and values"),
+        (b"- a", "experiment=own.yaml holds a list, no keys; "),
+        (b"seed: 1\nseed: 2", "own.yaml, line 2, column 1 is no YAML: found duplicate key seed; "),
+        (b"[a", "own.yaml, line 1, column 3 is no YAML: "),
+    ],
+)
+def test_a_preset_that_is_none_is_one_line(
+    content: bytes, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("own.yaml").write_bytes(content)
+    with pytest.raises(ConfigError) as refused:
+        compose(["experiment=own.yaml"])
+    assert told in str(refused.value)
+    monkeypatch.setattr("sys.argv", ["run.py", "experiment=own.yaml"])
+    assert launch(lambda cfg: 0)() == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_link_to_nothing_beside_the_configuration_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "link.yaml").symlink_to("nowhere")
+    monkeypatch.setenv("WEALTHARENA_CONFIG_DIR", "")  # put back what the flag leaves
+    monkeypatch.setattr("sys.argv", ["run.py", "--config-dir", "conf", "task=inspect"])
+    assert launch(lambda cfg: 0)() == 0
+
+
 @pytest.mark.parametrize("size", ["0", "-1"])
 def test_a_sweeper_that_takes_no_job_at_a_time_is_refused(size: str) -> None:
     with pytest.raises(ConfigError, match=r"hydra\.sweeper\.max_batch_size=.* must be null, or a whole number above 0"):

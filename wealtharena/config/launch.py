@@ -18,6 +18,7 @@ from pathlib import Path
 
 import filelock
 import hydra
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -134,7 +135,12 @@ def _run(job: Job, argv: Sequence[str]) -> int:
     check_search_path(argv)
     if _is_grid(argv):
         _refuse_grid_of(argv)
-    argv = flags.in_front(with_quoted_paths(with_preset_files(resumed_argv(argv)), grid=_is_grid(argv)))
+    argv = resumed_argv(argv)
+    try:
+        argv = with_preset_files(argv)
+    except yaml.YAMLError as error:
+        raise composition_error(error, argv) from error
+    argv = flags.in_front(with_quoted_paths(argv, grid=_is_grid(argv)))
     if not _is_grid(argv):
         return _run_hydra(job, argv, _Codes())
     grid.check_launcher(argv)
