@@ -338,10 +338,11 @@ def read_regular(path: Path, *, limit: int) -> bytes:
         raise
     except OSError as error:
         raise UnfitFileError("is a link" if error.errno == errno.ELOOP else "cannot be read") from error
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)  # of a folder fdopen would make an error that names the number, and leave it open
+        raise UnfitFileError("is not a regular file")
     with os.fdopen(descriptor, "rb") as handle:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise UnfitFileError("is not a regular file")
         if status.st_size > limit:
             raise UnfitFileError(f"has {status.st_size} bytes, more than {limit}")
         content = handle.read(limit + 1)

@@ -62,6 +62,100 @@ def test_a_group_of_nothing_is_no_choice(group: str) -> None:
         compose([f"{group}=null"])
 
 
+@pytest.mark.parametrize(
+    "word",
+    [
+        "asset=[etf,crypto]",
+        "asset={etf:1}",
+        "sweep=[ppo,sac]",
+        "hydra/launcher=[basic,joblib]",
+        "experiment=[fx_20,etf_tilt]",
+        "task=[train]",
+        "experiment=[]",
+        "data/simulator=[etf,crypto]",
+    ],
+)
+def test_a_group_takes_no_list(word: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Hydra lays the files of a list over one another: etf's prices under the agent of currency pairs."""
+    told = f"{word}: a group takes one choice, by its name; write {word.partition('=')[0]}=<name>"
+    with pytest.raises(ConfigError) as refused:
+        compose([word])
+    assert str(refused.value).startswith(told)
+    monkeypatch.setattr("sys.argv", ["run.py", "--cfg", "job", word])
+    assert launch(lambda cfg: 0)() == 2
+    assert capsys.readouterr().err.startswith(f"error: {told}")
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("asset=../x", "asset=../x is not a choice; choices: commodities, "),
+        ("algo=/etc/passwd", "algo=/etc/passwd is not a choice; choices: a2c, "),
+        ("data/simulator=x/y", "data/simulator=x/y is not a choice; choices: "),
+        ("experiment=/dev/null", "experiment=/dev/null: there is no such file; give a preset's name, "),
+        ("backtest.start=20240131", "backtest.start=20240131 must be text; try backtest.start=2024-01-31"),
+        ("paper.end=20240131", "paper.end=20240131 must be text; try paper.end=2024-01-31"),
+        ("paths.checkpoints=", "paths.checkpoints= must have at least 1 letter; try paths.checkpoints=checkpoints"),
+        ("data.path=", "data.path= must have at least 1 letter; try data.path=null"),
+    ],
+)
+def test_a_refusal_says_what_was_typed(word: str, told: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        compose([word])
+    assert str(refused.value).startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"\xff\xfe", "experiment=own.yaml cannot be read: it is no text in UTF-8"),
+        (b"5", "experiment=own.yaml cannot be read: it is no text in UTF-8 of keys and values"),
+        (b"- a", "experiment=own.yaml holds a list, no keys; "),
+        (b"seed: 1\nseed: 2", "own.yaml, line 2, column 1 is no YAML: found duplicate key seed; "),
+        (b"[a", "own.yaml, line 1, column 3 is no YAML: "),
+    ],
+)
+def test_a_preset_that_is_none_is_one_line(
+    content: bytes, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("own.yaml").write_bytes(content)
+    with pytest.raises(ConfigError) as refused:
+        compose(["experiment=own.yaml"])
+    assert told in str(refused.value)
+    monkeypatch.setattr("sys.argv", ["run.py", "experiment=own.yaml"])
+    assert launch(lambda cfg: 0)() == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_link_to_nothing_beside_the_configuration_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "link.yaml").symlink_to("nowhere")
+    monkeypatch.setenv("WEALTHARENA_CONFIG_DIR", "")  # put back what the flag leaves
+    monkeypatch.setattr("sys.argv", ["run.py", "--config-dir", "conf", "task=inspect"])
+    assert launch(lambda cfg: 0)() == 0
+
+
+@pytest.mark.parametrize("size", ["0", "-1"])
+def test_a_sweeper_that_takes_no_job_at_a_time_is_refused(size: str) -> None:
+    with pytest.raises(ConfigError, match=r"hydra\.sweeper\.max_batch_size=.* must be null, or a whole number above 0"):
+        grid.check_launcher(["-m", f"hydra.sweeper.max_batch_size={size}", "seed=1,2"])
+    grid.check_launcher(["-m", "hydra.sweeper.max_batch_size=1", "seed=1,2"])
+
+
+def test_a_grid_that_has_no_folder_is_told_of_the_key_of_grids(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").touch()
+    monkeypatch.setattr("sys.argv", ["run.py", "-m", "hydra.sweep.dir=taken", "seed=1,2"])
+    assert launch(lambda cfg: 0)() == 2
+    assert capsys.readouterr().err.endswith("choose another with hydra.sweep.dir=<folder>\n")
+
+
 def test_a_grid_is_refused_before_its_first_job_begins() -> None:
     with pytest.raises(ConfigError, match=r"the job asset=etf algo\.clip=3: algo\.clip=3 must be"):
         grid.check(["-m", "asset=etf", "algo.clip=0.1,3", "seed=0,1,2"])

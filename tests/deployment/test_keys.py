@@ -12,6 +12,7 @@ import pytest
 from tests.deployment.rooms import FEATURES, Client, client
 from tests.registry.shelf import AGENT, stocked
 from wealtharena.deployment import keys
+from wealtharena.deployment.guard import check_audit
 from wealtharena.errors import ConfigError
 
 
@@ -143,6 +144,45 @@ def test_all_keys_revoked_is_not_the_same_as_no_keys(tmp_path: Path) -> None:
     path.write_text(json.dumps({"schema_version": 1, "keys": "all"}))
     with pytest.raises(ConfigError, match="is not a file of keys"):
         keys.read_keys(path)
+
+
+def free_descriptor() -> int:
+    number = os.open(os.devnull, os.O_RDONLY)
+    os.close(number)
+    return number
+
+
+@pytest.mark.parametrize("kind", ["folder", "table", "link", "below a file"])
+def test_what_is_no_file_of_keys_is_named_and_not_to_be_deleted(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "table").write_text("a,b\n1,2\n")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("table")
+    path = tmp_path / ("table/keys.json" if kind == "below a file" else kind)
+    before, free = sorted(tmp_path.iterdir()), free_descriptor()
+    for asked in (keys.read_keys, lambda place: keys.create_key(place, "alice")):
+        with pytest.raises(ConfigError) as refused:
+            asked(path)
+        assert refused.value.message.startswith(f"serve.keys_file={path} ")
+        assert "Errno" not in refused.value.message
+        assert "delete" not in refused.value.hint
+    assert sorted(tmp_path.iterdir()) == before
+    assert free_descriptor() == free  # none was left open
+
+
+def test_a_file_of_keys_that_cannot_be_locked_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / ".keys.json.lock").mkdir()
+    with pytest.raises(ConfigError, match=r"keys\.json cannot be written: Is a directory"):
+        keys.create_key(tmp_path / "keys.json", "alice")
+
+
+def test_a_service_does_not_begin_without_its_audit(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "table").touch()
+    for fit in ("pipe", "table", "deep/audit.jsonl"):
+        check_audit(tmp_path / fit)
+    for unfit in (tmp_path, tmp_path / "table" / "audit.jsonl"):
+        with pytest.raises(ConfigError, match=f"serve.audit_file={unfit} cannot be written: "):
+            check_audit(unfit)
 
 
 def test_ready_names_agents_to_those_alone_who_may_ask_them(tmp_path: Path) -> None:

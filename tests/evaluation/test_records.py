@@ -22,6 +22,11 @@ def test_a_file_in_place_of_a_run_directory_is_refused_with_its_folder(tmp_path:
     with pytest.raises(ConfigError, match=r"run\.json is a file") as refused:
         records.find([tmp_path / "run.json"])
     assert refused.value.hint == f"name the run directory: {tmp_path}"
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").touch()
+    with pytest.raises(ConfigError, match=r"notes\.txt is a file") as refused:
+        records.find([tmp_path / "other" / "notes.txt"])
+    assert refused.value.hint == "name run directories or multirun folders"
 
 
 @pytest.mark.parametrize(

@@ -194,6 +194,12 @@ def test_an_unknown_agent_is_an_error_with_a_suggestion(run: Run, store: ModelCh
         run("deploy", "deploy.agents=[cryptocurency]")
 
 
+def test_a_file_is_no_registry_without_versions(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(ConfigError, match=r"notes\.txt is a file; name the folder of the registry"):
+        run("deploy", "deploy.action=list", f"paths.checkpoints={tmp_path / 'notes.txt'}")
+
+
 def test_the_list_changes_nothing(run: Run, store: ModelCheckpoint, forgotten: list[str]) -> None:
     long = save(store, "20260102-030405-abcdef-judged").name
     before = history.read_history(store.root)

@@ -126,21 +126,50 @@ def with_preset_files(overrides: Sequence[str]) -> list[str]:
 def _preset(override: str) -> str:
     value, path = override.partition("=")[2].strip("'\""), _preset_file(override)
     if path is None:
-        raise ConfigError(
-            f"experiment={value}: there is no such file", hint="give a preset's name, or the path of its YAML file"
-        )
+        raise no_preset(value)
     group, name = path.parent.as_posix().strip("/"), path.stem
     place = f"experiment/{group}" if group not in ("", ".") else "experiment"
-    node = OmegaConf.load(path)
+    node = _loaded(path, value)
     check_preset(OmegaConf.to_container(node, resolve=False), where=str(path))
     ConfigStore.instance().store(group=place, name=name, node=node, package="_global_", provider="preset")
     return f"experiment={group}/{name}.yaml" if group not in ("", ".") else f"experiment={name}.yaml"
+
+
+def _loaded(path: Path, value: str) -> DictConfig:
+    """Return the keys and values of a preset's file; yaml.YAMLError with its place where it is no YAML."""
+    try:
+        node = OmegaConf.load(path)
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is no text in UTF-8 of keys and values"
+        raise ConfigError(
+            f"experiment={value} cannot be read: {why}", hint="give a YAML file of lines key: value"
+        ) from error
+    if not isinstance(node, DictConfig):
+        raise ConfigError(f"experiment={value} holds a list, no keys", hint="give a YAML file of lines key: value")
+    return node
+
+
+def no_preset(value: str) -> ConfigError:
+    """Return what to say of an experiment that is named by a path where no YAML file is."""
+    return ConfigError(
+        f"experiment={value}: there is no such file", hint="give a preset's name, or the path of its YAML file"
+    )
 
 
 def _preset_file(override: str) -> Path | None:
     """Return the file that `experiment=...` names, as it was typed or as Hydra is told of it, without its first slash."""
     value = override.partition("=")[2].strip("'\"")
     return next((found for found in (Path(value), Path("/", value)) if found.is_file()), None)
+
+
+def check_choices(overrides: Sequence[str]) -> None:
+    """Raise ConfigError where a group is given a list: Hydra lays its files over one another, and the mixture has one's name."""
+    for word in overrides:
+        group, value = key_of(word).partition("@")[0], word.partition("=")[2].lstrip()
+        known = group in _group_names(conf_dirs())
+        if value.startswith(("[", "{")) and (known or group.startswith("hydra/")):
+            jobs = f"; for one job each: -m {group}=<name>,<name>" if known and group != "sweep" else ""
+            raise ConfigError(f"{word}: a group takes one choice, by its name", hint=f"write {group}=<name>{jobs}")
 
 
 def check_search_path(overrides: Sequence[str]) -> None:
@@ -209,7 +238,9 @@ def _sets_a_mode(roots: Sequence[Path], argv: Sequence[str]) -> bool:
     """Return whether a file that Hydra might take has a block of Hydra's with a key `mode`."""
     presets = [_preset_file(word) for word in argv if word.startswith("experiment=")]
     files = [*(path for root in roots for path in root.rglob("*.yaml")), *presets]
-    texts = (path.read_text(encoding="utf-8", errors="replace") for path in files if path is not None)
+    texts = (
+        path.read_text(encoding="utf-8", errors="replace") for path in files if path is not None and path.is_file()
+    )
     return any("hydra:" in text and "mode:" in text[text.index("hydra:") :] for text in texts)
 
 

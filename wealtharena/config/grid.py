@@ -39,23 +39,26 @@ _OF_JOBLIB: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "prefer": (lambda value: value in (None, "processes"), "processes: each job has one of its own"),
     "require": (lambda value: value is None, "null: each job has a process of its own"),
 }
+_OF_SWEEPER: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
+    "hydra.sweeper.max_batch_size": (lambda value: value is None or _above_0(value), "null, or a whole number above 0"),
+}
 
 
 def check_launcher(argv: Sequence[str]) -> None:
-    """Raise ConfigError for a setting of the joblib launcher that it would stumble over once its folder is made."""
-    if _JOBLIB not in argv:
-        return
+    """Raise ConfigError for a setting of the joblib launcher, or of the sweeper, that it would stumble over once its folder is made."""
+    known = {f"hydra.launcher.{name}": rule for name, rule in _OF_JOBLIB.items()} if _JOBLIB in argv else {}
+    known |= _OF_SWEEPER
     for word in argv:
-        room, _, name = key_of(word).rpartition(".")
-        if room != "hydra.launcher" or name not in _OF_JOBLIB or word.startswith("~"):
+        key = key_of(word)
+        if key not in known or word.startswith("~"):
             continue
         try:
             value = OverridesParser.create().parse_override(word).value()
         except HydraException:
             continue  # Hydra says it better
-        takes, words = _OF_JOBLIB[name]
+        takes, words = known[key]
         if not takes(value):
-            raise ConfigError(f"{word} must be {words}", hint=f"leave hydra.launcher.{name} out")
+            raise ConfigError(f"{word} must be {words}", hint=f"leave {key} out")
 
 
 def _above_0(value: object) -> bool:

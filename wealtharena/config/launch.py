@@ -18,6 +18,7 @@ from pathlib import Path
 
 import filelock
 import hydra
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -26,7 +27,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from wealtharena.config import flags, grid, plugins, speech
 from wealtharena.config.answers import answering, answering_by_hydra
-from wealtharena.config.composition import PRIMARY, check_search_path, known_mode, prepare, with_preset_files
+from wealtharena.config.composition import (
+    PRIMARY,
+    check_choices,
+    check_search_path,
+    known_mode,
+    prepare,
+    with_preset_files,
+)
 from wealtharena.config.folders import Refused
 from wealtharena.config.help import help_text
 from wealtharena.config.identity import refuse_other_settings
@@ -123,10 +131,16 @@ def _run(job: Job, argv: Sequence[str]) -> int:
     speech.use("json" if "log=json" in argv else "text")
     prepare()
     argv = _without_config_dir(argv)
+    check_choices(argv)  # --cfg too, which has no job
     check_search_path(argv)
     if _is_grid(argv):
         _refuse_grid_of(argv)
-    argv = flags.in_front(with_quoted_paths(with_preset_files(resumed_argv(argv)), grid=_is_grid(argv)))
+    argv = resumed_argv(argv)
+    try:
+        argv = with_preset_files(argv)
+    except yaml.YAMLError as error:
+        raise composition_error(error, argv) from error
+    argv = flags.in_front(with_quoted_paths(argv, grid=_is_grid(argv)))
     if not _is_grid(argv):
         return _run_hydra(job, argv, _Codes())
     grid.check_launcher(argv)
@@ -188,7 +202,7 @@ def _run_hydra(job: Job, argv: Sequence[str], codes: _Codes) -> int:
                 raise
             raise ConfigError(
                 f"cannot write the run directory {error.filename}: {error.strerror}",
-                hint="choose another with hydra.run.dir=<folder>",
+                hint=f"choose another with hydra.{'sweep' if _is_grid(argv) else 'run'}.dir=<folder>",
             ) from error
         except BrokenProcessPool as error:
             raise WealthArenaError(

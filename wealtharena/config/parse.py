@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from wealtharena.config import plugins
-from wealtharena.config.composition import compose_raw, job_overrides
+from wealtharena.config.composition import check_choices, compose_raw, job_overrides
 from wealtharena.config.problems import UNREADABLE, Problem, composition_error, describe, problems_error
 from wealtharena.config.specs.agent import AlgoSpec
 from wealtharena.config.specs.broker import BrokerSpec
@@ -31,6 +31,7 @@ def compose(overrides: Sequence[str] = ()) -> ExperimentSpec:
         ConfigError: an override names something unknown or out of range, or `overrides` is no list of texts.
     """
     _require_texts(overrides)
+    check_choices(overrides)
     try:
         cfg = compose_raw(overrides)
     except (HydraException, OmegaConfBaseException, *UNREADABLE) as error:

@@ -13,7 +13,7 @@ from hydra.errors import MissingConfigException, OverrideParseException
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from wealtharena.config.composition import defaults_for, groups, literal
+from wealtharena.config.composition import defaults_for, groups, literal, no_preset
 from wealtharena.config.homes import field_of, home
 from wealtharena.config.specs.base import InWords, RefusedBlocksError
 from wealtharena.config.spelling import key_of
@@ -111,7 +111,7 @@ def composition_error(error: BaseException, overrides: Sequence[str]) -> ConfigE
     if nameless := [item for item in overrides if not key_of(item)]:
         return ConfigError(f"{nameless[0]} sets no key", hint="write key=value or group=choice")
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        return _no_choice(error)
+        return _no_choice(error, overrides)
     if isinstance(error, OverrideParseException):
         return ConfigError(
             f"cannot read the override {error.override!r}",
@@ -123,7 +123,7 @@ def composition_error(error: BaseException, overrides: Sequence[str]) -> ConfigE
         return ConfigError(
             f"there is no {error.args[0]!r}", hint="a variable named by hydra.job.env_copy has to be set"
         )
-    text = str(error) or str(error.__cause__)
+    text = str(error) or str(error.__cause__ or "")
     if match := re.match(r"Could not append to config\. An item is already at '([^']+)'", text):
         return ConfigError(f"{match[1]} exists already", hint="leave out the +")
     if match := re.match(r"force-add of config groups is not supported: '\+\+([^'@=]+)[^'=]*=?([^']*)'", text):
@@ -159,8 +159,15 @@ def _broken_yaml(error: yaml.MarkedYAMLError) -> ConfigError:
     )
 
 
-def _no_choice(error: MissingConfigException) -> ConfigError:
-    group, _, choice = str(error.missing_cfg_file).rpartition("/")
+def _no_choice(error: MissingConfigException, overrides: Sequence[str]) -> ConfigError:
+    sought = str(error.missing_cfg_file)
+    typed = (
+        word.partition("=")[::2] for word in overrides
+    )  # a choice of several parts, such as a path, is parted as it was typed
+    fallback = sought.rpartition("/")[::2]
+    group, choice = next((pair for pair in typed if "/".join(pair) == sought), fallback)
+    if group == "experiment" and "/" in choice:
+        return no_preset(choice)
     choices = [item for item in error.options or () if item not in groups()]
     if not group:
         return ConfigError(f"there is no configuration {choice!r}", hint="leave out --config-name")
@@ -226,9 +233,9 @@ def _size(kind: str, facts: Mapping[str, Any]) -> str:
 def _as_text(key: str, value: Any, kind: str) -> str:
     """Return how to write what YAML took for a number or a truth value: a date of digits, a symbol such as 600519."""
     digits = str(value)
-    if kind.startswith("date") and len(digits) == 8 and digits.isdigit():
-        return f"try {key}={digits[:4]}-{digits[4:6]}-{digits[6:]}"
     parent, _, place = key.rpartition(".")
+    if (kind.startswith("date") or place in ("start", "end")) and len(digits) == 8 and digits.isdigit():
+        return f"try {key}={digits[:4]}-{digits[4:6]}-{digits[6:]}"
     if kind != "string_type" or not place.isdigit() or isinstance(value, list | dict):
         return ""
     word = isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value))

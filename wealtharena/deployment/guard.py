@@ -7,6 +7,7 @@ the security headers, and turns whatever goes wrong inside into an answer withou
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import json
 import logging
@@ -26,6 +27,8 @@ from wealtharena.deployment.lines import Lines
 from wealtharena.deployment.meters import Meters
 from wealtharena.deployment.script import SCRIPT_HASH
 from wealtharena.deployment.style import STYLE_HASH
+from wealtharena.errors import ConfigError
+from wealtharena.files import without_home
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -81,10 +84,25 @@ class Audit:
         self.lines.put(json.dumps(facts, ensure_ascii=True).encode() + b"\n")
 
     def _open(self) -> int:
-        if self.path is None:
-            return sys.stdout.fileno()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        return sys.stdout.fileno() if self.path is None else _opened(self.path)
+
+
+def check_audit(path: Path) -> None:
+    """Raise ConfigError for a file of audit lines that cannot be written: a service would answer without a record of it."""
+    try:
+        os.close(_opened(path, os.O_NONBLOCK))
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # a pipe whose reader has yet to come
+            return
+        raise ConfigError(
+            f"serve.audit_file={without_home(str(path))} cannot be written: {error.strerror}",
+            hint="name another file, or leave serve.audit_file out: the lines go to standard output",
+        ) from error
+
+
+def _opened(path: Path, flags: int = 0) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return os.open(path, flags | os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
 
 
 @dataclass

@@ -17,11 +17,12 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wealtharena.errors import ConfigError
-from wealtharena.files import held, read_regular, write_json
+from wealtharena.files import NO_ROOM, held, read_regular, without_home, write_json
 from wealtharena.registry.history import now
 
 logger = logging.getLogger("wealtharena.deployment")
 _PREFIX = "wa"
+_ANOTHER = "name another file: serve.keys_file=serve_keys.json; serve.action=create_key makes it"
 _MAX_BYTES = 4 * 1024 * 1024
 _NOBODY = hashlib.sha256(b"nobody").hexdigest()
 
@@ -70,20 +71,23 @@ OPEN = KeyRing(keyed=False)
 SHUT = KeyRing()
 
 
+def _said(path: Path) -> str:
+    return f"serve.keys_file={without_home(str(path))}"
+
+
 def read_keys(path: Path) -> KeyRing:
     """Return the keys of a file; where it does not exist no key is needed. ConfigError for a file that is not one.
 
     A file without a key is not the same as no file: it says that all keys were revoked, and opens to nobody.
     """
-    hint = "delete it and create a key with serve.action=create_key"
     try:
         content = KeyFile.model_validate_json(read_regular(path, limit=_MAX_BYTES))
     except FileNotFoundError:
         return OPEN
     except OSError as error:
-        raise ConfigError(f"serve.keys_file={path.name} {error}", hint=hint) from error
+        raise ConfigError(f"{_said(path)} {error}", hint=_ANOTHER) from error
     except ValidationError as error:
-        raise ConfigError(f"serve.keys_file={path.name} is not a file of keys", hint=hint) from error
+        raise ConfigError(f"{_said(path)} is not a file of keys", hint=_ANOTHER) from error
     return KeyRing(content.keys)
 
 
@@ -132,8 +136,9 @@ class Keys:
 def create_key(path: Path, name: str) -> str:
     """Add a key and return it; it is stored nowhere, so this is the only time that it can be read.
 
-    ConfigError where the name is taken.
+    ConfigError where the name is taken, or where the file is none of keys or cannot be written.
     """
+    read_keys(path)  # what is no file of keys gets no lock beside it
     identity = secrets.token_hex(4)
     secret = f"{_PREFIX}_{identity}_{secrets.token_urlsafe(32)}"
     digest = hashlib.sha256(secret.encode()).hexdigest()
@@ -161,7 +166,11 @@ def _alone(path: Path) -> Iterator[None]:
         with held(path.with_name(f".{path.name}.lock")):
             yield
     except TimeoutError as error:
-        raise ConfigError(f"serve.keys_file={path.name}: {error.strerror}", hint="end it, or try again") from error
+        raise ConfigError(f"{_said(path)}: {error.strerror}", hint="end it, or try again") from error
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise
+        raise ConfigError(f"{_said(path)} cannot be written: {error.strerror}", hint=_ANOTHER) from error
 
 
 def _write(path: Path, keys: Iterable[ApiKey]) -> None:

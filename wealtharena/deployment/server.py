@@ -140,15 +140,18 @@ def serve(spec: ServeSpec, paths: PathsSpec, *, say: Callable[[str], None], acco
     """Serve until SIGINT or SIGTERM; requests under way then get `shutdown_seconds` to finish.
 
     `say` receives what an operator should read; `accounts` is the folder of those that trade. ConfigError where the host
-    is open to others and there are no keys, or where the port cannot be had.
+    is open to others and there are no keys, or where the port or the file of audit lines cannot be had.
     """
     import uvicorn
 
+    from wealtharena.deployment.guard import check_audit
     from wealtharena.deployment.protocol import BoundedProtocol
 
     ring = read_keys(Path(spec.keys_file))
     told = check_host(spec, ring)
     spec = taking_port(spec)
+    if spec.audit_file:
+        check_audit(Path(spec.audit_file))
     say(f"{url(spec)} ({told})")
     with (
         sigterm_as_ctrl_c(),

@@ -142,7 +142,9 @@ def find(places: Iterable[str | Path]) -> tuple[RunResult, ...]:
         if not root.exists():
             raise ConfigError(f"compare.runs: {place} does not exist", hint="name run directories or multirun folders")
         if not root.is_dir():
-            raise ConfigError(f"compare.runs: {place} is a file", hint=f"name the run directory: {root.parent}")
+            own = (root.parent / RUN_FILE).exists()
+            hint = f"name the run directory: {root.parent}" if own else "name run directories or multirun folders"
+            raise ConfigError(f"compare.runs: {place} is a file", hint=hint)
         here = list(_below(root))
         if not here:
             raise ConfigError(f"compare.runs: {place} holds no run", hint="a run directory has a run.json in it")

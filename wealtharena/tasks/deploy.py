@@ -35,6 +35,10 @@ def run(spec: ExperimentSpec) -> int:
     What cannot be done for the one agent that is asked for is raised; of several agents each is told of, the others are
     seen to, and the worst exit code is returned.
     """
+    if Path(spec.paths.checkpoints).exists() and not Path(spec.paths.checkpoints).is_dir():
+        raise ConfigError(
+            f"paths.checkpoints={spec.paths.checkpoints} is a file", hint="name the folder of the registry"
+        )
     store, wish = ModelCheckpoint(spec.paths.checkpoints), spec.deploy
     agents = _agents(store, wish)
     if wish.action == "list":

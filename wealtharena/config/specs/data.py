@@ -113,8 +113,8 @@ class DataSpec(Spec):
     """The request: source, interval, dates, and the treatment of what comes back."""
 
     source: str = Field(description="auto, simulated, or a provider's name")
-    path: str | None = Field(description="data=files: a file or folder")
-    root: str = Field(description="the local store")
+    path: str | None = Field(min_length=1, description="data=files: a file or folder")
+    root: str = Field(min_length=1, description="the local store")
     interval: Interval = Field(
         description="how far apart bars are; files have any of them, other sources 1d and some 1h"
     )

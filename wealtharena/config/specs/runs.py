@@ -116,9 +116,9 @@ class EvaluationSpec(Spec):
 class PathsSpec(Spec):
     """Folders; relative ones are resolved against the directory the command was given in."""
 
-    checkpoints: str = Field(description="the registry")
-    results: str = Field(description="studies, and what outlives a run; the ledger stays where it is")
-    ledger: str = Field(description="append-only record of every opening of a test window")
+    checkpoints: str = Field(min_length=1, description="the registry")
+    results: str = Field(min_length=1, description="studies, and what outlives a run; the ledger stays where it is")
+    ledger: str = Field(min_length=1, description="append-only record of every opening of a test window")
 
 
 class TrainSpec(Spec):
@@ -198,7 +198,7 @@ class ServeSpec(Spec):
     host: str = Field(description="address that is listened on")
     port: int = Field(ge=0, le=65_535, description="0 takes a free one")
     workers: int = Field(ge=1, le=64, description="processes that answer")
-    keys_file: str = Field(description="hashed API keys; without one the server binds loopback only")
+    keys_file: str = Field(min_length=1, description="hashed API keys; without one the server binds loopback only")
     key_name: Annotated[str | None, InWords("1 to 64 of letters, digits, and . _ @ -, such as alice")] = Field(
         description="of the key to create or revoke", pattern=r"^[A-Za-z0-9._@-]{1,64}$"
     )
@@ -236,7 +236,7 @@ class PaperSpec(Spec):
     account: Annotated[str, InWords("1 to 32 of letters, digits, - and _")] = Field(
         pattern=r"^[A-Za-z0-9_-]{1,32}$", description="name of the account"
     )
-    root: str = Field(description="folder of the accounts")
+    root: str = Field(min_length=1, description="folder of the accounts")
     window: Literal["train", "validation", "test", "all"] = Field(
         description="replay: of the split of the configuration; all: every bar"
     )

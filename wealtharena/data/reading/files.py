@@ -104,7 +104,7 @@ def _read(path: Path, venue: Venue, only_symbol: str | None, max_dropped_share: 
     shown = f"{', '.join(others[:5])}{' ...' if len(others) > 5 else ''}"
     if not members:
         raise DataError(
-            f"{path.name} holds no Parquet or CSV file{f'; it has {shown}' if others else ''}",
+            f"{path.name or path} holds no Parquet or CSV file{f'; it has {shown}' if others else ''}",
             hint=f"files end in {', '.join((*_SUFFIXES, *_PACKED))}, and stand in the folder itself",
         )
     parts: list[tuple[str, Reading]] = []
