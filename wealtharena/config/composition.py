@@ -166,8 +166,10 @@ def check_choices(overrides: Sequence[str]) -> None:
     """Raise ConfigError where a group is given a list: Hydra lays its files over one another, and the mixture has one's name."""
     for word in overrides:
         group, value = key_of(word).partition("@")[0], word.partition("=")[2].lstrip()
-        known = group in _group_names(conf_dirs())
-        if value.startswith(("[", "{")) and (known or group.startswith("hydra/")):
+        if not value.startswith(("[", "{")):
+            continue
+        known = group in _group_names(conf_dirs())  # which asks what packages offer
+        if known or group.startswith("hydra/"):
             jobs = f"; for one job each: -m {group}=<name>,<name>" if known and group != "sweep" else ""
             raise ConfigError(f"{word}: a group takes one choice, by its name", hint=f"write {group}=<name>{jobs}")
 

@@ -161,9 +161,8 @@ def _broken_yaml(error: yaml.MarkedYAMLError) -> ConfigError:
 
 def _no_choice(error: MissingConfigException, overrides: Sequence[str]) -> ConfigError:
     sought = str(error.missing_cfg_file)
-    typed = (
-        word.partition("=")[::2] for word in overrides
-    )  # a choice of several parts, such as a path, is parted as it was typed
+    # a choice of several parts, such as a path, is parted as it was typed
+    typed = (word.partition("=")[::2] for word in overrides)
     fallback = sought.rpartition("/")[::2]
     group, choice = next((pair for pair in typed if "/".join(pair) == sought), fallback)
     if group == "experiment" and "/" in choice:

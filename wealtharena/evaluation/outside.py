@@ -258,16 +258,21 @@ def _path(name: str, at: npt.NDArray[np.datetime64], equity: FloatArray) -> Traj
     )
 
 
+def _days(at: npt.NDArray[np.datetime64]) -> float:
+    """Return the usual step, in days."""
+    return float(np.median(np.diff(at)) / np.timedelta64(1, "D"))
+
+
 def _months(at: npt.NDArray[np.datetime64]) -> int:
     """Return how many months a step is, 1, 3 or 12; 0 for any other step."""
-    step = float(np.median(np.diff(at)) / np.timedelta64(1, "D"))
+    step = _days(at)
     return next((count for count in (1, 3, 12) if abs(step / (365.25 / 12) - count) < 0.1 * count), 0)
 
 
 def _begun(at: npt.NDArray[np.datetime64]) -> str:
     """Return week, month, quarter or year where dates name the beginnings of these, as bars may; else nothing."""
     months = _months(at)
-    is_week = not months and abs(float(np.median(np.diff(at)) / np.timedelta64(1, "D")) - WEEK) < 1.0
+    is_week = not months and abs(_days(at) - WEEK) < 1.0
     if not (months or is_week) or not periods.begin(
         at.astype("datetime64[ns]").astype(np.int64), "1mo" if months else "1w"
     ):
