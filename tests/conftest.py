@@ -1,5 +1,6 @@
 """What every test relies on: one numerical thread, nothing of the person who runs them, no tracking online, no proxy."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -56,6 +57,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that hold slow tests: workers take whole files, and a long one at the end keeps the others waiting."""
     long = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("browser")}
     items.sort(key=lambda item: item.path not in long)
+
+
+@pytest.fixture
+def undisturbed() -> Iterator[None]:
+    """Collect no garbage during a test that nests as deep as Python lets it: there, no finalizer of what others left has room to run."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

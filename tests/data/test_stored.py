@@ -152,6 +152,7 @@ def _foreign(path: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.usefixtures("undisturbed")
 def test_a_foreign_parquet_file_is_one_line_and_no_bars(tmp_path: Path) -> None:
     store = Store(tmp_path)
     path = put(store, bars())
@@ -178,6 +179,7 @@ def _paths(content: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(deeper for name, value in below for deeper in _paths(value, (*path, name)))]
 
 
+@pytest.mark.usefixtures("undisturbed")
 @pytest.mark.slow
 def test_any_damaged_catalog_is_one_line_and_made_again_from_the_files(tmp_path: Path) -> None:
     store = Store(tmp_path)

@@ -89,6 +89,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.usefixtures("undisturbed")
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_body_ends_at_its_first_fault(service: Client, name: str) -> None:
     body, field = HOSTILE[name]

@@ -110,6 +110,7 @@ UNFIT = {
 }
 
 
+@pytest.mark.usefixtures("undisturbed")
 @pytest.mark.parametrize("how", UNFIT)
 def test_a_key_file_that_is_lost_or_damaged_shuts_every_worker_old_and_new(tmp_path: Path, how: str) -> None:
     stocked(tmp_path)

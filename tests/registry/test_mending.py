@@ -30,6 +30,7 @@ DAMAGE = {
 }
 
 
+@pytest.mark.usefixtures("undisturbed")
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_record_is_named_and_comes_back_as_the_history_tells(store: ModelCheckpoint, damage: str) -> None:
     path = store.root / AGENT / "production.json"

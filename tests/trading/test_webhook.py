@@ -162,6 +162,7 @@ def test_an_order_is_confirmed_by_a_fresh_signal_of_its_side_and_closing_needs_n
     assert [one["id"][-1] for one in bridge.messages] == ["3", "4"]
 
 
+@pytest.mark.usefixtures("undisturbed")
 def test_signals_come_in_over_http_and_only_with_the_secret():
     now = [0.0]
     signals = Signals("127.0.0.1", 0, "signal", seconds=60.0, now=lambda: now[0])
@@ -255,6 +256,7 @@ def test_a_bridge_whose_answer_has_no_end_has_not_answered(tmp_path):
         broker.submit(order_of(stage))
 
 
+@pytest.mark.usefixtures("undisturbed")
 def test_an_answer_that_is_nested_without_an_end_says_nothing(tmp_path, bridge):
     assert _object(b"[" * 100_000) == {}
 

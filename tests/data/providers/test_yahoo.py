@@ -361,6 +361,7 @@ def test_nothing_of_what_yfinance_keeps_stays_open(make_spec):
     assert all(database.is_closed() for database in opened)  # in this thread, which has opened them
 
 
+@pytest.mark.usefixtures("undisturbed")
 @pytest.mark.parametrize(("body", "words"), [("[" * 100_000, "broken answer"), ("{}" + " " * 2**17, "sent more than")])
 def test_an_answer_too_deep_or_too_large_is_an_error_of_its_symbol(make_spec, stub, tmp_path, monkeypatch, body, words):
     monkeypatch.setattr(manners, "_LARGEST_BYTES", 2**17)
