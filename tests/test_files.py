@@ -139,9 +139,12 @@ def test_what_is_let_go_is_free_whoever_inherited_it(tmp_path: Path) -> None:
 
 def test_asking_whether_there_is_room_leaves_nothing_behind(tmp_path: Path) -> None:
     require_writable(tmp_path / "new")
-    require_appendable(tmp_path / "log.jsonl")
-    assert {path.name for path in tmp_path.rglob("*")} == {"new", "log.jsonl"}
-    assert (tmp_path / "log.jsonl").read_bytes() == b""
+    require_appendable(tmp_path / "new" / "log.jsonl")
+    assert {path.name for path in tmp_path.rglob("*")} == {"new"}
+    add(tmp_path / "new" / "log.jsonl", {})
+    before = (tmp_path / "new" / "log.jsonl").read_bytes()
+    require_appendable(tmp_path / "new" / "log.jsonl")
+    assert (tmp_path / "new" / "log.jsonl").read_bytes() == before
 
 
 def test_too_little_room_is_found_before_it_is_needed(tmp_path: Path) -> None:

@@ -265,8 +265,8 @@ def read_log(path: Path) -> bytes:
 
 
 def require_appendable(path: Path) -> None:
-    """Raise the OSError that appending to `path` would meet; leaves the log as it is, or makes an empty one."""
-    with held(path):
+    """Raise the OSError that appending to `path` would meet; leaves the log as it is, and makes none."""
+    with held(path) if os.path.lexists(path) else contextlib.nullcontext():
         require_writable(path.parent)
 
 

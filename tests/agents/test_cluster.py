@@ -15,6 +15,7 @@ import ray
 
 from wealtharena.agents import cluster
 from wealtharena.config import compose
+from wealtharena.errors import TrainingError
 from wealtharena.tasks.demo import free_port
 
 pytestmark = pytest.mark.slow
@@ -64,6 +65,17 @@ def test_a_ray_that_starts_here_reports_to_nobody_unless_told_to(monkeypatch: py
             monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", own)
         cluster.connect(compose(["compute.num_cpus=1"]).compute)
     assert told == [False, True]
+
+
+def test_a_ray_that_takes_too_long_to_start_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(**_: object) -> None:
+        raise Exception("The current node timed out during startup.")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", late)
+    with pytest.raises(TrainingError, match="Ray cannot start: The current node timed out during startup") as refused:
+        cluster.connect(compose(["compute.num_cpus=1"]).compute)
+    assert "compute=local" in refused.value.hint
 
 
 def stopped(_number: int, _frame: object) -> None:

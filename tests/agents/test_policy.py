@@ -159,6 +159,26 @@ def test_a_damaged_checkpoint_names_its_file(damage: str, tmp_path: Path) -> Non
         load_policy(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("policy.json", "[]"),
+        ("policy.json", "[" * 100_000),
+        ("policy.json", '{"format": 1, "layout": []}'),
+        ("policy.json", '{"format": 1, "layout": {"symbols": "AB", "feature_names": [], "window": 1}, "members": []}'),
+        ("scaler.json", "[]"),
+        ("scaler.json", "{}"),
+        ("scaler.json", '{"mean": {}, "std": [], "names": [], "clip": 1}'),
+        ("weights.pt", None),
+    ],
+)
+def test_a_file_of_another_shape_is_a_damaged_checkpoint(name: str, content: str | None, tmp_path: Path) -> None:
+    save_policy(tmp_path, policy("mlp"))
+    (tmp_path / name).write_text(content) if content else torch.save([1, 2], tmp_path / name)
+    with pytest.raises(CheckpointError, match=str(tmp_path)):
+        load_policy(tmp_path)
+
+
 def test_building_a_network_leaves_torch_s_own_randomness_alone() -> None:
     agent = policy("mlp")
     before = torch.random.get_rng_state()

@@ -17,7 +17,7 @@ SEEN = "Part of this window was seen in training or selection: its figures prove
 
 @pytest.fixture(scope="module")
 def evaluation(spec):
-    rules = spec.evaluation.verdict.model_copy(update={"implausible": 50.0, "min_bars": 100})
+    rules = spec.evaluation.verdict.model_copy(update={"implausible": 50.0, "min_years": 0.3})
     return spec.evaluation.model_copy(update={"bootstrap_draws": 200, "verdict": rules})
 
 

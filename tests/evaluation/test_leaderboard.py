@@ -74,7 +74,7 @@ def run_dir(
 @pytest.fixture(scope="module")
 def evaluation(spec):
     rules = spec.evaluation.verdict.model_copy(
-        update={"implausible": 50.0, "min_bars": 100}
+        update={"implausible": 50.0, "min_years": 0.3}
     )  # short records need a strong edge
     return spec.evaluation.model_copy(update={"bootstrap_draws": 500, "verdict": rules})
 

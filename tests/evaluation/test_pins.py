@@ -15,7 +15,7 @@ WINDOW = Window("f" * 16, (("2022-01-01", "2023-02-05"),), ("A", "B"), "1d", sim
 
 @pytest.fixture(scope="module")
 def evaluation(spec):
-    rules = spec.evaluation.verdict.model_copy(update={"implausible": 50.0, "min_bars": 100})
+    rules = spec.evaluation.verdict.model_copy(update={"implausible": 50.0, "min_years": 0.3})
     return spec.evaluation.model_copy(update={"bootstrap_draws": 300, "verdict": rules})
 
 

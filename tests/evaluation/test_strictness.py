@@ -13,6 +13,7 @@ OTHER = {  # key: a looser value, a stricter one
     "max_pbo": (1, 0.1),
     "max_drawdown": (-1, -0.2),
     "min_seeds": (1, 5),
+    "min_years": (0.5, 2),
     "min_bars": (1, 500),
     "min_trades": (0, 50),
     "max_openings": (101, 10),

@@ -68,7 +68,9 @@ def test_evidence_that_satisfies_every_rule_is_promotable(rules):
         ({"worst_drawdown": -0.36}, "drawdown", "rejected"),
         ({"liquidated": True}, "drawdown", "rejected"),
         ({"seeds": 1}, "seeds", "unproven"),
-        ({"bars": 249}, "record", "unproven"),
+        ({"bars": 249, "years": 249 / 252}, "record", "unproven"),
+        ({"bars": 5000, "years": 5000 / 98280}, "record", "unproven"),  # two weeks of minutes
+        ({"bars": 119, "years": 119 / 12}, "record", "unproven"),
         ({"fewest_trades": 3}, "trades", "unproven"),
         ({"degenerate": "it never trades"}, "degenerate", "rejected"),
         ({"left_out": ("r3", "r4")}, "selection", "unproven"),
@@ -93,6 +95,11 @@ def test_each_rule_alone_can_hold_a_result_back(rules, change, rule, status):
     (ruling,) = [r for r in found.rulings if r.status != "promotable"]
     assert ruling.rule == rule
     assert found.reasons == (ruling.reason,)
+
+
+@pytest.mark.parametrize(("bars", "a_year"), [(120, 12), (120, 52), (250, 252), (1750, 1764), (365, 365)])
+def test_a_record_of_a_year_is_long_enough_at_any_interval_if_it_has_bars_enough(rules, bars: int, a_year: int) -> None:
+    assert judge(replace(GOOD, bars=bars, years=bars / a_year), rules).status == "promotable"
 
 
 def test_a_tilt_that_is_its_anchor_is_no_better_than_unproven_and_not_rejected_for_being_equal(rules):

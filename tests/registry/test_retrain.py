@@ -153,6 +153,17 @@ def test_how_a_version_is_traded_is_said_anew_whatever_its_own_file_says(
     assert retrain._spec_of(written) == made.spec
 
 
+def test_a_rule_of_the_verdict_from_after_a_version_is_as_it_ships(
+    production: tuple[ModelCheckpoint, World],
+) -> None:
+    _, made = production
+    written = made.spec.model_dump(mode="json")
+    del written["evaluation"]["verdict"]["min_years"]
+    written["evaluation"]["verdict"]["min_bars"] = 250
+    rules = retrain._spec_of(written).evaluation.verdict
+    assert rules == made.spec.evaluation.verdict.model_copy(update={"min_bars": 250})
+
+
 def test_nothing_in_a_foreign_configuration_is_filled_in_from_this_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

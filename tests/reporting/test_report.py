@@ -41,6 +41,9 @@ def test_the_first_screen_says_what_the_tilts_added() -> None:
         assert f'data-metric="comparison.anchor.active.{path}"' in shown
     anchor["active"]["symbols"] = {"BTC-USD": {"earned": 0.0, "cost": 0.0, "tilt": 0.0}}
     assert "by symbol" not in head.first_screen(dataclasses.replace(made, run=run)), "nothing moved"
+    anchor["active"]["symbols"] = {f"S{n}": {"earned": n * 0.01, "cost": 0.0, "tilt": 0.1} for n in range(1, 14)}
+    shown = head.first_screen(dataclasses.replace(made, run=run))
+    assert "by symbol, the 10 of 13 that earned or lost most" in shown
 
 
 @pytest.mark.parametrize(("inside", "after", "words"), [(2.0, 0.9, "Memorised: "), (2.0, 1.1, ""), (-0.4, -0.9, "")])

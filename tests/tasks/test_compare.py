@@ -135,7 +135,7 @@ def test_a_promotable_group_puts_its_middle_seed_into_the_registry_under_its_ver
         folder = run_dir(here / "runs", f"r{seed}", agent=shelf.AGENT, seed=seed, drift=0.004 + 0.001 * seed)
         ended(folder, Ledger(spec().paths.ledger))
         shelf.save(store, f"r{seed}")
-    compare.run(spec("compare.runs=[runs]", "evaluation.verdict.implausible=50", "evaluation.verdict.min_bars=100"))
+    compare.run(spec("compare.runs=[runs]", "evaluation.verdict.implausible=50", "evaluation.verdict.min_years=0.3"))
     listed = {row["version"]: row for row in store.list_checkpoints(shelf.AGENT)}
     assert set(listed) == {"r0", "r1", "r2", "r1-judged"}
     assert store.load_checkpoint(shelf.AGENT, "r1-judged").metadata.verdict.status == "promotable"
@@ -144,7 +144,7 @@ def test_a_promotable_group_puts_its_middle_seed_into_the_registry_under_its_ver
     assert promote(store, shelf.AGENT, "r1-judged", force_reason="a made-up record")[1].stage == "production"
     assert listed["r1"]["verdict"] == "unproven"
     assert store.load_checkpoint(shelf.AGENT, "r1-judged").metadata.model_dump()["judged_with"] == ["r0", "r1", "r2"]
-    compare.run(spec("compare.runs=[runs]", "evaluation.verdict.implausible=50", "evaluation.verdict.min_bars=100"))
+    compare.run(spec("compare.runs=[runs]", "evaluation.verdict.implausible=50", "evaluation.verdict.min_years=0.3"))
     assert len(store.list_checkpoints(shelf.AGENT)) == 4
 
 
@@ -152,7 +152,7 @@ def test_an_unproven_group_changes_nothing_in_the_registry(here):
     store = shelf.ModelCheckpoint(Path("checkpoints"))
     run_dir(here / "runs", "r0", agent=shelf.AGENT, drift=0.004)
     shelf.save(store, "r0")
-    compare.run(spec("compare.runs=[runs]", "evaluation.verdict.implausible=50", "evaluation.verdict.min_bars=100"))
+    compare.run(spec("compare.runs=[runs]", "evaluation.verdict.implausible=50", "evaluation.verdict.min_years=0.3"))
     assert [row["version"] for row in store.list_checkpoints(shelf.AGENT)] == ["r0"]
 
 

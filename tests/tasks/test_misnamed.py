@@ -119,3 +119,19 @@ def test_the_command_itself_ends_with_two_and_leaves_nothing(store):
     assert done.stderr.count("error: ") == 1
     assert "nowhere: no such checkpoint folder; name a folder" in done.stderr.replace("\n", " ")
     assert list(Path("outputs").glob("*/*")) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("deploy.agents=[etf]", f"deploy.checkpoints=[checkpoints/{AGENT}/good]"), f"deploy.agents=[{AGENT}]"),
+        ((f"deploy.checkpoints=[checkpoints/{AGENT}/good]",), f"deploy.agents=[{AGENT}]"),
+        (("deploy.checkpoints=[good]",), f"deploy.agents=[{AGENT}]"),
+        (("deploy.agents=[etf]", "deploy.checkpoints=[good]"), f"good is a version of {AGENT}"),
+        (("deploy.agents=[etf]", "deploy.checkpoints=[elsewhere/good]"), "name a version or a folder of"),
+    ],
+)
+def test_a_version_of_another_agent_is_told_by_its_own(store, words, said):
+    with pytest.raises(ConfigError) as refused:
+        run("task=deploy", *words)
+    assert said in refused.value.hint

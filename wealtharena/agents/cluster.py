@@ -71,7 +71,7 @@ def _start(compute: ComputeSpec, quiet: dict[str, Any]) -> None:
             # no thread may start it: its processes die with the thread that began them
             with told("Ray to start"):
                 ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
-        except (OSError, ValueError, RuntimeError) as error:
+        except Exception as error:  # a start that takes too long is no more than that to Ray
             raise _not_started(error) from error
         return
     try:

@@ -306,13 +306,13 @@ def load_policy(folder: Path) -> Trained:
     """
     import torch
 
-    record = _read(folder / POLICY_FILE)
-    scaler = Scaler.from_dict(_read(folder / SCALER_FILE))
+    record, scaling = _read(folder / POLICY_FILE), _read(folder / SCALER_FILE)
     if record.get("format") != FORMAT:
         raise CheckpointError(
             f"{folder / POLICY_FILE}: format {record.get('format')} is not {FORMAT}", hint="train again"
         )
     try:
+        scaler = Scaler.from_dict(scaling)
         state = torch.load(folder / WEIGHTS_FILE, weights_only=True, map_location="cpu")
         layout = ObservationLayout(
             symbols=tuple(record["layout"]["symbols"]),
@@ -327,16 +327,18 @@ def load_policy(folder: Path) -> Trained:
             for i in range(len(record["members"]))
         ]
         members = [_member(one, part, layout, scaler) for one, part in zip(record["members"], parts, strict=True)]
+        return EnsemblePolicy(members, name=str(record["name"]))
     except FileNotFoundError as error:
         raise CheckpointError(
             f"{folder / WEIGHTS_FILE}: missing", hint="the checkpoint is incomplete; train again"
         ) from error
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, UnpicklingError) as error:
+    except (
+        OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, EOFError, UnpicklingError,
+    ) as error:  # fmt: skip
         cause = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise CheckpointError(
             f"{folder}: the policy cannot be loaded: {cause}", hint="restore or train it again"
         ) from error
-    return EnsemblePolicy(members, name=str(record["name"]))
 
 
 def _member(
@@ -350,9 +352,11 @@ def _member(
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads(path.read_text())
+        content = json.loads(path.read_text())
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: missing", hint="name a checkpoint folder that holds policy.json") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: unreadable: {error}", hint="restore or train the checkpoint again") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: is not a JSON object", hint="restore or train the checkpoint again")
     return content

@@ -20,7 +20,7 @@ LEAST = (
     EMPTY_EXPOSURE / 2
 )  # active share below which an agent is its anchor: its tilts count as cash; by min(1, max_gross)
 ROUNDING = 1e-8  # deviation of the difference of two returns that comes of weights in single precision
-OF_EQUITY = ("annual_return", "tracking_error", "information_ratio", "turnover", "costs")  # of `part`
+OF_EQUITY = ("annual_return", "tracking_error", "information_ratio", "turnover", "costs", "financing")  # of `part`
 
 
 def is_anchor(agent: Trajectory, anchor: Trajectory, *, max_gross: float = 1.0) -> bool:
@@ -35,10 +35,11 @@ def share(agent: Trajectory, anchor: Trajectory) -> float:
 
 
 def part(agent: Trajectory, anchor: Trajectory) -> dict[str, float]:
-    """Return the active part, a year: return, tracking error, information ratio; and active share, turnover and costs.
+    """Return the active part, a year: return, tracking error, information ratio; and active share, turnover, costs and financing.
 
     Information ratio: mean over deviation of the return less the anchor's (Grinold and Kahn 2000), NaN where the two
-    differ by the rounding of single precision alone. Turnover and costs are those of the agent less those of the anchor, as shares of equity.
+    differ by the rounding of single precision alone. Turnover, costs and financing (what borrowing and carry took less
+    what cash earned) are those of the agent less those of the anchor, as shares of equity.
     All but the active share are NaN where either account was emptied.
     """
     year = agent.bars_per_year
@@ -53,23 +54,19 @@ def part(agent: Trajectory, anchor: Trajectory) -> dict[str, float]:
         "active_share": share(agent, anchor),
         "turnover": _a_year(agent.traded_value, agent) - _a_year(anchor.traded_value, anchor),
         "costs": _a_year(agent.costs, agent) - _a_year(anchor.costs, anchor),
+        "financing": _a_year(agent.financing, agent) - _a_year(anchor.financing, anchor),
     }
 
 
 def by_symbol(agent: Trajectory, anchor: Trajectory, market: Market) -> dict[str, dict[str, float]]:
     """Return what the tilts of each symbol earned and cost a year, as shares of equity, and how large they were.
 
-    Earned: the difference in weight at a close times what a unit made until the next, by its value. The fill between the
-    two closes is not told apart, so that earned less cost is near the active return and not equal to it. Both are NaN
-    where either account was emptied.
+    Earned: what the position gained in each bar, from close to fill to close with its income, over the equity before it,
+    less the anchor's. Over all symbols earned less cost, less the part's `financing`, is the active return. Earned and cost
+    are NaN where either account was emptied.
     """
-    first = int(np.searchsorted(market.timestamps, agent.timestamps[0]))
-    bars = market.bars[first : first + len(agent.timestamps)]
-    mark = bars[:, BAR.mark]
-    gain = np.diff(mark, axis=0) + bars[1:, BAR.income]
-    moves = np.divide(gain, mark[:-1], out=np.zeros_like(gain), where=mark[:-1] > 0.0)
+    earned = (_gains(agent, market) - _gains(anchor, market)) * agent.bars_per_year
     apart = (agent.weights - anchor.weights)[:-1]
-    earned = (apart * moves).mean(axis=0) * agent.bars_per_year
     cost = _costs(agent) - _costs(anchor)
     size = np.abs(apart).mean(axis=0)
     if metrics.emptied(agent) or metrics.emptied(anchor):
@@ -92,6 +89,19 @@ def by_symbol_of(
         symbol: {name: float(np.average([one[symbol][name] for one in found], weights=bars)) for name in figures}
         for symbol, figures in found[0].items()
     }
+
+
+def _gains(played: Trajectory, market: Market) -> FloatArray:
+    """Return what each symbol's position made in a mean bar before costs, as a share of the equity before it, [A]."""
+    first = int(np.searchsorted(market.timestamps, played.timestamps[0]))
+    bars = market.bars[first : first + len(played.timestamps)]
+    mark = bars[:-1, BAR.mark]
+    value = played.weights * played.equity[:, None]
+    units = np.divide(value[:-1], mark, out=np.zeros_like(mark), where=mark > 0.0)
+    bought = np.zeros_like(mark)
+    np.add.at(bought, (played.trades.bar - 1, played.trades.symbol), played.trades.value)
+    made = np.diff(value, axis=0) - bought + units * bars[1:, BAR.income]
+    return np.asarray((made / np.maximum(played.equity[:-1], 1e-12)[:, None]).mean(axis=0))
 
 
 def _costs(played: Trajectory) -> FloatArray:

@@ -13,8 +13,8 @@ from wealtharena.config.specs.runs import VerdictSpec
 
 # Each key of `evaluation.verdict` by the direction in which it is stricter; of the last ones a longer list.
 HIGHER: Final = (
-    "confidence", "min_dsr", "reject_dsr", "max_drawdown", "min_seeds", "min_bars", "min_trades", "min_invested",
-    "require_audit",
+    "confidence", "min_dsr", "reject_dsr", "max_drawdown", "min_seeds", "min_years", "min_bars", "min_trades",
+    "min_invested", "require_audit",
 )  # fmt: skip
 LOWER: Final = (
     "max_pbo", "max_openings", "max_unfilled", "implausible", "allow_simulated", "allow_unadjusted_rolls",

@@ -176,9 +176,12 @@ def seeds(evidence: Evidence, spec: VerdictSpec) -> Ruling:
 
 
 def record_length(evidence: Evidence, spec: VerdictSpec) -> Ruling:
-    """A short record has seen one kind of market, and its interval is narrower than it should be."""
-    text = f"The test record has {evidence.bars} bars; {spec.min_bars} are asked."
-    return Ruling("record", "promotable" if evidence.bars >= spec.min_bars else "unproven", text)
+    """A short record has seen one kind of market, whatever its bars; of few bars the interval is narrower than it should be."""
+    years = figure(evidence.years, spec.min_years, form=".1f")
+    asked = f"{spec.min_bars} and {limit(spec.min_years, form='.1f')}"
+    text = f"The test record has {evidence.bars:,} bars in {years} years; {asked} are asked."
+    passed = evidence.bars >= spec.min_bars and evidence.years >= spec.min_years
+    return Ruling("record", "promotable" if passed else "unproven", text)
 
 
 def selection(evidence: Evidence, spec: VerdictSpec) -> Ruling:

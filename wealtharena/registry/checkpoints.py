@@ -242,9 +242,21 @@ class ModelCheckpoint:
             raise CheckpointError(
                 f"{agent}/{version} was saved and is not here", hint="restore its folder, or name another version"
             )
+        owner = self.owner(version)
         raise UnknownCheckpointError(
-            f"{agent}/{version} does not exist", hint="task=deploy deploy.action=list shows what does"
+            f"{agent}/{version} does not exist",
+            hint=f"{version} is a version of {owner}" if owner else "task=deploy deploy.action=list shows what does",
         )
+
+    def owner(self, place: str) -> str | None:
+        """Return the agent that has a version of this name, or this folder of the registry; None where none has."""
+        path = Path(place)
+        for agent in self.agents():
+            if path.parent != Path() and path.parent.resolve() == (self.root / agent).resolve():
+                return agent
+            if path.parent == Path() and any(folder.name == place for folder in self.folders(agent)):
+                return agent
+        return None
 
     def _stages(self, agent: str) -> dict[str, list[str]]:
         stages: dict[str, list[str]] = {}

@@ -13,6 +13,7 @@ from wealtharena.config import compose, parse
 from wealtharena.config.foreign import check_foreign
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import CheckpointError, PromotionError, WealthArenaError
+from wealtharena.evaluation.strictness import shipped
 from wealtharena.registry import history
 from wealtharena.registry.checkpoints import LoadedCheckpoint, ModelCheckpoint
 
@@ -77,6 +78,8 @@ def _spec_of(content: Mapping[str, Any]) -> ExperimentSpec:
             env.pop(shared)
         tree.update(asset=asset, env=env)
     tree["env"] = {**_LATER, **tree["env"]}
+    rules = {**shipped().model_dump(mode="json"), **tree["evaluation"]["verdict"]}  # what was no rule yet is as it ships
+    tree["evaluation"] = {**tree["evaluation"], "verdict": rules}
     return parse(OmegaConf.create({**tree, **compose().model_dump(mode="json", include=_ANEW)}))
 
 

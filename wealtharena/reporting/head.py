@@ -271,7 +271,10 @@ def _active(run: Mapping[str, Any]) -> tuple[str, str]:
         f"cost {_part(place(f'{at}.symbols', name), 'cost', symbols[name], 'percent')}</li>"
         for name in ranked
     )
-    listed = f"<details><summary>What the tilts earned and cost a year, by symbol</summary><ul>{rows}</ul></details>"
+    some = f", the {len(ranked)} of {len(moved)} that earned or lost most" if len(ranked) < len(moved) else ""
+    listed = (
+        f"<details><summary>What the tilts earned and cost a year, by symbol{some}</summary><ul>{rows}</ul></details>"
+    )
     said = f'<p class="gap active"><b>Agent less its anchor, a year</b> {", ".join(parts)}.</p>'
     return said, listed if rows else ""
 

@@ -79,9 +79,9 @@ def _agents(store: ModelCheckpoint, wish: DeploySpec) -> list[str]:
         raise ConfigError(f"deploy.action={wish.action} needs an agent", hint="try 'deploy.agents=[cryptocurrencies]'")
     about_one = bool(wish.checkpoints) or (wish.force_reason is not None and wish.action != "adopt")
     if about_one and len(named) != 1:
+        owner = next((one for place in wish.checkpoints if (one := store.owner(place))), "cryptocurrencies")
         raise ConfigError(
-            "deploy.checkpoints and deploy.force_reason are about one agent",
-            hint="try 'deploy.agents=[cryptocurrencies]'",
+            "deploy.checkpoints and deploy.force_reason are about one agent", hint=f"try 'deploy.agents=[{owner}]'"
         )
     return named or list(dict.fromkeys([*agents_by_asset().values(), *store.agents()]))
 
@@ -173,8 +173,10 @@ def _version(store: ModelCheckpoint, agent: str, place: str) -> str:
     if path.parent == Path():
         return place
     if path.parent.resolve() != (store.root / agent).resolve():
+        owner = store.owner(place)
         raise UnknownCheckpointError(
-            f"{place} is no checkpoint of {agent}", hint=f"name a version or a folder of {store.root / agent}"
+            f"{place} is no checkpoint of {agent}",
+            hint=f"try 'deploy.agents=[{owner}]'" if owner else f"name a version or a folder of {store.root / agent}",
         )
     return path.name
 

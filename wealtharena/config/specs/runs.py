@@ -58,6 +58,7 @@ class VerdictSpec(Spec):
     )
     max_drawdown: float = Field(lt=0, ge=-1, description="worst drawdown allowed, as a negative share")
     min_seeds: int = Field(ge=1, description="seeds of the same configuration from which on a result is promotable")
+    min_years: float = Field(ge=0, description="years of the test record below which nothing is proven")
     min_bars: int = Field(ge=1, description="bars of the test record below which nothing is proven")
     min_trades: int = Field(ge=0, description="orders in the test window from which on a result is promotable")
     max_openings: int = Field(ge=1, description="looks at a test window after which it counts as seen")
