@@ -188,7 +188,10 @@ def test_a_number_or_a_time_beyond_all_bounds_is_an_answer_without_one(tmp_path,
             status, found = handle(method, asked, query, body, headers)
             if not broken or status != 200 or asked.partition(":")[0] != path:
                 return status, found
-            return status, [{**row, name: value} for row in found] if isinstance(found, list) else {**found, name: value}
+            return status, [{**row, name: value} for row in found] if isinstance(found, list) else {
+                **found,
+                name: value,
+            }
 
         day.run(1)
         day.exchange.handle = answered

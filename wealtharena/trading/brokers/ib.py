@@ -39,11 +39,11 @@ class Settings(BrokerSpec):
         taken: dict[tuple[object, ...], str] = {}
         for name, line in futures.items():
             if not _FUTURE.fullmatch(line):
-                raise ValueError(f"{line} is not like GC/COMEX/USD/202606/100")
+                raise ValueError(f"not like GC/COMEX/USD/202606/100: {line}")
             symbol, _, currency, month, size = line.split("/")
             contract = (symbol, currency, month, float(size))  # a position names no exchange
             if taken.setdefault(contract, name) != name:
-                raise ValueError(f"{taken[contract]} and {name} are one contract, {line}; name each once")
+                raise ValueError(f"one contract is both {taken[contract]} and {name}: {line}")
         return futures
 
     @property
