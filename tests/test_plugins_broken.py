@@ -224,6 +224,9 @@ def test_a_rule_that_answers_with_no_breach_of_these_symbols_is_named(answer, to
         ("def positions(self): return [1.0]", "positions answered with a list and no mapping"),
         ("def positions(self): return {'A': float('nan')}", "positions answered with 'A': nan"),
         ("def positions(self): return {'A': np.float32(1)}", "positions answered with 'A': "),
+        ("def positions(self): return {'A': 10**400}", "positions answered with 'A': 0x"),
+        ("def positions(self): return {'A': 10**5000}", "positions answered with 'A': 0x"),
+        ("def positions(self): return {'A': 2**63}", "positions answered with 'A': 0x"),
         ("def account(self): return None", "account answered with None and no Account"),
         (
             "def account(self): return dataclasses.replace(self.inner.account(), equity=float('nan'))",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -7,8 +8,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import ray
@@ -67,17 +69,6 @@ def test_a_ray_that_starts_here_reports_to_nobody_unless_told_to(monkeypatch: py
     assert told == [False, True]
 
 
-def test_a_ray_that_takes_too_long_to_start_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    def late(**_: object) -> None:
-        raise Exception("The current node timed out during startup.")
-
-    monkeypatch.setattr(ray, "is_initialized", lambda: False)
-    monkeypatch.setattr(ray, "init", late)
-    with pytest.raises(TrainingError, match="Ray cannot start: The current node timed out during startup") as refused:
-        cluster.connect(compose(["compute.num_cpus=1"]).compute)
-    assert "compute=local" in refused.value.hint
-
-
 def stopped(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
@@ -104,6 +95,45 @@ def test_a_sigterm_while_ray_starts_stops_as_ctrl_c_does(monkeypatch: pytest.Mon
     monkeypatch.setattr(ray, "init", lambda **_: sys.exit(1))
     with pytest.raises(KeyboardInterrupt):
         cluster.connect(compose(["compute.num_cpus=1"]).compute)
+
+
+def test_a_ray_that_cannot_start_is_told_in_a_line_whatever_it_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(error: Exception) -> Callable[..., None]:
+        def init(**_: object) -> None:
+            raise error
+
+        return init
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    compute = compose(["compute.num_cpus=1"]).compute
+    for address, told in ((None, "Ray cannot start: "), ("auto", "no Ray cluster answers")):
+        for raised in (Exception("The current node timed out during startup."), Exception()):
+            monkeypatch.setattr(ray, "init", failing(raised))
+            with pytest.raises(TrainingError, match=told):
+                cluster.connect(compute.model_copy(update={"address": address}))
+
+
+def test_what_goes_on_after_a_ctrl_c_joins_no_ray_and_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray._private import auto_init_hook
+
+    def given_up(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cluster, "require_actors", lambda **_: None)
+    monkeypatch.setattr(cluster, "within", given_up)
+    monkeypatch.setattr(auto_init_hook, "enable_auto_connect", True)
+    monkeypatch.setattr(ray, "init", lambda *_, **__: pytest.fail("a Ray was joined"))
+    ours = [logging.getLogger(name) for name in ("ray", "ray.rllib.utils.actor_manager")]
+    levels = {name: logging.getLogger(name).level for name in logging.root.manager.loggerDict}
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            cluster.build(SimpleNamespace(num_env_runners=1, num_learners=0, num_gpus_per_learner=0, build_algo=None))
+        assert not any(one.isEnabledFor(logging.CRITICAL) for one in ours)
+        with pytest.raises(Exception, match="init"):
+            ray.put(1)
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
 
 
 @pytest.fixture

@@ -60,6 +60,11 @@ def test_what_has_to_be_added_is_told_with_its_plus(word: str, told: str) -> Non
     assert complaint(word).startswith(told)
 
 
+@pytest.mark.parametrize("word", ["broker.futures.GCF=x", "broker.futures={GCF: x}"])
+def test_a_mapping_of_one_choice_takes_entries_too(word: str) -> None:
+    assert complaint("broker=ib", word).endswith(f"add it with a + before it: '+{word}'")
+
+
 def test_an_entry_that_is_added_as_told_is_taken() -> None:
     assert outcome("+asset.instrument.lot_sizes={a: 1}") == "composed"
 

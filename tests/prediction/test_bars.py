@@ -44,6 +44,7 @@ def test_bars_become_the_newest_features(manager: ProductionModelManager) -> Non
         (lambda f: f.assign(close=np.inf), "bars.close"),
         (lambda f: f.assign(close=True), "bars.close"),
         (lambda f: f.assign(volume=True), "bars.volume"),
+        (lambda f: f.assign(volume=10**400), "bars.volume"),
         (lambda f: f.assign(close=f.close + 1j), "bars.close"),
         (lambda f: f.assign(close=f.timestamp), "bars.close"),
         (lambda f: f.assign(close=pd.Timedelta("1D")), "bars.close"),

@@ -171,6 +171,38 @@ def test_a_question_that_is_refused_is_one_without_an_answer(tmp_path, status):
         assert day.ledger.decision().weights is not None
 
 
+@pytest.mark.parametrize(
+    ("path", "name", "value"),
+    [
+        ("/v2/account", "equity", 10**400),
+        ("/v2/positions", "qty", 10**400),
+        ("/v2/orders", "filled_qty", 10**400),
+        ("/v2/clock", "timestamp", "0001-01-01T00:00:00+14:00"),
+    ],
+)
+def test_a_number_or_a_time_beyond_all_bounds_is_an_answer_without_one(tmp_path, path, name, value):
+    with days(tmp_path, [[0.5]]) as day:
+        handle, broken = day.exchange.handle, True
+
+        def answered(method, asked, query, body, headers):
+            status, found = handle(method, asked, query, body, headers)
+            if not broken or status != 200 or asked.partition(":")[0] != path:
+                return status, found
+            return status, [{**row, name: value} for row in found] if isinstance(found, list) else {
+                **found,
+                name: value,
+            }
+
+        day.run(1)
+        day.exchange.handle = answered
+        day.run(3)
+        broken = False
+        day.run(2)
+        assert day.ledger.decision().weights is not None
+        assert day.ledger.positions() == day.exchange.held
+        assert day.ledger.state() == ("trading", "")
+
+
 def test_the_side_says_which_way_an_order_went_whatever_sign_its_quantity_has(tmp_path):
     """Positions that are short have one below zero."""
     with days(tmp_path, [[-0.5]]) as day:

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from tests.trading.desks import a_world, account, go
-from tests.trading.serving import endless
+from tests.trading.serving import endless, listening
 from wealtharena.errors import ConfigError
 from wealtharena.trading import alerts
 from wealtharena.trading.alerts import Alert, Alerts, AppriseChannel, ConsoleChannel, WebhookChannel, channels_of
@@ -68,11 +68,11 @@ def test_a_webhook_gets_what_slack_takes(receiver):
 def test_discord_gets_its_own_word(monkeypatch, url, key):
     sent = {}
 
-    def stream(method, address, *, json, timeout):
+    def stream(client, method, address, *, json, extensions):
         sent.update(json)
         return contextlib.nullcontext(types.SimpleNamespace(status_code=200, is_success=True))
 
-    monkeypatch.setattr("httpx.stream", stream)
+    monkeypatch.setattr("httpx.Client.stream", stream)
     WebhookChannel(url).send(Alert("a", "b" * 5000))
     assert list(sent) == [key]
     assert len(sent[key]) < 2000
@@ -83,6 +83,46 @@ def test_an_answer_without_an_end_keeps_no_alert_back():
         began = time.monotonic()
         WebhookChannel(url).send(Alert("a", "b"))
         assert time.monotonic() - began < 5.0
+
+
+@pytest.mark.slow
+def test_an_answer_whose_head_drips_is_given_up_and_keeps_no_other_channel_waiting(monkeypatch):
+    monkeypatch.setattr(alerts, "TIMEOUT_SECONDS", 0.5)
+    heard, over = threading.Event(), threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            with contextlib.suppress(OSError):
+                while not over.wait(0.02):
+                    self.wfile.write(b"a")
+
+        def log_message(self, *_):
+            pass
+
+    with listening(Handler) as url:
+        try:
+            with pytest.raises(RuntimeError, match=r"no answer within 0\.5 s"):
+                WebhookChannel(url).send(Alert("a", "b"))
+            out = Alerts([WebhookChannel(url), ConsoleChannel(lambda _: heard.set())])
+            out.tell("a", "b")
+            assert heard.wait(0.4)
+            out.close(seconds=0.0)
+        finally:
+            over.set()
+
+
+def test_a_channel_that_hangs_has_no_other_told_less():
+    release, good = threading.Event(), Recorder()
+    hanging = Recorder()
+    hanging.send = lambda alert: release.wait(60)
+    out = Alerts([hanging, good])
+    for n in range(3 * alerts.MOST_WAITING):
+        out.tell(f"number {n}", "text")
+        while len(good.heard) <= n:
+            time.sleep(0.0005)
+    assert out.lost > alerts.MOST_WAITING
+    release.set()
+    out.close()
 
 
 @pytest.mark.parametrize("status", [404, 429, 500])

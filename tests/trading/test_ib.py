@@ -176,8 +176,29 @@ def test_what_it_cannot_trade_is_refused_when_the_configuration_is_read():
             compose(["broker=ib", *overrides])
         assert "broker=paper" in error.value.hint
     assert compose(["broker=ib", "asset=forex"]).broker.live is False
-    with pytest.raises(ConfigError, match="GC"):
-        compose(["broker=ib", "asset=commodities", "broker.futures={GC=F:GC-COMEX}"])
+    for lines, cause in (
+        (r"GC\=F:GC-COMEX", "not like GC/COMEX/USD/202606/100: GC-COMEX"),
+        (r"GC\=F:GC/COMEX/USD/202606/100,GOLD:GC/CME/USD/202606/100.0", "one contract is both GC=F and GOLD"),
+    ):
+        with pytest.raises(ConfigError, match=cause):
+            compose(["broker=ib", "asset=commodities", f"+broker.futures={{{lines}}}"])
+
+
+def test_futures_of_one_month_and_two_sizes_are_two(tmp_path, gateway):
+    sizes = {"SI=F": "5000", "SIL=F": "1000"}
+    gateway.held = {
+        ("SI", "FUT", "202607", size, "COMEX", "USD"): units for size, units in (("5000", 2.0), ("1000", 3.0))
+    }
+    gateway.prices["SI"] = 30.0
+    futures = {name: f"SI/COMEX/USD/202607/{size}" for name, size in sizes.items()}
+    with (
+        ib(tmp_path, gateway, market="commodities", symbols=tuple(sizes), futures=futures) as stage,
+        contextlib.closing(stage.open()) as broker,
+    ):
+        assert broker.positions() == {"SI=F": 2.0, "SIL=F": 3.0}
+        broker.submit(order(symbol="SIL=F", units=1.0))
+        gateway.tick()
+        assert broker.positions() == {"SI=F": 2.0, "SIL=F": 4.0}
 
 
 def test_contracts_of_one_month_are_told_apart_and_a_smaller_future_is_not_ours(tmp_path, gateway):

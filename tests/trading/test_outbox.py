@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import time
 
 import pytest
 
@@ -155,6 +156,6 @@ def test_what_an_address_did_not_take_it_is_told_after_a_while_by_itself():
     for _ in range(500):
         if taken:
             break
-        alerts._thread.join(0.02)
+        time.sleep(0.02)
     alerts.close()
     assert channel.heard == ["first"]

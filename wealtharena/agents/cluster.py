@@ -18,7 +18,7 @@ from wealtharena.agents.patience import told, within
 from wealtharena.config.paths import conf_dir
 from wealtharena.config.specs.agent import ComputeSpec
 from wealtharena.config.threads import usable_cores
-from wealtharena.errors import ConfigError, TrainingError
+from wealtharena.errors import ConfigError, TrainingError, WealthArenaError
 
 NEEDS_TOKEN = "copy the token of its machine (`ray get-auth-token`) to ~/.ray/auth_token here, set RAY_AUTH_MODE=token, and try again"
 START_ONE = "start one with `ray start --head` and give its address, or choose compute=local, which needs none"
@@ -71,12 +71,14 @@ def _start(compute: ComputeSpec, quiet: dict[str, Any]) -> None:
             # no thread may start it: its processes die with the thread that began them
             with told("Ray to start"):
                 ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
-        except Exception as error:  # a start that takes too long is no more than that to Ray
+        except Exception as error:  # where a machine is slow Ray raises that very class
             raise _not_started(error) from error
         return
     try:
         _join(compute.address, quiet)
-    except (OSError, OverflowError, ValueError, RuntimeError) as error:
+    except WealthArenaError:
+        raise
+    except Exception as error:
         if _asks_for_token(error):
             raise TrainingError(
                 f"compute.address={compute.address}: the Ray cluster asks for a token", hint=NEEDS_TOKEN
@@ -180,8 +182,10 @@ def _not_started(error: Exception) -> TrainingError:
             f"{os.environ.get(told) or tempfile.gettempdir()}",
             hint=f"give a short one, such as {told}=/tmp",
         )
+    said = next(iter(str(error).splitlines()), type(error).__name__)
     return TrainingError(
-        f"Ray cannot start: {str(error).splitlines()[0]}", hint="choose compute=local, which needs none"
+        f"Ray cannot start: {said}",
+        hint="try again once this machine has less to do, or choose compute=local, which needs none",
     )
 
 
@@ -212,14 +216,29 @@ def build(config: Any) -> Any:
     require_actors(runners=config.num_env_runners, learners=config.num_learners, on_gpu=config.num_gpus_per_learner > 0)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "(?s).*Overriding environment rllib", UserWarning)  # at the second build
-        algorithm = within(
-            config.build_algo,
-            what="Ray to place and start the runners and learners",
-            hint="lower compute.runners or compute.learners, or look at what else this Ray is busy with: `ray status`",
-        )
+        with _silent_once_given_up():
+            algorithm = within(
+                config.build_algo,
+                what="Ray to place and start the runners and learners",
+                hint="lower compute.runners or compute.learners, or look at what else this Ray is busy with: `ray status`",
+            )
     with contextlib.suppress(OSError):
         Path(algorithm.logdir).rmdir()
     return algorithm
+
+
+@contextlib.contextmanager
+def _silent_once_given_up() -> Iterator[None]:
+    """Where the body is given up, let the thread that goes on with it start or join no Ray any more, and say nothing."""
+    try:
+        yield
+    except BaseException:
+        from ray._private import auto_init_hook
+
+        auto_init_hook.enable_auto_connect = False  # it would join whatever Ray this machine has, somebody else's too
+        for name in [one for one in logging.root.manager.loggerDict if one.partition(".")[0] == "ray"]:
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        raise
 
 
 def disconnect() -> None:

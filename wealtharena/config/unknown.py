@@ -37,10 +37,10 @@ def unknown_key(key: str, overrides: Sequence[str]) -> ConfigError:
     if removed and key in defaults and defaults[key] is None:
         return ConfigError(f"{key} is null, which cannot be taken out", hint=f"leave out {word}: nothing is set there")
     if not removed and isinstance(defaults.get(key), dict):
-        if takes_entries(ExperimentSpec, key):
+        if _takes_entries(key, defaults):
             return ConfigError(f"{key} has no such entry yet", hint=f"add it with a + before it: '+{word}'")
         key = next((name for name in _names(word) if name not in defaults), key)
-    if not removed and any(takes_entries(ExperimentSpec, block) for block in _above(key) if block in defaults):
+    if not removed and any(_takes_entries(block, defaults) for block in _above(key) if block in defaults):
         return ConfigError(f"{key} is no entry yet", hint=f"add it with a + before it: '+{word}'")
     null = _null_above(key, defaults)
     hint = way_out(key, overrides, defaults)
@@ -106,6 +106,11 @@ def _of_near_block(key: str, known: Sequence[str]) -> list[str]:
 
 def _below(parent: str, known: Iterable[str]) -> dict[str, str]:
     return {name.rpartition(".")[2]: name for name in known if name.rpartition(".")[0] == parent}
+
+
+def _takes_entries(key: str, defaults: Mapping[str, Any]) -> bool:
+    """Return whether people choose the names in a mapping; an empty one is there to be filled, whoever's spec it is of."""
+    return defaults[key] == {} or takes_entries(ExperimentSpec, key)
 
 
 def _null_above(key: str, defaults: Mapping[str, Any]) -> str | None:

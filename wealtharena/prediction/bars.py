@@ -111,7 +111,7 @@ def _numbers(column: Any, name: str) -> npt.NDArray[np.float64]:
             raise InputError(f"bars.{name}", f"holds {words}", hint="send real numbers")
     try:
         values = np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise InputError(f"bars.{name}", "is not a column of numbers") from error
     if np.isinf(values).any():
         raise InputError(f"bars.{name}", "holds an infinite value")

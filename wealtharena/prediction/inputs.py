@@ -131,7 +131,7 @@ def _number(value: object) -> float:
     """Return what is a number, of whatever type; NaN for what is none."""
     try:
         return float(value)  # type: ignore[arg-type]  # a Decimal is one, and what is none raises
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return math.nan
 
 
@@ -204,7 +204,7 @@ def as_float32(values: object, field: str) -> Float32Array:
     try:
         with np.errstate(over="ignore"):
             return np.asarray(values, dtype=np.float32)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise InputError(field, "is not a regular array of numbers") from error
 
 

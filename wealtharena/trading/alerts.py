@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
+from wealtharena.data.manners import Deadline
 from wealtharena.errors import ConfigError
 from wealtharena.trading.addresses import is_web
 from wealtharena.trading.outbox import Outbox
@@ -29,7 +30,7 @@ ATTEMPTS: Final = 3
 TIMEOUT_SECONDS: Final = 5.0
 PAUSE_SECONDS: Final = 2.0  # before a second attempt, doubled before each further one
 AGAIN_SECONDS: Final = 600.0  # after which what could not be sent is tried again, if no other alert comes before
-MOST_WAITING: Final = 100  # alerts; what comes beyond is counted as lost
+MOST_WAITING: Final = 100  # alerts a channel that stand in no outbox; what comes beyond is counted as lost
 _DISCORD: Final = ("discord.com", "discordapp.com")
 _LONGEST: Final = 1900  # letters; Discord takes 2000
 
@@ -88,11 +89,16 @@ class WebhookChannel:
         host = urlsplit(self.url).hostname or ""
         key = "content" if host.endswith(_DISCORD) and not self.url.rstrip("/").endswith("/slack") else "text"
         words = f"{alert.title}\n{alert.text}"[:_LONGEST]
+        deadline = Deadline(TIMEOUT_SECONDS)  # httpx's own time-out is that of each byte
         try:
-            with httpx.stream("POST", self.url, json={key: words}, timeout=TIMEOUT_SECONDS) as answer:
+            with (
+                deadline.held(),
+                httpx.Client(timeout=TIMEOUT_SECONDS) as client,
+                client.stream("POST", self.url, json={key: words}, extensions={"trace": deadline.trace}) as answer,
+            ):
                 status, taken = answer.status_code, answer.is_success  # what it says besides may have no end
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise RuntimeError(type(error).__name__) from None
+            raise RuntimeError(deadline.told if deadline.over else type(error).__name__) from None
         if not taken:
             raise RuntimeError(f"HTTP {status}")
 
@@ -154,8 +160,73 @@ def _address(url: str) -> str:
     return hashlib.sha256(url.encode()).hexdigest()[:16]
 
 
+class _Line:
+    """A channel with its own queue and thread, so that one that hangs keeps no other back."""
+
+    def __init__(
+        self, channel: Channel, record: Callable[[Alert, Channel | None], None], *, pause: float, again: float
+    ) -> None:
+        self._channel, self._record, self._pause, self._again = channel, record, pause, again
+        self._waiting: queue.SimpleQueue[Alert | None] = queue.SimpleQueue()
+        self._late: deque[Alert] = deque(maxlen=MOST_WAITING)
+        self.sent = self.failed = self.lost = 0
+        self._thread = threading.Thread(target=self._work, name=f"alerts {channel.name}", daemon=True)
+        self._thread.start()
+
+    def put(self, alert: Alert) -> None:
+        """Hand an alert over and return at once; where too many wait it is lost, unless it stands in the outbox."""
+        if alert.post is None and self._waiting.qsize() >= MOST_WAITING:
+            self.lost += 1
+        else:
+            self._waiting.put(alert)
+
+    def end(self) -> None:
+        """Have the thread end once it has told what waits."""
+        self._waiting.put(None)
+
+    def join(self, seconds: float) -> None:
+        """Wait at most so long for the thread's end."""
+        self._thread.join(seconds)
+
+    def _work(self) -> None:
+        while True:
+            try:
+                alert = self._waiting.get(timeout=self._again)
+            except queue.Empty:
+                self._try_late()
+                continue
+            if alert is None:
+                return
+            known = alert.post is not None and self._channel.address in alert.had
+            if known or self._send(alert):
+                self._record(alert, None if known else self._channel)
+                self._try_late()
+            else:
+                self.failed += 1
+                self._late.append(alert)
+
+    def _try_late(self) -> None:
+        """Try again what could not be sent, oldest first, up to the first that cannot be sent now."""
+        while self._late and self._send(self._late[0]):
+            self.failed -= 1
+            self._record(self._late.popleft(), self._channel)
+
+    def _send(self, alert: Alert) -> bool:
+        for attempt in range(ATTEMPTS):
+            try:
+                self._channel.send(alert)
+            except Exception as error:  # noqa: BLE001 - whatever it was, trading goes on and the next alert is tried
+                logger.warning("an alert could not be sent (%s): %s", self._channel.name, error)
+                if attempt + 1 < ATTEMPTS:
+                    time.sleep(self._pause * 2**attempt)
+            else:
+                self.sent += 1
+                return True
+        return False
+
+
 class Alerts:
-    """Tells every channel, each alert from a thread of its own that nobody waits for.
+    """Tells every channel, each from a thread of its own that nobody waits for.
 
     What a channel does not take is tried again beside the next alert, and every ten minutes; what it has not taken by the
     end stays in the outbox, if there is one, for the next start.
@@ -169,85 +240,44 @@ class Alerts:
         pause: float = PAUSE_SECONDS,
         again: float = AGAIN_SECONDS,
     ) -> None:
-        self._channels, self._outbox, self._pause, self._again = tuple(channels), outbox, pause, again
-        self._waiting: queue.Queue[Alert | None] = queue.Queue(MOST_WAITING)
-        self._late: deque[tuple[Channel, Alert]] = deque(maxlen=MOST_WAITING)
-        self.sent = self.failed = self.lost = 0
-        self._thread = threading.Thread(target=self._work, name="alerts", daemon=True)
-        self._thread.start()
+        self._channels, self._outbox = tuple(channels), outbox
+        self._lines = [_Line(one, self._record, pause=pause, again=again) for one in channels]
 
-    def tell(self, title: str, text: str, *, post: int | None = None, had: frozenset[str] = frozenset()) -> bool:
-        """Hand an alert over and return at once; False where too many wait, and lost unless it stands in the outbox."""
-        try:
-            self._waiting.put(Alert(title, text, post, had), block=False)
-        except queue.Full:
-            self.lost += post is None
-            return False
-        return True
+    @property
+    def sent(self) -> int:
+        """Return how often a channel took an alert."""
+        return sum(one.sent for one in self._lines)
+
+    @property
+    def failed(self) -> int:
+        """Return how many alerts wait to be tried again, a channel."""
+        return sum(one.failed for one in self._lines)
+
+    @property
+    def lost(self) -> int:
+        """Return how many alerts a channel will never hear of."""
+        return sum(one.lost for one in self._lines)
+
+    def tell(self, title: str, text: str, *, post: int | None = None, had: frozenset[str] = frozenset()) -> None:
+        """Hand an alert over to every channel and return at once."""
+        for one in self._lines:
+            one.put(Alert(title, text, post, had))
 
     def close(self, *, seconds: float = 10.0) -> None:
         """Let what waits be sent for at most so long."""
-        try:
-            self._waiting.put(None, block=False)
-        except queue.Full:
-            self.lost += 1
-        self._thread.join(seconds)
+        until = time.monotonic() + seconds
+        for one in self._lines:
+            one.end()
+        for one in self._lines:
+            one.join(max(0.0, until - time.monotonic()))
 
-    def _work(self) -> None:
-        while True:
-            try:
-                alert = self._waiting.get(timeout=self._again)
-            except queue.Empty:
-                self._try_late(set())
-                continue
-            if alert is None:
-                return
-            self._try_late({id(one) for one in self._channels if not self._first(one, alert)})
-            self._record(alert)
-
-    def _first(self, channel: Channel, alert: Alert) -> bool:
-        """Tell a channel something new, unless it knows it; return whether it took it."""
-        if alert.post is not None and channel.address in alert.had:
-            return True
-        if self._send(channel, alert):
-            return True
-        self.failed += 1
-        self._late.append((channel, alert))
-        return False
-
-    def _try_late(self, down: set[int]) -> None:
-        """Try again, once, what could not be sent, oldest first; not at the channels that are down just now."""
-        for _ in range(len(self._late)):
-            channel, alert = self._late.popleft()
-            if id(channel) not in down and self._send(channel, alert):
-                self.failed -= 1
-                self._record(alert)
-            else:
-                down.add(id(channel))
-                self._late.append((channel, alert))
-
-    def _send(self, channel: Channel, alert: Alert) -> bool:
-        for attempt in range(ATTEMPTS):
-            try:
-                channel.send(alert)
-            except Exception as error:  # noqa: BLE001 - whatever it was, trading goes on and the next alert is tried
-                logger.warning("an alert could not be sent (%s): %s", channel.name, error)
-                if attempt + 1 < ATTEMPTS:
-                    time.sleep(self._pause * 2**attempt)
-            else:
-                self.sent += 1
-                self._record(alert, channel)
-                return True
-        return False
-
-    def _record(self, alert: Alert, channel: Channel | None = None) -> None:
-        """Record that a channel was told, or that all were where all were; what cannot be written is told once more."""
+    def _record(self, alert: Alert, channel: Channel | None) -> None:
+        """Record that a channel was told, and that all were where all were; what cannot be written is told once more."""
         if self._outbox is None or alert.post is None:
             return
         try:
-            if channel is None:
-                self._outbox.done(alert.post, {one.address for one in self._channels})
-            else:
+            if channel is not None:
                 self._outbox.told(alert.post, channel.address)
+            self._outbox.done(alert.post, {one.address for one in self._channels})
         except sqlite3.Error as error:
             logger.warning("it could not be recorded that an alert was sent: %s", error)

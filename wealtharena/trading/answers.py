@@ -30,6 +30,7 @@ _HINTS: Final[Mapping[type[Any], Mapping[str, Any]]] = {
     kind: get_type_hints(kind) for kind in (Account, BookedOrder, Capabilities, Event, Fill)
 }
 _LONGEST: Final = 60  # letters of a value that are shown
+_LARGEST: Final = 2**63 - 1  # whole number that the ledger takes
 
 
 def opened(name: str, opening: Opening) -> Broker:
@@ -108,9 +109,11 @@ def _fits(value: object, hint: Any) -> bool:
         return any(_fits(value, one) for one in get_args(hint))
     if get_origin(hint) is Literal:
         return isinstance(value, str) and value in get_args(hint)
+    if hint in (int, float) and isinstance(value, int):
+        return not isinstance(value, bool) and abs(value) <= _LARGEST
     if hint is float:  # a numpy number of another kind than float64 would be written as bytes
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return isinstance(value, hint) and not (hint is int and isinstance(value, bool))
+        return isinstance(value, float) and math.isfinite(value)
+    return isinstance(value, hint)
 
 
 def _mapping(answer: object) -> str:
@@ -186,5 +189,6 @@ def _a(answer: object) -> str:
 
 
 def _short(value: object) -> str:
-    said = " ".join(repr(value).split())
+    vast = isinstance(value, int) and abs(value) > _LARGEST
+    said = f"{value:#x}" if vast else " ".join(repr(value).split())  # of too many digits Python refuses to write them
     return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}..."

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from wealtharena.trading.alpaca.client import Client, StatusError, number, rows
+from wealtharena.trading.alpaca.client import UNREADABLE, Client, StatusError, number, rows
 from wealtharena.trading.alpaca.stream import Stream
 from wealtharena.trading.alpaca.windows import Clock, Instruction, for_share
 from wealtharena.trading.alpaca.words import Symbols, booked_order, counts, event_of, sequence_of
@@ -167,7 +167,7 @@ class AlpacaBroker:
             return self._booked(self._client.once("POST", "/orders", body), instruction.note)
         except StatusError as error:
             failure = self._refusal(error, order)
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except UNREADABLE:
             raise UnreachableError("alpaca: the order was answered with something else") from None
         if failure is not None:
             raise failure

@@ -25,6 +25,7 @@ T = TypeVar("T")
 _NEVER: Final = [0]  # statuses at which the package repeats: none that exists
 _AGAIN: Final = (408, 425, 429)  # and all from 500 on
 _LONGEST_WAIT: Final = 60.0
+UNREADABLE: Final = (KeyError, TypeError, ValueError, AttributeError, OverflowError)  # by what reads an answer
 
 
 class StatusError(Exception):
@@ -136,7 +137,7 @@ class Client:
                 if error.status not in _AGAIN and error.status < 500:
                     raise
                 failure = error
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
+            except UNREADABLE as error:
                 failure = UnreachableError(f"alpaca: {path} was answered with something else ({type(error).__name__})")
         raise UnreachableError(str(failure))
 
@@ -173,7 +174,7 @@ def _status_of(error: APIError, path: str) -> Exception:
 
 
 def number(value: Any) -> float:
-    """Return a number that Alpaca writes as text; ValueError for anything that is none, or not finite."""
+    """Return a number that Alpaca writes as text; one of UNREADABLE for anything that is none, or not finite."""
     found = float(value)
     if not math.isfinite(found):
         raise ValueError("not finite")

@@ -36,9 +36,14 @@ class Settings(BrokerSpec):
     @field_validator("futures")
     @classmethod
     def _is_whole(cls, futures: Mapping[str, str]) -> Mapping[str, str]:
-        for line in futures.values():
+        taken: dict[tuple[object, ...], str] = {}
+        for name, line in futures.items():
             if not _FUTURE.fullmatch(line):
-                raise ValueError(f"{line} is not like GC/COMEX/USD/202606/100")
+                raise ValueError(f"not like GC/COMEX/USD/202606/100: {line}")
+            symbol, _, currency, month, size = line.split("/")
+            contract = (symbol, currency, month, float(size))  # a position names no exchange
+            if taken.setdefault(contract, name) != name:
+                raise ValueError(f"one contract is both {taken[contract]} and {name}: {line}")
         return futures
 
     @property

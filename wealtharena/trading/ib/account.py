@@ -53,7 +53,9 @@ class IbBroker:
         self._opening, self._settings = opening, settings
         found = {name: named(name, opening.market, settings.futures) for name in opening.symbols}
         self._contracts = {name: one for name, one in found.items() if one is not None}
-        self._ours = {one.key: name for name, one in self._contracts.items()}
+        self._ours: dict[tuple[str, ...], list[str]] = {}  # futures of several sizes may share a key
+        for name, one in self._contracts.items():
+            self._ours.setdefault(one.key, []).append(name)
         self._worth: dict[str, float] = {}
         self._rates: dict[str, float] = {}  # of each currency of the account, in its own
         self._loop = asyncio.new_event_loop()
@@ -191,9 +193,11 @@ class IbBroker:
         """Return our name of a contract; a stranger's is what tells it apart from ours and from others of its month."""
         told, kind = str(contract.lastTradeDateOrContractMonth), contract.secType
         key, size = (contract.symbol, kind, contract.currency, told[:6]), contract.multiplier
-        ours = self._ours.get(key)
-        if ours is not None and (kind != "FUT" or not size or float(size) == float(self._contracts[ours].multiplier)):
-            return ours
+        ours = self._ours.get(key, [])
+        if kind == "FUT" and size:
+            ours = [name for name in ours if float(size) == float(self._contracts[name].multiplier)]
+        if len(ours) == 1:
+            return ours[0]
         parts = (*key[:3], told, contract.right, contract.strike, size)
         return " ".join(str(part) for part in parts if part)
 
