@@ -12,7 +12,7 @@ from wealtharena.data import intervals
 from wealtharena.data.bars import TIMESTAMP_DTYPE
 from wealtharena.data.reading import stamps, zones
 from wealtharena.data.reading.columns import is_nameless, plain
-from wealtharena.data.reading.labels import check_labels
+from wealtharena.data.reading.labels import check_labels, check_weekdays
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.data.reading.stamps import BoolArray, IntArray, Stamps
 from wealtharena.errors import DataError
@@ -223,13 +223,15 @@ def bar_times(found: Stamps, *, dated: bool, zone: str, weekdays: bool, where: s
     `weekdays` says that the venue keeps weekends, which tells on which side of midnight a day's bar belongs.
 
     Raises:
-        DataError: the instants of a day's bars leave open which date they belong to, or weeks or months are labelled by
-            one day for a stretch and by another after it.
+        DataError: the instants of a day's bars leave open which date they belong to, days fall on weekends and never on
+            others, or weeks or months are labelled by one day for a stretch and by another after it.
     """
     if not dated:
         return _utc(found.instants)
     dates = _dates(found, zone=zone, weekdays=weekdays, where=where)
     check_labels(dates, where)
+    if weekdays:
+        check_weekdays(dates, where)
     return dates
 
 
