@@ -382,3 +382,9 @@ def test_missing_sessions_are_counted_against_the_exchanges_calendar(specs):
 def test_nothing_usable_is_an_error(judge, good):
     with pytest.raises(ProviderError, match="no usable bar"):
         judge(good.assign(close=np.nan))
+
+
+def test_bars_that_begin_after_today_are_called_so(judge, good):
+    later = good["timestamp"] + pd.Timedelta(days=40 * 365)
+    with pytest.raises(ProviderError, match=r"its bars begin on 20\d\d-\d\d-\d\d, after today"):
+        judge(good.assign(timestamp=later))

@@ -383,3 +383,13 @@ def test_a_ric_and_a_folder_further_up_name_the_security(tmp_path: Path) -> None
     np.testing.assert_array_equal(named.close, parted.close)
     both = load_written(one.assign(symbol="AAA", RIC="AAA.N"), tmp_path / "both.csv")
     assert both.symbols == ("AAA",)
+
+
+def test_prices_of_both_sides_of_the_market_are_called_so(tmp_path: Path) -> None:
+    frame = _one().drop(columns="volume")
+    sides = {f"{side}{name.title()}": frame[name] for side in ("Bid", "Ask") for name in PRICES}
+    _refused(
+        pd.DataFrame({"DateTime": frame["date"], **sides}),
+        tmp_path / "AAA.csv",
+        "has prices of both sides of the market",
+    )

@@ -89,3 +89,29 @@ def test_a_months_last_morning_that_is_the_first_nowhere_is_refused() -> None:
     ) as refused:
         _dates(epochs)
     assert "plain dates" in refused.value.hint
+
+
+DAYS = pd.bdate_range("2004-03-01", periods=60)
+
+
+@pytest.mark.parametrize(("moved", "words"), [
+    ("-1D", "its days are Sundays to Thursdays"),  # midnights of Tokyo, cut to their dates in UTC
+    ("1D", "its days are Tuesdays to Saturdays"),  # the midnight at which a day ends
+    ("3653D", "its days are Sundays to Thursdays"),  # a count since 1960 taken for one since 1970
+    ("-11323D", "its days are Thursdays to Mondays"),  # since 2001
+])  # fmt: skip
+def test_days_that_rest_on_other_days_than_the_weekend_are_refused(moved: str, words: str) -> None:
+    wrong = DAYS + pd.Timedelta(moved)
+    for cells in (_days(wrong), list(wrong.as_unit("s").asi8)):
+        with pytest.raises(DataError, match=words) as caught:
+            _dates(cells)
+        assert "2222.SR" in caught.value.hint
+    assert _dates(_days(wrong), "UTC") == _days(wrong)  # a coin's, or a venue's that trades on Sundays
+
+
+@pytest.mark.parametrize("days", [
+    DAYS, DAYS[:14] - pd.Timedelta("1D"), DAYS.union(DAYS[3::40] + pd.Timedelta("1D")), pd.date_range("2021-03-01", periods=60),
+    DAYS.union(DAYS[::5] - pd.Timedelta("1D")), DAYS[::2], MONDAYS - pd.Timedelta("1D"),
+], ids=["weekdays", "few", "two Saturdays", "every day", "Sunday evenings", "every other", "weeks"])  # fmt: skip
+def test_days_of_an_honest_week_keep_their_dates(days: pd.DatetimeIndex) -> None:
+    assert _dates(_days(days)) == _days(days)

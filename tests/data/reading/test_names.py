@@ -134,6 +134,15 @@ def test_intervals_dates_and_numbers_of_copies_are_no_part_of_a_symbol(behind: s
         assert symbol_of_file(symbol + behind) == symbol
 
 
+@pytest.mark.parametrize(("stem", "symbol"), [
+    ("daily_adjusted_AAPL", "AAPL"), ("weekly_IBM", "IBM"), ("currency_daily_BTC_EUR", "BTC_EUR"), ("ES 03-24.Last", "ES 03-24"),
+    ("AAPL_full_1day_adjsplitdiv", "AAPL"), ("AAPL_full_1min_UNADJUSTED", "AAPL"), ("SHEL.L", "SHEL.L"), ("daily_bars", "daily_bars"),
+    ("aapl_daily_historical-data-03-01-2023", "aapl"), ("aapl_intraday-5min_historical-data-03-01-2023", "aapl"),
+])  # fmt: skip
+def test_what_an_exporter_writes_around_a_symbol_is_no_part_of_it(stem: str, symbol: str) -> None:
+    assert symbol_of_file(stem) == symbol
+
+
 @pytest.mark.parametrize("name", [
     "BRK-B", "SH600000", "7203.T", "BTC-USD", "ES_F", "600000", "20240101", "_D1", "-1d", " (1)", ", 1D", "D1", "M15", "MN",
     "1440", "(1)", "USDJPY1440", "AAPL_B", "RDS-A", "BF.B", "000001.SZ", "CL_1", "^GSPC", "0700.HK", "BTC-USD-240329"])  # fmt: skip

@@ -160,7 +160,8 @@ def test_coin_margined_klines_count_coins_beside_contracts(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(("name", "suffix"), [
     ("AAPL.O", "US"), ("AAPL.OQ", "US"), ("IBM.N", "US"), ("600519.XSHG", "SS"), ("000001.XSHE", "SZ"), ("SHEL.XLON", "L"),
-    ("BRK.B", None), ("600519.SS", "SS"), ("ABC.XABC", "XABC"),
+    ("BRK.B", None), ("600519.SS", "SS"), ("SHEL.LSE", "L"), ("NPN.JSE", "JO"), ("BHP.ASX", "AX"), ("7203.TSE", "T"),
+    ("SHOP.TSE", "TSE"), ("SHEL:LSE", "L"), ("NYSE:SIX", "US"), ("RELIANCE.BSE", "BO"), ("ABC.XABC", "XABC"),
 ])  # fmt: skip
 def test_the_suffix_of_a_ric_or_of_joinquant_tells_the_venue(name: str, suffix: str | None) -> None:
     assert suffix_of(name) == suffix

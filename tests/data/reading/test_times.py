@@ -385,3 +385,14 @@ def test_a_coins_midnight_by_a_written_offset_is_its_date_and_as_an_epoch_refuse
     epochs = frame.assign(timestamp=days.dt.tz_convert("UTC").dt.as_unit("s").astype("int64"))
     with pytest.raises(DataError, match="15:00 UTC may belong to that date or the next"):
         load_written(epochs, tmp_path / "epochs.csv", "asset=crypto")
+
+
+def test_two_columns_of_one_name_that_tell_different_times_are_refused() -> None:
+    days = pd.Series(pd.date_range("2024-01-01", periods=30))
+    for columns in (
+        [("timestamp", days), ("timestamp", days + pd.Timedelta("1D"))],
+        [("date", days), ("date", days[::-1])],
+    ):
+        with pytest.raises(DataError, match=r"(timestamp|date) and \1 \(2\) tell different times in row 1"):
+            time_of_rows([(name, cells.reset_index(drop=True)) for name, cells in columns], Ledger("the table"))
+    assert time_of_rows([("date", days), ("date", days)], Ledger("the table")).whole_days

@@ -90,3 +90,30 @@ def test_a_decimal_comma_is_no_factor_of_a_hundred(tmp_path: Path) -> None:
 
     spec = with_data(compose(["data=files", "asset=etf"]), path=str(tmp_path / "AAA.csv"))
     assert not _said(load(spec.asset, spec.data, seed=0), "multiplied")
+
+
+def test_a_turnover_in_small_change_multiplies_no_volume_of_many_shares(tmp_path: Path) -> None:
+    panel = load_written(_one().assign(Turnover=lambda f: f["paid"] * 1e5).drop(columns="paid"), tmp_path / "AAA.csv")
+    np.testing.assert_array_equal(_volume(panel), _one()["volume"])  # nsepy's, in 0.00001 rupees
+    assert _said(panel, "Turnover is 100,000 times volume times the price: one of the two is not counted in ones")
+
+
+@pytest.mark.parametrize("decimal", [".", ","])
+def test_a_volume_that_a_quantity_shows_to_be_money_is_none(tmp_path: Path, decimal: str) -> None:
+    frame = _one().assign(Quantidade=lambda f: f["volume"], volume=lambda f: f["paid"]).drop(columns="paid")
+    text = frame.to_csv(index=False, sep=";", decimal=decimal)
+    (tmp_path / "AAA.csv").write_text(text)
+    from tests.data.specs import compose, with_data
+    from wealtharena.data import load
+
+    spec = with_data(compose(["data=files", "asset=etf"]), path=str(tmp_path / "AAA.csv"))
+    panel = load(spec.asset, spec.data, seed=0)
+    np.testing.assert_allclose(_volume(panel), _one()["volume"])
+    assert _said(panel, "volume is Quantidade times the price, which is money")
+
+
+def test_a_quantity_of_something_else_changes_no_volume(tmp_path: Path) -> None:
+    frame = _one().assign(Quantity=lambda f: f["volume"] // 7).drop(columns="paid")
+    panel = load_written(frame, tmp_path / "AAA.csv")
+    np.testing.assert_array_equal(_volume(panel), _one()["volume"])
+    assert not _said(panel, "which is money")

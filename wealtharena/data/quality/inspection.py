@@ -82,6 +82,12 @@ def inspect(
             notes.append(detection.note)
         table = treated
     if not len(table):
+        first = raw.table["timestamp"].min()
+        if len(raw.table) and first > pd.Timestamp(raw.fetched_at):
+            raise ProviderError(
+                raw.provider, raw.symbol, f"its bars begin on {first:%Y-%m-%d}, after today",
+                hint="correct their times; SAS and Stata count from 1960, spreadsheets from 1900 or 1904",
+            )  # fmt: skip
         reason = findings[-1].detail if findings else "the provider sent no rows"
         raise ProviderError(raw.provider, raw.symbol, f"no usable bar is left ({reason})", hint="check the symbol")
     table = _idle(table, context).reset_index(drop=True)

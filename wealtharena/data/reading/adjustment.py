@@ -10,11 +10,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from wealtharena.data.bars import Adjustment
+from wealtharena.data.intervals import found_interval
 from wealtharena.data.reading.units import Answer
 from wealtharena.errors import DataError
 
 CONTAINED: Final = "prices contain the dividends, which are not paid again"
 _SURE: Final = 4.0  # log likelihood ratio from which dates decide; even odds at 0, 1 in 55 at 4
+_BESIDE: Final = 6.0  # that prices fall beside the dates of dividends: two more looks
 _SLIGHT: Final = 0.002  # dividends of less than this share of the price over the whole file change no figure
 _LARGE: Final = 0.4  # log ratio of a split from which no market's move looks like it
 _JUST_BEFORE: Final = 60  # bars in which a source may have missed it
@@ -50,6 +52,8 @@ def adjustments(tables: Mapping[str, pd.DataFrame], *, setting: str, known: Mapp
     jumps = _weighed(splits)
     open_ = [name for name in tables if not known.get(name)]
     dividends = {name: _ex_dates(tables[name]) for name in open_}
+    for name in open_:
+        _require_ex_dates(name, tables[name], dividends[name])
     made = {name: _by_columns(kind, applied=jumps[name] > 0 and splits[name].dates > 0) for name, kind in known.items()}
     made |= _by_dates(open_, jumps, dividends)
     return _with_doubts({name: made[name] for name in tables}, splits, jumps)
@@ -160,17 +164,31 @@ def _as_set(tables: Mapping[str, pd.DataFrame], setting: str, splits: Mapping[st
     return made
 
 
-def _ex_dates(table: pd.DataFrame) -> Evidence:
-    """Return the evidence of `falls on ex-dates` against `does not`."""
+def _require_ex_dates(name: str, table: pd.DataFrame, found: Evidence) -> None:
+    """Raise DataError where prices fall on the bars behind or before those of dividends, and not on these."""
+    if not found.dates or found.ratio >= _SURE:
+        return
+    for moved, there, early in ((1, "after", "early"), (-1, "before", "late")):
+        if _ex_dates(table, moved=moved).ratio >= _BESIDE:
+            raise DataError(
+                f"{name}: prices fall on the bars {there} those of its {found.dates} dividends, which are dated a bar {early}",
+                hint="write each dividend on its ex-date, or set data.adjusted=splits to pay them where they stand",
+            )
+
+
+def _ex_dates(table: pd.DataFrame, *, moved: int = 0) -> Evidence:
+    """Return the evidence of `falls on ex-dates` against `does not`, these `moved` by a bar forward or back."""
     if "dividend" not in table or not (table["dividend"].fillna(0) > 0).any():
         return Evidence(0.0, 0)
     rows = table.sort_values("timestamp")
     close = rows["close"].to_numpy(dtype=np.float64)
-    after = rows["open"].to_numpy(dtype=np.float64) if "open" in rows else close
+    within = found_interval(rows["timestamp"]) in ("1w", "1mo")  # the ex-date lies inside the bar, behind its open
+    after = rows["open"].to_numpy(dtype=np.float64) if "open" in rows and not within else close
     after = np.where(np.isfinite(after) & (after > 0), after, close)
     with np.errstate(invalid="ignore", divide="ignore"):
         moves = after[1:] / close[:-1] - 1.0
-        yields = rows["dividend"].fillna(0).to_numpy(dtype=np.float64)[1:] / close[:-1]
+        cash = rows["dividend"].shift(moved) if moved else rows["dividend"]
+        yields = cash.fillna(0).to_numpy(dtype=np.float64)[1:] / close[:-1]
     usable = np.isfinite(moves) & np.isfinite(yields) & (np.abs(moves) < 0.4)
     paid = usable & (yields > 0) & (yields < 0.5)
     if not paid.any():

@@ -168,7 +168,7 @@ def columns_by_role(frame: pd.DataFrame, ledger: Ledger) -> dict[str, list[tuple
         columns.sort(key=lambda item: (is_adjusted(item[0]), _RANK.get(plain(item[0]), 99)))
         if role not in ("timestamp", "period", "name"):
             passed += _one_column(role, columns, ledger)
-    passed += [name for name, _ in found.get("turnover", ())]
+    passed += [name for role in ("turnover", "quantity") for name, _ in found.get(role, ())]
     if "name" in found:
         passed += _by_name(found, ledger)
     if "close" not in found and "adjclose" in found:
@@ -235,6 +235,10 @@ def strangers(frame: pd.DataFrame, where: str) -> set[str]:
     named = {label: word for label in labels if (word := _word_of_volume(label)) and role_of(label) == "base_volume"}
     made |= {label for label, word in named.items() if word in _INDICATORS or word[:1].isdigit()}
     coins = {label: word for label, word in named.items() if label not in made}
+    if not any(role_of(label) == "quote_volume" for label in labels):
+        made |= {
+            label for label in labels if plain(label) == "volccy"
+        }  # OKX's, of coins or money: the third column tells
     others = any(role_of(label) in ("volume", "quote_volume") for label in labels if label not in named)
     if (not others and len(coins) == 1) or any(role_of(label) == "quote_volume" for label in labels):
         return lonely | made
@@ -297,7 +301,8 @@ def _state(found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> Non
             f"{used['volume']} counts lots, each taken as one unit; multiply it by a lot's size if that is not 1"
         )
     for role, meaning in said.items():
-        unknown = meaning.unknown or tuple(filter(None, [_word_of_volume(used[role])] if role == "base_volume" else ()))
+        by_word = role == "base_volume" and plain(used[role]) not in _ROLES  # by its first word alone
+        unknown = meaning.unknown or tuple(filter(None, [_word_of_volume(used[role])] if by_word else ()))
         strange = [word for word in unknown if not _is_told(word, names)]
         if strange:
             ledger.note(f"of {used[role]}, {' '.join(strange)!r} is not understood and changes nothing")

@@ -22,7 +22,7 @@ from wealtharena.data.reading.flat import to_long_form
 from wealtharena.data.reading.identifiers import check_continued, symbol_of_file, symbols_of
 from wealtharena.data.reading.labels import check_labels
 from wealtharena.data.reading.layouts import with_dates
-from wealtharena.data.reading.moments import bar_times, from_beginnings, time_of_rows, without_quotes
+from wealtharena.data.reading.moments import bar_times, from_beginnings, from_ends, time_of_rows, without_quotes
 from wealtharena.data.reading.numbers import to_numbers
 from wealtharena.data.reading.parquet import flattened, read_parquet
 from wealtharena.data.reading.parts import joined
@@ -33,7 +33,7 @@ from wealtharena.data.reading.sources import as_written_by_source, to_prices
 from wealtharena.data.reading.splits import join_copies, leave_out_rates, write_proven
 from wealtharena.data.reading.stamps import IntArray, Stamps
 from wealtharena.data.reading.textfile import is_table, read_text
-from wealtharena.data.reading.turnover import scale_volume
+from wealtharena.data.reading.turnover import agree, scale_volume
 from wealtharena.data.reading.words import agreed, money_of, shown
 from wealtharena.errors import DataError, UnknownFileError
 from wealtharena.files import without_home
@@ -156,7 +156,7 @@ def split_symbols(
     numeric = {role: columns[0][1][keep].reset_index(drop=True) for role, columns in found.items() if role in _NUMERIC}
     names = symbols[keep].reset_index(drop=True) if symbols is not None else None
     zone = next(((name, cells[keep].reset_index(drop=True)) for name, cells in found.get("zone", ())), None)
-    read = time_of_rows(times, ledger, symbols=names, zone=zone)
+    read = from_ends(time_of_rows(times, ledger, symbols=names, zone=zone), frame, ledger)
     numbers = pd.DataFrame(to_numbers(numeric, ledger))
     as_written_by_source(numbers, found, ledger)
     to_prices(numbers, frame.columns, times[0][1], ledger)
@@ -288,6 +288,8 @@ def _volumes(numbers: pd.DataFrame, found: dict[str, list[tuple[str, pd.Series]]
     quote = numbers.pop("quote_volume") if "quote_volume" in numbers else None
     base = numbers.pop("base_volume") if "base_volume" in numbers else None
     bare = numbers.get("volume")
+    if base is not None and bare is not None and quote is not None and not agree(numbers, quote, base):
+        base = None if agree(numbers, quote, bare) else base  # OKX's volCcy of a spot market is money
     if base is not None:
         if quote is not None:
             _require_product(numbers, found, quote, base, "base_volume", ledger)
@@ -319,9 +321,7 @@ def _require_product(
     ledger: Ledger,
 ) -> None:
     """Raise DataError where the volume in money is not the one in units at the price."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = (money / (units * numbers["close"])).replace([np.inf, -np.inf], np.nan).median()
-    if not (0.5 < ratio < 2.0 or np.isnan(ratio)):
+    if not agree(numbers, money, units):
         raise DataError(
             f"{ledger.name}: {found['quote_volume'][0][0]} is not {found[role][0][0]} times the price",
             hint="remove one of the two columns, and set data.volume_unit",

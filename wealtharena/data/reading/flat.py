@@ -186,6 +186,12 @@ def _positive(frame: pd.DataFrame) -> bool:
 
 
 def _refuse_closes(names: list[str], where: str) -> None:
+    sides = [{word for word in ("bid", "ask") if word in name.lower()} for name in names]
+    if all(len(side) == 1 for side in sides) and len(set.union(*sides)) == 2:
+        raise DataError(
+            f"{where} has prices of both sides of the market ({names[0]} ... {names[-1]})",
+            hint="keep the columns of one side, or the means of both, and call them open, high, low and close",
+        )
     shown = f"{', '.join(names[:4])}{' ...' if len(names) > 4 else ''}"
     raise DataError(
         f"{where} has no column for close, but one a name ({shown}), and does not say what they hold: closes, returns or holdings",

@@ -38,9 +38,14 @@ _OF_A_STEM: Final = re.compile(  # what exporters, browsers and desks append to 
     r"|M(?:1|2|3|4|5|6|10|12|15|20|30)|H(?:1|2|3|4|6|8|12)|D1|W1|MN1?)(?:[-_]\d{4}(?:-\d{2}){0,2})?"
     rf"|Candlestick_\d+_[A-Z]+_(?:BID|ASK)|{_DATE})"
     r"|,\s?(?:\d{1,4}[SDWMH]?|[DWM])(?:_[0-9a-f]{5})?"  # TradingView's `, 1D`
+    r"|_full_1?\d?(?:min|hour|day)_(?:adjsplitdiv|adjsplit|unadjusted)|_[a-z0-9-]+_historical-data-\d\d-\d\d-\d{4}"  # FirstRate, Barchart
+    r"|\.(?:last|bid|ask)"  # NinjaTrader
     r"|\s?\(\d{1,3}\)|(?: -)? copy)$",
     re.IGNORECASE,
 )
+_BEFORE_A_SYMBOL: Final = re.compile(
+    r"(?:currency_)?(?:daily|weekly|monthly)_(?:adjusted_)?(?=[A-Z])"
+)  # Alpha Vantage's
 
 
 def symbols_of(values: pd.Series, ledger: Ledger) -> pd.Series:
@@ -102,6 +107,7 @@ def _step(table: pd.DataFrame) -> pd.Timedelta:
 
 def symbol_of_file(stem: str) -> str:
     """Return the symbol that a file is named by, without interval, dates and a copy's number that stand behind it."""
+    stem = _BEFORE_A_SYMBOL.sub("", stem) if _BEFORE_A_SYMBOL.match(stem) else stem
     shorter = _OF_A_STEM.sub("", stem)
     while shorter != stem:
         stem, shorter = shorter, _OF_A_STEM.sub("", shorter)

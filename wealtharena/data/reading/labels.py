@@ -1,4 +1,4 @@
-"""Weeks and months of one symbol whose labels change from one day to another, as two sources put together have them."""
+"""Labels that cannot be those of the bars: days on the wrong weekdays, and weeks and months whose labels change their day."""
 
 from __future__ import annotations
 
@@ -15,7 +15,34 @@ from wealtharena.errors import DataError
 _RUN: Final = 4  # labels of one kind in a row: holidays move fewer
 _WEEKDAYS: Final = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
 _PARTS: Final = ("first days", "days in their middle", "last days")
+_DAYS: Final = 15  # of a symbol, that show on which weekdays it trades
+_HARDLY: Final = 0.02  # of the bars on a weekday without trade
+_OFTEN: Final = 0.1  # of the bars on a weekend that is a day of trade
 _FIRST_DAYS, _LAST_DAYS = 5, 25  # days of a month up to which labels name its beginning, and from which its end
+
+
+def check_weekdays(dates: pd.Series, where: str) -> None:
+    """Refuse a symbol's days that leave out two weekdays in a row, but not Saturdays and Sundays, where its venue rests.
+
+    They are dated a day early (midnights of Tokyo in UTC) or late (the midnight at which a day ends), or are counted from
+    another year than 1970. Filled days stand on all weekdays, a currency's Sunday evening beside its Friday.
+
+    Raises:
+        DataError: naming the weekdays.
+    """
+    shown = intervals.spacing(pd.DatetimeIndex(dates)) if len(dates) >= _DAYS else None
+    if shown is None or shown.interval != "1d":
+        return
+    share = np.bincount(np.asarray(pd.DatetimeIndex(dates).day_of_week), minlength=7) / len(dates)
+    rests = [day for day in range(7) if share[day] <= _HARDLY and share[(day + 1) % 7] <= _HARDLY]
+    if len(rests) != 1 or share[5:].max() <= _OFTEN:
+        return
+    first, last = _WEEKDAYS[(rests[0] + 2) % 7], _WEEKDAYS[rests[0] - 1]
+    raise DataError(
+        f"{where}: its days are {first} to {last}, and its venue trades from Mondays to Fridays: they are dated early or late,"
+        f" or counted from another year",
+        hint="write the date of each session; a symbol of a venue that trades on Sundays needs its ending, as 2222.SR",
+    )
 
 
 def check_labels(timestamps: pd.Series, where: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -35,6 +36,7 @@ _OTHER_ORDERS: Final = {
         ("Coinbase (time, low, high, open, close, volume)", "time low high open close volume"),
     ),
     7: (
+        ("Bybit (time, open, high, low, close, volume, turnover)", "time open high low close volume quote_volume"),
         ("KuCoin (time, open, close, high, low, volume, turnover)", "time open close high low volume quote_volume"),
         ("Gate.io (time, turnover, close, high, low, open, volume)", "time quote_volume close high low open volume"),
     ),
@@ -56,6 +58,7 @@ _METATRADER: Final = {
     6: ("MetaTrader history without volume", "date time open high low close"),
 }
 _DAY: Final = r"\d{8}|\d{4}([-/])\d{2}\1\d{2}|\d{2}([-/])\d{2}\2\d{4}"
+_HISTDATA: Final = re.compile(r"DAT_(?:ASCII|MT|NT|MS)_[A-Z]{6}_M1_")
 _ENOUGH: Final = 20  # bars that prove another order than the usual one
 _COHERENT: Final = 0.98  # share of bars whose high and low hold their open and close
 
@@ -147,6 +150,8 @@ def headless_names(body: pd.DataFrame, ledger: Ledger) -> list[str]:
         )
     if width == 12 and _counts_contracts(body, columns):
         exporter, columns = "Binance COIN-M klines, in contracts and coins", _COIN_M.split()
+    if _HISTDATA.match(ledger.name) and not ledger.zone:
+        ledger.zone, ledger.zone_by = "UTC-5", "HistData's name of the file"  # New York's winter time all year
     ledger.settle("header", f"none; columns in the order of {exporter}")
     ledger.note(f"the file has no header; its columns are taken in the order of {exporter}")
     return columns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Final
 
@@ -12,7 +13,7 @@ from wealtharena.data import intervals
 from wealtharena.data.bars import TIMESTAMP_DTYPE
 from wealtharena.data.reading import stamps, zones
 from wealtharena.data.reading.columns import is_nameless, plain
-from wealtharena.data.reading.labels import check_labels
+from wealtharena.data.reading.labels import check_labels, check_weekdays
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.data.reading.stamps import BoolArray, IntArray, Stamps
 from wealtharena.errors import DataError
@@ -47,6 +48,7 @@ def time_of_rows(
         DataError: no column can be read, two of them tell different times, or one that cannot be read tells rows of one
             date apart; or the zone that is stated is not known.
     """
+    columns = _told_apart(columns)
     read: dict[str, Stamps] = {}
     clocks: dict[str, IntArray] = {}
     errors: list[tuple[str, DataError]] = []
@@ -80,6 +82,13 @@ def time_of_rows(
     ledger.settle("time column", shown + (f" (not {', '.join(others)})" if others else ""))
     ledger.settle("stamps", found.form + ("" if found.zoned else ", no zone written"))
     return found
+
+
+def _told_apart(columns: list[tuple[str, pd.Series]]) -> list[tuple[str, pd.Series]]:
+    """Return columns of which no two have one name: `date` and `date (2)`."""
+    names = [name for name, _ in columns]
+    before = [names[:place].count(name) for place, name in enumerate(names)]
+    return [(f"{name} ({n + 1})" if n else name, values) for n, (name, values) in zip(before, columns, strict=True)]
 
 
 def _with_clock(
@@ -154,12 +163,20 @@ def _chosen(read: dict[str, Stamps], ledger: Ledger) -> tuple[str, Stamps]:
         elif (np.abs(apart) <= 14 * _HOUR).all() and (apart % _QUARTER == 0).all() and one.zoned != other.zoned:
             best = name if other.zoned else best
             ledger.note(f"{names[0]} and {name} are some hours apart; {best} says in which zone and is taken")
+        elif _begins(best) != _begins(name) and ((apart > 0) == _begins(best)).all():
+            best, other_end = (best, name) if _begins(best) else (name, best)
+            ledger.note(f"bars stand at their beginnings, {best}, and not at {other_end}")
         else:
             row = int(np.flatnonzero(apart)[0])
             raise DataError(
                 f"{ledger.name}: {best} and {name} tell different times in row {row + 1}", hint="remove one of them"
             )
     return best, read[best]
+
+
+def _begins(name: str) -> bool:
+    """Return whether a column's name says that it holds the beginnings of bars: open_time, startedAt."""
+    return re.search("open|start|begin|from", plain(name)) is not None
 
 
 def _is_count(name: str, values: pd.Series) -> bool:
@@ -223,13 +240,15 @@ def bar_times(found: Stamps, *, dated: bool, zone: str, weekdays: bool, where: s
     `weekdays` says that the venue keeps weekends, which tells on which side of midnight a day's bar belongs.
 
     Raises:
-        DataError: the instants of a day's bars leave open which date they belong to, or weeks or months are labelled by
-            one day for a stretch and by another after it.
+        DataError: the instants of a day's bars leave open which date they belong to, days fall on weekends and never on
+            others, or weeks or months are labelled by one day for a stretch and by another after it.
     """
     if not dated:
         return _utc(found.instants)
     dates = _dates(found, zone=zone, weekdays=weekdays, where=where)
     check_labels(dates, where)
+    if weekdays:
+        check_weekdays(dates, where)
     return dates
 
 
@@ -331,6 +350,20 @@ def _dates_round_the_clock(local: IntArray, *, zone: str, where: str) -> IntArra
         f"{where}: daily bars stamped {int(np.median(hours))}:00 UTC may belong to that date or the next",
         hint="write plain dates, one a bar",
     )
+
+
+def from_ends(found: Stamps, frame: pd.DataFrame, ledger: Ledger) -> Stamps:
+    """Return the stamps of BitMEX's bars, which name their ends, at their beginnings."""
+    if not {"homenotional", "foreignnotional"} <= {plain(name) for name in frame.columns}:
+        return found
+    shown = intervals.spacing(pd.DatetimeIndex(found.instants))
+    if shown is None:
+        return found
+    step = shown.typical.value
+    ledger.note(
+        f"BitMEX stamps bars by their ends: they stand {shown.interval or shown.typical} earlier, at their beginnings"
+    )
+    return replace(found, wall=found.wall - step, instants=found.instants - step)
 
 
 def _on_weekends(days: IntArray) -> BoolArray:

@@ -36,6 +36,7 @@ class Ledger:
     dropped: dict[str, int] = field(default_factory=dict)
     currency: str = ""  # what the file itself says that all its prices are quoted in
     zone: str = ""  # the word for a time zone that stands above its header
+    zone_by: str = "a line above the header"
 
     def settle(self, topic: str, answer: str) -> None:
         """Write down the answer to one question."""

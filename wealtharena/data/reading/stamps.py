@@ -31,7 +31,7 @@ _FORMS: Final = {
     "year and month's name": rf"^{_YEAR}[-/. ]*{_NAME}[-/. ]*(?P<day>{_TWO})\.?{_CLOCK}{_ZONE}$",
     "year and month": rf"^{_YEAR}[-/.M](?P<month>[0-9]{{2}})$",
     "month's name and year": rf"^{_NAME}\.?,?[- ]{_YEAR}$",
-    "digits": rf"^{_YEAR}(?P<month>[0-9]{{2}})(?P<day>[0-9]{{2}})[T ](?P<hour>[0-9]{{2}}):?(?P<minute>[0-9]{{2}}):?"
+    "digits": rf"^{_YEAR}(?P<month>[0-9]{{2}})(?P<day>[0-9]{{2}})(?:T| {{1,2}})(?P<hour>[0-9]{{2}}):?(?P<minute>[0-9]{{2}}):?"
     rf"(?P<second>[0-9]{{2}})?{_ZONE}$",
 }
 _UNITS: Final = (("s", 10**9), ("ms", 10**6), ("us", 10**3), ("ns", 1))  # unit, nanoseconds

@@ -15,6 +15,7 @@ import pandas as pd
 
 from wealtharena.data.reading import zones
 from wealtharena.data.reading.archives import BrokenError, unpacked
+from wealtharena.data.reading.blocks import unblocked
 from wealtharena.data.reading.columns import role_of
 from wealtharena.data.reading.drawn import are_types, undrawn
 from wealtharena.data.reading.events import put_in, taken_out
@@ -64,7 +65,7 @@ def read_text(path: Path, ledger: Ledger) -> pd.DataFrame:
     """
     text = decode(path, ledger)
     require_table(text, ledger.name, row="a bar")
-    text = undrawn(text, ledger)
+    text = unblocked(undrawn(text, ledger), ledger)
     head = _head(text, ledger)
     if "separator" not in ledger.facts:
         ledger.settle("separator", SEPARATORS[head.separator])

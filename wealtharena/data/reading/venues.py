@@ -370,6 +370,8 @@ def _of_a_prefix(name: str, ticker: str) -> tuple[str, str | None]:
     known = _exchange(name.upper(), ticker)
     if known is None and ticker.upper() in _BLOOMBERG:  # AAPL:US
         return name, _BLOOMBERG[ticker.upper()]
+    if known is None and (behind := _exchange(ticker.upper(), name)):  # SHEL:LSE
+        return name, behind
     return ticker, known or name.upper()
 
 
@@ -379,8 +381,8 @@ def _of_a_suffix(symbol: str) -> tuple[str, str | None]:
         if name.upper() in _PREFIXES and suffix.isdigit():  # baostock's sh.600000
             return suffix, _PREFIXES[name.upper()]
         of_a_class = suffix.upper() in _CLASSES and suffix.upper() not in _VENUES
-        if re.fullmatch("(?i)X[A-Z]{3}", suffix) and (known := _EXCHANGES.get(suffix.upper())):
-            return name, known  # JoinQuant's 600519.XSHG
+        if len(suffix) > 2 and suffix.upper() not in _SPELLINGS and (known := _exchange(suffix.upper(), name)):
+            return name, known  # JoinQuant's 600519.XSHG, EODHD's SHEL.LSE
         return (symbol, None) if of_a_class else (name, _SPELLINGS.get(suffix.upper(), suffix.upper()))
     if len(symbol) == 8 and symbol[:2].upper() in _PREFIXES and symbol[2:].isdigit():
         return symbol[2:], _PREFIXES[symbol[:2].upper()]

@@ -132,7 +132,7 @@ def placed(
         name, cells = column[0], column[1].astype("string").str.strip().fillna("")
         source = f"its column {name}"
     elif ledger.zone:
-        name, cells = "a line above the header", pd.Series(ledger.zone, index=range(len(found.wall)), dtype="string")
+        name, cells = ledger.zone_by, pd.Series(ledger.zone, index=range(len(found.wall)), dtype="string")
         source = name
     else:
         return found
