@@ -181,3 +181,17 @@ def test_a_clip_that_cuts_an_anchor_is_refused_where_the_configuration_is_read(a
         compose(words)
     assert found.value.exit_code == 2
     assert compose([*words[:2], "features.clip=1"]).features.clip == 1.0
+
+
+def test_a_training_that_others_leave_no_room_for_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal:  99 kB\nMemAvailable:  2097152 kB\n")
+    assert memory.free_bytes(tmp_path / "meminfo") == 2 * GIB
+    assert memory.free_bytes(tmp_path / "none") == float("inf")
+    monkeypatch.setattr(memory, "usable_bytes", lambda: 16 * GIB)
+    monkeypatch.setattr(memory, "free_bytes", lambda: 2 * GIB)
+    layout = ObservationLayout(tuple("ABCDEFGHIJ"), tuple("abcdefghijklmnopqrstuvwx"), 128)
+    memory.check_room(compose(["env.window=128"]), layout, 500)
+    assert "3.21 GiB, and 2 are free now" in caplog.text
+    assert "env.window=32 or algo.rollout_steps=4096 would fit" in caplog.text

@@ -6,7 +6,10 @@ A process that takes more than there is gets killed by the system, without a wor
 from __future__ import annotations
 
 import itertools
+import logging
+import math
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,12 +21,14 @@ from wealtharena.config.threads import usable_cores
 from wealtharena.envs.observation import ObservationLayout, account_width
 from wealtharena.errors import ConfigError
 
+log = logging.getLogger(__name__)
 CGROUPS: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 _NUMBER: Final = 4  # bytes of a float32
 _COPIES: Final = 4  # of a weight: itself, its slope and two moments of the optimiser
 _GIB: Final = 2.0**30
 _PROCESS: Final = 0.4 * _GIB  # of a process of Ray with torch and RLlib in it, before it does anything
 _TRAINING: Final = 0.6 * _GIB  # of a process that has trained what takes no room
+_LEFT: Final = 0.9  # of a machine's memory, beside its system
 _AUDITED: Final = 2  # observations of every bar, while another future is played
 _CROWD: Final = 8  # threads a core: a few too many are slow, and a run of a larger machine may go on here
 _SMALLER: Final = (
@@ -45,6 +50,15 @@ def usable_bytes(cgroups: Sequence[Path] = CGROUPS) -> int:
         except (OSError, ValueError):  # no such cgroup, or its limit is the word `max`
             continue
     return min(limits)
+
+
+def free_bytes(table: Path = Path("/proc/meminfo")) -> float:
+    """Return the memory that others leave free now; no limit where the system does not tell."""
+    try:
+        found = re.search(r"^MemAvailable:\s+(\d+) kB", table.read_text(), re.MULTILINE)
+    except OSError:
+        found = None
+    return math.inf if found is None else 1024.0 * int(found[1])
 
 
 @dataclass(frozen=True)
@@ -115,13 +129,20 @@ def check_room(spec: ExperimentSpec, layout: ObservationLayout, bars: int, *, at
     """
     if spec.compute.name == "gpu" or spec.compute.learners:
         return
-    need, there = needed(spec, layout, bars), usable_bytes()
+    need, there = needed(spec, layout, bars), _LEFT * usable_bytes()
     if need.whole * at_once <= there:
+        if need.whole * at_once > free_bytes():
+            log.warning(
+                "%s, and %.3g are free now: the system may end it; end what else runs, or make room: %s",
+                f"{'this training takes' if at_once == 1 else f'{at_once} at once take'} about {need.whole * at_once / _GIB:.3g} GiB",
+                free_bytes() / _GIB,
+                _what_fits(spec, layout, bars, _LEFT * free_bytes() / at_once),
+            )
         return
     words = f"about {need.whole / _GIB:.3g} GiB of memory"
     if at_once > 1:
         words += f", {need.whole * at_once / _GIB:.3g} for {at_once} at once,"
-    words += f" for algo={spec.algo.name}, and there are {there / _GIB:.3g}"
+    words += f" for algo={spec.algo.name}, and there are {usable_bytes() / _GIB:.3g}"
     if at_once > 1 and need.whole <= there:
         raise ConfigError(
             f"each training takes {words}",
