@@ -1,4 +1,5 @@
 import io
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,18 @@ def test_training_changes_the_policy_and_a_state_goes_on_exactly(name: str) -> N
     for key, value in resumed.network().state_dict().items():
         assert torch.equal(value, after[key])
     engine.close()
+
+
+@pytest.mark.parametrize("name", ["ppo", "sac"])
+def test_a_closed_engine_lets_its_observations_go(name: str) -> None:
+    _, engine = built(name)
+    engine.iterate()
+    runner = engine.runner if name == "sac" else engine._driver._runner
+    held = [weakref.ref(runner.buffers.observations)]
+    if name == "sac":
+        held += [weakref.ref(engine.replay.observations), weakref.ref(engine.replay.following)]
+    engine.close()
+    assert all(one() is None for one in held)
 
 
 @pytest.mark.parametrize("name", LOCAL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.agents import worlds
 from wealtharena.agents import memory
 from wealtharena.config import compose
+from wealtharena.envs.observation import ObservationLayout
 from wealtharena.errors import ConfigError
 from wealtharena.tasks import asking
 
@@ -63,7 +65,7 @@ def test_a_network_beyond_the_memory_is_refused_with_a_sentence(algo: str, monke
     monkeypatch.setattr(memory, "usable_bytes", lambda: 16 * GIB)
     worlds.bench(worlds.spec(f"algo={algo}"))
     with pytest.raises(
-        ConfigError, match=r"model\.hidden=\[100000,100000\] needs .* GiB .* and there are 16; take fewer"
+        ConfigError, match=r"model\.hidden=\[100000,100000\] needs about .* GiB .* and there are 16; take fewer"
     ):
         worlds.bench(worlds.spec(f"algo={algo}", "model.hidden=[100000,100000]"))
 
@@ -105,10 +107,52 @@ def test_what_is_remembered_counts(
 ) -> None:
     monkeypatch.setattr(memory, "usable_bytes", lambda: 16 * GIB)
     with pytest.raises(
-        ConfigError, match=r"observations of 3 symbols, kept at once, need .*; lower algo\.rollout_steps"
+        ConfigError,
+        match=r"observations of 3 symbols, held at once, need about .* algo\.(rollout_steps|buffer)=\d+ would fit",
     ):
         worlds.bench(worlds.spec(*refused))
     worlds.bench(worlds.spec(*fits))
+
+
+MEASURED = (  # GiB at the peak of a process, 10 symbols of 24 features; the first two over 1,576 bars
+    (("algo=ppo", "env.window=64"), 1.92),
+    (("algo=ppo", "env.window=128"), 3.30),
+    (("algo=ppo", "env.window=128", "algo.rollout_steps=4096", "compute.envs=32"), 1.74),
+    (("algo=ppo", "env.window=32", "algo.rollout_steps=4096", "compute.envs=32"), 0.75),
+    (("algo=ppo", "model=attention", "env.window=64", "algo.rollout_steps=1024", "algo.minibatch=512"), 0.59),
+    (("algo=ppo", "model=gru", "env.window=64", "algo.rollout_steps=1024", "algo.minibatch=512"), 0.61),
+    (("algo=direct", "env.window=32", "algo.windows=8"), 0.56),
+    (("algo=cql", "env.window=64", "algo.passes=2"), 1.3),
+    (("algo=dqn", "env.action=allocation", "env.window=64", "algo.buffer=512", "algo.rollout_steps=512"), 0.6),
+)
+
+
+@pytest.mark.parametrize(
+    ("typed", "peak"), MEASURED, ids=lambda value: " ".join(value) if isinstance(value, tuple) else ""
+)
+def test_what_is_needed_is_what_was_measured(typed: tuple[str, ...], peak: float) -> None:
+    job = compose(["asset=crypto", "features=default", *typed])
+    layout = ObservationLayout(tuple(f"S{i}" for i in range(10)), tuple(f"f{i}" for i in range(24)), job.env.window)
+    needed = memory.needed(job, layout, 600).whole / GIB
+    assert 0.75 * peak < needed < 1.4 * peak
+
+
+def test_several_at_once_need_room_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    job, layout = compose(["env.window=64"]), ObservationLayout(tuple("ABCDEFGHIJ"), tuple("0123456789"), 64)
+    each = memory.needed(job, layout, 600).whole
+    monkeypatch.setattr(memory, "usable_bytes", lambda: int(3.5 * each))
+    memory.check_room(job, layout, 600, at_once=3)
+    with pytest.raises(ConfigError, match=r"each training takes about .* for 4 at once, .*; let 3 run at once"):
+        memory.check_room(job, layout, 600, at_once=4)
+
+
+def test_what_would_fit_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "usable_bytes", lambda: 4 * GIB)
+    layout = ObservationLayout(tuple("ABCDEFGHIJ"), tuple("abcdefghijklmnopqrstuvwx"), 1024)
+    with pytest.raises(ConfigError, match=r"env\.window=128 or algo\.rollout_steps=512 would fit"):
+        memory.check_room(compose(["env.window=1024"]), layout, 1500)
+    memory.check_room(compose(["env.window=128"]), replace(layout, window=128), 1500)
+    memory.check_room(compose(["env.window=1024", "algo.rollout_steps=512"]), layout, 1500)
 
 
 @pytest.mark.parametrize("model", ["gru", "lstm"])
@@ -124,7 +168,7 @@ def test_what_ships_has_room_on_a_small_machine(monkeypatch: pytest.MonkeyPatch)
     for algo in ALGOS:
         job = compose([f"algo={algo}"])
         layout = worlds.bench(worlds.spec(f"algo={algo}"), worlds.features(assets=100)).market.layout
-        assert sum(memory.least_bytes(job, layout)) < GIB
+        assert memory.needed(job, layout, 1000).whole < GIB
 
 
 @pytest.mark.parametrize(("action", "refused"), [("tilt", True), ("auto", True), ("weights", False)])
@@ -137,3 +181,17 @@ def test_a_clip_that_cuts_an_anchor_is_refused_where_the_configuration_is_read(a
         compose(words)
     assert found.value.exit_code == 2
     assert compose([*words[:2], "features.clip=1"]).features.clip == 1.0
+
+
+def test_a_training_that_others_leave_no_room_for_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal:  99 kB\nMemAvailable:  2097152 kB\n")
+    assert memory.free_bytes(tmp_path / "meminfo") == 2 * GIB
+    assert memory.free_bytes(tmp_path / "none") == float("inf")
+    monkeypatch.setattr(memory, "usable_bytes", lambda: 16 * GIB)
+    monkeypatch.setattr(memory, "free_bytes", lambda: 2 * GIB)
+    layout = ObservationLayout(tuple("ABCDEFGHIJ"), tuple("abcdefghijklmnopqrstuvwx"), 128)
+    memory.check_room(compose(["env.window=128"]), layout, 500)
+    assert "3.21 GiB, and 2 are free now" in caplog.text
+    assert "env.window=32 or algo.rollout_steps=4096 would fit" in caplog.text

@@ -186,7 +186,7 @@ def test_what_a_text_may_hold_is_said_in_words(word: str, allowed: str) -> None:
 
 
 def test_an_override_that_cannot_be_read_is_quoted() -> None:
-    assert complaint("data.path=[a").startswith("cannot read the override 'data.path=[a'")
+    assert complaint("train.callbacks=[a").startswith("cannot read the override 'train.callbacks=[a'")
 
 
 def test_an_interpolation_that_leads_nowhere_is_named() -> None:

@@ -1,5 +1,6 @@
 """The audit passes what is causal and catches a planted leak of every kind."""
 
+import weakref
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from wealtharena.envs.market import Market
 from wealtharena.envs.simulate import simulate
 from wealtharena.errors import DataError
 from wealtharena.evaluation import audit
+from wealtharena.evaluation.audit import subject
 from wealtharena.features import compute
 from wealtharena.features.panel import Scaler
 
@@ -195,3 +197,36 @@ def test_yahoos_currency_bars_are_caught_where_their_repair_is_switched_off():
     report = audit.audit(panel, NAMES, ENV, quality=QUALITY, points=3, rng=np.random.default_rng(0))
     assert "bar shape" in failed(report)
     assert report.findings[-1].symbol == "EURUSD"
+
+
+@pytest.mark.parametrize("at", [(0, 0), (3, 1), (6, 2)])
+def test_the_first_place_that_moved_is_found_whatever_is_compared_at_a_time(at, monkeypatch):
+    monkeypatch.setattr(subject, "COMPARED", 6)  # two rows
+    one = np.full((7, 3), np.nan, np.float32)
+    one[:, 1:] = np.random.default_rng(0).normal(size=(7, 2))
+    other = one.copy()
+    assert subject.first_moved(one, other) is None
+    other[at] = 9.0
+    other[6, 2] = 8.0
+    assert subject.first_moved(one, other) == at
+    assert subject.first_moved(one[:0], other[:0]) is None
+    assert subject.first_moved(one[:, 1], other[:, 1] + 1e-9) == ((3,) if at == (3, 1) else None)
+
+
+@pytest.mark.slow
+def test_playing_other_futures_holds_two_plays_at_once():
+    held = []
+
+    class Seen(np.ndarray):
+        pass
+
+    def play(market, spec, actions):
+        seen, paid = audit.Subject().play(market, spec, actions)
+        seen = seen.view(Seen)
+        held.append(weakref.ref(seen))
+        most.append(sum(one() is not None for one in held))
+        return seen, paid
+
+    most: list[int] = []
+    ask(play=play)
+    assert max(most) == 2

@@ -30,6 +30,12 @@ def test_symbols_of_nobodys_list_are_hindsight_at_any_date(stocks):
     assert "ENRNQ is no member" in str(hindsight(stocks, [*stocks.universe.symbols, "ENRNQ"], "2099-01-01"))
 
 
+def test_a_symbol_that_a_run_adds_to_a_universe_was_not_chosen_on_its_date(stocks):
+    own = compose(["asset=stocks", f"universe.symbols=[{stocks.universe.symbols[0]},ENRNQ]"]).asset
+    assert hindsight(own, own.universe.symbols[:1], "2099-01-01") is None
+    assert "ENRNQ is no member" in str(hindsight(own, own.universe.symbols, "2099-01-01"))
+
+
 @pytest.mark.parametrize("market", ["forex", "commodities"])
 def test_currencies_and_futures_are_no_survivors(market):
     assert hindsight(compose([f"asset={market}"]).asset, ["XAUUSD"], "1990-01-01") is None
@@ -82,7 +88,7 @@ def test_what_has_no_room_in_memory_is_refused_before_a_file_of_training_is_made
     """A folder with no more than run.json is removed by whoever started the job."""
     monkeypatch.chdir(tmp_path)
     wide = ["data=simulated", "data.simulator.bars=400", "universe.max_symbols=2", "model.hidden=[9000000,9000000]"]
-    with pytest.raises(ConfigError, match="GiB of memory at the least"):
+    with pytest.raises(ConfigError, match="GiB of memory for algo=ppo"):
         dispatch(compose(wide))
     (folder,) = tmp_path.glob("outputs/*/*")
     assert {path.name for path in folder.iterdir()} <= {".lock", "run.json"}

@@ -130,7 +130,7 @@ class Workbench:
 
     def __post_init__(self) -> None:
         self.spec.algo.check(self.spec, action=self.action)
-        check_room(self.spec, self.market.layout)
+        check_room(self.spec, self.market.layout, self.market.length)
 
     @property
     def actions(self) -> Actions:

@@ -1,4 +1,4 @@
-"""Whether a training has room: what its processes, its networks and what it remembers take at the least, before any is made.
+"""Whether a training has room: what its processes, its networks and the observations held at once take, before any is made.
 
 A process that takes more than there is gets killed by the system, without a word of what was too large.
 """
@@ -6,8 +6,12 @@ A process that takes more than there is gets killed by the system, without a wor
 from __future__ import annotations
 
 import itertools
+import logging
+import math
 import os
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -17,12 +21,23 @@ from wealtharena.config.threads import usable_cores
 from wealtharena.envs.observation import ObservationLayout, account_width
 from wealtharena.errors import ConfigError
 
+log = logging.getLogger(__name__)
 CGROUPS: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 _NUMBER: Final = 4  # bytes of a float32
 _COPIES: Final = 4  # of a weight: itself, its slope and two moments of the optimiser
 _GIB: Final = 2.0**30
 _PROCESS: Final = 0.4 * _GIB  # of a process of Ray with torch and RLlib in it, before it does anything
+_TRAINING: Final = 0.6 * _GIB  # of a process that has trained what takes no room
+_LEFT: Final = 0.9  # of a machine's memory, beside its system
+_AUDITED: Final = 2  # observations of every bar, while another future is played
 _CROWD: Final = 8  # threads a core: a few too many are slow, and a run of a larger machine may go on here
+_SMALLER: Final = (
+    ("env", "window"),
+    ("algo", "rollout_steps"),
+    ("algo", "buffer"),
+    ("algo", "passes"),
+    ("algo", "windows"),
+)
 _GATES: Final = {"gru": 3, "lstm": 4}
 
 
@@ -37,8 +52,30 @@ def usable_bytes(cgroups: Sequence[Path] = CGROUPS) -> int:
     return min(limits)
 
 
-def least_bytes(spec: ExperimentSpec, layout: ObservationLayout) -> tuple[float, float]:
-    """Return what networks, with an update's numbers between their layers, and what observations take at the least."""
+def free_bytes(table: Path = Path("/proc/meminfo")) -> float:
+    """Return the memory that others leave free now; no limit where the system does not tell."""
+    try:
+        found = re.search(r"^MemAvailable:\s+(\d+) kB", table.read_text(), re.MULTILINE)
+    except OSError:
+        found = None
+    return math.inf if found is None else 1024.0 * int(found[1])
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes that a training takes at its peak: measured peaks lay within a quarter of it."""
+
+    networks: float  # with an update's numbers between their layers
+    observations: float
+    count: int  # of observations
+
+    @property
+    def whole(self) -> float:
+        return _TRAINING + self.networks + self.observations
+
+
+def needed(spec: ExperimentSpec, layout: ObservationLayout, bars: int) -> Need:
+    """Return what a training over `bars` of a market takes, its look-ahead audit included, which comes after it."""
     model, symbols = spec.model, len(layout.symbols)
     seen = layout.window * len(layout.feature_names)  # of one symbol
     apart = model.name in ("shared", "attention")  # one network answers for each symbol by itself
@@ -46,8 +83,9 @@ def least_bytes(spec: ExperimentSpec, layout: ObservationLayout) -> tuple[float,
     rows = spec.algo.least_rows() * (symbols if apart else 1)
     between = sum(model.hidden) + max(model.hidden)  # what the layers gave, and the slopes of the widest
     networks = _COPIES * spec.algo.least_networks() * _weights(model, inputs) + rows * between
-    kept = spec.algo.least_kept(spec) * (seen * symbols + account_width(symbols))
-    return _NUMBER * float(networks), _NUMBER * float(kept)
+    count = max(spec.algo.least_kept(spec, bars=bars, apart=apart), _AUDITED * bars)
+    observations = count * (seen * symbols + account_width(symbols))
+    return Need(_NUMBER * float(networks), _NUMBER * float(observations), count)
 
 
 def _weights(model: ModelSpec, inputs: int) -> int:
@@ -84,25 +122,56 @@ def check_processes(spec: ExperimentSpec) -> None:
             )
 
 
-def check_room(spec: ExperimentSpec, layout: ObservationLayout) -> None:
-    """Raise ConfigError where a training in this process cannot fit this machine; a GPU says so by itself."""
+def check_room(spec: ExperimentSpec, layout: ObservationLayout, bars: int, *, at_once: int = 1) -> None:
+    """Raise ConfigError where trainings over `bars` of a market, `at_once` of them, cannot fit this machine.
+
+    A GPU says so by itself, and a cluster's machines have what they have.
+    """
     if spec.compute.name == "gpu" or spec.compute.learners:
         return
-    networks, kept = least_bytes(spec, layout)
-    there = usable_bytes()
-    if networks + kept <= there:
+    need, there = needed(spec, layout, bars), _LEFT * usable_bytes()
+    if need.whole * at_once <= there:
+        if need.whole * at_once > free_bytes():
+            log.warning(
+                "%s, and %.3g are free now: the system may end it; end what else runs, or make room: %s",
+                f"{'this training takes' if at_once == 1 else f'{at_once} at once take'} about {need.whole * at_once / _GIB:.3g} GiB",
+                free_bytes() / _GIB,
+                _what_fits(spec, layout, bars, _LEFT * free_bytes() / at_once),
+            )
         return
-    needs = f"GiB of memory at the least in an update of algo={spec.algo.name}, and there are {there / _GIB:.3g}"
-    if kept > networks:
+    words = f"about {need.whole / _GIB:.3g} GiB of memory"
+    if at_once > 1:
+        words += f", {need.whole * at_once / _GIB:.3g} for {at_once} at once,"
+    words += f" for algo={spec.algo.name}, and there are {usable_bytes() / _GIB:.3g}"
+    if at_once > 1 and need.whole <= there:
         raise ConfigError(
-            f"{spec.algo.least_kept(spec):,} observations of {len(layout.symbols)} symbols, kept at once, need "
-            f"{kept / _GIB:.3g} {needs}",
-            hint="lower algo.rollout_steps, compute.envs, env.window or, where there is one, algo.buffer",
+            f"each training takes {words}",
+            hint=f"let {int(there / need.whole)} run at once: sweep.concurrency in a search, hydra.launcher.n_jobs in a grid",
+        )
+    if need.observations > need.networks:
+        raise ConfigError(
+            f"{need.count:,} observations of {len(layout.symbols)} symbols, held at once, need {words}",
+            hint=_what_fits(spec, layout, bars, there),
         )
     widths = f"model.hidden=[{','.join(map(str, spec.model.hidden))}]"
     if spec.model.name in _GATES:
         widths += f" model.recurrent_size={spec.model.recurrent_size}"
     raise ConfigError(
-        f"{widths} needs {networks / _GIB:.3g} {needs}",
+        f"{widths} needs {words}",
         hint="take fewer units, or fewer rows an update: algo.minibatch, algo.batch, or algo.windows and algo.members",
     )
+
+
+def _what_fits(spec: ExperimentSpec, layout: ObservationLayout, bars: int, there: float) -> str:
+    """Return the keys that alone make the training fit once they are halved often enough, with their values."""
+    found = []
+    for block, name in _SMALLER:
+        part = getattr(spec, block)
+        value = getattr(part, name, None) or 0
+        while value > 1:
+            value //= 2
+            other = spec.model_copy(update={block: part.model_copy(update={name: value})})
+            if needed(other, replace(layout, window=other.env.window), bars).whole <= there:
+                found.append(f"{block}.{name}={value}")
+                break
+    return f"{' or '.join(found)} would fit" if found else "take fewer symbols, features or bars"

@@ -181,5 +181,6 @@ class BatchedEnvRunner(EnvRunner):
         assert self.env is not None, "the runner has no environments"
 
     def stop(self) -> None:
-        """Let the environments go."""
+        """Let the environments and the rollout go: what RLlib still holds of a runner would hold them too."""
         self.env = None
+        vars(self).pop("buffers", None)  # Ray may stop it twice

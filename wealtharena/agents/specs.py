@@ -35,6 +35,9 @@ def _require_own_process(spec: ExperimentSpec) -> None:
         )
 
 
+VALUE_ROWS = 4096  # of one pass for values: large enough for the matrix product, small enough for the cache
+
+
 def envs_of(most: int, rollout_steps: int) -> int:
     """Return how many environments a runner plays at once, at most `most`: a rollout has two bars of each at least."""
     return max(1, min(most, rollout_steps // 2))
@@ -102,9 +105,20 @@ class OnPolicySpec(NoisySpec):
         """Return the rows of a minibatch."""
         return min(self.minibatch or self.rollout_steps, self.rollout_steps)
 
-    def least_kept(self, spec: ExperimentSpec) -> int:
-        """Return those of a rollout, with the bar after it; 0 where others roll out."""
-        return 0 if spec.compute.runners else rollout_rows(spec.compute.envs, self.rollout_steps)
+    def least_kept(self, spec: ExperimentSpec, *, bars: int, apart: bool) -> int:
+        """Return those of a rollout, with the bar after it and what ended episodes saw last, and an update's copies.
+
+        Stretches of bars are copies of a whole rollout, and so is what comes from runners of Ray.
+        """
+        rows, runners = rollout_rows(spec.compute.envs, self.rollout_steps), spec.compute.runners
+        ended = 2 * self.rollout_steps // (spec.env.episode_bars or bars)
+        if runners:
+            there = 0 if spec.compute.address else rows
+            rows, ended = there + self.rollout_steps * (1 + (runners > 1)), 0
+        elif spec.model.name in ("gru", "lstm"):
+            rows *= 2
+        valued = min(VALUE_ROWS, self.rollout_steps) if apart else 0
+        return rows + ended + max(self.copied(apart=apart), valued)
 
     def check(self, spec: ExperimentSpec, *, action: str) -> None:
         """Raise ConfigError also for groups that do not fit a runner, and for learners that whole rollouts cannot use."""
@@ -160,14 +174,18 @@ class OffPolicySpec(DiscountedSpec):
         """Return the rows of a batch."""
         return self.batch
 
-    def least_kept(self, spec: ExperimentSpec) -> int:
-        """Return those of a rollout, and those remembered in the end, each beside the one that followed.
+    def least_kept(self, spec: ExperimentSpec, *, bars: int, apart: bool) -> int:
+        """Return those of a rollout, those remembered in the end, each beside the one that followed, and a batch's copies.
 
         A training that may run out of patience may end with its first rollout.
         """
         steps = spec.train.env_steps if spec.train.patience is None else 0
         remembered = min(self.buffer, max(steps, self.rollout_steps))
-        return rollout_rows(spec.compute.envs, self.rollout_steps) + 2 * remembered
+        return rollout_rows(spec.compute.envs, self.rollout_steps) + 2 * remembered + self.copied(apart=apart)
+
+    def copied(self, *, apart: bool) -> int:
+        """Return the rows of a batch, each beside the one that followed, and what two critics and the actor lay beside actions."""
+        return 5 * self.batch
 
     def check(self, spec: ExperimentSpec, *, action: str) -> None:
         """Raise ConfigError also for a model with memory, and for anything but this process."""
@@ -206,6 +224,15 @@ class OfflineSpec(DiscountedSpec):
         """Return the rows of a batch."""
         return self.batch
 
+    def least_kept(self, spec: ExperimentSpec, *, bars: int, apart: bool) -> int:
+        """Return those recorded, each beside the one that followed, twice while the passes are laid together."""
+        recorded = 2 * bars * self.passes
+        return recorded + max(recorded, self.copied(apart=apart))
+
+    def copied(self, *, apart: bool) -> int:
+        """Return the rows of a batch, each beside the one that followed, and what two critics and the actor lay beside actions."""
+        return 5 * self.batch
+
     def check(self, spec: ExperimentSpec, *, action: str) -> None:
         """Raise ConfigError also for a model with memory, anything but this process, and one recording for several folds."""
         super().check(spec, action=action)
@@ -241,6 +268,11 @@ class DirectSpec(AlgoSpec):
     def least_rows(self) -> int:
         """Return the bars of all windows of all members that are learned from."""
         return self.members * self.windows * self.window_bars
+
+    def least_kept(self, spec: ExperimentSpec, *, bars: int, apart: bool) -> int:
+        """Return the market's, beside those of the windows or two more copies while a validation is played."""
+        shown = self.members * self.windows * (self.burn_in_bars + self.window_bars)
+        return bars + max(2 * bars, shown)
 
     def least_networks(self) -> int:
         """Return the members."""

@@ -29,6 +29,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from wealtharena.config.foreign import check_preset
 from wealtharena.config.paths import conf_dir, conf_dirs, sweeps_dir
+from wealtharena.config.specs.asset import UniverseSpec
 from wealtharena.config.spelling import key_of
 from wealtharena.errors import ConfigError
 
@@ -60,7 +61,7 @@ def _with_values(overrides: Sequence[str]) -> DictConfig | None:
     if split is None:
         return None
     choices, values = split
-    cfg = cast(DictConfig, pickle.loads(_chosen(choices, conf_dirs())))
+    cfg = cast(DictConfig, pickle.loads(_chosen(choices, conf_dirs(), _versions(conf_dirs()[1:]))))
     try:
         ConfigLoaderImpl._apply_overrides_to_config(values, cfg)
     except OmegaConfBaseException:
@@ -69,8 +70,11 @@ def _with_values(overrides: Sequence[str]) -> DictConfig | None:
 
 
 @lru_cache(maxsize=64)
-def _chosen(choices: tuple[str, ...], roots: tuple[Path, ...]) -> bytes:
-    """Return Hydra's composition of some choices below `roots`, conf/ and what was added, pickled: a copy comes quickest that way."""
+def _chosen(choices: tuple[str, ...], roots: tuple[Path, ...], versions: tuple[tuple[str, int], ...]) -> bytes:
+    """Return Hydra's composition of some choices below `roots`, conf/ and what was added, pickled: a copy comes quickest that way.
+
+    `versions` are those of the added files: whoever works in a notebook mends them meanwhile.
+    """
     return pickle.dumps(_by_hydra(choices))
 
 
@@ -86,7 +90,7 @@ def _choices_and_values(overrides: Sequence[str]) -> tuple[tuple[str, ...], list
         plain = item.type is OverrideType.CHANGE and item.package is None and not item.is_sweep_override()
         if not plain or item.key_or_group.startswith("hydra"):
             return None
-        if item.key_or_group not in _group_names(conf_dirs()):
+        if item.key_or_group not in group_names(conf_dirs()):
             values.append(item)
         elif isinstance(item.value(), str) and not str(item.value()).endswith(".yaml"):  # a file may have changed
             choices.append(str(item.input_line))
@@ -95,8 +99,13 @@ def _choices_and_values(overrides: Sequence[str]) -> tuple[tuple[str, ...], list
     return tuple(choices), values
 
 
+def _versions(roots: Sequence[Path]) -> tuple[tuple[str, int], ...]:
+    return tuple((str(path), path.stat().st_mtime_ns) for root in roots for path in sorted(root.rglob("*.yaml")))
+
+
 @lru_cache(maxsize=4)
-def _group_names(roots: tuple[Path, ...]) -> frozenset[str]:
+def group_names(roots: tuple[Path, ...]) -> frozenset[str]:
+    """Return the names of the groups below `roots`, which are those of `conf_dirs()`."""
     return frozenset(groups())
 
 
@@ -124,7 +133,7 @@ def with_preset_files(overrides: Sequence[str]) -> list[str]:
 
 
 def _preset(override: str) -> str:
-    value, path = override.partition("=")[2].strip("'\""), _preset_file(override)
+    value, path = override.partition("=")[2].strip("'\""), preset_file(override)
     if path is None:
         raise no_preset(value)
     group, name = path.parent.as_posix().strip("/"), path.stem
@@ -156,22 +165,10 @@ def no_preset(value: str) -> ConfigError:
     )
 
 
-def _preset_file(override: str) -> Path | None:
+def preset_file(override: str) -> Path | None:
     """Return the file that `experiment=...` names, as it was typed or as Hydra is told of it, without its first slash."""
     value = override.partition("=")[2].strip("'\"")
     return next((found for found in (Path(value), Path("/", value)) if found.is_file()), None)
-
-
-def check_choices(overrides: Sequence[str]) -> None:
-    """Raise ConfigError where a group is given a list: Hydra lays its files over one another, and the mixture has one's name."""
-    for word in overrides:
-        group, value = key_of(word).partition("@")[0], word.partition("=")[2].lstrip()
-        if not value.startswith(("[", "{")):
-            continue
-        known = group in _group_names(conf_dirs())  # which asks what packages offer
-        if known or group.startswith("hydra/"):
-            jobs = f"; for one job each: -m {group}=<name>,<name>" if known and group != "sweep" else ""
-            raise ConfigError(f"{word}: a group takes one choice, by its name", hint=f"write {group}=<name>{jobs}")
 
 
 def check_search_path(overrides: Sequence[str]) -> None:
@@ -238,7 +235,7 @@ def known_mode(argv: Sequence[str]) -> Iterator[None]:
 
 def _sets_a_mode(roots: Sequence[Path], argv: Sequence[str]) -> bool:
     """Return whether a file that Hydra might take has a block of Hydra's with a key `mode`."""
-    presets = [_preset_file(word) for word in argv if word.startswith("experiment=")]
+    presets = [preset_file(word) for word in argv if word.startswith("experiment=")]
     files = [*(path for root in roots for path in root.rglob("*.yaml")), *presets]
     texts = (
         path.read_text(encoding="utf-8", errors="replace") for path in files if path is not None and path.is_file()
@@ -280,6 +277,15 @@ def groups() -> dict[str, tuple[str, ...]]:
                 found.setdefault(group, set()).add(path.stem)
     found.setdefault("sweep", set()).update(path.stem for path in sweeps_dir().glob("*.yaml"))
     return {group: tuple(sorted(choices)) for group, choices in sorted(found.items())}
+
+
+def members_of(universe: UniverseSpec) -> tuple[str, ...]:
+    """Return the symbols that were chosen on the universe's date: those of the file of its name, whatever a run has added."""
+    for root in conf_dirs():
+        path = root / "universe" / f"{universe.name}.yaml"
+        if path.is_file() and (listed := OmegaConf.select(OmegaConf.load(path), "symbols")):
+            return tuple(listed)
+    return universe.symbols
 
 
 def defaults_for(overrides: Sequence[str]) -> dict[str, Any]:

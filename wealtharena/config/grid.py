@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override, RangeSweep
 from hydra.errors import HydraException
+from omegaconf import OmegaConf
 
 from wealtharena.config import plugins
-from wealtharena.config.composition import groups
+from wealtharena.config.composition import grid_name, groups
 from wealtharena.config.hashing import config_hash
 from wealtharena.config.parse import compose
 from wealtharena.config.problems import UNREADABLE, composition_error
 from wealtharena.config.spelling import key_of
+from wealtharena.config.threads import usable_cores
 from wealtharena.errors import ConfigError
 
 MOST_VALUES = 10_000  # of one key: more are a slip of the pen, and Hydra would list them before it said a word
@@ -89,6 +94,21 @@ def check(argv: Sequence[str]) -> list[str]:
     chosen = any(len(hashes) > 1 for hashes in known.values())
     said = any(item.lstrip("+~").startswith("train.test=") for item in argv)
     return [*argv, "train.test=false"] if chosen and not said else list(argv)
+
+
+def jobs_at_once() -> int:
+    """Return how many jobs of the grid under way this machine plays at once; 1 outside of a parallel one."""
+    if (
+        grid_name() is None
+        or (most := OmegaConf.select(HydraConfig.instance().cfg, "hydra.launcher.n_jobs", default=1)) == 1
+    ):
+        return 1
+    typed = Path(HydraConfig.get().sweep.dir, "multirun.yaml")  # Hydra writes it before the first job
+    if not typed.is_file():
+        return 1
+    words = OmegaConf.select(OmegaConf.load(typed), "hydra.overrides.task", default=[])
+    jobs = math.prod(len(_values(item)) for item in OverridesParser.create().parse_overrides(list(words)))
+    return max(1, min(jobs, usable_cores() if most < 0 else int(most)))
 
 
 def _jobs(overrides: Sequence[str]) -> Iterable[tuple[str, ...]]:

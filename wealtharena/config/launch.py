@@ -27,9 +27,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from wealtharena.config import flags, grid, plugins, speech
 from wealtharena.config.answers import answering, answering_by_hydra
+from wealtharena.config.choices import check_choices
 from wealtharena.config.composition import (
     PRIMARY,
-    check_choices,
     check_search_path,
     known_mode,
     prepare,

@@ -11,12 +11,13 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from wealtharena.config import plugins
-from wealtharena.config.composition import check_choices, compose_raw, job_overrides
+from wealtharena.config.choices import check_choices
+from wealtharena.config.composition import check_search_path, compose_raw, job_overrides
 from wealtharena.config.problems import UNREADABLE, Problem, composition_error, describe, problems_error
 from wealtharena.config.specs.agent import AlgoSpec
 from wealtharena.config.specs.broker import BrokerSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
-from wealtharena.config.spelling import expanded
+from wealtharena.config.spelling import expanded, with_quoted_paths
 from wealtharena.errors import ConfigError
 
 _BROKERS = "trading.brokers"
@@ -31,7 +32,9 @@ def compose(overrides: Sequence[str] = ()) -> ExperimentSpec:
         ConfigError: an override names something unknown or out of range, or `overrides` is no list of texts.
     """
     _require_texts(overrides)
+    overrides = with_quoted_paths(overrides, grid=False)
     check_choices(overrides)
+    check_search_path(overrides)
     try:
         cfg = compose_raw(overrides)
     except (HydraException, OmegaConfBaseException, *UNREADABLE) as error:

@@ -115,7 +115,7 @@ def composition_error(error: BaseException, overrides: Sequence[str]) -> ConfigE
     if isinstance(error, OverrideParseException):
         return ConfigError(
             f"cannot read the override {error.override!r}",
-            hint="write key=value or group=choice; quote a value with spaces or commas twice: 'key=\"a, b\"'",
+            hint="write key=value or group=choice; quote a value with spaces, commas or letters such as ä twice: 'key=\"a, b\"'",
         )
     if isinstance(error, yaml.MarkedYAMLError):
         return _broken_yaml(error)
@@ -132,6 +132,14 @@ def composition_error(error: BaseException, overrides: Sequence[str]) -> ConfigE
         return ConfigError(f"{match[1]} is {match[2]}, not {match[3]}", hint=f"set it: {match[1]}=<value>")
     if match := re.match(r"Error merging override (.+)", text):
         why = str(error.__cause__ or "it does not fit").splitlines()[0]
+        if "is not Optional" in why:
+            return ConfigError(f"{match[1]}: it takes no null", hint=f"leave out {match[1]}")
+        if why.startswith("Cannot merge"):
+            kind = _TYPES["tuple_type" if match[1].partition("=")[2].startswith("{") else "dict_type"]
+            return ConfigError(
+                f"{match[1]} must be {kind}",
+                hint=f"leave out {match[1]}, or look at the values with --cfg all",
+            )
         return ConfigError(f"{match[1]}: {why}", hint=f"leave out {match[1]}, or look at the values with --cfg all")
     if match := re.search(r"Could not (?:override|delete from config\.|delete) '([^'@]+)", text):
         return unknown_key(match[1].partition("=")[0], overrides)

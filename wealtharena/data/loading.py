@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
+from wealtharena.config.composition import members_of
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.config.spelling import override
@@ -250,7 +251,8 @@ def asset_notes(asset: AssetSpec, symbols: Sequence[str], *, simulated: bool) ->
     Symbols of one's own have no date of the universe, and simulated ones neither survived anything nor roll.
     """
     universe = asset.universe
-    members, others = [s for s in symbols if s in universe.symbols], [s for s in symbols if s not in universe.symbols]
+    listed = members_of(universe)
+    members, others = [s for s in symbols if s in listed], [s for s in symbols if s not in listed]
     notes = []
     if members and not simulated:
         of = f" ({', '.join(members)})" if others else ""

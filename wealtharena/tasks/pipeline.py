@@ -12,6 +12,7 @@ import numpy as np
 
 from wealtharena import data, features
 from wealtharena.config import config_hash
+from wealtharena.config.composition import members_of
 from wealtharena.config.specs.asset import LITTLE, AssetSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data.panel import Panel
@@ -140,7 +141,7 @@ def hindsight(asset: AssetSpec, symbols: Sequence[str], begins: str) -> str | No
     """
     if asset.market in ("forex", "commodities"):
         return None
-    others = sorted(set(symbols) - set(asset.universe.symbols))
+    others = sorted(set(symbols) - set(members_of(asset.universe)))
     if others:
         return f"{others[0]} is no member of universe {asset.universe.name}, and nothing says when it was chosen"
     if asset.universe.universe_as_of <= begins:

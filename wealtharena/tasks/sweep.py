@@ -23,10 +23,10 @@ from wealtharena.tasks import closed, console, judging, resuming
 from wealtharena.tasks.finalists import TrainedFinalist, describe_finalist, train_finalists, typed_again
 from wealtharena.tasks.folds import TrainedFold
 from wealtharena.tasks.pages import drawn
-from wealtharena.tasks.pipeline import identity, prepare, require_audit, split_of
+from wealtharena.tasks.pipeline import Prepared, identity, prepare, require_audit, split_of
 from wealtharena.tasks.record import RunContext, RunRecord, recorded, without_home
 from wealtharena.tasks.searching import Search, bars_per_year, record_choosing, record_trials
-from wealtharena.tasks.train import checkpoint_block, describe, train_folds
+from wealtharena.tasks.train import checkpoint_block, describe, require_room, train_folds
 from wealtharena.tasks.trial import TrainingObjective, check_metric, data_key
 from wealtharena.tracking.privacy import without_paths
 from wealtharena.tracking.search import SearchDisplay, mirror
@@ -76,10 +76,30 @@ def run_in(context: RunContext, spec: ExperimentSpec, overrides: Sequence[str]) 
         prepared = prepare(spec)
         require_audit(spec, prepared)
         resuming.refuse_other_bars(context.folder, record.content, prepared)
+        require_room_for_trials(spec, base, prepared)
         describe(record, spec, prepared)
         console.header(record.content, notes=[*record.content["notes"], *length_note(spec)])
         job = Search(spec, base, prepared, context.folder, study_path(spec, context.folder))
         return _search_and_judge(job, record)
+
+
+def require_room_for_trials(spec: ExperimentSpec, base: Sequence[str], prepared: Prepared) -> None:
+    """Raise ConfigError where as many trials as run at once cannot fit this machine, or one of an end of the space alone.
+
+    What a machine of a cluster has is not known here, nor what a trial takes that searches over data or features.
+    """
+    if spec.compute.address is not None:
+        return
+    plain = compose(base)
+    require_room(plain, prepared, at_once=min(spec.sweep.concurrency, spec.sweep.trials))
+
+    def fitting(words: Sequence[str]) -> ExperimentSpec:
+        found = compose(words)
+        if data_key(found) == data_key(plain):
+            require_room(found, prepared)
+        return found
+
+    space.check(spec.sweep, base, fitting)
 
 
 def length_note(spec: ExperimentSpec) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wealtharena.agents.memory import check_room
+from wealtharena.config.grid import jobs_at_once
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.spelling import command_line
 from wealtharena.envs.observation import ObservationLayout
@@ -48,17 +49,17 @@ def run_in(context: RunContext, spec: ExperimentSpec, *, prepared: Prepared | No
         prepared = prepared or prepare(spec)
         require_audit(spec, prepared)
         resuming.refuse_other_bars(context.folder, record.content, prepared)
-        require_room(spec, prepared)
+        require_room(spec, prepared, at_once=jobs_at_once())
         describe(record, spec, prepared)
         opened.refuse_another(record)
         console.header(record.content, notes=record.content["notes"])
         return _train_and_judge(spec, context, record, prepared)
 
 
-def require_room(spec: ExperimentSpec, prepared: Prepared) -> None:
-    """Raise ConfigError where the training cannot fit this machine, before a file of it stands in its folder."""
+def require_room(spec: ExperimentSpec, prepared: Prepared, *, at_once: int = 1) -> None:
+    """Raise ConfigError where trainings, `at_once` of them, cannot fit this machine, before a file stands in a folder."""
     seen = prepared.sealed.training(0).features
-    check_room(spec, ObservationLayout(seen.panel.symbols, seen.names, spec.env.window))
+    check_room(spec, ObservationLayout(seen.panel.symbols, seen.names, spec.env.window), seen.bars, at_once=at_once)
 
 
 def describe(record: RunRecord, spec: ExperimentSpec, prepared: Prepared) -> None:

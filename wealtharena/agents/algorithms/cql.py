@@ -25,6 +25,10 @@ class AlgorithmSpec(OfflineSpec):
     conservatism: float = Field(ge=0, description="weight of the penalty on actions that the recording lacks")
     samples: int = Field(ge=1, le=64, description="actions drawn for the penalty, of each kind")
 
+    def copied(self, *, apart: bool) -> int:
+        """Return those of a soft actor-critic, and what two critics lay beside each action that is drawn."""
+        return (4 * self.samples + 6) * self.batch
+
 
 def build(bench: Workbench) -> Engine:
     """Return the engine that trains this algorithm on the bench's market."""

@@ -125,5 +125,6 @@ class OffPolicyEngine:
         self._state.set(state)
 
     def close(self) -> None:
-        """Let the environments go."""
+        """Let the environments, and the steps that are remembered, go."""
         self.runner.stop()
+        vars(self).pop("replay", None)

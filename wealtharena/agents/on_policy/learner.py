@@ -24,11 +24,11 @@ from wealtharena.agents.networks import Network
 from wealtharena.agents.optimizer import Adam, check_finite
 from wealtharena.agents.process import no_room
 from wealtharena.agents.rollout import Rollout
+from wealtharena.agents.specs import VALUE_ROWS
 from wealtharena.errors import TrainingError
 
 log = logging.getLogger(__name__)
 Float32Array = npt.NDArray[np.float32]
-VALUE_ROWS = 4096  # rows of one value pass: large enough for the matrix product, small enough for the cache
 
 
 Objective = Callable[[Tensor, Tensor, float | None], Tensor]  # ratios, advantages, clip -> what is to be large

@@ -29,9 +29,16 @@ class AlgoSpec(Spec):
         """Return how many networks learn side by side, at the least."""
         return 1
 
-    def least_kept(self, spec: ExperimentSpec) -> int:
-        """Return how many observations stand in this process' memory at once, at the least."""
-        return 0
+    def least_kept(self, spec: ExperimentSpec, *, bars: int, apart: bool) -> int:
+        """Return how many observations stand in memory at once, at the least, an update's copies of them included.
+
+        `bars` are those of the market; `apart` says that networks answer for each symbol by itself, from copies of their own.
+        """
+        return self.copied(apart=apart)
+
+    def copied(self, *, apart: bool) -> int:
+        """Return how many observations an update lays beside those that it draws from: its rows, for actor and critic again."""
+        return self.least_rows() * (3 if apart else 1)
 
 
 class ModelSpec(Spec):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from wealtharena.evaluation.audit.findings import Finding
-from wealtharena.evaluation.audit.subject import TOLERANCE, Asking, differs, first
+from wealtharena.evaluation.audit.subject import TOLERANCE, Asking, first_moved
 
 
 def fills(state: Asking, name: str) -> Finding | None:
@@ -24,9 +24,9 @@ def fills(state: Asking, name: str) -> Finding | None:
         other_targets[t] = -targets[t][::-1] * 0.5
         other = state.subject.simulate(market, other_targets, spec=state.env, start=start)
         n = t - start
-        moved = first(differs(path.weights[: n + 1], other.weights[: n + 1]))
+        moved = first_moved(path.weights[: n + 1], other.weights[: n + 1])
         if moved is None:
-            equity = first(differs(path.equity[: n + 1], other.equity[: n + 1]))
+            equity = first_moved(path.equity[: n + 1], other.equity[: n + 1])
             moved = (equity[0], 0) if equity else None
         if moved:
             detail = f"moves at bar {moved[0] + start + state.offset} already when the decision at row {t} is another"

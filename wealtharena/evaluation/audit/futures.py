@@ -10,7 +10,7 @@ import numpy as np
 from wealtharena.envs.kernel.rows import BAR
 from wealtharena.envs.market import Market
 from wealtharena.evaluation.audit.findings import Finding
-from wealtharena.evaluation.audit.subject import Asking, Played, differs, first
+from wealtharena.evaluation.audit.subject import Asking, Played, first_moved
 from wealtharena.features.panel import FeaturePanel
 
 TRAIN_SHARE: Final = 0.6  # of the rows, on which the audited scaler is fitted
@@ -41,8 +41,7 @@ def other_futures(state: Asking) -> dict[str, Finding]:
         if answers["features"] is None or other.names == state.whole.names:
             other_market = subject.market(other, spec, scaler)
             answers["market"] = _market(state, market, other_market, t, when)
-            other_played = subject.play(other_market, spec, actions)
-            answers |= _played(state, market, played, other_played, t, when)
+            answers |= _played(state, market, played, subject.play(other_market, spec, actions), t, when)
         for name, finding in answers.items():
             if finding is not None:
                 found.setdefault(name, finding)
@@ -52,7 +51,7 @@ def other_futures(state: Asking) -> dict[str, Finding]:
 def _features(state: Asking, other: FeaturePanel, t: int, when: str) -> Finding | None:
     if other.names != state.whole.names or other.warmup_bars != state.offset:
         return state.found("features", "the list of features or the warm-up", "", t, f"is another {when}")
-    moved = first(differs(state.whole.values[: t + 1], other.values[: t + 1]))
+    moved = first_moved(state.whole.values[: t + 1], other.values[: t + 1])
     if moved is None:
         return None
     row, symbol, feature = moved
@@ -61,7 +60,7 @@ def _features(state: Asking, other: FeaturePanel, t: int, when: str) -> Finding 
 
 
 def _market(state: Asking, market: Market, other: Market, t: int, when: str) -> Finding | None:
-    moved = first(differs(market.bars[: t + 1], other.bars[: t + 1]))
+    moved = first_moved(market.bars[: t + 1], other.bars[: t + 1])
     if moved is None:
         return None
     row, kind, symbol = moved
@@ -76,12 +75,12 @@ def _played(state: Asking, market: Market, whole: Played, other: Played, t: int,
     (seen, paid), (other_seen, other_paid) = whole, other
     upto = min(upto, len(paid), len(other_paid))  # a liquidated account has no more to compare
     found: dict[str, Finding] = {}
-    moved = first(differs(seen[: upto + 1], other_seen[: upto + 1]))
+    moved = first_moved(seen[: upto + 1], other_seen[: upto + 1])
     if moved:
         detail = f"{seen[moved]:.6g} becomes {other_seen[moved]:.6g} {when}"
         what = market.layout.names()[moved[1]]
         found["observation"] = state.found("observation", what, "", moved[0] + begins, detail)
-    moved = first(differs(paid[:upto], other_paid[:upto]))
+    moved = first_moved(paid[:upto], other_paid[:upto])
     if moved:
         detail = f"{paid[moved]:.6g} becomes {other_paid[moved]:.6g} {when}"
         found["reward"] = state.found("reward", "the reward", "", moved[0] + begins, detail)
@@ -96,8 +95,8 @@ def scaler(state: Asking, name: str) -> Finding | None:
     before = state.subject.fit(state.whole, rows)
     after = state.subject.fit(replace(state.whole, values=values), rows)
     for what, moved in (
-        ("mean", first(differs(before.mean, after.mean))),
-        ("std", first(differs(before.std, after.std))),
+        ("mean", first_moved(before.mean, after.mean)),
+        ("std", first_moved(before.std, after.std)),
     ):
         if moved:
             feature = state.whole.names[moved[0]]

@@ -10,7 +10,7 @@ import pandas as pd
 
 from wealtharena.data.bars import Bars, RawBars
 from wealtharena.evaluation.audit.findings import Finding
-from wealtharena.evaluation.audit.subject import Asking, differs, first
+from wealtharena.evaluation.audit.subject import Asking, first_moved
 
 
 def repair(state: Asking, name: str, raw: Sequence[RawBars]) -> Finding | None:
@@ -27,7 +27,7 @@ def repair(state: Asking, name: str, raw: Sequence[RawBars]) -> Finding | None:
                 both = clean.index.intersection(other.index)
                 # A repaired leaking bar closes at the next open, by design: its row is decided on a bar later.
                 both = both[both < known] if any("leaking" in note for note in whole.notes) else both[both <= known]
-                moved = first(differs(clean[both].to_numpy(), other[both].to_numpy()))
+                moved = first_moved(clean[both].to_numpy(), other[both].to_numpy())
                 if moved:
                     stamp = pd.Timestamp(both[moved[0]])
                     row = int(np.searchsorted(state.panel.timestamps, stamp.tz_convert(None).to_datetime64()))

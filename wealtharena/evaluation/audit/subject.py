@@ -24,6 +24,7 @@ from wealtharena.features.panel import FeaturePanel, Scaler
 Played = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]  # observations [n + 1, D] and rewards [n]
 
 TOLERANCE: Final = 1e-6  # relative; features are float32
+COMPARED: Final = 2**20  # numbers compared at a time
 
 
 def play(market: Market, spec: EnvSpec, actions: npt.NDArray[np.float32]) -> Played:
@@ -123,14 +124,18 @@ def _after(values: Any, bar: int, change: Callable[[Any], Any]) -> Any:
     return changed
 
 
-def differs(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Return where two arrays differ by more than the tolerance; NaN equals NaN."""
-    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    same: npt.NDArray[np.bool_] = np.isclose(a, b, rtol=TOLERANCE, atol=TOLERANCE * 1e-3, equal_nan=True)
-    return ~same
+def first_moved(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> tuple[int, ...] | None:
+    """Return the indices of the first place where two arrays of one shape differ by more than the tolerance, or None.
 
-
-def first(moved: npt.NDArray[np.bool_]) -> tuple[int, ...] | None:
-    """Return the indices of the first place that moved, or None."""
-    places = np.argwhere(moved)
-    return tuple(int(i) for i in places[0]) if len(places) else None
+    NaN equals NaN. They are compared some rows at a time: in double precision, observations of long windows would take
+    several times their memory.
+    """
+    a, b = np.asarray(a), np.asarray(b)
+    rows = max(1, COMPARED * len(a) // max(1, a.size))
+    for start in range(0, len(a), rows):
+        one, other = (part[start : start + rows].astype(np.float64) for part in (a, b))
+        same = np.isclose(one, other, rtol=TOLERANCE, atol=TOLERANCE * 1e-3, equal_nan=True)
+        if not same.all():
+            row, *place = (int(i) for i in np.argwhere(~same)[0])
+            return start + row, *place
+    return None

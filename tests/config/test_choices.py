@@ -1,0 +1,97 @@
+"""What is chosen is one file of a group, also by the files that others wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from wealtharena.config import compose
+from wealtharena.config.paths import CONFIG_DIR
+from wealtharena.errors import ConfigError
+
+HEAD = "# @package _global_\n"
+MIXED = "defaults:\n  - override /asset: [etf, crypto]\n"
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "experiment" / "mine").mkdir(parents=True)
+    monkeypatch.setenv(CONFIG_DIR, str(tmp_path))
+    return tmp_path / "experiment"
+
+
+@pytest.mark.parametrize(
+    "defaults",
+    [
+        "- override /asset: [etf, crypto]",
+        "- override /asset@_global_.asset: [etf, crypto]",
+        "- /zoo: [none, none]",
+        "- mixed",
+        "- mine/mixed",
+        "- /experiment: mixed",
+        "- optional /experiment: mixed",
+    ],
+)
+def test_a_list_in_a_file_is_no_choice(defaults: str, own: Path) -> None:
+    (own / "one.yaml").write_text(f"{HEAD}defaults:\n  {defaults}\n")
+    for place in (own, own / "mine"):
+        (place / "mixed.yaml").write_text(HEAD + MIXED)
+    for word in ("experiment=one", f"experiment={own / 'one.yaml'}"):
+        with pytest.raises(
+            ConfigError, match=r"yaml chooses .*: \[.*\], and a group takes one choice; write one name there"
+        ):
+            compose([word])
+
+
+def test_files_that_choose_one_another_come_to_an_end(own: Path) -> None:
+    (own / "one.yaml").write_text(f"{HEAD}defaults:\n  - two\n")
+    (own / "two.yaml").write_text(f"{HEAD}defaults:\n  - one\n")
+    with pytest.raises((ConfigError, RecursionError)):
+        compose(["experiment=one"])
+
+
+@pytest.mark.parametrize(
+    "text", ["seed: 7\n", "defaults:\n  - override /asset: etf\nseed: 7\n", f"# mine\n{HEAD}seed: 7\n"]
+)
+def test_a_preset_that_does_not_say_where_its_keys_belong_is_refused(text: str, own: Path) -> None:
+    (own / "one.yaml").write_text(text)
+    with pytest.raises(
+        ConfigError, match=r"one\.yaml: nothing reads its keys, .*; make its first line: # @package _global_"
+    ):
+        compose(["experiment=one"])
+    (own / "one.yaml").write_text(f"\n# @more x\n{HEAD}{text}")
+    assert compose(["experiment=one"]).seed == 7
+    (own / "one.yaml").write_text(text)
+    assert compose([f"experiment={own / 'one.yaml'}"]).seed == 7  # a path says it
+
+
+def test_a_preset_that_is_mended_is_read_anew(own: Path) -> None:
+    for seed in (3, 4):
+        (own / "one.yaml").write_text(f"{HEAD}seed: {seed}\n")
+        assert compose(["experiment=one"]).seed == seed
+
+
+def test_what_is_no_group_may_be_a_list(own: Path) -> None:
+    (own / "one.yaml").write_text(f"{HEAD}model:\n  hidden: [8, 8]\ndata:\n  symbols: [BTC-USD]\n")
+    assert compose(["experiment=one"]).data.symbols == ("BTC-USD",)
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("hydra.run.dir=null", "hydra.run.dir=null: it takes no null; leave out hydra.run.dir=null"),
+        ("model.hidden={a:1}", "model.hidden={a:1} must be a list, such as [a,b]; leave out"),
+        ("asset.costs=[1]", "asset.costs=[1] must be a mapping, such as {a: 1}; leave out"),
+        ("data.symbols=[ä]", "quote a value with spaces, commas or letters such as ä twice"),
+        ("hydra.searchpath=[/nowhere]", "hydra.searchpath: /nowhere is no folder of configuration"),
+    ],
+)
+def test_what_hydra_says_is_said_in_our_words(word: str, told: str) -> None:
+    with pytest.raises(ConfigError) as found:
+        compose([word])
+    assert told in str(found.value)
+
+
+def test_a_path_of_any_letters_is_read_as_on_the_command_line() -> None:
+    assert compose(["paths.results=/tmp/ä ö, ü=1"]).paths.results == "/tmp/ä ö, ü=1"
