@@ -169,9 +169,8 @@ def seeds(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     if evidence.repeated:
         runs = evidence.seeds + evidence.repeated
         text += f", for of {runs} runs {evidence.repeated} had the path of another, bar by bar: judge each path once"
-    passed = (
-        evidence.seeds >= spec.min_seeds and not evidence.repeated
-    )  # its copies outweigh the others in every figure
+    # copies of one outweigh the others in every figure
+    passed = evidence.seeds >= spec.min_seeds and not evidence.repeated
     return Ruling("seeds", "promotable" if passed else "unproven", f"{text}; {spec.min_seeds} are asked.")
 
 
