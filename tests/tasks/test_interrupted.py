@@ -187,9 +187,20 @@ def test_a_job_that_does_not_resume_a_run_leaves_its_record(tmp_path: Path) -> N
         assert second.run_id == first.run_id
 
 
-@pytest.mark.parametrize("end", ["| true", ">&-", "log=json | true", "2>&- | true"])
-def test_a_run_whose_output_nobody_reads_comes_to_its_end(tmp_path: Path, end: str) -> None:
-    command = shlex.join([sys.executable, str(ROOT / "run.py"), *QUICK, "tracking=default", "hydra.run.dir=run"])
+PLAYED = (
+    "task=backtest",
+    "backtest.baseline=momentum",
+    "data=simulated",
+    "data.simulator.bars=800",
+    "tracking.report=false",
+)
+
+
+@pytest.mark.parametrize(
+    ("job", "end"), [(QUICK, "| true"), (QUICK, "2>&- | true"), (PLAYED, ">&-"), (PLAYED, "log=json | true")]
+)
+def test_a_job_whose_output_nobody_reads_comes_to_its_end(tmp_path: Path, job: tuple[str, ...], end: str) -> None:
+    command = shlex.join([sys.executable, str(ROOT / "run.py"), *job, "tracking=default", "hydra.run.dir=run"])
     shell = ["bash", "-c", f"set -o pipefail; {command} {end}"]
     done = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
     assert (done.returncode, done.stderr) == (0, "")
