@@ -57,7 +57,7 @@ NAMED = {  # units of numbers whose name does not say one; by the whole key wher
 }  # fmt: skip
 UNITS = (  # of a name's last words, the longest first
     ("_bps_per_year", "basis points a year"), ("_per_year", "a year"), ("_bps", "basis points"), ("_seconds", "seconds"),
-    ("_bars", "bars"), ("_days", "days"), ("_steps", "environment steps"), ("_share", "share"), ("_bytes", "bytes"),
+    ("_bars", "bars"), ("_days", "days"), ("_years", "years"), ("_steps", "environment steps"), ("_share", "share"), ("_bytes", "bytes"),
     ("_per_minute", "a minute"), ("_per_second", "a second"), ("_sigmas", "standard deviations"), ("_weight", "share of equity"),
     ("_gross", "share of equity"), ("_net", "share of equity"), ("_drawdown", "share"), ("_loss", "share"), ("_move", "share"),
     ("_volatility", "a year, share"), ("_drift", "a year, share"), ("_cash", "account currency"), ("_price", "quote currency"),

@@ -296,7 +296,7 @@ def test_a_grid_however_it_is_asked_for_keeps_its_choice_from_the_test_window(pr
 
 def test_what_hydra_cannot_merge_is_told_with_its_cause(probe) -> None:
     for word, told in {
-        "hydra.callbacks=null": "hydra.callbacks=null: field 'hydra.callbacks' is not Optional; leave out hydra.callb",
+        "hydra.callbacks=null": "hydra.callbacks=null: it takes no null; leave out hydra.callbacks=null",
         "hydra.mode=foo": "hydra.mode=foo: Invalid value 'foo', expected one of [RUN, MULTIRUN]; leave out hydra.mode",
         "hydra.run.dir=null": "hydra.run.dir=null: ",
         "++sweep=ppo": "sweep is a group that is there; write sweep=ppo",

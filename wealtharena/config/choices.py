@@ -73,16 +73,18 @@ def _files(group: str, choices: str) -> Iterator[_File]:
 def _chosen_by(file: _File) -> Iterator[_File]:
     """Yield the files that a file's `defaults` choose; ConfigError where they list several of a group."""
     where, text = without_home(str(file.path)), file.path.read_text(encoding="utf-8", errors="replace")
-    if not file.placed and file.group.partition("/")[0] in _OF_ALL and not _PLACED.match(text):
-        raise ConfigError(
-            f"{where}: nothing reads its keys, since it does not say that they are those of the whole configuration",
-            hint="make its first line: # @package _global_",
-        )
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError:
         return  # composing tells of it, with its place
-    defaults = content.get("defaults") if isinstance(content, dict) else None
+    content = content if isinstance(content, dict) else {}
+    placed = file.placed or file.group.partition("/")[0] not in _OF_ALL or _PLACED.match(text)
+    if content and not placed:
+        raise ConfigError(
+            f"{where}: nothing reads its keys, since it does not say that they are those of the whole configuration",
+            hint="make its first line: # @package _global_",
+        )
+    defaults = content.get("defaults")
     for entry in defaults if isinstance(defaults, list) else ():
         for key, value in entry.items() if isinstance(entry, dict) else (("", entry),):
             name = _WORDS.sub("", str(key)).partition("@")[0].strip()
