@@ -136,7 +136,7 @@ def test_intervals_dates_and_numbers_of_copies_are_no_part_of_a_symbol(behind: s
 
 @pytest.mark.parametrize(("stem", "symbol"), [
     ("daily_adjusted_AAPL", "AAPL"), ("weekly_IBM", "IBM"), ("currency_daily_BTC_EUR", "BTC_EUR"), ("ES 03-24.Last", "ES 03-24"),
-    ("AAPL_full_1day_adjsplitdiv", "AAPL"), ("AAPL_full_1min_UNADJUSTED", "AAPL"), ("SHEL.L", "SHEL.L"), ("daily_bars", "daily_bars"),
+    ("AAPL_full_1day_adjsplitdiv", "AAPL"), ("AAPL_full_1min_UNADJUSTED", "AAPL"), ("SHEL.L", "SHEL.L"), ("US 500 Historical Data", "US 500"), ("Historical Data", "Historical Data"), ("daily_bars", "daily_bars"),
     ("aapl_daily_historical-data-03-01-2023", "aapl"), ("aapl_intraday-5min_historical-data-03-01-2023", "aapl"),
 ])  # fmt: skip
 def test_what_an_exporter_writes_around_a_symbol_is_no_part_of_it(stem: str, symbol: str) -> None:

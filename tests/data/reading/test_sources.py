@@ -36,7 +36,10 @@ def _named(frame: pd.DataFrame, names: str) -> pd.DataFrame:
     "window_start|open|high|low|close|volume", "ts_event|open|high|low|close|volume", "t|o|h|l|c|v",
     "MTS|OPEN|HIGH|LOW|CLOSE|VOLUME", "start_at|open|high|low|close|volume", "snapped_at|open|high|low|price|volume",
     "Date|PX_OPEN|PX_HIGH|PX_LOW|PX_LAST|PX_VOLUME", "Date|Price Open|Price High|Price Low|Price Close|Volume",
-    "date|OPENPRC|ASKHI|BIDLO|PRC|VOL", "datadate|prcod|prchd|prcld|prccd|cshtrd",
+    "date|OPENPRC|ASKHI|BIDLO|PRC|VOL", "DlyCalDt|DlyOpen|DlyHigh|DlyLow|DlyClose|DlyVol",
+    "BizDt|OpnPric|HghPric|LwPric|ClsPric|TtlTradgVol", "Data|Kurs otwarcia|Kurs max|Kurs min|Kurs zamknięcia|Wolumen",
+    "startedAt|open|high|low|close|baseTokenVolume", "start|open|high|low|close|volume", "FromDate|Open|Day High|Day Low|Latest|Volume",
+    "time|open|high|low|close|real_volume", "datadate|prcod|prchd|prcld|prccd|cshtrd",
     "candle_date_time_utc|opening_price|high_price|low_price|trade_price|candle_acc_trade_volume",
     "日期|开盘|最高|最低|收盘|成交量", "Datum|Eröffn.|Hoch|Tief|Zuletzt|Vol.", "Datum|Erster|Hoch|Tief|Schlusskurs|Stuecke",
 ])  # fmt: skip

@@ -26,12 +26,12 @@ ALIASES: Final = {
         "mở mởcửa giámởcửa deschidere відкриття відкр pembukaan op"
     ),
     "high": (
-        "high h midh midhigh highprice max 2high adjhigh pxhigh pricehigh askhi prchd dlyhigh hghpric adjustmenthigh 最高 最高价 最高價 高値 고가 hoch tageshoch plushaut "
+        "high h dayhigh midh midhigh highprice max 2high adjhigh pxhigh pricehigh askhi prchd dlyhigh hghpric adjustmenthigh 最高 最高价 最高價 高値 고가 hoch tageshoch plushaut "
         "haut máximo máxima massimo hoog najwyższy kursmax högst högsta yüksek максимум макс high1 highest highestprice maximum højeste højest "
         "høyeste ylin korkein nejvyšší legmagasabb υψηλό μέγιστο cao caonhất giácaonhất maxim tertinggi 高 hi"
     ),
     "low": (
-        "low l midl midlow lowprice min 3low adjlow pxlow pricelow bidlo prcld dlylow lwpric adjustmentlow 最低 最低价 最低價 安値 저가 tief tagestief plusbas bas "
+        "low l daylow midl midlow lowprice min 3low adjlow pxlow pricelow bidlo prcld dlylow lwpric adjustmentlow 最低 最低价 最低價 安値 저가 tief tagestief plusbas bas "
         "mínimo mínima minimo laag najniższy kursmin lägst lägsta düşük минимум мин low1 lowest lowestprice minimum laveste lavest alin "
         "matalin nejnižší legalacsonyabb χαμηλό ελάχιστο thấp thấpnhất giáthấpnhất minim мінімум мін terendah 低 lo"
     ),
@@ -44,7 +44,7 @@ ALIASES: Final = {
     ),
     "adjclose": "adjclose adjustedclose closeadj 5adjustedclose adjusted adjustmentclose",
     "volume": (
-        "volume vol v volumetraded totalvolume 5volume 6volume volumefrom tickvol tottrdqty ttltrdqnty totaltradedquantity "
+        "volume vol v realvolume volumetraded totalvolume 5volume 6volume volumefrom tickvol tottrdqty ttltrdqnty totaltradedquantity "
         "tradedquantity ttltradgvol dlyvol noofshares numberofshares sharestraded tradingvolume tradevolume pxvolume cshtrd 成交量 成交股數 "
         "出来高 거래량 volumen umsatzstück wolumen volym hacim hac объем acvoluns acvol1 acvol mængde volum volyymi wol objem όγκος "
         "kl khốilượng khốilượnggiaodịch обсяг 交易量 vo"

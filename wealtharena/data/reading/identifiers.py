@@ -39,7 +39,7 @@ _OF_A_STEM: Final = re.compile(  # what exporters, browsers and desks append to 
     rf"|Candlestick_\d+_[A-Z]+_(?:BID|ASK)|{_DATE})"
     r"|,\s?(?:\d{1,4}[SDWMH]?|[DWM])(?:_[0-9a-f]{5})?"  # TradingView's `, 1D`
     r"|_full_1?\d?(?:min|hour|day)_(?:adjsplitdiv|adjsplit|unadjusted)|_[a-z0-9-]+_historical-data-\d\d-\d\d-\d{4}"  # FirstRate, Barchart
-    r"|\.(?:last|bid|ask)"  # NinjaTrader
+    r"|\.(?:last|bid|ask)| historical (?:data|prices)"  # NinjaTrader, Investing.com
     r"|\s?\(\d{1,3}\)|(?: -)? copy)$",
     re.IGNORECASE,
 )
