@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import os
 import pickle
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
+import torch
 
 from tests.tasks.conftest import SMALL
 from wealtharena import Study
@@ -333,3 +335,30 @@ def test_a_training_that_is_stopped_returns_no_policy(study: Study) -> None:
     longer = Study.of(None, *SMALL, "env.action=weights", "train.env_steps=500000")
     with pytest.raises(KeyboardInterrupt, match="its candidates are in outputs"):
         longer.train(listener=Stops())
+
+
+@pytest.mark.parametrize("wrong", [None, 3, ["outputs"]])
+def test_a_folder_that_is_no_path_is_refused_in_a_sentence(wrong: Any) -> None:
+    with pytest.raises(ConfigError, match=r"folder=.* is no path"):
+        Study.of(None, *SMALL, folder=wrong)
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_anything_is_trained(study: Study, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(
+            ConfigError, match=r"the study's folder .*file.* cannot be made: Not a directory; pass another"
+        ):
+            dataclasses.replace(study, folder=place).train()
+    assert lines(study) == []
+
+
+@pytest.mark.slow
+def test_a_training_leaves_torchs_threads_as_they_were(study: Study) -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        study.train()
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)

@@ -74,6 +74,7 @@ class Study:
             DataError: the bars are not usable; the message says why.
         """
         _require_applicable(bars, overrides)
+        place = _path("folder", folder)
         spec = compose([*overrides, *(["data=files"] if bars is not None else [])])
         if spec.split.name != "holdout":
             raise ConfigError(
@@ -82,13 +83,13 @@ class Study:
         _require_followed(spec)
         spec = spec.model_copy(update={"env": spec.env.model_copy(update={"action": _action(spec)})})
         if bars is None:
-            return cls(spec, sealed_off(spec, open_features(spec)), Path(folder))
+            return cls(spec, sealed_off(spec, open_features(spec)), place)
         if isinstance(bars, Panel):
             panel = bars
         else:
             stated = "data.interval" in map(key_of, overrides)
             panel = load_panel(bars, asset=spec.asset, data=spec.data, find_interval=not stated)
-        return cls(spec, sealed_off(spec, compute(panel, spec.features)), Path(folder))
+        return cls(spec, sealed_off(spec, compute(panel, spec.features)), place)
 
     @cached_property
     def view(self) -> TrainingView:
@@ -125,10 +126,11 @@ class Study:
         """Train `algo` and return the candidate that was best on validation; the same seed gives the same policy.
 
         Raises:
-            ConfigError: `listener` lacks one of a `Listener`'s two methods.
+            ConfigError: `listener` lacks one of a `Listener`'s two methods, or the study's folder cannot be made.
             TrainingError: no candidate came of it, or the loss is no longer finite.
             KeyboardInterrupt: Ctrl-C or SIGTERM came, at the end of the iteration that was under way.
         """
+        from wealtharena.agents.process import own_threads
         from wealtharena.tasks.folds import TrainedFold
         from wealtharena.tasks.train import train_view
         from wealtharena.training.job import Several
@@ -140,9 +142,15 @@ class Study:
                 hint="pass an object with on_iteration(record) and on_evaluation(record)",
             )
         place = self.folder / f"{dt.datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-        place.mkdir(parents=True)
+        try:
+            place.mkdir(parents=True)
+        except OSError as error:
+            raise ConfigError(
+                f"the study's folder {self.folder} cannot be made: {error.strerror}", hint="pass another as folder="
+            ) from error
         told = Several((self._choosing(), listener or Silent()))
-        result = train_view(self.spec, self.view, place, told, resume=False)
+        with own_threads():
+            result = train_view(self.spec, self.view, place, told, resume=False)
         if result.status == "interrupted":  # it ended its iteration first, and what follows in a cell must not
             raise KeyboardInterrupt(f"the training was stopped; its candidates are in {place}")
         return TrainedFold(self.prepared.folds[0].index, place, result).load()
@@ -223,7 +231,7 @@ class Study:
         own = self.prepared.sealed.window
         if found.agent.symbols != own.symbols or not days <= {day[:10] for span in own.dates for day in span}:
             raise ConfigError("this was judged by another study", hint="report it by the one whose judge() returned it")
-        if Path(path).is_dir():
+        if _path("path", path).is_dir():
             raise ConfigError(f"{path} is a folder", hint="name a file in it, such as report.html")
         blocks = found.to_json()
         run = {
@@ -313,6 +321,13 @@ def _count(name: str, value: object, of: str) -> int:
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < 1:
         raise ConfigError(f"{name}={value!r} is no number of {of}", hint="pass a whole number from 1 on")
     return int(value)
+
+
+def _path(name: str, value: object) -> Path:
+    """Return the path that was passed; ConfigError where it is none."""
+    if not isinstance(value, str | Path):
+        raise ConfigError(f"{name}={value!r} is no path", hint="pass a text or a pathlib.Path")
+    return Path(value)
 
 
 def _new_id() -> str:

@@ -31,6 +31,7 @@ def test_flags_and_their_values_come_first_and_words_keep_their_order(typed: str
         ("--mutlirun seed=1", "unknown flag --mutlirun; did you mean --multirun"),
         ("seed=1 --multi", "unknown flag --multi; "),
         ("seed=1 --cfg", "argument --cfg/-c: expected one argument; --help lists keys and flags"),
+        ("--package seed", "--package says which part --cfg prints, and there is none; write --cfg job --package seed"),
         ("--cfg jobs a=1", "argument --cfg/-c: invalid choice: 'jobs'"),
     ],
 )

@@ -11,8 +11,9 @@ import pytest
 
 from tests.tuning.toy import Toy, run, sweep_spec
 from wealtharena.errors import ConfigError, TrainingError
+from wealtharena.tuning.engine import scheduler_of
 from wealtharena.tuning.rows import Rows, collect
-from wealtharena.tuning.search import FINISHED_KEY, STEP_KEY, StudySearch, open_study
+from wealtharena.tuning.search import FINISHED_KEY, STEP_KEY, StudySearch, open_study, reached
 from wealtharena.tuning.selection import RETURNS_KEY
 
 
@@ -91,3 +92,45 @@ def test_a_search_whose_trials_have_lost_what_they_earned_does_not_go_on(tmp_pat
     (tmp_path / "study.trials" / "0.json").unlink()
     with pytest.raises(TrainingError, match=r"0\.json is gone, .*; put it back from a copy, or begin another search"):
         run(sweep_spec(), Toy(), tmp_path, identity={"data.bars": "f"})
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "mode"), [("asha", "max"), ("asha", "min"), ("median", "max"), ("median", "min")]
+)
+def test_who_stops_trials_knows_those_of_before(scheduler: str, mode: str, tmp_path: Path) -> None:
+    sweep = sweep_spec(scheduler=scheduler, mode=mode, study=mode)
+    sign = 1.0 if mode == "max" else -1.0
+    study = open_study(sweep, tmp_path / "study.journal", seed=0, identity={"data.bars": "f"})
+    for score in (0.5, 0.6, 0.7, 0.8):
+        trial = study.ask()
+        for step in (1, 2, 3, 4):
+            trial.report(sign * score, step=step)
+        study.tell(trial, sign * score)
+    zombie = study.ask()
+    zombie.report(sign * 100.0, step=1)
+    study.tell(zombie, state=optuna.trial.TrialState.FAIL)
+    study.set_user_attr(f"zombie-{zombie.number}", True)
+
+    def answers(kept: Mapping[int, Mapping[int, float]], score: float) -> str:
+        found, trial = scheduler_of(sweep, 4, kept), Fresh()
+        found.on_trial_add(Nobody(), trial)
+        return str(found.on_trial_result(Nobody(), trial, {STEP_KEY: 1, "score": sign * score}))
+
+    kept = reached(study)
+    assert list(kept) == [0, 1, 2, 3]
+    assert answers(kept, 0.1) == "STOP"
+    assert answers(kept, 0.9) == "CONTINUE"
+    assert answers({}, 0.1) == "CONTINUE"
+
+
+class Fresh:
+    """A trial that Tune has just begun."""
+
+    trial_id = "fresh"
+
+
+class Nobody:
+    """Tune's controller where no other trial waits."""
+
+    def get_live_trials(self) -> list[Any]:
+        return []

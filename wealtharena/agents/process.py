@@ -28,6 +28,17 @@ def set_threads(threads: int) -> int:
     return count
 
 
+@contextlib.contextmanager
+def own_threads() -> Iterator[None]:
+    """Give torch the threads back that it had, where a training in somebody's own process has set its number."""
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        if torch.get_num_threads() != before:
+            torch.set_num_threads(before)
+
+
 def keep_freed_memory() -> bool:
     """Let glibc keep freed memory for the next allocation, and return whether it could be told to.
 

@@ -33,5 +33,11 @@ def in_front(argv: Sequence[str]) -> list[str]:
 
     parser.error = refuse  # type: ignore[method-assign]  # argparse prints its usage and leaves otherwise
     typed = [_Word(word) for word in argv]
-    words = {id(word) for word in parser.parse_intermixed_args(typed).overrides}
+    parsed = parser.parse_intermixed_args(typed)
+    if parsed.package is not None and parsed.cfg is None:
+        raise ConfigError(
+            "--package says which part --cfg prints, and there is none",
+            hint=f"write --cfg job --package {parsed.package}",
+        )
+    words = {id(word) for word in parsed.overrides}
     return [str(word) for word in sorted(typed, key=lambda word: id(word) in words)]

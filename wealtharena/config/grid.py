@@ -98,10 +98,10 @@ def check(argv: Sequence[str]) -> list[str]:
 
 def jobs_at_once() -> int:
     """Return how many jobs of the grid under way this machine plays at once; 1 outside of a parallel one."""
-    if (
-        grid_name() is None
-        or (most := OmegaConf.select(HydraConfig.instance().cfg, "hydra.launcher.n_jobs", default=1)) == 1
-    ):
+    if grid_name() is None:
+        return 1
+    most = OmegaConf.select(HydraConfig.get().launcher, "n_jobs", default=1)
+    if most == 1:
         return 1
     typed = Path(HydraConfig.get().sweep.dir, "multirun.yaml")  # Hydra writes it before the first job
     if not typed.is_file():

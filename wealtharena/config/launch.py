@@ -154,12 +154,15 @@ def _run(job: Job, argv: Sequence[str]) -> int:
 def _without_config_dir(argv: Sequence[str]) -> list[str]:
     """Return the arguments without `--config-dir`, which workers of a grid and of Ray learn from the environment."""
     rest: list[str] = []
-    words = iter(argv)
+    words, named = iter(argv), False
     for word in words:
         flag, equals, value = word.partition("=")
         if flag not in ("--config-dir", "-cd"):
             rest.append(word)
             continue
+        if named:
+            raise ConfigError("--config-dir is given twice", hint="lay both folders together, or name one")
+        named = True
         value = value if equals else next(words, "")
         os.environ[CONFIG_DIR] = str(Path(value).expanduser().resolve()) if value else ""
         if own_config_dir() is None:

@@ -48,7 +48,7 @@ _SIZES = {
 }
 
 # what Hydra's and OmegaConf's own code stumbles over while it composes
-UNREADABLE = (ValueError, TypeError, KeyError, AssertionError, yaml.YAMLError)
+UNREADABLE = (ValueError, TypeError, KeyError, AssertionError, RecursionError, yaml.YAMLError)
 
 
 @dataclass(frozen=True)
@@ -119,10 +119,11 @@ def composition_error(error: BaseException, overrides: Sequence[str]) -> ConfigE
         )
     if isinstance(error, yaml.MarkedYAMLError):
         return _broken_yaml(error)
+    if isinstance(error, RecursionError):
+        return ConfigError("files of configuration choose one another in a circle", hint="look at their `defaults`")
     if isinstance(error, KeyError):
-        return ConfigError(
-            f"there is no {error.args[0]!r}", hint="a variable named by hydra.job.env_copy has to be set"
-        )
+        hint = "a variable named by hydra.job.env_copy has to be set, and COMP_LINE for a question of a shell"
+        return ConfigError(f"there is no {error.args[0]!r}", hint=hint)
     text = str(error) or str(error.__cause__ or "")
     if match := re.match(r"Could not append to config\. An item is already at '([^']+)'", text):
         return ConfigError(f"{match[1]} exists already", hint="leave out the +")
@@ -177,7 +178,10 @@ def _no_choice(error: MissingConfigException, overrides: Sequence[str]) -> Confi
         return no_preset(choice)
     choices = [item for item in error.options or () if item not in groups()]
     if not group:
-        return ConfigError(f"there is no configuration {choice!r}", hint="leave out --config-name")
+        return ConfigError(
+            f"there is no configuration {choice!r}",
+            hint="leave out --config-name and --config-path; files of your own: --config-dir <folder>",
+        )
     near = nearest(choice, choices)
     hint = f"did you mean {' or '.join(f'{group}={name}' for name in near)}? " if near else ""
     return ConfigError(f"{group}={choice} is not a choice", hint=f"{hint}choices: {', '.join(choices)}")

@@ -20,7 +20,7 @@ from wealtharena.config.specs.sweep import SweepSpec
 from wealtharena.errors import Interrupted, TrainingError
 from wealtharena.tuning import deaths
 from wealtharena.tuning.rows import Rows, TrialRow, collect
-from wealtharena.tuning.search import FINISHED_KEY, STEP_KEY, StudySearch, counted, open_study
+from wealtharena.tuning.search import FINISHED_KEY, STEP_KEY, StudySearch, counted, open_study, reached
 
 log = logging.getLogger(__name__)
 
@@ -133,8 +133,9 @@ def search(
         interrupted = False
         try:
             if counted(study) < sweep.trials:
+                scheduler = scheduler_of(sweep, steps, reached(study))
                 interrupted = _fit(
-                    sweep, objective, searcher, folder=folder, steps=steps, listener=listener, shared=shared
+                    sweep, objective, searcher, scheduler, folder=folder, listener=listener, shared=shared
                 )
             if interrupted:
                 _fail_running(study)
@@ -149,9 +150,9 @@ def _fit(
     sweep: SweepSpec,
     objective: Objective,
     searcher: StudySearch,
+    scheduler: Any,
     *,
     folder: Path,
-    steps: int,
     listener: SearchListener,
     shared: Any,
 ) -> bool:
@@ -163,7 +164,7 @@ def _fit(
         tune.with_resources(trainable, {"cpu": sweep.cpus_per_trial, "gpu": sweep.gpus_per_trial}),
         tune_config=tune.TuneConfig(
             search_alg=tune.search.ConcurrencyLimiter(searcher, max_concurrent=sweep.concurrency),
-            scheduler=_scheduler(sweep, steps),
+            scheduler=scheduler,
             num_samples=-1,
             time_budget_s=sweep.time_budget_seconds,
             reuse_actors=True,
@@ -211,6 +212,27 @@ def _trainable(objective: Objective, metric: str) -> Callable[..., None]:
         tune.report({**last, FINISHED_KEY: True})
 
     return trial
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A trial of the study to Tune's schedulers, which know it by its id."""
+
+    trial_id: str
+
+
+def scheduler_of(sweep: SweepSpec, steps: int, kept: Mapping[int, Mapping[int, float]]) -> Any:
+    """Return who stops trials early, None where nobody does; it knows what `kept` trials had reached, by number and step.
+
+    Without them the first trials of a search that goes on would be compared with nothing.
+    """
+    scheduler = _scheduler(sweep, steps)
+    for number, values in kept.items() if scheduler is not None else ():
+        trial: Any = _Kept(f"kept-{number}")
+        for step, value in sorted(values.items()):
+            scheduler.on_trial_add(None, trial)
+            scheduler.on_trial_complete(None, trial, {STEP_KEY: step, sweep.metric: value})
+    return scheduler
 
 
 def _scheduler(sweep: SweepSpec, steps: int) -> Any:

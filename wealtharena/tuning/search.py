@@ -92,6 +92,15 @@ def counted(study: optuna.Study) -> int:
     )
 
 
+def reached(study: optuna.Study) -> dict[int, dict[int, float]]:
+    """Return what each trial that counts had reached, by its number and step."""
+    return {
+        trial.number: dict(trial.intermediate_values)
+        for trial in study.get_trials(deepcopy=False)
+        if trial.state.is_finished() and f"zombie-{trial.number}" not in study.user_attrs
+    }
+
+
 def failure_of(study: optuna.Study, number: int) -> str | None:
     """Return why that trial failed, as `StudySearch.explain` wrote it down; None where it did not."""
     return study.user_attrs.get(f"failure-{number}")
