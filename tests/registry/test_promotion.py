@@ -136,6 +136,19 @@ def test_withdrawing_leaves_the_stage_empty_and_is_recorded(store: ModelCheckpoi
         rollback(store, AGENT)
 
 
+def test_who_means_the_other_stage_is_told_which(store: ModelCheckpoint) -> None:
+    save(store, "v1", verdict="unproven")
+    promote(store, AGENT, "v1")
+    for act in (withdraw, rollback):
+        with pytest.raises(PromotionError, match="nothing in production") as refused:
+            act(store, AGENT)
+        assert refused.value.hint == "v1 is in paper: deploy.stage=paper"
+    withdraw(store, AGENT, stage="paper")
+    with pytest.raises(PromotionError) as refused:
+        withdraw(store, AGENT, stage="paper")
+    assert refused.value.hint == "there is nothing to withdraw"
+
+
 def test_the_history_survives_a_line_torn_by_a_crash(store: ModelCheckpoint) -> None:
     for version in ("v1", "v2", "v3"):
         save(store, version, verdict="promotable")

@@ -8,6 +8,7 @@ import pytest
 from tests.tasks.test_paper import ACCOUNT, here, records, run, trade  # noqa: F401 - a fixture is found by its name
 from wealtharena.errors import ConfigError
 from wealtharena.trading import loop
+from wealtharena.trading.database import LedgerError
 from wealtharena.trading.ledger import Ledger
 from wealtharena.trading.reading import HEALTH
 
@@ -58,6 +59,31 @@ def test_a_ledger_that_was_taken_away_is_not_begun_anew_over_what_its_broker_kee
     assert ledger.epoch == 1
     ledger.close()
     assert records("paper")[-1]["paper"]["largest_deviation"] < 1e-9
+
+
+@pytest.mark.parametrize("file", ["ledger.sqlite", "broker-1.sqlite"])
+def test_a_damaged_file_of_an_account_is_named_in_a_line(here, file):  # noqa: F811 - the fixture
+    trade(*DAYS)
+    path = ACCOUNT / file
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+    for action in ("run", "restart", "status", "release")[: 4 if file == "ledger.sqlite" else 1]:
+        with pytest.raises(LedgerError, match=rf"^{file}: .*malformed") as refused:
+            trade(*DAYS[::2], "paper.end=2024-10-20", f"paper.action={action}", "paper.reason=seen")
+        assert "restore the file" in refused.value.hint
+    path.write_bytes(content)
+    assert trade(*DAYS) == 0
+
+
+def test_of_an_empty_ledger_nothing_is_said_but_that(here):  # noqa: F811 - the fixture
+    trade(*DAYS)
+    (ACCOUNT / "ledger.sqlite").write_bytes(b"")
+    for action in ("status", "pine", "release"):
+        with pytest.raises(ConfigError, match="no record in its ledger"):
+            trade(*DAYS, f"paper.action={action}", "paper.reason=seen")
+    (ACCOUNT / "broker-1.sqlite").unlink()
+    with pytest.raises(ConfigError, match=r"there is no paper\.account=default"):
+        trade(*DAYS, "paper.action=status")
 
 
 def test_numbers_that_cannot_be_written_stop_no_trading(here, caplog):  # noqa: F811 - the fixture

@@ -65,7 +65,7 @@ def rollback(store: ModelCheckpoint, agent: str, *, stage: Stage = "production")
     with history.locked(store.root):
         current = history.standing(store.root, agent, stage)
         if current is None:
-            raise PromotionError(f"{agent} has nothing in {stage}", hint="promote a version with task=deploy")
+            raise _empty(store, agent, stage, hint="promote a version with task=deploy")
         earlier = history.predecessor(store.root, current)
         if earlier is None:
             raise PromotionError(
@@ -91,7 +91,7 @@ def withdraw(store: ModelCheckpoint, agent: str, *, stage: Stage = "production",
     with history.locked(store.root):
         current = _current(store, agent, stage)
         if current is None and not os.path.lexists(history.pointer_path(store.root, agent, stage)):
-            raise PromotionError(f"{agent} has nothing in {stage}", hint="there is nothing to withdraw")
+            raise _empty(store, agent, stage, hint="there is nothing to withdraw")
         event: dict[str, Any] = {
             "event": "withdraw",
             "agent": agent,
@@ -101,6 +101,14 @@ def withdraw(store: ModelCheckpoint, agent: str, *, stage: Stage = "production",
         }
         history.append(store.root, event)
         history.remove_pointer(store.root, agent, stage)
+
+
+def _empty(store: ModelCheckpoint, agent: str, stage: Stage, *, hint: str) -> PromotionError:
+    """Return the error for a stage on which nothing stands; its hint is the other one where something stands there."""
+    other: Stage = "paper" if stage == "production" else "production"
+    there = _current(store, agent, other)
+    hint = hint if there is None else f"{there.version} is in {other}: deploy.stage={other}"
+    return PromotionError(f"{agent} has nothing in {stage}", hint=hint)
 
 
 def _current(store: ModelCheckpoint, agent: str, stage: Stage) -> Pointer | None:

@@ -142,6 +142,15 @@ def _clear(folder: Path, there: Set[str] | None, *, epoch: int) -> None:
         folder.rmdir()
 
 
+def check_none(spec: ExperimentSpec) -> None:
+    """Raise ConfigError where an account that has no record was one: its broker has kept something."""
+    if left := sorted(folder_of(spec).glob("broker-*.sqlite")):
+        raise ConfigError(
+            f"paper.account={spec.paper.account} has no record in its ledger, and {left[0].name} of its broker is there",
+            hint="restore ledger.sqlite, or name another paper.account",
+        )
+
+
 def opened(
     spec: ExperimentSpec, ledger: Ledger, chosen: Chosen, *, source: str, frequency: str, first: str | None
 ) -> str | None:
@@ -164,11 +173,8 @@ def opened(
         "currency": spec.asset.account_currency,
     }
     known = ledger.facts()
-    if known is None and (left := sorted(folder_of(spec).glob("broker-*.sqlite"))):
-        raise ConfigError(
-            f"paper.account={spec.paper.account} has no record in its ledger, and {left[0].name} of its broker is there",
-            hint="restore ledger.sqlite, or name another paper.account",
-        )
+    if known is None:
+        check_none(spec)
     if known is None or spec.paper.action == "restart":
         ledger.open(spec.asset.agent, spec.paper.account, {**facts, "first": first})
         return first

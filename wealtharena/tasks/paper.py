@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ from wealtharena.data import provider
 from wealtharena.errors import ConfigError, WealthArenaError
 from wealtharena.files import make_folder, relative
 from wealtharena.tasks import console
-from wealtharena.tasks.accounts import folder_of
+from wealtharena.tasks.accounts import check_none, folder_of
 from wealtharena.tasks.record import RunContext, alone, unusable
 from wealtharena.tasks.seat import Room, trading
 from wealtharena.trading.clock import Clock, Pace, Timer
+from wealtharena.trading.database import damage_told
 from wealtharena.trading.ledger import FILE, Ledger
 from wealtharena.trading.pine import pine_of
 from wealtharena.trading.switch import Signals, Switch
@@ -140,19 +141,29 @@ def _silent(agent: str, error: Exception) -> None:
 
 def _check_known(spec: ExperimentSpec, folder: Path) -> None:
     if not (folder / FILE).exists():
-        raise ConfigError(
-            f"there is no paper.account={spec.paper.account} of {spec.asset.agent}",
-            hint="name another, or begin it with paper.action=run",
-        )
+        raise _unknown(spec)
 
 
-def _known(spec: ExperimentSpec, folder: Path) -> Ledger:
+def _unknown(spec: ExperimentSpec) -> ConfigError:
+    return ConfigError(
+        f"there is no paper.account={spec.paper.account} of {spec.asset.agent}",
+        hint="name another, or begin it with paper.action=run",
+    )
+
+
+@contextlib.contextmanager
+def _known(spec: ExperimentSpec, folder: Path) -> Iterator[Ledger]:
+    """Yield the ledger of an account; ConfigError where nothing was ever begun in it."""
     _check_known(spec, folder)
-    return Ledger(folder, synchronous=spec.paper.synchronous)
+    with damage_told(folder), contextlib.closing(Ledger(folder, synchronous=spec.paper.synchronous)) as ledger:
+        if ledger.facts() is None:
+            check_none(spec)
+            raise _unknown(spec)
+        yield ledger
 
 
 def _status(spec: ExperimentSpec, folder: Path) -> None:
-    with contextlib.closing(_known(spec, folder)) as ledger:
+    with _known(spec, folder) as ledger:
         console.paper_status(_standing(ledger), agent=spec.asset.agent)
 
 
@@ -166,7 +177,7 @@ def _standing(ledger: Ledger) -> Mapping[str, Any]:
 
 def _pine(spec: ExperimentSpec, folder: Path) -> None:
     """Write a Pine script a symbol, which draws the weights that were decided on."""
-    with contextlib.closing(_known(spec, folder)) as ledger:
+    with _known(spec, folder) as ledger:
         wanted, last = ledger.wanted(), ledger.decision()
     for column, symbol in enumerate(() if last is None else last.seen):
         name = "".join(letter if letter.isalnum() else "-" for letter in symbol)
@@ -189,6 +200,6 @@ def _release(spec: ExperimentSpec, folder: Path) -> None:
     """Let a halted account trade again; a person's word, kept with the reason."""
     _check_release(spec, folder)  # once more: from here on nobody else is at work in it
     assert spec.paper.reason is not None
-    with contextlib.closing(_known(spec, folder)) as ledger:
+    with _known(spec, folder) as ledger:
         ledger.release(spec.paper.reason)
         console.paper_status(_standing(ledger), agent=spec.asset.agent)

@@ -41,6 +41,7 @@ from wealtharena.trading.broker import Broker, Opening
 from wealtharena.trading.carrying import Carrier, Carry, Turn, directly
 from wealtharena.trading.clock import Due
 from wealtharena.trading.crossing import ACCOUNT, Neighbours, mark_of
+from wealtharena.trading.database import damage_told
 from wealtharena.trading.desk import depth_of
 from wealtharena.trading.feeds.live import Live, fill_of, sources_of
 from wealtharena.trading.feeds.replay import Replay
@@ -75,7 +76,7 @@ def trading(spec: ExperimentSpec, context: RunContext, room: Room) -> Agent:
     Yields the moments before which there is nothing to do.
     """
     folder = accounts.folder_of(spec)
-    with accounts.ledger_of(spec) as ledger:
+    with damage_told(folder), accounts.ledger_of(spec) as ledger:
         room.ledgers[folder.resolve()] = ledger
         try:
             yield from _trade(spec, context, ledger, room)
@@ -84,7 +85,7 @@ def trading(spec: ExperimentSpec, context: RunContext, room: Room) -> Agent:
 
 
 def _trade(spec: ExperimentSpec, context: RunContext, ledger: Ledger, room: Room) -> Iterator[Due]:
-    with recorded(spec, context, stop=room.stop) as record:
+    with recorded(spec, context, stop=room.stop) as record, damage_told(accounts.folder_of(spec)):
         chosen = accounts.choose(spec, ledger.facts())
         spec = backtest.fitted(spec, chosen.agent)
         if spec.paper.feed == "live":

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from wealtharena.errors import WealthArenaError
 from wealtharena.files import make_folder
@@ -16,6 +18,7 @@ _PAUSE = 0.01  # s between two tries of what SQLite itself does not wait for
 CHECKPOINT_PAGES = 8000  # written before they are moved into the file: some 250 bars, so that few wait for it; 32 MB
 _PRIMARY = 0xFF  # of an extended result code
 _NO_RIGHT = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
+_RESTORE: Final = "restore the file, or begin another paper.account"
 _WAYS_OUT = {  # of what keeps a file from being written that could be written before
     sqlite3.SQLITE_FULL: "make room on the disk",
     sqlite3.SQLITE_IOERR: "make room on the disk, or look after it",
@@ -99,7 +102,28 @@ def _way_out(code: int) -> str:
         return "it must be a file that you may read and write"
     if code == sqlite3.SQLITE_BUSY:
         return f"another process has held it for {SECONDS:.0f} s: end that one, or try again"
-    return "restore the file, or begin another paper.account"
+    return _RESTORE
+
+
+@contextlib.contextmanager
+def damage_told(folder: Path) -> Iterator[None]:
+    """Raise LedgerError, which names them, where files of the account in `folder` turn out damaged while they are used."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", 0) & _PRIMARY not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise
+        damaged = [path.name for path in sorted(folder.glob("*.sqlite")) if not _is_whole(path)]
+        raise LedgerError(f"{', '.join(damaged) or folder.name}: {error}", hint=_RESTORE) from error
+
+
+def _is_whole(path: Path) -> bool:
+    place = f"file:{quote(str(path.absolute()))}?mode=ro"
+    try:
+        with contextlib.closing(sqlite3.connect(place, uri=True, timeout=SECONDS)) as db:
+            return bool(db.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+    except sqlite3.DatabaseError:
+        return False
 
 
 def transaction(db: sqlite3.Connection) -> Transaction:
