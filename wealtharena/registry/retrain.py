@@ -78,7 +78,10 @@ def _spec_of(content: Mapping[str, Any]) -> ExperimentSpec:
             env.pop(shared)
         tree.update(asset=asset, env=env)
     tree["env"] = {**_LATER, **tree["env"]}
-    rules = {**shipped().model_dump(mode="json"), **tree["evaluation"]["verdict"]}  # what was no rule yet is as it ships
+    rules = {
+        **shipped().model_dump(mode="json"),
+        **tree["evaluation"]["verdict"],
+    }  # what was no rule yet is as it ships
     tree["evaluation"] = {**tree["evaluation"], "verdict": rules}
     return parse(OmegaConf.create({**tree, **compose().model_dump(mode="json", include=_ANEW)}))
 
