@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import math
 import os
 import pickle
@@ -21,14 +22,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from wealtharena.agents.policy import Trained, save_policy
+from wealtharena.agents.policy import POLICY_FILE, SCALER_FILE, WEIGHTS_FILE, Trained, load_policy, save_policy
 from wealtharena.errors import CheckpointError, TrainingError, UnknownCheckpointError
 from wealtharena.files import atomic_path, write_json
 from wealtharena.training.job import Candidate
 
+log = logging.getLogger(__name__)
+
 CHECKPOINTS, TRAINER = "checkpoints", "trainer"
 STATE_FORMAT = 1
 _PARTS = frozenset({"engine", "scaler", "candidates", "progress", "degenerate", "job"})  # of every state
+_KINDS: Mapping[str, type] = {"engine": Mapping, "job": Mapping, "candidates": list}  # of some of them
 _FULL_BYTES = 1 << 20  # less free room than this is taken for none
 
 
@@ -88,7 +92,7 @@ class CandidateStore:
         return [asdict(candidate) for candidate in self.candidates]
 
     def set_state(self, state: list[dict[str, Any]]) -> None:
-        """Take over candidates, forget those whose folder is gone and remove folders that are in no state."""
+        """Take over candidates, forget those that are not there whole, which is told, and remove folders that are in no state."""
         known = [Candidate(**entry) for entry in state]
         for candidate in known:
             if not _is_own(candidate.path):
@@ -96,7 +100,9 @@ class CandidateStore:
                     f"{self.folder / TRAINER / 'state.pt'}: names {candidate.path!r}, which is no candidate of this run",
                     hint="start a new run; resume is for runs of one's own",
                 )
-        self.candidates = [c for c in known if (self.folder / c.path / "policy.json").is_file()]
+        self.candidates = [c for c in known if _is_whole(self.folder / c.path)]
+        for gone in (c for c in known if c not in self.candidates):
+            log.warning("%s is not there whole: the checkpoint is chosen among the others", self.folder / gone.path)
         kept = {Path(c.path).name for c in self.candidates}
         for entry in self._root.iterdir():
             if entry.is_dir() and entry.name not in kept:
@@ -119,7 +125,7 @@ def save_state(folder: Path, state: Mapping[str, Any]) -> None:
 
 
 def load_state(folder: Path) -> dict[str, Any] | None:
-    """Return what `save_state` wrote, None where nothing was; CheckpointError where it is damaged."""
+    """Return what `save_state` wrote, None where nothing was; CheckpointError where it, or a candidate that it names, is damaged."""
     import torch
 
     path = folder / TRAINER / "state.pt"
@@ -136,7 +142,28 @@ def load_state(folder: Path) -> dict[str, Any] | None:
         raise CheckpointError(f"{path}: format {found} is not {STATE_FORMAT}", hint="start a new run")
     if lacking := sorted(_PARTS - state.keys()):
         raise CheckpointError(f"{path}: lacks {lacking[0]}", hint="start a new run; this one's candidates are intact")
+    odd = [name for name, kind in _KINDS.items() if not isinstance(state[name], kind)]
+    if odd or "env_steps" not in state["engine"]:
+        raise CheckpointError(f"{path}: its {(odd or ['engine'])[0]} is damaged", hint="start a new run")
+    for entry in state["candidates"]:
+        _require_readable(folder / str(entry["path"]))
     return state
+
+
+def _require_readable(candidate: Path) -> None:
+    """Raise CheckpointError where a whole candidate cannot be loaded: it may be the one that is chosen in the end."""
+    if not _is_whole(candidate):
+        return
+    try:
+        load_policy(candidate)
+    except CheckpointError as error:
+        raise CheckpointError(
+            error.message, hint="put it back, or remove its folder: the training then goes on without it"
+        ) from error
+
+
+def _is_whole(candidate: Path) -> bool:
+    return all((candidate / name).is_file() for name in (POLICY_FILE, WEIGHTS_FILE, SCALER_FILE))
 
 
 def _is_own(path: str) -> bool:
