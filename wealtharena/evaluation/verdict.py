@@ -176,9 +176,8 @@ def seeds(evidence: Evidence, spec: VerdictSpec) -> Ruling:
 
 def record_length(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     """A short record has seen one kind of market, whatever its bars; of few bars the interval is narrower than it should be."""
-    years = figure(evidence.years, spec.min_years, form=".1f")
-    asked = f"{spec.min_bars} and {limit(spec.min_years, form='.1f')}"
-    text = f"The test record has {evidence.bars:,} bars in {years} years; {asked} are asked."
+    shown, least = figure(evidence.years, spec.min_years, form=".1f"), limit(spec.min_years, form=".1f")
+    text = f"The test record has {evidence.bars:,} bars in {shown} years; {spec.min_bars} and {least} are asked."
     passed = evidence.bars >= spec.min_bars and evidence.years >= spec.min_years
     return Ruling("record", "promotable" if passed else "unproven", text)
 
