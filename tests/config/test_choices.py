@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from wealtharena.config import compose
+from wealtharena.config.launch import launch
 from wealtharena.config.paths import CONFIG_DIR
 from wealtharena.errors import ConfigError
 
@@ -95,3 +96,14 @@ def test_what_hydra_says_is_said_in_our_words(word: str, told: str) -> None:
 
 def test_a_path_of_any_letters_is_read_as_on_the_command_line() -> None:
     assert compose(["paths.results=/tmp/ä ö, ü=1"]).paths.results == "/tmp/ä ö, ü=1"
+
+
+def test_two_folders_of_configuration_are_one_too_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(CONFIG_DIR, "")  # put back what the flag leaves
+    monkeypatch.setattr(
+        "sys.argv", ["run.py", "--config-dir", str(tmp_path), f"--config-dir={tmp_path}", "--cfg", "job"]
+    )
+    assert launch(lambda cfg: 0)() == 2
+    assert "--config-dir is given twice" in capsys.readouterr().err

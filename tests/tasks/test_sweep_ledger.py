@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from tests.tasks.conftest import SMALL
+from wealtharena.agents import memory
 from wealtharena.config import compose
+from wealtharena.config.specs.sweep import DimensionSpec
 from wealtharena.errors import ConfigError, TrainingError
 from wealtharena.evaluation.ledger import Ledger
 from wealtharena.evaluation.trials import History
@@ -134,3 +136,20 @@ def test_a_finalist_stands_where_no_other_configuration_ever_does(
     places = [{item.score.overrides: item.folders for item in found} for found in (before, after)]
     assert all(places[1][key] == folders for key, folders in places[0].items())
     assert len({folder for folders in places[1].values() for folder in folders}) == 3 * job.spec.sweep.finalist_seeds
+
+
+def test_trials_that_have_no_room_are_refused_before_the_first(
+    job: searching.Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(concurrency: int, key: str = "algo.learning_rate", choices: tuple[Any, ...] = (0.001, 0.002)) -> None:
+        space = {key: DimensionSpec.model_validate({"type": "categorical", "choices": choices})}
+        several = job.spec.sweep.model_copy(update={"concurrency": concurrency, "trials": 8, "space": space})
+        spec = job.spec.model_copy(update={"sweep": several})
+        sweep.require_room_for_trials(spec, job.base, job.prepared)
+
+    monkeypatch.setattr(memory, "usable_bytes", lambda: 2 * 2**30)
+    asked(2)
+    with pytest.raises(ConfigError, match=r"each training takes about .* for 4 at once, .* let [23] run at once"):
+        asked(4)
+    with pytest.raises(ConfigError, match=r"sweep\.space\.algo\.rollout_steps=90000000 .* observations .* would fit"):
+        asked(1, "algo.rollout_steps", (256, 90000000))
