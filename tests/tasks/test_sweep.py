@@ -32,7 +32,8 @@ SEARCH = (
 
 def test_a_killed_search_goes_on_selects_on_validation_and_opens_the_test_window_once(tmp_path: Path) -> None:
     folder = tmp_path / "search"
-    command = [sys.executable, str(ROOT / "run.py"), *SEARCH, "tracking.console=plain", f"hydra.run.dir={folder}"]
+    whole = (*SEARCH, "sweep.scheduler=none")  # one that is stopped early is no finalist
+    command = [sys.executable, str(ROOT / "run.py"), *whole, "tracking.console=plain", f"hydra.run.dir={folder}"]
     with (tmp_path / "log").open("w") as log:
         job = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         _wait(tmp_path / "log", "trial   1 ", job)
