@@ -65,7 +65,8 @@ def test_a_network_beyond_the_memory_is_refused_with_a_sentence(algo: str, monke
     monkeypatch.setattr(memory, "usable_bytes", lambda: 16 * GIB)
     worlds.bench(worlds.spec(f"algo={algo}"))
     with pytest.raises(
-        ConfigError, match=r"model\.hidden=\[100000,100000\] needs about .* GiB .* and there are 16; take fewer"
+        ConfigError,
+        match=r"model\.hidden=\[100000,100000\] needs about .* GiB .* and of 16 a tenth is left to the system; take fewer",
     ):
         worlds.bench(worlds.spec(f"algo={algo}", "model.hidden=[100000,100000]"))
 

@@ -142,7 +142,7 @@ def check_room(spec: ExperimentSpec, layout: ObservationLayout, bars: int, *, at
     words = f"about {need.whole / _GIB:.3g} GiB of memory"
     if at_once > 1:
         words += f", {need.whole * at_once / _GIB:.3g} for {at_once} at once,"
-    words += f" for algo={spec.algo.name}, and there are {usable_bytes() / _GIB:.3g}"
+    words += f" for algo={spec.algo.name}, and of {usable_bytes() / _GIB:.3g} a tenth is left to the system"
     if at_once > 1 and need.whole <= there:
         raise ConfigError(
             f"each training takes {words}",
