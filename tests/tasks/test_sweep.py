@@ -13,7 +13,7 @@ import pytest
 
 from tests.tasks.conftest import SMALL, record
 from wealtharena.config import compose
-from wealtharena.tasks import sweep
+from wealtharena.tasks import dispatch, sweep
 from wealtharena.tasks.trial import score_of
 
 pytestmark = pytest.mark.slow
@@ -79,6 +79,24 @@ def test_a_search_leaves_the_test_window_closed_where_that_is_asked_for(tmp_path
         assert (run.get("test_window") == "closed") is (opened == 0)
         assert (run["metrics"]["test"] is None) is (opened == 0)
         assert run["metrics"]["validation"]["sharpe"] is not None
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ((), "sweep.study=<name> keeps its trials"),
+        (("sweep.study=mine",), "sweep.study=mine and a larger sweep.trials"),
+    ],
+)
+def test_a_completed_search_is_left_alone_and_says_how_more_is_tried(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...], said: str
+) -> None:
+    (tmp_path / "run.json").write_text('{"run_id": "a", "status": "completed", "task": "train"}')
+    assert dispatch(compose([*SEARCH, *more, f"resume={tmp_path}"])) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "Nothing to do" in told
+    assert said in told
+    assert "train.env_steps" not in told
 
 
 def _run(place: Path, *words: str) -> None:

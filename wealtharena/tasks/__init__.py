@@ -82,7 +82,10 @@ def _after_the_end(spec: ExperimentSpec, folder: Path, old: Mapping[str, Any]) -
     """Go on with a larger budget as another run; else leave the run as it is, and say so."""
     from wealtharena.tasks import console, continuing
 
-    if continuing.longer(spec, old):
+    if spec.sweep.name != "none":
+        console.nothing_to_search(folder, study=spec.sweep.study)
+    elif continuing.longer(spec, old):
         return continuing.run(spec, folder, old)
-    console.nothing_to_do(folder, taken=continuing.taken(old))
+    else:
+        console.nothing_to_do(folder, taken=continuing.taken(old))
     return 0

@@ -100,6 +100,15 @@ def nothing_to_do(folder: Path, *, taken: int | None) -> None:
     out.print(f"With {larger} another run goes on from it; to train otherwise, leave resume= out.")
 
 
+def nothing_to_search(folder: Path, *, study: str | None) -> None:
+    """Say that a search which was to go on has chosen its winner, and how another one tries more."""
+    out = screen(answer=True)
+    out.print(f"Nothing to do: the search in {relative(folder)} is completed.")
+    kept = "one with sweep.study=<name> keeps its trials for those after it"
+    named = f"one with sweep.study={study} and a larger sweep.trials goes on from its trials"
+    out.print(f"To try more, start another search: {named if study else kept}.")
+
+
 def result(record: Mapping[str, Any], folder: Path) -> None:
     """Say what the test window showed, beside the baselines, with the verdict and where the report is."""
     out, told = screen(), screen(answer=True)
