@@ -214,14 +214,13 @@ def build(config: Any) -> Any:
     after START_SECONDS: RLlib itself would wait for ever.
     """
     require_actors(runners=config.num_env_runners, learners=config.num_learners, on_gpu=config.num_gpus_per_learner > 0)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _silent_once_given_up():
         warnings.filterwarnings("ignore", "(?s).*Overriding environment rllib", UserWarning)  # at the second build
-        with _silent_once_given_up():
-            algorithm = within(
-                config.build_algo,
-                what="Ray to place and start the runners and learners",
-                hint="lower compute.runners or compute.learners, or look at what else this Ray is busy with: `ray status`",
-            )
+        algorithm = within(
+            config.build_algo,
+            what="Ray to place and start the runners and learners",
+            hint="lower compute.runners or compute.learners, or look at what else this Ray is busy with: `ray status`",
+        )
     with contextlib.suppress(OSError):
         Path(algorithm.logdir).rmdir()
     return algorithm

@@ -131,12 +131,12 @@ def check_room(spec: ExperimentSpec, layout: ObservationLayout, bars: int, *, at
         return
     need, there = needed(spec, layout, bars), _LEFT * usable_bytes()
     if need.whole * at_once <= there:
-        if need.whole * at_once > free_bytes():
+        if need.whole * at_once > (free := free_bytes()):
             log.warning(
                 "%s, and %.3g are free now: the system may end it; end what else runs, or make room: %s",
                 f"{'this training takes' if at_once == 1 else f'{at_once} at once take'} about {need.whole * at_once / _GIB:.3g} GiB",
-                free_bytes() / _GIB,
-                _what_fits(spec, layout, bars, _LEFT * free_bytes() / at_once),
+                free / _GIB,
+                _what_fits(spec, layout, bars, _LEFT * free / at_once),
             )
         return
     words = f"about {need.whole / _GIB:.3g} GiB of memory"

@@ -157,7 +157,21 @@ class AsyncSpec(DiscountedSpec):
         _require_memoryless(spec)
 
 
-class OffPolicySpec(DiscountedSpec):
+class _Batched:
+    """What batches of remembered or recorded steps take."""
+
+    batch: int
+
+    def least_rows(self) -> int:
+        """Return the rows of a batch."""
+        return self.batch
+
+    def copied(self, *, apart: bool) -> int:
+        """Return the rows of a batch, each beside the one that followed, and what two critics and the actor lay beside actions."""
+        return 5 * self.batch
+
+
+class OffPolicySpec(_Batched, DiscountedSpec):
     """What every off-policy algorithm is asked for."""
 
     rollout_steps: int = Field(ge=1, description="environment steps an iteration, over all environments")
@@ -170,10 +184,6 @@ class OffPolicySpec(DiscountedSpec):
     )
     max_grad_norm: float | None = Field(gt=0, description="gradients longer than this are shortened; null: none")
 
-    def least_rows(self) -> int:
-        """Return the rows of a batch."""
-        return self.batch
-
     def least_kept(self, spec: ExperimentSpec, *, bars: int, apart: bool) -> int:
         """Return those of a rollout, those remembered in the end, each beside the one that followed, and a batch's copies.
 
@@ -182,10 +192,6 @@ class OffPolicySpec(DiscountedSpec):
         steps = spec.train.env_steps if spec.train.patience is None else 0
         remembered = min(self.buffer, max(steps, self.rollout_steps))
         return rollout_rows(spec.compute.envs, self.rollout_steps) + 2 * remembered + self.copied(apart=apart)
-
-    def copied(self, *, apart: bool) -> int:
-        """Return the rows of a batch, each beside the one that followed, and what two critics and the actor lay beside actions."""
-        return 5 * self.batch
 
     def check(self, spec: ExperimentSpec, *, action: str) -> None:
         """Raise ConfigError also for a model with memory, and for anything but this process."""
@@ -202,7 +208,7 @@ class SoftSpec(OffPolicySpec, NoisySpec):
     target_entropy: float = Field(description="of the action, for each symbol; -1 is a spread of about 0.09 in weight")
 
 
-class OfflineSpec(DiscountedSpec):
+class OfflineSpec(_Batched, DiscountedSpec):
     """Recording and updates; an environment step of an offline run is a recorded step that was learned from."""
 
     dataset: str | None = Field(
@@ -220,18 +226,10 @@ class OfflineSpec(DiscountedSpec):
     )
     max_grad_norm: float | None = Field(gt=0, description="gradients longer than this are shortened; null: none")
 
-    def least_rows(self) -> int:
-        """Return the rows of a batch."""
-        return self.batch
-
     def least_kept(self, spec: ExperimentSpec, *, bars: int, apart: bool) -> int:
         """Return those recorded, each beside the one that followed, twice while the passes are laid together."""
         recorded = 2 * bars * self.passes
         return recorded + max(recorded, self.copied(apart=apart))
-
-    def copied(self, *, apart: bool) -> int:
-        """Return the rows of a batch, each beside the one that followed, and what two critics and the actor lay beside actions."""
-        return 5 * self.batch
 
     def check(self, spec: ExperimentSpec, *, action: str) -> None:
         """Raise ConfigError also for a model with memory, anything but this process, and one recording for several folds."""
