@@ -152,6 +152,28 @@ def test_a_small_change_of_weight_is_not_traded():
     assert path.trades.bar.tolist() == [1, 3]
 
 
+@pytest.mark.parametrize("lot", [0.0, 7.0])
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_what_a_liquidation_could_not_close_goes_at_the_next_bar_however_small(side, lot):
+    """S0 does not trade on the day of the margin call, and is less than `min_trade_weight` by then."""
+    close = [[100.0, 100.0], [100.0, 100.0], [80.0, 95.0], [80.0, 95.0], [150.0, 95.0]]
+    tradable = np.ones((5, 2), dtype=bool)
+    tradable[2, 0] = False
+    path = run(
+        panel_of(close, tradable=tradable),
+        [side * 0.0505, 1.9],
+        hold=np.arange(5) > 0,
+        limits={"max_gross": 2.0, "max_weight": 2.0, "maintenance_margin": 0.5},
+        instrument={"lot_size": lot},
+        min_trade_weight=0.05,
+    )
+    assert path.liquidated
+    assert 0.0 < abs(path.weights[2, 0]) < 0.05
+    assert path.trades.bar.tolist() == [1, 1, 2, 3]
+    assert path.weights[3:].tolist() == [[0.0, 0.0]] * 2
+    assert path.equity[4] == path.equity[3]
+
+
 @pytest.mark.parametrize("side", [1.0, -1.0])
 def test_a_delisted_position_is_closed_at_the_last_price_less_the_haircut(side):
     close = [[10.0, 10.0]] * 3 + [[np.nan, 10.0]] * 7

@@ -37,6 +37,7 @@ def load(
         desk[WORK.years + e] = years[when[e] + 1]
         desk[WORK.rate + e] = rates[when[e] + 1]
         desk[WORK.hold + e] = 0.0
+        desk[WORK.over + e] = 0.0
     for n in range(DESK.traded, WORK.years):
         desk[n] = 0.0
     for n in range(SUMS, DESK_SIZE):

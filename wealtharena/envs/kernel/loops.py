@@ -196,8 +196,8 @@ def walk(
     serves all paths. Bar `start` is the window's first, whose equity is written at index 0. Written:
     `equity[P, n + 1]`, and, unless their first length is 0, `weights[P, n + 1, A]`, `projected[P, n, A]`,
     `ledger[P, n, 4]` (traded, costs, financing, income) and `fills[P, n, 4, A]` (units filled, cost, units closed by
-    force, cost). A path that was liquidated asks for nothing but zero from then on. One whose equity is not positive
-    has ended: it keeps what it lost, without interest on it, and all else that is written for it is zero.
+    force, cost). A path that was liquidated asks for nothing but zero from then on, however small what
+    is left. One whose equity is not positive has ended: it keeps what it lost, without interest on it, and all else that is written for it is zero.
     """
     assets = units.shape[0]
     paths = equity.shape[0]
@@ -217,6 +217,7 @@ def walk(
                 source = p if targets.shape[0] > 1 else 0
                 still = alive[p] and hold[p if hold.shape[0] > 1 else 0, t - offset]
                 desk[WORK.hold + e] = 1.0 if still else 0.0
+                desk[WORK.over + e] = 0.0 if alive[p] else 1.0
                 for a in range(assets):
                     cells[a * CELL_SIZE + CELL.wish + e] = (
                         targets[source, t - offset, a] if alive[p] and not still else 0.0

@@ -17,11 +17,12 @@ def project(rules: Float64, cells: Float64, desk: Float64, assets: int, width: i
     """Make the wished weights allowed, and count in DESK.rejected those that were not finite (they become 0).
 
     Each is clipped to +-max_weight (to [0, max_weight] when long only); if their absolute sum is above `max_gross`,
-    all are scaled down to it.
+    all are scaled down to it. WORK.least is set: none for an account that was closed by force.
     """
     limit = rules[RULE.max_gross]
     high = rules[RULE.max_weight]
     low = 0.0 if rules[RULE.long_only] > 0.0 else -high
+    least = rules[RULE.min_trade]
     for a in range(assets):
         c = cells[a * CELL_SIZE : (a + 1) * CELL_SIZE]
         for e in range(width):
@@ -34,6 +35,7 @@ def project(rules: Float64, cells: Float64, desk: Float64, assets: int, width: i
     for e in range(width):
         gross = desk[WORK.asked + e]
         desk[WORK.shrink + e] = limit / gross if gross > limit else 1.0
+        desk[WORK.least + e] = (0.0 if desk[WORK.over + e] > 0.0 else least) * desk[DESK.equity + e]
     for a in range(assets):
         c = cells[a * CELL_SIZE : (a + 1) * CELL_SIZE]
         for e in range(width):
@@ -46,8 +48,8 @@ def size(
 ) -> None:
     """Size orders at the close of bar t: find the WORK.scale of what trades and the WORK.keep of what does not.
 
-    A symbol trades where it has a positive price and its change of weight reaches `min_trade_weight`; its target is
-    `scale * w V / p` units. Others keep `keep` times their units, usually all.
+    A symbol trades where it has a positive price and its change of weight reaches WORK.least, `min_trade_weight`
+    of equity; its target is `scale * w V / p` units. Others keep `keep` times their units, usually all.
 
     With G = sum |w V| of the symbols that trade, K the gross value of the others and c(s) the estimated cost of
     reaching s w V, the largest s with f(s) = K + s G + L (c(s) - V) <= 0 is sought. c is convex, so the chord of f
@@ -59,7 +61,6 @@ def size(
     limit = rules[RULE.max_gross]
     rate = rules[RULE.rate]
     impact = rules[RULE.impact]
-    least = rules[RULE.min_trade]
     for a in range(assets):
         lay(records, places, a, count, cells)
         c = cells[a * CELL_SIZE : (a + 1) * CELL_SIZE]
@@ -69,7 +70,7 @@ def size(
             d = abs(x - value)
             k = impact * desk[DESK.cost_factor + e] * c[CELL.impact_now + e]
             held = abs(value)
-            trades = (c[CELL.inverse_now + e] > 0.0) & (d >= least * desk[DESK.equity + e])
+            trades = (c[CELL.inverse_now + e] > 0.0) & (d >= desk[WORK.least + e])
             desk[WORK.target + e] += abs(x) if trades else 0.0
             desk[WORK.estimate + e] += d * (rate * desk[DESK.cost_factor + e] + k * math.sqrt(d)) if trades else 0.0
             desk[WORK.held + e] += held if trades else 0.0
@@ -122,16 +123,13 @@ def fill(rules: Float64, lots: Float64, cells: Float64, desk: Float64, assets: i
     rate = rules[RULE.rate]
     impact = rules[RULE.impact]
     share = rules[RULE.participation]
-    least = rules[RULE.min_trade]
     for a in range(assets):
         c = cells[a * CELL_SIZE : (a + 1) * CELL_SIZE]
         lot = lots[a]
         for e in range(width):
             before = c[CELL.units + e]
             x = c[CELL.wish + e] * desk[DESK.equity + e]
-            moves = (abs(x - before * c[CELL.mark_now + e]) >= least * desk[DESK.equity + e]) & (
-                desk[WORK.hold + e] == 0.0
-            )
+            moves = (abs(x - before * c[CELL.mark_now + e]) >= desk[WORK.least + e]) & (desk[WORK.hold + e] == 0.0)
             inverse = c[CELL.inverse_now + e]
             goal = desk[WORK.scale + e] * x * inverse if moves else desk[WORK.keep + e] * before
             c[GOAL + e] = goal if (inverse > 0.0) & (c[CELL.price + e] > 0.0) else before

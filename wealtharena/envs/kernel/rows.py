@@ -93,6 +93,8 @@ class WorkRows(NamedTuple):
     years: int
     rate: int  # a year, that cash earns in these years beside RULE.cash_rate
     hold: int  # 1: no order
+    over: int  # 1: closed by force before; what could not be traded then goes whatever its size
+    least: int  # change of value that is worth an order
     shrink: int
     scale: int
     keep: int
