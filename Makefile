@@ -130,12 +130,17 @@ arena: $(VENV)/.stamp-run ## every algorithm on planted and, with MARKET=<folder
 
 # --- developing
 
-.PHONY: test test-fast coverage mutants lint format bench docs pictures lock wheel clean clean-data
+.PHONY: test test-fast hunt coverage mutants lint format bench docs pictures lock wheel clean clean-data
 test: $(VENV)/.stamp-dev ## run the tests (TESTS=tests/config for a part)
 	$(PYTEST) $(TESTS) $(ARGS)
 
 test-fast: $(VENV)/.stamp-dev ## run all but slow tests and those in a browser
 	$(PYTEST) -n $(FAST_WORKERS) -m "not slow and not browser" $(TESTS) $(ARGS)
+
+hunt: $(VENV)/.stamp-dev ## run the property tests on examples that no run has drawn: ROUNDS=20 TESTS=tests/envs
+	@for round in $$(seq $(or $(ROUNDS),20)); do \
+		$(PYTEST) -m hypothesis --hypothesis-profile=hunt $(TESTS) $(ARGS) || exit 1; \
+	done
 
 # the second run has the compiled loops as Python, so that their lines are counted; counting makes a test some three times as slow
 coverage: $(VENV)/.stamp-dev ## run the tests, processes that they start included, and tell which lines of the package they reach

@@ -44,8 +44,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
     from tests import quicker  # what it imports reads the environment
 
-    settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    settings.load_profile("any machine")  # how long an example takes on a busy one decides nothing
+    # how long an example takes on a busy machine decides nothing, nor does luck: `make hunt` draws others
+    settings.register_profile("hunt", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+    settings.register_profile("any machine", settings.get_profile("hunt"), derandomize=True)
+    settings.load_profile(config.getoption("hypothesis_profile") or "any machine")
     quicker.prepare()
     if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
         from tests import interpreted

@@ -23,7 +23,7 @@ from wealtharena.envs.market import Market
 from wealtharena.envs.rules import Rules
 from wealtharena.envs.vector import RULE
 
-ROUNDING: Final = 1e-12  # of equity: an order that is no larger is none
+ROUNDING: Final = 1e-12  # of equity: an order or a short that is no larger is none
 
 
 class Terms(NamedTuple):
@@ -300,6 +300,7 @@ def night(state: State, years: Tensor, terms: Terms, factor: Tensor | float) -> 
     if terms.margined:
         return (total - terms.cash_rate * state.equity.clamp(min=0.0)) * years
     if terms.borrow:
-        total = total + terms.borrow * factor * (0.5 * (state.gross - net)).clamp(min=0.0)
+        short = 0.5 * (state.gross - net)
+        total = total + terms.borrow * factor * torch.where(short > ROUNDING * state.equity, short, 0.0)
     owed, lent = (-state.cash).clamp(min=0.0), state.cash.clamp(min=0.0)
     return (total + terms.margin * factor * owed - terms.cash_rate * lent) * years

@@ -266,13 +266,20 @@ def _settle(then: Float64, rules: Float64, c: Float64, d: Float64) -> tuple[floa
 
 
 @compiled
+def _short(d: Float64) -> float:
+    """Return the value that is short: nothing where it is rounding, so that its slope is 0 there."""
+    short = 0.5 * (d[D.gross] - d[D.equity] + d[D.cash])
+    return float(short) if short > ROUNDING * d[D.equity] else 0.0
+
+
+@compiled
 def _night(rules: Float64, d: Float64) -> float:
     """Return what the night costs: see `kernel.settle`."""
     net = d[D.equity] - d[D.cash]
     total = rules[RULE.carry] * net
     if rules[RULE.margined] > 0.0:
         return float((total - d[D.lent] * max(d[D.equity], 0.0)) * d[D.years])
-    total += rules[RULE.borrow] * d[D.factor] * max(0.5 * (d[D.gross] - net), 0.0)
+    total += rules[RULE.borrow] * d[D.factor] * _short(d)
     total += rules[RULE.margin] * d[D.factor] * max(-d[D.cash], 0.0)
     return float((total - d[D.lent] * max(d[D.cash], 0.0)) * d[D.years])
 
@@ -303,12 +310,11 @@ def _settle_back(then: Float64, rules: Float64, d_traded: float, d_costs: float,
 def _night_back(rules: Float64, d_cash: float, d: Float64) -> None:
     """Carry the derivative by cash at the close of t + 1 through the night to cash, equity and gross value at t."""
     d_total = -d_cash * d[D.years]
-    net = d[D.equity] - d[D.cash]
     d_net, d_equity, d_gross = d_total * rules[RULE.carry], 0.0, 0.0
     if rules[RULE.margined] > 0.0:
         d_equity = -d_total * d[D.lent] if d[D.equity] > 0.0 else 0.0
     else:
-        if d[D.gross] > net:
+        if _short(d) > 0.0:
             d_gross = 0.5 * d_total * rules[RULE.borrow] * d[D.factor]
             d_net -= d_gross
         d_cash -= d_total * (d[D.lent] if d[D.cash] > 0.0 else rules[RULE.margin] * d[D.factor])
