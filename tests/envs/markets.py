@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -137,6 +138,27 @@ def random_panel(
         "tradable": rng.random((bars, assets)) > 0.1,
     }
     return panel_of(close, open=opening if opens else None, **{**fields, **changes})
+
+
+def rough_panel(rng: np.random.Generator, *, bars: int = 40, assets: int = 3, opens: bool = True) -> Panel:
+    """Return `random_panel` in its rare states: leaps, prices below zero, holes and delistings, and bars of hardly any volume."""
+    panel = random_panel(rng, bars=bars, assets=assets, opens=opens)
+    leaps = np.exp(
+        np.cumsum(np.where(rng.random((bars, assets)) < 0.1, rng.normal(0, 0.7, (bars, assets)), 0.0), axis=0)
+    )
+    close = np.where(rng.random((bars, assets)) < 0.03, -20.0, panel.close * leaps)
+    for symbol in range(assets):
+        hole = int(rng.integers(1, bars))
+        close[hole : hole + int(rng.integers(0, 9)), symbol] = np.nan
+    assert panel.volume is not None
+    thin = np.where(rng.random((bars, assets)) < 0.2, 1e-6, 1.0)
+    return replace(
+        panel,
+        close=close,
+        open=None if panel.open is None else panel.open * leaps,
+        volume=panel.volume * thin,
+        tradable=panel.tradable & np.isfinite(close),
+    )
 
 
 def random_targets(rng: np.random.Generator, bars: int, assets: int) -> np.ndarray[Any, Any]:

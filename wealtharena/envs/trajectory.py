@@ -23,6 +23,12 @@ class Trades:
     value: FloatArray  # signed, account currency
     cost: FloatArray  # commission, spread and impact, or what a forced close took; never negative
     quote: FloatArray | None = None  # the price as the market quotes it; None in what was written before it was kept
+    forced: npt.NDArray[np.bool_] | None = None  # closed by the rules, whatever was asked for; None in what was read
+
+    @property
+    def asked(self) -> npt.NDArray[np.bool_]:
+        """Return which of them filled an order, shape [k]; all where that is not known."""
+        return np.ones(len(self.bar), dtype=np.bool_) if self.forced is None else ~self.forced
 
     def __repr__(self) -> str:
         """Return how many there are."""

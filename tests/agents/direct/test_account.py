@@ -45,6 +45,7 @@ worlds = st.fixed_dictionaries(
         "dated": st.booleans(),
         "open": st.booleans(),
         "absent": st.sampled_from([0.0, 0.1]),
+        "thin": st.booleans(),
         "factor": st.sampled_from([0.5, 1.0, 3.0]),
     }
 )
@@ -56,6 +57,9 @@ def built(world: dict[str, object]) -> tuple[Market, EnvSpec, np.ndarray]:
     panel = random_panel(rng, assets=assets, opens=bool(world["opens"]))
     if world["open"]:
         panel = replace(panel, tradable=np.ones_like(panel.tradable))
+    if world.get("thin"):  # bars in which hardly anything is traded, so that no order can be paid for
+        assert panel.volume is not None
+        panel = replace(panel, volume=panel.volume * np.where(rng.random(panel.close.shape) < 0.2, 1e-7, 1.0))
     missing = rng.random(panel.close.shape) < float(world["absent"])
     panel = replace(panel, close=np.where(missing, np.nan, panel.close), tradable=panel.tradable & ~missing)
     changes = {"costs": {}} if world["free"] else {}

@@ -217,7 +217,7 @@ def step(
 
 
 def _whole_goal(state: State, wish: Tensor, now: Bar, terms: Terms, factor: Tensor | float) -> Tensor:
-    """Return what `_goal` returns where every symbol trades: then nothing is kept, and its chord has a positive root."""
+    """Return what `_goal` returns where every symbol trades: then nothing is kept, and what has no room is closed."""
     wanted = wish * state.equity.unsqueeze(-1)
     whole, room = wanted.abs().sum(dim=-1), terms.max_gross * state.equity
     if terms.rate or terms.impact:
@@ -230,8 +230,7 @@ def _whole_goal(state: State, wish: Tensor, now: Bar, terms: Terms, factor: Tens
             closing = closing + pressure * state.gross.clamp(min=torch.finfo(torch.float64).tiny).sqrt()
         room = room - terms.max_gross * factor * closing
         whole = whole + terms.max_gross * factor * (estimate - closing)
-    scale = room / torch.maximum(whole, room)
-    return scale.unsqueeze(-1) * wanted * now.inverse
+    return _scale(whole, room).unsqueeze(-1) * wanted * now.inverse
 
 
 def _goal(state: State, wish: Tensor, now: Bar, terms: Terms, factor: Tensor | float) -> Tensor:
@@ -247,9 +246,7 @@ def _goal(state: State, wish: Tensor, now: Bar, terms: Terms, factor: Tensor | f
     closing = _closing(held, trades, terms, slope, factor)
     room = terms.max_gross * (state.equity - closing) - kept
     whole = target + terms.max_gross * (estimate - closing)
-    fits = whole <= room
-    divided = ~fits & (whole != 0.0)  # where it is 0 there is no room at all, and a quotient would have no gradient
-    scale = torch.where(fits, 1.0, room / torch.where(divided, whole, 1.0))
+    scale = _scale(whole, room)
     keep = torch.ones_like(scale)
     blocked = ~(scale > 0.0)
     if bool(blocked.any()):
@@ -262,6 +259,13 @@ def _goal(state: State, wish: Tensor, now: Bar, terms: Terms, factor: Tensor | f
         scale, keep = torch.where(blocked, folded, scale), torch.where(blocked, folded, keep)
     goal = torch.where(trades, scale.unsqueeze(-1) * wanted * inverse, keep.unsqueeze(-1) * state.units)
     return torch.where(inverse > 0.0, goal, state.units)
+
+
+def _scale(whole: Tensor, room: Tensor) -> Tensor:
+    """Return the root of the chord: 1 where the whole fits, 0 where there is no room at all."""
+    divided = (whole > room) & (room > 0.0)  # elsewhere the quotient would have no gradient
+    root = torch.where(divided, room, 0.0) / torch.where(divided, whole, 1.0)
+    return torch.where(whole <= room, 1.0, root)
 
 
 def beyond(value: Tensor, state: State) -> Tensor:

@@ -206,7 +206,7 @@ def _size(now: Float64, rules: Float64, c: Float64, d: Float64) -> None:
     room = limit * (d[D.equity] - closing) - kept
     whole = target + limit * (estimate - closing)
     d[D.held], d[D.pressure], d[D.room], d[D.whole] = held, pressure, room, whole
-    d[D.scale], d[D.keep], d[D.folded] = 1.0 if whole <= room else room / whole, 1.0, 0.0
+    d[D.scale], d[D.keep], d[D.folded] = 1.0 if whole <= room else room / whole if room > 0.0 else 0.0, 1.0, 0.0
     if not d[D.scale] > 0.0:
         _fold(now, rules, target + kept, estimate, c, d)
 

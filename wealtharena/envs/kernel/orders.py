@@ -54,7 +54,8 @@ def size(
     With G = sum |w V| of the symbols that trade, K the gross value of the others and c(s) the estimated cost of
     reaching s w V, the largest s with f(s) = K + s G + L (c(s) - V) <= 0 is sought. c is convex, so the chord of f
     between 0 and 1 lies above it and its root is on the safe side. c(0) is bounded from above by taking every impact
-    at the whole gross. Where K alone leaves no room, `_fold` scales the symbols below `min_trade_weight` too.
+    at the whole gross. Where K alone, or what closing costs, leaves no room, `_fold` scales the symbols below
+    `min_trade_weight` too.
 
     A symbol's records are laid just before they are read, while they are near.
     """
@@ -83,7 +84,7 @@ def size(
         room = limit * (desk[DESK.equity + e] - closing) - desk[WORK.kept + e]
         whole = desk[WORK.target + e] + limit * (desk[WORK.estimate + e] - closing)
         fits = whole <= room
-        desk[WORK.scale + e] = 1.0 if fits else room / whole
+        desk[WORK.scale + e] = 1.0 if fits else room / whole if room > 0.0 else 0.0
         desk[WORK.keep + e] = 1.0
     for e in range(count):
         if desk[WORK.hold + e] == 0.0 and not desk[WORK.scale + e] > 0.0:
