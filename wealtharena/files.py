@@ -29,6 +29,20 @@ def home() -> Path | None:
         return None
 
 
+NEWER = "install a newer version"  # what to do about what `newer` names
+
+
+def newer(content: Mapping[str, Any], *, known: int) -> str:
+    """Return what is wrong with the `schema_version` of a file of ours, "" where this program reads it.
+
+    A file without one is from before they were written.
+    """
+    found = content.get("schema_version", known)
+    if type(found) is int and found <= known:
+        return ""
+    return f"has schema_version {str(found)[:20]}, this program knows {known}"
+
+
 def relative(path: Path) -> str:
     """Return the path as seen from the working folder where it lies below it."""
     try:

@@ -45,6 +45,25 @@ def test_a_list_in_a_file_is_no_choice(defaults: str, own: Path) -> None:
             compose([word])
 
 
+@pytest.mark.parametrize("scheme", ["file://", ""])
+def test_files_of_a_search_path_are_looked_through_as_those_of_config_dir(tmp_path: Path, scheme: str) -> None:
+    """A list in one of them was mixed in silence, and a file that bears the name of one of ours was never read."""
+    searched = f"hydra.searchpath=[{scheme}{tmp_path}]"
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "one.yaml").write_text(HEAD + MIXED)
+    with pytest.raises(ConfigError, match=r"one\.yaml chooses .*, and a group takes one choice"):
+        compose([searched, "experiment=one"])
+    (tmp_path / "experiment" / "one.yaml").write_text("seed: 7\n")
+    with pytest.raises(ConfigError, match=r"one\.yaml: nothing reads its keys"):
+        compose([searched, "experiment=one"])
+    (tmp_path / "experiment" / "one.yaml").write_text(f"{HEAD}seed: 7\n")
+    assert compose([searched, "experiment=one"]).seed == 7
+    (tmp_path / "other" / "asset").mkdir(parents=True)
+    (tmp_path / "other" / "asset" / "etf.yaml").write_text("name: etf\n")
+    with pytest.raises(ConfigError, match=r"asset/etf\.yaml would never be read: .* has its name and wins"):
+        compose([f"hydra.searchpath=[{scheme}{tmp_path / 'other'}]", "asset=etf"])
+
+
 def test_files_that_choose_one_another_are_refused(own: Path) -> None:
     (own / "one.yaml").write_text(f"{HEAD}defaults:\n  - two\n")
     (own / "two.yaml").write_text(f"{HEAD}defaults:\n  - one\n")

@@ -118,3 +118,12 @@ def test_a_record_without_what_every_run_writes_first_is_damaged(tmp_path: Path,
     (tmp_path / "run.json").write_text(json.dumps({**whole, key: value}))
     with pytest.raises(ConfigError, match=rf"run\.json is damaged: it has no {key}; "):
         run_record(tmp_path)
+
+
+def test_a_record_of_a_newer_schema_is_not_gone_on_with(tmp_path: Path) -> None:
+    whole = {"run_id": "a", "status": "completed", "task": "train"}
+    (tmp_path / "run.json").write_text(json.dumps({"schema_version": 2, **whole}))
+    with pytest.raises(
+        ConfigError, match=r"run\.json has schema_version 2, this program knows 1; install a newer version"
+    ):
+        run_record(tmp_path)

@@ -209,3 +209,25 @@ def test_a_parquet_file_that_cannot_be_read_is_refused_in_one_line(
     assert refused.value.exit_code == 2
     assert refused.value.hint
     assert "\n" not in str(refused.value)
+
+
+def _as_left(folder: Path, **changes: object) -> Path:
+    """Write the columns of a run's equity.parquet that are called by a level's or a return's name."""
+    told = np.concatenate([[0.0], EQUITY[1:] / EQUITY[:-1] - 1.0])
+    table = {"timestamp": pd.DatetimeIndex(DAYS, tz="UTC"), "equity": EQUITY, "return": told, "gross": 1.0}
+    return packed(folder, pd.DataFrame({**table, **changes}))
+
+
+def test_a_level_beside_its_own_returns_is_one_record(tmp_path: Path) -> None:
+    """A run's equity.parquet was refused, since it may mean either."""
+    np.testing.assert_allclose(outside.read(_as_left(tmp_path)).equity, EQUITY)
+    frame = pd.read_parquet(_as_left(tmp_path))
+    np.testing.assert_allclose(read(tmp_path, frame.to_csv(index=False), unit="auto").equity, EQUITY)
+    earned = frame["return"]
+    for other in (earned.where(earned.index != 30, 0.02), earned.where(earned.index > 0, 0.01), 100.0 * earned):
+        with pytest.raises(DataError, match="may mean any of equity, return"):
+            outside.read(_as_left(tmp_path, **{"return": other}))
+    with pytest.raises(
+        DataError, match=r"is a folder; name a file in it: of a run directory that is its equity\.parquet"
+    ):
+        outside.read(tmp_path)

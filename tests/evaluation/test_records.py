@@ -47,3 +47,19 @@ def test_a_record_of_another_shape_is_a_failed_run_that_says_where(tmp_path: Pat
 def test_a_record_that_lacks_such_a_part_is_read(tmp_path: Path) -> None:
     lacking = {"data": {"symbols": None}, "comparison": None, "verdict": {"evidence": {}}}
     assert read(tmp_path, {**RECORD, **lacking}).status == "completed"
+
+
+@pytest.mark.parametrize("version", [2, "1", None, True])
+def test_a_record_of_another_schema_is_refused_with_a_way_out_and_one_without_is_older(
+    tmp_path: Path, version: object
+) -> None:
+    """What a later release wrote is not read by what its fields meant before."""
+    row = read(tmp_path, {**RECORD, "schema_version": version})
+    assert row.status == "failed"
+    said = f"has schema_version {version}, this program knows 1; install a newer version"
+    assert row.content["error"]["message"] == f"run.json {said}"
+    with pytest.raises(ConfigError, match=said):
+        records.known(tmp_path)
+    for old in ({"schema_version": 1}, {}):
+        assert read(tmp_path, {**RECORD, **old}).status == "completed"
+        assert records.known(tmp_path).run_id == "r0"

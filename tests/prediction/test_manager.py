@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
@@ -230,3 +231,41 @@ def test_a_state_is_taken_row_by_row_in_its_shape_or_flat(tmp_path: Path) -> Non
         manager.get_model_prediction("forex", probe.features[0], state={name: [0.0, 0.0]})
     with pytest.raises(InputError, match=rf"state\.{name}: holds a number beyond 1e30"):
         manager.get_model_prediction("forex", probe.features[0], state={name: np.full_like(carried[0], 1e31)})
+
+
+def _without_version(root: Path) -> None:
+    (root / AGENT / "v1").rename(root / "away")
+
+
+def _without_a_file(root: Path) -> None:
+    (root / AGENT / "v1" / "weights.pt").rename(root / "away")
+
+
+def _with_a_changed_line(root: Path) -> None:
+    path = root / "registry.jsonl"
+    path.write_text(path.read_text().replace("promotable", "unproven", 1))
+
+
+@pytest.mark.parametrize("damage", [_without_version, _without_a_file, _with_a_changed_line])
+def test_what_answers_and_could_not_be_loaded_again_is_told_until_it_is_mended(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    """It answered from memory and said that nothing was wrong, until the next start found nothing to load."""
+    store = stocked(tmp_path)
+    manager = ProductionModelManager(store.root)
+    manager.refresh()
+    whole = (store.root / "registry.jsonl").read_bytes()
+    damage(store.root)
+    assert AGENT in manager.refresh()
+    assert manager.get_model_prediction("crypto", ZEROS).version == "v1"
+    row = next(row for row in manager.list_agents() if row["agent"] == AGENT)
+    assert row["serving"] is not None
+    assert row["problem"] == manager.problems[AGENT] != ""
+    assert manager.refresh() == []
+    (store.root / "registry.jsonl").write_bytes(whole)
+    if (store.root / "away").exists():
+        (store.root / "away").rename(store.root / AGENT / "v1" / ("" if damage is _without_version else "weights.pt"))
+    manager.refresh()
+    assert manager.problems == {}
+    save(store, "v2")
+    assert manager.refresh() == []

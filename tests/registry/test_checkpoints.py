@@ -14,6 +14,7 @@ from tests.registry.shelf import AGENT, constant_onnx, metadata, policy_folder, 
 from wealtharena.errors import CheckpointError
 from wealtharena.registry import ModelCheckpoint, Probe, checkpoints, history
 from wealtharena.registry.integrity import REQUIRED, read_verified, sha256
+from wealtharena.registry.metadata import parse_metadata
 from wealtharena.registry.verifying import verify
 
 
@@ -264,3 +265,23 @@ def test_an_unknown_agent_gets_a_suggestion(store: ModelCheckpoint) -> None:
 )
 def test_an_asset_class_names_its_agent(store: ModelCheckpoint, alias: str, agent: str) -> None:
     assert store.resolve(alias) == agent
+
+
+@pytest.mark.parametrize("name", ["run-1/metadata.json", "run-1/manifest.json", "paper.json"])
+def test_a_file_of_a_newer_schema_is_a_line_with_a_way_out(store: ModelCheckpoint, name: str) -> None:
+    """A stage's record was read by what its fields meant before, and a version was to be saved again."""
+    folder = save(store, "run-1")
+    digest = sha256((folder / "manifest.json").read_bytes())
+    stands = history.Pointer(AGENT, "paper", "run-1", digest, "unproven", True, history.now())
+    history.write_pointer(store.root, stands)
+    said = rf"{Path(name).name} has schema_version 2, this program knows 1; install a newer version"
+    path = store.root / AGENT / name
+    content = {**json.loads(path.read_text()), "schema_version": 2}
+    path.write_text(json.dumps(content))
+    read = {
+        "metadata.json": lambda: parse_metadata(content, where=path.name),
+        "manifest.json": lambda: read_verified(folder),
+        "paper.json": lambda: history.read_pointer(store.root, AGENT, "paper"),
+    }
+    with pytest.raises(CheckpointError, match=said):
+        read[path.name]()

@@ -10,7 +10,7 @@ from typing import Final
 
 import yaml
 
-from wealtharena.config.composition import group_names, preset_file
+from wealtharena.config.composition import group_names, preset_file, searched_folders
 from wealtharena.config.paths import conf_dirs
 from wealtharena.config.spelling import key_of
 from wealtharena.errors import ConfigError
@@ -29,11 +29,12 @@ def check_choices(overrides: Sequence[str]) -> None:
     `--config-dir` that does not say that its keys are those of the whole configuration is refused too: nothing reads them
     where they are.
     """
+    roots = [*conf_dirs()[1:], *searched_folders(overrides)]
     waiting: list[_File] = []
     for word in overrides:
         group, value = key_of(word).partition("@")[0], word.partition("=")[2].strip()
         if not value.startswith(("[", "{")):
-            waiting += _preset(word) if group == "experiment" and ".yaml" in value else _files(group, value)
+            waiting += _preset(word) if group == "experiment" and ".yaml" in value else _files(group, value, roots)
             continue
         known = group in group_names(conf_dirs())  # which asks what packages offer
         if known or group.startswith("hydra/"):
@@ -44,7 +45,7 @@ def check_choices(overrides: Sequence[str]) -> None:
         file = waiting.pop()
         if file.path not in seen:
             seen.add(file.path)
-            waiting += _chosen_by(file)
+            waiting += _chosen_by(file, roots)
 
 
 @dataclass(frozen=True)
@@ -61,16 +62,15 @@ def _preset(word: str) -> list[_File]:
     return [] if path is None else [_File(path, "experiment", placed=True)]
 
 
-def _files(group: str, choices: str) -> Iterator[_File]:
-    """Yield the files that are chosen in a group, one or, in a grid, several."""
-    roots = conf_dirs()[1:]
+def _files(group: str, choices: str, roots: Sequence[Path]) -> Iterator[_File]:
+    """Yield the files below `roots` that are chosen in a group, one or, in a grid, several."""
     for choice in choices.split(",") if roots and group else ():
         name = choice.strip(" '\"").removesuffix(".yaml")
         found = (root / group / f"{name}.yaml" for root in roots if name and not name.startswith("/"))
         yield from (_File(path, group) for path in list(found)[:1] if path.is_file())
 
 
-def _chosen_by(file: _File) -> Iterator[_File]:
+def _chosen_by(file: _File, roots: Sequence[Path]) -> Iterator[_File]:
     """Yield the files that a file's `defaults` choose; ConfigError where they list several of a group."""
     where, text = without_home(str(file.path)), file.path.read_text(encoding="utf-8", errors="replace")
     try:
@@ -94,4 +94,4 @@ def _chosen_by(file: _File) -> Iterator[_File]:
                     f"{where} chooses {key}: [{', '.join(map(str, value))}], and a group takes one choice",
                     hint="write one name there",
                 )
-            yield from _files(group, value) if isinstance(value, str) else ()
+            yield from _files(group, value, roots) if isinstance(value, str) else ()

@@ -28,7 +28,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from wealtharena.config.foreign import check_preset
-from wealtharena.config.paths import conf_dir, conf_dirs, sweeps_dir
+from wealtharena.config.paths import conf_dir, conf_dirs, refuse_unread, sweeps_dir
 from wealtharena.config.specs.asset import UniverseSpec
 from wealtharena.config.spelling import key_of
 from wealtharena.errors import ConfigError
@@ -172,7 +172,27 @@ def preset_file(override: str) -> Path | None:
 
 
 def check_search_path(overrides: Sequence[str]) -> None:
-    """Raise ConfigError where `hydra.searchpath` names what is not there: Hydra warns and composes without it."""
+    """Raise ConfigError where `hydra.searchpath` names what is not there: Hydra warns and composes without it.
+
+    So it does where a file there has the name of one of ours: ours would be read in its place.
+    """
+    for place in _search_path(overrides):
+        if not _is_source(place):
+            raise ConfigError(
+                f"hydra.searchpath: {place} is no folder of configuration",
+                hint="name one that is there, as in 'hydra.searchpath=[file://<folder>]'; or --config-dir <folder>",
+            )
+    for folder in searched_folders(overrides):
+        refuse_unread(folder)
+
+
+def searched_folders(overrides: Sequence[str]) -> list[Path]:
+    """Return the folders that `hydra.searchpath` names; those of packages are left out."""
+    named = (place.removeprefix("file://") for place in _search_path(overrides) if not place.startswith("pkg:"))
+    return [folder for folder in map(Path, named) if folder.is_dir()]
+
+
+def _search_path(overrides: Sequence[str]) -> Iterator[str]:
     for word in overrides:
         if key_of(word) != "hydra.searchpath" or word.startswith("~"):
             continue
@@ -180,12 +200,7 @@ def check_search_path(overrides: Sequence[str]) -> None:
             named = OverridesParser.create().parse_override(word).value()
         except HydraException:
             continue  # Hydra says it better
-        for place in named if isinstance(named, list) else [named]:
-            if not _is_source(str(place)):
-                raise ConfigError(
-                    f"hydra.searchpath: {place} is no folder of configuration",
-                    hint="name one that is there, as in 'hydra.searchpath=[file://<folder>]'; or --config-dir <folder>",
-                )
+        yield from map(str, named if isinstance(named, list) else [named])
 
 
 def _is_source(place: str) -> bool:

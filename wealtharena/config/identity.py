@@ -17,6 +17,9 @@ from wealtharena.config.hashing import NUMBERS
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.spelling import key_of
 from wealtharena.errors import ConfigError, UsedFolderError
+from wealtharena.files import NEWER, newer
+
+SCHEMA_VERSION: Final = 1  # of run.json
 
 # The budget, how a run is watched, where things are kept, how many processors work, and what other tasks do. Where files of
 # bars lie may change as far as the bars are known, so that others are told before anything is trained on them.
@@ -80,8 +83,8 @@ def refuse_other_settings(cfg: DictConfig, folder: Path) -> None:
 def run_record(folder: Path) -> dict[str, Any]:
     """Return the content of a folder's run.json, nothing where no run has written there yet.
 
-    ConfigError where it is gone and a run's other files are not, where it cannot be read, and where it lacks what every
-    run writes first: whoever went on from that would train anew over the results and open the test window again.
+    ConfigError where it is gone and a run's other files are not, where it cannot be read or is of a newer schema, and where
+    it lacks what every run writes first: whoever went on from that would train anew over the results and open the test window again.
     """
     path = folder / "run.json"
     try:
@@ -97,6 +100,8 @@ def run_record(folder: Path) -> dict[str, Any]:
         raise _damaged(path, str(error)) from error
     if not isinstance(content, dict):
         raise _damaged(path, "it is no object")
+    if wrong := newer(content, known=SCHEMA_VERSION):
+        raise ConfigError(f"{path} {wrong}", hint=NEWER)
     for key in ("run_id", "status", "task"):
         if not (isinstance(content.get(key), str) and content[key]):
             raise _damaged(path, f"it has no {key}")

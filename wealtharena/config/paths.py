@@ -46,6 +46,11 @@ def conf_dirs() -> tuple[Path, ...]:
     return (conf_dir(), *packages, *((own,) if own is not None else ()))
 
 
+def refuse_unread(folder: Path) -> None:
+    """Raise ConfigError where a file of a further folder of groups would never be read: ours of its name wins."""
+    _check_names(conf_dir(), (), folder)
+
+
 @cache
 def _check_names(ours: Path, packages: tuple[Path, ...], own: Path | None) -> None:
     """A package's file of one of our names is left out as its plugins are; a copy that says the same is no matter."""

@@ -267,7 +267,7 @@ class Service:
     async def metrics(self) -> Response:
         """Return the counters of all workers."""
         watched = max(self.watched(), oldest_age(self.settings.runtime))
-        content = await asyncio.to_thread(self.meters.page, self.manager.loaded, watched=watched)
+        content = await asyncio.to_thread(self.meters.page, self.manager.loaded, self.manager.problems, watched=watched)
         accounts = await asyncio.to_thread(lambda: exposition(self.board.views(), self.board.unreadable()))
         return Response(content + accounts.encode(), media_type=CONTENT_TYPE)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -59,9 +59,10 @@ class Meters:
         """Count a promotion taken up, or refused."""
         (self._failed if failed else self._reloads).labels(agent).inc()
 
-    def page(self, loaded: Mapping[str, ServedAgent], *, watched: float) -> bytes:
+    def page(self, loaded: Mapping[str, ServedAgent], problems: Collection[str] = (), *, watched: float) -> bytes:
         """Return the exposition text, with a line of facts for every agent that this worker answers for.
 
+        `problems` are the agents of which what stands on the stages cannot be loaded, whether or not they answer.
         `watched` is the age of the last look at registry and keys, in seconds, of the worker that is furthest behind.
         """
         registry = self._registry
@@ -81,4 +82,10 @@ class Meters:
             lines.append(
                 "wealtharena_agent_info{" + ",".join(f'{key}="{value}"' for key, value in facts.items()) + "} 1"
             )
+        lines += [
+            "# HELP wealtharena_agent_problem 1 where what stands on an agent's stages cannot be loaded",
+            "# TYPE wealtharena_agent_problem gauge",
+        ]
+        for agent in sorted({*loaded, *problems}):
+            lines.append(f'wealtharena_agent_problem{{agent="{agent}"}} {int(agent in problems)}')
         return generate_latest(registry) + ("\n".join(lines) + "\n").encode()

@@ -59,7 +59,9 @@ def title(agent: str) -> str:
 
 
 def _card(row: Mapping[str, Any], served: ServedAgent | None, why: Sequence[str]) -> str:
-    problem = f"<p class='note problem'>Not taken up: {escape(str(row['problem']))}</p>" if row.get("problem") else ""
+    answers = served is not None and served.pointer.version == row[served.pointer.stage]
+    what = "Goes on answering from memory" if answers else "Not taken up"
+    problem = f"<p class='note problem'>{what}: {escape(str(row['problem']))}</p>" if row.get("problem") else ""
     if served is None:
         hint = f"{speech.COMMAND} asset={row['asset']}" if row["asset"] else speech.COMMAND
         return (

@@ -142,7 +142,9 @@ class AgentRow(BaseModel):
     production: str | None = Field(description="version in production")
     paper: str | None = Field(description="version on paper")
     serving: Serving | None
-    problem: str | None = Field(description="why the newest promotion is not served")
+    problem: str | None = Field(
+        description="why what stands on its stages cannot be loaded; what was goes on answering"
+    )
 
 
 class AgentList(BaseModel):
@@ -222,7 +224,7 @@ class Ready(BaseModel):
     watched_seconds_ago: float = Field(description="since promotions, withdrawals and revoked keys were last taken up")
     agents: dict[str, str] | None = Field(description="agent -> version; null without a key")
     problems: dict[str, str] | None = Field(
-        description="agent -> why its newest promotion is not served; null without a key"
+        description="agent -> why what stands on its stages cannot be loaded; null without a key"
     )
 
 

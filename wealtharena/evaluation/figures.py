@@ -37,6 +37,7 @@ NOTHING: Final = r"[+-]?0*[.,]?0*"  # a zero needs no sign
 STARTS: Final = re.compile(r"[+-.,]?\d")  # a date, or a number
 SPACES: Final = "% \u00a0\u202f"
 PROBE: Final = 20  # cells that tell what most are
+SAME_RETURN: Final = 1e-6  # that a column of returns may differ from its level's, by rounding
 DAY: Final = 86_400 * 10**9  # ns
 WEEK: Final = 7  # days
 YEAR: Final = 12  # months
@@ -235,14 +236,15 @@ def _moments(read: Stamps, where: str) -> npt.NDArray[np.datetime64]:
 def figures_of(columns: Sequence[Column], ledger: Ledger) -> Figures:
     """Return the one column whose name says that it holds returns or a level.
 
-    A name such as `pnl_pct`, `drawdown` or `log_return` says another thing, and one such as `0` nothing. Which mark is the
+    A level counts where the returns of it stand beside it, as in a run's equity.parquet. A name such as `pnl_pct`,
+    `drawdown` or `log_return` says another thing, and one such as `0` nothing. Which mark is the
     decimal one is for all columns of numbers to show.
 
     Raises:
         DataError: no column is called so, or several that differ; a cell is no number, or may be two.
     """
     called = [(name, cells) for name, cells in columns if is_named(name)]
-    called = [one for one in called if not _is_blank(one[1])] or called
+    called = _without_its_returns([one for one in called if not _is_blank(one[1])] or called)
     if not called or not _are_one(called):
         raise _unclear([name for name, _ in called], columns, ledger.name)
     name, cells = called[0]
@@ -314,6 +316,26 @@ def _are_one(called: Sequence[Column]) -> bool:
         other.strip().lower() == name.strip().lower() and (_text(values) == _text(cells)).all()
         for other, values in called[1:]
     )
+
+
+def _without_its_returns(called: list[Column]) -> list[Column]:
+    """Return the one level alone where whatever stands beside it are its returns, which know nothing of before its first row."""
+    import pandas as pd
+
+    levels = [one for one in called if plain(one[0]) in LEVELS]
+    if len(levels) != 1:
+        return called
+    level, *others = (
+        pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+        for _, cells in [*levels, *(one for one in called if one is not levels[0])]
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        earned = level[1:] / level[:-1] - 1.0
+    own = all(
+        (np.isnan(told[:1]) | (told[:1] == 0.0)).all() and (np.abs(told[1:] - earned) <= SAME_RETURN).all()
+        for told in others
+    )
+    return levels if own else called
 
 
 def _unclear(called: list[str], columns: Sequence[Column], where: str) -> DataError:

@@ -10,7 +10,9 @@ from typing import Any, Final
 
 import yaml
 
+from wealtharena.config.identity import SCHEMA_VERSION
 from wealtharena.errors import ConfigError
+from wealtharena.files import NEWER, newer
 
 RUN_FILE = "run.json"
 JUDGED_TASKS = ("train", "sweep", "backtest")
@@ -180,8 +182,29 @@ def read(folder: Path) -> RunResult:
         return _without_record(folder, f"run.json cannot be read: {error}")
     if not isinstance(content, dict):
         return _without_record(folder, "run.json is not an object")
+    if unknown := newer(content, known=SCHEMA_VERSION):
+        return _without_record(folder, f"run.json {unknown}; {NEWER}")
     wrong = next((f"{name} is not {kind}" for name, kind in _SHAPES.items() if not _has(content, name, kind)), None)
     return RunResult(folder, content) if wrong is None else _without_record(folder, f"run.json: {wrong}")
+
+
+def known(folder: Path) -> RunResult:
+    """Return the record of a run directory whose policy is asked for; ConfigError where it is of a newer schema."""
+    facts(folder / RUN_FILE, known=SCHEMA_VERSION)
+    return read(folder)
+
+
+def facts(path: Path, *, known: int) -> dict[str, Any]:
+    """Return what a run or version says about itself, nothing where that cannot be read; ConfigError for a newer schema."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(content, dict):
+        return {}
+    if unknown := newer(content, known=known):
+        raise ConfigError(f"{path} {unknown}", hint=NEWER)
+    return content
 
 
 def _has(content: Any, name: str, kind: str) -> bool:

@@ -43,6 +43,10 @@ def read(path: Path, ledger: Ledger) -> Sheet:
     Raises:
         DataError: no such file, it is no table, it has no rows, or they do not fit its header.
     """
+    if path.is_dir():
+        raise UnknownFileError(
+            f"returns={path} is a folder", hint="name a file in it: of a run directory that is its equity.parquet"
+        )
     if not path.is_file():
         raise UnknownFileError(
             f"returns={path}: there is no such file", hint="give a CSV or Parquet file of dates and returns"

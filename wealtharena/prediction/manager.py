@@ -19,6 +19,7 @@ from wealtharena.prediction.observations import Observations, Question, from_arr
 from wealtharena.registry import history
 from wealtharena.registry.checkpoints import ModelCheckpoint
 from wealtharena.registry.history import Stage
+from wealtharena.registry.integrity import MANIFEST, read_verified
 from wealtharena.registry.onnx_trial import together
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger("wealtharena.prediction")
+_Marks = tuple[tuple[int, ...] | None, ...]  # of files: time, inode and size; None of one that is not there
 
 
 @dataclass
@@ -42,7 +44,7 @@ class ProductionModelManager:
     def __post_init__(self) -> None:
         self.store = ModelCheckpoint(self.root)
         self._served: dict[str, ServedAgent] = {}
-        self._marks: dict[str, tuple[object, ...]] = {}
+        self._marks: dict[str, tuple[_Marks, _Marks]] = {}  # of an agent's stages, and of what they rest on
         self._wanted: dict[str, Stage | None] = {}
         self._lock = threading.Lock()
 
@@ -53,7 +55,7 @@ class ProductionModelManager:
         """
         agent = self.store.resolve(agent)
         with self._lock:
-            marks = self._mark(agent)
+            marks = self._mark(agent), self._rests_on(agent)
             served = self._load(agent, stage)
             if served is None:
                 raise CheckpointError(
@@ -146,22 +148,27 @@ class ProductionModelManager:
     def refresh(self) -> list[str]:
         """Take up promotions, rollbacks and withdrawals of every agent since the last call; return the changed agents.
 
-        A version that fails verification is left out: what was loaded goes on answering, and `problems` says why. What
-        is wrong with one agent, whatever it is, keeps none of the others back.
+        A version that fails verification is left out: what was loaded goes on answering, and `problems` says why. So it
+        does where what answers could not be loaded again: its files or the history are not as they were. What is wrong
+        with one agent, whatever it is, keeps none of the others back.
         """
         agents = dict.fromkeys([*self.store.agents(), *self._served])
         with together():
             return [agent for agent in agents if self._take_up(agent)]
 
     def _take_up(self, agent: str) -> bool:
-        """Serve what stands on the agent's stages now; return whether that changed since the last call."""
+        """Serve what stands on the agent's stages now; return whether that, or a problem, changed since the last call."""
         try:
-            marks = self._mark(agent)
+            marks = self._mark(agent), self._rests_on(agent)
         except OSError as error:
             return self._note(agent, f"{agent}: its stages cannot be read: {error.strerror}")
-        if self._marks.get(agent) == marks:
+        before = self._marks.get(agent)
+        if before == marks:
             return False
         self._marks[agent] = marks
+        current = self._served.get(agent)
+        if before is not None and before[0] == marks[0] and current is None and self._is_aside(agent):
+            return False
         try:
             served = self._load(agent, self._wanted.get(agent))
         except CheckpointError as error:
@@ -169,6 +176,8 @@ class ProductionModelManager:
         except Exception as error:
             logger.exception("%s cannot be taken up", agent)
             return self._note(agent, f"{agent} cannot be taken up: {type(error).__name__}")
+        if before is not None and served is current and agent not in self.problems:
+            return False
         with self._lock:
             rest = {name: other for name, other in self._served.items() if name != agent}
             self._served = {**rest, agent: served} if served is not None else rest
@@ -181,9 +190,12 @@ class ProductionModelManager:
         self.problems = {**self.problems, agent: problem}
         return news
 
+    def _is_aside(self, agent: str) -> bool:
+        return self.problems.get(agent, "").startswith("set aside")
+
     def _find(self, agent: str) -> ServedAgent:
         known = self.store.resolve(agent)
-        if known not in self._served and self.problems.get(known, "").startswith("set aside"):
+        if known not in self._served and self._is_aside(known):
             raise CheckpointError(self.problems[known])
         return self._served.get(known) or self.load_agent_model(known)
 
@@ -194,6 +206,8 @@ class ProductionModelManager:
             if pointer is not None:
                 current = self._served.get(agent)
                 if current is not None and current.pointer == pointer:
+                    folder = self.store.folder(agent, pointer.version)
+                    read_verified(folder, manifest_sha256=pointer.manifest_sha256)
                     return current
                 loaded = self.store.load_checkpoint(agent, pointer.version, manifest_sha256=pointer.manifest_sha256)
                 loaded.policy.check_probe()
@@ -202,13 +216,23 @@ class ProductionModelManager:
                 return ServedAgent(pointer, loaded.policy, explain(loaded.policy), origin, limits)
         return None
 
-    def _mark(self, agent: str) -> tuple[object, ...]:
+    def _mark(self, agent: str) -> _Marks:
         """Return what changes whenever a stage of the agent changes hands."""
-        marks: list[object] = []
-        for stage in history.STAGES:
-            try:
-                status = history.pointer_path(self.store.root, agent, stage).lstat()
-                marks.append((status.st_mtime_ns, status.st_ino, status.st_size))
-            except FileNotFoundError:
-                marks.append(None)
-        return tuple(marks)
+        return tuple(_state(history.pointer_path(self.store.root, agent, stage)) for stage in history.STAGES)
+
+    def _rests_on(self, agent: str) -> _Marks:
+        """Return what changes whenever the history grows or is damaged, or files of what answers come or go."""
+        places = [self.store.root / history.HISTORY, self.store.root / agent]
+        served = self._served.get(agent)
+        if served is not None:
+            folder = self.store.root / agent / served.pointer.version
+            places += [folder, folder / MANIFEST]
+        return tuple(_state(place) for place in places)
+
+
+def _state(path: Path) -> tuple[int, ...] | None:
+    try:
+        status = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return status.st_mtime_ns, status.st_ino, status.st_size

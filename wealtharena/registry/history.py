@@ -14,10 +14,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from wealtharena.errors import CheckpointError
-from wealtharena.files import BadLineError, append_line, held, read_log, read_regular, sync_folder, write_json
+from wealtharena.files import (
+    NEWER,
+    BadLineError,
+    append_line,
+    held,
+    newer,
+    read_log,
+    read_regular,
+    sync_folder,
+    write_json,
+)
 from wealtharena.registry import chain
 from wealtharena.registry.metadata import VerdictStatus
 from wealtharena.registry.names import check_agent, check_version
@@ -25,6 +35,7 @@ from wealtharena.registry.names import check_agent, check_version
 Stage = Literal["production", "paper"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 HISTORY = "registry.jsonl"
+SCHEMA_VERSION: Final = 1  # of a stage's file
 MEND = "task=deploy deploy.action=mend restores it from the history; or promote a version again"
 ADOPT = "look at it, then accept it with: task=deploy deploy.action=adopt"
 PLACED = ("promote", "rollback")
@@ -46,7 +57,7 @@ class Pointer:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of the file."""
-        return {"schema_version": 1, **self.__dict__}
+        return {"schema_version": SCHEMA_VERSION, **self.__dict__}
 
 
 def now() -> str:
@@ -69,8 +80,8 @@ def read_pointer(root: Path, agent: str, stage: Stage) -> Pointer | None:
         return None
     except OSError as error:
         raise CheckpointError(f"{where}: {error}", hint=MEND) from error
+    found = _record_of(raw, where)
     try:
-        found = json.loads(raw)
         pointer = Pointer(
             agent=agent,
             stage=stage,
@@ -82,11 +93,24 @@ def read_pointer(root: Path, agent: str, stage: Stage) -> Pointer | None:
             forced_reason=None if found.get("forced_reason") is None else _text(found["forced_reason"]),
         )
         named = found["agent"], found["stage"]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, CheckpointError) as error:
+    except (ValueError, KeyError, TypeError, CheckpointError) as error:
         raise CheckpointError(f"{where}: is not a promotion record", hint=MEND) from error
     if named != (agent, stage):
         raise CheckpointError(f"{where}: speaks of another agent or stage", hint=MEND)
     return pointer
+
+
+def _record_of(raw: bytes, where: str) -> dict[str, Any]:
+    """Return the object in a stage's file; CheckpointError where there is none, or one of a newer schema."""
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{where}: is not a promotion record", hint=MEND) from error
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{where}: is not a promotion record", hint=MEND)
+    if wrong := newer(found, known=SCHEMA_VERSION):
+        raise CheckpointError(f"{where} {wrong}", hint=NEWER)
+    return found
 
 
 def _text(value: object) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from wealtharena.errors import CheckpointError
-from wealtharena.files import read_regular
+from wealtharena.files import NEWER, newer, read_regular
 
 MANIFEST = "manifest.json"
 RESTORE = "restore the file, or roll back"
@@ -128,6 +128,8 @@ def read_described(folder: Path, *, recorded: str | None) -> dict[str, Any]:
 def _manifest_entries(raw: bytes, where: str) -> dict[str, tuple[int, str]]:
     manifest = _parse_object(raw, f"{where}/{MANIFEST}")
     files = manifest.get("files")
+    if wrong := newer(manifest, known=SCHEMA_VERSION):
+        raise CheckpointError(f"{where}/{MANIFEST} {wrong}", hint=NEWER)
     if manifest.get("schema_version") != SCHEMA_VERSION or not isinstance(files, dict):
         raise CheckpointError(
             f"{where}/{MANIFEST}: not a manifest of version {SCHEMA_VERSION}", hint="save the checkpoint again"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from wealtharena.errors import CheckpointError
+from wealtharena.files import NEWER, newer
 from wealtharena.registry.names import AGENT_PATTERN, VERSION_PATTERN
 
 MAX_STATE = 1 << 20
@@ -60,6 +61,9 @@ class Recipe(_Part):
     env: dict[str, Any] = Field(default_factory=dict)
     data: dict[str, Any] = Field(default_factory=dict, description="how bars are judged; empty: the packaged rules")
     tilt: dict[str, Any] | None = Field(default=None, description="TiltSpec of an agent that tilts an anchor")
+
+
+SCHEMA_VERSION: Final = 1
 
 
 class Metadata(_Part):
@@ -119,7 +123,9 @@ class Metadata(_Part):
 
 
 def parse_metadata(content: Mapping[str, Any], *, where: str) -> Metadata:
-    """Return the typed metadata; CheckpointError names `where` and the first wrong field."""
+    """Return the typed metadata; CheckpointError names `where` and the first wrong field, or says that it is newer."""
+    if wrong := newer(content, known=SCHEMA_VERSION):
+        raise CheckpointError(f"{where} {wrong}", hint=NEWER)
     try:
         return Metadata.model_validate(dict(content))
     except ValidationError as error:

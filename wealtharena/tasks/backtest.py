@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -27,6 +26,7 @@ from wealtharena.features.panel import FeaturePanel
 from wealtharena.files import relative
 from wealtharena.registry.inference import OnnxPolicy
 from wealtharena.registry.integrity import MANIFEST, read_verified
+from wealtharena.registry.metadata import SCHEMA_VERSION
 from wealtharena.tasks import console, judging
 from wealtharena.tasks.origins import Origin, beside, kept, origin_of, seen_in
 from wealtharena.tasks.pipeline import Prepared, doubts, prepare
@@ -121,9 +121,9 @@ def named(places: Sequence[Path], spec: ExperimentSpec) -> Agent:
 
 def load(place: Path, spec: ExperimentSpec) -> Agent:
     """Return the policy of a registry folder, a run directory or a candidate's folder."""
-    folder, facts = folder_of(place), _json(place / "metadata.json")
+    folder, facts = folder_of(place), records.facts(place / "metadata.json", known=SCHEMA_VERSION)
     if folder != place:
-        facts = dict(records.read(place).content)
+        facts = dict(records.known(place).content)
     agent = facts.get("agent")
     if agent is not None and agent != spec.asset.agent:
         raise ConfigError(
@@ -139,7 +139,7 @@ def folder_of(place: Path) -> Path:
     """Return the folder of the policy: the place itself, or the chosen candidate of a run directory."""
     folder = place
     if (place / records.RUN_FILE).exists():
-        chosen = (records.read(place).content.get("checkpoint") or {}).get("path")
+        chosen = (records.known(place).content.get("checkpoint") or {}).get("path")
         if not chosen:
             raise UnknownCheckpointError(f"{place}: the run left no checkpoint", hint="name a completed run")
         folder = place / str(chosen)
@@ -390,11 +390,3 @@ def spread_line(found: Mapping[str, Any]) -> str:
         f"Spread of the {found['members']} members: {found['mean_spread']:.1%} of equity on average, "
         f"{found['max_spread']:.1%} at most"
     )
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

@@ -12,11 +12,12 @@ from typing import Any
 
 from wealtharena import files
 from wealtharena.config.composition import job_overrides
+from wealtharena.config.identity import SCHEMA_VERSION
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.files import relative
 from wealtharena.tasks import console, keeping, resuming, retraining, train
 from wealtharena.tasks.pipeline import prepare, require_audit
-from wealtharena.tasks.record import SCHEMA_VERSION, RunContext, new_run_id, unusable
+from wealtharena.tasks.record import RunContext, new_run_id, unusable
 
 _STATE = ("trainer", "checkpoints", "folds", "metrics.jsonl")  # all that a training goes on from
 

@@ -78,7 +78,7 @@ def origin_of(place: Path, facts: Mapping[str, Any]) -> Origin:
         chosen = (facts.get("checkpoint") or {}).get("path")
         return _of_fold(facts, Path(str(chosen))) if chosen else own
     around = [folder for folder in place.parents[:_DEEP] if (folder / records.RUN_FILE).is_file()]
-    return _of_fold(records.read(around[0]).content, place.relative_to(around[0])) if around else own
+    return _of_fold(records.known(around[0]).content, place.relative_to(around[0])) if around else own
 
 
 def _of_fold(run: Mapping[str, Any], inside: Path) -> Origin:

@@ -19,13 +19,12 @@ from wealtharena import files
 from wealtharena.config import config_hash
 from wealtharena.config.composition import job_overrides
 from wealtharena.config.hashing import NUMBERS
-from wealtharena.config.identity import refuse_used, run_record
+from wealtharena.config.identity import SCHEMA_VERSION, refuse_used, run_record
 from wealtharena.config.signals import Stop, sigterm_as_ctrl_c
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.spelling import command_line
 from wealtharena.errors import ConfigError, Interrupted, WealthArenaError
 
-SCHEMA_VERSION = 1
 _STAYS = ("parent", "opened", "data")  # of a run that goes on, until it is written anew
 _PACKAGES = ("wealtharena", "torch", "ray", "numpy", "pandas", "numba", "gymnasium", "hydra-core", "TA-Lib")
 
