@@ -147,6 +147,24 @@ def test_asking_whether_there_is_room_leaves_nothing_behind(tmp_path: Path) -> N
     assert (tmp_path / "new" / "log.jsonl").read_bytes() == before
 
 
+@pytest.mark.slow
+def test_what_has_no_room_is_named(tmp_path: Path) -> None:
+    """An open file that takes no more says nothing of which it is; pyarrow has words of its own."""
+    code = (
+        "import resource, sys; from pathlib import Path; import pandas as pd\n"
+        "from wealtharena import files; from wealtharena.config.launch import of_the_machine\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); place, big = Path(sys.argv[1]), 'x' * 5000\n"
+        "def table():\n"
+        "    with files.atomic_path(place / 'c') as path: pd.DataFrame({'a': range(9999)}).to_parquet(path)\n"
+        "def log(): files.append_line(place / 'b', lambda _: big.encode())\n"
+        "for write in (lambda: files.write_text(place / 'a', big), log, table):\n"
+        "    try: write()\n"
+        "    except OSError as error: print(of_the_machine(error).message)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [f"cannot write {tmp_path / name}: File too large" for name in "abc"]
+
+
 def test_too_little_room_is_found_before_it_is_needed(tmp_path: Path) -> None:
     code = (
         "import resource, sys; from pathlib import Path; from wealtharena.files import require_writable\n"

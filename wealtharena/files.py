@@ -76,6 +76,17 @@ def tell(text: str, stream: TextIO | None = None) -> None:
 
 
 @contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an OSError of the block that names no file name `path`: what an open file could not take says nothing of where."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+@contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path` to write to; on success it replaces `path`, on an error it is removed.
 
@@ -84,10 +95,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
-        yield temporary
-        with temporary.open("rb+") as handle:
-            os.fsync(handle.fileno())
-        temporary.replace(path)
+        with naming(path):
+            yield temporary
+            with temporary.open("rb+") as handle:
+                os.fsync(handle.fileno())
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
@@ -193,7 +205,7 @@ def append_line(path: Path, line: Callable[[bytes], bytes | None], *, seconds: f
     end in a newline; None adds nothing. A last line without one, which a crash cut short and nobody was told of, goes first, unless it is
     whole JSON, which then gets its newline.
     """
-    with held(path, seconds=seconds) as descriptor:
+    with naming(path), held(path, seconds=seconds) as descriptor:
         size = os.fstat(descriptor).st_size
         before = os.pread(descriptor, size, 0)
         standing = _mended(before)
@@ -289,7 +301,7 @@ def require_writable(folder: Path, *, room: int = 1 << 20) -> None:
     make_folder(folder)
     probe = folder / f".room.{os.getpid()}-{secrets.token_hex(4)}.tmp"
     try:
-        with probe.open("wb") as handle:
+        with naming(folder), probe.open("wb") as handle:
             handle.write(bytes(room))
             handle.flush()
             os.fsync(handle.fileno())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,9 +16,10 @@ import pytest
 
 from tests.tasks.conftest import SMALL, UNPUBLISHED, record
 from wealtharena.config import compose
+from wealtharena.config.launch import no_room
 from wealtharena.errors import ConfigError, WealthArenaError
 from wealtharena.evaluation.ledger import Ledger
-from wealtharena.tasks import dispatch, judging, resuming, train
+from wealtharena.tasks import continuing, dispatch, judging, resuming, train
 from wealtharena.tasks.record import RunContext
 
 pytestmark = pytest.mark.slow
@@ -248,3 +251,19 @@ def test_a_search_whose_study_is_gone_is_not_begun_at_nothing(tmp_path: Path) ->
         resuming.require_study(tmp_path, study)
     study.touch()
     resuming.require_study(tmp_path, study)
+
+
+def test_a_copy_that_the_disk_has_no_room_for_is_told_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Going on beyond a budget copies the run: neither half a folder nor a reason of None is left of it."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    (old / "trainer").mkdir(parents=True)
+    (old / "trainer" / "state.pt").write_bytes(b"state")
+
+    def full(source: Path, target: Path, **_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(source), None, str(target))
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(OSError, match="No space left") as told:
+        continuing._copied(old, new, (), {})
+    assert no_room(told.value).message.startswith(f"cannot write {tmp_path / '.new.tmp' / 'trainer' / 'state.pt'}: No")
+    assert list(tmp_path.iterdir()) == [old]

@@ -1,7 +1,10 @@
 """An account whose files cannot be written for a while: the bars of that time are missed, and nothing is lost or done twice."""
 
 import contextlib
+import re
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 
@@ -69,8 +72,23 @@ def test_what_is_told_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr(database, "SECONDS", 0.01)
     with contextlib.closing(Ledger(tmp_path)) as ledger:
         ledger.open("noise", "test", {})
-        with held(tmp_path / FILE, None), pytest.raises(FullError, match="another program"):
+        told = rf"{re.escape(str(tmp_path / FILE))}: nothing can be written: .*another program"
+        with held(tmp_path / FILE, None), pytest.raises(FullError, match=told):
             ledger.write_note("a", "b")
         with read_only(tmp_path / FILE, ledger._db), pytest.raises(FullError, match="let the disk be written to"):
             ledger.write_note("a", "b")
         ledger.write_note("a", "b")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("room", [0, 3000, 9000])
+def test_a_file_that_finds_no_room_at_its_beginning_is_no_damaged_one(tmp_path, room):
+    code = (
+        "import resource, sys; from pathlib import Path; from wealtharena.trading.database import LedgerError, connect\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))\n"
+        "try: connect(Path(sys.argv[1], 'a.sqlite'), [['CREATE TABLE a (b)', 'CREATE TABLE c (d)']])\n"
+        "except LedgerError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"{tmp_path / 'a.sqlite'}: ")
+    assert "; make room on the disk" in done.stdout

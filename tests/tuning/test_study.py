@@ -94,6 +94,37 @@ def test_a_search_whose_trials_have_lost_what_they_earned_does_not_go_on(tmp_pat
         run(sweep_spec(), Toy(), tmp_path, identity={"data.bars": "f"})
 
 
+@pytest.mark.parametrize("left", [0, 1, 2, 3])
+def test_a_journal_that_has_lost_its_end_is_told_and_not_begun_anew(left: int, tmp_path: Path) -> None:
+    """Whatever line it was cut at, also at none: its trials' own files say that there were more."""
+    made = Ended(tmp_path)
+    for name in ("a", "b"):
+        made.search.on_trial_complete(name, {"score": 0.5, STEP_KEY: 1, FINISHED_KEY: True, RETURNS_KEY: [0.1, 0.2]})
+    made.path.write_bytes(b"".join(made.path.read_bytes().splitlines(keepends=True)[:left]))
+    for _ in range(2):  # the attempt leaves nothing that would pass the next
+        with pytest.raises(TrainingError, match=r"holds trial [01], of which the study study\.journal knows nothing"):
+            run(sweep_spec(), Toy(), tmp_path, identity={"data.bars": "f"})
+
+
+def test_a_trial_that_was_killed_before_the_study_knew_its_end_is_no_damage(tmp_path: Path) -> None:
+    made = Ended(tmp_path)
+    made.rows.write(0, "COMPLETE", {"score": 0.5, STEP_KEY: 1})
+    study = opened(made.path)
+    made.rows.require_known(study)
+    assert collect(study, made.rows) == ()
+
+
+def test_a_setting_that_the_journal_has_lost_is_told(tmp_path: Path) -> None:
+    made = Ended(tmp_path)
+    made.search.on_trial_complete("a", {"score": 0.5, STEP_KEY: 1, FINISHED_KEY: True, RETURNS_KEY: [0.1, 0.2]})
+    assert len(collect(opened(made.path), made.rows)) == 1
+    lines = made.path.read_bytes().splitlines(keepends=True)
+    setting = next(line for line in lines if b'"param_name"' in line)
+    made.path.write_bytes(b"".join(line for line in lines if line is not setting))
+    with pytest.raises(TrainingError, match=r"has lost a setting of trial 0: its journal is damaged; put it back"):
+        collect(opened(made.path), made.rows)
+
+
 @pytest.mark.parametrize(
     ("scheduler", "mode"), [("asha", "max"), ("asha", "min"), ("median", "max"), ("median", "min")]
 )

@@ -296,9 +296,9 @@ def no_memory() -> WealthArenaError:
 
 def no_room(error: OSError) -> WealthArenaError:
     """Return the error for a write that met a full disk, a quota or a limit on the size of files."""
-    what = error.filename or "a file"
+    what = error.filename2 or error.filename or "a file"  # of a copy the second is where it was to go
     return WealthArenaError(
-        f"cannot write {what}: {error.strerror}",
+        f"cannot write {what}: {os.strerror(error.errno or 0)}",
         hint="make room and run it again, a training with resume=<run directory>; what was said to be kept is there",
     )
 

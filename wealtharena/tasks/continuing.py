@@ -84,9 +84,19 @@ def _copy_state(folder: Path, new: Path, overrides: Sequence[str]) -> None:
     new.mkdir(parents=True)
     for name in _STATE:
         if (folder / name).is_dir():
-            shutil.copytree(folder / name, new / name)
+            _copy_folder(folder / name, new / name)
         elif (folder / name).is_file():
             shutil.copy2(folder / name, new / name)
     if (folder / ".hydra").is_dir():
-        shutil.copytree(folder / ".hydra", new / ".hydra")
+        _copy_folder(folder / ".hydra", new / ".hydra")
         files.write_text(new / ".hydra" / "overrides.yaml", json.dumps(list(overrides)) + "\n")
+
+
+def _copy_folder(folder: Path, new: Path) -> None:
+    """Copy a folder; shutil.copytree would go on after a full disk, and not say then what it was."""
+    new.mkdir()
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            _copy_folder(path, new / path.name)
+        else:
+            shutil.copy2(path, new / path.name)

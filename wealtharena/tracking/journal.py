@@ -53,8 +53,9 @@ class Journal:
             self._file.close()
 
     def _append(self, record: Mapping[str, Any]) -> None:
-        self._file.write(_line(record).encode())
-        self._file.flush()
+        with files.naming(self.path):
+            self._file.write(_line(record).encode())
+            self._file.flush()
 
 
 def read(path: Path) -> list[dict[str, Any]]:

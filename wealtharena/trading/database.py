@@ -18,6 +18,7 @@ _PAUSE = 0.01  # s between two tries of what SQLite itself does not wait for
 CHECKPOINT_PAGES = 8000  # written before they are moved into the file: some 250 bars, so that few wait for it; 32 MB
 _PRIMARY = 0xFF  # of an extended result code
 _NO_RIGHT = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
+_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 _RESTORE: Final = "restore the file, or begin another paper.account"
 _WAYS_OUT = {  # of what keeps a file from being written that could be written before
     sqlite3.SQLITE_FULL: "make room on the disk",
@@ -62,7 +63,7 @@ def connect(
         if not isinstance(error, sqlite3.DatabaseError):
             raise
         code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY
-        raise LedgerError(f"{path.name}: {error}", hint=_way_out(code)) from error
+        raise LedgerError(f"{path if code in _NO_ROOM else path.name}: {error}", hint=_way_out(code)) from error
     return db
 
 
@@ -98,6 +99,8 @@ def _write_ahead(db: sqlite3.Connection) -> None:
 
 def _way_out(code: int) -> str:
     """Say what to do about a file whose opening ended with this primary code of SQLite's."""
+    if code in _NO_ROOM:
+        return _WAYS_OUT[code]
     if code in _NO_RIGHT:
         return "it must be a file that you may read and write"
     if code == sqlite3.SQLITE_BUSY:
@@ -135,9 +138,12 @@ def transaction(db: sqlite3.Connection) -> Transaction:
 
 
 class ToldFull:
-    """Raises FullError in place of SQLite's own words where nothing can be written just now."""
+    """Raises FullError, which names the file, in place of SQLite's own words where nothing can be written just now."""
 
-    __slots__ = ()
+    __slots__ = ("_db",)
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
 
     def __enter__(self) -> None:
         """Do nothing."""
@@ -146,31 +152,32 @@ class ToldFull:
         if isinstance(error, sqlite3.OperationalError):
             way_out = _WAYS_OUT.get(error.sqlite_errorcode & _PRIMARY)
             if way_out is not None:
-                raise FullError(f"nothing can be written: {error}", hint=way_out) from error
+                raise FullError(f"{_file_of(self._db)}: nothing can be written: {error}", hint=way_out) from error
 
 
-TOLD_FULL: Final = ToldFull()
+def _file_of(db: sqlite3.Connection) -> str:
+    return str(db.execute("PRAGMA database_list").fetchone()[2])
 
 
 class Transaction:
     """See `transaction`; a class, since a bar has some twenty of them and a generator costs as much as what it writes."""
 
-    __slots__ = ("_db", "_part")
+    __slots__ = ("_db", "_part", "_told")
 
     def __init__(self, db: sqlite3.Connection) -> None:
-        self._db, self._part = db, False
+        self._db, self._part, self._told = db, False, ToldFull(db)
 
     def __enter__(self) -> None:
         self._part = self._db.in_transaction
-        with TOLD_FULL:
+        with self._told:
             self._db.execute("SAVEPOINT part" if self._part else "BEGIN IMMEDIATE")
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is not None:
             self._undo()
-            TOLD_FULL.__exit__(kind, error, trace)
+            self._told.__exit__(kind, error, trace)
             return
-        with TOLD_FULL:
+        with self._told:
             try:
                 self._db.execute("RELEASE part" if self._part else "COMMIT")
             except BaseException:

@@ -124,6 +124,7 @@ def search(
     with _alone(study_path), contextlib.ExitStack() as cluster_of_the_search:
         study = open_study(sweep, study_path, seed=seed, identity=identity)
         rows = Rows(study_path.with_suffix(".trials"))
+        rows.require_known(study)
         for kept in collect(study, rows):  # what is lost of a search that goes on is told before its next trial
             listener.on_kept(kept.number, kept.overrides, kept.state, kept.steps, kept.score)
         cluster_of_the_search.enter_context(_ray(compute, sweep))

@@ -6,12 +6,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from wealtharena import files
 from wealtharena.errors import TrainingError
-from wealtharena.tuning.search import STEP_KEY, failure_of
+from wealtharena.tuning.search import ASKED_KEY, STEP_KEY, failure_of
 from wealtharena.tuning.space import overrides
+
+_BACK: Final = "put it back from a copy, or begin another search without resume=, in another folder"
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,16 @@ class Rows:
         keep[STEP_KEY] = result.get(STEP_KEY, 0)
         files.write_json(self._folder / f"{number}.json", keep)
 
+    def require_known(self, study: Any) -> None:
+        """Raise TrainingError where a trial is kept here that the study knows nothing of: its journal has lost lines."""
+        begun = {trial.number for trial in study.get_trials(deepcopy=False) if trial.state.name != "WAITING"}
+        kept = (int(path.stem) for path in self._folder.glob("*.json") if path.stem.isdecimal())
+        if (lost := min((number for number in kept if number not in begun), default=None)) is not None:
+            raise TrainingError(
+                f"{self._folder} holds trial {lost}, of which the study {self._folder.stem}.journal knows nothing: lines of it are gone",
+                hint=f"{_BACK}, or with another sweep.study=<name>",
+            )
+
     def read(self, number: int, *, scored: bool) -> dict[str, Any]:
         """Return what a trial reported; TrainingError where it cannot be read, or is gone and the trial was `scored`."""
         path = self._folder / f"{number}.json"
@@ -55,7 +67,7 @@ class Rows:
 def _lost(path: Path, how: str, number: int) -> TrainingError:
     return TrainingError(
         f"{path} is {how}, which says what trial {number} earned: nobody could say what the best was chosen among",
-        hint="put it back from a copy, or begin another search without resume=, in another folder",
+        hint=_BACK,
     )
 
 
@@ -67,7 +79,12 @@ def collect(study: Any, rows: Rows, *, only: int | None = None) -> tuple[TrialRo
             continue
         if only not in (None, trial.number):
             continue
-        extra = rows.read(trial.number, scored=trial.state.name != "FAIL")
+        extra, asked = rows.read(trial.number, scored=trial.state.name != "FAIL"), overrides(trial.params)
+        if sorted(extra.pop(ASKED_KEY, asked)) != sorted(asked):
+            raise TrainingError(
+                f"the study {study.study_name} has lost a setting of trial {trial.number}: its journal is damaged",
+                hint=_BACK,
+            )
         score = (
             trial.value
             if trial.value is not None
@@ -77,7 +94,7 @@ def collect(study: Any, rows: Rows, *, only: int | None = None) -> tuple[TrialRo
             TrialRow(
                 trial.number,
                 trial.state.name,
-                tuple(overrides(trial.params)),
+                tuple(asked),
                 score,
                 int(extra.pop(STEP_KEY, 0)),
                 extra,

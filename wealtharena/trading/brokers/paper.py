@@ -15,7 +15,7 @@ from wealtharena.errors import MarketError
 from wealtharena.trading.actions import EARLIER, Prices, rescaled, splits_between
 from wealtharena.trading.broker import Account, BookedOrder, Capabilities, Event, Fill, Opening, Order, RejectedError
 from wealtharena.trading.brokers.shadow import Silent
-from wealtharena.trading.database import TOLD_FULL, connect, transaction
+from wealtharena.trading.database import ToldFull, connect, transaction
 
 if TYPE_CHECKING:  # a configuration is read without the kernel
     from wealtharena.config.specs.env import EnvSpec
@@ -96,7 +96,7 @@ class PaperBroker(Silent):
         if not self._db.in_transaction:
             return
         try:
-            with TOLD_FULL:
+            with ToldFull(self._db):
                 self._db.execute("COMMIT")
         except BaseException:
             if self._db.in_transaction:
@@ -106,7 +106,7 @@ class PaperBroker(Silent):
 
     def _one(self, statement: str, values: tuple[Any, ...]) -> None:
         """Write one statement, which needs no more to be whole, with the rest of a bar."""
-        with TOLD_FULL:
+        with ToldFull(self._db):
             if self.capabilities.keeps and not self._db.in_transaction:
                 self._db.execute("BEGIN IMMEDIATE")
             self._db.execute(statement, values)
@@ -114,7 +114,7 @@ class PaperBroker(Silent):
     def _writing(self) -> contextlib.AbstractContextManager[None]:
         """Write with the rest of a bar, so that the disk is waited for once; what others are told of is kept at once."""
         if self.capabilities.keeps and not self._db.in_transaction:
-            with TOLD_FULL:
+            with ToldFull(self._db):
                 self._db.execute("BEGIN IMMEDIATE")
         return transaction(self._db)
 
