@@ -77,7 +77,7 @@ FAULTS: Final = (
         ("desk[WORK.shrink + e] = limit / gross if gross > limit else 1.0", "desk[WORK.shrink + e] = 1.0"),
         ("d = abs(x - value)", "d = abs(x + value)"),
         ("desk[WORK.kept + e] += 0.0 if trades else held", "desk[WORK.kept + e] += held if trades else 0.0"),
-        ("desk[WORK.scale + e] = 1.0 if fits else room / whole", "desk[WORK.scale + e] = 1.0"),
+        ("desk[WORK.scale + e] = 1.0 if fits else room / whole if room > 0.0 else 0.0", "desk[WORK.scale + e] = 1.0"),
         ("c[MOST + e] = share * c[CELL.volume_then + e]", "c[MOST + e] = c[CELL.volume_then + e] / share"),
         ("c[GOAL + e] = goal if (inverse > 0.0) & (c[CELL.price + e] > 0.0) else before", "c[GOAL + e] = goal if inverse > 0.0 else before"),
         ("du = min(max(c[GOAL + e] - before, -c[MOST + e]), c[MOST + e])", "du = min(max(before - c[GOAL + e], -c[MOST + e]), c[MOST + e])"),
@@ -157,7 +157,7 @@ FAULTS: Final = (
         ("earned = (state.units * then.income).sum(dim=-1)", "earned = (units * then.income).sum(dim=-1)"),
         ("change = torch.minimum(torch.maximum(change, -most), most)", "change = torch.minimum(change, most)"),
         ("target, kept = _sum(wanted.abs(), trades), _sum(held, ~trades)", "target, kept = _sum(wanted.abs(), trades), _sum(held, trades)"),
-        ("total = total + terms.borrow * factor * (0.5 * (state.gross - net)).clamp(min=0.0)", "total = total + terms.borrow * factor * (0.5 * (state.gross + net)).clamp(min=0.0)"),
+        ("short = 0.5 * (state.gross - net)", "short = 0.5 * (state.gross + net)"),
     ),
     *_faults(
         "trading/actions.py", SPLITS,
