@@ -3,6 +3,7 @@ import pytest
 
 from tests.envs.markets import FREE, market_of, panel_of, spec_of
 from wealtharena.envs.simulate import equity_paths, simulate
+from wealtharena.envs.walker import Walker
 from wealtharena.errors import MarketError
 
 ONCE = np.array([False, True, True, True, True, True])
@@ -152,6 +153,16 @@ def test_a_small_change_of_weight_is_not_traded():
     assert path.trades.bar.tolist() == [1, 3]
 
 
+@pytest.mark.parametrize("wanted", [0.1, 0.45, -0.1])
+def test_an_order_goes_no_further_than_what_is_asked_where_closing_would_cost_more_than_there_is(wanted):
+    """Hardly anything is traded in bar 2, by which the orders of its close are sized."""
+    volume = np.array([1e9, 1e9, 10.0, 1e9]).reshape(4, 1)
+    panel = panel_of([100.0, 102.0, 100.0, 102.0], volume=volume, volume_unit="account")
+    path = run(panel, [[0.5], [0.5], [wanted], [wanted]], costs={"impact_coefficient": 1.0})
+    assert path.weights[1, 0] == pytest.approx(0.5, abs=0.02)
+    assert path.weights[3, 0] == pytest.approx(wanted / 2, abs=abs(wanted) / 2 * 1.05)
+
+
 @pytest.mark.parametrize("lot", [0.0, 7.0])
 @pytest.mark.parametrize("side", [1.0, -1.0])
 def test_what_a_liquidation_could_not_close_goes_at_the_next_bar_however_small(side, lot):
@@ -227,6 +238,29 @@ def test_a_debt_stays_the_arithmetic_loss_whatever_comes_after():
         assert path.trades.bar.max() <= 2
         assert not path.financing[2:].any()
         assert not path.costs[2:].any()
+
+
+@pytest.mark.parametrize("margined", [False, True])
+def test_an_account_that_has_ended_is_paid_no_dividend_on_what_could_not_be_closed(margined):
+    panel = panel_of([20, 20, -37.63, 10, 11.0], dividends=np.array([[0.0], [0], [2], [3], [3]]))
+    changes = {"instrument": {"margin_futures": margined}}
+    path = run(panel, 0.5, **changes)
+    assert path.equity[2] < 0.0
+    assert path.dividends.tolist() == [0.0, 2.0 * 25_000, 0.0, 0.0]
+    spec = spec_of(**changes)
+    walker = Walker.open(market_of(panel, spec), spec, bar=0)
+    assert [walker.step(np.array([0.5])).dividends for _ in range(4)] == path.dividends.tolist()
+
+
+def test_trades_tell_what_was_closed_by_force():
+    """S0 lapses and is struck off at bar 3, where the fall of S1 ends the account."""
+    close = [[10.0, 10.0]] * 2 + [[np.nan, 10.0], [np.nan, 4.0]]
+    limits = {"max_gross": 2.0, "max_weight": 2.0, "maintenance_margin": 0.5, "delisting_bars": 2}
+    path = run(panel_of(close), [[0.2, 1.3], [0.2, 1.3], [0.1, 1.2], [0.0, 0.0]], limits=limits)
+    at = path.trades.bar == 3
+    assert path.trades.symbol[at].tolist() == [0, 1, 1]
+    assert path.trades.asked[at].tolist() == [False, True, False]
+    assert path.trades.asked[~at].all()
 
 
 def test_equity_of_exactly_nothing_has_returns():

@@ -65,6 +65,23 @@ def test_whole_lots_are_named(spec):
     assert found.missed["no trading"] == 0.0
 
 
+def test_what_is_closed_by_force_after_an_order_went_through_is_not_missed(spec):
+    """The purchase of bar 1 is filled whole, and the position liquidated at the close of that bar."""
+    panel = worlds.panel(20, 2)
+    close, opens = np.full((20, 2), 100.0), np.full((20, 2), 100.0)
+    close[1:, 0], opens[2:, 0] = 60.0, 60.0
+    limits = spec.env.limits.model_copy(
+        update={"max_gross": 2.0, "max_weight": 2.0, "maintenance_margin": 0.5, "long_only": False}
+    )
+    found, played = play(
+        replace(panel, close=close, open=opens), spec.env.model_copy(update={"limits": limits}),
+        targets=np.tile([1.9, 0.0], (20, 1)),
+    )  # fmt: skip
+    assert played.liquidated
+    assert played.trades.bar.tolist() == [1, 1]
+    assert found.share < 0.01
+
+
 def test_nothing_asked_is_nothing_missed(spec):
     found, played = play(worlds.panel(100, 2), spec.env, targets=np.zeros((100, 2)))
     assert (found.asked, found.share) == (0.0, 0.0)

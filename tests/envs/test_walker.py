@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.envs.markets import EVERY_COST, features_of, market_of, panel_of, random_panel, random_targets, spec_of
+from tests.envs.markets import (
+    EVERY_COST,
+    features_of,
+    market_of,
+    panel_of,
+    random_panel,
+    random_targets,
+    rough_panel,
+    spec_of,
+)
 from wealtharena.envs.kernel.rows import BAR
 from wealtharena.envs.market import Market
 from wealtharena.envs.quotes import SIGMA_BARS
@@ -22,7 +31,8 @@ BARS = 60
 def worlds(draw):
     """Draw a panel, the rules to trade it by, targets and the bars at which to give no order."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    panel = random_panel(rng, bars=BARS, assets=draw(st.sampled_from([1, 3, 9])), opens=draw(st.booleans()))
+    made = draw(st.sampled_from([random_panel, rough_panel]))
+    panel = made(rng, bars=BARS, assets=draw(st.sampled_from([1, 3, 9])), opens=draw(st.booleans()))
     dated = draw(st.booleans())
     if dated:
         panel = dataclasses.replace(panel, cash=rng.uniform(-0.1, 0.5, BARS))
@@ -33,7 +43,7 @@ def worlds(draw):
             "max_gross": 2.0,
             "max_weight": 1.5,
             "maintenance_margin": draw(st.sampled_from([0.0, 0.35])),
-            "participation": draw(st.sampled_from([0.001, 0.05])),
+            "participation": draw(st.sampled_from([0.001, 0.05, 1.0])),
         },
         instrument={"lot_size": draw(st.sampled_from([0, 3])), "margin_futures": draw(st.booleans())},
         min_trade_weight=draw(st.sampled_from([0.0, 0.05])),
@@ -147,19 +157,21 @@ def test_an_account_opened_from_what_another_holds_walks_beside_it(world, at):
 @settings(max_examples=30)
 @given(world=worlds())
 def test_orders_are_what_the_next_bar_is_asked_for(world):
-    """It fills them to the last bit where it trades and has the volume, and never more."""
+    """It fills them to the last bit where it trades and has the volume, and never more; none goes beyond what is wanted."""
     panel, spec, targets, _ = world
     market = market_of(panel, spec)
     walker = Walker.open(market, spec, bar=0)
     while walker.bar < 30:
-        before = walker.save()
+        before, held, marks = walker.save(), walker.weights, market.prices[walker.bar]
         orders = walker.orders(targets[walker.bar])
         assert walker.save() == before
+        after = held + orders * marks / walker.equity
         step = walker.step(targets[walker.bar])
+        assert (np.abs(after) <= np.maximum(np.abs(held), np.abs(step.targets)) * (1 + 1e-9)).all()
         if step.liquidated:
             break
-        filled = np.zeros(len(market.symbols))
-        filled[step.trades.symbol] = step.trades.units
+        filled, asked = np.zeros(len(market.symbols)), step.trades.asked
+        filled[step.trades.symbol[asked]] = step.trades.units[asked]
         bar = market.bars[step.bar]
         most = spec.limits.participation * bar[BAR.volume] - spec.instrument.lot_size
         free = (bar[BAR.fill] > 0) & (np.abs(orders) < most)

@@ -145,6 +145,7 @@ class Paths:
             [np.zeros((1, paid.shape[1])), np.cumsum(self.fills[0, :, 0] + self.fills[0, :, 2], axis=0)]
         )
         total: npt.NDArray[np.float64] = (held[:-1] * paid).sum(axis=1)
+        total[self.equity[0, :-1] <= 0.0] = 0.0  # an account that has ended is paid nothing
         return total
 
 
@@ -158,14 +159,16 @@ def _to_read(array: Any) -> Any:
 def trades_of(fills: Float64, bars: Float64, worth: Float64) -> Trades:
     """Return ordinary fills at the fill price and forced closes at the mark, in time order; bar 0 is the window's first."""
     trades = _columns(fills[:, 0], fills[:, 1], bars[1:, BAR.fill])
+    forced = np.zeros(len(trades[0]), dtype=np.bool_)
     if fills[:, 2].any():
-        forced = _columns(fills[:, 2], fills[:, 3], bars[1:, BAR.mark])
-        both = [np.concatenate(pair) for pair in zip(trades, forced, strict=True)]
+        closed = _columns(fills[:, 2], fills[:, 3], bars[1:, BAR.mark])
+        both = [np.concatenate(pair) for pair in zip(trades, closed, strict=True)]
         order = np.lexsort((both[1], both[0]))
         trades = tuple(column[order] for column in both)
+        forced = order >= len(forced)
     bar, symbol, units, price, value, cost = trades
     quote = price / worth[bar, symbol]
-    return Trades(bar=bar, symbol=symbol, units=units, price=price, value=value, cost=cost, quote=quote)
+    return Trades(bar=bar, symbol=symbol, units=units, price=price, value=value, cost=cost, quote=quote, forced=forced)
 
 
 def _columns(units: Float64, fee: Float64, price: Float64) -> tuple[npt.NDArray[Any], ...]:

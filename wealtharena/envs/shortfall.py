@@ -64,7 +64,8 @@ def _of_one(market: Market, played: Trajectory, spec: EnvSpec) -> Shortfall:
     wanted = played.targets - played.weights[:-1]
     asked = np.where(np.abs(wanted) >= max(spec.min_trade_weight, LEAST_ORDER), np.abs(wanted), 0.0)
     units = np.zeros_like(wanted)
-    np.add.at(units, (played.trades.bar - 1, played.trades.symbol), played.trades.units)
+    trades, asked_for = played.trades, played.trades.asked
+    np.add.at(units, (trades.bar[asked_for] - 1, trades.symbol[asked_for]), trades.units[asked_for])
     equity = np.maximum(played.equity[:-1, None], 1e-12)
     filled = np.clip(units * now[:, BAR.mark] / equity * np.sign(wanted), 0.0, asked)
     missed = asked - filled

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -23,6 +23,13 @@ class Trades:
     value: FloatArray  # signed, account currency
     cost: FloatArray  # commission, spread and impact, or what a forced close took; never negative
     quote: FloatArray | None = None  # the price as the market quotes it; None in what was written before it was kept
+    # which the rules closed, whatever was asked for; None in what was read
+    forced: npt.NDArray[np.bool_] | None = field(default=None, kw_only=True)
+
+    @property
+    def asked(self) -> npt.NDArray[np.bool_]:
+        """Return which of them filled an order, shape [k]; all where that is not known."""
+        return np.ones(len(self.bar), dtype=np.bool_) if self.forced is None else ~self.forced
 
     def __repr__(self) -> str:
         """Return how many there are."""

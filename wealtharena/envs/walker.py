@@ -212,7 +212,7 @@ class Walker:
     def _advance(self) -> Step:
         """Go to the close of the next bar with what is wanted there."""
         paths, market, t = self._paths, self._paths.market, self.bar
-        before = paths.units[:, 0].copy()
+        before, ended = paths.units[:, 0].copy(), self.equity <= 0.0
         paths.start = t
         paths.weights[0, 0] = self.weights
         with compile_status(kernel.walk):
@@ -220,7 +220,7 @@ class Walker:
         self.bar = t + 1
         self._marks = market.prices[t + 1].copy()
         traded, costs, financing, income = paths.ledger[0, 0].tolist()
-        dividends = float(before @ market.dividends[t + 1]) if paths.margined else income
+        dividends = float(before @ market.dividends[t + 1]) if paths.margined and not ended else income
         return Step(
             bar=self.bar,
             timestamp=self.timestamp,

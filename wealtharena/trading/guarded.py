@@ -82,7 +82,7 @@ def path_of(
     """Return steps that follow each other through the bars `window` as one path."""
     columns = {
         column: np.concatenate([getattr(step.trades, column) for step in steps])
-        for column in ("symbol", "units", "price", "value", "cost", "quote")
+        for column in ("symbol", "units", "price", "value", "cost", "quote", "forced")
     }
     bars = np.concatenate([np.full(len(step.trades.bar), n + 1, dtype=np.int64) for n, step in enumerate(steps)])
 

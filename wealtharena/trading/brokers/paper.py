@@ -214,15 +214,15 @@ class PaperBroker(Silent):
             raise
 
     def _fill(self, step: Step, market: Market, given: Mapping[int, Any]) -> None:
-        bar, waiting = str(step.timestamp), dict(given)
+        bar = str(step.timestamp)
         trades = step.trades
         quotes = trades.price if trades.quote is None else trades.quote
         fills, ends = [], []
-        columns = (trades.symbol, trades.units, trades.price, quotes, trades.cost)
-        for column, units, price, quote, cost in zip(*(one.tolist() for one in columns), strict=True):
-            order = waiting.pop(column, None)  # a second trade of a symbol in one bar is a forced one
+        columns = (trades.symbol, trades.units, trades.price, quotes, trades.cost, trades.asked)
+        for column, units, price, quote, cost, asked in zip(*(one.tolist() for one in columns), strict=True):
+            order = given.get(column) if asked else None  # a liquidated account closes the rest without any
             client_id, symbol = None if order is None else order["client_id"], market.symbols[column]
-            name = f"{bar}/{symbol}/{'forced' if order is None else 'order'}"
+            name = f"{bar}/{symbol}/{'order' if asked else 'forced'}"
             fills.append((name, client_id, bar, symbol, units, price, quote, cost))
             if order is not None:
                 whole = abs(units - order["units"]) <= 1e-9 * abs(order["units"])
