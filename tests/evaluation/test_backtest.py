@@ -150,6 +150,22 @@ def test_pieces_are_joined_to_one_track_record_that_conserves_money(env):
     assert np.allclose(whole.trades.price, filled)
 
 
+@pytest.mark.parametrize("left", [-0.4, 0.0])
+def test_a_record_ends_with_the_part_that_left_nothing(left):
+    first, second = worlds.trajectory(np.array([0.1, left / 1.1 - 1.0])), worlds.trajectory(np.array([0.5, 0.2]))
+    held = np.ones_like(second.weights)
+    second = replace(
+        second, timestamps=first.timestamps[-1] + (second.timestamps - second.timestamps[0]), weights=held,
+        costs=np.array([5.0, 5.0]), traded_value=np.array([9.0, 9.0]),
+    )  # fmt: skip
+    whole = backtest.join([first, second, replace(second, timestamps=second.timestamps + np.timedelta64(2, "D"))])
+    assert whole.equity[2:] / whole.equity[0] == pytest.approx([left] * 5, abs=1e-12)
+    assert not whole.weights[3:].any()
+    assert not whole.costs[2:].any()
+    assert not whole.traded_value[2:].any()
+    assert metrics.total_return(whole.returns) == pytest.approx(left - 1.0)
+
+
 def test_parts_that_do_not_meet_are_not_joined():
     left = worlds.trajectory(np.zeros(10))
     with pytest.raises(ValueError, match="the part before ends"):

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -322,10 +322,13 @@ def join(parts: Sequence[Trajectory]) -> Trajectory:
     """Return several backtests as one track record: each begins with the equity that the one before left.
 
     The first bar of each part must be the last of the part before. Money of later parts is scaled to their equity. The
-    weights at that bar are those that the part before ends with, though the next one begins in cash.
+    weights at that bar are those that the part before ends with, though the next one begins in cash. After a part that
+    leaves nothing there is nothing to go on with: the loss stays as it is.
     """
     if len(parts) == 1:
         return parts[0]
+    lost = list(itertools.accumulate((bool(part.equity[-1] <= 0.0) for part in parts), max))
+    parts = [parts[0], *(_still(part) if over else part for part, over in zip(parts[1:], lost, strict=False))]
     for left, right in itertools.pairwise(parts):
         if left.timestamps[-1] != right.timestamps[0]:
             raise ValueError(
@@ -340,7 +343,6 @@ def join(parts: Sequence[Trajectory]) -> Trajectory:
         return np.concatenate([v * scale for v, scale in zip(values, scales, strict=True)])
 
     marks = [parts[0].equity, *(part.equity[1:] for part in parts[1:])]
-    quotes = [p.trades.quote for p in parts]
     trades = Trades(
         bar=np.concatenate([p.trades.bar + offset for p, offset in zip(parts, offsets, strict=True)]),
         symbol=np.concatenate([p.trades.symbol for p in parts]),
@@ -348,7 +350,8 @@ def join(parts: Sequence[Trajectory]) -> Trajectory:
         price=np.concatenate([p.trades.price for p in parts]),
         value=money([p.trades.value for p in parts]),
         cost=money([p.trades.cost for p in parts]),
-        quote=None if any(q is None for q in quotes) else np.concatenate([q for q in quotes if q is not None]),
+        quote=_each([p.trades.quote for p in parts]),
+        forced=_each([p.trades.forced for p in parts]),
     )
     return replace(
         parts[0],
@@ -363,6 +366,29 @@ def join(parts: Sequence[Trajectory]) -> Trajectory:
         trades=trades,
         liquidated=any(p.liquidated for p in parts),
         cash_rates=_joined_rates(parts),
+    )
+
+
+def _each(columns: Sequence[npt.NDArray[Any] | None]) -> Any:
+    """Return the columns as one; None where one is not known."""
+    known = [column for column in columns if column is not None]
+    return np.concatenate(known) if len(known) == len(columns) else None
+
+
+def _still(part: Trajectory) -> Trajectory:
+    """Return a part in which nothing is held, traded or charged."""
+    none = np.zeros(len(part.costs))
+    return replace(
+        part,
+        equity=np.full_like(part.equity, part.equity[0]),
+        weights=np.zeros_like(part.weights),
+        targets=np.zeros_like(part.targets),
+        traded_value=none,
+        costs=none,
+        financing=none,
+        dividends=none,
+        trades=replace(part.trades, **{name: v[:0] for name, v in vars(part.trades).items() if v is not None}),
+        liquidated=False,
     )
 
 
