@@ -19,12 +19,16 @@ def spec():
     return compose(["asset=crypto", "asset.action=auto"])
 
 
-def play(name, panel, spec, *, start=60, stop=None, env=None, **arguments):
-    env = env or spec.env
+def market_of(panel, env):
     features = FeaturePanel(
         panel=panel, values=np.zeros((*panel.close.shape, 1), np.float32), names=("none",), warmup_bars=0
     )
-    market = Market.build(features, env, plain_scaler(features))
+    return Market.build(features, env, plain_scaler(features))
+
+
+def play(name, panel, spec, *, start=60, stop=None, env=None, **arguments):
+    env = env or spec.env
+    market = market_of(panel, env)
     rule = Baseline(spec_of(name, evaluation=spec.evaluation, env=env))
     return execute(
         rule,
@@ -36,6 +40,15 @@ def play(name, panel, spec, *, start=60, stop=None, env=None, **arguments):
         every=arguments.pop("every", 20),
         **arguments,
     )
+
+
+class Twice:
+    """Borrows half of what it holds."""
+
+    name, holds = "twice", False
+
+    def weights(self, panel, row):
+        return np.full(len(panel.symbols), 2.0 / len(panel.symbols))
 
 
 def closed(panel, rows, symbols=slice(None)):
@@ -129,3 +142,21 @@ def test_cash_never_trades(spec):
     played = play("cash", worlds.panel(140), spec)
     assert played.trades.bar.size == 0
     assert np.ptp(played.equity) == 0.0
+
+
+def test_what_a_liquidation_had_to_leave_goes_at_the_next_bar_though_the_rule_would_wait(spec):
+    """The first symbol has no bar on the day of the margin call; the rule trades the others every day."""
+    panel = worlds.panel(100)
+    close, opens = np.full(panel.close.shape, 100.0), np.full(panel.close.shape, 100.0)
+    close[70:, 1:], opens[71:, 1:] = 60.0, 60.0
+    panel = closed(replace(panel, close=close, open=opens), [70], 0)
+    limits = spec.env.limits.model_copy(
+        update={"max_gross": 2.0, "max_weight": 2.0, "maintenance_margin": 0.4, "long_only": False}
+    )
+    env = spec.env.model_copy(update={"limits": limits})
+    played = execute(Twice(), market_of(panel, env), panel, spec=env, start=60, stop=panel.bars, every=1)
+    assert played.liquidated
+    held = units(played)
+    assert held[10, 0] > 0.0
+    assert not held[10, 1:].any()
+    assert not held[11:].any()

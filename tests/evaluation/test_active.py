@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from tests.envs.markets import EVERY_COST, market_of, random_targets, rough_panel, spec_of
 from tests.evaluation import worlds
 from tests.evaluation.test_evaluate import facts
 from tests.evaluation.test_leaderboard import board, run_dir
+from wealtharena.envs.simulate import simulate
 from wealtharena.evaluation import active, backtest, comparison, evaluate, tables
 from wealtharena.evaluation.splits import Segment
 from wealtharena.files import jsonable
@@ -227,3 +232,26 @@ def test_a_run_that_stayed_at_an_anchor_of_cash_makes_none_beside_it_degenerate(
     (row,) = board(tmp_path, spec.evaluation.model_copy(update={"bootstrap_draws": 300}))["rows"]
     assert not row["verdict"]["evidence"]["own_anchor"]
     assert "holds" not in str(row["verdict"]["evidence"]["degenerate"])
+
+
+@pytest.mark.slow
+@settings(max_examples=30)
+@given(seed=st.integers(0, 2**32 - 1), margined=st.booleans())
+def test_what_the_symbols_earned_adds_up_where_prices_are_below_zero_and_positions_closed_by_force(
+    seed: int, margined: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    panel = rough_panel(rng)
+    spec = spec_of(
+        costs=EVERY_COST,
+        limits={"max_gross": 2.0, "max_weight": 1.5, "maintenance_margin": 0.35, "delisting_bars": 2},
+        instrument={"margin_futures": margined},
+    )
+    market = market_of(panel, spec)
+    agent, anchor = (simulate(market, weight * random_targets(rng, panel.bars, 3), spec=spec) for weight in (0.3, 0.0))
+    part, found = active.part(agent, anchor), active.by_symbol(agent, anchor, market).values()
+    total = sum(one["earned"] - one["cost"] for one in found) - part["financing"]
+    assert math.isnan(total) == math.isnan(part["annual_return"])
+    if not math.isnan(total):
+        largest = sum(abs(one["earned"]) for one in found)
+        assert total == pytest.approx(part["annual_return"], abs=1e-9 * (1.0 + largest))

@@ -110,9 +110,9 @@ def execute(
     row, last = start, stop - 1
     with compile_status(kernel.walk):
         while row < last:
-            order = schedule.order(row, desk.held)
-            if order is None:
-                reached = min(schedule.next_row(row), last)
+            order = schedule.order(row, desk.held) if desk.paths.alive[0] else None
+            if order is None:  # a liquidated account closes what is left by itself
+                reached = min(schedule.next_row(row), last) if desk.paths.alive[0] else last
                 desk.rest(row, reached)
             else:
                 reached = row + 1

@@ -97,7 +97,7 @@ def _gains(played: Trajectory, market: Market) -> FloatArray:
     bars = market.bars[first : first + len(played.timestamps)]
     mark = bars[:-1, BAR.mark]
     value = played.weights * played.equity[:, None]
-    units = np.divide(value[:-1], mark, out=np.zeros_like(mark), where=mark > 0.0)
+    units = np.divide(value[:-1], mark, out=np.zeros_like(mark), where=mark != 0.0)
     bought = np.zeros_like(mark)
     np.add.at(bought, (played.trades.bar - 1, played.trades.symbol), played.trades.value)
     made = np.diff(value, axis=0) - bought + units * bars[1:, BAR.income]
