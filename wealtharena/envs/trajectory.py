@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -23,7 +23,8 @@ class Trades:
     value: FloatArray  # signed, account currency
     cost: FloatArray  # commission, spread and impact, or what a forced close took; never negative
     quote: FloatArray | None = None  # the price as the market quotes it; None in what was written before it was kept
-    forced: npt.NDArray[np.bool_] | None = None  # closed by the rules, whatever was asked for; None in what was read
+    # which the rules closed, whatever was asked for; None in what was read
+    forced: npt.NDArray[np.bool_] | None = field(default=None, kw_only=True)
 
     @property
     def asked(self) -> npt.NDArray[np.bool_]:
