@@ -239,6 +239,15 @@ def test_jobs_in_processes_of_their_own_keep_folders_threads_and_the_worst_code(
     assert not any(job["torch"] for job in jobs)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", [PARALLEL, ()])
+def test_what_ends_several_jobs_is_said_once_with_their_numbers(probe, launcher: tuple[str, ...]) -> None:
+    env = {"PYTHONPATH": str(Path(__file__).parents[2])}  # workers are new processes, and import this checkout
+    done = probe("-m", *launcher, "seed=99,1,99", "compute.torch_threads=1", env=env)
+    assert done.stderr.count("error: no rows; ask for more") == 1
+    assert "2 jobs ended so (#0, #2): no rows\n" in done.stderr
+
+
 def test_a_killed_process_of_a_grid_is_one_line(probe) -> None:
     done = probe("-m", *PARALLEL, "seed=96,1")
     assert done.returncode == 1

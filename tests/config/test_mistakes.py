@@ -120,6 +120,11 @@ def test_a_list_or_a_text_of_another_length_is_refused_in_words(word: str, told:
     assert complaint(word).startswith(told)
 
 
+@pytest.mark.parametrize("key", ["asset.instrument.currencies", "train.callbacks", "backtest.checkpoints"])
+def test_an_empty_value_is_no_hint(key: str) -> None:
+    assert complaint(f"{key}=3").endswith(f"; leave {key} out")
+
+
 def test_a_symbol_that_is_no_text_is_the_only_thing_said_of_its_list() -> None:
     assert len(complaint("data.symbols=[600519]").splitlines()) == 1
 

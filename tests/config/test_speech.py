@@ -10,7 +10,7 @@ import pytest
 
 from tests.reporting.made_up import report_data
 from wealtharena.config import speech
-from wealtharena.config.launch import show
+from wealtharena.config.ending import show
 from wealtharena.errors import ConfigError
 from wealtharena.tasks import console
 from wealtharena.terminal import Screen, styled

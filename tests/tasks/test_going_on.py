@@ -177,6 +177,10 @@ def _without_id(run: Path) -> None:
     (run / "run.json").write_text('{"status":"completed","task":"train","training":{"env_steps":1024}}')
 
 
+def _without_training(run: Path) -> None:
+    (run / "run.json").write_text(json.dumps({key: value for key, value in record(run).items() if key != "training"}))
+
+
 @pytest.mark.parametrize(
     ("harm", "more", "told"),
     [
@@ -185,6 +189,7 @@ def _without_id(run: Path) -> None:
         (_with_other_bars, FILES, r"run was begun on other bars: the same dates, with other prices"),
         (lambda _: None, ("seed=1", *FILES), r"run was trained as another job: seed was 0, is 1"),
         (_without_id, (), r"run/run\.json is damaged: it has no run_id"),
+        (_without_training, (), r"run: its run\.json has lost how many steps were trained"),
     ],
 )
 def test_a_larger_budget_that_is_refused_leaves_no_folder(

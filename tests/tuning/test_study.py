@@ -125,6 +125,23 @@ def test_a_setting_that_the_journal_has_lost_is_told(tmp_path: Path) -> None:
         collect(opened(made.path), made.rows)
 
 
+@pytest.mark.parametrize("end", [{FINISHED_KEY: True}, {}])
+def test_a_score_that_was_changed_in_the_study_is_told(tmp_path: Path, end: dict[str, bool]) -> None:
+    """The search went on with it, and chose by it."""
+    made = Ended(tmp_path)
+    made.search.on_trial_complete("a", {"score": 0.5, STEP_KEY: 2, **end})
+    (row,) = collect(made.study, made.rows)
+    assert (row.score, row.extra) == (0.5, {})
+    lines = made.path.read_text().splitlines(keepends=True)
+    made.path.write_text("".join(line if "param_name" in line else line.replace("0.5", "2.5") for line in lines))
+    with pytest.raises(
+        TrainingError, match=r"trial 0 reported a score of 0\.5, and the study says 2\.5: one of them was changed"
+    ):
+        collect(opened(made.path), made.rows)
+    (tmp_path / "study.trials" / "0.json").write_text('{"evaluation": 2}')  # of before scores were kept there
+    assert collect(opened(made.path), made.rows)[0].score == 2.5
+
+
 @pytest.mark.parametrize(
     ("scheduler", "mode"), [("asha", "max"), ("asha", "min"), ("median", "max"), ("median", "min")]
 )

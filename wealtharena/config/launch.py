@@ -35,6 +35,7 @@ from wealtharena.config.composition import (
     prepare,
     with_preset_files,
 )
+from wealtharena.config.ending import Codes, show
 from wealtharena.config.folders import Refused
 from wealtharena.config.help import help_text
 from wealtharena.config.identity import refuse_other_settings
@@ -45,7 +46,7 @@ from wealtharena.config.signals import ctrl_c_heard, sigterm_as_ctrl_c
 from wealtharena.config.spelling import plain, with_quoted_paths
 from wealtharena.config.threads import set_threads, thread_variables
 from wealtharena.errors import ConfigError, Interrupted, UsedFolderError, WealthArenaError
-from wealtharena.files import NO_ROOM, temporary_folder
+from wealtharena.files import NO_ROOM, tell, temporary_folder
 
 Job = Callable[[DictConfig], int]
 _OF_A_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -111,21 +112,6 @@ def _said(argv: Sequence[str]) -> str | None:
     return f"wealtharena {importlib.metadata.version('wealtharena')}" if "--version" in argv else None
 
 
-def show(error: WealthArenaError) -> int:
-    """Print the error to stderr, one line a problem, and return its exit code."""
-    if speech.as_json():
-        facts = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
-        speech.say("error", facts, stream=sys.stderr)
-        return error.exit_code
-    from wealtharena.terminal import Screen
-
-    console = Screen(stderr=True)
-    for line in str(error).splitlines():
-        console.print("error: ", style="bold red", end="")
-        console.print(line)
-    return error.exit_code
-
-
 def _run(job: Job, argv: Sequence[str]) -> int:
     argv = plain(argv)
     speech.use("json" if "log=json" in argv else "text")
@@ -142,13 +128,13 @@ def _run(job: Job, argv: Sequence[str]) -> int:
         raise composition_error(error, argv) from error
     argv = flags.in_front(with_quoted_paths(argv, grid=_is_grid(argv)))
     if not _is_grid(argv):
-        return _run_hydra(job, argv, _Codes())
+        return _run_hydra(job, argv, Codes())
     grid.check_launcher(argv)
     argv = grid.check(argv)
     if speech.as_json() and not any(item.startswith("hydra/hydra_logging=") for item in argv):
         argv = [*argv, "hydra/hydra_logging=disabled"]  # the launcher's own lines are no objects
     with sigterm_as_ctrl_c(), temporary_folder("codes") as folder:
-        return _run_hydra(job, argv, _Codes(folder / "codes"))
+        return _run_hydra(job, argv, Codes(folder))
 
 
 def _without_config_dir(argv: Sequence[str]) -> list[str]:
@@ -170,7 +156,7 @@ def _without_config_dir(argv: Sequence[str]) -> list[str]:
     return rest
 
 
-def _run_hydra(job: Job, argv: Sequence[str], codes: _Codes) -> int:
+def _run_hydra(job: Job, argv: Sequence[str], codes: Codes) -> int:
     threads = thread_variables()
     full_error = os.environ.get("HYDRA_FULL_ERROR")
     begun = False
@@ -182,7 +168,7 @@ def _run_hydra(job: Job, argv: Sequence[str], codes: _Codes) -> int:
         _set_variable("HYDRA_FULL_ERROR", full_error)
         for name, value in threads.items():  # a launcher sets its own
             _set_variable(name, value)
-        code = _job(job, cfg, full_error == "1")
+        code = _job(job, cfg, codes, full_error == "1")
         codes.add(code)
         _set_variable("HYDRA_FULL_ERROR", "1")
         if code == Interrupted.exit_code:
@@ -214,30 +200,12 @@ def _run_hydra(job: Job, argv: Sequence[str], codes: _Codes) -> int:
             ) from error
         except SystemExit as stop:
             return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    for line in codes.repeated():
+        tell(line, sys.stderr)
     return max(codes.all(), default=0)
 
 
-class _Codes:
-    """Exit codes of the jobs; of a grid in a file, since a launcher may run each in a process of its own."""
-
-    def __init__(self, path: Path | None = None) -> None:
-        self._path = path
-        self._own: list[int] = []
-
-    def add(self, code: int) -> None:
-        if self._path is None:
-            self._own.append(code)
-            return
-        with self._path.open("a") as file:
-            file.write(f"{code}\n")
-
-    def all(self) -> list[int]:
-        if self._path is None:
-            return self._own
-        return [int(line) for line in self._path.read_text().splitlines()] if self._path.exists() else []
-
-
-def _job(job: Job, cfg: DictConfig, full_error: bool) -> int:
+def _job(job: Job, cfg: DictConfig, codes: Codes, full_error: bool) -> int:
     set_threads(_requested_threads(cfg))
     try:
         if cfg.resume is not None:
@@ -248,7 +216,7 @@ def _job(job: Job, cfg: DictConfig, full_error: bool) -> int:
             raise
         if isinstance(error, ConfigError) and not isinstance(error, UsedFolderError):
             forget_run()
-        return show(error)
+        return codes.show(error)
     except KeyboardInterrupt:
         return show(Interrupted("interrupted"))
     except SystemExit as stop:
@@ -260,12 +228,12 @@ def _job(job: Job, cfg: DictConfig, full_error: bool) -> int:
             ended = WealthArenaError(f"the job has not come to its end: {where}", hint="raise an error there instead")
         if full_error:
             raise ended from stop
-        return show(ended)
+        return codes.show(ended)
     except Exception as error:
         told = of_the_machine(error) or plugins.failure(error)
         if told is None or full_error:
             raise
-        return show(told)
+        return codes.show(told)
 
 
 def of_the_machine(error: Exception) -> WealthArenaError | None:

@@ -279,4 +279,5 @@ def _way_out(problem: Problem, overrides: Sequence[str], defaults: Mapping[str, 
     parent, _, last = problem.key.rpartition(".")
     key = parent if last.isdecimal() else problem.key  # of an element of a list the list is what one types
     default = defaults.get(key, problem.value)
-    return f"leave {key} out" if default == problem.value else f"try {key}={literal(default)}"
+    nothing = default in ({}, [], "") or default == problem.value
+    return f"leave {key} out" if nothing else f"try {key}={literal(default)}"

@@ -14,6 +14,7 @@ from wealtharena import files
 from wealtharena.config.composition import job_overrides
 from wealtharena.config.identity import SCHEMA_VERSION
 from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.errors import ConfigError
 from wealtharena.files import relative
 from wealtharena.tasks import console, keeping, resuming, retraining, train
 from wealtharena.tasks.pipeline import prepare, require_audit
@@ -23,10 +24,19 @@ _STATE = ("trainer", "checkpoints", "folds", "metrics.jsonl")  # all that a trai
 
 
 def longer(spec: ExperimentSpec, old: Mapping[str, Any]) -> bool:
-    """Return whether `spec` asks the completed training of run.json's content `old` to go on beyond its budget."""
+    """Return whether `spec` asks the completed training of run.json's content `old` to go on beyond its budget.
+
+    ConfigError where that does not say how many steps it took, as every completed training does.
+    """
     before = taken(old)
-    plain = spec.task == "train" and spec.sweep.name == "none" and old.get("task") == "train"
-    return plain and before is not None and spec.train.env_steps > before
+    if not (spec.task == "train" and spec.sweep.name == "none" and old.get("task") == "train"):
+        return False
+    if before is None:
+        raise ConfigError(
+            f"{spec.resume}: its run.json has lost how many steps were trained (training.env_steps)",
+            hint="put run.json back from a copy, or begin anew in another folder, without resume=",
+        )
+    return spec.train.env_steps > before
 
 
 def taken(old: Mapping[str, Any]) -> int | None:

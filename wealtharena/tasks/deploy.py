@@ -11,7 +11,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from wealtharena.config.launch import forget_run, show
+from wealtharena.config.ending import show
+from wealtharena.config.launch import forget_run
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.specs.runs import DeploySpec
 from wealtharena.errors import CheckpointError, ConfigError, PromotionError, UnknownCheckpointError, WealthArenaError

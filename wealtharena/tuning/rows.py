@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from wealtharena import files
 from wealtharena.errors import TrainingError
-from wealtharena.tuning.search import ASKED_KEY, STEP_KEY, failure_of
+from wealtharena.tuning.search import ASKED_KEY, SCORE_KEY, STEP_KEY, failure_of
 from wealtharena.tuning.space import overrides
 
 _BACK: Final = "put it back from a copy, or begin another search without resume=, in another folder"
@@ -36,8 +36,8 @@ class Rows:
         self._folder = folder
 
     def write(self, number: int, state: str, result: Mapping[str, Any]) -> None:
-        """Keep what a trial reported."""
-        keep = {key: value for key, value in result.items() if key.startswith("x_")}
+        """Keep what a trial reported, and the score that the study is told."""
+        keep = {key: value for key, value in result.items() if key.startswith("x_") or key == SCORE_KEY}
         keep[STEP_KEY] = result.get(STEP_KEY, 0)
         files.write_json(self._folder / f"{number}.json", keep)
 
@@ -72,7 +72,10 @@ def _lost(path: Path, how: str, number: int) -> TrainingError:
 
 
 def collect(study: Any, rows: Rows, *, only: int | None = None) -> tuple[TrialRow, ...]:
-    """Return the trials that have ended and count, or the one of that number."""
+    """Return the trials that have ended and count, or the one of that number.
+
+    TrainingError where what a trial reported is gone or damaged, or where the study has another score than was kept of it.
+    """
     found = []
     for trial in study.get_trials(deepcopy=False):
         if not trial.state.is_finished() or f"zombie-{trial.number}" in study.user_attrs:
@@ -90,6 +93,11 @@ def collect(study: Any, rows: Rows, *, only: int | None = None) -> tuple[TrialRo
             if trial.value is not None
             else (max(trial.intermediate_values.items())[1] if trial.intermediate_values else None)
         )
+        if trial.state.name != "FAIL" and (told := extra.pop(SCORE_KEY, score)) != score:
+            raise TrainingError(
+                f"trial {trial.number} reported a score of {told}, and the study says {score}: one of them was changed",
+                hint=_BACK,
+            )
         found.append(
             TrialRow(
                 trial.number,

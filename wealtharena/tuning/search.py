@@ -23,6 +23,7 @@ from wealtharena.tuning.space import draw, overrides
 FINISHED_KEY = "finished"  # a trainable's last report carries it; a trial that ends without was stopped early
 STEP_KEY = "evaluation"
 ASKED_KEY = "x_overrides"  # of what is kept of a trial: its settings, which the study has as well
+SCORE_KEY = "told"  # of what is kept of a trial: the score that the study was told
 IDENTITY_KEY = "identity"
 
 
@@ -187,7 +188,9 @@ class StudySearch(Searcher):
             trial.report(float(result[self._sweep.metric]), step=int(result[STEP_KEY]))
         self.told += 1
         self.failed += state is TrialState.FAIL
-        self._finished(trial.number, state.name, {**(result or shown), ASKED_KEY: overrides(trial.params)})
+        told = {SCORE_KEY: float(result[self._sweep.metric])} if sound else {}
+        kept = {**(result or shown), ASKED_KEY: overrides(trial.params), **told}
+        self._finished(trial.number, state.name, kept)
         self._study.tell(trial, float(value) if state is TrialState.COMPLETE else None, state=state)  # type: ignore[arg-type]  # `sound` says it is a number
         self._told(trial.number)
 

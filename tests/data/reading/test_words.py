@@ -17,6 +17,7 @@ from wealtharena.data import load
 from wealtharena.data.panel import Panel
 from wealtharena.data.reading import words
 from wealtharena.data.reading.columns import parts_of, role_of
+from wealtharena.data.reading.files import read_path
 from wealtharena.errors import DataError
 
 pytestmark = pytest.mark.slow  # hundreds of files are written and read
@@ -166,6 +167,43 @@ def test_a_volume_in_other_money_than_the_prices_is_refused(tmp_path: Path) -> N
     assert _said(alone, "Volume (EUR) names EUR, and prices do not")
     coin = _one().rename(columns={"volume": "Volume EUR"})
     assert not _said(_load(coin, tmp_path / "BTC-EUR.csv", "asset=crypto"), "prices do not")
+
+
+@pytest.mark.parametrize(
+    ("prices", "dividend", "factor"),
+    [("{} (USD)", "Dividend (cents)", 0.01), ("{} (GBP)", "Dividend (GBX)", 0.01), ("{} (GBp)", "Dividend (£)", 100.0),
+     ("{} (GBX)", "Dividend (p)", 1.0), ("{} (cents)", "Dividend (USc)", 1.0), ("{} (USD)", "Dividend (USD)", 1.0)],
+)  # fmt: skip
+def test_dividends_in_cents_beside_prices_in_whole_money_count_as_cents(
+    tmp_path: Path, prices: str, dividend: str, factor: float
+) -> None:
+    """They were paid a hundredfold."""
+    paid = np.zeros(60)
+    paid[20] = 0.5
+    frame = _all_prices(prices).assign(**{dividend: paid})
+    table = read_path(_written(frame, tmp_path)).tables["AAA"]
+    assert table["dividend"].to_numpy() == pytest.approx(paid * factor)
+
+
+@pytest.mark.parametrize("changed", [{"volume": "Volume (GBX)"}, {"volume": "Volume (cents)"}, {"split": "Dividend (cents)"},
+                                     {"split": "Dividend (p)"}])  # fmt: skip
+def test_hundredths_beside_prices_that_name_no_money_are_asked_about(tmp_path: Path, changed: dict[str, str]) -> None:
+    frame = _one().assign(split=0.0).rename(columns=changed)
+    with pytest.raises(
+        DataError, match=r"counts hundredths, and prices do not say .*; name the money of the prices too"
+    ):
+        read_path(_written(frame.drop(columns="split", errors="ignore"), tmp_path))
+    stated = frame.assign(currency="GBX" if "GBX" in str(changed) or "(p)" in str(changed) else "cents")
+    read_path(_written(stated.drop(columns="split", errors="ignore"), tmp_path))
+
+
+def test_a_symbol_s_text_mark_is_no_part_of_it(tmp_path: Path) -> None:
+    assert set(read_path(_written(_one().assign(symbol="'600519"), tmp_path)).tables) == {"600519"}
+
+
+def _written(frame: pd.DataFrame, folder: Path) -> Path:
+    frame.to_csv(folder / "AAA.csv", index=False)
+    return folder / "AAA.csv"
 
 
 def test_a_row_of_units_says_what_brackets_would(tmp_path: Path) -> None:

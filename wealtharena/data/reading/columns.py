@@ -269,11 +269,6 @@ def _state(found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> Non
     said = {role: parts_of(name)[1] for role, name in used.items()}
     for price in (price for price in PRICES if price in used):
         ledger.state_currency(said[price].currency, f"the column {used[price]}")
-    paid = found["dividend"][0][0] if "dividend" in found else ""
-    if (cash := parts_of(paid)[1].currency) and not words.agreed(cash, ledger.currency):
-        ledger.note(
-            f"{paid} names {words.shown(cash)}, and prices do not; its dividends count in the money of the prices"
-        )
     money = said["quote_volume"].currency if "quote_volume" in said else ""
     if money and ledger.currency and not words.agreed(money, ledger.currency):
         raise DataError(

@@ -19,6 +19,7 @@ from wealtharena.data import intervals
 from wealtharena.data.reading.basis import bring_together
 from wealtharena.data.reading.columns import PRICES, columns_by_role, is_adjusted, scale_of
 from wealtharena.data.reading.flat import to_long_form
+from wealtharena.data.reading.hundredths import in_money_of_prices
 from wealtharena.data.reading.identifiers import check_continued, symbol_of_file, symbols_of
 from wealtharena.data.reading.labels import check_labels
 from wealtharena.data.reading.layouts import with_dates
@@ -163,6 +164,7 @@ def split_symbols(
     bring_together(numbers, found, ledger)
     check_shape(numbers, ledger)
     _scaled(numbers, found, ledger)
+    in_money_of_prices(numbers, found, ledger)
     scale_volume(numbers, found, keep, ledger)
     _gains(numbers, ledger)
     kinds = _volumes(numbers, found, ledger)

@@ -29,6 +29,7 @@ _USUAL_MONEY: Final = ("EUR", "GBP", "JPY", "KRW", "AUD", "CAD", "CHF", "TRY", "
 _DOLLARS: Final = frozenset({*DOLLARS, "USDE", "USDP", "USDS", "USDD", "GUSD", "PYUSD", "RLUSD", "USTC", "UST", "FRAX"})
 _CONTRACT: Final = frozenset({"PERP", "PERPETUAL", "SWAP", "SPOT", "FUT", "FUTURES", "LINEAR", "INVERSE"})
 _UNSEEN: Final = "[\u200b-\u200f\u202a-\u202e\u2060\ufeff\u00ad]"  # what a web page leaves in a copied name
+_TEXT_MARK: Final = r"^'(?=[^']+$)"  # before what a spreadsheet is to keep as text: '600519
 _NEXT_BARS: Final = 5  # steps within which the bars of one name follow those of another
 _DATE: Final = r"(?:\d{4}-\d{2}(?:-\d{2})?|(?:19|20)\d{6}(?:\d{4}|\d{6})?|\d{2}\.\d{2}\.(?:19|20)\d{2}|(?:19|20)\d{2})"  # 2024-01, 202301010000, 2023
 _OF_A_STEM: Final = re.compile(  # what exporters, browsers and desks append to a symbol; never all of a name
@@ -68,6 +69,7 @@ def symbols_of(values: pd.Series, ledger: Ledger) -> pd.Series:
     if pd.api.types.is_integer_dtype(values):
         ledger.note("symbols stand as numbers; zeros at their beginning may have been lost")
     text: pd.Series = values.astype("string").str.replace(_UNSEEN, "", regex=True).str.strip()
+    text = text.str.replace(_TEXT_MARK, "", regex=True)
     text = text.mask(text == "")
     check_spellings(text.dropna().unique(), where=ledger.name)
     return text

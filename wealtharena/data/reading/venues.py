@@ -92,7 +92,7 @@ _PREFIXES: Final = {"SH": "SS", "SZ": "SZ"}  # qlib's SH600000
 _CLASSES: Final = frozenset({"A", "B", "C", "D", "K", "U", "W", "WS", "UN", "RT", "P"})  # BRK.B: a class of share
 _SHARES: Final = ("stocks", "etf")  # the asset classes whose names may tell a venue
 _METALS: Final = frozenset({"XAU", "XAG", "XPT", "XPD"})
-_SMALL: Final = {"GBX": "GBP", "GBP_PENCE": "GBP", "GBp": "GBP", "ZAc": "ZAR", "ZAC": "ZAR", "ILA": "ILS", "USX": "USD"}
+SMALL: Final = {"GBX": "GBP", "GBP_PENCE": "GBP", "GBp": "GBP", "ZAc": "ZAR", "ZAC": "ZAR", "ILA": "ILS", "USX": "USD"}
 
 
 def quote_of(symbol: str, asset: AssetSpec, *, stated: str = "") -> Quote:
@@ -171,7 +171,7 @@ def _by_name(symbol: str, asset: AssetSpec) -> Quote:
 
 def quote_in(code: str) -> Quote:
     """Return how a quote in a currency is meant by its code, hundredths (GBp, GBX, ZAc, ILA, USX) included."""
-    return Quote(_SMALL[code], 0.01) if code in _SMALL else Quote(code)
+    return Quote(SMALL[code], 0.01) if code in SMALL else Quote(code)
 
 
 def quote_abroad(symbol: str, asset: AssetSpec, *, name: str) -> Quote | None:

@@ -1,0 +1,71 @@
+"""Dividends and turnover in cents or pence beside prices in whole money: the unit counts, or it is asked about."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pandas as pd
+
+from wealtharena.data.reading.columns import parts_of
+from wealtharena.data.reading.settled import Ledger
+from wealtharena.data.reading.venues import SMALL
+from wealtharena.data.reading.words import HUNDREDTHS, agreed, money_of, shown
+from wealtharena.errors import DataError
+
+_HINT: Final = "name the money of the prices too, as in Close (USD), or Close (cents) where they count these"
+_UNLIKE: Final = 0.0  # the factor between moneys of which neither is the other's hundredth
+
+
+def in_money_of_prices(numbers: pd.DataFrame, found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> None:
+    """Bring dividends that their name counts in cents or pence to the money of the prices, in place, and say so.
+
+    Raises:
+        DataError: nothing says whether prices count hundredths too; or a volume is in hundredths of money and nothing
+            shows that prices are.
+    """
+    money = _of_prices(found, ledger)
+    if "dividend" in numbers:
+        name = found["dividend"][0][0]
+        cash = parts_of(name)[1].currency
+        if _is_small(cash) and not money:
+            raise DataError(
+                f"{ledger.name}: {name} counts hundredths, and prices do not say whether they do", hint=_HINT
+            )
+        factor = _factor(cash, money) if cash else 1.0
+        if factor == _UNLIKE:
+            ledger.note(
+                f"{name} names {shown(cash)}, and prices do not; its dividends count in the money of the prices"
+            )
+        elif factor != 1.0:
+            numbers["dividend"] = numbers["dividend"] * factor
+            done = "divided by 100" if factor < 1.0 else "multiplied by 100"
+            ledger.note(f"{name} names {shown(cash)}, and prices are in {shown(money)}: its dividends are {done}")
+    if "quote_volume" in numbers and not {"volume", "base_volume"} & set(numbers):  # else their product shows it
+        name = found["quote_volume"][0][0]
+        paid = parts_of(name)[1].currency
+        if _is_small(paid) and _factor(paid, money) != 1.0:
+            raise DataError(f"{ledger.name}: {name} counts hundredths, and prices do not say that they do", hint=_HINT)
+
+
+def _of_prices(found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> str:
+    """Return the one money of the prices by the names of their columns or by a column of currencies; "" where none is told."""
+    if ledger.currency or "currency" not in found:
+        return ledger.currency
+    told = {money_of(str(word)) for word in found["currency"][0][1].dropna().unique()} - {""}
+    return told.pop() if len(told) == 1 else ""
+
+
+def _is_small(money: str) -> bool:
+    return money == HUNDREDTHS or money in SMALL
+
+
+def _factor(one: str, other: str) -> float:
+    """Return what a unit of one money is in the other: 1, 100, 0.01, or `_UNLIKE`."""
+    if agreed(one, other):
+        return 1.0
+    if _is_small(one) and _is_small(other):
+        return 1.0 if HUNDREDTHS in (one, other) else _UNLIKE
+    small, whole = (one, other) if _is_small(one) else (other, one)
+    if not _is_small(small) or not whole or not (small == HUNDREDTHS or agreed(SMALL[small], whole)):
+        return _UNLIKE
+    return 0.01 if small == one else 100.0
