@@ -40,6 +40,13 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
         resumed_argv([f"resume={tmp_path}"])
 
 
+def test_a_record_that_was_cut_is_named_and_not_its_last_letters_alone(run: Path) -> None:
+    record = run / ".hydra" / "overrides.yaml"
+    record.write_text(record.read_text().removesuffix("debug=fast\n"))
+    with pytest.raises(ConfigError, match=r"overrides\.yaml is damaged: '\+' sets nothing; put it back"):
+        resumed_argv([f"resume={run}"])
+
+
 @pytest.mark.parametrize("word", ["resume=", "resume=''", "resume=' '"])
 def test_a_resume_of_nothing_is_refused(word: str) -> None:
     with pytest.raises(ConfigError, match="resume= names no run directory; "):

@@ -13,5 +13,6 @@ def passing(steps: Iterable[Any], timer: Timer) -> Iterator[Any]:
     for one in steps:
         if not isinstance(one, Due):
             yield one
-        elif not timer.until(one.moment):
-            return
+        while isinstance(one, Due) and not timer.until(one.moment):
+            if timer.roused():
+                return

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import itertools
+import types
 import warnings
 
 import exchange_calendars
@@ -13,6 +14,8 @@ from tests.trading.clocks import passing
 from wealtharena.errors import ConfigError
 from wealtharena.trading.clock import Timer, from_date, sessions_of
 from wealtharena.trading.clock import each_session as sessions_due
+from wealtharena.trading.loop import steps
+from wealtharena.trading.turns import Turns
 
 PATIENCE = dt.timedelta(hours=6)
 VENUES = {"XASX": "XASX", "XNYS": "XNYS", "CME": "CMES", "round the clock": "24/7", "currencies": "weekday24"}
@@ -137,6 +140,53 @@ def test_what_was_slept_through_is_told_and_not_decided_late():
             break
     assert decided == ["2025-06-02", "2025-06-05"]
     assert [str(one.date) for one in missed] == ["2025-06-03", "2025-06-04"]
+
+
+def live(timer, *, ended, tended=lambda: None, after=None):
+    """Play the sessions of New York as a live account does, doing nothing at a close, until `ended(session)` says so."""
+    switch = types.SimpleNamespace(stop=False)
+
+    def told(one):
+        switch.stop = ended(*one)
+
+    closes = sessions_due("XNYS", timer.now, after=after, patience=dt.timedelta(hours=1))
+    agent = steps(None, closes, switch, told=told, now=timer.now, carry=lambda work: iter(()), tended=tended)
+    turns = Turns({"one": agent}, lambda name, error: None)
+    turns.begin()
+    turns.play(timer)
+    assert not turns.failed
+
+
+@pytest.mark.parametrize(
+    ("days", "right", "expected"),
+    [
+        (1, "06-03 10:05", ["06-03", "06-04", "06-05"]),
+        (30, "06-03 10:05", ["06-03", "06-04", "06-05"]),
+        (31, "06-04 23:00", ["06-05", "06-06", "06-09"]),  # what was over by then stays missed
+    ],
+)
+def test_what_a_clock_that_was_ahead_has_passed_by_is_still_to_come_once_it_is_set_right(days, right, expected):
+    clock = Simulated(dt.datetime(2025, 6, 3, 10, tzinfo=dt.UTC))
+    set_right, decided = dt.datetime.fromisoformat(f"2025-{right}+00:00"), []
+    timer = Timer(lambda: clock.at + (dt.timedelta(days=days) if clock.at < set_right else dt.timedelta(0)), clock.wait)
+
+    def ended(session, deadline):
+        if clock.at >= set_right:
+            assert session.closes <= clock.at < deadline
+            decided.append(f"{session.date:%m-%d}")
+        return len(decided) == len(expected) or clock.at.month > 6
+
+    live(timer, ended=ended, after=dt.date(2025, 6, 2))
+    assert decided == expected
+
+
+def test_while_a_clock_is_set_back_the_account_is_looked_after():
+    clock, looks = Simulated(dt.datetime(2025, 6, 3, 18, tzinfo=dt.UTC)), []
+    back = dt.datetime(2025, 6, 3, 18, 30, tzinfo=dt.UTC)
+    timer = Timer(lambda: clock.at - dt.timedelta(hours=1 if clock.at >= back else 0), clock.wait)
+    live(timer, ended=lambda *_: True, tended=lambda: looks.append(clock.at), after=dt.date(2025, 6, 2))
+    assert max(later - one for one, later in itertools.pairwise(looks)) < dt.timedelta(minutes=10)
+    assert looks[-1] >= dt.datetime(2025, 6, 3, 20, 55, tzinfo=dt.UTC)  # the close, an hour late by that clock
 
 
 def test_a_new_account_begins_with_the_newest_session_that_can_still_be_decided_on():

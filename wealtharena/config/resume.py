@@ -47,6 +47,11 @@ def resumed_argv(argv: Sequence[str]) -> list[str]:
     if not isinstance(written, list):
         raise ConfigError(f"resume={value}: .hydra/overrides.yaml is not a list", hint=_recent())
     old = [item for item in check_overrides(written, where=str(record)) if key_of(item) not in replaced]
+    if (cut := next((item for item in old if "=" not in item and not item.startswith("~")), None)) is not None:
+        raise ConfigError(
+            f"resume={value}: .hydra/overrides.yaml is damaged: {cut!r} sets nothing",
+            hint="put it back from a copy, or start a new run",
+        )
     return [*old, *new, f"resume={quoted(folder)}", f"hydra.run.dir={quoted(folder)}", "hydra.output_subdir=null"]
 
 

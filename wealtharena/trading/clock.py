@@ -42,7 +42,7 @@ class Due:
     """A moment before which somebody has nothing to do."""
 
     moment: dt.datetime  # UTC, or the time of a bar
-    early: bool = False  # or something to look at as soon as anybody is roused
+    early: bool = False  # or something to look at as soon as anybody is roused, and each minute
 
 
 class Clock(Protocol):
@@ -51,7 +51,7 @@ class Clock(Protocol):
     def now(self) -> dt.datetime: ...
 
     def until(self, moment: dt.datetime) -> bool:
-        """Let the time pass up to a moment and return True; False where something asks all to look sooner."""
+        """Let the time pass up to a moment and return True; False where something asks all to look sooner, or the time went back."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,14 @@ class Timer:
     roused: Callable[[], bool] = lambda: False  # whether all are to look now: the end is asked for, or a broker spoke
 
     def until(self, moment: dt.datetime) -> bool:
-        """Let the time pass up to a moment and return True; False as soon as somebody is roused.
+        """Let the time pass up to a moment and return True; False as soon as somebody is roused, or the clock was set back.
 
-        The moment is absolute: what a wait is late by is not added to the next, and a clock that is set is followed.
+        The moment is absolute: what a wait is late by is not added to the next, and a clock that is set is followed. Who
+        has reckoned a moment by a clock that was set back since reckons it anew.
         """
-        while (left := (moment - self.now()).total_seconds()) > 0.0:
+        while (left := (moment - (before := self.now())).total_seconds()) > 0.0:
             self.wait(min(left, SLICE_SECONDS))
-            if self.roused():
+            if self.roused() or self.now() < before:
                 return False
         return not self.roused()
 
@@ -128,20 +129,29 @@ def each_session(
     """Yield when the next session is over, and then it, each of a later date than `after` once and in order, with its own deadline.
 
     The deadline is `patience` after its end, or the end of the next one where that is earlier. A session whose deadline
-    is past before it is come to, as after a long stop, is told to `missed` and not yielded. Without `after`, the first is
-    the newest that is over and still within its deadline, or the next to end. Goes on without an end.
+    is past before it is come to, as after a long stop, is told to `missed` and not yielded; but where the clock is set back
+    to before its end, it is still to come. Without `after`, the first is the newest that is over and still within its
+    deadline, or the next to end. Goes on without an end.
     """
     start = after + dt.timedelta(days=1) if after is not None else now().date() - dt.timedelta(days=14)
     begun = after is not None
     waiting = from_date(calendar, start)
     session = next(waiting)
+    passed: list[Session] = []  # since the last that was yielded
     while True:
-        yield Due(session.closes)
+        yield Due(session.closes, early=bool(passed))
+        if ahead := [one for one in passed if now() < one.closes]:  # the clock was wrong when they were passed by
+            waiting, passed = from_date(calendar, ahead[0].date), []
+            session = next(waiting)
+            continue
+        if now() < session.closes:
+            continue
         following = next(waiting)
         deadline = min(session.closes + patience, following.closes)
         if now() < deadline:
-            begun = True
+            begun, passed = True, []
             yield session, deadline
         elif begun:
             missed(session)
+            passed.append(session)
         session = following

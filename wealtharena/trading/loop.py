@@ -101,10 +101,9 @@ def _until(
     while not switch.stop and (time_ := now()) < due.moment:
         moment = min(due.moment, time_ + SLICE)
         yield Due(moment)
-        woken = due.early and now() < moment
         yield from carry(functools.partial(tend, trader, switch))
         tended()
-        if woken:
+        if due.early:
             return
 
 
