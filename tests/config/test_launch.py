@@ -211,14 +211,9 @@ def test_a_refusal_never_removes_work(probe, tmp_path: Path) -> None:
     assert used.exists(), "another process is at work in it"
 
 
-def test_a_grid_of_searches_is_refused_with_the_right_form(probe) -> None:
-    done = probe("-m", "asset=crypto", "sweep=ppo")
-    assert done.returncode == 2
-    assert "python run.py sweep=ppo asset=crypto" in done.stderr
-
-
-def test_a_grid_of_searches_is_refused_under_another_launcher_too(probe) -> None:
-    done = probe("-m", *PARALLEL, "asset=crypto", "sweep=ppo")
+@pytest.mark.parametrize("launcher", [PARALLEL, ()])
+def test_a_grid_of_searches_is_refused_with_the_right_form(probe, launcher: tuple[str, ...]) -> None:
+    done = probe("-m", *launcher, "asset=crypto", "sweep=ppo")
     assert done.returncode == 2
     assert done.stderr.rstrip().endswith("python run.py sweep=ppo asset=crypto")
 
