@@ -21,11 +21,11 @@ from wealtharena.config.specs.baseline import BaselineSpec
 from wealtharena.config.specs.tilt import LEAST_CLIP, TiltSpec
 from wealtharena.data.panel import Panel
 from wealtharena.envs.baselines import Baseline
-from wealtharena.envs.baselines._history import CARRY_BARS, MIN_RETURNS
+from wealtharena.envs.baselines._history import MIN_RETURNS
 from wealtharena.envs.baselines._shares import invested
 from wealtharena.envs.baselines.inverse_volatility import LEAST_VOLATILITY
 from wealtharena.envs.observation import ANCHOR_COLUMNS
-from wealtharena.envs.quotes import SIGMA_BARS, carry_forward, trailing_sigma
+from wealtharena.envs.quotes import CARRY_BARS, SIGMA_BARS, carry_forward, trailing_sigma
 from wealtharena.errors import MarketError
 from wealtharena.features.panel import FeaturePanel, Scaler
 

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from wealtharena.data.panel import Panel
 
 SIGMA_BARS = 20
+CARRY_BARS = 10  # how far back the price at the begin of a lookback may lie where that bar is missing
 SIGMA_UNKNOWN = 0.02  # volatility a bar before two returns are known
 
 

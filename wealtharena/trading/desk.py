@@ -16,7 +16,7 @@ from wealtharena.config.specs.env import EnvSpec
 from wealtharena.config.specs.risk import RiskSpec
 from wealtharena.envs.kernel.rows import BAR
 from wealtharena.envs.market import Market, bars_without_price
-from wealtharena.envs.quotes import SIGMA_BARS
+from wealtharena.envs.quotes import CARRY_BARS, SIGMA_BARS
 from wealtharena.envs.walker import Walker
 from wealtharena.features.panel import FeaturePanel
 from wealtharena.trading.guard import Ruling, State, check
@@ -45,7 +45,7 @@ class Close:
 def depth_of(env: EnvSpec, risk: RiskSpec) -> int:
     """Return how many bars up to a close are looked at: by the agent, volatility, delisting and the age of prices."""
     stale = 0 if risk.stale_data is None else risk.stale_data.max_bars
-    return max(env.window, SIGMA_BARS + 2, env.limits.delisting_bars + 2, stale + 2) + 2
+    return max(env.window, SIGMA_BARS + 2 + CARRY_BARS, env.limits.delisting_bars + 2, stale + 2) + 2
 
 
 def seen_at(close: Close, row: int, walker: Walker) -> Seen:

@@ -7,11 +7,10 @@ import numpy.typing as npt
 
 from wealtharena.config.specs.baseline import BaselineSpec
 from wealtharena.data.panel import Panel
-from wealtharena.envs.quotes import carry_forward, unit_income
+from wealtharena.envs.quotes import CARRY_BARS, carry_forward, unit_income
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
-CARRY_BARS = 10  # how far back the price at the begin of a lookback may lie where that bar is missing
 MIN_RETURNS = 10  # fewer returns than this estimate no volatility: equal weights instead
 
 
