@@ -225,22 +225,15 @@ def test_an_unknown_launcher_is_answered_with_the_choices(probe) -> None:
 
 
 def test_jobs_in_processes_of_their_own_keep_folders_threads_and_the_worst_code(probe, tmp_path: Path) -> None:
-    done = probe("-m", *PARALLEL, "seed=99,1,2", "compute.torch_threads=7")
+    env = {"PYTHONPATH": str(Path(__file__).parents[2])}  # workers are new processes, and import this checkout
+    done = probe("-m", *PARALLEL, "seed=99,1,2,99", "compute.torch_threads=7", env=env)
     jobs = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert done.returncode == 1
-    assert "error: no rows; ask for more" in done.stderr
+    assert done.stderr.count("error: no rows; ask for more") == 1
+    assert "2 jobs ended so (#0, #3): no rows\n" in done.stderr
     assert {(job["seed"], Path(job["folder"]).name) for job in jobs} == {(1, "1"), (2, "2")}
     assert {job["omp"] for job in jobs} == {"7"}
     assert not any(job["torch"] for job in jobs)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("launcher", [PARALLEL, ()])
-def test_what_ends_several_jobs_is_said_once_with_their_numbers(probe, launcher: tuple[str, ...]) -> None:
-    env = {"PYTHONPATH": str(Path(__file__).parents[2])}  # workers are new processes, and import this checkout
-    done = probe("-m", *launcher, "seed=99,1,99", "compute.torch_threads=1", env=env)
-    assert done.stderr.count("error: no rows; ask for more") == 1
-    assert "2 jobs ended so (#0, #2): no rows\n" in done.stderr
 
 
 def test_a_killed_process_of_a_grid_is_one_line(probe) -> None:
