@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -123,6 +125,26 @@ def test_a_setting_that_the_journal_has_lost_is_told(tmp_path: Path) -> None:
     made.path.write_bytes(b"".join(line for line in lines if line is not setting))
     with pytest.raises(TrainingError, match=r"has lost a setting of trial 0: its journal is damaged; put it back"):
         collect(opened(made.path), made.rows)
+
+
+@pytest.mark.slow
+def test_a_search_ends_where_what_a_trial_earned_cannot_be_kept_and_goes_on_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tune prints what a searcher raises and goes on: a full disk would leave a search that is complete without its trials."""
+    with monkeypatch.context() as patched:
+        written = Rows.write
+
+        def full(rows: Rows, number: int, state: str, result: Mapping[str, Any]) -> None:
+            if number == 1:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "1.json")
+            written(rows, number, state, result)
+
+        patched.setattr(Rows, "write", full)
+        with pytest.raises(OSError, match=r"No space left on device: '1\.json'"):
+            run(sweep_spec(trials=3), Toy(), tmp_path, identity={"data.bars": "f"})
+    found = run(sweep_spec(trials=3), Toy(), tmp_path, identity={"data.bars": "f"})
+    assert [row.state for row in found.trials] == ["COMPLETE"] * 3
 
 
 @pytest.mark.parametrize(

@@ -185,6 +185,8 @@ def _fit(
             tuner.fit()
     except (KeyboardInterrupt, Interrupted):
         return True
+    if searcher.unkept is not None:
+        raise searcher.unkept
     if pulse.lost:
         raise TrainingError(
             f"no trial has run for {pulse.silent():.0f} s: Ray has no room for one",
@@ -300,13 +302,14 @@ def _stopper(sweep: SweepSpec, searcher: StudySearch, pulse: Pulse) -> Any:
     from ray import tune
 
     class Hopeless(tune.Stopper):
-        """Stop the experiment once too many trials of all that were asked for have failed, or none can run."""
+        """Stop the experiment once too many trials of all that were asked for have failed, or none can run or be kept."""
 
         def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
             return False
 
         def stop_all(self) -> bool:
-            return searcher.failed > sweep.max_failed_share * sweep.trials or pulse.is_lost()
+            hopeless = searcher.failed > sweep.max_failed_share * sweep.trials or searcher.unkept is not None
+            return hopeless or pulse.is_lost()
 
     return Hopeless()
 
