@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -143,6 +144,7 @@ def test_a_search_ends_where_what_a_trial_earned_cannot_be_kept_and_goes_on_late
         patched.setattr(Rows, "write", full)
         with pytest.raises(OSError, match=r"No space left on device: '1\.json'"):
             run(sweep_spec(trials=3), Toy(), tmp_path, identity={"data.bars": "f"})
+    assert not logging.getLogger("ray.tune").isEnabledFor(logging.ERROR)  # Ray has no traceback of its own above it
     found = run(sweep_spec(trials=3), Toy(), tmp_path, identity={"data.bars": "f"})
     assert [row.state for row in found.trials] == ["COMPLETE"] * 3
 

@@ -357,10 +357,10 @@ def _ray(compute: ComputeSpec, sweep: SweepSpec) -> Iterator[None]:
         RAY_AIR_NEW_OUTPUT="0",
         TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S="0",
     )
-    for noisy in ("ray.tune", "ray.train", "ray.air"):  # the listener says it in one line each
-        logging.getLogger(noisy).setLevel(logging.CRITICAL)
     cpus = compute.num_cpus or max(1, math.ceil(sweep.concurrency * sweep.cpus_per_trial))
     ours = cluster.connect(compute.model_copy(update={"num_cpus": cpus}))
+    for noisy in ("ray.tune", "ray.train", "ray.air"):  # after Ray has set them; the listener says it in one line each
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
     try:
         cluster.require(gpus=sweep.gpus_per_trial, key="sweep.gpus_per_trial")
         cluster.require(cpus=sweep.cpus_per_trial, key="sweep.cpus_per_trial")

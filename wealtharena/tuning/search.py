@@ -162,12 +162,14 @@ class StudySearch(Searcher):
         if self._left <= 0 or self.unkept is not None:
             return str(Searcher.FINISHED)
         self._left -= 1
-        with self._keeping():
+        try:
             trial = self._study.ask()
-            self._trials[trial_id] = trial
             values = draw(trial, self._sweep.space)
-            return {"number": trial.number, "overrides": overrides(values)}
-        return str(Searcher.FINISHED)
+        except OSError as error:
+            self.unkept = error
+            return str(Searcher.FINISHED)
+        self._trials[trial_id] = trial
+        return {"number": trial.number, "overrides": overrides(values)}
 
     @contextlib.contextmanager
     def _keeping(self) -> Iterator[None]:
