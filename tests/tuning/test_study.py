@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -140,6 +143,27 @@ def test_a_score_that_was_changed_in_the_study_is_told(tmp_path: Path, end: dict
         collect(opened(made.path), made.rows)
     (tmp_path / "study.trials" / "0.json").write_text('{"evaluation": 2}')  # of before scores were kept there
     assert collect(opened(made.path), made.rows)[0].score == 2.5
+
+
+@pytest.mark.slow
+def test_a_search_ends_where_what_a_trial_earned_cannot_be_kept_and_goes_on_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tune prints what a searcher raises and goes on: a full disk would leave a search that is complete without its trials."""
+    with monkeypatch.context() as patched:
+        written = Rows.write
+
+        def full(rows: Rows, number: int, state: str, result: Mapping[str, Any]) -> None:
+            if number == 1:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "1.json")
+            written(rows, number, state, result)
+
+        patched.setattr(Rows, "write", full)
+        with pytest.raises(OSError, match=r"No space left on device: '1\.json'"):
+            run(sweep_spec(trials=3), Toy(), tmp_path, identity={"data.bars": "f"})
+    assert not logging.getLogger("ray.tune").isEnabledFor(logging.ERROR)  # Ray has no traceback of its own above it
+    found = run(sweep_spec(trials=3), Toy(), tmp_path, identity={"data.bars": "f"})
+    assert [row.state for row in found.trials] == ["COMPLETE"] * 3
 
 
 @pytest.mark.parametrize(

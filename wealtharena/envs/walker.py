@@ -148,8 +148,9 @@ class Walker:
         """Go on in a market that has further rows; nothing is walked again.
 
         Early rows may be gone, but for the window and those that volatility looks back on (SIGMA_BARS + 1), and the row
-        of a price that is carried on at the first of these. Raises MarketError, with nothing changed, where the market has other symbols or fills, lacks the row at which the
-        account stands, or marks what is held otherwise there; with `remark`, the account is marked anew.
+        of a price that is carried on at the first of these. Raises MarketError, with nothing changed, where the market
+        has other symbols or fills, lacks the row at which the account stands, or marks what is held otherwise there;
+        with `remark`, the account is marked anew.
         """
         old = self._paths.market
         _check_same(market, old.symbols, old.fill)

@@ -185,6 +185,8 @@ def _fit(
             tuner.fit()
     except (KeyboardInterrupt, Interrupted):
         return True
+    if searcher.unkept is not None:
+        raise searcher.unkept
     if pulse.lost:
         raise TrainingError(
             f"no trial has run for {pulse.silent():.0f} s: Ray has no room for one",
@@ -300,13 +302,14 @@ def _stopper(sweep: SweepSpec, searcher: StudySearch, pulse: Pulse) -> Any:
     from ray import tune
 
     class Hopeless(tune.Stopper):
-        """Stop the experiment once too many trials of all that were asked for have failed, or none can run."""
+        """Stop the experiment once too many trials of all that were asked for have failed, or none can run or be kept."""
 
         def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
             return False
 
         def stop_all(self) -> bool:
-            return searcher.failed > sweep.max_failed_share * sweep.trials or pulse.is_lost()
+            hopeless = searcher.failed > sweep.max_failed_share * sweep.trials or searcher.unkept is not None
+            return hopeless or pulse.is_lost()
 
     return Hopeless()
 
@@ -354,10 +357,10 @@ def _ray(compute: ComputeSpec, sweep: SweepSpec) -> Iterator[None]:
         RAY_AIR_NEW_OUTPUT="0",
         TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S="0",
     )
-    for noisy in ("ray.tune", "ray.train", "ray.air"):  # the listener says it in one line each
-        logging.getLogger(noisy).setLevel(logging.CRITICAL)
     cpus = compute.num_cpus or max(1, math.ceil(sweep.concurrency * sweep.cpus_per_trial))
     ours = cluster.connect(compute.model_copy(update={"num_cpus": cpus}))
+    for noisy in ("ray.tune", "ray.train", "ray.air"):  # after Ray has set them; the listener says it in one line each
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
     try:
         cluster.require(gpus=sweep.gpus_per_trial, key="sweep.gpus_per_trial")
         cluster.require(cpus=sweep.cpus_per_trial, key="sweep.cpus_per_trial")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from ray.tune.search import Searcher
 
 from wealtharena.config.identity import differences, listed
 from wealtharena.config.specs.sweep import SweepSpec
-from wealtharena.errors import ConfigError
+from wealtharena.errors import ConfigError, WealthArenaError
 from wealtharena.files import write_bytes
 from wealtharena.tuning.space import draw, overrides
 
@@ -151,6 +152,7 @@ class StudySearch(Searcher):
         self._trials: dict[str, optuna.Trial] = {}
         self.failed = 0
         self.told = 0
+        self.unkept: OSError | WealthArenaError | None = None  # what kept something of a trial from being written down
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what Tune writes down of the search: not who is told, behind whom the data stand that go to no other process."""
@@ -158,25 +160,39 @@ class StudySearch(Searcher):
 
     def suggest(self, trial_id: str) -> Any:
         """Return the next trial's number and overrides, or FINISHED when the study has all it was asked for."""
-        if self._left <= 0:
+        if self._left <= 0 or self.unkept is not None:
             return str(Searcher.FINISHED)
         self._left -= 1
-        trial = self._study.ask()
+        try:
+            trial = self._study.ask()
+            values = draw(trial, self._sweep.space)
+        except OSError as error:
+            self.unkept = error
+            return str(Searcher.FINISHED)
         self._trials[trial_id] = trial
-        values = draw(trial, self._sweep.space)
         return {"number": trial.number, "overrides": overrides(values)}
+
+    @contextlib.contextmanager
+    def _keeping(self) -> Iterator[None]:
+        """Remember what cannot be written down: Tune would print it, and go on as if the trial had never been."""
+        try:
+            yield
+        except (OSError, WealthArenaError) as error:
+            self.unkept = self.unkept or error
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Report an intermediate value, once a step."""
         self._shown[trial_id] = result
         trial, value = self._trials.get(trial_id), result.get(self._sweep.metric)
-        if trial is not None and value is not None and math.isfinite(value) and not result.get(FINISHED_KEY):
-            trial.report(float(value), step=int(result[STEP_KEY]))
+        sound = value is not None and math.isfinite(value)
+        if trial is not None and self.unkept is None and sound and not result.get(FINISHED_KEY):
+            with self._keeping():
+                trial.report(float(result[self._sweep.metric]), step=int(result[STEP_KEY]))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell the study how the trial ended, once; what a failed one had shown before is kept, since Tune hands on none of it."""
         trial, shown = self._trials.pop(trial_id, None), self._shown.pop(trial_id, {})
-        if trial is None:
+        if trial is None or self.unkept is not None:  # behind a line that was cut no other may stand
             return
         result = result or {}
         value = result.get(self._sweep.metric)
@@ -184,19 +200,22 @@ class StudySearch(Searcher):
         state = (
             TrialState.FAIL if not sound else (TrialState.COMPLETE if result.get(FINISHED_KEY) else TrialState.PRUNED)
         )
-        if state is TrialState.PRUNED and result:  # the result on which a trial is stopped comes here only
-            trial.report(float(result[self._sweep.metric]), step=int(result[STEP_KEY]))
         self.told += 1
         self.failed += state is TrialState.FAIL
         told = {SCORE_KEY: float(result[self._sweep.metric])} if sound else {}
-        kept = {**(result or shown), ASKED_KEY: overrides(trial.params), **told}
-        self._finished(trial.number, state.name, kept)
-        self._study.tell(trial, float(value) if state is TrialState.COMPLETE else None, state=state)  # type: ignore[arg-type]  # `sound` says it is a number
-        self._told(trial.number)
+        with self._keeping():
+            if state is TrialState.PRUNED and result:  # the result on which a trial is stopped comes here only
+                trial.report(float(result[self._sweep.metric]), step=int(result[STEP_KEY]))
+            self._finished(trial.number, state.name, {**(result or shown), ASKED_KEY: overrides(trial.params), **told})
+            self._study.tell(trial, float(value) if state is TrialState.COMPLETE else None, state=state)  # type: ignore[arg-type]  # `sound` says it is a number
+            self._told(trial.number)
 
     def explain(self, number: int, why: str) -> None:
         """Write into the study why a trial failed; Tune knows only after the trial was told."""
-        self._study.set_user_attr(f"failure-{number}", why)
+        if self.unkept is not None:
+            return
+        with self._keeping():
+            self._study.set_user_attr(f"failure-{number}", why)
 
     def save(self, checkpoint_path: str) -> None:
         """Write a marker only: the study on disk is the state."""
