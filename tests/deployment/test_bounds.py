@@ -314,6 +314,20 @@ def test_a_page_is_made_once_for_what_it_shows(service: Client, monkeypatch: pyt
     assert len(made) == 2
 
 
+@pytest.mark.slow
+def test_what_answers_from_memory_alone_is_told_on_the_page_and_in_the_metrics(service: Client) -> None:
+    told = f'wealtharena_agent_problem{{agent="{AGENT}"}}'
+    assert f"{told} 0\n" in service.get("/metrics").text
+    folder = Path(service.guard.keys.path).parent / "checkpoints" / AGENT
+    (folder / "v1").rename(folder.parent / "away")
+    for cell in service.guard.app.routes:
+        if getattr(cell, "path", "") == "/":
+            cell.endpoint.__self__.manager.refresh()
+    assert f"{told} 1\n" in service.get("/metrics").text
+    assert f"Goes on answering from memory: {AGENT}/v1 was saved and is not here" in service.get("/").text
+    assert AGENT in service.get("/ready").json()["problems"]
+
+
 def test_the_last_line_of_a_process_that_ends_at_once_is_written() -> None:
     code = (
         "import logging, sys\n"

@@ -65,6 +65,14 @@ def test_an_account_says_when_its_process_wrote_last(paper: Path) -> None:
     assert "2023-11-14 22:13 UTC" in Board(paper).parts()["account-etf--second"]
 
 
+def test_alerts_that_failed_or_were_dropped_are_told(service: Client, paper: Path) -> None:
+    (paper / "etf" / "second" / HEALTH).write_text(json.dumps({"alerts_failed": 3, "alerts_lost": 7}))
+    told, page = service.get("/metrics").text, service.get("/trading").text
+    for name, words, count in (("failed", "could not be sent", 3), ("lost", "were dropped", 7)):
+        assert f'account_alerts_{name}{{agent="etf",account="second"}} {count}\n' in told
+        assert f"<td>Alerts that {words}</td><td>{count}</td>" in page
+
+
 def test_its_policy_lets_in_one_script_and_the_other_pages_none(service: Client) -> None:
     policy = service.get("/trading").headers["content-security-policy"]
     assert f"script-src '{SCRIPT_HASH}'" in policy

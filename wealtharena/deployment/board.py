@@ -41,6 +41,7 @@ _MEASURED = (
     ("Orders without their execution", "order_errors"),
     ("Slippage against the kernel, bps", "slippage_bps"),
     ("Alerts that could not be sent", "alerts_failed"),
+    ("Alerts that were dropped", "alerts_lost"),
 )
 _SHOWN = 6  # rows of a table
 _EMPTY = (

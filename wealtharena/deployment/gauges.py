@@ -21,6 +21,7 @@ _GAUGES = {
     "actions_index": "Population stability index of what is asked for",
     "actions_limit": "Where it alarms",
     "alerts_failed": "Alerts that could not be sent",
+    "alerts_lost": "Alerts that were dropped, since too many waited",
 }
 
 

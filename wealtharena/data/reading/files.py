@@ -164,7 +164,6 @@ def split_symbols(
     bring_together(numbers, found, ledger)
     check_shape(numbers, ledger)
     _scaled(numbers, found, ledger)
-    in_money_of_prices(numbers, found, ledger)
     scale_volume(numbers, found, keep, ledger)
     _gains(numbers, ledger)
     kinds = _volumes(numbers, found, ledger)
@@ -331,12 +330,13 @@ def _require_product(
 
 
 def _scaled(numbers: pd.DataFrame, found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> None:
-    """Count volumes and prices in ones where their column's name says thousands or millions."""
+    """Count volumes and prices in ones where their column's name says thousands or millions, and dividends in money of prices."""
     for role in (role for role in ("volume", "quote_volume", "base_volume", *PRICES, "dividend") if role in numbers):
         scale, why = scale_of(found[role][0][0])
         if scale != 1.0:
             numbers[role] = numbers[role] * scale
             ledger.note(f"{found[role][0][0]} is multiplied by {scale:,.0f}, {why}")
+    in_money_of_prices(numbers, found, ledger)
 
 
 def _gains(numbers: pd.DataFrame, ledger: Ledger) -> None:
