@@ -259,3 +259,23 @@ def test_no_close_shows_a_later_bar(tmp_path):
     for one in feed.steps(None):
         assert not isinstance(one, Due) or pace.until(one.moment)
     assert waited[9] == pytest.approx(1000.0, abs=60.0)  # ten days at 864 times; a deadline, not a pause
+
+
+def test_a_close_of_few_bars_knows_the_price_that_was_carried_on_into_them():
+    """A hole that the first of its bars stands in leaves volatility, and so the costs of orders, as the backtest has them."""
+    made = world("crypto", "mlp")
+    env, scaler = made.spec.env, made.policy.scaler
+    depth = depth_of(env, risk_of())
+    last = made.features.bars - 1
+    first = last + 1 - depth
+    close, tradable = made.features.panel.close.copy(), made.features.panel.tradable.copy()
+    close[first - 3 : first + 1, 0], tradable[first - 3 : first + 1, 0] = np.nan, False
+    panel = dataclasses.replace(made.features.panel, close=close, tradable=tradable)
+    features = dataclasses.replace(made.features, panel=panel)
+    window = Segment(last, last + 1)
+    (whole,), (young,) = (
+        list(Replay(features, window, env, scaler, depth=depth, least=least).closes(None))
+        for least in (None, made.spec.features)
+    )
+    assert young.market.length == whole.market.length == depth
+    assert np.array_equal(young.market.bars, whole.market.bars)

@@ -275,8 +275,8 @@ class Live:
             if self._stands is not None:
                 stands = int(np.searchsorted(features.panel.timestamps, self._stands))
                 first = min(first, max(0, stands - self._depth))
-            shown = features.slice(first, features.bars)
-            return Close(shown, Market.build(shown, spec.env, self._scaler))
+            market = Market.build(features, spec.env, self._scaler)  # of all bars: a price may be carried on into these
+            return Close(features.slice(first, features.bars), market.part(first, features.bars))
         except (DataError, MarketError) as error:
             self._told(session.bar, Intervention("bars", f"unusable: {error.message}", (), {}))
             return None

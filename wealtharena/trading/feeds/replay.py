@@ -72,5 +72,8 @@ class Replay:
         assert self._least is not None, "what has no market of all bars computes each close anew"
         bars = least_bars(self._least, self._env) + self._depth
         made = computed(features.panel.slice(max(0, stop - bars), stop), self._least, self._env)
-        shown = made.slice(max(0, made.bars - self._depth), made.bars)
-        return Close(shown, Market.build(shown, self._env, self._scaler))
+        first = max(0, made.bars - self._depth)
+        market = Market.build(
+            made, self._env, self._scaler
+        )  # of all these bars: a price may be carried on into the last
+        return Close(made.slice(first, made.bars), market.part(first, made.bars))
