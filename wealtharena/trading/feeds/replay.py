@@ -73,7 +73,5 @@ class Replay:
         bars = least_bars(self._least, self._env) + self._depth
         made = computed(features.panel.slice(max(0, stop - bars), stop), self._least, self._env)
         first = max(0, made.bars - self._depth)
-        market = Market.build(
-            made, self._env, self._scaler
-        )  # of all these bars: a price may be carried on into the last
+        market = Market.build(made, self._env, self._scaler)  # of all bars: a price may be carried on into the last
         return Close(made.slice(first, made.bars), market.part(first, made.bars))
