@@ -67,6 +67,16 @@ def connect(
     return db
 
 
+@contextlib.contextmanager
+def let_go_on_error(db: sqlite3.Connection) -> Iterator[None]:
+    """Close the file where the block raises: who was not made is closed by nobody."""
+    try:
+        yield
+    except BaseException:
+        db.close()
+        raise
+
+
 def _move_on(db: sqlite3.Connection, name: str, steps: Sequence[Sequence[str]], seen: Callable[[], None]) -> None:
     version = int(db.execute("PRAGMA user_version").fetchone()[0])
     if version > len(steps):

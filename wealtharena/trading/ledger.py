@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 from wealtharena.trading.books import Books
 from wealtharena.trading.broker import FINAL, Account, BookedOrder
 from wealtharena.trading.closes import RELEASED, Closes
-from wealtharena.trading.database import LedgerError, connect, transaction
+from wealtharena.trading.database import LedgerError, connect, let_go_on_error, transaction
 from wealtharena.trading.guard import Intervention, State
 from wealtharena.trading.outbox import Posts
 from wealtharena.trading.schema import STEPS
@@ -62,8 +62,9 @@ class Ledger(Books, Closes, Posts):
         self._db = connect(folder / FILE, STEPS, synchronous=synchronous, seen=lambda: at("while migrating"))
         self._synchronous = synchronous
         self._file = folder / FILE
-        self._inode = self._file.stat().st_ino
-        row = self._db.execute("SELECT max(epoch) AS epoch FROM accounts").fetchone()
+        with let_go_on_error(self._db):
+            self._inode = self._file.stat().st_ino
+            row = self._db.execute("SELECT max(epoch) AS epoch FROM accounts").fetchone()
         self.epoch = int(row["epoch"] or 0)
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from wealtharena.data.bars import BAR_COLUMNS, PRICE_COLUMNS, TIMESTAMP_DTYPE, Bars
-from wealtharena.trading.database import connect, transaction
+from wealtharena.trading.database import connect, let_go_on_error, transaction
 
 FILE: Final = "bars.sqlite"
 STEPS: Final = (
@@ -60,12 +60,13 @@ class SeenBars:
     def __init__(self, folder: Path, *, synchronous: str = "full") -> None:
         self._db = connect(folder / FILE, STEPS, synchronous=synchronous)
         self._kept: dict[str, dict[str, Row]] = {}
-        for row in self._db.execute("SELECT bar, symbol, content FROM bars ORDER BY bar"):
-            self._kept.setdefault(row["symbol"], {})[row["bar"]] = json.loads(row["content"])
-        self._latest = {
-            (row["bar"], row["symbol"]): json.loads(row["content"])
-            for row in self._db.execute("SELECT bar, symbol, content FROM revisions ORDER BY id")
-        }
+        with let_go_on_error(self._db):
+            for row in self._db.execute("SELECT bar, symbol, content FROM bars ORDER BY bar"):
+                self._kept.setdefault(row["symbol"], {})[row["bar"]] = json.loads(row["content"])
+            self._latest = {
+                (row["bar"], row["symbol"]): json.loads(row["content"])
+                for row in self._db.execute("SELECT bar, symbol, content FROM revisions ORDER BY id")
+            }
 
     def close(self) -> None:
         """Let go of the file."""
