@@ -79,15 +79,14 @@ def go(
     source: str = "tests",
 ) -> None:
     """Trade to the end of the feed, from wherever the account in `folder` stands."""
-    ledger = Ledger(folder, synchronous="normal")
-    if ledger.facts() is None:
-        ledger.open("noise", "test", {"of": "tests", "source": source})
-    broker = wrap(open_broker(Opening(folder, world.env, ledger.epoch, "normal")))
-    trader = Trader("noise", "test", world.mind, world.env, world.risk, ledger, broker, strangers, at=at)
-    last = ledger.decision()
-    with contextlib.closing(ledger), contextlib.closing(broker):
-        closes = world.feed().closes(last)
-        loop.run(trader, closes, Switch(folder), told=told or (lambda close: None))
+    with contextlib.closing(Ledger(folder, synchronous="normal")) as ledger:
+        if ledger.facts() is None:
+            ledger.open("noise", "test", {"of": "tests", "source": source})
+        broker = wrap(open_broker(Opening(folder, world.env, ledger.epoch, "normal")))
+        with contextlib.closing(broker):
+            trader = Trader("noise", "test", world.mind, world.env, world.risk, ledger, broker, strangers, at=at)
+            closes = world.feed().closes(ledger.decision())
+            loop.run(trader, closes, Switch(folder), told=told or (lambda close: None))
 
 
 def account(folder: Path) -> dict[str, Any]:

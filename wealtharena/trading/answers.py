@@ -42,7 +42,11 @@ def opened(name: str, opening: Opening) -> Broker:
     module = plugins.load(_ROOM, name)
     broker = _asked(name, "open_broker", module.open_broker, opening)
     plugins.check_answer(_ROOM, name, broker, of="open_broker", methods=BROKER_METHODS)
-    return cast("Broker", _Checked(name, broker))
+    try:
+        return cast("Broker", _Checked(name, broker))
+    except BaseException:
+        _asked(name, "close", broker.close)  # nobody else has it
+        raise
 
 
 class _Checked:
