@@ -110,9 +110,10 @@ def execute(
     row, last = start, stop - 1
     with compile_status(kernel.walk):
         while row < last:
-            order = schedule.order(row, desk.held) if desk.paths.alive[0] else None
-            if order is None:  # a liquidated account closes what is left by itself
-                reached = min(schedule.next_row(row), last) if desk.paths.alive[0] else last
+            alive = desk.paths.alive[0]  # a liquidated account closes what is left by itself
+            order = schedule.order(row, desk.held) if alive else None
+            if order is None:
+                reached = min(schedule.next_row(row), last) if alive else last
                 desk.rest(row, reached)
             else:
                 reached = row + 1

@@ -179,8 +179,9 @@ class Walker:
         """Give `orders` [A], units with a sign, to the next bar and go to its close; they are filled as sized, or less.
 
         The bar fills less where its volume is too small, whole lots only where there are lots, and nothing where it must
-        not; limits of weight and gross value are not looked at. A liquidated account closes what is left, whatever it is given. `deal(orders(w))` is `step(w)`, to rounding. An order of
-        less than a million millionth of equity is not given. Raises MarketError, with nothing changed, as `step` does.
+        not; limits of weight and gross value are not looked at. A liquidated account closes what is left, whatever it is
+        given. `deal(orders(w))` is `step(w)`, to rounding. An order of less than a million millionth of equity is not
+        given. Raises MarketError, with nothing changed, as `step` does.
         """
         self._require_next()
         given = self._checked(orders)

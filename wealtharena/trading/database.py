@@ -47,21 +47,17 @@ def connect(
     or newer than this program.
     """
     make_folder(path.parent)
-    db = None
     try:
         # an account may be handed from thread to thread, one at a time
         db = sqlite3.connect(path, timeout=SECONDS, isolation_level=None, check_same_thread=False)
-        db.row_factory = sqlite3.Row
-        _write_ahead(db)
-        db.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
-        db.execute(f"PRAGMA synchronous={synchronous.upper()}")
-        db.execute("PRAGMA foreign_keys=ON")
-        _move_on(db, path.name, steps, seen)
-    except BaseException as error:
-        if db is not None:
-            db.close()
-        if not isinstance(error, sqlite3.DatabaseError):
-            raise
+        with let_go_on_error(db):
+            db.row_factory = sqlite3.Row
+            _write_ahead(db)
+            db.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+            db.execute(f"PRAGMA synchronous={synchronous.upper()}")
+            db.execute("PRAGMA foreign_keys=ON")
+            _move_on(db, path.name, steps, seen)
+    except sqlite3.DatabaseError as error:
         code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY
         raise LedgerError(f"{path if code in _NO_ROOM else path.name}: {error}", hint=_way_out(code)) from error
     return db

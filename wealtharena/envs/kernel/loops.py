@@ -196,8 +196,9 @@ def walk(
     serves all paths. Bar `start` is the window's first, whose equity is written at index 0. Written:
     `equity[P, n + 1]`, and, unless their first length is 0, `weights[P, n + 1, A]`, `projected[P, n, A]`,
     `ledger[P, n, 4]` (traded, costs, financing, income) and `fills[P, n, 4, A]` (units filled, cost, units closed by
-    force, cost). A path that was liquidated asks for nothing but zero from then on, however small what
-    is left. One whose equity is not positive has ended: it keeps what it lost, without interest on it, and all else that is written for it is zero.
+    force, cost). A path that was liquidated asks for nothing but zero from then on, however small what is left. One whose
+    equity is not positive has ended: it keeps what it lost, without interest on it, and all else that is written for it
+    is zero.
     """
     assets = units.shape[0]
     paths = equity.shape[0]
