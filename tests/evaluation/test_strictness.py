@@ -25,25 +25,28 @@ OTHER = {  # key: a looser value, a stricter one
     "allow_hindsight": (True, False),
     "implausible": (50, 3),
     "require_audit": (False, True),
+    "bootstrap_draws": (9999, 20000),
+    "cscv_blocks": (14, 20),
 }
 
 
 def test_every_rule_has_a_direction_and_only_one():
-    assert sorted(OTHER) == sorted(VerdictSpec.model_fields)
-    assert sorted((*strictness.HIGHER, *strictness.LOWER, *strictness.LONGER)) == sorted(VerdictSpec.model_fields)
+    limits = sorted((*VerdictSpec.model_fields, *strictness.PRECISION))
+    assert sorted(OTHER) == limits
+    assert sorted((*strictness.HIGHER, *strictness.LOWER, *strictness.LONGER)) == limits
 
 
 @pytest.mark.parametrize("key", OTHER)
 def test_a_key_is_looser_in_its_own_direction_and_not_in_the_other(key):
     loose, strict = OTHER[key]
-    ours = strictness.shipped().model_dump(mode="json")
+    ours = strictness.shipped_limits()
     assert [name.split()[0] for name in strictness.looser({**ours, key: loose})] == [key]
     assert strictness.looser({**ours, key: strict}) == ()
     assert strictness.looser({key: None})[0].startswith(f"{key} none ("), "what is no figure holds nothing"
 
 
 def test_rules_that_ship_are_not_looser_and_one_that_did_not_exist_yet_is_not_asked():
-    assert strictness.looser(compose(["asset=etf"]).evaluation.verdict.model_dump(mode="json")) == ()
+    assert strictness.looser(strictness.limits_of(compose(["asset=etf"]).evaluation)) == ()
     assert strictness.looser_reason({"min_dsr": 0.95}) is None
     assert strictness.looser_reason({"min_dsr": 0, "beats": "cash", "require_audit": False}) == (
         "Judged by looser rules than ship: min_dsr 0 (0.95), beats cash ([buy_and_hold]), require_audit false (true)."
@@ -52,7 +55,7 @@ def test_rules_that_ship_are_not_looser_and_one_that_did_not_exist_yet_is_not_as
 
 def test_a_configuration_of_ones_own_does_not_move_what_ships(tmp_path, monkeypatch):
     (tmp_path / "evaluation").mkdir()
-    (tmp_path / "evaluation" / "easy.yaml").write_text("defaults: [default]\nverdict: {min_dsr: 0.1}\n")
+    (tmp_path / "evaluation" / "easy.yaml").write_text("defaults: [default]\nverdict: {min_dsr: 0.1}\ncscv_blocks: 4\n")
     monkeypatch.setenv("WEALTHARENA_CONFIG_DIR", str(tmp_path))
-    rules = compose(["evaluation=easy"]).evaluation.verdict
-    assert strictness.looser(rules.model_dump(mode="json")) == ("min_dsr 0.1 (0.95)",)
+    rules = strictness.limits_of(compose(["evaluation=easy"]).evaluation)
+    assert strictness.looser(rules) == ("min_dsr 0.1 (0.95)", "cscv_blocks 4 (16)")

@@ -3,9 +3,10 @@ from dataclasses import replace
 
 import pytest
 
+from wealtharena.config import compose
+from wealtharena.config.specs.runs import VerdictSpec
 from wealtharena.evaluation import verdict
 from wealtharena.evaluation.evidence import Evidence, Unfilled
-from wealtharena.evaluation.verdict import judge
 
 GOOD = Evidence(
     seeds=5,
@@ -38,6 +39,11 @@ GOOD = Evidence(
 @pytest.fixture
 def rules(spec):
     return spec.evaluation.verdict
+
+
+def judge(evidence: Evidence, rules: VerdictSpec) -> verdict.Verdict:
+    """Return the verdict by `rules`, with interval and PBO as finely computed as ships."""
+    return verdict.judge(evidence, compose().evaluation.model_copy(update={"verdict": rules}))
 
 
 def test_evidence_that_satisfies_every_rule_is_promotable(rules):

@@ -236,7 +236,7 @@ def judge(
         comparisons=compared,
         sharpe=bootstrap.stratified_interval(ratios, rng=streams[1], draws=evaluation.bootstrap_draws),
         stress=(),
-        verdict=verdict.judge(evidence, evaluation.verdict),
+        verdict=verdict.judge(evidence, evaluation),
         risk_free=risk_free,
         ratios=by_seed,
         active=active.part(agents[middle], baselines[backtest.ANCHOR]) if backtest.ANCHOR in baselines else None,

@@ -9,25 +9,36 @@ from typing import Any, Final
 import yaml
 
 from wealtharena.config.paths import conf_dir
-from wealtharena.config.specs.runs import VerdictSpec
+from wealtharena.config.specs.runs import EvaluationSpec, VerdictSpec
 
-# Each key of `evaluation.verdict` by the direction in which it is stricter; of the last ones a longer list.
+# Each limit by the direction in which it is stricter; of the last ones a longer list.
 HIGHER: Final = (
     "confidence", "min_dsr", "reject_dsr", "max_drawdown", "min_seeds", "min_years", "min_bars", "min_trades",
-    "min_invested", "require_audit",
+    "min_invested", "require_audit", "bootstrap_draws", "cscv_blocks",
 )  # fmt: skip
 LOWER: Final = (
     "max_pbo", "max_openings", "max_unfilled", "implausible", "allow_simulated", "allow_unadjusted_rolls",
     "allow_hindsight",
 )  # fmt: skip
 LONGER: Final = ("beats",)
+PRECISION: Final = ("bootstrap_draws", "cscv_blocks")  # of `evaluation` itself: of few a bound is a matter of the seed
 
 
 @cache
 def shipped() -> VerdictSpec:
     """Return the rules that ship, whatever the command at hand or a configuration of one's own has made of them."""
-    content = yaml.safe_load((conf_dir() / "evaluation" / "default.yaml").read_text(encoding="utf-8"))
-    return VerdictSpec.model_validate(content["verdict"])
+    return VerdictSpec.model_validate(_packaged()["verdict"])
+
+
+def shipped_limits() -> Mapping[str, Any]:
+    """Return the limits that ship, by name: the rules, and how finely interval and PBO are computed."""
+    packaged = _packaged()
+    return shipped().model_dump(mode="json") | {name: packaged[name] for name in PRECISION}
+
+
+def limits_of(evaluation: EvaluationSpec) -> dict[str, Any]:
+    """Return the limits that a verdict is found by: those of `evaluation.verdict`, and its precision."""
+    return evaluation.verdict.model_dump(mode="json") | {name: getattr(evaluation, name) for name in PRECISION}
 
 
 def looser(rules: Mapping[str, Any]) -> tuple[str, ...]:
@@ -35,10 +46,9 @@ def looser(rules: Mapping[str, Any]) -> tuple[str, ...]:
 
     A key that is missing is one from after those rules were written. What is no number where one is asked holds nothing.
     """
-    ours = shipped().model_dump(mode="json")
     return tuple(
         f"{name} {_text(rules[name])} ({_text(limit)})"
-        for name, limit in ours.items()
+        for name, limit in shipped_limits().items()
         if name in rules and not _is_as_strict(name, rules[name], limit)
     )
 
@@ -47,6 +57,14 @@ def looser_reason(rules: Mapping[str, Any]) -> str | None:
     """Return, in words, by what looser rules a verdict was found; None where by none."""
     found = looser(rules)
     return f"Judged by looser rules than ship: {', '.join(found)}." if found else None
+
+
+@cache
+def _packaged() -> Mapping[str, Any]:
+    content: Mapping[str, Any] = yaml.safe_load(
+        (conf_dir() / "evaluation" / "default.yaml").read_text(encoding="utf-8")
+    )
+    return content
 
 
 def _is_as_strict(name: str, value: Any, limit: Any) -> bool:

@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
 from wealtharena.config.specs.asset import LITTLE
-from wealtharena.config.specs.runs import VerdictSpec
+from wealtharena.config.specs.runs import EvaluationSpec, VerdictSpec
 from wealtharena.envs.shortfall import REMEDIES
 from wealtharena.evaluation.evidence import AGENT, Evidence, Unfilled
-from wealtharena.evaluation.strictness import looser_reason
+from wealtharena.evaluation.strictness import limits_of, looser_reason
 from wealtharena.evaluation.wording import edited_reason, figure, left_out_reason, limit
 from wealtharena.files import jsonable
 
@@ -65,11 +65,11 @@ class Verdict:
         return found
 
 
-def judge(evidence: Evidence, spec: VerdictSpec) -> Verdict:
+def judge(evidence: Evidence, evaluation: EvaluationSpec) -> Verdict:
     """Return the verdict of all rules."""
-    rulings = tuple(rule(evidence, spec) for rule in RULES)
+    rulings = tuple(rule(evidence, evaluation.verdict) for rule in RULES)
     worst = max(rulings, key=lambda r: ORDER.index(r.status))
-    limits = spec.model_dump(mode="json")
+    limits = limits_of(evaluation)
     told = looser_reason(limits)
     return Verdict(worst.status, (*([Ruling(LIMITS, "unproven", told)] if told else ()), *rulings), evidence, limits)
 
