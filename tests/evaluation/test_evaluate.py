@@ -183,7 +183,8 @@ def test_one_run_is_never_promotable_whatever_it_earned(settings):
         rng=np.random.default_rng(0),
     )
     assert found.metrics["sharpe"] > 5
-    assert [r.rule for r in found.verdict.rulings if r.status != "promotable"] == ["seeds", "record", "plausible"]
+    against = [r.rule for r in found.verdict.rulings if r.status != "promotable"]
+    assert against == ["limits", "seeds", "record", "plausible"]  # "limits": of the few draws of these tests
     assert found.verdict.status == "unproven"
 
 
