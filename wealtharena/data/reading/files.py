@@ -28,7 +28,7 @@ from wealtharena.data.reading.numbers import to_numbers
 from wealtharena.data.reading.parquet import flattened, read_parquet
 from wealtharena.data.reading.parts import joined
 from wealtharena.data.reading.settled import Ledger, Reading, Settled
-from wealtharena.data.reading.several import check_one_row_a_bar, say_stretches, with_symbols
+from wealtharena.data.reading.several import check_one_row_a_bar, with_symbols
 from wealtharena.data.reading.shape import check_shape
 from wealtharena.data.reading.sources import as_written_by_source, to_prices
 from wealtharena.data.reading.splits import join_copies, leave_out_rates, write_proven
@@ -170,8 +170,6 @@ def split_symbols(
     groups = _groups(names, only_symbol or "UNNAMED", len(numbers), ledger)
     used = {name for role, columns in found.items() if role not in ("period", "zone") for name, _ in columns}
     check_one_row_a_bar(frame[keep], used, groups, read, ledger)
-    if names is None:
-        say_stretches(frame, used, read, ledger)
     groups = without_quotes(groups, read, ledger)
     leave_out_rates(numbers, groups, read, found, ledger)
     join_copies(numbers, groups, read, ledger)

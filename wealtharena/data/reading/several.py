@@ -44,7 +44,7 @@ def _are_words(cells: pd.Series) -> bool:
     return bool(cells.notna().all() and cells.str.contains(r"[^\W\d_]", regex=True).all())
 
 
-def say_stretches(frame: pd.DataFrame, used: set[str], read: Stamps, ledger: Ledger) -> None:
+def _say_stretches(frame: pd.DataFrame, used: set[str], read: Stamps, ledger: Ledger) -> None:
     """Say so where a column that is not `used` holds one word for a stretch of bars, and then others.
 
     They may be securities of which each begins where another ends, as contracts of a future do, and are one series in a
@@ -71,11 +71,13 @@ def say_stretches(frame: pd.DataFrame, used: set[str], read: Stamps, ledger: Led
 def check_one_row_a_bar(
     frame: pd.DataFrame, used: set[str], groups: dict[str, IntArray], read: Stamps, ledger: Ledger
 ) -> None:
-    """Refuse a table in which columns that are not `used` tell several rows of one symbol and time apart.
+    """Refuse a table in which columns that are not `used` tell several rows of one symbol and time apart; say what may.
 
     Raises:
         DataError: naming the columns, what they hold, and how to keep one of each.
     """
+    if not {role_of(name) for name in used} & {"symbol", "name"}:
+        _say_stretches(frame, used, read, ledger)
     owner = np.zeros(len(frame), dtype=np.int64)
     for number, rows in enumerate(groups.values()):
         owner[rows] = number
