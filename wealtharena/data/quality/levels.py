@@ -199,14 +199,16 @@ def splits(table: pd.DataFrame, context: Context) -> Detection | None:
     within 60 before a recorded split that missed it are put right. For shares and funds, a split nobody recorded is
     taken for one if the whole bar stands at a whole ratio of the close before, from the open on, with no rush of
     trading, between two levels that last: a crash falls during the day, or trades many times the usual value.
+    Dividends are those of the shares of their day wherever a source does not know of the split, or prices fall by them.
     """
     prices, volumes = table[list(PRICE_COLUMNS)].to_numpy(dtype=np.float64), table["volume"].to_numpy()
     ratios = table["split"].to_numpy()
-    factors, found = np.ones(len(table)), []
+    paid, factors, found = table["dividend"].to_numpy(dtype=np.float64), np.ones(len(table)), []
     events = [int(i) for i in np.flatnonzero((ratios > 0) & (ratios != 1))]
     if context.raw.adjusted == "none":
         for event in events:
             factors[:event] /= ratios[event]
+            paid = np.r_[paid[:event] / ratios[event], paid[event:]]
             found.append(f"{ratios[event]:g}:1 on {table['timestamp'].iloc[event]:%Y-%m-%d} applied")
         if context.raw.volume_unit == "units" and _has_splits(volumes, ratios, events):
             found.append(
@@ -217,6 +219,7 @@ def splits(table: pd.DataFrame, context: Context) -> Detection | None:
         for event in events:
             part = _missed(prices[:, 3] * factors, ratios[event], event)
             if part is not None:
+                paid = paid * part if _as_of_then(prices[:, 3], paid, part) else paid
                 factors *= part
                 found.append(
                     f"{ratios[event]:g}:1 on {table['timestamp'].iloc[event]:%Y-%m-%d} was not applied throughout"
@@ -224,6 +227,7 @@ def splits(table: pd.DataFrame, context: Context) -> Detection | None:
     if context.market in ("stocks", "etf"):
         for place, ratio in _unrecorded(prices * factors[:, None], volumes / factors, events):
             factors[:place] /= ratio
+            paid = np.r_[paid[:place] / ratio, paid[place:]]  # of the shares then: no source knew of the split
             found.append(f"{ratio:g}:1 on {table['timestamp'].iloc[place]:%Y-%m-%d} that nobody recorded")
     mask = ~np.isclose(factors, 1.0, rtol=1e-9)
     if not mask.any():
@@ -231,7 +235,7 @@ def splits(table: pd.DataFrame, context: Context) -> Detection | None:
     repaired = table.copy()
     repaired[list(PRICE_COLUMNS)] = prices * factors[:, None]
     repaired["volume"] = volumes / factors
-    repaired["dividend"] = table["dividend"] * factors if context.raw.adjusted == "none" else table["dividend"]
+    repaired["dividend"] = paid
     return Detection(mask, "; ".join(found), repaired, note="splits: " + "; ".join(found))
 
 
@@ -263,6 +267,15 @@ def _missed(closes: Array, ratio: float, event: int) -> Array | None:
     # a level above the anchor's by one split is what a missed adjustment looks like; anything else is the market
     plausible = np.isclose(factors, 1.0) | np.isclose(factors, 1 / ratio)
     return factors if plausible.all() and not np.isclose(factors, 1.0).all() else None
+
+
+def _as_of_then(closes: Array, paid: Array, part: Array) -> bool:
+    """Return whether prices that missed a split fall by the dividends beside them, and not by those of as many shares more."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        moves, yields = closes[1:] / closes[:-1] - 1.0, paid[1:] / closes[:-1]
+    at = np.isfinite(moves) & np.isfinite(yields) & (yields > 0) & (part[1:] != 1)
+    nearer = (moves + yields / part[1:]) ** 2 - (moves + yields) ** 2
+    return bool(nearer[at].sum() > 0)
 
 
 def _unrecorded(prices: Array, volumes: Array, events: list[int]) -> list[tuple[int, float]]:

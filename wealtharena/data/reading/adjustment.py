@@ -54,6 +54,7 @@ def adjustments(tables: Mapping[str, pd.DataFrame], *, setting: str, known: Mapp
     dividends = {name: _ex_dates(tables[name]) for name in open_}
     for name in open_:
         _require_ex_dates(name, tables[name], dividends[name])
+        _require_same_shares(name, tables[name], traded=jumps[name] > 0)
     made = {name: _by_columns(kind, applied=jumps[name] > 0 and splits[name].dates > 0) for name, kind in known.items()}
     made |= _by_dates(open_, jumps, dividends)
     return _with_doubts({name: made[name] for name in tables}, splits, jumps)
@@ -174,6 +175,29 @@ def _require_ex_dates(name: str, table: pd.DataFrame, found: Evidence) -> None:
                 f"{name}: prices fall on the bars {there} those of its {found.dates} dividends, which are dated a bar {early}",
                 hint="write each dividend on its ex-date, or set data.adjusted=splits to pay them where they stand",
             )
+
+
+def _require_same_shares(name: str, table: pd.DataFrame, *, traded: bool) -> None:
+    """Raise DataError where dividends before a split are those of other shares than prices count, as these fall by them.
+
+    `traded` says that prices jump on the dates of splits; else they have them.
+    """
+    if not {"dividend", "split"} <= set(table.columns):
+        return
+    rows = table.sort_values("timestamp")
+    later = rows["split"].fillna(0).replace(0.0, 1.0)[::-1].cumprod()[::-1].shift(-1, fill_value=1.0)
+    other = rows.assign(dividend=rows["dividend"] * later if traded else rows["dividend"] / later)
+    before = (
+        rows.assign(dividend=rows["dividend"].where(later != 1.0)),
+        other.assign(dividend=other["dividend"].where(later != 1.0)),
+    )
+    as_written, as_other = (_ex_dates(part) for part in before)
+    if as_other.ratio >= _SURE and as_other.ratio - as_written.ratio >= _BESIDE:
+        raise DataError(
+            f"{name}: prices {'jump on the dates of splits' if traded else 'have the splits'}, and its dividends before them are"
+            f" those of the shares {'after them' if traded else 'of their day'}: prices fall by {as_other.dates} of them so",
+            hint=f"{'multiply' if traded else 'divide'} each dividend by the splits behind it",
+        )
 
 
 def _ex_dates(table: pd.DataFrame, *, moved: int = 0) -> Evidence:

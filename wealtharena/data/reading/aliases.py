@@ -10,7 +10,7 @@ ALIASES: Final = {
         "candledatetimeutc timestamp datetime date time opentime startofbar datetimeutc timestamputc unix "
         "unixtimestamp unixtime epoch ts datadate tradedate tradingdate gmttime utctime utc dt starttime bartime "
         "periodstart localtime windowstart tsevent mts timeperiodstart startat startedat opentimestamp starttimestamp start begin fromdate "
-        "dlycaldt tradedt bizdt snappedat dtyyyymmdd 日期 时间 時間 日付 日時 일자 날짜 дата "
+        "dlycaldt tradedt bizdt observationdate snappedat dtyyyymmdd 日期 时间 時間 日付 日時 일자 날짜 дата "
         "время datum zeit fecha tarih t day index data dato päivämäärä ημερομηνία ngày tanggal 日付け"
     ),
     "symbol": "symbol ticker tickers tic code instrument instrumentname tscode pair asset sid sym stockid tckrsymb stock security 股票代码 代码 証券コード 銘柄コード 종목코드 тикер",
@@ -37,7 +37,7 @@ ALIASES: Final = {
     ),
     "close": (
         "close c midc midclose closeprice closelast last lastprice latest price 4close settle settlement settlementprice pxlast priceclose prc prccd dlyclose dlyprc clspric tradeprice "
-        "closingprice 收盘 收盘价 收盤 收盤價 終値 종가 zuletzt schluss schlusskurs clôture dernier fermeture cierre último "
+        "closingprice 收盘 收盘价 收盤 收盤價 終値 종가 zuletzt schluss schlusskurs clôture clot dernier fermeture cierre último "
         "ultimo fechamento chiusura slot slotkoers zamknięcie zamkniecie kurszamknięcia stängning stängningskurs senast kapanış "
         "şimdi закрытие цена trdprc1 laatste lukkekurs seneste sluttkurs siste senaste ostatnio päätös päätöskurssi viimeisin zavření "
         "uzavření záró záróár κλείσιμο τελευταία đóng đóngcửa giáđóngcửa lầncuối închidere закриття penutupan terakhir cl"
@@ -46,7 +46,7 @@ ALIASES: Final = {
     "volume": (
         "volume vol v realvolume volumetraded totalvolume 5volume 6volume volumefrom tickvol tottrdqty ttltrdqnty totaltradedquantity "
         "tradedquantity ttltradgvol dlyvol noofshares numberofshares sharestraded tradingvolume tradevolume pxvolume cshtrd 成交量 成交股數 "
-        "出来高 거래량 volumen umsatzstück wolumen volym hacim hac объем acvoluns acvol1 acvol mængde volum volyymi wol objem όγκος "
+        "出来高 売買高 거래량 volumen umsatzstück wolumen volym hacim hac объем acvoluns acvol1 acvol mængde volum volyymi wol objem όγκος "
         "kl khốilượng khốilượnggiaodịch обсяг 交易量 vo"
     ),
     "quote_volume": (
@@ -65,7 +65,7 @@ ALIASES: Final = {
         "dividend dividends divcash exdividend cashdividend dividendpershare dividendspershare dividendamount "
         "7dividendamount div dps distribution distributions capitalgainsdividend divamt divd dvd cashdividends dividendcash "
         "divamount dividendamt grossdividend dividendspaid dividendpaid exdividendamount cashamount dvps dividendshare "
-        "dlyorddivamt distributionperunit distributionsperunit distributionpershare dividende dividenden ausschüttung dividendo dividendos "
+        "dlyorddivamt distributionamount distributionperunit distributionsperunit distributionpershare dividende dividenden ausschüttung dividendo dividendos "
         "dividendi utdelning udbytte utbytte osinko dywidenda temettü дивиденд дивиденды 配当 配当金 分红 现金分红 股息 股利 배당금"
     ),
     "split": "split splits stocksplits stocksplit splitratio stocksplitratio splitfactor splitcoefficient 8splitcoefficient",

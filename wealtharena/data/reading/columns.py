@@ -187,21 +187,25 @@ def columns_by_role(frame: pd.DataFrame, ledger: Ledger) -> dict[str, list[tuple
     if lacking:
         ledger.note(f"the file has no column for {', '.join(lacking)}")
     _state(found, ledger)
-    _say_unpaid(frame, passed if not {"dividend", "adjclose"} & set(found) else [], ledger)
+    _say_unpaid(frame, passed if "dividend" in found or "adjclose" not in found else [], found.get("dividend"), ledger)
     if passed:
         ledger.settle("passed over", ", ".join(passed))
     return found
 
 
-def _say_unpaid(frame: pd.DataFrame, passed: list[str], ledger: Ledger) -> None:
+def _say_unpaid(
+    frame: pd.DataFrame, passed: list[str], dividends: list[tuple[str, pd.Series]] | None, ledger: Ledger
+) -> None:
     """Say so where a column that is passed over is called like payouts and has figures on few bars, as these have.
 
-    So it is where one contains payouts: Compustat's total return factor, CRSP's return beside the one without them.
+    Beside `dividends` it is said where these have none: special ones. So it is where one contains payouts: Compustat's
+    total return factor, CRSP's return beside the one without them.
     """
     names = {plain(column): frame.iloc[:, place].astype("string") for place, column in enumerate(frame.columns)}
     paying = "trfd" in names and names["trfd"].nunique() > 1
     paying |= {"ret", "retx"} <= set(names) and bool((names["ret"] != names["retx"]).fillna(value=False).any())
-    if passed and paying:
+    paid = pd.to_numeric(dividends[0][1].astype("string"), errors="coerce").fillna(0).to_numpy() if dividends else 0.0
+    if passed and paying and not dividends:
         ledger.note(
             f"{'trfd' if 'trfd' in names else 'ret'} contains payouts that no column names: none of them is paid"
         )
@@ -209,7 +213,7 @@ def _say_unpaid(frame: pd.DataFrame, passed: list[str], ledger: Ledger) -> None:
         if str(column) not in passed or not _PAYOUTS.search(plain(column)):
             continue
         cells = pd.to_numeric(frame.iloc[:, place].astype("string"), errors="coerce").fillna(0)
-        if 0 < (cells > 0).mean() <= _FEW:
+        if 0 < (cells > 0).mean() <= _FEW and ((cells > 0) & (paid == 0)).any():
             ledger.note(f"{column} may hold payouts and is passed over; call it dividend if they are cash a share")
 
 

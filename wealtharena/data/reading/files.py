@@ -28,7 +28,7 @@ from wealtharena.data.reading.numbers import to_numbers
 from wealtharena.data.reading.parquet import flattened, read_parquet
 from wealtharena.data.reading.parts import joined
 from wealtharena.data.reading.settled import Ledger, Reading, Settled
-from wealtharena.data.reading.several import check_one_row_a_bar
+from wealtharena.data.reading.several import check_one_row_a_bar, with_symbols
 from wealtharena.data.reading.shape import check_shape
 from wealtharena.data.reading.sources import as_written_by_source, to_prices
 from wealtharena.data.reading.splits import join_copies, leave_out_rates, write_proven
@@ -148,7 +148,7 @@ def split_symbols(
     if ledger is None:
         ledger = Ledger(where, rows=len(frame))
         frame = flattened(frame, ledger)
-    frame = to_long_form(with_dates(frame, ledger), ledger)
+    frame = with_symbols(to_long_form(with_dates(frame, ledger), ledger), ledger)
     found = columns_by_role(frame, ledger)
     symbols = symbols_of(found["symbol"][0][1], ledger) if "symbol" in found else None
     keep = symbols.notna().to_numpy() if symbols is not None else np.ones(len(frame), dtype=bool)

@@ -149,13 +149,14 @@ def _unstacked(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
     Raises:
         DataError: a bar has two values of one field.
     """
-    values = [name for name in frame.columns if plain(name) in _VALUES]
+    once = [name for name, twice in zip(frame.columns, frame.columns.duplicated(keep=False), strict=True) if not twice]
+    values = [name for name in once if plain(name) in _VALUES]
     if len(values) != 1:
         return frame
-    fields = next((name for name in frame.columns if role_of(name) not in _KEYS and _holds_fields(frame[name])), None)
+    fields = next((name for name in once if role_of(name) not in _KEYS and _holds_fields(frame[name])), None)
     if fields is None:
         return frame
-    keys = [name for name in frame.columns if name not in (fields, values[0]) and role_of(name) in _KEYS]
+    keys = [name for name in once if name not in (fields, values[0]) and role_of(name) in _KEYS]
     rows = frame[[*keys, fields, values[0]]]
     twice = rows.duplicated(subset=[*keys, fields]).to_numpy()
     if twice.any():

@@ -1,4 +1,4 @@
-"""Rows of one symbol and time that are no copies: a further column tells them apart, and the reader has to choose."""
+"""Securities that no column of symbols tells apart: by a nameless one, or by one that the reader has to choose or to know of."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from wealtharena.data.reading.columns import PRICES, plain, role_of
+from wealtharena.data.reading.columns import PRICES, is_nameless, plain, role_of
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.data.reading.stamps import IntArray, Stamps
 from wealtharena.errors import DataError
@@ -17,17 +17,67 @@ _SHARE: Final = 0.05  # of rows: fewer copies are repaired
 _CLOCK: Final = frozenset(
     {"hour", "hours", "hr", "hh", "minute", "minutes", "min", "stunde"}
 )  # what they hold is a part of the time
+_STRETCHES: Final = 50  # values of a column that may name securities one behind the other
+_OF_A_DATE: Final = r"(?i)\d*[\W_]*(?:fy|[qhst]\d|w\d+|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[\W_]*\d*"
 _KINDS: Final = 0.34  # of rows: a column with more values than that holds figures
+
+
+def with_symbols(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
+    """Return the table with its outer index called symbol: words without a name before another column of time, or level_0.
+
+    So pandas writes tables that `concat` put together under their keys.
+    """
+    roles = [role_of(name) for name in frame.columns]
+    if "timestamp" not in roles[1:] or "symbol" in roles or "name" in roles:
+        return frame
+    for place, name in enumerate(frame.columns):
+        if (place == 0 and is_nameless(name) and plain(name) != "index") or plain(name) == "level0":
+            cells = frame.iloc[:, place].astype("string").str.strip()
+            if _are_words(cells) and 2 * cells.nunique() <= len(cells):
+                shown = f"{', '.join(cells.unique()[:4])}{' ...' if cells.nunique() > 4 else ''}"
+                ledger.note(f"its index holds words ({shown}), which are taken for symbols")
+                return frame.set_axis(["symbol" if i == place else old for i, old in enumerate(frame.columns)], axis=1)
+    return frame
+
+
+def _are_words(cells: pd.Series) -> bool:
+    return bool(cells.notna().all() and cells.str.contains(r"[^\W\d_]", regex=True).all())
+
+
+def _say_stretches(frame: pd.DataFrame, used: set[str], read: Stamps, ledger: Ledger) -> None:
+    """Say so where a column that is not `used` holds one word for a stretch of bars, and then others.
+
+    They may be securities of which each begins where another ends, as contracts of a future do, and are one series in a
+    table without symbols. Quarters and months are parts of the date.
+    """
+    order = np.argsort(read.instants, kind="stable")
+    days = pd.DatetimeIndex(read.wall[order])
+    for place, name in enumerate(frame.columns):
+        cells = frame.iloc[:, place]
+        if str(name) in used or plain(name) in _CLOCK or not 2 <= cells.nunique() <= _STRETCHES:
+            continue
+        text = cells.astype("string").str.strip()
+        words = text.iloc[order].to_numpy(dtype=object, na_value="")
+        changes = np.flatnonzero(words[1:] != words[:-1]) + 1
+        dated = text.str.fullmatch(_OF_A_DATE).fillna(value=False).all()
+        if len(changes) == cells.nunique() - 1 and not dated and _are_words(text):
+            first = int(changes[0])
+            ledger.note(
+                f"{name} changes from {words[first - 1]} to {words[first]} on {days[first]:%Y-%m-%d} and is passed over: all rows"
+                f" are one series; call it symbol if its {cells.nunique()} words are securities"
+            )
 
 
 def check_one_row_a_bar(
     frame: pd.DataFrame, used: set[str], groups: dict[str, IntArray], read: Stamps, ledger: Ledger
 ) -> None:
-    """Refuse a table in which columns that are not `used` tell several rows of one symbol and time apart.
+    """Refuse a table in which columns that are not `used` tell several rows of one symbol and time apart; say what may.
 
     Raises:
         DataError: naming the columns, what they hold, and how to keep one of each.
     """
+    if not {role_of(name) for name in used} & {"symbol", "name"}:
+        _say_stretches(frame, used, read, ledger)
     owner = np.zeros(len(frame), dtype=np.int64)
     for number, rows in enumerate(groups.values()):
         owner[rows] = number

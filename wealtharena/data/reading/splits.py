@@ -18,6 +18,9 @@ _BONUS: Final = 20  # a smaller one is a split where it is one new share for so 
 _EXACT: Final = 0.002  # adjusted closes are rounded to cents
 _SLIGHT: Final = 1e-4  # log of a step that is no payout: exporters compute in single precision
 _DECIMALS: Final = 6
+_OFF: Final = 0.2  # share by which a payout that an adjusted close shows and the recorded one are two
+_FEW: Final = 2  # dates on which they may differ, being errors of one of them
+_STEPPING: Final = 0.1  # share of bars with a step beside ex-dates: an adjusted close of more is made otherwise
 _WEEK: Final = 6 * 86_400 * 10**9  # less than that, in ns, between payouts
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -67,6 +70,8 @@ def write_proven(
     role = next((role for role in ("adjclose", "factor") if role in numbers), None)
     if role is None or (role == "factor" and found["factor"][0][0].startswith("$")):
         return False
+    if role == "adjclose" and "dividend" in numbers:
+        _check_recorded(numbers, groups, read, found, ledger)
     close = numbers["close"].to_numpy(dtype=np.float64)
     written = {"split": np.zeros(len(numbers)), "dividend": np.zeros(len(numbers))}
     told: dict[str, list[str]] = {"split": [], "dividend": []}
@@ -115,13 +120,62 @@ def _steps(numbers: pd.DataFrame, rows: IntArray, role: str) -> _Steps:
         columns = [numbers[name].fillna(0).to_numpy()[rows][1:] for name in ("dividend", "split") if name in numbers]
         bare = np.all([(cells == 0) | (cells == 1) for cells in columns], axis=0) if columns else True
         paid = columns[0] if "dividend" in numbers else 0.0
-        size = factor[1:] / factor[:-1] * (1.0 - paid / close[:-1])
+        left = np.broadcast_to(1.0 - paid / close[:-1], len(rows) - 1) if len(rows) else np.zeros(0)
+        size = factor[1:] / factor[:-1] * left
         jump, fall = np.log(size), np.log(close[1:] / close[:-1])
+        undone = factor * np.cumprod(np.r_[1.0, np.where(left > 0, left, 1.0)])[: len(rows)]
     shown = np.isfinite(jump) & (np.abs(jump) > np.maximum(_SLIGHT, noise[1:] + noise[:-1]))
     bare = shown & bare
-    level = _levels(factor, shown)  # by all bars of a stretch, of which one is rounded more than the others
+    # by all bars of a stretch, of which one is rounded more than the others; recorded dividends make none of their steps
+    level = _levels(undone, shown)
     size = np.where(bare, level[1:] / level[:-1], size)
     return _Steps(rows, size, shown, bare, np.abs(jump + fall) < np.abs(fall))
+
+
+def _check_recorded(
+    numbers: pd.DataFrame,
+    groups: dict[str, IntArray],
+    read: Stamps,
+    found: dict[str, list[tuple[str, pd.Series]]],
+    ledger: Ledger,
+) -> None:
+    """Compare recorded dividends with those that the adjusted close shows on their dates, where it shows any.
+
+    They are others where dividends are those of the shares of their day and prices have the splits, or the other way round.
+
+    Raises:
+        DataError: they differ on more than a few dates, and on a tenth of them; fewer are said.
+    """
+    for name, rows in groups.items():
+        steps = _steps(numbers, rows[np.argsort(read.instants[rows], kind="stable")], "adjclose")
+        before, at = steps.rows[:-1], steps.rows[1:]
+        close, beside, paid = (
+            numbers[column].to_numpy(dtype=np.float64) for column in ("close", "adjclose", "dividend")
+        )
+        split = numbers["split"].to_numpy(dtype=np.float64)[at] if "split" in numbers else np.zeros(len(at))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            shown = close[before] - beside[before] / beside[at] * close[at]
+            room = 2 * close[before] * (_rounding(close)[before] + _rounding(beside)[before])
+            dated = (
+                (paid[at] > 0) & np.isin(np.nan_to_num(split), (0.0, 1.0)) & (shown > room) & (shown < close[before])
+            )
+            differ = dated & (np.abs(shown - paid[at]) > _OFF * np.maximum(shown, paid[at]) + room)
+        if not differ.any() or (steps.shown & steps.bare).mean() > _STEPPING:
+            continue
+        place = int(np.flatnonzero(differ)[0])
+        day = np.datetime64(int(read.wall[at[place]]), "ns").astype("datetime64[D]")
+        words = (
+            f"{found['adjclose'][0][0]} shows a payout of {shown[place]:.4g} on {day}, where {found['dividend'][0][0]} has"
+            f" {paid[at[place]]:.4g}"
+        )
+        count = int(differ.sum())
+        if count > _FEW and count > _STEPPING * dated.sum():
+            raise DataError(
+                f"{ledger.name}: of {name}, {words}, and so on {count} of {int(dated.sum())} dates",
+                hint="write dividends for the shares that the closes count (divided by later splits where these have them),"
+                " or remove one of the two columns",
+            )
+        ledger.note(f"of {name}, {words}{f' ({count} dates are so)' if count > 1 else ''}; the recorded one is paid")
 
 
 def _levels(factor: Array, shown: BoolArray) -> Array:

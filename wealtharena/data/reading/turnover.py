@@ -85,13 +85,15 @@ def _take_quantity(
     numbers: pd.DataFrame, found: dict[str, list[tuple[str, pd.Series]]], keep: npt.NDArray[np.bool_], ledger: Ledger
 ) -> None:
     """Let a quantity be the volume where the column called so is that quantity times prices of the bars, as in Brazil."""
-    role = next((role for role in ("volume", "base_volume") if role in numbers), None)
+    role = next((role for role in ("volume", "base_volume", "quote_volume") if role in numbers), None)
     if role is None or "quantity" not in found:
         return
     name, cells = found["quantity"][0]
     units = _numbers(cells[keep], ledger)
     if _power(numbers.assign(volume=units), numbers[role]) == 1.0:
         ledger.note(f"{found[role][0][0]} is {name} times the price, which is money: {name} counts as the volume")
+        if role == "quote_volume":  # Volume (R$) says so itself
+            role, found["volume"] = "volume", found["quantity"]
         numbers[role] = units
 
 
