@@ -222,3 +222,21 @@ def test_what_yaml_took_for_something_else_is_answered_with_how_to_write_it(type
         compose([typed])
     assert way_out in str(caught.value)
     assert "datetime" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "way_out"),
+    [
+        (("universe=nasdaq",), "choose asset=stocks or asset=etf, or a universe of crypto"),
+        (("experiment=us_tech", "asset=crypto"), "choose asset=stocks or asset=etf"),
+        (("asset=stocks", "universe=fx_20"), "choose asset=forex"),
+        (("asset=etf", "universe=commodities_20"), "choose asset=commodities"),
+    ],
+)
+def test_a_universe_of_another_class_is_refused(words: tuple[str, ...], way_out: str) -> None:
+    assert way_out in complaint(*words)
+
+
+def test_a_universe_whose_calendar_was_set_is_taken_as_it_is() -> None:
+    assert compose(["asset=etf", "universe.calendar=24/7"]).asset.universe.calendar == "24/7"
+    assert compose(["asset=etf", "universe=nyse"]).asset.market == "etf"

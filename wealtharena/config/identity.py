@@ -177,7 +177,8 @@ def _typed_anew(folder: Path) -> list[str]:
 
 def _asked(key: str, typed: list[str]) -> bool:
     """Return whether one of the typed keys sets this one: itself, a part around it, a group, or a whole preset."""
-    return any(key == name or key.startswith(f"{name}.") or name in _PRESETS for name in typed)
+    places = [name.replace("/", ".") for name in typed]  # of a group inside another one
+    return any(key == name or key.startswith(f"{name}.") or name in _PRESETS for name in places)
 
 
 def _words(changed: list[str], old: Mapping[str, Any]) -> str:
