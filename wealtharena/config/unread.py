@@ -37,7 +37,7 @@ _TILTS: Final = ("anchor", "anchor_bars", "tilt_scale", "trade_rate", "no_trade_
 # what a checkpoint brings with it wherever it is played
 _TRAINED: Final = (
     *("env.window", "env.action", *(f"env.{key}" for key in _TILTS)),
-    *("asset.limits", "asset.anchor", "features", "data.symbols", "universe.symbols", "universe.max_symbols"),
+    *("asset.limits", "asset.anchor", "features", "data.symbols", "universe.max_symbols"),
 )
 _LEARNING: Final = ("algo.", "model", "reward", "compute.envs", "compute.runners", "compute.learners")
 _OF_DEMO: Final = (
