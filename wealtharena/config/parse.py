@@ -130,7 +130,11 @@ def _check_universe(spec: ExperimentSpec) -> None:
     universe, market = spec.asset.universe, spec.asset.market
     markets = _MARKETS.get(universe.calendar, ("stocks", "etf"))
     file = conf_dir() / "universe" / f"{universe.name}.yaml"
-    if market in markets or not file.is_file() or OmegaConf.load(file).get("calendar") != universe.calendar:
+    if (
+        market in markets
+        or not file.is_file()
+        or OmegaConf.select(OmegaConf.load(file), "calendar") != universe.calendar
+    ):
         return
     raise ConfigError(
         f"universe={universe.name} is none of {market}, and asset={spec.asset.name} would trade it by the rules of {market}",
