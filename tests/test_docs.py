@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from wealtharena.config import compose, grid
+from wealtharena.config import compose, grid, unread
 from wealtharena.config.composition import defaults_for, groups
 
 ROOT = Path(__file__).parents[1]
@@ -155,7 +155,10 @@ def test_every_command_of_the_pages_composes(command: str, tmp_path: Path, monke
         assert grid._jobs(jobs)
         grid.check(["-m", *jobs])
     else:
-        compose([word for word in words if not word.startswith(("-", "hydra."))])
+        words = [word for word in words if not word.startswith(("-", "hydra."))]
+        spec = compose(words)
+        unread.refuse(spec, words)
+        assert unread.told(spec, words) == []
 
 
 @pytest.mark.slow

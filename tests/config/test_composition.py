@@ -23,7 +23,8 @@ GROUPS = {
     *("task", "asset", "universe", "data", "algo", "env", "reward", "features", "split", "model", "compute"),
     *("tracking", "risk", "sweep", "evaluation", "experiment", "debug"),
 }
-AROUND = ("algo", "asset", "broker", "debug", "experiment", "task", "zoo")  # whose files set what other groups set too
+# their files set what other groups set too, or go with one class alone
+AROUND = ("algo", "asset", "broker", "debug", "experiment", "task", "universe", "zoo")
 APART = [(f"{group}={choice}",) for group in AROUND for choice in groups()[group]]
 TOGETHER = [  # a choice of each of the other groups at once: they touch nothing of each other's
     tuple(f"{group}={choice}" for group, choice in zip(row_of, row, strict=True) if choice)
@@ -48,6 +49,8 @@ def test_every_group_of_the_design_has_a_choice() -> None:
 @pytest.mark.parametrize("choices", [*APART, *TOGETHER], ids=lambda choices: choices[0])
 def test_every_file_of_conf_and_sweeps_composes_and_parses(choices: tuple[str, ...]) -> None:
     for_it = ["asset=stocks"] if choices == ("broker=ib",) else []  # it trades no coins
+    if choices[0].startswith("universe="):  # of its own class only
+        for_it = [f"asset={FORMS[str(compose_raw(choices).universe.calendar)][2]}"]
     assert compose([*for_it, *choices]).asset.universe.symbols
 
 
@@ -288,13 +291,13 @@ def test_a_change_of_one_composition_reaches_no_other() -> None:
     assert compose_raw(["asset=etf"]).seed == before
 
 
-# calendar of a universe -> how its symbols are written, and the currencies of the quotes
+# calendar of a universe -> how its symbols are written, the currency of the quotes, and a class that trades them
 FORMS = {
-    "XASX": (r"[A-Z0-9]{3,4}\.AX", "AUD"),
-    "XNYS": (r"[A-Z]{1,5}(-[A-Z])?", "USD"),
-    "24/7": (r"[A-Z0-9]{2,6}-USD", "USD"),
-    "weekday24": (r"[A-Z]{6}", "USD"),
-    "CMES": (r"[A-Z]{2}=F", "USD"),
+    "XASX": (r"[A-Z0-9]{3,4}\.AX", "AUD", "stocks"),
+    "XNYS": (r"[A-Z]{1,5}(-[A-Z])?", "USD", "etf"),
+    "24/7": (r"[A-Z0-9]{2,6}-USD", "USD", "crypto"),
+    "weekday24": (r"[A-Z]{6}", "USD", "forex"),
+    "CMES": (r"[A-Z]{2}=F", "USD", "commodities"),
 }
 CURRENCIES = {*("USD", "EUR", "GBP", "JPY", "CHF", "AUD", "CAD", "NZD", "SEK", "NOK", "SGD", "MXN", "ZAR")}
 
@@ -302,8 +305,8 @@ CURRENCIES = {*("USD", "EUR", "GBP", "JPY", "CHF", "AUD", "CAD", "NZD", "SEK", "
 @pytest.mark.parametrize("name", groups()["universe"])
 def test_a_universe_is_well_formed_and_says_its_date_and_what_it_leaves_out(name: str) -> None:
     """No member was ever fetched here: what can be known without a network is looked at."""
-    universe = compose([f"universe={name}"]).asset.universe
-    form, currency = FORMS[universe.calendar]
+    form, currency, asset = FORMS[str(compose_raw([f"universe={name}"]).universe.calendar)]
+    universe = compose([f"asset={asset}", f"universe={name}"]).asset.universe
     assert universe.name == name
     assert universe.currency == currency
     assert [symbol for symbol in universe.symbols if not re.fullmatch(form, symbol)] == []
@@ -320,7 +323,7 @@ def test_a_universe_is_well_formed_and_says_its_date_and_what_it_leaves_out(name
 
 def test_a_universe_of_fifty_holds_the_smaller_one_of_its_exchange() -> None:
     for large, small in (("asx_50", "asx_large"), ("etf_25", "etf_core"), ("fx_20", "fx_majors")):
-        members, few = (set(compose([f"universe={name}"]).asset.universe.symbols) for name in (large, small))
+        members, few = (set(compose_raw([f"universe={name}"]).universe.symbols) for name in (large, small))
         assert few <= members, (large, few - members)
 
 

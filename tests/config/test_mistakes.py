@@ -222,3 +222,30 @@ def test_what_yaml_took_for_something_else_is_answered_with_how_to_write_it(type
         compose([typed])
     assert way_out in str(caught.value)
     assert "datetime" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "way_out"),
+    [
+        (("universe=nasdaq",), "choose asset=stocks or asset=etf, or a universe of crypto"),
+        (("experiment=us_tech", "asset=crypto"), "choose asset=stocks or asset=etf"),
+        (("asset=stocks", "universe=fx_20"), "choose asset=forex"),
+        (("asset=etf", "universe=commodities_20"), "choose asset=commodities"),
+    ],
+)
+def test_a_universe_of_another_class_is_refused(words: tuple[str, ...], way_out: str) -> None:
+    assert way_out in complaint(*words)
+
+
+def test_a_universe_whose_calendar_was_set_is_taken_as_it_is() -> None:
+    assert compose(["asset=etf", "universe.calendar=24/7"]).asset.universe.calendar == "24/7"
+    assert compose(["asset=etf", "universe=nyse"]).asset.market == "etf"
+
+
+def test_a_preset_beside_a_choice_that_lacks_its_keys_is_one_line_about_the_two() -> None:
+    said = complaint("zoo=crypto_direct", "algo=ppo")
+    assert said.startswith("zoo=crypto_direct sets algo.")
+    assert said.endswith(", which algo=ppo does not have; leave out algo=ppo, or zoo=crypto_direct")
+    assert len(said.splitlines()) == 1
+    typed = complaint("zoo=crypto_direct", "algo=ppo", "+algo.members=3")
+    assert "unknown key algo.members; it is there under algo=direct" in typed

@@ -51,6 +51,7 @@ def test_a_resumed_job_stands_in_the_old_folder(probe) -> None:
         ("compute.envs=7", "compute.envs was"),
         ("reward=drawdown", "reward.name was"),
         ("asset=etf", "asset.name was"),
+        ("data/simulator=etf", "a resumed run may change its budget"),  # no default has changed
     ],
 )
 def test_a_resumed_job_may_change_its_budget_only(probe, begun: Path, changed: str, told: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import Field
 
@@ -33,6 +33,14 @@ def _require_own_process(spec: ExperimentSpec) -> None:
             f"algo={spec.algo.name} cannot use {shown}: it rolls out and learns in the training process, on its CPU",
             hint=f"choose compute=local{' compute.runners=0 compute.learners=0' if compute.name == 'local' else ''}, or algo=ppo",
         )
+
+
+def _without_ray(spec: ExperimentSpec) -> dict[str, str]:
+    """Return the keys of a Ray, where neither runners nor learners ask for one."""
+    if spec.compute.runners or spec.compute.learners:
+        return {}
+    why = f"algo={spec.algo.name} learns in this process, and starts no Ray"
+    return dict.fromkeys(("compute.address", "compute.num_cpus"), why)
 
 
 VALUE_ROWS = 4096  # of one pass for values: large enough for the matrix product, small enough for the cache
@@ -80,6 +88,15 @@ class NoisySpec(DiscountedSpec):
                 hint="choose env.action=tilt, or algo.reward_less_anchor=false",
             )
 
+    def unread(self, spec: ExperimentSpec, *, action: str) -> dict[str, str]:
+        """Return the keys that actions of that kind have no use for."""
+        found = super().unread(spec, action=action)
+        if action != "tilt":
+            found["algo.tilt_log_std"] = f"env.action={action} is no tilt; model.initial_log_std is its spread"
+        elif self.tilt_log_std is not None:
+            found["model.initial_log_std"] = "algo.tilt_log_std stands instead of it"
+        return found
+
 
 class OnPolicySpec(NoisySpec):
     """Hyperparameters of PPO and its relatives."""
@@ -100,6 +117,10 @@ class OnPolicySpec(NoisySpec):
     common_starts: int = Field(
         ge=1, description="environments that begin episodes at the same bar and learn from what they differ by; 1: none"
     )
+
+    def unread(self, spec: ExperimentSpec, *, action: str) -> dict[str, str]:
+        """Return also the keys of a Ray that is not there."""
+        return super().unread(spec, action=action) | _without_ray(spec)
 
     def least_rows(self) -> int:
         """Return the rows of a minibatch."""
@@ -184,6 +205,10 @@ class OffPolicySpec(_Batched, DiscountedSpec):
     )
     max_grad_norm: float | None = Field(gt=0, description="gradients longer than this are shortened; null: none")
 
+    def unread(self, spec: ExperimentSpec, *, action: str) -> dict[str, str]:
+        """Return also the keys of a Ray that is not there."""
+        return super().unread(spec, action=action) | _without_ray(spec)
+
     def least_kept(self, spec: ExperimentSpec, *, bars: int, apart: bool) -> int:
         """Return those of a rollout, those remembered in the end, each beside the one that followed, and a batch's copies.
 
@@ -208,6 +233,9 @@ class SoftSpec(OffPolicySpec, NoisySpec):
     target_entropy: float = Field(description="of the action, for each symbol; -1 is a spread of about 0.09 in weight")
 
 
+_PLAYED_WHOLE: Final = "a recording plays the training rows from the first to the last"
+
+
 class OfflineSpec(_Batched, DiscountedSpec):
     """Recording and updates; an environment step of an offline run is a recorded step that was learned from."""
 
@@ -225,6 +253,11 @@ class OfflineSpec(_Batched, DiscountedSpec):
         gt=0, le=1, description="share of the online network that a target network takes over at each update"
     )
     max_grad_norm: float | None = Field(gt=0, description="gradients longer than this are shortened; null: none")
+
+    def unread(self, spec: ExperimentSpec, *, action: str) -> dict[str, str]:
+        """Return the keys of episodes, which are of those that play while they learn."""
+        found = super().unread(spec, action=action) | _without_ray(spec)
+        return found | dict.fromkeys(("env.episode_bars", "env.random_start", "compute.envs"), _PLAYED_WHOLE)
 
     def least_kept(self, spec: ExperimentSpec, *, bars: int, apart: bool) -> int:
         """Return those recorded, each beside the one that followed, twice while the passes are laid together."""
@@ -262,6 +295,23 @@ class DirectSpec(AlgoSpec):
     dropout: float = Field(ge=0, lt=1, description="share of hidden units left out in training")
     averaging: float = Field(ge=0, lt=1, description="how much of the averaged weights stays at an update; 0: none")
     shrink: bool = Field(description="keep only the share of the policy that its validation gives evidence for")
+
+    def unread(self, spec: ExperimentSpec, *, action: str) -> dict[str, str]:
+        """Return the keys of rewards, episodes and noise, and those of other objectives than the one chosen."""
+        found = {
+            **super().unread(spec, action=action),
+            **_without_ray(spec),
+            "reward": f"algo={self.name} learns by algo.objective",
+            **dict.fromkeys(
+                ("env.episode_bars", "env.random_start", "compute.envs"),
+                f"algo={self.name} learns from algo.windows of algo.window_bars",
+            ),
+            "model.initial_log_std": f"algo={self.name} explores without noise",
+        }
+        for key, objective in (("temperature", "soft_minimum"), ("risk_aversion", "mean_variance")):
+            if self.objective != objective:
+                found[f"algo.{key}"] = f"algo.objective={self.objective} does not read it, {objective} does"
+        return found
 
     def least_rows(self) -> int:
         """Return the bars of all windows of all members that are learned from."""

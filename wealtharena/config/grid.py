@@ -15,7 +15,7 @@ from hydra.core.override_parser.types import Glob, Override, RangeSweep
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from wealtharena.config import plugins
+from wealtharena.config import plugins, unread
 from wealtharena.config.composition import grid_name, groups
 from wealtharena.config.hashing import config_hash
 from wealtharena.config.parse import compose
@@ -85,6 +85,7 @@ def check(argv: Sequence[str]) -> list[str]:
     for job in itertools.islice(jobs, MOST_CHECKED):
         try:
             spec = compose(job)
+            unread.refuse(spec, job)
             if spec.task == "train" and spec.compute.name == "gpu":
                 plugins.load("agents", "process").require_gpu(spec.compute)
         except ConfigError as error:

@@ -14,6 +14,7 @@ from yaml import YAMLError
 
 from wealtharena.config.composition import flatten, groups, job_overrides, literal
 from wealtharena.config.hashing import NUMBERS
+from wealtharena.config.problems import PRESETS
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.spelling import key_of
 from wealtharena.errors import ConfigError, UsedFolderError
@@ -32,7 +33,6 @@ MAY_CHANGE = (
     "data.root", "data.path", "data.manners", "data.probe_timeout_seconds",
     "collect", "backtest", "compare", "deploy", "serve", "audit", "paper", "inspect",
 )  # fmt: skip
-_PRESETS = ("experiment", "debug", "zoo")  # each may set any key
 _SHOWN = 3
 _RULES: Final = "version of the numbers"
 _BEFORE: Final = {_RULES: 1}  # of what was written when nothing said its version
@@ -177,7 +177,8 @@ def _typed_anew(folder: Path) -> list[str]:
 
 def _asked(key: str, typed: list[str]) -> bool:
     """Return whether one of the typed keys sets this one: itself, a part around it, a group, or a whole preset."""
-    return any(key == name or key.startswith(f"{name}.") or name in _PRESETS for name in typed)
+    places = [name.replace("/", ".") for name in typed]  # of a group inside another one
+    return any(key == name or key.startswith(f"{name}.") or name in PRESETS for name in places)
 
 
 def _words(changed: list[str], old: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from wealtharena.config import plugins
 from wealtharena.config.choices import check_choices
 from wealtharena.config.composition import check_search_path, compose_raw, job_overrides
+from wealtharena.config.paths import conf_dir
 from wealtharena.config.problems import UNREADABLE, Problem, composition_error, describe, problems_error
 from wealtharena.config.specs.agent import AlgoSpec
 from wealtharena.config.specs.broker import BrokerSpec
@@ -22,6 +23,11 @@ from wealtharena.errors import ConfigError
 
 _BROKERS = "trading.brokers"
 _SHARED = ("costs", "limits", "instrument")  # stand in the asset, are handed to the environment too
+_MARKETS = {
+    "24/7": ("crypto",),
+    "weekday24": ("forex",),
+    "CMES": ("commodities",),
+}  # calendar of a universe of ours -> classes
 _TAKEN = ("anchor", "action")  # of the asset: env.anchor and env.action have taken them
 
 
@@ -76,6 +82,7 @@ def parse(cfg: DictConfig, *, overrides: Sequence[str] | None = None) -> Experim
             {**_assembled(tree), "algo": parts.get("algo"), "broker": parts.get("broker")}
         )
         if not found:
+            _check_universe(spec)
             _check_tradable(spec)
             _check_trainable(spec)
             return spec
@@ -113,6 +120,26 @@ def _broker(tree: dict[str, Any]) -> type[BrokerSpec]:
     if not isinstance(broker, dict) or not isinstance(broker.get("name"), str):
         raise ConfigError(f"broker={broker} names no broker", hint="choose one, such as broker=paper")
     return plugins.subclass(_BROKERS, broker["name"], "Settings", BrokerSpec)
+
+
+def _check_universe(spec: ExperimentSpec) -> None:
+    """Raise ConfigError where a universe of ours is of another class: its symbols would be traded by the wrong rules.
+
+    Files of a person's own, and a calendar that was set, say what they mean.
+    """
+    universe, market = spec.asset.universe, spec.asset.market
+    markets = _MARKETS.get(universe.calendar, ("stocks", "etf"))
+    file = conf_dir() / "universe" / f"{universe.name}.yaml"
+    if (
+        market in markets
+        or not file.is_file()
+        or OmegaConf.select(OmegaConf.load(file), "calendar") != universe.calendar
+    ):
+        return
+    raise ConfigError(
+        f"universe={universe.name} is none of {market}, and asset={spec.asset.name} would trade it by the rules of {market}",
+        hint=f"choose {' or '.join(f'asset={name}' for name in markets)}, or a universe of {market}",
+    )
 
 
 def _check_tradable(spec: ExperimentSpec) -> None:

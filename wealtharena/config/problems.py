@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import yaml
 from hydra.errors import MissingConfigException, OverrideParseException
@@ -46,6 +46,8 @@ _SIZES = {
     "string_too_short": ("at least", "letter"),
     "string_too_long": ("at most", "letter"),
 }
+
+PRESETS: Final = ("experiment", "debug", "zoo")  # groups of which each choice may set any key
 
 # what Hydra's and OmegaConf's own code stumbles over while it composes
 UNREADABLE = (ValueError, TypeError, KeyError, AssertionError, RecursionError, yaml.YAMLError)
@@ -87,7 +89,7 @@ def describe(
 def problems_error(problems: Sequence[Problem], overrides: Sequence[str]) -> ConfigError:
     """Return one ConfigError that carries every problem of what was typed, one a line, each with a way out."""
     defaults = defaults_for(overrides)
-    told = _by_choice(problems, overrides)
+    told = _by_preset(_by_choice(problems, overrides), overrides)
     lines = [(problem.text, _way_out(problem, overrides, defaults)) for problem in told]
     if len(lines) == 1:
         return ConfigError(lines[0][0], hint=lines[0][1])
@@ -103,6 +105,28 @@ def _by_choice(problems: Sequence[Problem], overrides: Sequence[str]) -> list[Pr
         if len(rest) < len(told):
             text = f"{word} names another choice without the settings that go with it"
             told = [Problem(f"{block}name", text, hint=f"write {group}={choice}"), *rest]
+    return told
+
+
+def _by_preset(problems: Sequence[Problem], overrides: Sequence[str]) -> list[Problem]:
+    """Return the problems, those of keys that a preset sets and another choice of their group lacks as one.
+
+    Nobody typed them: what was typed are the preset and the choice, which do not go together.
+    """
+    told = list(problems)
+    presets = [word for word in overrides if key_of(word) in PRESETS]
+    for word in overrides:
+        group, choice = key_of(word), word.partition("=")[2]
+        if not presets or group in PRESETS or choice not in groups().get(group, ()):
+            continue
+        block = f"{group.replace('/', '.')}."
+        typed = {key_of(item) for item in overrides}
+        set_there = [one for one in told if one.unknown and one.key.startswith(block) and one.key not in typed]
+        if set_there:
+            names = ", ".join(one.key for one in set_there)
+            text = f"{' '.join(presets)} sets {names}, which {word} does not have"
+            rest = [one for one in told if one not in set_there]
+            told = [Problem(block[:-1], text, hint=f"leave out {word}, or {' and '.join(presets)}"), *rest]
     return told
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, chdir, nullcontext
 from pathlib import Path
 from typing import Any
 
-from wealtharena.config import ExperimentSpec, plugins, speech
+from wealtharena.config import ExperimentSpec, plugins, speech, unread
+from wealtharena.config.composition import job_overrides
 from wealtharena.config.identity import run_record
 from wealtharena.errors import ConfigError
 from wealtharena.tasks import asking
+
+log = logging.getLogger(__name__)
 
 _KEEPING = ("train", "compare", "deploy", "backtest", "paper")  # tasks that look at a test window or keep a version
 
@@ -48,7 +52,12 @@ def _dispatch(spec: ExperimentSpec) -> int:
         raise ConfigError(
             f"task={spec.task} has no use for risk rules", hint="leave risk= out: it is for backtest and paper"
         )
+    typed = job_overrides()
+    if spec.resume is None:
+        unread.refuse(spec, typed)
     asking.check(spec)
+    for line in unread.told(spec, typed, resumed=spec.resume is not None):
+        log.warning("%s", line)
     if spec.task in _KEEPING:
         from wealtharena.tasks import keeping
 

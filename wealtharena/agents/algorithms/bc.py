@@ -9,6 +9,7 @@ from wealtharena.envs.actions import Weights
 
 if TYPE_CHECKING:
     from wealtharena.agents.engine import Engine, Workbench
+    from wealtharena.config.specs.experiment import ExperimentSpec
 
 ACTIONS = (Weights.name,)  # which a recording holds
 
@@ -17,6 +18,13 @@ class AlgorithmSpec(OfflineSpec):
     """Maximum likelihood of the recorded actions."""
 
     name: Literal["bc"]
+
+    def unread(self, spec: ExperimentSpec, *, action: str) -> dict[str, str]:
+        """Return also what only those read that learn from rewards."""
+        found = super().unread(spec, action=action)
+        return found | dict.fromkeys(
+            ("reward", "algo.gamma", "algo.tau"), f"algo={self.name} imitates, whatever was earned"
+        )
 
 
 def build(bench: Workbench) -> Engine:

@@ -11,6 +11,7 @@ from wealtharena.envs.actions import Weights
 
 if TYPE_CHECKING:
     from wealtharena.agents.engine import Engine, Workbench
+    from wealtharena.config.specs.experiment import ExperimentSpec
 
 ACTIONS = (Weights.name,)  # which a recording holds
 
@@ -21,6 +22,11 @@ class AlgorithmSpec(OfflineSpec):
     name: Literal["marwil"]
     beta: float = Field(gt=0, description="0 would imitate everything alike; larger follows the better steps more")
     value_coefficient: float = Field(ge=0, description="weight of the value network's loss")
+
+    def unread(self, spec: ExperimentSpec, *, action: str) -> dict[str, str]:
+        """Return also what only those read that have a target network."""
+        found = super().unread(spec, action=action)
+        return found | {"algo.tau": f"algo={self.name} has no target network"}
 
 
 def build(bench: Workbench) -> Engine:

@@ -21,6 +21,10 @@ class AlgoSpec(Spec):
     def check(self, spec: ExperimentSpec, *, action: str) -> None:
         """Raise ConfigError where the algorithm cannot train what `spec` asks for, with actions of that kind."""
 
+    def unread(self, spec: ExperimentSpec, *, action: str) -> dict[str, str]:
+        """Return keys, or blocks of them, that this algorithm does not read as `spec` has it, each with why."""
+        return {}
+
     def least_rows(self) -> int:
         """Return how many observations an update passes through its networks at once, at the least."""
         return 1

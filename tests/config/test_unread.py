@@ -1,0 +1,110 @@
+"""What is typed and read by nothing is refused, or told of, and what is read is neither."""
+
+import shlex
+
+import pytest
+
+from wealtharena.config import compose, unread
+from wealtharena.errors import ConfigError
+
+
+def told(line: str) -> list[str]:
+    words = shlex.split(line)
+    spec = compose(words)
+    unread.refuse(spec, words)
+    return unread.told(spec, words)
+
+
+def refused(line: str) -> str:
+    words = shlex.split(line)
+    with pytest.raises(ConfigError) as caught:
+        unread.refuse(compose(words), words)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "way_out"),
+    [
+        ("backtest.checkpoints=[outputs/x]", "say task=backtest"),
+        ("'compare.runs=[multirun/x]'", "say task=compare"),
+        ("task=backtest train.env_steps=1000", "say task=train"),
+        ("returns_unit=percent", "say task=report"),
+        ("sweep.trials=3", "sweep=<name>"),
+        ("task=backtest sweep=ppo", "say task=train"),
+        ("data.path=bars.csv", "say data=files"),
+    ],
+)
+def test_options_of_another_task_search_or_source_are_refused(line: str, way_out: str) -> None:
+    assert way_out in refused(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "split.folds=8",
+        "split=walk_forward split.embargo_bars=5",
+        "split=cpcv split.test_share=0.3",
+        "env.action=weights env.tilt_scale=1",
+        "asset=forex env.tilt_scale=1",
+        "reward.eta=0.1",
+        "reward=mean_variance reward.drawdown_penalty=2",
+        "model.heads=2",
+        "model=attention model.recurrent_size=8",
+        "algo=dqn model.initial_log_std=-1",
+        "algo=direct reward=drawdown",
+        "algo=direct algo.risk_aversion=2",
+        "algo=direct env.episode_bars=64",
+        "algo=bc algo.gamma=0.5",
+        "algo=cql compute.envs=4",
+        "algo=ppo compute.address=auto",
+        "algo=sac algo.alpha_learning_rate=0 algo.target_entropy=-2",
+        "data=simulated data.adjusted=all",
+        "data=ecb asset=forex data.simulator.seed=3",
+        "data.symbols=[BTC-USD] universe.max_symbols=1",
+        "train.retrain=crypto algo.learning_rate=0.1",
+        "task=backtest backtest.checkpoints=[x] asset.limits.max_weight=0.2",
+        "task=backtest backtest.baseline=cash model=gru",
+        "task=paper features=compact",
+        "task=paper paper.feed=live paper.speed=10",
+        "task=deploy deploy.action=list deploy.keep=1",
+        "task=demo algo=direct",
+        "broker=shadow",
+    ],
+)
+def test_what_a_choice_never_reads_is_told(line: str) -> None:
+    last = shlex.split(line)[-1]
+    assert [one for one in told(line) if one.startswith(f"{last} has no effect: ")], told(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "split=walk_forward split.folds=3 split.window=rolling",
+        "split=cpcv split.embargo_bars=5 split.test_folds=2",
+        "asset=crypto env.tilt_scale=1 env.anchor=momentum algo.tilt_log_std=-1",
+        "reward=differential_sharpe reward.eta=0.1 reward.turnover_penalty=1",
+        "model=gru model.recurrent_size=8 model.initial_log_std=-1",
+        "algo=direct algo.objective=mean_variance algo.risk_aversion=2 algo.windows=4",
+        "algo=marwil reward=drawdown algo.gamma=0.5",
+        "algo=sac algo.target_entropy=-2 compute.envs=4 env.episode_bars=64",
+        "compute=workers compute.num_cpus=2",
+        "data=files data.path=bars.csv data.adjusted=all data.volume_unit=units",
+        "data.simulator.seed=3 asset.chain=[yahoo]",
+        "sweep=ppo sweep.trials=3 reward.eta=0.1",
+        "train.test=false train.publish=false paper.root=there serve.keys_file=keys",
+        "task=backtest backtest.baseline=cash asset.limits.max_weight=0.2 features=compact algo=direct",
+        "task=paper paper.start=2024-01-01 paper.speed=10 compute.torch_threads=1",
+        "task=deploy deploy.action=rollback deploy.stage=paper",
+        "task=demo asset=crypto data=simulated train.env_steps=1000 serve.port=8000",
+        "backtest.checkpoints=[] backtest.baseline=null",
+    ],
+)
+def test_what_is_read_is_neither_refused_nor_told(line: str) -> None:
+    assert told(line) == []
+
+
+def test_a_run_that_goes_on_is_told_of_what_another_would_be_refused_for() -> None:
+    words = ["backtest.window=all"]
+    assert unread.told(compose(words), words, resumed=True) == [
+        "backtest.window=all has no effect: task=train does not read backtest.window=all"
+    ]

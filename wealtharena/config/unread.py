@@ -1,0 +1,343 @@
+"""What was typed and nothing reads: refused where another task or source was meant, told of anywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+from wealtharena.config import plugins
+from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.config.spelling import key_of
+from wealtharena.errors import ConfigError
+
+Rule = tuple[
+    tuple[str, ...], Callable[[ExperimentSpec], str]
+]  # keys, or the blocks above them -> why none is read, or ""
+
+# blocks of options -> the tasks that read them; where things are kept may be said to all
+_READERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "train": ("train", "demo"),
+    "collect": ("collect",),
+    "backtest": ("backtest",),
+    "compare": ("compare",),
+    "deploy": ("deploy",),
+    "serve": ("serve", "demo"),
+    "audit": ("audit",),
+    "paper": ("paper",),
+    "returns_unit": ("report",),
+}
+_PLACES: Final = ("paper.root", "serve.keys_file", "serve.audit_file")
+_NOTHING: Final = ("", "null", "[]", "{}", "none")
+_REWARDS: Final[Mapping[str, str]] = {  # key -> the reward of ours that reads it
+    "eta": "differential_sharpe",
+    "risk_aversion": "mean_variance",
+    "drawdown_penalty": "drawdown",
+}
+_TILTS: Final = ("anchor", "anchor_bars", "tilt_scale", "trade_rate", "no_trade_band")
+# what a checkpoint brings with it wherever it is played
+_TRAINED: Final = (
+    *("env.window", "env.action", *(f"env.{key}" for key in _TILTS)),
+    *("asset.limits", "asset.anchor", "features", "data.symbols", "universe.max_symbols"),
+)
+_LEARNING: Final = ("algo.", "model", "reward", "compute.envs", "compute.runners", "compute.learners")
+_OF_DEMO: Final = (
+    *("task", "asset", "seed", "quiet", "log", "hydra", "data.simulator.bars", "data.simulator.end"),
+    *("evaluation.bootstrap_draws", "train.env_steps", "train.evaluations", "serve.port"),
+)
+
+
+def refuse(spec: ExperimentSpec, words: Sequence[str]) -> None:
+    """Raise ConfigError where a word is of another task, of a search that was not asked for, or of a file that is not read."""
+    for word in words:
+        if found := _mistaken(spec, word):
+            raise ConfigError(found[0], hint=found[1])
+
+
+def told(spec: ExperimentSpec, words: Sequence[str], *, resumed: bool = False) -> list[str]:
+    """Return a line for each word that sets what nothing reads; of a run that goes on also what is refused elsewhere."""
+    found: dict[str, str] = {}
+    for word in words:
+        why = next(_reasons(spec, key_of(word)), "")
+        if resumed and (mistaken := _mistaken(spec, word)):
+            why = mistaken[0]
+        if why:
+            found[word] = f"{word} has no effect: {why}"
+    return list(found.values())
+
+
+def _mistaken(spec: ExperimentSpec, word: str) -> tuple[str, str] | None:
+    """Return what is to be said against a word, and the way out; None where nothing is."""
+    key, value = key_of(word), word.partition("=")[2].strip("'\" ")
+    if value in _NOTHING or key in _PLACES or word.startswith("~"):
+        return None
+    block = key.partition(".")[0]
+    if block in _READERS and spec.task not in _READERS[block]:
+        meant = next(iter(_READERS[block]))
+        return f"task={spec.task} does not read {word}", f"leave it out, or say task={meant}"
+    if block == "sweep" and spec.task != "train":
+        return f"task={spec.task} does not search, and does not read {word}", "leave it out, or say task=train"
+    if block == "sweep" and spec.sweep.name == "none":
+        return f"sweep=none does not search, and does not read {word}", "leave it out, or choose a search: sweep=<name>"
+    if key == "data.path" and spec.data.source != "files":
+        return f"data={spec.data.source} does not read {word}", "say data=files, or leave it out"
+    return None
+
+
+def _reasons(spec: ExperimentSpec, key: str) -> Iterator[str]:
+    """Yield why nothing reads a key, or a group that was chosen; nothing where something does."""
+    if spec.task == "demo" and not _is_of(key, _OF_DEMO) and (key, spec.data.source) != ("data", "simulated"):
+        yield "task=demo plays steps of its own, and takes over asset, seed, quiet and the lengths that conf/task/demo.yaml names"
+    for keys, why in _rules(spec):
+        if _is_of(key, keys) and (text := why(spec)):
+            yield text
+
+
+def _is_of(key: str, keys: Sequence[str]) -> bool:
+    """Return whether a key is one of `keys` or below it; of one that ends with a dot what is below it alone."""
+    return any(key == one or key.startswith(one if one.endswith(".") else (f"{one}.", f"{one}/")) for one in keys)
+
+
+def _rules(spec: ExperimentSpec) -> Iterator[Rule]:
+    yield from _OF_DATA
+    if spec.task in ("train", "backtest", "paper", "audit", "inspect"):
+        yield from _OF_SPLITS
+    if spec.task == "train":
+        yield from _OF_TRAINING
+        if spec.train.retrain is not None:
+            yield _RETRAINED
+        elif spec.sweep.name == "none":  # a search may vary what reads them
+            yield from _of_learning(spec)
+        else:
+            yield from _OF_SEARCHES
+    elif spec.task not in ("audit", "demo"):
+        yield (_LEARNING, _always(f"task={spec.task} trains nothing"))
+    if spec.task == "backtest":
+        yield from _OF_BACKTESTS
+    if spec.task == "paper":
+        yield from _OF_PAPER
+    elif spec.task != "demo":
+        yield (("broker",), _always("only task=paper sends orders"))
+    if spec.task == "deploy":
+        yield from _OF_DEPLOYMENTS
+    if spec.task == "serve":
+        names_one = spec.serve.action in ("create_key", "revoke_key")
+        yield (("serve.key_name",), _always(_unless(names_one, f"serve.action={spec.serve.action} is about no key")))
+
+
+def _of_learning(spec: ExperimentSpec) -> Iterator[Rule]:
+    """Yield what is not read of what a training learns by: the algorithm's own answers, then the network's and the reward's."""
+    usable: tuple[str, ...] = plugins.load("agents.algorithms", spec.algo.name).ACTIONS
+    action = usable[0] if spec.env.action == "auto" else spec.env.action
+    for key, why in spec.algo.unread(spec, action=action).items():
+        yield ((key,), _always(why))
+    if action != "tilt":
+        keys = (*(f"env.{key}" for key in _TILTS), "asset.anchor")
+        yield (keys, _always(f"env.action={action} has no anchor, env.action=tilt has"))
+    elif not spec.env.limits.long_only:
+        yield (("env.tilt_scale",), _always("with asset.limits.long_only=false a tilt is of risk, in equal parts"))
+    if action == "allocation":
+        yield (
+            ("model.initial_log_std",),
+            _always("env.action=allocation chooses among whole portfolios, without a spread"),
+        )
+    yield from _OF_LEARNING
+
+
+def _always(why: str) -> Callable[[ExperimentSpec], str]:
+    return lambda _: why
+
+
+def _unless(read: bool, why: str) -> str:
+    return "" if read else why
+
+
+def _reward(key: str, reader: str) -> Rule:
+    ours = ("log_return", *_REWARDS.values())  # one of a package may read any of them
+
+    def why(spec: ExperimentSpec) -> str:
+        name = spec.env.reward.name
+        return _unless(name == reader or name not in ours, f"reward={name} does not read it, reward={reader} does")
+
+    return (f"reward.{key}",), why
+
+
+_OF_LEARNING: Final[tuple[Rule, ...]] = (
+    *(_reward(key, reader) for key, reader in _REWARDS.items()),
+    (
+        ("model.recurrent_size", "model.sequence_bars"),
+        lambda spec: _unless(
+            spec.model.name in ("gru", "lstm"), f"model={spec.model.name} remembers nothing, model=gru and lstm do"
+        ),
+    ),
+    (
+        ("model.heads",),
+        lambda spec: _unless(spec.model.name == "attention", f"model={spec.model.name} has none, model=attention does"),
+    ),
+    (
+        ("algo.target_entropy",),
+        lambda spec: _unless(
+            getattr(spec.algo, "alpha_learning_rate", 1.0) > 0, "algo.alpha_learning_rate=0 keeps the temperature"
+        ),
+    ),
+    (
+        ("env.randomisation.cost_low", "env.randomisation.cost_high"),
+        lambda spec: _unless(spec.env.randomisation.enabled, "env.randomisation.enabled is false"),
+    ),
+)
+_OF_TRAINING: Final[tuple[Rule, ...]] = (
+    (
+        ("train.warm_start",),
+        lambda spec: _unless(
+            spec.train.retrain is not None or not spec.train.warm_start, "it is of train.retrain, which names no agent"
+        ),
+    ),
+    (
+        ("train.publish",),
+        lambda spec: _unless(
+            spec.train.test or not spec.train.publish, "train.test is false, and no version is published unseen"
+        ),
+    ),
+)
+_RETRAINED: Final[Rule] = (
+    (
+        *("asset.", "features", "env", "reward", "universe", "split", "algo", "model", "evaluation"),
+        *("data.path", "data.start", "data.symbols", "data.interval", "data.quality", "data.simulator", "data.macro"),
+    ),
+    lambda spec: f"train.retrain={spec.train.retrain} trains with the configuration that is in production",
+)
+_OF_SEARCHES: Final[tuple[Rule, ...]] = (
+    (
+        ("sweep.grace_evaluations",),
+        lambda spec: _unless(spec.sweep.scheduler != "none", "sweep.scheduler=none stops no trial"),
+    ),
+    (
+        ("sweep.reduction_factor",),
+        lambda spec: _unless(spec.sweep.scheduler == "asha", f"sweep.scheduler={spec.sweep.scheduler} has no rungs"),
+    ),
+)
+_OF_SPLITS: Final[tuple[Rule, ...]] = (
+    (
+        ("split.folds",),
+        lambda spec: _unless(
+            spec.split.name != "holdout", "split=holdout has one fold; split=walk_forward and cpcv have several"
+        ),
+    ),
+    (
+        ("split.test_folds", "split.embargo_bars"),
+        lambda spec: _unless(
+            spec.split.name == "cpcv",
+            f"split={spec.split.name} trains on nothing behind a test window; split=cpcv does",
+        ),
+    ),
+    (
+        ("split.test_share",),
+        lambda spec: _unless(spec.split.name != "cpcv", "with split=cpcv the groups are the tests"),
+    ),
+    (
+        ("split.window",),
+        lambda spec: _unless(
+            spec.split.name == "walk_forward",
+            f"split={spec.split.name} has no windows that grow or roll; split=walk_forward has",
+        ),
+    ),
+)
+_OF_DATA: Final[tuple[Rule, ...]] = (
+    (
+        ("data.volume_unit", "data.adjusted"),
+        lambda spec: _unless(
+            spec.data.source == "files", f"data={spec.data.source} knows it of its own bars; it is asked of data=files"
+        ),
+    ),
+    (
+        ("data.simulator",),
+        lambda spec: _unless(spec.data.source in ("simulated", "auto"), f"data={spec.data.source} simulates nothing"),
+    ),
+    (
+        ("data.manners",),
+        lambda spec: _unless(
+            spec.data.source not in ("files", "simulated", "ecb", "store"), f"data={spec.data.source} asks no server"
+        ),
+    ),
+    (
+        ("data.probe_timeout_seconds",),
+        lambda spec: _unless(spec.data.source == "auto", "only data=auto looks whether a source can be reached"),
+    ),
+    (
+        ("data.store_features",),
+        lambda spec: _unless(
+            spec.task == "collect" or not spec.data.store_features, "only task=collect stores features"
+        ),
+    ),
+    (
+        ("asset.chain",),
+        lambda spec: _unless(spec.data.source == "auto", f"data={spec.data.source} names the source"),
+    ),
+    (("universe.max_symbols",), lambda spec: _unless(spec.data.symbols is None, "data.symbols names the symbols")),
+)
+_OF_BACKTESTS: Final[tuple[Rule, ...]] = (
+    (
+        _TRAINED,
+        lambda spec: _unless(not spec.backtest.checkpoints, "a checkpoint is played with what it was trained with"),
+    ),
+    (
+        ("backtest.window",),
+        lambda spec: _unless(
+            not (spec.backtest.start or spec.backtest.end), "backtest.start and backtest.end stand instead of it"
+        ),
+    ),
+)
+_OF_PAPER: Final[tuple[Rule, ...]] = (
+    (_TRAINED, _always("a version is traded with what it was trained with")),
+    (
+        ("paper.window", "paper.start", "paper.end", "paper.speed"),
+        lambda spec: _unless(
+            spec.paper.feed == "replay", "paper.feed=live takes bars as they come; these are of a replay"
+        ),
+    ),
+    (
+        ("paper.window",),
+        lambda spec: _unless(not (spec.paper.start or spec.paper.end), "paper.start and paper.end stand instead of it"),
+    ),
+    (
+        ("paper.bar_patience", "paper.bar_poll"),
+        lambda spec: _unless(spec.paper.feed == "live", "it is of live bars: paper.feed=live"),
+    ),
+    (
+        ("paper.retrain",),
+        lambda spec: _unless(
+            spec.paper.feed == "live" or spec.paper.retrain == "never", "an agent is trained again on live bars only"
+        ),
+    ),
+    (("paper.retrain_days",), lambda spec: _unless(spec.paper.retrain != "never", "paper.retrain is never")),
+    (
+        ("paper.reason",),
+        lambda spec: _unless(spec.paper.action == "release", f"paper.action={spec.paper.action} takes no reason"),
+    ),
+)
+_OF_DEPLOYMENTS: Final[tuple[Rule, ...]] = (
+    (
+        ("deploy.checkpoints", "deploy.force_reason", "deploy.stage", "deploy.keep"),
+        lambda spec: _unless(
+            spec.deploy.action not in ("list", "verify"), f"deploy.action={spec.deploy.action} changes nothing"
+        ),
+    ),
+    (
+        ("deploy.checkpoints",),
+        lambda spec: _unless(
+            spec.deploy.action in ("promote", "adopt"),
+            f"deploy.action={spec.deploy.action} takes no version; it goes by the stage",
+        ),
+    ),
+    (
+        ("deploy.stage",),
+        lambda spec: _unless(
+            spec.deploy.action not in ("adopt", "mend"), f"deploy.action={spec.deploy.action} is about no stage"
+        ),
+    ),
+    (
+        ("deploy.force_reason",),
+        lambda spec: _unless(
+            spec.deploy.action not in ("rollback", "mend"), f"deploy.action={spec.deploy.action} keeps no reason"
+        ),
+    ),
+)
