@@ -1,6 +1,4 @@
-import copy
 import functools
-import pickle
 
 import gymnasium as gym
 import numpy as np
@@ -337,22 +335,6 @@ def test_an_observation_that_is_changed_in_place_changes_nothing_that_is_traded(
                     obs, _ = env.reset()
         for plain, other in zip(*found, strict=True):
             np.testing.assert_array_equal(plain, other)
-
-
-@pytest.mark.parametrize("again", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
-def test_a_copied_environment_is_an_account_of_its_own(again):
-    spec = spec_of(episode_bars=5, costs=EVERY_COST)
-    first = PortfolioEnv(market_of(PANEL, spec), spec)
-    actions = RNG.uniform(-1, 1, (5, 3)).astype(np.float32)
-    first.reset(seed=3)
-    first.step(actions[0])
-    second = again(first)
-    for action in actions[1:]:
-        for one, other in zip(first.step(action), second.step(action), strict=True):
-            np.testing.assert_equal(one, other)
-    with pytest.raises(MarketError, match="the episode is over"):
-        second.step(actions[0])
-    np.testing.assert_equal(first.reset(), second.reset())
 
 
 def test_stepping_a_finished_or_unbegun_episode_raises():
