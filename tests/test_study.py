@@ -88,10 +88,33 @@ def test_a_policy_that_is_played_over_validation_is_a_trial_of_it_once(study: St
 
 
 @pytest.mark.slow
+def test_a_study_has_one_ledger_and_one_folder_wherever_the_process_goes(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = Even(len(study.view.features.panel.symbols))
+    study.backtest(policy)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    study.backtest(Even(policy.assets, "other"))
+    assert [line["kind"] for line in lines(study)] == ["trial", "trial"]
+    assert not list((tmp_path / "elsewhere").iterdir())
+    assert study.folder == tmp_path / "outputs" / "study"
+
+
+@pytest.mark.slow
 def test_what_a_study_trained_and_then_plays_over_validation_is_one_trial(study: Study) -> None:
     study.backtest(study.train())
     (line,) = lines(study)
     assert line["kind"] == "trial"
+
+
+def test_a_study_says_what_it_is_in_one_line(study: Study) -> None:
+    said = repr(study)
+    assert said.startswith(f"Study({study.spec.asset.name}, {study.spec.algo.name}: train ")
+    first, last = study.prepared.sealed.window.dates[0]
+    assert said.endswith(f"test {first} to {last})")
+    assert repr(study.view.features).startswith("TrainingFeatures(TrainingPanel(")
+    assert lines(study) == []
 
 
 def test_what_is_of_another_kind_is_refused_in_a_sentence(study: Study) -> None:

@@ -74,14 +74,20 @@ class Study:
             DataError: the bars are not usable; the message says why.
         """
         _require_applicable(bars, overrides)
-        place = _path("folder", folder)
+        place = _path("folder", folder).absolute()
         spec = compose([*overrides, *(["data=files"] if bars is not None else [])])
         if spec.split.name != "holdout":
             raise ConfigError(
                 f"split={spec.split.name}: a study has one fold", hint="take split=holdout, or the command line"
             )
         _require_followed(spec)
-        spec = spec.model_copy(update={"env": spec.env.model_copy(update={"action": _action(spec)})})
+        ledger = str(Path(spec.paths.ledger).absolute())  # one, wherever a notebook goes after this
+        spec = spec.model_copy(
+            update={
+                "env": spec.env.model_copy(update={"action": _action(spec)}),
+                "paths": spec.paths.model_copy(update={"ledger": ledger}),
+            }
+        )
         if bars is None:
             return cls(spec, sealed_off(spec, open_features(spec)), place)
         if isinstance(bars, Panel):
@@ -90,6 +96,14 @@ class Study:
             stated = "data.interval" in map(key_of, overrides)
             panel = load_panel(bars, asset=spec.asset, data=spec.data, find_interval=not stated)
         return cls(spec, sealed_off(spec, compute(panel, spec.features)), place)
+
+    def __repr__(self) -> str:
+        """Return what it is in one line; spec and arrays would fill screens."""
+        fold, sealed = self.prepared.folds[0], self.prepared.sealed
+        parts = (("train", fold.train), ("validation", (fold.validation,)), ("test", fold.test))
+        spans = ((name, sealed.dates(tuple(segments))) for name, segments in parts)
+        told = ", ".join(f"{name} {days[0][0]} to {days[-1][1]}" for name, days in spans)
+        return f"Study({self.spec.asset.name}, {self.spec.algo.name}: {told})"
 
     @cached_property
     def view(self) -> TrainingView:

@@ -45,6 +45,17 @@ def test_taking_rows_leaves_no_other_row_behind() -> None:
     assert panel.slice(3, 5).fingerprint == panel.take(rows[:2]).fingerprint
 
 
+def test_a_panel_says_what_it_is_in_one_line() -> None:
+    panel = full()
+    first, last = (str(panel.timestamps[at])[:10] for at in (0, -1))
+    of_bars = f"40 bars of {panel.frequency}, 3 symbols, {first} to {last}"
+    assert repr(panel) == f"Panel({panel.asset} of {panel.source}: {of_bars})"
+    assert (
+        repr(panel.take(slice(0, 0)))
+        == f"Panel({panel.asset} of {panel.source}: 0 bars of {panel.frequency}, 3 symbols)"
+    )
+
+
 def test_bars_a_year_are_those_of_the_bars_that_there_are() -> None:
     """Where bars were taken out the time between is nobody's: 231 instead of 365 a year was the figure of a split."""
     panel = full()

@@ -67,6 +67,10 @@ from wealtharena.envs.compiled import compiled
 @compiled
 def double(value):
     return value + value
+
+@compiled
+def fourfold(value):
+    return double(double(value))
 """
 
 
@@ -90,18 +94,19 @@ def slowly(begun):
 
 def call(place, values, start, told, changes):
     """In a process of its own: wait for the others, call `double`, tell what it got and how often it compiled."""
-    begun = []
+    begun, called = [], changes.pop("called", "double")
     os.environ["NUMBA_CACHE_DIR"] = str(place / "machine_code")
     compiled.cache_folder.cache_clear()
     for name, value in changes.items():
         setattr(compiled, name, value)
     slowly(begun)
     sys.path.insert(0, str(place))
-    from doubling import double
+    import doubling
 
+    function = getattr(doubling, called)
     start.wait(60)
     begun.clear()
-    told.send(([double(value) for value in values], len(begun)))
+    told.send(([function(value) for value in values], len(begun)))
 
 
 @pytest.fixture
@@ -132,6 +137,22 @@ def test_of_processes_that_want_the_same_code_one_compiles_and_the_others_take_i
     said = together([2], [3], [4])
     assert [got for got, _ in said] == [[4], [6], [8]]
     assert sum(times for _, times in said) == 1
+
+
+class Late(compiled.Cache):
+    """Finds from the second look on what another process has saved: it was saved between the two."""
+
+    def load_overload(self, sig, target_context):
+        looked = vars(self).setdefault("looked", set())
+        if sig in looked:
+            return super().load_overload(sig, target_context)
+        looked.add(sig)
+        return None
+
+
+def test_code_taken_from_another_process_is_called_by_what_is_compiled_here(together):
+    together([2])
+    assert together([2], Cache=Late, called="fourfold") == [([8], 1)]
 
 
 def test_code_that_two_processes_save_at_one_time_is_never_taken_for_the_others(together):

@@ -17,7 +17,7 @@ def test_a_callable_is_asked_with_the_training_observation_and_walks_the_array_p
     seen = []
 
     def decide(observation):
-        seen.append(observation.copy())
+        seen.append(observation)  # as a policy with a memory of its own keeps it
         return TARGETS[len(seen) + 4][None]
 
     asked = simulate(MARKET, decide, spec=SPEC, start=5, stop=40)
@@ -27,6 +27,7 @@ def test_a_callable_is_asked_with_the_training_observation_and_walks_the_array_p
     assert (asked.trades.cost == given.trades.cost).all()
     assert len(seen) == 34
     assert seen[0].shape == (1, MARKET.layout.size)
+    assert not np.array_equal(seen[0], seen[1])
     assert seen[3][0, MARKET.layout.weights] == pytest.approx(given.weights[3], abs=1e-6)
 
 
@@ -73,6 +74,13 @@ def test_a_window_that_cannot_be_played_is_refused(start, stop):
         simulate(MARKET, TARGETS, spec=SPEC, start=start, stop=stop)
 
 
+class Graded:
+    """Behaves as a tensor that requires grad."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad")
+
+
 def test_a_policy_that_returns_nonsense_is_refused():
     with pytest.raises(MarketError, match="not finite"):
         simulate(MARKET, lambda _: np.full((1, 3), np.nan), spec=SPEC, start=5)
@@ -83,6 +91,8 @@ def test_a_policy_that_returns_nonsense_is_refused():
     for ragged in (lambda _: [[0.5], [0.1, 0.2]], lambda _: [["a", "b", "c"]], [[0.5], [0.1, 0.2]]):
         with pytest.raises(MarketError, match="no array"):
             simulate(MARKET, ragged, spec=SPEC, start=5)
+    with pytest.raises(MarketError, match=r"no array: .* grad; pass numbers, such as tensor.detach"):
+        simulate(MARKET, lambda _: Graded(), spec=SPEC, start=5)
     for imaginary in (lambda _: np.full((1, 3), 0.2 + 1j), TARGETS + 1j):
         with pytest.raises(MarketError, match="complex"):
             simulate(MARKET, imaginary, spec=SPEC, start=5)

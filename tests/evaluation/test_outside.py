@@ -88,7 +88,7 @@ def test_equity_is_taken_as_it_is_and_order_does_not_matter(tmp_path: Path) -> N
         (pd.DataFrame({"date": DAYS[:0], "return": RETURNS[:0]}), "has no rows"),
         (
             pd.DataFrame({"date": DAYS, "return": np.where(np.arange(300) == 7, -1.001, 0.0)}),
-            "may be per cent|loses more than there was",
+            "may be per cent|loses all that there was",
         ),
     ],
 )
@@ -237,7 +237,7 @@ def test_per_cents_are_never_taken_for_shares_nor_shares_for_per_cents(
         outside.read(cents)
     assert outside.read(cents, "percent").returns == pytest.approx(shares, rel=1e-9)
     if (100.0 * shares <= -1.0).any():
-        with pytest.raises(DataError, match="loses more than there was"):
+        with pytest.raises(DataError, match="loses all that there was"):
             outside.read(cents, "share")
 
 

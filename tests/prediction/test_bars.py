@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -49,6 +50,9 @@ def test_bars_become_the_newest_features(manager: ProductionModelManager) -> Non
         (lambda f: f.assign(close=f.timestamp), "bars.close"),
         (lambda f: f.assign(close=pd.Timedelta("1D")), "bars.close"),
         (lambda f: f.assign(timestamp=f.timestamp.where(f.index != 3)), "bars.timestamp"),
+        (lambda f: f.assign(symbol=f.symbol.where(f.index != 3)), "bars.symbol"),
+        (lambda f: f.assign(symbol=f.symbol.astype(object).where(f.index != 3, None)), "bars.symbol"),
+        (lambda f: SimpleNamespace(columns=list(f.columns)), "bars"),
         (lambda f: pd.concat([f, f[["timestamp"]]], axis=1), "bars.timestamp"),
         (lambda f: pd.concat([f, f[["symbol"]]], axis=1), "bars.symbol"),
         (lambda f: pd.concat([f, f[["close"]]], axis=1), "bars.close"),
@@ -65,6 +69,11 @@ def test_bars_that_cannot_be_used_are_refused_by_their_name(
     with pytest.raises(InputError) as caught:
         manager.get_model_prediction("crypto", change(frame()))
     assert caught.value.field == field
+
+
+def test_what_stands_in_the_index_is_said_to_be_there(manager: ProductionModelManager) -> None:
+    with pytest.raises(InputError, match=r"column is missing; it is the index: send frame.reset_index\(\)"):
+        manager.get_model_prediction("crypto", frame().set_index(["timestamp", "symbol"]))
 
 
 @pytest.mark.parametrize(

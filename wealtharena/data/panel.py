@@ -114,6 +114,12 @@ class Panel:
                 value.flags.writeable = False
                 object.__setattr__(self, name, value)
 
+    def __repr__(self) -> str:
+        """Return what it is in one line; the arrays themselves would fill screens."""
+        symbols = f"{len(self.symbols)} symbol{'s' if len(self.symbols) != 1 else ''}"
+        days = f", {str(self.timestamps[0])[:10]} to {str(self.timestamps[-1])[:10]}" if self.bars else ""
+        return f"{type(self).__name__}({self.asset} of {self.source}: {self.bars} bars of {self.frequency}, {symbols}{days})"
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take what was pickled or copied, of which numpy makes arrays that could be written."""
         self.__dict__.update(read_only(state))

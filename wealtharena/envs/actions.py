@@ -230,6 +230,10 @@ def array_of(given: Any, what: str, dtype: npt.DTypeLike | None = None) -> npt.N
         return array if dtype is None else array.astype(dtype, copy=False)
     except (TypeError, ValueError) as error:
         raise MarketError(f"{what} are no array: {error}", hint="pass numbers, in rows of one length") from error
+    except RuntimeError as error:  # torch's, of a tensor that is part of a graph
+        raise MarketError(
+            f"{what} are no array: {error}", hint="pass numbers, such as tensor.detach().numpy()"
+        ) from error
 
 
 def bounds(limits: LimitSpec) -> tuple[float, float]:

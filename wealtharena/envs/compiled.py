@@ -154,6 +154,8 @@ class Cache(FunctionCache):
             if code is None:
                 code = compile_it()
                 self.save_overload(signature, code)
+            else:  # numba's own of a cache does it too: what is compiled after this may call it
+                target.insert_user_function(code.entry_point, code.fndesc, [code.library])
             self._settled.add(signature)
             return code
 

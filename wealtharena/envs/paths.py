@@ -92,11 +92,11 @@ class Paths:
     def walk_asking(self, decide: Decide, hold: Flags, first: int, last: int) -> None:
         """Ask `decide` at every bar with the observation that training would show, and walk on by its answer."""
         market, shape = self.market, (1, len(self.market.symbols))
-        observation = np.empty((1, market.layout.size), dtype=np.float32)
         wanted = np.zeros((1, *shape))
         still = np.zeros((1, 1), dtype=np.bool_)
         seen = (market.bars, market.features, market.copies, self.units, self.state)
         for t in range(first, last):
+            observation = np.empty((1, market.layout.size), dtype=np.float32)  # its own each bar: a policy may keep it
             kernel.observe(*seen, t, 0, observation, 0)
             weights = array_of(decide(observation), "the policy's weights", np.float64)
             if weights.shape != shape:

@@ -50,8 +50,6 @@ class PortfolioEnv(gym.Env[npt.NDArray[np.float32], Any]):
         self._reward = np.zeros(1, dtype=np.float32)
         self._ended = np.zeros((2, 1), dtype=np.bool_)
         self._terminated, self._truncated = self._ended[0], self._ended[1]
-        self._report = self.batch.state[ACCOUNT.traded :, 0]
-        self._done = self.batch.clock[:, 0]
         self._seeded = False
         self._seen = np.zeros((1, self.layout.size), dtype=np.float32)  # kept: a copy of it may be changed in place
 
@@ -73,7 +71,7 @@ class PortfolioEnv(gym.Env[npt.NDArray[np.float32], Any]):
         reward_penalty (their difference is the reward).
         """
         checked = self.actions.checked(action, ())
-        if self._done.item(CLOCK.done):
+        if self.batch.clock.item(CLOCK.done, 0):
             raise MarketError("the episode is over or was never begun", hint="call reset() first")
         weights = self.actions.weights(checked[np.newaxis], self._seen, self._weights)
         bad = self.batch.step(weights, self._seen, self._reward, self._terminated, self._truncated, None, True)
@@ -87,4 +85,4 @@ class PortfolioEnv(gym.Env[npt.NDArray[np.float32], Any]):
         return self.layout.describe(observation)
 
     def _info(self) -> dict[str, Any]:
-        return dict(zip(INFO, self._report.tolist(), strict=True))
+        return dict(zip(INFO, self.batch.state[ACCOUNT.traded :, 0].tolist(), strict=True))

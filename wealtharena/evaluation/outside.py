@@ -94,7 +94,7 @@ def _read(path: Path, unit: str, ledger: Ledger) -> Trajectory:
     values = _as_shares(replace(found, values=values), at, unit, sheet.above, ledger)
     if (values <= -1.0).any():
         raise DataError(
-            f"{path.name}: a return of {values.min():.2%} loses more than there was",
+            f"{path.name}: a return of {values.min():.2%} loses all that there was, or more",
             hint="write shares, -0.01 is a loss of one per cent, or say returns_unit=percent",
         )
     at = np.concatenate([[_before(at)], at])

@@ -28,6 +28,10 @@ class FeaturePanel:
     warmup_bars: int  # rows dropped before the first
     lead: Panel | None = None  # their bars, where the first row is the one behind them
 
+    def __repr__(self) -> str:
+        """Return what it is in one line."""
+        return f"{type(self).__name__}({self.panel!r}, {len(self.names)} features)"
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take what was pickled or copied, of which numpy makes arrays that could be written."""
         self.__dict__.update(read_only(state))

@@ -35,13 +35,18 @@ class BarTable:
     @classmethod
     def from_frame(cls, frame: pd.DataFrame) -> BarTable:
         """Return the bars of a DataFrame with columns timestamp, symbol, close and, where at hand, the others."""
+        import pandas as pd
+
         from wealtharena.data.reading import stamps
 
+        if not isinstance(frame, pd.DataFrame):
+            raise InputError("bars", f"are a {type(frame).__name__}", hint="send a pandas DataFrame")
         for column in ("timestamp", "symbol", "close"):
             if column not in frame.columns:
-                raise InputError(
-                    f"bars.{column}", "column is missing", hint=f"long form: timestamp, symbol, {', '.join(COLUMNS)}"
-                )
+                hint = f"long form: timestamp, symbol, {', '.join(COLUMNS)}"
+                if column in frame.index.names:
+                    hint = "it is the index: send frame.reset_index()"
+                raise InputError(f"bars.{column}", "column is missing", hint=hint)
         for column in ("timestamp", "symbol", *COLUMNS):
             if list(frame.columns).count(column) > 1:
                 raise InputError(f"bars.{column}", "is the name of several columns", hint="keep one of them")
@@ -50,6 +55,10 @@ class BarTable:
         except DataError as error:
             raise InputError("bars.timestamp", error.message.removeprefix("bars: "), hint=error.hint) from error
         values = {name: _numbers(frame[name], name) for name in COLUMNS if name in frame.columns}
+        if (
+            unnamed := np.flatnonzero(frame["symbol"].isna())
+        ).size:  # as text it would be a name, or cut the others short
+            raise InputError("bars.symbol", f"row {unnamed[0] + 1} has no symbol", hint="name it, or drop the row")
         symbols = frame["symbol"].astype(str).to_numpy(dtype=np.str_)
         return cls(stamps=times.instants, symbols=symbols, values=values, wall=times.wall)
 
