@@ -8,7 +8,7 @@ import pytest
 pytestmark = pytest.mark.slow  # processes of their own
 
 LOSING = """
-import os, signal, sys, time, weakref
+import os, signal, sys, threading, time, weakref
 from wealtharena.config.signals import ctrl_c_heard, sigterm_as_ctrl_c
 
 class Deleted:
@@ -20,6 +20,11 @@ def called(_):
     os.kill(os.getpid(), signal.{number})
     time.sleep(0.01)
 
+def slowly(self, start=threading.Thread.start):
+    start(self)
+    time.sleep({busy})
+
+threading.Thread.start = slowly
 with sigterm_as_ctrl_c() as stop, ctrl_c_heard():
     thing = Deleted() if {deleting} else type("Thing", (), {{}})()
     pointer = weakref.ref(thing, None if {deleting} else called)
@@ -32,11 +37,14 @@ with sigterm_as_ctrl_c() as stop, ctrl_c_heard():
 """
 
 
-@pytest.mark.parametrize("deleting", [True, False])
-@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
-def test_a_signal_that_comes_while_an_object_is_deleted_comes_again(number: str, deleting: bool) -> None:
-    program = LOSING.format(number=number, deleting=deleting)
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+@pytest.mark.parametrize(
+    ("number", "deleting", "busy"),
+    [("SIGINT", True, 0), ("SIGINT", False, 0), ("SIGTERM", True, 0), ("SIGTERM", False, 0), ("SIGINT", True, 0.3)],
+)
+def test_a_signal_that_comes_while_an_object_is_deleted_comes_again(number: str, deleting: bool, busy: float) -> None:
+    """`busy` is how long, in seconds, the machine keeps what hears of it from going on."""
+    program = LOSING.format(number=number, deleting=deleting, busy=busy)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.splitlines() == ["it was lost", f"it came again {number == 'SIGTERM'}"], done.stderr
     assert not done.stderr
 

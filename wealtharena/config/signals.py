@@ -5,16 +5,18 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
+from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
-_AGAIN: Final = 0.01  # seconds after which a lost Ctrl-C comes anew: by then what lost it has ended
+_AGAIN: Final = 0.01  # seconds between two looks whether what loses a Ctrl-C has ended
+_LOOKS: Final = 1000
 
 
 @dataclass
@@ -61,12 +63,29 @@ def ctrl_c_heard() -> Iterator[None]:
         number = (
             signal.SIGINT if callable(signal.getsignal(signal.SIGINT)) else signal.SIGTERM
         )  # of a job in the background
-        again = threading.Timer(_AGAIN, signal.pthread_kill, [threading.main_thread().ident, number])
-        again.daemon = True
-        again.start()
+        threading.Thread(target=_come_again, args=(number, hook.__code__), daemon=True).start()
 
     sys.unraisablehook = hook
     try:
         yield
     finally:
         sys.unraisablehook = before
+
+
+def _come_again(number: int, losing: CodeType) -> None:
+    """Send the main thread a signal once it has left `losing`, in which what is raised is lost too; on a busy machine that lasts."""
+    main = threading.main_thread().ident
+    assert main is not None, "a thread that runs has a number"
+    for _ in range(_LOOKS):
+        time.sleep(_AGAIN)
+        if not _is_in(losing, sys._current_frames().get(main)):
+            break
+    signal.pthread_kill(main, number)
+
+
+def _is_in(code: CodeType, frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code is code:
+            return True
+        frame = frame.f_back
+    return False
