@@ -172,7 +172,7 @@ def test_a_volume_in_other_money_than_the_prices_is_refused(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("prices", "dividend", "factor"),
     [("{} (USD)", "Dividend (cents)", 0.01), ("{} (GBP)", "Dividend (GBX)", 0.01), ("{} (GBp)", "Dividend (£)", 100.0),
-     ("{} (GBX)", "Dividend (p)", 1.0), ("{} (cents)", "Dividend (USc)", 1.0), ("{} (USD)", "Dividend (USD)", 1.0)],
+     ("{} (USD)", "Dividend (c)", 0.01), ("{} (GBX)", "Dividend (p)", 1.0), ("{} (cents)", "Dividend (USc)", 1.0), ("{} (USD)", "Dividend (USD)", 1.0)],
 )  # fmt: skip
 def test_dividends_in_cents_beside_prices_in_whole_money_count_as_cents(
     tmp_path: Path, prices: str, dividend: str, factor: float
@@ -186,7 +186,7 @@ def test_dividends_in_cents_beside_prices_in_whole_money_count_as_cents(
 
 
 @pytest.mark.parametrize("changed", [{"volume": "Volume (GBX)"}, {"volume": "Volume (cents)"}, {"split": "Dividend (cents)"},
-                                     {"split": "Dividend (p)"}])  # fmt: skip
+                                     {"split": "Dividend (p)"}, {"split": "DPS (c)"}])  # fmt: skip
 def test_hundredths_beside_prices_that_name_no_money_are_asked_about(tmp_path: Path, changed: dict[str, str]) -> None:
     frame = _one().assign(split=0.0).rename(columns=changed)
     with pytest.raises(

@@ -13,6 +13,9 @@ from wealtharena.data.reading.words import HUNDREDTHS, agreed, money_of, shown
 from wealtharena.errors import DataError
 
 _HINT: Final = "name the money of the prices too, as in Close (USD), or Close (cents) where they count these"
+_CENTS: Final = frozenset(
+    ("c", "cps", "cpu", "c/share", "c/unit", "c per share")
+)  # of dividends; of a price c is its close
 _UNLIKE: Final = 0.0  # the factor between moneys of which neither is the other's hundredth
 
 
@@ -26,7 +29,8 @@ def in_money_of_prices(numbers: pd.DataFrame, found: dict[str, list[tuple[str, p
     money = _of_prices(found, ledger)
     if "dividend" in numbers:
         name = found["dividend"][0][0]
-        cash = parts_of(name)[1].currency
+        said = parts_of(name)[1]
+        cash = said.currency or (HUNDREDTHS if _CENTS.intersection(map(str.lower, said.unknown)) else "")
         if _is_small(cash) and not money:
             raise DataError(
                 f"{ledger.name}: {name} counts hundredths, and prices do not say whether they do", hint=_HINT
