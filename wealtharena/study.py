@@ -32,6 +32,7 @@ from wealtharena.evaluation.look import Look, stream
 from wealtharena.evaluation.trials import Trials
 from wealtharena.features import compute
 from wealtharena.features.panel import Scaler
+from wealtharena.files import relative
 from wealtharena.tasks.pipeline import Prepared, doubts, identity, open_features, sealed_off
 from wealtharena.training.job import Listener, Silent
 
@@ -166,7 +167,7 @@ class Study:
         with own_threads():
             result = train_view(self.spec, self.view, place, told, resume=False)
         if result.status == "interrupted":  # it ended its iteration first, and what follows in a cell must not
-            raise KeyboardInterrupt(f"the training was stopped; its candidates are in {place}")
+            raise KeyboardInterrupt(f"the training was stopped; its candidates are in {relative(place)}")
         return TrainedFold(self.prepared.folds[0].index, place, result).load()
 
     def backtest(self, policy: Policy, *, window: str = "validation") -> Trajectory:
