@@ -126,8 +126,7 @@ def _rules(spec: ExperimentSpec) -> Iterator[Rule]:
 
 def _of_learning(spec: ExperimentSpec) -> Iterator[Rule]:
     """Yield what is not read of what a training learns by: the algorithm's own answers, then the network's and the reward's."""
-    usable: tuple[str, ...] = plugins.load("agents.algorithms", spec.algo.name).ACTIONS
-    action = usable[0] if spec.env.action == "auto" else spec.env.action
+    action: str = plugins.load("agents", "engine").check_action(spec)
     for key, why in spec.algo.unread(spec, action=action).items():
         yield ((key,), _always(why))
     if action != "tilt":

@@ -70,17 +70,21 @@ def write_proven(
     role = next((role for role in ("adjclose", "factor") if role in numbers), None)
     if role is None or (role == "factor" and found["factor"][0][0].startswith("$")):
         return False
+    stepping = {
+        name: _steps(numbers, rows[np.argsort(read.instants[rows], kind="stable")], role)
+        for name, rows in groups.items()
+    }
     if role == "adjclose" and "dividend" in numbers:
-        _check_recorded(numbers, groups, read, found, ledger)
+        _check_recorded(numbers, stepping, read, found, ledger)
     close = numbers["close"].to_numpy(dtype=np.float64)
     written = {"split": np.zeros(len(numbers)), "dividend": np.zeros(len(numbers))}
     told: dict[str, list[str]] = {"split": [], "dividend": []}
-    for name, rows in groups.items():
-        steps = _steps(numbers, rows[np.argsort(read.instants[rows], kind="stable")], role)
-        large, free = steps.large, "split" not in numbers
+    free = "split" not in numbers
+    for name, steps in stepping.items():
+        large = steps.large
         for place in np.flatnonzero((large & free) | steps.small):
             before, row = steps.rows[place : place + 2]
-            step, day = float(steps.size[place]), np.datetime64(int(read.wall[row]), "ns").astype("datetime64[D]")
+            step, day = float(steps.size[place]), _day(read, row)
             ratio = _ratio(step, large=bool(large[place]))
             if large[place] or (free and ratio is not None and (role == "adjclose" or steps.falls[place])):
                 written["split"][row] = float(ratio) if ratio else step
@@ -134,7 +138,7 @@ def _steps(numbers: pd.DataFrame, rows: IntArray, role: str) -> _Steps:
 
 def _check_recorded(
     numbers: pd.DataFrame,
-    groups: dict[str, IntArray],
+    stepping: dict[str, _Steps],
     read: Stamps,
     found: dict[str, list[tuple[str, pd.Series]]],
     ledger: Ledger,
@@ -146,12 +150,9 @@ def _check_recorded(
     Raises:
         DataError: they differ on more than a few dates, and on a tenth of them; fewer are said.
     """
-    for name, rows in groups.items():
-        steps = _steps(numbers, rows[np.argsort(read.instants[rows], kind="stable")], "adjclose")
+    close, beside, paid = (numbers[name].to_numpy(dtype=np.float64) for name in ("close", "adjclose", "dividend"))
+    for name, steps in stepping.items():
         before, at = steps.rows[:-1], steps.rows[1:]
-        close, beside, paid = (
-            numbers[column].to_numpy(dtype=np.float64) for column in ("close", "adjclose", "dividend")
-        )
         split = numbers["split"].to_numpy(dtype=np.float64)[at] if "split" in numbers else np.zeros(len(at))
         with np.errstate(invalid="ignore", divide="ignore"):
             shown = close[before] - beside[before] / beside[at] * close[at]
@@ -163,9 +164,8 @@ def _check_recorded(
         if not differ.any() or (steps.shown & steps.bare).mean() > _STEPPING:
             continue
         place = int(np.flatnonzero(differ)[0])
-        day = np.datetime64(int(read.wall[at[place]]), "ns").astype("datetime64[D]")
         words = (
-            f"{found['adjclose'][0][0]} shows a payout of {shown[place]:.4g} on {day}, where {found['dividend'][0][0]} has"
+            f"{found['adjclose'][0][0]} shows a payout of {shown[place]:.4g} on {_day(read, at[place])}, where {found['dividend'][0][0]} has"
             f" {paid[at[place]]:.4g}"
         )
         count = int(differ.sum())
@@ -176,6 +176,10 @@ def _check_recorded(
                 " or remove one of the two columns",
             )
         ledger.note(f"of {name}, {words}{f' ({count} dates are so)' if count > 1 else ''}; the recorded one is paid")
+
+
+def _day(read: Stamps, row: int) -> str:
+    return str(np.datetime64(int(read.wall[row]), "ns").astype("datetime64[D]"))
 
 
 def _levels(factor: Array, shown: BoolArray) -> Array:
