@@ -1,4 +1,4 @@
-"""How long one prediction and a batch take in process, and what five agents cost in memory and start-up time.
+"""How long one prediction, a batch and one from a table of bars take in process, and what five agents cost in memory and start-up time.
 
 python benchmarks/serve_latency.py
 """
@@ -20,6 +20,7 @@ AGENTS = {"crypto": "mlp", "forex": "gru", "etf": "attention", "stocks": "mlp", 
 _CHILD = r"""
 import json, os, re, sys, time
 import numpy as np
+import pandas as pd
 began = time.perf_counter()
 from wealtharena.prediction.manager import ProductionModelManager
 manager = ProductionModelManager(sys.argv[1])
@@ -39,7 +40,9 @@ for agent, served in manager.loaded.items():
         return float(np.median(took)), float(np.quantile(took, 0.99))
     timed(one, held, 50)
     timed(many, helds, 3)
-    rows[agent] = [list(one.shape), *timed(one, held, 2000), *timed(many, helds, 30)]
+    table = pd.read_parquet(f"{sys.argv[1]}.{agent}.parquet")  # read and judged as any other source is
+    timed(table, None, 2)
+    rows[agent] = [list(one.shape), *timed(one, held, 2000), *timed(many, helds, 30), *timed(table, None, 15)]
 peak = int(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1]) / 1024
 heavy = [name for name in ("torch", "ray") if name in sys.modules]
 print(json.dumps({"start": started, "rss": peak, "heavy": heavy, "rows": rows}))
@@ -48,7 +51,7 @@ print(json.dumps({"start": started, "rss": peak, "heavy": heavy, "rows": rows}))
 
 def shelf(root: Path, window: int = 1) -> None:
     """Publish one agent a class, five architectures, and put each on paper."""
-    from tests.registry.trained import world
+    from tests.registry.trained import frame_until, world
     from wealtharena.registry import ModelCheckpoint, promote
     from wealtharena.registry.publish import publish
 
@@ -67,6 +70,9 @@ def shelf(root: Path, window: int = 1) -> None:
             facts=made.facts,
         )
         promote(store, asset, "run-1")
+        facts = store.load_checkpoint(asset, "run-1").metadata
+        table = frame_until(made.features, facts.min_history_bars, history=facts.min_history_bars)
+        table.to_parquet(f"{root}.{facts.agent}.parquet")
 
 
 def main() -> None:
@@ -81,10 +87,13 @@ def main() -> None:
     print(
         f"five agents: import, verify and load {found['start']:.2f} s, peak memory {found['rss']:.0f} MB, heavy imports {found['heavy']}"
     )
-    print(f"{'agent':<18}{'[A, window, F]':>16}{'one, ms':>10}{'p99':>8}{'1024, ms':>10}{'p99':>8}")
-    for agent, (shape, one, one_p99, many, many_p99) in found["rows"].items():
+    print(
+        f"{'agent':<18}{'[A, window, F]':>16}{'one, ms':>10}{'p99':>8}{'1024, ms':>10}{'p99':>8}{'bars, ms':>10}{'p99':>8}"
+    )
+    for agent, (shape, one, one_p99, many, many_p99, bars, bars_p99) in found["rows"].items():
         print(
             f"{agent:<18}{shape!s:>16}{one * 1e3:>10.3f}{one_p99 * 1e3:>8.3f}{many * 1e3:>10.2f}{many_p99 * 1e3:>8.2f}"
+            f"{bars * 1e3:>10.1f}{bars_p99 * 1e3:>8.1f}"
         )
 
 

@@ -129,11 +129,12 @@ def _told(log: Path) -> int:
 
 def _wait(address: str, process: subprocess.Popen[str], log: Path) -> None:
     until = time.monotonic() + 240
-    while time.monotonic() < until:
-        if process.poll() is not None:
-            raise AssertionError(f"the server stopped with {process.returncode}: {log.read_text()}")
-        with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"{address}/health", timeout=5).status_code == 200:
-                return
-        time.sleep(0.05)
+    with httpx.Client(timeout=5) as client:  # one for all questions: making another costs more than the answer
+        while time.monotonic() < until:
+            if process.poll() is not None:
+                raise AssertionError(f"the server stopped with {process.returncode}: {log.read_text()}")
+            with contextlib.suppress(httpx.TransportError):
+                if client.get(f"{address}/health").status_code == 200:
+                    return
+            time.sleep(0.05)
     raise AssertionError(f"the server does not answer: {log.read_text()}")

@@ -20,6 +20,7 @@ _HOUR: Final = pd.Timedelta(hours=1)
 _EXCHANGE_RULES_FROM: Final = pd.Timestamp("1960-01-01")  # older sessions are taken as plain weekdays
 
 
+@lru_cache(maxsize=64)  # the symbols of a panel mostly begin and end together
 def sessions(calendar: str, start: date, end: date) -> pd.DatetimeIndex:
     """Return the session dates from `start` to `end`, both included, at 00:00 UTC.
 

@@ -75,7 +75,10 @@ def inspect(
         if action == "refuse" or (beyond and action != "warn"):
             raise refusal(context, kind, detection)
         treated = _treat(table, detection, action)
-        if kind not in ("ticker_reuse", "bad_dividends"):  # another company's cash, and what is none
+        if treated is not table and kind not in (
+            "ticker_reuse",
+            "bad_dividends",
+        ):  # another company's cash, and what is none
             treated = _with_cash(table, treated)
         findings.append(_finding(kind, action, table, treated, detection))
         if detection.note and (action == "repair" or detection.repaired is None):

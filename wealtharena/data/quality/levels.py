@@ -14,7 +14,7 @@ import pandas as pd
 from wealtharena.data import calendars, intervals
 from wealtharena.data.bars import PRICE_COLUMNS
 from wealtharena.data.quality import sessions
-from wealtharena.data.quality.report import Context, Detection, naive_times
+from wealtharena.data.quality.report import Context, Detection, naive_times, prices_of
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -167,7 +167,7 @@ def unit_errors(table: pd.DataFrame, context: Context) -> Detection | None:
         return None
     factors = level_factors(closes, _UNIT, band=_UNIT_BAND, anchor=0)
     factors = factors / factors[_anchor(factors, table["volume"].to_numpy())]
-    prices = table[list(PRICE_COLUMNS)].to_numpy(dtype=np.float64) * factors[:, None]
+    prices = prices_of(table) * factors[:, None]
     with np.errstate(invalid="ignore", divide="ignore"):
         off = np.log(prices[:, :3] / prices[:, 3:])
         single = (np.abs(off - np.log(_UNIT)) <= _UNIT_BAND).astype(float) - (np.abs(off + np.log(_UNIT)) <= _UNIT_BAND)
@@ -201,7 +201,7 @@ def splits(table: pd.DataFrame, context: Context) -> Detection | None:
     trading, between two levels that last: a crash falls during the day, or trades many times the usual value.
     Dividends are those of the shares of their day wherever a source does not know of the split, or prices fall by them.
     """
-    prices, volumes = table[list(PRICE_COLUMNS)].to_numpy(dtype=np.float64), table["volume"].to_numpy()
+    prices, volumes = prices_of(table), table["volume"].to_numpy()
     ratios = table["split"].to_numpy()
     paid, factors, found = table["dividend"].to_numpy(dtype=np.float64), np.ones(len(table)), []
     events = [int(i) for i in np.flatnonzero((ratios > 0) & (ratios != 1))]
@@ -340,7 +340,7 @@ def spikes(table: pd.DataFrame, context: Context) -> Detection | None:
     The whole bar must lie beyond `spike_sigmas` trailing robust sigmas and a ratio of 1.5; a second bar at the new
     level confirms it and stays. A high or low four times beyond both open and close is cut back to them.
     """
-    prices, times = table[list(PRICE_COLUMNS)].to_numpy(dtype=np.float64), naive_times(table)
+    prices, times = prices_of(table), naive_times(table)
     high, low = np.fmax(prices[:, 1], prices[:, 3]), np.fmin(prices[:, 2], prices[:, 3])
     limit = np.maximum(context.spec.spike_sigmas * trailing_sigma(prices[:, 3]), np.log(_SPIKE_FLOOR))
     near = np.r_[False, gap_bars(times, context) <= 5]

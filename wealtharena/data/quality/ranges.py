@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from wealtharena.data.bars import PRICE_COLUMNS
-from wealtharena.data.quality.report import Context, Detection
+from wealtharena.data.quality.report import Context, Detection, prices_of
 
 Float64 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
@@ -73,7 +73,7 @@ def ohlc_breaks(table: pd.DataFrame, context: Context) -> Detection | None:
     close outside by less than 1 %, and less than the range of a typical bar, is how auctions are reported, and stays as
     it is; many of them are named.
     """
-    prices = table[list(PRICE_COLUMNS)].to_numpy(dtype=np.float64)
+    prices = prices_of(table)
     height = _typical_height(prices)
     excess = outside(prices)
     scale = np.abs(prices[:, 3])

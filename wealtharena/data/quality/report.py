@@ -65,7 +65,7 @@ class Finding:
     @property
     def repaired_rows(self) -> int:
         """Return how many rows were left out or given another price, where that is a fault of the source."""
-        if self.kind in _NO_FAULTS or self.action not in ("repair", "drop"):
+        if self.kind in _NO_FAULTS or self.action not in ("repair", "drop") or not len(self.changes):
             return 0
         gone = int((self.changes["field"] == "row").sum())
         priced = self.changes["field"].isin(PRICE_COLUMNS) & self.changes["after"].astype(np.float64).notna()
@@ -151,6 +151,11 @@ def naive_times(table: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.datetime64]]
     return np.asarray(pd.DatetimeIndex(table["timestamp"]).tz_convert("UTC").tz_localize(None), dtype="datetime64[ns]")
 
 
+def prices_of(table: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return open, high, low and close [rows, 4]; column by column, since pandas takes ten times as long for a list of them."""
+    return np.stack([table[name].to_numpy(dtype=np.float64) for name in PRICE_COLUMNS]).T
+
+
 def no_changes() -> pd.DataFrame:
     """Return an empty table of changes."""
     return pd.DataFrame(
@@ -160,6 +165,8 @@ def no_changes() -> pd.DataFrame:
 
 def differences(before: pd.DataFrame, after: pd.DataFrame, kind: str) -> pd.DataFrame:
     """Return what differs between two versions of a table, row by row; a removed row is field `row` with its close."""
+    if after is before:
+        return no_changes()
     gone = before.index.difference(after.index)
     parts = []
     if len(gone):

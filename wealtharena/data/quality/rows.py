@@ -13,7 +13,7 @@ import pandas as pd
 from wealtharena.data import calendars, intervals, periods
 from wealtharena.data.bars import PRICE_COLUMNS
 from wealtharena.data.quality import ranges
-from wealtharena.data.quality.report import Context, Detection, naive_times
+from wealtharena.data.quality.report import Context, Detection, naive_times, prices_of
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -23,7 +23,7 @@ def missing_values(table: pd.DataFrame, context: Context) -> Detection | None:
 
     A column that is missing throughout is how a source with closes only looks, and no fault.
     """
-    prices = table[list(PRICE_COLUMNS)].to_numpy(dtype=np.float64)
+    prices = prices_of(table)
     absent = ~np.isfinite(prices)
     no_close = absent[:, 3]
     partly = absent[:, [i for i in range(3) if not absent[~no_close, i].all()]].any(axis=1) & ~no_close
@@ -122,7 +122,7 @@ def non_positive(table: pd.DataFrame, context: Context) -> Detection | None:
     A bar that lost a price is not tradable, unless no bar has that price. A coherent futures bar below zero stays as a
     mark, not tradable.
     """
-    prices = table[list(PRICE_COLUMNS)].to_numpy(dtype=np.float64)
+    prices = prices_of(table)
     with np.errstate(invalid="ignore"):
         mask: Mask = np.asarray((prices <= 0).any(axis=1))
     if not mask.any():
