@@ -226,6 +226,9 @@ def test_a_symbol_that_is_struck_off_cannot_be_held_at_its_last_price():
     for bar in (3, 4):
         with pytest.raises(MarketError, match="S0 is held, but is struck off"):
             Walker.open(market, spec, bar=bar, units={"S0": 1.0}, cash=5.0)
+    at_a_broker = Walker.open(market, spec, bar=3, units={"S0": 1.0}, cash=5.0, carried=True)
+    assert at_a_broker.equity == 10.0
+    assert at_a_broker.orders(np.zeros(2))[0] == 0.0
 
 
 @pytest.mark.parametrize("weights", [[np.nan, 0.0], [0.0], [[0.0, 0.0]], [[0.0], [0.0, 0.1]]])
