@@ -14,8 +14,6 @@ import pytest
 import yaml
 
 from tests.forks import Forks
-from wealtharena.config.composition import groups
-from wealtharena.config.help import help_text
 
 pytestmark = pytest.mark.slow
 
@@ -332,18 +330,6 @@ def test_help_lists_groups_and_choices_in_two_seconds(probe) -> None:
     assert "commodities, crypto, etf, forex, stocks" in done.stdout
     assert "fred" not in done.stdout  # it has no bars: data=fred is refused
     assert "python probe.py asset=crypto algo=ppo" in done.stdout
-
-
-def test_help_with_a_task_has_the_keys_of_that_task_with_defaults_and_choices() -> None:
-    assert "deploy.keep" not in help_text("run.py")
-    text = help_text("run.py", ["task=deploy", "--help"])
-    assert "keys of task=deploy (key=value)\n  deploy.agents=[] " in text
-    assert "deploy.action=promote     what is done to the registry [promote, rollback, " in text
-    assert "returns_unit=auto" in help_text("run.py", ["task=report"])
-    for task in groups()["task"]:
-        assert help_text("run.py", [f"task={task}"]).startswith("WealthArena")
-    for other in ("asset", "seed", "papr", ""):  # no tasks
-        assert help_text("run.py", [f"task={other}"]) == help_text("run.py")
 
 
 def test_the_composed_configuration_can_be_printed(probe) -> None:
