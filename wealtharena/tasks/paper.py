@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,7 @@ from wealtharena.trading.turns import Turns
 log = logging.getLogger(__name__)
 
 _NOT_ITS_OWN = ("asset", "task", "paper.agents", "paper.action")
+_WORD = re.compile(r"""(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|\S)+""")  # blanks within quotes part nothing
 _ONE_CLOCK = ("feed", "speed", "root", "action")  # what agents of one process have in common
 
 
@@ -88,7 +90,7 @@ def members(spec: ExperimentSpec, overrides: Sequence[str]) -> list[ExperimentSp
     shared = [one for one in overrides if one.partition("=")[0] not in ("asset", "paper.agents", "task")]
     found: dict[str, ExperimentSpec] = {}
     for words in spec.paper.agents:
-        asset, *own = words.split() or [""]
+        asset, *own = _WORD.findall(words) or [""]
         for word in own:
             if word.partition("=")[0] in _NOT_ITS_OWN:
                 raise ConfigError(
