@@ -9,6 +9,9 @@ RUN := $(BIN)/python run.py
 WORKERS ?= 3
 FAST_WORKERS ?= 2# where nothing waits
 PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# pip parts what PIP_CONSTRAINT says at spaces, and this folder's name may have some: an address has none
+HERE := $(subst $() ,%20,$(subst %,%25,$(CURDIR)))
+PINNED := PIP_CONSTRAINT='file://$(HERE)/constraints.txt'
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off -c constraints.txt
 ARGS ?=
 TESTS ?= tests
@@ -46,21 +49,21 @@ endif
 
 $(VENV)/.stamp-run: pyproject.toml constraints.txt $(VENV)/.stamp-torch
 	@echo "installing what a run needs, from constraints.txt"
-	@PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(PIP) $(LOCKED) -e .
+	@$(PINNED) $(PIP) $(LOCKED) -e .
 	@touch $@
 
 $(VENV)/.stamp-dev: $(VENV)/.stamp-run
 	@echo "installing what tests and lint need, from constraints.txt"
-	@PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(PIP) $(LOCKED) -e '.[dev]'
+	@$(PINNED) $(PIP) $(LOCKED) -e '.[dev]'
 	@touch $@
 
 $(VENV)/.stamp-docs: $(VENV)/.stamp-run
 	@echo "installing what the pages need, from constraints.txt"
-	@PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(PIP) $(LOCKED) -e '.[docs]'
+	@$(PINNED) $(PIP) $(LOCKED) -e '.[docs]'
 	@touch $@
 
 $(VENV)/.stamp-bench: $(VENV)/.stamp-dev
-	@PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(PIP) $(LOCKED) -e '.[bench]'
+	@$(PINNED) $(PIP) $(LOCKED) -e '.[bench]'
 	@touch $@
 
 .PHONY: venv
@@ -145,10 +148,10 @@ hunt: $(VENV)/.stamp-dev ## run the property tests on examples that no run has d
 # the second run has the compiled loops as Python, so that their lines are counted; counting makes a test some three times as slow
 coverage: $(VENV)/.stamp-dev ## run the tests, processes that they start included, and tell which lines of the package they reach
 	@rm -rf build/coverage && mkdir -p build/coverage
-	COVERAGE_FILE=$(CURDIR)/build/coverage/.coverage $(BIN)/python -m coverage run -m pytest -q -o timeout=1200 -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS) $(ARGS)
-	COVERAGE_FILE=$(CURDIR)/build/coverage/.coverage NUMBA_DISABLE_JIT=1 $(BIN)/python -m coverage run -m pytest -q -m "not slow" -k "not memory and not 70-" tests/envs tests/agents/direct/test_floor.py
-	@COVERAGE_FILE=$(CURDIR)/build/coverage/.coverage $(BIN)/python -m coverage combine --quiet
-	COVERAGE_FILE=$(CURDIR)/build/coverage/.coverage $(BIN)/python -m coverage report --fail-under=92
+	COVERAGE_FILE="$(CURDIR)/build/coverage/.coverage" $(BIN)/python -m coverage run -m pytest -q -o timeout=1200 -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS) $(ARGS)
+	COVERAGE_FILE="$(CURDIR)/build/coverage/.coverage" NUMBA_DISABLE_JIT=1 $(BIN)/python -m coverage run -m pytest -q -m "not slow" -k "not memory and not 70-" tests/envs tests/agents/direct/test_floor.py
+	@COVERAGE_FILE="$(CURDIR)/build/coverage/.coverage" $(BIN)/python -m coverage combine --quiet
+	COVERAGE_FILE="$(CURDIR)/build/coverage/.coverage" $(BIN)/python -m coverage report --fail-under=92
 
 mutants: $(VENV)/.stamp-dev ## plant faults one at a time where figures are made: each must be seen; ARGS="risk night" for a part
 	$(BIN)/python benchmarks/mutants.py $(ARGS)

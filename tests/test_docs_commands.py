@@ -149,6 +149,13 @@ def test_every_other_command_of_the_pages_is_one(command: str, monkeypatch: pyte
     CHECKS[program](words, monkeypatch)
 
 
+def test_a_folder_whose_name_has_spaces_parts_no_recipe() -> None:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    recipes = [line for line in text.splitlines() if line.startswith("\t")]
+    assert not [line for line in recipes if re.search(r'(?<!")\$\(CURDIR\)', line)]
+    assert "PIP_CONSTRAINT=$(CURDIR)" not in text, "pip parts it at spaces too"
+
+
 def test_every_task_is_a_make_target() -> None:
     """As the README says."""
     text = (ROOT / "Makefile").read_text(encoding="utf-8")

@@ -191,6 +191,8 @@ def test_what_a_text_may_hold_is_said_in_words(word: str, allowed: str) -> None:
 
 
 def test_an_override_that_cannot_be_read_is_quoted() -> None:
+    assert complaint("paper") == "'paper' sets no key; did you mean broker=paper or task=paper?"
+    assert complaint("asset=crypto", "help") == "'help' sets no key; write key=value or group=choice; --help lists them"
     assert complaint("train.callbacks=[a").startswith("cannot read the override 'train.callbacks=[a'")
 
 

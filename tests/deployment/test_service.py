@@ -198,6 +198,16 @@ def test_what_is_not_there_is_404_in_the_same_shape(service: Client, path: str, 
 
 def test_a_wrong_method_is_405(service: Client) -> None:
     assert service.request("DELETE", "/agents").status_code == 405
+    assert service.request("HEAD", "/agents/crypto/predict").status_code == 405
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/agents", "/", "/nothing"])
+def test_a_head_request_is_answered_as_the_same_get(service: Client, path: str) -> None:
+    """As uptime monitors and `curl -I` ask."""
+    head, get = service.request("HEAD", path), service.get(path)
+    assert head.status_code == get.status_code
+    assert {*head.headers} == {*get.headers}
+    assert [line["method"] for line in service.audit[-2:]] == ["HEAD", "GET"]
 
 
 def test_every_answer_carries_the_security_headers(service: Client) -> None:

@@ -59,6 +59,22 @@ def test_many_paths_equal_single_ones():
     assert (equity_paths(MARKET, np.stack([TARGETS, -TARGETS]), spec=SPEC, start=3) == [p.equity for p in both]).all()
 
 
+def test_nobody_who_holds_a_path_can_write_into_it():
+    path = simulate(MARKET, TARGETS, spec=SPEC, start=1)
+    held = [value for record in (path, path.trades) for value in vars(record).values() if isinstance(value, np.ndarray)]
+    assert len(held) >= 15
+    assert not [value for value in held if value.flags.writeable]
+    given = np.ones(50)
+    replace(path, equity=given)
+    given[0] = 2.0  # an array of the caller's own stays his
+
+
+@pytest.mark.parametrize("given", [np.ones((1, 3), dtype=bool), [[True, 0.5, 0.0]], [(0.1, np.True_, 0.0)]])
+def test_true_and_false_are_no_weights(given):
+    with pytest.raises(MarketError, match="the policy's weights hold True or False; pass numbers"):
+        simulate(MARKET, lambda _: given, spec=SPEC, start=1)
+
+
 def test_trades_are_what_moved_the_weights():
     path = simulate(MARKET, TARGETS, spec=SPEC, start=1)
     assert (np.diff(path.trades.bar) >= 0).all()

@@ -218,6 +218,19 @@ def test_a_symbol_that_is_not_listed_yet_cannot_be_held():
         Walker.open(market_of(panel, spec_of()), spec_of(), bar=0, units={"S0": 1.0})
 
 
+def test_a_symbol_that_is_struck_off_cannot_be_held_at_its_last_price():
+    panel = panel_of([[5.0, 10.0], [5.0, 10.0], *[[np.nan, 10.0]] * 3])
+    spec = spec_of(limits={"delisting_bars": 2})
+    market = market_of(panel, spec)
+    assert Walker.open(market, spec, bar=2, units={"S0": 1.0}, cash=5.0).equity == 10.0
+    for bar in (3, 4):
+        with pytest.raises(MarketError, match="S0 is held, but is struck off"):
+            Walker.open(market, spec, bar=bar, units={"S0": 1.0}, cash=5.0)
+    at_a_broker = Walker.open(market, spec, bar=3, units={"S0": 1.0}, cash=5.0, carried=True)
+    assert at_a_broker.equity == 10.0
+    assert at_a_broker.orders(np.zeros(2))[0] == 0.0
+
+
 @pytest.mark.parametrize("weights", [[np.nan, 0.0], [0.0], [[0.0, 0.0]], [[0.0], [0.0, 0.1]]])
 def test_a_wrong_decision_changes_nothing(weights):
     walker = Walker.open(MARKET, SPEC, bar=4)

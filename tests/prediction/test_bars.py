@@ -71,9 +71,21 @@ def test_bars_that_cannot_be_used_are_refused_by_their_name(
     assert caught.value.field == field
 
 
-def test_what_stands_in_the_index_is_said_to_be_there(manager: ProductionModelManager) -> None:
-    with pytest.raises(InputError, match=r"column is missing; it is the index: send frame.reset_index\(\)"):
-        manager.get_model_prediction("crypto", frame().set_index(["timestamp", "symbol"]))
+@pytest.mark.parametrize(
+    "indexed",
+    [
+        lambda f: f.set_index(["timestamp", "symbol"]),
+        lambda f: f.set_index("timestamp"),
+        lambda f: f.set_index("timestamp").rename_axis("Date"),
+        lambda f: f.set_index("timestamp").rename_axis(None),
+        lambda f: f.assign(timestamp=f.timestamp.dt.strftime("%Y-%m-%d")).set_index("timestamp"),
+        lambda f: f.set_index("symbol"),
+        lambda f: f.set_index("timestamp", drop=False),
+    ],
+)
+def test_times_and_symbols_may_be_the_index(manager: ProductionModelManager, indexed: object) -> None:
+    answer, again = (manager.get_model_prediction("crypto", bars) for bars in (frame(), indexed(frame())))
+    assert (again.as_of, dict(again)) == (answer.as_of, dict(answer))
 
 
 @pytest.mark.parametrize(

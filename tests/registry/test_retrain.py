@@ -57,7 +57,7 @@ class Foresight:
 
 def test_the_production_configuration_comes_back_with_newer_data(production: tuple[ModelCheckpoint, World]) -> None:
     store, made = production
-    asked = compose(["asset=etf", "seed=9", "data.end=2026-05-01", "train.env_steps=77"])
+    asked = compose(["asset=etf", "seed=9", "data.end=2026-05-01", "data.root=there", "train.env_steps=77"])
     spec = retrain.production_spec(retrain.incumbent(store, "crypto"), asked)
     assert spec.asset == made.spec.asset
     assert (spec.env, spec.features, spec.model, spec.algo) == (
@@ -67,7 +67,7 @@ def test_the_production_configuration_comes_back_with_newer_data(production: tup
         made.spec.algo,
     )
     assert spec.data.source == "simulated"
-    assert (spec.data.end, spec.seed, spec.train.env_steps) == (asked.data.end, 9, 77)
+    assert (spec.data.end, spec.data.root, spec.seed, spec.train.env_steps) == (asked.data.end, "there", 9, 77)
 
 
 def test_only_rows_later_than_the_incumbents_data_count(production: tuple[ModelCheckpoint, World]) -> None:

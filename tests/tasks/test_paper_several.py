@@ -181,3 +181,20 @@ def test_two_venues_trade_live_on_one_clock_each_session_once(run, here, stub, m
     assert {json.loads((here / "run" / name / "run.json").read_text())["fill"] for name in NAMES} == {"next_open"}
     said = [line.split()[:2] for line in out.splitlines() if "  equity " in line]
     assert said == [[name, day] for day in days for name in ("etf", "cryptocurrencies")]  # as the venues close
+
+
+def test_a_value_with_blanks_stands_in_quotes_behind_an_agents_name():
+    typed = [*SHARED, "paper.agents=[\"crypto data=files data.path='my bars.csv' seed=3\"]"]
+    (one,) = paper.members(compose(["task=paper", *typed]), typed)
+    assert (one.data.path, one.seed) == ("my bars.csv", 3)
+
+
+def test_what_nothing_reads_is_told_and_what_is_of_another_task_refused_behind_an_agents_name_too(caplog):
+    typed = [*SHARED, listed(f"{CRYPTO} model=gru", ETF)]
+    with caplog.at_level("WARNING"):
+        paper.members(compose(["task=paper", *typed]), typed)
+    line = "paper.agents: crypto: model=gru has no effect: task=paper trains nothing"
+    assert line in [one.getMessage() for one in caplog.records]
+    typed = [*SHARED, listed(CRYPTO, f"{ETF} backtest.window=all")]
+    with pytest.raises(ConfigError, match=r"paper.agents: etf: task=paper does not read backtest.window=all"):
+        paper.members(compose(["task=paper", *typed]), typed)

@@ -7,6 +7,8 @@ import optuna
 import pytest
 
 from tests.tuning.toy import sweep_spec
+from wealtharena.config import compose
+from wealtharena.config.paths import sweeps_dir
 from wealtharena.errors import ConfigError
 from wealtharena.tuning import space
 
@@ -70,6 +72,29 @@ def test_every_end_and_choice_is_composed_before_the_first_trial() -> None:
 def test_a_mistake_in_a_space_is_named_before_the_first_trial(named: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigError, match=told.replace(".", r"\.")):
         space.check(dimensions(**named), [], Composer())
+
+
+def test_a_dimension_that_no_trial_reads_is_told_whatever_else_it_draws() -> None:
+    sweep = dimensions(
+        reward={"type": "categorical", "choices": ["log_return", "differential_sharpe"]},
+        reward__eta={"type": "float", "low": 0.01, "high": 0.1},  # one of the rewards reads it
+        model__heads={"type": "categorical", "choices": [1, 2]},
+        split__folds={"type": "int", "low": 2, "high": 4},
+    ).model_copy(update={"fixed": ("asset=crypto", "model.recurrent_size=8")})
+    told = space.unread(sweep, ["asset=crypto"], compose)
+    assert [line.partition(" has no effect: ")[0] for line in told] == [
+        "sweep.fixed: model.recurrent_size",
+        "sweep.space.model.heads",
+        "sweep.space.split.folds",
+    ]
+    assert "model=attention does" in told[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(path.stem for path in sweeps_dir().glob("*.yaml")))
+def test_no_search_that_ships_varies_what_nothing_reads(name: str) -> None:
+    spec = compose([f"sweep={name}"])
+    assert space.unread(spec.sweep, spec.sweep.fixed, compose) == []
 
 
 def test_a_conditional_dimension_is_drawn_only_where_its_condition_holds() -> None:

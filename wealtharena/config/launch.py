@@ -108,7 +108,7 @@ def _said(argv: Sequence[str]) -> str | None:
     """Return the answer to a question about the command itself; None where there is a job to do."""
     if "--help" in argv or "-h" in argv:
         _without_config_dir(argv)
-        return help_text(sys.argv[0])
+        return help_text(sys.argv[0], argv)
     return f"wealtharena {importlib.metadata.version('wealtharena')}" if "--version" in argv else None
 
 

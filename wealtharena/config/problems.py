@@ -136,6 +136,11 @@ def composition_error(error: BaseException, overrides: Sequence[str]) -> ConfigE
         return ConfigError(f"{nameless[0]} sets no key", hint="write key=value or group=choice")
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _no_choice(error, overrides)
+    if isinstance(error, OverrideParseException) and "=" not in error.override:
+        word = error.override
+        meant = [f"{group}={word}" for group, choices in groups().items() if word in choices and "/" not in group][:3]
+        hint = f"did you mean {' or '.join(meant)}?" if meant else "write key=value or group=choice; --help lists them"
+        return ConfigError(f"{word!r} sets no key", hint=hint)
     if isinstance(error, OverrideParseException):
         return ConfigError(
             f"cannot read the override {error.override!r}",

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from wealtharena.config import plugins
+from wealtharena.config.specs.data import DataSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.config.specs.runs import WandbSpec
 from wealtharena.config.spelling import key_of
 from wealtharena.errors import ConfigError
 
@@ -93,12 +95,16 @@ def _reasons(spec: ExperimentSpec, key: str) -> Iterator[str]:
 
 
 def _is_of(key: str, keys: Sequence[str]) -> bool:
-    """Return whether a key is one of `keys` or below it; of one that ends with a dot what is below it alone."""
-    return any(key == one or key.startswith(one if one.endswith(".") else (f"{one}.", f"{one}/")) for one in keys)
+    """Return whether a key is one of `keys` or below it; of one that ends with a dot what is below it alone, with = itself alone."""
+    return any(
+        f"{key}=" == one or key == one or key.startswith(one if one.endswith(".") else (f"{one}.", f"{one}/"))
+        for one in keys
+    )
 
 
 def _rules(spec: ExperimentSpec) -> Iterator[Rule]:
     yield from _OF_DATA
+    yield from _OF_TRACKING
     if spec.task in ("train", "backtest", "paper", "audit", "inspect"):
         yield from _OF_SPLITS
     if spec.task == "train":
@@ -200,9 +206,29 @@ _OF_TRAINING: Final[tuple[Rule, ...]] = (
 _RETRAINED: Final[Rule] = (
     (
         *("asset.", "features", "env", "reward", "universe", "split", "algo", "model", "evaluation"),
-        *("data.path", "data.start", "data.symbols", "data.interval", "data.quality", "data.simulator", "data.macro"),
+        *("data=", *(f"data.{name}" for name in DataSpec.model_fields if name not in ("end", "root"))),
     ),
     lambda spec: f"train.retrain={spec.train.retrain} trains with the configuration that is in production",
+)
+_OF_TRACKING: Final[tuple[Rule, ...]] = (
+    (
+        tuple(f"tracking.wandb.{name}" for name in WandbSpec.model_fields if name != "mode"),
+        lambda spec: _unless(
+            spec.tracking.wandb.mode != "disabled", "tracking.wandb.mode=disabled sends nothing to Weights & Biases"
+        ),
+    ),
+    (
+        ("tracking.wandb.registry",),
+        lambda spec: _unless(spec.task == "deploy", "only task=deploy links a version there"),
+    ),
+    (
+        tuple(f"tracking.wandb.{name}" for name in ("group", "tags", "timeout_seconds", "code")),
+        lambda spec: _unless(spec.task == "train", f"task={spec.task} keeps no figures of a run there"),
+    ),
+    (
+        ("tracking.wandb.project", "tracking.wandb.entity"),
+        lambda spec: _unless(spec.task in ("train", "deploy"), f"task={spec.task} sends nothing to Weights & Biases"),
+    ),
 )
 _OF_SEARCHES: Final[tuple[Rule, ...]] = (
     (

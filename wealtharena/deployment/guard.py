@@ -130,7 +130,7 @@ class Guard:
             if refusal is not None:
                 await exchange.refuse(*refusal)
             else:
-                await self.app(scope, exchange.receive, exchange.send)
+                await self.app(exchange.scope, exchange.receive, exchange.send)
         except Exception:  # the outermost door: whatever it was goes to the log, and only its id to the client
             logger.exception("request %s failed", exchange.id)
             await exchange.refuse(500, "internal", "the service failed; its log has the request id")
@@ -206,7 +206,7 @@ class _Exchange:
     """One request and its answer as they pass the door."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, limit: int, doorway: Doorway) -> None:
-        self.scope, self._receive, self._send, self._limit, self._doorway = scope, receive, send, limit, doorway
+        self._receive, self._send, self._limit, self._doorway = receive, send, limit, doorway
         self.began = time.perf_counter()
         self.id = secrets.token_hex(8)
         self.key: str | None = None
@@ -215,11 +215,13 @@ class _Exchange:
         self.received = 0
         self.started = False
         self.method: str = scope["method"]
+        # HEAD asks for what GET answers, whose body the server leaves out
+        self.scope = {**scope, "method": "GET"} if self.method == "HEAD" else scope
         self.path: str = scope["path"]
         self.headers = dict(scope["headers"])
         self._left: Callable[[], None] | None = None
         self.extra: list[tuple[bytes, bytes]] = [(b"x-request-id", self.id.encode())]
-        scope.setdefault("state", {}).update(request_id=self.id, owner=self.owner)
+        self.scope.setdefault("state", {}).update(request_id=self.id, owner=self.owner)
 
     @property
     def host(self) -> str:

@@ -222,11 +222,16 @@ class Tilt(Weights):
 
 
 def array_of(given: Any, what: str, dtype: npt.DTypeLike | None = None) -> npt.NDArray[Any]:
-    """Return what somebody gave as an array; MarketError where it is none, as rows of several lengths, or complex."""
+    """Return what somebody gave as an array; MarketError where it is none, as rows of several lengths, or complex.
+
+    With a `dtype` they are numbers, and True and False are none.
+    """
     try:
         array = np.asarray(given)
         if array.dtype.kind == "c":  # of which real numbers would keep a part
             raise MarketError(f"{what} are complex numbers", hint="pass real ones")
+        if dtype is not None and (array.dtype.kind == "b" or _mixed(given)):
+            raise MarketError(f"{what} hold True or False", hint="pass numbers: 1.0 is all of equity, 0.0 nothing")
         return array if dtype is None else array.astype(dtype, copy=False)
     except (TypeError, ValueError) as error:
         raise MarketError(f"{what} are no array: {error}", hint="pass numbers, in rows of one length") from error
@@ -234,6 +239,13 @@ def array_of(given: Any, what: str, dtype: npt.DTypeLike | None = None) -> npt.N
         raise MarketError(
             f"{what} are no array: {error}", hint="pass numbers, such as tensor.detach().numpy()"
         ) from error
+
+
+def _mixed(given: Any) -> bool:
+    """Return whether a list has True or False among its numbers, which an array of it would hide."""
+    if not isinstance(given, list | tuple):
+        return False
+    return any(isinstance(one, bool | np.bool_) for one in np.asarray(given, dtype=object).flat)
 
 
 def bounds(limits: LimitSpec) -> tuple[float, float]:

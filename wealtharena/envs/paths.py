@@ -15,7 +15,7 @@ from wealtharena.envs.kernel.arguments import Scratch, WalkArguments, accounts
 from wealtharena.envs.kernel.rows import ACCOUNT, BAR, Flags, Float32, Float64
 from wealtharena.envs.market import Market
 from wealtharena.envs.rules import Rules
-from wealtharena.envs.trajectory import Trades, Trajectory
+from wealtharena.envs.trajectory import Trades, Trajectory, to_read
 from wealtharena.envs.vector import RULE
 from wealtharena.errors import MarketError
 
@@ -59,15 +59,16 @@ class Paths:
         """Go on in this market, sizing and filling orders by `records` where its own are not to be used."""
         self.market = market
         records = market.records if records is None else records
+        # some arrays are read-only already, and the loop would be compiled anew for every mixture of the two kinds
         self.margined = bool(rules.vector[RULE.margined])
         self._prepared: tuple[Any, ...] = tuple(
             WalkArguments(
                 bars=market.bars,
-                records=_to_read(records),
+                records=to_read(records),
                 years=market.years,
                 rates=market.rates,
                 lots=rules.lots,
-                rules=_to_read(rules.vector),
+                rules=to_read(rules.vector),
                 units=self.units,
                 state=self.state,
                 alive=self.alive,
@@ -82,7 +83,7 @@ class Paths:
 
     def walk(self, targets: Float64, hold: Flags, first: int, last: int, *, offset: int = 0) -> None:
         """Follow targets [P or 1, rows, A], whose row 0 belongs to bar `offset`, from the close of `first` to `last`."""
-        _WALK(*self._prepared, _to_read(targets), _to_read(hold), offset, self.start, first, last)
+        _WALK(*self._prepared, to_read(targets), to_read(hold), offset, self.start, first, last)
 
     def observe(self, t: int, observation: Float32) -> None:
         """Write what the first account sees at the close of bar t into `observation` [1, D], as training would show it."""
@@ -147,13 +148,6 @@ class Paths:
         total: npt.NDArray[np.float64] = (held[:-1] * paid).sum(axis=1)
         total[self.equity[0, :-1] <= 0.0] = 0.0  # an account that has ended is paid nothing
         return total
-
-
-def _to_read(array: Any) -> Any:
-    """Return a view that nobody writes through: the loop would be compiled anew for every mixture of the two kinds."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 def trades_of(fills: Float64, bars: Float64, worth: Float64) -> Trades:

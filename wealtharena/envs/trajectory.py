@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 LEAST_ORDER: Final = 1e-6  # of equity; a smaller change of weight is rounding
+
+
+def to_read(array: Any) -> Any:
+    """Return a view that nobody writes through."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +45,7 @@ class Trades:
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """One policy's path through one window of bars, after every cost.
+    """One policy's path through one window of bars, after every cost; its arrays are read-only.
 
     Index 0 is the bar at whose close the first decision was made; equity[0] is the starting cash.
     """
@@ -62,6 +69,13 @@ class Trajectory:
     cash_rates: FloatArray | None = (
         None  # [n] a year, a share: what cash earned; None where it is one number of the spec
     )
+
+    def __post_init__(self) -> None:
+        """Make the arrays, and those of the trades, read-only: figures and charts are of one and the same path."""
+        for record in (self, self.trades):
+            arrays = {name: value for name, value in vars(record).items() if isinstance(value, np.ndarray)}
+            for name, value in arrays.items():
+                object.__setattr__(record, name, to_read(value))
 
     def __repr__(self) -> str:
         """Return what it is in one line; the arrays themselves would fill screens."""

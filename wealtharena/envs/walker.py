@@ -79,11 +79,13 @@ class Walker:
         cash: float | None = None,
         peak: float | None = None,
         cost_factor: float = 1.0,
+        carried: bool = False,
     ) -> Walker:
         """Return an account that holds `units`, by symbol, and `cash` (default the spec's) at the close of row `bar`.
 
         `peak` is the highest equity it has had, if that is above what it has. Raises MarketError for a symbol that the
-        market does not have or that has no price yet, and where no equity is left.
+        market does not have, that has no price yet or is struck off, and where no equity is left. With `carried`, what is
+        struck off is held at its last price, as at a broker that has not closed it; nothing trades it.
         """
         walker = cls(market, spec, bar=bar, cost_factor=cost_factor)
         held = np.array([float((units or {}).get(symbol, 0.0)) for symbol in market.symbols])
@@ -96,6 +98,13 @@ class Walker:
         if unpriced.any():
             symbol = market.symbols[int(np.argmax(unpriced))]
             raise MarketError(f"{symbol} is held, but has no price up to bar {bar}", hint="open it at a later bar")
+        struck_off = (held != 0.0) & (walker._marks > 0.0) & (market.bars[bar, BAR.inverse] == 0.0)
+        if struck_off.any() and not carried:
+            symbol, limit = market.symbols[int(np.argmax(struck_off))], spec.limits.delisting_bars
+            raise MarketError(
+                f"{symbol} is held, but is struck off: it has had no price for {limit} bars or more",
+                hint="leave it out, and add what it brought to the cash",
+            )
         walker._put(held, spec.initial_cash if cash is None else float(cash), peak)
         if not 0.0 < walker.equity < math.inf:
             raise MarketError(

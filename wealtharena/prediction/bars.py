@@ -41,12 +41,12 @@ class BarTable:
 
         if not isinstance(frame, pd.DataFrame):
             raise InputError("bars", f"are a {type(frame).__name__}", hint="send a pandas DataFrame")
+        frame = _with_index(frame)
         for column in ("timestamp", "symbol", "close"):
             if column not in frame.columns:
-                hint = f"long form: timestamp, symbol, {', '.join(COLUMNS)}"
-                if column in frame.index.names:
-                    hint = "it is the index: send frame.reset_index()"
-                raise InputError(f"bars.{column}", "column is missing", hint=hint)
+                raise InputError(
+                    f"bars.{column}", "column is missing", hint=f"long form: timestamp, symbol, {', '.join(COLUMNS)}"
+                )
         for column in ("timestamp", "symbol", *COLUMNS):
             if list(frame.columns).count(column) > 1:
                 raise InputError(f"bars.{column}", "is the name of several columns", hint="keep one of them")
@@ -105,6 +105,17 @@ def observe(
         values = np.concatenate([values, beside], axis=-1)
     features = np.ascontiguousarray(values.transpose(1, 0, 2))[None]
     return features, str(panel.timestamps[-1].astype("datetime64[s]")), notes
+
+
+def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the bars with the times and symbols that are their index as columns, where they are none yet."""
+    import pandas as pd
+
+    if isinstance(frame.index, pd.DatetimeIndex) and "timestamp" not in frame.columns:
+        frame = frame.rename_axis("timestamp")  # whatever its name is, it holds times
+    names = list(frame.index.names)
+    levels = [name for name in ("timestamp", "symbol") if names.count(name) == 1 and name not in frame.columns]
+    return frame.reset_index(levels) if levels else frame
 
 
 def _numbers(column: Any, name: str) -> npt.NDArray[np.float64]:

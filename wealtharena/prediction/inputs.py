@@ -128,7 +128,9 @@ def _portfolio_row(policy: OnnxPolicy, portfolio: Portfolio, field: str) -> Floa
 
 
 def _number(value: object) -> float:
-    """Return what is a number, of whatever type; NaN for what is none."""
+    """Return what is a number, of whatever type; NaN for what is none, as True and False."""
+    if isinstance(value, bool | np.bool_):
+        return math.nan
     try:
         return float(value)  # type: ignore[arg-type]  # a Decimal is one, and what is none raises
     except (TypeError, ValueError, OverflowError):
@@ -201,6 +203,8 @@ def finite_array(values: object, field: str) -> Float32Array:
 
 def as_float32(values: object, field: str) -> Float32Array:
     """Return `values` as float32 in their own shape; InputError where they are no numbers, or rows of several lengths."""
+    if getattr(values, "dtype", None) == np.bool_:
+        raise InputError(field, "holds True and False", hint="send numbers")
     try:
         with np.errstate(over="ignore"):
             return np.asarray(values, dtype=np.float32)

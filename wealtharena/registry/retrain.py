@@ -44,11 +44,12 @@ def production_spec(production: LoadedCheckpoint, asked: ExperimentSpec) -> Expe
     """Return the production configuration over the newer data that was asked for.
 
     Asset, features, environment, split, algorithm, model and evaluation are production's, and so is the data request but
-    for its last date; seed, budget, compute, tracking and paths are those of `asked`.
+    for its last date and the store that it is read from; seed, budget, compute, tracking and paths are those of `asked`.
     """
     old = trained_spec(production)
     kept = {name: getattr(old, name) for name in CONFIGURATION}
-    return asked.model_copy(update={**kept, "data": old.data.model_copy(update={"end": asked.data.end})})
+    data = old.data.model_copy(update={"end": asked.data.end, "root": asked.data.root})
+    return asked.model_copy(update={**kept, "data": data})
 
 
 def trained_spec(loaded: LoadedCheckpoint) -> ExperimentSpec:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from wealtharena.config import compose
+from wealtharena.config import compose, unread
 from wealtharena.config.signals import sigterm_as_ctrl_c
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data import provider
@@ -25,7 +27,10 @@ from wealtharena.trading.pine import pine_of
 from wealtharena.trading.switch import Signals, Switch
 from wealtharena.trading.turns import Turns
 
+log = logging.getLogger(__name__)
+
 _NOT_ITS_OWN = ("asset", "task", "paper.agents", "paper.action")
+_WORD = re.compile(r"""(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|\S)+""")  # blanks within quotes part nothing
 _ONE_CLOCK = ("feed", "speed", "root", "action")  # what agents of one process have in common
 
 
@@ -85,13 +90,19 @@ def members(spec: ExperimentSpec, overrides: Sequence[str]) -> list[ExperimentSp
     shared = [one for one in overrides if one.partition("=")[0] not in ("asset", "paper.agents", "task")]
     found: dict[str, ExperimentSpec] = {}
     for words in spec.paper.agents:
-        asset, *own = words.split() or [""]
+        asset, *own = _WORD.findall(words) or [""]
         for word in own:
             if word.partition("=")[0] in _NOT_ITS_OWN:
                 raise ConfigError(
                     f"paper.agents: {asset} cannot have a {word}", hint="name its asset first, and no task"
                 )
         one = compose(["task=paper", *shared, f"asset={asset}", *own])
+        try:
+            unread.refuse(one, own)
+        except ConfigError as error:
+            raise ConfigError(f"paper.agents: {asset}: {error.message}", hint="leave it out") from error
+        for line in unread.told(one, own):
+            log.warning("paper.agents: %s: %s", asset, line)
         if one.asset.agent in found:
             raise ConfigError(
                 f"paper.agents names {one.asset.agent} twice", hint="an agent has one account at a time; leave one out"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -43,6 +44,8 @@ from wealtharena.tuning.selection import (
     strategies,
 )
 
+log = logging.getLogger(__name__)
+
 _NOT_A_TRIALS = ("sweep", "hydra", "resume", "task", "tracking")
 
 
@@ -73,6 +76,8 @@ def run_in(context: RunContext, spec: ExperimentSpec, overrides: Sequence[str]) 
     with recorded(spec, context) as record:
         base = trial_overrides(spec, typed)
         space.check(spec.sweep, base, compose)
+        for line in space.unread(spec.sweep, base, compose):
+            log.warning("%s", line)
         prepared = prepare(spec)
         require_audit(spec, prepared)
         resuming.refuse_other_bars(context.folder, record.content, prepared)

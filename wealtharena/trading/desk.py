@@ -111,4 +111,5 @@ def ages(close: Close) -> npt.NDArray[np.int64]:
 
 def standing(close: Close, env: EnvSpec, *, held: Mapping[str, float], cash: float, peak: float) -> Walker:
     """Return a kernel's account that holds what the broker says, to size orders by and to be looked at."""
-    return Walker.open(close.market, env, bar=close.market.length - 1, units=held, cash=cash, peak=peak)
+    bar = close.market.length - 1
+    return Walker.open(close.market, env, bar=bar, units=held, cash=cash, peak=peak, carried=True)

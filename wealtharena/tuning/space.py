@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.specs.sweep import DimensionSpec, SweepSpec
+from wealtharena.config.spelling import key_of
+from wealtharena.config.unread import told as told_of
 from wealtharena.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -73,6 +75,24 @@ def check(sweep: SweepSpec, base: Sequence[str], compose: Compose) -> None:
             raise ConfigError(
                 f"sweep.space.{key}={value!r} cannot be composed: {error.message}", hint=error.hint
             ) from error
+
+
+def unread(sweep: SweepSpec, base: Sequence[str], compose: Compose) -> list[str]:
+    """Return a line for each dimension, and each word of `sweep.fixed`, that no trial reads, whatever else it draws."""
+    silent: dict[str, str] = {}
+    for values, _ in _rounds(sweep.space):
+        try:
+            spec = compose([*base, *overrides(values)])
+        except ConfigError:  # its values do not go together; `check` has tried them one by one
+            continue
+        for word in (*sweep.fixed, *overrides(values)):
+            key, told = key_of(word), told_of(spec, [word])
+            silent[key] = silent.get(key, told[0].partition(": ")[2]) if told else ""
+    return [
+        f"sweep.{'space.' if key in sweep.space else 'fixed: '}{key} has no effect: {why}"
+        for key, why in silent.items()
+        if why
+    ]
 
 
 def _rounds(space: Mapping[str, DimensionSpec]) -> Iterator[tuple[dict[str, Any], list[tuple[str, int]]]]:
