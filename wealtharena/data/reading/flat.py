@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from wealtharena.data.reading.columns import PRICES, is_nameless, plain, role_of, strangers
+from wealtharena.data.reading.columns import PRICES, is_nameless, parts_of, plain, role_of, strangers
 from wealtharena.data.reading.layouts import wide_to_long
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.data.reading.words import meaning_of
@@ -34,13 +34,19 @@ def apart(names: Sequence[str]) -> dict[int, Pair] | None:
     The field stands first in all of them or last in all of them, each ticker has a close, and no name is a field alone.
     """
     rest = _beside_time(names)
-    if len(rest) < _LEAST or any(role_of(names[place]) not in (None, "base_volume") for place in rest):
-        return None  # Volume BTC is one in long form
+    if len(rest) < _LEAST or any(_is_known(names[place]) for place in rest):
+        return None
     for read in (partial(_in_tuple, field=0), partial(_in_tuple, field=1), _field_first, _field_last):
         pairs = {place: pair for place in rest if (pair := read(str(names[place])))}
         if len(pairs) == len(rest) == len({*pairs.values()}) and _whole(set(pairs.values())):
             return pairs
     return None
+
+
+def _is_known(name: str) -> bool:
+    """Return whether a name says by itself what its column holds; Volume BTC and Dividend_C may be of a ticker."""
+    role = role_of(name)
+    return role not in (None, "base_volume") and not (role == "dividend" and parts_of(name)[0] != name)
 
 
 def _times(names: Sequence[str]) -> list[int]:
