@@ -28,6 +28,7 @@ from wealtharena.data.reading.moments import bar_times, from_beginnings, from_en
 from wealtharena.data.reading.numbers import to_numbers
 from wealtharena.data.reading.parquet import flattened, read_columns
 from wealtharena.data.reading.parts import joined
+from wealtharena.data.reading.published import as_closes
 from wealtharena.data.reading.settled import Ledger, Reading, Settled
 from wealtharena.data.reading.several import check_no_trades, check_one_row_a_bar, with_symbols
 from wealtharena.data.reading.shape import check_shape
@@ -148,7 +149,7 @@ def split_symbols(
     if ledger is None:
         ledger = Ledger(where, rows=len(frame))
         frame = flattened(frame, ledger)
-    frame = with_symbols(to_long_form(with_dates(frame, ledger), ledger), ledger)
+    frame = with_symbols(to_long_form(as_closes(with_dates(frame, ledger), ledger), ledger), ledger)
     found = columns_by_role(frame, ledger)
     check_no_trades(frame, set(found), ledger)
     symbols = symbols_of(found["symbol"][0][1], ledger) if "symbol" in found else None
