@@ -38,7 +38,8 @@ def _read_arrow(path: Path) -> pd.DataFrame:
     with pa.memory_map(str(path)) as source:
         if source.read(4) == b"\xff\xff\xff\xff":  # of a stream, where a file begins with its name
             source.seek(0)
-            return pa.ipc.open_stream(source).read_all().to_pandas()
+            streamed: pd.DataFrame = pa.ipc.open_stream(source).read_all().to_pandas()
+            return streamed
     return pd.read_feather(path)
 
 
