@@ -1,4 +1,4 @@
-"""Files of other kinds than CSV and Parquet: Arrow is read, others are named with a way out; lists of trades are no bars."""
+"""Files of other kinds than CSV and Parquet: Arrow is read, others are named with a way out; lists of trades are no bars; what a website calls a file."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pytest
 
 from tests.data.reading.test_cases import shares
 from wealtharena.data.reading import read_path
+from wealtharena.data.reading.identifiers import symbol_of_file
 from wealtharena.errors import DataError
 
 
@@ -109,3 +110,14 @@ def test_bars_beside_a_signal_are_no_trades(tmp_path: Path) -> None:
     assert len(read_path(tmp_path / "AAA.csv").tables["AAA"]) == 60
     _one().assign(side=["buy", "sell"] * 30).to_csv(tmp_path / "AAA.csv", index=False)
     assert len(read_path(tmp_path / "AAA.csv").tables["AAA"]) == 60
+
+
+@pytest.mark.parametrize(
+    ("stem", "symbol"),
+    [("Quote-Equity-RELIANCE-EQ-01-01-2023-to-31-12-2023", "RELIANCE"), ("Quote-Equity-BAJAJ-AUTO-EQ-01-01-2023-to-31-12-2023 (1)", "BAJAJ-AUTO"),
+     ("Bitcoin_1_1_2023-12_31_2023_historical_data_coinmarketcap", "Bitcoin"), ("Bitcoin_2023-01-01-2023-12-31_historical_data_coinmarketcap", "Bitcoin"),
+     ("Download Data - STOCK_US_XNAS_AAPL", "AAPL"), ("'600519", "600519"), ("AAPL (1)", "AAPL"), ("EUR_USD Historical Data (2)", "EUR_USD"),
+     ("Quote-Equity-RELIANCE", "Quote-Equity-RELIANCE"), ("'A'", "'A'")],
+)  # fmt: skip
+def test_names_of_files_that_a_website_gives_hold_the_symbol(stem: str, symbol: str) -> None:
+    assert symbol_of_file(stem) == symbol

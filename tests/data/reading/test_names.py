@@ -393,14 +393,3 @@ def test_a_file_of_another_pair_is_refused(tmp_path: Path) -> None:
 def test_a_file_with_a_column_of_symbols_may_have_any_name(tmp_path: Path) -> None:
     pair().assign(symbol="EURUSD").to_csv(tmp_path / "USDJPY.csv", index=False)
     assert _asked(tmp_path / "USDJPY.csv", "EURUSD", "asset=forex") == []
-
-
-@pytest.mark.parametrize(
-    ("stem", "symbol"),
-    [("Quote-Equity-RELIANCE-EQ-01-01-2023-to-31-12-2023", "RELIANCE"), ("Quote-Equity-BAJAJ-AUTO-EQ-01-01-2023-to-31-12-2023 (1)", "BAJAJ-AUTO"),
-     ("Bitcoin_1_1_2023-12_31_2023_historical_data_coinmarketcap", "Bitcoin"), ("Bitcoin_2023-01-01-2023-12-31_historical_data_coinmarketcap", "Bitcoin"),
-     ("Download Data - STOCK_US_XNAS_AAPL", "AAPL"), ("'600519", "600519"), ("AAPL (1)", "AAPL"), ("EUR_USD Historical Data (2)", "EUR_USD"),
-     ("Quote-Equity-RELIANCE", "Quote-Equity-RELIANCE"), ("'A'", "'A'")],
-)  # fmt: skip
-def test_names_of_files_that_a_website_gives_hold_the_symbol(stem: str, symbol: str) -> None:
-    assert symbol_of_file(stem) == symbol
