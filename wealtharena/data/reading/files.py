@@ -30,7 +30,7 @@ from wealtharena.data.reading.parquet import flattened, read_columns
 from wealtharena.data.reading.parts import joined
 from wealtharena.data.reading.published import as_closes
 from wealtharena.data.reading.settled import Ledger, Reading, Settled
-from wealtharena.data.reading.several import check_no_trades, check_one_row_a_bar, with_symbols
+from wealtharena.data.reading.several import check_one_row_a_bar, with_symbols
 from wealtharena.data.reading.shape import check_shape
 from wealtharena.data.reading.sources import as_written_by_source, to_prices
 from wealtharena.data.reading.splits import join_copies, leave_out_rates, write_proven
@@ -151,7 +151,6 @@ def split_symbols(
         frame = flattened(frame, ledger)
     frame = with_symbols(to_long_form(as_closes(with_dates(frame, ledger), ledger), ledger), ledger)
     found = columns_by_role(frame, ledger)
-    check_no_trades(frame, set(found), ledger)
     symbols = symbols_of(found["symbol"][0][1], ledger) if "symbol" in found else None
     keep = symbols.notna().to_numpy() if symbols is not None else np.ones(len(frame), dtype=bool)
     ledger.drop("no symbol", int((~keep).sum()))

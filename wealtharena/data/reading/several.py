@@ -36,8 +36,12 @@ def with_symbols(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
     """Return the table with its outer index called symbol: words without a name before another column of time, or level_0.
 
     So pandas writes tables that `concat` put together under their keys.
+
+    Raises:
+        DataError: the table is a list of trades, whose symbols have no bars.
     """
     roles = [role_of(name) for name in frame.columns]
+    _check_no_trades(frame, roles, ledger)
     if "timestamp" not in roles[1:] or "symbol" in roles or "name" in roles:
         return frame
     for place, name in enumerate(frame.columns):
@@ -54,13 +58,13 @@ def _are_words(cells: pd.Series) -> bool:
     return bool(cells.notna().all() and cells.str.contains(r"[^\W\d_]", regex=True).all())
 
 
-def check_no_trades(frame: pd.DataFrame, roles: set[str], ledger: Ledger) -> None:
+def _check_no_trades(frame: pd.DataFrame, roles: list[str | None], ledger: Ledger) -> None:
     """Refuse a list of trades: no opens, highs and lows, and a column that says in words which side each row is of.
 
     Raises:
         DataError: naming the column and its words.
     """
-    if roles & {"open", "high", "low"}:
+    if {"open", "high", "low"} & set(roles):
         return
     counted = "quantity" in roles or bool(_SIZES & set(map(plain, frame.columns)))
     for place, name in enumerate(frame.columns):
