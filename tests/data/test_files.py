@@ -184,7 +184,7 @@ def test_a_missing_path_a_broken_parquet_and_an_empty_folder_are_named(crypto: E
     with pytest.raises(DataError, match=rf"not a readable Parquet file(?!.*{re.escape(str(tmp_path))})"):
         _load(crypto, tmp_path / "broken.parquet")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="no Parquet or CSV file"):
+    with pytest.raises(DataError, match="no Parquet, Arrow or CSV file"):
         _load(crypto, tmp_path / "empty")
     with pytest.raises(DataError, match=r"data\.path"):
         load(crypto.asset, crypto.data, seed=0)

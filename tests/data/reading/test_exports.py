@@ -317,7 +317,7 @@ def test_what_a_folder_holds_besides_is_named(tmp_path: Path) -> None:
     assert panel.symbols == ("AAA",)
     assert _said(panel, "4 of its entries are not read: BBB.csv.zip, CCC.txt, DDD.csv, more/")
     (tmp_path / "all" / "AAA.csv").unlink()
-    with pytest.raises(DataError, match=r"holds no Parquet or CSV file; it has BBB\.csv\.zip"):
+    with pytest.raises(DataError, match=r"holds no Parquet, Arrow or CSV file; it has BBB\.csv\.zip"):
         load(spec.asset, spec.data, seed=0)
 
 

@@ -198,7 +198,6 @@ def test_honest_days_and_weeks_with_holes_are_what_they_are() -> None:
     (pd.Series(pd.PeriodIndex(["2024-01", "9999-12"], freq="M")), "9999-12-01T00:00:00 in row 2 lies outside"),
     (pd.Series([date(2024, 1, 2), date(9999, 12, 31)]), "'9999-12-31' in row 2 is not on the calendar"),
     (pd.Series(["2024-01-02", "٢٠٢٤-٠١-٠٣"]), "'٢٠٢٤-٠١-٠٣' in row 2"),
-    (pd.Series(["２０２４0102", "２０２４0103"]), "in row 1"),
     (pd.Series(["1704153600", "1704153600", "1" * 30]), "1{30} in row 3 is no date and no epoch"),
     (pd.Series(["1704153600", "1704153600", "5000000000"]), "5000000000 in row 3 is no date and no epoch"),
     (pd.Series(["1704153600", "-" + "9" * 400]), "in row 2 is no date and no epoch"),
@@ -242,11 +241,11 @@ def test_periods_and_datetimes_of_any_unit_are_their_beginnings() -> None:
 
 def test_times_of_day_are_read_as_in_written_stamps() -> None:
     minutes = {"9:30 a.m.": 570, "9:30 AM": 570, "9:30am": 570, "4:00 p.m.": 960, "12:15 a.m.": 15, "12:00 P.M.": 720,
-               "16:00": 960, "09:30:00": 570, "4:00 p. m.": 960}  # fmt: skip
+               "16:00": 960, "09:30:00": 570, "4:00 p. m.": 960, "９:30": 570}  # fmt: skip
     found = clock(pd.Series(list(minutes)))
     assert found is not None
     assert (found // (60 * 10**9)).tolist() == list(minutes.values())
-    for text in ("24:00", "9:60", "13:30 AM", "09:30 ET", "٠٩:٣٠", "９:30", "", "0.375"):
+    for text in ("24:00", "9:60", "13:30 AM", "09:30 ET", "٠٩:٣٠", "", "0.375"):
         assert clock(pd.Series(["09:30", text])) is None, text
     assert clock(pd.Series([930, 1600])) is not None
     assert clock(pd.Series([9, 16])) is None

@@ -172,7 +172,10 @@ def test_a_volume_in_other_money_than_the_prices_is_refused(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("prices", "dividend", "factor"),
     [("{} (USD)", "Dividend (cents)", 0.01), ("{} (GBP)", "Dividend (GBX)", 0.01), ("{} (GBp)", "Dividend (£)", 100.0),
-     ("{} (USD)", "Dividend (c)", 0.01), ("{} (GBX)", "Dividend (p)", 1.0), ("{} (cents)", "Dividend (USc)", 1.0), ("{} (USD)", "Dividend (USD)", 1.0)],
+     ("{} (USD)", "Dividend (c)", 0.01), ("{} (USD)", "Dividend cps", 0.01), ("{} (USD)", "Dividend, c", 0.01),
+     ("{} (USD)", "Div c/share", 0.01), ("{} (USD)", "dividend_cents", 0.01), ("{} (GBP)", "Dividend pence per share", 0.01),
+     ("{} (AUD)", "Dividend (AUD c)", 0.01), ("{} (AUD)", "Dividend (AUD cents)", 0.01), ("{} (AUD)", "Dividend AUD", 1.0),
+     ("{} (GBX)", "Dividend (p)", 1.0), ("{} (cents)", "Dividend (USc)", 1.0), ("{} (USD)", "Dividend (USD)", 1.0)],
 )  # fmt: skip
 def test_dividends_in_cents_beside_prices_in_whole_money_count_as_cents(
     tmp_path: Path, prices: str, dividend: str, factor: float
@@ -183,6 +186,27 @@ def test_dividends_in_cents_beside_prices_in_whole_money_count_as_cents(
     frame = _all_prices(prices).assign(**{dividend: paid})
     table = read_path(_written(frame, tmp_path)).tables["AAA"]
     assert table["dividend"].to_numpy() == pytest.approx(paid * factor)
+
+
+@pytest.mark.parametrize(
+    ("prices", "dividend", "words"),
+    [("{} (AUD)", "Dividend (USc)", "another money than AUD"), ("{} (USD)", "Dividend (AUD cents)", "another money than USD"),
+     ("{} (AUD cents)", "Dividend (c)", r"open \(AUD cents\) counts cents of AUD; divide prices by 100")],
+)  # fmt: skip
+def test_cents_of_another_money_or_of_one_whose_cents_have_no_code_are_refused(
+    tmp_path: Path, prices: str, dividend: str, words: str
+) -> None:
+    """Cents were taken for whole money."""
+    with pytest.raises(DataError, match=words):
+        read_path(_written(_all_prices(prices).assign(**{dividend: [0.0] * 59 + [1.0]}), tmp_path))
+
+
+def test_a_dividend_of_the_ticker_c_is_no_cent(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"date": _one()["date"]})
+    for ticker in ("C", "CPS"):
+        frame = frame.assign(**{f"Close_{ticker}": 100.0 + np.arange(60), f"Dividend_{ticker}": [0.0] * 59 + [0.5]})
+    tables = read_path(_written(frame, tmp_path)).tables
+    assert {name: table["dividend"].sum() for name, table in tables.items()} == {"C": 0.5, "CPS": 0.5}
 
 
 @pytest.mark.parametrize("changed", [{"volume": "Volume (GBX)"}, {"volume": "Volume (cents)"}, {"split": "Dividend (cents)"},

@@ -9,7 +9,7 @@ ALIASES: Final = {
     "timestamp": (
         "candledatetimeutc timestamp datetime date time opentime startofbar datetimeutc timestamputc unix "
         "unixtimestamp unixtime epoch ts datadate tradedate tradingdate gmttime utctime utc dt starttime bartime "
-        "periodstart localtime windowstart tsevent mts timeperiodstart startat startedat opentimestamp starttimestamp start begin fromdate "
+        "periodstart localtime windowstart tsevent mts timeperiod timeperiodstart startat startedat opentimestamp starttimestamp start begin fromdate "
         "dlycaldt tradedt bizdt observationdate snappedat dtyyyymmdd 日期 时间 時間 日付 日時 일자 날짜 дата "
         "время datum zeit fecha tarih t day index data dato päivämäärä ημερομηνία ngày tanggal 日付け"
     ),

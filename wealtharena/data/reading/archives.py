@@ -12,6 +12,7 @@ import zlib
 from pathlib import Path
 from typing import Final
 
+from wealtharena.data.reading.kinds import check_members, require_text
 from wealtharena.errors import DataError
 
 _PACKERS: Final = {b"\x1f\x8b": gzip.decompress, b"BZh": bz2.decompress, b"\xfd7zXZ\x00": lzma.decompress}
@@ -29,9 +30,14 @@ def unpacked(path: Path) -> bytes:
 
     Raises:
         BrokenError: they are cut off or damaged.
-        DataError: an archive holds other than one file, or it is a workbook.
+        DataError: an archive holds other than one file, or it is of a kind that is no text.
     """
-    content = path.read_bytes()
+    content = _plain(path, path.read_bytes())
+    require_text(path, content)
+    return content
+
+
+def _plain(path: Path, content: bytes) -> bytes:
     try:
         if content.startswith(_ZIPS):
             return _only_file(path, content)
@@ -46,8 +52,7 @@ def unpacked(path: Path) -> bytes:
 def _only_file(path: Path, content: bytes) -> bytes:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         names = [item.filename for item in archive.infolist() if not item.is_dir()]
-        if "[Content_Types].xml" in names:
-            raise DataError(f"{path.name} is a workbook", hint="save its sheet as CSV in UTF-8")
+        check_members(path, names)
         names = [name for name in names if not name.startswith("__MACOSX/")]
         if len(names) != 1:
             raise DataError(

@@ -27,9 +27,7 @@ _PAYOUTS: Final = re.compile("^div|div$|divid|distribut|payout|ausschutt")
 _FEW: Final = 0.1  # of bars: a payout a month on daily ones is 0.05
 _STATED: Final = (*PRICES, "currency", "dividend", "split")  # where several columns differ, which one counts is said
 _VOLUMES: Final = ("volume", "quote_volume", "base_volume")
-_VAGUE: Final = frozenset(  # may name other things than symbols
-    {"code", "asset", "instrument", "security", "stock", "pair", "sid"}
-)
+_VAGUE: Final = frozenset({"code", "asset", "instrument", "security", "stock", "pair", "sid"})  # may name other things
 _CLASSES: Final = frozenset(("equity", "equities", "stock", "stocks", "share", "shares", "etf", "etfs", "fund", "funds", "crypto",
                              "cryptocurrency", "forex", "fx", "currency", "index", "future", "futures", "commodity", "commodities",
                              "bond", "bonds", "option", "options", "adr", "common stock"))  # fmt: skip
@@ -70,7 +68,8 @@ def parts_of(name: object) -> tuple[str, Meaning]:
 @lru_cache(maxsize=4096)
 def _parts(name: str) -> tuple[str, Meaning]:
     if said := words.bracket(name):
-        base, meaning = words.without_bracket(name), words.meaning_of(said)
+        base = words.without_bracket(name)
+        meaning = words.of_payout(said) if _ROLES.get(plain(base)) == "dividend" else words.meaning_of(said)
         if meaning.scale != 1.0 and _ROLES.get(plain(base)) in PRICES and not _LARGE.search(said):
             meaning = replace(meaning, scale=1.0, unknown=(*meaning.unknown, said))  # no price is counted in M or K
         return base, meaning
@@ -81,6 +80,8 @@ def _parts(name: str) -> tuple[str, Meaning]:
     for cut in range(len(pieces) - 1, 0, -1):
         base, rest = " ".join(pieces[:cut]), pieces[cut:]
         role = _ROLES.get(plain(base))
+        if role == "dividend" and (meaning := words.of_payout(" ".join(rest))).telling and meaning.currency:
+            return base, meaning
         if role not in (*PRICES, "volume", "turnover") or any(
             len(word) < 3 and word.isascii() and word.isalpha() and word.lower() != "in" for word in rest
         ):
@@ -260,7 +261,7 @@ def _beside_plain(labels: list[str]) -> set[str]:
     """Return the columns whose role the words behind their name tell, where another has it by name alone: close_usd beside close."""
     told = {label for label in labels if not words.bracket(label) and parts_of(label)[0] != label.strip()}
     bare = {role_of(label) for label in labels if label not in told}
-    return {label for label in told if role_of(label) in bare & {*PRICES, "volume", "turnover"}}
+    return {label for label in told if role_of(label) in bare & {*PRICES, "volume", "turnover", "dividend"}}
 
 
 def _state(found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> None:

@@ -21,12 +21,14 @@ from wealtharena.data.reading.columns import PRICES, columns_by_role, is_adjuste
 from wealtharena.data.reading.flat import to_long_form
 from wealtharena.data.reading.hundredths import in_money_of_prices
 from wealtharena.data.reading.identifiers import check_continued, symbol_of_file, symbols_of
+from wealtharena.data.reading.kinds import ARROW, PARQUET, columnar
 from wealtharena.data.reading.labels import check_labels
 from wealtharena.data.reading.layouts import with_dates
 from wealtharena.data.reading.moments import bar_times, from_beginnings, from_ends, time_of_rows, without_quotes
 from wealtharena.data.reading.numbers import to_numbers
-from wealtharena.data.reading.parquet import flattened, read_parquet
+from wealtharena.data.reading.parquet import flattened, read_columns
 from wealtharena.data.reading.parts import joined
+from wealtharena.data.reading.published import as_closes
 from wealtharena.data.reading.settled import Ledger, Reading, Settled
 from wealtharena.data.reading.several import check_one_row_a_bar, with_symbols
 from wealtharena.data.reading.shape import check_shape
@@ -41,8 +43,7 @@ from wealtharena.files import without_home
 
 logger = logging.getLogger(__name__)
 _TELL_SECONDS: Final = 10.0
-_PARQUET: Final = (".parquet", ".pq")
-_SUFFIXES: Final = (*_PARQUET, ".csv", ".csv.gz")
+_SUFFIXES: Final = (*PARQUET, *ARROW, ".csv", ".csv.gz")
 _PACKED: Final = (".csv.bz2", ".csv.xz", ".zip")
 _MAYBE: Final = (".txt", ".tsv", *_PACKED)  # of a folder: read where they hold a table
 _NUMERIC: Final = ("open", "high", "low", "close", "adjclose", "volume", "quote_volume", "base_volume", "dividend",
@@ -59,7 +60,7 @@ def utc(symbol: str) -> tuple[str, bool]:
 def read_path(
     path: Path, *, venue: Venue = utc, only_symbol: str | None = None, max_dropped_share: float = 0.05
 ) -> Reading:
-    """Return one table a symbol of a Parquet or CSV file, or of all such files of a folder; hidden ones are passed over.
+    """Return one table a symbol of a Parquet, Arrow or CSV file, or of all such files of a folder; hidden ones are passed over.
 
     A file without symbols is one symbol's: `only_symbol`, or the file's stem. Files of one symbol whose times do not
     overlap are joined.
@@ -105,7 +106,7 @@ def _read(path: Path, venue: Venue, only_symbol: str | None, max_dropped_share: 
     shown = f"{', '.join(others[:5])}{' ...' if len(others) > 5 else ''}"
     if not members:
         raise DataError(
-            f"{path.name or path} holds no Parquet or CSV file{f'; it has {shown}' if others else ''}",
+            f"{path.name or path} holds no Parquet, Arrow or CSV file{f'; it has {shown}' if others else ''}",
             hint=f"files end in {', '.join((*_SUFFIXES, *_PACKED))}, and stand in the folder itself",
         )
     parts: list[tuple[str, Reading]] = []
@@ -125,7 +126,7 @@ def _read(path: Path, venue: Venue, only_symbol: str | None, max_dropped_share: 
 
 
 def _of_partition(folder: Path) -> list[Path]:
-    """Return the Parquet and CSV files below a folder of a partitioned data set, such as symbol=AAPL/year=2024."""
+    """Return the Parquet, Arrow and CSV files below a folder of a partitioned data set, such as symbol=AAPL/year=2024."""
     found = (item for item in sorted(folder.rglob("*")) if item.name.lower().endswith(_SUFFIXES))
     return [item for item in found if item.is_file() and not item.name.startswith((".", "_", "~"))]
 
@@ -148,7 +149,7 @@ def split_symbols(
     if ledger is None:
         ledger = Ledger(where, rows=len(frame))
         frame = flattened(frame, ledger)
-    frame = with_symbols(to_long_form(with_dates(frame, ledger), ledger), ledger)
+    frame = with_symbols(to_long_form(as_closes(with_dates(frame, ledger), ledger), ledger), ledger)
     found = columns_by_role(frame, ledger)
     symbols = symbols_of(found["symbol"][0][1], ledger) if "symbol" in found else None
     keep = symbols.notna().to_numpy() if symbols is not None else np.ones(len(frame), dtype=bool)
@@ -196,9 +197,9 @@ def _read_file(path: Path, venue: Venue, only_symbol: str | None, max_dropped_sh
     if path.stat().st_size == 0:
         raise DataError(f"{path.name} is empty", hint="download it again, or point data.path to another file")
     ledger = Ledger(path.name)
-    is_parquet = path.suffix.lower() in _PARQUET
-    ledger.settle("format", "Parquet" if is_parquet else "CSV")
-    frame = read_parquet(path, ledger) if is_parquet else read_text(path, ledger)
+    kind = columnar(path)
+    ledger.settle("format", kind or "CSV")
+    frame = read_columns(path, kind, ledger) if kind else read_text(path, ledger)
     if frame.empty:
         raise DataError(
             f"{path.name} has a header and no rows", hint="download it again, or point data.path to another file"

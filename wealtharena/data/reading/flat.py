@@ -10,9 +10,10 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from wealtharena.data.reading.columns import PRICES, is_nameless, plain, role_of, strangers
+from wealtharena.data.reading.columns import PRICES, is_nameless, parts_of, plain, role_of, strangers
 from wealtharena.data.reading.layouts import wide_to_long
 from wealtharena.data.reading.settled import Ledger
+from wealtharena.data.reading.stamps import parse
 from wealtharena.data.reading.words import meaning_of
 from wealtharena.errors import DataError
 
@@ -20,7 +21,9 @@ Pair = tuple[str, str]  # field, ticker
 _FIELDS: Final = frozenset({*PRICES, "volume", "quote_volume", "dividend", "split", "gains"})
 _CUT: Final = re.compile(r"[\s_|:/.-]+")
 _KEYS: Final = frozenset({"timestamp", "symbol", "name", "currency", "zone"})  # roles of what names a bar
-_VALUES: Final = frozenset({"value", "values", "val", "obsvalue", "amount", "number"})
+_VALUES: Final = frozenset({"value", "values", "val", "obsvalue", "amount", "number", "0"})  # 0 is of pandas' stack
+_MOST_LEVELS: Final = 3  # of an index: time, symbol, field
+_LEVEL: Final = re.compile("level_[0-9]")
 _MOST_FIELDS: Final = 40
 _TUPLE: Final = re.compile(r"""\(['"](.*)['"], ?['"](.*)['"]\)""")
 _MOST_WORDS: Final = 2  # of a field: Adj Close, Stock Splits
@@ -34,13 +37,19 @@ def apart(names: Sequence[str]) -> dict[int, Pair] | None:
     The field stands first in all of them or last in all of them, each ticker has a close, and no name is a field alone.
     """
     rest = _beside_time(names)
-    if len(rest) < _LEAST or any(role_of(names[place]) not in (None, "base_volume") for place in rest):
-        return None  # Volume BTC is one in long form
+    if len(rest) < _LEAST or any(_is_known(names[place]) for place in rest):
+        return None
     for read in (partial(_in_tuple, field=0), partial(_in_tuple, field=1), _field_first, _field_last):
         pairs = {place: pair for place in rest if (pair := read(str(names[place])))}
         if len(pairs) == len(rest) == len({*pairs.values()}) and _whole(set(pairs.values())):
             return pairs
     return None
+
+
+def _is_known(name: str) -> bool:
+    """Return whether a name says by itself what its column holds; Volume BTC and Dividend_C may be of a ticker."""
+    role = role_of(name)
+    return role not in (None, "base_volume") and not (role == "dividend" and parts_of(name)[0] != name)
 
 
 def _times(names: Sequence[str]) -> list[int]:
@@ -123,7 +132,7 @@ def to_long_form(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
     Raises:
         DataError: a column a ticker holds positive numbers, and nothing says whether they are closes.
     """
-    frame = _unstacked(frame, ledger)
+    frame = _unstacked(_named(frame, ledger), ledger)
     names = [str(column) for column in frame.columns]
     times = _times(names)
     pairs = apart(names) if times else None
@@ -143,6 +152,35 @@ def to_long_form(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
     return wide_to_long(rows, body, ledger)
 
 
+def _named(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
+    """Return a table whose first columns have no names, as levels of an index that pandas wrote, with names by what they hold."""
+    names = [str(name) for name in frame.columns]
+    levels = [place for place, name in enumerate(names[:_MOST_LEVELS]) if is_nameless(name) or _LEVEL.fullmatch(name)]
+    if not levels or levels == [0]:  # one level, which is a time or a symbol
+        return frame
+    made = list(names)
+    for place in levels:
+        cells = frame.iloc[:, place].astype("string").str.strip()
+        if not any(role_of(name) == "timestamp" for name in made) and _are_times(cells):
+            made[place] = "timestamp"
+        elif _holds_fields(cells):
+            made[place] = "field"
+        elif "symbol" not in map(role_of, made) and cells.nunique() * 2 <= len(cells) and not _are_times(cells):
+            made[place] = "symbol"
+        else:
+            return frame
+    ledger.note(f"columns without names at its beginning hold: {', '.join(made[place] for place in levels)}")
+    return frame.set_axis(made, axis=1)
+
+
+def _are_times(cells: pd.Series) -> bool:
+    try:
+        parse(cells, "")
+    except DataError:
+        return False
+    return True
+
+
 def _unstacked(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
     """Return one row a bar of a table with one row a bar and field (date, symbol, field, value); any other as it is.
 
@@ -153,7 +191,10 @@ def _unstacked(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
     values = [name for name in once if plain(name) in _VALUES]
     if len(values) != 1:
         return frame
-    fields = next((name for name in once if role_of(name) not in _KEYS and _holds_fields(frame[name])), None)
+    may = (
+        name for name in once if role_of(name) not in _KEYS - {"symbol"}
+    )  # as words of a level of an index are called
+    fields = next((name for name in may if _holds_fields(frame[name])), None)
     if fields is None:
         return frame
     keys = [name for name in once if name not in (fields, values[0]) and role_of(name) in _KEYS]

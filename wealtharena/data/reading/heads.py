@@ -13,6 +13,7 @@ PEEK: Final = 60  # lines that are looked at to find the header
 _NO_TABLES: Final = {
     r"\s*(\{\s*\"|\[\s*[\[{])": "JSON, which is no table",
     r"\s*<(!doctype|html)": "a web page, which is no table",
+    r"\s*<\?xml": "XML, which is no table",
 }
 
 
@@ -20,7 +21,8 @@ def require_table(text: str, where: str, *, row: str) -> None:
     """Raise DataError where a text is JSON or a web page; `row` is what one row of a table would be of, as in "a bar"."""
     for begins, told in _NO_TABLES.items():
         if re.match(begins, text, re.IGNORECASE):
-            raise DataError(f"{where} holds {told}", hint=f"write it as CSV, one row {row}")
+            way = ", as pandas.read_json(...).to_csv(...) does of records" if told.startswith("JSON") else ""
+            raise DataError(f"{where} holds {told}", hint=f"write it as CSV, one row {row}{way}")
 
 
 def best_line(

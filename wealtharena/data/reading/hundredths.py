@@ -6,16 +6,14 @@ from typing import Final
 
 import pandas as pd
 
-from wealtharena.data.reading.columns import parts_of
+from wealtharena.data import currency
+from wealtharena.data.reading.columns import PRICES, parts_of
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.data.reading.venues import SMALL
-from wealtharena.data.reading.words import HUNDREDTHS, agreed, money_of, shown
+from wealtharena.data.reading.words import HUNDREDTHS, Meaning, agreed, money_of, shown
 from wealtharena.errors import DataError
 
 _HINT: Final = "name the money of the prices too, as in Close (USD), or Close (cents) where they count these"
-_CENTS: Final = frozenset(
-    ("c", "cps", "cpu", "c/share", "c/unit", "c per share")
-)  # of dividends; of a price c is its close
 _UNLIKE: Final = 0.0  # the factor between moneys of which neither is the other's hundredth
 
 
@@ -23,19 +21,25 @@ def in_money_of_prices(numbers: pd.DataFrame, found: dict[str, list[tuple[str, p
     """Bring dividends that their name counts in cents or pence to the money of the prices, in place, and say so.
 
     Raises:
-        DataError: nothing says whether prices count hundredths too; or a volume is in hundredths of money and nothing
-            shows that prices are.
+        DataError: nothing says whether prices count hundredths too, or they are in another money; prices are cents of a
+            money whose cents have no code; or a volume is in hundredths of money and nothing shows that prices are.
     """
+    _check_prices(found, ledger)
     money = _of_prices(found, ledger)
     if "dividend" in numbers:
         name = found["dividend"][0][0]
         said = parts_of(name)[1]
-        cash = said.currency or (HUNDREDTHS if _CENTS.intersection(map(str.lower, said.unknown)) else "")
+        cash = said.currency
         if _is_small(cash) and not money:
             raise DataError(
                 f"{ledger.name}: {name} counts hundredths, and prices do not say whether they do", hint=_HINT
             )
         factor = _factor(cash, money) if cash else 1.0
+        if (factor == _UNLIKE and _is_small(cash)) or any(not agreed(code, money) for code in _wholes(said)):
+            raise DataError(
+                f"{ledger.name}: {name} counts hundredths of another money than {shown(money)}, that of the prices",
+                hint="write dividends in the money of the prices",
+            )
         if factor == _UNLIKE:
             ledger.note(
                 f"{name} names {shown(cash)}, and prices do not; its dividends count in the money of the prices"
@@ -49,6 +53,20 @@ def in_money_of_prices(numbers: pd.DataFrame, found: dict[str, list[tuple[str, p
         paid = parts_of(name)[1].currency
         if _is_small(paid) and _factor(paid, money) != 1.0:
             raise DataError(f"{ledger.name}: {name} counts hundredths, and prices do not say that they do", hint=_HINT)
+
+
+def _check_prices(found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> None:
+    for name in (found[role][0][0] for role in PRICES if role in found):
+        if codes := _wholes(parts_of(name)[1]):
+            raise DataError(
+                f"{ledger.name}: {name} counts cents of {codes[0]}",
+                hint=f"divide prices by 100, and call them as in Close ({codes[0]})",
+            )
+
+
+def _wholes(said: Meaning) -> list[str]:
+    """Return the codes of the money of which words say hundredths, where these have no code of their own: AUD of `AUD cents`."""
+    return [word for word in said.unknown if word in currency.codes()] if said.currency == HUNDREDTHS else []
 
 
 def _of_prices(found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> str:

@@ -44,6 +44,12 @@ _OF_A_STEM: Final = re.compile(  # what exporters, browsers and desks append to 
     r"|\s?\(\d{1,3}\)|(?: -)? copy)$",
     re.IGNORECASE,
 )
+_WHOLE_STEM: Final = re.compile(  # NSE's, CoinMarketCap's and Nasdaq's names of a file, which hold the symbol
+    r"Quote-Equity-(?P<nse>.+?)-(?:[A-Z]{2})-\d\d-\d\d-\d{4}-to-\d\d-\d\d-\d{4}"
+    r"|(?P<coin>.+?)_(?:\d{1,2}_\d{1,2}_\d{4}-\d{1,2}_\d{1,2}_\d{4}|\d{4}-\d\d-\d\d-\d{4}-\d\d-\d\d)_historical_data_coinmarketcap"
+    r"|Download Data - [A-Z]+_[A-Z]{2}_[A-Z]{4}_(?P<marketwatch>[A-Z.]+)"
+    r"|'(?P<marked>[^']+)"  # what a spreadsheet is to keep as text
+)
 _BEFORE_A_SYMBOL: Final = re.compile(
     r"(?:currency_)?(?:daily|weekly|monthly)_(?:adjusted_)?(?=[A-Z])"
 )  # Alpha Vantage's
@@ -108,7 +114,10 @@ def _step(table: pd.DataFrame) -> pd.Timedelta:
 
 
 def symbol_of_file(stem: str) -> str:
-    """Return the symbol that a file is named by, without interval, dates and a copy's number that stand behind it."""
+    """Return the symbol that a file is named by, without interval, dates and a copy's number that stand around it."""
+    copy = re.sub(r"(?: ?\(\d{1,3}\)|(?: -)? copy)$", "", stem)
+    if whole := _WHOLE_STEM.fullmatch(copy):
+        return str(next(filter(None, whole.groups())))
     stem = _BEFORE_A_SYMBOL.sub("", stem) if _BEFORE_A_SYMBOL.match(stem) else stem
     shorter = _OF_A_STEM.sub("", stem)
     while shorter != stem:

@@ -57,6 +57,10 @@ _METATRADER: Final = {
     7: ("MetaTrader history", "date time open high low close volume"),
     6: ("MetaTrader history without volume", "date time open high low close"),
 }
+_FINAM: Final = {
+    9: ("Finam (ticker, period, date, time, open, high, low, close, volume)", "symbol per date time open high low close volume"),
+    8: ("Finam (ticker, period, date, time, open, high, low, close)", "symbol per date time open high low close"),
+}  # fmt: skip
 _DAY: Final = r"\d{8}|\d{4}([-/])\d{2}\1\d{2}|\d{2}([-/])\d{2}\2\d{4}"
 _HISTDATA: Final = re.compile(r"DAT_(?:ASCII|MT|NT|MS)_[A-Z]{6}_M1_")
 _ENOUGH: Final = 20  # bars that prove another order than the usual one
@@ -128,15 +132,19 @@ def headless_names(body: pd.DataFrame, ledger: Ledger) -> list[str]:
         DataError: its shape is that of no exporter that is known, or its prices do not stand in that order.
     """
     width = body.shape[1]
-    clock = width in _METATRADER and body.iloc[:, 1].str.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?").all()
+    timed = width in _METATRADER and (
+        body.iloc[:, 1].str.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?").all() or _are_days(body, 0)
+    )
     known = _HEADLESS if body.iloc[:, 0].str.fullmatch(r"[0-9.]+").all() else _HEADLESS | _DATED
-    exporter, names = _METATRADER[width] if clock else known.get(width, ("", ""))
+    exporter, names = _METATRADER[width] if timed else known.get(width, ("", ""))
     if (
         width == 7
         and body.iloc[:, 0].str.fullmatch(r"[A-Za-z][A-Za-z0-9.^]*").all()
         and body.iloc[:, 1].str.fullmatch(_DAY).all()
     ):
         exporter, names = _TICKER_FIRST
+    if width in _FINAM and body.iloc[:, 1].str.fullmatch(r"[DWM]|\d{1,2}").all() and _are_days(body, 2):
+        exporter, names = _FINAM[width]
     columns = names.split()
     bare = bool(columns) and "volume" not in columns
     if not columns or not _coherent(body, columns, 1.0 if bare else _COHERENT) or (bare and _turned(body, columns)):
@@ -155,6 +163,13 @@ def headless_names(body: pd.DataFrame, ledger: Ledger) -> list[str]:
     ledger.settle("header", f"none; columns in the order of {exporter}")
     ledger.note(f"the file has no header; its columns are taken in the order of {exporter}")
     return columns
+
+
+def _are_days(body: pd.DataFrame, place: int) -> bool:
+    """Return whether a column holds days, and the next one times of day in digits or with colons: 20240131, 093000."""
+    days = body.iloc[:, place].str.fullmatch(rf"{_DAY}|\d{{6}}|\d{{2}}/\d{{2}}/\d{{2}}").all()
+    times = body.iloc[:, place + 1]
+    return bool(days and times.str.fullmatch(r"0|\d{4}|\d{6}|\d{2}:\d{2}(:\d{2})?").all()) and clock(times) is not None
 
 
 def _proven(body: pd.DataFrame, columns: list[str]) -> bool:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from wealtharena.data.reading.columns import PRICES
+from wealtharena.data.reading.eras import plainer
 from wealtharena.data.reading.events import ratios
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.data.reading.words import ABSENT, meaning_of, money_of
@@ -101,7 +102,7 @@ def _quick(values: pd.Series) -> FloatArray | None:
 
 def _text(values: pd.Series, name: str, ledger: Ledger) -> pd.Series:
     """Return cells without the sign or code of a currency before them, of prices also behind: it states what they are quoted in."""
-    text: pd.Series = values.astype("string").fillna("").str.strip()
+    text: pd.Series = plainer(values.astype("string").fillna("").str.strip())
     for pattern, group in ((_BEFORE, 1), (_BEHIND, 0)):
         if pattern == _BEHIND and name not in PRICES:
             continue

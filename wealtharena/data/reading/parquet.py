@@ -1,4 +1,4 @@
-"""A Parquet file as a table of columns: index levels and several header rows are columns too."""
+"""A Parquet or Arrow file as a table of columns: index levels and several header rows are columns too."""
 
 from __future__ import annotations
 
@@ -12,24 +12,35 @@ from wealtharena.data.reading.settled import Ledger
 from wealtharena.errors import DataError
 
 
-def read_parquet(path: Path, ledger: Ledger) -> pd.DataFrame:
-    """Return the file's table, its index levels among the columns where they hold more than a count of rows.
+def read_columns(path: Path, kind: str, ledger: Ledger) -> pd.DataFrame:
+    """Return the table of a file of a kind, Parquet or Arrow, its index levels among the columns where they hold more than a count of rows.
 
     Raises:
-        DataError: the file is no Parquet file.
+        DataError: the file is none of that kind.
     """
     import pyarrow as pa
 
     try:
-        frame = pd.read_parquet(path)
+        frame = pd.read_parquet(path) if kind == "Parquet" else _read_arrow(path)
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:  # KeyError: a time zone that nobody knows
         why = str(error).strip("'\"").splitlines()[0] if str(error) else type(error).__name__
         why = why.replace(str(path), path.name)
         raise DataError(
-            f"{path.name} is not a readable Parquet file: {why}", hint="write it again, or use CSV"
+            f"{path.name} is not a readable {kind} file: {why}", hint="write it again, or use CSV"
         ) from error
     ledger.rows = len(frame)
     return flattened(frame, ledger)
+
+
+def _read_arrow(path: Path) -> pd.DataFrame:
+    import pyarrow as pa
+
+    with pa.memory_map(str(path)) as source:
+        if source.read(4) == b"\xff\xff\xff\xff":  # of a stream, where a file begins with its name
+            source.seek(0)
+            streamed: pd.DataFrame = pa.ipc.open_stream(source).read_all().to_pandas()
+            return streamed
+    return pd.read_feather(path)
 
 
 def flattened(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:

@@ -19,6 +19,16 @@ _CLOCK: Final = frozenset(
 )  # what they hold is a part of the time
 _STRETCHES: Final = 50  # values of a column that may name securities one behind the other
 _OF_A_DATE: Final = r"(?i)\d*[\W_]*(?:fy|[qhst]\d|w\d+|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[\W_]*\d*"
+_TAKING: Final = frozenset(("buy", "bought", "sell", "sold", "bot", "sld", "kauf", "verkauf", "achat", "vente", "compra", "venta", "acquisto",
+                            "vendita", "买入", "卖出", "買", "売", "purchase"))  # fmt: skip
+_SIDES: Final = _TAKING | {"b", "s", "long", "short", "bid", "ask", "buyer", "seller", "dividend", "deposit", "withdrawal",
+                           "fee", "interest", "transfer", "split", "sell short", "buy to cover", "market buy",
+                           "market sell", "limit buy", "limit sell", "reinvestment", "true", "false"}  # fmt: skip
+_SIDE_NAMES: Final = frozenset({"side", "action", "bs", "buysell", "direction", "takerside", "aggressorside", "isbuyermaker",
+                                "tradetype", "transactiontype", "transaction"})  # fmt: skip
+_SIZES: Final = frozenset(
+    {"size", "shares", "amount", "units", "contracts", "filled", "filledqty", "execqty"}
+)  # of trades
 _KINDS: Final = 0.34  # of rows: a column with more values than that holds figures
 
 
@@ -26,8 +36,12 @@ def with_symbols(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
     """Return the table with its outer index called symbol: words without a name before another column of time, or level_0.
 
     So pandas writes tables that `concat` put together under their keys.
+
+    Raises:
+        DataError: the table is a list of trades, whose symbols have no bars.
     """
     roles = [role_of(name) for name in frame.columns]
+    _check_no_trades(frame, roles, ledger)
     if "timestamp" not in roles[1:] or "symbol" in roles or "name" in roles:
         return frame
     for place, name in enumerate(frame.columns):
@@ -42,6 +56,27 @@ def with_symbols(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
 
 def _are_words(cells: pd.Series) -> bool:
     return bool(cells.notna().all() and cells.str.contains(r"[^\W\d_]", regex=True).all())
+
+
+def _check_no_trades(frame: pd.DataFrame, roles: list[str | None], ledger: Ledger) -> None:
+    """Refuse a list of trades: no opens, highs and lows, and a column that says in words which side each row is of.
+
+    Raises:
+        DataError: naming the column and its words.
+    """
+    if {"open", "high", "low"} & set(roles):
+        return
+    counted = "quantity" in roles or bool(_SIZES & set(map(plain, frame.columns)))
+    for place, name in enumerate(frame.columns):
+        if pd.api.types.is_numeric_dtype(frame.iloc[:, place]) and plain(name) not in _SIDE_NAMES:
+            continue
+        words = set(frame.iloc[:, place].astype("string").str.strip().str.lower().dropna().unique()) - {""}
+        if words and words <= _SIDES and (plain(name) in _SIDE_NAMES or (counted and words & _TAKING)):
+            shown = ", ".join(sorted(words)[:4])
+            raise DataError(
+                f"{ledger.name} holds trades, one a row, and no bars: {name} says {shown}",
+                hint="make bars of the prices of a market, all of one interval; an account's own trades are none",
+            )
 
 
 def _say_stretches(frame: pd.DataFrame, used: set[str], read: Stamps, ledger: Ledger) -> None:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from wealtharena.data.reading.centuries import MONTHS, written_out
+from wealtharena.data.reading.eras import in_common_era, other_calendar, plainer
 from wealtharena.data.reading.spelled import has_words, in_english
 from wealtharena.errors import DataError
 
@@ -18,7 +19,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 _CLOCK: Final = (
     r"(?:(?:[T ,]+|:)(?P<hour>[0-9]{1,2})(?:[:.](?P<minute>[0-9]{2}))?(?::(?P<second>[0-9]{2}))?"
-    r"(?:[.,](?P<fraction>[0-9]{1,9}))?(?:[ -]?(?P<half>[AaPp])\.?[Mm]\.?)?)?"
+    r"(?:[.,](?P<fraction>[0-9]{1,9}))?(?:[ -]?(?P<half>[AaPp])\.? ?[Mm]\.?)?)?"
 )
 _TIME_OF_DAY: Final = r"^([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?(?:[ -]?([AaPp])(?:\.? ?[Mm])?\.?)?$"
 _ZONE: Final = r"(?: ?(?P<zone>Z|z|(?:UTC|GMT)?[+-][0-9]{2}:?[0-9]{2}(?::00)?|(?:UTC|GMT)?[+-][0-9]{2}|(?:UTC|GMT)[+-][0-9]|UTC|GMT))?"
@@ -79,15 +80,17 @@ def parse(values: pd.Series, where: str) -> Stamps:
     if pd.api.types.is_numeric_dtype(values):
         return _numeric(values.to_numpy(dtype=np.float64, na_value=np.nan), values, np.arange(len(values)), where)
     codes, unique = pd.factorize(values.astype("string").str.strip().fillna(""))
-    text = pd.Series(unique, dtype="string")
+    text = plainer(pd.Series(unique, dtype="string"))
     empty = np.asarray(text.str.lower().isin(["", "nan", "nat", "none", "null", "<na>"]), dtype=bool)
     if empty.any():
         raise _no_stamp(np.flatnonzero(empty[codes]), where)
+    text, calendar = in_common_era(text)
     if text.str.fullmatch(r"-?[0-9]+(\.[0-9]*)?").all():
         read = _numeric(text.to_numpy(dtype=np.float64), text, codes, where)
     else:
         read = _written(text, codes, where)
-    return Stamps(read.wall[codes], read.instants[codes], read.zoned, read.offset, read.form)
+    form = f"{read.form}, {calendar}" if calendar else read.form
+    return Stamps(read.wall[codes], read.instants[codes], read.zoned, read.offset, form)
 
 
 def clock(values: pd.Series) -> IntArray | None:
@@ -115,7 +118,7 @@ def first_unread(values: pd.Series) -> tuple[int, str]:
 
 
 def _clock_text(values: pd.Series) -> pd.Series:
-    text = values.astype("string").str.strip().fillna("")
+    text = plainer(values.astype("string").str.strip().fillna(""))
     return text.str.removesuffix(".0") if pd.api.types.is_float_dtype(values) else text
 
 
@@ -271,7 +274,9 @@ def _written(text: pd.Series, codes: IntArray, where: str) -> Stamps:
         row = int(np.flatnonzero(wrong[codes])[0])
         shown = cells.iloc[int(codes[row])]
         raise DataError(
-            f"{where}: a timestamp cannot be read: {shown!r} in row {row + 1} is not on the calendar", hint=_HINT
+            f"{where}: a timestamp cannot be read: {shown!r} in row {row + 1} is not on the calendar"
+            f"{other_calendar(int(year[codes][row]))}",
+            hint=_HINT,
         )
     wall = days * _DAY_NS + (hour * 3600 + minute * 60 + second) * 10**9
     if "fraction" in parts:

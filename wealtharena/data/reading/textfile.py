@@ -22,6 +22,7 @@ from wealtharena.data.reading.events import put_in, taken_out
 from wealtharena.data.reading.flat import may_hold_tickers
 from wealtharena.data.reading.heads import PEEK, SEPARATORS, best_line, require_table
 from wealtharena.data.reading.layouts import headless_names, wide_to_long
+from wealtharena.data.reading.published import names_series
 from wealtharena.data.reading.restated import ONCE_MORE, without_headers
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.data.reading.words import meaning_of, money_of
@@ -146,13 +147,14 @@ def _head(text: str, ledger: Ledger) -> _Head:
     grids = {separator: _cells(lines, separator) for separator in SEPARATORS}
     (roles,), separator, place = best_line(grids, lambda cells: (len({role_of(cell) for cell in cells} - {None}),))
     width = len(grids[separator][place])
-    if roles < 2 and (wide := _of_tickers(lines)):
+    if wide := _of_levels(lines) or (_of_tickers(lines) if roles < 2 else None):
         place, separator, width = wide
     elif roles < 2:
         known = {role_of(cell) for cell in grids[separator][place]} if roles else set()
         return _no_names(lines, known, ledger)
     grid = grids[separator]
-    data = next((i for i in range(place + 1, len(grid)) if _is_data(grid[i])), len(grid))
+    series = names_series(grid[place])  # whose first cell may be empty
+    data = place + 1 if series else next((i for i in range(place + 1, len(grid)) if _is_data(grid[i])), len(grid))
     first = place
     while first > 0 and len(grid[first - 1]) == width and any(grid[first - 1]):
         first -= 1
@@ -167,9 +169,21 @@ def _of_tickers(lines: list[str]) -> tuple[int, str, int] | None:
     for separator in SEPARATORS:
         rows = [(place, row) for place, row in enumerate(_cells(lines, separator)) if any(row)]
         for (place, row), (_, below) in pairwise(rows):
-            if len(row) == len(below) and not _is_data(row) and _is_data(below) and may_hold_tickers(row):
+            if len(row) != len(below) or _is_data(row):
+                continue
+            if _is_data(below) and may_hold_tickers(row):
+                return place, separator, len(row)
+            if names_series(row) and (_is_data(below) or set(below[1:]) <= {"", "."}):  # FRED's of a holiday
                 return place, separator, len(row)
     return None
+
+
+def _of_levels(lines: list[str]) -> tuple[int, str, int] | None:
+    """Return place, separator and width of a header that pandas wrote of a stacked table, levels without names and `0`; or None."""
+    rows = [row for row in _cells(lines[:2], ",") if any(row)]
+    if len(rows) < 2 or rows[0][-1] != "0" or "" not in rows[0][:-1] or len(rows[0]) != len(rows[1]):
+        return None
+    return (0, ",", len(rows[0])) if all(not cell or role_of(cell) for cell in rows[0][:-1]) else None
 
 
 def _are_units(cells: list[str]) -> bool:

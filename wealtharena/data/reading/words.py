@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from wealtharena.data import currency
@@ -11,6 +11,8 @@ from wealtharena.data import currency
 HUNDREDTHS: Final = "hundredths"  # cents of whatever money the symbol is quoted in
 _HUNDREDTHS_OF: Final = {"GBX": "GBX", "GBp": "GBX", "GBPENCE": "GBX", "ZAc": "ZAC", "ZAC": "ZAC", "ILA": "ILA", "ILa": "ILA",
                          "USX": "USX", "USc": "USX"}  # fmt: skip
+_CENTS_OF: Final = {"USD": "USX", "GBP": "GBX", "ZAR": "ZAC", "ILS": "ILA"}
+_CENTS_PAID: Final = frozenset(("c", "cps", "cpu"))  # of a payout; of a price c is its close
 _DOLLARS: Final = "USD|AUD|CAD|HKD|NZD|SGD|TWD|MXN|ARS|CLP|COP"  # the first is meant where nothing tells
 # code, or the codes that a sign may mean -> its words, in small letters and without dots
 _MONEY: Final = {
@@ -130,13 +132,28 @@ def meaning_of(text: str) -> Meaning:
     return made
 
 
+def of_payout(text: str) -> Meaning:
+    """Return what the words behind a dividend's name say: c, cps and c/share are cents there."""
+    said = meaning_of(text)
+    rest = tuple(word for word in said.unknown if word.lower() not in _CENTS_PAID)
+    if len(rest) == len(said.unknown):
+        return said
+    return replace(_together(replace(said, unknown=()), Meaning(currency=HUNDREDTHS)), unknown=rest)
+
+
 def _together(one: Meaning, other: Meaning) -> Meaning:
-    """Return what two phrases say; two currencies name a pair, and not what prices are in."""
+    """Return what two phrases say; two currencies name a pair, and not what prices are in, but for `AUD cents`."""
     unknown = (*one.unknown, *other.unknown)
+    code = one.currency or other.currency
     if one.currency and other.currency and one.currency != other.currency:
-        unknown = (*unknown, other.currency)
+        whole = other.currency if one.currency == HUNDREDTHS else code
+        small = whole if whole in _CENTS_OF.values() else _CENTS_OF.get(whole, HUNDREDTHS)
+        if {one.currency, other.currency} <= {whole, small, HUNDREDTHS}:
+            code, unknown = small, (*unknown, whole) if small == HUNDREDTHS and "|" not in whole else unknown
+        else:
+            unknown = (*unknown, other.currency)
     return Meaning(
-        one.currency or other.currency,
+        code,
         one.scale * other.scale,
         one.count or other.count,
         one.basis or other.basis,
