@@ -11,6 +11,7 @@ import pytest
 
 from tests.data.reading.test_cases import shares
 from wealtharena.data.reading import read_path
+from wealtharena.data.reading.eras import in_common_era
 from wealtharena.data.reading.stamps import clock, parse
 from wealtharena.errors import DataError
 
@@ -76,6 +77,12 @@ def test_halves_of_a_day_stand_behind_any_blank_or_before_the_clock(spell: Calla
 def test_cells_of_two_calendars_and_years_to_come_are_refused(cells: list[str]) -> None:
     with pytest.raises(DataError, match=r"(cannot be read|on the calendar)"):
         parse(pd.Series(cells), "f")
+
+
+def test_days_before_a_year_of_ours_are_no_buddhist_years() -> None:
+    """25012024 is the 25th of January; as a year and a month of its own it would be 1958, and no month."""
+    text = pd.Series(["25012024", "26022024", "24032024"], dtype="string")
+    assert in_common_era(text)[1] == ""
 
 
 def test_years_of_two_digits_alone_are_ours() -> None:

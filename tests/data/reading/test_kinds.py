@@ -110,6 +110,10 @@ def test_bars_beside_a_signal_are_no_trades(tmp_path: Path) -> None:
     assert len(read_path(tmp_path / "AAA.csv").tables["AAA"]) == 60
     _one().assign(side=["buy", "sell"] * 30).to_csv(tmp_path / "AAA.csv", index=False)
     assert len(read_path(tmp_path / "AAA.csv").tables["AAA"]) == 60
+    closes.assign(signal=["", "Dividend", "Split"] * 20).rename(columns={"signal": "action"}).to_csv(
+        tmp_path / "AAA.csv", index=False
+    )
+    assert len(read_path(tmp_path / "AAA.csv").tables["AAA"]) == 60
 
 
 @pytest.mark.parametrize(

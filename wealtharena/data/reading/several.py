@@ -21,9 +21,11 @@ _STRETCHES: Final = 50  # values of a column that may name securities one behind
 _OF_A_DATE: Final = r"(?i)\d*[\W_]*(?:fy|[qhst]\d|w\d+|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[\W_]*\d*"
 _TAKING: Final = frozenset(("buy", "bought", "sell", "sold", "bot", "sld", "kauf", "verkauf", "achat", "vente", "compra", "venta", "acquisto",
                             "vendita", "买入", "卖出", "買", "売", "purchase"))  # fmt: skip
-_SIDES: Final = _TAKING | {"b", "s", "long", "short", "bid", "ask", "buyer", "seller", "dividend", "deposit", "withdrawal",
-                           "fee", "interest", "transfer", "split", "sell short", "buy to cover", "market buy",
-                           "market sell", "limit buy", "limit sell", "reinvestment", "true", "false"}  # fmt: skip
+_SIDES: Final = _TAKING | {"b", "s", "long", "short", "bid", "ask", "buyer", "seller", "sell short", "buy to cover", "market buy",
+                           "market sell", "limit buy", "limit sell", "true", "false"}  # fmt: skip
+_BETWEEN: Final = frozenset(
+    {"dividend", "deposit", "withdrawal", "fee", "interest", "transfer", "split", "reinvestment"}
+)  # of an account; a table of closes may name dividends and splits alone
 _SIDE_NAMES: Final = frozenset({"side", "action", "bs", "buysell", "direction", "takerside", "aggressorside", "isbuyermaker",
                                 "tradetype", "transactiontype", "transaction"})  # fmt: skip
 _SIZES: Final = frozenset(
@@ -71,7 +73,11 @@ def _check_no_trades(frame: pd.DataFrame, roles: list[str | None], ledger: Ledge
         if pd.api.types.is_numeric_dtype(frame.iloc[:, place]) and plain(name) not in _SIDE_NAMES:
             continue
         words = set(frame.iloc[:, place].astype("string").str.strip().str.lower().dropna().unique()) - {""}
-        if words and words <= _SIDES and (plain(name) in _SIDE_NAMES or (counted and words & _TAKING)):
+        if (
+            words <= _SIDES | _BETWEEN
+            and words & _SIDES
+            and (plain(name) in _SIDE_NAMES or (counted and words & _TAKING))
+        ):
             shown = ", ".join(sorted(words)[:4])
             raise DataError(
                 f"{ledger.name} holds trades, one a row, and no bars: {name} says {shown}",
