@@ -5,7 +5,9 @@ import json
 import multiprocessing
 import os
 import pickle
+import sys
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 
 import numpy as np
@@ -169,6 +171,24 @@ def test_sealing_leaves_no_test_row_in_memory():
     held = [array for array in reachable(sealed) if array.dtype == np.float64 and (array == secret).any()]
     assert held == []
     assert sealed.training(0).features.bars == folds()[0].validation.stop
+
+
+def test_threads_that_read_at_once_each_get_what_they_asked_for():
+    """A fork reads by the same descriptor as its parent, too: a position that is shared is moved by the other."""
+    sealed = firewall.seal(worlds.features(2000), folds("walk_forward", bars=2000))
+    ends = [sealed.training(fold).features.bars for fold in range(4)]
+
+    def read(fold):
+        return [sealed.training(fold).features.bars for _ in range(25)]
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(read, range(4), timeout=60))
+    finally:
+        sys.setswitchinterval(before)
+    assert found == [[end] * 25 for end in ends]
 
 
 def all_arrays():

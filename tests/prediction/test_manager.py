@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -161,6 +163,25 @@ def test_a_corrupted_promotion_leaves_the_old_version_answering(
     rollback(store, AGENT)
     manager.refresh()
     assert manager.problems == {}
+
+
+def test_agents_stay_where_the_working_folder_changes(store: ModelCheckpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(store.root.parent)
+    manager = ProductionModelManager(store.root.name)
+    manager.refresh()
+    served = set(manager.loaded)
+    monkeypatch.chdir("/")
+    manager.refresh()
+    assert AGENT in served
+    assert set(manager.loaded) == served
+    manager.unload("crypto")
+    assert manager.get_model_prediction("crypto", ZEROS).version == "v1"
+
+
+def test_a_manager_is_not_sent_to_another_process(manager: ProductionModelManager) -> None:
+    for send in (pickle.dumps, copy.deepcopy):
+        with pytest.raises(CheckpointError, match="make one there"):
+            send(manager)
 
 
 def test_a_damaged_pointer_leaves_the_old_version_answering(

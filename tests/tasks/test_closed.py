@@ -294,6 +294,16 @@ def test_who_earned_nothing_ranks_before_who_lost(tmp_path: Path) -> None:
     assert [row["config_hash"] for row in rows] == ["won", "nothing", "never traded", "lost", "unknown"]
 
 
+def test_a_seed_that_was_run_again_or_copied_counts_once_in_a_ranking(tmp_path: Path) -> None:
+    runs = [
+        closed_run(tmp_path, name, "a", seed=seed, checkpoint={"score": score})
+        for name, seed, score in (("old", 0, 0.1), ("1", 1, 0.3), ("new", 0, 0.5))
+    ]
+    (row,) = closed.ranking(tmp_path, [*runs, RunResult(tmp_path / "copy", runs[1].content)])["rows"]
+    assert (row["seeds"], row["score"]) == ([0, 1], pytest.approx(0.4))
+    assert [Path(place).name for place in row["runs"]] == ["new", "copy"]
+
+
 @pytest.mark.parametrize("other", [False, True])
 def test_a_ranking_names_the_ledger_in_its_command_and_tells_of_unlike_windows(
     other: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -82,6 +82,8 @@ def test_the_line_of_an_agent_is_never_chosen_by_its_test_result():
 
     board = {"rows": [row("lucky", [0], 9.0), row("solid", [0, 1, 2], 0.5)], "generated_at": "", "weights": {}}
     assert compare.comparison_report(board)["agents"]["etf"]["config_hash"] == "solid"
+    rows = [row("solid", [0], 0.5) | {"frequency": "1d"}, row("x", [0], 0.5) | {"agent": "crypto", "frequency": "1h"}]
+    assert compare.comparison_report({**board, "rows": rows})["unlike"] == ["lengths of a bar"]
     board["rows"].append(row("proven", [0], 0.1, status="promotable"))
     assert compare.comparison_report(board)["agents"]["etf"]["config_hash"] == "proven"
     board["rows"].append(row("made_up", [0, 1, 2], 9.0, status="promotable") | {"simulated": True})

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,9 @@ from wealtharena.data import load
 from wealtharena.deployment.app import build
 from wealtharena.errors import CheckpointError, ConfigError, TrainingError, WealthArenaError
 from wealtharena.prediction.manager import ProductionModelManager
-from wealtharena.registry import ModelCheckpoint
+from wealtharena.registry import ModelCheckpoint, retrain
 from wealtharena.registry.history import read_pointer
-from wealtharena.tasks import dispatch
+from wealtharena.tasks import dispatch, ensemble
 
 pytestmark = pytest.mark.slow
 
@@ -135,6 +136,25 @@ def test_what_cannot_be_a_member_is_named(small: Small, members: list[str]) -> N
     with pytest.raises(ConfigError, match="one agent"):
         dispatch(compose(["task=deploy", f"deploy.checkpoints=[{first},nothing]"]))
     assert len(ModelCheckpoint("checkpoints").list_checkpoints("forex")) == 3
+
+
+@pytest.mark.parametrize(
+    "changed", ["asset.costs.commission_bps=7.5", "asset.limits.max_weight=0.2", "env.fill=next_close"]
+)
+def test_members_that_traded_by_other_terms_are_refused(changed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one's costs would be everybody's, so that the order of the names would decide the verdict."""
+    specs = [
+        compose(["asset=forex", *more]) for more in ([], ["algo=ppo", "seed=3", "split.test_share=0.3"], [changed])
+    ]
+    members: list[Any] = [
+        SimpleNamespace(spec=spec, metadata=SimpleNamespace(version=name, model_path=name))
+        for spec, name in zip(specs, "abc", strict=True)
+    ]
+    monkeypatch.setattr(retrain, "trained_spec", lambda member: member.spec)
+    ensemble._same_terms(members[:2])
+    name = changed.partition("=")[0].replace(".", r"\.")
+    with pytest.raises(CheckpointError, match=f"^c was trained with another {name} than a"):
+        ensemble._same_terms(members)
 
 
 def test_data_that_changed_since_the_training_are_refused(small: Small, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import mmap
 import pickle
 import tempfile
 import weakref
@@ -107,8 +108,10 @@ def seal(features: FeaturePanel, folds: tuple[Fold, ...]) -> SealedPanel:
     store.flush()
 
     def read(item: int) -> Any:
-        store.seek(places[item])
-        return pickle.load(store)  # our own bytes, in a file that nothing else can reach
+        # not by the file's own position, which all threads and forked processes share
+        with mmap.mmap(store.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            content.seek(places[item])
+            return pickle.load(content)  # our own bytes, in a file that nothing else can reach
 
     panel = features.panel
     identity = Window(panel.fingerprint, (), panel.symbols, panel.frequency, panel.simulated, content_of(panel))

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, NoReturn, overload
 
 import numpy as np
 
@@ -42,11 +42,17 @@ class ProductionModelManager:
     problems: dict[str, str] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        self.store = ModelCheckpoint(self.root)
+        self.store = ModelCheckpoint(Path(self.root).absolute())  # one, wherever a notebook goes after this
         self._served: dict[str, ServedAgent] = {}
         self._marks: dict[str, tuple[_Marks, _Marks]] = {}  # of an agent's stages, and of what they rest on
         self._wanted: dict[str, Stage | None] = {}
         self._lock = threading.Lock()
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise CheckpointError(
+            "a manager is not copied or sent to another process",
+            hint="make one there: ProductionModelManager(root), with the same root",
+        )
 
     def load_agent_model(self, agent: str, *, stage: Stage | None = None) -> ServedAgent:
         """Return the agent's promoted version after verifying every byte and its recorded answers; keep it loaded.

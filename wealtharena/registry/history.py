@@ -25,6 +25,7 @@ from wealtharena.files import (
     newer,
     read_log,
     read_regular,
+    relative,
     sync_folder,
     write_json,
 )
@@ -182,7 +183,9 @@ def content(root: Path) -> bytes:
     try:
         return read_log(root / HISTORY)
     except OSError as error:
-        raise CheckpointError(f"{root / HISTORY} cannot be read: {error.strerror}", hint="give it back") from error
+        raise CheckpointError(
+            f"{relative(root / HISTORY)} cannot be read: {error.strerror}", hint="give it back"
+        ) from error
 
 
 def read_history(root: Path, *, agent: str | None = None) -> list[dict[str, Any]]:
@@ -193,7 +196,9 @@ def read_history(root: Path, *, agent: str | None = None) -> list[dict[str, Any]
     try:
         events = chain.verified(content(root), key=chain.signing_key())
     except BadLineError as error:
-        raise CheckpointError(f"{root / HISTORY}: {error}", hint=f"restore it from a copy; or {ADOPT}") from error
+        raise CheckpointError(
+            f"{relative(root / HISTORY)}: {error}", hint=f"restore it from a copy; or {ADOPT}"
+        ) from error
     return [event for event in events if agent is None or event.get("agent") == agent]
 
 

@@ -155,7 +155,10 @@ def ensemble(members: Sequence[Agent]) -> Agent:
     networks: list[NetworkPolicy] = []
     for member in members:
         if not isinstance(member.policy, NetworkPolicy):
-            raise CheckpointError(f"{member.name} can't be part of an ensemble", hint="name its members themselves")
+            raise CheckpointError(
+                f"{member.name} is the mean of several networks already and joins no other",
+                hint="name the versions that it is of, or train it with algo.members=1",
+            )
         networks.append(member.policy)
     together = "+".join(sorted(member.config_hash for member in members))
     digest = hashlib.sha256(f"ensemble {together}".encode()).hexdigest()[:16]

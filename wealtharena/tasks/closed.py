@@ -198,12 +198,14 @@ def beside(folder: Path) -> tuple[RunResult, ...]:
 def ranking(folder: Path, runs: Sequence[RunResult]) -> dict[str, Any]:
     """Rank configurations by their validation figure, over seeds; print and write them with the command that opens the best.
 
-    Written to validation.json: it is no leaderboard, since each figure chose its own checkpoint.
+    Of two runs with one seed the newer counts. Written to validation.json: it is no leaderboard, since each figure chose
+    its own checkpoint.
     """
-    groups: dict[tuple[str, str], list[RunResult]] = {}
-    for run in runs:
-        groups.setdefault((run.agent, run.config_hash), []).append(run)
-    rows = [_row(group) for group in groups.values()]
+    groups: dict[tuple[str, str], dict[object, RunResult]] = {}
+    for run in runs:  # oldest first
+        one = run.run_id if run.seed is None else (run.content.get("task"), run.seed)
+        groups.setdefault((run.agent, run.config_hash), {})[one] = run
+    rows = [_row(tuple(group.values())) for group in groups.values()]
     rows.sort(key=lambda row: (row["agent"], -row["score"]))
     out = console.screen()
     table = Table(

@@ -200,6 +200,7 @@ def comparison_report(board: Mapping[str, Any]) -> dict[str, Any]:
             "schema_version": leaderboard.SCHEMA_VERSION,
             "generated_at": board["generated_at"],
             "weights": board["weights"],
+            "unlike": leaderboard.unlike(list(chosen.values())),
             "ranking": [place.name for place in ranked],
             "agents": agents,
             "failed": failed,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
+from wealtharena.config.composition import flatten
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import CheckpointError, ConfigError
 from wealtharena.evaluation import tables
@@ -21,8 +22,8 @@ from wealtharena.tasks.record import RunContext, RunRecord, recorded
 def combine(spec: ExperimentSpec, store: ModelCheckpoint, agent: str, versions: Sequence[str]) -> str:
     """Save the mean of several versions as a version of its own and return its name, the id of this run.
 
-    The members must have been trained on the same data, as their fingerprint says, and must see the market alike:
-    CheckpointError otherwise, and where a member is damaged. The ensemble is played over the members' test window, which
+    The members must have been trained on the same data, as their fingerprint says, by the same terms of trading, and must
+    see the market alike: CheckpointError otherwise, and where a member is damaged. The ensemble is played over the members' test window, which
     is one more look in the ledger, and carries its own verdict, not theirs.
     """
     twice = sorted({version for version in versions if list(versions).count(version) > 1})
@@ -30,6 +31,7 @@ def combine(spec: ExperimentSpec, store: ModelCheckpoint, agent: str, versions: 
         raise ConfigError(f"deploy.checkpoints names {twice[0]} twice", hint="name each member once")
     members = [opened(store, agent, version) for version in versions]
     _same_data(members, members[0].metadata.data.fingerprint, f"than {members[0].metadata.version}")
+    _same_terms(members)
     spec = _configured(spec, members)
     with recorded(spec, RunContext.current()) as record:
         console.screen().print(f"{agent}: ensemble of {', '.join(versions)}")
@@ -62,6 +64,27 @@ def _same_data(members: Sequence[LoadedCheckpoint], fingerprint: str, what: str)
                 f"{member.metadata.model_path} was trained on other data {what}",
                 hint="take members trained on the same data, and keep those data in place",
             )
+
+
+def _same_terms(members: Sequence[LoadedCheckpoint]) -> None:
+    """Refuse members that paid other costs or were filled otherwise: the first one's terms would judge the others, unsaid."""
+    first, *others = (_terms(member) for member in members)
+    for member, terms in zip(members[1:], others, strict=True):
+        if unlike := [name for name, value in terms.items() if value != first[name]]:
+            raise CheckpointError(
+                f"{member.metadata.model_path} was trained with another {unlike[-1]} than {members[0].metadata.version}",
+                hint="take members with the same costs, limits, fills and cash",
+            )
+
+
+def _terms(member: LoadedCheckpoint) -> dict[str, Any]:
+    """Return by what a member's orders were filled and charged, by dotted name."""
+    from wealtharena.registry.retrain import trained_spec
+
+    trained = trained_spec(member)
+    env = trained.env.model_dump(include={"fill", "initial_cash", "min_trade_weight"})
+    money = {"account_currency", "risk_free_bps_per_year", "costs", "limits", "instrument"}
+    return flatten({"env": env, "asset": trained.asset.model_dump(include=money)})
 
 
 def _judge_and_save(
