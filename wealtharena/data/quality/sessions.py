@@ -9,8 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from wealtharena.data import calendars, intervals
-from wealtharena.data.bars import PRICE_COLUMNS
-from wealtharena.data.quality.report import Context, Detection, naive_times
+from wealtharena.data.quality.report import Context, Detection, naive_times, prices_of
 
 Bool = npt.NDArray[np.bool_]
 
@@ -46,7 +45,7 @@ def invented_bars(table: pd.DataFrame, context: Context) -> Detection | None:
     """Find bars outside the calendar's sessions that repeat the bar before, as filled holes do (repair: removed)."""
     if context.raw.interval in ("1w", "1mo") or len(table) < 2:
         return None
-    numbers = table[[*PRICE_COLUMNS, "volume"]].to_numpy(dtype=np.float64)
+    numbers = np.column_stack([prices_of(table), table["volume"].to_numpy(dtype=np.float64)])
     same = np.zeros(len(table), dtype=bool)
     equal = (numbers[1:] == numbers[:-1]) | (np.isnan(numbers[1:]) & np.isnan(numbers[:-1]))
     same[1:] = equal[:, :4].all(axis=1) & (equal[:, 4] | ~(numbers[1:, 4] > 0))  # a volume of its own was traded

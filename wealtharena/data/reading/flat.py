@@ -161,11 +161,12 @@ def _named(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
     made = list(names)
     for place in levels:
         cells = frame.iloc[:, place].astype("string").str.strip()
-        if not any(role_of(name) == "timestamp" for name in made) and _are_times(cells):
+        times = _are_times(cells)
+        if times and "timestamp" not in map(role_of, made):
             made[place] = "timestamp"
         elif _holds_fields(cells):
             made[place] = "field"
-        elif "symbol" not in map(role_of, made) and cells.nunique() * 2 <= len(cells) and not _are_times(cells):
+        elif "symbol" not in map(role_of, made) and cells.nunique() * 2 <= len(cells) and not times:
             made[place] = "symbol"
         else:
             return frame
