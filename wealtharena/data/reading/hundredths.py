@@ -9,8 +9,7 @@ import pandas as pd
 from wealtharena.data import currency
 from wealtharena.data.reading.columns import PRICES, parts_of
 from wealtharena.data.reading.settled import Ledger
-from wealtharena.data.reading.venues import SMALL
-from wealtharena.data.reading.words import HUNDREDTHS, Meaning, agreed, money_of, shown
+from wealtharena.data.reading.words import HUNDREDTHS, SMALL, Meaning, agreed, money_of, shown
 from wealtharena.errors import DataError
 
 _HINT: Final = "name the money of the prices too, as in Close (USD), or Close (cents) where they count these"
@@ -35,11 +34,13 @@ def in_money_of_prices(numbers: pd.DataFrame, found: dict[str, list[tuple[str, p
                 f"{ledger.name}: {name} counts hundredths, and prices do not say whether they do", hint=_HINT
             )
         factor = _factor(cash, money) if cash else 1.0
-        if (factor == _UNLIKE and _is_small(cash)) or any(not agreed(code, money) for code in _wholes(said)):
+        if (factor == _UNLIKE and money) or any(not agreed(code, money) for code in _wholes(said)):
             raise DataError(
-                f"{ledger.name}: {name} counts hundredths of another money than {shown(money)}, that of the prices",
+                f"{ledger.name}: {name} is in other money than {shown(money)}, that of the prices",
                 hint="write dividends in the money of the prices",
             )
+        if strange := [word for word in said.unknown if word not in _wholes(said)]:
+            ledger.note(f"of {name}, {' '.join(strange)!r} is not understood and changes nothing")
         if factor == _UNLIKE:
             ledger.note(
                 f"{name} names {shown(cash)}, and prices do not; its dividends count in the money of the prices"
