@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from wealtharena.data.reading.columns import role_of
+from wealtharena.data.reading.kinds import STREAM
 from wealtharena.data.reading.layouts import wide_to_long
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def read_columns(path: Path, kind: str, ledger: Ledger) -> pd.DataFrame:
@@ -21,7 +26,7 @@ def read_columns(path: Path, kind: str, ledger: Ledger) -> pd.DataFrame:
     import pyarrow as pa
 
     try:
-        frame = pd.read_parquet(path) if kind == "Parquet" else _read_arrow(path)
+        frame = pd.read_parquet(path) if kind == "Parquet" else arrow_table(path).to_pandas()
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:  # KeyError: a time zone that nobody knows
         why = str(error).strip("'\"").splitlines()[0] if str(error) else type(error).__name__
         why = why.replace(str(path), path.name)
@@ -32,15 +37,16 @@ def read_columns(path: Path, kind: str, ledger: Ledger) -> pd.DataFrame:
     return flattened(frame, ledger)
 
 
-def _read_arrow(path: Path) -> pd.DataFrame:
+def arrow_table(path: Path) -> pa.Table:
+    """Return the table of an Arrow file, a stream or an older Feather file; OSError or pyarrow's own error where it is none."""
     import pyarrow as pa
+    from pyarrow import feather
 
     with pa.memory_map(str(path)) as source:
-        if source.read(4) == b"\xff\xff\xff\xff":  # of a stream, where a file begins with its name
+        if source.read(len(STREAM)) == STREAM:
             source.seek(0)
-            streamed: pd.DataFrame = pa.ipc.open_stream(source).read_all().to_pandas()
-            return streamed
-    return pd.read_feather(path)
+            return pa.ipc.open_stream(source).read_all()
+    return feather.read_table(path)
 
 
 def flattened(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:

@@ -138,7 +138,9 @@ def _roles(text: str) -> int:
 
 
 def _unreadable(path: Path, why: str) -> DataError:
-    return DataError(f"{path.name} is not a readable CSV file: {why}", hint="save it as CSV in UTF-8")
+    return DataError(
+        f"{path.name} is neither Parquet, Arrow nor text: {why}", hint="download it again, or save it as CSV in UTF-8"
+    )
 
 
 def _head(text: str, ledger: Ledger) -> _Head:
