@@ -61,6 +61,7 @@ def run(spec: ExperimentSpec, folder: Path, old: Mapping[str, Any]) -> int:
         spec = spec.model_copy(update={"train": spec.train.model_copy(update={"test": False})})
         typed = (*typed, "train.test=false")
     overrides = tuple(item for item in typed if not item.startswith("resume="))
+    resuming.check_place(spec, folder)
     resuming.require_state(folder, old)
     keeping.check(spec)
     asked = retraining.configured(spec)
