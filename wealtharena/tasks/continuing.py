@@ -83,7 +83,9 @@ def _copied(folder: Path, new: Path, overrides: Sequence[str], begun: Mapping[st
     try:
         _copy_state(folder, making, overrides)
         files.write_json(making / "run.json", begun)
+        files.flush(making)
         making.rename(new)
+        files.sync(new.parent)
     except OSError as error:
         raise unusable(new, error) from error
     finally:
