@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from wealtharena.envs.actions import holds_truth
 from wealtharena.envs.observation import account_width
 from wealtharena.errors import DataError
 from wealtharena.registry.inference import OnnxPolicy
@@ -203,9 +204,9 @@ def finite_array(values: object, field: str) -> Float32Array:
 
 def as_float32(values: object, field: str) -> Float32Array:
     """Return `values` as float32 in their own shape; InputError where they are no numbers, or rows of several lengths."""
-    if getattr(values, "dtype", None) == np.bool_:
-        raise InputError(field, "holds True and False", hint="send numbers")
     try:
+        if holds_truth(values):
+            raise InputError(field, "holds True or False", hint="send numbers")
         with np.errstate(over="ignore"):
             return np.asarray(values, dtype=np.float32)
     except (ValueError, TypeError, OverflowError) as error:
