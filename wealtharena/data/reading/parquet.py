@@ -61,7 +61,10 @@ def flattened(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
         return wide_to_long(rows, body.set_axis(range(body.shape[1]), axis=1), ledger)
     index = frame.index
     if isinstance(index, pd.MultiIndex):
-        names = [_level_name(index.get_level_values(i), index.names[i], i) for i in range(index.nlevels)]
+        levels = [(index.get_level_values(place), name) for place, name in enumerate(index.names)]
+        several = sum(name is None and pd.api.types.is_string_dtype(values) for values, name in levels) > 1
+        names = [_level_name(values, name, i, words=not several) for i, (values, name) in enumerate(levels)]
+        names = [name if name not in names[:place] else f"level_{place}" for place, name in enumerate(names)]
         frame = frame.drop(columns=[name for name in names if name in frame.columns])
         ledger.settle("index levels", ", ".join(names))
         return frame.set_axis(index.set_names(names), axis=0).reset_index()
@@ -74,9 +77,10 @@ def flattened(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
     return frame.rename_axis(name).reset_index()
 
 
-def _level_name(values: pd.Index, name: object, place: int) -> str:
+def _level_name(values: pd.Index, name: object, place: int, *, words: bool = True) -> str:
+    """Return the name of a level; one without is symbol where `words` alone can be no names of fields."""
     if name is not None:
         return str(name)
     if isinstance(values, pd.DatetimeIndex):
         return "timestamp"
-    return "symbol" if pd.api.types.is_string_dtype(values) and place < 2 else f"level_{place}"
+    return "symbol" if words and pd.api.types.is_string_dtype(values) and place < 2 else f"level_{place}"
