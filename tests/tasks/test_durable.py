@@ -34,8 +34,9 @@ class Disk:
 
         def watched(move: Callable[..., None]) -> Callable[..., None]:
             def moved(source: str | Path, target: str | Path) -> None:
-                self.early += self.unflushed(Path(source))
-                self.renamed += 1
+                if Path(target).absolute().is_relative_to(self.root):  # compiled code is kept elsewhere
+                    self.early += self.unflushed(Path(source))
+                    self.renamed += 1
                 move(source, target)
                 self.name(target)
 

@@ -69,7 +69,7 @@ def _bytes(content: bytes) -> bytes:
         ("AAA.xls", _bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), r"is a workbook; .*read_excel\('AAA.xls'\)"),
         ("AAA.dta", _bytes(b"<stata_dta>"), r"is a Stata file; .*read_stata"),
         ("AAA.orc", _bytes(b"ORC"), r"is an ORC file; .*read_orc"),
-        ("AAA.db", _bytes(b"SQLite format 3\x00"), "is an SQLite database; write its bars as Parquet or CSV"),
+        ("AAA.db", _bytes(b"SQLite format 3\x00"), "is an SQLite database; write its rows as Parquet or CSV"),
         ("AAA.csv.zst", _bytes(b"\x28\xb5\x2f\xfd"), "is packed with Zstandard; unpack it"),
         ("AAA.csv.gz", gzip.compress(b"x" * 257 + b"ustar" + bytes(300)), "is a tar archive; unpack it"),
         ("AAA.json", b'[{"date": "2024-01-02", "close": 1.0}]', "holds JSON, which is no table; .*pandas.read_json"),

@@ -207,6 +207,17 @@ def test_another_money_or_cents_of_one_whose_cents_have_no_code_are_refused(
         read_path(_written(_all_prices(prices).assign(**{dividend: [0.0] * 59 + [1.0]}), tmp_path))
 
 
+def test_dividends_of_one_money_beside_prices_in_several_are_refused(tmp_path: Path) -> None:
+    """They counted in the money of each symbol's prices."""
+    paid = [0.0] * 59 + [1.0]
+    both = pd.concat([_one().assign(symbol=symbol, currency=money, **{"Dividend (USD)": paid})
+                      for symbol, money in (("AAA", "USD"), ("BBB", "EUR"))])  # fmt: skip
+    with pytest.raises(DataError, match=r"Dividend \(USD\) is in one money, and prices are in EUR and in USD; write"):
+        read_path(_written(both, tmp_path))
+    tables = read_path(_written(both.rename(columns={"Dividend (USD)": "Dividend"}), tmp_path)).tables
+    assert [tables[name]["dividend"].sum() for name in ("AAA", "BBB")] == [1.0, 1.0]
+
+
 def test_a_dividend_of_the_ticker_c_is_no_cent(tmp_path: Path) -> None:
     frame = pd.DataFrame({"date": _one()["date"]})
     for ticker in ("C", "CPS"):

@@ -24,11 +24,17 @@ def in_money_of_prices(numbers: pd.DataFrame, found: dict[str, list[tuple[str, p
             money whose cents have no code; or a volume is in hundredths of money and nothing shows that prices are.
     """
     _check_prices(found, ledger)
-    money = _of_prices(found, ledger)
+    told = _of_prices(found, ledger)
+    money = told[0] if len(told) == 1 else ""
     if "dividend" in numbers:
         name = found["dividend"][0][0]
         said = parts_of(name)[1]
         cash = said.currency
+        if cash and len(told) > 1:
+            raise DataError(
+                f"{ledger.name}: {name} is in one money, and prices are in {' and in '.join(map(shown, told[:3]))}",
+                hint="write dividends in the money of the prices, in a column that names none",
+            )
         if _is_small(cash) and not money:
             raise DataError(
                 f"{ledger.name}: {name} counts hundredths, and prices do not say whether they do", hint=_HINT
@@ -70,12 +76,11 @@ def _wholes(said: Meaning) -> list[str]:
     return [word for word in said.unknown if word in currency.codes()] if said.currency == HUNDREDTHS else []
 
 
-def _of_prices(found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> str:
-    """Return the one money of the prices by the names of their columns or by a column of currencies; "" where none is told."""
+def _of_prices(found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> list[str]:
+    """Return the moneys of the prices by the names of their columns or by a column of currencies; none where none is told."""
     if ledger.currency or "currency" not in found:
-        return ledger.currency
-    told = {money_of(str(word)) for word in found["currency"][0][1].dropna().unique()} - {""}
-    return told.pop() if len(told) == 1 else ""
+        return [ledger.currency] if ledger.currency else []
+    return sorted({money_of(str(word)) for word in found["currency"][0][1].dropna().unique()} - {""})
 
 
 def _is_small(money: str) -> bool:

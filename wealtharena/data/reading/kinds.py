@@ -114,5 +114,5 @@ def is_a(path: Path, kind: str) -> DataError:
     packed = "archive" in kind or "packed" in kind
     return DataError(
         f"{path.name} is {kind}",
-        hint="unpack it, and point data.path to what it holds" if packed else "write its bars as Parquet or CSV",
+        hint="unpack it, and name what it holds" if packed else "write its rows as Parquet or CSV",
     )
