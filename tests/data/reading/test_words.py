@@ -207,6 +207,22 @@ def test_another_money_or_cents_of_one_whose_cents_have_no_code_are_refused(
         read_path(_written(_all_prices(prices).assign(**{dividend: [0.0] * 59 + [1.0]}), tmp_path))
 
 
+@pytest.mark.parametrize(("name", "money"), [("Dividend (C$)", "CAD"), ("Dividend (AUD cents)", "AUD")])
+def test_the_money_of_dividends_tells_which_a_sign_of_prices_means(tmp_path: Path, name: str, money: str) -> None:
+    """Canadian dividends counted as American ones: a lone $ is taken for the American."""
+    frame = _all_prices("{} ($)").assign(**{name: [0.0] * 59 + [1.0]})
+    assert read_path(_written(frame, tmp_path)).currencies == {"AAA": money}
+
+
+@pytest.mark.parametrize(
+    "name", ["Dividend (per cent)", "dividend_pct", "Dividend percent", "Dividend (Prozent)", "close_pct"]
+)
+def test_a_share_of_something_is_no_cash_and_no_price(tmp_path: Path, name: str) -> None:
+    """Per cents were taken for cents, of which a hundred are one."""
+    frame = _all_prices("{} (EUR)").assign(**{name: [0.0] * 59 + [2.0]})
+    assert "dividend" not in read_path(_written(frame, tmp_path)).tables["AAA"]
+
+
 def test_dividends_of_one_money_beside_prices_in_several_are_refused(tmp_path: Path) -> None:
     """They counted in the money of each symbol's prices."""
     paid = [0.0] * 59 + [1.0]

@@ -100,7 +100,7 @@ def role_of(name: object) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _role(name: str) -> str | None:
-    if "%" in name:
+    if re.search(r"(?i)%|(?<![^\W\d_])(per[ _-]?cent|pct|prozent)(?![^\W\d_])", name):
         return None  # a share of something: no price, volume or cash
     base, said = parts_of(name)
     role = _ROLES.get(plain(base))

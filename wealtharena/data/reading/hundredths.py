@@ -47,6 +47,9 @@ def in_money_of_prices(numbers: pd.DataFrame, found: dict[str, list[tuple[str, p
             )
         if strange := [word for word in said.unknown if word not in _wholes(said)]:
             ledger.note(f"of {name}, {' '.join(strange)!r} is not understood and changes nothing")
+        for code in (cash, *_wholes(said)):
+            if "|" in money and agreed(code, money):
+                ledger.state_currency(code, f"the column {name}")
         if factor == _UNLIKE:
             ledger.note(
                 f"{name} names {shown(cash)}, and prices do not; its dividends count in the money of the prices"
