@@ -230,6 +230,9 @@ def test_dividends_of_one_money_beside_prices_in_several_are_refused(tmp_path: P
                       for symbol, money in (("AAA", "USD"), ("BBB", "EUR"))])  # fmt: skip
     with pytest.raises(DataError, match=r"Dividend \(USD\) is in one money, and prices are in EUR and in USD; write"):
         read_path(_written(both, tmp_path))
+    assert len(read_path(_written(both.replace({"currency": {"EUR": "$"}}), tmp_path)).tables) == 2, (
+        "one money, in two words"
+    )
     tables = read_path(_written(both.rename(columns={"Dividend (USD)": "Dividend"}), tmp_path)).tables
     assert [tables[name]["dividend"].sum() for name in ("AAA", "BBB")] == [1.0, 1.0]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Final
 
 import pandas as pd
@@ -83,7 +84,9 @@ def _of_prices(found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) ->
     """Return the moneys of the prices by the names of their columns or by a column of currencies; none where none is told."""
     if ledger.currency or "currency" not in found:
         return [ledger.currency] if ledger.currency else []
-    return sorted({money_of(str(word)) for word in found["currency"][0][1].dropna().unique()} - {""})
+    told = sorted({money_of(str(word)) for word in found["currency"][0][1].dropna().unique()} - {""})
+    common = reduce(agreed, told) if told else ""
+    return [common] if common else told
 
 
 def _is_small(money: str) -> bool:
