@@ -14,7 +14,7 @@ from wealtharena.config.identity import differences, listed, run_record
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.spelling import override
 from wealtharena.errors import ConfigError
-from wealtharena.files import relative
+from wealtharena.files import read_regular, relative
 from wealtharena.tasks import opened
 from wealtharena.tasks.folds import fold_folder
 from wealtharena.tasks.pipeline import Prepared
@@ -69,7 +69,7 @@ def check_place(spec: ExperimentSpec, folder: Path) -> None:
 def _begun_in(folder: Path) -> Path | None:
     """Return the working folder in which a run was begun; None where its record does not say."""
     try:
-        written = yaml.safe_load((folder / ".hydra" / "hydra.yaml").read_text(encoding="utf-8"))
+        written = yaml.safe_load(read_regular(folder / ".hydra" / "hydra.yaml", limit=1 << 20))
         return Path(str(written["hydra"]["runtime"]["cwd"]))
     except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
         return None
