@@ -106,7 +106,7 @@ def test_a_holder_that_does_not_let_go_is_told_and_not_waited_for(tmp_path: Path
 
 def test_every_new_folder_and_the_new_file_are_entered_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[Path] = []
-    monkeypatch.setattr(files, "sync_folder", synced.append)
+    monkeypatch.setattr(files, "sync", synced.append)
     add(tmp_path / "a" / "b" / "log.jsonl", {})
     assert set(synced) == {tmp_path, tmp_path / "a", tmp_path / "a" / "b"}
 

@@ -92,26 +92,32 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     A reader sees the old file or the new one, never a part, also after a crash between the two.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         with naming(path):
             yield temporary
-            with temporary.open("rb+") as handle:
-                os.fsync(handle.fileno())
+            sync(temporary)
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Flush a folder's entries, so that a rename in it survives a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(place: Path) -> None:
+    """Flush a file's content, or a folder's entries, so that a rename in it survives a power cut."""
+    descriptor = os.open(place, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def flush(folder: Path) -> None:
+    """Flush a folder and all that is in it, before it takes its name; also what may only be read."""
+    for path in folder.iterdir():
+        (flush if path.is_dir() else sync)(path)
+    sync(folder)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -157,7 +163,7 @@ def make_folder(folder: Path) -> None:
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for place in missing:
-        sync_folder(place.parent)
+        sync(place.parent)
 
 
 @contextlib.contextmanager
@@ -173,7 +179,7 @@ def held(path: Path, *, seconds: float = LOCK_SECONDS) -> Iterator[int]:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "is not a regular file", str(path))
         if fresh:
-            sync_folder(path.parent)
+            sync(path.parent)
         _wait_for(descriptor, path, seconds)
         try:
             yield descriptor

@@ -212,8 +212,8 @@ class Study:
         seeds = (None,) * len(policies)  # a policy may be of any: what it shows tells it from others
         counted = look.counted(seeds)
 
-        def known(ratios: Sequence[float]) -> Trials:
-            found = counted(ratios)
+        def known(sharpe: float, ratios: Sequence[float]) -> Trials:
+            found = counted(sharpe, ratios)
             return replace(found, configurations=max(found.configurations, tried))
 
         played = [
@@ -225,9 +225,7 @@ class Study:
             )
             for policy in policies
         ]
-        found = evaluate(played, evaluation=self.spec.evaluation, facts=facts, rng=look.rng(), counted=known)
-        look.showed(found, seeds=seeds)
-        return found
+        return evaluate(played, evaluation=self.spec.evaluation, facts=facts, rng=look.rng(), counted=known)
 
     @cached_property
     def audit(self) -> AuditReport:

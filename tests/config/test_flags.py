@@ -16,6 +16,11 @@ from wealtharena.errors import ConfigError
         ("a=1 --info defaults b=2", "--info defaults a=1 b=2"),
         ("a=1 -p=algo --cfg=job b=2", "-p=algo --cfg=job a=1 b=2"),
         ("--shell-completion install=bash", "--shell-completion install=bash"),
+        (
+            "hydra.verbose=[wealtharena.data,ray] --cfg all --resolve",
+            "--cfg all --resolve hydra.verbose=[wealtharena.data,ray]",
+        ),
+        ("hydra.verbose=True", "hydra.verbose=True"),
         ("job --cfg job", "--cfg job job"),
         ("a=1 a=1", "a=1 a=1"),
         ("", ""),
@@ -33,6 +38,17 @@ def test_flags_and_their_values_come_first_and_words_keep_their_order(typed: str
         ("seed=1 --cfg", "argument --cfg/-c: expected one argument; --help lists keys and flags"),
         ("--package seed", "--package says which part --cfg prints, and there is none; write --cfg job --package seed"),
         ("--cfg jobs a=1", "argument --cfg/-c: invalid choice: 'jobs'"),
+        ("--shell-completion a=1", "--shell-completion does not say what to do; write --shell-completion install=bash"),
+        ("-sc install", "--shell-completion does not say what to do"),
+        ("--resolve a=1", "--resolve is for what --cfg prints, and there is none"),
+        ("-m --cfg job", "-m and --cfg are two things to do; leave out --cfg"),
+        ("hydra.verbose=maybe", "hydra.verbose=maybe: maybe is no module that logs; write true, false"),
+        ("hydra.verbose=1", "hydra.verbose=1: 1 is no module that logs"),
+        (
+            "hydra.verbose=[wealtharena,nowhere.at.all]",
+            "hydra.verbose=[wealtharena,nowhere.at.all]: nowhere.at.all is no",
+        ),
+        ("hydra.verbose=", "hydra.verbose=: nothing is no module that logs"),
     ],
 )
 def test_a_wrong_flag_is_one_line_with_a_way_out(typed: str, told: str) -> None:

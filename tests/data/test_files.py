@@ -180,7 +180,7 @@ def test_a_bad_file_gives_one_error_with_a_way_out(
 def test_a_missing_path_a_broken_parquet_and_an_empty_folder_are_named(crypto: ExperimentSpec, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         _load(crypto, tmp_path / "nothing.parquet")
-    (tmp_path / "broken.parquet").write_bytes(b"PAR1 no")
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 no PAR1")
     with pytest.raises(DataError, match=rf"not a readable Parquet file(?!.*{re.escape(str(tmp_path))})"):
         _load(crypto, tmp_path / "broken.parquet")
     (tmp_path / "empty").mkdir()

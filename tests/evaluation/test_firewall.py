@@ -247,6 +247,8 @@ def test_a_ledger_without_write_permission_keeps_the_window_shut(tmp_path):
 def test_a_ledger_that_is_a_folder_keeps_the_window_shut(tmp_path):
     with pytest.raises(FirewallError, match="stays closed"):
         firewall.seal(worlds.features(120), folds()).open_test(0, ledger=Ledger(tmp_path), identity=ME)
+    with pytest.raises(FirewallError, match=r"what it does not count is not judged(?!.*window)"):
+        Ledger(tmp_path).record_trial(ME, window=HERE)
 
 
 def test_a_torn_line_is_passed_over_and_the_next_one_starts_afresh(tmp_path):

@@ -14,11 +14,11 @@ from wealtharena.evaluation.ledger import Ledger, RunIdentity
 from wealtharena.evaluation.splits import make_folds
 
 
-def a_look(tmp_path, *, config_hash="c1", asset="crypto", extra=()):
+def a_look(tmp_path, *, config_hash="c1", asset="crypto", extra=(), run_id="r1"):
     spec = compose([f"asset={asset}", f"paths.ledger={tmp_path}/ledger.jsonl", *extra])
     features = worlds.features(300)
     sealed = firewall.seal(features, make_folds(spec.split.model_copy(update={"purge_bars": 2}), features.bars))
-    return look.Look(spec, sealed, RunIdentity("r1", config_hash, spec.asset.agent, "train"))
+    return look.Look(spec, sealed, RunIdentity(run_id, config_hash, spec.asset.agent, "train"))
 
 
 def test_every_stream_has_its_own_salt():
@@ -79,6 +79,17 @@ def test_the_result_of_a_look_is_in_the_ledger(tmp_path):
     assert (last["kind"], last["config_hash"]) == ("result", "c1")
     assert last["sharpe_annual"] == pytest.approx(found.metrics["sharpe"])
     assert (last["frequency"], last["symbols"]) == ("1d", ["S0", "S1", "S2"])
+
+
+def test_of_two_groups_that_are_judged_at_once_the_later_knows_of_the_earlier(tmp_path):
+    """What a group showed was written after its judgement, so that neither counted the other."""
+    first, second = a_look(tmp_path), a_look(tmp_path, run_id="r2")
+    for seen in (first, second):
+        seen.open()
+    assert first.counted((None,))(0.5, (0.5,)).left_out == ()
+    assert second.counted((None,))(1.5, (1.5,)).left_out == (first.identity.run_id,)
+    assert first.counted((None,))(0.5, (0.5,)).left_out == ("r2",)
+    assert sum('"result"' in line for line in (tmp_path / "ledger.jsonl").read_text().splitlines()) == 2
 
 
 @pytest.mark.parametrize(

@@ -211,6 +211,15 @@ def test_a_parquet_file_that_cannot_be_read_is_refused_in_one_line(
     assert "\n" not in str(refused.value)
 
 
+def test_returns_are_read_by_what_a_file_is_and_not_by_its_name(tmp_path: Path) -> None:
+    table = pd.DataFrame({"date": DAYS, "return": RETURNS})
+    asked = outside.read(packed(tmp_path, table), "share").equity
+    table.to_feather(tmp_path / "my.csv")
+    assert outside.read(tmp_path / "my.csv", "share").equity == pytest.approx(asked)
+    table.to_csv(tmp_path / "my.parquet", index=False)
+    assert outside.read(tmp_path / "my.parquet", "share").equity == pytest.approx(asked)
+
+
 def _as_left(folder: Path, **changes: object) -> Path:
     """Write the columns of a run's equity.parquet that are called by a level's or a return's name."""
     told = np.concatenate([[0.0], EQUITY[1:] / EQUITY[:-1] - 1.0])

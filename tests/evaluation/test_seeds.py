@@ -63,8 +63,8 @@ def test_of_several_paths_a_seed_shows_its_median():
 def test_what_a_group_may_have_been_chosen_from_is_asked_by_what_each_seed_showed():
     asked = []
 
-    def counted(ratios):
-        asked.append(ratios)
+    def counted(sharpe, ratios):
+        asked.append((sharpe, ratios))
         return Trials(1, 0.5, ("other",))
 
     facts = evaluate.Facts(simulated=False, unadjusted_rolls=False, trials=Trials(1), openings=1)
@@ -73,6 +73,6 @@ def test_what_a_group_may_have_been_chosen_from_is_asked_by_what_each_seed_showe
     found = evaluate.judge(
         agents, {"buy_and_hold": path(9)}, evaluation=rules, facts=facts, rng=np.random.default_rng(0), counted=counted
     )
-    assert asked == [tuple(values["sharpe"] for values in found.agent_metrics)]
-    assert found.ratios == asked[0]
+    assert asked == [(found.metrics["sharpe"], tuple(values["sharpe"] for values in found.agent_metrics))]
+    assert found.ratios == asked[0][1]
     assert found.verdict.evidence.left_out == ("other",)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from tests.registry.shelf import AGENT, FEATURES, SPLIT, save, stocked
 from tests.registry.trained import put_on_paper, world
@@ -105,6 +106,12 @@ def test_the_environments_own_observation_is_taken(manager: ProductionModelManag
         (ZEROS, Portfolio({}, cash=np.True_), "portfolio.cash"),
         (ZEROS, np.zeros(6, dtype=bool), "portfolio"),
         (ZEROS.astype(bool), None, "observation"),
+        (ZEROS, [True, 0.0, 0.0, 0.0, 0.0, 1.0], "portfolio"),
+        (ZEROS.astype(complex), None, "observation"),
+        (ZEROS.astype("M8[D]"), None, "observation"),
+        (torch.zeros(ZEROS.shape, requires_grad=True), None, "observation"),
+        ([[[0.0, 0.0], [0.0, True]]] * 3, None, "observation"),
+        (np.full(ZEROS.shape, True, dtype=object), None, "observation"),
         (ZEROS, Portfolio({}, cash="all"), "portfolio.cash"),
         (ZEROS, Portfolio({}, cash=10**400), "portfolio.cash"),
         (ZEROS, {"BTC-USD": 10**400}, "portfolio.weights.BTC-USD"),

@@ -97,8 +97,8 @@ def test_a_save_that_was_killed_at_any_moment_is_done_again(
         elif moment == "rename":
             patch.setattr(Path, "rename", dies)
         else:
-            real = checkpoints.sync_folder
-            patch.setattr(checkpoints, "sync_folder", lambda folder: dies() if folder.name == AGENT else real(folder))
+            real = checkpoints.sync
+            patch.setattr(checkpoints, "sync", lambda folder: dies() if folder.name == AGENT else real(folder))
         with pytest.raises(Killed):
             save(store, "run-1")
     save(store, "run-1")

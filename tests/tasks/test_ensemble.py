@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from wealtharena.agents.engine import warm_up
 from wealtharena.agents.policy import NetworkPolicy, load_policy
 from wealtharena.config import compose
 from wealtharena.data import load
+from wealtharena.data.panel import Panel
 from wealtharena.deployment.app import build
 from wealtharena.errors import CheckpointError, ConfigError, TrainingError, WealthArenaError
 from wealtharena.prediction.manager import ProductionModelManager
@@ -151,10 +152,26 @@ def test_members_that_traded_by_other_terms_are_refused(changed: str, monkeypatc
         for spec, name in zip(specs, "abc", strict=True)
     ]
     monkeypatch.setattr(retrain, "trained_spec", lambda member: member.spec)
-    ensemble._same_terms(members[:2])
+    panel = cast(Panel, SimpleNamespace(open=np.ones((9, 1))))
+    ensemble._same_terms(members[:2], panel)
     name = changed.partition("=")[0].replace(".", r"\.")
     with pytest.raises(CheckpointError, match=f"^c was trained with another {name} than a"):
-        ensemble._same_terms(members)
+        ensemble._same_terms(members, panel)
+
+
+def test_a_fill_by_name_and_one_by_what_auto_stands_for_are_the_same_terms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Members of one fill were refused as unlike."""
+    specs = [compose(["asset=forex", f"env.fill={fill}"]) for fill in ("auto", "next_close", "next_open")]
+    members: list[Any] = [
+        SimpleNamespace(spec=spec, metadata=SimpleNamespace(version=name, model_path=name))
+        for spec, name in zip(specs, "abc", strict=True)
+    ]
+    monkeypatch.setattr(retrain, "trained_spec", lambda member: member.spec)
+    with_opens, without = (cast(Panel, SimpleNamespace(open=open_)) for open_ in (np.ones((9, 1)), None))
+    ensemble._same_terms([members[0], members[2]], with_opens)
+    ensemble._same_terms(members[:2], without)
+    with pytest.raises(CheckpointError, match=r"^b was trained with another env\.fill than a"):
+        ensemble._same_terms(members[:2], with_opens)
 
 
 def test_data_that_changed_since_the_training_are_refused(small: Small, tmp_path: Path) -> None:

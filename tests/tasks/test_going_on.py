@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from tests.tasks.conftest import SMALL, UNPUBLISHED, record
 from wealtharena.config import compose
@@ -234,6 +235,24 @@ def test_a_run_goes_on_where_its_bars_were_moved_to_and_on_no_others(trained: Ca
         go_on(RUN, "data.path=others", begun=(*SHORT, *FILES))
     assert go_on(RUN, "data.path=moved", begun=(*SHORT, *FILES)) == 0
     assert openings() == 1
+
+
+def test_a_run_that_goes_on_from_another_folder_is_told_where_its_bars_and_its_ledger_lie(
+    trained: Callable[..., None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its relative paths are meant from where it was begun; another ledger counts no trial of before."""
+    trained(*FILES)
+    begun, run = Path.cwd(), RUN.resolve()
+    written = yaml.safe_dump({"hydra": {"runtime": {"cwd": str(begun)}}})
+    (run / ".hydra").mkdir(exist_ok=True)
+    (run / ".hydra" / "hydra.yaml").write_text(written)
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    with pytest.raises(ConfigError, match=rf"from which data\.path=bars is meant; .*type data\.path={begun}/bars"):
+        go_on(run, begun=(*SHORT, *FILES))
+    assert not caplog.messages
+    assert go_on(run, f"data.path={begun}/bars", "train.test=false", begun=(*SHORT, *FILES)) == 0
+    assert any(f"type paths.ledger={begun}/results/ledger.jsonl" in line for line in caplog.messages)
 
 
 def test_a_run_that_has_trained_nothing_yet_goes_on_its_own_bars_only(trained: Callable[..., None]) -> None:

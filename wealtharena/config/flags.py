@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import re
+from argparse import Namespace
 from collections.abc import Sequence
-from typing import NoReturn
+from importlib.util import find_spec
+from typing import Final, NoReturn
 
 from hydra._internal.utils import get_args_parser
 
+from wealtharena.config.spelling import key_of
 from wealtharena.config.suggest import nearest
 from wealtharena.errors import ConfigError
+
+_INSTEAD: Final = {
+    "run": "--run",
+    "multirun": "-m",
+    "cfg": "--cfg",
+    "info": "--info",
+    "shell_completion": "--shell-completion",
+}
+_COMPLETED: Final = re.compile("(?:install|uninstall|query)=(?:bash|fish|zsh)")
 
 
 class _Word(str):
@@ -39,5 +52,35 @@ def in_front(argv: Sequence[str]) -> list[str]:
             "--package says which part --cfg prints, and there is none",
             hint=f"write --cfg job --package {parsed.package}",
         )
+    _check_together(parsed)
+    _check_loggers(parsed.overrides)
     words = {id(word) for word in parsed.overrides}
     return [str(word) for word in sorted(typed, key=lambda word: id(word) in words)]
+
+
+def _check_together(parsed: Namespace) -> None:
+    """Raise ConfigError for flags that exclude each other, or that do nothing without another."""
+    asked = [flag for name, flag in _INSTEAD.items() if getattr(parsed, name)]
+    if len(asked) > 1:
+        raise ConfigError(f"{asked[0]} and {asked[1]} are two things to do", hint=f"leave out {asked[1]}")
+    if parsed.resolve and not parsed.cfg:
+        raise ConfigError("--resolve is for what --cfg prints, and there is none", hint="write --cfg job --resolve")
+    if parsed.shell_completion and not any(_COMPLETED.fullmatch(word) for word in parsed.overrides):
+        raise ConfigError(
+            "--shell-completion does not say what to do",
+            hint="write --shell-completion install=bash, or uninstall=bash; bash may be fish or zsh",
+        )
+
+
+def _check_loggers(words: Sequence[str]) -> None:
+    """Raise ConfigError where hydra.verbose is neither true, false nor names of modules: no logger would answer to it."""
+    for word in words:
+        if key_of(word) != "hydra.verbose":
+            continue
+        names = re.findall(r"[^\s,'\"\[\]]+", word.partition("=")[2])
+        strange = [name for name in names if not name[0].isalpha() or find_spec(name.partition(".")[0]) is None]
+        if [name.lower() for name in names] not in (["true"], ["false"]) and (strange or not names):
+            raise ConfigError(
+                f"{word}: {strange[0] if strange else 'nothing'} is no module that logs",
+                hint="write true, false, or modules, such as hydra.verbose=wealtharena.data",
+            )

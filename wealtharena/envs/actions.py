@@ -230,7 +230,7 @@ def array_of(given: Any, what: str, dtype: npt.DTypeLike | None = None) -> npt.N
         array = np.asarray(given)
         if array.dtype.kind == "c":  # of which real numbers would keep a part
             raise MarketError(f"{what} are complex numbers", hint="pass real ones")
-        if dtype is not None and (array.dtype.kind == "b" or _mixed(given)):
+        if dtype is not None and holds_truth(given):
             raise MarketError(f"{what} hold True or False", hint="pass numbers: 1.0 is all of equity, 0.0 nothing")
         return array if dtype is None else array.astype(dtype, copy=False)
     except (TypeError, ValueError) as error:
@@ -241,11 +241,12 @@ def array_of(given: Any, what: str, dtype: npt.DTypeLike | None = None) -> npt.N
         ) from error
 
 
-def _mixed(given: Any) -> bool:
-    """Return whether a list has True or False among its numbers, which an array of it would hide."""
-    if not isinstance(given, list | tuple):
-        return False
-    return any(isinstance(one, bool | np.bool_) for one in np.asarray(given, dtype=object).flat)
+def holds_truth(given: Any) -> bool:
+    """Return whether there is True or False in an array, or among the numbers of a list, where an array of it would hide them."""
+    cells = np.asarray(given, dtype=object if isinstance(given, list | tuple) else None)
+    return cells.dtype.kind == "b" or (
+        cells.dtype.kind == "O" and any(isinstance(one, bool | np.bool_) for one in cells.flat)
+    )
 
 
 def bounds(limits: LimitSpec) -> tuple[float, float]:

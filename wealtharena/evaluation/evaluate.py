@@ -31,7 +31,7 @@ from wealtharena.evaluation.trials import Trials
 from wealtharena.files import jsonable
 
 FloatArray = npt.NDArray[np.float64]
-Counted = Callable[[Sequence[float]], Trials]
+Counted = Callable[[float, Sequence[float]], Trials]
 DOUBTS = (
     "leaks",
     "edited",
@@ -135,8 +135,8 @@ def evaluate(
 ) -> Evaluation:
     """Return the judgement of `backtests` (one a seed, all over the same window of the same bars).
 
-    `counted` gives, by the Sharpe ratio of each seed, the trials that stand in for those of `facts`: which runs a group
-    leaves out is known once it was played.
+    `counted` gives, by the Sharpe ratio that is shown and that of each seed, the trials that stand in for those of `facts`:
+    which runs a group leaves out is known once it was played.
 
     `strategies` [T, N] are returns of the configurations that were chosen among, for PBO, over whatever bars they were
     chosen on and without what cash, or the anchor of a tilt, earned by itself; without them PBO is not known.
@@ -199,7 +199,7 @@ def judge(
     of_agents = tuple(metrics.summary(agent, risk_free=risk_free) for agent in agents)
     shown = [values["sharpe"] for values in of_agents]
     middle, by_seed = seeds.median_index(shown), seeds.ratios(shown, facts.seeds)
-    facts = facts if counted is None else replace(facts, trials=counted(by_seed))
+    facts = facts if counted is None else replace(facts, trials=counted(shown[middle], by_seed))
     streams = rng.spawn(2)
     compared = comparison.compare_group(
         agents, baselines, rng=streams[0], draws=evaluation.bootstrap_draws, risk_free=risk_free

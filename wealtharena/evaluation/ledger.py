@@ -150,7 +150,7 @@ class Ledger:
         try:
             append_line(self.path, line)
         except OSError as error:
-            raise _unwritable(self.path, error) from error
+            raise _unwritable(self.path, error, opening=entry["kind"] == "open") from error
 
 
 def _check(line: Line) -> None:
@@ -174,8 +174,6 @@ def _are_pairs(window: object) -> bool:
     return all(isinstance(p, list) and len(p) == 2 and all(isinstance(day, str) for day in p) for p in pairs)
 
 
-def _unwritable(path: Path, error: OSError) -> FirewallError:
-    return FirewallError(
-        f"the ledger {path} cannot be written ({error.strerror}), so the test window stays closed",
-        hint=_HINT,
-    )
+def _unwritable(path: Path, error: OSError, *, opening: bool = False) -> FirewallError:
+    why = "so the test window stays closed" if opening else "and what it does not count is not judged"
+    return FirewallError(f"the ledger {path} cannot be written ({error.strerror}), {why}", hint=_HINT)

@@ -100,13 +100,15 @@ class Look:
             **doubts,
         )
 
-    def counted(self, seeds: Sequence[int | None]) -> Callable[[Sequence[float]], Trials]:
-        """Return what tells, by the Sharpe ratio of each seed, what this group may have been chosen from.
+    def counted(self, seeds: Sequence[int | None]) -> Callable[[float, Sequence[float]], Trials]:
+        """Return what tells, by the Sharpe ratio that is shown and that of each seed, what this group may have been chosen from.
 
         A group that is judged together has to answer for the runs of its configuration that it lacks, as in a comparison.
+        What it shows is written first: of two groups that are judged at once, the later one knows of the earlier.
         """
 
-        def told(ratios: Sequence[float]) -> Trials:
+        def told(sharpe: float, ratios: Sequence[float]) -> Trials:
+            self._write(sharpe, ratios, seeds)
             history, who = self.history(), self.identity.config_hash
             group = [
                 Completed(self.identity.run_id, seed, ratio) for seed, ratio in zip(seeds, ratios, strict=True)
@@ -121,8 +123,11 @@ class Look:
 
     def showed(self, found: Evaluation, *, seeds: Sequence[int | None] = ()) -> None:
         """Write to the ledger what the window showed, of several `seeds` also what each did."""
-        shown = tuple(zip(seeds, found.ratios, strict=True)) if len(seeds) > 1 else ()
-        self.ledger.record_result(self.identity, window=self.window, sharpe=found.metrics["sharpe"], shown=shown)
+        self._write(found.metrics["sharpe"], found.ratios, seeds)
+
+    def _write(self, sharpe: float, ratios: Sequence[float], seeds: Sequence[int | None]) -> None:
+        shown = tuple(zip(seeds, ratios, strict=True)) if len(seeds) > 1 else ()
+        self.ledger.record_result(self.identity, window=self.window, sharpe=sharpe, shown=shown)
 
     def wrote(self, folder: Path, version: Path | None = None) -> None:
         """Pin what a run directory says of this look, once all of it and its `version` are written: nobody edits them unseen."""

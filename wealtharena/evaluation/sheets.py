@@ -1,4 +1,4 @@
-"""A file of somebody's returns as columns: a CSV's cells as the text that stands in it, a Parquet file's with their types."""
+"""A file of somebody's returns as columns: a CSV's cells as the text that stands in it, a Parquet or Arrow file's with their types."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from wealtharena.data.reading.columns import role_of
 from wealtharena.data.reading.heads import PEEK, SEPARATORS, best_line, require_table
+from wealtharena.data.reading.kinds import columnar
+from wealtharena.data.reading.parquet import arrow_table
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.data.reading.textfile import decode
 from wealtharena.errors import DataError, UnknownFileError
@@ -51,7 +53,8 @@ def read(path: Path, ledger: Ledger) -> Sheet:
         raise UnknownFileError(
             f"returns={path}: there is no such file", hint="give a CSV or Parquet file of dates and returns"
         )
-    sheet = _parquet(path, ledger) if path.suffix.lower() in (".parquet", ".pq") else _csv(path, ledger)
+    kind = columnar(path)
+    sheet = _columnar(path, kind, ledger) if kind else _csv(path, ledger)
     if not sheet.columns or not len(sheet.columns[0][1]):
         raise DataError(f"{path.name} has no rows", hint="give one row a date")
     return sheet
@@ -160,16 +163,16 @@ def _misfit(where: str, told: str) -> DataError:
     return DataError(f"{where}: {told}", hint=hint)
 
 
-def _parquet(path: Path, ledger: Ledger) -> Sheet:
-    """Return a Parquet file's columns one by one, those of its index first: names may stand twice, or in several rows."""
+def _columnar(path: Path, kind: str, ledger: Ledger) -> Sheet:
+    """Return a Parquet or Arrow file's columns one by one, those of its index first: names may stand twice, or in several rows."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        table = pq.ParquetFile(path).read()
+        table = pq.ParquetFile(path).read() if kind == "Parquet" else arrow_table(path)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(
-            f"{path.name} is not a readable Parquet file", hint="write it again, or give a CSV file"
+            f"{path.name} is not a readable {kind} file", hint="write it again, or give a CSV file"
         ) from error
     ledger.rows = table.num_rows
     told: dict[str, Any] = table.schema.pandas_metadata or {}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from wealtharena.envs.actions import holds_truth
 from wealtharena.envs.observation import account_width
 from wealtharena.errors import DataError
 from wealtharena.registry.inference import OnnxPolicy
@@ -17,6 +18,7 @@ from wealtharena.registry.inference import OnnxPolicy
 Float32Array = npt.NDArray[np.float32]
 MAX_ABS_WEIGHT = 100.0
 _ROUNDING = 0.01  # of equity; what is held is often rounded to cents or per cent
+_NO_NUMBERS = {"b": "True or False", "c": "complex numbers", "M": "times", "m": "lengths of time"}  # kind of numpy's
 MAX_NUMBER = 1e30  # of a feature or a carried state
 
 
@@ -203,12 +205,18 @@ def finite_array(values: object, field: str) -> Float32Array:
 
 def as_float32(values: object, field: str) -> Float32Array:
     """Return `values` as float32 in their own shape; InputError where they are no numbers, or rows of several lengths."""
-    if getattr(values, "dtype", None) == np.bool_:
-        raise InputError(field, "holds True and False", hint="send numbers")
     try:
+        kind = "b" if holds_truth(values) else np.asarray(values).dtype.kind
+        if kind in _NO_NUMBERS:  # what a cast would make numbers of
+            raise InputError(field, f"holds {_NO_NUMBERS[kind]}", hint="send numbers")
         with np.errstate(over="ignore"):
             return np.asarray(values, dtype=np.float32)
-    except (ValueError, TypeError, OverflowError) as error:
+    except (
+        ValueError,
+        TypeError,
+        OverflowError,
+        RuntimeError,
+    ) as error:  # torch's, of a tensor that is part of a graph
         raise InputError(field, "is not a regular array of numbers") from error
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from wealtharena.errors import CheckpointError, UnknownCheckpointError
-from wealtharena.files import make_folder, require_appendable, require_writable, sync_folder, write_json
+from wealtharena.files import flush, make_folder, require_appendable, require_writable, sync, write_json
 from wealtharena.registry import history
 from wealtharena.registry.gate import by_shipped_rules, held
 from wealtharena.registry.inference import OnnxPolicy
@@ -91,7 +91,7 @@ class ModelCheckpoint:
             write_manifest(folder)
             files = read_verified(folder)
             OnnxPolicy.from_files(files, made_here=True).check_probe()
-            _flush(folder)
+            flush(folder)
             self._name(folder, final, files, described)
         return final
 
@@ -104,7 +104,7 @@ class ModelCheckpoint:
                 raise _exists(final)
             history.append(self.root, {**event, **facts, "manifest_sha256": files.manifest_sha256})
             folder.rename(final)
-            sync_folder(final.parent)
+            sync(final.parent)
 
     def _same(self, final: Path, described: Metadata, policy_folder: Path) -> Path:
         """Return the folder of a version that exists where it holds this policy, made from the same; else CheckpointError."""
@@ -230,7 +230,7 @@ class ModelCheckpoint:
         history.append(self.root, {"event": "delete", "agent": agent, "version": version})
         doomed = folder.with_name(f".{version}.{secrets.token_hex(4)}.deleted")
         folder.rename(doomed)
-        sync_folder(folder.parent)
+        sync(folder.parent)
         shutil.rmtree(doomed)
 
     def folder(self, agent: str, version: str) -> Path:
@@ -281,14 +281,6 @@ def _folder_in_the_making(final: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _flush(folder: Path) -> None:
-    """Flush a folder and its files to disk."""
-    for path in folder.iterdir():
-        with path.open("rb+") as handle:
-            os.fsync(handle.fileno())
-    sync_folder(folder)
 
 
 def _hash_of(folder: Path, events: Sequence[Mapping[str, Any]] | None) -> str | None:

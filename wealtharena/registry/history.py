@@ -26,7 +26,7 @@ from wealtharena.files import (
     read_log,
     read_regular,
     relative,
-    sync_folder,
+    sync,
     write_json,
 )
 from wealtharena.registry import chain
@@ -139,7 +139,7 @@ def remove_pointer(root: Path, agent: str, stage: Stage) -> None:
     path = pointer_path(root, agent, stage)
     with told(root):
         path.unlink(missing_ok=True)
-        sync_folder(path.parent)
+        sync(path.parent)
 
 
 @contextlib.contextmanager

@@ -15,10 +15,11 @@ from wealtharena.data.bars import RawBars
 from wealtharena.data.panel import Panel
 from wealtharena.data.provider import fetched as fetched_from
 from wealtharena.data.store import Store
+from wealtharena.envs.market import resolve_fill
 from wealtharena.errors import ProviderError
 from wealtharena.evaluation import audit
 from wealtharena.tasks import console
-from wealtharena.tasks.pipeline import describe, resolved_fill
+from wealtharena.tasks.pipeline import describe
 from wealtharena.tasks.record import RunContext, recorded
 from wealtharena.terminal import printable, styled
 
@@ -30,7 +31,9 @@ def run(spec: ExperimentSpec) -> int:
     context = RunContext.current()
     with recorded(spec, context) as record:
         panel = data.load(spec.asset, spec.data, seed=spec.seed)
-        record.update(data=describe(panel, currency=spec.asset.account_currency), fill=resolved_fill(spec, panel))
+        record.update(
+            data=describe(panel, currency=spec.asset.account_currency), fill=resolve_fill(spec.env.fill, panel)
+        )
         report = audit.audit(
             panel,
             spec.features,

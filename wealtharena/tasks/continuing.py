@@ -61,6 +61,7 @@ def run(spec: ExperimentSpec, folder: Path, old: Mapping[str, Any]) -> int:
         spec = spec.model_copy(update={"train": spec.train.model_copy(update={"test": False})})
         typed = (*typed, "train.test=false")
     overrides = tuple(item for item in typed if not item.startswith("resume="))
+    resuming.check_place(spec, folder)
     resuming.require_state(folder, old)
     keeping.check(spec)
     asked = retraining.configured(spec)
@@ -82,7 +83,9 @@ def _copied(folder: Path, new: Path, overrides: Sequence[str], begun: Mapping[st
     try:
         _copy_state(folder, making, overrides)
         files.write_json(making / "run.json", begun)
+        files.flush(making)
         making.rename(new)
+        files.sync(new.parent)
     except OSError as error:
         raise unusable(new, error) from error
     finally:

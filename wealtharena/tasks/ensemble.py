@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from wealtharena.config.composition import flatten
 from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.data.panel import Panel
+from wealtharena.envs.market import resolve_fill
 from wealtharena.errors import CheckpointError, ConfigError
 from wealtharena.evaluation import tables
 from wealtharena.registry import ModelCheckpoint
@@ -31,13 +33,13 @@ def combine(spec: ExperimentSpec, store: ModelCheckpoint, agent: str, versions: 
         raise ConfigError(f"deploy.checkpoints names {twice[0]} twice", hint="name each member once")
     members = [opened(store, agent, version) for version in versions]
     _same_data(members, members[0].metadata.data.fingerprint, f"than {members[0].metadata.version}")
-    _same_terms(members)
     spec = _configured(spec, members)
     with recorded(spec, RunContext.current()) as record:
         console.screen().print(f"{agent}: ensemble of {', '.join(versions)}")
         whole = backtest.ensemble([backtest.load(member.files.folder, spec) for member in members])
         prepared = prepare(spec)
         _same_data(members, prepared.sealed.fingerprint, f"than {prepared.about['source']} gives now")
+        _same_terms(members, prepared.sealed.training(0).features.panel)
         record.update(data=prepared.about, fill=prepared.fill, notes=list(prepared.notes), members=list(versions))
         console.tell(prepared.notes)
         _judge_and_save(spec, store, record, prepared, whole)
@@ -66,9 +68,9 @@ def _same_data(members: Sequence[LoadedCheckpoint], fingerprint: str, what: str)
             )
 
 
-def _same_terms(members: Sequence[LoadedCheckpoint]) -> None:
+def _same_terms(members: Sequence[LoadedCheckpoint], panel: Panel) -> None:
     """Refuse members that paid other costs or were filled otherwise: the first one's terms would judge the others, unsaid."""
-    first, *others = (_terms(member) for member in members)
+    first, *others = (_terms(member, panel) for member in members)
     for member, terms in zip(members[1:], others, strict=True):
         if unlike := [name for name, value in terms.items() if value != first[name]]:
             raise CheckpointError(
@@ -77,12 +79,13 @@ def _same_terms(members: Sequence[LoadedCheckpoint]) -> None:
             )
 
 
-def _terms(member: LoadedCheckpoint) -> dict[str, Any]:
-    """Return by what a member's orders were filled and charged, by dotted name."""
+def _terms(member: LoadedCheckpoint, panel: Panel) -> dict[str, Any]:
+    """Return by what a member's orders were filled and charged, by dotted name; `auto` counts as what it is for the panel."""
     from wealtharena.registry.retrain import trained_spec
 
     trained = trained_spec(member)
-    env = trained.env.model_dump(include={"fill", "initial_cash", "min_trade_weight"})
+    env = trained.env.model_dump(include={"initial_cash", "min_trade_weight"})
+    env["fill"] = resolve_fill(trained.env.fill, panel)
     money = {"account_currency", "risk_free_bps_per_year", "costs", "limits", "instrument"}
     return flatten({"env": env, "asset": trained.asset.model_dump(include=money)})
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wealtharena import files
 from wealtharena.config import compose
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import Interrupted, TrainingError
@@ -72,7 +73,7 @@ def typed_again(job: Search) -> tuple[str, ...]:
 
 
 def _train_again(job: Search, spec: ExperimentSpec, view: TrainingView, folder: Path) -> float:
-    folder.mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder)
     result = train_view(spec, view, folder, Silent(), resume=(folder / "trainer").exists())
     if result.status == "interrupted":
         raise Interrupted(

@@ -17,6 +17,7 @@ from wealtharena.config.specs.asset import LITTLE, AssetSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data.panel import Panel
 from wealtharena.data.reading.adjustment import CONTAINED
+from wealtharena.envs.market import resolve_fill
 from wealtharena.errors import DataError
 from wealtharena.evaluation import firewall
 from wealtharena.evaluation.audit import AuditReport, require_bars
@@ -87,7 +88,7 @@ def sealed_off(spec: ExperimentSpec, computed: FeaturePanel, *, windows: Windows
     return Prepared(
         sealed=firewall.seal(computed, folds),
         about=describe(panel, currency=spec.asset.account_currency),
-        fill=resolved_fill(spec, panel),
+        fill=resolve_fill(spec.env.fill, panel),
         notes=(*notes(spec, panel), *untrained(panel, folds), *searched(spec, computed, folds)),
         repeat=data.repeat_overrides(panel, spec.data),
     )
@@ -147,13 +148,6 @@ def hindsight(asset: AssetSpec, symbols: Sequence[str], begins: str) -> str | No
     if asset.universe.universe_as_of <= begins:
         return None
     return f"its members are those of {asset.universe.universe_as_of}, the window begins on {begins}"
-
-
-def resolved_fill(spec: ExperimentSpec, panel: Panel) -> str:
-    """Return the fill that `auto` stands for: the next open where the panel has opens, else the next close."""
-    if spec.env.fill != "auto":
-        return spec.env.fill
-    return "next_close" if panel.open is None else "next_open"
 
 
 def untrained(panel: Panel, folds: Sequence[Fold]) -> tuple[str, ...]:

@@ -195,7 +195,7 @@ def alone(folder: Path, refusal: ConfigError) -> Iterator[None]:
     """
     lock = filelock.FileLock(folder / ".lock")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        files.make_folder(folder)
         lock.acquire(timeout=0)
     except filelock.Timeout as error:
         raise refusal from error

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from wealtharena.config.identity import differences, listed, run_record
 from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.config.spelling import override
 from wealtharena.errors import ConfigError
-from wealtharena.files import relative
+from wealtharena.files import read_regular, relative
 from wealtharena.tasks import opened
 from wealtharena.tasks.folds import fold_folder
 from wealtharena.tasks.pipeline import Prepared
@@ -18,6 +23,7 @@ from wealtharena.training import sameness
 from wealtharena.training.checkpoints import TRAINER, load_state
 from wealtharena.training.job import TrainingJob
 
+log = logging.getLogger(__name__)
 _STATE = Path(TRAINER, "state.pt")
 _BARS = ("source", "symbols", "start", "end", "bars", "frequency")  # of run.json's `data`
 
@@ -29,11 +35,44 @@ def check(spec: ExperimentSpec, context: RunContext, *, study: Path | None = Non
     """
     if not context.resumed:
         return
+    check_place(spec, context.folder)
     old = run_record(context.folder)
     opened.refuse_copy(spec, context.folder, old)
     require_state(context.folder, old)
     if study is not None:
         require_study(context.folder, study)
+
+
+def check_place(spec: ExperimentSpec, folder: Path) -> None:
+    """Tell of a ledger that is not the one the run was begun with, since relative paths are meant from where a command is typed.
+
+    Raises:
+        ConfigError: `data.path` is relative, and lies where the run was begun and not here.
+    """
+    begun = _begun_in(folder)
+    if begun is None or begun == Path.cwd():
+        return
+    if spec.data.path is not None and not Path(spec.data.path).exists() and (begun / spec.data.path).exists():
+        raise ConfigError(
+            f"{relative(folder)} was begun in another folder, from which data.path={spec.data.path} is meant",
+            hint=f"go on from there: cd {shlex.quote(str(begun))}; or type {override('data.path', begun / spec.data.path)}",
+        )
+    ledger = Path(spec.paths.ledger)
+    if (begun / ledger).exists() and not (ledger.exists() and ledger.samefile(begun / ledger)):
+        log.warning(
+            "%s was begun in another folder, whose ledger is not asked here; type %s to go on with it",
+            relative(folder),
+            override("paths.ledger", begun / ledger),
+        )
+
+
+def _begun_in(folder: Path) -> Path | None:
+    """Return the working folder in which a run was begun; None where its record does not say."""
+    try:
+        written = yaml.safe_load(read_regular(folder / ".hydra" / "hydra.yaml", limit=1 << 20))
+        return Path(str(written["hydra"]["runtime"]["cwd"]))
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
+        return None
 
 
 def require_state(folder: Path, old: Mapping[str, Any]) -> None:

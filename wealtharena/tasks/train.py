@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wealtharena import files
 from wealtharena.agents.memory import check_room
 from wealtharena.config.grid import jobs_at_once
 from wealtharena.config.specs.experiment import ExperimentSpec
@@ -136,7 +137,7 @@ def train_folds(
     trained: list[TrainedFold] = []
     for position, fold in enumerate(prepared.folds):
         place = fold_folder(folder, prepared, position)
-        place.mkdir(parents=True, exist_ok=True)
+        files.make_folder(place)
         listener = (
             FoldListener(tracker, fold=position, offset=position * spec.train.env_steps)
             if len(prepared.folds) > 1

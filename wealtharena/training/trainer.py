@@ -22,6 +22,7 @@ from wealtharena.envs.trajectory import Trajectory
 from wealtharena.evaluation.behaviour import degenerate
 from wealtharena.evaluation.splits import Segment
 from wealtharena.features.panel import FeaturePanel, Scaler
+from wealtharena.files import make_folder
 from wealtharena.training import sameness
 from wealtharena.training.checkpoints import CHECKPOINTS, TRAINER, CandidateStore, load_state, save_state
 from wealtharena.training.interrupts import StopRequest
@@ -62,8 +63,8 @@ class _Training:
         if self.env.tilt is not None:
             self.scaler = beside(self.scaler)
         self.market = Market.build(job.features, self.env, self.scaler)
-        (job.folder / TRAINER).mkdir(parents=True, exist_ok=True)
-        (job.folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+        for name in (TRAINER, CHECKPOINTS):
+            make_folder(job.folder / name)
         self.store = CandidateStore(job.folder, keep=job.spec.train.checkpoints)
         self.iterations, self.stale = 0, 0
         self.seconds, self.reward = 0.0, float("nan")

@@ -49,7 +49,9 @@ def test_dividends_are_paid_where_the_file_of_a_symbol_says_so(tmp_path: Path) -
     paid = dict(zip(panel.symbols, np.nansum(panel.dividends, axis=0), strict=True))
     assert paid["QQQ"] > 10
     assert paid["SPY"] == 0
-    assert _said(panel, "SPY: prices do not fall on 13 ex-dates")
+    assert _said(
+        panel, "SPY: prices do not fall on 13 ex-dates; set data.adjusted=splits if these dates are those of payment"
+    )
     assert _said(panel, "SPY: prices contain the dividends, which are not paid again")
 
 

@@ -43,6 +43,14 @@ def test_arrow_and_parquet_are_read_whatever_they_are_called(tmp_path: Path, nam
     pd.testing.assert_frame_equal(made, read_path(plain).tables["AAA"], check_dtype=False)
 
 
+@pytest.mark.parametrize("name", ["AAA.parquet", "AAA.pq", "AAA.feather"])
+def test_text_is_read_under_the_name_of_another_kind(tmp_path: Path, name: str) -> None:
+    content = _one().to_csv(index=False).encode()
+    for written in (content, gzip.compress(content)):
+        (tmp_path / name).write_bytes(written)
+        assert len(read_path(tmp_path / name).tables["AAA"]) == 60
+
+
 def _workbook(path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("[Content_Types].xml", "<Types/>")
@@ -61,11 +69,19 @@ def _bytes(content: bytes) -> bytes:
         ("AAA.xls", _bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), r"is a workbook; .*read_excel\('AAA.xls'\)"),
         ("AAA.dta", _bytes(b"<stata_dta>"), r"is a Stata file; .*read_stata"),
         ("AAA.orc", _bytes(b"ORC"), r"is an ORC file; .*read_orc"),
-        ("AAA.db", _bytes(b"SQLite format 3\x00"), "is an SQLite database; write its bars as Parquet or CSV"),
+        ("AAA.db", _bytes(b"SQLite format 3\x00"), "is an SQLite database; write its rows as Parquet or CSV"),
         ("AAA.csv.zst", _bytes(b"\x28\xb5\x2f\xfd"), "is packed with Zstandard; unpack it"),
         ("AAA.csv.gz", gzip.compress(b"x" * 257 + b"ustar" + bytes(300)), "is a tar archive; unpack it"),
         ("AAA.json", b'[{"date": "2024-01-02", "close": 1.0}]', "holds JSON, which is no table; .*pandas.read_json"),
         ("AAA.xml", b'<?xml version="1.0"?><bars/>', "holds XML, which is no table"),
+        ("AAA.parquet", b"<!DOCTYPE html><html>Not found</html>", "AAA.parquet holds a web page, which is no table"),
+        ("AAA.feather", b'[{"date": "2024-01-02", "close": 1.0}]', "AAA.feather holds JSON, which is no table"),
+        ("AAA.parquet", b"version https://git-lfs.github.com/spec/v1\nsize 9\n", "a pointer of Git LFS .*; run git lfs pull"),
+        ("AAA.parquet", bytes(5000), "holds zeros alone, as a download does that failed; download it again"),
+        ("AAA.parquet", _bytes(b"PAR1"), "begins as Parquet does, and lacks its end; download or write it again"),
+        ("AAA.arrow", _bytes(b"ARROW1"), "begins as Arrow does, and lacks its end"),
+        ("AAA.parquet", gzip.compress(_bytes(b"PAR1")), "is a packed Parquet file; unpack it"),
+        ("AAA.parquet", _bytes(b""), "is neither Parquet, Arrow nor text: it holds bytes that are no text; download it again"),
     ],
 )  # fmt: skip
 def test_a_file_of_another_kind_is_named_with_a_way_out(tmp_path: Path, name: str, content: bytes, words: str) -> None:

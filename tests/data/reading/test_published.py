@@ -10,6 +10,7 @@ import pytest
 
 from tests.data.reading.test_cases import shares
 from wealtharena.data.reading import Reading, read_path
+from wealtharena.data.reading.files import split_symbols
 from wealtharena.errors import DataError
 
 FIELDS = ["open", "high", "low", "close", "volume"]
@@ -104,6 +105,37 @@ def test_a_stacked_table_without_names_is_the_table(tmp_path: Path, names: tuple
     parts.set_index(["date", "symbol"])[FIELDS].rename_axis([None, None]).to_csv(tmp_path / "two.csv")
     for symbol, table in read_path(tmp_path / "two.csv").tables.items():
         _same(table, frames[symbol], FIELDS)
+
+
+@pytest.mark.parametrize(
+    "order", [("field", "symbol", "date"), ("date", "field", "symbol"), ("symbol", "date", "field")]
+)
+def test_a_stacked_table_without_names_is_the_table_as_parquet_too(tmp_path: Path, order: tuple[str, ...]) -> None:
+    """Two levels of words were both called symbol: a traceback, or one row twice."""
+    frames = {symbol: _one(symbol) for symbol in ("AAA", "BBB")}
+    parts = pd.concat([frame.assign(symbol=symbol) for symbol, frame in frames.items()])
+    parts["date"] = pd.to_datetime(parts["date"])
+    stacked = parts.set_index(["date", "symbol"])[FIELDS].rename_axis(columns="field").stack().reorder_levels(order)
+    stacked.rename_axis([None] * 3).to_frame("0").to_parquet(tmp_path / "bars.parquet")
+    for symbol, table in read_path(tmp_path / "bars.parquet").tables.items():
+        _same(table.sort_values("timestamp"), frames[symbol], FIELDS)
+
+
+def test_closes_alone_behind_levels_without_names_are_read(tmp_path: Path) -> None:
+    frames = {symbol: _one(symbol) for symbol in ("AAA", "BBB")}
+    closes = pd.DataFrame({symbol: frame.set_index("date")["close"] for symbol, frame in frames.items()})
+    for made in (closes.rename_axis(None).stack(), closes.rename_axis(None).unstack()):
+        for separator in ",;":
+            tables = _read(made.rename("close").to_csv(sep=separator), tmp_path / "bars.csv").tables
+            for symbol, frame in frames.items():
+                _same(tables[symbol].sort_values("timestamp"), frame, ["close"])
+    alone = _read(closes["AAA"].rename_axis(None).rename("Adj Close").to_csv(), tmp_path / "AAA.csv").tables["AAA"]
+    _same(alone, frames["AAA"], ["close"])
+
+
+def test_levels_of_one_name_are_no_traceback(tmp_path: Path) -> None:
+    twice = _one().assign(again=lambda f: f["date"]).set_index(["date", "again"])[FIELDS].rename_axis(["date", "date"])
+    assert len(split_symbols(twice, where="bars", only_symbol="AAA").tables["AAA"]) == len(twice)
 
 
 def test_stacked_numbers_of_which_nothing_says_that_they_are_closes_are_refused(tmp_path: Path) -> None:

@@ -143,12 +143,16 @@ def test_a_scale_of_prices_counts_and_a_letter_is_none(tmp_path: Path) -> None:
     letter = _load(_all_prices("{} (M)"), tmp_path / "AAA.csv")
     np.testing.assert_allclose(letter.close[:, 0], _one()["close"])
     assert _said(letter, "'M' is not understood")
+    paid = read_path(_written(_one().assign(**{"Dividend (M)": [0.0] * 59 + [1.0]}), tmp_path)).tables["AAA"]
+    assert paid["dividend"].sum() == 1.0
 
 
 def test_words_that_are_not_known_are_named(tmp_path: Path) -> None:
     panel = _load(_one().rename(columns={"close": "Close (xyz)", "volume": "Volume (foo)"}), tmp_path / "AAA.csv")
     assert _said(panel, "of Close (xyz), 'xyz' is not understood")
     assert _said(panel, "of Volume (foo), 'foo' is not understood")
+    paid = _one().assign(**{"Dividend (fils)": [0.0] * 59 + [1.0]})
+    assert _said(_load(paid, tmp_path / "AAA.csv"), "of Dividend (fils), 'fils' is not understood")
     known = _load(_one().rename(columns={"close": "Close (last)", "volume": "Volume (shares)"}), tmp_path / "AAA.csv")
     assert not _said(known, "not understood")
 
@@ -175,6 +179,7 @@ def test_a_volume_in_other_money_than_the_prices_is_refused(tmp_path: Path) -> N
      ("{} (USD)", "Dividend (c)", 0.01), ("{} (USD)", "Dividend cps", 0.01), ("{} (USD)", "Dividend, c", 0.01),
      ("{} (USD)", "Div c/share", 0.01), ("{} (USD)", "dividend_cents", 0.01), ("{} (GBP)", "Dividend pence per share", 0.01),
      ("{} (AUD)", "Dividend (AUD c)", 0.01), ("{} (AUD)", "Dividend (AUD cents)", 0.01), ("{} (AUD)", "Dividend AUD", 1.0),
+     ("{} (NOK)", "Dividend (øre)", 0.01), ("{} (INR)", "Dividend paise", 0.01), ("{} (ILS)", "Dividend (agorot)", 0.01),
      ("{} (GBX)", "Dividend (p)", 1.0), ("{} (cents)", "Dividend (USc)", 1.0), ("{} (USD)", "Dividend (USD)", 1.0)],
 )  # fmt: skip
 def test_dividends_in_cents_beside_prices_in_whole_money_count_as_cents(
@@ -190,15 +195,46 @@ def test_dividends_in_cents_beside_prices_in_whole_money_count_as_cents(
 
 @pytest.mark.parametrize(
     ("prices", "dividend", "words"),
-    [("{} (AUD)", "Dividend (USc)", "another money than AUD"), ("{} (USD)", "Dividend (AUD cents)", "another money than USD"),
+    [("{} (AUD)", "Dividend (USc)", "other money than AUD"), ("{} (USD)", "Dividend (AUD cents)", "other money than USD"),
+     ("{} (GBP)", "Dividend (USD)", "other money than GBP"), ("{} (GBX)", "Dividend (€)", "other money than GBX"),
      ("{} (AUD cents)", "Dividend (c)", r"open \(AUD cents\) counts cents of AUD; divide prices by 100")],
 )  # fmt: skip
-def test_cents_of_another_money_or_of_one_whose_cents_have_no_code_are_refused(
+def test_another_money_or_cents_of_one_whose_cents_have_no_code_are_refused(
     tmp_path: Path, prices: str, dividend: str, words: str
 ) -> None:
-    """Cents were taken for whole money."""
+    """Cents were taken for whole money, and dollars for pounds."""
     with pytest.raises(DataError, match=words):
         read_path(_written(_all_prices(prices).assign(**{dividend: [0.0] * 59 + [1.0]}), tmp_path))
+
+
+@pytest.mark.parametrize(("name", "money"), [("Dividend (C$)", "CAD"), ("Dividend (AUD cents)", "AUD")])
+def test_the_money_of_dividends_tells_which_a_sign_of_prices_means(tmp_path: Path, name: str, money: str) -> None:
+    """Canadian dividends counted as American ones: a lone $ is taken for the American."""
+    frame = _all_prices("{} ($)").assign(**{name: [0.0] * 59 + [1.0]})
+    assert read_path(_written(frame, tmp_path)).currencies == {"AAA": money}
+
+
+@pytest.mark.parametrize(
+    "name", ["Dividend (per cent)", "dividend_pct", "Dividend percent", "Dividend (Prozent)", "close_pct"]
+)
+def test_a_share_of_something_is_no_cash_and_no_price(tmp_path: Path, name: str) -> None:
+    """Per cents were taken for cents, of which a hundred are one."""
+    frame = _all_prices("{} (EUR)").assign(**{name: [0.0] * 59 + [2.0]})
+    assert "dividend" not in read_path(_written(frame, tmp_path)).tables["AAA"]
+
+
+def test_dividends_of_one_money_beside_prices_in_several_are_refused(tmp_path: Path) -> None:
+    """They counted in the money of each symbol's prices."""
+    paid = [0.0] * 59 + [1.0]
+    both = pd.concat([_one().assign(symbol=symbol, currency=money, **{"Dividend (USD)": paid})
+                      for symbol, money in (("AAA", "USD"), ("BBB", "EUR"))])  # fmt: skip
+    with pytest.raises(DataError, match=r"Dividend \(USD\) is in one money, and prices are in EUR and in USD; write"):
+        read_path(_written(both, tmp_path))
+    assert len(read_path(_written(both.replace({"currency": {"EUR": "$"}}), tmp_path)).tables) == 2, (
+        "one money, in two words"
+    )
+    tables = read_path(_written(both.rename(columns={"Dividend (USD)": "Dividend"}), tmp_path)).tables
+    assert [tables[name]["dividend"].sum() for name in ("AAA", "BBB")] == [1.0, 1.0]
 
 
 def test_a_dividend_of_the_ticker_c_is_no_cent(tmp_path: Path) -> None:

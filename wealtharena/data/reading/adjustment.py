@@ -96,7 +96,10 @@ def _by_dates(names: Iterable[str], jumps: Mapping[str, float], dividends: Mappi
         elif name in sure and sure[name] > 0:
             made[name] = Answer("splits", f"prices fall on {fall} ex-dates: dividends are paid in cash")
         elif name in sure:
-            made[name] = Answer("all", f"prices do not fall on {stay} ex-dates", note=True)
+            words = (
+                f"prices do not fall on {stay} ex-dates; set data.adjusted=splits if these dates are those of payment"
+            )
+            made[name] = Answer("all", words, note=True)
         elif not dividends[name].dates:
             made[name] = Answer("splits", "no dividends in the file")
         elif dividends[name].size < _SLIGHT:

@@ -55,7 +55,5 @@ def _only_file(path: Path, content: bytes) -> bytes:
         check_members(path, names)
         names = [name for name in names if not name.startswith("__MACOSX/")]
         if len(names) != 1:
-            raise DataError(
-                f"{path.name} holds {len(names)} files", hint="unpack it, and point data.path to the folder"
-            )
+            raise DataError(f"{path.name} holds {len(names)} files", hint="unpack it, and name what it holds")
         return archive.read(names[0])

@@ -70,8 +70,8 @@ def _parts(name: str) -> tuple[str, Meaning]:
     if said := words.bracket(name):
         base = words.without_bracket(name)
         meaning = words.of_payout(said) if _ROLES.get(plain(base)) == "dividend" else words.meaning_of(said)
-        if meaning.scale != 1.0 and _ROLES.get(plain(base)) in PRICES and not _LARGE.search(said):
-            meaning = replace(meaning, scale=1.0, unknown=(*meaning.unknown, said))  # no price is counted in M or K
+        if meaning.scale != 1.0 and _ROLES.get(plain(base)) in (*PRICES, "dividend") and not _LARGE.search(said):
+            meaning = replace(meaning, scale=1.0, unknown=(*meaning.unknown, said))  # none is counted in M or K
         return base, meaning
     text = name.strip()
     if plain(text) in _ROLES and not any(unicodedata.category(letter) == "Sc" for letter in text[1:]):
@@ -100,7 +100,7 @@ def role_of(name: object) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _role(name: str) -> str | None:
-    if "%" in name:
+    if re.search(r"(?i)%|(?<![^\W\d_])(per[ _-]?cent|pct|prozent)(?![^\W\d_])", name):
         return None  # a share of something: no price, volume or cash
     base, said = parts_of(name)
     role = _ROLES.get(plain(base))

@@ -31,7 +31,7 @@ _OTHERS: Final = (1300, 1460)  # years of the Persian calendar and the Islamic o
 
 def plainer(text: pd.Series) -> pd.Series:
     """Return cells with plain digits, signs and blanks for wide ones, and the half of a day behind its clock."""
-    if all(str(cell).isascii() for cell in text):
+    if text.str.isascii().all():
         return text
     cells = (str(cell).translate(_PLAINER) for cell in text)
     return pd.Series([_HALF_FIRST.sub(_half_last, cell) for cell in cells], index=text.index, dtype="string")

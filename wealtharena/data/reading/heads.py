@@ -14,6 +14,7 @@ _NO_TABLES: Final = {
     r"\s*(\{\s*\"|\[\s*[\[{])": "JSON, which is no table",
     r"\s*<(!doctype|html)": "a web page, which is no table",
     r"\s*<\?xml": "XML, which is no table",
+    r"version https://git-lfs": "a pointer of Git LFS and not the file",
 }
 
 
@@ -22,7 +23,8 @@ def require_table(text: str, where: str, *, row: str) -> None:
     for begins, told in _NO_TABLES.items():
         if re.match(begins, text, re.IGNORECASE):
             way = ", as pandas.read_json(...).to_csv(...) does of records" if told.startswith("JSON") else ""
-            raise DataError(f"{where} holds {told}", hint=f"write it as CSV, one row {row}{way}")
+            hint = "run git lfs pull" if "LFS" in told else f"write it as CSV, one row {row}{way}"
+            raise DataError(f"{where} holds {told}", hint=hint)
 
 
 def best_line(

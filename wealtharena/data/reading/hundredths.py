@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Final
 
 import pandas as pd
@@ -9,8 +10,7 @@ import pandas as pd
 from wealtharena.data import currency
 from wealtharena.data.reading.columns import PRICES, parts_of
 from wealtharena.data.reading.settled import Ledger
-from wealtharena.data.reading.venues import SMALL
-from wealtharena.data.reading.words import HUNDREDTHS, Meaning, agreed, money_of, shown
+from wealtharena.data.reading.words import HUNDREDTHS, SMALL, Meaning, agreed, money_of, shown
 from wealtharena.errors import DataError
 
 _HINT: Final = "name the money of the prices too, as in Close (USD), or Close (cents) where they count these"
@@ -25,21 +25,32 @@ def in_money_of_prices(numbers: pd.DataFrame, found: dict[str, list[tuple[str, p
             money whose cents have no code; or a volume is in hundredths of money and nothing shows that prices are.
     """
     _check_prices(found, ledger)
-    money = _of_prices(found, ledger)
+    told = _of_prices(found, ledger)
+    money = told[0] if len(told) == 1 else ""
     if "dividend" in numbers:
         name = found["dividend"][0][0]
         said = parts_of(name)[1]
         cash = said.currency
+        if cash and len(told) > 1:
+            raise DataError(
+                f"{ledger.name}: {name} is in one money, and prices are in {' and in '.join(map(shown, told[:3]))}",
+                hint="write dividends in the money of the prices, in a column that names none",
+            )
         if _is_small(cash) and not money:
             raise DataError(
                 f"{ledger.name}: {name} counts hundredths, and prices do not say whether they do", hint=_HINT
             )
         factor = _factor(cash, money) if cash else 1.0
-        if (factor == _UNLIKE and _is_small(cash)) or any(not agreed(code, money) for code in _wholes(said)):
+        if (factor == _UNLIKE and money) or any(not agreed(code, money) for code in _wholes(said)):
             raise DataError(
-                f"{ledger.name}: {name} counts hundredths of another money than {shown(money)}, that of the prices",
+                f"{ledger.name}: {name} is in other money than {shown(money)}, that of the prices",
                 hint="write dividends in the money of the prices",
             )
+        if strange := [word for word in said.unknown if word not in _wholes(said)]:
+            ledger.note(f"of {name}, {' '.join(strange)!r} is not understood and changes nothing")
+        for code in (cash, *_wholes(said)):
+            if "|" in money and agreed(code, money):
+                ledger.state_currency(code, f"the column {name}")
         if factor == _UNLIKE:
             ledger.note(
                 f"{name} names {shown(cash)}, and prices do not; its dividends count in the money of the prices"
@@ -69,12 +80,13 @@ def _wholes(said: Meaning) -> list[str]:
     return [word for word in said.unknown if word in currency.codes()] if said.currency == HUNDREDTHS else []
 
 
-def _of_prices(found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> str:
-    """Return the one money of the prices by the names of their columns or by a column of currencies; "" where none is told."""
+def _of_prices(found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> list[str]:
+    """Return the moneys of the prices by the names of their columns or by a column of currencies; none where none is told."""
     if ledger.currency or "currency" not in found:
-        return ledger.currency
-    told = {money_of(str(word)) for word in found["currency"][0][1].dropna().unique()} - {""}
-    return told.pop() if len(told) == 1 else ""
+        return [ledger.currency] if ledger.currency else []
+    told = sorted({money_of(str(word)) for word in found["currency"][0][1].dropna().unique()} - {""})
+    common = reduce(agreed, told) if told else ""
+    return [common] if common else told
 
 
 def _is_small(money: str) -> bool:

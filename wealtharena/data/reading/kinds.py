@@ -1,7 +1,8 @@
-"""Files that are neither Parquet, Arrow nor text: what each is by its first bytes or its ending, and the line that turns it into Parquet."""
+"""What a file is by its bytes: Parquet and Arrow are read, whatever they are called; other kinds are named with a way out."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +10,7 @@ from wealtharena.errors import DataError
 
 PARQUET: Final = (".parquet", ".pq")
 ARROW: Final = (".feather", ".arrow", ".ipc")
+STREAM: Final = b"\xff\xff\xff\xff"  # how one of Arrow begins
 _WORKBOOK: Final = "a workbook"
 _WAYS: Final = {  # kind -> the reader of pandas that opens it
     _WORKBOOK: "read_excel('{name}')",
@@ -56,21 +58,36 @@ _ENDINGS: Final = {
     ".pkl": "a pickle",
     ".pickle": "a pickle",
 }
+_COLUMNAR: Final = {"Parquet": (b"PAR1", b"PARE"), "Arrow": (b"ARROW1", b"FEA1", STREAM)}
 _TAR: Final = slice(257, 262)  # where a tar archive says that it is one
 
 
 def columnar(path: Path) -> str:
-    """Return Parquet or Arrow where a file is one of these, by its first bytes or else its ending; "" of any other."""
+    """Return Parquet or Arrow where a file is one of these by its bytes, whatever its name ends in; "" of any other.
+
+    Raises:
+        DataError: its end is missing.
+    """
     with path.open("rb") as file:
         beginning = file.read(6)
-    if beginning.startswith((b"PAR1", b"ARROW1")):
-        return "Parquet" if beginning.startswith(b"PAR1") else "Arrow"
-    suffix = path.suffix.lower()
-    return "Parquet" if suffix in PARQUET else "Arrow" if suffix in ARROW else ""
+        file.seek(-min(len(beginning), path.stat().st_size), os.SEEK_END)
+        ending = file.read()
+    kind = _columnar(beginning)
+    if kind and not beginning.startswith(STREAM) and not ending.endswith((beginning[:4], beginning)):
+        raise DataError(f"{path.name} begins as {kind} does, and lacks its end", hint="download or write it again")
+    return kind
+
+
+def _columnar(beginning: bytes) -> str:
+    return next((kind for kind, begins in _COLUMNAR.items() if beginning.startswith(begins)), "")
 
 
 def require_text(path: Path, content: bytes) -> None:
-    """Raise DataError where the bytes of a file are of a kind that is no text, naming it and a way out."""
+    """Raise DataError where the bytes of a file, unpacked, are of a kind that is no text, naming it and a way out."""
+    if content and not content.strip(b"\x00"):
+        raise DataError(f"{path.name} holds zeros alone, as a download does that failed", hint="download it again")
+    if packed := _columnar(content):
+        raise is_a(path, f"a packed {packed} file")
     kind = next((kind for begins, kind in _BEGINNINGS.items() if content.startswith(begins)), None)
     if kind is None and content[_TAR] == b"ustar":
         kind = "a tar archive"
@@ -97,5 +114,5 @@ def is_a(path: Path, kind: str) -> DataError:
     packed = "archive" in kind or "packed" in kind
     return DataError(
         f"{path.name} is {kind}",
-        hint="unpack it, and point data.path to what it holds" if packed else "write its bars as Parquet or CSV",
+        hint="unpack it, and name what it holds" if packed else "write its rows as Parquet or CSV",
     )

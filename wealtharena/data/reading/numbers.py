@@ -24,6 +24,7 @@ _THIRTY_SECONDS: Final = r"\d{2,3}'(?:[0-2]\d|3[01])[0-9+]?"  # 110'165: 110 and
 _POWER: Final = r"(?<=[\d.])\s?([^\W\d_]+\.?)$"
 _BEFORE: Final = r"^([+-]?)\s*([^\d\s.,+'-]{1,4}\.?)\s*(?=[\d.,])"  # a sign or code of a currency
 _BEHIND: Final = r"(?<=[\d.])\s*([^\d\s.,+'%-]{1,4}\.?)$"
+_NO_NUMBER: Final = r"[^\d\s.,+'-]"
 _BETWEEN: Final = "'\u2019 \u00a0\u2007\u2009\u202f"  # thousands, beside the mark: apostrophes and blanks of any width
 _INDIAN: Final = r"[+-]?\d{1,2}(?:,\d{2})*,\d{3}"  # 15,26,308
 
@@ -103,6 +104,8 @@ def _quick(values: pd.Series) -> FloatArray | None:
 def _text(values: pd.Series, name: str, ledger: Ledger) -> pd.Series:
     """Return cells without the sign or code of a currency before them, of prices also behind: it states what they are quoted in."""
     text: pd.Series = plainer(values.astype("string").fillna("").str.strip())
+    if not text.str.contains(_NO_NUMBER, regex=True).any():
+        return text
     for pattern, group in ((_BEFORE, 1), (_BEHIND, 0)):
         if pattern == _BEHIND and name not in PRICES:
             continue

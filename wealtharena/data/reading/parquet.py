@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from wealtharena.data.reading.columns import role_of
+from wealtharena.data.reading.kinds import STREAM
 from wealtharena.data.reading.layouts import wide_to_long
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def read_columns(path: Path, kind: str, ledger: Ledger) -> pd.DataFrame:
@@ -21,7 +26,7 @@ def read_columns(path: Path, kind: str, ledger: Ledger) -> pd.DataFrame:
     import pyarrow as pa
 
     try:
-        frame = pd.read_parquet(path) if kind == "Parquet" else _read_arrow(path)
+        frame = pd.read_parquet(path) if kind == "Parquet" else arrow_table(path).to_pandas()
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:  # KeyError: a time zone that nobody knows
         why = str(error).strip("'\"").splitlines()[0] if str(error) else type(error).__name__
         why = why.replace(str(path), path.name)
@@ -32,15 +37,16 @@ def read_columns(path: Path, kind: str, ledger: Ledger) -> pd.DataFrame:
     return flattened(frame, ledger)
 
 
-def _read_arrow(path: Path) -> pd.DataFrame:
+def arrow_table(path: Path) -> pa.Table:
+    """Return the table of an Arrow file, a stream or an older Feather file; OSError or pyarrow's own error where it is none."""
     import pyarrow as pa
+    from pyarrow import feather
 
     with pa.memory_map(str(path)) as source:
-        if source.read(4) == b"\xff\xff\xff\xff":  # of a stream, where a file begins with its name
+        if source.read(len(STREAM)) == STREAM:
             source.seek(0)
-            streamed: pd.DataFrame = pa.ipc.open_stream(source).read_all().to_pandas()
-            return streamed
-    return pd.read_feather(path)
+            return pa.ipc.open_stream(source).read_all()
+    return feather.read_table(path)
 
 
 def flattened(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
@@ -55,7 +61,10 @@ def flattened(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
         return wide_to_long(rows, body.set_axis(range(body.shape[1]), axis=1), ledger)
     index = frame.index
     if isinstance(index, pd.MultiIndex):
-        names = [_level_name(index.get_level_values(i), index.names[i], i) for i in range(index.nlevels)]
+        levels = [(index.get_level_values(place), name) for place, name in enumerate(index.names)]
+        several = sum(name is None and pd.api.types.is_string_dtype(values) for values, name in levels) > 1
+        names = [_level_name(values, name, i, words=not several) for i, (values, name) in enumerate(levels)]
+        names = [name if name not in names[:place] else f"level_{place}" for place, name in enumerate(names)]
         frame = frame.drop(columns=[name for name in names if name in frame.columns])
         ledger.settle("index levels", ", ".join(names))
         return frame.set_axis(index.set_names(names), axis=0).reset_index()
@@ -68,9 +77,10 @@ def flattened(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
     return frame.rename_axis(name).reset_index()
 
 
-def _level_name(values: pd.Index, name: object, place: int) -> str:
+def _level_name(values: pd.Index, name: object, place: int, *, words: bool = True) -> str:
+    """Return the name of a level; one without is symbol where `words` alone can be no names of fields."""
     if name is not None:
         return str(name)
     if isinstance(values, pd.DatetimeIndex):
         return "timestamp"
-    return "symbol" if pd.api.types.is_string_dtype(values) and place < 2 else f"level_{place}"
+    return "symbol" if words and pd.api.types.is_string_dtype(values) and place < 2 else f"level_{place}"

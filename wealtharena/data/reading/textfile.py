@@ -138,7 +138,9 @@ def _roles(text: str) -> int:
 
 
 def _unreadable(path: Path, why: str) -> DataError:
-    return DataError(f"{path.name} is not a readable CSV file: {why}", hint="save it as CSV in UTF-8")
+    return DataError(
+        f"{path.name} is neither Parquet, Arrow nor text: {why}", hint="download it again, or save it as CSV in UTF-8"
+    )
 
 
 def _head(text: str, ledger: Ledger) -> _Head:
@@ -179,11 +181,18 @@ def _of_tickers(lines: list[str]) -> tuple[int, str, int] | None:
 
 
 def _of_levels(lines: list[str]) -> tuple[int, str, int] | None:
-    """Return place, separator and width of a header that pandas wrote of a stacked table, levels without names and `0`; or None."""
-    rows = [row for row in _cells(lines[:2], ",") if any(row)]
-    if len(rows) < 2 or rows[0][-1] != "0" or "" not in rows[0][:-1] or len(rows[0]) != len(rows[1]):
-        return None
-    return (0, ",", len(rows[0])) if all(not cell or role_of(cell) for cell in rows[0][:-1]) else None
+    """Return place, separator and width of a header that pandas wrote of a stacked table or series, or None.
+
+    Its levels have no names, and its values are called `0` or as closes are.
+    """
+    for separator in SEPARATORS:
+        rows = [row for row in _cells(lines[:2], separator) if any(row)]
+        if len(rows) < 2 or "" not in rows[0][:-1] or len(rows[0]) != len(rows[1]):
+            continue
+        valued = rows[0][-1] == "0" or role_of(rows[0][-1]) in ("close", "adjclose")
+        if valued and all(not cell or role_of(cell) for cell in rows[0][:-1]):
+            return 0, separator, len(rows[0])
+    return None
 
 
 def _are_units(cells: list[str]) -> bool:

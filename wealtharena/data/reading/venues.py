@@ -14,7 +14,7 @@ from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.data import calendars, currency
 from wealtharena.data.bars import PRICE_COLUMNS
 from wealtharena.data.reading.identifiers import canonical_symbol, coins_of, is_money, quote_of_coin
-from wealtharena.data.reading.words import HUNDREDTHS, shown
+from wealtharena.data.reading.words import HUNDREDTHS, SMALL, shown
 from wealtharena.errors import DataError
 
 
@@ -92,7 +92,6 @@ _PREFIXES: Final = {"SH": "SS", "SZ": "SZ"}  # qlib's SH600000
 _CLASSES: Final = frozenset({"A", "B", "C", "D", "K", "U", "W", "WS", "UN", "RT", "P"})  # BRK.B: a class of share
 _SHARES: Final = ("stocks", "etf")  # the asset classes whose names may tell a venue
 _METALS: Final = frozenset({"XAU", "XAG", "XPT", "XPD"})
-SMALL: Final = {"GBX": "GBP", "GBP_PENCE": "GBP", "GBp": "GBP", "ZAc": "ZAR", "ZAC": "ZAR", "ILA": "ILS", "USX": "USD"}
 
 
 def quote_of(symbol: str, asset: AssetSpec, *, stated: str = "") -> Quote:

@@ -11,7 +11,8 @@ from wealtharena.data import currency
 HUNDREDTHS: Final = "hundredths"  # cents of whatever money the symbol is quoted in
 _HUNDREDTHS_OF: Final = {"GBX": "GBX", "GBp": "GBX", "GBPENCE": "GBX", "ZAc": "ZAC", "ZAC": "ZAC", "ILA": "ILA", "ILa": "ILA",
                          "USX": "USX", "USc": "USX"}  # fmt: skip
-_CENTS_OF: Final = {"USD": "USX", "GBP": "GBX", "ZAR": "ZAC", "ILS": "ILA"}
+SMALL: Final = {"GBX": "GBP", "GBP_PENCE": "GBP", "GBp": "GBP", "ZAc": "ZAR", "ZAC": "ZAR", "ILA": "ILS", "USX": "USD"}
+_CENTS_OF: Final = {SMALL[code]: code for code in _HUNDREDTHS_OF.values()}
 _CENTS_PAID: Final = frozenset(("c", "cps", "cpu"))  # of a payout; of a price c is its close
 _DOLLARS: Final = "USD|AUD|CAD|HKD|NZD|SGD|TWD|MXN|ARS|CLP|COP"  # the first is meant where nothing tells
 # code, or the codes that a sign may mean -> its words, in small letters and without dots
@@ -22,7 +23,8 @@ _MONEY: Final = {
     "AUD": "a$;au$", "CAD": "c$;ca$", "NZD": "nz$", "SGD": "s$;sg$", "TWD": "nt$", "BRL": "r$;reais", "MXN": "mx$", "KRW": "₩;won",
     "RUB": "₽", "TRY": "₺;tl", "THB": "฿;baht", "ILS": "₪;nis", "VND": "₫", "PHP": "₱", "PLN": "zł;zl", "CHF": "swiss franc;sfr;fr",
     "CZK": "kč", "HUF": "ft", "SEK|NOK|DKK|ISK": "kr", "USX": "us cents;us cent;us¢;cents us",
-    HUNDREDTHS: "cents;cent;ct;¢;hundredths", _DOLLARS: "$;dollar;dollars",
+    "ILA": "agorot;agora", _DOLLARS: "$;dollar;dollars",
+    HUNDREDTHS: "cents;cent;ct;¢;hundredths;øre;öre;sen;paise;paisa;centavo;centavos;centimes;rappen;grosz;groszy;kuruş;kurus",
 }  # fmt: skip
 _MONEY_WORDS: Final = {word: code for code, words in _MONEY.items() for word in words.split(";")}
 DOLLARS: Final = ("USDT", "USDC", "FDUSD", "BUSD", "TUSD", "DAI", "USD")  # coins count as dollars
