@@ -30,6 +30,26 @@ def test_each_iteration_is_one_line_on_disk_at_once(tmp_path: Path) -> None:
     journal.close()
 
 
+@pytest.mark.slow
+def test_what_has_no_room_is_told_with_its_name_also_at_the_end(tmp_path: Path) -> None:
+    """The file tries again at its end what it could not write, and that error had no name."""
+    program = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from wealtharena.tracking.journal import Journal\n"
+        "journal = Journal(Path(sys.argv[1]))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "for ask in (lambda: journal.write({'env_step': 1, 'text': 'x' * 5000}), journal.close):\n"
+        "    try:\n"
+        "        ask()\n"
+        "    except OSError as error:\n"
+        "        print(error.filename)\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "metrics.jsonl")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == [str(tmp_path / "metrics.jsonl")] * 2
+
+
 def test_an_evaluation_joins_the_line_of_its_iteration(tmp_path: Path) -> None:
     journal = filled(tmp_path / "metrics.jsonl", range(1, 4))
     journal.amend({"env_step": 3, "validation/sharpe": 0.7})

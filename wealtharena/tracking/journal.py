@@ -49,8 +49,9 @@ class Journal:
     def close(self) -> None:
         """Flush to disk and close; a second call does nothing."""
         if not self._file.closed:
-            os.fsync(self._file.fileno())
-            self._file.close()
+            with files.naming(self.path):  # a line that had no room is tried once more
+                os.fsync(self._file.fileno())
+                self._file.close()
 
     def _append(self, record: Mapping[str, Any]) -> None:
         with files.naming(self.path):
