@@ -17,6 +17,7 @@ import optuna
 import pytest
 
 from tests.tuning.toy import STEPS, Noise, Toy, Watcher, run, sweep_spec
+from wealtharena.agents import cluster
 from wealtharena.config import compose, identity
 from wealtharena.config.identity import settings
 from wealtharena.errors import ConfigError, TrainingError
@@ -143,7 +144,9 @@ def test_what_asha_stops_is_told_pruned_with_its_last_value(tmp_path: Path) -> N
 
 
 def test_a_finished_study_is_not_run_again(finished: SearchResult, tmp_path: Path) -> None:
-    again = run(sweep_spec(trials=4), Toy(), tmp_path, identity=asked())
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(cluster, "connect", None)  # a Ray takes seconds to start, for nothing
+        again = run(sweep_spec(trials=4), Toy(), tmp_path, identity=asked())
     watcher = Watcher()
     more = run(sweep_spec(trials=6), Toy(), tmp_path, identity=asked(), watcher=watcher)
     assert watcher.kept == [0, 1, 2, 3]

@@ -127,13 +127,15 @@ def search(
         rows.require_known(study)
         for kept in collect(study, rows):  # what is lost of a search that goes on is told before its next trial
             listener.on_kept(kept.number, kept.overrides, kept.state, kept.steps, kept.score)
-        cluster_of_the_search.enter_context(_ray(compute, sweep))
+        lacking = counted(study) < sweep.trials
+        if lacking:
+            cluster_of_the_search.enter_context(_ray(compute, sweep))
         searcher = StudySearch(
             study, sweep, finished=rows.write, told=lambda number: ended(collect(study, rows, only=number))
         )
         interrupted = False
         try:
-            if counted(study) < sweep.trials:
+            if lacking:
                 scheduler = scheduler_of(sweep, steps, reached(study))
                 interrupted = _fit(
                     sweep, objective, searcher, scheduler, folder=folder, listener=listener, shared=shared
