@@ -275,7 +275,6 @@ def save_policy(folder: Path, policy: Trained) -> None:
         for prefix, member in zip(prefixes, members, strict=True)
         for name, value in member.network.state_dict().items()
     }
-    folder.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()  # a file's name would become part of its bytes
     torch.save(tensors, content)
     write_bytes(folder / WEIGHTS_FILE, content.getvalue())

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Float32Array = npt.NDArray[np.float32]
 TINY: Final = 1e-12  # below any sum of weights that counts
+_TRUTHS: Final = frozenset((bool, np.bool_))
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,7 +246,7 @@ def holds_truth(given: Any) -> bool:
     """Return whether there is True or False in an array, or among the numbers of a list, where an array of it would hide them."""
     cells = np.asarray(given, dtype=object if isinstance(given, list | tuple) else None)
     return cells.dtype.kind == "b" or (
-        cells.dtype.kind == "O" and any(isinstance(one, bool | np.bool_) for one in cells.flat)
+        cells.dtype.kind == "O" and not _TRUTHS.isdisjoint(map(type, cells.ravel().tolist()))
     )
 
 

@@ -108,11 +108,11 @@ class Look:
         """
 
         def told(sharpe: float, ratios: Sequence[float]) -> Trials:
-            self._write(sharpe, ratios, seeds)
+            each = tuple(zip(seeds, ratios, strict=True))
+            shown = each if len(each) > 1 else ()
+            self.ledger.record_result(self.identity, window=self.window, sharpe=sharpe, shown=shown)
             history, who = self.history(), self.identity.config_hash
-            group = [
-                Completed(self.identity.run_id, seed, ratio) for seed, ratio in zip(seeds, ratios, strict=True)
-            ]  # fmt: skip
+            group = [Completed(self.identity.run_id, seed, ratio) for seed, ratio in each]
             return history.trials(who, left_out=history.left_out(who, group), group=group)
 
         return told
@@ -121,13 +121,9 @@ class Look:
         """Return the random numbers of the judgement."""
         return stream(self.spec.seed, "judgement")
 
-    def showed(self, found: Evaluation, *, seeds: Sequence[int | None] = ()) -> None:
-        """Write to the ledger what the window showed, of several `seeds` also what each did."""
-        self._write(found.metrics["sharpe"], found.ratios, seeds)
-
-    def _write(self, sharpe: float, ratios: Sequence[float], seeds: Sequence[int | None]) -> None:
-        shown = tuple(zip(seeds, ratios, strict=True)) if len(seeds) > 1 else ()
-        self.ledger.record_result(self.identity, window=self.window, sharpe=sharpe, shown=shown)
+    def showed(self, found: Evaluation) -> None:
+        """Write to the ledger what the window showed of a run that answers for no other seed; a group's is there by `counted`."""
+        self.ledger.record_result(self.identity, window=self.window, sharpe=found.metrics["sharpe"])
 
     def wrote(self, folder: Path, version: Path | None = None) -> None:
         """Pin what a run directory says of this look, once all of it and its `version` are written: nobody edits them unseen."""

@@ -206,17 +206,13 @@ def finite_array(values: object, field: str) -> Float32Array:
 def as_float32(values: object, field: str) -> Float32Array:
     """Return `values` as float32 in their own shape; InputError where they are no numbers, or rows of several lengths."""
     try:
-        kind = "b" if holds_truth(values) else np.asarray(values).dtype.kind
+        array = np.asarray(values)
+        kind = "b" if holds_truth(values) else array.dtype.kind
         if kind in _NO_NUMBERS:  # what a cast would make numbers of
             raise InputError(field, f"holds {_NO_NUMBERS[kind]}", hint="send numbers")
         with np.errstate(over="ignore"):
-            return np.asarray(values, dtype=np.float32)
-    except (
-        ValueError,
-        TypeError,
-        OverflowError,
-        RuntimeError,
-    ) as error:  # torch's, of a tensor that is part of a graph
+            return array.astype(np.float32, copy=False)
+    except (ValueError, TypeError, OverflowError, RuntimeError) as error:  # the last by torch, of a part of a graph
         raise InputError(field, "is not a regular array of numbers") from error
 
 

@@ -157,7 +157,8 @@ def open_and_evaluate(
         strategies=strategies,
         counted=look.counted(numbers) if numbers else None,
     )
-    look.showed(found, seeds=numbers)  # a group's figures stand there since they were counted
+    if not numbers:  # a group's figures stand there since they were counted
+        look.showed(found)
     return Judgement(found, widest, loaded[0], look)
 
 

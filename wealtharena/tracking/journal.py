@@ -24,7 +24,6 @@ class Journal:
 
     def __init__(self, path: Path, *, resume_step: int | None = None) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
         kept = [] if resume_step is None else [line for line in read(path) if line.get(STEP, 0) <= resume_step]
         self.kept = tuple(kept)
         files.write_text(path, "".join(_line(record) for record in kept))

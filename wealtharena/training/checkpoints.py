@@ -24,7 +24,7 @@ from typing import Any
 
 from wealtharena.agents.policy import POLICY_FILE, SCALER_FILE, WEIGHTS_FILE, Trained, load_policy, save_policy
 from wealtharena.errors import CheckpointError, TrainingError, UnknownCheckpointError
-from wealtharena.files import atomic_path, write_json
+from wealtharena.files import atomic_path, make_folder, write_json
 from wealtharena.training.job import Candidate
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class CandidateStore:
         self.folder, self.keep = folder, keep
         self.candidates: list[Candidate] = []
         self._root = folder / CHECKPOINTS
-        self._root.mkdir(parents=True, exist_ok=True)
+        make_folder(self._root)
 
     @property
     def best(self) -> Candidate | None:

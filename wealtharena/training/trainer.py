@@ -24,7 +24,7 @@ from wealtharena.evaluation.splits import Segment
 from wealtharena.features.panel import FeaturePanel, Scaler
 from wealtharena.files import make_folder
 from wealtharena.training import sameness
-from wealtharena.training.checkpoints import CHECKPOINTS, TRAINER, CandidateStore, load_state, save_state
+from wealtharena.training.checkpoints import TRAINER, CandidateStore, load_state, save_state
 from wealtharena.training.interrupts import StopRequest
 from wealtharena.training.job import KEPT_SHARE, Figure, Listener, TrainingJob, TrainingResult
 
@@ -63,8 +63,7 @@ class _Training:
         if self.env.tilt is not None:
             self.scaler = beside(self.scaler)
         self.market = Market.build(job.features, self.env, self.scaler)
-        for name in (TRAINER, CHECKPOINTS):
-            make_folder(job.folder / name)
+        make_folder(job.folder / TRAINER)
         self.store = CandidateStore(job.folder, keep=job.spec.train.checkpoints)
         self.iterations, self.stale = 0, 0
         self.seconds, self.reward = 0.0, float("nan")

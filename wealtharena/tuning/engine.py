@@ -18,6 +18,7 @@ from wealtharena.agents import cluster, patience
 from wealtharena.config.specs.agent import ComputeSpec
 from wealtharena.config.specs.sweep import SweepSpec
 from wealtharena.errors import Interrupted, TrainingError
+from wealtharena.files import make_folder
 from wealtharena.tuning import deaths
 from wealtharena.tuning.rows import Rows, TrialRow, collect
 from wealtharena.tuning.search import FINISHED_KEY, STEP_KEY, StudySearch, counted, open_study, reached
@@ -334,7 +335,7 @@ def _fail_running(study: Any) -> None:
 
 @contextlib.contextmanager
 def _alone(study_path: Path) -> Iterator[None]:
-    study_path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(study_path.parent)
     lock = filelock.FileLock(f"{study_path}.search")  # Optuna owns `<study>.lock`
     try:
         lock.acquire(timeout=0)

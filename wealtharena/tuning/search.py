@@ -35,7 +35,6 @@ def open_study(sweep: SweepSpec, path: Path, *, seed: int, identity: Mapping[str
     the study's trials were drawn for something else than `identity`, flat settings by key.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    path.parent.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
         storage=_read(path),
         study_name=sweep.study or sweep.name,

@@ -10,21 +10,23 @@ from wealtharena.errors import DataError
 
 SEPARATORS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 PEEK: Final = 60  # lines that are looked at to find the header
-_NO_TABLES: Final = {
-    r"\s*(\{\s*\"|\[\s*[\[{])": "JSON, which is no table",
-    r"\s*<(!doctype|html)": "a web page, which is no table",
-    r"\s*<\?xml": "XML, which is no table",
-    r"version https://git-lfs": "a pointer of Git LFS and not the file",
+_AS_CSV: Final = "write it as CSV, one row {row}"
+_NO_TABLES: Final = {  # how it begins -> what it is, and the way out
+    r"\s*(\{\s*\"|\[\s*[\[{])": (
+        "JSON, which is no table",
+        f"{_AS_CSV}, as pandas.read_json(...).to_csv(...) does of records",
+    ),
+    r"\s*<(!doctype|html)": ("a web page, which is no table", _AS_CSV),
+    r"\s*<\?xml": ("XML, which is no table", _AS_CSV),
+    r"version https://git-lfs": ("a pointer of Git LFS and not the file", "run git lfs pull"),
 }
 
 
 def require_table(text: str, where: str, *, row: str) -> None:
     """Raise DataError where a text is JSON or a web page; `row` is what one row of a table would be of, as in "a bar"."""
-    for begins, told in _NO_TABLES.items():
+    for begins, (told, way) in _NO_TABLES.items():
         if re.match(begins, text, re.IGNORECASE):
-            way = ", as pandas.read_json(...).to_csv(...) does of records" if told.startswith("JSON") else ""
-            hint = "run git lfs pull" if "LFS" in told else f"write it as CSV, one row {row}{way}"
-            raise DataError(f"{where} holds {told}", hint=hint)
+            raise DataError(f"{where} holds {told}", hint=way.format(row=row))
 
 
 def best_line(

@@ -28,42 +28,45 @@ def in_money_of_prices(numbers: pd.DataFrame, found: dict[str, list[tuple[str, p
     told = _of_prices(found, ledger)
     money = told[0] if len(told) == 1 else ""
     if "dividend" in numbers:
-        name = found["dividend"][0][0]
-        said = parts_of(name)[1]
-        cash = said.currency
-        if cash and len(told) > 1:
-            raise DataError(
-                f"{ledger.name}: {name} is in one money, and prices are in {' and in '.join(map(shown, told[:3]))}",
-                hint="write dividends in the money of the prices, in a column that names none",
-            )
-        if _is_small(cash) and not money:
-            raise DataError(
-                f"{ledger.name}: {name} counts hundredths, and prices do not say whether they do", hint=_HINT
-            )
-        factor = _factor(cash, money) if cash else 1.0
-        if (factor == _UNLIKE and money) or any(not agreed(code, money) for code in _wholes(said)):
-            raise DataError(
-                f"{ledger.name}: {name} is in other money than {shown(money)}, that of the prices",
-                hint="write dividends in the money of the prices",
-            )
-        if strange := [word for word in said.unknown if word not in _wholes(said)]:
-            ledger.note(f"of {name}, {' '.join(strange)!r} is not understood and changes nothing")
-        for code in (cash, *_wholes(said)):
-            if "|" in money and agreed(code, money):
-                ledger.state_currency(code, f"the column {name}")
-        if factor == _UNLIKE:
-            ledger.note(
-                f"{name} names {shown(cash)}, and prices do not; its dividends count in the money of the prices"
-            )
-        elif factor != 1.0:
-            numbers["dividend"] = numbers["dividend"] * factor
-            done = "divided by 100" if factor < 1.0 else "multiplied by 100"
-            ledger.note(f"{name} names {shown(cash)}, and prices are in {shown(money)}: its dividends are {done}")
+        _bring_dividends(numbers, found, told, money, ledger)
     if "quote_volume" in numbers and not {"volume", "base_volume"} & set(numbers):  # else their product shows it
         name = found["quote_volume"][0][0]
         paid = parts_of(name)[1].currency
         if _is_small(paid) and _factor(paid, money) != 1.0:
             raise DataError(f"{ledger.name}: {name} counts hundredths, and prices do not say that they do", hint=_HINT)
+
+
+def _bring_dividends(
+    numbers: pd.DataFrame, found: dict[str, list[tuple[str, pd.Series]]], told: list[str], money: str, ledger: Ledger
+) -> None:
+    """Bring dividends to the `money` of the prices, "" where these have none or several, which `told` has."""
+    name = found["dividend"][0][0]
+    said = parts_of(name)[1]
+    cash, wholes = said.currency, _wholes(said)
+    if cash and len(told) > 1:
+        raise DataError(
+            f"{ledger.name}: {name} is in one money, and prices are in {' and in '.join(map(shown, told[:3]))}",
+            hint="write dividends in the money of the prices, in a column that names none",
+        )
+    if _is_small(cash) and not money:
+        raise DataError(f"{ledger.name}: {name} counts hundredths, and prices do not say whether they do", hint=_HINT)
+    factor = _factor(cash, money) if cash else 1.0
+    if (factor == _UNLIKE and money) or any(not agreed(code, money) for code in wholes):
+        raise DataError(
+            f"{ledger.name}: {name} is in other money than {shown(money)}, that of the prices",
+            hint="write dividends in the money of the prices",
+        )
+    if strange := [word for word in said.unknown if word not in wholes]:
+        ledger.note(f"of {name}, {' '.join(strange)!r} is not understood and changes nothing")
+    for code in (cash, *wholes):
+        if "|" in money and agreed(code, money):
+            ledger.state_currency(code, f"the column {name}")
+    if factor == _UNLIKE:
+        ledger.note(f"{name} names {shown(cash)}, and prices do not; its dividends count in the money of the prices")
+    elif factor != 1.0:
+        numbers["dividend"] = numbers["dividend"] * factor
+        done = "divided by 100" if factor < 1.0 else "multiplied by 100"
+        ledger.note(f"{name} names {shown(cash)}, and prices are in {shown(money)}: its dividends are {done}")
 
 
 def _check_prices(found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Final
 
@@ -70,7 +69,7 @@ def columnar(path: Path) -> str:
     """
     with path.open("rb") as file:
         beginning = file.read(6)
-        file.seek(-min(len(beginning), path.stat().st_size), os.SEEK_END)
+        file.seek(max(path.stat().st_size - len(beginning), 0))
         ending = file.read()
     kind = _columnar(beginning)
     if kind and not beginning.startswith(STREAM) and not ending.endswith((beginning[:4], beginning)):
