@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import torch
 
 from tests.agents import worlds
 from wealtharena.agents.networks import build_network
+from wealtharena.agents.networks.network import seeded
+from wealtharena.agents.off_policy.soft_actor_critic import build_critics
 from wealtharena.agents.policy import EnsemblePolicy, NetworkPolicy, Policy, load_policy, save_policy
 from wealtharena.errors import CheckpointError
 
@@ -26,6 +29,22 @@ def policy(model: str, *overrides: str, seed: int = 1) -> NetworkPolicy:
 
 def rows(agent: NetworkPolicy, count: int = 4) -> np.ndarray:
     return np.random.default_rng(0).standard_normal((count, agent.layout.size)).astype(np.float32)
+
+
+@pytest.mark.parametrize("built", ["actor", "critics"])
+def test_first_weights_are_drawn_by_one_thread_at_a_time(built: str) -> None:
+    bench = worlds.bench(worlds.spec("algo=sac", "model=mlp"))
+
+    def weights() -> torch.Tensor:
+        made = bench.network_factory()() if built == "actor" else build_critics(bench, quantiles=1)
+        return torch.cat([parameter.detach().flatten() for parameter in made.parameters()])
+
+    alone = weights()
+    with ThreadPoolExecutor(1) as pool:
+        with seeded(99):
+            beside = pool.submit(weights)
+            assert wait([beside], timeout=0.5).not_done
+        assert torch.equal(beside.result(timeout=60), alone)
 
 
 @pytest.mark.parametrize("action", ["weights", "allocation", "tilt"])

@@ -8,8 +8,9 @@ without memory hands the observation through as its own embedding.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final
 
 import torch
@@ -23,6 +24,7 @@ from wealtharena.config.specs.asset import LimitSpec
 from wealtharena.envs.observation import ObservationLayout
 
 PER_SYMBOL: Final = ("attention", "shared")  # models whose weights do not depend on which symbols there are
+_DRAWING: Final = threading.Lock()  # torch's own generator, which first weights are drawn from, is one for all threads
 
 
 class Network(nn.Module):
@@ -133,10 +135,20 @@ class Network(nn.Module):
         return self.head.weights(self.head.mode(self.parameters_of(embedding)), observation), following
 
 
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Have torch's own generator start at `seed` for the block, one thread at a time, and put it back as it was.
+
+    Two trainings in threads of one process would otherwise draw from one another's first weights.
+    """
+    with _DRAWING, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
 def build_network(
     model: ModelSpec, layout: ObservationLayout, limits: LimitSpec, *, action: str, seed: int, critic: bool = True
 ) -> Network:
     """Return a fresh network; the same seed gives the same weights, and torch's own generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return Network(model, layout, limits, action=action, critic=critic)

@@ -15,7 +15,7 @@ from torch.nn import functional
 from wealtharena.agents.engine import Workbench
 from wealtharena.agents.networks import Network
 from wealtharena.agents.networks.layers import FlatCritic, SymbolCritic
-from wealtharena.agents.networks.network import PER_SYMBOL
+from wealtharena.agents.networks.network import PER_SYMBOL, seeded
 from wealtharena.agents.off_policy.replay import Transitions
 from wealtharena.agents.optimizer import Adam, clip, polyak
 
@@ -64,8 +64,7 @@ class Critics(nn.Module):
 
 def build_critics(bench: Workbench, *, quantiles: int) -> Critics:
     """Return fresh critics; the same seed gives the same weights."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(bench.spec.seed + 1)
+    with seeded(bench.spec.seed + 1):
         return Critics(bench, quantiles=quantiles)
 
 
