@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tests.trading.desks import a_world
+from wealtharena.data import provider
 from wealtharena.trading import database, loop
 from wealtharena.trading.broker import Opening
 from wealtharena.trading.brokers.paper import FILE as BOOKS
@@ -37,35 +38,89 @@ def read_only(path, db):
     db.execute("PRAGMA query_only=OFF")
 
 
+@contextlib.contextmanager
+def an_account(folder):
+    """A world and who trades it, with files of its own, which it goes on with."""
+    world, fresh = a_world(), not (folder / FILE).exists()
+    ledger = Ledger(folder, synchronous="normal")
+    if fresh:
+        ledger.open("noise", "test", {"of": "tests"})
+    broker = open_broker(Opening(folder, world.env, ledger.epoch, "normal"))
+    with contextlib.closing(ledger), contextlib.closing(broker):
+        yield world, Trader("noise", "test", world.mind, world.env, world.risk, ledger, broker)
+
+
+def closes(world, begin, end):
+    """The closes of a world; `begin` and `end` are called as the disk begins, and ends, to take nothing."""
+    for number, close in enumerate(world.feed().closes(None)):
+        if number == FIRST:
+            begin()
+        if number == LAST:
+            end()
+        yield close
+
+
+def by_the_clock(trader, feed, folder):
+    """Trade closes as they come, and return the bars that were told of."""
+    told = []
+    for _ in loop.steps(trader, feed, Switch(folder), told=lambda close: told.append(close.bar), now=provider.now):
+        pass
+    return told
+
+
+def missed_of(ledger):
+    return [one["bar"] for one in ledger.interventions() if (one["rule"], one["action"]) == ("disk", "missed")]
+
+
 @pytest.mark.parametrize("why", [held, read_only])
 @pytest.mark.parametrize("whose", ["ledger", "broker"])
 def test_what_cannot_be_written_for_a_while_is_missed_and_the_account_goes_on(tmp_path, monkeypatch, whose, why):
     monkeypatch.setattr(database, "SECONDS", 0.01)
-    world, told = a_world(), []
-    ledger = Ledger(tmp_path, synchronous="normal")
-    ledger.open("noise", "test", {"of": "tests"})
-    broker = open_broker(Opening(tmp_path, world.env, ledger.epoch, "normal"))
-    trader = Trader("noise", "test", world.mind, world.env, world.risk, ledger, broker)
-    path, db = (tmp_path / FILE, ledger._db) if whose == "ledger" else (tmp_path / BOOKS.format(epoch=1), broker._db)
-
-    def closes(stack):
-        for number, close in enumerate(world.feed().closes(None)):
-            if number == FIRST:
-                stack.enter_context(why(path, db))
-            if number == LAST:
-                stack.close()
-            yield close
-
-    with contextlib.closing(ledger), contextlib.closing(broker), contextlib.ExitStack() as stack:
-        loop.run(trader, closes(stack), Switch(tmp_path), told=lambda close: told.append(close.bar))
+    with an_account(tmp_path) as (world, trader), contextlib.ExitStack() as stack:
+        ledger, broker = trader.ledger, trader.broker
+        path, db = (tmp_path / FILE, ledger._db) if whose == "ledger" else (tmp_path / BOOKS.format(epoch=1), broker._db)
+        feed = closes(world, lambda: stack.enter_context(why(path, db)), stack.close)
+        told = by_the_clock(trader, feed, tmp_path)
         bars = [str(stamp) for stamp in world.features.panel.timestamps]
-        missed = [one["bar"] for one in ledger.interventions() if (one["rule"], one["action"]) == ("disk", "missed")]
         first = bars.index(told[0])
-        assert missed == bars[first + FIRST : first + LAST]
-        assert told == [bar for bar in bars[first:] if bar not in missed]
+        assert missed_of(ledger) == bars[first + FIRST : first + LAST]
+        assert told == [bar for bar in bars[first:] if bar not in missed_of(ledger)]
         assert ledger.state() == ("trading", "")
         assert ledger.positions() == broker.positions()
         assert len(ledger.fills()) == len(broker.fills(0))
+
+
+def test_a_close_that_was_decided_before_the_disk_was_full_is_not_missed(tmp_path, monkeypatch):
+    with an_account(tmp_path) as (world, trader):
+        keep, full = trader.broker.keep, []
+
+        def keeps():
+            if full:
+                raise FullError("no room for what the broker was told")
+            keep()
+
+        monkeypatch.setattr(trader.broker, "keep", keeps)
+        by_the_clock(trader, closes(world, lambda: full.append(1), full.clear), tmp_path)
+        assert missed_of(trader.ledger) == []
+        assert len(trader.ledger.closes()) == len(list(world.feed().closes(None)))
+        assert trader.ledger.positions() == trader.broker.positions()
+
+
+def test_a_replay_stops_where_the_disk_takes_nothing_and_goes_on_as_if_nothing_had_been(tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "SECONDS", 0.01)
+    with an_account(tmp_path / "stopped") as (world, trader), contextlib.ExitStack() as stack:
+        feed = closes(world, lambda: stack.enter_context(read_only(None, trader.ledger._db)), stack.close)
+        with pytest.raises(FullError, match="nothing can be written"):
+            loop.run(trader, feed, Switch(tmp_path), told=lambda close: None)
+    fills = {}
+    for name in ("whole", "stopped"):
+        with an_account(tmp_path / name) as (world, trader):
+            feed = world.feed().closes(trader.ledger.decision())
+            loop.run(trader, feed, Switch(tmp_path), told=lambda close: None)
+            assert missed_of(trader.ledger) == []
+            fills[name] = trader.ledger.fills()
+    assert fills["whole"] == fills["stopped"]
+    assert fills["whole"]
 
 
 def test_what_is_told_says_what_to_do(tmp_path, monkeypatch):

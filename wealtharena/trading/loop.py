@@ -62,7 +62,7 @@ def steps(
     Yields the moments that the feed waits for; who takes them may go on early. With a clock, `now`, the account is looked
     after meanwhile, each minute and whenever it is gone on with. `timed` is told too, and how many seconds went by from the
     close to the last of its orders. A close at which the disk takes nothing is missed, without an order, and recorded as
-    soon as there is room. `carry` carries out what is done at each of them; `tended` is called after each look between two closes.
+    soon as there is room; without a clock no close passes by meanwhile, and FullError ends it there. `carry` carries out what is done at each of them; `tended` is called after each look between two closes.
     """
     missed: list[str] = []
     for one in feed:
@@ -79,7 +79,10 @@ def steps(
                 missed.pop(0)
             yield from carry(functools.partial(on_close, trader, one, switch))
         except FullError:
-            missed.append(one.bar)
+            if now is None:
+                raise
+            if trader.ledger.decision(one.bar) is None:  # else it was made, and what it asks for is at the broker
+                missed.append(one.bar)
             continue
         timed(one, time.perf_counter() - began)
         told(one)
