@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -36,6 +37,8 @@ os.environ["WANDB_MODE"] = "offline"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - as Ray spells it; at its 15 a busy machine keeps workers waiting for ever
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun by `nohup` or with `&`: processes would ignore it, too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from wealtharena.config.identity import left_in, refuse_used
 from wealtharena.config.problems import UNREADABLE, composition_error
-from wealtharena.errors import ConfigError
+from wealtharena.errors import ConfigError, WealthArenaError
 
 _RECORDS = ".hydra"  # of a run directory: its configuration and its overrides
 _NUMBERED = "${hydra.job.num}"
@@ -29,7 +29,7 @@ _OF_THE_GRID = re.compile(r"\$\{(?:now|run_id):[^{}]*\}")  # the same for all it
 class Refused(BaseException):
     """Carries an error out of a Hydra callback: Hydra turns every `Exception` of a callback into a warning."""
 
-    def __init__(self, error: ConfigError) -> None:
+    def __init__(self, error: WealthArenaError) -> None:
         super().__init__(str(error))
         self.error = error
 

@@ -185,8 +185,8 @@ def _run_hydra(job: Job, argv: Sequence[str], codes: Codes) -> int:
                 raise
             raise composition_error(error, [item for item in argv if not item.startswith("-")]) from error
         except OSError as error:
-            if error.errno in NO_ROOM:
-                raise no_room(error) from error
+            if error.errno in NO_ROOM:  # of what Hydra writes: how the job, or the grid, was called
+                raise no_room(error, "multirun.yaml" if _is_grid(argv) else ".hydra/ in the run directory") from error
             if codes.all() or not error.filename:
                 raise
             raise ConfigError(
@@ -262,9 +262,12 @@ def no_memory() -> WealthArenaError:
     )
 
 
-def no_room(error: OSError) -> WealthArenaError:
-    """Return the error for a write that met a full disk, a quota or a limit on the size of files."""
-    what = error.filename2 or error.filename or "a file"  # of a copy the second is where it was to go
+def no_room(error: OSError, otherwise: str = "a file") -> WealthArenaError:
+    """Return the error for a write that met a full disk, a quota or a limit on the size of files.
+
+    `otherwise` says what was to be written where the error names nothing.
+    """
+    what = error.filename2 or error.filename or otherwise  # of a copy the second is where it was to go
     return WealthArenaError(
         f"cannot write {what}: {os.strerror(error.errno or 0)}",
         hint="make room and run it again, a training with resume=<run directory>; what was said to be kept is there",

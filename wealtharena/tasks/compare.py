@@ -97,7 +97,7 @@ def write(folder: Path, runs: Sequence[records.RunResult], *, spec: ExperimentSp
     board = build(runs, evaluation=spec.evaluation, ledger=ledger, seed=spec.seed)
     files.write_json(folder / BOARD, board)
     reports = {run.run_id: run.folder / "report.html" for run in runs}
-    drawn(folder, "the leaderboard", lambda: [page.write(folder / "leaderboard.html", board, reports=reports)])
+    made = drawn(folder, "the leaderboard", lambda: [page.write(folder / "leaderboard.html", board, reports=reports)])
     out, told = screen(), screen(answer=True)
     if not out.is_terminal:
         out.width = WIDTH
@@ -122,7 +122,7 @@ def write(folder: Path, runs: Sequence[records.RunResult], *, spec: ExperimentSp
         place = Path(spec.paths.results) / REPORT
         files.write_json(place, report)
         out.print(f"Comparison of the agents: {relative(place)}")
-    told.print(f"Leaderboard: {relative(folder / 'leaderboard.html')}")
+    told.print(f"Leaderboard: {relative(made[0] if made else folder / BOARD)}")
     return board
 
 

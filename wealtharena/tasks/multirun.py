@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from wealtharena.config.folders import Refused
 from wealtharena.errors import WealthArenaError
+from wealtharena.files import relative
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +36,14 @@ class Leaderboard(Callback):
                 compare.write(folder, runs, spec=compose(["task=compare", *shared_overrides(runs[0].folder)]))
         except WealthArenaError as error:
             log.warning("no leaderboard: %s", error)
+        except OSError as error:
+            file = error.filename2 or error.filename or folder
+            raise Refused(
+                WealthArenaError(
+                    f"no leaderboard: {relative(Path(file))}: {os.strerror(error.errno or 0)}",
+                    hint=f"the jobs stand; then: python run.py task=compare compare.runs=[{relative(folder)}]",
+                )
+            ) from error
 
 
 def trained(folder: Path) -> bool:

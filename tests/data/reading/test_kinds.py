@@ -71,7 +71,7 @@ def _bytes(content: bytes) -> bytes:
         ("AAA.orc", _bytes(b"ORC"), r"is an ORC file; .*read_orc"),
         ("AAA.db", _bytes(b"SQLite format 3\x00"), "is an SQLite database; write its rows as Parquet or CSV"),
         ("AAA.csv.zst", _bytes(b"\x28\xb5\x2f\xfd"), "is packed with Zstandard; unpack it"),
-        ("AAA.csv.gz", gzip.compress(b"x" * 257 + b"ustar" + bytes(300)), "is a tar archive; unpack it"),
+        ("AAA.csv.gz", gzip.compress(b"x" * 257 + b"ustar" + bytes(300), mtime=0), "is a tar archive; unpack it"),
         ("AAA.json", b'[{"date": "2024-01-02", "close": 1.0}]', "holds JSON, which is no table; .*pandas.read_json"),
         ("AAA.xml", b'<?xml version="1.0"?><bars/>', "holds XML, which is no table"),
         ("AAA.parquet", b"<!DOCTYPE html><html>Not found</html>", "AAA.parquet holds a web page, which is no table"),
@@ -80,7 +80,7 @@ def _bytes(content: bytes) -> bytes:
         ("AAA.parquet", bytes(5000), "holds zeros alone, as a download does that failed; download it again"),
         ("AAA.parquet", _bytes(b"PAR1"), "begins as Parquet does, and lacks its end; download or write it again"),
         ("AAA.arrow", _bytes(b"ARROW1"), "begins as Arrow does, and lacks its end"),
-        ("AAA.parquet", gzip.compress(_bytes(b"PAR1")), "is a packed Parquet file; unpack it"),
+        ("AAA.parquet", gzip.compress(_bytes(b"PAR1"), mtime=0), "is a packed Parquet file; unpack it"),
         ("AAA.parquet", _bytes(b""), "is neither Parquet, Arrow nor text: it holds bytes that are no text; download it again"),
     ],
 )  # fmt: skip
