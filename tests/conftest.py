@@ -4,6 +4,8 @@ import gc
 import os
 import signal
 import sys
+import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -51,6 +53,12 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("hunt", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
     settings.register_profile("any machine", settings.get_profile("hunt"), derandomize=True)
     settings.load_profile(config.getoption("hypothesis_profile") or "any machine")
+    if config.getoption("numprocesses", None) and not hasattr(
+        config, "workerinput"
+    ):  # workers are begun by this process
+        shared = tempfile.TemporaryDirectory(prefix="composed-")
+        os.environ[quicker.TOGETHER] = shared.name
+        config.add_cleanup(shared.cleanup)
     quicker.prepare()
     if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
         from tests import interpreted
@@ -59,9 +67,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that hold slow tests: workers take whole files, and a long one at the end keeps the others waiting."""
-    long = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("browser")}
-    items.sort(key=lambda item: item.path not in long)
+    """Begin with the files that hold most slow tests: workers take whole files, and a long one at the end keeps the others waiting."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("browser"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import gc
+import hashlib
+import os
 import pickle
 import sys
 import typing
@@ -19,6 +21,8 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 
 from wealtharena.config import composition
+
+TOGETHER = "COMPOSED_TOGETHER"  # names the folder in which workers keep compositions for one another
 
 
 def prepare() -> None:
@@ -36,7 +40,7 @@ def prepare() -> None:
         ConfigLoaderImpl._embed_result_config = staticmethod(_once_embedded(ConfigLoaderImpl._embed_result_config))
         ConfigStore.__deepcopy__ = lambda self, memo: self  # copied with each repository else
         defaults_list._create_interpolation_map = _where_needed(defaults_list._create_interpolation_map)
-        composition._chosen = functools.cache(composition._chosen.__wrapped__)
+        composition._chosen = functools.cache(_shared(composition._chosen.__wrapped__))
         if sys.version_info < (3, 12):  # later ones know it without looking again at each isinstance
             typing._get_protocol_attrs = functools.cache(typing._get_protocol_attrs)
 
@@ -78,6 +82,24 @@ def _copied(kept: dict[tuple[Any, ...], bytes], key: tuple[Any, ...], make: Call
     if key not in kept:
         kept[key] = pickle.dumps(make())
     return pickle.loads(kept[key])
+
+
+def _shared(compose: Callable[..., bytes]) -> Callable[..., bytes]:
+    """Return what composes choices once for all processes of a run of the tests, each of which finds what another has written."""
+    if TOGETHER not in os.environ:
+        return compose
+    folder = Path(os.environ[TOGETHER])
+
+    @functools.wraps(compose)
+    def quick(*asked: Any) -> bytes:
+        kept = folder / hashlib.sha256(repr(asked).encode()).hexdigest()
+        if not kept.exists():
+            own = kept.with_suffix(f".{os.getpid()}")
+            own.write_bytes(compose(*asked))
+            own.replace(kept)
+        return kept.read_bytes()
+
+    return quick
 
 
 def _where_needed(known_choices: Any) -> Any:

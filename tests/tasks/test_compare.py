@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import re
 from pathlib import Path
 
@@ -9,7 +11,9 @@ from omegaconf import OmegaConf
 from tests.evaluation.test_leaderboard import run_dir
 from tests.evaluation.test_pins import ended
 from tests.registry import shelf
+from wealtharena import files
 from wealtharena.config import compose
+from wealtharena.config.folders import Refused
 from wealtharena.errors import ConfigError
 from wealtharena.evaluation import records
 from wealtharena.evaluation.ledger import Ledger
@@ -102,6 +106,36 @@ def test_a_multirun_ends_with_its_leaderboard(here):
     Leaderboard().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(folder)}}}))
     board = json.loads((folder / "leaderboard.json").read_text())
     assert board["rows"][0]["seeds"] == [0, 1]
+
+
+def test_a_multirun_whose_leaderboard_finds_no_room_ends_in_an_error_that_names_it_and_the_way_to_it(here, monkeypatch):
+    folder = here / "multirun" / "day" / "time"
+    run_dir(folder, "0")
+
+    def full(path, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(files, "write_json", full)
+    with pytest.raises(Refused) as told:
+        Leaderboard().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(folder)}}}))
+    assert str(told.value.error) == (
+        "no leaderboard: multirun/day/time/leaderboard.json: No space left on device; "
+        "make room; the jobs stand, and their leaderboard is made by: python run.py task=compare compare.runs=[multirun/day/time]"
+    )
+
+
+def test_a_page_that_is_not_there_is_not_named(here, monkeypatch, capsys):
+    run_dir(here / "runs", "0")
+
+    def full(path, *_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(compare.page, "write", full)
+    compare.run(spec("compare.runs=[runs]"))
+    said = capsys.readouterr().out
+    assert "leaderboard.html" in said  # as what could not be drawn
+    assert said.rstrip().splitlines()[-1].startswith("Leaderboard: outputs/")
+    assert said.rstrip().endswith("leaderboard.json")
 
 
 def test_a_multirun_without_results_ends_quietly(here, caplog):

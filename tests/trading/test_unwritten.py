@@ -78,7 +78,9 @@ def test_what_cannot_be_written_for_a_while_is_missed_and_the_account_goes_on(tm
     monkeypatch.setattr(database, "SECONDS", 0.01)
     with an_account(tmp_path) as (world, trader), contextlib.ExitStack() as stack:
         ledger, broker = trader.ledger, trader.broker
-        path, db = (tmp_path / FILE, ledger._db) if whose == "ledger" else (tmp_path / BOOKS.format(epoch=1), broker._db)
+        path, db = (
+            (tmp_path / FILE, ledger._db) if whose == "ledger" else (tmp_path / BOOKS.format(epoch=1), broker._db)
+        )
         feed = closes(world, lambda: stack.enter_context(why(path, db)), stack.close)
         told = by_the_clock(trader, feed, tmp_path)
         bars = [str(stamp) for stamp in world.features.panel.timestamps]

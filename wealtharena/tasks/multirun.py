@@ -41,7 +41,7 @@ class Leaderboard(Callback):
             raise Refused(
                 WealthArenaError(
                     f"no leaderboard: {relative(Path(file))}: {os.strerror(error.errno or 0)}",
-                    hint=f"the jobs stand; then: python run.py task=compare compare.runs=[{relative(folder)}]",
+                    hint=f"make room; the jobs stand, and their leaderboard is made by: python run.py task=compare compare.runs=[{relative(folder)}]",
                 )
             ) from error
 

@@ -26,7 +26,7 @@ def unblocked(text: str, ledger: Ledger) -> str:
     for separator in SEPARATORS:
         grid = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator)]
         for place, (above, names) in enumerate(pairwise(grid), start=1):
-            found = _blocks(above, names)
+            found = _blocks(above, names) if len(names) > 1 else {}
             if found and (len(found) > 1 or _BLOOMBERG.fullmatch(next(iter(found)))):
                 return _long(text.split("\n", place + 1)[-1], separator, found, names, ledger)
     return text

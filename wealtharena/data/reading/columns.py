@@ -39,7 +39,7 @@ def _letters(text: str) -> str:
     if not text.isascii():
         text = "".join(mark for mark in unicodedata.normalize("NFKD", text) if not unicodedata.combining(mark))
         text = unicodedata.normalize("NFC", text)
-    return "".join(letter for letter in text.lower().translate(_PLAINER) if letter.isalnum())
+    return "".join(filter(str.isalnum, text.lower().translate(_PLAINER)))
 
 
 _ROLES: Final = {_letters(name): role for role, names in ALIASES.items() for name in names.split()}
