@@ -271,19 +271,6 @@ def test_a_folder_that_cannot_be_written_is_one_line(probe, tmp_path: Path) -> N
     assert done.stderr.startswith("error: cannot write the run directory")
 
 
-@pytest.mark.parametrize(
-    ("words", "named"), [((), r"\.hydra/ in the run directory"), (("-m", "seed=0,1"), r"multirun\.yaml")]
-)
-def test_how_a_job_was_called_is_named_where_it_finds_no_room(
-    forks: Forks, tmp_path: Path, words: tuple[str, ...], named: str
-) -> None:
-    script = tmp_path / "probe.py"
-    script.write_text(f"import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))\n{PROBE}")
-    done = forks.run(tmp_path, script, ("asset=etf", *words), env=bare())
-    assert done.returncode == 1
-    assert re.fullmatch(rf"error: cannot write {named}: File too large; make room and run it again.*\n", done.stderr)
-
-
 def test_a_folder_that_holds_a_run_is_refused_before_a_file_is_written(probe, tmp_path: Path) -> None:
     folder = tmp_path / "used"
     probe("asset=forex", f"hydra.run.dir={folder}")

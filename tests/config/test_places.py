@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.config.test_launch import forks, probe  # noqa: F401 - fixtures, found by name
+from tests.config.test_launch import PROBE, bare, forks, probe  # noqa: F401 - fixtures, found by name
+from tests.forks import Forks
 
 pytestmark = pytest.mark.slow
 
@@ -144,3 +146,19 @@ def test_what_hydra_stumbles_over_is_a_line_and_leaves_nothing(
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "outputs").exists()
     assert not (tmp_path / "multirun").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "named"), [((), r"\.hydra/ in the run directory"), (("-m", "seed=0,1"), r"multirun\.yaml")]
+)
+def test_how_a_job_was_called_is_named_where_it_finds_no_room(
+    forks: Forks,  # noqa: F811 - the fixture
+    tmp_path: Path,
+    words: tuple[str, ...],
+    named: str,
+) -> None:
+    script = tmp_path / "probe.py"
+    script.write_text(f"import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))\n{PROBE}")
+    done = forks.run(tmp_path, script, ("asset=etf", *words), env=bare())
+    assert done.returncode == 1
+    assert re.fullmatch(rf"error: cannot write {named}: File too large; make room and run it again.*\n", done.stderr)

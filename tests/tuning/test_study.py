@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import logging
 import os
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ import pytest
 
 from tests.tuning.toy import Toy, run, sweep_spec
 from wealtharena.errors import ConfigError, TrainingError
+from wealtharena.tuning import engine
 from wealtharena.tuning.engine import scheduler_of
 from wealtharena.tuning.rows import Rows, collect
 from wealtharena.tuning.search import FINISHED_KEY, STEP_KEY, StudySearch, open_study, reached
@@ -164,6 +166,27 @@ def test_a_search_ends_where_what_a_trial_earned_cannot_be_kept_and_goes_on_late
     assert not logging.getLogger("ray.tune").isEnabledFor(logging.ERROR)  # Ray has no traceback of its own above it
     found = run(sweep_spec(trials=3), Toy(), tmp_path, identity={"data.bars": "f"})
     assert [row.state for row in found.trials] == ["COMPLETE"] * 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("full", [True, False])
+def test_what_tune_stumbles_over_on_a_full_disk_is_told_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: bool
+) -> None:
+    """A line of its own that was cut off is a JSONDecodeError to it."""
+
+    def cut(self: object) -> None:
+        json.loads("{")
+
+    def without_room(folder: Path) -> None:
+        if full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+
+    monkeypatch.setattr("ray.tune.Tuner.fit", cut)
+    monkeypatch.setattr(engine, "require_writable", without_room)
+    with pytest.raises(OSError if full else json.JSONDecodeError) as told:
+        run(sweep_spec(trials=3), Toy(), tmp_path, identity={"data.bars": "f"})
+    assert not full or told.value.filename == str(tmp_path)
 
 
 @pytest.mark.parametrize(

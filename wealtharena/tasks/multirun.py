@@ -11,6 +11,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from wealtharena.config import speech
 from wealtharena.config.folders import Refused
 from wealtharena.errors import WealthArenaError
 from wealtharena.files import relative
@@ -41,7 +42,7 @@ class Leaderboard(Callback):
             raise Refused(
                 WealthArenaError(
                     f"no leaderboard: {relative(Path(file))}: {os.strerror(error.errno or 0)}",
-                    hint=f"make room; the jobs stand, and their leaderboard is made by: python run.py task=compare compare.runs=[{relative(folder)}]",
+                    hint=f"make room; the jobs stand, and their leaderboard is made by: {speech.COMMAND} task=compare compare.runs=[{relative(folder)}]",
                 )
             ) from error
 

@@ -18,7 +18,7 @@ from wealtharena.agents import cluster, patience
 from wealtharena.config.specs.agent import ComputeSpec
 from wealtharena.config.specs.sweep import SweepSpec
 from wealtharena.errors import Interrupted, TrainingError
-from wealtharena.files import make_folder
+from wealtharena.files import make_folder, require_writable
 from wealtharena.tuning import deaths
 from wealtharena.tuning.rows import Rows, TrialRow, collect
 from wealtharena.tuning.search import FINISHED_KEY, STEP_KEY, StudySearch, counted, open_study, reached
@@ -188,6 +188,10 @@ def _fit(
             tuner.fit()
     except (KeyboardInterrupt, Interrupted):
         return True
+    except Exception:
+        if searcher.unkept is None:
+            require_writable(folder)  # on a full disk Tune stumbles over a line of its own that was cut off
+            raise
     if searcher.unkept is not None:
         raise searcher.unkept
     if pulse.lost:
