@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import date
 
 import pytest
@@ -14,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from wealtharena.config import compose, config_hash, parse, paths
-from wealtharena.config.composition import _by_hydra, compose_raw, groups, known_mode
+from wealtharena.config.composition import _by_hydra, compose_raw, composing, groups, known_mode
 from wealtharena.config.paths import conf_dir, sweeps_dir
 from wealtharena.config.problems import UNREADABLE
 from wealtharena.errors import ConfigError
@@ -211,6 +212,16 @@ def test_no_default_value_stands_in_a_spec() -> None:
     walk(ExperimentSpec, "")
     assert seen == []
     assert not all(field.is_required() for field in DimensionSpec.model_fields.values())
+
+
+def test_two_threads_compose_one_after_the_other() -> None:
+    """Hydra keeps what it composes for in one place: a second thread found it taken, or took it for its own."""
+    with ThreadPoolExecutor(1) as pool:
+        with composing(()):
+            beside = pool.submit(_by_hydra, ("asset=etf", "model=gru"))
+            assert wait([beside], timeout=0.5).not_done
+        found = beside.result(timeout=60)
+    assert (found.asset.name, found.model.name) == ("etf", "gru")
 
 
 def test_composing_leaves_a_running_hydra_job_alone() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import secrets
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, lru_cache
@@ -34,6 +35,7 @@ from wealtharena.config.spelling import key_of
 from wealtharena.errors import ConfigError
 
 PRIMARY = "config"  # conf/config.yaml
+_ONE_AT_A_TIME = threading.RLock()  # Hydra keeps what it composes for in one place for all threads
 
 
 def compose_raw(overrides: Sequence[str] = ()) -> DictConfig:
@@ -112,10 +114,11 @@ def group_names(roots: tuple[Path, ...]) -> frozenset[str]:
 @contextmanager
 def composing(overrides: Sequence[str]) -> Iterator[list[str]]:
     """Yield the overrides as Hydra can take them, with Hydra ready to compose conf/ beside a running job."""
-    prepare()
-    prepared = with_preset_files(overrides)
-    with _beside_a_job(), hydra.initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="wealtharena"):
-        yield prepared
+    with _ONE_AT_A_TIME:
+        prepare()
+        prepared = with_preset_files(overrides)
+        with _beside_a_job(), hydra.initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="wealtharena"):
+            yield prepared
 
 
 def with_preset_files(overrides: Sequence[str]) -> list[str]:
