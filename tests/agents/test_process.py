@@ -38,3 +38,33 @@ def test_kept_memory_is_used_again_without_page_faults() -> None:
     }
     assert counts["give"] > 100
     assert counts["keep"] * 5 < counts["give"]
+
+
+FORKING = """
+import os, signal, sys, torch
+from wealtharena.agents.networks import build_network
+from wealtharena.agents.process import set_threads
+if sys.argv[1] == "its own":
+    set_threads(2)
+else:
+    torch.set_num_threads(2)
+square = torch.ones(600, 600, requires_grad=True)
+(square @ square).sum().backward()  # OpenMP's threads begin
+child = os.fork()
+if child == 0:
+    signal.alarm(30)
+    (square @ square).sum().backward()
+    print(set_threads(2), float((square @ square).sum()), flush=True)
+    os._exit(0)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("threads", ["its own", "somebody's"])
+def test_a_fork_of_a_process_that_has_trained_computes(threads: str) -> None:
+    """OpenMP waits for ever for the threads that only the parent has."""
+    done = subprocess.run(
+        [sys.executable, "-c", FORKING, threads], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "1 216000000.0\n"), done.stderr

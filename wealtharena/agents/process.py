@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import sys
 from collections.abc import Iterator
+from typing import Final
 
 import torch
 
@@ -15,14 +17,23 @@ from wealtharena.errors import NoGpuError, TrainingError
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of glibc's malloc.h
 _LARGE, _NEVER = 2**25, 2**30  # the largest threshold that glibc takes for mmap; more than is ever free
+_LOADED_IN: Final = os.getpid()
+
+
+def _alone() -> None:
+    """Let a forked process compute by itself: OpenMP waits for ever for threads that its parent has, and a fork has not."""
+    torch.set_num_threads(1)
+
+
+os.register_at_fork(after_in_child=_alone)
 
 
 def set_threads(threads: int) -> int:
-    """Set torch's threads on purpose (0: the cores this process may use) and return their number.
+    """Set torch's threads on purpose (0: the cores this process may use) and return their number, 1 in a forked process.
 
     Torch's own default counts the machine's cores, and on a shared one the threads spend their time waiting.
     """
-    count = threads or usable_cores()
+    count = (threads or usable_cores()) if os.getpid() == _LOADED_IN else 1
     if torch.get_num_threads() != count:
         torch.set_num_threads(count)
     return count

@@ -16,6 +16,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+import wealtharena.agents.process  # noqa: F401 - lets forks of a process with networks compute
 from wealtharena.agents.networks import pair
 from wealtharena.agents.networks.heads import head_of
 from wealtharena.agents.networks.layers import SharedActor, SymbolActor, SymbolCritic, mlp
