@@ -308,3 +308,9 @@ def test_of_several_columns_the_one_that_was_taken_is_named(tmp_path: Path, besi
     ledger = Ledger("my.csv")
     outside.read(written(tmp_path, pd.DataFrame({"date": DAYS, "return": RETURNS, **beside})), ledger=ledger)
     assert ("of its 3 columns the figures are those of return" in " ".join(ledger.notes)) is said
+
+
+def test_what_grows_beyond_every_number_is_refused(tmp_path: Path) -> None:
+    """The page of it ended in a traceback."""
+    with pytest.raises(DataError, match="beyond every number"):
+        outside.read(written(tmp_path, pd.DataFrame({"date": DAYS, "return": np.full(300, 1e100)})), "share")

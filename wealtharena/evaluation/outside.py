@@ -98,7 +98,9 @@ def _read(path: Path, unit: str, ledger: Ledger) -> Trajectory:
             hint="write shares, -0.01 is a loss of one per cent, or say returns_unit=percent",
         )
     at = np.concatenate([[_before(at)], at])
-    told = _path(path.stem, at, START * np.concatenate([[1.0], np.cumprod(1.0 + values)]))
+    with np.errstate(over="ignore"):
+        equity = START * np.concatenate([[1.0], np.cumprod(1.0 + values)])
+    told = _path(path.stem, at, equity)
     closing = None if _silent(at).any() else closing_rate(at[1:])
     return Returns(**{**vars(told), "bars_per_year": closing or len(values) / _years(at)})
 
@@ -239,6 +241,8 @@ def _date(path: Trajectory, row: int | np.int64) -> str:
 def _path(name: str, at: npt.NDArray[np.datetime64], equity: FloatArray) -> Trajectory:
     if len(equity) < LEAST + 1 or not (equity > 0.0).all():
         raise DataError(f"{name}: equity must be positive, over at least {LEAST + 1} dates", hint="look at its rows")
+    if not np.isfinite(equity).all():
+        raise DataError(f"{name}: equity grows beyond every number", hint="look at its rows, and at their unit")
     bars, years = len(equity) - 1, float((at[-1] - at[0]) / np.timedelta64(1, "D")) / 365.25
     nothing = np.zeros(bars)
     return Trajectory(

@@ -87,7 +87,10 @@ def sealed_off(spec: ExperimentSpec, computed: FeaturePanel, *, windows: Windows
     folds = make_folds(spec.split, computed.bars) if windows is None else windows.among(panel.timestamps)
     return Prepared(
         sealed=firewall.seal(computed, folds),
-        about=describe(panel, currency=spec.asset.account_currency),
+        about={
+            **describe(panel, currency=spec.asset.account_currency),
+            "costs": spec.env.costs.model_dump(mode="json"),
+        },
         fill=resolve_fill(spec.env.fill, panel),
         notes=(*notes(spec, panel), *untrained(panel, folds), *searched(spec, computed, folds)),
         repeat=data.repeat_overrides(panel, spec.data),
