@@ -7,7 +7,7 @@ import pytest
 
 from tests.evaluation import worlds
 from tests.evaluation.test_leaderboard import board, run_dir
-from wealtharena.evaluation import leaderboard, tables
+from wealtharena.evaluation import leaderboard, records, tables
 
 COSTS = {"commission_bps": 1.0, "half_spread_bps": 2.0}
 
@@ -32,4 +32,6 @@ def test_a_row_says_what_its_runs_traded_by_and_what_never_moved_has_no_interval
     (folder / "run.json").write_text(json.dumps(record | {"fill": "next_open"}))
     (row,) = board(tmp_path, spec.evaluation.model_copy(update={"bootstrap_draws": 100}))["rows"]
     assert (row["fill"], row["costs"]) == ("next_open", COSTS)
+    version = records.RunResult(tmp_path, {"data": {"fill": "next_close"}})
+    assert leaderboard.identity(version)["fill"] == "next_close", "of which the registry alone is left"
     assert row["intervals"]["sharpe"] == [None, None]

@@ -190,7 +190,7 @@ def identity(run: RunResult) -> dict[str, Any]:
         "symbols": data.get("symbols"),
         "frequency": data.get("frequency"),
         "currency": data.get("currency"),
-        "fill": run.content.get("fill"),
+        "fill": data.get("fill") or run.content.get("fill"),
         "costs": data.get("costs"),
         "window": run.window,
         "played": run.block("backtest").get("window") if run.played else None,
