@@ -193,7 +193,7 @@ class Study:
         Baselines, intervals, stress and verdict are those of the command line. `tried` is how many configurations were
         tried on this market elsewhere: it deflates the Sharpe ratio where the ledger knows of fewer. As in a comparison,
         what else the ledger has of this configuration on this window is named as left out and counted; a policy that was
-        judged before is known by what it showed, and one that is passed twice is one seed.
+        judged before is known by what it showed, and one that is passed twice is one seed. Their order changes no figure.
         """
         if not policies:
             raise ConfigError("judge() needs a policy", hint="pass what train() returned, or one of your own")
@@ -208,7 +208,7 @@ class Study:
         audit = self.audit
         first = min(segment.start for segment in view.test)
         told = doubts(self.spec, self.prepared, first_row=first, audit=audit)
-        facts = look.facts(audit="passed" if audit.passed else "failed", seeds=len(policies), **told)
+        facts = look.facts(audit="passed" if audit.passed else "failed", seeds=len(policies), ordered=False, **told)
         seeds = (None,) * len(policies)  # a policy may be of any: what it shows tells it from others
         counted = look.counted(seeds)
 

@@ -308,3 +308,14 @@ def test_of_several_columns_the_one_that_was_taken_is_named(tmp_path: Path, besi
     ledger = Ledger("my.csv")
     outside.read(written(tmp_path, pd.DataFrame({"date": DAYS, "return": RETURNS, **beside})), ledger=ledger)
     assert ("of its 3 columns the figures are those of return" in " ".join(ledger.notes)) is said
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [("return", np.full(300, 1e90)), ("return", [0.01] * 299 + [1e200]), ("equity", [1.0] * 150 + [1e-300] + [1.0] * 149)],
+)  # fmt: skip
+def test_what_grows_beyond_every_number_is_refused(tmp_path: Path, column: str, values) -> None:
+    """The page of it ended in a traceback, or had a Sharpe ratio of 0 behind a warning."""
+    unit = "share" if column == "return" else "auto"
+    with pytest.raises(DataError, match="beyond every number"):
+        outside.read(written(tmp_path, pd.DataFrame({"date": DAYS, column: values})), unit)

@@ -1,6 +1,7 @@
 """A run directory that was edited after its run is named, and proves nothing."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -126,6 +127,17 @@ def test_a_run_under_another_name_is_not_the_one_that_ended(good, evaluation):
     folders, ledger = good
     change(folders[1], "run_id", value="r1b")
     assert any("r1b" in reason for reason in verdict(folders, evaluation, ledger)["reasons"])
+
+
+def test_of_two_folders_of_one_run_the_edited_one_is_named(good):
+    """A copy under another seed was named by the id of both."""
+    folders, ledger = good
+    copy = folders[0].with_name("copy")
+    shutil.copytree(folders[0], copy)
+    content = json.loads((copy / "run.json").read_text()) | {"seed": 9}
+    (copy / "run.json").write_text(json.dumps(content))
+    (said,) = pins.edited([*map(records.read, folders), records.read(copy)], ledger)
+    assert said.startswith(f"r0 in {copy}, whose run.json is not")
 
 
 @pytest.mark.parametrize(("shown", "status"), [(None, "promotable"), (0.1, "unproven")])

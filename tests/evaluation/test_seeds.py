@@ -76,3 +76,13 @@ def test_what_a_group_may_have_been_chosen_from_is_asked_by_what_each_seed_showe
     assert asked == [(found.metrics["sharpe"], tuple(values["sharpe"] for values in found.agent_metrics))]
     assert found.ratios == asked[0][1]
     assert found.verdict.evidence.left_out == ("other",)
+
+
+def test_the_order_in_which_policies_are_passed_draws_no_other_interval():
+    """Each order of a notebook's policies drew the lower bound anew, until one was above 0."""
+    agents = [path(number) for number in range(4)]
+    one, *others = (judged([agents[at] for at in order], ordered=False) for order in ((0, 1, 2, 3), (3, 1, 0, 2)))
+    assert [found.comparisons for _, found in others] == [one[1].comparisons]
+    assert [found.sharpe for _, found in others] == [one[1].sharpe]
+    shown = [values["sharpe"] for values in others[0][1].agent_metrics]
+    assert shown == [one[1].agent_metrics[at]["sharpe"] for at in (3, 1, 0, 2)], "as they were passed"

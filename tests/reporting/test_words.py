@@ -107,3 +107,17 @@ def test_an_amount_that_is_there_is_never_written_as_nothing(value: float, digit
 
 def test_costs_are_said_to_hold_what_forced_closes_took() -> None:
     assert "what delistings and liquidations took" in MEASURES["costs_paid"].meaning
+
+
+@pytest.mark.parametrize(
+    ("run", "window", "called"),
+    [
+        ({}, "test", "test window"),
+        ({}, "validation", "validation window"),
+        ({"backtest": {"window": "test"}}, "test", "test window"),
+        ({"backtest": {"window": "validation"}}, "test", "window played"),
+        ({"algo": "returns"}, "test", "record"),
+    ],
+)
+def test_what_a_backtest_of_another_window_showed_is_not_called_a_test(run, window, called):
+    assert words.window_of(run, window) == called

@@ -220,7 +220,12 @@ def test_a_backtest_leaves_a_report_that_says_what_was_played(here, capsys, aske
     assert ("Window played" in page) == (said != "the test window")
     assert "data the agent never saw" not in page
     assert 'data-metric="metrics.test.sharpe"' in page
-    assert "Report: outputs/" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "Report: outputs/" in shown
+    for place in (shown, page):
+        assert ("Test window" in place) == (said == "the test window")
+    assert ('<th scope="col">Test</th>' in page) == (said == "the test window")
+    assert ("orders over the test window" in page) == (said == "the test window")
 
 
 def test_no_report_is_promised_where_none_was_asked_for(here, capsys):

@@ -265,3 +265,10 @@ def test_an_order_of_unlike_rows_says_so_and_each_row_which_run_it_is(here, caps
     told = "Rows are of other test windows, lengths of a bar and account currencies: their order is of figures from unlike contests."
     assert told in " ".join(capsys.readouterr().out.split())
     assert any(told in path.read_text() for path in here.glob("outputs/*/*/leaderboard.html"))
+
+
+def test_of_two_folders_of_one_run_each_is_named_by_its_seed():
+    row = {"rank": 1, "window": None, "run_ids": ["r", "r"], "seeds": [0, 9]}
+    folders = {("r", None): "a", ("r", 0): "a", ("r", 9): "copy"}
+    assert compare.about(row, folders) == "#1: a, copy"
+    assert compare.about(row | {"run_ids": ["r"]}, folders) == "#1: a", "the record of a search has several seeds"

@@ -168,11 +168,14 @@ def sharpe_interval(
     draws: int,
     risk_free: float | npt.NDArray[np.float64] = 0.0,
 ) -> Interval:
-    """Return the annual Sharpe ratio (of several seeds the interquartile mean) with its 95 % interval; NaN bounds if too short."""
+    """Return the annual Sharpe ratio (of several seeds the interquartile mean) with its 95 % interval.
+
+    NaN bounds where the record is too short, or none of the agents ever moved: they have no ratio.
+    """
     rows = np.stack([metrics.excess(agent.returns, risk_free) for agent in agents])
     rows = rows[:, np.isfinite(rows).all(axis=0)]
     per_year = agents[0].bars_per_year
-    if rows.shape[1] < MIN_BARS:
+    if rows.shape[1] < MIN_BARS or not np.ptp(rows, axis=1).any():
         return Interval(math.nan, math.nan, math.nan)
     nothing = np.zeros(rows.shape[1])
     if len(agents) > 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -69,6 +70,9 @@ class Facts:
     invested: Mapping[str, float] = field(default_factory=dict)  # share of a baseline bought once that was bought
     edited: tuple[str, ...] = ()  # recorded runs that are not as they ended, in words
     seeds: int | None = None  # behind the agents, where several are paths of one training (cpcv); None: one each
+    ordered: bool = (
+        True  # whether the order of the agents is their own, as of seeds; a caller's order draws no other numbers
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,21 +204,20 @@ def judge(
     shown = [values["sharpe"] for values in of_agents]
     middle, by_seed = seeds.median_index(shown), seeds.ratios(shown, facts.seeds)
     facts = facts if counted is None else replace(facts, trials=counted(shown[middle], by_seed))
-    streams = rng.spawn(2)
-    compared = comparison.compare_group(
-        agents, baselines, rng=streams[0], draws=evaluation.bootstrap_draws, risk_free=risk_free
+    streams, at = rng.spawn(2), seeds.order(agents, facts.ordered)
+    compared_with = partial(
+        comparison.compare_group,
+        [agents[i] for i in at],
+        rng=streams[0],
+        draws=evaluation.bootstrap_draws,
+        risk_free=risk_free,
     )
-    names, rivals = rivals_of(evaluation.verdict, baselines), compared
+    names, compared = rivals_of(evaluation.verdict, baselines), compared_with(baselines)
+    rivals = compared
     if evaluation.verdict.confidence != comparison.CONFIDENCE:
-        rivals = comparison.compare_group(
-            agents,
-            {name: baselines[name] for name in names if name in baselines},
-            rng=streams[0],
-            draws=evaluation.bootstrap_draws,
-            risk_free=risk_free,
-            confidence=evaluation.verdict.confidence,
-        )
-    ratios = np.array([value if math.isfinite(value) else 0.0 for value in shown])
+        asked = {name: baselines[name] for name in names if name in baselines}
+        rivals = compared_with(asked, confidence=evaluation.verdict.confidence)
+    ratios = np.array([shown[i] if math.isfinite(shown[i]) else 0.0 for i in at])
     evidence = gather(
         agents,
         of_agents,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -29,6 +30,15 @@ from wealtharena.files import jsonable
 
 SCHEMA_VERSION = 1
 SPREAD = ("annual_return", "sharpe", "max_drawdown", "total_return")
+_CONTEST = {
+    "test windows": "window",
+    "lengths of a bar": "frequency",
+    "account currencies": "currency",
+    "fills": "fill",
+    "symbols": "symbols",
+    "costs": "costs",
+}  # of a row, by what it is called
+_OF_AN_ASSET = ("symbols", "costs")
 _WHY = {"interrupted": "the run was stopped before its end", "closed": "the test window is closed"}
 
 
@@ -41,8 +51,8 @@ def build(
     (interquartile mean over seeds), `spread{}`, `active{active_share, kept_share}` (of tilts and of lambda; null where there is none), `judged`
     (together, or apart: each run by itself), `intervals{sharpe}` (over bars and seeds; null where the paths are not at hand),
     `comparison{}` against the baseline of the verdict, `comparisons{}` against all, `composite, rank, ranks{}, verdict{},
-    status, simulated, source, frequency, currency, window, run_ids[], config_hash`. `unlike` says in what rows differ that are in one
-    order all the same.
+    status, simulated, source, symbols[], frequency, currency, fill, costs{}, window, run_ids[], config_hash`. `unlike` says
+    in what rows differ that are in one order all the same.
     """
     groups = group(runs)
     loaded = {g.key: load(g) for g in groups}
@@ -69,12 +79,17 @@ def build(
 
 
 def unlike(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return in what rows differ that figures of one contest have in common, in words; a row that does not say it differs in nothing."""
-    windows = {tuple(row["window"]) for row in rows if row.get("window")}
-    lengths = {row["frequency"] for row in rows if row.get("frequency")}
-    moneys = {row["currency"] for row in rows if row.get("currency")}
-    found = {"test windows": windows, "lengths of a bar": lengths, "account currencies": moneys}
-    return [words for words, values in found.items() if len(values) > 1]
+    """Return in what rows differ that figures of one contest have in common, in words; a row that does not say it differs in nothing.
+
+    Symbols and costs are compared within an asset: each has its own.
+    """
+
+    def differs(name: str) -> bool:
+        said = [(row.get("asset") if name in _OF_AN_ASSET else None, row[name]) for row in rows if row.get(name)]
+        seen = {(of, json.dumps(sorted(v) if isinstance(v, list) else v, sort_keys=True)) for of, v in said}
+        return len(seen) > len({of for of, _ in seen})
+
+    return [words for words, name in _CONTEST.items() if differs(name)]
 
 
 def alternatives(
@@ -175,6 +190,8 @@ def identity(run: RunResult) -> dict[str, Any]:
         "symbols": data.get("symbols"),
         "frequency": data.get("frequency"),
         "currency": data.get("currency"),
+        "fill": data.get("fill") or run.content.get("fill"),
+        "costs": data.get("costs"),
         "window": run.window,
         "played": run.block("backtest").get("window") if run.played else None,
     }

@@ -27,6 +27,7 @@ MIDMONTH: Final = 20
 STANDS_STILL: Final = 0.1  # share of a record's dates on which prices may have no new bar, as on a holiday
 WEEKEND_DAYS: Final = 4  # that prices may begin after a record, or end before it, without a note
 PATIENCE_STEPS: Final = 1.5  # the same in steps of the prices, which may be labelled by the first day of a month
+MOST: Final = 1e100  # that equity may grow by in a bar: figures take squares of it
 LEAST: Final = 2  # returns that a record has at least
 
 
@@ -91,6 +92,7 @@ def _read(path: Path, unit: str, ledger: Ledger) -> Trajectory:
             )
         return _path(path.stem, at, values)
     at = _ended(at, ledger)
+    _require_countable(1.0 + values, path.name)
     values = _as_shares(replace(found, values=values), at, unit, sheet.above, ledger)
     if (values <= -1.0).any():
         raise DataError(
@@ -98,9 +100,17 @@ def _read(path: Path, unit: str, ledger: Ledger) -> Trajectory:
             hint="write shares, -0.01 is a loss of one per cent, or say returns_unit=percent",
         )
     at = np.concatenate([[_before(at)], at])
-    told = _path(path.stem, at, START * np.concatenate([[1.0], np.cumprod(1.0 + values)]))
+    with np.errstate(over="ignore"):
+        equity = START * np.concatenate([[1.0], np.cumprod(1.0 + values)])
+    told = _path(path.stem, at, equity)
     closing = None if _silent(at).any() else closing_rate(at[1:])
     return Returns(**{**vars(told), "bars_per_year": closing or len(values) / _years(at)})
+
+
+def _require_countable(growth: FloatArray, name: str) -> None:
+    """Raise DataError where what a bar multiplies equity by, [n], has a square that is no number."""
+    if not (growth < MOST).all():
+        raise DataError(f"{name}: equity grows beyond every number", hint="look at its rows, and at their unit")
 
 
 def _as_shares(found: Figures, at: npt.NDArray[np.datetime64], unit: str, above: str, ledger: Ledger) -> FloatArray:
@@ -239,6 +249,8 @@ def _date(path: Trajectory, row: int | np.int64) -> str:
 def _path(name: str, at: npt.NDArray[np.datetime64], equity: FloatArray) -> Trajectory:
     if len(equity) < LEAST + 1 or not (equity > 0.0).all():
         raise DataError(f"{name}: equity must be positive, over at least {LEAST + 1} dates", hint="look at its rows")
+    with np.errstate(over="ignore", invalid="ignore"):
+        _require_countable(equity[1:] / equity[:-1], name)
     bars, years = len(equity) - 1, float((at[-1] - at[0]) / np.timedelta64(1, "D")) / 365.25
     nothing = np.zeros(bars)
     return Trajectory(

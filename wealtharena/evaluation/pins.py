@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +14,7 @@ from wealtharena.evaluation import tables
 from wealtharena.evaluation.ledger import Digests, Ledger, RunIdentity, Window
 from wealtharena.evaluation.records import RUN_FILE, RunResult
 from wealtharena.evaluation.trials import Completed
+from wealtharena.files import relative
 
 MANIFEST: Final = "manifest.json"  # of a version: what its manifest says, it holds
 
@@ -62,27 +64,30 @@ def edited(runs: Iterable[RunResult], ledger: Ledger | None) -> tuple[str, ...]:
     known: dict[str, dict[str, Mapping[str, Any]]] = {}
     for entry in ledger.entries():
         known.setdefault(str(entry.get("run_id")), {})[str(entry["kind"])] = entry  # of each kind the newest
-    found = (_edited(run, known.get(run.run_id, {})) for run in runs)
-    return tuple(words for words in found if words is not None)
+    runs = tuple(runs)
+    count = Counter(run.run_id for run in runs)  # a copy of a folder has the id of the other
+    names = (run.run_id if count[run.run_id] == 1 else f"{run.run_id} in {relative(run.folder)}" for run in runs)
+    found = zip(names, (_edited(run, known.get(run.run_id, {})) for run in runs), strict=True)
+    return tuple(f"{name}, {words}" for name, words in found if words is not None)
 
 
 def _edited(run: RunResult, known: Mapping[str, Mapping[str, Any]]) -> str | None:
     pinned, result = known.get("pin"), known.get("result")
     if pinned is None and result is None:
-        return f"{run.run_id}, of which this ledger does not know what it showed"
+        return "of which this ledger does not know what it showed"
     if pinned is not None and (run.folder / RUN_FILE).exists():
         if figures_of(run.content) != pinned["figures"]:
-            return f"{run.run_id}, whose {RUN_FILE} is not as the run left it"
+            return f"whose {RUN_FILE} is not as the run left it"
         now = paths_of(run.folder)
         if now is not None and now != pinned["paths"]:
-            return f"{run.run_id}, whose {tables.EQUITY_FILE} or {tables.TRADES_FILE} is not as the run left it"
+            return f"whose {tables.EQUITY_FILE} or {tables.TRADES_FILE} is not as the run left it"
         return None
     if result is None:
-        return f"{run.run_id}, of which this ledger does not know what it showed"
+        return "of which this ledger does not know what it showed"
     said, shown = (_sharpe(value) for value in (run.test.get("sharpe"), result.get("sharpe_annual")))
     if Completed("", 0, said).repeats(Completed("", 0, shown)) or "sharpe_annual" not in result:
         return None
-    return f"{run.run_id}, whose Sharpe ratio is {said:+.2f} and was {shown:+.2f}"
+    return f"whose Sharpe ratio is {said:+.2f} and was {shown:+.2f}"
 
 
 def _sharpe(value: object) -> float:

@@ -35,6 +35,12 @@ def _are_the_same(paths: Sequence[Trajectory], others: Sequence[Trajectory]) -> 
     return all(float(np.sqrt(np.mean((path.returns - other.returns) ** 2))) <= active.ROUNDING for path, other in pairs)
 
 
+def order(agents: Sequence[Trajectory], ordered: bool) -> list[int]:
+    """Return the places of paths in the order in which random numbers are drawn: their own, else that of what they returned."""
+    places = range(len(agents))
+    return list(places) if ordered else sorted(places, key=lambda at: agents[at].returns.tobytes())
+
+
 def median_index(values: Sequence[float]) -> int:
     """Return the position of the (lower) median; NaN counts as least."""
     order = sorted(range(len(values)), key=lambda i: values[i] if not math.isnan(values[i]) else -math.inf)

@@ -25,6 +25,7 @@ from wealtharena.reporting.words import (
     number,
     place,
     prose,
+    window_of,
 )
 
 _FREQUENCY = {"1h": "hourly bars", "1d": "daily bars", "1w": "weekly bars", "1mo": "monthly bars"} | {
@@ -87,11 +88,6 @@ def _eyebrow(data: ReportData) -> str:
     return f"{name_of(str(played['of'])).lower()} played over {_PLAYED[str(played['window'])]}"
 
 
-def _is_test(run: Mapping[str, Any]) -> bool:
-    """Return whether the figures called `test` are of a test window: a backtest may have been asked for another."""
-    return run.get("algo") != "returns" and str((run.get("backtest") or {}).get("window", "test")) == "test"
-
-
 def first_screen(data: ReportData) -> str:
     """Return the key figures, equity against the baselines, and the verdict with its reasons."""
     return f'<div class="first">{_tiles(data)}<div>{_equity(data)}</div>{_verdict(data.run)}</div>'
@@ -148,7 +144,7 @@ def _facts(run: Mapping[str, Any], source: Mapping[str, Any]) -> str:
         ),
         (
             "",
-            "Test window" if _is_test(run) else "Window played",
+            "Test window" if window_of(run) == "test window" else "Window played",
             escape(f"{day(window[0])} – {day(window[1])}") if window else "—",
         ),
         (
@@ -313,7 +309,9 @@ def _equity(data: ReportData) -> str:
     agent = data.agent
     totals = {name: (values or {}).get("total_return") for name, values in (data.run.get("baselines") or {}).items()}
     totals["agent"] = ((data.run.get("metrics") or {}).get(data.window) or {}).get("total_return")
-    note = f"Net of all costs, over the {data.window} window." if _is_test(data.run) else "Net of all costs."
+    note = "Net of all costs."
+    if window_of(data.run) == "test window":
+        note = f"Net of all costs, over the {data.window} window."
     if data.band is not None:
         note += f" Shaded: {data.band.meaning}."
     drawn = "".join(

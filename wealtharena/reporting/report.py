@@ -17,7 +17,7 @@ from wealtharena.reporting.page import figure, page, section
 from wealtharena.reporting.pointer import SCRIPT
 from wealtharena.reporting.shape import shape
 from wealtharena.reporting.svg import Size
-from wealtharena.reporting.words import MEASURES, escape, finite, name_of, number
+from wealtharena.reporting.words import MEASURES, escape, finite, name_of, number, window_of
 
 _TRIO = Size(364, 190, left=46, right=12)
 _TRIO_NARROW = Size(348, 190, left=46, right=12)
@@ -200,7 +200,7 @@ def _trades(data: ReportData) -> str:
         tables.trades(data.agent, largest=False),
         "<h3>The largest</h3>",
         tables.trades(data.agent, largest=True),
-        lead=f"{data.agent.orders.size:,} orders over the {data.window} window, filled at the {_fill(data)}. Prices as the market quotes them; values and costs{unit}.",
+        lead=f"{data.agent.orders.size:,} orders over the {window_of(data.run, data.window)}, filled at the {_fill(data)}. Prices as the market quotes them; values and costs{unit}.",
     )
 
 
@@ -258,6 +258,7 @@ def _chooser(picked: Mapping[str, Any]) -> str:
 def _audit(data: ReportData) -> str:
     parts = []
     if data.test_openings is not None:
+        where = "test window" if window_of(data.run) == "test window" else "window"
         times = "once" if data.test_openings == 1 else f"{data.test_openings:,} times"
         tried = data.configurations_tried
         more = (
@@ -265,7 +266,7 @@ def _audit(data: ReportData) -> str:
             if tried is None
             else f" {tried:,} distinct configuration{'s have' if tried != 1 else ' has'} been tried on it; the Sharpe ratio is deflated by that number."
         )
-        parts.append(f"<p>This test window has been looked at <b>{times}</b>, this run included.{escape(more)}</p>")
+        parts.append(f"<p>This {where} has been looked at <b>{times}</b>, this run included.{escape(more)}</p>")
     if data.audit:
         parts.append(tables.audit(data.audit))
     if found := tables.rules(data.run):

@@ -28,6 +28,7 @@ from wealtharena.reporting.words import (
     price,
     prose,
     tone,
+    window_of,
 )
 
 _STACKED = ("board", "audit")
@@ -68,7 +69,7 @@ def table(
 
 
 def measures(run: Mapping[str, Any]) -> str:
-    """Return every measure of run.json: the agent by window, then the baselines over the test window."""
+    """Return every measure of run.json: the agent by window, then the baselines over the one that was played."""
     windows = [(name, values) for name, values in (run.get("metrics") or {}).items() if values]
     windows.sort(
         key=lambda item: (
@@ -88,9 +89,10 @@ def measures(run: Mapping[str, Any]) -> str:
             for name, values in baselines
         ]
         rows.append(cells)
+    called = [window_of(run, name) for name, _ in windows]
     head = [
         "Measure",
-        *(escape(name_of(name)) for name, _ in windows),
+        *(escape(name_of(name.removesuffix(" window"))) for name in called),
         *(escape(name_of(name)) for name, _ in baselines),
     ]
     return table(head, rows, css="measures")

@@ -110,6 +110,17 @@ def name_of(key: str, *, short: bool = False) -> str:
     return _SHORT.get(name, name) if short else name
 
 
+def window_of(run: Mapping[str, Any], window: str = "test") -> str:
+    """Return what a run's figures called `window` are of, in words.
+
+    Those called `test` are of any window that a backtest was asked for, or of a record that was made elsewhere.
+    """
+    if window == "test" and run.get("algo") == "returns":
+        return "record"
+    played = str((run.get("backtest") or {}).get("window", "test"))
+    return f"{window} window" if window != "test" or played == "test" else "window played"
+
+
 def prose(text: object) -> str:
     """Return a sentence of run.json, escaped, with baselines by name and true minus signs."""
     words = re.sub(r"(?<![\w-])-(?=\d)", MINUS, str(text))

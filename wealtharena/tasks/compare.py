@@ -104,7 +104,7 @@ def write(folder: Path, runs: Sequence[records.RunResult], *, spec: ExperimentSp
     out.print(table(board))
     if board["unlike"]:
         out.print(page.unlike_contests(board["unlike"]))
-    folders = {run.run_id: relative(run.folder) for run in runs}
+    folders = {(run.run_id, seed): relative(run.folder) for run in runs for seed in (None, run.seed)}
     for row in board["rows"]:
         if row["status"] != "completed":
             continue
@@ -268,10 +268,15 @@ def _cells(row: Mapping[str, Any]) -> Iterable[str | Text]:
     ]
 
 
-def about(row: Mapping[str, Any], folders: Mapping[str, str]) -> str:
-    """Return which runs a row is of and over which dates, so that it is told from another of its agent."""
+def about(row: Mapping[str, Any], folders: Mapping[tuple[str, int | None], str]) -> str:
+    """Return which runs a row is of and over which dates, so that it is told from another of its agent.
+
+    `folders` are by run and seed, None for whichever it is: a copy of a folder has the id of the other.
+    """
+    ids, seeds = row["run_ids"], row["seeds"]
+    runs = zip(ids, seeds if len(seeds) == len(ids) else [None] * len(ids), strict=True)
     dates = f"{' to '.join(row['window'])}, " if row.get("window") else ""
-    return f"#{row['rank']}: {dates}{', '.join(folders[run_id] for run_id in row['run_ids'])}"
+    return f"#{row['rank']}: {dates}{', '.join(folders[run] for run in runs)}"
 
 
 def algorithm(row: Mapping[str, Any]) -> str:

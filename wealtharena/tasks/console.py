@@ -13,6 +13,7 @@ from wealtharena.config import speech
 from wealtharena.config.spelling import command_line, override
 from wealtharena.errors import WealthArenaError
 from wealtharena.files import relative
+from wealtharena.reporting.words import window_of
 from wealtharena.terminal import Screen, figure, styled
 from wealtharena.tracking.console import duration
 
@@ -152,8 +153,8 @@ def tracked(places: Sequence[str]) -> None:
 
 
 def comparison_table(record: Mapping[str, Any], *, window: str = "test") -> Table:
-    """Return the agent's and the baselines' measures over the test window, or the validation window."""
-    title = f"{window.capitalize()} window, after costs"
+    """Return the agent's and the baselines' measures over the window that was played, or the validation window."""
+    title = f"{window_of(record, window).capitalize()}, after costs"
     if record["algo"] == "returns":  # made elsewhere: nobody knows of costs and windows
         title = "The record"
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)

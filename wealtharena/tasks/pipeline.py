@@ -85,10 +85,15 @@ def sealed_off(spec: ExperimentSpec, computed: FeaturePanel, *, windows: Windows
     """Return features at hand behind the wall; let go of your own references to them afterwards."""
     panel = computed.panel
     folds = make_folds(spec.split, computed.bars) if windows is None else windows.among(panel.timestamps)
+    fill = resolve_fill(spec.env.fill, panel)
     return Prepared(
         sealed=firewall.seal(computed, folds),
-        about=describe(panel, currency=spec.asset.account_currency),
-        fill=resolve_fill(spec.env.fill, panel),
+        about={
+            **describe(panel, currency=spec.asset.account_currency),
+            "fill": fill,  # here too, where a version of the registry takes it along and a pin holds it
+            "costs": spec.env.costs.model_dump(mode="json"),
+        },
+        fill=fill,
         notes=(*notes(spec, panel), *untrained(panel, folds), *searched(spec, computed, folds)),
         repeat=data.repeat_overrides(panel, spec.data),
     )
