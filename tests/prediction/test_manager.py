@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
+from tests.forks import Fork
 from tests.registry.shelf import AGENT, FEATURES, SPLIT, save, stocked
 from tests.registry.trained import put_on_paper, world
 from wealtharena.errors import CheckpointError
@@ -240,6 +241,18 @@ def test_a_large_batch_is_the_same_as_its_rows(manager: ProductionModelManager) 
     for row in (0, 1, 512, 1024):
         alone = manager.get_model_prediction("crypto", features[row])
         np.testing.assert_allclose(together[row].weights, alone.weights, atol=1e-6)
+
+
+def test_a_fork_answers_a_large_batch_after_its_parent_has(manager: ProductionModelManager) -> None:
+    many = np.zeros((300, 3, 2, 2), dtype=np.float32)
+    manager.get_model_prediction("crypto", many)  # by threads, of which a fork has none
+    child = Fork(target=manager.get_model_prediction, args=("crypto", many))
+    child.start()
+    child.join(timeout=60)
+    ended = child.exitcode
+    child.kill()
+    child.join(timeout=10)
+    assert ended == 0
 
 
 @pytest.mark.slow

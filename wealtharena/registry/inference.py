@@ -38,6 +38,9 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="policy")
 
 
+os.register_at_fork(after_in_child=_pool.cache_clear)  # a fork has no threads but its own: work would wait for good
+
+
 def open_session(content: bytes, *, where: str) -> onnxruntime.InferenceSession:
     """Return a single-threaded CPU session; CheckpointError where `content` is no ONNX model."""
     without_reports()
