@@ -190,6 +190,8 @@ def test_a_manager_is_not_sent_to_another_process(manager: ProductionModelManage
     for send in (pickle.dumps, copy.deepcopy):
         with pytest.raises(CheckpointError, match="make one there"):
             send(manager)
+        with pytest.raises(CheckpointError, match="load it there"):
+            send(manager.load_agent_model("crypto"))
 
 
 def test_a_damaged_pointer_leaves_the_old_version_answering(

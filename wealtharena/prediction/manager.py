@@ -61,7 +61,13 @@ class ProductionModelManager:
         """
         agent = self.store.resolve(agent)
         with self._lock:
-            marks = self._mark(agent), self._rests_on(agent)
+            try:
+                marks = self._mark(agent), self._rests_on(agent)
+            except OSError as error:
+                raise CheckpointError(
+                    f"{agent}: its stages cannot be read: {error.strerror}",
+                    hint="let whoever runs this read its folder",
+                ) from error
             served = self._load(agent, stage)
             if served is None:
                 raise CheckpointError(
