@@ -137,6 +137,19 @@ def test_a_state_that_the_agent_does_not_carry_is_refused(manager: ProductionMod
         manager.get_model_prediction("crypto", ZEROS, state={"hidden": [0.0]})
 
 
+@pytest.mark.parametrize("rows", [ZEROS, np.stack([ZEROS, ZEROS])])
+@pytest.mark.parametrize("state", [np.zeros(4), [0.0, 1.0], 0.5])
+def test_what_is_no_whole_state_is_refused(manager: ProductionModelManager, rows: object, state: object) -> None:
+    with pytest.raises(InputError, match=rf"state: is a {type(state).__name__}; hand back the whole `state`"):
+        manager.get_model_prediction("crypto", rows, state=state)
+
+
+@pytest.mark.parametrize("agent", [["crypto"], {"crypto"}, {}, None])
+def test_what_is_no_name_of_an_agent_is_refused(manager: ProductionModelManager, agent: object) -> None:
+    with pytest.raises(CheckpointError, match="is unknown; agents: "):
+        manager.get_model_prediction(agent, ZEROS)
+
+
 def test_promotions_and_rollbacks_are_taken_up(store: ModelCheckpoint, manager: ProductionModelManager) -> None:
     manager.load_agent_model("crypto")
     save(store, "v2", verdict="promotable", weights=(0.0, 0.0, 0.9))
