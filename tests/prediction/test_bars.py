@@ -142,6 +142,22 @@ def test_a_day_of_a_coin_that_may_be_of_two_dates_is_refused_as_in_a_file(manage
         manager.get_model_prediction("crypto", hours)
 
 
+@pytest.mark.parametrize("last", ["3599s", "3599.999s"])
+def test_a_bar_that_is_stamped_by_its_last_moment_stands_at_its_beginning_as_in_a_file(
+    manager: ProductionModelManager, last: str
+) -> None:
+    meta = manager.load_agent_model("crypto").metadata.model_copy(update={"frequency": "1h"})
+    bars = frame()
+    first = pd.Timestamp("2026-02-28T08:00", tz="UTC")
+    bars = bars.assign(timestamp=first + bars.groupby("symbol").cumcount() * pd.Timedelta("1h"))
+    now = (bars.timestamp.max() + pd.Timedelta("61min")).to_pydatetime()  # the newest has just ended
+    begun = observe(meta, bars, now=now)
+    ended = observe(meta, bars.assign(timestamp=bars.timestamp + pd.Timedelta(last)), now=now)
+    assert begun[1] == ended[1] == "2026-03-01T23:00:00"
+    assert ended[2] == ("bars: its times are the last moments of bars, which stand at their beginnings", *begun[2])
+    np.testing.assert_array_equal(ended[0], begun[0])
+
+
 def test_stale_bars_are_refused_where_a_limit_is_given(manager: ProductionModelManager) -> None:
     meta = manager.load_agent_model("crypto").metadata
     meta = meta.model_copy(

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wealtharena.errors import DataError
-from wealtharena.prediction.cleaning import COLUMNS, panel_of, venue_dates
+from wealtharena.prediction.cleaning import COLUMNS, at_beginnings, panel_of, venue_dates
 from wealtharena.prediction.inputs import InputError
 from wealtharena.registry.metadata import Metadata
 
@@ -81,8 +81,11 @@ def observe(
 
     table = bars if isinstance(bars, BarTable) else BarTable.from_frame(bars)
     moment = now or datetime.now(UTC)
-    stamps = _checked(metadata, table)
-    panel, notes = panel_of(metadata, replace(table, stamps=stamps), now=moment)
+    table = replace(table, stamps=_checked(metadata, table))
+    told: tuple[str, ...] = ()
+    if metadata.frequency not in _DATED:
+        table, told = at_beginnings(metadata, table)
+    panel, notes = panel_of(metadata, table, now=moment)
     axis = panel.timestamps.astype(np.int64)
     _check_history(metadata, axis, panel.close)
     if max_stale_bars is not None:
@@ -105,7 +108,7 @@ def observe(
         beside = columns(panel, TiltSpec.model_validate(metadata.recipe.tilt))[-metadata.window :]
         values = np.concatenate([values, beside], axis=-1)
     features = np.ascontiguousarray(values.transpose(1, 0, 2))[None]
-    return features, str(panel.timestamps[-1].astype("datetime64[s]")), notes
+    return features, str(panel.timestamps[-1].astype("datetime64[s]")), (*told, *notes)
 
 
 def _with_index(frame: pd.DataFrame) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -89,6 +90,20 @@ def venue_dates(metadata: Metadata, table: BarTable) -> npt.NDArray[np.int64]:
             raise InputError(f"bars.{symbol}", error.message.removeprefix(f"{symbol}: "), hint=error.hint) from error
         dates[rows] = times.dt.tz_localize(None).astype("datetime64[ns]").astype("int64")
     return dates
+
+
+def at_beginnings(metadata: Metadata, table: BarTable) -> tuple[BarTable, tuple[str, ...]]:
+    """Return bars within the day at their beginnings where their times are their last moments, as a file's are, and that it is so."""
+    from wealtharena.data.reading.moments import from_beginnings
+    from wealtharena.data.reading.settled import Ledger
+    from wealtharena.data.reading.stamps import Stamps
+
+    ledger, stamps = Ledger("bars"), table.stamps.copy()
+    for symbol in metadata.symbols:
+        rows = np.flatnonzero(table.symbols == symbol)
+        found = Stamps(table.stamps[rows], table.stamps[rows], table.zoned, offset=False, form="")
+        stamps[rows] = from_beginnings(found, ledger).instants
+    return replace(table, stamps=stamps), tuple(ledger.notes)
 
 
 def _raw(symbol: str, table: BarTable, asset: AssetSpec, data: DataSpec, now: datetime) -> RawBars:
