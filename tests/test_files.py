@@ -201,3 +201,15 @@ def test_a_temporary_folder_goes_with_its_block_and_what_a_kill_left_with_the_ne
     assert not mine.exists()
     assert (other / "in" / "it").exists()
     os.close(descriptor)
+
+
+@pytest.mark.parametrize(("umask", "rights"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_who_may_write_a_log_is_what_the_umask_says(tmp_path: Path, umask: int, rights: int) -> None:
+    before = os.umask(umask)
+    try:
+        add(tmp_path / "log.jsonl", {})
+        (tmp_path / "other").write_text("")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "log.jsonl").stat().st_mode & 0o777 == rights
+    assert (tmp_path / "other").stat().st_mode & 0o777 == rights

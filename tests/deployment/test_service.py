@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
@@ -53,8 +55,6 @@ def test_a_batch_is_answered_in_order(service: Client) -> None:
 
 
 def bars(count: int = 40, **changes: object) -> list[dict[str, object]]:
-    from datetime import UTC, datetime, timedelta
-
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return [
         {
@@ -75,9 +75,18 @@ def test_bars_are_turned_into_features_by_the_service(service: Client) -> None:
     assert answer["predictions"][0]["as_of"] == bars()[-1]["timestamp"][:19]
 
 
-@pytest.mark.parametrize("written", ["T00:00:00+09:00", "T00:00:00+02:00", "T20:00:00-05:00"])
-def test_a_daily_bar_carries_its_date_in_the_zone_that_it_is_written_in(service: Client, written: str) -> None:
-    given = [{**bar, "timestamp": str(bar["timestamp"])[:10] + written} for bar in bars()]
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda day: day.replace("+00:00", "+09:00"),
+        lambda day: day.replace("+00:00", "+02:00"),
+        lambda day: datetime.fromisoformat(day).astimezone(timezone(timedelta(hours=-5))).isoformat(),
+    ],
+)
+def test_a_daily_bar_is_of_a_written_midnights_date_or_of_its_instants(
+    service: Client, written: Callable[[str], str]
+) -> None:
+    given = [{**bar, "timestamp": written(str(bar["timestamp"]))} for bar in bars()]
     (answer,) = service.predict(bars=given).json()["predictions"]
     (expected,) = service.predict(bars=bars()).json()["predictions"]
     assert (answer["as_of"], answer["weights"]) == (expected["as_of"], expected["weights"])

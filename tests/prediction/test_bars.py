@@ -93,7 +93,7 @@ def test_times_and_symbols_may_be_the_index(manager: ProductionModelManager, ind
     [
         lambda days: days.dt.tz_localize("Asia/Tokyo"),
         lambda days: days.dt.tz_localize("Europe/Berlin"),
-        lambda days: (days + pd.Timedelta("20h")).dt.tz_localize("America/New_York"),
+        lambda days: days.dt.tz_localize("UTC").dt.tz_convert("America/New_York"),  # 19:00 of the day before
         lambda days: days.dt.strftime("%Y-%m-%dT00:00:00+09:00"),
         lambda days: days.dt.strftime("%Y%m%d").astype(int),
         lambda days: days.astype("datetime64[s]").astype("int64"),
@@ -109,6 +109,53 @@ def test_a_bar_of_a_day_is_of_the_date_that_is_written(manager: ProductionModelM
     again = manager.get_model_prediction("crypto", other)
     assert (again.as_of, again.notes) == ("2026-02-28T00:00:00", answer.notes)
     assert again.weights == pytest.approx(answer.weights)
+
+
+@pytest.mark.parametrize(
+    ("hour", "place", "shown"),
+    [(0, "Australia/Sydney", "UTC"), (16, "Australia/Sydney", "America/New_York"), (0, "UTC", "America/New_York")],
+)
+def test_a_day_of_a_share_is_of_the_date_at_its_venue_as_in_a_file(
+    manager: ProductionModelManager, hour: int, place: str, shown: str
+) -> None:
+    meta = manager.load_agent_model("crypto").metadata
+    recipe = meta.recipe.model_copy(update={"asset": {"universe": {"calendar": "XASX"}}})
+    meta = meta.model_copy(update={"asset": "stocks", "recipe": recipe})
+    bars = frame(bars=90, end="2026-02-27")
+    bars = bars[bars.timestamp.dt.day_of_week < 5].assign(timestamp=lambda f: f.timestamp.dt.tz_localize(None))
+    there = (bars.timestamp + pd.Timedelta(hours=hour)).dt.tz_localize(place).dt.tz_convert(shown)
+    plain, elsewhere = observe(meta, bars), observe(meta, bars.assign(timestamp=there))
+    assert elsewhere[1:] == plain[1:]
+    assert plain[1] == "2026-02-27T00:00:00"
+
+
+def test_a_day_of_a_coin_that_may_be_of_two_dates_is_refused_as_in_a_file(manager: ProductionModelManager) -> None:
+    bars = frame().assign(timestamp=lambda f: f.timestamp - pd.Timedelta("9h"))  # midnight in Tokyo, as UTC
+    with pytest.raises(InputError, match=r"bars\.BTC-USD: daily bars stamped 15:00 UTC may belong to that date or the"):
+        manager.get_model_prediction("crypto", bars)
+    hours = frame().assign(
+        timestamp=lambda f: (
+            pd.Timestamp("2026-02-01T00:30", tz="UTC") + f.groupby("symbol").cumcount() * pd.Timedelta("1h")
+        )
+    )
+    with pytest.raises(InputError, match="60 minutes apart, not 1d"):
+        manager.get_model_prediction("crypto", hours)
+
+
+@pytest.mark.parametrize("last", ["3599s", "3599.999s"])
+def test_a_bar_that_is_stamped_by_its_last_moment_stands_at_its_beginning_as_in_a_file(
+    manager: ProductionModelManager, last: str
+) -> None:
+    meta = manager.load_agent_model("crypto").metadata.model_copy(update={"frequency": "1h"})
+    bars = frame()
+    first = pd.Timestamp("2026-02-28T08:00", tz="UTC")
+    bars = bars.assign(timestamp=first + bars.groupby("symbol").cumcount() * pd.Timedelta("1h"))
+    now = (bars.timestamp.max() + pd.Timedelta("61min")).to_pydatetime()  # the newest has just ended
+    begun = observe(meta, bars, now=now)
+    ended = observe(meta, bars.assign(timestamp=bars.timestamp + pd.Timedelta(last)), now=now)
+    assert begun[1] == ended[1] == "2026-03-01T23:00:00"
+    assert ended[2] == ("bars: its times are the last moments of bars, which stand at their beginnings", *begun[2])
+    np.testing.assert_array_equal(ended[0], begun[0])
 
 
 def test_stale_bars_are_refused_where_a_limit_is_given(manager: ProductionModelManager) -> None:

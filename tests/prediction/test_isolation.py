@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.registry.shelf import AGENT, place, save, seal, stocked
+from wealtharena.config import compose
 from wealtharena.errors import CheckpointError
 from wealtharena.prediction.manager import ProductionModelManager
 from wealtharena.registry import ModelCheckpoint, history, promote, withdraw
+from wealtharena.registry.verifying import verify
+from wealtharena.tasks.deploy import run
 
 ZEROS = np.zeros((3, 2, 2), dtype=np.float32)
 
@@ -51,6 +57,46 @@ def test_whatever_one_agent_holds_the_others_are_taken_up(
     assert manager.problems == {"commodities": "commodities cannot be taken up: KeyError"}
     assert "commodities cannot be taken up" in caplog.text
     assert manager.refresh() == []
+
+
+@pytest.fixture
+def closed(store: ModelCheckpoint, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an agent's folder that may not be read, as one of another user's; rights stop no superuser."""
+    folder = store.root / AGENT
+    monkeypatch.setattr(Path, "iterdir", _refusing(Path.iterdir, lambda path: path == folder))
+    monkeypatch.setattr(Path, "lstat", _refusing(Path.lstat, lambda path: path.parent == folder))
+    return folder
+
+
+def _refusing(ask: Callable[[Path], Any], closed: Callable[[Path], bool]) -> Callable[[Path], Any]:
+    def asked(path: Path) -> Any:
+        if closed(path):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return ask(path)
+
+    return asked
+
+
+def test_an_agent_that_may_not_be_read_is_told_of_and_the_others_are_seen_to(
+    store: ModelCheckpoint, closed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manager = ProductionModelManager(store.root)
+    for ask in (
+        lambda: manager.get_model_prediction(AGENT, ZEROS),
+        lambda: store.load_checkpoint(AGENT, "v1"),
+        lambda: store.list_checkpoints(AGENT),
+    ):
+        with pytest.raises(CheckpointError, match=r"cannot be read: Permission denied; let whoever runs this read"):
+            ask()
+    assert manager.get_model_prediction("etf", ZEROS) is not None
+    found = verify(store)
+    (problem,) = found.problems
+    assert f"{closed} cannot be read: Permission denied" in problem
+    assert (found.versions, found.gone) == (2, ())
+    assert run(compose(["task=deploy", "deploy.action=list", f"paths.checkpoints={store.root}"])) == 0
+    shown = capsys.readouterr().out
+    assert "unreadable" in shown
+    assert "s1 " in shown, "another is shown"
 
 
 def test_an_agent_whose_folder_is_gone_answers_no_longer(store: ModelCheckpoint) -> None:

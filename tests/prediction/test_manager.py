@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
+from tests.forks import Fork
 from tests.registry.shelf import AGENT, FEATURES, SPLIT, save, stocked
 from tests.registry.trained import put_on_paper, world
 from wealtharena.errors import CheckpointError
@@ -136,6 +137,19 @@ def test_a_state_that_the_agent_does_not_carry_is_refused(manager: ProductionMod
         manager.get_model_prediction("crypto", ZEROS, state={"hidden": [0.0]})
 
 
+@pytest.mark.parametrize("rows", [ZEROS, np.stack([ZEROS, ZEROS])])
+@pytest.mark.parametrize("state", [np.zeros(4), [0.0, 1.0], 0.5])
+def test_what_is_no_whole_state_is_refused(manager: ProductionModelManager, rows: object, state: object) -> None:
+    with pytest.raises(InputError, match=rf"state: is a {type(state).__name__}; hand back the whole `state`"):
+        manager.get_model_prediction("crypto", rows, state=state)
+
+
+@pytest.mark.parametrize("agent", [["crypto"], {"crypto"}, {}, None])
+def test_what_is_no_name_of_an_agent_is_refused(manager: ProductionModelManager, agent: object) -> None:
+    with pytest.raises(CheckpointError, match="is unknown; agents: "):
+        manager.get_model_prediction(agent, ZEROS)
+
+
 def test_promotions_and_rollbacks_are_taken_up(store: ModelCheckpoint, manager: ProductionModelManager) -> None:
     manager.load_agent_model("crypto")
     save(store, "v2", verdict="promotable", weights=(0.0, 0.0, 0.9))
@@ -189,6 +203,8 @@ def test_a_manager_is_not_sent_to_another_process(manager: ProductionModelManage
     for send in (pickle.dumps, copy.deepcopy):
         with pytest.raises(CheckpointError, match="make one there"):
             send(manager)
+        with pytest.raises(CheckpointError, match="load it there"):
+            send(manager.load_agent_model("crypto"))
 
 
 def test_a_damaged_pointer_leaves_the_old_version_answering(
@@ -240,6 +256,18 @@ def test_a_large_batch_is_the_same_as_its_rows(manager: ProductionModelManager) 
     for row in (0, 1, 512, 1024):
         alone = manager.get_model_prediction("crypto", features[row])
         np.testing.assert_allclose(together[row].weights, alone.weights, atol=1e-6)
+
+
+def test_a_fork_answers_a_large_batch_after_its_parent_has(manager: ProductionModelManager) -> None:
+    many = np.zeros((300, 3, 2, 2), dtype=np.float32)
+    manager.get_model_prediction("crypto", many)  # by threads, of which a fork has none
+    child = Fork(target=manager.get_model_prediction, args=("crypto", many))
+    child.start()
+    child.join(timeout=60)
+    ended = child.exitcode
+    child.kill()
+    child.join(timeout=10)
+    assert ended == 0
 
 
 @pytest.mark.slow

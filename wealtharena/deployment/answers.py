@@ -63,7 +63,8 @@ def _table(bars: Sequence[Bar], field: str) -> BarTable:
         stamps[i] = _nanoseconds(moment - _EARLIEST)
         wall[i] = stamps[i] + _nanoseconds(moment.utcoffset() or timedelta())
     values = {name: np.array([_or_nan(getattr(bar, name)) for bar in bars]) for name in COLUMNS}
-    return BarTable(stamps=stamps, symbols=np.array([bar.symbol for bar in bars]), values=values, wall=wall)
+    symbols, zoned = np.array([bar.symbol for bar in bars]), all(bar.timestamp.tzinfo is not None for bar in bars)
+    return BarTable(stamps=stamps, symbols=symbols, values=values, wall=wall, zoned=zoned)
 
 
 def _nanoseconds(span: timedelta) -> int:

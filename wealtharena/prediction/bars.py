@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wealtharena.errors import DataError
-from wealtharena.prediction.cleaning import COLUMNS, panel_of
+from wealtharena.prediction.cleaning import COLUMNS, at_beginnings, panel_of, venue_dates
 from wealtharena.prediction.inputs import InputError
 from wealtharena.registry.metadata import Metadata
 
@@ -31,6 +31,7 @@ class BarTable:
     symbols: npt.NDArray[np.str_]  # [n]
     values: Mapping[str, npt.NDArray[np.float64]]  # column -> [n]
     wall: npt.NDArray[np.int64]  # [n] what the clock shows in the zone that a stamp is written in, as ns since 1970
+    zoned: bool  # whether a zone is written; without one, stamps of days are dates
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame) -> BarTable:
@@ -60,7 +61,7 @@ class BarTable:
         ).size:  # as text it would be a name, or cut the others short
             raise InputError("bars.symbol", f"row {unnamed[0] + 1} has no symbol", hint="name it, or drop the row")
         symbols = frame["symbol"].astype(str).to_numpy(dtype=np.str_)
-        return cls(stamps=times.instants, symbols=symbols, values=values, wall=times.wall)
+        return cls(stamps=times.instants, symbols=symbols, values=values, wall=times.wall, zoned=times.zoned)
 
 
 def observe(
@@ -80,8 +81,11 @@ def observe(
 
     table = bars if isinstance(bars, BarTable) else BarTable.from_frame(bars)
     moment = now or datetime.now(UTC)
-    stamps = _checked(metadata, table)
-    panel, notes = panel_of(metadata, replace(table, stamps=stamps), now=moment)
+    table = replace(table, stamps=_checked(metadata, table))
+    told: tuple[str, ...] = ()
+    if metadata.frequency not in _DATED:
+        table, told = at_beginnings(metadata, table)
+    panel, notes = panel_of(metadata, table, now=moment)
     axis = panel.timestamps.astype(np.int64)
     _check_history(metadata, axis, panel.close)
     if max_stale_bars is not None:
@@ -104,7 +108,7 @@ def observe(
         beside = columns(panel, TiltSpec.model_validate(metadata.recipe.tilt))[-metadata.window :]
         values = np.concatenate([values, beside], axis=-1)
     features = np.ascontiguousarray(values.transpose(1, 0, 2))[None]
-    return features, str(panel.timestamps[-1].astype("datetime64[s]")), notes
+    return features, str(panel.timestamps[-1].astype("datetime64[s]")), (*told, *notes)
 
 
 def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
@@ -148,7 +152,7 @@ def _checked(metadata: Metadata, table: BarTable) -> npt.NDArray[np.int64]:
     for symbol in metadata.symbols:
         if symbol not in given:
             raise InputError(f"bars.{symbol}", "has no bars", hint="send bars of every symbol that the agent trades")
-    stamps = table.wall // _DAY * _DAY if metadata.frequency in _DATED else table.stamps
+    stamps = _dates(metadata, table) if metadata.frequency in _DATED else table.stamps
     axis, rows = np.unique(stamps, return_inverse=True)
     columns = np.array([order[str(symbol)] for symbol in given])[np.searchsorted(given, table.symbols)]
     cells, counts = np.unique(rows * len(order) + columns, return_counts=True)
@@ -160,6 +164,17 @@ def _checked(metadata: Metadata, table: BarTable) -> npt.NDArray[np.int64]:
             f"bars.{metadata.symbols[column]}", f"has two bars at {when}", hint="send one bar a symbol and time"
         )
     return stamps
+
+
+def _dates(metadata: Metadata, table: BarTable) -> npt.NDArray[np.int64]:
+    """Return the dates [n] of bars of days as a file's are: a written midnight's own, else of the instant at the venue."""
+    if not table.zoned or not (table.wall % _DAY).any():
+        return table.wall // _DAY * _DAY
+    if not (table.stamps % _DAY).any():
+        return table.stamps
+    for symbol in metadata.symbols:
+        _check_dated(metadata, table, symbol)
+    return venue_dates(metadata, table)
 
 
 def _check_dated(metadata: Metadata, table: BarTable, symbol: str) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from wealtharena.errors import ConfigError, DataError, ProviderError
 from wealtharena.prediction.inputs import InputError
@@ -65,6 +67,43 @@ def panel_of(metadata: Metadata, table: BarTable, *, now: datetime) -> tuple[Pan
     except (ConfigError, DataError) as error:
         raise InputError("bars", error.message, hint=error.hint) from error
     return panel, (*quality.finding_notes(findings), *panel.notes, *_lacking(panel))
+
+
+def venue_dates(metadata: Metadata, table: BarTable) -> npt.NDArray[np.int64]:
+    """Return the dates [n] of bars of days by their instants, ns since 1970: at each symbol's venue, by the rule for files.
+
+    InputError names the symbol whose instants leave open which date they belong to.
+    """
+    from wealtharena.data.providers.files import venue_of
+    from wealtharena.data.reading.moments import bar_times
+    from wealtharena.data.reading.stamps import Stamps
+
+    asset, _ = rules_of(metadata)
+    dates = table.stamps.copy()
+    for symbol in metadata.symbols:
+        rows = np.flatnonzero(table.symbols == symbol)
+        zone, weekdays = venue_of(symbol, asset)
+        found = Stamps(table.wall[rows], table.stamps[rows], True, bool((table.wall != table.stamps).any()), "")
+        try:
+            times = bar_times(found, dated=True, zone=zone, weekdays=weekdays, where=symbol)
+        except DataError as error:
+            raise InputError(f"bars.{symbol}", error.message.removeprefix(f"{symbol}: "), hint=error.hint) from error
+        dates[rows] = times.dt.tz_localize(None).astype("datetime64[ns]").astype("int64")
+    return dates
+
+
+def at_beginnings(metadata: Metadata, table: BarTable) -> tuple[BarTable, tuple[str, ...]]:
+    """Return bars within the day at their beginnings where their times are their last moments, as a file's are, and that it is so."""
+    from wealtharena.data.reading.moments import from_beginnings
+    from wealtharena.data.reading.settled import Ledger
+    from wealtharena.data.reading.stamps import Stamps
+
+    ledger, stamps = Ledger("bars"), table.stamps.copy()
+    for symbol in metadata.symbols:
+        rows = np.flatnonzero(table.symbols == symbol)
+        found = Stamps(table.stamps[rows], table.stamps[rows], table.zoned, offset=False, form="")
+        stamps[rows] = from_beginnings(found, ledger).instants
+    return replace(table, stamps=stamps), tuple(ledger.notes)
 
 
 def _raw(symbol: str, table: BarTable, asset: AssetSpec, data: DataSpec, now: datetime) -> RawBars:

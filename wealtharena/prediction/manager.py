@@ -15,6 +15,7 @@ from wealtharena.errors import CheckpointError
 from wealtharena.prediction.agent import AnswerLimits, ServedAgent, UnfitAnswerError, origin_of
 from wealtharena.prediction.answers import Prediction, Predictions
 from wealtharena.prediction.explain import explain
+from wealtharena.prediction.inputs import InputError
 from wealtharena.prediction.observations import Observations, Question, from_array, from_questions
 from wealtharena.registry import history
 from wealtharena.registry.checkpoints import ModelCheckpoint
@@ -61,7 +62,13 @@ class ProductionModelManager:
         """
         agent = self.store.resolve(agent)
         with self._lock:
-            marks = self._mark(agent), self._rests_on(agent)
+            try:
+                marks = self._mark(agent), self._rests_on(agent)
+            except OSError as error:
+                raise CheckpointError(
+                    f"{agent}: its stages cannot be read: {error.strerror}",
+                    hint="let whoever runs this read its folder",
+                ) from error
             served = self._load(agent, stage)
             if served is None:
                 raise CheckpointError(
@@ -92,7 +99,11 @@ class ProductionModelManager:
         [A + 3]; without one an empty portfolio is assumed and the answer says so. `state` is the last answer's, for a
         policy with memory. InputError names the field that can't be used.
         """
-        served = self._served.get(agent) or self._find(agent)
+        served = (self._served.get(agent) if isinstance(agent, str) else None) or self._find(agent)
+        if state is not None and not isinstance(state, Mapping):
+            raise InputError(
+                "state", f"is a {type(state).__name__}", hint="hand back the whole `state` of the last answer"
+            )
         if hasattr(bars, "columns"):
             asked = Question(bars=bars, portfolio=portfolio, state=state)  # type: ignore[arg-type]  # checked by those who read them
             return self.answer(served, from_questions(served.policy, [asked]))[0]

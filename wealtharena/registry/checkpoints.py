@@ -17,7 +17,14 @@ from wealtharena.files import flush, make_folder, require_appendable, require_wr
 from wealtharena.registry import history
 from wealtharena.registry.gate import by_shipped_rules, held
 from wealtharena.registry.inference import OnnxPolicy
-from wealtharena.registry.integrity import MANIFEST, VerifiedFiles, read_described, read_verified, write_manifest
+from wealtharena.registry.integrity import (
+    MANIFEST,
+    VerifiedFiles,
+    listed,
+    read_described,
+    read_verified,
+    write_manifest,
+)
 from wealtharena.registry.metadata import Metadata, parse_metadata
 from wealtharena.registry.names import check_agent, check_version, is_agent, resolve_agent
 from wealtharena.registry.probe import Probe
@@ -48,9 +55,7 @@ class ModelCheckpoint:
 
     def agents(self) -> list[str]:
         """Return the agents that have a folder here, in alphabetical order; what is no agent's name is passed over."""
-        if not self.root.is_dir():
-            return []
-        return sorted(p.name for p in self.root.iterdir() if is_agent(p.name) and p.is_dir() and not p.is_symlink())
+        return [p.name for p in listed(self.root, folders=True) if is_agent(p.name) and not p.is_symlink()]
 
     def resolve(self, agent: str) -> str:
         """Return the agent id that `agent` means; CheckpointError for an unknown one."""
@@ -169,10 +174,7 @@ class ModelCheckpoint:
 
     def folders(self, agent: str) -> list[Path]:
         """Return the folders of an agent's versions; hidden ones, in the making or on the way out, are none."""
-        place = self.root / agent
-        return (
-            [p for p in sorted(place.iterdir()) if p.is_dir() and not p.name.startswith(".")] if place.is_dir() else []
-        )
+        return [path for path in listed(self.root / agent, folders=True) if not path.name.startswith(".")]
 
     def list_checkpoints(self, agent: str) -> list[dict[str, Any]]:
         """Return an agent's checkpoints newest first, as dicts with paths, version, verdict, stages and figures.
@@ -236,7 +238,7 @@ class ModelCheckpoint:
     def folder(self, agent: str, version: str) -> Path:
         """Return the folder of a version; UnknownCheckpointError for one that never was, CheckpointError for one that is gone."""
         folder = self.root / agent / check_version(version)
-        if folder.exists() or folder.is_symlink():
+        if folder in listed(folder.parent):
             return folder
         if history.saved(history.read_history(self.root, agent=agent), version) is not None:
             raise CheckpointError(

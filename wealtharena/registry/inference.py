@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,9 @@ PIECE = 64  # rows of a large batch that one thread takes at a time
 def _pool() -> ThreadPoolExecutor:
     """Return the threads that share large batches; sessions are single-threaded, so that small ones never wait."""
     return ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="policy")
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # a fork has no threads but its own: work would wait for good
 
 
 def open_session(content: bytes, *, where: str) -> onnxruntime.InferenceSession:
@@ -101,6 +104,12 @@ class OnnxPolicy:
             scaling=Scaling.of(files.json("scaler.json"), metadata.feature_names, where=f"{where}/scaler.json"),
             state_names=states,
             outputs=[*_decided(metadata), *(STATE_OUT + name for name in states)],
+        )
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise CheckpointError(
+            "a policy is not copied or sent to another process",
+            hint="load it there: load_checkpoint, or a ProductionModelManager, with the same root",
         )
 
     @property

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from wealtharena.errors import CheckpointError
-from wealtharena.files import NEWER, newer, read_regular
+from wealtharena.files import NEWER, newer, read_regular, relative
 
 MANIFEST = "manifest.json"
 RESTORE = "restore the file, or roll back"
@@ -69,6 +69,22 @@ class VerifiedFiles:
 def sha256(content: bytes) -> str:
     """Return the SHA-256 of `content` in hex."""
     return hashlib.sha256(content).hexdigest()
+
+
+def listed(folder: Path, *, folders: bool = False) -> list[Path]:
+    """Return what is in a folder of the registry, by name, or the `folders` in it; nothing where there is no folder.
+
+    CheckpointError where the system does not say what is in it.
+    """
+    try:
+        return [path for path in sorted(folder.iterdir()) if not folders or path.is_dir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise CheckpointError(
+            f"{relative(folder)} cannot be read: {error.strerror}",
+            hint="let whoever runs this read it and what is in it",
+        ) from error
 
 
 def write_manifest(folder: Path) -> None:
@@ -147,7 +163,7 @@ def _manifest_entries(raw: bytes, where: str) -> dict[str, tuple[int, str]]:
 
 
 def _same_names(folder: Path, entries: Mapping[str, object]) -> None:
-    present = {path.name for path in folder.iterdir()} - {MANIFEST}
+    present = {path.name for path in listed(folder)} - {MANIFEST}
     for name in sorted(present - set(entries)):
         raise CheckpointError(f"{folder.name}/{name}: is not in the manifest", hint="remove it, or restore the folder")
     for name in sorted(set(entries) - present):

@@ -39,14 +39,21 @@ def verify(store: ModelCheckpoint) -> Findings:
         events = history.read_history(store.root)
     except CheckpointError as error:
         return Findings(0, 0, signed=False, problems=(str(error),), gone=())
-    versions = [(agent, path.name) for agent in store.agents() for path in store.folders(agent)]
+    versions: list[tuple[str, str]] = []
+    closed = set[str]()  # agents of which nothing can be said but that
+    for agent in store.agents():
+        try:
+            versions += [(agent, path.name) for path in store.folders(agent)]
+        except CheckpointError as error:
+            problems.append(str(error))
+            closed.add(agent)
     with together():
         for agent, version in versions:
             try:
                 opened(store, agent, version)
             except CheckpointError as error:
                 problems.append(str(error))
-    for agent in store.agents():
+    for agent in [agent for agent in store.agents() if agent not in closed]:
         for stage in history.STAGES:
             try:
                 pointer = history.standing(store.root, agent, stage)
@@ -59,7 +66,7 @@ def verify(store: ModelCheckpoint) -> Findings:
         lines=len(events),
         signed=chain.signing_key() is not None,
         problems=tuple(dict.fromkeys(problems)),
-        gone=_gone(events, versions),
+        gone=_gone([event for event in events if event.get("agent") not in closed], versions),
     )
 
 

@@ -205,7 +205,10 @@ def _show(store: ModelCheckpoint, agents: Sequence[str]) -> None:
     for name in ("agent", "version", "algo", "verdict", "data", "Sharpe", "return a year", "stage"):
         table.add_column(name, justify="right" if name in ("Sharpe", "return a year") else "left", no_wrap=True)
     for agent in agents:
-        rows = store.list_checkpoints(agent)
+        try:
+            rows = store.list_checkpoints(agent)
+        except CheckpointError:  # the others are shown; why is said below, where its stages are read
+            rows = [{"version": "-", "stages": [], "error": ""}]
         for row in [*best_first(rows), *(row for row in rows if "error" in row)]:
             table.add_row(*_cells(agent, row))
         if not rows:
