@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -393,7 +394,7 @@ def test_a_dashboard_of_no_study_is_refused_with_a_way_out(study: str) -> None:
 
 
 def test_results_of_no_market_are_refused_with_a_way_out() -> None:
-    refused = make(f"BIN={Path(sys.executable).parent}", "results", "MARKET=no/such/folder")
+    refused = make(f"BIN={shlex.quote(str(Path(sys.executable).parent))}", "results", "MARKET=no/such/folder")
     assert refused.returncode == 2
     assert "no/such/folder lacks stocks_asx_daily.parquet" in refused.stderr
     assert "make results MARKET=<folder>" in refused.stderr

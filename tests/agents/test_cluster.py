@@ -55,6 +55,18 @@ def test_a_deep_temporary_folder_is_named_when_ray_cannot_start(tmp_path: Path, 
     assert f", such as {name}=/tmp" in done.stdout
 
 
+def test_a_python_in_a_folder_whose_name_has_a_blank_has_workers(tmp_path: Path) -> None:
+    """Ray hands its path to a shell as it stands: no worker ever began, and a search waited for room without an end."""
+    folder = tmp_path / "my (own) folder"
+    folder.symlink_to(sys.prefix)
+    work = "import ray, sys; print(ray.get(ray.remote(lambda: sys.executable).remote(), timeout=90))"
+    done = subprocess.run(
+        [str(folder / "bin" / "python"), "-c", START + work], capture_output=True, text=True, timeout=180, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(folder / "bin" / "python")
+
+
 def test_a_ray_that_starts_here_reports_to_nobody_unless_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
     from ray._common.usage.usage_lib import usage_stats_enabled
 

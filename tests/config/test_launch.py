@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -350,7 +351,7 @@ def test_a_part_of_the_configuration_is_printed_or_told_to_be_no_part(probe) -> 
 @pytest.mark.parametrize("question", ["--help", "--version", "--cfg job", "--info defaults", "--hydra-help"])
 def test_an_answer_that_cannot_be_given_is_a_line_at_most(tmp_path: Path, question: str) -> None:
     (tmp_path / "probe.py").write_text(PROBE)
-    command = f"set -o pipefail; {sys.executable} probe.py {question}"
+    command = f"set -o pipefail; {shlex.quote(sys.executable)} probe.py {question}"
     for end, told in {
         "| true": "",
         ">/dev/full": "error: standard output cannot be written: No space left on device; ",

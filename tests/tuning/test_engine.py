@@ -36,7 +36,10 @@ def one_ray() -> Iterator[None]:
     import ray
 
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    ray.init(
+        address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False,
+        runtime_env=cluster.own_python(),
+    )  # fmt: skip
     yield
     ray.shutdown()
 

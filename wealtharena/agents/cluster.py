@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shlex
 import signal
 import socket
+import sys
 import tempfile
 import threading
 import warnings
@@ -70,7 +72,7 @@ def _start(compute: ComputeSpec, quiet: dict[str, Any]) -> None:
         try:
             # no thread may start it: its processes die with the thread that began them
             with told("Ray to start"):
-                ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
+                ray.init(address="local", num_cpus=cpus, include_dashboard=False, runtime_env=own_python(), **quiet)
         except Exception as error:  # where a machine is slow Ray raises that very class
             raise _not_started(error) from error
         return
@@ -86,6 +88,12 @@ def _start(compute: ComputeSpec, quiet: dict[str, Any]) -> None:
         raise TrainingError(f"compute.address={compute.address}: no Ray cluster answers", hint=START_ONE) from error
 
 
+def own_python() -> dict[str, str]:
+    """Return what Ray's workers need to find a Python in a folder whose name has a blank: Ray hands it to a shell as it is."""
+    quoted = shlex.quote(sys.executable)
+    return {} if quoted == sys.executable else {"py_executable": quoted}
+
+
 def _join(address: str, quiet: dict[str, Any]) -> None:
     """Connect to a cluster; one on this machine that asks for the token which Ray keeps for this user is shown it.
 
@@ -96,7 +104,7 @@ def _join(address: str, quiet: dict[str, Any]) -> None:
     import ray
 
     def join() -> None:
-        ray.init(address=address, runtime_env=shipped(), **quiet)
+        ray.init(address=address, runtime_env=shipped() | (own_python() if _is_here(address) else {}), **quiet)
 
     what = f"the Ray cluster at {address}"
     _require_listener(address)
