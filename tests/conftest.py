@@ -53,9 +53,8 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("hunt", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
     settings.register_profile("any machine", settings.get_profile("hunt"), derandomize=True)
     settings.load_profile(config.getoption("hypothesis_profile") or "any machine")
-    if config.getoption("numprocesses", None) and not hasattr(
-        config, "workerinput"
-    ):  # workers are begun by this process
+    workers_follow = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
+    if workers_follow:
         shared = tempfile.TemporaryDirectory(prefix="composed-")
         os.environ[quicker.TOGETHER] = shared.name
         config.add_cleanup(shared.cleanup)
