@@ -158,6 +158,11 @@ NO_ROOM = frozenset(
 )  # what a full disk, a quota or a limit on file sizes answers
 
 
+def named_in(error: OSError, otherwise: str) -> str:
+    """Return the file that an error names, of a copy where it was to go, or `otherwise`."""
+    return str(error.filename2 or error.filename or otherwise)
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it, each entered on disk before this returns."""
     missing = [place for place in (folder, *folder.parents) if not place.exists()]

@@ -8,9 +8,9 @@ import torch
 
 from tests.agents import worlds
 from wealtharena.agents.networks import build_network
-from wealtharena.agents.networks.network import seeded
 from wealtharena.agents.off_policy.soft_actor_critic import build_critics
 from wealtharena.agents.policy import EnsemblePolicy, NetworkPolicy, Policy, load_policy, save_policy
+from wealtharena.agents.process import seeded
 from wealtharena.errors import CheckpointError
 
 MODELS = ("mlp", "gru", "lstm", "attention")

@@ -68,8 +68,7 @@ def test_a_search_runs_on_all_nodes_and_outlives_the_death_of_one(nodes: tuple[A
     assert [trial["number"] for trial in trials] == list(range(4))
     lost = [trial for trial in trials if trial["state"] == "FAIL"]
     assert len(lost) <= 1, "only what ran on the node is lost"
-    ends = ("left the cluster", "was killed without a word")  # its worker may go first, when its files do
-    assert all(any(words in trial["failure"] for words in ends) for trial in lost)
+    assert all("left the cluster" in trial["failure"] for trial in lost)
     assert {trial["state"] for trial in trials if trial not in lost} == {"COMPLETE"}
     assert record(folder)["status"] == "completed"
 

@@ -108,12 +108,13 @@ def test_a_multirun_ends_with_its_leaderboard(here):
     assert board["rows"][0]["seeds"] == [0, 1]
 
 
+def full(path, *_, **__):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
 def test_a_multirun_whose_leaderboard_finds_no_room_ends_in_an_error_that_names_it_and_the_way_to_it(here, monkeypatch):
     folder = here / "multirun" / "day" / "time"
     run_dir(folder, "0")
-
-    def full(path, content):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     monkeypatch.setattr(files, "write_json", full)
     with pytest.raises(Refused) as told:
@@ -126,9 +127,6 @@ def test_a_multirun_whose_leaderboard_finds_no_room_ends_in_an_error_that_names_
 
 def test_a_page_that_is_not_there_is_not_named(here, monkeypatch, capsys):
     run_dir(here / "runs", "0")
-
-    def full(path, *_, **__):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     monkeypatch.setattr(compare.page, "write", full)
     compare.run(spec("compare.runs=[runs]"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,25 +69,36 @@ def a_world(*, risk: RiskSpec | None = None, seed: int = 1, **limits: Any) -> Wo
     return World(features, env, risk or risk_of(), Noise(scaler, 3))
 
 
-def go(
+@contextlib.contextmanager
+def trading(
     folder: Path,
     world: World,
     *,
     at: Any = lambda point: None,
     wrap: Any = lambda broker: broker,
-    told: Any = None,
     strangers: Any = "halt",
     source: str = "tests",
-) -> None:
-    """Trade to the end of the feed, from wherever the account in `folder` stands."""
+) -> Iterator[Trader]:
+    """Yield who trades the account in `folder`, from wherever it stands."""
     with contextlib.closing(Ledger(folder, synchronous="normal")) as ledger:
         if ledger.facts() is None:
             ledger.open("noise", "test", {"of": "tests", "source": source})
         broker = wrap(open_broker(Opening(folder, world.env, ledger.epoch, "normal")))
         with contextlib.closing(broker):
-            trader = Trader("noise", "test", world.mind, world.env, world.risk, ledger, broker, strangers, at=at)
-            closes = world.feed().closes(ledger.decision())
-            loop.run(trader, closes, Switch(folder), told=told or (lambda close: None))
+            yield Trader("noise", "test", world.mind, world.env, world.risk, ledger, broker, strangers, at=at)
+
+
+def go(
+    folder: Path,
+    world: World,
+    *,
+    told: Any = None,
+    **how: Any,
+) -> None:
+    """Trade to the end of the feed, from wherever the account in `folder` stands; `how` is as for `trading`."""
+    with trading(folder, world, **how) as trader:
+        closes = world.feed().closes(trader.ledger.decision())
+        loop.run(trader, closes, Switch(folder), told=told or (lambda close: None))
 
 
 def account(folder: Path) -> dict[str, Any]:

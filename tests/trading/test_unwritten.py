@@ -8,16 +8,13 @@ import sys
 
 import pytest
 
-from tests.trading.desks import a_world
+from tests.trading.desks import a_world, go, trading
 from wealtharena.data import provider
 from wealtharena.trading import database, loop
-from wealtharena.trading.broker import Opening
 from wealtharena.trading.brokers.paper import FILE as BOOKS
-from wealtharena.trading.brokers.paper import open_broker
 from wealtharena.trading.database import FullError
 from wealtharena.trading.ledger import FILE, Ledger
 from wealtharena.trading.switch import Switch
-from wealtharena.trading.trader import Trader
 
 FIRST, LAST = 10, 13  # bars, of which the last one is written again
 
@@ -36,18 +33,6 @@ def read_only(path, db):
     db.execute("PRAGMA query_only=ON")
     yield
     db.execute("PRAGMA query_only=OFF")
-
-
-@contextlib.contextmanager
-def an_account(folder):
-    """A world and who trades it, with files of its own, which it goes on with."""
-    world, fresh = a_world(), not (folder / FILE).exists()
-    ledger = Ledger(folder, synchronous="normal")
-    if fresh:
-        ledger.open("noise", "test", {"of": "tests"})
-    broker = open_broker(Opening(folder, world.env, ledger.epoch, "normal"))
-    with contextlib.closing(ledger), contextlib.closing(broker):
-        yield world, Trader("noise", "test", world.mind, world.env, world.risk, ledger, broker)
 
 
 def closes(world, begin, end):
@@ -76,7 +61,8 @@ def missed_of(ledger):
 @pytest.mark.parametrize("whose", ["ledger", "broker"])
 def test_what_cannot_be_written_for_a_while_is_missed_and_the_account_goes_on(tmp_path, monkeypatch, whose, why):
     monkeypatch.setattr(database, "SECONDS", 0.01)
-    with an_account(tmp_path) as (world, trader), contextlib.ExitStack() as stack:
+    world = a_world()
+    with trading(tmp_path, world) as trader, contextlib.ExitStack() as stack:
         ledger, broker = trader.ledger, trader.broker
         path, db = (
             (tmp_path / FILE, ledger._db) if whose == "ledger" else (tmp_path / BOOKS.format(epoch=1), broker._db)
@@ -93,7 +79,8 @@ def test_what_cannot_be_written_for_a_while_is_missed_and_the_account_goes_on(tm
 
 
 def test_a_close_that_was_decided_before_the_disk_was_full_is_not_missed(tmp_path, monkeypatch):
-    with an_account(tmp_path) as (world, trader):
+    world = a_world()
+    with trading(tmp_path, world) as trader:
         keep, full = trader.broker.keep, []
 
         def keeps():
@@ -110,15 +97,15 @@ def test_a_close_that_was_decided_before_the_disk_was_full_is_not_missed(tmp_pat
 
 def test_a_replay_stops_where_the_disk_takes_nothing_and_goes_on_as_if_nothing_had_been(tmp_path, monkeypatch):
     monkeypatch.setattr(database, "SECONDS", 0.01)
-    with an_account(tmp_path / "stopped") as (world, trader), contextlib.ExitStack() as stack:
+    world = a_world()
+    with trading(tmp_path / "stopped", world) as trader, contextlib.ExitStack() as stack:
         feed = closes(world, lambda: stack.enter_context(read_only(None, trader.ledger._db)), stack.close)
         with pytest.raises(FullError, match="nothing can be written"):
             loop.run(trader, feed, Switch(tmp_path), told=lambda close: None)
     fills = {}
     for name in ("whole", "stopped"):
-        with an_account(tmp_path / name) as (world, trader):
-            feed = world.feed().closes(trader.ledger.decision())
-            loop.run(trader, feed, Switch(tmp_path), told=lambda close: None)
+        go(tmp_path / name, world)
+        with trading(tmp_path / name, world) as trader:
             assert missed_of(trader.ledger) == []
             fills[name] = trader.ledger.fills()
     assert fills["whole"] == fills["stopped"]

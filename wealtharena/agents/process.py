@@ -1,4 +1,4 @@
-"""What a process that trains sets for itself: torch's threads, what becomes of freed memory, the GPU."""
+"""What a process that trains sets for itself: torch's threads and generator, what becomes of freed memory, the GPU."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Final
 
@@ -18,6 +19,7 @@ from wealtharena.errors import NoGpuError, TrainingError
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of glibc's malloc.h
 _LARGE, _NEVER = 2**25, 2**30  # the largest threshold that glibc takes for mmap; more than is ever free
 _LOADED_IN: Final = os.getpid()
+_DRAWING: Final = threading.Lock()  # torch's own generator, which first weights are drawn from, is one for all threads
 
 
 def _alone() -> None:
@@ -48,6 +50,17 @@ def own_threads() -> Iterator[None]:
     finally:
         if torch.get_num_threads() != before:
             torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Have torch's own generator start at `seed` for the block, one thread at a time, and put it back as it was.
+
+    Two trainings in threads of one process would otherwise draw from one another's first weights.
+    """
+    with _DRAWING, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 def keep_freed_memory() -> bool:

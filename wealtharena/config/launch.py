@@ -46,7 +46,7 @@ from wealtharena.config.signals import ctrl_c_heard, sigterm_as_ctrl_c
 from wealtharena.config.spelling import plain, with_quoted_paths
 from wealtharena.config.threads import set_threads, thread_variables
 from wealtharena.errors import ConfigError, Interrupted, UsedFolderError, WealthArenaError
-from wealtharena.files import NO_ROOM, tell, temporary_folder
+from wealtharena.files import NO_ROOM, named_in, tell, temporary_folder
 
 Job = Callable[[DictConfig], int]
 _OF_A_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -267,9 +267,8 @@ def no_room(error: OSError, otherwise: str = "a file") -> WealthArenaError:
 
     `otherwise` says what was to be written where the error names nothing.
     """
-    what = error.filename2 or error.filename or otherwise  # of a copy the second is where it was to go
     return WealthArenaError(
-        f"cannot write {what}: {os.strerror(error.errno or 0)}",
+        f"cannot write {named_in(error, otherwise)}: {os.strerror(error.errno or 0)}",
         hint="make room and run it again, a training with resume=<run directory>; what was said to be kept is there",
     )
 

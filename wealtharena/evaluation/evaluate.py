@@ -70,9 +70,7 @@ class Facts:
     invested: Mapping[str, float] = field(default_factory=dict)  # share of a baseline bought once that was bought
     edited: tuple[str, ...] = ()  # recorded runs that are not as they ended, in words
     seeds: int | None = None  # behind the agents, where several are paths of one training (cpcv); None: one each
-    ordered: bool = (
-        True  # whether the order of the agents is their own, as of seeds; a caller's order draws no other numbers
-    )
+    ordered: bool = True  # whether the agents' order is their own, as of seeds; a caller's draws no other numbers
 
 
 @dataclass(frozen=True, eq=False)

@@ -79,11 +79,11 @@ def venue_dates(metadata: Metadata, table: BarTable) -> npt.NDArray[np.int64]:
     from wealtharena.data.reading.stamps import Stamps
 
     asset, _ = rules_of(metadata)
-    dates = table.stamps.copy()
+    dates, offset = table.stamps.copy(), bool((table.wall != table.stamps).any())
     for symbol in metadata.symbols:
         rows = np.flatnonzero(table.symbols == symbol)
         zone, weekdays = venue_of(symbol, asset)
-        found = Stamps(table.wall[rows], table.stamps[rows], True, bool((table.wall != table.stamps).any()), "")
+        found = Stamps(table.wall[rows], table.stamps[rows], True, offset, "")
         try:
             times = bar_times(found, dated=True, zone=zone, weekdays=weekdays, where=symbol)
         except DataError as error:

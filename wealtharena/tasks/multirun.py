@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from wealtharena.config import speech
 from wealtharena.config.folders import Refused
 from wealtharena.errors import WealthArenaError
-from wealtharena.files import relative
+from wealtharena.files import named_in, relative
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +38,9 @@ class Leaderboard(Callback):
         except WealthArenaError as error:
             log.warning("no leaderboard: %s", error)
         except OSError as error:
-            file = error.filename2 or error.filename or folder
             raise Refused(
                 WealthArenaError(
-                    f"no leaderboard: {relative(Path(file))}: {os.strerror(error.errno or 0)}",
+                    f"no leaderboard: {relative(Path(named_in(error, str(folder))))}: {os.strerror(error.errno or 0)}",
                     hint=f"make room; the jobs stand, and their leaderboard is made by: {speech.COMMAND} task=compare compare.runs=[{relative(folder)}]",
                 )
             ) from error

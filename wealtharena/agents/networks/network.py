@@ -8,24 +8,22 @@ without memory hands the observation through as its own embedding.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 import torch
 from torch import Tensor, nn
 
-import wealtharena.agents.process  # noqa: F401 - lets forks of a process with networks compute
 from wealtharena.agents.networks import pair
 from wealtharena.agents.networks.heads import head_of
 from wealtharena.agents.networks.layers import SharedActor, SymbolActor, SymbolCritic, mlp
+from wealtharena.agents.process import seeded
 from wealtharena.config.specs.agent import ModelSpec
 from wealtharena.config.specs.asset import LimitSpec
 from wealtharena.envs.observation import ObservationLayout
 
 PER_SYMBOL: Final = ("attention", "shared")  # models whose weights do not depend on which symbols there are
-_DRAWING: Final = threading.Lock()  # torch's own generator, which first weights are drawn from, is one for all threads
 
 
 class Network(nn.Module):
@@ -134,17 +132,6 @@ class Network(nn.Module):
         """Return the target weights [B, A] of the most likely actions of one bar, and the next states."""
         embedding, following = self.step(observation, states)
         return self.head.weights(self.head.mode(self.parameters_of(embedding)), observation), following
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Have torch's own generator start at `seed` for the block, one thread at a time, and put it back as it was.
-
-    Two trainings in threads of one process would otherwise draw from one another's first weights.
-    """
-    with _DRAWING, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield
 
 
 def build_network(

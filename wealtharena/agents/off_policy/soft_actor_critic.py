@@ -15,9 +15,10 @@ from torch.nn import functional
 from wealtharena.agents.engine import Workbench
 from wealtharena.agents.networks import Network
 from wealtharena.agents.networks.layers import FlatCritic, SymbolCritic
-from wealtharena.agents.networks.network import PER_SYMBOL, seeded
+from wealtharena.agents.networks.network import PER_SYMBOL
 from wealtharena.agents.off_policy.replay import Transitions
 from wealtharena.agents.optimizer import Adam, clip, polyak
+from wealtharena.agents.process import seeded
 
 
 @dataclass(frozen=True)
