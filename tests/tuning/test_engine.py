@@ -21,6 +21,7 @@ from wealtharena.agents import cluster
 from wealtharena.config import compose, identity
 from wealtharena.config.identity import settings
 from wealtharena.errors import ConfigError, TrainingError
+from wealtharena.tuning import deaths
 from wealtharena.tuning.engine import SearchResult
 from wealtharena.tuning.rows import TrialRow
 
@@ -93,6 +94,18 @@ def test_a_trial_whose_worker_the_system_kills_fails_alone_and_says_why(tmp_path
     assert "memory; lower sweep.concurrency" in watcher.failures[2]
     assert result.trials[2].failure == watcher.failures[2] == study(tmp_path).user_attrs["failure-2"]
     assert result.trials[1].failure is None
+
+
+def test_a_worker_that_may_have_gone_with_its_machine_is_not_told_as_killed_for_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    written = tmp_path / "error.txt"
+    written.write_text("ray.exceptions.ActorDiedError\nThe actor is dead because its worker process has died.\n")
+    assert "most likely" in deaths.reason(str(written))
+    monkeypatch.setattr(ray, "nodes", lambda: [{}, {}])
+    assert "the machine that it ran on left the cluster" in deaths.reason(str(written))
 
 
 def test_killed_workers_count_towards_the_share_of_failures(tmp_path: Path) -> None:
