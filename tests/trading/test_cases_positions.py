@@ -387,6 +387,11 @@ def test_keys_that_are_taken_away_halt_the_agent_at_last(tmp_path, caplog, capsy
         day.exchange.fail("401", times=1000)
         day.run(4)
         assert day.ledger.state()[0] == "halted"
+        assert [one["action"] for one in day.told("unknown_account")] == [
+            "skip",
+            "skip",
+            "halt",
+        ]  # and once halted no more
         assert "nothing is known of the account at" in caplog.text
         assert "keys are not accepted" in caplog.text
         console.PaperProgress(day.ledger, every="bar").show(day.ledger.decision().bar)
