@@ -111,8 +111,16 @@ def test_a_switch_that_would_do_nothing_or_cannot_be_thrown_is_not_said_to_be_th
     assert "release it" in answer.json()["message"]
     assert list(paper.rglob(KILL)) == []
     assert service.request("POST", halted, json={"command": "freeze"}).status_code == 202
-    (paper / "cryptocurrencies" / "default" / KILL).mkdir()
-    answer = service.request("POST", trading, json={"command": "flatten"})
+    switch = paper / "cryptocurrencies" / "default" / KILL
+    assert service.request("POST", trading, json={"command": "freeze"}).status_code == 202
+    answer = service.request("POST", trading, json={"command": "flatten"})  # whoever froze was told that it acts
+    assert answer.status_code == 409
+    assert "thrown already, to freeze" in answer.json()["message"]
+    assert switch.read_text() == "freeze\n"
+    switch.unlink()
+    switch.mkdir()
+    assert service.request("POST", trading, json={"command": "flatten"}).status_code == 409  # it freezes, as a folder
+    answer = service.request("POST", trading, json={"command": "freeze"})
     assert answer.status_code == 503
     assert "throw it at the machine" in answer.json()["message"]
     assert str(tmp_path) not in answer.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from tests import gallery, screens
 from tests.screens import visit
-from wealtharena.trading.ledger import Ledger
+from wealtharena.trading.ledger import FILE, Ledger
 from wealtharena.trading.switch import FILE as KILL
 
 pytestmark = pytest.mark.browser
@@ -55,6 +56,21 @@ def test_what_changes_is_shown_and_the_switch_is_thrown(browser: Any, desk: tupl
     wait_for(lambda: "Thrown: freeze" in form.find_element("tag name", "output").text)
     assert (paper / "cryptocurrencies" / "default" / KILL).read_text().strip() == "freeze"
     wait_for(lambda: "kill switch is thrown" in browser.find_element("id", "account-cryptocurrencies--default").text)
+
+
+def test_an_account_that_cannot_be_read_any_more_is_not_shown_as_it_was(
+    browser: Any, desk: tuple[str, Path, str]
+) -> None:
+    address, paper, _ = desk
+    gone = paper / "etf" / "gone"
+    shutil.copytree(paper / "etf" / "second", gone)
+    visit(browser, f"{address}/trading")
+    assert browser.find_elements("id", "account-etf--gone")
+    (gone / FILE).write_bytes(b"no database" * 1000)
+    wait_for(lambda: not browser.find_elements("id", "account-etf--gone"))
+    assert "etf/gone cannot be read" in browser.find_element("id", "totals").text
+    shutil.rmtree(gone)
+    wait_for(lambda: "cannot be read" not in browser.find_element("id", "totals").text)
 
 
 def wait_for(condition: Any, *, seconds: float = 30.0) -> None:

@@ -180,7 +180,7 @@ def test_an_account_keeps_to_what_it_was_opened_with_until_it_begins_anew(here, 
     assert "nan" not in capsys.readouterr().out.lower()  # a ratio of no returns is a dash
 
 
-def test_a_halt_is_released_by_a_person_with_a_reason(here, capsys):
+def test_a_halt_is_released_by_a_person_with_a_reason(here, capsys, caplog):
     trade("risk.daily_loss.max_loss=0.00005")
     with pytest.raises(ConfigError, match="needs a reason"):
         run("paper.action=release")
@@ -192,6 +192,13 @@ def test_a_halt_is_released_by_a_person_with_a_reason(here, capsys):
     assert ledger_says(lambda ledger: ledger.state()) == ("trading", "released: seen")
     run("paper.action=status")
     assert "released: seen" in capsys.readouterr().out
+    run("paper.action=release", "paper.reason=again")
+    assert "nothing was released" in caplog.text
+    assert ledger_says(lambda ledger: ledger.state()) == ("trading", "released: seen")
+    assert "kill switch" not in capsys.readouterr().out
+    (ACCOUNT / "KILL").write_text("flatten")
+    run("paper.action=status")
+    assert "The kill switch is thrown: flatten." in capsys.readouterr().out
 
 
 def test_what_an_agent_does_is_compared_with_its_training_and_an_alarm_stands_once_among_the_interventions(

@@ -8,6 +8,7 @@ import pytest
 from tests.trading.days import days
 from tests.trading.outside import day_of
 from wealtharena.envs.market import Market
+from wealtharena.tasks import console, paper
 from wealtharena.trading import loop
 from wealtharena.trading.broker import Order, RefusedError
 from wealtharena.trading.desk import Close
@@ -301,7 +302,7 @@ def test_what_happened_within_the_hour_before_the_opening_belongs_to_nobody(tmp_
         assert day.fits()
 
 
-def test_a_stranger_that_is_adopted_and_cannot_be_traded_halts_with_its_name_and_a_way_out(tmp_path):
+def test_a_stranger_that_is_adopted_and_cannot_be_traded_halts_with_its_name_and_a_way_out(tmp_path, capsys):
     with days(tmp_path, [[0.5]], strangers="adopt") as day:
         day.run(2)
         day.exchange.prices["TSLA"] = 100.0
@@ -310,6 +311,8 @@ def test_a_stranger_that_is_adopted_and_cannot_be_traded_halts_with_its_name_and
         state, reason = day.ledger.state()
         assert state == "halted"
         assert "TSLA is held, which this agent does not trade" in reason
+        console.paper_status(paper._standing(day.ledger, tmp_path), agent="aapl")
+        assert "TSLA  5 units, of a price that is not known" in capsys.readouterr().out
         assert "then release" in reason
         assert [one.text for one in day.ledger.untold()] == [reason]
         assert len(day.told("account")) == 1
@@ -376,9 +379,20 @@ def test_the_clock_that_counts_is_the_servers(tmp_path):
         assert day.broker._broker._instruction(Order("a", "AAPL", 5.0)).time_in_force == "day"
 
 
-def test_keys_that_are_taken_away_halt_the_agent_at_last(tmp_path):
+def test_keys_that_are_taken_away_halt_the_agent_at_last(tmp_path, caplog, capsys):
     with days(tmp_path, [[0.5]], rules={"unknown_account": {"max_bars": 2, "action": "halt"}}) as day:
         day.run(2)
+        console.PaperProgress(day.ledger, every="bar").show(day.ledger.last_close()["bar"])
+        assert "equity 1" in capsys.readouterr().out
         day.exchange.fail("401", times=1000)
         day.run(4)
         assert day.ledger.state()[0] == "halted"
+        assert [one["action"] for one in day.told("unknown_account")] == [
+            "skip",
+            "skip",
+            "halt",
+        ]  # and once halted no more
+        assert "nothing is known of the account at" in caplog.text
+        assert "keys are not accepted" in caplog.text
+        console.PaperProgress(day.ledger, every="bar").show(day.ledger.decision().bar)
+        assert capsys.readouterr().out.split("equity")[1].strip() == "unknown"

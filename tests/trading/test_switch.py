@@ -1,5 +1,6 @@
 """The kill switch by signals, and a stop that loses nothing."""
 
+import concurrent.futures
 import contextlib
 import datetime as dt
 import itertools
@@ -16,7 +17,7 @@ from wealtharena.trading.broker import Opening
 from wealtharena.trading.brokers.paper import open_broker
 from wealtharena.trading.clock import Due, Timer
 from wealtharena.trading.ledger import Ledger
-from wealtharena.trading.switch import FILE, Signals, Switch
+from wealtharena.trading.switch import FILE, Signals, Switch, throw
 from wealtharena.trading.trader import Trader
 
 AT = 20  # closes before the signal
@@ -62,6 +63,59 @@ def test_a_signal_freezes_or_flattens_at_the_next_close_and_the_halt_outlives_it
     assert not (tmp_path / FILE).exists()
     go(tmp_path, world)  # another process, which heard no signal
     assert account(tmp_path)["state"] == found["state"]
+
+
+@pytest.mark.parametrize("first", [signal.SIGUSR1, signal.SIGUSR2])
+def test_who_freezes_is_obeyed_whatever_else_is_thrown_and_in_whatever_order(tmp_path, first):
+    with Signals() as signals:
+        switch = Switch(tmp_path, signals)
+        os.kill(os.getpid(), signal.SIGUSR2)
+        assert switch.thrown() == "flatten"
+        assert throw(tmp_path, "freeze")
+        assert switch.thrown() == "freeze"
+        switch.file.unlink()
+        assert throw(tmp_path, "flatten")
+        os.kill(os.getpid(), signal.SIGUSR1)
+        os.kill(os.getpid(), first)
+        assert switch.thrown() == "freeze"
+
+
+def test_an_account_that_closes_all_by_a_signal_is_frozen_by_the_file(tmp_path):
+    world, folder = a_world(participation=0.0005), tmp_path / "account"
+    folder.mkdir()
+    ledger, seen = Ledger(folder, synchronous="normal"), []
+    ledger.open("noise", "test", {})
+    broker = open_broker(Opening(folder, world.env, 1, "normal"))
+    trader = Trader("noise", "test", world.mind, world.env, world.risk, ledger, broker)
+
+    def told(close):
+        seen.append(ledger.state())
+        if len(seen) == AT:
+            os.kill(os.getpid(), signal.SIGUSR2)
+        if len(seen) == AT + 1:
+            throw(folder, "freeze")
+
+    with contextlib.closing(ledger), contextlib.closing(broker), Signals() as signals:
+        feed = itertools.islice(world.feed().closes(None), AT + 5)
+        loop.run(trader, feed, Switch(folder, signals), told=told)
+        assert seen[AT] == ("reducing", "kill switch: flatten")
+        assert seen[AT + 1] == ("halted", "kill switch: freeze")
+        assert ledger.positions()
+
+
+def test_of_two_that_throw_it_at_once_the_freeze_stands(tmp_path):
+    for _ in range(20):
+        with concurrent.futures.ThreadPoolExecutor(4) as several:
+            wanted = ("flatten", "freeze", "flatten", "freeze")
+            done = list(several.map(lambda command: throw(tmp_path, command), wanted))
+        assert (done[1], done[3]) == (True, True)
+        assert [path.name for path in tmp_path.iterdir()] == [FILE]
+        assert Switch(tmp_path).thrown() == "freeze"
+        assert not throw(tmp_path, "flatten")
+        (tmp_path / FILE).unlink()
+        assert throw(tmp_path, "flatten")
+        assert throw(tmp_path, "flatten")
+        (tmp_path / FILE).unlink()
 
 
 @pytest.mark.slow

@@ -8,19 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from wealtharena import files
 from wealtharena.config import speech
 from wealtharena.deployment.page import chart, title
 from wealtharena.deployment.script import SCRIPT
 from wealtharena.deployment.style import STYLE
-from wealtharena.trading import reading
+from wealtharena.trading import reading, switch
 from wealtharena.trading.database import LedgerError
 from wealtharena.trading.reading import AccountView
-from wealtharena.trading.switch import FILE as KILL
+from wealtharena.trading.switch import Command
 
-Command = Literal["freeze", "flatten"]
 _BROKERS = {
     "paper": "Paper: no money",
     "shadow": "Shadow: nothing is sent",
@@ -52,6 +50,10 @@ _EMPTY = (
 
 class HaltedError(Exception):
     """The account is halted: it sends nothing, closing orders neither."""
+
+
+class FrozenError(HaltedError):
+    """Its switch is thrown already, to freeze it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,13 +130,14 @@ class Board:
 
         Raises:
             OSError: its file cannot be written.
-            HaltedError: nothing would be closed, for a halted account sends nothing. Nothing is written then.
+            HaltedError: nothing would be closed, for an account that is halted or to be frozen sends nothing. Nothing is written then.
         """
         for name, other, folder in reading.accounts(self.root) if self.root is not None else ():
             if (name, other) == (agent, account):
                 if command == "flatten" and _is_halted(agent, account, folder):
                     raise HaltedError
-                files.write_text(folder / KILL, f"{command}\n")
+                if not switch.throw(folder, command):
+                    raise FrozenError
                 return True
         return False
 
@@ -147,40 +150,14 @@ def _is_halted(agent: str, account: str, folder: Path) -> bool:
     return view is not None and view.state == "halted"
 
 
-def to_json(view: AccountView) -> dict[str, Any]:
-    """Return an account as the API shows it."""
-    return {
-        "agent": view.agent,
-        "account": view.account,
-        "epoch": view.epoch,
-        "broker": view.facts.get("broker"),
-        "live": view.live,
-        "version": view.facts.get("version"),
-        "currency": view.currency,
-        "state": view.state,
-        "reason": view.reason,
-        "kill_switch": view.switch,
-        "bars": view.bars,
-        "bar": view.bar,
-        "equity": view.equity,
-        "cash": view.cash,
-        "drawdown": drawdown(view),
-        "total_return": _grown(view.equity, view.opened_with),
-        "flows": view.flows,
-        "positions": [vars(one) for one in view.positions],
-        "orders": [vars(one) for one in view.orders],
-        "interventions": [{**vars(one), "numbers": dict(one.numbers)} for one in view.interventions],
-    }
-
-
 def _id(view: AccountView) -> str:
     return f"account-{view.agent}--{view.account}"
 
 
 def _totals(views: Sequence[AccountView], unreadable: Sequence[tuple[str, str]] = ()) -> str:
-    lost = _lost(unreadable)
+    lost, ids = _lost(unreadable), " ".join(_id(view) for view in views)  # the script lets no other card stand
     if not views:
-        return lost or "<p class=facts>Nothing is traded here.</p>"
+        return f"<div data-shown=''>{lost or '<p class=facts>Nothing is traded here.</p>'}</div>"
     counts = {state: sum(view.state == state for view in views) for state in _STATES}
     states = ", ".join(f"{count} {_STATES[state][1].lower()}" for state, count in counts.items() if count)
     rows = "".join(
@@ -188,7 +165,7 @@ def _totals(views: Sequence[AccountView], unreadable: Sequence[tuple[str, str]] 
     )
     return (
         f"<h2>{len(views)} account{'s' if len(views) > 1 else ''}: {states}</h2>{lost}{_stakes(views)}{_idle(views)}"
-        f"<table><tr><th scope=col>Total in</th><th scope=col>Equity</th><th scope=col>Last bar</th><th scope=col>Since opening</th></tr>{rows}</table>"
+        f"<table data-shown='{ids}'><tr><th scope=col>Total in</th><th scope=col>Equity</th><th scope=col>Last bar</th><th scope=col>Since opening</th></tr>{rows}</table>"
     )
 
 
@@ -232,7 +209,7 @@ def _sum_of(currency: str, views: Sequence[AccountView]) -> str:
     equity, before, began = (sum(getattr(view, name) for view in views) for name in ("equity", "before", "opened_with"))
     return (
         f"<tr><td>{escape(currency or 'unknown currency')}</td><td>{_money(equity)}</td>"
-        f"{_change(_grown(equity, before))}{_change(_grown(equity, began))}</tr>"
+        f"{_change(grown(equity, before))}{_change(grown(equity, began))}</tr>"
     )
 
 
@@ -271,8 +248,8 @@ def _figures(view: AccountView) -> str:
     cells = (
         (f"Equity, {escape(view.currency)}" if view.currency else "Equity", _money(view.equity), None),
         ("Cash", _money(view.cash), None),
-        ("Last bar", None, _grown(view.equity, view.before)),
-        ("Since opening", None, _grown(view.equity, view.opened_with)),
+        ("Last bar", None, grown(view.equity, view.before)),
+        ("Since opening", None, grown(view.equity, view.opened_with)),
         ("Below its peak", None, drawdown(view)),
         *([("Deposits less withdrawals", _money(view.flows), None)] if view.flows else []),
     )
@@ -370,13 +347,14 @@ def _switch(view: AccountView, *, keyed: bool) -> str:
     )
 
 
-def _grown(now: float, before: float) -> float:
+def grown(now: float, before: float) -> float:
+    """Return how far an amount is above one of before, as a share of it."""
     return now / before - 1.0 if before > 0.0 else 0.0
 
 
 def drawdown(view: AccountView) -> float:
     """Return equity over its highest, less 1."""
-    return _grown(view.equity, view.peak)
+    return grown(view.equity, view.peak)
 
 
 def _money(value: float) -> str:

@@ -39,7 +39,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody, "description": text} for status, text in _REASONS.items()
 }
 HALTED: dict[int | str, dict[str, Any]] = {
-    409: {"model": ErrorBody, "description": "the account is halted: nothing would be closed"}
+    409: {"model": ErrorBody, "description": "the account is halted or to be frozen: nothing would be closed"}
 }
 NOT_READY: dict[int | str, dict[str, Any]] = {503: {"model": Ready, "description": "no agent is promoted yet"}}
 TEXT: dict[int | str, dict[str, Any]] = {

@@ -18,6 +18,8 @@ source.onmessage=event=>{
     if(!place){location.reload();return}
     place.innerHTML=html;
   }
+  const shown=document.querySelector("[data-shown]").dataset.shown.split(" ");
+  if([...document.querySelectorAll("[id^=account-]")].some(place=>!shown.includes(place.id)))location.reload();
 };
 source.addEventListener("still",()=>{last=Date.now()});
 setInterval(()=>{

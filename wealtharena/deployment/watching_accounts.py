@@ -17,15 +17,16 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 
 from wealtharena.deployment import openapi
-from wealtharena.deployment.board import Board, HaltedError, changed
-from wealtharena.deployment.board import to_json as as_json
+from wealtharena.deployment.board import Board, FrozenError, HaltedError, changed, drawdown, grown
 from wealtharena.deployment.schemas import AccountList, KillAnswer, KillBody
+from wealtharena.trading.reading import AccountView
 
 logger = logging.getLogger("wealtharena.deployment")
 EVERY_SECONDS: Final = 1.0  # between two looks at the accounts
 STREAM_SECONDS: Final = 12.0  # after which a stream ends and is asked for anew, so that a server can stop
 MAX_NAME: Final = 8_000  # of what is sent back in a header, well below what a head may have
 _HALTED: Final = "the account is halted and sends nothing: release it at the machine, then close everything"
+_FROZEN: Final = "the switch is thrown already, to freeze: remove the file KILL at the machine, then close everything"
 _UNWRITTEN: Final = (
     "the service cannot write the switch's file: throw it at the machine, by a file KILL in the account's folder"
 )
@@ -105,8 +106,8 @@ class Accounts:
         body = KillBody.model_validate_json(await request.body())
         try:
             thrown = await asyncio.to_thread(self.board.throw, agent_id, account, body.command)
-        except HaltedError:
-            raise HTTPException(409, _HALTED) from None
+        except HaltedError as error:
+            raise HTTPException(409, _FROZEN if isinstance(error, FrozenError) else _HALTED) from None
         except OSError as error:
             logger.error("the kill switch of %s/%s cannot be thrown: %s", agent_id, account, error.strerror)
             raise HTTPException(503, _UNWRITTEN) from None
@@ -115,6 +116,32 @@ class Accounts:
         facts: dict[str, Any] = {"agent": agent_id, "account": account, "command": body.command}
         request.state.audit = facts
         return Response(to_json(facts), status_code=202, media_type="application/json")
+
+
+def as_json(view: AccountView) -> dict[str, Any]:
+    """Return an account as the API shows it."""
+    return {
+        "agent": view.agent,
+        "account": view.account,
+        "epoch": view.epoch,
+        "broker": view.facts.get("broker"),
+        "live": view.live,
+        "version": view.facts.get("version"),
+        "currency": view.currency,
+        "state": view.state,
+        "reason": view.reason,
+        "kill_switch": view.switch,
+        "bars": view.bars,
+        "bar": view.bar,
+        "equity": view.equity,
+        "cash": view.cash,
+        "drawdown": drawdown(view),
+        "total_return": grown(view.equity, view.opened_with),
+        "flows": view.flows,
+        "positions": [vars(one) for one in view.positions],
+        "orders": [vars(one) for one in view.orders],
+        "interventions": [{**vars(one), "numbers": dict(one.numbers)} for one in view.interventions],
+    }
 
 
 def _event(news: Mapping[str, str], name: str) -> bytes:

@@ -248,9 +248,10 @@ class PaperProgress:
         if bar[: self._letters] != self._shown:
             self._shown = bar[: self._letters]
             last, (state, _) = self._ledger.last_close(), self._ledger.state()
-            held = len(last["positions"]) if last else 0
-            equity = f"{last['equity']:,.0f}" if last else "unknown"
-            screen().print(f"{self._agent}{bar[:10]}  {state:<8}  equity {equity}  {held} positions", style="dim")
+            stands = "equity unknown"  # where the broker does not say, it is not that of the close before
+            if last and last["bar"] == bar:
+                stands = f"equity {last['equity']:,.0f}  {len(last['positions'])} positions"
+            screen().print(f"{self._agent}{bar[:10]}  {state:<8}  {stands}", style="dim")
 
 
 def paper_status(found: Mapping[str, Any], *, agent: str) -> None:
@@ -258,10 +259,14 @@ def paper_status(found: Mapping[str, Any], *, agent: str) -> None:
     out, last = screen(answer=True), found["last"]
     form = "{}: [bold]{}[/] {}  epoch {}, {} closes"
     out.print(styled(form, agent, found["state"], found["reason"], found["epoch"], found["bars"]))
+    if found["switch"] is not None:
+        out.print(f"The kill switch is thrown: {found['switch']}.", style="red")
     if last:
         out.print(f"{last['bar'][:19]}  equity {last['equity']:,.2f}  cash {last['cash']:,.2f}")
         for symbol, units in last["positions"].items():
-            out.print(f"  {symbol}  {units:,.6g} units, worth {units * last['marks'][symbol]:,.2f}")
+            mark = last["marks"].get(symbol)
+            worth = "of a price that is not known" if mark is None else f"worth {units * mark:,.2f}"
+            out.print(f"  {symbol}  {units:,.6g} units, {worth}")
     for one in found["interventions"]:
         out.print(f"{one['bar'][:19]}  {one['rule']}: {one['action']} {' '.join(one['symbols'])}", style="dim")
 

@@ -175,14 +175,14 @@ def _known(spec: ExperimentSpec, folder: Path) -> Iterator[Ledger]:
 
 def _status(spec: ExperimentSpec, folder: Path) -> None:
     with _known(spec, folder) as ledger:
-        console.paper_status(_standing(ledger), agent=spec.asset.agent)
+        console.paper_status(_standing(ledger, folder), agent=spec.asset.agent)
 
 
-def _standing(ledger: Ledger) -> Mapping[str, Any]:
+def _standing(ledger: Ledger, folder: Path) -> Mapping[str, Any]:
     closes, (state, reason) = ledger.closes(), ledger.state()
     return {
         "state": state, "reason": reason, "epoch": ledger.epoch, "bars": len(closes),
-        "last": closes[-1] if closes else None, "interventions": ledger.interventions()[-5:],
+        "last": closes[-1] if closes else None, "interventions": ledger.interventions()[-5:], "switch": Switch(folder).thrown(),
     }  # fmt: skip
 
 
@@ -212,5 +212,9 @@ def _release(spec: ExperimentSpec, folder: Path) -> None:
     _check_release(spec, folder)  # once more: from here on nobody else is at work in it
     assert spec.paper.reason is not None
     with _known(spec, folder) as ledger:
+        if ledger.state()[0] == "trading":
+            log.warning(
+                "%s/%s trades: nothing was released, and the reason is not kept", spec.asset.agent, spec.paper.account
+            )
         ledger.release(spec.paper.reason)
-        console.paper_status(_standing(ledger), agent=spec.asset.agent)
+        console.paper_status(_standing(ledger, folder), agent=spec.asset.agent)

@@ -96,6 +96,8 @@ def _together(now: Situation, rule: RuleSpec, found: list[Intervention]) -> Situ
 
 def unknown(bars: int, risk: RiskSpec, state: State) -> Ruling:
     """Return the ruling at a bar at which the account has been unknown for `bars` bars: nothing is sent."""
+    if state == "halted":  # which was told of when it came about
+        return Ruling(np.zeros(0), state, ())
     rule = risk.unknown_account
     numbers: dict[str, float] = {"bars": float(bars)}
     if rule is None or not unknown_account.blind(bars, rule):

@@ -173,8 +173,9 @@ def _obey(trader: Trader, switch: Switch, bar: str) -> None:
         wanted: State = "halted" if command == "freeze" else "reducing"
         missed = take_back(trader, [one.client_id for one in trader.ledger.pending()])
         numbers = {"not_taken_back": float(missed)} if missed else {}
-        trader.ledger.intervene(bar, [Intervention("kill_switch", command, (), numbers)])
-        trader.ledger.set_state(wanted, f"kill switch: {command}", bar=bar)
+        with trader.ledger.at_once():
+            trader.ledger.intervene(bar, [Intervention("kill_switch", command, (), numbers)])
+            trader.ledger.set_state(wanted, f"kill switch: {command}", bar=bar)
 
 
 def _heed(trader: Trader, bar: str) -> None:

@@ -7,6 +7,7 @@ execution, so that positions are what executions say, and a difference counts on
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -30,6 +31,7 @@ from wealtharena.trading.guard import Intervention
 from wealtharena.trading.ledger import Intent, IntentStatus
 from wealtharena.trading.trader import Trader
 
+logger = logging.getLogger(__name__)
 PAUSES: Final = (1.0, 2.0, 4.0)  # seconds before a broker outside is asked again for what does not fit yet
 _RELATIVE: Final = 1e-9  # of a position; what differs by less is rounding
 _BEFORE: Final = "before"  # a note: ids of what had happened at the broker when the account was opened
@@ -41,7 +43,10 @@ def reconcile(trader: Trader, close: Close) -> Known | None:
     """Take over what the broker knows at this close, and return money and positions; None where they are not certain."""
     try:
         found = _embedded(trader, close) if trader.broker.capabilities.embedded else _outside(trader, close)
-    except UnreachableError:
+    except UnreachableError as error:
+        logger.warning(
+            "%s/%s: nothing is known of the account at %s: %s", trader.agent, trader.account, close.bar[:10], error
+        )
         return None
     if found is None:
         return None

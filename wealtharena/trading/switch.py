@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 import signal
 import threading
 import time
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, Literal
+
+from wealtharena import files
 
 Command = Literal["freeze", "flatten"]
 FILE: Final = "KILL"
@@ -28,6 +32,31 @@ def asked(file: Path) -> Command | None:
     except OSError:  # a folder, or a file of another user
         return "freeze"
     return "flatten" if word == "flatten" else "freeze"
+
+
+def throw(folder: Path, command: Command) -> bool:
+    """Write what an account's switch is to ask for, and return whether it does: a freeze that stands gives way to nothing.
+
+    Two that throw it at once end alike, whichever of them is first. OSError where the file cannot be written.
+    """
+    file, ready = folder / FILE, folder / f".{FILE}.{secrets.token_hex(4)}.tmp"
+    if command == "freeze":
+        files.write_text(file, f"{command}\n")
+        return True
+    try:
+        files.write_text(ready, f"{command}\n")
+        os.link(ready, file)  # which replaces nothing
+    except FileExistsError:
+        return asked(file) != "freeze"
+    finally:
+        ready.unlink(missing_ok=True)
+    files.sync(folder)
+    return True
+
+
+def stronger(*commands: Command | None) -> Command | None:
+    """Return which of several that were thrown is obeyed, None where none was: who froze was told that nothing more is sent."""
+    return "freeze" if "freeze" in commands else "flatten" if "flatten" in commands else None
 
 
 class Signals:
@@ -52,7 +81,7 @@ class Signals:
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         if number in _SIGNALS:
-            self.sent = _SIGNALS[number]
+            self.sent = stronger(self.sent, _SIGNALS[number])
         else:
             self.stop = True
 
@@ -89,5 +118,5 @@ class Switch:
         return self.signals.stop
 
     def thrown(self) -> Command | None:
-        """Return what is asked for by a signal or else by the file, None for nothing."""
-        return self.signals.sent if self.signals.sent is not None else asked(self.file)
+        """Return what is asked for by a signal or by the file, None for nothing."""
+        return stronger(self.signals.sent, asked(self.file))
