@@ -3,6 +3,7 @@
 import concurrent.futures
 import contextlib
 import datetime as dt
+import errno
 import itertools
 import os
 import signal
@@ -116,6 +117,20 @@ def test_of_two_that_throw_it_at_once_the_freeze_stands(tmp_path):
         assert throw(tmp_path, "flatten")
         assert throw(tmp_path, "flatten")
         (tmp_path / FILE).unlink()
+
+
+def test_where_files_have_one_name_only_everything_can_be_closed_too(tmp_path, monkeypatch):
+    """Shared folders of virtual machines, and FAT, have no hard links."""
+
+    def refused(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    assert throw(tmp_path, "flatten")
+    assert Switch(tmp_path).thrown() == "flatten"
+    assert throw(tmp_path, "freeze")
+    assert not throw(tmp_path, "flatten")
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
 
 
 @pytest.mark.slow

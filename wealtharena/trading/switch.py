@@ -45,13 +45,25 @@ def throw(folder: Path, command: Command) -> bool:
         return True
     try:
         files.write_text(ready, f"{command}\n")
-        os.link(ready, file)  # which replaces nothing
+        _link(ready, file)
     except FileExistsError:
         return asked(file) != "freeze"
     finally:
         ready.unlink(missing_ok=True)
     files.sync(folder)
     return True
+
+
+def _link(ready: Path, file: Path) -> None:
+    """Give a file its name, which replaces nothing: FileExistsError where the name is taken."""
+    try:
+        os.link(ready, file)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links, such as a shared folder of a virtual machine
+        if os.path.lexists(file):
+            raise FileExistsError(file) from None
+        ready.replace(file)
 
 
 def stronger(*commands: Command | None) -> Command | None:
