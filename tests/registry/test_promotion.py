@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.registry.shelf import AGENT, save
-from wealtharena.errors import CheckpointError, PromotionError
+from wealtharena.errors import CheckpointError, PromotionError, UnknownCheckpointError
 from wealtharena.registry import ModelCheckpoint, history, promote, rollback, withdraw
 from wealtharena.registry.gate import Clearance, best_first
+from wealtharena.registry.verifying import Adoption, adopt
 
 
 @pytest.fixture
@@ -112,6 +114,23 @@ def test_retention_spares_what_was_ever_in_production(store: ModelCheckpoint) ->
     promote(store, AGENT, "paper", stage="paper")
     assert store.prune(AGENT, keep=1) == ["old"]
     assert {row["version"] for row in store.list_checkpoints(AGENT)} == {"served", "paper", "serving", "new"}
+
+
+def test_a_rollback_to_what_a_retention_deleted_says_so_and_how_it_comes_back(store: ModelCheckpoint) -> None:
+    for version in ("v1", "v2"):
+        save(store, version, verdict="promotable")
+        promote(store, AGENT, version, stage="paper")
+    copy = shutil.copytree(store.folder(AGENT, "v1"), store.root.parent / "copy")
+    assert store.prune(AGENT, keep=0) == ["v1"]
+    told = (
+        rf"{AGENT}/v1 was deleted on 20\d\d-\d\d-\d\d by deploy\.keep=0; name another version; or put its folder back"
+    )
+    with pytest.raises(CheckpointError, match=told) as refused:
+        rollback(store, AGENT, stage="paper")
+    assert not isinstance(refused.value, UnknownCheckpointError)
+    shutil.copytree(copy, store.root / AGENT / "v1")
+    adopt(store, AGENT, how=Adoption(reason="it was deleted too early"))
+    assert rollback(store, AGENT, stage="paper").version == "v1"
 
 
 def test_deleting_refuses_what_is_on_a_stage_and_asks_twice_for_what_was(store: ModelCheckpoint) -> None:

@@ -219,6 +219,15 @@ def saved(events: Sequence[Mapping[str, Any]], version: str) -> str | None:
     return found
 
 
+def deleted(events: Sequence[Mapping[str, Any]], version: str) -> str:
+    """Return when, and by which retention, an agent's version was deleted; "" for one that was not, or that came back."""
+    made = [e for e in events if e.get("version") == version and e.get("event") in ("save", "adopt", "delete")]
+    if not made or made[-1].get("event") != "delete":
+        return ""
+    keep = made[-1].get("keep")
+    return f"on {str(made[-1].get('time'))[:10]}{f' by deploy.keep={keep}' if isinstance(keep, int) else ''}"
+
+
 def doubted(events: Sequence[Mapping[str, Any]], version: str) -> str | None:
     """Return why an agent's version counts as unproven at most, as its adoption says; None where nothing does."""
     made = [e for e in events if e.get("version") == version and e.get("event") in ("save", "adopt")]
