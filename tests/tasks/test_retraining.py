@@ -84,6 +84,22 @@ def test_a_warm_start_begins_with_the_incumbents_weights(small: Small) -> None:
         torch.testing.assert_close(value, saved[name])
 
 
+def test_a_warm_start_is_a_configuration_of_the_version_that_it_begins_with(small: Small) -> None:
+    """Seeds that began with the weights of two versions were judged together, as seeds of one configuration."""
+    store, hashes = ModelCheckpoint("checkpoints"), list[str]()
+    versions = [record(small(*OLD, f"seed={seed}")[1])["run_id"] for seed in (0, 1)]
+    for version in versions:
+        kept = store.load_checkpoint("forex", version).files.manifest_sha256
+        place(store.root, Pointer("currency_pairs", "production", version, kept, "promotable", False, now()))
+        for warm in ("true", "false"):
+            _, folder = small("train.retrain=forex", f"train.warm_start={warm}", *OLD[3:], "data.end=2023-12-29")
+            run = record(folder)
+            assert run.get("begun_with") == (version if warm == "true" else None)
+            hashes.append(run["config_hash"])
+    assert hashes[0] != hashes[2]
+    assert hashes[1] == hashes[3], "the incumbents differ in their seeds alone"
+
+
 def test_without_production_there_is_nothing_to_retrain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PromotionError, match="nothing is in production"):
