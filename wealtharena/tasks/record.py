@@ -200,7 +200,7 @@ def alone(folder: Path, refusal: ConfigError) -> Iterator[None]:
     except filelock.Timeout as error:
         raise refusal from error
     except OSError as error:
-        raise unusable(folder, error) from error
+        raise unusable(folder, files.lockless(error, folder / ".lock")) from error
     try:
         yield
     finally:
