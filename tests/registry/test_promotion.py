@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.registry.shelf import AGENT, save
-from wealtharena.errors import CheckpointError, PromotionError, UnknownCheckpointError
+from wealtharena import files
+from wealtharena.errors import CheckpointError, FirewallError, PromotionError, UnknownCheckpointError
+from wealtharena.evaluation import ledger as ledgers
+from wealtharena.evaluation.ledger import Ledger, RunIdentity, Window
 from wealtharena.registry import ModelCheckpoint, history, promote, rollback, withdraw
 from wealtharena.registry.gate import Clearance, best_first
 from wealtharena.registry.verifying import Adoption, adopt
@@ -131,6 +135,24 @@ def test_a_rollback_to_what_a_retention_deleted_says_so_and_how_it_comes_back(st
     shutil.copytree(copy, store.root / AGENT / "v1")
     adopt(store, AGENT, how=Adoption(reason="it was deleted too early"))
     assert rollback(store, AGENT, stage="paper").version == "v1"
+
+
+def test_who_waits_for_another_process_is_told_to_look_for_it(
+    store: ModelCheckpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(store, "v1", verdict="promotable")
+    ledger = Ledger(store.root / "ledger.jsonl")
+    who, window = RunIdentity("r", "h", AGENT, "train"), Window("f", (), (), "1d", simulated=False)
+    ledger.record_trial(who, window=window)
+    monkeypatch.setattr(history, "held", partial(files.held, seconds=0.1))
+    monkeypatch.setattr(ledgers, "append_line", partial(files.append_line, seconds=0.1))
+    with files.held(store.root / ".lock"), files.held(ledger.path):
+        with pytest.raises(
+            CheckpointError, match=r"held it for 0\.1 seconds; see what holds \.lock there, wait for it"
+        ):
+            promote(store, AGENT, "v1")
+        with pytest.raises(FirewallError, match=r"held it for 0\.1 seconds\), .*; see what holds it, wait for it"):
+            ledger.record_trial(who, window=window, sharpe=1.0)
 
 
 def test_deleting_refuses_what_is_on_a_stage_and_asks_twice_for_what_was(store: ModelCheckpoint) -> None:

@@ -22,6 +22,7 @@ from wealtharena.files import (
     BadLineError,
     append_line,
     held,
+    named_in,
     newer,
     read_log,
     read_regular,
@@ -161,9 +162,11 @@ def told(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        way = "make room or permission, or set paths.checkpoints to another folder"
+        if isinstance(error, TimeoutError):
+            way = f"see what holds {Path(named_in(error, HISTORY)).name} there, wait for it or end it"
         raise CheckpointError(
-            f"the registry {root} cannot be written: {error.strerror or error}",
-            hint="make room or permission, or set paths.checkpoints to another folder, and do it again",
+            f"the registry {root} cannot be written: {error.strerror or error}", hint=f"{way}, and do it again"
         ) from error
 
 
