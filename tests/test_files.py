@@ -104,6 +104,26 @@ def test_a_holder_that_does_not_let_go_is_told_and_not_waited_for(tmp_path: Path
     assert held_by(path) == [{"first": 1}, {"second": 2}]
 
 
+@pytest.mark.parametrize("number", sorted(files.NO_LOCKS))
+def test_a_file_system_without_locks_is_told_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def none(descriptor: Any, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(files.fcntl, "flock", none)
+    monkeypatch.setattr(files.tempfile, "tempdir", str(tmp_path))
+    path = tmp_path / "log.jsonl"
+    with pytest.raises(OSError, match="its file system knows no locks"):
+        require_appendable(path)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(OSError, match="its file system knows no locks"):
+        add(path, {"first": 1})
+    assert not path.read_bytes()
+    with files.temporary_folder("x") as folder:
+        assert folder.is_dir()
+
+
 def test_every_new_folder_and_the_new_file_are_entered_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[Path] = []
     monkeypatch.setattr(files, "sync", synced.append)

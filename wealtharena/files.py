@@ -152,10 +152,15 @@ def write_json(path: Path, content: Any) -> None:
 
 
 LOCK_SECONDS = 30.0  # a writer holds a file for milliseconds; longer, and it hangs or is stopped
-_PAUSE_SECONDS = 0.02
-NO_ROOM = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-)  # what a full disk, a quota or a limit on file sizes answers
+# what a full disk, a quota or a limit on file sizes answers
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})  # of a network's folder that is mounted without
+
+
+def lockless(error: OSError, path: Path) -> OSError:
+    """Return the error of a lock on `path` that its file system does not know, in words; any other as it is."""
+    return OSError(error.errno, "its file system knows no locks", str(path)) if error.errno in NO_LOCKS else error
 
 
 def named_in(error: OSError, otherwise: str) -> str:
@@ -202,10 +207,11 @@ def _wait_for(descriptor: int, path: Path, seconds: float) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= until:
-                raise TimeoutError(
-                    errno.ETIMEDOUT, f"another process has held it for {seconds:g} seconds", str(path)
-                ) from None
-            time.sleep(_PAUSE_SECONDS)
+                why = f"another process has held it for {seconds:g} seconds"
+                raise TimeoutError(errno.ETIMEDOUT, why, str(path)) from None
+            time.sleep(0.02)
+        except OSError as error:
+            raise lockless(error, path) from error
         else:
             return
 
@@ -304,8 +310,12 @@ def read_log(path: Path) -> bytes:
 
 def require_appendable(path: Path) -> None:
     """Raise the OSError that appending to `path` would meet; leaves the log as it is, and makes none."""
-    with held(path) if os.path.lexists(path) else contextlib.nullcontext():
-        require_writable(path.parent)
+    probe = path.with_name(f".lock.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        with held(path if os.path.lexists(path) else probe):
+            require_writable(path.parent)
+    finally:
+        probe.unlink(missing_ok=True)
 
 
 def require_writable(folder: Path, *, room: int = 1 << 20) -> None:
@@ -345,7 +355,8 @@ def temporary_folder(name: str) -> Iterator[Path]:
 def hold_folder(folder: Path) -> int:
     """Keep a temporary folder from being taken for one that was left, until the descriptor is closed or the process ends."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # whoever removes folders leaves held and new ones alone
+    with contextlib.suppress(OSError):  # where nothing can be held nobody removes
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # whoever removes folders leaves held and new ones alone
     return descriptor
 
 

@@ -154,9 +154,11 @@ def test_an_ensemble_is_saved_and_exported_as_what_it_is(kinds: tuple[str, ...],
         np.testing.assert_allclose(spread.numpy(), together.spreads[-1], atol=1e-6)
 
 
-@pytest.mark.parametrize("other", ["asset.limits.max_weight=0.11", "env.window=2"])
-def test_members_with_other_eyes_or_limits_make_no_ensemble(other: str) -> None:
-    with pytest.raises(CheckpointError, match="alike"):
+@pytest.mark.parametrize(
+    ("other", "named"), [("asset.limits.max_weight=0.11", "limits"), ("env.window=2", r"env\.window")]
+)
+def test_members_with_other_eyes_or_limits_make_no_ensemble(other: str, named: str) -> None:
+    with pytest.raises(CheckpointError, match=f"alike: they differ in {named};"):
         EnsemblePolicy([policy("mlp"), policy("mlp", other)])
 
 

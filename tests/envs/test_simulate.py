@@ -1,9 +1,12 @@
+import copy
+import pickle
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tests.envs.markets import EVERY_COST, market_of, random_panel, random_targets, spec_of
+from wealtharena.envs.rules import rules_of
 from wealtharena.envs.simulate import equity_paths, simulate, simulate_many
 from wealtharena.errors import MarketError
 
@@ -59,14 +62,24 @@ def test_many_paths_equal_single_ones():
     assert (equity_paths(MARKET, np.stack([TARGETS, -TARGETS]), spec=SPEC, start=3) == [p.equity for p in both]).all()
 
 
-def test_nobody_who_holds_a_path_can_write_into_it():
-    path = simulate(MARKET, TARGETS, spec=SPEC, start=1)
+@pytest.mark.parametrize("again", [lambda one: one, lambda one: pickle.loads(pickle.dumps(one)), copy.deepcopy])
+def test_nobody_who_holds_a_path_can_write_into_it(again):
+    path = again(simulate(MARKET, TARGETS, spec=SPEC, start=1))
     held = [value for record in (path, path.trades) for value in vars(record).values() if isinstance(value, np.ndarray)]
     assert len(held) >= 15
     assert not [value for value in held if value.flags.writeable]
     given = np.ones(50)
     replace(path, equity=given)
     given[0] = 2.0  # an array of the caller's own stays his
+
+
+def test_a_market_that_was_sent_to_another_process_is_in_the_kernels_own_form_still():
+    """Arrays that can be written are another kind to the kernel, which would be compiled anew for seconds."""
+    for one in (MARKET, rules_of(SPEC, MARKET.symbols, delisting=False)):
+        sent = pickle.loads(pickle.dumps(one))
+        kinds = [(name, value.flags.writeable) for name, value in vars(sent).items() if isinstance(value, np.ndarray)]
+        assert kinds
+        assert not any(writeable for _, writeable in kinds), kinds
 
 
 @pytest.mark.parametrize("given", [np.ones((1, 3), dtype=bool), [[True, 0.5, 0.0]], [(0.1, np.True_, 0.0)]])

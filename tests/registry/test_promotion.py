@@ -1,14 +1,20 @@
 from __future__ import annotations
 
 import json
+import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.registry.shelf import AGENT, save
-from wealtharena.errors import CheckpointError, PromotionError
+from wealtharena import files
+from wealtharena.errors import CheckpointError, FirewallError, PromotionError, UnknownCheckpointError
+from wealtharena.evaluation import ledger as ledgers
+from wealtharena.evaluation.ledger import Ledger, RunIdentity, Window
 from wealtharena.registry import ModelCheckpoint, history, promote, rollback, withdraw
 from wealtharena.registry.gate import Clearance, best_first
+from wealtharena.registry.verifying import Adoption, adopt
 
 
 @pytest.fixture
@@ -112,6 +118,41 @@ def test_retention_spares_what_was_ever_in_production(store: ModelCheckpoint) ->
     promote(store, AGENT, "paper", stage="paper")
     assert store.prune(AGENT, keep=1) == ["old"]
     assert {row["version"] for row in store.list_checkpoints(AGENT)} == {"served", "paper", "serving", "new"}
+
+
+def test_a_rollback_to_what_a_retention_deleted_says_so_and_how_it_comes_back(store: ModelCheckpoint) -> None:
+    for version in ("v1", "v2"):
+        save(store, version, verdict="promotable")
+        promote(store, AGENT, version, stage="paper")
+    copy = shutil.copytree(store.folder(AGENT, "v1"), store.root.parent / "copy")
+    assert store.prune(AGENT, keep=0) == ["v1"]
+    told = (
+        rf"{AGENT}/v1 was deleted on 20\d\d-\d\d-\d\d by deploy\.keep=0; name another version; or put its folder back"
+    )
+    with pytest.raises(CheckpointError, match=told) as refused:
+        rollback(store, AGENT, stage="paper")
+    assert not isinstance(refused.value, UnknownCheckpointError)
+    shutil.copytree(copy, store.root / AGENT / "v1")
+    adopt(store, AGENT, how=Adoption(reason="it was deleted too early"))
+    assert rollback(store, AGENT, stage="paper").version == "v1"
+
+
+def test_who_waits_for_another_process_is_told_to_look_for_it(
+    store: ModelCheckpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(store, "v1", verdict="promotable")
+    ledger = Ledger(store.root / "ledger.jsonl")
+    who, window = RunIdentity("r", "h", AGENT, "train"), Window("f", (), (), "1d", simulated=False)
+    ledger.record_trial(who, window=window)
+    monkeypatch.setattr(history, "held", partial(files.held, seconds=0.1))
+    monkeypatch.setattr(ledgers, "append_line", partial(files.append_line, seconds=0.1))
+    with files.held(store.root / ".lock"), files.held(ledger.path):
+        with pytest.raises(
+            CheckpointError, match=r"held it for 0\.1 seconds; see what holds \.lock there, wait for it"
+        ):
+            promote(store, AGENT, "v1")
+        with pytest.raises(FirewallError, match=r"held it for 0\.1 seconds\), .*; see what holds it, wait for it"):
+            ledger.record_trial(who, window=window, sharpe=1.0)
 
 
 def test_deleting_refuses_what_is_on_a_stage_and_asks_twice_for_what_was(store: ModelCheckpoint) -> None:

@@ -74,10 +74,11 @@ def test_no_text_from_outside_becomes_markup() -> None:
 
 
 def test_a_row_leads_to_the_reports_of_its_runs_that_are_there(tmp_path: Path) -> None:
-    reports = {name: tmp_path / "my runs" / name / "report.html" for name in ("a", "b", "c")}
+    runs = {"a": ("a", 4, "completed"), "b": ("b", 5, "completed"), "c": ("c", 0, "failed")}
+    reports = {run: tmp_path / "my runs" / name / "report.html" for name, run in runs.items()}
     for name in ("a", "c"):
-        reports[name].parent.mkdir(parents=True)
-        reports[name].write_text("")
+        reports[runs[name]].parent.mkdir(parents=True)
+        reports[runs[name]].write_text("")
     rows = [row("etf", 1, seeds=[4, 5]), row("forex", None, status="failed", metrics={}, seeds=[0], run_ids=["c"])]
     (tmp_path / "board").mkdir()
     page = leaderboard.write(tmp_path / "board" / "leaderboard.html", {"rows": rows}, reports=reports)

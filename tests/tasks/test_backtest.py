@@ -14,9 +14,10 @@ from wealtharena.config import compose
 from wealtharena.data.store import Store
 from wealtharena.envs.observation import ObservationLayout
 from wealtharena.errors import CheckpointError, ConfigError
+from wealtharena.evaluation import records
 from wealtharena.evaluation.splits import make_folds
 from wealtharena.features.panel import Scaler
-from wealtharena.tasks import backtest
+from wealtharena.tasks import backtest, compare
 
 MARKET = (
     "asset=crypto",
@@ -214,10 +215,15 @@ def test_another_agents_checkpoint_names_the_missing_override(here):
 )
 def test_a_backtest_leaves_a_report_that_says_what_was_played(here, capsys, asked, said):
     backtest.run(spec("backtest.baseline=buy_and_hold", asked))
-    _, folder = record(here)
+    content, folder = record(here)
     page = (folder / "report.html").read_text()
     assert f"buy &amp; hold played over {said}" in page
     assert ("Window played" in page) == (said != "the test window")
+    again = compare.build(records.find([folder]), evaluation=spec().evaluation, ledger=None, seed=0)["rows"][0]
+    for verdict in (content["verdict"], again["verdict"]):
+        reasons = " ".join(rule["reason"] for rule in verdict["rules"])
+        assert ("on the test window" in reasons, "The test record has" in reasons) == (said == "the test window",) * 2
+        assert ("on the window played" in reasons, "The record has" in reasons) == (said != "the test window",) * 2
     assert "data the agent never saw" not in page
     assert 'data-metric="metrics.test.sharpe"' in page
     shown = capsys.readouterr().out

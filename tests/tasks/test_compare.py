@@ -2,6 +2,7 @@ import errno
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -265,8 +266,21 @@ def test_an_order_of_unlike_rows_says_so_and_each_row_which_run_it_is(here, caps
     assert any(told in path.read_text() for path in here.glob("outputs/*/*/leaderboard.html"))
 
 
-def test_of_two_folders_of_one_run_each_is_named_by_its_seed():
-    row = {"rank": 1, "window": None, "run_ids": ["r", "r"], "seeds": [0, 9]}
-    folders = {("r", None): "a", ("r", 0): "a", ("r", 9): "copy"}
-    assert compare.about(row, folders) == "#1: a, copy"
-    assert compare.about(row | {"run_ids": ["r"]}, folders) == "#1: a", "the record of a search has several seeds"
+@pytest.mark.slow
+def test_of_folders_of_one_run_each_is_named_and_led_to_by_its_seed_and_its_end(here, capsys):
+    """One copy is from before the run's end, one goes by another seed."""
+    run_dir(here / "runs", "a")
+    (here / "runs/a/report.html").touch()
+    for name, changes in (("copy", {"status": "interrupted"}), ("other", {"seed": 9})):
+        content = json.loads((shutil.copytree(here / "runs/a", here / "runs" / name) / "run.json").read_text())
+        (here / "runs" / name / "run.json").write_text(json.dumps(content | changes))
+    assert compare.run(spec("compare.runs=[runs]")) == 0
+    assert ": 2022-01-01 to 2023-02-05, runs/a, runs/other" in capsys.readouterr().out
+    (board,) = here.glob("outputs/*/*/leaderboard.html")
+    links = re.findall(r'<a href="[^"#]*/runs/([^"#]+)/report.html">([^<]+)</a>', board.read_text())
+    assert links == [("a", "seed 0"), ("other", "seed 9"), ("copy", "seed 0")]
+
+
+def test_the_record_of_a_search_is_named_whatever_its_seeds():
+    row = {"rank": 1, "window": None, "run_ids": ["r"], "seeds": [0, 9], "status": "completed"}
+    assert compare.about(row, {("r", None, "completed"): Path("a")}) == "#1: a"

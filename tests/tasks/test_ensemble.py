@@ -123,10 +123,13 @@ def test_several_checkpoints_are_deployed_as_one(
 def test_what_cannot_be_a_member_is_named(small: Small, members: list[str]) -> None:
     first = members[0]
     other = str(record(small(*DATA, "data.end=2021-12-30")[1])["run_id"])
+    names = "features.names=[log_return_1,log_return_5,log_return_20,volatility_20]"
+    seeing = str(record(small(*DATA, names)[1])["run_id"])
     cases = {
         "nothing": ("does not exist", 2),
         "etf/x": ("no checkpoint of currency_pairs", 2),
-        other: ("trained on other data than", 1),
+        other: ("was trained on other data than .*: end 2021-12-30 instead of 2022-12-30; bars", 1),
+        seeing: ("sees other features than .*: volatility_ratio", 1),
     }
     for second, (said, code) in cases.items():
         with pytest.raises(WealthArenaError, match=said) as refused:
@@ -136,7 +139,7 @@ def test_what_cannot_be_a_member_is_named(small: Small, members: list[str]) -> N
         deploy(first, first)
     with pytest.raises(ConfigError, match="one agent"):
         dispatch(compose(["task=deploy", f"deploy.checkpoints=[{first},nothing]"]))
-    assert len(ModelCheckpoint("checkpoints").list_checkpoints("forex")) == 3
+    assert len(ModelCheckpoint("checkpoints").list_checkpoints("forex")) == 4
 
 
 @pytest.mark.parametrize(

@@ -222,6 +222,24 @@ def test_a_longer_run_that_was_interrupted_still_names_its_parent(
     assert record(new)["run_id"] == begun["run_id"]
 
 
+def test_a_run_that_goes_on_from_another_is_no_seed_of_those_that_began_at_nothing(
+    trained: Callable[..., None],
+) -> None:
+    """It was validated at other steps: of one seed there would be two policies under one name."""
+    trained()
+    assert go_on(RUN) == 0
+    longer = ("train.env_steps=2048", "train.test=true")
+    assert dispatch(compose([*SHORT, *longer, f"resume={RUN}"])) == 0
+    (new,) = (path.parent for path in Path().glob("*/run.json") if path.parent != RUN)
+    begun = record(new)
+    assert begun["begun_with"] == record(RUN)["config_hash"]
+    assert go_on(new, *longer) == 0
+    assert go_on(Path("fresh"), *longer, resumed=False) == 0
+    assert record(new)["config_hash"] == begun["config_hash"] != record(Path("fresh"))["config_hash"]
+    told = {entry["config_hash"] for entry in Ledger(LEDGER).entries() if entry["run_id"] == begun["run_id"]}
+    assert told == {begun["config_hash"]}
+
+
 def test_a_run_goes_on_where_its_bars_were_moved_to_and_on_no_others(trained: Callable[..., None]) -> None:
     trained(*FILES)
     Path("bars").rename("moved")

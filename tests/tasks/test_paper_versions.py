@@ -2,17 +2,19 @@
 
 import pytest
 
+from tests.registry import shelf
 from tests.tasks.test_backtest import checkpoint
 from tests.tasks.test_paper import ACCOUNT, MARKET, records, run
 from tests.trading.killing import elsewhere
 from wealtharena.agents.policy import load_policy
 from wealtharena.config import compose
 from wealtharena.data import load
+from wealtharena.errors import CheckpointError
 from wealtharena.features import compute
 from wealtharena.registry import ModelCheckpoint, promote, rollback, withdraw
 from wealtharena.registry.history import HISTORY
 from wealtharena.registry.publish import publish
-from wealtharena.tasks import console, dispatch
+from wealtharena.tasks import accounts, console, dispatch
 from wealtharena.trading.ledger import Ledger
 from wealtharena.trading.standing import UNKNOWN, where
 
@@ -179,3 +181,17 @@ def test_where_a_version_stands(store):
     promote(store, AGENT, "first")
     assert (found(), found("second")) == ("stands", "replaced by first on paper")
     assert where(store.root.parent / "nowhere", AGENT, "first") == UNKNOWN
+
+
+def test_an_account_whose_version_a_retention_deleted_says_so(tmp_path):
+    """It was "opened with another policy": nobody knew that there was a way back."""
+    store = ModelCheckpoint(tmp_path / "checkpoints")
+    for version in ("v1", "v2"):
+        shelf.save(store, version)
+        promote(store, shelf.AGENT, version, stage="paper")
+    known = {"version": "v1", "policy": store.load_checkpoint(shelf.AGENT, "v1").files.manifest_sha256}
+    spec = compose(["task=paper", "asset=crypto", f"paths.checkpoints={store.root}"])
+    assert store.prune(shelf.AGENT, keep=0) == ["v1"]
+    told = rf"default was opened with {shelf.AGENT}/v1, which was deleted on .* by deploy\.keep=0; begin anew with paper\.action"
+    with pytest.raises(CheckpointError, match=told):
+        accounts.choose(spec, known)

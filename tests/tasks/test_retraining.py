@@ -14,7 +14,7 @@ from wealtharena.config import compose
 from wealtharena.errors import PromotionError
 from wealtharena.registry import ModelCheckpoint
 from wealtharena.registry.history import Pointer, now
-from wealtharena.tasks import retraining
+from wealtharena.tasks import console, retraining
 
 pytestmark = pytest.mark.slow
 
@@ -60,6 +60,9 @@ def test_a_retraining_repeats_production_on_newer_data_and_must_beat_it(
     config = yaml.safe_load(new.files.content["config.yaml"])
     assert config["model"]["hidden"] == [8]
     challenge = json.loads(new.files.content["metadata.json"])["challenge"]
+    assert run["challenge"] == challenge
+    said = "It beats" if challenge["beats"] else "It does not beat"
+    assert console.challenge_note(run["challenge"]).startswith(f"{said} the incumbent {old.metadata.version} on data")
     assert challenge["incumbent"] == old.metadata.version
     assert challenge["start"] > "2022-12-30"
     assert challenge["bars"] > 100
@@ -82,6 +85,22 @@ def test_a_warm_start_begins_with_the_incumbents_weights(small: Small) -> None:
     saved = torch.load(loaded.files.folder / "weights.pt", weights_only=True)
     for name, value in policy.network.state_dict().items():
         torch.testing.assert_close(value, saved[name])
+
+
+def test_a_warm_start_is_a_configuration_of_the_version_that_it_begins_with(small: Small) -> None:
+    """Seeds that began with the weights of two versions were judged together, as seeds of one configuration."""
+    store, hashes = ModelCheckpoint("checkpoints"), list[str]()
+    versions = [record(small(*OLD, f"seed={seed}")[1])["run_id"] for seed in (0, 1)]
+    for version in versions:
+        kept = store.load_checkpoint("forex", version).files.manifest_sha256
+        place(store.root, Pointer("currency_pairs", "production", version, kept, "promotable", False, now()))
+        for warm in ("true", "false"):
+            _, folder = small("train.retrain=forex", f"train.warm_start={warm}", *OLD[3:], "data.end=2023-12-29")
+            run = record(folder)
+            assert run.get("begun_with") == (version if warm == "true" else None)
+            hashes.append(run["config_hash"])
+    assert hashes[0] != hashes[2]
+    assert hashes[1] == hashes[3], "the incumbents differ in their seeds alone"
 
 
 def test_without_production_there_is_nothing_to_retrain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

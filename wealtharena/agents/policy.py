@@ -143,9 +143,9 @@ class EnsemblePolicy:
         if not self.members:
             raise CheckpointError("an ensemble needs at least one policy", hint="name a checkpoint")
         for other in self.members[1:]:
-            if not _alike(self.members[0], other):
+            if differing := _unlike(self.members[0], other):
                 raise CheckpointError(
-                    "the checkpoints of an ensemble do not see the market alike",
+                    f"the checkpoints of an ensemble do not see the market alike: they differ in {', '.join(differing)}",
                     hint="take checkpoints trained on the same symbols, features, limits and training window",
                 )
         self._joined = _joined(self.members)
@@ -251,14 +251,26 @@ def _joined(members: Sequence[NetworkPolicy]) -> Members | None:
     return Members([member.network for member in members], first.model.activation)
 
 
-def _alike(one: NetworkPolicy, other: NetworkPolicy) -> bool:
-    """Return whether two policies read the same observation and answer within the same limits."""
+def _unlike(one: NetworkPolicy, other: NetworkPolicy) -> list[str]:
+    """Return what keeps two policies from reading the same observation and answering within the same limits, in words."""
+    ours, theirs = (
+        {
+            "symbols": policy.layout.symbols,
+            "features": policy.layout.feature_names,
+            "env.window": policy.layout.window,
+            "the tilt": policy.layout.tilt,
+            "limits": policy.limits,
+        }
+        for policy in (one, other)
+    )
+    if differing := [name for name, value in ours.items() if value != theirs[name]]:
+        return differing
     same_scale = (
         one.scaler.clip == other.scaler.clip
         and np.allclose(one.scaler.mean, other.scaler.mean)
         and np.allclose(one.scaler.std, other.scaler.std)
     )
-    return one.layout == other.layout and one.limits == other.limits and same_scale
+    return [] if same_scale else ["how features are scaled, by their training windows"]
 
 
 def save_policy(folder: Path, policy: Trained) -> None:

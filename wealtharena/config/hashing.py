@@ -84,6 +84,11 @@ def config_hash(spec: ExperimentSpec) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def begun_with(own: str, weights: str) -> str:
+    """Return the hash of a configuration whose training begins with `weights`: a version, or a configuration's hash."""
+    return hashlib.sha256(f"{own} begun with {weights}".encode()).hexdigest()[:16]
+
+
 def _tilts(spec: ExperimentSpec) -> bool:
     """Return whether actions are tilts, be it by the algorithm's own choice."""
     if spec.env.action != "auto":

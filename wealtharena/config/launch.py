@@ -46,7 +46,7 @@ from wealtharena.config.signals import ctrl_c_heard, sigterm_as_ctrl_c
 from wealtharena.config.spelling import plain, with_quoted_paths
 from wealtharena.config.threads import set_threads, thread_variables
 from wealtharena.errors import ConfigError, Interrupted, UsedFolderError, WealthArenaError
-from wealtharena.files import NO_ROOM, named_in, tell, temporary_folder
+from wealtharena.files import NO_LOCKS, NO_ROOM, named_in, tell, temporary_folder
 
 Job = Callable[[DictConfig], int]
 _OF_A_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -286,8 +286,9 @@ def forget_run() -> None:
         return
     try:
         filelock.FileLock(folder / ".lock").acquire(timeout=0).lock.release()
-    except filelock.Timeout:
-        return
+    except OSError as error:  # held, which is a TimeoutError, or another's
+        if error.errno not in NO_LOCKS:
+            return
     shutil.rmtree(folder)
     with suppress(OSError):  # the day's folder, unless other runs stand in it, and outputs/ if it was the first day
         folder.parent.rmdir()

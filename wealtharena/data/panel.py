@@ -40,12 +40,15 @@ COLUMNS: Mapping[str, str] = {
 }
 
 
-def read_only(state: dict[str, Any]) -> dict[str, Any]:
-    """Return the attributes of an object with its arrays, [...] each, closed for writing."""
-    for value in state.values():
-        if isinstance(value, np.ndarray):
-            value.flags.writeable = False
-    return state
+class ReadOnly:
+    """What nobody writes into, pickled and copied as well: numpy makes arrays then that could be written."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the attributes, with the arrays among them, [...] each, closed for writing."""
+        for value in state.values():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+        self.__dict__.update(state)
 
 
 def closing_rate(timestamps: npt.NDArray[np.datetime64]) -> float | None:
@@ -66,7 +69,7 @@ def closing_rate(timestamps: npt.NDArray[np.datetime64]) -> float | None:
 
 
 @dataclass(frozen=True, eq=False)
-class Panel:
+class Panel(ReadOnly):
     """Bars of several symbols on one time axis; every array is read-only.
 
     T bars, A symbols. Prices are quotes in each symbol's own currency, split-adjusted; a price is NaN where the
@@ -119,10 +122,6 @@ class Panel:
         symbols = f"{len(self.symbols)} symbol{'s' if len(self.symbols) != 1 else ''}"
         days = f", {str(self.timestamps[0])[:10]} to {str(self.timestamps[-1])[:10]}" if self.bars else ""
         return f"{type(self).__name__}({self.asset} of {self.source}: {self.bars} bars of {self.frequency}, {symbols}{days})"
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take what was pickled or copied, of which numpy makes arrays that could be written."""
-        self.__dict__.update(read_only(state))
 
     @property
     def bars(self) -> int:

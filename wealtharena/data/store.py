@@ -300,7 +300,7 @@ class Store:
                 hint=f"see what holds {self.root.name}/.lock, end it and run the command again",
             ) from None
         except OSError as error:
-            raise places.unusable(self.root, error) from None
+            raise places.unusable(self.root, files.lockless(error, self.root)) from None
         try:
             yield
         finally:

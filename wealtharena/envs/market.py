@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wealtharena.config.specs.env import EnvSpec
-from wealtharena.data.panel import Panel
+from wealtharena.data.panel import Panel, ReadOnly
 from wealtharena.envs.anchors import anchored, beside
 from wealtharena.envs.kernel.rows import BAR, BAR_ROWS, FIELDS, RECORD, Float32, Float64, Int64
 from wealtharena.envs.observation import ObservationLayout
@@ -26,7 +26,7 @@ _STRIDE: Final = 2  # of `copies`: from a symbol's features to the next one's
 
 
 @dataclass(frozen=True, eq=False)
-class Market:
+class Market(ReadOnly):
     """Bars, features and rules of observation, frozen and ready for the kernel; built once, shared by every face.
 
     T bars are the rows of the FeaturePanel that it was built from. Nothing in row t comes from a later bar.

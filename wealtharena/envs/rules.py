@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wealtharena.config.specs.env import EnvSpec
+from wealtharena.data.panel import ReadOnly
 from wealtharena.envs import rewards
 from wealtharena.envs.kernel.rows import Float64
 from wealtharena.envs.vector import RULE, RULES
@@ -17,7 +18,7 @@ BPS = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
-class Rules:
+class Rules(ReadOnly):
     """Costs, limits, reward and episode rules in the kernel's own form."""
 
     vector: Float64  # [RULES]

@@ -8,6 +8,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from wealtharena.data.panel import ReadOnly
+
 FloatArray = npt.NDArray[np.float64]
 LEAST_ORDER: Final = 1e-6  # of equity; a smaller change of weight is rounding
 
@@ -20,7 +22,7 @@ def to_read(array: Any) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
-class Trades:
+class Trades(ReadOnly):
     """Executed orders as columns of equal length, in time order."""
 
     bar: npt.NDArray[np.int64]  # index into Trajectory.timestamps of the fill
@@ -44,7 +46,7 @@ class Trades:
 
 
 @dataclass(frozen=True, eq=False)
-class Trajectory:
+class Trajectory(ReadOnly):
     """One policy's path through one window of bars, after every cost; its arrays are read-only.
 
     Index 0 is the bar at whose close the first decision was made; equity[0] is the starting cash.

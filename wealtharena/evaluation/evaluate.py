@@ -27,7 +27,7 @@ from wealtharena.evaluation import (
     verdict,
 )
 from wealtharena.evaluation.behaviour import degenerate
-from wealtharena.evaluation.evidence import AGENT, Evidence, Unfilled
+from wealtharena.evaluation.evidence import AGENT, TEST_WINDOW, Evidence, Unfilled
 from wealtharena.evaluation.trials import Trials
 from wealtharena.files import jsonable
 
@@ -40,6 +40,7 @@ DOUBTS = (
     "survivors",
     "searched",
     "costless",
+    "window",
 )  # facts that stand in the evidence as they are
 
 
@@ -66,6 +67,7 @@ class Facts:
     survivors: float | None = None
     searched: str | None = None  # what search chose the settings by bars of the window, in words
     costless: bool = False  # whether orders cost next to nothing
+    window: str = TEST_WINDOW  # or evidence.PLAYED
     unfilled: tuple[Unfilled, ...] = ()  # what the orders of agent and baselines met
     invested: Mapping[str, float] = field(default_factory=dict)  # share of a baseline bought once that was bought
     edited: tuple[str, ...] = ()  # recorded runs that are not as they ended, in words

@@ -8,6 +8,8 @@ from typing import Final, Literal
 
 from wealtharena.envs.shortfall import Shortfall
 
+TEST_WINDOW: Final = "test window"  # what is judged, in words
+PLAYED: Final = "window played"  # training, validation, everything or dates, as a backtest was asked for
 AGENT: Final = "the agent"  # among those whose orders may not go through
 
 
@@ -71,3 +73,4 @@ class Evidence:
     survivors: float | None = None  # share of the symbols that still trade at the end of the data
     costless: bool = False  # orders cost next to nothing
     searched: str | None = None  # what search chose the settings by bars of the test window, in words
+    window: str = TEST_WINDOW  # or PLAYED

@@ -16,7 +16,7 @@ from wealtharena.config.specs.runs import EvaluationSpec
 from wealtharena.evaluation import backtest, comparison, metrics, pins
 from wealtharena.evaluation.bootstrap import interquartile_mean
 from wealtharena.evaluation.evaluate import Facts, judge
-from wealtharena.evaluation.evidence import Unfilled
+from wealtharena.evaluation.evidence import PLAYED, TEST_WINDOW, Unfilled
 from wealtharena.evaluation.groups import Group, Paths, configurations, group, load
 from wealtharena.evaluation.ledger import Ledger, Window
 from wealtharena.evaluation.ranking import WEIGHTS, composite
@@ -250,6 +250,7 @@ def facts_of(found: Group, ledger: Ledger | None) -> Facts:
         costless=any(bool(entry.get("costless")) for entry in evidence),
         unfilled=unfilled_of(evidence),
         invested=_least([entry.get("invested") or {} for entry in evidence]),
+        window=TEST_WINDOW if identity(found.newest)["played"] in (None, "test") else PLAYED,
         edited=pins.edited(found.runs, ledger),
         seeds=len(found.runs),
     )

@@ -176,4 +176,6 @@ def _are_pairs(window: object) -> bool:
 
 def _unwritable(path: Path, error: OSError, *, opening: bool = False) -> FirewallError:
     why = "so the test window stays closed" if opening else "and what it does not count is not judged"
-    return FirewallError(f"the ledger {path} cannot be written ({error.strerror}), {why}", hint=_HINT)
+    held = isinstance(error, TimeoutError)
+    way = "see what holds it, wait for it or end it, and run it again" if held else _HINT
+    return FirewallError(f"the ledger {path} cannot be written ({error.strerror}), {why}", hint=way)

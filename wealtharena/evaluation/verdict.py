@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from wealtharena.config.specs.asset import LITTLE
 from wealtharena.config.specs.runs import EvaluationSpec, VerdictSpec
 from wealtharena.envs.shortfall import REMEDIES
-from wealtharena.evaluation.evidence import AGENT, Evidence, Unfilled
+from wealtharena.evaluation.evidence import AGENT, TEST_WINDOW, Evidence, Unfilled
 from wealtharena.evaluation.strictness import limits_of, looser_reason
 from wealtharena.evaluation.wording import edited_reason, figure, left_out_reason, limit
 from wealtharena.files import jsonable
@@ -153,7 +153,7 @@ def profit(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     """Doing nothing must not have been better."""
     del spec
     cash = evidence.cash_return
-    text = f"Annual return {figure(evidence.annual_return, cash, form='+.1%')} on the test window"
+    text = f"Annual return {figure(evidence.annual_return, cash, form='+.1%')} on the {evidence.window}"
     if cash:
         text += f", cash {figure(cash, evidence.annual_return, form='+.1%')}"
     if not evidence.annual_return < cash:
@@ -177,7 +177,8 @@ def seeds(evidence: Evidence, spec: VerdictSpec) -> Ruling:
 def record_length(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     """A short record has seen one kind of market, whatever its bars; of few bars the interval is narrower than it should be."""
     shown, least = figure(evidence.years, spec.min_years, form=".1f"), limit(spec.min_years, form=".1f")
-    text = f"The test record has {evidence.bars:,} bars in {shown} years; {spec.min_bars} and {least} are asked."
+    record = "test record" if evidence.window == TEST_WINDOW else "record"
+    text = f"The {record} has {evidence.bars:,} bars in {shown} years; {spec.min_bars} and {least} are asked."
     passed = evidence.bars >= spec.min_bars and evidence.years >= spec.min_years
     return Ruling("record", "promotable" if passed else "unproven", text)
 

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wealtharena.data.panel import Panel, Rows, read_only
+from wealtharena.data.panel import Panel, ReadOnly, Rows
 
 Float32Array = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class FeaturePanel:
+class FeaturePanel(ReadOnly):
     """A panel and its features, row by row: `values[t]` uses nothing after the close of bar t.
 
     Warm-up rows are dropped from both, so the two share one time axis. NaN stands where a symbol has no value
@@ -31,10 +31,6 @@ class FeaturePanel:
     def __repr__(self) -> str:
         """Return what it is in one line."""
         return f"{type(self).__name__}({self.panel!r}, {len(self.names)} features)"
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take what was pickled or copied, of which numpy makes arrays that could be written."""
-        self.__dict__.update(read_only(state))
 
     @property
     def bars(self) -> int:

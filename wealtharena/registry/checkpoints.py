@@ -214,11 +214,11 @@ class ModelCheckpoint:
             spared = history.once_in_production(self.root, agent) | set(self._stages(agent))
             for row in self.list_checkpoints(agent)[keep:]:
                 if row["version"] not in spared:
-                    self._delete(agent, str(row["version"]), even_if_served=False)
+                    self._delete(agent, str(row["version"]), even_if_served=False, keep=keep)
                     deleted.append(str(row["version"]))
         return deleted
 
-    def _delete(self, agent: str, version: str, *, even_if_served: bool) -> None:
+    def _delete(self, agent: str, version: str, *, even_if_served: bool, keep: int | None = None) -> None:
         folder = self.folder(agent, version)
         stages = self._stages(agent).get(version, [])
         if stages:
@@ -229,7 +229,8 @@ class ModelCheckpoint:
             raise CheckpointError(
                 f"{agent}/{version} was in production", hint="pass even_if_served=True to delete it all the same"
             )
-        history.append(self.root, {"event": "delete", "agent": agent, "version": version})
+        event = {"event": "delete", "agent": agent, "version": version}
+        history.append(self.root, event if keep is None else {**event, "keep": keep})
         doomed = folder.with_name(f".{version}.{secrets.token_hex(4)}.deleted")
         folder.rename(doomed)
         sync(folder.parent)
@@ -240,7 +241,13 @@ class ModelCheckpoint:
         folder = self.root / agent / check_version(version)
         if folder in listed(folder.parent):
             return folder
-        if history.saved(history.read_history(self.root, agent=agent), version) is not None:
+        events = history.read_history(self.root, agent=agent)
+        if deleted := history.deleted(events, version):
+            raise CheckpointError(
+                f"{agent}/{version} was deleted {deleted}",
+                hint=f"name another version; or put its folder back from a copy, {history.ADOPT} 'deploy.agents=[{agent}]'",
+            )
+        if history.saved(events, version) is not None:
             raise CheckpointError(
                 f"{agent}/{version} was saved and is not here", hint="restore its folder, or name another version"
             )

@@ -22,6 +22,7 @@ from wealtharena.files import (
     BadLineError,
     append_line,
     held,
+    named_in,
     newer,
     read_log,
     read_regular,
@@ -161,9 +162,11 @@ def told(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        way = "make room or permission, or set paths.checkpoints to another folder"
+        if isinstance(error, TimeoutError):
+            way = f"see what holds {Path(named_in(error, HISTORY)).name} there, wait for it or end it"
         raise CheckpointError(
-            f"the registry {root} cannot be written: {error.strerror or error}",
-            hint="make room or permission, or set paths.checkpoints to another folder, and do it again",
+            f"the registry {root} cannot be written: {error.strerror or error}", hint=f"{way}, and do it again"
         ) from error
 
 
@@ -217,6 +220,15 @@ def saved(events: Sequence[Mapping[str, Any]], version: str) -> str | None:
         elif isinstance(digest, str) and (kind in ("save", "adopt") or (kind in PLACED and found is None)):
             found = digest
     return found
+
+
+def deleted(events: Sequence[Mapping[str, Any]], version: str) -> str:
+    """Return when, and by which retention, an agent's version was deleted; "" for one that was not, or that came back."""
+    made = [e for e in events if e.get("version") == version and e.get("event") in ("save", "adopt", "delete")]
+    if not made or made[-1].get("event") != "delete":
+        return ""
+    keep = made[-1].get("keep")
+    return f"on {str(made[-1].get('time'))[:10]}{f' by deploy.keep={keep}' if isinstance(keep, int) else ''}"
 
 
 def doubted(events: Sequence[Mapping[str, Any]], version: str) -> str | None:

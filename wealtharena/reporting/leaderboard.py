@@ -21,20 +21,29 @@ _LAMBDA = Measure("lambda", "lambda", "ratio", False, "")
 _WORDS = {"promotable": "Promotable", "unproven": "Unproven", "rejected": "Rejected"}
 
 
-Links = Mapping[str, str]  # run id -> address of its report
+Run = tuple[str, int | None, str]  # id, seed, status: a copy of a run's folder has the id of the other
+Links = Mapping[Run, str]  # -> address of its report
 
 
-def write(path: Path, leaderboard: Mapping[str, Any], *, reports: Mapping[str, Path] | None = None) -> Path:
+def runs_of(row: Mapping[str, Any]) -> list[Run]:
+    """Return the runs of a row; their seeds are None where the row does not have one for each, as of a search."""
+    ids, seeds = [str(run) for run in row.get("run_ids") or ()], row.get("seeds")
+    each = isinstance(seeds, Sequence) and not isinstance(seeds, str) and len(seeds) == len(ids)
+    status = str(row.get("status") or "completed")
+    return [(run, seed, status) for run, seed in zip(ids, seeds if each and seeds else [None] * len(ids), strict=True)]
+
+
+def write(path: Path, leaderboard: Mapping[str, Any], *, reports: Mapping[Run, Path] | None = None) -> Path:
     """Write the page to `path`, whole or not at all, and return the path.
 
     `leaderboard` holds `rows`, and may hold `generated_at` and `weights` (measure -> share of the composite). A row is
     `agent, asset, algo, seeds` (a count, or the seeds), `metrics{}`, `composite`, `rank`, `verdict{status, reasons}`,
     `status`, `simulated`, `source`, `run_ids`, and may hold `intervals{sharpe: [low, high]}`,
     `comparison{sharpe_difference, ci95}` against buy and hold, `window` [first, last] and `error{message}`. Rows lead to
-    those `reports`, by run id, that are there; the links hold as long as page and reports are moved together.
+    those `reports` that are there; the links hold as long as page and reports are moved together.
     """
-    here = {name: os.path.relpath(page, path.parent) for name, page in (reports or {}).items() if page.is_file()}
-    files.write_text(path, render(leaderboard, {name: quote(place) for name, place in here.items()}))
+    here = {run: os.path.relpath(page, path.parent) for run, page in (reports or {}).items() if page.is_file()}
+    files.write_text(path, render(leaderboard, {run: quote(place) for run, place in here.items()}))
     return path
 
 
@@ -159,14 +168,8 @@ def _who(row: Mapping[str, Any], links: Links) -> str:
 
 def _reports(row: Mapping[str, Any], links: Links) -> str:
     """Return the links to the reports of a row's runs, by seed where each run has one of its own."""
-    runs, seeds = [str(run) for run in row.get("run_ids") or ()], row.get("seeds")
-    named = isinstance(seeds, Sequence) and not isinstance(seeds, str) and len(seeds) == len(runs)
-    labels = [f"seed {seed}" for seed in seeds] if named and seeds else runs
-    found = [
-        f'<a href="{escape(links[run])}">{escape(label)}</a>'
-        for run, label in zip(runs, labels, strict=True)
-        if run in links
-    ]
+    labels = {run: run[0] if run[1] is None else f"seed {run[1]}" for run in runs_of(row)}
+    found = [f'<a href="{escape(links[run])}">{escape(label)}</a>' for run, label in labels.items() if run in links]
     return f"<br><small>Reports: {', '.join(found)}</small>" if found else ""
 
 

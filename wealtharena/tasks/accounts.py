@@ -74,12 +74,21 @@ def _promoted(spec: ExperimentSpec) -> OnnxPolicy:
 
 
 def _own(spec: ExperimentSpec, known: Mapping[str, Any] | None) -> OnnxPolicy | None:
-    """Return the version that the account was opened with; None where it is to begin anew, or has none in the registry."""
+    """Return the version that the account was opened with; None where it is to begin anew, or has none in the registry.
+
+    CheckpointError where it was deleted since.
+    """
     if known is None or spec.paper.action == "restart":
         return None
     store, agent = ModelCheckpoint(spec.paths.checkpoints), spec.asset.agent
     version, digest = known["version"], known["policy"]
-    if history.saved(history.read_history(store.root, agent=agent), version) != digest:
+    events = history.read_history(store.root, agent=agent)
+    if deleted := history.deleted(events, version):
+        raise CheckpointError(
+            f"paper.account={spec.paper.account} was opened with {agent}/{version}, which was deleted {deleted}",
+            hint=f"begin anew with paper.action=restart; or put its folder back from a copy, {history.ADOPT} 'deploy.agents=[{agent}]'",
+        )
+    if history.saved(events, version) != digest:
         return None
     return opened_version(store, agent, version, manifest_sha256=digest).policy
 

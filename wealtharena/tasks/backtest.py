@@ -18,6 +18,7 @@ from wealtharena.config.specs.tilt import TiltSpec
 from wealtharena.errors import CheckpointError, ConfigError, UnknownCheckpointError
 from wealtharena.evaluation import backtest, records, tables
 from wealtharena.evaluation.evaluate import Evaluation, evaluate, judge
+from wealtharena.evaluation.evidence import PLAYED, TEST_WINDOW
 from wealtharena.evaluation.ledger import RunIdentity
 from wealtharena.evaluation.look import Look
 from wealtharena.evaluation.splits import Segment
@@ -276,7 +277,8 @@ def judged(
 ) -> Evaluation:
     """Return the judgement of the agent over the window; `audit` is `passed`, `failed`, or None for none made."""
     spec, rng = look.spec, look.rng()
-    facts = look.facts(audit=audit, **doubts(spec, prepared, first_row=window.start))
+    said = TEST_WINDOW if window_name(spec) == "test" else PLAYED
+    facts = look.facts(audit=audit, window=said, **doubts(spec, prepared, first_row=window.start))
     if agent.policy is not None:
         return evaluate([backtest_of(spec, agent, features, window)], evaluation=spec.evaluation, facts=facts, rng=rng)
     played = _all_baselines(spec, features, window, agent.name, rng)

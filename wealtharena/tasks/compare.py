@@ -96,7 +96,8 @@ def write(folder: Path, runs: Sequence[records.RunResult], *, spec: ExperimentSp
         return closed.ranking(folder, runs)
     board = build(runs, evaluation=spec.evaluation, ledger=ledger, seed=spec.seed)
     files.write_json(folder / BOARD, board)
-    reports = {run.run_id: run.folder / "report.html" for run in runs}
+    folders = {(run.run_id, seed, run.status): run.folder for run in runs for seed in (None, run.seed)}
+    reports = {run: place / "report.html" for run, place in folders.items()}
     made = drawn(folder, "the leaderboard", lambda: [page.write(folder / "leaderboard.html", board, reports=reports)])
     out, told = screen(), screen(answer=True)
     if not out.is_terminal:
@@ -104,7 +105,6 @@ def write(folder: Path, runs: Sequence[records.RunResult], *, spec: ExperimentSp
     out.print(table(board))
     if board["unlike"]:
         out.print(page.unlike_contests(board["unlike"]))
-    folders = {(run.run_id, seed): relative(run.folder) for run in runs for seed in (None, run.seed)}
     for row in board["rows"]:
         if row["status"] != "completed":
             continue
@@ -268,15 +268,10 @@ def _cells(row: Mapping[str, Any]) -> Iterable[str | Text]:
     ]
 
 
-def about(row: Mapping[str, Any], folders: Mapping[tuple[str, int | None], str]) -> str:
-    """Return which runs a row is of and over which dates, so that it is told from another of its agent.
-
-    `folders` are by run and seed, None for whichever it is: a copy of a folder has the id of the other.
-    """
-    ids, seeds = row["run_ids"], row["seeds"]
-    runs = zip(ids, seeds if len(seeds) == len(ids) else [None] * len(ids), strict=True)
+def about(row: Mapping[str, Any], folders: Mapping[page.Run, Path]) -> str:
+    """Return which runs a row is of and over which dates, so that it is told from another of its agent."""
     dates = f"{' to '.join(row['window'])}, " if row.get("window") else ""
-    return f"#{row['rank']}: {dates}{', '.join(folders[run] for run in runs)}"
+    return f"#{row['rank']}: {dates}{', '.join(relative(folders[run]) for run in page.runs_of(row))}"
 
 
 def algorithm(row: Mapping[str, Any]) -> str:

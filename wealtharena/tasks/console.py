@@ -121,9 +121,20 @@ def result(record: Mapping[str, Any], folder: Path) -> None:
     told.print(_verdict(status, simulated=speech.is_quiet() and record["data"]["simulated"]))
     for reason in verdict.get("reasons", ()):
         out.print(f"  - {reason}")
+    if record.get("challenge"):
+        out.print(challenge_note(record["challenge"]))
     if record["data"]["simulated"]:
         out.print(simulated("nothing above says anything about a real market."))
     report(folder)
+
+
+def challenge_note(found: Mapping[str, Any]) -> str:
+    """Return in a sentence how a retraining fared against the version in production, which the gate asks beside the verdict."""
+    who = f"the incumbent {found['incumbent']} on data that neither has seen"
+    low, high = found["ci95"] or (None, None)
+    figures = f"Sharpe ratio {figure(found['sharpe_difference'], '+.2f')}, interval {figure(low, '+.2f')} to {figure(high, '+.2f')}"
+    why = f"{figures}, {found['start']} to {found['end']}" if found["ci95"] else found["why_not"]
+    return f"It beats {who}: {why}." if found["beats"] else f"It does not beat {who}, so that it stays on paper: {why}."
 
 
 def _verdict(status: str, *, simulated: bool) -> Text:

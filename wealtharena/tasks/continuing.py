@@ -71,7 +71,8 @@ def run(spec: ExperimentSpec, folder: Path, old: Mapping[str, Any]) -> int:
     resuming.saved_step(asked, folder, prepared)
     new = folder.parent / f"{dt.datetime.now():%H-%M-%S}-{secrets.token_hex(3)}"
     begun = {"schema_version": SCHEMA_VERSION, "run_id": new_run_id(dt.datetime.now(dt.UTC)), "status": "interrupted"}
-    _copied(folder, new, overrides, {**begun, "task": spec.task, "parent": old["run_id"]})
+    begun |= {"task": spec.task, "parent": old["run_id"], "begun_with": old.get("config_hash")}
+    _copied(folder, new, overrides, begun)
     out = console.screen()
     out.print(f"{relative(folder)} is completed; training goes on in {relative(new)}")
     return train.run_in(RunContext(new.resolve(), overrides, resumed=True), spec, prepared=prepared)

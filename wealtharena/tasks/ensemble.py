@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from wealtharena.config.composition import flatten
+from wealtharena.config.identity import listed
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data.panel import Panel
 from wealtharena.envs.market import resolve_fill
@@ -19,6 +20,7 @@ from wealtharena.tasks.backtest import Agent
 from wealtharena.tasks.judging import run_audit, track_record
 from wealtharena.tasks.pipeline import Prepared, prepare
 from wealtharena.tasks.record import RunContext, RunRecord, recorded
+from wealtharena.tasks.resuming import BARS, OTHER_PRICES
 
 
 def combine(spec: ExperimentSpec, store: ModelCheckpoint, agent: str, versions: Sequence[str]) -> str:
@@ -32,13 +34,15 @@ def combine(spec: ExperimentSpec, store: ModelCheckpoint, agent: str, versions: 
     if twice:
         raise ConfigError(f"deploy.checkpoints names {twice[0]} twice", hint="name each member once")
     members = [opened(store, agent, version) for version in versions]
-    _same_data(members, members[0].metadata.data.fingerprint, f"than {members[0].metadata.version}")
+    _same_sights(members)
+    first = members[0].metadata
+    _same_data(members, first.data.model_dump(mode="json"), f"than {first.version}")
     spec = _configured(spec, members)
     with recorded(spec, RunContext.current()) as record:
         console.screen().print(f"{agent}: ensemble of {', '.join(versions)}")
         whole = backtest.ensemble([backtest.load(member.files.folder, spec) for member in members])
         prepared = prepare(spec)
-        _same_data(members, prepared.sealed.fingerprint, f"than {prepared.about['source']} gives now")
+        _same_data(members, prepared.about, f"than {prepared.about['source']} gives now")
         _same_terms(members, prepared.sealed.training(0).features.panel)
         record.update(data=prepared.about, fill=prepared.fill, notes=list(prepared.notes), members=list(versions))
         console.tell(prepared.notes)
@@ -58,12 +62,32 @@ def _configured(asked: ExperimentSpec, members: Sequence[LoadedCheckpoint]) -> E
     return asked.model_copy(update={**kept, "data": data, "seed": trained.seed})
 
 
-def _same_data(members: Sequence[LoadedCheckpoint], fingerprint: str, what: str) -> None:
-    """Refuse members of other data: there would be no window that all of them have not seen."""
+def _same_sights(members: Sequence[LoadedCheckpoint]) -> None:
+    """Refuse members of other symbols or features, which make other data of the same bars: the slowest says where they begin."""
+    first = members[0].metadata
+    for member in members[1:]:
+        other = member.metadata
+        for what, ours, theirs in (
+            ("symbols", first.symbols, other.symbols),
+            ("features", first.feature_names, other.feature_names),
+        ):
+            if ours != theirs:
+                lone = [name for name in (*ours, *theirs) if (name in ours) != (name in theirs)]
+                raise CheckpointError(
+                    f"{other.model_path} sees other {what} than {first.version}: {listed(lone) or 'in another order'}",
+                    hint=f"take members trained on the same {what}",
+                )
+
+
+def _same_data(members: Sequence[LoadedCheckpoint], about: Mapping[str, Any], what: str) -> None:
+    """Refuse members of other data than `about` tells of: there would be no window that all of them have not seen."""
     for member in members:
-        if member.metadata.data.fingerprint != fingerprint:
+        own = member.metadata.data.model_dump(mode="json")
+        if own["fingerprint"] != about["fingerprint"]:
+            both = [key for key in BARS if key in own and key in about]  # older versions say less of their bars
+            unlike = [f"{key} {own[key]} instead of {about[key]}" for key in both if own[key] != about[key]]
             raise CheckpointError(
-                f"{member.metadata.model_path} was trained on other data {what}",
+                f"{member.metadata.model_path} was trained on other data {what}: {listed(unlike) or OTHER_PRICES}",
                 hint="take members trained on the same data, and keep those data in place",
             )
 

@@ -302,11 +302,8 @@ def publish(spec: ExperimentSpec, record: RunRecord, found: Judgement) -> str:
     from wealtharena.registry.publish import publish as save
 
     window = found.features.test[-1]
-    facts = {
-        **record.content,
-        "track_record": track_record(found.evaluation),
-        **retraining.challenge(spec, found.policies[-1], found.features),
-    }
+    record.update(**retraining.challenge(spec, found.policies[-1], found.features))
+    facts = {**record.content, "track_record": track_record(found.evaluation)}
     with StopRequest() as stop:
         folder = save(
             ModelCheckpoint(spec.paths.checkpoints),

@@ -25,7 +25,7 @@ from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.spelling import command_line
 from wealtharena.errors import ConfigError, Interrupted, WealthArenaError
 
-_STAYS = ("parent", "opened", "data")  # of a run that goes on, until it is written anew
+_STAYS = ("parent", "begun_with", "opened", "data")  # of a run that goes on, until it is written anew
 _PACKAGES = ("wealtharena", "torch", "ray", "numpy", "pandas", "numba", "gymnasium", "hydra-core", "TA-Lib")
 
 
@@ -200,7 +200,7 @@ def alone(folder: Path, refusal: ConfigError) -> Iterator[None]:
     except filelock.Timeout as error:
         raise refusal from error
     except OSError as error:
-        raise unusable(folder, error) from error
+        raise unusable(folder, files.lockless(error, folder / ".lock")) from error
     try:
         yield
     finally:

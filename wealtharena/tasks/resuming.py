@@ -25,7 +25,8 @@ from wealtharena.training.job import TrainingJob
 
 log = logging.getLogger(__name__)
 _STATE = Path(TRAINER, "state.pt")
-_BARS = ("source", "symbols", "start", "end", "bars", "frequency")  # of run.json's `data`
+BARS = ("source", "symbols", "start", "end", "bars", "frequency")  # of run.json's `data`
+OTHER_PRICES = "the same dates, with other prices"
 
 
 def check(spec: ExperimentSpec, context: RunContext, *, study: Path | None = None) -> None:
@@ -98,9 +99,9 @@ def refuse_other_bars(folder: Path, old: Mapping[str, Any], prepared: Prepared) 
     known = known if isinstance(known, Mapping) else {}
     if known.get("fingerprint") in (None, prepared.about["fingerprint"]):
         return
-    found = differences({key: known[key] for key in _BARS if key in known}, prepared.about)
+    found = differences({key: known[key] for key in BARS if key in known}, prepared.about)
     raise ConfigError(
-        f"{relative(folder)} was begun on other bars: {listed(found) or 'the same dates, with other prices'}",
+        f"{relative(folder)} was begun on other bars: {listed(found) or OTHER_PRICES}",
         hint="put the bars back as they were (data.path=<where they lie now>), or start a new run",
     )
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from wealtharena import files
 from wealtharena.agents.memory import check_room
 from wealtharena.config.grid import jobs_at_once
+from wealtharena.config.hashing import begun_with
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.spelling import command_line
 from wealtharena.envs.observation import ObservationLayout
@@ -51,6 +52,9 @@ def run_in(context: RunContext, spec: ExperimentSpec, *, prepared: Prepared | No
         require_audit(spec, prepared)
         resuming.refuse_other_bars(context.folder, record.content, prepared)
         require_room(spec, prepared, at_once=jobs_at_once())
+        warm = retraining.warm_start(spec)
+        if warm is not None and "begun_with" not in record.content:
+            record.update(begun_with=warm.name)
         describe(record, spec, prepared)
         opened.refuse_another(record)
         console.header(record.content, notes=record.content["notes"])
@@ -65,7 +69,9 @@ def require_room(spec: ExperimentSpec, prepared: Prepared, *, at_once: int = 1) 
 
 def describe(record: RunRecord, spec: ExperimentSpec, prepared: Prepared) -> None:
     """Write what is known before the first step: data, split, fill, and the command that repeats the run exactly."""
-    hashed = identity(spec, prepared)
+    hashed, weights = identity(spec, prepared), record.content.get("begun_with")
+    if weights is not None:  # a run that goes on from others is no seed of those that begin at nothing
+        hashed = begun_with(hashed, weights)
     told = History.of(Ledger(spec.paths.ledger), spec.asset.agent, prepared.sealed.window).told(hashed)
     record.update(
         config_hash=hashed,
@@ -96,7 +102,7 @@ def _train_and_judge(spec: ExperimentSpec, context: RunContext, record: RunRecor
     tracker = Tracker.start(spec, context.folder, record.content, resume_step, folds=len(prepared.folds))
     outputs: list[Path] = []
     with _told_of_the_end(tracker, callbacks, record, outputs):
-        told = Several((chosen_by(spec, prepared, record.run_id), tracker, callbacks))
+        told = Several((chosen_by(spec, prepared, record), tracker, callbacks))
         folds = train_folds(spec, context.folder, prepared, told, resume=context.resumed)
         record.update(**training_block(spec, folds, context.folder))
         if any(fold.result.status == "interrupted" for fold in folds):
@@ -150,9 +156,9 @@ def train_folds(
     return tuple(trained)
 
 
-def chosen_by(spec: ExperimentSpec, prepared: Prepared, run_id: str) -> Choosing:
+def chosen_by(spec: ExperimentSpec, prepared: Prepared, record: RunRecord) -> Choosing:
     """Return who writes down by which windows the configuration is chosen."""
-    who = RunIdentity(run_id, identity(spec, prepared), spec.asset.agent, spec.task, spec.seed)
+    who = RunIdentity(record.run_id, str(record.content["config_hash"]), spec.asset.agent, spec.task, spec.seed)
     return Choosing(Ledger(spec.paths.ledger), who, prepared.sealed.selection)
 
 

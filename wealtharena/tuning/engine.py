@@ -18,7 +18,7 @@ from wealtharena.agents import cluster, patience
 from wealtharena.config.specs.agent import ComputeSpec
 from wealtharena.config.specs.sweep import SweepSpec
 from wealtharena.errors import Interrupted, TrainingError
-from wealtharena.files import make_folder, require_writable
+from wealtharena.files import lockless, make_folder, relative, require_writable
 from wealtharena.tuning import deaths
 from wealtharena.tuning.rows import Rows, TrialRow, collect
 from wealtharena.tuning.search import FINISHED_KEY, STEP_KEY, StudySearch, counted, open_study, reached
@@ -347,6 +347,11 @@ def _alone(study_path: Path) -> Iterator[None]:
         raise TrainingError(
             f"another search is running on the study {study_path.name}",
             hint="wait for it, or give sweep.study=<another name>",
+        ) from error
+    except OSError as error:
+        why = lockless(error, study_path).strerror
+        raise TrainingError(
+            f"the study {relative(study_path)} cannot be held: {why}", hint="keep it in a folder of another disk"
         ) from error
     try:
         yield
