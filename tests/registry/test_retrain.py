@@ -13,7 +13,7 @@ from wealtharena.config import compose
 from wealtharena.errors import ConfigError, PromotionError
 from wealtharena.evaluation import challenge
 from wealtharena.evaluation.splits import Segment
-from wealtharena.registry import ModelCheckpoint, promote, retrain
+from wealtharena.registry import ModelCheckpoint, promote, retrain, rollback
 from wealtharena.registry.history import Pointer, now
 from wealtharena.registry.publish import publish
 
@@ -128,6 +128,20 @@ def test_the_gate_heeds_the_challenge_and_no_force_moves_it(
     if stage == "paper":
         with pytest.raises(PromotionError, match="does not beat the incumbent v0"):
             promote(store, AGENT, "v1", force_reason="it is newer")
+
+
+def test_who_beat_another_version_than_the_one_in_production_needs_a_reason(tmp_path: Path) -> None:
+    """Two retrainings of v1: the second replaced the first, which it had never met."""
+    store = ModelCheckpoint(tmp_path / "checkpoints")
+    save(store, "v1", verdict="promotable")
+    for version in ("v2", "v3"):
+        save(store, version, verdict="promotable", described={"challenge": {"incumbent": "v1", "beats": True}})
+    assert [promote(store, AGENT, version)[1].stage for version in ("v1", "v2", "v2")] == ["production"] * 3
+    with pytest.raises(PromotionError, match="compared with v1, and v2 is in production now: retrain again"):
+        promote(store, AGENT, "v3", stage="production")
+    assert promote(store, AGENT, "v3")[1].stage == "paper"
+    assert promote(store, AGENT, "v3", force_reason="compared by hand")[1].forced
+    assert rollback(store, AGENT).version == "v2"
 
 
 def test_without_a_production_version_there_is_nothing_to_retrain(tmp_path: Path) -> None:

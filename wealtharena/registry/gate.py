@@ -25,20 +25,22 @@ class Clearance:
     forced: bool = False
 
 
-def decide(metadata: Metadata, *, force_reason: str | None = None) -> Clearance:
+def decide(metadata: Metadata, *, force_reason: str | None = None, incumbent: str | None = None) -> Clearance:
     """Return the stage that a checkpoint may take: production for `promotable`, paper for anything else.
 
     One that was judged by looser rules than those that ship is unproven here. `force_reason` puts an unproven one into
-    production. It does not move what must not be moved: a rejected verdict, simulated data, a failed audit, a retraining
+    production, and a retraining that was compared with another version than the `incumbent`. It does not move what must not be moved: a rejected verdict, simulated data, a failed audit, a retraining
     that does not beat its incumbent.
     """
     metadata = by_shipped_rules(metadata)
     barred = barriers(metadata)
     if barred:
         return Clearance("paper", barred)
-    if metadata.verdict.status == "promotable":
+    elsewhere = _beat_another(metadata, incumbent)
+    if metadata.verdict.status == "promotable" and not elsewhere:
         return Clearance("production", ())
-    reasons = (f"verdict is {metadata.verdict.status}", *metadata.verdict.reasons)
+    proven = metadata.verdict.status == "promotable"
+    reasons = elsewhere if proven else (f"verdict is {metadata.verdict.status}", *metadata.verdict.reasons, *elsewhere)
     if force_reason is not None and force_reason.strip():
         return Clearance("production", reasons, forced=True)
     return Clearance("paper", reasons)
@@ -98,6 +100,14 @@ def barriers(metadata: Metadata) -> tuple[str, ...]:
             f"it does not beat the incumbent {metadata.challenge.get('incumbent')} on data that neither has seen"
         )
     return tuple(found)
+
+
+def _beat_another(metadata: Metadata, incumbent: str | None) -> tuple[str, ...]:
+    """Return the reason against a retraining that beat another version than the one that it would replace."""
+    beaten = (metadata.challenge or {}).get("incumbent")
+    if beaten is None or incumbent in (None, beaten, metadata.version):
+        return ()
+    return (f"it was compared with {beaten}, and {incumbent} is in production now: retrain again",)
 
 
 def audit_failed(evidence: Mapping[str, Any]) -> bool:

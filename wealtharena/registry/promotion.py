@@ -33,7 +33,9 @@ def promote(
     with history.locked(store.root):
         loaded = opened(store, agent, version)
         described = _described(store, loaded)
-        clearance = decide(described, force_reason=force_reason)
+        incumbent = _current(store, agent, "production")
+        standing = None if incumbent is None else incumbent.version
+        clearance = decide(described, force_reason=force_reason, incumbent=standing)
         if force_reason is not None and clearance.stage != "production":
             why = "; ".join(clearance.reasons) if force_reason.strip() else "the reason is empty"
             raise PromotionError(
