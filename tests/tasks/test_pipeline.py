@@ -36,6 +36,21 @@ def test_a_symbol_that_a_run_adds_to_a_universe_was_not_chosen_on_its_date(stock
     assert "ENRNQ is no member" in str(hindsight(own, own.universe.symbols, "2099-01-01"))
 
 
+def test_a_list_is_no_older_than_the_file_of_its_name(stocks):
+    """A run may say that it was drawn up later, not earlier."""
+    for said, chosen in (("2001-01-01", stocks.universe.universe_as_of), ("2098-01-01", "2098-01-01")):
+        own = compose(["asset=stocks", f"universe.universe_as_of={said}"]).asset
+        assert f"those of {chosen}," in str(hindsight(own, own.universe.symbols, "2019-01-01"))
+    own = compose(["asset=stocks", "universe.name=mine", "universe.universe_as_of=2001-01-01"]).asset
+    assert hindsight(own, own.universe.symbols, "2019-01-01") is None
+
+
+@pytest.mark.parametrize("text", ["soon", "02/01/2025", "2025-13-01", "20250102", "1. 2. 2025"])
+def test_the_date_of_a_universe_is_a_day_as_dates_are_written(text):
+    with pytest.raises(ConfigError, match="universe_as_of"):
+        compose(["asset=stocks", f"universe.universe_as_of='{text}'"])
+
+
 @pytest.mark.parametrize("market", ["forex", "commodities"])
 def test_currencies_and_futures_are_no_survivors(market):
     assert hindsight(compose([f"asset={market}"]).asset, ["XAUUSD"], "1990-01-01") is None

@@ -12,7 +12,7 @@ import numpy as np
 
 from wealtharena import data, features
 from wealtharena.config import config_hash
-from wealtharena.config.composition import members_of
+from wealtharena.config.composition import chosen_on, members_of
 from wealtharena.config.specs.asset import LITTLE, AssetSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data.panel import Panel
@@ -150,9 +150,10 @@ def hindsight(asset: AssetSpec, symbols: Sequence[str], begins: str) -> str | No
     others = sorted(set(symbols) - set(members_of(asset.universe)))
     if others:
         return f"{others[0]} is no member of universe {asset.universe.name}, and nothing says when it was chosen"
-    if asset.universe.universe_as_of <= begins:
+    chosen = chosen_on(asset.universe)
+    if chosen <= begins:
         return None
-    return f"its members are those of {asset.universe.universe_as_of}, the window begins on {begins}"
+    return f"its members are those of {chosen}, the window begins on {begins}"
 
 
 def untrained(panel: Panel, folds: Sequence[Fold]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 import re
 from typing import Any, Final, Literal
@@ -15,6 +16,7 @@ CASH_BPS: Final = (-10_000.0, 100_000.0)  # a year, least and most
 LEAST_BPS: Final = 0.05  # of commission and half spread together; a cent of spread on a share of 1000 is as much
 LEAST_CASH_BPS: Final = -100.0  # a year; no central bank has asked more for deposits
 LITTLE: Final = f"commission and half spread are under {LEAST_BPS:g} bps together"
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _SERIES: Final = re.compile(r"[A-Z][A-Z0-9]*")
 
 
@@ -29,6 +31,15 @@ class UniverseSpec(Spec):
     )
     universe_as_of: str = Field(description="date on which the members were chosen; later winners are survivors")
     max_symbols: int | None = Field(ge=1, description="take only the first so many symbols; null takes all")
+
+    @field_validator("universe_as_of")
+    @classmethod
+    def _is_a_day(cls, text: str) -> str:
+        """Refuse what is no day: dates are compared as text, and 02/01/2025 stands before every year."""
+        if not _DAY.fullmatch(text):
+            raise ValueError("must be a date, written as 2025-01-02")
+        dt.date.fromisoformat(text)
+        return text
 
 
 class CostSpec(Spec):
