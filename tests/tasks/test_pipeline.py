@@ -86,6 +86,23 @@ def test_a_search_that_saw_bars_of_the_test_window_speaks_against_it(last, simul
     assert ("zoo_a" in (said or "")) is told
 
 
+@pytest.mark.parametrize(
+    ("typed", "simulated", "told"),
+    [
+        ((), False, ()),
+        (("data.quality.leak_floor=0.1", "data.quality.leak_ceiling=0.2"), False, ()),
+        (("data.quality.leak_floor=0.99",), False, ("they were asked by looser limits than ship, leak_floor 0.99 (0.17)",)),
+        (("data.quality.leak_ceiling=0.9", "data.quality.leak_correlation=0.9"), True, ()),
+    ],
+)  # fmt: skip
+def test_a_leak_test_by_looser_limits_than_ship_says_so(typed, simulated, told):
+    spec = compose([*typed])
+    about = {"leaks": [], "survivors": 1.0, "simulated": simulated, "symbols": spec.asset.universe.symbols}
+    stamps = np.datetime64("2020-01-01", "ns") + np.arange(60) * np.timedelta64(1, "D")
+    prepared = SimpleNamespace(about=about, sealed=SimpleNamespace(timestamps=stamps))
+    assert doubts(spec, prepared, first_row=31)["leaks"] == told
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("asked", ["task=train", "sweep=ppo", "train.test=false"])
 def test_what_is_too_short_to_be_audited_is_refused_before_it_is_trained(asked, tmp_path, monkeypatch):

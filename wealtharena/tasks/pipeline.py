@@ -22,6 +22,7 @@ from wealtharena.errors import DataError
 from wealtharena.evaluation import firewall
 from wealtharena.evaluation.audit import AuditReport, require_bars
 from wealtharena.evaluation.splits import Fold, Windows, make_folds
+from wealtharena.evaluation.strictness import looser_leak_test
 from wealtharena.features.panel import FeaturePanel
 
 log = logging.getLogger(__name__)
@@ -132,8 +133,9 @@ def doubts(
     """Return what speaks against believing a judgement of the rows from `first_row` on, as fields of `Facts`."""
     about = prepared.about
     begins = str(prepared.sealed.timestamps[first_row])[:10]
+    looser = () if about["simulated"] else looser_leak_test(spec.data.quality)
     return {
-        "leaks": (*about["leaks"], *(audit.suspicions if audit else ())),
+        "leaks": (*looser, *about["leaks"], *(audit.suspicions if audit else ())),
         "hindsight": None if about["simulated"] else hindsight(spec.asset, about["symbols"], begins),
         "survivors": about["survivors"],
         "searched": None if about["simulated"] else spec.zoo.seen_into(dt.date.fromisoformat(begins)),
