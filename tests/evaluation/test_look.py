@@ -114,9 +114,6 @@ def test_whether_orders_cost_anything_is_a_fact_of_the_judgement(tmp_path, extra
         (("asset.costs.carry_bps_per_year=3000", "asset.limits.long_only=false"), "All shorts are paid 30.00% a year"),
         (("asset.costs.carry_bps_per_year=3000", "asset.limits.long_only=true"), None),
         (("asset.costs.carry_bps_per_year=-3000",), "All longs are paid 30.00% a year"),
-        (("asset.costs.cash_bps_per_year=-3000",), "Cash costs 30.00% a year"),
-        (("asset.costs.cash_bps_per_year=-75",), None),
-        (("asset.costs.cash_bps_per_year=DFF", "asset.risk_free_bps_per_year=-3000"), None),
     ],
 )
 def test_what_is_paid_by_a_number_that_was_set_is_a_fact_of_the_judgement(extra, assumed):

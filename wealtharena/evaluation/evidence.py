@@ -71,5 +71,5 @@ class Evidence:
     invested: Mapping[str, float] = field(default_factory=dict)  # of the rivals that are bought once
     survivors: float | None = None  # share of the symbols that still trade at the end of the data
     costless: bool = False  # orders cost next to nothing
-    assumed: str | None = None  # what the account is paid, or cash costs, by a number that was set, in words
+    assumed: str | None = None  # what positions are paid by a number that was set, in words
     searched: str | None = None  # what search chose the settings by bars of the test window, in words

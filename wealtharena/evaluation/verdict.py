@@ -23,6 +23,7 @@ from wealtharena.files import jsonable
 Status = Literal["promotable", "unproven", "rejected"]
 LIMITS: Final = "limits"  # what is said where they are looser than those that ship
 FILLS: Final = "fills"  # the rule about orders that did not go through
+LEAST_CASH = -0.01  # a year; no central bank has asked more for deposits
 INVESTED = 0.1  # share of its limit below which an agent is hardly invested
 ORDER: tuple[Status, ...] = ("promotable", "unproven", "rejected")  # best to worst
 
@@ -255,6 +256,11 @@ def costs(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     del spec
     if evidence.assumed:
         return Ruling("costs", "unproven", f"{evidence.assumed}: part of the result is that number.")
+    if (
+        evidence.cash_return < LEAST_CASH
+    ):  # every return is so much more above it, and the less it moves the more that shows
+        text = f"Cash loses {-evidence.cash_return:.2%} a year (asset.costs.cash_bps_per_year), more than any bank has asked"
+        return Ruling("costs", "unproven", f"{text}: part of every Sharpe ratio is that number.")
     if not evidence.costless:
         return Ruling("costs", "promotable", "Orders cost something.")
     return Ruling("costs", "unproven", f"Orders cost next to nothing (asset.costs): {LITTLE}.")

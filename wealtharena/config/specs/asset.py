@@ -14,7 +14,6 @@ from wealtharena.config.specs.base import OneNameAtLeast, Spec, Word
 AssetClass = Literal["stocks", "forex", "crypto", "etf", "commodities"]
 CASH_BPS: Final = (-10_000.0, 100_000.0)  # a year, least and most
 LEAST_BPS: Final = 0.05  # of commission and half spread together; a cent of spread on a share of 1000 is as much
-LEAST_CASH_BPS: Final = -100.0  # a year; no central bank has asked more for deposits
 LITTLE: Final = f"commission and half spread are under {LEAST_BPS:g} bps together"
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _SERIES: Final = re.compile(r"[A-Z][A-Z0-9]*")
@@ -159,15 +158,9 @@ class AssetSpec(Spec):
 
     @property
     def assumed(self) -> str | None:
-        """Return, in words, what an account is paid by a number that no source of bars confirms; None where by none.
-
-        A carry that is paid counts wherever it can be received. A hurdle far below 0 pays like one: every return is so much more
-        above it, and the less what is held moves, the more that shows in a Sharpe ratio.
-        """
-        carry, hurdle = self.costs.carry_bps_per_year, 1e4 * self.risk_free_per_year
-        if carry < 0.0 or (carry > 0.0 and not self.limits.long_only):
-            who = "longs" if carry < 0.0 else "shorts"
-            return f"All {who} are paid {abs(carry) / 1e4:.2%} a year (asset.costs.carry_bps_per_year)"
-        if hurdle < LEAST_CASH_BPS and self.costs.cash_series is None:
-            return f"Cash costs {-hurdle / 1e4:.2%} a year (asset.costs.cash_bps_per_year)"
-        return None
+        """Return, in words, what positions are paid by a number that no source of bars confirms; None where nothing."""
+        carry = self.costs.carry_bps_per_year
+        if carry == 0.0 or (carry > 0.0 and self.limits.long_only):
+            return None
+        who = "longs" if carry < 0.0 else "shorts"
+        return f"All {who} are paid {abs(carry) / 1e4:.2%} a year (asset.costs.carry_bps_per_year)"
