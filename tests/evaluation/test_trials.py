@@ -283,3 +283,23 @@ def test_two_configurations_that_are_equal_in_one_seed_are_two(ledger):
     assert known(ledger).left_out("b", group) == ()
     counted = known(ledger).trials("b", group=group)
     assert (counted.configurations, counted.tested) == (3, 3)
+
+
+def test_a_seed_that_a_backtest_has_shown_is_left_out_where_it_is_not_judged(ledger):
+    """Trained with train.test=false and played by task=backtest, it leaves no result."""
+    for seed in range(3):
+        look(ledger, f"r{seed}", "a", sharpe=1.0 + seed, seed=seed)
+    for seed, purpose in (
+        (1, "backtest"),
+        (7, "backtest"),
+        (7, "paper"),
+        (8, "paper"),
+        (9, "audit"),
+        (None, "backtest"),
+    ):
+        who = RunIdentity(f"{purpose}-{seed}", "a", "etf", purpose, seed)
+        ledger.record_opening(who, window=YEAR, fold=None)
+    group = [Completed(f"r{seed}", seed, 1.0 + seed) for seed in range(3)]
+    assert known(ledger).left_out("a", group) == ("paper-7", "paper-8")
+    assert known(ledger).left_out("b", group[:1]) == ("r1", "r2", "paper-7", "paper-8")
+    assert known(ledger).left_out("a", [*group, Completed("x", None, 5.0)]) == ()

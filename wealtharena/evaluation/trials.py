@@ -19,6 +19,10 @@ import numpy as np
 from wealtharena.evaluation.ledger import Ledger, Window
 
 SAME_SHARPE = 1e-6  # relative
+PLAYED = (
+    "backtest",
+    "paper",
+)  # tasks that show a window and leave no result: its costs and dates are those of a command
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,8 @@ class History:
 
         A run that gave a seed of the group, or of one named already, the same Sharpe ratio again is a repetition and
         shows nothing new. A configuration of these bars under another label that showed what one of the group did is
-        this one, and so is any other of these bars of which each seed of the group showed the same.
+        this one, and so is any other of these bars of which each seed of the group showed the same. A seed that was played
+        over the window by a backtest, or on paper, was seen as well as one that was tested.
         """
         known = {run.run_id for run in group}
         own = {config_hash, *self._twins(group)} - {""} if config_hash else set()
@@ -112,7 +117,9 @@ class History:
                 continue
             if str(entry.get("run_id")) not in known:
                 found += [run for run in _shown(entry) if not any(run.repeats(other) for other in (*group, *found))]
-        return tuple(run.run_id for run in found)
+        seen = {run.seed for run in (*group, *found)}
+        looks = {} if None in seen else {e["seed"]: str(e.get("run_id")) for e in self.entries if _is_played(e, own)}
+        return (*(run.run_id for run in found), *(run_id for seed, run_id in looks.items() if seed not in seen))
 
     def _twins(self, group: Sequence[Completed]) -> set[str]:
         """Return the configurations that are the group's: by seed and figure, under another label by one run, else by all.
@@ -213,6 +220,12 @@ class _Market:
         ours, theirs = set(self.window.symbols), set(symbols)
         common = len(ours & theirs)
         return common > 0 if agent == self.agent else 2 * common > len(ours | theirs)
+
+
+def _is_played(entry: Mapping[str, Any], own: Iterable[str]) -> bool:
+    """Return whether an entry is a look at what a seed of these configurations had learned, which says nothing of what it showed."""
+    of_seed = entry["kind"] == "open" and entry.get("purpose") in PLAYED and entry.get("seed") is not None
+    return of_seed and entry["config_hash"] in own
 
 
 def _run(entry: Mapping[str, Any]) -> tuple[str, str]:
