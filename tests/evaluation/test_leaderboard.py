@@ -107,7 +107,8 @@ def test_one_seed_of_the_same_is_unproven(tmp_path, evaluation):
     ("evidence", "status"),
     [({"audit": None}, "unproven"), ({"audit": "failed"}, "rejected"), ({"degenerate": "it never trades"}, "rejected"),
      ({"unadjusted_rolls": True}, "unproven"), ({"leaks": ["close of A"]}, "unproven"), ({"hindsight": "late"}, "unproven"),
-     ({"searched": "study a"}, "unproven"), ({"costless": True}, "unproven")],
+     ({"searched": "study a"}, "unproven"), ({"costless": True}, "unproven"),
+     ({"assumed": "All shorts are paid"}, "unproven")],
 )  # fmt: skip
 def test_the_gravest_fact_of_any_seed_counts_for_all(tmp_path, evaluation, evidence, status):
     for seed in range(3):
@@ -216,6 +217,19 @@ def test_a_configuration_under_another_name_of_the_agent_is_one_more_to_overfit_
     for i, agent in enumerate(("etf", "funds")):
         run_dir(tmp_path, f"r{i}", agent=agent, config=f"c{i}", seed=i)
     assert {row["verdict"]["evidence"]["strategies"] for row in board(tmp_path, evaluation)["rows"]} == {2}
+
+
+def test_rivals_that_were_chosen_for_the_comparison_prove_nothing_of_overfitting(tmp_path, evaluation):
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    for i in range(6):
+        window = Window("f" * 16, (("2022-01-01", "2023-02-05"),), ("A", "B"), "1d", simulated=False)
+        ledger.record_result(RunIdentity(f"x{i}", f"c{i}", "etf", "train", 0), window=window, sharpe=0.5 * i)
+    for config, drift in (("c5", 0.004), ("c0", -0.004)):
+        for seed in range(3):
+            run_dir(tmp_path / "runs", f"{config}-{seed}", config=config, seed=seed, drift=drift)
+    (best, _) = board(tmp_path / "runs", evaluation, ledger)["rows"]
+    assert (best["verdict"]["evidence"]["pbo"], best["verdict"]["evidence"]["tested"]) == (0.0, 6)
+    assert any("records of 4 more that showed this window" in reason for reason in best["verdict"]["reasons"])
 
 
 def test_the_ledger_says_how_many_configurations_were_tried(tmp_path, evaluation):

@@ -105,3 +105,17 @@ def test_of_two_groups_that_are_judged_at_once_the_later_knows_of_the_earlier(tm
 )
 def test_whether_orders_cost_anything_is_a_fact_of_the_judgement(tmp_path, extra, costless):
     assert a_look(tmp_path, extra=extra).facts(audit=None).costless is costless
+
+
+@pytest.mark.parametrize(
+    ("extra", "assumed"),
+    [
+        ((), None),
+        (("asset.costs.carry_bps_per_year=3000", "asset.limits.long_only=false"), "All shorts are paid 30.00% a year"),
+        (("asset.costs.carry_bps_per_year=3000", "asset.limits.long_only=true"), None),
+        (("asset.costs.carry_bps_per_year=-3000",), "All longs are paid 30.00% a year"),
+    ],
+)
+def test_what_is_paid_by_a_number_that_was_set_is_a_fact_of_the_judgement(extra, assumed):
+    found = compose(["asset=etf", *extra]).asset.assumed
+    assert found is None if assumed is None else found.startswith(assumed)

@@ -253,4 +253,53 @@ def test_the_best_seeds_run_again_under_another_label_leave_the_others_out(ledge
     assert (found.configurations, found.count) == (1, 3), "one configuration, whatever it is called"
     assert found.sharpe_variance == pytest.approx(np.var([1.4, -0.9, -0.2], ddof=1))
     assert history.left_out("another configuration", [Completed("x", 0, 0.7)]) == ()
-    assert known(ledger, here).left_out("another configuration", again) == (), "with that label one of its own"
+    assert known(ledger, here).left_out("another hash", again) == ("r3", "r4"), (
+        "nor does a key that changes nothing help"
+    )
+
+
+def test_the_best_seeds_run_again_under_a_key_that_changes_nothing_are_the_same_configuration(ledger):
+    """Of twenty seeds the three best, with another hash: nothing but their figures tells that there were others."""
+    for seed in range(20):
+        look(ledger, f"a{seed}", "a", sharpe=seed / 10, seed=seed)
+    for seed in (17, 18, 19):
+        look(ledger, f"b{seed}", "b", sharpe=seed / 10, seed=seed)
+    group = [Completed(f"b{seed}", seed, seed / 10) for seed in (17, 18, 19)]
+    left_out = known(ledger).left_out("b", group)
+    assert left_out == tuple(f"a{seed}" for seed in range(17))
+    counted = known(ledger).trials("b", left_out=left_out, group=group)
+    assert (counted.configurations, counted.tested, counted.count) == (1, 1, 18)
+    whole = [Completed(f"a{seed}", seed, seed / 10) for seed in range(20)]
+    assert known(ledger).left_out("a", whole) == ()
+
+
+def test_two_configurations_that_are_equal_in_one_seed_are_two(ledger):
+    """A seed of each stayed at its anchor."""
+    for config, ratios in (("a", (0.5, 1.0, 1.1)), ("b", (0.5, 1.2, 1.3))):
+        for seed, ratio in enumerate(ratios):
+            look(ledger, f"{config}{seed}", config, sharpe=ratio, seed=seed)
+    look(ledger, "c0", "c", replace(YEAR, fingerprint="later", content="x"), sharpe=1.2, seed=1)
+    group = [Completed(f"b{seed}", seed, ratio) for seed, ratio in enumerate((0.5, 1.2, 1.3))]
+    assert known(ledger).left_out("b", group) == ()
+    counted = known(ledger).trials("b", group=group)
+    assert (counted.configurations, counted.tested) == (3, 3)
+
+
+def test_a_seed_that_a_backtest_has_shown_is_left_out_where_it_is_not_judged(ledger):
+    """Trained with train.test=false and played by task=backtest, it leaves no result."""
+    for seed in range(3):
+        look(ledger, f"r{seed}", "a", sharpe=1.0 + seed, seed=seed)
+    for seed, purpose in (
+        (1, "backtest"),
+        (7, "backtest"),
+        (7, "paper"),
+        (8, "paper"),
+        (9, "audit"),
+        (None, "backtest"),
+    ):
+        who = RunIdentity(f"{purpose}-{seed}", "a", "etf", purpose, seed)
+        ledger.record_opening(who, window=YEAR, fold=None)
+    group = [Completed(f"r{seed}", seed, 1.0 + seed) for seed in range(3)]
+    assert known(ledger).left_out("a", group) == ("paper-7", "paper-8")
+    assert known(ledger).left_out("b", group[:1]) == ("r1", "r2", "paper-7", "paper-8")
+    assert known(ledger).left_out("a", [*group, Completed("x", None, 5.0)]) == ()

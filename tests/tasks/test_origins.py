@@ -16,7 +16,7 @@ from tests.tasks.test_backtest import MARKET, checkpoint, looks
 from wealtharena.config import compose
 from wealtharena.evaluation.splits import Segment
 from wealtharena.tasks import dispatch
-from wealtharena.tasks.origins import Origin, origin_of, seen_in
+from wealtharena.tasks.origins import Origin, origin_of, seen_in, trained_as
 from wealtharena.tasks.pipeline import Prepared, prepare, split_of
 
 ELSEWHERE = ("split.test_share=0.015", "tracking=none")  # what was the test window is validation or training here
@@ -261,3 +261,13 @@ def test_one_ledger_stands_where_commands_are_given_whatever_folder_hydra_goes_t
     assert done.code == 0, done.said
     assert [path.relative_to(here) for path in here.rglob("ledger.jsonl")] == [Path("results/ledger.jsonl")]
     assert "out/run.json" in done.said
+
+
+def test_a_candidate_is_of_the_configuration_and_seed_of_its_run(tmp_path: Path) -> None:
+    """A look at its folder is one of the run's: else it would be a baseline's, which is no trial of anything."""
+    (tmp_path / "run.json").write_text('{"config_hash": "a", "seed": 7, "status": "completed"}')
+    candidate = tmp_path / "checkpoints" / "000008192"
+    candidate.mkdir(parents=True)
+    assert trained_as(candidate, {}) == ("a", 7)
+    assert trained_as(candidate, {"config_hash": "b", "seed": 1}) == ("b", 1)
+    assert trained_as(tmp_path.parent, {}) == ("", None)

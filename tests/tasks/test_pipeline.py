@@ -36,6 +36,21 @@ def test_a_symbol_that_a_run_adds_to_a_universe_was_not_chosen_on_its_date(stock
     assert "ENRNQ is no member" in str(hindsight(own, own.universe.symbols, "2099-01-01"))
 
 
+def test_a_list_is_no_older_than_the_file_of_its_name(stocks):
+    """A run may say that it was drawn up later, not earlier."""
+    for said, chosen in (("2001-01-01", stocks.universe.universe_as_of), ("2098-01-01", "2098-01-01")):
+        own = compose(["asset=stocks", f"universe.universe_as_of={said}"]).asset
+        assert f"those of {chosen}," in str(hindsight(own, own.universe.symbols, "2019-01-01"))
+    own = compose(["asset=stocks", "universe.name=mine", "universe.universe_as_of=2001-01-01"]).asset
+    assert hindsight(own, own.universe.symbols, "2019-01-01") is None
+
+
+@pytest.mark.parametrize("text", ["soon", "02/01/2025", "2025-13-01", "20250102", "1. 2. 2025"])
+def test_the_date_of_a_universe_is_a_day_as_dates_are_written(text):
+    with pytest.raises(ConfigError, match="universe_as_of"):
+        compose(["asset=stocks", f"universe.universe_as_of='{text}'"])
+
+
 @pytest.mark.parametrize("market", ["forex", "commodities"])
 def test_currencies_and_futures_are_no_survivors(market):
     assert hindsight(compose([f"asset={market}"]).asset, ["XAUUSD"], "1990-01-01") is None
@@ -69,6 +84,23 @@ def test_a_search_that_saw_bars_of_the_test_window_speaks_against_it(last, simul
     prepared = SimpleNamespace(about=about, sealed=SimpleNamespace(timestamps=stamps))
     said = doubts(spec.model_copy(update={"zoo": found}), prepared, first_row=31)["searched"]
     assert ("zoo_a" in (said or "")) is told
+
+
+@pytest.mark.parametrize(
+    ("typed", "simulated", "told"),
+    [
+        ((), False, ()),
+        (("data.quality.leak_floor=0.1", "data.quality.leak_ceiling=0.2"), False, ()),
+        (("data.quality.leak_floor=0.99",), False, ("they were asked by looser limits than ship, leak_floor 0.99 (0.17)",)),
+        (("data.quality.leak_ceiling=0.9", "data.quality.leak_correlation=0.9"), True, ()),
+    ],
+)  # fmt: skip
+def test_a_leak_test_by_looser_limits_than_ship_says_so(typed, simulated, told):
+    spec = compose([*typed])
+    about = {"leaks": [], "survivors": 1.0, "simulated": simulated, "symbols": spec.asset.universe.symbols}
+    stamps = np.datetime64("2020-01-01", "ns") + np.arange(60) * np.timedelta64(1, "D")
+    prepared = SimpleNamespace(about=about, sealed=SimpleNamespace(timestamps=stamps))
+    assert doubts(spec, prepared, first_row=31)["leaks"] == told
 
 
 @pytest.mark.slow

@@ -299,11 +299,21 @@ def groups() -> dict[str, tuple[str, ...]]:
 
 def members_of(universe: UniverseSpec) -> tuple[str, ...]:
     """Return the symbols that were chosen on the universe's date: those of the file of its name, whatever a run has added."""
+    return tuple(_in_its_file(universe, "symbols") or universe.symbols)
+
+
+def chosen_on(universe: UniverseSpec) -> str:
+    """Return the date on which the members were chosen, as 2025-01-02: that of the file of its name where a run says an earlier one."""
+    return max(universe.universe_as_of, str(_in_its_file(universe, "universe_as_of") or ""))
+
+
+def _in_its_file(universe: UniverseSpec, key: str) -> Any:
+    """Return what the file of a universe's name says, None where there is no such file or it does not say."""
     for root in conf_dirs():
         path = root / "universe" / f"{universe.name}.yaml"
-        if path.is_file() and (listed := OmegaConf.select(OmegaConf.load(path), "symbols")):
-            return tuple(listed)
-    return universe.symbols
+        if path.is_file() and (said := OmegaConf.select(OmegaConf.load(path), key)):
+            return said
+    return None
 
 
 def defaults_for(overrides: Sequence[str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
-from wealtharena.config.composition import members_of
+from wealtharena.config.composition import chosen_on, members_of
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.config.spelling import override
@@ -257,7 +257,7 @@ def asset_notes(asset: AssetSpec, symbols: Sequence[str], *, simulated: bool) ->
     if members and not simulated:
         of = f" ({', '.join(members)})" if others else ""
         notes.append(
-            f"universe {universe.name}{of} was chosen as of {universe.universe_as_of}: before it, its members are survivors"
+            f"universe {universe.name}{of} was chosen as of {chosen_on(universe)}: before it, its members are survivors"
         )
     if asset.instrument.rolls == "unadjusted" and not simulated:
         notes.append(

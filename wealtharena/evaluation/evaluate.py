@@ -41,6 +41,7 @@ DOUBTS = (
     "searched",
     "costless",
     "window",
+    "assumed",
 )  # facts that stand in the evidence as they are
 
 
@@ -68,6 +69,7 @@ class Facts:
     searched: str | None = None  # what search chose the settings by bars of the window, in words
     costless: bool = False  # whether orders cost next to nothing
     window: str = TEST_WINDOW  # or evidence.PLAYED
+    assumed: str | None = None  # what is paid by assumption, in words
     unfilled: tuple[Unfilled, ...] = ()  # what the orders of agent and baselines met
     invested: Mapping[str, float] = field(default_factory=dict)  # share of a baseline bought once that was bought
     edited: tuple[str, ...] = ()  # recorded runs that are not as they ended, in words
@@ -293,9 +295,7 @@ def gather(
         kept_share=facts.kept_share,
         **_difference(against),
         dsr=deflated(found, trials, bars_per_year=shown.bars_per_year),
-        trials=facts.trials.count,
-        configurations=facts.trials.configurations,
-        left_out=facts.trials.left_out,
+        **_tried(facts.trials),
         pbo=overfit.probability if overfit is not None else None,
         strategies=strategies.shape[1] if strategies is not None and overfit is not None else 0,
         worst_drawdown=min(values["max_drawdown"] for values in of_agents),
@@ -312,6 +312,11 @@ def gather(
         unfilled=tuple(u for u in facts.unfilled if u.share > evaluation.verdict.max_unfilled),
         invested={name: share for name, share in facts.invested.items() if name in evaluation.verdict.beats},
     )
+
+
+def _tried(trials: Trials) -> dict[str, Any]:
+    counts = {name: getattr(trials, name) for name in ("configurations", "tested", "left_out")}
+    return {"trials": trials.count, **counts}
 
 
 def _stayed(agents: Sequence[Trajectory], anchor: Trajectory | None, facts: Facts) -> tuple[bool, ...]:

@@ -63,6 +63,7 @@ class Evidence:
     kept_share: float | None = None  # lambda: how much of what was learned its validation proved, where that is asked
     own_openings: int = 1  # of them by this configuration
     configurations: int = 1  # of `trials`; the others are runs left out
+    tested: int = 1  # of them, those that showed the test window
     repeated: int = 0  # runs of the group with the path of another, which are no seeds
     left_out: tuple[str, ...] = ()  # completed runs of this configuration that were not judged with it
     edited: tuple[str, ...] = ()  # recorded runs that are not as they ended, in words
@@ -72,5 +73,6 @@ class Evidence:
     invested: Mapping[str, float] = field(default_factory=dict)  # of the rivals that are bought once
     survivors: float | None = None  # share of the symbols that still trade at the end of the data
     costless: bool = False  # orders cost next to nothing
+    assumed: str | None = None  # what positions are paid by a number that was set, in words
     searched: str | None = None  # what search chose the settings by bars of the test window, in words
     window: str = TEST_WINDOW  # or PLAYED

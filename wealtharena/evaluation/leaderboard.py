@@ -248,6 +248,7 @@ def facts_of(found: Group, ledger: Ledger | None) -> Facts:
         survivors=next((entry["survivors"] for entry in evidence if entry.get("survivors") is not None), None),
         searched=next((str(entry["searched"]) for entry in evidence if entry.get("searched")), None),
         costless=any(bool(entry.get("costless")) for entry in evidence),
+        assumed=next((str(entry["assumed"]) for entry in evidence if entry.get("assumed")), None),
         unfilled=unfilled_of(evidence),
         invested=_least([entry.get("invested") or {} for entry in evidence]),
         window=TEST_WINDOW if identity(found.newest)["played"] in (None, "test") else PLAYED,

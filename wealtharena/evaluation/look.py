@@ -91,6 +91,7 @@ class Look:
             openings=history.openings(),
             own_openings=history.openings(who) if who else 0,
             costless=asset.costs.trades_for_nothing,
+            assumed=asset.assumed,
             benchmark=asset.benchmark,
             risk_free_per_year=asset.risk_free_per_year,
             max_gross=self.spec.env.limits.max_gross,

@@ -9,6 +9,7 @@ from typing import Any, Final
 import yaml
 
 from wealtharena.config.paths import conf_dir
+from wealtharena.config.specs.data import QualitySpec
 from wealtharena.config.specs.runs import EvaluationSpec, VerdictSpec
 
 # Each limit by the direction in which it is stricter; of the last ones a longer list.
@@ -21,6 +22,7 @@ LOWER: Final = (
     "allow_hindsight",
 )  # fmt: skip
 LONGER: Final = ("beats",)
+LEAK_LIMITS: Final = ("leak_correlation", "leak_floor", "leak_ceiling")  # of `data.quality`, lower is stricter
 PRECISION: Final = ("bootstrap_draws", "cscv_blocks")  # of `evaluation` itself: of few a bound is a matter of the seed
 
 
@@ -53,6 +55,16 @@ def looser(rules: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
+def looser_leak_test(quality: QualitySpec) -> tuple[str, ...]:
+    """Return, in words, by what looser limits than ship the data were asked whether they know the future; nothing where by none."""
+    shipped = _packaged("data", "auto")["quality"]
+    asked = {name: getattr(quality, name) for name in LEAK_LIMITS}
+    found = [
+        f"{name} {_text(value)} ({_text(shipped[name])})" for name, value in asked.items() if value > shipped[name]
+    ]
+    return (f"they were asked by looser limits than ship, {', '.join(found)}",) if found else ()
+
+
 def looser_reason(rules: Mapping[str, Any]) -> str | None:
     """Return, in words, by what looser rules a verdict was found; None where by none."""
     found = looser(rules)
@@ -60,10 +72,8 @@ def looser_reason(rules: Mapping[str, Any]) -> str | None:
 
 
 @cache
-def _packaged() -> Mapping[str, Any]:
-    content: Mapping[str, Any] = yaml.safe_load(
-        (conf_dir() / "evaluation" / "default.yaml").read_text(encoding="utf-8")
-    )
+def _packaged(group: str = "evaluation", choice: str = "default") -> Mapping[str, Any]:
+    content: Mapping[str, Any] = yaml.safe_load((conf_dir() / group / f"{choice}.yaml").read_text(encoding="utf-8"))
     return content
 
 

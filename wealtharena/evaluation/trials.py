@@ -19,6 +19,7 @@ import numpy as np
 from wealtharena.evaluation.ledger import Ledger, Window
 
 SAME_SHARPE = 1e-6  # relative
+SHOWING = ("backtest", "paper")  # tasks that show a window and leave no result: costs and dates are a command's
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Trials:
     configurations: int  # distinct ones, this one included
     sharpe_variance: float | None = None  # of annual Sharpe ratios over all that was tried; None for fewer than two
     left_out: tuple[str, ...] = ()  # completed runs of this configuration that the judged group does not hold
+    tested: int = 1  # of `configurations`, those that showed the window, this one included; the others were tried on validation data
 
     @property
     def count(self) -> int:
@@ -61,6 +63,7 @@ class History:
 
     entries: tuple[Mapping[str, Any], ...]
     relabelled: frozenset[str] = frozenset()  # configurations that had these bars under another agent or other names
+    alike: frozenset[str] = frozenset()  # all that had these bars
 
     @classmethod
     def of(cls, ledger: Ledger, agent: str, window: Window, *, run_ids: Iterable[str] = ()) -> History:
@@ -71,7 +74,12 @@ class History:
         bars |= {str(e["content"]) for e in known if e["fingerprint"] == window.fingerprint and "content" in e}
         market, judged = _Market(agent, window, frozenset(bars - {""})), set(run_ids)
         bearing = tuple(e for e in known if market.holds(e, places.get(_run(e)), judged))
-        return cls(bearing, frozenset(e["config_hash"] for e in bearing if market.relabels(e)))
+        of_bars = [e for e in bearing if market.is_of(e)]
+        return cls(
+            bearing,
+            relabelled=frozenset(e["config_hash"] for e in of_bars if market.relabels(e)),
+            alike=frozenset(e["config_hash"] for e in of_bars),
+        )
 
     def openings(self, config_hash: str | None = None) -> int:
         """Return how often the window was looked at, by anyone or by one configuration.
@@ -95,7 +103,8 @@ class History:
 
         A run that gave a seed of the group, or of one named already, the same Sharpe ratio again is a repetition and
         shows nothing new. A configuration of these bars under another label that showed what one of the group did is
-        this one.
+        this one, and so is any other of these bars of which each seed of the group showed the same. A seed that was played
+        over the window by a backtest, or on paper, was seen as well as one that was tested.
         """
         known = {run.run_id for run in group}
         own = {config_hash, *self._twins(group)} - {""} if config_hash else set()
@@ -105,13 +114,31 @@ class History:
                 continue
             if str(entry.get("run_id")) not in known:
                 found += [run for run in _shown(entry) if not any(run.repeats(other) for other in (*group, *found))]
-        return tuple(run.run_id for run in found)
+        seen = {run.seed for run in (*group, *found)}
+        looks = {} if None in seen else {e["seed"]: str(e.get("run_id")) for e in self.entries if _is_played(e, own)}
+        return (*(run.run_id for run in found), *(run_id for seed, run_id in looks.items() if seed not in seen))
 
     def _twins(self, group: Sequence[Completed]) -> set[str]:
-        """Return the configurations under another label of which a run is one of the group, by seed and figure."""
-        results = (e for e in self.entries if e["kind"] == "result" and e["config_hash"] in self.relabelled)
+        """Return the configurations that are the group's: by seed and figure, under another label by one run, else by all.
+
+        A key that changes nothing makes another hash of the same policies, and by it the best seeds could be run again as
+        if there were no others. Two policies may well be equal by chance, as two that stay at their anchor are, so that all
+        that both have must be.
+        """
         defined = [run for run in group if run.sharpe is not None and math.isfinite(run.sharpe)]
-        return {e["config_hash"] for e in results if any(run.repeats(one) for run in _shown(e) for one in defined)}
+        shown: dict[str, list[Completed]] = {}
+        for entry in self.entries:
+            if entry["kind"] == "result" and entry["config_hash"] in self.relabelled | self.alike:
+                shown.setdefault(entry["config_hash"], []).extend(_shown(entry))
+        found = set()
+        for who, runs in shown.items():
+            shared = [
+                one for one in defined if any(None in (run.seed, one.seed) or run.seed == one.seed for run in runs)
+            ]
+            same = [any(run.repeats(one) for run in runs) for one in shared]
+            if any(same) if who in self.relabelled else same and all(same):
+                found.add(who)
+        return found
 
     def trials(self, config_hash: str, *, left_out: Sequence[str] = (), group: Sequence[Completed] = ()) -> Trials:
         """Return the configurations tried, `config_hash` among them, and the runs left out, with the variance of all.
@@ -143,7 +170,8 @@ class History:
             shown.append([run.sharpe for run in runs if run.sharpe is not None] or validated.get(name, []))
         known = [float(np.mean(values)) for values in shown if values]
         variance = float(np.var(known, ddof=1)) if len(known) > 1 else None
-        return Trials(len(tested), variance, tuple(left_out))
+        others = sum(bool(runs) for name, runs in tested.items() if name != config_hash)
+        return Trials(len(tested), variance, tuple(left_out), tested=1 + others)
 
 
 @dataclass(frozen=True)
@@ -158,7 +186,7 @@ class _Market:
         """Return whether an entry counts; `opening` is its run's, for entries from before each said where it belongs."""
         if entry["kind"] == "trial" and str(entry.get("run_id")) in judged:
             return True
-        same = self._is_of(entry)
+        same = self.is_of(entry)
         place = entry if "window" in entry else opening
         if place is None:
             return same
@@ -171,11 +199,11 @@ class _Market:
         return self._shares(entry["agent"], place.get("symbols"))
 
     def relabels(self, entry: Mapping[str, Any]) -> bool:
-        """Return whether an entry is of the same bars under another agent or with other names of their symbols."""
+        """Return whether an entry of the same bars is under another agent or has other names of their symbols."""
         names = entry.get("symbols", self.window.symbols)
-        return self._is_of(entry) and (entry["agent"] != self.agent or set(names) != set(self.window.symbols))
+        return bool(entry["agent"] != self.agent or set(names) != set(self.window.symbols))
 
-    def _is_of(self, entry: Mapping[str, Any]) -> bool:
+    def is_of(self, entry: Mapping[str, Any]) -> bool:
         """Return whether an entry is of the same bars, by either digest."""
         return not self.bars.isdisjoint((entry["fingerprint"], str(entry.get("content", ""))))
 
@@ -189,6 +217,12 @@ class _Market:
         ours, theirs = set(self.window.symbols), set(symbols)
         common = len(ours & theirs)
         return common > 0 if agent == self.agent else 2 * common > len(ours | theirs)
+
+
+def _is_played(entry: Mapping[str, Any], own: Iterable[str]) -> bool:
+    """Return whether an entry is a look at what a seed of these configurations had learned, which says nothing of what it showed."""
+    of_seed = entry["kind"] == "open" and entry.get("purpose") in SHOWING and entry.get("seed") is not None
+    return of_seed and entry["config_hash"] in own
 
 
 def _run(entry: Mapping[str, Any]) -> tuple[str, str]:

@@ -17,12 +17,13 @@ from wealtharena.config.specs.runs import EvaluationSpec, VerdictSpec
 from wealtharena.envs.shortfall import REMEDIES
 from wealtharena.evaluation.evidence import AGENT, TEST_WINDOW, Evidence, Unfilled
 from wealtharena.evaluation.strictness import limits_of, looser_reason
-from wealtharena.evaluation.wording import edited_reason, figure, left_out_reason, limit
+from wealtharena.evaluation.wording import edited_reason, figure, left_out_reason, limit, patience
 from wealtharena.files import jsonable
 
 Status = Literal["promotable", "unproven", "rejected"]
 LIMITS: Final = "limits"  # what is said where they are looser than those that ship
 FILLS: Final = "fills"  # the rule about orders that did not go through
+LEAST_CASH = -0.01  # a year; no central bank has asked more for deposits
 INVESTED = 0.1  # share of its limit below which an agent is hardly invested
 ORDER: tuple[Status, ...] = ("promotable", "unproven", "rejected")  # best to worst
 
@@ -87,24 +88,7 @@ def lower_bound(evidence: Evidence, spec: VerdictSpec) -> Ruling:
         return Ruling("lower_bound", "promotable", f"{figures}: above it.")
     if high < 0.0 and not evidence.own_anchor:
         return Ruling("lower_bound", "rejected", f"{figures}: below it, and not by chance.")
-    return Ruling("lower_bound", "unproven", f"{figures}: could be chance. {_patience(evidence)}")
-
-
-def _patience(evidence: Evidence) -> str:
-    needed = evidence.years_needed
-    if needed is None or math.isnan(needed):
-        return f"The record is {evidence.years:.1f} years long."
-    if math.isinf(needed) and (evidence.sharpe_difference or 0.0) > 0.0:
-        return (
-            f"No record is long enough: its {evidence.seeds} seeds differ by more than this advantage, which more bars do "
-            "not change; more seeds would."
-        )
-    if math.isinf(needed):
-        return "No record would be long enough to show an advantage that is not there."
-    years = f"{needed:.1f}" if needed < 100 else f"{needed:,.0f}" if needed < 1000 else "more than 1,000"
-    return (
-        f"It would take a record of {years} years to show a difference of this size; this one has {evidence.years:.1f}."
-    )
+    return Ruling("lower_bound", "unproven", f"{figures}: could be chance. {patience(evidence)}")
 
 
 def deflated_sharpe(evidence: Evidence, spec: VerdictSpec) -> Ruling:
@@ -133,6 +117,10 @@ def overfitting(evidence: Evidence, spec: VerdictSpec) -> Ruling:
         )
     shown, most = figure(evidence.pbo, spec.max_pbo, 0.5, form=".2f"), limit(spec.max_pbo, form=".2f")
     text = f"Probability of backtest overfitting {shown} over {evidence.strategies} strategies; {most} is allowed."
+    lacking = evidence.tested - evidence.strategies
+    if evidence.pbo <= spec.max_pbo and lacking > 0:  # among chosen rivals anybody is the best
+        text += f" The records of {lacking} more that showed this window are not at hand: compare them too."
+        return Ruling("pbo", "unproven", text)
     if evidence.pbo <= spec.max_pbo:
         return Ruling("pbo", "promotable", text)
     chosen = evidence.pbo > 0.5 and not evidence.own_anchor  # among results that are the anchor's there is no choice
@@ -153,14 +141,15 @@ def profit(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     """Doing nothing must not have been better."""
     del spec
     cash = evidence.cash_return
-    text = f"Annual return {figure(evidence.annual_return, cash, form='+.1%')} on the {evidence.window}"
+    text = f"Annual return {figure(evidence.annual_return, cash, 0.0, form='+.1%')} on the {evidence.window}"
     if cash:
         text += f", cash {figure(cash, evidence.annual_return, form='+.1%')}"
-    if not evidence.annual_return < cash:
+    if not evidence.annual_return < max(cash, 0.0):
         return Ruling("profit", "promotable", f"{text}.")
     if evidence.own_anchor and _is_hardly_invested(evidence):
         return Ruling("profit", "unproven", f"{text}: it is cash, less what a few small trades cost.")
-    return Ruling("profit", "rejected", f"{text}: holding cash was better.")
+    better = "holding cash was better" if evidence.annual_return < cash else "a loss, where cash lost more"
+    return Ruling("profit", "rejected", f"{text}: {better}.")
 
 
 def seeds(evidence: Evidence, spec: VerdictSpec) -> Ruling:
@@ -264,8 +253,13 @@ def real_data(evidence: Evidence, spec: VerdictSpec) -> Ruling:
 
 
 def costs(evidence: Evidence, spec: VerdictSpec) -> Ruling:
-    """What trades for next to nothing shows what no account earns."""
+    """What trades for next to nothing, or is paid by a number that somebody set, shows what no account earns."""
     del spec
+    if evidence.assumed:
+        return Ruling("costs", "unproven", f"{evidence.assumed}: part of the result is that number.")
+    if evidence.cash_return < LEAST_CASH:  # every return is so much more above it: most shows where least moves
+        text = f"Cash loses {-evidence.cash_return:.2%} a year (asset.costs.cash_bps_per_year), more than any bank has asked"
+        return Ruling("costs", "unproven", f"{text}: part of every Sharpe ratio is that number.")
     if not evidence.costless:
         return Ruling("costs", "promotable", "Orders cost something.")
     return Ruling("costs", "unproven", f"Orders cost next to nothing (asset.costs): {LITTLE}.")

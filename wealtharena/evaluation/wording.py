@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from wealtharena.evaluation.evidence import Evidence
+
 MOST_DIGITS = 12  # of a figure that stands near its limit
 NAMED = 5  # runs that a reason names
 
@@ -52,3 +54,21 @@ def edited_reason(runs: Sequence[str]) -> str:
     """Return which recorded runs nothing vouches for, in words."""
     more = len(runs) - NAMED
     return f"Nothing vouches for {'; '.join(runs[:NAMED])}{f'; and {more} more' if more > 0 else ''}."
+
+
+def patience(evidence: Evidence) -> str:
+    """Return how long a record it would take to show a difference of the size at hand."""
+    needed = evidence.years_needed
+    if needed is None or math.isnan(needed):
+        return f"The record is {evidence.years:.1f} years long."
+    if math.isinf(needed) and (evidence.sharpe_difference or 0.0) > 0.0:
+        return (
+            f"No record is long enough: its {evidence.seeds} seeds differ by more than this advantage, which more bars do "
+            "not change; more seeds would."
+        )
+    if math.isinf(needed):
+        return "No record would be long enough to show an advantage that is not there."
+    years = f"{needed:.1f}" if needed < 100 else f"{needed:,.0f}" if needed < 1000 else "more than 1,000"
+    return (
+        f"It would take a record of {years} years to show a difference of this size; this one has {evidence.years:.1f}."
+    )

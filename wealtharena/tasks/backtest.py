@@ -29,7 +29,7 @@ from wealtharena.registry.inference import OnnxPolicy
 from wealtharena.registry.integrity import MANIFEST, read_verified
 from wealtharena.registry.metadata import SCHEMA_VERSION
 from wealtharena.tasks import console, judging
-from wealtharena.tasks.origins import Origin, beside, kept, origin_of, seen_in
+from wealtharena.tasks.origins import Origin, beside, kept, origin_of, seen_in, trained_as
 from wealtharena.tasks.pipeline import Prepared, doubts, prepare
 from wealtharena.tasks.record import RunContext, RunRecord, recorded
 from wealtharena.trading.graphs import piece_of
@@ -51,6 +51,7 @@ class Agent:
     policy: Trained | None = None
     graph: OnnxPolicy | None = None  # of a version of the registry: it decides, as in the service and on paper
     origins: tuple[Origin, ...] = ()  # what each policy of it learnt from and was kept from
+    seed: int | None = None  # of the training of a single policy
 
 
 def run(spec: ExperimentSpec) -> int:
@@ -133,7 +134,8 @@ def load(place: Path, spec: ExperimentSpec) -> Agent:
         )
     policy = load_policy(folder)
     name = str(facts.get("algo") or policy.name)
-    return Agent(name, str(facts.get("config_hash") or ""), policy, origins=(origin_of(place, facts),))
+    who, seed = trained_as(place, facts)
+    return Agent(name, who, policy, origins=(origin_of(place, facts),), seed=seed)
 
 
 def folder_of(place: Path) -> Path:
@@ -262,7 +264,8 @@ def open_rows(
 
 def look_of(spec: ExperimentSpec, record: RunRecord, prepared: Prepared, window: Segment, agent: Agent) -> Look:
     """Return the agent's look at the test window, of the split at hand or of its own."""
-    identity = RunIdentity(record.run_id, agent.config_hash, spec.asset.agent, spec.task, spec.seed)
+    seed = agent.seed if len(agent.origins) == 1 else spec.seed
+    identity = RunIdentity(record.run_id, agent.config_hash, spec.asset.agent, spec.task, seed)
     return Look(spec, prepared.sealed, identity, beside=beside(agent.origins, prepared, window))
 
 

@@ -77,8 +77,19 @@ def origin_of(place: Path, facts: Mapping[str, Any]) -> Origin:
     if own.known:
         chosen = (facts.get("checkpoint") or {}).get("path")
         return _of_fold(facts, Path(str(chosen))) if chosen else own
-    around = [folder for folder in place.parents[:_DEEP] if (folder / records.RUN_FILE).is_file()]
+    around = _around(place)
     return _of_fold(records.known(around[0]).content, place.relative_to(around[0])) if around else own
+
+
+def trained_as(place: Path, facts: Mapping[str, Any]) -> tuple[str, int | None]:
+    """Return hash of configuration ("" where nobody says) and seed of a checkpoint, of a candidate's folder those of its run."""
+    around = () if facts.get("config_hash") else _around(place.resolve())
+    said = records.known(around[0]).content if around else facts
+    return str(said.get("config_hash") or ""), said.get("seed")
+
+
+def _around(place: Path) -> list[Path]:
+    return [folder for folder in place.parents[:_DEEP] if (folder / records.RUN_FILE).is_file()]
 
 
 def _of_fold(run: Mapping[str, Any], inside: Path) -> Origin:

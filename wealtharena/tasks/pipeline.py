@@ -12,7 +12,7 @@ import numpy as np
 
 from wealtharena import data, features
 from wealtharena.config import config_hash
-from wealtharena.config.composition import members_of
+from wealtharena.config.composition import chosen_on, members_of
 from wealtharena.config.specs.asset import LITTLE, AssetSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data.panel import Panel
@@ -22,6 +22,7 @@ from wealtharena.errors import DataError
 from wealtharena.evaluation import firewall
 from wealtharena.evaluation.audit import AuditReport, require_bars
 from wealtharena.evaluation.splits import Fold, Windows, make_folds
+from wealtharena.evaluation.strictness import looser_leak_test
 from wealtharena.features.panel import FeaturePanel
 
 log = logging.getLogger(__name__)
@@ -132,8 +133,9 @@ def doubts(
     """Return what speaks against believing a judgement of the rows from `first_row` on, as fields of `Facts`."""
     about = prepared.about
     begins = str(prepared.sealed.timestamps[first_row])[:10]
+    looser = () if about["simulated"] else looser_leak_test(spec.data.quality)
     return {
-        "leaks": (*about["leaks"], *(audit.suspicions if audit else ())),
+        "leaks": (*looser, *about["leaks"], *(audit.suspicions if audit else ())),
         "hindsight": None if about["simulated"] else hindsight(spec.asset, about["symbols"], begins),
         "survivors": about["survivors"],
         "searched": None if about["simulated"] else spec.zoo.seen_into(dt.date.fromisoformat(begins)),
@@ -150,9 +152,10 @@ def hindsight(asset: AssetSpec, symbols: Sequence[str], begins: str) -> str | No
     others = sorted(set(symbols) - set(members_of(asset.universe)))
     if others:
         return f"{others[0]} is no member of universe {asset.universe.name}, and nothing says when it was chosen"
-    if asset.universe.universe_as_of <= begins:
+    chosen = chosen_on(asset.universe)
+    if chosen <= begins:
         return None
-    return f"its members are those of {asset.universe.universe_as_of}, the window begins on {begins}"
+    return f"its members are those of {chosen}, the window begins on {begins}"
 
 
 def untrained(panel: Panel, folds: Sequence[Fold]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 import re
 from typing import Any, Final, Literal
@@ -14,6 +15,7 @@ AssetClass = Literal["stocks", "forex", "crypto", "etf", "commodities"]
 CASH_BPS: Final = (-10_000.0, 100_000.0)  # a year, least and most
 LEAST_BPS: Final = 0.05  # of commission and half spread together; a cent of spread on a share of 1000 is as much
 LITTLE: Final = f"commission and half spread are under {LEAST_BPS:g} bps together"
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _SERIES: Final = re.compile(r"[A-Z][A-Z0-9]*")
 
 
@@ -28,6 +30,15 @@ class UniverseSpec(Spec):
     )
     universe_as_of: str = Field(description="date on which the members were chosen; later winners are survivors")
     max_symbols: int | None = Field(ge=1, description="take only the first so many symbols; null takes all")
+
+    @field_validator("universe_as_of")
+    @classmethod
+    def _is_a_day(cls, text: str) -> str:
+        """Refuse what is no day: dates are compared as text, and 02/01/2025 stands before every year."""
+        if not _DAY.fullmatch(text):
+            raise ValueError("must be a date, written as 2025-01-02")
+        dt.date.fromisoformat(text)
+        return text
 
 
 class CostSpec(Spec):
@@ -144,3 +155,12 @@ class AssetSpec(Spec):
         if self.costs.cash_series is not None:
             return named / 1e4
         return (max(cash, named) if named else cash) / 1e4
+
+    @property
+    def assumed(self) -> str | None:
+        """Return, in words, what positions are paid by a number that no source of bars confirms; None where nothing."""
+        carry = self.costs.carry_bps_per_year
+        if carry == 0.0 or (carry > 0.0 and self.limits.long_only):
+            return None
+        who = "longs" if carry < 0.0 else "shorts"
+        return f"All {who} are paid {abs(carry) / 1e4:.2%} a year (asset.costs.carry_bps_per_year)"
