@@ -273,6 +273,16 @@ def test_the_best_seeds_run_again_under_a_key_that_changes_nothing_are_the_same_
     assert known(ledger).left_out("a", whole) == ()
 
 
+def test_two_configurations_that_stay_at_one_anchor_are_two(ledger):
+    """Nothing was learned by either, and of neither is a seed left out."""
+    for config, seeds in (("a", 5), ("b", 3)):
+        for seed in range(seeds):
+            look(ledger, f"{config}{seed}", config, sharpe=0.7, seed=seed)
+    group = [Completed(f"b{seed}", seed, 0.7) for seed in range(3)]
+    assert known(ledger).left_out("b", group) == ()
+    assert known(ledger).trials("b", group=group).configurations == 2
+
+
 def test_two_configurations_that_are_equal_in_one_seed_are_two(ledger):
     """A seed of each stayed at its anchor."""
     for config, ratios in (("a", (0.5, 1.0, 1.1)), ("b", (0.5, 1.2, 1.3))):
@@ -301,5 +311,5 @@ def test_a_seed_that_a_backtest_has_shown_is_left_out_where_it_is_not_judged(led
         ledger.record_opening(who, window=YEAR, fold=None)
     group = [Completed(f"r{seed}", seed, 1.0 + seed) for seed in range(3)]
     assert known(ledger).left_out("a", group) == ("paper-7", "paper-8")
-    assert known(ledger).left_out("b", group[:1]) == ("r1", "r2", "paper-7", "paper-8")
+    assert known(ledger).left_out("b", group[1:]) == ("r0", "paper-7", "paper-8")
     assert known(ledger).left_out("a", [*group, Completed("x", None, 5.0)]) == ()

@@ -122,8 +122,8 @@ class History:
         """Return the configurations that are the group's: by seed and figure, under another label by one run, else by all.
 
         A key that changes nothing makes another hash of the same policies, and by it the best seeds could be run again as
-        if there were no others. Two policies may well be equal by chance, as two that stay at their anchor are, so that all
-        that both have must be.
+        if there were no others. Two policies may well be equal all the same, as two that stay at their anchor are, so that all
+        that both have must be, and must differ among themselves.
         """
         defined = [run for run in group if run.sharpe is not None and math.isfinite(run.sharpe)]
         shown: dict[str, list[Completed]] = {}
@@ -136,7 +136,9 @@ class History:
                 one for one in defined if any(None in (run.seed, one.seed) or run.seed == one.seed for run in runs)
             ]
             same = [any(run.repeats(one) for run in runs) for one in shared]
-            if any(same) if who in self.relabelled else same and all(same):
+            figures = [run.sharpe for run in shared if run.sharpe is not None]
+            telling = bool(figures) and max(figures) - min(figures) > SAME_SHARPE  # else all may be one anchor's
+            if any(same) if who in self.relabelled else telling and all(same):
                 found.add(who)
         return found
 
