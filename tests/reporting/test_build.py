@@ -43,6 +43,7 @@ def test_a_judgement_becomes_a_report_in_one_call() -> None:
     assert data.band is not None
     html = report.render(data)
     assert "looked at <b>3 times</b>" in html
+    assert "The ledger of the run counted them" in html
     assert "Rules of the verdict" in html
     assert 'id="seeds"' not in html
 

@@ -266,7 +266,10 @@ def _audit(data: ReportData) -> str:
             if tried is None
             else f" {tried:,} distinct configuration{'s have' if tried != 1 else ' has'} been tried on it; the Sharpe ratio is deflated by that number."
         )
-        parts.append(f"<p>This {where} has been looked at <b>{times}</b>, this run included.{escape(more)}</p>")
+        parts.append(
+            f"<p>This {where} has been looked at <b>{times}</b>, this run included.{escape(more)}"
+            " The ledger of the run counted them; what was looked at or tried beside it, it does not know.</p>"
+        )
     if data.audit:
         parts.append(tables.audit(data.audit))
     if found := tables.rules(data.run):
