@@ -311,9 +311,15 @@ def _in_its_file(universe: UniverseSpec, key: str) -> Any:
     """Return what the file of a universe's name says, None where there is no such file or it does not say."""
     for root in conf_dirs():
         path = root / "universe" / f"{universe.name}.yaml"
-        if path.is_file() and (said := OmegaConf.select(OmegaConf.load(path), key)):
+        if path.is_file() and (said := OmegaConf.select(_read(path, path.stat().st_mtime_ns), key)):
             return said
     return None
+
+
+@lru_cache(maxsize=64)
+def _read(path: Path, version: int) -> Any:
+    """Return what a file says, read once for each of its versions: of a universe several facts are asked for, at each load."""
+    return OmegaConf.load(path)
 
 
 def defaults_for(overrides: Sequence[str]) -> dict[str, Any]:

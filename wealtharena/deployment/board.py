@@ -52,7 +52,7 @@ class HaltedError(Exception):
     """The account is halted: it sends nothing, closing orders neither."""
 
 
-class FrozenError(HaltedError):
+class FrozenError(Exception):
     """Its switch is thrown already, to freeze it."""
 
 
@@ -130,7 +130,7 @@ class Board:
 
         Raises:
             OSError: its file cannot be written.
-            HaltedError: nothing would be closed, for an account that is halted or to be frozen sends nothing. Nothing is written then.
+            HaltedError, FrozenError: nothing would be closed, for such an account sends nothing. Nothing is written then.
         """
         for name, other, folder in reading.accounts(self.root) if self.root is not None else ():
             if (name, other) == (agent, account):

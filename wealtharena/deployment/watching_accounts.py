@@ -106,8 +106,10 @@ class Accounts:
         body = KillBody.model_validate_json(await request.body())
         try:
             thrown = await asyncio.to_thread(self.board.throw, agent_id, account, body.command)
-        except HaltedError as error:
-            raise HTTPException(409, _FROZEN if isinstance(error, FrozenError) else _HALTED) from None
+        except FrozenError:
+            raise HTTPException(409, _FROZEN) from None
+        except HaltedError:
+            raise HTTPException(409, _HALTED) from None
         except OSError as error:
             logger.error("the kill switch of %s/%s cannot be thrown: %s", agent_id, account, error.strerror)
             raise HTTPException(503, _UNWRITTEN) from None

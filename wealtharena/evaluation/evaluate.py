@@ -315,8 +315,13 @@ def gather(
 
 
 def _tried(trials: Trials) -> dict[str, Any]:
-    counts = {name: getattr(trials, name) for name in ("configurations", "tested", "left_out")}
-    return {"trials": trials.count, **counts}
+    """Return the fields of `Evidence` that say what was tried."""
+    return {
+        "trials": trials.count,
+        "configurations": trials.configurations,
+        "tested": trials.tested,
+        "left_out": trials.left_out,
+    }
 
 
 def _stayed(agents: Sequence[Trajectory], anchor: Trajectory | None, facts: Facts) -> tuple[bool, ...]:

@@ -63,7 +63,7 @@ class History:
 
     entries: tuple[Mapping[str, Any], ...]
     relabelled: frozenset[str] = frozenset()  # configurations that had these bars under another agent or other names
-    alike: frozenset[str] = frozenset()  # all that had these bars
+    alike: frozenset[str] = frozenset()  # all that had these bars, those among them
 
     @classmethod
     def of(cls, ledger: Ledger, agent: str, window: Window, *, run_ids: Iterable[str] = ()) -> History:
@@ -128,7 +128,7 @@ class History:
         defined = [run for run in group if run.sharpe is not None and math.isfinite(run.sharpe)]
         shown: dict[str, list[Completed]] = {}
         for entry in self.entries:
-            if entry["kind"] == "result" and entry["config_hash"] in self.relabelled | self.alike:
+            if entry["kind"] == "result" and entry["config_hash"] in self.alike:
                 shown.setdefault(entry["config_hash"], []).extend(_shown(entry))
         found = set()
         for who, runs in shown.items():

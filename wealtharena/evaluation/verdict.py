@@ -23,7 +23,7 @@ from wealtharena.files import jsonable
 Status = Literal["promotable", "unproven", "rejected"]
 LIMITS: Final = "limits"  # what is said where they are looser than those that ship
 FILLS: Final = "fills"  # the rule about orders that did not go through
-LEAST_CASH = -0.01  # a year; no central bank has asked more for deposits
+LEAST_CASH: Final = -0.01  # a year; no central bank has asked more for deposits
 INVESTED = 0.1  # share of its limit below which an agent is hardly invested
 ORDER: tuple[Status, ...] = ("promotable", "unproven", "rejected")  # best to worst
 

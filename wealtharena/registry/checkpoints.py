@@ -245,7 +245,7 @@ class ModelCheckpoint:
         if deleted := history.deleted(events, version):
             raise CheckpointError(
                 f"{agent}/{version} was deleted {deleted}",
-                hint=f"name another version; or put its folder back from a copy, {history.ADOPT} 'deploy.agents=[{agent}]'",
+                hint=f"name another version; or {history.put_back(agent)}",
             )
         if history.saved(events, version) is not None:
             raise CheckpointError(

@@ -29,18 +29,19 @@ def decide(metadata: Metadata, *, force_reason: str | None = None, incumbent: st
     """Return the stage that a checkpoint may take: production for `promotable`, paper for anything else.
 
     One that was judged by looser rules than those that ship is unproven here. `force_reason` puts an unproven one into
-    production, and a retraining that was compared with another version than the `incumbent`. It does not move what must not be moved: a rejected verdict, simulated data, a failed audit, a retraining
-    that does not beat its incumbent.
+    production, and a retraining that was compared with another version than the `incumbent`, which stands there. It does
+    not move what must not be moved: a rejected verdict, simulated data, a failed audit, a retraining that does not beat
+    its incumbent.
     """
     metadata = by_shipped_rules(metadata)
     barred = barriers(metadata)
     if barred:
         return Clearance("paper", barred)
-    elsewhere = _beat_another(metadata, incumbent)
-    if metadata.verdict.status == "promotable" and not elsewhere:
+    reasons = _beat_another(metadata, incumbent)
+    if metadata.verdict.status != "promotable":
+        reasons = (f"verdict is {metadata.verdict.status}", *metadata.verdict.reasons, *reasons)
+    if not reasons:
         return Clearance("production", ())
-    proven = metadata.verdict.status == "promotable"
-    reasons = elsewhere if proven else (f"verdict is {metadata.verdict.status}", *metadata.verdict.reasons, *elsewhere)
     if force_reason is not None and force_reason.strip():
         return Clearance("production", reasons, forced=True)
     return Clearance("paper", reasons)

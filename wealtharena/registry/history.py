@@ -222,6 +222,11 @@ def saved(events: Sequence[Mapping[str, Any]], version: str) -> str | None:
     return found
 
 
+def put_back(agent: str) -> str:
+    """Return how a version that was deleted comes back, as the end of a hint."""
+    return f"put its folder back from a copy, {ADOPT} 'deploy.agents=[{agent}]'"
+
+
 def deleted(events: Sequence[Mapping[str, Any]], version: str) -> str:
     """Return when, and by which retention, an agent's version was deleted; "" for one that was not, or that came back."""
     made = [e for e in events if e.get("version") == version and e.get("event") in ("save", "adopt", "delete")]

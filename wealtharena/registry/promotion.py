@@ -33,9 +33,9 @@ def promote(
     with history.locked(store.root):
         loaded = opened(store, agent, version)
         described = _described(store, loaded)
-        incumbent = _current(store, agent, "production")
-        standing = None if incumbent is None else incumbent.version
-        clearance = decide(described, force_reason=force_reason, incumbent=standing)
+        standing = _current(store, agent, "production")
+        incumbent = standing.version if standing is not None else None
+        clearance = decide(described, force_reason=force_reason, incumbent=incumbent)
         if force_reason is not None and clearance.stage != "production":
             why = "; ".join(clearance.reasons) if force_reason.strip() else "the reason is empty"
             raise PromotionError(
@@ -49,7 +49,8 @@ def promote(
         if stage == "paper":
             clearance = Clearance("paper", clearance.reasons)
         pointer = _pointer(loaded, described, clearance, force_reason)
-        current = _current(store, agent, clearance.stage)  # only what the history bears out counts as standing there
+        # only what the history bears out counts as standing there
+        current = standing if clearance.stage == "production" else _current(store, agent, clearance.stage)
         if current is None or (current.version, current.manifest_sha256) != (pointer.version, pointer.manifest_sha256):
             before = current.version if current is not None else None
             event = {"event": "promote", **asdict(pointer), "reasons": list(clearance.reasons), "from_version": before}

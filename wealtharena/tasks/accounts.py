@@ -86,7 +86,7 @@ def _own(spec: ExperimentSpec, known: Mapping[str, Any] | None) -> OnnxPolicy | 
     if deleted := history.deleted(events, version):
         raise CheckpointError(
             f"paper.account={spec.paper.account} was opened with {agent}/{version}, which was deleted {deleted}",
-            hint=f"begin anew with paper.action=restart; or put its folder back from a copy, {history.ADOPT} 'deploy.agents=[{agent}]'",
+            hint=f"begin anew with paper.action=restart; or {history.put_back(agent)}",
         )
     if history.saved(events, version) != digest:
         return None
