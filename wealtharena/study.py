@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from wealtharena.envs.vector_env import PortfolioVectorEnv
     from wealtharena.tasks.train import Choosing
 
-AUDIT_POINTS = 4  # of time, as a training tries
 ELSEWHERE = ("data", "data.source", "data.path", "data.root")  # where bars are that were not passed
 OF_AUDIT = "data.quality.leak_"  # what is asked of a panel after it was read
 
@@ -230,7 +229,7 @@ class Study:
     @cached_property
     def audit(self) -> AuditReport:
         """Return the look-ahead audit of the study's features, scaler, observation, reward and fill, on training rows."""
-        points, rng = min(self.spec.audit.bars, AUDIT_POINTS), stream(self.spec.seed, "audit")
+        points, rng = audit_room.POINTS, stream(self.spec.seed, "audit")
         panel, quality = self.view.features.panel, self.spec.data.quality
         return audit_room.audit(panel, self.spec.features, self.spec.env, quality=quality, points=points, rng=rng)
 

@@ -62,6 +62,20 @@ def test_orders_that_cost_nothing_are_said():
     assert ["Orders cost next to nothing" in words for words in said] == [False, True]
 
 
+def test_a_market_that_is_kinder_than_it_ships_is_said():
+    panel = random_panel(np.random.default_rng(0), bars=60)
+    words = (
+        "asset=crypto",
+        "asset.costs.commission_bps=1",
+        "asset.limits.participation=0.5",
+        "asset.costs.half_spread_bps=3",
+    )
+    said = "The market is kinder than it ships: asset.costs.commission_bps 1 (8), asset.limits.participation 0.5 (0.1)."
+    assert said in notes(compose(words), panel)
+    for asset in ("stocks", "forex", "crypto", "etf", "commodities"):
+        assert not any("kinder" in note for note in notes(compose([f"asset={asset}"]), panel)), asset
+
+
 def test_the_data_block_tells_the_leaks_and_the_share_that_trades_to_the_end():
     panel = random_panel(np.random.default_rng(0), bars=60, assets=4)
     close = panel.close.copy()

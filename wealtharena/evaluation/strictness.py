@@ -9,6 +9,7 @@ from typing import Any, Final
 import yaml
 
 from wealtharena.config.paths import conf_dir
+from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import QualitySpec
 from wealtharena.config.specs.runs import EvaluationSpec, VerdictSpec
 
@@ -23,6 +24,14 @@ LOWER: Final = (
 )  # fmt: skip
 LONGER: Final = ("beats",)
 LEAK_LIMITS: Final = ("leak_correlation", "leak_floor", "leak_ceiling")  # of `data.quality`, lower is stricter
+# Of `asset`: what an account pays, and what its market denies it, by the direction in which it earns less.
+DEARER: Final = {
+    "costs": (
+        "commission_bps", "half_spread_bps", "impact_coefficient", "borrow_bps_per_year", "margin_bps_per_year",
+    ),
+    "limits": ("maintenance_margin", "liquidation_penalty_bps", "delisting_haircut"),
+}  # fmt: skip
+SCARCER: Final = {"limits": ("participation",)}
 PRECISION: Final = ("bootstrap_draws", "cscv_blocks")  # of `evaluation` itself: of few a bound is a matter of the seed
 
 
@@ -63,6 +72,19 @@ def looser_leak_test(quality: QualitySpec) -> tuple[str, ...]:
         f"{name} {_text(value)} ({_text(shipped[name])})" for name, value in asked.items() if value > shipped[name]
     ]
     return (f"they were asked by looser limits than ship, {', '.join(found)}",) if found else ()
+
+
+def kinder_market(asset: AssetSpec) -> str | None:
+    """Return, in words, where `asset` pays less or is denied less than its class as it ships; None where nowhere."""
+    shipped = _packaged("asset", asset.market)
+    found = [
+        f"asset.{group}.{name} {_text(value)} ({_text(limit)})"
+        for sign, names in ((1, DEARER), (-1, SCARCER))
+        for group in names
+        for name in names[group]
+        if sign * (value := getattr(getattr(asset, group), name)) < sign * (limit := shipped[group][name])
+    ]
+    return f"The market is kinder than it ships: {', '.join(found)}." if found else None
 
 
 def looser_reason(rules: Mapping[str, Any]) -> str | None:

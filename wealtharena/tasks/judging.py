@@ -33,7 +33,6 @@ from wealtharena.tasks.record import RunContext, RunRecord
 from wealtharena.tracking.journal import read
 from wealtharena.training.interrupts import StopRequest
 
-AUDIT_POINTS = 4  # of time that a training's own audit tries, so that it costs seconds
 EQUITY_POINTS = 400  # of the track record that a checkpoint carries
 RATIO = "information_ratio"  # of an agent to the anchor that it tilts
 
@@ -113,7 +112,7 @@ def run_audit(spec: ExperimentSpec, prepared: Prepared) -> AuditReport:
         spec.features,
         spec.env,
         quality=spec.data.quality,
-        points=min(spec.audit.bars, AUDIT_POINTS),
+        points=audit_room.POINTS,
         rng=stream(spec.seed, "audit"),
     )
 

@@ -22,7 +22,7 @@ from wealtharena.errors import DataError
 from wealtharena.evaluation import firewall
 from wealtharena.evaluation.audit import AuditReport, require_bars
 from wealtharena.evaluation.splits import Fold, Windows, make_folds
-from wealtharena.evaluation.strictness import looser_leak_test
+from wealtharena.evaluation.strictness import kinder_market, looser_leak_test
 from wealtharena.features.panel import FeaturePanel
 
 log = logging.getLogger(__name__)
@@ -192,6 +192,8 @@ def notes(spec: ExperimentSpec, panel: Panel) -> tuple[str, ...]:
         )
     if spec.asset.costs.trades_for_nothing:
         found.append(f"Orders cost next to nothing here: {LITTLE} (asset.costs). No account trades so.")
+    if kinder := kinder_market(spec.asset):
+        found.append(kinder)
     if spec.asset.risk_free_per_year == 0.0 and panel.cash is None:
         found.append(
             "Cash is assumed to earn 0 %: ratios are of whole returns, no interest is taken off (asset.costs.cash_bps_per_year)."

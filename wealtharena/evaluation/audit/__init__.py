@@ -5,8 +5,8 @@ replaced by noise. What is audited is passed in (`Subject`), so that a planted l
 the future shows, a source that leaks, is looked for by correlation (`foreknowledge`).
 """
 
-from wealtharena.evaluation.audit.audit import audit, require_bars
+from wealtharena.evaluation.audit.audit import POINTS, audit, require_bars
 from wealtharena.evaluation.audit.findings import AuditReport, Check, Finding
 from wealtharena.evaluation.audit.subject import Subject, play
 
-__all__ = ["AuditReport", "Check", "Finding", "Subject", "audit", "play", "require_bars"]
+__all__ = ["POINTS", "AuditReport", "Check", "Finding", "Subject", "audit", "play", "require_bars"]

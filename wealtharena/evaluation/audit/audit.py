@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
@@ -18,6 +19,10 @@ from wealtharena.evaluation.audit.findings import AuditReport, Check
 from wealtharena.evaluation.audit.repairs import repair
 from wealtharena.evaluation.audit.subject import Asking, Subject
 from wealtharena.features.computing import names_available, warm_rows, warmup_bars
+
+POINTS: Final = (
+    4  # of time that the audit of a judgement tries, so that it costs seconds; `task=audit` tries `audit.bars`
+)
 
 
 def audit(
