@@ -58,6 +58,8 @@ def pytest_configure(config: pytest.Config) -> None:
         shared = tempfile.TemporaryDirectory(prefix="composed-")
         os.environ[quicker.TOGETHER] = shared.name
         config.add_cleanup(shared.cleanup)
+    if not hasattr(config, "workerinput"):
+        quicker.write_to_memory(config)
     quicker.prepare()
     if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
         from tests import interpreted
@@ -69,6 +71,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that hold most slow tests: workers take whole files, and a long one at the end keeps the others waiting."""
     slow = Counter(item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("browser"))
     items.sort(key=lambda item: -slow[item.path])
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Know whether what the tests wrote is to be looked at."""
+    from tests import quicker
+
+    session.config.stash[quicker.FAILED] = exitstatus == pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture

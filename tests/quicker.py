@@ -8,12 +8,14 @@ import gc
 import hashlib
 import os
 import pickle
+import shutil
 import sys
 import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests.sessions
 from hydra._internal import defaults_list
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -24,6 +26,11 @@ from hydra.core.plugins import Plugins
 from wealtharena.config import composition
 
 TOGETHER = "COMPOSED_TOGETHER"  # names the folder in which workers keep compositions for one another
+MEMORY = Path("/dev/shm")  # a file system in memory, on Linux
+ROOM = 6 << 30  # bytes to be free there and in memory; a run of all tests takes some 200 MB
+TEMPORARY = "PYTEST_DEBUG_TEMPROOT"  # where pytest makes the folders of tests; a person's own stands
+OURS = "wealtharena-tests-"
+FAILED = pytest.StashKey[bool]()
 
 
 def prepare() -> None:
@@ -44,6 +51,36 @@ def prepare() -> None:
         composition._chosen = functools.cache(_shared(composition._chosen.__wrapped__))
         if sys.version_info < (3, 12):  # later ones know it without looking again at each isinstance
             typing._get_protocol_attrs = functools.cache(typing._get_protocol_attrs)
+
+
+def write_to_memory(config: pytest.Config) -> None:
+    """Let tests write where no disk has to be waited for: what the product syncs is synced thousands of times.
+
+    What failing tests wrote is left to be looked at until the next run. Where there is no room, a disk is waited for.
+    """
+    given = config.getoption("basetemp", None) or TEMPORARY in os.environ or "TMPDIR" in os.environ
+    if given or not os.access(MEMORY, os.W_OK):
+        return
+    if min(shutil.disk_usage(MEMORY).free, _memory_available()) < ROOM:
+        return
+    for left in MEMORY.glob(f"{OURS}*"):
+        if not Path("/proc", left.name.removeprefix(OURS)).exists():
+            shutil.rmtree(left, ignore_errors=True)  # another user's stays
+    folder = MEMORY / f"{OURS}{os.getpid()}"
+    folder.mkdir(mode=0o700)
+    os.environ[TEMPORARY] = str(folder)
+
+    def leave() -> None:
+        if not config.stash.get(FAILED, False):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    config.add_cleanup(leave)
+
+
+def _memory_available() -> int:
+    """Return the bytes of memory that Linux could give."""
+    found = [line.split()[1] for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvail")]
+    return int(found[0]) * 1024 if found else 0
 
 
 def _once(load: Any) -> Any:
