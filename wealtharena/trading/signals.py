@@ -66,7 +66,9 @@ class Signals:
                 hint="name a free port of this machine",
             ) from error
         self.port = int(self._server.server_address[1])
-        self._thread = threading.Thread(target=self._server.serve_forever, name="signals", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, name="signals", daemon=True
+        )
         self._thread.start()
 
     def close(self) -> None:
