@@ -53,7 +53,9 @@ def test_all_problems_are_named_at_once_and_each_once() -> None:
 
 def test_wrong_types_say_what_is_wanted() -> None:
     assert "seed=abc must be a whole number" in complaint("seed=abc")
-    assert "asset.chain=yahoo must be a list" in complaint("asset.chain=yahoo")
+    assert "asset.chain=yahoo must be a list, such as [a,b]; try 'asset.chain=[yahoo]'" in complaint(
+        "asset.chain=yahoo"
+    )
     assert "data.end=soon must be a date" in complaint("data.end=soon")
     assert "env.random_start=perhaps must be true or false" in complaint("env.random_start=perhaps")
     assert "train=5 stands for several keys" in complaint("train=5")

@@ -244,7 +244,7 @@ def _problem(key: str, detail: Any, field: FieldInfo | None) -> Problem:
     if kind in ("model_type", "model_attributes_type"):
         return Problem(key, f"{said} stands for several keys", hint=f"set one of them, as {key}.<name>=<value>")
     if kind in _TYPES:
-        return Problem(key, f"{said} must be {_TYPES[kind]}", value, hint=_as_text(key, value, kind))
+        return Problem(key, f"{said} must be {_TYPES[kind]}", value, hint=_in_its_form(key, value, kind))
     if kind.startswith(("greater_than", "less_than")):
         return Problem(key, f"{said} must be {_range(field, detail)}", value)
     if kind == "repeated":
@@ -270,8 +270,10 @@ def _size(kind: str, facts: Mapping[str, Any]) -> str:
     return f"{bound} {number} {one if number == 1 else plural}"
 
 
-def _as_text(key: str, value: Any, kind: str) -> str:
-    """Return how to write what YAML took for a number or a truth value: a date of digits, a symbol such as 600519."""
+def _in_its_form(key: str, value: Any, kind: str) -> str:
+    """Return how to write a list of one, and what YAML took for a number or a truth value: a date of digits, a symbol such as 600519."""
+    if kind == "tuple_type" and isinstance(value, str) and value:
+        return f"try '{key}=[{literal(value)}]'"
     digits = str(value)
     parent, _, place = key.rpartition(".")
     if (kind.startswith("date") or place in ("start", "end")) and len(digits) == 8 and digits.isdigit():
