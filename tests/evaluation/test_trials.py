@@ -55,6 +55,22 @@ def test_a_run_that_opens_every_fold_of_its_split_has_looked_once(ledger):
     assert "1 time before" in known(ledger, last).told("a")
 
 
+def test_windows_beside_this_one_are_counted_a_run_s_folds_as_one(ledger):
+    look(ledger, "1", "a")
+    for run, config in (("2", "a"), ("3", "b")):
+        look(ledger, run, config, replace(YEAR, dates=(("2019-01-01", "2019-12-31"),)))
+    look(ledger, "4", "a", replace(YEAR, symbols=("C",), fingerprint="g"))
+    look(ledger, "5", "a", replace(YEAR, dates=(("2018-01-01", "2018-12-31"),), simulated=True))
+    look(ledger, "6", "a", replace(YEAR, dates=(("2017-01-01", "2017-12-31"),)), agent="crypto")
+    look(ledger, "7", "", replace(YEAR, dates=(("2016-01-01", "2016-12-31"),)))
+    for year in (2014, 2015, 2022):  # the last of them is this one
+        look(ledger, "8", "a", replace(YEAR, dates=((f"{year}-01-01", f"{year}-12-31"),)))
+    for year in (2012, 2013):
+        look(ledger, "9", "a", replace(YEAR, dates=((f"{year}-01-01", f"{year}-12-31"),)))
+    assert known(ledger).trials("a").elsewhere == 3
+    assert known(ledger, replace(YEAR, simulated=True)).trials("a").elsewhere == 0
+
+
 def test_a_run_that_went_on_as_another_configuration_has_looked_twice(ledger):
     for config in "ab":
         look(ledger, "1", config)

@@ -18,7 +18,7 @@ def judged(agents: int) -> Evaluation:
         [walk("agent", seed=seed, bars=200) for seed in range(agents)],
         {name: walk(name, bars=200, volatility=0.0 if name == "cash" else 0.01, drift=0.0) for name in names},
         evaluation=spec.evaluation,
-        facts=Facts(simulated=False, unadjusted_rolls=False, trials=Trials(7, 0.25), openings=3),
+        facts=Facts(simulated=False, unadjusted_rolls=False, trials=Trials(7, 0.25, elsewhere=2), openings=3),
         rng=np.random.default_rng(0),
     )
 
@@ -44,6 +44,7 @@ def test_a_judgement_becomes_a_report_in_one_call() -> None:
     html = report.render(data)
     assert "looked at <b>3 times</b>" in html
     assert "The ledger of the run counted them" in html
+    assert "Beside it 2 other test windows of this agent were opened, of other dates or symbols" in html
     assert "Rules of the verdict" in html
     assert 'id="seeds"' not in html
 

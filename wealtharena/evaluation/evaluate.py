@@ -320,6 +320,7 @@ def _tried(trials: Trials) -> dict[str, Any]:
         "trials": trials.count,
         "configurations": trials.configurations,
         "tested": trials.tested,
+        "elsewhere": trials.elsewhere,
         "left_out": trials.left_out,
     }
 

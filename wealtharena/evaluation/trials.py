@@ -30,6 +30,7 @@ class Trials:
     sharpe_variance: float | None = None  # of annual Sharpe ratios over all that was tried; None for fewer than two
     left_out: tuple[str, ...] = ()  # completed runs of this configuration that the judged group does not hold
     tested: int = 1  # of `configurations`, those that showed the window, this one included; the others were tried on validation data
+    elsewhere: int = 0  # real test windows of the agent that were opened beside this one, of other dates or symbols
 
     @property
     def count(self) -> int:
@@ -64,6 +65,7 @@ class History:
     entries: tuple[Mapping[str, Any], ...]
     relabelled: frozenset[str] = frozenset()  # configurations that had these bars under another agent or other names
     alike: frozenset[str] = frozenset()  # all that had these bars, those among them
+    elsewhere: int = 0  # as `Trials.elsewhere`
 
     @classmethod
     def of(cls, ledger: Ledger, agent: str, window: Window, *, run_ids: Iterable[str] = ()) -> History:
@@ -79,6 +81,7 @@ class History:
             bearing,
             relabelled=frozenset(e["config_hash"] for e in of_bars if market.relabels(e)),
             alike=frozenset(e["config_hash"] for e in of_bars),
+            elsewhere=0 if window.simulated else market.others(known, bearing),
         )
 
     def openings(self, config_hash: str | None = None) -> int:
@@ -173,7 +176,7 @@ class History:
         known = [float(np.mean(values)) for values in shown if values]
         variance = float(np.var(known, ddof=1)) if len(known) > 1 else None
         others = sum(bool(runs) for name, runs in tested.items() if name != config_hash)
-        return Trials(len(tested), variance, tuple(left_out), tested=1 + others)
+        return Trials(len(tested), variance, tuple(left_out), tested=1 + others, elsewhere=self.elsewhere)
 
 
 @dataclass(frozen=True)
@@ -199,6 +202,16 @@ class _Market:
         if self.window.simulated or place.get("simulated", False):
             return False
         return self._shares(entry["agent"], place.get("symbols"))
+
+    def others(self, known: Sequence[Mapping[str, Any]], bearing: Sequence[Mapping[str, Any]]) -> int:
+        """Return how many real test windows of the agent were opened by runs of which nothing bears on this one."""
+        near, found = {_run(entry) for entry in bearing}, dict[tuple[str, str], set[str]]()
+        for entry in known:
+            real = entry["config_hash"] and not entry.get("simulated", False)
+            if real and entry["kind"] == "open" and entry["agent"] == self.agent and _run(entry) not in near:
+                said = f"{entry.get('window')} of {sorted(entry.get('symbols', ()))}"
+                found.setdefault(_run(entry), set()).add(said)  # a fold each
+        return len({frozenset(windows) for windows in found.values()})
 
     def relabels(self, entry: Mapping[str, Any]) -> bool:
         """Return whether an entry of the same bars is under another agent or has other names of their symbols."""

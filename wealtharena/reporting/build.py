@@ -55,6 +55,7 @@ def from_evaluation(
         ),
         several="seed" if seeds else "path",
         audit=audit,
+        elsewhere=evidence.elsewhere,
         test_openings=evidence.openings,
         configurations_tried=evidence.configurations,
         notes=tuple(run.get("notes") or ()) if notes is None else tuple(notes),

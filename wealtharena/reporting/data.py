@@ -69,6 +69,7 @@ class ReportData:
     seeds: Sequence[SeedRow] = ()
     several: Literal["seed", "path"] = "seed"  # what the rows of `seeds` differ in
     audit: Sequence[AuditRow] = ()
+    elsewhere: int = 0  # further test windows of the agent, of other dates or symbols, that the ledger has
     test_openings: int | None = None  # looks at this test window by the ledger, this one included
     configurations_tried: int | None = None  # distinct configurations that were tried on it
     notes: Sequence[str] = ()  # survivorship, unadjusted rolls, missing dividends, ...

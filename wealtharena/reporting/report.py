@@ -268,7 +268,8 @@ def _audit(data: ReportData) -> str:
         )
         parts.append(
             f"<p>This {where} has been looked at <b>{times}</b>, this run included.{escape(more)}"
-            " The ledger of the run counted them; what was looked at or tried beside it, it does not know.</p>"
+            " The ledger of the run counted them; what was looked at or tried beside it, it does not know."
+            f"{_elsewhere(data.elsewhere)}</p>"
         )
     if data.audit:
         parts.append(tables.audit(data.audit))
@@ -277,6 +278,17 @@ def _audit(data: ReportData) -> str:
     if (data.run.get("verdict") or {}).get("evidence"):
         parts.append(f"<details><summary>Evidence of the verdict</summary>{tables.evidence(data)}</details>")
     return section("audit", "Audit", *parts)
+
+
+def _elsewhere(windows: int) -> str:
+    if not windows:
+        return ""
+    what = (
+        "another test window of this agent was"
+        if windows == 1
+        else f"{windows:,} other test windows of this agent were"
+    )
+    return f" Beside it {what} opened, of other dates or symbols: which of them is shown is a choice that no figure here accounts for."
 
 
 def _notes(data: ReportData) -> str:

@@ -86,6 +86,7 @@ _NAMES = {
     "psr": "Probabilistic Sharpe ratio",
     "trials": "Results it may be chosen from",
     "configurations": "Configurations tried",
+    "elsewhere": "Other test windows looked at",
     "left_out": "Completed runs left out",
     "openings": "Looks at the test window",
     "own_openings": "Looks by this configuration",
