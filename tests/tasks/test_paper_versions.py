@@ -195,3 +195,25 @@ def test_an_account_whose_version_a_retention_deleted_says_so(tmp_path):
     told = rf"default was opened with {shelf.AGENT}/v1, which was deleted on .* by deploy\.keep=0; begin anew with paper\.action"
     with pytest.raises(CheckpointError, match=told):
         accounts.choose(spec, known)
+
+
+def test_a_retention_spares_what_an_account_was_opened_with(store, capsys):
+    """It was deleted, and the account could not go on."""
+    assert run() == 0
+    shelve(store, "third", seed=2)
+    promote(store, AGENT, "third", stage="paper")
+    words = [
+        "task=deploy",
+        f"deploy.agents=[{AGENT}]",
+        "deploy.stage=paper",
+        "deploy.checkpoints=[third]",
+        "deploy.keep=0",
+    ]
+    assert dispatch(compose(words)) == 0
+    assert f"{AGENT}: kept first, which paper.account=default was opened with" in capsys.readouterr().out
+    assert {row["version"] for row in store.list_checkpoints(AGENT)} == {"first", "third"}
+    (ledger,) = store.root.parent.glob("**/ledger.sqlite")
+    ledger.write_bytes(b"no database" * 500)
+    with pytest.raises(CheckpointError, match="nothing is deleted, since what an account trades is not known"):
+        dispatch(compose(words))
+    assert {row["version"] for row in store.list_checkpoints(AGENT)} == {"first", "third"}

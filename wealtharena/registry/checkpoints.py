@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -204,14 +204,14 @@ class ModelCheckpoint:
         with history.locked(self.root):
             self._delete(agent, version, even_if_served=even_if_served)
 
-    def prune(self, agent: str, *, keep: int) -> list[str]:
-        """Delete all but the newest `keep` versions and return the deleted; spares every one that is or was served."""
+    def prune(self, agent: str, *, keep: int, needed: Iterable[str] = ()) -> list[str]:
+        """Delete all but the newest `keep` versions and return the deleted; spares `needed` and every one that is or was served."""
         if keep < 0:
             raise CheckpointError(f"keep={keep} must not be negative", hint="keep=10 keeps the ten newest")
         agent = self.resolve(agent)
         deleted = []
         with history.locked(self.root):
-            spared = history.once_in_production(self.root, agent) | set(self._stages(agent))
+            spared = history.once_in_production(self.root, agent) | set(self._stages(agent)) | set(needed)
             for row in self.list_checkpoints(agent)[keep:]:
                 if row["version"] not in spared:
                     self._delete(agent, str(row["version"]), even_if_served=False, keep=keep)

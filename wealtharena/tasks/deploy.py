@@ -63,8 +63,14 @@ def run(spec: ExperimentSpec) -> int:
             if len(agents) > 1:
                 _tell(agent, error)
     for agent in agents if wish.keep is not None else ():
-        if not isinstance(refused.get(agent), ConfigError):  # of a slip of the pen nothing is deleted
-            done |= _prune(store, agent, wish.keep or 0)
+        if isinstance(refused.get(agent), ConfigError):  # of a slip of the pen nothing is deleted
+            continue
+        try:
+            done |= _prune(store, agent, wish.keep or 0, Path(spec.paper.root))
+        except CheckpointError as error:
+            refused.setdefault(agent, error)
+            if len(agents) > 1:
+                _tell(agent, error)
     if not done:
         forget_run()
     if len(agents) == 1 and refused:
@@ -110,11 +116,29 @@ def _one(store: ModelCheckpoint, agent: str, wish: DeploySpec, spec: ExperimentS
     return True
 
 
-def _prune(store: ModelCheckpoint, agent: str, keep: int) -> bool:
-    deleted = store.prune(agent, keep=keep)
+def _prune(store: ModelCheckpoint, agent: str, keep: int, accounts: Path) -> bool:
+    """Delete old versions but those that accounts on paper were opened with, which could not go on without."""
+    try:
+        needed = _traded(accounts, agent)
+    except WealthArenaError as error:
+        raise CheckpointError(
+            f"{agent}: nothing is deleted, since what an account trades is not known: {error.message}", hint=error.hint
+        ) from error
+    there = {str(row["version"]) for row in store.list_checkpoints(agent)[keep:]}
+    deleted = store.prune(agent, keep=keep, needed=needed)
+    for version in sorted(there & set(needed)):
+        _say(f"{agent}: kept {version}, which paper.account={needed[version]} was opened with")
     if deleted:
         _say(f"{agent}: deleted {', '.join(deleted)}")
     return bool(deleted)
+
+
+def _traded(root: Path, agent: str) -> dict[str, str]:
+    """Return the versions that accounts on paper were opened with, each with the name of one of them."""
+    from wealtharena.trading import reading
+
+    views = [reading.view(*one) for one in reading.accounts(root) if one[0] == agent]
+    return {str(found.facts.get("version")): found.account for found in views if found is not None}
 
 
 def _tell(agent: str, error: WealthArenaError) -> None:
