@@ -124,3 +124,29 @@ def test_what_has_no_room_in_memory_is_refused_before_a_file_of_training_is_made
         dispatch(compose(wide))
     (folder,) = tmp_path.glob("outputs/*/*")
     assert {path.name for path in folder.iterdir()} <= {".lock", "run.json"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("typed", "why"),
+    [
+        (
+            ["asset=forex", "evaluation.verdict.beats=[buy_and_hold,benchmark]"],
+            r"evaluation.verdict.beats=benchmark: this class has no benchmark \(asset.benchmark=null\)",
+        ),
+        (
+            ["asset=etf", "universe.symbols=[QQQ,TLT]", "evaluation.verdict.beats=[benchmark]"],
+            "evaluation.verdict.beats=benchmark: there are no bars of the benchmark SPY",
+        ),
+        (["asset=forex", "algo=bc", "algo.record=benchmark"], "algo.record=benchmark: this class has no benchmark"),
+        (
+            ["asset=forex", "task=backtest", "backtest.baseline=benchmark"],
+            "backtest.baseline=benchmark: this class has",
+        ),
+    ],
+)
+def test_a_benchmark_that_is_not_there_is_refused_before_a_window_is_opened(typed, why, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=why):
+        dispatch(compose([*typed, "data=simulated", "data.simulator.bars=400", "universe.max_symbols=2"]))
+    assert not [*tmp_path.rglob("ledger.jsonl")], "the window stayed closed"
