@@ -49,10 +49,12 @@ class UpdateState:
         self.update = update
 
     def get(self) -> dict[str, Any]:
-        """Return tensors of all modules and optimisers."""
+        """Return tensors of all modules and optimisers, and where the update's own generator stands, if it draws."""
+        drawing = getattr(self.update, "generator", None)
         return {
             "modules": {name: module.state_dict() for name, module in self.update.modules().items()},
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.update.optimizers().items()},
+            "drawing": None if drawing is None else drawing.get_state(),
         }
 
     def set(self, state: Mapping[str, Any]) -> None:
@@ -61,6 +63,9 @@ class UpdateState:
             module.load_state_dict(state["modules"][name])
         for name, optimizer in self.update.optimizers().items():
             optimizer.load_state_dict(state["optimizers"][name])
+        drawing, saved = getattr(self.update, "generator", None), state.get("drawing")
+        if drawing is not None and saved is not None:  # an older state has none
+            drawing.set_state(saved)
 
     def check(self, loss: Tensor, count: int) -> None:
         """Raise TrainingError where something is no longer finite."""
