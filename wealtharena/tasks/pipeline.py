@@ -80,8 +80,14 @@ def split_of(prepared: Prepared) -> dict[str, Any]:
 
 
 def require_audit(spec: ExperimentSpec, prepared: Prepared) -> None:
-    """Raise DataError where what a training may see is too short to be audited, before anything is trained on it."""
+    """Raise DataError where what a training may see is too short to be audited, or to be played, before anything is trained on it."""
     require_bars(prepared.sealed.training(0).features.with_lead(), spec.features, spec.env)
+    longest = min(max(segment.bars for segment in fold.train) for fold in prepared.folds)
+    if longest <= spec.env.window:
+        raise DataError(
+            f"{longest} bars to train on leave no step for env.window={spec.env.window}",
+            hint="widen data.start and data.end, or take a smaller env.window or split.test_share",
+        )
 
 
 def sealed_off(spec: ExperimentSpec, computed: FeaturePanel, *, windows: Windows | None = None) -> Prepared:
