@@ -9,11 +9,12 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -29,12 +30,13 @@ from wealtharena.evaluation.evaluate import Evaluation, evaluate
 from wealtharena.evaluation.firewall import TrainingView
 from wealtharena.evaluation.ledger import Ledger, RunIdentity
 from wealtharena.evaluation.look import Look, stream
+from wealtharena.evaluation.seeds import largest
 from wealtharena.evaluation.trials import Trials
 from wealtharena.features import compute
 from wealtharena.features.panel import Scaler
 from wealtharena.files import relative
 from wealtharena.tasks.pipeline import Prepared, doubts, identity, open_features, sealed_off
-from wealtharena.training.job import Listener, Silent
+from wealtharena.training.job import Listener, Silent, TrainingResult
 
 if TYPE_CHECKING:
     from wealtharena.agents.policy import Policy, Trained
@@ -167,7 +169,9 @@ class Study:
             result = train_view(self.spec, self.view, place, told, resume=False)
         if result.status == "interrupted":  # it ended its iteration first, and what follows in a cell must not
             raise KeyboardInterrupt(f"the training was stopped; its candidates are in {relative(place)}")
-        return TrainedFold(self.prepared.folds[0].index, place, result).load()
+        policy = TrainedFold(self.prepared.folds[0].index, place, result).load()
+        self._trained[policy] = result
+        return policy
 
     def backtest(self, policy: Policy, *, window: str = "validation") -> Trajectory:
         """Return the policy's path over the `validation` or the longest `train` segment; no look at the test window.
@@ -207,7 +211,14 @@ class Study:
         audit = self.audit
         first = min(segment.start for segment in view.test)
         told = doubts(self.spec, self.prepared, first_row=first, audit=audit)
-        facts = look.facts(audit="passed" if audit.passed else "failed", seeds=len(policies), ordered=False, **told)
+        facts = look.facts(
+            audit="passed" if audit.passed else "failed",
+            degenerate=next((text for one in policies if (text := self._found(one)[1])), None),
+            kept_share=largest([self._found(one)[0] for one in policies]),
+            seeds=len(policies),
+            ordered=False,
+            **told,
+        )
         seeds = (None,) * len(policies)  # a policy may be of any: what it shows tells it from others
         counted = look.counted(seeds)
 
@@ -265,6 +276,23 @@ class Study:
     def _scaler_of(self, policy: Policy) -> Scaler:
         found = getattr(policy, "scaler", None)
         return found if isinstance(found, Scaler) else self.scaler
+
+    @cached_property
+    def _trained(self) -> WeakKeyDictionary[Policy, TrainingResult]:
+        """What the trainings of this study found of the policies that they returned."""
+        return WeakKeyDictionary()
+
+    def _found(self, policy: Policy) -> tuple[float | None, str | None]:
+        """Return lambda, and what is wrong with how the policy behaves, as its training found them; None where nothing says so."""
+        if isinstance(policy, Hashable) and (result := self._trained.get(policy)) is not None:
+            return result.kept_share, result.degenerate
+        from wealtharena.agents.policy import Trained
+
+        if not isinstance(policy, Trained):
+            return None, None
+        from wealtharena.training.shrinkage import kept_nothing
+
+        return (0.0 if kept_nothing(policy) else None), None
 
     @cached_property
     def _chosen(self) -> dict[str, Choosing]:

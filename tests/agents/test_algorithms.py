@@ -58,6 +58,13 @@ def test_training_changes_the_policy_and_a_state_goes_on_exactly(name: str) -> N
     assert resumed.env_steps == engine.env_steps
     for key, value in resumed.network().state_dict().items():
         assert torch.equal(value, after[key])
+    drawing = engine.get_state().get("drawing")  # of an update that draws by itself
+    assert drawing is None or torch.equal(resumed.get_state()["drawing"], drawing)
+    if not hasattr(engine, "replay"):  # remembered steps are collected anew
+        engine.iterate()
+        resumed.iterate()
+        for key, value in resumed.network().state_dict().items():
+            assert torch.equal(value, engine.network().state_dict()[key])
     engine.close()
 
 

@@ -169,3 +169,27 @@ def test_behaviour_cloning_comes_close_to_what_it_imitates() -> None:
         said = engine.network().parameters_of(columns[0])
     assert (said.mean(dim=0) - columns[1].mean(dim=0)).abs().max() < 0.05
     assert figures["log_prob"] > 2.0
+
+
+@pytest.mark.parametrize(
+    ("starts", "budget", "after", "warned"),
+    [
+        (64, 64, 0, False),  # the last rollout is learned from
+        (65, 64, 0, True),
+        (100, 128, 0, False),
+        (64, 192, 128, False),  # gone on with: steps are collected anew
+        (100, 192, 128, True),
+    ],
+)
+def test_what_is_left_of_a_budget_without_an_update_is_said(starts, budget, after, warned, caplog) -> None:
+    few = ("algo.rollout_steps=64", "algo.batch=4", "algo.updates_per_step=0.02", "compute.envs=32")
+    bench = worlds.bench(worlds.spec("algo=sac", *few, f"algo.learning_starts={starts}"), env_steps=budget)
+    engine = sac.build(bench)
+    engine.set_state({**engine.get_state(), "env_steps": after})
+    while engine.env_steps < budget:
+        engine.iterate()
+    engine.close()
+    assert (engine.updates == 0) == warned
+    said = [text for text in caplog.messages if "nothing is learned" in text]
+    assert len(said) == warned
+    assert all(f"the {budget - after} steps" in text for text in said)

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -230,6 +231,10 @@ def test_a_drawn_baseline_is_a_mean_with_a_band_and_one_bought_once_says_how_muc
     assert abs(nearest - np.mean(ratios)) == min(abs(ratio - np.mean(ratios)) for ratio in ratios)
     assert figures["buy_and_hold"]["invested"] == pytest.approx(1.0, abs=0.01)
     assert "invested" not in figures["random"]
+    lengths = np.array([metrics.summary(path)["min_track_record_length"] for path in played.draws["random"]])
+    assert 0 < np.isinf(lengths).sum() < 32
+    assert figures["random"]["min_track_record_length"] == math.inf, "not the mean of the draws that had one"
+    assert figures["random"]["min_track_record_length_low"] == pytest.approx(np.quantile(lengths, 0.05))
 
 
 @pytest.mark.parametrize("never", [False, True])

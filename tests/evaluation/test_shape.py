@@ -43,6 +43,14 @@ def test_a_record_set_against_itself_has_beta_one_and_no_alpha() -> None:
     assert (found["tracking_error"], math.isnan(found["information_ratio"])) == (0.0, True)
 
 
+def test_what_differs_by_rounding_alone_has_no_information_ratio() -> None:
+    rng = np.random.default_rng(0)
+    returns = rng.normal(0.0, 0.01, 700)
+    found = shape.relative(returns, returns + rng.normal(1e-12, 2e-12, 700), bars_per_year=252.0)
+    assert found["beta"] == pytest.approx(1.0)
+    assert math.isnan(found["information_ratio"])
+
+
 @pytest.mark.parametrize("returns", [np.zeros(0), np.zeros(1), np.zeros(50)])
 def test_what_never_moves_has_no_shape_and_no_warning(returns) -> None:
     found = shape.distribution(returns) | shape.relative(returns, returns, bars_per_year=252.0)

@@ -194,6 +194,8 @@ def test_a_collapse_of_the_price_leaves_no_rounding_behind() -> None:
 def test_a_misspelt_feature_is_corrected() -> None:
     with pytest.raises(ConfigError, match=r"rsi_41.*did you mean rsi_14"):
         indicators.find("rsi_41")
+    with pytest.raises(ConfigError, match=r"sentiment is not a feature; choose from adx_14, .*volume_z_20"):
+        indicators.find("sentiment")
 
 
 def test_a_new_feature_is_one_function_and_its_name() -> None:

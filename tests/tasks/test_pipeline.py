@@ -130,6 +130,23 @@ def test_what_is_too_short_to_be_audited_is_refused_before_it_is_trained(asked, 
 
 
 @pytest.mark.slow
+def test_a_window_that_no_training_segment_holds_is_refused_and_a_shorter_segment_left_out(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    typed = ["asset=crypto", "data=simulated", "universe.max_symbols=2", "features.names=[log_return_1]"]
+    with pytest.raises(DataError, match=r"239 bars to train on leave no step for env\.window=260"):
+        dispatch(compose([*typed, "data.simulator.bars=372", "env.window=260"]))
+    short = ["split=cpcv", "env.window=50", "data.simulator.bars=500", "evaluation.bootstrap_draws=200"]
+    quick = [
+        "train.env_steps=64",
+        "algo.rollout_steps=64",
+        "algo.minibatch=64",
+        "tracking=quiet",
+        "tracking.report=false",
+    ]
+    assert dispatch(compose([*typed, *short, *quick])) == 0
+
+
+@pytest.mark.slow
 def test_what_has_no_room_in_memory_is_refused_before_a_file_of_training_is_made(tmp_path, monkeypatch):
     """A folder with no more than run.json is removed by whoever started the job."""
     monkeypatch.chdir(tmp_path)
@@ -138,3 +155,29 @@ def test_what_has_no_room_in_memory_is_refused_before_a_file_of_training_is_made
         dispatch(compose(wide))
     (folder,) = tmp_path.glob("outputs/*/*")
     assert {path.name for path in folder.iterdir()} <= {".lock", "run.json"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("typed", "why"),
+    [
+        (
+            ["asset=forex", "evaluation.verdict.beats=[buy_and_hold,benchmark]"],
+            r"evaluation.verdict.beats=benchmark: this class has no benchmark \(asset.benchmark=null\)",
+        ),
+        (
+            ["asset=etf", "universe.symbols=[QQQ,TLT]", "evaluation.verdict.beats=[benchmark]"],
+            "evaluation.verdict.beats=benchmark: there are no bars of the benchmark SPY",
+        ),
+        (["asset=forex", "algo=bc", "algo.record=benchmark"], "algo.record=benchmark: this class has no benchmark"),
+        (
+            ["asset=forex", "task=backtest", "backtest.baseline=benchmark"],
+            "backtest.baseline=benchmark: this class has",
+        ),
+    ],
+)
+def test_a_benchmark_that_is_not_there_is_refused_before_a_window_is_opened(typed, why, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=why):
+        dispatch(compose([*typed, "data=simulated", "data.simulator.bars=400", "universe.max_symbols=2"]))
+    assert not [*tmp_path.rglob("ledger.jsonl")], "the window stayed closed"

@@ -133,6 +133,12 @@ class Workbench:
         check_room(self.spec, self.market.layout, self.market.length)
 
     @property
+    def episodes(self) -> tuple[tuple[int, int], ...]:
+        """Return the training segments in which an episode has a step: what lies between two tests may be shorter than a window."""
+        playable = tuple((start, stop) for start, stop in self.segments if stop - start > self.env.window)
+        return playable or self.segments
+
+    @property
     def actions(self) -> Actions:
         """Return the kind of action over the market's symbols."""
         return actions_of(self.action, len(self.market.symbols), self.env.limits, self.market.layout)

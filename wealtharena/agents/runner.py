@@ -55,7 +55,7 @@ def runner_setup(
     if bench.spec.model.name in ("gru", "lstm"):
         bars = -(-bars // stretch) * stretch
     return RunnerSetup(
-        make_env=EnvFactory(market, bench.env, bench.segments),
+        make_env=EnvFactory(market, bench.env, bench.episodes),
         make_network=bench.network_factory(critic=critic),
         envs=envs,
         bars=bars,
@@ -63,7 +63,7 @@ def runner_setup(
         seed=bench.spec.seed,
         threads=1,
         explorer=explorer or Drawn(),
-        anchor_rewards=footing.anchor_rewards(bench.market, bench.env, bench.segments)
+        anchor_rewards=footing.anchor_rewards(bench.market, bench.env, bench.episodes)
         if isinstance(algo, NoisySpec) and algo.reward_less_anchor
         else None,
         group=algo.common_starts if isinstance(algo, OnPolicySpec) else 1,

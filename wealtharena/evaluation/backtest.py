@@ -303,12 +303,13 @@ def _band(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
     found: dict[str, float] = {"seeds": len(rows)}
     for name in rows[0]:
         values = np.array([row[name] for row in rows], dtype=np.float64)
-        known = values[np.isfinite(values)]
+        known = values[~np.isnan(values)]  # an infinite one counts: a mean over the others would be of the lucky draws
         if known.size == 0:
             found[name] = float("nan")
             continue
-        found[name] = float(known.mean())
-        found[f"{name}_low"], found[f"{name}_high"] = (float(q) for q in np.quantile(known, [0.05, 0.95]))
+        with np.errstate(invalid="ignore"):
+            found[name] = float(known.mean())
+            found[f"{name}_low"], found[f"{name}_high"] = (float(q) for q in np.quantile(known, [0.05, 0.95]))
     return found
 
 

@@ -21,7 +21,7 @@ from wealtharena.evaluation.groups import Group, Paths, configurations, group, l
 from wealtharena.evaluation.ledger import Ledger, Window
 from wealtharena.evaluation.ranking import WEIGHTS, composite
 from wealtharena.evaluation.records import RunResult
-from wealtharena.evaluation.seeds import median_index
+from wealtharena.evaluation.seeds import largest, median_index
 from wealtharena.evaluation.streams import named
 from wealtharena.evaluation.trials import Completed, History, Trials
 from wealtharena.evaluation.verdict import ORDER
@@ -240,7 +240,7 @@ def facts_of(found: Group, ledger: Ledger | None) -> Facts:
         risk_free_per_year=risk_free_of(evidence[-1]),
         max_gross=next((entry["max_gross"] for entry in evidence if entry.get("max_gross") is not None), None),
         degenerate=next((str(entry["degenerate"]) for entry in evidence if entry.get("degenerate")), None),
-        kept_share=_largest([entry.get("kept_share") for entry in evidence]),
+        kept_share=largest([entry.get("kept_share") for entry in evidence]),
         stayed=tuple(bool(entry.get("own_anchor")) for entry in evidence),
         audit="failed" if "failed" in audits else "passed" if all(a == "passed" for a in audits) else None,
         leaks=tuple(dict.fromkeys(name for entry in evidence for name in entry.get("leaks") or ())),
@@ -271,11 +271,6 @@ def unfilled_of(evidence: Sequence[Mapping[str, Any]]) -> tuple[Unfilled, ...]:
             if told.who not in worst or worst[told.who].share < told.share:
                 worst[told.who] = told
     return tuple(worst.values())
-
-
-def _largest(shares: Sequence[float | None]) -> float | None:
-    known = [share for share in shares if share is not None]
-    return max(known) if len(known) == len(shares) else None
 
 
 def _least(shares: Sequence[Mapping[str, Any]]) -> dict[str, float]:

@@ -45,3 +45,9 @@ def median_index(values: Sequence[float]) -> int:
     """Return the position of the (lower) median; NaN counts as least."""
     order = sorted(range(len(values)), key=lambda i: values[i] if not math.isnan(values[i]) else -math.inf)
     return order[(len(order) - 1) // 2]
+
+
+def largest(shares: Sequence[float | None]) -> float | None:
+    """Return the largest lambda of any seed and fold, None where one was not shrunk."""
+    known = [share for share in shares if share is not None]
+    return max(known) if known and len(known) == len(shares) else None

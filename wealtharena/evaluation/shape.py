@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from wealtharena.evaluation import significance
+from wealtharena.evaluation import active, significance
 from wealtharena.evaluation.metrics import NAN, TAIL, excess
 
 FloatArray = npt.NDArray[np.float64]
@@ -64,7 +64,8 @@ def relative(
 
     Both series are returns a bar over the same bars. `beta` is the slope of the excess returns on the benchmark's and
     `alpha` their intercept times the bars of a year (Jensen 1968); the information ratio is the mean over the deviation of
-    the difference (Grinold and Kahn 2000). NaN where the benchmark, or the difference, never moves.
+    the difference (Grinold and Kahn 2000). NaN where the benchmark never moves, or the two differ by the rounding of single
+    precision alone.
     """
     ours, theirs = (np.asarray(values, dtype=np.float64) for values in (returns, benchmark))
     if ours.shape != theirs.shape:
@@ -83,7 +84,7 @@ def relative(
         "beta": beta,
         "correlation": together / (spread_own * spread_other) if min(spread_own, spread_other) > STILL else NAN,
         "tracking_error": spread_apart * year,
-        "information_ratio": float(apart.mean()) / spread_apart * year if spread_apart > STILL else NAN,
+        "information_ratio": float(apart.mean()) / spread_apart * year if spread_apart > active.ROUNDING else NAN,
     }
 
 

@@ -34,7 +34,8 @@ def find(name: str) -> Feature:
         ConfigError: there is none.
     """
     if name not in FEATURES:
-        raise ConfigError(f"features.names: {name} is not a feature", hint=did_you_mean(name, FEATURES))
+        known = f"choose from {', '.join(sorted(FEATURES))}"
+        raise ConfigError(f"features.names: {name} is not a feature", hint=did_you_mean(name, FEATURES, fallback=known))
     return FEATURES[name]
 
 

@@ -283,6 +283,9 @@ def judged(
     said = TEST_WINDOW if window_name(spec) == "test" else PLAYED
     facts = look.facts(audit=audit, window=said, **doubts(spec, prepared, first_row=window.start))
     if agent.policy is not None:
+        from wealtharena.training.shrinkage import kept_nothing
+
+        facts = replace(facts, kept_share=0.0 if kept_nothing(agent.policy) else None)
         return evaluate([backtest_of(spec, agent, features, window)], evaluation=spec.evaluation, facts=facts, rng=rng)
     played = _all_baselines(spec, features, window, agent.name, rng)
     return judge([played[agent.name]], played, evaluation=spec.evaluation, facts=facts, rng=rng)
@@ -342,14 +345,9 @@ def _all_baselines(
     spec: ExperimentSpec, features: FeaturePanel, window: Segment, name: str, rng: np.random.Generator
 ) -> Mapping[str, Trajectory]:
     names = tuple(dict.fromkeys((name, *spec.evaluation.baselines, *spec.evaluation.verdict.beats)))
-    played = backtest.of_baselines(
+    return backtest.of_baselines(
         features, spec.env, window, evaluation=spec.evaluation, rng=rng, benchmark=spec.asset.benchmark, names=names
     )
-    if name not in played:
-        raise ConfigError(
-            f"backtest.baseline={name}: the panel has no bars of {spec.asset.benchmark}", hint="try buy_and_hold"
-        )
-    return played
 
 
 def not_a_verdict(spec: ExperimentSpec, verdict: Mapping[str, Any], *, seen: bool) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from wealtharena.evaluation.evaluate import Evaluation, evaluate
 from wealtharena.evaluation.firewall import OpenedView, TrainingView
 from wealtharena.evaluation.ledger import RunIdentity
 from wealtharena.evaluation.look import Look, stream
+from wealtharena.evaluation.seeds import largest
 from wealtharena.evaluation.splits import Segment, track_records
 from wealtharena.reporting import build, plots, report
 from wealtharena.reporting.data import AuditRow, ReportData
@@ -145,7 +146,7 @@ def open_and_evaluate(
         audit=None if audit is None else "passed" if audit.passed else "failed",
         degenerate=next((fold.result.degenerate for folds in seeds for fold in folds if fold.result.degenerate), None),
         seeds=len(seeds),
-        kept_share=kept_share(seeds),
+        kept_share=largest([fold.result.kept_share for folds in seeds for fold in folds]),
         **doubts(spec, prepared, first_row=min(s.start for fold in prepared.folds for s in fold.test), audit=audit),
     )
     found = evaluate(
@@ -159,13 +160,6 @@ def open_and_evaluate(
     if not numbers:  # a group's figures stand there since they were counted
         look.showed(found)
     return Judgement(found, widest, loaded[0], look)
-
-
-def kept_share(seeds: Sequence[Sequence[TrainedFold]]) -> float | None:
-    """Return the largest lambda of any seed and fold, None where one was not shrunk."""
-    found = [fold.result.kept_share for folds in seeds for fold in folds]
-    known = [share for share in found if share is not None]
-    return max(known) if known and len(known) == len(found) else None
 
 
 def _backtests(

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from wealtharena import data, features
+from wealtharena.agents.specs import OfflineSpec
 from wealtharena.config import config_hash
 from wealtharena.config.composition import chosen_on, members_of
 from wealtharena.config.specs.asset import LITTLE, AssetSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data.panel import Panel
 from wealtharena.data.reading.adjustment import CONTAINED
+from wealtharena.envs import baselines
 from wealtharena.envs.market import resolve_fill
 from wealtharena.errors import DataError
 from wealtharena.evaluation import firewall
@@ -78,13 +80,21 @@ def split_of(prepared: Prepared) -> dict[str, Any]:
 
 
 def require_audit(spec: ExperimentSpec, prepared: Prepared) -> None:
-    """Raise DataError where what a training may see is too short to be audited, before anything is trained on it."""
+    """Raise DataError where what a training may see is too short to be audited, or to be played, before anything is trained on it."""
     require_bars(prepared.sealed.training(0).features.with_lead(), spec.features, spec.env)
+    longest = min(max(segment.bars for segment in fold.train) for fold in prepared.folds)
+    if longest <= spec.env.window:
+        raise DataError(
+            f"{longest} bars to train on leave no step for env.window={spec.env.window}",
+            hint="widen data.start and data.end, or take a smaller env.window or split.test_share",
+        )
 
 
 def sealed_off(spec: ExperimentSpec, computed: FeaturePanel, *, windows: Windows | None = None) -> Prepared:
     """Return features at hand behind the wall; let go of your own references to them afterwards."""
     panel = computed.panel
+    for asked, name in _baselines_asked_for(spec):
+        baselines.require(name, panel, benchmark=spec.asset.benchmark, asked=f"{asked}={name}")
     folds = make_folds(spec.split, computed.bars) if windows is None else windows.among(panel.timestamps)
     fill = resolve_fill(spec.env.fill, panel)
     return Prepared(
@@ -98,6 +108,16 @@ def sealed_off(spec: ExperimentSpec, computed: FeaturePanel, *, windows: Windows
         notes=(*notes(spec, panel), *untrained(panel, folds), *searched(spec, computed, folds)),
         repeat=data.repeat_overrides(panel, spec.data),
     )
+
+
+def _baselines_asked_for(spec: ExperimentSpec) -> Iterator[tuple[str, str]]:
+    """Yield key and name of each baseline without which there is nothing to do; `evaluation.baselines` are played where they can be."""
+    for name in spec.evaluation.verdict.beats:
+        yield "evaluation.verdict.beats", name
+    if spec.task == "train" and isinstance(spec.algo, OfflineSpec):
+        yield "algo.record", spec.algo.record
+    if spec.task == "backtest" and spec.backtest.baseline is not None:
+        yield "backtest.baseline", spec.backtest.baseline
 
 
 def identity(spec: ExperimentSpec, prepared: Prepared) -> str:

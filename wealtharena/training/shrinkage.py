@@ -47,6 +47,20 @@ def shrunk(policy: Trained, share: float, *, shown: torch.Tensor | None = None) 
     return EnsemblePolicy(scaled, name=policy.name) if isinstance(policy, EnsemblePolicy) else scaled[0]
 
 
+def kept_nothing(policy: object) -> bool:
+    """Return whether a policy is what a share of 0 leaves: its last layer gives zero, whatever it sees."""
+    members = policy.members if isinstance(policy, EnsemblePolicy) else [policy]
+    return all(
+        isinstance(one, NetworkPolicy) and one.model.name == "shared" and not any(map(torch.any, _last(one)))
+        for one in members
+    )
+
+
+def _last(policy: NetworkPolicy) -> tuple[torch.Tensor, torch.Tensor]:
+    last = actor_of(policy.network).layers()[-1]
+    return last.weight, last.bias
+
+
 @torch.inference_mode()
 def _factor(members: Members, share: float, shown: torch.Tensor) -> float:
     """Return what the outputs are multiplied by so that the mean size of their tanh is the share of what it was."""
@@ -64,7 +78,6 @@ def _factor(members: Members, share: float, shown: torch.Tensor) -> float:
 def _scaled(policy: NetworkPolicy, factor: float) -> NetworkPolicy:
     network = copy.deepcopy(policy.network)
     with torch.no_grad():
-        last = actor_of(network).layers()[-1]
-        last.weight.mul_(factor)
-        last.bias.mul_(factor)
-    return replace(policy, network=network)
+        for tensor in _last(found := replace(policy, network=network)):
+            tensor.mul_(factor)
+    return found

@@ -5,6 +5,8 @@ SAC, TQC, DQN and the offline algorithms differ in one object, their `Update`, a
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -18,6 +20,8 @@ from wealtharena.agents.optimizer import check_finite
 from wealtharena.agents.rollout import Explorer
 from wealtharena.agents.runner import BatchedEnvRunner, runner_setup
 from wealtharena.agents.specs import OffPolicySpec
+
+log = logging.getLogger(__name__)
 
 
 class Update(Protocol):
@@ -45,10 +49,12 @@ class UpdateState:
         self.update = update
 
     def get(self) -> dict[str, Any]:
-        """Return tensors of all modules and optimisers."""
+        """Return tensors of all modules and optimisers, and where the update's own generator stands, if it draws."""
+        drawing = getattr(self.update, "generator", None)
         return {
             "modules": {name: module.state_dict() for name, module in self.update.modules().items()},
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.update.optimizers().items()},
+            "drawing": None if drawing is None else drawing.get_state(),
         }
 
     def set(self, state: Mapping[str, Any]) -> None:
@@ -57,6 +63,9 @@ class UpdateState:
             module.load_state_dict(state["modules"][name])
         for name, optimizer in self.update.optimizers().items():
             optimizer.load_state_dict(state["optimizers"][name])
+        drawing, saved = getattr(self.update, "generator", None), state.get("drawing")
+        if drawing is not None and saved is not None:  # an older state has none
+            drawing.set_state(saved)
 
     def check(self, loss: Tensor, count: int) -> None:
         """Raise TrainingError where something is no longer finite."""
@@ -80,11 +89,14 @@ class OffPolicyEngine:
         self.replay = Replay(algo.buffer, bench.market.layout.size, bench.actions)
         self.generator = torch.Generator().manual_seed(bench.spec.seed)
         self.env_steps, self.updates, self._owed, self._fresh = 0, 0, 0.0, 0
+        self._budget = bench.env_steps
         self._state = UpdateState(update)
 
     def iterate(self) -> dict[str, float]:
         """Collect one rollout and make the updates that it is worth."""
         rollout, figures = self.runner.sample_with_metrics()
+        if not self._fresh:
+            self._say_where_nothing_is_learned(rollout.steps)
         self.replay.add(rollout)
         self.env_steps += rollout.steps
         self._fresh += rollout.steps
@@ -102,6 +114,17 @@ class OffPolicyEngine:
         self._state.check(total[0], self.updates)
         means = {name: float(value) / count for name, value in zip(self.update.names(), total, strict=True)}
         return {**figures, **means, "updates": float(self.updates)}
+
+    def _say_where_nothing_is_learned(self, steps: int) -> None:
+        """Warn where what is left of the budget ends before the first update, in rollouts of `steps`."""
+        left, starts = self._budget - self.env_steps, self.algo.learning_starts
+        learning = math.ceil(left / steps) - max(0, math.ceil(starts / steps) - 1)  # rollouts with enough behind them
+        if learning * steps * self.algo.updates_per_step < 1.0:
+            log.warning(
+                "nothing is learned in the %d steps that are left of train.env_steps=%d: the first update is made when "
+                "algo.learning_starts=%d are collected, and one for each %g after that (algo.updates_per_step)",
+                left, self._budget, starts, 1.0 / self.algo.updates_per_step,
+            )  # fmt: skip
 
     def network(self) -> Network:
         """Return the network that acts."""

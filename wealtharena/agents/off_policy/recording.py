@@ -55,7 +55,7 @@ def recording(bench: Workbench, algo: OfflineSpec) -> Recording:
     if algo.dataset is not None and Path(algo.dataset).exists():
         return _read(Path(algo.dataset), bench, algo)
     rng = np.random.default_rng([bench.spec.seed, 23])
-    parts = [_record(bench, algo, segment, rng) for segment in bench.segments]
+    parts = [_record(bench, algo, segment, rng) for segment in bench.episodes]
     made = Recording(*(np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS))
     if algo.dataset is not None:
         content: dict[str, Any] = {name: getattr(made, name) for name in COLUMNS}

@@ -55,7 +55,7 @@ def configuration(bench: Workbench, algo: AsyncSpec, factory: EnvFactory) -> Any
 
     register_env(ENV_NAME, make_env)
     compute = bench.spec.compute
-    probe = EnvFactory(bench.market, bench.env, bench.segments)(1)
+    probe = EnvFactory(bench.market, bench.env, bench.episodes)(1)
     envs = max(1, min(compute.envs, algo.rollout_steps // (algo.fragment_bars * max(1, compute.runners))))
     config: Any
     extra: dict[str, Any] = {}
@@ -113,7 +113,7 @@ class AsyncEngine:
         require_gpu(bench.spec.compute)
         self._connected = cluster.connect(bench.spec.compute)
         self._make_network = bench.network_factory()
-        factory = EnvFactory(cluster.share(bench.market), bench.env, bench.segments)
+        factory = EnvFactory(cluster.share(bench.market), bench.env, bench.episodes)
         self._algorithm: Any = cluster.build(configuration(bench, algo, factory))
         self.env_steps, self._earlier = 0, 0
 

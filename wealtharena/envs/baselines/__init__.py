@@ -98,3 +98,17 @@ def spec_of(
 def available(name: str, panel: Panel, *, benchmark: str | None) -> bool:
     """Return whether the panel has what the rule needs: only `benchmark` wants a symbol of its own."""
     return name != "benchmark" or (benchmark is not None and benchmark in panel.symbols)
+
+
+def require(name: str, panel: Panel, *, benchmark: str | None, asked: str) -> None:
+    """Raise ConfigError where the panel lacks what the rule `name` needs; `asked` is the setting that names it."""
+    if available(name, panel, benchmark=benchmark):
+        return
+    other = "choose another baseline, such as buy_and_hold"
+    if benchmark is None:
+        raise ConfigError(
+            f"{asked}: this class has no benchmark (asset.benchmark=null)", hint=f"{other}, or set asset.benchmark"
+        )
+    raise ConfigError(
+        f"{asked}: there are no bars of the benchmark {benchmark}", hint=f"add it to the universe's symbols, or {other}"
+    )

@@ -19,8 +19,8 @@ def weights(panel: Panel, row: int, spec: BaselineSpec) -> npt.NDArray[np.float6
     del row
     if spec.benchmark is None or spec.benchmark not in panel.symbols:
         raise ConfigError(
-            f"evaluation.baselines: the panel has no bars of the benchmark {spec.benchmark!r}",
-            hint="add the symbol to the universe or take `benchmark` from the list",
+            f"the panel has no bars of the benchmark {spec.benchmark!r}",
+            hint="add the symbol to the universe, or choose another baseline",
         )
     result = np.zeros(len(panel.symbols))
     result[panel.symbols.index(spec.benchmark)] = min(spec.gross, spec.max_weight)
