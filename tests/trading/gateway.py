@@ -31,6 +31,7 @@ class Placed:
     reference: str
     status: str = "Submitted"
     filled: float = 0.0
+    account: str = ""  # where it is another than the gateway's own
 
     @property
     def permanent(self) -> int:
@@ -201,7 +202,7 @@ class _Connection(socketserver.BaseRequestHandler):
         blank = [""]
         self._send(
             5, order.number, *self._contract(order.contract), order.action, order.units, order.kind, 0.0, 0.0,
-            order.tif, "", self.gateway.number, "", 0, order.reference, order.client, order.permanent, 0, 0, 0.0,
+            order.tif, "", order.account or self.gateway.number, "", 0, order.reference, order.client, order.permanent, 0, 0, 0.0,
             *blank * 6, *blank * 29, *blank * 7, 0, 0, 0, "", "", "", "", 0, "", "", 0, 0, "", 0, 0,
             order.status, *blank * 14, 0, 0, 0, *blank * 8, *blank * 3, 0.0, *blank * 4,
         )  # fmt: skip
@@ -211,7 +212,7 @@ class _Connection(socketserver.BaseRequestHandler):
         blank = [""]
         self._send(
             101, *self._contract(order.contract), order.action, 0.0, order.kind, 0.0, 0.0, order.tif, "",
-            self.gateway.number, "", 0, order.reference, order.permanent, 0, 0, 0.0, "", *blank * 4, *blank * 23,
+            order.account or self.gateway.number, "", 0, order.reference, order.permanent, 0, 0, 0.0, "", *blank * 4, *blank * 23,
             *blank * 5, 0, 0, 0, "", "", "", "", "", "", 0, 0, "", 0, order.status, 0, 0, 0,
             *blank * 2, 0.0, *blank * 3, order.filled, *blank * 8,
         )  # fmt: skip
@@ -221,8 +222,8 @@ class _Connection(socketserver.BaseRequestHandler):
         at = time.strftime("%Y%m%d %H:%M:%S", time.gmtime(row["at"]))
         side = "BOT" if order.action == "BUY" else "SLD"
         self._send(
-            11, request, order.number, *self._contract(order.contract), row["id"], f"{at} UTC", self.gateway.number,
-            "ASX", side, order.units, row["price"], order.permanent, order.client, 0, order.units, row["price"],
+            11, request, order.number, *self._contract(order.contract), row["id"], f"{at} UTC",
+            order.account or self.gateway.number, "ASX", side, order.units, row["price"], order.permanent, order.client, 0, order.units, row["price"],
             order.reference, "", 0.0, "", 0,
         )  # fmt: skip
         if not self.gateway.late:
