@@ -40,8 +40,9 @@ Known = tuple[Account, Mapping[str, float]]
 
 
 def reconcile(trader: Trader, close: Close) -> Known | None:
-    """Take over what the broker knows at this close, and return money and positions; None where they are not certain."""
+    """Bring the broker to this close, take over what it knows, and return money and positions; None where they are not certain."""
     try:
+        trader.broker.advance(close.market)
         found = _embedded(trader, close) if trader.broker.capabilities.embedded else _outside(trader, close)
     except UnreachableError as error:
         logger.warning(
