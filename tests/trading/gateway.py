@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 VERSION = "157"
+STANDING = ("Submitted", "Inactive")
 
 
 @dataclass
@@ -53,6 +54,7 @@ class Gateway:
     held: dict[tuple[str, str, str, str, str, str], float] = field(default_factory=dict)
     executions: list[dict[str, Any]] = field(default_factory=list)
     refuses: str = ""  # the next order, in these words
+    idles: bool = False  # takes orders as inactive
     drops: bool = False  # the connection, once the next order has been booked
     mute: bool = False
     late: bool = False  # commissions, behind their executions
@@ -148,12 +150,12 @@ class _Connection(socketserver.BaseRequestHandler):
             self._send(49, 1, int(gateway.now))
         elif kind == "16":
             for order in gateway.orders:
-                if order.status == "Submitted":
+                if order.status in STANDING:
                     self._open(order)
             self._send(53, 1)
         elif kind == "99":
             for order in gateway.orders:
-                if order.status != "Submitted":
+                if order.status not in STANDING:
                     self._completed(order)
             self._send(102)
         elif kind == "7":
@@ -162,7 +164,7 @@ class _Connection(socketserver.BaseRequestHandler):
             self._send(55, 1, fields[2])
         elif kind == "4":
             for order in gateway.orders:
-                if order.number == int(fields[2]) and order.status == "Submitted":
+                if order.number == int(fields[2]) and order.status in STANDING:
                     order.status = "Cancelled"
                     self._status(order)
         elif kind == "3":
@@ -181,6 +183,7 @@ class _Connection(socketserver.BaseRequestHandler):
             number, self.client, (symbol, kind, month, multiplier, exchange, currency),
             fields[16], float(fields[17]), fields[18], fields[21], fields[26],
         )  # fmt: skip
+        order.status = "Inactive" if gateway.idles else order.status
         gateway.orders.append(order)
         if gateway.drops:
             gateway.drops = False

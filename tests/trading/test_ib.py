@@ -5,12 +5,18 @@ import doctest
 
 import pytest
 
+from tests.envs.markets import spec_of
 from tests.trading.conformance import ib
+from tests.trading.desks import risk_of
 from tests.trading.gateway import Gateway, Placed
 from wealtharena.config import compose
 from wealtharena.errors import ConfigError
+from wealtharena.trading import loop
 from wealtharena.trading.broker import Order, RefusedError, RejectedError, UnreachableError
 from wealtharena.trading.ib import contracts
+from wealtharena.trading.ledger import Decision, Intent, Ledger
+from wealtharena.trading.switch import Switch
+from wealtharena.trading.trader import Trader
 
 
 @pytest.fixture
@@ -60,6 +66,28 @@ def test_a_question_that_the_gateway_refuses_is_one_without_an_answer(tmp_path, 
                 question()
         gateway.refusing = 0
         assert broker.order_by_client_id("none") is None
+
+
+def test_an_order_that_is_taken_as_inactive_is_refused_and_asked_back(tmp_path, gateway):
+    gateway.idles = True
+    with ib(tmp_path, gateway) as stage, contextlib.closing(stage.open()) as broker:
+        with pytest.raises(RejectedError):
+            broker.submit(order())
+        assert broker.order_by_client_id(order().client_id).status == "cancelled"
+
+
+def test_an_order_that_becomes_inactive_is_asked_back_before_a_smaller_one_is_sent(tmp_path, gateway):
+    ledger, bar = Ledger(tmp_path, synchronous="normal"), "2026-03-02T00:00:00.000000000"
+    ledger.open("agent", "test", {})
+    meant = Intent("agent/test/1/1", bar, "BHP.AX", 1, 1, 100.0)
+    ledger.decide(Decision(bar, {"BHP.AX": 45.0}, [0.05], {}, 0), [meant], [], state="trading")
+    with ib(tmp_path, gateway) as stage, contextlib.closing(stage.open()) as broker, contextlib.closing(ledger):
+        env = spec_of(instrument={"lot_size": 1})
+        trader = Trader("agent", "test", None, env, risk_of(), ledger, broker, resize=0.05)
+        loop.tend(trader, Switch(tmp_path))
+        gateway.orders[0].status = "Inactive"
+        loop.tend(trader, Switch(tmp_path))
+        assert [(one.units, one.status) for one in gateway.orders] == [(100.0, "Cancelled"), (95.0, "Submitted")]
 
 
 @pytest.mark.parametrize(("words", "funds"), [("insufficient margin", True), ("not allowed", False)])

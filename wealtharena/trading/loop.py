@@ -158,7 +158,8 @@ def tend(trader: Trader, switch: Switch) -> None:
             take_back(trader, [one.client_id for one in trader.ledger.pending() if one.status == "open"])
         take_over(trader, last.bar)
         for one in refused:
-            again(trader, one)
+            if not take_back(trader, [one.client_id]):  # what a broker calls refused may be waiting there still
+                again(trader, one)
         send(trader, last.bar)
     except (UnreachableError, FullError):
         return

@@ -270,6 +270,8 @@ class IbBroker:
                 if asyncio.get_running_loop().time() > until or not ib.isConnected():
                     raise TimeoutError
                 await asyncio.sleep(_LOOK_SECONDS)
+            if trade.orderStatus.status == "Inactive":
+                ib.cancelOrder(trade.order)
             return trade, trade.log[-1].message if trade.log else ""
 
         trade, said = self._asked(sent)
@@ -299,11 +301,12 @@ class IbBroker:
         )
 
     def cancel(self, client_id: str) -> None:
-        """Ask for an order back that is still open."""
+        """Ask for an order back that is still open, or inactive: that may be activated yet."""
 
         async def asked(ib: Any) -> None:
             for trade in await self._opened(ib):
-                if trade.order.orderRef == client_id and not trade.isDone():
+                ended = _ENDED.get(trade.orderStatus.status) in ("filled", "cancelled")
+                if trade.order.orderRef == client_id and not ended:
                     ib.cancelOrder(trade.order)
                     await asyncio.sleep(_LOOK_SECONDS)
 
