@@ -88,7 +88,9 @@ def ib(folder: Path, gateway: Gateway | None = None, **given: Any) -> Iterator[S
     changes = {name: given.pop(name) for name in ("live", "account", "futures", "timeout_seconds") if name in given}
     names = given.pop("symbols", ("BHP.AX", "CBA.AX"))
     with gating(gateway) as port:
-        settings = compose(["broker=ib", "asset=stocks"]).broker.model_copy(update={"port": port, **changes})
+        settings = compose(["broker=ib", "asset=stocks", "asset.instrument.lot_size=1"]).broker.model_copy(
+            update={"port": port, **changes}
+        )
         opening = Opening(folder, spec_of(), 1, "normal", spec=settings, symbols=names, **{"market": "stocks", **given})
         yield Stage(lambda: answers.opened("ib", opening), names, lambda broker: gateway.tick())
 

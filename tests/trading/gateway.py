@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 VERSION = "157"
+STANDING = ("Submitted", "Inactive")
 
 
 @dataclass
@@ -31,6 +32,7 @@ class Placed:
     reference: str
     status: str = "Submitted"
     filled: float = 0.0
+    account: str = ""  # where it is another than the gateway's own
 
     @property
     def permanent(self) -> int:
@@ -52,6 +54,7 @@ class Gateway:
     held: dict[tuple[str, str, str, str, str, str], float] = field(default_factory=dict)
     executions: list[dict[str, Any]] = field(default_factory=list)
     refuses: str = ""  # the next order, in these words
+    idles: bool = False  # takes orders as inactive
     drops: bool = False  # the connection, once the next order has been booked
     mute: bool = False
     late: bool = False  # commissions, behind their executions
@@ -147,12 +150,12 @@ class _Connection(socketserver.BaseRequestHandler):
             self._send(49, 1, int(gateway.now))
         elif kind == "16":
             for order in gateway.orders:
-                if order.status == "Submitted":
+                if order.status in STANDING:
                     self._open(order)
             self._send(53, 1)
         elif kind == "99":
             for order in gateway.orders:
-                if order.status != "Submitted":
+                if order.status not in STANDING:
                     self._completed(order)
             self._send(102)
         elif kind == "7":
@@ -161,7 +164,7 @@ class _Connection(socketserver.BaseRequestHandler):
             self._send(55, 1, fields[2])
         elif kind == "4":
             for order in gateway.orders:
-                if order.number == int(fields[2]) and order.status == "Submitted":
+                if order.number == int(fields[2]) and order.status in STANDING:
                     order.status = "Cancelled"
                     self._status(order)
         elif kind == "3":
@@ -180,6 +183,7 @@ class _Connection(socketserver.BaseRequestHandler):
             number, self.client, (symbol, kind, month, multiplier, exchange, currency),
             fields[16], float(fields[17]), fields[18], fields[21], fields[26],
         )  # fmt: skip
+        order.status = "Inactive" if gateway.idles else order.status
         gateway.orders.append(order)
         if gateway.drops:
             gateway.drops = False
@@ -201,7 +205,7 @@ class _Connection(socketserver.BaseRequestHandler):
         blank = [""]
         self._send(
             5, order.number, *self._contract(order.contract), order.action, order.units, order.kind, 0.0, 0.0,
-            order.tif, "", self.gateway.number, "", 0, order.reference, order.client, order.permanent, 0, 0, 0.0,
+            order.tif, "", order.account or self.gateway.number, "", 0, order.reference, order.client, order.permanent, 0, 0, 0.0,
             *blank * 6, *blank * 29, *blank * 7, 0, 0, 0, "", "", "", "", 0, "", "", 0, 0, "", 0, 0,
             order.status, *blank * 14, 0, 0, 0, *blank * 8, *blank * 3, 0.0, *blank * 4,
         )  # fmt: skip
@@ -211,7 +215,7 @@ class _Connection(socketserver.BaseRequestHandler):
         blank = [""]
         self._send(
             101, *self._contract(order.contract), order.action, 0.0, order.kind, 0.0, 0.0, order.tif, "",
-            self.gateway.number, "", 0, order.reference, order.permanent, 0, 0, 0.0, "", *blank * 4, *blank * 23,
+            order.account or self.gateway.number, "", 0, order.reference, order.permanent, 0, 0, 0.0, "", *blank * 4, *blank * 23,
             *blank * 5, 0, 0, 0, "", "", "", "", "", "", 0, 0, "", 0, order.status, 0, 0, 0,
             *blank * 2, 0.0, *blank * 3, order.filled, *blank * 8,
         )  # fmt: skip
@@ -221,8 +225,8 @@ class _Connection(socketserver.BaseRequestHandler):
         at = time.strftime("%Y%m%d %H:%M:%S", time.gmtime(row["at"]))
         side = "BOT" if order.action == "BUY" else "SLD"
         self._send(
-            11, request, order.number, *self._contract(order.contract), row["id"], f"{at} UTC", self.gateway.number,
-            "ASX", side, order.units, row["price"], order.permanent, order.client, 0, order.units, row["price"],
+            11, request, order.number, *self._contract(order.contract), row["id"], f"{at} UTC",
+            order.account or self.gateway.number, "ASX", side, order.units, row["price"], order.permanent, order.client, 0, order.units, row["price"],
             order.reference, "", 0.0, "", 0,
         )  # fmt: skip
         if not self.gateway.late:

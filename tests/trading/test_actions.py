@@ -14,7 +14,7 @@ from tests.trading.days import Script
 from tests.trading.desks import risk_of
 from wealtharena.envs.market import Market
 from wealtharena.features.panel import Scaler
-from wealtharena.trading import actions, loop, signals
+from wealtharena.trading import actions, figures, loop, signals
 from wealtharena.trading.broker import Opening
 from wealtharena.trading.brokers.paper import open_broker
 from wealtharena.trading.desk import Close
@@ -81,6 +81,11 @@ def test_at_the_paper_broker_equity_goes_on_over_a_split(tmp_path, ratio, restar
         (event,) = [one for one in ledger.events() if one["units"]]
         state = ledger.state()[0]
         broker.close()
+        path = figures.path_of(ledger, ("S0", "S1"), fill="next_open", bars_per_year=252.0)
+        now = figures.in_units_of_now(path, ledger, close_of(bars - 1, ratio).market).trades
+    first = now.units[now.symbol == 0][0], now.price[now.symbol == 0][0]  # as a backtest over these bars has it
+    assert first == (pytest.approx(500.0 * ratio), pytest.approx(100.0 / ratio))
+    assert (now.units * now.price).tolist() == pytest.approx((path.trades.units * path.trades.price).tolist())
     assert held["S0"] == 500.0
     assert after == pytest.approx({"S0": float(int(500.0 * ratio)), "S1": held["S1"]}, abs=1.0)
     assert event["symbol"] == "S0"

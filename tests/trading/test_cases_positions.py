@@ -238,8 +238,10 @@ def test_case_26_an_open_order_that_is_none_of_ours_halts(tmp_path):
     with days(tmp_path, [[0.5]]) as day:
         day.run(2)
         day.exchange.book("AAPL", 5, "buy", "somebody", "gtc")
-        day.run(1)
+        day.exchange.book("AAPL", 7, "buy", "somebody else", "gtc")
+        day.evening()
         assert day.ledger.state()[0] == "halted"
+        assert day.told("strangers")[0]["numbers"] == {"AAPL": 12.0}
 
 
 def test_case_28_after_a_partial_fill_the_position_is_what_executions_say(tmp_path):

@@ -5,12 +5,18 @@ import doctest
 
 import pytest
 
+from tests.envs.markets import spec_of
 from tests.trading.conformance import ib
-from tests.trading.gateway import Gateway
+from tests.trading.desks import risk_of
+from tests.trading.gateway import Gateway, Placed
 from wealtharena.config import compose
 from wealtharena.errors import ConfigError
+from wealtharena.trading import loop
 from wealtharena.trading.broker import Order, RefusedError, RejectedError, UnreachableError
 from wealtharena.trading.ib import contracts
+from wealtharena.trading.ledger import Decision, Intent, Ledger
+from wealtharena.trading.switch import Switch
+from wealtharena.trading.trader import Trader
 
 
 @pytest.fixture
@@ -60,6 +66,28 @@ def test_a_question_that_the_gateway_refuses_is_one_without_an_answer(tmp_path, 
                 question()
         gateway.refusing = 0
         assert broker.order_by_client_id("none") is None
+
+
+def test_an_order_that_is_taken_as_inactive_is_refused_and_asked_back(tmp_path, gateway):
+    gateway.idles = True
+    with ib(tmp_path, gateway) as stage, contextlib.closing(stage.open()) as broker:
+        with pytest.raises(RejectedError):
+            broker.submit(order())
+        assert broker.order_by_client_id(order().client_id).status == "cancelled"
+
+
+def test_an_order_that_becomes_inactive_is_asked_back_before_a_smaller_one_is_sent(tmp_path, gateway):
+    ledger, bar = Ledger(tmp_path, synchronous="normal"), "2026-03-02T00:00:00.000000000"
+    ledger.open("agent", "test", {})
+    meant = Intent("agent/test/1/1", bar, "BHP.AX", 1, 1, 100.0)
+    ledger.decide(Decision(bar, {"BHP.AX": 45.0}, [0.05], {}, 0), [meant], [], state="trading")
+    with ib(tmp_path, gateway) as stage, contextlib.closing(stage.open()) as broker, contextlib.closing(ledger):
+        env = spec_of(instrument={"lot_size": 1})
+        trader = Trader("agent", "test", None, env, risk_of(), ledger, broker, resize=0.05)
+        loop.tend(trader, Switch(tmp_path))
+        gateway.orders[0].status = "Inactive"
+        loop.tend(trader, Switch(tmp_path))
+        assert [(one.units, one.status) for one in gateway.orders] == [(100.0, "Cancelled"), (95.0, "Submitted")]
 
 
 @pytest.mark.parametrize(("words", "funds"), [("insufficient margin", True), ("not allowed", False)])
@@ -117,9 +145,52 @@ def test_commissions_are_costs_and_a_correction_is_no_second_execution(tmp_path,
         broker.submit(order())
         gateway.tick()
         corrected = {**gateway.executions[0], "id": gateway.executions[0]["id"][:-2] + "02", "price": 45.5}
-        gateway.executions.append(corrected)
-        (fill,) = broker.fills(0)
-        assert (fill.cost, fill.quote, fill.client_id) == (6.0, 45.5, order().client_id)
+        for at in (0, 1):  # whichever is told first
+            gateway.executions.insert(at, corrected)
+            (fill,) = broker.fills(0)
+            assert (fill.cost, fill.quote, fill.client_id) == (6.0, 45.5, order().client_id)
+            assert broker.order_by_client_id(order().client_id).filled == 3.0
+            gateway.executions.remove(corrected)
+
+
+def test_an_execution_that_is_told_before_a_close_is_shown_is_worth_its_currency(tmp_path, gateway):
+    """A restart in the middle of a session finds executions before it has seen a bar."""
+    gateway.prices["AAPL"] = 200.0
+    with ib(tmp_path, gateway, symbols=("AAPL",), currency="AUD") as stage, contextlib.closing(stage.open()) as broker:
+        broker.submit(order(symbol="AAPL"))
+        gateway.tick()
+        with pytest.raises(UnreachableError, match="USD, whose rate is not told"):
+            broker.fills(0)
+        gateway.rates = {"USD": 1.5}
+        broker.account()
+        assert [(one.price, one.quote) for one in broker.fills(0)] == [(300.0, 200.0)]
+
+
+def test_an_execution_in_a_future_that_is_told_before_a_close_is_shown_is_worth_its_size(tmp_path, gateway):
+    gold = {"GC=F": "GC/COMEX/USD/202606/100"}
+    with (
+        ib(tmp_path, gateway, market="commodities", symbols=("GC=F",), futures=gold, currency="AUD") as stage,
+        contextlib.closing(stage.open()) as broker,
+    ):
+        gateway.rates = {"USD": 1.5}
+        broker.account()
+        broker.submit(order(symbol="GC=F", units=1.0))
+        gateway.tick()
+        assert [(one.price, one.quote) for one in broker.fills(0)] == [(300_000.0, 2_000.0)]
+
+
+def test_another_account_of_the_same_gateway_has_its_own_orders(tmp_path, gateway):
+    other = Placed(
+        90, 5, ("BHP", "STK", "", "", "SMART", "AUD"), "BUY", 9.0, "MKT", "DAY", order().client_id, account="DU7654321"
+    )
+    gateway.orders.append(other)
+    with ib(tmp_path, gateway) as stage, contextlib.closing(stage.open()) as broker:
+        assert list(broker.open_orders()) == []
+        assert broker.order_by_client_id(order().client_id) is None
+        broker.cancel(order().client_id)
+        assert other.status == "Submitted"
+        gateway.tick()
+        assert broker.order_by_client_id(order().client_id) is None
 
 
 def test_the_money_is_told_however_often_it_is_asked_for(tmp_path, gateway):
@@ -171,11 +242,14 @@ def test_what_it_cannot_trade_is_refused_when_the_configuration_is_read():
         (["asset=crypto"], "no coins"),
         (["asset=commodities"], "which month"),
         (["asset=forex", "env.fill=next_close"], "at once"),
+        (["asset=etf"], "no parts of a share.*lot_size=1"),
+        (["asset=etf", "asset.instrument.lot_size=1", "+asset.instrument.lot_sizes={SPY: 0.5}"], "of SPY"),
     ):
         with pytest.raises(ConfigError, match=cause) as error:
             compose(["broker=ib", *overrides])
         assert "broker=paper" in error.value.hint
-    assert compose(["broker=ib", "asset=forex"]).broker.live is False
+    for overrides in (["asset=forex"], ["asset=etf", "asset.instrument.lot_size=1"]):
+        assert compose(["broker=ib", *overrides]).broker.live is False
     for lines, cause in (
         (r"GC\=F:GC-COMEX", "not like GC/COMEX/USD/202606/100: GC-COMEX"),
         (r"GC\=F:GC/COMEX/USD/202606/100,GOLD:GC/CME/USD/202606/100.0", "one contract is both GC=F and GOLD"),

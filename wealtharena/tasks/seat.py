@@ -319,7 +319,8 @@ def cut_share(ledger: Ledger, paper: Trajectory, one: Backtest) -> float:
     decided = ledger.wanted()
     asked = np.array([row["bar"] in decided for row in ledger.closes()[:-1]], dtype=np.bool_)
     targets = np.where(asked[:, None], _allowed(paper.targets, one.env.limits), paper.weights[:-1])
-    return shortfall(one.markets[0], replace(paper, targets=targets), spec=one.env).share
+    played = figures.in_units_of_now(replace(paper, targets=targets), ledger, one.markets[0])
+    return shortfall(one.markets[0], played, spec=one.env).share
 
 
 def _allowed(weights: FloatArray, limits: LimitSpec) -> FloatArray:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
+from wealtharena.envs.market import Market
 from wealtharena.envs.trajectory import Trades, Trajectory
+from wealtharena.trading.actions import split_of
 from wealtharena.trading.ledger import Ledger
 
 
@@ -51,6 +54,20 @@ def path_of(
         ),
         fill=fill,
         bars_per_year=bars_per_year,
+    )
+
+
+def in_units_of_now(path: Trajectory, ledger: Ledger, market: Market) -> Trajectory:
+    """Return the account's path with its executions in the units of this market, whose past prices splits have rescaled since."""
+    closes, trades = ledger.closes(), path.trades
+    rows = np.searchsorted(market.timestamps, path.timestamps[trades.bar])
+    now = market.prices[rows, trades.symbol].tolist()
+    names = [path.symbols[column] for column in trades.symbol]
+    then = [closes[bar]["marks"].get(name, 0.0) for bar, name in zip(trades.bar, names, strict=True)]
+    growth = np.array([split_of(*one) or 1.0 for one in zip(then, now, strict=True)])
+    units, price, quote = trades.units * growth, trades.price / growth, trades.quote
+    return replace(
+        path, trades=replace(trades, units=units, price=price, quote=None if quote is None else quote / growth)
     )
 
 

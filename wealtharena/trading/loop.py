@@ -119,7 +119,6 @@ def on_close(trader: Trader, close: Close, switch: Switch) -> None:
     ledger, broker = trader.ledger, trader.broker
     ledger.check_there()
     _obey(trader, switch, close.bar)
-    broker.advance(close.market)
     keeps = broker.capabilities.keeps
     with ledger.at_once() if keeps else contextlib.nullcontext():
         known = reconcile(trader, close)
@@ -127,7 +126,7 @@ def on_close(trader: Trader, close: Close, switch: Switch) -> None:
         made = _decide(trader, close, known) if decision is None else None
     if decision is None:
         trader.at("after persist")
-    if made is not None:
+    if made is not None and made.weights is not None:
         announce(trader, close.bar, made.weights)
     fresh = frozenset(one.client_id for one in made.intents if one.status == "sending") if made else frozenset[str]()
     with ledger.in_passing() if keeps else contextlib.nullcontext():
@@ -150,6 +149,8 @@ def tend(trader: Trader, switch: Switch) -> None:
         _obey(trader, switch, last.bar)
         trader.broker.keep()
         if trader.broker.capabilities.embedded:
+            if not trader.broker.capabilities.keeps:  # what it books goes elsewhere too, and may not have arrived
+                send(trader, last.bar)
             return
         check_same(trader)
         refused = follow(trader, last.bar)
@@ -157,7 +158,8 @@ def tend(trader: Trader, switch: Switch) -> None:
             take_back(trader, [one.client_id for one in trader.ledger.pending() if one.status == "open"])
         take_over(trader, last.bar)
         for one in refused:
-            again(trader, one)
+            if not take_back(trader, [one.client_id]):  # what a broker calls refused may be waiting there still
+                again(trader, one)
         send(trader, last.bar)
     except (UnreachableError, FullError):
         return
@@ -199,7 +201,7 @@ def _heed(trader: Trader, bar: str) -> None:
 class _Made:
     """What was decided and written down just now."""
 
-    weights: dict[str, float]
+    weights: dict[str, float] | None  # that may be told: none of a halted account, and zeros of one that closes all
     intents: list[Intent]
 
 
@@ -240,7 +242,10 @@ def _decide(trader: Trader, close: Close, known: Known | None) -> _Made | None:
     intents = intents_of(trader, close, held=walker.units, orders=orders)
     decision = Decision(close.bar, close.marks, weights.tolist(), carried, 0)
     ledger.decide(decision, intents, [*crossed, *ruling.interventions], state=ruling.state)
-    return _Made(dict(zip(close.market.symbols, weights.tolist(), strict=True)), intents)
+    if ruling.state == "halted":
+        return _Made(None, intents)
+    asked_for = weights if ruling.state == "trading" else np.zeros_like(weights)
+    return _Made(dict(zip(close.market.symbols, asked_for.tolist(), strict=True)), intents)
 
 
 def _foreign(close: Close, held: Mapping[str, float]) -> str:

@@ -40,8 +40,9 @@ Known = tuple[Account, Mapping[str, float]]
 
 
 def reconcile(trader: Trader, close: Close) -> Known | None:
-    """Take over what the broker knows at this close, and return money and positions; None where they are not certain."""
+    """Bring the broker to this close, take over what it knows, and return money and positions; None where they are not certain."""
     try:
+        trader.broker.advance(close.market)
         found = _embedded(trader, close) if trader.broker.capabilities.embedded else _outside(trader, close)
     except UnreachableError as error:
         logger.warning(
@@ -141,10 +142,7 @@ def take_over(trader: Trader, bar: str) -> None:
         events = [*taken_back(ledger.events(), events), *events]
     _tell_events(trader, bar, ledger.book_events(events, bar=""))
     if foreign:
-        numbers: dict[str, float] = {}
-        for one in foreign:
-            numbers[one.symbol] = numbers.get(one.symbol, 0.0) + one.units
-        ledger.intervene(bar, _strangers(trader, bar, numbers))
+        ledger.intervene(bar, _strangers(trader, bar, _by_symbol((one.symbol, one.units) for one in foreign)))
 
 
 def _begun(trader: Trader) -> Callable[[str, int], bool]:
@@ -235,8 +233,8 @@ def _taken_back(trader: Trader, bar: str) -> bool:
         late = {one.client_id for one in booked if ledger.is_ours(one.client_id) and _ended(trader, one.client_id)}
         foreign = [one for one in booked if not ledger.is_ours(one.client_id)]
         if foreign and not seconds:
-            numbers = {one.symbol: one.units - one.filled for one in foreign}
-            ledger.intervene(bar, _strangers(trader, bar, numbers))
+            left = _by_symbol((one.symbol, one.units - one.filled) for one in foreign)
+            ledger.intervene(bar, _strangers(trader, bar, left))
         if not old | late:
             return True
         take_back(trader, sorted(old | late))
@@ -280,10 +278,18 @@ def _own(trader: Trader, bar: str, fills: Sequence[Fill], account: Account) -> N
     """Record what the broker closed by itself; an account that was liquidated is halted."""
     forced = [one for one in fills if one.client_id is None]
     if forced:
-        numbers = {one.symbol: one.units for one in forced}
+        numbers = _by_symbol((one.symbol, one.units) for one in forced)
         trader.ledger.intervene(bar, [Intervention("broker", "closed", tuple(numbers), numbers)])
     if account.liquidated:
         trader.ledger.set_state("halted", "the broker liquidated the account", bar=bar)
+
+
+def _by_symbol(units: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Return the units of each symbol, all of them together."""
+    found: dict[str, float] = {}
+    for symbol, more in units:
+        found[symbol] = found.get(symbol, 0.0) + more
+    return found
 
 
 def _gaps(ours: Mapping[str, float], theirs: Mapping[str, float], *, dust: float) -> dict[str, float]:

@@ -13,6 +13,7 @@ from wealtharena.errors import ConfigError
 from wealtharena.trading.broker import Broker, Opening
 
 if TYPE_CHECKING:
+    from wealtharena.config.specs.asset import InstrumentSpec
     from wealtharena.config.specs.experiment import ExperimentSpec
 
 _CALENDARS: Final = ("XASX", "XNYS", "XNAS", "XASE", "ARCX", "BATS")
@@ -54,19 +55,27 @@ class Settings(BrokerSpec):
 def why_not(spec: ExperimentSpec) -> str | None:
     """Return what Interactive Brokers lacks for this asset here; None where it can be traded."""
     asset, broker = spec.asset, spec.broker
+    symbols = spec.data.symbols or asset.universe.symbols
+    shares = asset.market in ("stocks", "etf")
     if asset.market == "crypto":
         return "trades no coins here"
-    if asset.market in ("stocks", "etf"):
-        known = asset.universe.calendar in _CALENDARS
-        return None if known else f"knows the shares of Australia and the United States, not {asset.universe.calendar}"
-    if spec.env.fill == "next_close":
+    if shares and asset.universe.calendar not in _CALENDARS:
+        return f"knows the shares of Australia and the United States, not {asset.universe.calendar}"
+    if not shares and spec.env.fill == "next_close":
         return "fills currencies and futures at once, env.fill=next_close"
     if asset.market == "commodities" and isinstance(broker, Settings):
-        symbols = spec.data.symbols or asset.universe.symbols
         open_ones = [name for name in symbols if name not in broker.futures]
         if open_ones:
             return f"has to be told which month of {open_ones[0]} is meant, in broker.futures"
+    parts = [name for name in symbols if not _is_whole_lot(asset.instrument, name)]
+    if parts and asset.market != "forex":
+        return f"takes no parts of a share or a contract, of {parts[0]}: set asset.instrument.lot_size=1"
     return None
+
+
+def _is_whole_lot(instrument: InstrumentSpec, name: str) -> bool:
+    lot = instrument.lot_sizes.get(name, instrument.lot_size)
+    return lot > 0.0 and lot.is_integer()
 
 
 def open_broker(opening: Opening) -> Broker:

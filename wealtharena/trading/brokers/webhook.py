@@ -5,6 +5,7 @@ The bridge answers for an order's arrival and for nothing else, so that the acco
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import json
@@ -34,14 +35,17 @@ from wealtharena.trading.signals import Signals
 
 if TYPE_CHECKING:
     from wealtharena.config.specs.experiment import ExperimentSpec
+    from wealtharena.envs.market import Market
 
 VERSION: Final = 1
 NAMES: Final = ("WEBHOOK_SECRET", "WEBHOOK_SIGNAL_SECRET")
 _UNKNOWN: Final = (408, 425, 429)  # and all from 500 on; every other answer is the bridge's own
-_BEFORE: Final = 2  # steps of the paper broker's file before the bridge's own; versions count in order
+_BEFORE: Final = (2, 4)  # steps of the paper broker's file before each of the bridge's own; versions count in order
 _ASKED: Final = (
     """CREATE TABLE asked (client_id TEXT PRIMARY KEY, symbol TEXT NOT NULL, units REAL NOT NULL, leg INTEGER NOT NULL)""",
 )
+_DATED: Final = ("ALTER TABLE asked ADD COLUMN bar TEXT NOT NULL DEFAULT ''",)
+_STANDS: Final = "SELECT json_extract(walker, '$.timestamp') AS bar FROM account"
 
 
 class Settings(BrokerSpec):
@@ -106,7 +110,8 @@ class WebhookBroker(PaperBroker):
         if settings.listen is not None:
             host, _, port = settings.listen.rpartition(":")
             self._signals = Signals(host, int(port), keys.secret, seconds=settings.confirm_seconds)
-        steps = (*STEPS[:_BEFORE], _ASKED, *STEPS[_BEFORE:])
+        first, second = _BEFORE
+        steps = (*STEPS[:first], _ASKED, *STEPS[first:second], _DATED, *STEPS[second:])
         path = opening.folder / FILE.format(epoch=opening.epoch)
         try:
             super().__init__(path, opening.env, synchronous=opening.synchronous, steps=steps)
@@ -124,19 +129,42 @@ class WebhookBroker(PaperBroker):
         self._http.close()
         super().close()
 
+    def advance(self, market: Market) -> None:
+        """Ask first, where a bar is gone on from, for its orders without an answer: what the bridge has done is filled with the rest.
+
+        UnreachableError where it cannot be asked, and the account stays where it is.
+        """
+        goes_to = str(market.timestamps[-1].astype("datetime64[ns]"))
+        unanswered = self._db.execute(
+            f"""SELECT client_id FROM asked WHERE bar = ({_STANDS}) AND bar < ?
+                AND client_id NOT IN (SELECT client_id FROM orders)""",
+            (goes_to,),
+        )
+        for row in unanswered.fetchall():
+            with contextlib.suppress(UntoldError):
+                self.order_by_client_id(row["client_id"])
+        super().advance(market)
+
     def submit(self, order: Order) -> BookedOrder:
         """Send an order to the bridge once a client id, and book it once the bridge has taken it."""
         booked = super().order_by_client_id(order.client_id)
         if booked is not None:
             return booked
+        if self._walker is None:
+            raise UnreachableError("webhook: the account was shown no bar yet")
         self._refuse(order, taken=any(one.symbol == order.symbol for one in self.open_orders()))
         self._confirmed(order)
+        bar = str(self._walker.timestamp)
         with transaction(self._db):
             self._db.execute(
-                "INSERT OR IGNORE INTO asked VALUES (?, ?, ?, ?)",
-                (order.client_id, order.symbol, order.units, order.leg),
+                "INSERT OR REPLACE INTO asked (client_id, symbol, units, leg, bar) VALUES (?, ?, ?, ?, ?)",
+                (order.client_id, order.symbol, order.units, order.leg, bar),
             )
-        self._post("order", id=order.client_id, symbol=order.symbol, units=order.units)
+        try:
+            self._post("order", id=order.client_id, symbol=order.symbol, units=order.units)
+        except RejectedError:
+            self._one("DELETE FROM asked WHERE client_id = ?", (order.client_id,))
+            raise
         return super().submit(order)
 
     def _confirmed(self, order: Order) -> None:
@@ -151,28 +179,47 @@ class WebhookBroker(PaperBroker):
         booked = super().order_by_client_id(client_id)
         if booked is not None:
             return booked
-        row = self._db.execute("SELECT * FROM asked WHERE client_id = ?", (client_id,)).fetchone()
+        row = self._asked(client_id)
         if row is None:
             return None
         try:
             known = self._post("status", id=client_id).get("known")
         except RejectedError as error:  # it refuses the question, and not the order
             raise UntoldError(str(error)) from None
-        if known is True:
-            return super().submit(Order(row["client_id"], row["symbol"], row["units"], row["leg"]))
         if known is False:
             return None
-        raise UntoldError("webhook: the bridge does not say whether it knows the order")
+        if known is not True:
+            raise UntoldError("webhook: the bridge does not say whether it knows the order")
+        if row["bar"] not in ("", self._stands()):
+            raise UntoldError("webhook: the bridge has it, and said so only after its bar")
+        return self._booked(row, "open")
+
+    def _asked(self, client_id: str) -> Any:
+        """Return an order that was sent, as it was; None where none was."""
+        return self._db.execute("SELECT * FROM asked WHERE client_id = ?", (client_id,)).fetchone()
+
+    def _stands(self) -> str:
+        """Return the bar at which the account stands."""
+        return str(self._db.execute(_STANDS).fetchone()["bar"])
+
+    def _booked(self, row: Any, status: Literal["open", "cancelled"]) -> BookedOrder:
+        """Book an order that was sent, at its own bar."""
+        values = (row["client_id"], row["bar"] or self._stands(), row["symbol"], row["units"], status)
+        self._one("INSERT INTO orders VALUES (?, ?, ?, ?, 0.0, ?)", values)
+        return BookedOrder(row["client_id"], row["symbol"], row["units"], 0.0, status)
 
     def cancel(self, client_id: str) -> None:
-        """Take an order back, at the bridge first."""
-        booked = super().order_by_client_id(client_id)
-        if booked is not None and booked.status == "open":
-            try:
-                self._post("cancel", id=client_id)
-            except RejectedError as error:
-                raise UnreachableError(str(error)) from None
-            super().cancel(client_id)
+        """Take an order back, at the bridge first; one without an answer may have arrived there."""
+        booked, row = super().order_by_client_id(client_id), self._asked(client_id)
+        if row is None or (booked is not None and booked.status != "open"):
+            return
+        try:
+            self._post("cancel", id=client_id)
+        except RejectedError as error:
+            raise UnreachableError(str(error)) from None
+        if booked is None:
+            self._booked(row, "cancelled")
+        super().cancel(client_id)
 
     def announce(self, bar: str, weights: Mapping[str, float]) -> None:
         """Send the weights that were decided on."""

@@ -278,7 +278,7 @@ class Live:
             market = Market.build(features, spec.env, self._scaler)  # of all bars: a price may be carried on into these
             return Close(features.slice(first, features.bars), market.part(first, features.bars))
         except (DataError, MarketError) as error:
-            self._told(session.bar, Intervention("bars", f"unusable: {error.message}", (), {}))
+            self._told(session.bar, Intervention("bars", f"unusable: {error}", (), {}))
             return None
 
     def _as_seen(self, bars: Bars, session: Session, *, final: bool) -> Bars:

@@ -10,7 +10,7 @@ import asyncio
 import datetime as dt
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -202,22 +202,29 @@ class IbBroker:
         return " ".join(str(part) for part in parts if part)
 
     async def _trades(self, ib: Any) -> dict[str, BookedOrder]:
-        """Return every order that the gateway knows, by its reference: completed ones, then those that are open."""
+        """Return every order of the account that the gateway knows, by its reference: completed ones, then those that are open."""
         executions = await self._within(ib.reqExecutionsAsync())
         completed = await self._within(ib.reqCompletedOrdersAsync(False))
-        opened = await self._within(ib.reqAllOpenOrdersAsync())
+        opened = await self._opened(ib)
         filled: dict[str, float] = {}
         found: dict[str, BookedOrder] = {}
-        for fill in executions:
+        for fill in _newest(one for one in executions if one.execution.acctNumber == self._number):
             one = fill.execution
             sign = 1.0 if one.side == "BOT" else -1.0
             filled[one.orderRef] = filled.get(one.orderRef, 0.0) + sign * float(one.shares)
             done = filled[one.orderRef]
             found[one.orderRef] = BookedOrder(one.orderRef, self._name_of(fill.contract), done, done, "filled")
-        for trade in (*completed, *opened):
+        for trade in (*filter(self._is_own, completed), *opened):
             reference = str(trade.order.orderRef) or f"?{trade.order.permId}"
             found[reference] = self._booked(trade, filled.get(reference, 0.0))
         return found
+
+    async def _opened(self, ib: Any) -> list[Any]:
+        """Return what is open in the account; a gateway may have several, and tells of all."""
+        return [one for one in await self._within(ib.reqAllOpenOrdersAsync()) if self._is_own(one)]
+
+    def _is_own(self, trade: Any) -> bool:
+        return str(trade.order.account) == self._number
 
     def _booked(self, trade: Any, filled: float) -> BookedOrder:
         order = trade.order
@@ -242,7 +249,7 @@ class IbBroker:
         """Return the orders that may still be filled, whoever gave them."""
 
         async def opened(ib: Any) -> list[BookedOrder]:
-            return [self._booked(one, 0.0) for one in await self._within(ib.reqAllOpenOrdersAsync())]
+            return [self._booked(one, 0.0) for one in await self._opened(ib)]
 
         return [one for one in self._asked(opened) if one.status == "open"]
 
@@ -263,6 +270,8 @@ class IbBroker:
                 if asyncio.get_running_loop().time() > until or not ib.isConnected():
                     raise TimeoutError
                 await asyncio.sleep(_LOOK_SECONDS)
+            if trade.orderStatus.status == "Inactive":
+                ib.cancelOrder(trade.order)
             return trade, trade.log[-1].message if trade.log else ""
 
         trade, said = self._asked(sent)
@@ -292,11 +301,12 @@ class IbBroker:
         )
 
     def cancel(self, client_id: str) -> None:
-        """Ask for an order back that is still open."""
+        """Ask for an order back that is still open, or inactive: that may be activated yet."""
 
         async def asked(ib: Any) -> None:
-            for trade in await self._within(ib.reqAllOpenOrdersAsync()):
-                if trade.order.orderRef == client_id and not trade.isDone():
+            for trade in await self._opened(ib):
+                ended = _ENDED.get(trade.orderStatus.status) in ("filled", "cancelled")
+                if trade.order.orderRef == client_id and not ended:
                     ib.cancelOrder(trade.order)
                     await asyncio.sleep(_LOOK_SECONDS)
 
@@ -324,21 +334,32 @@ class IbBroker:
             known = ib.wrapper.fills  # where commissions are put, which come after
             return [known[one.execution.execId] for one in found if one.execution.acctNumber == self._number]
 
-        newest = {one.execution.execId.rpartition(".")[0]: one for one in self._asked(executed)}
-        untold = [one.execution.time for one in newest.values() if not one.commissionReport.execId]
+        newest = _newest(self._asked(executed))
+        untold = [one.execution.time for one in newest if not one.commissionReport.execId]
         if untold and self.cursor() - max(untold).timestamp() * 1_000_000 < _COMMISSION / dt.timedelta(microseconds=1):
             raise UnreachableError("ib: the commission of an execution is not told yet")
-        return sorted((self._fill(name, one) for name, one in newest.items()), key=lambda one: one.sequence)
+        return sorted(map(self._fill, newest), key=lambda one: one.sequence)
 
-    def _fill(self, name: str, told: Any) -> Fill:
+    def _fill(self, told: Any) -> Fill:
         """Return an execution; its id without the number of its correction."""
-        one = told.execution
+        one, name = told.execution, _name_and_correction(told)[0]
         symbol, quote = self._name_of(told.contract), float(one.price)
         units = float(one.shares) * (1.0 if one.side == "BOT" else -1.0)
         return Fill(
             int(one.time.timestamp() * 1_000_000), name, str(one.orderRef) or None, "", symbol, units,
-            quote * self._worth.get(symbol, 1.0), quote, self._commission(told.commissionReport),
+            quote * self._worth_of(symbol, told.contract), quote, self._commission(told.commissionReport),
         )  # fmt: skip
+
+    def _worth_of(self, symbol: str, contract: Any) -> float:
+        """Return what 1 of a quote is worth: as the last close had it; before that, or of a stranger, as the gateway tells.
+
+        UnreachableError until a rate is told.
+        """
+        if symbol in self._worth:
+            return self._worth[symbol]
+        if contract.currency not in self._rates:
+            raise UnreachableError(f"ib: an execution in {contract.currency}, whose rate is not told")
+        return self._rates[contract.currency] * float(contract.multiplier or 1.0)
 
     def _commission(self, told: Any) -> float:
         """Return a commission in the account's currency; UnreachableError until its own currency's rate is told."""
@@ -352,6 +373,16 @@ class IbBroker:
     def events(self, since: int) -> Sequence[Event]:
         """Return nothing: the gateway tells no corporate actions; splits are told by prices, cash is in the equity."""
         return ()
+
+
+def _name_and_correction(told: Any) -> tuple[str, str]:
+    name, _, number = told.execution.execId.rpartition(".")
+    return name, number
+
+
+def _newest(told: Iterable[Any]) -> list[Any]:
+    """Return each execution once, as its last correction has it: they may be told in any order."""
+    return list({_name_and_correction(one)[0]: one for one in sorted(told, key=_name_and_correction)}.values())
 
 
 def _contract(one: Named) -> Any:
