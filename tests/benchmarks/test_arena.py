@@ -173,7 +173,10 @@ def test_another_class_another_number_of_folds_is_another_cell(tmp_path: Path, p
         (["--entry", "../one={0}:Still"], "a name is part of a file's name"),
         (["--entry", "one={0}:Still", "--docs", "{0}.md"], "is no page"),
         (["--entry", "one={0}:Still", "--out", "{0}"], "cannot be written"),
-        (["--entry", "one={0}:Still", "--market", ".", "--ledger", "{0}"], "so nobody can say how often a window was looked at"),
+        (
+            ["--entry", "one={0}:Still", "--market", ".", "--ledger", "{0}"],
+            "so nobody can say how often a window was looked at",
+        ),
     ],
 )
 def test_a_line_that_cannot_be_played_is_refused_before_a_cell(words, said, policies: Path, capsys) -> None:

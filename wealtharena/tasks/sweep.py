@@ -267,6 +267,7 @@ def describe_search(
                 "state": row.state,
                 "score": row.score,
                 "steps": row.steps,
+                "env_step": row.extra.get("x_env_step"),
                 "overrides": _pairs(row.overrides),
                 **({} if row.failure is None else {"failure": without_paths(row.failure)}),
             }
