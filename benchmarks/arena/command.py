@@ -25,10 +25,13 @@ from benchmarks.arena import board, courses, entries, page
 from benchmarks.arena.play import PATIENCE_SECONDS, Cell, lost, play, settings, stands
 from benchmarks.arena.workers import EndedError, Worker, asked_to_stop, dismiss, ready
 from wealtharena import files
+from wealtharena.config.spelling import key_of
 from wealtharena.errors import ConfigError, Interrupted, WealthArenaError
 from wealtharena.evaluation.ledger import Ledger
 
 OPENING_SECONDS = 300.0  # for a policy's file
+# what a course says of its market, its costs and its windows
+OF_COURSES = ("data", "universe", "asset", "split", "seed", "evaluation", "env.fill", "env.initial_cash")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -107,6 +110,8 @@ def lineup(asked: argparse.Namespace) -> tuple[list[courses.Course], list[entrie
     where = chosen(courses.courses(asked.market, folds=asked.folds), asked.courses, "course")
     trained = chosen(entries.shipped(), asked.entrants, "entrant")
     more = tuple(asked.overrides)
+    if fixed := next((word for word in more if _is_a_courses(key_of(word))), None):
+        raise ValueError(f"{fixed} is a course's, the same for all who play it, or an entrant's name; leave it out")
     trained = [entries.Entrant(one.name, one.words, (*one.overrides, *more)) for one in trained]
     who = [*trained, *(entries.own(text, action=asked.action) for text in asked.entry)]
     if twice := _twice([one.name for one in who]):
@@ -114,6 +119,10 @@ def lineup(asked: argparse.Namespace) -> tuple[list[courses.Course], list[entrie
     if not who:
         raise ValueError("nobody plays; name entrants, or a policy of your own by --entry")
     return where, who
+
+
+def _is_a_courses(key: str) -> bool:
+    return key == "algo" or any(key == name or key.startswith(f"{name}.") for name in OF_COURSES)
 
 
 def _twice(names: Sequence[str]) -> str | None:
